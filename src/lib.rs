@@ -1,0 +1,1 @@
+#![doc = "k8s-upgrade"]
