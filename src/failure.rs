@@ -1,0 +1,170 @@
+//! What can go wrong, by class, and the one table from class to exit code.
+//!
+//! A step returns a [`Cause`]: what failed. Whoever ran the step knows the node and the command that goes on, and turns it into a
+//! [`Failure`] with its three parts: what failed where, what state that leaves, what to type next.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// How a run can end other than well. The class decides the exit code, and with it what a Job's podFailurePolicy does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// A defect of this program.
+    Bug,
+    /// The command line or the configuration is wrong.
+    Usage,
+    /// Not now: time may change it.
+    Hold,
+    /// A person must change something first.
+    Refused,
+    /// A step failed; it can be run again.
+    Step,
+    /// Somebody else holds the run or the node.
+    Contended,
+    /// An endpoint could not be reached.
+    Unreachable,
+    /// Stopped by a signal (its number) at a safe point.
+    Stopped(u8),
+}
+
+impl Class {
+    pub fn code(self) -> u8 {
+        match self {
+            Class::Bug => 1,
+            Class::Usage => 2,
+            Class::Hold => 3,
+            Class::Refused => 4,
+            Class::Step => 5,
+            Class::Contended => 6,
+            Class::Unreachable => 7,
+            Class::Stopped(signal) => 128 + signal,
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Class::Bug => "bug",
+            Class::Usage => "usage",
+            Class::Hold => "hold",
+            Class::Refused => "refused",
+            Class::Step => "failed",
+            Class::Contended => "contended",
+            Class::Unreachable => "unreachable",
+            Class::Stopped(_) => "stopped",
+        }
+    }
+}
+
+/// Why a step failed, without where: the step runner adds that.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what}")]
+pub struct Cause {
+    pub class: Class,
+    /// A lowercase fragment: `kubeadm upgrade node failed (exit 1)`.
+    pub what: String,
+    /// The few lines of somebody's output that matter.
+    pub detail: Vec<String>,
+    /// The command to type first, where the cause knows better than the step runner.
+    pub next: Vec<String>,
+}
+
+impl Cause {
+    pub fn new(class: Class, what: impl Into<String>) -> Self {
+        Cause { class, what: what.into(), detail: Vec::new(), next: Vec::new() }
+    }
+    pub fn bug(what: impl Into<String>) -> Self {
+        Self::new(Class::Bug, what)
+    }
+    pub fn usage(what: impl Into<String>) -> Self {
+        Self::new(Class::Usage, what)
+    }
+    pub fn hold(what: impl Into<String>) -> Self {
+        Self::new(Class::Hold, what)
+    }
+    pub fn refused(what: impl Into<String>) -> Self {
+        Self::new(Class::Refused, what)
+    }
+    pub fn step(what: impl Into<String>) -> Self {
+        Self::new(Class::Step, what)
+    }
+    pub fn contended(what: impl Into<String>) -> Self {
+        Self::new(Class::Contended, what)
+    }
+    pub fn unreachable(what: impl Into<String>) -> Self {
+        Self::new(Class::Unreachable, what)
+    }
+    pub fn detail(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.detail.extend(lines.into_iter().map(Into::into));
+        self
+    }
+    pub fn next(mut self, command: impl Into<String>) -> Self {
+        self.next.push(command.into());
+        self
+    }
+    /// Says where or during what it happened: `context: what`.
+    pub fn during(mut self, context: impl fmt::Display) -> Self {
+        self.what = format!("{context}: {}", self.what);
+        self
+    }
+}
+
+/// A cause with its place, the state it leaves and what to type next: everything a person needs at 3 a.m.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub cause: Cause,
+    /// Node or phase; empty where the command as a whole failed.
+    pub place: String,
+    pub state: String,
+    pub next: Vec<String>,
+}
+
+impl Failure {
+    pub fn class(&self) -> Class {
+        self.cause.class
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = match self.cause.class {
+            Class::Hold => "‖ hold:",
+            Class::Refused => "✗ refused:",
+            Class::Stopped(_) => "■ stopped:",
+            Class::Contended => "✗ contended:",
+            _ => "✗",
+        };
+        write!(f, "{sign} ")?;
+        if !self.place.is_empty() {
+            write!(f, "{}: ", self.place)?;
+        }
+        write!(f, "{}", self.cause.what)?;
+        for line in &self.cause.detail {
+            write!(f, "\n    {line}")?;
+        }
+        if !self.state.is_empty() {
+            write!(f, "\n  State: {}", self.state)?;
+        }
+        for (i, line) in self.cause.next.iter().chain(&self.next).enumerate() {
+            write!(f, "\n  {} {line}", if i == 0 { "Next: " } else { "      " })?;
+        }
+        Ok(())
+    }
+}
+
+/// How a command ended well. A hold or refusal is a [`Failure`]: it has a reason and a next command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// There was nothing to do.
+    Nothing,
+    /// A preflight under `--chain` holds: told, nothing latched, the next detection tries again.
+    Deferred,
+}
+
+/// What the process returns.
+pub fn exit_code(result: &Result<Outcome, Failure>) -> ExitCode {
+    ExitCode::from(match result {
+        Ok(_) => 0,
+        Err(failure) => failure.class().code(),
+    })
+}

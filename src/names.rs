@@ -1,0 +1,104 @@
+//! Every name that outlives a process or that somebody else reads: labels, annotations, Jobs, metrics, alerts, Secret keys.
+//! Dashboards, alerts and habits depend on them, so each stands here once.
+
+pub const PROGRAM: &str = "k8s-upgrade";
+
+/// Namespace that holds the installation (a setting may change it).
+pub const NAMESPACE: &str = "k8s-upgrade";
+pub const SERVICE_ACCOUNT: &str = "k8s-upgrade-job";
+pub const DETECT_CRONJOB: &str = "k8s-version-check";
+pub const CREDS_SECRET: &str = "k8s-upgrade-creds";
+pub const CREDS_MOUNT: &str = "/secrets/k8s-upgrade";
+pub const SECRET_SSH_KEY: &str = "ssh_key";
+pub const SECRET_SSH_KEY_PUB: &str = "ssh_key_pub";
+pub const SECRET_SLACK: &str = "slack_webhook";
+pub const CONFIG_MAP: &str = "k8s-upgrade-config";
+pub const CONFIG_KEY: &str = "config.yaml";
+pub const CONFIG_MOUNT: &str = "/etc/k8s-upgrade";
+pub const KNOWN_HOSTS_MAP: &str = "k8s-upgrade-known-hosts";
+pub const RULES_MAP: &str = "k8s-upgrade-alert-rules";
+pub const RULES_KEY: &str = "upgrade-gates.yaml";
+/// Vault path that the ExternalSecret reads.
+pub const VAULT_PATH: &str = "k8s-upgrade";
+
+pub const LABEL_APP: &str = "app";
+pub const APP_CHAIN: &str = "k8s-upgrade-chain";
+pub const APP_DETECTION: &str = "k8s-version-upgrade";
+pub const APP_JOURNAL: &str = "k8s-upgrade-journal";
+pub const JOB_PREFIX: &str = "k8s-upgrade";
+pub const ETCD_JOB_PREFIX: &str = "pre-upgrade-etcd";
+pub const LEASE_PREFIX: &str = "k8s-upgrade-node";
+/// Finished chain Jobs stay this long (seconds).
+pub const JOB_TTL_SECONDS: i32 = 604_800;
+
+/// The prefix of every annotation, unless the settings name another.
+pub const ANNOTATION_PREFIX: &str = "viktorbarzin.me";
+
+/// An annotation that outlives a process; its full key is `<prefix>/k8s-upgrade-<suffix>`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    // on the namespace
+    InFlight,
+    Target,
+    SnapshotPath,
+    RunId,
+    Started,
+    Skipped,
+    Acknowledged,
+    Halted,
+    // on a node that this program changed
+    CordonedBy,
+    FormerVersions,
+    ChangedAt,
+}
+
+impl Mark {
+    /// What `clear` removes from the namespace; in-flight last, so that a crash midway is seen as a run.
+    pub const OF_A_RUN: [Mark; 6] = [Mark::Target, Mark::SnapshotPath, Mark::RunId, Mark::Started, Mark::Skipped, Mark::InFlight];
+
+    pub fn key(self, prefix: &str) -> String {
+        let suffix = match self {
+            Mark::InFlight => "in-flight",
+            Mark::Target => "target",
+            Mark::SnapshotPath => "snapshot-path",
+            Mark::RunId => "run-id",
+            Mark::Started => "started",
+            Mark::Skipped => "skipped",
+            Mark::Acknowledged => "acknowledged",
+            Mark::Halted => "halted",
+            Mark::CordonedBy => "cordoned-by",
+            Mark::FormerVersions => "former-versions",
+            Mark::ChangedAt => "changed-at",
+        };
+        format!("{prefix}/k8s-upgrade-{suffix}")
+    }
+}
+
+/// Pushgateway job of the chain's gauges.
+pub const PUSH_JOB_CHAIN: &str = "k8s-version-upgrade";
+/// Pushgateway job of the detection's gauges.
+pub const PUSH_JOB_DETECTION: &str = "k8s-version-check";
+
+pub const METRIC_IN_FLIGHT: &str = "k8s_upgrade_in_flight";
+pub const METRIC_STARTED: &str = "k8s_upgrade_started_timestamp";
+pub const METRIC_SNAPSHOT: &str = "k8s_upgrade_snapshot_taken";
+pub const METRIC_PROGRESS: &str = "k8s_upgrade_progress_timestamp";
+pub const METRIC_AVAILABLE: &str = "k8s_upgrade_available";
+pub const METRIC_LAST_CHECK: &str = "k8s_version_check_last_run_timestamp";
+
+/// The group of alert rules that `manifests` ships.
+pub const ALERT_GROUP: &str = "Upgrade Gates";
+pub const ALERT_SKEW: &str = "K8sVersionSkew";
+pub const ALERT_SNAPSHOT_MISSING: &str = "EtcdPreUpgradeSnapshotMissing";
+pub const ALERT_STALLED: &str = "K8sUpgradeStalled";
+pub const ALERT_IN_FLIGHT: &str = "K8sUpgradeInFlight";
+pub const ALERT_RECENT_REBOOT: &str = "RecentNodeReboot";
+pub const ALERT_BLOCKER: &str = "K8sUpgradeBlocked";
+/// Always firing; that it is seen proves that the alert gate works.
+pub const ALERT_WATCHDOG: &str = "Watchdog";
+
+pub const LABEL_CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+pub const LABEL_HOSTNAME: &str = "kubernetes.io/hostname";
+
+/// Folder on a node for scripts, logs and status files of our units; root only.
+pub const NODE_DIR: &str = "/var/lib/k8s-upgrade";

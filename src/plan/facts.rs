@@ -1,0 +1,110 @@
+//! What is: the cluster as observed, in the terms that decisions need. `run::observe` fills it; tests write it by hand.
+
+use jiff::Timestamp;
+
+use super::version::Version;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    pub nodes: Vec<Node>,
+    /// Our marks on the namespace.
+    pub marks: RunMarks,
+    /// Chain Jobs (label app=k8s-upgrade-chain) of any target.
+    pub jobs: Vec<JobFact>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    pub name: String,
+    /// The value of the label kubernetes.io/hostname, which need not be the name.
+    pub hostname: String,
+    /// InternalIP.
+    pub address: Option<String>,
+    pub control_plane: bool,
+    pub kubelet: Version,
+    pub kube_proxy: Option<Version>,
+    pub container_runtime: String,
+    pub ready: bool,
+    /// lastTransitionTime of the Ready condition.
+    pub ready_since: Option<Timestamp>,
+    /// Conditions that are True and should not be: MemoryPressure, DiskPressure, PIDPressure.
+    pub pressures: Vec<String>,
+    pub unschedulable: bool,
+    pub taints: Vec<Taint>,
+    /// Static pods of the control plane on this node (apiserver, controller-manager, scheduler): empty on workers.
+    pub components: Vec<Component>,
+    /// Excluded by the settings.
+    pub excluded: bool,
+    /// Run id of the run that cordoned it (our annotation).
+    pub cordoned_by: Option<String>,
+    pub former_versions: Option<String>,
+    pub changed_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taint {
+    pub key: String,
+    pub value: Option<String>,
+    pub effect: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Component {
+    /// kube-apiserver, kube-controller-manager or kube-scheduler.
+    pub name: String,
+    /// From its image's tag; None if that is no version.
+    pub version: Option<Version>,
+    /// Its pod is Running and Ready.
+    pub running: bool,
+}
+
+/// The namespace's annotations. `in_flight` alone says that a run is on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunMarks {
+    pub in_flight: bool,
+    pub run_id: Option<String>,
+    pub target: Option<Version>,
+    pub started: Option<Timestamp>,
+    pub snapshot_path: Option<String>,
+    /// Phases a person skipped by force, as Job suffixes.
+    pub skipped: Vec<String>,
+    pub halted: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobFact {
+    pub name: String,
+    pub uid: String,
+    pub state: JobState,
+    /// Name of the pod's node, once it runs.
+    pub node: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum JobState {
+    Active,
+    Complete,
+    /// With the Job's reason and, where known, the container's exit code.
+    Failed {
+        reason: String,
+        exit: Option<i32>,
+    },
+}
+
+/// The four phases of a chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    Preflight,
+    /// A control-plane node.
+    Master,
+    Worker,
+    Postflight,
+}
+
+/// One Job's worth of work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub phase: Phase,
+    /// The node to upgrade, for Master and Worker.
+    pub node: Option<String>,
+}

@@ -1,0 +1,15 @@
+//! What is wanted: the settings that decisions depend on, and nothing else of them.
+
+use std::time::Duration;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// Name of the node that hosts the Jobs; else the first worker in natural order.
+    pub runner: Option<String>,
+    /// How long nodes must have been quiet (no Ready transition) before a run.
+    pub quiet: Duration,
+    /// Watch after a node before the next.
+    pub soak: Duration,
+    /// Ready pods over unfinished pods that postflight wants.
+    pub ready_ratio: f64,
+}
