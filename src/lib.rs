@@ -23,4 +23,5 @@ pub mod failure;
 pub mod names;
 pub mod permit;
 pub mod plan;
+pub mod settings;
 pub mod world;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// Name of the node that hosts the Jobs; else the first worker in natural order.
@@ -12,4 +14,15 @@ pub struct Policy {
     pub soak: Duration,
     /// Ready pods over unfinished pods that postflight wants.
     pub ready_ratio: f64,
+}
+
+/// What a drain may do about a pod that its budget can never release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unstick {
+    /// Delete it only where nothing is lost by it: one healthy pod of a ReplicaSet behind a budget of one.
+    Structural,
+    /// Delete whatever stays blocked, as the shell pipeline did.
+    All,
+    Never,
 }
