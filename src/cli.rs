@@ -1,0 +1,202 @@
+//! The command line: types and help texts. Parsing never acts.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::names;
+use crate::plan::version::Version;
+
+const GROUPS: &str = "\
+Watch:     status
+Run:       detect, start, resume
+Maintain:  manifests, image, completions, man
+Phases:    preflight, drain, upgrade-node, postflight
+
+Exit codes: 0 done or nothing to do · 2 usage · 3 hold: not now · 4 refused: a person must change something ·
+5 a step failed, resumable · 6 somebody else holds the run or the node · 7 an endpoint could not be reached ·
+130/143 stopped at a safe point · 1 a bug of this program";
+
+/// Upgrades kubeadm clusters by itself, one node at a time, as a chain of Kubernetes Jobs.
+#[derive(Debug, Parser)]
+#[command(name = names::PROGRAM, version, after_help = GROUPS, max_term_width = 100, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    pub context: Option<String>,
+    /// Namespace of the installation
+    #[arg(short, long, global = true, value_name = "NAME", default_value = names::NAMESPACE, help_heading = "Global options")]
+    pub namespace: String,
+    /// Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub config: Option<PathBuf>,
+    /// One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated
+    #[arg(long, global = true, value_name = "KEY=VALUE", help_heading = "Global options")]
+    pub set: Vec<String>,
+    /// Form of the progress on stderr; on a terminal text is drawn as bars
+    #[arg(long, global = true, value_enum, default_value_t = Form::Text, help_heading = "Global options")]
+    pub log_format: Form,
+    /// Also show what programs on nodes print; twice: this program's own diagnosis
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub verbose: u8,
+    /// Only warnings and failures
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
+    pub quiet: bool,
+    /// Do not ask before a change
+    #[arg(short, long, global = true, help_heading = "Global options")]
+    pub yes: bool,
+    /// No colour, no bars
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub no_color: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Form {
+    Text,
+    Json,
+}
+
+/// For commands that print data.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Data {
+    /// Form of the data on stdout
+    #[arg(short, long, value_enum, default_value_t = Form::Text)]
+    pub output: Form,
+}
+
+/// What a Job of the chain is told by the one that created it.
+#[derive(Clone, Debug, Args)]
+pub struct Chain {
+    /// Create the successor Job afterwards; Jobs pass this
+    #[arg(long, requires = "run")]
+    pub chain: bool,
+    /// Id of the run that this belongs to
+    #[arg(long, value_name = "ID", hide = true)]
+    pub run: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look for a new release and start the chain if there is one
+    #[command(after_help = "Examples:\n  k8s-upgrade detect --dry-run\n  kubectl -n k8s-upgrade create job --from=cronjob/k8s-version-check version-check-test")]
+    Detect {
+        /// Say what would be started, start nothing, push nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Start the chain by hand
+    #[command(after_help = "Examples:\n  k8s-upgrade start --target 1.36.3\n  k8s-upgrade start --target 1.36.3 --local    # all phases in this process, with progress")]
+    Start {
+        /// The release to go to
+        #[arg(long, value_name = "X.Y.Z")]
+        target: Version,
+        /// Perform all phases in this process; it must not run on a node of the cluster
+        #[arg(long)]
+        local: bool,
+    },
+    /// Take up a run where the facts say it stands
+    #[command(after_help = "Examples:\n  k8s-upgrade resume\n  k8s-upgrade resume --dry-run")]
+    Resume {
+        /// Say what would be created
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Show where a run stands, what blocks it, and what to do next
+    #[command(after_help = "Examples:\n  k8s-upgrade status\n  k8s-upgrade status -o json")]
+    Status {
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Check that the cluster may be upgraded, claim the run, back up etcd, prefetch
+    #[command(after_help = "Examples:\n  k8s-upgrade preflight --target 1.36.3 --dry-run\n  k8s-upgrade preflight --target 1.36.3")]
+    Preflight {
+        #[arg(long, value_name = "X.Y.Z")]
+        target: Version,
+        #[command(flatten)]
+        chain: Chain,
+        /// Ask the gates that change nothing, then stop
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Upgrade one node: drain, packages, kubeadm, kubelet, uncordon, soak
+    #[command(after_help = "Examples:\n  k8s-upgrade upgrade-node k8s-node4\n  k8s-upgrade upgrade-node k8s-master --target 1.36.3")]
+    UpgradeNode {
+        node: String,
+        /// The release to go to; else the target of the run in flight
+        #[arg(long, value_name = "X.Y.Z")]
+        target: Option<Version>,
+        #[command(flatten)]
+        chain: Chain,
+    },
+    /// Verify the whole cluster, then end the run
+    #[command(after_help = "Examples:\n  k8s-upgrade postflight\n  k8s-upgrade postflight --target 1.36.3")]
+    Postflight {
+        /// The release that all must have; else the target of the run in flight
+        #[arg(long, value_name = "X.Y.Z")]
+        target: Option<Version>,
+        #[command(flatten)]
+        chain: Chain,
+    },
+    /// Cordon and drain a node as the chain does
+    #[command(after_help = "Examples:\n  k8s-upgrade drain k8s-node4 --dry-run    # what would go, what would hold\n  k8s-upgrade drain k8s-node4")]
+    Drain {
+        node: String,
+        /// Forecast by server-side dry-run evictions
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print everything to install, for `kubectl apply -f -`
+    #[command(after_help = "Examples:\n  k8s-upgrade manifests --image docker.io/library/k8s-upgrade:TAG | kubectl apply -f -\n  k8s-upgrade manifests --only rules > upgrade-gates.yaml")]
+    Manifests(Manifests),
+    /// Write this binary as an image archive, for `ctr -n k8s.io images import`
+    #[command(after_help = "Examples:\n  k8s-upgrade image -o k8s-upgrade.tar     # prints the image's name\n  ctr -n k8s.io images import k8s-upgrade.tar")]
+    Image {
+        /// Archive to write
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
+    },
+    /// Print the completions of a shell
+    #[command(after_help = "Examples:\n  k8s-upgrade completions bash > /etc/bash_completion.d/k8s-upgrade\n  k8s-upgrade completions zsh > ~/.zfunc/_k8s-upgrade")]
+    Completions { shell: clap_complete::Shell },
+    /// Write the manual pages into a folder
+    #[command(after_help = "Examples:\n  k8s-upgrade man ./man\n  man ./man/k8s-upgrade.1")]
+    Man { folder: PathBuf },
+}
+
+#[derive(Debug, Args)]
+pub struct Manifests {
+    /// The image that Jobs run; `k8s-upgrade image` prints its name
+    #[arg(long, value_name = "REF")]
+    pub image: Option<String>,
+    /// Only one part
+    #[arg(long, value_enum)]
+    pub only: Option<Part>,
+    /// Private key file to put into the Secret; without it and --external-secret the Secret is expected to exist
+    #[arg(long, value_name = "FILE", conflicts_with = "external_secret")]
+    pub ssh_key: Option<PathBuf>,
+    /// File with the Slack webhook URL to put into the Secret
+    #[arg(long, value_name = "FILE", requires = "ssh_key")]
+    pub slack_webhook: Option<PathBuf>,
+    /// Name of the ClusterSecretStore that an ExternalSecret reads the key from
+    #[arg(long, value_name = "STORE")]
+    pub external_secret: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// The Prometheus rule file
+    Rules,
+}

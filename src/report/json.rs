@@ -1,0 +1,58 @@
+//! One JSON object an event, for machines.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Event, Out, Sink, place, put, sentence};
+use crate::failure::Failure;
+
+pub struct Json {
+    out: Out,
+}
+
+impl Json {
+    pub fn new(out: Out) -> Self {
+        Json { out }
+    }
+}
+
+/// A failure with its three parts.
+pub fn failure(failure: &Failure) -> Value {
+    json!({
+        "class": failure.class().word(), "exitCode": failure.class().code(), "place": failure.place, "what": failure.cause.what,
+        "detail": failure.cause.detail, "state": failure.state, "next": failure.cause.next.iter().chain(&failure.next).collect::<Vec<_>>(),
+    })
+}
+
+impl Sink for Json {
+    fn event(&mut self, now: Timestamp, event: &Event) {
+        let mut object = json!({ "time": now.to_string(), "place": place(event), "event": kind(event), "text": sentence(event) });
+        match event {
+            Event::Failed(cause) => object["failure"] = failure(cause),
+            Event::StepDone { took, .. } | Event::PhaseDone { took, .. } => object["seconds"] = json!(took.as_secs_f64()),
+            Event::Draining { left, total, held, .. } => {
+                object["left"] = json!(left);
+                object["total"] = json!(total);
+                object["held"] = json!(held);
+            }
+            _ => {}
+        }
+        put(&self.out, &format!("{object}\n"));
+    }
+}
+
+fn kind(event: &Event) -> &'static str {
+    match event {
+        Event::PhaseStarted { .. } => "phase-started",
+        Event::PhaseDone { .. } => "phase-done",
+        Event::StepStarted { .. } => "step-started",
+        Event::StepDone { .. } => "step-done",
+        Event::StepSkipped { .. } => "step-skipped",
+        Event::Waiting { .. } => "waiting",
+        Event::Draining { .. } => "draining",
+        Event::Output { .. } => "output",
+        Event::Note { .. } => "note",
+        Event::Warning { .. } => "warning",
+        Event::Failed(_) => "failed",
+    }
+}

@@ -1,0 +1,133 @@
+//! What happens is told once, as an [`Event`]; terminal, log lines and JSON render the same facts. Emitting is synchronous and cannot fail.
+
+mod json;
+mod plain;
+mod terminal;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::failure::Failure;
+use crate::plan::facts::Phase;
+
+/// A fact about the run. `place` is a node, a phase, or empty for the run as a whole.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A phase begins, `done` of `total` phases being behind us.
+    PhaseStarted { place: String, phase: Phase, done: usize, total: usize },
+    PhaseDone { place: String, phase: Phase, took: Duration },
+    StepStarted { place: String, step: String, deadline: Duration },
+    StepDone { place: String, step: String, took: Duration },
+    /// Nothing had to be done, and why.
+    StepSkipped { place: String, step: String, why: String },
+    /// Waits for something, at most this much longer. Told again whenever what it waits for changes.
+    Waiting { place: String, on: String, left: Duration },
+    /// A drain: pods left of all, and what holds them.
+    Draining { place: String, left: usize, total: usize, held: Vec<String>, deadline: Duration },
+    /// A line that a program on a node printed.
+    Output { place: String, line: String },
+    Note { place: String, text: String },
+    Warning { place: String, text: String },
+    Failed(Failure),
+}
+
+/// Renders events for somebody.
+pub trait Sink: Send {
+    fn event(&mut self, now: jiff::Timestamp, event: &Event);
+}
+
+/// How stderr is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// Bars and lines that are redrawn.
+    Terminal { colour: bool },
+    Plain,
+    Json,
+}
+
+/// Where process output goes; shared, because events come from everywhere.
+pub type Out = Arc<Mutex<dyn Write + Send>>;
+
+/// The sink for a style. `verbosity`: below 0 only warnings and failures, above 0 also what programs on nodes print.
+pub fn sink(style: Style, verbosity: i8, out: Out) -> Box<dyn Sink> {
+    match style {
+        Style::Terminal { colour } => Box::new(terminal::Terminal::new(colour, verbosity, out)),
+        Style::Plain => Box::new(plain::Plain::new(verbosity, out)),
+        Style::Json => Box::new(json::Json::new(out)),
+    }
+}
+
+/// `95s` as `1m 35s`: how durations are written for people.
+pub fn span(duration: Duration) -> String {
+    let s = duration.as_secs();
+    match (s / 3600, s / 60 % 60, s % 60) {
+        (0, 0, 0) if !duration.is_zero() => format!("{}ms", duration.as_millis()),
+        (0, 0, s) => format!("{s}s"),
+        (0, m, s) => format!("{m}m {s:02}s"),
+        (h, m, _) => format!("{h}h {m:02}m"),
+    }
+}
+
+impl Phase {
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::Preflight => "preflight",
+            Phase::Master => "control plane",
+            Phase::Worker => "worker",
+            Phase::Postflight => "postflight",
+        }
+    }
+}
+
+/// One line per event, without the time: what plain output and the terminal's finished lines share.
+fn sentence(event: &Event) -> String {
+    match event {
+        Event::PhaseStarted { phase, done, total, .. } => format!("{} begins ({} of {total})", phase.word(), done + 1),
+        Event::PhaseDone { phase, took, .. } => format!("{} done after {}", phase.word(), span(*took)),
+        Event::StepStarted { step, deadline, .. } => format!("{step} … (at most {})", span(*deadline)),
+        Event::StepDone { step, took, .. } => format!("{step}: done, {}", span(*took)),
+        Event::StepSkipped { step, why, .. } => format!("{step}: not needed, {why}"),
+        Event::Waiting { on, left, .. } => format!("waits for {on} (at most {} more)", span(*left)),
+        Event::Draining { left, total, held, .. } => {
+            let held = if held.is_empty() { String::new() } else { format!("; held: {}", held.join(", ")) };
+            format!("drain: {left} of {total} pods left{held}")
+        }
+        Event::Output { line, .. } => format!("| {line}"),
+        Event::Note { text, .. } => text.clone(),
+        Event::Warning { text, .. } => format!("warning: {text}"),
+        Event::Failed(failure) => failure.to_string(),
+    }
+}
+
+fn place(event: &Event) -> &str {
+    match event {
+        Event::PhaseStarted { place, .. }
+        | Event::PhaseDone { place, .. }
+        | Event::StepStarted { place, .. }
+        | Event::StepDone { place, .. }
+        | Event::StepSkipped { place, .. }
+        | Event::Waiting { place, .. }
+        | Event::Draining { place, .. }
+        | Event::Output { place, .. }
+        | Event::Note { place, .. }
+        | Event::Warning { place, .. } => place,
+        Event::Failed(failure) => &failure.place,
+    }
+}
+
+/// Whether an event is told at this verbosity.
+fn told(event: &Event, verbosity: i8) -> bool {
+    match event {
+        Event::Failed(_) | Event::Warning { .. } => true,
+        Event::Output { .. } => verbosity > 0,
+        _ => verbosity >= 0,
+    }
+}
+
+/// A write to stderr that fails (a closed pipe) must not stop an upgrade: there is nobody left to tell.
+fn put(out: &Out, text: &str) {
+    if let Ok(mut out) = out.lock() {
+        out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
+    }
+}

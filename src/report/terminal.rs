@@ -1,0 +1,118 @@
+//! The chain in a terminal: one bar for the run, one line for the step at work, one for what holds it; finished work scrolls up.
+
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
+
+use super::{Event, Out, Sink, place, put, sentence, told};
+
+pub struct Terminal {
+    colour: bool,
+    verbosity: i8,
+    out: Out,
+    bars: MultiProgress,
+    run: Option<ProgressBar>,
+    step: Option<ProgressBar>,
+    hold: Option<ProgressBar>,
+}
+
+/// Templates are constants; an unreadable one would be a defect, and indicatif's own default still shows the message.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner()).progress_chars("━╸─")
+}
+
+impl Terminal {
+    pub fn new(colour: bool, verbosity: i8, out: Out) -> Self {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        Terminal { colour, verbosity, out, bars, run: None, step: None, hold: None }
+    }
+
+    fn line(&self, text: &str) {
+        // While bars stand, lines must go through them; they draw on the same stderr.
+        if self.run.is_some() || self.step.is_some() || self.hold.is_some() {
+            self.bars.println(text).ok();
+        } else {
+            put(&self.out, &format!("{text}\n"));
+        }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn clear(slot: &mut Option<ProgressBar>) {
+        if let Some(bar) = slot.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn hold(&mut self, text: String) {
+        let bars = &self.bars;
+        self.hold.get_or_insert_with(|| bars.add(ProgressBar::no_length().with_style(style("    {wide_msg}")))).set_message(text);
+    }
+
+    fn finished(&self, event: &Event, sign: &str, colour: &str) {
+        let (place, gap) = (place(event), if place(event).is_empty() { "" } else { "  " });
+        self.line(&format!("{} {place}{gap}{}", self.paint(colour, sign), sentence(event)));
+    }
+}
+
+impl Sink for Terminal {
+    fn event(&mut self, _now: Timestamp, event: &Event) {
+        if !told(event, self.verbosity) {
+            return;
+        }
+        match event {
+            Event::PhaseStarted { place, phase, done, total } => {
+                let bars = &self.bars;
+                let run = self.run.get_or_insert_with(|| {
+                    let bar = bars.insert(0, ProgressBar::new(0).with_style(style("{bar:24} {pos} of {len}  {msg}  {elapsed}")));
+                    bar.enable_steady_tick(Duration::from_millis(250));
+                    bar
+                });
+                run.set_length(*total as u64);
+                run.set_position(*done as u64);
+                run.set_message(format!("{place} ({})", phase.word()));
+            }
+            Event::PhaseDone { .. } => {
+                Self::clear(&mut self.hold);
+                Self::clear(&mut self.step);
+                self.finished(event, "✓", "32");
+                if let Some(run) = &self.run {
+                    run.inc(1);
+                    if run.length() == Some(run.position()) {
+                        Self::clear(&mut self.run);
+                    }
+                }
+            }
+            Event::StepStarted { place, step, deadline } => {
+                Self::clear(&mut self.hold);
+                Self::clear(&mut self.step);
+                let template = format!("  {{spinner}} {{wide_msg}} {{elapsed}} of at most {}", super::span(*deadline));
+                let bar = self.bars.add(ProgressBar::new_spinner().with_style(style(&template)));
+                bar.set_message(format!("{place}  {step}"));
+                bar.enable_steady_tick(Duration::from_millis(250));
+                self.step = Some(bar);
+            }
+            Event::StepDone { .. } => {
+                Self::clear(&mut self.hold);
+                Self::clear(&mut self.step);
+                self.finished(event, "  ·", "2");
+            }
+            Event::Waiting { .. } | Event::Draining { .. } | Event::Output { .. } => self.hold(sentence(event)),
+            Event::StepSkipped { .. } => self.finished(event, "  ·", "2"),
+            Event::Note { .. } => self.finished(event, "  ·", "2"),
+            Event::Warning { .. } => self.finished(event, "!", "33"),
+            Event::Failed(failure) => {
+                Self::clear(&mut self.hold);
+                Self::clear(&mut self.step);
+                Self::clear(&mut self.run);
+                let text = failure.to_string();
+                let (first, rest) = text.split_once('\n').map_or((text.as_str(), ""), |(first, rest)| (first, rest));
+                let gap = if rest.is_empty() { "" } else { "\n" };
+                self.line(&format!("{}{gap}{rest}", self.paint("31", first)));
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Calls to the API server: a deadline on each, one retry table, errors as sentences.
+//!
+//! An upgrade takes the API server away twice; on its return it answers 403, then 500, then 200 (measured). So in the middle of a run
+//! these are waited for; a person's first call is told at once.
+
+use std::time::Duration;
+
+use kube::Error;
+use tokio::time::Instant;
+
+use super::ctx::{Ctx, locked};
+use crate::failure::Cause;
+use crate::permit::NoPermit;
+use crate::report::Event;
+
+/// One call may take this long; a stuck connection is dropped and tried again.
+const CALL: Duration = Duration::from_secs(30);
+/// A person waits this long for an API server that does not answer.
+const IMPATIENT: Duration = Duration::from_secs(15);
+/// How long 401 and 403 may follow an outage.
+const FORBIDDEN_AFTER_OUTAGE: Duration = Duration::from_secs(90);
+
+/// What to do about an error.
+enum Retry {
+    /// The server is away or busy.
+    Outage,
+    /// Refused; right after an outage this passes.
+    Forbidden,
+    No,
+}
+
+fn retry(error: &Error) -> Retry {
+    match error {
+        Error::Api(status) => match status.code {
+            401 | 403 => Retry::Forbidden,
+            429 | 500 | 502 | 503 | 504 => Retry::Outage,
+            _ => Retry::No,
+        },
+        Error::HyperError(_) | Error::ReadEvents(_) => Retry::Outage,
+        Error::Service(inner) if no_permit(inner.as_ref()).is_none() => Retry::Outage,
+        _ => Retry::No,
+    }
+}
+
+fn no_permit<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a NoPermit> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+}
+
+/// The innermost error says what happened ("connection refused"), the outer ones only where.
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// An API error as a cause, without a second try.
+pub fn cause(what: &str, error: &Error) -> Cause {
+    match error {
+        Error::Api(status) => {
+            let text = format!("{what}: {}", status.message);
+            match status.code {
+                401 | 403 => Cause::refused(text),
+                409 => Cause::contended(text),
+                429 | 500..=599 => Cause::unreachable(format!("{text} (HTTP {})", status.code)),
+                _ => Cause::step(format!("{text} (HTTP {})", status.code)),
+            }
+        }
+        Error::Service(inner) => match no_permit(inner.as_ref()) {
+            Some(no_permit) => Cause::bug(no_permit.to_string()),
+            None => Cause::unreachable(format!("{what}: the API server cannot be reached: {}", root(inner.as_ref()))),
+        },
+        other => Cause::unreachable(format!("{what}: {}", root(other))),
+    }
+}
+
+impl Ctx {
+    /// How long an API server that is away is waited for.
+    fn patience(&self) -> Duration {
+        if self.chain { self.settings.api_patience } else { IMPATIENT }
+    }
+
+    fn after_outage(&self) -> bool {
+        self.chain || locked(&self.last_outage).is_some_and(|seen| seen.elapsed() < FORBIDDEN_AFTER_OUTAGE)
+    }
+
+    /// Makes a call until it succeeds, fails for good, or patience ends. `what` reads like "list nodes".
+    pub async fn api<T>(&self, what: &str, mut call: impl AsyncFnMut() -> kube::Result<T>) -> Result<T, Cause> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(500);
+        loop {
+            let failed = match tokio::time::timeout(CALL, call()).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => {
+                    let bound = match retry(&error) {
+                        Retry::Outage => self.patience(),
+                        Retry::Forbidden if self.after_outage() => FORBIDDEN_AFTER_OUTAGE.min(self.patience()),
+                        Retry::Forbidden | Retry::No => Duration::ZERO,
+                    };
+                    if matches!(retry(&error), Retry::Outage) {
+                        *locked(&self.last_outage) = Some(Instant::now());
+                    }
+                    (cause(what, &error), bound)
+                }
+                Err(_) => {
+                    *locked(&self.last_outage) = Some(Instant::now());
+                    (Cause::unreachable(format!("{what}: the API server did not answer within {}s", CALL.as_secs())), self.patience())
+                }
+            };
+            let (cause, bound) = failed;
+            let left = bound.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Err(cause);
+            }
+            if begun.elapsed() > Duration::from_secs(2) {
+                self.emit(&Event::Waiting { place: String::new(), on: format!("the API server ({})", cause.what), left });
+            }
+            self.sleep(pause.min(left), false).await;
+            pause = (pause * 2).min(Duration::from_secs(3));
+        }
+    }
+
+    /// As [`Ctx::api`], for an object that need not exist.
+    pub async fn api_opt<T>(&self, what: &str, mut call: impl AsyncFnMut() -> kube::Result<T>) -> Result<Option<T>, Cause> {
+        self.api(what, async || match call().await {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+}

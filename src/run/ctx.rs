@@ -1,0 +1,204 @@
+//! What every step of a run has in hand, and the one door to a change.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OnceCell, watch};
+use tokio::time::Instant;
+
+use super::creds::Creds;
+use super::lease::NodeLease;
+use crate::failure::{Cause, Class};
+use crate::permit::{ChangeClass, Gate, Permit};
+use crate::report::{Event, Out, Sink, span};
+use crate::settings::Settings;
+use crate::world::World;
+
+/// The number of the signal that asked us to stop; None while nobody did.
+pub type Stop = watch::Receiver<Option<u8>>;
+
+/// Who we are: in a pod by the downward API, else host and process.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    pub pod: Option<String>,
+    /// The node that our own pod runs on.
+    pub node: Option<String>,
+    /// Unique for this process: what Leases are held under.
+    pub holder: String,
+}
+
+/// What a [`Ctx`] is made of.
+pub struct Parts {
+    pub settings: Settings,
+    pub namespace: String,
+    pub kube: kube::Client,
+    pub in_cluster: bool,
+    pub world: World,
+    pub sink: Box<dyn Sink>,
+    pub stdout: Out,
+    pub json: bool,
+    pub stop: Stop,
+    pub dry_run: bool,
+    /// Runs as a Job of the chain: waits patiently for an API server that is away.
+    pub chain: bool,
+    pub identity: Identity,
+}
+
+pub struct Ctx {
+    pub settings: Settings,
+    pub namespace: String,
+    pub kube: kube::Client,
+    pub in_cluster: bool,
+    pub world: World,
+    pub stdout: Out,
+    /// Data on stdout is wanted as JSON.
+    pub json: bool,
+    pub dry_run: bool,
+    pub chain: bool,
+    pub identity: Identity,
+    stop: Stop,
+    sink: Mutex<Box<dyn Sink>>,
+    pub(super) creds: OnceCell<Creds>,
+    /// When the API server was last seen away: right after that it refuses with 403 what it will allow again.
+    pub(super) last_outage: Mutex<Option<Instant>>,
+    /// The Lease of the node that we are working on; renewed before each change.
+    pub(super) lease: tokio::sync::Mutex<Option<NodeLease>>,
+}
+
+/// One change: what for, where, and how long it may take.
+#[derive(Clone, Debug)]
+pub struct Change<'a> {
+    pub class: ChangeClass,
+    /// Node or phase.
+    pub place: &'a str,
+    pub step: &'a str,
+    pub deadline: Duration,
+    /// Told as a step; small records are not.
+    pub told: bool,
+}
+
+impl<'a> Change<'a> {
+    fn new(class: ChangeClass, place: &'a str, step: &'a str, deadline: Duration, told: bool) -> Self {
+        Change { class, place, step, deadline, told }
+    }
+    pub fn prepare(place: &'a str, step: &'a str, deadline: Duration) -> Self {
+        Self::new(ChangeClass::Prepare, place, step, deadline, true)
+    }
+    pub fn disrupt(place: &'a str, step: &'a str, deadline: Duration) -> Self {
+        Self::new(ChangeClass::Disrupt, place, step, deadline, true)
+    }
+    pub fn settle(place: &'a str, step: &'a str, deadline: Duration) -> Self {
+        Self::new(ChangeClass::Settle, place, step, deadline, true)
+    }
+    pub fn silent(mut self) -> Self {
+        self.told = false;
+        self
+    }
+}
+
+/// A poisoned lock means that a renderer panicked; its data is still the best we have.
+pub(super) fn locked<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Ctx {
+    pub fn new(parts: Parts) -> Self {
+        Ctx {
+            settings: parts.settings,
+            namespace: parts.namespace,
+            kube: parts.kube,
+            in_cluster: parts.in_cluster,
+            world: parts.world,
+            stdout: parts.stdout,
+            json: parts.json,
+            dry_run: parts.dry_run,
+            chain: parts.chain,
+            identity: parts.identity,
+            stop: parts.stop,
+            sink: Mutex::new(parts.sink),
+            creds: OnceCell::new(),
+            last_outage: Mutex::new(None),
+            lease: tokio::sync::Mutex::new(None),
+        }
+    }
+
+    pub fn now(&self) -> jiff::Timestamp {
+        self.world.clock.now()
+    }
+
+    pub fn emit(&self, event: &Event) {
+        locked(&self.sink).event(self.now(), event);
+    }
+
+    pub fn note(&self, place: &str, text: impl Into<String>) {
+        self.emit(&Event::Note { place: place.into(), text: text.into() });
+    }
+
+    pub fn warn(&self, place: &str, text: impl Into<String>) {
+        self.emit(&Event::Warning { place: place.into(), text: text.into() });
+    }
+
+    /// Writes data to stdout.
+    pub fn print(&self, text: &str) -> Result<(), Cause> {
+        locked(&self.stdout).write_all(text.as_bytes()).map_err(|error| Cause::step(format!("cannot write to stdout: {error}")))
+    }
+
+    /// The signal that asked us to stop, as a cause.
+    pub fn stopped(&self) -> Option<Cause> {
+        let signal = *self.stop.borrow();
+        signal.map(|signal| Cause::new(Class::Stopped(signal), "stopped by a signal at a safe point"))
+    }
+
+    /// Sleeps; with `stoppable`, a stop signal ends it early.
+    pub async fn sleep(&self, time: Duration, stoppable: bool) {
+        let mut stop = self.stop.clone();
+        let asked = async {
+            if !stoppable || stop.wait_for(Option::is_some).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = asked => {}
+            () = tokio::time::sleep(time) => {}
+        }
+    }
+
+    /// The one door to a change. Refuses what must not begin (dry run, stop signal, our own node, a lost Lease), tells the step,
+    /// gives the permit, and bounds the wait. After the deadline only the *wait* has ended: what runs on a node is left to finish.
+    pub async fn change<T>(&self, change: Change<'_>, work: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
+        let Change { class, place, step, deadline, told } = change;
+        if self.dry_run {
+            return Err(Cause::bug(format!("a dry run tried to change something: {step}")));
+        }
+        if class != ChangeClass::Settle {
+            if let Some(cause) = self.stopped() {
+                return Err(cause);
+            }
+            self.keep_lease().await?;
+        }
+        if class == ChangeClass::Disrupt && self.identity.node.as_deref() == Some(place) {
+            return Err(Cause::refused(format!("this pod runs on {place}: it must not disrupt its own node"))
+                .next(format!("k8s-upgrade resume            # creates the Job of {place} on another node")));
+        }
+        if told {
+            self.emit(&Event::StepStarted { place: place.into(), step: step.into(), deadline });
+        }
+        let begun = Instant::now();
+        let permit = Permit { class, step: step.into() };
+        let result = match tokio::time::timeout(deadline, permit.scope(work)).await {
+            Ok(result) => result?,
+            Err(_) => return Err(Cause::step(format!("{step} did not end within {}", span(deadline)))),
+        };
+        if told {
+            self.emit(&Event::StepDone { place: place.into(), step: step.into(), took: begun.elapsed() });
+        }
+        Ok(result)
+    }
+
+    /// For web and hosts: the gate that refuses changes without a permit.
+    pub fn gate(&self) -> Gate {
+        Gate
+    }
+}
+

@@ -1,0 +1,124 @@
+//! The facts of a run that outlive every process: annotations on the namespace and on nodes.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode};
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Error, ResourceExt};
+use serde_json::{Map, Value, json};
+
+use super::ctx::{Change, Ctx};
+use crate::failure::{Cause, Class};
+use crate::names::Mark;
+use crate::plan::version::Version;
+
+/// Patches guarded by resourceVersion lose races against status updates; looked at again this often.
+const RACES: usize = 20;
+
+impl Ctx {
+    fn annotations(&self, marks: &[(Mark, Option<String>)]) -> Value {
+        let prefix = &self.settings.annotation_prefix;
+        let map: Map<String, Value> = marks.iter().map(|(mark, value)| (mark.key(prefix), json!(value))).collect();
+        Value::Object(map)
+    }
+
+    fn record_deadline(&self) -> Duration {
+        self.settings.api_patience + Duration::from_secs(120)
+    }
+
+    /// Claims the cluster for a run: whoever patches first has it, everybody else is told who does. Claiming twice is no error.
+    pub async fn claim(&self, run: &str, target: Version) -> Result<(), Cause> {
+        let api: Api<Namespace> = Api::all(self.kube.clone());
+        let change = Change::prepare("preflight", "claim the run", self.record_deadline());
+        self.change(change, async {
+            for _ in 0..RACES {
+                let namespace = self.api("read the namespace", async || api.get(&self.namespace).await).await?;
+                let mark = |mark: Mark| namespace.annotations().get(&mark.key(&self.settings.annotation_prefix)).cloned();
+                if mark(Mark::InFlight).is_some() {
+                    let owner = mark(Mark::RunId).unwrap_or_else(|| "an older pipeline".into());
+                    if owner == run {
+                        return Ok(());
+                    }
+                    return Err(Cause::contended(format!(
+                        "run {owner} to {} is in flight",
+                        mark(Mark::Target).unwrap_or_else(|| "an unknown target".into())
+                    ))
+                    .next("k8s-upgrade status"));
+                }
+                let marks = [
+                    (Mark::InFlight, Some("true".to_owned())),
+                    (Mark::RunId, Some(run.to_owned())),
+                    (Mark::Target, Some(target.to_string())),
+                    (Mark::Started, Some(self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),
+                    (Mark::SnapshotPath, None),
+                    (Mark::Skipped, None),
+                ];
+                let version = namespace.resource_version();
+                let body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&marks) } });
+                match self
+                    .api("claim the run", async || api.patch(&self.namespace, &PatchParams::default(), &Patch::Merge(&body)).await)
+                    .await
+                {
+                    Ok(_) => return Ok(()),
+                    // Somebody wrote in between, or our own answer was lost: look again.
+                    Err(cause) if cause.class == Class::Contended => {}
+                    Err(cause) => return Err(cause),
+                }
+            }
+            Err(Cause::contended("the namespace is being changed all the time"))
+        })
+        .await
+    }
+
+    /// Records a fact of the run on the namespace.
+    pub async fn mark_run(&self, place: &str, step: &str, marks: &[(Mark, Option<String>)]) -> Result<(), Cause> {
+        let api: Api<Namespace> = Api::all(self.kube.clone());
+        let body = json!({ "metadata": { "annotations": self.annotations(marks) } });
+        let change = Change::settle(place, step, self.record_deadline()).silent();
+        self.change(change, async {
+            self.api(step, async || api.patch(&self.namespace, &PatchParams::default(), &Patch::Merge(&body)).await).await.map(drop)
+        })
+        .await
+    }
+
+    /// Ends a run: its marks go, in-flight in the last write.
+    pub async fn clear_run(&self, place: &str) -> Result<(), Cause> {
+        let (last, others): (Vec<Mark>, Vec<Mark>) = Mark::OF_A_RUN.into_iter().partition(|mark| *mark == Mark::InFlight);
+        for marks in [others, last] {
+            let gone: Vec<_> = marks.into_iter().map(|mark| (mark, None)).collect();
+            self.mark_run(place, "clear the run's annotations", &gone).await?;
+        }
+        Ok(())
+    }
+
+    /// Patches a node under its resourceVersion: `edit` sees the node as it is and says what to change (None: nothing).
+    pub async fn edit_node(
+        &self,
+        change: Change<'_>,
+        edit: impl Fn(&KubeNode) -> Option<(Option<bool>, Vec<(Mark, Option<String>)>)>,
+    ) -> Result<bool, Cause> {
+        let api: Api<KubeNode> = Api::all(self.kube.clone());
+        let (name, step) = (change.place.to_owned(), change.step.to_owned());
+        self.change(change, async {
+            for _ in 0..RACES {
+                let node = self.api("read the node", async || api.get(&name).await).await?;
+                let Some((unschedulable, marks)) = edit(&node) else { return Ok(false) };
+                let mut body =
+                    json!({ "metadata": { "resourceVersion": node.resource_version(), "annotations": self.annotations(&marks) } });
+                if let Some(unschedulable) = unschedulable {
+                    body["spec"] = json!({ "unschedulable": if unschedulable { Value::Bool(true) } else { Value::Null } });
+                }
+                let patched = self.api(&step, async || match api.patch(&name, &PatchParams::default(), &Patch::Merge(&body)).await {
+                    Ok(_) => Ok(true),
+                    Err(Error::Api(status)) if status.code == 409 => Ok(false),
+                    Err(error) => Err(error),
+                });
+                if patched.await? {
+                    return Ok(true);
+                }
+            }
+            Err(Cause::contended(format!("{step}: {name} is being changed all the time")))
+        })
+        .await
+    }
+}

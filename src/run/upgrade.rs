@@ -1,0 +1,213 @@
+//! A node's work (design §8): cordon → drain → kubeadm package → `kubeadm upgrade` → kubelet packages and restart → Ready at version →
+//! uncordon → verify. Each is looked at first: is it needed? So it may be killed anywhere and started again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ctx::{Change, Ctx};
+use super::wait::{Probe, Wait};
+use crate::failure::{Cause, Class};
+use crate::names::Mark;
+use crate::node::{Inspect, NodeState, Step, WorkState};
+use crate::plan::facts::{Facts, Node};
+use crate::plan::order;
+use crate::plan::version::Version;
+use crate::report::span;
+
+/// Looks in a row that must find a control plane whole: a kubelet's restart onto a new minor takes the API away two seconds later.
+const STEADY: u32 = 4;
+
+impl Ctx {
+    /// Upgrades one node to `target`; done already is no error. Ends with the node in service, or says what state it is in.
+    pub async fn upgrade_node(&self, facts: &Facts, name: &str, target: Version, run: &str) -> Result<(), Cause> {
+        let node = facts.node(name).ok_or_else(|| Cause::refused(format!("{name} is no node of this cluster")))?;
+        self.acquire(name).await?;
+        let worked = self.upgrade_held(facts, node, target, run).await;
+        // A Lease that cannot be given back expires by itself: what the work said matters more.
+        if let Err(cause) = self.release().await {
+            self.warn(name, format!("the node's Lease is left to expire: {}", cause.what));
+        }
+        worked
+    }
+
+    async fn upgrade_held(&self, facts: &Facts, node: &Node, target: Version, run: &str) -> Result<(), Cause> {
+        let name = node.name.as_str();
+        if node.is_upgraded(target) {
+            return self.back_in_service(facts, node, target, None).await;
+        }
+        let mut state = self.on_node(node, &Inspect).await?;
+        if state.work.state == WorkState::Running {
+            self.note(name, format!("{} is still running there, begun by an earlier runner", state.work.step));
+            let change = Change::settle(name, "finish what an earlier runner began", self.settings.step_deadline);
+            // Its failure is no end: the steps below look at what is, and run what is needed again.
+            if let Err(cause) = self.change(change, self.follow(node)).await {
+                self.warn(name, cause.what);
+            }
+            state = self.on_node(node, &Inspect).await?;
+        }
+        let available = self.available_deployments().await?;
+        let begun = Instant::now();
+        self.cordon(node, &state, run).await?;
+        self.drain(node, package_at(&state, "kubeadm", target)).await?;
+        self.containerd(facts, node).await?;
+        self.packages_and_kubeadm(facts, node, &state, target, run).await?;
+        self.back_in_service(facts, node, target, Some(begun)).await?;
+        self.workloads_back(name, &available).await
+    }
+
+    /// Marks the node as ours in the write that cordons it; a node that a person had cordoned is not marked, and stays as it is.
+    async fn cordon(&self, node: &Node, state: &NodeState, run: &str) -> Result<(), Cause> {
+        let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
+        let versions: Vec<String> = state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
+        let former = node.former_versions.is_none() || node.cordoned_by.is_none();
+        let change = Change::disrupt(&node.name, "cordon", self.settings.api_patience + Duration::from_secs(60));
+        self.edit_node(change, |now| {
+            let unschedulable = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
+            let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
+            let mut marks = Vec::new();
+            if former {
+                marks.push((Mark::FormerVersions, Some(versions.join(","))));
+            }
+            if !unschedulable {
+                marks.push((Mark::CordonedBy, Some(run.to_owned())));
+                return Some((Some(true), marks));
+            }
+            if !ours {
+                self.note(&node.name, "was cordoned by somebody else: it will be upgraded and stay cordoned");
+            }
+            (!marks.is_empty()).then_some((None, marks))
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn packages_and_kubeadm(&self, facts: &Facts, node: &Node, state: &NodeState, target: Version, run: &str) -> Result<(), Cause> {
+        let (name, to) = (node.name.as_str(), target.to_string());
+        if package_at(state, "kubeadm", target) && state.audit.is_empty() {
+            self.skipped(name, "kubeadm package", "it is at the target");
+        } else {
+            self.work(node, "kubeadm package", Step::KubeadmPackage, &to, run).await?;
+        }
+        let first = node.control_plane && order::first_control_plane(facts).is_some_and(|first| first.name == name);
+        if kubeadm_has_run(state, &to) {
+            self.skipped(name, "kubeadm upgrade", "it ended well before");
+        } else {
+            let label = if first { "kubeadm upgrade apply" } else { "kubeadm upgrade node" };
+            let step = Step::KubeadmUpgrade { first_control_plane: first, flags: self.settings.kubeadm_flags.clone() };
+            self.work(node, label, step, &to, run).await?;
+        }
+        self.work(node, "kubelet packages and restart", Step::KubeletPackages, &to, run).await
+    }
+
+    /// Ready at its version, then uncordoned if the cordon is ours. `begun`: when it was cordoned, if that was us just now.
+    async fn back_in_service(&self, facts: &Facts, node: &Node, target: Version, begun: Option<Instant>) -> Result<(), Cause> {
+        let name = node.name.as_str();
+        self.ready_at(node, target).await?;
+        if node.control_plane {
+            self.control_plane_at(name, target).await?;
+        }
+        let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
+        let changed = self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let change = Change::settle(name, "uncordon", self.settings.api_patience + Duration::from_secs(60));
+        let fresh = begun.is_some();
+        let edited = self
+            .edit_node(change, |now| {
+                let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
+                let marks = vec![(Mark::CordonedBy, None), (Mark::ChangedAt, Some(changed.clone()))];
+                (ours || fresh).then(|| (ours.then_some(false), marks))
+            })
+            .await?;
+        match begun {
+            Some(begun) => self.note(name, format!("back in service at {target}, out of service {}", span(begun.elapsed()))),
+            None if edited => self.note(name, format!("was at {target} already; our cordon is taken back")),
+            None => self.skipped(name, "upgrade", &format!("it is at {target} already")),
+        }
+        let _ = facts;
+        Ok(())
+    }
+
+    /// The kubelet reports the new version only after its restart: a Ready from before is not taken for it.
+    async fn ready_at(&self, node: &Node, target: Version) -> Result<(), Cause> {
+        let wait = Wait {
+            place: &node.name,
+            on: "the node to be Ready at its version",
+            deadline: self.settings.ready_deadline,
+            every: Duration::from_secs(1),
+            stoppable: false,
+        };
+        self.wait(wait, async || {
+            let Some(now) = self.node_now(&node.name).await? else {
+                return Err(Cause::step(format!("{} was deleted from the cluster", node.name)));
+            };
+            Ok(match (now.kubelet >= target, now.ready) {
+                (true, true) => Probe::Ready(()),
+                (true, false) => Probe::Not("not Ready".into()),
+                (false, _) => Probe::Not(format!("kubelet is {}", now.kubelet)),
+            })
+        })
+        .await
+        .map_err(|cause| cause.next(format!("kubectl describe node {}", node.name)))
+    }
+
+    async fn control_plane_at(&self, name: &str, target: Version) -> Result<(), Cause> {
+        let wait = Wait {
+            place: name,
+            on: "its control-plane pods to run at the target",
+            deadline: self.settings.ready_deadline,
+            every: Duration::from_secs(3),
+            stoppable: false,
+        };
+        let mut steady = 0;
+        self.wait(wait, async || {
+            let facts = self.observe().await?;
+            let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
+            let behind = node.components_behind(target);
+            steady = if behind.is_empty() && node.ready { steady + 1 } else { 0 };
+            Ok(match (behind.is_empty(), steady >= STEADY) {
+                (_, true) => Probe::Ready(()),
+                (true, false) => Probe::Not("just restarted".into()),
+                (false, _) => Probe::Not(behind.join(", ")),
+            })
+        })
+        .await
+    }
+
+    pub(super) fn skipped(&self, place: &str, step: &str, why: &str) {
+        self.emit(&crate::report::Event::StepSkipped { place: place.into(), step: step.into(), why: why.into() });
+    }
+
+    /// What a person should know of a node that a step failed on.
+    pub async fn node_state(&self, name: &str) -> String {
+        let (now, marks) = match self.node_now(name).await {
+            Ok(Some(node)) => (node, ""),
+            Ok(None) => return format!("{name} is no node of this cluster any more."),
+            Err(cause) => return format!("the state of {name} is not known ({}).", cause.what),
+        };
+        let cordon = match (now.unschedulable, &now.cordoned_by) {
+            (true, Some(_)) => "cordoned by this program",
+            (true, None) => "cordoned by somebody else",
+            (false, _) => "schedulable",
+        };
+        let ready = if now.ready { "Ready" } else { "NOT Ready" };
+        format!("{name} is {cordon} and {ready}, its kubelet is {}.{marks}", now.kubelet)
+    }
+}
+
+/// A package stands at the target's version, whole.
+fn package_at(state: &NodeState, name: &str, target: Version) -> bool {
+    let revision = format!("{target}-");
+    state.package(name).is_some_and(|package| package.healthy() && package.version.starts_with(&revision))
+}
+
+/// `kubeadm upgrade` ended well here for this target: it was the last work, or the one after it was.
+fn kubeadm_has_run(state: &NodeState, target: &str) -> bool {
+    let work = &state.work;
+    let last = work.step == Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() }.name() && work.state == WorkState::Done;
+    work.target == target && (last || work.step == Step::KubeletPackages.name())
+}
+
+/// A class for the outside: what time heals is not a failed step.
+pub fn held(cause: &Cause) -> bool {
+    matches!(cause.class, Class::Hold)
+}

@@ -1,0 +1,50 @@
+//! Waiting: a predicate, a deadline, and words for what is missing.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ctx::Ctx;
+use crate::failure::Cause;
+use crate::report::{Event, span};
+
+/// What a look at the world gave.
+pub enum Probe<T> {
+    Ready(T),
+    /// What is still missing, as words.
+    Not(String),
+}
+
+/// One wait.
+#[derive(Clone, Debug)]
+pub struct Wait<'a> {
+    pub place: &'a str,
+    /// Reads like "the node to be Ready".
+    pub on: &'a str,
+    pub deadline: Duration,
+    pub every: Duration,
+    /// A stop signal ends it; never between the first package change and the uncordon.
+    pub stoppable: bool,
+}
+
+impl Ctx {
+    /// Looks until the probe is ready or the deadline has passed; the cause then says what was missing last.
+    pub async fn wait<T>(&self, wait: Wait<'_>, mut probe: impl AsyncFnMut() -> Result<Probe<T>, Cause>) -> Result<T, Cause> {
+        let begun = Instant::now();
+        loop {
+            let missing = match probe().await? {
+                Probe::Ready(value) => return Ok(value),
+                Probe::Not(missing) => missing,
+            };
+            let left = wait.deadline.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                return Err(Cause::step(format!("waited {} for {}: {missing}", span(wait.deadline), wait.on)));
+            }
+            if wait.stoppable && let Some(cause) = self.stopped() {
+                return Err(cause);
+            }
+            self.emit(&Event::Waiting { place: wait.place.into(), on: format!("{}: {missing}", wait.on), left });
+            self.sleep(wait.every.min(left), wait.stoppable).await;
+        }
+    }
+}
