@@ -6,7 +6,7 @@
 //! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure |
 //! | [`names`] | every label, annotation, Job, metric, alert and Secret key: the contract with dashboards that exist | nothing |
 //! | [`failure`] | what can go wrong, by class; the one table class → exit code | nothing |
-//! | [`plan`] | PURE: facts and policy in, decisions out | names |
+//! | [`plan`] | PURE: facts and policy in, decisions out | names, failure |
 //! | [`node`] | the scripts that run on a node and their typed operations | world's types |
 //! | [`clients`] | Prometheus, Pushgateway, Slack, the package index: codecs over byte-level HTTP | world, plan, names |
 //! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | failure |

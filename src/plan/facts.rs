@@ -13,6 +13,39 @@ pub struct Facts {
     pub jobs: Vec<JobFact>,
 }
 
+impl Facts {
+    /// The nodes that are ours to upgrade and to run on: all that the settings do not exclude.
+    pub fn managed(&self) -> impl Iterator<Item = &Node> {
+        self.nodes.iter().filter(|node| !node.excluded)
+    }
+
+    pub fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+}
+
+/// The static pods whose versions count; etcd has versions of its own.
+pub const COMPONENTS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
+impl Node {
+    pub fn component(&self, name: &str) -> Option<&Component> {
+        self.components.iter().find(|component| component.name == name)
+    }
+
+    /// Everything that runs on it is at `target` (or past it: nothing is ever taken back), and our cordon is gone.
+    pub fn is_done(&self, target: Version) -> bool {
+        let reached = |name: &&str| self.component(name).and_then(|c| c.version).is_some_and(|v| v >= target);
+        self.kubelet >= target && self.cordoned_by.is_none() && (!self.control_plane || COMPONENTS.iter().all(reached))
+    }
+
+    /// The run in `marks` has changed this node: it is cordoned by it, or was changed since it began.
+    pub fn changed_by(&self, marks: &RunMarks) -> bool {
+        let cordoned = self.cordoned_by.is_some() && self.cordoned_by == marks.run_id;
+        let changed = matches!((self.changed_at, marks.started), (Some(changed), Some(started)) if changed >= started);
+        marks.in_flight && (cordoned || changed)
+    }
+}
+
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     pub name: String,
@@ -66,7 +99,7 @@ pub struct RunMarks {
     pub target: Option<Version>,
     pub started: Option<Timestamp>,
     pub snapshot_path: Option<String>,
-    /// Phases a person skipped by force, as Job suffixes.
+    /// Steps a person skipped, as [`Step::token`] writes them.
     pub skipped: Vec<String>,
     pub halted: Option<String>,
 }
@@ -101,10 +134,41 @@ pub enum Phase {
     Postflight,
 }
 
+impl Phase {
+    pub fn word(self) -> &'static str {
+        match self {
+            Phase::Preflight => "preflight",
+            Phase::Master => "master",
+            Phase::Worker => "worker",
+            Phase::Postflight => "postflight",
+        }
+    }
+}
+
 /// One Job's worth of work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     pub phase: Phase,
     /// The node to upgrade, for Master and Worker.
     pub node: Option<String>,
+}
+
+impl Step {
+    pub fn preflight() -> Self {
+        Step { phase: Phase::Preflight, node: None }
+    }
+    pub fn postflight() -> Self {
+        Step { phase: Phase::Postflight, node: None }
+    }
+    pub fn of(node: &Node) -> Self {
+        Step { phase: if node.control_plane { Phase::Master } else { Phase::Worker }, node: Some(node.name.clone()) }
+    }
+
+    /// How annotations name it: `preflight`, `master/k8s-master`, `worker/k8s-node4`, `postflight`.
+    pub fn token(&self) -> String {
+        match &self.node {
+            Some(node) => format!("{}/{node}", self.phase.word()),
+            None => self.phase.word().to_owned(),
+        }
+    }
 }

@@ -1,7 +1,16 @@
 //! Decisions, as pure functions of what is ([`facts`]) and what is wanted ([`policy`]). No async, no clock, no client, no settings, no
 //! tracing in here: `now` is an argument, and every gate's input is an [`answer::Answer`].
 
+pub mod alerts;
 pub mod answer;
+pub mod detect;
 pub mod facts;
+pub mod jobs;
+pub mod next;
+pub mod order;
 pub mod policy;
+pub mod target;
 pub mod version;
+
+#[cfg(test)]
+mod fixture;

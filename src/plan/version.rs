@@ -14,6 +14,42 @@ impl Version {
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Version { major, minor, patch }
     }
+
+    /// `1.36`, as the package repositories name a minor version.
+    pub fn series(self) -> String {
+        format!("{}.{}", self.major, self.minor)
+    }
+
+    /// `1-36-3`, as Job names carry it.
+    pub fn dashed(self) -> String {
+        format!("{}-{}-{}", self.major, self.minor, self.patch)
+    }
+
+    /// How many minor versions `self` lies above `older`; None across major versions.
+    pub fn minors_above(self, older: Version) -> Option<i64> {
+        (self.major == older.major).then(|| i64::from(self.minor) - i64::from(older.minor))
+    }
+}
+
+/// What an upgrade crosses: repositories change with the minor version, and only then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Patch,
+    Minor,
+}
+
+impl Kind {
+    pub fn between(running: Version, target: Version) -> Self {
+        if (running.major, running.minor) == (target.major, target.minor) { Kind::Patch } else { Kind::Minor }
+    }
+
+    /// The value of the metric's label `kind`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Patch => "patch",
+            Kind::Minor => "minor",
+        }
+    }
 }
 
 impl fmt::Display for Version {
@@ -39,5 +75,50 @@ impl FromStr for Version {
         let mut number = || numbers.next().flatten().ok_or_else(bad);
         let version = Version::new(number()?, number()?, number()?);
         if numbers.next().is_some() { Err(bad()) } else { Ok(version) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+
+    #[test]
+    fn releases_are_read_and_everything_else_is_refused() {
+        for (text, version) in [("1.36.3", (1, 36, 3)), ("v1.36.0", (1, 36, 0)), ("10.0.12", (10, 0, 12))] {
+            assert_eq!(text.parse(), Ok(Version::new(version.0, version.1, version.2)), "{text}");
+        }
+        for text in [
+            "",
+            "v",
+            "1.36",
+            "1.36.3.1",
+            "1.36.3-rc.1",
+            "1.36.3+k3s1",
+            "1.036.3",
+            "1..3",
+            "vv1.36.3",
+            " 1.36.3",
+            "1.36.-3",
+            "1.36.99999999999",
+        ] {
+            assert_eq!(text.parse::<Version>(), Err(NotAVersion(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn versions_compare_by_number_not_by_text() {
+        assert!(Version::new(1, 9, 9) < Version::new(1, 10, 0));
+        assert!(Version::new(1, 36, 9) < Version::new(1, 36, 10));
+        assert_eq!(Version::new(1, 36, 0).minors_above(Version::new(1, 34, 9)), Some(2));
+        assert_eq!(Version::new(2, 0, 0).minors_above(Version::new(1, 36, 0)), None);
+    }
+
+    #[test]
+    fn a_patch_stays_in_its_series() {
+        assert_eq!(Kind::between(Version::new(1, 35, 4), Version::new(1, 35, 9)), Kind::Patch);
+        assert_eq!(Kind::between(Version::new(1, 35, 4), Version::new(1, 36, 0)), Kind::Minor);
+        assert_eq!(Version::new(1, 36, 3).series(), "1.36");
+        assert_eq!(Version::new(1, 36, 3).dashed(), "1-36-3");
     }
 }

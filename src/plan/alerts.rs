@@ -1,0 +1,183 @@
+//! Which firing alerts block a run. The run's own consequences never do: one table, by moment.
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+
+use super::answer::Answer;
+use super::facts::{Facts, Phase};
+use crate::names::{
+    ALERT_BLOCKER, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_WATCHDOG,
+};
+
+/// An alert of Prometheus that is not inactive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alert {
+    pub name: String,
+    /// Firing, not merely pending.
+    pub firing: bool,
+    pub labels: BTreeMap<String, String>,
+}
+
+/// How far the run is, as far as alerts go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Nothing is claimed yet.
+    Unclaimed,
+    /// The run is claimed; no control plane has been touched.
+    Claimed,
+    /// A control plane has been touched: nodes restart by our doing.
+    Upgrading,
+    /// All nodes are done; only the alerts of [`GATES`] count.
+    Finishing,
+}
+
+impl Moment {
+    pub fn of(phase: Phase, facts: &Facts) -> Self {
+        match phase {
+            Phase::Preflight if !facts.marks.in_flight => Moment::Unclaimed,
+            Phase::Preflight => Moment::Claimed,
+            Phase::Master if !facts.managed().any(|node| node.control_plane && node.changed_by(&facts.marks)) => Moment::Claimed,
+            Phase::Master | Phase::Worker => Moment::Upgrading,
+            Phase::Postflight => Moment::Finishing,
+        }
+    }
+
+    /// The alerts that the run itself causes at this moment, and that therefore never block it.
+    pub const fn own(self) -> &'static [&'static str] {
+        match self {
+            // A half-done cluster has skew that this run will end; the claim itself, not a gauge, says whether a run is on.
+            Moment::Unclaimed => &[ALERT_WATCHDOG, ALERT_SKEW, ALERT_IN_FLIGHT],
+            Moment::Claimed => &[ALERT_WATCHDOG, ALERT_SKEW, ALERT_IN_FLIGHT, ALERT_STALLED, ALERT_SNAPSHOT_MISSING],
+            Moment::Upgrading => {
+                &[ALERT_WATCHDOG, ALERT_SKEW, ALERT_IN_FLIGHT, ALERT_STALLED, ALERT_SNAPSHOT_MISSING, ALERT_RECENT_REBOOT]
+            }
+            // Skew and a stall must have resolved by now (the caller waits); in flight it is until the very end.
+            Moment::Finishing => &[ALERT_WATCHDOG, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT],
+        }
+    }
+}
+
+/// The alerts of the group "Upgrade Gates", which postflight looks at.
+pub const GATES: [&str; 6] =
+    [ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_BLOCKER];
+
+/// What the alerts say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Judgement {
+    Pass,
+    /// The firing alerts that block, with the labels that say where.
+    Blocked(Vec<String>),
+    /// Nobody can say whether alerts fire: this blocks too.
+    Unknown(String),
+}
+
+/// Judges the alerts. `ignore` matches anywhere in an alert's name, as kured's filter does.
+///
+/// Watchdog always fires where alerting works: unless it is seen, the answer is unknown.
+pub fn judge(answer: &Answer<Vec<Alert>>, moment: Moment, ignore: Option<&Regex>) -> Judgement {
+    let alerts = match answer {
+        Answer::Known(alerts) => alerts,
+        Answer::Unknown(why) => return Judgement::Unknown(why.clone()),
+    };
+    let firing = || alerts.iter().filter(|alert| alert.firing);
+    if !firing().any(|alert| alert.name == ALERT_WATCHDOG) {
+        return Judgement::Unknown(format!(
+            "the alert {ALERT_WATCHDOG}, which always fires, is not firing: alert rules are not evaluated"
+        ));
+    }
+    let blocks = |alert: &&Alert| {
+        let name = alert.name.as_str();
+        let counts = moment != Moment::Finishing || GATES.contains(&name);
+        counts && !moment.own().contains(&name) && !ignore.is_some_and(|ignore| ignore.is_match(name))
+    };
+    let mut blocked: Vec<_> = firing().filter(blocks).map(told).collect();
+    blocked.sort();
+    blocked.dedup();
+    if blocked.is_empty() { Judgement::Pass } else { Judgement::Blocked(blocked) }
+}
+
+/// `NodeDiskFull (node=k8s-node2)`.
+fn told(alert: &Alert) -> String {
+    const WHERE: [&str; 4] = ["node", "namespace", "pod", "instance"];
+    let labels: Vec<_> = WHERE.iter().filter_map(|key| Some(format!("{key}={}", alert.labels.get(*key)?))).collect();
+    if labels.is_empty() { alert.name.clone() } else { format!("{} ({})", alert.name, labels.join(", ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::super::fixture::*;
+    use super::*;
+
+    fn alert(name: &str, firing: bool) -> Alert {
+        Alert { name: name.to_owned(), firing, labels: BTreeMap::new() }
+    }
+
+    fn with_watchdog(name: &str) -> Answer<Vec<Alert>> {
+        Answer::Known(vec![alert(ALERT_WATCHDOG, true), alert(name, true)])
+    }
+
+    #[test]
+    fn what_blocks_when() {
+        use Moment::{Claimed, Finishing, Unclaimed, Upgrading};
+        let table: [(&str, &[Moment]); 8] = [
+            (ALERT_WATCHDOG, &[]),
+            (ALERT_IN_FLIGHT, &[]),
+            (ALERT_SKEW, &[Finishing]),
+            (ALERT_STALLED, &[Unclaimed, Finishing]),
+            (ALERT_SNAPSHOT_MISSING, &[Unclaimed, Finishing]),
+            (ALERT_RECENT_REBOOT, &[Unclaimed, Claimed]),
+            (ALERT_BLOCKER, &[Unclaimed, Claimed, Upgrading, Finishing]),
+            ("KubeNodeNotReady", &[Unclaimed, Claimed, Upgrading]),
+        ];
+        for (name, blocks_at) in table {
+            for moment in [Unclaimed, Claimed, Upgrading, Finishing] {
+                let wanted =
+                    if blocks_at.contains(&moment) { Judgement::Blocked(vec![name.to_owned()]) } else { Judgement::Pass };
+                assert_eq!(judge(&with_watchdog(name), moment, None), wanted, "{name} at {moment:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_watchdog_and_no_answer_are_unknown() {
+        let unseen =
+            [Answer::Known(vec![]), Answer::Known(vec![alert(ALERT_WATCHDOG, false)]), Answer::Unknown("timed out".into())];
+        for answer in unseen {
+            assert!(matches!(judge(&answer, Moment::Claimed, None), Judgement::Unknown(_)), "{answer:?}");
+        }
+        let everything = Regex::new(".*").unwrap();
+        let blocked_too = Answer::Known(vec![alert("KubeNodeNotReady", true)]);
+        assert!(matches!(judge(&blocked_too, Moment::Claimed, Some(&everything)), Judgement::Unknown(_)));
+    }
+
+    #[test]
+    fn pending_and_ignored_alerts_do_not_block_and_firing_ones_say_where() {
+        let mut full = alert("NodeDiskFull", true);
+        full.labels = BTreeMap::from([("node".into(), "k8s-node2".into()), ("severity".into(), "warning".into())]);
+        let alerts =
+            vec![alert(ALERT_WATCHDOG, true), alert("Pending", false), full.clone(), full, alert("CertExpiresSoon", true)];
+        let answer = Answer::Known(alerts);
+        let ignore = Regex::new("^Cert|Memory").unwrap();
+        assert_eq!(
+            judge(&answer, Moment::Upgrading, Some(&ignore)),
+            Judgement::Blocked(vec!["NodeDiskFull (node=k8s-node2)".into()])
+        );
+        assert_eq!(judge(&answer, Moment::Upgrading, Some(&Regex::new("Cert|Disk").unwrap())), Judgement::Pass);
+    }
+
+    #[test]
+    fn the_moment_follows_from_facts() {
+        let mut facts = runbook();
+        assert_eq!(Moment::of(Phase::Preflight, &facts), Moment::Unclaimed);
+        facts = in_flight(facts);
+        assert_eq!(Moment::of(Phase::Preflight, &facts), Moment::Claimed);
+        node(&mut facts, "k8s-master").changed_at = "2026-11-01T00:00:00Z".parse().ok(); // an earlier run's
+        assert_eq!(Moment::of(Phase::Master, &facts), Moment::Claimed);
+        node(&mut facts, "k8s-master").cordoned_by = Some("r1".into()); // its Job was killed and is here again
+        assert_eq!(Moment::of(Phase::Master, &facts), Moment::Upgrading);
+        assert_eq!(Moment::of(Phase::Worker, &facts), Moment::Upgrading);
+        assert_eq!(Moment::of(Phase::Postflight, &facts), Moment::Finishing);
+    }
+}

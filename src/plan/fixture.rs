@@ -1,0 +1,89 @@
+//! Clusters for the tables of this room's tests: the runbook's, and ones of any size.
+
+use super::facts::{COMPONENTS, Component, Facts, JobFact, JobState, Node, RunMarks, Taint};
+use super::policy::Policy;
+use super::version::Version;
+
+pub const OLD: Version = Version::new(1, 34, 2);
+pub const NEW: Version = Version::new(1, 34, 7);
+
+pub fn policy() -> Policy {
+    Policy {
+        runner: None,
+        quiet: std::time::Duration::from_secs(24 * 3600),
+        soak: std::time::Duration::from_secs(600),
+        ready_ratio: 0.9,
+    }
+}
+
+pub fn worker(name: &str, version: Version) -> Node {
+    Node {
+        name: name.to_owned(),
+        hostname: name.to_owned(),
+        address: Some("10.0.20.100".to_owned()),
+        control_plane: false,
+        kubelet: version,
+        kube_proxy: None,
+        container_runtime: "containerd://1.7.28".to_owned(),
+        ready: true,
+        ready_since: "2026-11-01T00:00:00Z".parse().ok(),
+        pressures: Vec::new(),
+        unschedulable: false,
+        taints: Vec::new(),
+        components: Vec::new(),
+        excluded: false,
+        cordoned_by: None,
+        former_versions: None,
+        changed_at: None,
+    }
+}
+
+pub fn master(name: &str, version: Version) -> Node {
+    let component = |name: &&str| Component { name: (*name).to_owned(), version: Some(version), running: true };
+    Node {
+        control_plane: true,
+        taints: vec![Taint { key: crate::names::LABEL_CONTROL_PLANE.to_owned(), value: None, effect: "NoSchedule".to_owned() }],
+        components: COMPONENTS.iter().map(component).collect(),
+        ..worker(name, version)
+    }
+}
+
+/// `masters` control planes and `workers` workers, in the shuffled order in which an API server may list them.
+pub fn cluster(masters: usize, workers: usize) -> Facts {
+    let name = |i: usize| if masters == 1 { "k8s-master".to_owned() } else { format!("k8s-master{i}") };
+    let mut nodes: Vec<Node> = (1..=workers).rev().map(|i| worker(&format!("k8s-node{i}"), OLD)).collect();
+    nodes.extend((1..=masters).rev().map(|i| master(&name(i), OLD)));
+    Facts { nodes, marks: RunMarks::default(), jobs: Vec::new() }
+}
+
+/// The runbook's: k8s-master and k8s-node1 … k8s-node4.
+pub fn runbook() -> Facts {
+    cluster(1, 4)
+}
+
+/// Claimed, with its snapshot taken.
+pub fn in_flight(mut facts: Facts) -> Facts {
+    facts.marks = RunMarks {
+        in_flight: true,
+        run_id: Some("r1".to_owned()),
+        target: Some(NEW),
+        started: "2026-11-22T12:00:00Z".parse().ok(),
+        snapshot_path: Some("/backup/etcd-1.db".to_owned()),
+        ..RunMarks::default()
+    };
+    facts
+}
+
+pub fn node<'a>(facts: &'a mut Facts, name: &str) -> &'a mut Node {
+    facts.nodes.iter_mut().find(|node| node.name == name).unwrap_or_else(|| unreachable!("no node {name}"))
+}
+
+pub fn upgrade(facts: &mut Facts, name: &str, version: Version) {
+    let node = node(facts, name);
+    node.kubelet = version;
+    node.components.iter_mut().for_each(|component| component.version = Some(version));
+}
+
+pub fn job(name: &str, state: JobState) -> JobFact {
+    JobFact { name: name.to_owned(), uid: format!("uid-of-{name}"), state, node: None }
+}

@@ -1,0 +1,177 @@
+//! Names of awkward nodes, and the manifests of the runbook's chain.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use super::super::fixture::*;
+use super::super::next;
+use super::*;
+use crate::failure::Class;
+
+const TEMPLATE: Template<'_> = Template {
+    namespace: "k8s-upgrade",
+    image: "docker.io/library/k8s-upgrade:0123456789ab",
+    target: NEW,
+    run: "r1",
+    deadline: Duration::from_secs(7200),
+};
+
+fn worker_step(node: &str) -> Step {
+    Step { phase: Phase::Worker, node: Some(node.to_owned()) }
+}
+
+/// The manifests of the whole chain, each made from the facts of its moment.
+fn chain() -> Vec<Value> {
+    let mut facts = in_flight(runbook());
+    facts.marks.snapshot_path = None;
+    let mut manifests = Vec::new();
+    while let next::Next::Create(planned) = next::next(&facts, &policy(), None).unwrap() {
+        manifests.push(manifest(&facts, &planned, &TEMPLATE).unwrap());
+        match (planned.step.phase, &planned.step.node) {
+            (Phase::Preflight, _) => facts = in_flight(facts),
+            (_, Some(name)) => upgrade(&mut facts, name, NEW),
+            (_, None) => facts.marks = Default::default(),
+        }
+    }
+    manifests
+}
+
+fn text<'a>(value: &'a Value, path: &str) -> &'a str {
+    value.pointer(path).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[test]
+fn the_runbooks_jobs_by_name_pin_toleration_and_arguments() {
+    let row = |job: &Value| {
+        let spec = job.pointer("/spec/template/spec").unwrap();
+        let tolerations: Vec<_> = spec["tolerations"].as_array().unwrap().iter().map(|t| text(t, "/key").to_owned()).collect();
+        let args: Vec<_> = spec["containers"][0]["args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
+        let pin = text(spec, "/nodeSelector/kubernetes.io~1hostname");
+        format!("{} | {pin} | {} | {}", text(job, "/metadata/name"), tolerations.join(" "), args.join(" "))
+    };
+    let rows: Vec<_> = chain().iter().map(row).collect();
+    assert_eq!(
+        rows,
+        [
+            "k8s-upgrade-preflight-1-34-7 | k8s-node1 |  | preflight --chain --target 1.34.7 --run r1",
+            "k8s-upgrade-master-1-34-7 | k8s-node1 |  | upgrade-node k8s-master --chain --target 1.34.7 --run r1",
+            "k8s-upgrade-worker-1-34-7-k8s-node4 | k8s-node1 |  | upgrade-node k8s-node4 --chain --target 1.34.7 --run r1",
+            "k8s-upgrade-worker-1-34-7-k8s-node3 | k8s-node1 |  | upgrade-node k8s-node3 --chain --target 1.34.7 --run r1",
+            "k8s-upgrade-worker-1-34-7-k8s-node2 | k8s-node1 |  | upgrade-node k8s-node2 --chain --target 1.34.7 --run r1",
+            "k8s-upgrade-worker-1-34-7-k8s-node1 | k8s-master | node-role.kubernetes.io/control-plane | upgrade-node k8s-node1 --chain --target 1.34.7 --run r1",
+            "k8s-upgrade-postflight-1-34-7 |  | node-role.kubernetes.io/control-plane | postflight --chain --target 1.34.7 --run r1",
+        ]
+    );
+}
+
+#[test]
+fn a_whole_manifest() {
+    let last_worker = serde_json::to_string_pretty(&chain()[5]).unwrap();
+    insta::assert_snapshot!(last_worker);
+}
+
+#[test]
+fn the_selector_is_the_hostname_label_not_the_name() {
+    let mut facts = in_flight(runbook());
+    node(&mut facts, "k8s-node1").hostname = "vm-17".to_owned();
+    let planned = Planned { step: worker_step("k8s-node4"), job: "j".into(), pin: Some("k8s-node1".into()), replaces: None };
+    let job = manifest(&facts, &planned, &TEMPLATE).unwrap();
+    assert_eq!(text(&job, "/spec/template/spec/nodeSelector/kubernetes.io~1hostname"), "vm-17");
+}
+
+#[test]
+fn tolerations_come_from_the_pins_own_taints() {
+    let mut facts = in_flight(runbook());
+    let taint =
+        |key: &str, value: Option<&str>| Taint { key: key.into(), value: value.map(Into::into), effect: "NoExecute".into() };
+    node(&mut facts, "k8s-node1").taints =
+        vec![taint("dedicated", Some("infra")), taint("node.kubernetes.io/not-ready", None), taint("gpu", None)];
+    let planned = Planned { step: worker_step("k8s-node4"), job: "j".into(), pin: Some("k8s-node1".into()), replaces: None };
+    let job = manifest(&facts, &planned, &TEMPLATE).unwrap();
+    let wanted = json!([
+        { "key": "dedicated", "operator": "Equal", "value": "infra", "effect": "NoExecute" },
+        { "key": "gpu", "operator": "Exists", "effect": "NoExecute" },
+    ]);
+    assert_eq!(job.pointer("/spec/template/spec/tolerations"), Some(&wanted));
+}
+
+#[test]
+fn a_job_that_would_drain_its_own_node_is_not_built() {
+    let facts = in_flight(runbook());
+    let mut planned = Planned { step: worker_step("k8s-node4"), job: "j".into(), pin: Some("k8s-node4".into()), replaces: None };
+    assert_eq!(manifest(&facts, &planned, &TEMPLATE).unwrap_err().class, Class::Refused);
+    planned.pin = Some("k8s-node9".into());
+    assert_eq!(manifest(&facts, &planned, &TEMPLATE).unwrap_err().class, Class::Step);
+}
+
+#[test]
+fn awkward_node_names_give_labels_that_never_collide() {
+    let long = "n".repeat(200);
+    let dotted = "node1.example.com";
+    let shortened = label("", dotted);
+    let imitator = shortened.trim_start_matches('-').to_owned(); // a node named as another's short form ends
+    let names = [
+        "k8s-node4",
+        "node1",
+        dotted,
+        "node1-example-com",
+        "node1.example-com",
+        &imitator,
+        "ip-10-0-0-1.eu-west-1.compute.internal",
+        &long,
+        &format!("{long}.a"),
+        &format!("{long}.b"),
+        "a",
+        "10.0.0.1",
+    ];
+    let facts = in_flight(runbook());
+    let jobs: Vec<_> = names.iter().map(|node| super::name(&facts, &worker_step(node), Version::new(1, 134, 17))).collect();
+    for (node, job) in names.iter().zip(&jobs) {
+        let label = job.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        assert!(label && job.len() <= 63 && !job.ends_with('-'), "{node}: {job}");
+        assert!(job.starts_with("k8s-upgrade-worker-1-134-17-"), "{node}: {job}");
+    }
+    let distinct: std::collections::BTreeSet<_> = jobs.iter().collect();
+    assert_eq!(distinct.len(), names.len(), "{jobs:?}");
+    assert_eq!(jobs[0], "k8s-upgrade-worker-1-134-17-k8s-node4");
+}
+
+#[test]
+fn only_the_first_control_planes_job_has_no_node() {
+    let facts = cluster(3, 1);
+    let of = |name: &str| super::name(&facts, &Step::of(facts.node(name).unwrap()), NEW);
+    assert_eq!(of("k8s-master1"), "k8s-upgrade-master-1-34-7");
+    assert_eq!(of("k8s-master2"), "k8s-upgrade-master-1-34-7-k8s-master2");
+    assert_eq!(super::name(&facts, &Step::preflight(), NEW), "k8s-upgrade-preflight-1-34-7");
+    assert_eq!(etcd_name(NEW, "20261122-1200"), "pre-upgrade-etcd-1-34-7-20261122-1200");
+    assert!(etcd_name(NEW, &"x".repeat(80)).len() <= 63);
+}
+
+#[test]
+fn the_backup_job_keeps_every_field_of_its_template() {
+    let cronjob = json!({
+        "metadata": { "name": "backup-etcd", "namespace": "default", "uid": "u" },
+        "spec": {
+            "schedule": "0 0 * * 0",
+            "jobTemplate": {
+                "metadata": { "labels": { "app": "backup" }, "annotations": { "a": "b" } },
+                "spec": { "fieldOfTheFuture": { "x": [1] }, "template": { "spec": { "restartPolicy": "OnFailure" } } },
+            },
+        },
+    });
+    let job = etcd_job(&cronjob, "pre-upgrade-etcd-1-34-7-r1").unwrap();
+    let wanted = json!({
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": "pre-upgrade-etcd-1-34-7-r1", "namespace": "default", "labels": { "app": "backup" },
+            "annotations": { "a": "b", "cronjob.kubernetes.io/instantiate": "manual" },
+        },
+        "spec": {
+            "fieldOfTheFuture": { "x": [1] }, "template": { "spec": { "restartPolicy": "OnFailure" } }, "ttlSecondsAfterFinished": 604800,
+        },
+    });
+    assert_eq!(job, wanted);
+    let mut keeps_its_own = cronjob.clone();
+    keeps_its_own["spec"]["jobTemplate"]["spec"]["ttlSecondsAfterFinished"] = json!(60);
+    assert_eq!(etcd_job(&keeps_its_own, "j").unwrap()["spec"]["ttlSecondsAfterFinished"], 60);
+    assert_eq!(etcd_job(&json!({ "metadata": { "name": "x" } }), "j").unwrap_err().class, Class::Refused);
+}
