@@ -20,6 +20,7 @@
 //! do, and performs it through `ctx.change`, the only door to a change. `tests/unit/layering.rs` holds the house to this table.
 
 pub mod adapters;
+pub mod clients;
 pub mod failure;
 pub mod names;
 pub mod permit;
