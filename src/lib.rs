@@ -19,6 +19,8 @@
 //! settings and hands a [`run::Ctx`] to one file of [`commands`], which observes ([`run::observe`]) what is, asks [`plan`] what to
 //! do, and performs it through `ctx.change`, the only door to a change. `tests/unit/layering.rs` holds the house to this table.
 
+pub mod adapters;
+pub mod clients;
 pub mod failure;
 pub mod names;
 pub mod permit;

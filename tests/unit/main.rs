@@ -1,1 +1,6 @@
+//! Everything that needs no cluster. One binary: a new file is a new `mod` here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
+mod kube_adapter;
+mod ssh;
+mod web_adapter;

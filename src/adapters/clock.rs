@@ -1,0 +1,33 @@
+//! Time and randomness of the machine.
+
+use std::hash::{BuildHasher, RandomState};
+
+use crate::world::{Clock, Random};
+
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+}
+
+/// Numbers for names and jitter, not for keys: a hash under keys that std takes from the operating system.
+pub struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn u64(&self) -> u64 {
+        RandomState::new().hash_one(std::time::SystemTime::now())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_differ() {
+        let numbers: std::collections::BTreeSet<u64> = (0..1000).map(|_| SystemRandom.u64()).collect();
+        assert_eq!(numbers.len(), 1000);
+    }
+}

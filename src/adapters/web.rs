@@ -1,0 +1,94 @@
+//! HTTP by reqwest: redirects followed, a deadline on every exchange, no secret in an error.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, ClientBuilder};
+
+use crate::world::{Web, WebError};
+
+/// The package index answers every request with a redirect, of which more than one may follow.
+const MAX_REDIRECTS: usize = 10;
+
+pub struct RealWeb {
+    /// Why there is none is told at the first use: most commands need no web.
+    client: Result<Client, String>,
+}
+
+impl RealWeb {
+    pub fn new() -> Self {
+        super::install_crypto_provider();
+        let client = builder().build().or_else(|_| with_bundled_roots(builder())).map_err(|error| with_sources(&error));
+        RealWeb { client }
+    }
+
+    async fn exchange(&self, request: Request<Bytes>, place: &str) -> Result<Response<Bytes>, WebError> {
+        let unreachable = |why: String| WebError::Unreachable(place.to_owned(), why);
+        // The URL may be the secret (Slack): errors name the place only.
+        let failed = |error: reqwest::Error| unreachable(with_sources(&error.without_url()));
+        let client = self.client.as_ref().map_err(|why| unreachable(why.clone()))?;
+        let answer = client.execute(request.try_into().map_err(failed)?).await.map_err(failed)?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let mut response = Response::new(answer.bytes().await.map_err(failed)?);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+}
+
+impl Default for RealWeb {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Web for RealWeb {
+    fn send<'a>(&'a self, request: Request<Bytes>, deadline: Duration) -> BoxFuture<'a, Result<Response<Bytes>, WebError>> {
+        Box::pin(async move {
+            let place = place(request.uri());
+            match tokio::time::timeout(deadline, self.exchange(request, &place)).await {
+                Ok(result) => result,
+                Err(_) => Err(WebError::Deadline(place, deadline)),
+            }
+        })
+    }
+}
+
+fn builder() -> ClientBuilder {
+    Client::builder()
+        .user_agent(concat!("k8s-upgrade/", env!("CARGO_PKG_VERSION")))
+        .redirect(Policy::limited(MAX_REDIRECTS))
+        .connect_timeout(Duration::from_secs(10))
+}
+
+/// An image FROM scratch has no certificate authorities, and without any no client can be made, not even for plain HTTP.
+fn with_bundled_roots(builder: ClientBuilder) -> reqwest::Result<Client> {
+    let roots: Result<Vec<_>, _> =
+        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect();
+    builder.tls_certs_only(roots?).build()
+}
+
+/// Scheme, host and port: no path, no user, no password.
+fn place(uri: &http::Uri) -> String {
+    let scheme = uri.scheme_str().unwrap_or("http");
+    let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{scheme}://{}{port}", uri.host().unwrap_or("(no host)"))
+}
+
+/// reqwest's own words are "error sending request": why stands in its sources.
+fn with_sources(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        source = inner.source();
+    }
+    text
+}

@@ -1,0 +1,196 @@
+//! Where a service of the cluster is and how it is reached: by its address, or through the API server's service proxy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+
+use crate::failure::Cause;
+use crate::permit::Gate;
+use crate::world::{Web, WebError};
+
+#[derive(Clone)]
+pub enum Endpoint {
+    /// A base URL without a slash at its end.
+    Url { base: String, web: Arc<dyn Web> },
+    /// A Service, from outside the cluster: the API server passes requests on.
+    Service { namespace: String, service: String, port: String, client: kube::Client },
+}
+
+impl Endpoint {
+    /// Reads a setting: a URL, or `namespace/service:port`, which is a DNS name in the cluster and goes through `client` from outside.
+    pub fn parse(setting: &str, web: &Arc<dyn Web>, client: &kube::Client, in_cluster: bool) -> Result<Self, Cause> {
+        let no_endpoint = || Cause::usage(format!("{setting:?} is no endpoint: a URL or namespace/service:port is wanted"));
+        let url = |base: String| Endpoint::Url { base, web: web.clone() };
+        if setting.starts_with("http://") || setting.starts_with("https://") {
+            // Not echoed: it would be a password.
+            if setting.contains('@') {
+                return Err(Cause::usage("an endpoint's URL must not hold a user or password"));
+            }
+            let uri: http::Uri = setting.parse().map_err(|_| no_endpoint())?;
+            return match (uri.host(), uri.query()) {
+                (Some(_), None) => Ok(url(setting.trim_end_matches('/').to_owned())),
+                _ => Err(no_endpoint()),
+            };
+        }
+        let (namespace, rest) = setting.split_once('/').ok_or_else(no_endpoint)?;
+        let (service, port) = rest.split_once(':').ok_or_else(no_endpoint)?;
+        let label = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        match [namespace, service, port].into_iter().all(label) {
+            false => Err(no_endpoint()),
+            true if in_cluster => Ok(url(format!("http://{service}.{namespace}.svc:{port}"))),
+            true => Ok(Endpoint::Service {
+                namespace: namespace.to_owned(),
+                service: service.to_owned(),
+                port: port.to_owned(),
+                client: client.clone(),
+            }),
+        }
+    }
+
+    /// For messages.
+    pub fn place(&self) -> String {
+        match self {
+            Endpoint::Url { base, .. } => base.clone(),
+            Endpoint::Service { namespace, service, port, .. } => {
+                format!("{namespace}/{service}:{port} (through the API server)")
+            }
+        }
+    }
+
+    /// Any status is an answer. `path` begins with a slash.
+    pub async fn get(&self, path: &str, deadline: Duration) -> Result<Response<Bytes>, WebError> {
+        self.send(Method::GET, path, "", Bytes::new(), deadline).await
+    }
+
+    /// A change: needs a live permit. Any status is an answer.
+    pub async fn post(&self, path: &str, content_type: &str, body: Bytes, deadline: Duration) -> Result<Response<Bytes>, Cause> {
+        Gate.check(true, || format!("POST {}{path}", self.place())).map_err(|error| Cause::bug(error.to_string()))?;
+        let answer = self.send(Method::POST, path, content_type, body, deadline).await;
+        answer.map_err(|error| Cause::unreachable(error.to_string()))
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<Response<Bytes>, WebError> {
+        let unreachable = |why: String| WebError::Unreachable(self.place(), why);
+        let uri = match self {
+            Endpoint::Url { base, .. } => format!("{base}{path}"),
+            Endpoint::Service { namespace, service, port, .. } => {
+                format!("/api/v1/namespaces/{namespace}/services/http:{service}:{port}/proxy{path}")
+            }
+        };
+        let mut request = Request::builder().method(method).uri(uri);
+        if !content_type.is_empty() {
+            request = request.header(http::header::CONTENT_TYPE, content_type);
+        }
+        let request = request.body(body).map_err(|error| unreachable(error.to_string()))?;
+        match self {
+            Endpoint::Url { web, .. } => web.send(request, deadline).await,
+            Endpoint::Service { client, .. } => {
+                let answer = client.request_text(request.map(|body| body.to_vec()));
+                match tokio::time::timeout(deadline, answer).await {
+                    Err(_) => Err(WebError::Deadline(self.place(), deadline)),
+                    Ok(Ok(text)) => Ok(Response::new(text.into())),
+                    // kube makes an error of a status that is none to us.
+                    Ok(Err(kube::Error::Api(status))) => {
+                        let mut response = Response::new(Bytes::from(status.message.clone()));
+                        *response.status_mut() =
+                            StatusCode::from_u16(status.code).map_err(|error| unreachable(error.to_string()))?;
+                        Ok(response)
+                    }
+                    Ok(Err(error)) => Err(unreachable(error.to_string())),
+                }
+            }
+        }
+    }
+}
+
+/// Percent-encodes one segment of a path or one value of a query.
+pub(super) fn encode(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// The first line of an answer that says nothing useful, short enough for a message.
+pub(super) fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("(empty)");
+    match line.char_indices().nth(160) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::super::fake::{self, FakeWeb, SECOND};
+    use super::*;
+
+    fn parse(setting: &str, in_cluster: bool) -> Result<String, String> {
+        let web: Arc<dyn Web> = FakeWeb::answers(200, "");
+        fake::run(async {
+            let client = fake::kube(200, "").0;
+            Endpoint::parse(setting, &web, &client, in_cluster).map(|endpoint| endpoint.place()).map_err(|cause| cause.what)
+        })
+    }
+
+    #[test]
+    fn settings_name_a_url_or_a_service() {
+        assert_eq!(parse("http://10.0.0.9:9090/prometheus/", false).unwrap(), "http://10.0.0.9:9090/prometheus");
+        assert_eq!(parse("monitoring/prometheus-server:80", true).unwrap(), "http://prometheus-server.monitoring.svc:80");
+        assert_eq!(
+            parse("monitoring/prometheus-server:80", false).unwrap(),
+            "monitoring/prometheus-server:80 (through the API server)"
+        );
+        for nonsense in
+            ["", "prometheus", "a/b", "a/b:", "a/b:c/d", "/b:80", "http://", "https:///x", "ftp/x y:1", "http://h/?q=1"]
+        {
+            assert!(parse(nonsense, false).unwrap_err().contains("namespace/service:port"), "{nonsense:?}");
+        }
+        let secret = parse("http://me:hunter2@h:9090", false).unwrap_err();
+        assert!(secret.contains("password") && !secret.contains("hunter2"), "{secret}");
+    }
+
+    #[test]
+    fn a_service_is_asked_through_the_api_server() {
+        fake::run(async {
+            let (client, seen) = fake::kube(200, "up");
+            let web: Arc<dyn Web> = FakeWeb::answers(500, "");
+            let endpoint = Endpoint::parse("monitoring/push:9091", &web, &client, false).unwrap();
+            assert_eq!(endpoint.get("/metrics?a=b", SECOND).await.unwrap().body().as_ref(), b"up");
+            let path = "/api/v1/namespaces/monitoring/services/http:push:9091/proxy/metrics?a=b";
+            assert_eq!(*seen.lock().unwrap(), [format!("GET {path}")]);
+        });
+    }
+
+    #[test]
+    fn the_proxy_saying_that_nothing_is_there_is_a_status() {
+        fake::run(async {
+            let status = r#"{"kind":"Status","status":"Failure","message":"no endpoints available","code":503}"#;
+            let (client, _) = fake::kube(503, status);
+            let web: Arc<dyn Web> = FakeWeb::answers(200, "");
+            let endpoint = Endpoint::parse("monitoring/push:9091", &web, &client, false).unwrap();
+            let answer = endpoint.get("/", SECOND).await.unwrap();
+            assert_eq!((answer.status().as_u16(), answer.body().as_ref()), (503, &b"no endpoints available"[..]));
+        });
+    }
+
+    #[test]
+    fn a_post_without_a_permit_is_a_bug_and_is_not_sent() {
+        fake::run(async {
+            let web = FakeWeb::answers(200, "");
+            let endpoint = Endpoint::Url { base: "http://push".into(), web: web.clone() };
+            let cause = endpoint.post("/metrics", "text/plain", Bytes::new(), SECOND).await.unwrap_err();
+            assert_eq!(cause.class, crate::failure::Class::Bug);
+            assert!(web.seen().is_empty());
+        });
+    }
+}

@@ -1,0 +1,73 @@
+//! The other side of the wire, for the tests of this room.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+use kube::client::{Body, ClientBuilder};
+
+use super::Endpoint;
+use crate::permit::{ChangeClass, Gate, Permit};
+use crate::world::{Web, WebError};
+
+pub const SECOND: Duration = Duration::from_secs(1);
+
+/// Answers every request alike and keeps what it was asked.
+pub struct FakeWeb {
+    answer: Result<(u16, Bytes), WebError>,
+    seen: Mutex<Vec<(String, String)>>,
+}
+
+impl FakeWeb {
+    pub fn answers(status: u16, body: &str) -> Arc<Self> {
+        Arc::new(FakeWeb { answer: Ok((status, Bytes::copy_from_slice(body.as_bytes()))), seen: Mutex::default() })
+    }
+
+    pub fn fails(error: WebError) -> Arc<Self> {
+        Arc::new(FakeWeb { answer: Err(error), seen: Mutex::default() })
+    }
+
+    /// `METHOD url` and body of each request.
+    pub fn seen(&self) -> Vec<(String, String)> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    pub fn endpoint(self: &Arc<Self>) -> Endpoint {
+        Endpoint::Url { base: "http://there".into(), web: self.clone() }
+    }
+}
+
+impl Web for FakeWeb {
+    fn send<'a>(&'a self, request: Request<Bytes>, _: Duration) -> BoxFuture<'a, Result<Response<Bytes>, WebError>> {
+        let asked = format!("{} {}", request.method(), request.uri());
+        self.seen.lock().unwrap().push((asked, String::from_utf8(request.into_body().to_vec()).unwrap()));
+        Box::pin(async move { self.answer.clone().map(|(status, body)| Response::builder().status(status).body(body).unwrap()) })
+    }
+}
+
+/// A kube client whose API server answers every request alike, and `METHOD path` of what it was asked.
+pub fn kube(status: u16, body: &'static str) -> (kube::Client, Arc<Mutex<Vec<String>>>) {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = seen.clone();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        log.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+        async move {
+            Ok::<_, std::convert::Infallible>(
+                Response::builder().status(status).body(Body::from(body.as_bytes().to_vec())).unwrap(),
+            )
+        }
+    });
+    (ClientBuilder::new(service, "default").with_layer(&Gate).build(), seen)
+}
+
+pub fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// Runs a change with the permit that it needs.
+pub fn permitted<T>(work: impl Future<Output = T>) -> T {
+    run(Permit { class: ChangeClass::Settle, step: "test".into() }.scope(work))
+}

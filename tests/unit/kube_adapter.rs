@@ -1,0 +1,94 @@
+//! The kube adapter: kubeconfigs good and bad, and that its clients pass the gate.
+
+use std::path::Path;
+
+use k8s_upgrade::adapters::RealKube;
+use k8s_upgrade::permit::{ChangeClass, Gate, Permit};
+use k8s_upgrade::world::{KubeConnection, KubeSource, KubeTarget};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn run<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+fn kubeconfig(server: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: homelab\n\
+         clusters: [{{name: c, cluster: {{server: '{server}'}}}}]\n\
+         users: [{{name: u, user: {{token: secret}}}}]\n\
+         contexts: [{{name: homelab, context: {{cluster: c, user: u}}}}, {{name: broken, context: {{cluster: gone, user: u}}}}]\n"
+    )
+}
+
+fn connect(path: &Path, context: Option<&str>) -> Result<KubeConnection, String> {
+    let target = KubeTarget { kubeconfig: Some(path.to_owned()), context: context.map(str::to_owned) };
+    run(async { RealKube.connect(&target, Gate).await })
+}
+
+fn error(path: &Path, context: Option<&str>) -> String {
+    connect(path, context).map(|_| ()).unwrap_err()
+}
+
+#[test]
+fn errors_name_the_file_and_the_context() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    let absent = error(&file, None);
+    assert!(absent.contains(file.to_str().unwrap()), "{absent}");
+    std::fs::write(&file, "][").unwrap();
+    let garbage = error(&file, None);
+    assert!(garbage.contains(file.to_str().unwrap()), "{garbage}");
+    std::fs::write(&file, kubeconfig("https://10.0.0.1:6443")).unwrap();
+    let unknown = error(&file, Some("work"));
+    assert!(unknown.contains("no context work (known: homelab, broken)"), "{unknown}");
+    let broken = error(&file, Some("broken"));
+    assert!(broken.contains("context broken"), "{broken}");
+    std::fs::write(&file, kubeconfig("https://10.0.0.1:6443").replace("current-context: homelab\n", "")).unwrap();
+    let none = error(&file, None);
+    assert!(none.contains("no current context") && none.contains("--context"), "{none}");
+}
+
+#[test]
+fn a_connection_says_where_it_leads() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    std::fs::write(&file, kubeconfig("https://10.0.0.1:6443")).unwrap();
+    let target = KubeTarget { kubeconfig: Some(file), context: None };
+    let connection = run(async { RealKube.connect(&target, Gate).await }).unwrap();
+    assert_eq!((connection.place.as_str(), connection.in_cluster), ("https://10.0.0.1:6443 (context homelab)", false));
+}
+
+#[test]
+fn a_change_without_a_permit_never_leaves_and_a_429_is_seen_at_once() {
+    run(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let requests = tokio::spawn(async move {
+            let mut seen = Vec::new();
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut buffer = vec![0; 65536];
+            let count = socket.read(&mut buffer).await.unwrap();
+            seen.push(String::from_utf8_lossy(&buffer[..count]).lines().next().unwrap().to_owned());
+            let body =
+                r#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"no","reason":"TooManyRequests","code":429}"#;
+            let answer =
+                format!("HTTP/1.1 429 Too Many Requests\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len());
+            socket.write_all(answer.as_bytes()).await.unwrap();
+            seen
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        std::fs::write(&file, kubeconfig(&server)).unwrap();
+        let target = KubeTarget { kubeconfig: Some(file), context: None };
+        let client = RealKube.connect(&target, Gate).await.unwrap().client;
+
+        let post = || http::Request::post("/api/v1/namespaces").body(b"{}".to_vec()).unwrap();
+        let refused = client.request_text(post()).await.unwrap_err();
+        assert!(format!("{refused:?}").contains("NoPermit"), "{refused:?}");
+
+        let permit = Permit { class: ChangeClass::Settle, step: "test".into() };
+        let answered = permit.scope(client.request_text(post())).await.unwrap_err();
+        assert!(matches!(&answered, kube::Error::Api(status) if status.code == 429), "{answered:?}");
+        assert_eq!(requests.await.unwrap(), ["POST /api/v1/namespaces HTTP/1.1"], "one request and no retry");
+    });
+}
