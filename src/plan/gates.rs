@@ -1,0 +1,159 @@
+//! The gates: may the run go on? Small predicates over what is; each reason names its node and, where time mends it, says when.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp, Unit};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+
+use super::answer::{Answer, Verdict};
+use super::facts::{COMPONENTS, Facts, Node};
+use super::policy::Policy;
+use super::version::Version;
+
+/// Every node to upgrade is Ready and under no pressure.
+pub fn nodes_ready(facts: &Facts, now: Timestamp) -> Verdict {
+    let mut reasons = Vec::new();
+    for node in facts.managed() {
+        if !node.ready {
+            let since = node.ready_since.map_or(String::new(), |since| format!(" for {} (since {since})", ago(now, since)));
+            reasons.push(format!("{} is not Ready{since}: mend it, or exclude it in the settings", node.name));
+        }
+        reasons.extend(node.pressures.iter().map(|pressure| format!("{} has {pressure}", node.name)));
+    }
+    Verdict::hold_if(reasons)
+}
+
+/// No node came or went within `policy.quiet`. What this run did itself does not count. A node whose last transition is unknown holds.
+pub fn quiet(facts: &Facts, policy: &Policy, now: Timestamp) -> Verdict {
+    let quiet = SignedDuration::try_from(policy.quiet).unwrap_or(SignedDuration::MAX);
+    let marks = &facts.marks;
+    let ours = |node: &Node| {
+        let since_start = matches!((node.ready_since, marks.started), (Some(at), Some(start)) if at >= start);
+        marks.in_flight && (since_start || node.changed_by(marks))
+    };
+    let reason = |node: &Node| match node.ready_since {
+        None => Some(format!("{}: when it last became Ready is unknown", node.name)),
+        Some(at) => (now.duration_since(at) < quiet).then(|| {
+            let passes = at.checked_add(quiet).map_or("never".to_owned(), |at| round(at).to_string());
+            format!("{} became Ready {} ago ({} wanted): passes at {passes}", node.name, ago(now, at), span(policy.quiet))
+        }),
+    };
+    Verdict::hold_if(facts.managed().filter(|node| !ours(node)).filter_map(reason).collect())
+}
+
+/// Every control plane shows all its components Running and at `target`.
+pub fn control_plane(facts: &Facts, target: Version) -> Verdict {
+    let masters = facts.managed().filter(|node| node.control_plane);
+    Verdict::hold_if(masters.flat_map(|node| components(node, &COMPONENTS, Some(target))).collect())
+}
+
+/// Every API server's pod is Running and Ready: asked before a control plane is taken out.
+pub fn apiservers_ready(facts: &Facts) -> Verdict {
+    let masters = facts.nodes.iter().filter(|node| node.control_plane);
+    Verdict::hold_if(masters.flat_map(|node| components(node, &COMPONENTS[..1], None)).collect())
+}
+
+/// Everything is at `target`, kubelets and control planes: what postflight asks.
+pub fn at_target(facts: &Facts, target: Version) -> Verdict {
+    let old = facts.managed().filter(|node| node.kubelet != target);
+    let kubelets = old.map(|node| format!("{}: kubelet {}, not {target}", node.name, node.kubelet)).collect();
+    Verdict::all([control_plane(facts, target), Verdict::hold_if(kubelets)])
+}
+
+fn components(node: &Node, wanted: &[&str], target: Option<Version>) -> Vec<String> {
+    let wrong = |name: &&str| match node.component(name) {
+        None => Some(format!("{}: no pod of {name} is to be seen", node.name)),
+        Some(component) if !component.running => Some(format!("{}: {name} is not running and ready", node.name)),
+        Some(component) if target.is_some() && component.version != target => {
+            let version = component.version.map_or("an unknown version".to_owned(), |v| v.to_string());
+            Some(format!("{}: {name} is at {version}{}", node.name, target.map_or(String::new(), |t| format!(", not {t}"))))
+        }
+        Some(_) => None,
+    };
+    wanted.iter().filter_map(wrong).collect()
+}
+
+/// Enough of the unfinished pods are Ready. No pods at all is no answer.
+pub fn pods_ready(pods: &Answer<Vec<Pod>>, policy: &Policy) -> Verdict {
+    let pods = match pods {
+        Answer::Known(pods) => pods,
+        Answer::Unknown(why) => return Verdict::Hold(vec![format!("whether pods are Ready is unknown: {why}")]),
+    };
+    let unfinished: Vec<_> = pods.iter().filter(|pod| !finished(pod)).collect();
+    let unready: Vec<_> = unfinished.iter().filter(|pod| !is_ready(pod)).map(|pod| full_name(pod)).collect();
+    let ready = unfinished.len() - unready.len();
+    if unfinished.is_empty() {
+        return Verdict::Hold(vec!["no unfinished pod is to be seen in the whole cluster".to_owned()]);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "pods are counted in thousands")]
+    let ratio = ready as f64 / unfinished.len() as f64;
+    if ratio >= policy.ready_ratio {
+        return Verdict::Pass;
+    }
+    const NAMED: usize = 5;
+    let more = if unready.len() > NAMED { format!(" and {} more", unready.len() - NAMED) } else { String::new() };
+    let named: Vec<_> = unready.into_iter().take(NAMED).collect();
+    let share = format!("{ready} of {} pods are Ready ({:.2}, {:.2} wanted)", unfinished.len(), ratio, policy.ready_ratio);
+    Verdict::Hold(vec![format!("{share}: not {}{more}", named.join(", "))])
+}
+
+/// The Deployments that want pods and are not Available, by name. Drains one after the other must not meet in the same Deployment.
+pub fn unavailable(deployments: &[Deployment]) -> Vec<String> {
+    let unavailable = |d: &&Deployment| {
+        let wants = d.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1) > 0;
+        let conditions = d.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        wants && !conditions.iter().any(|c| c.type_ == "Available" && c.status == "True")
+    };
+    let name = |d: &Deployment| {
+        format!("{}/{}", d.metadata.namespace.as_deref().unwrap_or_default(), d.metadata.name.as_deref().unwrap_or_default())
+    };
+    let mut names: Vec<_> = deployments.iter().filter(unavailable).map(name).collect();
+    names.sort();
+    names
+}
+
+/// The worker whose containerd a control plane has to catch up with: the newest, if it is newer than `master`'s.
+pub fn containerd_behind<'a>(facts: &'a Facts, master: &Node) -> Option<&'a Node> {
+    let own = super::parse::containerd(&master.container_runtime)?;
+    let workers = facts.managed().filter(|node| !node.control_plane);
+    let newest =
+        workers.filter_map(|node| Some((super::parse::containerd(&node.container_runtime)?, node))).max_by_key(|(v, _)| *v)?;
+    (newest.0 > own).then_some(newest.1)
+}
+
+/// Succeeded or Failed: it will never be Ready, and nothing guards it.
+pub(super) fn finished(pod: &Pod) -> bool {
+    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
+}
+
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+/// `namespace/name`.
+pub(super) fn full_name(pod: &Pod) -> String {
+    format!("{}/{}", pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default())
+}
+
+fn round(at: Timestamp) -> Timestamp {
+    at.round(Unit::Second).unwrap_or(at)
+}
+
+fn ago(now: Timestamp, at: Timestamp) -> String {
+    span(now.duration_since(at).max(SignedDuration::ZERO).unsigned_abs())
+}
+
+/// `26 h`, `7 min`, `12 s`: the largest unit that is not zero.
+fn span(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
+#[cfg(test)]
+#[path = "gates_tests.rs"]
+mod tests;

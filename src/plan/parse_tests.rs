@@ -1,0 +1,121 @@
+//! Output as the tools print it, and what it must not be taken for.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use super::*;
+use crate::failure::Class;
+
+const TARGET: Version = Version::new(1, 36, 3);
+
+/// The shape of kubeadm 1.30 and later, for 1.35.4 → 1.36.3.
+fn plan_json(apiserver: &str, etcd: &str, manual: bool) -> String {
+    let component = |name: &str, current: &str, new: &str, node: &str| {
+        let node = if node.is_empty() { String::new() } else { format!(r#", "nodeName": "{node}""#) };
+        format!(r#"{{ "name": "{name}", "currentVersion": "{current}", "newVersion": "{new}"{node} }}"#)
+    };
+    let components = [
+        component("kubelet", "v1.35.4", "v1.36.3", "k8s-node1"),
+        component("kubelet", "v1.35.4", "v1.36.3", "k8s-master"),
+        component("kube-apiserver", "v1.35.4", apiserver, "k8s-master"),
+        component("kube-controller-manager", "v1.35.4", apiserver, "k8s-master"),
+        component("kube-scheduler", "v1.35.4", apiserver, "k8s-master"),
+        component("kube-proxy", "1.35.4", "v1.36.3", ""),
+        component("CoreDNS", "v1.13.1", "v1.14.6", ""),
+        component("kubeadm", "v1.35.4", "v1.36.3", ""),
+        component("etcd", etcd, "3.6.8-0", "k8s-master"),
+    ];
+    format!(
+        r#"{{ "kind": "UpgradePlan", "apiVersion": "output.kubeadm.k8s.io/v1alpha3",
+  "availableUpgrades": [{{ "description": "version in the v1.35 series", "components": [{}] }}],
+  "configVersions": [
+    {{ "group": "kubeproxy.config.k8s.io", "currentVersion": "v1alpha1", "preferredVersion": "v1alpha1", "manualUpgradeRequired": {manual} }},
+    {{ "group": "kubelet.config.k8s.io", "currentVersion": "v1beta1", "preferredVersion": "v1beta1", "manualUpgradeRequired": false }} ] }}
+"#,
+        components.join(", ")
+    )
+}
+
+fn agrees(json: &str) -> Verdict {
+    plan_agrees(&upgrade_plan(json, "").unwrap(), TARGET)
+}
+
+#[test]
+fn kubeadm_agrees_or_says_why_not() {
+    assert_eq!(agrees(&plan_json("v1.36.3", "3.6.6-0", false)), Verdict::Pass);
+    assert_eq!(agrees(&plan_json("v1.36.3", "3.5.26-0", false)), Verdict::Pass);
+    let refused = |json: &str, says: &str| match agrees(json) {
+        Verdict::Refuse(reasons) => assert!(reasons[0].contains(says), "{reasons:?}"),
+        other => panic!("{other:?}"),
+    };
+    refused(&plan_json("v1.35.9", "3.6.6-0", false), "would go to v1.35.9, not to 1.36.3");
+    refused(&plan_json("v1.36.3", "3.5.9-0", false), "k8s-master: etcd 3.5.9 would go to 3.6.8, but must be at 3.5.26");
+    refused(&plan_json("v1.36.3", "3.6.6-0", true), "configuration of kubeproxy.config.k8s.io");
+    refused(r#"{ "kind": "UpgradePlan", "availableUpgrades": [] }"#, "names no kube-apiserver");
+}
+
+#[test]
+fn an_empty_plan_is_no_failure_and_nonsense_is() {
+    assert_eq!(upgrade_plan("\n", ""), Ok(UpgradePlan::Empty));
+    let warning = "W1122 12:00:00.000000   12 compute.go:91] Different API server versions in the cluster were discovered: v1.35.4 on nodes \
+                   [k8s-master2], v1.36.3 on nodes [k8s-master1]. Please upgrade your control plane nodes to the same version of Kubernetes";
+    assert_eq!(upgrade_plan("", warning), Ok(UpgradePlan::MixedApiServers));
+    for plan in [UpgradePlan::Empty, UpgradePlan::MixedApiServers] {
+        assert_eq!(plan_agrees(&plan, TARGET), Verdict::Pass);
+    }
+    let whole = plan_json("v1.36.3", "3.6.6-0", false);
+    let before = format!("[upgrade/config] Reading configuration from the cluster...\n{whole}");
+    assert_eq!(upgrade_plan(&before, ""), upgrade_plan(&whole, ""));
+    for nonsense in ["[upgrade] all fine", &whole[..whole.len() / 2], r#"{ "kind": "CertificateExpirationInfo" }"#, "{}"] {
+        assert_eq!(upgrade_plan(nonsense, "").unwrap_err().class, Class::Step, "{nonsense}");
+    }
+}
+
+#[test]
+fn madison_gives_exact_revisions() {
+    let text = "   kubeadm | 1.36.10-2.1 | https://pkgs.k8s.io/core:/stable:/v1.36/deb  Packages\n   \
+                kubeadm | 1.36.3-1.1 | https://pkgs.k8s.io/core:/stable:/v1.36/deb  Packages\n   \
+                kubeadm | 1.36.0~rc.1-1.1 | https://pkgs.k8s.io/core:/stable:/v1.36/deb  Packages\n   \
+                kubelet | 1.36.9-1.1 | https://pkgs.k8s.io/core:/stable:/v1.36/deb  Packages\n\
+                N: Unable to locate package kubeadm\n";
+    let found = madison(text, "kubeadm");
+    let shown: Vec<_> = found.iter().map(|p| format!("{} {}", p.version, p.revision)).collect();
+    assert_eq!(shown, ["1.36.10 1.36.10-2.1", "1.36.3 1.36.3-1.1"]);
+    assert!(madison("", "kubeadm").is_empty());
+}
+
+#[test]
+fn the_backup_counts_when_it_says_so_and_has_a_size() {
+    let log = "Backup done: /backup/old.db (9999 bytes)\nsnapshot saved\nBackup done: /backup/etcd-20261122 1200.db (4575264 bytes)\nbye\n";
+    assert_eq!(backup_done(log), Ok(Snapshot { path: "/backup/etcd-20261122 1200.db".into(), bytes: 4_575_264 }));
+    assert_eq!(backup_done("Backup done: /backup/e.db (1024 bytes)").map(|s| s.bytes), Ok(1024));
+    for (log, says) in [
+        ("Backup done: /backup/e.db (1023 bytes)", "only 1023 bytes"),
+        ("Backup done: /backup/e.db (12 bytes)", "only 12 bytes"),
+        ("Backup done: /backup/e.db (many bytes)", "no line"),
+        ("Backup done:  (4575264 bytes)", "no line"),
+        ("Backup done", "no line"),
+        ("", "no line"),
+    ] {
+        let cause = backup_done(log).unwrap_err();
+        assert!(cause.class == Class::Refused && cause.what.contains(says), "{log}: {}", cause.what);
+    }
+}
+
+#[test]
+fn versions_are_read_out_of_image_tags_and_runtimes() {
+    for (image, version) in [
+        ("registry.k8s.io/kube-apiserver:v1.36.3", Some(TARGET)),
+        ("registry.local:5000/k8s/kube-apiserver:v1.36.3@sha256:00ff", Some(TARGET)),
+        ("kube-apiserver:v1.36.3", Some(TARGET)),
+        ("registry.local:5000/kube-apiserver", None),
+        ("registry.k8s.io/kube-apiserver@sha256:00ff", None),
+        ("registry.k8s.io/kube-apiserver:v1.36.3-rc.1", None),
+        ("registry.k8s.io/kube-apiserver:latest", None),
+        ("", None),
+    ] {
+        assert_eq!(image_version(image), version, "{image}");
+    }
+    assert_eq!(etcd_image("registry.k8s.io/etcd:3.6.6-0"), Some(Version::new(3, 6, 6)));
+    assert_eq!(etcd_image("registry.k8s.io/etcd:latest"), None);
+    assert_eq!(containerd("containerd://1.6.20~ds1"), Some(Version::new(1, 6, 20)));
+    assert_eq!(containerd("cri-o://1.30.0"), None);
+}
