@@ -50,6 +50,8 @@ pub enum Mark {
     CordonedBy,
     FormerVersions,
     ChangedAt,
+    // on a pod or its disruption budget, by its owner: the drain never deletes it
+    Unstick,
 }
 
 impl Mark {
@@ -69,6 +71,7 @@ impl Mark {
             Mark::CordonedBy => "cordoned-by",
             Mark::FormerVersions => "former-versions",
             Mark::ChangedAt => "changed-at",
+            Mark::Unstick => "unstick",
         };
         format!("{prefix}/k8s-upgrade-{suffix}")
     }

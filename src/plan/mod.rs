@@ -4,6 +4,7 @@
 pub mod alerts;
 pub mod answer;
 pub mod detect;
+pub mod drain;
 pub mod facts;
 pub mod gates;
 pub mod jobs;
