@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, Unit};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::answer::{Answer, Verdict};
@@ -86,7 +85,6 @@ pub fn pods_ready(pods: &Answer<Vec<Pod>>, policy: &Policy) -> Verdict {
     if unfinished.is_empty() {
         return Verdict::Hold(vec!["no unfinished pod is to be seen in the whole cluster".to_owned()]);
     }
-    #[expect(clippy::cast_precision_loss, reason = "pods are counted in thousands")]
     let ratio = ready as f64 / unfinished.len() as f64;
     if ratio >= policy.ready_ratio {
         return Verdict::Pass;
@@ -96,21 +94,6 @@ pub fn pods_ready(pods: &Answer<Vec<Pod>>, policy: &Policy) -> Verdict {
     let named: Vec<_> = unready.into_iter().take(NAMED).collect();
     let share = format!("{ready} of {} pods are Ready ({:.2}, {:.2} wanted)", unfinished.len(), ratio, policy.ready_ratio);
     Verdict::Hold(vec![format!("{share}: not {}{more}", named.join(", "))])
-}
-
-/// The Deployments that want pods and are not Available, by name. Drains one after the other must not meet in the same Deployment.
-pub fn unavailable(deployments: &[Deployment]) -> Vec<String> {
-    let unavailable = |d: &&Deployment| {
-        let wants = d.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1) > 0;
-        let conditions = d.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-        wants && !conditions.iter().any(|c| c.type_ == "Available" && c.status == "True")
-    };
-    let name = |d: &Deployment| {
-        format!("{}/{}", d.metadata.namespace.as_deref().unwrap_or_default(), d.metadata.name.as_deref().unwrap_or_default())
-    };
-    let mut names: Vec<_> = deployments.iter().filter(unavailable).map(name).collect();
-    names.sort();
-    names
 }
 
 /// The worker whose containerd a control plane has to catch up with: the newest, if it is newer than `master`'s.

@@ -117,23 +117,6 @@ fn postflight_wants_nine_of_ten_unfinished_pods() {
 }
 
 #[test]
-fn deployments_that_want_pods_must_be_available() {
-    let deployment = |name: &str, replicas: Option<i32>, available: Option<&str>| -> Deployment {
-        let conditions: Vec<_> = available.iter().map(|status| json!({ "type": "Available", "status": status })).collect();
-        let metadata = json!({ "name": name, "namespace": "kube-system" });
-        let spec = json!({ "replicas": replicas, "selector": {}, "template": {} });
-        serde_json::from_value(json!({ "metadata": metadata, "spec": spec, "status": { "conditions": conditions } })).unwrap()
-    };
-    let all = [
-        deployment("fine", Some(2), Some("True")),
-        deployment("waits", Some(2), Some("False")),
-        deployment("silent", None, None),
-        deployment("off", Some(0), Some("False")),
-    ];
-    assert_eq!(unavailable(&all), ["kube-system/silent", "kube-system/waits"]);
-}
-
-#[test]
 fn containerd_of_a_control_plane_follows_the_newest_worker() {
     for (master, worker, wanted) in [
         ("containerd://1.7.28", "containerd://1.7.28", None),
