@@ -108,6 +108,39 @@ impl Cause {
     }
 }
 
+impl Class {
+    /// Which of several failures decides: a bug outweighs all, what only time can mend outweighs nothing.
+    fn gravity(self) -> u8 {
+        match self {
+            Class::Hold => 0,
+            Class::Contended => 1,
+            Class::Unreachable => 2,
+            Class::Step => 3,
+            Class::Refused => 4,
+            Class::Usage => 5,
+            Class::Stopped(_) => 6,
+            Class::Bug => 7,
+        }
+    }
+}
+
+impl Cause {
+    /// Several causes, each with its place, as one: the gravest decides the class, and no reason is lost.
+    pub fn together(what: &str, failed: Vec<(String, Cause)>) -> Option<Cause> {
+        let class = failed.iter().map(|(_, cause)| cause.class).max_by_key(|class| class.gravity())?;
+        if let [(place, cause)] = failed.as_slice() {
+            return Some(cause.clone().during(place));
+        }
+        let mut together = Cause::new(class, format!("{} {what}", failed.len()));
+        for (place, cause) in failed {
+            together.detail.push(format!("{place}: {} ({})", cause.what, cause.class.word()));
+            together.detail.extend(cause.detail.into_iter().map(|line| format!("  {line}")));
+            together.next.extend(cause.next.into_iter().filter(|next| !together.next.contains(next)).collect::<Vec<_>>());
+        }
+        Some(together)
+    }
+}
+
 /// A cause with its place, the state it leaves and what to type next: everything a person needs at 3 a.m.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {

@@ -51,7 +51,7 @@ pub struct Settings {
 
     /// Flags added to every `kubeadm upgrade apply` and `node`.
     pub kubeadm_flags: Vec<String>,
-    /// Alerts that never block, as a regular expression that must match the whole name.
+    /// Alerts that never block: a regular expression that matches anywhere in the name, as kured's filter does.
     pub alert_ignore: String,
     /// What a drain may do about a pod that a budget can never release: structural, all or never.
     pub drain_unstick: Unstick,

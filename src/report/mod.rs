@@ -69,17 +69,6 @@ pub fn span(duration: Duration) -> String {
     }
 }
 
-impl Phase {
-    pub fn word(self) -> &'static str {
-        match self {
-            Phase::Preflight => "preflight",
-            Phase::Master => "control plane",
-            Phase::Worker => "worker",
-            Phase::Postflight => "postflight",
-        }
-    }
-}
-
 /// One line per event, without the time: what plain output and the terminal's finished lines share.
 fn sentence(event: &Event) -> String {
     match event {

@@ -46,14 +46,14 @@ impl Ctx {
             }
             state = self.on_node(node, &Inspect).await?;
         }
-        let available = self.available_deployments().await?;
+        let whole = self.whole_deployments().await?;
         let begun = Instant::now();
         self.cordon(node, &state, run).await?;
         self.drain(node, package_at(&state, "kubeadm", target)).await?;
         self.containerd(facts, node).await?;
         self.packages_and_kubeadm(facts, node, &state, target, run).await?;
         self.back_in_service(facts, node, target, Some(begun)).await?;
-        self.workloads_back(name, &available).await
+        self.workloads_back(name, &whole).await
     }
 
     /// Marks the node as ours in the write that cordons it; a node that a person had cordoned is not marked, and stays as it is.

@@ -1,0 +1,76 @@
+//! The etcd snapshot before anything changes: a Job from the backup CronJob's own template, its end, and its word for what it wrote.
+
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ApiResource, DynamicObject, ListParams, LogParams};
+use kube::{Api, ResourceExt};
+
+use super::ctx::Ctx;
+use super::observe::job_state;
+use super::wait::{Probe, Wait};
+use crate::failure::{Cause, Class};
+use crate::plan::facts::JobState;
+use crate::plan::jobs;
+use crate::plan::parse;
+use crate::plan::version::Version;
+
+impl Ctx {
+    /// Makes a snapshot (or finds the one that this run has made) and returns its path on the control plane's host.
+    pub async fn backup(&self, target: Version, run: &str) -> Result<parse::Snapshot, Cause> {
+        let (namespace, cronjob) = self.settings.backup()?;
+        let name = jobs::etcd_name(target, run);
+        let api: Api<Job> = Api::namespaced(self.kube.clone(), namespace);
+        if self.api_opt("read the backup Job", async || api.get(&name).await).await?.is_none() {
+            // As it stands, unknown fields and all: a typed struct would lose what it does not know.
+            let kind = ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("batch", "v1", "CronJob"));
+            let dynamic: Api<DynamicObject> = Api::namespaced_with(self.kube.clone(), namespace, &kind);
+            let found = self.api_opt("read the backup CronJob", async || dynamic.get(cronjob).await).await?;
+            let template = found.ok_or_else(|| {
+                Cause::refused(format!("CronJob {namespace}/{cronjob}, which makes etcd snapshots, does not exist"))
+                    .next("k8s-upgrade … --set backup-cronjob=NAMESPACE/NAME")
+            })?;
+            let template = serde_json::to_value(&template).map_err(|error| Cause::bug(format!("CronJob {cronjob}: {error}")))?;
+            self.submit_job(namespace, &name, jobs::etcd_job(&template, &name)?).await?;
+        }
+        self.note("preflight", format!("backup Job {namespace}/{name} is at work"));
+        let wait = Wait {
+            place: "preflight",
+            on: "the etcd snapshot",
+            deadline: self.settings.backup_deadline,
+            every: Duration::from_secs(2),
+            stoppable: true,
+        };
+        let logs = format!("kubectl -n {namespace} logs job/{name}");
+        self.wait(wait, async || {
+            let found = self.api_opt("read the backup Job", async || api.get(&name).await).await?;
+            let job = found.ok_or_else(|| Cause::step(format!("the backup Job {namespace}/{name} was deleted while it ran")))?;
+            match job_state(&job, None) {
+                JobState::Complete => Ok(Probe::Ready(())),
+                JobState::Failed { reason, .. } => Err(Cause::refused(format!("the backup Job {namespace}/{name} failed ({reason})"))),
+                JobState::Active => Ok(Probe::Not(format!("Job {namespace}/{name} is at work"))),
+            }
+        })
+        .await
+        .map_err(|cause| match cause.class {
+            Class::Step | Class::Refused => Cause { class: Class::Refused, ..cause }
+                .next(logs.clone())
+                .next(format!("kubectl -n {namespace} delete job {name}      # once mended; then: k8s-upgrade resume")),
+            _ => cause,
+        })?;
+        let text = self.backup_log(namespace, &name).await?;
+        parse::backup_done(&text).map_err(|cause| {
+            cause.next(logs).next(format!("kubectl -n {namespace} delete job {name}      # once mended; then: k8s-upgrade resume"))
+        })
+    }
+
+    async fn backup_log(&self, namespace: &str, job: &str) -> Result<String, Cause> {
+        let api: Api<Pod> = Api::namespaced(self.kube.clone(), namespace);
+        let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
+        let pods = self.list_all("list the backup Job's pods", api.clone(), of_job).await?;
+        let done = pods.iter().find(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded"));
+        let pod = done.ok_or_else(|| Cause::step(format!("the pod of the backup Job {job} is gone, and its log with it")))?;
+        self.api("read the backup's log", async || api.logs(&pod.name_any(), &LogParams::default()).await).await
+    }
+}

@@ -1,0 +1,76 @@
+//! Prometheus, Pushgateway and Slack, as the settings name them. A dead Slack or Pushgateway stops nothing: it is told and left.
+
+use std::time::Duration;
+
+use super::ctx::{Change, Ctx};
+use crate::clients::{Endpoint, Gauge, Prometheus, Pushgateway, Slack};
+use crate::failure::Cause;
+use crate::names;
+use crate::plan::alerts::Alert;
+use crate::plan::answer::Answer;
+use crate::plan::facts::RunMarks;
+
+const ASK: Duration = Duration::from_secs(10);
+
+impl Ctx {
+    fn endpoint(&self, setting: &str) -> Result<Endpoint, Cause> {
+        Endpoint::parse(setting, &self.world.web, &self.kube, self.in_cluster)
+    }
+
+    /// The alerts that Prometheus knows, or why it cannot say.
+    pub async fn alerts(&self) -> Answer<Vec<Alert>> {
+        match self.endpoint(&self.settings.prometheus) {
+            Ok(endpoint) => Prometheus::new(endpoint).alerts(ASK).await,
+            Err(cause) => Answer::Unknown(cause.what),
+        }
+    }
+
+    /// Pushes gauges of one Pushgateway job.
+    pub async fn push(&self, job: &str, gauges: &[Gauge]) {
+        let change = Change::settle("metrics", "push gauges", ASK * 2).silent();
+        let pushed = self
+            .change(change, async {
+                let pushgateway = Pushgateway::new(self.endpoint(&self.settings.pushgateway)?);
+                pushgateway.push(job, gauges, ASK).await
+            })
+            .await;
+        if let Err(cause) = pushed {
+            self.warn("metrics", format!("gauges were not pushed, which stops nothing: {}", cause.what));
+        }
+    }
+
+    /// Pushes the chain's gauges anew from the annotations, which are the truth: a Pushgateway forgets.
+    pub async fn push_run(&self, marks: &RunMarks) {
+        let number = |on: bool| if on { 1.0 } else { 0.0 };
+        let started = marks.started.filter(|_| marks.in_flight).map_or(0.0, seconds);
+        self.push(
+            names::PUSH_JOB_CHAIN,
+            &[
+                Gauge::new(names::METRIC_IN_FLIGHT, number(marks.in_flight)),
+                Gauge::new(names::METRIC_STARTED, started),
+                Gauge::new(names::METRIC_SNAPSHOT, number(marks.in_flight && marks.snapshot_path.is_some())),
+                Gauge::new(names::METRIC_PROGRESS, seconds(self.now())),
+            ],
+        )
+        .await;
+    }
+
+    /// Tells people in Slack, if there is a webhook.
+    pub async fn say(&self, text: &str) {
+        let change = Change::settle("slack", "tell Slack", ASK * 2).silent();
+        let told = self
+            .change(change, async {
+                let Some(webhook) = self.creds().await?.slack.clone() else { return Ok(()) };
+                Slack::new(&webhook, self.world.web.clone())?.send(text, ASK).await
+            })
+            .await;
+        if let Err(cause) = told {
+            self.warn("slack", format!("was not told, which stops nothing: {}", cause.what));
+        }
+    }
+}
+
+/// Prometheus counts in seconds since 1970.
+pub fn seconds(time: jiff::Timestamp) -> f64 {
+    std::time::Duration::try_from(time.as_duration()).map_or(0.0, |since| since.as_secs_f64().floor())
+}

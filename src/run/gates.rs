@@ -1,0 +1,148 @@
+//! Asks the gates, and waits where waiting may help. What they decide is in `plan`.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+
+use super::ctx::Ctx;
+use super::wait::{Probe, Wait};
+use crate::failure::Cause;
+use crate::plan::alerts::{self, Judgement, Moment};
+use crate::plan::facts::{Facts, Node};
+use crate::report::span;
+
+/// How often a closed gate is asked again.
+const ASK: Duration = Duration::from_secs(10);
+/// A node must look bad this many times in a row to be a regression.
+const BAD_LOOKS: usize = 3;
+
+impl Ctx {
+    /// The alert gate: passes, or holds once `patience` is over. `moment` is looked at anew with each try.
+    pub async fn alert_gate(&self, place: &str, patience: Duration, moment: impl Fn(&Facts) -> Moment) -> Result<(), Cause> {
+        let ignore = &self.settings.alert_ignore;
+        // Checked with the settings; an empty expression would match everything.
+        let ignore = if ignore.is_empty() { None } else { regex::Regex::new(ignore).ok() };
+        let wait = Wait { place, on: "the alert gate", deadline: patience, every: ASK.min(patience.max(Duration::from_secs(1))), stoppable: true };
+        let mut last = Judgement::Pass;
+        let result = self
+            .wait(wait, async || {
+                let facts = self.observe().await?;
+                last = alerts::judge(&self.alerts().await, moment(&facts), ignore.as_ref());
+                Ok(match &last {
+                    Judgement::Pass => Probe::Ready(()),
+                    Judgement::Blocked(names) => Probe::Not(format!("firing: {}", names.join(", "))),
+                    Judgement::Unknown(why) => Probe::Not(format!("unknown: {why}")),
+                })
+            })
+            .await;
+        let waited = if patience.is_zero() { String::new() } else { format!(" (waited {})", span(patience)) };
+        match (result, last) {
+            (Ok(()), _) => Ok(()),
+            (Err(cause), _) if cause.class != crate::failure::Class::Step => Err(cause),
+            (Err(_), Judgement::Blocked(names)) => Err(Cause::hold(format!("{} alert(s) firing{waited}", names.len())).detail(names)),
+            (Err(_), Judgement::Unknown(why)) => {
+                Err(Cause::hold(format!("whether alerts fire is not known{waited}, which counts as firing")).detail([why]))
+            }
+            (Err(cause), Judgement::Pass) => Err(cause),
+        }
+    }
+
+    /// Watches health until the soak of whatever node was changed last is over; a regression holds.
+    pub async fn soak(&self, place: &str) -> Result<(), Cause> {
+        let soak = self.settings.soak;
+        let mut bad: Vec<Vec<String>> = Vec::new();
+        let begun = self.now();
+        loop {
+            let facts = self.observe().await?;
+            let Some(changed) = facts.managed().filter_map(|node| node.changed_at).max() else { return Ok(()) };
+            let passed = self.now().duration_since(changed).unsigned_abs();
+            let complaints: Vec<String> = facts.managed().filter_map(complaint).collect();
+            if complaints.is_empty() {
+                bad.clear();
+            } else {
+                bad.push(complaints);
+            }
+            if bad.len() >= BAD_LOOKS {
+                return Err(Cause::hold("the cluster got worse after the last node: nothing else will be started")
+                    .detail(bad.pop().unwrap_or_default())
+                    .next("kubectl get nodes"));
+            }
+            // At least one look, even if the time is over.
+            if passed >= soak && bad.is_empty() {
+                let took = self.now().duration_since(begun).unsigned_abs();
+                if took > Duration::from_secs(1) {
+                    self.note(place, format!("soaked, {}", span(took)));
+                }
+                return Ok(());
+            }
+            if let Some(cause) = self.stopped() {
+                return Err(cause);
+            }
+            let left = soak.saturating_sub(passed);
+            let on = bad.last().map_or("soak: all nodes Ready".to_owned(), |bad| format!("soak: {}", bad.join(", ")));
+            self.emit(&crate::report::Event::Waiting { place: place.into(), on, left });
+            self.sleep(ASK.min(left.max(Duration::from_secs(1))), true).await;
+        }
+    }
+
+    async fn deployments(&self) -> Result<Vec<Deployment>, Cause> {
+        self.list_all("list Deployments", Api::all(self.kube.clone()), ListParams::default()).await
+    }
+
+    /// Deployments that are whole now, as `namespace/name`: what a node's upgrade must give back.
+    pub async fn whole_deployments(&self) -> Result<Vec<String>, Cause> {
+        Ok(self.deployments().await?.iter().filter(|deployment| whole(deployment)).map(full_name).collect())
+    }
+
+    /// Waits until the Deployments that were whole before are so again: two drains in a row must not take both of two replicas.
+    pub async fn workloads_back(&self, place: &str, before: &[String]) -> Result<(), Cause> {
+        let wait = Wait {
+            place,
+            on: "Deployments to be Available again",
+            deadline: self.settings.ready_deadline,
+            every: Duration::from_secs(2),
+            stoppable: true,
+        };
+        self.wait(wait, async || {
+            let missing: Vec<String> = self
+                .deployments()
+                .await?
+                .iter()
+                .filter(|deployment| !whole(deployment) && before.contains(&full_name(deployment)))
+                .map(full_name)
+                .collect();
+            Ok(if missing.is_empty() { Probe::Ready(()) } else { Probe::Not(missing.join(", ")) })
+        })
+        .await
+        .map_err(|cause| match cause.class {
+            crate::failure::Class::Step => Cause { class: crate::failure::Class::Hold, ..cause }.next("kubectl get deployments -A"),
+            _ => cause,
+        })
+    }
+}
+
+/// What is wrong with a node that should serve.
+fn complaint(node: &Node) -> Option<String> {
+    if !node.ready {
+        return Some(format!("{} is not Ready", node.name));
+    }
+    (!node.pressures.is_empty()).then(|| format!("{}: {}", node.name, node.pressures.join(", ")))
+}
+
+fn full_name(deployment: &Deployment) -> String {
+    format!("{}/{}", deployment.namespace().unwrap_or_default(), deployment.name_any())
+}
+
+fn available(deployment: &Deployment) -> bool {
+    let conditions = deployment.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|condition| condition.type_ == "Available" && condition.status == "True"))
+}
+
+/// All replicas that are wanted are there: Available alone allows a quarter to be missing.
+fn whole(deployment: &Deployment) -> bool {
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let there = deployment.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0);
+    available(deployment) && there >= wanted
+}

@@ -1,0 +1,148 @@
+//! One phase each for nodes and the end of a run; who calls them (a Job, an operator, `start --local`) makes no difference.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, ListParams};
+
+use super::ctx::Ctx;
+use super::wait::{Probe, Wait};
+use crate::failure::{Cause, Class};
+use crate::plan::alerts::Moment;
+use crate::plan::answer::{Answer, Verdict};
+use crate::plan::facts::{Facts, Node, Phase, RunMarks};
+use crate::plan::gates;
+use crate::plan::next;
+use crate::plan::version::Version;
+use crate::report::span;
+
+impl Ctx {
+    /// One node: gates, its work, its soak. A node that is gone or done already ends well.
+    pub async fn node_phase(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
+        let facts = self.observe().await?;
+        self.push_run(&facts.marks).await;
+        let Some(node) = facts.node(name) else {
+            self.warn(name, "is no node of this cluster any more: nothing to do");
+            return Ok(());
+        };
+        if self.identity.node.as_deref() == Some(name) {
+            return Err(Cause::refused(format!("this pod runs on {name}: it must not drain its own node")));
+        }
+        in_turn(&facts, node, target)?;
+        if node.is_done(target) {
+            self.skipped(name, "upgrade", &format!("it is at {target} already"));
+        } else {
+            if node.cordoned_by.is_some() {
+                self.note(name, "carries our cordon: what was begun is finished before any gate is asked");
+            } else {
+                self.before_disruption(node, target).await?;
+            }
+            let facts = self.observe().await?;
+            self.upgrade_node(&facts, name, target, run).await?;
+            self.push_run(&facts.marks).await;
+            if node.control_plane {
+                let after = gates::control_plane(&self.observe().await?, target);
+                // Only this node's components must be at the target now; further control planes follow.
+                self.hold_unless_of(name, after)?;
+            }
+        }
+        if node.control_plane {
+            self.alert_gate(name, self.settings.alert_wait, |_| Moment::Upgrading).await?;
+        }
+        self.soak(name).await?;
+        self.say(&format!("✔️ {}: {name} is at {target}", self.settings.cluster_name)).await;
+        Ok(())
+    }
+
+    fn hold_unless_of(&self, name: &str, verdict: Verdict) -> Result<(), Cause> {
+        match verdict {
+            Verdict::Hold(reasons) => {
+                let own: Vec<String> = reasons.into_iter().filter(|reason| reason.starts_with(&format!("{name}:"))).collect();
+                Verdict::hold_if(own).into_result("the control plane is not whole")
+            }
+            other => other.into_result("the control plane is not whole"),
+        }
+    }
+
+    /// What must hold before a node is taken out of service.
+    async fn before_disruption(&self, node: &Node, target: Version) -> Result<(), Cause> {
+        self.soak(&node.name).await?;
+        let phase = if node.control_plane { Phase::Master } else { Phase::Worker };
+        self.alert_gate(&node.name, self.settings.alert_wait, |facts| Moment::of(phase, facts)).await?;
+        let facts = self.observe().await?;
+        gates::nodes_ready(&facts, self.now()).into_result("not every node is fit")?;
+        gates::apiservers_ready(&facts).into_result("not every API server is ready")?;
+        if !node.control_plane {
+            gates::control_plane(&facts, target).into_result("the control plane is not at the target")?;
+        }
+        Ok(())
+    }
+
+    /// The end of a run: everything is verified, then cleared and told.
+    pub async fn postflight(&self, target: Version) -> Result<(), Cause> {
+        let place = Phase::Postflight.word();
+        self.soak(place).await?;
+        let facts = self.observe().await?;
+        gates::at_target(&facts, target).into_result("the cluster is not at the target")?;
+        self.alert_gate(place, self.settings.resolve_wait, |_| Moment::Finishing).await?;
+        let wait = Wait {
+            place,
+            on: "pods to be Ready",
+            deadline: self.settings.resolve_wait,
+            every: Duration::from_secs(5),
+            stoppable: true,
+        };
+        let policy = self.settings.policy();
+        self.wait(wait, async || {
+            let pods: Vec<Pod> = self.list_all("list pods", Api::all(self.kube.clone()), ListParams::default()).await?;
+            Ok(match gates::pods_ready(&Answer::Known(pods), &policy) {
+                Verdict::Pass => Probe::Ready(()),
+                Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
+            })
+        })
+        .await
+        .map_err(|cause| if cause.class == Class::Step { Cause { class: Class::Hold, ..cause } } else { cause })?;
+        // Gauges first, in-flight last: a crash in between leaves a run that postflight ends again.
+        self.push_run(&RunMarks::default()).await;
+        self.clear_run(place).await?;
+        let took = facts.marks.started.map_or(String::new(), |started| {
+            format!(" after {}", span(self.now().duration_since(started).unsigned_abs()))
+        });
+        let excluded: Vec<&str> = facts.nodes.iter().filter(|node| node.excluded).map(|node| node.name.as_str()).collect();
+        let without = if excluded.is_empty() { String::new() } else { format!(" (without {}, excluded)", excluded.join(", ")) };
+        let done = match facts.marks.skipped.as_slice() {
+            [] => format!("✅ K8s upgrade complete: {} is at {target}{took}{without}", self.settings.cluster_name),
+            skipped => format!("⚠️ K8s upgrade partial: {} is at {target}{took}{without}; skipped by force: {}", self.settings.cluster_name, skipped.join(", ")),
+        };
+        self.note(place, &done);
+        self.say(&done).await;
+        Ok(())
+    }
+}
+
+/// All control planes before any worker: a kubelet is never newer than an API server.
+fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
+    if node.excluded {
+        return Err(Cause::refused(format!("{} is excluded by the settings", node.name)));
+    }
+    if node.control_plane {
+        return Ok(());
+    }
+    let behind: Vec<String> = facts
+        .nodes
+        .iter()
+        .filter(|other| other.control_plane && other.components.iter().any(|c| c.version.is_none_or(|version| version < target)))
+        .map(|other| other.name.clone())
+        .collect();
+    if behind.is_empty() {
+        return Ok(());
+    }
+    Err(Cause::refused(format!("all control planes come before any worker: {} is older than {target}", behind.join(", ")))
+        .next(format!("k8s-upgrade upgrade-node {} --target {target}", behind[0])))
+}
+
+/// How much of the chain is behind us, for people: phases done, and of how many.
+pub fn progress(facts: &Facts, policy: &crate::plan::policy::Policy, target: Version) -> (usize, usize) {
+    let chain = next::chain(facts, policy, target);
+    (chain.iter().filter(|link| link.done).count(), chain.len())
+}

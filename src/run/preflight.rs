@@ -1,0 +1,167 @@
+//! Preflight: ask every gate while nothing has changed, then claim the run, back up etcd, and prepare the nodes.
+
+use super::ctx::Ctx;
+use crate::failure::Cause;
+use crate::names::Mark;
+use crate::node::{KubeadmPlan, NodeState, SnapshotHash, WriteCard};
+use crate::plan::alerts::Moment;
+use crate::plan::facts::{Facts, Node, Phase};
+use crate::plan::target::{self, Wanted};
+use crate::plan::version::{Kind, Version};
+use crate::plan::{gates, order, parse};
+
+const PLACE: &str = "preflight";
+
+/// How preflight ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preflight {
+    Ready,
+    /// Every node is at the target.
+    NothingToDo,
+}
+
+/// Why preflight did not end well, and whether the run was claimed by then: before that, nothing is left behind.
+pub struct NotReady {
+    pub cause: Cause,
+    pub claimed: bool,
+}
+
+impl Ctx {
+    pub async fn preflight(&self, target: Version, run: &str) -> Result<Preflight, NotReady> {
+        let before = |cause| NotReady { cause, claimed: false };
+        let facts = self.observe().await.map_err(before)?;
+        let claimed = facts.marks.in_flight && facts.marks.run_id.as_deref() == Some(run);
+        let held = |cause| NotReady { cause, claimed };
+        let Wanted::Upgrade(kind) = target::check_target(&facts, target).map_err(held)? else {
+            return Ok(Preflight::NothingToDo);
+        };
+        order::check_setting(&facts, &self.settings.policy()).map_err(held)?;
+        let states = self.gates(&facts, target).await.map_err(held)?;
+        if self.dry_run {
+            self.note(PLACE, format!("{} → {target} ({kind}): every gate that changes nothing passes", running(&facts)));
+            return Ok(Preflight::Ready);
+        }
+        self.claim(run, target).await.map_err(held)?;
+        self.prepare_run(&states, target, kind, run).await.map_err(|cause| NotReady { cause, claimed: true })?;
+        Ok(Preflight::Ready)
+    }
+
+    /// All gates, so that a person sees every reason at once.
+    async fn gates(&self, facts: &Facts, target: Version) -> Result<Vec<(String, NodeState)>, Cause> {
+        let policy = self.settings.policy();
+        let mut closed = Vec::new();
+        let mut ask = |gate: &str, result: Result<(), Cause>| match result {
+            Ok(()) => self.note(PLACE, format!("gate {gate}: pass")),
+            Err(cause) => closed.push((gate.to_owned(), cause)),
+        };
+        ask("nodes", gates::nodes_ready(facts, self.now()).into_result("not every node is fit"));
+        ask("control plane", gates::apiservers_ready(facts).into_result("not every API server is ready"));
+        ask("quiet", gates::quiet(facts, &policy, self.now()).into_result("nodes came or went lately"));
+        ask("permissions", self.permissions().await);
+        let mut states = Vec::new();
+        let inspected = self.inspect_nodes(facts).await.map(|found| states = found);
+        ask("hosts", inspected);
+        if closed.is_empty() {
+            ask("alerts", self.alert_gate(PLACE, self.settings.alert_wait, |facts| Moment::of(Phase::Preflight, facts)).await);
+        } else {
+            // Held already: the alerts are looked at for the person who reads this, and not waited for.
+            ask("alerts", self.alert_gate(PLACE, std::time::Duration::ZERO, |facts| Moment::of(Phase::Preflight, facts)).await);
+        }
+        if closed.is_empty() && !self.dry_run {
+            ask("kubeadm", self.kubeadm_agrees(facts, target).await);
+        }
+        Cause::together("gates are closed", closed).map_or(Ok(states), Err)
+    }
+
+    async fn kubeadm_agrees(&self, facts: &Facts, target: Version) -> Result<(), Cause> {
+        let master = first_control_plane(facts)?;
+        let plan = KubeadmPlan { target: target.to_string(), flags: Vec::new() };
+        let text = self.on_node(master, &plan).await?;
+        let plan = parse::upgrade_plan(&text.json, &text.notes.join("\n"))?;
+        parse::plan_agrees(&plan, target).into_result("`kubeadm upgrade plan` does not agree")
+    }
+
+    async fn prepare_run(&self, states: &[(String, NodeState)], target: Version, kind: Kind, run: &str) -> Result<(), Cause> {
+        let facts = self.observe().await?;
+        self.push_run(&facts.marks).await;
+        let snapshot = match &facts.marks.snapshot_path {
+            Some(path) => path.clone(),
+            None => self.snapshot(&facts, states, target, kind, run).await?,
+        };
+        self.note(PLACE, format!("etcd snapshot: {snapshot}"));
+        self.push_run(&self.observe().await?.marks).await;
+        self.point_repositories(&facts, states, target).await?;
+        self.prefetch(&facts, target).await
+    }
+
+    /// The backup, looked at on the host where that is possible; its card; then the mark, so that a crash in between does it again.
+    async fn snapshot(&self, facts: &Facts, states: &[(String, NodeState)], target: Version, kind: Kind, run: &str) -> Result<String, Cause> {
+        let snapshot = self.backup(target, run).await?;
+        let master = first_control_plane(facts)?;
+        let hash = match self.on_node(master, &SnapshotHash { path: snapshot.path.clone() }).await? {
+            Some(info) if info.bytes == snapshot.bytes => format!("sha256 {}", info.sha256),
+            Some(info) => {
+                return Err(Cause::refused(format!(
+                    "the snapshot {} on {} has {} bytes, but its backup said {}",
+                    snapshot.path, master.name, info.bytes, snapshot.bytes
+                )));
+            }
+            None => format!("not verified: it is not on {}", master.name),
+        };
+        let card = restore_card(&running(facts), target, run, &snapshot, &hash, states);
+        let name = format!("restore-{run}.txt");
+        self.restore_cards(facts, &WriteCard { name, content: card }).await?;
+        self.mark_run(PLACE, "record the snapshot's path", &[(Mark::SnapshotPath, Some(snapshot.path.clone()))]).await?;
+        self.say(&format!(
+            "⬆️ {}: K8s upgrade {} → {target} ({kind}) begins. etcd snapshot {} ({} bytes, {hash}). Restore card: /var/lib/k8s-upgrade/restore-{run}.txt on each control plane",
+            self.settings.cluster_name,
+            running(facts),
+            snapshot.path,
+            snapshot.bytes
+        ))
+        .await;
+        Ok(snapshot.path)
+    }
+}
+
+fn running(facts: &Facts) -> String {
+    target::running(facts).map_or("unknown".into(), |version| version.to_string())
+}
+
+fn first_control_plane(facts: &Facts) -> Result<&Node, Cause> {
+    order::first_control_plane(facts).ok_or_else(|| Cause::refused("no control-plane node found"))
+}
+
+/// What a person needs when the API is gone: which snapshot, which package versions, which commands.
+fn restore_card(
+    running: &str,
+    target: Version,
+    run: &str,
+    snapshot: &parse::Snapshot,
+    hash: &str,
+    states: &[(String, NodeState)],
+) -> String {
+    let mut card = format!(
+        "Restore card of run {run}: {running} -> {target}\n\n\
+         etcd snapshot  {} ({} bytes, {hash})\n\nPackages before the upgrade\n",
+        snapshot.path, snapshot.bytes
+    );
+    for (node, state) in states {
+        let packages: Vec<String> = state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
+        card.push_str(&format!("  {node}: {}\n", packages.join(" ")));
+    }
+    card.push_str(&format!(
+        "\nA minor upgrade of a control plane cannot be taken back by packages alone: restore etcd with every API server stopped.\n\
+         On each control plane, as root:\n\
+         \x20 mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/     # stops the control plane\n\
+         \x20 mv /var/lib/etcd /var/lib/etcd.broken\n\
+         \x20 etcdutl snapshot restore {} --data-dir /var/lib/etcd                # flags for several members: see etcd's documentation\n\
+         \x20 apt-mark unhold kubeadm kubelet kubectl\n\
+         \x20 apt-get install --allow-downgrades <the packages above>\n\
+         \x20 apt-mark hold kubeadm kubelet kubectl\n\
+         \x20 mv /root/manifests/*.yaml /etc/kubernetes/manifests/                # the versions in them: as before the upgrade\n\
+         \x20 systemctl daemon-reload && systemctl restart kubelet\n",
+        snapshot.path
+    ));
+    card
+}

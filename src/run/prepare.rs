@@ -1,0 +1,110 @@
+//! What preflight does on nodes before anything is disrupted: look at each, point to the repository, fetch packages and images.
+
+use futures::StreamExt;
+use futures::stream;
+
+use super::ctx::Ctx;
+use crate::failure::Cause;
+use crate::node::{Inspect, NodeState, Prefetch, Refresh, Repository, WriteCard};
+use crate::permit::ChangeClass;
+use crate::plan::facts::{Facts, Node};
+use crate::plan::order;
+use crate::plan::version::Version;
+
+/// What a node's filesystems must have free before packages and images are fetched.
+const FREE: &[(&str, u64)] = &[("/var/cache/apt", 600 << 20), ("/usr", 600 << 20), ("/etc/kubernetes", 600 << 20)];
+
+impl Ctx {
+    /// Runs `work` for each managed node, a bounded number at a time, and gathers every complaint.
+    async fn each_node<'a, T>(&self, facts: &'a Facts, work: impl AsyncFn(&'a Node) -> Result<T, Cause>) -> Result<Vec<(&'a Node, T)>, Cause> {
+        let work = &work;
+        let tasks = facts.managed().map(|node| async move { (node, work(node).await) });
+        let results: Vec<_> = stream::iter(tasks).buffer_unordered(usize::from(self.settings.parallel)).collect().await;
+        let mut done = Vec::new();
+        let mut failed = Vec::new();
+        for (node, result) in results {
+            match result {
+                Ok(value) => done.push((node, value)),
+                Err(cause) => failed.push((node.name.clone(), cause)),
+            }
+        }
+        done.sort_by(|a, b| order::natural(&a.0.name, &b.0.name));
+        failed.sort_by(|a, b| order::natural(&a.0, &b.0));
+        Cause::together("nodes failed", failed).map_or(Ok(done), Err)
+    }
+
+    /// Looks at every node: SSH and sudo work, packages are whole, there is room. Changes nothing.
+    pub async fn inspect_nodes(&self, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
+        let states = self
+            .each_node(facts, async |node| {
+                let state = self.on_node(node, &Inspect).await?;
+                fit(&state)?;
+                Ok(state)
+            })
+            .await?;
+        Ok(states.into_iter().map(|(node, state)| (node.name.clone(), state)).collect())
+    }
+
+    /// Points every node's package source to the target's minor version, where it is not.
+    pub async fn point_repositories(&self, facts: &Facts, states: &[(String, NodeState)], target: Version) -> Result<(), Cause> {
+        let minor = format!("{}.{}", target.major, target.minor);
+        let repository = Repository { base_url: self.settings.packages_url.clone(), minor: minor.clone(), target: target.to_string() };
+        self.each_node(facts, async |node| {
+            let state = states.iter().find(|(name, _)| *name == node.name).map(|(_, state)| state);
+            if state.is_some_and(|state| state.sources.len() == 1 && state.sources[0].minor == minor) {
+                return self.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await;
+            }
+            self.change_node(node, ChangeClass::Prepare, &format!("package repository v{minor}"), &repository).await
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Fetches packages and images, so that no node is out of service while it downloads.
+    pub async fn prefetch(&self, facts: &Facts, target: Version) -> Result<(), Cause> {
+        self.each_node(facts, async |node| {
+            let prefetch = Prefetch { target: target.to_string(), control_plane: node.control_plane, image_repository: None };
+            self.change_node(node, ChangeClass::Prepare, "prefetch packages and images", &prefetch).await
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Leaves what a restore needs on every control plane, where it can be read without the API.
+    pub async fn restore_cards(&self, facts: &Facts, card: &WriteCard) -> Result<(), Cause> {
+        self.each_node(facts, async |node| {
+            if !node.control_plane {
+                return Ok(());
+            }
+            self.change_node(node, ChangeClass::Prepare, "restore card", card).await.map(drop)
+        })
+        .await
+        .map(drop)
+    }
+}
+
+/// What a look at a node must show.
+fn fit(state: &NodeState) -> Result<(), Cause> {
+    let bad: Vec<String> = state
+        .packages
+        .iter()
+        .filter(|package| !package.healthy())
+        .map(|package| format!("{} {} is {}", package.name, package.version, package.letters))
+        .chain(state.audit.iter().take(4).cloned())
+        .collect();
+    if !bad.is_empty() {
+        return Err(Cause::refused("packages are half installed").detail(bad).next("sudo dpkg --configure -a    # on the node"));
+    }
+    for (path, wanted) in FREE {
+        if let Some(free) = state.free.iter().find(|free| free.path == *path && free.bytes < *wanted) {
+            let text = format!("{path} has {} MiB free, {} MiB are wanted", free.bytes >> 20, wanted >> 20);
+            return Err(Cause::refused(text).next(format!("df -h {path}    # on the node")));
+        }
+    }
+    if !state.stray_manifests.is_empty() {
+        return Err(Cause::refused("the static-pod folder holds files that the kubelet loads as well")
+            .detail(state.stray_manifests.clone())
+            .next("move them out of /etc/kubernetes/manifests"));
+    }
+    Ok(())
+}
