@@ -21,6 +21,7 @@
 
 pub mod failure;
 pub mod names;
+pub mod node;
 pub mod permit;
 pub mod plan;
 pub mod settings;
