@@ -66,7 +66,7 @@ fn assemble(args: &[String], libraries: &[&str], begin: &str, body: &str, end: &
     let args = args.iter().map(|arg| quote(arg)).collect::<Vec<_>>().join(" ");
     let libraries = libraries.concat();
     format!(
-        "{{\n# shellcheck disable=SC2016 # arguments are data\nset -- {args}\n{PRELUDE}{libraries}{begin}(\nset -euo pipefail\n{body}) </dev/null\nstatus=$?\n{end}}}\n"
+        "# shellcheck disable=SC2016,SC2034,SC2317 # arguments are data; no script uses every definition\n{{\nset -- {args}\n{PRELUDE}{libraries}{begin}(\nset -euo pipefail\n{body}) </dev/null\nstatus=$?\n{end}}}\n"
     )
 }
 
