@@ -23,6 +23,7 @@ pub mod adapters;
 pub mod clients;
 pub mod failure;
 pub mod names;
+pub mod node;
 pub mod permit;
 pub mod plan;
 pub mod settings;

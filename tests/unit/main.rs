@@ -4,3 +4,4 @@
 mod kube_adapter;
 mod ssh;
 mod web_adapter;
+mod node;

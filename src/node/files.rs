@@ -1,0 +1,75 @@
+//! The snapshot's hash and the restore card.
+
+use std::time::Duration;
+
+use super::{Operation, garbled, results};
+use crate::failure::Cause;
+
+/// Size and hash of a file on the node.
+#[derive(Clone, Debug)]
+pub struct SnapshotHash {
+    /// Absolute.
+    pub path: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotInfo {
+    pub bytes: u64,
+    /// Lowercase hexadecimal.
+    pub sha256: String,
+}
+
+impl Operation for SnapshotHash {
+    const NAME: &'static str = "snapshot-hash";
+    const MUTATES: bool = false;
+    const DEADLINE: Duration = Duration::from_secs(180);
+    /// None: no such file on this node, which is an answer.
+    type Output = Option<SnapshotInfo>;
+
+    fn script(&self) -> &'static str {
+        include_str!("snapshot-hash.sh")
+    }
+    fn args(&self) -> Vec<String> {
+        vec![self.path.clone()]
+    }
+    fn parse(&self, stdout: &str) -> Result<Self::Output, Cause> {
+        let line = results(stdout).last();
+        match line.map(|(key, rest)| (key, rest.split_once(' '))) {
+            Some(("absent", None)) => Ok(None),
+            Some(("snapshot", Some((bytes, sha256)))) if sha256.len() == 64 => {
+                let bytes = bytes.parse().map_err(|_| garbled(Self::NAME, bytes))?;
+                Ok(Some(SnapshotInfo { bytes, sha256: sha256.to_owned() }))
+            }
+            _ => Err(garbled(Self::NAME, format_args!("{line:?}"))),
+        }
+    }
+}
+
+/// Puts a file for people under /var/lib/k8s-upgrade, readable by root alone, whole or not at all.
+#[derive(Clone, Debug)]
+pub struct WriteCard {
+    /// A plain file name.
+    pub name: String,
+    pub content: String,
+}
+
+impl Operation for WriteCard {
+    const NAME: &'static str = "write-card";
+    const MUTATES: bool = true;
+    const DEADLINE: Duration = Duration::from_secs(60);
+    /// Where it is.
+    type Output = String;
+
+    fn script(&self) -> &'static str {
+        include_str!("write-card.sh")
+    }
+    fn args(&self) -> Vec<String> {
+        vec![self.name.clone(), self.content.clone()]
+    }
+    fn parse(&self, stdout: &str) -> Result<String, Cause> {
+        match results(stdout).last() {
+            Some(("card", path)) if !path.is_empty() => Ok(path.to_owned()),
+            other => Err(garbled(Self::NAME, format_args!("{other:?}"))),
+        }
+    }
+}

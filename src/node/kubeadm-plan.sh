@@ -1,0 +1,16 @@
+# TARGET FLAGS…: kubeadm's own forecast, as it prints it.
+target=$1
+shift
+command -v kubeadm >/dev/null || refused "there is no kubeadm on this node"
+notes=$(mktemp)
+trap 'rm -f "$notes"' EXIT
+if kubeadm upgrade plan "v$target" -o json "$@" 2>"$notes"; then
+    tail -n 8 "$notes" | sed 's/^/note /'
+else
+    status=$?
+    cat "$notes" >&2
+    if grep -qE 'connection refused|i/o timeout|no route to host|TLS handshake timeout' "$notes"; then
+        unreachable "kubeadm upgrade plan v$target cannot reach the API server"
+    fi
+    failed "kubeadm upgrade plan v$target failed (exit $status)"
+fi

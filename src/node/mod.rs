@@ -1,0 +1,150 @@
+//! What runs on a node: each operation is a type, its arguments, one shell file and the parser of its result.
+//!
+//! The command over SSH is always [`COMMAND`]; the script comes on its standard input ([`stdin`]) and ends with a line that carries
+//! its status, so that a cut session is never taken for an answer ([`read`]). Long work does not run in the session: [`Begin`]
+//! starts it as a transient systemd unit and [`Follow`] reads how it goes.
+//!
+//! Scripts print results as `key value…` lines and progress for people as lines that [`progress`] knows. They end with a status
+//! that says the class of a failure ([`cause_of`]), and with a line `! what` on stderr. They refuse to be clever: each looks whether it is needed,
+//! does it, and looks again, so that any of them can be killed anywhere and started again.
+
+mod files;
+mod inspect;
+mod packages;
+mod work;
+
+use std::time::Duration;
+
+pub use files::{SnapshotHash, SnapshotInfo, WriteCard};
+pub use inspect::{Free, Inspect, NodeState, Package, Source};
+pub use packages::{KubeadmPlan, Madison, PlanText, Prefetch, Prefetched, Refresh, Repository};
+pub use work::{Begin, Begun, Follow, Followed, Step, Work, WorkState};
+
+use crate::failure::{Cause, Class};
+use crate::world::HostOutput;
+
+/// What SSH runs; constant, so that nothing of an operation is ever in an argument list.
+pub const COMMAND: &str = "sudo -n bash -s";
+
+/// One thing to do or to learn on a node.
+pub trait Operation {
+    /// For messages and logs.
+    const NAME: &'static str;
+    /// Whether it needs a permit.
+    const MUTATES: bool;
+    /// How long a session with it may last.
+    const DEADLINE: Duration;
+    type Output;
+
+    /// Its body, which sees [`Operation::args`] as `$1`, `$2`, ….
+    fn script(&self) -> &'static str;
+    /// Definitions that the body needs besides the prelude.
+    fn libraries(&self) -> &'static [&'static str] {
+        &[]
+    }
+    fn args(&self) -> Vec<String>;
+    /// Reads what the body printed, given that it ended well.
+    fn parse(&self, stdout: &str) -> Result<Self::Output, Cause>;
+}
+
+const PRELUDE: &str = include_str!("prelude.sh");
+const APT: &str = include_str!("apt.sh");
+const WORK: &str = include_str!("work.sh");
+
+/// The whole script of an operation, as it goes to the standard input of [`COMMAND`].
+pub fn stdin<O: Operation>(op: &O) -> String {
+    let name = O::NAME;
+    let end = format!("printf '\\n@k8s-upgrade end {name} %d\\n' \"$status\"\nexit 0\n");
+    let begin = format!("printf '@k8s-upgrade begin {name}\\n'\n");
+    assemble(&op.args(), op.libraries(), &begin, op.script(), &end)
+}
+
+/// One block, which bash parses whole before it runs any of it. The body runs in a subshell of its own: a failing command ends it
+/// there (the subshell stands in no condition, where `set -e` would be off), and `end` still sees its status. Nothing in the body
+/// can read the script by accident: its standard input is empty.
+fn assemble(args: &[String], libraries: &[&str], begin: &str, body: &str, end: &str) -> String {
+    let args = args.iter().map(|arg| quote(arg)).collect::<Vec<_>>().join(" ");
+    let libraries = libraries.concat();
+    format!(
+        "# shellcheck disable=SC2016,SC2034,SC2317 # arguments are data; no script uses every definition\n{{\nset -- {args}\n{PRELUDE}{libraries}{begin}(\nset -euo pipefail\n{body}) </dev/null\nstatus=$?\n{end}}}\n"
+    )
+}
+
+/// A word of the shell, whatever is in it.
+fn quote(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// What a line of a running script tells a person; results and sentinels tell nothing.
+pub fn progress(line: &str) -> Option<&str> {
+    line.strip_prefix("# ").or_else(|| line.strip_prefix("| "))
+}
+
+/// What the operation gave.
+///
+/// # Errors
+/// No status line: the session was cut (class step), or sudo did not let us in (refused). A status other than 0: the class that
+/// [`cause_of`] gives it. Whatever the parser says.
+pub fn read<O: Operation>(op: &O, output: &HostOutput) -> Result<O::Output, Cause> {
+    let begin = format!("@k8s-upgrade begin {}\n", O::NAME);
+    let end = format!("\n@k8s-upgrade end {} ", O::NAME);
+    let answer = output.stdout.split_once(&begin).and_then(|(_, rest)| rest.rsplit_once(&end));
+    let status = answer.and_then(|(body, status)| Some((body, status.trim().parse::<u8>().ok()?)));
+    match status {
+        None => Err(no_status(O::NAME, &output.stderr)),
+        Some((body, 0)) => op.parse(body),
+        Some((body, code)) => {
+            let lines: Vec<&str> = body.lines().filter_map(progress).chain(output.stderr.lines()).collect();
+            Err(cause_of(O::NAME, code, &lines))
+        }
+    }
+}
+
+fn no_status(name: &str, stderr: &str) -> Cause {
+    let signs = ["sudo: ", "is not in the sudoers file", "may not run sudo", "sudo: not found", "sudo: command not found"];
+    let refused = stderr.lines().any(|line| signs.iter().any(|sign| line.contains(sign)) && !line.contains("setrlimit"));
+    if refused {
+        return Cause::refused("sudo on the node does not let this user run commands as root without a password")
+            .detail(last_lines(&stderr.lines().collect::<Vec<_>>()))
+            .next("on the node, as root: visudo -f /etc/sudoers.d/k8s-upgrade    # USER ALL=(ALL) NOPASSWD: ALL");
+    }
+    Cause::step(format!("the session ended before {name} did: whatever it started may still run"))
+        .detail(last_lines(&stderr.lines().collect::<Vec<_>>()))
+}
+
+/// How many lines of somebody's output a message repeats.
+const DETAIL_LINES: usize = 8;
+
+fn last_lines(lines: &[&str]) -> Vec<String> {
+    let meaningful: Vec<&str> = lines.iter().map(|line| line.trim_end()).filter(|line| !line.is_empty()).collect();
+    meaningful[meaningful.len().saturating_sub(DETAIL_LINES)..].iter().map(|line| (*line).to_owned()).collect()
+}
+
+/// The cause behind a status: 10 hold, 11 refused, 12 unreachable, 13 contended, else a failed step. The script's own word
+/// (its last `! …` line) says what; the lines around it are the detail.
+fn cause_of(name: &str, code: u8, lines: &[&str]) -> Cause {
+    let class = match code {
+        10 => Class::Hold,
+        11 => Class::Refused,
+        12 => Class::Unreachable,
+        13 => Class::Contended,
+        _ => Class::Step,
+    };
+    let word = lines.iter().rev().find_map(|line| line.strip_prefix("! "));
+    let what = word.map_or_else(|| format!("{name} failed (exit {code})"), str::to_owned);
+    let others: Vec<&str> = lines.iter().copied().filter(|line| !line.starts_with("! ")).collect();
+    Cause::new(class, what).detail(last_lines(&others))
+}
+
+/// The results in a script's output: each line's first word and the rest.
+fn results(stdout: &str) -> impl Iterator<Item = (&str, &str)> {
+    stdout
+        .lines()
+        .filter(|line| !line.is_empty() && progress(line).is_none())
+        .map(|line| line.split_once(' ').unwrap_or((line, "")))
+}
+
+/// A result that is not what the script was written to print.
+fn garbled(name: &str, line: impl std::fmt::Display) -> Cause {
+    Cause::bug(format!("{name} printed a line that this program does not know: {line}"))
+}

@@ -1,0 +1,62 @@
+# TARGET ROLE IMAGE_REPOSITORY: packages and images of the target, so that nothing is waited for later.
+target=$1 role=$2 image_repository=$3
+names=$(kubernetes_packages)
+packages=()
+for package in $names; do
+    exact=$(revision "$package" "$target")
+    packages+=("$package=$exact")
+    echo "package $package $exact"
+done
+((${#packages[@]} > 0)) || refused "kubeadm and kubelet are not installed as packages on this node"
+
+held=$(apt-mark showhold)
+need_space /var/cache/apt 300
+say "downloading ${packages[*]}"
+run_apt "downloading ${packages[*]}" apt_get install --download-only --allow-change-held-packages "${packages[@]}"
+now_held=$(apt-mark showhold)
+if [[ $now_held != "$held" ]]; then
+    mapfile -t lost < <(comm -23 <(sort <<<"$held") <(sort <<<"$now_held"))
+    apt-mark hold "${lost[@]}" >&2
+fi
+
+# The target's own kubeadm knows the images; it is in the package just downloaded, unless it is installed already.
+kubeadm=kubeadm
+if ! at_version kubeadm "$target"; then
+    exact=$(revision kubeadm "$target")
+    archives=("$root"/var/cache/apt/archives/kubeadm_"${exact//:/%3a}"_*.deb)
+    [[ -f ${archives[0]} ]] || failed "apt downloaded no package kubeadm $exact into /var/cache/apt/archives"
+    unpacked=$(mktemp -d)
+    trap 'rm -rf "$unpacked"' EXIT
+    dpkg-deb --fsys-tarfile "${archives[0]}" | tar -x -C "$unpacked" ./usr/bin/kubeadm
+    kubeadm=$unpacked/usr/bin/kubeadm
+fi
+from=()
+if [[ -n $image_repository ]]; then from=(--image-repository "$image_repository"); fi
+wanted=$("$kubeadm" config images list --kubernetes-version "v$target" "${from[@]}")
+if [[ $role == worker ]]; then wanted=$(grep -E '/(kube-proxy|pause):' <<<"$wanted"); fi
+
+have_images=
+if command -v ctr >/dev/null; then have_images=$(ctr -n k8s.io images ls -q); fi
+while IFS= read -r image; do
+    if grep -qxF -- "$image" <<<"$have_images"; then
+        echo "present $image"
+        continue
+    fi
+    say "pulling $image"
+    if command -v crictl >/dev/null; then
+        pull=(crictl --runtime-endpoint unix:///run/containerd/containerd.sock pull "$image")
+    elif command -v ctr >/dev/null; then
+        pull=(ctr -n k8s.io images pull "$image")
+    else
+        refused "neither crictl nor ctr is on this node: images cannot be pulled"
+    fi
+    if output=$("${pull[@]}" 2>&1); then
+        echo "pulled $image"
+    else
+        tail -n 4 <<<"$output" >&2
+        case $output in
+        *'no space left on device'*) refused "the disk is full: image $image cannot be stored" ;;
+        *) unreachable "image $image cannot be pulled" ;;
+        esac
+    fi
+done <<<"$wanted"

@@ -1,0 +1,29 @@
+# Definitions before every script; nothing here acts. The prefix of all paths is empty but in tests.
+export LC_ALL=C HOME="${HOME:-/root}" DEBIAN_FRONTEND=noninteractive NEEDRESTART_SUSPEND=1
+root=${K8S_UPGRADE_ROOT:-}
+state=$root/var/lib/k8s-upgrade
+
+say() { printf '# %s\n' "$*"; }
+
+# How a script ends when it cannot go on: `! what` on stderr, and the status that says the class of it.
+die() {
+    local status=$1
+    shift
+    printf '! %s\n' "$*" >&2
+    exit "$status"
+}
+failed() { die 1 "$@"; }
+hold() { die 10 "$@"; }
+refused() { die 11 "$@"; }
+unreachable() { die 12 "$@"; }
+contended() { die 13 "$@"; }
+
+# PATH MODE: standard input becomes the file, whole or not at all, and outlives a power cut.
+write_durably() {
+    mkdir -p -- "${1%/*}"
+    (umask 077 && cat >"$1.new")
+    chmod -- "$2" "$1.new"
+    sync -- "$1.new"
+    mv -f -- "$1.new" "$1"
+    sync -- "${1%/*}"
+}

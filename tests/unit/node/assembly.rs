@@ -1,0 +1,186 @@
+//! How a script is put together and how its end is read.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use k8s_upgrade::failure::{Cause, Class};
+use k8s_upgrade::node::{
+    self, Begin, Follow, Inspect, KubeadmPlan, Madison, Operation, Prefetch, Refresh, Repository, SnapshotHash, Step, WriteCard,
+};
+use k8s_upgrade::world::HostOutput;
+
+use super::bench::Node;
+
+/// An operation whose body the test chooses.
+struct Echo {
+    body: &'static str,
+    args: Vec<String>,
+}
+
+impl Operation for Echo {
+    const NAME: &'static str = "echo";
+    const MUTATES: bool = false;
+    const DEADLINE: Duration = Duration::from_secs(5);
+    type Output = String;
+    fn script(&self) -> &'static str {
+        self.body
+    }
+    fn args(&self) -> Vec<String> {
+        self.args.clone()
+    }
+    fn parse(&self, stdout: &str) -> Result<String, Cause> {
+        Ok(stdout.to_owned())
+    }
+}
+
+fn body(body: &'static str) -> Echo {
+    Echo { body, args: Vec::new() }
+}
+
+#[test]
+fn hostile_arguments_arrive_as_they_are() {
+    let args = [
+        "",
+        "a b",
+        "it's",
+        "$(touch /tmp/pwned)`id`",
+        "two\nlines",
+        "\\",
+        "\"",
+        "-n",
+        "*",
+        "'; exit 3; '",
+        "ü€",
+        "@k8s-upgrade end echo 0",
+    ];
+    let op = Echo { body: "for a; do printf '<%s>' \"$a\"; done\n", args: args.map(str::to_owned).into() };
+    let expected: String = args.iter().map(|arg| format!("<{arg}>")).collect();
+    assert_eq!(Node::new().run(&op).unwrap(), expected);
+}
+
+#[test]
+fn a_body_that_fails_anywhere_ends_there_and_says_so() {
+    let node = Node::new();
+    for failing in [
+        "false\necho on\n",
+        "x=$(false)\necho on\n",
+        "false | true\necho on\n",
+        "f() { false; echo on; }\nf\n",
+        "echo \"$unset\"\necho on\n",
+    ] {
+        let output = node.answer(&node::stdin(&body(failing)));
+        assert!(!output.stdout.contains("on\n"), "{failing:?} went on: {output:?}");
+        let cause = node::read(&body(failing), &output).unwrap_err();
+        assert_eq!((cause.class, cause.what.as_str()), (Class::Step, "echo failed (exit 1)"), "{failing:?}");
+    }
+}
+
+#[test]
+fn a_status_says_the_class_and_the_script_says_what() {
+    let node = Node::new();
+    for (call, class) in [
+        ("hold 'not now'\n", Class::Hold),
+        ("refused 'not now'\n", Class::Refused),
+        ("unreachable 'not now'\n", Class::Unreachable),
+        ("contended 'not now'\n", Class::Contended),
+        ("failed 'not now'\n", Class::Step),
+    ] {
+        let cause = node.run(&body(call)).unwrap_err();
+        assert_eq!((cause.class, cause.what.as_str()), (class, "not now"));
+    }
+    let cause = node.run(&body("echo evidence >&2\nfailed broken\n")).unwrap_err();
+    assert_eq!(cause.detail, ["evidence"]);
+}
+
+#[test]
+fn nothing_reads_the_script_by_accident() {
+    assert_eq!(Node::new().run(&body("cat\nread -r line || echo nothing\n")).unwrap(), "nothing\n");
+}
+
+#[test]
+fn a_script_cut_short_does_nothing_at_all() {
+    let node = Node::new();
+    let script = node::stdin(&WriteCard { name: "card".to_owned(), content: "text".to_owned() });
+    for cut in [script.len() / 2, script.len() - 3] {
+        let output = node.answer(&script[..cut]);
+        assert!(!node.root_path("var/lib/k8s-upgrade/card").exists(), "cut at {cut}");
+        let op = WriteCard { name: String::new(), content: String::new() };
+        assert_eq!(node::read(&op, &output).unwrap_err().class, Class::Step);
+    }
+}
+
+#[test]
+fn what_a_login_file_prints_is_no_answer() {
+    let noise = HostOutput {
+        stdout: "Welcome!\n@k8s-upgrade begin echo\ntext\n@k8s-upgrade end echo 0\n".to_owned(),
+        ..HostOutput::default()
+    };
+    assert_eq!(node::read(&body(""), &noise).unwrap(), "text");
+    let other =
+        HostOutput { stdout: "@k8s-upgrade begin echo\ntext\n@k8s-upgrade end other 0\n".to_owned(), ..HostOutput::default() };
+    assert_eq!(node::read(&body(""), &other).unwrap_err().class, Class::Step);
+}
+
+#[test]
+fn sudo_that_refuses_is_told_apart_from_a_lost_session() {
+    for text in [
+        "sudo: a password is required\n",
+        "sudo: a terminal is required to read the password; either use the -S option\n",
+        "wizard is not in the sudoers file.\n",
+        "Sorry, user wizard may not run sudo on k8s-node1.\n",
+        "bash: line 1: sudo: command not found\n",
+    ] {
+        let cause = node::read(&Inspect, &HostOutput { stderr: text.to_owned(), ..HostOutput::default() }).unwrap_err();
+        assert_eq!(cause.class, Class::Refused, "{text}");
+        assert!(cause.next[0].contains("sudoers"), "{cause:?}");
+        assert_eq!(cause.detail, [text.trim_end()]);
+    }
+    let warning = "sudo: setrlimit(RLIMIT_CORE): Operation not permitted\n";
+    for stderr in ["", "Connection reset by peer\n", warning] {
+        let cause = node::read(&Inspect, &HostOutput { stderr: stderr.to_owned(), ..HostOutput::default() }).unwrap_err();
+        assert_eq!(cause.class, Class::Step, "{stderr}");
+        assert!(cause.what.contains("may still run"), "{cause}");
+    }
+}
+
+/// Every script as it is sent, and every file that a unit runs.
+fn assembled() -> Vec<(String, String)> {
+    let text = |word: &str| word.to_owned();
+    let mut scripts = vec![
+        (text("inspect"), node::stdin(&Inspect)),
+        (
+            text("repository"),
+            node::stdin(&Repository { base_url: text("https://a"), minor: text("1.36"), target: text("1.36.3") }),
+        ),
+        (text("refresh"), node::stdin(&Refresh)),
+        (text("madison"), node::stdin(&Madison { package: text("kubeadm") })),
+        (text("prefetch"), node::stdin(&Prefetch { target: text("1.36.3"), control_plane: true, image_repository: None })),
+        (text("kubeadm-plan"), node::stdin(&KubeadmPlan { target: text("1.36.3"), flags: vec![text("--x")] })),
+        (text("follow"), node::stdin(&Follow { from: 0, wait: Duration::from_secs(1) })),
+        (text("snapshot-hash"), node::stdin(&SnapshotHash { path: text("/a") })),
+        (text("write-card"), node::stdin(&WriteCard { name: text("a"), content: text("b") })),
+    ];
+    let upgrade = Step::KubeadmUpgrade { first_control_plane: true, flags: vec![text("--x")] };
+    for step in [Step::KubeadmPackage, upgrade, Step::KubeletPackages, Step::ContainerdPackage] {
+        let begin = Begin { step: step.clone(), target: text("1.36.3"), run: text("r1") };
+        scripts.push((format!("{} (unit)", step.name()), begin.args().pop().unwrap()));
+        scripts.push((format!("begin {}", step.name()), node::stdin(&begin)));
+    }
+    scripts
+}
+
+#[test]
+fn every_script_passes_shellcheck() {
+    for (name, script) in assembled() {
+        let spawned = Command::new("shellcheck")
+            .args(["--shell=bash", "--severity=style", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let mut child = spawned.expect("shellcheck is missing: apt-get install shellcheck");
+        child.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{name}:\n{}", String::from_utf8_lossy(&output.stdout));
+    }
+}

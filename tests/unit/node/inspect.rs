@@ -1,0 +1,84 @@
+//! What `inspect` sees, and the file operations.
+
+use k8s_upgrade::failure::Class;
+use k8s_upgrade::node::{Begin, Inspect, SnapshotHash, Source, Step, WorkState, WriteCard};
+
+use super::bench::Node;
+
+#[test]
+fn a_healthy_node() {
+    let node = Node::new();
+    let state = node.run(&Inspect).unwrap();
+    assert_eq!(state.boot_id, "boot-1");
+    assert!(!state.kernel.is_empty());
+    let kubelet = state.package("kubelet").unwrap();
+    assert_eq!((kubelet.letters.as_str(), kubelet.version.as_str(), kubelet.healthy()), ("hi", "1.35.4-1.1", true));
+    assert_eq!(state.package("containerd").unwrap().version, "1.6.20~ds1-1");
+    assert_eq!(state.package("containerd.io"), None);
+    assert_eq!(state.holds, ["kubeadm", "kubectl", "kubelet"]);
+    assert_eq!((state.kubelet.as_str(), state.kubeadm.as_deref()), ("active", Some("v1.35.4")));
+    assert_eq!(state.sources, [Source { file: "/etc/apt/sources.list.d/kubernetes.list".to_owned(), minor: "1.36".to_owned() }]);
+    assert_eq!(
+        state.free.iter().map(|free| free.path.as_str()).collect::<Vec<_>>(),
+        ["/var/cache/apt", "/usr", "/etc/kubernetes", "/var/lib/etcd"]
+    );
+    assert!(state.free.iter().all(|free| free.bytes > 0));
+    assert_eq!((state.audit.len(), state.stray_manifests.len()), (0, 0));
+    assert_eq!(state.work.state, WorkState::None);
+}
+
+#[test]
+fn a_node_after_a_power_cut() {
+    let node = Node::new();
+    node.state("pkg/kubelet", "iHR 1.35.4-1.1\n");
+    node.root("etc/kubernetes/manifests/kube-apiserver.yaml.bak", "");
+    node.root("etc/kubernetes/manifests/kube-apiserver.yaml", "");
+    node.root("etc/kubernetes/manifests/.hidden", "");
+    node.root("etc/kubernetes/tmp/kubeadm-backup-etcd-1/db", &"x".repeat(5000));
+    node.run(&Begin { step: Step::KubeletPackages, target: "1.36.3".to_owned(), run: "r7".to_owned() }).unwrap();
+    node.forget("unit");
+    node.root("proc/sys/kernel/random/boot_id", "boot-2\n");
+    let state = node.run(&Inspect).unwrap();
+    assert_eq!((state.package("kubelet").unwrap().letters.as_str(), state.package("kubelet").unwrap().healthy()), ("iHR", false));
+    assert_eq!(state.holds, ["kubeadm", "kubectl"]);
+    assert!(state.audit[0].contains("kubelet"));
+    assert_eq!(state.stray_manifests, ["/etc/kubernetes/manifests/kube-apiserver.yaml.bak"]);
+    assert!(state.leftover_bytes > 5000);
+    assert_eq!(state.work.state, WorkState::Interrupted("reboot".to_owned()));
+    assert_eq!((state.work.step.as_str(), state.work.run.as_str()), ("kubelet-packages", "r7"));
+}
+
+#[test]
+fn a_node_without_the_programs() {
+    let node = Node::new();
+    node.without(&["apt-get", "apt-cache", "apt-mark", "dpkg", "dpkg-query", "kubeadm", "systemctl"]);
+    let state = node.run(&Inspect).unwrap();
+    assert_eq!((state.packages.len(), state.kubeadm, state.kubelet.as_str()), (0, None, "unknown"));
+    assert_eq!(state.boot_id, "boot-1");
+}
+
+#[test]
+fn the_hash_of_a_snapshot() {
+    let node = Node::new();
+    node.root("backup/etcd 1.db", "abc");
+    let info = node.run(&SnapshotHash { path: "/backup/etcd 1.db".to_owned() }).unwrap().unwrap();
+    assert_eq!((info.bytes, info.sha256.as_str()), (3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"));
+    assert_eq!(node.run(&SnapshotHash { path: "/backup/none.db".to_owned() }).unwrap(), None);
+    assert_eq!(node.run(&SnapshotHash { path: "backup/etcd 1.db".to_owned() }).unwrap_err().class, Class::Refused);
+}
+
+#[test]
+fn a_card_is_roots_alone_and_replaces_the_former_whole() {
+    let node = Node::new();
+    for content in ["first\n", "it's $HOME\n\n"] {
+        let path = node.run(&WriteCard { name: "restore.md".to_owned(), content: content.to_owned() }).unwrap();
+        assert_eq!(path, "/var/lib/k8s-upgrade/restore.md");
+        assert_eq!(node.read_root("var/lib/k8s-upgrade/restore.md"), content);
+    }
+    let mode = std::fs::metadata(node.root_path("var/lib/k8s-upgrade/restore.md")).unwrap().permissions();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&mode) & 0o777, 0o600);
+    for name in ["../etc/passwd", "work/status", ".hidden", ""] {
+        let cause = node.run(&WriteCard { name: name.to_owned(), content: String::new() }).unwrap_err();
+        assert_eq!(cause.class, Class::Refused, "{name}");
+    }
+}

@@ -1,0 +1,9 @@
+//! The scripts that run on a node, in real bash against stubbed programs that keep a small package state.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod assembly;
+mod bench;
+mod inspect;
+mod kill;
+mod packages;
+mod work;

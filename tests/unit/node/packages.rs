@@ -1,0 +1,182 @@
+//! Package sources, lists, prefetch and kubeadm's forecast.
+
+use k8s_upgrade::failure::Class;
+use k8s_upgrade::node::{KubeadmPlan, Madison, Prefetch, Refresh, Repository};
+
+use super::bench::Node;
+
+const LIST: &str = "etc/apt/sources.list.d/kubernetes.list";
+const KEYRING: &str = "etc/apt/keyrings/kubernetes-apt-keyring.gpg";
+
+fn repository() -> Repository {
+    Repository { base_url: "https://repo.test/".to_owned(), minor: "1.36".to_owned(), target: "1.36.3".to_owned() }
+}
+
+/// A node whose repository is still that of 1.35.
+fn former() -> Node {
+    let node = Node::new();
+    node.source("v1.35");
+    std::fs::remove_file(node.root_path("etc/apt/../../../state/lists/v1.36")).unwrap();
+    node
+}
+
+#[test]
+fn the_repository_moves_to_the_next_minor() {
+    let node = former();
+    for _ in 0..2 {
+        node.run(&repository()).unwrap();
+        assert_eq!(
+            node.read_root(LIST),
+            format!("deb [signed-by=/{KEYRING}] https://repo.test/core:/stable:/v1.36/deb/ /\n")
+                .replace(&format!("/{KEYRING}"), "/etc/apt/keyrings/kubernetes-apt-keyring.gpg")
+        );
+        assert_eq!(node.read_root(KEYRING), "key of v1.36\n");
+        assert_eq!(node.run(&Madison { package: "kubeadm".to_owned() }).unwrap(), ["1.36.3-1.1", "1.36.1-2.1"]);
+        let left: Vec<_> =
+            std::fs::read_dir(node.root_path("etc/apt")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+    }
+}
+
+#[test]
+fn a_failure_leaves_the_former_repository_in_force() {
+    type Break = fn(&Node);
+    let cases: [(Break, Class, &str); 5] = [
+        (|node| node.state("offline", ""), Class::Unreachable, "cannot be reached"),
+        (|node| node.forget("keys/v1.36"), Class::Refused, "answers 403"),
+        (|node| node.state("keys/v1.36", "<html>login</html>\n"), Class::Refused, "no OpenPGP key"),
+        (|node| node.state("keys/v1.36", "-----BEGIN PGP\nkey of another\n"), Class::Refused, "signature does not fit the key"),
+        (|node| node.state("upstream/v1.36", "kubeadm 1.36.1-1.1\n"), Class::Refused, "does not offer kubeadm 1.36.3"),
+    ];
+    for (spoil, class, words) in cases {
+        let node = former();
+        spoil(&node);
+        let before = node.facts();
+        let cause = node.run(&repository()).unwrap_err();
+        assert_eq!(cause.class, class, "{cause}");
+        assert!(cause.what.contains(words), "{cause}");
+        assert_eq!(node.facts(), before, "{words}");
+        assert_eq!(node.run(&Madison { package: "kubeadm".to_owned() }).unwrap()[0], "1.35.4-1.1");
+    }
+}
+
+#[test]
+fn whatever_entry_there_was_one_is_left() {
+    let node = former();
+    std::fs::remove_file(node.root_path(LIST)).unwrap();
+    let stanza = "Types: deb\nURIs: https://repo.test/core:/stable:/v1.35/deb/\nSuites: /\nSigned-By: /etc/apt/keyrings/kubernetes-apt-keyring.gpg\n";
+    let other = "Types: deb\nURIs: http://debian.test/debian\nSuites: bookworm\nComponents: main\n";
+    node.root("etc/apt/sources.list.d/k8s.sources", stanza);
+    node.root("etc/apt/sources.list.d/mixed.sources", &format!("{other}\n{stanza}"));
+    node.root("etc/apt/sources.list", "deb http://debian.test/debian bookworm main\ndeb https://repo.test/core:/stable:/v1.34/deb/ /\n# deb https://repo.test/core:/stable:/v1.33/deb/ /\n");
+    node.run(&repository()).unwrap();
+    assert!(!node.root_path("etc/apt/sources.list.d/k8s.sources").exists());
+    assert_eq!(node.read_root("etc/apt/sources.list.d/mixed.sources").trim_end(), other.trim_end());
+    assert_eq!(
+        node.read_root("etc/apt/sources.list"),
+        "deb http://debian.test/debian bookworm main\n# deb https://repo.test/core:/stable:/v1.33/deb/ /\n"
+    );
+    assert!(node.read_root(LIST).contains("/v1.36/"));
+}
+
+#[test]
+fn refreshing_waits_for_the_lock_and_a_stale_index_is_no_success() {
+    let node = Node::new();
+    node.state("lists-locked", "once\ntwice\n");
+    node.state("upstream/v1.36", "kubeadm 1.36.4-1.1\n");
+    node.run(&Refresh).unwrap();
+    assert_eq!(node.run(&Madison { package: "kubeadm".to_owned() }).unwrap(), ["1.36.4-1.1"]);
+    node.state("offline", "");
+    let cause = node.run(&Refresh).unwrap_err();
+    assert_eq!(cause.class, Class::Unreachable, "{cause}");
+    node.forget("offline");
+    node.state("lists-locked", &"again\n".repeat(100));
+    assert_eq!(node.run(&Refresh).unwrap_err().class, Class::Hold);
+    std::fs::remove_file(node.root_path(LIST)).unwrap();
+    assert_eq!(node.run(&Refresh).unwrap_err().class, Class::Refused);
+}
+
+#[test]
+fn only_the_kubernetes_list_is_refreshed() {
+    let node = Node::new();
+    node.run(&Refresh).unwrap();
+    let update = node.calls().into_iter().find(|call| call.contains(" update ")).unwrap();
+    assert!(update.contains("sources.list.d/kubernetes.list") && update.contains("Dir::Etc::sourceparts=-"), "{update}");
+}
+
+#[test]
+fn prefetch_brings_what_a_worker_needs_and_keeps_the_holds() {
+    let node = Node::new();
+    node.state("registry", "registry.k8s.io/kube-proxy:v1.36.3\n");
+    let op = Prefetch { target: "1.36.3".to_owned(), control_plane: false, image_repository: None };
+    let fetched = node.run(&op).unwrap();
+    let names: Vec<_> = fetched.packages.iter().map(|(name, revision)| format!("{name}={revision}")).collect();
+    assert_eq!(names, ["kubeadm=1.36.3-1.1", "kubelet=1.36.3-1.1", "kubectl=1.36.3-1.1"]);
+    assert_eq!(fetched.present, ["registry.k8s.io/pause:3.10.2"]);
+    assert_eq!(fetched.pulled, ["registry.k8s.io/kube-proxy:v1.36.3"]);
+    assert!(node.root_path("var/cache/apt/archives/kubelet_1.36.3-1.1_amd64.deb").exists());
+    assert_eq!(node.read_state("pkg/kubelet"), "hi 1.35.4-1.1\n");
+    assert_eq!(node.run(&op).unwrap().pulled, Vec::<String>::new());
+}
+
+#[test]
+fn prefetch_on_a_control_plane_with_its_own_registry() {
+    let node = Node::new();
+    let images = [
+        "kube-apiserver:v1.36.3",
+        "kube-controller-manager:v1.36.3",
+        "kube-scheduler:v1.36.3",
+        "kube-proxy:v1.36.3",
+        "coredns/coredns:v1.14.6",
+        "pause:3.10.2",
+        "etcd:3.6.8-0",
+    ];
+    let registry: String = images.iter().map(|image| format!("mirror.test/k8s/{image}\n")).collect();
+    node.state("registry", &registry);
+    let op = Prefetch { target: "1.36.3".to_owned(), control_plane: true, image_repository: Some("mirror.test/k8s".to_owned()) };
+    assert_eq!(node.run(&op).unwrap().pulled.len(), 7);
+    node.state("images", "");
+    node.state("registry", "");
+    let cause = node.run(&op).unwrap_err();
+    assert_eq!(
+        (cause.class, cause.what.as_str()),
+        (Class::Unreachable, "image mirror.test/k8s/kube-apiserver:v1.36.3 cannot be pulled")
+    );
+    assert!(cause.detail.iter().any(|line| line.contains("not found")), "{cause:?}");
+}
+
+#[test]
+fn prefetch_of_what_is_not_there() {
+    let node = Node::new();
+    let op = Prefetch { target: "1.36.9".to_owned(), control_plane: false, image_repository: None };
+    let cause = node.run(&op).unwrap_err();
+    assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "the repository of this node does not offer kubeadm 1.36.9"));
+    node.state("offline", "");
+    let op = Prefetch { target: "1.36.3".to_owned(), ..op };
+    assert_eq!(node.run(&op).unwrap_err().class, Class::Unreachable);
+}
+
+#[test]
+fn the_forecast_is_passed_through() {
+    let node = Node::new();
+    let op = KubeadmPlan { target: "1.36.3".to_owned(), flags: vec!["--ignore-preflight-errors=SystemVerification".to_owned()] };
+    node.state("plan", "{\n  \"kind\": \"UpgradePlan\"\n}\n");
+    node.state("plan-stderr", "W: something\n");
+    let text = node.run(&op).unwrap();
+    assert_eq!(text.json, "{\n  \"kind\": \"UpgradePlan\"\n}");
+    assert_eq!(text.notes, ["W: something"]);
+    assert!(
+        node.calls()
+            .iter()
+            .any(|call| call == "kubeadm upgrade plan v1.36.3 -o json --ignore-preflight-errors=SystemVerification")
+    );
+    node.state("plan", "");
+    assert_eq!(node.run(&op).unwrap().json, "");
+    node.state("plan-status", "1\n");
+    node.state("plan-stderr", "[upgrade/health] FATAL: Job did not complete\n");
+    let cause = node.run(&op).unwrap_err();
+    assert_eq!((cause.class, cause.what.as_str()), (Class::Step, "kubeadm upgrade plan v1.36.3 failed (exit 1)"));
+    assert_eq!(cause.detail, ["[upgrade/health] FATAL: Job did not complete"]);
+    node.state("plan-stderr", "dial tcp 10.0.0.1:6443: connect: connection refused\n");
+    assert_eq!(node.run(&op).unwrap_err().class, Class::Unreachable);
+}

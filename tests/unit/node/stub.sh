@@ -1,0 +1,289 @@
+#!/bin/bash
+# Every stubbed program, by the name it is called as. State is in files under $S, as recorded on a real node (dpkg's letters, holds
+# that --allow-change-held-packages drops, apt that refuses to work on half-done packages). $S/kill names the call that dies, and when.
+set -u
+me=${0##*/}
+count=0
+if [[ -e $S/count ]]; then read -r count <"$S/count"; fi
+count=$((count + 1))
+echo "$count" >"$S/count"
+echo "$me $*" >>"$S/calls"
+die_at= die_when=
+if [[ -e $S/kill ]]; then read -r die_at die_when <"$S/kill"; fi
+dies() { [[ $count == "$die_at" && $1 == "$die_when" ]]; }
+die() { rm -f "$S/kill"; kill -KILL 0; sleep 5; }
+end() {
+    if dies after; then die; fi
+    exit "${1:-0}"
+}
+if dies before; then die; fi
+
+letters() { read -r word _ <"$S/pkg/$1" && echo "$word"; }
+version() { read -r _ word <"$S/pkg/$1" && echo "$word"; }
+upstream_of() { read -r _ word <"$S/pkg/$1" && echo "${word%%-*}"; }
+# The source files in force, or the one named by -o Dir::Etc::sourcelist=…
+sources() {
+    local word
+    for word in "$@"; do
+        if [[ $word == Dir::Etc::sourcelist=* ]]; then echo "${word#*=}"; return; fi
+    done
+    ls "$K8S_UPGRADE_ROOT"/etc/apt/sources.list "$K8S_UPGRADE_ROOT"/etc/apt/sources.list.d/*.list "$K8S_UPGRADE_ROOT"/etc/apt/sources.list.d/*.sources 2>/dev/null
+}
+minors() { sources "$@" | while read -r file; do sed -nE '/^#/d; s|.*/core:/stable:/(v[0-9.]+)/.*|\1|p' "$file"; done; }
+offers() { minors "${@:2}" | while read -r minor; do grep -s "^$1 " "$S/lists/$minor" | cut -d ' ' -f 2; done; }
+
+update() {
+    if [[ -s $S/lists-locked ]]; then
+        sed -i 1d "$S/lists-locked"
+        echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 4711 (apt-get)'
+        end 100
+    fi
+    sources "$@" | while read -r file; do
+        minor=$(minors -o "Dir::Etc::sourcelist=$file")
+        if [[ -z $minor ]]; then continue; fi
+        if [[ -e $S/offline ]]; then
+            # As older apts do: the former index stays, and the end is good.
+            echo "W: Failed to fetch https://repo.test/core:/stable:/$minor/deb/InRelease  Could not resolve 'repo.test'"
+            echo 'W: Some index files failed to download. They have been ignored, or old ones used instead.'
+            exit 0
+        fi
+        key=$(sed -nE 's/.*[Ss]igned-[Bb]y[=:] ?([^] ]+).*/\1/p' "$file")
+        if ! grep -qx "key of $minor" "${key/#\/etc/$K8S_UPGRADE_ROOT\/etc}"; then
+            echo "W: GPG error: https://repo.test/core:/stable:/$minor/deb InRelease: The following signatures couldn't be verified because the public key is not available: NO_PUBKEY 234654DA9A296436"
+            echo "E: The repository 'https://repo.test/core:/stable:/$minor/deb InRelease' is not signed."
+            exit 100
+        fi
+        cp "$S/upstream/$minor" "$S/lists/$minor"
+    done
+    end $?
+}
+
+install() {
+    local word only='' reinstall='' change='' allow_down='' name want p stage=
+    local wanted=()
+    for word in "$@"; do
+        case $word in
+        --download-only) only=yes ;;
+        --reinstall) reinstall=yes ;;
+        --allow-change-held-packages) change=yes ;;
+        --allow-downgrades) allow_down=yes ;;
+        [a-z]*=[0-9]*) wanted+=("$word") ;;
+        esac
+    done
+    if [[ -e $S/locked ]]; then
+        echo 'E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (unattended-upgr)'
+        end 100
+    fi
+    for p in "$S"/pkg/*; do
+        name=${p##*/}
+        case $(letters "$name") in
+        iU | iF)
+            echo "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem."
+            end 100
+            ;;
+        iHR)
+            if [[ " ${wanted[*]}" != *" $name="* ]]; then
+                echo "E: The package $name needs to be reinstalled, but I can't find an archive for it."
+                end 100
+            fi
+            ;;
+        esac
+    done
+    for word in "${wanted[@]}"; do
+        name=${word%%=*} want=${word#*=}
+        if ! offers "$name" | grep -qxF "$want"; then
+            echo "E: Version '$want' for '$name' was not found"
+            end 100
+        fi
+        if [[ -z $only && $(letters "$name") == hi && $(version "$name") != "$want" && -z $change ]]; then
+            echo 'E: Held packages were changed and -y was used without --allow-change-held-packages.'
+            end 100
+        fi
+        if [[ -z $allow_down && $(printf '%s\n' "$want" "$(version "$name")" | sort -V | head -n 1) == "$want" && $want != $(version "$name") ]]; then
+            echo 'E: Packages were downgraded and -y was used without --allow-downgrades.'
+            end 100
+        fi
+    done
+    for word in "${wanted[@]}"; do
+        name=${word%%=*} want=${word#*=}
+        if [[ -n $only ]]; then
+            if [[ -e $S/offline ]]; then echo "E: Failed to fetch https://repo.test/$name.deb"; end 100; fi
+            echo "$want" >"$K8S_UPGRADE_ROOT/var/cache/apt/archives/${name}_${want}_amd64.deb"
+            continue
+        fi
+        if [[ $(version "$name") == "$want" && $(letters "$name") == ?i && -z $reinstall ]]; then
+            echo "$name is already the newest version ($want)."
+            continue
+        fi
+        if [[ -e $S/disk-full ]]; then echo 'dpkg: error processing archive: cannot copy extracted data: No space left on device'; end 100; fi
+        echo "Unpacking $name ($want) ..."
+        # The cut comes in the middle of the last package.
+        if [[ $word == "${wanted[-1]}" ]]; then stage=$die_when; fi
+        if [[ $stage == unpacking && $count == "$die_at" ]]; then echo "iHR $(version "$name")" >"$S/pkg/$name"; die; fi
+        touch "$S/stale-units"
+        if [[ $stage == unpacked && $count == "$die_at" ]]; then echo "iU $want" >"$S/pkg/$name"; die; fi
+        if [[ $stage == half-configured && $count == "$die_at" ]]; then echo "iF $want" >"$S/pkg/$name"; die; fi
+        echo "ii $want" >"$S/pkg/$name"
+        if [[ $name == containerd && ! -e $S/conffiles-kept && " $* " == *--force-confold* ]]; then touch "$S/conffiles-kept"; fi
+    done
+    end 0
+}
+
+case $me in
+mv | sync | df)
+    if [[ $me == df && -e $S/df ]]; then cat "$S/df"; end 0; fi
+    PATH=${PATH#*:} "$me" "$@"
+    end $?
+    ;;
+sleep) end 0 ;;
+apt-get)
+    case " $* " in
+    *' update '*) update "$@" ;;
+    *' check '*)
+        if [[ -e $S/locked ]]; then echo 'E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (unattended-upgr)'; end 100; fi
+        if grep -lqE '^i[UF]' "$S"/pkg/*; then echo "E: dpkg was interrupted, you must manually run 'dpkg --configure -a'"; end 100; fi
+        end 0
+        ;;
+    *' install '*) install "$@" ;;
+    esac
+    ;;
+apt-cache)
+    for word in "$@"; do
+        case $word in madison | -o | Dir::*) ;; *) name=$word ;; esac
+    done
+    offers "$name" "$@" | sed "s/.*/   $name | & | https:\/\/repo.test\/core:\/stable:\/v1.36\/deb  Packages/"
+    end 0
+    ;;
+apt-mark)
+    case $1 in
+    showhold) grep -l '^h' "$S"/pkg/* | sed 's|.*/||' ;;
+    hold) for name in "${@:2}"; do sed -i 's/^./h/' "$S/pkg/$name" && echo "$name set on hold."; done ;;
+    esac
+    end 0
+    ;;
+dpkg)
+    case $* in
+    *--audit*)
+        if [[ -e $S/foreign-audit ]]; then cat "$S/foreign-audit"; fi
+        for p in "$S"/pkg/*; do
+            case $(letters "${p##*/}") in iU | iF | iHR) echo "The following packages are in a mess: ${p##*/}" ;; esac
+        done
+        ;;
+    *--configure*) for p in "$S"/pkg/*; do sed -i -E 's/^i[UF] /ii /' "$p"; done ;;
+    esac
+    end 0
+    ;;
+dpkg-query)
+    [[ $1 == -W && $2 == -f=* ]] || end 2
+    format=${2#-f=} missing=0
+    for name in "${@:3}"; do
+        if [[ ! -e $S/pkg/$name ]]; then missing=1; echo "dpkg-query: no packages found matching $name" >&2; continue; fi
+        line=${format//'${Package}'/$name}
+        line=${line//'${db:Status-Abbrev}'/$(printf '%-3s' "$(letters "$name")")}
+        printf '%b' "${line//'${Version}'/$(version "$name")}"
+    done
+    end "$missing"
+    ;;
+dpkg-deb)
+    unpacked=$(mktemp -d)
+    mkdir -p "$unpacked/usr/bin"
+    printf '#!/bin/bash\nKUBEADM=%s exec %q "$@"\n' "$(sed 's/-.*//' "$2")" "$0/../kubeadm" >"$unpacked/usr/bin/kubeadm"
+    sed -i "s|$0/../|${0%/*}/|" "$unpacked/usr/bin/kubeadm"
+    chmod +x "$unpacked/usr/bin/kubeadm"
+    tar -c -C "$unpacked" ./usr/bin/kubeadm
+    rm -rf "$unpacked"
+    end 0
+    ;;
+kubeadm)
+    mine=${KUBEADM:-$(upstream_of kubeadm)}
+    case "$*" in
+    'version -o short') echo "v$mine" ;;
+    'upgrade plan '*)
+        cat "$S/plan-stderr" >&2
+        cat "$S/plan"
+        end "$(cat "$S/plan-status" 2>/dev/null || echo 0)"
+        ;;
+    'upgrade apply '* | 'upgrade node'*)
+        mkdir -p "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-backup-etcd-$(date +%s%N)" "$(mktemp -d "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-upgraded-manifestsXXXX")"
+        if [[ -e $S/kubeadm-fails ]]; then cat "$S/kubeadm-fails" >&2; end 1; fi
+        echo "$mine $*" >"$S/control-plane"
+        ;;
+    'config images list '*)
+        registry=registry.k8s.io
+        if [[ $* == *--image-repository* ]]; then registry=${*: -1}; fi
+        printf "$registry/%s:v$mine\n" kube-apiserver kube-controller-manager kube-scheduler kube-proxy
+        printf "$registry/%s\n" coredns/coredns:v1.14.6 pause:3.10.2 etcd:3.6.8-0
+        ;;
+    esac
+    end 0
+    ;;
+kubelet)
+    echo "Kubernetes v$(upstream_of kubelet)"
+    end 0
+    ;;
+systemctl)
+    case "$*" in
+    'show '*) cat "$S/unit" 2>/dev/null || printf 'LoadState=not-found\nSubState=dead\nResult=success\nExecMainStatus=0\n' ;;
+    'stop '* | 'reset-failed '*)
+        if [[ ! -e $S/unit ]]; then echo "Unit $2 not loaded." >&2; end 5; fi
+        rm -f "$S/unit"
+        ;;
+    daemon-reload) rm -f "$S/stale-units" ;;
+    'restart '*)
+        stale=
+        if [[ -e $S/stale-units ]]; then stale=' with stale units'; fi
+        mkdir -p "$S/running"
+        echo "$(version "$2")$stale" >"$S/running/$2"
+        ;;
+    'is-active '*)
+        name=${*: -1}
+        if [[ -e $S/dead/$name ]]; then [[ $* == *--quiet* ]] || echo inactive; end 3; fi
+        [[ $* == *--quiet* ]] || echo active
+        ;;
+    esac
+    end 0
+    ;;
+systemd-run)
+    if [[ -e $S/unit ]]; then
+        echo 'Failed to start transient service unit: Unit k8s-upgrade-work.service was already loaded or has a fragment file.' >&2
+        end 1
+    fi
+    printf 'LoadState=loaded\nSubState=running\nResult=success\nExecMainStatus=0\n' >"$S/unit"
+    end 0
+    ;;
+curl)
+    out= url=${*: -1}
+    while (($# > 1)); do
+        if [[ $1 == -o ]]; then out=$2; fi
+        shift
+    done
+    if [[ -e $S/offline ]]; then echo "curl: (6) Could not resolve host" >&2; printf 000; end 6; fi
+    minor=${url%/deb/Release.key} minor=${minor##*/}
+    if [[ ! -e $S/keys/$minor ]]; then echo 'curl: (22) The requested URL returned error: 403' >&2; printf 403; end 22; fi
+    cp "$S/keys/$minor" "$out"
+    printf 200
+    end 0
+    ;;
+gpg)
+    while (($# > 1)); do
+        if [[ $1 == -o ]]; then out=$2; fi
+        shift
+    done
+    text=$(cat)
+    if [[ $text != '-----BEGIN PGP'* ]]; then echo 'gpg: no valid OpenPGP data found.' >&2; end 2; fi
+    sed 1d <<<"$text" >"$out"
+    end 0
+    ;;
+ctr)
+    cat "$S/images"
+    end 0
+    ;;
+crictl)
+    image=${*: -1}
+    if ! grep -qxF "$image" "$S/registry"; then echo "E1: failed to pull image $image: not found" >&2; end 1; fi
+    echo "$image" >>"$S/images"
+    end 0
+    ;;
+esac
+echo "stub: $me $* is not modelled" >&2
+exit 99

@@ -1,0 +1,211 @@
+//! The one unit: begun, attached to, followed, found again after a reboot; and how the steps fail.
+
+use std::time::Duration;
+
+use k8s_upgrade::failure::{Cause, Class};
+use k8s_upgrade::node::{Begin, Begun, Follow, Followed, Step, WorkState};
+
+use super::bench::Node;
+
+fn begin(step: Step) -> Begin {
+    Begin { step, target: "1.36.3".to_owned(), run: "r1".to_owned() }
+}
+
+fn follow(node: &Node, from: u64) -> Followed {
+    node.run(&Follow { from, wait: Duration::ZERO }).unwrap()
+}
+
+/// Runs a step to its end and says how it ended.
+fn perform(node: &Node, step: Step) -> Result<(), Cause> {
+    assert_eq!(node.run(&begin(step)).unwrap(), Begun::Started);
+    node.run_unit();
+    follow(node, 0).end().expect("it has ended")
+}
+
+fn fails(node: &Node, step: Step) -> (Class, String) {
+    let cause = perform(node, step).unwrap_err();
+    (cause.class, cause.what)
+}
+
+#[test]
+fn a_running_step_is_attached_to_and_another_contends() {
+    let node = Node::new();
+    assert_eq!(node.run(&begin(Step::KubeadmPackage)).unwrap(), Begun::Started);
+    assert_eq!(node.run(&begin(Step::KubeadmPackage)).unwrap(), Begun::Attached);
+    let cause = node.run(&begin(Step::KubeletPackages)).unwrap_err();
+    assert_eq!(
+        (cause.class, cause.what.as_str()),
+        (Class::Contended, "kubeadm-package (1.36.3, run r1) is still running on this node")
+    );
+    assert_eq!(follow(&node, 0).end(), None);
+}
+
+#[test]
+fn the_unit_is_started_so_that_its_end_is_kept() {
+    let node = Node::new();
+    node.run(&begin(Step::KubeadmPackage)).unwrap();
+    let call = node.calls().into_iter().find(|call| call.starts_with("systemd-run")).unwrap();
+    for flag in ["--unit=k8s-upgrade-work.service", "--remain-after-exit", "StandardOutput=append:", "StandardError=append:"] {
+        assert!(call.contains(flag), "{call}");
+    }
+    assert!(!call.contains("--wait") && !call.contains("--collect"), "{call}");
+    let folder = std::fs::metadata(node.root_path("var/lib/k8s-upgrade/work")).unwrap();
+    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&folder.permissions()) & 0o777, 0o700);
+}
+
+#[test]
+fn the_log_is_followed_by_whole_lines_from_where_it_was_left() {
+    let node = Node::new();
+    node.run(&begin(Step::KubeadmPackage)).unwrap();
+    let log = "var/lib/k8s-upgrade/work/log";
+    node.root(log, "first\nsécond\nhalf a li");
+    let answer = node.answer(&k8s_upgrade::node::stdin(&Follow { from: 0, wait: Duration::ZERO }));
+    assert!(answer.stdout.contains("| first\n| sécond\noffset 14\n"), "{}", answer.stdout);
+    node.root(log, "first\nsécond\nhalf a line\rand\n");
+    let answer = node.answer(&k8s_upgrade::node::stdin(&Follow { from: 14, wait: Duration::ZERO }));
+    assert!(answer.stdout.contains("| half a line\n| and\noffset 30\n"), "{}", answer.stdout);
+}
+
+#[test]
+fn after_a_reboot_the_status_file_tells() {
+    let node = Node::new();
+    node.run(&begin(Step::KubeadmPackage)).unwrap();
+    node.forget("unit");
+    assert_eq!(follow(&node, 0).work.state, WorkState::Interrupted("stopped".to_owned()));
+    node.root("proc/sys/kernel/random/boot_id", "boot-2\n");
+    let cut = follow(&node, 0);
+    assert_eq!(cut.work.state, WorkState::Interrupted("reboot".to_owned()));
+    assert_eq!(cut.end().unwrap().unwrap_err().what, "kubeadm-package was cut by a reboot of the node");
+    assert_eq!(perform(&node, Step::KubeadmPackage), Ok(()));
+    node.forget("unit");
+    node.root("proc/sys/kernel/random/boot_id", "boot-3\n");
+    assert_eq!(follow(&node, 0).work.state, WorkState::Done);
+}
+
+#[test]
+fn a_whole_node_is_upgraded_and_its_holds_are_back() {
+    let node = Node::new();
+    let flags = vec!["--ignore-preflight-errors=SystemVerification".to_owned()];
+    perform(&node, Step::KubeadmPackage).unwrap();
+    perform(&node, Step::KubeadmUpgrade { first_control_plane: true, flags: flags.clone() }).unwrap();
+    assert_eq!(
+        node.read_state("control-plane"),
+        "1.36.3 upgrade apply v1.36.3 -y --ignore-preflight-errors=SystemVerification\n"
+    );
+    perform(&node, Step::KubeadmUpgrade { first_control_plane: false, flags }).unwrap();
+    assert_eq!(node.read_state("control-plane"), "1.36.3 upgrade node --ignore-preflight-errors=SystemVerification\n");
+    perform(&node, Step::KubeletPackages).unwrap();
+    for package in ["kubeadm", "kubelet", "kubectl"] {
+        assert_eq!(node.read_state(&format!("pkg/{package}")), "hi 1.36.3-1.1\n");
+    }
+    assert_eq!(node.read_state("running/kubelet"), "1.36.3-1.1\n");
+}
+
+#[test]
+fn kubectl_is_left_out_where_it_is_not_installed() {
+    let node = Node::new();
+    node.forget("pkg/kubectl");
+    perform(&node, Step::KubeadmPackage).unwrap();
+    perform(&node, Step::KubeletPackages).unwrap();
+    assert_eq!(node.read_state("pkg/kubectl"), "");
+    assert_eq!(node.read_state("pkg/kubelet"), "hi 1.36.3-1.1\n");
+}
+
+#[test]
+fn containerd_keeps_its_hold_only_if_it_had_one() {
+    for (before, after) in [("ii", "ii 1.7.24~ds1-6\n"), ("hi", "hi 1.7.24~ds1-6\n")] {
+        let node = Node::new();
+        node.state("pkg/containerd", &format!("{before} 1.6.20~ds1-1\n"));
+        node.run(&Begin { target: "1.7.24~ds1-6".to_owned(), ..begin(Step::ContainerdPackage) }).unwrap();
+        node.run_unit();
+        assert_eq!(follow(&node, 0).end(), Some(Ok(())));
+        assert_eq!(node.read_state("pkg/containerd"), after);
+        assert!(
+            !node.read_state("conffiles-kept").is_empty() || node.calls().iter().any(|call| call.contains("--force-confold"))
+        );
+    }
+}
+
+#[test]
+fn leftovers_of_earlier_runs_go_but_the_newest_and_what_is_not_kubeadms() {
+    let node = Node::new();
+    perform(&node, Step::KubeadmPackage).unwrap();
+    for (age, name) in ["kubeadm-backup-etcd-2024-01-01", "kubeadm-backup-etcd-2025-01-01", "mine"].iter().enumerate() {
+        let folder = node.root_path("etc/kubernetes/tmp").join(name);
+        std::fs::create_dir(&folder).unwrap();
+        let time = std::time::SystemTime::now() - Duration::from_secs(1000 - 100 * age as u64);
+        std::fs::File::open(&folder).unwrap().set_modified(time).unwrap();
+    }
+    perform(&node, Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() }).unwrap();
+    let exists = |name: &str| node.root_path("etc/kubernetes/tmp").join(name).exists();
+    assert!(!exists("kubeadm-backup-etcd-2024-01-01") && exists("kubeadm-backup-etcd-2025-01-01") && exists("mine"));
+}
+
+#[test]
+fn each_failure_has_its_class_and_its_words() {
+    let node = Node::new();
+    node.state("upstream/v1.36", "");
+    node.state("lists/v1.36", "");
+    let missing = (Class::Refused, "the repository of this node does not offer kubeadm 1.36.3".to_owned());
+    assert_eq!(fails(&node, Step::KubeadmPackage), missing);
+
+    let node = Node::new();
+    node.state("locked", "");
+    let (class, what) = fails(&node, Step::KubeadmPackage);
+    assert_eq!((class, what.contains("held the lock")), (Class::Hold, true), "{what}");
+
+    let node = Node::new();
+    node.state("disk-full", "");
+    let (class, what) = fails(&node, Step::KubeadmPackage);
+    assert_eq!((class, what.contains("the disk is full")), (Class::Refused, true), "{what}");
+
+    let node = Node::new();
+    node.state("df", "Avail\n  12M\n");
+    let (class, what) = fails(&node, Step::KubeadmPackage);
+    assert_eq!((class, what.contains("12 MiB free, 300 MiB are needed")), (Class::Refused, true), "{what}");
+
+    let node = Node::new();
+    node.state("pkg/kubeadm", "hi 1.36.9-1.1\n");
+    let (class, what) = fails(&node, Step::KubeadmPackage);
+    assert_eq!((class, what.contains("downgrade")), (Class::Refused, true), "{what}");
+    assert_eq!(node.read_state("pkg/kubeadm"), "hi 1.36.9-1.1\n");
+
+    let node = Node::new();
+    let (class, what) = fails(&node, Step::KubeletPackages);
+    assert_eq!((class, what.contains("the kubelet must not pass it")), (Class::Step, true), "{what}");
+    assert_eq!(node.read_state("pkg/kubelet"), "hi 1.35.4-1.1\n");
+
+    let node = Node::new();
+    perform(&node, Step::KubeadmPackage).unwrap();
+    node.state("dead/kubelet", "");
+    let (class, what) = fails(&node, Step::KubeletPackages);
+    assert_eq!((class, what.contains("kubelet is not active")), (Class::Step, true), "{what}");
+}
+
+#[test]
+fn what_kubeadm_said_is_in_the_failure_and_the_next_run_goes_on() {
+    let node = Node::new();
+    perform(&node, Step::KubeadmPackage).unwrap();
+    node.state("kubeadm-fails", "error: static Pod hash for component etcd did not change after 5m0s\n");
+    let step = Step::KubeadmUpgrade { first_control_plane: true, flags: Vec::new() };
+    let cause = perform(&node, step.clone()).unwrap_err();
+    assert_eq!((cause.class, cause.what.as_str()), (Class::Step, "kubeadm upgrade apply failed (exit 1)"));
+    assert!(cause.detail.iter().any(|line| line.contains("static Pod hash")), "{cause:?}");
+    node.forget("kubeadm-fails");
+    assert_eq!(perform(&node, step), Ok(()));
+}
+
+#[test]
+fn a_foreign_half_installed_kubelet_is_never_taken_past_the_control_plane() {
+    let node = Node::new();
+    node.state("pkg/kubelet", "iHR 1.35.4-1.1\n");
+    let (class, what) = fails(&node, Step::KubeadmPackage);
+    assert_eq!((class, what.contains("kubelet is half installed")), (Class::Refused, true), "{what}");
+    assert_eq!(node.read_state("pkg/kubelet"), "iHR 1.35.4-1.1\n");
+    // A repository that still has its version mends it.
+    node.source("v1.35");
+    node.run(&Begin { target: "1.35.4".to_owned(), ..begin(Step::KubeadmPackage) }).unwrap();
+    node.run_unit();
+    assert_eq!(follow(&node, 0).end(), Some(Ok(())));
+    assert_eq!(node.read_state("pkg/kubelet"), "hi 1.35.4-1.1\n");
+}
