@@ -3,5 +3,8 @@
 
 pub mod answer;
 pub mod facts;
+pub mod install;
 pub mod policy;
+pub mod rights;
+pub mod rules;
 pub mod version;
