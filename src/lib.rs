@@ -25,4 +25,5 @@ pub mod failure;
 pub mod names;
 pub mod permit;
 pub mod plan;
+pub mod run;
 pub mod world;

@@ -1,0 +1,3 @@
+//! Performs what was planned.
+
+pub mod image;
