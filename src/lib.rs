@@ -26,5 +26,9 @@ pub mod names;
 pub mod node;
 pub mod permit;
 pub mod plan;
+<<<<<<< HEAD
 pub mod settings;
+=======
+pub mod run;
+>>>>>>> edges
 pub mod world;

@@ -88,6 +88,8 @@ pub const METRIC_SNAPSHOT: &str = "k8s_upgrade_snapshot_taken";
 pub const METRIC_PROGRESS: &str = "k8s_upgrade_progress_timestamp";
 pub const METRIC_AVAILABLE: &str = "k8s_upgrade_available";
 pub const METRIC_LAST_CHECK: &str = "k8s_version_check_last_run_timestamp";
+/// 1 while a person blocks upgrades and reboots.
+pub const METRIC_BLOCKER: &str = "k8s_upgrade_blocker";
 
 /// The group of alert rules that `manifests` ships.
 pub const ALERT_GROUP: &str = "Upgrade Gates";

@@ -78,9 +78,6 @@ pub struct Settings {
     pub backup_deadline: Duration,
     #[serde(with = "span")]
     pub drain_deadline: Duration,
-    /// A pod's own grace period is honoured up to this.
-    #[serde(with = "span")]
-    pub drain_grace: Duration,
     /// How long a pod must have been refused before it may be unstuck.
     #[serde(with = "span")]
     pub drain_unstick_after: Duration,
@@ -130,7 +127,6 @@ impl Default for Settings {
             resolve_wait: minutes(10),
             backup_deadline: minutes(15),
             drain_deadline: minutes(30),
-            drain_grace: minutes(5),
             drain_unstick_after: minutes(2),
             step_deadline: minutes(30),
             ready_deadline: minutes(10),

@@ -6,6 +6,7 @@ pub mod answer;
 pub mod detect;
 pub mod drain;
 pub mod facts;
+<<<<<<< HEAD
 pub mod gates;
 pub mod jobs;
 pub mod next;
@@ -13,6 +14,12 @@ pub mod order;
 pub mod parse;
 pub mod policy;
 pub mod target;
+=======
+pub mod install;
+pub mod policy;
+pub mod rights;
+pub mod rules;
+>>>>>>> edges
 pub mod version;
 
 #[cfg(test)]

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! Performs what was planned. Each change to cluster, host or web goes through [`Ctx::change`].
 
 mod api;
@@ -13,3 +14,8 @@ pub use creds::Creds;
 pub use ctx::{Change, Ctx, Identity, Parts, Stop};
 pub use lease::NodeLease;
 pub use wait::{Probe, Wait};
+=======
+//! Performs what was planned.
+
+pub mod image;
+>>>>>>> edges

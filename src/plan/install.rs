@@ -1,0 +1,204 @@
+//! Everything that `k8s-upgrade manifests` prints for `kubectl apply -f -`. Applied again it changes nothing that a run has written: facts
+//! of a run live in annotations and in data that these manifests do not mention.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use super::{rights, rules};
+use crate::failure::Cause;
+use crate::names;
+
+/// User and group in the image (nonroot); the Secret's files belong to the group.
+const USER: u32 = 65532;
+
+/// What differs from cluster to cluster.
+#[derive(Clone, Debug)]
+pub struct Install<'a> {
+    pub namespace: &'a str,
+    /// Reference of the image that every Job runs.
+    pub image: &'a str,
+    /// The settings, as YAML; empty for the defaults.
+    pub config: &'a str,
+    /// Namespace and name of the CronJob whose template makes etcd snapshots.
+    pub backup: (&'a str, &'a str),
+    pub credentials: Credentials<'a>,
+}
+
+/// Where the Secret with the SSH key comes from.
+#[derive(Clone)]
+pub enum Credentials<'a> {
+    /// It is there already, or something else makes it.
+    Existing,
+    Secret {
+        ssh_key: &'a [u8],
+        ssh_key_pub: &'a [u8],
+        slack_webhook: Option<&'a [u8]>,
+    },
+    /// External Secrets reads it out of the ClusterSecretStore of this name.
+    External {
+        store: &'a str,
+    },
+}
+
+impl std::fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Credentials::Existing => f.write_str("Existing"),
+            Credentials::Secret { .. } => f.write_str("Secret(…)"),
+            Credentials::External { store } => write!(f, "External({store})"),
+        }
+    }
+}
+
+/// All objects as YAML documents, in an order in which they can be created.
+pub fn manifests(install: &Install) -> Result<String, Cause> {
+    yaml(&objects(install)?)
+}
+
+/// The objects of [`manifests`].
+pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
+    let mut objects = vec![namespace(install), object(install, "v1", "ServiceAccount", names::SERVICE_ACCOUNT)];
+    objects.extend(rights::objects(install.namespace, install.backup));
+    let mut config = object(install, "v1", "ConfigMap", names::CONFIG_MAP);
+    config["data"] = json!({ names::CONFIG_KEY: install.config });
+    // No data: what a run learned is not ours to overwrite.
+    let known_hosts = object(install, "v1", "ConfigMap", names::KNOWN_HOSTS_MAP);
+    let mut alert_rules = object(install, "v1", "ConfigMap", names::RULES_MAP);
+    alert_rules["data"] = json!({ names::RULES_KEY: rules::rules()? });
+    objects.extend([config, known_hosts, alert_rules]);
+    objects.extend(credentials(install));
+    objects.push(detection(install));
+    Ok(objects)
+}
+
+/// YAML documents that also readers of YAML 1.1 understand, `kubectl` among them: strings like `yes` and `1.30` are quoted.
+pub(super) fn yaml(documents: &[Value]) -> Result<String, Cause> {
+    // Long strings stay on one line: folding them would hang their meaning on white space.
+    let options = serde_saphyr::ser_options! { folded_wrap_chars: 100_000 };
+    serde_saphyr::to_string_multiple_with_options(documents, options)
+        .map_err(|error| Cause::bug(format!("the manifests cannot be written as YAML: {error}")))
+}
+
+pub(super) fn labels() -> Value {
+    json!({ "app.kubernetes.io/name": names::PROGRAM })
+}
+
+fn object(install: &Install, version: &str, kind: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": version,
+        "kind": kind,
+        "metadata": { "name": name, "namespace": install.namespace, "labels": labels() },
+    })
+}
+
+fn namespace(install: &Install) -> Value {
+    let mut labels = labels();
+    for mode in ["enforce", "audit", "warn"] {
+        labels[format!("pod-security.kubernetes.io/{mode}")] = json!("restricted");
+    }
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": install.namespace, "labels": labels } })
+}
+
+fn credentials(install: &Install) -> Option<Value> {
+    match install.credentials {
+        Credentials::Existing => None,
+        Credentials::Secret { ssh_key, ssh_key_pub, slack_webhook } => {
+            let encoded = |bytes: &[u8]| json!(BASE64_STANDARD.encode(bytes));
+            let mut secret = object(install, "v1", "Secret", names::CREDS_SECRET);
+            secret["type"] = json!("Opaque");
+            secret["data"] = json!({
+                names::SECRET_SSH_KEY: encoded(ssh_key),
+                names::SECRET_SSH_KEY_PUB: encoded(ssh_key_pub),
+            });
+            if let Some(webhook) = slack_webhook {
+                secret["data"][names::SECRET_SLACK] = encoded(webhook);
+            }
+            Some(secret)
+        }
+        Credentials::External { store } => {
+            let mut secret = object(install, "external-secrets.io/v1", "ExternalSecret", names::CREDS_SECRET);
+            let keys = [names::SECRET_SSH_KEY, names::SECRET_SSH_KEY_PUB, names::SECRET_SLACK];
+            secret["spec"] = json!({
+                "refreshInterval": "15m",
+                "secretStoreRef": { "kind": "ClusterSecretStore", "name": store },
+                "target": { "name": names::CREDS_SECRET, "creationPolicy": "Owner" },
+                "data": keys.map(|key| json!({ "secretKey": key, "remoteRef": { "key": names::VAULT_PATH, "property": key } })),
+            });
+            Some(secret)
+        }
+    }
+}
+
+/// The weekly look for a release. It names no `suspend`: an operator's halt survives another `kubectl apply`.
+fn detection(install: &Install) -> Value {
+    let labels = json!({ names::LABEL_APP: names::APP_DETECTION });
+    let mut cronjob = object(install, "batch/v1", "CronJob", names::DETECT_CRONJOB);
+    cronjob["spec"] = json!({
+        "schedule": "0 12 * * 0",
+        "timeZone": "Etc/UTC",
+        "concurrencyPolicy": "Forbid",
+        // Below 100 s a controller that was away for a moment drops the run.
+        "startingDeadlineSeconds": 600,
+        "successfulJobsHistoryLimit": 3,
+        "failedJobsHistoryLimit": 3,
+        "jobTemplate": {
+            "metadata": { "labels": labels },
+            "spec": {
+                "backoffLimit": 2,
+                // A Job that hangs would, under Forbid, freeze the schedule.
+                "activeDeadlineSeconds": 1800,
+                "ttlSecondsAfterFinished": names::JOB_TTL_SECONDS,
+                "podReplacementPolicy": "Failed",
+                "podFailurePolicy": { "rules": [
+                    { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
+                    { "action": "FailJob", "onExitCodes": { "containerName": names::PROGRAM, "operator": "In", "values": [1, 2, 3, 4, 130] } },
+                ] },
+                "template": { "metadata": { "labels": labels }, "spec": pod(install.image, &["detect"]) },
+            },
+        },
+    });
+    cronjob
+}
+
+/// A pod as restricted Pod Security wants it.
+fn pod(image: &str, arguments: &[&str]) -> Value {
+    let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
+    json!({
+        "restartPolicy": "Never",
+        "serviceAccountName": names::SERVICE_ACCOUNT,
+        "securityContext": {
+            "runAsNonRoot": true,
+            "runAsUser": USER,
+            "runAsGroup": USER,
+            "fsGroup": USER,
+            "seccompProfile": { "type": "RuntimeDefault" },
+        },
+        "containers": [{
+            "name": names::PROGRAM,
+            "image": image,
+            "imagePullPolicy": "IfNotPresent",
+            "args": arguments,
+            "env": [
+                field("POD_NAME", "metadata.name"),
+                field("POD_NAMESPACE", "metadata.namespace"),
+                field("NODE_NAME", "spec.nodeName"),
+            ],
+            "resources": { "requests": { "cpu": "20m", "memory": "64Mi" } },
+            "securityContext": {
+                "allowPrivilegeEscalation": false,
+                "readOnlyRootFilesystem": true,
+                "capabilities": { "drop": ["ALL"] },
+            },
+            "volumeMounts": [
+                { "name": "creds", "mountPath": names::CREDS_MOUNT, "readOnly": true },
+                { "name": "config", "mountPath": names::CONFIG_MOUNT, "readOnly": true },
+            ],
+        }],
+        "volumes": [
+            // Optional, both: a missing Secret is for the program to name, not for a pod that never starts.
+            { "name": "creds", "secret": { "secretName": names::CREDS_SECRET, "defaultMode": 0o440, "optional": true } },
+            { "name": "config", "configMap": { "name": names::CONFIG_MAP, "optional": true } },
+        ],
+    })
+}

@@ -1,0 +1,146 @@
+//! What `manifests` prints: read whole as a golden file, read back as YAML, and the alert rules judged by Prometheus' own promtool.
+
+use std::path::Path;
+use std::process::Command;
+
+use k8s_upgrade::plan::install::{Credentials, Install, manifests, objects};
+use k8s_upgrade::plan::rights::grants;
+use k8s_upgrade::plan::rules::rules;
+use serde_json::Value;
+
+fn install(credentials: Credentials<'_>) -> Install<'_> {
+    Install {
+        namespace: "k8s-upgrade",
+        image: "docker.io/library/k8s-upgrade:0123456789ab",
+        config: "soak: 5m\nkubeadm-flags:\n- --ignore-preflight-errors=SystemVerification\n",
+        backup: ("default", "backup-etcd"),
+        credentials,
+    }
+}
+
+#[test]
+fn the_manifests_as_printed() {
+    insta::assert_snapshot!(manifests(&install(Credentials::Existing)).unwrap());
+}
+
+#[test]
+fn yaml_reads_back_as_the_objects() {
+    let awkward = "on: yes\nversion: 1.30\ntrailing space: \n\n  indented: 'it''s'\nend";
+    let config = Install { config: awkward, image: "yes", ..install(Credentials::External { store: "1.30" }) };
+    let text = manifests(&config).unwrap();
+    let read: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    assert_eq!(read, objects(&config).unwrap());
+    // kubectl reads YAML 1.1, in which these would be a boolean and a number.
+    assert!(!text.contains("image: yes") && !text.contains("name: 1.30"), "{text}");
+}
+
+fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    objects.iter().filter(|object| object["kind"] == kind).collect()
+}
+
+#[test]
+fn secrets_are_made_only_when_asked_for() {
+    let existing = objects(&install(Credentials::Existing)).unwrap();
+    assert!(of_kind(&existing, "Secret").is_empty() && of_kind(&existing, "ExternalSecret").is_empty());
+    let given = Credentials::Secret { ssh_key: b"KEY\n", ssh_key_pub: b"PUB\n", slack_webhook: None };
+    assert_eq!(format!("{given:?}"), "Secret(…)");
+    let given = objects(&install(given)).unwrap();
+    let data = &of_kind(&given, "Secret")[0]["data"];
+    assert_eq!(*data, serde_json::json!({ "ssh_key": "S0VZCg==", "ssh_key_pub": "UFVCCg==" }));
+    let external = objects(&install(Credentials::External { store: "vault-kv" })).unwrap();
+    insta::assert_snapshot!(serde_saphyr::to_string(of_kind(&external, "ExternalSecret")[0]).unwrap());
+}
+
+#[test]
+fn rights_have_no_wildcard_and_are_all_bound() {
+    for grant in grants("k8s-upgrade", ("default", "backup-etcd")) {
+        let words = [grant.group, grant.resource, grant.why].into_iter().chain(grant.verbs.iter().copied());
+        assert!(words.clone().all(|word| !word.contains('*')) && !grant.verbs.is_empty() && !grant.why.is_empty(), "{grant:?}");
+        let writes_secrets = grant.resource == "secrets" && (grant.verbs != ["get"] || grant.name.is_none());
+        assert!(!writes_secrets, "{grant:?}");
+    }
+    // Also where the snapshots are made in our own namespace.
+    for (backup, roles) in [("default", 2), ("k8s-upgrade", 1)] {
+        let config = Install { backup: (backup, "backup-etcd"), ..install(Credentials::Existing) };
+        let objects = objects(&config).unwrap();
+        assert_eq!((of_kind(&objects, "Role").len(), of_kind(&objects, "RoleBinding").len()), (roles, roles));
+        let granted: usize = ["Role", "ClusterRole"]
+            .iter()
+            .flat_map(|kind| of_kind(&objects, kind))
+            .map(|role| role["rules"].as_array().unwrap().len())
+            .sum();
+        assert_eq!(granted, grants("k8s-upgrade", (backup, "backup-etcd")).len());
+    }
+}
+
+fn promtool(folder: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("promtool").current_dir(folder).args(arguments).output();
+    let output = output.expect("promtool is needed: apt-get install prometheus");
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
+    assert!(output.status.success(), "{text}");
+    text
+}
+
+/// Series in and alerts out, as Prometheus itself computes them.
+const EXPECTED: &str = r#"
+rule_files: [rules.yaml]
+evaluation_interval: 1m
+tests:
+  # nothing is wrong, and no gauge was ever pushed
+  - interval: 1m
+    input_series:
+      - {series: 'kubernetes_build_info{job="kubernetes-apiservers",git_version="v1.36.3"}', values: '1x200'}
+      - {series: 'kubernetes_build_info{job="kubelet",git_version="v1.36.3"}', values: '1x200'}
+      - {series: 'kubernetes_build_info{job="coredns",git_version="v0.0.0-master"}', values: '1x200'}
+    promql_expr_test:
+      - {expr: 'count(ALERTS) by (alertname)', eval_time: 3h, exp_samples: [{labels: '{alertname="Watchdog"}', value: 1}]}
+  # half done for 30 minutes
+  - interval: 1m
+    input_series:
+      - {series: 'kubernetes_build_info{job="kubernetes-apiservers",git_version="v1.36.3"}', values: '1x200'}
+      - {series: 'kubernetes_build_info{job="kubernetes-nodes",git_version="v1.35.4",instance="a"}', values: '1x60 _x100'}
+      - {series: 'kubernetes_build_info{job="kubernetes-nodes",git_version="v1.35.4",instance="b"}', values: '1x60 _x100'}
+    promql_expr_test:
+      - {expr: 'ALERTS{alertname="K8sVersionSkew",alertstate="firing"}', eval_time: 29m}
+      - {expr: 'count(ALERTS{alertname="K8sVersionSkew",alertstate="firing"})', eval_time: 31m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="K8sVersionSkew"}', eval_time: 70m}
+  # a run that makes progress for five hours, its snapshot late, and that ends
+  - interval: 1m
+    input_series:
+      - {series: 'k8s_upgrade_in_flight{job="k8s-version-upgrade"}', values: '1x300 0x100'}
+      - {series: 'k8s_upgrade_started_timestamp{job="k8s-version-upgrade"}', values: '0x400'}
+      - {series: 'k8s_upgrade_progress_timestamp{job="k8s-version-upgrade"}', values: '0+60x400'}
+      - {series: 'k8s_upgrade_snapshot_taken{job="k8s-version-upgrade"}', values: '0x20 1x400'}
+    promql_expr_test:
+      - {expr: 'count(ALERTS{alertname="K8sUpgradeInFlight",alertstate="firing"})', eval_time: 1m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="EtcdPreUpgradeSnapshotMissing",alertstate="firing"}', eval_time: 9m}
+      - {expr: 'count(ALERTS{alertname="EtcdPreUpgradeSnapshotMissing",alertstate="firing"})', eval_time: 11m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="EtcdPreUpgradeSnapshotMissing"}', eval_time: 30m}
+      - {expr: 'ALERTS{alertname="K8sUpgradeStalled"}', eval_time: 4h}
+      - {expr: 'ALERTS{alertname=~"K8sUpgrade.*"}', eval_time: 302m}
+  # a run that stops making progress, whose snapshot gauge was never pushed
+  - interval: 1m
+    input_series:
+      - {series: 'k8s_upgrade_in_flight{job="k8s-version-upgrade"}', values: '1x400'}
+      - {series: 'k8s_upgrade_started_timestamp{job="k8s-version-upgrade"}', values: '600x400'}
+    promql_expr_test:
+      - {expr: 'ALERTS{alertname="K8sUpgradeStalled",alertstate="firing"}', eval_time: 104m}
+      - {expr: 'count(ALERTS{alertname="K8sUpgradeStalled",alertstate="firing"})', eval_time: 107m, exp_samples: [{value: 1}]}
+      - {expr: 'count(ALERTS{alertname="EtcdPreUpgradeSnapshotMissing",alertstate="firing"})', eval_time: 11m, exp_samples: [{value: 1}]}
+  # a blocker on demand
+  - interval: 1m
+    input_series:
+      - {series: 'k8s_upgrade_blocker{job="k8s-upgrade-blocker"}', values: '1x10 0x10'}
+    promql_expr_test:
+      - {expr: 'count(ALERTS{alertname="K8sUpgradeBlocked",alertstate="firing"})', eval_time: 1m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="K8sUpgradeBlocked"}', eval_time: 12m}
+"#;
+
+#[test]
+fn the_alert_rules_fire_and_resolve_as_prometheus_computes_them() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rules.yaml"), rules().unwrap()).unwrap();
+    std::fs::write(folder.path().join("test.yaml"), EXPECTED).unwrap();
+    assert!(promtool(folder.path(), &["check", "rules", "rules.yaml"]).contains("6 rules found"));
+    promtool(folder.path(), &["test", "rules", "test.yaml"]);
+}
