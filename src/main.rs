@@ -1,1 +1,28 @@
-fn main() {}
+//! Builds the invocation, runs it, returns the exit code.
+
+use std::io::{IsTerminal, stderr, stdin, stdout};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use anyhow::Context;
+use k8s_upgrade::{Invocation, adapters, signals};
+
+fn main() -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let code = runtime.block_on(async {
+        let invocation = Invocation {
+            argv: std::env::args_os().collect(),
+            env: std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect(),
+            stdin: Box::new(std::io::BufReader::new(stdin())),
+            stdout: Arc::new(Mutex::new(stdout())),
+            stderr: Arc::new(Mutex::new(stderr())),
+            interactive: stdin().is_terminal() && stderr().is_terminal(),
+            stderr_is_terminal: stderr().is_terminal(),
+            stop: signals::listen().context("cannot listen for signals")?,
+        };
+        anyhow::Ok(k8s_upgrade::run(invocation, &adapters::world()).await)
+    })?;
+    // A thread that still waits for a host must not keep the process: what runs there goes on and is found again.
+    runtime.shutdown_background();
+    Ok(code)
+}

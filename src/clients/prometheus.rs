@@ -8,16 +8,8 @@ use serde::de::DeserializeOwned;
 
 use super::Endpoint;
 use super::endpoint::{encode, excerpt};
+use crate::plan::alerts::Alert;
 use crate::plan::answer::Answer;
-
-/// An alert of Prometheus that is not inactive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Alert {
-    pub name: String,
-    /// Firing, not merely pending.
-    pub firing: bool,
-    pub labels: BTreeMap<String, String>,
-}
 
 /// One series of an instant query's result.
 #[derive(Clone, Debug, PartialEq)]

@@ -41,25 +41,17 @@ pub fn grants(namespace: &str, backup: (&str, &str)) -> Vec<Grant> {
     let named = |grant: Grant, name: &str| Grant { name: Some(name.to_owned()), ..grant };
     let (backup_namespace, backup_name) = backup;
     vec![
-        cluster("", "nodes", &["get", "list", "watch", "patch"], "versions and readiness; cordon, uncordon and our marks"),
-        cluster("", "pods", &["get", "list", "watch", "delete"], "what a drain must move and whether it went; delete unsticks"),
+        cluster("", "nodes", &["get", "list", "patch"], "versions and readiness; cordon, uncordon and our marks"),
+        cluster("", "pods", &["get", "list", "delete"], "what a drain must move and whether it went; delete unsticks"),
         cluster("", "pods/eviction", &["create"], "drain"),
-        cluster("policy", "poddisruptionbudgets", &["list", "watch"], "what holds a drain, and when it lets go"),
-        cluster("apps", "deployments", &["list"], "all Available before the next node"),
-        cluster("apps", "replicasets", &["get"], "who owns a pod that is stuck"),
+        cluster("policy", "poddisruptionbudgets", &["list"], "what holds a drain, and when it lets go"),
+        cluster("apps", "deployments", &["list"], "all back before the next node"),
         named(cluster("", "namespaces", &["get", "patch"], "the run's claim and facts are annotations on it"), namespace),
-        within(
-            namespace,
-            "batch",
-            "jobs",
-            &["get", "list", "watch", "create", "delete"],
-            "the chain; a finished Job makes room for its next try",
-        ),
+        within(namespace, "batch", "jobs", &["get", "list", "create", "delete"], "the chain; a finished Job makes room for its next try"),
         within(namespace, "coordination.k8s.io", "leases", &["get", "create", "patch", "delete"], "one runner a node"),
-        within(namespace, "", "configmaps", &["get", "list", "create", "patch", "delete"], "journals; learned host keys"),
-        named(within(namespace, "", "secrets", &["get"], "the SSH key, where it is not mounted"), names::CREDS_SECRET),
+        named(within(namespace, "", "configmaps", &["get", "patch"], "learned host keys"), names::KNOWN_HOSTS_MAP),
         named(within(backup_namespace, "batch", "cronjobs", &["get"], "the template of the etcd snapshot's Job"), backup_name),
-        within(backup_namespace, "batch", "jobs", &["get", "list", "watch", "create"], "the etcd snapshot"),
+        within(backup_namespace, "batch", "jobs", &["get", "create"], "the etcd snapshot"),
         within(backup_namespace, "", "pods/log", &["get"], "whether the snapshot says that it is done, and how large it is"),
     ]
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -118,19 +118,12 @@ impl Ctx {
         let api = self.config_maps();
         let body = json!({ "data": { node: key } });
         let permit = Permit { class: ChangeClass::Prepare, step: "learn a host key".into() };
-        let patched = permit
-            .clone()
-            .scope(self.api_opt("keep a host key", async || {
-                api.patch(names::KNOWN_HOSTS_MAP, &PatchParams::default(), &Patch::Merge(&body)).await
-            }))
-            .await?;
-        if patched.is_none() {
-            let map = ConfigMap {
-                metadata: ObjectMeta { name: Some(names::KNOWN_HOSTS_MAP.into()), ..ObjectMeta::default() },
-                data: Some([(node.to_owned(), key.to_owned())].into()),
-                ..ConfigMap::default()
-            };
-            permit.scope(self.api("keep a host key", async || api.create(&PostParams::default(), &map).await)).await?;
+        let keep = self.api_opt("keep a host key", async || {
+            api.patch(names::KNOWN_HOSTS_MAP, &PatchParams::default(), &Patch::Merge(&body)).await
+        });
+        if permit.scope(keep).await?.is_none() {
+            return Err(Cause::refused(format!("ConfigMap {}/{} does not exist", self.namespace, names::KNOWN_HOSTS_MAP))
+                .next("k8s-upgrade manifests --image REF | kubectl apply -f -"));
         }
         self.note(node, "host key learned; from now on it must stay the same");
         Ok(())

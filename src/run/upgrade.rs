@@ -11,7 +11,7 @@ use crate::failure::{Cause, Class};
 use crate::names::Mark;
 use crate::node::{Inspect, NodeState, Step, WorkState};
 use crate::plan::facts::{Facts, Node};
-use crate::plan::order;
+use crate::plan::{gates, order};
 use crate::plan::version::Version;
 use crate::report::span;
 
@@ -34,7 +34,7 @@ impl Ctx {
     async fn upgrade_held(&self, facts: &Facts, node: &Node, target: Version, run: &str) -> Result<(), Cause> {
         let name = node.name.as_str();
         if node.is_upgraded(target) {
-            return self.back_in_service(facts, node, target, None).await;
+            return self.back_in_service(node, target, None).await;
         }
         let mut state = self.on_node(node, &Inspect).await?;
         if state.work.state == WorkState::Running {
@@ -49,10 +49,13 @@ impl Ctx {
         let whole = self.whole_deployments().await?;
         let begun = Instant::now();
         self.cordon(node, &state, run).await?;
-        self.drain(node, package_at(&state, "kubeadm", target)).await?;
-        self.containerd(facts, node).await?;
+        if let Err(cause) = self.drain(name).await {
+            self.take_cordon_back(name, package_at(&state, "kubeadm", target)).await?;
+            return Err(cause);
+        }
+        self.containerd(facts, node, run).await?;
         self.packages_and_kubeadm(facts, node, &state, target, run).await?;
-        self.back_in_service(facts, node, target, Some(begun)).await?;
+        self.back_in_service(node, target, Some(begun)).await?;
         self.workloads_back(name, &whole).await
     }
 
@@ -82,6 +85,30 @@ impl Ctx {
         .map(drop)
     }
 
+    /// A drain that did not end leaves the node as it was, unless its packages have been changed: then it must not serve half done.
+    async fn take_cordon_back(&self, name: &str, changed: bool) -> Result<(), Cause> {
+        if changed {
+            return Ok(());
+        }
+        let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
+        let change = Change::settle(name, "take our cordon back", self.settings.api_patience + Duration::from_secs(60));
+        self.edit_node(change, |now| {
+            let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
+            ours.then(|| (Some(false), vec![(Mark::CordonedBy, None)]))
+        })
+        .await
+        .map(drop)
+    }
+
+    /// A control plane whose containerd is older than the workers' catches up while it is drained.
+    async fn containerd(&self, facts: &Facts, node: &Node, run: &str) -> Result<(), Cause> {
+        let Some(newer) = node.control_plane.then(|| gates::containerd_behind(facts, node)).flatten() else { return Ok(()) };
+        let state = self.on_node(newer, &Inspect).await?;
+        let package = state.package("containerd.io").or_else(|| state.package("containerd"));
+        let version = package.ok_or_else(|| Cause::step(format!("{} has no containerd package", newer.name)))?.version.clone();
+        self.work(node, "containerd package", Step::ContainerdPackage, &version, run).await
+    }
+
     async fn packages_and_kubeadm(&self, facts: &Facts, node: &Node, state: &NodeState, target: Version, run: &str) -> Result<(), Cause> {
         let (name, to) = (node.name.as_str(), target.to_string());
         if package_at(state, "kubeadm", target) && state.audit.is_empty() {
@@ -101,7 +128,7 @@ impl Ctx {
     }
 
     /// Ready at its version, then uncordoned if the cordon is ours. `begun`: when it was cordoned, if that was us just now.
-    async fn back_in_service(&self, facts: &Facts, node: &Node, target: Version, begun: Option<Instant>) -> Result<(), Cause> {
+    async fn back_in_service(&self, node: &Node, target: Version, begun: Option<Instant>) -> Result<(), Cause> {
         let name = node.name.as_str();
         self.ready_at(node, target).await?;
         if node.control_plane {
@@ -123,7 +150,6 @@ impl Ctx {
             None if edited => self.note(name, format!("was at {target} already; our cordon is taken back")),
             None => self.skipped(name, "upgrade", &format!("it is at {target} already")),
         }
-        let _ = facts;
         Ok(())
     }
 
@@ -179,8 +205,8 @@ impl Ctx {
 
     /// What a person should know of a node that a step failed on.
     pub async fn node_state(&self, name: &str) -> String {
-        let (now, marks) = match self.node_now(name).await {
-            Ok(Some(node)) => (node, ""),
+        let now = match self.node_now(name).await {
+            Ok(Some(node)) => node,
             Ok(None) => return format!("{name} is no node of this cluster any more."),
             Err(cause) => return format!("the state of {name} is not known ({}).", cause.what),
         };
@@ -190,7 +216,7 @@ impl Ctx {
             (false, _) => "schedulable",
         };
         let ready = if now.ready { "Ready" } else { "NOT Ready" };
-        format!("{name} is {cordon} and {ready}, its kubelet is {}.{marks}", now.kubelet)
+        format!("{name} is {cordon} and {ready}, its kubelet is {}.", now.kubelet)
     }
 }
 
@@ -205,9 +231,4 @@ fn kubeadm_has_run(state: &NodeState, target: &str) -> bool {
     let work = &state.work;
     let last = work.step == Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() }.name() && work.state == WorkState::Done;
     work.target == target && (last || work.step == Step::KubeletPackages.name())
-}
-
-/// A class for the outside: what time heals is not a failed step.
-pub fn held(cause: &Cause) -> bool {
-    matches!(cause.class, Class::Hold)
 }

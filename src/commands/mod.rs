@@ -1,0 +1,109 @@
+//! One file a subcommand, thin: what is asked of `run`, and how its end is told.
+
+mod detect;
+mod docs;
+mod drain;
+mod install;
+mod node;
+mod phases;
+mod start;
+mod status;
+
+use std::time::Duration;
+
+use crate::cli::{Cli, Command};
+use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::plan::version::Version;
+use crate::run::Ctx;
+
+pub use docs::{completions, man};
+pub use install::{image, manifests};
+
+/// A command that needs the cluster.
+pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Failure> {
+    match cli.command {
+        Command::Detect { .. } => detect::detect(ctx).await,
+        Command::Start { target, local } => start::start(ctx, asker, target, local).await,
+        Command::Resume { .. } => start::resume(ctx).await,
+        Command::Status { .. } => status::status(ctx).await,
+        Command::Preflight { target, chain, .. } => phases::preflight(ctx, target, chain.run).await,
+        Command::UpgradeNode { node, target, chain } => node::upgrade(ctx, asker, &node, target, chain.run).await,
+        Command::Postflight { target, chain } => phases::postflight(ctx, target, chain.run).await,
+        Command::Drain { node, dry_run } => drain::drain(ctx, asker, &node, dry_run).await,
+        Command::Manifests(_) | Command::Image { .. } | Command::Completions { .. } | Command::Man { .. } => {
+            Err(failure(Cause::bug("a command that needs no cluster was sent to one")))
+        }
+    }
+}
+
+/// Asks a person before a change.
+pub struct Asker {
+    pub stdin: Box<dyn std::io::BufRead + Send>,
+    pub interactive: bool,
+    pub yes: bool,
+}
+
+impl Asker {
+    /// Shows what will be done and asks; without a terminal `--yes` must have been given.
+    pub fn confirm(&mut self, ctx: &Ctx, what: &str) -> Result<(), Failure> {
+        ctx.note("", what);
+        if self.yes {
+            return Ok(());
+        }
+        if !self.interactive {
+            return Err(failure(Cause::usage("this changes the cluster and there is no terminal to ask on: pass --yes")));
+        }
+        ctx.ask("Go on? [y/N] ");
+        let mut line = String::new();
+        self.stdin.read_line(&mut line).map_err(|error| failure(Cause::usage(format!("cannot read the answer: {error}"))))?;
+        match line.trim().to_lowercase().as_str() {
+            "y" | "yes" => Ok(()),
+            _ => Err(failure(Cause::refused("not confirmed"))),
+        }
+    }
+}
+
+/// A failure of the command as a whole: nothing was begun.
+pub fn failure(cause: Cause) -> Failure {
+    let next = if cause.next.is_empty() { vec!["k8s-upgrade status".to_owned()] } else { Vec::new() };
+    let next = if matches!(cause.class, Class::Usage | Class::Stopped(_)) { Vec::new() } else { next };
+    Failure { cause, place: String::new(), state: String::new(), next }
+}
+
+/// A failure in the middle of a run: what state it leaves, and the one command that goes on.
+pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
+    let facts = tokio::time::timeout(Duration::from_secs(60), ctx.observe()).await;
+    let (run, node) = match facts {
+        Ok(Ok(facts)) => {
+            let run = match (&facts.marks.in_flight, facts.marks.target) {
+                (true, Some(target)) => format!("The run to {target} stays in flight; nothing else will start."),
+                _ => "No run is in flight; nothing was left behind.".to_owned(),
+            };
+            let node = if facts.node(place).is_some() { format!("{} ", ctx.node_state(place).await) } else { String::new() };
+            (run, node)
+        }
+        Ok(Err(cause)) => (format!("The cluster cannot be looked at now ({}).", cause.what), String::new()),
+        Err(_) => ("The API server does not answer now.".to_owned(), String::new()),
+    };
+    let mut next = vec!["k8s-upgrade status".to_owned()];
+    if !node.is_empty() {
+        next.push(format!("ssh {}@{place} sudo tail -n 50 {}/work/log", ctx.settings.ssh_user, crate::names::NODE_DIR));
+    }
+    if !run.starts_with("No run") {
+        next.push("k8s-upgrade resume                 # after mending it: goes on where the facts say it stands".to_owned());
+    }
+    Failure { cause, place: place.to_owned(), state: format!("{node}{run}"), next }
+}
+
+/// The release to go to: the one given, else the one of the run in flight.
+async fn target_of(ctx: &Ctx, given: Option<Version>) -> Result<(Version, String), Failure> {
+    let facts = ctx.observe().await.map_err(failure)?;
+    let run = facts.marks.run_id.clone().unwrap_or_else(|| "by-hand".to_owned());
+    match (given, facts.marks.target.filter(|_| facts.marks.in_flight)) {
+        (Some(given), Some(target)) if given != target => {
+            Err(failure(Cause::contended(format!("a run to {target} is in flight: another target must wait for its end"))))
+        }
+        (Some(target), _) | (None, Some(target)) => Ok((target, run)),
+        (None, None) => Err(failure(Cause::usage("no run is in flight: say where to go with --target X.Y.Z"))),
+    }
+}

@@ -1,0 +1,27 @@
+//! `upgrade-node NODE`.
+
+use super::phases::{successor, told};
+use super::{Asker, failure, target_of};
+use crate::failure::{Cause, Failure, Outcome};
+use crate::plan::target;
+use crate::plan::version::Version;
+use crate::run::Ctx;
+
+pub async fn upgrade(ctx: &Ctx, asker: &mut Asker, node: &str, target: Option<Version>, run: Option<String>) -> Result<Outcome, Failure> {
+    let (target, marked) = target_of(ctx, target).await?;
+    let run = run.unwrap_or(marked);
+    if !ctx.chain {
+        let facts = ctx.observe().await.map_err(failure)?;
+        if facts.node(node).is_none() {
+            let names: Vec<&str> = facts.nodes.iter().map(|node| node.name.as_str()).collect();
+            return Err(failure(Cause::usage(format!("{node} is no node of this cluster")).detail([format!("nodes: {}", names.join(", "))])));
+        }
+        target::check_target(&facts, target).map_err(failure)?;
+        asker.confirm(ctx, &format!("{node} will be drained, upgraded to {target} and put back in service."))?;
+    }
+    match ctx.node_phase(node, target, &run).await {
+        Ok(()) if ctx.chain => successor(ctx, node, &run).await,
+        Ok(()) => Ok(Outcome::Done),
+        Err(cause) => Err(told(ctx, node, cause).await),
+    }
+}

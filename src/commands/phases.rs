@@ -1,0 +1,88 @@
+//! `preflight` and `postflight`: one phase; as a Job of the chain also its successor.
+
+use super::{failure, failure_in_run, target_of};
+use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::plan::next::Next;
+use crate::plan::version::Version;
+use crate::run::Ctx;
+use crate::run::preflight::Preflight;
+
+pub async fn preflight(ctx: &Ctx, target: Version, run: Option<String>) -> Result<Outcome, Failure> {
+    let run = match run {
+        Some(run) => run,
+        None => target_of(ctx, Some(target)).await.ok().map(|(_, run)| run).filter(|run| run != "by-hand").unwrap_or_else(|| ctx.new_run()),
+    };
+    match ctx.preflight(target, &run).await {
+        Ok(Preflight::NothingToDo) => {
+            ctx.note("preflight", format!("every node is at {target}: nothing to do"));
+            Ok(Outcome::Nothing)
+        }
+        Ok(Preflight::Ready) if ctx.chain => successor(ctx, "preflight", &run).await,
+        Ok(Preflight::Ready) => Ok(Outcome::Done),
+        // Nothing was changed, and time may open the gate: the next detection tries again. No Failed Job stays behind.
+        Err(not_ready) if ctx.chain && !not_ready.claimed && not_ready.cause.class == Class::Hold => {
+            let cause = not_ready.cause;
+            let reasons = cause.detail.join("; ");
+            ctx.warn("preflight", format!("deferred: {}: {reasons}", cause.what));
+            ctx.say(&format!("⏸️ {}: K8s upgrade to {target} deferred: {}: {reasons}", ctx.settings.cluster_name, cause.what)).await;
+            Ok(Outcome::Deferred)
+        }
+        Err(not_ready) => Err(told(ctx, "preflight", not_ready.cause).await),
+    }
+}
+
+pub async fn postflight(ctx: &Ctx, target: Option<Version>, run: Option<String>) -> Result<Outcome, Failure> {
+    let facts = ctx.observe().await.map_err(failure)?;
+    if ctx.chain && !facts.marks.in_flight {
+        ctx.note("postflight", "no run is in flight: it was ended already");
+        return Ok(Outcome::Nothing);
+    }
+    let (target, marked) = target_of(ctx, target).await?;
+    if ctx.chain {
+        // A node that joined late and is old comes first.
+        let own = ctx.own_job().await.map_err(failure)?;
+        match ctx.create_next(own.as_deref(), run.as_deref().unwrap_or(&marked)).await.map_err(failure)? {
+            Next::Create(_) => return Ok(Outcome::Done),
+            Next::Running(job) if Some(&job) != own.as_ref() => return Ok(Outcome::Done),
+            Next::Running(_) | Next::Done => {}
+        }
+    }
+    match ctx.postflight(target).await {
+        Ok(()) => Ok(Outcome::Done),
+        Err(cause) => Err(told(ctx, "postflight", cause).await),
+    }
+}
+
+/// Creates the successor; that nothing follows is a defect or somebody else's doing, and is said.
+pub async fn successor(ctx: &Ctx, place: &str, run: &str) -> Result<Outcome, Failure> {
+    let created = async {
+        let own = ctx.own_job().await?;
+        match ctx.create_next(own.as_deref(), run).await? {
+            Next::Running(job) if Some(&job) == own.as_ref() => {
+                Err(Cause::step("the work ended, but the facts still call it undone").detail([format!("Job {job}")]))
+            }
+            Next::Running(job) => {
+                ctx.note(place, format!("Job {job} is at work already"));
+                Ok(())
+            }
+            Next::Create(_) => Ok(()),
+            Next::Done => {
+                ctx.note(place, "no run is in flight any more: nothing follows");
+                Ok(())
+            }
+        }
+    };
+    match created.await {
+        Ok(()) => Ok(Outcome::Done),
+        Err(cause) => Err(told(ctx, place, cause).await),
+    }
+}
+
+/// A failure of a run, told in Slack when a Job failed: nobody watches its log.
+pub async fn told(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
+    let failure = failure_in_run(ctx, place, cause).await;
+    if ctx.chain && !matches!(failure.class(), Class::Stopped(_)) {
+        ctx.say(&format!("🛑 {}: K8s upgrade\n{failure}", ctx.settings.cluster_name)).await;
+    }
+    failure
+}

@@ -1,0 +1,108 @@
+//! `start` and `resume`: the first Job of a chain, or the one that the facts ask for; `--local` does it all in this process.
+
+use tokio::time::Instant;
+
+use super::{Asker, failure, failure_in_run};
+use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::plan::facts::{Phase, Step};
+use crate::plan::next::{self, Next};
+use crate::plan::target::{self, Wanted};
+use crate::plan::version::Version;
+use crate::report::Event;
+use crate::run::preflight::Preflight;
+use crate::run::{Ctx, phases};
+
+pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -> Result<Outcome, Failure> {
+    let facts = ctx.observe().await.map_err(failure)?;
+    let Wanted::Upgrade(kind) = target::check_target(&facts, target).map_err(failure)? else {
+        ctx.note("", format!("every node is at {target}: nothing to do"));
+        return Ok(Outcome::Nothing);
+    };
+    let running = target::running(&facts).map_or("?".to_owned(), |version| version.to_string());
+    let nodes: Vec<&str> = facts.managed().map(|node| node.name.as_str()).collect();
+    let order: Vec<&str> = crate::plan::order::order(&facts, &ctx.settings.policy()).iter().map(|node| node.name.as_str()).collect();
+    asker.confirm(ctx, &format!("{running} → {target} ({kind}), {} nodes one after the other: {}", nodes.len(), order.join(", ")))?;
+    if local {
+        return run_here(ctx, target).await;
+    }
+    match next::first(&facts, &ctx.settings.policy(), target).map_err(failure)? {
+        Next::Create(planned) => {
+            ctx.create_job(&facts, &planned, target, &ctx.new_run()).await.map_err(failure)?;
+            ctx.note("", "follow it with: k8s-upgrade status");
+            Ok(Outcome::Done)
+        }
+        Next::Running(job) => Err(failure(Cause::contended(format!("Job {job} is at work already")))),
+        Next::Done => Ok(Outcome::Nothing),
+    }
+}
+
+/// Creates the Job that the facts ask for; a finished one of its name makes room.
+pub async fn resume(ctx: &Ctx) -> Result<Outcome, Failure> {
+    let facts = ctx.observe().await.map_err(failure)?;
+    match next::next(&facts, &ctx.settings.policy(), None).map_err(failure)? {
+        Next::Done => {
+            ctx.note("", "no run is in flight: nothing to resume");
+            Ok(Outcome::Nothing)
+        }
+        Next::Running(job) => {
+            ctx.note("", format!("Job {job} is at work: it creates its successor itself"));
+            Ok(Outcome::Nothing)
+        }
+        Next::Create(planned) if ctx.dry_run => {
+            let pin = planned.pin.as_deref().unwrap_or("any node");
+            ctx.note("", format!("would create Job {} on {pin}", planned.job));
+            Ok(Outcome::Nothing)
+        }
+        Next::Create(planned) => {
+            let (Some(target), Some(run)) = (facts.marks.target, facts.marks.run_id.as_deref()) else {
+                return Err(failure(Cause::refused("the run in flight has no target or no run id: it was not begun by this program")));
+            };
+            ctx.create_job(&facts, &planned, target, run).await.map_err(failure)?;
+            ctx.note("", "follow it with: k8s-upgrade status");
+            Ok(Outcome::Done)
+        }
+    }
+}
+
+/// All phases in this process, by the same facts: a run that was begun and cut is taken up where it stands.
+async fn run_here(ctx: &Ctx, target: Version) -> Result<Outcome, Failure> {
+    let run = ctx.observe().await.map_err(failure)?.marks.run_id.unwrap_or_else(|| ctx.new_run());
+    loop {
+        let facts = ctx.observe().await.map_err(failure)?;
+        let policy = ctx.settings.policy();
+        if let Some(job) = facts.jobs.iter().find(|job| job.state == crate::plan::facts::JobState::Active) {
+            return Err(failure(Cause::contended(format!("Job {} of the chain is at work", job.name))));
+        }
+        let Some(link) = next::chain(&facts, &policy, target).into_iter().find(|link| !link.done) else {
+            return Err(failure(Cause::bug("a run in flight has no step left")));
+        };
+        let (done, total) = phases::progress(&facts, &policy, target);
+        let Step { phase, node } = link.step;
+        let place = node.clone().unwrap_or_else(|| phase.word().to_owned());
+        ctx.emit(&Event::PhaseStarted { place: place.clone(), phase, done, total });
+        let begun = Instant::now();
+        let result = match (phase, &node) {
+            (Phase::Preflight, _) => match ctx.preflight(target, &run).await {
+                Ok(Preflight::Ready) => Ok(()),
+                Ok(Preflight::NothingToDo) => return Ok(Outcome::Nothing),
+                Err(not_ready) => Err(not_ready.cause),
+            },
+            (Phase::Postflight, _) => ctx.postflight(target).await,
+            (_, Some(node)) => ctx.node_phase(node, target, &run).await,
+            (_, None) => Err(Cause::bug("a node's phase without a node")),
+        };
+        if let Err(cause) = result {
+            let class = cause.class;
+            let mut failure = failure_in_run(ctx, &place, cause).await;
+            if class != Class::Usage {
+                failure.next.retain(|next| !next.starts_with("k8s-upgrade resume"));
+                failure.next.push(format!("k8s-upgrade start --target {target} --local      # goes on where the facts say it stands"));
+            }
+            return Err(failure);
+        }
+        ctx.emit(&Event::PhaseDone { place, phase, took: begun.elapsed() });
+        if phase == Phase::Postflight {
+            return Ok(Outcome::Done);
+        }
+    }
+}

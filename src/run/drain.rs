@@ -1,0 +1,248 @@
+//! The drain: evict all that may go, retry the moment a budget allows it, name what holds. Which pod goes is decided in `plan::drain`.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
+use kube::core::Status;
+use kube::{Error, ResourceExt};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::api::cause;
+use super::ctx::{Change, Ctx};
+use crate::failure::Cause;
+use crate::names::Mark;
+use crate::plan::drain::{self, Fate, Held, Refusal, Refused, UnstickRule};
+use crate::report::{Event, span};
+
+/// Between two looks at the node's pods and the budgets.
+const LOOK: Duration = Duration::from_millis(500);
+/// A pod that a budget holds is tried again at least this often, even if the budget's status says no.
+const RETRY: Duration = Duration::from_secs(5);
+/// 403 without a known cause may follow an outage of the API server; after this it is a missing right.
+const FORBIDDEN: Duration = Duration::from_secs(90);
+
+/// What is known of a pod whose eviction was refused.
+struct Blocked {
+    since: Instant,
+    /// Not before.
+    retry: Instant,
+    says: String,
+}
+
+/// What one look at a node found, for people and for a forecast.
+#[derive(Clone, Debug)]
+pub struct Forecast {
+    pub pod: String,
+    /// What the API server says to a dry-run eviction; None: it may go.
+    pub held: Option<String>,
+    pub loses: Vec<drain::Loss>,
+}
+
+impl Ctx {
+    async fn pods_on(&self, node: &str) -> Result<Vec<Pod>, Cause> {
+        let on = ListParams::default().fields(&format!("spec.nodeName={node}"));
+        self.list_all("list the node's pods", Api::all(self.kube.clone()), on).await
+    }
+
+    async fn budgets(&self) -> Result<Vec<PodDisruptionBudget>, Cause> {
+        self.list_all("list PodDisruptionBudgets", Api::all(self.kube.clone()), ListParams::default()).await
+    }
+
+    /// Drains a cordoned node. Ends when nothing that must go is left; after the deadline it holds and names the blockers.
+    pub async fn drain(&self, node: &str) -> Result<(), Cause> {
+        let deadline = self.settings.drain_deadline;
+        let change = Change::disrupt(node, "drain", deadline + self.settings.api_patience + Duration::from_secs(60));
+        self.change(change, self.drain_until(node, Instant::now() + deadline)).await
+    }
+
+    async fn drain_until(&self, node: &str, deadline: Instant) -> Result<(), Cause> {
+        let mut blocked: HashMap<String, Blocked> = HashMap::new();
+        let mut accepted: HashMap<String, Instant> = HashMap::new();
+        let mut total = 0;
+        loop {
+            let pods = self.pods_on(node).await?;
+            let left: Vec<&Pod> = pods.iter().filter(|pod| !matches!(drain::fate(pod), Fate::Stays(_))).collect();
+            if left.is_empty() {
+                return Ok(());
+            }
+            total = total.max(left.len());
+            self.evict_all(&left, &mut blocked, &mut accepted).await?;
+            blocked.retain(|uid, _| left.iter().any(|pod| pod.uid().as_deref() == Some(uid)));
+            let held = holders(&left, &blocked);
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            self.emit(&Event::Draining { place: node.into(), left: left.len(), total, held: held.clone(), deadline: remaining });
+            if let Some(cause) = self.stopped() {
+                return Err(cause);
+            }
+            if remaining.is_zero() {
+                let waiting = left.iter().map(|pod| full_name(pod)).collect();
+                return Err(self.too_late(node, held, waiting));
+            }
+            self.sleep(LOOK, true).await;
+            self.keep_lease().await?;
+        }
+    }
+
+    fn too_late(&self, node: &str, held: Vec<String>, waiting: Vec<String>) -> Cause {
+        let span = span(self.settings.drain_deadline);
+        let (what, detail) = match held.is_empty() {
+            true => (format!("drain: {} pods still ending after {span}", waiting.len()), waiting),
+            false => (format!("drain: {} pods held after {span}", held.len()), held),
+        };
+        Cause::hold(what).detail(detail).next(format!("k8s-upgrade drain {node} --dry-run    # what holds, and why"))
+    }
+
+    async fn evict_all(
+        &self,
+        left: &[&Pod],
+        blocked: &mut HashMap<String, Blocked>,
+        accepted: &mut HashMap<String, Instant>,
+    ) -> Result<(), Cause> {
+        let waiting = |pod: &&&Pod, accepted: &HashMap<String, Instant>| {
+            matches!(drain::fate(pod), Fate::Evict { .. }) && pod.uid().is_some_and(|uid| !accepted.contains_key(&uid))
+        };
+        if !left.iter().any(|pod| waiting(&pod, accepted)) {
+            return Ok(());
+        }
+        let budgets = self.budgets().await?;
+        for pod in left.iter().filter(|pod| waiting(pod, accepted)) {
+            let (Fate::Evict { grace, .. }, Some(uid)) = (drain::fate(pod), pod.uid()) else { continue };
+            let now = Instant::now();
+            let holds = matches!(drain::held(pod, &budgets), Some(Held::Now(_) | Held::Always(_) | Held::Several(_)));
+            if blocked.get(&uid).is_some_and(|known| now < known.retry && (holds || known.retry - now > RETRY)) {
+                continue;
+            }
+            let refused = match self.evict(pod, grace, false).await {
+                Ok(()) => {
+                    accepted.insert(uid, now);
+                    continue;
+                }
+                Err(refused) => refused,
+            };
+            let since = blocked.get(&uid).map_or(now, |known| known.since);
+            let (says, pause) = match refused {
+                Refused::Gone => continue,
+                Refused::NamespaceEnding => ("its namespace is being deleted".to_owned(), RETRY),
+                Refused::Budget { says, retry_after } => {
+                    let says = drain::held(pod, &budgets).map_or(says, |held| told(&held));
+                    (says, retry_after.unwrap_or(RETRY))
+                }
+                Refused::SeveralBudgets => ("several PDBs guard it: the API server never evicts such a pod".to_owned(), RETRY),
+                Refused::Again(pause) => ("the API server is busy or away".to_owned(), pause),
+                Refused::Forbidden(message) if now - since < FORBIDDEN => (message, RETRY),
+                Refused::Forbidden(message) => return Err(Cause::refused(format!("evict {}: {message}", full_name(pod)))),
+                Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", full_name(pod)))),
+            };
+            blocked.insert(uid, Blocked { since, retry: now + pause, says });
+            self.unstick(pod, &budgets, now - since, grace).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a pod that its budget can never let go, if the policy allows that for this very pod.
+    async fn unstick(&self, pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration, grace: i64) -> Result<(), Cause> {
+        let opt_out = Mark::Unstick.key(&self.settings.annotation_prefix);
+        let rule = UnstickRule { unstick: self.settings.drain_unstick, after: self.settings.drain_unstick_after, opt_out: &opt_out };
+        if drain::unstick(pod, budgets, blocked_for, rule).is_err() {
+            return Ok(());
+        }
+        let api: Api<Pod> = Api::namespaced(self.kube.clone(), &pod.namespace().unwrap_or_default());
+        let params = DeleteParams {
+            grace_period_seconds: u32::try_from(grace).ok(),
+            preconditions: Some(Preconditions { uid: pod.uid(), resource_version: None }),
+            ..DeleteParams::default()
+        };
+        self.warn(&pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(), format!(
+            "{} is deleted: its budget can never let it go, and its ReplicaSet makes it anew",
+            full_name(pod)
+        ));
+        match self.api_opt("delete a stuck pod", async || api.delete(&pod.name_any(), &params).await).await {
+            // Another pod has its name by now.
+            Err(cause) if cause.class == crate::failure::Class::Contended => Ok(()),
+            other => other.map(drop),
+        }
+    }
+
+    /// One eviction, or with `dry_run` the question whether it would be allowed.
+    async fn evict(&self, pod: &Pod, grace: i64, dry_run: bool) -> Result<(), Refused> {
+        let api: Api<Pod> = Api::namespaced(self.kube.clone(), &pod.namespace().unwrap_or_default());
+        let mut options = json!({ "gracePeriodSeconds": grace, "preconditions": { "uid": pod.uid() } });
+        if dry_run {
+            options["dryRun"] = json!(["All"]);
+        }
+        let body = json!({
+            "apiVersion": "policy/v1", "kind": "Eviction",
+            "metadata": { "name": pod.name_any(), "namespace": pod.namespace() },
+            "deleteOptions": options,
+        });
+        let params = PostParams { dry_run, field_manager: None };
+        let call = api.create_subresource::<Status>("eviction", &pod.name_any(), &params, body.to_string().into_bytes());
+        match tokio::time::timeout(Duration::from_secs(30), call).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(Error::Api(status))) => Err(read_refusal(&status)),
+            Ok(Err(error)) => match cause("evict", &error) {
+                bug if bug.class == crate::failure::Class::Bug => Err(Refused::Never(bug.what)),
+                _ => Err(Refused::Again(Duration::from_secs(2))),
+            },
+            Err(_) => Err(Refused::Again(Duration::from_secs(2))),
+        }
+    }
+
+    /// What a drain of this node would meet now. Reads only.
+    pub async fn forecast(&self, node: &str) -> Result<Vec<Forecast>, Cause> {
+        let budgets = self.budgets().await?;
+        let mut forecast = Vec::new();
+        for pod in self.pods_on(node).await? {
+            let Fate::Evict { grace, loses } = drain::fate(&pod) else { continue };
+            let held = match self.evict(&pod, grace, true).await {
+                Ok(()) | Err(Refused::Gone | Refused::NamespaceEnding) => None,
+                Err(Refused::Budget { says, .. }) => Some(drain::held(&pod, &budgets).map_or(says, |held| told(&held))),
+                Err(Refused::SeveralBudgets) => Some("several PDBs guard it: the API server never evicts such a pod".into()),
+                Err(Refused::Forbidden(message) | Refused::Never(message)) => Some(message),
+                Err(Refused::Again(_)) => Some("the API server is busy or away".into()),
+            };
+            forecast.push(Forecast { pod: full_name(&pod), held, loses });
+        }
+        Ok(forecast)
+    }
+}
+
+fn read_refusal(status: &Status) -> Refused {
+    let details = status.details.as_ref();
+    let causes: Vec<(&str, &str)> = details
+        .map(|details| details.causes.iter().map(|cause| (cause.reason.as_str(), cause.message.as_str())).collect())
+        .unwrap_or_default();
+    let retry_after = details.map(|details| details.retry_after_seconds).filter(|seconds| *seconds > 0);
+    drain::refused(Refusal {
+        code: status.code,
+        message: &status.message,
+        causes: &causes,
+        retry_after: retry_after.map(|seconds| Duration::from_secs(u64::from(seconds))),
+    })
+}
+
+fn told(held: &Held) -> String {
+    match held {
+        Held::Now(says) => says.clone(),
+        Held::Always(says) => format!("{says}, and never will"),
+        Held::Several(names) => format!("guarded by {}: the API server never evicts such a pod", names.join(" and ")),
+    }
+}
+
+fn full_name(pod: &Pod) -> String {
+    format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
+}
+
+/// `web/checkout-7d9f (PDB web/checkout allows 0 …)`, for each pod that is held.
+fn holders(left: &[&Pod], blocked: &HashMap<String, Blocked>) -> Vec<String> {
+    left.iter()
+        .filter_map(|pod| {
+            let known = blocked.get(&pod.uid()?)?;
+            pod.metadata.deletion_timestamp.is_none().then(|| format!("{} ({})", full_name(pod), known.says))
+        })
+        .collect()
+}
