@@ -20,15 +20,19 @@
 //! do, and performs it through `ctx.change`, the only door to a change. `tests/unit/layering.rs` holds the house to this table.
 
 pub mod adapters;
+pub mod cli;
 pub mod clients;
+pub mod commands;
 pub mod failure;
+mod invocation;
 pub mod names;
 pub mod node;
 pub mod permit;
 pub mod plan;
-<<<<<<< HEAD
-pub mod settings;
-=======
+pub mod report;
 pub mod run;
->>>>>>> edges
+pub mod settings;
+pub mod signals;
 pub mod world;
+
+pub use invocation::{Invocation, run};

@@ -6,21 +6,25 @@ pub mod answer;
 pub mod detect;
 pub mod drain;
 pub mod facts;
-<<<<<<< HEAD
 pub mod gates;
+pub mod install;
 pub mod jobs;
 pub mod next;
 pub mod order;
 pub mod parse;
 pub mod policy;
-pub mod target;
-=======
-pub mod install;
-pub mod policy;
 pub mod rights;
 pub mod rules;
->>>>>>> edges
+pub mod target;
 pub mod version;
 
 #[cfg(test)]
+mod drain_tests;
+#[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod gates_tests;
+#[cfg(test)]
+mod jobs_tests;
+#[cfg(test)]
+mod parse_tests;

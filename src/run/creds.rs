@@ -36,7 +36,12 @@ impl Ctx {
             Some(key) => Login::Key(key.into()),
             None if self.in_cluster => {
                 return Err(Cause::refused(format!("no SSH key: {}/{} is not there", names::CREDS_MOUNT, names::SECRET_SSH_KEY))
-                    .detail([format!("the Secret {}/{} is missing or has no {}", self.namespace, names::CREDS_SECRET, names::SECRET_SSH_KEY)])
+                    .detail([format!(
+                        "the Secret {}/{} is missing or has no {}",
+                        self.namespace,
+                        names::CREDS_SECRET,
+                        names::SECRET_SSH_KEY
+                    )])
                     .next(format!("kubectl -n {} get secret {}", self.namespace, names::CREDS_SECRET)));
             }
             None => Login::Agent,
