@@ -19,12 +19,4 @@ pub mod target;
 pub mod version;
 
 #[cfg(test)]
-mod drain_tests;
-#[cfg(test)]
 mod fixture;
-#[cfg(test)]
-mod gates_tests;
-#[cfg(test)]
-mod jobs_tests;
-#[cfg(test)]
-mod parse_tests;
