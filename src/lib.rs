@@ -26,9 +26,7 @@ pub mod names;
 pub mod node;
 pub mod permit;
 pub mod plan;
-<<<<<<< HEAD
-pub mod settings;
-=======
+pub mod report;
 pub mod run;
->>>>>>> edges
+pub mod settings;
 pub mod world;
