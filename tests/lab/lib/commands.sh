@@ -24,6 +24,11 @@ usage() {
 	EOT
 }
 
+# wants NUMBER USAGE ARGS…: at least so many arguments
+wants() {
+	[ $(($# - 2)) -ge "$1" ] || die "too few arguments" "nothing was changed" "$LAB_SELF $2"
+}
+
 lab_is_up() {
 	[ -e "$LAB_STATE/version" ] || die "no lab is up" "nothing was changed" "$LAB_SELF up"
 }
@@ -32,10 +37,11 @@ command_up() {
 	local workers=2 version=1.35.4 start=$SECONDS names name
 	while [ $# -gt 0 ]; do
 		case $1 in
-		--workers) workers=${2:-} && shift 2 ;;
-		--version) version=${2:-} && shift 2 ;;
+		--workers) workers=${2:-} ;;
+		--version) version=${2:-} ;;
 		*) die "up does not know $1" "nothing was changed" "$LAB_SELF help" ;;
 		esac
+		shift $(($# > 1 ? 2 : 1))
 	done
 	[[ $workers =~ ^[0-9]$ ]] || die "--workers takes a number from 0 to 9, not '$workers'" "nothing was changed" "$LAB_SELF up --workers 2"
 	[ -n "${KUBE_SOURCE[$version]:-}" ] || die "the lab cannot make $version; it has ${KUBE_VERSIONS[*]}" "nothing was changed" "$LAB_SELF up --version ${KUBE_VERSIONS[0]}"
