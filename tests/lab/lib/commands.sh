@@ -52,6 +52,7 @@ command_up() {
 	if [ -e "$LAB_STATE/workers" ] && [ "$(<"$LAB_STATE/workers")" -gt "$workers" ]; then
 		die "a lab of $(<"$LAB_STATE/workers") workers is up" "nothing was changed" "$LAB_SELF down, then the same command again"
 	fi
+	exec 7>&2
 	trap interrupted INT TERM
 	host_ready
 	prefetch

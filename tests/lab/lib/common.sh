@@ -123,7 +123,8 @@ stop_recorded() {
 }
 
 # --- one lab command at a time changes things -----------------------------------
-# Daemons must be started with 9>&- or they would hold the lock for as long as they live.
+# Daemons must be started with 9>&- or they would hold the lock for as long as they live
+# (and with 7>&-, which keeps the caller's stderr).
 lock_state() {
 	mkdir -p "$LAB_STATE"
 	exec 9>"$LAB_STATE.lock"
@@ -139,7 +140,7 @@ in_parallel() {
 	CHILDREN=()
 	set -m
 	for arg in "$@"; do
-		"$LAB_SELF" __call "$fn" "$arg" </dev/null 9>&- &
+		"$LAB_SELF" __call "$fn" "$arg" </dev/null 7>&- 9>&- &
 		CHILDREN+=("$!")
 	done
 	set +m
@@ -147,8 +148,9 @@ in_parallel() {
 	CHILDREN=()
 	return $status
 }
-interrupted() {
+interrupted() { # 7 is the terminal, wherever the step at work sent its output
 	local pid
+	exec 2>&7
 	for pid in "${CHILDREN[@]}"; do kill -TERM -- "-$pid" 2>/dev/null || true; done
 	die "interrupted" "the lab is half made" "the same command again to go on, or $0 down"
 }

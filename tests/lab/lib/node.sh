@@ -56,7 +56,7 @@ node_boot() { # NAME
 	# the remains of a node that was cut would keep the next kubelet waiting for a minute
 	cgroups_remove "$1"
 	wait_for 10 "the former network link of $1 to go" no_link "vb-$1"
-	setsid unshare --mount "$LAB_SELF" __call node_process "$1" </dev/null >>"$dir/console.log" 2>&1 9>&- &
+	setsid unshare --mount "$LAB_SELF" __call node_process "$1" </dev/null >>"$dir/console.log" 2>&1 7>&- 9>&- &
 	wait_for 10 "the process of $1" node_pid "$1"
 }
 no_link() { ! ip link show "$1" >/dev/null 2>&1; }

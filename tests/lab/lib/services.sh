@@ -33,7 +33,7 @@ service_start() { # NAME
 	service_command "$1" >/dev/null
 	! service_pid "$1" >/dev/null || return 0
 	mkdir -p "$LAB_STATE/services" "$LAB_STATE/logs"
-	setsid "$LAB_SELF" __call service_process "$1" </dev/null >>"$LAB_STATE/logs/$1.log" 2>&1 9>&- &
+	setsid "$LAB_SELF" __call service_process "$1" </dev/null >>"$LAB_STATE/logs/$1.log" 2>&1 7>&- 9>&- &
 	wait_for 30 "$1 to answer" service_answers "$1" ||
 		die "$1 does not answer" "its output is $LAB_STATE/logs/$1.log" "$LAB_SELF logs $1"
 	service_pid "$1" >/dev/null ||
