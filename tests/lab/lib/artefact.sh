@@ -33,10 +33,10 @@ artefact() {
 	)
 }
 
-# Old builds of an artefact go when nobody has used them for a week.
+# Old builds of an artefact go when nobody has used them for a day or two.
 artefact_forget() {
 	local old
-	find "$LAB_CACHE/$1" -mindepth 1 -maxdepth 1 -type d -mtime +7 | while read -r old; do
+	find "$LAB_CACHE/$1" -mindepth 1 -maxdepth 1 -type d -mtime +1 | while read -r old; do
 		if ! grep -qF "$old" /proc/*/mountinfo 2>/dev/null; then
 			rm -rf --one-file-system "$old"
 		fi
