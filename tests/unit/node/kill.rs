@@ -103,7 +103,6 @@ fn begin() {
         let node = Node::new();
         node.run(&op).unwrap();
         node.run_unit();
-        node.state("pkg/kubeadm", "hi 1.35.4-1.1\n");
         if former.is_empty() {
             node.forget("unit")
         } else {
@@ -119,9 +118,10 @@ fn begin() {
             node.state("kill", &death);
             assert!(node.run(&op).is_err(), "survived {death}: {call}");
             node.run(&op).unwrap();
-            node.run_unit();
-            assert_eq!(end(&node).0, WorkState::Done, "killed at {death}: {call}");
-            assert_eq!(node.read_state("pkg/kubeadm"), "hi 1.36.3-1.1\n", "killed at {death}: {call}");
+            assert_eq!(end(&node).0, WorkState::Running, "killed at {death}: {call}");
+            for file in ["script", "status", "log"].map(|name| format!("var/lib/k8s-upgrade/work/{name}")) {
+                assert_eq!(node.read_root(&file), unkilled.read_root(&file), "killed at {death}: {call}: {file}");
+            }
         }
     }
 }
