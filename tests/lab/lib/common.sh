@@ -4,8 +4,8 @@
 # It starts nothing by itself.
 
 # --- where things are ---------------------------------------------------------
-LAB_CACHE=${K8S_UPGRADE_LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/k8s-upgrade-lab}
-LAB_STATE=${K8S_UPGRADE_LAB_DIR:-/var/lib/k8s-upgrade-lab}
+LAB_CACHE=${LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/k8s-upgrade-lab}
+LAB_STATE=${LAB_STATE:-/var/lib/k8s-upgrade-lab}
 
 # --- what the lab consists of -------------------------------------------------
 # version of Kubernetes, folder of its go.mod, stamp that the programs carry
