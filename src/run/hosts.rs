@@ -142,13 +142,7 @@ impl Ctx {
         step: &str,
         operation: &O,
     ) -> Result<O::Output, Cause> {
-        let change = Change {
-            class,
-            place: &node.name,
-            step,
-            deadline: O::DEADLINE + CONNECT_PATIENCE + Duration::from_secs(30),
-            told: true,
-        };
+        let change = Change { class, place: &node.name, step, deadline: O::DEADLINE + CONNECT_PATIENCE, told: true };
         self.change(change, self.on_node(node, operation)).await
     }
 }
