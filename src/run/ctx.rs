@@ -1,5 +1,6 @@
 //! What every step of a run has in hand, and the one door to a change.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -63,6 +64,8 @@ pub struct Ctx {
     stop: Stop,
     sink: Mutex<Box<dyn Sink>>,
     pub(super) creds: OnceCell<Creds>,
+    /// Node name → its host keys, as far as they are known.
+    pub(super) known_hosts: OnceCell<Mutex<BTreeMap<String, String>>>,
     /// When the API server was last seen away: right after that it refuses with 403 what it will allow again.
     pub(super) last_outage: Mutex<Option<Instant>>,
     /// Something has been changed: from here on we go through outages.
@@ -129,6 +132,7 @@ impl Ctx {
             stop: parts.stop,
             sink: Mutex::new(parts.sink),
             creds: OnceCell::new(),
+            known_hosts: OnceCell::new(),
             last_outage: Mutex::new(None),
             changing: AtomicBool::new(false),
             lease: tokio::sync::Mutex::new(None),
