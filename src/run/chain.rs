@@ -19,6 +19,8 @@ use crate::plan::version::Version;
 
 /// A deleted Job's pods have their grace period.
 const GONE: Duration = Duration::from_secs(180);
+/// A Job's first try and its two retries (backoffLimit): the last one must not run out of time with a node cordoned.
+const TRIES: u32 = 3;
 /// What the bookkeeping of a phase may take beside its waits.
 const MARGIN: Duration = Duration::from_secs(30 * 60);
 
@@ -150,6 +152,6 @@ impl Ctx {
             }
             Phase::Postflight => s.soak + s.resolve_wait * 2,
         };
-        waits + s.api_patience * 2 + MARGIN
+        (waits + s.api_patience * 2 + MARGIN) * TRIES
     }
 }
