@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
 
 mod kube_adapter;
+mod layering;
 mod node;
 mod ssh;
 mod web_adapter;
