@@ -1,5 +1,5 @@
 //! Everything that needs no cluster. One binary: a new file is a new `mod` here.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
 mod kube_adapter;
 mod layering;
