@@ -89,7 +89,9 @@ pub struct Chain {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Look for a new release and start the chain if there is one
-    #[command(after_help = "Examples:\n  k8s-upgrade detect --dry-run\n  kubectl -n k8s-upgrade create job --from=cronjob/k8s-version-check version-check-test")]
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade detect --dry-run\n  kubectl -n k8s-upgrade create job --from=cronjob/k8s-version-check version-check-test"
+    )]
     Detect {
         /// Say what would be started, start nothing, push nothing
         #[arg(long)]
@@ -98,7 +100,9 @@ pub enum Command {
         data: Data,
     },
     /// Start the chain by hand
-    #[command(after_help = "Examples:\n  k8s-upgrade start --target 1.36.3\n  k8s-upgrade start --target 1.36.3 --local    # all phases in this process, with progress")]
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade start --target 1.36.3\n  k8s-upgrade start --target 1.36.3 --local    # all phases in this process, with progress"
+    )]
     Start {
         /// The release to go to
         #[arg(long, value_name = "X.Y.Z")]
@@ -113,6 +117,8 @@ pub enum Command {
         /// Say what would be created
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        data: Data,
     },
     /// Show where a run stands, what blocks it, and what to do next
     #[command(after_help = "Examples:\n  k8s-upgrade status\n  k8s-upgrade status -o json")]
@@ -121,7 +127,9 @@ pub enum Command {
         data: Data,
     },
     /// Check that the cluster may be upgraded, claim the run, back up etcd, prefetch
-    #[command(after_help = "Examples:\n  k8s-upgrade preflight --target 1.36.3 --dry-run\n  k8s-upgrade preflight --target 1.36.3")]
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade preflight --target 1.36.3 --dry-run\n  k8s-upgrade preflight --target 1.36.3"
+    )]
     Preflight {
         #[arg(long, value_name = "X.Y.Z")]
         target: Version,
@@ -132,7 +140,9 @@ pub enum Command {
         dry_run: bool,
     },
     /// Upgrade one node: drain, packages, kubeadm, kubelet, uncordon, soak
-    #[command(after_help = "Examples:\n  k8s-upgrade upgrade-node k8s-node4\n  k8s-upgrade upgrade-node k8s-master --target 1.36.3")]
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade upgrade-node k8s-node4\n  k8s-upgrade upgrade-node k8s-master --target 1.36.3"
+    )]
     UpgradeNode {
         node: String,
         /// The release to go to; else the target of the run in flight
@@ -151,25 +161,35 @@ pub enum Command {
         chain: Chain,
     },
     /// Cordon and drain a node as the chain does
-    #[command(after_help = "Examples:\n  k8s-upgrade drain k8s-node4 --dry-run    # what would go, what would hold\n  k8s-upgrade drain k8s-node4")]
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade drain k8s-node4 --dry-run    # what would go, what would hold\n  k8s-upgrade drain k8s-node4"
+    )]
     Drain {
         node: String,
         /// Forecast by server-side dry-run evictions
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        data: Data,
     },
     /// Print everything to install, for `kubectl apply -f -`
-    #[command(after_help = "Examples:\n  k8s-upgrade manifests --image docker.io/library/k8s-upgrade:TAG | kubectl apply -f -\n  k8s-upgrade manifests --only rules > upgrade-gates.yaml")]
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade manifests --image docker.io/library/k8s-upgrade:TAG | kubectl apply -f -\n  k8s-upgrade manifests --only rules > upgrade-gates.yaml"
+    )]
     Manifests(Manifests),
     /// Write this binary as an image archive, for `ctr -n k8s.io images import`
-    #[command(after_help = "Examples:\n  k8s-upgrade image -o k8s-upgrade.tar     # prints the image's name\n  ctr -n k8s.io images import k8s-upgrade.tar")]
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade image -o k8s-upgrade.tar     # prints the image's name\n  ctr -n k8s.io images import k8s-upgrade.tar"
+    )]
     Image {
         /// Archive to write
         #[arg(short, long, value_name = "FILE")]
         output: PathBuf,
     },
     /// Print the completions of a shell
-    #[command(after_help = "Examples:\n  k8s-upgrade completions bash > /etc/bash_completion.d/k8s-upgrade\n  k8s-upgrade completions zsh > ~/.zfunc/_k8s-upgrade")]
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade completions bash > /etc/bash_completion.d/k8s-upgrade\n  k8s-upgrade completions zsh > ~/.zfunc/_k8s-upgrade"
+    )]
     Completions { shell: clap_complete::Shell },
     /// Write the manual pages into a folder
     #[command(after_help = "Examples:\n  k8s-upgrade man ./man\n  man ./man/k8s-upgrade.1")]

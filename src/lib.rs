@@ -24,15 +24,19 @@
 //! table and holds the house to it: the last column is the rule, a room may always use itself, and `main` stands above all.
 
 pub mod adapters;
+pub mod cli;
 pub mod clients;
+pub mod commands;
 pub mod failure;
+mod invocation;
 pub mod names;
 pub mod node;
 pub mod permit;
 pub mod plan;
-<<<<<<< HEAD
-pub mod settings;
-=======
+pub mod report;
 pub mod run;
->>>>>>> edges
+pub mod settings;
+pub mod signals;
 pub mod world;
+
+pub use invocation::{Invocation, run};

@@ -9,7 +9,7 @@ pub mod slack;
 
 pub use endpoint::Endpoint;
 pub use packages::{Packages, Release};
-pub use prometheus::{Alert, Prometheus, Sample};
+pub use prometheus::{Prometheus, Sample};
 pub use pushgateway::{Gauge, Pushgateway};
 pub use slack::Slack;
 

@@ -22,7 +22,8 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
         ctx.push_detection(&facts, &found).await;
     }
     if ctx.json {
-        let available = |a: &crate::plan::detect::Available| json!({ "kind": a.kind.word(), "target": a.target.map(|v| v.to_string()) });
+        let available =
+            |a: &crate::plan::detect::Available| json!({ "kind": a.kind.word(), "target": a.target.map(|v| v.to_string()) });
         let data = json!({
             "running": found.running.to_string(),
             "available": found.available.iter().map(available).collect::<Vec<_>>(),
@@ -33,7 +34,8 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
     } else {
         for available in &found.available {
             let target = available.target.map_or("none".to_owned(), |target| target.to_string());
-            ctx.print(&format!("{:5}  running {}  available {target}\n", available.kind.word(), found.running)).map_err(failure)?;
+            ctx.print(&format!("{:5}  running {}  available {target}\n", available.kind.word(), found.running))
+                .map_err(failure)?;
         }
     }
     let Some(target) = found.target else {
@@ -42,7 +44,8 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
             return Ok(Outcome::Nothing);
         }
         return Err(failure(
-            Cause::unreachable("the package index could not be read, so whether there is a new release is not known").detail(found.unknown),
+            Cause::unreachable("the package index could not be read, so whether there is a new release is not known")
+                .detail(found.unknown),
         ));
     };
     if ctx.dry_run || ctx.settings.detection_dry_run {

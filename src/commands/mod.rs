@@ -29,7 +29,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::Preflight { target, chain, .. } => phases::preflight(ctx, target, chain.run).await,
         Command::UpgradeNode { node, target, chain } => node::upgrade(ctx, asker, &node, target, chain.run).await,
         Command::Postflight { target, chain } => phases::postflight(ctx, target, chain.run).await,
-        Command::Drain { node, dry_run } => drain::drain(ctx, asker, &node, dry_run).await,
+        Command::Drain { node, dry_run, .. } => drain::drain(ctx, asker, &node, dry_run).await,
         Command::Manifests(_) | Command::Image { .. } | Command::Completions { .. } | Command::Man { .. } => {
             Err(failure(Cause::bug("a command that needs no cluster was sent to one")))
         }

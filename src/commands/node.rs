@@ -7,14 +7,22 @@ use crate::plan::target;
 use crate::plan::version::Version;
 use crate::run::Ctx;
 
-pub async fn upgrade(ctx: &Ctx, asker: &mut Asker, node: &str, target: Option<Version>, run: Option<String>) -> Result<Outcome, Failure> {
+pub async fn upgrade(
+    ctx: &Ctx,
+    asker: &mut Asker,
+    node: &str,
+    target: Option<Version>,
+    run: Option<String>,
+) -> Result<Outcome, Failure> {
     let (target, marked) = target_of(ctx, target).await?;
     let run = run.unwrap_or(marked);
     if !ctx.chain {
         let facts = ctx.observe().await.map_err(failure)?;
         if facts.node(node).is_none() {
             let names: Vec<&str> = facts.nodes.iter().map(|node| node.name.as_str()).collect();
-            return Err(failure(Cause::usage(format!("{node} is no node of this cluster")).detail([format!("nodes: {}", names.join(", "))])));
+            return Err(failure(
+                Cause::usage(format!("{node} is no node of this cluster")).detail([format!("nodes: {}", names.join(", "))]),
+            ));
         }
         target::check_target(&facts, target).map_err(failure)?;
         asker.confirm(ctx, &format!("{node} will be drained, upgraded to {target} and put back in service."))?;

@@ -10,7 +10,12 @@ use crate::run::preflight::Preflight;
 pub async fn preflight(ctx: &Ctx, target: Version, run: Option<String>) -> Result<Outcome, Failure> {
     let run = match run {
         Some(run) => run,
-        None => target_of(ctx, Some(target)).await.ok().map(|(_, run)| run).filter(|run| run != "by-hand").unwrap_or_else(|| ctx.new_run()),
+        None => target_of(ctx, Some(target))
+            .await
+            .ok()
+            .map(|(_, run)| run)
+            .filter(|run| run != "by-hand")
+            .unwrap_or_else(|| ctx.new_run()),
     };
     match ctx.preflight(target, &run).await {
         Ok(Preflight::NothingToDo) => {
@@ -24,7 +29,8 @@ pub async fn preflight(ctx: &Ctx, target: Version, run: Option<String>) -> Resul
             let cause = not_ready.cause;
             let reasons = cause.detail.join("; ");
             ctx.warn("preflight", format!("deferred: {}: {reasons}", cause.what));
-            ctx.say(&format!("⏸️ {}: K8s upgrade to {target} deferred: {}: {reasons}", ctx.settings.cluster_name, cause.what)).await;
+            ctx.say(&format!("⏸️ {}: K8s upgrade to {target} deferred: {}: {reasons}", ctx.settings.cluster_name, cause.what))
+                .await;
             Ok(Outcome::Deferred)
         }
         Err(not_ready) => Err(told(ctx, "preflight", not_ready.cause).await),

@@ -20,8 +20,12 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
     };
     let running = target::running(&facts).map_or("?".to_owned(), |version| version.to_string());
     let nodes: Vec<&str> = facts.managed().map(|node| node.name.as_str()).collect();
-    let order: Vec<&str> = crate::plan::order::order(&facts, &ctx.settings.policy()).iter().map(|node| node.name.as_str()).collect();
-    asker.confirm(ctx, &format!("{running} → {target} ({kind}), {} nodes one after the other: {}", nodes.len(), order.join(", ")))?;
+    let order: Vec<&str> =
+        crate::plan::order::order(&facts, &ctx.settings.policy()).iter().map(|node| node.name.as_str()).collect();
+    asker.confirm(
+        ctx,
+        &format!("{running} → {target} ({kind}), {} nodes one after the other: {}", nodes.len(), order.join(", ")),
+    )?;
     if local {
         return run_here(ctx, target).await;
     }
@@ -55,7 +59,9 @@ pub async fn resume(ctx: &Ctx) -> Result<Outcome, Failure> {
         }
         Next::Create(planned) => {
             let (Some(target), Some(run)) = (facts.marks.target, facts.marks.run_id.as_deref()) else {
-                return Err(failure(Cause::refused("the run in flight has no target or no run id: it was not begun by this program")));
+                return Err(failure(Cause::refused(
+                    "the run in flight has no target or no run id: it was not begun by this program",
+                )));
             };
             ctx.create_job(&facts, &planned, target, run).await.map_err(failure)?;
             ctx.note("", "follow it with: k8s-upgrade status");
@@ -96,7 +102,9 @@ async fn run_here(ctx: &Ctx, target: Version) -> Result<Outcome, Failure> {
             let mut failure = failure_in_run(ctx, &place, cause).await;
             if class != Class::Usage {
                 failure.next.retain(|next| !next.starts_with("k8s-upgrade resume"));
-                failure.next.push(format!("k8s-upgrade start --target {target} --local      # goes on where the facts say it stands"));
+                failure
+                    .next
+                    .push(format!("k8s-upgrade start --target {target} --local      # goes on where the facts say it stands"));
             }
             return Err(failure);
         }

@@ -9,7 +9,7 @@ apt_get() {
 # WHAT OUTPUT: ends with the class that the output of apt or dpkg gives.
 apt_failed() {
     local what=$1 output=$2 line
-    line=$(grep -E '^(E:|W:|dpkg: error)' <<<"$output" | tail -n 1 | sed -E 's/^[EW]: *//' || true)
+    line=$(grep -E '^(E:|W:|dpkg: error)' <<<"$output" | grep -v 'Some index files' | tail -n 1 | sed -E 's|^[EW]: *||' || true)
     case $output in
     *'No space left on device'* | *'enough free space'*) refused "$what: the disk is full" ;;
     *NO_PUBKEY* | *EXPKEYSIG* | *BADSIG* | *REVKEYSIG* | *'is not signed'* | *'cannot be authenticated'*)

@@ -32,10 +32,26 @@ impl Node {
         self.components.iter().find(|component| component.name == name)
     }
 
-    /// Everything that runs on it is at `target` (or past it: nothing is ever taken back), and our cordon is gone.
-    pub fn is_done(&self, target: Version) -> bool {
+    /// Everything that runs on it is at `target` (or past it: nothing is ever taken back).
+    pub fn is_upgraded(&self, target: Version) -> bool {
         let reached = |name: &&str| self.component(name).and_then(|c| c.version).is_some_and(|v| v >= target);
-        self.kubelet >= target && self.cordoned_by.is_none() && (!self.control_plane || COMPONENTS.iter().all(reached))
+        self.kubelet >= target && (!self.control_plane || COMPONENTS.iter().all(reached))
+    }
+
+    /// Upgraded, and our cordon is gone.
+    pub fn is_done(&self, target: Version) -> bool {
+        self.is_upgraded(target) && self.cordoned_by.is_none()
+    }
+
+    /// What of a control plane is missing, older than `target`, or does not run.
+    pub fn components_behind(&self, target: Version) -> Vec<String> {
+        let behind = |name: &&str| match self.component(name) {
+            None => Some(format!("{name} is not to be seen")),
+            Some(Component { version: None, .. }) => Some(format!("{name} is at an unknown version")),
+            Some(Component { version: Some(version), .. }) if *version < target => Some(format!("{name} is at {version}")),
+            Some(component) => (!component.running).then(|| format!("{name} does not run")),
+        };
+        COMPONENTS.iter().filter_map(behind).collect()
     }
 
     /// The run in `marks` has changed this node: it is cordoned by it, or was changed since it began.

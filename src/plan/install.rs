@@ -5,12 +5,9 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use super::{rights, rules};
+use super::{jobs, rights, rules};
 use crate::failure::Cause;
 use crate::names;
-
-/// User and group in the image (nonroot); the Secret's files belong to the group.
-const USER: u32 = 65532;
 
 /// What differs from cluster to cluster.
 #[derive(Clone, Debug)]
@@ -150,55 +147,10 @@ fn detection(install: &Install) -> Value {
                 "activeDeadlineSeconds": 1800,
                 "ttlSecondsAfterFinished": names::JOB_TTL_SECONDS,
                 "podReplacementPolicy": "Failed",
-                "podFailurePolicy": { "rules": [
-                    { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
-                    { "action": "FailJob", "onExitCodes": { "containerName": names::PROGRAM, "operator": "In", "values": [1, 2, 3, 4, 130] } },
-                ] },
-                "template": { "metadata": { "labels": labels }, "spec": pod(install.image, &["detect"]) },
+                "podFailurePolicy": jobs::pod_failure_policy(),
+                "template": { "metadata": { "labels": labels }, "spec": jobs::pod(&["detect".to_owned()], install.image) },
             },
         },
     });
     cronjob
-}
-
-/// A pod as restricted Pod Security wants it.
-fn pod(image: &str, arguments: &[&str]) -> Value {
-    let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
-    json!({
-        "restartPolicy": "Never",
-        "serviceAccountName": names::SERVICE_ACCOUNT,
-        "securityContext": {
-            "runAsNonRoot": true,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
-            "seccompProfile": { "type": "RuntimeDefault" },
-        },
-        "containers": [{
-            "name": names::PROGRAM,
-            "image": image,
-            "imagePullPolicy": "IfNotPresent",
-            "args": arguments,
-            "env": [
-                field("POD_NAME", "metadata.name"),
-                field("POD_NAMESPACE", "metadata.namespace"),
-                field("NODE_NAME", "spec.nodeName"),
-            ],
-            "resources": { "requests": { "cpu": "20m", "memory": "64Mi" } },
-            "securityContext": {
-                "allowPrivilegeEscalation": false,
-                "readOnlyRootFilesystem": true,
-                "capabilities": { "drop": ["ALL"] },
-            },
-            "volumeMounts": [
-                { "name": "creds", "mountPath": names::CREDS_MOUNT, "readOnly": true },
-                { "name": "config", "mountPath": names::CONFIG_MOUNT, "readOnly": true },
-            ],
-        }],
-        "volumes": [
-            // Optional, both: a missing Secret is for the program to name, not for a pod that never starts.
-            { "name": "creds", "secret": { "secretName": names::CREDS_SECRET, "defaultMode": 0o440, "optional": true } },
-            { "name": "config", "configMap": { "name": names::CONFIG_MAP, "optional": true } },
-        ],
-    })
 }

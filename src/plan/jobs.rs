@@ -142,7 +142,7 @@ pub fn pod_failure_policy() -> Value {
 }
 
 /// The pod's spec, as restricted Pod Security wants it.
-fn pod(arguments: &[String], image: &str) -> Value {
+pub(super) fn pod(arguments: &[String], image: &str) -> Value {
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     json!({
         "restartPolicy": "Never",

@@ -6,20 +6,16 @@ pub mod answer;
 pub mod detect;
 pub mod drain;
 pub mod facts;
-<<<<<<< HEAD
 pub mod gates;
+pub mod install;
 pub mod jobs;
 pub mod next;
 pub mod order;
 pub mod parse;
 pub mod policy;
-pub mod target;
-=======
-pub mod install;
-pub mod policy;
 pub mod rights;
 pub mod rules;
->>>>>>> edges
+pub mod target;
 pub mod version;
 
 #[cfg(test)]

@@ -15,20 +15,60 @@ use crate::plan::facts::Phase;
 #[derive(Clone, Debug)]
 pub enum Event {
     /// A phase begins, `done` of `total` phases being behind us.
-    PhaseStarted { place: String, phase: Phase, done: usize, total: usize },
-    PhaseDone { place: String, phase: Phase, took: Duration },
-    StepStarted { place: String, step: String, deadline: Duration },
-    StepDone { place: String, step: String, took: Duration },
+    PhaseStarted {
+        place: String,
+        phase: Phase,
+        done: usize,
+        total: usize,
+    },
+    PhaseDone {
+        place: String,
+        phase: Phase,
+        took: Duration,
+    },
+    StepStarted {
+        place: String,
+        step: String,
+        deadline: Duration,
+    },
+    StepDone {
+        place: String,
+        step: String,
+        took: Duration,
+    },
     /// Nothing had to be done, and why.
-    StepSkipped { place: String, step: String, why: String },
+    StepSkipped {
+        place: String,
+        step: String,
+        why: String,
+    },
     /// Waits for something, at most this much longer. Told again whenever what it waits for changes.
-    Waiting { place: String, on: String, left: Duration },
+    Waiting {
+        place: String,
+        on: String,
+        left: Duration,
+    },
     /// A drain: pods left of all, and what holds them.
-    Draining { place: String, left: usize, total: usize, held: Vec<String>, deadline: Duration },
+    Draining {
+        place: String,
+        left: usize,
+        total: usize,
+        held: Vec<String>,
+        deadline: Duration,
+    },
     /// A line that a program on a node printed.
-    Output { place: String, line: String },
-    Note { place: String, text: String },
-    Warning { place: String, text: String },
+    Output {
+        place: String,
+        line: String,
+    },
+    Note {
+        place: String,
+        text: String,
+    },
+    Warning {
+        place: String,
+        text: String,
+    },
     Failed(Failure),
 }
 
@@ -41,7 +81,9 @@ pub trait Sink: Send {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
     /// Bars and lines that are redrawn.
-    Terminal { colour: bool },
+    Terminal {
+        colour: bool,
+    },
     Plain,
     Json,
 }
@@ -115,7 +157,7 @@ fn told(event: &Event, verbosity: i8) -> bool {
 }
 
 /// A write to stderr that fails (a closed pipe) must not stop an upgrade: there is nobody left to tell.
-fn put(out: &Out, text: &str) {
+pub fn put(out: &Out, text: &str) {
     if let Ok(mut out) = out.lock() {
         out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
     }

@@ -101,7 +101,10 @@ impl Ctx {
                 }
                 Err(_) => {
                     *locked(&self.last_outage) = Some(Instant::now());
-                    (Cause::unreachable(format!("{what}: the API server did not answer within {}s", CALL.as_secs())), self.patience())
+                    (
+                        Cause::unreachable(format!("{what}: the API server did not answer within {}s", CALL.as_secs())),
+                        self.patience(),
+                    )
                 }
             };
             let (cause, bound) = failed;

@@ -48,7 +48,9 @@ impl Ctx {
             let job = found.ok_or_else(|| Cause::step(format!("the backup Job {namespace}/{name} was deleted while it ran")))?;
             match job_state(&job, None) {
                 JobState::Complete => Ok(Probe::Ready(())),
-                JobState::Failed { reason, .. } => Err(Cause::refused(format!("the backup Job {namespace}/{name} failed ({reason})"))),
+                JobState::Failed { reason, .. } => {
+                    Err(Cause::refused(format!("the backup Job {namespace}/{name} failed ({reason})")))
+                }
                 JobState::Active => Ok(Probe::Not(format!("Job {namespace}/{name} is at work"))),
             }
         })
@@ -61,7 +63,9 @@ impl Ctx {
         })?;
         let text = self.backup_log(namespace, &name).await?;
         parse::backup_done(&text).map_err(|cause| {
-            cause.next(logs).next(format!("kubectl -n {namespace} delete job {name}      # once mended; then: k8s-upgrade resume"))
+            cause
+                .next(logs)
+                .next(format!("kubectl -n {namespace} delete job {name}      # once mended; then: k8s-upgrade resume"))
         })
     }
 

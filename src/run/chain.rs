@@ -34,7 +34,8 @@ impl Ctx {
     /// Creates a planned Job, in place of a finished one of the same name. One that is at work already is what we wanted.
     pub async fn create_job(&self, facts: &Facts, planned: &Planned, target: Version, run: &str) -> Result<(), Cause> {
         let image = self.own_image().await?;
-        let template = Template { namespace: &self.namespace, image: &image, target, run, deadline: self.job_deadline(planned.step.phase) };
+        let template =
+            Template { namespace: &self.namespace, image: &image, target, run, deadline: self.job_deadline(planned.step.phase) };
         let manifest = jobs::manifest(facts, planned, &template)?;
         if let Some(uid) = &planned.replaces {
             self.delete_job(&planned.job, uid).await?;
@@ -48,7 +49,8 @@ impl Ctx {
 
     /// Creates a Job from its manifest; one of that name that exists already is left alone.
     pub async fn submit_job(&self, namespace: &str, name: &str, manifest: Value) -> Result<(), Cause> {
-        let job: Job = serde_json::from_value(manifest.clone()).map_err(|error| Cause::bug(format!("manifest of {name}: {error}")))?;
+        let job: Job =
+            serde_json::from_value(manifest.clone()).map_err(|error| Cause::bug(format!("manifest of {name}: {error}")))?;
         let api: Api<Job> = Api::namespaced(self.kube.clone(), namespace);
         let change = Change::settle("chain", "create the Job", self.settings.api_patience + Duration::from_secs(120)).silent();
         self.change(change, async {
@@ -76,7 +78,8 @@ impl Ctx {
             every: Duration::from_millis(500),
             stoppable: false,
         };
-        let change = Change::settle("chain", "replace a finished Job", self.settings.api_patience + Duration::from_secs(180)).silent();
+        let change =
+            Change::settle("chain", "replace a finished Job", self.settings.api_patience + Duration::from_secs(180)).silent();
         self.change(change, async {
             match self.api_opt(&format!("delete the finished Job {name}"), async || api.delete(name, &params).await).await {
                 // The UID is another: somebody has replaced it.
@@ -110,13 +113,21 @@ impl Ctx {
         let found = self.api_opt("read the detection CronJob", async || api.get(names::DETECT_CRONJOB).await).await?;
         let install = "k8s-upgrade manifests --image REF | kubectl apply -f -";
         let cronjob = found.ok_or_else(|| {
-            Cause::refused(format!("CronJob {}/{} does not exist: the program is not installed", self.namespace, names::DETECT_CRONJOB))
-                .next(install)
+            Cause::refused(format!(
+                "CronJob {}/{} does not exist: the program is not installed",
+                self.namespace,
+                names::DETECT_CRONJOB
+            ))
+            .next(install)
         })?;
         let spec = cronjob.spec.and_then(|spec| spec.job_template.spec).and_then(|spec| spec.template.spec);
         spec.and_then(|spec| own(&spec.containers)).ok_or_else(|| {
-            Cause::refused(format!("CronJob {} has no container named {}: it belongs to another pipeline", names::DETECT_CRONJOB, names::PROGRAM))
-                .next(install)
+            Cause::refused(format!(
+                "CronJob {} has no container named {}: it belongs to another pipeline",
+                names::DETECT_CRONJOB,
+                names::PROGRAM
+            ))
+            .next(install)
         })
     }
 
@@ -133,7 +144,9 @@ impl Ctx {
         let s = &self.settings;
         let waits = match phase {
             Phase::Preflight => s.alert_wait + s.backup_deadline + s.step_deadline * 2,
-            Phase::Master | Phase::Worker => s.soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 3,
+            Phase::Master | Phase::Worker => {
+                s.soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 3
+            }
             Phase::Postflight => s.soak + s.resolve_wait * 2,
         };
         waits + s.api_patience * 2 + MARGIN

@@ -24,8 +24,8 @@ impl Ctx {
     }
 
     async fn read_creds(&self) -> Result<Creds, Cause> {
-        let key = self.from_file(&self.settings.ssh_key_file, names::SECRET_SSH_KEY)?;
-        let slack = self.from_file(&self.settings.slack_webhook_file, names::SECRET_SLACK)?;
+        let key = self.key_in_file(&self.settings.ssh_key_file, names::SECRET_SSH_KEY)?;
+        let slack = self.key_in_file(&self.settings.slack_webhook_file, names::SECRET_SLACK)?;
         // In a pod the Secret is mounted; what is not there, is not in it.
         let secret = if self.in_cluster || (key.is_some() && slack.is_some()) { None } else { self.secret().await? };
         let field = |name: &str| {
@@ -36,7 +36,12 @@ impl Ctx {
             Some(key) => Login::Key(key.into()),
             None if self.in_cluster => {
                 return Err(Cause::refused(format!("no SSH key: {}/{} is not there", names::CREDS_MOUNT, names::SECRET_SSH_KEY))
-                    .detail([format!("the Secret {}/{} is missing or has no {}", self.namespace, names::CREDS_SECRET, names::SECRET_SSH_KEY)])
+                    .detail([format!(
+                        "the Secret {}/{} is missing or has no {}",
+                        self.namespace,
+                        names::CREDS_SECRET,
+                        names::SECRET_SSH_KEY
+                    )])
                     .next(format!("kubectl -n {} get secret {}", self.namespace, names::CREDS_SECRET)));
             }
             None => Login::Agent,
@@ -46,7 +51,7 @@ impl Ctx {
     }
 
     /// A named file must be there; the mounted one may be absent.
-    fn from_file(&self, named: &Path, key: &str) -> Result<Option<String>, Cause> {
+    fn key_in_file(&self, named: &Path, key: &str) -> Result<Option<String>, Cause> {
         let is_named = !named.as_os_str().is_empty();
         let path = if is_named { named.to_path_buf() } else { PathBuf::from(names::CREDS_MOUNT).join(key) };
         match self.world.files.read(&path) {

@@ -12,10 +12,11 @@ use crate::failure::{Cause, Class};
 use crate::permit::{ChangeClass, Gate, Permit};
 use crate::report::{Event, Out, Sink, span};
 use crate::settings::Settings;
+use crate::signals::Asked;
 use crate::world::World;
 
-/// The number of the signal that asked us to stop; None while nobody did.
-pub type Stop = watch::Receiver<Option<u8>>;
+/// What signals have asked of us so far.
+pub type Stop = watch::Receiver<Asked>;
 
 /// Who we are: in a pod by the downward API, else host and process.
 #[derive(Clone, Debug)]
@@ -36,6 +37,7 @@ pub struct Parts {
     pub world: World,
     pub sink: Box<dyn Sink>,
     pub stdout: Out,
+    pub stderr: Out,
     pub json: bool,
     pub stop: Stop,
     pub dry_run: bool,
@@ -51,6 +53,7 @@ pub struct Ctx {
     pub in_cluster: bool,
     pub world: World,
     pub stdout: Out,
+    stderr: Out,
     /// Data on stdout is wanted as JSON.
     pub json: bool,
     pub dry_run: bool,
@@ -110,6 +113,7 @@ impl Ctx {
             in_cluster: parts.in_cluster,
             world: parts.world,
             stdout: parts.stdout,
+            stderr: parts.stderr,
             json: parts.json,
             dry_run: parts.dry_run,
             chain: parts.chain,
@@ -138,6 +142,16 @@ impl Ctx {
         self.emit(&Event::Warning { place: place.into(), text: text.into() });
     }
 
+    /// A question on stderr, without a line's end.
+    pub fn ask(&self, question: &str) {
+        crate::report::put(&self.stderr, question);
+    }
+
+    /// The id of a new run: unique, and short enough for the names of Jobs.
+    pub fn new_run(&self) -> String {
+        format!("{:08x}", self.world.random.u64() & 0xffff_ffff)
+    }
+
     /// Writes data to stdout.
     pub fn print(&self, text: &str) -> Result<(), Cause> {
         locked(&self.stdout).write_all(text.as_bytes()).map_err(|error| Cause::step(format!("cannot write to stdout: {error}")))
@@ -145,7 +159,7 @@ impl Ctx {
 
     /// The signal that asked us to stop, as a cause.
     pub fn stopped(&self) -> Option<Cause> {
-        let signal = *self.stop.borrow();
+        let signal = self.stop.borrow().stop;
         signal.map(|signal| Cause::new(Class::Stopped(signal), "stopped by a signal at a safe point"))
     }
 
@@ -153,7 +167,7 @@ impl Ctx {
     pub async fn sleep(&self, time: Duration, stoppable: bool) {
         let mut stop = self.stop.clone();
         let asked = async {
-            if !stoppable || stop.wait_for(Option::is_some).await.is_err() {
+            if !stoppable || stop.wait_for(|asked| asked.stop.is_some()).await.is_err() {
                 std::future::pending::<()>().await;
             }
         };
@@ -201,4 +215,3 @@ impl Ctx {
         Gate
     }
 }
-

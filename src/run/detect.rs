@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ctx::Ctx;
 use super::endpoints::seconds;
-use crate::clients::{Gauge, Packages};
+use crate::clients::{Gauge, Packages, Release};
 use crate::failure::Cause;
 use crate::names;
 use crate::node::{Inspect, Madison, Refresh};
@@ -23,9 +23,9 @@ impl Ctx {
     pub async fn detect(&self, facts: &Facts) -> Result<Detection, Cause> {
         let running = target::running(facts).ok_or_else(|| Cause::hold("no node of the cluster can be seen"))?;
         let packages = Packages::new(&self.settings.packages_url, self.world.web.clone());
-        let versions = |answer| match answer {
+        let versions = |answer: Answer<Option<Vec<Release>>>| match answer {
             Answer::Known(releases) => {
-                Answer::Known(releases.unwrap_or_default().into_iter().map(|release: crate::clients::Release| release.version).collect())
+                Answer::Known(releases.unwrap_or_default().into_iter().map(|release| release.version).collect())
             }
             Answer::Unknown(why) => Answer::Unknown(why),
         };

@@ -59,6 +59,31 @@ impl Ctx {
         self.change(change, self.drain_until(node, Instant::now() + deadline)).await
     }
 
+    /// An operator's drain: the cordon is theirs and stays; if the drain does not end, a cordon that was ours is taken back.
+    pub async fn drain_by_hand(&self, node: &str) -> Result<(), Cause> {
+        self.acquire(node).await?;
+        let time = self.settings.api_patience + Duration::from_secs(60);
+        let cordon = |wanted: bool| {
+            move |now: &k8s_openapi::api::core::v1::Node| {
+                let is = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
+                (is != wanted).then(|| (Some(wanted), Vec::new()))
+            }
+        };
+        let drained = async {
+            let ours = self.edit_node(Change::disrupt(node, "cordon", time), cordon(true)).await?;
+            let drained = self.drain(node).await;
+            if drained.is_err() && ours {
+                self.edit_node(Change::settle(node, "take our cordon back", time), cordon(false)).await?;
+            }
+            drained
+        }
+        .await;
+        if let Err(cause) = self.release().await {
+            self.warn(node, format!("the node's Lease is left to expire: {}", cause.what));
+        }
+        drained
+    }
+
     async fn drain_until(&self, node: &str, deadline: Instant) -> Result<(), Cause> {
         let mut blocked: HashMap<String, Blocked> = HashMap::new();
         let mut accepted: HashMap<String, Instant> = HashMap::new();
@@ -102,14 +127,14 @@ impl Ctx {
         blocked: &mut HashMap<String, Blocked>,
         accepted: &mut HashMap<String, Instant>,
     ) -> Result<(), Cause> {
-        let waiting = |pod: &&&Pod, accepted: &HashMap<String, Instant>| {
-            matches!(drain::fate(pod), Fate::Evict { .. }) && pod.uid().is_some_and(|uid| !accepted.contains_key(&uid))
-        };
-        if !left.iter().any(|pod| waiting(&pod, accepted)) {
+        let asked = |pod: &Pod| pod.uid().is_some_and(|uid| accepted.contains_key(&uid));
+        let todo: Vec<&Pod> =
+            left.iter().copied().filter(|pod| matches!(drain::fate(pod), Fate::Evict { .. }) && !asked(pod)).collect();
+        if todo.is_empty() {
             return Ok(());
         }
         let budgets = self.budgets().await?;
-        for pod in left.iter().filter(|pod| waiting(pod, accepted)) {
+        for pod in todo {
             let (Fate::Evict { grace, .. }, Some(uid)) = (drain::fate(pod), pod.uid()) else { continue };
             let now = Instant::now();
             let holds = matches!(drain::held(pod, &budgets), Some(Held::Now(_) | Held::Always(_) | Held::Several(_)));
@@ -146,7 +171,8 @@ impl Ctx {
     /// Deletes a pod that its budget can never let go, if the policy allows that for this very pod.
     async fn unstick(&self, pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration, grace: i64) -> Result<(), Cause> {
         let opt_out = Mark::Unstick.key(&self.settings.annotation_prefix);
-        let rule = UnstickRule { unstick: self.settings.drain_unstick, after: self.settings.drain_unstick_after, opt_out: &opt_out };
+        let rule =
+            UnstickRule { unstick: self.settings.drain_unstick, after: self.settings.drain_unstick_after, opt_out: &opt_out };
         if drain::unstick(pod, budgets, blocked_for, rule).is_err() {
             return Ok(());
         }
@@ -156,10 +182,10 @@ impl Ctx {
             preconditions: Some(Preconditions { uid: pod.uid(), resource_version: None }),
             ..DeleteParams::default()
         };
-        self.warn(&pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(), format!(
-            "{} is deleted: its budget can never let it go, and its ReplicaSet makes it anew",
-            full_name(pod)
-        ));
+        self.warn(
+            &pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
+            format!("{} is deleted: its budget can never let it go, and its ReplicaSet makes it anew", full_name(pod)),
+        );
         match self.api_opt("delete a stuck pod", async || api.delete(&pod.name_any(), &params).await).await {
             // Another pod has its name by now.
             Err(cause) if cause.class == crate::failure::Class::Contended => Ok(()),
@@ -180,7 +206,8 @@ impl Ctx {
             "deleteOptions": options,
         });
         let params = PostParams { dry_run, field_manager: None };
-        let call = api.create_subresource::<Status>("eviction", &pod.name_any(), &params, body.to_string().into_bytes());
+        let name = pod.name_any();
+        let call = api.create_subresource::<_, Status>("eviction", &name, &params, &body);
         match tokio::time::timeout(Duration::from_secs(30), call).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(Error::Api(status))) => Err(read_refusal(&status)),

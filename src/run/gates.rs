@@ -24,7 +24,13 @@ impl Ctx {
         let ignore = &self.settings.alert_ignore;
         // Checked with the settings; an empty expression would match everything.
         let ignore = if ignore.is_empty() { None } else { regex::Regex::new(ignore).ok() };
-        let wait = Wait { place, on: "the alert gate", deadline: patience, every: ASK.min(patience.max(Duration::from_secs(1))), stoppable: true };
+        let wait = Wait {
+            place,
+            on: "the alert gate",
+            deadline: patience,
+            every: ASK.min(patience.max(Duration::from_secs(1))),
+            stoppable: true,
+        };
         let mut last = Judgement::Pass;
         let result = self
             .wait(wait, async || {
@@ -41,7 +47,9 @@ impl Ctx {
         match (result, last) {
             (Ok(()), _) => Ok(()),
             (Err(cause), _) if cause.class != crate::failure::Class::Step => Err(cause),
-            (Err(_), Judgement::Blocked(names)) => Err(Cause::hold(format!("{} alert(s) firing{waited}", names.len())).detail(names)),
+            (Err(_), Judgement::Blocked(names)) => {
+                Err(Cause::hold(format!("{} alert(s) firing{waited}", names.len())).detail(names))
+            }
             (Err(_), Judgement::Unknown(why)) => {
                 Err(Cause::hold(format!("whether alerts fire is not known{waited}, which counts as firing")).detail([why]))
             }
@@ -117,7 +125,9 @@ impl Ctx {
         })
         .await
         .map_err(|cause| match cause.class {
-            crate::failure::Class::Step => Cause { class: crate::failure::Class::Hold, ..cause }.next("kubectl get deployments -A"),
+            crate::failure::Class::Step => {
+                Cause { class: crate::failure::Class::Hold, ..cause }.next("kubectl get deployments -A")
+            }
             _ => cause,
         })
     }

@@ -33,7 +33,9 @@ impl Ctx {
         operation: &O,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<O::Output, Cause> {
-        self.gate().check(O::MUTATES, || format!("{} on {}", O::NAME, node.name)).map_err(|error| Cause::bug(error.to_string()))?;
+        self.gate()
+            .check(O::MUTATES, || format!("{} on {}", O::NAME, node.name))
+            .map_err(|error| Cause::bug(error.to_string()))?;
         let stdin = Bytes::from(node::stdin(operation));
         let begun = Instant::now();
         loop {
@@ -74,7 +76,10 @@ impl Ctx {
                 node.name
             )),
             HostError::Auth(..) => Cause::refused(text)
-                .detail([format!("the key's public half must stand in ~{}/.ssh/authorized_keys of {}", self.settings.ssh_user, node.name)])
+                .detail([format!(
+                    "the key's public half must stand in ~{}/.ssh/authorized_keys of {}",
+                    self.settings.ssh_user, node.name
+                )])
                 .next(ssh),
             HostError::BadKey(_) => Cause::refused(text),
         }
@@ -130,8 +135,20 @@ impl Ctx {
     }
 
     /// An operation that changes the node, as a told step.
-    pub async fn change_node<O: Operation>(&self, node: &Node, class: ChangeClass, step: &str, operation: &O) -> Result<O::Output, Cause> {
-        let change = Change { class, place: &node.name, step, deadline: O::DEADLINE + CONNECT_PATIENCE + Duration::from_secs(30), told: true };
+    pub async fn change_node<O: Operation>(
+        &self,
+        node: &Node,
+        class: ChangeClass,
+        step: &str,
+        operation: &O,
+    ) -> Result<O::Output, Cause> {
+        let change = Change {
+            class,
+            place: &node.name,
+            step,
+            deadline: O::DEADLINE + CONNECT_PATIENCE + Duration::from_secs(30),
+            told: true,
+        };
         self.change(change, self.on_node(node, operation)).await
     }
 }

@@ -53,17 +53,25 @@ impl Ctx {
         let patience = self.settings.lease_duration * 2;
         let mut seen: Option<(Option<MicroTime>, Instant)> = None;
         let change = Change::prepare(node, "take the node's Lease", patience + Duration::from_secs(30)).silent();
-        let wait = Wait { place: node, on: "the node's Lease", deadline: patience, every: Duration::from_secs(2), stoppable: true };
+        let wait =
+            Wait { place: node, on: "the node's Lease", deadline: patience, every: Duration::from_secs(2), stoppable: true };
         let lease = self
             .change(change, async {
-                self.wait(wait, async || self.try_acquire(&name, node, &mut seen).await).await.map_err(|cause| Cause::contended(cause.what))
+                self.wait(wait, async || self.try_acquire(&name, node, &mut seen).await)
+                    .await
+                    .map_err(|cause| Cause::contended(cause.what))
             })
             .await?;
         *self.lease.lock().await = Some(lease);
         Ok(())
     }
 
-    async fn try_acquire(&self, name: &str, node: &str, seen: &mut Option<(Option<MicroTime>, Instant)>) -> Result<Probe<NodeLease>, Cause> {
+    async fn try_acquire(
+        &self,
+        name: &str,
+        node: &str,
+        seen: &mut Option<(Option<MicroTime>, Instant)>,
+    ) -> Result<Probe<NodeLease>, Cause> {
         let api = self.leases();
         let Some(found) = self.api_opt("read the node's Lease", async || api.get(name).await).await? else {
             let lease = Lease {
@@ -72,7 +80,9 @@ impl Ctx {
             };
             return match self.api("create the node's Lease", async || api.create(&PostParams::default(), &lease).await).await {
                 Ok(made) => Ok(Probe::Ready(self.held(name, node, &made))),
-                Err(cause) if cause.class == crate::failure::Class::Contended => Ok(Probe::Not("somebody else just took it".into())),
+                Err(cause) if cause.class == crate::failure::Class::Contended => {
+                    Ok(Probe::Not("somebody else just took it".into()))
+                }
                 Err(cause) => Err(cause),
             };
         };
@@ -149,7 +159,9 @@ impl Ctx {
         let api = self.leases();
         let ours = Preconditions { resource_version: Some(held.version), uid: None };
         let params = DeleteParams { preconditions: Some(ours), ..DeleteParams::default() };
-        let change = Change::settle(&held.node, "give the node's Lease back", self.settings.api_patience + Duration::from_secs(60)).silent();
+        let change =
+            Change::settle(&held.node, "give the node's Lease back", self.settings.api_patience + Duration::from_secs(60))
+                .silent();
         self.change(change, async {
             match self.api_opt("delete the node's Lease", async || api.delete(&held.name, &params).await).await {
                 Ok(_) => Ok(()),

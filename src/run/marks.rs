@@ -56,7 +56,9 @@ impl Ctx {
                 let version = namespace.resource_version();
                 let body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&marks) } });
                 match self
-                    .api("claim the run", async || api.patch(&self.namespace, &PatchParams::default(), &Patch::Merge(&body)).await)
+                    .api("claim the run", async || {
+                        api.patch(&self.namespace, &PatchParams::default(), &Patch::Merge(&body)).await
+                    })
                     .await
                 {
                     Ok(_) => return Ok(()),
@@ -76,7 +78,9 @@ impl Ctx {
         let body = json!({ "metadata": { "annotations": self.annotations(marks) } });
         let change = Change::settle(place, step, self.record_deadline()).silent();
         self.change(change, async {
-            self.api(step, async || api.patch(&self.namespace, &PatchParams::default(), &Patch::Merge(&body)).await).await.map(drop)
+            self.api(step, async || api.patch(&self.namespace, &PatchParams::default(), &Patch::Merge(&body)).await)
+                .await
+                .map(drop)
         })
         .await
     }

@@ -1,21 +1,27 @@
-<<<<<<< HEAD
 //! Performs what was planned. Each change to cluster, host or web goes through [`Ctx::change`].
 
 mod api;
+mod backup;
+mod chain;
 mod creds;
 mod ctx;
+mod detect;
+mod drain;
+mod endpoints;
+mod gates;
 mod hosts;
+pub mod image;
 mod lease;
+mod marks;
 pub mod observe;
+mod permissions;
+pub mod phases;
+pub mod preflight;
+mod prepare;
+mod upgrade;
 mod wait;
+mod work;
 
-pub use api::cause;
 pub use creds::Creds;
 pub use ctx::{Change, Ctx, Identity, Parts, Stop};
-pub use lease::NodeLease;
-pub use wait::{Probe, Wait};
-=======
-//! Performs what was planned.
-
-pub mod image;
->>>>>>> edges
+pub use drain::Forecast;

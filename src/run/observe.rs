@@ -24,7 +24,8 @@ impl Ctx {
     pub async fn observe(&self) -> Result<Facts, Cause> {
         let mut facts = Facts { nodes: self.nodes().await?, marks: self.marks().await?, jobs: self.chain_jobs().await? };
         let tier = ListParams::default().labels("tier=control-plane");
-        let pods: Vec<Pod> = self.list_all("list control-plane pods", Api::namespaced(self.kube.clone(), "kube-system"), tier).await?;
+        let pods: Vec<Pod> =
+            self.list_all("list control-plane pods", Api::namespaced(self.kube.clone(), "kube-system"), tier).await?;
         for pod in &pods {
             if let (Some(component), Some(on)) = (component(pod), pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()))
                 && let Some(node) = facts.nodes.iter_mut().find(|node| node.name == on)
@@ -117,7 +118,10 @@ impl Ctx {
     fn time(&self, place: &str, text: Option<String>, mark: Mark) -> Result<Option<Timestamp>, Cause> {
         text.map(|text| {
             text.parse().map_err(|_| {
-                Cause::refused(format!("{place}: annotation {} is {text:?}, which is no time", mark.key(&self.settings.annotation_prefix)))
+                Cause::refused(format!(
+                    "{place}: annotation {} is {text:?}, which is no time",
+                    mark.key(&self.settings.annotation_prefix)
+                ))
             })
         })
         .transpose()
@@ -132,7 +136,9 @@ impl Ctx {
         })?;
         let mark = |mark: Mark| self.mark(namespace.annotations(), mark);
         let target = mark(Mark::Target)
-            .map(|text| text.parse::<Version>().map_err(|error| Cause::refused(format!("annotation {}: {error}", Mark::Target.key("…")))))
+            .map(|text| {
+                text.parse::<Version>().map_err(|error| Cause::refused(format!("annotation {}: {error}", Mark::Target.key("…"))))
+            })
             .transpose()?;
         Ok(RunMarks {
             in_flight: mark(Mark::InFlight).is_some(),
@@ -147,11 +153,13 @@ impl Ctx {
 
     async fn chain_jobs(&self) -> Result<Vec<JobFact>, Cause> {
         let chain = ListParams::default().labels(&format!("{}={}", names::LABEL_APP, names::APP_CHAIN));
-        let jobs: Vec<Job> = self.list_all("list the chain's Jobs", Api::namespaced(self.kube.clone(), &self.namespace), chain.clone()).await?;
+        let jobs: Vec<Job> =
+            self.list_all("list the chain's Jobs", Api::namespaced(self.kube.clone(), &self.namespace), chain.clone()).await?;
         if jobs.is_empty() {
             return Ok(Vec::new());
         }
-        let pods: Vec<Pod> = self.list_all("list the chain's pods", Api::namespaced(self.kube.clone(), &self.namespace), chain).await?;
+        let pods: Vec<Pod> =
+            self.list_all("list the chain's pods", Api::namespaced(self.kube.clone(), &self.namespace), chain).await?;
         Ok(jobs.iter().map(|job| job_fact(job, &pods)).collect())
     }
 }
@@ -164,7 +172,8 @@ fn component(pod: &Pod) -> Option<Component> {
     }
     let image = pod.spec.as_ref()?.containers.first()?.image.clone().unwrap_or_default();
     let status = pod.status.clone().unwrap_or_default();
-    let ready = status.conditions.unwrap_or_default().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let ready =
+        status.conditions.unwrap_or_default().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     Some(Component {
         name,
         version: image.rsplit_once(':').and_then(|(_, tag)| Version::from_str(tag).ok()),

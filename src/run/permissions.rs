@@ -14,7 +14,8 @@ impl Ctx {
         for grant in rights::grants(&self.namespace, self.settings.backup()?) {
             for verb in grant.verbs {
                 if !self.allowed(&grant, verb).await? {
-                    let place = grant.namespace.as_deref().map_or("the whole cluster".to_owned(), |place| format!("namespace {place}"));
+                    let place =
+                        grant.namespace.as_deref().map_or("the whole cluster".to_owned(), |place| format!("namespace {place}"));
                     missing.push(format!("{verb} {} in {place}: {}", grant.resource, grant.why));
                 }
             }

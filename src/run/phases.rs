@@ -105,14 +105,19 @@ impl Ctx {
         // Gauges first, in-flight last: a crash in between leaves a run that postflight ends again.
         self.push_run(&RunMarks::default()).await;
         self.clear_run(place).await?;
-        let took = facts.marks.started.map_or(String::new(), |started| {
-            format!(" after {}", span(self.now().duration_since(started).unsigned_abs()))
-        });
+        let took = facts
+            .marks
+            .started
+            .map_or(String::new(), |started| format!(" after {}", span(self.now().duration_since(started).unsigned_abs())));
         let excluded: Vec<&str> = facts.nodes.iter().filter(|node| node.excluded).map(|node| node.name.as_str()).collect();
         let without = if excluded.is_empty() { String::new() } else { format!(" (without {}, excluded)", excluded.join(", ")) };
         let done = match facts.marks.skipped.as_slice() {
             [] => format!("✅ K8s upgrade complete: {} is at {target}{took}{without}", self.settings.cluster_name),
-            skipped => format!("⚠️ K8s upgrade partial: {} is at {target}{took}{without}; skipped by force: {}", self.settings.cluster_name, skipped.join(", ")),
+            skipped => format!(
+                "⚠️ K8s upgrade partial: {} is at {target}{took}{without}; skipped by force: {}",
+                self.settings.cluster_name,
+                skipped.join(", ")
+            ),
         };
         self.note(place, &done);
         self.say(&done).await;

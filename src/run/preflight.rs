@@ -1,5 +1,7 @@
 //! Preflight: ask every gate while nothing has changed, then claim the run, back up etcd, and prepare the nodes.
 
+use std::time::Duration;
+
 use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names::Mark;
@@ -50,25 +52,21 @@ impl Ctx {
     async fn gates(&self, facts: &Facts, target: Version) -> Result<Vec<(String, NodeState)>, Cause> {
         let policy = self.settings.policy();
         let mut closed = Vec::new();
-        let mut ask = |gate: &str, result: Result<(), Cause>| match result {
+        let ask = |closed: &mut Vec<(String, Cause)>, gate: &str, result: Result<(), Cause>| match result {
             Ok(()) => self.note(PLACE, format!("gate {gate}: pass")),
             Err(cause) => closed.push((gate.to_owned(), cause)),
         };
-        ask("nodes", gates::nodes_ready(facts, self.now()).into_result("not every node is fit"));
-        ask("control plane", gates::apiservers_ready(facts).into_result("not every API server is ready"));
-        ask("quiet", gates::quiet(facts, &policy, self.now()).into_result("nodes came or went lately"));
-        ask("permissions", self.permissions().await);
+        ask(&mut closed, "nodes", gates::nodes_ready(facts, self.now()).into_result("not every node is fit"));
+        ask(&mut closed, "control plane", gates::apiservers_ready(facts).into_result("not every API server is ready"));
+        ask(&mut closed, "quiet", gates::quiet(facts, &policy, self.now()).into_result("nodes came or went lately"));
+        ask(&mut closed, "permissions", self.permissions().await);
         let mut states = Vec::new();
-        let inspected = self.inspect_nodes(facts).await.map(|found| states = found);
-        ask("hosts", inspected);
-        if closed.is_empty() {
-            ask("alerts", self.alert_gate(PLACE, self.settings.alert_wait, |facts| Moment::of(Phase::Preflight, facts)).await);
-        } else {
-            // Held already: the alerts are looked at for the person who reads this, and not waited for.
-            ask("alerts", self.alert_gate(PLACE, std::time::Duration::ZERO, |facts| Moment::of(Phase::Preflight, facts)).await);
-        }
+        ask(&mut closed, "hosts", self.inspect_nodes(facts).await.map(|found| states = found));
+        // Held already: the alerts are looked at for the person who reads this, and not waited for.
+        let patience = if closed.is_empty() && !self.dry_run { self.settings.alert_wait } else { Duration::ZERO };
+        ask(&mut closed, "alerts", self.alert_gate(PLACE, patience, |facts| Moment::of(Phase::Preflight, facts)).await);
         if closed.is_empty() && !self.dry_run {
-            ask("kubeadm", self.kubeadm_agrees(facts, target).await);
+            ask(&mut closed, "kubeadm", self.kubeadm_agrees(facts, target).await);
         }
         Cause::together("gates are closed", closed).map_or(Ok(states), Err)
     }
@@ -95,7 +93,14 @@ impl Ctx {
     }
 
     /// The backup, looked at on the host where that is possible; its card; then the mark, so that a crash in between does it again.
-    async fn snapshot(&self, facts: &Facts, states: &[(String, NodeState)], target: Version, kind: Kind, run: &str) -> Result<String, Cause> {
+    async fn snapshot(
+        &self,
+        facts: &Facts,
+        states: &[(String, NodeState)],
+        target: Version,
+        kind: Kind,
+        run: &str,
+    ) -> Result<String, Cause> {
         let snapshot = self.backup(target, run).await?;
         let master = first_control_plane(facts)?;
         let hash = match self.on_node(master, &SnapshotHash { path: snapshot.path.clone() }).await? {
@@ -147,7 +152,8 @@ fn restore_card(
         snapshot.path, snapshot.bytes
     );
     for (node, state) in states {
-        let packages: Vec<String> = state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
+        let packages: Vec<String> =
+            state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
         card.push_str(&format!("  {node}: {}\n", packages.join(" ")));
     }
     card.push_str(&format!(

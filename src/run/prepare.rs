@@ -16,7 +16,11 @@ const FREE: &[(&str, u64)] = &[("/var/cache/apt", 600 << 20), ("/usr", 600 << 20
 
 impl Ctx {
     /// Runs `work` for each managed node, a bounded number at a time, and gathers every complaint.
-    async fn each_node<'a, T>(&self, facts: &'a Facts, work: impl AsyncFn(&'a Node) -> Result<T, Cause>) -> Result<Vec<(&'a Node, T)>, Cause> {
+    async fn each_node<'a, T>(
+        &self,
+        facts: &'a Facts,
+        work: impl AsyncFn(&'a Node) -> Result<T, Cause>,
+    ) -> Result<Vec<(&'a Node, T)>, Cause> {
         let work = &work;
         let tasks = facts.managed().map(|node| async move { (node, work(node).await) });
         let results: Vec<_> = stream::iter(tasks).buffer_unordered(usize::from(self.settings.parallel)).collect().await;
@@ -48,7 +52,8 @@ impl Ctx {
     /// Points every node's package source to the target's minor version, where it is not.
     pub async fn point_repositories(&self, facts: &Facts, states: &[(String, NodeState)], target: Version) -> Result<(), Cause> {
         let minor = format!("{}.{}", target.major, target.minor);
-        let repository = Repository { base_url: self.settings.packages_url.clone(), minor: minor.clone(), target: target.to_string() };
+        let repository =
+            Repository { base_url: self.settings.packages_url.clone(), minor: minor.clone(), target: target.to_string() };
         self.each_node(facts, async |node| {
             let state = states.iter().find(|(name, _)| *name == node.name).map(|(_, state)| state);
             if state.is_some_and(|state| state.sources.len() == 1 && state.sources[0].minor == minor) {

@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 use super::ctx::{Change, Ctx};
 use super::wait::{Probe, Wait};
-use crate::failure::{Cause, Class};
+use crate::failure::Cause;
 use crate::names::Mark;
 use crate::node::{Inspect, NodeState, Step, WorkState};
 use crate::plan::facts::{Facts, Node};
-use crate::plan::{gates, order};
 use crate::plan::version::Version;
+use crate::plan::{gates, order};
 use crate::report::span;
 
 /// Looks in a row that must find a control plane whole: a kubelet's restart onto a new minor takes the API away two seconds later.
@@ -62,7 +62,8 @@ impl Ctx {
     /// Marks the node as ours in the write that cordons it; a node that a person had cordoned is not marked, and stays as it is.
     async fn cordon(&self, node: &Node, state: &NodeState, run: &str) -> Result<(), Cause> {
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
-        let versions: Vec<String> = state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
+        let versions: Vec<String> =
+            state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
         let former = node.former_versions.is_none() || node.cordoned_by.is_none();
         let change = Change::disrupt(&node.name, "cordon", self.settings.api_patience + Duration::from_secs(60));
         self.edit_node(change, |now| {
@@ -109,7 +110,14 @@ impl Ctx {
         self.work(node, "containerd package", Step::ContainerdPackage, &version, run).await
     }
 
-    async fn packages_and_kubeadm(&self, facts: &Facts, node: &Node, state: &NodeState, target: Version, run: &str) -> Result<(), Cause> {
+    async fn packages_and_kubeadm(
+        &self,
+        facts: &Facts,
+        node: &Node,
+        state: &NodeState,
+        target: Version,
+        run: &str,
+    ) -> Result<(), Cause> {
         let (name, to) = (node.name.as_str(), target.to_string());
         if package_at(state, "kubeadm", target) && state.audit.is_empty() {
             self.skipped(name, "kubeadm package", "it is at the target");
@@ -229,6 +237,7 @@ fn package_at(state: &NodeState, name: &str, target: Version) -> bool {
 /// `kubeadm upgrade` ended well here for this target: it was the last work, or the one after it was.
 fn kubeadm_has_run(state: &NodeState, target: &str) -> bool {
     let work = &state.work;
-    let last = work.step == Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() }.name() && work.state == WorkState::Done;
+    let last = work.step == Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() }.name()
+        && work.state == WorkState::Done;
     work.target == target && (last || work.step == Step::KubeletPackages.name())
 }

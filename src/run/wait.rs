@@ -40,7 +40,9 @@ impl Ctx {
             if left.is_zero() {
                 return Err(Cause::step(format!("waited {} for {}: {missing}", span(wait.deadline), wait.on)));
             }
-            if wait.stoppable && let Some(cause) = self.stopped() {
+            if wait.stoppable
+                && let Some(cause) = self.stopped()
+            {
                 return Err(cause);
             }
             self.emit(&Event::Waiting { place: wait.place.into(), on: format!("{}: {missing}", wait.on), left });

@@ -12,73 +12,11 @@ use k8s_upgrade::node::{self, Operation};
 use k8s_upgrade::world::HostOutput;
 
 /// Programs that the stub plays.
-const STUBBED: [&str; 20] = [
-    "apt-get",
-    "apt-cache",
-    "apt-mark",
-    "dpkg",
-    "dpkg-query",
-    "dpkg-deb",
-    "kubeadm",
-    "kubelet",
-    "systemctl",
-    "systemd-run",
-    "curl",
-    "gpg",
-    "ctr",
-    "crictl",
-    "mv",
-    "sync",
-    "sleep",
-    "df",
-    "kubectl",
-    "containerd",
-];
+const STUBBED: &str = "apt-get apt-cache apt-mark dpkg dpkg-query dpkg-deb kubeadm kubelet systemctl systemd-run curl gpg ctr crictl \
+    mv rm sync sleep df";
 /// Real programs that scripts may use; nothing else is in PATH.
-const REAL: [&str; 42] = [
-    "awk",
-    "bash",
-    "cat",
-    "chmod",
-    "comm",
-    "cp",
-    "cut",
-    "date",
-    "dd",
-    "df",
-    "du",
-    "find",
-    "flock",
-    "grep",
-    "head",
-    "install",
-    "kill",
-    "ls",
-    "mkdir",
-    "mktemp",
-    "mv",
-    "printf",
-    "readlink",
-    "rm",
-    "sed",
-    "sha256sum",
-    "sort",
-    "stat",
-    "sync",
-    "tail",
-    "tar",
-    "tee",
-    "touch",
-    "tr",
-    "true",
-    "false",
-    "uname",
-    "uniq",
-    "wc",
-    "env",
-    "id",
-    "sleep",
-];
+const REAL: &str = "awk bash cat chmod comm cp cut date dd df du find flock grep head install ls mkdir mktemp mv rm sed sha256sum sort \
+    stat tail tar tee touch tr uname xargs";
 
 pub struct Node {
     dir: tempfile::TempDir,
@@ -90,10 +28,10 @@ impl Node {
         let node = Node { dir: tempfile::tempdir().unwrap() };
         node.state("stub.sh", include_str!("stub.sh"));
         fs::set_permissions(node.path("state/stub.sh"), fs::Permissions::from_mode(0o755)).unwrap();
-        for (folder, names) in [("bin", STUBBED.as_slice()), ("real", REAL.as_slice())] {
+        for (folder, names) in [("bin", STUBBED), ("real", REAL)] {
             fs::create_dir_all(node.path(folder)).unwrap();
-            for name in names {
-                let target = if folder == "bin" { node.path("state/stub.sh") } else { find(name) };
+            for name in names.split_whitespace() {
+                let target = if folder == "bin" { PathBuf::from("../state/stub.sh") } else { find(name) };
                 symlink(target, node.path(folder).join(name)).unwrap();
             }
         }
@@ -118,10 +56,19 @@ impl Node {
         }
         node.source("v1.36");
         node.state("images", "registry.k8s.io/pause:3.10.2\n");
+        node.state("running/none", "");
         node.state("plan", "");
         node.state("plan-stderr", "");
         node.root("proc/sys/kernel/random/boot_id", "boot-1\n");
         node
+    }
+
+    /// Another node in the same state.
+    pub fn twin(&self) -> Node {
+        let dir = tempfile::tempdir().unwrap();
+        let copied = Command::new("cp").arg("-a").arg(self.path(".")).arg(dir.path()).status().unwrap();
+        assert!(copied.success());
+        Node { dir }
     }
 
     /// The package source as kubeadm's documentation has it, and its key.
@@ -184,7 +131,12 @@ impl Node {
             "control-plane",
         ];
         let mut facts: Vec<_> = files.map(|name| (name, self.read_state(name))).into();
-        let of_root = ["etc/apt/sources.list.d/kubernetes.list", "etc/apt/keyrings/kubernetes-apt-keyring.gpg"];
+        let of_root = [
+            "etc/apt/sources.list.d/kubernetes.list",
+            "etc/apt/sources.list.d/k8s.sources",
+            "etc/apt/keyrings/kubernetes-apt-keyring.gpg",
+            "var/lib/k8s-upgrade/restore.md",
+        ];
         facts.extend(of_root.map(|name| (name, self.read_root(name))));
         facts
     }

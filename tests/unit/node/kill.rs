@@ -1,123 +1,173 @@
-//! The kill matrix: every step of the work and every operation that changes something is killed (SIGKILL) before and after each
-//! command that it runs, and in the three middles of an installation, then started again; the node must end as if nothing had been.
+//! The kill matrix: every step of the work and every operation that changes something is killed (SIGKILL) before and after
+//! each command that may change anything, and in the three middles of an installation, then started again; the node must end as if nothing had been.
 
-use k8s_upgrade::node::{Begin, Follow, Operation, Prefetch, Repository, Step, WorkState, WriteCard};
+use std::time::Duration;
+
+use k8s_upgrade::node::{Begin, Follow, Madison, Operation, Prefetch, Repository, Step, WorkState, WriteCard};
 
 use super::bench::Node;
 
-/// Every way to die in a run that made these calls.
-fn deaths(calls: &[String]) -> Vec<String> {
+/// Calls that only ask: dying on either side of one leaves the same node.
+fn asks(call: &str) -> bool {
+    let questions =
+        ["dpkg-query", "dpkg --audit", "apt-cache", "apt-mark showhold", "systemctl is-active", "systemctl show", "df", "sleep"];
+    questions.iter().any(|question| call.starts_with(question))
+        || call.ends_with(" version -o short")
+        || call == "kubelet --version"
+}
+
+/// Every way to die in a run that made these calls, and the call before which it comes.
+fn deaths(calls: &[String]) -> Vec<(String, &str)> {
     let mut deaths = Vec::new();
     for (at, call) in calls.iter().enumerate() {
-        let at = at + 1;
-        deaths.extend(["before", "after"].map(|when| format!("{at} {when}")));
-        if call.starts_with("apt-get ") && call.contains(" install ") && !call.contains("--download-only") {
-            deaths.extend(["unpacking", "unpacked", "half-configured"].map(|when| format!("{at} {when}")));
+        let install = call.starts_with("apt-get ") && call.contains(" install ") && !call.contains("--download-only");
+        let moments: &[&str] = if install { &["before", "unpacking", "unpacked", "half-configured"] } else { &["before"] };
+        if at == 0 || !asks(call) || !asks(&calls[at - 1]) {
+            deaths.extend(moments.iter().map(|moment| (format!("{} {moment}\n", at + 1), call.as_str())));
         }
     }
     deaths
 }
 
-/// Kills a step everywhere; `prepare` brings a fresh node to where the step begins.
-fn kill_step(step: &Step, target: &str, prepare: fn(&Node)) -> usize {
-    let begin = Begin { step: step.clone(), target: target.to_owned(), run: "r1".to_owned() };
-    let fresh = || {
-        let node = Node::new();
-        prepare(&node);
-        node.run(&begin).unwrap();
-        node.state("calls", "");
-        node.state("count", "0\n");
-        node
-    };
-    let follow = |node: &Node| node.run(&Follow { from: 0, wait: std::time::Duration::ZERO }).unwrap();
+/// How the work ended; it must have.
+fn end(node: &Node) -> (WorkState, String) {
+    let log = node.read_root("var/lib/k8s-upgrade/work/log");
+    (node.run(&Follow { from: 0, wait: Duration::ZERO }).unwrap().work.state, log)
+}
 
-    let unkilled = fresh();
+/// Kills a step everywhere, on a node where it was just begun. Returns the number of deaths.
+fn kill_step(step: Step, target: &str, node: &Node) -> usize {
+    let begin = Begin { step, target: target.to_owned(), run: "r1".to_owned() };
+    node.run(&begin).unwrap();
+    node.forget("calls");
+    node.forget("count");
+    let unkilled = node.twin();
     unkilled.run_unit();
-    let end = follow(&unkilled);
-    assert_eq!(end.end(), Some(Ok(())), "{}", unkilled.read_root("var/lib/k8s-upgrade/work/log"));
     let calls = unkilled.calls();
-    let deaths = deaths(&calls[..calls.len() - 1]); // the last one is follow's question to systemd
-    assert!(deaths.len() > 10, "{calls:?}");
-    for death in &deaths {
-        let node = fresh();
-        node.state("kill", &format!("{death}\n"));
+    assert_eq!(end(&unkilled).0, WorkState::Done, "{}", end(&unkilled).1);
+    let deaths = deaths(&calls);
+    for (death, call) in &deaths {
+        let node = node.twin();
+        node.state("kill", death);
         node.run_unit();
-        let at = &calls[death.split(' ').next().unwrap().parse::<usize>().unwrap() - 1];
-        let killed = follow(&node).work.state;
-        // Killed once its end was recorded: then it is done, and says so.
-        assert!(killed == WorkState::Killed("signal".to_owned()) || killed == WorkState::Done, "{death} ({at}): {killed:?}");
+        assert!(node.read_state("unit").contains("Result=signal"), "survived {death}: {call}");
         node.run(&begin).unwrap();
         node.run_unit();
-        let log = node.read_root("var/lib/k8s-upgrade/work/log");
-        assert_eq!(follow(&node).end(), Some(Ok(())), "killed at {death} ({at}):\n{log}");
-        assert_eq!(node.facts(), unkilled.facts(), "killed at {death} ({at}):\n{log}");
+        let (state, log) = end(&node);
+        assert_eq!(state, WorkState::Done, "killed at {death}: {call}\n{log}");
+        assert_eq!(node.facts(), unkilled.facts(), "killed at {death}: {call}\n{log}");
     }
     deaths.len()
 }
 
 #[test]
 fn kubeadm_package() {
-    kill_step(&Step::KubeadmPackage, "1.36.3", |_| {});
+    assert!(kill_step(Step::KubeadmPackage, "1.36.3", &Node::new()) >= 12);
 }
 
 #[test]
 fn kubeadm_upgrade() {
-    let step = Step::KubeadmUpgrade {
-        first_control_plane: true,
-        flags: vec!["--ignore-preflight-errors=SystemVerification".to_owned()],
-    };
-    kill_step(&step, "1.36.3", |node| node.state("pkg/kubeadm", "hi 1.36.3-1.1\n"));
+    let node = Node::new();
+    node.state("pkg/kubeadm", "hi 1.36.3-1.1\n");
+    let flags = vec!["--ignore-preflight-errors=SystemVerification".to_owned()];
+    assert!(kill_step(Step::KubeadmUpgrade { first_control_plane: true, flags }, "1.36.3", &node) > 4);
 }
 
 #[test]
 fn kubelet_packages() {
-    kill_step(&Step::KubeletPackages, "1.36.3", |node| node.state("pkg/kubeadm", "hi 1.36.3-1.1\n"));
+    let node = Node::new();
+    node.state("pkg/kubeadm", "hi 1.36.3-1.1\n");
+    assert!(kill_step(Step::KubeletPackages, "1.36.3", &node) > 12);
 }
 
 #[test]
 fn containerd_package() {
-    kill_step(&Step::ContainerdPackage, "1.7.24~ds1-6", |node| node.state("pkg/containerd", "hi 1.6.20~ds1-1\n"));
+    let node = Node::new();
+    node.state("pkg/containerd", "hi 1.6.20~ds1-1\n");
+    assert!(kill_step(Step::ContainerdPackage, "1.7.24~ds1-6", &node) > 12);
 }
 
-/// Kills an operation that works within its session everywhere.
-fn kill_operation<O: Operation>(op: &O, prepare: fn(&Node)) {
-    let fresh = || {
-        let node = Node::new();
-        prepare(&node);
-        node
+/// Kills everywhere an operation that works within its session. `check` looks at what each death left.
+fn kill_operation<O: Operation>(op: &O, node: &Node, check: fn(&Node)) {
+    let run = |node: &Node, when: &str| {
+        node.run(op).map_err(|cause| format!("{when}: {cause}\n{:?}", cause.detail)).unwrap();
     };
-    let unkilled = fresh();
-    if let Err(cause) = unkilled.run(op) {
-        panic!("{cause}\n{:?}", cause.detail);
-    }
+    let unkilled = node.twin();
+    run(&unkilled, "unkilled");
     let calls = unkilled.calls();
-    for death in deaths(&calls) {
-        let node = fresh();
-        node.state("kill", &format!("{death}\n"));
-        assert!(node.run(op).is_err(), "{death} was survived");
-        if let Err(cause) = node.run(op) {
-            panic!("killed at {death}: {cause}\n{:?}", cause.detail);
+    for (death, call) in deaths(&calls) {
+        let node = node.twin();
+        node.state("kill", &death);
+        assert!(node.run(op).is_err(), "survived {death}: {call}");
+        check(&node);
+        run(&node, &format!("killed at {death}: {call}"));
+        assert_eq!(node.facts(), unkilled.facts(), "killed at {death}: {call}");
+    }
+}
+
+#[test]
+fn begin() {
+    let op = Begin { step: Step::KubeadmPackage, target: "1.36.3".to_owned(), run: "r1".to_owned() };
+    for former in
+        ["", "LoadState=loaded\nSubState=exited\nResult=success\n", "LoadState=loaded\nSubState=failed\nResult=signal\n"]
+    {
+        let node = Node::new();
+        node.run(&op).unwrap();
+        node.run_unit();
+        if former.is_empty() {
+            node.forget("unit")
+        } else {
+            node.state("unit", former)
         }
-        assert_eq!(node.facts(), unkilled.facts(), "killed at {death}");
+        for name in ["calls", "count"] {
+            node.forget(name);
+        }
+        let unkilled = node.twin();
+        unkilled.run(&op).unwrap();
+        for (death, call) in deaths(&unkilled.calls()) {
+            let node = node.twin();
+            node.state("kill", &death);
+            assert!(node.run(&op).is_err(), "survived {death}: {call}");
+            node.run(&op).unwrap();
+            assert_eq!(end(&node).0, WorkState::Running, "killed at {death}: {call}");
+            for file in ["script", "status", "log"].map(|name| format!("var/lib/k8s-upgrade/work/{name}")) {
+                assert_eq!(node.read_root(&file), unkilled.read_root(&file), "killed at {death}: {call}: {file}");
+            }
+        }
     }
 }
 
 #[test]
 fn repository() {
     let op = Repository { base_url: "https://repo.test".to_owned(), minor: "1.36".to_owned(), target: "1.36.3".to_owned() };
-    kill_operation(&op, |node| {
-        node.source("v1.35");
-        node.root("etc/apt/sources.list.d/k8s.sources", "Types: deb\nURIs: https://repo.test/core:/stable:/v1.35/deb/\nSuites: /\nSigned-By: /etc/apt/keyrings/kubernetes-apt-keyring.gpg\n");
+    let node = Node::new();
+    node.source("v1.35");
+    let keyring = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg";
+    let stanza = format!("Types: deb\nURIs: https://repo.test/core:/stable:/v1.35/deb/\nSuites: /\nSigned-By: {keyring}\n");
+    node.root("etc/apt/sources.list.d/k8s.sources", &stanza);
+    kill_operation(&op, &node, |node| {
+        let offered = node.run(&Madison { package: "kubeadm".to_owned() }).unwrap();
+        assert!(!offered.is_empty(), "no repository is in force");
     });
 }
 
 #[test]
 fn prefetch() {
+    let node = Node::new();
+    node.state("registry", "registry.k8s.io/kube-proxy:v1.36.3\n");
     let op = Prefetch { target: "1.36.3".to_owned(), control_plane: false, image_repository: None };
-    kill_operation(&op, |node| node.state("registry", "registry.k8s.io/kube-proxy:v1.36.3\n"));
+    kill_operation(&op, &node, |node| assert_eq!(node.read_state("pkg/kubelet"), "hi 1.35.4-1.1\n"));
 }
 
 #[test]
 fn restore_card() {
-    kill_operation(&WriteCard { name: "restore.md".to_owned(), content: "how to\n".to_owned() }, |_| {});
+    let node = Node::new();
+    let card = |content: &str| WriteCard { name: "restore.md".to_owned(), content: content.to_owned() };
+    node.run(&card("former\n")).unwrap();
+    node.forget("calls");
+    node.forget("count");
+    kill_operation(&card("how to\n"), &node, |node| {
+        let now = node.read_root("var/lib/k8s-upgrade/restore.md");
+        assert!(now == "former\n" || now == "how to\n", "{now:?}");
+    });
 }

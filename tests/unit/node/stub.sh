@@ -3,24 +3,28 @@
 # that --allow-change-held-packages drops, apt that refuses to work on half-done packages). $S/kill names the call that dies, and when.
 set -u
 me=${0##*/}
+PATH=${PATH#*:} # what a stub calls itself is no call of the script
 count=0
 if [[ -e $S/count ]]; then read -r count <"$S/count"; fi
 count=$((count + 1))
 echo "$count" >"$S/count"
 echo "$me $*" >>"$S/calls"
 die_at= die_when=
-if [[ -e $S/kill ]]; then read -r die_at die_when <"$S/kill"; fi
+if [[ -s $S/kill ]]; then read -r die_at die_when <"$S/kill"; fi
 dies() { [[ $count == "$die_at" && $1 == "$die_when" ]]; }
-die() { rm -f "$S/kill"; kill -KILL 0; sleep 5; }
+# The whole process group: the script, and this with it. Only once: the file would kill the next run too.
+die() {
+    : >"$S/kill"
+    kill -KILL 0
+}
 end() {
     if dies after; then die; fi
     exit "${1:-0}"
 }
 if dies before; then die; fi
 
-letters() { read -r word _ <"$S/pkg/$1" && echo "$word"; }
-version() { read -r _ word <"$S/pkg/$1" && echo "$word"; }
-upstream_of() { read -r _ word <"$S/pkg/$1" && echo "${word%%-*}"; }
+# PACKAGE: sets letters and version; fails if there is none.
+load() { letters='' version='' && [[ -e $S/pkg/$1 ]] && read -r letters version <"$S/pkg/$1"; }
 # The source files in force, or the one named by -o Dir::Etc::sourcelist=…
 sources() {
     local word
@@ -29,8 +33,8 @@ sources() {
     done
     ls "$K8S_UPGRADE_ROOT"/etc/apt/sources.list "$K8S_UPGRADE_ROOT"/etc/apt/sources.list.d/*.list "$K8S_UPGRADE_ROOT"/etc/apt/sources.list.d/*.sources 2>/dev/null
 }
-minors() { sources "$@" | while read -r file; do sed -nE '/^#/d; s|.*/core:/stable:/(v[0-9.]+)/.*|\1|p' "$file"; done; }
-offers() { minors "${@:2}" | while read -r minor; do grep -s "^$1 " "$S/lists/$minor" | cut -d ' ' -f 2; done; }
+minors() { sources "$@" | xargs -r sed -nE '/^#/d; s|.*/core:/stable:/(v[0-9.]+)/.*|\1|p'; }
+offers() { minors "${@:2}" | while read -r minor; do sed -n "s/^$1 //p" "$S/lists/$minor" 2>/dev/null; done; }
 
 update() {
     if [[ -s $S/lists-locked ]]; then
@@ -76,7 +80,8 @@ install() {
     fi
     for p in "$S"/pkg/*; do
         name=${p##*/}
-        case $(letters "$name") in
+        load "$name"
+        case $letters in
         iU | iF)
             echo "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem."
             end 100
@@ -91,15 +96,16 @@ install() {
     done
     for word in "${wanted[@]}"; do
         name=${word%%=*} want=${word#*=}
+        load "$name"
         if ! offers "$name" | grep -qxF "$want"; then
             echo "E: Version '$want' for '$name' was not found"
             end 100
         fi
-        if [[ -z $only && $(letters "$name") == hi && $(version "$name") != "$want" && -z $change ]]; then
+        if [[ -z $only && $letters == hi && $version != "$want" && -z $change ]]; then
             echo 'E: Held packages were changed and -y was used without --allow-change-held-packages.'
             end 100
         fi
-        if [[ -z $allow_down && $(printf '%s\n' "$want" "$(version "$name")" | sort -V | head -n 1) == "$want" && $want != $(version "$name") ]]; then
+        if [[ -z $allow_down && $want != "$version" && $(printf '%s\n' "$want" "$version" | sort -V | head -n 1) == "$want" ]]; then
             echo 'E: Packages were downgraded and -y was used without --allow-downgrades.'
             end 100
         fi
@@ -111,7 +117,8 @@ install() {
             echo "$want" >"$K8S_UPGRADE_ROOT/var/cache/apt/archives/${name}_${want}_amd64.deb"
             continue
         fi
-        if [[ $(version "$name") == "$want" && $(letters "$name") == ?i && -z $reinstall ]]; then
+        load "$name"
+        if [[ $version == "$want" && $letters == ?i && -z $reinstall ]]; then
             echo "$name is already the newest version ($want)."
             continue
         fi
@@ -119,7 +126,7 @@ install() {
         echo "Unpacking $name ($want) ..."
         # The cut comes in the middle of the last package.
         if [[ $word == "${wanted[-1]}" ]]; then stage=$die_when; fi
-        if [[ $stage == unpacking && $count == "$die_at" ]]; then echo "iHR $(version "$name")" >"$S/pkg/$name"; die; fi
+        if [[ $stage == unpacking && $count == "$die_at" ]]; then echo "iHR $version" >"$S/pkg/$name"; die; fi
         touch "$S/stale-units"
         if [[ $stage == unpacked && $count == "$die_at" ]]; then echo "iU $want" >"$S/pkg/$name"; die; fi
         if [[ $stage == half-configured && $count == "$die_at" ]]; then echo "iF $want" >"$S/pkg/$name"; die; fi
@@ -130,9 +137,10 @@ install() {
 }
 
 case $me in
-mv | sync | df)
+sync) end 0 ;;
+mv | rm | df)
     if [[ $me == df && -e $S/df ]]; then cat "$S/df"; end 0; fi
-    PATH=${PATH#*:} "$me" "$@"
+    "$me" "$@"
     end $?
     ;;
 sleep) end 0 ;;
@@ -166,7 +174,8 @@ dpkg)
     *--audit*)
         if [[ -e $S/foreign-audit ]]; then cat "$S/foreign-audit"; fi
         for p in "$S"/pkg/*; do
-            case $(letters "${p##*/}") in iU | iF | iHR) echo "The following packages are in a mess: ${p##*/}" ;; esac
+            load "${p##*/}"
+            case $letters in iU | iF | iHR) echo "The following packages are in a mess: ${p##*/}" ;; esac
         done
         ;;
     *--configure*) for p in "$S"/pkg/*; do sed -i -E 's/^i[UF] /ii /' "$p"; done ;;
@@ -177,10 +186,11 @@ dpkg-query)
     [[ $1 == -W && $2 == -f=* ]] || end 2
     format=${2#-f=} missing=0
     for name in "${@:3}"; do
-        if [[ ! -e $S/pkg/$name ]]; then missing=1; echo "dpkg-query: no packages found matching $name" >&2; continue; fi
+        if ! load "$name"; then missing=1; echo "dpkg-query: no packages found matching $name" >&2; continue; fi
         line=${format//'${Package}'/$name}
-        line=${line//'${db:Status-Abbrev}'/$(printf '%-3s' "$(letters "$name")")}
-        printf '%b' "${line//'${Version}'/$(version "$name")}"
+        printf -v letters '%-3s' "$letters"
+        line=${line//'${db:Status-Abbrev}'/$letters}
+        printf '%b' "${line//'${Version}'/$version}"
     done
     end "$missing"
     ;;
@@ -195,7 +205,8 @@ dpkg-deb)
     end 0
     ;;
 kubeadm)
-    mine=${KUBEADM:-$(upstream_of kubeadm)}
+    load kubeadm
+    mine=${KUBEADM:-${version%%-*}}
     case "$*" in
     'version -o short') echo "v$mine" ;;
     'upgrade plan '*)
@@ -218,7 +229,8 @@ kubeadm)
     end 0
     ;;
 kubelet)
-    echo "Kubernetes v$(upstream_of kubelet)"
+    load kubelet
+    echo "Kubernetes v${version%%-*}"
     end 0
     ;;
 systemctl)
@@ -232,8 +244,8 @@ systemctl)
     'restart '*)
         stale=
         if [[ -e $S/stale-units ]]; then stale=' with stale units'; fi
-        mkdir -p "$S/running"
-        echo "$(version "$2")$stale" >"$S/running/$2"
+        load "$2"
+        echo "$version$stale" >"$S/running/$2"
         ;;
     'is-active '*)
         name=${*: -1}

@@ -1,0 +1,49 @@
+//! `completions` and `man`: generated from the command line's own types.
+
+use std::path::Path;
+
+use clap::CommandFactory;
+
+use crate::cli::Cli;
+use crate::failure::{Cause, Outcome};
+use crate::names;
+use crate::report::Out;
+use crate::world::World;
+
+/// The completions of one shell.
+pub fn completions_of(shell: clap_complete::Shell) -> Vec<u8> {
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), names::PROGRAM, &mut text);
+    text
+}
+
+/// Name and text of each manual page: the program's and one a subcommand.
+pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
+    let mut root = Cli::command();
+    root.build();
+    let mut pages = vec![page(names::PROGRAM.to_owned(), root.clone())?];
+    for sub in root.get_subcommands().filter(|sub| sub.get_name() != "help") {
+        let name = format!("{}-{}", names::PROGRAM, sub.get_name());
+        pages.push(page(name.clone(), sub.clone())?);
+    }
+    Ok(pages)
+}
+
+fn page(name: String, command: clap::Command) -> std::io::Result<(String, Vec<u8>)> {
+    let mut text = Vec::new();
+    clap_mangen::Man::new(command).render(&mut text)?;
+    Ok((format!("{name}.1"), text))
+}
+
+pub fn completions(stdout: &Out, shell: clap_complete::Shell) -> Result<Outcome, Cause> {
+    super::install::write_out(stdout, &completions_of(shell))?;
+    Ok(Outcome::Done)
+}
+
+pub fn man(world: &World, folder: &Path) -> Result<Outcome, Cause> {
+    let cannot = |error: std::io::Error| Cause::usage(format!("cannot write manual pages into {}: {error}", folder.display()));
+    for (name, text) in pages().map_err(cannot)? {
+        world.files.write(&folder.join(name), &text, 0o644).map_err(cannot)?;
+    }
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,71 @@
+//! `manifests` and `image`: everything that an installation needs, from this one binary.
+
+use std::path::Path;
+
+use crate::cli::{Manifests, Part};
+use crate::failure::{Cause, Outcome};
+use crate::names;
+use crate::plan::install::{self, Credentials, Install};
+use crate::plan::rules;
+use crate::report::Out;
+use crate::run::image::archive;
+use crate::settings::Settings;
+use crate::world::World;
+
+pub(super) fn write_out(stdout: &Out, bytes: &[u8]) -> Result<(), Cause> {
+    let cannot = |why: String| Cause::step(format!("cannot write to stdout: {why}"));
+    let mut out = stdout.lock().map_err(|error| cannot(error.to_string()))?;
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| cannot(error.to_string()))
+}
+
+fn read(world: &World, path: &Path) -> Result<Vec<u8>, Cause> {
+    world.files.read(path).map_err(|error| Cause::usage(format!("cannot read {}: {error}", path.display())))
+}
+
+pub fn manifests(
+    world: &World,
+    stdout: &Out,
+    settings: &Settings,
+    namespace: &str,
+    wanted: &Manifests,
+) -> Result<Outcome, Cause> {
+    if wanted.only == Some(Part::Rules) {
+        write_out(stdout, rules::rules()?.as_bytes())?;
+        return Ok(Outcome::Done);
+    }
+    let image = wanted.image.as_deref().ok_or_else(|| {
+        Cause::usage("manifests need the image that the Jobs run: --image REF")
+            .next(format!("{} image -o k8s-upgrade.tar      # writes it, and prints its name", names::PROGRAM))
+    })?;
+    let key = wanted.ssh_key.as_deref().map(|path| read(world, path)).transpose()?;
+    let public = wanted.ssh_key.as_deref().map(|path| read(world, &path.with_extension("pub"))).transpose()?;
+    let slack = wanted.slack_webhook.as_deref().map(|path| read(world, path)).transpose()?;
+    let credentials = match (&key, &public, &wanted.external_secret) {
+        (Some(key), Some(public), _) => {
+            Credentials::Secret { ssh_key: key, ssh_key_pub: public, slack_webhook: slack.as_deref() }
+        }
+        (_, _, Some(store)) => Credentials::External { store },
+        _ => Credentials::Existing,
+    };
+    let changed = settings.changed()?;
+    let config = if changed.is_empty() {
+        String::new()
+    } else {
+        serde_saphyr::to_string(&changed).map_err(|error| Cause::bug(format!("settings as YAML: {error}")))?
+    };
+    let text = install::manifests(&Install { namespace, image, config: &config, backup: settings.backup()?, credentials })?;
+    write_out(stdout, text.as_bytes())?;
+    Ok(Outcome::Done)
+}
+
+pub fn image(world: &World, stdout: &Out, output: &Path) -> Result<Outcome, Cause> {
+    // The running binary, even if its file was replaced meanwhile.
+    let binary = read(world, Path::new("/proc/self/exe"))?;
+    let image = archive(&binary)?;
+    world
+        .files
+        .write(output, &image.bytes, 0o644)
+        .map_err(|error| Cause::usage(format!("cannot write {}: {error}", output.display())))?;
+    write_out(stdout, format!("{}\n", image.tag).as_bytes())?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,170 @@
+//! The one entry: a command line with all that surrounds it, run against a world, gives an exit code. `main`, tests and Jobs use it alike.
+
+use std::ffi::OsString;
+use std::io::BufRead;
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{Cli, Command, Data, Form};
+use crate::commands::{self, Asker};
+use crate::failure::{Cause, Class, Failure, Outcome, exit_code};
+use crate::report::{self, Event, Out, Style};
+use crate::run::{Ctx, Identity, Parts, Stop};
+use crate::settings::{Settings, Sources};
+use crate::world::{Env, KubeTarget, World};
+
+/// Everything that a process is given.
+pub struct Invocation {
+    pub argv: Vec<OsString>,
+    pub env: Env,
+    pub stdin: Box<dyn BufRead + Send>,
+    pub stdout: Out,
+    pub stderr: Out,
+    /// A person can be asked.
+    pub interactive: bool,
+    pub stderr_is_terminal: bool,
+    pub stop: Stop,
+}
+
+/// Runs one command to its end.
+pub async fn run(invocation: Invocation, world: &World) -> ExitCode {
+    let cli = match Cli::try_parse_from(&invocation.argv) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&invocation, &error),
+    };
+    let style = style(&invocation, &cli);
+    let verbosity = if cli.global.quiet { -1 } else { i8::try_from(cli.global.verbose).unwrap_or(i8::MAX) };
+    if cli.global.verbose > 1 {
+        diagnose(cli.global.log_format);
+    }
+    let mut last = report::sink(style, verbosity, invocation.stderr.clone());
+    let result = perform(invocation, world, cli, style, verbosity).await;
+    if let Err(failure) = &result {
+        last.event(world.clock.now(), &Event::Failed(failure.clone()));
+    }
+    exit_code(&result)
+}
+
+/// Help and version go to stdout and are no error; a wrong command line is usage.
+fn usage(invocation: &Invocation, error: &clap::Error) -> ExitCode {
+    let text = if invocation.stderr_is_terminal { error.render().ansi().to_string() } else { error.render().to_string() };
+    if error.use_stderr() {
+        report::put(&invocation.stderr, &text);
+        return ExitCode::from(Class::Usage.code());
+    }
+    report::put(&invocation.stdout, &text);
+    ExitCode::SUCCESS
+}
+
+fn style(invocation: &Invocation, cli: &Cli) -> Style {
+    let plain = cli.global.no_color || invocation.env.get("TERM").is_some_and(|term| term == "dumb");
+    let colourless = invocation.env.get("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match cli.global.log_format {
+        Form::Json => Style::Json,
+        Form::Text if invocation.stderr_is_terminal && !plain => Style::Terminal { colour: !colourless },
+        Form::Text => Style::Plain,
+    }
+}
+
+/// `-vv`: what libraries have to say, on stderr. A second subscriber in one process (tests) is not installed, which is no harm.
+fn diagnose(form: Form) {
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new("debug,hyper=info,rustls=info,tower=info"))
+        .with_writer(std::io::stderr);
+    match form {
+        Form::Json => builder.json().try_init().ok(),
+        Form::Text => builder.with_ansi(false).try_init().ok(),
+    };
+}
+
+async fn perform(invocation: Invocation, world: &World, cli: Cli, style: Style, verbosity: i8) -> Result<Outcome, Failure> {
+    let global = &cli.global;
+    let sources =
+        Sources { config: global.config.as_deref(), set: &global.set, env: &invocation.env, files: world.files.as_ref() };
+    let settings = Settings::load(&sources).map_err(commands::failure)?;
+    match &cli.command {
+        Command::Completions { shell } => return commands::completions(&invocation.stdout, *shell).map_err(commands::failure),
+        Command::Man { folder } => return commands::man(world, folder).map_err(commands::failure),
+        Command::Image { output } => return commands::image(world, &invocation.stdout, output).map_err(commands::failure),
+        Command::Manifests(wanted) => {
+            return commands::manifests(world, &invocation.stdout, &settings, &global.namespace, wanted)
+                .map_err(commands::failure);
+        }
+        _ => {}
+    }
+    let kube = KubeTarget { kubeconfig: global.kubeconfig.clone(), context: global.context.clone() };
+    let connection =
+        world.kube.connect(&kube, crate::permit::Gate).await.map_err(|why| commands::failure(Cause::unreachable(why)))?;
+    let (dry_run, chain, json) = flags(&cli.command);
+    let mut stop = invocation.stop.clone();
+    let ctx = Ctx::new(Parts {
+        settings,
+        namespace: global.namespace.clone(),
+        kube: connection.client,
+        in_cluster: connection.in_cluster,
+        world: world.clone(),
+        sink: report::sink(style, verbosity, invocation.stderr.clone()),
+        stdout: invocation.stdout.clone(),
+        stderr: invocation.stderr.clone(),
+        json,
+        stop: invocation.stop.clone(),
+        dry_run,
+        chain,
+        identity: identity(&invocation.env, world, connection.in_cluster),
+    });
+    let mut asker = Asker { stdin: invocation.stdin, interactive: invocation.interactive, yes: global.yes };
+    let second = async {
+        if stop.wait_for(|asked| asked.now).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let told = tell_first_stop(&ctx, invocation.stop.clone());
+    // Dropping the command's future has no effects outside: whatever runs on a node goes on, and the facts show it.
+    tokio::select! {
+        biased;
+        () = second => Err(commands::failure(Cause::new(Class::Stopped(15), "left at the second signal: what runs on a node goes on"))),
+        () = told => Err(commands::failure(Cause::bug("the listener for signals ended"))),
+        result = commands::run(&ctx, &mut asker, cli) => result,
+    }
+}
+
+/// Says what the first signal does; never ends.
+async fn tell_first_stop(ctx: &Ctx, mut stop: Stop) {
+    if stop.wait_for(|asked| asked.stop.is_some()).await.is_ok() {
+        ctx.warn("", "stopping at the next safe point; what runs on a node is left to finish; once more to leave now");
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Dry run, part of a chain, JSON wanted.
+fn flags(command: &Command) -> (bool, bool, bool) {
+    let json = |data: &Data| data.output == Form::Json;
+    match command {
+        Command::Detect { dry_run, data } | Command::Resume { dry_run, data } => (*dry_run, false, json(data)),
+        Command::Drain { dry_run, data, .. } => (*dry_run, false, json(data)),
+        Command::Status { data } => (true, false, json(data)),
+        Command::Preflight { dry_run, chain, .. } => (*dry_run, chain.chain, false),
+        Command::UpgradeNode { chain, .. } | Command::Postflight { chain, .. } => (false, chain.chain, false),
+        Command::Start { .. }
+        | Command::Manifests(_)
+        | Command::Image { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. } => (false, false, false),
+    }
+}
+
+/// In a pod by the downward API; elsewhere a name that is ours alone.
+fn identity(env: &Env, world: &World, in_cluster: bool) -> Identity {
+    let var = |name: &str| env.get(name).filter(|_| in_cluster).cloned();
+    let pod = var("POD_NAME");
+    let holder = match &pod {
+        Some(pod) => pod.clone(),
+        None => {
+            let user = env.get("USER").or_else(|| env.get("LOGNAME")).map_or("operator", String::as_str);
+            format!("{user}-{:08x}", world.random.u64() & 0xffff_ffff)
+        }
+    };
+    Identity { pod, node: var("NODE_NAME"), holder }
+}

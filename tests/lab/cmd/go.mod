@@ -1,0 +1,3 @@
+module lab/cmd
+
+go 1.24
