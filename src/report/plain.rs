@@ -27,7 +27,7 @@ fn essence(event: &Event) -> String {
 
 impl Sink for Plain {
     fn event(&mut self, now: Timestamp, event: &Event) {
-        if !told(event, self.verbosity) {
+        if !told(event, self.verbosity) || (self.verbosity < 1 && matches!(event, Event::Output { .. })) {
             return;
         }
         let essence = essence(event);

@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::api::cause;
-use super::ctx::{Change, Ctx};
+use super::ctx::{Change, Ctx, RECORD};
 use crate::failure::Cause;
 use crate::names::Mark;
 use crate::plan::drain::{self, Fate, Held, Refusal, Refused, UnstickRule};
@@ -55,14 +55,13 @@ impl Ctx {
     /// Drains a cordoned node. Ends when nothing that must go is left; after the deadline it holds and names the blockers.
     pub async fn drain(&self, node: &str) -> Result<(), Cause> {
         let deadline = self.settings.drain_deadline;
-        let change = Change::disrupt(node, "drain", deadline + self.settings.api_patience + Duration::from_secs(60));
+        let change = Change::disrupt(node, "drain", deadline);
         self.change(change, self.drain_until(node, Instant::now() + deadline)).await
     }
 
     /// An operator's drain: the cordon is theirs and stays; if the drain does not end, a cordon that was ours is taken back.
     pub async fn drain_by_hand(&self, node: &str) -> Result<(), Cause> {
         self.acquire(node).await?;
-        let time = self.settings.api_patience + Duration::from_secs(60);
         let cordon = |wanted: bool| {
             move |now: &k8s_openapi::api::core::v1::Node| {
                 let is = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
@@ -70,10 +69,10 @@ impl Ctx {
             }
         };
         let drained = async {
-            let ours = self.edit_node(Change::disrupt(node, "cordon", time), cordon(true)).await?;
+            let ours = self.edit_node(Change::disrupt(node, "cordon", RECORD), cordon(true)).await?;
             let drained = self.drain(node).await;
             if drained.is_err() && ours {
-                self.edit_node(Change::settle(node, "take our cordon back", time), cordon(false)).await?;
+                self.edit_node(Change::settle(node, "take our cordon back", RECORD), cordon(false)).await?;
             }
             drained
         }
