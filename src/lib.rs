@@ -2,22 +2,26 @@
 //!
 //! | room | what it is for | may use |
 //! |---|---|---|
-//! | [`cli`] | the command line: types and help texts; parsing never acts | names |
-//! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure |
+//! | [`invocation`] | the one entry: arguments and settings read, a context made, a command called, a failure told | cli, commands, settings, run, report, world, permit, failure |
+//! | [`cli`] | the command line: types and help texts; parsing never acts | names, plan::version |
+//! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure, plan::policy, world |
 //! | [`names`] | every label, annotation, Job, metric, alert and Secret key: the contract with dashboards that exist | nothing |
 //! | [`failure`] | what can go wrong, by class; the one table class → exit code | nothing |
 //! | [`plan`] | PURE: facts and policy in, decisions out | names, failure |
-//! | [`node`] | the scripts that run on a node and their typed operations | world's types |
-//! | [`clients`] | Prometheus, Pushgateway, Slack, the package index: codecs over byte-level HTTP | world, plan, names |
-//! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | failure |
-//! | [`run`] | performs what was planned, each change under a permit | plan, node, clients, world, report |
-//! | [`commands`] | one file a subcommand, thin | run, plan, settings |
+//! | [`node`] | the scripts that run on a node and their typed operations | world, failure |
+//! | [`clients`] | Prometheus, Pushgateway, Slack, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure |
+//! | [`permit`] | no change without one: the classes of change, and the gate that refuses the rest | nothing |
+//! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | permit |
+//! | [`run`] | performs what was planned, each change under a permit | plan, node, clients, world, permit, report, settings, signals, names, failure |
+//! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, names, failure |
 //! | [`report`] | pure renderers of events: terminal, log lines, JSON | plan, failure |
-//! | [`adapters`] | the real kube, ssh, web, clock and files behind [`world`] | world |
+//! | [`signals`] | the first signal asks to stop, the second ends | nothing |
+//! | [`adapters`] | the real kube, ssh, web, clock and files behind [`world`] | world, permit |
 //!
 //! One run: `main` builds an [`Invocation`] and the real [`world::World`], [`run`](fn@run) parses the arguments, merges the
 //! settings and hands a [`run::Ctx`] to one file of [`commands`], which observes ([`run::observe`]) what is, asks [`plan`] what to
-//! do, and performs it through `ctx.change`, the only door to a change. `tests/unit/layering.rs` holds the house to this table.
+//! do, and performs it through `ctx.change`, the only door to a change. `tests/unit/layering.rs` reads this
+//! table and holds the house to it: the last column is the rule, a room may always use itself, and `main` stands above all.
 
 pub mod adapters;
 pub mod cli;

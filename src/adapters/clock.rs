@@ -7,6 +7,7 @@ use crate::world::{Clock, Random};
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one clock")]
     fn now(&self) -> jiff::Timestamp {
         jiff::Timestamp::now()
     }
@@ -16,6 +17,7 @@ impl Clock for SystemClock {
 pub struct SystemRandom;
 
 impl Random for SystemRandom {
+    #[expect(clippy::disallowed_methods, reason = "a seed, not a time")]
     fn u64(&self) -> u64 {
         RandomState::new().hash_one(std::time::SystemTime::now())
     }

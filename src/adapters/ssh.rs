@@ -55,9 +55,11 @@ impl Hosts for Ssh {
             let cancelled = Arc::new(AtomicBool::new(false));
             let _cancel = CancelOnDrop(cancelled.clone());
             let (lines, mut incoming) = mpsc::unbounded_channel();
+            #[expect(clippy::disallowed_methods, reason = "libssh2 waits in real time")]
             let until = Instant::now() + deadline;
             let job = Job { host: host.clone(), command: command.to_owned(), stdin, limit: deadline, until, cancelled, lines };
             // The thread drops its sender when it ends, and with it this loop.
+            #[expect(clippy::disallowed_methods, reason = "libssh2 blocks; the thread is waited for below, or told to end")]
             let thread = tokio::task::spawn_blocking(move || job.run());
             while let Some(line) = incoming.recv().await {
                 on_line(&line);
@@ -76,6 +78,7 @@ impl Job {
     }
 
     /// What is left of the deadline; an error once nothing is.
+    #[expect(clippy::disallowed_methods, reason = "libssh2 waits in real time")]
     fn left(&self) -> Result<Duration, HostError> {
         if self.cancelled.load(Ordering::Relaxed) {
             return Err(self.lost("nobody waits for it any more"));

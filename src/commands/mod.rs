@@ -16,7 +16,7 @@ use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::version::Version;
 use crate::run::Ctx;
 
-pub use docs::{completions, man};
+pub use docs::{completions, completions_of, man, pages};
 pub use install::{image, manifests};
 
 /// A command that needs the cluster.

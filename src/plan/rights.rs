@@ -42,9 +42,9 @@ pub fn grants(namespace: &str, backup: (&str, &str)) -> Vec<Grant> {
     let (backup_namespace, backup_name) = backup;
     vec![
         cluster("", "nodes", &["get", "list", "patch"], "versions and readiness; cordon, uncordon and our marks"),
-        cluster("", "pods", &["get", "list", "delete"], "what a drain must move and whether it went; delete unsticks"),
+        cluster("", "pods", &["get", "list", "watch", "delete"], "what a drain must move and whether it went; delete unsticks"),
         cluster("", "pods/eviction", &["create"], "drain"),
-        cluster("policy", "poddisruptionbudgets", &["list"], "what holds a drain, and when it lets go"),
+        cluster("policy", "poddisruptionbudgets", &["list", "watch"], "what holds a drain, and when it lets go"),
         cluster("apps", "deployments", &["list"], "all back before the next node"),
         named(cluster("", "namespaces", &["get", "patch"], "the run's claim and facts are annotations on it"), namespace),
         within(

@@ -114,8 +114,8 @@ pub fn span(duration: Duration) -> String {
 /// One line per event, without the time: what plain output and the terminal's finished lines share.
 fn sentence(event: &Event) -> String {
     match event {
-        Event::PhaseStarted { phase, done, total, .. } => format!("{} begins ({} of {total})", phase.word(), done + 1),
-        Event::PhaseDone { phase, took, .. } => format!("{} done after {}", phase.word(), span(*took)),
+        Event::PhaseStarted { done, total, .. } => format!("begins ({} of {total})", done + 1),
+        Event::PhaseDone { took, .. } => format!("done after {}", span(*took)),
         Event::StepStarted { step, deadline, .. } => format!("{step} … (at most {})", span(*deadline)),
         Event::StepDone { step, took, .. } => format!("{step}: done, {}", span(*took)),
         Event::StepSkipped { step, why, .. } => format!("{step}: not needed, {why}"),
@@ -147,11 +147,10 @@ fn place(event: &Event) -> &str {
     }
 }
 
-/// Whether an event is told at this verbosity.
+/// Whether an event is told at this verbosity; lines that are not redrawn leave out what programs on nodes print, unless asked.
 fn told(event: &Event, verbosity: i8) -> bool {
     match event {
         Event::Failed(_) | Event::Warning { .. } => true,
-        Event::Output { .. } => verbosity > 0,
         _ => verbosity >= 0,
     }
 }

@@ -27,7 +27,7 @@ fn essence(event: &Event) -> String {
 
 impl Sink for Plain {
     fn event(&mut self, now: Timestamp, event: &Event) {
-        if !told(event, self.verbosity) {
+        if !told(event, self.verbosity) || (self.verbosity < 1 && matches!(event, Event::Output { .. })) {
             return;
         }
         let essence = essence(event);
@@ -42,5 +42,67 @@ impl Sink for Plain {
         let place = place(event);
         let gap = if place.is_empty() { "" } else { "  " };
         put(&self.out, &format!("{}  {place}{gap}{}\n", now.strftime("%H:%M:%S"), sentence(event)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::failure::{Cause, Failure};
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().map_err(|_| std::io::ErrorKind::Other)?.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn told(verbosity: i8, events: &[Event]) -> String {
+        let kept = Kept::default();
+        let mut sink = Plain::new(verbosity, Arc::new(Mutex::new(kept.clone())));
+        events.iter().for_each(|event| sink.event(Timestamp::UNIX_EPOCH, event));
+        let bytes = kept.0.lock().map(|bytes| bytes.clone()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn waiting(left: u64) -> Event {
+        Event::Waiting {
+            place: "k8s-node4".into(),
+            on: "the alert gate: firing: DiskFull".into(),
+            left: Duration::from_secs(left),
+        }
+    }
+
+    #[test]
+    fn a_wait_is_said_once_until_what_it_waits_for_changes() {
+        let said = told(0, &[waiting(60), waiting(50), waiting(40)]);
+        assert_eq!(said, "00:00:00  k8s-node4  waits for the alert gate: firing: DiskFull (at most 1m 00s more)\n");
+    }
+
+    #[test]
+    fn what_programs_print_is_for_the_curious_and_failures_are_for_everybody() {
+        let line = Event::Output { place: "k8s-node4".into(), line: "[upgrade] …".into() };
+        let failure = Failure {
+            cause: Cause::step("kubeadm upgrade node failed (exit 1)").detail(["[ERROR Port-10250]"]),
+            place: "k8s-node3".into(),
+            state: "k8s-node3 is cordoned by this program and Ready, its kubelet is 1.34.2.".into(),
+            next: vec!["k8s-upgrade status".into(), "k8s-upgrade resume".into()],
+        };
+        let events = [line, Event::Failed(failure)];
+        let failure = "✗ k8s-node3: kubeadm upgrade node failed (exit 1)\n    [ERROR Port-10250]\n  \
+                       State: k8s-node3 is cordoned by this program and Ready, its kubelet is 1.34.2.\n  \
+                       Next:  k8s-upgrade status\n         k8s-upgrade resume\n";
+        assert_eq!(told(-1, &events), failure);
+        assert_eq!(told(0, &events), failure);
+        assert_eq!(told(1, &events), format!("00:00:00  k8s-node4  | [upgrade] …\n{failure}"));
     }
 }

@@ -73,7 +73,7 @@ impl Sink for Terminal {
                 });
                 run.set_length(*total as u64);
                 run.set_position(*done as u64);
-                run.set_message(format!("{place} ({})", phase.word()));
+                run.set_message(if place == phase.word() { place.clone() } else { format!("{place} ({})", phase.word()) });
             }
             Event::PhaseDone { .. } => {
                 Self::clear(&mut self.hold);

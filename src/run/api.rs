@@ -3,6 +3,7 @@
 //! An upgrade takes the API server away twice; on its return it answers 403, then 500, then 200 (measured). So in the middle of a run
 //! these are waited for; a person's first call is told at once.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use kube::Error;
@@ -72,13 +73,18 @@ pub fn cause(what: &str, error: &Error) -> Cause {
 }
 
 impl Ctx {
-    /// How long an API server that is away is waited for.
+    /// A Job of the chain, and whoever has begun to change something, waits for an API server that is away.
+    fn patient(&self) -> bool {
+        self.chain || self.changing.load(Ordering::Relaxed)
+    }
+
+    /// How long it is waited for.
     fn patience(&self) -> Duration {
-        if self.chain { self.settings.api_patience } else { IMPATIENT }
+        if self.patient() { self.settings.api_patience } else { IMPATIENT }
     }
 
     fn after_outage(&self) -> bool {
-        self.chain || locked(&self.last_outage).is_some_and(|seen| seen.elapsed() < FORBIDDEN_AFTER_OUTAGE)
+        self.patient() || locked(&self.last_outage).is_some_and(|seen| seen.elapsed() < FORBIDDEN_AFTER_OUTAGE)
     }
 
     /// Makes a call until it succeeds, fails for good, or patience ends. `what` reads like "list nodes".

@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
 use serde_json::Value;
 
-use super::ctx::{Change, Ctx};
+use super::ctx::{Change, Ctx, RECORD};
 use super::wait::{Probe, Wait};
 use crate::failure::{Cause, Class};
 use crate::names;
@@ -17,6 +17,10 @@ use crate::plan::jobs::{self, Planned, Template};
 use crate::plan::next::{self, Next};
 use crate::plan::version::Version;
 
+/// A deleted Job's pods have their grace period.
+const GONE: Duration = Duration::from_secs(180);
+/// A Job's first try and its two retries (backoffLimit): the last one must not run out of time with a node cordoned.
+const TRIES: u32 = 3;
 /// What the bookkeeping of a phase may take beside its waits.
 const MARGIN: Duration = Duration::from_secs(30 * 60);
 
@@ -52,7 +56,7 @@ impl Ctx {
         let job: Job =
             serde_json::from_value(manifest.clone()).map_err(|error| Cause::bug(format!("manifest of {name}: {error}")))?;
         let api: Api<Job> = Api::namespaced(self.kube.clone(), namespace);
-        let change = Change::settle("chain", "create the Job", self.settings.api_patience + Duration::from_secs(120)).silent();
+        let change = Change::settle("chain", "create the Job", RECORD).silent();
         self.change(change, async {
             match self.api(&format!("create Job {name}"), async || api.create(&PostParams::default(), &job).await).await {
                 // AlreadyExists: another runner was faster, or our own answer was lost.
@@ -74,12 +78,11 @@ impl Ctx {
         let wait = Wait {
             place: "chain",
             on: "the finished Job to be gone",
-            deadline: Duration::from_secs(120),
+            deadline: GONE,
             every: Duration::from_millis(500),
             stoppable: false,
         };
-        let change =
-            Change::settle("chain", "replace a finished Job", self.settings.api_patience + Duration::from_secs(180)).silent();
+        let change = Change::settle("chain", "replace a finished Job", GONE).silent();
         self.change(change, async {
             match self.api_opt(&format!("delete the finished Job {name}"), async || api.delete(name, &params).await).await {
                 // The UID is another: somebody has replaced it.
@@ -149,6 +152,6 @@ impl Ctx {
             }
             Phase::Postflight => s.soak + s.resolve_wait * 2,
         };
-        waits + s.api_patience * 2 + MARGIN
+        (waits + s.api_patience * 2 + MARGIN) * TRIES
     }
 }

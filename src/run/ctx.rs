@@ -1,5 +1,7 @@
 //! What every step of a run has in hand, and the one door to a change.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -62,13 +64,22 @@ pub struct Ctx {
     stop: Stop,
     sink: Mutex<Box<dyn Sink>>,
     pub(super) creds: OnceCell<Creds>,
+    /// Node name → its host keys, as far as they are known.
+    pub(super) known_hosts: OnceCell<Mutex<BTreeMap<String, String>>>,
     /// When the API server was last seen away: right after that it refuses with 403 what it will allow again.
     pub(super) last_outage: Mutex<Option<Instant>>,
+    /// Something has been changed: from here on we go through outages.
+    pub(super) changing: AtomicBool,
     /// The Lease of the node that we are working on; renewed before each change.
     pub(super) lease: tokio::sync::Mutex<Option<NodeLease>>,
 }
 
-/// One change: what for, where, and how long it may take.
+/// A write to the API server, looked at again where it lost a race.
+pub(super) const RECORD: Duration = Duration::from_secs(60);
+/// So that a step's own deadline, which says more, comes first.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// One change: what for, where, and how long it may take, not counting an API server that is away.
 #[derive(Clone, Debug)]
 pub struct Change<'a> {
     pub class: ChangeClass,
@@ -121,7 +132,9 @@ impl Ctx {
             stop: parts.stop,
             sink: Mutex::new(parts.sink),
             creds: OnceCell::new(),
+            known_hosts: OnceCell::new(),
             last_outage: Mutex::new(None),
+            changing: AtomicBool::new(false),
             lease: tokio::sync::Mutex::new(None),
         }
     }
@@ -198,11 +211,14 @@ impl Ctx {
         if told {
             self.emit(&Event::StepStarted { place: place.into(), step: step.into(), deadline });
         }
+        self.changing.store(true, Ordering::Relaxed);
         let begun = Instant::now();
         let permit = Permit { class, step: step.into() };
-        let result = match tokio::time::timeout(deadline, permit.scope(work)).await {
+        // An API server that is away in between is waited for beside the step's own time.
+        let bound = deadline + self.settings.api_patience + MARGIN;
+        let result = match tokio::time::timeout(bound, permit.scope(work)).await {
             Ok(result) => result?,
-            Err(_) => return Err(Cause::step(format!("{step} did not end within {}", span(deadline)))),
+            Err(_) => return Err(Cause::step(format!("{step} did not end within {}", span(bound)))),
         };
         if told {
             self.emit(&Event::StepDone { place: place.into(), step: step.into(), took: begun.elapsed() });

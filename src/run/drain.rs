@@ -1,6 +1,6 @@
 //! The drain: evict all that may go, retry the moment a budget allows it, name what holds. Which pod goes is decided in `plan::drain`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -12,14 +12,15 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::api::cause;
-use super::ctx::{Change, Ctx};
+use super::ctx::{Change, Ctx, RECORD};
+use super::watch::Mirror;
 use crate::failure::Cause;
 use crate::names::Mark;
 use crate::plan::drain::{self, Fate, Held, Refusal, Refused, UnstickRule};
 use crate::report::{Event, span};
 
-/// Between two looks at the node's pods and the budgets.
-const LOOK: Duration = Duration::from_millis(500);
+/// At least this often it is looked whether a pod may be tried again.
+const TICK: Duration = Duration::from_secs(1);
 /// A pod that a budget holds is tried again at least this often, even if the budget's status says no.
 const RETRY: Duration = Duration::from_secs(5);
 /// 403 without a known cause may follow an outage of the API server; after this it is a missing right.
@@ -33,6 +34,14 @@ struct Blocked {
     says: String,
 }
 
+/// What was tried so far, by the pods' UIDs.
+#[derive(Default)]
+struct Tries {
+    blocked: HashMap<String, Blocked>,
+    /// Evicted: they only have to end.
+    accepted: HashSet<String>,
+}
+
 /// What one look at a node found, for people and for a forecast.
 #[derive(Clone, Debug)]
 pub struct Forecast {
@@ -43,6 +52,7 @@ pub struct Forecast {
 }
 
 impl Ctx {
+    /// All pods on a node, as they are now.
     async fn pods_on(&self, node: &str) -> Result<Vec<Pod>, Cause> {
         let on = ListParams::default().fields(&format!("spec.nodeName={node}"));
         self.list_all("list the node's pods", Api::all(self.kube.clone()), on).await
@@ -55,14 +65,13 @@ impl Ctx {
     /// Drains a cordoned node. Ends when nothing that must go is left; after the deadline it holds and names the blockers.
     pub async fn drain(&self, node: &str) -> Result<(), Cause> {
         let deadline = self.settings.drain_deadline;
-        let change = Change::disrupt(node, "drain", deadline + self.settings.api_patience + Duration::from_secs(60));
+        let change = Change::disrupt(node, "drain", deadline);
         self.change(change, self.drain_until(node, Instant::now() + deadline)).await
     }
 
     /// An operator's drain: the cordon is theirs and stays; if the drain does not end, a cordon that was ours is taken back.
     pub async fn drain_by_hand(&self, node: &str) -> Result<(), Cause> {
         self.acquire(node).await?;
-        let time = self.settings.api_patience + Duration::from_secs(60);
         let cordon = |wanted: bool| {
             move |now: &k8s_openapi::api::core::v1::Node| {
                 let is = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
@@ -70,10 +79,10 @@ impl Ctx {
             }
         };
         let drained = async {
-            let ours = self.edit_node(Change::disrupt(node, "cordon", time), cordon(true)).await?;
+            let ours = self.edit_node(Change::disrupt(node, "cordon", RECORD), cordon(true)).await?;
             let drained = self.drain(node).await;
             if drained.is_err() && ours {
-                self.edit_node(Change::settle(node, "take our cordon back", time), cordon(false)).await?;
+                self.edit_node(Change::settle(node, "take our cordon back", RECORD), cordon(false)).await?;
             }
             drained
         }
@@ -85,19 +94,28 @@ impl Ctx {
     }
 
     async fn drain_until(&self, node: &str, deadline: Instant) -> Result<(), Cause> {
-        let mut blocked: HashMap<String, Blocked> = HashMap::new();
-        let mut accepted: HashMap<String, Instant> = HashMap::new();
+        let mut pods =
+            Mirror::new("list the node's pods", Api::<Pod>::all(self.kube.clone()), Some(format!("spec.nodeName={node}")));
+        let mut budgets = Mirror::new("list PodDisruptionBudgets", Api::<PodDisruptionBudget>::all(self.kube.clone()), None);
+        let mut tries = Tries::default();
         let mut total = 0;
+        pods.list(self).await?;
+        budgets.list(self).await?;
         loop {
-            let pods = self.pods_on(node).await?;
-            let left: Vec<&Pod> = pods.iter().filter(|pod| !matches!(drain::fate(pod), Fate::Stays(_))).collect();
+            let mut left: Vec<&Pod> = pods.items().filter(|pod| must_go(pod)).collect();
+            if left.is_empty() {
+                // A watch may have missed something; the end of a drain is asked of the API server itself.
+                pods.list(self).await?;
+                left = pods.items().filter(|pod| must_go(pod)).collect();
+            }
             if left.is_empty() {
                 return Ok(());
             }
             total = total.max(left.len());
-            self.evict_all(&left, &mut blocked, &mut accepted).await?;
-            blocked.retain(|uid, _| left.iter().any(|pod| pod.uid().as_deref() == Some(uid)));
-            let held = holders(&left, &blocked);
+            let guards: Vec<PodDisruptionBudget> = budgets.items().cloned().collect();
+            self.evict_all(&left, &guards, &mut tries).await?;
+            tries.blocked.retain(|uid, _| left.iter().any(|pod| pod.uid().as_deref() == Some(uid)));
+            let held = holders(&left, &tries.blocked);
             let remaining = deadline.saturating_duration_since(Instant::now());
             self.emit(&Event::Draining { place: node.into(), left: left.len(), total, held: held.clone(), deadline: remaining });
             if let Some(cause) = self.stopped() {
@@ -107,7 +125,13 @@ impl Ctx {
                 let waiting = left.iter().map(|pod| full_name(pod)).collect();
                 return Err(self.too_late(node, held, waiting));
             }
-            self.sleep(LOOK, true).await;
+            // Whatever happens first: a pod went, a budget allows more, or it is time to try again.
+            tokio::select! {
+                biased;
+                changed = pods.changed(self) => changed?,
+                changed = budgets.changed(self) => changed?,
+                () = self.sleep(TICK.min(remaining), true) => {}
+            }
             self.keep_lease().await?;
         }
     }
@@ -121,29 +145,21 @@ impl Ctx {
         Cause::hold(what).detail(detail).next(format!("k8s-upgrade drain {node} --dry-run    # what holds, and why"))
     }
 
-    async fn evict_all(
-        &self,
-        left: &[&Pod],
-        blocked: &mut HashMap<String, Blocked>,
-        accepted: &mut HashMap<String, Instant>,
-    ) -> Result<(), Cause> {
-        let asked = |pod: &Pod| pod.uid().is_some_and(|uid| accepted.contains_key(&uid));
-        let todo: Vec<&Pod> =
-            left.iter().copied().filter(|pod| matches!(drain::fate(pod), Fate::Evict { .. }) && !asked(pod)).collect();
-        if todo.is_empty() {
-            return Ok(());
-        }
-        let budgets = self.budgets().await?;
-        for pod in todo {
+    async fn evict_all(&self, left: &[&Pod], budgets: &[PodDisruptionBudget], tries: &mut Tries) -> Result<(), Cause> {
+        let Tries { blocked, accepted } = tries;
+        for pod in left {
             let (Fate::Evict { grace, .. }, Some(uid)) = (drain::fate(pod), pod.uid()) else { continue };
+            if accepted.contains(&uid) {
+                continue;
+            }
             let now = Instant::now();
-            let holds = matches!(drain::held(pod, &budgets), Some(Held::Now(_) | Held::Always(_) | Held::Several(_)));
+            let holds = matches!(drain::held(pod, budgets), Some(Held::Now(_) | Held::Always(_) | Held::Several(_)));
             if blocked.get(&uid).is_some_and(|known| now < known.retry && (holds || known.retry - now > RETRY)) {
                 continue;
             }
             let refused = match self.evict(pod, grace, false).await {
                 Ok(()) => {
-                    accepted.insert(uid, now);
+                    accepted.insert(uid);
                     continue;
                 }
                 Err(refused) => refused,
@@ -153,7 +169,7 @@ impl Ctx {
                 Refused::Gone => continue,
                 Refused::NamespaceEnding => ("its namespace is being deleted".to_owned(), RETRY),
                 Refused::Budget { says, retry_after } => {
-                    let says = drain::held(pod, &budgets).map_or(says, |held| told(&held));
+                    let says = drain::held(pod, budgets).map_or(says, |held| told(&held));
                     (says, retry_after.unwrap_or(RETRY))
                 }
                 Refused::SeveralBudgets => ("several PDBs guard it: the API server never evicts such a pod".to_owned(), RETRY),
@@ -163,7 +179,7 @@ impl Ctx {
                 Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", full_name(pod)))),
             };
             blocked.insert(uid, Blocked { since, retry: now + pause, says });
-            self.unstick(pod, &budgets, now - since, grace).await?;
+            self.unstick(pod, budgets, now - since, grace).await?;
         }
         Ok(())
     }
@@ -258,6 +274,10 @@ fn told(held: &Held) -> String {
         Held::Always(says) => format!("{says}, and never will"),
         Held::Several(names) => format!("guarded by {}: the API server never evicts such a pod", names.join(" and ")),
     }
+}
+
+fn must_go(pod: &Pod) -> bool {
+    !matches!(drain::fate(pod), Fate::Stays(_))
 }
 
 fn full_name(pod: &Pod) -> String {

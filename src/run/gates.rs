@@ -15,6 +15,8 @@ use crate::report::span;
 
 /// How often a closed gate is asked again.
 const ASK: Duration = Duration::from_secs(10);
+/// Deployments have this long to become whole before a drain.
+const SETTLE: Duration = Duration::from_secs(120);
 /// A node must look bad this many times in a row to be a regression.
 const BAD_LOOKS: usize = 3;
 
@@ -102,6 +104,30 @@ impl Ctx {
     /// Deployments that are whole now, as `namespace/name`: what a node's upgrade must give back.
     pub async fn whole_deployments(&self) -> Result<Vec<String>, Cause> {
         Ok(self.deployments().await?.iter().filter(|deployment| whole(deployment)).map(full_name).collect())
+    }
+
+    /// Gives Deployments time to become whole before a drain: a runner that was killed after the last node knows no "before". What is
+    /// still not whole then was broken by something else, and is for alerts to judge.
+    pub async fn workloads_settled(&self, place: &str) -> Result<(), Cause> {
+        let begun = tokio::time::Instant::now();
+        loop {
+            let missing: Vec<String> =
+                self.deployments().await?.iter().filter(|deployment| !whole(deployment)).map(full_name).collect();
+            let left = SETTLE.saturating_sub(begun.elapsed());
+            if missing.is_empty() {
+                return Ok(());
+            }
+            if left.is_zero() {
+                self.warn(place, format!("not whole before this run touched the node: {}", missing.join(", ")));
+                return Ok(());
+            }
+            if let Some(cause) = self.stopped() {
+                return Err(cause);
+            }
+            let on = format!("Deployments to be whole: {}", missing.join(", "));
+            self.emit(&crate::report::Event::Waiting { place: place.into(), on, left });
+            self.sleep(Duration::from_secs(2).min(left), true).await;
+        }
     }
 
     /// Waits until the Deployments that were whole before are so again: two drains in a row must not take both of two replicas.

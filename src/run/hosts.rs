@@ -1,5 +1,6 @@
 //! Operations on nodes, over SSH. Host keys are learned once and kept in a ConfigMap that all runners share; then they are strict.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::ctx::{Change, Ctx};
+use super::ctx::{Change, Ctx, locked};
 use crate::failure::Cause;
 use crate::names;
 use crate::node::{self, Operation};
@@ -108,10 +109,18 @@ impl Ctx {
         Api::namespaced(self.kube.clone(), &self.namespace)
     }
 
+    /// What is known of a node's host keys. Read once a process: an operation on a node must not need the API server, which is away
+    /// while we upgrade it.
     async fn known_keys(&self, node: &str) -> Result<Vec<String>, Cause> {
-        let api = self.config_maps();
-        let map = self.api_opt("read the known host keys", async || api.get(names::KNOWN_HOSTS_MAP).await).await?;
-        let lines = map.and_then(|map| map.data).and_then(|mut data| data.remove(node)).unwrap_or_default();
+        let known = self
+            .known_hosts
+            .get_or_try_init(async || {
+                let api = self.config_maps();
+                let map = self.api_opt("read the known host keys", async || api.get(names::KNOWN_HOSTS_MAP).await).await?;
+                Ok::<_, Cause>(Mutex::new(map.and_then(|map| map.data).unwrap_or_default()))
+            })
+            .await?;
+        let lines = locked(known).get(node).cloned().unwrap_or_default();
         Ok(lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
     }
 
@@ -130,6 +139,9 @@ impl Ctx {
             return Err(Cause::refused(format!("ConfigMap {}/{} does not exist", self.namespace, names::KNOWN_HOSTS_MAP))
                 .next("k8s-upgrade manifests --image REF | kubectl apply -f -"));
         }
+        if let Some(known) = self.known_hosts.get() {
+            locked(known).insert(node.to_owned(), key.to_owned());
+        }
         self.note(node, "host key learned; from now on it must stay the same");
         Ok(())
     }
@@ -142,13 +154,7 @@ impl Ctx {
         step: &str,
         operation: &O,
     ) -> Result<O::Output, Cause> {
-        let change = Change {
-            class,
-            place: &node.name,
-            step,
-            deadline: O::DEADLINE + CONNECT_PATIENCE + Duration::from_secs(30),
-            told: true,
-        };
+        let change = Change { class, place: &node.name, step, deadline: O::DEADLINE + CONNECT_PATIENCE, told: true };
         self.change(change, self.on_node(node, operation)).await
     }
 }

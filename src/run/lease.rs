@@ -12,7 +12,7 @@ use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Precon
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::ctx::{Change, Ctx};
+use super::ctx::{Change, Ctx, RECORD};
 use super::wait::{Probe, Wait};
 use crate::failure::Cause;
 use crate::names;
@@ -52,7 +52,7 @@ impl Ctx {
         let name = lease_name(node);
         let patience = self.settings.lease_duration * 2;
         let mut seen: Option<(Option<MicroTime>, Instant)> = None;
-        let change = Change::prepare(node, "take the node's Lease", patience + Duration::from_secs(30)).silent();
+        let change = Change::prepare(node, "take the node's Lease", patience).silent();
         let wait =
             Wait { place: node, on: "the node's Lease", deadline: patience, every: Duration::from_secs(2), stoppable: true };
         let lease = self
@@ -159,9 +159,7 @@ impl Ctx {
         let api = self.leases();
         let ours = Preconditions { resource_version: Some(held.version), uid: None };
         let params = DeleteParams { preconditions: Some(ours), ..DeleteParams::default() };
-        let change =
-            Change::settle(&held.node, "give the node's Lease back", self.settings.api_patience + Duration::from_secs(60))
-                .silent();
+        let change = Change::settle(&held.node, "give the node's Lease back", RECORD).silent();
         self.change(change, async {
             match self.api_opt("delete the node's Lease", async || api.delete(&held.name, &params).await).await {
                 Ok(_) => Ok(()),

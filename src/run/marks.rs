@@ -1,13 +1,11 @@
 //! The facts of a run that outlive every process: annotations on the namespace and on nodes.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode};
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Error, ResourceExt};
 use serde_json::{Map, Value, json};
 
-use super::ctx::{Change, Ctx};
+use super::ctx::{Change, Ctx, RECORD};
 use crate::failure::{Cause, Class};
 use crate::names::Mark;
 use crate::plan::version::Version;
@@ -22,14 +20,10 @@ impl Ctx {
         Value::Object(map)
     }
 
-    fn record_deadline(&self) -> Duration {
-        self.settings.api_patience + Duration::from_secs(120)
-    }
-
     /// Claims the cluster for a run: whoever patches first has it, everybody else is told who does. Claiming twice is no error.
     pub async fn claim(&self, run: &str, target: Version) -> Result<(), Cause> {
         let api: Api<Namespace> = Api::all(self.kube.clone());
-        let change = Change::prepare("preflight", "claim the run", self.record_deadline());
+        let change = Change::prepare("preflight", "claim the run", RECORD);
         self.change(change, async {
             for _ in 0..RACES {
                 let namespace = self.api("read the namespace", async || api.get(&self.namespace).await).await?;
@@ -76,7 +70,7 @@ impl Ctx {
     pub async fn mark_run(&self, place: &str, step: &str, marks: &[(Mark, Option<String>)]) -> Result<(), Cause> {
         let api: Api<Namespace> = Api::all(self.kube.clone());
         let body = json!({ "metadata": { "annotations": self.annotations(marks) } });
-        let change = Change::settle(place, step, self.record_deadline()).silent();
+        let change = Change::settle(place, step, RECORD).silent();
         self.change(change, async {
             self.api(step, async || api.patch(&self.namespace, &PatchParams::default(), &Patch::Merge(&body)).await)
                 .await

@@ -20,6 +20,7 @@ pub mod preflight;
 mod prepare;
 mod upgrade;
 mod wait;
+mod watch;
 mod work;
 
 pub use creds::Creds;

@@ -42,6 +42,14 @@ impl Ctx {
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
     {
+        Ok(self.list_at(what, api, params).await?.0)
+    }
+
+    /// A list, and the resource version that it stands for.
+    pub(super) async fn list_at<K>(&self, what: &str, api: Api<K>, params: ListParams) -> Result<(Vec<K>, String), Cause>
+    where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+    {
         let mut all = Vec::new();
         let mut params = params.limit(PAGE);
         loop {
@@ -49,7 +57,7 @@ impl Ctx {
             all.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
-                None => return Ok(all),
+                None => return Ok((all, page.metadata.resource_version.unwrap_or_default())),
             }
         }
     }

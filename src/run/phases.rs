@@ -69,6 +69,7 @@ impl Ctx {
         self.soak(&node.name).await?;
         let phase = if node.control_plane { Phase::Master } else { Phase::Worker };
         self.alert_gate(&node.name, self.settings.alert_wait, |facts| Moment::of(phase, facts)).await?;
+        self.workloads_settled(&node.name).await?;
         let facts = self.observe().await?;
         gates::nodes_ready(&facts, self.now()).into_result("not every node is fit")?;
         gates::apiservers_ready(&facts).into_result("not every API server is ready")?;

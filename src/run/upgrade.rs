@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ctx::{Change, Ctx};
+use super::ctx::{Change, Ctx, RECORD};
 use super::wait::{Probe, Wait};
 use crate::failure::Cause;
 use crate::names::Mark;
@@ -65,7 +65,7 @@ impl Ctx {
         let versions: Vec<String> =
             state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
         let former = node.former_versions.is_none() || node.cordoned_by.is_none();
-        let change = Change::disrupt(&node.name, "cordon", self.settings.api_patience + Duration::from_secs(60));
+        let change = Change::disrupt(&node.name, "cordon", RECORD);
         self.edit_node(change, |now| {
             let unschedulable = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
             let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
@@ -92,7 +92,7 @@ impl Ctx {
             return Ok(());
         }
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
-        let change = Change::settle(name, "take our cordon back", self.settings.api_patience + Duration::from_secs(60));
+        let change = Change::settle(name, "take our cordon back", RECORD);
         self.edit_node(change, |now| {
             let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
             ours.then(|| (Some(false), vec![(Mark::CordonedBy, None)]))
@@ -144,7 +144,7 @@ impl Ctx {
         }
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
         let changed = self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let change = Change::settle(name, "uncordon", self.settings.api_patience + Duration::from_secs(60));
+        let change = Change::settle(name, "uncordon", RECORD);
         let fresh = begun.is_some();
         let edited = self
             .edit_node(change, |now| {

@@ -1,8 +1,11 @@
 //! Everything that needs no cluster. One binary: a new file is a new `mod` here.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod cli;
+mod docs;
 mod install;
 mod kube_adapter;
+mod layering;
 mod node;
 mod ssh;
 mod web_adapter;

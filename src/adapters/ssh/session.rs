@@ -88,6 +88,7 @@ impl Job {
             }
             // Jitter, or all that were dropped together come back together.
             let jitter = RandomState::new().hash_one(attempt) % 250;
+            #[expect(clippy::disallowed_methods, reason = "on the thread of one exec")]
             std::thread::sleep(Duration::from_millis(50 + jitter * u64::from(attempt)).min(self.left()?));
             attempt += 1;
         }

@@ -9,7 +9,7 @@ if [[ -e $S/count ]]; then read -r count <"$S/count"; fi
 count=$((count + 1))
 echo "$count" >"$S/count"
 echo "$me $*" >>"$S/calls"
-die_at= die_when=
+die_at='' die_when=''
 if [[ -s $S/kill ]]; then read -r die_at die_when <"$S/kill"; fi
 dies() { [[ $count == "$die_at" && $1 == "$die_when" ]]; }
 # The whole process group: the script, and this with it. Only once: the file would kill the next run too.
@@ -187,9 +187,12 @@ dpkg-query)
     format=${2#-f=} missing=0
     for name in "${@:3}"; do
         if ! load "$name"; then missing=1; echo "dpkg-query: no packages found matching $name" >&2; continue; fi
+        # shellcheck disable=SC2016 # dpkg-query's own placeholders
         line=${format//'${Package}'/$name}
         printf -v letters '%-3s' "$letters"
+        # shellcheck disable=SC2016 # dpkg-query's own placeholders
         line=${line//'${db:Status-Abbrev}'/$letters}
+        # shellcheck disable=SC2016 # dpkg-query's own placeholders
         printf '%b' "${line//'${Version}'/$version}"
     done
     end "$missing"
@@ -264,15 +267,15 @@ systemd-run)
     end 0
     ;;
 curl)
-    out= url=${*: -1}
+    out='' url=${*: -1}
     while (($# > 1)); do
         if [[ $1 == -o ]]; then out=$2; fi
         shift
     done
     if [[ -e $S/offline ]]; then echo "curl: (6) Could not resolve host" >&2; printf 000; end 6; fi
-    minor=${url%/deb/Release.key} minor=${minor##*/}
-    if [[ ! -e $S/keys/$minor ]]; then echo 'curl: (22) The requested URL returned error: 403' >&2; printf 403; end 22; fi
-    cp "$S/keys/$minor" "$out"
+    release=${url%/deb/Release.key} release=${release##*/}
+    if [[ ! -e $S/keys/$release ]]; then echo 'curl: (22) The requested URL returned error: 403' >&2; printf 403; end 22; fi
+    cp "$S/keys/$release" "$out"
     printf 200
     end 0
     ;;

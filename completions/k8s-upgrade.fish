@@ -1,0 +1,250 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_k8s_upgrade_global_optspecs
+    string join \n kubeconfig= context= n/namespace= config= set= log-format= v/verbose q/quiet y/yes no-color h/help V/version
+end
+
+function __fish_k8s_upgrade_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_k8s_upgrade_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_k8s_upgrade_using_subcommand
+    set -l cmd (__fish_k8s_upgrade_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "detect" -d 'Look for a new release and start the chain if there is one'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "start" -d 'Start the chain by hand'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "resume" -d 'Take up a run where the facts say it stands'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "status" -d 'Show where a run stands, what blocks it, and what to do next'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "preflight" -d 'Check that the cluster may be upgraded, claim the run, back up etcd, prefetch'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "upgrade-node" -d 'Upgrade one node: drain, packages, kubeadm, kubelet, uncordon, soak'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "postflight" -d 'Verify the whole cluster, then end the run'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "drain" -d 'Cordon and drain a node as the chain does'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "manifests" -d 'Print everything to install, for `kubectl apply -f -`'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "image" -d 'Write this binary as an image archive, for `ctr -n k8s.io images import`'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "completions" -d 'Print the completions of a shell'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l dry-run -d 'Say what would be started, start nothing, push nothing'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l target -d 'The release to go to' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l local -d 'Perform all phases in this process; it must not run on a node of the cluster'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l dry-run -d 'Say what would be created'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l target -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l run -d 'Id of the run that this belongs to' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l chain -d 'Create the successor Job afterwards; Jobs pass this'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l dry-run -d 'Ask the gates that change nothing, then stop'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l target -d 'The release to go to; else the target of the run in flight' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l run -d 'Id of the run that this belongs to' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l chain -d 'Create the successor Job afterwards; Jobs pass this'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l target -d 'The release that all must have; else the target of the run in flight' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l run -d 'Id of the run that this belongs to' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l chain -d 'Create the successor Job afterwards; Jobs pass this'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l dry-run -d 'Forecast by server-side dry-run evictions'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l image -d 'The image that Jobs run; `k8s-upgrade image` prints its name' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l only -d 'Only one part' -r -f -a "rules\t'The Prometheus rule file'"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l ssh-key -d 'Private key file to put into the Secret; without it and --external-secret the Secret is expected to exist' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l slack-webhook -d 'File with the Slack webhook URL to put into the Secret' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l external-secret -d 'Name of the ClusterSecretStore that an ExternalSecret reads the key from' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -s o -l output -d 'Archive to write' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "detect" -d 'Look for a new release and start the chain if there is one'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "start" -d 'Start the chain by hand'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "resume" -d 'Take up a run where the facts say it stands'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "status" -d 'Show where a run stands, what blocks it, and what to do next'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "preflight" -d 'Check that the cluster may be upgraded, claim the run, back up etcd, prefetch'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "upgrade-node" -d 'Upgrade one node: drain, packages, kubeadm, kubelet, uncordon, soak'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "postflight" -d 'Verify the whole cluster, then end the run'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "drain" -d 'Cordon and drain a node as the chain does'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "manifests" -d 'Print everything to install, for `kubectl apply -f -`'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "image" -d 'Write this binary as an image archive, for `ctr -n k8s.io images import`'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

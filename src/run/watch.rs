@@ -1,0 +1,96 @@
+//! The one place that watches. A [`Mirror`] keeps a list as the API server has it, by a list and a watch after it.
+//!
+//! A live watch proves nothing: one that was open when the API server went away stays silent and ends cleanly half a minute later
+//! (measured). So silence, an end, an error or a 410 all lead back to a list, never sooner than a second after the last one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use kube::api::{Api, ListParams, WatchEvent, WatchParams};
+use kube::{Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+
+use super::ctx::Ctx;
+use crate::failure::Cause;
+
+/// A watch that says nothing for this long is not trusted any more (bookmarks come about once a minute, so a quiet one is listed anew).
+const SILENCE: Duration = Duration::from_secs(30);
+/// Between two lists.
+const PAUSE: Duration = Duration::from_secs(1);
+
+pub struct Mirror<K> {
+    what: &'static str,
+    api: Api<K>,
+    fields: Option<String>,
+    items: BTreeMap<String, K>,
+    stream: Option<BoxStream<'static, kube::Result<WatchEvent<K>>>>,
+    /// When the last list was made, and when the server was last heard.
+    listed: Option<Instant>,
+    heard: Instant,
+}
+
+impl<K> Mirror<K>
+where
+    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
+{
+    /// Empty until [`Mirror::changed`] has returned once. `what` reads like "list the node's pods".
+    pub fn new(what: &'static str, api: Api<K>, fields: Option<String>) -> Self {
+        Mirror { what, api, fields, items: BTreeMap::new(), stream: None, listed: None, heard: Instant::now() }
+    }
+
+    pub fn items(&self) -> impl Iterator<Item = &K> {
+        self.items.values()
+    }
+
+    /// Returns when something has changed, or was listed anew. May be dropped and called again at any time.
+    pub async fn changed(&mut self, ctx: &Ctx) -> Result<(), Cause> {
+        loop {
+            let Some(stream) = self.stream.as_mut() else { return self.list(ctx).await };
+            match tokio::time::timeout_at(self.heard + SILENCE, stream.next()).await {
+                Ok(Some(Ok(event))) => {
+                    self.heard = Instant::now();
+                    if self.apply(event) {
+                        return Ok(());
+                    }
+                }
+                Ok(Some(Err(_)) | None) | Err(_) => self.stream = None,
+            }
+        }
+    }
+
+    /// The list as it is now, whatever the watch says; the watch goes on from there.
+    pub async fn list(&mut self, ctx: &Ctx) -> Result<(), Cause> {
+        if let Some(listed) = self.listed {
+            tokio::time::sleep_until(listed + PAUSE).await;
+        }
+        let mut params = ListParams::default();
+        params.field_selector.clone_from(&self.fields);
+        let (items, version) = ctx.list_at(self.what, self.api.clone(), params).await?;
+        let mut watch = WatchParams::default();
+        watch.field_selector.clone_from(&self.fields);
+        // A watch that cannot be opened is none: the next call lists again.
+        #[expect(clippy::disallowed_methods, reason = "this is the wrapper that bounds silence and pauses")]
+        let opened = tokio::time::timeout(SILENCE, self.api.watch(&watch, &version)).await;
+        self.stream = opened.ok().and_then(Result::ok).map(|stream| stream.boxed());
+        self.items = items.into_iter().filter_map(|item| Some((item.uid()?, item))).collect();
+        self.listed = Some(Instant::now());
+        self.heard = Instant::now();
+        Ok(())
+    }
+
+    /// Whether the event changed what is mirrored.
+    fn apply(&mut self, event: WatchEvent<K>) -> bool {
+        match event {
+            WatchEvent::Added(item) | WatchEvent::Modified(item) => item.uid().map(|uid| self.items.insert(uid, item)).is_some(),
+            WatchEvent::Deleted(item) => item.uid().map(|uid| self.items.remove(&uid)).is_some(),
+            WatchEvent::Bookmark(_) => false,
+            WatchEvent::Error(_) => {
+                self.stream = None;
+                false
+            }
+        }
+    }
+}

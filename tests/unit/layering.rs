@@ -1,0 +1,345 @@
+//! Who may call whom, held to the table at the top of `src/lib.rs`: that table is the rule, this reads and enforces it.
+//!
+//! Files are cut into tokens, so that comments and strings never count and a grouped `use crate::{a, b::c}` counts in full.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Ends of paths that decisions must not touch: whoever decides gets `now` and facts as arguments.
+const IMPURE: [&str; 13] = [
+    "async",
+    "await",
+    "tokio",
+    "futures",
+    "kube",
+    "reqwest",
+    "tracing",
+    "std::env",
+    "std::fs",
+    "std::thread",
+    "SystemTime",
+    "Instant",
+    "Timestamp::now",
+];
+/// What reads or writes the process's environment. `env!` is settled at compile time and no concern of ours.
+const ENVIRONMENT: [&str; 6] = ["env::var", "env::vars", "env::var_os", "env::vars_os", "env::set_var", "env::remove_var"];
+
+#[test]
+fn rooms_use_only_what_the_table_allows() {
+    let table = Table::parse(&read(&source().join("lib.rs")));
+    let found: Vec<String> = files().iter().flat_map(|(name, text)| violations(&table, name, text)).collect();
+    assert!(found.is_empty(), "see the table in src/lib.rs:\n{}", found.join("\n"));
+}
+
+#[test]
+fn the_table_names_every_room_and_no_other() {
+    let rooms: BTreeSet<String> = files().iter().filter_map(|(name, _)| room(name).map(str::to_owned)).collect();
+    let table = Table::parse(&read(&source().join("lib.rs")));
+    assert_eq!(table.0.keys().cloned().collect::<BTreeSet<_>>(), rooms);
+}
+
+/// A circle would have no bottom. Takes away the rooms that use none of those left, until nothing is left.
+#[test]
+fn dependencies_point_down() {
+    let mut left = Table::parse(&read(&source().join("lib.rs"))).0;
+    while !left.is_empty() {
+        let (upper, lowest): (BTreeMap<_, _>, BTreeMap<_, _>) = left
+            .iter()
+            .map(|(room, uses)| (room.clone(), uses.clone()))
+            .partition(|(_, uses)| uses.iter().any(|used| left.contains_key(used.split("::").next().unwrap())));
+        assert!(!lowest.is_empty(), "these use each other in a circle: {:?}", left.keys());
+        left = upper;
+    }
+}
+
+/// The checker must catch what it is for.
+#[test]
+fn a_made_up_violation_is_caught() {
+    let table = Table::parse(
+        "//! | [`plan`] | … | names |\n//! | [`names`] | … | nothing |\n//! | [`run`] | … | plan::version, names |\n//! | [`settings`] | … | names |",
+    );
+    let check = |file, text| violations(&table, file, text);
+    for (file, text, wanted) in [
+        ("plan/a.rs", "use crate::run::Ctx;", "src/plan/a.rs:1: uses run::Ctx"),
+        ("plan/a.rs", "\nfn f() -> crate::run::Ctx {}", "src/plan/a.rs:2: uses run::Ctx"),
+        ("plan/a.rs", "use crate::{names, run::{self, Ctx}};", "src/plan/a.rs:1: uses run"),
+        ("plan/a.rs", "use super::super::run;", "src/plan/a.rs:1: uses run"),
+        ("plan/mod.rs", "use super::run;", "src/plan/mod.rs:1: uses run"),
+        ("plan/a.rs", "mod tests { use super::super::super::run; }", "src/plan/a.rs:1: uses run"),
+        ("plan/a_tests.rs", "use super::super::super::run;", "src/plan/a_tests.rs:1: uses run"),
+        ("names.rs", "fn f() { super::plan::x() }", "src/names.rs:1: uses plan::x"),
+        ("names.rs", "use crate::*;", "src/names.rs:1: uses *"),
+        ("run/a.rs", "use crate::plan::order;", "src/run/a.rs:1: uses plan::order"),
+        ("run/a.rs", "use crate::elsewhere;", "src/run/a.rs:1: uses elsewhere"),
+        ("plan/a.rs", "async fn f() {}", "src/plan/a.rs:1: async: plan decides"),
+        ("plan/a.rs", "let x = f().await;", "src/plan/a.rs:1: await: plan decides"),
+        ("plan/a.rs", "use jiff::{Timestamp};\nlet now = Timestamp::now();", "src/plan/a.rs:2: Timestamp::now: plan decides"),
+        ("plan/a.rs", "use std::{env, time::Instant};", "src/plan/a.rs:1: std::env: plan decides"),
+        ("plan/a.rs", "fn f(client: &kube::Client) {}", "src/plan/a.rs:1: kube: plan decides"),
+        ("run/a.rs", "let home = std::env::var(\"HOME\");", "src/run/a.rs:1: std::env::var: the environment"),
+        ("run/a.rs", "use std::env::{self, vars};", "src/run/a.rs:1: std::env::vars: the environment"),
+        ("run/a.rs", "fn f() -> anyhow::Result<()> {}", "src/run/a.rs:1: anyhow: only main.rs"),
+        ("run/a.rs", "anyhow!(\"no\")", "src/run/a.rs:1: anyhow: only main.rs"),
+    ] {
+        let found = check(file, text);
+        assert!(found.iter().any(|line| line.starts_with(wanted)), "{text:?} should give {wanted:?}, gave {found:?}");
+    }
+    for (file, text) in [
+        ("plan/a.rs", "use crate::names::X; use super::order::Y; fn f<'a>(kube: &'a str) -> char { '\"' }"),
+        ("plan/a.rs", "// crate::run\n/* crate::run /* nested */ async */ const S: &str = \"crate::run \\\" .await\";"),
+        ("plan/a.rs", "const S: &str = r#\"crate::run \" tokio\"#; mod tests { use super::super::names; }"),
+        ("plan/a.rs", "pub(crate) fn f() { let s = 'x'; g('\\'', s) }"),
+        ("run/a.rs", "use crate::plan::version::{Version, parse}; async fn f() { tokio::time::sleep(d).await }"),
+        ("run/a.rs", "const V: &str = env!(\"CARGO_PKG_VERSION\"); fn f() { std::env::split_paths(p) }"),
+        ("plan/a_tests.rs", "use super::super::order;"),
+        ("settings.rs", "std::env::vars()"),
+        ("main.rs", "use k8s_upgrade::run; fn main() -> anyhow::Result<()> { std::env::vars() }"),
+        ("lib.rs", "use crate::run::Ctx;"),
+    ] {
+        assert_eq!(check(file, text), Vec::<String>::new(), "{text:?} is no violation");
+    }
+}
+
+// --- the rule --------------------------------------------------------------------------------------
+
+/// Room → what it may use besides itself: rooms, or paths in them.
+struct Table(BTreeMap<String, Vec<String>>);
+
+impl Table {
+    fn parse(lib: &str) -> Table {
+        let cells =
+            |line: &str| Some(line.strip_prefix("//! |")?.split('|').map(str::trim).map(str::to_owned).collect::<Vec<_>>());
+        let row = |cells: Vec<String>| match cells.as_slice() {
+            [room, _, uses, _] => {
+                let room = room.strip_prefix("[`")?.strip_suffix("`]")?;
+                let uses = uses.split(", ").filter(|used| *used != "nothing").map(str::to_owned).collect();
+                Some((room.to_owned(), uses))
+            }
+            _ => None,
+        };
+        let rows: BTreeMap<_, _> = lib.lines().filter_map(cells).filter_map(row).collect();
+        assert!(rows.len() > 3, "the table of rooms in src/lib.rs cannot be read");
+        Table(rows)
+    }
+
+    fn allows(&self, room: &str, path: &[String]) -> bool {
+        let within = |allowed: &String| {
+            allowed
+                .split("::")
+                .zip(path.iter().map(Some).chain(std::iter::repeat(None)))
+                .all(|(a, p)| Some(a) == p.map(String::as_str))
+        };
+        path[0] == room || self.0.get(room).is_some_and(|uses| uses.iter().any(within))
+    }
+}
+
+/// `plan/gates.rs` → `plan`; main.rs and lib.rs stand above all rooms.
+fn room(file: &str) -> Option<&str> {
+    let room = file.split('/').next()?.trim_end_matches(".rs");
+    (!["main", "lib"].contains(&room)).then_some(room)
+}
+
+/// What `file` (relative to src) does against the table and the purity of plan, as `file:line: what`.
+fn violations(table: &Table, file: &str, text: &str) -> Vec<String> {
+    let Some(room) = room(file) else { return Vec::new() };
+    let mut found = Vec::new();
+    for Use { line, path, rooted } in uses(file, text) {
+        let whole = path.join("::");
+        let mut say = |what: String| found.push(format!("src/{file}:{line}: {what}"));
+        if rooted {
+            if !table.allows(room, &path) {
+                say(format!("uses {whole}, and {room} may not"));
+            }
+            continue;
+        }
+        let names = |banned: &&&str| format!("::{whole}::").contains(&format!("::{banned}::"));
+        if room == "plan"
+            && let Some(banned) = IMPURE.iter().find(names)
+        {
+            say(format!("{banned}: plan decides; it neither waits nor looks"));
+        }
+        if room != "settings" && ENVIRONMENT.iter().any(|banned| names(&banned)) {
+            say(format!("{whole}: the environment is read in main.rs and settings.rs"));
+        }
+        if path[0] == "anyhow" {
+            say("anyhow: only main.rs, at the edge".to_owned());
+        }
+    }
+    found
+}
+
+// --- reading Rust ----------------------------------------------------------------------------------
+
+/// A path as it is used somewhere: `rooted` ones begin below `crate`.
+struct Use {
+    line: usize,
+    path: Vec<String>,
+    rooted: bool,
+}
+
+/// Every path in a file, groups spelled out, and single words too where they stand as `word::`, `word!`, `async` or `await`.
+fn uses(file: &str, text: &str) -> Vec<Use> {
+    let tokens = tokens(text);
+    // Modules between the crate's root and here: of the file, and those opened by `mod name {`.
+    // `gates_tests.rs` is the module `gates::tests`.
+    let of_file = file.trim_end_matches(".rs").trim_end_matches("/mod").replace("_tests", "/tests").split('/').count();
+    let mut braces: Vec<bool> = Vec::new();
+    let (mut found, mut at) = (Vec::new(), 0);
+    while at < tokens.len() {
+        let word = |ahead: usize| tokens.get(at + ahead).map_or("", |(_, token)| token.as_str());
+        match word(0) {
+            "{" => braces.push(at >= 2 && tokens[at - 2].1 == "mod"),
+            "}" => drop(braces.pop()),
+            _ if !is_word(word(0)) => {}
+            _ if word(1) == "::" || word(1) == "!" || ["async", "await"].contains(&word(0)) => {
+                let depth = of_file + braces.iter().filter(|is_module| **is_module).count();
+                let line = tokens[at].0;
+                let mut paths = Vec::new();
+                at = spell_out(&tokens, at, Vec::new(), &mut paths);
+                found.extend(paths.into_iter().filter_map(|path| resolve(line, path, depth)));
+                continue;
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+/// Where a path leads: below `crate`, elsewhere, or (None) nowhere outside its own room.
+fn resolve(line: usize, path: Vec<String>, depth: usize) -> Option<Use> {
+    let supers = path.iter().take_while(|word| *word == "super").count();
+    let skipped = match path[0].as_str() {
+        "crate" => 1,
+        "super" if supers >= depth => supers,
+        "super" | "self" => return None,
+        _ => 0,
+    };
+    let rest: Vec<String> = path[skipped..].to_vec();
+    (!rest.is_empty()).then_some(Use { line, path: rest, rooted: skipped > 0 })
+}
+
+/// Reads a path with its groups from `at`, adds each of its branches to `paths`, and returns where it ends.
+fn spell_out(tokens: &[(usize, String)], mut at: usize, mut path: Vec<String>, paths: &mut Vec<Vec<String>>) -> usize {
+    let word = |at: usize| tokens.get(at).map_or("", |(_, token)| token.as_str());
+    loop {
+        match word(at) {
+            "{" => {
+                at += 1;
+                while !["}", ""].contains(&word(at)) {
+                    let next = spell_out(tokens, at, path.clone(), paths);
+                    at = if next == at { at + 1 } else { next };
+                }
+                return at + 1;
+            }
+            "self" if !path.is_empty() => at += 1,
+            name if is_word(name) || name == "*" => {
+                path.push(name.to_owned());
+                at += 1;
+            }
+            _ => return at,
+        }
+        if word(at) != "::" {
+            paths.push(path);
+            return at;
+        }
+        at += 1;
+        // `Vec::<T>::new`: the path goes no further for us.
+        if !is_word(word(at)) && word(at) != "{" && word(at) != "*" {
+            paths.push(path);
+            return at;
+        }
+    }
+}
+
+fn is_word(token: &str) -> bool {
+    token.starts_with(|first: char| first.is_alphabetic() || first == '_')
+}
+
+/// Words, `::`, and single characters, each with its line; comments, strings and character literals are left out.
+fn tokens(text: &str) -> Vec<(usize, String)> {
+    let chars: Vec<char> = text.chars().collect();
+    let is = |at: usize, wanted: &str| wanted.chars().enumerate().all(|(i, c)| chars.get(at + i) == Some(&c));
+    let (mut found, mut line, mut at) = (Vec::new(), 1, 0);
+    while at < chars.len() {
+        let begun = at;
+        match chars[at] {
+            '/' if is(at, "//") => at = end(&chars, at, |i| is(i, "\n")),
+            '/' if is(at, "/*") => {
+                let mut depth = 0;
+                loop {
+                    depth += i32::from(is(at, "/*")) - i32::from(is(at, "*/"));
+                    at += if is(at, "/*") || is(at, "*/") { 2 } else { 1 };
+                    if depth == 0 || at >= chars.len() {
+                        break;
+                    }
+                }
+            }
+            '"' => at = end_of_string(&chars, at + 1),
+            '\'' if is(at + 1, "\\") => at = end(&chars, at + 3, |i| is(i, "'")) + 1,
+            '\'' if is(at + 2, "'") => at += 3,
+            c if c.is_alphanumeric() || c == '_' => {
+                at = end(&chars, at, |i| !(chars[i].is_alphanumeric() || chars[i] == '_'));
+                let word: String = chars[begun..at].iter().collect();
+                let hashes = chars[at..].iter().take_while(|c| **c == '#').count();
+                if ["r", "br", "cr"].contains(&word.as_str()) && is(at + hashes, "\"") {
+                    let close = format!("\"{}", "#".repeat(hashes));
+                    at = end(&chars, at + hashes + 1, |i| is(i, &close)) + close.len();
+                } else {
+                    found.push((line, word));
+                }
+            }
+            ':' if is(at, "::") => {
+                found.push((line, "::".to_owned()));
+                at += 2;
+            }
+            c => {
+                if !c.is_whitespace() {
+                    found.push((line, c.to_string()));
+                }
+                at += 1;
+            }
+        }
+        line += chars[begun..at.min(chars.len())].iter().filter(|c| **c == '\n').count();
+    }
+    found
+}
+
+fn end(chars: &[char], from: usize, stops: impl Fn(usize) -> bool) -> usize {
+    (from..chars.len()).find(|at| stops(*at)).unwrap_or(chars.len())
+}
+
+fn end_of_string(chars: &[char], mut at: usize) -> usize {
+    while at < chars.len() && chars[at] != '"' {
+        at += if chars[at] == '\\' { 2 } else { 1 };
+    }
+    at + 1
+}
+
+// --- the files -------------------------------------------------------------------------------------
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Every Rust file below src: its path from there, and its text.
+fn files() -> Vec<(String, String)> {
+    let (mut folders, mut found) = (vec![source()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                found.push((path.strip_prefix(source()).unwrap().display().to_string(), read(&path)));
+            }
+        }
+    }
+    found.sort();
+    found
+}
