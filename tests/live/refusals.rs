@@ -1,6 +1,7 @@
 //! Everything that must stop a run before it begins, one after the other, from outside: the right exit code, a message of three parts, and
 //! a cluster as it was.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -15,7 +16,7 @@ const TARGET: &str = "1.36.4";
 pub fn run() {
     let lab = Lab::fresh(2, "1.36.3", &["1.36.3", "1.36.4"]);
     let config = install(&lab, super::patch::WAITS);
-    let it = Refusals { lab: &lab, config };
+    let it = Refusals { lab: &lab, config, wrong: RefCell::default() };
     it.targets();
     it.endpoints();
     it.ssh();
@@ -24,12 +25,16 @@ pub fn run() {
     it.somebody_elses_run();
     it.backups();
     it.a_budget_that_cannot_be_satisfied();
+    let wrong = it.wrong.take();
+    assert!(wrong.is_empty(), "{} refusals are not as they should be:\n\n{}", wrong.len(), wrong.join("\n\n"));
     lab.leave_clean(2, "1.36.3");
 }
 
 struct Refusals<'a> {
     lab: &'a Lab,
     config: String,
+    /// Told together at the end: one wrong message hides no other.
+    wrong: RefCell<Vec<String>>,
 }
 
 impl Refusals<'_> {
@@ -57,24 +62,46 @@ impl Refusals<'_> {
         })
     }
 
+    fn wrong(&self, what: &str, why: &str, text: &str) {
+        self.lab.say(format!("      WRONG: {why}"));
+        self.wrong.borrow_mut().push(format!("{what}: {why}\n{}", text.trim_end()));
+    }
+
     /// Runs a command that must end with `code` and say each of `words`, and leaves the cluster as it was.
     fn refuses(&self, what: &str, args: &[&str], code: i32, words: &[&str]) {
         let before = self.traces();
-        self.ends(what, args, code, words);
-        assert_eq!(self.traces(), before, "{what}: the cluster is not as it was");
+        let ended = self.ends(what, args, code, words);
+        self.unchanged(what, &before, &ended);
+    }
+
+    fn unchanged(&self, what: &str, before: &Value, ended: &Ended) {
+        let after = self.traces();
+        if after != *before {
+            self.wrong(what, &format!("the cluster is not as it was:\nbefore {before}\nafter  {after}"), &ended.stderr);
+            self.give_up();
+        }
     }
 
     fn ends(&self, what: &str, args: &[&str], code: i32, words: &[&str]) -> Ended {
         let ended = self.product(args);
         self.lab.say(format!("    exit {} after {:.1} s: {what}", ended.code.unwrap_or(-1), ended.took.as_secs_f64()));
-        assert_eq!(ended.code, Some(code), "{what}: {}", ended.stderr);
-        for word in words {
-            assert!(ended.stderr.contains(word), "{what}: the message does not say {word:?}:\n{}", ended.stderr);
+        if ended.code != Some(code) {
+            self.wrong(what, &format!("exit {:?}, not {code}", ended.code), &ended.stderr);
+        }
+        for word in words.iter().filter(|word| !ended.stderr.contains(**word)) {
+            self.wrong(what, &format!("the message does not say {word:?}"), &ended.stderr);
         }
         if ![0, 2].contains(&code) {
-            let sign = ended.stderr.lines().any(|line| line.starts_with('✗') || line.starts_with('‖'));
-            let parts = [sign, ended.stderr.contains("\n  State: "), ended.stderr.contains("\n  Next: ")];
-            assert_eq!(parts, [true; 3], "{what}: what, state, next in\n{}", ended.stderr);
+            let what_failed = ended.stderr.lines().any(|line| line.starts_with('✗') || line.starts_with('‖'));
+            for (part, there) in [
+                ("what failed", what_failed),
+                ("what state that leaves", ended.stderr.contains("\n  State: ")),
+                ("what to type next", ended.stderr.contains("\n  Next: ")),
+            ] {
+                if !there {
+                    self.wrong(what, &format!("the message does not say {part}"), &ended.stderr);
+                }
+            }
         }
         ended
     }
@@ -113,7 +140,9 @@ impl Refusals<'_> {
             7,
             &["127.0.0.1:1"],
         );
-        assert!(ended.took < Duration::from_secs(60), "it took {:?} to say so", ended.took);
+        if ended.took > Duration::from_secs(60) {
+            self.wrong("API server unreachable", &format!("it took {:?} to say so", ended.took), "");
+        }
 
         self.lab.tool(&["service", "packages", "mode", "down"]);
         self.refuses("package index down", &["detect"], 7, &["package index"]);
@@ -258,7 +287,7 @@ impl Refusals<'_> {
             ("backup-short", ["/backup/etcd-short.db", "12 bytes"]),
         ] {
             let setting = format!("backup-cronjob=default/{name}");
-            self.ends(name, &["preflight", "--target", TARGET, "--set", &setting], 4, &words);
+            let ended = self.ends(name, &["preflight", "--target", TARGET, "--set", &setting], 4, &words);
             let claimed = marks(&lab.json(&["get", "namespace", NAMESPACE]));
             if !claimed.is_empty() {
                 assert!(claimed.iter().any(|(key, value)| key == "target" && value == TARGET), "{claimed:?}");
@@ -268,7 +297,7 @@ impl Refusals<'_> {
                 );
             }
             self.give_up();
-            assert_eq!(self.traces(), before, "{name}: the cluster is not as it was");
+            self.unchanged(name, &before, &ended);
         }
         lab.kubectl(&["-n", "default", "delete", "cronjob", "backup-failing", "backup-short"]);
     }
