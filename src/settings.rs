@@ -236,10 +236,11 @@ impl Settings {
         }
     }
 
-    /// The settings that differ from the defaults, for the ConfigMap of an installation.
-    pub fn changed(&self) -> Result<Map<String, Value>, Cause> {
+    /// The settings that differ from the defaults, for the ConfigMap of an installation; files of this machine mean nothing to a pod.
+    pub fn for_jobs(&self) -> Result<Map<String, Value>, Cause> {
         let default = as_map(&Settings::default())?;
-        Ok(as_map(self)?.into_iter().filter(|(key, value)| default.get(key) != Some(value)).collect())
+        let travels = |key: &str| !["ssh-key-file", "slack-webhook-file"].contains(&key);
+        Ok(as_map(self)?.into_iter().filter(|(key, value)| travels(key) && default.get(key) != Some(value)).collect())
     }
 }
 
@@ -367,7 +368,7 @@ mod tests {
 
     #[test]
     fn only_what_differs_goes_into_the_config_map() {
-        let s = load("soak: 1m\nssh-user: wizard\n", &[], &[]).unwrap();
-        assert_eq!(s.changed().unwrap().keys().collect::<Vec<_>>(), ["soak"]);
+        let s = load("soak: 1m\nssh-user: wizard\nssh-key-file: /k\n", &[], &[]).unwrap();
+        assert_eq!(s.for_jobs().unwrap().keys().collect::<Vec<_>>(), ["soak"]);
     }
 }

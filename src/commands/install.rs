@@ -47,7 +47,7 @@ pub fn manifests(
         (_, _, Some(store)) => Credentials::External { store },
         _ => Credentials::Existing,
     };
-    let changed = settings.changed()?;
+    let changed = settings.for_jobs()?;
     let config = if changed.is_empty() {
         String::new()
     } else {

@@ -86,7 +86,7 @@ pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
         Err(_) => ("The API server does not answer now.".to_owned(), String::new()),
     };
     let mut next = vec!["k8s-upgrade status".to_owned()];
-    if !node.is_empty() {
+    if !node.is_empty() && cause.class == Class::Step {
         next.push(format!("ssh {}@{place} sudo tail -n 50 {}/work/log", ctx.settings.ssh_user, crate::names::NODE_DIR));
     }
     if !run.starts_with("No run") {

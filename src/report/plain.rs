@@ -1,19 +1,26 @@
 //! One line an event, with the time: for pod logs and pipes.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::{Event, Out, Sink, place, put, sentence, told};
+
+/// Lines about one drain come at least this far apart.
+const DRAIN_EVERY: Duration = Duration::from_secs(5);
 
 pub struct Plain {
     verbosity: i8,
     out: Out,
     /// The last line said, so that a wait that repeats itself is said once.
     last: String,
+    /// When a drain's progress was last told: it changes many times a second.
+    drained: Timestamp,
 }
 
 impl Plain {
     pub fn new(verbosity: i8, out: Out) -> Self {
-        Plain { verbosity, out, last: String::new() }
+        Plain { verbosity, out, last: String::new(), drained: Timestamp::UNIX_EPOCH }
     }
 }
 
@@ -29,6 +36,12 @@ impl Sink for Plain {
     fn event(&mut self, now: Timestamp, event: &Event) {
         if !told(event, self.verbosity) || (self.verbosity < 1 && matches!(event, Event::Output { .. })) {
             return;
+        }
+        if matches!(event, Event::Draining { .. }) {
+            if now.duration_since(self.drained).unsigned_abs() < DRAIN_EVERY {
+                return;
+            }
+            self.drained = now;
         }
         let essence = essence(event);
         if essence == self.last {
@@ -49,7 +62,6 @@ impl Sink for Plain {
 mod tests {
     use std::io::Write;
     use std::sync::{Arc, Mutex};
-    use std::time::Duration;
 
     use super::*;
     use crate::failure::{Cause, Failure};

@@ -167,7 +167,13 @@ impl Ctx {
 
     /// Writes data to stdout.
     pub fn print(&self, text: &str) -> Result<(), Cause> {
-        locked(&self.stdout).write_all(text.as_bytes()).map_err(|error| Cause::step(format!("cannot write to stdout: {error}")))
+        match locked(&self.stdout).write_all(text.as_bytes()) {
+            // `| head` has seen enough.
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                Err(Cause::step(format!("cannot write to stdout: {error}")))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The signal that asked us to stop, as a cause.

@@ -1,6 +1,6 @@
 //! The drain: evict all that may go, retry the moment a budget allows it, name what holds. Which pod goes is decided in `plan::drain`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -140,7 +140,7 @@ impl Ctx {
         let span = span(self.settings.drain_deadline);
         let (what, detail) = match held.is_empty() {
             true => (format!("drain: {} pods still ending after {span}", waiting.len()), waiting),
-            false => (format!("drain: {} pods held after {span}", held.len()), held),
+            false => (format!("drain: pods held after {span}, by {} reason(s)", held.len()), held),
         };
         Cause::hold(what).detail(detail).next(format!("k8s-upgrade drain {node} --dry-run    # what holds, and why"))
     }
@@ -284,12 +284,20 @@ fn full_name(pod: &Pod) -> String {
     format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
 }
 
-/// `web/checkout-7d9f (PDB web/checkout allows 0 …)`, for each pod that is held.
+/// What holds pods, and which: `web/checkout-7d9f and 2 more (PDB web/checkout allows 0 …)`, one entry a reason.
 fn holders(left: &[&Pod], blocked: &HashMap<String, Blocked>) -> Vec<String> {
-    left.iter()
-        .filter_map(|pod| {
-            let known = blocked.get(&pod.uid()?)?;
-            pod.metadata.deletion_timestamp.is_none().then(|| format!("{} ({})", full_name(pod), known.says))
+    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for pod in left.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
+        if let Some(known) = pod.uid().and_then(|uid| blocked.get(&uid)) {
+            by_reason.entry(&known.says).or_default().push(full_name(pod));
+        }
+    }
+    by_reason
+        .into_iter()
+        .map(|(says, mut pods)| {
+            pods.sort();
+            let more = if pods.len() > 1 { format!(" and {} more", pods.len() - 1) } else { String::new() };
+            format!("{}{more} ({says})", pods[0])
         })
         .collect()
 }
