@@ -57,6 +57,7 @@ pub fn run() {
     lab.phase("the workload");
     let (lowest, at) = seen.lowest["web"];
     assert!(lowest >= WEB - WEB_AWAY, "only {lowest} of {WEB} web replicas were available at {at}, {WEB_AWAY} may be away");
+    lab.say(format!("web: {lowest} of {WEB} available at the lowest, at {at}"));
     assert!(lowest < WEB, "no drain ever took a web pod: the watcher looked at the wrong thing");
     assert_eq!(uids(&lab, "agent"), agents, "pods of a DaemonSet are left alone");
     let asked_for = audit::asked(&lab, since);

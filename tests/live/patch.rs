@@ -20,7 +20,7 @@ pub fn run() {
     }
     let config = install(&lab, WAITS);
     workload(&lab);
-    lab.phase("a person cordons k8s-node2");
+    lab.phase("a person cordons k8s-node2; detection; preflight");
     lab.kubectl(&["cordon", "k8s-node2"]);
 
     let since = Timestamp::now();

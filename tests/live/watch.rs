@@ -39,6 +39,7 @@ pub struct Seen {
     /// Spans in which the API server did not answer, with its last words.
     pub away: Vec<(Timestamp, Timestamp, String)>,
     now_away: bool,
+    last_look: Option<Timestamp>,
 }
 
 impl Seen {
@@ -143,6 +144,7 @@ async fn get(api: &kube::Client, path: &str) -> Result<Value, String> {
     let request = http::Request::get(path).body(Vec::new()).expect("a request");
     match tokio::time::timeout(Duration::from_secs(3), api.request::<Value>(request)).await {
         Ok(Ok(value)) => Ok(value),
+        Ok(Err(kube::Error::Api(status))) => Err(format!("{} {}", status.code, status.message)),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("no answer within 3 s".to_owned()),
     }
@@ -190,11 +192,12 @@ async fn look(api: &kube::Client, seen: &Mutex<Seen>, at: Timestamp) -> Result<(
     let deployments = get(api, "/apis/apps/v1/namespaces/shop/deployments").await?;
     let leases = get(api, &format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases")).await?;
     let mut seen = seen.lock().expect("nobody panics with it");
-    let since_last = Duration::from_secs(5);
+    // A node that was cordoned at two looks in a row was so all the while, the API server's outages included.
+    let former = seen.last_look.replace(at);
     for node in items(&nodes).filter(|node| node["spec"]["unschedulable"] == true) {
         let spans = seen.cordoned.entry(text(&node["metadata"]["name"])).or_default();
         match spans.last_mut() {
-            Some(last) if at.duration_since(last.1).unsigned_abs() < since_last || in_outage(last.1, at) => last.1 = at,
+            Some(last) if Some(last.1) == former => last.1 = at,
             _ => spans.push((at, at)),
         }
     }
@@ -210,9 +213,4 @@ async fn look(api: &kube::Client, seen: &Mutex<Seen>, at: Timestamp) -> Result<(
         seen.leases.entry(text(&lease["metadata"]["name"])).or_default().insert(holder);
     }
     Ok(())
-}
-
-/// A node that was cordoned before an outage and is after it was so all the while: nothing could have changed it.
-fn in_outage(last: Timestamp, at: Timestamp) -> bool {
-    at.duration_since(last).unsigned_abs() < Duration::from_secs(120)
 }
