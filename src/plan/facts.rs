@@ -115,6 +115,8 @@ pub struct RunMarks {
     pub target: Option<Version>,
     pub started: Option<Timestamp>,
     pub snapshot_path: Option<String>,
+    /// Preflight of this run has ended well.
+    pub prepared: bool,
     /// Steps a person skipped, as [`Step::token`] writes them.
     pub skipped: Vec<String>,
     pub halted: Option<String>,

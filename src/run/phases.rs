@@ -103,7 +103,7 @@ impl Ctx {
         })
         .await
         .map_err(|cause| if cause.class == Class::Step { Cause { class: Class::Hold, ..cause } } else { cause })?;
-        // Gauges first, in-flight last: a crash in between leaves a run that postflight ends again.
+        // Gauges first: a crash in between leaves a run that postflight ends again.
         self.push_run(&RunMarks::default()).await;
         self.clear_run(place).await?;
         let took = facts
