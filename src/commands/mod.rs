@@ -67,7 +67,7 @@ impl Asker {
 pub fn failure(cause: Cause) -> Failure {
     let next = if cause.next.is_empty() { vec!["k8s-upgrade status".to_owned()] } else { Vec::new() };
     let next = if matches!(cause.class, Class::Usage | Class::Stopped(_)) { Vec::new() } else { next };
-    Failure { cause, place: String::new(), state: String::new(), next }
+    Failure { cause, place: String::new(), state: "Nothing was begun.".to_owned(), next }
 }
 
 /// A failure in the middle of a run: what state it leaves, and the one command that goes on.

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{Asker, failure, failure_in_run};
 use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::plan::answer::Answer;
 use crate::plan::facts::{Phase, Step};
 use crate::plan::next::{self, Next};
 use crate::plan::target::{self, Wanted};
@@ -18,6 +19,10 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
         ctx.note("", format!("every node is at {target}: nothing to do"));
         return Ok(Outcome::Nothing);
     };
+    // An index that only the cluster can reach is asked by preflight.
+    if let Answer::Known(false) = ctx.released(target).await {
+        return Err(failure(ctx.not_released(target)));
+    }
     let running = target::running(&facts).map_or("?".to_owned(), |version| version.to_string());
     let nodes: Vec<&str> = facts.managed().map(|node| node.name.as_str()).collect();
     let order: Vec<&str> =

@@ -10,7 +10,7 @@ use kube::Error;
 use tokio::time::Instant;
 
 use super::ctx::{Ctx, locked};
-use crate::failure::Cause;
+use crate::failure::{Cause, Class};
 use crate::permit::NoPermit;
 use crate::report::Event;
 
@@ -116,7 +116,9 @@ impl Ctx {
             let (cause, bound) = failed;
             let left = bound.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                return Err(cause);
+                // Which one it is tells a wrong kubeconfig from an outage.
+                let place = (cause.class == Class::Unreachable).then(|| format!("API server: {}", self.api_server));
+                return Err(cause.detail(place));
             }
             if begun.elapsed() > Duration::from_secs(2) {
                 self.emit(&Event::Waiting { place: String::new(), on: format!("the API server ({})", cause.what), left });

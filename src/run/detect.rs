@@ -34,6 +34,23 @@ impl Ctx {
         detect::detect(facts, &current, &next)
     }
 
+    /// Whether the package index lists `target`; unknown where it cannot be read.
+    pub async fn released(&self, target: Version) -> Answer<bool> {
+        let packages = Packages::new(&self.settings.packages_url, self.world.web.clone());
+        match packages.releases(target.minor, INDEX).await {
+            Answer::Known(releases) => Answer::Known(releases.iter().flatten().any(|release| release.version == target)),
+            Answer::Unknown(why) => Answer::Unknown(why),
+        }
+    }
+
+    /// What a person is told of a target that does not exist.
+    pub fn not_released(&self, target: Version) -> Cause {
+        let Version { major, minor, .. } = target;
+        Cause::refused(format!("{target} is no release: the package index of v{major}.{minor} does not list it"))
+            .detail([format!("{}/core:/stable:/v{major}.{minor}/deb/", self.settings.packages_url.trim_end_matches('/'))])
+            .next("k8s-upgrade detect --dry-run          # says which releases there are")
+    }
+
     /// Tells Prometheus what detection found.
     pub async fn push_detection(&self, facts: &Facts, found: &Detection) {
         let mut gauges: Vec<Gauge> = found

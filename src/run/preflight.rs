@@ -7,6 +7,7 @@ use crate::failure::Cause;
 use crate::names::Mark;
 use crate::node::{KubeadmPlan, NodeState, SnapshotHash, WriteCard};
 use crate::plan::alerts::Moment;
+use crate::plan::answer::Answer;
 use crate::plan::facts::{Facts, Node, Phase};
 use crate::plan::target::{self, Wanted};
 use crate::plan::version::{Kind, Version};
@@ -60,6 +61,13 @@ impl Ctx {
         ask(&mut closed, "control plane", gates::apiservers_ready(facts).into_result("not every API server is ready"));
         ask(&mut closed, "quiet", gates::quiet(facts, &policy, self.now()).into_result("nodes came or went lately"));
         ask(&mut closed, "permissions", self.permissions().await);
+        // Before the claim: prefetch, which comes after it, would be the first to miss the packages.
+        let released = match self.released(target).await {
+            Answer::Known(true) => Ok(()),
+            Answer::Known(false) => Err(self.not_released(target)),
+            Answer::Unknown(why) => Err(Cause::unreachable(format!("whether {target} is released is not known: {why}"))),
+        };
+        ask(&mut closed, "release", released);
         let mut states = Vec::new();
         ask(&mut closed, "hosts", self.inspect_nodes(facts).await.map(|found| states = found));
         // Held already: the alerts are looked at for the person who reads this, and not waited for.

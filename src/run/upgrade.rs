@@ -95,7 +95,8 @@ impl Ctx {
         let change = Change::settle(name, "take our cordon back", RECORD);
         self.edit_node(change, |now| {
             let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
-            ours.then(|| (Some(false), vec![(Mark::CordonedBy, None)]))
+            // What it had before a change is of no use where nothing changed.
+            Some((ours.then_some(false), vec![(Mark::CordonedBy, None), (Mark::FormerVersions, None)]))
         })
         .await
         .map(drop)

@@ -1,1 +1,33 @@
+//! The lab tier: real clusters, looked at from outside. `tests/lab/lab` makes them; it needs root, so does this.
+//!
+//! `cargo test --test live -- --test-threads=1`: there is one lab per machine, and the tests use it one after the other, in the order of
+//! their names. LAB_BINARY names the program under test, else it is the release build beside this test.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audit;
+mod end;
+mod install;
+mod lab;
+mod minor;
+mod patch;
+mod process;
+mod refusals;
+mod watch;
+
+/// From 1.35 to 1.36 on the runbook's own cluster, with nothing in its way but an alert at first.
+#[test]
+fn minor_upgrade_of_five_nodes() {
+    minor::run();
+}
+
+/// On three nodes at 1.36.3. It runs before the upgrade of that very cluster, which shows that nothing was left behind.
+#[test]
+fn patch_refusals_leave_nothing_behind() {
+    refusals::run();
+}
+
+/// From 1.36.3 to its next patch, while pods, Jobs, SSH sessions and Prometheus are taken away.
+#[test]
+fn patch_upgrade_of_three_nodes_with_interruptions() {
+    patch::run();
+}

@@ -1,0 +1,71 @@
+//! Installs the program as a stranger would: its own image, its own manifests, its own rules, and a settings file.
+
+use std::time::Duration;
+
+use super::lab::{Lab, NAMESPACE};
+
+/// What every test of the lab sets; the waits are the test's own.
+fn settings(lab: &Lab, waits: &str) -> String {
+    let of = |key| lab.env(key);
+    format!(
+        "cluster-name: lab\nprometheus: {}\npushgateway: {}\npackages-url: {}\n\
+         kubeadm-flags: [--ignore-preflight-errors=SystemVerification]\nquiet: 0s\n{waits}",
+        of("LAB_PROMETHEUS_URL"),
+        of("LAB_PUSHGATEWAY_URL"),
+        of("LAB_PACKAGES_URL"),
+    )
+}
+
+/// `waits`: lines of the settings file. Returns the path of the file, for commands from outside.
+pub fn install(lab: &Lab, waits: &str) -> String {
+    lab.phase("install");
+    let path = |name: &str| lab.scratch(name).display().to_string();
+    let (config, archive, rules, webhook) = (path("config.yaml"), path("image.tar"), path("upgrade-gates.yaml"), path("webhook"));
+    std::fs::write(&config, settings(lab, waits)).expect("the settings are written");
+    std::fs::write(&webhook, lab.env("LAB_SLACK_URL")).expect("the webhook is written");
+
+    let image = lab.product(&["image", "-o", &archive]).good();
+    lab.tool(&["image", &archive]);
+    std::fs::write(&rules, lab.product(&["manifests", "--only", "rules"]).good()).expect("the rules are written");
+    lab.tool(&["rules", &rules]);
+    let key = lab.env("LAB_SSH_KEY");
+    let manifests =
+        lab.product(&["--config", &config, "manifests", "--image", image.trim(), "--ssh-key", key, "--slack-webhook", &webhook]);
+    lab.apply(&manifests.good());
+    lab.until(Duration::from_secs(60), "the alert Watchdog to fire", || {
+        let seen = lab.query("ALERTS{alertname=\"Watchdog\",alertstate=\"firing\"}");
+        if seen.is_empty() { Err("it is not to be seen".to_owned()) } else { Ok(()) }
+    });
+    config
+}
+
+/// `kubectl create job --from=cronjob/k8s-version-check`, to its end.
+pub fn detect(lab: &Lab, name: &str) {
+    lab.kubectl(&["-n", NAMESPACE, "create", "job", "--from=cronjob/k8s-version-check", name]);
+    lab.until(Duration::from_secs(120), &format!("detection {name} to end"), || ended(lab, name).and_then(complete));
+}
+
+fn complete(state: String) -> Result<(), String> {
+    assert_eq!(state, "Complete", "the Job failed");
+    Ok(())
+}
+
+/// Complete or Failed; an error while it is at work.
+pub fn ended(lab: &Lab, job: &str) -> Result<String, String> {
+    let path = "jsonpath={.status.conditions[?(@.status==\"True\")].type}";
+    let types = lab
+        .try_kubectl(&["-n", NAMESPACE, "get", "job", job, "--ignore-not-found", "-o", path])
+        .ok_or("the API server does not answer")?;
+    ["Complete", "Failed"]
+        .into_iter()
+        .find(|end| types.split_whitespace().any(|kind| kind == *end))
+        .map(str::to_owned)
+        .ok_or_else(|| format!("{job} is not there, or at work: {types}"))
+}
+
+/// Waits until a workload is all there.
+pub fn rolled_out(lab: &Lab, what: &[&str]) {
+    for one in what {
+        lab.kubectl(&["-n", "shop", "rollout", "status", one, "--timeout=120s"]);
+    }
+}

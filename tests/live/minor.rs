@@ -1,0 +1,227 @@
+//! The runbook's cluster from 1.35.4 to 1.36.3, begun by detection, with a workload that minds being disturbed.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::audit;
+use super::end::{self, Expected};
+use super::install::{detect, ended, install, rolled_out};
+use super::lab::{Lab, NAMESPACE};
+use super::watch::{Seen, Watch};
+
+const WAITS: &str = "soak: 5s\nalert-wait: 20s\nresolve-wait: 2m\ndrain-unstick-after: 5s\ndrain-deadline: 8m\n";
+/// A minor upgrade of five nodes; the plain shell sequence takes about six minutes.
+const CHAIN: Duration = Duration::from_secs(20 * 60);
+const WEB: i64 = 60;
+const WEB_AWAY: i64 = 5;
+
+pub fn run() {
+    let since = Timestamp::now();
+    let lab = Lab::fresh(4, "1.35.4", &["1.35.4", "1.36.3"]);
+    install(&lab, WAITS);
+    workload(&lab);
+    let agents = uids(&lab, "agent");
+    let images = end::images(&lab);
+
+    deferred(&lab, since);
+
+    lab.phase("detection, then the whole chain");
+    let asked = Timestamp::now();
+    let watch = Watch::start(&lab);
+    detect(&lab, "detect-2");
+    let expected = Expected {
+        from: "1.35.4",
+        to: "1.36.3",
+        workers: &["k8s-node4", "k8s-node3", "k8s-node2", "k8s-node1"],
+        cordoned: &[],
+        since: asked,
+    };
+    let peak = follow(&lab, &watch, &expected);
+    let seen = watch.end();
+    table(&lab, &seen, &expected, peak);
+
+    lab.phase("what is true at the end");
+    let run = end::run_id(&lab, "k8s-upgrade-master-1-36-3");
+    end::assert_upgraded(&lab, &run, &expected);
+    end::places(&seen, &expected);
+    for (before, after) in images.iter().zip(end::images(&lab)) {
+        // etcd's and CoreDNS's images are what kubeadm of that version wants, which may be what is there.
+        assert!(*before != after || ["etcd", "deployment/coredns"].contains(&before.0.as_str()), "{before:?} did not change");
+    }
+    for lease in ["k8s-upgrade-node-k8s-master", "k8s-upgrade-node-k8s-node1"] {
+        assert_eq!(seen.leases.get(lease).map(std::collections::BTreeSet::len), Some(1), "holders of {lease}");
+    }
+
+    lab.phase("the workload");
+    let (lowest, at) = seen.lowest["web"];
+    assert!(lowest >= WEB - WEB_AWAY, "only {lowest} of {WEB} web replicas were available at {at}, {WEB_AWAY} may be away");
+    assert!(lowest < WEB, "no drain ever took a web pod: the watcher looked at the wrong thing");
+    assert_eq!(uids(&lab, "agent"), agents, "pods of a DaemonSet are left alone");
+    let asked_for = audit::asked(&lab, since);
+    let deleted = audit::pods_deleted(&asked_for);
+    lab.say(format!("unstuck: {}", deleted.join(", ")));
+    assert!(!deleted.is_empty(), "the pod that its budget never releases was not unstuck");
+    assert!(deleted.iter().all(|pod| pod.starts_with("shop/solo-")), "pods were deleted that no policy allowed: {deleted:?}");
+
+    lab.phase("the audit log");
+    audit::no_unexpected_refusal(&lab, &asked_for, &seen);
+    let unused = audit::never_used(&lab, &asked_for);
+    assert!(unused.is_empty(), "rights that were granted and never used:\n{}", unused.join("\n"));
+}
+
+fn workload(lab: &Lab) {
+    lab.phase("workload: 60 pods behind a budget of 5, one that can never be evicted, a DaemonSet, local data");
+    let image = lab.env("LAB_WEB_IMAGE");
+    let pod = |app: &str, more: &str| {
+        format!(
+            "metadata: {{labels: {{app: {app}}}}}, spec: {{terminationGracePeriodSeconds: 5, containers: [{{name: web, image: \"{image}\", \
+             readinessProbe: {{httpGet: {{path: /ready, port: 8080}}, periodSeconds: 1}}{more}"
+        )
+    };
+    let deployment = |app: &str, replicas: i64, more: &str| {
+        format!(
+            "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {app}, namespace: shop}}\n\
+             spec: {{replicas: {replicas}, selector: {{matchLabels: {{app: {app}}}}}, template: {{{}}}}}\n",
+            pod(app, more)
+        )
+    };
+    let budget = |app: &str, rule: &str| {
+        format!(
+            "---\napiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{name: {app}, namespace: shop}}\n\
+             spec: {{{rule}, selector: {{matchLabels: {{app: {app}}}}}}}\n"
+        )
+    };
+    let agent = format!(
+        "---\napiVersion: apps/v1\nkind: DaemonSet\nmetadata: {{name: agent, namespace: shop}}\n\
+         spec: {{selector: {{matchLabels: {{app: agent}}}}, template: {{{}}}}}\n",
+        pod("agent", "}]}")
+    );
+    lab.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n");
+    lab.apply(
+        &[
+            deployment("web", WEB, "}]}"),
+            budget("web", &format!("maxUnavailable: {WEB_AWAY}")),
+            deployment("solo", 1, "}]}"),
+            budget("solo", "minAvailable: 1"),
+            deployment("cache", 1, ", volumeMounts: [{name: data, mountPath: /data}]}], volumes: [{name: data, emptyDir: {}}]}"),
+            agent,
+        ]
+        .concat(),
+    );
+    rolled_out(lab, &["deployment/web", "deployment/solo", "deployment/cache", "daemonset/agent"]);
+}
+
+fn uids(lab: &Lab, app: &str) -> Vec<String> {
+    let pods = lab.items(&["-n", "shop", "get", "pods", "-l", &format!("app={app}")]);
+    let mut uids: Vec<String> = pods.iter().filter_map(|pod| pod["metadata"]["uid"].as_str().map(str::to_owned)).collect();
+    uids.sort();
+    uids
+}
+
+/// An alert fires: preflight looks, says so, and leaves nothing behind.
+fn deferred(lab: &Lab, since: Timestamp) {
+    lab.phase("detection while an alert fires: deferred");
+    lab.tool(&["alert", "NodeDiskFull", "on", "node=k8s-node3"]);
+    detect(lab, "detect-1");
+    let job = "k8s-upgrade-preflight-1-36-3";
+    let end = lab.until(Duration::from_secs(120), &format!("{job} to end"), || ended(lab, job));
+    assert_eq!(end, "Complete", "a deferred preflight is no failure");
+    assert_eq!(end::marks(&lab.json(&["get", "namespace", NAMESPACE])), [], "nothing is claimed");
+    let messages = lab.slack(since);
+    let [only] = &messages[..] else { panic!("one message, not {messages:?}") };
+    assert!(only.contains("deferred") && only.contains("NodeDiskFull"), "{only}");
+    let jobs = lab.items(&["-n", NAMESPACE, "get", "jobs", "-l", "app=k8s-upgrade-chain"]);
+    assert_eq!(jobs.len(), 1, "no Job follows a deferred preflight");
+    let backups = lab.items(&["-n", "default", "get", "jobs"]);
+    assert!(backups.is_empty(), "no backup is made for a run that does not begin: {backups:?}");
+    let in_flight = lab.values("k8s_upgrade_in_flight{job=\"k8s-version-upgrade\"}", since);
+    assert!(in_flight.iter().all(|value| *value == 0.0), "k8s_upgrade_in_flight was {in_flight:?}");
+    lab.tool(&["alert", "NodeDiskFull", "off"]);
+}
+
+/// Waits for the end of the chain, telling each Job as it begins. Returns the peak memory of a chain pod (bytes), by its control group.
+fn follow(lab: &Lab, watch: &Watch, expected: &Expected<'_>) -> u64 {
+    let jobs = expected.jobs();
+    let (last, ..) = jobs.last().expect("a chain");
+    let mut told = Vec::new();
+    let mut peak = 0;
+    lab.until(CHAIN, "postflight to be Complete", || {
+        let seen = watch.now();
+        for (job, ..) in &jobs {
+            if let Some((pod, running)) = seen.running(job) {
+                if !told.contains(&pod) {
+                    lab.say(format!("    {job} on {}", running.node));
+                    told.push(pod);
+                }
+                peak = peak.max(memory(lab, &running.node, &running.uid));
+            }
+        }
+        stopped(&seen);
+        match ended(lab, last) {
+            Ok(end) => {
+                assert_eq!(end, "Complete", "{last}");
+                Ok(())
+            }
+            Err(why) => Err(why),
+        }
+    });
+    // The watcher's last look may have been just before.
+    std::thread::sleep(Duration::from_secs(2));
+    peak
+}
+
+/// A pod of the chain that failed: in this test none may.
+fn stopped(seen: &Seen) {
+    if let Some((name, pod)) = seen.pods.iter().find(|(_, pod)| pod.phase == "Failed") {
+        panic!("{name} failed on {}:\n{}", pod.node, pod.log.as_deref().unwrap_or("(its log was not read)"));
+    }
+}
+
+/// The highest use of memory of a pod so far; 0 if it has just ended.
+fn memory(lab: &Lab, node: &str, uid: &str) -> u64 {
+    let find = format!(
+        "sudo -n find /sys/fs/cgroup -path '*pod{uid}/*' \\( -name memory.max_usage_in_bytes -o -name memory.peak \\) -exec cat {{}} + 2>/dev/null"
+    );
+    lab.ssh(node, &find).lines().filter_map(|line| line.trim().parse().ok()).max().unwrap_or(0)
+}
+
+fn seconds(value: &Value) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
+}
+
+/// The times of a run, for a person.
+fn table(lab: &Lab, seen: &Seen, expected: &Expected<'_>, peak: u64) {
+    lab.say(format!("{} looks, about one a second", seen.looks));
+    lab.say("Job                                        node         seconds");
+    for (job, drained, _) in expected.jobs() {
+        let status = &lab.json(&["-n", NAMESPACE, "get", "job", &job])["status"];
+        let took = match (seconds(&status["startTime"]), seconds(&status["completionTime"])) {
+            (Some(from), Some(to)) => to.duration_since(from).as_secs(),
+            _ => -1,
+        };
+        let place = seen.pods.values().find(|pod| pod.job == job).map_or("", |pod| pod.node.as_str());
+        lab.say(format!("{job:42} {place:12} {took:5}"));
+        if let Some(node) = drained {
+            let spans = seen.cordoned.get(&node).cloned().unwrap_or_default();
+            let out: f64 = spans.iter().map(|(from, to)| to.duration_since(*from).as_secs_f64()).sum();
+            lab.say(format!("    {node} was cordoned for {out:.0} s"));
+        }
+        for (name, pod) in seen.pods.iter().filter(|(_, pod)| pod.job == job) {
+            for line in pod
+                .log
+                .iter()
+                .flat_map(|log| log.lines())
+                .filter(|line| line.contains(": done, ") || line.contains("out of service"))
+            {
+                lab.say(format!("    {} {line}", name.rsplit('-').next().unwrap_or_default()));
+            }
+        }
+    }
+    for (from, to, why) in &seen.away {
+        lab.say(format!("the API server was away for {:.0} s from {from}: {why}", to.duration_since(*from).as_secs_f64()));
+    }
+    lab.say(format!("peak memory of a chain pod: {:.1} MiB", peak as f64 / f64::from(1 << 20)));
+    assert!(peak > 0, "the memory of no chain pod could be read");
+}
