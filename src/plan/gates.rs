@@ -53,6 +53,12 @@ pub fn apiservers_ready(facts: &Facts) -> Verdict {
     Verdict::hold_if(masters.flat_map(|node| components(node, &COMPONENTS[..1], None)).collect())
 }
 
+/// No other node is out of service by our doing.
+pub fn alone(facts: &Facts, name: &str) -> Verdict {
+    let others = facts.nodes.iter().filter(|node| node.name != name && node.cordoned_by.is_some());
+    Verdict::hold_if(others.map(|node| format!("{} carries our cordon: one node at a time", node.name)).collect())
+}
+
 /// Everything is at `target` or past it, kubelets and control planes: what postflight asks.
 pub fn at_target(facts: &Facts, target: Version) -> Verdict {
     let old = facts.managed().filter(|node| node.kubelet < target);

@@ -53,12 +53,14 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>) -> Result<Nex
             .next("kubectl describe namespace k8s-upgrade    # remove its annotation …/k8s-upgrade-in-flight if no run is on"));
     };
     let undone: Vec<Step> = chain(facts, policy, target).into_iter().filter(|link| !link.done).map(|link| link.step).collect();
-    // To a Job that asks, another that is at work on a step of this run does stand in the way; one that only soaks does not.
-    let at_work = |job: &&JobFact| match own_job {
-        None => true,
-        Some(own) => job.name != own && undone.iter().any(|step| jobs::name(facts, step, target) == job.name),
+    let of_undone = |job: &JobFact| undone.iter().any(|step| jobs::name(facts, step, target) == job.name);
+    let active = || facts.jobs.iter().filter(|job| job.state == JobState::Active);
+    // To a Job that asks, itself and others stand in the way only where their own steps are undone; they may be about to end.
+    let in_the_way = match own_job {
+        None => active().next(),
+        Some(own) => active().filter(|job| of_undone(job)).min_by_key(|job| job.name != own),
     };
-    if let Some(job) = facts.jobs.iter().filter(|job| job.state == JobState::Active).find(at_work) {
+    if let Some(job) = in_the_way {
         return Ok(Next::Running(job.name.clone()));
     }
     match undone.into_iter().next() {
