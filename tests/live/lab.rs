@@ -158,7 +158,6 @@ impl Lab {
     pub fn product_within(&self, args: &[&str], limit: Duration) -> Ended {
         let mut command = Command::new(&self.binary);
         command.args(args).env_clear().env("KUBECONFIG", self.env("KUBECONFIG")).env("HOME", self.scratch.path());
-        command.env("K8S_UPGRADE_SSH_KEY_FILE", self.env("LAB_SSH_KEY"));
         process::run(&mut command, "", limit)
     }
 

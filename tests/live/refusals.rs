@@ -117,8 +117,8 @@ impl Refusals<'_> {
             &["2 minor versions away", "go to 1.37.x first"],
         );
         self.refuses("malformed", &["start", "--target", "1.36", "--yes"], 2, &["1.36", "--target"]);
-        self.refuses("unknown", &["preflight", "--target", "1.36.9"], 4, &["1.36.9"]);
-        self.refuses("unknown, with its run", &["start", "--target", "1.36.9", "--yes"], 4, &["1.36.9"]);
+        self.refuses("unknown", &["preflight", "--target", "1.36.9"], 4, &["1.36.9 is no release"]);
+        self.refuses("unknown, before its run", &["start", "--target", "1.36.9", "--yes"], 4, &["1.36.9"]);
         self.refuses(
             "a worker first",
             &["upgrade-node", "k8s-node2", "--target", TARGET, "--yes"],
@@ -237,7 +237,8 @@ impl Refusals<'_> {
         std::fs::write(&path, text).expect("a kubeconfig");
         let kubeconfig = path.display().to_string();
         patch(&json!(less));
-        let args = ["--kubeconfig", &kubeconfig, "preflight", "--target", TARGET];
+        let key = format!("ssh-key-file={}", lab.env("LAB_SSH_KEY"));
+        let args = ["--kubeconfig", &kubeconfig, "preflight", "--target", TARGET, "--set", &key];
         self.refuses("a verb is missing", &args, 4, &["list poddisruptionbudgets in the whole cluster"]);
         patch(&role);
     }
