@@ -82,7 +82,7 @@ fn role(grants: &[Grant], place: Option<&str>, namespace: &str) -> [Value; 2] {
         None => ("ClusterRole", json!({ "name": names::SERVICE_ACCOUNT })),
         Some(place) => ("Role", json!({ "name": names::SERVICE_ACCOUNT, "namespace": place })),
     };
-    metadata["labels"] = super::install::labels();
+    metadata["labels"] = super::manifest::labels();
     [
         json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules }),
         json!({
