@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use super::manifest::{labels, yaml};
 use super::{jobs, rights, rules};
 use crate::failure::Cause;
 use crate::names;
