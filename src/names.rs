@@ -15,6 +15,8 @@ pub const SECRET_SLACK: &str = "slack_webhook";
 pub const CONFIG_MAP: &str = "k8s-upgrade-config";
 pub const CONFIG_KEY: &str = "config.yaml";
 pub const CONFIG_MOUNT: &str = "/etc/k8s-upgrade";
+/// kubeadm's own, in kube-system.
+pub const KUBEADM_CONFIG: &str = "kubeadm-config";
 pub const KNOWN_HOSTS_MAP: &str = "k8s-upgrade-known-hosts";
 pub const RULES_MAP: &str = "k8s-upgrade-alert-rules";
 pub const RULES_KEY: &str = "upgrade-gates.yaml";
@@ -42,6 +44,8 @@ pub enum Mark {
     Target,
     SnapshotPath,
     RunId,
+    /// Preflight has ended well: nodes have their repositories and packages.
+    Prepared,
     Started,
     Skipped,
     Acknowledged,
@@ -55,8 +59,9 @@ pub enum Mark {
 }
 
 impl Mark {
-    /// What `clear` removes from the namespace; in-flight last, so that a crash midway is seen as a run.
-    pub const OF_A_RUN: [Mark; 6] = [Mark::Target, Mark::SnapshotPath, Mark::RunId, Mark::Started, Mark::Skipped, Mark::InFlight];
+    /// What a run leaves on the namespace and its end removes, all in one write: a run is there whole or not at all.
+    pub const OF_A_RUN: [Mark; 7] =
+        [Mark::InFlight, Mark::Target, Mark::SnapshotPath, Mark::RunId, Mark::Prepared, Mark::Started, Mark::Skipped];
 
     pub fn key(self, prefix: &str) -> String {
         let suffix = match self {
@@ -64,6 +69,7 @@ impl Mark {
             Mark::Target => "target",
             Mark::SnapshotPath => "snapshot-path",
             Mark::RunId => "run-id",
+            Mark::Prepared => "prepared",
             Mark::Started => "started",
             Mark::Skipped => "skipped",
             Mark::Acknowledged => "acknowledged",

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::cli::{Cli, Command};
 use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::plan::facts::{Facts, JobState};
 use crate::plan::version::Version;
 use crate::run::Ctx;
 
@@ -73,24 +74,37 @@ pub fn failure(cause: Cause) -> Failure {
 /// A failure in the middle of a run: what state it leaves, and the one command that goes on.
 pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
     let facts = tokio::time::timeout(Duration::from_secs(60), ctx.observe()).await;
+    let mut next = vec!["k8s-upgrade status".to_owned()];
     let (run, node) = match facts {
         Ok(Ok(facts)) => {
-            let run = match (&facts.marks.in_flight, facts.marks.target) {
-                (true, Some(target)) => format!("The run to {target} stays in flight; nothing else will start."),
-                _ => "No run is in flight; nothing was left behind.".to_owned(),
-            };
-            let node = if facts.node(place).is_some() { format!("{} ", ctx.node_state(place).await) } else { String::new() };
-            (run, node)
+            let node = facts.node(place);
+            let run =
+                match (facts.marks.target.filter(|_| facts.marks.in_flight), node.and_then(|node| node.cordoned_by.as_ref())) {
+                    (Some(target), _) => {
+                        next.push(
+                            "k8s-upgrade resume                 # after mending it: goes on where the facts say it stands"
+                                .to_owned(),
+                        );
+                        let again = "Kubernetes tries this Job again, three times in all; then nothing else starts.";
+                        let retried = ctx.chain && matches!(cause.class, Class::Step | Class::Contended | Class::Unreachable);
+                        format!(
+                            "The run to {target} stays in flight. {}",
+                            if retried { again } else { "Nothing else will start." }
+                        )
+                    }
+                    (None, Some(_)) => {
+                        next.push(format!("k8s-upgrade upgrade-node {place} --target X.Y.Z      # goes on with it"));
+                        "No run is in flight.".to_owned()
+                    }
+                    (None, None) => "No run is in flight; nothing was left behind.".to_owned(),
+                };
+            (run, if node.is_some() { format!("{} ", ctx.node_state(place).await) } else { String::new() })
         }
         Ok(Err(cause)) => (format!("The cluster cannot be looked at now ({}).", cause.what), String::new()),
         Err(_) => ("The API server does not answer now.".to_owned(), String::new()),
     };
-    let mut next = vec!["k8s-upgrade status".to_owned()];
     if !node.is_empty() && cause.class == Class::Step {
         next.push(format!("ssh {}@{place} sudo tail -n 50 {}/work/log", ctx.settings.ssh_user, crate::names::NODE_DIR));
-    }
-    if !run.starts_with("No run") {
-        next.push("k8s-upgrade resume                 # after mending it: goes on where the facts say it stands".to_owned());
     }
     Failure { cause, place: place.to_owned(), state: format!("{node}{run}"), next }
 }
@@ -105,5 +119,18 @@ async fn target_of(ctx: &Ctx, given: Option<Version>) -> Result<(Version, String
         }
         (Some(target), _) | (None, Some(target)) => Ok((target, run)),
         (None, None) => Err(failure(Cause::usage("no run is in flight: say where to go with --target X.Y.Z"))),
+    }
+}
+
+/// The run of this id is the one in flight.
+fn of_run(facts: &Facts, run: &str) -> bool {
+    facts.marks.in_flight && facts.marks.run_id.as_deref() == Some(run)
+}
+
+/// One node at a time, whoever takes it out: a person's command waits for the chain's Job.
+fn no_job_at_work(facts: &Facts) -> Result<(), Failure> {
+    match facts.jobs.iter().find(|job| job.state == JobState::Active) {
+        Some(job) => Err(failure(Cause::contended(format!("Job {} of the chain is at work", job.name)))),
+        None => Ok(()),
     }
 }

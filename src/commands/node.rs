@@ -1,7 +1,7 @@
 //! `upgrade-node NODE`.
 
 use super::phases::{successor, told};
-use super::{Asker, failure, target_of};
+use super::{Asker, failure, no_job_at_work, of_run, target_of};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::target;
 use crate::plan::version::Version;
@@ -16,8 +16,13 @@ pub async fn upgrade(
 ) -> Result<Outcome, Failure> {
     let (target, marked) = target_of(ctx, target).await?;
     let run = run.unwrap_or(marked);
+    let facts = ctx.observe().await.map_err(failure)?;
+    if ctx.chain && !of_run(&facts, &run) {
+        ctx.note(node, format!("run {run} is not in flight any more: nothing to do"));
+        return Ok(Outcome::Nothing);
+    }
     if !ctx.chain {
-        let facts = ctx.observe().await.map_err(failure)?;
+        no_job_at_work(&facts)?;
         if facts.node(node).is_none() {
             let names: Vec<&str> = facts.nodes.iter().map(|node| node.name.as_str()).collect();
             return Err(failure(

@@ -1,6 +1,6 @@
 //! `preflight` and `postflight`: one phase; as a Job of the chain also its successor.
 
-use super::{failure, failure_in_run, target_of};
+use super::{failure, failure_in_run, of_run, target_of};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::next::Next;
 use crate::plan::version::Version;
@@ -39,8 +39,8 @@ pub async fn preflight(ctx: &Ctx, target: Version, run: Option<String>) -> Resul
 
 pub async fn postflight(ctx: &Ctx, target: Option<Version>, run: Option<String>) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
-    if ctx.chain && !facts.marks.in_flight {
-        ctx.note("postflight", "no run is in flight: it was ended already");
+    if ctx.chain && !run.as_deref().is_some_and(|run| of_run(&facts, run)) {
+        ctx.note("postflight", "this run is not in flight any more: it was ended already");
         return Ok(Outcome::Nothing);
     }
     let (target, marked) = target_of(ctx, target).await?;

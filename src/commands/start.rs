@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Asker, failure, failure_in_run};
+use super::{Asker, failure, failure_in_run, no_job_at_work};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::answer::Answer;
 use crate::plan::facts::{Phase, Step};
@@ -15,7 +15,19 @@ use crate::run::{Ctx, phases};
 
 pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
-    let Wanted::Upgrade(kind) = target::check_target(&facts, target).map_err(failure)? else {
+    let marks = &facts.marks;
+    if marks.in_flight && (!local || marks.target != Some(target) || marks.run_id.is_none()) {
+        let to = marks.target.map_or("an unknown target".to_owned(), |target| target.to_string());
+        return Err(failure(
+            Cause::contended(format!("a run to {to} is in flight")).next("k8s-upgrade status").next("k8s-upgrade resume"),
+        ));
+    }
+    let wanted = target::check_target(&facts, target).map_err(failure)?;
+    if marks.in_flight {
+        asker.confirm(ctx, &format!("the run to {target} goes on where the facts say it stands"))?;
+        return run_here(ctx, target).await;
+    }
+    let Wanted::Upgrade(kind) = wanted else {
         ctx.note("", format!("every node is at {target}: nothing to do"));
         return Ok(Outcome::Nothing);
     };
@@ -81,9 +93,7 @@ async fn run_here(ctx: &Ctx, target: Version) -> Result<Outcome, Failure> {
     loop {
         let facts = ctx.observe().await.map_err(failure)?;
         let policy = ctx.settings.policy();
-        if let Some(job) = facts.jobs.iter().find(|job| job.state == crate::plan::facts::JobState::Active) {
-            return Err(failure(Cause::contended(format!("Job {} of the chain is at work", job.name))));
-        }
+        no_job_at_work(&facts)?;
         let Some(link) = next::chain(&facts, &policy, target).into_iter().find(|link| !link.done) else {
             return Err(failure(Cause::bug("a run in flight has no step left")));
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::work::Work;
+use super::work::{Step, Work, WorkState};
 use super::{Operation, WORK, garbled, results};
 use crate::failure::Cause;
 
@@ -21,6 +21,11 @@ pub struct Package {
 }
 
 impl Package {
+    /// Its version is the release `target` (X.Y.Z), in whatever state it is.
+    fn is_of(&self, target: &str) -> bool {
+        self.version.strip_prefix(target).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    }
+
     /// Installed and configured, whether held or not.
     pub fn healthy(&self) -> bool {
         matches!(self.letters.as_str(), "ii" | "hi")
@@ -64,9 +69,38 @@ pub struct NodeState {
     pub work: Work,
 }
 
+/// The packages that make a node's version.
+const KUBERNETES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
+
 impl NodeState {
     pub fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
+    }
+
+    /// The package stands whole at `target` (X.Y.Z), whatever its revision.
+    pub fn whole_at(&self, name: &str, target: &str) -> bool {
+        self.package(name).is_some_and(|package| package.healthy() && package.is_of(target))
+    }
+
+    /// An upgrade to `target` has begun to change this node: it must be finished, not given back to service half done.
+    pub fn touched(&self, target: &str) -> bool {
+        let reached = |name| self.package(name).is_some_and(|package| package.is_of(target));
+        KUBERNETES.into_iter().any(reached) || !self.audit.is_empty() || self.work.state == WorkState::Running
+    }
+
+    /// Nothing is left to do on the node itself: packages whole at `target` and held, no work at hand.
+    pub fn finished(&self, target: &str) -> bool {
+        let whole = |name: &str| self.whole_at(name, target) && self.holds.iter().any(|held| held == name);
+        KUBERNETES.into_iter().filter(|name| self.package(name).is_some()).all(whole)
+            && self.audit.is_empty()
+            && self.work.state != WorkState::Running
+    }
+
+    /// `kubeadm upgrade` ended well here, for this target and in this very run: it was the last work, or what follows it was.
+    pub fn kubeadm_has_run(&self, target: &str, run: &str) -> bool {
+        let Work { state, step, target: to, run: of } = &self.work;
+        let upgraded = step == Step::KUBEADM_UPGRADE && *state == WorkState::Done;
+        to == target && of == run && (upgraded || step == Step::KubeletPackages.name())
     }
 }
 
@@ -115,5 +149,61 @@ impl Operation for Inspect {
             }
         }
         Ok(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TO: &str = "1.36.3";
+
+    fn state(versions: &[(&str, &str, &str)], holds: &[&str]) -> NodeState {
+        let package = |(name, letters, version): &(&str, &str, &str)| Package {
+            name: (*name).to_owned(),
+            letters: (*letters).to_owned(),
+            version: (*version).to_owned(),
+        };
+        NodeState {
+            packages: versions.iter().map(package).collect(),
+            holds: holds.iter().map(ToString::to_string).collect(),
+            ..NodeState::default()
+        }
+    }
+
+    fn work(state: WorkState, step: &str, target: &str, run: &str) -> Work {
+        Work { state, step: step.into(), target: target.into(), run: run.into() }
+    }
+
+    #[test]
+    fn a_node_is_touched_from_the_first_package_on_and_finished_when_all_are_whole_and_held() {
+        let old = state(&[("kubeadm", "hi", "1.36.30-1.1"), ("kubelet", "hi", "1.35.4-1.1")], &["kubeadm", "kubelet"]);
+        assert!(!old.touched(TO) && !old.finished(TO));
+        let begun = state(&[("kubeadm", "iF", "1.36.3-1.1"), ("kubelet", "hi", "1.35.4-1.1")], &[]);
+        assert!(begun.touched(TO) && !begun.finished(TO));
+        let mut new = state(&[("kubeadm", "hi", "1.36.3-1.1"), ("kubelet", "ii", "1.36.3-2")], &["kubeadm", "kubelet"]);
+        assert!(new.touched(TO) && new.finished(TO));
+        new.holds.pop();
+        assert!(!new.finished(TO), "a lost hold is work left");
+        let half = state(&[("kubeadm", "hi", "1.36.3-1.1"), ("kubelet", "iU", "1.36.3-1.1")], &["kubeadm", "kubelet"]);
+        assert!(!half.finished(TO), "after a power cut the new kubelet runs, half installed");
+        let mut busy = old;
+        busy.work = work(WorkState::Running, "kubeadm-package", TO, "r1");
+        assert!(busy.touched(TO) && !busy.finished(TO));
+    }
+
+    #[test]
+    fn that_kubeadm_has_run_is_believed_of_this_run_alone() {
+        let told = |word, step: &str, target: &str, run: &str| {
+            let state = NodeState { work: work(word, step, target, run), ..NodeState::default() };
+            state.kubeadm_has_run(TO, "r1")
+        };
+        assert!(told(WorkState::Done, "kubeadm-upgrade", TO, "r1"));
+        assert!(told(WorkState::Failed(1), "kubelet-packages", TO, "r1"));
+        assert!(!told(WorkState::Failed(1), "kubeadm-upgrade", TO, "r1"));
+        assert!(!told(WorkState::Done, "kubeadm-package", TO, "r1"));
+        assert!(!told(WorkState::Done, "kubelet-packages", TO, "r0"), "the node may have been restored since");
+        assert!(!told(WorkState::Done, "kubelet-packages", "1.36.2", "r1"));
+        assert!(!told(WorkState::None, "", "", ""));
     }
 }

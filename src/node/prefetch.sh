@@ -25,7 +25,9 @@ if ! at_version kubeadm "$target"; then
     exact=$(revision kubeadm "$target")
     archives=("$root"/var/cache/apt/archives/kubeadm_"${exact//:/%3a}"_*.deb)
     [[ -f ${archives[0]} ]] || failed "apt downloaded no package kubeadm $exact into /var/cache/apt/archives"
-    unpacked=$(mktemp -d)
+    # Not in /tmp, from which hardened nodes run nothing.
+    install -d -m 0700 "$state"
+    unpacked=$(mktemp -d -p "$state")
     trap 'rm -rf "$unpacked"' EXIT
     dpkg-deb --fsys-tarfile "${archives[0]}" | tar -x -C "$unpacked" ./usr/bin/kubeadm
     kubeadm=$unpacked/usr/bin/kubeadm

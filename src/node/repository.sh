@@ -10,6 +10,7 @@ new_list=/etc/apt/kubernetes.new.list
 armored=$(mktemp)
 trap 'rm -f "$armored" "$root$new_keyring" "$root$new_list"' EXIT
 
+command -v curl >/dev/null || refused "curl is missing on this node (apt-get install curl)"
 command -v gpg >/dev/null || refused "gpg is missing on this node (apt-get install gnupg)"
 status=0
 code=$(curl -fsSL --retry 3 --connect-timeout 10 --max-time 60 -o "$armored" -w '%{http_code}' "$url/Release.key") || status=$?

@@ -19,10 +19,12 @@ pub enum Step {
 }
 
 impl Step {
+    pub(super) const KUBEADM_UPGRADE: &str = "kubeadm-upgrade";
+
     pub fn name(&self) -> &'static str {
         match self {
             Step::KubeadmPackage => "kubeadm-package",
-            Step::KubeadmUpgrade { .. } => "kubeadm-upgrade",
+            Step::KubeadmUpgrade { .. } => Self::KUBEADM_UPGRADE,
             Step::KubeletPackages => "kubelet-packages",
             Step::ContainerdPackage => "containerd-package",
         }

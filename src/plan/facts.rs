@@ -34,8 +34,12 @@ impl Node {
 
     /// Everything that runs on it is at `target` (or past it: nothing is ever taken back).
     pub fn is_upgraded(&self, target: Version) -> bool {
-        let reached = |name: &&str| self.component(name).and_then(|c| c.version).is_some_and(|v| v >= target);
-        self.kubelet >= target && (!self.control_plane || COMPONENTS.iter().all(reached))
+        self.kubelet >= target && (!self.control_plane || self.components_at(target))
+    }
+
+    /// All components of a control plane are there, at `target` or past it; whether they run is another question.
+    pub fn components_at(&self, target: Version) -> bool {
+        COMPONENTS.iter().all(|name| self.component(name).and_then(|c| c.version).is_some_and(|v| v >= target))
     }
 
     /// Upgraded, and our cordon is gone.
@@ -115,6 +119,8 @@ pub struct RunMarks {
     pub target: Option<Version>,
     pub started: Option<Timestamp>,
     pub snapshot_path: Option<String>,
+    /// Preflight of this run has ended well.
+    pub prepared: bool,
     /// Steps a person skipped, as [`Step::token`] writes them.
     pub skipped: Vec<String>,
     pub halted: Option<String>,

@@ -69,6 +69,7 @@ pub fn in_flight(mut facts: Facts) -> Facts {
         target: Some(NEW),
         started: "2026-11-22T12:00:00Z".parse().ok(),
         snapshot_path: Some("/backup/etcd-1.db".to_owned()),
+        prepared: true,
         ..RunMarks::default()
     };
     facts

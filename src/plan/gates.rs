@@ -41,7 +41,7 @@ pub fn quiet(facts: &Facts, policy: &Policy, now: Timestamp) -> Verdict {
     Verdict::hold_if(facts.managed().filter(|node| !ours(node)).filter_map(reason).collect())
 }
 
-/// Every control plane shows all its components Running and at `target`.
+/// Every control plane shows all its components Running and at `target` (or past it: nothing is ever taken back).
 pub fn control_plane(facts: &Facts, target: Version) -> Verdict {
     let masters = facts.managed().filter(|node| node.control_plane);
     Verdict::hold_if(masters.flat_map(|node| components(node, &COMPONENTS, Some(target))).collect())
@@ -53,9 +53,15 @@ pub fn apiservers_ready(facts: &Facts) -> Verdict {
     Verdict::hold_if(masters.flat_map(|node| components(node, &COMPONENTS[..1], None)).collect())
 }
 
-/// Everything is at `target`, kubelets and control planes: what postflight asks.
+/// No other node is out of service by our doing.
+pub fn alone(facts: &Facts, name: &str) -> Verdict {
+    let others = facts.nodes.iter().filter(|node| node.name != name && node.cordoned_by.is_some());
+    Verdict::hold_if(others.map(|node| format!("{} carries our cordon: one node at a time", node.name)).collect())
+}
+
+/// Everything is at `target` or past it, kubelets and control planes: what postflight asks.
 pub fn at_target(facts: &Facts, target: Version) -> Verdict {
-    let old = facts.managed().filter(|node| node.kubelet != target);
+    let old = facts.managed().filter(|node| node.kubelet < target);
     let kubelets = old.map(|node| format!("{}: kubelet {}, not {target}", node.name, node.kubelet)).collect();
     Verdict::all([control_plane(facts, target), Verdict::hold_if(kubelets)])
 }
@@ -64,7 +70,7 @@ fn components(node: &Node, wanted: &[&str], target: Option<Version>) -> Vec<Stri
     let wrong = |name: &&str| match node.component(name) {
         None => Some(format!("{}: no pod of {name} is to be seen", node.name)),
         Some(component) if !component.running => Some(format!("{}: {name} is not running and ready", node.name)),
-        Some(component) if target.is_some() && component.version != target => {
+        Some(component) if target.is_some() && component.version.is_none_or(|version| Some(version) < target) => {
             let version = component.version.map_or("an unknown version".to_owned(), |v| v.to_string());
             Some(format!("{}: {name} is at {version}{}", node.name, target.map_or(String::new(), |t| format!(", not {t}"))))
         }

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use super::manifest::{labels, yaml};
 use super::{jobs, rights, rules};
 use crate::failure::Cause;
 use crate::names;
@@ -67,18 +68,6 @@ pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
     objects.extend(credentials(install));
     objects.push(detection(install));
     Ok(objects)
-}
-
-/// YAML documents that also readers of YAML 1.1 understand, `kubectl` among them: strings like `yes` and `1.30` are quoted.
-pub(super) fn yaml(documents: &[Value]) -> Result<String, Cause> {
-    // Long strings stay on one line: folding them would hang their meaning on white space.
-    let options = serde_saphyr::ser_options! { folded_wrap_chars: 100_000 };
-    serde_saphyr::to_string_multiple_with_options(documents, options)
-        .map_err(|error| Cause::bug(format!("the manifests cannot be written as YAML: {error}")))
-}
-
-pub(super) fn labels() -> Value {
-    json!({ "app.kubernetes.io/name": names::PROGRAM })
 }
 
 fn object(install: &Install, version: &str, kind: &str, name: &str) -> Value {

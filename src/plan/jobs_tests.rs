@@ -21,7 +21,7 @@ fn worker_step(node: &str) -> Step {
 /// The manifests of the whole chain, each made from the facts of its moment.
 fn chain() -> Vec<Value> {
     let mut facts = in_flight(runbook());
-    facts.marks.snapshot_path = None;
+    facts.marks.prepared = false;
     let mut manifests = Vec::new();
     while let next::Next::Create(planned) = next::next(&facts, &policy(), None).unwrap() {
         manifests.push(manifest(&facts, &planned, &TEMPLATE).unwrap());

@@ -1,6 +1,6 @@
 //! What is to be done now: the next step of a run, computed from facts alone. Journals and memory have no say.
 
-use super::facts::{Facts, JobState, Phase, Step};
+use super::facts::{Facts, JobFact, JobState, Phase, Step};
 use super::jobs::{self, Planned};
 use super::order;
 use super::policy::Policy;
@@ -29,7 +29,7 @@ pub struct Link {
 pub fn chain(facts: &Facts, policy: &Policy, target: Version) -> Vec<Link> {
     let skipped = |step: &Step| facts.marks.skipped.contains(&step.token());
     let preflight = Step::preflight();
-    let mut chain = vec![Link { done: preflight_done(facts, target) || skipped(&preflight), step: preflight }];
+    let mut chain = vec![Link { done: (facts.marks.in_flight && facts.marks.prepared) || skipped(&preflight), step: preflight }];
     chain.extend(order::order(facts, policy).into_iter().map(|node| {
         let step = Step::of(node);
         Link { done: node.is_done(target) || skipped(&step), step }
@@ -37,14 +37,6 @@ pub fn chain(facts: &Facts, policy: &Policy, target: Version) -> Vec<Link> {
     // Postflight clears the run with its last act: while there is a run, it is not done.
     chain.push(Link { step: Step::postflight(), done: false });
     chain
-}
-
-/// The snapshot is taken, and preflight has not failed after it (in its repositories or its prefetch) while no node has begun.
-fn preflight_done(facts: &Facts, target: Version) -> bool {
-    let name = jobs::name(facts, &Step::preflight(), target);
-    let failed = facts.jobs.iter().any(|job| job.name == name && matches!(job.state, JobState::Failed { .. }));
-    let begun = facts.managed().any(|node| node.changed_by(&facts.marks) || node.is_done(target));
-    facts.marks.in_flight && facts.marks.snapshot_path.is_some() && (begun || !failed)
 }
 
 /// The next step of the run that is in flight. `own_job` is the name of the Job that asks, if one does: to it, its own Job and others that
@@ -57,17 +49,24 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>) -> Result<Nex
         return Ok(Next::Done);
     }
     let Some(target) = facts.marks.target else {
-        return Err(Cause::refused("a run is marked as in flight, but not to which version").next("k8s-upgrade clear-state"));
+        return Err(Cause::refused("a run is marked as in flight, but not to which version")
+            .next("kubectl describe namespace k8s-upgrade    # remove its annotation …/k8s-upgrade-in-flight if no run is on"));
     };
-    let Some(link) = chain(facts, policy, target).into_iter().find(|link| !link.done) else {
-        return Err(Cause::bug("a run in flight has no step left"));
+    let undone: Vec<Step> = chain(facts, policy, target).into_iter().filter(|link| !link.done).map(|link| link.step).collect();
+    let of_undone = |job: &JobFact| undone.iter().any(|step| jobs::name(facts, step, target) == job.name);
+    let active = || facts.jobs.iter().filter(|job| job.state == JobState::Active);
+    // To a Job that asks, itself and others stand in the way only where their own steps are undone; they may be about to end.
+    let in_the_way = match own_job {
+        None => active().next(),
+        Some(own) => active().filter(|job| of_undone(job)).min_by_key(|job| job.name != own),
     };
-    if own_job.is_none()
-        && let Some(job) = facts.jobs.iter().find(|job| job.state == JobState::Active)
-    {
+    if let Some(job) = in_the_way {
         return Ok(Next::Running(job.name.clone()));
     }
-    planned(facts, policy, target, link.step)
+    match undone.into_iter().next() {
+        Some(step) => planned(facts, policy, target, step),
+        None => Err(Cause::bug("a run in flight has no step left")),
+    }
 }
 
 /// The step that starts a run: preflight to `target`.
@@ -100,7 +99,6 @@ fn planned(facts: &Facts, policy: &Policy, target: Version, step: Step) -> Resul
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-    use super::super::facts::JobFact;
     use super::super::fixture::*;
     use super::*;
     use crate::failure::Class;
@@ -163,7 +161,7 @@ mod tests {
         let mut facts = runbook();
         assert_eq!(told(&facts), "done");
         facts = in_flight(facts);
-        facts.marks.snapshot_path = None;
+        facts.marks.prepared = false;
         assert_eq!(told(&facts), "preflight@k8s-node1");
         facts.marks.skipped = vec!["preflight".into()];
         assert_eq!(told(&facts), "master/k8s-master@k8s-node1");
@@ -174,12 +172,25 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_that_failed_after_its_snapshot_is_done_again_until_a_node_has_begun() {
+    fn preflight_is_done_when_it_said_so_and_not_before() {
         let mut facts = in_flight(runbook());
+        facts.marks.prepared = false; // the snapshot is taken, the repositories are not set up: however it ended, it is done again
+        assert_eq!(told(&facts), "preflight@k8s-node1");
         facts.jobs = vec![job("k8s-upgrade-preflight-1-34-7", failed(7))];
         assert_eq!(told(&facts), "preflight@k8s-node1 replaces uid-of-k8s-upgrade-preflight-1-34-7");
-        node(&mut facts, "k8s-master").cordoned_by = Some("r1".into());
-        assert_eq!(told(&facts), "master/k8s-master@k8s-node1");
+        upgrade(&mut facts, "k8s-node4", NEW);
+        assert_eq!(told(&facts), "preflight@k8s-node1 replaces uid-of-k8s-upgrade-preflight-1-34-7");
+    }
+
+    #[test]
+    fn a_finished_runner_does_not_start_a_step_beside_one_that_is_at_work() {
+        let mut facts = in_flight(runbook());
+        upgrade(&mut facts, "k8s-master", NEW);
+        upgrade(&mut facts, "k8s-node4", NEW);
+        let (own, busy) = ("k8s-upgrade-worker-1-34-7-k8s-node4", "k8s-upgrade-worker-1-34-7-k8s-node3");
+        facts.jobs = vec![job(own, JobState::Active), job(busy, JobState::Active)];
+        facts.nodes.push(worker("k8s-node9", OLD)); // joins late, and would be the first in order
+        assert_eq!(next(&facts, &policy(), Some(own)), Ok(Next::Running(busy.into())));
     }
 
     #[test]

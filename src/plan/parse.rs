@@ -108,27 +108,19 @@ pub fn plan_agrees(plan: &UpgradePlan, target: Version) -> Verdict {
     if reasons.is_empty() { Verdict::Pass } else { Verdict::Refuse(reasons) }
 }
 
-/// One version of a package that a repository offers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Package {
-    pub version: Version,
-    /// The whole package version: `1.36.3-1.1`. Suffixes vary, so it is never made up.
-    pub revision: String,
-}
+/// Where images come from unless a cluster's configuration says otherwise.
+const USUAL_REPOSITORY: &str = "registry.k8s.io";
 
-/// The lines of `apt-cache madison PACKAGE`, as apt ordered them (newest first); pre-releases are left out.
-pub fn madison(text: &str, package: &str) -> Vec<Package> {
-    let line = |line: &str| {
-        let mut fields = line.split('|').map(str::trim);
-        let (name, revision) = (fields.next()?, fields.next()?);
-        (name == package && fields.next().is_some()).then(|| released(revision)).flatten()
-    };
-    text.lines().filter_map(line).collect()
-}
-
-fn released(revision: &str) -> Option<Package> {
-    let (version, _) = revision.split_once('-').unwrap_or((revision, ""));
-    Some(Package { version: version.parse().ok()?, revision: revision.to_owned() })
+/// `imageRepository` of kubeadm's ClusterConfiguration, if it is not Kubernetes' own.
+pub fn image_repository(cluster_configuration: &str) -> Result<Option<String>, Cause> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Configuration {
+        image_repository: Option<String>,
+    }
+    let read: Configuration = serde_saphyr::from_str(cluster_configuration)
+        .map_err(|error| Cause::refused("kubeadm's ClusterConfiguration cannot be read").detail(error.to_string().lines()))?;
+    Ok(read.image_repository.filter(|repository| !repository.is_empty() && repository != USUAL_REPOSITORY))
 }
 
 /// The snapshot that a backup's log speaks of.
@@ -162,11 +154,6 @@ pub fn backup_done(log: &str) -> Result<Snapshot, Cause> {
 /// The version in an image's tag: `registry.k8s.io/kube-apiserver:v1.36.3`, a digest behind it or not. None where the tag is no release.
 pub fn image_version(image: &str) -> Option<Version> {
     tag(image)?.parse().ok()
-}
-
-/// etcd's version in its image's tag: 3.6.6 of `registry.k8s.io/etcd:3.6.6-0`.
-pub fn etcd_image(image: &str) -> Option<Version> {
-    leading_version(tag(image)?)
 }
 
 fn tag(image: &str) -> Option<&str> {

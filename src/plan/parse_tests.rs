@@ -70,16 +70,13 @@ fn an_empty_plan_is_no_failure_and_nonsense_is() {
 }
 
 #[test]
-fn madison_gives_exact_revisions() {
-    let text = "   kubeadm | 1.36.10-2.1 | https://pkgs.k8s.io/core:/stable:/v1.36/deb  Packages\n   \
-                kubeadm | 1.36.3-1.1 | https://pkgs.k8s.io/core:/stable:/v1.36/deb  Packages\n   \
-                kubeadm | 1.36.0~rc.1-1.1 | https://pkgs.k8s.io/core:/stable:/v1.36/deb  Packages\n   \
-                kubelet | 1.36.9-1.1 | https://pkgs.k8s.io/core:/stable:/v1.36/deb  Packages\n\
-                N: Unable to locate package kubeadm\n";
-    let found = madison(text, "kubeadm");
-    let shown: Vec<_> = found.iter().map(|p| format!("{} {}", p.version, p.revision)).collect();
-    assert_eq!(shown, ["1.36.10 1.36.10-2.1", "1.36.3 1.36.3-1.1"]);
-    assert!(madison("", "kubeadm").is_empty());
+fn an_image_repository_of_the_cluster_s_own_is_seen() {
+    let of = |text: &str| image_repository(text).map_err(|cause| cause.class);
+    let usual = "apiVersion: kubeadm.k8s.io/v1beta4\nimageRepository: registry.k8s.io\nkind: ClusterConfiguration\nnetworking:\n  dnsDomain: x\n";
+    assert_eq!(of(usual), Ok(None));
+    assert_eq!(of("kind: ClusterConfiguration\n"), Ok(None));
+    assert_eq!(of("imageRepository: mirror.example.org/k8s\n"), Ok(Some("mirror.example.org/k8s".into())));
+    assert_eq!(of("imageRepository: [a]\n"), Err(Class::Refused));
 }
 
 #[test]
@@ -114,8 +111,6 @@ fn versions_are_read_out_of_image_tags_and_runtimes() {
     ] {
         assert_eq!(image_version(image), version, "{image}");
     }
-    assert_eq!(etcd_image("registry.k8s.io/etcd:3.6.6-0"), Some(Version::new(3, 6, 6)));
-    assert_eq!(etcd_image("registry.k8s.io/etcd:latest"), None);
     assert_eq!(containerd("containerd://1.6.20~ds1"), Some(Version::new(1, 6, 20)));
     assert_eq!(containerd("cri-o://1.30.0"), None);
 }

@@ -56,6 +56,7 @@ pub fn grants(namespace: &str, backup: (&str, &str)) -> Vec<Grant> {
         ),
         within(namespace, "coordination.k8s.io", "leases", &["get", "create", "patch", "delete"], "one runner a node"),
         named(within(namespace, "", "configmaps", &["get", "patch"], "learned host keys"), names::KNOWN_HOSTS_MAP),
+        named(within("kube-system", "", "configmaps", &["get"], "where this cluster's images come from"), names::KUBEADM_CONFIG),
         named(within(backup_namespace, "batch", "cronjobs", &["get"], "the template of the etcd snapshot's Job"), backup_name),
         within(backup_namespace, "batch", "jobs", &["get", "create"], "the etcd snapshot"),
         within(backup_namespace, "", "pods/log", &["get"], "whether the snapshot says that it is done, and how large it is"),
@@ -81,7 +82,7 @@ fn role(grants: &[Grant], place: Option<&str>, namespace: &str) -> [Value; 2] {
         None => ("ClusterRole", json!({ "name": names::SERVICE_ACCOUNT })),
         Some(place) => ("Role", json!({ "name": names::SERVICE_ACCOUNT, "namespace": place })),
     };
-    metadata["labels"] = super::install::labels();
+    metadata["labels"] = super::manifest::labels();
     [
         json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules }),
         json!({

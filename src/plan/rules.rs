@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::install::yaml;
+use super::manifest::yaml;
 use crate::failure::Cause;
 use crate::names::{
     ALERT_BLOCKER, ALERT_GROUP, ALERT_IN_FLIGHT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_WATCHDOG,

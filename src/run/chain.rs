@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
 use serde_json::Value;
 
-use super::ctx::{Change, Ctx, RECORD};
+use super::ctx::{Change, Ctx};
 use super::wait::{Probe, Wait};
 use crate::failure::{Cause, Class};
 use crate::names;
@@ -51,18 +51,30 @@ impl Ctx {
         Ok(())
     }
 
-    /// Creates a Job from its manifest; one of that name that exists already is left alone.
+    /// Creates a Job from its manifest; one of that name that exists already is left alone, unless it is being deleted: then it goes first.
     pub async fn submit_job(&self, namespace: &str, name: &str, manifest: Value) -> Result<(), Cause> {
-        let job: Job =
-            serde_json::from_value(manifest.clone()).map_err(|error| Cause::bug(format!("manifest of {name}: {error}")))?;
+        let job: Job = serde_json::from_value(manifest).map_err(|error| Cause::bug(format!("manifest of {name}: {error}")))?;
         let api: Api<Job> = Api::namespaced(self.kube.clone(), namespace);
-        let change = Change::settle("chain", "create the Job", RECORD).silent();
+        let wait =
+            Wait { place: "chain", on: "the Job to be created", deadline: GONE, every: Duration::from_secs(1), stoppable: false };
+        let change = Change::settle("chain", "create the Job", GONE).silent();
         self.change(change, async {
-            match self.api(&format!("create Job {name}"), async || api.create(&PostParams::default(), &job).await).await {
-                // AlreadyExists: another runner was faster, or our own answer was lost.
-                Err(cause) if cause.class == Class::Contended => Ok(()),
-                other => other.map(drop),
-            }
+            self.wait(wait, async || {
+                match self.api(&format!("create Job {name}"), async || api.create(&PostParams::default(), &job).await).await {
+                    Ok(_) => Ok(Probe::Ready(())),
+                    // AlreadyExists: another runner was faster, or our own answer was lost, or one is on its way out.
+                    Err(cause) if cause.class == Class::Contended => {
+                        let there = self.api_opt("read the Job", async || api.get(name).await).await?;
+                        Ok(match there.map(|job| job.metadata.deletion_timestamp.is_some()) {
+                            Some(false) => Probe::Ready(()),
+                            Some(true) => Probe::Not(format!("{name} of before is being deleted")),
+                            None => Probe::Not(format!("{name} of before was just deleted")),
+                        })
+                    }
+                    Err(cause) => Err(cause),
+                }
+            })
+            .await
         })
         .await
     }

@@ -208,12 +208,13 @@ impl Ctx {
         if self.dry_run {
             return Err(Cause::bug(format!("a dry run tried to change something: {step}")));
         }
-        if class != ChangeClass::Settle {
-            if let Some(cause) = self.stopped() {
-                return Err(cause);
-            }
-            self.keep_lease().await?;
+        if class != ChangeClass::Settle
+            && let Some(cause) = self.stopped()
+        {
+            return Err(cause);
         }
+        // Who has lost the node's Lease changes nothing any more, its cordon least of all: another runner is at work there.
+        self.keep_lease().await?;
         if class == ChangeClass::Disrupt && self.identity.node.as_deref() == Some(place) {
             return Err(Cause::refused(format!("this pod runs on {place}: it must not disrupt its own node"))
                 .next(format!("k8s-upgrade resume            # creates the Job of {place} on another node")));

@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use super::api::cause;
 use super::ctx::{Change, Ctx, RECORD};
 use super::watch::Mirror;
-use crate::failure::Cause;
+use crate::failure::{Cause, Class};
 use crate::names::Mark;
+use crate::permit::ChangeClass;
 use crate::plan::drain::{self, Fate, Held, Refusal, Refused, UnstickRule};
 use crate::report::{Event, span};
 
@@ -63,10 +64,12 @@ impl Ctx {
     }
 
     /// Drains a cordoned node. Ends when nothing that must go is left; after the deadline it holds and names the blockers.
-    pub async fn drain(&self, node: &str) -> Result<(), Cause> {
+    /// With `stoppable` a stop signal ends it, too.
+    pub async fn drain(&self, node: &str, stoppable: bool) -> Result<(), Cause> {
         let deadline = self.settings.drain_deadline;
-        let change = Change::disrupt(node, "drain", deadline);
-        self.change(change, self.drain_until(node, Instant::now() + deadline)).await
+        let class = if stoppable { ChangeClass::Disrupt } else { ChangeClass::Settle };
+        let change = Change { class, ..Change::disrupt(node, "drain", deadline) };
+        self.change(change, self.drain_until(node, Instant::now() + deadline, stoppable)).await
     }
 
     /// An operator's drain: the cordon is theirs and stays; if the drain does not end, a cordon that was ours is taken back.
@@ -80,9 +83,15 @@ impl Ctx {
         };
         let drained = async {
             let ours = self.edit_node(Change::disrupt(node, "cordon", RECORD), cordon(true)).await?;
-            let drained = self.drain(node).await;
-            if drained.is_err() && ours {
-                self.edit_node(Change::settle(node, "take our cordon back", RECORD), cordon(false)).await?;
+            let drained = self.drain(node, true).await;
+            // Somebody else who has the Lease by now has the cordon, too.
+            let lost = drained.as_ref().is_err_and(|cause| cause.class == Class::Contended);
+            if drained.is_err()
+                && ours
+                && !lost
+                && let Err(cause) = self.edit_node(Change::settle(node, "take our cordon back", RECORD), cordon(false)).await
+            {
+                self.warn(node, format!("our cordon could not be taken back: {}", cause.what));
             }
             drained
         }
@@ -93,7 +102,7 @@ impl Ctx {
         drained
     }
 
-    async fn drain_until(&self, node: &str, deadline: Instant) -> Result<(), Cause> {
+    async fn drain_until(&self, node: &str, deadline: Instant, stoppable: bool) -> Result<(), Cause> {
         let mut pods =
             Mirror::new("list the node's pods", Api::<Pod>::all(self.kube.clone()), Some(format!("spec.nodeName={node}")));
         let mut budgets = Mirror::new("list PodDisruptionBudgets", Api::<PodDisruptionBudget>::all(self.kube.clone()), None);
@@ -118,7 +127,7 @@ impl Ctx {
             let held = holders(&left, &tries.blocked);
             let remaining = deadline.saturating_duration_since(Instant::now());
             self.emit(&Event::Draining { place: node.into(), left: left.len(), total, held: held.clone(), deadline: remaining });
-            if let Some(cause) = self.stopped() {
+            if stoppable && let Some(cause) = self.stopped() {
                 return Err(cause);
             }
             if remaining.is_zero() {
@@ -130,7 +139,7 @@ impl Ctx {
                 biased;
                 changed = pods.changed(self) => changed?,
                 changed = budgets.changed(self) => changed?,
-                () = self.sleep(TICK.min(remaining), true) => {}
+                () = self.sleep(TICK.min(remaining), stoppable) => {}
             }
             self.keep_lease().await?;
         }
@@ -204,7 +213,7 @@ impl Ctx {
         );
         match self.api_opt("delete a stuck pod", async || api.delete(&pod.name_any(), &params).await).await {
             // Another pod has its name by now.
-            Err(cause) if cause.class == crate::failure::Class::Contended => Ok(()),
+            Err(cause) if cause.class == Class::Contended => Ok(()),
             other => other.map(drop),
         }
     }
@@ -228,7 +237,7 @@ impl Ctx {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(Error::Api(status))) => Err(read_refusal(&status)),
             Ok(Err(error)) => match cause("evict", &error) {
-                bug if bug.class == crate::failure::Class::Bug => Err(Refused::Never(bug.what)),
+                bug if bug.class == Class::Bug => Err(Refused::Never(bug.what)),
                 _ => Err(Refused::Again(Duration::from_secs(2))),
             },
             Err(_) => Err(Refused::Again(Duration::from_secs(2))),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::ctx::{Change, Ctx, RECORD};
 use super::wait::{Probe, Wait};
-use crate::failure::Cause;
+use crate::failure::{Cause, Class};
 use crate::names;
 use crate::permit::{ChangeClass, Permit};
 
@@ -57,9 +57,10 @@ impl Ctx {
             Wait { place: node, on: "the node's Lease", deadline: patience, every: Duration::from_secs(2), stoppable: true };
         let lease = self
             .change(change, async {
-                self.wait(wait, async || self.try_acquire(&name, node, &mut seen).await)
-                    .await
-                    .map_err(|cause| Cause::contended(cause.what))
+                // The wait's own end means that somebody holds it; whatever else went wrong stays what it is.
+                let acquired = self.wait(wait, async || self.try_acquire(&name, node, &mut seen).await).await;
+                acquired
+                    .map_err(|cause| if cause.class == Class::Step { Cause { class: Class::Contended, ..cause } } else { cause })
             })
             .await?;
         *self.lease.lock().await = Some(lease);
@@ -80,9 +81,7 @@ impl Ctx {
             };
             return match self.api("create the node's Lease", async || api.create(&PostParams::default(), &lease).await).await {
                 Ok(made) => Ok(Probe::Ready(self.held(name, node, &made))),
-                Err(cause) if cause.class == crate::failure::Class::Contended => {
-                    Ok(Probe::Not("somebody else just took it".into()))
-                }
+                Err(cause) if cause.class == Class::Contended => Ok(Probe::Not("somebody else just took it".into())),
                 Err(cause) => Err(cause),
             };
         };
@@ -100,7 +99,7 @@ impl Ctx {
         }
         match self.swap(name, found.metadata.resource_version.unwrap_or_default()).await {
             Ok(lease) => Ok(Probe::Ready(self.held(name, node, &lease))),
-            Err(cause) if cause.class == crate::failure::Class::Contended => Ok(Probe::Not("somebody else just took it".into())),
+            Err(cause) if cause.class == Class::Contended => Ok(Probe::Not("somebody else just took it".into())),
             Err(cause) => Err(cause),
         }
     }
@@ -133,7 +132,7 @@ impl Ctx {
         let swapped = permit.scope(self.swap(&name, held.version.clone())).await;
         let lease = match swapped {
             // Our own write may have been taken though its answer was lost: then the holder is still us.
-            Err(cause) if cause.class == crate::failure::Class::Contended => self.still_ours(&name, &held.node, cause).await?,
+            Err(cause) if cause.class == Class::Contended => self.still_ours(&name, &held.node, cause).await?,
             other => other?,
         };
         *held = self.held(&name, &held.node, &lease);
@@ -163,7 +162,7 @@ impl Ctx {
         self.change(change, async {
             match self.api_opt("delete the node's Lease", async || api.delete(&held.name, &params).await).await {
                 Ok(_) => Ok(()),
-                Err(cause) if cause.class == crate::failure::Class::Contended => Ok(()),
+                Err(cause) if cause.class == Class::Contended => Ok(()),
                 Err(cause) => Err(cause),
             }
         })

@@ -45,6 +45,7 @@ impl Ctx {
                     (Mark::Target, Some(target.to_string())),
                     (Mark::Started, Some(self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),
                     (Mark::SnapshotPath, None),
+                    (Mark::Prepared, None),
                     (Mark::Skipped, None),
                 ];
                 let version = namespace.resource_version();
@@ -79,14 +80,10 @@ impl Ctx {
         .await
     }
 
-    /// Ends a run: its marks go, in-flight in the last write.
+    /// Ends a run: all its marks go in one write, so that it is there whole or not at all.
     pub async fn clear_run(&self, place: &str) -> Result<(), Cause> {
-        let (last, others): (Vec<Mark>, Vec<Mark>) = Mark::OF_A_RUN.into_iter().partition(|mark| *mark == Mark::InFlight);
-        for marks in [others, last] {
-            let gone: Vec<_> = marks.into_iter().map(|mark| (mark, None)).collect();
-            self.mark_run(place, "clear the run's annotations", &gone).await?;
-        }
-        Ok(())
+        let gone: Vec<_> = Mark::OF_A_RUN.into_iter().map(|mark| (mark, None)).collect();
+        self.mark_run(place, "clear the run's annotations", &gone).await
     }
 
     /// Patches a node under its resourceVersion: `edit` sees the node as it is and says what to change (None: nothing).

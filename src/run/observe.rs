@@ -14,6 +14,7 @@ use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names::{self, Mark};
 use crate::plan::facts::{Component, Facts, JobFact, JobState, Node, RunMarks, Taint};
+use crate::plan::parse;
 use crate::plan::version::Version;
 
 /// Objects a page; a list of thousands of nodes or pods never comes as one answer.
@@ -154,6 +155,7 @@ impl Ctx {
             target,
             started: self.time(&self.namespace, mark(Mark::Started), Mark::Started)?,
             snapshot_path: mark(Mark::SnapshotPath),
+            prepared: mark(Mark::Prepared).is_some_and(|run| Some(run) == mark(Mark::RunId)),
             skipped: mark(Mark::Skipped).map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default(),
             halted: mark(Mark::Halted),
         })
@@ -182,11 +184,7 @@ fn component(pod: &Pod) -> Option<Component> {
     let status = pod.status.clone().unwrap_or_default();
     let ready =
         status.conditions.unwrap_or_default().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
-    Some(Component {
-        name,
-        version: image.rsplit_once(':').and_then(|(_, tag)| Version::from_str(tag).ok()),
-        running: status.phase.as_deref() == Some("Running") && ready,
-    })
+    Some(Component { name, version: parse::image_version(&image), running: status.phase.as_deref() == Some("Running") && ready })
 }
 
 /// The state of a Job; its conditions alone tell a finished one.
@@ -212,10 +210,10 @@ fn job_fact(job: &Job, pods: &[Pod]) -> JobFact {
         let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
         Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
     });
-    JobFact {
-        uid: job.uid().unwrap_or_default(),
-        state: job_state(job, exit),
-        node: newest.and_then(|pod| pod.spec.as_ref()?.node_name.clone()),
-        name,
-    }
+    // A Job that is being deleted is as good as gone, but its name is taken until then.
+    let state = match job.metadata.deletion_timestamp {
+        Some(_) => JobState::Failed { reason: "it is being deleted".into(), exit },
+        None => job_state(job, exit),
+    };
+    JobFact { uid: job.uid().unwrap_or_default(), state, node: newest.and_then(|pod| pod.spec.as_ref()?.node_name.clone()), name }
 }

@@ -8,6 +8,7 @@ use kube::api::{Api, ListParams};
 use super::ctx::Ctx;
 use super::wait::{Probe, Wait};
 use crate::failure::{Cause, Class};
+use crate::node::Inspect;
 use crate::plan::alerts::Moment;
 use crate::plan::answer::{Answer, Verdict};
 use crate::plan::facts::{Facts, Node, Phase, RunMarks};
@@ -32,19 +33,9 @@ impl Ctx {
         if node.is_done(target) {
             self.skipped(name, "upgrade", &format!("it is at {target} already"));
         } else {
-            if node.cordoned_by.is_some() {
-                self.note(name, "carries our cordon: what was begun is finished before any gate is asked");
-            } else {
-                self.before_disruption(node, target).await?;
-            }
-            let facts = self.observe().await?;
-            self.upgrade_node(&facts, name, target, run).await?;
+            self.may_disrupt(node, target).await?;
+            self.upgrade_node(name, target, run).await?;
             self.push_run(&facts.marks).await;
-            if node.control_plane {
-                let after = gates::control_plane(&self.observe().await?, target);
-                // Only this node's components must be at the target now; further control planes follow.
-                self.hold_unless_of(name, after)?;
-            }
         }
         if node.control_plane {
             self.alert_gate(name, self.settings.alert_wait, |_| Moment::Upgrading).await?;
@@ -54,29 +45,53 @@ impl Ctx {
         Ok(())
     }
 
-    fn hold_unless_of(&self, name: &str, verdict: Verdict) -> Result<(), Cause> {
-        match verdict {
-            Verdict::Hold(reasons) => {
-                let own: Vec<String> = reasons.into_iter().filter(|reason| reason.starts_with(&format!("{name}:"))).collect();
-                Verdict::hold_if(own).into_result("the control plane is not whole")
-            }
-            other => other.into_result("the control plane is not whole"),
+    /// The gates before a node. One that an earlier runner of ours has begun to change is finished without asking any: it is out of
+    /// service, and waiting makes nothing better. One that was only cordoned goes back into service if a gate is closed.
+    async fn may_disrupt(&self, node: &Node, target: Version) -> Result<(), Cause> {
+        let ours = node.cordoned_by.is_some();
+        if ours && self.on_node(node, &Inspect).await?.touched(&target.to_string()) {
+            self.note(&node.name, "an earlier runner has begun to change it: that is finished before any gate is asked");
+            return Ok(());
         }
+        let closed = match self.before_disruption(node, target).await {
+            Ok(()) => return Ok(()),
+            Err(cause) => cause,
+        };
+        if ours {
+            self.acquire(&node.name).await?;
+            let back = self.take_cordon_back(&node.name).await;
+            self.release().await.and(back).unwrap_or_else(|cause| {
+                self.warn(&node.name, format!("our cordon could not be taken back: {}", cause.what));
+            });
+        }
+        Err(closed)
     }
 
     /// What must hold before a node is taken out of service.
     async fn before_disruption(&self, node: &Node, target: Version) -> Result<(), Cause> {
-        self.soak(&node.name).await?;
+        let name = node.name.as_str();
+        self.soak(name).await?;
         let phase = if node.control_plane { Phase::Master } else { Phase::Worker };
-        self.alert_gate(&node.name, self.settings.alert_wait, |facts| Moment::of(phase, facts)).await?;
-        self.workloads_settled(&node.name).await?;
-        let facts = self.observe().await?;
-        gates::nodes_ready(&facts, self.now()).into_result("not every node is fit")?;
-        gates::apiservers_ready(&facts).into_result("not every API server is ready")?;
-        if !node.control_plane {
-            gates::control_plane(&facts, target).into_result("the control plane is not at the target")?;
-        }
-        Ok(())
+        self.alert_gate(name, self.settings.alert_wait, |facts| Moment::of(phase, facts)).await?;
+        self.workloads_settled(name).await?;
+        let wait =
+            Wait { place: name, on: "the cluster to be fit", deadline: FIT, every: Duration::from_secs(3), stoppable: true };
+        self.wait(wait, async || {
+            let facts = self.observe().await?;
+            let control_plane = if node.control_plane { Verdict::Pass } else { gates::control_plane(&facts, target) };
+            let others = [
+                gates::nodes_ready(&facts, self.now()),
+                gates::apiservers_ready(&facts),
+                gates::alone(&facts, name),
+                control_plane,
+            ];
+            Ok(match Verdict::all(others) {
+                Verdict::Pass => Probe::Ready(()),
+                Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
+            })
+        })
+        .await
+        .map_err(hold)
     }
 
     /// The end of a run: everything is verified, then cleared and told.
@@ -102,8 +117,8 @@ impl Ctx {
             })
         })
         .await
-        .map_err(|cause| if cause.class == Class::Step { Cause { class: Class::Hold, ..cause } } else { cause })?;
-        // Gauges first, in-flight last: a crash in between leaves a run that postflight ends again.
+        .map_err(hold)?;
+        // Gauges first: a crash in between leaves a run that postflight ends again.
         self.push_run(&RunMarks::default()).await;
         self.clear_run(place).await?;
         let took = facts
@@ -126,6 +141,14 @@ impl Ctx {
     }
 }
 
+/// A restart of the kubelet or the API server may make a cluster look unfit for a moment; this long it is waited for.
+const FIT: Duration = Duration::from_secs(120);
+
+/// A wait for something that time may still bring.
+fn hold(cause: Cause) -> Cause {
+    if cause.class == Class::Step { Cause { class: Class::Hold, ..cause } } else { cause }
+}
+
 /// All control planes before any worker: a kubelet is never newer than an API server.
 fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
     if node.excluded {
@@ -137,7 +160,7 @@ fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
     let behind: Vec<String> = facts
         .nodes
         .iter()
-        .filter(|other| other.control_plane && other.components.iter().any(|c| c.version.is_none_or(|version| version < target)))
+        .filter(|other| other.control_plane && !other.components_at(target))
         .map(|other| other.name.clone())
         .collect();
     if behind.is_empty() {

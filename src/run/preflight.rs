@@ -97,7 +97,8 @@ impl Ctx {
         self.note(PLACE, format!("etcd snapshot: {snapshot}"));
         self.push_run(&self.observe().await?.marks).await;
         self.point_repositories(&facts, states, target).await?;
-        self.prefetch(&facts, target).await
+        self.prefetch(&facts, target, self.image_repository().await?).await?;
+        self.mark_run(PLACE, "record the end of preflight", &[(Mark::Prepared, Some(run.to_owned()))]).await
     }
 
     /// The backup, looked at on the host where that is possible; its card; then the mark, so that a crash in between does it again.

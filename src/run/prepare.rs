@@ -3,13 +3,17 @@
 use futures::StreamExt;
 use futures::stream;
 
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+
 use super::ctx::Ctx;
 use crate::failure::Cause;
+use crate::names;
 use crate::node::{Inspect, NodeState, Prefetch, Refresh, Repository, WriteCard};
 use crate::permit::ChangeClass;
 use crate::plan::facts::{Facts, Node};
-use crate::plan::order;
 use crate::plan::version::Version;
+use crate::plan::{order, parse};
 
 /// What a node's filesystems must have free before packages and images are fetched.
 const FREE: &[(&str, u64)] = &[("/var/cache/apt", 600 << 20), ("/usr", 600 << 20), ("/etc/kubernetes", 600 << 20)];
@@ -66,13 +70,31 @@ impl Ctx {
     }
 
     /// Fetches packages and images, so that no node is out of service while it downloads.
-    pub async fn prefetch(&self, facts: &Facts, target: Version) -> Result<(), Cause> {
+    pub async fn prefetch(&self, facts: &Facts, target: Version, image_repository: Option<String>) -> Result<(), Cause> {
         self.each_node(facts, async |node| {
-            let prefetch = Prefetch { target: target.to_string(), control_plane: node.control_plane, image_repository: None };
+            let prefetch = Prefetch {
+                target: target.to_string(),
+                control_plane: node.control_plane,
+                image_repository: image_repository.clone(),
+            };
             self.change_node(node, ChangeClass::Prepare, "prefetch packages and images", &prefetch).await
         })
         .await
         .map(drop)
+    }
+
+    /// Where this cluster's images come from, if it is not Kubernetes' own registry: kubeadm's configuration says.
+    pub async fn image_repository(&self) -> Result<Option<String>, Cause> {
+        let api: Api<ConfigMap> = Api::namespaced(self.kube.clone(), "kube-system");
+        let map = self.api_opt("read kubeadm's configuration", async || api.get(names::KUBEADM_CONFIG).await).await?;
+        let text = map.and_then(|map| map.data).and_then(|mut data| data.remove("ClusterConfiguration"));
+        let text = text.ok_or_else(|| {
+            Cause::refused(format!(
+                "ConfigMap kube-system/{} has no ClusterConfiguration: is this a kubeadm cluster?",
+                names::KUBEADM_CONFIG
+            ))
+        })?;
+        parse::image_repository(&text)
     }
 
     /// Leaves what a restore needs on every control plane, where it can be read without the API.

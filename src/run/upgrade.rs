@@ -7,9 +7,10 @@ use tokio::time::Instant;
 
 use super::ctx::{Change, Ctx, RECORD};
 use super::wait::{Probe, Wait};
-use crate::failure::Cause;
+use crate::failure::{Cause, Class};
 use crate::names::Mark;
 use crate::node::{Inspect, NodeState, Step, WorkState};
+use crate::permit::ChangeClass;
 use crate::plan::facts::{Facts, Node};
 use crate::plan::version::Version;
 use crate::plan::{gates, order};
@@ -20,10 +21,9 @@ const STEADY: u32 = 4;
 
 impl Ctx {
     /// Upgrades one node to `target`; done already is no error. Ends with the node in service, or says what state it is in.
-    pub async fn upgrade_node(&self, facts: &Facts, name: &str, target: Version, run: &str) -> Result<(), Cause> {
-        let node = facts.node(name).ok_or_else(|| Cause::refused(format!("{name} is no node of this cluster")))?;
+    pub async fn upgrade_node(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
         self.acquire(name).await?;
-        let worked = self.upgrade_held(facts, node, target, run).await;
+        let worked = self.upgrade_held(name, target, run).await;
         // A Lease that cannot be given back expires by itself: what the work said matters more.
         if let Err(cause) = self.release().await {
             self.warn(name, format!("the node's Lease is left to expire: {}", cause.what));
@@ -31,46 +31,100 @@ impl Ctx {
         worked
     }
 
-    async fn upgrade_held(&self, facts: &Facts, node: &Node, target: Version, run: &str) -> Result<(), Cause> {
-        let name = node.name.as_str();
-        if node.is_upgraded(target) {
-            return self.back_in_service(node, target, None).await;
+    /// The facts are looked at under the Lease: while we waited for it, another runner may have done it all.
+    async fn upgrade_held(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
+        let facts = self.observe().await?;
+        let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
+        if node.is_done(target) {
+            self.skipped(name, "upgrade", &format!("another runner brought it to {target}"));
+            return Ok(());
         }
-        let mut state = self.on_node(node, &Inspect).await?;
-        if state.work.state == WorkState::Running {
-            self.note(name, format!("{} is still running there, begun by an earlier runner", state.work.step));
-            let change = Change::settle(name, "finish what an earlier runner began", self.settings.step_deadline);
-            // Its failure is no end: the steps below look at what is, and run what is needed again.
-            if let Err(cause) = self.change(change, self.follow(node)).await {
-                self.warn(name, cause.what);
-            }
-            state = self.on_node(node, &Inspect).await?;
+        let to = target.to_string();
+        let state = self.settled_state(node).await?;
+        if node.is_upgraded(target) && state.finished(&to) {
+            return self.back_in_service(node, target, None).await;
         }
         let whole = self.whole_deployments().await?;
         let begun = Instant::now();
-        self.cordon(node, &state, run).await?;
-        if let Err(cause) = self.drain(name).await {
-            self.take_cordon_back(name, package_at(&state, "kubeadm", target)).await?;
+        let touched = state.touched(&to);
+        self.cordon(node, &state, touched, run).await?;
+        if let Err(cause) = self.replace(&facts, node, &state, target, run).await {
+            self.give_up(node, touched, &to, &cause).await;
             return Err(cause);
         }
-        self.containerd(facts, node, run).await?;
-        self.packages_and_kubeadm(facts, node, &state, target, run).await?;
         self.back_in_service(node, target, Some(begun)).await?;
         self.workloads_back(name, &whole).await
     }
 
+    /// What the node looks like once nothing of an earlier runner's works on it any more.
+    async fn settled_state(&self, node: &Node) -> Result<NodeState, Cause> {
+        let state = self.on_node(node, &Inspect).await?;
+        if state.work.state != WorkState::Running {
+            return Ok(state);
+        }
+        self.note(&node.name, format!("{} is still running there, begun by an earlier runner", state.work.step));
+        let change = Change::settle(&node.name, "finish what an earlier runner began", self.settings.step_deadline);
+        // Its failure is no end: the steps that follow look at what is, and run what is needed again.
+        if let Err(cause) = self.change(change, self.follow(node)).await {
+            self.warn(&node.name, cause.what);
+        }
+        self.on_node(node, &Inspect).await
+    }
+
+    /// Drains, and replaces what runs. A stop signal counts until the first package change, and not after it.
+    async fn replace(&self, facts: &Facts, node: &Node, state: &NodeState, target: Version, run: &str) -> Result<(), Cause> {
+        let (name, to) = (node.name.as_str(), target.to_string());
+        let touched = state.touched(&to);
+        self.drain(name, !touched).await?;
+        let first = if touched { ChangeClass::Settle } else { ChangeClass::Disrupt };
+        self.containerd(facts, node, first, run).await?;
+        if state.whole_at("kubeadm", &to) && state.audit.is_empty() {
+            self.skipped(name, "kubeadm package", "it is at the target");
+        } else {
+            self.work(node, first, "kubeadm package", Step::KubeadmPackage, &to, run).await?;
+        }
+        let components_there = !node.control_plane || node.components_behind(target).is_empty();
+        if state.kubeadm_has_run(&to, run) && components_there {
+            self.skipped(name, "kubeadm upgrade", "it ended well before");
+        } else {
+            let apply = node.control_plane && order::first_control_plane(facts).is_some_and(|first| first.name == name);
+            let label = if apply { "kubeadm upgrade apply" } else { "kubeadm upgrade node" };
+            let step = Step::KubeadmUpgrade { first_control_plane: apply, flags: self.settings.kubeadm_flags.clone() };
+            self.work(node, ChangeClass::Settle, label, step, &to, run).await?;
+        }
+        self.work(node, ChangeClass::Settle, "kubelet packages and restart", Step::KubeletPackages, &to, run).await
+    }
+
+    /// After a failure: a node on which nothing was changed serves again; one that was is left cordoned, so that nothing lands on it.
+    async fn give_up(&self, node: &Node, touched: bool, target: &str, cause: &Cause) {
+        // Somebody else has the node now; its cordon is theirs.
+        if touched || cause.class == Class::Contended {
+            return;
+        }
+        let untouched = match self.on_node(node, &Inspect).await {
+            Ok(state) => !state.touched(target),
+            Err(cause) => {
+                self.warn(&node.name, format!("stays cordoned, for whether it was changed is not known: {}", cause.what));
+                false
+            }
+        };
+        if untouched && let Err(cause) = self.take_cordon_back(&node.name).await {
+            self.warn(&node.name, format!("our cordon could not be taken back: {}", cause.what));
+        }
+    }
+
     /// Marks the node as ours in the write that cordons it; a node that a person had cordoned is not marked, and stays as it is.
-    async fn cordon(&self, node: &Node, state: &NodeState, run: &str) -> Result<(), Cause> {
+    async fn cordon(&self, node: &Node, state: &NodeState, touched: bool, run: &str) -> Result<(), Cause> {
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
         let versions: Vec<String> =
             state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
-        let former = node.former_versions.is_none() || node.cordoned_by.is_none();
         let change = Change::disrupt(&node.name, "cordon", RECORD);
         self.edit_node(change, |now| {
             let unschedulable = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
             let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
             let mut marks = Vec::new();
-            if former {
+            // Half-new versions are no former ones.
+            if !touched {
                 marks.push((Mark::FormerVersions, Some(versions.join(","))));
             }
             if !unschedulable {
@@ -86,11 +140,8 @@ impl Ctx {
         .map(drop)
     }
 
-    /// A drain that did not end leaves the node as it was, unless its packages have been changed: then it must not serve half done.
-    async fn take_cordon_back(&self, name: &str, changed: bool) -> Result<(), Cause> {
-        if changed {
-            return Ok(());
-        }
+    /// Puts a node back in service that we cordoned and did not change.
+    pub(super) async fn take_cordon_back(&self, name: &str) -> Result<(), Cause> {
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
         let change = Change::settle(name, "take our cordon back", RECORD);
         self.edit_node(change, |now| {
@@ -103,37 +154,19 @@ impl Ctx {
     }
 
     /// A control plane whose containerd is older than the workers' catches up while it is drained.
-    async fn containerd(&self, facts: &Facts, node: &Node, run: &str) -> Result<(), Cause> {
+    async fn containerd(&self, facts: &Facts, node: &Node, class: ChangeClass, run: &str) -> Result<(), Cause> {
         let Some(newer) = node.control_plane.then(|| gates::containerd_behind(facts, node)).flatten() else { return Ok(()) };
-        let state = self.on_node(newer, &Inspect).await?;
-        let package = state.package("containerd.io").or_else(|| state.package("containerd"));
-        let version = package.ok_or_else(|| Cause::step(format!("{} has no containerd package", newer.name)))?.version.clone();
-        self.work(node, "containerd package", Step::ContainerdPackage, &version, run).await
-    }
-
-    async fn packages_and_kubeadm(
-        &self,
-        facts: &Facts,
-        node: &Node,
-        state: &NodeState,
-        target: Version,
-        run: &str,
-    ) -> Result<(), Cause> {
-        let (name, to) = (node.name.as_str(), target.to_string());
-        if package_at(state, "kubeadm", target) && state.audit.is_empty() {
-            self.skipped(name, "kubeadm package", "it is at the target");
-        } else {
-            self.work(node, "kubeadm package", Step::KubeadmPackage, &to, run).await?;
-        }
-        let first = node.control_plane && order::first_control_plane(facts).is_some_and(|first| first.name == name);
-        if kubeadm_has_run(state, &to) {
-            self.skipped(name, "kubeadm upgrade", "it ended well before");
-        } else {
-            let label = if first { "kubeadm upgrade apply" } else { "kubeadm upgrade node" };
-            let step = Step::KubeadmUpgrade { first_control_plane: first, flags: self.settings.kubeadm_flags.clone() };
-            self.work(node, label, step, &to, run).await?;
-        }
-        self.work(node, "kubelet packages and restart", Step::KubeletPackages, &to, run).await
+        let (theirs, own) = (self.on_node(newer, &Inspect).await?, self.on_node(node, &Inspect).await?);
+        let packages = ["containerd.io", "containerd"].iter().find_map(|name| Some((theirs.package(name)?, own.package(name)?)));
+        let Some((wanted, _)) = packages else {
+            // Debian's package and Docker's are no versions of each other: that is for a person.
+            self.warn(
+                &node.name,
+                format!("containerd is older than on {}, but is another package there: left as it is", newer.name),
+            );
+            return Ok(());
+        };
+        self.work(node, class, "containerd package", Step::ContainerdPackage, &wanted.version, run).await
     }
 
     /// Ready at its version, then uncordoned if the cordon is ours. `begun`: when it was cordoned, if that was us just now.
@@ -227,18 +260,4 @@ impl Ctx {
         let ready = if now.ready { "Ready" } else { "NOT Ready" };
         format!("{name} is {cordon} and {ready}, its kubelet is {}.", now.kubelet)
     }
-}
-
-/// A package stands at the target's version, whole.
-fn package_at(state: &NodeState, name: &str, target: Version) -> bool {
-    let revision = format!("{target}-");
-    state.package(name).is_some_and(|package| package.healthy() && package.version.starts_with(&revision))
-}
-
-/// `kubeadm upgrade` ended well here for this target: it was the last work, or the one after it was.
-fn kubeadm_has_run(state: &NodeState, target: &str) -> bool {
-    let work = &state.work;
-    let last = work.step == Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() }.name()
-        && work.state == WorkState::Done;
-    work.target == target && (last || work.step == Step::KubeletPackages.name())
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::ctx::{Change, Ctx};
 use crate::failure::{Cause, Class};
 use crate::node::{Begin, Begun, Follow, Step};
+use crate::permit::ChangeClass;
 use crate::plan::facts::Node;
 use crate::report::Event;
 
@@ -12,10 +13,19 @@ use crate::report::Event;
 const LOOK: Duration = Duration::from_secs(8);
 
 impl Ctx {
-    /// Does one long step on a node, or attaches to it where it already runs.
-    pub async fn work(&self, node: &Node, label: &str, step: Step, target: &str, run: &str) -> Result<(), Cause> {
+    /// Does one long step on a node, or attaches to it where it already runs. From a node's first change on the class is settle: no
+    /// stop signal leaves it half done.
+    pub async fn work(
+        &self,
+        node: &Node,
+        class: ChangeClass,
+        label: &str,
+        step: Step,
+        target: &str,
+        run: &str,
+    ) -> Result<(), Cause> {
         let begin = Begin { step, target: target.into(), run: run.into() };
-        let change = Change::disrupt(&node.name, label, self.settings.step_deadline);
+        let change = Change { class, ..Change::disrupt(&node.name, label, self.settings.step_deadline) };
         self.change(change, async {
             if self.begin(node, &begin).await? == Begun::Attached {
                 self.note(&node.name, format!("{label} was already running: attached to it"));

@@ -2,7 +2,7 @@
 //!
 //! `cargo test --test live -- --test-threads=1`: there is one lab per machine, and the tests use it one after the other, in the order of
 //! their names. LAB_BINARY names the program under test, else it is the release build beside this test.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 mod audit;
 mod end;

@@ -94,6 +94,21 @@ impl Drop for Watch {
     }
 }
 
+impl Seen {
+    /// Notes a look and, where the API server did not answer it, since when and why.
+    fn answered(&mut self, looked: Result<(), String>, at: Timestamp) {
+        let away = self.now_away;
+        self.now_away = looked.is_err();
+        match (looked, self.away.last_mut().filter(|_| away)) {
+            (Ok(()), Some(last)) => last.1 = Timestamp::now(),
+            (Ok(()), None) => {}
+            (Err(why), Some(last)) => (last.1, last.2) = (Timestamp::now(), why),
+            (Err(why), None) => self.away.push((at, Timestamp::now(), why)),
+        }
+        self.looks += usize::from(!self.now_away);
+    }
+}
+
 async fn look_until_stopped(kubeconfig: &Path, seen: &Mutex<Seen>, stop: &AtomicBool) {
     let mut api: Option<kube::Client> = None;
     while !stop.load(Ordering::Relaxed) {
@@ -104,30 +119,9 @@ async fn look_until_stopped(kubeconfig: &Path, seen: &Mutex<Seen>, stop: &Atomic
             None => connect(kubeconfig).await,
         };
         let looked = look(&client, seen, at).await;
-        let mut seen = seen.lock().expect("nobody panics with it");
-        match looked {
-            Ok(()) => {
-                if seen.now_away
-                    && let Some(last) = seen.away.last_mut()
-                {
-                    last.1 = Timestamp::now();
-                }
-                seen.now_away = false;
-                seen.looks += 1;
-                api = Some(client);
-            }
-            // A new client the next time: the connections of this one may hang.
-            Err(why) if seen.now_away => {
-                if let Some(last) = seen.away.last_mut() {
-                    (last.1, last.2) = (Timestamp::now(), why);
-                }
-            }
-            Err(why) => {
-                seen.now_away = true;
-                seen.away.push((at, Timestamp::now(), why));
-            }
-        }
-        drop(seen);
+        // A new client after a failure: the connections of this one may hang.
+        api = looked.is_ok().then_some(client);
+        seen.lock().expect("nobody panics with it").answered(looked, at);
         tokio::time::sleep(Duration::from_secs(1).saturating_sub(begun.elapsed())).await;
     }
 }

@@ -60,7 +60,7 @@ fn rights_have_no_wildcard_and_are_all_bound() {
         assert!(!writes_secrets, "{grant:?}");
     }
     // Also where the snapshots are made in our own namespace.
-    for (backup, roles) in [("default", 2), ("k8s-upgrade", 1)] {
+    for (backup, roles) in [("default", 3), ("k8s-upgrade", 2)] {
         let config = Install { backup: (backup, "backup-etcd"), ..install(Credentials::Existing) };
         let objects = objects(&config).unwrap();
         assert_eq!((of_kind(&objects, "Role").len(), of_kind(&objects, "RoleBinding").len()), (roles, roles));
