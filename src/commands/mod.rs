@@ -73,6 +73,9 @@ pub fn failure(cause: Cause) -> Failure {
 
 /// A failure in the middle of a run: what state it leaves, and the one command that goes on.
 pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
+    if cause.class == Class::Unreachable && !ctx.has_changed() {
+        return Failure { place: place.to_owned(), ..failure(cause) };
+    }
     let facts = tokio::time::timeout(Duration::from_secs(60), ctx.observe()).await;
     let mut next = vec!["k8s-upgrade status".to_owned()];
     let (run, node) = match facts {

@@ -10,12 +10,10 @@ use crate::run::preflight::Preflight;
 pub async fn preflight(ctx: &Ctx, target: Version, run: Option<String>) -> Result<Outcome, Failure> {
     let run = match run {
         Some(run) => run,
-        None => target_of(ctx, Some(target))
-            .await
-            .ok()
-            .map(|(_, run)| run)
-            .filter(|run| run != "by-hand")
-            .unwrap_or_else(|| ctx.new_run()),
+        None => {
+            let marks = ctx.observe().await.map_err(failure)?.marks;
+            marks.run_id.filter(|_| marks.in_flight && marks.target == Some(target)).unwrap_or_else(|| ctx.new_run())
+        }
     };
     match ctx.preflight(target, &run).await {
         Ok(Preflight::NothingToDo) => {

@@ -75,7 +75,12 @@ pub fn cause(what: &str, error: &Error) -> Cause {
 impl Ctx {
     /// A Job of the chain, and whoever has begun to change something, waits for an API server that is away.
     fn patient(&self) -> bool {
-        self.chain || self.changing.load(Ordering::Relaxed)
+        self.chain || self.has_changed()
+    }
+
+    /// This process has changed something, or has at least begun to.
+    pub fn has_changed(&self) -> bool {
+        self.changing.load(Ordering::Relaxed)
     }
 
     /// How long it is waited for.

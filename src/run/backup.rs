@@ -19,19 +19,11 @@ use crate::plan::version::Version;
 impl Ctx {
     /// Makes a snapshot (or finds the one that this run has made) and returns its path on the control plane's host.
     pub async fn backup(&self, target: Version, run: &str) -> Result<parse::Snapshot, Cause> {
-        let (namespace, cronjob) = self.settings.backup()?;
+        let (namespace, _) = self.settings.backup()?;
         let name = jobs::etcd_name(target, run);
         let api: Api<Job> = Api::namespaced(self.kube.clone(), namespace);
         if self.api_opt("read the backup Job", async || api.get(&name).await).await?.is_none() {
-            // As it stands, unknown fields and all: a typed struct would lose what it does not know.
-            let kind = ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("batch", "v1", "CronJob"));
-            let dynamic: Api<DynamicObject> = Api::namespaced_with(self.kube.clone(), namespace, &kind);
-            let found = self.api_opt("read the backup CronJob", async || dynamic.get(cronjob).await).await?;
-            let template = found.ok_or_else(|| {
-                Cause::refused(format!("CronJob {namespace}/{cronjob}, which makes etcd snapshots, does not exist"))
-                    .next("k8s-upgrade … --set backup-cronjob=NAMESPACE/NAME")
-            })?;
-            let template = serde_json::to_value(&template).map_err(|error| Cause::bug(format!("CronJob {cronjob}: {error}")))?;
+            let template = self.backup_template().await?;
             self.submit_job(namespace, &name, jobs::etcd_job(&template, &name)?).await?;
         }
         self.note("preflight", format!("backup Job {namespace}/{name} is at work"));
@@ -67,6 +59,20 @@ impl Ctx {
                 .next(logs)
                 .next(format!("kubectl -n {namespace} delete job {name}      # once mended; then: k8s-upgrade resume"))
         })
+    }
+
+    /// The backup CronJob as it stands, unknown fields and all: a typed struct would lose what it does not know. Asked for before the
+    /// claim, too: a run without a backup must not begin.
+    pub async fn backup_template(&self) -> Result<serde_json::Value, Cause> {
+        let (namespace, cronjob) = self.settings.backup()?;
+        let kind = ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("batch", "v1", "CronJob"));
+        let api: Api<DynamicObject> = Api::namespaced_with(self.kube.clone(), namespace, &kind);
+        let found = self.api_opt("read the backup CronJob", async || api.get(cronjob).await).await?;
+        let template = found.ok_or_else(|| {
+            Cause::refused(format!("CronJob {namespace}/{cronjob}, which makes etcd snapshots, does not exist"))
+                .next("k8s-upgrade … --set backup-cronjob=NAMESPACE/NAME")
+        })?;
+        serde_json::to_value(&template).map_err(|error| Cause::bug(format!("CronJob {cronjob}: {error}")))
     }
 
     async fn backup_log(&self, namespace: &str, job: &str) -> Result<String, Cause> {

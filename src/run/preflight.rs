@@ -61,6 +61,7 @@ impl Ctx {
         ask(&mut closed, "control plane", gates::apiservers_ready(facts).into_result("not every API server is ready"));
         ask(&mut closed, "quiet", gates::quiet(facts, &policy, self.now()).into_result("nodes came or went lately"));
         ask(&mut closed, "permissions", self.permissions().await);
+        ask(&mut closed, "backup", self.backup_template().await.map(drop));
         // Before the claim: prefetch, which comes after it, would be the first to miss the packages.
         let released = match self.released(target).await {
             Answer::Known(true) => Ok(()),
