@@ -47,6 +47,8 @@ impl Ctx {
             }
             self.emit(&Event::Waiting { place: wait.place.into(), on: format!("{}: {missing}", wait.on), left });
             self.sleep(wait.every.min(left), wait.stoppable).await;
+            // A wait is longer than a Lease lasts.
+            self.keep_lease().await?;
         }
     }
 }
