@@ -78,6 +78,8 @@ pub struct Node {
     pub kube_proxy: Option<Version>,
     pub container_runtime: String,
     pub ready: bool,
+    /// What the Ready condition says where it is not True: `container runtime network not ready: …`.
+    pub not_ready: Option<String>,
     /// lastTransitionTime of the Ready condition.
     pub ready_since: Option<Timestamp>,
     /// Conditions that are True and should not be: MemoryPressure, DiskPressure, PIDPressure.

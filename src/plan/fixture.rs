@@ -26,6 +26,7 @@ pub fn worker(name: &str, version: Version) -> Node {
         kube_proxy: None,
         container_runtime: "containerd://1.7.28".to_owned(),
         ready: true,
+        not_ready: None,
         ready_since: "2026-11-01T00:00:00Z".parse().ok(),
         pressures: Vec::new(),
         unschedulable: false,

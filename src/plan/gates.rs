@@ -16,7 +16,8 @@ pub fn nodes_ready(facts: &Facts, now: Timestamp) -> Verdict {
     for node in facts.managed() {
         if !node.ready {
             let since = node.ready_since.map_or(String::new(), |since| format!(" for {} (since {since})", ago(now, since)));
-            reasons.push(format!("{} is not Ready{since}: mend it, or exclude it in the settings", node.name));
+            let why = node.not_ready.as_ref().map_or(String::new(), |why| format!(", {}", why.trim_end_matches('.')));
+            reasons.push(format!("{} is not Ready{since}{why}: mend it, or exclude it in the settings", node.name));
         }
         reasons.extend(node.pressures.iter().map(|pressure| format!("{} has {pressure}", node.name)));
     }

@@ -40,9 +40,10 @@ fn unready_nodes_and_pressure_hold_unless_excluded() {
     let broken = node(&mut facts, "k8s-node3");
     broken.ready = false;
     broken.ready_since = Some(at("2026-11-22T11:59:00Z"));
+    broken.not_ready = Some("Kubelet stopped posting node status.".into());
     node(&mut facts, "k8s-node2").pressures = vec!["DiskPressure".into()];
     let wanted = [
-        "k8s-node3 is not Ready for 1 h (since 2026-11-22T11:59:00Z): mend it, or exclude it in the settings",
+        "k8s-node3 is not Ready for 1 h (since 2026-11-22T11:59:00Z), Kubelet stopped posting node status: mend it, or exclude it in the settings",
         "k8s-node2 has DiskPressure",
     ];
     assert_eq!(reasons(nodes_ready(&facts, at(NOW))), wanted);

@@ -97,6 +97,7 @@ impl Ctx {
             kube_proxy: Version::from_str(&info.kube_proxy_version).ok(),
             container_runtime: info.container_runtime_version,
             ready: ready.is_some_and(|condition| condition.status == "True"),
+            not_ready: ready.filter(|condition| condition.status != "True").and_then(|condition| condition.message.clone()),
             ready_since: ready.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
             pressures: conditions
                 .iter()

@@ -210,7 +210,7 @@ impl Ctx {
             };
             Ok(match (now.kubelet >= target, now.ready) {
                 (true, true) => Probe::Ready(()),
-                (true, false) => Probe::Not("not Ready".into()),
+                (true, false) => Probe::Not(now.not_ready.map_or("not Ready".to_owned(), |why| format!("not Ready: {why}"))),
                 (false, _) => Probe::Not(format!("kubelet is {}", now.kubelet)),
             })
         })
