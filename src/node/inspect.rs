@@ -82,10 +82,14 @@ impl NodeState {
         self.package(name).is_some_and(|package| package.healthy() && package.is_of(target))
     }
 
+    /// A package is of `target` already: what stands here are no former versions any more.
+    pub fn reached(&self, target: &str) -> bool {
+        KUBERNETES.into_iter().any(|name| self.package(name).is_some_and(|package| package.is_of(target)))
+    }
+
     /// An upgrade to `target` has begun to change this node: it must be finished, not given back to service half done.
     pub fn touched(&self, target: &str) -> bool {
-        let reached = |name| self.package(name).is_some_and(|package| package.is_of(target));
-        KUBERNETES.into_iter().any(reached) || !self.audit.is_empty() || self.work.state == WorkState::Running
+        self.reached(target) || !self.audit.is_empty() || self.work.state == WorkState::Running
     }
 
     /// Nothing is left to do on the node itself: packages whole at `target` and held, no work at hand.
@@ -187,6 +191,9 @@ mod tests {
         assert!(!new.finished(TO), "a lost hold is work left");
         let half = state(&[("kubeadm", "hi", "1.36.3-1.1"), ("kubelet", "iU", "1.36.3-1.1")], &["kubeadm", "kubelet"]);
         assert!(!half.finished(TO), "after a power cut the new kubelet runs, half installed");
+        let mut cut = old.clone();
+        cut.audit.push("The following packages have been unpacked but not yet configured.".into());
+        assert!(cut.touched(TO) && !cut.reached(TO), "half done by somebody else: its versions are still the former ones");
         let mut busy = old;
         busy.work = work(WorkState::Running, "kubeadm-package", TO, "r1");
         assert!(busy.touched(TO) && !busy.finished(TO));

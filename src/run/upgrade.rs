@@ -47,7 +47,7 @@ impl Ctx {
         let whole = self.whole_deployments().await?;
         let begun = Instant::now();
         let touched = state.touched(&to);
-        self.cordon(node, &state, touched, run).await?;
+        self.cordon(node, &state, &to, run).await?;
         if let Err(cause) = self.replace(&facts, node, &state, target, run).await {
             self.give_up(node, touched, &to, &cause).await;
             return Err(cause);
@@ -114,7 +114,7 @@ impl Ctx {
     }
 
     /// Marks the node as ours in the write that cordons it; a node that a person had cordoned is not marked, and stays as it is.
-    async fn cordon(&self, node: &Node, state: &NodeState, touched: bool, run: &str) -> Result<(), Cause> {
+    async fn cordon(&self, node: &Node, state: &NodeState, target: &str, run: &str) -> Result<(), Cause> {
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
         let versions: Vec<String> =
             state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
@@ -124,7 +124,7 @@ impl Ctx {
             let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
             let mut marks = Vec::new();
             // Half-new versions are no former ones.
-            if !touched {
+            if !state.reached(target) {
                 marks.push((Mark::FormerVersions, Some(versions.join(","))));
             }
             if !unschedulable {
