@@ -95,10 +95,7 @@ pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
                             if retried { again } else { "Nothing else will start." }
                         )
                     }
-                    (None, Some(_)) => {
-                        next.push(format!("k8s-upgrade upgrade-node {place} --target X.Y.Z      # goes on with it"));
-                        "No run is in flight.".to_owned()
-                    }
+                    (None, Some(_)) => "No run is in flight.".to_owned(),
                     (None, None) => "No run is in flight; nothing was left behind.".to_owned(),
                 };
             (run, if node.is_some() { format!("{} ", ctx.node_state(place).await) } else { String::new() })

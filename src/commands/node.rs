@@ -35,6 +35,12 @@ pub async fn upgrade(
     match ctx.node_phase(node, target, &run).await {
         Ok(()) if ctx.chain => successor(ctx, node, &run).await,
         Ok(()) => Ok(Outcome::Done),
-        Err(cause) => Err(told(ctx, node, cause).await),
+        Err(cause) if facts.marks.in_flight => Err(told(ctx, node, cause).await),
+        // No run knows the target: a person has to name it again.
+        Err(cause) => {
+            let again =
+                format!("k8s-upgrade upgrade-node {node} --target {target}      # after mending it: goes on where it stands");
+            Err(told(ctx, node, cause.next(again)).await)
+        }
     }
 }
