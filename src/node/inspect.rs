@@ -89,7 +89,9 @@ impl NodeState {
 
     /// An upgrade to `target` has begun to change this node: it must be finished, not given back to service half done.
     pub fn touched(&self, target: &str) -> bool {
-        self.reached(target) || !self.audit.is_empty() || self.work.state == WorkState::Running
+        let ended = matches!(self.work.state, WorkState::None | WorkState::Done);
+        let runtime_broken = self.work.step == Step::ContainerdPackage.name() && !ended;
+        self.reached(target) || !self.audit.is_empty() || self.work.state == WorkState::Running || runtime_broken
     }
 
     /// Nothing is left to do on the node itself: packages whole at `target` and held, no work at hand.

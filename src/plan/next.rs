@@ -53,7 +53,12 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>) -> Result<Nex
             .next("kubectl describe namespace k8s-upgrade    # remove its annotation …/k8s-upgrade-in-flight if no run is on"));
     };
     let undone: Vec<Step> = chain(facts, policy, target).into_iter().filter(|link| !link.done).map(|link| link.step).collect();
-    let of_undone = |job: &JobFact| undone.iter().any(|step| jobs::name(facts, step, target) == job.name);
+    // Postflight is undone as long as there is a run; while anything else is, its Job has nothing to do but ask what.
+    let own_postflight = own_job.is_some_and(|own| own == jobs::name(facts, &Step::postflight(), target)) && undone.len() > 1;
+    let of_undone = |job: &JobFact| {
+        let asks = own_postflight && own_job == Some(job.name.as_str());
+        !asks && undone.iter().any(|step| jobs::name(facts, step, target) == job.name)
+    };
     let active = || facts.jobs.iter().filter(|job| job.state == JobState::Active);
     // To a Job that asks, itself and others stand in the way only where their own steps are undone; they may be about to end.
     let in_the_way = match own_job {
@@ -180,6 +185,18 @@ mod tests {
         assert_eq!(told(&facts), "preflight@k8s-node1 replaces uid-of-k8s-upgrade-preflight-1-34-7");
         upgrade(&mut facts, "k8s-node4", NEW);
         assert_eq!(told(&facts), "preflight@k8s-node1 replaces uid-of-k8s-upgrade-preflight-1-34-7");
+    }
+
+    #[test]
+    fn postflight_creates_the_job_of_a_late_joiner() {
+        let mut facts = in_flight(runbook());
+        ["k8s-master", "k8s-node1", "k8s-node2", "k8s-node3", "k8s-node4"].iter().for_each(|name| upgrade(&mut facts, name, NEW));
+        let own = "k8s-upgrade-postflight-1-34-7";
+        facts.jobs = vec![job(own, JobState::Active)];
+        assert_eq!(next(&facts, &policy(), Some(own)), Ok(Next::Running(own.into())));
+        facts.nodes.push(worker("k8s-node9", OLD));
+        let Next::Create(planned) = next(&facts, &policy(), Some(own)).unwrap() else { panic!() };
+        assert_eq!(planned.job, "k8s-upgrade-worker-1-34-7-k8s-node9");
     }
 
     #[test]

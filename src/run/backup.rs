@@ -80,7 +80,10 @@ impl Ctx {
         let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
         let pods = self.list_all("list the backup Job's pods", api.clone(), of_job).await?;
         let done = pods.iter().find(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded"));
-        let pod = done.ok_or_else(|| Cause::step(format!("the pod of the backup Job {job} is gone, and its log with it")))?;
+        let pod = done.ok_or_else(|| {
+            Cause::step(format!("the pod of the backup Job {job} is gone, and its log with it"))
+                .next(format!("kubectl -n {namespace} delete job {job}      # then: k8s-upgrade resume"))
+        })?;
         self.api("read the backup's log", async || api.logs(&pod.name_any(), &LogParams::default()).await).await
     }
 }

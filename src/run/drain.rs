@@ -33,6 +33,7 @@ struct Blocked {
     /// Not before.
     retry: Instant,
     says: String,
+    by_budget: bool,
 }
 
 /// What was tried so far, by the pods' UIDs.
@@ -122,7 +123,7 @@ impl Ctx {
             }
             total = total.max(left.len());
             let guards: Vec<PodDisruptionBudget> = budgets.items().cloned().collect();
-            self.evict_all(&left, &guards, &mut tries).await?;
+            self.evict_all(&left, &guards, &mut tries, stoppable).await?;
             tries.blocked.retain(|uid, _| left.iter().any(|pod| pod.uid().as_deref() == Some(uid)));
             let held = holders(&left, &tries.blocked);
             let remaining = deadline.saturating_duration_since(Instant::now());
@@ -137,10 +138,12 @@ impl Ctx {
             // Whatever happens first: a pod went, a budget allows more, or it is time to try again.
             tokio::select! {
                 biased;
-                changed = pods.changed(self) => changed?,
-                changed = budgets.changed(self) => changed?,
+                () = pods.changed() => {}
+                () = budgets.changed() => {}
                 () = self.sleep(TICK.min(remaining), stoppable) => {}
             }
+            pods.renew(self).await?;
+            budgets.renew(self).await?;
             self.keep_lease().await?;
         }
     }
@@ -154,7 +157,13 @@ impl Ctx {
         Cause::hold(what).detail(detail).next(format!("k8s-upgrade drain {node} --dry-run    # what holds, and why"))
     }
 
-    async fn evict_all(&self, left: &[&Pod], budgets: &[PodDisruptionBudget], tries: &mut Tries) -> Result<(), Cause> {
+    async fn evict_all(
+        &self,
+        left: &[&Pod],
+        budgets: &[PodDisruptionBudget],
+        tries: &mut Tries,
+        stoppable: bool,
+    ) -> Result<(), Cause> {
         let Tries { blocked, accepted } = tries;
         for pod in left {
             let (Fate::Evict { grace, .. }, Some(uid)) = (drain::fate(pod), pod.uid()) else { continue };
@@ -162,9 +171,15 @@ impl Ctx {
                 continue;
             }
             let now = Instant::now();
-            let holds = matches!(drain::held(pod, budgets), Some(Held::Now(_) | Held::Always(_) | Held::Several(_)));
-            if blocked.get(&uid).is_some_and(|known| now < known.retry && (holds || known.retry - now > RETRY)) {
+            // Only a budget that has come to allow it is a reason to ask before the time.
+            let allowed = |known: &Blocked| known.by_budget && drain::held(pod, budgets).is_none();
+            if blocked.get(&uid).is_some_and(|known| now < known.retry && !allowed(known)) {
                 continue;
+            }
+            // One eviction may take half a minute, and a node has a hundred pods.
+            self.keep_lease().await?;
+            if stoppable && self.stopped().is_some() {
+                return Ok(());
             }
             let refused = match self.evict(pod, grace, false).await {
                 Ok(()) => {
@@ -173,7 +188,9 @@ impl Ctx {
                 }
                 Err(refused) => refused,
             };
-            let since = blocked.get(&uid).map_or(now, |known| known.since);
+            let by_budget = matches!(refused, Refused::Budget { .. } | Refused::SeveralBudgets);
+            // Time that an outage took is no time in which a budget refused.
+            let since = blocked.get(&uid).filter(|known| known.by_budget == by_budget).map_or(now, |known| known.since);
             let (says, pause) = match refused {
                 Refused::Gone => continue,
                 Refused::NamespaceEnding => ("its namespace is being deleted".to_owned(), RETRY),
@@ -187,8 +204,10 @@ impl Ctx {
                 Refused::Forbidden(message) => return Err(Cause::refused(format!("evict {}: {message}", full_name(pod)))),
                 Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", full_name(pod)))),
             };
-            blocked.insert(uid, Blocked { since, retry: now + pause, says });
-            self.unstick(pod, budgets, now - since, grace).await?;
+            blocked.insert(uid, Blocked { since, retry: now + pause, says, by_budget });
+            if by_budget {
+                self.unstick(pod, budgets, now - since, grace).await?;
+            }
         }
         Ok(())
     }

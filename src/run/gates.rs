@@ -79,8 +79,9 @@ impl Ctx {
                     .detail(bad.pop().unwrap_or_default())
                     .next("kubectl get nodes"));
             }
-            // At least one look, even if the time is over.
-            if passed >= soak && bad.is_empty() {
+            // A soak that was over before is no reason to look: what a node needs is asked before it.
+            let over = self.now().duration_since(begun).unsigned_abs() + soak < passed;
+            if passed >= soak && (bad.is_empty() || over) {
                 let took = self.now().duration_since(begun).unsigned_abs();
                 if took > Duration::from_secs(1) {
                     self.note(place, format!("soaked, {}", span(took)));
@@ -93,7 +94,8 @@ impl Ctx {
             let left = soak.saturating_sub(passed);
             let on = bad.last().map_or("soak: all nodes Ready".to_owned(), |bad| format!("soak: {}", bad.join(", ")));
             self.emit(&crate::report::Event::Waiting { place: place.into(), on, left });
-            self.sleep(ASK.min(left.max(Duration::from_secs(1))), true).await;
+            let pause = if bad.is_empty() { ASK.min(left.max(Duration::from_secs(1))) } else { ASK };
+            self.sleep(pause, true).await;
         }
     }
 

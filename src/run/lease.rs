@@ -117,7 +117,10 @@ impl Ctx {
     async fn swap(&self, name: &str, version: String) -> Result<Lease, Cause> {
         let api = self.leases();
         let body = json!({ "metadata": { "resourceVersion": version }, "spec": self.lease_spec() });
-        self.api("renew the node's Lease", async || api.patch(name, &PatchParams::default(), &Patch::Merge(&body)).await).await
+        let patch = Patch::Merge(&body);
+        let swapped =
+            self.api_opt("renew the node's Lease", async || api.patch(name, &PatchParams::default(), &patch).await).await?;
+        swapped.ok_or_else(|| Cause::contended("renew the node's Lease: another runner took it, and has given it back"))
     }
 
     /// Renews the Lease that we hold, if any, unless it was renewed a moment ago. A lost Lease is an error from then on.

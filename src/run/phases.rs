@@ -12,9 +12,8 @@ use crate::node::Inspect;
 use crate::plan::alerts::Moment;
 use crate::plan::answer::{Answer, Verdict};
 use crate::plan::facts::{Facts, Node, Phase, RunMarks};
-use crate::plan::gates;
-use crate::plan::next;
 use crate::plan::version::Version;
+use crate::plan::{gates, next, order};
 use crate::report::span;
 
 impl Ctx {
@@ -46,25 +45,19 @@ impl Ctx {
     }
 
     /// The gates before a node. One that an earlier runner of ours has begun to change is finished without asking any: it is out of
-    /// service, and waiting makes nothing better. One that was only cordoned goes back into service if a gate is closed.
+    /// service, and waiting makes nothing better. One that was only cordoned goes back into service first.
     async fn may_disrupt(&self, node: &Node, target: Version) -> Result<(), Cause> {
-        let ours = node.cordoned_by.is_some();
-        if ours && self.on_node(node, &Inspect).await?.touched(&target.to_string()) {
-            self.note(&node.name, "an earlier runner has begun to change it: that is finished before any gate is asked");
+        if node.unschedulable && self.on_node(node, &Inspect).await?.touched(&target.to_string()) {
+            self.note(&node.name, "out of service, and its upgrade has begun: that is finished before any gate is asked");
             return Ok(());
         }
-        let closed = match self.before_disruption(node, target).await {
-            Ok(()) => return Ok(()),
-            Err(cause) => cause,
-        };
-        if ours {
+        if node.cordoned_by.is_some() {
+            // Gates may take half an hour; nothing on the node was changed, so it serves meanwhile.
             self.acquire(&node.name).await?;
             let back = self.take_cordon_back(&node.name).await;
-            self.release().await.and(back).unwrap_or_else(|cause| {
-                self.warn(&node.name, format!("our cordon could not be taken back: {}", cause.what));
-            });
+            self.release().await.and(back)?;
         }
-        Err(closed)
+        self.before_disruption(node, target).await
     }
 
     /// What must hold before a node is taken out of service.
@@ -155,7 +148,14 @@ fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
         return Err(Cause::refused(format!("{} is excluded by the settings", node.name)));
     }
     if node.control_plane {
-        return Ok(());
+        // `kubeadm upgrade node` follows the configuration that `kubeadm upgrade apply` writes, which runs on the first one alone.
+        return match order::first_control_plane(facts) {
+            Some(first) if first.name != node.name && !first.components_at(target) => {
+                Err(Cause::refused(format!("{} comes first: it is not at {target} yet", first.name))
+                    .next(format!("k8s-upgrade upgrade-node {} --target {target}", first.name)))
+            }
+            _ => Ok(()),
+        };
     }
     let behind: Vec<String> = facts
         .nodes

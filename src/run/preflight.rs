@@ -36,6 +36,13 @@ impl Ctx {
         let claimed = facts.marks.in_flight && facts.marks.run_id.as_deref() == Some(run);
         let held = |cause| NotReady { cause, claimed };
         let Wanted::Upgrade(kind) = target::check_target(&facts, target).map_err(held)? else {
+            if claimed && !self.dry_run {
+                // Somebody has brought the nodes there meanwhile: what is left of the run is its end.
+                self.mark_run(PLACE, "record the end of preflight", &[(Mark::Prepared, Some(run.to_owned()))])
+                    .await
+                    .map_err(held)?;
+                return Ok(Preflight::Ready);
+            }
             return Ok(Preflight::NothingToDo);
         };
         order::check_setting(&facts, &self.settings.policy()).map_err(held)?;

@@ -76,8 +76,10 @@ impl Ctx {
         let (name, to) = (node.name.as_str(), target.to_string());
         let touched = state.touched(&to);
         self.drain(name, !touched).await?;
-        let first = if touched { ChangeClass::Settle } else { ChangeClass::Disrupt };
-        self.containerd(facts, node, first, run).await?;
+        let mut first = if touched { ChangeClass::Settle } else { ChangeClass::Disrupt };
+        if self.containerd(facts, node, first, run).await? {
+            first = ChangeClass::Settle;
+        }
         if state.whole_at("kubeadm", &to) && state.audit.is_empty() {
             self.skipped(name, "kubeadm package", "it is at the target");
         } else {
@@ -91,6 +93,14 @@ impl Ctx {
             let label = if apply { "kubeadm upgrade apply" } else { "kubeadm upgrade node" };
             let step = Step::KubeadmUpgrade { first_control_plane: apply, flags: self.settings.kubeadm_flags.clone() };
             self.work(node, ChangeClass::Settle, label, step, &to, run).await?;
+        }
+        if node.control_plane {
+            // No kubelet is ever newer than its API server.
+            let now = self.observe().await?;
+            let old = now.node(name).is_none_or(|node| !node.components_at(target));
+            if old {
+                return Err(Cause::step(format!("kubeadm ended well, but the control plane is not at {target}")));
+            }
         }
         self.work(node, ChangeClass::Settle, "kubelet packages and restart", Step::KubeletPackages, &to, run).await
     }
@@ -153,9 +163,9 @@ impl Ctx {
         .map(drop)
     }
 
-    /// A control plane whose containerd is older than the workers' catches up while it is drained.
-    async fn containerd(&self, facts: &Facts, node: &Node, class: ChangeClass, run: &str) -> Result<(), Cause> {
-        let Some(newer) = node.control_plane.then(|| gates::containerd_behind(facts, node)).flatten() else { return Ok(()) };
+    /// A control plane whose containerd is older than the workers' catches up while it is drained. True if it did.
+    async fn containerd(&self, facts: &Facts, node: &Node, class: ChangeClass, run: &str) -> Result<bool, Cause> {
+        let Some(newer) = node.control_plane.then(|| gates::containerd_behind(facts, node)).flatten() else { return Ok(false) };
         let (theirs, own) = (self.on_node(newer, &Inspect).await?, self.on_node(node, &Inspect).await?);
         let packages = ["containerd.io", "containerd"].iter().find_map(|name| Some((theirs.package(name)?, own.package(name)?)));
         let Some((wanted, _)) = packages else {
@@ -164,9 +174,9 @@ impl Ctx {
                 &node.name,
                 format!("containerd is older than on {}, but is another package there: left as it is", newer.name),
             );
-            return Ok(());
+            return Ok(false);
         };
-        self.work(node, class, "containerd package", Step::ContainerdPackage, &wanted.version, run).await
+        self.work(node, class, "containerd package", Step::ContainerdPackage, &wanted.version, run).await.map(|()| true)
     }
 
     /// Ready at its version, then uncordoned if the cordon is ours. `begun`: when it was cordoned, if that was us just now.

@@ -36,7 +36,7 @@ impl<K> Mirror<K>
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
-    /// Empty until [`Mirror::changed`] has returned once. `what` reads like "list the node's pods".
+    /// Empty until [`Mirror::list`] was called. `what` reads like "list the node's pods".
     pub fn new(what: &'static str, api: Api<K>, fields: Option<String>) -> Self {
         Mirror { what, api, fields, items: BTreeMap::new(), stream: None, listed: None, heard: Instant::now() }
     }
@@ -45,20 +45,24 @@ where
         self.items.values()
     }
 
-    /// Returns when something has changed, or was listed anew. May be dropped and called again at any time.
-    pub async fn changed(&mut self, ctx: &Ctx) -> Result<(), Cause> {
-        loop {
-            let Some(stream) = self.stream.as_mut() else { return self.list(ctx).await };
+    /// Returns when something has changed, or when [`Mirror::renew`] has something to do. May be dropped and called again at any time.
+    pub async fn changed(&mut self) {
+        while let Some(stream) = self.stream.as_mut() {
             match tokio::time::timeout_at(self.heard + SILENCE, stream.next()).await {
                 Ok(Some(Ok(event))) => {
                     self.heard = Instant::now();
                     if self.apply(event) {
-                        return Ok(());
+                        return;
                     }
                 }
                 Ok(Some(Err(_)) | None) | Err(_) => self.stream = None,
             }
         }
+    }
+
+    /// Lists anew where the watch has ended. Not to be dropped for something faster: a slow list would never end.
+    pub async fn renew(&mut self, ctx: &Ctx) -> Result<(), Cause> {
+        if self.stream.is_none() { self.list(ctx).await } else { Ok(()) }
     }
 
     /// The list as it is now, whatever the watch says; the watch goes on from there.
