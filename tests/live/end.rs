@@ -45,7 +45,8 @@ pub fn assert_upgraded(lab: &Lab, run: &str, expected: &Expected<'_>) {
     versions(lab, expected);
     jobs(lab, expected);
     nothing_left(lab, expected);
-    nodes_themselves(lab, run, expected);
+    packages(lab, expected);
+    restore_card(lab, run, expected);
     gauges(lab, expected);
     messages(lab, expected);
 }
@@ -74,7 +75,7 @@ pub fn images(lab: &Lab) -> Vec<(String, String)> {
     images
 }
 
-fn versions(lab: &Lab, expected: &Expected<'_>) {
+pub fn versions(lab: &Lab, expected: &Expected<'_>) {
     let nodes = lab.items(&["get", "nodes"]);
     assert_eq!(nodes.len(), expected.nodes().len(), "nodes of the cluster");
     for node in &nodes {
@@ -125,7 +126,7 @@ pub fn marks(object: &Value) -> Vec<(String, String)> {
     ours.collect()
 }
 
-fn nothing_left(lab: &Lab, expected: &Expected<'_>) {
+pub fn nothing_left(lab: &Lab, expected: &Expected<'_>) {
     assert_eq!(marks(&lab.json(&["get", "namespace", NAMESPACE])), [], "annotations left on the namespace");
     let leases = lab.items(&["-n", NAMESPACE, "get", "leases"]);
     assert!(leases.is_empty(), "Leases left: {leases:?}");
@@ -144,8 +145,8 @@ fn nothing_left(lab: &Lab, expected: &Expected<'_>) {
     }
 }
 
-/// What only the machines themselves can tell: packages and holds, the snapshot, the restore card.
-fn nodes_themselves(lab: &Lab, run: &str, expected: &Expected<'_>) {
+/// Packages whole, at the target and held, as the machines themselves tell.
+pub fn packages(lab: &Lab, expected: &Expected<'_>) {
     for node in expected.nodes() {
         let held = lab.on(node, "apt-mark showhold");
         assert_eq!(held.split_whitespace().collect::<Vec<_>>(), ["kubeadm", "kubectl", "kubelet"], "packages held on {node}");
@@ -155,6 +156,10 @@ fn nodes_themselves(lab: &Lab, run: &str, expected: &Expected<'_>) {
         }
         assert_eq!(lab.on(node, "sudo -n dpkg --audit").trim(), "", "dpkg --audit on {node}");
     }
+}
+
+/// The snapshot and the restore card on the control plane.
+fn restore_card(lab: &Lab, run: &str, expected: &Expected<'_>) {
     let path = format!("/var/lib/k8s-upgrade/restore-{run}.txt");
     assert_eq!(lab.on("k8s-master", &format!("sudo -n stat -c '%a %U' {path}")).trim(), "600 root", "the restore card's mode");
     let card = lab.on("k8s-master", &format!("sudo -n cat {path}"));

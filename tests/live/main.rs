@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
 mod audit;
+mod broken;
 mod end;
 mod install;
 mod lab;
@@ -30,4 +31,10 @@ fn patch_refusals_leave_nothing_behind() {
 #[test]
 fn patch_upgrade_of_three_nodes_with_interruptions() {
     patch::run();
+}
+
+/// By hand, node by node, while disks fill, packages break, kubeadm fails and a node does not come back.
+#[test]
+fn workers_that_break_are_told_and_mended() {
+    broken::run();
 }

@@ -56,3 +56,14 @@ fn text(mut file: File) -> String {
     file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(&mut bytes)).expect("the output can be read");
     String::from_utf8_lossy(&bytes).into_owned()
 }
+
+/// What a failure told to a person lacks of its three parts.
+pub fn missing_parts(text: &str) -> Vec<&'static str> {
+    let what = text.lines().any(|line| line.starts_with('✗') || line.starts_with('‖'));
+    let parts = [
+        ("what failed", what),
+        ("what state that leaves", text.contains("\n  State: ")),
+        ("what to type next", text.contains("\n  Next: ")),
+    ];
+    parts.into_iter().filter(|(_, there)| !there).map(|(part, _)| part).collect()
+}

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::end::marks;
 use super::install::install;
 use super::lab::{Lab, NAMESPACE, mark};
-use super::process::{self, Ended};
+use super::process::{self, Ended, missing_parts};
 
 const TARGET: &str = "1.36.4";
 
@@ -92,15 +92,8 @@ impl Refusals<'_> {
             self.wrong(what, &format!("the message does not say {word:?}"), &ended.stderr);
         }
         if ![0, 2].contains(&code) {
-            let what_failed = ended.stderr.lines().any(|line| line.starts_with('✗') || line.starts_with('‖'));
-            for (part, there) in [
-                ("what failed", what_failed),
-                ("what state that leaves", ended.stderr.contains("\n  State: ")),
-                ("what to type next", ended.stderr.contains("\n  Next: ")),
-            ] {
-                if !there {
-                    self.wrong(what, &format!("the message does not say {part}"), &ended.stderr);
-                }
+            for part in missing_parts(&ended.stderr) {
+                self.wrong(what, &format!("the message does not say {part}"), &ended.stderr);
             }
         }
         ended
