@@ -201,14 +201,14 @@ impl Broken<'_> {
         lab.on("k8s-node2", "sudo -n umount /var/cache/apt");
     }
 
-    /// What a power cut in somebody's installation leaves. It stays so: `upgrade-node` is to mend it.
+    /// What a power cut in somebody's installation leaves, its hold lost. It stays so: `upgrade-node` is to mend it.
     fn half_configured(&self) {
         let lab = self.lab;
         lab.phase("k8s-node2: a half-configured kubelet");
         lab.on("k8s-node2", "sudo -n dpkg --unpack /var/cache/apt/archives/kubelet_1.36.3-*.deb");
         let before = self.dpkg("k8s-node2");
-        assert!(before.contains("kubelet=1.36.3-1.1 hU"), "the kubelet is not half configured: {before}");
-        let words = ["k8s-node2: packages are half installed", "kubelet 1.36.3-1.1 is hU", "dpkg --configure -a"];
+        assert!(before.contains("kubelet=1.36.3-1.1 iU"), "the kubelet is not half configured: {before}");
+        let words = ["k8s-node2: packages are half installed", "kubelet 1.36.3-1.1 is iU", "dpkg --configure -a"];
         self.fails(&["preflight", "--target", TARGET, "--dry-run"], 4, &words, "");
         assert_eq!(self.dpkg("k8s-node2"), before, "packages of k8s-node2");
     }
@@ -281,7 +281,8 @@ impl Broken<'_> {
         self.left_cordoned("k8s-node1", TARGET);
 
         lab.phase("k8s-node1: mended, the same command goes on");
-        lab.on("k8s-node1", &format!("sudo -n mv /root/10-lab.conflist {cni}"));
+        // Written anew, not moved: containerd looks at writes alone.
+        lab.on("k8s-node1", &format!("sudo -n cp /root/10-lab.conflist {cni}"));
         let ended = self.upgrade("k8s-node1", A_WORKER);
         says_also(&ended.stderr, &["our cordon is taken back"]);
     }
