@@ -35,6 +35,7 @@ fn patch_upgrade_of_three_nodes_with_interruptions() {
 
 /// By hand, node by node, while disks fill, packages break, kubeadm fails and a node does not come back.
 #[test]
+#[ignore = "costly breakages: tests/run lab-full"]
 fn workers_that_break_are_told_and_mended() {
     broken::run();
 }
