@@ -85,7 +85,8 @@ impl Ctx {
         } else {
             self.work(node, first, "kubeadm package", Step::KubeadmPackage, &to, run).await?;
         }
-        let components_there = !node.control_plane || node.components_behind(target).is_empty();
+        // As it is now: an earlier runner's kubeadm may have ended since the facts were taken.
+        let components_there = !node.control_plane || self.components_there(name, target).await?;
         if state.kubeadm_has_run(&to, run) && components_there {
             self.skipped(name, "kubeadm upgrade", "it ended well before");
         } else {
@@ -96,13 +97,15 @@ impl Ctx {
         }
         if node.control_plane {
             // No kubelet is ever newer than its API server.
-            let now = self.observe().await?;
-            let old = now.node(name).is_none_or(|node| !node.components_at(target));
-            if old {
+            if !self.components_there(name, target).await? {
                 return Err(Cause::step(format!("kubeadm ended well, but the control plane is not at {target}")));
             }
         }
         self.work(node, ChangeClass::Settle, "kubelet packages and restart", Step::KubeletPackages, &to, run).await
+    }
+
+    async fn components_there(&self, name: &str, target: Version) -> Result<bool, Cause> {
+        Ok(self.observe().await?.node(name).is_some_and(|node| node.components_at(target)))
     }
 
     /// After a failure: a node on which nothing was changed serves again; one that was is left cordoned, so that nothing lands on it.
