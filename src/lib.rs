@@ -13,9 +13,10 @@
 //! | [`permit`] | no change without one: the classes of change, and the gate that refuses the rest | nothing |
 //! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | permit |
 //! | [`run`] | performs what was planned, each change under a permit | plan, node, clients, world, permit, report, settings, signals, names, failure |
-//! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, names, failure |
+//! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, twin, names, failure |
 //! | [`report`] | pure renderers of events: terminal, log lines, JSON | plan, failure |
 //! | [`signals`] | the first signal asks to stop, the second ends | nothing |
+//! | [`twin`] | the world in memory, for rehearsals and simulations: cluster, machines and services behind [`world`], on paused time | world, permit, names, failure, plan, report, signals |
 //! | [`adapters`] | the real kube, ssh, web, clock and files behind [`world`] | world, permit |
 //!
 //! One run: `main` builds an [`Invocation`] and the real [`world::World`], [`run`](fn@run) parses the arguments, merges the
@@ -37,6 +38,7 @@ pub mod report;
 pub mod run;
 pub mod settings;
 pub mod signals;
+pub mod twin;
 pub mod world;
 
 pub use invocation::{Invocation, run};

@@ -1,0 +1,93 @@
+//! The eviction subresource: a deletion that asks the pod's budget first.
+
+use serde_json::{Value, json};
+
+use super::super::State;
+use super::super::store::{Key, Kind, seconds};
+use super::route::Request;
+use super::select::matches_selector;
+use super::serve::delete_pod;
+use super::{Refusal, Reply};
+
+pub fn evict(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal> {
+    let pod = state.store.get(key).cloned().ok_or_else(|| Refusal::not_found(key))?;
+    let options = &request.body["deleteOptions"];
+    if let Some(wanted) = options["preconditions"]["uid"].as_str()
+        && pod["metadata"]["uid"] != wanted
+    {
+        let is = pod["metadata"]["uid"].as_str().unwrap_or_default();
+        let why = format!(
+            "the UID in the precondition ({wanted}) does not match the UID in record ({is}). The object might have been deleted and then recreated"
+        );
+        return Err(Refusal::conflict(key, &why));
+    }
+    let guarded = !matches!(pod["status"]["phase"].as_str(), Some("Pending" | "Succeeded" | "Failed"))
+        && !pod["metadata"]["deletionTimestamp"].is_string();
+    if guarded {
+        ask_budget(state, key, &pod, request.dry_run())?;
+    }
+    if !request.dry_run() {
+        let condition = json!({
+            "type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI",
+            "message": "Eviction API: evicting", "lastTransitionTime": seconds(state.now()),
+        });
+        state.store.update(key, |pod| {
+            if !pod["status"]["conditions"].is_array() {
+                pod["status"]["conditions"] = json!([]);
+            }
+            if let Some(conditions) = pod["status"]["conditions"].as_array_mut() {
+                conditions.retain(|known| known["type"] != "DisruptionTarget");
+                conditions.push(condition);
+            }
+        });
+        delete_pod(state, key, options["gracePeriodSeconds"].as_u64());
+    }
+    Ok(Reply::Object(201, json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 })))
+}
+
+/// Whether the pod's budget allows a disruption; if so, it is taken from it.
+fn ask_budget(state: &mut State, key: &Key, pod: &Value, dry_run: bool) -> Result<(), Refusal> {
+    let guards = |(budget, object): &(&Key, &std::sync::Arc<Value>)| {
+        budget.namespace == key.namespace && matches_selector(&object["spec"]["selector"], pod)
+    };
+    let budgets: Vec<Key> = state.store.list(Kind::Budget).filter(guards).map(|(key, _)| key.clone()).collect();
+    let [budget] = budgets.as_slice() else {
+        if budgets.is_empty() {
+            return Ok(());
+        }
+        let what = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+        return Err(Refusal::new(500, "InternalError", what));
+    };
+    let Some(object) = state.store.get(budget).cloned() else { return Ok(()) };
+    let number = |field: &str| object["status"][field].as_i64().unwrap_or(0);
+    let (healthy, desired) = (number("currentHealthy"), number("desiredHealthy"));
+    let conditions = pod["status"]["conditions"].as_array();
+    let ready = conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"));
+    let always = object["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow";
+    if !ready && (always || (desired > 0 && healthy >= desired)) {
+        return Ok(());
+    }
+    let refuse = |says: String, retry_after: Option<u32>| Refusal {
+        causes: vec![("DisruptionBudget", says)],
+        retry_after,
+        ..Refusal::new(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.")
+    };
+    let name = &budget.name;
+    if number("observedGeneration") < object["metadata"]["generation"].as_i64().unwrap_or(0) {
+        return Err(refuse(format!("The disruption budget {name} is still being processed by the server."), Some(10)));
+    }
+    if number("disruptionsAllowed") <= 0 {
+        return Err(refuse(
+            format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently"),
+            None,
+        ));
+    }
+    if !dry_run {
+        let now = seconds(state.now());
+        state.store.update(budget, |object| {
+            object["status"]["disruptionsAllowed"] = json!(number("disruptionsAllowed") - 1);
+            object["status"]["disruptedPods"][&key.name] = json!(now);
+        });
+    }
+    Ok(())
+}

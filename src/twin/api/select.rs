@@ -1,0 +1,132 @@
+//! Label and field selectors.
+
+use serde_json::Value;
+
+use super::super::store::Kind;
+
+/// A label selector of a query: `app=web,tier!=cache,env in (a, b),!legacy,track`.
+pub struct Labels(Vec<Wanted>);
+
+enum Wanted {
+    Is(String, Vec<String>),
+    IsNot(String, Vec<String>),
+    Exists(String),
+    Absent(String),
+}
+
+impl Labels {
+    pub fn parse(text: &str) -> Option<Labels> {
+        let mut wanted = Vec::new();
+        for part in split(text) {
+            let part = part.trim();
+            let list = |rest: &str| -> Option<Vec<String>> {
+                let inner = rest.trim().strip_prefix('(')?.strip_suffix(')')?;
+                Some(inner.split(',').map(|value| value.trim().to_owned()).collect())
+            };
+            let key = |key: &str| key.trim().to_owned();
+            wanted.push(if let Some((name, rest)) = part.split_once(" notin ") {
+                Wanted::IsNot(key(name), list(rest)?)
+            } else if let Some((name, rest)) = part.split_once(" in ") {
+                Wanted::Is(key(name), list(rest)?)
+            } else if let Some((name, value)) = part.split_once("!=") {
+                Wanted::IsNot(key(name), vec![key(value)])
+            } else if let Some((name, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
+                Wanted::Is(key(name), vec![key(value)])
+            } else if let Some(name) = part.strip_prefix('!') {
+                Wanted::Absent(key(name))
+            } else {
+                Wanted::Exists(key(part))
+            });
+        }
+        Some(Labels(wanted))
+    }
+
+    pub fn select(&self, object: &Value) -> bool {
+        let label = |key: &str| object["metadata"]["labels"][key].as_str();
+        self.0.iter().all(|wanted| match wanted {
+            Wanted::Is(key, values) => label(key).is_some_and(|own| values.iter().any(|value| value == own)),
+            Wanted::IsNot(key, values) => label(key).is_none_or(|own| values.iter().all(|value| value != own)),
+            Wanted::Exists(key) => label(key).is_some(),
+            Wanted::Absent(key) => label(key).is_none(),
+        })
+    }
+}
+
+/// At commas that stand in no parentheses.
+fn split(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0_i32, 0);
+    for (at, letter) in text.char_indices() {
+        match letter {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts.retain(|part| !part.trim().is_empty());
+    parts
+}
+
+/// A `LabelSelector` of an object (matchLabels, matchExpressions); a missing one selects nothing, an empty one everything.
+pub fn matches_selector(selector: &Value, object: &Value) -> bool {
+    let label = |key: &str| object["metadata"]["labels"][key].as_str();
+    let Some(selector) = selector.as_object() else { return false };
+    let labels = selector.get("matchLabels").and_then(Value::as_object);
+    let expressions = selector.get("matchExpressions").and_then(Value::as_array);
+    labels.into_iter().flatten().all(|(key, value)| label(key) == value.as_str())
+        && expressions.into_iter().flatten().all(|wanted| {
+            let own = wanted["key"].as_str().and_then(label);
+            let values = || wanted["values"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            match wanted["operator"].as_str() {
+                Some("In") => own.is_some_and(|own| values().any(|value| value == own)),
+                Some("NotIn") => own.is_none_or(|own| values().all(|value| value != own)),
+                Some("Exists") => own.is_some(),
+                Some("DoesNotExist") => own.is_none(),
+                _ => false,
+            }
+        })
+}
+
+/// Field selectors, as far as the API server knows them: names everywhere, a few fields of pods.
+pub struct Fields(Vec<(&'static str, bool, String)>);
+
+impl Fields {
+    /// The error names the field that is no selector.
+    pub fn parse(kind: Kind, text: &str) -> Result<Fields, String> {
+        let mut wanted = Vec::new();
+        for part in text.split(',').filter(|part| !part.is_empty()) {
+            let (name, equal, value) = match part.split_once("!=") {
+                Some((name, value)) => (name, false, value),
+                None => match part.split_once("==").or_else(|| part.split_once('=')) {
+                    Some((name, value)) => (name, true, value),
+                    None => return Err(part.to_owned()),
+                },
+            };
+            let pointer = match (name, kind) {
+                ("metadata.name", _) => "/metadata/name",
+                ("metadata.namespace", _) => "/metadata/namespace",
+                ("spec.nodeName", Kind::Pod) => "/spec/nodeName",
+                ("status.phase", Kind::Pod) => "/status/phase",
+                ("spec.unschedulable", Kind::Node) => "/spec/unschedulable",
+                _ => return Err(name.to_owned()),
+            };
+            wanted.push((pointer, equal, value.to_owned()));
+        }
+        Ok(Fields(wanted))
+    }
+
+    pub fn select(&self, object: &Value) -> bool {
+        self.0.iter().all(|(pointer, equal, value)| {
+            let own = match object.pointer(pointer) {
+                Some(Value::Bool(own)) => own.to_string(),
+                Some(Value::String(own)) => own.clone(),
+                _ => String::new(),
+            };
+            (own == *value) == *equal
+        })
+    }
+}

@@ -1,0 +1,150 @@
+//! Watches: the store's events as they come, for one selection.
+//!
+//! A watch that is open when the API server goes away stays silent and ends cleanly half a minute later (measured on a real one).
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::stream;
+use http_body::Frame;
+use http_body_util::{BodyExt, StreamBody};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::super::state::later;
+use super::super::store::{Event, Key, Kind, Verb};
+use super::super::{State, Twin};
+use super::select::{Fields, Labels};
+use super::{Answer, Refusal};
+
+/// How long a watch outlives its API server, in silence.
+const SILENCE: Duration = Duration::from_millis(29_500);
+const BOOKMARKS: Duration = Duration::from_secs(60);
+
+pub struct Selection {
+    pub kind: Kind,
+    /// Empty: all.
+    pub namespace: String,
+    pub labels: Labels,
+    pub fields: Fields,
+}
+
+impl Selection {
+    pub fn select(&self, key: &Key, object: &Value) -> bool {
+        let within = self.namespace.is_empty() || self.namespace == key.namespace;
+        within && self.labels.select(object) && self.fields.select(object)
+    }
+
+    /// What an event means to who sees only the selection.
+    fn tell(&self, event: &Event) -> Option<Value> {
+        if event.key.kind != self.kind {
+            return None;
+        }
+        let was = event.before.as_ref().is_some_and(|before| self.select(&event.key, before));
+        let is = event.verb != Verb::Deleted && self.select(&event.key, &event.object);
+        let word = match (was, is) {
+            (false, false) => return None,
+            (false, true) => "ADDED",
+            (true, true) => "MODIFIED",
+            (true, false) => "DELETED",
+        };
+        Some(json!({ "type": word, "object": *event.object }))
+    }
+}
+
+pub struct Watch {
+    twin: Twin,
+    selection: Selection,
+    /// Up to here it has seen everything.
+    version: u64,
+    opened: Timestamp,
+    until: Timestamp,
+    bookmark: Option<Timestamp>,
+    ready: VecDeque<Value>,
+    /// It has said that it is too old, or has nothing more to say.
+    over: bool,
+}
+
+impl Watch {
+    pub fn new(twin: &Twin, state: &State, selection: Selection, version: u64, limit: Duration, bookmarks: bool) -> Self {
+        let now = state.now();
+        Watch {
+            twin: twin.clone(),
+            selection,
+            version,
+            opened: now,
+            until: later(now, limit),
+            bookmark: bookmarks.then(|| later(now, BOOKMARKS)),
+            ready: VecDeque::new(),
+            over: false,
+        }
+    }
+
+    pub fn body(self) -> Answer {
+        let lines = stream::unfold(self, |mut watch| async move {
+            let line = watch.next().await?;
+            let bytes = Bytes::from(format!("{line}\n"));
+            Some((Ok::<_, Infallible>(Frame::data(bytes)), watch))
+        });
+        StreamBody::new(lines).boxed_unsync()
+    }
+
+    async fn next(&mut self) -> Option<Value> {
+        let twin = self.twin.clone();
+        let mut changes = twin.changes();
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Some(line);
+            }
+            if self.over {
+                return None;
+            }
+            let away = twin.look(|state| state.went_away_after(self.opened));
+            let now = twin.now();
+            if let Some(away) = away.filter(|away| *away <= now) {
+                twin.sleep_until(later(away, SILENCE)).await;
+                return None;
+            }
+            twin.look(|state| self.gather(state));
+            if !self.ready.is_empty() || self.over {
+                continue;
+            }
+            if now >= self.until {
+                return None;
+            }
+            let next = [Some(self.until), self.bookmark, away].into_iter().flatten().min().unwrap_or(self.until);
+            tokio::select! {
+                biased;
+                Ok(()) = changes.changed() => {}
+                () = twin.sleep_until(next) => {}
+            }
+            if let Some(due) = self.bookmark.filter(|due| *due <= twin.now()) {
+                self.bookmark = Some(later(due, BOOKMARKS));
+                let version = self.version.to_string();
+                let kind = self.selection.kind;
+                return Some(json!({ "type": "BOOKMARK", "object": {
+                    "kind": kind.names().kind, "apiVersion": kind.api_version(),
+                    "metadata": { "resourceVersion": version, "creationTimestamp": null },
+                    "spec": {}, "status": {},
+                } }));
+            }
+        }
+    }
+
+    fn gather(&mut self, state: &State) {
+        let Some(events) = state.store.since(self.version) else {
+            self.over = true;
+            let expired = Refusal::new(410, "Expired", format!("too old resource version: {}", self.version));
+            self.ready.push_back(json!({ "type": "ERROR", "object": expired.status() }));
+            return;
+        };
+        let events: Vec<Arc<Event>> = events.cloned().collect();
+        for event in events {
+            self.version = event.version;
+            self.ready.extend(self.selection.tell(&event));
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The world's traits, answered by a twin, for one program.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use kube::client::ClientBuilder;
+
+use super::{Twin, api, hosts, web};
+use crate::permit::Gate;
+use crate::world::{Clock, Files, KubeConnection, KubeSource, KubeTarget, Random, World};
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// The program in a pod, with the rights of its ServiceAccount (namespace, name).
+    Pod { name: String, uid: String, account: (String, String) },
+    /// A person with a kubeconfig, outside the cluster.
+    Operator(String),
+}
+
+impl fmt::Display for Who {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Who::Pod { name, .. } => f.write_str(name),
+            Who::Operator(name) => write!(f, "operator {name}"),
+        }
+    }
+}
+
+impl Twin {
+    /// What the program `who` sees of this twin; `files` are those of the machine or container that it runs in.
+    pub fn world(&self, who: &Who, files: BTreeMap<PathBuf, Arc<[u8]>>) -> World {
+        let door = Door { twin: self.clone(), who: who.clone() };
+        World {
+            kube: Arc::new(door.clone()),
+            hosts: Arc::new(hosts::Ssh { twin: self.clone(), who: who.clone() }),
+            web: Arc::new(web::Http { twin: self.clone(), who: who.clone() }),
+            clock: Arc::new(door.clone()),
+            random: Arc::new(door),
+            files: Arc::new(Disk(files)),
+        }
+    }
+
+    /// A client of this twin's API server as `who`; `gate` stands before it as it does in the real one.
+    pub fn client(&self, who: &Who, gate: Gate) -> kube::Client {
+        ClientBuilder::new(api::Server { twin: self.clone(), who: who.clone() }, "default").with_layer(&gate).build()
+    }
+}
+
+#[derive(Clone)]
+struct Door {
+    twin: Twin,
+    who: Who,
+}
+
+impl KubeSource for Door {
+    fn connect<'a>(&'a self, _target: &'a KubeTarget, gate: Gate) -> BoxFuture<'a, Result<KubeConnection, String>> {
+        let in_cluster = matches!(self.who, Who::Pod { .. });
+        let place = format!("https://10.96.0.1 ({})", if in_cluster { "in the cluster" } else { "rehearsal" });
+        let client = self.twin.client(&self.who, gate);
+        Box::pin(async move { Ok(KubeConnection { client, in_cluster, place }) })
+    }
+}
+
+impl Clock for Door {
+    fn now(&self) -> Timestamp {
+        self.twin.now()
+    }
+}
+
+impl Random for Door {
+    fn u64(&self) -> u64 {
+        self.twin.edit(super::State::random)
+    }
+}
+
+struct Disk(BTreeMap<PathBuf, Arc<[u8]>>);
+
+impl Files for Disk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.0.get(path).map(|bytes| bytes.to_vec()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+    fn write(&self, _: &Path, _: &[u8], _: u32) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}

@@ -1,0 +1,290 @@
+//! Everything that the world in memory is, as one value: clone it, and there are two worlds that know nothing of each other.
+//!
+//! Time is data here: what will happen stands in a queue of due timers. Nothing in a state is a task, a future or a lock.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::control;
+use super::hosts;
+use super::store::{Key, Store};
+use super::web;
+use crate::world::Env;
+
+/// Something that will happen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Timer {
+    /// A controller, a kubelet or a pod.
+    Control(control::Due),
+    /// A node's machine.
+    Host(hosts::Due),
+    /// Prometheus, Slack and the like.
+    Web(web::Due),
+}
+
+#[derive(Clone)]
+pub struct State {
+    now: Timestamp,
+    timers: BTreeMap<(Timestamp, u64), Timer>,
+    tickets: u64,
+    random: u64,
+    pub store: Store,
+    pub control: control::Control,
+    pub hosts: hosts::Hosts,
+    pub web: web::Services,
+    /// When the API server does not answer as it should; in the order of their beginnings.
+    pub outages: Vec<Outage>,
+    /// The program's processes in pods, by the pod's UID.
+    pub programs: BTreeMap<String, Program>,
+    /// What each pod printed, by UID.
+    pub logs: BTreeMap<String, Lines>,
+    pub history: Lines,
+    pub tally: Tally,
+    /// What the twin was asked and does not model: a run with such an entry proves nothing.
+    pub unmodelled: Vec<String>,
+}
+
+/// Calls so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub reads: u64,
+    /// Calls that change cluster, host or web.
+    pub changes: u64,
+}
+
+/// A span in which the API server is away or answers wrongly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outage {
+    pub from: Timestamp,
+    pub until: Timestamp,
+    pub how: Access,
+}
+
+/// How the API server meets a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    Up,
+    /// Connections are refused. A watch that was open falls silent, and ends cleanly half a minute later.
+    Refused,
+    /// It answers everything with this status: right after its start 403, then 500.
+    Status(u16),
+}
+
+/// A process of this program in a pod.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub pod: Key,
+    /// Namespace and name of the ServiceAccount that it acts as.
+    pub account: (String, String),
+    pub argv: Vec<String>,
+    pub env: Env,
+    pub files: BTreeMap<PathBuf, Arc<[u8]>>,
+    pub phase: ProgramPhase,
+    /// SIGTERM was sent.
+    pub stop: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgramPhase {
+    /// Its container is to be started.
+    Wanted,
+    Running,
+    /// It was killed, or its node is gone; whoever runs it drops it.
+    Killed,
+}
+
+/// Lines, newest last; a clone shares all that was there.
+#[derive(Clone, Default)]
+pub struct Lines {
+    last: Option<Arc<Line>>,
+    len: usize,
+}
+
+struct Line {
+    text: String,
+    before: Option<Arc<Line>>,
+}
+
+impl Lines {
+    pub fn push(&mut self, text: String) {
+        self.last = Some(Arc::new(Line { text, before: self.last.take() }));
+        self.len += 1;
+    }
+    pub fn len(&self) -> usize {
+        self.len
+    }
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+    /// From the newest to the oldest.
+    pub fn newest(&self) -> impl Iterator<Item = &str> {
+        std::iter::successors(self.last.as_deref(), |line| line.before.as_deref()).map(|line| line.text.as_str())
+    }
+    pub fn all(&self) -> Vec<&str> {
+        let mut all: Vec<&str> = self.newest().collect();
+        all.reverse();
+        all
+    }
+}
+
+/// A long list must not be dropped by recursion.
+impl Drop for Line {
+    fn drop(&mut self) {
+        let mut next = self.before.take();
+        while let Some(line) = next.and_then(Arc::into_inner) {
+            let mut line = line;
+            next = line.before.take();
+        }
+    }
+}
+
+impl State {
+    pub fn new(now: Timestamp, seed: u64) -> Self {
+        State {
+            now,
+            timers: BTreeMap::new(),
+            tickets: 0,
+            random: seed,
+            store: Store::default(),
+            control: control::Control::default(),
+            hosts: hosts::Hosts::default(),
+            web: web::Services::default(),
+            outages: Vec::new(),
+            programs: BTreeMap::new(),
+            logs: BTreeMap::new(),
+            history: Lines::default(),
+            tally: Tally::default(),
+            unmodelled: Vec::new(),
+        }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// The next number of this world's one source of chance.
+    pub fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.random;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A span between two bounds, in milliseconds.
+    pub fn between(&mut self, least: u64, most: u64) -> Duration {
+        Duration::from_millis(least + self.random() % (most - least + 1))
+    }
+
+    /// From now on a world of its own: the same facts, another fate.
+    pub fn reseed(&mut self, seed: u64) {
+        self.random = seed;
+    }
+
+    pub fn at(&mut self, when: Timestamp, timer: Timer) {
+        self.tickets += 1;
+        self.timers.insert((when.max(self.now), self.tickets), timer);
+    }
+
+    pub fn after(&mut self, span: Duration, timer: Timer) {
+        self.at(later(self.now, span), timer);
+    }
+
+    /// Takes back timers that have lost their meaning.
+    pub fn cancel(&mut self, obsolete: impl Fn(&Timer) -> bool) {
+        self.timers.retain(|_, timer| !obsolete(timer));
+    }
+
+    pub fn is_due(&self, wanted: impl Fn(&Timer) -> bool) -> bool {
+        self.timers.values().any(wanted)
+    }
+
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        self.timers.keys().next().map(|(when, _)| *when)
+    }
+
+    /// Lets everything happen that is due until `now`, each at its own time; `after` sees the state after each.
+    pub fn advance(&mut self, now: Timestamp, mut after: impl FnMut(&mut State)) {
+        while let Some((&(when, ticket), _)) = self.timers.first_key_value()
+            && when <= now
+            && let Some(timer) = self.timers.remove(&(when, ticket))
+        {
+            self.now = self.now.max(when);
+            match timer {
+                Timer::Control(due) => control::fire(self, due),
+                Timer::Host(due) => hosts::fire(self, due),
+                Timer::Web(due) => web::fire(self, due),
+            }
+            control::react(self);
+            after(self);
+        }
+        self.now = self.now.max(now);
+    }
+
+    /// How the API server meets a request now.
+    pub fn access(&self) -> Access {
+        let on = |outage: &&Outage| outage.from <= self.now && self.now < outage.until;
+        // The gravest counts where several overlap.
+        let refused = self.outages.iter().filter(on).any(|outage| outage.how == Access::Refused);
+        if refused { Access::Refused } else { self.outages.iter().find(on).map_or(Access::Up, |outage| outage.how) }
+    }
+
+    /// When the API server serves again: now, if it does.
+    pub fn serves_again(&self) -> Timestamp {
+        let mut when = self.now;
+        while let Some(outage) = self.outages.iter().find(|outage| outage.from <= when && when < outage.until) {
+            when = outage.until;
+        }
+        when
+    }
+
+    /// The first time after `since` at which the API server went away.
+    pub fn went_away_after(&self, since: Timestamp) -> Option<Timestamp> {
+        self.outages
+            .iter()
+            .filter(|outage| outage.how == Access::Refused && outage.until > since)
+            .map(|o| o.from.max(since))
+            .min()
+    }
+
+    /// The API server is away from `from` on for `span`, then refuses with 403 and 500 for a moment.
+    pub fn take_api_away(&mut self, from: Timestamp, span: Duration) {
+        let until = later(from, span);
+        let forbidden = later(until, Duration::from_millis(1500));
+        let failing = later(forbidden, Duration::from_secs(1));
+        self.outages.retain(|outage| outage.until > self.now);
+        for (from, until, how) in
+            [(from, until, Access::Refused), (until, forbidden, Access::Status(403)), (forbidden, failing, Access::Status(500))]
+        {
+            self.outages.push(Outage { from, until, how });
+        }
+        self.outages.sort_by_key(|outage| outage.from);
+    }
+
+    /// One line of what happened, with the time.
+    pub fn tell(&mut self, line: impl std::fmt::Display) {
+        let text = format!("{} {line}", self.now.strftime("%m-%d %H:%M:%S%.3f"));
+        self.history.push(text);
+    }
+
+    pub fn log(&mut self, uid: &str, text: &str) {
+        self.logs.entry(uid.to_owned()).or_default().push(text.to_owned());
+    }
+
+    /// Kills every process of the program, as a machine's power does: what they began goes on, what they meant to do does not.
+    pub fn kill_programs(&mut self) {
+        let running: Vec<String> = self.programs.keys().cloned().collect();
+        for uid in running {
+            control::program_ended(self, &uid, 137);
+        }
+        control::react(self);
+    }
+}
+
+pub fn later(time: Timestamp, span: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(span).ok().and_then(|span| time.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
+}
