@@ -12,7 +12,7 @@ use super::creds::Creds;
 use super::lease::NodeLease;
 use crate::failure::{Cause, Class};
 use crate::permit::{ChangeClass, Gate, Permit};
-use crate::report::{Event, Out, Sink, span};
+use crate::report::{Event, Out, Shared, span};
 use crate::settings::Settings;
 use crate::signals::Asked;
 use crate::world::World;
@@ -39,7 +39,7 @@ pub struct Parts {
     /// Where the API server is, for messages.
     pub api_server: String,
     pub world: World,
-    pub sink: Box<dyn Sink>,
+    pub sink: Shared,
     pub stdout: Out,
     pub stderr: Out,
     pub json: bool,
@@ -65,7 +65,7 @@ pub struct Ctx {
     pub chain: bool,
     pub identity: Identity,
     stop: Stop,
-    sink: Mutex<Box<dyn Sink>>,
+    sink: Shared,
     pub(super) creds: OnceCell<Creds>,
     /// Node name → its host keys, as far as they are known.
     pub(super) known_hosts: OnceCell<Mutex<BTreeMap<String, String>>>,
@@ -134,7 +134,7 @@ impl Ctx {
             chain: parts.chain,
             identity: parts.identity,
             stop: parts.stop,
-            sink: Mutex::new(parts.sink),
+            sink: parts.sink,
             creds: OnceCell::new(),
             known_hosts: OnceCell::new(),
             last_outage: Mutex::new(None),

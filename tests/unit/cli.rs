@@ -58,6 +58,7 @@ fn program(args: &[&str], env: &[(&str, &str)]) -> Ran {
             interactive: false,
             stderr_is_terminal: false,
             stop: signals::listen().unwrap(),
+            tee: None,
         };
         let ended = tokio::time::timeout(Duration::from_secs(60), run(invocation, &adapters::world())).await;
         ended.expect("the command hung")
