@@ -10,14 +10,15 @@ use crate::names::{
 };
 
 /// A run without progress for this long (seconds) is stalled.
-const STALLED_AFTER: u32 = 5400;
+pub const STALLED_AFTER: u32 = 5400;
 
 /// Prometheus' rule file, as YAML.
 pub fn rules() -> Result<String, Cause> {
     yaml(&[json!({ "groups": [{ "name": ALERT_GROUP, "rules": alerts() }] })])
 }
 
-fn alerts() -> [Value; 6] {
+/// The rules, each as Prometheus' file writes it.
+pub fn alerts() -> [Value; 6] {
     [
         // Kubelets and API servers only, by the names that their scrape jobs usually have: other programs built from Kubernetes' source
         // export the same metric with versions of their own.

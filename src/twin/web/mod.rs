@@ -1,22 +1,166 @@
-//! Prometheus, Pushgateway, Slack and the package index, as small HTTP services.
+//! Prometheus, Pushgateway, Slack and the package index, as small HTTP services. A route that none of them has is unmodelled.
+
+mod packages;
+mod prometheus;
+mod pushgateway;
+mod slack;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{Method, Request, Response};
+use jiff::Timestamp;
 
-use super::{State, Twin, Who};
+use super::{Call, Lost, State, Twin, Who};
 use crate::world::{Web, WebError};
 
-#[derive(Clone, Default)]
-pub struct Services {}
+pub use packages::{Packages, offered};
+pub use prometheus::{Active, Injected, Prometheus, booted};
+pub use pushgateway::{Pushed, Pushgateway};
+pub use slack::{Message, Slack, WEBHOOK};
+
+/// Where the services are unless a cluster's settings say otherwise.
+const PROMETHEUS: &str = "http://prometheus-server.monitoring.svc:80";
+const PUSHGATEWAY: &str = "http://prometheus-prometheus-pushgateway.monitoring.svc:9091";
+const PACKAGES: &str = "https://pkgs.k8s.io";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    Prometheus,
+    Pushgateway,
+    Slack,
+    Packages,
+}
+
+#[derive(Clone)]
+pub struct Services {
+    pub prometheus: Prometheus,
+    pub pushgateway: Pushgateway,
+    pub slack: Slack,
+    pub packages: Packages,
+    /// What is before a path of each service: scheme, host and port.
+    addresses: [(Service, String); 3],
+    /// When a service does not answer as it should.
+    pub troubles: Vec<Trouble>,
+}
+
+/// A span in which a service is away or answers wrongly.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trouble {
+    pub service: Service,
+    pub from: Timestamp,
+    pub until: Timestamp,
+    pub how: How,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// Connections are refused.
+    Refused,
+    /// Connections stand, and no answer comes.
+    Silent,
+    /// A page of some proxy, with status 200.
+    Nonsense,
+    Status(u16),
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        let addresses = [(Service::Prometheus, PROMETHEUS), (Service::Pushgateway, PUSHGATEWAY), (Service::Packages, PACKAGES)];
+        Services {
+            prometheus: Prometheus::default(),
+            pushgateway: Pushgateway::default(),
+            slack: Slack::default(),
+            packages: Packages::default(),
+            addresses: addresses.map(|(service, at)| (service, at.to_owned())),
+            troubles: Vec::new(),
+        }
+    }
+}
+
+impl Services {
+    /// Takes an address as the settings write it: a URL or `namespace/service:port`.
+    pub fn listen(&mut self, service: Service, setting: &str) {
+        let by_name = || {
+            let (namespace, rest) = setting.split_once('/')?;
+            let (name, port) = rest.split_once(':')?;
+            Some(format!("http://{name}.{namespace}.svc:{port}"))
+        };
+        let url = if setting.contains("://") { None } else { by_name() };
+        let at = url.unwrap_or_else(|| setting.trim_end_matches('/').to_owned());
+        for (known, address) in &mut self.addresses {
+            if *known == service {
+                address.clone_from(&at);
+            }
+        }
+    }
+
+    /// The service that a URL names, and the path in it. Slack's is its whole webhook: the path is the secret.
+    fn route<'a>(&self, url: &'a str) -> Option<(Service, &'a str)> {
+        if let Some(path) = url.strip_prefix(slack::HOST) {
+            return Some((Service::Slack, path));
+        }
+        let within = |address: &str| url.strip_prefix(address).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        self.addresses.iter().find_map(|(service, address)| Some((*service, within(address)?)))
+    }
+
+    /// How a service is out of order now.
+    pub fn trouble(&self, service: Service, now: Timestamp) -> Option<How> {
+        let on = |trouble: &&Trouble| trouble.service == service && trouble.from <= now && now < trouble.until;
+        self.troubles.iter().find(on).map(|trouble| trouble.how)
+    }
+}
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Due {}
+pub enum Due {
+    /// Prometheus scrapes and evaluates its rules.
+    Evaluate,
+}
 
-pub fn fire(_state: &mut State, due: Due) {
-    match due {}
+/// Lets the services begin to work.
+pub fn begin(state: &mut State) {
+    prometheus::evaluate(state);
+}
+
+pub fn fire(state: &mut State, due: Due) {
+    match due {
+        Due::Evaluate => prometheus::evaluate(state),
+    }
+}
+
+/// One request's effect: status and body. The error: nothing answers there.
+pub fn serve(state: &mut State, method: &str, url: &str, body: &[u8]) -> Result<(u16, Vec<u8>), String> {
+    let Some((service, path)) = state.web.route(url) else {
+        state.unmodelled.push(format!("web: {method} {}", place(url)));
+        return Err("no such host is known here".to_owned());
+    };
+    match state.web.trouble(service, state.now()) {
+        None => {}
+        Some(How::Refused) => return Err("connection refused".to_owned()),
+        Some(How::Silent) => return Err("i/o timeout".to_owned()),
+        Some(How::Nonsense) => return Ok((200, b"<html><body>Please sign in to the network</body></html>".to_vec())),
+        Some(How::Status(code)) => return Ok((code, b"upstream connect error".to_vec())),
+    }
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let answer = match service {
+        Service::Prometheus => prometheus::serve(state, method, path),
+        Service::Pushgateway => pushgateway::serve(state, method, path, body),
+        Service::Slack => slack::serve(state, method, path, body),
+        Service::Packages => packages::serve(state, method, path),
+    };
+    Ok(answer.unwrap_or_else(|| {
+        let tail = if query.is_empty() { String::new() } else { format!("?{query}") };
+        let what = if service == Service::Slack { place(url) } else { format!("{path}{tail}") };
+        state.unmodelled.push(format!("{service:?}: {method} {what}"));
+        (501, b"the rehearsal does not model this".to_vec())
+    }))
+}
+
+/// Scheme, host and port: a path may be the secret.
+fn place(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    format!("{scheme}://{}", rest.split('/').next().unwrap_or_default())
 }
 
 /// The HTTP client of one caller.
@@ -28,13 +172,46 @@ pub struct Http {
 impl Web for Http {
     fn send<'a>(&'a self, request: Request<Bytes>, deadline: Duration) -> BoxFuture<'a, Result<Response<Bytes>, WebError>> {
         Box::pin(async move {
-            let _ = (&self.twin, &self.who);
-            Err(WebError::Deadline(request.uri().to_string(), deadline))
+            let place = place(&request.uri().to_string());
+            match tokio::time::timeout(deadline, self.exchange(&request, &place)).await {
+                Ok(answer) => answer,
+                Err(_) => Err(WebError::Deadline(place, deadline)),
+            }
         })
     }
 }
 
-/// One request's effect. The error: nothing listens there.
-pub fn serve(_state: &mut State, _method: &str, _url: &str, _body: &[u8]) -> Result<(u16, Vec<u8>), String> {
-    Err("connection refused".to_owned())
+impl Http {
+    async fn exchange(&self, request: &Request<Bytes>, place: &str) -> Result<Response<Bytes>, WebError> {
+        let (method, url) = (request.method(), request.uri().to_string());
+        let shown = if url.starts_with(slack::HOST) { place } else { &url };
+        let call = Call {
+            who: self.who.clone(),
+            changes: method != Method::GET && method != Method::HEAD,
+            what: format!("{method} {shown}"),
+        };
+        let unreachable = |why: &str| WebError::Unreachable(place.to_owned(), why.to_owned());
+        let answer = self.twin.call(call, |state| {
+            let silent =
+                state.web.route(&url).is_some_and(|(service, _)| state.web.trouble(service, state.now()) == Some(How::Silent));
+            let answer = serve(state, method.as_str(), &url, request.body());
+            let word = match &answer {
+                Ok((code, _)) => code.to_string(),
+                Err(why) => why.clone(),
+            };
+            ((answer, silent), word)
+        });
+        match answer.await {
+            Ok((_, true)) => std::future::pending().await,
+            Ok((Ok((code, body)), false)) => {
+                Response::builder().status(code).body(Bytes::from(body)).map_err(|error| unreachable(&error.to_string()))
+            }
+            Ok((Err(why), false)) => Err(unreachable(&why)),
+            Err(Lost::Call) => Err(unreachable("connection reset by peer")),
+            Err(Lost::Answer) => Err(unreachable("connection closed before the answer came")),
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

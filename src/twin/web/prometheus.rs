@@ -1,0 +1,184 @@
+//! Prometheus: the alert rules that `manifests` ships, evaluated natively, and alerts that somebody set off.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::super::State;
+use super::super::state::{Timer, later};
+use super::super::store::Kind;
+use super::{Due, How, Service};
+use crate::names::{
+    ALERT_BLOCKER, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_WATCHDOG,
+    METRIC_BLOCKER, METRIC_IN_FLIGHT, METRIC_PROGRESS, METRIC_SNAPSHOT, METRIC_STARTED,
+};
+use crate::plan::rules;
+
+/// Between two scrapes and evaluations.
+const INTERVAL: Duration = Duration::from_secs(15);
+/// A node that was booted is told of for this long.
+const RECENT: Duration = Duration::from_secs(24 * 3600);
+
+/// A rule as far as an evaluation needs it.
+struct Rule {
+    name: String,
+    severity: String,
+    /// How long its condition must hold; None if it is written in a way that is not known here.
+    held: Option<Duration>,
+}
+
+static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
+    let text = |rule: &Value, path: &str| rule.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let minutes = |text: &str| Some(Duration::from_secs(text.strip_suffix('m')?.parse::<u64>().ok()? * 60));
+    let read = |rule: &Value| Rule {
+        name: text(rule, "/alert"),
+        severity: text(rule, "/labels/severity"),
+        held: minutes(&text(rule, "/for")),
+    };
+    rules::alerts().iter().map(read).collect()
+});
+
+#[derive(Clone, Default)]
+pub struct Prometheus {
+    /// The alerts of the last evaluation.
+    active: BTreeMap<Labels, Active>,
+    /// Alerts set off by hand.
+    pub injected: Vec<Injected>,
+    /// When machines were booted, by node.
+    booted: BTreeMap<String, Timestamp>,
+}
+
+type Labels = BTreeMap<String, String>;
+
+/// An alert whose condition holds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Active {
+    pub since: Timestamp,
+    /// Its condition has held for long enough.
+    pub firing: bool,
+}
+
+/// An alert that fires from `from` until `until`, whatever its cause.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Injected {
+    pub name: String,
+    pub labels: Labels,
+    pub from: Timestamp,
+    pub until: Timestamp,
+}
+
+impl Prometheus {
+    /// Alerts now, by their labels; the name is the label `alertname`.
+    pub fn alerts(&self, now: Timestamp) -> BTreeMap<Labels, Active> {
+        let mut alerts = self.active.clone();
+        for injected in self.injected.iter().filter(|alert| alert.from <= now && now < alert.until) {
+            let mut labels = injected.labels.clone();
+            labels.insert("alertname".to_owned(), injected.name.clone());
+            alerts.insert(labels, Active { since: injected.from, firing: true });
+        }
+        alerts
+    }
+}
+
+/// A node's machine was powered on or rebooted now.
+pub fn booted(state: &mut State, node: &str) {
+    let now = state.now();
+    state.web.prometheus.booted.insert(node.to_owned(), now);
+}
+
+pub(super) fn serve(state: &State, method: &str, path: &str) -> Option<(u16, Vec<u8>)> {
+    if (method, path) != ("GET", "/api/v1/alerts") {
+        return None;
+    }
+    let wire = |(labels, alert): (&Labels, &Active)| {
+        let word = if alert.firing { "firing" } else { "pending" };
+        json!({ "labels": labels, "annotations": {}, "state": word, "activeAt": alert.since.to_string(), "value": "1e+00" })
+    };
+    let alerts: Vec<Value> = state.web.prometheus.alerts(state.now()).iter().map(wire).collect();
+    Some((200, json!({ "status": "success", "data": { "alerts": alerts } }).to_string().into_bytes()))
+}
+
+/// Looks at what there is to scrape and at every rule, and does so again.
+pub(super) fn evaluate(state: &mut State) {
+    state.after(INTERVAL, Timer::Web(Due::Evaluate));
+    let now = state.now();
+    let prometheus_works = state.web.trouble(Service::Prometheus, now) != Some(How::Refused);
+    if !prometheus_works {
+        return;
+    }
+    let mut active = BTreeMap::new();
+    for rule in RULES.iter() {
+        match (holds(state, &rule.name), rule.held) {
+            (Some(true), Some(held)) => {
+                active.insert(labels(&[("alertname", &rule.name), ("severity", &rule.severity)]), held);
+            }
+            (Some(false), Some(_)) => {}
+            _ => {
+                let what = format!("Prometheus: the alert rule {}", rule.name);
+                if !state.unmodelled.contains(&what) {
+                    state.unmodelled.push(what);
+                }
+            }
+        }
+    }
+    for (node, booted) in &state.web.prometheus.booted {
+        if now < later(*booted, RECENT) {
+            let labels = labels(&[("alertname", ALERT_RECENT_REBOOT), ("node", node), ("severity", "info")]);
+            active.insert(labels, Duration::ZERO);
+        }
+    }
+    let before = std::mem::take(&mut state.web.prometheus.active);
+    let since = |labels: &Labels| before.get(labels).map_or(now, |alert| alert.since);
+    state.web.prometheus.active = active
+        .into_iter()
+        .map(|(labels, held_for)| {
+            let since = since(&labels);
+            (labels, Active { since, firing: now >= later(since, held_for) })
+        })
+        .collect();
+}
+
+/// Whether the condition of a rule of `plan::rules` holds now; None for one that is not known here.
+fn holds(state: &State, alert: &str) -> Option<bool> {
+    // A scrape that fails leaves no value behind.
+    let scraped = state.web.trouble(Service::Pushgateway, state.now()).is_none();
+    let max = |metric: &str| state.web.pushgateway.max(metric).filter(|_| scraped);
+    let is_one = |metric: &str| max(metric) == Some(1.0);
+    Some(match alert {
+        ALERT_WATCHDOG => true,
+        ALERT_SKEW => versions(state).len() > 1,
+        ALERT_SNAPSHOT_MISSING => is_one(METRIC_IN_FLIGHT) && !is_one(METRIC_SNAPSHOT),
+        ALERT_STALLED => {
+            let last = [METRIC_PROGRESS, METRIC_STARTED].into_iter().filter_map(max).reduce(f64::max);
+            let now = state.now().as_duration().as_secs_f64();
+            is_one(METRIC_IN_FLIGHT) && last.is_some_and(|last| now - last > f64::from(rules::STALLED_AFTER))
+        }
+        ALERT_IN_FLIGHT => is_one(METRIC_IN_FLIGHT),
+        ALERT_BLOCKER => is_one(METRIC_BLOCKER),
+        _ => return None,
+    })
+}
+
+/// What kubelets and API servers that can be scraped say that they are.
+fn versions(state: &State) -> BTreeSet<String> {
+    let ready = |object: &Value| {
+        let conditions = object["status"]["conditions"].as_array();
+        conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
+    };
+    let kubelet = |node: &Value| node["status"]["nodeInfo"]["kubeletVersion"].as_str().map(str::to_owned);
+    let apiserver = |pod: &Value| {
+        let serves = pod["metadata"]["namespace"] == "kube-system" && pod["metadata"]["labels"]["component"] == "kube-apiserver";
+        let image = pod["spec"]["containers"][0]["image"].as_str().filter(|_| serves)?;
+        image.rsplit_once(':').map(|(_, tag)| tag.to_owned())
+    };
+    let nodes = state.store.list(Kind::Node).filter(|(_, node)| ready(node)).filter_map(|(_, node)| kubelet(node));
+    let pods = state.store.list(Kind::Pod).filter(|(_, pod)| ready(pod)).filter_map(|(_, pod)| apiserver(pod));
+    nodes.chain(pods).collect()
+}
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+}
