@@ -16,7 +16,7 @@
 //! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, twin, names, failure |
 //! | [`report`] | pure renderers of events: terminal, log lines, JSON | plan, failure |
 //! | [`signals`] | the first signal asks to stop, the second ends | nothing |
-//! | [`twin`] | the world in memory, for rehearsals and simulations: cluster, machines and services behind [`world`], on paused time | world, permit, names, failure, plan, report, signals |
+//! | [`twin`] | the world in memory, for rehearsals and simulations: cluster, machines and services behind [`world`], on paused time | world, permit, names, failure, plan, node, report, signals |
 //! | [`adapters`] | the real kube, ssh, web, clock and files behind [`world`] | world, permit |
 //!
 //! One run: `main` builds an [`Invocation`] and the real [`world::World`], [`run`](fn@run) parses the arguments, merges the
