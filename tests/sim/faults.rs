@@ -171,7 +171,7 @@ impl What {
             What::SshAway(node, seconds) => {
                 let until = until(state, seconds);
                 if let Some(node) = nth_node(state, node, false) {
-                    hosts::ssh_away(state, &node, until);
+                    state.hosts.change(&node, |machine| machine.faults.away_until = Some(until));
                 }
             }
             What::NodeJoins => node_joins(state),
@@ -234,5 +234,5 @@ fn node_leaves(state: &mut State, number: u64) {
     let workers = state.store.list(Kind::Node).count();
     let Some(name) = nth_node(state, number, true).filter(|name| workers > 3 && name != "k8s-node1") else { return };
     state.store.remove(&Key::node(&name));
-    hosts::gone(state, &name);
+    state.hosts.remove(&name);
 }

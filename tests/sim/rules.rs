@@ -28,8 +28,6 @@ pub struct Observer {
     seen: u64,
     /// The newest version that each node's kubelet was seen at.
     kubelets: BTreeMap<String, Version>,
-    /// `kubeadm upgrade` runs that had begun on each node when it was seen finished.
-    finished: BTreeMap<String, u32>,
     target: String,
     /// More nodes may be out of service than one: somebody breaks them on purpose.
     pub at_most: usize,
@@ -43,7 +41,6 @@ impl Observer {
             inner,
             seen: state.store.version(),
             kubelets: BTreeMap::new(),
-            finished: BTreeMap::new(),
             target: target.to_owned(),
             at_most: 1,
         };
@@ -123,18 +120,10 @@ impl Observer {
     }
 
     /// No second `kubeadm upgrade` on a node that had finished.
-    fn finished(&mut self, state: &State) {
-        let done: Vec<String> = state
-            .store
-            .list(Kind::Node)
-            .filter(|(_, node)| version_of(node) == self.target && node["spec"]["unschedulable"] != true)
-            .map(|(key, _)| key.name.clone())
-            .collect();
-        for name in done {
-            let runs = state.hosts.kubeadm_runs(&name);
-            let then = *self.finished.entry(name.clone()).or_insert(runs);
-            if runs > then {
-                self.breaks(state, "kubeadm", format!("ran again on {name}, which had finished"));
+    fn finished(&self, state: &State) {
+        for (node, machine) in state.hosts.all() {
+            if machine.runs.get(&self.target).is_some_and(|runs| runs.after_all > 0) {
+                self.breaks(state, "kubeadm", format!("ran again on {node}, which had finished"));
             }
         }
     }

@@ -58,7 +58,7 @@ pub fn in_flight(state: &State) -> bool {
 }
 
 /// A run was there, has been ended, and nobody works any more.
-fn is_over(state: &State) -> bool {
+pub fn is_over(state: &State) -> bool {
     let upgraded = state.store.list(Kind::Job).any(|(key, _)| key.name.starts_with("k8s-upgrade-postflight"));
     upgraded && !in_flight(state) && state.programs.is_empty()
 }
@@ -100,7 +100,7 @@ pub fn amiss(state: &State, target: &str) -> Vec<String> {
         }
     }
     for gauge in ["k8s_upgrade_in_flight", "k8s_upgrade_snapshot_taken", "k8s_upgrade_started_timestamp"] {
-        match state.web.gauge("k8s-version-upgrade", gauge) {
+        match state.web.pushgateway.groups.get("k8s-version-upgrade").and_then(|group| group.get(gauge)).copied() {
             Some(0.0) => {}
             other => wrong.push(format!("gauge {gauge} is {other:?}")),
         }
