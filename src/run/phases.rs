@@ -93,6 +93,8 @@ impl Ctx {
         self.soak(place).await?;
         let facts = self.observe().await?;
         gates::at_target(&facts, target).into_result("the cluster is not at the target")?;
+        // Progress: a run that stalled on its way here must not be held by the alert that says so.
+        self.push_run(&facts.marks).await;
         self.alert_gate(place, self.settings.resolve_wait, |_| Moment::Finishing).await?;
         let wait = Wait {
             place,
