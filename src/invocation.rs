@@ -148,6 +148,7 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared) 
         stop: invocation.stop.clone(),
         dry_run,
         chain,
+        held: held(&cli.command),
         identity: identity(&invocation.env, world, connection.in_cluster),
     });
     let mut asker = Asker { stdin: invocation.stdin, interactive: invocation.interactive, yes: global.yes };
@@ -178,7 +179,7 @@ async fn tell_first_stop(ctx: &Ctx, mut stop: Stop) {
 fn flags(command: &Command) -> (bool, bool, bool) {
     let json = |data: &Data| data.output == Form::Json;
     match command {
-        Command::Detect { dry_run, data } | Command::Resume { dry_run, data } => (*dry_run, false, json(data)),
+        Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Drain { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Status { data } => (true, false, json(data)),
         Command::Preflight { dry_run, chain, .. } => (*dry_run, chain.chain, false),
@@ -188,6 +189,14 @@ fn flags(command: &Command) -> (bool, bool, bool) {
         | Command::Image { .. }
         | Command::Completions { .. }
         | Command::Man { .. } => (false, false, false),
+    }
+}
+
+/// The Job before this one held, and told so.
+fn held(command: &Command) -> bool {
+    match command {
+        Command::Preflight { chain, .. } | Command::UpgradeNode { chain, .. } | Command::Postflight { chain, .. } => chain.held,
+        _ => false,
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Parts {
     pub dry_run: bool,
     /// Runs as a Job of the chain: waits patiently for an API server that is away.
     pub chain: bool,
+    /// The Job before this one held at the same step, and told so.
+    pub held: bool,
     pub identity: Identity,
 }
 
@@ -63,6 +65,7 @@ pub struct Ctx {
     pub json: bool,
     pub dry_run: bool,
     pub chain: bool,
+    pub held: bool,
     pub identity: Identity,
     stop: Stop,
     sink: Shared,
@@ -132,6 +135,7 @@ impl Ctx {
             json: parts.json,
             dry_run: parts.dry_run,
             chain: parts.chain,
+            held: parts.held,
             identity: parts.identity,
             stop: parts.stop,
             sink: parts.sink,
