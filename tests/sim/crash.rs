@@ -3,6 +3,7 @@
 //!
 //! One run is let through whole, and the world is cloned at each point; only what follows is run anew.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use k8s_upgrade::twin::{Call, Fate, Hook, Scenario, State};
 
 use super::rules::Observer;
-use super::world::{self, amiss, begin, jobs, quick, tail, to_the_end};
+use super::world::{self, amiss, begin, cordoned_by_people, jobs, quick, tail, to_the_end};
 
 /// One read in this many is a point, too.
 const READS: u64 = 40;
@@ -54,13 +55,14 @@ impl Hook for Recorder {
 }
 
 /// From one point on: everybody is killed, time goes on.
-fn from(point: &Point, target: &str) -> Result<(), String> {
+fn from(point: &Point, target: &str, cordoned: &BTreeSet<String>) -> Result<(), String> {
     let mut state = point.state.clone();
     state.tell(format_args!("=== killed {}", point.what));
     state.kill_programs();
-    let (observer, broken) = Observer::new(&state, target, None);
+    let (mut observer, broken) = Observer::new(&state, target, None);
+    observer.cordoned.clone_from(cordoned);
     let end = to_the_end(state, Some(Box::new(observer)));
-    let mut wrong = amiss(&end, target);
+    let mut wrong = amiss(&end, target, cordoned);
     wrong.extend(broken.lock().unwrap().drain(..));
     if wrong.is_empty() {
         return Ok(());
@@ -69,14 +71,15 @@ fn from(point: &Point, target: &str) -> Result<(), String> {
 }
 
 pub fn matrix(name: &str, scenario: Scenario) {
-    let target = scenario.target.clone();
+    let target = scenario.target.to_string();
     let state = begin(&quick(scenario));
+    let cordoned = cordoned_by_people(&state);
     let recorder = Recorder::default();
     let points = recorder.points.clone();
     let (observer, broken) = Observer::new(&state, &target, Some(Box::new(recorder)));
     let begun = world::now(&state);
     let end = to_the_end(state, Some(Box::new(observer)));
-    let mut wrong = amiss(&end, &target);
+    let mut wrong = amiss(&end, &target, &cordoned);
     wrong.extend(broken.lock().unwrap().drain(..));
     assert!(wrong.is_empty(), "{name}, undisturbed:\n  {}\n--- Jobs\n{}\n--- history\n{}", wrong.join("\n  "), jobs(&end), tail(&end, 80));
 
@@ -92,7 +95,7 @@ pub fn matrix(name: &str, scenario: Scenario) {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some((index, point)) = { let index = next.fetch_add(1, Ordering::Relaxed); points.get(index).map(|point| (index, point)) } {
-                    if let Err(why) = from(point, &target) {
+                    if let Err(why) = from(point, &target, &cordoned) {
                         failures.lock().unwrap().push((index, why));
                     }
                 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use k8s_upgrade::twin::state::{ProgramPhase, later};
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::plan::version::Version;
-use k8s_upgrade::twin::web::{How, Service, Trouble};
+use k8s_upgrade::twin::web::{How, Injected, Service, Trouble};
+use k8s_upgrade::twin::scenario::SSH_KEY;
 use k8s_upgrade::twin::{Driver, State, hosts};
 use serde_json::json;
 
@@ -178,8 +179,7 @@ impl What {
             What::NodeLeaves(node) => node_leaves(state, node),
             What::NewRelease => {
                 let now = state.now();
-                let newer = state.web.packages.newest().map(|newest| Version::new(newest.major, newest.minor, newest.patch + 1));
-                if let Some(newer) = newer {
+                for newer in [Version::new(1, 34, 8), Version::new(1, 35, 5)] {
                     state.web.packages.release(newer, now);
                 }
             }
@@ -191,7 +191,8 @@ impl What {
             What::AlertFires(seconds) => {
                 let now = state.now();
                 let until = until(state, seconds);
-                state.web.alert("NodeDiskFull", now, until);
+                let alert = Injected { name: "NodeDiskFull".to_owned(), labels: BTreeMap::new(), from: now, until };
+                state.web.prometheus.injected.push(alert);
             }
             What::Killed | What::KilledAfter | What::LosesCall | What::LosesAnswer | What::Late(_) | What::Types(_) | What::UpgradesByHand(_) => {}
         }
@@ -224,9 +225,23 @@ fn second_runner(state: &mut State) {
     let _ = state.store.create(now, Kind::Pod, twin);
 }
 
+/// What schedules begin with: the runbook's patch.
+const OLD: &str = "1.34.2";
+
+/// A worker that is as old as the cluster was.
 fn node_joins(state: &mut State) {
+    const NAME: &str = "k8s-node9";
     let Some(like) = nth_node(state, 1, true) else { return };
-    k8s_upgrade::twin::scenario::node_joins(state, "k8s-node9", &like);
+    let (Some(node), false) = (state.store.get(&Key::node(&like)), state.hosts.powered(NAME)) else { return };
+    let mut node = (**node).clone();
+    let version = OLD.to_owned();
+    node["metadata"] = json!({ "name": NAME, "labels": { "kubernetes.io/hostname": NAME } });
+    node["spec"] = json!({});
+    node["status"]["nodeInfo"]["kubeletVersion"] = json!(format!("v{version}"));
+    node["status"]["addresses"] = json!([{ "type": "InternalIP", "address": "10.0.20.199" }]);
+    let now = state.now();
+    state.hosts.add(NAME, "10.0.20.199", &version, "1.7.28", false, SSH_KEY);
+    let _ = state.store.create(now, Kind::Node, node);
 }
 
 /// Not the one that the chain runs on, nor the last worker but one: then there would be nothing to upgrade from.

@@ -1,14 +1,14 @@
 //! The rules that are never broken (design §10), by an observer who sees only what everybody can see: objects, calls, machines. It knows nothing
 //! of the program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use k8s_upgrade::twin::store::{Key, Kind, Verb};
 use k8s_upgrade::twin::{Call, Fate, Hook, State, Who};
 use serde_json::Value;
 
-use super::world::{components, mark, namespace, version_of};
+use super::world::{components, cordoned_by_people, mark, namespace, version_of};
 
 type Version = (u64, u64, u64);
 
@@ -29,6 +29,8 @@ pub struct Observer {
     /// The newest version that each node's kubelet was seen at.
     kubelets: BTreeMap<String, Version>,
     target: String,
+    /// Nodes that a person had cordoned before.
+    pub cordoned: BTreeSet<String>,
     /// More nodes may be out of service than one: somebody breaks them on purpose.
     pub at_most: usize,
 }
@@ -42,6 +44,7 @@ impl Observer {
             seen: state.store.version(),
             kubelets: BTreeMap::new(),
             target: target.to_owned(),
+            cordoned: cordoned_by_people(state),
             at_most: 1,
         };
         (observer, broken)
@@ -106,7 +109,7 @@ impl Observer {
 
     /// Rule 4: a person's cordon stays.
     fn cordons(&self, state: &State, key: &Key, node: &Value) {
-        if node["metadata"]["annotations"]["rehearsal/cordoned"] == "true" && node["spec"]["unschedulable"] != true {
+        if self.cordoned.contains(&key.name) && node["spec"]["unschedulable"] != true {
             self.breaks(state, "rule 4", format!("{}, which a person had cordoned, was uncordoned", key.name));
         }
     }

@@ -12,7 +12,7 @@ use k8s_upgrade::twin::{Call, Driver, Fate, Hook, Scenario, State, Who};
 
 use super::faults::{Fault, What, When};
 use super::rules::Observer;
-use super::world::{amiss, begin, is_over, jobs, live, tail};
+use super::world::{amiss, at_work, begin, cordoned_by_people, is_over, jobs, live, tail};
 
 /// How often a person comes and looks, once nothing disturbs the run any more.
 const VISITS: u32 = 24;
@@ -76,6 +76,7 @@ pub fn run(state: &State, faults: &[Fault], target: &str, seed: u64) -> Result<S
         .collect();
     timed.sort_by_key(|(seconds, _)| *seconds);
     let begun = state.now();
+    let cordoned = cordoned_by_people(&state);
     let end = live(state, Some(Box::new(observer)), async |driver| {
         for (number, (seconds, what)) in timed.into_iter().enumerate() {
             driver.until(later(begun, Duration::from_secs(seconds)), |_| false).await;
@@ -90,10 +91,10 @@ pub fn run(state: &State, faults: &[Fault], target: &str, seed: u64) -> Result<S
         }
         // What a command of a person still does, it does to its end.
         let quiet = later(driver.twin.now(), BETWEEN_VISITS);
-        driver.until(quiet, |state| state.programs.is_empty()).await;
+        driver.until(quiet, |state| !at_work(state)).await;
         driver.twin.look(State::clone)
     });
-    let mut wrong = amiss(&end, target);
+    let mut wrong = amiss(&end, target, &cordoned);
     wrong.extend(broken.lock().unwrap().drain(..));
     if wrong.is_empty() {
         return Ok(end);
@@ -105,7 +106,7 @@ pub fn run(state: &State, faults: &[Fault], target: &str, seed: u64) -> Result<S
 
 /// A person reads `status`, sees that it stopped, and types what it says.
 fn mend(driver: &mut Driver<'_>, visit: u32) {
-    let idle = driver.twin.look(|state| state.programs.is_empty());
+    let idle = driver.twin.look(|state| !at_work(state));
     if idle {
         driver.operate(&format!("resume-{visit}"), &["k8s-upgrade", "resume", "--yes"], std::collections::BTreeMap::new());
     }
@@ -128,7 +129,7 @@ fn shrink(state: &State, faults: &[Fault], target: &str, seed: u64, why: String)
 
 /// Runs schedules of the seeds from `first` on, on all cores.
 pub fn schedules(name: &str, scenario: &Scenario, first: u64, count: u64) {
-    let target = scenario.target.clone();
+    let target = scenario.target.to_string();
     let state = begin(scenario);
     let next = AtomicU64::new(first);
     let failures: Mutex<Vec<(u64, Vec<Fault>, String)>> = Mutex::default();

@@ -1,10 +1,11 @@
 //! Worlds to try things in: a scenario with short waits, brought to life and looked at from outside.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_upgrade::Program;
-use k8s_upgrade::twin::state::later;
+use k8s_upgrade::twin::state::{ProgramPhase, later};
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, Hook, Scenario, State, Twin};
 use serde_json::Value;
@@ -19,8 +20,12 @@ pub fn mark<'a>(object: &'a Value, suffix: &str) -> Option<&'a str> {
     object["metadata"]["annotations"][&format!("{PREFIX}{suffix}")].as_str()
 }
 
+/// Two minutes before the weekly detection.
+const DETECTION: Timestamp = Timestamp::constant(1_795_348_680, 0);
+
 /// A scenario with waits that keep their order but cost little.
 pub fn quick(mut scenario: Scenario) -> Scenario {
+    scenario.start = DETECTION;
     for (key, value) in [("soak", "60s"), ("alert-wait", "5m"), ("resolve-wait", "35m"), ("drain-deadline", "10m")] {
         scenario.settings.insert(key.to_owned(), value.into());
     }
@@ -57,10 +62,15 @@ pub fn in_flight(state: &State) -> bool {
     mark(namespace(state), "in-flight").is_some()
 }
 
+/// A process of the program runs in a pod.
+pub fn at_work(state: &State) -> bool {
+    state.programs.values().any(|program| program.phase != ProgramPhase::Killed)
+}
+
 /// A run was there, has been ended, and nobody works any more.
 pub fn is_over(state: &State) -> bool {
     let upgraded = state.store.list(Kind::Job).any(|(key, _)| key.name.starts_with("k8s-upgrade-postflight"));
-    upgraded && !in_flight(state) && state.programs.is_empty()
+    upgraded && !in_flight(state) && !at_work(state)
 }
 
 pub fn version_of(node: &Value) -> &str {
@@ -78,19 +88,24 @@ pub fn components(state: &State) -> impl Iterator<Item = (&str, &str, &str)> {
     )
 }
 
+/// Nodes that are cordoned, and not by us.
+pub fn cordoned_by_people(state: &State) -> BTreeSet<String> {
+    let people = |node: &Value| node["spec"]["unschedulable"] == true && mark(node, "cordoned-by").is_none();
+    state.store.list(Kind::Node).filter(|(_, node)| people(node)).map(|(key, _)| key.name.clone()).collect()
+}
+
 /// What is wrong with a cluster that should have been brought to `target` and left alone.
-pub fn amiss(state: &State, target: &str) -> Vec<String> {
+pub fn amiss(state: &State, target: &str, cordoned: &BTreeSet<String>) -> Vec<String> {
     let mut wrong = state.unmodelled.iter().map(|what| format!("not modelled: {what}")).collect::<Vec<_>>();
     for (key, node) in state.store.list(Kind::Node) {
         if version_of(node) != target {
             wrong.push(format!("{} is at {}", key.name, version_of(node)));
         }
-        for left in ["cordoned-by", "former-versions"].iter().filter(|left| **left == "cordoned-by" && mark(node, left).is_some()) {
-            wrong.push(format!("{} still has our {left}", key.name));
+        if mark(node, "cordoned-by").is_some() {
+            wrong.push(format!("{} still has our cordon", key.name));
         }
-        let person = node["metadata"]["annotations"]["rehearsal/cordoned"] == "true";
-        if (node["spec"]["unschedulable"] == true) != person {
-            wrong.push(format!("{}: cordoned is {}, by a person {person}", key.name, node["spec"]["unschedulable"]));
+        if (node["spec"]["unschedulable"] == true) != cordoned.contains(&key.name) {
+            wrong.push(format!("{}: unschedulable is {}", key.name, node["spec"]["unschedulable"]));
         }
     }
     wrong.extend(components(state).filter(|(.., version)| *version != target).map(|(node, name, version)| format!("{name} on {node} is at {version}")));
@@ -107,7 +122,7 @@ pub fn amiss(state: &State, target: &str) -> Vec<String> {
     }
     for (key, lease) in state.store.list(Kind::Lease).filter(|(key, _)| key.namespace == NAMESPACE) {
         // One that was left to expire harms nobody; one that is renewed means that somebody is at work.
-        if !state.programs.is_empty() {
+        if at_work(state) {
             wrong.push(format!("Lease {} is held by {}", key.name, lease["spec"]["holderIdentity"]));
         }
     }
