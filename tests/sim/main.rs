@@ -26,3 +26,20 @@ fn undisturbed() {
     for (uid, lines) in &end.logs { println!("--- {uid}\n{}", lines.all().join("\n")); }
     println!("{}\n{:?} {:?}", world::jobs(&end), end.tally, world::amiss(&end, &target, &cordoned));
 }
+
+#[test]
+fn random_schedules() {
+    let count = std::env::var("SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
+    let first = std::env::var("SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    schedules::schedules("patch, five nodes", &world::calm(Scenario::runbook()), first, count);
+}
+
+#[test]
+fn crash_matrix_minor() {
+    crash::matrix("minor, five nodes", Scenario::runbook_minor());
+}
+
+#[test]
+fn crash_matrix_three() {
+    crash::matrix("patch, three control planes", Scenario::three_control_planes());
+}

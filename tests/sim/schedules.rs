@@ -12,7 +12,7 @@ use k8s_upgrade::twin::{Call, Driver, Fate, Hook, Scenario, State, Who};
 
 use super::faults::{Fault, What, When};
 use super::rules::Observer;
-use super::world::{amiss, at_work, begin, cordoned_by_people, is_over, jobs, live, tail};
+use super::world::{amiss, at_work, begin, cordoned_by_people, in_flight, jobs, live, tail};
 
 /// How often a person comes and looks, once nothing disturbs the run any more.
 const VISITS: u32 = 24;
@@ -82,16 +82,15 @@ pub fn run(state: &State, faults: &[Fault], target: &str, seed: u64) -> Result<S
             driver.until(later(begun, Duration::from_secs(seconds)), |_| false).await;
             what.happens(driver, number);
         }
+        let well = |state: &State| !at_work(state) && amiss(state, target, &cordoned).is_empty();
         for visit in 0..VISITS {
-            let next = later(driver.twin.now(), BETWEEN_VISITS);
-            if driver.until(next, is_over).await {
+            // The orphan watch comes before a person does, and sets right what a service that was away has missed.
+            driver.until(later(driver.twin.now(), BETWEEN_VISITS), |_| false).await;
+            if driver.twin.look(well) {
                 break;
             }
-            mend(driver, visit);
+            mend(driver, visit, target);
         }
-        // What a command of a person still does, it does to its end.
-        let quiet = later(driver.twin.now(), BETWEEN_VISITS);
-        driver.until(quiet, |state| !at_work(state)).await;
         driver.twin.look(State::clone)
     });
     let mut wrong = amiss(&end, target, &cordoned);
@@ -105,11 +104,14 @@ pub fn run(state: &State, faults: &[Fault], target: &str, seed: u64) -> Result<S
 }
 
 /// A person reads `status`, sees that it stopped, and types what it says.
-fn mend(driver: &mut Driver<'_>, visit: u32) {
-    let idle = driver.twin.look(|state| !at_work(state));
-    if idle {
-        driver.operate(&format!("resume-{visit}"), &["k8s-upgrade", "resume", "--yes"], std::collections::BTreeMap::new());
-    }
+fn mend(driver: &mut Driver<'_>, visit: u32, target: &str) {
+    let (idle, in_flight) = driver.twin.look(|state| (!at_work(state), in_flight(state)));
+    let argv: &[&str] = match (idle, in_flight) {
+        (false, _) => return,
+        (true, true) => &["k8s-upgrade", "resume", "--yes"],
+        (true, false) => &["k8s-upgrade", "start", "--target", target, "--yes"],
+    };
+    driver.operate(&format!("visit-{visit}"), argv, std::collections::BTreeMap::new());
 }
 
 /// The fewest of these faults that still fail.

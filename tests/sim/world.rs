@@ -32,6 +32,14 @@ pub fn quick(mut scenario: Scenario) -> Scenario {
     scenario
 }
 
+/// The same, in a cluster where a reboot is forgotten soon.
+pub fn calm(scenario: Scenario) -> Scenario {
+    let mut scenario = quick(scenario);
+    scenario.settings.insert("quiet".to_owned(), "30m".into());
+    scenario.settings.insert("alert-ignore".to_owned(), "RecentNodeReboot".into());
+    scenario
+}
+
 pub fn begin(scenario: &Scenario) -> State {
     scenario.state("docker.io/library/k8s-upgrade:sim").unwrap_or_else(|cause| panic!("the scenario makes no world: {cause}"))
 }
