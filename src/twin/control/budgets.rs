@@ -43,15 +43,16 @@ pub fn sync(state: &mut State, key: &Key) {
     let counts = |(name, pod): &&(String, Arc<Value>)| ready(pod) && !terminating(pod) && !disrupted.contains_key(name);
     let healthy = pods.iter().filter(counts).count() as u64;
     let sum = expected(state, &budget["spec"], &pods).map(|(expected, desired)| Sum { expected, desired, healthy });
-    let generation = ("observedGeneration", budget["metadata"]["generation"].clone());
     let (allowed, reason, message) = match &sum {
         Ok(sum) if sum.allowed() > 0 => (sum.allowed(), "SufficientPods", ""),
         Ok(_) => (0, "InsufficientPods", ""),
         Err(why) => (0, "SyncFailed", why.as_str()),
     };
-    let mut fields = vec![generation, ("disruptionsAllowed", json!(allowed))];
+    let mut fields = vec![("disruptionsAllowed", json!(allowed))];
+    // One that cannot be judged stays unobserved, and evictions are refused for that.
     if let Ok(sum) = sum {
         fields.extend([
+            ("observedGeneration", budget["metadata"]["generation"].clone()),
             ("currentHealthy", json!(sum.healthy)),
             ("desiredHealthy", json!(sum.desired)),
             ("expectedPods", json!(sum.expected)),

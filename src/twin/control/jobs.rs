@@ -12,7 +12,7 @@ use super::super::store::{Key, Kind, seconds};
 use super::objects::{
     children, condition, create, finished, is, owner, phase, pod_of, ready, seconds_of, set_condition, terminating, time, uid,
 };
-use super::{Due, unmodelled, wake_at};
+use super::{Due, unmodelled, wake, wake_at};
 
 /// The pause after a pod's failure, doubled for each that follows, up to the longest.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -223,6 +223,10 @@ pub fn sync(state: &mut State, key: &Key) {
             set_condition(job, now, "Suspended", "False", "JobResumed", "Job resumed");
         }
     });
+    if complete || over {
+        // For its time to live.
+        wake(state, Due::Object(key.clone()));
+    }
     let again = [deadline.filter(|_| !complete && !overdue), pause.filter(|_| wants)];
     if let Some(again) = again.into_iter().flatten().min() {
         wake_at(state, Due::Object(key.clone()), again);

@@ -124,6 +124,9 @@ fn look(state: &mut State, uid: &str, own: &mut Container) -> bool {
         wake_at(state, Due::Pod(uid.to_owned()), when);
         return true;
     }
+    if going && pod.as_deref().is_some_and(|pod| annotation(pod, MIRROR).is_some()) {
+        super::unmodelled(state, format!("the deletion of the mirror pod {}", own.pod.full_name()));
+    }
     let Some(pod) = pod else { return own.started.is_some() && own.ended.is_none() };
     if going && own.started.is_none() {
         state.store.remove(&own.pod);
@@ -145,7 +148,6 @@ fn end_of_grace(state: &mut State, uid: &str, own: &Container, pod: Option<&Valu
     let now = state.now();
     let grace =
         pod.map_or(Some(USUAL_GRACE), |pod| pod["metadata"]["deletionGracePeriodSeconds"].as_u64()).unwrap_or(USUAL_GRACE);
-    // The deletion's timestamp is the end of the grace period, in whole seconds.
     let grace = Duration::from_secs(grace);
     if let Some(known) = own.kill_at {
         return known.min(later(now, grace));
@@ -293,7 +295,7 @@ pub fn look_at_all(state: &mut State, node: &str) {
     }
 }
 
-/// Whether its kubelet has a pod in hand that drains and taints do not move.
+/// Whether a pod stays on a node whose taint drives pods away.
 pub fn stays(pod: &Value) -> bool {
     annotation(pod, MIRROR).is_some() || owner(pod).is_some_and(|owner| owner.reference["kind"] == "DaemonSet") || finished(pod)
 }

@@ -10,7 +10,7 @@ use super::super::state::{State, later};
 use super::super::store::{Key, seconds};
 use super::objects::{condition, finished, is, ready, set_condition, terminating};
 use super::schedule::tolerates;
-use super::{Due, delay, kubelet, mirror, wake_at};
+use super::{Due, delay, kubelet, mirror, unmodelled, wake_at};
 
 /// Silence of a kubelet until its node counts as not Ready (node-monitor-grace-period).
 pub const GRACE: Duration = Duration::from_secs(40);
@@ -109,6 +109,10 @@ pub fn sync(state: &mut State, name: &str) {
     };
     let healthy = wanted.unwrap_or_else(|| ready(&node));
     let key_of_bad = if wanted == Some(false) || (unknown && !healthy) { UNREACHABLE } else { NOT_READY };
+    let drives_away = |taint: &Value| taint["effect"] == "NoExecute" && taint["key"] != UNREACHABLE && taint["key"] != NOT_READY;
+    if node["spec"]["taints"].as_array().into_iter().flatten().any(drives_away) {
+        unmodelled(state, format!("a person's NoExecute taint on {name}"));
+    }
     let taints = taints(&node, healthy, key_of_bad, &seconds(now));
     let same = match node["spec"]["taints"].as_array() {
         Some(known) => *known == taints,

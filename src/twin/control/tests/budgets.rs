@@ -101,4 +101,5 @@ fn pods_without_a_scale() {
     assert_eq!(status(&expressions)["disruptionsAllowed"], 1);
     assert_eq!(status(&of_daemons)["disruptionsAllowed"], 0);
     assert_eq!(status(&of_daemons)["conditions"][0]["reason"], "SyncFailed");
+    assert!(status(&of_daemons)["observedGeneration"].is_null());
 }
