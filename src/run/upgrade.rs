@@ -11,9 +11,9 @@ use crate::failure::{Cause, Class};
 use crate::names::Mark;
 use crate::node::{Inspect, NodeState, Step, WorkState};
 use crate::permit::ChangeClass;
-use crate::plan::facts::{Facts, Node};
-use crate::plan::version::Version;
+use crate::plan::facts::{COMPONENTS, Facts, Node};
 use crate::plan::{gates, order};
+use crate::plan::version::Version;
 use crate::report::span;
 
 /// Looks in a row that must find a control plane whole: a kubelet's restart onto a new minor takes the API away two seconds later.
@@ -190,7 +190,7 @@ impl Ctx {
             self.control_plane_at(name, target).await?;
         }
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
-        let changed = self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let changed = self.stamp();
         let change = Change::settle(name, "uncordon", RECORD);
         let fresh = begun.is_some();
         let edited = self
@@ -243,7 +243,7 @@ impl Ctx {
         self.wait(wait, async || {
             let facts = self.observe().await?;
             let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
-            let behind = node.components_behind(target);
+            let behind = node.components_wrong(&COMPONENTS, Some(target));
             steady = if behind.is_empty() && node.ready { steady + 1 } else { 0 };
             Ok(match (behind.is_empty(), steady >= STEADY) {
                 (_, true) => Probe::Ready(()),
