@@ -64,6 +64,25 @@ pub fn alone(facts: &Facts, name: &str) -> Verdict {
     )
 }
 
+/// What a runner does that has just cordoned `name`, and looks once more. Two may have passed [`alone`] at the same time; since each
+/// cordons before it looks, at least the later one sees the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    Ours,
+    /// These are out, too, but come after ours in natural order: they give way, if they see us. Until then nothing is begun.
+    Wait(Vec<String>),
+    GiveWay(Vec<String>),
+}
+
+pub fn turn(facts: &Facts, name: &str) -> Turn {
+    let others = others_out(facts, name);
+    match others.first() {
+        None => Turn::Ours,
+        Some(first) if order::natural(name, first).is_lt() => Turn::Wait(others),
+        Some(_) => Turn::GiveWay(others),
+    }
+}
+
 /// In natural order.
 fn others_out(facts: &Facts, name: &str) -> Vec<String> {
     let others = facts.nodes.iter().filter(|node| node.name != name && node.cordoned_by.is_some());
