@@ -57,6 +57,7 @@ impl Ctx {
             let back = self.take_cordon_back(&node.name).await;
             self.release().await.and(back)?;
         }
+        self.offered(node, target).await?;
         self.before_disruption(node, target).await
     }
 

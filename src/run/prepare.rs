@@ -9,7 +9,7 @@ use kube::Api;
 use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names;
-use crate::node::{Inspect, NodeState, Prefetch, Refresh, Repository, WriteCard};
+use crate::node::{Inspect, Madison, NodeState, Prefetch, Refresh, Repository, WriteCard};
 use crate::permit::ChangeClass;
 use crate::plan::facts::{Facts, Node};
 use crate::plan::version::Version;
@@ -67,6 +67,25 @@ impl Ctx {
         })
         .await
         .map(drop)
+    }
+
+    /// That a node can have the target's packages is seen while it still serves. In a prepared run preflight has seen it, on every node.
+    pub async fn offered(&self, node: &Node, target: Version) -> Result<(), Cause> {
+        let to = target.to_string();
+        if self.marks().await?.prepared || self.on_node(node, &Inspect).await?.whole_at("kubeadm", &to) {
+            return Ok(());
+        }
+        self.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
+        for package in ["kubeadm", "kubelet"] {
+            let offered = self.on_node(node, &Madison { package: package.into() }).await?;
+            if !offered.iter().any(|revision| revision.starts_with(&format!("{to}-"))) {
+                let newest: Vec<String> = offered.into_iter().take(5).collect();
+                return Err(Cause::refused(format!("its repository does not offer {package} {to}"))
+                    .detail([format!("it offers {}", if newest.is_empty() { "none".into() } else { newest.join(", ") })])
+                    .next(format!("k8s-upgrade preflight --target {to}      # begins a run: repositories, snapshot, packages")));
+            }
+        }
+        Ok(())
     }
 
     /// Fetches packages and images, so that no node is out of service while it downloads.
