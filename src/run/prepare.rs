@@ -129,8 +129,9 @@ impl Ctx {
     }
 }
 
-/// What a look at a node must show.
+/// What a look at a node must show; all that it does not, told at once.
 fn fit(state: &NodeState) -> Result<(), Cause> {
+    let mut wrong = Vec::new();
     let bad: Vec<String> = state
         .packages
         .iter()
@@ -139,18 +140,56 @@ fn fit(state: &NodeState) -> Result<(), Cause> {
         .chain(state.audit.iter().take(4).cloned())
         .collect();
     if !bad.is_empty() {
-        return Err(Cause::refused("packages are half installed").detail(bad).next("sudo dpkg --configure -a    # on the node"));
+        wrong.push(Cause::refused("packages are half installed").detail(bad).next("sudo dpkg --configure -a    # on the node"));
     }
     for (path, wanted) in FREE {
         if let Some(free) = state.free.iter().find(|free| free.path == *path && free.bytes < *wanted) {
             let text = format!("{path} has {} MiB free, {} MiB are wanted", free.bytes >> 20, wanted >> 20);
-            return Err(Cause::refused(text).next(format!("df -h {path}    # on the node")));
+            wrong.push(Cause::refused(text).next(format!("df -h {path}    # on the node")));
         }
     }
     if !state.stray_manifests.is_empty() {
-        return Err(Cause::refused("the static-pod folder holds files that the kubelet loads as well")
-            .detail(state.stray_manifests.clone())
-            .next("move them out of /etc/kubernetes/manifests"));
+        let cause = Cause::refused("the static-pod folder holds files that the kubelet loads as well");
+        wrong.push(cause.detail(state.stray_manifests.clone()).next("move them out of /etc/kubernetes/manifests"));
     }
-    Ok(())
+    match wrong.len() {
+        0 | 1 => wrong.pop().map_or(Ok(()), Err),
+        several => Err(wrong.into_iter().fold(Cause::refused(format!("{several} things are wrong")), |all, cause| Cause {
+            detail: [all.detail, vec![cause.what], cause.detail.into_iter().map(|line| format!("  {line}")).collect()].concat(),
+            next: [all.next, cause.next].concat(),
+            ..all
+        })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::failure::Class;
+    use crate::node::{Free, Package};
+
+    #[test]
+    fn all_that_is_wrong_with_a_node_is_told_at_once() {
+        let mut state = NodeState::default();
+        assert_eq!(fit(&state), Ok(()));
+        state.free = vec![Free { path: "/usr".into(), bytes: 5 << 20 }, Free { path: "/etc/kubernetes".into(), bytes: 1 << 40 }];
+        let full = "/usr has 5 MiB free, 600 MiB are wanted";
+        assert_eq!(fit(&state).unwrap_err().what, full);
+        let half = Package { name: "kubelet".into(), letters: "iU".into(), version: "1.36.3-1.1".into() };
+        state.packages.push(half);
+        state.stray_manifests.push("/etc/kubernetes/manifests/etcd.yaml.bak".into());
+        let cause = fit(&state).unwrap_err();
+        assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "3 things are wrong"));
+        let detail = [
+            "packages are half installed",
+            "  kubelet 1.36.3-1.1 is iU",
+            full,
+            "the static-pod folder holds files that the kubelet loads as well",
+            "  /etc/kubernetes/manifests/etcd.yaml.bak",
+        ];
+        assert_eq!(cause.detail, detail);
+        let next = ["sudo dpkg --configure -a    # on the node", "df -h /usr    # on the node"];
+        assert_eq!(cause.next, [&next[..], &["move them out of /etc/kubernetes/manifests"]].concat());
+    }
 }
