@@ -286,7 +286,7 @@ impl Broken<'_> {
             if taken.is_empty() { Err("it does not".to_owned()) } else { Ok(()) }
         });
         let ended = self.upgrade("k8s-node2", A_WORKER);
-        says_also(&ended.stderr, &["k8s-node2  waits for dpkg's lock: process ", "(apt-get -q -y install --reinstall cri-tools"]);
+        says_also(&ended.stderr, &["k8s-node2  waits for dpkg's lock: process ", "apt-get -q -y install --reinstall cri-tools"]);
         // Our step began before the lock was given up, and unpacked the kubelet after it.
         let newer =
             |a: &str, b: &str| lab.on("k8s-node2", &format!("sudo -n bash -c '[[ {a} -nt {b} ]]; echo $?'")).trim() == "0";
