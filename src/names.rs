@@ -137,5 +137,8 @@ pub const ALERT_WATCHDOG: &str = "Watchdog";
 pub const LABEL_CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 pub const LABEL_HOSTNAME: &str = "kubernetes.io/hostname";
 
+/// User and group of the program in its image: nobody's usual number, and no root, as restricted Pod Security asks.
+pub const USER: u32 = 65532;
+
 /// Folder on a node for scripts, logs and status files of our units; root only.
 pub const NODE_DIR: &str = "/var/lib/k8s-upgrade";

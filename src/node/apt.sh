@@ -16,7 +16,7 @@ apt_failed() {
         refused "$what: the repository's signature does not fit the key: $line"
         ;;
     *'get lock'* | *'acquire the dpkg frontend lock'* | *'was locked by another process'*)
-        hold "$what: another package manager has held the lock for $lock_wait s"
+        hold "$what: $(lock_holder "$output") has held the lock for $lock_wait s"
         ;;
     *'Unable to locate package'* | *"was not found"* | *'no installation candidate'*) refused "$what: ${line:-no such package}" ;;
     *'Packages were downgraded'*) refused "$what: this would be a downgrade" ;;
@@ -26,6 +26,20 @@ apt_failed() {
         ;;
     *) failed "$what failed: ${line:-no reason given}" ;;
     esac
+}
+
+# OUTPUT of apt or dpkg that was refused a lock: who holds it, as they name the process and the kernel its command.
+lock_holder() {
+    local pid name command=
+    read -r pid name < <(sed -nE '/(held by process|with pid) [0-9]+/{s/.*(held by process|with pid) ([0-9]+)( \(([^)]*)\))?.*/\2 \4/p;q}' <<<"$1") || true
+    if [[ -z $pid ]]; then
+        echo "another package manager"
+        return
+    fi
+    if [[ -r $root/proc/$pid/cmdline ]]; then command=$(tr '\0' ' ' <"$root/proc/$pid/cmdline"); fi
+    command=${command:-$name}
+    command=${command% }
+    echo "process $pid${command:+ (${command:0:100})}"
 }
 
 # WHAT COMMAND…: runs it, shows its output on stderr, and ends with the right class if it fails.
@@ -88,14 +102,24 @@ hold_kubernetes() {
     ((${#missing[@]} == 0)) || apt-mark hold "${missing[@]}" >&2
 }
 
-# Until nobody else holds dpkg's locks. apt-get check waits for them; what else it finds wrong is repaired later.
+# Until nobody else holds dpkg's locks, and says whom it waits for: apt would wait in silence. What else apt-get check finds wrong is
+# repaired later.
 wait_for_locks() {
-    local output
-    if ! output=$(apt_get check 2>&1); then
+    local output holder told='' tries pause=2
+    for ((tries = lock_wait / pause; ; tries--)); do
+        if output=$(apt_get -o DPkg::Lock::Timeout=0 check 2>&1); then return 0; fi
         case $output in
-        *'get lock'* | *'acquire the dpkg frontend lock'*) apt_failed "waiting for the package manager" "$output" ;;
+        *'get lock'* | *'acquire the dpkg frontend lock'* | *'was locked by another process'*) ;;
+        *) return 0 ;;
         esac
-    fi
+        if ((tries == 0)); then apt_failed "waiting for the package manager" "$output"; fi
+        holder=$(lock_holder "$output")
+        if [[ $holder != "$told" ]] || ((tries % 5 == 0)); then
+            waits "$((tries * pause))" "dpkg's lock: $holder has it"
+            told=$holder
+        fi
+        sleep "$pause"
+    done
 }
 
 # PATH MIB: room on the filesystem of a folder.
@@ -153,7 +177,7 @@ update_list() {
         output=$(apt_get update -o APT::Update::Error-Mode=any -o APT::Get::List-Cleanup=0 \
             -o Dir::Etc::sourcelist="$1" -o Dir::Etc::sourceparts=- 2>&1) || status=$?
         if [[ $output != *'get lock'* && $output != *'Unable to lock'* ]] || ((tries == 24)); then break; fi
-        if ((tries == 1)); then say "another package manager refreshes the lists: waiting"; fi
+        waits "$(((24 - tries) * 5))" "the lock of apt's lists: $(lock_holder "$output") has it"
         sleep 5
     done
     printf '%s\n' "$output" >&2

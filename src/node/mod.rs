@@ -80,6 +80,14 @@ pub fn progress(line: &str) -> Option<&str> {
     line.strip_prefix("# ").or_else(|| line.strip_prefix("| "))
 }
 
+/// A wait among these lines: for how long at most, and for what.
+pub fn waits(progress: &str) -> Option<(Duration, &str)> {
+    // In the log of long work it is a script's own line still.
+    let own = progress.strip_prefix("# ").unwrap_or(progress);
+    let (seconds, what) = own.strip_prefix("waits ")?.split_once(" s for ")?;
+    Some((Duration::from_secs(seconds.parse().ok()?), what))
+}
+
 /// What the operation gave.
 ///
 /// # Errors

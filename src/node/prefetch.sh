@@ -11,6 +11,7 @@ done
 
 held=$(apt-mark showhold)
 need_space /var/cache/apt 300
+wait_for_locks
 say "downloading ${packages[*]}"
 run_apt "downloading ${packages[*]}" apt_get install --download-only --allow-change-held-packages "${packages[@]}"
 now_held=$(apt-mark showhold)

@@ -4,6 +4,8 @@ root=${K8S_UPGRADE_ROOT:-}
 state=$root/var/lib/k8s-upgrade
 
 say() { printf '# %s\n' "$*"; }
+# SECONDS WHAT: a wait, as progress() in mod.rs reads it.
+waits() { say "waits $1 s for $2"; }
 
 # How a script ends when it cannot go on: `! what` on stderr, and the status that says the class of it.
 die() {

@@ -47,15 +47,18 @@ impl Node {
         self.is_upgraded(target) && self.cordoned_by.is_none()
     }
 
-    /// What of a control plane is missing, older than `target`, or does not run.
-    pub fn components_behind(&self, target: Version) -> Vec<String> {
-        let behind = |name: &&str| match self.component(name) {
-            None => Some(format!("{name} is not to be seen")),
-            Some(Component { version: None, .. }) => Some(format!("{name} is at an unknown version")),
-            Some(Component { version: Some(version), .. }) if *version < target => Some(format!("{name} is at {version}")),
-            Some(component) => (!component.running).then(|| format!("{name} does not run")),
+    /// Which of these components are missing, do not run, or (where a target is given) are older than it.
+    pub fn components_wrong(&self, wanted: &[&str], target: Option<Version>) -> Vec<String> {
+        let wrong = |name: &&str| match (self.component(name), target) {
+            (None, _) => Some(format!("no pod of {name} is to be seen")),
+            (Some(component), _) if !component.running => Some(format!("{name} is not running and ready")),
+            (Some(component), Some(target)) if component.version.is_none_or(|version| version < target) => {
+                let version = component.version.map_or("an unknown version".to_owned(), |version| version.to_string());
+                Some(format!("{name} is at {version}, not {target}"))
+            }
+            (Some(_), _) => None,
         };
-        COMPONENTS.iter().filter_map(behind).collect()
+        wanted.iter().filter_map(wrong).collect()
     }
 
     /// The run in `marks` has changed this node: it is cordoned by it, or was changed since it began.

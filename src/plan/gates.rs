@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, Unit};
+use k8s_openapi::Metadata;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::answer::{Answer, Verdict};
 use super::facts::{COMPONENTS, Facts, Node};
+use super::order;
 use super::policy::Policy;
 use super::version::Version;
 
@@ -45,19 +48,47 @@ pub fn quiet(facts: &Facts, policy: &Policy, now: Timestamp) -> Verdict {
 /// Every control plane shows all its components Running and at `target` (or past it: nothing is ever taken back).
 pub fn control_plane(facts: &Facts, target: Version) -> Verdict {
     let masters = facts.managed().filter(|node| node.control_plane);
-    Verdict::hold_if(masters.flat_map(|node| components(node, &COMPONENTS, Some(target))).collect())
+    Verdict::hold_if(masters.flat_map(|node| named(node, node.components_wrong(&COMPONENTS, Some(target)))).collect())
 }
 
 /// Every API server's pod is Running and Ready: asked before a control plane is taken out.
 pub fn apiservers_ready(facts: &Facts) -> Verdict {
     let masters = facts.nodes.iter().filter(|node| node.control_plane);
-    Verdict::hold_if(masters.flat_map(|node| components(node, &COMPONENTS[..1], None)).collect())
+    Verdict::hold_if(masters.flat_map(|node| named(node, node.components_wrong(&COMPONENTS[..1], None))).collect())
 }
 
 /// No other node is out of service by our doing.
 pub fn alone(facts: &Facts, name: &str) -> Verdict {
+    Verdict::hold_if(
+        others_out(facts, name).iter().map(|other| format!("{other} carries our cordon: one node at a time")).collect(),
+    )
+}
+
+/// What a runner does that has just cordoned `name`, and looks once more. Two may have passed [`alone`] at the same time; since each
+/// cordons before it looks, at least the later one sees the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    Ours,
+    /// These are out, too, but come after ours in natural order: they give way, if they see us. Until then nothing is begun.
+    Wait(Vec<String>),
+    GiveWay(Vec<String>),
+}
+
+pub fn turn(facts: &Facts, name: &str) -> Turn {
+    let others = others_out(facts, name);
+    match others.first() {
+        None => Turn::Ours,
+        Some(first) if order::natural(name, first).is_lt() => Turn::Wait(others),
+        Some(_) => Turn::GiveWay(others),
+    }
+}
+
+/// In natural order.
+fn others_out(facts: &Facts, name: &str) -> Vec<String> {
     let others = facts.nodes.iter().filter(|node| node.name != name && node.cordoned_by.is_some());
-    Verdict::hold_if(others.map(|node| format!("{} carries our cordon: one node at a time", node.name)).collect())
+    let mut others: Vec<String> = others.map(|node| node.name.clone()).collect();
+    others.sort_by(|a, b| order::natural(a, b));
+    others
 }
 
 /// Everything is at `target` or past it, kubelets and control planes: what postflight asks.
@@ -67,17 +98,8 @@ pub fn at_target(facts: &Facts, target: Version) -> Verdict {
     Verdict::all([control_plane(facts, target), Verdict::hold_if(kubelets)])
 }
 
-fn components(node: &Node, wanted: &[&str], target: Option<Version>) -> Vec<String> {
-    let wrong = |name: &&str| match node.component(name) {
-        None => Some(format!("{}: no pod of {name} is to be seen", node.name)),
-        Some(component) if !component.running => Some(format!("{}: {name} is not running and ready", node.name)),
-        Some(component) if target.is_some() && component.version.is_none_or(|version| Some(version) < target) => {
-            let version = component.version.map_or("an unknown version".to_owned(), |v| v.to_string());
-            Some(format!("{}: {name} is at {version}{}", node.name, target.map_or(String::new(), |t| format!(", not {t}"))))
-        }
-        Some(_) => None,
-    };
-    wanted.iter().filter_map(wrong).collect()
+fn named(node: &Node, wrong: Vec<String>) -> impl Iterator<Item = String> {
+    wrong.into_iter().map(|what| format!("{}: {what}", node.name))
 }
 
 /// Enough of the unfinished pods are Ready. No pods at all is no answer.
@@ -87,7 +109,7 @@ pub fn pods_ready(pods: &Answer<Vec<Pod>>, policy: &Policy) -> Verdict {
         Answer::Unknown(why) => return Verdict::Hold(vec![format!("whether pods are Ready is unknown: {why}")]),
     };
     let unfinished: Vec<_> = pods.iter().filter(|pod| !finished(pod)).collect();
-    let unready: Vec<_> = unfinished.iter().filter(|pod| !is_ready(pod)).map(|pod| full_name(pod)).collect();
+    let unready: Vec<_> = unfinished.iter().filter(|pod| !is_ready(pod)).map(|pod| full_name(*pod)).collect();
     let ready = unfinished.len() - unready.len();
     if unfinished.is_empty() {
         return Verdict::Hold(vec!["no unfinished pod is to be seen in the whole cluster".to_owned()]);
@@ -123,8 +145,9 @@ pub(super) fn is_ready(pod: &Pod) -> bool {
 }
 
 /// `namespace/name`.
-pub(super) fn full_name(pod: &Pod) -> String {
-    format!("{}/{}", pod.metadata.namespace.as_deref().unwrap_or_default(), pod.metadata.name.as_deref().unwrap_or_default())
+pub fn full_name(object: &impl Metadata<Ty = ObjectMeta>) -> String {
+    let metadata = object.metadata();
+    format!("{}/{}", metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
 }
 
 fn round(at: Timestamp) -> Timestamp {

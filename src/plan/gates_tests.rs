@@ -33,6 +33,26 @@ fn pods(ready: usize, unready: usize, finished: usize) -> Vec<Pod> {
         .collect()
 }
 
+/// Of two that cordoned together exactly one goes on, however much each of them sees; and whoever is seen to be at work stays alone.
+#[test]
+fn of_two_nodes_out_at_once_the_first_in_natural_order_has_its_turn() {
+    let mut facts = cluster(1, 10);
+    assert_eq!(turn(&facts, "k8s-node10"), Turn::Ours);
+    node(&mut facts, "k8s-node10").cordoned_by = Some("by-hand".into());
+    assert_eq!(turn(&facts, "k8s-node10"), Turn::Ours);
+    node(&mut facts, "k8s-node9").cordoned_by = Some("by-hand".into());
+    assert_eq!(turn(&facts, "k8s-node10"), Turn::GiveWay(vec!["k8s-node9".into()]));
+    assert_eq!(turn(&facts, "k8s-node9"), Turn::Wait(vec!["k8s-node10".into()]));
+    node(&mut facts, "k8s-master").cordoned_by = Some("by-hand".into());
+    assert_eq!(turn(&facts, "k8s-node9"), Turn::GiveWay(vec!["k8s-master".into(), "k8s-node10".into()]));
+    assert_eq!(turn(&facts, "k8s-master"), Turn::Wait(vec!["k8s-node9".into(), "k8s-node10".into()]));
+    // Its runner saw us and took its cordon back.
+    for name in ["k8s-node9", "k8s-node10"] {
+        node(&mut facts, name).cordoned_by = None;
+    }
+    assert_eq!(turn(&facts, "k8s-master"), Turn::Ours);
+}
+
 #[test]
 fn unready_nodes_and_pressure_hold_unless_excluded() {
     let mut facts = runbook();

@@ -15,8 +15,6 @@ use crate::names::{self, Mark};
 const LONGEST: usize = 63;
 /// Hex digits of the hash that ends a shortened name.
 const HASH: usize = 10;
-/// User and group in the image; fsGroup makes the Secret readable for it.
-const USER: u32 = 65532;
 /// Between SIGTERM and SIGKILL (seconds): time to take a cordon back and to record.
 const GRACE: u32 = 120;
 /// Tells a Job that the one before it held and said so.
@@ -167,9 +165,9 @@ pub(super) fn pod(arguments: &[String], image: &str) -> Value {
         "terminationGracePeriodSeconds": GRACE,
         "securityContext": {
             "runAsNonRoot": true,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "fsGroup": USER,
+            "runAsUser": names::USER,
+            "runAsGroup": names::USER,
+            "fsGroup": names::USER, // makes the Secret readable for it
             "seccompProfile": { "type": "RuntimeDefault" },
         },
         "containers": [{

@@ -151,6 +151,11 @@ impl Ctx {
         self.world.clock.now()
     }
 
+    /// Now, as marks carry it.
+    pub fn stamp(&self) -> String {
+        self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
     pub fn emit(&self, event: &Event) {
         locked(&self.sink).event(self.now(), event);
     }

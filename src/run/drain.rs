@@ -18,6 +18,7 @@ use crate::failure::{Cause, Class};
 use crate::names::Mark;
 use crate::permit::ChangeClass;
 use crate::plan::drain::{self, Fate, Held, Refusal, Refused, UnstickRule};
+use crate::plan::gates::full_name;
 use crate::report::{Event, span};
 
 /// At least this often it is looked whether a pod may be tried again.
@@ -132,7 +133,7 @@ impl Ctx {
                 return Err(cause);
             }
             if remaining.is_zero() {
-                let waiting = left.iter().map(|pod| full_name(pod)).collect();
+                let waiting = left.iter().map(|pod| full_name(*pod)).collect();
                 return Err(self.too_late(node, held, waiting));
             }
             // Whatever happens first: a pod went, a budget allows more, or it is time to try again.
@@ -201,8 +202,8 @@ impl Ctx {
                 Refused::SeveralBudgets => ("several PDBs guard it: the API server never evicts such a pod".to_owned(), RETRY),
                 Refused::Again(pause) => ("the API server is busy or away".to_owned(), pause),
                 Refused::Forbidden(message) if now - since < FORBIDDEN => (message, RETRY),
-                Refused::Forbidden(message) => return Err(Cause::refused(format!("evict {}: {message}", full_name(pod)))),
-                Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", full_name(pod)))),
+                Refused::Forbidden(message) => return Err(Cause::refused(format!("evict {}: {message}", full_name(*pod)))),
+                Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", full_name(*pod)))),
             };
             blocked.insert(uid, Blocked { since, retry: now + pause, says, by_budget });
             if by_budget {
@@ -308,16 +309,12 @@ fn must_go(pod: &Pod) -> bool {
     !matches!(drain::fate(pod), Fate::Stays(_))
 }
 
-fn full_name(pod: &Pod) -> String {
-    format!("{}/{}", pod.namespace().unwrap_or_default(), pod.name_any())
-}
-
 /// What holds pods, and which: `web/checkout-7d9f and 2 more (PDB web/checkout allows 0 …)`, one entry a reason.
 fn holders(left: &[&Pod], blocked: &HashMap<String, Blocked>) -> Vec<String> {
     let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for pod in left.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
         if let Some(known) = pod.uid().and_then(|uid| blocked.get(&uid)) {
-            by_reason.entry(&known.says).or_default().push(full_name(pod));
+            by_reason.entry(&known.says).or_default().push(full_name(*pod));
         }
     }
     by_reason

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use super::ctx::Ctx;
-use super::wait::{Probe, Wait};
-use crate::failure::Cause;
+use super::wait::{Probe, Wait, Waited};
+use crate::failure::{Cause, Class};
 use crate::plan::alerts::{self, Judgement, Moment};
 use crate::plan::facts::{Facts, Node};
+use crate::plan::gates::full_name;
 use crate::report::span;
 
 /// How often a closed gate is asked again.
@@ -34,28 +34,23 @@ impl Ctx {
             stoppable: true,
         };
         let mut last = Judgement::Pass;
-        let result = self
-            .wait(wait, async || {
-                let facts = self.observe().await?;
-                last = alerts::judge(&self.alerts().await, moment(&facts), ignore.as_ref());
-                Ok(match &last {
-                    Judgement::Pass => Probe::Ready(()),
-                    Judgement::Blocked(names) => Probe::Not(format!("firing: {}", names.join(", "))),
-                    Judgement::Unknown(why) => Probe::Not(format!("unknown: {why}")),
-                })
+        self.wait_or_not(wait, async || {
+            let facts = self.observe().await?;
+            last = alerts::judge(&self.alerts().await, moment(&facts), ignore.as_ref());
+            Ok(match &last {
+                Judgement::Pass => Probe::Ready(()),
+                Judgement::Blocked(names) => Probe::Not(format!("firing: {}", names.join(", "))),
+                Judgement::Unknown(why) => Probe::Not(format!("unknown: {why}")),
             })
-            .await;
+        })
+        .await?;
         let waited = if patience.is_zero() { String::new() } else { format!(" (waited {})", span(patience)) };
-        match (result, last) {
-            (Ok(()), _) => Ok(()),
-            (Err(cause), _) if cause.class != crate::failure::Class::Step => Err(cause),
-            (Err(_), Judgement::Blocked(names)) => {
-                Err(Cause::hold(format!("{} alert(s) firing{waited}", names.len())).detail(names))
-            }
-            (Err(_), Judgement::Unknown(why)) => {
+        match last {
+            Judgement::Pass => Ok(()),
+            Judgement::Blocked(names) => Err(Cause::hold(format!("{} alert(s) firing{waited}", names.len())).detail(names)),
+            Judgement::Unknown(why) => {
                 Err(Cause::hold(format!("whether alerts fire is not known{waited}, which counts as firing")).detail([why]))
             }
-            (Err(cause), Judgement::Pass) => Err(cause),
         }
     }
 
@@ -108,28 +103,23 @@ impl Ctx {
         Ok(self.deployments().await?.iter().filter(|deployment| whole(deployment)).map(full_name).collect())
     }
 
+    /// Those of the Deployments that are not whole, as a probe.
+    async fn all_whole(&self, counts: impl Fn(&str) -> bool) -> Result<Probe<()>, Cause> {
+        let deployments = self.deployments().await?;
+        let missing = deployments.iter().filter(|deployment| !whole(deployment)).map(full_name).filter(|name| counts(name));
+        let missing: Vec<String> = missing.collect();
+        Ok(if missing.is_empty() { Probe::Ready(()) } else { Probe::Not(missing.join(", ")) })
+    }
+
     /// Gives Deployments time to become whole before a drain: a runner that was killed after the last node knows no "before". What is
     /// still not whole then was broken by something else, and is for alerts to judge.
     pub async fn workloads_settled(&self, place: &str) -> Result<(), Cause> {
-        let begun = tokio::time::Instant::now();
-        loop {
-            let missing: Vec<String> =
-                self.deployments().await?.iter().filter(|deployment| !whole(deployment)).map(full_name).collect();
-            let left = SETTLE.saturating_sub(begun.elapsed());
-            if missing.is_empty() {
-                return Ok(());
-            }
-            if left.is_zero() {
-                self.warn(place, format!("not whole before this run touched the node: {}", missing.join(", ")));
-                return Ok(());
-            }
-            if let Some(cause) = self.stopped() {
-                return Err(cause);
-            }
-            let on = format!("Deployments to be whole: {}", missing.join(", "));
-            self.emit(&crate::report::Event::Waiting { place: place.into(), on, left });
-            self.sleep(Duration::from_secs(2).min(left), true).await;
+        let wait =
+            Wait { place, on: "Deployments to be whole", deadline: SETTLE, every: Duration::from_secs(2), stoppable: true };
+        if let Waited::Late(missing) = self.wait_or_not(wait, async || self.all_whole(|_| true).await).await? {
+            self.warn(place, format!("not whole before this run touched the node: {missing}"));
         }
+        Ok(())
     }
 
     /// Waits until the Deployments that were whole before are so again: two drains in a row must not take both of two replicas.
@@ -141,23 +131,9 @@ impl Ctx {
             every: Duration::from_secs(2),
             stoppable: true,
         };
-        self.wait(wait, async || {
-            let missing: Vec<String> = self
-                .deployments()
-                .await?
-                .iter()
-                .filter(|deployment| !whole(deployment) && before.contains(&full_name(deployment)))
-                .map(full_name)
-                .collect();
-            Ok(if missing.is_empty() { Probe::Ready(()) } else { Probe::Not(missing.join(", ")) })
-        })
-        .await
-        .map_err(|cause| match cause.class {
-            crate::failure::Class::Step => {
-                Cause { class: crate::failure::Class::Hold, ..cause }.next("kubectl get deployments -A")
-            }
-            _ => cause,
-        })
+        self.wait_or_hold(wait, async || self.all_whole(|name| before.iter().any(|whole| whole == name)).await)
+            .await
+            .map_err(|cause| if cause.class == Class::Hold { cause.next("kubectl get deployments -A") } else { cause })
     }
 }
 
@@ -167,10 +143,6 @@ fn complaint(node: &Node) -> Option<String> {
         return Some(format!("{} is not Ready", node.name));
     }
     (!node.pressures.is_empty()).then(|| format!("{}: {}", node.name, node.pressures.join(", ")))
-}
-
-fn full_name(deployment: &Deployment) -> String {
-    format!("{}/{}", deployment.namespace().unwrap_or_default(), deployment.name_any())
 }
 
 fn available(deployment: &Deployment) -> bool {

@@ -25,10 +25,23 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
 impl Ctx {
     /// Runs one operation on a node. A lost session is tried again if the operation only reads; the caller decides otherwise.
     pub async fn on_node<O: Operation>(&self, node: &Node, operation: &O) -> Result<O::Output, Cause> {
-        self.on_node_telling(node, operation, &mut |_| {}).await
+        self.exec(node, operation, &mut |_| {}).await
     }
 
-    pub async fn on_node_telling<O: Operation>(
+    /// The same, and what the script says meanwhile is told.
+    pub async fn on_node_telling<O: Operation>(&self, node: &Node, operation: &O) -> Result<O::Output, Cause> {
+        let mut tell = |line: &str| {
+            let Some(line) = node::progress(line) else { return };
+            let place = node.name.clone();
+            self.emit(&match node::waits(line) {
+                Some((left, on)) => Event::Waiting { place, on: on.to_owned(), left },
+                None => Event::Output { place, line: line.to_owned() },
+            });
+        };
+        self.exec(node, operation, &mut tell).await
+    }
+
+    async fn exec<O: Operation>(
         &self,
         node: &Node,
         operation: &O,
@@ -155,6 +168,6 @@ impl Ctx {
         operation: &O,
     ) -> Result<O::Output, Cause> {
         let change = Change { class, place: &node.name, step, deadline: O::DEADLINE + CONNECT_PATIENCE, told: true };
-        self.change(change, self.on_node(node, operation)).await
+        self.change(change, self.on_node_telling(node, operation)).await
     }
 }

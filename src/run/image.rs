@@ -8,15 +8,11 @@ use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use crate::failure::Cause;
-use crate::names::PROGRAM;
+use crate::names::{PROGRAM, USER};
 
 const REPOSITORY: &str = "docker.io/library/k8s-upgrade";
 /// Hex digits of the hash that make the tag.
 const TAG: usize = 12;
-/// Nobody's usual number, and no root: restricted Pod Security asks for that.
-const PASSWD: &str = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n";
-const GROUP: &str = "root:x:0:\nnonroot:x:65532:\n";
-const USER: &str = "65532:65532";
 
 pub struct Image {
     /// `docker.io/library/k8s-upgrade:0123456789ab`.
@@ -34,7 +30,7 @@ pub fn archive(binary: &[u8]) -> Result<Image, Cause> {
         "created": "1970-01-01T00:00:00Z",
         "architecture": architecture,
         "os": "linux",
-        "config": { "User": USER, "Entrypoint": [format!("/{PROGRAM}")], "WorkingDir": "/" },
+        "config": { "User": format!("{USER}:{USER}"), "Entrypoint": [format!("/{PROGRAM}")], "WorkingDir": "/" },
         "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", sha256(&layer))] },
     })
     .to_string();
@@ -53,10 +49,12 @@ pub fn archive(binary: &[u8]) -> Result<Image, Cause> {
 }
 
 fn layer(binary: &[u8]) -> std::io::Result<Vec<u8>> {
+    let passwd = format!("root:x:0:0:root:/:/sbin/nologin\nnonroot:x:{USER}:{USER}:nonroot:/:/sbin/nologin\n");
+    let group = format!("root:x:0:\nnonroot:x:{USER}:\n");
     let mut tar = Builder::new(Vec::new());
     append(&mut tar, "etc/", EntryType::Directory, 0o755, &[])?;
-    append(&mut tar, "etc/passwd", EntryType::Regular, 0o644, PASSWD.as_bytes())?;
-    append(&mut tar, "etc/group", EntryType::Regular, 0o644, GROUP.as_bytes())?;
+    append(&mut tar, "etc/passwd", EntryType::Regular, 0o644, passwd.as_bytes())?;
+    append(&mut tar, "etc/group", EntryType::Regular, 0o644, group.as_bytes())?;
     append(&mut tar, "tmp/", EntryType::Directory, 0o1777, &[])?;
     append(&mut tar, PROGRAM, EntryType::Regular, 0o755, binary)?;
     tar.into_inner()

@@ -14,10 +14,11 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::ctx::{Change, Ctx, RECORD};
-use super::wait::{Probe, Wait};
+use super::wait::{Probe, Wait, Waited};
 use crate::failure::{Cause, Class};
 use crate::names;
 use crate::permit::{ChangeClass, Permit};
+use crate::report::span;
 
 /// A Lease that we hold.
 #[derive(Clone, Debug)]
@@ -66,10 +67,12 @@ impl Ctx {
             Wait { place: node, on: "the node's Lease", deadline: patience, every: Duration::from_secs(2), stoppable: true };
         let lease = self
             .change(change, async {
-                // The wait's own end means that somebody holds it; whatever else went wrong stays what it is.
-                let acquired = self.wait(wait, async || self.try_acquire(&name, node, &mut seen).await).await;
-                acquired
-                    .map_err(|cause| if cause.class == Class::Step { Cause { class: Class::Contended, ..cause } } else { cause })
+                match self.wait_or_not(wait, async || self.try_acquire(&name, node, &mut seen).await).await? {
+                    Waited::Ready(lease) => Ok(lease),
+                    Waited::Late(holder) => {
+                        Err(Cause::contended(format!("waited {} for the node's Lease: {holder}", span(patience))))
+                    }
+                }
             })
             .await?;
         *self.lease.lock().await = Some(lease);

@@ -43,7 +43,7 @@ impl Ctx {
                     (Mark::InFlight, Some("true".to_owned())),
                     (Mark::RunId, Some(run.to_owned())),
                     (Mark::Target, Some(target.to_string())),
-                    (Mark::Started, Some(self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string())),
+                    (Mark::Started, Some(self.stamp())),
                     (Mark::SnapshotPath, None),
                     (Mark::Prepared, None),
                     (Mark::Skipped, None),

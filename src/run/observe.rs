@@ -140,7 +140,7 @@ impl Ctx {
         .transpose()
     }
 
-    async fn marks(&self) -> Result<RunMarks, Cause> {
+    pub(super) async fn marks(&self) -> Result<RunMarks, Cause> {
         let api: Api<Namespace> = Api::all(self.kube.clone());
         let found = self.api_opt("read the namespace", async || api.get(&self.namespace).await).await?;
         let namespace = found.ok_or_else(|| {

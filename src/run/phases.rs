@@ -7,7 +7,7 @@ use kube::api::{Api, ListParams};
 
 use super::ctx::Ctx;
 use super::wait::{Probe, Wait};
-use crate::failure::{Cause, Class};
+use crate::failure::Cause;
 use crate::node::Inspect;
 use crate::plan::alerts::Moment;
 use crate::plan::answer::{Answer, Verdict};
@@ -63,6 +63,7 @@ impl Ctx {
             let back = self.take_cordon_back(&node.name).await;
             self.release().await.and(back)?;
         }
+        self.offered(node, target).await?;
         self.before_disruption(node, target).await
     }
 
@@ -75,7 +76,7 @@ impl Ctx {
         self.workloads_settled(name).await?;
         let wait =
             Wait { place: name, on: "the cluster to be fit", deadline: FIT, every: Duration::from_secs(3), stoppable: true };
-        self.wait(wait, async || {
+        self.wait_or_hold(wait, async || {
             let facts = self.observe().await?;
             let control_plane = if node.control_plane { Verdict::Pass } else { gates::control_plane(&facts, target) };
             let others = [
@@ -90,7 +91,6 @@ impl Ctx {
             })
         })
         .await
-        .map_err(hold)
     }
 
     /// The end of a run: everything is verified, then cleared and told.
@@ -110,15 +110,14 @@ impl Ctx {
             stoppable: true,
         };
         let policy = self.settings.policy();
-        self.wait(wait, async || {
+        self.wait_or_hold(wait, async || {
             let pods: Vec<Pod> = self.list_all("list pods", Api::all(self.kube.clone()), ListParams::default()).await?;
             Ok(match gates::pods_ready(&Answer::Known(pods), &policy) {
                 Verdict::Pass => Probe::Ready(()),
                 Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
             })
         })
-        .await
-        .map_err(hold)?;
+        .await?;
         // Gauges first: a crash in between leaves a run that postflight ends again.
         self.push_run(&RunMarks::default()).await;
         self.clear_run(place).await?;
@@ -144,11 +143,6 @@ impl Ctx {
 
 /// A restart of the kubelet or the API server may make a cluster look unfit for a moment; this long it is waited for.
 const FIT: Duration = Duration::from_secs(120);
-
-/// A wait for something that time may still bring.
-fn hold(cause: Cause) -> Cause {
-    if cause.class == Class::Step { Cause { class: Class::Hold, ..cause } } else { cause }
-}
 
 /// All control planes before any worker: a kubelet is never newer than an API server.
 fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {

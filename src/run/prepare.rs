@@ -9,7 +9,7 @@ use kube::Api;
 use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names;
-use crate::node::{Inspect, NodeState, Prefetch, Refresh, Repository, WriteCard};
+use crate::node::{Inspect, Madison, NodeState, Prefetch, Refresh, Repository, WriteCard};
 use crate::permit::ChangeClass;
 use crate::plan::facts::{Facts, Node};
 use crate::plan::version::Version;
@@ -69,6 +69,25 @@ impl Ctx {
         .map(drop)
     }
 
+    /// That a node can have the target's packages is seen while it still serves. In a prepared run preflight has seen it, on every node.
+    pub async fn offered(&self, node: &Node, target: Version) -> Result<(), Cause> {
+        let to = target.to_string();
+        if self.marks().await?.prepared || self.on_node(node, &Inspect).await?.whole_at("kubeadm", &to) {
+            return Ok(());
+        }
+        self.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
+        for package in ["kubeadm", "kubelet"] {
+            let offered = self.on_node(node, &Madison { package: package.into() }).await?;
+            if !offered.iter().any(|revision| revision.starts_with(&format!("{to}-"))) {
+                let newest: Vec<String> = offered.into_iter().take(5).collect();
+                return Err(Cause::refused(format!("its repository does not offer {package} {to}"))
+                    .detail([format!("it offers {}", if newest.is_empty() { "none".into() } else { newest.join(", ") })])
+                    .next(format!("k8s-upgrade preflight --target {to}      # begins a run: repositories, snapshot, packages")));
+            }
+        }
+        Ok(())
+    }
+
     /// Fetches packages and images, so that no node is out of service while it downloads.
     pub async fn prefetch(&self, facts: &Facts, target: Version, image_repository: Option<String>) -> Result<(), Cause> {
         self.each_node(facts, async |node| {
@@ -110,8 +129,9 @@ impl Ctx {
     }
 }
 
-/// What a look at a node must show.
+/// What a look at a node must show; all that it does not, told at once.
 fn fit(state: &NodeState) -> Result<(), Cause> {
+    let mut wrong = Vec::new();
     let bad: Vec<String> = state
         .packages
         .iter()
@@ -120,18 +140,56 @@ fn fit(state: &NodeState) -> Result<(), Cause> {
         .chain(state.audit.iter().take(4).cloned())
         .collect();
     if !bad.is_empty() {
-        return Err(Cause::refused("packages are half installed").detail(bad).next("sudo dpkg --configure -a    # on the node"));
+        wrong.push(Cause::refused("packages are half installed").detail(bad).next("sudo dpkg --configure -a    # on the node"));
     }
     for (path, wanted) in FREE {
         if let Some(free) = state.free.iter().find(|free| free.path == *path && free.bytes < *wanted) {
             let text = format!("{path} has {} MiB free, {} MiB are wanted", free.bytes >> 20, wanted >> 20);
-            return Err(Cause::refused(text).next(format!("df -h {path}    # on the node")));
+            wrong.push(Cause::refused(text).next(format!("df -h {path}    # on the node")));
         }
     }
     if !state.stray_manifests.is_empty() {
-        return Err(Cause::refused("the static-pod folder holds files that the kubelet loads as well")
-            .detail(state.stray_manifests.clone())
-            .next("move them out of /etc/kubernetes/manifests"));
+        let cause = Cause::refused("the static-pod folder holds files that the kubelet loads as well");
+        wrong.push(cause.detail(state.stray_manifests.clone()).next("move them out of /etc/kubernetes/manifests"));
     }
-    Ok(())
+    match wrong.len() {
+        0 | 1 => wrong.pop().map_or(Ok(()), Err),
+        several => Err(wrong.into_iter().fold(Cause::refused(format!("{several} things are wrong")), |all, cause| Cause {
+            detail: [all.detail, vec![cause.what], cause.detail.into_iter().map(|line| format!("  {line}")).collect()].concat(),
+            next: [all.next, cause.next].concat(),
+            ..all
+        })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::failure::Class;
+    use crate::node::{Free, Package};
+
+    #[test]
+    fn all_that_is_wrong_with_a_node_is_told_at_once() {
+        let mut state = NodeState::default();
+        assert_eq!(fit(&state), Ok(()));
+        state.free = vec![Free { path: "/usr".into(), bytes: 5 << 20 }, Free { path: "/etc/kubernetes".into(), bytes: 1 << 40 }];
+        let full = "/usr has 5 MiB free, 600 MiB are wanted";
+        assert_eq!(fit(&state).unwrap_err().what, full);
+        let half = Package { name: "kubelet".into(), letters: "iU".into(), version: "1.36.3-1.1".into() };
+        state.packages.push(half);
+        state.stray_manifests.push("/etc/kubernetes/manifests/etcd.yaml.bak".into());
+        let cause = fit(&state).unwrap_err();
+        assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "3 things are wrong"));
+        let detail = [
+            "packages are half installed",
+            "  kubelet 1.36.3-1.1 is iU",
+            full,
+            "the static-pod folder holds files that the kubelet loads as well",
+            "  /etc/kubernetes/manifests/etcd.yaml.bak",
+        ];
+        assert_eq!(cause.detail, detail);
+        let next = ["sudo dpkg --configure -a    # on the node", "df -h /usr    # on the node"];
+        assert_eq!(cause.next, [&next[..], &["move them out of /etc/kubernetes/manifests"]].concat());
+    }
 }

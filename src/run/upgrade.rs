@@ -6,16 +6,19 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::ctx::{Change, Ctx, RECORD};
-use super::wait::{Probe, Wait};
+use super::wait::{Probe, Wait, Waited};
 use crate::failure::{Cause, Class};
 use crate::names::Mark;
 use crate::node::{Inspect, NodeState, Step, WorkState};
 use crate::permit::ChangeClass;
-use crate::plan::facts::{Facts, Node};
+use crate::plan::facts::{COMPONENTS, Facts, Node};
+use crate::plan::gates::{self, Turn};
+use crate::plan::order;
 use crate::plan::version::Version;
-use crate::plan::{gates, order};
 use crate::report::span;
 
+/// So long a runner that goes first waits for another to give way. Who does not by then has seen nobody, and is at work.
+const YIELD: Duration = Duration::from_secs(30);
 /// Looks in a row that must find a control plane whole: a kubelet's restart onto a new minor takes the API away two seconds later.
 const STEADY: u32 = 4;
 
@@ -48,12 +51,50 @@ impl Ctx {
         let begun = Instant::now();
         let touched = state.touched(&to);
         self.cordon(node, &state, &to, run).await?;
+        if !touched {
+            self.our_turn(name).await?;
+        }
         if let Err(cause) = self.replace(&facts, node, &state, target, run).await {
             self.give_up(node, touched, &to, &cause).await;
             return Err(cause);
         }
         self.back_in_service(node, target, Some(begun)).await?;
         self.workloads_back(name, &whole).await
+    }
+
+    /// One node at a time, whoever takes it out: two runners may have passed that gate together, and see each other only now that both
+    /// have cordoned. One goes on; the other's node goes back into service.
+    async fn our_turn(&self, name: &str) -> Result<(), Cause> {
+        let wait = Wait {
+            place: name,
+            on: "no other node to be out of service by our doing",
+            deadline: YIELD,
+            every: Duration::from_secs(1),
+            stoppable: true,
+        };
+        let turn = self
+            .wait_or_not(wait, async || {
+                let facts = self.observe().await?;
+                Ok(match gates::turn(&facts, name) {
+                    Turn::Ours => Probe::Ready(Ok(())),
+                    Turn::Wait(others) => Probe::Not(others.join(", ")),
+                    Turn::GiveWay(others) => Probe::Ready(Err(others.join(", "))),
+                })
+            })
+            .await;
+        let cause = match turn {
+            Ok(Waited::Ready(Ok(()))) => return Ok(()),
+            Ok(Waited::Ready(Err(others)) | Waited::Late(others)) => {
+                Cause::contended(format!("{others} was taken out of service at the same moment: one node at a time"))
+                    .next("k8s-upgrade status")
+            }
+            Err(cause) => cause,
+        };
+        // Nothing on the node was changed. (Whose Lease is lost changes nothing: this is refused, too.)
+        if let Err(back) = self.take_cordon_back(name).await {
+            self.warn(name, format!("our cordon could not be taken back: {}", back.what));
+        }
+        Err(cause)
     }
 
     /// What the node looks like once nothing of an earlier runner's works on it any more.
@@ -190,7 +231,7 @@ impl Ctx {
             self.control_plane_at(name, target).await?;
         }
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
-        let changed = self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let changed = self.stamp();
         let change = Change::settle(name, "uncordon", RECORD);
         let fresh = begun.is_some();
         let edited = self
@@ -243,7 +284,7 @@ impl Ctx {
         self.wait(wait, async || {
             let facts = self.observe().await?;
             let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
-            let behind = node.components_behind(target);
+            let behind = node.components_wrong(&COMPONENTS, Some(target));
             steady = if behind.is_empty() && node.ready { steady + 1 } else { 0 };
             Ok(match (behind.is_empty(), steady >= STEADY) {
                 (_, true) => Probe::Ready(()),

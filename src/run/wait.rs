@@ -15,6 +15,13 @@ pub enum Probe<T> {
     Not(String),
 }
 
+/// How a wait ended.
+pub enum Waited<T> {
+    Ready(T),
+    /// The deadline has passed; what was missing last.
+    Late(String),
+}
+
 /// One wait.
 #[derive(Clone, Debug)]
 pub struct Wait<'a> {
@@ -28,17 +35,39 @@ pub struct Wait<'a> {
 }
 
 impl Ctx {
-    /// Looks until the probe is ready or the deadline has passed; the cause then says what was missing last.
-    pub async fn wait<T>(&self, wait: Wait<'_>, mut probe: impl AsyncFnMut() -> Result<Probe<T>, Cause>) -> Result<T, Cause> {
+    /// Waits; too late is a failed step, whose cause says what was missing last.
+    pub async fn wait<T>(&self, wait: Wait<'_>, probe: impl AsyncFnMut() -> Result<Probe<T>, Cause>) -> Result<T, Cause> {
+        let (deadline, on) = (wait.deadline, wait.on);
+        match self.wait_or_not(wait, probe).await? {
+            Waited::Ready(value) => Ok(value),
+            Waited::Late(missing) => Err(Cause::step(format!("waited {} for {on}: {missing}", span(deadline)))),
+        }
+    }
+
+    /// The same for what time may still bring: too late is a hold.
+    pub async fn wait_or_hold<T>(&self, wait: Wait<'_>, probe: impl AsyncFnMut() -> Result<Probe<T>, Cause>) -> Result<T, Cause> {
+        let (deadline, on) = (wait.deadline, wait.on);
+        match self.wait_or_not(wait, probe).await? {
+            Waited::Ready(value) => Ok(value),
+            Waited::Late(missing) => Err(Cause::hold(format!("waited {} for {on}: {missing}", span(deadline)))),
+        }
+    }
+
+    /// Looks until the probe is ready or the deadline has passed, which is no failure: the caller says what it means.
+    pub async fn wait_or_not<T>(
+        &self,
+        wait: Wait<'_>,
+        mut probe: impl AsyncFnMut() -> Result<Probe<T>, Cause>,
+    ) -> Result<Waited<T>, Cause> {
         let begun = Instant::now();
         loop {
             let missing = match probe().await? {
-                Probe::Ready(value) => return Ok(value),
+                Probe::Ready(value) => return Ok(Waited::Ready(value)),
                 Probe::Not(missing) => missing,
             };
             let left = wait.deadline.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                return Err(Cause::step(format!("waited {} for {}: {missing}", span(wait.deadline), wait.on)));
+                return Ok(Waited::Late(missing));
             }
             if wait.stoppable
                 && let Some(cause) = self.stopped()

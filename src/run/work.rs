@@ -7,7 +7,6 @@ use crate::failure::{Cause, Class};
 use crate::node::{Begin, Begun, Follow, Step};
 use crate::permit::ChangeClass;
 use crate::plan::facts::Node;
-use crate::report::Event;
 
 /// One look at the log lasts this long; then the Lease is renewed.
 const LOOK: Duration = Duration::from_secs(8);
@@ -51,12 +50,7 @@ impl Ctx {
     pub async fn follow(&self, node: &Node) -> Result<(), Cause> {
         let mut from = 0;
         loop {
-            let mut tell = |line: &str| {
-                if let Some(line) = crate::node::progress(line) {
-                    self.emit(&Event::Output { place: node.name.clone(), line: line.to_owned() });
-                }
-            };
-            match self.on_node_telling(node, &Follow { from, wait: LOOK }, &mut tell).await {
+            match self.on_node_telling(node, &Follow { from, wait: LOOK }).await {
                 Ok(followed) => {
                     from = followed.offset;
                     if let Some(end) = followed.end() {

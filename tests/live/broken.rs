@@ -10,13 +10,14 @@ use super::end::{self, Expected, marks};
 use super::install::{ended, install};
 use super::lab::{Lab, NAMESPACE};
 use super::process::{Ended, missing_parts};
+use super::turns::Turns;
 
 const FROM: &str = "1.36.3";
-const TARGET: &str = "1.36.4";
+pub const TARGET: &str = "1.36.4";
 const WORKERS: [&str; 2] = ["k8s-node2", "k8s-node1"];
 const CLUSTER_ROLE: &str = "k8s-upgrade-job";
 /// A worker's upgrade, its drain included.
-const A_WORKER: Duration = Duration::from_secs(90);
+pub const A_WORKER: Duration = Duration::from_secs(90);
 
 pub fn run() {
     let lab = Lab::fresh(2, FROM, &[FROM, TARGET]);
@@ -26,10 +27,13 @@ pub fn run() {
     it.a_job_without_its_secret();
     it.a_job_without_a_right();
     it.control_plane();
+    it.not_offered();
+    it.two_at_once();
     it.full_disk();
     it.half_configured();
     it.kubeadm_fails();
     it.another_package_manager();
+    it.an_alert_between_nodes();
     it.a_node_that_never_gets_ready();
 
     lab.phase("what is true at the end");
@@ -59,12 +63,13 @@ impl Broken<'_> {
     }
 
     /// Runs a command that must end with `code`, say each of `words` in three parts, and touch no node but `node`.
-    fn fails(&self, args: &[&str], code: i32, words: &[&str], node: &str) {
+    fn fails(&self, args: &[&str], code: i32, words: &[&str], node: &str) -> Ended {
         let before = self.all_but(node);
         let ended = self.product(args, A_WORKER);
         assert_eq!(ended.code, Some(code), "{}", ended.stderr);
         says(&ended.stderr, words);
         assert_eq!(self.all_but(node), before, "more than {node} has changed:\n{}", ended.stderr);
+        ended
     }
 
     fn upgrade(&self, node: &str, limit: Duration) -> Ended {
@@ -179,15 +184,46 @@ impl Broken<'_> {
 
     /// By hand, from outside; the API server goes away and comes back meanwhile.
     fn control_plane(&self) {
-        self.lab.phase("the control plane, by hand");
-        for node in ["k8s-master", WORKERS[0], WORKERS[1]] {
-            // Of a run, preflight does this.
-            self.lab.on(node, "sudo -n apt-get -q update");
-        }
-        let ended = self.upgrade("k8s-master", Duration::from_secs(6 * 60));
-        says_also(&ended.stderr, &["back in service at 1.36.4"]);
-        let images = end::images(self.lab);
+        let lab = self.lab;
+        lab.phase("the control plane, by hand; k8s-node2 is taken out at the same moment, and gives way");
+        let mut other = Turns::begin(lab, &self.config, "k8s-master", "k8s-node2");
+        other.until_said("k8s-master  waits for no other node to be out of service by our doing: k8s-node2");
+        other.the_other_gives_way();
+        let (code, said) = other.end(Duration::from_secs(6 * 60));
+        assert_eq!(code, Some(0), "{said}");
+        says_also(&said, &["back in service at 1.36.4"]);
+        let images = end::images(lab);
         assert!(images.iter().any(|(name, image)| name == "kube-apiserver" && image.ends_with(":v1.36.4")), "{images:?}");
+    }
+
+    /// Nothing is taken out of service for a version that cannot be had.
+    fn not_offered(&self) {
+        let lab = self.lab;
+        lab.phase("k8s-node2: its repository does not offer the target");
+        lab.tool(&["publish", FROM]);
+        let words = [
+            "k8s-node2: its repository does not offer kubeadm 1.36.4",
+            "it offers 1.36.3-1.1",
+            "k8s-upgrade preflight --target 1.36.4",
+        ];
+        let ended = self.fails(&["upgrade-node", "k8s-node2", "--target", TARGET, "--yes"], 4, &words, "");
+        assert!(!ended.stderr.contains("cordon …"), "it was cordoned:\n{}", ended.stderr);
+        lab.tool(&["publish", FROM, TARGET]);
+    }
+
+    /// Two that pass the gate together: this one's node comes second, so that it gives way at once.
+    fn two_at_once(&self) {
+        let lab = self.lab;
+        lab.phase("k8s-node2: k8s-node1 is taken out at the same moment");
+        let before = self.all_but("k8s-node1");
+        let mut other = Turns::begin(lab, &self.config, "k8s-node2", "k8s-node1");
+        let (code, said) = other.end(A_WORKER);
+        other.the_other_gives_way();
+        assert_eq!(code, Some(6), "{said}");
+        says(&said, &["k8s-node2: k8s-node1 was taken out of service at the same moment", "k8s-upgrade upgrade-node k8s-node2"]);
+        says_also(&said, &["cordon: done", "take our cordon back: done"]);
+        assert!(!said.contains("drain …"), "it was drained:\n{said}");
+        assert_eq!(self.all_but("k8s-node1"), before, "k8s-node2 is not as it was:\n{said}");
     }
 
     fn full_disk(&self) {
@@ -249,12 +285,22 @@ impl Broken<'_> {
             let taken = lab.ssh("k8s-node2", "ls /run/lab-lock-taken");
             if taken.is_empty() { Err("it does not".to_owned()) } else { Ok(()) }
         });
-        self.upgrade("k8s-node2", A_WORKER);
+        let ended = self.upgrade("k8s-node2", A_WORKER);
+        says_also(&ended.stderr, &["k8s-node2  waits for dpkg's lock: process ", "apt-get -q -y install --reinstall cri-tools"]);
         // Our step began before the lock was given up, and unpacked the kubelet after it.
         let newer =
             |a: &str, b: &str| lab.on("k8s-node2", &format!("sudo -n bash -c '[[ {a} -nt {b} ]]; echo $?'")).trim() == "0";
         assert!(newer("/run/lab-lock-kept", "/var/lib/k8s-upgrade/work/script"), "the lock was let go before our step began");
         assert!(newer("/var/lib/dpkg/info/kubelet.list", "/run/lab-lock-kept"), "our step did not wait for the lock");
+    }
+
+    fn an_alert_between_nodes(&self) {
+        let lab = self.lab;
+        lab.phase("between k8s-node2 and k8s-node1: an alert that goes on firing");
+        lab.tool(&["alert", "NodeDiskFull", "on", "node=k8s-node2"]);
+        let args = ["upgrade-node", "k8s-node1", "--target", TARGET, "--yes", "--set", "alert-wait=12s"];
+        self.fails(&args, 3, &["k8s-node1: 1 alert(s) firing (waited 12s)", "NodeDiskFull (node=k8s-node2)"], "");
+        lab.tool(&["alert", "NodeDiskFull", "off"]);
     }
 
     /// Its new kubelet comes up without a network: somebody takes CNI's configuration away while its packages are being installed.

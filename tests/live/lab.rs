@@ -1,10 +1,10 @@
 //! The lab as the tests see it: one cluster with its services, the program under test, and waits that say what they waited for.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Mutex;
+use std::process::{Child, Command, Stdio};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -19,11 +19,38 @@ pub fn mark(suffix: &str) -> String {
     format!("{PREFIX}{suffix}")
 }
 
+/// The lab is ours for as long as this process lives: the child holds it until its standard input ends. `tests/run` has it already.
+static HOLD: LazyLock<Option<(Child, String)>> = LazyLock::new(|| {
+    if std::env::var_os("LAB_HOLD").is_some() {
+        return None;
+    }
+    let what = format!("cargo test --test live, process {}", std::process::id());
+    let mut hold = Command::new(tool());
+    hold.args(["hold", &what, "sh", "-c", "echo \"$LAB_HOLD\"; exec cat"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = hold.spawn().expect("the lab's tool starts");
+    let mut id = String::new();
+    BufReader::new(child.stdout.take().expect("its output")).read_line(&mut id).expect("its output can be read");
+    assert!(!id.trim().is_empty(), "the lab is somebody else's");
+    Some((child, id.trim().to_owned()))
+});
+
+fn tool() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab")
+}
+
+/// `tests/lab/lab …`, as the holder of the lab.
+fn lab_command() -> Command {
+    let mut command = Command::new(tool());
+    if let Some((_, id)) = &*HOLD {
+        command.env("LAB_HOLD", id);
+    }
+    command
+}
+
 /// What a test left for the next: workers, version. None: nothing that could be relied on.
 static CLEAN: Mutex<Option<(u8, String)>> = Mutex::new(None);
 
 pub struct Lab {
-    tool: PathBuf,
     binary: PathBuf,
     env: BTreeMap<String, String>,
     scratch: tempfile::TempDir,
@@ -34,15 +61,7 @@ pub struct Lab {
 impl Lab {
     /// A cluster that nobody has used, of which apt offers `published` from now on.
     pub fn fresh(workers: u8, version: &str, published: &[&str]) -> Lab {
-        let tool = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab");
-        let mut lab = Lab {
-            tool,
-            binary: binary(),
-            env: BTreeMap::new(),
-            scratch: tempfile::tempdir().expect("a scratch folder"),
-            begun: Instant::now(),
-            phase: Mutex::new(None),
-        };
+        let mut lab = Lab::unused();
         *CLEAN.lock().unwrap() = None;
         lab.phase(&format!("lab: one control plane and {workers} workers at {version}"));
         lab.tool(&["down"]);
@@ -58,16 +77,19 @@ impl Lab {
         if taken != Some((workers, version.to_owned())) {
             return (Lab::fresh(workers, version, published), false);
         }
-        let mut lab = Lab {
-            tool: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/lab/lab"),
+        let mut lab = Lab::unused();
+        lab.learn_env();
+        (lab, true)
+    }
+
+    fn unused() -> Lab {
+        Lab {
             binary: binary(),
             env: BTreeMap::new(),
             scratch: tempfile::tempdir().expect("a scratch folder"),
             begun: Instant::now(),
             phase: Mutex::new(None),
-        };
-        lab.learn_env();
-        (lab, true)
+        }
     }
 
     /// The cluster is as it was: the next test may have it.
@@ -108,17 +130,17 @@ impl Lab {
     /// `tests/lab/lab …`
     pub fn tool(&self, args: &[&str]) -> String {
         let limit = if args[0] == "up" { 40 * 60 } else { 180 };
-        process::run(Command::new(&self.tool).args(args), "", Duration::from_secs(limit)).good()
+        process::run(lab_command().args(args), "", Duration::from_secs(limit)).good()
     }
 
     /// A shell line on a node, as its user with sudo; what it printed, whatever its end.
     pub fn ssh(&self, node: &str, line: &str) -> String {
-        process::run(Command::new(&self.tool).args(["ssh", node, line]), "", Duration::from_secs(60)).stdout
+        process::run(lab_command().args(["ssh", node, line]), "", Duration::from_secs(60)).stdout
     }
 
     /// The same, for a line that must succeed.
     pub fn on(&self, node: &str, line: &str) -> String {
-        process::run(Command::new(&self.tool).args(["ssh", node, line]), "", Duration::from_secs(60)).good()
+        process::run(lab_command().args(["ssh", node, line]), "", Duration::from_secs(60)).good()
     }
 
     fn kubectl_with(&self, args: &[&str], stdin: &str) -> Ended {
@@ -156,9 +178,13 @@ impl Lab {
     }
 
     pub fn product_within(&self, args: &[&str], limit: Duration) -> Ended {
+        process::run(&mut self.product_command(args), "", limit)
+    }
+
+    pub fn product_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command.args(args).env_clear().env("KUBECONFIG", self.env("KUBECONFIG")).env("HOME", self.scratch.path());
-        process::run(&mut command, "", limit)
+        command
     }
 
     // --- waits ------------------------------------------------------------------------------------------------------------------
@@ -233,7 +259,7 @@ impl Lab {
         for pod in names.lines().filter(|line| line.starts_with("pod/")) {
             text.push_str(&format!("--- {pod}\n{}", look(&["-n", NAMESPACE, "logs", "--tail=12", pod])));
         }
-        let status = process::run(Command::new(&self.tool).arg("status"), "", Duration::from_secs(60));
+        let status = process::run(lab_command().arg("status"), "", Duration::from_secs(60));
         text.push_str(&format!("--- lab status\n{}", status.stdout));
         text
     }

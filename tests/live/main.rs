@@ -10,9 +10,11 @@ mod end;
 mod install;
 mod lab;
 mod minor;
+mod nonsense;
 mod patch;
 mod process;
 mod refusals;
+mod turns;
 mod watch;
 
 /// From 1.35 to 1.36 on the runbook's own cluster, with nothing in its way but an alert at first.
@@ -27,7 +29,8 @@ fn patch_refusals_leave_nothing_behind() {
     refusals::run();
 }
 
-/// From 1.36.3 to its next patch, while pods, Jobs, SSH sessions and Prometheus are taken away.
+/// From 1.36.3 to its next patch, while pods, Jobs, SSH sessions and Prometheus are taken away, an alert fires between two workers, and the
+/// master's containerd is older than theirs.
 #[test]
 fn patch_upgrade_of_three_nodes_with_interruptions() {
     patch::run();

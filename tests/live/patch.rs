@@ -1,5 +1,7 @@
-//! A patch upgrade that is disturbed at every turn: pods killed, a Job deleted, SSH cut, Prometheus away. It ends as if nothing had been.
+//! A patch upgrade that is disturbed at every turn: pods killed, a Job deleted, SSH cut, Prometheus away or talking nonsense, an alert between
+//! two workers. It ends as if nothing had been.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -7,9 +9,11 @@ use jiff::Timestamp;
 use super::end::{self, Expected};
 use super::install::{detect, ended, install, rolled_out};
 use super::lab::{Lab, NAMESPACE};
+use super::nonsense::Nonsense;
 use super::watch::{Seen, Watch};
 
 pub const WAITS: &str = "soak: 5s\nalert-wait: 3m\nresolve-wait: 2m\ndrain-unstick-after: 5s\n";
+const TARGET: &str = "1.36.4";
 const PHASE: Duration = Duration::from_secs(8 * 60);
 const PROMETHEUS_AWAY: Duration = Duration::from_secs(40);
 
@@ -20,6 +24,7 @@ pub fn run() {
     }
     let config = install(&lab, WAITS);
     workload(&lab);
+    let containerd = newer_containerd(&lab);
     lab.phase("a person cordons k8s-node2; detection; preflight");
     lab.kubectl(&["cordon", "k8s-node2"]);
 
@@ -30,12 +35,17 @@ pub fn run() {
     wait_for_pod(&lab, &watch, master);
     let run = end::run_id(&lab, master);
 
+    lab.phase("master: its containerd catches up, while it is drained");
+    working(&lab, "k8s-master", "containerd-package", &containerd);
+    let pods = lab.kubectl(&["-n", "shop", "get", "pods", "--field-selector", "spec.nodeName=k8s-master", "-o", "name"]);
+    assert_eq!(pods.trim(), "", "k8s-master was not drained");
+
     lab.phase("master: its pod is killed in the middle of kubeadm upgrade apply");
-    working(&lab, "k8s-master", "kubeadm-upgrade");
+    working(&lab, "k8s-master", "kubeadm-upgrade", TARGET);
     kill_pod(&lab, &watch, master);
 
     lab.phase("master: SSH is cut in the middle of the kubelet's packages, and Prometheus goes away");
-    working(&lab, "k8s-master", "kubelet-packages");
+    working(&lab, "k8s-master", "kubelet-packages", TARGET);
     cut_sessions(&lab, "k8s-master");
     lab.tool(&["service", "prometheus", "stop"]);
     let away = Instant::now();
@@ -45,23 +55,37 @@ pub fn run() {
         assert_eq!(ended(&lab, node2).ok(), None, "k8s-node2 was not to be touched while no alert could be seen");
         if away.elapsed() >= PROMETHEUS_AWAY { Ok(()) } else { Err("not yet".to_owned()) }
     });
-    let touched = end::marks(&lab.json(&["get", "node", "k8s-node2"]));
-    assert!(
-        !touched.iter().any(|(key, _)| key == "former-versions"),
-        "k8s-node2 was begun while no alert could be seen: {touched:?}"
-    );
+    untouched(&lab, "k8s-node2", "no alert could be seen");
+
+    lab.phase("something answers in Prometheus' place, and it is nonsense");
+    let nonsense = Nonsense::at(lab.env("LAB_PROMETHEUS_URL"));
+    lab.until(Duration::from_secs(90), "every kind of nonsense to have been told", || nonsense.all_told());
+    drop(nonsense);
+    assert_eq!(ended(&lab, node2).ok(), None, "nonsense was taken for no alerts");
+    untouched(&lab, "k8s-node2", "nobody knew of alerts");
     lab.tool(&["service", "prometheus", "start"]);
 
-    lab.phase("k8s-node2, which a person had cordoned: its pod is killed, then SSH is cut");
+    lab.phase("k8s-node2, which a person had cordoned: its pod is killed, and an alert begins to fire");
     wait_for_pod(&lab, &watch, node2);
-    working(&lab, "k8s-node2", "kubeadm-package");
+    working(&lab, "k8s-node2", "kubeadm-package", TARGET);
     kill_pod(&lab, &watch, node2);
-    working(&lab, "k8s-node2", "kubelet-packages");
-    cut_sessions(&lab, "k8s-node2");
+    lab.tool(&["alert", "NodeDiskFull", "on", "node=k8s-node1"]);
 
-    lab.phase("k8s-node1: the whole Job is deleted during its drain, then `resume`");
+    lab.phase("between the workers: k8s-node2 is finished, k8s-node1 waits for the alert");
     let node1 = "k8s-upgrade-worker-1-36-4-k8s-node1";
     wait_for_pod(&lab, &watch, node1);
+    assert_eq!(ended(&lab, node2).as_deref(), Ok("Complete"), "{node2}");
+    let waits = "waits for the alert gate: firing: NodeDiskFull (node=k8s-node1)";
+    lab.until(Duration::from_secs(60), "k8s-node1's Job to say that it waits for the alert", || {
+        let log = lab.try_kubectl(&["-n", NAMESPACE, "logs", &format!("job/{node1}")]).unwrap_or_default();
+        if log.contains(waits) { Ok(()) } else { Err(log) }
+    });
+    // The gate asks every 10 s.
+    std::thread::sleep(Duration::from_secs(25));
+    untouched(&lab, "k8s-node1", "an alert fired");
+    lab.tool(&["alert", "NodeDiskFull", "off"]);
+
+    lab.phase("k8s-node1: the whole Job is deleted during its drain, then `resume`; SSH is cut");
     lab.until(PHASE, "k8s-node1 to be cordoned by us", || {
         let ours = lab.try_kubectl(&["get", "node", "k8s-node1", "-o", "jsonpath={.metadata.annotations}"]).unwrap_or_default();
         if ours.contains("cordoned-by") { Ok(()) } else { Err("it serves".to_owned()) }
@@ -75,6 +99,9 @@ pub fn run() {
     let resumed = lab.product(&["--config", &config, "resume"]);
     assert_eq!(resumed.code, Some(0), "resume: {}", resumed.stderr);
     assert!(resumed.stderr.contains(&format!("Job {node1} created, to run on k8s-master")), "resume said: {}", resumed.stderr);
+    // Not on k8s-node2: a runner that is killed slowly may have begun its kubelet's packages, and leave them without any session.
+    working(&lab, "k8s-node1", "kubelet-packages", TARGET);
+    cut_sessions(&lab, "k8s-node1");
 
     lab.phase("to the end");
     let postflight = "k8s-upgrade-postflight-1-36-4";
@@ -92,6 +119,64 @@ pub fn run() {
     let (lowest, at) = seen.lowest["web"];
     assert!(lowest >= 6 - 2, "only {lowest} of 6 web replicas were available at {at}, 2 may be away");
     once_each(&lab);
+    same_containerd(&lab, &seen, &containerd);
+}
+
+fn untouched(lab: &Lab, node: &str, when: &str) {
+    let marks = end::marks(&lab.json(&["get", "node", node]));
+    let begun = marks.iter().any(|(key, _)| ["cordoned-by", "former-versions"].contains(&key.as_str()));
+    assert!(!begun, "{node} was begun while {when}: {marks:?}");
+}
+
+/// The workers' containerd becomes newer than the master's, as packages and as the kubelets tell. Returns the package's version.
+fn newer_containerd(lab: &Lab) -> String {
+    lab.phase("the workers get a newer containerd than the master's");
+    let workers = ["k8s-node1", "k8s-node2"];
+    let former = runtimes(lab);
+    lab.tool(&[&["containerd"], &workers[..]].concat());
+    let runtimes = lab.until(Duration::from_secs(60), "the workers' kubelets to tell of another containerd", || {
+        let now = runtimes(lab);
+        let there = workers.iter().all(|name| now[*name] != former[*name]);
+        if there { Ok(now) } else { Err(format!("{now:?}")) }
+    });
+    assert_eq!(runtimes["k8s-master"], former["k8s-master"], "the master's is the former one still");
+    lab.say(format!("    {runtimes:?}"));
+    lab.kubectl(&["wait", "--for=condition=Ready", "nodes", "--all", "--timeout=60s"]);
+    containerd_package(lab, "k8s-node1")
+}
+
+fn runtimes(lab: &Lab) -> BTreeMap<String, String> {
+    let nodes = lab.items(&["get", "nodes"]);
+    let text = |value: &serde_json::Value| value.as_str().expect("text").to_owned();
+    nodes
+        .iter()
+        .map(|node| (text(&node["metadata"]["name"]), text(&node["status"]["nodeInfo"]["containerRuntimeVersion"])))
+        .collect()
+}
+
+fn containerd_package(lab: &Lab, node: &str) -> String {
+    lab.on(node, "dpkg-query -W -f='${Version}' containerd").trim().to_owned()
+}
+
+/// It was replaced once, while the node was out of service, and before kubeadm was.
+fn same_containerd(lab: &Lab, seen: &Seen, version: &str) {
+    let runtimes = runtimes(lab);
+    assert!(runtimes.values().all(|runtime| *runtime == runtimes["k8s-node1"]), "{runtimes:?}");
+    assert_eq!(containerd_package(lab, "k8s-master"), version);
+    let log = lab.on("k8s-master", "cat /var/log/dpkg.log");
+    let moments = |package: &str, to: &str| -> Vec<Timestamp> {
+        let lines = log.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+        let ours =
+            lines.filter(|line| line.get(2) == Some(&"upgrade") && line[3].starts_with(package) && line[5].starts_with(to));
+        ours.map(|line| format!("{}T{}Z", line[0], line[1]).parse().expect("a time")).collect()
+    };
+    let (containerd, kubeadm) = (moments("containerd:", version), moments("kubeadm:", TARGET));
+    assert!(matches!((&containerd[..], &kubeadm[..]), ([first], [then]) if first <= then), "{containerd:?}, kubeadm {kubeadm:?}");
+    let out = &seen.cordoned["k8s-master"];
+    assert!(
+        out.iter().any(|(from, to)| *from <= containerd[0] && containerd[0] <= *to),
+        "{containerd:?}, out of service {out:?}"
+    );
 }
 
 /// Its pods may run on the control plane: the only other worker is cordoned.
@@ -120,11 +205,11 @@ fn wait_for_pod(lab: &Lab, watch: &Watch, job: &str) {
 }
 
 /// Waits until a step of the node's work is running there. Asked on the node, for the API may be away.
-fn working(lab: &Lab, node: &str, step: &str) {
+fn working(lab: &Lab, node: &str, step: &str, target: &str) {
     let begun = Instant::now();
     loop {
         let status = lab.ssh(node, "sudo -n cat /var/lib/k8s-upgrade/work/status 2>/dev/null");
-        if status.starts_with(&format!("{step} 1.36.4 ")) && status.trim_end().ends_with("running") {
+        if status.starts_with(&format!("{step} {target} ")) && status.trim_end().ends_with("running") {
             lab.say(format!("    {step} runs on {node}"));
             return;
         }
@@ -139,10 +224,13 @@ fn kill_pod(lab: &Lab, watch: &Watch, job: &str) {
     lab.say(format!("    {pod} is killed"));
 }
 
-/// Ends every SSH session on a node but the one that does so: each by its id, as they are found there.
+/// Ends every SSH session on a node but the one that does so: each by its id, as they are found there. A runner that follows long work has
+/// one but for the moment between two looks.
 fn cut_sessions(lab: &Lab, node: &str) {
-    let line = "n=0; for p in $(ps -eo pid=,args= | awk '/sshd: wizard@/ && !/awk/ {print $1}'); do \
-                if [ $p != $PPID ]; then sudo -n kill -KILL $p && n=$((n+1)); fi; done; echo $n";
+    let line = "n=0; for try in 1 2 3 4 5 6 7 8 9 10; do \
+                for p in $(ps -eo pid=,args= | awk '/sshd: wizard@/ && !/awk/ {print $1}'); do \
+                if [ $p != $PPID ]; then sudo -n kill -KILL $p && n=$((n+1)); fi; done; \
+                if [ $n != 0 ]; then break; fi; sleep 0.1; done; echo $n";
     let cut = lab.on(node, line);
     lab.say(format!("    {} SSH sessions cut on {node}", cut.trim()));
     assert_ne!(cut.trim(), "0", "there was no session to cut on {node}");

@@ -189,6 +189,9 @@ impl Refusals<'_> {
         lab.tool(&["alert", "NodeDiskFull", "on", "node=k8s-node1"]);
         self.refuses("an alert fires", &preflight, 3, &["NodeDiskFull (node=k8s-node1)"]);
         lab.tool(&["alert", "NodeDiskFull", "off"]);
+        // It answers, in its own way.
+        let nonsense = format!("prometheus={}", lab.env("LAB_SLACK_URL"));
+        self.refuses("no Prometheus at all", &[&preflight[..], &["--set", &nonsense]].concat(), 3, &["not known", "405"]);
         lab.tool(&["service", "prometheus", "stop"]);
         self.refuses("Prometheus is away", &preflight, 3, &["not known"]);
         lab.tool(&["service", "prometheus", "start"]);

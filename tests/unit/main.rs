@@ -3,6 +3,7 @@
 
 mod cli;
 mod docs;
+mod hold;
 mod install;
 mod kube_adapter;
 mod layering;

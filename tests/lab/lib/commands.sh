@@ -20,13 +20,34 @@ usage() {
 		  service NAME start|stop          prometheus, pushgateway, packages, slack
 		  service packages mode MODE       ok, down (503), 404, badkey (signed by another key)
 		  node NAME cut|start              a power cut, and booting again
-		It needs root, Go on PATH, and about 20 GB; Debian's packages it installs itself.
+		  containerd NODE…                 a newer containerd on these nodes, and its repository on all
+		  hold [--wait S] WHAT COMMAND…    run a command that has the lab alone meanwhile; waits at most S seconds for it
+		While somebody holds the lab, what would change it refuses. It needs root, Go on PATH, and about 20 GB; Debian's packages it installs itself.
 	EOT
 }
 
 # wants NUMBER USAGE ARGS…: at least so many arguments
 wants() {
 	[ $(($# - 2)) -ge "$1" ] || die "too few arguments" "nothing was changed" "$LAB_SELF $2"
+}
+
+# For the time of a command, unless our caller has the lab anyway.
+hold_for_command() {
+	hold_lab 5 "$LAB_SELF $1" || exit 1
+	trap release_lab EXIT
+}
+command_hold() {
+	local wait=$LAB_WAIT status=0
+	if [ "${1:-}" = --wait ]; then
+		wait=${2:-}
+		shift $(($# > 1 ? 2 : 1))
+	fi
+	[[ $wait =~ ^[0-9]+$ ]] || die "--wait takes a number of seconds, not '$wait'" "nothing was changed" "$LAB_SELF help"
+	wants 2 "hold [--wait SECONDS] WHAT COMMAND…" "$@"
+	hold_lab "$wait" "$1" || exit 1
+	trap release_lab EXIT
+	"${@:2}" || status=$?
+	exit $status
 }
 
 lab_is_up() {

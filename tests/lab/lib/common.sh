@@ -5,7 +5,7 @@
 
 # --- where things are ---------------------------------------------------------
 LAB_CACHE=${LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/k8s-upgrade-lab}
-LAB_STATE=${LAB_STATE:-/var/lib/k8s-upgrade-lab}
+# LAB_STATE is hold.sh's, which others than the lab read, too
 
 # --- what the lab consists of -------------------------------------------------
 # version of Kubernetes, folder of its go.mod, stamp that the programs carry

@@ -148,6 +148,13 @@ apt-get)
     case " $* " in
     *' update '*) update "$@" ;;
     *' check '*)
+        # Held until so many looks were taken, then by nobody.
+        if [[ -s $S/locked-for ]]; then
+            sed -n 1p "$S/locked-for"
+            sed -i 1d "$S/locked-for"
+            echo 'E: Unable to acquire the dpkg frontend lock (/var/lib/dpkg/lock-frontend), is another process using it?'
+            end 100
+        fi
         if [[ -e $S/locked ]]; then echo 'E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (unattended-upgr)'; end 100; fi
         if grep -lqE '^i[UF]' "$S"/pkg/*; then echo "E: dpkg was interrupted, you must manually run 'dpkg --configure -a'"; end 100; fi
         end 0

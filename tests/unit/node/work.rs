@@ -183,6 +183,37 @@ fn each_failure_has_its_class_and_its_words() {
 }
 
 #[test]
+fn who_holds_dpkgs_lock_is_said_and_waited_for() {
+    let node = Node::new();
+    let apt = "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (unattended-upgr)\n";
+    let dpkg = "dpkg: error: dpkg frontend lock was locked by another process with pid 815\n";
+    let nameless = "E: Could not get lock /var/lib/dpkg/lock-frontend - open (11: Resource temporarily unavailable)\n";
+    node.state("locked-for", &[apt, apt, dpkg, nameless].concat());
+    node.root("proc/4711/cmdline", "/usr/bin/python3\0/usr/bin/unattended-upgrade\0");
+    perform(&node, Step::KubeadmPackage).unwrap();
+    assert_eq!(node.read_state("pkg/kubeadm"), "hi 1.36.3-1.1\n");
+    let log = node.read_root("var/lib/k8s-upgrade/work/log");
+    let said: Vec<(u64, &str)> =
+        log.lines().filter_map(k8s_upgrade::node::waits).map(|(left, what)| (left.as_secs(), what)).collect();
+    let wanted = [
+        (300, "dpkg's lock: process 4711 (/usr/bin/python3 /usr/bin/unattended-upgrade) has it"),
+        (296, "dpkg's lock: process 815 has it"),
+        (294, "dpkg's lock: another package manager has it"),
+    ];
+    assert_eq!(said, wanted, "{log}");
+}
+
+#[test]
+fn a_lock_that_is_never_given_up_holds_and_names_its_holder() {
+    let node = Node::new();
+    node.state("locked", "");
+    let (class, what) = fails(&node, Step::KubeadmPackage);
+    assert_eq!(class, Class::Hold);
+    assert_eq!(what, "waiting for the package manager: process 4711 (unattended-upgr) has held the lock for 300 s");
+    assert_eq!(node.read_state("pkg/kubeadm"), "hi 1.35.4-1.1\n");
+}
+
+#[test]
 fn what_kubeadm_said_is_in_the_failure_and_the_next_run_goes_on() {
     let node = Node::new();
     perform(&node, Step::KubeadmPackage).unwrap();
