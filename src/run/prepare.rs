@@ -9,7 +9,7 @@ use kube::Api;
 use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names;
-use crate::node::{Inspect, Madison, NodeState, Prefetch, Refresh, Repository, WriteCard};
+use crate::node::{Inspect, Madison, NodeState, Prefetch, Prefetched, Refresh, Repository, WriteCard};
 use crate::permit::ChangeClass;
 use crate::plan::facts::{Facts, Node};
 use crate::plan::version::Version;
@@ -53,53 +53,70 @@ impl Ctx {
         Ok(states.into_iter().map(|(node, state)| (node.name.clone(), state)).collect())
     }
 
-    /// Points every node's package source to the target's minor version, where it is not.
+    /// Points every node's package source to the target's minor version, where it is not, and refreshes its lists.
     pub async fn point_repositories(&self, facts: &Facts, states: &[(String, NodeState)], target: Version) -> Result<(), Cause> {
-        let minor = format!("{}.{}", target.major, target.minor);
-        let repository =
-            Repository { base_url: self.settings.packages_url.clone(), minor: minor.clone(), target: target.to_string() };
         self.each_node(facts, async |node| {
             let state = states.iter().find(|(name, _)| *name == node.name).map(|(_, state)| state);
-            if state.is_some_and(|state| state.sources.len() == 1 && state.sources[0].minor == minor) {
-                return self.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await;
-            }
-            self.change_node(node, ChangeClass::Prepare, &format!("package repository v{minor}"), &repository).await
+            self.point_repository(node, state, target).await
         })
         .await
         .map(drop)
     }
 
-    /// That a node can have the target's packages is seen while it still serves. In a prepared run preflight has seen it, on every node.
+    async fn point_repository(&self, node: &Node, state: Option<&NodeState>, target: Version) -> Result<(), Cause> {
+        let minor = format!("{}.{}", target.major, target.minor);
+        if state.is_some_and(|state| state.sources.len() == 1 && state.sources[0].minor == minor) {
+            return self.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await;
+        }
+        let step = format!("package repository v{minor}");
+        let repository = Repository { base_url: self.settings.packages_url.clone(), minor, target: target.to_string() };
+        self.change_node(node, ChangeClass::Prepare, &step, &repository).await
+    }
+
+    /// That a node can have the target's packages is seen while it still serves. One that joined after preflight is prepared now, as
+    /// preflight has prepared the others; outside a run its lists are refreshed, and nothing else is touched.
     pub async fn offered(&self, node: &Node, target: Version) -> Result<(), Cause> {
         let to = target.to_string();
-        if self.marks().await?.prepared || self.on_node(node, &Inspect).await?.whole_at("kubeadm", &to) {
+        let state = self.on_node(node, &Inspect).await?;
+        if state.whole_at("kubeadm", &to) || self.not_offered(node, &to).await?.is_none() {
             return Ok(());
         }
-        self.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
+        if self.marks().await?.prepared {
+            self.note(&node.name, format!("its lists do not offer {to}, so it joined after preflight: it is prepared now"));
+            self.point_repository(node, Some(&state), target).await?;
+            self.prefetch_node(node, target, self.image_repository().await?).await?;
+        } else {
+            self.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
+        }
+        match self.not_offered(node, &to).await? {
+            None => Ok(()),
+            Some(cause) => Err(cause),
+        }
+    }
+
+    /// Which of the packages apt on the node cannot install at that version, as its lists are now.
+    async fn not_offered(&self, node: &Node, to: &str) -> Result<Option<Cause>, Cause> {
         for package in ["kubeadm", "kubelet"] {
             let offered = self.on_node(node, &Madison { package: package.into() }).await?;
             if !offered.iter().any(|revision| revision.starts_with(&format!("{to}-"))) {
                 let newest: Vec<String> = offered.into_iter().take(5).collect();
-                return Err(Cause::refused(format!("its repository does not offer {package} {to}"))
+                let cause = Cause::refused(format!("its repository does not offer {package} {to}"))
                     .detail([format!("it offers {}", if newest.is_empty() { "none".into() } else { newest.join(", ") })])
-                    .next(format!("k8s-upgrade preflight --target {to}      # begins a run: repositories, snapshot, packages")));
+                    .next(format!("k8s-upgrade preflight --target {to}      # begins a run: repositories, snapshot, packages"));
+                return Ok(Some(cause));
             }
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Fetches packages and images, so that no node is out of service while it downloads.
     pub async fn prefetch(&self, facts: &Facts, target: Version, image_repository: Option<String>) -> Result<(), Cause> {
-        self.each_node(facts, async |node| {
-            let prefetch = Prefetch {
-                target: target.to_string(),
-                control_plane: node.control_plane,
-                image_repository: image_repository.clone(),
-            };
-            self.change_node(node, ChangeClass::Prepare, "prefetch packages and images", &prefetch).await
-        })
-        .await
-        .map(drop)
+        self.each_node(facts, async |node| self.prefetch_node(node, target, image_repository.clone()).await).await.map(drop)
+    }
+
+    async fn prefetch_node(&self, node: &Node, target: Version, image_repository: Option<String>) -> Result<Prefetched, Cause> {
+        let prefetch = Prefetch { target: target.to_string(), control_plane: node.control_plane, image_repository };
+        self.change_node(node, ChangeClass::Prepare, "prefetch packages and images", &prefetch).await
     }
 
     /// Where this cluster's images come from, if it is not Kubernetes' own registry: kubeadm's configuration says.

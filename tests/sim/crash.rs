@@ -67,7 +67,13 @@ fn from(point: &Point, target: &str, cordoned: &BTreeSet<String>) -> Result<(), 
     if wrong.is_empty() {
         return Ok(());
     }
-    Err(format!("killed {}\n  {}\n--- Jobs\n{}\n--- the end of the history\n{}", point.what, wrong.join("\n  "), jobs(&end), tail(&end, 60)))
+    Err(format!(
+        "killed {}\n  {}\n--- Jobs\n{}\n--- the end of the history\n{}",
+        point.what,
+        wrong.join("\n  "),
+        jobs(&end),
+        tail(&end, 60)
+    ))
 }
 
 pub fn matrix(name: &str, scenario: Scenario) {
@@ -81,7 +87,13 @@ pub fn matrix(name: &str, scenario: Scenario) {
     let end = to_the_end(state, Some(Box::new(observer)));
     let mut wrong = amiss(&end, &target, &cordoned);
     wrong.extend(broken.lock().unwrap().drain(..));
-    assert!(wrong.is_empty(), "{name}, undisturbed:\n  {}\n--- Jobs\n{}\n--- history\n{}", wrong.join("\n  "), jobs(&end), tail(&end, 80));
+    assert!(
+        wrong.is_empty(),
+        "{name}, undisturbed:\n  {}\n--- Jobs\n{}\n--- history\n{}",
+        wrong.join("\n  "),
+        jobs(&end),
+        tail(&end, 80)
+    );
 
     let points = std::mem::take(&mut *points.lock().unwrap());
     let changes = usize::try_from(end.tally.changes).unwrap();
@@ -94,7 +106,10 @@ pub fn matrix(name: &str, scenario: Scenario) {
     std::thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| {
-                while let Some((index, point)) = { let index = next.fetch_add(1, Ordering::Relaxed); points.get(index).map(|point| (index, point)) } {
+                while let Some((index, point)) = {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    points.get(index).map(|point| (index, point))
+                } {
                     if let Err(why) = from(point, &target, &cordoned) {
                         failures.lock().unwrap().push((index, why));
                     }
@@ -113,7 +128,13 @@ pub fn matrix(name: &str, scenario: Scenario) {
         failures.len()
     );
     let told: Vec<&str> = failures.iter().take(3).map(|(_, why)| why.as_str()).collect();
-    assert!(failures.is_empty(), "{} of {} points did not converge; the first:\n{}", failures.len(), points.len(), told.join("\n\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} points did not converge; the first:\n{}",
+        failures.len(),
+        points.len(),
+        told.join("\n\n")
+    );
 }
 
 fn span(span: Duration) -> String {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use k8s_upgrade::plan::version::Version;
+use k8s_upgrade::twin::scenario::SSH_KEY;
 use k8s_upgrade::twin::state::{ProgramPhase, later};
 use k8s_upgrade::twin::store::{Key, Kind};
-use k8s_upgrade::plan::version::Version;
 use k8s_upgrade::twin::web::{How, Injected, Service, Trouble};
-use k8s_upgrade::twin::scenario::SSH_KEY;
 use k8s_upgrade::twin::{Driver, State, hosts};
 use serde_json::json;
 
@@ -194,7 +194,13 @@ impl What {
                 let alert = Injected { name: "NodeDiskFull".to_owned(), labels: BTreeMap::new(), from: now, until };
                 state.web.prometheus.injected.push(alert);
             }
-            What::Killed | What::KilledAfter | What::LosesCall | What::LosesAnswer | What::Late(_) | What::Types(_) | What::UpgradesByHand(_) => {}
+            What::Killed
+            | What::KilledAfter
+            | What::LosesCall
+            | What::LosesAnswer
+            | What::Late(_)
+            | What::Types(_)
+            | What::UpgradesByHand(_) => {}
         }
     }
 }

@@ -23,7 +23,9 @@ fn undisturbed() {
     let begun = std::time::Instant::now();
     let end = world::to_the_end(state, None);
     println!("{} lines {:?}\n{}", end.history.len(), begun.elapsed(), world::tail(&end, 400));
-    for (uid, lines) in &end.logs { println!("--- {uid}\n{}", lines.all().join("\n")); }
+    for (uid, lines) in &end.logs {
+        println!("--- {uid}\n{}", lines.all().join("\n"));
+    }
     println!("{}\n{:?} {:?}", world::jobs(&end), end.tally, world::amiss(&end, &target, &cordoned));
 }
 

@@ -75,8 +75,12 @@ impl Observer {
 
     /// Rule 2: one node at a time.
     fn one_at_a_time(&self, state: &State) {
-        let out: Vec<&str> =
-            state.store.list(Kind::Node).filter(|(_, node)| mark(node, "cordoned-by").is_some()).map(|(key, _)| key.name.as_str()).collect();
+        let out: Vec<&str> = state
+            .store
+            .list(Kind::Node)
+            .filter(|(_, node)| mark(node, "cordoned-by").is_some())
+            .map(|(key, _)| key.name.as_str())
+            .collect();
         if out.len() > self.at_most {
             self.breaks(state, "rule 2", format!("out of service at once: {}", out.join(", ")));
         }
@@ -84,15 +88,21 @@ impl Observer {
 
     /// Rule 3: version skew, no downgrade, control planes first.
     fn skew(&mut self, state: &State) {
-        let servers: Vec<Version> = components(state).filter(|(_, name, _)| *name == "kube-apiserver").map(|(.., v)| version(v)).collect();
+        let servers: Vec<Version> =
+            components(state).filter(|(_, name, _)| *name == "kube-apiserver").map(|(.., v)| version(v)).collect();
         let (Some(oldest), Some(newest)) = (servers.iter().min(), servers.iter().max()) else { return };
         if newest.1 - oldest.1 > 1 {
             self.breaks(state, "rule 3", format!("API servers at {oldest:?} and {newest:?}"));
         }
-        let nodes: Vec<(String, Version)> = state.store.list(Kind::Node).map(|(key, node)| (key.name.clone(), version(version_of(node)))).collect();
+        let nodes: Vec<(String, Version)> =
+            state.store.list(Kind::Node).map(|(key, node)| (key.name.clone(), version(version_of(node)))).collect();
         for (name, kubelet) in nodes {
             if kubelet > *oldest {
-                self.breaks(state, "rule 3", format!("{name}: kubelet {kubelet:?} is newer than the oldest API server {oldest:?}"));
+                self.breaks(
+                    state,
+                    "rule 3",
+                    format!("{name}: kubelet {kubelet:?} is newer than the oldest API server {oldest:?}"),
+                );
             }
             if newest.1 - kubelet.1.min(newest.1) > 3 {
                 self.breaks(state, "rule 3", format!("{name}: kubelet {kubelet:?} is too old for {newest:?}"));

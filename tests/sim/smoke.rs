@@ -1,10 +1,10 @@
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use k8s_upgrade::permit::{ChangeClass, Gate, Permit};
 use k8s_upgrade::twin::store::Kind;
 use k8s_upgrade::twin::{State, Twin, Who};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use serde_json::json;
-use futures::StreamExt;
 
 #[test]
 fn smoke() {
@@ -22,12 +22,21 @@ fn smoke() {
         println!("{made:?}");
         let list = api.list(&ListParams::default().limit(1)).await.unwrap();
         let mut watch = api.watch(&WatchParams::default(), &list.metadata.resource_version.unwrap()).await.unwrap().boxed();
-        permit.clone().scope(async { api.patch("a", &PatchParams::default(), &Patch::Merge(&json!({"data": {"x": null, "y": "2"}}))).await }).await.unwrap();
+        permit
+            .clone()
+            .scope(async {
+                api.patch("a", &PatchParams::default(), &Patch::Merge(&json!({"data": {"x": null, "y": "2"}}))).await
+            })
+            .await
+            .unwrap();
         let event = watch.next().await;
         assert!(matches!(&event, Some(Ok(WatchEvent::Modified(cm))) if cm.data.as_ref().unwrap()["y"] == "2"), "{event:?}");
         let event = watch.next().await;
         println!("{event:?} {}", twin.now());
-        twin.edit(|s| { let now = s.now(); s.take_api_away(now, std::time::Duration::from_secs(20)) });
+        twin.edit(|s| {
+            let now = s.now();
+            s.take_api_away(now, std::time::Duration::from_secs(20))
+        });
         println!("{:?}", api.get("a").await);
         println!("{:?} {}", watch.next().await, twin.now());
         println!("{:?}", api.get("a").await);

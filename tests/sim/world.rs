@@ -87,13 +87,15 @@ pub fn version_of(node: &Value) -> &str {
 
 /// Versions of the control plane's static pods, with their nodes.
 pub fn components(state: &State) -> impl Iterator<Item = (&str, &str, &str)> {
-    state.store.list(Kind::Pod).filter(|(key, pod)| key.namespace == "kube-system" && pod["metadata"]["labels"]["tier"] == "control-plane").filter_map(
-        |(_, pod)| {
+    state
+        .store
+        .list(Kind::Pod)
+        .filter(|(key, pod)| key.namespace == "kube-system" && pod["metadata"]["labels"]["tier"] == "control-plane")
+        .filter_map(|(_, pod)| {
             let component = pod["metadata"]["labels"]["component"].as_str().filter(|name| *name != "etcd")?;
             let image = pod["spec"]["containers"][0]["image"].as_str()?;
             Some((pod["spec"]["nodeName"].as_str()?, component, image.rsplit(":v").next()?))
-        },
-    )
+        })
 }
 
 /// Nodes that are cordoned, and not by us.
@@ -116,7 +118,11 @@ pub fn amiss(state: &State, target: &str, cordoned: &BTreeSet<String>) -> Vec<St
             wrong.push(format!("{}: unschedulable is {}", key.name, node["spec"]["unschedulable"]));
         }
     }
-    wrong.extend(components(state).filter(|(.., version)| *version != target).map(|(node, name, version)| format!("{name} on {node} is at {version}")));
+    wrong.extend(
+        components(state)
+            .filter(|(.., version)| *version != target)
+            .map(|(node, name, version)| format!("{name} on {node} is at {version}")),
+    );
     for suffix in ["in-flight", "target", "run-id", "snapshot-path", "started", "prepared", "skipped"] {
         if let Some(value) = mark(namespace(state), suffix) {
             wrong.push(format!("annotation {suffix} is still {value}"));
@@ -147,7 +153,8 @@ pub fn tail(state: &State, lines: usize) -> String {
 pub fn jobs(state: &State) -> String {
     let told = |(key, job): (&Key, &std::sync::Arc<Value>)| {
         let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
-        let conditions: Vec<String> = conditions.filter(|c| c["status"] == "True").map(|c| format!("{} {}", c["type"], c["reason"])).collect();
+        let conditions: Vec<String> =
+            conditions.filter(|c| c["status"] == "True").map(|c| format!("{} {}", c["type"], c["reason"])).collect();
         format!("{}: {}", key.name, if conditions.is_empty() { "active".to_owned() } else { conditions.join(", ") })
     };
     state.store.list(Kind::Job).map(told).collect::<Vec<_>>().join("\n")
