@@ -1,0 +1,287 @@
+//! A scenario becomes a world: objects, machines, services, and this program installed as `manifests` prints it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::super::control;
+use super::super::state::State;
+use super::super::store::Kind as Object;
+use super::super::web::{self, Injected, Service};
+use super::objects::SYSTEM;
+use super::{Budget, Kind, Node, Scenario, Workload, objects};
+use crate::failure::Cause;
+use crate::names;
+use crate::plan::facts::COMPONENTS;
+use crate::plan::install::{self, Credentials, Install};
+
+/// The private key in the Secret, and the one that machines accept: nobody parses it here.
+pub const SSH_KEY: &str = "the key of a rehearsal\n";
+const SSH_KEY_PUB: &str = "ssh-ed25519 the+public+half k8s-upgrade-key\n";
+/// How old everything is.
+const AGE: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Readiness that changed that long ago is of no account.
+const QUIET: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Where the backup CronJob and the services are unless the settings say otherwise.
+const BACKUP: (&str, &str) = ("default", "backup-etcd");
+
+impl Scenario {
+    /// The world that it describes, with the program installed as `image`. The error: it describes none.
+    pub fn state(&self, image: &str) -> Result<State, Cause> {
+        self.check()?;
+        let mut world = World { scenario: self, state: State::new(self.start, self.seed), born: earlier(self.start, AGE) };
+        world.namespaces()?;
+        self.nodes.iter().try_for_each(|node| world.node(node))?;
+        world.kubeadm_config()?;
+        self.workloads.iter().try_for_each(|workload| world.workload(workload))?;
+        self.budgets.iter().try_for_each(|budget| world.budget(budget))?;
+        world.backup()?;
+        world.installation(image)?;
+        world.services();
+        let mut state = world.state;
+        control::begin(&mut state);
+        web::begin(&mut state);
+        Ok(state)
+    }
+
+    fn check(&self) -> Result<(), Cause> {
+        let known: BTreeSet<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
+        if !self.nodes.iter().any(|node| node.control_plane) {
+            return Err(Cause::usage("the scenario has no control plane"));
+        }
+        for workload in &self.workloads {
+            let Workload { namespace, name, .. } = workload;
+            if let Some(node) = workload.placed_on.iter().find(|node| !known.contains(node.as_str())) {
+                return Err(Cause::usage(format!("the scenario puts {namespace}/{name} on {node}, which it does not have")));
+            }
+            if workload.placed_on.len() > workload.replicas as usize {
+                return Err(Cause::usage(format!("the scenario puts more pods of {namespace}/{name} on nodes than it has")));
+            }
+        }
+        Ok(())
+    }
+
+    fn text_setting(&self, key: &str) -> Option<&str> {
+        self.settings.get(key).and_then(Value::as_str)
+    }
+
+    /// Namespace and name of the CronJob that backs etcd up.
+    fn backup(&self) -> (&str, &str) {
+        self.text_setting("backup-cronjob").and_then(|setting| setting.split_once('/')).unwrap_or(BACKUP)
+    }
+}
+
+struct World<'a> {
+    scenario: &'a Scenario,
+    state: State,
+    /// When all of it was created.
+    born: Timestamp,
+}
+
+impl World<'_> {
+    /// Creates an object as it is, status included.
+    fn create(&mut self, kind: Object, object: Value) -> Result<Value, Cause> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        // A CronJob that was there before would have missed its times.
+        let born = if kind == Object::CronJob { self.state.now() } else { self.born };
+        let created = self.state.store.create(born, kind, object);
+        let twice = |_| Cause::usage(format!("the scenario has {} {name} twice", kind.names().kind));
+        created.map(|object| (*object).clone()).map_err(twice)
+    }
+
+    fn namespaces(&mut self) -> Result<(), Cause> {
+        let Scenario { workloads, budgets, .. } = self.scenario;
+        let mut names: BTreeSet<&str> = BTreeSet::from(["default", SYSTEM, "monitoring", self.scenario.backup().0]);
+        names.extend(workloads.iter().map(|workload| workload.namespace.as_str()));
+        names.extend(budgets.iter().map(|budget| budget.namespace.as_str()));
+        // The installation brings its own.
+        names.remove(names::NAMESPACE);
+        for name in names {
+            self.create(Object::Namespace, json!({ "metadata": { "name": name }, "status": { "phase": "Active" } }))?;
+        }
+        Ok(())
+    }
+
+    fn node(&mut self, node: &Node) -> Result<(), Cause> {
+        let created = self.create(Object::Node, objects::node(node, earlier(self.scenario.start, QUIET)))?;
+        let version = node.version.to_string();
+        self.state.hosts.add(&node.name, &node.address, &version, &node.containerd, node.control_plane, SSH_KEY);
+        if node.control_plane {
+            let uid = created["metadata"]["uid"].clone();
+            self.static_pods(node, &uid)?;
+        }
+        Ok(())
+    }
+
+    fn static_pods(&mut self, node: &Node, uid: &Value) -> Result<(), Cause> {
+        let components = node.components();
+        let manifests = self.state.hosts.change(&node.name, |machine| {
+            for component in COMPONENTS {
+                machine.manifests.insert(component.to_owned(), components.to_string());
+            }
+            machine.manifests.clone()
+        });
+        for (component, version) in manifests.unwrap_or_default() {
+            let tag = if COMPONENTS.contains(&component.as_str()) { format!("v{version}") } else { version };
+            let image = format!("registry.k8s.io/{component}:{tag}");
+            self.create(Object::Pod, objects::static_pod(&node.name, uid, &component, &image))?;
+        }
+        Ok(())
+    }
+
+    fn kubeadm_config(&mut self) -> Result<(), Cause> {
+        let masters: Vec<&Node> = self.scenario.nodes.iter().filter(|node| node.control_plane).collect();
+        let version = masters.iter().map(|node| node.components()).max();
+        let version = version.map_or(String::new(), |version| version.to_string());
+        let endpoint = match masters.as_slice() {
+            [one] => format!("{}:6443", one.address),
+            _ => "kubernetes-api:6443".to_owned(),
+        };
+        self.create(Object::ConfigMap, objects::kubeadm_config(&endpoint, &version)).map(drop)
+    }
+
+    fn workload(&mut self, workload: &Workload) -> Result<(), Cause> {
+        let Workload { namespace, name, .. } = workload;
+        let (labels, template) = (workload.pod_labels(), objects::template(workload));
+        let meta = json!({ "name": name, "namespace": namespace, "labels": labels });
+        let spec = json!({ "replicas": workload.replicas, "selector": { "matchLabels": labels }, "template": template });
+        let kind = match workload.kind {
+            Kind::Deployment => return self.deployment(workload, &meta, spec),
+            Kind::StatefulSet => Object::StatefulSet,
+            Kind::DaemonSet => Object::DaemonSet,
+            Kind::Pod => {
+                let mut pod = template;
+                (pod["metadata"]["name"], pod["metadata"]["namespace"]) = (json!(name), json!(namespace));
+                if let Some(node) = workload.placed_on.first() {
+                    pod["spec"]["nodeName"] = json!(node);
+                }
+                pod["status"] = json!({ "phase": "Pending" });
+                return self.create(Object::Pod, pod).map(drop);
+            }
+        };
+        let mut spec = spec;
+        if let Some(spec) = spec.as_object_mut().filter(|_| kind == Object::DaemonSet) {
+            spec.shift_remove("replicas");
+        }
+        let owner = self.create(kind, json!({ "metadata": meta, "spec": spec }))?;
+        // A DaemonSet's pods are where they must be.
+        if kind == Object::StatefulSet {
+            for (index, node) in workload.placed_on.iter().enumerate() {
+                self.pod(&owner, &template, &format!("{name}-{index}"), node)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn deployment(&mut self, workload: &Workload, meta: &Value, spec: Value) -> Result<(), Cause> {
+        // Its controller makes the ReplicaSet and the pods that stand here nowhere yet.
+        let deployment = self.create(Object::Deployment, json!({ "metadata": meta, "spec": spec }))?;
+        if workload.placed_on.is_empty() {
+            return Ok(());
+        }
+        let Workload { namespace, name, .. } = workload;
+        let (hash, mut template, mut labels) = (HASH_VALUE, objects::template(workload), workload.pod_labels());
+        labels.insert(HASH.to_owned(), hash.to_owned());
+        template["metadata"]["labels"] = json!(labels);
+        let set = self.create(
+            Object::ReplicaSet,
+            json!({
+                "metadata": {
+                    "name": format!("{name}-{hash}"), "namespace": namespace, "labels": labels,
+                    "ownerReferences": [objects::owner_reference(&deployment)],
+                },
+                "spec": { "replicas": workload.replicas, "selector": { "matchLabels": labels }, "template": template },
+            }),
+        )?;
+        workload.placed_on.iter().try_for_each(|node| self.pod(&set, &template, &format!("{name}-{hash}-"), node))
+    }
+
+    /// A pod of an owner, on a node already.
+    fn pod(&mut self, owner: &Value, template: &Value, name: &str, node: &str) -> Result<(), Cause> {
+        let mut pod = template.clone();
+        let field = if name.ends_with('-') { "generateName" } else { "name" };
+        pod["metadata"][field] = json!(name);
+        pod["metadata"]["namespace"] = owner["metadata"]["namespace"].clone();
+        pod["metadata"]["ownerReferences"] = json!([objects::owner_reference(owner)]);
+        pod["spec"]["nodeName"] = json!(node);
+        pod["status"] = json!({ "phase": "Pending" });
+        self.create(Object::Pod, pod).map(drop)
+    }
+
+    fn budget(&mut self, budget: &Budget) -> Result<(), Cause> {
+        self.create(Object::Budget, objects::budget(budget)).map(drop)
+    }
+
+    fn backup(&mut self) -> Result<(), Cause> {
+        let (namespace, name) = self.scenario.backup();
+        self.create(Object::CronJob, objects::backup(namespace, name)).map(drop)
+    }
+
+    /// What `manifests … | kubectl apply -f -` creates.
+    fn installation(&mut self, image: &str) -> Result<(), Cause> {
+        let settings = &self.scenario.settings;
+        let config = if settings.is_empty() { String::new() } else { yaml(settings)? };
+        let install = Install {
+            namespace: names::NAMESPACE,
+            image,
+            config: &config,
+            backup: self.scenario.backup(),
+            credentials: Credentials::Secret {
+                ssh_key: SSH_KEY.as_bytes(),
+                ssh_key_pub: SSH_KEY_PUB.as_bytes(),
+                slack_webhook: Some(web::WEBHOOK.as_bytes()),
+            },
+        };
+        for object in install::objects(&install)? {
+            let kind = Object::of_object(&object).ok_or_else(|| {
+                Cause::bug(format!("a rehearsal does not know the kind {} of the installation", object["kind"]))
+            })?;
+            self.create(kind, object)?;
+        }
+        Ok(())
+    }
+
+    fn services(&mut self) {
+        let Scenario { start, target, .. } = *self.scenario;
+        let services = &mut self.state.web;
+        for (key, service) in
+            [("prometheus", Service::Prometheus), ("pushgateway", Service::Pushgateway), ("packages-url", Service::Packages)]
+        {
+            if let Some(setting) = self.scenario.text_setting(key) {
+                services.listen(service, setting);
+            }
+        }
+        let running = self.scenario.nodes.iter().flat_map(|node| [node.version, node.components()]);
+        for version in running {
+            services.packages.release(version, self.born);
+        }
+        if self.scenario.releases.is_empty() {
+            services.packages.release(target, self.born);
+        }
+        for release in &self.scenario.releases {
+            services.packages.release(release.version, release.from.unwrap_or(self.born));
+        }
+        for alert in &self.scenario.alerts {
+            services.prometheus.injected.push(Injected {
+                name: alert.name.clone(),
+                labels: alert.labels.clone(),
+                from: alert.from.unwrap_or(start),
+                until: alert.until.unwrap_or(Timestamp::MAX),
+            });
+        }
+    }
+}
+
+const HASH: &str = "pod-template-hash";
+/// Of every ReplicaSet whose pods are where the scenario puts them.
+const HASH_VALUE: &str = "5d9c7b8f64";
+
+fn yaml(settings: &Map<String, Value>) -> Result<String, Cause> {
+    serde_saphyr::to_string(settings).map_err(|error| Cause::bug(format!("settings as YAML: {error}")))
+}
+
+fn earlier(time: Timestamp, span: Duration) -> Timestamp {
+    jiff::SignedDuration::try_from(span).ok().and_then(|span| time.checked_sub(span).ok()).unwrap_or(Timestamp::MIN)
+}
