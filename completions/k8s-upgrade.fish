@@ -90,6 +90,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l confi
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
 json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l if-orphaned -d 'Only if all that was at work has died; the command of the CronJob k8s-upgrade-watch'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l dry-run -d 'Say what would be created'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s q -l quiet -d 'Only warnings and failures'
@@ -122,6 +123,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l se
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l chain -d 'Create the successor Job afterwards; Jobs pass this'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l held -d 'The Job before this one held at the same step, and told so'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l dry-run -d 'Ask the gates that change nothing, then stop'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s q -l quiet -d 'Only warnings and failures'
@@ -139,6 +141,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l chain -d 'Create the successor Job afterwards; Jobs pass this'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l held -d 'The Job before this one held at the same step, and told so'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s q -l quiet -d 'Only warnings and failures'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s y -l yes -d 'Do not ask before a change'
@@ -155,6 +158,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l s
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l chain -d 'Create the successor Job afterwards; Jobs pass this'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l held -d 'The Job before this one held at the same step, and told so'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -s q -l quiet -d 'Only warnings and failures'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -s y -l yes -d 'Do not ask before a change'

@@ -84,6 +84,9 @@ pub struct Chain {
     /// Id of the run that this belongs to
     #[arg(long, value_name = "ID", hide = true)]
     pub run: Option<String>,
+    /// The Job before this one held at the same step, and told so
+    #[arg(long, requires = "chain", hide = true)]
+    pub held: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -112,8 +115,13 @@ pub enum Command {
         local: bool,
     },
     /// Take up a run where the facts say it stands
-    #[command(after_help = "Examples:\n  k8s-upgrade resume\n  k8s-upgrade resume --dry-run")]
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade resume\n  k8s-upgrade resume --if-orphaned --dry-run    # what the watch would do now"
+    )]
     Resume {
+        /// Only if all that was at work has died; the command of the CronJob k8s-upgrade-watch
+        #[arg(long)]
+        if_orphaned: bool,
         /// Say what would be created
         #[arg(long)]
         dry_run: bool,

@@ -4,7 +4,6 @@
 //! [`Failure`] with its three parts: what failed where, what state that leaves, what to type next.
 
 use std::fmt;
-use std::process::ExitCode;
 
 /// How a run can end other than well. The class decides the exit code, and with it what a Job's podFailurePolicy does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -195,9 +194,9 @@ pub enum Outcome {
 }
 
 /// What the process returns.
-pub fn exit_code(result: &Result<Outcome, Failure>) -> ExitCode {
-    ExitCode::from(match result {
+pub fn exit_code(result: &Result<Outcome, Failure>) -> u8 {
+    match result {
         Ok(_) => 0,
         Err(failure) => failure.class().code(),
-    })
+    }
 }

@@ -3,16 +3,19 @@
 use std::ffi::OsString;
 use std::io::BufRead;
 use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::Parser;
+use futures::future::LocalBoxFuture;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, Data, Form};
 use crate::commands::{self, Asker};
 use crate::failure::{Cause, Class, Failure, Outcome, exit_code};
-use crate::report::{self, Event, Out, Style};
+use crate::report::{self, Event, Out, Shared, Sink, Style};
 use crate::run::{Ctx, Identity, Parts, Stop};
 use crate::settings::{Settings, Sources};
+use crate::twin::{Process, Start};
 use crate::world::{Env, KubeTarget, World};
 
 /// Everything that a process is given.
@@ -26,10 +29,16 @@ pub struct Invocation {
     pub interactive: bool,
     pub stderr_is_terminal: bool,
     pub stop: Stop,
+    /// Sees all events, too: whoever rehearses.
+    pub tee: Option<Box<dyn Sink>>,
 }
 
 /// Runs one command to its end.
 pub async fn run(invocation: Invocation, world: &World) -> ExitCode {
+    ExitCode::from(run_to_code(invocation, world).await)
+}
+
+async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     let cli = match Cli::try_parse_from(&invocation.argv) {
         Ok(cli) => cli,
         Err(error) => return usage(&invocation, &error),
@@ -39,23 +48,49 @@ pub async fn run(invocation: Invocation, world: &World) -> ExitCode {
     if cli.global.verbose > 1 {
         diagnose(cli.global.log_format);
     }
-    let mut last = report::sink(style, verbosity, invocation.stderr.clone());
-    let result = perform(invocation, world, cli, style, verbosity).await;
+    let own = report::sink(style, verbosity, invocation.stderr.clone());
+    let sink: Shared = Arc::new(Mutex::new(match invocation.tee.take() {
+        Some(tee) => Box::new(report::Both(own, tee)),
+        None => own,
+    }));
+    let result = perform(invocation, world, cli, sink.clone()).await;
     if let Err(failure) = &result {
-        last.event(world.clock.now(), &Event::Failed(failure.clone()));
+        sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed(failure.clone()));
     }
     exit_code(&result)
 }
 
+/// This program as the process of a twin: the same entry, a world in memory.
+pub struct Program;
+
+impl Process for Program {
+    fn run(&self, start: Start, world: World) -> LocalBoxFuture<'_, u8> {
+        Box::pin(async move {
+            let invocation = Invocation {
+                argv: start.argv.into_iter().map(OsString::from).collect(),
+                env: start.env,
+                stdin: Box::new(std::io::empty()),
+                stdout: start.stdout,
+                stderr: start.stderr,
+                interactive: false,
+                stderr_is_terminal: false,
+                stop: start.stop,
+                tee: start.tee,
+            };
+            run_to_code(invocation, &world).await
+        })
+    }
+}
+
 /// Help and version go to stdout and are no error; a wrong command line is usage.
-fn usage(invocation: &Invocation, error: &clap::Error) -> ExitCode {
+fn usage(invocation: &Invocation, error: &clap::Error) -> u8 {
     let text = if invocation.stderr_is_terminal { error.render().ansi().to_string() } else { error.render().to_string() };
     if error.use_stderr() {
         report::put(&invocation.stderr, &text);
-        return ExitCode::from(Class::Usage.code());
+        return Class::Usage.code();
     }
     report::put(&invocation.stdout, &text);
-    ExitCode::SUCCESS
+    0
 }
 
 fn style(invocation: &Invocation, cli: &Cli) -> Style {
@@ -79,7 +114,7 @@ fn diagnose(form: Form) {
     };
 }
 
-async fn perform(invocation: Invocation, world: &World, cli: Cli, style: Style, verbosity: i8) -> Result<Outcome, Failure> {
+async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared) -> Result<Outcome, Failure> {
     let global = &cli.global;
     let sources =
         Sources { config: global.config.as_deref(), set: &global.set, env: &invocation.env, files: world.files.as_ref() };
@@ -106,13 +141,14 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, style: Style, 
         in_cluster: connection.in_cluster,
         api_server: connection.place,
         world: world.clone(),
-        sink: report::sink(style, verbosity, invocation.stderr.clone()),
+        sink,
         stdout: invocation.stdout.clone(),
         stderr: invocation.stderr.clone(),
         json,
         stop: invocation.stop.clone(),
         dry_run,
         chain,
+        held: held(&cli.command),
         identity: identity(&invocation.env, world, connection.in_cluster),
     });
     let mut asker = Asker { stdin: invocation.stdin, interactive: invocation.interactive, yes: global.yes };
@@ -143,7 +179,7 @@ async fn tell_first_stop(ctx: &Ctx, mut stop: Stop) {
 fn flags(command: &Command) -> (bool, bool, bool) {
     let json = |data: &Data| data.output == Form::Json;
     match command {
-        Command::Detect { dry_run, data } | Command::Resume { dry_run, data } => (*dry_run, false, json(data)),
+        Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Drain { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Status { data } => (true, false, json(data)),
         Command::Preflight { dry_run, chain, .. } => (*dry_run, chain.chain, false),
@@ -153,6 +189,14 @@ fn flags(command: &Command) -> (bool, bool, bool) {
         | Command::Image { .. }
         | Command::Completions { .. }
         | Command::Man { .. } => (false, false, false),
+    }
+}
+
+/// The Job before this one held, and told so.
+fn held(command: &Command) -> bool {
+    match command {
+        Command::Preflight { chain, .. } | Command::UpgradeNode { chain, .. } | Command::Postflight { chain, .. } => chain.held,
+        _ => false,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | room | what it is for | may use |
 //! |---|---|---|
-//! | [`invocation`] | the one entry: arguments and settings read, a context made, a command called, a failure told | cli, commands, settings, run, report, world, permit, failure |
+//! | [`invocation`] | the one entry: arguments and settings read, a context made, a command called, a failure told | cli, commands, settings, run, report, twin, world, permit, failure |
 //! | [`cli`] | the command line: types and help texts; parsing never acts | names, plan::version |
 //! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure, plan::policy, world |
 //! | [`names`] | every label, annotation, Job, metric, alert and Secret key: the contract with dashboards that exist | nothing |
@@ -16,7 +16,7 @@
 //! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, twin, names, failure |
 //! | [`report`] | pure renderers of events: terminal, log lines, JSON | plan, failure |
 //! | [`signals`] | the first signal asks to stop, the second ends | nothing |
-//! | [`twin`] | the world in memory, for rehearsals and simulations: cluster, machines and services behind [`world`], on paused time | world, permit, names, failure, plan, report, signals |
+//! | [`twin`] | the world in memory, for rehearsals and simulations: cluster, machines and services behind [`world`], on paused time | world, permit, names, failure, plan, node, report, signals |
 //! | [`adapters`] | the real kube, ssh, web, clock and files behind [`world`] | world, permit |
 //!
 //! One run: `main` builds an [`Invocation`] and the real [`world::World`], [`run`](fn@run) parses the arguments, merges the
@@ -41,4 +41,4 @@ pub mod signals;
 pub mod twin;
 pub mod world;
 
-pub use invocation::{Invocation, run};
+pub use invocation::{Invocation, Program, run};

@@ -20,6 +20,7 @@ fn main() -> anyhow::Result<ExitCode> {
             interactive: stdin().is_terminal() && stderr().is_terminal(),
             stderr_is_terminal: stderr().is_terminal(),
             stop: signals::listen().context("cannot listen for signals")?,
+            tee: None,
         };
         anyhow::Ok(k8s_upgrade::run(invocation, &adapters::world()).await)
     })?;

@@ -7,6 +7,8 @@ pub const PROGRAM: &str = "k8s-upgrade";
 pub const NAMESPACE: &str = "k8s-upgrade";
 pub const SERVICE_ACCOUNT: &str = "k8s-upgrade-job";
 pub const DETECT_CRONJOB: &str = "k8s-version-check";
+/// Takes up a run whose Jobs all died.
+pub const WATCH_CRONJOB: &str = "k8s-upgrade-watch";
 pub const CREDS_SECRET: &str = "k8s-upgrade-creds";
 pub const CREDS_MOUNT: &str = "/secrets/k8s-upgrade";
 pub const SECRET_SSH_KEY: &str = "ssh_key";
@@ -26,6 +28,7 @@ pub const VAULT_PATH: &str = "k8s-upgrade";
 pub const LABEL_APP: &str = "app";
 pub const APP_CHAIN: &str = "k8s-upgrade-chain";
 pub const APP_DETECTION: &str = "k8s-version-upgrade";
+pub const APP_WATCH: &str = "k8s-upgrade-watch";
 pub const APP_JOURNAL: &str = "k8s-upgrade-journal";
 pub const JOB_PREFIX: &str = "k8s-upgrade";
 pub const ETCD_JOB_PREFIX: &str = "pre-upgrade-etcd";
@@ -48,20 +51,39 @@ pub enum Mark {
     Prepared,
     Started,
     Skipped,
+    /// Who performs the run in a process of their own, after Jobs had begun it.
+    Local,
+    /// The Job that the watch is about to replace.
+    TakingUp,
+    /// UID of a Job that died with its work done: the watch has created its successor.
+    HandedOn,
     Acknowledged,
     Halted,
     // on a node that this program changed
     CordonedBy,
     FormerVersions,
     ChangedAt,
+    // on a Job of the chain
+    /// How often the watch took this step up because it had failed.
+    TakenUp,
     // on a pod or its disruption budget, by its owner: the drain never deletes it
     Unstick,
 }
 
 impl Mark {
     /// What a run leaves on the namespace and its end removes, all in one write: a run is there whole or not at all.
-    pub const OF_A_RUN: [Mark; 7] =
-        [Mark::InFlight, Mark::Target, Mark::SnapshotPath, Mark::RunId, Mark::Prepared, Mark::Started, Mark::Skipped];
+    pub const OF_A_RUN: [Mark; 10] = [
+        Mark::InFlight,
+        Mark::Target,
+        Mark::SnapshotPath,
+        Mark::RunId,
+        Mark::Prepared,
+        Mark::Started,
+        Mark::Skipped,
+        Mark::Local,
+        Mark::TakingUp,
+        Mark::HandedOn,
+    ];
 
     pub fn key(self, prefix: &str) -> String {
         let suffix = match self {
@@ -72,11 +94,15 @@ impl Mark {
             Mark::Prepared => "prepared",
             Mark::Started => "started",
             Mark::Skipped => "skipped",
+            Mark::Local => "local",
+            Mark::TakingUp => "taking-up",
+            Mark::HandedOn => "handed-on",
             Mark::Acknowledged => "acknowledged",
             Mark::Halted => "halted",
             Mark::CordonedBy => "cordoned-by",
             Mark::FormerVersions => "former-versions",
             Mark::ChangedAt => "changed-at",
+            Mark::TakenUp => "taken-up",
             Mark::Unstick => "unstick",
         };
         format!("{prefix}/k8s-upgrade-{suffix}")

@@ -12,7 +12,7 @@ const PLACE: &str = "detect";
 pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
     if !ctx.dry_run && facts.marks.in_flight {
-        ctx.push_run(&facts.marks).await;
+        ctx.push_marks(&facts.marks).await;
         let target = facts.marks.target.map_or("an unknown target".to_owned(), |target| target.to_string());
         ctx.note(PLACE, format!("a run to {target} is in flight: newer releases wait for its end"));
         return Ok(Outcome::Nothing);

@@ -8,12 +8,14 @@ mod node;
 mod phases;
 mod start;
 mod status;
+mod watch;
 
 use std::time::Duration;
 
 use crate::cli::{Cli, Command};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::{Facts, JobState};
+use crate::plan::orphan::{self, Verdict};
 use crate::plan::version::Version;
 use crate::run::Ctx;
 
@@ -25,6 +27,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
     match cli.command {
         Command::Detect { .. } => detect::detect(ctx).await,
         Command::Start { target, local } => start::start(ctx, asker, target, local).await,
+        Command::Resume { if_orphaned: true, .. } => watch::watch(ctx).await,
         Command::Resume { .. } => start::resume(ctx).await,
         Command::Status { .. } => status::status(ctx).await,
         Command::Preflight { target, chain, .. } => phases::preflight(ctx, target, chain.run).await,
@@ -88,12 +91,7 @@ pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
                             "k8s-upgrade resume                 # after mending it: goes on where the facts say it stands"
                                 .to_owned(),
                         );
-                        let again = "Kubernetes tries this Job again, three times in all; then nothing else starts.";
-                        let retried = ctx.chain && matches!(cause.class, Class::Step | Class::Contended | Class::Unreachable);
-                        format!(
-                            "The run to {target} stays in flight. {}",
-                            if retried { again } else { "Nothing else will start." }
-                        )
+                        format!("The run to {target} stays in flight. {}", what_follows(ctx, &facts, cause.class))
                     }
                     (None, Some(_)) => "No run is in flight.".to_owned(),
                     (None, None) => "No run is in flight; nothing was left behind.".to_owned(),
@@ -107,6 +105,23 @@ pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
         next.push(format!("ssh {}@{place} sudo tail -n 50 {}/work/log", ctx.settings.ssh_user, crate::names::NODE_DIR));
     }
     Failure { cause, place: place.to_owned(), state: format!("{node}{run}"), next }
+}
+
+/// What happens by itself after a failure in a run.
+fn what_follows(ctx: &Ctx, facts: &Facts, class: Class) -> &'static str {
+    match class {
+        Class::Step | Class::Contended | Class::Unreachable if ctx.chain => {
+            "Kubernetes tries this Job again, three times in all; then the watch takes it up, three times at most."
+        }
+        Class::Hold if ctx.chain => {
+            "The watch tries this step again every 10 minutes; as long as it holds, nothing more is told."
+        }
+        // A person's command beside a chain that died.
+        _ => match orphan::judge(facts, &ctx.settings.policy(), ctx.now()) {
+            Ok(Verdict::TakeUp(_)) if !ctx.chain => "The watch takes its Job up within 10 minutes.",
+            _ => "Nothing else will start.",
+        },
+    }
 }
 
 /// The release to go to: the one given, else the one of the run in flight.

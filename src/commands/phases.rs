@@ -82,10 +82,11 @@ pub async fn successor(ctx: &Ctx, place: &str, run: &str) -> Result<Outcome, Fai
     }
 }
 
-/// A failure of a run, told in Slack when a Job failed: nobody watches its log.
+/// A failure of a run, told in Slack when a Job failed: nobody watches its log. A hold that goes on was told when it began.
 pub async fn told(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
     let failure = failure_in_run(ctx, place, cause).await;
-    if ctx.chain && !matches!(failure.class(), Class::Stopped(_)) {
+    let goes_on = ctx.held && failure.class() == Class::Hold;
+    if ctx.chain && !goes_on && !matches!(failure.class(), Class::Stopped(_)) {
         ctx.say(&format!("🛑 {}: K8s upgrade\n{failure}", ctx.settings.cluster_name)).await;
     }
     failure

@@ -4,6 +4,7 @@ use tokio::time::Instant;
 
 use super::{Asker, failure, failure_in_run, no_job_at_work};
 use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::names::Mark;
 use crate::plan::answer::Answer;
 use crate::plan::facts::{Phase, Step};
 use crate::plan::next::{self, Next};
@@ -24,7 +25,11 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
     }
     let wanted = target::check_target(&facts, target).map_err(failure)?;
     if marks.in_flight {
+        no_job_at_work(&facts)?;
         asker.confirm(ctx, &format!("the run to {target} goes on where the facts say it stands"))?;
+        // From here on the watch leaves it alone, until `resume` gives it back to Jobs.
+        let who = Some(ctx.identity.holder.clone());
+        ctx.mark_run("", "record that this process has the run", &[(Mark::Local, who)]).await.map_err(failure)?;
         return run_here(ctx, target).await;
     }
     let Wanted::Upgrade(kind) = wanted else {
@@ -60,6 +65,9 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
 /// Creates the Job that the facts ask for; a finished one of its name makes room.
 pub async fn resume(ctx: &Ctx) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
+    if facts.marks.local.is_some() && !ctx.dry_run {
+        ctx.mark_run("", "give the run back to Jobs", &[(Mark::Local, None)]).await.map_err(failure)?;
+    }
     match next::next(&facts, &ctx.settings.policy(), None).map_err(failure)? {
         Next::Done => {
             ctx.note("", "no run is in flight: nothing to resume");

@@ -7,6 +7,7 @@ use crate::failure::{Failure, Outcome};
 use crate::plan::facts::{Facts, JobState, Node};
 use crate::plan::next::{self, Next};
 use crate::plan::order;
+use crate::plan::orphan::{self, Verdict};
 use crate::plan::target;
 use crate::plan::version::Version;
 use crate::report::span;
@@ -126,12 +127,19 @@ fn text(ctx: &Ctx, facts: &Facts, next: &NextStep) -> String {
         Ok(Next::Running(job)) => {
             text.push_str(&format!("  now    Job {job}\n  log    kubectl -n {} logs -f job/{job}\n", ctx.namespace));
         }
-        Ok(Next::Create(planned)) => text.push_str(&format!(
-            "  STOPPED: no Job is at work, and {} is not done\n  next   k8s-upgrade resume      # creates {} on {}\n",
-            planned.step.token(),
-            planned.job,
-            planned.pin.as_deref().unwrap_or("any node")
-        )),
+        Ok(Next::Create(planned)) => {
+            text.push_str(&format!(
+                "  STOPPED: no Job is at work, and {} is not done\n  next   k8s-upgrade resume      # creates {} on {}\n",
+                planned.step.token(),
+                planned.job,
+                planned.pin.as_deref().unwrap_or("any node")
+            ));
+            match orphan::judge(facts, &ctx.settings.policy(), ctx.now()) {
+                Ok(Verdict::TakeUp(found)) => text.push_str(&format!("  watch  takes it up within 10 minutes: {}\n", found.why)),
+                Ok(Verdict::Leave(why)) => text.push_str(&format!("  watch  leaves it: {why}\n")),
+                Err(cause) => text.push_str(&format!("  watch  cannot judge it: {cause}\n")),
+            }
+        }
         Err(cause) => {
             text.push_str(&format!("  BLOCKED: {cause}\n"));
             cause.detail.iter().for_each(|line| text.push_str(&format!("           {line}\n")));

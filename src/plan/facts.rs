@@ -85,6 +85,8 @@ pub struct Node {
     /// Conditions that are True and should not be: MemoryPressure, DiskPressure, PIDPressure.
     pub pressures: Vec<String>,
     pub unschedulable: bool,
+    /// Since when it is cordoned, where the taint says so.
+    pub cordoned_since: Option<Timestamp>,
     pub taints: Vec<Taint>,
     /// Static pods of the control plane on this node (apiserver, controller-manager, scheduler): empty on workers.
     pub components: Vec<Component>,
@@ -125,6 +127,12 @@ pub struct RunMarks {
     pub prepared: bool,
     /// Steps a person skipped, as [`Step::token`] writes them.
     pub skipped: Vec<String>,
+    /// Who performs the run in a process of their own, after Jobs had begun it.
+    pub local: Option<String>,
+    /// What the watch was about to do when it wrote this.
+    pub taking_up: Option<String>,
+    /// UID of a dead Job whose successor the watch has created.
+    pub handed_on: Option<String>,
     pub halted: Option<String>,
 }
 
@@ -133,8 +141,34 @@ pub struct JobFact {
     pub name: String,
     pub uid: String,
     pub state: JobState,
-    /// Name of the pod's node, once it runs.
+    /// Name of the newest pod's node, once it runs.
     pub node: Option<String>,
+    /// Id of the run that it belongs to.
+    pub run: Option<String>,
+    pub created: Option<Timestamp>,
+    /// Somebody is deleting it.
+    pub deleting: bool,
+    /// The hostname label of the node that it must run on.
+    pub pin: Option<String>,
+    /// Its pods that have not ended.
+    pub pods: Vec<PodFact>,
+    pub taken_up: Option<TakenUp>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodFact {
+    /// The node that it is bound to.
+    pub node: Option<String>,
+    pub created: Option<Timestamp>,
+}
+
+/// What the watch has had to do with a Job; none with one that a person or its predecessor created.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TakenUp {
+    /// How often its step was taken up because it had failed.
+    pub times: u32,
+    /// The Job before it held, and told so.
+    pub held: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,6 +30,7 @@ pub fn worker(name: &str, version: Version) -> Node {
         ready_since: "2026-11-01T00:00:00Z".parse().ok(),
         pressures: Vec::new(),
         unschedulable: false,
+        cordoned_since: None,
         taints: Vec::new(),
         components: Vec::new(),
         excluded: false,
@@ -87,5 +88,16 @@ pub fn upgrade(facts: &mut Facts, name: &str, version: Version) {
 }
 
 pub fn job(name: &str, state: JobState) -> JobFact {
-    JobFact { name: name.to_owned(), uid: format!("uid-of-{name}"), state, node: None }
+    JobFact {
+        name: name.to_owned(),
+        uid: format!("uid-of-{name}"),
+        state,
+        node: None,
+        run: Some("r1".to_owned()),
+        created: None,
+        deleting: false,
+        pin: None,
+        pods: Vec::new(),
+        taken_up: None,
+    }
 }

@@ -113,7 +113,7 @@ pub fn containerd_behind<'a>(facts: &'a Facts, master: &Node) -> Option<&'a Node
 }
 
 /// Succeeded or Failed: it will never be Ready, and nothing guards it.
-pub(super) fn finished(pod: &Pod) -> bool {
+pub fn finished(pod: &Pod) -> bool {
     matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
 }
 

@@ -66,7 +66,7 @@ pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
     alert_rules["data"] = json!({ names::RULES_KEY: rules::rules()? });
     objects.extend([config, known_hosts, alert_rules]);
     objects.extend(credentials(install));
-    objects.push(detection(install));
+    objects.extend([detection(install), watch(install)]);
     Ok(objects)
 }
 
@@ -116,28 +116,71 @@ fn credentials(install: &Install) -> Option<Value> {
     }
 }
 
-/// The weekly look for a release. It names no `suspend`: an operator's halt survives another `kubectl apply`.
+/// What a CronJob of ours differs in.
+struct Scheduled<'a> {
+    name: &'a str,
+    app: &'a str,
+    schedule: &'a str,
+    arguments: &'a [&'a str],
+    /// How many Jobs that ended are kept, of each kind.
+    history: u32,
+    /// A Job that hangs would, under Forbid, freeze the schedule (seconds).
+    deadline: u32,
+    ttl: i32,
+}
+
+/// The weekly look for a release.
 fn detection(install: &Install) -> Value {
-    let labels = json!({ names::LABEL_APP: names::APP_DETECTION });
-    let mut cronjob = object(install, "batch/v1", "CronJob", names::DETECT_CRONJOB);
+    let scheduled = Scheduled {
+        name: names::DETECT_CRONJOB,
+        app: names::APP_DETECTION,
+        schedule: "0 12 * * 0",
+        arguments: &["detect"],
+        history: 3,
+        deadline: 1800,
+        ttl: names::JOB_TTL_SECONDS,
+    };
+    cronjob(install, &scheduled)
+}
+
+/// The look for a run whose Jobs all died. It runs anywhere and wants nothing of its node: it creates Jobs, and drains nothing.
+fn watch(install: &Install) -> Value {
+    let scheduled = Scheduled {
+        name: names::WATCH_CRONJOB,
+        app: names::APP_WATCH,
+        schedule: "*/10 * * * *",
+        arguments: &["resume", "--if-orphaned"],
+        history: 1,
+        // Over before the next is due.
+        deadline: 540,
+        // A failed one is gone before somebody's alert on failed Jobs fires, which would hold the run.
+        ttl: 600,
+    };
+    cronjob(install, &scheduled)
+}
+
+/// It names no `suspend`: an operator's halt survives another `kubectl apply`.
+fn cronjob(install: &Install, scheduled: &Scheduled) -> Value {
+    let labels = json!({ names::LABEL_APP: scheduled.app });
+    let arguments: Vec<String> = scheduled.arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let mut cronjob = object(install, "batch/v1", "CronJob", scheduled.name);
     cronjob["spec"] = json!({
-        "schedule": "0 12 * * 0",
+        "schedule": scheduled.schedule,
         "timeZone": "Etc/UTC",
         "concurrencyPolicy": "Forbid",
         // Below 100 s a controller that was away for a moment drops the run.
         "startingDeadlineSeconds": 600,
-        "successfulJobsHistoryLimit": 3,
-        "failedJobsHistoryLimit": 3,
+        "successfulJobsHistoryLimit": scheduled.history,
+        "failedJobsHistoryLimit": scheduled.history,
         "jobTemplate": {
             "metadata": { "labels": labels },
             "spec": {
                 "backoffLimit": 2,
-                // A Job that hangs would, under Forbid, freeze the schedule.
-                "activeDeadlineSeconds": 1800,
-                "ttlSecondsAfterFinished": names::JOB_TTL_SECONDS,
+                "activeDeadlineSeconds": scheduled.deadline,
+                "ttlSecondsAfterFinished": scheduled.ttl,
                 "podReplacementPolicy": "Failed",
                 "podFailurePolicy": jobs::pod_failure_policy(),
-                "template": { "metadata": { "labels": labels }, "spec": jobs::pod(&["detect".to_owned()], install.image) },
+                "template": { "metadata": { "labels": labels }, "spec": jobs::pod(&arguments, install.image) },
             },
         },
     });

@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use super::facts::{Facts, Phase, Step, Taint};
+use super::facts::{Facts, Phase, Step, Taint, TakenUp};
 use super::order;
 use super::version::Version;
 use crate::failure::Cause;
-use crate::names;
+use crate::names::{self, Mark};
 
 /// A Job's name becomes a label value of its pods.
 const LONGEST: usize = 63;
@@ -19,6 +19,10 @@ const HASH: usize = 10;
 const USER: u32 = 65532;
 /// Between SIGTERM and SIGKILL (seconds): time to take a cordon back and to record.
 const GRACE: u32 = 120;
+/// Tells a Job that the one before it held and said so.
+pub const HELD: &str = "--held";
+/// Tells a Job its run.
+pub const RUN: &str = "--run";
 
 /// One Job to create: what it does, where, and which finished Job of the same name is in its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +33,16 @@ pub struct Planned {
     pub pin: Option<String>,
     /// UID of a finished Job of this name: delete it (with this UID as precondition), wait until it is gone, then create.
     pub replaces: Option<String>,
+    /// Only of a Job that the watch creates for a step that stopped.
+    pub taken_up: Option<TakenUp>,
 }
 
 /// What a manifest needs beside the plan.
 #[derive(Clone, Debug)]
 pub struct Template<'a> {
     pub namespace: &'a str,
+    /// Prefix of our annotations.
+    pub prefix: &'a str,
     /// The creator's own image.
     pub image: &'a str,
     pub target: Version,
@@ -84,7 +92,7 @@ pub fn arguments(step: &Step, target: Version, run: &str) -> Vec<String> {
         Some(node) => vec!["upgrade-node".to_owned(), node.clone()],
         None => vec![step.phase.word().to_owned()],
     };
-    arguments.extend(["--chain", "--target", &target.to_string(), "--run", run].map(str::to_owned));
+    arguments.extend(["--chain", "--target", &target.to_string(), RUN, run].map(str::to_owned));
     arguments
 }
 
@@ -99,7 +107,11 @@ pub fn manifest(facts: &Facts, planned: &Planned, template: &Template) -> Result
     if let (Some(pin), Some(drained)) = (pin, &planned.step.node) {
         order::must_differ(&pin.name, drained)?;
     }
-    let mut spec = pod(&arguments(&planned.step, template.target, template.run), template.image);
+    let mut arguments = arguments(&planned.step, template.target, template.run);
+    if planned.taken_up.is_some_and(|taken_up| taken_up.held) {
+        arguments.push(HELD.to_owned());
+    }
+    let mut spec = pod(&arguments, template.image);
     let tolerated: Vec<&Taint> = match pin {
         Some(pin) => pin.taints.iter().collect(),
         None => facts.managed().filter(|node| node.ready && !node.unschedulable).flat_map(|node| &node.taints).collect(),
@@ -109,7 +121,7 @@ pub fn manifest(facts: &Facts, planned: &Planned, template: &Template) -> Result
         spec["nodeSelector"] = json!({ names::LABEL_HOSTNAME: pin.hostname });
     }
     let labels = json!({ names::LABEL_APP: names::APP_CHAIN });
-    Ok(json!({
+    let mut job = json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": { "name": planned.job, "namespace": template.namespace, "labels": labels },
@@ -130,7 +142,11 @@ pub fn manifest(facts: &Facts, planned: &Planned, template: &Template) -> Result
                 "spec": spec,
             },
         },
-    }))
+    });
+    if let Some(TakenUp { times, .. }) = planned.taken_up {
+        job["metadata"]["annotations"] = json!({ Mark::TakenUp.key(template.prefix): times.to_string() });
+    }
+    Ok(job)
 }
 
 /// Exit codes that a retry cannot mend fail the Job at once; evictions do not count; the others count against backoffLimit.

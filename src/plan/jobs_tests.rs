@@ -8,6 +8,7 @@ use crate::failure::Class;
 
 const TEMPLATE: Template<'_> = Template {
     namespace: "k8s-upgrade",
+    prefix: crate::names::ANNOTATION_PREFIX,
     image: "docker.io/library/k8s-upgrade:0123456789ab",
     target: NEW,
     run: "r1",
@@ -69,10 +70,32 @@ fn a_whole_manifest() {
 }
 
 #[test]
+fn a_job_that_is_taken_up_carries_its_count_and_whether_the_one_before_it_held() {
+    let facts = in_flight(runbook());
+    let of = |taken_up| {
+        let planned =
+            Planned { step: worker_step("k8s-node4"), job: "j".into(), pin: Some("k8s-node1".into()), replaces: None, taken_up };
+        let job = manifest(&facts, &planned, &TEMPLATE).unwrap();
+        let args = job.pointer("/spec/template/spec/containers/0/args").unwrap().as_array().unwrap().clone();
+        (job.pointer("/metadata/annotations").cloned(), args.last().unwrap() == HELD)
+    };
+    let counted = |times: &str| Some(json!({ "viktorbarzin.me/k8s-upgrade-taken-up": times }));
+    assert_eq!(of(None), (None, false));
+    assert_eq!(of(Some(TakenUp { times: 2, held: false })), (counted("2"), false));
+    assert_eq!(of(Some(TakenUp { times: 0, held: true })), (counted("0"), true));
+}
+
+#[test]
 fn the_selector_is_the_hostname_label_not_the_name() {
     let mut facts = in_flight(runbook());
     node(&mut facts, "k8s-node1").hostname = "vm-17".to_owned();
-    let planned = Planned { step: worker_step("k8s-node4"), job: "j".into(), pin: Some("k8s-node1".into()), replaces: None };
+    let planned = Planned {
+        step: worker_step("k8s-node4"),
+        job: "j".into(),
+        pin: Some("k8s-node1".into()),
+        replaces: None,
+        taken_up: None,
+    };
     let job = manifest(&facts, &planned, &TEMPLATE).unwrap();
     assert_eq!(text(&job, "/spec/template/spec/nodeSelector/kubernetes.io~1hostname"), "vm-17");
 }
@@ -84,7 +107,13 @@ fn tolerations_come_from_the_pins_own_taints() {
         |key: &str, value: Option<&str>| Taint { key: key.into(), value: value.map(Into::into), effect: "NoExecute".into() };
     node(&mut facts, "k8s-node1").taints =
         vec![taint("dedicated", Some("infra")), taint("node.kubernetes.io/not-ready", None), taint("gpu", None)];
-    let planned = Planned { step: worker_step("k8s-node4"), job: "j".into(), pin: Some("k8s-node1".into()), replaces: None };
+    let planned = Planned {
+        step: worker_step("k8s-node4"),
+        job: "j".into(),
+        pin: Some("k8s-node1".into()),
+        replaces: None,
+        taken_up: None,
+    };
     let job = manifest(&facts, &planned, &TEMPLATE).unwrap();
     let wanted = json!([
         { "key": "dedicated", "operator": "Equal", "value": "infra", "effect": "NoExecute" },
@@ -96,7 +125,13 @@ fn tolerations_come_from_the_pins_own_taints() {
 #[test]
 fn a_job_that_would_drain_its_own_node_is_not_built() {
     let facts = in_flight(runbook());
-    let mut planned = Planned { step: worker_step("k8s-node4"), job: "j".into(), pin: Some("k8s-node4".into()), replaces: None };
+    let mut planned = Planned {
+        step: worker_step("k8s-node4"),
+        job: "j".into(),
+        pin: Some("k8s-node4".into()),
+        replaces: None,
+        taken_up: None,
+    };
     assert_eq!(manifest(&facts, &planned, &TEMPLATE).unwrap_err().class, Class::Refused);
     planned.pin = Some("k8s-node9".into());
     assert_eq!(manifest(&facts, &planned, &TEMPLATE).unwrap_err().class, Class::Step);

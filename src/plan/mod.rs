@@ -12,6 +12,7 @@ pub mod jobs;
 pub mod manifest;
 pub mod next;
 pub mod order;
+pub mod orphan;
 pub mod parse;
 pub mod policy;
 pub mod rights;

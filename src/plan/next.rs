@@ -98,7 +98,7 @@ fn planned(facts: &Facts, policy: &Policy, target: Version, step: Step) -> Resul
         Phase::Postflight => None,
         _ => Some(order::pin(facts, policy, target, step.node.as_deref())?.name.clone()),
     };
-    Ok(Next::Create(Planned { step, job, pin, replaces: same.map(|fact| fact.uid.clone()) }))
+    Ok(Next::Create(Planned { step, job, pin, replaces: same.map(|fact| fact.uid.clone()), taken_up: None }))
 }
 
 #[cfg(test)]
@@ -262,7 +262,7 @@ mod tests {
         let mut facts = in_flight(cluster(3, 2));
         let mut walk = Vec::new();
         while let Ok(Next::Create(planned)) = next(&facts, &policy(), None) {
-            facts.jobs.push(JobFact { name: planned.job, uid: "u".into(), state: JobState::Complete, node: None });
+            facts.jobs.push(job(&planned.job, JobState::Complete));
             match planned.step.node {
                 Some(name) => upgrade(&mut facts, &name, NEW),
                 None => facts.marks.in_flight = false,

@@ -162,6 +162,11 @@ fn tag(image: &str) -> Option<&str> {
     Some(tag)
 }
 
+/// The container's exit code out of what a Job's Failed condition says of its pod failure policy.
+pub fn exit_code(message: &str) -> Option<i32> {
+    message.split_once(" failed with exit code ")?.1.split(' ').next()?.parse().ok()
+}
+
 /// containerd's version in a node's runtime: 1.6.20 of `containerd://1.6.20~ds1`. None for another runtime.
 pub fn containerd(runtime: &str) -> Option<Version> {
     leading_version(runtime.strip_prefix("containerd://")?)

@@ -114,3 +114,12 @@ fn versions_are_read_out_of_image_tags_and_runtimes() {
     assert_eq!(containerd("containerd://1.6.20~ds1"), Some(Version::new(1, 6, 20)));
     assert_eq!(containerd("cri-o://1.30.0"), None);
 }
+
+#[test]
+fn a_jobs_condition_tells_the_exit_code_when_its_pod_is_gone() {
+    let message = "Container k8s-upgrade for pod k8s-upgrade/k8s-upgrade-master-1-36-3-x7k2p failed with exit code 4 matching FailJob rule at index 1";
+    assert_eq!(exit_code(message), Some(4));
+    for message in ["", "Job has reached the specified backoff limit", "it failed with exit code x"] {
+        assert_eq!(exit_code(message), None, "{message:?}");
+    }
+}

@@ -77,6 +77,19 @@ pub trait Sink: Send {
     fn event(&mut self, now: jiff::Timestamp, event: &Event);
 }
 
+/// One sink for all that a process tells.
+pub type Shared = Arc<Mutex<Box<dyn Sink>>>;
+
+/// Two that see the same.
+pub struct Both(pub Box<dyn Sink>, pub Box<dyn Sink>);
+
+impl Sink for Both {
+    fn event(&mut self, now: jiff::Timestamp, event: &Event) {
+        self.0.event(now, event);
+        self.1.event(now, event);
+    }
+}
+
 /// How stderr is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {

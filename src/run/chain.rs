@@ -35,11 +35,17 @@ impl Ctx {
         Ok(next)
     }
 
-    /// Creates a planned Job, in place of a finished one of the same name. One that is at work already is what we wanted.
+    /// Creates a planned Job, in place of a finished (or stuck) one of the same name. One that is at work already is what we wanted.
     pub async fn create_job(&self, facts: &Facts, planned: &Planned, target: Version, run: &str) -> Result<(), Cause> {
         let image = self.own_image().await?;
-        let template =
-            Template { namespace: &self.namespace, image: &image, target, run, deadline: self.job_deadline(planned.step.phase) };
+        let template = Template {
+            namespace: &self.namespace,
+            prefix: &self.settings.annotation_prefix,
+            image: &image,
+            target,
+            run,
+            deadline: self.job_deadline(planned.step.phase),
+        };
         let manifest = jobs::manifest(facts, planned, &template)?;
         if let Some(uid) = &planned.replaces {
             self.delete_job(&planned.job, uid).await?;
@@ -89,14 +95,14 @@ impl Ctx {
         };
         let wait = Wait {
             place: "chain",
-            on: "the finished Job to be gone",
+            on: "the Job of before to be gone",
             deadline: GONE,
             every: Duration::from_millis(500),
             stoppable: false,
         };
-        let change = Change::settle("chain", "replace a finished Job", GONE).silent();
+        let change = Change::settle("chain", "replace a Job", GONE).silent();
         self.change(change, async {
-            match self.api_opt(&format!("delete the finished Job {name}"), async || api.delete(name, &params).await).await {
+            match self.api_opt(&format!("delete the Job {name} of before"), async || api.delete(name, &params).await).await {
                 // The UID is another: somebody has replaced it.
                 Err(cause) if cause.class == Class::Contended => return Ok(()),
                 other => drop(other?),

@@ -12,7 +12,7 @@ use super::creds::Creds;
 use super::lease::NodeLease;
 use crate::failure::{Cause, Class};
 use crate::permit::{ChangeClass, Gate, Permit};
-use crate::report::{Event, Out, Sink, span};
+use crate::report::{Event, Out, Shared, span};
 use crate::settings::Settings;
 use crate::signals::Asked;
 use crate::world::World;
@@ -39,7 +39,7 @@ pub struct Parts {
     /// Where the API server is, for messages.
     pub api_server: String,
     pub world: World,
-    pub sink: Box<dyn Sink>,
+    pub sink: Shared,
     pub stdout: Out,
     pub stderr: Out,
     pub json: bool,
@@ -47,6 +47,8 @@ pub struct Parts {
     pub dry_run: bool,
     /// Runs as a Job of the chain: waits patiently for an API server that is away.
     pub chain: bool,
+    /// The Job before this one held at the same step, and told so.
+    pub held: bool,
     pub identity: Identity,
 }
 
@@ -63,9 +65,10 @@ pub struct Ctx {
     pub json: bool,
     pub dry_run: bool,
     pub chain: bool,
+    pub held: bool,
     pub identity: Identity,
     stop: Stop,
-    sink: Mutex<Box<dyn Sink>>,
+    sink: Shared,
     pub(super) creds: OnceCell<Creds>,
     /// Node name → its host keys, as far as they are known.
     pub(super) known_hosts: OnceCell<Mutex<BTreeMap<String, String>>>,
@@ -132,9 +135,10 @@ impl Ctx {
             json: parts.json,
             dry_run: parts.dry_run,
             chain: parts.chain,
+            held: parts.held,
             identity: parts.identity,
             stop: parts.stop,
-            sink: Mutex::new(parts.sink),
+            sink: parts.sink,
             creds: OnceCell::new(),
             known_hosts: OnceCell::new(),
             last_outage: Mutex::new(None),

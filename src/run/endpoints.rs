@@ -39,20 +39,17 @@ impl Ctx {
         }
     }
 
-    /// Pushes the chain's gauges anew from the annotations, which are the truth: a Pushgateway forgets.
+    /// Pushes the chain's gauges anew from the annotations, and that the run has made progress.
     pub async fn push_run(&self, marks: &RunMarks) {
-        let number = |on: bool| if on { 1.0 } else { 0.0 };
-        let started = marks.started.filter(|_| marks.in_flight).map_or(0.0, seconds);
-        self.push(
-            names::PUSH_JOB_CHAIN,
-            &[
-                Gauge::new(names::METRIC_IN_FLIGHT, number(marks.in_flight)),
-                Gauge::new(names::METRIC_STARTED, started),
-                Gauge::new(names::METRIC_SNAPSHOT, number(marks.in_flight && marks.snapshot_path.is_some())),
-                Gauge::new(names::METRIC_PROGRESS, seconds(self.now())),
-            ],
-        )
-        .await;
+        let mut gauges = gauges(marks);
+        gauges.push(Gauge::new(names::METRIC_PROGRESS, seconds(self.now())));
+        self.push(names::PUSH_JOB_CHAIN, &gauges).await;
+    }
+
+    /// Pushes the chain's gauges anew from the annotations, which are the truth: a Pushgateway forgets. To look is no progress: a run that
+    /// has stalled stays so.
+    pub async fn push_marks(&self, marks: &RunMarks) {
+        self.push(names::PUSH_JOB_CHAIN, &gauges(marks)).await;
     }
 
     /// Tells people in Slack, if there is a webhook.
@@ -68,6 +65,16 @@ impl Ctx {
             self.warn("slack", format!("was not told, which stops nothing: {}", cause.what));
         }
     }
+}
+
+fn gauges(marks: &RunMarks) -> Vec<Gauge> {
+    let number = |on: bool| if on { 1.0 } else { 0.0 };
+    let started = marks.started.filter(|_| marks.in_flight).map_or(0.0, seconds);
+    vec![
+        Gauge::new(names::METRIC_IN_FLIGHT, number(marks.in_flight)),
+        Gauge::new(names::METRIC_STARTED, started),
+        Gauge::new(names::METRIC_SNAPSHOT, number(marks.in_flight && marks.snapshot_path.is_some())),
+    ]
 }
 
 /// Prometheus counts in seconds since 1970.

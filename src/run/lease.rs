@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
@@ -45,6 +46,14 @@ impl Ctx {
             acquire_time: Some(MicroTime(self.now())),
             ..LeaseSpec::default()
         }
+    }
+
+    /// Who holds a node's Lease, and when they renewed it.
+    pub async fn lease_of(&self, node: &str) -> Result<Option<(String, Timestamp)>, Cause> {
+        let api = self.leases();
+        let found = self.api_opt("read the node's Lease", async || api.get(&lease_name(node)).await).await?;
+        let spec = found.and_then(|lease| lease.spec);
+        Ok(spec.and_then(|spec| Some((spec.holder_identity?, spec.renew_time?.0))))
     }
 
     /// Takes the node's Lease, waiting until another holder's has expired.

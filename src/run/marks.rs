@@ -47,6 +47,9 @@ impl Ctx {
                     (Mark::SnapshotPath, None),
                     (Mark::Prepared, None),
                     (Mark::Skipped, None),
+                    (Mark::Local, None),
+                    (Mark::TakingUp, None),
+                    (Mark::HandedOn, None),
                 ];
                 let version = namespace.resource_version();
                 let body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&marks) } });

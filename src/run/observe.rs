@@ -13,12 +13,14 @@ use serde::de::DeserializeOwned;
 use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names::{self, Mark};
-use crate::plan::facts::{Component, Facts, JobFact, JobState, Node, RunMarks, Taint};
-use crate::plan::parse;
+use crate::plan::facts::{Component, Facts, JobFact, JobState, Node, PodFact, RunMarks, Taint, TakenUp};
 use crate::plan::version::Version;
+use crate::plan::{gates, jobs, parse};
 
 /// Objects a page; a list of thousands of nodes or pods never comes as one answer.
 const PAGE: u32 = 500;
+/// The taint of a cordon.
+const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
 impl Ctx {
     /// Everything that decisions are made of, as it is now.
@@ -80,6 +82,7 @@ impl Ctx {
         let status = node.status.clone().unwrap_or_default();
         let info = status.node_info.ok_or_else(|| Cause::hold(format!("{name} has not reported its version yet")))?;
         let parse = |text: &str| Version::from_str(text).map_err(|error| Cause::refused(format!("{name}: kubelet {error}")));
+        let taints = spec.taints.unwrap_or_default();
         let conditions = status.conditions.unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
         let mark = |mark: Mark| self.mark(node.annotations(), mark);
@@ -105,12 +108,12 @@ impl Ctx {
                 .map(|condition| condition.type_.clone())
                 .collect(),
             unschedulable: spec.unschedulable.unwrap_or(false),
-            taints: spec
-                .taints
-                .unwrap_or_default()
-                .into_iter()
-                .map(|taint| Taint { key: taint.key, value: taint.value, effect: taint.effect })
-                .collect(),
+            cordoned_since: taints
+                .iter()
+                .find(|taint| taint.key == UNSCHEDULABLE)
+                .and_then(|taint| taint.time_added.as_ref())
+                .map(|time| time.0),
+            taints: taints.into_iter().map(|taint| Taint { key: taint.key, value: taint.value, effect: taint.effect }).collect(),
             components: Vec::new(),
             excluded: self.settings.exclude_nodes.contains(&name),
             cordoned_by: mark(Mark::CordonedBy),
@@ -158,6 +161,9 @@ impl Ctx {
             snapshot_path: mark(Mark::SnapshotPath),
             prepared: mark(Mark::Prepared).is_some_and(|run| Some(run) == mark(Mark::RunId)),
             skipped: mark(Mark::Skipped).map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+            local: mark(Mark::Local),
+            taking_up: mark(Mark::TakingUp),
+            handed_on: mark(Mark::HandedOn),
             halted: mark(Mark::Halted),
         })
     }
@@ -171,7 +177,7 @@ impl Ctx {
         }
         let pods: Vec<Pod> =
             self.list_all("list the chain's pods", Api::namespaced(self.kube.clone(), &self.namespace), chain).await?;
-        Ok(jobs.iter().map(|job| job_fact(job, &pods)).collect())
+        Ok(jobs.iter().map(|job| job_fact(job, &pods, &self.settings.annotation_prefix)).collect())
     }
 }
 
@@ -201,20 +207,128 @@ pub fn job_state(job: &Job, exit: Option<i32>) -> JobState {
     }
 }
 
-fn job_fact(job: &Job, pods: &[Pod]) -> JobFact {
-    let name = job.name_any();
-    let newest = pods
-        .iter()
-        .filter(|pod| pod.labels().get("batch.kubernetes.io/job-name") == Some(&name))
-        .max_by_key(|pod| pod.creation_timestamp().map(|time| time.0));
-    let exit = newest.and_then(|pod| {
-        let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+/// The newest pod's exit code, once it has ended; of a pod that is gone, what the Job's condition says.
+fn exit_code(job: &Job, newest: Option<&Pod>) -> Option<i32> {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let failed = conditions.iter().find(|condition| condition.type_ == "Failed" && condition.status == "True");
+    let of_pod = || {
+        let status = newest?.status.as_ref()?.container_statuses.as_ref()?.first()?;
         Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
-    });
-    // A Job that is being deleted is as good as gone, but its name is taken until then.
-    let state = match job.metadata.deletion_timestamp {
-        Some(_) => JobState::Failed { reason: "it is being deleted".into(), exit },
-        None => job_state(job, exit),
     };
-    JobFact { uid: job.uid().unwrap_or_default(), state, node: newest.and_then(|pod| pod.spec.as_ref()?.node_name.clone()), name }
+    failed.and_then(|failed| parse::exit_code(failed.message.as_deref()?)).or_else(of_pod)
+}
+
+fn job_fact(job: &Job, pods: &[Pod], prefix: &str) -> JobFact {
+    // By UID: a Job that was replaced had the same name, and its last pod may still be there.
+    let uid = job.uid().unwrap_or_default();
+    let pods: Vec<&Pod> = pods.iter().filter(|pod| pod.owner_references().iter().any(|owner| owner.uid == uid)).collect();
+    let created = |pod: &Pod| pod.creation_timestamp().map(|time| time.0);
+    let node = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    let newest = pods.iter().copied().max_by_key(|pod| created(pod));
+    let exit = exit_code(job, newest);
+    // A Job that is being deleted is as good as gone, but its name is taken until then.
+    let deleting = job.metadata.deletion_timestamp.is_some();
+    let state = if deleting { JobState::Failed { reason: "it is being deleted".into(), exit } } else { job_state(job, exit) };
+    let spec = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let arguments =
+        spec.and_then(|spec| spec.containers.first()).and_then(|container| container.args.clone()).unwrap_or_default();
+    let times = job.annotations().get(&Mark::TakenUp.key(prefix)).and_then(|times| times.parse().ok());
+    JobFact {
+        name: job.name_any(),
+        state,
+        node: newest.and_then(node),
+        run: arguments.iter().skip_while(|argument| *argument != jobs::RUN).nth(1).cloned(),
+        created: job.creation_timestamp().map(|time| time.0),
+        deleting,
+        pin: spec.and_then(|spec| spec.node_selector.as_ref()?.get(names::LABEL_HOSTNAME).cloned()),
+        pods: pods
+            .iter()
+            .filter(|pod| !gates::finished(pod))
+            .map(|pod| PodFact { node: node(pod), created: created(pod) })
+            .collect(),
+        taken_up: times.map(|times| TakenUp { times, held: arguments.iter().any(|argument| argument == jobs::HELD) }),
+        uid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::plan::facts::Step;
+    use crate::plan::jobs::{Planned, Template, manifest};
+
+    const PREFIX: &str = names::ANNOTATION_PREFIX;
+
+    /// A Job as the chain creates it and the API server gives it back.
+    fn job(taken_up: Option<TakenUp>, status: Value) -> Job {
+        let target = Version::new(1, 36, 3);
+        let deadline = std::time::Duration::from_secs(60);
+        let template = Template { namespace: "n", prefix: PREFIX, image: "i", target, run: "r7", deadline };
+        let planned = Planned { step: Step::postflight(), job: "j".into(), pin: None, replaces: None, taken_up };
+        let mut job = manifest(&Facts::default(), &planned, &template).unwrap();
+        job["metadata"]["uid"] = json!("u1");
+        job["metadata"]["creationTimestamp"] = json!("2026-11-22T12:00:00Z");
+        job["status"] = status;
+        serde_json::from_value(job).unwrap()
+    }
+
+    fn pod(owner: &str, created: &str, node: Option<&str>, exit: Option<i32>) -> Pod {
+        let phase = if exit.is_some() { "Failed" } else { "Running" };
+        let state = exit.map_or(json!({}), |exit| json!({ "terminated": { "exitCode": exit } }));
+        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": owner });
+        let container = json!({ "name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state });
+        serde_json::from_value(json!({
+            "metadata": { "name": created, "creationTimestamp": created, "ownerReferences": [owner] },
+            "spec": { "containers": [], "nodeName": node },
+            "status": { "phase": phase, "containerStatuses": [container] },
+        }))
+        .unwrap()
+    }
+
+    fn failed(message: &str) -> Value {
+        json!({ "conditions": [{ "type": "Failed", "status": "True", "reason": "R", "message": message }] })
+    }
+
+    #[test]
+    fn what_a_job_was_created_with_reads_back() {
+        for taken_up in [None, Some(TakenUp { times: 2, held: false }), Some(TakenUp { times: 0, held: true })] {
+            let fact = job_fact(&job(taken_up, json!({})), &[], PREFIX);
+            assert_eq!((fact.taken_up, fact.run.as_deref(), fact.pin), (taken_up, Some("r7"), None));
+            assert!(fact.created.is_some() && fact.state == JobState::Active && !fact.deleting);
+        }
+        let mut pinned = job(None, json!({}));
+        let selector = BTreeMap::from([(names::LABEL_HOSTNAME.to_owned(), "vm-17".to_owned())]);
+        pinned.spec.as_mut().unwrap().template.spec.as_mut().unwrap().node_selector = Some(selector);
+        assert_eq!(job_fact(&pinned, &[], PREFIX).pin.as_deref(), Some("vm-17"));
+    }
+
+    #[test]
+    fn pods_are_a_jobs_own_by_uid_and_act_until_they_have_ended() {
+        let pods = [
+            pod("u1", "2026-11-22T12:00:01Z", Some("a"), Some(137)),
+            pod("u1", "2026-11-22T12:05:00Z", None, None),
+            pod("u0", "2026-11-22T12:09:00Z", Some("b"), None), // of a Job of the same name that was replaced
+        ];
+        let fact = job_fact(&job(None, json!({})), &pods, PREFIX);
+        let created = "2026-11-22T12:05:00Z".parse().ok();
+        assert_eq!((fact.node, fact.pods), (None, vec![PodFact { node: None, created }]));
+    }
+
+    #[test]
+    fn the_exit_code_is_the_conditions_and_else_the_newest_pods() {
+        let pods =
+            [pod("u1", "2026-11-22T12:05:00Z", Some("a"), Some(5)), pod("u1", "2026-11-22T12:00:01Z", Some("a"), Some(137))];
+        let exit = |message: &str, pods: &[Pod]| match job_fact(&job(None, failed(message)), pods, PREFIX).state {
+            JobState::Failed { exit, .. } => exit,
+            other => unreachable!("{other:?}"),
+        };
+        let policy = "Container k8s-upgrade for pod n/j-x failed with exit code 4 matching FailJob rule at index 1";
+        assert_eq!(exit(policy, &[]), Some(4));
+        assert_eq!(exit(policy, &pods), Some(4));
+        assert_eq!(exit("Job has reached the specified backoff limit", &pods), Some(5));
+        assert_eq!(exit("Job was active longer than specified deadline", &[]), None);
+    }
 }

@@ -20,7 +20,12 @@ impl Ctx {
     /// One node: gates, its work, its soak. A node that is gone or done already ends well.
     pub async fn node_phase(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
         let facts = self.observe().await?;
-        self.push_run(&facts.marks).await;
+        if self.held {
+            // A step that held, begun again, is no progress until its gates let it pass.
+            self.push_marks(&facts.marks).await;
+        } else {
+            self.push_run(&facts.marks).await;
+        }
         let Some(node) = facts.node(name) else {
             self.warn(name, "is no node of this cluster any more: nothing to do");
             return Ok(());
@@ -33,6 +38,7 @@ impl Ctx {
             self.skipped(name, "upgrade", &format!("it is at {target} already"));
         } else {
             self.may_disrupt(node, target).await?;
+            self.push_run(&facts.marks).await;
             self.upgrade_node(name, target, run).await?;
             self.push_run(&facts.marks).await;
         }
@@ -93,6 +99,8 @@ impl Ctx {
         self.soak(place).await?;
         let facts = self.observe().await?;
         gates::at_target(&facts, target).into_result("the cluster is not at the target")?;
+        // Progress: a run that stalled on its way here must not be held by the alert that says so.
+        self.push_run(&facts.marks).await;
         self.alert_gate(place, self.settings.resolve_wait, |_| Moment::Finishing).await?;
         let wait = Wait {
             place,

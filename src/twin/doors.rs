@@ -69,7 +69,8 @@ impl KubeSource for Door {
 
 impl Clock for Door {
     fn now(&self) -> Timestamp {
-        self.twin.now()
+        let off = self.twin.look(|state| state.clock_off);
+        self.twin.now().checked_add(jiff::SignedDuration::from_secs(off)).unwrap_or(Timestamp::MAX)
     }
 }
 

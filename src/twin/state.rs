@@ -38,6 +38,8 @@ pub struct State {
     pub web: web::Services,
     /// When the API server does not answer as it should; in the order of their beginnings.
     pub outages: Vec<Outage>,
+    /// How far the clocks of all programs are off (seconds).
+    pub clock_off: i64,
     /// The program's processes in pods, by the pod's UID.
     pub programs: BTreeMap<String, Program>,
     /// What each pod printed, by UID.
@@ -154,6 +156,7 @@ impl State {
             hosts: hosts::Hosts::default(),
             web: web::Services::default(),
             outages: Vec::new(),
+            clock_off: 0,
             programs: BTreeMap::new(),
             logs: BTreeMap::new(),
             history: Lines::default(),

@@ -27,25 +27,25 @@ impl Kept {
     }
 }
 
-struct Ran {
+pub struct Ran {
     code: ExitCode,
     stdout: String,
     stderr: String,
 }
 
 impl Ran {
-    fn is(&self, code: u8) -> &Self {
+    pub fn is(&self, code: u8) -> &Self {
         assert_eq!(self.code, ExitCode::from(code), "stdout: {}\nstderr: {}", self.stdout, self.stderr);
         self
     }
-    fn says(&self, text: &str) -> &Self {
+    pub fn says(&self, text: &str) -> &Self {
         assert!(self.stderr.contains(text), "stderr should say {text:?}: {}", self.stderr);
         self
     }
 }
 
 /// Runs a command line with an environment of its own.
-fn program(args: &[&str], env: &[(&str, &str)]) -> Ran {
+pub fn program(args: &[&str], env: &[(&str, &str)]) -> Ran {
     let (stdout, stderr) = (Kept::default(), Kept::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let code = runtime.block_on(async {
@@ -58,6 +58,7 @@ fn program(args: &[&str], env: &[(&str, &str)]) -> Ran {
             interactive: false,
             stderr_is_terminal: false,
             stop: signals::listen().unwrap(),
+            tee: None,
         };
         let ended = tokio::time::timeout(Duration::from_secs(60), run(invocation, &adapters::world())).await;
         ended.expect("the command hung")

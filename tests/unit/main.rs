@@ -8,4 +8,5 @@ mod kube_adapter;
 mod layering;
 mod node;
 mod ssh;
+mod watch;
 mod web_adapter;

@@ -168,7 +168,7 @@ fn merge(state: &mut State, key: &Key, request: &Request, sub: &str) -> Result<R
     }
     // What the API server alone writes.
     for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp"] {
-        if let Some(meta) = wanted["metadata"].as_object_mut() {
+        if let Some(meta) = wanted.get_mut("metadata").and_then(Value::as_object_mut) {
             meta.shift_remove(field);
         }
     }

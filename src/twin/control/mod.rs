@@ -1,29 +1,190 @@
 //! What a cluster does by itself: controllers, scheduler, kubelets, and the pods that they run.
+//!
+//! Every controller is a function that looks at one object as it is and does what is due now ("level triggered"): it may run at any time,
+//! any number of times. Events of the store only say whom to wake, and each is woken once however many events call for it.
+//!
+//! `events` (who is woken by what), `index` (children and pods by node), `schedule`, `nodes` (node lifecycle), `kubelet` and `process` (what
+//! runs in pods), `mirror` (static pods), `workloads`, `sets`, `budgets`, `jobs`, `cronjobs`, `orphans`, `objects` (small readers and writers).
 
-use super::state::{ProgramPhase, State};
+mod budgets;
+mod cronjobs;
+mod events;
+mod index;
+mod jobs;
+mod kubelet;
+mod mirror;
+mod nodes;
+mod objects;
+mod orphans;
+mod process;
+mod schedule;
+mod sets;
+mod workloads;
 
-/// What controllers remember.
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::state::{Access, State, Timer, later};
+use super::store::{Key, Kind};
+
+pub use kubelet::program_ended;
+pub use mirror::static_pod_replaced;
+pub use nodes::{kubelet_restarted, node_power};
+
+/// On a pod: seconds from its start until it is Ready.
+pub const READY_AFTER: &str = "rehearsal/ready-after";
+/// On a pod: `"true"` keeps it from ever being Ready.
+pub const NEVER_READY: &str = "rehearsal/never-ready";
+/// On a pod: seconds that it takes to end once it is asked to (its grace period is the bound).
+pub const ENDS_AFTER: &str = "rehearsal/ends-after";
+/// On a pod: `"true"` says that it makes an etcd snapshot, as `Control::backup` wills.
+pub const BACKUP: &str = "rehearsal/backup";
+
+/// What becomes of the backups to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backup {
+    #[default]
+    Fine,
+    Fails,
+    /// It never ends.
+    Stuck,
+    /// It writes a file that cannot be a snapshot.
+    Small,
+}
+
+/// What controllers remember; only what the objects do not say.
 #[derive(Clone, Default)]
 pub struct Control {
     /// Events of the store up to here have been seen.
     pub seen: u64,
+    /// A fault: what the backups do.
+    pub backup: Backup,
+    /// A fault: nodes whose kubelet works, but reaches no API server.
+    pub silent: BTreeSet<String>,
+    /// Who will look again, and when.
+    queued: BTreeSet<(Due, Timestamp)>,
+    index: index::Index,
+    /// By the pod's UID.
+    containers: BTreeMap<String, kubelet::Container>,
+    nodes: BTreeMap<String, nodes::Seen>,
+    /// By the Job's UID.
+    jobs: BTreeMap<String, jobs::Ends>,
+    /// By node and component.
+    statics: BTreeMap<(String, String), mirror::Wanted>,
+    /// Nothing takes time: a world is being set up.
+    at_once: bool,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum Due {}
+/// Who looks again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Due {
+    /// The controller of that object's kind.
+    Object(Key),
+    /// The kubelet at the pod with that UID.
+    Pod(String),
+    Scheduler,
+    /// The node lifecycle controller.
+    Node(String),
+    /// The kubelet reports its node's versions.
+    Report(String),
+    /// The kubelet at a static pod's manifest: node, component.
+    Static(String, String),
+    /// The garbage collector at what the owner with that UID left.
+    Orphans(String),
+}
 
-pub fn fire(_state: &mut State, due: Due) {
-    match due {}
+pub fn fire(state: &mut State, due: Due) {
+    let now = state.now();
+    state.control.queued.remove(&(due.clone(), now));
+    if let Due::Pod(uid) = &due {
+        // A container lives and ends without the API server.
+        return kubelet::sync(state, uid);
+    }
+    if state.access() != Access::Up {
+        let pause = delay(state, 100, 900);
+        let when = later(state.serves_again(), pause);
+        return wake_at(state, due, when);
+    }
+    match due {
+        Due::Pod(_) => {}
+        Due::Scheduler => schedule::run(state),
+        Due::Node(name) => nodes::sync(state, &name),
+        Due::Report(name) => nodes::report(state, &name),
+        Due::Static(node, component) => mirror::sync(state, &node, &component),
+        Due::Orphans(owner) => orphans::collect(state, &owner),
+        Due::Object(key) => match key.kind {
+            Kind::Deployment => workloads::deployment(state, &key),
+            Kind::ReplicaSet => workloads::replica_set(state, &key),
+            Kind::StatefulSet => sets::stateful(state, &key),
+            Kind::DaemonSet => sets::daemon(state, &key),
+            Kind::Job => jobs::sync(state, &key),
+            Kind::CronJob => cronjobs::sync(state, &key),
+            Kind::Budget => budgets::sync(state, &key),
+            _ => {}
+        },
+    }
 }
 
 /// After anything that happened: what controllers learn of it, and when they will act.
 pub fn react(state: &mut State) {
-    state.control.seen = state.store.version();
+    if state.control.seen != state.store.version() {
+        events::learn(state);
+    }
+    nodes::watch(state);
 }
 
-/// The process of a pod has ended, or was killed (137).
-pub fn program_ended(state: &mut State, uid: &str, _code: u8) {
-    if let Some(program) = state.programs.get_mut(uid) {
-        program.phase = ProgramPhase::Killed;
+/// Brings a cluster whose objects have just been created to where it would be after a while: workloads have their pods, all run and are
+/// Ready, statuses say so, CronJobs know their next time. No time passes.
+pub fn begin(state: &mut State) {
+    state.control.at_once = true;
+    react(state);
+    let now = state.now();
+    state.advance(now, |_| ());
+    state.control.at_once = false;
+}
+
+/// Wakes one who has heard of a change: some milliseconds later.
+fn wake(state: &mut State, due: Due) {
+    let now = state.now();
+    let (least, most) = match &due {
+        Due::Object(Key { kind: Kind::Budget, .. }) => (20, 90),
+        Due::Orphans(_) => (100, 900),
+        Due::Pod(_) => (20, 200),
+        _ => (5, 50),
+    };
+    if is_queued(state, &due, later(now, Duration::from_millis(least))) {
+        return;
+    }
+    let when = later(now, delay(state, least, most));
+    wake_at(state, due, when);
+}
+
+/// Wakes one at that time, unless it wakes earlier anyhow.
+fn wake_at(state: &mut State, due: Due, when: Timestamp) {
+    let when = when.max(state.now());
+    if !is_queued(state, &due, when) {
+        state.control.queued.insert((due.clone(), when));
+        state.at(when, Timer::Control(due));
     }
 }
+
+fn is_queued(state: &State, due: &Due, until: Timestamp) -> bool {
+    state.control.queued.range((due.clone(), Timestamp::MIN)..=(due.clone(), until)).next().is_some()
+}
+
+/// How long something takes, in milliseconds between two bounds; nothing while a world is set up.
+fn delay(state: &mut State, least: u64, most: u64) -> Duration {
+    if state.control.at_once { Duration::ZERO } else { state.between(least, most) }
+}
+
+/// What the twin cannot imitate, recorded once.
+fn unmodelled(state: &mut State, what: String) {
+    if !state.unmodelled.contains(&what) {
+        state.unmodelled.push(what);
+    }
+}
+
+#[cfg(test)]
+mod tests;

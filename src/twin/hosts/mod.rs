@@ -1,40 +1,143 @@
 //! The nodes' machines: packages, kubeadm, the kubelet's unit, disks, and the way in by SSH.
+//!
+//! A [`Machine`] answers an operation of [`crate::node`] exactly as its script would (`ops`); long work is a unit (`work`) whose stages
+//! are timers: `install` does packages as dpkg leaves them at any moment, `kubeadm` changes the cluster phase by phase with the lab's
+//! times. `power` is what a cut and a boot do. Whoever sets faults writes [`Machine::faults`] through [`Hosts::change`].
 
-use std::time::Duration;
+mod install;
+mod kubeadm;
+mod machine;
+mod ops;
+mod packages;
+mod plan;
+mod power;
+mod script;
+mod ssh;
+#[cfg(test)]
+mod tests;
+mod work;
 
-use bytes::Bytes;
-use futures::future::BoxFuture;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use super::{State, Twin, Who};
-use crate::world::{self, Host, HostError, HostOutput};
+pub use machine::{Faults, File, KubeletUnit, Machine, Runs};
+pub use packages::{Dpkg, Package};
+pub use power::{power, power_cut};
+pub use ssh::Ssh;
+pub use work::{End, Unit};
+
+use super::State;
 
 #[derive(Clone, Default)]
-pub struct Hosts {}
+pub struct Hosts {
+    machines: BTreeMap<String, Arc<Machine>>,
+    /// What the distribution's repository has of containerd.
+    pub containerds: BTreeSet<String>,
+    /// Numbers units.
+    tickets: u64,
+}
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Due {}
-
-pub fn fire(_state: &mut State, due: Due) {
-    match due {}
+pub enum Due {
+    /// The unit with that number goes on.
+    Work {
+        node: String,
+        ticket: u64,
+        stage: work::Stage,
+    },
+    PowerOn {
+        node: String,
+    },
+    Booted {
+        node: String,
+        boot: u32,
+    },
 }
 
-/// The way in, for one caller.
-pub struct Ssh {
-    pub twin: Twin,
-    pub who: Who,
+pub fn fire(state: &mut State, due: Due) {
+    match due {
+        Due::Work { node, ticket, stage } => work::fire(state, &node, ticket, &stage),
+        Due::PowerOn { node } => power(state, &node, true),
+        Due::Booted { node, boot } => power::booted(state, &node, boot),
+    }
 }
 
-impl world::Hosts for Ssh {
-    fn exec<'a>(
-        &'a self,
-        host: &'a Host,
-        _command: &'a str,
-        _stdin: Bytes,
-        _deadline: Duration,
-        _on_line: &'a mut (dyn FnMut(&str) + Send),
-    ) -> BoxFuture<'a, Result<HostOutput, HostError>> {
-        Box::pin(async move {
-            Err(HostError::Connect(host.node.clone(), format!("{} found nothing at {:?}", self.who, self.twin.now())))
-        })
+impl Hosts {
+    /// A machine of the cluster, running and whole: `version` of Kubernetes' packages (`1.34.2`), `containerd` (`1.7.24`), and the
+    /// private key whose public half its sshd accepts.
+    pub fn add(&mut self, node: &str, address: &str, version: &str, containerd: &str, control_plane: bool, key: &str) {
+        self.containerds.insert(containerd.to_owned());
+        self.machines.insert(node.to_owned(), Arc::new(Machine::new(address, version, containerd, control_plane, key)));
+    }
+
+    pub fn remove(&mut self, node: &str) {
+        self.machines.remove(node);
+    }
+
+    pub fn machine(&self, node: &str) -> Option<&Machine> {
+        self.machines.get(node).map(|machine| &**machine)
+    }
+
+    /// All of them, by name.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &Machine)> {
+        self.machines.iter().map(|(node, machine)| (node.as_str(), &**machine))
+    }
+
+    /// Changes a machine; nothing happens where there is none.
+    pub fn change<T>(&mut self, node: &str, change: impl FnOnce(&mut Machine) -> T) -> Option<T> {
+        self.machines.get_mut(node).map(|machine| change(Arc::make_mut(machine)))
+    }
+
+    pub fn powered(&self, node: &str) -> bool {
+        self.machine(node).is_some_and(|machine| machine.powered)
+    }
+
+    pub fn kubelet_alive(&self, node: &str) -> bool {
+        self.machine(node).is_some_and(|machine| machine.up() && machine.kubelet_unit == KubeletUnit::Active)
+    }
+
+    /// As a Node's status has it: `v1.34.7`.
+    pub fn kubelet_version(&self, node: &str) -> String {
+        self.machine(node).map_or(String::new(), |machine| format!("v{}", machine.kubelet))
+    }
+
+    /// As a Node's status has it: `containerd://1.7.24`.
+    pub fn runtime_version(&self, node: &str) -> String {
+        self.machine(node).map_or(String::new(), |machine| format!("containerd://{}", machine.containerd))
+    }
+
+    /// `type base64`, as a line of known_hosts has it.
+    pub fn host_key(&self, node: &str) -> String {
+        self.machine(node).map_or(String::new(), |machine| machine.host_key(node))
+    }
+
+    /// Runs of `kubeadm upgrade` on a node for a target.
+    pub fn kubeadm_runs(&self, node: &str, target: &str) -> Runs {
+        self.machine(node).and_then(|machine| machine.runs.get(target)).copied().unwrap_or_default()
+    }
+}
+
+/// A file appears on a node's disk.
+pub fn put_file(state: &mut State, node: &str, path: &str, file: impl Into<File>) {
+    let file = file.into();
+    state.hosts.change(node, |machine| {
+        let former = machine.files.get(path).map_or(0, |file| file.bytes);
+        machine.free = (machine.free + former).saturating_sub(file.bytes);
+        machine.files.insert(path.to_owned(), file);
+    });
+}
+
+/// So many bytes that nobody reads: a snapshot.
+impl From<u64> for File {
+    fn from(bytes: u64) -> Self {
+        File { bytes, text: None }
+    }
+}
+
+/// The work that runs on a node is killed: `how` is systemd's word (`signal`, `oom-kill`).
+pub fn kill_work(state: &mut State, node: &str, how: &str) {
+    let runs = |machine: &Machine| machine.unit.as_ref().is_some_and(|unit| unit.end.is_none() && unit.boot == machine.boot);
+    if state.hosts.machine(node).is_some_and(runs) {
+        work::finish(state, node, End::Killed(how.to_owned()));
     }
 }

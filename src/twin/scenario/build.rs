@@ -18,7 +18,7 @@ use crate::plan::facts::COMPONENTS;
 use crate::plan::install::{self, Credentials, Install};
 
 /// The private key in the Secret, and the one that machines accept: nobody parses it here.
-pub const SSH_KEY: &str = "the key of a rehearsal\n";
+pub const SSH_KEY: &str = "-----BEGIN PRIVATE KEY----- of a rehearsal\n";
 const SSH_KEY_PUB: &str = "ssh-ed25519 the+public+half k8s-upgrade-key\n";
 /// How old everything is.
 const AGE: Duration = Duration::from_secs(90 * 24 * 3600);

@@ -1,0 +1,60 @@
+//! `resume --if-orphaned`: what the watch's CronJob runs.
+
+use super::failure;
+use crate::failure::{Cause, Failure, Outcome};
+use crate::names::Mark;
+use crate::plan::orphan::{self, Verdict};
+use crate::run::Ctx;
+
+const PLACE: &str = "watch";
+
+/// Takes up a run whose Jobs all died, where that needs no person; whatever else it finds is told and left.
+pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
+    let facts = ctx.observe().await.map_err(failure)?;
+    if !ctx.dry_run {
+        // Also without a run: a gauge of one that has ended would stay for ever.
+        ctx.push_marks(&facts.marks).await;
+    }
+    let found = match orphan::judge(&facts, &ctx.settings.policy(), ctx.now()).map_err(failure)? {
+        Verdict::Leave(why) => {
+            ctx.note(PLACE, why);
+            return Ok(Outcome::Nothing);
+        }
+        Verdict::TakeUp(found) => found,
+    };
+    ctx.note(PLACE, &found.why);
+    if let Some(node) = &found.planned.step.node
+        && let Some((who, renewed)) = ctx.lease_of(node).await.map_err(failure)?
+        && orphan::is_held(renewed, ctx.settings.lease_duration, ctx.now())
+    {
+        ctx.note(PLACE, format!("{who} is at work on {node}: left alone"));
+        return Ok(Outcome::Nothing);
+    }
+    let job = &found.planned.job;
+    if ctx.dry_run {
+        let pin = found.planned.pin.as_deref().unwrap_or("any node");
+        ctx.note(PLACE, format!("would create Job {job} on {pin}"));
+        return Ok(Outcome::Nothing);
+    }
+    let (Some(target), Some(run)) = (facts.marks.target, facts.marks.run_id.as_deref()) else {
+        return Err(failure(Cause::bug(format!("{job} was planned for a run without a target or an id"))));
+    };
+    let taken_up = async {
+        let intent = found.intent();
+        if intent.is_some() {
+            ctx.mark_run(PLACE, "record which Job is replaced", &[(Mark::TakingUp, intent)]).await?;
+        }
+        ctx.create_job(&facts, &found.planned, target, run).await?;
+        let there = [(Mark::TakingUp, None), (Mark::HandedOn, found.hands_on)];
+        ctx.mark_run(PLACE, "record that the Job is there", &there).await
+    };
+    match taken_up.await {
+        Ok(()) => Ok(Outcome::Done),
+        Err(cause) => Err(Failure {
+            cause,
+            place: PLACE.to_owned(),
+            state: "The run stays in flight; the next watch goes on from here.".to_owned(),
+            next: vec!["k8s-upgrade status".to_owned()],
+        }),
+    }
+}

@@ -1,0 +1,220 @@
+//! One machine as data: what is installed, what runs, what lies on its disk, and what is wrong with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::packages::Package;
+use super::work::Unit;
+use crate::plan::version::Version;
+
+pub const KERNEL: &str = "6.1.0-28-amd64";
+/// Where its one Kubernetes source stands.
+pub const SOURCE_FILE: &str = "/etc/apt/sources.list.d/kubernetes.list";
+pub const MIB: u64 = 1 << 20;
+/// Room on its disk at first.
+const FREE: u64 = 40_000 * MIB;
+/// The folders whose room is looked at, where they exist.
+pub const WORKER_FOLDERS: [&str; 3] = ["/var/cache/apt", "/usr", "/etc/kubernetes"];
+pub const ETCD_FOLDER: &str = "/var/lib/etcd";
+/// The static pods of a control plane, in the order in which kubeadm upgrades them.
+pub const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+
+#[derive(Clone)]
+pub struct Machine {
+    pub address: String,
+    pub control_plane: bool,
+    /// Private halves of the keys that its sshd accepts.
+    pub authorized: Vec<Arc<str>>,
+    /// Counts reinstallations of its sshd: each has another host key.
+    pub host_keys: u32,
+    pub powered: bool,
+    /// Power is on, and systemd has not come up yet.
+    pub booting: bool,
+    /// Counts boots.
+    pub boot: u32,
+    pub packages: BTreeMap<String, Package>,
+    /// The minor that its package source points at: `1.34`.
+    pub source: Option<String>,
+    /// What the last refresh of the lists found there, newest first.
+    pub lists: Vec<String>,
+    /// `kubeadm=1.34.7-1.1`, downloaded.
+    pub archives: BTreeSet<String>,
+    pub images: BTreeSet<String>,
+    /// The kubelet that runs: `1.34.2`.
+    pub kubelet: String,
+    pub kubelet_unit: KubeletUnit,
+    /// The containerd that runs.
+    pub containerd: String,
+    /// Version of each static pod's manifest (etcd's: `3.6.4-0`).
+    pub manifests: BTreeMap<String, String>,
+    /// For which release kubeadm renewed etcd's certificates last.
+    pub renewed: Option<String>,
+    /// Files in the static-pod folder that nobody means the kubelet to load.
+    pub stray_manifests: Vec<String>,
+    pub free: u64,
+    pub leftovers: u64,
+    pub files: BTreeMap<String, File>,
+    pub unit: Option<Unit>,
+    /// Runs of `kubeadm upgrade`, by target.
+    pub runs: BTreeMap<String, Runs>,
+    pub faults: Faults,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KubeletUnit {
+    Active,
+    Restarting,
+    Stopped,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct File {
+    pub bytes: u64,
+    /// Of what is text.
+    pub text: Option<Arc<str>>,
+}
+
+/// How often `kubeadm upgrade` ran on a machine for one target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    pub began: u32,
+    pub ended_well: u32,
+    /// Began although one had ended well.
+    pub again: u32,
+    /// Began although packages and kubelet were at the target: the node had finished.
+    pub after_all: u32,
+}
+
+/// What is wrong with a machine. All of it may be set at any time.
+#[derive(Clone, Debug, Default)]
+pub struct Faults {
+    /// sshd does not listen until then.
+    pub away_until: Option<Timestamp>,
+    /// Sessions stand, and nothing happens in them until then.
+    pub hangs_until: Option<Timestamp>,
+    pub key_refused: bool,
+    pub sudo_refused: bool,
+    /// So many of the next sessions are cut after their effect.
+    pub sessions_cut: u32,
+    /// Somebody else's package manager holds the locks until then.
+    pub apt_locked_until: Option<Timestamp>,
+    /// Neither packages nor images can be fetched until then.
+    pub outside_away_until: Option<Timestamp>,
+    /// So many of the next runs of `kubeadm upgrade` fail; `u32::MAX`: all.
+    pub kubeadm_fails: u32,
+}
+
+impl Machine {
+    pub fn new(address: &str, version: &str, containerd: &str, control_plane: bool, key: &str) -> Self {
+        let kubernetes = |name: &str| (name.to_owned(), Package::new(&format!("{version}-1.1"), true));
+        let mut packages: BTreeMap<_, _> = ["kubeadm", "kubelet", "kubectl"].map(kubernetes).into();
+        packages.insert("containerd.io".to_owned(), Package::new(&format!("{containerd}-1"), false));
+        let release = version.parse().ok();
+        let manifest = |name: &str| {
+            let of = if name == "etcd" {
+                release.map_or(String::new(), |v| Bundle::of(v).etcd.to_owned())
+            } else {
+                version.to_owned()
+            };
+            (name.to_owned(), of)
+        };
+        Machine {
+            address: address.to_owned(),
+            control_plane,
+            authorized: vec![key.trim().into()],
+            host_keys: 1,
+            powered: true,
+            booting: false,
+            boot: 1,
+            packages,
+            source: release.map(Version::series),
+            lists: vec![format!("{version}-1.1")],
+            archives: BTreeSet::new(),
+            images: release.map(|version| images(version, control_plane, REGISTRY).into_iter().collect()).unwrap_or_default(),
+            kubelet: version.to_owned(),
+            kubelet_unit: KubeletUnit::Active,
+            containerd: containerd.to_owned(),
+            manifests: if control_plane { COMPONENTS.map(manifest).into() } else { BTreeMap::new() },
+            renewed: None,
+            stray_manifests: Vec::new(),
+            free: FREE,
+            leftovers: 0,
+            files: BTreeMap::new(),
+            unit: None,
+            runs: BTreeMap::new(),
+            faults: Faults::default(),
+        }
+    }
+
+    /// Something answers on it.
+    pub fn up(&self) -> bool {
+        self.powered && !self.booting
+    }
+
+    pub fn boot_id(&self, node: &str) -> String {
+        let hash = Sha256::digest(format!("{node} {}", self.boot));
+        let hex: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        format!("{}-{}-4{}-8{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
+    }
+
+    /// `type base64`, as a line of known_hosts has it.
+    pub fn host_key(&self, node: &str) -> String {
+        let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0 ".to_vec();
+        blob.extend(Sha256::digest(format!("host key {} of {node}", self.host_keys)));
+        format!("ssh-ed25519 {}", BASE64_STANDARD.encode(blob))
+    }
+
+    /// The release of a package, without its revision, whatever its state.
+    pub fn release(&self, package: &str) -> &str {
+        self.packages.get(package).map_or("", |package| package.release())
+    }
+
+    /// Everything on it is at `target`: nothing is left to do.
+    pub fn finished(&self, target: &str) -> bool {
+        let whole = |name: &str| self.packages.get(name).is_none_or(|package| package.at(target));
+        ["kubeadm", "kubelet", "kubectl"].into_iter().all(whole) && self.kubelet == target
+    }
+}
+
+/// Where images come from unless the cluster's configuration says otherwise.
+pub const REGISTRY: &str = "registry.k8s.io";
+
+/// What a release of Kubernetes brings along.
+pub struct Bundle {
+    pub etcd: &'static str,
+    pub coredns: &'static str,
+    pub pause: &'static str,
+}
+
+impl Bundle {
+    pub fn of(version: Version) -> Bundle {
+        let (etcd, coredns, pause) = match version.minor {
+            ..=33 => ("3.5.24-0", "v1.12.0", "3.10"),
+            34 => ("3.6.5-0", "v1.12.1", "3.10.1"),
+            35 => ("3.6.6-0", "v1.13.1", "3.10.1"),
+            36.. => ("3.6.8-0", "v1.14.6", "3.10.2"),
+        };
+        Bundle { etcd, coredns, pause }
+    }
+}
+
+/// What `kubeadm config images list` names, in its order; workers need the last but one and pause.
+pub fn images(version: Version, control_plane: bool, registry: &str) -> Vec<String> {
+    let bundle = Bundle::of(version);
+    let all = [
+        format!("{registry}/kube-apiserver:v{version}"),
+        format!("{registry}/kube-controller-manager:v{version}"),
+        format!("{registry}/kube-scheduler:v{version}"),
+        format!("{registry}/kube-proxy:v{version}"),
+        format!("{registry}/coredns/coredns:{}", bundle.coredns),
+        format!("{registry}/pause:{}", bundle.pause),
+        format!("{registry}/etcd:{}", bundle.etcd),
+    ];
+    let needed = |image: &String| control_plane || image.contains("/kube-proxy:") || image.contains("/pause:");
+    all.into_iter().filter(needed).collect()
+}

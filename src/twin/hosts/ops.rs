@@ -1,0 +1,233 @@
+//! What each operation prints and does on a machine, as its script would.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::super::State;
+use super::machine::{ETCD_FOLDER, File, KERNEL, KubeletUnit, Machine, REGISTRY, SOURCE_FILE, WORKER_FOLDERS, images};
+use super::packages::{
+    KUBERNETES, Stop, audit, available, failed, outside, refresh, refused, repository, revision, room_to_download, unreachable,
+    wait_for_locks,
+};
+use super::script::{Op, Request};
+use super::{plan, put_file, work};
+
+/// How long sessions last, in milliseconds.
+const SHORT: u64 = 300;
+const REFRESH: u64 = 3_000;
+const REPOSITORY: u64 = 6_000;
+const DOWNLOAD: u64 = 5_000;
+const PULL: u64 = 4_000;
+const PLAN: u64 = 3_400;
+
+/// What a session comes to.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Its whole output, once `span` has passed.
+    Done { stdout: String, stderr: String, status: u8, span: Duration },
+    /// It goes on at least until then; its stdout so far.
+    Waits { stdout: String, until: Timestamp },
+}
+
+/// What a script has printed when it ends, and how long that took.
+#[derive(Default)]
+struct Session {
+    stdout: String,
+    stderr: String,
+    millis: u64,
+}
+
+impl Session {
+    fn line(&mut self, line: impl std::fmt::Display) {
+        self.stdout.push_str(&format!("{line}\n"));
+    }
+    fn wait(&mut self, span: Duration) {
+        self.millis += u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+    }
+}
+
+/// Runs an operation of a session that began at `begun`, now.
+pub fn perform(state: &mut State, node: &str, request: &Request, begun: Timestamp) -> Reply {
+    let name = request.name;
+    let begin = format!("@k8s-upgrade begin {name}\n");
+    let mut session = Session { millis: SHORT, ..Session::default() };
+    let ended = if let Op::Follow { from, seconds } = request.op {
+        match work::follow(state, node, from, begun, seconds) {
+            (printed, Some(until)) => return Reply::Waits { stdout: begin + &printed, until },
+            (printed, None) => {
+                session = Session { stdout: printed, ..Session::default() };
+                Ok(())
+            }
+        }
+    } else {
+        run(state, node, &request.op, &mut session)
+    };
+    let status = match ended {
+        Ok(()) => 0,
+        Err(stop) => {
+            session.stderr.push_str(&format!("! {}\n", stop.what));
+            stop.status
+        }
+    };
+    let stdout = format!("{begin}{}\n@k8s-upgrade end {name} {status}\n", session.stdout);
+    Reply::Done { stdout, stderr: session.stderr, status, span: Duration::from_millis(session.millis) }
+}
+
+fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<(), Stop> {
+    let Some(machine) = state.hosts.machine(node).cloned() else { return Ok(()) };
+    match op {
+        Op::Inspect => inspect(node, &machine, session),
+        Op::Madison { package } => {
+            available(state, &machine, package).iter().for_each(|v| session.line(format_args!("available {v}")))
+        }
+        Op::Refresh => {
+            session.millis = REFRESH;
+            let none = "no apt source of this node points at a Kubernetes repository (…/core:/stable:/v1.N/deb/)";
+            let minor = machine.source.as_deref().ok_or_else(|| refused(none))?;
+            session.wait(wait_for_locks(state, &machine, "refreshing the list of the Kubernetes repository")?);
+            refresh(state, node, minor)?;
+        }
+        Op::Repository { base, minor, target } => {
+            let url = format!("{base}/core:/stable:/v{minor}/deb");
+            session.millis = REPOSITORY;
+            let there = repository(state, &machine, minor)
+                .map_err(|why| unreachable(format!("the repository cannot be reached: {url}/Release.key ({why})")))?;
+            let none = || refused(format!("the repository has no v{minor}: {url}/Release.key answers 404"));
+            let offer = there.ok_or_else(none)?;
+            session.line(format_args!("# proving the repository of v{minor}"));
+            session.wait(wait_for_locks(state, &machine, "refreshing the list of the Kubernetes repository")?);
+            if !offer.iter().any(|exact| exact.starts_with(&format!("{target}-"))) {
+                return Err(refused(format!("the repository {url} does not offer kubeadm {target}")));
+            }
+            state.hosts.change(node, |machine| (machine.source, machine.lists) = (Some(minor.clone()), offer));
+            session.line(format_args!("# the repository is at v{minor}"));
+        }
+        Op::Prefetch { target, control_plane, registry } => {
+            prefetch(state, node, &machine, target, (*control_plane, registry), session)?;
+        }
+        Op::KubeadmPlan { target } => {
+            session.millis = PLAN;
+            match plan::plan(state, target) {
+                Ok(text) => session.stdout.push_str(&text),
+                Err((stderr, stop)) => {
+                    session.stderr.push_str(&stderr);
+                    return Err(stop);
+                }
+            }
+        }
+        Op::SnapshotHash { path } if !path.starts_with('/') => {
+            return Err(refused(format!("the snapshot's path is not absolute: {path}")));
+        }
+        Op::SnapshotHash { path } => match machine.files.get(path) {
+            None => session.line("absent"),
+            Some(file) => session.line(format_args!("snapshot {} {}", file.bytes, file.sha256(path))),
+        },
+        Op::WriteCard { name, content } => {
+            let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+            if !name.bytes().all(fine) || !name.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+                return Err(refused(format!("not a plain file name: {name}")));
+            }
+            let path = format!("/var/lib/k8s-upgrade/{name}");
+            if u64::try_from(content.len()).is_ok_and(|bytes| bytes > machine.free) {
+                return Err(failed("write-card failed: No space left on device"));
+            }
+            let file = File { bytes: content.len() as u64, text: Some(content.as_str().into()) };
+            put_file(state, node, &path, file);
+            session.line(format_args!("card {path}"));
+        }
+        Op::Begin { step, target, run } => session.stdout.push_str(&work::begin(state, node, step, target, run)?),
+        Op::Follow { .. } => {}
+    }
+    Ok(())
+}
+
+impl File {
+    /// Of its text, or of what stands for its bytes.
+    fn sha256(&self, path: &str) -> String {
+        let digest = match &self.text {
+            Some(text) => Sha256::digest(text.as_bytes()),
+            None => Sha256::digest(format!("{} bytes of {path}", self.bytes)),
+        };
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn inspect(node: &str, machine: &Machine, session: &mut Session) {
+    session.line(format_args!("boot-id {}", machine.boot_id(node)));
+    session.line(format_args!("kernel {KERNEL}"));
+    for (name, package) in &machine.packages {
+        session.line(format_args!("package {name} {} {}", package.letters(), package.version));
+    }
+    for (name, _) in machine.packages.iter().filter(|(_, package)| package.held) {
+        session.line(format_args!("hold {name}"));
+    }
+    audit(machine).iter().for_each(|line| session.line(format_args!("audit {line}")));
+    let etcd = machine.control_plane.then_some(ETCD_FOLDER);
+    for path in WORKER_FOLDERS.into_iter().chain(etcd) {
+        session.line(format_args!("free {} {path}", machine.free));
+    }
+    session.line(match machine.kubelet_unit {
+        KubeletUnit::Active => "kubelet active",
+        KubeletUnit::Restarting => "kubelet activating",
+        KubeletUnit::Stopped => "kubelet inactive",
+    });
+    if machine.packages.contains_key("kubeadm") {
+        session.line(format_args!("kubeadm v{}", machine.release("kubeadm")));
+    }
+    if let Some(minor) = &machine.source {
+        session.line(format_args!("source {minor} {SOURCE_FILE}"));
+    }
+    machine.stray_manifests.iter().for_each(|file| session.line(format_args!("stray {file}")));
+    if machine.leftovers > 0 {
+        session.line(format_args!("leftovers {}", machine.leftovers));
+    }
+    session.line(format_args!("work {}", work::state_line(machine)));
+}
+
+fn prefetch(
+    state: &mut State,
+    node: &str,
+    machine: &Machine,
+    target: &str,
+    (control_plane, registry): (bool, &str),
+    session: &mut Session,
+) -> Result<(), Stop> {
+    let mut packages = Vec::new();
+    for name in KUBERNETES.into_iter().filter(|name| machine.packages.contains_key(*name)) {
+        let exact = revision(state, machine, name, target)?;
+        session.line(format_args!("package {name} {exact}"));
+        packages.push(format!("{name}={exact}"));
+    }
+    if packages.is_empty() {
+        return Err(refused("kubeadm and kubelet are not installed as packages on this node"));
+    }
+    room_to_download(machine)?;
+    let what = format!("downloading {}", packages.join(" "));
+    session.line(format_args!("# {what}"));
+    session.wait(wait_for_locks(state, machine, &what)?);
+    let minor = machine.source.as_deref().unwrap_or_default();
+    if !packages.iter().all(|package| machine.archives.contains(package)) {
+        repository(state, machine, minor).map_err(|why| unreachable(format!("{what}: Failed to fetch: {why}")))?;
+        state.hosts.change(node, |machine| machine.archives.extend(packages));
+        session.millis += DOWNLOAD;
+    }
+    let bad = || failed(format!("kubeadm config images list failed for v{target}"));
+    let registry = if registry.is_empty() { REGISTRY } else { registry };
+    for image in images(target.parse().map_err(|_| bad())?, control_plane, registry) {
+        if machine.images.contains(&image) {
+            session.line(format_args!("present {image}"));
+            continue;
+        }
+        session.line(format_args!("# pulling {image}"));
+        if let Err(why) = outside(state, machine) {
+            session.stderr.push_str(&format!("failed to pull and unpack image \"{image}\": {why}\n"));
+            return Err(unreachable(format!("image {image} cannot be pulled")));
+        }
+        session.millis += PULL;
+        session.line(format_args!("pulled {image}"));
+        state.hosts.change(node, |machine| machine.images.insert(image));
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! apt and dpkg: what a package is like, what the node's lists offer, and what stands in the way of an installation.
+
+use std::cmp::Reverse;
+use std::time::Duration;
+
+use super::super::{State, web};
+use super::machine::{MIB, Machine};
+use crate::plan::version::Version;
+
+/// kubeadm wants these held.
+pub const KUBERNETES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
+pub const CONTAINERD: &str = "containerd.io";
+/// How long apt waits for somebody else's lock, in seconds; `lock_wait` of the scripts.
+pub const LOCK_WAIT: u64 = 300;
+/// What the scripts want free before they download or install, in MiB.
+const ROOM: u64 = 300;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// With revision. While it is being unpacked: the former one.
+    pub version: String,
+    pub dpkg: Dpkg,
+    pub held: bool,
+}
+
+/// How far dpkg has come with a package; what a power cut leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dpkg {
+    Installed,
+    /// Cut while unpacking.
+    HalfInstalled,
+    Unpacked,
+    HalfConfigured,
+}
+
+impl Package {
+    pub fn new(version: &str, held: bool) -> Self {
+        Package { version: version.to_owned(), dpkg: Dpkg::Installed, held }
+    }
+
+    pub fn letters(&self) -> String {
+        let state = match self.dpkg {
+            Dpkg::Installed => "i",
+            Dpkg::HalfInstalled => "HR",
+            Dpkg::Unpacked => "U",
+            Dpkg::HalfConfigured => "F",
+        };
+        format!("{}{state}", if self.held { 'h' } else { 'i' })
+    }
+
+    /// Without the revision.
+    pub fn release(&self) -> &str {
+        self.version.split_once('-').map_or(self.version.as_str(), |(release, _)| release)
+    }
+
+    /// Installed, configured, and of that version, whatever its revision.
+    pub fn at(&self, version: &str) -> bool {
+        self.dpkg == Dpkg::Installed && is(&self.version, version)
+    }
+}
+
+/// `exact` is that version, whatever its revision.
+fn is(exact: &str, version: &str) -> bool {
+    exact.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+/// How a script ends when it cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    pub status: u8,
+    pub what: String,
+}
+
+pub fn failed(what: impl Into<String>) -> Stop {
+    Stop { status: 1, what: what.into() }
+}
+pub fn hold(what: impl Into<String>) -> Stop {
+    Stop { status: 10, what: what.into() }
+}
+pub fn refused(what: impl Into<String>) -> Stop {
+    Stop { status: 11, what: what.into() }
+}
+pub fn unreachable(what: impl Into<String>) -> Stop {
+    Stop { status: 12, what: what.into() }
+}
+pub fn contended(what: impl Into<String>) -> Stop {
+    Stop { status: 13, what: what.into() }
+}
+
+/// Every version of a package that apt on this node knows of, newest first.
+pub fn available(state: &State, machine: &Machine, package: &str) -> Vec<String> {
+    match package {
+        CONTAINERD => state.hosts.containerds.iter().map(|version| format!("{version}-1")).collect(),
+        package if KUBERNETES.contains(&package) => machine.lists.clone(),
+        _ => Vec::new(),
+    }
+}
+
+/// The exact revision that the lists offer.
+pub fn offered(state: &State, machine: &Machine, package: &str, version: &str) -> Option<String> {
+    available(state, machine, package).into_iter().find(|exact| is(exact, version))
+}
+
+pub fn revision(state: &State, machine: &Machine, package: &str, version: &str) -> Result<String, Stop> {
+    offered(state, machine, package, version)
+        .ok_or_else(|| refused(format!("the repository of this node does not offer {package} {version}")))
+}
+
+pub fn need_space(machine: &Machine, path: &str, mib: u64) -> Result<(), Stop> {
+    let free = machine.free / MIB;
+    if free >= mib {
+        return Ok(());
+    }
+    Err(refused(format!("the disk is full: {path} has {free} MiB free, {mib} MiB are needed")))
+}
+
+pub fn room_to_download(machine: &Machine) -> Result<(), Stop> {
+    need_space(machine, "/var/cache/apt", ROOM)
+}
+
+pub fn room_to_install(machine: &Machine) -> Result<(), Stop> {
+    room_to_download(machine)?;
+    need_space(machine, "/usr", ROOM)
+}
+
+/// How long somebody else will still hold the package manager's locks.
+pub fn locked_for(state: &State, machine: &Machine) -> Duration {
+    let until = machine.faults.apt_locked_until.unwrap_or(state.now());
+    Duration::try_from(until.duration_since(state.now())).unwrap_or_default()
+}
+
+/// What a session waits for the locks, if it gets them.
+pub fn wait_for_locks(state: &State, machine: &Machine, what: &str) -> Result<Duration, Stop> {
+    let wait = locked_for(state, machine);
+    if wait <= Duration::from_secs(LOCK_WAIT) { Ok(wait) } else { Err(locked(what)) }
+}
+
+pub fn locked(what: &str) -> Stop {
+    hold(format!("{what}: another package manager has held the lock for {LOCK_WAIT} s"))
+}
+
+/// The way out of this node is open.
+pub fn outside(state: &State, machine: &Machine) -> Result<(), String> {
+    match machine.faults.outside_away_until {
+        Some(until) if state.now() < until => Err("Could not resolve 'pkgs.k8s.io'".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// What the repository of a minor (`1.34`) holds now, newest first; None: there is none.
+pub fn repository(state: &State, machine: &Machine, minor: &str) -> Result<Option<Vec<String>>, String> {
+    outside(state, machine)?;
+    let Some(number) = minor.strip_prefix("1.").and_then(|number| number.parse().ok()) else { return Ok(None) };
+    let mut there = web::offered(state, number)?;
+    if let Some(there) = &mut there {
+        there.sort_by_key(|exact| {
+            let (release, revision) = exact.split_once('-').unwrap_or((exact, ""));
+            Reverse((release.parse::<Version>().ok(), revision.to_owned()))
+        });
+    }
+    Ok(there)
+}
+
+/// Refreshes the lists of the source that the node points at, or says why the former ones stay.
+pub fn refresh(state: &mut State, node: &str, minor: &str) -> Result<(), Stop> {
+    const WHAT: &str = "refreshing the list of the Kubernetes repository";
+    let Some(machine) = state.hosts.machine(node) else { return Ok(()) };
+    let there = repository(state, machine, minor).map_err(|why| unreachable(format!("{WHAT}: {why}")))?;
+    let missing = || unreachable(format!("{WHAT}: The repository of v{minor} does not have a Release file."));
+    let lists = there.ok_or_else(missing)?;
+    state.hosts.change(node, |machine| machine.lists = lists);
+    Ok(())
+}
+
+/// `dpkg --audit`, line by line; nothing where all is well.
+pub fn audit(machine: &Machine) -> Vec<String> {
+    let texts = [
+        (
+            Dpkg::HalfInstalled,
+            "The following packages are in a mess due to serious problems during\ninstallation.  They must be reinstalled for \
+             them (and any packages\nthat depend on them) to function properly:",
+        ),
+        (
+            Dpkg::Unpacked,
+            "The following packages have been unpacked but not yet configured.\nThey must be configured using dpkg --configure \
+             or the configure\nmenu option in dselect for them to work:",
+        ),
+        (
+            Dpkg::HalfConfigured,
+            "The following packages are only half configured, probably due to problems\nconfiguring them the first time.  The \
+             configuration should be retried using\ndpkg --configure <package> or the configure menu option in dselect:",
+        ),
+    ];
+    let mut lines = Vec::new();
+    for (dpkg, text) in texts {
+        let broken: Vec<&String> = machine.packages.iter().filter(|(_, p)| p.dpkg == dpkg).map(|(name, _)| name).collect();
+        if !broken.is_empty() {
+            lines.extend(text.lines().map(str::to_owned));
+            lines.extend(broken.iter().map(|name| format!(" {name}")));
+            lines.push(String::new());
+        }
+    }
+    lines
+}

@@ -1,0 +1,146 @@
+//! What a session asks for: the operation and its arguments, read back out of the script on standard input.
+
+use crate::node::{
+    Begin, Follow, Inspect, KubeadmPlan, Madison, Operation, Prefetch, Refresh, Repository, SnapshotHash, Step, WriteCard,
+};
+
+/// An operation of [`crate::node`], as a machine understands it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    Inspect,
+    Madison { package: String },
+    Refresh,
+    Repository { base: String, minor: String, target: String },
+    Prefetch { target: String, control_plane: bool, registry: String },
+    KubeadmPlan { target: String },
+    SnapshotHash { path: String },
+    WriteCard { name: String, content: String },
+    Begin { step: Step, target: String, run: String },
+    Follow { from: u64, seconds: u64 },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub name: &'static str,
+    /// It changes the machine.
+    pub changes: bool,
+    pub op: Op,
+}
+
+impl Request {
+    /// For the history: `begin kubeadm-package`.
+    pub fn label(&self) -> String {
+        match &self.op {
+            Op::Begin { step, .. } => format!("{} {}", self.name, step.name()),
+            _ => self.name.to_owned(),
+        }
+    }
+
+    /// The error names what is not understood.
+    pub fn read(stdin: &str) -> Result<Request, String> {
+        let (args, rest) = arguments(stdin).ok_or("a script without arguments")?;
+        let name = rest.split_once("printf '@k8s-upgrade begin ").and_then(|(_, rest)| rest.split_once("\\n'"));
+        let name = name.ok_or("a script without a name")?.0;
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        request(name, &args).ok_or_else(|| format!("operation {name} with {} arguments", args.len()))
+    }
+}
+
+fn of<O: Operation>(op: Op) -> Option<Request> {
+    Some(Request { name: O::NAME, changes: O::MUTATES, op })
+}
+
+fn request(name: &str, args: &[&str]) -> Option<Request> {
+    match (name, args) {
+        (Inspect::NAME, []) => of::<Inspect>(Op::Inspect),
+        (Madison::NAME, [package]) => of::<Madison>(Op::Madison { package: (*package).to_owned() }),
+        (Refresh::NAME, []) => of::<Refresh>(Op::Refresh),
+        (Repository::NAME, [base, minor, target]) => {
+            of::<Repository>(Op::Repository { base: (*base).into(), minor: (*minor).into(), target: (*target).into() })
+        }
+        (Prefetch::NAME, [target, role, registry]) => of::<Prefetch>(Op::Prefetch {
+            target: (*target).into(),
+            control_plane: *role != "worker",
+            registry: (*registry).into(),
+        }),
+        (KubeadmPlan::NAME, [target, ..]) => of::<KubeadmPlan>(Op::KubeadmPlan { target: (*target).into() }),
+        (SnapshotHash::NAME, [path]) => of::<SnapshotHash>(Op::SnapshotHash { path: (*path).into() }),
+        (WriteCard::NAME, [name, content]) => of::<WriteCard>(Op::WriteCard { name: (*name).into(), content: (*content).into() }),
+        (Begin::NAME, [step, target, run, script]) => {
+            let step = work(step, target, script)?;
+            of::<Begin>(Op::Begin { step, target: (*target).into(), run: (*run).into() })
+        }
+        (Follow::NAME, [from, seconds]) => of::<Follow>(Op::Follow { from: from.parse().ok()?, seconds: seconds.parse().ok()? }),
+        _ => None,
+    }
+}
+
+/// The step that the unit's own script performs.
+fn work(name: &str, target: &str, script: &str) -> Option<Step> {
+    let (args, _) = arguments(script)?;
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let known = match args.as_slice() {
+        [of, verb @ ("apply" | "node"), flags @ ..] if *of == target => {
+            Step::KubeadmUpgrade { first_control_plane: *verb == "apply", flags: flags.iter().map(ToString::to_string).collect() }
+        }
+        [of] if *of == target => {
+            [Step::KubeadmPackage, Step::KubeletPackages, Step::ContainerdPackage].into_iter().find(|step| step.name() == name)?
+        }
+        _ => return None,
+    };
+    (known.name() == name).then_some(known)
+}
+
+/// The words of the script's `set -- …`, and what follows it.
+fn arguments(script: &str) -> Option<(Vec<String>, &str)> {
+    let (_, mut rest) = script.split_once("\nset -- ")?;
+    let mut words = Vec::new();
+    loop {
+        rest = rest.trim_start_matches(' ');
+        if let Some(after) = rest.strip_prefix('\n') {
+            return Some((words, after));
+        }
+        let mut word = String::new();
+        while !rest.starts_with([' ', '\n']) {
+            if let Some(after) = rest.strip_prefix(r"\'") {
+                word.push('\'');
+                rest = after;
+            } else {
+                let (plain, after) = rest.strip_prefix('\'')?.split_once('\'')?;
+                word.push_str(plain);
+                rest = after;
+            }
+        }
+        words.push(word);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::stdin;
+
+    #[test]
+    fn what_node_writes_is_read_back_to_the_letter() {
+        let card = WriteCard { name: "card".into(), content: "it's\n  'two' lines\nset -- 'x'\n".into() };
+        let op = Op::WriteCard { name: card.name.clone(), content: card.content.clone() };
+        assert_eq!(Request::read(&stdin(&card)), Ok(Request { name: "write-card", changes: true, op }));
+        assert_eq!(Request::read(&stdin(&Inspect)).map(|request| (request.op, request.changes)), Ok((Op::Inspect, false)));
+        let upgrade = Step::KubeadmUpgrade { first_control_plane: true, flags: vec!["--skip-phases=addon/coredns".into()] };
+        for step in [Step::KubeadmPackage, Step::KubeletPackages, Step::ContainerdPackage, upgrade] {
+            let begin = Begin { step: step.clone(), target: "1.34.7".into(), run: "r1".into() };
+            let request = Request::read(&stdin(&begin)).unwrap();
+            assert_eq!(request.label(), format!("begin {}", step.name()));
+            assert_eq!(request.op, Op::Begin { step, target: "1.34.7".into(), run: "r1".into() });
+        }
+    }
+
+    #[test]
+    fn what_it_does_not_write_is_not_understood() {
+        let other = stdin(&Inspect).replace("begin inspect", "begin reboot");
+        assert_eq!(Request::read(&other), Err("operation reboot with 0 arguments".to_owned()));
+        for text in ["", "reboot", "{\nset -- 'x\n"] {
+            assert!(Request::read(text).is_err(), "{text}");
+        }
+    }
+}

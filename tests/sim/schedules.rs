@@ -1,0 +1,178 @@
+//! Random schedules: several faults a run, chosen by a seed, while an observer watches the rules. When they are over, a person types what the
+//! failures tell them to (`resume`), and everything must end well. A seed that fails is shrunk to the faults that it needs.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use k8s_upgrade::twin::state::later;
+use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::{Call, Driver, Fate, Hook, Scenario, State, Who};
+
+use super::faults::{Fault, What, When};
+use super::rules::Observer;
+use super::world::{amiss, at_work, begin, cordoned_by_people, is_over, jobs, live, tail};
+
+/// How often a person comes and looks, once nothing disturbs the run any more.
+const VISITS: u32 = 24;
+const BETWEEN_VISITS: Duration = Duration::from_secs(30 * 60);
+
+/// Breaks the calls that a schedule names by their number.
+struct Breaker {
+    faults: Vec<(u64, What)>,
+    calls: u64,
+    before: Option<What>,
+    after: Option<What>,
+}
+
+impl Hook for Breaker {
+    fn before(&mut self, _: &mut State, call: &Call) -> Fate {
+        if !matches!(call.who, Who::Pod { .. }) {
+            return Fate::Go;
+        }
+        self.calls += 1;
+        let hit = self.faults.iter().find(|(number, _)| *number == self.calls).map(|(_, what)| what.clone());
+        (self.before, self.after) = match hit {
+            Some(What::LosesAnswer | What::KilledAfter) => (None, hit),
+            other => (other, None),
+        };
+        match self.before.take() {
+            Some(What::LosesCall) => Fate::Break,
+            Some(What::Killed) => Fate::Kill,
+            Some(What::Late(seconds)) => Fate::Late(Duration::from_secs(seconds)),
+            _ => Fate::Go,
+        }
+    }
+    fn after(&mut self, _: &mut State, call: &Call) -> Fate {
+        if !matches!(call.who, Who::Pod { .. }) {
+            return Fate::Go;
+        }
+        match self.after.take() {
+            Some(What::LosesAnswer) => Fate::Break,
+            Some(What::KilledAfter) => Fate::Kill,
+            _ => Fate::Go,
+        }
+    }
+}
+
+/// One schedule from beginning to end. The error says what was broken or did not converge.
+pub fn run(state: &State, faults: &[Fault], target: &str, seed: u64) -> Result<State, String> {
+    let mut state = state.clone();
+    state.reseed(seed);
+    let at_calls = faults.iter().filter_map(|fault| match fault.when {
+        When::Call(number) => Some((number, fault.what.clone())),
+        When::After(_) => None,
+    });
+    let breaker = Breaker { faults: at_calls.collect(), calls: 0, before: None, after: None };
+    let (mut observer, broken) = Observer::new(&state, target, Some(Box::new(breaker)));
+    observer.at_most = 1;
+    let mut timed: Vec<(u64, What)> = faults
+        .iter()
+        .filter_map(|fault| match fault.when {
+            When::After(seconds) => Some((seconds, fault.what.clone())),
+            When::Call(_) => None,
+        })
+        .collect();
+    timed.sort_by_key(|(seconds, _)| *seconds);
+    let begun = state.now();
+    let cordoned = cordoned_by_people(&state);
+    let end = live(state, Some(Box::new(observer)), async |driver| {
+        for (number, (seconds, what)) in timed.into_iter().enumerate() {
+            driver.until(later(begun, Duration::from_secs(seconds)), |_| false).await;
+            what.happens(driver, number);
+        }
+        for visit in 0..VISITS {
+            let next = later(driver.twin.now(), BETWEEN_VISITS);
+            if driver.until(next, is_over).await {
+                break;
+            }
+            mend(driver, visit);
+        }
+        // What a command of a person still does, it does to its end.
+        let quiet = later(driver.twin.now(), BETWEEN_VISITS);
+        driver.until(quiet, |state| !at_work(state)).await;
+        driver.twin.look(State::clone)
+    });
+    let mut wrong = amiss(&end, target, &cordoned);
+    wrong.extend(broken.lock().unwrap().drain(..));
+    if wrong.is_empty() {
+        return Ok(end);
+    }
+    let mut told = String::new();
+    let _ = write!(told, "  {}\n--- Jobs\n{}\n--- the end of the history\n{}", wrong.join("\n  "), jobs(&end), tail(&end, 60));
+    Err(told)
+}
+
+/// A person reads `status`, sees that it stopped, and types what it says.
+fn mend(driver: &mut Driver<'_>, visit: u32) {
+    let idle = driver.twin.look(|state| !at_work(state));
+    if idle {
+        driver.operate(&format!("resume-{visit}"), &["k8s-upgrade", "resume", "--yes"], std::collections::BTreeMap::new());
+    }
+}
+
+/// The fewest of these faults that still fail.
+fn shrink(state: &State, faults: &[Fault], target: &str, seed: u64, why: String) -> (Vec<Fault>, String) {
+    let (mut least, mut why) = (faults.to_vec(), why);
+    let mut at = 0;
+    while at < least.len() {
+        let mut fewer = least.clone();
+        fewer.remove(at);
+        match run(state, &fewer, target, seed) {
+            Err(still) => (least, why) = (fewer, still),
+            Ok(_) => at += 1,
+        }
+    }
+    (least, why)
+}
+
+/// Runs schedules of the seeds from `first` on, on all cores.
+pub fn schedules(name: &str, scenario: &Scenario, first: u64, count: u64) {
+    let target = scenario.target.to_string();
+    let state = begin(scenario);
+    let next = AtomicU64::new(first);
+    let failures: Mutex<Vec<(u64, Vec<Fault>, String)>> = Mutex::default();
+    let tally = Arc::new(Mutex::new((0_u64, 0_u64)));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + count || failures.lock().unwrap().len() >= 3 {
+                        return;
+                    }
+                    let faults = Fault::of_seed(seed);
+                    match run(&state, &faults, &target, seed) {
+                        Ok(end) => {
+                            let mut tally = tally.lock().unwrap();
+                            tally.0 += faults.len() as u64;
+                            tally.1 += end.tally.changes + end.tally.reads;
+                        }
+                        Err(why) => {
+                            let (least, why) = shrink(&state, &faults, &target, seed, why);
+                            failures.lock().unwrap().push((seed, least, why));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let (faults, calls) = *tally.lock().unwrap();
+    let failures = failures.into_inner().unwrap();
+    println!("{name}: {count} schedules from seed {first}, {faults} faults, {calls} calls; {} failed", failures.len());
+    let told: Vec<String> = failures.iter().map(|(seed, least, why)| format!("seed {seed}, shrunk to {least:?}\n{why}")).collect();
+    assert!(told.is_empty(), "{}", told.join("\n\n"));
+}
+
+/// The node that a number means, among those there are.
+pub fn nth_node(state: &State, number: u64, workers_only: bool) -> Option<String> {
+    let nodes: Vec<&Key> = state
+        .store
+        .list(Kind::Node)
+        .filter(|(_, node)| !workers_only || node["metadata"]["labels"]["node-role.kubernetes.io/control-plane"].is_null())
+        .map(|(key, _)| key)
+        .collect();
+    let count = u64::try_from(nodes.len()).ok().filter(|count| *count > 0)?;
+    nodes.get(usize::try_from(number % count).ok()?).map(|key| key.name.clone())
+}

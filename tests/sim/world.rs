@@ -1,0 +1,150 @@
+//! Worlds to try things in: a scenario with short waits, brought to life and looked at from outside.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_upgrade::Program;
+use k8s_upgrade::twin::state::{ProgramPhase, later};
+use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::{Driver, Hook, Scenario, State, Twin};
+use serde_json::Value;
+
+pub const NAMESPACE: &str = "k8s-upgrade";
+const PREFIX: &str = "viktorbarzin.me/k8s-upgrade-";
+/// A run that has not ended by then never will: all its waits together are far shorter.
+pub const LIMIT: Duration = Duration::from_secs(12 * 3600);
+
+/// The value of an annotation of ours.
+pub fn mark<'a>(object: &'a Value, suffix: &str) -> Option<&'a str> {
+    object["metadata"]["annotations"][&format!("{PREFIX}{suffix}")].as_str()
+}
+
+/// Two minutes before the weekly detection.
+const DETECTION: Timestamp = Timestamp::constant(1_795_348_680, 0);
+
+/// A scenario with waits that keep their order but cost little.
+pub fn quick(mut scenario: Scenario) -> Scenario {
+    scenario.start = DETECTION;
+    for (key, value) in [("soak", "60s"), ("alert-wait", "5m"), ("resolve-wait", "35m"), ("drain-deadline", "10m")] {
+        scenario.settings.insert(key.to_owned(), value.into());
+    }
+    scenario
+}
+
+pub fn begin(scenario: &Scenario) -> State {
+    scenario.state("docker.io/library/k8s-upgrade:sim").unwrap_or_else(|cause| panic!("the scenario makes no world: {cause}"))
+}
+
+/// Lets a state live, on paused time, while `work` drives it.
+pub fn live<T>(state: State, hook: Option<Box<dyn Hook>>, work: impl AsyncFnOnce(&mut Driver<'_>) -> T) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let mut driver = Driver::new(Twin::new(state, hook), &Program, None);
+        work(&mut driver).await
+    })
+}
+
+/// Lets a state live until its run is over, or until no run can still be going on; the state that it has then.
+pub fn to_the_end(state: State, hook: Option<Box<dyn Hook>>) -> State {
+    let limit = later(state.now(), LIMIT);
+    live(state, hook, async |driver| {
+        driver.until(limit, is_over).await;
+        driver.twin.look(State::clone)
+    })
+}
+
+pub fn namespace(state: &State) -> &Value {
+    state.store.get(&Key::new(Kind::Namespace, "", NAMESPACE)).expect("the namespace is there")
+}
+
+pub fn in_flight(state: &State) -> bool {
+    mark(namespace(state), "in-flight").is_some()
+}
+
+/// A process of the program runs in a pod.
+pub fn at_work(state: &State) -> bool {
+    state.programs.values().any(|program| program.phase != ProgramPhase::Killed)
+}
+
+/// A run was there, has been ended, and nobody works any more.
+pub fn is_over(state: &State) -> bool {
+    let upgraded = state.store.list(Kind::Job).any(|(key, _)| key.name.starts_with("k8s-upgrade-postflight"));
+    upgraded && !in_flight(state) && !at_work(state)
+}
+
+pub fn version_of(node: &Value) -> &str {
+    node["status"]["nodeInfo"]["kubeletVersion"].as_str().unwrap_or_default().trim_start_matches('v')
+}
+
+/// Versions of the control plane's static pods, with their nodes.
+pub fn components(state: &State) -> impl Iterator<Item = (&str, &str, &str)> {
+    state.store.list(Kind::Pod).filter(|(key, pod)| key.namespace == "kube-system" && pod["metadata"]["labels"]["tier"] == "control-plane").filter_map(
+        |(_, pod)| {
+            let component = pod["metadata"]["labels"]["component"].as_str().filter(|name| *name != "etcd")?;
+            let image = pod["spec"]["containers"][0]["image"].as_str()?;
+            Some((pod["spec"]["nodeName"].as_str()?, component, image.rsplit(":v").next()?))
+        },
+    )
+}
+
+/// Nodes that are cordoned, and not by us.
+pub fn cordoned_by_people(state: &State) -> BTreeSet<String> {
+    let people = |node: &Value| node["spec"]["unschedulable"] == true && mark(node, "cordoned-by").is_none();
+    state.store.list(Kind::Node).filter(|(_, node)| people(node)).map(|(key, _)| key.name.clone()).collect()
+}
+
+/// What is wrong with a cluster that should have been brought to `target` and left alone.
+pub fn amiss(state: &State, target: &str, cordoned: &BTreeSet<String>) -> Vec<String> {
+    let mut wrong = state.unmodelled.iter().map(|what| format!("not modelled: {what}")).collect::<Vec<_>>();
+    for (key, node) in state.store.list(Kind::Node) {
+        if version_of(node) != target {
+            wrong.push(format!("{} is at {}", key.name, version_of(node)));
+        }
+        if mark(node, "cordoned-by").is_some() {
+            wrong.push(format!("{} still has our cordon", key.name));
+        }
+        if (node["spec"]["unschedulable"] == true) != cordoned.contains(&key.name) {
+            wrong.push(format!("{}: unschedulable is {}", key.name, node["spec"]["unschedulable"]));
+        }
+    }
+    wrong.extend(components(state).filter(|(.., version)| *version != target).map(|(node, name, version)| format!("{name} on {node} is at {version}")));
+    for suffix in ["in-flight", "target", "run-id", "snapshot-path", "started", "prepared", "skipped"] {
+        if let Some(value) = mark(namespace(state), suffix) {
+            wrong.push(format!("annotation {suffix} is still {value}"));
+        }
+    }
+    for gauge in ["k8s_upgrade_in_flight", "k8s_upgrade_snapshot_taken", "k8s_upgrade_started_timestamp"] {
+        match state.web.pushgateway.groups.get("k8s-version-upgrade").and_then(|group| group.get(gauge)).copied() {
+            Some(0.0) => {}
+            other => wrong.push(format!("gauge {gauge} is {other:?}")),
+        }
+    }
+    for (key, lease) in state.store.list(Kind::Lease).filter(|(key, _)| key.namespace == NAMESPACE) {
+        // One that was left to expire harms nobody; one that is renewed means that somebody is at work.
+        if at_work(state) {
+            wrong.push(format!("Lease {} is held by {}", key.name, lease["spec"]["holderIdentity"]));
+        }
+    }
+    wrong
+}
+
+/// The end of a history, for a message.
+pub fn tail(state: &State, lines: usize) -> String {
+    let mut newest: Vec<&str> = state.history.newest().take(lines).collect();
+    newest.reverse();
+    newest.join("\n")
+}
+
+pub fn jobs(state: &State) -> String {
+    let told = |(key, job): (&Key, &std::sync::Arc<Value>)| {
+        let conditions = job["status"]["conditions"].as_array().into_iter().flatten();
+        let conditions: Vec<String> = conditions.filter(|c| c["status"] == "True").map(|c| format!("{} {}", c["type"], c["reason"])).collect();
+        format!("{}: {}", key.name, if conditions.is_empty() { "active".to_owned() } else { conditions.join(", ") })
+    };
+    state.store.list(Kind::Job).map(told).collect::<Vec<_>>().join("\n")
+}
+
+pub fn now(state: &State) -> Timestamp {
+    state.now()
+}
