@@ -1,6 +1,6 @@
 //! A scenario becomes a world: objects, machines, services, and this program installed as `manifests` prints it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -53,10 +53,10 @@ impl Scenario {
         }
         for workload in &self.workloads {
             let Workload { namespace, name, .. } = workload;
-            if let Some(node) = workload.on.iter().find(|node| !known.contains(node.as_str())) {
+            if let Some(node) = workload.placed_on.iter().find(|node| !known.contains(node.as_str())) {
                 return Err(Cause::usage(format!("the scenario puts {namespace}/{name} on {node}, which it does not have")));
             }
-            if workload.on.len() > workload.replicas as usize {
+            if workload.placed_on.len() > workload.replicas as usize {
                 return Err(Cause::usage(format!("the scenario puts more pods of {namespace}/{name} on nodes than it has")));
             }
         }
@@ -154,7 +154,7 @@ impl World<'_> {
             Kind::Pod => {
                 let mut pod = template;
                 (pod["metadata"]["name"], pod["metadata"]["namespace"]) = (json!(name), json!(namespace));
-                if let Some(node) = workload.on.first() {
+                if let Some(node) = workload.placed_on.first() {
                     pod["spec"]["nodeName"] = json!(node);
                 }
                 pod["status"] = json!({ "phase": "Pending" });
@@ -168,7 +168,7 @@ impl World<'_> {
         let owner = self.create(kind, json!({ "metadata": meta, "spec": spec }))?;
         // A DaemonSet's pods are where they must be.
         if kind == Object::StatefulSet {
-            for (index, node) in workload.on.iter().enumerate() {
+            for (index, node) in workload.placed_on.iter().enumerate() {
                 self.pod(&owner, &template, &format!("{name}-{index}"), node)?;
             }
         }
@@ -178,7 +178,7 @@ impl World<'_> {
     fn deployment(&mut self, workload: &Workload, meta: &Value, spec: Value) -> Result<(), Cause> {
         // Its controller makes the ReplicaSet and the pods that stand here nowhere yet.
         let deployment = self.create(Object::Deployment, json!({ "metadata": meta, "spec": spec }))?;
-        if workload.on.is_empty() {
+        if workload.placed_on.is_empty() {
             return Ok(());
         }
         let Workload { namespace, name, .. } = workload;
@@ -195,7 +195,7 @@ impl World<'_> {
                 "spec": { "replicas": workload.replicas, "selector": { "matchLabels": labels }, "template": template },
             }),
         )?;
-        workload.on.iter().try_for_each(|node| self.pod(&set, &template, &format!("{name}-{hash}-"), node))
+        workload.placed_on.iter().try_for_each(|node| self.pod(&set, &template, &format!("{name}-{hash}-"), node))
     }
 
     /// A pod of an owner, on a node already.

@@ -154,7 +154,7 @@ impl Copier<'_> {
             labels: labels.map(|(key, value)| (key.clone(), value.clone())).collect(),
             taints: taints.map(|taint| Taint { key: taint.key, value: taint.value, effect: taint.effect }).collect(),
             cordoned: spec.unschedulable.unwrap_or(false),
-            not_ready: !ready.is_some_and(|condition| condition.status == "True"),
+            not_ready: ready.is_none_or(|condition| condition.status != "True"),
             ready_since: ready.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
             name,
         })
@@ -182,7 +182,7 @@ impl Copier<'_> {
             }
         }
         for found in objects.deployments.iter().filter(|found| elsewhere(&found.metadata)) {
-            let Some(spec) = &found.spec else { continue };
+            let Some(spec) = found.spec.as_ref().filter(|spec| spec.replicas != Some(0)) else { continue };
             workloads.push(self.workload(Kind::Deployment, &found.metadata, spec.replicas, &spec.template));
         }
         for found in objects.replica_sets.iter().filter(|found| elsewhere(&found.metadata)) {
@@ -195,14 +195,13 @@ impl Copier<'_> {
             workloads.push(self.workload(Kind::Deployment, &found.metadata, spec.replicas, template));
         }
         for found in objects.stateful_sets.iter().filter(|found| elsewhere(&found.metadata)) {
-            let Some(spec) = &found.spec else { continue };
+            let Some(spec) = found.spec.as_ref().filter(|spec| spec.replicas != Some(0)) else { continue };
             workloads.push(self.workload(Kind::StatefulSet, &found.metadata, spec.replicas, &spec.template));
         }
         for found in objects.daemon_sets.iter().filter(|found| elsewhere(&found.metadata)) {
             let Some(spec) = &found.spec else { continue };
             workloads.push(self.workload(Kind::DaemonSet, &found.metadata, None, &spec.template));
         }
-        workloads.retain(|workload| workload.kind == Kind::DaemonSet || workload.replicas > 0);
         let index: BTreeMap<(Kind, String, String), usize> = workloads
             .iter()
             .enumerate()
@@ -330,8 +329,8 @@ impl Copier<'_> {
 fn placed(workload: &mut Workload, pod: &Pod) {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
     let ending = pod.metadata.deletion_timestamp.is_some();
-    if let Some(node) = node.filter(|_| !ending && workload.on.len() < workload.replicas as usize) {
-        workload.on.push(node);
+    if let Some(node) = node.filter(|_| !ending && workload.placed_on.len() < workload.replicas as usize) {
+        workload.placed_on.push(node);
     }
     let Some(status) = &pod.status else { return };
     let ready = status.conditions.iter().flatten().find(|condition| condition.type_ == "Ready");

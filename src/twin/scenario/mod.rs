@@ -158,7 +158,7 @@ pub struct Workload {
     pub tolerations: Vec<Toleration>,
     /// Nodes on which its pods are, one entry a pod; the scheduler chooses for the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub on: Vec<String>,
+    pub placed_on: Vec<String>,
 }
 
 /// A PodDisruptionBudget.
@@ -224,7 +224,7 @@ const HEADER: &str = "\
 # nodes: name, control-plane, version, control-plane-version (static pods, if they differ), containerd, address, hostname (the label,
 #   if it is not the name), labels, taints {key, value, effect}, cordoned, not-ready, ready-since
 # workloads: kind (Deployment, StatefulSet, DaemonSet, Pod), namespace, name, replicas, labels, annotations, empty-dir, grace-seconds,
-#   ends-after-seconds, ready-after-seconds, never-ready, node-selector, tolerations {key, operator, value, effect}, on (nodes, one a pod)
+#   ends-after-seconds, ready-after-seconds, never-ready, node-selector, tolerations {key, operator, value, effect}, placed-on (nodes, one a pod)
 # budgets: namespace, name, selector (labels), expressions {key, operator, values}, min-available, max-unavailable (number or \"25%\"),
 #   unhealthy-policy, annotations
 # alerts: name, labels, from, until   releases: version, from   settings: as in config.yaml   assumptions: what is not imitated
@@ -272,7 +272,7 @@ impl Workload {
             never_ready: false,
             node_selector: BTreeMap::new(),
             tolerations: Vec::new(),
-            on: Vec::new(),
+            placed_on: Vec::new(),
         }
     }
 

@@ -119,7 +119,7 @@ fn workloads() -> Vec<Workload> {
             ..new(Kind::StatefulSet, "db", "postgres")
         },
         Workload { empty_dir: true, ..new(Kind::Deployment, "ci", "build-cache") },
-        Workload { on: vec!["k8s-node2".to_owned()], ..new(Kind::Pod, "ci", "debug") },
+        Workload { placed_on: vec!["k8s-node2".to_owned()], ..new(Kind::Pod, "ci", "debug") },
         Workload { replicas: 2, ready_after_seconds: Some(10), ..new(Kind::Deployment, "mail", "smtp") },
     ]
 }
