@@ -10,6 +10,20 @@ use super::serve::delete_pod;
 use super::{Refusal, Reply};
 
 pub fn evict(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal> {
+    let node = state.store.get(key).and_then(|pod| pod["spec"]["nodeName"].as_str()).unwrap_or_default().to_owned();
+    let answer = ask(state, key, request);
+    if !request.dry_run() {
+        let count = state.evictions.entry(node).or_default();
+        match &answer {
+            Ok(_) => count.granted += 1,
+            Err(refusal) if refusal.code == 429 => count.refused += 1,
+            Err(_) => {}
+        }
+    }
+    answer
+}
+
+fn ask(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal> {
     let pod = state.store.get(key).cloned().ok_or_else(|| Refusal::not_found(key))?;
     let options = &request.body["deleteOptions"];
     if let Some(wanted) = options["preconditions"]["uid"].as_str()
