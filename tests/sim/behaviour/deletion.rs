@@ -13,20 +13,21 @@ pub async fn a_plain_object_goes_at_once(b: &Bench<'_>) {
     b.get("configmaps/one").await.with_code(404);
 }
 
+/// Unlike every other refusal, these name the kind and not the resource.
 pub async fn preconditions_are_conflicts(b: &Bench<'_>) {
     let made = b.post("leases", json!({ "metadata": { "name": "one" }, "spec": { "holderIdentity": "me" } })).await.ok();
     let of_another = json!({ "preconditions": { "uid": "00000000-0000-0000-0000-000000000000" } });
     let says = format!(
-        "Operation cannot be fulfilled on leases.coordination.k8s.io \"one\": the UID in the precondition \
+        "Operation cannot be fulfilled on Lease.coordination.k8s.io \"one\": the UID in the precondition \
          (00000000-0000-0000-0000-000000000000) does not match the UID in record ({}). \
          The object might have been deleted and then recreated",
         uid(&made)
     );
     let status = b.delete("leases/one", of_another).await.refused(409, "Conflict", &says);
-    assert_eq!(status["details"], json!({ "name": "one", "group": "coordination.k8s.io", "kind": "leases" }));
+    assert_eq!(status["details"], json!({ "name": "one", "group": "coordination.k8s.io", "kind": "Lease" }));
     let renewed = b.patch("leases/one", json!({ "spec": { "holderIdentity": "us" } })).await.ok();
     let says = format!(
-        "Operation cannot be fulfilled on leases.coordination.k8s.io \"one\": the ResourceVersion in the precondition ({}) \
+        "Operation cannot be fulfilled on Lease.coordination.k8s.io \"one\": the ResourceVersion in the precondition ({}) \
          does not match the ResourceVersion in record ({}). The object might have been modified",
         version(&made),
         version(&renewed)

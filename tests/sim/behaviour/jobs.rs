@@ -40,7 +40,7 @@ pub async fn one_makes_a_pod_of_its_own(b: &Bench<'_>) {
         ("parallelism", json!(1)),
         ("suspend", json!(false)),
         ("completionMode", json!("NonIndexed")),
-        ("manualSelector", Value::Null),
+        ("manualSelector", json!(false)),
         ("podReplacementPolicy", json!("TerminatingOrFailed")),
     ] {
         assert_eq!(spec[field], default, "{field}");
@@ -115,7 +115,7 @@ pub async fn a_failure_is_tried_again_after_a_pause(b: &Bench<'_>) {
     assert!(active["status"].get("conditions").is_none(), "{}", active["status"]);
 }
 
-/// A pod that was evicted and then failed is not counted, and its successor comes without a pause.
+/// A pod that was evicted and then failed is not counted as a failure, but its successor waits as long as after one.
 pub async fn a_disruption_is_not_counted(b: &Bench<'_>) {
     let node = b.node("n").await;
     job(b, json!({ "backoffLimit": 0 })).await;
@@ -125,7 +125,7 @@ pub async fn a_disruption_is_not_counted(b: &Bench<'_>) {
     b.stop_pod(&pod).await;
     let begun = Instant::now();
     let next = b.new_pod(PODS, &[&pod]).await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "after {:?}", begun.elapsed());
+    assert!((8..=14).contains(&begun.elapsed().as_secs()), "after {:?}", begun.elapsed());
     b.run_pod(&next, &node).await;
     let active = b.is("jobs/one", |job| job["status"]["ready"] == 1).await;
     assert!(active["status"].get("failed").is_none(), "{}", active["status"]);

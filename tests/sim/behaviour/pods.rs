@@ -88,7 +88,7 @@ pub async fn a_delete_may_be_meant_for_one_very_pod(b: &Bench<'_>) {
     let pod = b.pod("one", "web").await;
     let other = json!({ "preconditions": { "uid": "00000000-0000-0000-0000-000000000000" } });
     let says = format!(
-        "Operation cannot be fulfilled on pods \"one\": the UID in the precondition (00000000-0000-0000-0000-000000000000) \
+        "Operation cannot be fulfilled on Pod \"one\": the UID in the precondition (00000000-0000-0000-0000-000000000000) \
          does not match the UID in record ({}). The object might have been deleted and then recreated",
         uid(&pod)
     );

@@ -84,7 +84,8 @@ pub async fn a_statefulsets_pod_waits_for_the_old_one(b: &Bench<'_>) {
     b.delete("pods/web-0", json!({})).await.ok();
     b.always(2, "web-0 still ends", async || uid(&b.get("pods/web-0").await.ok()) == uid(&first)).await;
     b.stop_pod("web-0").await;
-    b.is("pods/web-0", |pod| uid(pod) != uid(&first)).await;
+    let again = b.there("pods/web-0").await;
+    assert_ne!(uid(&again), uid(&first));
 }
 
 /// One pod a node that its selector takes, cordoned or not, named for the scheduler by affinity, and put back wherever it was deleted.
