@@ -34,7 +34,8 @@ pub async fn its_job(b: &Bench<'_>) {
     an_hour_ago(b).await;
     let jobs = b.until("the Job", async || Some(b.items(JOBS).await).filter(|jobs| !jobs.is_empty())).await;
     let job = &jobs[0];
-    let at: jiff::Timestamp = text(job, "/metadata/annotations/batch.kubernetes.io~1cronjob-scheduled-timestamp").parse().unwrap();
+    let at: jiff::Timestamp =
+        text(job, "/metadata/annotations/batch.kubernetes.io~1cronjob-scheduled-timestamp").parse().unwrap();
     assert_eq!((at.as_second() % 60, text(job, "/metadata/name")), (0, format!("cron-{}", at.as_second() / 60).as_str()));
     assert_eq!((&job["metadata"]["labels"], &job["metadata"]["annotations"]["a"]), (&json!({ "app": "cron" }), &json!("b")));
     let owner = json!({

@@ -33,7 +33,8 @@ async fn budget(b: &Bench<'_>, name: &str, spec: Value, allowed: i64) -> Value {
     let mut spec = spec;
     spec["selector"] = json!({ "matchLabels": { "guarded": "yes" } });
     b.post("poddisruptionbudgets", json!({ "metadata": { "name": name }, "spec": spec })).await.ok();
-    let current = |budget: &Value| budget["status"]["observedGeneration"] == 1 && budget["status"]["disruptionsAllowed"] == allowed;
+    let current =
+        |budget: &Value| budget["status"]["observedGeneration"] == 1 && budget["status"]["disruptionsAllowed"] == allowed;
     b.is(&format!("poddisruptionbudgets/{name}"), current).await
 }
 
@@ -44,7 +45,11 @@ pub async fn allowed_it_deletes_with_grace(b: &Bench<'_>) {
     b.run_pod("one", &node).await;
     let options = json!({ "gracePeriodSeconds": 7, "preconditions": { "uid": uid(&pod) } });
     let status = evict(b, "one", options).await.with_code(201);
-    assert_eq!((&status["kind"], &status["status"], &status["code"]), (&json!("Status"), &json!("Success"), &json!(201)), "{status}");
+    assert_eq!(
+        (&status["kind"], &status["status"], &status["code"]),
+        (&json!("Status"), &json!("Success"), &json!(201)),
+        "{status}"
+    );
     let ending = b.get("pods/one").await.ok();
     assert_eq!(ending["metadata"]["deletionGracePeriodSeconds"], 7);
     let target = condition(&ending, "DisruptionTarget");
@@ -211,6 +216,7 @@ pub async fn a_budget_not_yet_judged_asks_for_ten_seconds(b: &Bench<'_>) {
         })
         .await
         .refused(429, "TooManyRequests", VIOLATED);
-    let cause = json!({ "reason": "DisruptionBudget", "message": "The disruption budget guard is still being processed by the server." });
+    let cause =
+        json!({ "reason": "DisruptionBudget", "message": "The disruption budget guard is still being processed by the server." });
     assert_eq!(status["details"], json!({ "causes": [cause], "retryAfterSeconds": 10 }));
 }

@@ -89,7 +89,10 @@ pub async fn what_cannot_be_is_422_or_400(b: &Bench<'_>) {
     assert!(made.get("nonsense").is_none());
     let status = b.post("configmaps", json!({ "metadata": { "name": "Not A Name" } })).await.with_code(422);
     assert_eq!(status["reason"], "Invalid");
-    assert!(text(&status, "/message").starts_with("ConfigMap \"Not A Name\" is invalid: metadata.name: Invalid value: "), "{status}");
+    assert!(
+        text(&status, "/message").starts_with("ConfigMap \"Not A Name\" is invalid: metadata.name: Invalid value: "),
+        "{status}"
+    );
     let status = b.post("configmaps", json!({ "metadata": { "name": "two" }, "data": 3 })).await.with_code(400);
     assert_eq!(status["reason"], "BadRequest", "{status}");
 }

@@ -30,7 +30,8 @@ pub async fn lists_are_replaced(b: &Bench<'_>) {
 
 pub async fn an_old_version_is_a_conflict(b: &Bench<'_>) {
     let made = b.post("leases", json!({ "metadata": { "name": "one" }, "spec": { "holderIdentity": "me" } })).await.ok();
-    let guarded = |holder: &str, version: &str| json!({ "metadata": { "resourceVersion": version }, "spec": { "holderIdentity": holder } });
+    let guarded =
+        |holder: &str, version: &str| json!({ "metadata": { "resourceVersion": version }, "spec": { "holderIdentity": holder } });
     let mine = b.patch("leases/one", guarded("us", version(&made))).await.with_code(200);
     assert!(version(&mine).parse::<u64>().unwrap() > version(&made).parse().unwrap());
     let says = conflict("leases.coordination.k8s.io \"one\"");
@@ -47,7 +48,8 @@ pub async fn an_old_version_is_a_conflict(b: &Bench<'_>) {
 pub async fn a_namespace_and_a_node_are_guarded_alike(b: &Bench<'_>) {
     let path = format!("namespaces/{}", b.ns);
     let made = b.get(&path).await.ok();
-    let claim = |version: &str| json!({ "metadata": { "resourceVersion": version, "annotations": { "example.com/claim": "me" } } });
+    let claim =
+        |version: &str| json!({ "metadata": { "resourceVersion": version, "annotations": { "example.com/claim": "me" } } });
     let claimed = b.patch(&path, claim(version(&made))).await.ok();
     let says = conflict(&format!("namespaces \"{}\"", b.ns));
     b.patch(&path, claim(version(&made))).await.refused(409, "Conflict", &says);

@@ -12,7 +12,9 @@ pub async fn defaults_and_admission(b: &Bench<'_>) {
     assert_eq!((&spec["serviceAccountName"], &spec["priority"]), (&json!("default"), &json!(0)));
     let tolerated: Vec<&str> = spec["tolerations"].as_array().unwrap().iter().map(|one| text(one, "/key")).collect();
     assert_eq!(tolerated, ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]);
-    assert!(spec["tolerations"].as_array().unwrap().iter().all(|one| one["tolerationSeconds"] == 300 && one["effect"] == "NoExecute"));
+    assert!(
+        spec["tolerations"].as_array().unwrap().iter().all(|one| one["tolerationSeconds"] == 300 && one["effect"] == "NoExecute")
+    );
 }
 
 /// A pod's ServiceAccount and PriorityClass must exist; the two classes of the system always do.
@@ -22,7 +24,10 @@ pub async fn accounts_and_priorities_must_exist(b: &Bench<'_>) {
         spec[field] = json!(value);
         json!({ "metadata": { "name": "one" }, "spec": spec })
     };
-    let says = format!("pods \"one\" is forbidden: error looking up service account {}/nobody: serviceaccount \"nobody\" not found", b.ns);
+    let says = format!(
+        "pods \"one\" is forbidden: error looking up service account {}/nobody: serviceaccount \"nobody\" not found",
+        b.ns
+    );
     b.post("pods", with("serviceAccountName", "nobody")).await.refused(403, "Forbidden", &says);
     let says = "pods \"one\" is forbidden: no PriorityClass with name nothing was found";
     b.post("pods", with("priorityClassName", "nothing")).await.refused(403, "Forbidden", says);
@@ -56,7 +61,9 @@ pub async fn bound_it_stays_until_the_kubelet_confirms(b: &Bench<'_>) {
     let made = b.pod("one", "web").await;
     b.run_pod("one", &node).await;
     let deleted = b.delete("pods/one", json!({})).await.with_code(200);
-    let mark = |pod: &Value| (text(pod, "/metadata/deletionTimestamp").to_owned(), pod["metadata"]["deletionGracePeriodSeconds"].clone());
+    let mark = |pod: &Value| {
+        (text(pod, "/metadata/deletionTimestamp").to_owned(), pod["metadata"]["deletionGracePeriodSeconds"].clone())
+    };
     assert_eq!(mark(&deleted).1, 30);
     // The mark is when the grace ends, not when the deletion began.
     let time = |text: &str| text.parse::<jiff::Timestamp>().unwrap();

@@ -36,11 +36,14 @@ pub async fn nothing_is_allowed_at_first(b: &Bench<'_>) {
     let says = format!("jobs.batch \"x\" is forbidden: User \"{user}\" cannot get resource \"jobs\" in API group \"batch\"");
     let status = account.get("jobs/x").await.refused(403, "Forbidden", &cannot(&says));
     assert_eq!(status["details"], json!({ "name": "x", "group": "batch", "kind": "jobs" }));
-    let says = format!("nodes is forbidden: User \"{user}\" cannot list resource \"nodes\" in API group \"\" at the cluster scope");
+    let says =
+        format!("nodes is forbidden: User \"{user}\" cannot list resource \"nodes\" in API group \"\" at the cluster scope");
     account.get("nodes").await.refused(403, "Forbidden", &says);
     let says = format!("pods is forbidden: User \"{user}\" cannot list resource \"pods\" in API group \"\" at the cluster scope");
     account.get("/api/v1/pods").await.refused(403, "Forbidden", &says);
-    let says = format!("nodes \"x\" is forbidden: User \"{user}\" cannot patch resource \"nodes\" in API group \"\" at the cluster scope");
+    let says = format!(
+        "nodes \"x\" is forbidden: User \"{user}\" cannot patch resource \"nodes\" in API group \"\" at the cluster scope"
+    );
     account.patch("nodes/x", json!({})).await.refused(403, "Forbidden", &says);
     // A create names the resource only, for the name is in the body; of a subresource it is in the path.
     let says = format!("secrets is forbidden: User \"{user}\" cannot create resource \"secrets\" in API group \"\"");
@@ -49,7 +52,8 @@ pub async fn nothing_is_allowed_at_first(b: &Bench<'_>) {
     let eviction = json!({ "apiVersion": "policy/v1", "kind": "Eviction", "metadata": { "name": "x" } });
     account.post("pods/x/eviction", eviction).await.refused(403, "Forbidden", &cannot(&says));
     // A namespace is judged as if it were in itself.
-    let says = format!("namespaces \"{}\" is forbidden: User \"{user}\" cannot get resource \"namespaces\" in API group \"\"", b.ns);
+    let says =
+        format!("namespaces \"{}\" is forbidden: User \"{user}\" cannot get resource \"namespaces\" in API group \"\"", b.ns);
     account.get(&format!("namespaces/{}", b.ns)).await.refused(403, "Forbidden", &cannot(&says));
     let says = format!("pods is forbidden: User \"{user}\" cannot watch resource \"pods\" in API group \"\"");
     account.get("pods?watch=true").await.refused(403, "Forbidden", &cannot(&says));
@@ -64,7 +68,8 @@ pub async fn reviews_answer_for_each_verb(b: &Bench<'_>) {
     ]);
     grant(b, "Role", "some", "me", rules).await;
     let me = b.acting_as("me");
-    let pods = |verb: &str, sub: &str| json!({ "namespace": b.ns, "verb": verb, "resource": "pods", "subresource": sub, "group": "" });
+    let pods =
+        |verb: &str, sub: &str| json!({ "namespace": b.ns, "verb": verb, "resource": "pods", "subresource": sub, "group": "" });
     // The authorizer hears of a new role a moment after it was made.
     b.until("the role to be known", async || (may(&me, pods("list", "")).await["allowed"] == true).then_some(())).await;
     let status = may(&me, pods("get", "")).await;
@@ -115,7 +120,8 @@ pub async fn the_programs_own_grants(b: &Bench<'_>) {
         if object.get("roleRef").is_some() {
             object["roleRef"]["name"] = json!(name);
         }
-        let path = if namespace.is_empty() { format!("{group}/{kind}s") } else { format!("{group}/namespaces/{namespace}/{kind}s") };
+        let path =
+            if namespace.is_empty() { format!("{group}/{kind}s") } else { format!("{group}/namespaces/{namespace}/{kind}s") };
         b.post(&path, object).await.with_code(201);
     }
     let me = b.acting_as(names::SERVICE_ACCOUNT);
@@ -129,7 +135,9 @@ pub async fn the_programs_own_grants(b: &Bench<'_>) {
             b.until(&format!("{asked}"), async || (may(&me, asked.clone()).await["allowed"] == true).then_some(())).await;
         }
     }
-    for (group, resource, verb) in [("", "secrets", "get"), ("", "nodes", "delete"), ("apps", "deployments", "patch"), ("", "pods", "create")] {
+    for (group, resource, verb) in
+        [("", "secrets", "get"), ("", "nodes", "delete"), ("apps", "deployments", "patch"), ("", "pods", "create")]
+    {
         assert_eq!(may(&me, ask(&None, group, resource, &None, verb)).await["allowed"], false, "{verb} {resource}");
     }
 }

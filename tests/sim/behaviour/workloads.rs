@@ -20,13 +20,19 @@ pub async fn a_deployments_pods_are_its_replicasets(b: &Bench<'_>) {
     let set = b.items("replicasets?labelSelector=app=web").await.remove(0);
     let hash = text(&set, "/metadata/labels/pod-template-hash");
     assert_eq!(text(&set, "/metadata/name"), format!("web-{hash}"));
-    assert_eq!((&set["metadata"]["ownerReferences"][0]["kind"], text(&set, "/metadata/ownerReferences/0/uid")), (&json!("Deployment"), uid(&made)));
+    assert_eq!(
+        (&set["metadata"]["ownerReferences"][0]["kind"], text(&set, "/metadata/ownerReferences/0/uid")),
+        (&json!("Deployment"), uid(&made))
+    );
     for pod in &pods {
         let pod = b.get(&format!("pods/{pod}")).await.ok();
         assert!(text(&pod, "/metadata/name").starts_with(&format!("web-{hash}-")), "{}", pod["metadata"]["name"]);
         assert_eq!(pod["metadata"]["labels"], json!({ "app": "web", "pod-template-hash": hash }));
         let owner = &pod["metadata"]["ownerReferences"][0];
-        assert_eq!((&owner["kind"], &owner["apiVersion"], &owner["controller"]), (&json!("ReplicaSet"), &json!("apps/v1"), &json!(true)));
+        assert_eq!(
+            (&owner["kind"], &owner["apiVersion"], &owner["controller"]),
+            (&json!("ReplicaSet"), &json!("apps/v1"), &json!(true))
+        );
         assert!(pod["metadata"].get("finalizers").is_none());
     }
 }
