@@ -63,7 +63,7 @@ pub async fn forbid_waits_for_the_active_one(b: &Bench<'_>) {
     b.always(left.unsigned_abs(), "there is one Job", async || b.items(JOBS).await.len() == 1).await;
     b.end_pod(&pod, 0).await;
     b.is(&format!("jobs/{first}"), |job| is_true(job, "Complete")).await;
-    let jobs = b.within(5, "the next Job", async || Some(b.items(JOBS).await).filter(|jobs| jobs.len() == 2)).await;
+    let jobs = b.until("the next Job", async || Some(b.items(JOBS).await).filter(|jobs| jobs.len() == 2)).await;
     let next = names(&jobs).into_iter().find(|name| *name != first).unwrap();
     assert_eq!(minutes(&next), minutes(&first) + 1);
 }

@@ -61,7 +61,7 @@ pub async fn too_many_failures(b: &Bench<'_>) {
 /// First the condition FailureTarget and the pod's deletion; Failed comes only when the pod has ended, however long that takes.
 pub async fn out_of_time_with_a_pod_that_runs(b: &Bench<'_>) {
     let node = b.node("n").await;
-    job(b, json!({ "activeDeadlineSeconds": 3 })).await;
+    job(b, json!({ "activeDeadlineSeconds": 6 })).await;
     let pod = running(b, &node).await;
     let target = b.is("jobs/one", |job| is_true(job, "FailureTarget")).await;
     assert_eq!(condition(&target, "FailureTarget")["reason"], "DeadlineExceeded");

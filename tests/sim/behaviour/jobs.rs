@@ -106,7 +106,7 @@ pub async fn a_failure_is_tried_again_after_a_pause(b: &Bench<'_>) {
             })
             .await;
         let took = begun.elapsed();
-        let (least, most) = (Duration::from_secs(pause - 2), Duration::from_secs(pause + 4));
+        let (least, most) = (Duration::from_secs(pause - 2), Duration::from_secs(pause + 8));
         assert!((least..most).contains(&took), "failure {failed} was tried again after {took:?}");
         b.run_pod(&pod, &node).await;
         known.push(pod);
@@ -125,7 +125,7 @@ pub async fn a_disruption_is_not_counted(b: &Bench<'_>) {
     b.stop_pod(&pod).await;
     let begun = Instant::now();
     let next = b.new_pod(PODS, &[&pod]).await;
-    assert!((8..=14).contains(&begun.elapsed().as_secs()), "after {:?}", begun.elapsed());
+    assert!((8..18).contains(&begun.elapsed().as_secs()), "after {:?}", begun.elapsed());
     b.run_pod(&next, &node).await;
     let active = b.is("jobs/one", |job| job["status"]["ready"] == 1).await;
     assert!(active["status"].get("failed").is_none(), "{}", active["status"]);
@@ -147,7 +147,7 @@ pub async fn a_pod_that_ends_has_no_successor_yet(b: &Bench<'_>) {
     b.new_pod(PODS, &[]).await;
 }
 
-/// The default policy replaces a pod as soon as it is told to end: two may run at once.
+/// By default a pod counts as failed as soon as it is told to end, and is replaced after the pause, ended or not: two may run at once.
 pub async fn by_default_a_pod_is_replaced_while_it_ends(b: &Bench<'_>) {
     let node = b.node("n").await;
     job(b, json!({ "podReplacementPolicy": null, "podFailurePolicy": null })).await;
@@ -155,7 +155,7 @@ pub async fn by_default_a_pod_is_replaced_while_it_ends(b: &Bench<'_>) {
     b.delete(&format!("pods/{pod}"), json!({})).await.ok();
     b.new_pod(PODS, &[&pod]).await;
     let status = b.is("jobs/one", |job| job["status"]["terminating"] == 1 && job["status"]["active"] == 1).await;
-    assert_eq!(status["status"]["failed"], 1, "it is counted at once, too");
+    assert_eq!(status["status"]["failed"], 1);
 }
 
 /// Suspended it has no pod; suspended later it loses its pods. Either way it has not failed.

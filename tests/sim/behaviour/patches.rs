@@ -40,7 +40,7 @@ pub async fn an_old_version_is_a_conflict(b: &Bench<'_>) {
     // Even if it would change nothing.
     b.patch("leases/one", guarded("us", version(&made))).await.refused(409, "Conflict", &says);
     assert_eq!(b.get("leases/one").await.ok(), mine);
-    // A version that never was is a conflict, too; one that is no number is not even that.
+    // A version that was never this object's is a conflict, too. Without one nothing guards.
     b.patch("leases/one", guarded("them", "1")).await.refused(409, "Conflict", &says);
     b.patch("leases/one", json!({ "spec": { "holderIdentity": "them" } })).await.ok();
 }

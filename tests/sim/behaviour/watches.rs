@@ -87,7 +87,7 @@ pub async fn its_timeout_ends_it_cleanly(b: &Bench<'_>) {
     let mut watch = b.watch(&format!("secrets?resourceVersion={from}&timeoutSeconds=2")).await;
     assert!(watch.next().await.is_none());
     let took = begun.elapsed().as_secs_f64();
-    assert!((1.5..4.0).contains(&took), "it ended after {took} s");
+    assert!((1.5..10.0).contains(&took), "it ended after {took} s");
 }
 
 /// A bookmark says up to where all is told. One comes about 2 s before the watch's own end, and else about once a minute.
