@@ -119,7 +119,7 @@ pub fn matrix(name: &str, scenario: Scenario) {
     });
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
-    println!(
+    eprintln!(
         "{name}: {} changes and {} reads in {}; killed at {} points, {} of them did not converge",
         changes,
         end.tally.reads,

@@ -162,7 +162,7 @@ pub fn schedules(name: &str, scenario: &Scenario, first: u64, count: u64) {
     });
     let (faults, calls) = *tally.lock().unwrap();
     let failures = failures.into_inner().unwrap();
-    println!("{name}: {count} schedules from seed {first}, {faults} faults, {calls} calls; {} failed", failures.len());
+    eprintln!("{name}: {count} schedules from seed {first}, {faults} faults, {calls} calls; {} failed", failures.len());
     let told: Vec<String> =
         failures.iter().map(|(seed, least, why)| format!("seed {seed}, shrunk to {least:?}\n{why}")).collect();
     assert!(told.is_empty(), "{}", told.join("\n\n"));

@@ -62,6 +62,16 @@ pub fn to_the_end(state: State, hook: Option<Box<dyn Hook>>) -> State {
     })
 }
 
+/// The same, started by a person who types `start`.
+pub fn started_by_hand(state: State, target: &str) -> State {
+    let limit = later(state.now(), LIMIT);
+    live(state, None, async |driver| {
+        driver.operate("start", &["k8s-upgrade", "start", "--target", target, "--yes"], Default::default());
+        driver.until(limit, is_over).await;
+        driver.twin.look(State::clone)
+    })
+}
+
 pub fn namespace(state: &State) -> &Value {
     state.store.get(&Key::new(Kind::Namespace, "", NAMESPACE)).expect("the namespace is there")
 }
