@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::state::{Access, Outage, Timer};
-use super::super::{State, control};
+use super::super::{State, control, web};
 use super::machine::KubeletUnit;
 use super::packages::CONTAINERD;
 use super::{Due, kubeadm, work};
@@ -71,6 +71,7 @@ pub fn booted(state: &mut State, node: &str, boot: u32) {
         machine.booting = false;
         machine.containerd = machine.release(CONTAINERD).to_owned();
     });
+    web::booted(state, node);
     control::node_power(state, node, true);
     start_kubelet(state, node);
 }
