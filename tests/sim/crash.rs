@@ -59,7 +59,7 @@ fn from(point: &Point, target: &str, cordoned: &BTreeSet<String>) -> Result<(), 
     let mut state = point.state.clone();
     state.tell(format_args!("=== killed {}", point.what));
     state.kill_programs();
-    let (mut observer, broken) = Observer::new(&state, target, None);
+    let (mut observer, broken) = Observer::new(&state, None);
     observer.cordoned.clone_from(cordoned);
     let end = to_the_end(state, Some(Box::new(observer)));
     let mut wrong = amiss(&end, target, cordoned);
@@ -82,7 +82,7 @@ pub fn matrix(name: &str, scenario: Scenario) {
     let cordoned = cordoned_by_people(&state);
     let recorder = Recorder::default();
     let points = recorder.points.clone();
-    let (observer, broken) = Observer::new(&state, &target, Some(Box::new(recorder)));
+    let (observer, broken) = Observer::new(&state, Some(Box::new(recorder)));
     let begun = world::now(&state);
     let end = to_the_end(state, Some(Box::new(observer)));
     let mut wrong = amiss(&end, &target, &cordoned);

@@ -28,7 +28,6 @@ pub struct Observer {
     seen: u64,
     /// The newest version that each node's kubelet was seen at.
     kubelets: BTreeMap<String, Version>,
-    target: String,
     /// Nodes that a person had cordoned before.
     pub cordoned: BTreeSet<String>,
     /// More nodes may be out of service than one: somebody breaks them on purpose.
@@ -36,14 +35,13 @@ pub struct Observer {
 }
 
 impl Observer {
-    pub fn new(state: &State, target: &str, inner: Option<Box<dyn Hook>>) -> (Self, Broken) {
+    pub fn new(state: &State, inner: Option<Box<dyn Hook>>) -> (Self, Broken) {
         let broken = Broken::default();
         let observer = Observer {
             broken: broken.clone(),
             inner,
             seen: state.store.version(),
             kubelets: BTreeMap::new(),
-            target: target.to_owned(),
             cordoned: cordoned_by_people(state),
             at_most: 1,
         };
@@ -136,7 +134,7 @@ impl Observer {
     /// No second `kubeadm upgrade` on a node that had finished.
     fn finished(&self, state: &State) {
         for (node, machine) in state.hosts.all() {
-            if machine.runs.get(&self.target).is_some_and(|runs| runs.after_all > 0) {
+            if machine.runs.values().any(|runs| runs.after_all > 0) {
                 self.breaks(state, "kubeadm", format!("ran again on {node}, which had finished"));
             }
         }
