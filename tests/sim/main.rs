@@ -14,4 +14,5 @@ mod kubelet;
 mod proof;
 mod rules;
 mod schedules;
+mod twin;
 mod world;
