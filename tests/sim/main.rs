@@ -1,47 +1,18 @@
-//! The world in memory: whole runs on paused time, killed and disturbed wherever it hurts.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+//! Two things that need no cluster of machines: what the program takes for granted of an API server, as a suite that any cluster can be held to,
+//! the real control plane and the one in memory; and whole runs in the world in memory, killed and disturbed wherever it hurts.
+//!
+//! `tests/control-plane/run` starts a real control plane and runs `control_plane::` against it; a new behaviour is one line in
+//! `behaviour/mod.rs`. All else runs in memory, on paused time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod behaviour;
+mod bench;
+mod control_plane;
 mod crash;
 mod faults;
+mod kubelet;
+mod proof;
 mod rules;
 mod schedules;
-mod smoke;
+mod twin;
 mod world;
-
-use k8s_upgrade::twin::Scenario;
-
-#[test]
-fn crash_matrix_patch() {
-    crash::matrix("patch, five nodes", Scenario::runbook());
-}
-
-#[test]
-fn undisturbed() {
-    let state = world::begin(&world::quick(Scenario::runbook()));
-    let target = Scenario::runbook().target.to_string();
-    let cordoned = world::cordoned_by_people(&state);
-    let begun = std::time::Instant::now();
-    let end = world::to_the_end(state, None);
-    println!("{} lines {:?}\n{}", end.history.len(), begun.elapsed(), world::tail(&end, 400));
-    for (uid, lines) in &end.logs {
-        println!("--- {uid}\n{}", lines.all().join("\n"));
-    }
-    println!("{}\n{:?} {:?}", world::jobs(&end), end.tally, world::amiss(&end, &target, &cordoned));
-}
-
-#[test]
-fn random_schedules() {
-    let count = std::env::var("SCHEDULES").ok().and_then(|n| n.parse().ok()).unwrap_or(100);
-    let first = std::env::var("SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    schedules::schedules("patch, five nodes", &world::calm(Scenario::runbook()), first, count);
-}
-
-#[test]
-fn crash_matrix_minor() {
-    crash::matrix("minor, five nodes", Scenario::runbook_minor());
-}
-
-#[test]
-fn crash_matrix_three() {
-    crash::matrix("patch, three control planes", Scenario::three_control_planes());
-}

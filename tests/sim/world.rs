@@ -15,6 +15,9 @@ const PREFIX: &str = "viktorbarzin.me/k8s-upgrade-";
 /// A run that has not ended by then never will: all its waits together are far shorter.
 pub const LIMIT: Duration = Duration::from_secs(12 * 3600);
 
+/// The soak of [`quick`] scenarios.
+pub const SOAK: Duration = Duration::from_secs(60);
+
 /// The value of an annotation of ours.
 pub fn mark<'a>(object: &'a Value, suffix: &str) -> Option<&'a str> {
     object["metadata"]["annotations"][&format!("{PREFIX}{suffix}")].as_str()
@@ -57,6 +60,16 @@ pub fn live<T>(state: State, hook: Option<Box<dyn Hook>>, work: impl AsyncFnOnce
 pub fn to_the_end(state: State, hook: Option<Box<dyn Hook>>) -> State {
     let limit = later(state.now(), LIMIT);
     live(state, hook, async |driver| {
+        driver.until(limit, is_over).await;
+        driver.twin.look(State::clone)
+    })
+}
+
+/// The same, started by a person who types `start`.
+pub fn started_by_hand(state: State, target: &str) -> State {
+    let limit = later(state.now(), LIMIT);
+    live(state, None, async |driver| {
+        driver.operate("start", &["k8s-upgrade", "start", "--target", target, "--yes"], Default::default());
         driver.until(limit, is_over).await;
         driver.twin.look(State::clone)
     })

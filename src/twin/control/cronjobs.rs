@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::super::api::remove;
 use super::super::state::{State, later};
 use super::super::store::{Key, Kind, seconds};
 use super::objects::{child_meta, children, create, is, seconds_of, terminating, time, uid, write_status};
@@ -142,7 +143,7 @@ fn forget(state: &mut State, cronjob: &Value, finished: Vec<(Key, Arc<Value>)>) 
         });
         let surplus = jobs.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
         for (key, _) in jobs.into_iter().take(surplus) {
-            state.store.remove(&key);
+            remove(state, &key);
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::super::api::admit;
 use super::super::state::State;
 use super::super::store::{Key, Kind, seconds};
 
@@ -160,9 +161,9 @@ pub fn child_meta(owner: &Value, name: &str, template: &Value) -> Value {
 }
 
 /// Creates what a controller wants.
-pub fn create(state: &mut State, kind: Kind, object: Value) -> Option<Arc<Value>> {
+pub fn create(state: &mut State, kind: Kind, mut object: Value) -> Option<Arc<Value>> {
     let now = state.now();
-    match state.store.create(now, kind, object) {
+    match admit(state, kind, &mut object).and_then(|()| state.store.create(now, kind, object)) {
         Ok(object) => Some(object),
         Err(refusal) => {
             state.tell(format_args!("a controller's {} is refused: {}", kind.names().kind, refusal.message));

@@ -343,9 +343,20 @@ fn configure(state: &mut State, to: Version) {
     });
 }
 
-/// Other control planes serve while this one does not.
-pub fn others_serve(state: &State, node: &str) -> bool {
+/// Another API server serves while this one does not.
+fn others_serve(state: &State, node: &str) -> bool {
     state.hosts.all().any(|(name, machine)| name != node && machine.control_plane && machine.up())
+}
+
+/// etcd has its quorum without this member.
+pub fn quorum_without(state: &State, node: &str) -> bool {
+    let members = state.hosts.all().filter(|(_, machine)| machine.control_plane);
+    let (mut all, mut up) = (0, 0);
+    for (name, machine) in members {
+        all += 1;
+        up += u32::from(name != node && machine.up());
+    }
+    up * 2 > all
 }
 
 /// The API server of a control plane is away for a span that begins after `wait`; where others serve, a client sees a gap.
@@ -357,7 +368,7 @@ fn restart_api(state: &mut State, node: &str, wait: Duration, away: Duration) {
 /// etcd restarts: the API server answers 500 meanwhile.
 fn slow_etcd(state: &mut State, node: &str, span: Duration) {
     let from = later(state.now(), Duration::from_secs(4));
-    let span = if others_serve(state, node) { GAP } else { span };
+    let span = if quorum_without(state, node) { GAP } else { span };
     state.outages.push(Outage { from, until: later(from, span), how: Access::Status(500) });
     state.outages.sort_by_key(|outage| outage.from);
 }

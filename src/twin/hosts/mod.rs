@@ -117,21 +117,17 @@ impl Hosts {
     }
 }
 
-/// A file appears on a node's disk.
-pub fn put_file(state: &mut State, node: &str, path: &str, file: impl Into<File>) {
-    let file = file.into();
+/// A file of so many bytes that nobody reads appears on a node's disk: a snapshot.
+pub fn put_file(state: &mut State, node: &str, path: &str, bytes: u64) {
+    put(state, node, path, File { bytes, text: None });
+}
+
+fn put(state: &mut State, node: &str, path: &str, file: File) {
     state.hosts.change(node, |machine| {
         let former = machine.files.get(path).map_or(0, |file| file.bytes);
         machine.free = (machine.free + former).saturating_sub(file.bytes);
         machine.files.insert(path.to_owned(), file);
     });
-}
-
-/// So many bytes that nobody reads: a snapshot.
-impl From<u64> for File {
-    fn from(bytes: u64) -> Self {
-        File { bytes, text: None }
-    }
 }
 
 /// The work that runs on a node is killed: `how` is systemd's word (`signal`, `oom-kill`).

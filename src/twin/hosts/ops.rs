@@ -12,7 +12,7 @@ use super::packages::{
     wait_for_locks,
 };
 use super::script::{Op, Request};
-use super::{plan, put_file, work};
+use super::{plan, put, work};
 
 /// How long sessions last, in milliseconds.
 const SHORT: u64 = 300;
@@ -134,7 +134,7 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
                 return Err(failed("write-card failed: No space left on device"));
             }
             let file = File { bytes: content.len() as u64, text: Some(content.as_str().into()) };
-            put_file(state, node, &path, file);
+            put(state, node, &path, file);
             session.line(format_args!("card {path}"));
         }
         Op::Begin { step, target, run } => session.stdout.push_str(&work::begin(state, node, step, target, run)?),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::state::{Access, Outage, Timer};
-use super::super::{State, control};
+use super::super::{State, control, web};
 use super::machine::KubeletUnit;
 use super::packages::CONTAINERD;
 use super::{Due, kubeadm, work};
@@ -13,7 +13,7 @@ use crate::plan::version::{Kind, Version};
 const BOOT: Duration = Duration::from_secs(25);
 /// From the kubelet's start to an API server that answers.
 const STATIC_PODS: Duration = Duration::from_secs(20);
-/// What a client sees when one control plane of several goes.
+/// What a client sees when one control plane of several goes, and etcd keeps its quorum.
 const GAP: Duration = Duration::from_secs(2);
 
 /// Switches a machine's power.
@@ -23,7 +23,7 @@ pub fn power(state: &mut State, node: &str, on: bool) {
     state.tell(format_args!("{node}: power {}", if on { "on" } else { "off" }));
     if on {
         state.hosts.change(node, |machine| (machine.powered, machine.booting, machine.boot) = (true, true, boot));
-        if control_plane && !kubeadm::others_serve(state, node) {
+        if control_plane {
             api_back(state, BOOT + STATIC_PODS);
         }
         state.after(BOOT, Timer::Host(Due::Booted { node: node.to_owned(), boot }));
@@ -35,7 +35,7 @@ pub fn power(state: &mut State, node: &str, on: bool) {
     work::forget(state, node);
     control::node_power(state, node, false);
     if control_plane {
-        if kubeadm::others_serve(state, node) {
+        if kubeadm::quorum_without(state, node) {
             state.take_api_away(state.now(), GAP);
         } else {
             let from = state.now();
@@ -71,6 +71,7 @@ pub fn booted(state: &mut State, node: &str, boot: u32) {
         machine.booting = false;
         machine.containerd = machine.release(CONTAINERD).to_owned();
     });
+    web::booted(state, node);
     control::node_power(state, node, true);
     start_kubelet(state, node);
 }

@@ -29,6 +29,8 @@ pub use told::{End, Told};
 const IMAGE: &str = "docker.io/library/k8s-upgrade:rehearsal";
 /// A chain in which nothing has been at work for this long goes no further: the watch that takes one up looks every ten minutes.
 const IDLE: Duration = Duration::from_secs(35 * 60);
+/// A step that has held so often waits for something that does not come by itself.
+const HOLDS: usize = 2;
 /// No run lasts longer.
 const LIMIT: Duration = Duration::from_secs(72 * 3600);
 const START: &str = "start";
@@ -55,7 +57,8 @@ pub async fn rehearse(
     let started = driver.until_ended(START, limit).await;
     let mut quiet_since = None;
     if started == Some(0) {
-        driver.until(limit, |state| is_over(state, &prefix, &mut quiet_since)).await;
+        let is_over = |state: &State| is_over(state, &prefix, &locked(&seen), &mut quiet_since);
+        driver.until(limit, is_over).await;
     }
     let state = driver.twin.look(State::clone);
     drop(driver);
@@ -67,8 +70,11 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Nobody is at work, and nobody will be: the run has ended, or it has been idle for too long.
-fn is_over(state: &State, prefix: &str, quiet_since: &mut Option<Timestamp>) -> bool {
+/// Nobody is at work, and nobody will be: the run has ended, or has been idle for too long. Or it holds, again and again.
+fn is_over(state: &State, prefix: &str, seen: &watch::Seen, quiet_since: &mut Option<Timestamp>) -> bool {
+    if seen.holds_in_a_row() >= HOLDS {
+        return true;
+    }
     if at_work(state) {
         *quiet_since = None;
         return false;

@@ -82,6 +82,9 @@ pub struct Job {
 #[serde(rename_all = "camelCase")]
 pub struct Done {
     pub step: String,
+    /// On how many nodes at the same time, or how often.
+    pub times: usize,
+    /// The longest.
     pub seconds: u64,
 }
 
@@ -174,6 +177,13 @@ fn running(scenario: &Scenario) -> Option<Version> {
 }
 
 fn job(ran: &Ran) -> Job {
+    let mut steps: Vec<Done> = Vec::new();
+    for (step, took) in &ran.did {
+        match steps.iter_mut().find(|done| done.step == *step) {
+            Some(done) => (done.times, done.seconds) = (done.times + 1, done.seconds.max(took.as_secs())),
+            None => steps.push(Done { step: step.clone(), times: 1, seconds: took.as_secs() }),
+        }
+    }
     Job {
         place: step::place(&ran.step).to_owned(),
         pod: ran.pod.clone(),
@@ -181,7 +191,7 @@ fn job(ran: &Ran) -> Job {
         began: ran.began,
         seconds: ran.ended.map(|(ended, _)| ended.duration_since(ran.began).unsigned_abs().as_secs()),
         exit_code: ran.ended.map(|(_, code)| code),
-        steps: ran.did.iter().map(|(step, took)| Done { step: step.clone(), seconds: took.as_secs() }).collect(),
+        steps,
     }
 }
 
@@ -232,6 +242,13 @@ fn clock(time: Timestamp) -> impl std::fmt::Display {
 
 fn seconds(seconds: u64) -> String {
     span(Duration::from_secs(seconds))
+}
+
+impl std::fmt::Display for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.step, seconds(self.seconds))?;
+        if self.times > 1 { write!(f, " (×{})", self.times) } else { Ok(()) }
+    }
 }
 
 impl Told {
@@ -290,7 +307,7 @@ impl Told {
         writeln!(out, "\n  BEGAN     {:place$}  {:node$}  {:>7}  DID", "STEP", "RAN ON", "TOOK")?;
         for job in &self.jobs {
             let took = job.seconds.map_or(String::new(), seconds);
-            let mut did: Vec<String> = job.steps.iter().map(|done| format!("{} {}", done.step, seconds(done.seconds))).collect();
+            let mut did: Vec<String> = job.steps.iter().map(Done::to_string).collect();
             match job.exit_code {
                 Some(0) => {}
                 Some(code) => did.push(format!("exit {code}")),

@@ -13,7 +13,7 @@ use super::super::store::Kind;
 use super::super::{Call, Fate, Hook, Process, Start, State};
 use super::inject::Injector;
 use super::{locked, step};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::plan::facts::{Phase, Step};
 use crate::report::{Event, Shared, Sink};
 use crate::world::World;
@@ -107,6 +107,12 @@ impl Seen {
         places.sort_unstable();
         places.dedup();
         places.len()
+    }
+
+    /// How often the last step has held without any progress between.
+    pub fn holds_in_a_row(&self) -> usize {
+        let held = |ran: &&Ran| ran.ended.is_some_and(|(_, code)| code == Class::Hold.code());
+        self.ran.iter().rev().take_while(held).count()
     }
 
     /// What is kept of one event; `process` is the chain's, if it is one.

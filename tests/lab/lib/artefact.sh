@@ -25,7 +25,7 @@ artefact() {
 		mkdir "$tmp"
 		if ! "$LAB_SELF" __call "$builder" "$tmp" "$@" >"$tmp.log" 2>&1 8>&-; then
 			tail -n 20 "$tmp.log" >&2
-			die "building $name failed; the whole output is in $tmp.log" "what was built before stays in $LAB_CACHE" "$0 prefetch"
+			die "building $name failed; the whole output is in $tmp.log" "what was built before stays in $LAB_CACHE" "$LAB_SELF prefetch"
 		fi
 		mv "$tmp" "$path"
 		rm -f "$tmp.log"

@@ -1,0 +1,111 @@
+//! Selectors and pages.
+
+use serde_json::{Value, json};
+
+use crate::bench::{Bench, names, text, version};
+
+async fn labelled(b: &Bench<'_>, name: &str, labels: Value) {
+    b.post("secrets", json!({ "metadata": { "name": name, "labels": labels } })).await.ok();
+}
+
+pub async fn label_selectors(b: &Bench<'_>) {
+    labelled(b, "a", json!({ "app": "web", "tier": "front" })).await;
+    labelled(b, "b", json!({ "app": "web" })).await;
+    labelled(b, "c", json!({ "app": "db" })).await;
+    labelled(b, "d", json!({})).await;
+    for (selector, wanted) in [
+        ("app=web", &["a", "b"][..]),
+        ("app==web", &["a", "b"]),
+        ("app%3Dweb", &["a", "b"]),
+        ("app!=web", &["c", "d"]), // also those without it
+        ("app%20in%20(web,db)", &["a", "b", "c"]),
+        ("app%20notin%20(web)", &["c", "d"]),
+        ("app", &["a", "b", "c"]),
+        ("!app", &["d"]),
+        ("app=web,tier=front", &["a"]),
+        ("app=none", &[]),
+        ("", &["a", "b", "c", "d"]),
+    ] {
+        assert_eq!(names(&b.items(&format!("secrets?labelSelector={selector}")).await), wanted, "{selector}");
+    }
+    let status = b.get("secrets?labelSelector=a%20b").await.with_code(400);
+    assert_eq!(
+        (text(&status, "/reason"), text(&status, "/message")),
+        ("BadRequest", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+    );
+}
+
+pub async fn field_selectors_of_pods(b: &Bench<'_>) {
+    let node = b.node("n").await;
+    for name in ["one", "two"] {
+        b.pod(name, "web").await;
+    }
+    b.run_pod("one", &node).await;
+    for (selector, wanted) in [
+        (format!("spec.nodeName={node}"), &["one"][..]),
+        ("spec.nodeName=".to_owned(), &["two"]),
+        ("metadata.name=two".to_owned(), &["two"]),
+        ("status.phase=Running".to_owned(), &["one"]),
+        ("status.phase!=Running".to_owned(), &["two"]),
+        (format!("spec.nodeName={node},metadata.name=two"), &[]),
+    ] {
+        assert_eq!(names(&b.items(&format!("pods?fieldSelector={selector}")).await), wanted, "{selector}");
+    }
+    // In all namespaces alike, as a drain asks.
+    let found = b.items(&format!("/api/v1/pods?fieldSelector=spec.nodeName={node}")).await;
+    assert_eq!(names(&found), ["one"]);
+}
+
+/// Kinds other than pods know two fields only, and each says so in its own words.
+pub async fn a_field_that_cannot_be_selected_by_is_400(b: &Bench<'_>) {
+    let says = "field label not supported: spec.priority";
+    b.get("pods?fieldSelector=spec.priority=1").await.refused(400, "BadRequest", says);
+    b.get("pods?watch=true&fieldSelector=spec.priority=1").await.refused(400, "BadRequest", says);
+    let says = "\"data.a\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"";
+    b.get("configmaps?fieldSelector=data.a=1").await.refused(400, "BadRequest", says);
+    let named = b.items("configmaps?fieldSelector=metadata.name=kube-root-ca.crt").await;
+    assert!(named.len() <= 1);
+    b.get("nodes?fieldSelector=spec.unschedulable=true").await.with_code(200);
+}
+
+/// All pages show the moment of the first: what is created or deleted in between is not in them. They also bear its resourceVersion.
+pub async fn pages_are_of_one_moment(b: &Bench<'_>) {
+    for name in ["a", "b", "c", "d", "e"] {
+        labelled(b, name, json!({ "app": "web" })).await;
+    }
+    let first = b.get("secrets?limit=2&labelSelector=app=web").await.ok();
+    assert_eq!(names(first["items"].as_array().unwrap()), ["a", "b"]);
+    assert!(first["metadata"].get("remainingItemCount").is_none(), "not with a selector");
+    labelled(b, "c1", json!({ "app": "web" })).await;
+    b.delete("secrets/d", json!({})).await.ok();
+    let mut all = Vec::new();
+    let mut page = first.clone();
+    while !text(&page, "/metadata/continue").is_empty() {
+        let path = format!("secrets?limit=2&labelSelector=app=web&continue={}", text(&page, "/metadata/continue"));
+        page = b.get(&path).await.ok();
+        assert_eq!(version(&page), version(&first));
+        all.extend(names(page["items"].as_array().unwrap()));
+    }
+    assert_eq!(all, ["c", "d", "e"]);
+    let whole = b.get("secrets?limit=500").await.ok();
+    assert!(text(&whole, "/metadata/continue").is_empty());
+    let page = b.get("secrets?limit=2").await.ok();
+    assert_eq!(page["metadata"]["remainingItemCount"], 3, "a, b | c, c1, e");
+}
+
+pub async fn a_continue_token_must_be_one(b: &Bench<'_>) {
+    let status = b.get("secrets?limit=2&continue=nonsense").await.with_code(400);
+    assert_eq!(text(&status, "/reason"), "BadRequest");
+    assert!(text(&status, "/message").starts_with("invalid continue token: continue key is not valid: "), "{status}");
+}
+
+pub async fn a_list_of_all_namespaces_is_ordered_by_namespace(b: &Bench<'_>) {
+    labelled(b, "z", json!({ "bench": b.ns })).await;
+    let second = format!("a-{}", b.ns);
+    b.post("namespaces", json!({ "metadata": { "name": second } })).await.ok();
+    let body = json!({ "metadata": { "name": "z", "labels": { "bench": b.ns } } });
+    b.post(&format!("/api/v1/namespaces/{second}/secrets"), body).await.ok();
+    let found = b.items(&format!("/api/v1/secrets?labelSelector=bench={}", b.ns)).await;
+    let of: Vec<&str> = found.iter().map(|item| text(item, "/metadata/namespace")).collect();
+    assert_eq!(of, [second.as_str(), b.ns.as_str()]);
+}
