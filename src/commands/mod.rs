@@ -40,9 +40,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         | Command::Manifests(_)
         | Command::Image { .. }
         | Command::Completions { .. }
-        | Command::Man { .. } => {
-            Err(failure(Cause::bug("a command that changes no cluster was sent to one")))
-        }
+        | Command::Man { .. } => Err(failure(Cause::bug("a command that changes no cluster was sent to one"))),
     }
 }
 

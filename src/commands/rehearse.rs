@@ -6,8 +6,8 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, ListParams};
 use serde::de::DeserializeOwned;
 
-use super::install::write_out;
 use super::failure;
+use super::install::write_out;
 use crate::cli::{Form, Rehearse};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::answer::Answer;
@@ -160,8 +160,7 @@ async fn copy(ctx: &Ctx, wanted: &Rehearse) -> Result<Scenario, Cause> {
         daemon_sets: everywhere(ctx, "list DaemonSets").await?,
         budgets: everywhere(ctx, "list PodDisruptionBudgets").await?,
     };
-    let mut scenario =
-        Scenario::from_objects(&objects, target, ctx.now(), &ctx.settings.annotation_prefix, &ctx.namespace)?;
+    let mut scenario = Scenario::from_objects(&objects, target, ctx.now(), &ctx.settings.annotation_prefix, &ctx.namespace)?;
     scenario.about = format!("a copy of {}", ctx.settings.cluster_name);
     scenario.settings = ctx.settings.for_jobs()?;
     Ok(match ctx.alerts().await {

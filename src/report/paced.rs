@@ -23,7 +23,10 @@ impl<S> Paced<S> {
 }
 
 impl<S: Sink> Sink for Paced<S> {
-    #[expect(clippy::disallowed_methods, reason = "paused time stands still meanwhile, and the one thread has nothing else to do")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "paused time stands still meanwhile, and the one thread has nothing else to do"
+    )]
     fn event(&mut self, now: Timestamp, event: &Event) {
         if let Some(last) = self.last {
             std::thread::sleep((now.duration_since(last).unsigned_abs() / PACE).min(LONGEST));

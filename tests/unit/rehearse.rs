@@ -168,7 +168,10 @@ fn a_cluster_is_copied_by_reading_it() {
     let saved = program_in(Some(world), &["rehearse", "--from-cluster", "--target", "1.34.7", "--save", "-"], &[]);
     let copy = Scenario::read("it", &saved.is(0).stdout).unwrap();
     let original = Scenario::runbook();
-    assert_eq!(copy.nodes.iter().map(|node| &node.name).collect::<Vec<_>>(), original.nodes.iter().map(|n| &n.name).collect::<Vec<_>>());
+    assert_eq!(
+        copy.nodes.iter().map(|node| &node.name).collect::<Vec<_>>(),
+        original.nodes.iter().map(|n| &n.name).collect::<Vec<_>>()
+    );
     let pods = |scenario: &Scenario| scenario.workloads.iter().map(|workload| workload.replicas).sum::<u32>();
     assert_eq!((copy.workloads.len(), pods(&copy)), (original.workloads.len(), pods(&original)), "{copy:#?}");
     assert_eq!(copy.budgets.len(), original.budgets.len());

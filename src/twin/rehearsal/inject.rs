@@ -126,9 +126,8 @@ impl Injector {
             None if place == "preflight" => call.what.starts_with("prefetch on "),
             None => call.changes,
         };
-        let due = |injection: &mut Injection| {
-            injection.place == place && if injection.at_once() { before } else { middle && !before }
-        };
+        let due =
+            |injection: &mut Injection| injection.place == place && if injection.at_once() { before } else { middle && !before };
         let struck: Vec<Injection> = self.waiting.extract_if(.., due).collect();
         let mut fate = Fate::Go;
         for injection in struck {

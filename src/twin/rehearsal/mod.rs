@@ -116,5 +116,3 @@ impl Scenario {
     }
 }
 
-#[cfg(test)]
-mod tests;

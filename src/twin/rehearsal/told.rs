@@ -313,8 +313,7 @@ impl Told {
                 Some(code) => did.push(format!("exit {code}")),
                 None => did.push("killed".to_owned()),
             }
-            let line =
-                format!("  {}  {:place$}  {:node$}  {took:>7}  {}", clock(job.began), job.place, job.node, did.join(", "));
+            let line = format!("  {}  {:place$}  {:node$}  {took:>7}  {}", clock(job.began), job.place, job.node, did.join(", "));
             writeln!(out, "{}", line.trim_end())?;
         }
         Ok(())
