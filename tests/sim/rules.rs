@@ -97,7 +97,8 @@ impl Observer {
         let nodes: Vec<(String, Version)> =
             state.store.list(Kind::Node).map(|(key, node)| (key.name.clone(), version(version_of(node)))).collect();
         for (name, kubelet) in nodes {
-            if kubelet > *oldest {
+            // The policy counts minors.
+            if (kubelet.0, kubelet.1) > (oldest.0, oldest.1) {
                 self.breaks(
                     state,
                     "rule 3",
