@@ -46,6 +46,8 @@ pub struct State {
     pub logs: BTreeMap<String, Lines>,
     pub history: Lines,
     pub tally: Tally,
+    /// By node: evictions that were asked for, dry runs left out.
+    pub evictions: BTreeMap<String, Evictions>,
     /// What the twin was asked and does not model: a run with such an entry proves nothing.
     pub unmodelled: Vec<String>,
 }
@@ -56,6 +58,14 @@ pub struct Tally {
     pub reads: u64,
     /// Calls that change cluster, host or web.
     pub changes: u64,
+}
+
+/// What became of evictions of pods of one node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evictions {
+    pub granted: u32,
+    /// By a budget.
+    pub refused: u32,
 }
 
 /// A span in which the API server is away or answers wrongly.
@@ -161,6 +171,7 @@ impl State {
             logs: BTreeMap::new(),
             history: Lines::default(),
             tally: Tally::default(),
+            evictions: BTreeMap::new(),
             unmodelled: Vec::new(),
         }
     }

@@ -9,6 +9,20 @@ use super::select::matches_selector;
 use super::{Refusal, Reply, admit, delete};
 
 pub fn evict(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal> {
+    let node = state.store.get(key).and_then(|pod| pod["spec"]["nodeName"].as_str()).unwrap_or_default().to_owned();
+    let answer = ask(state, key, request);
+    if !request.dry_run() {
+        let count = state.evictions.entry(node).or_default();
+        match &answer {
+            Ok(_) => count.granted += 1,
+            Err(refusal) if refusal.code == 429 => count.refused += 1,
+            Err(_) => {}
+        }
+    }
+    answer
+}
+
+fn ask(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal> {
     // An eviction is something new, too.
     admit::open(state, key, Kind::Pod)?;
     let pod = state.store.get(key).cloned().ok_or_else(|| Refusal::not_found(key))?;
