@@ -1,6 +1,7 @@
 //! No crash can wedge a run, and no rule is ever broken: shown by trying.
 
 use k8s_upgrade::twin::Scenario;
+use k8s_upgrade::twin::scenario::{Kind, Workload};
 
 use super::crash::matrix;
 use super::schedules::schedules;
@@ -11,9 +12,14 @@ fn crash_matrix_patch_of_five_nodes() {
     matrix("patch, five nodes", Scenario::runbook());
 }
 
+/// With a node that a person has cordoned, and a Deployment that takes longer to be whole again than a node soaks.
 #[test]
 fn crash_matrix_minor_of_five_nodes() {
-    matrix("minor, five nodes", Scenario::runbook_minor());
+    let mut scenario = Scenario::runbook_minor();
+    scenario.nodes.iter_mut().filter(|node| node.name == "k8s-node2").for_each(|node| node.cordoned = true);
+    let slow = Workload { replicas: 2, ready_after_seconds: Some(90), ..Workload::new(Kind::Deployment, "mail", "imap") };
+    scenario.workloads.push(slow);
+    matrix("minor, five nodes", scenario);
 }
 
 #[test]
@@ -53,7 +59,7 @@ fn the_same_seed_gives_the_same_history() {
         all
     };
     let first = history(7);
-    assert!(first.lines().count() > 500, "{first}");
+    assert!(first.lines().count() > 200, "{first}");
     assert!(first == history(7), "two histories of one seed differ");
     assert!(first != history(8), "two seeds give one history");
 }

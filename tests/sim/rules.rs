@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_upgrade::twin::store::{Key, Kind, Verb};
 use k8s_upgrade::twin::{Call, Fate, Hook, State, Who};
 use serde_json::Value;
 
-use super::world::{components, cordoned_by_people, mark, namespace, version_of};
+use super::world::{NAMESPACE, SOAK, components, cordoned_by_people, mark, namespace, version_of};
 
 type Version = (u64, u64, u64);
 
@@ -28,24 +29,25 @@ pub struct Observer {
     seen: u64,
     /// The newest version that each node's kubelet was seen at.
     kubelets: BTreeMap<String, Version>,
-    target: String,
     /// Nodes that a person had cordoned before.
     pub cordoned: BTreeSet<String>,
     /// More nodes may be out of service than one: somebody breaks them on purpose.
     pub at_most: usize,
+    /// Nothing but the program is ever broken here: what it waits for between nodes must have come.
+    pub steady: bool,
 }
 
 impl Observer {
-    pub fn new(state: &State, target: &str, inner: Option<Box<dyn Hook>>) -> (Self, Broken) {
+    pub fn new(state: &State, inner: Option<Box<dyn Hook>>) -> (Self, Broken) {
         let broken = Broken::default();
         let observer = Observer {
             broken: broken.clone(),
             inner,
             seen: state.store.version(),
             kubelets: BTreeMap::new(),
-            target: target.to_owned(),
             cordoned: cordoned_by_people(state),
             at_most: 1,
+            steady: false,
         };
         (observer, broken)
     }
@@ -62,14 +64,24 @@ impl Observer {
     fn own_node(&self, state: &State, call: &Call) {
         let Who::Pod { name, uid, .. } = &call.who else { return };
         let Some(own) = state.store.by_uid(Kind::Pod, uid).and_then(|(_, pod)| pod["spec"]["nodeName"].as_str()) else { return };
-        let disrupted = match call.what.split_once(' ') {
-            Some(("POST", path)) if path.ends_with("/eviction") => evicted(path).and_then(|key| node_of(state, &key)),
-            Some(("DELETE", path)) if path.contains("/pods/") => evicted(path).and_then(|key| node_of(state, &key)),
-            Some(("begin", rest)) => rest.rsplit(' ').next().map(str::to_owned),
-            _ => None,
-        };
-        if disrupted.as_deref() == Some(own) {
+        if !call.what.starts_with("PATCH") && disrupted(state, call).as_deref() == Some(own) {
             self.breaks(state, "rule 1", format!("{name} on {own} disrupts its own node: {}", call.what));
+        }
+    }
+
+    /// Rule 2: who disrupts a node holds its Lease.
+    fn one_runner(&self, state: &State, call: &Call) {
+        let Some(node) = disrupted(state, call) else { return };
+        let holder = match &call.who {
+            Who::Pod { name, .. } => name,
+            // A person's process has a name of its own making.
+            Who::Operator(_) => "operator-",
+            Who::Stranger => return,
+        };
+        let lease = state.store.get(&Key::new(Kind::Lease, NAMESPACE, &format!("k8s-upgrade-node-{node}")));
+        let held_by = lease.and_then(|lease| lease["spec"]["holderIdentity"].as_str()).unwrap_or("nobody");
+        if !held_by.starts_with(holder) {
+            self.breaks(state, "rule 2", format!("{} without the node's Lease, held by {held_by}: {}", call.who, call.what));
         }
     }
 
@@ -97,7 +109,8 @@ impl Observer {
         let nodes: Vec<(String, Version)> =
             state.store.list(Kind::Node).map(|(key, node)| (key.name.clone(), version(version_of(node)))).collect();
         for (name, kubelet) in nodes {
-            if kubelet > *oldest {
+            // The policy counts minors.
+            if (kubelet.0, kubelet.1) > (oldest.0, oldest.1) {
                 self.breaks(
                     state,
                     "rule 3",
@@ -124,21 +137,95 @@ impl Observer {
         }
     }
 
-    /// Rule 10: nothing serves less before the snapshot is there.
-    fn snapshot_first(&self, state: &State, key: &Key, node: &Value, before: Option<&Value>) {
-        let newly = mark(node, "cordoned-by").is_some() && before.is_none_or(|before| mark(before, "cordoned-by").is_none());
-        if newly && mark(namespace(state), "in-flight").is_some() && mark(namespace(state), "snapshot-path").is_none() {
-            self.breaks(state, "rule 10", format!("{} is cordoned before there is a snapshot", key.name));
+    /// Rule 10: nothing serves less before there is a snapshot, and on every control plane a card that says how to restore it.
+    fn snapshot_first(&self, state: &State, node: &str) {
+        let (Some(_), Some(run)) = (mark(namespace(state), "in-flight"), mark(namespace(state), "run-id")) else { return };
+        let Some(path) = mark(namespace(state), "snapshot-path") else {
+            return self.breaks(state, "rule 10", format!("{node} is cordoned before there is a snapshot"));
+        };
+        let is_snapshot = |bytes: u64| bytes >= 1024;
+        if !state.hosts.all().any(|(_, machine)| machine.files.get(path).is_some_and(|file| is_snapshot(file.bytes))) {
+            self.breaks(state, "rule 10", format!("{node} is cordoned, and {path} is no snapshot"));
+        }
+        let card = format!("/var/lib/k8s-upgrade/restore-{run}.txt");
+        for (name, machine) in state.hosts.all().filter(|(_, machine)| machine.control_plane) {
+            let text = machine.files.get(&card).and_then(|file| file.text.as_deref());
+            if !text.is_some_and(|text| text.contains(path)) {
+                self.breaks(state, "rule 10", format!("{node} is cordoned, and {name} has no restore card"));
+            }
+        }
+    }
+
+    /// A node that has been brought to the target is left alone from then on.
+    fn finished_stays(&self, state: &State, node: &str, before: Option<&Value>) {
+        let Some(target) = mark(namespace(state), "target") else { return };
+        let at_target = before.is_some_and(|before| version_of(before) == target);
+        let of_node = components(state).filter(|(on, ..)| *on == node).all(|(.., version)| version == target);
+        if at_target && of_node && state.hosts.machine(node).is_some_and(|machine| machine.finished(target)) {
+            self.breaks(state, "finished", format!("{node} was at the target, and is taken out of service again"));
+        }
+    }
+
+    /// Between two nodes: the soak of the first is over, and what it drove away is whole again.
+    fn recovered(&self, state: &State, node: &str) {
+        let changed = |node: &Value| mark(node, "changed-at")?.parse::<Timestamp>().ok();
+        let last = state.store.list(Kind::Node).filter(|(key, _)| key.name != node).filter_map(|(_, node)| changed(node)).max();
+        if last.is_some_and(|last| state.now().duration_since(last) < SignedDuration::try_from(SOAK).unwrap_or_default()) {
+            self.breaks(state, "soak", format!("{node} is cordoned while the node before it soaks"));
+        }
+        for (key, deployment) in state.store.list(Kind::Deployment) {
+            let wanted = deployment["spec"]["replicas"].as_u64().unwrap_or(1);
+            let there = deployment["status"]["availableReplicas"].as_u64().unwrap_or(0);
+            if there < wanted {
+                let name = key.full_name();
+                self.breaks(state, "whole", format!("{node} is cordoned while {name} has {there} of {wanted}"));
+            }
+        }
+    }
+
+    /// What was half changed does not serve.
+    fn back_whole(&self, state: &State, name: &str, node: &Value) {
+        let (Some(machine), Some(target)) = (state.hosts.machine(name), mark(namespace(state), "target")) else { return };
+        let begun = machine.packages.get("kubeadm").is_some_and(|package| package.at(target));
+        if begun && node["spec"]["unschedulable"] != true && version_of(node) != target {
+            self.breaks(state, "half", format!("{name} is put back into service at {}", version_of(node)));
+        }
+    }
+
+    /// A node whose cordon, as the program marks it, was put on or taken off.
+    fn cordon_changed(&self, state: &State, name: &str, node: &Value, before: Option<&Value>) {
+        let is = mark(node, "cordoned-by").is_some();
+        match (before.is_some_and(|before| mark(before, "cordoned-by").is_some()), is) {
+            (false, true) => {
+                self.snapshot_first(state, name);
+                self.finished_stays(state, name, before);
+                if self.steady {
+                    self.recovered(state, name);
+                }
+            }
+            (true, false) => self.back_whole(state, name, node),
+            _ => {}
         }
     }
 
     /// No second `kubeadm upgrade` on a node that had finished.
     fn finished(&self, state: &State) {
         for (node, machine) in state.hosts.all() {
-            if machine.runs.get(&self.target).is_some_and(|runs| runs.after_all > 0) {
+            if machine.runs.values().any(|runs| runs.after_all > 0) {
                 self.breaks(state, "kubeadm", format!("ran again on {node}, which had finished"));
             }
         }
+    }
+}
+
+/// The node that a call disrupts, or writes to: evictions, deletions of pods, work on its machine, its own object.
+fn disrupted(state: &State, call: &Call) -> Option<String> {
+    match call.what.split_once(' ')? {
+        ("POST", path) if path.ends_with("/eviction") => node_of(state, &evicted(path)?),
+        ("DELETE", path) if path.contains("/pods/") => node_of(state, &evicted(path)?),
+        ("PATCH", path) => Some(path.strip_prefix("/api/v1/nodes/")?.split('?').next()?.to_owned()),
+        ("begin", rest) => rest.rsplit(' ').next().map(str::to_owned),
+        _ => None,
     }
 }
 
@@ -156,6 +243,9 @@ fn node_of(state: &State, pod: &Key) -> Option<String> {
 impl Hook for Observer {
     fn before(&mut self, state: &mut State, call: &Call) -> Fate {
         self.own_node(state, call);
+        if call.changes {
+            self.one_runner(state, call);
+        }
         self.inner.as_mut().map_or(Fate::Go, |inner| inner.before(state, call))
     }
 
@@ -172,7 +262,7 @@ impl Hook for Observer {
                 nodes_changed |= event.key.kind == Kind::Node || event.key.namespace == "kube-system";
                 if event.key.kind == Kind::Node && event.verb != Verb::Deleted {
                     self.cordons(state, &event.key, &event.object);
-                    self.snapshot_first(state, &event.key, &event.object, event.before.as_deref());
+                    self.cordon_changed(state, &event.key.name, &event.object, event.before.as_deref());
                 }
             }
             if nodes_changed {

@@ -15,6 +15,9 @@ const PREFIX: &str = "viktorbarzin.me/k8s-upgrade-";
 /// A run that has not ended by then never will: all its waits together are far shorter.
 pub const LIMIT: Duration = Duration::from_secs(12 * 3600);
 
+/// The soak of [`quick`] scenarios.
+pub const SOAK: Duration = Duration::from_secs(60);
+
 /// The value of an annotation of ours.
 pub fn mark<'a>(object: &'a Value, suffix: &str) -> Option<&'a str> {
     object["metadata"]["annotations"][&format!("{PREFIX}{suffix}")].as_str()

@@ -140,9 +140,7 @@ fn pod(state: &State, object: &mut Value) -> Result<(), Refusal> {
                 && (own["effect"] == "NoExecute" || own["effect"].is_null())
         };
         if !tolerations.iter().any(covers) {
-            tolerations.push(
-                json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATED }),
-            );
+            tolerations.push(json!({ "key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": TOLERATED }));
         }
     }
     Ok(())
@@ -159,7 +157,9 @@ pub fn check_name(kind: Kind, object: &Value) -> Result<(), Refusal> {
     if free || (!bytes.is_empty() && bytes.len() <= 253 && ends && bytes.iter().all(|byte| inner(*byte))) {
         return Ok(());
     }
-    let why = format!("metadata.name: Invalid value: {name:?}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character");
+    let why = format!(
+        "metadata.name: Invalid value: {name:?}: a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character"
+    );
     Err(Refusal::invalid(kind, name, &why))
 }
 

@@ -75,7 +75,8 @@ pub fn reason(state: &State, who: &Who, ask: &Ask) -> Option<String> {
     };
     let (binding, role) = cluster.into_iter().chain(within).find(granted)?;
     let kind = |key: &Key| key.kind.names().kind;
-    let full = if binding.namespace.is_empty() { binding.name.clone() } else { format!("{}/{}", binding.name, binding.namespace) };
+    let full =
+        if binding.namespace.is_empty() { binding.name.clone() } else { format!("{}/{}", binding.name, binding.namespace) };
     let whom = format!("{}/{}", account.1, account.0);
     Some(format!("RBAC: allowed by {} {full:?} of {} {:?} to ServiceAccount {whom:?}", kind(&binding), kind(&role), role.name))
 }

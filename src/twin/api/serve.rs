@@ -99,7 +99,11 @@ fn list(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusa
     // All pages are of the first one's moment.
     let (version, from) = page.map_or((state.store.version(), None), |(version, from)| (version, Some(from)));
     let Some(then) = state.store.list_at(kind, version) else {
-        return Err(Refusal::new(410, "Expired", "The provided continue parameter is too old to display a consistent list result."));
+        return Err(Refusal::new(
+            410,
+            "Expired",
+            "The provided continue parameter is too old to display a consistent list result.",
+        ));
     };
     let mut items: Vec<(String, &Arc<Value>)> = then
         .into_iter()
@@ -202,8 +206,7 @@ fn create(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refu
 /// What the API server alone writes is not taken from others.
 fn own(object: &mut Value) {
     let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
-    for field in
-        ["uid", "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"]
     {
         meta.shift_remove(field);
     }

@@ -36,7 +36,14 @@ pub fn normal(kind: Kind, mut object: Value) -> Result<Value, Refusal> {
         let names = kind.names();
         Refusal::bad(format!("{} in version {:?} cannot be handled as a {}: {error}", names.kind, names.version, names.kind))
     })?;
-    for place in ["/metadata/labels", "/metadata/annotations", "/metadata/finalizers", "/metadata/ownerReferences", "/data", "/spec/taints"] {
+    for place in [
+        "/metadata/labels",
+        "/metadata/annotations",
+        "/metadata/finalizers",
+        "/metadata/ownerReferences",
+        "/data",
+        "/spec/taints",
+    ] {
         drop_empty(&mut typed, place);
     }
     Ok(typed)

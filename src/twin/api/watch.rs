@@ -84,14 +84,7 @@ pub struct Watch {
 
 impl Watch {
     /// Without a version it begins with all that is.
-    pub fn new(
-        twin: &Twin,
-        state: &State,
-        selection: Selection,
-        version: Option<u64>,
-        limit: Duration,
-        bookmarks: bool,
-    ) -> Self {
+    pub fn new(twin: &Twin, state: &State, selection: Selection, version: Option<u64>, limit: Duration, bookmarks: bool) -> Self {
         let now = state.now();
         let until = later(now, limit);
         let all = state.store.list(selection.kind).filter(|(key, object)| version.is_none() && selection.select(key, object));

@@ -10,7 +10,8 @@ use super::super::api::{TRACKING, delete_pod, release, remove};
 use super::super::state::{State, later};
 use super::super::store::{Key, Kind, seconds};
 use super::objects::{
-    children, condition, create, finished, is, node_of, owner, phase, pod_of, ready, seconds_of, set_condition, terminating, time, uid,
+    children, condition, create, finished, is, node_of, owner, phase, pod_of, ready, seconds_of, set_condition, terminating,
+    time, uid,
 };
 use super::{Due, unmodelled, wake, wake_at};
 
@@ -202,7 +203,8 @@ pub fn sync(state: &mut State, key: &Key) {
         ] {
             status[field] = json!(value);
             // None of them is nothing, but for the two that are always said.
-            if value == 0 && !matches!(field, "ready" | "terminating")
+            if value == 0
+                && !matches!(field, "ready" | "terminating")
                 && let Some(status) = status.as_object_mut()
             {
                 status.shift_remove(field);

@@ -33,7 +33,8 @@ fn end(state: &mut State, key: &Key) {
 /// An owner that is being deleted: its dependents lose it, or go first.
 pub fn let_go(state: &mut State, key: &Key) {
     let Some(object) = state.store.get(key).filter(|object| terminating(object)).cloned() else { return };
-    let holds = |finalizer: &str| object["metadata"]["finalizers"].as_array().into_iter().flatten().any(|known| known == finalizer);
+    let holds =
+        |finalizer: &str| object["metadata"]["finalizers"].as_array().into_iter().flatten().any(|known| known == finalizer);
     let dependents: Vec<Key> = state.control.index.children(uid(&object)).cloned().collect();
     if holds(ORPHAN) {
         for dependent in &dependents {
