@@ -2,7 +2,7 @@
 //!
 //! Time is data here: what will happen stands in a queue of due timers. Nothing in a state is a task, a future or a lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +46,8 @@ pub struct State {
     pub logs: BTreeMap<String, Lines>,
     pub history: Lines,
     pub tally: Tally,
+    /// In which ways the API server was asked so far.
+    pub used: Arc<BTreeSet<String>>,
     /// What the twin was asked and does not model: a run with such an entry proves nothing.
     pub unmodelled: Vec<String>,
 }
@@ -161,6 +163,7 @@ impl State {
             logs: BTreeMap::new(),
             history: Lines::default(),
             tally: Tally::default(),
+            used: Arc::default(),
             unmodelled: Vec::new(),
         }
     }
