@@ -36,6 +36,7 @@ pub fn cluster(seed: u64) -> State {
         } else {
             json!([])
         };
+        state.hosts.add(name, name, "1.34.7", "1.7.28", name == "k8s-master", "");
         let labels = json!({ "kubernetes.io/hostname": name });
         add(
             &mut state,
