@@ -29,6 +29,7 @@ pub fn cluster(seed: u64) -> State {
     for namespace in ["default", "kube-system"] {
         add(&mut state, Kind::Namespace, json!({ "metadata": { "name": namespace } }));
     }
+    add(&mut state, Kind::ServiceAccount, json!({ "metadata": { "name": "k8s-upgrade-job", "namespace": "default" } }));
     for name in NODES {
         let taints = if name == "k8s-master" {
             json!([{ "key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule" }])
