@@ -2,7 +2,7 @@
 //!
 //! Time is data here: what will happen stands in a queue of due timers. Nothing in a state is a task, a future or a lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +48,8 @@ pub struct State {
     pub tally: Tally,
     /// By node: evictions that were asked for, dry runs left out.
     pub evictions: BTreeMap<String, Evictions>,
+    /// In which ways the API server was asked so far.
+    pub used: Arc<BTreeSet<String>>,
     /// What the twin was asked and does not model: a run with such an entry proves nothing.
     pub unmodelled: Vec<String>,
 }
@@ -172,6 +174,7 @@ impl State {
             history: Lines::default(),
             tally: Tally::default(),
             evictions: BTreeMap::new(),
+            used: Arc::default(),
             unmodelled: Vec::new(),
         }
     }

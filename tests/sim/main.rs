@@ -8,6 +8,7 @@
 mod behaviour;
 mod bench;
 mod control_plane;
+mod coverage;
 mod crash;
 mod faults;
 mod kubelet;

@@ -57,7 +57,8 @@ fn cluster() -> State {
     state
 }
 
-fn run(name: &str, behaviour: Behaviour) -> State {
+/// Lives through one behaviour; the state that is left.
+pub fn run(name: &str, behaviour: Behaviour) -> State {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let mut driver = Driver::new(Twin::new(cluster(), None), &Program, None);
@@ -87,3 +88,13 @@ macro_rules! tests {
     };
 }
 behaviour::behaviours!(tests);
+
+macro_rules! list {
+    ($($room:ident: $($name:ident),+;)+) => {
+        /// All behaviours, with their names.
+        pub const ALL: &[(&str, Behaviour)] = &[
+            $($((concat!(stringify!($room), "-", stringify!($name)), |bench| Box::pin(behaviour::$room::$name(bench)))),+),+
+        ];
+    };
+}
+behaviour::behaviours!(list);

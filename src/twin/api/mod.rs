@@ -11,10 +11,12 @@ mod route;
 mod select;
 mod serve;
 mod typed;
+mod used;
 mod watch;
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -188,6 +190,11 @@ fn meet(
     };
     if *who == Who::Stranger {
         return Ok(Err(Refusal::new(401, "Unauthorized", "Unauthorized")));
+    }
+    for manner in used::manners(&request) {
+        if !state.used.contains(&manner) {
+            Arc::make_mut(&mut state.used).insert(manner);
+        }
     }
     Ok(authz::check(state, who, &request).and_then(|()| serve::serve(state, twin, who, &request)))
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::api::delete_pod;
 use super::super::state::State;
 use super::super::store::{Key, Kind};
-use super::objects::{children, create, finished, hash, node_of, pod_of, ready, terminating, uid, write_status};
+use super::objects::{children, counted, create, finished, hash, node_of, pod_of, ready, terminating, uid, write_status};
 use super::schedule::fits;
 use super::workloads::replicas;
 
@@ -64,9 +64,9 @@ pub fn stateful(state: &mut State, key: &Key) {
         &[
             ("observedGeneration", set["metadata"]["generation"].clone()),
             ("replicas", json!(wanted)),
-            ("currentReplicas", json!(wanted)),
-            ("updatedReplicas", json!(wanted)),
-            ("readyReplicas", json!(are_ready)),
+            ("currentReplicas", counted(wanted)),
+            ("updatedReplicas", counted(wanted)),
+            ("readyReplicas", counted(are_ready)),
             ("availableReplicas", json!(are_ready)),
         ],
     );
@@ -118,10 +118,10 @@ pub fn daemon(state: &mut State, key: &Key) {
             ("observedGeneration", set["metadata"]["generation"].clone()),
             ("desiredNumberScheduled", json!(wanted)),
             ("currentNumberScheduled", json!(wanted)),
-            ("updatedNumberScheduled", json!(wanted)),
+            ("updatedNumberScheduled", counted(wanted)),
             ("numberReady", json!(are_ready)),
-            ("numberAvailable", json!(are_ready)),
-            ("numberUnavailable", json!(wanted.saturating_sub(are_ready))),
+            ("numberAvailable", counted(are_ready)),
+            ("numberUnavailable", counted(wanted.saturating_sub(are_ready))),
             ("numberMisscheduled", json!(0)),
         ],
     );

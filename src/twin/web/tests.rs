@@ -15,6 +15,7 @@ const PUSH: &str = "http://prometheus-prometheus-pushgateway.monitoring.svc:9091
 fn world() -> State {
     let mut state = State::new("2026-11-22T12:00:00Z".parse().unwrap(), 1);
     for (name, version) in [("n1", "v1.34.2"), ("n2", "v1.34.2")] {
+        state.hosts.add(name, name, "1.34.2", "1.7.28", false, "");
         let node = json!({ "metadata": { "name": name }, "status": {
             "nodeInfo": { "kubeletVersion": version }, "conditions": [{ "type": "Ready", "status": "True" }] } });
         let now = state.now();

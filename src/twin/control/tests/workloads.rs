@@ -104,6 +104,7 @@ fn bare_pods_do_not_return_and_daemons_do() {
     pass(&mut state, 20);
     assert!(state.store.get(&bare).is_none() && state.store.get(&daemon).is_none());
     assert_eq!((daemons(&state), pods(&state).len()), (3, 3), "{:?}", faces(&state));
+    state.hosts.add("k8s-node9", "k8s-node9", "1.34.7", "1.7.28", false, "");
     add(&mut state, Kind::Node, json!({ "metadata": { "name": "k8s-node9" }, "spec": {}, "status": {} }));
     pass(&mut state, 20);
     assert_eq!(daemons(&state), 4, "{:?}", faces(&state));
