@@ -12,8 +12,9 @@ use super::twin;
 use super::world::{LIMIT, NAMESPACE, at_work, begin, is_over, live, mark, quick, to_the_end};
 
 /// What no suite on a control plane without machines can show, and why.
-const BEYOND: [(&str, &str); 2] = [
+const BEYOND: [(&str, &str); 3] = [
     ("get pods/log", "a log is asked of the node's kubelet; the lab's runs read them"),
+    ("create services/proxy", "as the next: a person's commands push through it"),
     ("get services/proxy", "a proxy needs a network of pods; the lab's runs go through one"),
 ];
 
