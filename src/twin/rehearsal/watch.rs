@@ -14,6 +14,7 @@ use super::super::{Call, Fate, Hook, Process, Start, State};
 use super::inject::Injector;
 use super::{locked, step};
 use crate::failure::{Class, Failure};
+use crate::names;
 use crate::plan::facts::{Phase, Step};
 use crate::report::{Event, Shared, Sink};
 use crate::world::World;
@@ -213,7 +214,11 @@ impl Process for Watched<'_> {
             let env = |name: &str| start.env.get(name).cloned().unwrap_or_default();
             // Looked at before the lock is taken: the clock is the twin's, whose hook takes it, too.
             let began = now();
-            let process = step::of(&start.argv).map(|step| {
+            let process = step::of(&start.argv).map(|mut step| {
+                // Its arguments do not say which of both it is; its Job's name does.
+                if env("POD_NAME").starts_with(&format!("{}-{}-", names::JOB_PREFIX, Phase::Master.word())) {
+                    step.phase = Phase::Master;
+                }
                 let mut seen = locked(&self.seen);
                 let (done, total) = (seen.done(), seen.steps);
                 let (pod, node) = (env("POD_NAME"), env("NODE_NAME"));
