@@ -115,4 +115,3 @@ impl Scenario {
         self.nodes.iter().filter(|node| !self.is_excluded(&node.name)).count() + 2
     }
 }
-
