@@ -10,6 +10,7 @@ mod bench;
 mod control_plane;
 mod crash;
 mod faults;
+mod incidents;
 mod kubelet;
 mod proof;
 mod rules;
