@@ -43,6 +43,9 @@ _k8s__upgrade() {
             k8s__upgrade,preflight)
                 cmd="k8s__upgrade__subcmd__preflight"
                 ;;
+            k8s__upgrade,rehearse)
+                cmd="k8s__upgrade__subcmd__rehearse"
+                ;;
             k8s__upgrade,resume)
                 cmd="k8s__upgrade__subcmd__resume"
                 ;;
@@ -82,6 +85,9 @@ _k8s__upgrade() {
             k8s__upgrade__subcmd__help,preflight)
                 cmd="k8s__upgrade__subcmd__help__subcmd__preflight"
                 ;;
+            k8s__upgrade__subcmd__help,rehearse)
+                cmd="k8s__upgrade__subcmd__help__subcmd__rehearse"
+                ;;
             k8s__upgrade__subcmd__help,resume)
                 cmd="k8s__upgrade__subcmd__help__subcmd__resume"
                 ;;
@@ -101,7 +107,7 @@ _k8s__upgrade() {
 
     case "${cmd}" in
         k8s__upgrade)
-            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume status preflight upgrade-node postflight drain manifests image completions man help"
+            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -285,7 +291,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__help)
-            opts="detect start resume status preflight upgrade-node postflight drain manifests image completions man help"
+            opts="detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -411,6 +417,20 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__help__subcmd__preflight)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__help__subcmd__rehearse)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -697,6 +717,76 @@ _k8s__upgrade() {
                     ;;
                 --run)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__rehearse)
+            opts="-o -n -v -q -y -h -V --from-cluster --target --scenario --save --inject --seed --fast --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scenario)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --save)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --inject)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)

@@ -45,6 +45,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "preflight" 
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "upgrade-node" -d 'Upgrade one node: drain, packages, kubeadm, kubelet, uncordon, soak'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "postflight" -d 'Verify the whole cluster, then end the run'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "drain" -d 'Cordon and drain a node as the chain does'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "rehearse" -d 'Live through an upgrade in memory: the whole chain, without a cluster or on a copy of one; nothing outside is touched'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "manifests" -d 'Print everything to install, for `kubectl apply -f -`'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "image" -d 'Write this binary as an image archive, for `ctr -n k8s.io images import`'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "completions" -d 'Print the completions of a shell'
@@ -181,6 +182,28 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s y -l y
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l no-color -d 'No colour, no bars'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l target -d 'The release to go to; else the scenario\'s, or with --from-cluster the one that detection would choose' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l scenario -d 'A file that --save wrote, or one of runbook, minor, three-control-planes' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l save -d 'Write the scenario to a file, - for stdout, and do no more: names, labels and versions, to share and to change' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l inject -d 'Break something at a step; may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l seed -d 'One seed gives one history' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l from-cluster -d 'Rehearse a copy of the real cluster: nodes, workloads, budgets, alerts; it is only read, and no Secret is'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l fast -d 'On a terminal, too, as fast as it goes'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l image -d 'The image that Jobs run; `k8s-upgrade image` prints its name' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l only -d 'Only one part' -r -f -a "rules\t'The Prometheus rule file'"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l ssh-key -d 'Private key file to put into the Secret; without it and --external-secret the Secret is expected to exist' -r -F
@@ -239,16 +262,17 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s y -l yes
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l no-color -d 'No colour, no bars'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s V -l version -d 'Print version'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "detect" -d 'Look for a new release and start the chain if there is one'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "start" -d 'Start the chain by hand'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "resume" -d 'Take up a run where the facts say it stands'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "status" -d 'Show where a run stands, what blocks it, and what to do next'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "preflight" -d 'Check that the cluster may be upgraded, claim the run, back up etcd, prefetch'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "upgrade-node" -d 'Upgrade one node: drain, packages, kubeadm, kubelet, uncordon, soak'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "postflight" -d 'Verify the whole cluster, then end the run'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "drain" -d 'Cordon and drain a node as the chain does'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "manifests" -d 'Print everything to install, for `kubectl apply -f -`'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "image" -d 'Write this binary as an image archive, for `ctr -n k8s.io images import`'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "completions" -d 'Print the completions of a shell'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "man" -d 'Write the manual pages into a folder'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain manifests image completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "detect" -d 'Look for a new release and start the chain if there is one'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "start" -d 'Start the chain by hand'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "resume" -d 'Take up a run where the facts say it stands'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "status" -d 'Show where a run stands, what blocks it, and what to do next'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "preflight" -d 'Check that the cluster may be upgraded, claim the run, back up etcd, prefetch'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "upgrade-node" -d 'Upgrade one node: drain, packages, kubeadm, kubelet, uncordon, soak'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "postflight" -d 'Verify the whole cluster, then end the run'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "drain" -d 'Cordon and drain a node as the chain does'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "rehearse" -d 'Live through an upgrade in memory: the whole chain, without a cluster or on a copy of one; nothing outside is touched'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "manifests" -d 'Print everything to install, for `kubectl apply -f -`'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "image" -d 'Write this binary as an image archive, for `ctr -n k8s.io images import`'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -10,6 +10,7 @@ use crate::plan::version::Version;
 const GROUPS: &str = "\
 Watch:     status
 Run:       detect, start, resume
+Try:       rehearse
 Maintain:  manifests, image, completions, man
 Phases:    preflight, drain, upgrade-node, postflight
 
@@ -180,6 +181,14 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
+    /// Live through an upgrade in memory: the whole chain, without a cluster or on a copy of one; nothing outside is touched
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade rehearse\n  k8s-upgrade rehearse --from-cluster --target 1.36.3 --inject power-cut@worker/k8s-node3\n\n\
+                      What can be injected, at preflight, master, worker/NODE, postflight or a node's name:\n  \
+                      kill, ssh-loss, api-outage, alert, node-not-ready, pdb-deadlock, backup-failure, power-cut,\n  \
+                      prometheus-away, pushgateway-away, slack-away, new-release"
+    )]
+    Rehearse(Rehearse),
     /// Print everything to install, for `kubectl apply -f -`
     #[command(
         after_help = "Examples:\n  k8s-upgrade manifests --image docker.io/library/k8s-upgrade:TAG | kubectl apply -f -\n  k8s-upgrade manifests --only rules > upgrade-gates.yaml"
@@ -202,6 +211,33 @@ pub enum Command {
     /// Write the manual pages into a folder
     #[command(after_help = "Examples:\n  k8s-upgrade man ./man\n  man ./man/k8s-upgrade.1")]
     Man { folder: PathBuf },
+}
+
+#[derive(Debug, Args)]
+pub struct Rehearse {
+    /// Rehearse a copy of the real cluster: nodes, workloads, budgets, alerts; it is only read, and no Secret is
+    #[arg(long, conflicts_with = "scenario")]
+    pub from_cluster: bool,
+    /// The release to go to; else the scenario's, or with --from-cluster the one that detection would choose
+    #[arg(long, value_name = "X.Y.Z")]
+    pub target: Option<Version>,
+    /// A file that --save wrote, or one of runbook, minor, three-control-planes
+    #[arg(long, value_name = "FILE", default_value = "runbook")]
+    pub scenario: String,
+    /// Write the scenario to a file, - for stdout, and do no more: names, labels and versions, to share and to change
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Break something at a step; may be repeated
+    #[arg(long, value_name = "WHAT@STEP")]
+    pub inject: Vec<String>,
+    /// One seed gives one history
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// On a terminal, too, as fast as it goes
+    #[arg(long)]
+    pub fast: bool,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 #[derive(Debug, Args)]

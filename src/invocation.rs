@@ -48,7 +48,13 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     if cli.global.verbose > 1 {
         diagnose(cli.global.log_format);
     }
-    let own = report::sink(style, verbosity, invocation.stderr.clone());
+    let own = match (&cli.command, style) {
+        (Command::Rehearse(wanted), Style::Terminal { .. }) if wanted.fast => {
+            report::sink(Style::Plain, verbosity, invocation.stderr.clone())
+        }
+        (Command::Rehearse(_), Style::Terminal { colour }) => report::paced(colour, verbosity, invocation.stderr.clone()),
+        _ => report::sink(style, verbosity, invocation.stderr.clone()),
+    };
     let sink: Shared = Arc::new(Mutex::new(match invocation.tee.take() {
         Some(tee) => Box::new(report::Both(own, tee)),
         None => own,
@@ -127,6 +133,10 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared) 
             return commands::manifests(world, &invocation.stdout, &settings, &global.namespace, wanted)
                 .map_err(commands::failure);
         }
+        Command::Rehearse(wanted) if !wanted.from_cluster => {
+            let rehearsal = commands::Rehearsal { wanted, process: &Program, sink, stdout: &invocation.stdout, world };
+            return rehearsal.of_scenario(&global.set, invocation.stop).await;
+        }
         _ => {}
     }
     let kube = KubeTarget { kubeconfig: global.kubeconfig.clone(), context: global.context.clone() };
@@ -141,7 +151,7 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared) 
         in_cluster: connection.in_cluster,
         api_server: connection.place,
         world: world.clone(),
-        sink,
+        sink: sink.clone(),
         stdout: invocation.stdout.clone(),
         stderr: invocation.stderr.clone(),
         json,
@@ -157,6 +167,10 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared) 
             std::future::pending::<()>().await;
         }
     };
+    if let Command::Rehearse(wanted) = &cli.command {
+        let rehearsal = commands::Rehearsal { wanted, process: &Program, sink, stdout: &invocation.stdout, world };
+        return rehearsal.of_cluster(&ctx, invocation.stop).await;
+    }
     let told = tell_first_stop(&ctx, invocation.stop.clone());
     // Dropping the command's future has no effects outside: whatever runs on a node goes on, and the facts show it.
     tokio::select! {
@@ -182,6 +196,8 @@ fn flags(command: &Command) -> (bool, bool, bool) {
         Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Drain { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Status { data } => (true, false, json(data)),
+        // What it does to the real cluster is nothing.
+        Command::Rehearse(wanted) => (true, false, json(&wanted.data)),
         Command::Preflight { dry_run, chain, .. } => (*dry_run, chain.chain, false),
         Command::UpgradeNode { chain, .. } | Command::Postflight { chain, .. } => (false, chain.chain, false),
         Command::Start { .. }

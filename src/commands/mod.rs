@@ -6,6 +6,7 @@ mod drain;
 mod install;
 mod node;
 mod phases;
+mod rehearse;
 mod start;
 mod status;
 mod watch;
@@ -21,6 +22,7 @@ use crate::run::Ctx;
 
 pub use docs::{completions, completions_of, man, pages};
 pub use install::{image, manifests};
+pub use rehearse::Rehearsal;
 
 /// A command that needs the cluster.
 pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Failure> {
@@ -34,9 +36,11 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::UpgradeNode { node, target, chain } => node::upgrade(ctx, asker, &node, target, chain.run).await,
         Command::Postflight { target, chain } => phases::postflight(ctx, target, chain.run).await,
         Command::Drain { node, dry_run, .. } => drain::drain(ctx, asker, &node, dry_run).await,
-        Command::Manifests(_) | Command::Image { .. } | Command::Completions { .. } | Command::Man { .. } => {
-            Err(failure(Cause::bug("a command that needs no cluster was sent to one")))
-        }
+        Command::Rehearse(_)
+        | Command::Manifests(_)
+        | Command::Image { .. }
+        | Command::Completions { .. }
+        | Command::Man { .. } => Err(failure(Cause::bug("a command that changes no cluster was sent to one"))),
     }
 }
 

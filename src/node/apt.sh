@@ -36,7 +36,8 @@ lock_holder() {
         echo "another package manager"
         return
     fi
-    if [[ -r $root/proc/$pid/cmdline ]]; then command=$(tr '\0' ' ' <"$root/proc/$pid/cmdline"); fi
+    # It may have ended since.
+    command=$({ tr '\0' ' ' <"$root/proc/$pid/cmdline"; } 2>/dev/null) || true
     command=${command:-$name}
     command=${command% }
     echo "process $pid${command:+ (${command:0:100})}"

@@ -42,9 +42,15 @@ impl Node {
         COMPONENTS.iter().all(|name| self.component(name).and_then(|c| c.version).is_some_and(|v| v >= target))
     }
 
-    /// Upgraded, and our cordon is gone.
+    /// Upgraded, our cordon is gone, and its change is on record.
     pub fn is_done(&self, target: Version) -> bool {
-        self.is_upgraded(target) && self.cordoned_by.is_none()
+        self.is_upgraded(target) && self.cordoned_by.is_none() && !self.unrecorded()
+    }
+
+    /// A runner of ours began with it and has not recorded its end: the cordon writes the former versions and forgets the last change, and
+    /// the end writes that. It tells where the cordon cannot, being somebody else's.
+    pub fn unrecorded(&self) -> bool {
+        self.former_versions.is_some() && self.changed_at.is_none()
     }
 
     /// Which of these components are missing, do not run, or (where a target is given) are older than it.

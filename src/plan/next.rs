@@ -153,6 +153,14 @@ mod tests {
                 wanted = "master/k8s-master@k8s-node1".to_owned();
             }
             assert_eq!(told(&facts), wanted, "{bits:08b}");
+            // a finished node whose change is not on record: that node, in its turn
+            if (4..8).all(new) && new(2) {
+                node(&mut facts, "k8s-node2").former_versions = Some("kubelet=1.34.2-1.1".into());
+                let first = (0..2).find(|i| !new(*i)).map_or("k8s-node2", |i| order[i]);
+                assert_eq!(told(&facts), format!("worker/{first}@k8s-node1"), "{bits:08b} unrecorded");
+                node(&mut facts, "k8s-node2").changed_at = "2026-11-22T12:30:00Z".parse().ok();
+                assert_eq!(told(&facts), wanted, "{bits:08b} recorded");
+            }
             // our cordon left on a finished node: that node first, in its class
             if (4..8).all(new) && new(2) {
                 node(&mut facts, "k8s-node2").cordoned_by = Some("r1".into());

@@ -1,6 +1,7 @@
 //! What happens is told once, as an [`Event`]; terminal, log lines and JSON render the same facts. Emitting is synchronous and cannot fail.
 
 mod json;
+mod paced;
 mod plain;
 mod terminal;
 
@@ -111,6 +112,11 @@ pub fn sink(style: Style, verbosity: i8, out: Out) -> Box<dyn Sink> {
         Style::Plain => Box::new(plain::Plain::new(verbosity, out)),
         Style::Json => Box::new(json::Json::new(out)),
     }
+}
+
+/// The terminal's sink for what happens in memory, faster than anybody could follow: it takes its time, and shows the time of the events.
+pub fn paced(colour: bool, verbosity: i8, out: Out) -> Box<dyn Sink> {
+    Box::new(paced::Paced::new(terminal::Terminal::new(colour, verbosity, out).with_clock()))
 }
 
 /// `95s` as `1m 35s`: how durations are written for people.

@@ -15,6 +15,16 @@ pub struct Terminal {
     run: Option<ProgressBar>,
     step: Option<ProgressBar>,
     hold: Option<ProgressBar>,
+    clock: Option<Clock>,
+}
+
+/// The time of the events, where it is not the time in which they are shown.
+#[derive(Default)]
+struct Clock {
+    now: Timestamp,
+    /// When the run and the step at work began.
+    run: Timestamp,
+    step: Timestamp,
 }
 
 /// Templates are constants; an unreadable one would be a defect, and indicatif's own default still shows the message.
@@ -25,7 +35,29 @@ fn style(template: &str) -> ProgressStyle {
 impl Terminal {
     pub fn new(colour: bool, verbosity: i8, out: Out) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        Terminal { colour, verbosity, out, bars, run: None, step: None, hold: None }
+        Terminal { colour, verbosity, out, bars, run: None, step: None, hold: None, clock: None }
+    }
+
+    /// Shows the time of the events instead of its own.
+    pub fn with_clock(self) -> Self {
+        Terminal { clock: Some(Clock::default()), ..self }
+    }
+
+    /// What shows how long something has lasted: indicatif's own clock, or ours as the bar's prefix.
+    fn elapsed(&self) -> &'static str {
+        if self.clock.is_some() { "{prefix}" } else { "{elapsed}" }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        let Some(clock) = &mut self.clock else { return };
+        clock.now = now;
+        let lasted = |since: Timestamp| super::span(now.duration_since(since).unsigned_abs());
+        if let Some(run) = &self.run {
+            run.set_prefix(format!("{}  {}", now.strftime("%H:%M:%S"), lasted(clock.run)));
+        }
+        if let Some(step) = &self.step {
+            step.set_prefix(lasted(clock.step));
+        }
     }
 
     fn line(&self, text: &str) {
@@ -54,26 +86,33 @@ impl Terminal {
 
     fn finished(&self, event: &Event, sign: &str, colour: &str) {
         let (place, gap) = (place(event), if place(event).is_empty() { "" } else { "  " });
-        self.line(&format!("{} {place}{gap}{}", self.paint(colour, sign), sentence(event)));
+        let clock = self.clock.as_ref().map_or(String::new(), |clock| format!("{}  ", clock.now.strftime("%H:%M:%S")));
+        self.line(&format!("{clock}{} {place}{gap}{}", self.paint(colour, sign), sentence(event)));
     }
 }
 
 impl Sink for Terminal {
-    fn event(&mut self, _now: Timestamp, event: &Event) {
+    fn event(&mut self, now: Timestamp, event: &Event) {
         if !told(event, self.verbosity) {
             return;
         }
+        self.tick(now);
         match event {
             Event::PhaseStarted { place, phase, done, total } => {
-                let bars = &self.bars;
+                let template = format!("{{bar:24}} {{pos}} of {{len}}  {{msg}}  {}", self.elapsed());
+                let (bars, clock) = (&self.bars, &mut self.clock);
                 let run = self.run.get_or_insert_with(|| {
-                    let bar = bars.insert(0, ProgressBar::new(0).with_style(style("{bar:24} {pos} of {len}  {msg}  {elapsed}")));
+                    let bar = bars.insert(0, ProgressBar::new(0).with_style(style(&template)));
                     bar.enable_steady_tick(Duration::from_millis(250));
+                    if let Some(clock) = clock {
+                        clock.run = now;
+                    }
                     bar
                 });
                 run.set_length(*total as u64);
                 run.set_position(*done as u64);
                 run.set_message(if place == phase.word() { place.clone() } else { format!("{place} ({})", phase.word()) });
+                self.tick(now);
             }
             Event::PhaseDone { .. } => {
                 Self::clear(&mut self.hold);
@@ -89,11 +128,15 @@ impl Sink for Terminal {
             Event::StepStarted { place, step, deadline } => {
                 Self::clear(&mut self.hold);
                 Self::clear(&mut self.step);
-                let template = format!("  {{spinner}} {{wide_msg}} {{elapsed}} of at most {}", super::span(*deadline));
+                let template = format!("  {{spinner}} {{wide_msg}} {} of at most {}", self.elapsed(), super::span(*deadline));
                 let bar = self.bars.add(ProgressBar::new_spinner().with_style(style(&template)));
                 bar.set_message(format!("{place}  {step}"));
                 bar.enable_steady_tick(Duration::from_millis(250));
                 self.step = Some(bar);
+                if let Some(clock) = &mut self.clock {
+                    clock.step = now;
+                }
+                self.tick(now);
             }
             Event::StepDone { .. } => {
                 Self::clear(&mut self.hold);

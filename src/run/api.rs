@@ -96,16 +96,23 @@ impl Ctx {
     pub async fn api<T>(&self, what: &str, mut call: impl AsyncFnMut() -> kube::Result<T>) -> Result<T, Cause> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(500);
+        // How long the call had lasted when the server first refused it.
+        let mut forbidden: Option<Duration> = None;
         loop {
             let failed = match tokio::time::timeout(CALL, call()).await {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) => {
                     let bound = match retry(&error) {
                         Retry::Outage => self.patience(),
-                        Retry::Forbidden if self.after_outage() => FORBIDDEN_AFTER_OUTAGE.min(self.patience()),
+                        // Counted from the end of the outage, which may have been longer than this.
+                        Retry::Forbidden if self.after_outage() => {
+                            let answers = *forbidden.get_or_insert_with(|| begun.elapsed());
+                            answers + FORBIDDEN_AFTER_OUTAGE.min(self.patience())
+                        }
                         Retry::Forbidden | Retry::No => Duration::ZERO,
                     };
                     if matches!(retry(&error), Retry::Outage) {
+                        forbidden = None;
                         *locked(&self.last_outage) = Some(Instant::now());
                     }
                     (cause(what, &error), bound)

@@ -35,6 +35,8 @@ struct Blocked {
     retry: Instant,
     says: String,
     by_budget: bool,
+    /// resourceVersion of its budget, as it was known when the API server refused: what that state allows, it has refused.
+    of: Option<String>,
 }
 
 /// What was tried so far, by the pods' UIDs.
@@ -43,6 +45,14 @@ struct Tries {
     blocked: HashMap<String, Blocked>,
     /// Evicted: they only have to end.
     accepted: HashSet<String>,
+    /// Evictions that were accepted on the strength of a budget's state (its resourceVersion).
+    spent: HashMap<String, i32>,
+}
+
+/// The state of the one budget that guards a pod, by its resourceVersion, and how many disruptions it allows.
+fn guard(pod: &Pod, budgets: &[PodDisruptionBudget]) -> Option<(String, i32)> {
+    let [budget] = drain::budgets_of(pod, budgets)[..] else { return None };
+    Some((budget.resource_version()?, budget.status.as_ref()?.disruptions_allowed))
 }
 
 /// What one look at a node found, for people and for a forecast.
@@ -165,15 +175,23 @@ impl Ctx {
         tries: &mut Tries,
         stoppable: bool,
     ) -> Result<(), Cause> {
-        let Tries { blocked, accepted } = tries;
+        let Tries { blocked, accepted, spent } = tries;
+        spent.retain(|state, _| budgets.iter().any(|budget| budget.resource_version().as_ref() == Some(state)));
         for pod in left {
             let (Fate::Evict { grace, .. }, Some(uid)) = (drain::fate(pod), pod.uid()) else { continue };
             if accepted.contains(&uid) {
                 continue;
             }
             let now = Instant::now();
-            // Only a budget that has come to allow it is a reason to ask before the time.
-            let allowed = |known: &Blocked| known.by_budget && drain::held(pod, budgets).is_none();
+            let of = guard(pod, budgets);
+            // Only a budget that has come to allow it is a reason to ask before the time: one whose state is another than the one that
+            // was refused, and that has more room than we have taken since.
+            let room = |(state, allows): &(String, i32)| spent.get(state).copied().unwrap_or(0) < *allows;
+            let allowed = |known: &Blocked| {
+                known.by_budget
+                    && drain::held(pod, budgets).is_none()
+                    && of.as_ref().is_none_or(|guard| known.of.as_ref() != Some(&guard.0) && room(guard))
+            };
             if blocked.get(&uid).is_some_and(|known| now < known.retry && !allowed(known)) {
                 continue;
             }
@@ -185,6 +203,9 @@ impl Ctx {
             let refused = match self.evict(pod, grace, false).await {
                 Ok(()) => {
                     accepted.insert(uid);
+                    if let Some((state, _)) = of {
+                        *spent.entry(state).or_default() += 1;
+                    }
                     continue;
                 }
                 Err(refused) => refused,
@@ -205,7 +226,7 @@ impl Ctx {
                 Refused::Forbidden(message) => return Err(Cause::refused(format!("evict {}: {message}", full_name(*pod)))),
                 Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", full_name(*pod)))),
             };
-            blocked.insert(uid, Blocked { since, retry: now + pause, says, by_budget });
+            blocked.insert(uid, Blocked { since, retry: now + pause, says, by_budget, of: of.map(|(state, _)| state) });
             if by_budget {
                 self.unstick(pod, budgets, now - since, grace).await?;
             }

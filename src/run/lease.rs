@@ -167,6 +167,22 @@ impl Ctx {
         }
     }
 
+    /// Removes the Lease that a killed runner has left, once it has surely expired; one that is in use stays its holder's.
+    pub async fn expire(&self, node: &str) -> Result<(), Cause> {
+        let (api, name) = (self.leases(), lease_name(node));
+        if self.api_opt("read the node's Lease", async || api.get(&name).await).await?.is_none() {
+            return Ok(());
+        }
+        match self.acquire(node).await {
+            Ok(()) => self.release().await,
+            Err(cause) if cause.class == Class::Contended => {
+                self.warn(node, format!("its Lease stays: {}", cause.what));
+                Ok(())
+            }
+            Err(cause) => Err(cause),
+        }
+    }
+
     /// Gives the node's Lease back. If it is no longer ours, there is nothing to give.
     pub async fn release(&self) -> Result<(), Cause> {
         let Some(held) = self.lease.lock().await.take() else { return Ok(()) };

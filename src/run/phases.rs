@@ -118,6 +118,9 @@ impl Ctx {
             })
         })
         .await?;
+        for node in facts.managed() {
+            self.expire(&node.name).await?;
+        }
         // Gauges first: a crash in between leaves a run that postflight ends again.
         self.push_run(&RunMarks::default()).await;
         self.clear_run(place).await?;

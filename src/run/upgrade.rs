@@ -179,7 +179,7 @@ impl Ctx {
             let mut marks = Vec::new();
             // Half-new versions are no former ones.
             if !state.reached(target) {
-                marks.push((Mark::FormerVersions, Some(versions.join(","))));
+                marks.extend([(Mark::FormerVersions, Some(versions.join(","))), (Mark::ChangedAt, None)]);
             }
             if !unschedulable {
                 marks.push((Mark::CordonedBy, Some(run.to_owned())));
@@ -233,7 +233,7 @@ impl Ctx {
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
         let changed = self.stamp();
         let change = Change::settle(name, "uncordon", RECORD);
-        let fresh = begun.is_some();
+        let fresh = begun.is_some() || node.unrecorded();
         let edited = self
             .edit_node(change, |now| {
                 let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));

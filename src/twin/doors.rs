@@ -21,6 +21,8 @@ pub enum Who {
     Pod { name: String, uid: String, account: (String, String) },
     /// A person with a kubeconfig, outside the cluster.
     Operator(String),
+    /// Whoever shows a token that nobody has issued.
+    Stranger,
 }
 
 impl fmt::Display for Who {
@@ -28,6 +30,7 @@ impl fmt::Display for Who {
         match self {
             Who::Pod { name, .. } => f.write_str(name),
             Who::Operator(name) => write!(f, "operator {name}"),
+            Who::Stranger => f.write_str("a stranger"),
         }
     }
 }

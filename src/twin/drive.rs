@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use futures::StreamExt;
@@ -61,9 +62,14 @@ impl<'a> Driver<'a> {
     /// Starts a person's command outside the cluster. Its output is kept among the logs under `operator/NAME`, its exit code in
     /// [`Driver::ended`].
     pub fn operate(&mut self, name: &str, argv: &[&str], env: Env) {
+        self.operate_with(name, argv, env, BTreeMap::new());
+    }
+
+    /// The same on a machine that has these files.
+    pub fn operate_with(&mut self, name: &str, argv: &[&str], env: Env, files: BTreeMap<PathBuf, Arc<[u8]>>) {
         let who = Who::Operator(name.to_owned());
         let argv = argv.iter().map(|arg| (*arg).to_owned()).collect();
-        self.launch(format!("operator/{name}"), who, argv, env, BTreeMap::new());
+        self.launch(format!("operator/{name}"), who, argv, env, files);
     }
 
     /// Lets time pass until `done`, at most until `limit`; true if it was done.
@@ -160,7 +166,7 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn launch(&mut self, id: String, who: Who, argv: Vec<String>, env: Env, files: BTreeMap<std::path::PathBuf, Arc<[u8]>>) {
+    fn launch(&mut self, id: String, who: Who, argv: Vec<String>, env: Env, files: BTreeMap<PathBuf, Arc<[u8]>>) {
         let world = self.twin.world(&who, files);
         let out = || -> Out { Arc::new(Mutex::new(Log { twin: self.twin.clone(), id: id.clone(), rest: Vec::new() })) };
         let (stop, asked) = watch::channel(Asked::default());

@@ -5,13 +5,14 @@
 //! recorded: a run that meets it proves nothing and says so.
 //!
 //! The rooms: `api` (the API server's answers over `store`), `control` (controllers, scheduler, kubelets), `hosts` (machines, packages,
-//! kubeadm), `web` (Prometheus, Pushgateway, Slack, the package index), `scenario` (what a world begins as).
+//! kubeadm), `web` (Prometheus, Pushgateway, Slack, the package index), `scenario` (what a world begins as), `rehearsal` (a scenario that is lived through, and what is told of it).
 
 pub mod api;
 pub mod control;
 mod doors;
 mod drive;
 pub mod hosts;
+pub mod rehearsal;
 pub mod scenario;
 pub mod state;
 pub mod store;

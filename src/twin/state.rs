@@ -2,7 +2,7 @@
 //!
 //! Time is data here: what will happen stands in a queue of due timers. Nothing in a state is a task, a future or a lock.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,6 +46,10 @@ pub struct State {
     pub logs: BTreeMap<String, Lines>,
     pub history: Lines,
     pub tally: Tally,
+    /// By node: evictions that were asked for, dry runs left out.
+    pub evictions: BTreeMap<String, Evictions>,
+    /// In which ways the API server was asked so far.
+    pub used: Arc<BTreeSet<String>>,
     /// What the twin was asked and does not model: a run with such an entry proves nothing.
     pub unmodelled: Vec<String>,
 }
@@ -56,6 +60,14 @@ pub struct Tally {
     pub reads: u64,
     /// Calls that change cluster, host or web.
     pub changes: u64,
+}
+
+/// What became of evictions of pods of one node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Evictions {
+    pub granted: u32,
+    /// By a budget.
+    pub refused: u32,
 }
 
 /// A span in which the API server is away or answers wrongly.
@@ -161,6 +173,8 @@ impl State {
             logs: BTreeMap::new(),
             history: Lines::default(),
             tally: Tally::default(),
+            evictions: BTreeMap::new(),
+            used: Arc::default(),
             unmodelled: Vec::new(),
         }
     }

@@ -196,6 +196,25 @@ impl Store {
         Some(self.events.range(first..))
     }
 
+    /// All objects of a kind as they were at a version; None if it is too old.
+    pub fn list_at(&self, kind: Kind, version: u64) -> Option<BTreeMap<&Key, &Arc<Value>>> {
+        let since: Vec<&Arc<Event>> = self.since(version)?.filter(|event| event.key.kind == kind).collect();
+        let mut then: BTreeMap<&Key, &Arc<Value>> = self.list(kind).collect();
+        for event in since.into_iter().rev() {
+            match &event.before {
+                Some(before) => then.insert(&event.key, before),
+                None => then.remove(&event.key),
+            };
+        }
+        Some(then)
+    }
+
+    /// A UID for an object to come, which nobody else will have.
+    pub fn next_uid(&mut self) -> String {
+        self.uids += 1;
+        format!("00000000-0000-4000-8000-{:012x}", self.uids)
+    }
+
     /// Forgets the events up to now: whoever watches from before gets 410.
     pub fn compact(&mut self) {
         self.compacted = self.version;
@@ -223,12 +242,13 @@ impl Store {
         if self.objects.contains_key(&key) {
             return Err(Refusal::already_exists(&key));
         }
+        if object["metadata"]["uid"].is_null() {
+            object["metadata"]["uid"] = json!(self.next_uid());
+        }
         self.version += 1;
-        self.uids += 1;
         object["apiVersion"] = json!(kind.api_version());
         object["kind"] = json!(names.kind);
         let meta = &mut object["metadata"];
-        meta["uid"] = json!(format!("00000000-0000-4000-8000-{:012x}", self.uids));
         meta["resourceVersion"] = json!(self.version.to_string());
         meta["creationTimestamp"] = json!(seconds(now));
         if has_generation(kind) {
@@ -240,7 +260,8 @@ impl Store {
         Ok(object)
     }
 
-    /// Changes an object; nothing is written where nothing changes. None: there is no such object.
+    /// Changes an object; nothing is written where nothing changes. What is being deleted goes with its last finalizer. None: there is no
+    /// such object.
     pub fn update(&mut self, key: &Key, edit: impl FnOnce(&mut Value)) -> Option<Arc<Value>> {
         let before = self.objects.get(key)?.clone();
         let mut object = (*before).clone();
@@ -254,9 +275,15 @@ impl Store {
             object["metadata"]["generation"] = json!(generation + 1);
         }
         object["metadata"]["resourceVersion"] = json!(self.version.to_string());
+        let released = is_held(&before) && !is_held(&object);
         let object = Arc::new(object);
-        self.objects.insert(key.clone(), object.clone());
-        self.tell(Verb::Modified, key.clone(), object.clone(), Some(before));
+        if released && object["metadata"]["deletionTimestamp"].is_string() && !runs(&object) {
+            self.objects.remove(key);
+            self.tell(Verb::Deleted, key.clone(), object.clone(), Some(before));
+        } else {
+            self.objects.insert(key.clone(), object.clone());
+            self.tell(Verb::Modified, key.clone(), object.clone(), Some(before));
+        }
         Some(object)
     }
 
@@ -270,6 +297,16 @@ impl Store {
         self.tell(Verb::Deleted, key.clone(), last.clone(), Some(before));
         Some(last)
     }
+}
+
+/// Finalizers guard it.
+pub fn is_held(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
+/// A pod whose kubelet has the last word on its end.
+fn runs(object: &Value) -> bool {
+    object["metadata"]["deletionGracePeriodSeconds"].as_u64().is_some_and(|grace| grace > 0)
 }
 
 fn has_generation(kind: Kind) -> bool {

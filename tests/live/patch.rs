@@ -1,4 +1,4 @@
-//! A patch upgrade that is disturbed at every turn: pods killed, a Job deleted, SSH cut, Prometheus away or talking nonsense, an alert between
+//! A patch upgrade that is disturbed at every turn: pods killed and deleted, a Job deleted, SSH cut, Prometheus away or talking nonsense, an alert between
 //! two workers. It ends as if nothing had been.
 
 use std::collections::BTreeMap;
@@ -40,9 +40,9 @@ pub fn run() {
     let pods = lab.kubectl(&["-n", "shop", "get", "pods", "--field-selector", "spec.nodeName=k8s-master", "-o", "name"]);
     assert_eq!(pods.trim(), "", "k8s-master was not drained");
 
-    lab.phase("master: its pod is killed in the middle of kubeadm upgrade apply");
+    lab.phase("master: its runner is killed in the middle of kubeadm upgrade apply");
     working(&lab, "k8s-master", "kubeadm-upgrade", TARGET);
-    kill_pod(&lab, &watch, master);
+    kill(&lab, &watch, master);
 
     lab.phase("master: SSH is cut in the middle of the kubelet's packages, and Prometheus goes away");
     working(&lab, "k8s-master", "kubelet-packages", TARGET);
@@ -65,16 +65,17 @@ pub fn run() {
     untouched(&lab, "k8s-node2", "nobody knew of alerts");
     lab.tool(&["service", "prometheus", "start"]);
 
-    lab.phase("k8s-node2, which a person had cordoned: its pod is killed, and an alert begins to fire");
+    lab.phase("k8s-node2, which a person had cordoned: its pod is deleted by force, and an alert begins to fire");
     wait_for_pod(&lab, &watch, node2);
     working(&lab, "k8s-node2", "kubeadm-package", TARGET);
-    kill_pod(&lab, &watch, node2);
+    delete_pod(&lab, &watch, node2);
     lab.tool(&["alert", "NodeDiskFull", "on", "node=k8s-node1"]);
 
     lab.phase("between the workers: k8s-node2 is finished, k8s-node1 waits for the alert");
     let node1 = "k8s-upgrade-worker-1-36-4-k8s-node1";
     wait_for_pod(&lab, &watch, node1);
-    assert_eq!(ended(&lab, node2).as_deref(), Ok("Complete"), "{node2}");
+    let end = lab.until(Duration::from_secs(30), &format!("{node2} to end"), || ended(&lab, node2));
+    assert_eq!(end, "Complete", "{node2}");
     let waits = "waits for the alert gate: firing: NodeDiskFull (node=k8s-node1)";
     lab.until(Duration::from_secs(60), "k8s-node1's Job to say that it waits for the alert", || {
         let log = lab.try_kubectl(&["-n", NAMESPACE, "logs", &format!("job/{node1}")]).unwrap_or_default();
@@ -218,10 +219,24 @@ fn working(lab: &Lab, node: &str, step: &str, target: &str) {
     }
 }
 
-fn kill_pod(lab: &Lab, watch: &Watch, job: &str) {
+/// SIGKILL: from one moment to the next nobody follows, and the Lease has to expire.
+fn kill(lab: &Lab, watch: &Watch, job: &str) {
+    let (pod, running) = watch.now().running(job).unwrap_or_else(|| panic!("no pod of {job} is running"));
+    let line = format!(
+        "for p in $(grep -ls pod{} /proc/[0-9]*/cgroup | cut -d/ -f3); do \
+         if [ \"$(cat /proc/$p/comm)\" = k8s-upgrade ]; then sudo -n kill -KILL $p && echo $p; fi; done",
+        running.uid
+    );
+    let killed = lab.on(&running.node, &line);
+    assert_eq!(killed.lines().count(), 1, "processes of {pod} that were killed on {}: {killed}", running.node);
+    lab.say(format!("    {pod} is killed"));
+}
+
+/// The pod is gone at once; its process is asked to stop, and may go on for as long as its grace lasts, beside its successor.
+fn delete_pod(lab: &Lab, watch: &Watch, job: &str) {
     let (pod, _) = watch.now().running(job).unwrap_or_else(|| panic!("no pod of {job} is running"));
     lab.kubectl(&["-n", NAMESPACE, "delete", "pod", &pod, "--force", "--grace-period=0"]);
-    lab.say(format!("    {pod} is killed"));
+    lab.say(format!("    {pod} is deleted"));
 }
 
 /// Ends every SSH session on a node but the one that does so: each by its id, as they are found there. A runner that follows long work has

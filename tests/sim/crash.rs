@@ -90,7 +90,7 @@ fn from(point: &Point, target: &str, cordoned: &BTreeSet<String>, for_good: bool
     state.tell(format_args!("=== killed {}{}", point.what, if for_good { ", and each retry" } else { "" }));
     state.kill_programs();
     let retries: Option<Box<dyn Hook>> = if for_good { Some(Box::new(Retries { killed: BTreeSet::new() })) } else { None };
-    let (mut observer, broken) = Observer::new(&state, target, retries);
+    let (mut observer, broken) = Observer::new(&state, retries);
     observer.cordoned.clone_from(cordoned);
     observer.steady = true;
     let end = to_the_end(state, Some(Box::new(observer)));
@@ -117,7 +117,7 @@ pub fn matrix(name: &str, scenario: Scenario) {
     let cordoned = cordoned_by_people(&state);
     let recorder = Recorder::default();
     let points = recorder.points.clone();
-    let (mut observer, broken) = Observer::new(&state, &target, Some(Box::new(recorder)));
+    let (mut observer, broken) = Observer::new(&state, Some(Box::new(recorder)));
     observer.steady = true;
     let begun = world::now(&state);
     let end = to_the_end(state, Some(Box::new(observer)));

@@ -8,6 +8,7 @@
 mod behaviour;
 mod bench;
 mod control_plane;
+mod coverage;
 mod crash;
 mod faults;
 mod incidents;
@@ -15,4 +16,5 @@ mod kubelet;
 mod proof;
 mod rules;
 mod schedules;
+mod twin;
 mod world;

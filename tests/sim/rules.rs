@@ -32,7 +32,6 @@ pub struct Observer {
     seen: u64,
     /// The newest version that each node's kubelet was seen at.
     kubelets: BTreeMap<String, Version>,
-    target: String,
     /// Nodes that a person had cordoned before.
     pub cordoned: BTreeSet<String>,
     /// More nodes may be out of service than one: somebody breaks them on purpose.
@@ -42,14 +41,13 @@ pub struct Observer {
 }
 
 impl Observer {
-    pub fn new(state: &State, target: &str, inner: Option<Box<dyn Hook>>) -> (Self, Broken) {
+    pub fn new(state: &State, inner: Option<Box<dyn Hook>>) -> (Self, Broken) {
         let broken = Broken::default();
         let observer = Observer {
             broken: broken.clone(),
             inner,
             seen: state.store.version(),
             kubelets: BTreeMap::new(),
-            target: target.to_owned(),
             cordoned: cordoned_by_people(state),
             at_most: 1,
             steady: false,
@@ -81,6 +79,7 @@ impl Observer {
             Who::Pod { name, .. } => name,
             // A person's process has a name of its own making.
             Who::Operator(_) => "operator-",
+            Who::Stranger => return,
         };
         let lease = state.store.get(&Key::new(Kind::Lease, NAMESPACE, &format!("k8s-upgrade-node-{node}")));
         let held_by = lease.and_then(|lease| lease["spec"]["holderIdentity"].as_str()).unwrap_or("nobody");
@@ -113,7 +112,8 @@ impl Observer {
         let nodes: Vec<(String, Version)> =
             state.store.list(Kind::Node).map(|(key, node)| (key.name.clone(), version(version_of(node)))).collect();
         for (name, kubelet) in nodes {
-            if kubelet > *oldest {
+            // The policy counts minors.
+            if (kubelet.0, kubelet.1) > (oldest.0, oldest.1) {
                 self.breaks(
                     state,
                     "rule 3",
@@ -161,9 +161,10 @@ impl Observer {
 
     /// A node that has been brought to the target is left alone from then on.
     fn finished_stays(&self, state: &State, node: &str, before: Option<&Value>) {
-        let at_target = before.is_some_and(|before| version_of(before) == self.target);
-        let of_node = components(state).filter(|(on, ..)| *on == node).all(|(.., version)| version == self.target);
-        if at_target && of_node && state.hosts.machine(node).is_some_and(|machine| machine.finished(&self.target)) {
+        let Some(target) = mark(namespace(state), "target") else { return };
+        let at_target = before.is_some_and(|before| version_of(before) == target);
+        let of_node = components(state).filter(|(on, ..)| *on == node).all(|(.., version)| version == target);
+        if at_target && of_node && state.hosts.machine(node).is_some_and(|machine| machine.finished(target)) {
             self.breaks(state, "finished", format!("{node} was at the target, and is taken out of service again"));
         }
     }
@@ -195,9 +196,9 @@ impl Observer {
 
     /// What was half changed does not serve.
     fn back_whole(&self, state: &State, name: &str, node: &Value) {
-        let Some(machine) = state.hosts.machine(name) else { return };
-        let begun = machine.packages.get("kubeadm").is_some_and(|package| package.at(&self.target));
-        if begun && node["spec"]["unschedulable"] != true && version_of(node) != self.target {
+        let (Some(machine), Some(target)) = (state.hosts.machine(name), mark(namespace(state), "target")) else { return };
+        let begun = machine.packages.get("kubeadm").is_some_and(|package| package.at(target));
+        if begun && node["spec"]["unschedulable"] != true && version_of(node) != target {
             self.breaks(state, "half", format!("{name} is put back into service at {}", version_of(node)));
         }
     }
@@ -221,7 +222,7 @@ impl Observer {
     /// No second `kubeadm upgrade` on a node that had finished.
     fn finished(&self, state: &State) {
         for (node, machine) in state.hosts.all() {
-            if machine.runs.get(&self.target).is_some_and(|runs| runs.after_all > 0) {
+            if machine.runs.values().any(|runs| runs.after_all > 0) {
                 self.breaks(state, "kubeadm", format!("ran again on {node}, which had finished"));
             }
         }

@@ -12,7 +12,7 @@ use k8s_upgrade::twin::{Call, Driver, Fate, Hook, Scenario, State, Who};
 
 use super::faults::{Fault, What, When};
 use super::rules::Observer;
-use super::world::{amiss, at_work, begin, cordoned_by_people, in_flight, jobs, live, tail};
+use super::world::{amiss, at_work, begin, cordoned_by_people, in_flight, jobs, live, mark, namespace, tail, version_of};
 
 /// How often a person comes and looks, once nothing disturbs the run any more.
 const VISITS: u32 = 24;
@@ -65,7 +65,7 @@ pub fn run(state: &State, faults: &[Fault], target: &str, seed: u64) -> Result<S
         When::After(_) => None,
     });
     let breaker = Breaker { faults: at_calls.collect(), calls: 0, before: None, after: None };
-    let (mut observer, broken) = Observer::new(&state, target, Some(Box::new(breaker)));
+    let (mut observer, broken) = Observer::new(&state, Some(Box::new(breaker)));
     observer.at_most = 1;
     let mut timed: Vec<(u64, What)> = faults
         .iter()
@@ -82,18 +82,19 @@ pub fn run(state: &State, faults: &[Fault], target: &str, seed: u64) -> Result<S
             driver.until(later(begun, Duration::from_secs(seconds)), |_| false).await;
             what.happens(driver, number);
         }
-        let well = |state: &State| !at_work(state) && amiss(state, target, &cordoned).is_empty();
+        let well = |state: &State| !at_work(state) && amiss(state, &reached(state, target), &cordoned).is_empty();
         for visit in 0..VISITS {
             // The orphan watch comes before a person does, and sets right what a service that was away has missed.
             driver.until(later(driver.twin.now(), BETWEEN_VISITS), |_| false).await;
             if driver.twin.look(well) {
                 break;
             }
-            mend(driver, visit, target);
+            let target = driver.twin.look(|state| reached(state, target));
+            mend(driver, visit, &target);
         }
         driver.twin.look(State::clone)
     });
-    let mut wrong = amiss(&end, target, &cordoned);
+    let mut wrong = amiss(&end, &reached(&end, target), &cordoned);
     wrong.extend(broken.lock().unwrap().drain(..));
     if wrong.is_empty() {
         return Ok(end);
@@ -101,6 +102,16 @@ pub fn run(state: &State, faults: &[Fault], target: &str, seed: u64) -> Result<S
     let mut told = String::new();
     let _ = write!(told, "  {}\n--- Jobs\n{}\n--- the end of the history\n{}", wrong.join("\n  "), jobs(&end), tail(&end, 60));
     Err(told)
+}
+
+/// The release that a cluster is on its way to: a detection may have found a newer one than the schedule began with.
+fn reached(state: &State, target: &str) -> String {
+    let minor = target.rsplit_once('.').map_or("", |(minor, _)| minor);
+    let patch = |version: &str| version.strip_prefix(minor)?.strip_prefix('.')?.parse::<u32>().ok();
+    let kubelets = state.store.list(Kind::Node).filter_map(|(_, node)| patch(version_of(node)));
+    let claimed = mark(namespace(state), "target").and_then(patch);
+    let newest = kubelets.chain(claimed).chain(patch(target)).max().unwrap_or(0);
+    format!("{minor}.{newest}")
 }
 
 /// A person reads `status`, sees that it stopped, and types what it says.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use k8s_upgrade::world::World;
 use k8s_upgrade::{Invocation, adapters, run, signals};
 
 /// A stream that keeps what was written.
@@ -29,8 +30,8 @@ impl Kept {
 
 pub struct Ran {
     code: ExitCode,
-    stdout: String,
-    stderr: String,
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Ran {
@@ -46,6 +47,11 @@ impl Ran {
 
 /// Runs a command line with an environment of its own.
 pub fn program(args: &[&str], env: &[(&str, &str)]) -> Ran {
+    program_in(None, args, env)
+}
+
+/// The same in a world that is made inside the runtime; else the real one. A command that stops time has no deadline here.
+pub fn program_in(world: Option<&dyn Fn() -> World>, args: &[&str], env: &[(&str, &str)]) -> Ran {
     let (stdout, stderr) = (Kept::default(), Kept::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let code = runtime.block_on(async {
@@ -60,7 +66,10 @@ pub fn program(args: &[&str], env: &[(&str, &str)]) -> Ran {
             stop: signals::listen().unwrap(),
             tee: None,
         };
-        let ended = tokio::time::timeout(Duration::from_secs(60), run(invocation, &adapters::world())).await;
+        let ended = match world {
+            Some(world) => Ok(run(invocation, &world()).await),
+            None => tokio::time::timeout(Duration::from_secs(60), run(invocation, &adapters::world())).await,
+        };
         ended.expect("the command hung")
     });
     Ran { code, stdout: stdout.text(), stderr: stderr.text() }
@@ -98,6 +107,7 @@ fn every_command_s_help_ends_with_two_examples() {
         "detect",
         "start",
         "resume",
+        "rehearse",
         "status",
         "preflight",
         "upgrade-node",

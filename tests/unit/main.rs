@@ -8,6 +8,7 @@ mod install;
 mod kube_adapter;
 mod layering;
 mod node;
+mod rehearse;
 mod ssh;
 mod watch;
 mod web_adapter;

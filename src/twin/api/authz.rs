@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::super::store::{Key, Kind};
 use super::super::{State, Who};
 use super::route::{Request, Target};
+use super::select::Fields;
 use super::{Refusal, user};
 
 /// What is asked for.
@@ -30,7 +31,15 @@ pub fn check(state: &State, who: &Who, request: &Request) -> Result<(), Refusal>
             (resource, names.group, within.as_str(), name.as_str())
         }
     };
-    let ask = Ask { verb: request.verb.word(), group, resource: &resource, namespace, name };
+    // A list that asks for one very name is one of that name.
+    let fields = request.parameter("fieldSelector").unwrap_or_default();
+    let asked = match &request.target {
+        Target::Resource { kind, .. } if name.is_empty() => {
+            Fields::parse(*kind, fields).ok().and_then(|fields| fields.name().map(str::to_owned))
+        }
+        _ => None,
+    };
+    let ask = Ask { verb: request.verb.word(), group, resource: &resource, namespace, name: asked.as_deref().unwrap_or(name) };
     if allowed(state, who, &ask) {
         return Ok(());
     }
@@ -38,31 +47,42 @@ pub fn check(state: &State, who: &Who, request: &Request) -> Result<(), Refusal>
     let full = if group.is_empty() { plural.to_owned() } else { format!("{plural}.{group}") };
     let named = if name.is_empty() { full } else { format!("{full} {name:?}") };
     let place = if namespace.is_empty() { "at the cluster scope".to_owned() } else { format!("in the namespace {namespace:?}") };
-    Err(Refusal::new(
-        403,
-        "Forbidden",
-        format!(
-            "{named} is forbidden: User {:?} cannot {} resource {resource:?} in API group {group:?} {place}",
-            user(who),
-            ask.verb
-        ),
-    ))
+    let what = format!(
+        "{named} is forbidden: User {:?} cannot {} resource {resource:?} in API group {group:?} {place}",
+        user(who),
+        ask.verb
+    );
+    Err(Refusal::new(403, "Forbidden", what).about(ask.name, group, plural))
 }
 
 pub fn allowed(state: &State, who: &Who, ask: &Ask) -> bool {
-    let Who::Pod { account, .. } = who else { return true };
+    reason(state, who, ask).is_some()
+}
+
+/// Why something is allowed, as a review says it; None: it is not.
+pub fn reason(state: &State, who: &Who, ask: &Ask) -> Option<String> {
+    let account = match who {
+        Who::Operator(_) => return Some(String::new()),
+        Who::Stranger => return None,
+        Who::Pod { account, .. } => account,
+    };
     let cluster = bound(state, Kind::ClusterRoleBinding, "", account);
     let local = bound(state, Kind::RoleBinding, ask.namespace, account);
     let within = if ask.namespace.is_empty() { Vec::new() } else { local };
-    cluster
-        .into_iter()
-        .chain(within)
-        .filter_map(|role| state.store.get(&role))
-        .any(|role| role["rules"].as_array().into_iter().flatten().any(|rule| grants(rule, ask)))
+    let granted = |(_, role): &(Key, Key)| {
+        let rules = state.store.get(role).and_then(|role| role["rules"].as_array());
+        rules.into_iter().flatten().any(|rule| grants(rule, ask))
+    };
+    let (binding, role) = cluster.into_iter().chain(within).find(granted)?;
+    let kind = |key: &Key| key.kind.names().kind;
+    let full =
+        if binding.namespace.is_empty() { binding.name.clone() } else { format!("{}/{}", binding.name, binding.namespace) };
+    let whom = format!("{}/{}", account.1, account.0);
+    Some(format!("RBAC: allowed by {} {full:?} of {} {:?} to ServiceAccount {whom:?}", kind(&binding), kind(&role), role.name))
 }
 
-/// The roles that bindings of a place give to an account.
-fn bound(state: &State, kind: Kind, namespace: &str, account: &(String, String)) -> Vec<Key> {
+/// The bindings of a place for an account, and the roles that they give.
+fn bound(state: &State, kind: Kind, namespace: &str, account: &(String, String)) -> Vec<(Key, Key)> {
     let binds = |binding: &Value| {
         binding["subjects"].as_array().into_iter().flatten().any(|subject| {
             subject["kind"] == "ServiceAccount" && subject["namespace"] == account.0 && subject["name"] == account.1
@@ -72,12 +92,13 @@ fn bound(state: &State, kind: Kind, namespace: &str, account: &(String, String))
         .store
         .list(kind)
         .filter(|(key, binding)| key.namespace == namespace && binds(binding))
-        .filter_map(|(_, binding)| {
+        .filter_map(|(key, binding)| {
             let name = binding["roleRef"]["name"].as_str()?;
-            Some(match binding["roleRef"]["kind"].as_str()? {
+            let role = match binding["roleRef"]["kind"].as_str()? {
                 "ClusterRole" => Key::new(Kind::ClusterRole, "", name),
                 _ => Key::new(Kind::Role, namespace, name),
-            })
+            };
+            Some((key.clone(), role))
         })
         .collect()
 }

@@ -6,21 +6,28 @@ use super::super::State;
 use super::super::store::{Key, Kind, seconds};
 use super::route::Request;
 use super::select::matches_selector;
-use super::serve::delete_pod;
-use super::{Refusal, Reply};
+use super::{Refusal, Reply, admit, delete};
 
 pub fn evict(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal> {
+    let node = state.store.get(key).and_then(|pod| pod["spec"]["nodeName"].as_str()).unwrap_or_default().to_owned();
+    let answer = ask(state, key, request);
+    if !request.dry_run() {
+        let count = state.evictions.entry(node).or_default();
+        match &answer {
+            Ok(_) => count.granted += 1,
+            Err(refusal) if refusal.code == 429 => count.refused += 1,
+            Err(_) => {}
+        }
+    }
+    answer
+}
+
+fn ask(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal> {
+    // An eviction is something new, too.
+    admit::open(state, key, Kind::Pod)?;
     let pod = state.store.get(key).cloned().ok_or_else(|| Refusal::not_found(key))?;
     let options = &request.body["deleteOptions"];
-    if let Some(wanted) = options["preconditions"]["uid"].as_str()
-        && pod["metadata"]["uid"] != wanted
-    {
-        let is = pod["metadata"]["uid"].as_str().unwrap_or_default();
-        let why = format!(
-            "the UID in the precondition ({wanted}) does not match the UID in record ({is}). The object might have been deleted and then recreated"
-        );
-        return Err(Refusal::conflict(key, &why));
-    }
+    delete::preconditions(key, &pod, &options["preconditions"])?;
     let guarded = !matches!(pod["status"]["phase"].as_str(), Some("Pending" | "Succeeded" | "Failed"))
         && !pod["metadata"]["deletionTimestamp"].is_string();
     if guarded {
@@ -40,7 +47,7 @@ pub fn evict(state: &mut State, key: &Key, request: &Request) -> Result<Reply, R
                 conditions.push(condition);
             }
         });
-        delete_pod(state, key, options["gracePeriodSeconds"].as_u64());
+        delete::delete_pod(state, key, options["gracePeriodSeconds"].as_u64());
     }
     Ok(Reply::Object(201, json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 })))
 }
@@ -67,20 +74,18 @@ fn ask_budget(state: &mut State, key: &Key, pod: &Value, dry_run: bool) -> Resul
     if !ready && (always || (desired > 0 && healthy >= desired)) {
         return Ok(());
     }
-    let refuse = |says: String, retry_after: Option<u32>| Refusal {
-        causes: vec![("DisruptionBudget", says)],
-        retry_after,
+    let refuse = |says: String| Refusal {
+        details: json!({ "causes": [{ "reason": "DisruptionBudget", "message": says }] }),
         ..Refusal::new(429, "TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.")
     };
     let name = &budget.name;
     if number("observedGeneration") < object["metadata"]["generation"].as_i64().unwrap_or(0) {
-        return Err(refuse(format!("The disruption budget {name} is still being processed by the server."), Some(10)));
+        let mut refusal = refuse(format!("The disruption budget {name} is still being processed by the server."));
+        refusal.details["retryAfterSeconds"] = json!(10);
+        return Err(refusal);
     }
     if number("disruptionsAllowed") <= 0 {
-        return Err(refuse(
-            format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently"),
-            None,
-        ));
+        return Err(refuse(format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently")));
     }
     if !dry_run {
         let now = seconds(state.now());

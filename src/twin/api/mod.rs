@@ -2,16 +2,21 @@
 //!
 //! What it answers was compared with a real one: `tests/sim/behaviour` holds both to the same assertions.
 
+mod admit;
 mod authz;
+mod delete;
 mod evict;
 mod patch;
 mod route;
 mod select;
 mod serve;
+mod typed;
+mod used;
 mod watch;
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -23,13 +28,14 @@ use serde_json::{Value, json};
 use tower::{BoxError, Service};
 
 use super::state::Access;
-use super::store::Key;
+use super::store::{Key, Kind};
 use super::{Call, State, Twin, Who};
 use crate::permit::Gate;
 
+pub use admit::{TRACKING, admit};
 pub use authz::allowed;
+pub use delete::{FOREGROUND, ORPHAN, delete_pod, release, remove};
 pub use select::{Labels, matches_selector};
-pub use serve::delete_pod;
 
 /// The API server of a twin, as one caller reaches it.
 #[derive(Clone)]
@@ -55,42 +61,55 @@ pub struct Refusal {
     pub code: u16,
     pub reason: &'static str,
     pub message: String,
-    /// `reason` and `message` of the details' causes.
-    pub causes: Vec<(&'static str, String)>,
-    pub retry_after: Option<u32>,
+    /// What it is about, its causes, and when to come again (seconds).
+    pub details: Value,
 }
 
 impl Refusal {
     pub fn new(code: u16, reason: &'static str, message: impl Into<String>) -> Self {
-        Refusal { code, reason, message: message.into(), causes: Vec::new(), retry_after: None }
+        Refusal { code, reason, message: message.into(), details: json!({}) }
+    }
+    /// Says what it is about; `kind` is a plural, mostly.
+    pub fn about(mut self, name: &str, group: &str, kind: &str) -> Self {
+        for (field, text) in [("name", name), ("group", group), ("kind", kind)] {
+            if !text.is_empty() {
+                self.details[field] = json!(text);
+            }
+        }
+        self
+    }
+    fn of(self, kind: Kind, name: &str) -> Self {
+        let names = kind.names();
+        self.about(name, names.group, names.plural)
     }
     pub fn not_found(key: &Key) -> Self {
-        Self::new(404, "NotFound", format!("{} {:?} not found", key.kind.qualified(), key.name))
+        Self::new(404, "NotFound", format!("{} {:?} not found", key.kind.qualified(), key.name)).of(key.kind, &key.name)
     }
     pub fn already_exists(key: &Key) -> Self {
-        Self::new(409, "AlreadyExists", format!("{} {:?} already exists", key.kind.qualified(), key.name))
+        let what = format!("{} {:?} already exists", key.kind.qualified(), key.name);
+        Self::new(409, "AlreadyExists", what).of(key.kind, &key.name)
     }
     pub fn conflict(key: &Key, why: &str) -> Self {
         let what = format!("Operation cannot be fulfilled on {} {:?}: {why}", key.kind.qualified(), key.name);
-        Self::new(409, "Conflict", what)
+        Self::new(409, "Conflict", what).of(key.kind, &key.name)
+    }
+    pub fn forbidden(kind: Kind, name: &str, why: &str) -> Self {
+        Self::new(403, "Forbidden", format!("{} {name:?} is forbidden: {why}", kind.qualified())).of(kind, name)
+    }
+    pub fn invalid(kind: Kind, name: &str, why: &str) -> Self {
+        let names = kind.names();
+        let what = if names.group.is_empty() { names.kind.to_owned() } else { format!("{}.{}", names.kind, names.group) };
+        let refusal = Self::new(422, "Invalid", format!("{what} {name:?} is invalid: {why}"));
+        refusal.about(name, names.group, names.kind)
     }
     pub fn bad(message: impl Into<String>) -> Self {
         Self::new(400, "BadRequest", message)
     }
 
     fn status(&self) -> Value {
-        let causes: Vec<Value> =
-            self.causes.iter().map(|(reason, message)| json!({ "reason": reason, "message": message })).collect();
-        let mut details = json!({});
-        if !causes.is_empty() {
-            details["causes"] = json!(causes);
-        }
-        if let Some(seconds) = self.retry_after {
-            details["retryAfterSeconds"] = json!(seconds);
-        }
         json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "details": details, "code": self.code,
+            "message": self.message, "reason": self.reason, "details": self.details, "code": self.code,
         })
     }
 }
@@ -169,6 +188,14 @@ fn meet(
         Ok(request) => request,
         Err(what) => return Ok(Err(unmodelled(state, what))),
     };
+    if *who == Who::Stranger {
+        return Ok(Err(Refusal::new(401, "Unauthorized", "Unauthorized")));
+    }
+    for manner in used::manners(&request) {
+        if !state.used.contains(&manner) {
+            Arc::make_mut(&mut state.used).insert(manner);
+        }
+    }
     Ok(authz::check(state, who, &request).and_then(|()| serve::serve(state, twin, who, &request)))
 }
 
@@ -177,6 +204,7 @@ pub fn user(who: &Who) -> String {
     match who {
         Who::Pod { account: (namespace, name), .. } => format!("system:serviceaccount:{namespace}:{name}"),
         Who::Operator(_) => "kubernetes-admin".to_owned(),
+        Who::Stranger => "system:anonymous".to_owned(),
     }
 }
 

@@ -15,7 +15,8 @@ enum Wanted {
 }
 
 impl Labels {
-    pub fn parse(text: &str) -> Option<Labels> {
+    /// The error: why the API server cannot read it; None where the twin does not know.
+    pub fn parse(text: &str) -> Result<Labels, Option<String>> {
         let mut wanted = Vec::new();
         for part in split(text) {
             let part = part.trim();
@@ -24,21 +25,31 @@ impl Labels {
                 Some(inner.split(',').map(|value| value.trim().to_owned()).collect())
             };
             let key = |key: &str| key.trim().to_owned();
+            let listed = |rest: &str| list(rest).ok_or(None);
             wanted.push(if let Some((name, rest)) = part.split_once(" notin ") {
-                Wanted::IsNot(key(name), list(rest)?)
+                Wanted::IsNot(key(name), listed(rest)?)
             } else if let Some((name, rest)) = part.split_once(" in ") {
-                Wanted::Is(key(name), list(rest)?)
+                Wanted::Is(key(name), listed(rest)?)
             } else if let Some((name, value)) = part.split_once("!=") {
                 Wanted::IsNot(key(name), vec![key(value)])
             } else if let Some((name, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
                 Wanted::Is(key(name), vec![key(value)])
             } else if let Some(name) = part.strip_prefix('!') {
                 Wanted::Absent(key(name))
+            } else if let Some((_, rest)) = part.split_once(' ') {
+                let found = rest.split_whitespace().next().unwrap_or_default();
+                return Err(Some(format!(
+                    "unable to parse requirement: found '{found}', expected: in, notin, =, ==, !=, gt, lt"
+                )));
             } else {
                 Wanted::Exists(key(part))
             });
         }
-        Some(Labels(wanted))
+        Ok(Labels(wanted))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub fn select(&self, object: &Value) -> bool {
@@ -95,7 +106,7 @@ pub fn matches_selector(selector: &Value, object: &Value) -> bool {
 pub struct Fields(Vec<(&'static str, bool, String)>);
 
 impl Fields {
-    /// The error names the field that is no selector.
+    /// The error says that a field is no selector, in the words of its kind.
     pub fn parse(kind: Kind, text: &str) -> Result<Fields, String> {
         let mut wanted = Vec::new();
         for part in text.split(',').filter(|part| !part.is_empty()) {
@@ -103,7 +114,7 @@ impl Fields {
                 Some((name, value)) => (name, false, value),
                 None => match part.split_once("==").or_else(|| part.split_once('=')) {
                     Some((name, value)) => (name, true, value),
-                    None => return Err(part.to_owned()),
+                    None => return Err(format!("invalid selector: {part:?}; can't understand {part:?}")),
                 },
             };
             let pointer = match (name, kind) {
@@ -112,11 +123,26 @@ impl Fields {
                 ("spec.nodeName", Kind::Pod) => "/spec/nodeName",
                 ("status.phase", Kind::Pod) => "/status/phase",
                 ("spec.unschedulable", Kind::Node) => "/spec/unschedulable",
-                _ => return Err(name.to_owned()),
+                (_, Kind::Pod | Kind::Node) => return Err(format!("field label not supported: {name}")),
+                _ => {
+                    return Err(format!(
+                        "{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                    ));
+                }
             };
             wanted.push((pointer, equal, value.to_owned()));
         }
         Ok(Fields(wanted))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The one name that is asked for.
+    pub fn name(&self) -> Option<&str> {
+        let name = |(pointer, equal, _): &&(&str, bool, String)| *pointer == "/metadata/name" && *equal;
+        self.0.iter().find(name).map(|(_, _, value)| value.as_str())
     }
 
     pub fn select(&self, object: &Value) -> bool {

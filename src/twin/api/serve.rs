@@ -1,17 +1,18 @@
 //! The verbs, once a caller may use them.
 
-use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 
 use super::super::store::{Key, Kind, seconds};
 use super::super::{State, Twin, Who, web};
-use super::authz::{Ask, allowed};
+use super::authz::{Ask, reason};
 use super::route::{Request, Target, Verb};
 use super::select::{Fields, Labels};
 use super::watch::{Selection, Watch};
-use super::{Refusal, Reply, evict, patch, unmodelled};
-
-/// Seconds that a pod has to end unless it says otherwise.
-const USUAL_GRACE: u64 = 30;
+use super::{Refusal, Reply, admit, delete, evict, patch, typed, unmodelled};
 
 pub fn serve(state: &mut State, twin: &Twin, who: &Who, request: &Request) -> Result<Reply, Refusal> {
     let (kind, sub) = match &request.target {
@@ -26,9 +27,10 @@ pub fn serve(state: &mut State, twin: &Twin, who: &Who, request: &Request) -> Re
         (Verb::List, _, "") => list(state, &key, request),
         (Verb::Watch, _, "") => watch(state, twin, &key, request),
         (Verb::Create, Kind::Pod, "eviction") => evict::evict(state, &key, request),
+        (Verb::Create, Kind::Pod, "binding") => bind(state, &key, &request.body),
         (Verb::Create, _, "") if key.name.is_empty() => create(state, &key, request),
         (Verb::Patch, _, "" | "status") => merge(state, &key, request, sub),
-        (Verb::Delete, _, "") => delete(state, &key, request),
+        (Verb::Delete, _, "") => delete::delete(state, &key, request),
         _ => Err(unmodelled(state, format!("{} {} {sub}", request.verb.word(), kind.qualified()))),
     }
 }
@@ -56,7 +58,11 @@ fn access_review(state: &State, who: &Who, body: &Value) -> Reply {
     };
     let ask = Ask { verb: field("verb"), group: field("group"), resource: &resource, namespace: within, name: field("name") };
     let mut answer = body.clone();
-    answer["status"] = json!({ "allowed": allowed(state, who, &ask) });
+    let reason = reason(state, who, &ask);
+    answer["status"] = json!({ "allowed": reason.is_some() });
+    if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
+        answer["status"]["reason"] = json!(reason);
+    }
     Reply::Object(201, answer)
 }
 
@@ -75,46 +81,79 @@ fn proxy(state: &mut State, request: &Request, namespace: &str, service: &str, p
 /// What a list or a watch selects.
 fn selection(state: &mut State, key: &Key, request: &Request) -> Result<Selection, Refusal> {
     let fields = request.parameter("fieldSelector").unwrap_or_default();
-    let fields = Fields::parse(key.kind, fields).map_err(|field| Refusal::bad(format!("field label not supported: {field}")))?;
+    let fields = Fields::parse(key.kind, fields).map_err(Refusal::bad)?;
     let text = request.parameter("labelSelector").unwrap_or_default();
-    let Some(labels) = Labels::parse(text) else { return Err(unmodelled(state, format!("label selector {text}"))) };
+    let labels = match Labels::parse(text) {
+        Ok(labels) => labels,
+        Err(Some(why)) => return Err(Refusal::bad(why)),
+        Err(None) => return Err(unmodelled(state, format!("label selector {text}"))),
+    };
     Ok(Selection { kind: key.kind, namespace: key.namespace.clone(), labels, fields })
 }
 
 fn list(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal> {
-    let selection = selection(state, key, request)?;
-    let limit = request.parameter("limit").and_then(|limit| limit.parse::<usize>().ok()).unwrap_or(usize::MAX);
-    // `VERSION namespace/name` of the last object of the page before.
-    let (version, from) = match request.parameter("continue").and_then(|token| token.split_once(' ')) {
-        Some((version, from)) => (version.to_owned(), Some(from.to_owned())),
-        None => (state.store.version().to_string(), None),
-    };
-    let mut items: Vec<(String, Value)> = state
-        .store
-        .list(key.kind)
-        .filter(|(key, object)| selection.select(key, object))
-        .map(|(key, object)| (format!("{}/{}", key.namespace, key.name), (**object).clone()))
-        .filter(|(name, _)| from.as_ref().is_none_or(|from| name > from))
-        .take(limit.saturating_add(1))
-        .collect();
-    let mut meta = json!({ "resourceVersion": version });
-    if items.len() > limit {
-        items.truncate(limit);
-        meta["continue"] = json!(items.last().map(|(name, _)| format!("{version} {name}")));
-    }
-    let items: Vec<Value> = items.into_iter().map(|(_, object)| object).collect();
     let kind = key.kind;
+    let selection = selection(state, key, request)?;
+    let limit = request.parameter("limit").and_then(|limit| limit.parse::<usize>().ok()).filter(|limit| *limit > 0);
+    let page = request.parameter("continue").map(continued).transpose()?;
+    // All pages are of the first one's moment.
+    let (version, from) = page.map_or((state.store.version(), None), |(version, from)| (version, Some(from)));
+    let Some(then) = state.store.list_at(kind, version) else {
+        return Err(Refusal::new(
+            410,
+            "Expired",
+            "The provided continue parameter is too old to display a consistent list result.",
+        ));
+    };
+    let mut items: Vec<(String, &Arc<Value>)> = then
+        .into_iter()
+        .filter(|(key, object)| selection.select(key, object))
+        .map(|(key, object)| (format!("{}/{}", key.namespace, key.name), object))
+        .filter(|(name, _)| from.as_ref().is_none_or(|from| name > from))
+        .collect();
+    let mut meta = json!({ "resourceVersion": version.to_string() });
+    if let Some(limit) = limit.filter(|limit| items.len() > *limit) {
+        if selection.selects_all() {
+            meta["remainingItemCount"] = json!(items.len() - limit);
+        }
+        items.truncate(limit);
+        meta["continue"] = json!(items.last().map(|(name, _)| URL_SAFE_NO_PAD.encode(format!("{version} {name}"))));
+    }
+    let items: Vec<Value> = items.into_iter().map(|(_, object)| bare(object)).collect();
     Ok(Reply::Object(
         200,
         json!({ "kind": format!("{}List", kind.names().kind), "apiVersion": kind.api_version(), "metadata": meta, "items": items }),
     ))
 }
 
+/// The list says once of what kind its items are.
+fn bare(object: &Value) -> Value {
+    let mut item = object.clone();
+    if let Some(item) = item.as_object_mut() {
+        item.shift_remove("kind");
+        item.shift_remove("apiVersion");
+    }
+    item
+}
+
+/// A continue token: the version of the first page, and the last object of the page before.
+fn continued(token: &str) -> Result<(u64, String), Refusal> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
+    let read = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| {
+        let (version, from) = text.split_once(' ')?;
+        Some((version.parse().ok()?, from.to_owned()))
+    });
+    read.ok_or_else(|| Refusal::bad(format!("invalid continue token: continue key is not valid: {token}")))
+}
+
 fn watch(state: &mut State, twin: &Twin, key: &Key, request: &Request) -> Result<Reply, Refusal> {
     let selection = selection(state, key, request)?;
-    let asked = request.parameter("resourceVersion").unwrap_or_default();
-    let Ok(version) = asked.parse::<u64>() else {
-        return Err(unmodelled(state, format!("a watch from the version {asked:?}")));
+    let version = match request.parameter("resourceVersion") {
+        None => None,
+        Some(asked) => match asked.parse::<u64>() {
+            Ok(version) if version > 0 => Some(version),
+            _ => return Err(unmodelled(state, format!("a watch from the version {asked:?}"))),
+        },
     };
     let limit = request.parameter("timeoutSeconds").and_then(|seconds| seconds.parse().ok()).unwrap_or(1800);
     let bookmarks = request.parameter("allowWatchBookmarks") == Some("true");
@@ -122,31 +161,74 @@ fn watch(state: &mut State, twin: &Twin, key: &Key, request: &Request) -> Result
 }
 
 fn create(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal> {
-    let mut object = request.body.clone();
     let kind = key.kind;
-    if kind.names().namespaced {
-        let namespace = Key::new(Kind::Namespace, "", &key.namespace);
-        found(state, &namespace)?;
-        object["metadata"]["namespace"] = json!(key.namespace);
+    let mut object = request.body.clone();
+    if object["apiVersion"].is_null() && object["kind"].is_null() {
+        // The path says it.
+        (object["apiVersion"], object["kind"]) = (json!(kind.api_version()), json!(kind.names().kind));
     }
     if Kind::of_object(&object) != Some(kind) {
         return Err(Refusal::bad(format!("the object provided is no {}", kind.names().kind)));
     }
-    if request.dry_run() {
-        let new = Key::of(kind, &object);
-        return match state.store.get(&new) {
-            Some(_) => Err(Refusal::already_exists(&new)),
-            None => Ok(Reply::Object(201, object)),
-        };
+    let mut object = typed::normal(kind, object)?;
+    if kind.names().namespaced {
+        object["metadata"]["namespace"] = json!(key.namespace);
     }
+    if object["metadata"]["generateName"].is_null() {
+        admit::check_name(kind, &object)?;
+    }
+    own(&mut object);
     if let Some(object) = object.as_object_mut() {
         object.shift_remove("status");
     }
-    if kind == Kind::Pod {
-        object["status"] = json!({ "phase": "Pending" });
+    match kind {
+        Kind::Pod => object["status"] = json!({ "phase": "Pending" }),
+        Kind::Node => admit::new_node(&mut object),
+        _ => {}
+    }
+    admit::admit(state, kind, &mut object)?;
+    let new = Key::of(kind, &object);
+    if let Some(known) = state.store.get(&new) {
+        let mut refusal = Refusal::already_exists(&new);
+        if known["metadata"]["deletionTimestamp"].is_string() {
+            refusal.message = format!("object is being deleted: {}", refusal.message);
+        }
+        return Err(refusal);
     }
     let now = state.now();
+    if request.dry_run() {
+        object["metadata"]["creationTimestamp"] = json!(seconds(now));
+        return Ok(Reply::Object(201, object));
+    }
     state.store.create(now, kind, object).map(|object| Reply::Object(201, (*object).clone()))
+}
+
+/// What the API server alone writes is not taken from others.
+fn own(object: &mut Value) {
+    let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
+    for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    {
+        meta.shift_remove(field);
+    }
+}
+
+/// The scheduler's call.
+fn bind(state: &mut State, key: &Key, binding: &Value) -> Result<Reply, Refusal> {
+    let pod = found(state, key)?;
+    if let Some(node) = pod["spec"]["nodeName"].as_str() {
+        let why = format!("pod {} is already assigned to node {node:?}", key.name);
+        let what = format!("Operation cannot be fulfilled on pods/binding {:?}: {why}", key.name);
+        return Err(Refusal::new(409, "Conflict", what).about(&key.name, "", "pods/binding"));
+    }
+    let now = seconds(state.now());
+    let condition = json!({ "type": "PodScheduled", "status": "True", "lastTransitionTime": now });
+    state.store.update(key, |pod| {
+        pod["spec"]["nodeName"] = binding["target"]["name"].clone();
+        let known = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        let others = known.into_iter().filter(|known| known["type"] != "PodScheduled");
+        pod["status"]["conditions"] = others.chain([condition]).collect();
+    });
+    Ok(Reply::Object(201, json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201 })))
 }
 
 fn merge(state: &mut State, key: &Key, request: &Request, sub: &str) -> Result<Reply, Refusal> {
@@ -166,86 +248,16 @@ fn merge(state: &mut State, key: &Key, request: &Request, sub: &str) -> Result<R
     } else if let Some(wanted) = wanted.as_object_mut() {
         wanted.shift_remove("status");
     }
-    // What the API server alone writes.
-    for field in ["uid", "resourceVersion", "creationTimestamp", "generation", "deletionTimestamp"] {
-        if let Some(meta) = wanted.get_mut("metadata").and_then(Value::as_object_mut) {
-            meta.shift_remove(field);
-        }
-    }
-    let mut after = before;
+    own(&mut wanted);
+    let mut after = before.clone();
     patch::merge(&mut after, &wanted);
+    let after = typed::normal(key.kind, after)?;
+    if key.kind == Kind::Job && before["spec"]["template"] != after["spec"]["template"] {
+        return Err(Refusal::invalid(key.kind, &key.name, "spec.template: Invalid value: field is immutable"));
+    }
     if request.dry_run() {
         return Ok(Reply::Object(200, after));
     }
     let patched = state.store.update(key, |object| *object = after);
-    let ending = patched.as_ref().is_some_and(|object| {
-        let kept = object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty());
-        key.kind != Kind::Pod && object["metadata"]["deletionTimestamp"].is_string() && !kept
-    });
-    if ending {
-        state.store.remove(key);
-    }
     patched.map(|object| Reply::Object(200, (*object).clone())).ok_or_else(|| Refusal::not_found(key))
-}
-
-fn delete(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal> {
-    let object = found(state, key)?;
-    let options = &request.body;
-    for (field, name) in [("uid", "UID"), ("resourceVersion", "ResourceVersion")] {
-        if let Some(wanted) = options["preconditions"][field].as_str()
-            && object["metadata"][field] != wanted
-        {
-            let is = object["metadata"][field].as_str().unwrap_or_default();
-            let why = format!("Precondition failed: {name} in precondition: {wanted}, {name} in object meta: {is}");
-            return Err(Refusal::conflict(key, &why));
-        }
-    }
-    match options["propagationPolicy"].as_str() {
-        None | Some("Background") => {}
-        Some(other) => return Err(unmodelled(state, format!("deletion with propagationPolicy {other}"))),
-    }
-    if request.dry_run() {
-        return Ok(Reply::Object(200, object));
-    }
-    if key.kind == Kind::Pod {
-        delete_pod(state, key, options["gracePeriodSeconds"].as_u64());
-    } else if object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty()) {
-        let now = seconds(state.now());
-        state.store.update(key, |object| {
-            let meta = &mut object["metadata"];
-            if !meta["deletionTimestamp"].is_string() {
-                meta["deletionTimestamp"] = json!(now);
-            }
-        });
-    } else {
-        state.store.remove(key);
-    }
-    Ok(Reply::Object(200, state.store.get(key).map_or(object, |object| (**object).clone())))
-}
-
-/// Deletes a pod as the API server does: one that is bound has its grace period, and its kubelet the last word; others vanish at once.
-pub fn delete_pod(state: &mut State, key: &Key, grace: Option<u64>) {
-    let Some(pod) = state.store.get(key) else { return };
-    let usual = pod["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(USUAL_GRACE);
-    let finished = matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    let bound = pod["spec"]["nodeName"].as_str().is_some_and(|node| !node.is_empty());
-    let grace = if finished { 0 } else { grace.unwrap_or(usual) };
-    if !bound || (grace == 0 && finished) {
-        state.store.remove(key);
-        return;
-    }
-    let ends = seconds(super::super::state::later(state.now(), std::time::Duration::from_secs(grace)));
-    state.store.update(key, |pod| {
-        let Some(meta) = pod["metadata"].as_object_mut() else { return };
-        shorten(meta, &ends, grace);
-    });
-}
-
-/// A deletion that has begun can only be made shorter.
-fn shorten(meta: &mut Map<String, Value>, ends: &str, grace: u64) {
-    let longer = meta.get("deletionGracePeriodSeconds").and_then(Value::as_u64).is_none_or(|former| grace < former);
-    if longer {
-        meta.insert("deletionTimestamp".to_owned(), json!(ends));
-        meta.insert("deletionGracePeriodSeconds".to_owned(), json!(grace));
-    }
 }

@@ -23,6 +23,8 @@ use super::{Answer, Refusal};
 /// How long a watch outlives its API server, in silence.
 const SILENCE: Duration = Duration::from_millis(29_500);
 const BOOKMARKS: Duration = Duration::from_secs(60);
+/// How long before a watch's own end its last bookmark comes.
+const LAST_WORD: Duration = Duration::from_secs(2);
 
 pub struct Selection {
     pub kind: Kind,
@@ -38,6 +40,10 @@ impl Selection {
         within && self.labels.select(object) && self.fields.select(object)
     }
 
+    pub fn selects_all(&self) -> bool {
+        self.labels.is_empty() && self.fields.is_empty()
+    }
+
     /// What an event means to who sees only the selection.
     fn tell(&self, event: &Event) -> Option<Value> {
         if event.key.kind != self.kind {
@@ -51,7 +57,13 @@ impl Selection {
             (true, true) => "MODIFIED",
             (true, false) => "DELETED",
         };
-        Some(json!({ "type": word, "object": *event.object }))
+        // What leaves the selection is told as it was in it, with the version of its leaving.
+        let mut object = (*event.object).clone();
+        if let (false, Some(before)) = (is, &event.before) {
+            object = (**before).clone();
+            object["metadata"]["resourceVersion"] = json!(event.version.to_string());
+        }
+        Some(json!({ "type": word, "object": object }))
     }
 }
 
@@ -63,22 +75,30 @@ pub struct Watch {
     opened: Timestamp,
     until: Timestamp,
     bookmark: Option<Timestamp>,
+    /// When the last bookmark comes.
+    last_word: Timestamp,
     ready: VecDeque<Value>,
     /// It has said that it is too old, or has nothing more to say.
     over: bool,
 }
 
 impl Watch {
-    pub fn new(twin: &Twin, state: &State, selection: Selection, version: u64, limit: Duration, bookmarks: bool) -> Self {
+    /// Without a version it begins with all that is.
+    pub fn new(twin: &Twin, state: &State, selection: Selection, version: Option<u64>, limit: Duration, bookmarks: bool) -> Self {
         let now = state.now();
+        let until = later(now, limit);
+        let all = state.store.list(selection.kind).filter(|(key, object)| version.is_none() && selection.select(key, object));
+        let ready = all.map(|(_, object)| json!({ "type": "ADDED", "object": **object })).collect();
+        let last_word = later(now, limit.saturating_sub(LAST_WORD));
         Watch {
             twin: twin.clone(),
             selection,
-            version,
+            version: version.unwrap_or(state.store.version()),
             opened: now,
-            until: later(now, limit),
-            bookmark: bookmarks.then(|| later(now, BOOKMARKS)),
-            ready: VecDeque::new(),
+            until,
+            bookmark: bookmarks.then(|| later(now, BOOKMARKS).min(last_word)),
+            last_word,
+            ready,
             over: false,
         }
     }
@@ -122,7 +142,7 @@ impl Watch {
                 () = twin.sleep_until(next) => {}
             }
             if let Some(due) = self.bookmark.filter(|due| *due <= twin.now()) {
-                self.bookmark = Some(later(due, BOOKMARKS));
+                self.bookmark = (due < self.last_word).then(|| later(due, BOOKMARKS).min(self.last_word));
                 let version = self.version.to_string();
                 let kind = self.selection.kind;
                 return Some(json!({ "type": "BOOKMARK", "object": {
@@ -137,7 +157,8 @@ impl Watch {
     fn gather(&mut self, state: &State) {
         let Some(events) = state.store.since(self.version) else {
             self.over = true;
-            let expired = Refusal::new(410, "Expired", format!("too old resource version: {}", self.version));
+            let why = format!("too old resource version: {} ({})", self.version, state.store.version());
+            let expired = Refusal::new(410, "Expired", why);
             self.ready.push_back(json!({ "type": "ERROR", "object": expired.status() }));
             return;
         };

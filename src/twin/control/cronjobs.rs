@@ -5,50 +5,67 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::super::api::remove;
 use super::super::state::{State, later};
 use super::super::store::{Key, Kind, seconds};
 use super::objects::{child_meta, children, create, is, seconds_of, terminating, time, uid, write_status};
 use super::{Due, unmodelled, wake_at};
 
 const MINUTES_OF_A_DAY: i64 = 24 * 60;
-/// A schedule without days in a month comes round within a week.
-const ROUND: i64 = 8 * MINUTES_OF_A_DAY;
-/// The first of January 1970 was a Thursday.
-const FIRST_WEEKDAY: i64 = 4;
+/// Days within which a schedule comes round, unless it waits for a 29th of February.
+const ROUND: i64 = 366;
 
-/// Minutes, hours and weekdays; days of the month and months must be `*`.
+/// Minutes, hours, days of the month, months and weekdays; of the two kinds of days only one may be said.
 pub struct Schedule {
     minutes: Vec<i64>,
     hours: Vec<i64>,
+    days: Vec<i64>,
+    months: Vec<i64>,
     weekdays: Vec<i64>,
 }
 
 impl Schedule {
     pub fn parse(text: &str) -> Option<Schedule> {
         let fields: Vec<&str> = text.split_whitespace().collect();
-        let [minutes, hours, "*", "*", weekdays] = fields.as_slice() else { return None };
-        let mut weekdays = field(weekdays, 8)?;
+        let [minutes, hours, days, months, weekdays] = fields.as_slice() else { return None };
+        // Where both are said, either is enough: that is not what is done here.
+        if *days != "*" && *weekdays != "*" {
+            return None;
+        }
+        let (days, months, mut weekdays) = (field(days, 32)?, field(months, 13)?, field(weekdays, 8)?);
         // Seven is Sunday, too.
         weekdays.iter_mut().for_each(|day| *day %= 7);
-        Some(Schedule { minutes: field(minutes, 60)?, hours: field(hours, 24)?, weekdays })
+        Some(Schedule { minutes: field(minutes, 60)?, hours: field(hours, 24)?, days, months, weekdays })
     }
 
-    /// By minutes since 1970.
-    fn holds(&self, minute: i64) -> bool {
-        self.minutes.contains(&minute.rem_euclid(60))
-            && self.hours.contains(&minute.div_euclid(60).rem_euclid(24))
-            && self.weekdays.contains(&(minute.div_euclid(MINUTES_OF_A_DAY) + FIRST_WEEKDAY).rem_euclid(7))
+    /// By days since 1970.
+    fn holds(&self, day: i64) -> bool {
+        let Ok(date) = Timestamp::from_second(day * MINUTES_OF_A_DAY * 60) else { return false };
+        let date = date.to_zoned(jiff::tz::TimeZone::UTC).date();
+        self.days.contains(&date.day().into())
+            && self.months.contains(&date.month().into())
+            && self.weekdays.contains(&date.weekday().to_sunday_zero_offset().into())
+    }
+
+    /// The minutes of a day, since 1970.
+    fn minutes(&self, day: i64) -> impl DoubleEndedIterator<Item = i64> {
+        let hours = self.hours.iter().map(move |hour| day * MINUTES_OF_A_DAY + hour * 60);
+        hours.flat_map(|hour| self.minutes.iter().map(move |minute| hour + minute))
     }
 
     pub fn next(&self, after: Timestamp) -> Option<Timestamp> {
-        let first = minute_of(after) + 1;
-        at((first..first + ROUND).find(|minute| self.holds(*minute))?)
+        let after = minute_of(after);
+        let first = after.div_euclid(MINUTES_OF_A_DAY);
+        let mut days = (first..=first + ROUND).filter(|day| self.holds(*day));
+        at(days.find_map(|day| self.minutes(day).find(|minute| *minute > after))?)
     }
 
     /// The last time after `since` until `now`.
     fn last(&self, since: Timestamp, now: Timestamp) -> Option<Timestamp> {
         let (since, now) = (minute_of(since), minute_of(now));
-        at((since.max(now - ROUND) + 1..=now).rev().find(|minute| self.holds(*minute))?)
+        let last = now.div_euclid(MINUTES_OF_A_DAY);
+        let mut days = (last - ROUND..=last).rev().filter(|day| self.holds(*day));
+        at(days.find_map(|day| self.minutes(day).rfind(|minute| *minute <= now)).filter(|minute| *minute > since)?)
     }
 }
 
@@ -58,7 +75,10 @@ fn field(text: &str, bound: i64) -> Option<Vec<i64>> {
     if let Some(step) = step {
         return (step > 0).then(|| (0..bound).step_by(step).collect());
     }
-    text.split(',').map(|number| number.parse().ok().filter(|number| (0..bound).contains(number))).collect()
+    let mut numbers: Vec<i64> =
+        text.split(',').map(|number| number.parse().ok().filter(|number| (0..bound).contains(number))).collect::<Option<_>>()?;
+    numbers.sort_unstable();
+    Some(numbers)
 }
 
 fn minute_of(time: Timestamp) -> i64 {
@@ -142,7 +162,7 @@ fn forget(state: &mut State, cronjob: &Value, finished: Vec<(Key, Arc<Value>)>) 
         });
         let surplus = jobs.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
         for (key, _) in jobs.into_iter().take(surplus) {
-            state.store.remove(&key);
+            remove(state, &key);
         }
     }
 }

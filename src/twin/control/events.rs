@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use super::super::api::matches_selector;
 use super::super::state::{State, later};
-use super::super::store::{Event, Key, Kind, Verb};
+use super::super::store::{Event, Key, Kind, Verb, is_held};
 use super::objects::{differs, finished, node_of, owner, ready, terminating, uid};
-use super::{Due, index, jobs, kubelet, nodes, unmodelled, wake, wake_at};
+use super::{Due, index, jobs, kubelet, nodes, wake, wake_at};
 
 pub fn learn(state: &mut State) {
     let since = state.store.since(state.control.seen).map(|events| events.cloned().collect::<Vec<Arc<Event>>>());
@@ -52,19 +52,26 @@ fn tell(state: &mut State, key: &Key, before: Option<&Value>, after: Option<&Val
                 budgets(state, key, |_| true);
             }
         }
-        Kind::Namespace => {
-            if after.is_none() {
-                unmodelled(state, format!("what lies in the deleted namespace {}", key.name));
-            }
-            return;
-        }
+        Kind::Namespace => return wake(state, Due::Object(key.clone())),
         _ => {}
+    }
+    if key.kind.names().namespaced {
+        let namespace = Key::new(Kind::Namespace, "", &key.namespace);
+        if state.store.get(&namespace).is_some_and(|namespace| terminating(namespace)) {
+            wake(state, Due::Object(namespace));
+        }
+    }
+    if after.is_some_and(|object| terminating(object) && is_held(object)) {
+        wake(state, Due::Held(key.clone()));
     }
     if let Some(owner) = owner(object)
         && let Some(of) = owner.key(&key.namespace)
     {
         let there = state.store.get(&of).is_some_and(|object| uid(object) == owner.uid);
         if there {
+            if after.is_none() && state.store.get(&of).is_some_and(|owner| terminating(owner)) {
+                wake(state, Due::Held(of.clone()));
+            }
             if of.kind != Kind::Node {
                 wake(state, Due::Object(of));
             }

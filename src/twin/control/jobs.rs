@@ -6,11 +6,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::api::delete_pod;
+use super::super::api::{TRACKING, delete_pod, release, remove};
 use super::super::state::{State, later};
 use super::super::store::{Key, Kind, seconds};
 use super::objects::{
-    children, condition, create, finished, is, owner, phase, pod_of, ready, seconds_of, set_condition, terminating, time, uid,
+    children, condition, create, finished, is, node_of, owner, phase, pod_of, ready, seconds_of, set_condition, terminating,
+    time, uid,
 };
 use super::{Due, unmodelled, wake, wake_at};
 
@@ -18,6 +19,8 @@ use super::{Due, unmodelled, wake, wake_at};
 const PAUSE: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 const USUAL_LIMIT: u64 = 6;
+/// When a pod that was refused is tried again.
+const REFUSED: Duration = Duration::from_secs(5);
 
 /// How the pods of a Job ended, each counted once, also those that are gone since.
 #[derive(Clone, Debug, Default)]
@@ -146,6 +149,7 @@ pub fn sync(state: &mut State, key: &Key) {
     }
     let now = state.now();
     let mut live = children(state, uid(&job), Kind::Pod);
+    let all: Vec<Key> = live.iter().map(|(pod, _)| pod.clone()).collect();
     live.retain(|(_, pod)| !finished(pod));
     let (dying, active): (Vec<_>, Vec<_>) = live.into_iter().partition(|(_, pod)| terminating(pod));
     let ends = state.control.jobs.get(uid(&job)).cloned().unwrap_or_default();
@@ -177,8 +181,10 @@ pub fn sync(state: &mut State, key: &Key) {
     let place = active.is_empty() && (dying.is_empty() || !one_at_a_time);
     let wants = place && failure.is_none() && !complete && !suspended;
     let mut running = active.len();
+    let mut refused = false;
     if wants && pause.is_none() {
-        running += usize::from(create(state, Kind::Pod, pod_of_job(&job, key)).is_some());
+        refused = create(state, Kind::Pod, pod_of_job(&job, key)).is_none();
+        running += usize::from(!refused);
     }
     let over = failure.is_some()
         && state.control.index.children(uid(&job)).all(|pod| state.store.get(pod).is_none_or(|pod| finished(pod)));
@@ -196,6 +202,13 @@ pub fn sync(state: &mut State, key: &Key) {
             ("failed", usize::try_from(ends.failed).unwrap_or(0)),
         ] {
             status[field] = json!(value);
+            // None of them is nothing, but for the two that are always said.
+            if value == 0
+                && !matches!(field, "ready" | "terminating")
+                && let Some(status) = status.as_object_mut()
+            {
+                status.shift_remove(field);
+            }
         }
         if suspended {
             if let Some(status) = status.as_object_mut() {
@@ -223,11 +236,21 @@ pub fn sync(state: &mut State, key: &Key) {
             set_condition(job, now, "Suspended", "False", "JobResumed", "Job resumed");
         }
     });
+    // What is counted, or will not be, is let go.
+    let counted = |pod: &Value| {
+        let nowhere = terminating(pod) && node_of(pod).is_none();
+        failure.is_some() || complete || suspended || nowhere || ends.counted.contains(uid(pod))
+    };
+    for pod in all {
+        if state.store.get(&pod).is_some_and(|pod| counted(pod)) {
+            release(state, &pod, TRACKING);
+        }
+    }
     if complete || over {
         // For its time to live.
         wake(state, Due::Object(key.clone()));
     }
-    let again = [deadline.filter(|_| !complete && !overdue), pause.filter(|_| wants)];
+    let again = [refused.then(|| later(now, REFUSED)), deadline.filter(|_| !complete && !overdue), pause.filter(|_| wants)];
     if let Some(again) = again.into_iter().flatten().min() {
         wake_at(state, Due::Object(key.clone()), again);
     }
@@ -240,7 +263,9 @@ fn pod_of_job(job: &Value, key: &Key) -> Value {
         ("controller-uid", uid(job)),
         ("job-name", key.name.as_str()),
     ];
-    pod_of(job, &format!("{}-", key.name), &labels)
+    let mut pod = pod_of(job, &format!("{}-", key.name), &labels);
+    pod["metadata"]["finalizers"] = json!([TRACKING]);
+    pod
 }
 
 /// A finished Job goes when its time to live is over.
@@ -250,6 +275,6 @@ fn outlive(state: &mut State, key: &Key, job: &Value, ended: Option<Timestamp>) 
     if until > state.now() {
         wake_at(state, Due::Object(key.clone()), until);
     } else {
-        state.store.remove(key);
+        remove(state, key);
     }
 }

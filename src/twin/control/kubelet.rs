@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::super::api::delete_pod;
 use super::super::state::{Access, ProgramPhase, State, later};
 use super::super::store::{Key, seconds};
 use super::objects::{MIRROR, annotation, finished, is, node_of, owner, phase, ready, set_condition, terminating, uid};
@@ -43,7 +44,7 @@ pub struct Container {
 /// A pod has been bound to a node: its kubelet will start it.
 pub fn adopt(state: &mut State, key: &Key, pod: &Value) {
     let Some(node) = node_of(pod) else { return };
-    if state.control.containers.contains_key(uid(pod)) {
+    if state.control.by_hand || state.control.containers.contains_key(uid(pod)) {
         return;
     }
     let start_at = later(state.now(), delay(state, 1000, 3000));
@@ -129,7 +130,7 @@ fn look(state: &mut State, uid: &str, own: &mut Container) -> bool {
     }
     let Some(pod) = pod else { return own.started.is_some() && own.ended.is_none() };
     if going && own.started.is_none() {
-        state.store.remove(&own.pod);
+        delete_pod(state, &own.pod, Some(0));
         return false;
     }
     if own.started.is_none() && own.ended.is_none() && own.start_at <= now {
@@ -137,7 +138,7 @@ fn look(state: &mut State, uid: &str, own: &mut Container) -> bool {
     }
     report(state, own, &pod);
     if going && own.ended.is_some() {
-        state.store.remove(&own.pod);
+        delete_pod(state, &own.pod, Some(0));
         return false;
     }
     true

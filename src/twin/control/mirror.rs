@@ -49,7 +49,7 @@ pub fn sync(state: &mut State, node: &str, component: &str) {
     };
     let mut pod = json!({ "metadata": former["metadata"], "spec": former["spec"], "status": { "phase": "Pending" } });
     if let Some(meta) = pod["metadata"].as_object_mut() {
-        for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
+        for field in ["uid", "deletionTimestamp", "deletionGracePeriodSeconds"] {
             meta.shift_remove(field);
         }
     }

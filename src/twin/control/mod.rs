@@ -4,7 +4,7 @@
 //! any number of times. Events of the store only say whom to wake, and each is woken once however many events call for it.
 //!
 //! `events` (who is woken by what), `index` (children and pods by node), `schedule`, `nodes` (node lifecycle), `kubelet` and `process` (what
-//! runs in pods), `mirror` (static pods), `workloads`, `sets`, `budgets`, `jobs`, `cronjobs`, `orphans`, `objects` (small readers and writers).
+//! runs in pods), `mirror` (static pods), `workloads`, `sets`, `budgets`, `jobs`, `cronjobs`, `namespaces`, `orphans`, `objects` (small readers and writers).
 
 mod budgets;
 mod cronjobs;
@@ -13,6 +13,7 @@ mod index;
 mod jobs;
 mod kubelet;
 mod mirror;
+mod namespaces;
 mod nodes;
 mod objects;
 mod orphans;
@@ -63,6 +64,8 @@ pub struct Control {
     pub backup: Backup,
     /// A fault: nodes whose kubelet works, but reaches no API server.
     pub silent: BTreeSet<String>,
+    /// There is no scheduler and no kubelet: whoever looks on plays them, by the calls that they make.
+    pub by_hand: bool,
     /// Who will look again, and when.
     queued: BTreeSet<(Due, Timestamp)>,
     index: index::Index,
@@ -93,6 +96,8 @@ pub enum Due {
     Static(String, String),
     /// The garbage collector at what the owner with that UID left.
     Orphans(String),
+    /// The garbage collector at an owner that it holds by a finalizer.
+    Held(Key),
 }
 
 pub fn fire(state: &mut State, due: Due) {
@@ -109,11 +114,13 @@ pub fn fire(state: &mut State, due: Due) {
     }
     match due {
         Due::Pod(_) => {}
+        Due::Scheduler if state.control.by_hand => {}
         Due::Scheduler => schedule::run(state),
         Due::Node(name) => nodes::sync(state, &name),
         Due::Report(name) => nodes::report(state, &name),
         Due::Static(node, component) => mirror::sync(state, &node, &component),
         Due::Orphans(owner) => orphans::collect(state, &owner),
+        Due::Held(owner) => orphans::let_go(state, &owner),
         Due::Object(key) => match key.kind {
             Kind::Deployment => workloads::deployment(state, &key),
             Kind::ReplicaSet => workloads::replica_set(state, &key),
@@ -122,6 +129,7 @@ pub fn fire(state: &mut State, due: Due) {
             Kind::Job => jobs::sync(state, &key),
             Kind::CronJob => cronjobs::sync(state, &key),
             Kind::Budget => budgets::sync(state, &key),
+            Kind::Namespace => namespaces::sync(state, &key),
             _ => {}
         },
     }
@@ -150,7 +158,7 @@ fn wake(state: &mut State, due: Due) {
     let now = state.now();
     let (least, most) = match &due {
         Due::Object(Key { kind: Kind::Budget, .. }) => (20, 90),
-        Due::Orphans(_) => (100, 900),
+        Due::Orphans(_) | Due::Held(_) => (100, 900),
         Due::Pod(_) => (20, 200),
         _ => (5, 50),
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use super::super::api::admit;
 use super::super::state::State;
 use super::super::store::{Key, Kind, seconds};
 
@@ -108,14 +109,22 @@ pub fn set_condition(object: &mut Value, now: Timestamp, kind: &str, status: &st
     }
 }
 
-/// Writes fields of a status, unless they stand there already.
+/// A number that a status does not say where it is nothing.
+pub fn counted(number: u64) -> Value {
+    if number == 0 { Value::Null } else { json!(number) }
+}
+
+/// Writes fields of a status, unless they stand there already; null takes one away.
 pub fn write_status(state: &mut State, key: &Key, fields: &[(&str, Value)]) {
     let Some(object) = state.store.get(key) else { return };
     let same = |(field, value): &(&str, Value)| object["status"][field] == *value;
     if !fields.iter().all(same) {
         state.store.update(key, |object| {
             for (field, value) in fields {
-                object["status"][field] = value.clone();
+                match object["status"].as_object_mut() {
+                    Some(status) if value.is_null() => drop(status.shift_remove(*field)),
+                    _ => object["status"][field] = value.clone(),
+                }
             }
         });
     }
@@ -160,9 +169,9 @@ pub fn child_meta(owner: &Value, name: &str, template: &Value) -> Value {
 }
 
 /// Creates what a controller wants.
-pub fn create(state: &mut State, kind: Kind, object: Value) -> Option<Arc<Value>> {
+pub fn create(state: &mut State, kind: Kind, mut object: Value) -> Option<Arc<Value>> {
     let now = state.now();
-    match state.store.create(now, kind, object) {
+    match admit(state, kind, &mut object).and_then(|()| state.store.create(now, kind, object)) {
         Ok(object) => Some(object),
         Err(refusal) => {
             state.tell(format_args!("a controller's {} is refused: {}", kind.names().kind, refusal.message));

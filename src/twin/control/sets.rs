@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::api::delete_pod;
 use super::super::state::State;
 use super::super::store::{Key, Kind};
-use super::objects::{children, create, finished, hash, node_of, pod_of, ready, terminating, uid, write_status};
+use super::objects::{children, counted, create, finished, hash, node_of, pod_of, ready, terminating, uid, write_status};
 use super::schedule::fits;
 use super::workloads::replicas;
 
@@ -40,7 +40,7 @@ pub fn stateful(state: &mut State, key: &Key) {
                 pod["spec"]["hostname"] = json!(name);
                 create(state, Kind::Pod, pod);
             }
-            Some(pod) if finished(pod) && !terminating(pod) => delete_pod(state, &pod_key(&name), None),
+            Some(pod) if finished(pod) && !terminating(pod) => drop(delete_pod(state, &pod_key(&name), None)),
             Some(pod) if ready(pod) && !terminating(pod) => continue,
             Some(_) => {}
         }
@@ -64,9 +64,9 @@ pub fn stateful(state: &mut State, key: &Key) {
         &[
             ("observedGeneration", set["metadata"]["generation"].clone()),
             ("replicas", json!(wanted)),
-            ("currentReplicas", json!(wanted)),
-            ("updatedReplicas", json!(wanted)),
-            ("readyReplicas", json!(are_ready)),
+            ("currentReplicas", counted(wanted)),
+            ("updatedReplicas", counted(wanted)),
+            ("readyReplicas", counted(are_ready)),
             ("availableReplicas", json!(are_ready)),
         ],
     );
@@ -94,11 +94,13 @@ pub fn daemon(state: &mut State, key: &Key) {
         state.store.list(Kind::Node).map(|(key, node)| (key.name.clone(), fits(&draft, &key.name, node))).collect();
     let mut wanted = 0;
     for (node, fits) in &nodes {
-        let own: Vec<_> = pods.iter().filter(|(_, pod)| node_of(pod) == Some(node)).collect();
+        let own: Vec<_> = pods.iter().filter(|(_, pod)| meant_for(pod) == Some(node)).collect();
         wanted += u64::from(*fits);
         if *fits && own.is_empty() {
             let mut pod = draft.clone();
-            pod["spec"]["nodeName"] = json!(node);
+            let field = json!({ "key": "metadata.name", "operator": "In", "values": [node] });
+            let terms = json!({ "nodeSelectorTerms": [{ "matchFields": [field] }] });
+            pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"] = terms;
             create(state, Kind::Pod, pod);
         }
         for (pod, _) in own.iter().filter(|(_, pod)| finished(pod)) {
@@ -116,13 +118,19 @@ pub fn daemon(state: &mut State, key: &Key) {
             ("observedGeneration", set["metadata"]["generation"].clone()),
             ("desiredNumberScheduled", json!(wanted)),
             ("currentNumberScheduled", json!(wanted)),
-            ("updatedNumberScheduled", json!(wanted)),
+            ("updatedNumberScheduled", counted(wanted)),
             ("numberReady", json!(are_ready)),
-            ("numberAvailable", json!(are_ready)),
-            ("numberUnavailable", json!(wanted.saturating_sub(are_ready))),
+            ("numberAvailable", counted(are_ready)),
+            ("numberUnavailable", counted(wanted.saturating_sub(are_ready))),
             ("numberMisscheduled", json!(0)),
         ],
     );
+}
+
+/// The node of a pod, or the one for which it was made.
+fn meant_for(pod: &Value) -> Option<&str> {
+    let required = &pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
+    node_of(pod).or_else(|| required["nodeSelectorTerms"][0]["matchFields"][0]["values"][0].as_str())
 }
 
 /// The tolerations that the controller adds: whatever befalls the node, its pod stays.
@@ -134,8 +142,6 @@ fn tolerate_its_node(pod: &mut Value) {
     for (key, effect) in [
         ("not-ready", "NoExecute"),
         ("unreachable", "NoExecute"),
-        ("not-ready", "NoSchedule"),
-        ("unreachable", "NoSchedule"),
         ("disk-pressure", "NoSchedule"),
         ("memory-pressure", "NoSchedule"),
         ("pid-pressure", "NoSchedule"),

@@ -9,7 +9,7 @@ use super::super::state::State;
 use super::super::store::{Key, Kind};
 use super::budgets::scaled;
 use super::objects::{
-    child_meta, children, condition, create, finished, hash, node_of, pod_of, ready, set_condition, terminating, uid,
+    child_meta, children, condition, counted, create, finished, hash, node_of, pod_of, ready, set_condition, terminating, uid,
     write_status,
 };
 
@@ -50,11 +50,11 @@ pub fn deployment(state: &mut State, key: &Key) {
         key,
         &[
             ("observedGeneration", deployment["metadata"]["generation"].clone()),
-            ("replicas", json!(sum("replicas"))),
-            ("updatedReplicas", json!(count(set, "replicas"))),
-            ("readyReplicas", json!(ready)),
-            ("availableReplicas", json!(available)),
-            ("unavailableReplicas", json!(wanted.saturating_sub(available))),
+            ("replicas", counted(sum("replicas"))),
+            ("updatedReplicas", counted(count(set, "replicas"))),
+            ("readyReplicas", counted(ready)),
+            ("availableReplicas", counted(available)),
+            ("unavailableReplicas", counted(wanted.saturating_sub(available))),
         ],
     );
     let share = &deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"];
@@ -121,7 +121,7 @@ pub fn replica_set(state: &mut State, key: &Key) {
             delete_pod(state, pod, None);
         }
     }
-    let are_ready = pods.iter().filter(|(_, pod)| ready(pod)).count();
+    let are_ready = pods.iter().filter(|(_, pod)| ready(pod)).count() as u64;
     // minReadySeconds is not waited for: a Ready pod is available.
     write_status(
         state,
@@ -129,9 +129,9 @@ pub fn replica_set(state: &mut State, key: &Key) {
         &[
             ("observedGeneration", set["metadata"]["generation"].clone()),
             ("replicas", json!(there)),
-            ("fullyLabeledReplicas", json!(there)),
-            ("readyReplicas", json!(are_ready)),
-            ("availableReplicas", json!(are_ready)),
+            ("fullyLabeledReplicas", counted(there)),
+            ("readyReplicas", counted(are_ready)),
+            ("availableReplicas", counted(are_ready)),
         ],
     );
 }

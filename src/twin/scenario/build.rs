@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::control;
 use super::super::state::State;
@@ -61,6 +61,14 @@ impl Scenario {
             }
         }
         Ok(())
+    }
+
+    /// The settings as the program's file holds them; empty for the defaults.
+    pub fn config(&self) -> Result<String, Cause> {
+        if self.settings.is_empty() {
+            return Ok(String::new());
+        }
+        serde_saphyr::to_string(&self.settings).map_err(|error| Cause::bug(format!("settings as YAML: {error}")))
     }
 
     fn text_setting(&self, key: &str) -> Option<&str> {
@@ -221,8 +229,7 @@ impl World<'_> {
 
     /// What `manifests … | kubectl apply -f -` creates.
     fn installation(&mut self, image: &str) -> Result<(), Cause> {
-        let settings = &self.scenario.settings;
-        let config = if settings.is_empty() { String::new() } else { yaml(settings)? };
+        let config = self.scenario.config()?;
         let install = Install {
             namespace: names::NAMESPACE,
             image,
@@ -277,10 +284,6 @@ impl World<'_> {
 const HASH: &str = "pod-template-hash";
 /// Of every ReplicaSet whose pods are where the scenario puts them.
 const HASH_VALUE: &str = "5d9c7b8f64";
-
-fn yaml(settings: &Map<String, Value>) -> Result<String, Cause> {
-    serde_saphyr::to_string(settings).map_err(|error| Cause::bug(format!("settings as YAML: {error}")))
-}
 
 fn earlier(time: Timestamp, span: Duration) -> Timestamp {
     jiff::SignedDuration::try_from(span).ok().and_then(|span| time.checked_sub(span).ok()).unwrap_or(Timestamp::MIN)

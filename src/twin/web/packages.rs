@@ -30,6 +30,11 @@ impl Packages {
         Arc::make_mut(&mut self.releases).insert(version, (from, revision.to_owned()));
     }
 
+    /// The newest release that is there at `now`.
+    pub fn newest(&self, now: Timestamp) -> Option<Version> {
+        self.releases.iter().rfind(|(_, (from, _))| *from <= now).map(|(version, _)| *version)
+    }
+
     /// What is there of v1.`minor` at `now`, oldest first, as package versions: `1.34.7-1.1`.
     fn of(&self, minor: u32, now: Timestamp) -> Vec<String> {
         self.releases

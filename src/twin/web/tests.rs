@@ -15,10 +15,12 @@ const PUSH: &str = "http://prometheus-prometheus-pushgateway.monitoring.svc:9091
 fn world() -> State {
     let mut state = State::new("2026-11-22T12:00:00Z".parse().unwrap(), 1);
     for (name, version) in [("n1", "v1.34.2"), ("n2", "v1.34.2")] {
+        state.hosts.add(name, name, "1.34.2", "1.7.28", false, "");
         let node = json!({ "metadata": { "name": name }, "status": {
             "nodeInfo": { "kubeletVersion": version }, "conditions": [{ "type": "Ready", "status": "True" }] } });
         let now = state.now();
         state.store.create(now, Kind::Node, node).unwrap();
+        state.hosts.add(name, "10.0.0.1", "1.34.2", "1.7.28", false, "key");
     }
     begin(&mut state);
     state

@@ -59,6 +59,21 @@ async fn job(b: &Bench<'_>) -> String {
     b.new_pod("job-name=one", &[]).await
 }
 
+/// As the program makes room for a Job of the same name: for that one alone.
+pub async fn a_job_may_be_meant_by_its_uid(b: &Bench<'_>) {
+    job(b).await;
+    let uid = uid(&b.get("jobs/one").await.ok()).to_owned();
+    let options = |uid: &str| json!({ "propagationPolicy": "Background", "preconditions": { "uid": uid } });
+    let other = "00000000-0000-0000-0000-000000000000";
+    let says = format!(
+        "Operation cannot be fulfilled on Job.batch \"one\": the UID in the precondition ({other}) does not match the UID in record \
+         ({uid}). The object might have been deleted and then recreated"
+    );
+    b.delete("jobs/one", options(other)).await.refused(409, "Conflict", &says);
+    b.delete("jobs/one", options(&uid)).await.with_code(200);
+    b.get("jobs/one").await.with_code(404);
+}
+
 /// The Job is gone with the answer, its pods a moment later.
 pub async fn background_takes_the_pods_after_the_job(b: &Bench<'_>) {
     let pod = job(b).await;

@@ -8,6 +8,25 @@ async fn labelled(b: &Bench<'_>, name: &str, labels: Value) {
     b.post("secrets", json!({ "metadata": { "name": name, "labels": labels } })).await.ok();
 }
 
+/// In one namespace and in all, with what stands in them.
+pub async fn of_workloads_and_budgets(b: &Bench<'_>) {
+    let labels = json!({ "matchLabels": { "app": "web" } });
+    let template = json!({ "metadata": { "labels": { "app": "web" } }, "spec": crate::bench::container() });
+    let spec = json!({ "replicas": 0, "selector": labels, "template": template });
+    b.post("deployments", json!({ "metadata": { "name": "web" }, "spec": spec })).await.ok();
+    b.post("poddisruptionbudgets", json!({ "metadata": { "name": "web" }, "spec": { "minAvailable": 1, "selector": labels } }))
+        .await
+        .ok();
+    for (resource, api) in [("deployments", "/apis/apps/v1"), ("poddisruptionbudgets", "/apis/policy/v1")] {
+        let here = b.items(resource).await;
+        assert_eq!(names(&here), ["web"]);
+        assert_eq!(here[0]["spec"]["selector"], labels);
+        let all = b.items(&format!("{api}/{resource}?limit=500")).await;
+        let ours = all.iter().find(|item| text(item, "/metadata/namespace") == b.ns).unwrap();
+        assert_eq!(ours["metadata"]["uid"], here[0]["metadata"]["uid"]);
+    }
+}
+
 pub async fn label_selectors(b: &Bench<'_>) {
     labelled(b, "a", json!({ "app": "web", "tier": "front" })).await;
     labelled(b, "b", json!({ "app": "web" })).await;

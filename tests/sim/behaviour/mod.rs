@@ -26,13 +26,13 @@ macro_rules! behaviours {
             patches: maps_are_merged_and_null_deletes, lists_are_replaced, an_old_version_is_a_conflict,
                 a_namespace_and_a_node_are_guarded_alike, one_that_changes_nothing_makes_no_version, status_is_patched_apart,
                 a_generation_counts_changes_of_the_spec;
-            lists: label_selectors, field_selectors_of_pods, a_field_that_cannot_be_selected_by_is_400, pages_are_of_one_moment,
+            lists: of_workloads_and_budgets, label_selectors, field_selectors_of_pods, a_field_that_cannot_be_selected_by_is_400, pages_are_of_one_moment,
                 a_continue_token_must_be_one, a_list_of_all_namespaces_is_ordered_by_namespace;
             watches: events_come_in_order_from_the_lists_version, without_a_version_it_begins_with_what_is,
-                what_leaves_the_selection_is_deleted, pods_of_a_node, its_timeout_ends_it_cleanly, a_bookmark_comes_before_the_end,
+                what_leaves_the_selection_is_deleted, pods_of_a_node, a_budget_says_when_it_allows_more, its_timeout_ends_it_cleanly, a_bookmark_comes_before_the_end,
                 a_version_too_old_is_410_in_the_stream;
             deletion: a_plain_object_goes_at_once, preconditions_are_conflicts, finalizers_hold_it,
-                background_takes_the_pods_after_the_job, background_leaves_running_pods_to_end,
+                a_job_may_be_meant_by_its_uid, background_takes_the_pods_after_the_job, background_leaves_running_pods_to_end,
                 foreground_takes_the_pods_before_the_job, without_a_policy_a_jobs_pods_are_orphaned;
             pods: defaults_and_admission, accounts_and_priorities_must_exist, a_binding_is_made_once, unbound_it_goes_at_once,
                 bound_it_stays_until_the_kubelet_confirms, finished_it_goes_at_once, a_delete_may_be_meant_for_one_very_pod,

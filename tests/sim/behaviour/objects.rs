@@ -102,6 +102,7 @@ pub async fn a_secret_is_base64_both_ways(b: &Bench<'_>) {
     let made = b.post("secrets", body).await.ok();
     assert_eq!(made["data"], json!({ "key": "dmFsdWU=", "other": "dGV4dA==" }));
     assert_eq!((made.get("stringData"), &made["type"]), (None, &json!("Opaque")));
+    assert_eq!(b.get("secrets/one").await.ok(), made);
 }
 
 /// A Lease's times keep their microseconds, and the API server has no opinion on any of them.

@@ -81,6 +81,26 @@ pub async fn pods_of_a_node(b: &Bench<'_>) {
     assert_eq!((gone.0, text(&gone.1, "/metadata/name")), ("DELETED", "one"));
 }
 
+/// What a drain that was refused waits for.
+pub async fn a_budget_says_when_it_allows_more(b: &Bench<'_>) {
+    let node = b.node("n").await;
+    b.pod("one", "web").await;
+    b.run_pod("one", &node).await;
+    let spec = json!({ "minAvailable": 1, "selector": { "matchLabels": { "app": "web" } } });
+    b.post("poddisruptionbudgets", json!({ "metadata": { "name": "guard" }, "spec": spec })).await.ok();
+    let judged = b.is("poddisruptionbudgets/guard", |guard| guard["status"]["observedGeneration"] == 1).await;
+    assert_eq!(judged["status"]["disruptionsAllowed"], 0);
+    let from = list_version(b, "/apis/policy/v1/poddisruptionbudgets").await;
+    let mut watch = b.watch(&format!("poddisruptionbudgets?resourceVersion={from}")).await;
+    b.pod("two", "web").await;
+    b.run_pod("two", &node).await;
+    let mut guard = watch.expect("MODIFIED", "guard").await;
+    while guard["status"]["disruptionsAllowed"] != 1 {
+        guard = watch.expect("MODIFIED", "guard").await;
+    }
+    assert_eq!((&guard["status"]["expectedPods"], &guard["status"]["currentHealthy"]), (&json!(2), &json!(2)));
+}
+
 pub async fn its_timeout_ends_it_cleanly(b: &Bench<'_>) {
     let from = list_version(b, "secrets").await;
     let begun = Instant::now();

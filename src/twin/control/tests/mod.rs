@@ -29,12 +29,14 @@ pub fn cluster(seed: u64) -> State {
     for namespace in ["default", "kube-system"] {
         add(&mut state, Kind::Namespace, json!({ "metadata": { "name": namespace } }));
     }
+    add(&mut state, Kind::ServiceAccount, json!({ "metadata": { "name": "k8s-upgrade-job", "namespace": "default" } }));
     for name in NODES {
         let taints = if name == "k8s-master" {
             json!([{ "key": "node-role.kubernetes.io/control-plane", "effect": "NoSchedule" }])
         } else {
             json!([])
         };
+        state.hosts.add(name, name, "1.34.7", "1.7.28", name == "k8s-master", "");
         let labels = json!({ "kubernetes.io/hostname": name });
         add(
             &mut state,

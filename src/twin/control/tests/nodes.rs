@@ -18,7 +18,7 @@ fn silence(state: &mut State, node: &str, silent: bool) {
 
 fn taints(state: &State, node: &str) -> Vec<String> {
     let node = get(state, &Key::node(node));
-    let taints = node["spec"]["taints"].as_array().unwrap().iter();
+    let taints = node["spec"]["taints"].as_array().into_iter().flatten();
     taints.map(|taint| format!("{}:{}", taint["key"].as_str().unwrap(), taint["effect"].as_str().unwrap())).collect()
 }
 

@@ -51,7 +51,7 @@ fn what_a_drain_evicts_comes_back_elsewhere() {
     assert_eq!(is(&get(&state, &web), "Available"), "True");
     edit(&mut state, &node, |node| node["spec"]["unschedulable"] = json!(false));
     pass(&mut state, 1);
-    assert_eq!(get(&state, &node)["spec"]["taints"], json!([]));
+    assert!(get(&state, &node)["spec"]["taints"].is_null());
 }
 
 #[test]
@@ -104,6 +104,7 @@ fn bare_pods_do_not_return_and_daemons_do() {
     pass(&mut state, 20);
     assert!(state.store.get(&bare).is_none() && state.store.get(&daemon).is_none());
     assert_eq!((daemons(&state), pods(&state).len()), (3, 3), "{:?}", faces(&state));
+    state.hosts.add("k8s-node9", "k8s-node9", "1.34.7", "1.7.28", false, "");
     add(&mut state, Kind::Node, json!({ "metadata": { "name": "k8s-node9" }, "spec": {}, "status": {} }));
     pass(&mut state, 20);
     assert_eq!(daemons(&state), 4, "{:?}", faces(&state));
@@ -146,7 +147,7 @@ fn scaling_down_and_up() {
         edit(&mut state, &web, |web| web["spec"]["replicas"] = json!(wanted));
         pass(&mut state, 15);
         assert_eq!(pods(&state).len(), there, "{:?}", faces(&state));
-        assert_eq!(get(&state, &web)["status"]["availableReplicas"], json!(there));
+        assert_eq!(get(&state, &web)["status"]["availableReplicas"].as_u64().unwrap_or(0), there as u64);
     }
 }
 

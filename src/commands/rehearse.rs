@@ -1,0 +1,184 @@
+//! `rehearse`: the chain on a cluster in memory, at hand or copied from a real one.
+
+use std::path::Path;
+
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{Api, ListParams};
+use serde::de::DeserializeOwned;
+
+use super::failure;
+use super::install::write_out;
+use crate::cli::{Form, Rehearse};
+use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::plan::answer::Answer;
+use crate::report::{Out, Shared};
+use crate::run::{Ctx, Stop};
+use crate::settings::{Settings, Sources};
+use crate::twin::Process;
+use crate::twin::rehearsal::{Injection, Told, rehearse};
+use crate::twin::scenario::{Objects, Release, Scenario};
+use crate::world::{Env, Files, World};
+
+/// What a rehearsal is given, wherever its scenario comes from.
+pub struct Rehearsal<'a> {
+    pub wanted: &'a Rehearse,
+    /// This program, for the pods of the world in memory.
+    pub process: &'a dyn Process,
+    pub sink: Shared,
+    pub stdout: &'a Out,
+    pub world: &'a World,
+}
+
+impl Rehearsal<'_> {
+    /// A scenario that is at hand or lies in a file. Of all settings only those of the command line count: the others speak of a real
+    /// cluster.
+    pub async fn of_scenario(self, set: &[String], stop: Stop) -> Result<Outcome, Failure> {
+        let scenario = self.read(set).map_err(failure)?;
+        self.go(scenario, stop).await
+    }
+
+    /// A copy of the cluster that `ctx` reads.
+    pub async fn of_cluster(self, ctx: &Ctx, stop: Stop) -> Result<Outcome, Failure> {
+        let scenario = copy(ctx, self.wanted).await.map_err(failure)?;
+        self.go(scenario, stop).await
+    }
+
+    fn read(&self, set: &[String]) -> Result<Scenario, Cause> {
+        let mut scenario = match self.wanted.scenario.as_str() {
+            "runbook" => Scenario::runbook(),
+            "minor" => Scenario::runbook_minor(),
+            "three-control-planes" => Scenario::three_control_planes(),
+            path => {
+                let bytes = self.world.files.read(Path::new(path)).map_err(|error| {
+                    Cause::usage(format!("cannot read the scenario {path}: {error}"))
+                        .detail(["a file that --save wrote is wanted, or one of runbook, minor, three-control-planes"])
+                })?;
+                Scenario::read(path, &String::from_utf8_lossy(&bytes))?
+            }
+        };
+        let settings = Settings::load(&Sources { config: None, set, env: &Env::new(), files: &NoFiles })?;
+        scenario.settings.extend(settings.for_jobs()?);
+        if let Some(target) = self.wanted.target {
+            scenario.target = target;
+            if scenario.releases.iter().all(|release| release.version != target) {
+                scenario.releases.push(Release { version: target, from: None });
+            }
+        }
+        Ok(scenario)
+    }
+
+    async fn go(self, mut scenario: Scenario, mut stop: Stop) -> Result<Outcome, Failure> {
+        if let Some(seed) = self.wanted.seed {
+            scenario.seed = seed;
+        }
+        if let Some(path) = &self.wanted.save {
+            self.save(&scenario, path).map_err(failure)?;
+            return Ok(Outcome::Done);
+        }
+        let read = |text: &String| Injection::read(text, &scenario);
+        let injections = self.wanted.inject.iter().map(read).collect::<Result<Vec<_>, _>>().map_err(failure)?;
+        let stopped = async {
+            match stop.wait_for(|asked| asked.stop.is_some()).await.map(|asked| asked.stop) {
+                Ok(Some(signal)) => signal,
+                _ => std::future::pending().await,
+            }
+        };
+        // Nothing outside waits for us: all time from here on is the rehearsal's own.
+        tokio::time::pause();
+        let told = tokio::select! {
+            biased;
+            signal = stopped => Err(Cause::new(Class::Stopped(signal), "the rehearsal was left; nothing outside was touched")),
+            told = rehearse(&scenario, injections, self.process, self.sink.clone()) => told,
+        };
+        tokio::time::resume();
+        let told = told.map_err(failure)?;
+        let text = match self.wanted.data.output {
+            Form::Text => told.text(),
+            Form::Json => {
+                let json = serde_json::to_string_pretty(&told);
+                json.map_err(|error| failure(Cause::bug(format!("the result as JSON: {error}"))))? + "\n"
+            }
+        };
+        write_out(self.stdout, text.as_bytes()).map_err(failure)?;
+        outcome(told)
+    }
+
+    fn save(&self, scenario: &Scenario, path: &Path) -> Result<(), Cause> {
+        let text = scenario.yaml()?;
+        if path == Path::new("-") {
+            return write_out(self.stdout, text.as_bytes());
+        }
+        let cannot = |error| Cause::usage(format!("cannot write {}: {error}", path.display()));
+        self.world.files.write(path, text.as_bytes(), 0o644).map_err(cannot)
+    }
+}
+
+/// The rehearsed run's end is the command's.
+fn outcome(told: Told) -> Result<Outcome, Failure> {
+    let Some(class) = told.end.class else {
+        return Ok(if told.jobs.is_empty() { Outcome::Nothing } else { Outcome::Done });
+    };
+    let cause = Cause::new(class, format!("the rehearsed run: {}", told.end.why)).detail(told.end.detail);
+    Err(Failure {
+        cause,
+        place: told.end.place,
+        state: "This was a rehearsal: nothing outside was touched.".to_owned(),
+        next: Vec::new(),
+    })
+}
+
+struct NoFiles;
+
+impl Files for NoFiles {
+    fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
+        Err(std::io::ErrorKind::NotFound.into())
+    }
+    fn write(&self, _: &Path, _: &[u8], _: u32) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+}
+
+/// Reads the cluster: objects and alerts, and where it would go.
+async fn copy(ctx: &Ctx, wanted: &Rehearse) -> Result<Scenario, Cause> {
+    let target = match wanted.target {
+        Some(target) => target,
+        None => {
+            let found = ctx.detect(&ctx.observe().await?).await?;
+            found.target.ok_or_else(|| {
+                let what = "detection would choose no target: say one with --target X.Y.Z";
+                Cause::usage(what).detail(found.unknown)
+            })?
+        }
+    };
+    let all = ListParams::default();
+    let objects = Objects {
+        nodes: ctx.list_all("list nodes", Api::all(ctx.kube.clone()), all).await?,
+        pods: everywhere(ctx, "list pods").await?,
+        deployments: everywhere(ctx, "list Deployments").await?,
+        replica_sets: everywhere(ctx, "list ReplicaSets").await?,
+        stateful_sets: everywhere(ctx, "list StatefulSets").await?,
+        daemon_sets: everywhere(ctx, "list DaemonSets").await?,
+        budgets: everywhere(ctx, "list PodDisruptionBudgets").await?,
+    };
+    let mut scenario = Scenario::from_objects(&objects, target, ctx.now(), &ctx.settings.annotation_prefix, &ctx.namespace)?;
+    scenario.about = format!("a copy of {}", ctx.settings.cluster_name);
+    scenario.settings = ctx.settings.for_jobs()?;
+    Ok(match ctx.alerts().await {
+        Answer::Known(alerts) => {
+            let own = |name: &str| crate::plan::rules::alerts().iter().any(|rule| rule["alert"] == name);
+            let firing = alerts.into_iter().filter(|alert| alert.firing && !own(&alert.name));
+            scenario.with_alerts(firing.map(|alert| (alert.name, alert.labels)))
+        }
+        Answer::Unknown(why) => {
+            scenario.assumptions.push(format!("No alert fires: which do now is not known ({why})."));
+            scenario
+        }
+    })
+}
+
+async fn everywhere<K>(ctx: &Ctx, what: &str) -> Result<Vec<K>, Cause>
+where
+    K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
+{
+    ctx.list_all(what, Api::all(ctx.kube.clone()), ListParams::default()).await
+}

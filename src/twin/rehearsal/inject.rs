@@ -1,0 +1,258 @@
+//! Disturbances at a step: what a rehearsal can be asked to break.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::super::api::matches_selector;
+use super::super::control::Backup;
+use super::super::state::later;
+use super::super::store::{Key, Kind};
+use super::super::web::{How, Injected, Service, Trouble};
+use super::super::{Call, Fate, Scenario, State, Who, hosts};
+use super::step;
+use crate::failure::Cause;
+use crate::names::{self, Mark};
+
+/// What can be injected, and what that is.
+pub const KNOWN: [(&str, &str); 12] = [
+    ("kill", "the Job's program is killed in the middle of its work"),
+    ("ssh-loss", "the session to the node is cut and its sshd is away for 2 min"),
+    ("api-outage", "the API server is away for 2 min"),
+    ("alert", "an alert fires from the step's beginning on"),
+    ("node-not-ready", "the node's kubelet reports nothing for 5 min"),
+    ("pdb-deadlock", "a budget lets no pod of one workload on the node go"),
+    ("backup-failure", "the etcd backup fails (preflight)"),
+    ("power-cut", "the node's machine loses power for 3 min"),
+    ("prometheus-away", "Prometheus refuses connections for 20 min"),
+    ("pushgateway-away", "Pushgateway refuses connections for 20 min"),
+    ("slack-away", "Slack refuses connections for 20 min"),
+    ("new-release", "a newer patch is released"),
+];
+
+const SSH_AWAY: Duration = Duration::from_secs(120);
+const API_AWAY: Duration = Duration::from_secs(120);
+const SILENT: Duration = Duration::from_secs(300);
+const POWER: Duration = Duration::from_secs(180);
+const SERVICE_AWAY: Duration = Duration::from_secs(20 * 60);
+/// The alert that fires.
+const ALERT: &str = "RehearsedAlert";
+const DEADLOCK: &str = "rehearsed-deadlock";
+
+/// One disturbance, as it was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Injection {
+    what: &'static str,
+    /// Node or phase.
+    place: String,
+}
+
+impl Injection {
+    /// Reads `WHAT@STEP`.
+    pub fn read(text: &str, scenario: &Scenario) -> Result<Injection, Cause> {
+        let known = || KNOWN.map(|(name, meaning)| format!("{name:16}  {meaning}"));
+        let (what, at) = text
+            .split_once('@')
+            .ok_or_else(|| Cause::usage(format!("--inject {text:?}: WHAT@STEP is wanted")).detail(known()))?;
+        let found = KNOWN.iter().find(|(name, _)| *name == what);
+        let (what, _) = found.ok_or_else(|| Cause::usage(format!("--inject: {what:?} is not known")).detail(known()))?;
+        let place = step::read(at, scenario).map_err(|cause| cause.during(format!("--inject {text}")))?;
+        let of_node = scenario.node(&place).is_some();
+        let needs = match *what {
+            "pdb-deadlock" if !of_node => Some("a node's step"),
+            "backup-failure" if place != "preflight" => Some("preflight"),
+            _ => None,
+        };
+        match needs {
+            Some(needs) => Err(Cause::usage(format!("--inject {text}: {what} is for {needs} only"))),
+            None => Ok(Injection { what, place }),
+        }
+    }
+
+    /// At the step's first call, or only in the middle of its work.
+    fn at_once(&self) -> bool {
+        !matches!(self.what, "kill" | "ssh-loss" | "api-outage" | "node-not-ready" | "power-cut")
+    }
+}
+
+/// Lets injections happen when their time has come.
+pub struct Injector {
+    waiting: Vec<Injection>,
+    /// What happened, and when.
+    pub happened: Vec<(Timestamp, String)>,
+    /// Kubelets that are silent until then.
+    silent: Vec<(Timestamp, String)>,
+    prefix: String,
+}
+
+impl Injector {
+    pub fn new(waiting: Vec<Injection>, prefix: &str) -> Self {
+        Injector { waiting, happened: Vec::new(), silent: Vec::new(), prefix: prefix.to_owned() }
+    }
+
+    /// What never came up, for its step was not reached.
+    pub fn left(&self) -> Vec<String> {
+        self.waiting.iter().map(|injection| format!("{} at {}", injection.what, injection.place)).collect()
+    }
+
+    /// Ends what has lasted long enough.
+    pub fn look(&mut self, state: &mut State) {
+        let now = state.now();
+        for (_, node) in self.silent.extract_if(.., |(until, _)| *until <= now) {
+            state.control.silent.remove(&node);
+        }
+    }
+
+    /// Before a call's effect.
+    pub fn before(&mut self, state: &mut State, call: &Call) -> Fate {
+        self.strike(state, call, true)
+    }
+
+    /// After it.
+    pub fn after(&mut self, state: &mut State, call: &Call) -> Fate {
+        self.strike(state, call, false)
+    }
+
+    fn strike(&mut self, state: &mut State, call: &Call, before: bool) -> Fate {
+        if self.waiting.is_empty() {
+            return Fate::Go;
+        }
+        let Who::Pod { uid, name, .. } = &call.who else { return Fate::Go };
+        let Some(step) = state.programs.get(uid).and_then(|program| step::of(&program.argv)) else { return Fate::Go };
+        let place = step::place(&step).to_owned();
+        let middle = match &step.node {
+            Some(node) => call.what == format!("begin kubeadm-upgrade on {node}"),
+            None if place == "preflight" => call.what.starts_with("prefetch on "),
+            None => call.changes,
+        };
+        let due =
+            |injection: &mut Injection| injection.place == place && if injection.at_once() { before } else { middle && !before };
+        let struck: Vec<Injection> = self.waiting.extract_if(.., due).collect();
+        let mut fate = Fate::Go;
+        for injection in struck {
+            // Where a phase has no node of its own, the one that its pod runs on.
+            let on = step.node.clone().or_else(|| node_of(state, uid)).unwrap_or_default();
+            let text = match injection.what {
+                "kill" => {
+                    fate = Fate::Kill;
+                    format!("kill: the program in {name} is killed")
+                }
+                what => format!("{what}: {}", self.break_it(state, what, &on)),
+            };
+            state.tell(format_args!("=== {text}"));
+            self.happened.push((state.now(), text));
+        }
+        fate
+    }
+
+    /// Does it, and says what it did.
+    fn break_it(&mut self, state: &mut State, what: &str, node: &str) -> String {
+        let now = state.now();
+        match what {
+            "ssh-loss" => {
+                state.hosts.change(node, |machine| {
+                    machine.faults.sessions_cut = 1;
+                    machine.faults.away_until = Some(later(now, SSH_AWAY));
+                });
+                format!("{node} cannot be reached by SSH for 2 min")
+            }
+            "api-outage" => {
+                state.take_api_away(now, API_AWAY);
+                "the API server is away for 2 min".to_owned()
+            }
+            "alert" => {
+                let until = Timestamp::MAX;
+                state.web.prometheus.injected.push(Injected { name: ALERT.to_owned(), labels: [].into(), from: now, until });
+                format!("{ALERT} fires")
+            }
+            "node-not-ready" => {
+                state.control.silent.insert(node.to_owned());
+                self.silent.push((later(now, SILENT), node.to_owned()));
+                format!("the kubelet of {node} reports nothing for 5 min")
+            }
+            "pdb-deadlock" => deadlock(state, node, &self.prefix),
+            "backup-failure" => {
+                state.control.backup = Backup::Fails;
+                "backups fail".to_owned()
+            }
+            "power-cut" => {
+                hosts::power_cut(state, node, POWER);
+                format!("{node} has no power for 3 min")
+            }
+            "prometheus-away" => away(state, Service::Prometheus),
+            "pushgateway-away" => away(state, Service::Pushgateway),
+            "slack-away" => away(state, Service::Slack),
+            _ => newer_release(state),
+        }
+    }
+}
+
+fn node_of(state: &State, uid: &str) -> Option<String> {
+    let (_, pod) = state.store.by_uid(Kind::Pod, uid)?;
+    pod["spec"]["nodeName"].as_str().map(str::to_owned)
+}
+
+fn away(state: &mut State, service: Service) -> String {
+    let from = state.now();
+    state.web.troubles.push(Trouble { service, from, until: later(from, SERVICE_AWAY), how: How::Refused });
+    format!("{service:?} is away for 20 min")
+}
+
+fn newer_release(state: &mut State) -> String {
+    let now = state.now();
+    match state.web.packages.newest(now) {
+        Some(newest) => {
+            let newer = crate::plan::version::Version::new(newest.major, newest.minor, newest.patch + 1);
+            state.web.packages.release(newer, now);
+            format!("{newer} is released")
+        }
+        None => "there is no release to be newer than".to_owned(),
+    }
+}
+
+/// Makes sure that a budget never lets one pod of the node go: its own, or a new one where none guards it.
+fn deadlock(state: &mut State, node: &str, prefix: &str) -> String {
+    let movable = |pod: &Value| {
+        let controller = pod["metadata"]["ownerReferences"][0]["kind"].as_str().unwrap_or_default();
+        pod["spec"]["nodeName"] == node
+            && pod["status"]["phase"] == "Running"
+            && matches!(controller, "ReplicaSet" | "StatefulSet")
+            && pod["metadata"]["namespace"] != names::NAMESPACE
+    };
+    let Some((key, pod)) = state.store.list(Kind::Pod).find(|(_, pod)| movable(pod)).map(|(k, pod)| (k.clone(), pod.clone()))
+    else {
+        return format!("no pod on {node} that could be held");
+    };
+    let guards = |(budget, object): &(&Key, &std::sync::Arc<Value>)| {
+        budget.namespace == key.namespace && matches_selector(&object["spec"]["selector"], &pod)
+    };
+    let opt_out = Mark::Unstick.key(prefix);
+    let own = state.store.list(Kind::Budget).find(guards).map(|(budget, _)| budget.clone());
+    let budget = match own {
+        Some(budget) => {
+            state.store.update(&budget, |object| {
+                object["metadata"]["annotations"][&opt_out] = json!("never");
+                if let Some(spec) = object["spec"].as_object_mut() {
+                    spec.shift_remove("minAvailable");
+                    spec.insert("maxUnavailable".to_owned(), json!(0));
+                }
+            });
+            budget
+        }
+        None => {
+            let mut labels = pod["metadata"]["labels"].as_object().cloned().unwrap_or_default();
+            labels.retain(|label, _| !label.contains("hash") && !label.contains("pod-"));
+            let object = json!({
+                "metadata": { "name": DEADLOCK, "namespace": key.namespace, "annotations": { opt_out: "never" } },
+                "spec": { "selector": { "matchLabels": labels }, "maxUnavailable": 0 },
+            });
+            let now = state.now();
+            if let Err(refusal) = state.store.create(now, Kind::Budget, object) {
+                return format!("no PDB could be made: {}", refusal.message);
+            }
+            Key::new(Kind::Budget, &key.namespace, DEADLOCK)
+        }
+    };
+    format!("PDB {} never lets {} go", budget.full_name(), key.full_name())
+}
