@@ -56,7 +56,7 @@ fn two_claims_at_once() {
     }
     let scenario = quick(Scenario::runbook());
     let (state, target) = (begin(&scenario), scenario.target.to_string());
-    let (mut observer, broken) = Observer::new(&state, &target, Some(Box::new(Slow(true))));
+    let (mut observer, broken) = Observer::new(&state, Some(Box::new(Slow(true))));
     observer.steady = true;
     live(state, Some(Box::new(observer)), async |driver| {
         for who in ["first", "second"] {
