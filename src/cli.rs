@@ -183,10 +183,7 @@ pub enum Command {
     },
     /// Live through an upgrade in memory: the whole chain, without a cluster or on a copy of one; nothing outside is touched
     #[command(
-        after_help = "Examples:\n  k8s-upgrade rehearse\n  k8s-upgrade rehearse --from-cluster --target 1.36.3 --inject power-cut@worker/k8s-node3\n\n\
-                      What can be injected, at preflight, master, worker/NODE, postflight or a node's name:\n  \
-                      kill, ssh-loss, api-outage, alert, node-not-ready, pdb-deadlock, backup-failure, power-cut,\n  \
-                      prometheus-away, pushgateway-away, slack-away, new-release"
+        after_help = "Examples:\n  k8s-upgrade rehearse\n  k8s-upgrade rehearse --from-cluster --target 1.36.3 --inject power-cut@worker/k8s-node3"
     )]
     Rehearse(Rehearse),
     /// Print everything to install, for `kubectl apply -f -`
@@ -227,7 +224,8 @@ pub struct Rehearse {
     /// Write the scenario to a file, - for stdout, and do no more: names, labels and versions, to share and to change
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
-    /// Break something at a step; may be repeated
+    /// Break something at preflight, master, worker/NODE, postflight or a node's step; may be repeated: kill, ssh-loss, api-outage, alert,
+    /// node-not-ready, pdb-deadlock, backup-failure, power-cut, prometheus-away, pushgateway-away, slack-away, new-release
     #[arg(long, value_name = "WHAT@STEP")]
     pub inject: Vec<String>,
     /// One seed gives one history

@@ -126,6 +126,14 @@ fn an_end_that_is_not_well_is_told_and_is_the_exit_code() {
 }
 
 #[test]
+fn the_help_names_all_that_can_be_injected() {
+    let help = rehearse(&["--help"]);
+    for (name, _) in k8s_upgrade::twin::rehearsal::KNOWN {
+        assert!(help.is(0).stdout.contains(name), "{name} is missing: {}", help.stdout);
+    }
+}
+
+#[test]
 fn what_is_not_known_is_usage() {
     for (args, wanted) in [
         (["--inject", "kill"], "WHAT@STEP is wanted"),
