@@ -28,10 +28,10 @@ pub struct Available {
 /// Chooses the target. `current` and `next` are the releases that the package index has of the running minor version and of the one after
 /// it; an index that does not exist (yet) is known and empty.
 ///
-/// A cluster whose versions differ is finished before it goes on: its target is the newest API server's version. A patch comes before a
-/// minor version. Holds if the cluster shows no version at all.
+/// A cluster whose versions differ is finished before it goes on: its target is the newest version on its control planes. A patch comes
+/// before a minor version. Holds if the cluster shows no version at all.
 pub fn detect(facts: &Facts, current: &Answer<Vec<Version>>, next: &Answer<Vec<Version>>) -> Result<Detection, Cause> {
-    let seen = target::running(facts).zip(target::newest_apiserver(facts));
+    let seen = target::running(facts).zip(target::begun(facts));
     let (running, newest) = seen.ok_or_else(|| Cause::hold("no node, or no pod of kube-apiserver, is to be seen"))?;
     if differs(facts, newest) {
         let begun = Kind::between(running, newest);
@@ -124,6 +124,12 @@ mod tests {
         let mut facts = runbook();
         node(&mut facts, "k8s-master").components[1].version = Some(Version::new(1, 34, 1)); // only a controller-manager is behind
         assert_eq!(shown(&facts, "1.34.7", ""), "1.34.2 | patch=1.34.2 minor=none | ");
+        let mut facts = runbook();
+        node(&mut facts, "k8s-master").kubelet = NEW; // kubeadm took its own work back: never a downgrade
+        assert_eq!(shown(&facts, "1.34.7 1.34.9", ""), "1.34.7 | patch=1.34.7 minor=none | ");
+        let mut facts = runbook();
+        node(&mut facts, "k8s-node3").kubelet = NEW; // what a worker brings along decides nothing
+        assert_eq!(shown(&facts, "1.34.9", ""), "1.34.2 | patch=1.34.2 minor=none | ");
     }
 
     #[test]

@@ -22,9 +22,12 @@ pub fn running(facts: &Facts) -> Option<Version> {
     facts.managed().map(|node| node.kubelet).chain(apiservers(facts)).min()
 }
 
-/// The newest API server: what a half-done upgrade was going to.
-pub fn newest_apiserver(facts: &Facts) -> Option<Version> {
-    apiservers(facts).max()
+/// The newest API server, or the newest kubelet beside one: what a half-done upgrade was going to. A kubelet is newer where kubeadm took its
+/// own work back after it had said that all was well; to go to its API server's version would be a downgrade.
+pub fn begun(facts: &Facts) -> Option<Version> {
+    let newest = apiservers(facts).max()?;
+    let kubelets = facts.managed().filter(|node| node.control_plane).map(|node| node.kubelet);
+    kubelets.chain([newest]).max()
 }
 
 fn apiservers(facts: &Facts) -> impl Iterator<Item = Version> {
@@ -173,7 +176,7 @@ mod tests {
         assert_eq!(running(&facts), Some(OLD));
         upgrade(&mut facts, "k8s-master", NEW);
         assert_eq!(running(&facts), Some(OLD));
-        assert_eq!(newest_apiserver(&facts), Some(NEW));
+        assert_eq!(begun(&facts), Some(NEW));
         let mut facts = uniform("1.34.7");
         node(&mut facts, "k8s-master").components[0].version = Some(OLD); // kubeadm rolled its manifest back
         assert_eq!(running(&facts), Some(OLD));

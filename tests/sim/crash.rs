@@ -11,10 +11,9 @@ use std::time::Duration;
 
 use k8s_upgrade::twin::store::Kind;
 use k8s_upgrade::twin::{Call, Fate, Hook, Scenario, State, Who};
-use serde_json::Value;
 
 use super::rules::Observer;
-use super::world::{self, amiss, begin, cordoned_by_people, jobs, mark, quick, tail, to_the_end};
+use super::world::{self, amiss, begin, cordoned_by_people, is_of_chain, jobs, mark, quick, tail, to_the_end};
 
 /// One read in this many is a point, too.
 const READS: u64 = 40;
@@ -77,18 +76,10 @@ impl Hook for Retries {
     }
 }
 
-fn is_of_chain(object: &Value) -> bool {
-    object["metadata"]["labels"]["app"] == "k8s-upgrade-chain"
-}
-
-/// One kill is what a Job's retry is for: no try may end with a failure, and the watch may have nothing to do.
-fn failed_tries(state: &State) -> Vec<String> {
-    let code = |pod: &Value| pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"].as_u64();
-    let pods = state.store.list(Kind::Pod).filter(|(_, pod)| is_of_chain(pod));
-    let failed = pods.filter_map(|(key, pod)| Some((key, code(pod)?))).filter(|(_, code)| ![0, 137].contains(code));
+/// One kill is what a Job's retry is for: the watch has nothing to do.
+fn taken_up(state: &State) -> Vec<String> {
     let taken_up = state.store.list(Kind::Job).filter(|(_, job)| mark(job, "taken-up").is_some());
-    let failed = failed.map(|(key, code)| format!("{} ended with {code}", key.name));
-    failed.chain(taken_up.map(|(key, _)| format!("the watch had to take up {}", key.name))).collect()
+    taken_up.map(|(key, _)| format!("the watch had to take up {}", key.name)).collect()
 }
 
 /// From one point on: everybody is killed, time goes on.
@@ -106,7 +97,7 @@ fn from(point: &Point, target: &str, cordoned: &BTreeSet<String>, for_good: bool
     let mut wrong = amiss(&end, target, cordoned);
     wrong.extend(broken.lock().unwrap().drain(..));
     if !for_good {
-        wrong.extend(failed_tries(&end));
+        wrong.extend(taken_up(&end));
     }
     if wrong.is_empty() {
         return Ok(());
@@ -132,7 +123,7 @@ pub fn matrix(name: &str, scenario: Scenario) {
     let end = to_the_end(state, Some(Box::new(observer)));
     let mut wrong = amiss(&end, &target, &cordoned);
     wrong.extend(broken.lock().unwrap().drain(..));
-    wrong.extend(failed_tries(&end));
+    wrong.extend(taken_up(&end));
     assert!(
         wrong.is_empty(),
         "{name}, undisturbed:\n  {}\n--- Jobs\n{}\n--- history\n{}",

@@ -211,7 +211,7 @@ fn trouble(state: &mut State, service: Service, how: How, seconds: u64) {
 }
 
 fn job_at_work(state: &State) -> Option<Key> {
-    state.programs.values().find_map(|program| {
+    state.programs.values().filter(|program| program.phase == ProgramPhase::Running).find_map(|program| {
         let pod = state.store.get(&program.pod)?;
         let job = pod["metadata"]["labels"]["batch.kubernetes.io/job-name"].as_str()?;
         (pod["metadata"]["labels"]["app"] == "k8s-upgrade-chain").then(|| Key::new(Kind::Job, NAMESPACE, job))

@@ -1,11 +1,19 @@
 //! No crash can wedge a run, and no rule is ever broken: shown by trying.
 
-use k8s_upgrade::twin::Scenario;
-use k8s_upgrade::twin::scenario::{Kind, Workload};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use k8s_upgrade::twin::scenario::{self, Workload};
+use k8s_upgrade::twin::state::later;
+use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::{Call, Fate, Hook, Scenario, State, Who};
 
 use super::crash::matrix;
+use super::rules::Observer;
 use super::schedules::schedules;
-use super::world::{amiss, begin, calm, cordoned_by_people, jobs, quick, tail, to_the_end};
+use super::world::{
+    LIMIT, amiss, begin, calm, cordoned_by_people, is_over, jobs, live, mark, quick, tail, to_the_end, version_of,
+};
 
 #[test]
 fn crash_matrix_patch_of_five_nodes() {
@@ -17,7 +25,8 @@ fn crash_matrix_patch_of_five_nodes() {
 fn crash_matrix_minor_of_five_nodes() {
     let mut scenario = Scenario::runbook_minor();
     scenario.nodes.iter_mut().filter(|node| node.name == "k8s-node2").for_each(|node| node.cordoned = true);
-    let slow = Workload { replicas: 2, ready_after_seconds: Some(90), ..Workload::new(Kind::Deployment, "mail", "imap") };
+    let slow =
+        Workload { replicas: 2, ready_after_seconds: Some(90), ..Workload::new(scenario::Kind::Deployment, "mail", "imap") };
     scenario.workloads.push(slow);
     matrix("minor, five nodes", scenario);
 }
@@ -32,6 +41,73 @@ fn crash_matrix_patch_of_three_control_planes() {
 fn random_schedules() {
     let number = |name: &str, usual: u64| std::env::var(name).map_or(usual, |text| text.parse().expect("a number"));
     schedules("patch, five nodes", &calm(Scenario::runbook()), number("SEED", 1), number("SCHEDULES", 1000));
+}
+
+/// Two people begin a run at the same moment; one's claim takes ten seconds longer on its way, and finds the other's.
+#[test]
+fn two_claims_at_once() {
+    struct Slow(bool);
+    impl Hook for Slow {
+        fn before(&mut self, _: &mut State, call: &Call) -> Fate {
+            let claim =
+                call.who == Who::Operator("first".to_owned()) && call.what.starts_with("PATCH /api/v1/namespaces/k8s-upgrade?");
+            if claim && std::mem::take(&mut self.0) { Fate::Late(Duration::from_secs(10)) } else { Fate::Go }
+        }
+    }
+    let scenario = quick(Scenario::runbook());
+    let (state, target) = (begin(&scenario), scenario.target.to_string());
+    let (mut observer, broken) = Observer::new(&state, Some(Box::new(Slow(true))));
+    observer.steady = true;
+    live(state, Some(Box::new(observer)), async |driver| {
+        for who in ["first", "second"] {
+            driver.operate(who, &["k8s-upgrade", "start", "--target", &target, "--local", "--yes"], BTreeMap::new());
+        }
+        let limit = later(driver.twin.now(), LIMIT);
+        let codes = (driver.until_ended("first", limit).await, driver.until_ended("second", limit).await);
+        driver.twin.look(|state| {
+            let (wrong, broken) = (amiss(state, &target, &BTreeSet::new()), broken.lock().unwrap());
+            assert!(codes == (Some(6), Some(0)), "{codes:?}\n{}", tail(state, 60));
+            assert!(wrong.is_empty() && broken.is_empty(), "{wrong:?}\n{broken:?}\n{}", tail(state, 60));
+        });
+    });
+}
+
+/// A person has halted a run, and its Job dies for good: the watch waits for the person.
+#[test]
+fn a_halted_run_is_left_alone() {
+    const HALTED: &str = "viktorbarzin.me/k8s-upgrade-halted";
+    let scenario = quick(Scenario::runbook());
+    let (state, target) = (begin(&scenario), scenario.target.to_string());
+    let key = Key::new(Kind::Namespace, "", "k8s-upgrade");
+    let versions =
+        |state: &State| -> Vec<String> { state.store.list(Kind::Node).map(|(_, node)| version_of(node).to_owned()).collect() };
+    let end = live(state, None, async |driver| {
+        let limit = later(driver.twin.now(), LIMIT);
+        let soaks =
+            |state: &State| state.store.get(&Key::node("k8s-node4")).is_some_and(|node| mark(node, "changed-at").is_some());
+        assert!(driver.until(limit, soaks).await);
+        driver.twin.edit(|state| {
+            state.store.update(&key, |namespace| namespace["metadata"]["annotations"][HALTED] = "a person says so".into())
+        });
+        // Its retries, too.
+        let failed = |state: &State| jobs(state).contains("BackoffLimitExceeded");
+        while !driver.twin.look(failed) {
+            driver.twin.edit(State::kill_programs);
+            driver.until(later(driver.twin.now(), Duration::from_secs(1)), |_| false).await;
+        }
+        let before = driver.twin.look(versions);
+        driver.until(later(driver.twin.now(), Duration::from_secs(3 * 3600)), |_| false).await;
+        driver.twin.look(|state| assert_eq!(versions(state), before, "{}", tail(state, 60)));
+        driver.twin.edit(|state| {
+            state.store.update(&key, |namespace| {
+                namespace["metadata"]["annotations"].as_object_mut().unwrap().remove(HALTED);
+            })
+        });
+        driver.until(later(driver.twin.now(), LIMIT), is_over).await;
+        driver.twin.look(State::clone)
+    });
+    let wrong = amiss(&end, &target, &BTreeSet::new());
+    assert!(wrong.is_empty(), "{}\n{}\n{}", wrong.join("\n"), jobs(&end), tail(&end, 60));
 }
 
 /// With the settings that a cluster has which sets none.

@@ -9,9 +9,12 @@ use k8s_upgrade::twin::store::{Key, Kind, Verb};
 use k8s_upgrade::twin::{Call, Fate, Hook, State, Who};
 use serde_json::Value;
 
-use super::world::{NAMESPACE, SOAK, components, cordoned_by_people, mark, namespace, version_of};
+use super::world::{NAMESPACE, SOAK, components, cordoned_by_people, is_of_chain, mark, namespace, version_of};
 
 type Version = (u64, u64, u64);
+
+/// The exit code of what was killed.
+const KILLED: u64 = 137;
 
 fn version(text: &str) -> Version {
     let mut parts = text.trim_start_matches('v').split('.').map(|part| part.parse().unwrap_or(0));
@@ -183,6 +186,14 @@ impl Observer {
         }
     }
 
+    /// Where nothing but the program is broken, no Job of the chain fails.
+    fn try_ended(&self, state: &State, pod: &Value) {
+        let code = pod["status"]["containerStatuses"][0]["state"]["terminated"]["exitCode"].as_u64();
+        if is_of_chain(pod) && code.is_some_and(|code| code != 0 && code != KILLED) {
+            self.breaks(state, "try", format!("{} ended with {code:?}", pod["metadata"]["name"]));
+        }
+    }
+
     /// What was half changed does not serve.
     fn back_whole(&self, state: &State, name: &str, node: &Value) {
         let (Some(machine), Some(target)) = (state.hosts.machine(name), mark(namespace(state), "target")) else { return };
@@ -260,6 +271,9 @@ impl Hook for Observer {
             let mut nodes_changed = false;
             for event in events.iter().filter(|event| matches!(event.key.kind, Kind::Node | Kind::Pod)) {
                 nodes_changed |= event.key.kind == Kind::Node || event.key.namespace == "kube-system";
+                if self.steady && event.key.kind == Kind::Pod {
+                    self.try_ended(state, &event.object);
+                }
                 if event.key.kind == Kind::Node && event.verb != Verb::Deleted {
                     self.cordons(state, &event.key, &event.object);
                     self.cordon_changed(state, &event.key.name, &event.object, event.before.as_deref());

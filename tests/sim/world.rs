@@ -75,6 +75,11 @@ pub fn started_by_hand(state: State, target: &str) -> State {
     })
 }
 
+/// A Job of the chain, or a pod of one.
+pub fn is_of_chain(object: &Value) -> bool {
+    object["metadata"]["labels"]["app"] == "k8s-upgrade-chain"
+}
+
 pub fn namespace(state: &State) -> &Value {
     state.store.get(&Key::new(Kind::Namespace, "", NAMESPACE)).expect("the namespace is there")
 }

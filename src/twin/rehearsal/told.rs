@@ -273,15 +273,16 @@ impl Told {
         }
         self.write_jobs(out)?;
         self.write_nodes(out)?;
+        for (index, what) in self.not_injected.iter().enumerate() {
+            writeln!(out, "{:9}  never     {what}: its step was not reached", if index == 0 { "injected" } else { "" })?;
+        }
         for (title, remarks) in [("injected", &self.injected), ("told", &self.remarks)] {
             for (index, remark) in remarks.iter().enumerate() {
                 let gap = if remark.place.is_empty() { "" } else { "  " };
-                let title = if index == 0 { title } else { "" };
+                let follows = index > 0 || (title == "injected" && !self.not_injected.is_empty());
+                let title = if follows { "" } else { title };
                 writeln!(out, "{title:9}  {}  {}{gap}{}", clock(remark.at), remark.place, remark.text)?;
             }
-        }
-        for (index, what) in self.not_injected.iter().enumerate() {
-            writeln!(out, "{:9}  {what}: its step was not reached", if index == 0 { "not" } else { "" })?;
         }
         self.write_gauges(out)?;
         for (index, message) in self.slack.iter().enumerate() {

@@ -20,7 +20,6 @@ fn world() -> State {
             "nodeInfo": { "kubeletVersion": version }, "conditions": [{ "type": "Ready", "status": "True" }] } });
         let now = state.now();
         state.store.create(now, Kind::Node, node).unwrap();
-        state.hosts.add(name, "10.0.0.1", "1.34.2", "1.7.28", false, "key");
     }
     begin(&mut state);
     state
