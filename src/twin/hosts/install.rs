@@ -11,6 +11,7 @@ use super::packages::{
 use super::work::{Next, Stage, Staged, log, say, soon};
 use super::{kubeadm, power};
 use crate::node::Step;
+use crate::plan::version::Version;
 
 /// dpkg's pace, a package.
 const UNPACKS: Duration = Duration::from_millis(600);
@@ -139,6 +140,13 @@ fn install(state: &mut State, node: &str, machine: &Machine, wanted: &[(String, 
         let all = wanted.iter().map(exact).collect::<Vec<_>>().join(" ");
         room_to_install(machine)?;
         say(state, node, &format!("installing {all}"));
+        let newer = |(name, version): &(String, String)| {
+            let number = |text: &str| text.split('-').next().and_then(|release| release.parse::<Version>().ok());
+            machine.packages.get(name).is_some_and(|package| number(package.release()) > number(version))
+        };
+        if wanted.iter().any(newer) {
+            return Err(refused(format!("installing {all}: this would be a downgrade")));
+        }
         let others = |(name, package): (&String, &packages::Package)| {
             package.dpkg == Dpkg::HalfInstalled && !wanted.iter().any(|(wanted, _)| wanted == name)
         };

@@ -6,4 +6,5 @@ mod bench;
 mod inspect;
 mod kill;
 mod packages;
+mod suite;
 mod work;

@@ -1,0 +1,53 @@
+//! Real bash on a scratch node.
+
+use k8s_upgrade::world::HostOutput;
+
+use super::Machine;
+use crate::node::bench::Node;
+
+pub fn machine() -> Bash {
+    let node = Node::new();
+    for (minor, versions) in [("v1.35", &["1.35.4-1.1"][..]), ("v1.36", &["1.36.3-1.1", "1.36.1-1.1"])] {
+        let all = ["kubeadm", "kubelet", "kubectl"].into_iter().flat_map(|package| versions.iter().map(move |v| (package, v)));
+        let index: String = all.map(|(package, version)| format!("{package} {version}\n")).collect();
+        node.state(&format!("upstream/{minor}"), &index);
+        node.state(&format!("lists/{minor}"), &index);
+    }
+    node.forget("lists/v1.36");
+    node.source("v1.35");
+    node.state("images", "registry.k8s.io/kube-proxy:v1.35.4\nregistry.k8s.io/pause:3.10.1\n");
+    node.state("registry", "registry.k8s.io/kube-proxy:v1.36.3\nregistry.k8s.io/pause:3.10.2\n");
+    Bash(node)
+}
+
+pub struct Bash(Node);
+
+impl Machine for Bash {
+    fn answer(&mut self, script: &str) -> HostOutput {
+        self.0.answer(script)
+    }
+    fn finish(&mut self) {
+        self.0.run_unit();
+        if self.0.read_state("kubeadm-fails") != "" {
+            self.0.forget("kubeadm-fails");
+        }
+    }
+    fn package(&mut self, name: &str, letters: &str, version: &str) {
+        self.0.state(&format!("pkg/{name}"), &format!("{letters} {version}\n"));
+    }
+    fn free(&mut self, mib: u64) {
+        self.0.state("df", &format!("Avail\n  {mib}M\n"));
+    }
+    fn locked(&mut self) {
+        self.0.state("locked", "");
+    }
+    fn offline(&mut self, offline: bool) {
+        if offline { self.0.state("offline", "") } else { self.0.forget("offline") }
+    }
+    fn kubeadm_fails_once(&mut self) {
+        self.0.state("kubeadm-fails", "error: it does not want to\n");
+    }
+    fn file(&mut self, path: &str, bytes: usize) {
+        self.0.root(path.trim_start_matches('/'), &"x".repeat(bytes));
+    }
+}

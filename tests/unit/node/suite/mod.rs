@@ -1,0 +1,113 @@
+//! One suite of node operations, held against real bash with stubbed programs and against the machine in memory: the same assertions for
+//! both, on typed values and on failures' classes. A new behaviour is one line in [`behaviours`].
+
+mod bash;
+mod memory;
+mod packages;
+mod steps;
+
+use std::time::Duration;
+
+use k8s_upgrade::failure::{Cause, Class};
+use k8s_upgrade::node::{self, Begin, Begun, Follow, Followed, Inspect, NodeState, Operation, Repository, Step};
+use k8s_upgrade::world::HostOutput;
+
+/// A worker whose packages are 1.35.4, held; its repository is that of 1.35 and has nothing else, that of 1.36 has 1.36.1 and 1.36.3.
+trait Machine {
+    /// What it answers to a script.
+    fn answer(&mut self, script: &str) -> HostOutput;
+    /// Lets the unit that was begun come to its end.
+    fn finish(&mut self);
+    /// dpkg's letters and version of a package, as a cut leaves them.
+    fn package(&mut self, name: &str, letters: &str, version: &str);
+    /// Free on every folder that is looked at, in MiB.
+    fn free(&mut self, mib: u64);
+    /// Somebody else has dpkg's lock, and never gives it up.
+    fn locked(&mut self);
+    /// Neither packages nor images can be had.
+    fn offline(&mut self, offline: bool);
+    /// The next run of `kubeadm upgrade` fails.
+    fn kubeadm_fails_once(&mut self);
+    /// A file of this many bytes.
+    fn file(&mut self, path: &str, bytes: usize);
+}
+
+impl dyn Machine + '_ {
+    fn run<O: Operation>(&mut self, operation: &O) -> Result<O::Output, Cause> {
+        let output = self.answer(&node::stdin(operation));
+        node::read(operation, &output)
+    }
+
+    fn inspect(&mut self) -> NodeState {
+        self.run(&Inspect).unwrap()
+    }
+
+    fn begin(&mut self, step: Step, target: &str) -> Result<Begun, Cause> {
+        self.run(&Begin { step, target: target.to_owned(), run: "r1".to_owned() })
+    }
+
+    fn follow(&mut self) -> Followed {
+        self.run(&Follow { from: 0, wait: Duration::ZERO }).unwrap()
+    }
+
+    /// A step from its beginning to its end.
+    fn perform(&mut self, step: Step, target: &str) -> Result<(), Cause> {
+        assert_eq!(self.begin(step, target).unwrap(), Begun::Started);
+        self.finish();
+        self.follow().end().expect("it has ended")
+    }
+
+    #[track_caller]
+    fn fails(&mut self, step: Step, target: &str, class: Class, words: &str) -> Cause {
+        let cause = self.perform(step, target).unwrap_err();
+        assert_eq!(cause.class, class, "{cause}");
+        assert!(cause.what.contains(words), "{cause}");
+        cause
+    }
+
+    /// Its repository is that of 1.36.
+    fn moved(&mut self) {
+        self.run(&repository("1.36.3")).unwrap();
+    }
+}
+
+fn repository(target: &str) -> Repository {
+    Repository { base_url: "https://pkgs.k8s.io".to_owned(), minor: "1.36".to_owned(), target: target.to_owned() }
+}
+
+fn upgrade() -> Step {
+    Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() }
+}
+
+/// What must be the same whoever comes again: packages, holds, and nothing half done.
+fn standing(state: &NodeState) -> Vec<(String, String, String)> {
+    let kubernetes = ["kubeadm", "kubelet", "kubectl"].into_iter().filter_map(|name| state.package(name));
+    kubernetes.map(|package| (package.name.clone(), package.letters.clone(), package.version.clone())).collect()
+}
+
+/// Hands each room's behaviours to a macro that makes a test of each on some machine.
+macro_rules! behaviours {
+    ($each:ident) => {
+        $each! {
+            packages: a_machine_says_what_it_is, the_repository_moves_and_lists_follow, a_release_that_is_not_offered_moves_nothing,
+                a_list_is_what_the_last_refresh_found, what_is_fetched_is_there, files_are_hashed_and_written;
+            steps: begun_attached_and_contended, a_worker_is_upgraded, a_second_run_of_each_step_changes_nothing, the_disk_is_full,
+                a_lock_that_is_never_given_up_holds, what_is_not_offered_is_refused, there_is_no_way_back,
+                the_kubelet_does_not_pass_kubeadm, kubeadm_fails_and_the_next_run_goes_on, a_half_done_kubeadm_is_repaired,
+                half_done_packages_of_the_kubelet_are_repaired, another_half_installed_package_keeps_its_version;
+        }
+    };
+}
+
+macro_rules! on_bash {
+    ($($room:ident: $($name:ident),+;)+) => {
+        mod on_bash { $(mod $room { $(#[test] fn $name() { super::super::$room::$name(&mut super::super::bash::machine()); })+ })+ }
+    };
+}
+macro_rules! on_the_twin {
+    ($($room:ident: $($name:ident),+;)+) => {
+        mod on_the_twin { $(mod $room { $(#[test] fn $name() { super::super::$room::$name(&mut super::super::memory::machine()); })+ })+ }
+    };
+}
+behaviours!(on_bash);
+behaviours!(on_the_twin);

@@ -1,0 +1,90 @@
+//! What a machine says of itself, where its packages come from, and its files.
+
+use k8s_upgrade::failure::Class;
+use k8s_upgrade::node::{Madison, Prefetch, Refresh, SnapshotHash, WorkState, WriteCard};
+
+use super::{Machine, repository, standing};
+
+fn offered(machine: &mut dyn Machine) -> Vec<String> {
+    machine.run(&Madison { package: "kubeadm".to_owned() }).unwrap()
+}
+
+pub fn a_machine_says_what_it_is(machine: &mut dyn Machine) {
+    let state = machine.inspect();
+    let whole = |name: &str| (name.to_owned(), "hi".to_owned(), "1.35.4-1.1".to_owned());
+    assert_eq!(standing(&state), ["kubeadm", "kubelet", "kubectl"].map(whole));
+    assert_eq!(state.holds, ["kubeadm", "kubectl", "kubelet"]);
+    assert_eq!((state.kubelet.as_str(), state.kubeadm.as_deref()), ("active", Some("v1.35.4")));
+    let sources: Vec<(&str, &str)> = state.sources.iter().map(|source| (source.file.as_str(), source.minor.as_str())).collect();
+    assert_eq!(sources, [("/etc/apt/sources.list.d/kubernetes.list", "1.35")]);
+    let free: Vec<&str> = state.free.iter().map(|free| free.path.as_str()).collect();
+    assert_eq!(free[..3], ["/var/cache/apt", "/usr", "/etc/kubernetes"]);
+    assert!(!state.boot_id.is_empty() && !state.kernel.is_empty());
+    assert_eq!((state.audit.len(), state.stray_manifests.len(), state.work.state), (0, 0, WorkState::None));
+}
+
+pub fn the_repository_moves_and_lists_follow(machine: &mut dyn Machine) {
+    assert_eq!(offered(machine), ["1.35.4-1.1"]);
+    for _ in 0..2 {
+        machine.run(&repository("1.36.3")).unwrap();
+        assert_eq!(offered(machine), ["1.36.3-1.1", "1.36.1-1.1"]);
+        let sources = machine.inspect().sources;
+        assert_eq!(sources.iter().map(|source| source.minor.as_str()).collect::<Vec<_>>(), ["1.36"]);
+    }
+}
+
+pub fn a_release_that_is_not_offered_moves_nothing(machine: &mut dyn Machine) {
+    let cause = machine.run(&repository("1.36.9")).unwrap_err();
+    assert!(cause.class == Class::Refused && cause.what.contains("does not offer kubeadm 1.36.9"), "{cause}");
+    machine.offline(true);
+    assert_eq!(machine.run(&repository("1.36.3")).unwrap_err().class, Class::Unreachable);
+    assert_eq!(machine.inspect().sources[0].minor, "1.35");
+    assert_eq!(offered(machine), ["1.35.4-1.1"]);
+}
+
+pub fn a_list_is_what_the_last_refresh_found(machine: &mut dyn Machine) {
+    machine.run(&Refresh).unwrap();
+    machine.offline(true);
+    assert_eq!(machine.run(&Refresh).unwrap_err().class, Class::Unreachable);
+    assert_eq!(offered(machine), ["1.35.4-1.1"], "the former one stays");
+    machine.offline(false);
+    machine.run(&Refresh).unwrap();
+}
+
+/// Packages and images; a second time nothing is left to fetch. Nothing is installed by it.
+pub fn what_is_fetched_is_there(machine: &mut dyn Machine) {
+    machine.moved();
+    let prefetch = |target: &str| Prefetch { target: target.to_owned(), control_plane: false, image_repository: None };
+    let before = standing(&machine.inspect());
+    let fetched = machine.run(&prefetch("1.36.3")).unwrap();
+    let packages: Vec<String> = fetched.packages.iter().map(|(name, revision)| format!("{name}={revision}")).collect();
+    assert_eq!(packages, ["kubeadm=1.36.3-1.1", "kubelet=1.36.3-1.1", "kubectl=1.36.3-1.1"]);
+    let images = ["registry.k8s.io/kube-proxy:v1.36.3", "registry.k8s.io/pause:3.10.2"];
+    assert_eq!((fetched.pulled.as_slice(), fetched.present.len()), (&images.map(str::to_owned)[..], 0));
+    let again = machine.run(&prefetch("1.36.3")).unwrap();
+    assert_eq!((again.pulled.len(), again.present.as_slice()), (0, &images.map(str::to_owned)[..]));
+    assert_eq!(standing(&machine.inspect()), before);
+    let cause = machine.run(&prefetch("1.36.9")).unwrap_err();
+    let says = "the repository of this node does not offer kubeadm 1.36.9";
+    assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, says));
+    machine.free(12);
+    let cause = machine.run(&prefetch("1.36.1")).unwrap_err();
+    assert!(cause.class == Class::Refused && cause.what.contains("the disk is full"), "{cause}");
+}
+
+pub fn files_are_hashed_and_written(machine: &mut dyn Machine) {
+    let hash = |path: &str| SnapshotHash { path: path.to_owned() };
+    assert_eq!(machine.run(&hash("/backup/etcd.db")).unwrap(), None);
+    machine.file("/backup/etcd.db", 5000);
+    let info = machine.run(&hash("/backup/etcd.db")).unwrap().unwrap();
+    assert_eq!((info.bytes, info.sha256.len()), (5000, 64));
+    assert_eq!(machine.run(&hash("backup/etcd.db")).unwrap_err().class, Class::Refused);
+    for content in ["first\n", "it's $HOME\n\n"] {
+        let card = WriteCard { name: "restore.md".to_owned(), content: content.to_owned() };
+        assert_eq!(machine.run(&card).unwrap(), "/var/lib/k8s-upgrade/restore.md");
+    }
+    for name in ["../etc/passwd", "work/status", ".hidden", ""] {
+        let card = WriteCard { name: name.to_owned(), content: String::new() };
+        assert_eq!(machine.run(&card).unwrap_err().class, Class::Refused, "{name}");
+    }
+}
