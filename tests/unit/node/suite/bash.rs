@@ -28,7 +28,7 @@ impl Machine for Bash {
     }
     fn finish(&mut self) {
         self.0.run_unit();
-        if self.0.read_state("kubeadm-fails") != "" {
+        if !self.0.read_state("kubeadm-fails").is_empty() {
             self.0.forget("kubeadm-fails");
         }
     }

@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use k8s_upgrade::node;
 use k8s_upgrade::plan::version::Version;
 use k8s_upgrade::twin::hosts::{Dpkg, Package, put_file};
+use k8s_upgrade::twin::store::Kind;
 use k8s_upgrade::twin::{State, Twin, Who, hosts};
 use k8s_upgrade::world::{Host, HostOutput, Hosts, Login};
+use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::Machine;
@@ -30,6 +32,11 @@ pub fn machine() -> Memory {
     for (minor, patch) in [(35, 4), (36, 1), (36, 3)] {
         state.web.packages.release(Version::new(1, minor, patch), now);
     }
+    // The control plane has been upgraded already.
+    let configuration = "kind: ClusterConfiguration\nkubernetesVersion: v1.36.3\n";
+    let metadata = json!({ "name": "kubeadm-config", "namespace": "kube-system" });
+    let object = json!({ "metadata": metadata, "data": { "ClusterConfiguration": configuration } });
+    state.store.create(now, Kind::ConfigMap, object).unwrap();
     let twin = runtime.block_on(async { Twin::new(state, None) });
     let hosts = twin.world(&Who::Operator("suite".to_owned()), BTreeMap::new()).hosts;
     Memory { runtime, twin, hosts }
