@@ -21,7 +21,7 @@ const READS: u64 = 40;
 const FOR_GOOD: usize = 8;
 /// A Job's first try and its retries.
 const TRIES: usize = 3;
-/// So many failures are enough to know.
+/// So many failures are enough to know, unless the variable ENOUGH says otherwise.
 const ENOUGH: usize = 3;
 
 struct Point {
@@ -137,6 +137,7 @@ pub fn matrix(name: &str, scenario: Scenario) {
     let at_changes = points.iter().filter(|point| !point.what.starts_with("at the read")).count();
     assert_eq!(at_changes, 2 * changes, "a point on both sides of every change that the twin counted");
 
+    let enough = std::env::var("ENOUGH").map_or(ENOUGH, |text| text.parse().expect("a number"));
     let next = AtomicUsize::new(0);
     let failures: Mutex<Vec<(usize, String)>> = Mutex::default();
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
@@ -145,8 +146,8 @@ pub fn matrix(name: &str, scenario: Scenario) {
             scope.spawn(|| {
                 while let Some((index, point)) = {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    let enough = failures.lock().unwrap().len() >= ENOUGH;
-                    points.get(index).filter(|_| !enough).map(|point| (index, point))
+                    let over = failures.lock().unwrap().len() >= enough;
+                    points.get(index).filter(|_| !over).map(|point| (index, point))
                 } {
                     if let Err(why) = from(point, &target, &cordoned, index % FOR_GOOD == 0) {
                         failures.lock().unwrap().push((index, why));
