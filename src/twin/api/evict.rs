@@ -85,7 +85,12 @@ fn ask_budget(state: &mut State, key: &Key, pod: &Value, dry_run: bool) -> Resul
         return Err(refusal);
     }
     if number("disruptionsAllowed") <= 0 {
-        return Err(refuse(format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently")));
+        return Err(refuse(if healthy <= desired {
+            format!("The disruption budget {name} needs {desired} healthy pods and has {healthy} currently")
+        } else {
+            // An eviction took the last one, and the controller has not counted since.
+            format!("The disruption budget {name} does not allow evicting pods currently")
+        }));
     }
     if !dry_run {
         let now = seconds(state.now());

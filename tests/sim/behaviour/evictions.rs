@@ -78,7 +78,11 @@ pub async fn each_takes_one_disruption(b: &Bench<'_>) {
     let status = evict(b, &pods[1], json!({})).await.refused(429, "TooManyRequests", VIOLATED);
     let guard = b.get("poddisruptionbudgets/guard").await.ok();
     assert_eq!(guard["status"]["disruptionsAllowed"], 0, "{}", guard["status"]);
-    assert!(text(&status, "/details/causes/0/message").starts_with("The disruption budget guard needs 2 healthy pods and has "));
+    // Until the controller has counted anew, more are healthy than wanted, and the answer gives no numbers.
+    let before = "The disruption budget guard does not allow evicting pods currently";
+    let after = "The disruption budget guard needs 2 healthy pods and has 2 currently";
+    let says = text(&status, "/details/causes/0/message");
+    assert!(says == before || says == after, "{says}");
     // The pod that ends no longer counts as healthy; its successor, once ready, gives the disruption back.
     b.is("poddisruptionbudgets/guard", |guard| guard["status"]["currentHealthy"] == 2).await;
     let known: Vec<&str> = pods.iter().map(String::as_str).collect();
