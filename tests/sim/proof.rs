@@ -1,6 +1,7 @@
 //! No crash can wedge a run, and no rule is ever broken: shown by trying.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_upgrade::twin::scenario::{self, Workload};
@@ -9,6 +10,7 @@ use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Call, Fate, Hook, Scenario, State, Who};
 
 use super::crash::matrix;
+use super::faults::What;
 use super::rules::Observer;
 use super::schedules::schedules;
 use super::world::{
@@ -68,6 +70,64 @@ fn two_claims_at_once() {
             let (wrong, broken) = (amiss(state, &target, &BTreeSet::new()), broken.lock().unwrap());
             assert!(codes == (Some(6), Some(0)), "{codes:?}\n{}", tail(state, 60));
             assert!(wrong.is_empty() && broken.is_empty(), "{wrong:?}\n{broken:?}\n{}", tail(state, 60));
+        });
+    });
+}
+
+/// A second pod of a Job whose first is at work, as a Job controller can make for a moment: it waits for the node's Lease.
+#[test]
+fn two_runners_of_one_node() {
+    let scenario = quick(Scenario::runbook());
+    let (state, target) = (begin(&scenario), scenario.target.to_string());
+    let (observer, broken) = Observer::new(&state, None);
+    let end = live(state, Some(Box::new(observer)), async |driver| {
+        let limit = later(driver.twin.now(), LIMIT);
+        let drains =
+            |state: &State| state.store.get(&Key::node("k8s-node4")).is_some_and(|node| mark(node, "cordoned-by").is_some());
+        assert!(driver.until(limit, drains).await);
+        What::SecondRunner.happens(driver, 1);
+        driver.until(limit, is_over).await;
+        driver.twin.look(State::clone)
+    });
+    let (mut wrong, waited) = (amiss(&end, &target, &BTreeSet::new()), "the node's Lease: held by");
+    wrong.extend(broken.lock().unwrap().drain(..));
+    assert!(wrong.is_empty(), "{}\n{}\n{}", wrong.join("\n"), jobs(&end), tail(&end, 60));
+    assert!(end.logs.values().any(|log| log.newest().any(|line| line.contains(waited))), "nobody waited for the Lease");
+}
+
+/// Two people upgrade a worker each at the same moment, outside of any run: nothing is evicted while two nodes are out, and one gives way.
+#[test]
+fn two_nodes_at_once() {
+    struct Alone(Arc<Mutex<Vec<String>>>);
+    impl Hook for Alone {
+        fn before(&mut self, state: &mut State, call: &Call) -> Fate {
+            let out = state.store.list(Kind::Node).filter(|(_, node)| mark(node, "cordoned-by").is_some()).count();
+            if out > 1 && call.what.ends_with("/eviction") {
+                self.0.lock().unwrap().push(call.what.clone());
+            }
+            Fate::Go
+        }
+    }
+    let mut scenario = quick(Scenario::runbook());
+    let target = scenario.target.to_string();
+    scenario.nodes[0].version = scenario.target;
+    // Later than what the two do here.
+    scenario.settings.insert("detection-dry-run".to_owned(), true.into());
+    let evicted = Arc::new(Mutex::new(Vec::new()));
+    live(begin(&scenario), Some(Box::new(Alone(evicted.clone()))), async |driver| {
+        // With a repository that is new enough: no run has prepared these nodes.
+        for node in ["k8s-node3", "k8s-node4"] {
+            driver.operate(node, &["k8s-upgrade", "upgrade-node", node, "--target", &target, "--yes"], BTreeMap::new());
+        }
+        let limit = later(driver.twin.now(), LIMIT);
+        let mut codes = [driver.until_ended("k8s-node3", limit).await, driver.until_ended("k8s-node4", limit).await];
+        codes.sort();
+        driver.twin.look(|state| {
+            let evicted = evicted.lock().unwrap();
+            assert!(evicted.is_empty(), "evicted while two nodes were out: {evicted:?}\n{}", tail(state, 80));
+            assert!(codes == [Some(0), Some(6)], "{codes:?}\n{}", tail(state, 80));
+            let out = state.store.list(Kind::Node).filter(|(_, node)| node["spec"]["unschedulable"] == true).count();
+            assert_eq!(out, 0, "{}", tail(state, 80));
         });
     });
 }
