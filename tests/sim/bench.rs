@@ -296,7 +296,11 @@ pub struct Watch {
 impl Watch {
     /// The next event: its type and its object. None when the stream has ended cleanly.
     pub async fn next(&mut self) -> Option<(&'static str, Value)> {
-        let event = timeout(Duration::from_secs(SOON), self.events.next()).await.expect("the watch is silent");
+        self.next_within(SOON).await
+    }
+
+    pub async fn next_within(&mut self, seconds: u64) -> Option<(&'static str, Value)> {
+        let event = timeout(Duration::from_secs(seconds), self.events.next()).await.expect("the watch is silent");
         Some(match event?.unwrap_or_else(|error| panic!("the watch broke: {error}")) {
             WatchEvent::Added(object) => ("ADDED", object),
             WatchEvent::Modified(object) => ("MODIFIED", object),

@@ -72,6 +72,8 @@ pub struct Watch {
     selection: Selection,
     /// Up to here it has seen everything.
     version: u64,
+    /// A bookmark of the version that it began with would say nothing: none is sent.
+    began: u64,
     opened: Timestamp,
     until: Timestamp,
     bookmark: Option<Timestamp>,
@@ -90,10 +92,12 @@ impl Watch {
         let all = state.store.list(selection.kind).filter(|(key, object)| version.is_none() && selection.select(key, object));
         let ready = all.map(|(_, object)| json!({ "type": "ADDED", "object": **object })).collect();
         let last_word = later(now, limit.saturating_sub(LAST_WORD));
+        let began = version.unwrap_or(state.store.version());
         Watch {
             twin: twin.clone(),
             selection,
-            version: version.unwrap_or(state.store.version()),
+            version: began,
+            began,
             opened: now,
             until,
             bookmark: bookmarks.then(|| later(now, BOOKMARKS).min(last_word)),
@@ -143,6 +147,9 @@ impl Watch {
             }
             if let Some(due) = self.bookmark.filter(|due| *due <= twin.now()) {
                 self.bookmark = (due < self.last_word).then(|| later(due, BOOKMARKS).min(self.last_word));
+                if self.version == self.began {
+                    continue;
+                }
                 let version = self.version.to_string();
                 let kind = self.selection.kind;
                 return Some(json!({ "type": "BOOKMARK", "object": {
