@@ -38,7 +38,7 @@ fn crash_matrix_patch_of_three_control_planes() {
     matrix("patch, three control planes", Scenario::three_control_planes());
 }
 
-/// SCHEDULES and SEED choose how many, and from where: a longer run is `SCHEDULES=20000 cargo test --test sim random`.
+/// SCHEDULES and SEED choose how many, and from where: a longer run is `SCHEDULES=20000 cargo test --profile sim --test sim random`.
 #[test]
 fn random_schedules() {
     let number = |name: &str, usual: u64| std::env::var(name).map_or(usual, |text| text.parse().expect("a number"));
