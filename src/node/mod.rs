@@ -10,6 +10,7 @@
 
 mod files;
 mod inspect;
+mod keys;
 mod packages;
 mod work;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use files::{SnapshotHash, SnapshotInfo, WriteCard};
 pub use inspect::{Free, Inspect, NodeState, Package, Source};
+pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
 pub use packages::{KubeadmPlan, Madison, PlanText, Prefetch, Prefetched, Refresh, Repository};
 pub use work::{Begin, Begun, Follow, Followed, Step, Work, WorkState};
 
@@ -50,6 +52,7 @@ pub trait Operation {
 const PRELUDE: &str = include_str!("prelude.sh");
 const APT: &str = include_str!("apt.sh");
 const WORK: &str = include_str!("work.sh");
+const KEYS: &str = include_str!("keys.sh");
 
 /// The whole script of an operation, as it goes to the standard input of [`COMMAND`].
 pub fn stdin<O: Operation>(op: &O) -> String {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, Begin, Follow, Inspect, KubeadmPlan, Madison, Operation, Prefetch, Refresh, Repository, SnapshotHash, Step, WriteCard,
+    self, AddKey, Begin, Follow, Inspect, KubeadmPlan, LookAtKeys, Madison, Operation, Prefetch, Refresh, RemoveKeys, Repository,
+    SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -159,6 +160,12 @@ fn assembled() -> Vec<(String, String)> {
         (text("kubeadm-plan"), node::stdin(&KubeadmPlan { target: text("1.36.3"), flags: vec![text("--x")] })),
         (text("follow"), node::stdin(&Follow { from: 0, wait: Duration::from_secs(1) })),
         (text("snapshot-hash"), node::stdin(&SnapshotHash { path: text("/a") })),
+        (text("look-at-keys"), node::stdin(&LookAtKeys { user: text("u"), of: vec![text("AAAA")] })),
+        (
+            text("add-key"),
+            node::stdin(&AddKey { user: text("u"), kind: text("ssh-rsa"), key: text("A"), replaces: vec![text("B")] }),
+        ),
+        (text("remove-keys"), node::stdin(&RemoveKeys { user: text("u"), keep: None, strays: true, gone: vec![text("A")] })),
         (text("write-card"), node::stdin(&WriteCard { name: text("a"), content: text("b") })),
     ];
     let upgrade = Step::KubeadmUpgrade { first_control_plane: true, flags: vec![text("--x")] };

@@ -13,9 +13,9 @@ use k8s_upgrade::world::HostOutput;
 
 /// Programs that the stub plays.
 const STUBBED: &str = "apt-get apt-cache apt-mark dpkg dpkg-query dpkg-deb kubeadm kubelet systemctl systemd-run curl gpg ctr crictl \
-    mv rm sync sleep df";
+    mv rm sync sleep df getent";
 /// Real programs that scripts may use; nothing else is in PATH.
-const REAL: &str = "awk bash cat chmod comm cp cut date dd df du find flock grep head install ls mkdir mktemp mv rm sed sha256sum sort \
+const REAL: &str = "awk bash cat chmod comm cp cut date dd df du find flock grep head install ls mkdir mktemp mv readlink rm sed sha256sum sort \
     stat tail tar tee touch tr uname xargs";
 
 pub struct Node {

@@ -3,14 +3,25 @@
 
 use std::time::Duration;
 
-use k8s_upgrade::node::{Begin, Follow, Madison, Operation, Prefetch, Repository, Step, WorkState, WriteCard};
+use k8s_upgrade::node::{
+    AddKey, Begin, Follow, Madison, Operation, Prefetch, RemoveKeys, Repository, Step, WorkState, WriteCard,
+};
 
 use super::bench::Node;
 
 /// Calls that only ask: dying on either side of one leaves the same node.
 fn asks(call: &str) -> bool {
-    let questions =
-        ["dpkg-query", "dpkg --audit", "apt-cache", "apt-mark showhold", "systemctl is-active", "systemctl show", "df", "sleep"];
+    let questions = [
+        "dpkg-query",
+        "dpkg --audit",
+        "apt-cache",
+        "apt-mark showhold",
+        "systemctl is-active",
+        "systemctl show",
+        "df",
+        "sleep",
+        "getent",
+    ];
     questions.iter().any(|question| call.starts_with(question))
         || call.ends_with(" version -o short")
         || call == "kubelet --version"
@@ -169,5 +180,26 @@ fn restore_card() {
     kill_operation(&card("how to\n"), &node, |node| {
         let now = node.read_root("var/lib/k8s-upgrade/restore.md");
         assert!(now == "former\n" || now == "how to\n", "{now:?}");
+    });
+}
+
+/// Whatever dies, the file is there, whole, with the key that opens the node now.
+#[test]
+fn keys() {
+    const FILE: &str = "home/u/.ssh/authorized_keys";
+    let node = Node::new();
+    node.state("passwd", "u:x:0:0::/home/u:/bin/bash\n");
+    node.root(FILE, "ssh-rsa AAAAother me\nssh-ed25519 AAAAold k8s-upgrade-key\n");
+    let add = AddKey { user: "u".into(), kind: "ssh-ed25519".into(), key: "AAAAnew".into(), replaces: Vec::new() };
+    kill_operation(&add, &node, |node| {
+        assert!(node.read_root(FILE).starts_with("ssh-rsa AAAAother me\nssh-ed25519 AAAAold k8s-upgrade-key\n"));
+    });
+    node.run(&add).unwrap();
+    node.forget("calls");
+    node.forget("count");
+    let remove = RemoveKeys { user: "u".into(), keep: Some("AAAAnew".into()), strays: true, gone: Vec::new() };
+    kill_operation(&remove, &node, |node| {
+        let now = node.read_root(FILE);
+        assert!(now.starts_with("ssh-rsa AAAAother me\n") && now.ends_with("ssh-ed25519 AAAAnew k8s-upgrade-key\n"), "{now}");
     });
 }

@@ -4,6 +4,7 @@
 mod assembly;
 mod bench;
 mod inspect;
+mod keys;
 mod kill;
 mod packages;
 mod suite;

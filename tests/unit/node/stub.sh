@@ -296,6 +296,10 @@ gpg)
     sed 1d <<<"$text" >"$out"
     end 0
     ;;
+getent)
+    grep "^$2:" "$S/passwd"
+    end "$?"
+    ;;
 ctr)
     cat "$S/images"
     end 0

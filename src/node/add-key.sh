@@ -1,0 +1,23 @@
+# USER TYPE BASE64 [OLD…]: the key's line, at the end; options of an old key's line (from="…") hold for the new one, too.
+user=$1 type=$2 key=$3
+shift 3
+find_keys "$user"
+lock_keys
+if has_key "$key"; then
+    echo "present $(count)"
+    exit 0
+fi
+options=''
+for old; do
+    options=$(lines | awk -v key="$old" '
+        /^[ \t]*#/ || found { next }
+        { for (i = 2; i <= NF; i++) if ($i == key) {
+            before = substr($0, 1, index($0, key) - 1)
+            sub(/[^ \t]+[ \t]+$/, "", before); sub(/^[ \t]+/, "", before)
+            printf "%s", before; found = 1; break } }')
+    if [[ -n $options ]]; then break; fi
+done
+# awk ends the last line where it has no end: the new one must not be glued to it.
+{ lines | awk 1; printf '%s%s %s %s\n' "$options" "$type" "$key" "$mark"; } | replace_keys
+has_key "$key" || failed "the new key does not stand in $file"
+echo "added $(count)"

@@ -1,0 +1,39 @@
+# The SSH user's authorized_keys. A line is a key's if one of its words is the key's base64; comments and blank lines are nobody's.
+mark=k8s-upgrade-key
+
+# USER: sets home, owner and file. A link is followed: what is replaced is what it points to.
+find_keys() {
+    local entry uid gid
+    entry=$(getent passwd "$1") || refused "this node has no user $1"
+    IFS=: read -r _ _ uid gid _ home _ <<<"$entry"
+    owner=$uid:$gid home=$root$home file=$home/.ssh/authorized_keys
+    if [[ -L $file ]]; then file=$(readlink -f -- "$file"); fi
+}
+
+# One at a time: who reads, edits and replaces a file must be alone with it.
+lock_keys() {
+    install -d -m 0700 "$state"
+    exec 9>"$state/keys.lock"
+    flock -w 30 9 || contended "somebody else is editing $file"
+}
+
+lines() { if [[ -e $file ]]; then cat -- "$file"; fi; }
+# BASE64: the file has that key.
+has_key() { lines | awk -v key="$1" '/^[ \t]*#/ { next } { for (i = 1; i <= NF; i++) if ($i == key) found = 1 } END { exit !found }'; }
+count() { lines | awk '!/^[ \t]*(#|$)/ { n++ } END { print n + 0 }'; }
+
+# Standard input becomes the file, whole or not at all, with the owner, mode and labels that it had.
+replace_keys() {
+    local new=$file.k8s-upgrade
+    rm -f -- "$new"
+    if [[ -e $file ]]; then
+        cp -a -- "$file" "$new"
+    else
+        if [[ ! -d ${file%/*} ]]; then install -d -m 0700 -o "${owner%:*}" -g "${owner#*:}" -- "${file%/*}"; fi
+        install -m 0600 -o "${owner%:*}" -g "${owner#*:}" -- /dev/null "$new"
+    fi
+    cat >"$new"
+    sync -- "$new"
+    mv -f -- "$new" "$file"
+    sync -- "${file%/*}"
+}

@@ -1,0 +1,8 @@
+# USER [BASE64…]: how many keys there are, how many are marked ours, and which of these are among them.
+find_keys "$1"
+shift
+echo "keys $(count)"
+echo "marked $(lines | awk -v mark="$mark" '!/^[ \t]*#/ && $NF == mark { n++ } END { print n + 0 }')"
+for key; do
+    if has_key "$key"; then echo "has $key"; fi
+done

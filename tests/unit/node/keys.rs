@@ -1,0 +1,117 @@
+//! The SSH user's authorized_keys: what is added and removed, and that all else survives.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use k8s_upgrade::failure::{Cause, Class};
+use k8s_upgrade::node::{AddKey, KeysThere, LookAtKeys, Operation, RemoveKeys};
+
+use super::bench::Node;
+
+const FILE: &str = "home/wizard/.ssh/authorized_keys";
+/// Comments, options with blanks, a key that names ours in a comment line, and no end of the last line.
+const BEFORE: &str = "# the keys of AAAAold k8s-upgrade-key\n\nssh-rsa AAAAalice alice@laptop\nfrom=\"10.0.0.0/8, 192.168.1.1\",no-pty  ssh-ed25519 \
+                      AAAAold wizard@infra k8s-upgrade-key\n  ecdsa-sha2-nistp256 AAAAbob";
+
+fn node() -> Node {
+    let node = Node::new();
+    node.state("passwd", "wizard:x:1234:1235::/home/wizard:/bin/bash\n");
+    node.root(FILE, BEFORE);
+    let file = node.root_path(FILE);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    if std::fs::metadata(&file).unwrap().uid() == 0 {
+        std::os::unix::fs::chown(&file, Some(1234), Some(1235)).unwrap();
+    }
+    node
+}
+
+fn owner_and_mode(node: &Node) -> (u32, u32, u32) {
+    let meta = std::fs::metadata(node.root_path(FILE)).unwrap();
+    (meta.uid(), meta.gid(), meta.mode() & 0o777)
+}
+
+fn add(key: &str) -> AddKey {
+    let replaces = vec!["AAAAgone".to_owned(), "AAAAold".to_owned()];
+    AddKey { user: "wizard".to_owned(), kind: "ssh-ed25519".to_owned(), key: key.to_owned(), replaces }
+}
+
+fn remove(keep: Option<&str>, strays: bool, gone: &[&str]) -> RemoveKeys {
+    let gone = gone.iter().map(ToString::to_string).collect();
+    RemoveKeys { user: "wizard".to_owned(), keep: keep.map(str::to_owned), strays, gone }
+}
+
+fn run<O: Operation>(node: &Node, op: &O) -> Result<O::Output, Cause> {
+    node.run(op)
+}
+
+/// The last line gets its end, and nothing else changes. The options of the key that goes hold for the one that comes.
+#[test]
+fn a_key_is_added_once_and_the_rest_survives() {
+    let node = node();
+    let before = owner_and_mode(&node);
+    for (added, _) in [(true, 1), (false, 2)] {
+        assert_eq!(run(&node, &add("AAAAnew")).unwrap(), (added, 4));
+        let line = "from=\"10.0.0.0/8, 192.168.1.1\",no-pty  ssh-ed25519 AAAAnew k8s-upgrade-key\n";
+        assert_eq!(node.read_root(FILE), format!("{BEFORE}\n{line}"));
+        assert_eq!(owner_and_mode(&node), before);
+    }
+    let there = run(&node, &LookAtKeys { user: "wizard".into(), of: vec!["AAAAold".into(), "AAAA".into(), "AAAAnew".into()] });
+    assert_eq!(there.unwrap(), KeysThere { keys: 4, marked: 2, has: vec!["AAAAold".to_owned(), "AAAAnew".to_owned()] });
+}
+
+#[test]
+fn exactly_the_old_line_goes() {
+    let node = node();
+    let before = owner_and_mode(&node);
+    run(&node, &add("AAAAnew")).unwrap();
+    for removed in [1, 0] {
+        assert_eq!(run(&node, &remove(Some("AAAAnew"), false, &["AAAAold"])).unwrap(), (removed, 3));
+    }
+    let wanted = "# the keys of AAAAold k8s-upgrade-key\n\nssh-rsa AAAAalice alice@laptop\n  ecdsa-sha2-nistp256 AAAAbob\n\
+                  from=\"10.0.0.0/8, 192.168.1.1\",no-pty  ssh-ed25519 AAAAnew k8s-upgrade-key\n";
+    assert_eq!(node.read_root(FILE), wanted);
+    assert_eq!(owner_and_mode(&node), before);
+}
+
+#[test]
+fn strays_go_and_what_is_to_stay_stays() {
+    let node = node();
+    run(&node, &add("AAAAstray")).unwrap();
+    run(&node, &add("AAAAnew")).unwrap();
+    // Even if it is named among those that go.
+    assert_eq!(run(&node, &remove(Some("AAAAnew"), true, &["AAAAnew"])).unwrap(), (2, 3));
+    let left = run(&node, &LookAtKeys { user: "wizard".into(), of: vec!["AAAAnew".into(), "AAAAold".into()] }).unwrap();
+    assert_eq!(left, KeysThere { keys: 3, marked: 1, has: vec!["AAAAnew".to_owned()] });
+}
+
+#[test]
+fn where_the_key_that_stays_is_missing_nothing_is_removed() {
+    let node = node();
+    let cause = run(&node, &remove(Some("AAAAnew"), true, &["AAAAold"])).unwrap_err();
+    assert_eq!((cause.class, node.read_root(FILE).as_str()), (Class::Refused, BEFORE), "{cause}");
+    assert!(cause.what.contains("nothing was removed"), "{cause}");
+    assert_eq!(run(&node, &remove(None, false, &["AAAAbob"])).unwrap(), (1, 2));
+}
+
+#[test]
+fn a_user_without_a_file_gets_one_and_one_who_is_not_there_is_refused() {
+    let node = node();
+    std::fs::remove_dir_all(node.root_path("home/wizard/.ssh")).unwrap();
+    // Only root may give a file away.
+    if std::fs::metadata(node.root_path("home")).unwrap().uid() == 0 {
+        assert_eq!(run(&node, &add("AAAAnew")).unwrap(), (true, 1));
+        assert_eq!(node.read_root(FILE), "ssh-ed25519 AAAAnew k8s-upgrade-key\n");
+        assert_eq!(owner_and_mode(&node), (1234, 1235, 0o600));
+    }
+    let nobody = LookAtKeys { user: "nobody-here".into(), of: Vec::new() };
+    assert_eq!(run(&node, &nobody).unwrap_err().class, Class::Refused);
+}
+
+#[test]
+fn a_link_stays_one() {
+    let node = node();
+    std::fs::rename(node.root_path(FILE), node.root_path("home/wizard/keys")).unwrap();
+    symlink("../keys", node.root_path(FILE)).unwrap();
+    run(&node, &add("AAAAnew")).unwrap();
+    assert!(std::fs::symlink_metadata(node.root_path(FILE)).unwrap().is_symlink());
+    assert!(node.read_root("home/wizard/keys").ends_with("AAAAnew k8s-upgrade-key\n"));
+}
