@@ -136,6 +136,8 @@ pub trait Clock: Send + Sync {
 
 pub trait Random: Send + Sync {
     fn u64(&self) -> u64;
+    /// Bytes that nobody can guess, for keys.
+    fn secret(&self) -> std::io::Result<[u8; 32]>;
 }
 
 /// Files of the machine that the program runs on.

@@ -1,0 +1,93 @@
+//! SSH keys as values: made of a secret seed, and the public half that a private key file shows.
+
+use ssh_key::private::Ed25519Keypair;
+use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey};
+
+use crate::failure::Cause;
+
+/// The comment by which our lines in authorized_keys are known.
+pub const MARK: &str = "k8s-upgrade-key";
+
+/// A public key as a line of authorized_keys has it, without options and comment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Public {
+    /// `ssh-ed25519`
+    pub kind: String,
+    pub base64: String,
+}
+
+impl Public {
+    /// Reads `ssh-ed25519 AAAA… [comment]`.
+    pub fn parse(line: &str) -> Option<Public> {
+        let mut words = line.split_whitespace();
+        let (kind, base64) = (words.next()?, words.next()?);
+        Some(Public { kind: kind.to_owned(), base64: base64.to_owned() })
+    }
+
+    /// The public half of a private key file; None where this program cannot read it (a passphrase hides nothing of it).
+    pub fn of(private: &str) -> Option<Public> {
+        let key = PrivateKey::from_openssh(private.trim()).ok()?;
+        Public::parse(&key.public_key().to_openssh().ok()?)
+    }
+
+    pub fn line(&self) -> String {
+        format!("{} {} {MARK}", self.kind, self.base64)
+    }
+
+    /// `SHA256:…`, as ssh-keygen -l and sshd's log name it.
+    pub fn fingerprint(&self) -> String {
+        let key = PublicKey::from_openssh(&self.line());
+        key.map_or_else(|_| "(unknown)".to_owned(), |key| key.fingerprint(HashAlg::Sha256).to_string())
+    }
+}
+
+/// A new key pair. It has no Debug: the private half is shown nowhere.
+#[derive(Clone)]
+pub struct Pair {
+    /// A private key file in OpenSSH's own format.
+    pub private: String,
+    pub public: Public,
+}
+
+impl Pair {
+    /// The ed25519 key of this seed.
+    pub fn from_seed(seed: &[u8; 32]) -> Result<Pair, Cause> {
+        let bug = |why: String| Cause::bug(format!("no key could be made: {why}"));
+        let mut key = PrivateKey::from(Ed25519Keypair::from_seed(seed));
+        key.set_comment(MARK);
+        let private = key.to_openssh(LineEnding::LF).map_err(|error| bug(error.to_string()))?.to_string();
+        let public = Public::of(&private).ok_or_else(|| bug("its own file cannot be read back".to_owned()))?;
+        Ok(Pair { private, public })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// RFC 8032's first test vector.
+    #[test]
+    fn a_seed_makes_its_key() {
+        let seed = [
+            0x9d, 0x61, 0xb1, 0x9d, 0xef, 0xfd, 0x5a, 0x60, 0xba, 0x84, 0x4a, 0xf4, 0x92, 0xec, 0x2c, 0xc4, 0x44, 0x49, 0xc5,
+            0x69, 0x7b, 0x32, 0x69, 0x19, 0x70, 0x3b, 0xac, 0x03, 0x1c, 0xae, 0x7f, 0x60,
+        ];
+        let pair = Pair::from_seed(&seed).unwrap();
+        assert_eq!(
+            pair.public.line(),
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINdamAGCsQq31Uv+08lkBzoO4XLz2qYjJa8CGmj3B1Ea k8s-upgrade-key"
+        );
+        assert!(pair.private.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----\n"));
+        assert_eq!(Public::of(&format!("\n{}\n", pair.private)), Some(pair.public.clone()));
+        assert!(pair.public.fingerprint().starts_with("SHA256:"));
+    }
+
+    #[test]
+    fn what_is_no_key_is_none() {
+        assert_eq!(Public::of("-----BEGIN PRIVATE KEY----- of a rehearsal"), None);
+        assert_eq!(Public::parse("ssh-ed25519"), None);
+        let read = Public::parse("ssh-rsa AAAA me@laptop").unwrap();
+        assert_eq!((read.kind.as_str(), read.base64.as_str(), read.fingerprint().as_str()), ("ssh-rsa", "AAAA", "(unknown)"));
+    }
+}
