@@ -9,7 +9,7 @@
 //! | [`failure`] | what can go wrong, by class; the one table class → exit code | nothing |
 //! | [`plan`] | PURE: facts and policy in, decisions out | names, failure |
 //! | [`node`] | the scripts that run on a node and their typed operations | world, failure |
-//! | [`clients`] | Prometheus, Pushgateway, Slack, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure |
+//! | [`clients`] | Prometheus, Pushgateway, Slack, Vault, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure |
 //! | [`permit`] | no change without one: the classes of change, and the gate that refuses the rest | nothing |
 //! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | permit |
 //! | [`run`] | performs what was planned, each change under a permit | plan, node, clients, world, permit, report, settings, signals, names, failure |
