@@ -9,6 +9,7 @@ pub mod facts;
 pub mod gates;
 pub mod install;
 pub mod jobs;
+pub mod losses;
 pub mod manifest;
 pub mod next;
 pub mod order;
