@@ -5,14 +5,11 @@
 //! | incident | shown by |
 //! |---|---|
 //! | 5 an empty grep aborted on a healthy node | unit: `node::inspect::a_healthy_node`, `node::assembly::a_body_that_fails_anywhere_ends_there_and_says_so` |
-//! | 20 hand-edited API server flags were lost | **nothing yet**: rule 12 of the design has no gate |
 //! | 24 a plan without a version | unit: `node::packages::the_forecast_is_passed_through` (the target is an argument of the operation, always) |
 //! | 25 145 leaked etcd backups | unit: `node::work::leftovers_of_earlier_runs_go_but_the_newest_and_what_is_not_kubeadms` |
 //! | 27 a deploy that never deployed | unit: `run::image::the_same_binary_is_the_same_image_and_another_is_not`, `cli::help_and_version_are_data` |
-//! | 30 kubelet tuning was wiped | **nothing yet**: rule 12 of the design has no gate |
 //!
-//! Of 15 (a custom CoreDNS) the setting that spares it is shown; nothing finds out by itself that it is needed. What 21 was (a redirect not
-//! followed) is the adapter's: unit, `web_adapter::redirects_are_followed_and_any_status_is_an_answer`; here, that no answer is none.
+//! What 21 was (a redirect not followed) is the adapter's: unit, `web_adapter::redirects_are_followed_and_any_status_is_an_answer`; here, that no answer is none.
 
 mod before;
 mod by_hand;
