@@ -9,7 +9,7 @@ use crate::plan::version::Version;
 
 const GROUPS: &str = "\
 Watch:     status
-Run:       detect, start, resume
+Run:       detect, start, resume, acknowledge
 Try:       rehearse
 Maintain:  rollback, manifests, image, completions, man
 Phases:    preflight, drain, upgrade-node, postflight
@@ -126,6 +126,16 @@ pub enum Command {
         /// Say what would be created
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Let the next run lose what people changed by hand and kubeadm writes over: flags of static pods, the kubelet's, CoreDNS
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade acknowledge             # what there is, and the ID that names exactly this\n  k8s-upgrade acknowledge 3f9a2c81"
+    )]
+    Acknowledge {
+        /// What `acknowledge` or a refusal has named; without it, nothing is recorded
+        id: Option<String>,
         #[command(flatten)]
         data: Data,
     },

@@ -17,8 +17,9 @@ pub const SECRET_SLACK: &str = "slack_webhook";
 pub const CONFIG_MAP: &str = "k8s-upgrade-config";
 pub const CONFIG_KEY: &str = "config.yaml";
 pub const CONFIG_MOUNT: &str = "/etc/k8s-upgrade";
-/// kubeadm's own, in kube-system.
+/// kubeadm's own, in kube-system: this and the next.
 pub const KUBEADM_CONFIG: &str = "kubeadm-config";
+pub const KUBELET_CONFIG: &str = "kubelet-config";
 pub const KNOWN_HOSTS_MAP: &str = "k8s-upgrade-known-hosts";
 pub const RULES_MAP: &str = "k8s-upgrade-alert-rules";
 pub const RULES_KEY: &str = "upgrade-gates.yaml";
@@ -57,6 +58,7 @@ pub enum Mark {
     TakingUp,
     /// UID of a Job that died with its work done: the watch has created its successor.
     HandedOn,
+    /// What a person means to lose by the next run: JSON of [`crate::plan::losses::Acknowledged`].
     Acknowledged,
     Halted,
     // on a node that this program changed
@@ -72,7 +74,7 @@ pub enum Mark {
 
 impl Mark {
     /// What a run leaves on the namespace and its end removes, all in one write: a run is there whole or not at all.
-    pub const OF_A_RUN: [Mark; 10] = [
+    pub const OF_A_RUN: [Mark; 11] = [
         Mark::InFlight,
         Mark::Target,
         Mark::SnapshotPath,
@@ -83,6 +85,7 @@ impl Mark {
         Mark::Local,
         Mark::TakingUp,
         Mark::HandedOn,
+        Mark::Acknowledged,
     ];
 
     pub fn key(self, prefix: &str) -> String {

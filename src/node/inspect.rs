@@ -66,6 +66,8 @@ pub struct NodeState {
     pub stray_manifests: Vec<String>,
     /// What earlier upgrades left in /etc/kubernetes/tmp.
     pub leftover_bytes: u64,
+    /// The text of /var/lib/kubelet/config.yaml; empty if there is none.
+    pub kubelet_config: String,
     pub work: Work,
 }
 
@@ -144,6 +146,7 @@ impl Operation for Inspect {
                     state.free.push(Free { path: (*path).to_owned(), bytes: bytes.parse().map_err(|_| bad())? });
                 }
                 ("kubelet", _) => rest.clone_into(&mut state.kubelet),
+                ("kubelet-config", _) => state.kubelet_config.extend([rest, "\n"]),
                 ("kubeadm", _) => state.kubeadm = Some(rest.to_owned()),
                 ("source", [minor, file]) => {
                     state.sources.push(Source { file: (*file).to_owned(), minor: (*minor).to_owned() });

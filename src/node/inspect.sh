@@ -42,4 +42,8 @@ done
 if [[ -d $root/etc/kubernetes/tmp ]]; then
     du -sb "$root/etc/kubernetes/tmp" | sed -n 's|^\([0-9]*\).*|leftovers \1|p'
 fi
+if [[ -f $root/var/lib/kubelet/config.yaml ]]; then
+    sed 's/^/kubelet-config /' "$root/var/lib/kubelet/config.yaml"
+    echo
+fi
 echo "work $(work_state)"

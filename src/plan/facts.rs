@@ -142,6 +142,8 @@ pub struct RunMarks {
     pub taking_up: Option<String>,
     /// UID of a dead Job whose successor the watch has created.
     pub handed_on: Option<String>,
+    /// As it stands there.
+    pub acknowledged: Option<String>,
     pub halted: Option<String>,
 }
 

@@ -10,6 +10,7 @@ pub mod gates;
 pub mod install;
 pub mod jobs;
 pub mod keys;
+pub mod losses;
 pub mod manifest;
 pub mod next;
 pub mod order;

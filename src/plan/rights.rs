@@ -56,7 +56,11 @@ pub fn grants(namespace: &str, backup: (&str, &str)) -> Vec<Grant> {
         ),
         within(namespace, "coordination.k8s.io", "leases", &["get", "create", "patch", "delete"], "one runner a node"),
         named(within(namespace, "", "configmaps", &["get", "patch"], "learned host keys"), names::KNOWN_HOSTS_MAP),
-        named(within("kube-system", "", "configmaps", &["get"], "where this cluster's images come from"), names::KUBEADM_CONFIG),
+        named(
+            within("kube-system", "", "configmaps", &["get"], "where this cluster's images come from, and its flags"),
+            names::KUBEADM_CONFIG,
+        ),
+        named(within("kube-system", "", "configmaps", &["get"], "what kubeadm gives every kubelet"), names::KUBELET_CONFIG),
         named(within(backup_namespace, "batch", "cronjobs", &["get"], "the template of the etcd snapshot's Job"), backup_name),
         within(backup_namespace, "batch", "jobs", &["get", "create"], "the etcd snapshot"),
         within(backup_namespace, "", "pods/log", &["get"], "whether the snapshot says that it is done, and how large it is"),

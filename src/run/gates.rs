@@ -94,7 +94,7 @@ impl Ctx {
         }
     }
 
-    async fn deployments(&self) -> Result<Vec<Deployment>, Cause> {
+    pub(super) async fn deployments(&self) -> Result<Vec<Deployment>, Cause> {
         self.list_all("list Deployments", Api::all(self.kube.clone()), ListParams::default()).await
     }
 

@@ -164,6 +164,7 @@ impl Ctx {
             local: mark(Mark::Local),
             taking_up: mark(Mark::TakingUp),
             handed_on: mark(Mark::HandedOn),
+            acknowledged: mark(Mark::Acknowledged),
             halted: mark(Mark::Halted),
         })
     }

@@ -90,7 +90,8 @@ impl Ctx {
                 Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
             })
         })
-        .await
+        .await?;
+        self.nothing_lost_on(node).await
     }
 
     /// The end of a run: everything is verified, then cleared and told.

@@ -79,6 +79,7 @@ impl Ctx {
         ask(&mut closed, "release", released);
         let mut states = Vec::new();
         ask(&mut closed, "hosts", self.inspect_nodes(facts).await.map(|found| states = found));
+        ask(&mut closed, "changes by hand", self.nothing_lost(facts, &states).await);
         // Held already: the alerts are looked at for the person who reads this, and not waited for.
         let patience = if closed.is_empty() && !self.dry_run { self.settings.alert_wait } else { Duration::ZERO };
         ask(&mut closed, "alerts", self.alert_gate(PLACE, patience, |facts| Moment::of(Phase::Preflight, facts)).await);

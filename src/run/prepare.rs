@@ -3,9 +3,6 @@
 use futures::StreamExt;
 use futures::stream;
 
-use k8s_openapi::api::core::v1::ConfigMap;
-use kube::Api;
-
 use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names;
@@ -43,14 +40,17 @@ impl Ctx {
 
     /// Looks at every node: SSH and sudo work, packages are whole, there is room. Changes nothing.
     pub async fn inspect_nodes(&self, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
-        let states = self
-            .each_node(facts, async |node| {
-                let state = self.on_node(node, &Inspect).await?;
-                fit(&state)?;
-                Ok(state)
-            })
-            .await?;
-        Ok(states.into_iter().map(|(node, state)| (node.name.clone(), state)).collect())
+        let fit = async |node| {
+            let state = self.on_node(node, &Inspect).await?;
+            fit(&state)?;
+            Ok(state)
+        };
+        Ok(named(self.each_node(facts, fit).await?))
+    }
+
+    /// The same, whatever state they are in.
+    pub async fn look_at_nodes(&self, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
+        Ok(named(self.each_node(facts, async |node| self.on_node(node, &Inspect).await).await?))
     }
 
     /// Points every node's package source to the target's minor version, where it is not, and refreshes its lists.
@@ -121,16 +121,7 @@ impl Ctx {
 
     /// Where this cluster's images come from, if it is not Kubernetes' own registry: kubeadm's configuration says.
     pub async fn image_repository(&self) -> Result<Option<String>, Cause> {
-        let api: Api<ConfigMap> = Api::namespaced(self.kube.clone(), "kube-system");
-        let map = self.api_opt("read kubeadm's configuration", async || api.get(names::KUBEADM_CONFIG).await).await?;
-        let text = map.and_then(|map| map.data).and_then(|mut data| data.remove("ClusterConfiguration"));
-        let text = text.ok_or_else(|| {
-            Cause::refused(format!(
-                "ConfigMap kube-system/{} has no ClusterConfiguration: is this a kubeadm cluster?",
-                names::KUBEADM_CONFIG
-            ))
-        })?;
-        parse::image_repository(&text)
+        parse::image_repository(&self.kubeadm_map(names::KUBEADM_CONFIG, "ClusterConfiguration").await?)
     }
 
     /// Leaves what a restore needs on every control plane, where it can be read without the API.
@@ -144,6 +135,10 @@ impl Ctx {
         .await
         .map(drop)
     }
+}
+
+fn named(states: Vec<(&Node, NodeState)>) -> Vec<(String, NodeState)> {
+    states.into_iter().map(|(node, state)| (node.name.clone(), state)).collect()
 }
 
 /// What a look at a node must show; all that it does not, told at once.

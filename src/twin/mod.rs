@@ -65,6 +65,8 @@ pub enum Fate {
     Kill,
     /// It takes this much longer.
     Late(Duration),
+    /// After its effect: somebody on the way has lost the answer and sends the request once more, this much later. That answer comes back.
+    Twice(Duration),
 }
 
 /// Looks at every call just before and just after its effect, and at every state: fault injection, kill points, rules.
@@ -160,13 +162,13 @@ impl Twin {
 
     /// One call: the way there, its effect on the state as it is then, the way back. `effect` says what it gave and, for the history, in a word
     /// how it ended.
-    pub async fn call<T>(&self, call: Call, effect: impl FnOnce(&mut State) -> (T, String)) -> Result<T, Lost> {
+    pub async fn call<T>(&self, call: Call, mut effect: impl FnMut(&mut State) -> (T, String)) -> Result<T, Lost> {
         let way = self.edit(|state| state.between(1, 4));
         tokio::time::sleep(way).await;
         loop {
             let fate = self.edit(|state| self.hook(state, &call, true));
             match fate {
-                Fate::Go => break,
+                Fate::Go | Fate::Twice(_) => break,
                 Fate::Late(span) => {
                     tokio::time::sleep(span).await;
                     break;
@@ -178,7 +180,7 @@ impl Twin {
                 Fate::Kill => self.killed(&call).await,
             }
         }
-        let (given, fate) = self.edit(|state| {
+        let mut perform = |state: &mut State| {
             let (given, end) = effect(state);
             if call.changes {
                 state.tally.changes += 1;
@@ -187,10 +189,15 @@ impl Twin {
                 state.tally.reads += 1;
             }
             control::react(state);
-            (given, self.hook(state, &call, false))
-        });
+            given
+        };
+        let (mut given, fate) = self.edit(|state| (perform(state), self.hook(state, &call, false)));
         match fate {
             Fate::Go => {}
+            Fate::Twice(span) => {
+                tokio::time::sleep(span).await;
+                given = self.edit(perform);
+            }
             Fate::Late(span) => tokio::time::sleep(span).await,
             Fate::Break => {
                 self.edit(|state| state.tell(format_args!("{}: the answer to {} is lost", call.who, call.what)));

@@ -19,8 +19,9 @@ const BEYOND: [(&str, &str); 3] = [
 ];
 
 /// What a person types, in a cluster at rest.
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 8] = [
     &["status"],
+    &["acknowledge"],
     &["detect", "--dry-run"],
     &["preflight", "--target", "1.34.7", "--dry-run"],
     &["drain", "k8s-node2", "--dry-run"],

@@ -37,6 +37,10 @@ pub enum What {
     LosesAnswer,
     /// Seconds.
     Late(u64),
+    /// It has had its effect; seconds until the answer, which may come when nobody waits for it any more.
+    LateAnswer(u64),
+    /// A proxy lost the answer and repeats the request so many seconds later.
+    Twice(u64),
     // of the cluster
     ApiAway(u64),
     /// Watches lose their place.
@@ -91,7 +95,7 @@ impl Fault {
         let short = 5 + dice.roll(120);
         let long = 60 + dice.roll(900);
         let node = dice.roll(8);
-        let (when, what) = match dice.roll(28) {
+        let (when, what) = match dice.roll(32) {
             0..=2 => (call, What::Killed),
             3 | 4 => (call, What::KilledAfter),
             5 | 6 => (call, What::LosesCall),
@@ -114,7 +118,9 @@ impl Fault {
             24 => (after, if node < 4 { What::PushgatewayAway(long) } else { What::PushgatewayForgets }),
             25 => (after, What::SlackAway(long)),
             26 => (after, What::Types(COMMANDS[usize::try_from(node).unwrap_or(0) % COMMANDS.len()])),
-            _ => (after, What::UpgradesByHand(node)),
+            27 => (after, What::UpgradesByHand(node)),
+            28 => (call, What::LateAnswer(short)),
+            _ => (call, What::Twice(short / 10)),
         };
         Fault { when, what }
     }
@@ -199,6 +205,8 @@ impl What {
             | What::LosesCall
             | What::LosesAnswer
             | What::Late(_)
+            | What::LateAnswer(_)
+            | What::Twice(_)
             | What::Types(_)
             | What::UpgradesByHand(_) => {}
         }

@@ -34,7 +34,7 @@ impl Hook for Breaker {
         self.calls += 1;
         let hit = self.faults.iter().find(|(number, _)| *number == self.calls).map(|(_, what)| what.clone());
         (self.before, self.after) = match hit {
-            Some(What::LosesAnswer | What::KilledAfter) => (None, hit),
+            Some(What::LosesAnswer | What::KilledAfter | What::LateAnswer(_) | What::Twice(_)) => (None, hit),
             other => (other, None),
         };
         match self.before.take() {
@@ -51,9 +51,17 @@ impl Hook for Breaker {
         match self.after.take() {
             Some(What::LosesAnswer) => Fate::Break,
             Some(What::KilledAfter) => Fate::Kill,
+            Some(What::LateAnswer(seconds)) => Fate::Late(Duration::from_secs(seconds)),
+            // Nobody stands between us and a machine's sshd.
+            Some(What::Twice(seconds)) if is_http(call) => Fate::Twice(Duration::from_secs(seconds)),
             _ => Fate::Go,
         }
     }
+}
+
+/// A request that somebody on the way may repeat.
+fn is_http(call: &Call) -> bool {
+    ["GET ", "POST ", "PATCH ", "PUT ", "DELETE "].iter().any(|method| call.what.starts_with(method))
 }
 
 /// One schedule from beginning to end. The error says what was broken or did not converge.

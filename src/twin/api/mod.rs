@@ -142,7 +142,7 @@ impl Server {
             parts.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let request = route::Request::new(&parts.method, &path, &query, content_type, &body);
         let answer = self.twin.call(call, |state| {
-            let answer = meet(state, &self.twin, &self.who, request);
+            let answer = meet(state, &self.twin, &self.who, request.clone());
             let word = match &answer {
                 Ok(Ok(Reply::Object(code, _))) => code.to_string(),
                 Ok(Ok(Reply::Text(_) | Reply::Watch(_))) => "200".to_owned(),

@@ -31,7 +31,7 @@ impl Verb {
 }
 
 /// What a path names.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Target {
     /// Objects of a kind: all, those of a namespace, or one by its name; or a subresource of it.
     Resource {
@@ -49,7 +49,7 @@ pub enum Target {
     },
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Request<'a> {
     pub verb: Verb,
     pub method: Method,

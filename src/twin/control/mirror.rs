@@ -54,6 +54,9 @@ pub fn sync(state: &mut State, node: &str, component: &str) {
         }
     }
     pod["spec"]["containers"][0]["image"] = json!(wanted.image);
+    if let Some(command) = state.hosts.machine(node).and_then(|machine| machine.commands.get(component)) {
+        pod["spec"]["containers"][0]["command"] = json!(command);
+    }
     let hashed = hash(&json!([pod["spec"], wanted.ready_at.as_second()]));
     for name in HASHES {
         pod["metadata"]["annotations"][name] = json!(hashed);

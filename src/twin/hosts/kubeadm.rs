@@ -11,6 +11,7 @@ use super::install;
 use super::machine::{Bundle, COMPONENTS, File, MIB, Machine, REGISTRY, images};
 use super::packages::{Stop, failed, need_space, outside};
 use super::work::{Next, Stage, Staged, log, say, soon};
+use super::written;
 use crate::plan::version::{Kind as Hop, Version};
 
 /// etcd's data, of which every run leaves a copy behind, and what the script wants free besides.
@@ -192,6 +193,7 @@ impl Upgrade<'_> {
                 next(CONFIG + Duration::from_secs(pace.finish), Phase::Finish)
             }
             Phase::Finish => {
+                written::write_kubelet_config(state, self.node);
                 let line = if self.apply {
                     format!("[upgrade] SUCCESS! A control plane node of your cluster was upgraded to \"v{to}\".")
                 } else {
@@ -250,7 +252,9 @@ impl Upgrade<'_> {
         let wanted = if component == "etcd" { Bundle::of(to).etcd.to_owned() } else { to.to_string() };
         // etcd's certificates are renewed once a release, even where its image stays.
         let renewed = component != "etcd" || machine.renewed.as_deref() == Some(&to.to_string());
-        if machine.manifests.get(component) == Some(&wanted) && renewed {
+        let command = written::command(state, self.node, component);
+        let same = machine.manifests.get(component) == Some(&wanted) && machine.commands.get(component) == Some(&command);
+        if same && renewed {
             let line = format!("[upgrade/staticpods] Current and new manifests of {component} are equal, skipping upgrade");
             log(state, self.node, &line);
             return next(SKIPPED, Phase::Component(index + 1));
@@ -277,6 +281,7 @@ impl Upgrade<'_> {
                 machine.renewed = Some(to.to_string());
             }
             machine.manifests.insert(component.to_owned(), wanted);
+            machine.commands.insert(component.to_owned(), command);
         });
         state.tell(format_args!("kubeadm on {} replaces {component}: {image}", self.node));
         control::static_pod_replaced(state, self.node, component, &image, ready);
@@ -302,6 +307,9 @@ impl Upgrade<'_> {
             if !self.skips(phase) {
                 state.store.update(&Key::new(kind, "kube-system", name), |object| {
                     object["spec"]["template"]["spec"]["containers"][0]["image"] = json!(tag);
+                    if let Some(managers) = object["metadata"]["managedFields"].as_array_mut() {
+                        managers.retain(|entry| entry["manager"] == "kubeadm");
+                    }
                 });
             }
         }

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::packages::Package;
 use super::work::Unit;
+use super::written;
 use crate::plan::version::Version;
 
 pub const KERNEL: &str = "6.1.0-28-amd64";
@@ -52,6 +53,10 @@ pub struct Machine {
     pub containerd: String,
     /// Version of each static pod's manifest (etcd's: `3.6.4-0`).
     pub manifests: BTreeMap<String, String>,
+    /// Command of each static pod's container, in its manifest.
+    pub commands: BTreeMap<String, Vec<String>>,
+    /// /var/lib/kubelet/config.yaml.
+    pub kubelet_config: Arc<str>,
     /// For which release kubeadm renewed etcd's certificates last.
     pub renewed: Option<String>,
     /// Files in the static-pod folder that nobody means the kubelet to load.
@@ -140,6 +145,8 @@ impl Machine {
             kubelet_unit: KubeletUnit::Active,
             containerd: containerd.to_owned(),
             manifests: if control_plane { COMPONENTS.map(manifest).into() } else { BTreeMap::new() },
+            commands: BTreeMap::new(),
+            kubelet_config: written::kubelet_config(written::KUBELET_CONFIG).into(),
             renewed: None,
             stray_manifests: Vec::new(),
             free: FREE,

@@ -16,6 +16,7 @@ mod ssh;
 #[cfg(test)]
 mod tests;
 mod work;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,6 +26,7 @@ pub use packages::{Dpkg, Package};
 pub use power::{power, power_cut};
 pub use ssh::Ssh;
 pub use work::{End, Unit};
+pub use written::{KUBELET_CONFIG, edit_manifest, write_commands};
 
 use super::State;
 

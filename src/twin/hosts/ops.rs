@@ -183,6 +183,7 @@ fn inspect(node: &str, machine: &Machine, session: &mut Session) {
     if machine.leftovers > 0 {
         session.line(format_args!("leftovers {}", machine.leftovers));
     }
+    machine.kubelet_config.lines().for_each(|line| session.line(format_args!("kubelet-config {line}")));
     session.line(format_args!("work {}", work::state_line(machine)));
 }
 

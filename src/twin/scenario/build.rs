@@ -6,10 +6,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::control;
 use super::super::state::State;
 use super::super::store::Kind as Object;
 use super::super::web::{self, Injected, Service};
+use super::super::{control, hosts};
 use super::objects::SYSTEM;
 use super::{Budget, Kind, Node, Scenario, Workload, objects};
 use crate::failure::Cause;
@@ -33,8 +33,8 @@ impl Scenario {
         self.check()?;
         let mut world = World { scenario: self, state: State::new(self.start, self.seed), born: earlier(self.start, AGE) };
         world.namespaces()?;
-        self.nodes.iter().try_for_each(|node| world.node(node))?;
         world.kubeadm_config()?;
+        self.nodes.iter().try_for_each(|node| world.node(node))?;
         self.workloads.iter().try_for_each(|workload| world.workload(workload))?;
         self.budgets.iter().try_for_each(|budget| world.budget(budget))?;
         world.backup()?;
@@ -131,10 +131,13 @@ impl World<'_> {
             }
             machine.manifests.clone()
         });
+        hosts::write_commands(&mut self.state, &node.name);
+        let commands = self.state.hosts.machine(&node.name).map(|machine| machine.commands.clone()).unwrap_or_default();
         for (component, version) in manifests.unwrap_or_default() {
             let tag = if COMPONENTS.contains(&component.as_str()) { format!("v{version}") } else { version };
             let image = format!("registry.k8s.io/{component}:{tag}");
-            self.create(Object::Pod, objects::static_pod(&node.name, uid, &component, &image))?;
+            let command = commands.get(&component).map(Vec::as_slice).unwrap_or_default();
+            self.create(Object::Pod, objects::static_pod(&node.name, uid, &component, &image, command))?;
         }
         Ok(())
     }
@@ -147,13 +150,17 @@ impl World<'_> {
             [one] => format!("{}:6443", one.address),
             _ => "kubernetes-api:6443".to_owned(),
         };
-        self.create(Object::ConfigMap, objects::kubeadm_config(&endpoint, &version)).map(drop)
+        self.create(Object::ConfigMap, objects::kubeadm_config(&endpoint, &version))?;
+        self.create(Object::ConfigMap, objects::kubelet_config()).map(drop)
     }
 
     fn workload(&mut self, workload: &Workload) -> Result<(), Cause> {
         let Workload { namespace, name, .. } = workload;
         let (labels, template) = (workload.pod_labels(), objects::template(workload));
-        let meta = json!({ "name": name, "namespace": namespace, "labels": labels });
+        let mut meta = json!({ "name": name, "namespace": namespace, "labels": labels });
+        if (namespace.as_str(), name.as_str()) == (SYSTEM, "coredns") {
+            meta["managedFields"] = objects::managed_by("kubeadm");
+        }
         let spec = json!({ "replicas": workload.replicas, "selector": { "matchLabels": labels }, "template": template });
         let kind = match workload.kind {
             Kind::Deployment => return self.deployment(workload, &meta, spec),

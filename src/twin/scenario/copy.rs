@@ -59,6 +59,7 @@ impl Scenario {
                 "Drains end pods and pods become ready as fast as they did when they started last; \
                  where that cannot be seen, within seconds.",
                 "Disks have room, images and packages can be fetched, and the etcd backup works.",
+                "Flags of static pods, the kubelets' configuration and CoreDNS are as kubeadm writes them.",
             ]
             .map(str::to_owned),
         );

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::super::control;
 use super::super::store::seconds;
+use super::super::{control, hosts};
 use super::{Budget, Node, Workload};
 use crate::names;
 
@@ -55,7 +55,7 @@ pub fn node(node: &Node, quiet_since: Timestamp) -> Value {
 }
 
 /// What the kubelet shows of a manifest in its folder.
-pub fn static_pod(node: &str, uid: &Value, component: &str, image: &str) -> Value {
+pub fn static_pod(node: &str, uid: &Value, component: &str, image: &str, command: &[String]) -> Value {
     let hash = format!("{component}-{node}");
     json!({
         "metadata": {
@@ -70,7 +70,7 @@ pub fn static_pod(node: &str, uid: &Value, component: &str, image: &str) -> Valu
         "spec": {
             "nodeName": node, "hostNetwork": true, "priorityClassName": "system-node-critical",
             "tolerations": [{ "effect": "NoExecute", "operator": "Exists" }],
-            "containers": [{ "name": component, "image": image }],
+            "containers": [{ "name": component, "image": image, "command": command }],
         },
         "status": { "phase": "Pending" },
     })
@@ -85,6 +85,12 @@ pub fn kubeadm_config(endpoint: &str, version: &str) -> Value {
     );
     let meta = json!({ "name": names::KUBEADM_CONFIG, "namespace": SYSTEM });
     json!({ "metadata": meta, "data": { "ClusterConfiguration": configuration } })
+}
+
+/// What kubeadm gives every kubelet.
+pub fn kubelet_config() -> Value {
+    let meta = json!({ "name": names::KUBELET_CONFIG, "namespace": SYSTEM });
+    json!({ "metadata": meta, "data": { "kubelet": hosts::KUBELET_CONFIG } })
 }
 
 pub fn budget(budget: &Budget) -> Value {
@@ -156,6 +162,12 @@ pub fn template(workload: &Workload) -> Value {
         meta["annotations"] = json!(annotations);
     }
     json!({ "metadata": meta, "spec": spec })
+}
+
+/// Who has set a workload's fields, as the API server records it; of the fields, those that count.
+pub fn managed_by(manager: &str) -> Value {
+    let fields = json!({ "f:spec": { "f:replicas": {}, "f:template": { "f:spec": { "f:containers": {} } } } });
+    json!([{ "manager": manager, "operation": "Update", "apiVersion": "apps/v1", "fieldsType": "FieldsV1", "fieldsV1": fields }])
 }
 
 pub fn owner_reference(owner: &Value) -> Value {

@@ -48,6 +48,18 @@ fn a_node_after_a_power_cut() {
     assert_eq!((state.work.step.as_str(), state.work.run.as_str()), ("kubelet-packages", "r7"));
 }
 
+/// Line by line as it stands there: indented, empty, and like what a script says of its progress.
+#[test]
+fn the_kubelets_configuration_is_read_whole() {
+    let node = Node::new();
+    assert_eq!(node.run(&Inspect).unwrap().kubelet_config, "");
+    for text in ["a: 1\n\n# kept\nlogging:\n  verbosity: 0\n", "| b\nwork none"] {
+        node.root("var/lib/kubelet/config.yaml", text);
+        let state = node.run(&Inspect).unwrap();
+        assert_eq!((state.kubelet_config.trim_end(), state.work.state), (text.trim_end(), WorkState::None));
+    }
+}
+
 #[test]
 fn a_node_without_the_programs() {
     let node = Node::new();

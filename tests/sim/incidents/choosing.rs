@@ -1,0 +1,67 @@
+//! Where to go: versions, targets, and what they are read from.
+
+use super::*;
+
+/// Every node's lists are as old as its packages when a run begins.
+#[test]
+fn incident_03_a_stale_package_list_gave_an_old_target() {
+    let state = runbook();
+    assert!(state.hosts.all().all(|(_, machine)| !machine.lists.iter().any(|offer| offer.starts_with(NEW))));
+    let end = to_the_end(state, None);
+    done(&end, NEW);
+    assert!(end.hosts.all().all(|(_, machine)| machine.lists.iter().any(|offer| offer.starts_with(NEW))));
+}
+
+/// The first node is where the others shall be.
+#[test]
+fn incident_10_the_running_version_was_read_from_the_first_node() {
+    let mut scenario = quick(Scenario::runbook());
+    scenario.nodes[0].version = Version::new(1, 34, 7);
+    let end = to_the_end(begin(&scenario), None);
+    done(&end, NEW);
+    let series = format!("k8s_upgrade_available{{kind=\"patch\",running=\"{OLD}\",target=\"{NEW}\"}}");
+    assert!(
+        end.web.pushgateway.pushed.iter().any(|pushed| pushed.series == series && pushed.value == 1.0),
+        "{:?}",
+        end.web.pushgateway.pushed
+    );
+}
+
+/// The API server is there already, all else is not: kubeadm has nothing to plan, which is no failure.
+#[test]
+fn incident_19_an_empty_plan_read_as_a_failure() {
+    let mut scenario = quick(Scenario::runbook());
+    scenario.nodes[0].control_plane_version = Some(Version::new(1, 34, 7));
+    let end = to_the_end(begin(&scenario), None);
+    says(&logs(&end), "gate kubeadm: pass");
+    done(&end, NEW);
+}
+
+/// An index that gives no answer is not an index without a release.
+#[test]
+fn incident_21_no_answer_read_as_no_upgrade() {
+    for how in [How::Refused, How::Silent, How::Nonsense, How::Status(502)] {
+        let mut state = runbook();
+        let from = state.now();
+        let trouble = Trouble { service: Service::Packages, from, until: Timestamp::MAX, how };
+        state.web.troubles.push(trouble);
+        let end = live(state, None, async |driver| {
+            assert_eq!(types(driver, "detect", &["k8s-upgrade", "detect", "--yes"]).await, Some(7), "{how:?}");
+            driver.twin.look(State::clone)
+        });
+        says(&logs(&end), "whether there is a new release is not known");
+        let told = end.web.pushgateway.pushed.iter().any(|pushed| pushed.series.starts_with("k8s_upgrade_available"));
+        assert!(!told, "a gauge says what nobody knows");
+        untouched(&end);
+    }
+}
+
+/// No table of versions ends before Kubernetes does.
+#[test]
+fn incident_22_a_ceiling_of_versions_blocked_patches() {
+    let mut scenario = quick(Scenario::runbook());
+    scenario.nodes.iter_mut().for_each(|node| node.version = Version::new(1, 99, 2));
+    scenario.target = Version::new(1, 99, 11);
+    scenario.releases[0].version = scenario.target;
+    done(&to_the_end(begin(&scenario), None), "1.99.11");
+}
