@@ -17,6 +17,8 @@ pub mod parse;
 pub mod policy;
 pub mod rights;
 pub mod rules;
+pub mod screen;
+pub mod status;
 pub mod target;
 pub mod version;
 

@@ -12,6 +12,7 @@ mod gates;
 mod hosts;
 pub mod image;
 mod lease;
+mod look;
 mod marks;
 pub mod observe;
 mod permissions;

@@ -16,5 +16,6 @@ mod kubelet;
 mod proof;
 mod rules;
 mod schedules;
+mod status;
 mod twin;
 mod world;
