@@ -1,7 +1,8 @@
 //! `status`: where a run stands, what blocks it, what to do next.
 
 use super::failure;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Cause, Failure, Outcome};
+use crate::plan::health;
 use crate::plan::screen::{Screen, Seen};
 use crate::plan::status;
 use crate::report;
@@ -11,6 +12,25 @@ pub async fn status(ctx: &Ctx) -> Result<Outcome, Failure> {
     let seen = ctx.look().await.map_err(failure)?;
     ctx.print(&written(ctx, &screen(ctx, &seen))).map_err(failure)?;
     Ok(Outcome::Done)
+}
+
+/// Each check on a line; one that is not ok refuses.
+pub async fn health(ctx: &Ctx) -> Result<Outcome, Failure> {
+    let seen = ctx.health().await.map_err(failure)?;
+    let checks = health::checks(&seen, &ctx.settings.policy(), &ctx.namespace, ctx.now());
+    let cluster = &ctx.settings.cluster_name;
+    let text = match ctx.json {
+        true => format!("{:#}\n", report::health_data(&checks, cluster)),
+        false => report::health_text(&checks, cluster),
+    };
+    ctx.print(&text).map_err(failure)?;
+    let wrong = checks.iter().filter(|check| !check.ok).count();
+    if wrong == 0 {
+        return Ok(Outcome::Done);
+    }
+    // What each says, and what to type, stands above.
+    let cause = Cause::refused(format!("{wrong} of {} checks are not ok", checks.len()));
+    Err(Failure { cause, place: String::new(), state: String::new(), next: Vec::new() })
 }
 
 fn screen(ctx: &Ctx, seen: &Seen) -> Screen {

@@ -252,6 +252,7 @@ impl View<'_> {
             }
             Ok(Next::Done) => {
                 commands.extend(advised.cloned());
+                commands.push("k8s-upgrade status --health    # whether the next one will start by itself".to_owned());
             }
             Err(cause) => commands.extend(cause.next.iter().cloned()),
         }

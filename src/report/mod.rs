@@ -1,5 +1,6 @@
 //! What happens is told once, as an [`Event`]; terminal, log lines and JSON render the same facts. Emitting is synchronous and cannot fail.
 
+mod health;
 mod heard;
 mod json;
 mod paced;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use crate::failure::Failure;
 use crate::plan::facts::Phase;
 
+pub use health::{data as health_data, text as health_text};
 pub use heard::heard;
 pub use status::{data as status_data, text as status_text};
 

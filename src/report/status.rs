@@ -10,14 +10,19 @@ use crate::plan::screen::{Doing, Failed, Lease, Row, Screen, Span, Work};
 const WIDTH: usize = 100;
 
 /// Writes `label  text`, folded at words; lines after the first are indented alike.
-pub(super) fn labelled(out: &mut String, label: &str, text: &str) {
-    let mut line = format!("  {label:8}");
+fn labelled(out: &mut String, label: &str, text: &str) {
+    folded(out, &format!("  {label:8}"), text);
+}
+
+pub(super) fn folded(out: &mut String, label: &str, text: &str) {
+    let mut line = label.to_owned();
+    let indent = if label.ends_with(": ") { 10 } else { label.chars().count() };
     let mut empty = true;
     for word in text.split(' ') {
         if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
             out.push_str(line.trim_end());
             out.push('\n');
-            (line, empty) = (" ".repeat(10), true);
+            (line, empty) = (" ".repeat(indent), true);
         }
         if !empty {
             line.push(' ');
@@ -30,7 +35,7 @@ pub(super) fn labelled(out: &mut String, label: &str, text: &str) {
 }
 
 /// Lines under one label, each as it is.
-pub(super) fn listed(out: &mut String, label: &str, lines: impl IntoIterator<Item = impl AsRef<str>>) {
+fn listed(out: &mut String, label: &str, lines: impl IntoIterator<Item = impl AsRef<str>>) {
     for (index, line) in lines.into_iter().enumerate() {
         out.push_str(&format!("  {:8}{}\n", if index == 0 { label } else { "" }, line.as_ref()));
     }
@@ -41,7 +46,7 @@ fn ago(now: Timestamp, at: Timestamp) -> String {
 }
 
 /// `38m 10s ago (12:00:00 UTC)`; of another day with its date.
-pub(super) fn when(now: Timestamp, at: Timestamp) -> String {
+fn when(now: Timestamp, at: Timestamp) -> String {
     let day = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
     let form = if day(now) == day(at) { "%H:%M:%S UTC" } else { "%Y-%m-%d %H:%M UTC" };
     format!("{} ago ({})", ago(now, at), at.strftime(form))

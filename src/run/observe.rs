@@ -240,7 +240,7 @@ fn pending(pod: &Pod) -> Option<String> {
         .or_else(|| waits.map(|waiting| word(&waiting.reason, &waiting.message)))
 }
 
-fn job_fact(job: &Job, pods: &[Pod], prefix: &str) -> JobFact {
+pub(super) fn job_fact(job: &Job, pods: &[Pod], prefix: &str) -> JobFact {
     // By UID: a Job that was replaced had the same name, and its last pod may still be there.
     let uid = job.uid().unwrap_or_default();
     let pods: Vec<&Pod> = pods.iter().filter(|pod| pod.owner_references().iter().any(|owner| owner.uid == uid)).collect();

@@ -20,7 +20,7 @@ const BEYOND: [(&str, &str); 4] = [
 ];
 
 /// What a person types, in a cluster at rest.
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 8] = [
     &["status"],
     &["detect", "--dry-run"],
     &["preflight", "--target", "1.34.7", "--dry-run"],
@@ -28,6 +28,7 @@ const COMMANDS: [&[&str]; 7] = [
     &["drain", "k8s-node2", "--yes"],
     &["start", "--target", "1.34.7", "--local", "--yes"],
     &["resume", "--if-orphaned", "--dry-run"],
+    &["status", "--health"],
 ];
 
 fn commands() -> BTreeSet<String> {

@@ -6,11 +6,11 @@ use std::time::Duration;
 use k8s_upgrade::twin::scenario::Scenario;
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
-use k8s_upgrade::twin::web::Injected;
+use k8s_upgrade::twin::web::{How, Injected, Service, Trouble};
 use k8s_upgrade::twin::{Driver, State};
 use serde_json::json;
 
-use super::world::{LIMIT, NAMESPACE, begin, jobs, live, mark, quick, tail};
+use super::world::{LIMIT, NAMESPACE, begin, is_over, jobs, live, mark, quick, tail};
 
 async fn when(driver: &mut Driver<'_>, what: &str, holds: impl FnMut(&State) -> bool) {
     let limit = later(driver.twin.now(), LIMIT);
@@ -45,7 +45,8 @@ async fn shown(driver: &mut Driver<'_>, argv: &[&str], code: u8) -> String {
     argv.extend(["-o", "json"]);
     let (data, ended) = types(driver, &argv).await;
     assert_eq!(ended, Some(code), "{data}");
-    let long: Vec<&str> = text.lines().skip(1).filter(|line| line.chars().count() > 100 && !line.contains("    #")).collect();
+    let copied = |line: &str| line.contains("    #") || line.trim_start().starts_with("type ");
+    let long: Vec<&str> = text.lines().skip(1).filter(|line| line.chars().count() > 100 && !copied(line)).collect();
     assert!(long.is_empty(), "only the first line and commands, which are copied, may be wider than 100 columns: {long:?}");
     format!("{text}\n\n{data}")
 }
@@ -118,5 +119,37 @@ fn a_person_has_halted_it() {
         });
         pass(driver, 120).await;
         insta::assert_snapshot!(shown(driver, &["status"], 0).await);
+    });
+}
+
+/// Some time after a run that ended well.
+#[test]
+fn the_installation_is_healthy() {
+    live(begin(&quick(Scenario::runbook())), None, async |driver| {
+        when(driver, "the end of a run", is_over).await;
+        pass(driver, 1800).await;
+        insta::assert_snapshot!(shown(driver, &["status", "--health"], 0).await);
+    });
+}
+
+/// Everything that may be wrong, at once; and each is told with what to type.
+#[test]
+fn the_installation_is_broken() {
+    let mut state = begin(&quick(Scenario::runbook()));
+    state.store.update(&Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check"), |cronjob| {
+        cronjob["spec"]["suspend"] = json!(true);
+        cronjob["metadata"]["creationTimestamp"] = json!("2026-11-01T00:00:00Z");
+    });
+    state.store.remove(&Key::new(Kind::CronJob, NAMESPACE, "k8s-upgrade-watch"));
+    state.web.prometheus.unloaded = ["K8sUpgradeStalled", "Watchdog"].map(str::to_owned).into();
+    live(state, None, async |driver| {
+        pass(driver, 60).await;
+        insta::assert_snapshot!("broken", shown(driver, &["status", "--health"], 4).await);
+        driver.twin.edit(|state| {
+            let (from, until) = (state.now(), later(state.now(), Duration::from_secs(7200)));
+            state.web.troubles.push(Trouble { service: Service::Prometheus, from, until, how: How::Refused });
+            state.web.troubles.push(Trouble { service: Service::Pushgateway, from, until, how: How::Nonsense });
+        });
+        insta::assert_snapshot!("monitoring_away", types(driver, &["status", "--health"]).await.0);
     });
 }
