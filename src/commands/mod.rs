@@ -7,6 +7,7 @@ mod install;
 mod node;
 mod phases;
 mod rehearse;
+mod rollback;
 mod start;
 mod status;
 mod watch;
@@ -37,6 +38,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::UpgradeNode { node, target, chain } => node::upgrade(ctx, asker, &node, target, chain.run).await,
         Command::Postflight { target, chain } => phases::postflight(ctx, target, chain.run).await,
         Command::Drain { node, dry_run, .. } => drain::drain(ctx, asker, &node, dry_run).await,
+        Command::Rollback { node, dry_run } => rollback::rollback(ctx, asker, &node, dry_run).await,
         Command::Rehearse(_)
         | Command::Manifests(_)
         | Command::Image { .. }

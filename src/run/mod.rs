@@ -20,6 +20,7 @@ mod permissions;
 pub mod phases;
 pub mod preflight;
 mod prepare;
+mod rollback;
 mod upgrade;
 mod wait;
 mod watch;

@@ -15,6 +15,9 @@ use super::watch::{Seen, Watch};
 pub const WAITS: &str = "soak: 5s\nalert-wait: 3m\nresolve-wait: 2m\ndrain-unstick-after: 5s\n";
 const TARGET: &str = "1.36.4";
 const PHASE: Duration = Duration::from_secs(8 * 60);
+/// A shell function: the ids of every SSH session of the program's user but the one that asks.
+const SESSIONS: &str = "sessions() { for p in $(ps -eo pid=,args= | awk '/sshd: wizard@/ && !/awk/ {print $1}'); do \
+                        if [ $p != $PPID ]; then echo $p; fi; done; }";
 const PROMETHEUS_AWAY: Duration = Duration::from_secs(40);
 
 pub fn run() {
@@ -40,8 +43,18 @@ pub fn run() {
     let pods = lab.kubectl(&["-n", "shop", "get", "pods", "--field-selector", "spec.nodeName=k8s-master", "-o", "name"]);
     assert_eq!(pods.trim(), "", "k8s-master was not drained");
 
-    lab.phase("master: its runner is killed in the middle of kubeadm upgrade apply");
+    lab.phase("master: SSH alone is cut in the middle of kubeadm upgrade apply, and taken up by the same runner");
     working(&lab, "k8s-master", "kubeadm-upgrade", TARGET);
+    let runner = watch.now().running(master).map(|(pod, _)| pod);
+    cut_sessions(&lab, "k8s-master");
+    lab.until(Duration::from_secs(20), "another SSH session on k8s-master", || {
+        let sessions = lab.on("k8s-master", &format!("{SESSIONS}; sessions"));
+        if sessions.trim().is_empty() { Err("none".to_owned()) } else { Ok(()) }
+    });
+
+    lab.phase("master: then, the same kubeadm still at work, its runner is killed");
+    working(&lab, "k8s-master", "kubeadm-upgrade", TARGET);
+    assert_eq!(watch.now().running(master).map(|(pod, _)| pod), runner, "the cut ended the runner");
     kill(&lab, &watch, master);
 
     lab.phase("master: SSH is cut in the middle of the kubelet's packages, and Prometheus goes away");
@@ -242,11 +255,12 @@ fn delete_pod(lab: &Lab, watch: &Watch, job: &str) {
 /// Ends every SSH session on a node but the one that does so: each by its id, as they are found there. A runner that follows long work has
 /// one but for the moment between two looks.
 fn cut_sessions(lab: &Lab, node: &str) {
-    let line = "n=0; for try in 1 2 3 4 5 6 7 8 9 10; do \
-                for p in $(ps -eo pid=,args= | awk '/sshd: wizard@/ && !/awk/ {print $1}'); do \
-                if [ $p != $PPID ]; then sudo -n kill -KILL $p && n=$((n+1)); fi; done; \
-                if [ $n != 0 ]; then break; fi; sleep 0.1; done; echo $n";
-    let cut = lab.on(node, line);
+    let line = format!(
+        "{SESSIONS}; n=0; for try in 1 2 3 4 5 6 7 8 9 10; do \
+         for p in $(sessions); do sudo -n kill -KILL $p && n=$((n+1)); done; \
+         if [ $n != 0 ]; then break; fi; sleep 0.1; done; echo $n"
+    );
+    let cut = lab.on(node, &line);
     lab.say(format!("    {} SSH sessions cut on {node}", cut.trim()));
     assert_ne!(cut.trim(), "0", "there was no session to cut on {node}");
 }

@@ -14,6 +14,7 @@ mod faults;
 mod incidents;
 mod kubelet;
 mod proof;
+mod rollback;
 mod rules;
 mod schedules;
 mod status;
