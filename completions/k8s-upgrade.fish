@@ -125,6 +125,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l confi
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
 json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l health -d 'Whether the installation would do its work: CronJobs, the last detection, the chain\'s Jobs, gauges, alert rules'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s q -l quiet -d 'Only warnings and failures'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s y -l yes -d 'Do not ask before a change'

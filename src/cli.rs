@@ -140,8 +140,13 @@ pub enum Command {
         data: Data,
     },
     /// Show where a run stands, what blocks it, and what to do next
-    #[command(after_help = "Examples:\n  k8s-upgrade status\n  k8s-upgrade status -o json")]
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade status\n  k8s-upgrade status --health    # exit code 4 where something is wrong"
+    )]
     Status {
+        /// Whether the installation would do its work: CronJobs, the last detection, the chain's Jobs, gauges, alert rules
+        #[arg(long)]
+        health: bool,
         #[command(flatten)]
         data: Data,
     },

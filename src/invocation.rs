@@ -197,7 +197,7 @@ fn flags(command: &Command) -> (bool, bool, bool) {
         Command::Drain { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Acknowledge { id, data } => (id.is_none(), false, json(data)),
         Command::Rollback { dry_run, .. } => (*dry_run, false, false),
-        Command::Status { data } => (true, false, json(data)),
+        Command::Status { data, .. } => (true, false, json(data)),
         // What it does to the real cluster is nothing.
         Command::Rehearse(wanted) => (true, false, json(&wanted.data)),
         Command::Preflight { dry_run, chain, .. } => (*dry_run, chain.chain, false),

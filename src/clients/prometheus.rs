@@ -10,6 +10,7 @@ use super::Endpoint;
 use super::endpoint::{encode, excerpt};
 use crate::plan::alerts::Alert;
 use crate::plan::answer::Answer;
+use crate::plan::health::Rule;
 
 /// One series of an instant query's result.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +46,16 @@ impl Prometheus {
             "vector" => data.result.into_iter().map(|series| self.sample(series)).collect(),
             other => Err(format!("{} answered {promql:?} with a {other}, not a vector", self.place())),
         }))
+    }
+
+    /// The alert rules that are loaded.
+    pub async fn rules(&self, deadline: Duration) -> Answer<Vec<Rule>> {
+        let asked: Result<Groups, String> = self.ask("/api/v1/rules?type=alert", deadline).await;
+        let health = |rule: WireRule| match rule.last_error.filter(|error| !error.is_empty()) {
+            Some(error) => Rule { name: rule.name, health: error },
+            None => Rule { name: rule.name, health: rule.health },
+        };
+        answer(asked.map(|data| data.groups.into_iter().flat_map(|group| group.rules).map(health).collect()))
     }
 
     fn alert(&self, alert: WireAlert) -> Result<Alert, String> {
@@ -107,6 +118,24 @@ struct WireAlert {
 }
 
 #[derive(Deserialize)]
+struct Groups {
+    groups: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    rules: Vec<WireRule>,
+}
+
+#[derive(Deserialize)]
+struct WireRule {
+    name: String,
+    health: String,
+    #[serde(rename = "lastError")]
+    last_error: Option<String>,
+}
+
+#[derive(Deserialize)]
 struct Vector {
     #[serde(rename = "resultType")]
     result_type: String,
@@ -139,6 +168,17 @@ mod tests {
         let seen: Vec<_> = alerts.iter().map(|alert| (alert.name.as_str(), alert.firing)).collect();
         assert_eq!(seen, [("Watchdog", true), ("K8sVersionSkew", false)]);
         assert_eq!(alerts[0].labels["severity"], "none");
+    }
+
+    #[test]
+    fn rules_as_prometheus_2_42_tells_them() {
+        let body = r#"{"status":"success","data":{"groups":[{"name":"Upgrade Gates","file":"/etc/rules.yaml","interval":60,"rules":[
+            {"state":"inactive","name":"K8sVersionSkew","query":"vector(1)","duration":0,"labels":{},"annotations":{},"alerts":[],"health":"ok","type":"alerting"},
+            {"state":"inactive","name":"Bad","query":"x","duration":0,"labels":{},"annotations":{},"alerts":[],"health":"err","lastError":"many-to-many","type":"alerting"}]}]}}"#;
+        let ask = |body| fake::run(Prometheus::new(FakeWeb::answers(200, body).endpoint()).rules(SECOND));
+        let rule = |name: &str, health: &str| Rule { name: name.into(), health: health.into() };
+        assert_eq!(ask(body), Answer::Known(vec![rule("K8sVersionSkew", "ok"), rule("Bad", "many-to-many")]));
+        assert!(matches!(ask("<html>"), Answer::Unknown(_)));
     }
 
     #[test]

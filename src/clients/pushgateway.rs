@@ -8,6 +8,8 @@ use bytes::Bytes;
 use super::Endpoint;
 use super::endpoint::{encode, excerpt};
 use crate::failure::Cause;
+use crate::plan::answer::Answer;
+use crate::plan::health::Series;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gauge {
@@ -41,6 +43,25 @@ impl Pushgateway {
         self.endpoint.place()
     }
 
+    /// All that it holds of names that begin with one of ours, or why it cannot say.
+    pub async fn series(&self, deadline: Duration) -> Answer<Vec<Series>> {
+        let answer = match self.endpoint.get("/metrics", deadline).await {
+            Ok(answer) => answer,
+            Err(error) => return Answer::Unknown(error.to_string()),
+        };
+        let text = String::from_utf8_lossy(answer.body());
+        // Its own metrics are always there: a page of some proxy has none.
+        if answer.status() != http::StatusCode::OK || !text.lines().any(|line| line.starts_with("# TYPE ")) {
+            let status = answer.status();
+            return Answer::Unknown(format!(
+                "the Pushgateway at {} answered with status {status}: {}",
+                self.place(),
+                excerpt(answer.body())
+            ));
+        }
+        Answer::Known(text.lines().filter(|line| line.starts_with("k8s_")).filter_map(series).collect())
+    }
+
     /// Pushes gauges to the group of `job`. Needs a live permit.
     pub async fn push(&self, job: &str, gauges: &[Gauge], deadline: Duration) -> Result<(), Cause> {
         let path = format!("/metrics/job/{}", encode(job));
@@ -53,6 +74,13 @@ impl Pushgateway {
         Err(Cause::step(format!("the Pushgateway at {} answered with status {status}", self.place()))
             .detail([excerpt(answer.body())]))
     }
+}
+
+/// `name{labels} value`
+fn series(line: &str) -> Option<Series> {
+    let (series, value) = line.rsplit_once(' ')?;
+    let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
+    Some(Series { name: name.to_owned(), labels: labels.strip_suffix('}')?.to_owned(), value: value.parse().ok()? })
 }
 
 /// The text format: one TYPE line a name, then its series, in the order of their first appearance.
@@ -100,6 +128,18 @@ mod tests {
                     # TYPE k8s_upgrade_started_timestamp gauge\n\
                     k8s_upgrade_started_timestamp 1763830000\n";
         assert_eq!(web.seen(), [("POST http://there/metrics/job/k8s-version-check".to_owned(), body.to_owned())]);
+    }
+
+    #[test]
+    fn what_it_holds_is_read_and_a_proxys_page_is_no_answer() {
+        let body = "# TYPE k8s_upgrade_in_flight gauge\nk8s_upgrade_in_flight{instance=\"\",job=\"k8s-version-upgrade\"} 1\n\
+                    # TYPE push_time_seconds gauge\npush_time_seconds{instance=\"\",job=\"j\"} 1.7957e+09\n";
+        let ask = |status, body| fake::run(Pushgateway::new(FakeWeb::answers(status, body).endpoint()).series(SECOND));
+        let labels = "instance=\"\",job=\"k8s-version-upgrade\"".to_owned();
+        assert_eq!(ask(200, body), Answer::Known(vec![Series { name: "k8s_upgrade_in_flight".into(), labels, value: 1.0 }]));
+        for (status, body) in [(200, "<html>Sign in</html>"), (200, ""), (503, body)] {
+            assert!(matches!(ask(status, body), Answer::Unknown(_)), "{status} {body}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::Resume { if_orphaned: true, .. } => watch::watch(ctx).await,
         Command::Resume { .. } => start::resume(ctx).await,
         Command::Acknowledge { id, .. } => acknowledge::acknowledge(ctx, asker, id).await,
+        Command::Status { health: true, .. } => status::health(ctx).await,
         Command::Status { .. } => status::status(ctx).await,
         Command::Preflight { target, chain, .. } => phases::preflight(ctx, target, chain.run).await,
         Command::UpgradeNode { node, target, chain } => node::upgrade(ctx, asker, &node, target, chain.run).await,

@@ -164,6 +164,15 @@ pub struct JobFact {
     /// Its pods that have not ended.
     pub pods: Vec<PodFact>,
     pub taken_up: Option<TakenUp>,
+    /// Name of the newest pod.
+    pub pod: Option<String>,
+    /// Why the newest pod does not run.
+    pub pending: Option<String>,
+    /// When its activeDeadlineSeconds are over.
+    pub deadline: Option<Timestamp>,
+    /// When it was complete or failed, and what was said of a failure.
+    pub ended: Option<Timestamp>,
+    pub message: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

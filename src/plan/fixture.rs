@@ -99,5 +99,10 @@ pub fn job(name: &str, state: JobState) -> JobFact {
         pin: None,
         pods: Vec::new(),
         taken_up: None,
+        pod: None,
+        pending: None,
+        deadline: None,
+        ended: None,
+        message: None,
     }
 }

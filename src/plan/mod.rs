@@ -7,6 +7,7 @@ pub mod detect;
 pub mod drain;
 pub mod facts;
 pub mod gates;
+pub mod health;
 pub mod install;
 pub mod jobs;
 pub mod keys;
@@ -20,6 +21,8 @@ pub mod policy;
 pub mod rights;
 pub mod rollback;
 pub mod rules;
+pub mod screen;
+pub mod status;
 pub mod target;
 pub mod version;
 

@@ -1,8 +1,11 @@
 //! What happens is told once, as an [`Event`]; terminal, log lines and JSON render the same facts. Emitting is synchronous and cannot fail.
 
+mod health;
+mod heard;
 mod json;
 mod paced;
 mod plain;
+mod status;
 mod terminal;
 
 use std::io::Write;
@@ -11,6 +14,10 @@ use std::time::Duration;
 
 use crate::failure::Failure;
 use crate::plan::facts::Phase;
+
+pub use health::{data as health_data, text as health_text};
+pub use heard::heard;
+pub use status::{data as status_data, text as status_text};
 
 /// A fact about the run. `place` is a node, a phase, or empty for the run as a whole.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ use crate::names;
 use crate::plan::alerts::Alert;
 use crate::plan::answer::Answer;
 use crate::plan::facts::RunMarks;
+use crate::plan::health::{Rule, Series};
 
 const ASK: Duration = Duration::from_secs(10);
 
@@ -21,6 +22,22 @@ impl Ctx {
     pub async fn alerts(&self) -> Answer<Vec<Alert>> {
         match self.endpoint(&self.settings.prometheus) {
             Ok(endpoint) => Prometheus::new(endpoint).alerts(ASK).await,
+            Err(cause) => Answer::Unknown(cause.what),
+        }
+    }
+
+    /// The alert rules that Prometheus has loaded, or why it cannot say.
+    pub async fn rules_loaded(&self) -> Answer<Vec<Rule>> {
+        match self.endpoint(&self.settings.prometheus) {
+            Ok(endpoint) => Prometheus::new(endpoint).rules(ASK).await,
+            Err(cause) => Answer::Unknown(cause.what),
+        }
+    }
+
+    /// The gauges that the Pushgateway holds, or why it cannot say.
+    pub async fn gauges_there(&self) -> Answer<Vec<Series>> {
+        match self.endpoint(&self.settings.pushgateway) {
+            Ok(endpoint) => Pushgateway::new(endpoint).series(ASK).await,
             Err(cause) => Answer::Unknown(cause.what),
         }
     }

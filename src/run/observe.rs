@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode, Pod};
 use kube::api::{Api, ListParams};
@@ -219,7 +219,29 @@ fn exit_code(job: &Job, newest: Option<&Pod>) -> Option<i32> {
     failed.and_then(|failed| parse::exit_code(failed.message.as_deref()?)).or_else(of_pod)
 }
 
-fn job_fact(job: &Job, pods: &[Pod], prefix: &str) -> JobFact {
+/// When the Job is ended if it has not ended itself.
+fn deadline(job: &Job) -> Option<Timestamp> {
+    let seconds = job.spec.as_ref()?.active_deadline_seconds?;
+    job.status.as_ref()?.start_time.as_ref()?.0.checked_add(SignedDuration::from_secs(seconds)).ok()
+}
+
+/// Why a pod does not run yet: the scheduler's word, else the kubelet's.
+fn pending(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Pending"))?;
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    let unscheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    let container = status.container_statuses.as_ref().and_then(|all| all.first()?.state.as_ref()?.waiting.as_ref());
+    // A container that is being made is on its way.
+    let waits = container.filter(|waiting| waiting.reason.as_deref() != Some("ContainerCreating"));
+    let word = |reason: &Option<String>, message: &Option<String>| {
+        [reason, message].into_iter().flatten().cloned().collect::<Vec<_>>().join(": ")
+    };
+    unscheduled
+        .map(|condition| word(&condition.reason, &condition.message))
+        .or_else(|| waits.map(|waiting| word(&waiting.reason, &waiting.message)))
+}
+
+pub(super) fn job_fact(job: &Job, pods: &[Pod], prefix: &str) -> JobFact {
     // By UID: a Job that was replaced had the same name, and its last pod may still be there.
     let uid = job.uid().unwrap_or_default();
     let pods: Vec<&Pod> = pods.iter().filter(|pod| pod.owner_references().iter().any(|owner| owner.uid == uid)).collect();
@@ -233,6 +255,10 @@ fn job_fact(job: &Job, pods: &[Pod], prefix: &str) -> JobFact {
     let spec = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let arguments =
         spec.and_then(|spec| spec.containers.first()).and_then(|container| container.args.clone()).unwrap_or_default();
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    let condition = conditions
+        .into_iter()
+        .find(|condition| ["Complete", "Failed"].contains(&condition.type_.as_str()) && condition.status == "True");
     let times = job.annotations().get(&Mark::TakenUp.key(prefix)).and_then(|times| times.parse().ok());
     JobFact {
         name: job.name_any(),
@@ -247,6 +273,11 @@ fn job_fact(job: &Job, pods: &[Pod], prefix: &str) -> JobFact {
             .filter(|pod| !gates::finished(pod))
             .map(|pod| PodFact { node: node(pod), created: created(pod) })
             .collect(),
+        pod: newest.map(|pod| pod.name_any()),
+        pending: newest.and_then(pending),
+        deadline: deadline(job),
+        ended: condition.as_ref().and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
+        message: condition.and_then(|condition| condition.message),
         taken_up: times.map(|times| TakenUp { times, held: arguments.iter().any(|argument| argument == jobs::HELD) }),
         uid,
     }

@@ -12,8 +12,9 @@ use super::twin;
 use super::world::{LIMIT, NAMESPACE, at_work, begin, is_over, live, mark, quick, to_the_end};
 
 /// What no suite on a control plane without machines can show, and why.
-const BEYOND: [(&str, &str); 3] = [
+const BEYOND: [(&str, &str); 4] = [
     ("get pods/log", "a log is asked of the node's kubelet; the lab's runs read them"),
+    ("get with tailLines", "the same"),
     ("create services/proxy", "as the next: a person's commands push through it"),
     ("get services/proxy", "a proxy needs a network of pods; the lab's runs go through one"),
 ];
@@ -28,6 +29,7 @@ const COMMANDS: [&[&str]; 8] = [
     &["drain", "k8s-node2", "--yes"],
     &["start", "--target", "1.34.7", "--local", "--yes"],
     &["resume", "--if-orphaned", "--dry-run"],
+    &["status", "--health"],
 ];
 
 fn commands() -> BTreeSet<String> {
@@ -61,6 +63,8 @@ fn orphaned(scenario: Scenario) -> BTreeSet<String> {
             state.store.list(Kind::Job).any(given_up)
         };
         assert!(driver.until(limit, |state| at_work(state) && out(state)).await, "no node is ever out of service");
+        driver.operate("looks", &["k8s-upgrade", "status"], BTreeMap::new());
+        assert_eq!(driver.until_ended("looks", limit).await, Some(0));
         while !driver.twin.look(doomed) {
             driver.twin.edit(State::kill_programs);
             assert!(driver.until(limit, |state| at_work(state) || doomed(state)).await, "the Job is not tried again");

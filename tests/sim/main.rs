@@ -17,5 +17,6 @@ mod proof;
 mod rollback;
 mod rules;
 mod schedules;
+mod status;
 mod twin;
 mod world;

@@ -22,7 +22,7 @@ pub fn serve(state: &mut State, twin: &Twin, who: &Who, request: &Request) -> Re
     };
     let key = request.key().unwrap_or(Key::new(kind, "", ""));
     match (request.verb, kind, sub) {
-        (Verb::Get, Kind::Pod, "log") => log(state, &key),
+        (Verb::Get, Kind::Pod, "log") => log(state, &key, request.query.get("tailLines")),
         (Verb::Get, _, "") => found(state, &key).map(|object| Reply::Object(200, object)),
         (Verb::List, _, "") => list(state, &key, request),
         (Verb::Watch, _, "") => watch(state, twin, &key, request),
@@ -39,10 +39,12 @@ fn found(state: &State, key: &Key) -> Result<Value, Refusal> {
     state.store.get(key).map(|object| (**object).clone()).ok_or_else(|| Refusal::not_found(key))
 }
 
-fn log(state: &State, key: &Key) -> Result<Reply, Refusal> {
+fn log(state: &State, key: &Key, tail: Option<&String>) -> Result<Reply, Refusal> {
     let pod = found(state, key)?;
     let lines = pod["metadata"]["uid"].as_str().and_then(|uid| state.logs.get(uid));
-    Ok(Reply::Text(lines.map_or(String::new(), |lines| lines.all().iter().map(|line| format!("{line}\n")).collect())))
+    let lines = lines.map_or_else(Vec::new, |lines| lines.all().iter().map(|line| format!("{line}\n")).collect());
+    let tail = tail.and_then(|tail| tail.parse().ok()).unwrap_or(lines.len());
+    Ok(Reply::Text(lines[lines.len().saturating_sub(tail)..].concat()))
 }
 
 fn access_review(state: &State, who: &Who, body: &Value) -> Reply {

@@ -39,6 +39,19 @@ impl Pushgateway {
         self.groups.values().flatten().filter_map(named).reduce(f64::max)
     }
 
+    /// What a scrape gets: each series with the labels of its group.
+    fn exposition(&self) -> String {
+        let own = "# TYPE pushgateway_build_info gauge\npushgateway_build_info 1\n".to_owned();
+        let line = |job: &str, (series, value): (&Series, &f64)| {
+            let labels = series.split_once('{').map_or(String::new(), |(_, rest)| format!(",{}", rest.trim_end_matches('}')));
+            format!("{}{{instance=\"\",job=\"{job}\"{labels}}} {value}\n", name(series))
+        };
+        self.groups
+            .iter()
+            .flat_map(|(job, group)| group.iter().map(move |series| line(job, series)))
+            .fold(own, |all, line| all + &line)
+    }
+
     fn push(&mut self, at: Timestamp, job: &str, gauges: BTreeMap<Series, f64>) {
         let group = self.groups.entry(job.to_owned()).or_default();
         // A metric that is pushed again replaces all its former series.
@@ -59,6 +72,9 @@ fn name(series: &str) -> &str {
 }
 
 pub(super) fn serve(state: &mut State, method: &str, path: &str, body: &[u8]) -> Option<(u16, Vec<u8>)> {
+    if (method, path) == ("GET", "/metrics") {
+        return Some((200, state.web.pushgateway.exposition().into_bytes()));
+    }
     let job = path.strip_prefix("/metrics/job/")?;
     if method != "POST" || job.contains(['/', '%']) || job.is_empty() {
         return None;

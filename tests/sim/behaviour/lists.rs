@@ -27,6 +27,17 @@ pub async fn of_workloads_and_budgets(b: &Bench<'_>) {
     }
 }
 
+/// What a person is shown of who works where; and a watch tells each renewal.
+pub async fn leases_are_listed_and_watched(b: &Bench<'_>) {
+    let spec = |renewed: &str| json!({ "holderIdentity": "me", "leaseDurationSeconds": 60, "renewTime": renewed });
+    b.post("leases", json!({ "metadata": { "name": "one" }, "spec": spec("2026-01-02T03:04:05.000006Z") })).await.ok();
+    let list = b.get("leases?limit=500").await.ok();
+    assert_eq!(list["items"][0]["spec"], spec("2026-01-02T03:04:05.000006Z"));
+    let mut watch = b.watch(&format!("leases?resourceVersion={}", text(&list, "/metadata/resourceVersion"))).await;
+    b.patch("leases/one", json!({ "spec": { "renewTime": "2026-01-02T03:04:15.000000Z" } })).await.ok();
+    assert_eq!(watch.expect("MODIFIED", "one").await["spec"], spec("2026-01-02T03:04:15.000000Z"));
+}
+
 pub async fn label_selectors(b: &Bench<'_>) {
     labelled(b, "a", json!({ "app": "web", "tier": "front" })).await;
     labelled(b, "b", json!({ "app": "web" })).await;

@@ -1,0 +1,142 @@
+//! What a person at 3 a.m. is shown, as data: what is seen, and the screen that [`super::status`] makes of it.
+
+use jiff::Timestamp;
+
+use super::answer::Answer;
+use super::facts::Facts;
+use super::version::Version;
+
+/// What a runner's log says that it does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Doing {
+    /// The step that has begun and not ended.
+    pub step: Option<Span>,
+    /// What it waits for.
+    pub wait: Option<Span>,
+    pub drain: Option<Draining>,
+    /// How it ended.
+    pub failure: Option<Told>,
+    /// Its last line.
+    pub last: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    pub what: String,
+    pub since: Timestamp,
+    /// Its deadline.
+    pub until: Timestamp,
+}
+
+impl Span {
+    pub(super) fn is_soak(&self) -> bool {
+        self.what.starts_with("soak: ")
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draining {
+    pub left: usize,
+    pub total: usize,
+    /// What holds it, and since when.
+    pub held: Vec<(String, Timestamp)>,
+}
+
+/// A failure as its three parts were told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    pub what: Vec<String>,
+    pub state: String,
+    pub next: Vec<String>,
+}
+
+/// Who is at work on a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub node: String,
+    pub holder: String,
+    pub renewed: Timestamp,
+    /// Then it is anybody's, unless it is renewed.
+    pub until: Timestamp,
+}
+
+/// All that a screen is made of.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub facts: Facts,
+    pub leases: Vec<Lease>,
+    /// By Job: what the log of its newest pod says, or why it cannot be read.
+    pub logs: Vec<(String, Answer<Doing>)>,
+    /// Why the CronJob that takes up what died cannot, if it cannot.
+    pub no_watch: Option<String>,
+}
+
+/// One screen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Screen {
+    pub cluster: String,
+    pub running: Option<Version>,
+    pub run: Option<Run>,
+    pub halted: Option<String>,
+    /// What is not done though nothing is at work.
+    pub stopped: Option<String>,
+    pub rows: Vec<Row>,
+    pub work: Vec<Work>,
+    pub leases: Vec<Lease>,
+    pub backup: Option<String>,
+    /// What holds the run, and since when.
+    pub blocks: Vec<(String, Option<Timestamp>)>,
+    pub failure: Option<Failed>,
+    /// What will happen.
+    pub then: Option<String>,
+    /// Commands for a person, with a word on each.
+    pub commands: Vec<String>,
+    /// Whether one may go, and why.
+    pub safe: (bool, String),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    pub id: Option<String>,
+    pub target: Option<Version>,
+    pub started: Option<Timestamp>,
+    /// `worker 2 of 4`.
+    pub position: String,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub node: String,
+    pub role: String,
+    pub version: String,
+    pub state: String,
+    /// Since when it is in this state, where that is known.
+    pub since: Option<Timestamp>,
+    /// When a state that ends by itself ends.
+    pub until: Option<Timestamp>,
+}
+
+/// A Job at work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    pub job: String,
+    pub step: String,
+    pub created: Option<Timestamp>,
+    /// activeDeadlineSeconds.
+    pub deadline: Option<Timestamp>,
+    pub pod: Option<String>,
+    pub node: Option<String>,
+    pub pin: Option<String>,
+    /// Why its log says nothing.
+    pub silent: Option<String>,
+    pub doing: Doing,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failed {
+    pub job: String,
+    pub ended: Option<Timestamp>,
+    pub reason: String,
+    pub exit: Option<i32>,
+    pub told: Told,
+}

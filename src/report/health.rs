@@ -1,0 +1,25 @@
+//! The checks of `status --health`, for people and as JSON.
+
+use serde_json::{Value, json};
+
+use super::status::folded;
+use crate::plan::health::Check;
+
+pub fn text(checks: &[Check], cluster: &str) -> String {
+    let wrong = checks.iter().filter(|check| !check.ok).count();
+    let verdict = if wrong == 0 { "all is well".to_owned() } else { format!("{wrong} of {} are not ok", checks.len()) };
+    let mut out = format!("k8s-upgrade  health: {verdict}   cluster: {cluster}\n\n");
+    for check in checks {
+        folded(&mut out, &format!("  {:7} {:10}", if check.ok { "ok" } else { "WRONG" }, check.name), &check.says);
+        if let Some(command) = &check.command {
+            out.push_str(&format!("{:10}type      {command}\n", ""));
+        }
+    }
+    out
+}
+
+pub fn data(checks: &[Check], cluster: &str) -> Value {
+    let check = |check: &Check| json!({ "name": check.name, "ok": check.ok, "says": check.says, "command": check.command });
+    let healthy = checks.iter().all(|check| check.ok);
+    json!({ "cluster": cluster, "healthy": healthy, "checks": checks.iter().map(check).collect::<Vec<_>>() })
+}

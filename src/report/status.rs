@@ -1,0 +1,208 @@
+//! The screen of `status`, for people and as JSON.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::span;
+use crate::plan::screen::{Doing, Failed, Lease, Row, Screen, Span, Work};
+
+/// Columns of a screen; names of nodes and Jobs may need more.
+const WIDTH: usize = 100;
+
+/// Writes `label  text`, folded at words; lines after the first are indented alike.
+fn labelled(out: &mut String, label: &str, text: &str) {
+    folded(out, &format!("  {label:8}"), text);
+}
+
+pub(super) fn folded(out: &mut String, label: &str, text: &str) {
+    let mut line = label.to_owned();
+    let indent = if label.ends_with(": ") { 10 } else { label.chars().count() };
+    let mut empty = true;
+    for word in text.split(' ') {
+        if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            out.push_str(line.trim_end());
+            out.push('\n');
+            (line, empty) = (" ".repeat(indent), true);
+        }
+        if !empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    out.push_str(line.trim_end());
+    out.push('\n');
+}
+
+/// Lines under one label, each as it is.
+fn listed(out: &mut String, label: &str, lines: impl IntoIterator<Item = impl AsRef<str>>) {
+    for (index, line) in lines.into_iter().enumerate() {
+        out.push_str(&format!("  {:8}{}\n", if index == 0 { label } else { "" }, line.as_ref()));
+    }
+}
+
+fn ago(now: Timestamp, at: Timestamp) -> String {
+    span(std::time::Duration::from_secs(now.duration_since(at).unsigned_abs().as_secs()))
+}
+
+/// `38m 10s ago (12:00:00 UTC)`; of another day with its date.
+fn when(now: Timestamp, at: Timestamp) -> String {
+    let day = |time: Timestamp| time.strftime("%Y-%m-%d").to_string();
+    let form = if day(now) == day(at) { "%H:%M:%S UTC" } else { "%Y-%m-%d %H:%M UTC" };
+    format!("{} ago ({})", ago(now, at), at.strftime(form))
+}
+
+fn left(now: Timestamp, until: Timestamp) -> String {
+    if until > now { format!("{} left", ago(now, until)) } else { format!("its time was over {} ago", ago(now, until)) }
+}
+
+/// The screen as text.
+pub fn text(screen: &Screen, now: Timestamp) -> String {
+    let mut out = head(screen, now);
+    if let Some(halted) = &screen.halted {
+        labelled(&mut out, "HALTED", halted);
+    }
+    if let Some(stopped) = &screen.stopped {
+        labelled(&mut out, "STOPPED", stopped);
+    }
+    out.push('\n');
+    table(&mut out, &screen.rows, now);
+    out.push('\n');
+    screen.work.iter().for_each(|work| at_work(&mut out, work, now));
+    for Lease { node, holder, renewed, until } in &screen.leases {
+        let held = if *until > now { "held" } else { "left behind" };
+        labelled(&mut out, "lease", &format!("{node}: {held} by {holder}, renewed {} ago", ago(now, *renewed)));
+    }
+    for (what, since) in &screen.blocks {
+        let since = since.map_or(String::new(), |since| format!(", for {} now", ago(now, since)));
+        labelled(&mut out, "HELD BY", &format!("{what}{since}"));
+    }
+    if let Some(failed) = &screen.failure {
+        failure(&mut out, failed, now);
+    }
+    if let Some(path) = &screen.backup {
+        labelled(&mut out, "backup", path);
+    }
+    if let Some(then) = &screen.then {
+        labelled(&mut out, "then", then);
+    }
+    listed(&mut out, "type", &screen.commands);
+    let (safe, why) = &screen.safe;
+    out.push('\n');
+    labelled(&mut out, "safe to walk away: ", &format!("{}, {why}", if *safe { "yes" } else { "NO" }));
+    out
+}
+
+fn head(screen: &Screen, now: Timestamp) -> String {
+    let running = screen.running.map_or("an unknown version".to_owned(), |version| version.to_string());
+    let Some(run) = &screen.run else {
+        return format!("k8s-upgrade  no run in flight   the cluster runs {running}   cluster: {}\n", screen.cluster);
+    };
+    let from = screen.running.filter(|from| Some(*from) != run.target).map_or(String::new(), |from| format!("{from} "));
+    let target = run.target.map_or("an unknown target".to_owned(), |target| target.to_string());
+    let minor = screen.running.zip(run.target).map(|(from, to)| if from.minor == to.minor { " (patch)" } else { " (minor)" });
+    let kind = minor.filter(|_| !from.is_empty()).unwrap_or_default();
+    let started = run.started.map_or(String::new(), |started| format!("   started {}", when(now, started)));
+    format!("k8s-upgrade  run {from}→ {target}{kind}   {}{started}   cluster: {}\n", run.position, screen.cluster)
+}
+
+fn table(out: &mut String, rows: &[Row], now: Timestamp) {
+    let wide =
+        |title: &str, cell: fn(&Row) -> &str| rows.iter().map(|row| cell(row).len()).chain([title.len()]).max().unwrap_or(0);
+    let (n, r, v) = (wide("NODE", |row| &row.node), wide("ROLE", |row| &row.role), wide("VERSION", |row| &row.version));
+    out.push_str(&format!("  {:n$}  {:r$}  {:v$}  STATE\n", "NODE", "ROLE", "VERSION"));
+    for row in rows {
+        let since = row.since.map_or(String::new(), |since| format!(", {}", ago(now, since)));
+        let until = row.until.map_or(String::new(), |until| format!(" ({})", left(now, until)));
+        out.push_str(&format!("  {:n$}  {:r$}  {:v$}  {}{since}{until}\n", row.node, row.role, row.version, row.state));
+    }
+}
+
+fn at_work(out: &mut String, work: &Work, now: Timestamp) {
+    let lasts = |what: &str, span: &Span| format!("{what}, {} so far, {}", ago(now, span.since), left(now, span.until));
+    let Doing { step, wait, drain, last, .. } = &work.doing;
+    let does = match (step, wait) {
+        (Some(step), _) => lasts(&step.what, step),
+        (None, Some(wait)) => lasts(&format!("waits for {}", wait.what), wait),
+        (None, None) => "at work".to_owned(),
+    };
+    let pods = drain.as_ref().map_or(String::new(), |drain| format!(" ({} of {} pods left)", drain.left, drain.total));
+    labelled(out, "now", &format!("{}: {does}{pods}", work.step));
+    if let (Some(_), Some(wait)) = (step, wait) {
+        labelled(out, "", &lasts(&format!("waits for {}", wait.what), wait));
+    }
+    let pod = work.pod.as_ref().map_or("no pod yet".to_owned(), |pod| format!("pod {pod}"));
+    let on = work.node.as_ref().map_or(String::new(), |node| format!(" on {node}"));
+    let pin = work.pin.as_ref().map_or("pinned to no node".to_owned(), |pin| format!("pinned to {pin}"));
+    let deadline = work.deadline.map_or(String::new(), |deadline| format!("; {} in all", left(now, deadline)));
+    labelled(out, "by", &format!("Job {}, {pod}{on}, {pin}{deadline}", work.job));
+    if let Some(told) = &work.doing.failure {
+        let what = told.what.join("; ");
+        labelled(out, "", &format!("its last try failed, and Kubernetes begins another: {what}"));
+    }
+    if let Some(silent) = &work.silent {
+        labelled(out, "", &format!("what it does cannot be said: {silent}"));
+    } else if let (None, None, Some(last)) = (step, wait, last) {
+        labelled(out, "says", last);
+    }
+}
+
+fn failure(out: &mut String, failed: &Failed, now: Timestamp) {
+    let (label, how) = match failed.exit {
+        Some(3) => ("HELD", "exit 3"),
+        Some(4) => ("REFUSED", "exit 4"),
+        Some(exit) => ("FAILED", &*format!("exit {exit}")),
+        None => ("FAILED", failed.reason.as_str()),
+    };
+    let ended = failed.ended.map_or(String::new(), |ended| format!(" {}", when(now, ended)));
+    labelled(out, label, &format!("Job {}{ended}: {how}", failed.job));
+    failed.told.what.iter().for_each(|line| labelled(out, "", line));
+    // What state it left then is in the data; what state it is now is on the rest of the screen.
+}
+
+/// The screen as data. Times are absolute.
+pub fn data(screen: &Screen, now: Timestamp) -> Value {
+    let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
+    let lasts = |span: &Option<Span>| {
+        span.as_ref().map(|span| json!({ "what": span.what, "since": span.since.to_string(), "until": span.until.to_string() }))
+    };
+    let row = |row: &Row| {
+        json!({
+            "name": row.node, "role": row.role, "version": row.version, "state": row.state, "since": time(row.since),
+            "until": time(row.until),
+        })
+    };
+    let work = |work: &Work| {
+        let held = |held: &(String, Timestamp)| json!({ "what": held.0, "since": held.1.to_string() });
+        let drain = work.doing.drain.as_ref().map(
+            |drain| json!({ "left": drain.left, "total": drain.total, "held": drain.held.iter().map(held).collect::<Vec<_>>() }),
+        );
+        json!({
+            "step": work.step, "job": work.job, "pod": work.pod, "node": work.node, "pin": work.pin, "since": time(work.created),
+            "deadline": time(work.deadline), "doing": lasts(&work.doing.step), "waits": lasts(&work.doing.wait), "drain": drain,
+            "unknown": work.silent, "said": work.doing.last,
+        })
+    };
+    let lease = |lease: &Lease| json!({ "node": lease.node, "holder": lease.holder, "renewed": lease.renewed.to_string(), "until": lease.until.to_string() });
+    let block = |(what, since): &(String, Option<Timestamp>)| json!({ "what": what, "since": time(*since) });
+    let failed = |failed: &Failed| {
+        json!({
+            "job": failed.job, "at": time(failed.ended), "reason": failed.reason, "exitCode": failed.exit,
+            "what": failed.told.what, "state": failed.told.state, "next": failed.told.next,
+        })
+    };
+    let run = screen.run.as_ref().map(|run| {
+        json!({
+            "id": run.id, "target": run.target.map(|v| v.to_string()), "started": time(run.started), "position": run.position,
+            "snapshotPath": screen.backup,
+        })
+    });
+    json!({
+        "now": now.to_string(), "cluster": screen.cluster, "running": screen.running.map(|v| v.to_string()), "run": run,
+        "halted": screen.halted, "stopped": screen.stopped, "nodes": screen.rows.iter().map(row).collect::<Vec<_>>(),
+        "work": screen.work.iter().map(work).collect::<Vec<_>>(), "leases": screen.leases.iter().map(lease).collect::<Vec<_>>(),
+        "blocks": screen.blocks.iter().map(block).collect::<Vec<_>>(), "failure": screen.failure.as_ref().map(failed),
+        "then": screen.then, "commands": screen.commands,
+        "safeToWalkAway": { "safe": screen.safe.0, "why": screen.safe.1 },
+    })
+}

@@ -1,0 +1,56 @@
+//! Looks at all that an upgrade needs beside the cluster: CronJobs, gauges, rules. Reads only.
+
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+
+use super::ctx::Ctx;
+use super::observe::job_fact;
+use crate::failure::Cause;
+use crate::names;
+use crate::plan::facts::{JobFact, JobState};
+use crate::plan::health::{Cron, Seen};
+
+impl Ctx {
+    pub async fn health(&self) -> Result<Seen, Cause> {
+        Ok(Seen {
+            facts: self.observe().await?,
+            detection: self.cron(names::DETECT_CRONJOB).await?,
+            watch: self.cron(names::WATCH_CRONJOB).await?,
+            detected: self.detected().await?,
+            gauges: self.gauges_there().await,
+            rules: self.rules_loaded().await,
+            alerts: self.alerts().await,
+        })
+    }
+
+    async fn cron(&self, name: &str) -> Result<Option<Cron>, Cause> {
+        let api: Api<CronJob> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let found = self.api_opt("read the CronJob", async || api.get(name).await).await?;
+        Ok(found.and_then(|cronjob| {
+            let created = cronjob.creation_timestamp().map(|time| time.0);
+            let spec = cronjob.spec?;
+            let zone = spec.time_zone.map_or(String::new(), |zone| format!(" ({zone})"));
+            let pod = spec.job_template.spec.and_then(|spec| spec.template.spec);
+            Some(Cron {
+                suspended: spec.suspend == Some(true),
+                ours: pod.is_some_and(|pod| pod.containers.iter().any(|container| container.name == names::PROGRAM)),
+                schedule: format!("{}{zone}", spec.schedule),
+                created,
+                last: cronjob.status.and_then(|status| status.last_schedule_time).map(|time| time.0),
+            })
+        }))
+    }
+
+    /// Detection's newest Job that has ended.
+    async fn detected(&self) -> Result<Option<JobFact>, Cause> {
+        let of_detection = ListParams::default().labels(&format!("{}={}", names::LABEL_APP, names::APP_DETECTION));
+        let jobs: Api<Job> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let pods: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let jobs = self.list_all("list detection's Jobs", jobs, of_detection.clone()).await?;
+        let pods = self.list_all("list detection's pods", pods, of_detection).await?;
+        let facts = jobs.iter().map(|job| job_fact(job, &pods, &self.settings.annotation_prefix));
+        Ok(facts.filter(|job| job.state != JobState::Active).max_by_key(|job| job.created))
+    }
+}

@@ -1,0 +1,76 @@
+//! What a person is shown beside the facts: the logs of runners, the nodes' Leases, and whether the watch watches.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::coordination::v1::Lease as KubeLease;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams, LogParams};
+
+use super::ctx::Ctx;
+use crate::failure::Cause;
+use crate::names;
+use crate::plan::answer::Answer;
+use crate::plan::facts::{Facts, JobFact, JobState};
+use crate::plan::screen::{Doing, Lease, Seen};
+use crate::plan::status;
+use crate::report::heard;
+
+/// A step that lasts half an hour and says something every 5 seconds began within so many lines.
+const TAIL: i64 = 500;
+/// A log that does not come by then is told as such.
+const LOG: Duration = Duration::from_secs(5);
+
+impl Ctx {
+    /// The facts and all that a person wants to know beside them.
+    pub async fn look(&self) -> Result<Seen, Cause> {
+        let facts = self.observe().await?;
+        let api: Api<KubeLease> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let leases = self.list_all("list the nodes' Leases", api, ListParams::default()).await?;
+        let no_watch = self.no_watch().await?;
+        Ok(Seen { logs: self.logs(&facts).await, leases: leases.iter().filter_map(lease).collect(), no_watch, facts })
+    }
+
+    /// What the logs say of the Jobs at work, and of the one that failed last.
+    async fn logs(&self, facts: &Facts) -> Vec<(String, Answer<Doing>)> {
+        let active = facts.jobs.iter().filter(|job| job.state == JobState::Active);
+        let mut logs = Vec::new();
+        for job in active.chain(status::last_failed(facts)) {
+            logs.push((job.name.clone(), self.log_of(job).await));
+        }
+        logs
+    }
+
+    async fn log_of(&self, job: &JobFact) -> Answer<Doing> {
+        let Some(pod) = &job.pod else { return Answer::Unknown("its pod is gone, and its log with it".to_owned()) };
+        let api: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let params = LogParams { tail_lines: Some(TAIL), ..LogParams::default() };
+        // One look: the kubelet that keeps the log may be the one that is away.
+        match tokio::time::timeout(LOG, api.logs(pod, &params)).await {
+            Ok(Ok(log)) => Answer::Known(heard(&log, self.now())),
+            Ok(Err(error)) => Answer::Unknown(super::api::cause(&format!("the log of pod {pod}"), &error).what),
+            Err(_) => Answer::Unknown(format!("the log of pod {pod} did not come within 5s")),
+        }
+    }
+
+    /// Why the CronJob that takes up what died cannot, if it cannot.
+    async fn no_watch(&self) -> Result<Option<String>, Cause> {
+        let api: Api<CronJob> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let found = self.api_opt("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
+        Ok(match found.and_then(|cronjob| cronjob.spec) {
+            None => Some(format!("CronJob {} does not exist", names::WATCH_CRONJOB)),
+            Some(spec) if spec.suspend == Some(true) => Some(format!("CronJob {} is suspended", names::WATCH_CRONJOB)),
+            Some(_) => None,
+        })
+    }
+}
+
+fn lease(lease: &KubeLease) -> Option<Lease> {
+    let node = lease.name_any().strip_prefix(&format!("{}-", names::LEASE_PREFIX))?.to_owned();
+    let spec = lease.spec.as_ref()?;
+    let renewed = spec.renew_time.as_ref()?.0;
+    let until = renewed.checked_add(SignedDuration::from_secs(spec.lease_duration_seconds?.into())).ok()?;
+    Some(Lease { node, holder: spec.holder_identity.clone()?, renewed, until })
+}

@@ -1,0 +1,155 @@
+//! `status` as a tired person sees it, in the situations that matter.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_upgrade::twin::scenario::Scenario;
+use k8s_upgrade::twin::state::later;
+use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::web::{How, Injected, Service, Trouble};
+use k8s_upgrade::twin::{Driver, State};
+use serde_json::json;
+
+use super::world::{LIMIT, NAMESPACE, begin, is_over, jobs, live, mark, quick, tail};
+
+async fn when(driver: &mut Driver<'_>, what: &str, holds: impl FnMut(&State) -> bool) {
+    let limit = later(driver.twin.now(), LIMIT);
+    let held = driver.until(limit, holds).await;
+    assert!(held, "{what} never came\n{}", driver.twin.look(|state| format!("{}\n{}", jobs(state), tail(state, 60))));
+}
+
+async fn pass(driver: &mut Driver<'_>, seconds: u64) {
+    driver.until(later(driver.twin.now(), Duration::from_secs(seconds)), |_| false).await;
+}
+
+/// What a person's command prints, and its exit code.
+async fn types(driver: &mut Driver<'_>, argv: &[&str]) -> (String, Option<u8>) {
+    let name = format!("{} {}", argv.join(" "), driver.twin.now());
+    let argv: Vec<&str> = ["k8s-upgrade"].iter().chain(argv).copied().collect();
+    driver.operate(&name, &argv, BTreeMap::new());
+    let limit = later(driver.twin.now(), Duration::from_secs(600));
+    let code = driver.until_ended(&name, limit).await;
+    let said = driver.twin.look(|state| state.logs.get(&format!("operator/{name}")).map(|log| log.all().join("\n")));
+    (said.unwrap_or_default(), code)
+}
+
+fn out(state: &State, name: &str) -> bool {
+    state.store.list(Kind::Node).any(|(key, node)| key.name == name && mark(node, "cordoned-by").is_some())
+}
+
+/// What it prints as text and as JSON, side by side in one file.
+async fn shown(driver: &mut Driver<'_>, argv: &[&str], code: u8) -> String {
+    let mut argv = argv.to_vec();
+    let (text, ended) = types(driver, &argv).await;
+    assert_eq!(ended, Some(code), "{text}");
+    argv.extend(["-o", "json"]);
+    let (data, ended) = types(driver, &argv).await;
+    assert_eq!(ended, Some(code), "{data}");
+    let copied = |line: &str| line.contains("    #") || line.trim_start().starts_with("type ");
+    let long: Vec<&str> = text.lines().skip(1).filter(|line| line.chars().count() > 100 && !copied(line)).collect();
+    assert!(long.is_empty(), "only the first line and commands, which are copied, may be wider than 100 columns: {long:?}");
+    format!("{text}\n\n{data}")
+}
+
+#[test]
+fn nothing_is_in_flight() {
+    live(begin(&quick(Scenario::runbook())), None, async |driver| {
+        insta::assert_snapshot!(shown(driver, &["status"], 0).await);
+    });
+}
+
+#[test]
+fn a_worker_is_drained() {
+    live(begin(&quick(Scenario::runbook())), None, async |driver| {
+        when(driver, "a worker", |state| out(state, "k8s-node3")).await;
+        pass(driver, 12).await;
+        insta::assert_snapshot!(shown(driver, &["status"], 0).await);
+    });
+}
+
+/// First in the gate, with half an hour's patience; then held, until the watch asks again.
+#[test]
+fn an_alert_holds_it() {
+    live(begin(&quick(Scenario::runbook())), None, async |driver| {
+        when(driver, "a worker", |state| out(state, "k8s-node4")).await;
+        driver.twin.edit(|state| {
+            let (from, until) = (state.now(), later(state.now(), Duration::from_secs(7200)));
+            let labels = BTreeMap::from([("node".to_owned(), "k8s-node2".to_owned())]);
+            state.web.prometheus.injected.push(Injected { name: "NodeDiskFull".to_owned(), labels, from, until });
+        });
+        when(driver, "the next node's gate", |state| log_says(state, "the alert gate: firing")).await;
+        pass(driver, 65).await;
+        insta::assert_snapshot!("in_the_gate", shown(driver, &["status"], 0).await);
+        when(driver, "a hold", |state| jobs(state).contains("Failed")).await;
+        pass(driver, 30).await;
+        insta::assert_snapshot!("held", shown(driver, &["status"], 0).await);
+    });
+}
+
+fn log_says(state: &State, what: &str) -> bool {
+    state.logs.values().any(|log| log.all().iter().any(|line| line.contains(what)))
+}
+
+/// kubeadm fails on a node until nobody tries any more: it is a person's now, and the node is out of service.
+#[test]
+fn a_job_has_failed_for_good() {
+    let mut state = begin(&quick(Scenario::runbook()));
+    state.hosts.change("k8s-node4", |machine| machine.faults.kubeadm_fails = 99);
+    live(state, None, async |driver| {
+        when(driver, "a failed Job", |state| jobs(state).contains("Failed")).await;
+        pass(driver, 20).await;
+        insta::assert_snapshot!("failed_and_taken_up", shown(driver, &["status"], 0).await);
+        pass(driver, 6 * 3600).await;
+        insta::assert_snapshot!("failed_for_good", shown(driver, &["status"], 0).await);
+    });
+}
+
+#[test]
+fn a_person_has_halted_it() {
+    live(begin(&quick(Scenario::runbook())), None, async |driver| {
+        when(driver, "a worker", |state| out(state, "k8s-node4")).await;
+        driver.twin.edit(|state| {
+            state.store.update(&Key::new(Kind::Namespace, "", NAMESPACE), |namespace| {
+                namespace["metadata"]["annotations"]["viktorbarzin.me/k8s-upgrade-halted"] =
+                    json!("wizard, 2026-11-22T12:04:00Z: noise in the rack");
+            });
+            let job = state.store.list(Kind::Job).find(|(key, _)| key.name.ends_with("k8s-node4")).map(|(key, _)| key.clone());
+            state.store.remove(&job.unwrap());
+            state.kill_programs();
+        });
+        pass(driver, 120).await;
+        insta::assert_snapshot!(shown(driver, &["status"], 0).await);
+    });
+}
+
+/// Some time after a run that ended well.
+#[test]
+fn the_installation_is_healthy() {
+    live(begin(&quick(Scenario::runbook())), None, async |driver| {
+        when(driver, "the end of a run", is_over).await;
+        pass(driver, 1800).await;
+        insta::assert_snapshot!(shown(driver, &["status", "--health"], 0).await);
+    });
+}
+
+/// Everything that may be wrong, at once; and each is told with what to type.
+#[test]
+fn the_installation_is_broken() {
+    let mut state = begin(&quick(Scenario::runbook()));
+    state.store.update(&Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check"), |cronjob| {
+        cronjob["spec"]["suspend"] = json!(true);
+        cronjob["metadata"]["creationTimestamp"] = json!("2026-11-01T00:00:00Z");
+    });
+    state.store.remove(&Key::new(Kind::CronJob, NAMESPACE, "k8s-upgrade-watch"));
+    state.web.prometheus.unloaded = ["K8sUpgradeStalled", "Watchdog"].map(str::to_owned).into();
+    live(state, None, async |driver| {
+        pass(driver, 60).await;
+        insta::assert_snapshot!("broken", shown(driver, &["status", "--health"], 4).await);
+        driver.twin.edit(|state| {
+            let (from, until) = (state.now(), later(state.now(), Duration::from_secs(7200)));
+            state.web.troubles.push(Trouble { service: Service::Prometheus, from, until, how: How::Refused });
+            state.web.troubles.push(Trouble { service: Service::Pushgateway, from, until, how: How::Nonsense });
+        });
+        insta::assert_snapshot!("monitoring_away", types(driver, &["status", "--health"]).await.0);
+    });
+}
