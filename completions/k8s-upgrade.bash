@@ -46,6 +46,9 @@ _k8s__upgrade() {
             k8s__upgrade,rehearse)
                 cmd="k8s__upgrade__subcmd__rehearse"
                 ;;
+            k8s__upgrade,report)
+                cmd="k8s__upgrade__subcmd__report"
+                ;;
             k8s__upgrade,resume)
                 cmd="k8s__upgrade__subcmd__resume"
                 ;;
@@ -91,6 +94,9 @@ _k8s__upgrade() {
             k8s__upgrade__subcmd__help,rehearse)
                 cmd="k8s__upgrade__subcmd__help__subcmd__rehearse"
                 ;;
+            k8s__upgrade__subcmd__help,report)
+                cmd="k8s__upgrade__subcmd__help__subcmd__report"
+                ;;
             k8s__upgrade__subcmd__help,resume)
                 cmd="k8s__upgrade__subcmd__help__subcmd__resume"
                 ;;
@@ -113,7 +119,7 @@ _k8s__upgrade() {
 
     case "${cmd}" in
         k8s__upgrade)
-            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help"
+            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -297,7 +303,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__help)
-            opts="detect start resume status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help"
+            opts="detect start resume status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -437,6 +443,20 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__help__subcmd__rehearse)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__help__subcmd__report)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -807,6 +827,56 @@ _k8s__upgrade() {
                     ;;
                 -o)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__report)
+            opts="-o -n -v -q -y -h -V --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "text markdown json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text markdown json" -- "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)

@@ -57,6 +57,8 @@ pub enum Mark {
     TakingUp,
     /// UID of a Job that died with its work done: the watch has created its successor.
     HandedOn,
+    /// Which failure of which place Slack was told of last: its retries are no news.
+    Told,
     Acknowledged,
     Halted,
     // on a node that this program changed
@@ -72,7 +74,7 @@ pub enum Mark {
 
 impl Mark {
     /// What a run leaves on the namespace and its end removes, all in one write: a run is there whole or not at all.
-    pub const OF_A_RUN: [Mark; 10] = [
+    pub const OF_A_RUN: [Mark; 11] = [
         Mark::InFlight,
         Mark::Target,
         Mark::SnapshotPath,
@@ -83,6 +85,7 @@ impl Mark {
         Mark::Local,
         Mark::TakingUp,
         Mark::HandedOn,
+        Mark::Told,
     ];
 
     pub fn key(self, prefix: &str) -> String {
@@ -97,6 +100,7 @@ impl Mark {
             Mark::Local => "local",
             Mark::TakingUp => "taking-up",
             Mark::HandedOn => "handed-on",
+            Mark::Told => "told",
             Mark::Acknowledged => "acknowledged",
             Mark::Halted => "halted",
             Mark::CordonedBy => "cordoned-by",

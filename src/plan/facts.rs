@@ -142,6 +142,8 @@ pub struct RunMarks {
     pub taking_up: Option<String>,
     /// UID of a dead Job whose successor the watch has created.
     pub handed_on: Option<String>,
+    /// Of which failure Slack was told last, as [`super::news::News`] writes it.
+    pub told: Option<String>,
     pub halted: Option<String>,
 }
 
@@ -161,6 +163,8 @@ pub struct JobFact {
     pub pin: Option<String>,
     /// Its pods that have not ended.
     pub pods: Vec<PodFact>,
+    /// With which codes its other pods have ended.
+    pub exits: Vec<i32>,
     pub taken_up: Option<TakenUp>,
 }
 

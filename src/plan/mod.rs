@@ -9,7 +9,9 @@ pub mod facts;
 pub mod gates;
 pub mod install;
 pub mod jobs;
+pub mod journal;
 pub mod manifest;
+pub mod news;
 pub mod next;
 pub mod order;
 pub mod orphan;
@@ -18,6 +20,8 @@ pub mod policy;
 pub mod rights;
 pub mod rollback;
 pub mod rules;
+pub mod span;
+pub mod story;
 pub mod target;
 pub mod version;
 

@@ -11,6 +11,7 @@ mod endpoints;
 mod gates;
 mod hosts;
 pub mod image;
+mod journal;
 mod lease;
 mod marks;
 pub mod observe;

@@ -153,6 +153,7 @@ impl Ctx {
                 text.parse::<Version>().map_err(|error| Cause::refused(format!("annotation {}: {error}", Mark::Target.key("…"))))
             })
             .transpose()?;
+        self.saw_run(mark(Mark::RunId).filter(|_| mark(Mark::InFlight).is_some()).as_ref());
         Ok(RunMarks {
             in_flight: mark(Mark::InFlight).is_some(),
             run_id: mark(Mark::RunId),
@@ -164,6 +165,7 @@ impl Ctx {
             local: mark(Mark::Local),
             taking_up: mark(Mark::TakingUp),
             handed_on: mark(Mark::HandedOn),
+            told: mark(Mark::Told),
             halted: mark(Mark::Halted),
         })
     }
@@ -211,11 +213,12 @@ pub fn job_state(job: &Job, exit: Option<i32>) -> JobState {
 fn exit_code(job: &Job, newest: Option<&Pod>) -> Option<i32> {
     let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let failed = conditions.iter().find(|condition| condition.type_ == "Failed" && condition.status == "True");
-    let of_pod = || {
-        let status = newest?.status.as_ref()?.container_statuses.as_ref()?.first()?;
-        Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
-    };
-    failed.and_then(|failed| parse::exit_code(failed.message.as_deref()?)).or_else(of_pod)
+    failed.and_then(|failed| parse::exit_code(failed.message.as_deref()?)).or_else(|| pod_exit(newest?))
+}
+
+fn pod_exit(pod: &Pod) -> Option<i32> {
+    let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+    Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
 }
 
 fn job_fact(job: &Job, pods: &[Pod], prefix: &str) -> JobFact {
@@ -246,6 +249,7 @@ fn job_fact(job: &Job, pods: &[Pod], prefix: &str) -> JobFact {
             .filter(|pod| !gates::finished(pod))
             .map(|pod| PodFact { node: node(pod), created: created(pod) })
             .collect(),
+        exits: pods.iter().copied().filter_map(pod_exit).collect(),
         taken_up: times.map(|times| TakenUp { times, held: arguments.iter().any(|argument| argument == jobs::HELD) }),
         uid,
     }
@@ -314,7 +318,7 @@ mod tests {
         ];
         let fact = job_fact(&job(None, json!({})), &pods, PREFIX);
         let created = "2026-11-22T12:05:00Z".parse().ok();
-        assert_eq!((fact.node, fact.pods), (None, vec![PodFact { node: None, created }]));
+        assert_eq!((fact.node, fact.pods, fact.exits), (None, vec![PodFact { node: None, created }], vec![137]));
     }
 
     #[test]
