@@ -20,7 +20,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_upgrade::plan::version::Version;
 use k8s_upgrade::twin::scenario::{Alert, Scenario, Taint};
-use k8s_upgrade::twin::state::later;
+use k8s_upgrade::twin::state::{ProgramPhase, later};
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::web::{How, Service, Trouble};
 use k8s_upgrade::twin::{Driver, State, hosts};
@@ -531,8 +531,11 @@ fn incident_29_a_leaked_latch_blocked_the_run_that_would_clear_it() {
         // A person deletes the Job: the watch leaves that alone.
         let next = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-worker-1-34-7-k8s-node3");
         // Its predecessor writes its journal's end after it has created it.
-        let alone = |state: &State| state.programs.values().all(|program| program.pod.name.starts_with(&next.name));
-        when(driver, "the next Job at work", |state| at_work(state) && alone(state) && state.store.get(&next).is_some()).await;
+        let alone = |state: &State| {
+            let mut running = state.programs.values().filter(|program| program.phase == ProgramPhase::Running).peekable();
+            running.peek().is_some() && running.all(|program| program.pod.name.starts_with(&next.name))
+        };
+        when(driver, "the next Job at work", alone).await;
         What::JobDeleted.happens(driver, 1);
         when(driver, "K8sUpgradeStalled", firing).await;
         driver.twin.look(|state| assert!(in_flight(state)));
