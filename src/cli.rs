@@ -8,7 +8,7 @@ use crate::names;
 use crate::plan::version::Version;
 
 const GROUPS: &str = "\
-Watch:     status
+Watch:     status, report
 Run:       detect, start, resume, acknowledge
 Try:       rehearse
 Maintain:  rollback, manifests, image, completions, man
@@ -65,6 +65,13 @@ pub struct Global {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
     Text,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Page {
+    Text,
+    Markdown,
     Json,
 }
 
@@ -149,6 +156,17 @@ pub enum Command {
         health: bool,
         #[command(flatten)]
         data: Data,
+    },
+    /// Tell what happened in a run, from the journals that outlive its Jobs
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade report                       # the newest run\n  k8s-upgrade report 5f3a21bc -o markdown > upgrade.md"
+    )]
+    Report {
+        /// Id of a run, or by-hand for what was done outside any; else the newest
+        run: Option<String>,
+        /// Form of the report
+        #[arg(short, long, value_enum, default_value_t = Page::Text)]
+        output: Page,
     },
     /// Check that the cluster may be upgraded, claim the run, back up etcd, prefetch
     #[command(

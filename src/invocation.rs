@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::BufRead;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +13,9 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::{Cli, Command, Data, Form};
 use crate::commands::{self, Asker};
 use crate::failure::{Cause, Class, Failure, Outcome, exit_code};
-use crate::report::{self, Event, Out, Shared, Sink, Style};
+use crate::names;
+use crate::plan::journal::Head;
+use crate::report::{self, Book, Event, Out, Shared, Sink, Style};
 use crate::run::{Ctx, Identity, Parts, Stop};
 use crate::settings::{Settings, Sources};
 use crate::twin::{Process, Start};
@@ -55,11 +58,11 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
         (Command::Rehearse(_), Style::Terminal { colour }) => report::paced(colour, verbosity, invocation.stderr.clone()),
         _ => report::sink(style, verbosity, invocation.stderr.clone()),
     };
-    let sink: Shared = Arc::new(Mutex::new(match invocation.tee.take() {
-        Some(tee) => Box::new(report::Both(own, tee)),
-        None => own,
-    }));
-    let result = perform(invocation, world, cli, sink.clone()).await;
+    let book = keeps_journal(&cli.command).then(Book::default);
+    let others = invocation.tee.take().into_iter().chain(book.clone().map(|book| Box::new(book) as Box<dyn Sink>));
+    let all = others.fold(own, |own, other| Box::new(report::Both(own, other)));
+    let sink: Shared = Arc::new(Mutex::new(all));
+    let result = perform(invocation, world, cli, sink.clone(), book).await;
     if let Err(failure) = &result {
         sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed(failure.clone()));
     }
@@ -120,7 +123,7 @@ fn diagnose(form: Form) {
     };
 }
 
-async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared) -> Result<Outcome, Failure> {
+async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared, book: Option<Book>) -> Result<Outcome, Failure> {
     let global = &cli.global;
     let sources =
         Sources { config: global.config.as_deref(), set: &global.set, env: &invocation.env, files: world.files.as_ref() };
@@ -144,6 +147,10 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared) 
         world.kube.connect(&kube, crate::permit::Gate).await.map_err(|why| commands::failure(Cause::unreachable(why)))?;
     let (dry_run, chain, json) = flags(&cli.command);
     let mut stop = invocation.stop.clone();
+    let identity = identity(&invocation.env, world, connection.in_cluster);
+    if let Some(book) = &book {
+        book.open().head = head(&invocation, world, &identity);
+    }
     let ctx = Ctx::new(Parts {
         settings,
         namespace: global.namespace.clone(),
@@ -159,7 +166,8 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared) 
         dry_run,
         chain,
         held: held(&cli.command),
-        identity: identity(&invocation.env, world, connection.in_cluster),
+        identity,
+        book,
     });
     let mut asker = Asker { stdin: invocation.stdin, interactive: invocation.interactive, yes: global.yes };
     let second = async {
@@ -173,12 +181,49 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared) 
     }
     let told = tell_first_stop(&ctx, invocation.stop.clone());
     // Dropping the command's future has no effects outside: whatever runs on a node goes on, and the facts show it.
+    let performed = async {
+        let result = commands::run(&ctx, &mut asker, cli).await;
+        ctx.end_journal(&result).await;
+        result
+    };
     tokio::select! {
         biased;
         () = second => Err(commands::failure(Cause::new(Class::Stopped(15), "left at the second signal: what runs on a node goes on"))),
         () = told => Err(commands::failure(Cause::bug("the listener for signals ended"))),
-        result = commands::run(&ctx, &mut asker, cli) => result,
+        result = performed => result,
     }
+}
+
+/// What changes nothing has nothing to write down; a detection is told by the preflight that it creates.
+fn keeps_journal(command: &Command) -> bool {
+    !flags(command).0 && !matches!(command, Command::Detect { .. })
+}
+
+/// Whose journal it is.
+fn head(invocation: &Invocation, world: &World, identity: &Identity) -> Head {
+    let words = invocation.argv.iter().skip(1).map(|word| {
+        let word = word.to_string_lossy();
+        if word.contains(char::is_whitespace) || word.is_empty() { format!("'{word}'") } else { word.into_owned() }
+    });
+    let person = identity.pod.is_none().then(|| {
+        let user = user(&invocation.env);
+        match world.files.read(Path::new("/etc/hostname")).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
+            Some(host) => format!("{user}@{}", host.trim()),
+            None => user.to_owned(),
+        }
+    });
+    Head {
+        command: std::iter::once(names::PROGRAM.to_owned()).chain(words).collect::<Vec<_>>().join(" "),
+        writer: identity.holder.clone(),
+        person,
+        on: identity.node.clone(),
+        begun: world.clock.now(),
+        ..Head::default()
+    }
+}
+
+fn user(env: &Env) -> &str {
+    env.get("USER").or_else(|| env.get("LOGNAME")).map_or("operator", String::as_str)
 }
 
 /// Says what the first signal does; never ends.
@@ -198,6 +243,7 @@ fn flags(command: &Command) -> (bool, bool, bool) {
         Command::Acknowledge { id, data } => (id.is_none(), false, json(data)),
         Command::Rollback { dry_run, .. } => (*dry_run, false, false),
         Command::Status { data, .. } => (true, false, json(data)),
+        Command::Report { .. } => (true, false, false),
         // What it does to the real cluster is nothing.
         Command::Rehearse(wanted) => (true, false, json(&wanted.data)),
         Command::Preflight { dry_run, chain, .. } => (*dry_run, chain.chain, false),
@@ -224,10 +270,7 @@ fn identity(env: &Env, world: &World, in_cluster: bool) -> Identity {
     let pod = var("POD_NAME");
     let holder = match &pod {
         Some(pod) => pod.clone(),
-        None => {
-            let user = env.get("USER").or_else(|| env.get("LOGNAME")).map_or("operator", String::as_str);
-            format!("{user}-{:08x}", world.random.u64() & 0xffff_ffff)
-        }
+        None => format!("{}-{:08x}", user(env), world.random.u64() & 0xffff_ffff),
     };
     Identity { pod, node: var("NODE_NAME"), holder }
 }

@@ -2,7 +2,7 @@
 //!
 //! | room | what it is for | may use |
 //! |---|---|---|
-//! | [`invocation`] | the one entry: arguments and settings read, a context made, a command called, a failure told | cli, commands, settings, run, report, twin, world, permit, failure |
+//! | [`invocation`] | the one entry: arguments and settings read, a context made, a command called, a failure told | cli, commands, settings, run, report, plan, names, twin, world, permit, failure |
 //! | [`cli`] | the command line: types and help texts; parsing never acts | names, plan::version |
 //! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure, plan::policy, world |
 //! | [`names`] | every label, annotation, Job, metric, alert and Secret key: the contract with dashboards that exist | nothing |

@@ -58,6 +58,8 @@ pub enum Mark {
     TakingUp,
     /// UID of a Job that died with its work done: the watch has created its successor.
     HandedOn,
+    /// Which failure of which place Slack was told of last: its retries are no news.
+    Told,
     /// What a person means to lose by the next run: JSON of [`crate::plan::losses::Acknowledged`].
     Acknowledged,
     Halted,
@@ -74,7 +76,7 @@ pub enum Mark {
 
 impl Mark {
     /// What a run leaves on the namespace and its end removes, all in one write: a run is there whole or not at all.
-    pub const OF_A_RUN: [Mark; 11] = [
+    pub const OF_A_RUN: [Mark; 12] = [
         Mark::InFlight,
         Mark::Target,
         Mark::SnapshotPath,
@@ -86,6 +88,7 @@ impl Mark {
         Mark::TakingUp,
         Mark::HandedOn,
         Mark::Acknowledged,
+        Mark::Told,
     ];
 
     pub fn key(self, prefix: &str) -> String {
@@ -100,6 +103,7 @@ impl Mark {
             Mark::Local => "local",
             Mark::TakingUp => "taking-up",
             Mark::HandedOn => "handed-on",
+            Mark::Told => "told",
             Mark::Acknowledged => "acknowledged",
             Mark::Halted => "halted",
             Mark::CordonedBy => "cordoned-by",

@@ -8,6 +8,7 @@ mod install;
 mod node;
 mod phases;
 mod rehearse;
+mod report;
 mod rollback;
 mod start;
 mod status;
@@ -18,6 +19,7 @@ use std::time::Duration;
 use crate::cli::{Cli, Command};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::{Facts, JobState};
+use crate::plan::journal::BY_HAND;
 use crate::plan::orphan::{self, Verdict};
 use crate::plan::version::Version;
 use crate::run::Ctx;
@@ -36,6 +38,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::Acknowledge { id, .. } => acknowledge::acknowledge(ctx, asker, id).await,
         Command::Status { health: true, .. } => status::health(ctx).await,
         Command::Status { .. } => status::status(ctx).await,
+        Command::Report { run, output } => report::report(ctx, run.as_deref(), output).await,
         Command::Preflight { target, chain, .. } => phases::preflight(ctx, target, chain.run).await,
         Command::UpgradeNode { node, target, chain } => node::upgrade(ctx, asker, &node, target, chain.run).await,
         Command::Postflight { target, chain } => phases::postflight(ctx, target, chain.run).await,
@@ -136,7 +139,7 @@ fn what_follows(ctx: &Ctx, facts: &Facts, class: Class) -> &'static str {
 /// The release to go to: the one given, else the one of the run in flight.
 async fn target_of(ctx: &Ctx, given: Option<Version>) -> Result<(Version, String), Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
-    let run = facts.marks.run_id.clone().unwrap_or_else(|| "by-hand".to_owned());
+    let run = facts.marks.run_id.clone().unwrap_or_else(|| BY_HAND.to_owned());
     match (given, facts.marks.target.filter(|_| facts.marks.in_flight)) {
         (Some(given), Some(target)) if given != target => {
             Err(failure(Cause::contended(format!("a run to {target} is in flight: another target must wait for its end"))))

@@ -1,11 +1,18 @@
 //! `preflight` and `postflight`: one phase; as a Job of the chain also its successor.
 
+use std::time::Duration;
+
 use super::{failure, failure_in_run, of_run, target_of};
 use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::names::Mark;
+use crate::plan::news::News;
 use crate::plan::next::Next;
 use crate::plan::version::Version;
 use crate::run::Ctx;
 use crate::run::preflight::Preflight;
+
+/// A message does not wait longer for what is known of those before it.
+const LOOK: Duration = Duration::from_secs(60);
 
 pub async fn preflight(ctx: &Ctx, target: Version, run: Option<String>) -> Result<Outcome, Failure> {
     let run = match run {
@@ -36,6 +43,9 @@ pub async fn preflight(ctx: &Ctx, target: Version, run: Option<String>) -> Resul
 }
 
 pub async fn postflight(ctx: &Ctx, target: Option<Version>, run: Option<String>) -> Result<Outcome, Failure> {
+    if let Some(run) = run.as_deref().filter(|_| ctx.chain) {
+        ctx.journal_of(run);
+    }
     let facts = ctx.observe().await.map_err(failure)?;
     if ctx.chain && !run.as_deref().is_some_and(|run| of_run(&facts, run)) {
         ctx.note("postflight", "this run is not in flight any more: it was ended already");
@@ -82,12 +92,33 @@ pub async fn successor(ctx: &Ctx, place: &str, run: &str) -> Result<Outcome, Fai
     }
 }
 
-/// A failure of a run, told in Slack when a Job failed: nobody watches its log. A hold that goes on was told when it began.
+/// A failure of a run, told in Slack when a Job failed: nobody watches its log.
 pub async fn told(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
     let failure = failure_in_run(ctx, place, cause).await;
-    let goes_on = ctx.held && failure.class() == Class::Hold;
-    if ctx.chain && !goes_on && !matches!(failure.class(), Class::Stopped(_)) {
-        ctx.say(&format!("🛑 {}: K8s upgrade\n{failure}", ctx.settings.cluster_name)).await;
+    if ctx.chain {
+        tell(ctx, &failure).await;
     }
     failure
+}
+
+/// Tells Slack of a failure, unless the try before this one has: a retry is no news, and neither is a hold that goes on.
+pub async fn tell(ctx: &Ctx, failure: &Failure) {
+    let Some(news) = News::of(failure) else { return };
+    let told = async {
+        let facts = ctx.observe().await?;
+        let own = ctx.own_job().await?;
+        Ok::<_, Cause>((news.is_old(&facts, own.as_deref()), facts.marks.in_flight))
+    };
+    // Twice is better than not at all.
+    let (old, in_flight) = match tokio::time::timeout(LOOK, told).await {
+        Ok(Ok(known)) => known,
+        Ok(Err(_)) | Err(_) => (false, false),
+    };
+    if old || !ctx.say(&format!("🛑 {}: K8s upgrade\n{failure}", ctx.settings.cluster_name)).await || !in_flight {
+        return;
+    }
+    let mark = [(Mark::Told, Some(news.to_string()))];
+    if let Err(cause) = ctx.mark_run(&failure.place, "record what Slack was told", &mark).await {
+        ctx.warn("slack", format!("a retry will tell the same once more: {}", cause.what));
+    }
 }

@@ -83,6 +83,10 @@ pub async fn resume(ctx: &Ctx) -> Result<Outcome, Failure> {
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) => {
+            if facts.marks.told.is_some() {
+                // Somebody tries again who wants to know how it ends.
+                ctx.mark_run("", "forget what Slack was told", &[(Mark::Told, None)]).await.map_err(failure)?;
+            }
             let (Some(target), Some(run)) = (facts.marks.target, facts.marks.run_id.as_deref()) else {
                 return Err(failure(Cause::refused(
                     "the run in flight has no target or no run id: it was not begun by this program",
@@ -129,6 +133,7 @@ async fn run_here(ctx: &Ctx, target: Version) -> Result<Outcome, Failure> {
                     .next
                     .push(format!("k8s-upgrade start --target {target} --local      # goes on where the facts say it stands"));
             }
+            super::phases::tell(ctx, &failure).await;
             return Err(failure);
         }
         ctx.emit(&Event::PhaseDone { place, phase, took: begun.elapsed() });

@@ -144,6 +144,8 @@ pub struct RunMarks {
     pub handed_on: Option<String>,
     /// As it stands there.
     pub acknowledged: Option<String>,
+    /// Of which failure Slack was told last, as [`super::news::News`] writes it.
+    pub told: Option<String>,
     pub halted: Option<String>,
 }
 
@@ -163,6 +165,8 @@ pub struct JobFact {
     pub pin: Option<String>,
     /// Its pods that have not ended.
     pub pods: Vec<PodFact>,
+    /// With which codes its other pods have ended.
+    pub exits: Vec<i32>,
     pub taken_up: Option<TakenUp>,
     /// Name of the newest pod.
     pub pod: Option<String>,

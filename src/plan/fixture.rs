@@ -98,6 +98,7 @@ pub fn job(name: &str, state: JobState) -> JobFact {
         deleting: false,
         pin: None,
         pods: Vec::new(),
+        exits: Vec::new(),
         taken_up: None,
         pod: None,
         pending: None,

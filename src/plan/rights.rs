@@ -18,6 +18,8 @@ pub struct Grant {
     pub name: Option<String>,
     pub verbs: &'static [&'static str],
     pub why: &'static str,
+    /// A run does without it: only evidence is lost.
+    pub optional: bool,
 }
 
 impl Grant {
@@ -33,7 +35,8 @@ impl Grant {
 
 /// All of it, for an installation in `namespace` whose etcd snapshots are made by the CronJob `backup` (namespace, name).
 pub fn grants(namespace: &str, backup: (&str, &str)) -> Vec<Grant> {
-    let cluster = |group, resource, verbs, why| Grant { namespace: None, group, resource, name: None, verbs, why };
+    let cluster =
+        |group, resource, verbs, why| Grant { namespace: None, group, resource, name: None, verbs, why, optional: false };
     let within = |place: &str, group, resource, verbs, why| Grant {
         namespace: Some(place.to_owned()),
         ..cluster(group, resource, verbs, why)
@@ -61,6 +64,16 @@ pub fn grants(namespace: &str, backup: (&str, &str)) -> Vec<Grant> {
             names::KUBEADM_CONFIG,
         ),
         named(within("kube-system", "", "configmaps", &["get"], "what kubeadm gives every kubelet"), names::KUBELET_CONFIG),
+        Grant {
+            optional: true,
+            ..within(
+                namespace,
+                "",
+                "configmaps",
+                &["list", "create", "patch", "delete"],
+                "journals of the last runs; no name, for each has its own",
+            )
+        },
         named(within(backup_namespace, "batch", "cronjobs", &["get"], "the template of the etcd snapshot's Job"), backup_name),
         within(backup_namespace, "batch", "jobs", &["get", "create"], "the etcd snapshot"),
         within(backup_namespace, "", "pods/log", &["get"], "whether the snapshot says that it is done, and how large it is"),

@@ -53,6 +53,11 @@ fn kind(event: &Event) -> &'static str {
         Event::Output { .. } => "output",
         Event::Note { .. } => "note",
         Event::Warning { .. } => "warning",
+        Event::RunBegun { .. } => "run-begun",
+        Event::Snapshot { .. } => "snapshot",
+        Event::OutOfService { .. } => "out-of-service",
+        Event::InService { .. } => "in-service",
+        Event::RunDone { .. } => "run-done",
         Event::Failed(_) => "failed",
     }
 }

@@ -2,18 +2,25 @@
 
 mod health;
 mod heard;
+mod journal;
 mod json;
 mod paced;
 mod plain;
 mod status;
+mod story;
 mod terminal;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub use journal::Book;
+pub use story::{markdown, text};
+
 use crate::failure::Failure;
 use crate::plan::facts::Phase;
+pub use crate::plan::span::span;
+use crate::plan::version::{Kind, Version};
 
 pub use health::{data as health_data, text as health_text};
 pub use heard::heard;
@@ -77,6 +84,31 @@ pub enum Event {
         place: String,
         text: String,
     },
+    /// The run has claimed the cluster.
+    RunBegun {
+        run: String,
+        from: Option<Version>,
+        target: Version,
+        kind: Kind,
+        /// In the order of their upgrade.
+        nodes: Vec<String>,
+    },
+    /// The etcd snapshot of the run, verified.
+    Snapshot {
+        path: String,
+    },
+    /// A node takes no new pods by our doing, or takes them again.
+    OutOfService {
+        place: String,
+    },
+    InService {
+        place: String,
+    },
+    /// The run is over; `whole`, unless steps were skipped by force.
+    RunDone {
+        text: String,
+        whole: bool,
+    },
     Failed(Failure),
 }
 
@@ -126,17 +158,6 @@ pub fn paced(colour: bool, verbosity: i8, out: Out) -> Box<dyn Sink> {
     Box::new(paced::Paced::new(terminal::Terminal::new(colour, verbosity, out).with_clock()))
 }
 
-/// `95s` as `1m 35s`: how durations are written for people.
-pub fn span(duration: Duration) -> String {
-    let s = duration.as_secs();
-    match (s / 3600, s / 60 % 60, s % 60) {
-        (0, 0, 0) if !duration.is_zero() => format!("{}ms", duration.as_millis()),
-        (0, 0, s) => format!("{s}s"),
-        (0, m, s) => format!("{m}m {s:02}s"),
-        (h, m, _) => format!("{h}h {m:02}m"),
-    }
-}
-
 /// One line per event, without the time: what plain output and the terminal's finished lines share.
 fn sentence(event: &Event) -> String {
     match event {
@@ -153,6 +174,13 @@ fn sentence(event: &Event) -> String {
         Event::Output { line, .. } => format!("| {line}"),
         Event::Note { text, .. } => text.clone(),
         Event::Warning { text, .. } => format!("warning: {text}"),
+        Event::RunBegun { run, from, target, kind, .. } => {
+            format!("run {run}: {} → {target} ({kind})", from.map_or("?".to_owned(), |from| from.to_string()))
+        }
+        Event::Snapshot { path } => format!("etcd snapshot: {path}"),
+        Event::OutOfService { .. } => "out of service".to_owned(),
+        Event::InService { .. } => "in service again".to_owned(),
+        Event::RunDone { text, .. } => text.clone(),
         Event::Failed(failure) => failure.to_string(),
     }
 }
@@ -168,7 +196,11 @@ fn place(event: &Event) -> &str {
         | Event::Draining { place, .. }
         | Event::Output { place, .. }
         | Event::Note { place, .. }
-        | Event::Warning { place, .. } => place,
+        | Event::Warning { place, .. }
+        | Event::OutOfService { place }
+        | Event::InService { place } => place,
+        Event::RunBegun { .. } | Event::Snapshot { .. } => Phase::Preflight.word(),
+        Event::RunDone { .. } => Phase::Postflight.word(),
         Event::Failed(failure) => &failure.place,
     }
 }
@@ -177,6 +209,8 @@ fn place(event: &Event) -> &str {
 fn told(event: &Event, verbosity: i8) -> bool {
     match event {
         Event::Failed(_) | Event::Warning { .. } => true,
+        // The steps around them say so.
+        Event::OutOfService { .. } | Event::InService { .. } => verbosity > 0,
         _ => verbosity >= 0,
     }
 }

@@ -145,7 +145,12 @@ impl Sink for Terminal {
             }
             Event::Waiting { .. } | Event::Draining { .. } | Event::Output { .. } => self.hold(sentence(event)),
             Event::StepSkipped { .. } => self.finished(event, "  ·", "2"),
-            Event::Note { .. } => self.finished(event, "  ·", "2"),
+            Event::Note { .. }
+            | Event::RunBegun { .. }
+            | Event::Snapshot { .. }
+            | Event::OutOfService { .. }
+            | Event::InService { .. }
+            | Event::RunDone { .. } => self.finished(event, "  ·", "2"),
             Event::Warning { .. } => self.finished(event, "!", "33"),
             Event::Failed(failure) => {
                 Self::clear(&mut self.hold);

@@ -9,10 +9,11 @@ use tokio::sync::{OnceCell, watch};
 use tokio::time::Instant;
 
 use super::creds::Creds;
+use super::journal::{Whose, Writing};
 use super::lease::NodeLease;
 use crate::failure::{Cause, Class};
 use crate::permit::{ChangeClass, Gate, Permit};
-use crate::report::{Event, Out, Shared, span};
+use crate::report::{Book, Event, Out, Shared, span};
 use crate::settings::Settings;
 use crate::signals::Asked;
 use crate::world::World;
@@ -50,6 +51,8 @@ pub struct Parts {
     /// The Job before this one held at the same step, and told so.
     pub held: bool,
     pub identity: Identity,
+    /// None: a command that keeps no journal.
+    pub book: Option<Book>,
 }
 
 pub struct Ctx {
@@ -69,6 +72,9 @@ pub struct Ctx {
     pub identity: Identity,
     stop: Stop,
     sink: Shared,
+    pub(super) book: Option<Book>,
+    pub(super) writing: tokio::sync::Mutex<Writing>,
+    pub(super) whose: Mutex<Whose>,
     pub(super) creds: OnceCell<Creds>,
     /// Node name → its host keys, as far as they are known.
     pub(super) known_hosts: OnceCell<Mutex<BTreeMap<String, String>>>,
@@ -139,6 +145,9 @@ impl Ctx {
             identity: parts.identity,
             stop: parts.stop,
             sink: parts.sink,
+            book: parts.book,
+            writing: tokio::sync::Mutex::default(),
+            whose: Mutex::default(),
             creds: OnceCell::new(),
             known_hosts: OnceCell::new(),
             last_outage: Mutex::new(None),
@@ -230,6 +239,8 @@ impl Ctx {
         }
         if told {
             self.emit(&Event::StepStarted { place: place.into(), step: step.into(), deadline });
+            // Before the step, not after it: whoever is killed in its middle has left word of what it was.
+            self.write_journal().await;
         }
         self.changing.store(true, Ordering::Relaxed);
         let begun = Instant::now();

@@ -69,8 +69,8 @@ impl Ctx {
         self.push(names::PUSH_JOB_CHAIN, &gauges(marks)).await;
     }
 
-    /// Tells people in Slack, if there is a webhook.
-    pub async fn say(&self, text: &str) {
+    /// Tells people in Slack, if there is a webhook. False: it could not be told.
+    pub async fn say(&self, text: &str) -> bool {
         let change = Change::settle("slack", "tell Slack", ASK * 2).silent();
         let told = self
             .change(change, async {
@@ -80,7 +80,9 @@ impl Ctx {
             .await;
         if let Err(cause) = told {
             self.warn("slack", format!("was not told, which stops nothing: {}", cause.what));
+            return false;
         }
+        true
     }
 }
 

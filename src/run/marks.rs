@@ -9,6 +9,7 @@ use super::ctx::{Change, Ctx, RECORD};
 use crate::failure::{Cause, Class};
 use crate::names::Mark;
 use crate::plan::version::Version;
+use crate::report::Event;
 
 /// Patches guarded by resourceVersion lose races against status updates; looked at again this often.
 const RACES: usize = 20;
@@ -50,6 +51,7 @@ impl Ctx {
                     (Mark::Local, None),
                     (Mark::TakingUp, None),
                     (Mark::HandedOn, None),
+                    (Mark::Told, None),
                 ];
                 let version = namespace.resource_version();
                 let body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&marks) } });
@@ -98,9 +100,16 @@ impl Ctx {
         let api: Api<KubeNode> = Api::all(self.kube.clone());
         let (name, step) = (change.place.to_owned(), change.step.to_owned());
         self.change(change, async {
+            // What we have asked for, though the answer may have been lost.
+            let mut asked = None;
             for _ in 0..RACES {
                 let node = self.api("read the node", async || api.get(&name).await).await?;
-                let Some((unschedulable, marks)) = edit(&node) else { return Ok(false) };
+                let edited = edit(&node);
+                if asked.is_some() && asked == node.spec.as_ref().map(|spec| spec.unschedulable.unwrap_or(false)) {
+                    self.tell_service(&name, asked.take());
+                }
+                let Some((unschedulable, marks)) = edited else { return Ok(false) };
+                asked = unschedulable;
                 let mut body =
                     json!({ "metadata": { "resourceVersion": node.resource_version(), "annotations": self.annotations(&marks) } });
                 if let Some(unschedulable) = unschedulable {
@@ -112,11 +121,21 @@ impl Ctx {
                     Err(error) => Err(error),
                 });
                 if patched.await? {
+                    self.tell_service(&name, asked);
                     return Ok(true);
                 }
             }
             Err(Cause::contended(format!("{step}: {name} is being changed all the time")))
         })
         .await
+    }
+
+    /// The one place where nodes go out of service and come back.
+    fn tell_service(&self, node: &str, unschedulable: Option<bool>) {
+        match unschedulable {
+            Some(true) => self.emit(&Event::OutOfService { place: node.to_owned() }),
+            Some(false) => self.emit(&Event::InService { place: node.to_owned() }),
+            None => {}
+        }
     }
 }

@@ -153,6 +153,7 @@ impl Ctx {
                 text.parse::<Version>().map_err(|error| Cause::refused(format!("annotation {}: {error}", Mark::Target.key("…"))))
             })
             .transpose()?;
+        self.saw_run(mark(Mark::RunId).filter(|_| mark(Mark::InFlight).is_some()).as_ref());
         Ok(RunMarks {
             in_flight: mark(Mark::InFlight).is_some(),
             run_id: mark(Mark::RunId),
@@ -165,6 +166,7 @@ impl Ctx {
             taking_up: mark(Mark::TakingUp),
             handed_on: mark(Mark::HandedOn),
             acknowledged: mark(Mark::Acknowledged),
+            told: mark(Mark::Told),
             halted: mark(Mark::Halted),
         })
     }
@@ -212,11 +214,12 @@ pub fn job_state(job: &Job, exit: Option<i32>) -> JobState {
 fn exit_code(job: &Job, newest: Option<&Pod>) -> Option<i32> {
     let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     let failed = conditions.iter().find(|condition| condition.type_ == "Failed" && condition.status == "True");
-    let of_pod = || {
-        let status = newest?.status.as_ref()?.container_statuses.as_ref()?.first()?;
-        Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
-    };
-    failed.and_then(|failed| parse::exit_code(failed.message.as_deref()?)).or_else(of_pod)
+    failed.and_then(|failed| parse::exit_code(failed.message.as_deref()?)).or_else(|| pod_exit(newest?))
+}
+
+fn pod_exit(pod: &Pod) -> Option<i32> {
+    let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+    Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
 }
 
 /// When the Job is ended if it has not ended itself.
@@ -278,6 +281,7 @@ pub(super) fn job_fact(job: &Job, pods: &[Pod], prefix: &str) -> JobFact {
         deadline: deadline(job),
         ended: condition.as_ref().and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
         message: condition.and_then(|condition| condition.message),
+        exits: pods.iter().copied().filter_map(pod_exit).collect(),
         taken_up: times.map(|times| TakenUp { times, held: arguments.iter().any(|argument| argument == jobs::HELD) }),
         uid,
     }
@@ -346,7 +350,7 @@ mod tests {
         ];
         let fact = job_fact(&job(None, json!({})), &pods, PREFIX);
         let created = "2026-11-22T12:05:00Z".parse().ok();
-        assert_eq!((fact.node, fact.pods), (None, vec![PodFact { node: None, created }]));
+        assert_eq!((fact.node, fact.pods, fact.exits), (None, vec![PodFact { node: None, created }], vec![137]));
     }
 
     #[test]

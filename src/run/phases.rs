@@ -14,11 +14,12 @@ use crate::plan::answer::{Answer, Verdict};
 use crate::plan::facts::{Facts, Node, Phase, RunMarks};
 use crate::plan::version::Version;
 use crate::plan::{gates, next, order};
-use crate::report::span;
+use crate::report::{Event, span};
 
 impl Ctx {
     /// One node: gates, its work, its soak. A node that is gone or done already ends well.
     pub async fn node_phase(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
+        self.begin_journal(run, name).await;
         let facts = self.observe().await?;
         if self.held {
             // A step that held, begun again, is no progress until its gates let it pass.
@@ -34,6 +35,9 @@ impl Ctx {
             return Err(Cause::refused(format!("this pod runs on {name}: it must not drain its own node")));
         }
         in_turn(&facts, node, target)?;
+        // An earlier runner came to its end, and said so.
+        let over = |changed| self.now().duration_since(changed).unsigned_abs() >= self.settings.soak;
+        let said = node.is_done(target) && node.changed_at.is_none_or(over);
         if node.is_done(target) {
             self.skipped(name, "upgrade", &format!("it is at {target} already"));
         } else {
@@ -46,7 +50,9 @@ impl Ctx {
             self.alert_gate(name, self.settings.alert_wait, |_| Moment::Upgrading).await?;
         }
         self.soak(name).await?;
-        self.say(&format!("✔️ {}: {name} is at {target}", self.settings.cluster_name)).await;
+        if !said {
+            self.say(&format!("✔️ {}: {name} is at {target}", self.settings.cluster_name)).await;
+        }
         Ok(())
     }
 
@@ -97,6 +103,10 @@ impl Ctx {
     /// The end of a run: everything is verified, then cleared and told.
     pub async fn postflight(&self, target: Version) -> Result<(), Cause> {
         let place = Phase::Postflight.word();
+        let marks = self.marks().await?;
+        if let Some(run) = marks.run_id.filter(|_| marks.in_flight) {
+            self.begin_journal(&run, place).await;
+        }
         self.soak(place).await?;
         let facts = self.observe().await?;
         gates::at_target(&facts, target).into_result("the cluster is not at the target")?;
@@ -139,7 +149,7 @@ impl Ctx {
                 skipped.join(", ")
             ),
         };
-        self.note(place, &done);
+        self.emit(&Event::RunDone { text: done.clone(), whole: facts.marks.skipped.is_empty() });
         self.say(&done).await;
         Ok(())
     }

@@ -13,6 +13,7 @@ use crate::plan::rollback::restore_plan;
 use crate::plan::target::{self, Wanted};
 use crate::plan::version::{Kind, Version};
 use crate::plan::{gates, order, parse};
+use crate::report::Event;
 
 const PLACE: &str = "preflight";
 
@@ -36,6 +37,12 @@ impl Ctx {
         let facts = self.observe().await.map_err(before)?;
         let claimed = facts.marks.in_flight && facts.marks.run_id.as_deref() == Some(run);
         let held = |cause| NotReady { cause, claimed };
+        if claimed {
+            self.begin_journal(run, PLACE).await;
+        } else {
+            // A refusal leaves nothing behind.
+            self.withhold_journal();
+        }
         let Wanted::Upgrade(kind) = target::check_target(&facts, target).map_err(held)? else {
             if claimed && !self.dry_run {
                 // Somebody has brought the nodes there meanwhile: what is left of the run is its end.
@@ -53,6 +60,13 @@ impl Ctx {
             return Ok(Preflight::Ready);
         }
         self.claim(run, target).await.map_err(held)?;
+        let order = order::order(&facts, &self.settings.policy());
+        let nodes = order.iter().map(|node| node.name.clone()).collect();
+        self.emit(&Event::RunBegun { run: run.to_owned(), from: target::running(&facts), target, kind, nodes });
+        if !claimed {
+            self.begin_journal(run, PLACE).await;
+            self.prune_journals().await;
+        }
         self.prepare_run(&states, target, kind, run).await.map_err(|cause| NotReady { cause, claimed: true })?;
         Ok(Preflight::Ready)
     }
@@ -104,7 +118,7 @@ impl Ctx {
             Some(path) => path.clone(),
             None => self.snapshot(&facts, states, target, kind, run).await?,
         };
-        self.note(PLACE, format!("etcd snapshot: {snapshot}"));
+        self.emit(&Event::Snapshot { path: snapshot });
         self.push_run(&self.observe().await?.marks).await;
         self.point_repositories(&facts, states, target).await?;
         self.prefetch(&facts, target, self.image_repository().await?).await?;

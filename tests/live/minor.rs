@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_upgrade::plan::journal::KEPT;
 use serde_json::Value;
 
 use super::audit;
@@ -27,6 +28,8 @@ pub fn run() {
     let images = end::images(&lab);
 
     deferred(&lab, since);
+
+    old_journals(&lab);
 
     lab.phase("detection, then the whole chain");
     let asked = Timestamp::now();
@@ -100,6 +103,21 @@ impl Worker {
             configuration: lab.on(name, "sudo -n sha256sum /var/lib/kubelet/config.yaml"),
         }
     }
+}
+
+/// As many runs as are kept have left a journal: the new run's claim removes the oldest.
+fn old_journals(lab: &Lab) {
+    let map = |number: usize| {
+        let head = format!(
+            "{{\"run\":\"old{number}\",\"command\":\"\",\"writer\":\"w\",\"begun\":\"2020-01-{:02}T00:00:00Z\"}}",
+            number + 1
+        );
+        format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: k8s-upgrade-journal-old{number}-w, namespace: {NAMESPACE}, \
+             labels: {{app: k8s-upgrade-journal}}}}\ndata: {{head: '{head}', lines: ''}}\n"
+        )
+    };
+    lab.apply(&(0..KEPT).map(map).collect::<String>());
 }
 
 fn workload(lab: &Lab) {

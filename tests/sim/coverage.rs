@@ -20,7 +20,7 @@ const BEYOND: [(&str, &str); 4] = [
 ];
 
 /// What a person types, in a cluster at rest.
-const COMMANDS: [&[&str]; 8] = [
+const COMMANDS: [&[&str]; 9] = [
     &["status"],
     &["acknowledge"],
     &["detect", "--dry-run"],

@@ -12,6 +12,7 @@ mod coverage;
 mod crash;
 mod faults;
 mod incidents;
+mod journal;
 mod kubelet;
 mod proof;
 mod rollback;

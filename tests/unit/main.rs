@@ -9,6 +9,7 @@ mod kube_adapter;
 mod layering;
 mod node;
 mod rehearse;
+mod report;
 mod ssh;
 mod watch;
 mod web_adapter;

@@ -200,7 +200,8 @@ fn a_failed_job_is_replaced_with_word_left_before_and_its_count_on_it() {
     let (written, _) = cluster.written();
     let order: Vec<&str> = written.iter().map(|(what, _)| what.as_str()).collect();
     let (patch, delete, create) = (format!("PATCH {NS}"), format!("DELETE {JOBS}/{JOB}"), format!("POST {JOBS}"));
-    assert_eq!(order, [&patch, &delete, &create, &patch]);
+    let journal = format!("POST {NS}/configmaps");
+    assert_eq!(order, [&patch, &delete, &create, &patch, &journal]);
     assert!(written[0].1.contains(&format!("taking-up\":\"{JOB} 1\"")), "{}", written[0].1);
     assert!(written[1].1.contains("\"uid\":\"dead\""), "only the Job that was seen may be deleted: {}", written[1].1);
     let created: Value = serde_json::from_str(&written[2].1).unwrap();

@@ -103,7 +103,12 @@ fn incident_29_a_leaked_latch_blocked_the_run_that_would_clear_it() {
         when(driver, "the first worker", node_is("k8s-node4", NEW)).await;
         // A person deletes the Job: the watch leaves that alone.
         let next = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-worker-1-34-7-k8s-node3");
-        when(driver, "the next Job at work", |state| at_work(state) && state.store.get(&next).is_some()).await;
+        // Its predecessor writes its journal's end after it has created it.
+        let alone = |state: &State| {
+            let mut running = state.programs.values().filter(|program| program.phase == ProgramPhase::Running).peekable();
+            running.peek().is_some() && running.all(|program| program.pod.name.starts_with(&next.name))
+        };
+        when(driver, "the next Job at work", alone).await;
         What::JobDeleted.happens(driver, 1);
         when(driver, "K8sUpgradeStalled", firing).await;
         driver.twin.look(|state| assert!(in_flight(state)));

@@ -23,7 +23,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_upgrade::plan::version::Version;
 use k8s_upgrade::twin::scenario::{Alert, Scenario, Taint};
-use k8s_upgrade::twin::state::later;
+use k8s_upgrade::twin::state::{ProgramPhase, later};
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::web::{How, Service, Trouble};
 use k8s_upgrade::twin::{Driver, State, hosts};

@@ -1,0 +1,58 @@
+//! `report`: what happened in a run, from its journals.
+
+use super::failure;
+use crate::cli::Page;
+use crate::failure::{Cause, Failure, Outcome};
+use crate::plan::journal::{BY_HAND, Journal};
+use crate::plan::story;
+use crate::report;
+use crate::run::Ctx;
+
+pub async fn report(ctx: &Ctx, run: Option<&str>, output: Page) -> Result<Outcome, Failure> {
+    let (journals, unreadable) = ctx.journals().await.map_err(failure)?;
+    let in_flight = ctx.observe().await.map_err(failure)?.marks;
+    let Some(run) = run.map(str::to_owned).or_else(|| newest(&journals)) else {
+        for line in &unreadable {
+            ctx.warn("", line);
+        }
+        ctx.note("", "no journal is there: the next run writes the first");
+        return Ok(Outcome::Nothing);
+    };
+    let of_run: Vec<Journal> = journals.iter().filter(|journal| journal.head.run == run).cloned().collect();
+    let now = in_flight.in_flight && in_flight.run_id.as_deref() == Some(run.as_str());
+    let Some(story) = story::tell(&run, of_run, &unreadable, now, run == BY_HAND) else {
+        let detail: Vec<String> = known(&journals).into_iter().chain(unreadable).collect();
+        return Err(failure(
+            Cause::usage(format!("no journal of a run {run} is there")).detail(detail).next("k8s-upgrade report"),
+        ));
+    };
+    let text = match output {
+        Page::Text => report::text(&story),
+        Page::Markdown => report::markdown(&story),
+        Page::Json => {
+            let json = serde_json::to_string_pretty(&story);
+            json.map_err(|error| failure(Cause::bug(format!("the report as JSON: {error}"))))? + "\n"
+        }
+    };
+    ctx.print(&text).map_err(failure)?;
+    Ok(Outcome::Done)
+}
+
+/// Of what was done outside runs only if there is nothing else.
+fn newest(journals: &[Journal]) -> Option<String> {
+    let newest = journals.iter().max_by_key(|journal| (journal.head.run != BY_HAND, journal.head.begun));
+    newest.map(|journal| journal.head.run.clone())
+}
+
+/// The runs of which there is a journal, newest first.
+fn known(journals: &[Journal]) -> Vec<String> {
+    let mut begun: Vec<(jiff::Timestamp, &str)> = Vec::new();
+    for Journal { head, .. } in journals {
+        match begun.iter_mut().find(|(_, run)| *run == head.run) {
+            Some((at, _)) => *at = head.begun.min(*at),
+            None => begun.push((head.begun, &head.run)),
+        }
+    }
+    begun.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    begun.iter().map(|(at, run)| format!("{run}  began {}", at.strftime("%Y-%m-%d %H:%M:%S UTC"))).collect()
+}

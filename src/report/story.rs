@@ -1,0 +1,165 @@
+//! The story of a run as text for a terminal and as Markdown for a wiki or an issue.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::span;
+use crate::plan::story::{Ending, Outage, Story, Told};
+
+fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
+}
+
+fn clock(at: Option<Timestamp>) -> String {
+    at.map_or("?".to_owned(), |at| at.strftime("%H:%M:%S").to_string())
+}
+
+fn took(seconds: Option<u64>) -> String {
+    seconds.map_or("?".to_owned(), |seconds| span(Duration::from_secs(seconds)))
+}
+
+fn title(story: &Story) -> String {
+    match &story.target {
+        _ if story.result == Ending::None => "What was done by hand, outside any run".to_owned(),
+        Some(target) => {
+            let (from, kind) = (story.from.as_deref().unwrap_or("?"), story.kind.as_deref().unwrap_or("?"));
+            format!("Run {}: {from} → {target} ({kind})", story.run)
+        }
+        None => format!("Run {}", story.run),
+    }
+}
+
+fn result(story: &Story) -> String {
+    let lasted = took(Some(story.until.duration_since(story.began).unsigned_abs().as_secs()));
+    match story.result {
+        Ending::Complete => format!("complete after {lasted}"),
+        Ending::Partial => format!("partial after {lasted}: steps were skipped by force"),
+        Ending::InFlight => format!("in flight; {lasted} are told of"),
+        Ending::Unknown => format!("not in flight any more, its end is not known; {lasted} are told of"),
+        Ending::None => "no run was in flight".to_owned(),
+    }
+}
+
+type Table = (Vec<&'static str>, Vec<Vec<String>>);
+
+fn phases(story: &Story) -> Table {
+    let row = |phase: &crate::plan::story::Phase| {
+        let again = if phase.attempt > 1 { format!(" (attempt {})", phase.attempt) } else { String::new() };
+        let on = phase.on.as_ref().map_or(String::new(), |on| format!(" on {on}"));
+        let result = phase.result.clone().unwrap_or_else(|| "no end is told".to_owned());
+        vec![
+            format!("{}{again}", phase.place),
+            clock(Some(phase.began)),
+            took(phase.seconds),
+            result,
+            format!("{}{on}", phase.by),
+        ]
+    };
+    (vec!["PHASE", "BEGAN", "TOOK", "RESULT", "BY"], story.phases.iter().map(row).collect())
+}
+
+fn outages(story: &Story) -> Table {
+    let row = |outage: &Outage| {
+        let to = outage.to.map_or("still is".to_owned(), |to| clock(Some(to)));
+        vec![outage.node.clone(), clock(outage.from), to, took(outage.seconds)]
+    };
+    let mut rows: Vec<Vec<String>> = story.out_of_service.iter().map(row).collect();
+    rows.push(vec!["total".to_owned(), String::new(), String::new(), took(Some(story.out_of_service_seconds))]);
+    (vec!["OUT OF SERVICE", "FROM", "TO", "FOR"], rows)
+}
+
+fn by_hand(story: &Story) -> Table {
+    let row = |hand: &crate::plan::story::ByHand| {
+        let result = hand.result.clone().unwrap_or_else(|| "no end is told".to_owned());
+        vec![hand.who.clone(), clock(Some(hand.at)), hand.command.clone(), result]
+    };
+    (vec!["BY HAND", "AT", "COMMAND", "RESULT"], story.by_hand.iter().map(row).collect())
+}
+
+/// Columns as wide as what stands in them; the last one is not padded.
+fn columns(out: &mut String, (titles, rows): &Table) {
+    let width = |column: usize| {
+        let cells = rows.iter().map(|row| row[column].chars().count());
+        cells.chain([titles[column].chars().count()]).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..titles.len()).map(width).collect();
+    let titles: Vec<String> = titles.iter().map(|title| (*title).to_owned()).collect();
+    for row in std::iter::once(&titles).chain(rows) {
+        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let _ = writeln!(out, "  {}", cells.join("  ").trim_end());
+    }
+    out.push('\n');
+}
+
+pub fn text(story: &Story) -> String {
+    let mut out = format!("{}, {}\n", title(story), result(story));
+    let _ = writeln!(out, "{} to {}", stamp(story.began), stamp(story.until));
+    if let Some(path) = &story.snapshot {
+        let _ = writeln!(out, "etcd snapshot {path}");
+    }
+    out.push('\n');
+    for table in [phases(story), outages(story), by_hand(story)] {
+        if !table.1.is_empty() {
+            columns(&mut out, &table);
+        }
+    }
+    out.push_str("  TIMELINE\n");
+    for Told { at, place, text, detail } in &story.timeline {
+        let gap = if place.is_empty() { "" } else { "  " };
+        let _ = writeln!(out, "  {}  {place}{gap}{text}", clock(Some(*at)));
+        for line in detail {
+            let _ = writeln!(out, "              {line}");
+        }
+    }
+    if !story.missing.is_empty() {
+        out.push_str("\n  NOT KNOWN\n");
+        for line in &story.missing {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    out
+}
+
+/// What Markdown would take for its own.
+fn plain(text: &str) -> String {
+    text.chars().flat_map(|c| if "\\|`*_<>[]".contains(c) { vec!['\\', c] } else { vec![c] }).collect()
+}
+
+fn table(out: &mut String, heading: &str, (titles, rows): &Table) {
+    if rows.is_empty() {
+        return;
+    }
+    let titles: Vec<String> = titles.iter().map(|title| title.to_lowercase()).collect();
+    let _ = writeln!(out, "\n## {heading}\n\n| {} |\n|{}", titles.join(" | "), "---|".repeat(titles.len()));
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|cell| plain(cell)).collect();
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
+}
+
+pub fn markdown(story: &Story) -> String {
+    let mut out = format!("# {}\n\n{}; {} to {}\n", title(story), result(story), stamp(story.began), stamp(story.until));
+    if let Some(path) = &story.snapshot {
+        let _ = writeln!(out, "\netcd snapshot `{path}`");
+    }
+    table(&mut out, "Phases", &phases(story));
+    table(&mut out, "Out of service", &outages(story));
+    table(&mut out, "By hand", &by_hand(story));
+    out.push_str("\n## Timeline\n\n");
+    for Told { at, place, text, detail } in &story.timeline {
+        let place = if place.is_empty() { String::new() } else { format!(" **{}**", plain(place)) };
+        let _ = writeln!(out, "- {}{place} {}", clock(Some(*at)), plain(text));
+        for line in detail {
+            let _ = writeln!(out, "  - {}", plain(line));
+        }
+    }
+    if !story.missing.is_empty() {
+        out.push_str("\n## Not known\n\n");
+        for line in &story.missing {
+            let _ = writeln!(out, "- {}", plain(line));
+        }
+    }
+    out
+}
