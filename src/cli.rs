@@ -10,6 +10,7 @@ use crate::plan::version::Version;
 const GROUPS: &str = "\
 Watch:     status
 Run:       detect, start, resume
+Stop:      halt
 Try:       rehearse
 Maintain:  manifests, image, completions, man
 Phases:    preflight, drain, upgrade-node, postflight
@@ -129,6 +130,11 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
+    /// Halt upgrades: a run stops at its next safe point, and none starts until it is lifted
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade halt --reason \"disks are being replaced\"\n  k8s-upgrade halt --lift && k8s-upgrade resume"
+    )]
+    Halt(Halt),
     /// Show where a run stands, what blocks it, and what to do next
     #[command(after_help = "Examples:\n  k8s-upgrade status\n  k8s-upgrade status -o json")]
     Status {
@@ -208,6 +214,25 @@ pub enum Command {
     /// Write the manual pages into a folder
     #[command(after_help = "Examples:\n  k8s-upgrade man ./man\n  man ./man/k8s-upgrade.1")]
     Man { folder: PathBuf },
+}
+
+#[derive(Debug, Args)]
+pub struct Halt {
+    /// Only suspend the detection; a run in flight goes on
+    #[arg(long, group = "how")]
+    pub detection_only: bool,
+    /// Delete the Jobs at work at once; kubeadm or apt on a node is left to finish, the node may stay cordoned
+    #[arg(long, group = "how")]
+    pub now: bool,
+    /// Only raise the alert that blocks upgrades and reboots at their next gate
+    #[arg(long, group = "how")]
+    pub blocker_alert: bool,
+    /// Undo what was set, and that alone
+    #[arg(long, group = "how", conflicts_with = "reason")]
+    pub lift: bool,
+    /// Why, for whoever meets it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
 }
 
 #[derive(Debug, Args)]

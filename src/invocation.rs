@@ -201,6 +201,7 @@ fn flags(command: &Command) -> (bool, bool, bool) {
         Command::Preflight { dry_run, chain, .. } => (*dry_run, chain.chain, false),
         Command::UpgradeNode { chain, .. } | Command::Postflight { chain, .. } => (false, chain.chain, false),
         Command::Start { .. }
+        | Command::Halt(_)
         | Command::Manifests(_)
         | Command::Image { .. }
         | Command::Completions { .. }

@@ -3,6 +3,7 @@
 mod detect;
 mod docs;
 mod drain;
+mod halt;
 mod install;
 mod node;
 mod phases;
@@ -36,6 +37,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::UpgradeNode { node, target, chain } => node::upgrade(ctx, asker, &node, target, chain.run).await,
         Command::Postflight { target, chain } => phases::postflight(ctx, target, chain.run).await,
         Command::Drain { node, dry_run, .. } => drain::drain(ctx, asker, &node, dry_run).await,
+        Command::Halt(options) => halt::halt(ctx, asker, options).await,
         Command::Rehearse(_)
         | Command::Manifests(_)
         | Command::Image { .. }

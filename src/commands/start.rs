@@ -16,6 +16,7 @@ use crate::run::{Ctx, phases};
 
 pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
+    ctx.may_begin().await.map_err(failure)?;
     let marks = &facts.marks;
     if marks.in_flight && (!local || marks.target != Some(target) || marks.run_id.is_none()) {
         let to = marks.target.map_or("an unknown target".to_owned(), |target| target.to_string());

@@ -96,7 +96,7 @@ fn text(ctx: &Ctx, facts: &Facts, next: &NextStep) -> String {
         )),
     }
     if let Some(halted) = &facts.marks.halted {
-        text.push_str(&format!("  HALTED: {halted}\n"));
+        text.push_str(&format!("  HALTED: {halted}\n  next   k8s-upgrade halt --lift      # when it may go on\n"));
     }
     let nodes = nodes(ctx, facts);
     let wide =

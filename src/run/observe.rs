@@ -14,6 +14,7 @@ use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names::{self, Mark};
 use crate::plan::facts::{Component, Facts, JobFact, JobState, Node, PodFact, RunMarks, Taint, TakenUp};
+use crate::plan::halt::{Halt, Skip};
 use crate::plan::version::Version;
 use crate::plan::{gates, jobs, parse};
 
@@ -153,6 +154,8 @@ impl Ctx {
                 text.parse::<Version>().map_err(|error| Cause::refused(format!("annotation {}: {error}", Mark::Target.key("…"))))
             })
             .transpose()?;
+        let halted = mark(Mark::Halted).map(|text| Halt::read(&text));
+        self.saw_halt(halted.as_ref());
         Ok(RunMarks {
             in_flight: mark(Mark::InFlight).is_some(),
             run_id: mark(Mark::RunId),
@@ -160,11 +163,11 @@ impl Ctx {
             started: self.time(&self.namespace, mark(Mark::Started), Mark::Started)?,
             snapshot_path: mark(Mark::SnapshotPath),
             prepared: mark(Mark::Prepared).is_some_and(|run| Some(run) == mark(Mark::RunId)),
-            skipped: mark(Mark::Skipped).map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+            skipped: mark(Mark::Skipped).map(|text| Skip::read(&text)).unwrap_or_default(),
             local: mark(Mark::Local),
             taking_up: mark(Mark::TakingUp),
             handed_on: mark(Mark::HandedOn),
-            halted: mark(Mark::Halted),
+            halted,
         })
     }
 

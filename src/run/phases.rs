@@ -20,6 +20,7 @@ impl Ctx {
     /// One node: gates, its work, its soak. A node that is gone or done already ends well.
     pub async fn node_phase(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
         let facts = self.observe().await?;
+        self.may_begin().await?;
         if self.held {
             // A step that held, begun again, is no progress until its gates let it pass.
             self.push_marks(&facts.marks).await;
@@ -98,6 +99,7 @@ impl Ctx {
         let place = Phase::Postflight.word();
         self.soak(place).await?;
         let facts = self.observe().await?;
+        self.may_begin().await?;
         gates::at_target(&facts, target).into_result("the cluster is not at the target")?;
         // Progress: a run that stalled on its way here must not be held by the alert that says so.
         self.push_run(&facts.marks).await;
@@ -135,7 +137,7 @@ impl Ctx {
             skipped => format!(
                 "⚠️ K8s upgrade partial: {} is at {target}{took}{without}; skipped by force: {}",
                 self.settings.cluster_name,
-                skipped.join(", ")
+                skipped.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             ),
         };
         self.note(place, &done);

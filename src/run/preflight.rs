@@ -35,6 +35,7 @@ impl Ctx {
         let facts = self.observe().await.map_err(before)?;
         let claimed = facts.marks.in_flight && facts.marks.run_id.as_deref() == Some(run);
         let held = |cause| NotReady { cause, claimed };
+        self.may_begin().await.map_err(held)?;
         let Wanted::Upgrade(kind) = target::check_target(&facts, target).map_err(held)? else {
             if claimed && !self.dry_run {
                 // Somebody has brought the nodes there meanwhile: what is left of the run is its end.
