@@ -10,7 +10,7 @@ use crate::plan::version::Version;
 const GROUPS: &str = "\
 Watch:     status
 Run:       detect, start, resume
-Stop:      halt
+Stop:      halt, skip-phase, clear-state
 Try:       rehearse
 Maintain:  manifests, image, completions, man
 Phases:    preflight, drain, upgrade-node, postflight
@@ -124,6 +124,9 @@ pub enum Command {
         /// Only if all that was at work has died; the command of the CronJob k8s-upgrade-watch
         #[arg(long)]
         if_orphaned: bool,
+        /// Perform all that is left in this process, as `start --local` does
+        #[arg(long, conflicts_with_all = ["if_orphaned", "dry_run"])]
+        local: bool,
         /// Say what would be created
         #[arg(long)]
         dry_run: bool,
@@ -135,6 +138,14 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade halt --reason \"disks are being replaced\"\n  k8s-upgrade halt --lift && k8s-upgrade resume"
     )]
     Halt(Halt),
+    /// Jump a phase whose work is done; by force also one whose work is not, and the run then ends as partial
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade skip-phase worker k8s-node3\n  k8s-upgrade skip-phase worker k8s-node3 --force --reason \"its disk is being replaced\""
+    )]
+    SkipPhase(Skip),
+    /// Clear what a run that is given up has left: annotations, gauges, our cordons, stale Leases, Jobs that never began
+    #[command(after_help = "Examples:\n  k8s-upgrade clear-state\n  k8s-upgrade halt --now && k8s-upgrade clear-state --yes")]
+    ClearState,
     /// Show where a run stands, what blocks it, and what to do next
     #[command(after_help = "Examples:\n  k8s-upgrade status\n  k8s-upgrade status -o json")]
     Status {
@@ -233,6 +244,28 @@ pub struct Halt {
     /// Why, for whoever meets it
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Skip {
+    #[arg(value_enum)]
+    pub phase: PhaseName,
+    /// Which node's, for master and worker
+    pub node: Option<String>,
+    /// Also if nothing shows its work done; never the backup nor a control plane
+    #[arg(long, requires = "reason")]
+    pub force: bool,
+    /// Why; recorded and told to Slack
+    #[arg(long, value_name = "TEXT", requires = "force")]
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PhaseName {
+    Preflight,
+    Master,
+    Worker,
+    Postflight,
 }
 
 #[derive(Debug, Args)]

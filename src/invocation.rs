@@ -202,6 +202,8 @@ fn flags(command: &Command) -> (bool, bool, bool) {
         Command::UpgradeNode { chain, .. } | Command::Postflight { chain, .. } => (false, chain.chain, false),
         Command::Start { .. }
         | Command::Halt(_)
+        | Command::ClearState
+        | Command::SkipPhase(_)
         | Command::Manifests(_)
         | Command::Image { .. }
         | Command::Completions { .. }

@@ -1,5 +1,6 @@
 //! One file a subcommand, thin: what is asked of `run`, and how its end is told.
 
+mod clear;
 mod detect;
 mod docs;
 mod drain;
@@ -8,6 +9,7 @@ mod install;
 mod node;
 mod phases;
 mod rehearse;
+mod skip;
 mod start;
 mod status;
 mod watch;
@@ -31,12 +33,14 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::Detect { .. } => detect::detect(ctx).await,
         Command::Start { target, local } => start::start(ctx, asker, target, local).await,
         Command::Resume { if_orphaned: true, .. } => watch::watch(ctx).await,
-        Command::Resume { .. } => start::resume(ctx).await,
+        Command::Resume { local, .. } => start::resume(ctx, asker, local).await,
         Command::Status { .. } => status::status(ctx).await,
         Command::Preflight { target, chain, .. } => phases::preflight(ctx, target, chain.run).await,
         Command::UpgradeNode { node, target, chain } => node::upgrade(ctx, asker, &node, target, chain.run).await,
         Command::Postflight { target, chain } => phases::postflight(ctx, target, chain.run).await,
         Command::Drain { node, dry_run, .. } => drain::drain(ctx, asker, &node, dry_run).await,
+        Command::ClearState => clear::clear(ctx, asker).await,
+        Command::SkipPhase(options) => skip::skip(ctx, options).await,
         Command::Halt(options) => halt::halt(ctx, asker, options).await,
         Command::Rehearse(_)
         | Command::Manifests(_)

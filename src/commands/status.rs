@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::failure;
 use crate::failure::{Failure, Outcome};
-use crate::plan::facts::{Facts, JobState, Node};
+use crate::plan::facts::{Facts, JobState, Node, Step};
 use crate::plan::next::{self, Next};
 use crate::plan::order;
 use crate::plan::orphan::{self, Verdict};
@@ -29,6 +29,7 @@ fn state(node: &Node, facts: &Facts) -> String {
     match target {
         Some(target) if node.is_done(target) => words.push("done".to_owned()),
         Some(_) if node.cordoned_by.is_some() => words.push("in work".to_owned()),
+        Some(_) if facts.marks.is_skipped(&Step::of(node)) => words.push("SKIPPED by force".to_owned()),
         Some(_) if node.excluded => words.push("excluded".to_owned()),
         Some(_) => words.push("waiting".to_owned()),
         None if node.excluded => words.push("excluded".to_owned()),
@@ -97,6 +98,9 @@ fn text(ctx: &Ctx, facts: &Facts, next: &NextStep) -> String {
     }
     if let Some(halted) = &facts.marks.halted {
         text.push_str(&format!("  HALTED: {halted}\n  next   k8s-upgrade halt --lift      # when it may go on\n"));
+    }
+    for skip in &facts.marks.skipped {
+        text.push_str(&format!("  SKIPPED by force: {skip}\n"));
     }
     let nodes = nodes(ctx, facts);
     let wide =
@@ -176,7 +180,7 @@ fn data(ctx: &Ctx, facts: &Facts, next: &NextStep) -> serde_json::Value {
     let marks = &facts.marks;
     json!({
         "inFlight": marks.in_flight, "run": marks.run_id, "target": marks.target.map(|v| v.to_string()),
-        "started": marks.started.map(|t| t.to_string()), "snapshotPath": marks.snapshot_path, "halted": marks.halted,
+        "started": marks.started.map(|t| t.to_string()), "snapshotPath": marks.snapshot_path, "halted": marks.halted, "skipped": marks.skipped,
         "running": target::running(facts).map(|v| v.to_string()),
         "nodes": nodes(ctx, facts).iter().map(node).collect::<Vec<_>>(),
         "jobs": facts.jobs.iter().map(job).collect::<Vec<_>>(),

@@ -103,7 +103,9 @@ impl Ctx {
         gates::at_target(&facts, target).into_result("the cluster is not at the target")?;
         // Progress: a run that stalled on its way here must not be held by the alert that says so.
         self.push_run(&facts.marks).await;
-        self.alert_gate(place, self.settings.resolve_wait, |_| Moment::Finishing).await?;
+        // A node that was skipped by force is old for good, and the alert on skew says so for good.
+        let moment = |facts: &Facts| if facts.marks.skipped.is_empty() { Moment::Finishing } else { Moment::Upgrading };
+        self.alert_gate(place, self.settings.resolve_wait, moment).await?;
         let wait = Wait {
             place,
             on: "pods to be Ready",
@@ -180,5 +182,5 @@ fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
 /// How much of the chain is behind us, for people: phases done, and of how many.
 pub fn progress(facts: &Facts, policy: &crate::plan::policy::Policy, target: Version) -> (usize, usize) {
     let chain = next::chain(facts, policy, target);
-    (chain.iter().filter(|link| link.done).count(), chain.len())
+    (chain.iter().filter(|link| link.done && !facts.marks.is_skipped(&link.step)).count(), chain.len())
 }

@@ -19,7 +19,7 @@ const BEYOND: [(&str, &str); 3] = [
 ];
 
 /// What a person types, in a cluster at rest.
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 10] = [
     &["status"],
     &["detect", "--dry-run"],
     &["preflight", "--target", "1.34.7", "--dry-run"],
@@ -27,6 +27,9 @@ const COMMANDS: [&[&str]; 7] = [
     &["drain", "k8s-node2", "--yes"],
     &["start", "--target", "1.34.7", "--local", "--yes"],
     &["resume", "--if-orphaned", "--dry-run"],
+    &["halt"],
+    &["halt", "--lift"],
+    &["clear-state", "--yes"],
 ];
 
 fn commands() -> BTreeSet<String> {
