@@ -62,7 +62,7 @@ impl Ctx {
         self.acquire_for(node, ChangeClass::Prepare).await
     }
 
-    async fn acquire_for(&self, node: &str, class: ChangeClass) -> Result<(), Cause> {
+    pub(super) async fn acquire_for(&self, node: &str, class: ChangeClass) -> Result<(), Cause> {
         let name = lease_name(node);
         let patience = self.settings.lease_duration * 2;
         let mut seen: Option<(Option<MicroTime>, Instant)> = None;

@@ -207,8 +207,14 @@ impl Ctx {
         .map(drop)
     }
 
-    /// Gives up our cordon on a node: it serves again, or stays cordoned as a person's.
+    /// Gives up our cordon on a node: it serves again, or stays cordoned as a person's. Under the node's Lease, as every cordon.
     pub async fn leave_cordon(&self, name: &str, serves: bool) -> Result<(), Cause> {
+        self.acquire_for(name, ChangeClass::Settle).await?;
+        let left = self.leave_cordon_held(name, serves).await;
+        self.release().await.and(left)
+    }
+
+    async fn leave_cordon_held(&self, name: &str, serves: bool) -> Result<(), Cause> {
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
         let change = Change::settle(name, if serves { "take our cordon back" } else { "leave our cordon to people" }, RECORD);
         self.edit_node(change, |now| {
