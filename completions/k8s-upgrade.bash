@@ -49,6 +49,9 @@ _k8s__upgrade() {
             k8s__upgrade,resume)
                 cmd="k8s__upgrade__subcmd__resume"
                 ;;
+            k8s__upgrade,rollback)
+                cmd="k8s__upgrade__subcmd__rollback"
+                ;;
             k8s__upgrade,start)
                 cmd="k8s__upgrade__subcmd__start"
                 ;;
@@ -91,6 +94,9 @@ _k8s__upgrade() {
             k8s__upgrade__subcmd__help,resume)
                 cmd="k8s__upgrade__subcmd__help__subcmd__resume"
                 ;;
+            k8s__upgrade__subcmd__help,rollback)
+                cmd="k8s__upgrade__subcmd__help__subcmd__rollback"
+                ;;
             k8s__upgrade__subcmd__help,start)
                 cmd="k8s__upgrade__subcmd__help__subcmd__start"
                 ;;
@@ -107,7 +113,7 @@ _k8s__upgrade() {
 
     case "${cmd}" in
         k8s__upgrade)
-            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help"
+            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -291,7 +297,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__help)
-            opts="detect start resume status preflight upgrade-node postflight drain rehearse manifests image completions man help"
+            opts="detect start resume status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -445,6 +451,20 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__help__subcmd__resume)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__help__subcmd__rollback)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -839,6 +859,48 @@ _k8s__upgrade() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__rollback)
+            opts="-n -v -q -y -h -V --dry-run --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --kubeconfig)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -12,7 +12,7 @@ Watch:     status
 Run:       detect, start, resume
 Stop:      halt, skip-phase, clear-state
 Try:       rehearse
-Maintain:  manifests, image, completions, man
+Maintain:  rollback, manifests, image, completions, man
 Phases:    preflight, drain, upgrade-node, postflight
 
 Exit codes: 0 done or nothing to do · 2 usage · 3 hold: not now · 4 refused: a person must change something ·
@@ -197,6 +197,16 @@ pub enum Command {
         dry_run: bool,
         #[command(flatten)]
         data: Data,
+    },
+    /// Take a worker back to the versions that it had before its upgrade; for a control plane, print what to do
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade rollback k8s-node4 --dry-run\n  k8s-upgrade rollback k8s-master     # changes nothing: the plan, with the snapshot's path"
+    )]
+    Rollback {
+        node: String,
+        /// Say what would be done
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Live through an upgrade in memory: the whole chain, without a cluster or on a copy of one; nothing outside is touched
     #[command(

@@ -195,6 +195,7 @@ fn flags(command: &Command) -> (bool, bool, bool) {
     match command {
         Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Drain { dry_run, data, .. } => (*dry_run, false, json(data)),
+        Command::Rollback { dry_run, .. } => (*dry_run, false, false),
         Command::Status { data } => (true, false, json(data)),
         // What it does to the real cluster is nothing.
         Command::Rehearse(wanted) => (true, false, json(&wanted.data)),

@@ -9,6 +9,7 @@ mod install;
 mod node;
 mod phases;
 mod rehearse;
+mod rollback;
 mod skip;
 mod start;
 mod status;
@@ -39,6 +40,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::UpgradeNode { node, target, chain } => node::upgrade(ctx, asker, &node, target, chain.run).await,
         Command::Postflight { target, chain } => phases::postflight(ctx, target, chain.run).await,
         Command::Drain { node, dry_run, .. } => drain::drain(ctx, asker, &node, dry_run).await,
+        Command::Rollback { node, dry_run } => rollback::rollback(ctx, asker, &node, dry_run).await,
         Command::ClearState => clear::clear(ctx, asker).await,
         Command::SkipPhase(options) => skip::skip(ctx, options).await,
         Command::Halt(options) => halt::halt(ctx, asker, options).await,

@@ -1,5 +1,6 @@
-# Packages by apt and dpkg. Exact versions only; never --allow-downgrades, never -f install: it takes the newest there is.
+# Packages by apt and dpkg. Exact versions only; never -f install: it takes the newest there is. Only a rollback allows a downgrade.
 lock_wait=300
+downgrades=()
 
 apt_get() {
     apt-get -q -y --no-remove -o DPkg::Lock::Timeout="$lock_wait" -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 \
@@ -136,7 +137,7 @@ install_exact() {
     need_space /var/cache/apt 300
     need_space /usr 300
     say "installing $*"
-    run_apt "installing $*" apt_get install --allow-change-held-packages "$@"
+    run_apt "installing $*" apt_get install --allow-change-held-packages "${downgrades[@]}" "$@"
 }
 
 # VERSION PACKAGE…: mends what a crash left half done. The named packages may be brought to VERSION; any other only to the version

@@ -18,6 +18,21 @@ if [[ -d $root/var/lib/etcd ]]; then
     need_space /etc/kubernetes/tmp "$(($(du -sm "$root/var/lib/etcd" | cut -f 1) + 200))"
 fi
 
+# For a way back: as the kubelet was configured at its former release. Once its package is at the target, it no longer is.
+if ! at_version kubelet "$target"; then
+    former=$(package_state kubelet)
+    former=${former#* } copy=$state/former-${former%%-*}
+    if [[ ! -d $copy ]]; then
+        rm -rf -- "$state"/former-*
+        mkdir -p -- "$copy.new"
+        for file in "${kubelet_files[@]}"; do
+            if [[ -e $root/var/lib/kubelet/$file ]]; then cp -p -- "$root/var/lib/kubelet/$file" "$copy.new/$file"; fi
+        done
+        sync
+        mv -- "$copy.new" "$copy"
+    fi
+fi
+
 case $verb in
 apply) command=(kubeadm upgrade apply "v$target" -y "$@") ;;
 node) command=(kubeadm upgrade node "$@") ;;

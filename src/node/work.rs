@@ -16,10 +16,14 @@ pub enum Step {
     KubeletPackages,
     /// containerd at the version given as target.
     ContainerdPackage,
+    /// Back to the release given as target, which the node had before: these packages (`kubelet=1.35.4-1.1`), the kubelet's
+    /// configuration of then, and its restart.
+    Rollback { packages: Vec<String> },
 }
 
 impl Step {
     pub(super) const KUBEADM_UPGRADE: &str = "kubeadm-upgrade";
+    pub(crate) const ROLLBACK: &str = "rollback";
 
     pub fn name(&self) -> &'static str {
         match self {
@@ -27,6 +31,7 @@ impl Step {
             Step::KubeadmUpgrade { .. } => Self::KUBEADM_UPGRADE,
             Step::KubeletPackages => "kubelet-packages",
             Step::ContainerdPackage => "containerd-package",
+            Step::Rollback { .. } => Self::ROLLBACK,
         }
     }
 
@@ -36,15 +41,20 @@ impl Step {
             Step::KubeadmUpgrade { .. } => include_str!("work-kubeadm-upgrade.sh"),
             Step::KubeletPackages => include_str!("work-kubelet-packages.sh"),
             Step::ContainerdPackage => include_str!("work-containerd-package.sh"),
+            Step::Rollback { .. } => include_str!("work-rollback.sh"),
         }
     }
 
     /// The file that the unit runs. It records its own end, fsynced, because a reboot forgets the unit.
     fn file(&self, target: &str, run: &str) -> String {
         let mut args = vec![target.to_owned()];
-        if let Step::KubeadmUpgrade { first_control_plane, flags } = self {
-            args.push(if *first_control_plane { "apply" } else { "node" }.to_owned());
-            args.extend(flags.iter().cloned());
+        match self {
+            Step::KubeadmUpgrade { first_control_plane, flags } => {
+                args.push(if *first_control_plane { "apply" } else { "node" }.to_owned());
+                args.extend(flags.iter().cloned());
+            }
+            Step::Rollback { packages } => args.extend(packages.iter().cloned()),
+            Step::KubeadmPackage | Step::KubeletPackages | Step::ContainerdPackage => {}
         }
         let mark = format!("{} {} {}", quote(self.name()), quote(target), quote(run));
         // A shutdown of the machine asks with SIGTERM: dpkg and kubeadm are left to finish (systemd waits, see begin.sh).

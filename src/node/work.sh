@@ -52,6 +52,9 @@ work_state() {
     fi
 }
 
+# What kubeadm rewrites of the kubelet, as it was before the upgrade away from a release: former-RELEASE, beside the work.
+kubelet_files=(config.yaml kubeadm-flags.env)
+
 # SERVICE: until it has been active for two looks in a row.
 wait_active() {
     local tries steady=0

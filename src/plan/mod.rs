@@ -17,6 +17,7 @@ pub mod orphan;
 pub mod parse;
 pub mod policy;
 pub mod rights;
+pub mod rollback;
 pub mod rules;
 pub mod target;
 pub mod version;

@@ -19,6 +19,7 @@ mod permissions;
 pub mod phases;
 pub mod preflight;
 mod prepare;
+mod rollback;
 mod upgrade;
 mod wait;
 mod watch;

@@ -9,6 +9,7 @@ use crate::node::{KubeadmPlan, NodeState, SnapshotHash, WriteCard};
 use crate::plan::alerts::Moment;
 use crate::plan::answer::Answer;
 use crate::plan::facts::{Facts, Node, Phase};
+use crate::plan::rollback::restore_plan;
 use crate::plan::target::{self, Wanted};
 use crate::plan::version::{Kind, Version};
 use crate::plan::{gates, order, parse};
@@ -174,18 +175,7 @@ fn restore_card(
             state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
         card.push_str(&format!("  {node}: {}\n", packages.join(" ")));
     }
-    card.push_str(&format!(
-        "\nA minor upgrade of a control plane cannot be taken back by packages alone: restore etcd with every API server stopped.\n\
-         On each control plane, as root:\n\
-         \x20 mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/     # stops the control plane\n\
-         \x20 mv /var/lib/etcd /var/lib/etcd.broken\n\
-         \x20 etcdutl snapshot restore {} --data-dir /var/lib/etcd                # flags for several members: see etcd's documentation\n\
-         \x20 apt-mark unhold kubeadm kubelet kubectl\n\
-         \x20 apt-get install --allow-downgrades <the packages above>\n\
-         \x20 apt-mark hold kubeadm kubelet kubectl\n\
-         \x20 mv /root/manifests/*.yaml /etc/kubernetes/manifests/                # the versions in them: as before the upgrade\n\
-         \x20 systemctl daemon-reload && systemctl restart kubelet\n",
-        snapshot.path
-    ));
+    card.push('\n');
+    card.push_str(&restore_plan(Some(&snapshot.path), "<the packages above>"));
     card
 }

@@ -64,7 +64,7 @@ impl Ctx {
 
     /// One node at a time, whoever takes it out: two runners may have passed that gate together, and see each other only now that both
     /// have cordoned. One goes on; the other's node goes back into service.
-    async fn our_turn(&self, name: &str) -> Result<(), Cause> {
+    pub(super) async fn our_turn(&self, name: &str) -> Result<(), Cause> {
         let wait = Wait {
             place: name,
             on: "no other node to be out of service by our doing",

@@ -20,8 +20,9 @@ const WEB_AWAY: i64 = 5;
 pub fn run() {
     let since = Timestamp::now();
     let lab = Lab::fresh(4, "1.35.4", &["1.35.4", "1.36.3"]);
-    install(&lab, WAITS);
+    let config = install(&lab, WAITS);
     workload(&lab);
+    let former = Worker::of(&lab, "k8s-node4");
     let agents = uids(&lab, "agent");
     let images = end::images(&lab);
 
@@ -70,6 +71,35 @@ pub fn run() {
     audit::no_unexpected_refusal(&lab, &asked_for, &seen);
     let unused = audit::never_used(&lab, &asked_for);
     assert!(unused.is_empty(), "rights that were granted and never used:\n{}", unused.join("\n"));
+
+    lab.phase("k8s-node4 goes back to 1.35.4");
+    let back = lab.product_within(&["--config", &config, "rollback", "k8s-node4", "--yes"], Duration::from_secs(180));
+    assert_eq!(back.code, Some(0), "{}", back.stderr);
+    lab.say(format!("    after {:.1} s", back.took.as_secs_f64()));
+    assert_eq!(Worker::of(&lab, "k8s-node4"), former);
+    let node = lab.json(&["get", "node", "k8s-node4"]);
+    let left: Vec<_> = end::marks(&node).into_iter().filter(|(key, _)| key != "changed-at").collect();
+    assert!(node["spec"]["unschedulable"].is_null() && left.is_empty(), "{left:?}");
+}
+
+/// What a rollback must bring back.
+#[derive(Debug, PartialEq)]
+struct Worker {
+    kubelet: String,
+    packages: String,
+    configuration: String,
+}
+
+impl Worker {
+    fn of(lab: &Lab, name: &str) -> Worker {
+        let node = lab.json(&["get", "node", name]);
+        let packages = "dpkg-query -W -f='${Package}=${Version} ${db:Status-Abbrev}\\n' kubeadm kubectl kubelet";
+        Worker {
+            kubelet: node["status"]["nodeInfo"]["kubeletVersion"].to_string(),
+            packages: lab.on(name, packages),
+            configuration: lab.on(name, "sudo -n sha256sum /var/lib/kubelet/config.yaml"),
+        }
+    }
 }
 
 fn workload(lab: &Lab) {

@@ -15,6 +15,7 @@ mod hands;
 mod incidents;
 mod kubelet;
 mod proof;
+mod rollback;
 mod rules;
 mod schedules;
 mod twin;

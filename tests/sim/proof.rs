@@ -14,7 +14,7 @@ use super::faults::What;
 use super::rules::Observer;
 use super::schedules::schedules;
 use super::world::{
-    LIMIT, amiss, begin, calm, cordoned_by_people, is_over, jobs, live, mark, quick, tail, to_the_end, version_of,
+    LIMIT, amiss, at_work, begin, calm, cordoned_by_people, is_over, jobs, live, mark, quick, tail, to_the_end, version_of,
 };
 
 #[test]

@@ -30,8 +30,15 @@ pub fn stage(state: &mut State, node: &str, step: &Step, target: &str, stage: &S
     let Some(machine) = state.hosts.machine(node).cloned() else { return Ok(Next::End) };
     match stage {
         Stage::Begin => {
-            if *step == Step::KubeletPackages {
-                kubeadm::is_at(&machine, target, "the kubelet must not pass it")?;
+            match step {
+                Step::KubeletPackages => kubeadm::is_at(&machine, target, "the kubelet must not pass it")?,
+                Step::Rollback { .. } if !machine.files.contains_key(&former(target)) && machine.lacks("kubelet", target) => {
+                    return Err(refused(format!(
+                        "there is no copy of the kubelet's configuration of before: put one at {}/config.yaml",
+                        former(target)
+                    )));
+                }
+                _ => {}
             }
             soon(Stage::Locks { since: now })
         }
@@ -121,7 +128,22 @@ fn noted() -> String {
     format!("/var/lib/k8s-upgrade/held-{CONTAINERD}")
 }
 
+/// The copy of the kubelet's configuration that `kubeadm upgrade` is preceded by, away from this release.
+pub fn former(release: &str) -> String {
+    format!("/var/lib/k8s-upgrade/former-{release}")
+}
+
 fn choose(state: &mut State, machine: &Machine, step: &Step, target: &str) -> Result<Vec<(String, String)>, Stop> {
+    if let Step::Rollback { packages } = step {
+        let exact = packages.iter().filter_map(|package| package.split_once('='));
+        let other = exact.filter(|(name, version)| machine.packages.get(*name).is_some_and(|now| now.version != *version));
+        return other
+            .map(|(name, version)| match offered(state, machine, name, version) {
+                Some(version) => Ok((name.to_owned(), version)),
+                None => Err(refused(format!("installing {name}={version}: Version '{version}' for '{name}' was not found"))),
+            })
+            .collect();
+    }
     let names: &[&str] = match step {
         Step::ContainerdPackage => &[CONTAINERD],
         Step::KubeletPackages => &["kubelet", "kubectl"],
@@ -144,7 +166,8 @@ fn install(state: &mut State, node: &str, machine: &Machine, wanted: &[(String, 
             let number = |text: &str| text.split('-').next().and_then(|release| release.parse::<Version>().ok());
             machine.packages.get(name).is_some_and(|package| number(package.release()) > number(version))
         };
-        if wanted.iter().any(newer) {
+        let back = machine.unit.as_ref().is_some_and(|unit| matches!(unit.step, Step::Rollback { .. }));
+        if !back && wanted.iter().any(newer) {
             return Err(refused(format!("installing {all}: this would be a downgrade")));
         }
         let others = |(name, package): (&String, &packages::Package)| {
@@ -211,7 +234,7 @@ fn fetchable(state: &State, machine: &Machine) -> Result<(), String> {
 
 fn installed(state: &mut State, node: &str, machine: &Machine, step: &Step, target: &str) -> Staged {
     match step {
-        Step::KubeletPackages => {
+        Step::KubeletPackages | Step::Rollback { .. } => {
             say(state, node, "restarting the kubelet");
             state.hosts.change(node, |machine| machine.kubelet_unit = KubeletUnit::Restarting);
             Ok(Next::After(KUBELET_RESTART, Stage::Restarted))

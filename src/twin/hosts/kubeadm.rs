@@ -7,7 +7,8 @@ use serde_json::json;
 use super::super::state::{Access, Outage, later};
 use super::super::store::{Key, Kind};
 use super::super::{State, control};
-use super::machine::{Bundle, COMPONENTS, MIB, Machine, REGISTRY, images};
+use super::install;
+use super::machine::{Bundle, COMPONENTS, File, MIB, Machine, REGISTRY, images};
 use super::packages::{Stop, failed, need_space, outside};
 use super::work::{Next, Stage, Staged, log, say, soon};
 use crate::plan::version::{Kind as Hop, Version};
@@ -105,6 +106,10 @@ impl Upgrade<'_> {
             runs.began += 1;
             runs.again += u32::from(runs.ended_well > 0);
             runs.after_all += u32::from(all);
+            let release = machine.release("kubelet").to_owned();
+            if release != self.target {
+                machine.files.entry(install::former(&release)).or_insert(File { bytes: 0, text: None });
+            }
         });
         soon(Stage::Kubeadm(Phase::Preflight))
     }

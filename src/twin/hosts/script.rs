@@ -83,6 +83,9 @@ fn work(name: &str, target: &str, script: &str) -> Option<Step> {
         [of, verb @ ("apply" | "node"), flags @ ..] if *of == target => {
             Step::KubeadmUpgrade { first_control_plane: *verb == "apply", flags: flags.iter().map(ToString::to_string).collect() }
         }
+        [of, packages @ ..] if *of == target && name == Step::ROLLBACK => {
+            Step::Rollback { packages: packages.iter().map(ToString::to_string).collect() }
+        }
         [of] if *of == target => {
             [Step::KubeadmPackage, Step::KubeletPackages, Step::ContainerdPackage].into_iter().find(|step| step.name() == name)?
         }

@@ -136,6 +136,7 @@ impl Node {
             "etc/apt/sources.list.d/k8s.sources",
             "etc/apt/keyrings/kubernetes-apt-keyring.gpg",
             "var/lib/k8s-upgrade/restore.md",
+            "var/lib/kubelet/config.yaml",
         ];
         facts.extend(of_root.map(|name| (name, self.read_root(name))));
         facts

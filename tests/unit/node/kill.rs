@@ -87,6 +87,12 @@ fn containerd_package() {
     assert!(kill_step(Step::ContainerdPackage, "1.7.24~ds1-6", &node) > 12);
 }
 
+#[test]
+fn rollback() {
+    let node = super::work::upgraded();
+    assert!(kill_step(super::work::rollback(), "1.35.4", &node) > 12);
+}
+
 /// Kills everywhere an operation that works within its session. `check` looks at what each death left.
 fn kill_operation<O: Operation>(op: &O, node: &Node, check: fn(&Node)) {
     let run = |node: &Node, when: &str| {

@@ -240,3 +240,66 @@ fn a_foreign_half_installed_kubelet_is_never_taken_past_the_control_plane() {
     assert_eq!(follow(&node, 0).end(), Some(Ok(())));
     assert_eq!(node.read_state("pkg/kubelet"), "hi 1.35.4-1.1\n");
 }
+
+/// At 1.36.3, with the repository of 1.35 back in force.
+pub fn upgraded() -> Node {
+    let node = Node::new();
+    for package in ["kubeadm", "kubelet", "kubectl"] {
+        node.state(&format!("pkg/{package}"), "hi 1.36.3-1.1\n");
+    }
+    node.source("v1.35");
+    node.root("var/lib/kubelet/config.yaml", "newer\n");
+    node.root("var/lib/k8s-upgrade/former-1.35.4/config.yaml", "as it was\n");
+    node
+}
+
+pub fn rollback() -> Step {
+    Step::Rollback { packages: ["kubeadm", "kubelet", "kubectl"].map(|name| format!("{name}=1.35.4-1.1")).to_vec() }
+}
+
+#[test]
+fn a_rollback_takes_packages_and_configuration_back() {
+    let node = upgraded();
+    node.run(&Begin { step: rollback(), target: "1.35.4".to_owned(), run: "r1".to_owned() }).unwrap();
+    node.run_unit();
+    assert_eq!(follow(&node, 0).end(), Some(Ok(())), "{}", node.read_root("var/lib/k8s-upgrade/work/log"));
+    for package in ["kubeadm", "kubelet", "kubectl"] {
+        assert_eq!(node.read_state(&format!("pkg/{package}")), "hi 1.35.4-1.1\n");
+    }
+    assert_eq!(
+        (node.read_root("var/lib/kubelet/config.yaml"), node.read_state("running/kubelet")),
+        ("as it was\n".into(), "1.35.4-1.1\n".into())
+    );
+}
+
+#[test]
+fn without_the_kubelet_s_former_configuration_nothing_goes_back() {
+    let node = upgraded();
+    std::fs::remove_dir_all(node.root_path("var/lib/k8s-upgrade/former-1.35.4")).unwrap();
+    node.run(&Begin { step: rollback(), target: "1.35.4".to_owned(), run: "r1".to_owned() }).unwrap();
+    node.run_unit();
+    let cause = follow(&node, 0).end().unwrap().unwrap_err();
+    assert!(
+        cause.class == Class::Refused && cause.what.starts_with("there is no copy of the kubelet's configuration"),
+        "{cause}"
+    );
+    assert_eq!(node.read_state("pkg/kubelet"), "hi 1.36.3-1.1\n");
+}
+
+#[test]
+fn the_kubelet_s_configuration_is_kept_before_kubeadm_rewrites_it_and_not_after() {
+    let node = Node::new();
+    node.state("pkg/kubeadm", "hi 1.36.3-1.1\n");
+    node.root("var/lib/kubelet/config.yaml", "as it was\n");
+    node.root("var/lib/k8s-upgrade/former-1.34.1/config.yaml", "long ago\n");
+    let step = || Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() };
+    perform(&node, step()).unwrap();
+    let copy = "var/lib/k8s-upgrade/former-1.35.4/config.yaml";
+    assert_eq!(node.read_root(copy), "as it was\n");
+    assert!(!node.root_path("var/lib/k8s-upgrade/former-1.34.1").exists());
+    // kubeadm runs again, as after a failure: its own work is no former configuration
+    node.root("var/lib/kubelet/config.yaml", "kubeadm's\n");
+    node.forget("unit");
+    perform(&node, step()).unwrap();
+    assert_eq!(node.read_root(copy), "as it was\n");
+}

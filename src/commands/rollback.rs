@@ -1,0 +1,56 @@
+//! `rollback NODE`: a worker's way back; of a control plane the plan alone.
+
+use super::{Asker, failure, failure_in_run, no_job_at_work};
+use crate::failure::{Failure, Outcome};
+use crate::plan::rollback::{self, Back, Rollback};
+use crate::run::Ctx;
+
+pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
+    let facts = ctx.observe().await.map_err(failure)?;
+    let back = match rollback::plan(&facts, node).map_err(failure)? {
+        Rollback::Worker(back) => back,
+        Rollback::Nothing => {
+            ctx.note(node, "nothing is on record that it could go back to: it was not upgraded, or is back already");
+            return Ok(Outcome::Nothing);
+        }
+        Rollback::ControlPlane => {
+            let former = facts.node(node).and_then(|node| node.former_versions.as_deref());
+            let packages = former.map_or("PACKAGES=VERSIONS".to_owned(), rollback::packages_of);
+            let snapshot = facts.marks.snapshot_path.as_deref();
+            if snapshot.is_none() || former.is_none() {
+                ctx.warn(
+                    node,
+                    "not all is on record in the cluster: see /var/lib/k8s-upgrade/restore-*.txt on the control planes",
+                );
+            }
+            ctx.print(&rollback::restore_plan(snapshot, &packages)).map_err(failure)?;
+            return Ok(Outcome::Nothing);
+        }
+    };
+    if !dry_run {
+        no_job_at_work(&facts)?;
+    }
+    let what = told(node, &back, facts.marks.in_flight);
+    if dry_run {
+        ctx.note(node, what);
+        return Ok(Outcome::Nothing);
+    }
+    asker.confirm(ctx, &what)?;
+    let run = facts.marks.run_id.clone().filter(|_| facts.marks.in_flight).unwrap_or_else(|| "rollback".to_owned());
+    match ctx.roll_back(node, &run).await {
+        Ok(()) => Ok(Outcome::Done),
+        Err(cause) => {
+            let again = format!("k8s-upgrade rollback {node}      # after mending it: goes on where it stands");
+            Err(failure_in_run(ctx, node, cause.next(again)).await)
+        }
+    }
+}
+
+fn told(node: &str, back: &Back, in_flight: bool) -> String {
+    let after = if in_flight {
+        "The run stays in flight: `resume`, or the watch, would upgrade it again"
+    } else {
+        "The next detection would upgrade it again"
+    };
+    format!("{node} will be drained, taken back to {} ({}) and put back in service. {after}.", back.to, back.packages.join(" "))
+}

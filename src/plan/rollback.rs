@@ -1,0 +1,165 @@
+//! The way back of one node: a worker to the packages that it had before; of a control plane only what a person has to do.
+//!
+//! kubeadm has no way back. What makes one possible for a worker is that it bears no state of the cluster: its packages and its
+//! kubelet's configuration are all that the upgrade changed there (`former-versions`, written with the cordon).
+
+use super::facts::Facts;
+use super::version::Version;
+use crate::failure::Cause;
+
+/// Kubernetes' skew policy: a kubelet may be this many minor versions older than an API server.
+const KUBELET_BEHIND: i64 = 3;
+const PACKAGES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rollback {
+    /// Nothing is on record, and nothing of ours is left on the node.
+    Nothing,
+    Worker(Back),
+    ControlPlane,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Back {
+    pub to: Version,
+    /// `kubelet=1.35.4-1.1`
+    pub packages: Vec<String>,
+}
+
+/// # Errors
+/// Usage: no such node. Refused: nothing is on record, or the former kubelet would be too old for the API servers.
+pub fn plan(facts: &Facts, name: &str) -> Result<Rollback, Cause> {
+    let node = facts.node(name).ok_or_else(|| {
+        let names: Vec<&str> = facts.nodes.iter().map(|node| node.name.as_str()).collect();
+        Cause::usage(format!("{name} is no node of this cluster")).detail([format!("nodes: {}", names.join(", "))])
+    })?;
+    if node.excluded {
+        return Err(Cause::refused(format!("{name} is excluded by the settings")));
+    }
+    if node.control_plane {
+        return Ok(Rollback::ControlPlane);
+    }
+    let Some(record) = &node.former_versions else {
+        return match node.cordoned_by {
+            // A rollback forgets the record and takes its cordon back in one write.
+            None => Ok(Rollback::Nothing),
+            Some(_) => Err(Cause::refused(format!("what {name} ran before is not on record: there is no version to go back to"))),
+        };
+    };
+    let back = read(name, record)?;
+    let servers = facts.nodes.iter().flat_map(|node| node.components.iter().filter(|c| c.name == "kube-apiserver"));
+    for server in servers {
+        let Some(version) = server.version else {
+            return Err(Cause::hold("the version of an API server cannot be told now"));
+        };
+        if version.minors_above(back.to).is_none_or(|minors| minors > KUBELET_BEHIND) {
+            return Err(Cause::refused(format!(
+                "a kubelet of {} is more than {KUBELET_BEHIND} minor versions behind the API server, {version}",
+                back.to
+            )));
+        }
+    }
+    if back.to > node.kubelet {
+        return Err(Cause::refused(format!("{name} runs {}, which is older than {} on record", node.kubelet, back.to)));
+    }
+    Ok(Rollback::Worker(back))
+}
+
+fn read(name: &str, record: &str) -> Result<Back, Cause> {
+    let packages: Vec<String> = record
+        .split(',')
+        .filter(|package| package.split_once('=').is_some_and(|(name, _)| PACKAGES.contains(&name)))
+        .map(ToOwned::to_owned)
+        .collect();
+    let kubelet = packages.iter().find_map(|package| package.strip_prefix("kubelet="));
+    let to = kubelet.and_then(|version| version.split('-').next()?.parse().ok());
+    let to =
+        to.ok_or_else(|| Cause::refused(format!("what is on record of {name} before its upgrade names no kubelet: {record}")))?;
+    Ok(Back { to, packages })
+}
+
+/// As apt-get takes them.
+pub fn packages_of(record: &str) -> String {
+    record.split(',').filter(|package| !package.starts_with("containerd")).collect::<Vec<_>>().join(" ")
+}
+
+/// Which snapshot a control plane would be restored from, and how: for a person's hands, never the program's.
+pub fn restore_plan(snapshot: Option<&str>, packages: &str) -> String {
+    let path = snapshot.unwrap_or("SNAPSHOT");
+    format!(
+        "A minor upgrade of a control plane cannot be taken back by packages alone: restore etcd with every API server stopped.\n\
+         On each control plane, as root:\n\
+         \x20 mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/     # stops the control plane\n\
+         \x20 mv /var/lib/etcd /var/lib/etcd.broken\n\
+         \x20 etcdutl snapshot restore {path} --data-dir /var/lib/etcd                # flags for several members: see etcd's documentation\n\
+         \x20 apt-mark unhold kubeadm kubelet kubectl\n\
+         \x20 apt-get install --allow-downgrades {packages}\n\
+         \x20 apt-mark hold kubeadm kubelet kubectl\n\
+         \x20 mv /root/manifests/*.yaml /etc/kubernetes/manifests/                # the versions in them: as before the upgrade\n\
+         \x20 systemctl daemon-reload && systemctl restart kubelet\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::{NEW, OLD, node, runbook, upgrade};
+    use super::*;
+    use crate::failure::Class;
+
+    const RECORD: &str = "kubeadm=1.34.2-1.1,kubelet=1.34.2-1.1,kubectl=1.34.2-1.1,containerd.io=1.7.28-1";
+
+    fn upgraded(name: &str) -> Facts {
+        let mut facts = runbook();
+        for done in ["k8s-master", name] {
+            upgrade(&mut facts, done, NEW);
+        }
+        node(&mut facts, name).former_versions = Some(RECORD.to_owned());
+        facts
+    }
+
+    fn refusal(facts: &Facts, name: &str) -> (Class, String) {
+        let cause = plan(facts, name).unwrap_err();
+        (cause.class, cause.what)
+    }
+
+    #[test]
+    fn a_worker_goes_back_to_what_is_on_record() {
+        let packages = ["kubeadm", "kubelet", "kubectl"].map(|name| format!("{name}=1.34.2-1.1")).to_vec();
+        assert_eq!(plan(&upgraded("k8s-node4"), "k8s-node4"), Ok(Rollback::Worker(Back { to: OLD, packages })));
+        // half way: its packages are back, its cordon is still there
+        let mut facts = upgraded("k8s-node4");
+        node(&mut facts, "k8s-node4").kubelet = OLD;
+        assert!(matches!(plan(&facts, "k8s-node4"), Ok(Rollback::Worker(_))));
+    }
+
+    #[test]
+    fn a_control_plane_is_for_a_person() {
+        assert_eq!(plan(&upgraded("k8s-node4"), "k8s-master"), Ok(Rollback::ControlPlane));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let mut facts = upgraded("k8s-node4");
+        assert_eq!(refusal(&facts, "k8s-node9").0, Class::Usage);
+        assert_eq!(plan(&facts, "k8s-node3"), Ok(Rollback::Nothing));
+        node(&mut facts, "k8s-node3").cordoned_by = Some("r1".to_owned());
+        assert!(refusal(&facts, "k8s-node3").1.contains("not on record"));
+        node(&mut facts, "k8s-node4").former_versions = Some("containerd=1.7".to_owned());
+        assert!(refusal(&facts, "k8s-node4").1.ends_with("names no kubelet: containerd=1.7"));
+        let old = |minor: u64| Some(format!("kubelet=1.{minor}.0-1.1"));
+        node(&mut facts, "k8s-node4").former_versions = old(31);
+        assert!(plan(&facts, "k8s-node4").is_ok());
+        node(&mut facts, "k8s-node4").former_versions = old(30);
+        assert_eq!(
+            refusal(&facts, "k8s-node4"),
+            (Class::Refused, "a kubelet of 1.30.0 is more than 3 minor versions behind the API server, 1.34.7".to_owned())
+        );
+        node(&mut facts, "k8s-node4").former_versions = old(34).map(|old| old.replace("34.0", "34.9"));
+        assert_eq!(refusal(&facts, "k8s-node4").0, Class::Refused);
+        node(&mut facts, "k8s-master").components[0].version = None;
+        node(&mut facts, "k8s-node4").former_versions = Some(RECORD.to_owned());
+        assert_eq!(refusal(&facts, "k8s-node4").0, Class::Hold);
+        node(&mut facts, "k8s-node4").excluded = true;
+        assert_eq!(refusal(&facts, "k8s-node4").0, Class::Refused);
+    }
+}

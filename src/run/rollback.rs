@@ -1,0 +1,125 @@
+//! A worker's way back, each step looked at first, so that it may be killed anywhere and started again: cordon → drain → repository
+//! of the former minor → packages and kubelet configuration of before → Ready at the former version → uncordon.
+
+use std::time::Duration;
+
+use super::ctx::{Change, Ctx, RECORD};
+use super::wait::{Probe, Wait};
+use crate::failure::{Cause, Class};
+use crate::names::Mark;
+use crate::node::{Inspect, Repository, Step, WorkState};
+use crate::permit::ChangeClass;
+use crate::plan::facts::Node;
+use crate::plan::rollback::{self, Back, Rollback};
+
+impl Ctx {
+    pub async fn roll_back(&self, name: &str, run: &str) -> Result<(), Cause> {
+        self.acquire(name).await?;
+        let worked = self.roll_back_held(name, run).await;
+        if let Err(cause) = self.release().await {
+            self.warn(name, format!("the node's Lease is left to expire: {}", cause.what));
+        }
+        worked
+    }
+
+    /// Planned anew under the Lease: while we waited for it, another runner may have changed the node.
+    async fn roll_back_held(&self, name: &str, run: &str) -> Result<(), Cause> {
+        let facts = self.observe().await?;
+        let Rollback::Worker(back) = rollback::plan(&facts, name)? else {
+            self.skipped(name, "rollback", "another runner did it");
+            return Ok(());
+        };
+        let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
+        let state = self.on_node(node, &Inspect).await?;
+        if state.work.state == WorkState::Running && state.work.step != Step::ROLLBACK {
+            return Err(Cause::contended(format!(
+                "{} is still running on {name}: a rollback waits for its end",
+                state.work.step
+            ))
+            .next("k8s-upgrade status"));
+        }
+        let begun =
+            state.work.step == Step::ROLLBACK && state.work.state != WorkState::Done && state.work.target == back.to.to_string();
+        self.cordon_for_rollback(name, run).await?;
+        if !begun {
+            self.our_turn(name).await?;
+        }
+        if let Err(cause) = self.drain(name, !begun).await {
+            // Nothing on the node was changed: it serves as before, and its record stays.
+            if !begun && cause.class != Class::Contended {
+                self.uncordon_ours(name).await;
+            }
+            return Err(cause);
+        }
+        if state.sources.len() != 1 || state.sources[0].minor != back.to.series() {
+            let (minor, target) = (back.to.series(), back.to.to_string());
+            let step = format!("package repository v{minor}");
+            let repository = Repository { base_url: self.settings.packages_url.clone(), minor, target };
+            self.change_node(node, ChangeClass::Settle, &step, &repository).await?;
+        }
+        let step = Step::Rollback { packages: back.packages.clone() };
+        self.work(node, ChangeClass::Settle, "former packages and kubelet restart", step, &back.to.to_string(), run).await?;
+        self.ready_again(node, &back).await?;
+        self.end_rollback(name, &back).await
+    }
+
+    /// The record of what was there before stays until the node is back.
+    async fn cordon_for_rollback(&self, name: &str, run: &str) -> Result<(), Cause> {
+        let change = Change::disrupt(name, "cordon", RECORD);
+        self.edit_node(change, |now| {
+            let unschedulable = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
+            (!unschedulable).then(|| (Some(true), vec![(Mark::CordonedBy, Some(run.to_owned()))]))
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn uncordon_ours(&self, name: &str) {
+        let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
+        let change = Change::settle(name, "take our cordon back", RECORD);
+        let edited = self.edit_node(change, |now| {
+            let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
+            ours.then(|| (Some(false), vec![(Mark::CordonedBy, None)]))
+        });
+        if let Err(cause) = edited.await {
+            self.warn(name, format!("our cordon could not be taken back: {}", cause.what));
+        }
+    }
+
+    async fn ready_again(&self, node: &Node, back: &Back) -> Result<(), Cause> {
+        let wait = Wait {
+            place: &node.name,
+            on: "the node to be Ready at its former version",
+            deadline: self.settings.ready_deadline,
+            every: Duration::from_secs(1),
+            stoppable: false,
+        };
+        self.wait(wait, async || {
+            let Some(now) = self.node_now(&node.name).await? else {
+                return Err(Cause::step(format!("{} was deleted from the cluster", node.name)));
+            };
+            Ok(match (now.kubelet == back.to, now.ready) {
+                (true, true) => Probe::Ready(()),
+                (true, false) => Probe::Not(now.not_ready.map_or("not Ready".to_owned(), |why| format!("not Ready: {why}"))),
+                (false, _) => Probe::Not(format!("kubelet is {}", now.kubelet)),
+            })
+        })
+        .await
+        .map_err(|cause| cause.next(format!("kubectl describe node {}", node.name)))
+    }
+
+    /// One write: back in service, and nothing on record any more.
+    async fn end_rollback(&self, name: &str, back: &Back) -> Result<(), Cause> {
+        let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
+        let changed = self.stamp();
+        let change = Change::settle(name, "uncordon", RECORD);
+        self.edit_node(change, |now| {
+            let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
+            let marks = vec![(Mark::CordonedBy, None), (Mark::FormerVersions, None), (Mark::ChangedAt, Some(changed.clone()))];
+            Some((ours.then_some(false), marks))
+        })
+        .await?;
+        self.note(name, format!("back in service at {}", back.to));
+        Ok(())
+    }
+}

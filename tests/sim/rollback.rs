@@ -1,0 +1,102 @@
+//! `rollback NODE`: a worker's way back, on the world in memory.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use k8s_upgrade::twin::scenario::Scenario;
+use k8s_upgrade::twin::state::later;
+use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::{Call, Fate, Hook, State};
+
+use super::world::{LIMIT, begin, live, mark, quick, tail, to_the_end, version_of};
+
+const NODE: &str = "k8s-node4";
+
+/// Kills a person's command at one call, before or after it; counts them.
+struct Killer {
+    at: Option<(usize, bool)>,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Hook for Killer {
+    fn before(&mut self, _: &mut State, call: &Call) -> Fate {
+        if !call.changes {
+            return Fate::Go;
+        }
+        let mut seen = self.seen.lock().unwrap();
+        seen.push(call.what.to_string());
+        if self.at == Some((seen.len(), false)) { Fate::Kill } else { Fate::Go }
+    }
+    fn after(&mut self, _: &mut State, call: &Call) -> Fate {
+        let count = self.seen.lock().unwrap().len();
+        if call.changes && self.at == Some((count, true)) { Fate::Kill } else { Fate::Go }
+    }
+}
+
+fn types(state: State, hook: Option<Box<dyn Hook>>, argv: &[&str]) -> (State, Option<u8>) {
+    live(state, hook, async |driver| {
+        driver.operate("person", argv, BTreeMap::new());
+        let limit = later(driver.twin.now(), LIMIT);
+        let code = driver.until_ended("person", limit).await;
+        (driver.twin.look(State::clone), code)
+    })
+}
+
+/// Upgraded, and the chain's last Job has ended.
+fn upgraded() -> State {
+    live(to_the_end(begin(&quick(Scenario::runbook_minor())), None), None, async |driver| {
+        driver.until(later(driver.twin.now(), Duration::from_secs(60)), |_| false).await;
+        driver.twin.look(State::clone)
+    })
+}
+
+fn is_back(state: &State, former: &str, when: &str) {
+    let node = state.store.get(&Key::node(NODE)).unwrap();
+    let (cordon, record) = (mark(node, "cordoned-by"), mark(node, "former-versions"));
+    assert_eq!(
+        (version_of(node), cordon, record, &node["spec"]["unschedulable"].as_bool()),
+        (former, None, None, &None),
+        "{when}\n{}",
+        tail(state, 60)
+    );
+    let others = state.store.list(Kind::Node).filter(|(key, _)| key.name != NODE);
+    others.for_each(|(key, node)| assert_ne!(version_of(node), former, "{when}: {}", key.name));
+}
+
+#[test]
+fn a_worker_goes_back_wherever_the_command_is_killed() {
+    let (former, upgraded) = (Scenario::runbook_minor().nodes[0].version.to_string(), upgraded());
+    let command = ["k8s-upgrade", "rollback", NODE, "--yes"];
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (end, code) = types(upgraded.clone(), Some(Box::new(Killer { at: None, seen: seen.clone() })), &command);
+    assert_eq!(code, Some(0), "{}", tail(&end, 60));
+    is_back(&end, &former, "undisturbed");
+    let calls = seen.lock().unwrap().clone();
+    assert!(calls.len() > 10, "{calls:?}");
+    for (at, call) in calls.iter().enumerate() {
+        for after in [false, true] {
+            let when = format!("killed {} {call}", if after { "after" } else { "before" });
+            let killer = Killer { at: Some((at + 1, after)), seen: Arc::default() };
+            let (killed, _) = types(upgraded.clone(), Some(Box::new(killer)), &command);
+            let (end, code) = types(killed, None, &command);
+            assert_eq!(code, Some(0), "{when}\n{}", tail(&end, 60));
+            is_back(&end, &former, &when);
+        }
+    }
+}
+
+#[test]
+fn what_cannot_go_back_is_left_alone() {
+    let upgraded = upgraded();
+    let before = upgraded.tally.changes;
+    for (argv, code) in [
+        (&["k8s-upgrade", "rollback", "k8s-master", "--yes"][..], 0),
+        (&["k8s-upgrade", "rollback", NODE], 2),
+        (&["k8s-upgrade", "rollback", NODE, "--dry-run"], 0),
+        (&["k8s-upgrade", "rollback", "k8s-node9", "--yes"], 2),
+    ] {
+        let (end, ended) = types(upgraded.clone(), None, argv);
+        assert_eq!((ended, end.tally.changes), (Some(code), before), "{argv:?}\n{}", tail(&end, 20));
+    }
+}
