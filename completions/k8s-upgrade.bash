@@ -19,6 +19,9 @@ _k8s__upgrade() {
             k8s__upgrade,acknowledge)
                 cmd="k8s__upgrade__subcmd__acknowledge"
                 ;;
+            k8s__upgrade,clear-state)
+                cmd="k8s__upgrade__subcmd__clear__subcmd__state"
+                ;;
             k8s__upgrade,completions)
                 cmd="k8s__upgrade__subcmd__completions"
                 ;;
@@ -27,6 +30,9 @@ _k8s__upgrade() {
                 ;;
             k8s__upgrade,drain)
                 cmd="k8s__upgrade__subcmd__drain"
+                ;;
+            k8s__upgrade,halt)
+                cmd="k8s__upgrade__subcmd__halt"
                 ;;
             k8s__upgrade,help)
                 cmd="k8s__upgrade__subcmd__help"
@@ -49,11 +55,17 @@ _k8s__upgrade() {
             k8s__upgrade,rehearse)
                 cmd="k8s__upgrade__subcmd__rehearse"
                 ;;
+            k8s__upgrade,report)
+                cmd="k8s__upgrade__subcmd__report"
+                ;;
             k8s__upgrade,resume)
                 cmd="k8s__upgrade__subcmd__resume"
                 ;;
             k8s__upgrade,rollback)
                 cmd="k8s__upgrade__subcmd__rollback"
+                ;;
+            k8s__upgrade,skip-phase)
+                cmd="k8s__upgrade__subcmd__skip__subcmd__phase"
                 ;;
             k8s__upgrade,start)
                 cmd="k8s__upgrade__subcmd__start"
@@ -67,6 +79,9 @@ _k8s__upgrade() {
             k8s__upgrade__subcmd__help,acknowledge)
                 cmd="k8s__upgrade__subcmd__help__subcmd__acknowledge"
                 ;;
+            k8s__upgrade__subcmd__help,clear-state)
+                cmd="k8s__upgrade__subcmd__help__subcmd__clear__subcmd__state"
+                ;;
             k8s__upgrade__subcmd__help,completions)
                 cmd="k8s__upgrade__subcmd__help__subcmd__completions"
                 ;;
@@ -75,6 +90,9 @@ _k8s__upgrade() {
                 ;;
             k8s__upgrade__subcmd__help,drain)
                 cmd="k8s__upgrade__subcmd__help__subcmd__drain"
+                ;;
+            k8s__upgrade__subcmd__help,halt)
+                cmd="k8s__upgrade__subcmd__help__subcmd__halt"
                 ;;
             k8s__upgrade__subcmd__help,help)
                 cmd="k8s__upgrade__subcmd__help__subcmd__help"
@@ -97,11 +115,17 @@ _k8s__upgrade() {
             k8s__upgrade__subcmd__help,rehearse)
                 cmd="k8s__upgrade__subcmd__help__subcmd__rehearse"
                 ;;
+            k8s__upgrade__subcmd__help,report)
+                cmd="k8s__upgrade__subcmd__help__subcmd__report"
+                ;;
             k8s__upgrade__subcmd__help,resume)
                 cmd="k8s__upgrade__subcmd__help__subcmd__resume"
                 ;;
             k8s__upgrade__subcmd__help,rollback)
                 cmd="k8s__upgrade__subcmd__help__subcmd__rollback"
+                ;;
+            k8s__upgrade__subcmd__help,skip-phase)
+                cmd="k8s__upgrade__subcmd__help__subcmd__skip__subcmd__phase"
                 ;;
             k8s__upgrade__subcmd__help,start)
                 cmd="k8s__upgrade__subcmd__help__subcmd__start"
@@ -119,7 +143,7 @@ _k8s__upgrade() {
 
     case "${cmd}" in
         k8s__upgrade)
-            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help"
+            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -175,6 +199,48 @@ _k8s__upgrade() {
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__clear__subcmd__state)
+            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 --kubeconfig)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -352,8 +418,54 @@ _k8s__upgrade() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        k8s__subcmd__upgrade__subcmd__halt)
+            opts="-n -v -q -y -h -V --detection-only --now --blocker-alert --lift --reason --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         k8s__subcmd__upgrade__subcmd__help)
-            opts="detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help"
+            opts="detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -367,6 +479,20 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__help__subcmd__acknowledge)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__help__subcmd__clear__subcmd__state)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -409,6 +535,20 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__help__subcmd__drain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__help__subcmd__halt)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -520,6 +660,20 @@ _k8s__upgrade() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        k8s__subcmd__upgrade__subcmd__help__subcmd__report)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         k8s__subcmd__upgrade__subcmd__help__subcmd__resume)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -535,6 +689,20 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__help__subcmd__rollback)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__help__subcmd__skip__subcmd__phase)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -914,8 +1082,58 @@ _k8s__upgrade() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        k8s__subcmd__upgrade__subcmd__report)
+            opts="-o -n -v -q -y -h -V --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "text markdown json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text markdown json" -- "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         k8s__subcmd__upgrade__subcmd__resume)
-            opts="-o -n -v -q -y -h -V --if-orphaned --dry-run --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --if-orphaned --local --dry-run --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -971,6 +1189,52 @@ _k8s__upgrade() {
                 return 0
             fi
             case "${prev}" in
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__skip__subcmd__phase)
+            opts="-n -v -q -y -h -V --force --reason --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version preflight master worker postflight"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --kubeconfig)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

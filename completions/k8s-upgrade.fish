@@ -40,8 +40,12 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -s V -l version -d
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "detect" -d 'Look for a new release and start the chain if there is one'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "start" -d 'Start the chain by hand'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "resume" -d 'Take up a run where the facts say it stands'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "halt" -d 'Halt upgrades: a run stops at its next safe point, and none starts until it is lifted'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "skip-phase" -d 'Jump a phase whose work is done; by force also one whose work is not, and the run then ends as partial'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "clear-state" -d 'Clear what a run that is given up has left: annotations, gauges, our cordons, stale Leases, Jobs that never began'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "acknowledge" -d 'Let the next run lose what people changed by hand and kubeadm writes over: flags of static pods, the kubelet\'s, CoreDNS'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "status" -d 'Show where a run stands, what blocks it, and what to do next'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "report" -d 'Tell what happened in a run, from the journals that outlive its Jobs'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "preflight" -d 'Check that the cluster may be upgraded, claim the run, back up etcd, prefetch'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "upgrade-node" -d 'Upgrade one node: drain, packages, kubeadm, kubelet, uncordon, soak'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -f -a "postflight" -d 'Verify the whole cluster, then end the run'
@@ -94,6 +98,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l set -
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l if-orphaned -d 'Only if all that was at work has died; the command of the CronJob k8s-upgrade-watch'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l local -d 'Perform all that is left in this process, as `start --local` does'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l dry-run -d 'Say what would be created'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s q -l quiet -d 'Only warnings and failures'
@@ -101,6 +106,52 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s y -l 
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l no-color -d 'No colour, no bars'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l reason -d 'Why, for whoever meets it' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l detection-only -d 'Only suspend the detection; a run in flight goes on'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l now -d 'Delete the Jobs at work at once; kubeadm or apt on a node is left to finish, the node may stay cordoned'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l blocker-alert -d 'Only raise the alert that blocks upgrades and reboots at their next gate'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l lift -d 'Undo what was set, and that alone'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l reason -d 'Why; recorded and told to Slack' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l force -d 'Also if nothing shows its work done; never the backup nor a control plane'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand acknowledge" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand acknowledge" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
@@ -132,6 +183,22 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s y -l 
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l no-color -d 'No colour, no bars'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s o -l output -d 'Form of the report' -r -f -a "text\t''
+markdown\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l context -d 'Context of the kubeconfig' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
+json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s q -l quiet -d 'Only warnings and failures'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s y -l yes -d 'Do not ask before a change'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l no-color -d 'No colour, no bars'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l target -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l run -d 'Id of the run that this belongs to' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
@@ -294,19 +361,23 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s y -l yes
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l no-color -d 'No colour, no bars'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s V -l version -d 'Print version'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "detect" -d 'Look for a new release and start the chain if there is one'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "start" -d 'Start the chain by hand'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "resume" -d 'Take up a run where the facts say it stands'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "acknowledge" -d 'Let the next run lose what people changed by hand and kubeadm writes over: flags of static pods, the kubelet\'s, CoreDNS'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "status" -d 'Show where a run stands, what blocks it, and what to do next'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "preflight" -d 'Check that the cluster may be upgraded, claim the run, back up etcd, prefetch'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "upgrade-node" -d 'Upgrade one node: drain, packages, kubeadm, kubelet, uncordon, soak'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "postflight" -d 'Verify the whole cluster, then end the run'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "drain" -d 'Cordon and drain a node as the chain does'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "rollback" -d 'Take a worker back to the versions that it had before its upgrade; for a control plane, print what to do'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "rehearse" -d 'Live through an upgrade in memory: the whole chain, without a cluster or on a copy of one; nothing outside is touched'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "manifests" -d 'Print everything to install, for `kubectl apply -f -`'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "image" -d 'Write this binary as an image archive, for `ctr -n k8s.io images import`'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "completions" -d 'Print the completions of a shell'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "man" -d 'Write the manual pages into a folder'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume acknowledge status preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "detect" -d 'Look for a new release and start the chain if there is one'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "start" -d 'Start the chain by hand'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "resume" -d 'Take up a run where the facts say it stands'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "halt" -d 'Halt upgrades: a run stops at its next safe point, and none starts until it is lifted'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "skip-phase" -d 'Jump a phase whose work is done; by force also one whose work is not, and the run then ends as partial'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "clear-state" -d 'Clear what a run that is given up has left: annotations, gauges, our cordons, stale Leases, Jobs that never began'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "acknowledge" -d 'Let the next run lose what people changed by hand and kubeadm writes over: flags of static pods, the kubelet\'s, CoreDNS'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "status" -d 'Show where a run stands, what blocks it, and what to do next'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "report" -d 'Tell what happened in a run, from the journals that outlive its Jobs'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "preflight" -d 'Check that the cluster may be upgraded, claim the run, back up etcd, prefetch'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "upgrade-node" -d 'Upgrade one node: drain, packages, kubeadm, kubelet, uncordon, soak'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "postflight" -d 'Verify the whole cluster, then end the run'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "drain" -d 'Cordon and drain a node as the chain does'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "rollback" -d 'Take a worker back to the versions that it had before its upgrade; for a control plane, print what to do'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "rehearse" -d 'Live through an upgrade in memory: the whole chain, without a cluster or on a copy of one; nothing outside is touched'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "manifests" -d 'Print everything to install, for `kubectl apply -f -`'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "image" -d 'Write this binary as an image archive, for `ctr -n k8s.io images import`'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "man" -d 'Write the manual pages into a folder'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand help; and not __fish_seen_subcommand_from detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

@@ -10,6 +10,7 @@ use crate::plan::version::Version;
 const GROUPS: &str = "\
 Watch:     status, report
 Run:       detect, start, resume, acknowledge
+Stop:      halt, skip-phase, clear-state
 Try:       rehearse
 Maintain:  rollback, manifests, image, completions, man
 Phases:    preflight, drain, upgrade-node, postflight
@@ -130,12 +131,28 @@ pub enum Command {
         /// Only if all that was at work has died; the command of the CronJob k8s-upgrade-watch
         #[arg(long)]
         if_orphaned: bool,
+        /// Perform all that is left in this process, as `start --local` does
+        #[arg(long, conflicts_with_all = ["if_orphaned", "dry_run"])]
+        local: bool,
         /// Say what would be created
         #[arg(long)]
         dry_run: bool,
         #[command(flatten)]
         data: Data,
     },
+    /// Halt upgrades: a run stops at its next safe point, and none starts until it is lifted
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade halt --reason \"disks are being replaced\"\n  k8s-upgrade halt --lift && k8s-upgrade resume"
+    )]
+    Halt(Halt),
+    /// Jump a phase whose work is done; by force also one whose work is not, and the run then ends as partial
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade skip-phase worker k8s-node3\n  k8s-upgrade skip-phase worker k8s-node3 --force --reason \"its disk is being replaced\""
+    )]
+    SkipPhase(Skip),
+    /// Clear what a run that is given up has left: annotations, gauges, our cordons, stale Leases, Jobs that never began
+    #[command(after_help = "Examples:\n  k8s-upgrade clear-state\n  k8s-upgrade halt --now && k8s-upgrade clear-state --yes")]
+    ClearState,
     /// Let the next run lose what people changed by hand and kubeadm writes over: flags of static pods, the kubelet's, CoreDNS
     #[command(
         after_help = "Examples:\n  k8s-upgrade acknowledge             # what there is, and the ID that names exactly this\n  k8s-upgrade acknowledge 3f9a2c81"
@@ -251,6 +268,47 @@ pub enum Command {
     /// Write the manual pages into a folder
     #[command(after_help = "Examples:\n  k8s-upgrade man ./man\n  man ./man/k8s-upgrade.1")]
     Man { folder: PathBuf },
+}
+
+#[derive(Debug, Args)]
+pub struct Halt {
+    /// Only suspend the detection; a run in flight goes on
+    #[arg(long, group = "how")]
+    pub detection_only: bool,
+    /// Delete the Jobs at work at once; kubeadm or apt on a node is left to finish, the node may stay cordoned
+    #[arg(long, group = "how")]
+    pub now: bool,
+    /// Only raise the alert that blocks upgrades and reboots at their next gate
+    #[arg(long, group = "how")]
+    pub blocker_alert: bool,
+    /// Undo what was set, and that alone
+    #[arg(long, group = "how", conflicts_with = "reason")]
+    pub lift: bool,
+    /// Why, for whoever meets it
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub struct Skip {
+    #[arg(value_enum)]
+    pub phase: PhaseName,
+    /// Which node's, for master and worker
+    pub node: Option<String>,
+    /// Also if nothing shows its work done; never the backup nor a control plane
+    #[arg(long, requires = "reason")]
+    pub force: bool,
+    /// Why; recorded and told to Slack
+    #[arg(long, value_name = "TEXT", requires = "force")]
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PhaseName {
+    Preflight,
+    Master,
+    Worker,
+    Postflight,
 }
 
 #[derive(Debug, Args)]

@@ -249,6 +249,9 @@ fn flags(command: &Command) -> (bool, bool, bool) {
         Command::Preflight { dry_run, chain, .. } => (*dry_run, chain.chain, false),
         Command::UpgradeNode { chain, .. } | Command::Postflight { chain, .. } => (false, chain.chain, false),
         Command::Start { .. }
+        | Command::Halt(_)
+        | Command::ClearState
+        | Command::SkipPhase(_)
         | Command::Manifests(_)
         | Command::Image { .. }
         | Command::Completions { .. }

@@ -120,6 +120,8 @@ impl Mark {
 pub const PUSH_JOB_CHAIN: &str = "k8s-version-upgrade";
 /// Pushgateway job of the detection's gauges.
 pub const PUSH_JOB_DETECTION: &str = "k8s-version-check";
+/// Pushgateway job of a person's block.
+pub const PUSH_JOB_BLOCKER: &str = "k8s-upgrade-blocker";
 
 pub const METRIC_IN_FLIGHT: &str = "k8s_upgrade_in_flight";
 pub const METRIC_STARTED: &str = "k8s_upgrade_started_timestamp";

@@ -52,8 +52,8 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
         ctx.note(PLACE, format!("would start the chain to {target}"));
         return Ok(Outcome::Nothing);
     }
-    if let Some(why) = &facts.marks.halted {
-        ctx.note(PLACE, format!("{target} is there, but upgrades are halted: {why}"));
+    if let Some(halt) = facts.marks.halted.as_ref().filter(|halt| halt.run) {
+        ctx.note(PLACE, format!("{target} is there, but {halt}"));
         return Ok(Outcome::Nothing);
     }
     ctx.installable(&facts, target).await.map_err(failure)?;

@@ -11,10 +11,11 @@ pub async fn drain(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> R
     if ctx.node_now(node).await.map_err(failure)?.is_none() {
         return Err(failure(Cause::usage(format!("{node} is no node of this cluster")).next("kubectl get nodes")));
     }
+    let facts = ctx.observe().await.map_err(failure)?;
     if dry_run {
         return forecast(ctx, node).await;
     }
-    no_job_at_work(&ctx.observe().await.map_err(failure)?)?;
+    no_job_at_work(&facts)?;
     asker.confirm(ctx, &format!("{node} will be cordoned and drained; it stays cordoned."))?;
     match ctx.drain_by_hand(node).await {
         Ok(()) => Ok(Outcome::Done),

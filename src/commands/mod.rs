@@ -1,15 +1,18 @@
 //! One file a subcommand, thin: what is asked of `run`, and how its end is told.
 
 mod acknowledge;
+mod clear;
 mod detect;
 mod docs;
 mod drain;
+mod halt;
 mod install;
 mod node;
 mod phases;
 mod rehearse;
 mod report;
 mod rollback;
+mod skip;
 mod start;
 mod status;
 mod watch;
@@ -34,7 +37,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::Detect { .. } => detect::detect(ctx).await,
         Command::Start { target, local } => start::start(ctx, asker, target, local).await,
         Command::Resume { if_orphaned: true, .. } => watch::watch(ctx).await,
-        Command::Resume { .. } => start::resume(ctx).await,
+        Command::Resume { local, .. } => start::resume(ctx, asker, local).await,
         Command::Acknowledge { id, .. } => acknowledge::acknowledge(ctx, asker, id).await,
         Command::Status { health: true, .. } => status::health(ctx).await,
         Command::Status { .. } => status::status(ctx).await,
@@ -44,6 +47,9 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::Postflight { target, chain } => phases::postflight(ctx, target, chain.run).await,
         Command::Drain { node, dry_run, .. } => drain::drain(ctx, asker, &node, dry_run).await,
         Command::Rollback { node, dry_run } => rollback::rollback(ctx, asker, &node, dry_run).await,
+        Command::ClearState => clear::clear(ctx, asker).await,
+        Command::SkipPhase(options) => skip::skip(ctx, options).await,
+        Command::Halt(options) => halt::halt(ctx, asker, options).await,
         Command::Rehearse(_)
         | Command::Manifests(_)
         | Command::Image { .. }

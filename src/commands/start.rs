@@ -6,7 +6,8 @@ use super::{Asker, failure, failure_in_run, no_job_at_work};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::answer::Answer;
-use crate::plan::facts::{Phase, Step};
+use crate::plan::facts::{Facts, JobState, Phase, Step};
+use crate::plan::jobs::Planned;
 use crate::plan::next::{self, Next};
 use crate::plan::target::{self, Wanted};
 use crate::plan::version::Version;
@@ -16,6 +17,7 @@ use crate::run::{Ctx, phases};
 
 pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
+    ctx.may_begin().await.map_err(failure)?;
     let marks = &facts.marks;
     if marks.in_flight && (!local || marks.target != Some(target) || marks.run_id.is_none()) {
         let to = marks.target.map_or("an unknown target".to_owned(), |target| target.to_string());
@@ -63,8 +65,17 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
 }
 
 /// Creates the Job that the facts ask for; a finished one of its name makes room.
-pub async fn resume(ctx: &Ctx) -> Result<Outcome, Failure> {
+pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
+    if !ctx.dry_run {
+        ctx.may_begin().await.map_err(failure)?;
+    }
+    if let (Some(target), true) = (facts.marks.target, facts.marks.in_flight) {
+        found(ctx, &facts, target);
+        if local {
+            return start(ctx, asker, target, true).await;
+        }
+    }
     if facts.marks.local.is_some() && !ctx.dry_run {
         ctx.mark_run("", "give the run back to Jobs", &[(Mark::Local, None)]).await.map_err(failure)?;
     }
@@ -80,6 +91,7 @@ pub async fn resume(ctx: &Ctx) -> Result<Outcome, Failure> {
         Next::Create(planned) if ctx.dry_run => {
             let pin = planned.pin.as_deref().unwrap_or("any node");
             ctx.note("", format!("would create Job {} on {pin}", planned.job));
+            ctx.note("", why(&facts, &planned));
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) => {
@@ -92,11 +104,42 @@ pub async fn resume(ctx: &Ctx) -> Result<Outcome, Failure> {
                     "the run in flight has no target or no run id: it was not begun by this program",
                 )));
             };
+            ctx.note("", why(&facts, &planned));
             ctx.create_job(&facts, &planned, target, run).await.map_err(failure)?;
             ctx.note("", "follow it with: k8s-upgrade status");
             Ok(Outcome::Done)
         }
     }
+}
+
+/// What `resume` finds: how far the run is, how its Jobs failed, which nodes are in the middle.
+fn found(ctx: &Ctx, facts: &Facts, target: Version) {
+    let (done, total) = phases::progress(facts, &ctx.settings.policy(), target);
+    ctx.note("", format!("found: the run to {target}, {done} of {total} phases done"));
+    for skip in &facts.marks.skipped {
+        ctx.note("", format!("found: skipped by force: {skip}"));
+    }
+    for job in &facts.jobs {
+        if let JobState::Failed { reason, exit } = &job.state {
+            let exit = exit.map_or(String::new(), |exit| format!(", exit {exit}"));
+            ctx.note("", format!("found: Job {} failed ({reason}{exit})", job.name));
+        }
+    }
+    for node in facts.nodes.iter().filter(|node| node.cordoned_by.is_some() || node.unrecorded()) {
+        ctx.note(&node.name, "found: in the middle of its upgrade, out of service");
+    }
+}
+
+/// Why it is this Job that comes next.
+fn why(facts: &Facts, planned: &Planned) -> String {
+    let step = planned.step.token();
+    let node = planned.step.node.as_deref().and_then(|name| facts.node(name));
+    let why = match node.is_some_and(|node| node.cordoned_by.is_some() || node.unrecorded()) {
+        true => format!("{step} was begun: what is half done comes first"),
+        false => format!("{step} is the first step that the facts call undone"),
+    };
+    let room = planned.replaces.as_ref().map_or("", |_| "; the finished Job of this name makes room");
+    format!("{why}{room}")
 }
 
 /// All phases in this process, by the same facts: a run that was begun and cut is taken up where it stands.

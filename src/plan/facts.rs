@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::halt::{Halt, Skip};
 use super::version::Version;
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -134,8 +135,8 @@ pub struct RunMarks {
     pub snapshot_path: Option<String>,
     /// Preflight of this run has ended well.
     pub prepared: bool,
-    /// Steps a person skipped, as [`Step::token`] writes them.
-    pub skipped: Vec<String>,
+    /// Steps that a person skipped by force.
+    pub skipped: Vec<Skip>,
     /// Who performs the run in a process of their own, after Jobs had begun it.
     pub local: Option<String>,
     /// What the watch was about to do when it wrote this.
@@ -146,7 +147,14 @@ pub struct RunMarks {
     pub acknowledged: Option<String>,
     /// Of which failure Slack was told last, as [`super::news::News`] writes it.
     pub told: Option<String>,
-    pub halted: Option<String>,
+    pub halted: Option<Halt>,
+}
+
+impl RunMarks {
+    /// A person has skipped this step by force: nothing says that its work is done.
+    pub fn is_skipped(&self, step: &Step) -> bool {
+        self.skipped.iter().any(|skip| skip.step == step.token())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::answer::{Answer, Verdict};
-use super::facts::{COMPONENTS, Facts, Node};
+use super::facts::{COMPONENTS, Facts, Node, Step};
 use super::order;
 use super::policy::Policy;
 use super::version::Version;
@@ -93,7 +93,9 @@ fn others_out(facts: &Facts, name: &str) -> Vec<String> {
 
 /// Everything is at `target` or past it, kubelets and control planes: what postflight asks.
 pub fn at_target(facts: &Facts, target: Version) -> Verdict {
-    let old = facts.managed().filter(|node| node.kubelet < target);
+    // What a person skipped by force is told as such, and never as done.
+    let skipped = |node: &Node| facts.marks.is_skipped(&Step::of(node));
+    let old = facts.managed().filter(|node| node.kubelet < target && !skipped(node));
     let kubelets = old.map(|node| format!("{}: kubelet {}, not {target}", node.name, node.kubelet)).collect();
     Verdict::all([control_plane(facts, target), Verdict::hold_if(kubelets)])
 }

@@ -147,7 +147,7 @@ fn last_detection(seen: &Seen, namespace: &str, now: Timestamp) -> Check {
 fn chain(facts: &Facts, policy: &Policy, now: Timestamp) -> Check {
     let name = "chain";
     if let Some(halted) = &facts.marks.halted {
-        return Check::wrong(name, format!("halted: {halted}"), "k8s-upgrade status");
+        return Check::wrong(name, halted.to_string(), "k8s-upgrade halt --lift    # when it may go on");
     }
     match orphan::judge(facts, policy, now) {
         _ if !facts.marks.in_flight => {

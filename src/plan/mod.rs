@@ -7,6 +7,7 @@ pub mod detect;
 pub mod drain;
 pub mod facts;
 pub mod gates;
+pub mod halt;
 pub mod health;
 pub mod install;
 pub mod jobs;

@@ -27,7 +27,7 @@ pub struct Link {
 
 /// The whole chain to `target`, in order. A node that joins late and is old is in it; one that is gone is not.
 pub fn chain(facts: &Facts, policy: &Policy, target: Version) -> Vec<Link> {
-    let skipped = |step: &Step| facts.marks.skipped.contains(&step.token());
+    let skipped = |step: &Step| facts.marks.is_skipped(step);
     let preflight = Step::preflight();
     let mut chain = vec![Link { done: (facts.marks.in_flight && facts.marks.prepared) || skipped(&preflight), step: preflight }];
     chain.extend(order::order(facts, policy).into_iter().map(|node| {

@@ -58,8 +58,8 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
     if !marks.in_flight {
         return leave("no run is in flight".to_owned());
     }
-    if let Some(why) = &marks.halted {
-        return leave(format!("the run is halted: {why}"));
+    if let Some(halt) = marks.halted.as_ref().filter(|halt| halt.run) {
+        return leave(halt.to_string());
     }
     if let Some(who) = &marks.local {
         return leave(format!("{who} has taken the run over in a process of their own"));

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use super::super::fixture::*;
+use super::super::halt::Halt;
 use super::*;
 use crate::plan::facts::PodFact;
 
@@ -97,8 +98,8 @@ fn what_a_person_may_have_meant_is_left_alone() {
         judged(&facts)
     };
     assert_eq!(judged(&orphaned()), "worker/node4@node1 1 for worker-node4");
-    let halted = without(&|facts| facts.marks.halted = Some("by me".to_owned()));
-    assert_eq!(halted, "left: the run is halted: by me");
+    let halted = without(&|facts| facts.marks.halted = Some(Halt::read("by me")));
+    assert_eq!(halted, "left: upgrades are halted: by me");
     let ended = without(&|facts| facts.marks.in_flight = false);
     assert_eq!(ended, "left: no run is in flight");
     let local = without(&|facts| facts.marks.local = Some("eve-1".to_owned()));

@@ -63,9 +63,7 @@ pub fn alerts() -> [Value; 6] {
             "0m",
             "warning",
             "a person has blocked Kubernetes upgrades",
-            &format!(
-                "Let go with: printf '{METRIC_BLOCKER} 0\\n' | curl --data-binary @- http://PUSHGATEWAY/metrics/job/k8s-upgrade-blocker"
-            ),
+            "`k8s-upgrade status` says who and why; let go with `k8s-upgrade halt --lift`.",
         ),
         alert(
             ALERT_WATCHDOG,

@@ -78,6 +78,8 @@ pub struct Screen {
     pub running: Option<Version>,
     pub run: Option<Run>,
     pub halted: Option<String>,
+    /// Steps that a person skipped by force, by whom and why.
+    pub skipped: Vec<String>,
     /// What is not done though nothing is at work.
     pub stopped: Option<String>,
     pub rows: Vec<Row>,

@@ -35,7 +35,8 @@ pub fn screen(seen: &Seen, policy: &Policy, cluster: &str, namespace: &str, now:
             started: marks.started,
             position: view.position(),
         }),
-        halted: marks.halted.clone(),
+        halted: marks.halted.as_ref().map(ToString::to_string),
+        skipped: marks.skipped.iter().map(ToString::to_string).collect(),
         stopped: match view.next {
             Ok(Next::Create(planned)) => Some(format!("no Job is at work, and {} is not done", planned.step.token())),
             _ => None,
@@ -175,6 +176,7 @@ impl View<'_> {
                 since = node.cordoned_since;
                 words.push("HALF DONE".to_owned());
             }
+            (Some(_), None) if self.facts().marks.is_skipped(&Step::of(node)) => words.push("SKIPPED by force".to_owned()),
             (Some(_), None) => words.push("waiting".to_owned()),
             (None, _) => {}
         }
@@ -239,6 +241,9 @@ impl View<'_> {
 
     fn commands(&self, failure: Option<&Failed>, namespace: &str) -> Vec<String> {
         let mut commands: Vec<String> = Vec::new();
+        if self.facts().marks.halted.is_some() {
+            commands.push("k8s-upgrade halt --lift    # when it may go on: undoes what was set, and no more".to_owned());
+        }
         let advised = failure.iter().flat_map(|failed| &failed.told.next).filter(|next| !next.starts_with("k8s-upgrade status"));
         match self.next {
             Ok(Next::Running(job)) => {

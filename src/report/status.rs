@@ -62,6 +62,7 @@ pub fn text(screen: &Screen, now: Timestamp) -> String {
     if let Some(halted) = &screen.halted {
         labelled(&mut out, "HALTED", halted);
     }
+    screen.skipped.iter().for_each(|skip| labelled(&mut out, "SKIPPED", skip));
     if let Some(stopped) = &screen.stopped {
         labelled(&mut out, "STOPPED", stopped);
     }
@@ -199,7 +200,7 @@ pub fn data(screen: &Screen, now: Timestamp) -> Value {
     });
     json!({
         "now": now.to_string(), "cluster": screen.cluster, "running": screen.running.map(|v| v.to_string()), "run": run,
-        "halted": screen.halted, "stopped": screen.stopped, "nodes": screen.rows.iter().map(row).collect::<Vec<_>>(),
+        "halted": screen.halted, "skipped": screen.skipped, "stopped": screen.stopped, "nodes": screen.rows.iter().map(row).collect::<Vec<_>>(),
         "work": screen.work.iter().map(work).collect::<Vec<_>>(), "leases": screen.leases.iter().map(lease).collect::<Vec<_>>(),
         "blocks": screen.blocks.iter().map(block).collect::<Vec<_>>(), "failure": screen.failure.as_ref().map(failed),
         "then": screen.then, "commands": screen.commands,

@@ -9,6 +9,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio::time::Instant;
 
 use super::creds::Creds;
+use super::halt::Seen;
 use super::journal::{Whose, Writing};
 use super::lease::NodeLease;
 use crate::failure::{Cause, Class};
@@ -75,6 +76,8 @@ pub struct Ctx {
     pub(super) book: Option<Book>,
     pub(super) writing: tokio::sync::Mutex<Writing>,
     pub(super) whose: Mutex<Whose>,
+    /// What is known of a person's halt.
+    pub(super) halt: Mutex<Seen>,
     pub(super) creds: OnceCell<Creds>,
     /// Node name → its host keys, as far as they are known.
     pub(super) known_hosts: OnceCell<Mutex<BTreeMap<String, String>>>,
@@ -148,6 +151,7 @@ impl Ctx {
             book: parts.book,
             writing: tokio::sync::Mutex::default(),
             whose: Mutex::default(),
+            halt: Mutex::default(),
             creds: OnceCell::new(),
             known_hosts: OnceCell::new(),
             last_outage: Mutex::new(None),
@@ -198,10 +202,10 @@ impl Ctx {
         }
     }
 
-    /// The signal that asked us to stop, as a cause.
+    /// The signal or the halt that asks us to stop, as a cause.
     pub fn stopped(&self) -> Option<Cause> {
         let signal = self.stop.borrow().stop;
-        signal.map(|signal| Cause::new(Class::Stopped(signal), "stopped by a signal at a safe point"))
+        signal.map(|signal| Cause::new(Class::Stopped(signal), "stopped by a signal at a safe point")).or_else(|| self.halted())
     }
 
     /// Sleeps; with `stoppable`, a stop signal ends it early.
@@ -219,17 +223,18 @@ impl Ctx {
         }
     }
 
-    /// The one door to a change. Refuses what must not begin (dry run, stop signal, our own node, a lost Lease), tells the step,
+    /// The one door to a change. Refuses what must not begin (dry run, stop signal, halt, our own node, a lost Lease), tells the step,
     /// gives the permit, and bounds the wait. After the deadline only the *wait* has ended: what runs on a node is left to finish.
     pub async fn change<T>(&self, change: Change<'_>, work: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
         let Change { class, place, step, deadline, told } = change;
         if self.dry_run {
             return Err(Cause::bug(format!("a dry run tried to change something: {step}")));
         }
-        if class != ChangeClass::Settle
-            && let Some(cause) = self.stopped()
-        {
-            return Err(cause);
+        if class != ChangeClass::Settle {
+            self.look_for_halt().await?;
+            if let Some(cause) = self.stopped() {
+                return Err(cause);
+            }
         }
         // Who has lost the node's Lease changes nothing any more, its cordon least of all: another runner is at work there.
         self.keep_lease().await?;

@@ -139,8 +139,11 @@ impl Ctx {
             let held = holders(&left, &tries.blocked);
             let remaining = deadline.saturating_duration_since(Instant::now());
             self.emit(&Event::Draining { place: node.into(), left: left.len(), total, held: held.clone(), deadline: remaining });
-            if stoppable && let Some(cause) = self.stopped() {
-                return Err(cause);
+            if stoppable {
+                self.look_for_halt().await?;
+                if let Some(cause) = self.stopped() {
+                    return Err(cause);
+                }
             }
             if remaining.is_zero() {
                 let waiting = left.iter().map(|pod| full_name(*pod)).collect();

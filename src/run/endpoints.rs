@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::ctx::{Change, Ctx};
+use super::halt::blocker;
 use crate::clients::{Endpoint, Gauge, Prometheus, Pushgateway, Slack};
 use crate::failure::Cause;
 use crate::names;
@@ -42,16 +43,19 @@ impl Ctx {
         }
     }
 
+    /// Pushes gauges of one Pushgateway job; that this fails is the caller's to judge.
+    pub async fn push_surely(&self, step: &str, job: &str, gauges: &[Gauge]) -> Result<(), Cause> {
+        let change = Change::settle("metrics", step, ASK * 2).silent();
+        self.change(change, async {
+            let pushgateway = Pushgateway::new(self.endpoint(&self.settings.pushgateway)?);
+            pushgateway.push(job, gauges, ASK).await
+        })
+        .await
+    }
+
     /// Pushes gauges of one Pushgateway job.
     pub async fn push(&self, job: &str, gauges: &[Gauge]) {
-        let change = Change::settle("metrics", "push gauges", ASK * 2).silent();
-        let pushed = self
-            .change(change, async {
-                let pushgateway = Pushgateway::new(self.endpoint(&self.settings.pushgateway)?);
-                pushgateway.push(job, gauges, ASK).await
-            })
-            .await;
-        if let Err(cause) = pushed {
+        if let Err(cause) = self.push_surely("push gauges", job, gauges).await {
             self.warn("metrics", format!("gauges were not pushed, which stops nothing: {}", cause.what));
         }
     }
@@ -66,6 +70,9 @@ impl Ctx {
     /// Pushes the chain's gauges anew from the annotations, which are the truth: a Pushgateway forgets. To look is no progress: a run that
     /// has stalled stays so.
     pub async fn push_marks(&self, marks: &RunMarks) {
+        if marks.halted.as_ref().is_some_and(|halt| halt.blocker) {
+            self.push(names::PUSH_JOB_BLOCKER, &[blocker(true)]).await;
+        }
         self.push(names::PUSH_JOB_CHAIN, &gauges(marks)).await;
     }
 

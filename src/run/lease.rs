@@ -59,10 +59,14 @@ impl Ctx {
 
     /// Takes the node's Lease, waiting until another holder's has expired.
     pub async fn acquire(&self, node: &str) -> Result<(), Cause> {
+        self.acquire_for(node, ChangeClass::Prepare).await
+    }
+
+    pub(super) async fn acquire_for(&self, node: &str, class: ChangeClass) -> Result<(), Cause> {
         let name = lease_name(node);
         let patience = self.settings.lease_duration * 2;
         let mut seen: Option<(Option<MicroTime>, Instant)> = None;
-        let change = Change::prepare(node, "take the node's Lease", patience).silent();
+        let change = Change { class, ..Change::prepare(node, "take the node's Lease", patience).silent() };
         let wait =
             Wait { place: node, on: "the node's Lease", deadline: patience, every: Duration::from_secs(2), stoppable: true };
         let lease = self
@@ -173,7 +177,7 @@ impl Ctx {
         if self.api_opt("read the node's Lease", async || api.get(&name).await).await?.is_none() {
             return Ok(());
         }
-        match self.acquire(node).await {
+        match self.acquire_for(node, ChangeClass::Settle).await {
             Ok(()) => self.release().await,
             Err(cause) if cause.class == Class::Contended => {
                 self.warn(node, format!("its Lease stays: {}", cause.what));

@@ -9,6 +9,7 @@ mod detect;
 mod drain;
 mod endpoints;
 mod gates;
+mod halt;
 mod health;
 mod hosts;
 pub mod image;

@@ -14,6 +14,7 @@ use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names::{self, Mark};
 use crate::plan::facts::{Component, Facts, JobFact, JobState, Node, PodFact, RunMarks, Taint, TakenUp};
+use crate::plan::halt::{Halt, Skip};
 use crate::plan::version::Version;
 use crate::plan::{gates, jobs, parse};
 
@@ -154,6 +155,8 @@ impl Ctx {
             })
             .transpose()?;
         self.saw_run(mark(Mark::RunId).filter(|_| mark(Mark::InFlight).is_some()).as_ref());
+        let halted = mark(Mark::Halted).map(|text| Halt::read(&text));
+        self.saw_halt(halted.as_ref());
         Ok(RunMarks {
             in_flight: mark(Mark::InFlight).is_some(),
             run_id: mark(Mark::RunId),
@@ -161,13 +164,13 @@ impl Ctx {
             started: self.time(&self.namespace, mark(Mark::Started), Mark::Started)?,
             snapshot_path: mark(Mark::SnapshotPath),
             prepared: mark(Mark::Prepared).is_some_and(|run| Some(run) == mark(Mark::RunId)),
-            skipped: mark(Mark::Skipped).map(|text| text.split(',').map(str::to_owned).collect()).unwrap_or_default(),
+            skipped: mark(Mark::Skipped).map(|text| Skip::read(&text)).unwrap_or_default(),
             local: mark(Mark::Local),
             taking_up: mark(Mark::TakingUp),
             handed_on: mark(Mark::HandedOn),
             acknowledged: mark(Mark::Acknowledged),
             told: mark(Mark::Told),
-            halted: mark(Mark::Halted),
+            halted,
         })
     }
 

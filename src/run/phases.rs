@@ -21,6 +21,7 @@ impl Ctx {
     pub async fn node_phase(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
         self.begin_journal(run, name).await;
         let facts = self.observe().await?;
+        self.may_begin().await?;
         if self.held {
             // A step that held, begun again, is no progress until its gates let it pass.
             self.push_marks(&facts.marks).await;
@@ -109,10 +110,13 @@ impl Ctx {
         }
         self.soak(place).await?;
         let facts = self.observe().await?;
+        self.may_begin().await?;
         gates::at_target(&facts, target).into_result("the cluster is not at the target")?;
         // Progress: a run that stalled on its way here must not be held by the alert that says so.
         self.push_run(&facts.marks).await;
-        self.alert_gate(place, self.settings.resolve_wait, |_| Moment::Finishing).await?;
+        // A node that was skipped by force is old for good, and the alert on skew says so for good.
+        let moment = |facts: &Facts| if facts.marks.skipped.is_empty() { Moment::Finishing } else { Moment::Upgrading };
+        self.alert_gate(place, self.settings.resolve_wait, moment).await?;
         let wait = Wait {
             place,
             on: "pods to be Ready",
@@ -146,7 +150,7 @@ impl Ctx {
             skipped => format!(
                 "⚠️ K8s upgrade partial: {} is at {target}{took}{without}; skipped by force: {}",
                 self.settings.cluster_name,
-                skipped.join(", ")
+                skipped.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
             ),
         };
         self.emit(&Event::RunDone { text: done.clone(), whole: facts.marks.skipped.is_empty() });
@@ -189,5 +193,5 @@ fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
 /// How much of the chain is behind us, for people: phases done, and of how many.
 pub fn progress(facts: &Facts, policy: &crate::plan::policy::Policy, target: Version) -> (usize, usize) {
     let chain = next::chain(facts, policy, target);
-    (chain.iter().filter(|link| link.done).count(), chain.len())
+    (chain.iter().filter(|link| link.done && !facts.marks.is_skipped(&link.step)).count(), chain.len())
 }

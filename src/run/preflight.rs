@@ -43,6 +43,7 @@ impl Ctx {
             // A refusal leaves nothing behind.
             self.withhold_journal();
         }
+        self.may_begin().await.map_err(held)?;
         let Wanted::Upgrade(kind) = target::check_target(&facts, target).map_err(held)? else {
             if claimed && !self.dry_run {
                 // Somebody has brought the nodes there meanwhile: what is left of the run is its end.

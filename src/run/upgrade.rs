@@ -207,6 +207,33 @@ impl Ctx {
         .map(drop)
     }
 
+    /// Gives up our cordon on a node: it serves again, or stays cordoned as a person's. Under the node's Lease, as every cordon.
+    pub async fn leave_cordon(&self, name: &str, serves: bool) -> Result<(), Cause> {
+        self.acquire_for(name, ChangeClass::Settle).await?;
+        let left = self.leave_cordon_held(name, serves).await;
+        self.release().await.and(left)
+    }
+
+    async fn leave_cordon_held(&self, name: &str, serves: bool) -> Result<(), Cause> {
+        let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
+        let change = Change::settle(name, if serves { "take our cordon back" } else { "leave our cordon to people" }, RECORD);
+        self.edit_node(change, |now| {
+            let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
+            ours.then(|| (serves.then_some(false), vec![(Mark::CordonedBy, None)]))
+        })
+        .await
+        .map(drop)
+    }
+
+    /// What a node looks like on which nothing of ours runs; refused while something does.
+    pub async fn settled(&self, node: &Node) -> Result<NodeState, Cause> {
+        let state = self.on_node(node, &Inspect).await?;
+        if state.work.state == WorkState::Running {
+            return Err(Cause::contended(format!("{} is running on {}", state.work.step, node.name)));
+        }
+        Ok(state)
+    }
+
     /// A control plane whose containerd is older than the workers' catches up while it is drained. True if it did.
     async fn containerd(&self, facts: &Facts, node: &Node, class: ChangeClass, run: &str) -> Result<bool, Cause> {
         let Some(newer) = node.control_plane.then(|| gates::containerd_behind(facts, node)).flatten() else { return Ok(false) };

@@ -69,10 +69,11 @@ impl Ctx {
             if left.is_zero() {
                 return Ok(Waited::Late(missing));
             }
-            if wait.stoppable
-                && let Some(cause) = self.stopped()
-            {
-                return Err(cause);
+            if wait.stoppable {
+                self.look_for_halt().await?;
+                if let Some(cause) = self.stopped() {
+                    return Err(cause);
+                }
             }
             self.emit(&Event::Waiting { place: wait.place.into(), on: format!("{}: {missing}", wait.on), left });
             self.sleep(wait.every.min(left), wait.stoppable).await;

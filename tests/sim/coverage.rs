@@ -20,7 +20,7 @@ const BEYOND: [(&str, &str); 4] = [
 ];
 
 /// What a person types, in a cluster at rest.
-const COMMANDS: [&[&str]; 9] = [
+const COMMANDS: [&[&str]; 12] = [
     &["status"],
     &["acknowledge"],
     &["detect", "--dry-run"],
@@ -30,6 +30,9 @@ const COMMANDS: [&[&str]; 9] = [
     &["start", "--target", "1.34.7", "--local", "--yes"],
     &["resume", "--if-orphaned", "--dry-run"],
     &["status", "--health"],
+    &["halt"],
+    &["halt", "--lift"],
+    &["clear-state", "--yes"],
 ];
 
 fn commands() -> BTreeSet<String> {

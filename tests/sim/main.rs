@@ -11,6 +11,7 @@ mod control_plane;
 mod coverage;
 mod crash;
 mod faults;
+mod hands;
 mod incidents;
 mod journal;
 mod kubelet;

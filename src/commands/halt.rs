@@ -1,0 +1,106 @@
+//! `halt`: stops upgrades until a person lifts it.
+
+use super::{Asker, failure};
+use crate::cli::Halt as Options;
+use crate::failure::{Cause, Failure, Outcome};
+use crate::plan::facts::{Facts, JobState};
+use crate::plan::halt::Halt;
+use crate::run::Ctx;
+
+pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
+    let facts = ctx.observe().await.map_err(failure)?;
+    if options.lift {
+        return lift(ctx, &facts).await;
+    }
+    let former = facts.marks.halted.as_ref();
+    if options.now {
+        let jobs: Vec<&str> = at_work(&facts).collect();
+        let what = if jobs.is_empty() { "no Job is at work".to_owned() } else { format!("{} will be deleted", jobs.join(", ")) };
+        let state = "what kubeadm or apt does on a node is left to finish; the run stays in flight, a node may stay cordoned";
+        asker.confirm(ctx, &format!("{what}; {state}."))?;
+    }
+    let running = ctx.detection_suspended().await.map_err(failure)? == Some(false);
+    let halt = Halt {
+        by: ctx.identity.holder.clone(),
+        at: Some(ctx.now()),
+        reason: options.reason.unwrap_or_default(),
+        run: !(options.detection_only || options.blocker_alert),
+        suspended: running && !options.blocker_alert,
+        blocker: options.blocker_alert,
+    }
+    .beside(former);
+    // First of all: from here on nothing begins, and `--lift` knows what to undo.
+    ctx.record_halt(Some(&halt)).await.map_err(failure)?;
+    let set = async {
+        if running && halt.suspended {
+            ctx.suspend_detection(true).await?;
+        }
+        if options.blocker_alert {
+            ctx.block(true).await?;
+        }
+        if options.now {
+            ctx.units_ended(&facts).await?;
+            for job in facts.jobs.iter().filter(|job| job.state == JobState::Active) {
+                ctx.delete_job(&job.name, &job.uid).await?;
+                ctx.note("halt", format!("Job {} is deleted", job.name));
+            }
+            ctx.units_ended(&facts).await?;
+        }
+        Ok(())
+    };
+    set.await.map_err(half_set)?;
+    ctx.note("halt", halt.to_string());
+    if halt.run {
+        for job in at_work(&facts).filter(|_| !options.now) {
+            ctx.note("halt", format!("Job {job} stops at its next safe point; a node in work is finished first"));
+        }
+    }
+    if facts.marks.in_flight && halt.run {
+        ctx.note("halt", "the run stays in flight: K8sUpgradeStalled will fire after 90 minutes, to say so");
+    }
+    ctx.note("halt", "take it back with: k8s-upgrade halt --lift");
+    ctx.say(&format!("⏸️ {}: {halt}", ctx.settings.cluster_name)).await;
+    Ok(Outcome::Done)
+}
+
+fn at_work(facts: &Facts) -> impl Iterator<Item = &str> {
+    facts.jobs.iter().filter(|job| job.state == JobState::Active).map(|job| job.name.as_str())
+}
+
+fn half_set(cause: Cause) -> Failure {
+    Failure {
+        cause,
+        place: "halt".to_owned(),
+        state: "The halt is recorded and holds; not all that it asks for was done.".to_owned(),
+        next: vec!["k8s-upgrade halt …      # the same again".to_owned(), "k8s-upgrade halt --lift".to_owned()],
+    }
+}
+
+/// Undoes what the record says was set, and then forgets it.
+async fn lift(ctx: &Ctx, facts: &Facts) -> Result<Outcome, Failure> {
+    let Some(halt) = &facts.marks.halted else {
+        ctx.note("halt", "nothing is halted: nothing to lift");
+        return Ok(Outcome::Nothing);
+    };
+    let lifted = async {
+        if halt.blocker {
+            ctx.block(false).await?;
+        }
+        if halt.suspended && ctx.detection_suspended().await? == Some(true) {
+            ctx.suspend_detection(false).await?;
+        }
+        ctx.record_halt(None).await
+    };
+    lifted.await.map_err(|cause| Failure {
+        cause,
+        place: "halt".to_owned(),
+        state: "The halt still holds.".to_owned(),
+        next: vec!["k8s-upgrade halt --lift".to_owned()],
+    })?;
+    ctx.note("halt", "lifted");
+    if facts.marks.in_flight && halt.run {
+        ctx.note("halt", "the run goes on with: k8s-upgrade resume");
+    }
+    ctx.say(&format!("▶️ {}: the halt is lifted by {}", ctx.settings.cluster_name, ctx.identity.holder)).await;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,94 @@
+//! `skip-phase`: jumps a phase; by force only with a reason, and never as if it had passed.
+
+use super::{failure, no_job_at_work};
+use crate::cli::{PhaseName, Skip as Options};
+use crate::failure::{Cause, Failure, Outcome};
+use crate::names::Mark;
+use crate::plan::facts::{Facts, Phase, Step};
+use crate::plan::halt::Skip;
+use crate::plan::next;
+use crate::run::Ctx;
+
+pub async fn skip(ctx: &Ctx, options: Options) -> Result<Outcome, Failure> {
+    let facts = ctx.observe().await.map_err(failure)?;
+    let step = step(&facts, &options).map_err(failure)?;
+    let token = step.token();
+    let Some(target) = facts.marks.target.filter(|_| facts.marks.in_flight) else {
+        return Err(failure(Cause::refused("no run is in flight: there is nothing to skip")));
+    };
+    if facts.marks.is_skipped(&step) {
+        ctx.note("skip-phase", format!("{token} was skipped already"));
+        return Ok(Outcome::Nothing);
+    }
+    let done = next::chain(&facts, &ctx.settings.policy(), target).into_iter().any(|link| link.step == step && link.done);
+    if done {
+        ctx.note("skip-phase", format!("the facts show {token} done: the chain passes it by itself"));
+        ctx.note("skip-phase", "go on with: k8s-upgrade resume");
+        return Ok(Outcome::Nothing);
+    }
+    no_job_at_work(&facts)?;
+    let reason = may_be_forced(&facts, &step, &options).map_err(failure)?;
+    let skip = Skip { step: token.clone(), by: ctx.identity.holder.clone(), reason };
+    let mut skips = facts.marks.skipped.clone();
+    skips.push(skip.clone());
+    let value = Some(Skip::write(&skips));
+    ctx.mark_run("skip-phase", "record what is skipped", &[(Mark::Skipped, value)]).await.map_err(failure)?;
+    ctx.note("skip-phase", format!("skipped {skip}; the run will end as partial"));
+    ctx.note("skip-phase", "go on with: k8s-upgrade resume");
+    ctx.say(&format!("⚠️ {}: K8s upgrade to {target}: skipped {skip}", ctx.settings.cluster_name)).await;
+    Ok(Outcome::Done)
+}
+
+fn step(facts: &Facts, options: &Options) -> Result<Step, Cause> {
+    let phase = match options.phase {
+        PhaseName::Preflight => Phase::Preflight,
+        PhaseName::Master => Phase::Master,
+        PhaseName::Worker => Phase::Worker,
+        PhaseName::Postflight => Phase::Postflight,
+    };
+    match (phase, &options.node) {
+        (Phase::Preflight, None) => Ok(Step::preflight()),
+        (Phase::Postflight, None) => Ok(Step::postflight()),
+        (Phase::Preflight | Phase::Postflight, Some(node)) => {
+            Err(Cause::usage(format!("{} is no node's phase: leave {node} away", phase.word())))
+        }
+        (_, None) => Err(Cause::usage(format!("say which node's {} phase: skip-phase {} NODE", phase.word(), phase.word()))),
+        (_, Some(name)) => {
+            let node = facts
+                .node(name)
+                .ok_or_else(|| Cause::usage(format!("{name} is no node of this cluster")).next("kubectl get nodes"))?;
+            let step = Step::of(node);
+            if step.phase == phase {
+                Ok(step)
+            } else {
+                Err(Cause::usage(format!("the phase of {name} is {}", step.phase.word())))
+            }
+        }
+    }
+}
+
+/// The reason, if this may be skipped by force at all.
+fn may_be_forced(facts: &Facts, step: &Step, options: &Options) -> Result<String, Cause> {
+    let refused = |why: &str, next: &str| Err(Cause::refused(format!("{}: {why}", step.token())).next(next));
+    match step.phase {
+        Phase::Preflight if facts.marks.snapshot_path.is_none() => {
+            return refused("there is no etcd snapshot yet, and nothing may go on without one", "k8s-upgrade resume");
+        }
+        Phase::Master => {
+            return refused("no worker may be newer than a control plane: it cannot be skipped", "k8s-upgrade resume");
+        }
+        Phase::Postflight => {
+            return refused("it is what ends the run; to give the run up, clear its state", "k8s-upgrade clear-state");
+        }
+        Phase::Preflight | Phase::Worker => {}
+    }
+    let node = step.node.as_deref().and_then(|name| facts.node(name));
+    if let Some(node) = node.filter(|node| node.cordoned_by.is_some() || node.unrecorded()) {
+        return refused(&format!("{} is out of service by this run's doing: finish it first", node.name), "k8s-upgrade resume");
+    }
+    let forced = options.reason.clone().filter(|_| options.force);
+    forced.ok_or_else(|| {
+        let command = format!("k8s-upgrade skip-phase {} --force --reason TEXT", step.token().replace('/', " "));
+        Cause::refused(format!("the facts do not show that {} is done", step.token())).next(command)
+    })
+}
