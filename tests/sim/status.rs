@@ -46,8 +46,9 @@ async fn shown(driver: &mut Driver<'_>, argv: &[&str], code: u8) -> String {
     let (data, ended) = types(driver, &argv).await;
     assert_eq!(ended, Some(code), "{data}");
     let copied = |line: &str| line.contains("    #") || line.trim_start().starts_with("type ");
-    let long: Vec<&str> = text.lines().skip(1).filter(|line| line.chars().count() > 100 && !copied(line)).collect();
-    assert!(long.is_empty(), "only the first line and commands, which are copied, may be wider than 100 columns: {long:?}");
+    let head = |line: &str| line.starts_with("k8s-upgrade  ");
+    let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 100 && !head(line) && !copied(line)).collect();
+    assert!(long.is_empty(), "only the head and commands, which are copied, may be wider than 100 columns: {long:?}");
     format!("{text}\n\n{data}")
 }
 
