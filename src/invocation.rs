@@ -166,6 +166,7 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared, 
         dry_run,
         chain,
         held: held(&cli.command),
+        despite_halt: matches!(cli.command, Command::Drain { .. } | Command::Rollback { .. }),
         identity,
         book,
     });

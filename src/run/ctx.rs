@@ -51,6 +51,7 @@ pub struct Parts {
     pub chain: bool,
     /// The Job before this one held at the same step, and told so.
     pub held: bool,
+    pub despite_halt: bool,
     pub identity: Identity,
     /// None: a command that keeps no journal.
     pub book: Option<Book>,
@@ -70,6 +71,8 @@ pub struct Ctx {
     pub dry_run: bool,
     pub chain: bool,
     pub held: bool,
+    /// What a person does to a node that is no upgrade goes on while upgrades are halted.
+    pub despite_halt: bool,
     pub identity: Identity,
     stop: Stop,
     sink: Shared,
@@ -145,6 +148,7 @@ impl Ctx {
             dry_run: parts.dry_run,
             chain: parts.chain,
             held: parts.held,
+            despite_halt: parts.despite_halt,
             identity: parts.identity,
             stop: parts.stop,
             sink: parts.sink,

@@ -86,6 +86,17 @@ fn a_worker_goes_back_wherever_the_command_is_killed() {
     }
 }
 
+/// Who takes a node back has mostly halted the upgrades before.
+#[test]
+fn a_halt_is_no_hindrance() {
+    let former = Scenario::runbook_minor().nodes[0].version.to_string();
+    let (halted, code) = types(upgraded(), None, &["k8s-upgrade", "halt", "--reason", "node4 is slow"]);
+    assert_eq!(code, Some(0), "{}", tail(&halted, 20));
+    let (end, code) = types(halted, None, &["k8s-upgrade", "rollback", NODE, "--yes"]);
+    assert_eq!(code, Some(0), "{}", tail(&end, 40));
+    is_back(&end, &former, "halted");
+}
+
 #[test]
 fn what_cannot_go_back_is_left_alone() {
     let upgraded = upgraded();
