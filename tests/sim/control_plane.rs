@@ -19,7 +19,7 @@ impl ControlPlane {
         let mut config = self.config.clone();
         // Refusals are what is looked at.
         config.default_retry = false;
-        config.read_timeout = Some(Duration::from_secs(60));
+        config.read_timeout = Some(Duration::from_secs(180)); // a watch is silent for a minute
         change(&mut config);
         Client::try_from(config).unwrap()
     }
