@@ -15,7 +15,7 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
         }
         Rollback::ControlPlane => {
             let former = facts.node(node).and_then(|node| node.former_versions.as_deref());
-            let packages = former.map_or("PACKAGES=VERSIONS".to_owned(), rollback::packages_of);
+            let packages = former.map_or("PACKAGES=VERSIONS".to_owned(), |record| rollback::packages_of(record).join(" "));
             let snapshot = facts.marks.snapshot_path.as_deref();
             if snapshot.is_none() || former.is_none() {
                 ctx.warn(

@@ -66,11 +66,7 @@ pub fn plan(facts: &Facts, name: &str) -> Result<Rollback, Cause> {
 }
 
 fn read(name: &str, record: &str) -> Result<Back, Cause> {
-    let packages: Vec<String> = record
-        .split(',')
-        .filter(|package| package.split_once('=').is_some_and(|(name, _)| PACKAGES.contains(&name)))
-        .map(ToOwned::to_owned)
-        .collect();
+    let packages = packages_of(record);
     let kubelet = packages.iter().find_map(|package| package.strip_prefix("kubelet="));
     let to = kubelet.and_then(|version| version.split('-').next()?.parse().ok());
     let to =
@@ -78,9 +74,10 @@ fn read(name: &str, record: &str) -> Result<Back, Cause> {
     Ok(Back { to, packages })
 }
 
-/// As apt-get takes them.
-pub fn packages_of(record: &str) -> String {
-    record.split(',').filter(|package| !package.starts_with("containerd")).collect::<Vec<_>>().join(" ")
+/// Kubernetes' own of what is on record: the runtime stays as it is.
+pub fn packages_of(record: &str) -> Vec<String> {
+    let ours = |package: &&str| package.split_once('=').is_some_and(|(name, _)| PACKAGES.contains(&name));
+    record.split(',').filter(ours).map(ToOwned::to_owned).collect()
 }
 
 /// Which snapshot a control plane would be restored from, and how: for a person's hands, never the program's.

@@ -1,15 +1,11 @@
 //! A worker's way back, each step looked at first, so that it may be killed anywhere and started again: cordon → drain → repository
 //! of the former minor → packages and kubelet configuration of before → Ready at the former version → uncordon.
 
-use std::time::Duration;
-
 use super::ctx::{Change, Ctx, RECORD};
-use super::wait::{Probe, Wait};
-use crate::failure::{Cause, Class};
+use crate::failure::Cause;
 use crate::names::Mark;
 use crate::node::{Inspect, Repository, Step, WorkState};
 use crate::permit::ChangeClass;
-use crate::plan::facts::Node;
 use crate::plan::rollback::{self, Back, Rollback};
 
 impl Ctx {
@@ -41,13 +37,12 @@ impl Ctx {
         let begun =
             state.work.step == Step::ROLLBACK && state.work.state != WorkState::Done && state.work.target == back.to.to_string();
         self.cordon_for_rollback(name, run).await?;
-        if !begun {
-            self.our_turn(name).await?;
-        }
-        if let Err(cause) = self.drain(name, !begun).await {
-            // Nothing on the node was changed: it serves as before, and its record stays.
-            if !begun && cause.class != Class::Contended {
-                self.uncordon_ours(name).await;
+        if begun {
+            self.drain(name, false).await?;
+        } else if let Err(cause) = self.out_of_service(name).await {
+            // Nothing on the node was changed: it serves as before, and its record stays. (Whose Lease is lost is refused this, too.)
+            if let Err(back) = self.leave_cordon_held(name, true).await {
+                self.warn(name, format!("our cordon could not be taken back: {}", back.what));
             }
             return Err(cause);
         }
@@ -59,8 +54,13 @@ impl Ctx {
         }
         let step = Step::Rollback { packages: back.packages.clone() };
         self.work(node, ChangeClass::Settle, "former packages and kubelet restart", step, &back.to.to_string(), run).await?;
-        self.ready_again(node, &back).await?;
+        self.ready_at(node, "the node to be Ready at its former version", |kubelet| kubelet == back.to).await?;
         self.end_rollback(name, &back).await
+    }
+
+    async fn out_of_service(&self, name: &str) -> Result<(), Cause> {
+        self.our_turn(name).await?;
+        self.drain(name, true).await
     }
 
     /// The record of what was there before stays until the node is back.
@@ -72,40 +72,6 @@ impl Ctx {
         })
         .await
         .map(drop)
-    }
-
-    async fn uncordon_ours(&self, name: &str) {
-        let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
-        let change = Change::settle(name, "take our cordon back", RECORD);
-        let edited = self.edit_node(change, |now| {
-            let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
-            ours.then(|| (Some(false), vec![(Mark::CordonedBy, None)]))
-        });
-        if let Err(cause) = edited.await {
-            self.warn(name, format!("our cordon could not be taken back: {}", cause.what));
-        }
-    }
-
-    async fn ready_again(&self, node: &Node, back: &Back) -> Result<(), Cause> {
-        let wait = Wait {
-            place: &node.name,
-            on: "the node to be Ready at its former version",
-            deadline: self.settings.ready_deadline,
-            every: Duration::from_secs(1),
-            stoppable: false,
-        };
-        self.wait(wait, async || {
-            let Some(now) = self.node_now(&node.name).await? else {
-                return Err(Cause::step(format!("{} was deleted from the cluster", node.name)));
-            };
-            Ok(match (now.kubelet == back.to, now.ready) {
-                (true, true) => Probe::Ready(()),
-                (true, false) => Probe::Not(now.not_ready.map_or("not Ready".to_owned(), |why| format!("not Ready: {why}"))),
-                (false, _) => Probe::Not(format!("kubelet is {}", now.kubelet)),
-            })
-        })
-        .await
-        .map_err(|cause| cause.next(format!("kubectl describe node {}", node.name)))
     }
 
     /// One write: back in service, and nothing on record any more.

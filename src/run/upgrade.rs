@@ -51,8 +51,12 @@ impl Ctx {
         let begun = Instant::now();
         let touched = state.touched(&to);
         self.cordon(node, &state, &to, run).await?;
-        if !touched {
-            self.our_turn(name).await?;
+        if !touched && let Err(cause) = self.our_turn(name).await {
+            // Nothing on the node was changed. (Whose Lease is lost changes nothing: this is refused, too.)
+            if let Err(back) = self.take_cordon_back(name).await {
+                self.warn(name, format!("our cordon could not be taken back: {}", back.what));
+            }
+            return Err(cause);
         }
         if let Err(cause) = self.replace(&facts, node, &state, target, run).await {
             self.give_up(node, touched, &to, &cause).await;
@@ -63,7 +67,7 @@ impl Ctx {
     }
 
     /// One node at a time, whoever takes it out: two runners may have passed that gate together, and see each other only now that both
-    /// have cordoned. One goes on; the other's node goes back into service.
+    /// have cordoned. One goes on; the other has to put its node back into service.
     pub(super) async fn our_turn(&self, name: &str) -> Result<(), Cause> {
         let wait = Wait {
             place: name,
@@ -90,10 +94,6 @@ impl Ctx {
             }
             Err(cause) => cause,
         };
-        // Nothing on the node was changed. (Whose Lease is lost changes nothing: this is refused, too.)
-        if let Err(back) = self.take_cordon_back(name).await {
-            self.warn(name, format!("our cordon could not be taken back: {}", back.what));
-        }
         Err(cause)
     }
 
@@ -214,7 +214,7 @@ impl Ctx {
         self.release().await.and(left)
     }
 
-    async fn leave_cordon_held(&self, name: &str, serves: bool) -> Result<(), Cause> {
+    pub(super) async fn leave_cordon_held(&self, name: &str, serves: bool) -> Result<(), Cause> {
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
         let change = Change::settle(name, if serves { "take our cordon back" } else { "leave our cordon to people" }, RECORD);
         self.edit_node(change, |now| {
@@ -253,7 +253,7 @@ impl Ctx {
     /// Ready at its version, then uncordoned if the cordon is ours. `begun`: when it was cordoned, if that was us just now.
     async fn back_in_service(&self, node: &Node, target: Version, begun: Option<Instant>) -> Result<(), Cause> {
         let name = node.name.as_str();
-        self.ready_at(node, target).await?;
+        self.ready_at(node, "the node to be Ready at its version", |kubelet| kubelet >= target).await?;
         if node.control_plane {
             self.control_plane_at(name, target).await?;
         }
@@ -276,11 +276,11 @@ impl Ctx {
         Ok(())
     }
 
-    /// The kubelet reports the new version only after its restart: a Ready from before is not taken for it.
-    async fn ready_at(&self, node: &Node, target: Version) -> Result<(), Cause> {
+    /// The kubelet reports another version only after its restart: a Ready from before is not taken for it.
+    pub(super) async fn ready_at(&self, node: &Node, on: &str, arrived: impl Fn(Version) -> bool) -> Result<(), Cause> {
         let wait = Wait {
             place: &node.name,
-            on: "the node to be Ready at its version",
+            on,
             deadline: self.settings.ready_deadline,
             every: Duration::from_secs(1),
             stoppable: false,
@@ -289,7 +289,7 @@ impl Ctx {
             let Some(now) = self.node_now(&node.name).await? else {
                 return Err(Cause::step(format!("{} was deleted from the cluster", node.name)));
             };
-            Ok(match (now.kubelet >= target, now.ready) {
+            Ok(match (arrived(now.kubelet), now.ready) {
                 (true, true) => Probe::Ready(()),
                 (true, false) => Probe::Not(now.not_ready.map_or("not Ready".to_owned(), |why| format!("not Ready: {why}"))),
                 (false, _) => Probe::Not(format!("kubelet is {}", now.kubelet)),

@@ -8,6 +8,7 @@ use k8s_upgrade::twin::scenario::Scenario;
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Call, Fate, Hook, State};
+use serde_json::json;
 
 use super::world::{LIMIT, begin, live, mark, quick, tail, to_the_end, version_of};
 
@@ -95,6 +96,28 @@ fn a_halt_is_no_hindrance() {
     let (end, code) = types(halted, None, &["k8s-upgrade", "rollback", NODE, "--yes"]);
     assert_eq!(code, Some(0), "{}", tail(&end, 40));
     is_back(&end, &former, "halted");
+}
+
+/// Another node is out by our doing: this one serves again, and what it could go back to is still on record.
+#[test]
+fn who_gives_way_can_still_go_back() {
+    let former = Scenario::runbook_minor().nodes[0].version.to_string();
+    let other = Key::node("k8s-node3");
+    let mut taken = upgraded();
+    taken.store.update(&other, |node| {
+        node["metadata"]["annotations"]["viktorbarzin.me/k8s-upgrade-cordoned-by"] = json!("somebody");
+    });
+    let command = ["k8s-upgrade", "rollback", NODE, "--yes"];
+    let (gave_way, code) = types(taken, None, &command);
+    let node = gave_way.store.get(&Key::node(NODE)).unwrap();
+    assert_eq!((code, mark(node, "cordoned-by")), (Some(6), None), "{}", tail(&gave_way, 40));
+    let mut free = gave_way.clone();
+    free.store.update(&other, |node| {
+        node["metadata"]["annotations"].as_object_mut().unwrap().remove("viktorbarzin.me/k8s-upgrade-cordoned-by");
+    });
+    let (end, code) = types(free, None, &command);
+    assert_eq!(code, Some(0), "{}", tail(&end, 40));
+    is_back(&end, &former, "after it gave way");
 }
 
 #[test]
