@@ -20,9 +20,4 @@ if ((${#wanted[@]} > 0)); then
 fi
 at_version kubelet "$target" || failed "kubelet's package is $(package_state kubelet) after its installation"
 
-say "restarting the kubelet"
-systemctl daemon-reload
-systemctl restart kubelet
-wait_active kubelet
-now=$(kubelet --version)
-[[ $now == "Kubernetes v$target" ]] || failed "kubelet says it is $now though its package is $target"
+restart_kubelet "$target"

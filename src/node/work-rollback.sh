@@ -32,9 +32,4 @@ if ((${#wanted[@]} > 0)); then
 fi
 at_version kubelet "$former" || failed "kubelet's package is $(package_state kubelet) after its installation"
 
-say "restarting the kubelet"
-systemctl daemon-reload
-systemctl restart kubelet
-wait_active kubelet
-now=$(kubelet --version)
-[[ $now == "Kubernetes v$former" ]] || failed "kubelet says it is $now though its package is $former"
+restart_kubelet "$former"

@@ -66,3 +66,14 @@ wait_active() {
     systemctl status --no-pager --lines 20 "$1" >&2 || true
     failed "$1 is not active 60 s after its restart"
 }
+
+# VERSION: the kubelet runs what its package is now.
+restart_kubelet() {
+    local now
+    say "restarting the kubelet"
+    systemctl daemon-reload
+    systemctl restart kubelet
+    wait_active kubelet
+    now=$(kubelet --version)
+    [[ $now == "Kubernetes v$1" ]] || failed "kubelet says it is $now though its package is $1"
+}
