@@ -20,12 +20,28 @@ impl Ctx {
     /// Makes a snapshot (or finds the one that this run has made) and returns its path on the control plane's host.
     pub async fn backup(&self, target: Version, run: &str) -> Result<parse::Snapshot, Cause> {
         let (namespace, _) = self.settings.backup()?;
-        let name = jobs::etcd_name(target, run);
         let api: Api<Job> = Api::namespaced(self.kube.clone(), namespace);
-        if self.api_opt("read the backup Job", async || api.get(&name).await).await?.is_none() {
-            let template = self.backup_template().await?;
-            self.submit_job(namespace, &name, jobs::etcd_job(&template, &name)?).await?;
-        }
+        let mut attempt = 1;
+        let name = loop {
+            let name = jobs::etcd_name(target, run, attempt);
+            let found = self.api_opt("read the backup Job", async || api.get(&name).await).await?;
+            match found.map(|job| job_state(&job, None)) {
+                None => {
+                    let template = self.backup_template().await?;
+                    self.submit_job(namespace, &name, jobs::etcd_job(&template, &name)?).await?;
+                    break name;
+                }
+                Some(JobState::Active) => break name,
+                Some(JobState::Complete) => match self.word_of(namespace, &name).await {
+                    Err(cause) if matches!(cause.class, Class::Refused | Class::Step) => {}
+                    word => return word,
+                },
+                Some(JobState::Failed { .. }) => {}
+            }
+            // That one was told, and is evidence: who begins again has mended what it failed of, and gets another.
+            self.note("preflight", format!("backup Job {namespace}/{name} made no snapshot: another is made"));
+            attempt += 1;
+        };
         self.note("preflight", format!("backup Job {namespace}/{name} is at work"));
         let wait = Wait {
             place: "preflight",
@@ -41,24 +57,25 @@ impl Ctx {
             match job_state(&job, None) {
                 JobState::Complete => Ok(Probe::Ready(())),
                 JobState::Failed { reason, .. } => {
-                    Err(Cause::refused(format!("the backup Job {namespace}/{name} failed ({reason})")))
+                    Err(Cause::refused(format!("the backup Job {namespace}/{name} failed ({reason})")).next(logs.clone()))
                 }
                 JobState::Active => Ok(Probe::Not(format!("Job {namespace}/{name} is at work"))),
             }
         })
         .await
         .map_err(|cause| match cause.class {
-            Class::Step | Class::Refused => Cause { class: Class::Refused, ..cause }
+            // It may hang for ever.
+            Class::Step => Cause { class: Class::Refused, ..cause }
                 .next(logs.clone())
                 .next(format!("kubectl -n {namespace} delete job {name}      # once mended; then: k8s-upgrade resume")),
             _ => cause,
         })?;
-        let text = self.backup_log(namespace, &name).await?;
-        parse::backup_done(&text).map_err(|cause| {
-            cause
-                .next(logs)
-                .next(format!("kubectl -n {namespace} delete job {name}      # once mended; then: k8s-upgrade resume"))
-        })
+        self.word_of(namespace, &name).await.map_err(|cause| cause.next(logs))
+    }
+
+    /// What a backup that is complete says that it wrote.
+    async fn word_of(&self, namespace: &str, job: &str) -> Result<parse::Snapshot, Cause> {
+        parse::backup_done(&self.backup_log(namespace, job).await?)
     }
 
     /// The backup CronJob as it stands, unknown fields and all: a typed struct would lose what it does not know. Asked for before the
@@ -80,10 +97,7 @@ impl Ctx {
         let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
         let pods = self.list_all("list the backup Job's pods", api.clone(), of_job).await?;
         let done = pods.iter().find(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded"));
-        let pod = done.ok_or_else(|| {
-            Cause::step(format!("the pod of the backup Job {job} is gone, and its log with it"))
-                .next(format!("kubectl -n {namespace} delete job {job}      # then: k8s-upgrade resume"))
-        })?;
+        let pod = done.ok_or_else(|| Cause::step(format!("the pod of the backup Job {job} is gone, and its log with it")))?;
         self.api("read the backup's log", async || api.logs(&pod.name_any(), &LogParams::default()).await).await
     }
 }
