@@ -15,28 +15,28 @@ use super::world::{
     LIMIT, NAMESPACE, amiss, at_work, begin, in_flight, is_over, jobs, live, mark, namespace, quick, tail, version_of,
 };
 
-const NEW: &str = "1.34.7";
+pub const NEW: &str = "1.34.7";
 
 /// Lives with the observer of the rules; none may be broken.
-fn observed<T>(state: State, work: impl AsyncFnOnce(&mut Driver<'_>) -> T) -> T {
+pub fn observed<T>(state: State, work: impl AsyncFnOnce(&mut Driver<'_>) -> T) -> T {
     let (observer, broken) = Observer::new(&state, None);
     let end = live(state, Some(Box::new(observer)), work);
     assert!(broken.lock().unwrap().is_empty(), "{:#?}", broken.lock().unwrap());
     end
 }
 
-async fn when(driver: &mut Driver<'_>, what: &str, holds: impl FnMut(&State) -> bool) {
+pub async fn when(driver: &mut Driver<'_>, what: &str, holds: impl FnMut(&State) -> bool) {
     let limit = later(driver.twin.now(), LIMIT);
     let held = driver.until(limit, holds).await;
     assert!(held, "{what} never came\n{}", driver.twin.look(|state| format!("{}\n{}", jobs(state), tail(state, 60))));
 }
 
-async fn pass(driver: &mut Driver<'_>, seconds: u64) {
+pub async fn pass(driver: &mut Driver<'_>, seconds: u64) {
     driver.until(later(driver.twin.now(), Duration::from_secs(seconds)), |_| false).await;
 }
 
 /// A person's command: its exit code, and what it printed.
-async fn types(driver: &mut Driver<'_>, name: &str, line: &str) -> (u8, String) {
+pub async fn types(driver: &mut Driver<'_>, name: &str, line: &str) -> (u8, String) {
     let argv: Vec<&str> = ["k8s-upgrade"].into_iter().chain(line.split(' ')).map(|word| word.trim_matches('"')).collect();
     driver.operate(name, &argv, BTreeMap::new());
     let limit = later(driver.twin.now(), LIMIT);
@@ -59,28 +59,28 @@ async fn types(driver: &mut Driver<'_>, name: &str, line: &str) -> (u8, String) 
     )
 }
 
-fn done(state: &State, cordoned: &[&str]) {
+pub fn done(state: &State, cordoned: &[&str]) {
     let wrong = amiss(state, NEW, &cordoned.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>());
     assert!(wrong.is_empty() && is_over(state), "{}\n{}\n{}", wrong.join("\n"), jobs(state), tail(state, 60));
 }
 
-fn ours(state: &State) -> Vec<String> {
+pub fn ours(state: &State) -> Vec<String> {
     let ours = state.store.list(Kind::Node).filter(|(_, node)| mark(node, "cordoned-by").is_some());
     ours.map(|(key, _)| key.name.clone()).collect()
 }
 
-fn is_out(name: &'static str) -> impl Fn(&State) -> bool {
+pub fn is_out(name: &'static str) -> impl Fn(&State) -> bool {
     move |state| ours(state).contains(&name.to_owned())
 }
 
-fn unit_runs(name: &'static str, step: &'static str) -> impl Fn(&State) -> bool {
+pub fn unit_runs(name: &'static str, step: &'static str) -> impl Fn(&State) -> bool {
     move |state| {
         let unit = state.hosts.machine(name).and_then(|machine| machine.unit.as_ref());
         unit.is_some_and(|unit| unit.end.is_none() && unit.step.name() == step)
     }
 }
 
-fn version(state: &State, name: &str) -> String {
+pub fn version(state: &State, name: &str) -> String {
     version_of(state.store.get(&Key::node(name)).unwrap()).to_owned()
 }
 
@@ -88,11 +88,11 @@ fn suspended(state: &State) -> bool {
     state.store.get(&Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check")).unwrap()["spec"]["suspend"] == true
 }
 
-fn slack(state: &State) -> String {
+pub fn slack(state: &State) -> String {
     state.web.slack.messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("\n---\n")
 }
 
-fn runbook() -> State {
+pub fn runbook() -> State {
     begin(&quick(Scenario::runbook()))
 }
 
@@ -272,11 +272,13 @@ fn a_skipped_worker_never_looks_done() {
             ("other", "skip-phase master k8s-node3", 2),
             ("nowhere", "skip-phase worker", 2),
             ("end", "skip-phase postflight --force --reason bored", 4),
+            ("unasked", "skip-phase worker k8s-node3 --force --reason disk", 2),
         ] {
             let (ended, said) = types(driver, name, line).await;
             assert_eq!(ended, code, "{line}: {said}");
         }
-        let (code, said) = types(driver, "skip", "skip-phase worker k8s-node3 --force --reason disk").await;
+        driver.twin.look(|state| assert!(mark(namespace(state), "skipped").is_none()));
+        let (code, said) = types(driver, "skip", "skip-phase worker k8s-node3 --force --reason disk --yes").await;
         assert_eq!(code, 0, "{said}");
         insta::assert_snapshot!("skip", said);
         let (_, said) = types(driver, "status", "status").await;
