@@ -58,6 +58,9 @@ fn a_run_in_a_process_of_its_own_is_seen_all_the_time() {
         );
         let between = |state: &State| version(state, "k8s-node4") == "1.34.7" && node_leases(state) == 0;
         when(driver, "the time between two nodes", between).await;
+        // It soaks for 10 minutes; a Lease that is not renewed lasts for one.
+        pass(driver, 200).await;
+        driver.twin.look(|state| assert!(between(state) && version(state, "k8s-node3") == "1.34.2", "{}", tail(state, 40)));
         is_left_alone(driver, "between").await;
         let (code, said) = types(driver, "watch", "resume --if-orphaned").await;
         assert_eq!(code, 0, "{said}");
