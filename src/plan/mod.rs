@@ -13,6 +13,7 @@ pub mod install;
 pub mod jobs;
 pub mod journal;
 pub mod keys;
+pub mod known_hosts;
 pub mod losses;
 pub mod manifest;
 pub mod news;
