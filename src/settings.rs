@@ -404,7 +404,8 @@ mod tests {
         let s = load("host-addresses: {k8s-master: 10.0.20.100}\n", &[], &[]).unwrap();
         let cause = s.by_ssh_alone().unwrap_err();
         assert_eq!(cause.what, "without the API server these settings are needed: known-hosts-file");
-        let ways = "known-hosts-file: in the settings file, as K8S_UPGRADE_KNOWN_HOSTS_FILE=FILE, or by --set known-hosts-file=FILE";
+        let ways =
+            "known-hosts-file: in the settings file, as K8S_UPGRADE_KNOWN_HOSTS_FILE=FILE, or by --set known-hosts-file=FILE";
         assert_eq!(cause.detail, [ways]);
         // Each of these ways works.
         for (file, env, set) in [

@@ -3,12 +3,14 @@
 
 pub mod alerts;
 pub mod answer;
+pub mod card;
 pub mod detect;
 pub mod drain;
 pub mod facts;
 pub mod gates;
 pub mod halt;
 pub mod health;
+pub mod hosts;
 pub mod install;
 pub mod jobs;
 pub mod journal;
@@ -22,6 +24,7 @@ pub mod order;
 pub mod orphan;
 pub mod parse;
 pub mod policy;
+pub mod restore;
 pub mod rights;
 pub mod rollback;
 pub mod rules;

@@ -80,9 +80,7 @@ impl Ctx {
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<O::Output, Cause> {
         let node = place.node;
-        self.gate()
-            .check(O::MUTATES, || format!("{} on {node}", O::NAME))
-            .map_err(|error| Cause::bug(error.to_string()))?;
+        self.gate().check(O::MUTATES, || format!("{} on {node}", O::NAME)).map_err(|error| Cause::bug(error.to_string()))?;
         let stdin = Bytes::from(node::stdin(operation));
         let begun = Instant::now();
         loop {
@@ -129,10 +127,7 @@ impl Ctx {
                 ),
             }),
             HostError::Auth(..) => Cause::refused(text)
-                .detail([format!(
-                    "the key's public half must stand in ~{}/.ssh/authorized_keys of {}",
-                    host.user, host.node
-                )])
+                .detail([format!("the key's public half must stand in ~{}/.ssh/authorized_keys of {}", host.user, host.node)])
                 .next(ssh),
             HostError::BadKey(_) if matches!(host.login, Login::Agent) => {
                 Cause::refused(text).next("k8s-upgrade … --set ssh-key-file=FILE      # the key, without an agent")
@@ -174,13 +169,25 @@ impl Ctx {
         Some(self.settings.known_hosts_file.as_path()).filter(|path| !path.as_os_str().is_empty())
     }
 
-    /// What the file knows of a host, by its name or its address. One that it does not know is refused: nothing vouches for it.
-    fn keys_in_file(&self, file: &Path, host: &Host) -> Result<Vec<String>, Cause> {
+    fn known_hosts(&self, file: &Path) -> Result<KnownHosts, Cause> {
         let place = file.display().to_string();
         let cannot = |why: String| Cause::usage(format!("cannot read the setting known-hosts-file, {place}: {why}"));
         let bytes = self.world.files.read(file).map_err(|error| cannot(error.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|_| cannot("it is not text".to_owned()))?;
-        let keys = KnownHosts::read(&place, &text)?.of(&[&host.node, &host.address], host.port);
+        KnownHosts::read(&place, &text)
+    }
+
+    /// What SSH alone needs is there and can be read; better told once than by each host.
+    pub(super) fn fit_for_ssh_alone(&self) -> Result<(), Cause> {
+        self.settings.by_ssh_alone()?;
+        self.login_at_hand()?;
+        self.known_hosts_file().map_or(Ok(()), |file| self.known_hosts(file).map(drop))
+    }
+
+    /// What the file knows of a host, by its name or its address. One that it does not know is refused: nothing vouches for it.
+    fn keys_in_file(&self, file: &Path, host: &Host) -> Result<Vec<String>, Cause> {
+        let place = file.display();
+        let keys = self.known_hosts(file)?.of(&[&host.node, &host.address], host.port);
         if keys.is_empty() {
             let scan = format!("ssh-keyscan -p {} {} >> {place}", host.port, host.address);
             return Err(Cause::refused(format!("{place} knows no host key of {} ({})", host.node, written(host)))

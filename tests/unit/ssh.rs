@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::cli::program;
+use super::node::bench::Node;
 use bytes::Bytes;
 use k8s_upgrade::adapters::Ssh;
 use k8s_upgrade::world::{Host, HostError, HostOutput, Hosts, Login};
@@ -298,4 +300,41 @@ fn agent_login_child() {
     let known_keys = vec![std::env::var("AGENT_TEST_HOST_KEY").unwrap()];
     let host = Host { node: "n".into(), address: "127.0.0.1".into(), port, user: user(), login: Login::Agent, known_keys };
     assert_eq!(exec(&host, "echo in", b"", SHORT).unwrap().stdout, "in\n");
+}
+
+/// `status --hosts` as a person types it, against one sshd whose sessions are on a scratch node.
+#[test]
+fn by_ssh_alone_the_known_hosts_file_decides() {
+    let node = Node::new();
+    let sshd = Sshd::start(&format!("ForceCommand {}", node.shell()));
+    let known = sshd.file("known_hosts");
+    let own = sshd.public("host_ed25519.pub");
+    let place = format!("[127.0.0.1]:{}", sshd.port);
+    let settings = [
+        "host-addresses=k8s-node1=127.0.0.1".to_owned(),
+        format!("ssh-port={}", sshd.port),
+        format!("ssh-user={}", user()),
+        format!("ssh-key-file={}", sshd.file("client").display()),
+        format!("known-hosts-file={}", known.display()),
+    ];
+    let ask = |content: &str| {
+        std::fs::write(&known, content).unwrap();
+        let options = settings.iter().flat_map(|setting| ["--set", setting]);
+        let nobody = [("HOME", "/nonexistent")];
+        program(&["status", "--hosts"].into_iter().chain(options).collect::<Vec<_>>(), &nobody)
+    };
+    // No kubeconfig is needed for any of it.
+    let accepted = ask(&format!("# mine\n{place} {own}\n"));
+    accepted.is(0);
+    assert!(accepted.stdout.contains("1 of 1 hosts answered"), "{}", accepted.stdout);
+    assert!(accepted.stdout.contains("active      1.35.4-1.1  1.35.4-1.1"), "{}", accepted.stdout);
+    let changed = ask(&format!("{place} {}\n", sshd.public("client.pub")));
+    changed.is(4);
+    assert!(changed.stdout.contains("shows another host key than the one known"), "{}", changed.stdout);
+    let absent = ask(&format!("127.0.0.1 {own}\n"));
+    absent.is(4);
+    assert!(absent.stdout.contains("knows no host key of k8s-node1"), "of another port is of another host: {}", absent.stdout);
+    ask(&format!("{place} {own}\n{place} ssh-ed25519 AAAA\n")).is(2).says(&format!("{}, line 2: ", known.display()));
+    let logins = sshd.read("log").matches("Accepted publickey").count();
+    assert_eq!(logins, 2, "one look and one look back, and nobody else got in: {}", sshd.read("log"));
 }

@@ -1,7 +1,8 @@
 //! What a session asks for: the operation and its arguments, read back out of the script on standard input.
 
 use crate::node::{
-    Begin, Follow, Inspect, KubeadmPlan, LookBack, Madison, Operation, Prefetch, Refresh, Repository, SnapshotHash, Step, WriteCard,
+    Begin, Follow, Inspect, KubeadmPlan, LookBack, Madison, Operation, Prefetch, Refresh, Repository, SnapshotHash, Step,
+    WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.

@@ -99,7 +99,8 @@ fn a_card_is_roots_alone_and_replaces_the_former_whole() {
 #[test]
 fn what_kubeadm_has_replaced_is_found() {
     let node = Node::new();
-    let manifest = |image: &str| format!("apiVersion: v1\nspec:\n  containers:\n  - command:\n    - x\n    image: {image}\n    name: x\n");
+    let manifest =
+        |image: &str| format!("apiVersion: v1\nspec:\n  containers:\n  - command:\n    - x\n    image: {image}\n    name: x\n");
     node.root("etc/kubernetes/manifests/etcd.yaml", &manifest("\"registry.k8s.io/etcd:3.6.8-0\""));
     node.root("etc/kubernetes/manifests/kube-apiserver.yaml", &manifest("registry.test:5000/kube-apiserver:v1.36.3"));
     node.root("etc/kubernetes/manifests/odd.yaml", "kind: Pod\n");
@@ -114,6 +115,9 @@ fn what_kubeadm_has_replaced_is_found() {
         [("etcd", "registry.k8s.io/etcd:3.6.8-0"), ("kube-apiserver", "registry.test:5000/kube-apiserver:v1.36.3"), ("odd", "-")]
     );
     let [found] = past.copies.as_slice() else { panic!("{:?}", past.copies) };
-    assert_eq!((found.manifest.image.as_str(), found.path.as_str()), ("registry.test:5000/kube-apiserver:v1.35.4", &*format!("/{copy}")));
+    assert_eq!(
+        (found.manifest.image.as_str(), found.path.as_str()),
+        ("registry.test:5000/kube-apiserver:v1.35.4", &*format!("/{copy}"))
+    );
     assert_eq!(past.etcd_data[0].1, "/etc/kubernetes/tmp/kubeadm-backup-etcd-2026-11-22-12-04-00");
 }

@@ -94,7 +94,8 @@ pub fn a_machine_looks_back(machine: &mut dyn Machine) {
     assert_eq!(machine.run(&none).unwrap(), Past::default());
     machine.file("/backup/etcd one.db", 5000);
     machine.file("/backup/older/etcd.db", 5000);
-    let card = WriteCard { name: "restore-r1.txt".to_owned(), content: "Restore card\n\n  k8s-node1: kubelet=1.35.4-1.1\n".to_owned() };
+    let card =
+        WriteCard { name: "restore-r1.txt".to_owned(), content: "Restore card\n\n  k8s-node1: kubelet=1.35.4-1.1\n".to_owned() };
     machine.run(&card).unwrap();
     machine.moved();
     machine.perform(Step::KubeadmPackage, "1.36.3").unwrap();
