@@ -165,7 +165,7 @@ pub enum Command {
     },
     /// Show where a run stands, what blocks it, and what to do next
     #[command(
-        after_help = "Examples:\n  k8s-upgrade status\n  k8s-upgrade status --health    # exit code 4 where something is wrong\n  k8s-upgrade status --hosts     # the API server is away: what the nodes say"
+        after_help = "Examples:\n  k8s-upgrade status --health    # exit code 4 where something is wrong\n  k8s-upgrade status --hosts     # the API server is away: what the nodes say"
     )]
     Status {
         /// Whether the installation would do its work: CronJobs, the last detection, the chain's Jobs, gauges, alert rules

@@ -328,6 +328,17 @@ fn by_ssh_alone_the_known_hosts_file_decides() {
     accepted.is(0);
     assert!(accepted.stdout.contains("1 of 1 hosts answered"), "{}", accepted.stdout);
     assert!(accepted.stdout.contains("active      1.35.4-1.1  1.35.4-1.1"), "{}", accepted.stdout);
+    // Nor for the plan of a control plane, which is what a static pod makes of the node.
+    node.root("etc/kubernetes/manifests/kube-apiserver.yaml", "    image: registry.k8s.io/kube-apiserver:v1.35.4\n");
+    let mut rollback = vec!["rollback", "k8s-node1", "--kubeconfig", "/nonexistent"];
+    rollback.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+    let plan = program(&rollback, &[]);
+    plan.is(0).says("kubeconfig /nonexistent");
+    assert!(
+        plan.stdout.contains("kube-apiserver 1.35.4") && plan.stdout.contains("etcdutl snapshot restore SNAPSHOT"),
+        "{}",
+        plan.stdout
+    );
     let changed = ask(&format!("{place} {}\n", sshd.public("client.pub")));
     changed.is(4);
     assert!(changed.stdout.contains("shows another host key than the one known"), "{}", changed.stdout);
@@ -336,5 +347,5 @@ fn by_ssh_alone_the_known_hosts_file_decides() {
     assert!(absent.stdout.contains("knows no host key of k8s-node1"), "of another port is of another host: {}", absent.stdout);
     ask(&format!("{place} {own}\n{place} ssh-ed25519 AAAA\n")).is(2).says(&format!("{}, line 2: ", known.display()));
     let logins = sshd.read("log").matches("Accepted publickey").count();
-    assert_eq!(logins, 2, "one look and one look back, and nobody else got in: {}", sshd.read("log"));
+    assert_eq!(logins, 4, "twice a look and a look back, and nobody else got in: {}", sshd.read("log"));
 }
