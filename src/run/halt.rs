@@ -12,7 +12,7 @@ use super::wait::{Probe, Wait};
 use crate::clients::Gauge;
 use crate::failure::{Cause, Class};
 use crate::names::{self, Mark};
-use crate::node::{Inspect, WorkState};
+use crate::node::Inspect;
 use crate::plan::facts::{Facts, Node};
 use crate::plan::halt::Halt;
 
@@ -95,10 +95,8 @@ impl Ctx {
     pub async fn units_running(&self, nodes: impl Iterator<Item = &Node>) -> Result<Vec<(String, String)>, Cause> {
         let mut running = Vec::new();
         for node in nodes {
-            let work = self.on_node(node, &Inspect).await?.work;
-            if work.state == WorkState::Running {
-                running.push((node.name.clone(), work.step));
-            }
+            let state = self.on_node(node, &Inspect).await?;
+            running.extend(state.running().map(|step| (node.name.clone(), step.to_owned())));
         }
         Ok(running)
     }

@@ -57,6 +57,17 @@ impl Ctx {
         Ok(spec.and_then(|spec| Some((spec.holder_identity?, spec.renew_time?.0))))
     }
 
+    /// Works on a node under its Lease, and gives it back whatever becomes of the work.
+    pub(super) async fn holding<T>(&self, node: &str, work: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
+        self.acquire(node).await?;
+        let worked = work.await;
+        // A Lease that cannot be given back expires by itself: what the work said matters more.
+        if let Err(cause) = self.release().await {
+            self.warn(node, format!("the node's Lease is left to expire: {}", cause.what));
+        }
+        worked
+    }
+
     /// Takes the node's Lease, waiting until another holder's has expired.
     pub async fn acquire(&self, node: &str) -> Result<(), Cause> {
         self.acquire_for(node, ChangeClass::Prepare).await
