@@ -92,7 +92,7 @@ impl Ctx {
                 (is != wanted).then(|| (Some(wanted), Vec::new()))
             }
         };
-        self.holding(node, async {
+        self.holding(node, ChangeClass::Prepare, async {
             let ours = self.edit_node(Change::disrupt(node, "cordon", RECORD), cordon(true)).await?;
             let drained = self.drain(node, true).await;
             // Somebody else who has the Lease by now has the cordon, too.

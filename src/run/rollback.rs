@@ -10,7 +10,7 @@ use crate::plan::rollback::{self, Back, Rollback};
 
 impl Ctx {
     pub async fn roll_back(&self, name: &str, run: &str) -> Result<(), Cause> {
-        self.holding(name, self.roll_back_held(name, run)).await
+        self.holding(name, ChangeClass::Prepare, self.roll_back_held(name, run)).await
     }
 
     /// Planned anew under the Lease: while we waited for it, another runner may have changed the node.
