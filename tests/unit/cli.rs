@@ -82,8 +82,7 @@ fn an_api_server_that_is_not_there_is_told_in_bounded_time() {
 
 #[test]
 fn json_goes_to_stderr_for_failures_too() {
-    let folder = tempfile::tempdir().unwrap();
-    let ran = program(&["status", "--kubeconfig", &nobody(&folder), "--log-format", "json"], &[]);
+    let ran = program(&["status", "--kubeconfig", "/nonexistent/kubeconfig", "--log-format", "json"], &[]);
     let last = ran.stderr.lines().last().unwrap();
     let event: serde_json::Value = serde_json::from_str(last).unwrap();
     assert_eq!((event["event"].as_str(), event["failure"]["exitCode"].as_u64()), (Some("failed"), Some(7)), "{last}");
