@@ -10,7 +10,9 @@ mod bench;
 mod control_plane;
 mod coverage;
 mod crash;
+mod driven;
 mod faults;
+mod halted;
 mod hands;
 mod incidents;
 mod journal;
@@ -19,6 +21,7 @@ mod kubelet;
 #[allow(dead_code)] // not all of it is used here
 mod program;
 mod proof;
+mod recovery;
 mod rehearse;
 mod rollback;
 mod rules;
