@@ -297,6 +297,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l set
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l from-cluster -d 'Rehearse a copy of the real cluster: nodes, workloads, budgets, alerts; it is only read, and no Secret is'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l schema -d 'Print what a scenario may say, field by field (JSON Schema), and do no more'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l fast -d 'On a terminal, too, as fast as it goes'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s q -l quiet -d 'Only warnings and failures'

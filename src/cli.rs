@@ -329,6 +329,9 @@ pub struct Rehearse {
     /// Write the scenario to a file, - for stdout, and do no more: names, labels and versions, to share and to change
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
+    /// Print what a scenario may say, field by field (JSON Schema), and do no more
+    #[arg(long, conflicts_with_all = ["from_cluster", "scenario", "save", "inject", "target", "seed"])]
+    pub schema: bool,
     /// Break something at preflight, master, worker/NODE, postflight or a node's step; may be repeated: kill, ssh-loss, api-outage, alert,
     /// node-not-ready, pdb-deadlock, backup-failure, power-cut, prometheus-away, pushgateway-away, slack-away, new-release
     #[arg(long, value_name = "WHAT@STEP")]

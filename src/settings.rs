@@ -11,7 +11,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact::required as span;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::failure::Cause;
+use crate::failure::{Cause, nearest};
 use crate::names;
 use crate::plan::policy::{Policy, Unstick};
 use crate::world::{Env, Files};
@@ -321,9 +321,8 @@ impl Merged {
 
     fn apply(&mut self, source: &str, key: &str, value: Value) -> Result<(), Cause> {
         if !self.default.contains_key(key) {
-            let nearest =
-                self.default.keys().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-            let hint = nearest.map_or(String::new(), |nearest| format!("; did you mean {nearest:?}?"));
+            let hint = nearest(self.default.keys().map(String::as_str), key);
+            let hint = hint.map_or(String::new(), |nearest| format!("; did you mean {nearest:?}?"));
             return Err(Cause::usage(format!("{source}: unknown setting {key:?}{hint}")));
         }
         let mut map = as_map(&self.settings)?;

@@ -18,8 +18,12 @@ mod hands;
 mod incidents;
 mod journal;
 mod kubelet;
+#[path = "../unit/program.rs"]
+#[allow(dead_code)] // not all of it is used here
+mod program;
 mod proof;
 mod recovery;
+mod rehearse;
 mod rollback;
 mod rules;
 mod schedules;
