@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use build::SSH_KEY;
+pub use build::ssh_key;
 pub use copy::Objects;
 
 use crate::failure::Cause;
