@@ -17,7 +17,7 @@ use crate::node::{self, Operation};
 use crate::permit::{ChangeClass, Permit};
 use crate::plan::facts::Node;
 use crate::report::Event;
-use crate::world::{Host, HostError};
+use crate::world::{Host, HostError, Login};
 
 /// A node that does not answer at once is tried again for this long: sshd is restarted by upgrades, networks hiccup.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
@@ -25,7 +25,12 @@ const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
 impl Ctx {
     /// Runs one operation on a node. A lost session is tried again if the operation only reads; the caller decides otherwise.
     pub async fn on_node<O: Operation>(&self, node: &Node, operation: &O) -> Result<O::Output, Cause> {
-        self.exec(node, operation, &mut |_| {}).await
+        self.exec(node, &self.creds().await?.login, operation, &mut |_| {}).await
+    }
+
+    /// The same with a key of the caller's.
+    pub async fn on_node_as<O: Operation>(&self, node: &Node, login: &Login, operation: &O) -> Result<O::Output, Cause> {
+        self.exec(node, login, operation, &mut |_| {}).await
     }
 
     /// The same, and what the script says meanwhile is told.
@@ -38,12 +43,13 @@ impl Ctx {
                 None => Event::Output { place, line: line.to_owned() },
             });
         };
-        self.exec(node, operation, &mut tell).await
+        self.exec(node, &self.creds().await?.login, operation, &mut tell).await
     }
 
     async fn exec<O: Operation>(
         &self,
         node: &Node,
+        login: &Login,
         operation: &O,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<O::Output, Cause> {
@@ -53,7 +59,7 @@ impl Ctx {
         let stdin = Bytes::from(node::stdin(operation));
         let begun = Instant::now();
         loop {
-            let host = self.host(node).await?;
+            let host = self.host(node, login).await?;
             let error = match self.world.hosts.exec(&host, node::COMMAND, stdin.clone(), O::DEADLINE, on_line).await {
                 Ok(output) => {
                     if host.known_keys.is_empty() && !self.dry_run {
@@ -104,7 +110,7 @@ impl Ctx {
         self.settings.host_addresses.get(&node.name).cloned().or_else(|| node.address.clone())
     }
 
-    async fn host(&self, node: &Node) -> Result<Host, Cause> {
+    async fn host(&self, node: &Node, login: &Login) -> Result<Host, Cause> {
         let address = self.address(node).ok_or_else(|| {
             Cause::refused(format!("{} has no InternalIP", node.name)).detail(["set host-addresses for it".to_owned()])
         })?;
@@ -113,7 +119,7 @@ impl Ctx {
             address,
             port: self.settings.ssh_port,
             user: self.settings.ssh_user.clone(),
-            login: self.creds().await?.login.clone(),
+            login: login.clone(),
             known_keys: self.known_keys(&node.name).await?,
         })
     }

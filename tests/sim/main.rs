@@ -17,6 +17,7 @@ mod journal;
 mod kubelet;
 mod proof;
 mod rollback;
+mod rotate;
 mod rules;
 mod schedules;
 mod status;
