@@ -11,5 +11,6 @@ mod node;
 mod rehearse;
 mod report;
 mod ssh;
+mod vault;
 mod watch;
 mod web_adapter;
