@@ -363,6 +363,17 @@ mod tests {
         assert!(s.detection_dry_run);
     }
 
+    /// Where `vault login` leaves it; and it is no business of a pod's.
+    #[test]
+    fn the_vault_token_is_at_home() {
+        let home = [("HOME", "/home/ann")];
+        let s = load("vault-address: https://v:8200", &home, &[]).unwrap();
+        assert_eq!(s.vault_token_file, Path::new("/home/ann/.vault-token"));
+        assert!(s.for_jobs().unwrap().is_empty());
+        let s = load("", &home, &["vault-token-file=/run/token"]).unwrap();
+        assert_eq!(s.vault_token_file, Path::new("/run/token"));
+    }
+
     #[test]
     fn bad_input_names_source_and_key() {
         for (result, wanted) in [

@@ -32,7 +32,7 @@ pub async fn rotate(ctx: &Ctx, asker: &mut Asker, only: Option<&str>) -> Result<
     probe().await.map_err(failure)?;
     let (done, ended) = ctx.rotate(&survey, only.is_some()).await;
     ctx.print(&told(ctx, &done)).map_err(failure)?;
-    ended.map_err(cut_short)?;
+    ended.map_err(|cut| cut_short(cut, only))?;
     if only.is_none() {
         warn_of_files(ctx, &survey).await.map_err(failure)?;
     }
@@ -94,14 +94,15 @@ fn told(ctx: &Ctx, done: &[NodeDone]) -> String {
     done.iter().map(line).collect()
 }
 
-fn cut_short(Cut { cause, left }: Cut) -> Failure {
+fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
     let next = match left {
         Left::TakenOff => format!("{AGAIN}          # after mending it: begins anew"),
         Left::Unknown => format!("{AGAIN}          # looks what was stored, and finishes it or begins anew"),
         Left::Stored | Left::Held => format!("{AGAIN}          # goes on"),
+        Left::Node => format!("{AGAIN} --only {}      # goes on", only.unwrap_or_default()),
     };
     // What says which node to go on with says it better.
-    let next = if left == Left::Held && !cause.next.is_empty() { Vec::new() } else { vec![next] };
+    let next = if cause.next.iter().any(|command| command.starts_with(AGAIN)) { Vec::new() } else { vec![next] };
     Failure { cause, place: String::new(), state: left.sentence().to_owned(), next }
 }
 

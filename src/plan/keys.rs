@@ -115,6 +115,8 @@ pub enum Left {
     Stored,
     /// The Secret holds it.
     Held,
+    /// One node alone was brought the stored key.
+    Node,
 }
 
 impl Left {
@@ -124,6 +126,7 @@ impl Left {
             Left::Unknown => "It is not known whether the new key was stored: every node accepts both keys, whichever is.",
             Left::Stored => "The new key is stored, and every node accepts both keys: the one in the Secret opens them.",
             Left::Held => "The Secret holds the new key, which every node accepts; some accept the former one, too.",
+            Left::Node => "That node may have the key by now; the other nodes and the store are as they were.",
         }
     }
 }

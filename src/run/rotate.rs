@@ -113,8 +113,9 @@ impl Ctx {
             }
         }
         if let Some(cause) = Cause::together("nodes cannot be looked at", failed) {
-            let advice = "a node that stays away: --set exclude-nodes=NODE, and `rotate-key --only NODE` once it is back";
-            return Err(cause.detail(only.is_none().then_some(advice)));
+            let own = "another key that opens a node: --set ssh-key-file=FILE";
+            let later = "a node that stays away: --set exclude-nodes=NODE, and `rotate-key --only NODE` once it is back";
+            return Err(cause.detail(only.is_none().then_some(later)).detail([own]));
         }
         let rotation = match (only, known.rotation()) {
             (None, rotation) => rotation,
@@ -174,16 +175,16 @@ impl Ctx {
             }
             Rotation::Finish { key, gone } => {
                 let private = survey.stored.private.clone().unwrap_or_default();
-                self.spread(survey, &private, key, gone, done).await.map_err(cut(Left::Stored))?;
+                let left = if only { Left::Node } else { Left::Stored };
+                self.spread(survey, &private, key, gone, done).await.map_err(cut(left))?;
                 (private, key.clone(), gone)
             }
         };
         if !only {
             self.sync(&survey.store, &private).await.map_err(cut(Left::Stored))?;
         }
-        // It may have begun meanwhile, with the former key.
-        self.nobody_upgrades().await.map_err(cut(Left::Stored))?;
-        self.retire(survey, &private, &public, gone, done).await.map_err(cut(Left::Held))
+        let left = if only { Left::Node } else { Left::Held };
+        self.retire(survey, &private, &public, gone, done).await.map_err(cut(left))
     }
 
     /// Puts the key on every node and logs in with it.
@@ -310,6 +311,8 @@ impl Ctx {
         if let Some(cause) = Cause::together("nodes do not let the new key in: the former one was removed nowhere", refused) {
             return Err(cause);
         }
+        // A run may have begun meanwhile, with the former key.
+        self.nobody_upgrades().await?;
         let user = self.settings.ssh_user.clone();
         let gone = gone.iter().map(|key| key.base64.clone()).collect();
         let remove = RemoveKeys { user, keep: Some(public.base64.clone()), strays: true, gone };
@@ -324,7 +327,7 @@ impl Ctx {
             }
         }
         let later: Vec<String> =
-            away.iter().map(|(node, _)| format!("k8s-upgrade rotate-key --only {node}      # once it answers again")).collect();
+            away.iter().map(|(node, _)| format!("k8s-upgrade rotate-key --only {node}      # once it answers")).collect();
         match Cause::together("nodes still accept the former key", away) {
             Some(mut cause) => {
                 cause.next = later;

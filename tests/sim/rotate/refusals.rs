@@ -30,7 +30,7 @@ fn while_a_run_is_in_flight_it_is_refused() {
     assert_eq!(code, Some(4), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ refused: a run is in flight: its Jobs have read the key that stands now
-      State: The new key is stored, and every node accepts both keys: the one in the Secret opens them.
+      State: The Secret holds the new key, which every node accepts; some accept the former one, too.
       Next:  k8s-upgrade status
              k8s-upgrade rotate-key          # goes on
     "#);
@@ -195,6 +195,7 @@ fn a_node_that_is_away_gets_the_key_later() {
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ k8s-node3: look-at-keys: cannot connect to k8s-node3 (10.0.20.103): Connection refused
         a node that stays away: --set exclude-nodes=NODE, and `rotate-key --only NODE` once it is back
+        another key that opens a node: --set ssh-key-file=FILE
       State: Nothing was begun.
       Next:  ssh wizard@10.0.20.103 true
     "#);
@@ -240,7 +241,7 @@ fn a_node_that_is_away_gets_the_key_later() {
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ k8s-node4: look-at-keys: cannot connect to k8s-node4 (10.0.20.104): Connection refused
       State: The Secret holds the new key, which every node accepts; some accept the former one, too.
-      Next:  k8s-upgrade rotate-key --only k8s-node4      # once it answers again
+      Next:  k8s-upgrade rotate-key --only k8s-node4      # once it answers
     "#);
     end.hosts.change("k8s-node4", |machine| machine.faults.away_until = None);
     let (end, code, said) = run(end, None, Store::Secret, "rotate-key --only k8s-node4 --yes");
