@@ -62,7 +62,7 @@ fn cut(left: Left) -> impl Fn(Cause) -> Cut {
 }
 
 impl Ctx {
-    /// Refuses while a run, or a Job of one, may need the key that it has read.
+    /// Refuses while a run, a Job of one, or a person's command may need the key that it has read.
     async fn nobody_upgrades(&self) -> Result<Vec<Node>, Cause> {
         let facts = self.observe().await?;
         if facts.marks.in_flight {
@@ -70,8 +70,10 @@ impl Ctx {
                 Cause::refused("a run is in flight: its Jobs have read the key that stands now").next("k8s-upgrade status")
             );
         }
-        match facts.jobs.iter().find(|job| job.state == JobState::Active) {
-            Some(job) => Err(Cause::refused(format!("Job {} of the chain is at work", job.name)).next("k8s-upgrade status")),
+        let job = facts.jobs.iter().find(|job| job.state == JobState::Active).map(|job| format!("Job {} of the chain", job.name));
+        let person = self.driver().await?.filter(|driver| driver.lives(self.now())).map(|driver| driver.by);
+        match job.or(person) {
+            Some(who) => Err(Cause::refused(format!("{who} is at work")).next("k8s-upgrade status")),
             None => Ok(facts.nodes),
         }
     }

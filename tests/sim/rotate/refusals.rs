@@ -43,6 +43,19 @@ fn while_a_run_is_in_flight_it_is_refused() {
     rotated(&end, Store::Vault, "after the run");
 }
 
+#[test]
+fn while_a_person_upgrades_a_node_it_is_refused() {
+    live(world(Store::Secret), None, async |driver| {
+        let upgrade = ["k8s-upgrade", "upgrade-node", "k8s-master", "--target", "1.34.7", "--yes"];
+        driver.operate("bob", &upgrade, BTreeMap::new());
+        driver.until(later(driver.twin.now(), Duration::from_secs(60)), |_| false).await;
+        let (code, said) = types(driver, Store::Secret, "rotate-key --yes").await;
+        assert!(code == Some(4) && said.contains(" is at work"), "{code:?} {said}");
+        assert!(!driver.ended.contains_key("bob"), "{said}");
+        driver.twin.look(|state| untouched(state, "bob is at work"));
+    });
+}
+
 /// Probing finds it before a node is touched; if storing itself is refused, the new key is taken off again.
 #[test]
 fn what_cannot_be_stored_is_taken_off_again() {
