@@ -165,12 +165,16 @@ pub enum Command {
     },
     /// Show where a run stands, what blocks it, and what to do next
     #[command(
-        after_help = "Examples:\n  k8s-upgrade status\n  k8s-upgrade status --health    # exit code 4 where something is wrong"
+        after_help = "Examples:\n  k8s-upgrade status --health    # exit code 4 where something is wrong\n  k8s-upgrade status --hosts     # the API server is away: what the nodes say"
     )]
     Status {
         /// Whether the installation would do its work: CronJobs, the last detection, the chain's Jobs, gauges, alert rules
         #[arg(long)]
         health: bool,
+        /// Ask the nodes by SSH alone, when the API server is away; host-addresses, known-hosts-file and ssh-key-file are settings.
+        /// Exit code 0 if all answered, 7 if one did not, 4 if one refused or shows another host key, 5 if a session was cut
+        #[arg(long, conflicts_with = "health")]
+        hosts: bool,
         #[command(flatten)]
         data: Data,
     },
@@ -231,7 +235,7 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Take a worker back to the versions that it had before its upgrade; for a control plane, print what to do
+    /// Take a worker back to the versions that it had before its upgrade; for a control plane, print what to do, also while the API server is away
     #[command(
         after_help = "Examples:\n  k8s-upgrade rollback k8s-node4 --dry-run\n  k8s-upgrade rollback k8s-master     # changes nothing: the plan, with the snapshot's path"
     )]

@@ -2,6 +2,7 @@
 
 mod health;
 mod heard;
+mod hosts;
 mod journal;
 mod json;
 mod paced;
@@ -24,6 +25,7 @@ use crate::plan::version::{Kind, Version};
 
 pub use health::{data as health_data, text as health_text};
 pub use heard::heard;
+pub use hosts::{data as hosts_data, restore as restore_text, text as hosts_text};
 pub use status::{data as status_data, text as status_text};
 
 /// A fact about the run. `place` is a node, a phase, or empty for the run as a whole.

@@ -7,7 +7,7 @@ use super::span;
 use crate::plan::screen::{Doing, Driver, Failed, Lease, Row, Screen, Span, Work};
 
 /// Columns of a screen; names of nodes and Jobs may need more.
-const WIDTH: usize = 100;
+pub(super) const WIDTH: usize = 100;
 
 /// Writes `label  text`, folded at words; lines after the first are indented alike.
 fn labelled(out: &mut String, label: &str, text: &str) {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::coordination::v1::Lease as KubeLease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -58,11 +57,9 @@ impl Ctx {
 
     /// Why the CronJob that takes up what died cannot, if it cannot.
     async fn no_watch(&self) -> Result<Option<String>, Cause> {
-        let api: Api<CronJob> = Api::namespaced(self.kube.clone(), &self.namespace);
-        let found = self.api_opt("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
-        Ok(match found.and_then(|cronjob| cronjob.spec) {
+        Ok(match self.cron(names::WATCH_CRONJOB).await? {
             None => Some(format!("CronJob {} does not exist", names::WATCH_CRONJOB)),
-            Some(spec) if spec.suspend == Some(true) => Some(format!("CronJob {} is suspended", names::WATCH_CRONJOB)),
+            Some(cron) if cron.suspended => Some(format!("CronJob {} is suspended", names::WATCH_CRONJOB)),
             Some(_) => None,
         })
     }

@@ -5,6 +5,7 @@
 //! `behaviour/mod.rs`. All else runs in memory, on paused time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod alone;
 mod behaviour;
 mod bench;
 mod control_plane;
