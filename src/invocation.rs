@@ -173,7 +173,7 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared, 
         dry_run,
         chain,
         held: held(&cli.command),
-        despite_halt: matches!(cli.command, Command::Drain { .. } | Command::Rollback { .. }),
+        despite_halt: matches!(cli.command, Command::Drain { .. } | Command::Rollback { .. } | Command::RotateKey { .. }),
         identity,
         book,
     });
@@ -262,7 +262,7 @@ fn flags(command: &Command) -> (bool, bool, bool) {
     let json = |data: &Data| data.output == Form::Json;
     match command {
         Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => (*dry_run, false, json(data)),
-        Command::Drain { dry_run, data, .. } => (*dry_run, false, json(data)),
+        Command::Drain { dry_run, data, .. } | Command::RotateKey { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Acknowledge { id, data } => (id.is_none(), false, json(data)),
         Command::Rollback { dry_run, .. } => (*dry_run, false, false),
         Command::Status { data, .. } => (true, false, json(data)),

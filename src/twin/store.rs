@@ -31,6 +31,8 @@ pub enum Kind {
     ClusterRoleBinding,
     Role,
     RoleBinding,
+    /// A custom kind: what External Secrets brings from Vault into a Secret.
+    ExternalSecret,
 }
 
 /// How a kind is named in paths and in objects.
@@ -43,7 +45,7 @@ pub struct Names {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 19] = [
         Kind::Namespace,
         Kind::Node,
         Kind::Pod,
@@ -62,6 +64,7 @@ impl Kind {
         Kind::ClusterRoleBinding,
         Kind::Role,
         Kind::RoleBinding,
+        Kind::ExternalSecret,
     ];
 
     pub const fn names(self) -> Names {
@@ -94,6 +97,7 @@ impl Kind {
             Kind::ClusterRoleBinding => of(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", false),
             Kind::Role => of(RBAC, "v1", "roles", "Role", true),
             Kind::RoleBinding => of(RBAC, "v1", "rolebindings", "RoleBinding", true),
+            Kind::ExternalSecret => of("external-secrets.io", "v1", "externalsecrets", "ExternalSecret", true),
         }
     }
 

@@ -35,6 +35,7 @@ use crate::permit::Gate;
 pub use admit::{TRACKING, admit};
 pub use authz::allowed;
 pub use delete::{FOREGROUND, ORPHAN, delete_pod, release, remove};
+pub use patch::merge;
 pub use select::{Labels, matches_selector};
 
 /// The API server of a twin, as one caller reaches it.

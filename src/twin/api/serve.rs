@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::super::store::{Key, Kind, seconds};
@@ -78,7 +79,7 @@ fn proxy(state: &mut State, request: &Request, namespace: &str, service: &str, p
     let query: Vec<String> = request.query.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let tail = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     let url = format!("http://{name}.{namespace}.svc:{port}{path}{tail}");
-    match web::serve(state, request.method.as_str(), &url, request.bytes) {
+    match web::serve(state, request.method.as_str(), &url, &HeaderMap::new(), request.bytes) {
         Ok((200..=299, body)) => Ok(Reply::Text(String::from_utf8_lossy(&body).into_owned())),
         Ok((code, body)) => Err(Refusal::new(code, "", String::from_utf8_lossy(&body))),
         Err(why) => Err(Refusal::new(503, "ServiceUnavailable", format!("error trying to reach service: {why}"))),
