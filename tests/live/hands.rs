@@ -1,18 +1,22 @@
 //! What a person types once a run is over, or seems to be: looking, reading, halting and clearing, from outside the cluster.
 
+use std::process::Command;
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::end::{Expected, marks};
 use super::install::detect;
 use super::lab::{Lab, NAMESPACE, mark};
-use super::process::Ended;
+use super::process::{self, Ended};
 
 pub fn after_a_run(lab: &Lab, config: &str, run: &str, expected: &Expected<'_>) {
     let it = Hands { lab, config };
     it.looks(run, expected);
     it.halts();
     it.clears_a_leaked_latch(expected);
+    it.rotates_the_key(expected);
 }
 
 struct Hands<'a> {
@@ -79,12 +83,49 @@ impl Hands<'_> {
         assert_eq!(marks(&lab.json(&["get", "namespace", NAMESPACE])).len(), latch.len());
         self.types(&["clear-state", "--yes"], 0, &["a leaked latch", "cleared"]);
         assert_eq!(marks(&lab.json(&["get", "namespace", NAMESPACE])), []);
-        lab.until(std::time::Duration::from_secs(30), "the gauge of the run to be 0", || {
+        lab.until(Duration::from_secs(30), "the gauge of the run to be 0", || {
             let values = lab.query("k8s_upgrade_in_flight{job=\"k8s-version-upgrade\"}");
             match values.first().map(|value| &value["value"][1]) {
                 Some(value) if value == "0" => Ok(()),
                 other => Err(format!("{other:?}")),
             }
         });
+    }
+
+    /// The program gets a key of its own first: the lab's own stands for a person's from then on, and must survive.
+    fn rotates_the_key(&self, expected: &Expected<'_>) {
+        let lab = self.lab;
+        lab.phase("the key is rotated");
+        let file = lab.scratch("former-key");
+        let keygen = ["-q", "-t", "ed25519", "-N", "", "-C", "k8s-upgrade-key", "-f"];
+        process::run(Command::new("ssh-keygen").args(keygen).arg(&file), "", Duration::from_secs(10)).good();
+        let former = std::fs::read_to_string(file.with_extension("pub")).expect("its public half");
+        let former = former.trim();
+        let nodes: Vec<&str> = std::iter::once("k8s-master").chain(expected.workers.iter().copied()).collect();
+        let keys = |node: &str| lab.on(node, "stat -c '%a %U' ~/.ssh/authorized_keys; cat ~/.ssh/authorized_keys");
+        let before: Vec<String> = nodes.iter().map(|node| keys(node)).collect();
+        for node in &nodes {
+            lab.on(node, &format!("echo '{former}' >> ~/.ssh/authorized_keys"));
+        }
+        let secret = || lab.json(&["-n", NAMESPACE, "get", "secret", "k8s-upgrade-creds"])["data"].clone();
+        let from_file = |path: &std::path::Path| format!("--from-file=ssh_key={}", path.display());
+        let webhook = format!("--from-literal=slack_webhook={}", lab.env("LAB_SLACK_URL"));
+        let public = format!("--from-literal=ssh_key_pub={former}");
+        let create = ["-n", NAMESPACE, "create", "secret", "generic", "k8s-upgrade-creds", "--dry-run=client", "-o", "yaml"];
+        lab.apply(&lab.kubectl(&[&create[..], &[&from_file(&file), &public, &webhook]].concat()));
+        let old = secret();
+
+        self.types(&["rotate-key", "--dry-run"], 0, &nodes);
+        assert_eq!(secret(), old, "a dry run changed the Secret");
+        let rotated = self.types(&["rotate-key", "--yes"], 0, &nodes);
+        lab.say(&rotated.stderr);
+        assert_ne!(secret()["ssh_key"], old["ssh_key"], "the Secret holds the former key");
+        assert_eq!(secret()["slack_webhook"], old["slack_webhook"]);
+        for (node, before) in nodes.iter().zip(before) {
+            let after = keys(node);
+            let new = after.strip_prefix(&before).unwrap_or_else(|| panic!("{node} had:\n{before}and has:\n{after}"));
+            assert!(new.lines().count() == 1 && new.trim().ends_with("k8s-upgrade-key"), "{node} has got:\n{new}");
+            assert!(!after.contains(former), "{node} still lets the former key in");
+        }
     }
 }
