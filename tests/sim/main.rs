@@ -15,6 +15,7 @@ mod hands;
 mod incidents;
 mod journal;
 mod kubelet;
+mod mask;
 mod proof;
 mod rollback;
 mod rules;
