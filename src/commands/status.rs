@@ -33,7 +33,7 @@ pub async fn health(ctx: &Ctx) -> Result<Outcome, Failure> {
     Err(Failure { cause, place: String::new(), state: String::new(), next: Vec::new() })
 }
 
-fn screen(ctx: &Ctx, seen: &Seen) -> Screen {
+pub(super) fn screen(ctx: &Ctx, seen: &Seen) -> Screen {
     status::screen(seen, &ctx.settings.policy(), &ctx.settings.cluster_name, &ctx.namespace, ctx.now())
 }
 

@@ -72,6 +72,13 @@ impl<'a> Driver<'a> {
         self.launch(format!("operator/{name}"), who, argv, env, files);
     }
 
+    /// Ctrl-C for that command of an operator.
+    pub fn interrupt(&self, name: &str) {
+        if let Some(handle) = self.handles.get(&format!("operator/{name}")) {
+            handle.stop.send_replace(Asked { stop: Some(2), now: false });
+        }
+    }
+
     /// Lets time pass until `done`, at most until `limit`; true if it was done.
     pub async fn until(&mut self, limit: Timestamp, mut done: impl FnMut(&State) -> bool) -> bool {
         let mut changes = self.twin.changes();

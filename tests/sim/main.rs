@@ -5,6 +5,7 @@
 //! `behaviour/mod.rs`. All else runs in memory, on paused time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod accounts;
 mod behaviour;
 mod bench;
 mod control_plane;
@@ -15,6 +16,7 @@ mod hands;
 mod incidents;
 mod journal;
 mod kubelet;
+mod live;
 mod mask;
 mod proof;
 mod rollback;
