@@ -23,6 +23,23 @@ impl Facts {
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.name == name)
     }
+
+    /// A control plane's kubelet has to wait for a new minor: another API server is older, and a kubelet may be newer than none of them
+    /// (https://kubernetes.io/releases/version-skew-policy/#kubelet).
+    pub fn kubelet_waits(&self, node: &Node, target: Version) -> bool {
+        let minor = |version: Version| (version.major, version.minor);
+        let older = |other: &Node| {
+            let server = other.component("kube-apiserver").and_then(|server| server.version);
+            other.control_plane && other.name != node.name && server.is_none_or(|server| minor(server) < minor(target))
+        };
+        node.control_plane && minor(node.kubelet) < minor(target) && self.nodes.iter().any(older)
+    }
+
+    /// All that may be done with a node at this point of a run is done, and it serves.
+    pub fn is_done_for_now(&self, node: &Node, target: Version) -> bool {
+        let done = if self.kubelet_waits(node, target) { node.components_at(target) } else { node.is_upgraded(target) };
+        done && node.is_recorded()
+    }
 }
 
 /// The static pods whose versions count; etcd has versions of its own.
@@ -45,7 +62,11 @@ impl Node {
 
     /// Upgraded, our cordon is gone, and its change is on record.
     pub fn is_done(&self, target: Version) -> bool {
-        self.is_upgraded(target) && self.cordoned_by.is_none() && !self.unrecorded()
+        self.is_upgraded(target) && self.is_recorded()
+    }
+
+    fn is_recorded(&self) -> bool {
+        self.cordoned_by.is_none() && !self.unrecorded()
     }
 
     /// A runner of ours began with it and has not recorded its end: the cordon writes the former versions and forgets the last change, and

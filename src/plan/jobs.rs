@@ -59,9 +59,10 @@ pub fn name(facts: &Facts, step: &Step, target: Version) -> String {
     }
 }
 
-/// `pre-upgrade-etcd-1-34-7-<run>`.
-pub fn etcd_name(target: Version, run: &str) -> String {
-    label(&format!("{}-{}", names::ETCD_JOB_PREFIX, target.dashed()), run)
+/// `pre-upgrade-etcd-1-34-7-<run>`; from the second attempt on with its number.
+pub fn etcd_name(target: Version, run: &str, attempt: u32) -> String {
+    let rest = if attempt == 1 { run.to_owned() } else { format!("{run}-{attempt}") };
+    label(&format!("{}-{}", names::ETCD_JOB_PREFIX, target.dashed()), &rest)
 }
 
 /// `prefix-rest` as a DNS label. Where that is too long or `rest` is no label itself, it is shortened and ends in a hash of `rest`. Names

@@ -176,8 +176,9 @@ fn only_the_first_control_planes_job_has_no_node() {
     assert_eq!(of("k8s-master1"), "k8s-upgrade-master-1-34-7");
     assert_eq!(of("k8s-master2"), "k8s-upgrade-master-1-34-7-k8s-master2");
     assert_eq!(super::name(&facts, &Step::preflight(), NEW), "k8s-upgrade-preflight-1-34-7");
-    assert_eq!(etcd_name(NEW, "20261122-1200"), "pre-upgrade-etcd-1-34-7-20261122-1200");
-    assert!(etcd_name(NEW, &"x".repeat(80)).len() <= 63);
+    assert_eq!(etcd_name(NEW, "20261122-1200", 1), "pre-upgrade-etcd-1-34-7-20261122-1200");
+    assert_eq!(etcd_name(NEW, "20261122-1200", 2), "pre-upgrade-etcd-1-34-7-20261122-1200-2");
+    assert!(etcd_name(NEW, &"x".repeat(80), 1).len() <= 63);
 }
 
 #[test]

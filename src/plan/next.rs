@@ -25,14 +25,15 @@ pub struct Link {
     pub done: bool,
 }
 
-/// The whole chain to `target`, in order. A node that joins late and is old is in it; one that is gone is not.
+/// The whole chain to `target`, in order. In a minor upgrade of several control planes those whose kubelet had to wait come again, in their
+/// old place, once every API server is new. A node that joins late and is old is in it; one that is gone is not.
 pub fn chain(facts: &Facts, policy: &Policy, target: Version) -> Vec<Link> {
     let skipped = |step: &Step| facts.marks.is_skipped(step);
     let preflight = Step::preflight();
     let mut chain = vec![Link { done: (facts.marks.in_flight && facts.marks.prepared) || skipped(&preflight), step: preflight }];
     chain.extend(order::order(facts, policy).into_iter().map(|node| {
         let step = Step::of(node);
-        Link { done: node.is_done(target) || skipped(&step), step }
+        Link { done: facts.is_done_for_now(node, target) || skipped(&step), step }
     }));
     // Postflight clears the run with its last act: while there is a run, it is not done.
     chain.push(Link { step: Step::postflight(), done: false });

@@ -176,6 +176,9 @@ impl View<'_> {
                 since = node.cordoned_since;
                 words.push("HALF DONE".to_owned());
             }
+            (Some(target), None) if self.facts().is_done_for_now(node, target) => {
+                words.push("control plane done, its kubelet follows the last one's".to_owned());
+            }
             (Some(_), None) if self.facts().marks.is_skipped(&Step::of(node)) => words.push("SKIPPED by force".to_owned()),
             (Some(_), None) => words.push("waiting".to_owned()),
             (None, _) => {}

@@ -38,8 +38,9 @@ impl Ctx {
         in_turn(&facts, node, target)?;
         // An earlier runner came to its end, and said so.
         let over = |changed| self.now().duration_since(changed).unsigned_abs() >= self.settings.soak;
-        let said = node.is_done(target) && node.changed_at.is_none_or(over);
-        if node.is_done(target) {
+        let (done, kubelet_waits) = (facts.is_done_for_now(node, target), facts.kubelet_waits(node, target));
+        let said = kubelet_waits || (done && node.changed_at.is_none_or(over));
+        if done {
             self.skipped(name, "upgrade", &format!("it is at {target} already"));
         } else {
             self.may_disrupt(node, target).await?;

@@ -38,14 +38,14 @@ impl Ctx {
     async fn upgrade_held(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
         let facts = self.observe().await?;
         let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
-        if node.is_done(target) {
+        if facts.is_done_for_now(node, target) {
             self.skipped(name, "upgrade", &format!("another runner brought it to {target}"));
             return Ok(());
         }
         let to = target.to_string();
         let state = self.settled_state(node).await?;
         if node.is_upgraded(target) && state.finished(&to) {
-            return self.back_in_service(node, target, None).await;
+            return self.back_in_service(node, target, target, None).await;
         }
         let whole = self.whole_deployments().await?;
         let begun = Instant::now();
@@ -58,11 +58,14 @@ impl Ctx {
             }
             return Err(cause);
         }
-        if let Err(cause) = self.replace(&facts, node, &state, target, run).await {
-            self.give_up(node, touched, &to, &cause).await;
-            return Err(cause);
-        }
-        self.back_in_service(node, target, Some(begun)).await?;
+        let kubelet = match self.replace(&facts, node, &state, target, run).await {
+            Ok(kubelet) => kubelet,
+            Err(cause) => {
+                self.give_up(node, touched, &to, &cause).await;
+                return Err(cause);
+            }
+        };
+        self.back_in_service(node, target, kubelet, Some(begun)).await?;
         self.workloads_back(name, &whole).await
     }
 
@@ -112,8 +115,9 @@ impl Ctx {
         self.on_node(node, &Inspect).await
     }
 
-    /// Drains, and replaces what runs. A stop signal counts until the first package change, and not after it.
-    async fn replace(&self, facts: &Facts, node: &Node, state: &NodeState, target: Version, run: &str) -> Result<(), Cause> {
+    /// Drains, and replaces what runs. A stop signal counts until the first package change, and not after it. Returns the version that
+    /// the kubelet is to have now.
+    async fn replace(&self, facts: &Facts, node: &Node, state: &NodeState, target: Version, run: &str) -> Result<Version, Cause> {
         let (name, to) = (node.name.as_str(), target.to_string());
         let touched = state.touched(&to);
         self.drain(name, !touched).await?;
@@ -137,12 +141,18 @@ impl Ctx {
             self.work(node, ChangeClass::Settle, label, step, &to, run).await?;
         }
         if node.control_plane {
-            // No kubelet is ever newer than its API server.
-            if !self.components_there(name, target).await? {
+            let now = self.observe().await?;
+            if !now.node(name).is_some_and(|node| node.components_at(target)) {
                 return Err(Cause::step(format!("kubeadm ended well, but the control plane is not at {target}")));
             }
+            if now.kubelet_waits(node, target) {
+                let why = "another API server is older: it follows when all are new";
+                self.skipped(name, "kubelet packages and restart", why);
+                return Ok(node.kubelet);
+            }
         }
-        self.work(node, ChangeClass::Settle, "kubelet packages and restart", Step::KubeletPackages, &to, run).await
+        self.work(node, ChangeClass::Settle, "kubelet packages and restart", Step::KubeletPackages, &to, run).await?;
+        Ok(target)
     }
 
     async fn components_there(&self, name: &str, target: Version) -> Result<bool, Cause> {
@@ -250,10 +260,10 @@ impl Ctx {
         self.work(node, class, "containerd package", Step::ContainerdPackage, &wanted.version, run).await.map(|()| true)
     }
 
-    /// Ready at its version, then uncordoned if the cordon is ours. `begun`: when it was cordoned, if that was us just now.
-    async fn back_in_service(&self, node: &Node, target: Version, begun: Option<Instant>) -> Result<(), Cause> {
+    /// Ready with its kubelet at that version, then uncordoned if the cordon is ours. `begun`: when it was cordoned, if that was us just now.
+    async fn back_in_service(&self, node: &Node, target: Version, kubelet: Version, begun: Option<Instant>) -> Result<(), Cause> {
         let name = node.name.as_str();
-        self.ready_at(node, "the node to be Ready at its version", |kubelet| kubelet >= target).await?;
+        self.ready_at(node, "the node to be Ready at its version", |now| now >= kubelet).await?;
         if node.control_plane {
             self.control_plane_at(name, target).await?;
         }
@@ -269,7 +279,10 @@ impl Ctx {
             })
             .await?;
         match begun {
-            Some(begun) => self.note(name, format!("back in service at {target}, out of service {}", span(begun.elapsed()))),
+            Some(begun) => {
+                let at = if kubelet < target { format!("{target} but for its kubelet") } else { target.to_string() };
+                self.note(name, format!("back in service at {at}, out of service {}", span(begun.elapsed())));
+            }
             None if edited => self.note(name, format!("was at {target} already; our cordon is taken back")),
             None => self.skipped(name, "upgrade", &format!("it is at {target} already")),
         }

@@ -90,7 +90,7 @@ pub fn versions(lab: &Lab, expected: &Expected<'_>) {
     }
 }
 
-fn jobs(lab: &Lab, expected: &Expected<'_>) {
+pub fn jobs(lab: &Lab, expected: &Expected<'_>) {
     let mut found = lab.items(&["-n", NAMESPACE, "get", "jobs", "-l", "app=k8s-upgrade-chain"]);
     found.sort_by_key(|job| job["metadata"]["creationTimestamp"].as_str().map(str::to_owned));
     let names: Vec<&str> = found.iter().filter_map(|job| job["metadata"]["name"].as_str()).collect();
@@ -159,7 +159,7 @@ pub fn packages(lab: &Lab, expected: &Expected<'_>) {
 }
 
 /// The snapshot and the restore card on the control plane.
-fn restore_card(lab: &Lab, run: &str, expected: &Expected<'_>) {
+pub fn restore_card(lab: &Lab, run: &str, expected: &Expected<'_>) {
     let path = format!("/var/lib/k8s-upgrade/restore-{run}.txt");
     assert_eq!(lab.on("k8s-master", &format!("sudo -n stat -c '%a %U' {path}")).trim(), "600 root", "the restore card's mode");
     let card = lab.on("k8s-master", &format!("sudo -n cat {path}"));

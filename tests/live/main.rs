@@ -6,12 +6,14 @@
 
 mod audit;
 mod broken;
+mod disturb;
 mod end;
 mod install;
 mod lab;
 mod minor;
 mod nonsense;
 mod patch;
+mod power;
 mod process;
 mod refusals;
 mod turns;
@@ -41,4 +43,11 @@ fn patch_upgrade_of_three_nodes_with_interruptions() {
 #[ignore = "costly breakages: tests/run lab-full"]
 fn workers_that_break_are_told_and_mended() {
     broken::run();
+}
+
+/// As Jobs, while machines lose their power at the worst points, and the API server, the backup, Pushgateway and Slack are away.
+#[test]
+#[ignore = "costly breakages: tests/run lab-full"]
+fn power_cuts_and_outages_end_well() {
+    power::run();
 }

@@ -38,6 +38,12 @@ fn crash_matrix_patch_of_three_control_planes() {
     matrix("patch, three control planes", Scenario::three_control_planes());
 }
 
+/// Their kubelets follow once all three API servers are new.
+#[test]
+fn crash_matrix_minor_of_three_control_planes() {
+    matrix("minor, three control planes", Scenario::three_control_planes_minor());
+}
+
 /// SCHEDULES and SEED choose how many, and from where: a longer run is `SCHEDULES=20000 cargo test --profile sim --test sim random`.
 #[test]
 fn random_schedules() {

@@ -34,6 +34,13 @@ impl Scenario {
         scenario.about = "three control planes, two workers: a patch".to_owned();
         scenario
     }
+
+    /// The same to the next minor version: no kubelet may pass an API server.
+    pub fn three_control_planes_minor() -> Self {
+        let mut scenario = cluster(3, Version::new(1, 34, 7), Version::new(1, 35, 4));
+        scenario.about = "three control planes, two workers: a minor version".to_owned();
+        scenario
+    }
 }
 
 /// Five nodes, `masters` of them control planes.

@@ -17,12 +17,14 @@ build_debs() { # OUT VERSION
 	build_deb "$out" kubeadm "$version" "Depends: kubelet (>= 1.19.0), kubectl (>= 1.19.0), cri-tools (>= 1.30.0)"
 
 	install -D -m 755 "$programs/kubectl" "$tree/usr/bin/kubectl"
+	maintainer_scripts "$tree"
 	build_deb "$out" kubectl "$version" ""
 
 	install -D -m 755 "$programs/kubelet" "$tree/usr/bin/kubelet"
 	install -D -m 644 "$files/kubelet.service" "$tree/usr/lib/systemd/system/kubelet.service"
 	install -D -m 644 "$files/10-kubeadm.conf" "$tree/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
 	install -d -m 755 "$tree/etc/kubernetes/manifests"
+	maintainer_scripts "$tree"
 	build_deb "$out" kubelet "$version" "Depends: iptables (>= 1.4.21), kubernetes-cni (>= 1.2.0), mount, util-linux"
 
 	# only names: the CNI plugins are Debian's, and nothing here calls crictl
@@ -30,6 +32,11 @@ build_debs() { # OUT VERSION
 	build_deb "$out" kubernetes-cni 1.8.0 ""
 	mkdir -p "$tree"
 	build_deb "$out" cri-tools "${version%.*}.0" ""
+}
+
+maintainer_scripts() { # TREE
+	local name
+	for name in preinst postinst; do install -D -m 755 "$LAB_LIB/../files/packages/maintainer-script" "$1/DEBIAN/$name"; done
 }
 
 # build_deb OUT NAME VERSION FIELDS: packs OUT/tree, adds its index entry to OUT/index, removes the tree
