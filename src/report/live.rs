@@ -117,7 +117,7 @@ mod tests {
                      … 197 more                     8 done, 189 waiting\n\n  type    k8s-upgrade resume\n\n  \
                      safe to walk away: yes, nothing is going on.";
         assert_eq!(lines.join("\n"), shown);
-        assert_eq!(frame(&screen(4), &[], Timestamp::UNIX_EPOCH, 4, 100).last().map(String::as_str), Some("… 7 more lines"));
+        assert_eq!(frame(&screen(4), &[], Timestamp::UNIX_EPOCH, 4, 100).last().map(String::as_str), Some("… 5 more lines"));
     }
 
     #[test]
