@@ -62,7 +62,7 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     let book = keeps_journal(&cli.command).then(Book::default);
     let others = invocation.tee.take().into_iter().chain(book.clone().map(|book| Box::new(book) as Box<dyn Sink>));
     let others = others.chain(account.clone().map(|account| Box::new(account) as Box<dyn Sink>));
-    let (command, stdout) = (typed(&invocation), invocation.stdout.clone());
+    let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());
     let all = others.fold(own, |own, other| Box::new(report::Both(own, other)));
     let sink: Shared = Arc::new(Mutex::new(all));
     let result = perform(invocation, world, cli, sink.clone(), book).await;
@@ -70,7 +70,7 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
         sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed(failure.clone()));
     }
     if let Some(account) = account {
-        report::put(&stdout, &format!("{:#}\n", account.data(&command, &result)));
+        report::put(&stdout, &format!("{:#}\n", account.data(&typed, &result)));
     }
     exit_code(&result)
 }
@@ -164,7 +164,7 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared, 
         world.kube.connect(&kube, crate::permit::Gate).await.map_err(|why| commands::failure(Cause::unreachable(why)))?;
     let (dry_run, chain, json) = flags(&cli.command);
     let mut stop = invocation.stop.clone();
-    let identity = identity(&invocation.env, world, connection.in_cluster);
+    let identity = identity(&invocation.argv, &invocation.env, world, connection.in_cluster);
     if let Some(book) = &book {
         book.open().head = head(&invocation, world, &identity);
     }
@@ -226,30 +226,40 @@ fn keeps_journal(command: &Command) -> bool {
 
 /// Whose journal it is.
 fn head(invocation: &Invocation, world: &World, identity: &Identity) -> Head {
-    let person = identity.pod.is_none().then(|| {
-        let user = user(&invocation.env);
-        match world.files.read(Path::new("/etc/hostname")).ok().and_then(|bytes| String::from_utf8(bytes).ok()) {
-            Some(host) => format!("{user}@{}", host.trim()),
-            None => user.to_owned(),
-        }
-    });
     Head {
-        command: typed(invocation),
+        command: command(&invocation.argv),
         writer: identity.holder.clone(),
-        person,
+        person: identity.pod.is_none().then(|| person(&invocation.env, world)),
         on: identity.node.clone(),
         begun: world.clock.now(),
         ..Head::default()
     }
 }
 
-/// The command line, to be read.
-fn typed(invocation: &Invocation) -> String {
-    let words = invocation.argv.iter().skip(1).map(|word| {
+/// What was typed.
+fn command(argv: &[OsString]) -> String {
+    let words = argv.iter().skip(1).map(|word| {
         let word = word.to_string_lossy();
         if word.contains(char::is_whitespace) || word.is_empty() { format!("'{word}'") } else { word.into_owned() }
     });
     std::iter::once(names::PROGRAM.to_owned()).chain(words).collect::<Vec<_>>().join(" ")
+}
+
+/// Who typed it, and on which machine.
+fn person(env: &Env, world: &World) -> String {
+    let user = user(env);
+    read(world, "/etc/hostname").map_or(user.to_owned(), |host| format!("{user}@{}", host.trim()))
+}
+
+fn read(world: &World, path: &str) -> Option<String> {
+    String::from_utf8(world.files.read(Path::new(path)).ok()?).ok()
+}
+
+/// By what the process is found again: `ann@laptop, pid 4242: k8s-upgrade start …`.
+fn driver(argv: &[OsString], env: &Env, world: &World) -> String {
+    let stat = read(world, "/proc/self/stat");
+    let pid = stat.as_deref().and_then(|stat| stat.split(' ').next()).map_or(String::new(), |pid| format!(", pid {pid}"));
+    format!("{}{pid}: {}", person(env, world), command(argv))
 }
 
 fn user(env: &Env) -> &str {
@@ -296,12 +306,12 @@ fn held(command: &Command) -> bool {
 }
 
 /// In a pod by the downward API; elsewhere a name that is ours alone.
-fn identity(env: &Env, world: &World, in_cluster: bool) -> Identity {
+fn identity(argv: &[OsString], env: &Env, world: &World, in_cluster: bool) -> Identity {
     let var = |name: &str| env.get(name).filter(|_| in_cluster).cloned();
     let pod = var("POD_NAME");
     let holder = match &pod {
         Some(pod) => pod.clone(),
         None => format!("{}-{:08x}", user(env), world.random.u64() & 0xffff_ffff),
     };
-    Identity { pod, node: var("NODE_NAME"), holder }
+    Identity { pod, node: var("NODE_NAME"), holder, driver: driver(argv, env, world) }
 }

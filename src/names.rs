@@ -34,6 +34,8 @@ pub const APP_JOURNAL: &str = "k8s-upgrade-journal";
 pub const JOB_PREFIX: &str = "k8s-upgrade";
 pub const ETCD_JOB_PREFIX: &str = "pre-upgrade-etcd";
 pub const LEASE_PREFIX: &str = "k8s-upgrade-node";
+/// Held by a person's process as long as it works: no Job tells of it.
+pub const LEASE_BY_HAND: &str = "k8s-upgrade-by-hand";
 /// Finished chain Jobs stay this long (seconds).
 pub const JOB_TTL_SECONDS: i32 = 604_800;
 
@@ -70,6 +72,9 @@ pub enum Mark {
     // on a Job of the chain
     /// How often the watch took this step up because it had failed.
     TakenUp,
+    // on a Lease that a person's process holds
+    /// Who that is, where, and what they typed.
+    Driver,
     // on a pod or its disruption budget, by its owner: the drain never deletes it
     Unstick,
 }
@@ -110,6 +115,7 @@ impl Mark {
             Mark::FormerVersions => "former-versions",
             Mark::ChangedAt => "changed-at",
             Mark::TakenUp => "taken-up",
+            Mark::Driver => "driver",
             Mark::Unstick => "unstick",
         };
         format!("{prefix}/k8s-upgrade-{suffix}")

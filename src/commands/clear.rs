@@ -1,9 +1,10 @@
 //! `clear-state`: what is left of a run that was given up, or that ended without its end.
 
-use super::{Asker, failure};
+use super::{Asker, failure, nobody_by_hand};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::{Facts, JobFact, JobState, Node, RunMarks};
 use crate::plan::orphan;
+use crate::plan::screen::Driver;
 use crate::run::Ctx;
 
 const PLACE: &str = "clear-state";
@@ -15,12 +16,19 @@ struct Found<'a> {
     /// Unfinished Jobs that no node runs.
     jobs: Vec<&'a JobFact>,
     leases: Vec<&'a Node>,
+    /// A person's process died.
+    driver: Option<Driver>,
 }
 
 pub async fn clear(ctx: &Ctx, asker: &mut Asker) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
     let found = look(ctx, &facts).await.map_err(failure)?;
-    if !facts.marks.in_flight && found.cordons.is_empty() && found.jobs.is_empty() && found.leases.is_empty() {
+    if !facts.marks.in_flight
+        && found.cordons.is_empty()
+        && found.jobs.is_empty()
+        && found.leases.is_empty()
+        && found.driver.is_none()
+    {
         ctx.push_marks(&facts.marks).await;
         ctx.found(PLACE, "no run is in flight, and nothing of one is left; its gauges are 0");
         return Ok(Outcome::Nothing);
@@ -49,6 +57,8 @@ async fn look<'a>(ctx: &Ctx, facts: &'a Facts) -> Result<Found<'a>, Cause> {
     if let Some(job) = active().find(|job| job.pods.iter().any(|pod| pod.node.is_some())) {
         return Err(Cause::contended(format!("Job {} is at work", job.name)).next("k8s-upgrade halt --now"));
     }
+    nobody_by_hand(ctx).await?;
+    let driver = ctx.driver().await?;
     let mut leases = Vec::new();
     for node in &facts.nodes {
         if let Some((who, renewed)) = ctx.lease_of(&node.name).await? {
@@ -78,7 +88,7 @@ async fn look<'a>(ctx: &Ctx, facts: &'a Facts) -> Result<Found<'a>, Cause> {
             cordons.push((node, whole));
         }
     }
-    Ok(Found { cordons, jobs: active().collect(), leases })
+    Ok(Found { cordons, jobs: active().collect(), leases, driver })
 }
 
 fn tell(ctx: &Ctx, facts: &Facts, found: &Found<'_>) {
@@ -110,6 +120,9 @@ fn tell(ctx: &Ctx, facts: &Facts, found: &Found<'_>) {
     for node in &found.leases {
         ctx.found(&node.name, "its stale Lease is removed");
     }
+    if let Some(driver) = &found.driver {
+        ctx.found(PLACE, format!("the stale Lease of {} is removed", driver.by));
+    }
     if *in_flight {
         ctx.found(PLACE, "the gauges become 0, and the run's annotations are removed");
     }
@@ -125,6 +138,9 @@ async fn forget(ctx: &Ctx, found: &Found<'_>) -> Result<(), Cause> {
     }
     for node in &found.leases {
         ctx.expire(&node.name).await?;
+    }
+    if found.driver.is_some() {
+        ctx.expire_driver().await?;
     }
     ctx.push_marks(&RunMarks::default()).await;
     ctx.clear_run(PLACE).await

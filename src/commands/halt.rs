@@ -3,6 +3,7 @@
 use super::{Asker, failure};
 use crate::cli::Halt as Options;
 use crate::failure::{Cause, Failure, Outcome};
+use crate::names;
 use crate::plan::facts::{Facts, JobState};
 use crate::plan::halt::Halt;
 use crate::run::Ctx;
@@ -31,6 +32,7 @@ pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
     .beside(former);
     // First of all: from here on nothing begins, and `--lift` knows what to undo.
     ctx.record_halt(Some(&halt)).await.map_err(failure)?;
+    let mut unknown = Vec::new();
     let set = async {
         if running && halt.suspended {
             ctx.suspend_detection(true).await?;
@@ -39,12 +41,12 @@ pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
             ctx.block(true).await?;
         }
         if options.now {
-            ctx.units_ended(&facts).await?;
+            ctx.units_ended(&facts, &mut unknown).await?;
             for job in facts.jobs.iter().filter(|job| job.state == JobState::Active) {
                 ctx.delete_job(&job.name, &job.uid).await?;
                 ctx.did("halt", format!("Job {} is deleted", job.name));
             }
-            ctx.units_ended(&facts).await?;
+            ctx.units_ended(&facts, &mut unknown).await?;
         }
         Ok(())
     };
@@ -54,6 +56,13 @@ pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
         for job in at_work(&facts).filter(|_| !options.now) {
             ctx.found("halt", format!("Job {job} stops at its next safe point; a node in work is finished first"));
         }
+    }
+    if let Some(driver) = ctx.driver().await.map_err(half_set)?.filter(|driver| halt.run && driver.lives(ctx.now())) {
+        ctx.found("halt", format!("{} stops at its next safe point, too", driver.by));
+    }
+    for node in unknown {
+        let look = format!("ssh {}@{node} sudo tail -n 50 {}/work/log", ctx.settings.ssh_user, names::NODE_DIR);
+        ctx.warn(&node, format!("UNKNOWN: before you touch it, see that kubeadm and apt have ended: {look}"));
     }
     if facts.marks.in_flight && halt.run {
         ctx.found("halt", "the run stays in flight: K8sUpgradeStalled will fire after 90 minutes, to say so");

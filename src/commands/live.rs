@@ -84,8 +84,12 @@ impl Drop for View<'_> {
 fn is_same((last, old): &(Screen, Vec<Stale>), screen: &Screen, stale: &[Stale], now: Timestamp) -> bool {
     let still = |screen: &Screen| {
         let mut screen = screen.clone();
+        let held = |until: Timestamp| if until > now { Timestamp::MAX } else { Timestamp::MIN };
         for lease in &mut screen.leases {
-            (lease.renewed, lease.until) = (Timestamp::MIN, if lease.until > now { Timestamp::MAX } else { Timestamp::MIN });
+            (lease.renewed, lease.until) = (Timestamp::MIN, held(lease.until));
+        }
+        for driver in &mut screen.driver {
+            (driver.renewed, driver.until) = (Timestamp::MIN, held(driver.until));
         }
         screen
     };

@@ -50,7 +50,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::Drain { node, dry_run, .. } => drain::drain(ctx, asker, &node, dry_run).await,
         Command::Rollback { node, dry_run, .. } => rollback::rollback(ctx, asker, &node, dry_run).await,
         Command::ClearState { .. } => clear::clear(ctx, asker).await,
-        Command::SkipPhase(options) => skip::skip(ctx, options).await,
+        Command::SkipPhase(options) => skip::skip(ctx, asker, options).await,
         Command::Halt(options) => halt::halt(ctx, asker, options).await,
         Command::Rehearse(_)
         | Command::Manifests(_)
@@ -114,7 +114,12 @@ pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
                         format!("The run to {target} stays in flight. {}", what_follows(ctx, &facts, cause.class))
                     }
                     (None, Some(_)) => "No run is in flight.".to_owned(),
-                    (None, None) => "No run is in flight; nothing was left behind.".to_owned(),
+                    (None, None) => {
+                        if ctx.chain {
+                            next.push("k8s-upgrade resume                 # after mending it: begins this run anew".to_owned());
+                        }
+                        "No run is in flight; nothing was left behind.".to_owned()
+                    }
                 };
             (run, if node.is_some() { format!("{} ", ctx.node_state(place).await) } else { String::new() })
         }
@@ -162,7 +167,31 @@ fn of_run(facts: &Facts, run: &str) -> bool {
     facts.marks.in_flight && facts.marks.run_id.as_deref() == Some(run)
 }
 
-/// One node at a time, whoever takes it out: a person's command waits for the chain's Job.
+/// One node at a time, whoever takes it out: a person's command waits for the chain's Job, and for another person's.
+async fn nobody_at_work(ctx: &Ctx, facts: &Facts) -> Result<(), Failure> {
+    no_job_at_work(facts)?;
+    nobody_by_hand(ctx).await.map_err(failure)
+}
+
+/// No Job tells of a person's process; its Lease does.
+async fn nobody_by_hand(ctx: &Ctx) -> Result<(), Cause> {
+    match ctx.driver().await?.filter(|driver| driver.lives(ctx.now())) {
+        Some(driver) => {
+            let left = crate::report::span(driver.until.duration_since(ctx.now()).unsigned_abs());
+            Err(Cause::contended(format!("driven by {}", driver.by))
+                .detail([format!("if that process is dead, wait: in {left} this is known")])
+                .next("k8s-upgrade halt      # stops it at its next safe point, as Ctrl-C there does"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Work that others must see though no Job does it.
+async fn by_hand(ctx: &Ctx, work: impl Future<Output = Result<Outcome, Failure>>) -> Result<Outcome, Failure> {
+    ctx.drive(work).await.map_err(failure)?
+}
+
+/// The chain's Job at work, if there is one.
 fn no_job_at_work(facts: &Facts) -> Result<(), Failure> {
     match facts.jobs.iter().find(|job| job.state == JobState::Active) {
         Some(job) => Err(failure(Cause::contended(format!("Job {} of the chain is at work", job.name)))),

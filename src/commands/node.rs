@@ -1,7 +1,7 @@
 //! `upgrade-node NODE`.
 
 use super::phases::{successor, told};
-use super::{Asker, failure, no_job_at_work, of_run, target_of};
+use super::{Asker, by_hand, failure, nobody_at_work, of_run, target_of};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::target;
 use crate::plan::version::Version;
@@ -22,7 +22,7 @@ pub async fn upgrade(
         return Ok(Outcome::Nothing);
     }
     if !ctx.chain {
-        no_job_at_work(&facts)?;
+        nobody_at_work(ctx, &facts).await?;
         if facts.node(node).is_none() {
             let names: Vec<&str> = facts.nodes.iter().map(|node| node.name.as_str()).collect();
             return Err(failure(
@@ -32,10 +32,17 @@ pub async fn upgrade(
         target::check_target(&facts, target).map_err(failure)?;
         asker.confirm(ctx, &format!("{node} will be drained, upgraded to {target} and put back in service."))?;
     }
-    match ctx.node_phase(node, target, &run).await {
-        Ok(()) if ctx.chain => successor(ctx, node, &run).await,
+    if !ctx.chain {
+        return by_hand(ctx, phase(ctx, node, target, &run, facts.marks.in_flight)).await;
+    }
+    phase(ctx, node, target, &run, facts.marks.in_flight).await
+}
+
+async fn phase(ctx: &Ctx, node: &str, target: Version, run: &str, in_flight: bool) -> Result<Outcome, Failure> {
+    match ctx.node_phase(node, target, run).await {
+        Ok(()) if ctx.chain => successor(ctx, node, run).await,
         Ok(()) => Ok(Outcome::Done),
-        Err(cause) if facts.marks.in_flight => Err(told(ctx, node, cause).await),
+        Err(cause) if in_flight => Err(told(ctx, node, cause).await),
         // No run knows the target: a person has to name it again.
         Err(cause) => {
             let again =

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{failure, failure_in_run, of_run, target_of};
+use super::{by_hand, failure, failure_in_run, nobody_by_hand, of_run, target_of};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::news::News;
@@ -22,12 +22,20 @@ pub async fn preflight(ctx: &Ctx, target: Version, run: Option<String>) -> Resul
             marks.run_id.filter(|_| marks.in_flight && marks.target == Some(target)).unwrap_or_else(|| ctx.new_run())
         }
     };
-    match ctx.preflight(target, &run).await {
+    if !ctx.chain && !ctx.dry_run {
+        nobody_by_hand(ctx).await.map_err(failure)?;
+        return by_hand(ctx, prepared(ctx, target, &run)).await;
+    }
+    prepared(ctx, target, &run).await
+}
+
+async fn prepared(ctx: &Ctx, target: Version, run: &str) -> Result<Outcome, Failure> {
+    match ctx.preflight(target, run).await {
         Ok(Preflight::NothingToDo) => {
             ctx.note("preflight", format!("every node is at {target}: nothing to do"));
             Ok(Outcome::Nothing)
         }
-        Ok(Preflight::Ready) if ctx.chain => successor(ctx, "preflight", &run).await,
+        Ok(Preflight::Ready) if ctx.chain => successor(ctx, "preflight", run).await,
         Ok(Preflight::Ready) => Ok(Outcome::Done),
         // Nothing was changed, and time may open the gate: the next detection tries again. No Failed Job stays behind.
         Err(not_ready) if ctx.chain && !not_ready.claimed && not_ready.cause.class == Class::Hold => {
@@ -61,6 +69,14 @@ pub async fn postflight(ctx: &Ctx, target: Option<Version>, run: Option<String>)
             Next::Running(_) | Next::Done => {}
         }
     }
+    if !ctx.chain {
+        nobody_by_hand(ctx).await.map_err(failure)?;
+        return by_hand(ctx, ended(ctx, target)).await;
+    }
+    ended(ctx, target).await
+}
+
+async fn ended(ctx: &Ctx, target: Version) -> Result<Outcome, Failure> {
     match ctx.postflight(target).await {
         Ok(()) => Ok(Outcome::Done),
         Err(cause) => Err(told(ctx, "postflight", cause).await),

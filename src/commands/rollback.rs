@@ -1,6 +1,6 @@
 //! `rollback NODE`: a worker's way back; of a control plane the plan alone.
 
-use super::{Asker, failure, failure_in_run, no_job_at_work};
+use super::{Asker, failure, failure_in_run, nobody_at_work};
 use crate::failure::{Failure, Outcome};
 use crate::plan::rollback::{self, Back, Rollback};
 use crate::run::Ctx;
@@ -32,7 +32,7 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
         }
     };
     if !dry_run {
-        no_job_at_work(&facts)?;
+        nobody_at_work(ctx, &facts).await?;
     }
     let what = told(node, &back, facts.marks.in_flight);
     if dry_run {

@@ -1,6 +1,6 @@
 //! `skip-phase`: jumps a phase; by force only with a reason, and never as if it had passed.
 
-use super::{failure, no_job_at_work};
+use super::{Asker, failure, nobody_at_work};
 use crate::cli::{PhaseName, Skip as Options};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::names::Mark;
@@ -9,7 +9,7 @@ use crate::plan::halt::Skip;
 use crate::plan::next;
 use crate::run::Ctx;
 
-pub async fn skip(ctx: &Ctx, options: Options) -> Result<Outcome, Failure> {
+pub async fn skip(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
     let step = step(&facts, &options).map_err(failure)?;
     let token = step.token();
@@ -26,8 +26,9 @@ pub async fn skip(ctx: &Ctx, options: Options) -> Result<Outcome, Failure> {
         ctx.next("skip-phase", "go on with", "k8s-upgrade resume");
         return Ok(Outcome::Nothing);
     }
-    no_job_at_work(&facts)?;
+    nobody_at_work(ctx, &facts).await?;
     let reason = may_be_forced(&facts, &step, &options).map_err(failure)?;
+    asker.confirm(ctx, &format!("The run to {target} will go past {token}, whose work is not done, and end as partial."))?;
     let skip = Skip { step: token.clone(), by: ctx.identity.holder.clone(), reason };
     let mut skips = facts.marks.skipped.clone();
     skips.push(skip.clone());

@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Asker, failure, failure_in_run, no_job_at_work};
+use super::{Asker, by_hand, failure, failure_in_run, no_job_at_work, nobody_at_work, nobody_by_hand};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::answer::Answer;
@@ -29,17 +29,21 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
     }
     let wanted = target::check_target(&facts, target).map_err(failure)?;
     if marks.in_flight {
-        no_job_at_work(&facts)?;
+        nobody_at_work(ctx, &facts).await?;
         asker.confirm(ctx, &format!("the run to {target} goes on where the facts say it stands"))?;
         // From here on the watch leaves it alone, until `resume` gives it back to Jobs.
-        let who = Some(ctx.identity.holder.clone());
-        ctx.mark_run("", "record that this process has the run", &[(Mark::Local, who)]).await.map_err(failure)?;
-        return run_here(ctx, target).await;
+        let here = async {
+            let who = Some(ctx.identity.holder.clone());
+            ctx.mark_run("", "record that this process has the run", &[(Mark::Local, who)]).await.map_err(failure)?;
+            run_here(ctx, target).await
+        };
+        return by_hand(ctx, here).await;
     }
     let Wanted::Upgrade(kind) = wanted else {
         ctx.found("", format!("every node is at {target}: nothing to do"));
         return Ok(Outcome::Nothing);
     };
+    nobody_by_hand(ctx).await.map_err(failure)?;
     // An index that only the cluster can reach is asked by preflight.
     if let Answer::Known(false) = ctx.released(target).await {
         return Err(failure(ctx.not_released(target)));
@@ -55,7 +59,7 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
         asker.confirm(ctx, &what)?;
     }
     if local {
-        return run_here(ctx, target).await;
+        return by_hand(ctx, run_here(ctx, target)).await;
     }
     match next::first(&facts, &ctx.settings.policy(), target).map_err(failure)? {
         Next::Create(planned) if ctx.dry_run => {
@@ -86,14 +90,27 @@ pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome
             return start(ctx, asker, target, true).await;
         }
     }
+    if !ctx.dry_run {
+        nobody_by_hand(ctx).await.map_err(failure)?;
+    }
     if facts.marks.local.is_some() && !ctx.dry_run {
         ctx.mark_run("", "give the run back to Jobs", &[(Mark::Local, None)]).await.map_err(failure)?;
     }
     match next::next(&facts, &ctx.settings.policy(), None).map_err(failure)? {
-        Next::Done => {
-            ctx.found("", "no run is in flight: nothing to resume");
-            Ok(Outcome::Nothing)
-        }
+        Next::Done => match next::unclaimed(&facts) {
+            Some(target) if !ctx.dry_run => {
+                ctx.found("", format!("found: the run to {target} ended in its preflight, and nothing of it is left"));
+                start(ctx, asker, target, local).await
+            }
+            Some(target) => {
+                ctx.found("", format!("would begin the run to {target} anew, which ended in its preflight"));
+                Ok(Outcome::Nothing)
+            }
+            None => {
+                ctx.found("", "no run is in flight: nothing to resume");
+                Ok(Outcome::Nothing)
+            }
+        },
         Next::Running(job) => {
             ctx.found("", format!("Job {job} is at work: it creates its successor itself"));
             Ok(Outcome::Nothing)

@@ -30,6 +30,10 @@ pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
         ctx.found(PLACE, format!("{who} is at work on {node}: left alone"));
         return Ok(Outcome::Nothing);
     }
+    if let Some(driver) = ctx.driver().await.map_err(failure)?.filter(|driver| driver.lives(ctx.now())) {
+        ctx.found(PLACE, format!("driven by {}: left alone", driver.by));
+        return Ok(Outcome::Nothing);
+    }
     let job = &found.planned.job;
     if ctx.dry_run {
         let pin = found.planned.pin.as_deref().unwrap_or("any node");

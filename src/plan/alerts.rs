@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use regex::Regex;
 
 use super::answer::Answer;
-use super::facts::{Facts, Phase};
+use super::facts::{Facts, Node, Phase, Step};
 use crate::names::{
     ALERT_BLOCKER, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_WATCHDOG,
 };
@@ -30,6 +30,8 @@ pub enum Moment {
     Upgrading,
     /// All nodes are done; only the alerts of [`GATES`] count.
     Finishing,
+    /// The same, but a worker that a person skipped by force stays old, and the cluster skewed.
+    Partial,
 }
 
 impl Moment {
@@ -39,6 +41,7 @@ impl Moment {
             Phase::Preflight => Moment::Claimed,
             Phase::Master if !facts.managed().any(|node| node.control_plane && node.changed_by(&facts.marks)) => Moment::Claimed,
             Phase::Master | Phase::Worker => Moment::Upgrading,
+            Phase::Postflight if facts.managed().any(|node| left_old(node, facts)) => Moment::Partial,
             Phase::Postflight => Moment::Finishing,
         }
     }
@@ -54,8 +57,15 @@ impl Moment {
             }
             // Skew and a stall must have resolved by now (the caller waits); in flight it is until the very end.
             Moment::Finishing => &[ALERT_WATCHDOG, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT],
+            Moment::Partial => &[ALERT_WATCHDOG, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW],
         }
     }
+}
+
+/// A worker that was skipped by force, and is old indeed.
+fn left_old(node: &Node, facts: &Facts) -> bool {
+    let old = facts.marks.target.is_none_or(|target| !node.is_upgraded(target));
+    !node.control_plane && old && facts.marks.is_skipped(&Step::of(node))
 }
 
 /// The alerts of the group "Upgrade Gates", which postflight looks at.
@@ -88,7 +98,7 @@ pub fn judge(answer: &Answer<Vec<Alert>>, moment: Moment, ignore: Option<&Regex>
     }
     let blocks = |alert: &&Alert| {
         let name = alert.name.as_str();
-        let counts = moment != Moment::Finishing || GATES.contains(&name);
+        let counts = !matches!(moment, Moment::Finishing | Moment::Partial) || GATES.contains(&name);
         counts && !moment.own().contains(&name) && !ignore.is_some_and(|ignore| ignore.is_match(name))
     };
     let mut blocked: Vec<_> = firing().filter(blocks).map(told).collect();
@@ -120,19 +130,19 @@ mod tests {
 
     #[test]
     fn what_blocks_when() {
-        use Moment::{Claimed, Finishing, Unclaimed, Upgrading};
+        use Moment::{Claimed, Finishing, Partial, Unclaimed, Upgrading};
         let table: [(&str, &[Moment]); 8] = [
             (ALERT_WATCHDOG, &[]),
             (ALERT_IN_FLIGHT, &[]),
             (ALERT_SKEW, &[Finishing]),
-            (ALERT_STALLED, &[Unclaimed, Finishing]),
-            (ALERT_SNAPSHOT_MISSING, &[Unclaimed, Finishing]),
+            (ALERT_STALLED, &[Unclaimed, Finishing, Partial]),
+            (ALERT_SNAPSHOT_MISSING, &[Unclaimed, Finishing, Partial]),
             (ALERT_RECENT_REBOOT, &[Unclaimed, Claimed]),
-            (ALERT_BLOCKER, &[Unclaimed, Claimed, Upgrading, Finishing]),
+            (ALERT_BLOCKER, &[Unclaimed, Claimed, Upgrading, Finishing, Partial]),
             ("KubeNodeNotReady", &[Unclaimed, Claimed, Upgrading]),
         ];
         for (name, blocks_at) in table {
-            for moment in [Unclaimed, Claimed, Upgrading, Finishing] {
+            for moment in [Unclaimed, Claimed, Upgrading, Finishing, Partial] {
                 let wanted =
                     if blocks_at.contains(&moment) { Judgement::Blocked(vec![name.to_owned()]) } else { Judgement::Pass };
                 assert_eq!(judge(&with_watchdog(name), moment, None), wanted, "{name} at {moment:?}");
@@ -179,5 +189,25 @@ mod tests {
         assert_eq!(Moment::of(Phase::Master, &facts), Moment::Upgrading);
         assert_eq!(Moment::of(Phase::Worker, &facts), Moment::Upgrading);
         assert_eq!(Moment::of(Phase::Postflight, &facts), Moment::Finishing);
+    }
+    /// Only what stays old for good makes skew for good: no other skip, and no skipped worker that was upgraded after all.
+    #[test]
+    fn only_a_worker_that_stays_old_loosens_the_end() {
+        let with = |skips: &[&str]| {
+            let mut facts = in_flight(runbook());
+            facts.marks.skipped = skips.iter().map(|step| (*step).into()).collect();
+            facts
+        };
+        let of = |facts: &Facts| Moment::of(Phase::Postflight, facts);
+        for skips in [&[][..], &["preflight"], &["master/k8s-master"], &["postflight"], &["worker/gone"]] {
+            assert_eq!(of(&with(skips)), Moment::Finishing, "{skips:?}");
+        }
+        let mut facts = with(&["preflight", "worker/k8s-node3"]);
+        assert_eq!(of(&facts), Moment::Partial);
+        upgrade(&mut facts, "k8s-node3", NEW);
+        assert_eq!(of(&facts), Moment::Finishing);
+        node(&mut facts, "k8s-node3").kubelet = OLD;
+        node(&mut facts, "k8s-node3").excluded = true;
+        assert_eq!(of(&facts), Moment::Finishing);
     }
 }

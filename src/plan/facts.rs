@@ -187,6 +187,8 @@ pub struct JobFact {
     pub node: Option<String>,
     /// Id of the run that it belongs to.
     pub run: Option<String>,
+    /// Where that run goes to.
+    pub target: Option<Version>,
     pub created: Option<Timestamp>,
     /// Somebody is deleting it.
     pub deleting: bool,

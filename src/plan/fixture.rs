@@ -94,6 +94,7 @@ pub fn job(name: &str, state: JobState) -> JobFact {
         state,
         node: None,
         run: Some("r1".to_owned()),
+        target: Some(NEW),
         created: None,
         deleting: false,
         pin: None,

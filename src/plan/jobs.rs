@@ -21,6 +21,7 @@ const GRACE: u32 = 120;
 pub const HELD: &str = "--held";
 /// Tells a Job its run.
 pub const RUN: &str = "--run";
+pub const TARGET: &str = "--target";
 
 /// One Job to create: what it does, where, and which finished Job of the same name is in its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,10 +60,10 @@ pub fn name(facts: &Facts, step: &Step, target: Version) -> String {
     }
 }
 
-/// `pre-upgrade-etcd-1-34-7-<run>`; from the second attempt on with its number.
+/// `pre-upgrade-etcd-1-34-7-<run>`; after one that failed, the next has its number behind it.
 pub fn etcd_name(target: Version, run: &str, attempt: u32) -> String {
-    let rest = if attempt == 1 { run.to_owned() } else { format!("{run}-{attempt}") };
-    label(&format!("{}-{}", names::ETCD_JOB_PREFIX, target.dashed()), &rest)
+    let prefix = format!("{}-{}", names::ETCD_JOB_PREFIX, target.dashed());
+    if attempt == 1 { label(&prefix, run) } else { label(&prefix, &format!("{run}-{attempt}")) }
 }
 
 /// `prefix-rest` as a DNS label. Where that is too long or `rest` is no label itself, it is shortened and ends in a hash of `rest`. Names
@@ -91,7 +92,7 @@ pub fn arguments(step: &Step, target: Version, run: &str) -> Vec<String> {
         Some(node) => vec!["upgrade-node".to_owned(), node.clone()],
         None => vec![step.phase.word().to_owned()],
     };
-    arguments.extend(["--chain", "--target", &target.to_string(), RUN, run].map(str::to_owned));
+    arguments.extend(["--chain", TARGET, &target.to_string(), RUN, run].map(str::to_owned));
     arguments
 }
 

@@ -178,7 +178,8 @@ fn only_the_first_control_planes_job_has_no_node() {
     assert_eq!(super::name(&facts, &Step::preflight(), NEW), "k8s-upgrade-preflight-1-34-7");
     assert_eq!(etcd_name(NEW, "20261122-1200", 1), "pre-upgrade-etcd-1-34-7-20261122-1200");
     assert_eq!(etcd_name(NEW, "20261122-1200", 2), "pre-upgrade-etcd-1-34-7-20261122-1200-2");
-    assert!(etcd_name(NEW, &"x".repeat(80), 1).len() <= 63);
+    assert!(etcd_name(NEW, &"x".repeat(80), 10).len() <= 63);
+    assert_ne!(etcd_name(NEW, &"x".repeat(80), 10), etcd_name(NEW, &"x".repeat(80), 11));
 }
 
 #[test]

@@ -89,6 +89,14 @@ pub fn first(facts: &Facts, policy: &Policy, target: Version) -> Result<Next, Ca
     planned(facts, policy, target, Step::preflight())
 }
 
+/// Where a run was to go that ended before it was claimed: nothing is in flight, and the newest Job is its preflight, which failed.
+pub fn unclaimed(facts: &Facts) -> Option<Version> {
+    let newest = facts.jobs.iter().max_by_key(|job| (job.created, &job.name))?;
+    let target = newest.target.filter(|_| !facts.marks.in_flight && !newest.deleting)?;
+    let failed = matches!(newest.state, JobState::Failed { .. });
+    (failed && newest.name == jobs::name(facts, &Step::preflight(), target)).then_some(target)
+}
+
 fn planned(facts: &Facts, policy: &Policy, target: Version, step: Step) -> Result<Next, Cause> {
     let job = jobs::name(facts, &step, target);
     let same = facts.jobs.iter().find(|fact| fact.name == job);
@@ -264,6 +272,23 @@ mod tests {
         assert_eq!(told(&facts), "postflight@any");
         upgrade(&mut facts, "k8s-node3", Version::new(1, 34, 9)); // newer than the target: never taken back
         assert_eq!(told(&facts), "postflight@any");
+    }
+
+    #[test]
+    fn a_run_that_ended_unclaimed_may_begin_anew() {
+        let name = "k8s-upgrade-preflight-1-34-7";
+        let with = |jobs: Vec<JobFact>| Facts { jobs, ..runbook() };
+        let at = |hour: u8, job: JobFact| JobFact { created: format!("2026-11-22T{hour:02}:00:00Z").parse().ok(), ..job };
+        let dead = || at(12, job(name, failed(4)));
+        assert_eq!(unclaimed(&with(vec![dead()])), Some(NEW));
+        assert_eq!(unclaimed(&with(vec![])), None);
+        assert_eq!(unclaimed(&in_flight(with(vec![dead()]))), None, "it is claimed");
+        assert_eq!(unclaimed(&with(vec![job(name, JobState::Complete)])), None, "deferred: the next detection tries again");
+        assert_eq!(unclaimed(&with(vec![job(name, JobState::Active)])), None);
+        assert_eq!(unclaimed(&with(vec![JobFact { deleting: true, ..dead() }])), None);
+        let later = at(13, job("k8s-upgrade-postflight-1-34-7", JobState::Complete));
+        assert_eq!(unclaimed(&with(vec![dead(), later])), None, "a later run has ended");
+        assert_eq!(unclaimed(&with(vec![at(12, job("k8s-upgrade-master-1-34-7", failed(5)))])), None, "it was given up");
     }
 
     #[test]

@@ -60,11 +60,29 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
+/// Whose process works by hand, without a Job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Driver {
+    /// Who on which machine, and what they typed.
+    pub by: String,
+    pub holder: String,
+    pub renewed: Timestamp,
+    pub until: Timestamp,
+}
+
+impl Driver {
+    /// Two machines' clocks are compared: it may be told a moment too long, or too short.
+    pub fn lives(&self, now: Timestamp) -> bool {
+        now < self.until
+    }
+}
+
 /// All that a screen is made of.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub facts: Facts,
     pub leases: Vec<Lease>,
+    pub driver: Option<Driver>,
     /// By Job: what the log of its newest pod says, or why it cannot be read.
     pub logs: Vec<(String, Answer<Doing>)>,
     /// Why the CronJob that takes up what died cannot, if it cannot.
@@ -94,6 +112,7 @@ pub struct Screen {
     pub rows: Vec<Row>,
     pub work: Vec<Work>,
     pub leases: Vec<Lease>,
+    pub driver: Option<Driver>,
     pub backup: Option<String>,
     /// What holds the run, and since when.
     pub blocks: Vec<(String, Option<Timestamp>)>,

@@ -9,7 +9,7 @@ use super::next::{self, Next};
 use super::order;
 use super::orphan::{self, Verdict};
 use super::policy::Policy;
-use super::screen::{Doing, Failed, Row, Run, Screen, Seen, Told, Work};
+use super::screen::{Doing, Driver, Failed, Row, Run, Screen, Seen, Told, Work};
 use super::version::Version;
 use super::{jobs, target};
 use crate::failure::Cause;
@@ -38,11 +38,13 @@ pub fn screen(seen: &Seen, policy: &Policy, cluster: &str, namespace: &str, now:
         halted: marks.halted.as_ref().map(ToString::to_string),
         skipped: marks.skipped.iter().map(ToString::to_string).collect(),
         stopped: match view.next {
+            _ if view.driver().is_some() => None,
             Ok(Next::Create(planned)) => Some(format!("no Job is at work, and {} is not done", planned.step.token())),
             _ => None,
         },
         rows: view.nodes().into_iter().map(|node| view.row(node)).collect(),
         leases: seen.leases.clone(),
+        driver: seen.driver.clone(),
         backup: marks.snapshot_path.clone().filter(|_| marks.in_flight),
         blocks: view.blocks(),
         then: view.then(),
@@ -114,6 +116,11 @@ impl View<'_> {
 
     fn target(&self) -> Option<Version> {
         self.facts().marks.target.filter(|_| self.facts().marks.in_flight)
+    }
+
+    /// Who works by hand now.
+    fn driver(&self) -> Option<&Driver> {
+        self.seen.driver.as_ref().filter(|driver| driver.lives(self.now))
     }
 
     /// In the order of their upgrade, the excluded ones last.
@@ -249,6 +256,9 @@ impl View<'_> {
         }
         let advised = failure.iter().flat_map(|failed| &failed.told.next).filter(|next| !next.starts_with("k8s-upgrade status"));
         match self.next {
+            _ if self.driver().is_some() => {
+                commands.push("k8s-upgrade halt    # stops that process at its next safe point, as Ctrl-C does".to_owned());
+            }
             Ok(Next::Running(job)) => {
                 commands.push(format!("kubectl -n {namespace} logs -f job/{job}"));
             }
@@ -279,6 +289,9 @@ impl View<'_> {
             out => format!("{} is out of service until then", out.join(", ")),
         };
         let marks = &self.facts().marks;
+        if let Some(driver) = self.driver() {
+            return (false, format!("{} works in a process of their own: it goes on as long as that does.", driver.by));
+        }
         if !marks.in_flight {
             return match (failure, out.as_slice()) {
                 (_, [_, ..]) => (false, format!("no run is on, and {} still has our cordon.", out.join(", "))),

@@ -16,7 +16,7 @@ fn run() -> Facts {
 }
 
 fn seen(facts: Facts) -> Seen {
-    Seen { facts, leases: Vec::new(), logs: Vec::new(), no_watch: None }
+    Seen { facts, leases: Vec::new(), driver: None, logs: Vec::new(), no_watch: None }
 }
 
 fn shown(seen: &Seen) -> Screen {

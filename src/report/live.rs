@@ -104,6 +104,7 @@ mod tests {
             failure: None,
             then: None,
             commands: vec!["k8s-upgrade resume".into()],
+            driver: None,
             safe: (true, "nothing is going on.".into()),
         }
     }

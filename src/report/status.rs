@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::span;
-use crate::plan::screen::{Doing, Failed, Lease, Row, Screen, Span, Stale, Work};
+use crate::plan::screen::{Doing, Driver, Failed, Lease, Row, Screen, Span, Stale, Work};
 
 /// Columns of a screen; names of nodes and Jobs may need more.
 pub(super) const WIDTH: usize = 100;
@@ -98,6 +98,10 @@ pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: us
     for Lease { node, holder, renewed, until } in &screen.leases {
         let held = if *until > now { "held" } else { "left behind" };
         labelled(&mut out, "lease", &format!("{node}: {held} by {holder}, renewed {} ago", ago(now, *renewed)));
+    }
+    if let Some(Driver { by, renewed, until, .. }) = &screen.driver {
+        let is = if *until > now { "driven by" } else { "died, as it seems:" };
+        labelled(&mut out, "by hand", &format!("{is} {by}; heard of {} ago", ago(now, *renewed)));
     }
     for (what, since) in &screen.blocks {
         let since = since.map_or(String::new(), |since| format!(", for {} now", ago(now, since)));
@@ -210,6 +214,7 @@ pub fn data(screen: &Screen, now: Timestamp) -> Value {
         })
     };
     let lease = |lease: &Lease| json!({ "node": lease.node, "holder": lease.holder, "renewed": lease.renewed.to_string(), "until": lease.until.to_string() });
+    let driver = |driver: &Driver| json!({ "by": driver.by, "holder": driver.holder, "renewed": driver.renewed.to_string(), "until": driver.until.to_string() });
     let block = |(what, since): &(String, Option<Timestamp>)| json!({ "what": what, "since": time(*since) });
     let failed = |failed: &Failed| {
         json!({
@@ -227,7 +232,7 @@ pub fn data(screen: &Screen, now: Timestamp) -> Value {
         "now": now.to_string(), "cluster": screen.cluster, "running": screen.running.map(|v| v.to_string()), "run": run,
         "halted": screen.halted, "skipped": screen.skipped, "stopped": screen.stopped, "nodes": screen.rows.iter().map(row).collect::<Vec<_>>(),
         "work": screen.work.iter().map(work).collect::<Vec<_>>(), "leases": screen.leases.iter().map(lease).collect::<Vec<_>>(),
-        "blocks": screen.blocks.iter().map(block).collect::<Vec<_>>(), "failure": screen.failure.as_ref().map(failed),
+        "drivenBy": screen.driver.as_ref().map(driver), "blocks": screen.blocks.iter().map(block).collect::<Vec<_>>(), "failure": screen.failure.as_ref().map(failed),
         "then": screen.then, "commands": screen.commands,
         "safeToWalkAway": { "safe": screen.safe.0, "why": screen.safe.1 },
     })

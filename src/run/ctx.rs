@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::creds::Creds;
 use super::halt::Seen;
 use super::journal::{Whose, Writing};
-use super::lease::NodeLease;
+use super::lease::Held;
 use crate::failure::{Cause, Class};
 use crate::permit::{ChangeClass, Gate, Permit};
 use crate::report::{Book, Event, Out, Shared, span};
@@ -30,6 +30,8 @@ pub struct Identity {
     pub node: Option<String>,
     /// Unique for this process: what Leases are held under.
     pub holder: String,
+    /// Who types what on which machine, for people.
+    pub driver: String,
 }
 
 /// What a [`Ctx`] is made of.
@@ -89,7 +91,9 @@ pub struct Ctx {
     /// Something has been changed: from here on we go through outages.
     pub(super) changing: AtomicBool,
     /// The Lease of the node that we are working on; renewed before each change.
-    pub(super) lease: tokio::sync::Mutex<Option<NodeLease>>,
+    pub(super) lease: tokio::sync::Mutex<Option<Held>>,
+    /// The Lease by which others see that we work by hand.
+    pub(super) driving: tokio::sync::Mutex<Option<Held>>,
 }
 
 /// A write to the API server, looked at again where it lost a race.
@@ -160,7 +164,8 @@ impl Ctx {
             known_hosts: OnceCell::new(),
             last_outage: Mutex::new(None),
             changing: AtomicBool::new(false),
-            lease: tokio::sync::Mutex::new(None),
+            lease: tokio::sync::Mutex::default(),
+            driving: tokio::sync::Mutex::default(),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::clients::Gauge;
 use crate::failure::{Cause, Class};
 use crate::names::{self, Mark};
 use crate::node::{Inspect, WorkState};
-use crate::plan::facts::{Facts, Node};
+use crate::plan::facts::Facts;
 use crate::plan::halt::Halt;
 
 /// A halt is seen at the latest this long after it was set, wherever it may stop something.
@@ -91,20 +91,9 @@ impl Ctx {
         self.push_surely(step, names::PUSH_JOB_BLOCKER, &[blocker(on)]).await
     }
 
-    /// Nodes on which kubeadm or a package installation of ours runs now, each with what it is.
-    pub async fn units_running(&self, nodes: impl Iterator<Item = &Node>) -> Result<Vec<(String, String)>, Cause> {
-        let mut running = Vec::new();
-        for node in nodes {
-            let work = self.on_node(node, &Inspect).await?.work;
-            if work.state == WorkState::Running {
-                running.push((node.name.clone(), work.step));
-            }
-        }
-        Ok(running)
-    }
-
-    /// Waits until no unit of ours works on the nodes that are out of service: neither kubeadm nor dpkg is ever cut.
-    pub async fn units_ended(&self, facts: &Facts) -> Result<(), Cause> {
+    /// Waits until no unit of ours works on the nodes that are out of service: neither kubeadm nor dpkg is ever cut. A node that cannot be
+    /// asked is not waited for, and named in `unknown`: the deletion of a Job cuts nothing there.
+    pub async fn units_ended(&self, facts: &Facts, unknown: &mut Vec<String>) -> Result<(), Cause> {
         let wait = Wait {
             place: "halt",
             on: "what runs on a node to end",
@@ -113,10 +102,24 @@ impl Ctx {
             stoppable: false,
         };
         self.wait_or_hold(wait, async || {
-            let out = facts.nodes.iter().filter(|node| node.unschedulable || node.unrecorded());
-            let running = self.units_running(out).await?;
-            let words: Vec<String> = running.into_iter().map(|(node, step)| format!("{step} on {node}")).collect();
-            Ok(if words.is_empty() { Probe::Ready(()) } else { Probe::Not(words.join(", ")) })
+            let mut running = Vec::new();
+            for node in facts.nodes.iter().filter(|node| node.unschedulable || node.unrecorded()) {
+                if unknown.contains(&node.name) {
+                    continue;
+                }
+                match self.on_node(node, &Inspect).await {
+                    Ok(state) if state.work.state == WorkState::Running => {
+                        running.push(format!("{} on {}", state.work.step, node.name));
+                    }
+                    Ok(_) => {}
+                    Err(cause) if cause.class == Class::Bug => return Err(cause),
+                    Err(cause) => {
+                        self.warn(&node.name, format!("whether kubeadm or apt works there is unknown: {}", cause.what));
+                        unknown.push(node.name.clone());
+                    }
+                }
+            }
+            Ok(if running.is_empty() { Probe::Ready(()) } else { Probe::Not(running.join(", ")) })
         })
         .await
     }

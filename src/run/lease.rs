@@ -1,11 +1,12 @@
-//! One runner per node: a Lease that fences.
+//! One runner per node: a Lease that fences. And one of the whole cluster, by which a person's process is seen as long as it works.
 //!
 //! Expiry is judged by our own monotonic clock since we last saw `renewTime` change, so that no two machines' clocks are compared.
 //! It is renewed by compare-and-swap before each change; a lost one refuses further changes (exit 6).
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
@@ -16,27 +17,52 @@ use tokio::time::Instant;
 use super::ctx::{Change, Ctx, RECORD};
 use super::wait::{Probe, Wait, Waited};
 use crate::failure::{Cause, Class};
-use crate::names;
+use crate::names::{self, Mark};
 use crate::permit::{ChangeClass, Permit};
+use crate::plan::screen::Driver;
 use crate::report::span;
 
 /// A Lease that we hold.
 #[derive(Clone, Debug)]
-pub struct NodeLease {
-    name: String,
-    node: String,
+pub struct Held {
+    lease: Which,
     version: String,
     renewed: Instant,
 }
 
-/// Two nodes never share a Lease name: it is the node's name behind a prefix, and both are DNS names.
-fn lease_name(node: &str) -> String {
-    format!("{}-{node}", names::LEASE_PREFIX)
+/// Of a node, or None: of whoever works by hand.
+#[derive(Clone, Debug)]
+struct Which(Option<String>);
+
+impl Which {
+    fn node(node: &str) -> Self {
+        Which(Some(node.to_owned()))
+    }
+
+    /// Two nodes never share a name: it is the node's name behind a prefix, and both are DNS names.
+    fn name(&self) -> String {
+        self.0.as_ref().map_or(names::LEASE_BY_HAND.to_owned(), |node| format!("{}-{node}", names::LEASE_PREFIX))
+    }
+
+    /// Where steps are told.
+    fn place(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    fn words(&self) -> &'static str {
+        if self.0.is_some() { "the node's Lease" } else { "the Lease of work by hand" }
+    }
 }
 
 impl Ctx {
     fn leases(&self) -> Api<Lease> {
         Api::namespaced(self.kube.clone(), &self.namespace)
+    }
+
+    /// What tells people who holds it: of a node's, its holder's name does.
+    fn lease_marks(&self, which: &Which) -> Option<BTreeMap<String, String>> {
+        let marks = BTreeMap::from([(Mark::Driver.key(&self.settings.annotation_prefix), self.identity.driver.clone())]);
+        which.0.is_none().then_some(marks)
     }
 
     fn lease_spec(&self) -> LeaseSpec {
@@ -49,12 +75,47 @@ impl Ctx {
         }
     }
 
+    async fn read_lease(&self, which: &Which) -> Result<Option<Lease>, Cause> {
+        let api = self.leases();
+        self.api_opt(&format!("read {}", which.words()), async || api.get(&which.name()).await).await
+    }
+
     /// Who holds a node's Lease, and when they renewed it.
     pub async fn lease_of(&self, node: &str) -> Result<Option<(String, Timestamp)>, Cause> {
-        let api = self.leases();
-        let found = self.api_opt("read the node's Lease", async || api.get(&lease_name(node)).await).await?;
-        let spec = found.and_then(|lease| lease.spec);
+        let spec = self.read_lease(&Which::node(node)).await?.and_then(|lease| lease.spec);
         Ok(spec.and_then(|spec| Some((spec.holder_identity?, spec.renew_time?.0))))
+    }
+
+    /// Whose process works by hand now, or did when it died.
+    pub async fn driver(&self) -> Result<Option<Driver>, Cause> {
+        let found = self.read_lease(&Which(None)).await?;
+        Ok(found.as_ref().and_then(|lease| driver(lease, &self.settings.annotation_prefix)))
+    }
+
+    /// Works while everybody can see that somebody does, and nobody else does so by hand. A process that dies is seen for as long as a
+    /// Lease lasts.
+    pub async fn drive<T>(&self, work: impl Future<Output = T>) -> Result<T, Cause> {
+        let held = self.take(Which(None), ChangeClass::Prepare).await?;
+        *self.driving.lock().await = Some(held);
+        // A loss is told by the next change, which it refuses.
+        let renewing = async {
+            loop {
+                self.sleep(self.settings.lease_duration / 3, false).await;
+                if let Err(cause) = self.keep(&self.driving).await {
+                    self.warn("", cause.what);
+                }
+            }
+        };
+        let worked = tokio::select! {
+            biased;
+            worked = work => worked,
+            () = renewing => return Err(Cause::bug("the Lease of work by hand is not renewed any more")),
+        };
+        let held = self.driving.lock().await.take();
+        if let Err(cause) = self.give_back(held).await {
+            self.warn("", format!("the Lease of work by hand is left to expire: {}", cause.what));
+        }
+        Ok(worked)
     }
 
     /// Takes the node's Lease, waiting until another holder's has expired.
@@ -63,40 +124,37 @@ impl Ctx {
     }
 
     pub(super) async fn acquire_for(&self, node: &str, class: ChangeClass) -> Result<(), Cause> {
-        let name = lease_name(node);
-        let patience = self.settings.lease_duration * 2;
-        let mut seen: Option<(Option<MicroTime>, Instant)> = None;
-        let change = Change { class, ..Change::prepare(node, "take the node's Lease", patience).silent() };
-        let wait =
-            Wait { place: node, on: "the node's Lease", deadline: patience, every: Duration::from_secs(2), stoppable: true };
-        let lease = self
-            .change(change, async {
-                match self.wait_or_not(wait, async || self.try_acquire(&name, node, &mut seen).await).await? {
-                    Waited::Ready(lease) => Ok(lease),
-                    Waited::Late(holder) => {
-                        Err(Cause::contended(format!("waited {} for the node's Lease: {holder}", span(patience))))
-                    }
-                }
-            })
-            .await?;
+        let lease = self.take(Which::node(node), class).await?;
         *self.lease.lock().await = Some(lease);
         Ok(())
     }
 
-    async fn try_acquire(
-        &self,
-        name: &str,
-        node: &str,
-        seen: &mut Option<(Option<MicroTime>, Instant)>,
-    ) -> Result<Probe<NodeLease>, Cause> {
+    async fn take(&self, which: Which, class: ChangeClass) -> Result<Held, Cause> {
+        let patience = self.settings.lease_duration * 2;
+        let mut seen: Option<(Option<MicroTime>, Instant)> = None;
+        let (place, on) = (which.place(), which.words());
+        let step = format!("take {on}");
+        let change = Change { class, ..Change::prepare(place, &step, patience).silent() };
+        // To finish what was begun, a halt is no hindrance.
+        let stoppable = class != ChangeClass::Settle;
+        let wait = Wait { place, on, deadline: patience, every: Duration::from_secs(2), stoppable };
+        self.change(change, async {
+            match self.wait_or_not(wait, async || self.try_acquire(&which, &mut seen).await).await? {
+                Waited::Ready(lease) => Ok(lease),
+                Waited::Late(holder) => Err(Cause::contended(format!("waited {} for {on}: {holder}", span(patience)))),
+            }
+        })
+        .await
+    }
+
+    async fn try_acquire(&self, which: &Which, seen: &mut Option<(Option<MicroTime>, Instant)>) -> Result<Probe<Held>, Cause> {
         let api = self.leases();
-        let Some(found) = self.api_opt("read the node's Lease", async || api.get(name).await).await? else {
-            let lease = Lease {
-                metadata: ObjectMeta { name: Some(name.into()), ..ObjectMeta::default() },
-                spec: Some(self.lease_spec()),
-            };
-            return match self.api("create the node's Lease", async || api.create(&PostParams::default(), &lease).await).await {
-                Ok(made) => Ok(Probe::Ready(self.held(name, node, &made))),
+        let Some(found) = self.read_lease(which).await? else {
+            let metadata = ObjectMeta { name: Some(which.name()), annotations: self.lease_marks(which), ..ObjectMeta::default() };
+            let lease = Lease { metadata, spec: Some(self.lease_spec()) };
+            let step = format!("create {}", which.words());
+            return match self.api(&step, async || api.create(&PostParams::default(), &lease).await).await {
+                Ok(made) => Ok(Probe::Ready(held(which, &made))),
                 Err(cause) if cause.class == Class::Contended => Ok(Probe::Not("somebody else just took it".into())),
                 Err(cause) => Err(cause),
             };
@@ -111,91 +169,106 @@ impl Ctx {
         let quiet = seen.as_ref().map_or(Duration::ZERO, |(_, since)| now - *since);
         let theirs = Duration::from_secs(u64::try_from(spec.lease_duration_seconds.unwrap_or(0)).unwrap_or(0));
         if holder != self.identity.holder && !holder.is_empty() && quiet < theirs {
-            return Ok(Probe::Not(format!("held by {holder}, renewed within the last {}s", theirs.as_secs())));
+            let by = driver(&found, &self.settings.annotation_prefix).map_or(holder, |driver| driver.by);
+            return Ok(Probe::Not(format!("held by {by}, renewed within the last {}s", theirs.as_secs())));
         }
-        match self.swap(name, found.metadata.resource_version.unwrap_or_default()).await {
-            Ok(lease) => Ok(Probe::Ready(self.held(name, node, &lease))),
+        match self.swap(which, found.metadata.resource_version.unwrap_or_default()).await {
+            Ok(lease) => Ok(Probe::Ready(held(which, &lease))),
             Err(cause) if cause.class == Class::Contended => Ok(Probe::Not("somebody else just took it".into())),
             Err(cause) => Err(cause),
         }
     }
 
-    fn held(&self, name: &str, node: &str, lease: &Lease) -> NodeLease {
-        NodeLease {
-            name: name.into(),
-            node: node.into(),
-            version: lease.metadata.resource_version.clone().unwrap_or_default(),
-            renewed: Instant::now(),
-        }
-    }
-
     /// Writes ourselves as the holder, if nobody wrote since `version`.
-    async fn swap(&self, name: &str, version: String) -> Result<Lease, Cause> {
+    async fn swap(&self, which: &Which, version: String) -> Result<Lease, Cause> {
         let api = self.leases();
-        let body = json!({ "metadata": { "resourceVersion": version }, "spec": self.lease_spec() });
-        let patch = Patch::Merge(&body);
-        let swapped =
-            self.api_opt("renew the node's Lease", async || api.patch(name, &PatchParams::default(), &patch).await).await?;
-        swapped.ok_or_else(|| Cause::contended("renew the node's Lease: another runner took it, and has given it back"))
+        let mut body = json!({ "metadata": { "resourceVersion": version }, "spec": self.lease_spec() });
+        if let Some(marks) = self.lease_marks(which) {
+            body["metadata"]["annotations"] = json!(marks);
+        }
+        let (patch, name, step) = (Patch::Merge(&body), which.name(), format!("renew {}", which.words()));
+        let swapped = self.api_opt(&step, async || api.patch(&name, &PatchParams::default(), &patch).await).await?;
+        swapped.ok_or_else(|| Cause::contended(format!("{step}: another runner took it, and has given it back")))
     }
 
-    /// Renews the Lease that we hold, if any, unless it was renewed a moment ago. A lost Lease is an error from then on.
+    /// Renews the Leases that we hold, unless that was done a moment ago. A lost one is an error from then on.
     pub async fn keep_lease(&self) -> Result<(), Cause> {
-        let mut slot = self.lease.lock().await;
+        self.keep(&self.driving).await?;
+        self.keep(&self.lease).await
+    }
+
+    async fn keep(&self, slot: &tokio::sync::Mutex<Option<Held>>) -> Result<(), Cause> {
+        let mut slot = slot.lock().await;
         let Some(held) = slot.as_mut() else { return Ok(()) };
         if held.renewed.elapsed() < self.settings.lease_duration / 6 {
             return Ok(());
         }
-        let permit = Permit { class: ChangeClass::Prepare, step: "renew the node's Lease".into() };
-        let name = held.name.clone();
-        let swapped = permit.scope(self.swap(&name, held.version.clone())).await;
+        let which = held.lease.clone();
+        let permit = Permit { class: ChangeClass::Prepare, step: format!("renew {}", which.words()) };
+        let swapped = permit.scope(self.swap(&which, held.version.clone())).await;
         let lease = match swapped {
             // Our own write may have been taken though its answer was lost: then the holder is still us.
-            Err(cause) if cause.class == Class::Contended => self.still_ours(&name, &held.node, cause).await?,
+            Err(cause) if cause.class == Class::Contended => self.still_ours(&which, cause).await?,
             other => other?,
         };
-        *held = self.held(&name, &held.node, &lease);
+        *held = self::held(&which, &lease);
         Ok(())
     }
 
-    async fn still_ours(&self, name: &str, node: &str, cause: Cause) -> Result<Lease, Cause> {
-        let api = self.leases();
-        let found = self.api_opt("read the node's Lease", async || api.get(name).await).await?;
+    async fn still_ours(&self, which: &Which, cause: Cause) -> Result<Lease, Cause> {
+        let found = self.read_lease(which).await?;
         let holder = |lease: &Lease| lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
         match found {
             Some(lease) if holder(&lease).as_deref() == Some(&self.identity.holder) => Ok(lease),
             other => {
                 let by = other.as_ref().and_then(holder).unwrap_or_else(|| "nobody".into());
-                Err(Cause::contended(format!("the Lease of {node} was lost: it is now held by {by}")).detail([cause.what]))
+                let of = which.0.as_deref().unwrap_or("work by hand");
+                Err(Cause::contended(format!("the Lease of {of} was lost: it is now held by {by}")).detail([cause.what]))
             }
         }
     }
 
     /// Removes the Lease that a killed runner has left, once it has surely expired; one that is in use stays its holder's.
     pub async fn expire(&self, node: &str) -> Result<(), Cause> {
-        let (api, name) = (self.leases(), lease_name(node));
-        if self.api_opt("read the node's Lease", async || api.get(&name).await).await?.is_none() {
+        self.expire_lease(Which::node(node)).await
+    }
+
+    /// The same for the Lease of work by hand.
+    pub async fn expire_driver(&self) -> Result<(), Cause> {
+        self.expire_lease(Which(None)).await
+    }
+
+    async fn expire_lease(&self, which: Which) -> Result<(), Cause> {
+        if self.read_lease(&which).await?.is_none() {
             return Ok(());
         }
-        match self.acquire_for(node, ChangeClass::Settle).await {
-            Ok(()) => self.release().await,
+        match self.take(which.clone(), ChangeClass::Settle).await {
+            Ok(held) => self.give_back(Some(held)).await,
             Err(cause) if cause.class == Class::Contended => {
-                self.warn(node, format!("its Lease stays: {}", cause.what));
+                self.warn(which.place(), format!("{} stays: {}", which.words(), cause.what));
                 Ok(())
             }
             Err(cause) => Err(cause),
         }
     }
 
-    /// Gives the node's Lease back. If it is no longer ours, there is nothing to give.
+    /// Gives the node's Lease back.
     pub async fn release(&self) -> Result<(), Cause> {
-        let Some(held) = self.lease.lock().await.take() else { return Ok(()) };
+        let held = self.lease.lock().await.take();
+        self.give_back(held).await
+    }
+
+    /// If it is no longer ours, there is nothing to give.
+    async fn give_back(&self, held: Option<Held>) -> Result<(), Cause> {
+        let Some(Held { lease: which, version, .. }) = held else { return Ok(()) };
         let api = self.leases();
-        let ours = Preconditions { resource_version: Some(held.version), uid: None };
+        let ours = Preconditions { resource_version: Some(version), uid: None };
         let params = DeleteParams { preconditions: Some(ours), ..DeleteParams::default() };
-        let change = Change::settle(&held.node, "give the node's Lease back", RECORD).silent();
+        let step = format!("give {} back", which.words());
+        let change = Change::settle(which.place(), &step, RECORD).silent();
         self.change(change, async {
-            match self.api_opt("delete the node's Lease", async || api.delete(&held.name, &params).await).await {
+            let step = format!("delete {}", which.words());
+            match self.api_opt(&step, async || api.delete(&which.name(), &params).await).await {
                 Ok(_) => Ok(()),
                 Err(cause) if cause.class == Class::Contended => Ok(()),
                 Err(cause) => Err(cause),
@@ -203,4 +276,28 @@ impl Ctx {
         })
         .await
     }
+}
+
+fn held(which: &Which, lease: &Lease) -> Held {
+    let version = lease.metadata.resource_version.clone().unwrap_or_default();
+    Held { lease: which.clone(), version, renewed: Instant::now() }
+}
+
+/// Who holds the Lease of work by hand, if it is that; whether they live is another question.
+pub(super) fn driver(lease: &Lease, prefix: &str) -> Option<Driver> {
+    if lease.metadata.name.as_deref() != Some(names::LEASE_BY_HAND) {
+        return None;
+    }
+    let (holder, renewed, until) = term(lease)?;
+    let marks = lease.metadata.annotations.as_ref();
+    let by = marks.and_then(|marks| marks.get(&Mark::Driver.key(prefix))).cloned().unwrap_or_else(|| holder.clone());
+    Some(Driver { by, holder, renewed, until })
+}
+
+/// Who holds a Lease, when they renewed it, and when it is anybody's.
+pub(super) fn term(lease: &Lease) -> Option<(String, Timestamp, Timestamp)> {
+    let spec = lease.spec.as_ref()?;
+    let renewed = spec.renew_time.as_ref()?.0;
+    let until = renewed.checked_add(SignedDuration::from_secs(spec.lease_duration_seconds?.into())).ok()?;
+    Some((spec.holder_identity.clone()?, renewed, until))
 }

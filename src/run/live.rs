@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::ctx::{Ctx, locked};
+use super::lease::driver;
 use super::look::{lease, no_watch};
 use super::objects::{Objects, of_chain, of_control_plane};
 use super::watch::Mirror;
@@ -242,6 +243,7 @@ impl<'a> Live<'a> {
         Some(Ok(Seen {
             leases: leases.iter().filter_map(|found| lease(found)).collect(),
             logs: locked(&self.logs).clone()?,
+            driver: leases.iter().find_map(|lease| driver(lease, &self.ctx.settings.annotation_prefix)),
             no_watch: no_watch(watch.map(Arc::as_ref)),
             facts,
         }))

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::coordination::v1::Lease as KubeLease;
 use k8s_openapi::api::core::v1::Pod;
@@ -10,6 +9,7 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
 
 use super::ctx::Ctx;
+use super::lease::{driver, term};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::answer::Answer;
@@ -28,11 +28,12 @@ impl Ctx {
     pub async fn look(&self) -> Result<Seen, Cause> {
         let facts = self.observe().await?;
         let api: Api<KubeLease> = Api::namespaced(self.kube.clone(), &self.namespace);
-        let leases = self.list_all("list the nodes' Leases", api, ListParams::default()).await?;
+        let leases = self.list_all("list the Leases", api, ListParams::default()).await?;
+        let driver = leases.iter().find_map(|lease| driver(lease, &self.settings.annotation_prefix));
         let api: Api<CronJob> = Api::namespaced(self.kube.clone(), &self.namespace);
         let watch = self.api_opt("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
         let no_watch = no_watch(watch.as_ref());
-        Ok(Seen { logs: self.logs(&facts).await, leases: leases.iter().filter_map(lease).collect(), no_watch, facts })
+        Ok(Seen { logs: self.logs(&facts).await, leases: leases.iter().filter_map(lease).collect(), driver, no_watch, facts })
     }
 
     /// What the logs say of the Jobs at work, and of the one that failed last.
@@ -69,8 +70,6 @@ pub(super) fn no_watch(found: Option<&CronJob>) -> Option<String> {
 
 pub(super) fn lease(lease: &KubeLease) -> Option<Lease> {
     let node = lease.name_any().strip_prefix(&format!("{}-", names::LEASE_PREFIX))?.to_owned();
-    let spec = lease.spec.as_ref()?;
-    let renewed = spec.renew_time.as_ref()?.0;
-    let until = renewed.checked_add(SignedDuration::from_secs(spec.lease_duration_seconds?.into())).ok()?;
-    Some(Lease { node, holder: spec.holder_identity.clone()?, renewed, until })
+    let (holder, renewed, until) = term(lease)?;
+    Some(Lease { node, holder, renewed, until })
 }

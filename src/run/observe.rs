@@ -267,12 +267,14 @@ pub(super) fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> Jo
     let condition = conditions
         .into_iter()
         .find(|condition| ["Complete", "Failed"].contains(&condition.type_.as_str()) && condition.status == "True");
+    let after = |flag: &str| arguments.iter().skip_while(|argument| *argument != flag).nth(1);
     let times = job.annotations().get(&Mark::TakenUp.key(prefix)).and_then(|times| times.parse().ok());
     JobFact {
         name: job.name_any(),
         state,
         node: newest.and_then(node),
-        run: arguments.iter().skip_while(|argument| *argument != jobs::RUN).nth(1).cloned(),
+        run: after(jobs::RUN).cloned(),
+        target: after(jobs::TARGET).and_then(|target| target.parse().ok()),
         created: job.creation_timestamp().map(|time| time.0),
         deleting,
         pin: spec.and_then(|spec| spec.node_selector.as_ref()?.get(names::LABEL_HOSTNAME).cloned()),

@@ -9,9 +9,11 @@ use super::ctx::Ctx;
 use super::wait::{Probe, Wait};
 use crate::failure::Cause;
 use crate::node::Inspect;
+use crate::permit::ChangeClass;
 use crate::plan::alerts::Moment;
 use crate::plan::answer::{Answer, Verdict};
 use crate::plan::facts::{Facts, Node, Phase, RunMarks};
+use crate::plan::halt::{self, Entry};
 use crate::plan::version::Version;
 use crate::plan::{gates, next, order};
 use crate::report::{Event, span};
@@ -21,7 +23,9 @@ impl Ctx {
     pub async fn node_phase(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
         self.begin_journal(run, name).await;
         let facts = self.observe().await?;
-        self.may_begin().await?;
+        if !self.chain {
+            self.may_begin().await?;
+        }
         if self.held {
             // A step that held, begun again, is no progress until its gates let it pass.
             self.push_marks(&facts.marks).await;
@@ -41,11 +45,17 @@ impl Ctx {
         let (done, kubelet_waits) = (facts.is_done_for_now(node, target), facts.kubelet_waits(node, target));
         let said = kubelet_waits || (done && node.changed_at.is_none_or(over));
         if done {
+            self.may_begin().await?;
             self.skipped(name, "upgrade", &format!("it is at {target} already"));
         } else {
-            self.may_disrupt(node, target).await?;
+            let begun = self.enter(node, target).await?;
+            if !begun {
+                self.offered(node, target).await?;
+                self.before_disruption(node, target).await?;
+            }
             self.push_run(&facts.marks).await;
-            self.upgrade_node(name, target, run).await?;
+            let class = if begun { ChangeClass::Settle } else { ChangeClass::Prepare };
+            self.upgrade_node(name, target, run, class).await?;
             self.push_run(&facts.marks).await;
         }
         if node.control_plane {
@@ -58,21 +68,24 @@ impl Ctx {
         Ok(())
     }
 
-    /// The gates before a node. One that an earlier runner of ours has begun to change is finished without asking any: it is out of
-    /// service, and waiting makes nothing better. One that was only cordoned goes back into service first.
-    async fn may_disrupt(&self, node: &Node, target: Version) -> Result<(), Cause> {
-        if node.unschedulable && self.on_node(node, &Inspect).await?.touched(&target.to_string()) {
-            self.note(&node.name, "out of service, and its upgrade has begun: that is finished before any gate is asked");
-            return Ok(());
+    /// Before the gates of a node: what an earlier runner of ours has left. True if its upgrade has begun, and is to be finished without
+    /// asking any: it is out of service, and waiting makes nothing better.
+    async fn enter(&self, node: &Node, target: Version) -> Result<bool, Cause> {
+        let changed = node.unschedulable && self.on_node(node, &Inspect).await?.touched(&target.to_string());
+        match halt::entry(node, changed, self.halted().is_some()) {
+            Entry::Finish => {
+                self.note(&node.name, "out of service, and its upgrade has begun: that is finished before any gate is asked");
+                return Ok(true);
+            }
+            // Gates may take half an hour, and a halt for good; nothing on the node was changed, so it serves meanwhile.
+            Entry::GiveBack => {
+                self.acquire_for(&node.name, ChangeClass::Settle).await?;
+                let back = self.take_cordon_back(&node.name).await;
+                self.release().await.and(back)?;
+            }
+            Entry::Gates | Entry::Stop => {}
         }
-        if node.cordoned_by.is_some() {
-            // Gates may take half an hour; nothing on the node was changed, so it serves meanwhile.
-            self.acquire(&node.name).await?;
-            let back = self.take_cordon_back(&node.name).await;
-            self.release().await.and(back)?;
-        }
-        self.offered(node, target).await?;
-        self.before_disruption(node, target).await
+        self.may_begin().await.map(|()| false)
     }
 
     /// What must hold before a node is taken out of service.
@@ -115,9 +128,7 @@ impl Ctx {
         gates::at_target(&facts, target).into_result("the cluster is not at the target")?;
         // Progress: a run that stalled on its way here must not be held by the alert that says so.
         self.push_run(&facts.marks).await;
-        // A node that was skipped by force is old for good, and the alert on skew says so for good.
-        let moment = |facts: &Facts| if facts.marks.skipped.is_empty() { Moment::Finishing } else { Moment::Upgrading };
-        self.alert_gate(place, self.settings.resolve_wait, moment).await?;
+        self.alert_gate(place, self.settings.resolve_wait, |facts| Moment::of(Phase::Postflight, facts)).await?;
         let wait = Wait {
             place,
             on: "pods to be Ready",
@@ -136,6 +147,9 @@ impl Ctx {
         .await?;
         for node in facts.managed() {
             self.expire(&node.name).await?;
+        }
+        if self.chain {
+            self.expire_driver().await?;
         }
         // Gauges first: a crash in between leaves a run that postflight ends again.
         self.push_run(&RunMarks::default()).await;

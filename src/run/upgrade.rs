@@ -23,9 +23,10 @@ const YIELD: Duration = Duration::from_secs(30);
 const STEADY: u32 = 4;
 
 impl Ctx {
-    /// Upgrades one node to `target`; done already is no error. Ends with the node in service, or says what state it is in.
-    pub async fn upgrade_node(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
-        self.acquire(name).await?;
+    /// Upgrades one node to `target`; done already is no error. Ends with the node in service, or says what state it is in. `class`: to
+    /// finish what was begun settles.
+    pub(super) async fn upgrade_node(&self, name: &str, target: Version, run: &str, class: ChangeClass) -> Result<(), Cause> {
+        self.acquire_for(name, class).await?;
         let worked = self.upgrade_held(name, target, run).await;
         // A Lease that cannot be given back expires by itself: what the work said matters more.
         if let Err(cause) = self.release().await {
@@ -182,7 +183,9 @@ impl Ctx {
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
         let versions: Vec<String> =
             state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
-        let change = Change::disrupt(&node.name, "cordon", RECORD);
+        // A node that is half done is out of service already, or should be.
+        let class = if state.touched(target) { ChangeClass::Settle } else { ChangeClass::Disrupt };
+        let change = Change { class, ..Change::disrupt(&node.name, "cordon", RECORD) };
         self.edit_node(change, |now| {
             let unschedulable = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
             let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));

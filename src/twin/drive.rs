@@ -79,6 +79,13 @@ impl<'a> Driver<'a> {
         }
     }
 
+    /// Kills a person's process, as the power of their machine does.
+    pub fn kill(&mut self, name: &str) {
+        if let Some(handle) = self.handles.remove(&format!("operator/{name}")) {
+            handle.kill.abort();
+        }
+    }
+
     /// Lets time pass until `done`, at most until `limit`; true if it was done.
     pub async fn until(&mut self, limit: Timestamp, mut done: impl FnMut(&State) -> bool) -> bool {
         let mut changes = self.twin.changes();

@@ -8,6 +8,7 @@ mod audit;
 mod broken;
 mod disturb;
 mod end;
+mod hands;
 mod install;
 mod lab;
 mod minor;

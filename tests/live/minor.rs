@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::audit;
 use super::end::{self, Expected};
+use super::hands;
 use super::install::{detect, ended, install, rolled_out};
 use super::lab::{Lab, NAMESPACE};
 use super::watch::{Seen, Watch};
@@ -74,6 +75,8 @@ pub fn run() {
     audit::no_unexpected_refusal(&lab, &asked_for, &seen);
     let unused = audit::never_used(&lab, &asked_for);
     assert!(unused.is_empty(), "rights that were granted and never used:\n{}", unused.join("\n"));
+
+    hands::after_a_run(&lab, &config, &run, &expected);
 
     lab.phase("k8s-node4 goes back to 1.35.4");
     let back = lab.product_within(&["--config", &config, "rollback", "k8s-node4", "--yes"], Duration::from_secs(180));

@@ -128,6 +128,7 @@ impl Power<'_> {
     // --- power ------------------------------------------------------------------------------------------------------------------
 
     fn cut(&self, node: &str) {
+        self.lab.say(format!("    {node} is dark"));
         self.lab.tool(&["node", node, "cut"]);
         std::thread::sleep(DARK);
         self.lab.tool(&["node", node, "start"]);
@@ -221,7 +222,11 @@ impl Power<'_> {
         lab.phase("a person halts: k8s-node3 is finished, k8s-node2 not begun");
         let halted = self.types(&["halt", "--reason", "the lights flicker"]);
         assert_eq!(halted.code, Some(0), "{}", halted.stderr);
-        self.completes(&job);
+        let end = lab.until(PHASE, &format!("{job} to end"), || ended(lab, &job));
+        lab.say(format!("    {job} is {end}"));
+        let node3 = lab.json(&["get", "node", "k8s-node3"]);
+        assert_eq!(node3["status"]["nodeInfo"]["kubeletVersion"], format!("v{TARGET}"), "k8s-node3 was not finished");
+        assert!(node3["spec"]["unschedulable"].is_null(), "k8s-node3 was left out of service");
         let status = self.types(&["status"]);
         assert!(status.stdout.contains("the lights flicker"), "status does not say why it is halted:\n{}", status.stdout);
         lab.say(&status.stdout);

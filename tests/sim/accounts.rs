@@ -43,7 +43,7 @@ fn each_command_gives_one_document() {
         told.push(account(driver, "resume", 4).await);
         told.push(account(driver, "halt --lift", 0).await);
         told.push(account(driver, "skip-phase worker k8s-node3", 4).await);
-        told.push(account(driver, "skip-phase worker k8s-node3 --force --reason disk", 0).await);
+        told.push(account(driver, "skip-phase worker k8s-node3 --force --reason disk --yes", 0).await);
         told.push(account(driver, "resume", 0).await);
         when(driver, "the end", is_over).await;
         pass(driver, 60).await;

@@ -1,51 +1,54 @@
 //! A person's commands on a run that stands or goes: each breaks or halts it in the middle, types one command, and lets it converge under
 //! the rules that are never broken.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use k8s_upgrade::twin::scenario::Scenario;
+use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::web::Injected;
 use k8s_upgrade::twin::{Driver, State, hosts};
 use serde_json::json;
 
 use super::rules::Observer;
 use super::world::{
-    NAMESPACE, amiss, at_work, begin, in_flight, is_over, jobs, live, mark, namespace, pass, quick, tail, types, version_of, when,
+    LIMIT, NAMESPACE, amiss, at_work, begin, in_flight, is_over, jobs, live, mark, namespace, pass, quick, tail, types,
+    version_of, when,
 };
 
-const NEW: &str = "1.34.7";
+pub const NEW: &str = "1.34.7";
 
 /// Lives with the observer of the rules; none may be broken.
-fn observed<T>(state: State, work: impl AsyncFnOnce(&mut Driver<'_>) -> T) -> T {
+pub fn observed<T>(state: State, work: impl AsyncFnOnce(&mut Driver<'_>) -> T) -> T {
     let (observer, broken) = Observer::new(&state, None);
     let end = live(state, Some(Box::new(observer)), work);
     assert!(broken.lock().unwrap().is_empty(), "{:#?}", broken.lock().unwrap());
     end
 }
 
-fn done(state: &State, cordoned: &[&str]) {
+pub fn done(state: &State, cordoned: &[&str]) {
     let wrong = amiss(state, NEW, &cordoned.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>());
     assert!(wrong.is_empty() && is_over(state), "{}\n{}\n{}", wrong.join("\n"), jobs(state), tail(state, 60));
 }
 
-fn ours(state: &State) -> Vec<String> {
+pub fn ours(state: &State) -> Vec<String> {
     let ours = state.store.list(Kind::Node).filter(|(_, node)| mark(node, "cordoned-by").is_some());
     ours.map(|(key, _)| key.name.clone()).collect()
 }
 
-fn is_out(name: &'static str) -> impl Fn(&State) -> bool {
+pub fn is_out(name: &'static str) -> impl Fn(&State) -> bool {
     move |state| ours(state).contains(&name.to_owned())
 }
 
-fn unit_runs(name: &'static str, step: &'static str) -> impl Fn(&State) -> bool {
+pub fn unit_runs(name: &'static str, step: &'static str) -> impl Fn(&State) -> bool {
     move |state| {
         let unit = state.hosts.machine(name).and_then(|machine| machine.unit.as_ref());
         unit.is_some_and(|unit| unit.end.is_none() && unit.step.name() == step)
     }
 }
 
-fn version(state: &State, name: &str) -> String {
+pub fn version(state: &State, name: &str) -> String {
     version_of(state.store.get(&Key::node(name)).unwrap()).to_owned()
 }
 
@@ -53,11 +56,11 @@ fn suspended(state: &State) -> bool {
     state.store.get(&Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check")).unwrap()["spec"]["suspend"] == true
 }
 
-fn slack(state: &State) -> String {
+pub fn slack(state: &State) -> String {
     state.web.slack.messages.iter().map(|message| message.text.as_str()).collect::<Vec<_>>().join("\n---\n")
 }
 
-fn runbook() -> State {
+pub fn runbook() -> State {
     begin(&quick(Scenario::runbook()))
 }
 
@@ -237,11 +240,13 @@ fn a_skipped_worker_never_looks_done() {
             ("other", "skip-phase master k8s-node3", 2),
             ("nowhere", "skip-phase worker", 2),
             ("end", "skip-phase postflight --force --reason bored", 4),
+            ("unasked", "skip-phase worker k8s-node3 --force --reason disk", 2),
         ] {
             let (ended, said) = types(driver, name, line).await;
             assert_eq!(ended, code, "{line}: {said}");
         }
-        let (code, said) = types(driver, "skip", "skip-phase worker k8s-node3 --force --reason disk").await;
+        driver.twin.look(|state| assert!(mark(namespace(state), "skipped").is_none()));
+        let (code, said) = types(driver, "skip", "skip-phase worker k8s-node3 --force --reason disk --yes").await;
         assert_eq!(code, 0, "{said}");
         insta::assert_snapshot!("skip", said);
         let (_, said) = types(driver, "status", "status").await;
@@ -254,6 +259,42 @@ fn a_skipped_worker_never_looks_done() {
     assert!(slack(&end).contains("⚠️ K8s upgrade partial") && slack(&end).contains("skipped by force: worker/k8s-node3"));
     assert!(!slack(&end).contains('✅'), "{}", slack(&end));
     assert!(mark(namespace(&end), "skipped").is_none());
+}
+
+/// What ends a run that skipped something: the alerts of a whole one, but for the skew that a worker leaves which stays old.
+#[test]
+fn only_a_worker_that_stays_old_loosens_the_last_gate() {
+    let unprepared = |state: &State| mark(namespace(state), "snapshot-path").is_some();
+    let third = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-worker-1-34-7-k8s-node3");
+    let postflight = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-postflight-1-34-7");
+    for (step, alert) in [("preflight", "K8sVersionSkew"), ("worker k8s-node3", "K8sUpgradeStalled")] {
+        let end = observed(runbook(), async |driver| {
+            when(driver, step, |state| if step == "preflight" { unprepared(state) } else { state.store.get(&third).is_some() })
+                .await;
+            pass(driver, 1).await; // the Job before it ends
+            driver.twin.edit(|state| {
+                state.kill_programs();
+                let job = if step == "preflight" { "k8s-upgrade-preflight-1-34-7" } else { third.name.as_str() };
+                state.store.remove(&Key::new(Kind::Job, NAMESPACE, job));
+            });
+            when(driver, "nobody at work", |state| !at_work(state)).await;
+            let (code, said) = types(driver, "skip", &format!("skip-phase {step} --force --reason haste --yes")).await;
+            assert_eq!(code, 0, "{said}");
+            assert_eq!(types(driver, "resume", "resume").await.0, 0);
+            when(driver, "postflight", |state| state.store.get(&postflight).is_some()).await;
+            driver.twin.edit(|state| {
+                let (from, until) = (state.now(), later(state.now(), LIMIT));
+                state.web.prometheus.injected.push(Injected { name: alert.into(), labels: BTreeMap::new(), from, until });
+            });
+            let held = |state: &State| is_over(state) || slack(state).contains(alert);
+            when(driver, "the last gate", held).await;
+            driver.twin.look(|state| assert!(in_flight(state), "{step}: it ended while {alert} was firing\n{}", tail(state, 40)));
+            driver.twin.edit(|state| state.web.prometheus.injected.clear());
+            when(driver, "the end", is_over).await;
+            driver.twin.look(State::clone)
+        });
+        assert!(slack(&end).contains("⚠️ K8s upgrade partial") && !slack(&end).contains('✅'), "{step}: {}", slack(&end));
+    }
 }
 
 /// Neither the backup nor a control plane is ever skipped, whatever the reason.

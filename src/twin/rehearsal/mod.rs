@@ -22,7 +22,7 @@ use crate::names::{self, Mark};
 use crate::report::Shared;
 use crate::world::Env;
 
-pub use inject::{Injection, KNOWN};
+pub use inject::{Injection, Injector, KNOWN};
 pub use told::{End, Told};
 
 /// The image that its Jobs name: none is ever fetched.

@@ -1,0 +1,90 @@
+//! What a person types once a run is over, or seems to be: looking, reading, halting and clearing, from outside the cluster.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::end::{Expected, marks};
+use super::install::detect;
+use super::lab::{Lab, NAMESPACE, mark};
+use super::process::Ended;
+
+pub fn after_a_run(lab: &Lab, config: &str, run: &str, expected: &Expected<'_>) {
+    let it = Hands { lab, config };
+    it.looks(run, expected);
+    it.halts();
+    it.clears_a_leaked_latch(expected);
+}
+
+struct Hands<'a> {
+    lab: &'a Lab,
+    config: &'a str,
+}
+
+impl Hands<'_> {
+    fn types(&self, args: &[&str], code: i32, words: &[&str]) -> Ended {
+        let ended = self.lab.product(&[&["--config", self.config], args].concat());
+        self.lab.say(format!("    exit {:?} after {:.1} s: {}", ended.code, ended.took.as_secs_f64(), args.join(" ")));
+        assert_eq!(ended.code, Some(code), "{args:?}: {}\n{}", ended.stdout, ended.stderr);
+        for word in words {
+            let said = ended.stdout.contains(word) || ended.stderr.contains(word);
+            assert!(said, "{word:?} is not said by {args:?}:\n{}\n{}", ended.stdout, ended.stderr);
+        }
+        ended
+    }
+
+    fn looks(&self, run: &str, expected: &Expected<'_>) {
+        self.lab.phase("a person looks at what was");
+        let target = expected.to;
+        self.types(&["status"], 0, &["no run in flight", target, "safe to walk away: yes"]);
+        self.types(&["status", "--health"], 0, &["k8s-version-check"]);
+        self.types(&["acknowledge"], 0, &[]);
+        let report: Value = serde_json::from_str(&self.types(&["report", run, "-o", "json"], 0, &[]).stdout).expect("JSON");
+        assert_eq!((&report["run"], &report["result"]), (&json!(run), &json!("complete")), "{report:#}");
+        let markdown = self.types(&["report", "-o", "markdown"], 0, &[run, expected.from, target]).stdout;
+        for node in std::iter::once(&"k8s-master").chain(expected.workers) {
+            assert!(markdown.contains(node), "{node} is not in the report:\n{markdown}");
+        }
+        self.lab.say(&markdown);
+    }
+
+    /// A detection that starts by hand says who halted and why, and begins nothing.
+    fn halts(&self) {
+        let lab = self.lab;
+        lab.phase("a person halts, and lifts it");
+        let suspended = || lab.json(&["-n", NAMESPACE, "get", "cronjob", "k8s-version-check"])["spec"]["suspend"] == true;
+        self.types(&["halt", "--reason", "disks are replaced"], 0, &[]);
+        assert!(suspended(), "detection goes on");
+        self.types(&["status"], 0, &["disks are replaced"]);
+        detect(lab, "detect-halted");
+        let said = lab.kubectl(&["-n", NAMESPACE, "logs", "job/detect-halted"]);
+        assert!(said.contains("disks are replaced"), "{said}");
+        self.types(&["halt", "--lift"], 0, &[]);
+        assert!(!suspended(), "detection is still suspended");
+        assert_eq!(marks(&lab.json(&["get", "namespace", NAMESPACE])), []);
+    }
+
+    /// Every node is at the target, no Job is at work, and yet the run is marked.
+    fn clears_a_leaked_latch(&self, expected: &Expected<'_>) {
+        let lab = self.lab;
+        lab.phase("a leaked latch is told, and cleared");
+        let started = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let latch = [("in-flight", "true"), ("target", expected.to), ("run-id", "leaked"), ("started", &started)];
+        let annotations: Vec<String> = latch.iter().map(|(key, value)| format!("{}={value}", mark(key))).collect();
+        lab.kubectl(
+            &[&["annotate", "namespace", NAMESPACE], &annotations.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat(),
+        );
+        lab.push("k8s-version-upgrade", "# TYPE k8s_upgrade_in_flight gauge\nk8s_upgrade_in_flight 1\n");
+        // Nobody is there to be asked.
+        self.types(&["clear-state"], 2, &["a leaked latch", "--yes"]);
+        assert_eq!(marks(&lab.json(&["get", "namespace", NAMESPACE])).len(), latch.len());
+        self.types(&["clear-state", "--yes"], 0, &["a leaked latch", "cleared"]);
+        assert_eq!(marks(&lab.json(&["get", "namespace", NAMESPACE])), []);
+        lab.until(std::time::Duration::from_secs(30), "the gauge of the run to be 0", || {
+            let values = lab.query("k8s_upgrade_in_flight{job=\"k8s-version-upgrade\"}");
+            match values.first().map(|value| &value["value"][1]) {
+                Some(value) if value == "0" => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+    }
+}

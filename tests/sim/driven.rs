@@ -1,0 +1,133 @@
+//! Work without a Job: a person's process is seen as long as it works, and for as long as its Lease lasts after it died.
+
+use std::collections::BTreeMap;
+
+use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::{Driver, State};
+
+use super::hands::{done, observed, runbook, version};
+use super::world::{LIMIT, NAMESPACE, amiss, at_work, in_flight, is_over, mark, pass, tail, types, when};
+
+fn by_hand(state: &State) -> bool {
+    state.store.get(&Key::new(Kind::Lease, NAMESPACE, "k8s-upgrade-by-hand")).is_some()
+}
+
+fn node_leases(state: &State) -> usize {
+    state.store.list(Kind::Lease).filter(|(key, _)| key.name.starts_with("k8s-upgrade-node-")).count()
+}
+
+fn begins(driver: &mut Driver<'_>, line: &str) {
+    let argv: Vec<&str> = ["k8s-upgrade"].into_iter().chain(line.split(' ')).collect();
+    driver.operate("hand", &argv, BTreeMap::new());
+}
+
+/// Nobody else begins, nothing is cleared, and it is shown who is at work.
+async fn is_left_alone(driver: &mut Driver<'_>, moment: &str) {
+    let (code, said) = types(driver, &format!("status {moment}"), "status").await;
+    assert!(code == 0 && said.contains("driven by operator"), "{moment}: {said}");
+    assert!(said.contains("NO, operator") && !said.contains("k8s-upgrade resume"), "{moment}: {said}");
+    let (_, said) = types(driver, &format!("json {moment}"), "status -o json").await;
+    assert!(said.contains("\"drivenBy\": {"), "{moment}: {said}");
+    let lines = [
+        "clear-state --yes",
+        "resume",
+        "resume --local --yes",
+        "start --target 1.34.7 --yes",
+        "upgrade-node k8s-node2 --target 1.34.7 --yes",
+        "drain k8s-node2 --yes",
+    ];
+    for line in lines {
+        let (code, said) = types(driver, &format!("{line} {moment}"), line).await;
+        assert_eq!(code, 6, "{line}, {moment}: {said}");
+    }
+}
+
+/// Between two nodes no node's Lease is held, and before the claim nothing is in flight.
+#[test]
+fn a_run_in_a_process_of_its_own_is_seen_all_the_time() {
+    let mut state = runbook();
+    suspend_detection(&mut state);
+    let end = observed(state, async |driver| {
+        begins(driver, "start --target 1.34.7 --local --yes");
+        when(driver, "its Lease", by_hand).await;
+        driver.twin.look(|state| assert!(!in_flight(state)));
+        let (code, said) = types(driver, "early", "clear-state --yes").await;
+        assert!(
+            code == 6 && said.contains("driven by operator") && said.contains("start --target 1.34.7 --local"),
+            "{code} {said}"
+        );
+        let between = |state: &State| version(state, "k8s-node4") == "1.34.7" && node_leases(state) == 0;
+        when(driver, "the time between two nodes", between).await;
+        // It soaks for 10 minutes; a Lease that is not renewed lasts for one.
+        pass(driver, 200).await;
+        driver.twin.look(|state| assert!(between(state) && version(state, "k8s-node3") == "1.34.2", "{}", tail(state, 40)));
+        is_left_alone(driver, "between").await;
+        let (code, said) = types(driver, "watch", "resume --if-orphaned").await;
+        assert_eq!(code, 0, "{said}");
+        assert_eq!(driver.until_ended("hand", k8s_upgrade::twin::state::later(driver.twin.now(), LIMIT)).await, Some(0));
+        driver.twin.look(State::clone)
+    });
+    let wrong = amiss(&end, "1.34.7", &Default::default());
+    assert!(wrong.is_empty() && !in_flight(&end) && !by_hand(&end), "{wrong:#?}\n{}", tail(&end, 60));
+}
+
+/// One node by hand, while its gate is closed: nothing is cordoned yet, no Lease of a node is held.
+#[test]
+fn one_node_by_hand_is_seen_while_it_waits() {
+    let mut state = runbook();
+    suspend_detection(&mut state);
+    let alert = |state: &mut State| {
+        let (from, until) = (state.now(), k8s_upgrade::twin::state::later(state.now(), std::time::Duration::from_secs(100)));
+        let name = "NodeDiskFull".to_owned();
+        state.web.prometheus.injected.push(k8s_upgrade::twin::web::Injected { name, labels: BTreeMap::new(), from, until });
+    };
+    alert(&mut state);
+    observed(state, async |driver| {
+        begins(driver, "upgrade-node k8s-master --target 1.34.7 --yes");
+        when(driver, "its Lease", by_hand).await;
+        pass(driver, 30).await;
+        driver.twin.look(|state| assert_eq!(node_leases(state), 0, "{}", tail(state, 40)));
+        is_left_alone(driver, "in its gate").await;
+        assert_eq!(driver.until_ended("hand", k8s_upgrade::twin::state::later(driver.twin.now(), LIMIT)).await, Some(0));
+        driver.twin.look(|state| assert!(!by_hand(state) && version(state, "k8s-master") == "1.34.7", "{}", tail(state, 40)));
+    });
+}
+
+/// Its process dies: as long as that may be otherwise everybody waits; then one command goes on.
+#[test]
+fn a_process_that_died_is_followed_by_one_command() {
+    for (what, goes_on) in [("Jobs", "resume"), ("another process", "resume --local --yes"), ("nobody", "clear-state --yes")] {
+        let mut state = runbook();
+        suspend_detection(&mut state);
+        let end = observed(state, async |driver| {
+            begins(driver, "start --target 1.34.7 --local --yes");
+            let soaks = |state: &State| version(state, "k8s-node4") == "1.34.7" && node_leases(state) == 0;
+            when(driver, "the time between two nodes", soaks).await;
+            driver.kill("hand");
+            pass(driver, 5).await;
+            is_left_alone(driver, what).await;
+            pass(driver, 60).await;
+            let (_, said) = types(driver, "dead", "status").await;
+            assert!(said.contains("died, as it seems"), "{said}");
+            let (code, said) = types(driver, "next", goes_on).await;
+            assert_eq!(code, 0, "{what}: {said}");
+            match what {
+                "Jobs" => when(driver, "the end", is_over).await,
+                _ => driver.twin.look(|state| assert!(!in_flight(state), "{what}")),
+            }
+            driver.twin.look(State::clone)
+        });
+        assert!(!by_hand(&end), "{what}: its Lease is left\n{}", tail(&end, 40));
+        match what {
+            "Jobs" => done(&end, &[]),
+            "nobody" => assert!(!at_work(&end) && version(&end, "k8s-node3") == "1.34.2"),
+            _ => assert!(amiss(&end, "1.34.7", &Default::default()).is_empty(), "{}", tail(&end, 40)),
+        }
+    }
+}
+
+fn suspend_detection(state: &mut State) {
+    let key = Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check");
+    state.store.update(&key, |cronjob| cronjob["spec"]["suspend"] = serde_json::json!(true));
+    assert!(mark(super::world::namespace(state), "in-flight").is_none());
+}
