@@ -1029,7 +1029,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__rehearse)
-            opts="-o -n -v -q -y -h -V --from-cluster --target --scenario --save --inject --seed --fast --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --from-cluster --target --scenario --save --schema --inject --seed --fast --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1357,7 +1357,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__status)
-            opts="-w -o -n -v -q -y -h -V --watch --health --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-w -o -n -v -q -y -h -V --watch --health --hosts --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -173,15 +173,19 @@ pub enum Command {
     },
     /// Show where a run stands, what blocks it, and what to do next
     #[command(
-        after_help = "Examples:\n  k8s-upgrade status --watch\n  k8s-upgrade status --health    # exit code 4 where something is wrong"
+        after_help = "Examples:\n  k8s-upgrade status --watch\n  k8s-upgrade status --health    # exit code 4 where something is wrong\n  k8s-upgrade status --hosts     # the API server is away: what the nodes say"
     )]
     Status {
         /// Go on showing it, as it changes, until Ctrl-C; elsewhere than in a terminal each change is a screen, with -o json a line
-        #[arg(short, long, conflicts_with = "health")]
+        #[arg(short, long, conflicts_with_all = ["health", "hosts"])]
         watch: bool,
         /// Whether the installation would do its work: CronJobs, the last detection, the chain's Jobs, gauges, alert rules
         #[arg(long)]
         health: bool,
+        /// Ask the nodes by SSH alone, when the API server is away; host-addresses, known-hosts-file and ssh-key-file are settings.
+        /// Exit code 0 if all answered, 7 if one did not, 4 if one refused or shows another host key, 5 if a session was cut
+        #[arg(long, conflicts_with = "health")]
+        hosts: bool,
         #[command(flatten)]
         data: Data,
     },
@@ -242,7 +246,7 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Take a worker back to the versions that it had before its upgrade; for a control plane, print what to do
+    /// Take a worker back to the versions that it had before its upgrade; for a control plane, print what to do, also while the API server is away
     #[command(
         after_help = "Examples:\n  k8s-upgrade rollback k8s-node4 --dry-run\n  k8s-upgrade rollback k8s-master     # changes nothing: the plan, with the snapshot's path"
     )]
@@ -342,6 +346,9 @@ pub struct Rehearse {
     /// Write the scenario to a file, - for stdout, and do no more: names, labels and versions, to share and to change
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
+    /// Print what a scenario may say, field by field (JSON Schema), and do no more
+    #[arg(long, conflicts_with_all = ["from_cluster", "scenario", "save", "inject", "target", "seed"])]
+    pub schema: bool,
     /// Break something at preflight, master, worker/NODE, postflight or a node's step; may be repeated: kill, ssh-loss, api-outage, alert,
     /// node-not-ready, pdb-deadlock, backup-failure, power-cut, prometheus-away, pushgateway-away, slack-away, new-release
     #[arg(long, value_name = "WHAT@STEP")]

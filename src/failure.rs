@@ -107,6 +107,11 @@ impl Cause {
     }
 }
 
+/// Of the names that are known, the one that was meant most likely.
+pub fn nearest<'a>(known: impl Iterator<Item = &'a str>, given: &str) -> Option<&'a str> {
+    known.max_by(|a, b| strsim::jaro_winkler(a, given).total_cmp(&strsim::jaro_winkler(b, given)))
+}
+
 impl Class {
     /// Which of several failures decides: a bug outweighs all, what only time can mend outweighs nothing.
     fn gravity(self) -> u8 {

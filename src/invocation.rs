@@ -16,7 +16,7 @@ use crate::failure::{Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::journal::Head;
 use crate::report::{self, Account, Book, Event, Out, Shared, Sink, Style};
-use crate::run::{Ctx, Identity, Parts, Stop};
+use crate::run::{Ctx, Identity, Parts, Stop, unconnected};
 use crate::settings::{Settings, Sources};
 use crate::twin::{Process, Start};
 use crate::world::{Env, KubeTarget, World};
@@ -160,8 +160,15 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared, 
         _ => {}
     }
     let kube = KubeTarget { kubeconfig: global.kubeconfig.clone(), context: global.context.clone() };
-    let connection =
-        world.kube.connect(&kube, crate::permit::Gate).await.map_err(|why| commands::failure(Cause::unreachable(why)))?;
+    let connection = match &cli.command {
+        Command::Status { hosts: true, .. } => unconnected("the API server is not asked"),
+        command => match (world.kube.connect(&kube, crate::permit::Gate).await, command) {
+            (Ok(connection), _) => connection,
+            // A control plane's plan can do without.
+            (Err(why), Command::Rollback { .. }) => unconnected(&why),
+            (Err(why), _) => return Err(commands::failure(Cause::unreachable(why))),
+        },
+    };
     let (dry_run, chain, json) = flags(&cli.command);
     let mut stop = invocation.stop.clone();
     let identity = identity(&invocation.argv, &invocation.env, world, connection.in_cluster);

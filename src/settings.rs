@@ -11,7 +11,7 @@ use jiff::fmt::serde::unsigned_duration::friendly::compact::required as span;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::failure::Cause;
+use crate::failure::{Cause, nearest};
 use crate::names;
 use crate::plan::policy::{Policy, Unstick};
 use crate::world::{Env, Files};
@@ -36,8 +36,12 @@ pub struct Settings {
     pub ssh_port: u16,
     /// Private key file; empty: the mounted Secret, else the Secret read through the API, else the agent.
     pub ssh_key_file: PathBuf,
-    /// Node name → address, where the node's InternalIP is not the way to it.
+    /// Node name → address, where the node's InternalIP is not the way to it; all of them for what works without the API server.
     pub host_addresses: BTreeMap<String, String>,
+    /// Host keys, as ssh keeps them; empty: the ConfigMap, where they are learned. With it nothing is learned.
+    pub known_hosts_file: PathBuf,
+    /// Folder of the etcd snapshots on the control planes, for a look at them by SSH alone; empty: the restore card's snapshot alone.
+    pub snapshot_folder: String,
 
     /// Prometheus: a URL, or `namespace/service:port` (by its DNS name in the cluster, through the API server from outside).
     pub prometheus: String,
@@ -110,6 +114,8 @@ impl Default for Settings {
             ssh_port: 22,
             ssh_key_file: PathBuf::new(),
             host_addresses: BTreeMap::new(),
+            known_hosts_file: PathBuf::new(),
+            snapshot_folder: String::new(),
             prometheus: "monitoring/prometheus-server:80".into(),
             pushgateway: "monitoring/prometheus-prometheus-pushgateway:9091".into(),
             slack_webhook_file: PathBuf::new(),
@@ -198,6 +204,9 @@ impl Settings {
             return Err(Cause::usage("alert-ignore is no regular expression").detail(error.to_string().lines()));
         }
         self.backup()?;
+        if !self.snapshot_folder.is_empty() && !self.snapshot_folder.starts_with('/') {
+            return Err(Cause::usage(format!("snapshot-folder is {:?}: an absolute path is wanted", self.snapshot_folder)));
+        }
         if !(0.0..=1.0).contains(&self.ready_ratio) {
             return Err(Cause::usage(format!("ready-ratio is {}: it lies between 0 and 1", self.ready_ratio)));
         }
@@ -226,6 +235,27 @@ impl Settings {
             .ok_or_else(|| Cause::usage(format!("backup-cronjob is {:?}: namespace/name is wanted", self.backup_cronjob)))
     }
 
+    /// What SSH needs where neither the API server nor anything that it keeps may be asked. Without a key file, an agent has the key.
+    ///
+    /// # Errors
+    /// Usage: settings are missing; each is named, with the ways to give it.
+    pub fn by_ssh_alone(&self) -> Result<(), Cause> {
+        let wanted = [
+            ("host-addresses", self.host_addresses.is_empty(), "NODE=ADDRESS,NODE=ADDRESS"),
+            ("known-hosts-file", self.known_hosts_file.as_os_str().is_empty(), "FILE"),
+        ];
+        let missing: Vec<_> = wanted.into_iter().filter(|(_, missing, _)| *missing).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<&str> = missing.iter().map(|(key, ..)| *key).collect();
+        let ways = missing.iter().map(|(key, _, value)| {
+            let variable = key.to_uppercase().replace('-', "_");
+            format!("{key}: in the settings file, as {ENV_PREFIX}{variable}={value}, or by --set {key}={value}")
+        });
+        Err(Cause::usage(format!("without the API server these settings are needed: {}", keys.join(", "))).detail(ways))
+    }
+
     /// What pure decisions need of the settings.
     pub fn policy(&self) -> Policy {
         Policy {
@@ -239,7 +269,7 @@ impl Settings {
     /// The settings that differ from the defaults, for the ConfigMap of an installation; files of this machine mean nothing to a pod.
     pub fn for_jobs(&self) -> Result<Map<String, Value>, Cause> {
         let default = as_map(&Settings::default())?;
-        let travels = |key: &str| !["ssh-key-file", "slack-webhook-file"].contains(&key);
+        let travels = |key: &str| !["ssh-key-file", "known-hosts-file", "slack-webhook-file"].contains(&key);
         Ok(as_map(self)?.into_iter().filter(|(key, value)| travels(key) && default.get(key) != Some(value)).collect())
     }
 }
@@ -291,9 +321,8 @@ impl Merged {
 
     fn apply(&mut self, source: &str, key: &str, value: Value) -> Result<(), Cause> {
         if !self.default.contains_key(key) {
-            let nearest =
-                self.default.keys().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-            let hint = nearest.map_or(String::new(), |nearest| format!("; did you mean {nearest:?}?"));
+            let hint = nearest(self.default.keys().map(String::as_str), key);
+            let hint = hint.map_or(String::new(), |nearest| format!("; did you mean {nearest:?}?"));
             return Err(Cause::usage(format!("{source}: unknown setting {key:?}{hint}")));
         }
         let mut map = as_map(&self.settings)?;
@@ -360,6 +389,7 @@ mod tests {
             (load("kubeadm-flags: [--force]", &[], &[]), "kubeadm-flags: \"--force\" is not allowed"),
             (load("drain-unstick: maybe", &[], &[]), "f.yaml: setting drain-unstick: "),
             (load("parallel: 0", &[], &[]), "parallel is 0"),
+            (load("snapshot-folder: backup", &[], &[]), "snapshot-folder is \"backup\": an absolute path is wanted"),
         ] {
             let message = result.unwrap_err();
             assert!(message.starts_with(wanted), "{message:?} should start with {wanted:?}");
@@ -367,8 +397,31 @@ mod tests {
     }
 
     #[test]
+    fn what_ssh_alone_needs_is_named_with_the_ways_to_give_it() {
+        let cause = Settings::default().by_ssh_alone().unwrap_err();
+        assert_eq!(cause.what, "without the API server these settings are needed: host-addresses, known-hosts-file");
+        let s = load("host-addresses: {k8s-master: 10.0.20.100}\n", &[], &[]).unwrap();
+        let cause = s.by_ssh_alone().unwrap_err();
+        assert_eq!(cause.what, "without the API server these settings are needed: known-hosts-file");
+        let ways =
+            "known-hosts-file: in the settings file, as K8S_UPGRADE_KNOWN_HOSTS_FILE=FILE, or by --set known-hosts-file=FILE";
+        assert_eq!(cause.detail, [ways]);
+        // Each of these ways works.
+        for (file, env, set) in [
+            ("known-hosts-file: /k\n", None, None),
+            ("", Some(("K8S_UPGRADE_KNOWN_HOSTS_FILE", "/k")), None),
+            ("", None, Some("known-hosts-file=/k")),
+        ] {
+            let hosts = ["host-addresses=k8s-master=10.0.20.100"];
+            let set: Vec<&str> = hosts.into_iter().chain(set).collect();
+            let env: Vec<(&str, &str)> = env.into_iter().collect();
+            assert_eq!(load(file, &env, &set).unwrap().by_ssh_alone(), Ok(()));
+        }
+    }
+
+    #[test]
     fn only_what_differs_goes_into_the_config_map() {
-        let s = load("soak: 1m\nssh-user: wizard\nssh-key-file: /k\n", &[], &[]).unwrap();
+        let s = load("soak: 1m\nssh-user: wizard\nssh-key-file: /k\nknown-hosts-file: /h\n", &[], &[]).unwrap();
         assert_eq!(s.for_jobs().unwrap().keys().collect::<Vec<_>>(), ["soak"]);
     }
 }

@@ -88,7 +88,7 @@ fn is_same((last, old): &(Screen, Vec<Stale>), screen: &Screen, stale: &[Stale],
         for lease in &mut screen.leases {
             (lease.renewed, lease.until) = (Timestamp::MIN, held(lease.until));
         }
-        for driver in &mut screen.driver {
+        if let Some(driver) = &mut screen.driver {
             (driver.renewed, driver.until) = (Timestamp::MIN, held(driver.until));
         }
         screen

@@ -6,6 +6,7 @@ mod detect;
 mod docs;
 mod drain;
 mod halt;
+mod hosts;
 mod install;
 mod live;
 mod node;
@@ -40,6 +41,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::Resume { if_orphaned: true, .. } => watch::watch(ctx).await,
         Command::Resume { local, .. } => start::resume(ctx, asker, local).await,
         Command::Acknowledge { id, .. } => acknowledge::acknowledge(ctx, asker, id).await,
+        Command::Status { hosts: true, .. } => hosts::hosts(ctx).await,
         Command::Status { health: true, .. } => status::health(ctx).await,
         Command::Status { watch: true, .. } => live::watch(ctx).await,
         Command::Status { .. } => status::status(ctx).await,

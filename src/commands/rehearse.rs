@@ -5,6 +5,7 @@ use std::path::Path;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, ListParams};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::failure;
 use super::install::write_out;
@@ -16,7 +17,7 @@ use crate::run::{Ctx, Stop};
 use crate::settings::{Settings, Sources};
 use crate::twin::Process;
 use crate::twin::rehearsal::{Injection, Told, rehearse};
-use crate::twin::scenario::{Objects, Release, Scenario};
+use crate::twin::scenario::{Fault, Objects, Release, SCHEMA, Scenario, Source};
 use crate::world::{Env, Files, World};
 
 /// What a rehearsal is given, wherever its scenario comes from.
@@ -33,6 +34,10 @@ impl Rehearsal<'_> {
     /// A scenario that is at hand or lies in a file. Of all settings only those of the command line count: the others speak of a real
     /// cluster.
     pub async fn of_scenario(self, set: &[String], stop: Stop) -> Result<Outcome, Failure> {
+        if self.wanted.schema {
+            write_out(self.stdout, SCHEMA.as_bytes()).map_err(failure)?;
+            return Ok(Outcome::Done);
+        }
         let scenario = self.read(set).map_err(failure)?;
         self.go(scenario, stop).await
     }
@@ -53,7 +58,13 @@ impl Rehearsal<'_> {
                     Cause::usage(format!("cannot read the scenario {path}: {error}"))
                         .detail(["a file that --save wrote is wanted, or one of runbook, minor, three-control-planes"])
                 })?;
-                Scenario::read(path, &String::from_utf8_lossy(&bytes))?
+                let text = String::from_utf8_lossy(&bytes);
+                let source = Source::new(path, &text);
+                let scenario = source.scenario()?;
+                match source.refusal(&unusable(&scenario)) {
+                    Some(cause) => return Err(cause),
+                    None => scenario,
+                }
             }
         };
         let settings = Settings::load(&Sources { config: None, set, env: &Env::new(), files: &NoFiles })?;
@@ -125,6 +136,28 @@ fn outcome(told: Told) -> Result<Outcome, Failure> {
         state: "This was a rehearsal: nothing outside was touched.".to_owned(),
         next: Vec::new(),
     })
+}
+
+/// Settings of a scenario that the program would not take.
+fn unusable(scenario: &Scenario) -> Vec<Fault> {
+    let alone = |(key, value): (&String, &Value)| {
+        let file = OneFile(serde_json::json!({ key: value }).to_string());
+        let sources = Sources { config: Some(Path::new("settings")), set: &[], env: &Env::new(), files: &file };
+        let what = Settings::load(&sources).err()?.what;
+        Some(Fault { at: format!("settings/{key}"), what })
+    };
+    scenario.settings.iter().filter_map(alone).collect()
+}
+
+struct OneFile(String);
+
+impl Files for OneFile {
+    fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
+        Ok(self.0.clone().into_bytes())
+    }
+    fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
+        NoFiles.write(path, bytes, mode)
+    }
 }
 
 struct NoFiles;

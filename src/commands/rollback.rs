@@ -1,12 +1,15 @@
-//! `rollback NODE`: a worker's way back; of a control plane the plan alone.
+//! `rollback NODE`: a worker's way back; of a control plane the plan alone, and that without the API server, too.
 
-use super::{Asker, failure, failure_in_run, nobody_at_work};
-use crate::failure::{Failure, Outcome};
-use crate::plan::rollback::{self, Back, Rollback};
+use super::{Asker, failure, failure_in_run, hosts, nobody_at_work};
+use crate::failure::{Class, Failure, Outcome};
+use crate::plan::rollback::{self, Back, Kept, Rollback};
 use crate::run::Ctx;
 
 pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
-    let facts = ctx.observe().await.map_err(failure)?;
+    let facts = match ctx.observe().await {
+        Err(away) if away.class == Class::Unreachable => return hosts::rollback(ctx, node, away).await,
+        observed => observed.map_err(failure)?,
+    };
     let back = match rollback::plan(&facts, node).map_err(failure)? {
         Rollback::Worker(back) => back,
         Rollback::Nothing => {
@@ -23,7 +26,7 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
                     "not all is on record in the cluster: see /var/lib/k8s-upgrade/restore-*.txt on the control planes",
                 );
             }
-            let plan = rollback::restore_plan(snapshot, &packages);
+            let plan = rollback::restore_plan(snapshot, &packages, &Kept::default());
             match ctx.json {
                 true => ctx.found(node, plan),
                 false => ctx.print(&plan).map_err(failure)?,

@@ -1,7 +1,7 @@
 //! `status`: where a run stands, what blocks it, what to do next.
 
 use super::failure;
-use crate::failure::{Cause, Failure, Outcome};
+use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::health;
 use crate::plan::screen::{Screen, Seen};
 use crate::plan::status;
@@ -9,7 +9,7 @@ use crate::report;
 use crate::run::Ctx;
 
 pub async fn status(ctx: &Ctx) -> Result<Outcome, Failure> {
-    let seen = ctx.look().await.map_err(failure)?;
+    let seen = ctx.look().await.map_err(away)?;
     ctx.print(&written(ctx, &screen(ctx, &seen))).map_err(failure)?;
     Ok(Outcome::Done)
 }
@@ -31,6 +31,14 @@ pub async fn health(ctx: &Ctx) -> Result<Outcome, Failure> {
     // What each says, and what to type, stands above.
     let cause = Cause::refused(format!("{wrong} of {} checks are not ok", checks.len()));
     Err(Failure { cause, place: String::new(), state: String::new(), next: Vec::new() })
+}
+
+/// An API server that does not answer: its nodes may.
+fn away(cause: Cause) -> Failure {
+    match cause.class {
+        Class::Unreachable => failure(cause.next("k8s-upgrade status --hosts    # asks the nodes, by SSH alone")),
+        _ => failure(cause),
+    }
 }
 
 pub(super) fn screen(ctx: &Ctx, seen: &Seen) -> Screen {

@@ -84,6 +84,11 @@ impl NodeState {
         self.package(name).is_some_and(|package| package.healthy() && package.is_of(target))
     }
 
+    /// The step of ours that runs there now.
+    pub fn running(&self) -> Option<&str> {
+        (self.work.state == WorkState::Running).then_some(self.work.step.as_str())
+    }
+
     /// A package is of `target` already: what stands here are no former versions any more.
     pub fn reached(&self, target: &str) -> bool {
         KUBERNETES.into_iter().any(|name| self.package(name).is_some_and(|package| package.is_of(target)))
@@ -93,7 +98,7 @@ impl NodeState {
     pub fn touched(&self, target: &str) -> bool {
         let ended = matches!(self.work.state, WorkState::None | WorkState::Done);
         let runtime_broken = self.work.step == Step::ContainerdPackage.name() && !ended;
-        self.reached(target) || !self.audit.is_empty() || self.work.state == WorkState::Running || runtime_broken
+        self.reached(target) || !self.audit.is_empty() || self.running().is_some() || runtime_broken
     }
 
     /// Nothing is left to do on the node itself: packages whole at `target` and held, no work at hand.
@@ -101,7 +106,7 @@ impl NodeState {
         let whole = |name: &str| self.whole_at(name, target) && self.holds.iter().any(|held| held == name);
         KUBERNETES.into_iter().filter(|name| self.package(name).is_some()).all(whole)
             && self.audit.is_empty()
-            && self.work.state != WorkState::Running
+            && self.running().is_none()
     }
 
     /// `kubeadm upgrade` ended well here, for this target and in this very run: it was the last work, or what follows it was.

@@ -12,6 +12,7 @@ mod files;
 mod inspect;
 mod keys;
 mod packages;
+mod past;
 mod work;
 
 use std::time::Duration;
@@ -20,6 +21,7 @@ pub use files::{SnapshotHash, SnapshotInfo, WriteCard};
 pub use inspect::{Free, Inspect, NodeState, Package, Source};
 pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
 pub use packages::{KubeadmPlan, Madison, PlanText, Prefetch, Prefetched, Refresh, Repository};
+pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
 pub use work::{Begin, Begun, Follow, Followed, Step, Work, WorkState};
 
 use crate::failure::{Cause, Class};

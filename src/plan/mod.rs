@@ -3,16 +3,19 @@
 
 pub mod alerts;
 pub mod answer;
+pub mod card;
 pub mod detect;
 pub mod drain;
 pub mod facts;
 pub mod gates;
 pub mod halt;
 pub mod health;
+pub mod hosts;
 pub mod install;
 pub mod jobs;
 pub mod journal;
 pub mod keys;
+pub mod known_hosts;
 pub mod losses;
 pub mod manifest;
 pub mod news;
@@ -21,6 +24,7 @@ pub mod order;
 pub mod orphan;
 pub mod parse;
 pub mod policy;
+pub mod restore;
 pub mod rights;
 pub mod rollback;
 pub mod rules;

@@ -80,9 +80,21 @@ pub fn packages_of(record: &str) -> Vec<String> {
     record.split(',').filter(ours).map(ToOwned::to_owned).collect()
 }
 
+/// Files of before the upgrade that are known to be left on a control plane.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Manifests of static pods.
+    pub manifests: Vec<String>,
+    /// The folder of the kubelet's configuration.
+    pub kubelet: Option<String>,
+}
+
 /// Which snapshot a control plane would be restored from, and how: for a person's hands, never the program's.
-pub fn restore_plan(snapshot: Option<&str>, packages: &str) -> String {
+pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &Kept) -> String {
     let path = snapshot.unwrap_or("SNAPSHOT");
+    let copies: String = kept.manifests.iter().map(|file| format!("\x20 cp {file} /root/manifests/\n")).collect();
+    let kubelet = kept.kubelet.as_ref().map_or(String::new(), |folder| format!("\x20 cp -p {folder}/* /var/lib/kubelet/\n"));
+    let versions = if copies.is_empty() { "                # the versions in them: as before the upgrade" } else { "" };
     format!(
         "A minor upgrade of a control plane cannot be taken back by packages alone: restore etcd with every API server stopped.\n\
          On each control plane, as root:\n\
@@ -92,7 +104,7 @@ pub fn restore_plan(snapshot: Option<&str>, packages: &str) -> String {
          \x20 apt-mark unhold kubeadm kubelet kubectl\n\
          \x20 apt-get install --allow-downgrades {packages}\n\
          \x20 apt-mark hold kubeadm kubelet kubectl\n\
-         \x20 mv /root/manifests/*.yaml /etc/kubernetes/manifests/                # the versions in them: as before the upgrade\n\
+         {copies}{kubelet}\x20 mv /root/manifests/*.yaml /etc/kubernetes/manifests/{versions}\n\
          \x20 systemctl daemon-reload && systemctl restart kubelet\n"
     )
 }

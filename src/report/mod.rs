@@ -3,6 +3,7 @@
 mod account;
 mod health;
 mod heard;
+mod hosts;
 mod journal;
 mod json;
 mod live;
@@ -27,6 +28,7 @@ use crate::plan::version::{Kind, Version};
 
 pub use health::{data as health_data, text as health_text};
 pub use heard::heard;
+pub use hosts::{data as hosts_data, restore as restore_text, text as hosts_text};
 pub use live::{data as live_data, frame, text as live_text};
 pub use status::{data as status_data, text as status_text};
 

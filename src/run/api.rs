@@ -6,13 +6,16 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::{Request, Response};
 use kube::Error;
+use kube::client::Body;
 use tokio::time::Instant;
 
 use super::ctx::{Ctx, locked};
 use crate::failure::{Cause, Class};
 use crate::permit::NoPermit;
 use crate::report::Event;
+use crate::world::KubeConnection;
 
 /// One call may take this long; a stuck connection is dropped and tried again.
 const CALL: Duration = Duration::from_secs(30);
@@ -38,9 +41,28 @@ fn retry(error: &Error) -> Retry {
             _ => Retry::No,
         },
         Error::HyperError(_) | Error::ReadEvents(_) => Retry::Outage,
+        Error::Service(inner) if is_unconnected(inner.as_ref()) => Retry::No,
         Error::Service(inner) if no_permit(inner.as_ref()).is_none() => Retry::Outage,
         _ => Retry::No,
     }
+}
+
+/// Why no API server can be asked at all.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unconnected(String);
+
+/// In the place of a connection, for what can do without: whatever is asked fails at once, and says why.
+pub fn unconnected(why: &str) -> KubeConnection {
+    let fails = {
+        let why = why.to_owned();
+        move |_: Request<Body>| std::future::ready(Err::<Response<Body>, _>(Unconnected(why.clone())))
+    };
+    KubeConnection { client: kube::Client::new(tower::service_fn(fails), "default"), in_cluster: false, place: why.to_owned() }
+}
+
+fn is_unconnected(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<Unconnected>())
 }
 
 fn no_permit<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a NoPermit> {

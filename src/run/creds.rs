@@ -50,6 +50,12 @@ impl Ctx {
         Ok(Creds { login, slack })
     }
 
+    /// The key of the file that the settings name, else of the mounted Secret: the API server is not asked.
+    pub(super) fn login_at_hand(&self) -> Result<Option<Login>, Cause> {
+        let key = self.key_in_file(&self.settings.ssh_key_file, names::SECRET_SSH_KEY)?;
+        Ok(key.map(|key| Login::Key(key.into())))
+    }
+
     /// A named file must be there; the mounted one may be absent.
     fn key_in_file(&self, named: &Path, key: &str) -> Result<Option<String>, Cause> {
         let is_named = !named.as_os_str().is_empty();

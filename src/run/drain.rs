@@ -86,14 +86,13 @@ impl Ctx {
 
     /// An operator's drain: the cordon is theirs and stays; if the drain does not end, a cordon that was ours is taken back.
     pub async fn drain_by_hand(&self, node: &str) -> Result<(), Cause> {
-        self.acquire(node).await?;
         let cordon = |wanted: bool| {
             move |now: &k8s_openapi::api::core::v1::Node| {
                 let is = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
                 (is != wanted).then(|| (Some(wanted), Vec::new()))
             }
         };
-        let drained = async {
+        self.holding(node, ChangeClass::Prepare, async {
             let ours = self.edit_node(Change::disrupt(node, "cordon", RECORD), cordon(true)).await?;
             let drained = self.drain(node, true).await;
             // Somebody else who has the Lease by now has the cordon, too.
@@ -106,12 +105,8 @@ impl Ctx {
                 self.warn(node, format!("our cordon could not be taken back: {}", cause.what));
             }
             drained
-        }
-        .await;
-        if let Err(cause) = self.release().await {
-            self.warn(node, format!("the node's Lease is left to expire: {}", cause.what));
-        }
-        drained
+        })
+        .await
     }
 
     async fn drain_until(&self, node: &str, deadline: Instant, stoppable: bool) -> Result<(), Cause> {

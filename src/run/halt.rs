@@ -12,7 +12,7 @@ use super::wait::{Probe, Wait};
 use crate::clients::Gauge;
 use crate::failure::{Cause, Class};
 use crate::names::{self, Mark};
-use crate::node::{Inspect, WorkState};
+use crate::node::Inspect;
 use crate::plan::facts::Facts;
 use crate::plan::halt::Halt;
 
@@ -108,10 +108,7 @@ impl Ctx {
                     continue;
                 }
                 match self.on_node(node, &Inspect).await {
-                    Ok(state) if state.work.state == WorkState::Running => {
-                        running.push(format!("{} on {}", state.work.step, node.name));
-                    }
-                    Ok(_) => {}
+                    Ok(state) => running.extend(state.running().map(|step| format!("{step} on {}", node.name))),
                     Err(cause) if cause.class == Class::Bug => return Err(cause),
                     Err(cause) => {
                         self.warn(&node.name, format!("whether kubeadm or apt works there is unknown: {}", cause.what));

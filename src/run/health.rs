@@ -25,7 +25,7 @@ impl Ctx {
         })
     }
 
-    async fn cron(&self, name: &str) -> Result<Option<Cron>, Cause> {
+    pub(super) async fn cron(&self, name: &str) -> Result<Option<Cron>, Cause> {
         let api: Api<CronJob> = Api::namespaced(self.kube.clone(), &self.namespace);
         let found = self.api_opt("read the CronJob", async || api.get(name).await).await?;
         Ok(found.and_then(|cronjob| {

@@ -1,5 +1,7 @@
-//! Operations on nodes, over SSH. Host keys are learned once and kept in a ConfigMap that all runners share; then they are strict.
+//! Operations on nodes, over SSH. Host keys are learned once and kept in a ConfigMap that all runners share; then they are strict. Where
+//! the settings name a known_hosts file, that file alone counts.
 
+use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -16,16 +18,46 @@ use crate::names;
 use crate::node::{self, Operation};
 use crate::permit::{ChangeClass, Permit};
 use crate::plan::facts::Node;
+use crate::plan::known_hosts::KnownHosts;
 use crate::report::Event;
-use crate::world::{Host, HostError};
+use crate::world::{Host, HostError, Login};
 
 /// A node that does not answer at once is tried again for this long: sshd is restarted by upgrades, networks hiccup.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
+/// The same where a person waits for the answers of all nodes.
+const ALONE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// A node as SSH finds it.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    node: &'a str,
+    /// Its InternalIP.
+    address: Option<&'a str>,
+    /// Nothing may be asked of the API server.
+    alone: bool,
+}
+
+impl<'a> From<&'a Node> for Place<'a> {
+    fn from(node: &'a Node) -> Self {
+        Place { node: &node.name, address: node.address.as_deref(), alone: false }
+    }
+}
 
 impl Ctx {
     /// Runs one operation on a node. A lost session is tried again if the operation only reads; the caller decides otherwise.
     pub async fn on_node<O: Operation>(&self, node: &Node, operation: &O) -> Result<O::Output, Cause> {
-        self.exec(node, operation, &mut |_| {}).await
+        self.exec(node.into(), operation, &mut |_| {}).await
+    }
+
+    /// The same on a host of the settings: neither the API server nor anything that it keeps is asked. With each line that the script
+    /// says meanwhile.
+    pub(super) async fn on_host<O: Operation>(
+        &self,
+        node: &str,
+        operation: &O,
+        on_line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<O::Output, Cause> {
+        self.exec(Place { node, address: None, alone: true }, operation, on_line).await
     }
 
     /// The same, and what the script says meanwhile is told.
@@ -38,26 +70,25 @@ impl Ctx {
                 None => Event::Output { place, line: line.to_owned() },
             });
         };
-        self.exec(node, operation, &mut tell).await
+        self.exec(node.into(), operation, &mut tell).await
     }
 
     async fn exec<O: Operation>(
         &self,
-        node: &Node,
+        place: Place<'_>,
         operation: &O,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<O::Output, Cause> {
-        self.gate()
-            .check(O::MUTATES, || format!("{} on {}", O::NAME, node.name))
-            .map_err(|error| Cause::bug(error.to_string()))?;
+        let node = place.node;
+        self.gate().check(O::MUTATES, || format!("{} on {node}", O::NAME)).map_err(|error| Cause::bug(error.to_string()))?;
         let stdin = Bytes::from(node::stdin(operation));
         let begun = Instant::now();
         loop {
-            let host = self.host(node).await?;
+            let host = self.host(place).await?;
             let error = match self.world.hosts.exec(&host, node::COMMAND, stdin.clone(), O::DEADLINE, on_line).await {
                 Ok(output) => {
                     if host.known_keys.is_empty() && !self.dry_run {
-                        self.learn(&node.name, &output.host_key).await?;
+                        self.learn(node, &output.host_key).await?;
                     }
                     return node::read(operation, &output).map_err(|cause| cause.during(O::NAME));
                 }
@@ -68,54 +99,101 @@ impl Ctx {
                 HostError::Lost(..) => !O::MUTATES,
                 _ => false,
             };
-            let left = CONNECT_PATIENCE.saturating_sub(begun.elapsed());
+            let patience = if place.alone { ALONE_PATIENCE } else { CONNECT_PATIENCE };
+            let left = patience.saturating_sub(begun.elapsed());
             if !again || left.is_zero() {
-                return Err(self.host_cause(node, &error).during(O::NAME));
+                return Err(self.host_cause(&host, &error).during(O::NAME));
             }
-            self.emit(&Event::Waiting { place: node.name.clone(), on: format!("SSH: {error}"), left });
+            self.emit(&Event::Waiting { place: node.to_owned(), on: format!("SSH: {error}"), left });
             self.sleep(Duration::from_secs(3).min(left), false).await;
         }
     }
 
-    fn host_cause(&self, node: &Node, error: &HostError) -> Cause {
+    fn host_cause(&self, host: &Host, error: &HostError) -> Cause {
         let text = error.to_string();
-        let ssh = format!("ssh {}@{} true", self.settings.ssh_user, self.address(node).unwrap_or_else(|| node.name.clone()));
+        let ssh = format!("ssh {}@{} true", host.user, host.address);
         match error {
             HostError::Connect(..) | HostError::Deadline(..) => Cause::unreachable(text).next(ssh),
             HostError::Lost(..) => Cause::step(text).next(ssh),
-            HostError::HostKeyChanged(..) => Cause::refused(text).next(format!(
-                "kubectl -n {} edit configmap {}   # if the node was reinstalled: delete the line of {}",
-                self.namespace,
-                names::KNOWN_HOSTS_MAP,
-                node.name
-            )),
+            HostError::HostKeyChanged(..) => Cause::refused(text).next(match self.known_hosts_file() {
+                Some(file) => {
+                    format!("ssh-keygen -R {} -f {}   # if the node was reinstalled", written(host), file.display())
+                }
+                None => format!(
+                    "kubectl -n {} edit configmap {}   # if the node was reinstalled: delete the line of {}",
+                    self.namespace,
+                    names::KNOWN_HOSTS_MAP,
+                    host.node
+                ),
+            }),
             HostError::Auth(..) => Cause::refused(text)
-                .detail([format!(
-                    "the key's public half must stand in ~{}/.ssh/authorized_keys of {}",
-                    self.settings.ssh_user, node.name
-                )])
+                .detail([format!("the key's public half must stand in ~{}/.ssh/authorized_keys of {}", host.user, host.node)])
                 .next(ssh),
+            HostError::BadKey(_) if matches!(host.login, Login::Agent) => {
+                Cause::refused(text).next("k8s-upgrade … --set ssh-key-file=FILE      # the key, without an agent")
+            }
             HostError::BadKey(_) => Cause::refused(text),
         }
     }
 
     /// Where SSH reaches a node: the setting, else its InternalIP (names need not resolve).
-    fn address(&self, node: &Node) -> Option<String> {
-        self.settings.host_addresses.get(&node.name).cloned().or_else(|| node.address.clone())
+    fn address(&self, place: Place<'_>) -> Option<String> {
+        self.settings.host_addresses.get(place.node).cloned().or_else(|| place.address.map(str::to_owned))
     }
 
-    async fn host(&self, node: &Node) -> Result<Host, Cause> {
-        let address = self.address(node).ok_or_else(|| {
-            Cause::refused(format!("{} has no InternalIP", node.name)).detail(["set host-addresses for it".to_owned()])
+    async fn host(&self, place: Place<'_>) -> Result<Host, Cause> {
+        let address = self.address(place).ok_or_else(|| {
+            Cause::refused(format!("{} has no InternalIP", place.node)).detail(["set host-addresses for it".to_owned()])
         })?;
-        Ok(Host {
-            node: node.name.clone(),
+        let host = Host {
+            node: place.node.to_owned(),
             address,
             port: self.settings.ssh_port,
             user: self.settings.ssh_user.clone(),
-            login: self.creds().await?.login.clone(),
-            known_keys: self.known_keys(&node.name).await?,
-        })
+            login: match self.login_at_hand()? {
+                Some(login) => login,
+                None if place.alone => Login::Agent,
+                None => self.creds().await?.login.clone(),
+            },
+            known_keys: Vec::new(),
+        };
+        let known_keys = match self.known_hosts_file() {
+            Some(file) => self.keys_in_file(file, &host)?,
+            None if place.alone => return Err(Cause::bug("a host was asked by SSH alone, without a known_hosts file")),
+            None => self.known_keys(place.node).await?,
+        };
+        Ok(Host { known_keys, ..host })
+    }
+
+    fn known_hosts_file(&self) -> Option<&Path> {
+        Some(self.settings.known_hosts_file.as_path()).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    fn known_hosts(&self, file: &Path) -> Result<KnownHosts, Cause> {
+        let place = file.display().to_string();
+        let cannot = |why: String| Cause::usage(format!("cannot read the setting known-hosts-file, {place}: {why}"));
+        let bytes = self.world.files.read(file).map_err(|error| cannot(error.to_string()))?;
+        let text = String::from_utf8(bytes).map_err(|_| cannot("it is not text".to_owned()))?;
+        KnownHosts::read(&place, &text)
+    }
+
+    /// What SSH alone needs is there and can be read; better told once than by each host.
+    pub(super) fn fit_for_ssh_alone(&self) -> Result<(), Cause> {
+        self.settings.by_ssh_alone()?;
+        self.login_at_hand()?;
+        self.known_hosts_file().map_or(Ok(()), |file| self.known_hosts(file).map(drop))
+    }
+
+    /// What the file knows of a host, by its name or its address. One that it does not know is refused: nothing vouches for it.
+    fn keys_in_file(&self, file: &Path, host: &Host) -> Result<Vec<String>, Cause> {
+        let place = file.display();
+        let keys = self.known_hosts(file)?.of(&[&host.node, &host.address], host.port);
+        if keys.is_empty() {
+            let scan = format!("ssh-keyscan -p {} {} >> {place}", host.port, host.address);
+            return Err(Cause::refused(format!("{place} knows no host key of {} ({})", host.node, written(host)))
+                .next(format!("{scan}      # then compare it: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the node")));
+        }
+        Ok(keys)
     }
 
     fn config_maps(&self) -> Api<ConfigMap> {
@@ -170,4 +248,9 @@ impl Ctx {
         let change = Change { class, place: &node.name, step, deadline: O::DEADLINE + CONNECT_PATIENCE, told: true };
         self.change(change, self.on_node_telling(node, operation)).await
     }
+}
+
+/// As a known_hosts file names it.
+fn written(host: &Host) -> String {
+    if host.port == 22 { host.address.clone() } else { format!("'[{}]:{}'", host.address, host.port) }
 }

@@ -86,6 +86,22 @@ impl Ctx {
         Ok(spec.and_then(|spec| Some((spec.holder_identity?, spec.renew_time?.0))))
     }
 
+    /// Works on a node under its Lease, and gives it back whatever becomes of the work.
+    pub(super) async fn holding<T>(
+        &self,
+        node: &str,
+        class: ChangeClass,
+        work: impl Future<Output = Result<T, Cause>>,
+    ) -> Result<T, Cause> {
+        self.acquire_for(node, class).await?;
+        let worked = work.await;
+        // A Lease that cannot be given back expires by itself: what the work said matters more.
+        if let Err(cause) = self.release().await {
+            self.warn(node, format!("the node's Lease is left to expire: {}", cause.what));
+        }
+        worked
+    }
+
     /// Whose process works by hand now, or did when it died.
     pub async fn driver(&self) -> Result<Option<Driver>, Cause> {
         let found = self.read_lease(&Which(None)).await?;
@@ -119,10 +135,6 @@ impl Ctx {
     }
 
     /// Takes the node's Lease, waiting until another holder's has expired.
-    pub async fn acquire(&self, node: &str) -> Result<(), Cause> {
-        self.acquire_for(node, ChangeClass::Prepare).await
-    }
-
     pub(super) async fn acquire_for(&self, node: &str, class: ChangeClass) -> Result<(), Cause> {
         let lease = self.take(Which::node(node), class).await?;
         *self.lease.lock().await = Some(lease);

@@ -1,5 +1,6 @@
 //! Performs what was planned. Each change to cluster, host or web goes through [`Ctx::change`].
 
+mod alone;
 mod api;
 mod backup;
 mod chain;
@@ -31,6 +32,7 @@ mod wait;
 mod watch;
 mod work;
 
+pub use api::unconnected;
 pub use creds::Creds;
 pub use ctx::{Change, Ctx, Identity, Parts, Stop};
 pub use drain::Forecast;

@@ -8,8 +8,8 @@ use crate::names::Mark;
 use crate::node::{KubeadmPlan, NodeState, SnapshotHash, WriteCard};
 use crate::plan::alerts::Moment;
 use crate::plan::answer::Answer;
+use crate::plan::card::Card;
 use crate::plan::facts::{Facts, Node, Phase};
-use crate::plan::rollback::restore_plan;
 use crate::plan::target::{self, Wanted};
 use crate::plan::version::{Kind, Version};
 use crate::plan::{gates, order, parse};
@@ -152,9 +152,21 @@ impl Ctx {
             }
             None => format!("not verified: it is not on {}", master.name),
         };
-        let card = restore_card(&running(facts), target, run, &snapshot, &hash, states);
+        let of_node = |(node, state): &(String, NodeState)| {
+            let packages = state.packages.iter().map(|package| format!("{}={}", package.name, package.version));
+            (node.clone(), packages.collect())
+        };
+        let card = Card {
+            run: run.to_owned(),
+            from: running(facts),
+            to: target.to_string(),
+            snapshot: snapshot.path.clone(),
+            bytes: snapshot.bytes,
+            hash: hash.clone(),
+            packages: states.iter().map(of_node).collect(),
+        };
         let name = format!("restore-{run}.txt");
-        self.restore_cards(facts, &WriteCard { name, content: card }).await?;
+        self.restore_cards(facts, &WriteCard { name, content: card.write() }).await?;
         self.mark_run(PLACE, "record the snapshot's path", &[(Mark::SnapshotPath, Some(snapshot.path.clone()))]).await?;
         self.say(&format!(
             "⬆️ {}: K8s upgrade {} → {target} ({kind}) begins. etcd snapshot {} ({} bytes, {hash}). Restore card: /var/lib/k8s-upgrade/restore-{run}.txt on each control plane",
@@ -174,28 +186,4 @@ fn running(facts: &Facts) -> String {
 
 fn first_control_plane(facts: &Facts) -> Result<&Node, Cause> {
     order::first_control_plane(facts).ok_or_else(|| Cause::refused("no control-plane node found"))
-}
-
-/// What a person needs when the API is gone: which snapshot, which package versions, which commands.
-fn restore_card(
-    running: &str,
-    target: Version,
-    run: &str,
-    snapshot: &parse::Snapshot,
-    hash: &str,
-    states: &[(String, NodeState)],
-) -> String {
-    let mut card = format!(
-        "Restore card of run {run}: {running} -> {target}\n\n\
-         etcd snapshot  {} ({} bytes, {hash})\n\nPackages before the upgrade\n",
-        snapshot.path, snapshot.bytes
-    );
-    for (node, state) in states {
-        let packages: Vec<String> =
-            state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
-        card.push_str(&format!("  {node}: {}\n", packages.join(" ")));
-    }
-    card.push('\n');
-    card.push_str(&restore_plan(Some(&snapshot.path), "<the packages above>"));
-    card
 }

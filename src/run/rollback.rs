@@ -10,12 +10,7 @@ use crate::plan::rollback::{self, Back, Rollback};
 
 impl Ctx {
     pub async fn roll_back(&self, name: &str, run: &str) -> Result<(), Cause> {
-        self.acquire(name).await?;
-        let worked = self.roll_back_held(name, run).await;
-        if let Err(cause) = self.release().await {
-            self.warn(name, format!("the node's Lease is left to expire: {}", cause.what));
-        }
-        worked
+        self.holding(name, ChangeClass::Prepare, self.roll_back_held(name, run)).await
     }
 
     /// Planned anew under the Lease: while we waited for it, another runner may have changed the node.
@@ -27,12 +22,9 @@ impl Ctx {
         };
         let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
         let state = self.on_node(node, &Inspect).await?;
-        if state.work.state == WorkState::Running && state.work.step != Step::ROLLBACK {
-            return Err(Cause::contended(format!(
-                "{} is still running on {name}: a rollback waits for its end",
-                state.work.step
-            ))
-            .next("k8s-upgrade status"));
+        if let Some(step) = state.running().filter(|step| *step != Step::ROLLBACK) {
+            return Err(Cause::contended(format!("{step} is still running on {name}: a rollback waits for its end"))
+                .next("k8s-upgrade status"));
         }
         let begun =
             state.work.step == Step::ROLLBACK && state.work.state != WorkState::Done && state.work.target == back.to.to_string();

@@ -9,7 +9,7 @@ use super::ctx::{Change, Ctx, RECORD};
 use super::wait::{Probe, Wait, Waited};
 use crate::failure::{Cause, Class};
 use crate::names::Mark;
-use crate::node::{Inspect, NodeState, Step, WorkState};
+use crate::node::{Inspect, NodeState, Step};
 use crate::permit::ChangeClass;
 use crate::plan::facts::{COMPONENTS, Facts, Node};
 use crate::plan::gates::{self, Turn};
@@ -26,13 +26,7 @@ impl Ctx {
     /// Upgrades one node to `target`; done already is no error. Ends with the node in service, or says what state it is in. `class`: to
     /// finish what was begun settles.
     pub(super) async fn upgrade_node(&self, name: &str, target: Version, run: &str, class: ChangeClass) -> Result<(), Cause> {
-        self.acquire_for(name, class).await?;
-        let worked = self.upgrade_held(name, target, run).await;
-        // A Lease that cannot be given back expires by itself: what the work said matters more.
-        if let Err(cause) = self.release().await {
-            self.warn(name, format!("the node's Lease is left to expire: {}", cause.what));
-        }
-        worked
+        self.holding(name, class, self.upgrade_held(name, target, run)).await
     }
 
     /// The facts are looked at under the Lease: while we waited for it, another runner may have done it all.
@@ -104,10 +98,8 @@ impl Ctx {
     /// What the node looks like once nothing of an earlier runner's works on it any more.
     async fn settled_state(&self, node: &Node) -> Result<NodeState, Cause> {
         let state = self.on_node(node, &Inspect).await?;
-        if state.work.state != WorkState::Running {
-            return Ok(state);
-        }
-        self.note(&node.name, format!("{} is still running there, begun by an earlier runner", state.work.step));
+        let Some(step) = state.running() else { return Ok(state) };
+        self.note(&node.name, format!("{step} is still running there, begun by an earlier runner"));
         let change = Change::settle(&node.name, "finish what an earlier runner began", self.settings.step_deadline);
         // Its failure is no end: the steps that follow look at what is, and run what is needed again.
         if let Err(cause) = self.change(change, self.follow(node)).await {
@@ -241,10 +233,10 @@ impl Ctx {
     /// What a node looks like on which nothing of ours runs; refused while something does.
     pub async fn settled(&self, node: &Node) -> Result<NodeState, Cause> {
         let state = self.on_node(node, &Inspect).await?;
-        if state.work.state == WorkState::Running {
-            return Err(Cause::contended(format!("{} is running on {}", state.work.step, node.name)));
+        match state.running() {
+            Some(step) => Err(Cause::contended(format!("{step} is running on {}", node.name))),
+            None => Ok(state),
         }
-        Ok(state)
     }
 
     /// A control plane whose containerd is older than the workers' catches up while it is drained. True if it did.

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
 mod accounts;
+mod alone;
 mod behaviour;
 mod bench;
 mod control_plane;
@@ -20,8 +21,12 @@ mod journal;
 mod kubelet;
 mod live;
 mod mask;
+#[path = "../unit/program.rs"]
+#[allow(dead_code)] // not all of it is used here
+mod program;
 mod proof;
 mod recovery;
+mod rehearse;
 mod rollback;
 mod rules;
 mod schedules;

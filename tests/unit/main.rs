@@ -8,6 +8,7 @@ mod install;
 mod kube_adapter;
 mod layering;
 mod node;
+mod program;
 mod rehearse;
 mod report;
 mod ssh;

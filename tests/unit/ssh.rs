@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::program::program;
+use super::node::bench::Node;
 use bytes::Bytes;
 use k8s_upgrade::adapters::Ssh;
 use k8s_upgrade::world::{Host, HostError, HostOutput, Hosts, Login};
@@ -298,4 +300,60 @@ fn agent_login_child() {
     let known_keys = vec![std::env::var("AGENT_TEST_HOST_KEY").unwrap()];
     let host = Host { node: "n".into(), address: "127.0.0.1".into(), port, user: user(), login: Login::Agent, known_keys };
     assert_eq!(exec(&host, "echo in", b"", SHORT).unwrap().stdout, "in\n");
+}
+
+/// `status --hosts` as a person types it, against one sshd whose sessions are on a scratch node.
+#[test]
+fn by_ssh_alone_the_known_hosts_file_decides() {
+    let node = Node::new();
+    let sshd = Sshd::start(&format!("ForceCommand {}", node.shell()));
+    let known = sshd.file("known_hosts");
+    let own = sshd.public("host_ed25519.pub");
+    let place = format!("[127.0.0.1]:{}", sshd.port);
+    let settings = [
+        "host-addresses=k8s-node1=127.0.0.1".to_owned(),
+        format!("ssh-port={}", sshd.port),
+        format!("ssh-user={}", user()),
+        format!("ssh-key-file={}", sshd.file("client").display()),
+        format!("known-hosts-file={}", known.display()),
+    ];
+    let ask = |content: &str| {
+        std::fs::write(&known, content).unwrap();
+        let options = settings.iter().flat_map(|setting| ["--set", setting]);
+        let nobody = [("HOME", "/nonexistent")];
+        program(&["status", "--hosts"].into_iter().chain(options).collect::<Vec<_>>(), &nobody)
+    };
+    // No kubeconfig is needed for any of it.
+    let accepted = ask(&format!("# mine\n{place} {own}\n"));
+    accepted.is(0);
+    assert!(accepted.stdout.contains("1 of 1 hosts answered"), "{}", accepted.stdout);
+    assert!(accepted.stdout.contains("active      1.35.4-1.1  1.35.4-1.1"), "{}", accepted.stdout);
+    // Nor for the plan of a control plane, which is what a static pod makes of the node.
+    node.root("etc/kubernetes/manifests/kube-apiserver.yaml", "    image: registry.k8s.io/kube-apiserver:v1.35.4\n");
+    let mut rollback = vec!["rollback", "k8s-node1", "--kubeconfig", "/nonexistent"];
+    rollback.extend(settings.iter().flat_map(|setting| ["--set", setting]));
+    let plan = program(&rollback, &[]);
+    plan.is(0).says("kubeconfig /nonexistent");
+    assert!(
+        plan.stdout.contains("kube-apiserver 1.35.4") && plan.stdout.contains("etcdutl snapshot restore SNAPSHOT"),
+        "{}",
+        plan.stdout
+    );
+    let changed = ask(&format!("{place} {}\n", sshd.public("client.pub")));
+    changed.is(4);
+    assert!(changed.stdout.contains("shows another host key than the one known"), "{}", changed.stdout);
+    let absent = ask(&format!("127.0.0.1 {own}\n"));
+    absent.is(4);
+    assert!(absent.stdout.contains("knows no host key of k8s-node1"), "of another port is of another host: {}", absent.stdout);
+    ask(&format!("{place} {own}\n{place} ssh-ed25519 AAAA\n")).is(2).says(&format!("{}, line 2: ", known.display()));
+    // Without a key file it is an agent that has the key; without an agent the setting is named. (libssh2 looks for one in the
+    // environment, which tests must not change: so this is a process of its own.)
+    std::fs::write(&known, format!("{place} {own}\n")).unwrap();
+    let keyless = settings.iter().filter(|setting| !setting.starts_with("ssh-key-file")).flat_map(|setting| ["--set", setting]);
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_k8s-upgrade")).args(["status", "--hosts"]).args(keyless).env_clear().output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(4) && said.contains("--set ssh-key-file=FILE"), "{said}");
+    let logins = sshd.read("log").matches("Accepted publickey").count();
+    assert_eq!(logins, 4, "twice a look and a look back, and nobody else got in: {}", sshd.read("log"));
 }

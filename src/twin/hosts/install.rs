@@ -105,10 +105,11 @@ fn mend(state: &State, machine: &Machine, step: &Step, target: &str) -> Result<V
 
 /// `hold_kubernetes` of the scripts. containerd's hold is noted, and comes back at the end.
 fn put_holds_back(state: &mut State, node: &str, step: &Step) {
+    let at = state.now();
     state.hosts.change(node, |machine| match step {
         Step::ContainerdPackage => {
             if machine.packages.get(CONTAINERD).is_some_and(|package| package.held) {
-                machine.files.insert(noted(), File { bytes: 0, text: Some("".into()) });
+                machine.files.insert(noted(), File { bytes: 0, at, text: Some("".into()) });
             }
         }
         _ => {

@@ -10,6 +10,7 @@ use super::super::{State, control};
 use super::install;
 use super::machine::{Bundle, COMPONENTS, File, MIB, Machine, REGISTRY, images};
 use super::packages::{Stop, failed, need_space, outside};
+use super::past;
 use super::work::{Next, Stage, Staged, log, say, soon};
 use super::written;
 use crate::plan::version::{Kind as Hop, Version};
@@ -101,15 +102,16 @@ impl Upgrade<'_> {
         }
         let verb = if self.apply { format!("apply v{} -y", self.target) } else { "node".to_owned() };
         say(state, self.node, format!("kubeadm upgrade {verb} {}", self.flags.join(" ")).trim_end());
-        let all = machine.finished(self.target);
+        let (all, at) = (machine.finished(self.target), state.now());
         state.hosts.change(self.node, |machine| {
+            past::forget_copies(machine);
             let runs = machine.runs.entry(self.target.to_owned()).or_default();
             runs.began += 1;
             runs.again += u32::from(runs.ended_well > 0);
             runs.after_all += u32::from(all);
             let release = machine.release("kubelet").to_owned();
             if release != self.target {
-                machine.files.entry(install::former(&release)).or_insert(File { bytes: 0, text: None });
+                machine.files.entry(install::former(&release)).or_insert(File { bytes: 0, at, text: None });
             }
         });
         soon(Stage::Kubeadm(Phase::Preflight))
@@ -275,8 +277,12 @@ impl Upgrade<'_> {
             }
             _ => Duration::from_secs(10),
         };
-        let image = image(&registry(state), component, &wanted);
+        let (registry, at) = (registry(state), state.now());
+        let replaced = machine.manifests.get(component).map(|version| image(&registry, component, version)).unwrap_or_default();
+        let image = image(&registry, component, &wanted);
+        let begun = machine.unit.as_ref().map_or(at, |unit| unit.begun);
         state.hosts.change(self.node, |machine| {
+            past::keep_copy(machine, component, &replaced, begun, at);
             if component == "etcd" {
                 machine.renewed = Some(to.to_string());
             }
@@ -340,6 +346,11 @@ fn configured(state: &State, field: &str) -> Option<String> {
     let map = state.store.get(&Key::new(Kind::ConfigMap, "kube-system", "kubeadm-config"))?;
     let text = map["data"]["ClusterConfiguration"].as_str()?;
     text.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().trim_matches('"').to_owned()))
+}
+
+/// The image of a static pod at a version, as this cluster's kubeadm names it.
+pub fn image_of(state: &State, component: &str, version: &str) -> String {
+    image(&registry(state), component, version)
 }
 
 fn registry(state: &State) -> String {

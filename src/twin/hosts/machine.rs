@@ -80,6 +80,8 @@ pub enum KubeletUnit {
 #[derive(Clone, Debug, PartialEq)]
 pub struct File {
     pub bytes: u64,
+    /// When it was written.
+    pub at: Timestamp,
     /// Of what is text.
     pub text: Option<Arc<str>>,
 }

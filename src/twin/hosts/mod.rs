@@ -9,6 +9,7 @@ mod kubeadm;
 mod machine;
 mod ops;
 mod packages;
+mod past;
 mod plan;
 mod power;
 mod script;
@@ -121,7 +122,8 @@ impl Hosts {
 
 /// A file of so many bytes that nobody reads appears on a node's disk: a snapshot.
 pub fn put_file(state: &mut State, node: &str, path: &str, bytes: u64) {
-    put(state, node, path, File { bytes, text: None });
+    let at = state.now();
+    put(state, node, path, File { bytes, at, text: None });
 }
 
 fn put(state: &mut State, node: &str, path: &str, file: File) {

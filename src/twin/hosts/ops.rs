@@ -12,7 +12,7 @@ use super::packages::{
     wait_for_locks,
 };
 use super::script::{Op, Request};
-use super::{plan, put, work};
+use super::{past, plan, put, work};
 
 /// How long sessions last, in milliseconds.
 const SHORT: u64 = 300;
@@ -79,6 +79,7 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
     let Some(machine) = state.hosts.machine(node).cloned() else { return Ok(()) };
     match op {
         Op::Inspect => inspect(node, &machine, session),
+        Op::LookBack { snapshots } => past::look_back(state, &machine, snapshots, |line| session.line(line)),
         Op::Madison { package } => {
             available(state, &machine, package).iter().for_each(|v| session.line(format_args!("available {v}")))
         }
@@ -133,7 +134,7 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
             if u64::try_from(content.len()).is_ok_and(|bytes| bytes > machine.free) {
                 return Err(failed("write-card failed: No space left on device"));
             }
-            let file = File { bytes: content.len() as u64, text: Some(content.as_str().into()) };
+            let file = File { bytes: content.len() as u64, at: state.now(), text: Some(content.as_str().into()) };
             put(state, node, &path, file);
             session.line(format_args!("card {path}"));
         }

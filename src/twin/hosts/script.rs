@@ -1,13 +1,15 @@
 //! What a session asks for: the operation and its arguments, read back out of the script on standard input.
 
 use crate::node::{
-    Begin, Follow, Inspect, KubeadmPlan, Madison, Operation, Prefetch, Refresh, Repository, SnapshotHash, Step, WriteCard,
+    Begin, Follow, Inspect, KubeadmPlan, LookBack, Madison, Operation, Prefetch, Refresh, Repository, SnapshotHash, Step,
+    WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     Inspect,
+    LookBack { snapshots: String },
     Madison { package: String },
     Refresh,
     Repository { base: String, minor: String, target: String },
@@ -53,6 +55,7 @@ fn of<O: Operation>(op: Op) -> Option<Request> {
 fn request(name: &str, args: &[&str]) -> Option<Request> {
     match (name, args) {
         (Inspect::NAME, []) => of::<Inspect>(Op::Inspect),
+        (LookBack::NAME, [folder]) => of::<LookBack>(Op::LookBack { snapshots: (*folder).into() }),
         (Madison::NAME, [package]) => of::<Madison>(Op::Madison { package: (*package).to_owned() }),
         (Refresh::NAME, []) => of::<Refresh>(Op::Refresh),
         (Repository::NAME, [base, minor, target]) => {

@@ -21,6 +21,7 @@ pub struct Unit {
     pub run: String,
     /// The boot in which it began.
     pub boot: u32,
+    pub begun: Timestamp,
     pub end: Option<End>,
     pub log: String,
     /// Tells its timers from those of units before it.
@@ -105,7 +106,8 @@ pub fn begin(state: &mut State, node: &str, step: &Step, target: &str, run: &str
     state.hosts.tickets += 1;
     let ticket = state.hosts.tickets;
     let (name, step, target, run) = (step.name(), step.clone(), target.to_owned(), run.to_owned());
-    let unit = Unit { step, target, run, boot, end: None, log: String::new(), ticket, next };
+    let begun = state.now();
+    let unit = Unit { step, target, run, boot, begun, end: None, log: String::new(), ticket, next };
     state.hosts.change(node, |machine| machine.unit = Some(unit));
     state.at(next, Timer::Host(Due::Work { node: node.to_owned(), ticket, stage: Stage::Begin }));
     Ok(format!("# {name} started\nstarted\n"))

@@ -30,7 +30,10 @@ const BACKUP: (&str, &str) = ("default", "backup-etcd");
 impl Scenario {
     /// The world that it describes, with the program installed as `image`. The error: it describes none.
     pub fn state(&self, image: &str) -> Result<State, Cause> {
-        self.check()?;
+        let mut faults = self.faults().into_iter().map(|fault| fault.what);
+        if let Some(first) = faults.next() {
+            return Err(Cause::usage(first).detail(faults));
+        }
         let mut world = World { scenario: self, state: State::new(self.start, self.seed), born: earlier(self.start, AGE) };
         world.namespaces()?;
         world.kubeadm_config()?;
@@ -44,23 +47,6 @@ impl Scenario {
         control::begin(&mut state);
         web::begin(&mut state);
         Ok(state)
-    }
-
-    fn check(&self) -> Result<(), Cause> {
-        let known: BTreeSet<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
-        if !self.nodes.iter().any(|node| node.control_plane) {
-            return Err(Cause::usage("the scenario has no control plane"));
-        }
-        for workload in &self.workloads {
-            let Workload { namespace, name, .. } = workload;
-            if let Some(node) = workload.placed_on.iter().find(|node| !known.contains(node.as_str())) {
-                return Err(Cause::usage(format!("the scenario puts {namespace}/{name} on {node}, which it does not have")));
-            }
-            if workload.placed_on.len() > workload.replicas as usize {
-                return Err(Cause::usage(format!("the scenario puts more pods of {namespace}/{name} on nodes than it has")));
-            }
-        }
-        Ok(())
     }
 
     /// The settings as the program's file holds them; empty for the defaults.

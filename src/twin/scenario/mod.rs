@@ -1,11 +1,14 @@
 //! What a world begins as: a cluster before a run, in terms that a person may write, read and share.
 //!
-//! [`Scenario`] is the format of the file that `rehearse --save` writes and `--scenario` reads. `build` makes a [`super::State`] of it,
-//! `runbook` has clusters that are always at hand, `copy` describes a real one.
+//! [`Scenario`] is the format of the file that `rehearse --save` writes and `--scenario` reads; what is said of its fields here is what
+//! [`SCHEMA`] tells a person. `read` tells what is wrong with a file and where, `check` what no cluster can be, `build` makes a
+//! [`super::State`] of it, `runbook` has clusters that are always at hand, `copy` describes a real one.
 
 mod build;
+mod check;
 mod copy;
 mod objects;
+mod read;
 mod runbook;
 
 use std::collections::BTreeMap;
@@ -17,105 +20,137 @@ use serde_json::{Map, Value};
 
 pub use build::SSH_KEY;
 pub use copy::Objects;
+pub use read::{Fault, Source};
 
 use crate::failure::Cause;
 use crate::plan::version::Version;
 
-/// A cluster, what surrounds it, and where it is to go.
+/// A cluster before an upgrade, what surrounds it, and where it is to go: what `k8s-upgrade rehearse` begins with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(title = "A scenario of k8s-upgrade rehearse"))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Scenario {
-    /// In a few words, for people.
+    /// In a few words, for people: whose cluster, and what the rehearsal is to show.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub about: String,
-    /// The release to go to.
+    /// The release to go to; `--target` on the command line goes first.
     #[serde(with = "text")]
+    #[cfg_attr(test, schemars(with = "Version"))]
     pub target: Version,
-    /// One seed gives one history.
+    /// One seed gives one history, down to the second; `--seed` goes first.
     #[serde(default)]
     pub seed: u64,
-    /// When it begins.
+    /// When the rehearsal begins: date, time and offset, as 2026-11-22T12:05:00Z.
     pub start: Timestamp,
+    /// The machines; at least one is a control plane.
     pub nodes: Vec<Node>,
+    /// What runs on them beside the static pods of control planes, add-ons included.
     #[serde(default)]
     pub workloads: Vec<Workload>,
+    /// PodDisruptionBudgets, which decide what a drain may evict.
     #[serde(default)]
     pub budgets: Vec<Budget>,
-    /// Alerts beside those of the upgrade's own rules, which are evaluated anyway.
+    /// Alerts that fire, beside those of the upgrade's own rules, which are evaluated anyway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<Alert>,
-    /// What the package index lists beside the versions that run.
+    /// What the package index lists beside the versions that run; the target alone, if nothing is said.
     #[serde(default)]
     pub releases: Vec<Release>,
-    /// Settings of the program that differ from its defaults.
+    /// Settings of the program that differ from its defaults, by the keys of its config.yaml.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub settings: Map<String, Value>,
-    /// What of a real cluster is not imitated; told with every result.
+    /// What of a real cluster is not imitated, a sentence each; told with every result.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub assumptions: Vec<String>,
 }
 
+/// A machine of the cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Node {
+    /// Its name in the cluster.
     pub name: String,
+    /// It runs etcd, the API server, the controller manager and the scheduler; else it is a worker.
     #[serde(default, skip_serializing_if = "is_false")]
     pub control_plane: bool,
-    /// Of the kubelet and the packages.
+    /// Version of the kubelet and of the packages, as 1.34.2.
     #[serde(with = "text")]
+    #[cfg_attr(test, schemars(with = "Version"))]
     pub version: Version,
-    /// Of the static pods, where it differs: a run was cut.
+    /// Version of the static pods of a control plane, where it differs from the kubelet's: a run was cut between the two.
     #[serde(default, with = "optional_text", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<Version>"))]
     pub control_plane_version: Option<Version>,
-    /// containerd's version.
+    /// Version of containerd, as 1.7.28.
     pub containerd: String,
-    /// InternalIP.
+    /// InternalIP: where SSH finds it.
     pub address: String,
     /// The label kubernetes.io/hostname, where it is not the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
-    /// Beside the hostname and the role.
+    /// Labels beside the hostname and the role, for node selectors.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Taints beside those that a node's state brings by itself.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub taints: Vec<Taint>,
-    /// A person has cordoned it.
+    /// A person has cordoned it: no new pods, and the cordon is to be there afterwards.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cordoned: bool,
+    /// It is not Ready when the rehearsal begins.
     #[serde(default, skip_serializing_if = "is_false")]
     pub not_ready: bool,
-    /// When its readiness changed last; long ago if it is not said.
+    /// When its readiness changed last; 30 days before the start if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_since: Option<Timestamp>,
 }
 
+/// What keeps pods off a node that do not tolerate it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Taint {
+    /// As node-role.kubernetes.io/control-plane.
     pub key: String,
+    /// None, if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// What becomes of pods that do not tolerate it.
+    #[cfg_attr(test, schemars(extend("enum" = check::EFFECTS)))]
     pub effect: String,
 }
 
 /// As a pod's own: an empty one tolerates everything.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Toleration {
+    /// The taint's key; every key, if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Exists asks for the key alone, Equal for the value too; Equal if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("enum" = check::TOLERATES)))]
     pub operator: Option<String>,
+    /// The taint's value, for Equal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// The taint's effect; every effect, if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("enum" = check::EFFECTS)))]
     pub effect: Option<String>,
 }
 
+/// Who keeps a workload's pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub enum Kind {
+    /// Pods that are replaced anywhere.
     Deployment,
+    /// Pods with names of their own, replaced one by one.
     StatefulSet,
+    /// One pod on each node that fits; a drain leaves it where it is.
     DaemonSet,
     /// One pod that nothing creates anew.
     Pod,
@@ -123,111 +158,136 @@ pub enum Kind {
 
 /// Pods that are alike, and who keeps them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Workload {
+    /// Who keeps the pods.
     pub kind: Kind,
+    /// Where it is; the namespace is made.
     pub namespace: String,
+    /// Its name, from which its pods have theirs.
     pub name: String,
-    /// A DaemonSet has one pod on each node that fits.
+    /// How many pods; a DaemonSet has one on each node that fits, a Pod is one.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub replicas: u32,
-    /// Of its pods; `app: NAME` if none are given.
+    /// Labels of its pods, which budgets select; `app: NAME` if none are given.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
-    /// Of its pods: an opt-out of unsticking, for one.
+    /// Annotations of its pods: an opt-out of unsticking, for one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
     /// Its pods hold data in an emptyDir volume, which a drain loses.
     #[serde(default, skip_serializing_if = "is_false")]
     pub empty_dir: bool,
-    /// What a pod is given to end; Kubernetes' 30 if it is not said.
+    /// Seconds that a pod is given to end; Kubernetes' 30 if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grace_seconds: Option<u32>,
-    /// What a pod takes to end; a few seconds if it is not said.
+    /// Seconds that a pod takes to end; a few if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ends_after_seconds: Option<u32>,
-    /// What a pod takes to be Ready; a few seconds if it is not said.
+    /// Seconds that a pod takes to be Ready; a few if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ready_after_seconds: Option<u32>,
-    /// Its pods do not become Ready.
+    /// Its pods never become Ready.
     #[serde(default, skip_serializing_if = "is_false")]
     pub never_ready: bool,
+    /// Labels that a node must have for its pods.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub node_selector: BTreeMap<String, String>,
+    /// Taints that its pods tolerate.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tolerations: Vec<Toleration>,
-    /// Nodes on which its pods are, one entry a pod; the scheduler chooses for the others.
+    /// Nodes on which its pods are when the rehearsal begins, one entry a pod; the scheduler chooses for the others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub placed_on: Vec<String>,
 }
 
-/// A PodDisruptionBudget.
+/// A PodDisruptionBudget. It has min-available or max-unavailable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Budget {
+    /// Where it is; it guards pods of this namespace only.
     pub namespace: String,
+    /// Its name.
     pub name: String,
-    /// Labels of the pods that it guards.
+    /// Labels of the pods that it guards; all pods of the namespace, if nothing is said.
     #[serde(default)]
     pub selector: BTreeMap<String, String>,
-    /// Beside those labels: `{ key, operator, values }`.
+    /// What those pods' labels must fulfil beside the selector.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expressions: Vec<Expression>,
+    /// Pods that must stay: a number, or a share as 50%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<schema_tests::Share>"))]
     pub min_available: Option<IntOrString>,
+    /// Pods that may be missing: a number, or a share as 25%.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(with = "Option<schema_tests::Share>"))]
     pub max_unavailable: Option<IntOrString>,
-    /// `AlwaysAllow`, or Kubernetes' default.
+    /// Whether pods that are not Ready may go although the budget is used up; IfHealthyBudget, as Kubernetes', if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("enum" = check::UNHEALTHY)))]
     pub unhealthy_policy: Option<String>,
+    /// Its annotations: an opt-out of unsticking, for one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
 
+/// What a label must be, as a selector's matchExpressions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Expression {
+    /// The label.
     pub key: String,
+    /// How it is compared.
+    #[cfg_attr(test, schemars(extend("enum" = check::SELECTS)))]
     pub operator: String,
+    /// With what; for In and NotIn only.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
 }
 
 /// An alert that fires, from the beginning on and for ever unless it says otherwise.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Alert {
+    /// Its alertname.
     pub name: String,
+    /// Its labels beside the name: `node` or `severity`, for one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// When it begins to fire; at the start if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
+    /// When it is resolved; never if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
 
+/// A version that the package index offers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Release {
+    /// As 1.34.7.
     #[serde(with = "text")]
+    #[cfg_attr(test, schemars(with = "Version"))]
     pub version: Version,
-    /// When it appears; it is there already if it is not said.
+    /// When it appears; it is there already if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
 }
 
-/// What a person should know who opens such a file; [`Scenario`] is the whole truth.
+/// JSON Schema of the file, written from the types above by `schema_tests`.
+pub const SCHEMA: &str = include_str!("schema.json");
+
+/// What a person should know who opens such a file.
 const HEADER: &str = "\
 # A cluster for `k8s-upgrade rehearse --scenario FILE`. It holds names, labels and versions; no Secrets, environments or images.
-#
-# about: free words   target: the release to go to   seed: one seed gives one history   start: when it begins
-# nodes: name, control-plane, version, control-plane-version (static pods, if they differ), containerd, address, hostname (the label,
-#   if it is not the name), labels, taints {key, value, effect}, cordoned, not-ready, ready-since
-# workloads: kind (Deployment, StatefulSet, DaemonSet, Pod), namespace, name, replicas, labels, annotations, empty-dir, grace-seconds,
-#   ends-after-seconds, ready-after-seconds, never-ready, node-selector, tolerations {key, operator, value, effect}, placed-on (nodes, one a pod)
-# budgets: namespace, name, selector (labels), expressions {key, operator, values}, min-available, max-unavailable (number or \"25%\"),
-#   unhealthy-policy, annotations
-# alerts: name, labels, from, until   releases: version, from   settings: as in config.yaml   assumptions: what is not imitated
+# Every field, with its unit and default, and fields that are not here: `k8s-upgrade rehearse --schema` (JSON Schema).
 ";
 
 impl Scenario {
@@ -239,8 +299,7 @@ impl Scenario {
 
     /// Reads a file; `place` names it in messages.
     pub fn read(place: &str, text: &str) -> Result<Scenario, Cause> {
-        serde_saphyr::from_str(text)
-            .map_err(|error| Cause::usage(format!("{place} is no scenario")).detail(error.to_string().lines().take(8)))
+        Source::new(place, text).scenario()
     }
 
     pub fn node(&self, name: &str) -> Option<&Node> {
@@ -326,5 +385,9 @@ mod optional_text {
     }
 }
 
+#[cfg(test)]
+mod read_tests;
+#[cfg(test)]
+mod schema_tests;
 #[cfg(test)]
 mod tests;

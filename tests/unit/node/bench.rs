@@ -142,6 +142,18 @@ impl Node {
         facts
     }
 
+    /// What an sshd runs instead of any command: bash on this node.
+    pub fn shell(&self) -> String {
+        let path = format!("{}:{}", self.path("bin").display(), self.path("real").display());
+        let (state, root) = (self.path("state"), self.path("root"));
+        format!(
+            "/usr/bin/env -i PATH={path} S={} K8S_UPGRADE_ROOT={} {} -s",
+            state.display(),
+            root.display(),
+            find("bash").display()
+        )
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(find("bash"));
         let path = format!("{}:{}", self.path("bin").display(), self.path("real").display());

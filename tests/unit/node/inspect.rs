@@ -1,7 +1,7 @@
 //! What `inspect` sees, and the file operations.
 
 use k8s_upgrade::failure::Class;
-use k8s_upgrade::node::{Begin, Inspect, SnapshotHash, Source, Step, WorkState, WriteCard};
+use k8s_upgrade::node::{Begin, Inspect, LookBack, SnapshotHash, Source, Step, WorkState, WriteCard};
 
 use super::bench::Node;
 
@@ -93,4 +93,31 @@ fn a_card_is_roots_alone_and_replaces_the_former_whole() {
         let cause = node.run(&WriteCard { name: name.to_owned(), content: String::new() }).unwrap_err();
         assert_eq!(cause.class, Class::Refused, "{name}");
     }
+}
+
+/// A control plane whose upgrade was cut and begun anew: each run of kubeadm has left a folder of its own.
+#[test]
+fn what_kubeadm_has_replaced_is_found() {
+    let node = Node::new();
+    let manifest =
+        |image: &str| format!("apiVersion: v1\nspec:\n  containers:\n  - command:\n    - x\n    image: {image}\n    name: x\n");
+    node.root("etc/kubernetes/manifests/etcd.yaml", &manifest("\"registry.k8s.io/etcd:3.6.8-0\""));
+    node.root("etc/kubernetes/manifests/kube-apiserver.yaml", &manifest("registry.test:5000/kube-apiserver:v1.36.3"));
+    node.root("etc/kubernetes/manifests/odd.yaml", "kind: Pod\n");
+    node.root("etc/kubernetes/manifests/kube-apiserver.yaml.bak", "");
+    let copy = "etc/kubernetes/tmp/kubeadm-backup-manifests-2026-11-22-12-04-00/kube-apiserver.yaml";
+    node.root(copy, &manifest("registry.test:5000/kube-apiserver:v1.35.4"));
+    node.root("etc/kubernetes/tmp/kubeadm-backup-etcd-2026-11-22-12-04-00/etcd/member/db", "x");
+    let past = node.run(&LookBack::default()).unwrap();
+    let pods: Vec<_> = past.static_pods.iter().map(|found| (found.pod.as_str(), found.image.as_str())).collect();
+    assert_eq!(
+        pods,
+        [("etcd", "registry.k8s.io/etcd:3.6.8-0"), ("kube-apiserver", "registry.test:5000/kube-apiserver:v1.36.3"), ("odd", "-")]
+    );
+    let [found] = past.copies.as_slice() else { panic!("{:?}", past.copies) };
+    assert_eq!(
+        (found.manifest.image.as_str(), found.path.as_str()),
+        ("registry.test:5000/kube-apiserver:v1.35.4", &*format!("/{copy}"))
+    );
+    assert_eq!(past.etcd_data[0].1, "/etc/kubernetes/tmp/kubeadm-backup-etcd-2026-11-22-12-04-00");
 }

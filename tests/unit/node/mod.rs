@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod assembly;
-mod bench;
+pub mod bench;
 mod inspect;
 mod keys;
 mod kill;

@@ -90,7 +90,8 @@ macro_rules! behaviours {
     ($each:ident) => {
         $each! {
             packages: a_machine_says_what_it_is, the_repository_moves_and_lists_follow, a_release_that_is_not_offered_moves_nothing,
-                a_list_is_what_the_last_refresh_found, what_is_fetched_is_there, files_are_hashed_and_written;
+                a_list_is_what_the_last_refresh_found, what_is_fetched_is_there, files_are_hashed_and_written,
+                a_machine_looks_back;
             steps: begun_attached_and_contended, a_worker_is_upgraded, a_second_run_of_each_step_changes_nothing, the_disk_is_full,
                 a_lock_that_is_never_given_up_holds, what_is_not_offered_is_refused, there_is_no_way_back,
                 the_kubelet_does_not_pass_kubeadm, kubeadm_fails_and_the_next_run_goes_on, a_half_done_kubeadm_is_repaired,

@@ -1,9 +1,9 @@
 //! What a machine says of itself, where its packages come from, and its files.
 
 use k8s_upgrade::failure::Class;
-use k8s_upgrade::node::{Madison, Prefetch, Refresh, SnapshotHash, WorkState, WriteCard};
+use k8s_upgrade::node::{LookBack, Madison, Past, Prefetch, Refresh, SnapshotHash, Step, WorkState, WriteCard};
 
-use super::{Machine, repository, standing};
+use super::{Machine, repository, standing, upgrade};
 
 fn offered(machine: &mut dyn Machine) -> Vec<String> {
     machine.run(&Madison { package: "kubeadm".to_owned() }).unwrap()
@@ -87,4 +87,27 @@ pub fn files_are_hashed_and_written(machine: &mut dyn Machine) {
         let card = WriteCard { name: name.to_owned(), content: String::new() };
         assert_eq!(machine.run(&card).unwrap_err().class, Class::Refused, "{name}");
     }
+}
+
+pub fn a_machine_looks_back(machine: &mut dyn Machine) {
+    let none = LookBack::default();
+    assert_eq!(machine.run(&none).unwrap(), Past::default());
+    machine.file("/backup/etcd one.db", 5000);
+    machine.file("/backup/older/etcd.db", 5000);
+    let card =
+        WriteCard { name: "restore-r1.txt".to_owned(), content: "Restore card\n\n  k8s-node1: kubelet=1.35.4-1.1\n".to_owned() };
+    machine.run(&card).unwrap();
+    machine.moved();
+    machine.perform(Step::KubeadmPackage, "1.36.3").unwrap();
+    machine.perform(upgrade(), "1.36.3").unwrap();
+    let past = machine.run(&LookBack { snapshots: "/backup".to_owned() }).unwrap();
+    assert_eq!(past.former, [("1.35.4".to_owned(), "/var/lib/k8s-upgrade/former-1.35.4".to_owned())]);
+    let (at, path, text) = past.card.unwrap();
+    assert_eq!((path.as_str(), text), ("/var/lib/k8s-upgrade/restore-r1.txt", card.content));
+    let found: Vec<_> = past.snapshots.iter().map(|snapshot| (snapshot.path.as_str(), snapshot.bytes)).collect();
+    assert_eq!(found, [("/backup/etcd one.db", 5000)]);
+    for at in [&at, &past.snapshots[0].at] {
+        assert!(at.len() == 20 && at.ends_with('Z'), "{at}");
+    }
+    assert_eq!(machine.run(&none).unwrap().snapshots, []);
 }

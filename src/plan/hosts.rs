@@ -1,0 +1,230 @@
+//! What nodes say by SSH alone, and what a person types next: for the night in which the API server does not answer.
+
+use super::card::Card;
+use super::parse;
+use crate::failure::Cause;
+use crate::names;
+
+/// One host of the settings, and what it said or why it said nothing.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub node: String,
+    pub address: String,
+    pub found: Result<Found, Cause>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    pub packages: Vec<Package>,
+    /// What `dpkg --audit` says.
+    pub audit: Vec<String>,
+    /// systemd's word for the kubelet's unit.
+    pub kubelet: String,
+    /// Static pods of the control plane, with the images of their manifests.
+    pub static_pods: Vec<(String, String)>,
+    /// The last work of ours there.
+    pub work: Option<Work>,
+    /// The end of what it printed.
+    pub log: Vec<String>,
+    /// Releases whose kubelet's configuration is kept, with the folder.
+    pub former: Vec<(String, String)>,
+    /// Manifests that kubeadm replaced.
+    pub copies: Vec<Copy>,
+    /// kubeadm's copies of etcd's data: time and path.
+    pub etcd_data: Vec<(String, String)>,
+    /// Folder and bytes.
+    pub free: Vec<(String, u64)>,
+    /// The newest restore card: where it is, and what it says if it can be read.
+    pub card: Option<(String, Option<Card>)>,
+    /// Snapshots in the folder that the settings name, newest first.
+    pub snapshots: Vec<Snapshot>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    pub name: String,
+    pub version: String,
+    /// dpkg's letters.
+    pub letters: String,
+    pub held: bool,
+    /// Installed and configured.
+    pub whole: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Work {
+    pub step: String,
+    pub target: String,
+    pub run: String,
+    pub end: End,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    Running,
+    Done,
+    /// Badly: `failed (exit 1)`.
+    Bad(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    pub pod: String,
+    pub image: String,
+    /// RFC 3339, to compare and to show.
+    pub at: String,
+    pub path: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    pub path: String,
+    pub bytes: u64,
+    pub at: String,
+}
+
+impl Work {
+    pub fn told(&self) -> String {
+        let end = match &self.end {
+            End::Running => "is running",
+            End::Done => "ended well",
+            End::Bad(how) => how,
+        };
+        format!("{} to {} (run {}) {end}", self.step, self.target, self.run)
+    }
+}
+
+impl Found {
+    pub fn control_plane(&self) -> bool {
+        self.static_pods.iter().any(|(pod, _)| pod == "kube-apiserver")
+    }
+
+    pub fn package(&self, name: &str) -> Option<&Package> {
+        self.packages.iter().find(|package| package.name == name)
+    }
+
+    /// containerd goes by two names.
+    pub fn containerd(&self) -> Option<&Package> {
+        self.package("containerd.io").or_else(|| self.package("containerd"))
+    }
+
+    pub fn card(&self) -> Option<&Card> {
+        self.card.as_ref().and_then(|(_, card)| card.as_ref())
+    }
+}
+
+/// `kube-apiserver 1.34.7`; an image whose tag is no release, whole.
+pub fn pod(name: &str, image: &str) -> String {
+    let tag = image.rsplit('/').next().and_then(|image| image.split_once(':')).map(|(_, tag)| tag.to_owned());
+    let version = parse::image_version(image).map(|version| version.to_string()).or(tag);
+    format!("{name} {}", version.unwrap_or_else(|| image.to_owned()))
+}
+
+/// What to type, with a word on each; what is at work and what is wrong comes first.
+pub fn commands(asked: &[Asked], user: &str) -> Vec<String> {
+    let mut commands: Vec<String> = Vec::new();
+    for Asked { node, address, found } in asked {
+        let there = |command: &str, why: &str| format!("ssh {user}@{address} sudo {command}    # {node}: {why}");
+        let found = match found {
+            Ok(found) => found,
+            Err(cause) => {
+                let known = |next: &String| if next.contains('#') { next.clone() } else { format!("{next}    # {node}") };
+                commands.extend(cause.next.iter().map(known));
+                continue;
+            }
+        };
+        match found.work.as_ref().map(|work| &work.end) {
+            Some(End::Running) => {
+                commands.push(there(&format!("tail -f {}/work/log", names::NODE_DIR), "wait for its end, cut nothing"));
+            }
+            Some(End::Bad(_)) => commands.push(there(&format!("cat {}/work/log", names::NODE_DIR), "all that it printed")),
+            Some(End::Done) | None => {}
+        }
+        if !found.audit.is_empty() || found.packages.iter().any(|package| !package.whole) {
+            commands.push(there("dpkg --audit", "packages are half installed"));
+        }
+        if found.kubelet != "active" {
+            commands.push(there("journalctl -u kubelet -n 50 --no-pager", "its kubelet does not run"));
+        }
+        if found.control_plane() {
+            commands.push(there("crictl ps -a", "which static pods run"));
+            commands.push(format!("k8s-upgrade rollback {node}    # what would restore it; changes nothing"));
+        }
+    }
+    // A cause that several hosts have in common has one remedy.
+    let mut seen = std::collections::BTreeSet::new();
+    commands.retain(|command| seen.insert(command.clone()));
+    commands.push("k8s-upgrade status    # once the API server answers".to_owned());
+    commands
+}
+
+/// Hosts that said nothing, as one cause; the gravest decides.
+pub fn silent(asked: &[Asked]) -> Option<Cause> {
+    let failed: Vec<_> =
+        asked.iter().filter_map(|host| host.found.as_ref().err().map(|cause| (host.node.clone(), cause.clone()))).collect();
+    let count = failed.len();
+    let gravest = Cause::together("hosts", failed)?;
+    // What each says, and what to type, stands on the screen.
+    Some(Cause::new(gravest.class, format!("{count} of {} hosts could not be asked", asked.len())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Class;
+
+    fn asked(node: &str, found: Result<Found, Cause>) -> Asked {
+        Asked { node: node.to_owned(), address: "10.0.20.100".to_owned(), found }
+    }
+
+    fn healthy() -> Found {
+        Found { kubelet: "active".to_owned(), ..Found::default() }
+    }
+
+    #[test]
+    fn each_state_has_its_command() {
+        let work = |end| Some(Work { step: "kubeadm-upgrade".into(), target: "1.34.7".into(), run: "r1".into(), end });
+        let half = Package { name: "kubelet".into(), version: "1".into(), letters: "iU".into(), held: false, whole: false };
+        let image = "registry.k8s.io/kube-apiserver:v1.34.7".to_owned();
+        for (found, wanted) in [
+            (healthy(), &[][..]),
+            (Found { work: work(End::Running), ..healthy() }, &["tail -f"]),
+            (Found { work: work(End::Done), ..healthy() }, &[]),
+            (Found { work: work(End::Bad("failed (exit 1)".into())), ..healthy() }, &["cat"]),
+            (Found { packages: vec![half], ..healthy() }, &["dpkg --audit"]),
+            (Found { audit: vec!["x".into()], ..healthy() }, &["dpkg --audit"]),
+            (Found { kubelet: "failed".into(), ..healthy() }, &["journalctl"]),
+            (Found { static_pods: vec![("kube-apiserver".into(), image)], ..healthy() }, &["crictl", "k8s-upgrade rollback n"]),
+        ] {
+            let typed = commands(&[asked("n", Ok(found.clone()))], "wizard");
+            let (last, typed) = typed.split_last().unwrap();
+            assert!(last.starts_with("k8s-upgrade status "));
+            assert_eq!(typed.len(), wanted.len(), "{found:?}: {typed:?}");
+            typed.iter().zip(wanted).for_each(|(typed, wanted)| assert!(typed.contains(wanted), "{typed}"));
+        }
+        let one = || Cause::refused("no agent").next("--set ssh-key-file=FILE      # the key");
+        assert_eq!(commands(&[asked("a", Err(one())), asked("b", Err(one()))], "u").len(), 2, "one remedy, once");
+    }
+
+    #[test]
+    fn hosts_that_say_nothing_are_counted_and_the_gravest_decides() {
+        assert_eq!(silent(&[asked("a", Ok(healthy()))]), None);
+        let away = || asked("b", Err(Cause::unreachable("away")));
+        let cause = silent(&[asked("a", Ok(healthy())), away()]).unwrap();
+        assert_eq!((cause.class, cause.what.as_str()), (Class::Unreachable, "1 of 2 hosts could not be asked"));
+        let cause = silent(&[asked("a", Err(Cause::refused("another key"))), away()]).unwrap();
+        assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "2 of 2 hosts could not be asked"));
+    }
+
+    #[test]
+    fn an_image_is_told_by_its_release() {
+        for (image, told) in [
+            ("registry.k8s.io/kube-apiserver:v1.34.7", "p 1.34.7"),
+            ("registry.test:5000/etcd:3.6.5-0", "p 3.6.5-0"),
+            ("registry.test:5000/etcd", "p registry.test:5000/etcd"),
+            ("-", "p -"),
+        ] {
+            assert_eq!(pod("p", image), told);
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! Host keys as ssh keeps them in a known_hosts file: names plain, as patterns, or hashed. Certificate authorities vouch for nobody
+//! here, and a revoked key opens nothing.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use ring::hmac;
+
+use crate::failure::Cause;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownHosts(Vec<Line>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Line {
+    names: Names,
+    revoked: bool,
+    /// `type base64`
+    key: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Names {
+    Patterns(Vec<String>),
+    /// `|1|SALT|HASH`: HMAC-SHA1 of one name.
+    Hashed {
+        salt: Vec<u8>,
+        hash: Vec<u8>,
+    },
+}
+
+impl KnownHosts {
+    /// Reads a file; `place` is its path, for messages.
+    ///
+    /// # Errors
+    /// Usage: a line that is none; what is not understood must not pass for an absent host.
+    pub fn read(place: &str, text: &str) -> Result<KnownHosts, Cause> {
+        let mut lines = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let read = read(line).map_err(|why| {
+                Cause::usage(format!("{place}, line {}: {why}", index + 1)).detail(["wanted: NAMES KEYTYPE BASE64 [COMMENT]"])
+            })?;
+            lines.extend(read);
+        }
+        Ok(KnownHosts(lines))
+    }
+
+    /// The keys, as `type base64`, of a host that goes by any of these names at that port.
+    pub fn of(&self, names: &[&str], port: u16) -> Vec<String> {
+        let written = |name: &&str| if port == 22 { (*name).to_owned() } else { format!("[{name}]:{port}") };
+        let names: Vec<String> = names.iter().map(written).collect();
+        let mine = || self.0.iter().filter(|line| names.iter().any(|name| line.names.have(name)));
+        let revoked: Vec<&str> = mine().filter(|line| line.revoked).map(|line| line.key.as_str()).collect();
+        mine().filter(|line| !revoked.contains(&line.key.as_str())).map(|line| line.key.clone()).collect()
+    }
+}
+
+/// None: a line that knows no host.
+fn read(line: &str) -> Result<Option<Line>, String> {
+    let mut words = line.split_whitespace().peekable();
+    let marker = words.next_if(|word| word.starts_with('@'));
+    if let Some(other) = marker.filter(|marker| !["@revoked", "@cert-authority"].contains(marker)) {
+        return Err(format!("{other} is no marker"));
+    }
+    let (Some(names), Some(kind), Some(base64)) = (words.next(), words.next(), words.next()) else {
+        return Err("names, a key's type and the key are not all there".to_owned());
+    };
+    let blob = BASE64_STANDARD.decode(base64).map_err(|_| "the key is not base64".to_owned())?;
+    // The key itself begins with its type.
+    let named =
+        blob.get(4..4 + kind.len()).filter(|_| blob.get(..4) == Some(&u32::try_from(kind.len()).unwrap_or(0).to_be_bytes()));
+    if named != Some(kind.as_bytes()) {
+        return Err(format!("the key is not of the type {kind}"));
+    }
+    let names = names_of(names)?;
+    let line = Line { names, revoked: marker == Some("@revoked"), key: format!("{kind} {base64}") };
+    Ok((marker != Some("@cert-authority")).then_some(line))
+}
+
+fn names_of(text: &str) -> Result<Names, String> {
+    if !text.starts_with('|') {
+        return Ok(Names::Patterns(text.to_lowercase().split(',').map(str::to_owned).collect()));
+    }
+    let decode = |text: &str| BASE64_STANDARD.decode(text).map_err(|_| "the hashed name is not base64".to_owned());
+    match text.split('|').collect::<Vec<_>>().as_slice() {
+        ["", "1", salt, hash] => Ok(Names::Hashed { salt: decode(salt)?, hash: decode(hash)? }),
+        _ => Err("the name is hashed in a way that is not known".to_owned()),
+    }
+}
+
+impl Names {
+    /// A pattern with ! before it takes a host out again.
+    fn have(&self, name: &str) -> bool {
+        match self {
+            Names::Patterns(patterns) => {
+                let name = name.to_lowercase();
+                let any = |negated: bool| {
+                    patterns
+                        .iter()
+                        .map(|pattern| (pattern.starts_with('!'), pattern.trim_start_matches('!')))
+                        .any(|(not, pattern)| not == negated && matches(pattern.as_bytes(), name.as_bytes()))
+                };
+                any(false) && !any(true)
+            }
+            Names::Hashed { salt, hash } => {
+                let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, salt);
+                hmac::verify(&key, name.as_bytes(), hash).is_ok()
+            }
+        }
+    }
+}
+
+/// `*` is any text, `?` any one character.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern.split_first(), name.split_first()) {
+        (None, None) => true,
+        (Some((b'*', rest)), _) => matches(rest, name) || name.split_first().is_some_and(|(_, left)| matches(pattern, left)),
+        (Some((one, rest)), Some((first, left))) => (*one == b'?' || one == first) && matches(rest, left),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const ONE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
+    const TWO: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICAfHh0cGxoZGBcWFRQTEhEQDw4NDAsKCQgHBgUEAwIB";
+
+    fn known(text: &str) -> KnownHosts {
+        KnownHosts::read("/k", text).unwrap()
+    }
+
+    #[test]
+    fn a_host_is_known_by_any_of_its_names() {
+        for (names, wanted) in [
+            ("10.0.20.100", true),
+            ("k8s-master", true),
+            ("K8S-Master,other", true),
+            ("k8s-*", true),
+            ("10.0.20.10?", true),
+            ("k8s-*,!k8s-master", false),
+            ("k8s-master1", false),
+            ("[k8s-master]:22", false),
+            // as `ssh-keygen -H` made it of k8s-master
+            ("|1|e/1Kr5QvZV6Nj+IWyYx4ZJVxTZc=|TWKcN/I15gnSiUJhikrqX7emjrI=", true),
+            ("|1|f/1Kr5QvZV6Nj+IWyYx4ZJVxTZc=|TWKcN/I15gnSiUJhikrqX7emjrI=", false),
+        ] {
+            let keys = known(&format!("# mine\n\n{names} {ONE} a comment\n")).of(&["k8s-master", "10.0.20.100"], 22);
+            assert_eq!(!keys.is_empty(), wanted, "{names}");
+        }
+    }
+
+    #[test]
+    fn all_keys_of_a_host_but_those_revoked() {
+        let text = format!("a {ONE}\nb,a {TWO}\n@cert-authority a {ONE}\n");
+        assert_eq!(known(&text).of(&["a"], 22), [ONE, TWO]);
+        assert_eq!(known(&format!("{text}@revoked * {ONE}\n")).of(&["a"], 22), [TWO]);
+        assert_eq!(known(&format!("[a]:2222 {ONE}\n")).of(&["a"], 2222), [ONE]);
+        assert_eq!(known("").of(&["a"], 22), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_line_that_is_none_is_named() {
+        for (line, why) in [
+            ("a", "names, a key's type and the key are not all there"),
+            ("a ssh-ed25519", "names, a key's type and the key are not all there"),
+            ("a ssh-ed25519 no-base64!", "the key is not base64"),
+            ("a ssh-rsa AAAAC3NzaC1lZDI1NTE5", "the key is not of the type ssh-rsa"),
+            ("@trusted a ssh-ed25519 AAAA", "@trusted is no marker"),
+            (&format!("|2|AAAA|AAAA {ONE}"), "the name is hashed in a way that is not known"),
+            (&format!("|1|?|AAAA {ONE}"), "the hashed name is not base64"),
+        ] {
+            let cause = KnownHosts::read("/home/me/known_hosts", &format!("# one\na {ONE}\n{line}\n")).unwrap_err();
+            assert_eq!(cause.what, format!("/home/me/known_hosts, line 3: {why}"), "{line}");
+        }
+    }
+}

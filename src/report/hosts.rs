@@ -1,0 +1,159 @@
+//! What hosts say by SSH alone, for people and as JSON; and the way back of a control plane.
+
+use serde_json::{Value, json};
+
+use super::status::{WIDTH, folded};
+use crate::plan::hosts::{Asked, End, Found, Package, pod};
+use crate::plan::restore::Restore;
+
+pub fn text(asked: &[Asked], commands: &[String], cluster: &str) -> String {
+    let answered = asked.iter().filter(|host| host.found.is_ok()).count();
+    let mut out = format!("k8s-upgrade  by SSH alone: {answered} of {} hosts answered   cluster: {cluster}\n\n", asked.len());
+    table(&mut out, asked);
+    for host in asked {
+        out.push_str(&format!("\n  {}\n", host.node));
+        match &host.found {
+            Ok(found) => host_text(&mut out, found),
+            Err(cause) => {
+                line(&mut out, "SILENT", &cause.what);
+                cause.detail.iter().for_each(|detail| line(&mut out, "", detail));
+            }
+        }
+    }
+    out.push('\n');
+    for (index, command) in commands.iter().enumerate() {
+        out.push_str(&format!("  {:8}{command}\n", if index == 0 { "type" } else { "" }));
+    }
+    out
+}
+
+fn line(out: &mut String, label: &str, text: &str) {
+    folded(out, &format!("    {label:10}"), text, WIDTH);
+}
+
+fn table(out: &mut String, asked: &[Asked]) {
+    let version = |package: Option<&Package>| package.map_or("-".to_owned(), |package| package.version.clone());
+    let rows = asked.iter().map(|host| match &host.found {
+        Ok(found) => [
+            host.node.clone(),
+            host.address.clone(),
+            found.kubelet.clone(),
+            version(found.package("kubelet")),
+            version(found.package("kubeadm")),
+            version(found.containerd()),
+        ],
+        Err(_) => [host.node.clone(), host.address.clone(), "no answer".to_owned(), "-".into(), "-".into(), "-".into()],
+    });
+    let head = ["NODE", "ADDRESS", "KUBELET IS", "KUBELET", "KUBEADM", "CONTAINERD"].map(str::to_owned);
+    let rows: Vec<[String; 6]> = std::iter::once(head).chain(rows).collect();
+    let wide: Vec<usize> = (0..6).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
+    for row in &rows {
+        let cells = row.iter().zip(&wide).map(|(cell, wide)| format!("  {cell:wide$}")).collect::<String>();
+        out.push_str(cells.trim_end());
+        out.push('\n');
+    }
+}
+
+fn host_text(out: &mut String, found: &Found) {
+    for package in found.packages.iter().filter(|package| !package.whole) {
+        line(out, "HALF DONE", &format!("{} {} is {}", package.name, package.version, package.letters));
+    }
+    if found.packages.iter().all(|package| package.whole) && !found.audit.is_empty() {
+        // Packages that are none of ours.
+        let words: Vec<&str> = found.audit.iter().flat_map(|text| text.split_whitespace()).collect();
+        line(out, "HALF DONE", &words.join(" "));
+    }
+    let held: Vec<&str> = found.packages.iter().filter(|package| package.held).map(|package| package.name.as_str()).collect();
+    line(out, "held", &if held.is_empty() { "no package".to_owned() } else { held.join(", ") });
+    if !found.static_pods.is_empty() {
+        let pods: Vec<String> = found.static_pods.iter().map(|(name, image)| pod(name, image)).collect();
+        line(out, "manifests", &pods.join(", "));
+    }
+    match &found.work {
+        None => line(out, "unit", "nothing of ours was ever begun here"),
+        Some(work) => line(out, if matches!(work.end, End::Bad(_)) { "UNIT" } else { "unit" }, &work.told()),
+    }
+    for text in &found.log {
+        // As it was printed; a long line is cut, for JSON has it whole.
+        let text: String = format!("      | {text}").chars().take(WIDTH).collect();
+        out.push_str(text.trim_end());
+        out.push('\n');
+    }
+    for (release, folder) in &found.former {
+        line(out, "former", &format!("the kubelet's configuration of {release}: {folder}"));
+    }
+    if let Some((path, card)) = &found.card {
+        match card {
+            Some(card) => {
+                let there = found.snapshots.iter().any(|file| file.path == card.snapshot && file.bytes == card.bytes);
+                let there = if there { ": it is there" } else { "" };
+                let (from, to) = (&card.from, &card.to);
+                line(out, "snapshot", &format!("{} ({} bytes), before {from} to {to}{there}", card.snapshot, card.bytes));
+                line(out, "card", path);
+            }
+            None => line(out, "card", &format!("{path} is no card that can be read")),
+        }
+    }
+    let recorded = found.card().map(|card| card.snapshot.as_str());
+    for file in found.snapshots.iter().filter(|file| Some(file.path.as_str()) != recorded) {
+        line(out, "snapshot", &format!("{} ({} bytes, of {})", file.path, file.bytes, file.at));
+    }
+    let free: Vec<String> = found.free.iter().map(|(path, bytes)| format!("{path} {} MiB", bytes >> 20)).collect();
+    line(out, "free", &free.join(", "));
+}
+
+pub fn data(asked: &[Asked], commands: &[String], cluster: &str) -> Value {
+    let host = |host: &Asked| match &host.found {
+        Ok(found) => host_data(host, found),
+        Err(cause) => json!({
+            "node": host.node, "address": host.address, "answered": false, "why": cause.what, "class": cause.class.word(),
+            "detail": cause.detail, "next": cause.next,
+        }),
+    };
+    json!({ "cluster": cluster, "hosts": asked.iter().map(host).collect::<Vec<_>>(), "commands": commands })
+}
+
+fn host_data(host: &Asked, found: &Found) -> Value {
+    let package = |package: &Package| {
+        json!({
+            "name": package.name, "version": package.version, "state": package.letters, "held": package.held,
+            "whole": package.whole,
+        })
+    };
+    let work = found.work.as_ref().map(|work| {
+        let state = match work.end {
+            End::Running => "running",
+            End::Done => "done",
+            End::Bad(_) => "ended badly",
+        };
+        let how = if let End::Bad(how) = &work.end { Some(how) } else { None };
+        json!({ "step": work.step, "target": work.target, "run": work.run, "state": state, "how": how, "log": found.log })
+    });
+    let card = found.card.as_ref().map(|(path, card)| {
+        let card = card.as_ref();
+        json!({
+            "path": path, "run": card.map(|card| &card.run), "from": card.map(|card| &card.from), "to": card.map(|card| &card.to),
+            "snapshot": card.map(|card| &card.snapshot), "bytes": card.map(|card| card.bytes), "hash": card.map(|card| &card.hash),
+        })
+    });
+    json!({
+        "node": host.node, "address": host.address, "answered": true, "controlPlane": found.control_plane(),
+        "kubelet": found.kubelet, "packages": found.packages.iter().map(package).collect::<Vec<_>>(), "audit": found.audit,
+        "manifests": found.static_pods.iter().map(|(pod, image)| json!({ "pod": pod, "image": image })).collect::<Vec<_>>(),
+        "unit": work,
+        "former": found.former.iter().map(|(release, path)| json!({ "release": release, "path": path })).collect::<Vec<_>>(),
+        "restoreCard": card,
+        "snapshots": found.snapshots.iter()
+            .map(|file| json!({ "path": file.path, "bytes": file.bytes, "at": file.at })).collect::<Vec<_>>(),
+        "free": found.free.iter().map(|(path, bytes)| json!({ "path": path, "bytes": bytes })).collect::<Vec<_>>(),
+    })
+}
+
+/// The plan, with what it was made of.
+pub fn restore(node: &str, address: &str, restore: &Restore) -> String {
+    let mut out = format!("{node} ({address}), asked by SSH alone; nothing was changed\n\n");
+    restore.known.iter().for_each(|(label, text)| folded(&mut out, &format!("  {label:10}"), text, WIDTH));
+    out.push('\n');
+    out.push_str(&restore.plan);
+    out
+}

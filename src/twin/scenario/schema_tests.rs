@@ -1,0 +1,197 @@
+//! schema.json is what the types say, describes every field, and holds for what is written by them.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::Value;
+
+use super::super::scenario::tests::a_copy;
+use super::*;
+
+impl JsonSchema for Version {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Version".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^v?[0-9]+\.[0-9]+\.[0-9]+$", "examples": ["1.36.3"] })
+    }
+}
+
+/// [`IntOrString`] as a budget has it.
+pub struct Share;
+
+impl JsonSchema for Share {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Share".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["integer", "string"], "minimum": 0, "pattern": "^(100|[0-9]{1,2})%$", "examples": [1, "50%"] })
+    }
+}
+
+#[test]
+fn the_committed_text_is_what_the_types_say() {
+    let schema = schemars::schema_for!(Scenario);
+    let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+    if text != SCHEMA {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/twin/scenario");
+        std::fs::write(folder.join("schema.json.new"), text).unwrap();
+        panic!("schema.json is old; what it should be is in schema.json.new beside it: look at the difference and rename it");
+    }
+}
+
+fn schema() -> Value {
+    serde_json::from_str(SCHEMA).unwrap()
+}
+
+/// The types of the file, each with its fields.
+fn types(schema: &Value) -> Vec<(&str, &Value)> {
+    let inner = schema["$defs"].as_object().unwrap().iter().map(|(name, of)| (name.as_str(), of));
+    inner.chain([("Scenario", schema)]).collect()
+}
+
+#[test]
+fn every_field_is_described() {
+    let schema = schema();
+    let mut fields = 0;
+    for (name, of) in types(&schema) {
+        assert!(of["description"].is_string(), "{name}");
+        for (field, of) in of["properties"].as_object().into_iter().flatten() {
+            let described = of["description"].as_str().is_some_and(|text| text.len() > 8 && text.ends_with('.'));
+            assert!(described, "{name}: {field}: {of}");
+            fields += 1;
+        }
+    }
+    assert!(fields > 50, "{fields}");
+}
+
+/// What of a value contradicts its schema, with the path. It knows the keywords that the schema uses, and no others. (A crate that
+/// knows all of them gives serde_json other features in tests than the program has.)
+fn contradictions(root: &Value, schema: &Value, value: &Value, at: &str, found: &mut Vec<String>) {
+    for (keyword, wanted) in schema.as_object().unwrap() {
+        let mut inner = |schema, value, step: &str| contradictions(root, schema, value, &format!("{at}/{step}"), found);
+        let good = match keyword.as_str() {
+            "$schema" | "title" | "description" | "default" | "examples" | "format" | "$defs" => true,
+            "$ref" => {
+                inner(root.pointer(wanted.as_str().unwrap().trim_start_matches('#')).unwrap(), value, "");
+                true
+            }
+            "type" => {
+                let is = |kind: &Value| match kind.as_str().unwrap() {
+                    "object" => value.is_object(),
+                    "array" => value.is_array(),
+                    "string" => value.is_string(),
+                    "boolean" => value.is_boolean(),
+                    "integer" => value.is_i64() || value.is_u64(),
+                    "null" => value.is_null(),
+                    other => panic!("type {other}"),
+                };
+                wanted.as_array().map_or_else(|| is(wanted), |kinds| kinds.iter().any(is))
+            }
+            "properties" => {
+                let present = value.as_object().into_iter().flatten().filter(|(name, _)| wanted[*name] != Value::Null);
+                present.for_each(|(name, of)| inner(&wanted[name], of, name));
+                true
+            }
+            "required" => wanted.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some()),
+            "additionalProperties" => {
+                let known = |name: &str| schema["properties"].get(name).is_some();
+                let mut others = value.as_object().into_iter().flatten().filter(|(name, _)| !known(name)).peekable();
+                if *wanted == false {
+                    others.peek().is_none()
+                } else {
+                    others.filter(|_| wanted.is_object()).for_each(|(name, of)| inner(wanted, of, name));
+                    true
+                }
+            }
+            "items" => {
+                value.as_array().into_iter().flatten().zip(0..).for_each(|(item, index)| inner(wanted, item, &index.to_string()));
+                true
+            }
+            "oneOf" => {
+                let holds = |one: &&Value| {
+                    let mut against = Vec::new();
+                    contradictions(root, one, value, at, &mut against);
+                    against.is_empty()
+                };
+                wanted.as_array().unwrap().iter().filter(holds).count() == 1
+            }
+            "enum" => wanted.as_array().unwrap().contains(value),
+            "const" => wanted == value,
+            "minimum" => value.as_f64().is_none_or(|number| number >= wanted.as_f64().unwrap()),
+            "maximum" => value.as_f64().is_none_or(|number| number <= wanted.as_f64().unwrap()),
+            "pattern" => value.as_str().is_none_or(|text| regex::Regex::new(wanted.as_str().unwrap()).unwrap().is_match(text)),
+            other => panic!("the schema has a keyword that this test does not know: {other}"),
+        };
+        if !good {
+            found.push(format!("{at}: {keyword} {wanted}: {value}"));
+        }
+    }
+}
+
+fn faults(scenario: &Value) -> Vec<String> {
+    let (schema, mut found) = (schema(), Vec::new());
+    contradictions(&schema, &schema, scenario, "", &mut found);
+    found
+}
+
+#[test]
+fn whatever_is_saved_fulfils_it() {
+    let all = Scenario::read("it", super::read_tests::ALL).unwrap();
+    for scenario in [Scenario::runbook(), Scenario::runbook_minor(), Scenario::three_control_planes(), a_copy(), all] {
+        let saved: Value = serde_saphyr::from_str(&scenario.yaml().unwrap()).unwrap();
+        assert_eq!(faults(&saved), Vec::<String>::new(), "{saved:#}");
+    }
+}
+
+/// A file that says everything says each field of the schema.
+#[test]
+fn nothing_in_it_is_unknown_to_the_program() {
+    let written: Value = serde_saphyr::from_str(super::read_tests::ALL).unwrap();
+    let schema = schema();
+    let examples = [
+        ("Scenario", &written),
+        ("Node", &written["nodes"][0]),
+        ("Taint", &written["nodes"][0]["taints"][0]),
+        ("Workload", &written["workloads"][0]),
+        ("Toleration", &written["workloads"][0]["tolerations"][0]),
+        ("Budget", &written["budgets"][0]),
+        ("Expression", &written["budgets"][0]["expressions"][0]),
+        ("Alert", &written["alerts"][0]),
+        ("Release", &written["releases"][0]),
+    ];
+    for (name, of) in types(&schema).into_iter().filter(|(_, of)| of["properties"].is_object()) {
+        let (_, example) = examples.iter().find(|(of, _)| *of == name).unwrap_or_else(|| panic!("no example of {name}"));
+        for field in of["properties"].as_object().unwrap().keys() {
+            // The other of a budget's two, which exclude each other.
+            if field != "min-available" {
+                assert!(!example[field].is_null(), "{name}: {field} is nowhere in the example");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_it_refuses() {
+    for (change, wanted) in [
+        ("nodes/0/verison", "1.34.2"),
+        ("budgets/0/max-unavailable", "120%"),
+        ("nodes/0/version", "1.34"),
+        ("nodes/0/taints/0/effect", "Never"),
+        ("workloads/0/kind", "Deploymnet"),
+    ] {
+        let mut scenario: Value = serde_saphyr::from_str(super::read_tests::ALL).unwrap();
+        let (above, field) = change.rsplit_once('/').unwrap();
+        scenario.pointer_mut(&format!("/{above}")).unwrap()[field] = wanted.into();
+        let found = faults(&scenario);
+        assert!(found.len() == 1 && found[0].contains(wanted), "{change}: {found:?}");
+    }
+}
