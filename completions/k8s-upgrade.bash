@@ -64,6 +64,9 @@ _k8s__upgrade() {
             k8s__upgrade,rollback)
                 cmd="k8s__upgrade__subcmd__rollback"
                 ;;
+            k8s__upgrade,rotate-key)
+                cmd="k8s__upgrade__subcmd__rotate__subcmd__key"
+                ;;
             k8s__upgrade,skip-phase)
                 cmd="k8s__upgrade__subcmd__skip__subcmd__phase"
                 ;;
@@ -124,6 +127,9 @@ _k8s__upgrade() {
             k8s__upgrade__subcmd__help,rollback)
                 cmd="k8s__upgrade__subcmd__help__subcmd__rollback"
                 ;;
+            k8s__upgrade__subcmd__help,rotate-key)
+                cmd="k8s__upgrade__subcmd__help__subcmd__rotate__subcmd__key"
+                ;;
             k8s__upgrade__subcmd__help,skip-phase)
                 cmd="k8s__upgrade__subcmd__help__subcmd__skip__subcmd__phase"
                 ;;
@@ -143,7 +149,7 @@ _k8s__upgrade() {
 
     case "${cmd}" in
         k8s__upgrade)
-            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help"
+            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -481,7 +487,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__help)
-            opts="detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rehearse manifests image completions man help"
+            opts="detect start resume halt skip-phase clear-state acknowledge status report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -705,6 +711,20 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__help__subcmd__rollback)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__help__subcmd__rotate__subcmd__key)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1205,6 +1225,60 @@ _k8s__upgrade() {
                 return 0
             fi
             case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__subcmd__upgrade__subcmd__rotate__subcmd__key)
+            opts="-o -n -v -q -y -h -V --dry-run --only --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --only)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --output)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0

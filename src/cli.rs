@@ -12,7 +12,7 @@ Watch:     status, report
 Run:       detect, start, resume, acknowledge
 Stop:      halt, skip-phase, clear-state
 Try:       rehearse
-Maintain:  rollback, manifests, image, completions, man
+Maintain:  rollback, rotate-key, manifests, image, completions, man
 Phases:    preflight, drain, upgrade-node, postflight
 
 Exit codes: 0 done or nothing to do · 2 usage · 3 hold: not now · 4 refused: a person must change something ·
@@ -255,6 +255,20 @@ pub enum Command {
         /// Say what would be done
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Replace the SSH key of the installation: on every node, and where it is stored
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade rotate-key --dry-run\n  k8s-upgrade rotate-key --only k8s-node3    # it was away: bring it the key that the cluster holds now"
+    )]
+    RotateKey {
+        /// Look at the store and at every node, change nothing
+        #[arg(long)]
+        dry_run: bool,
+        /// No new key: let this node have the one that is stored
+        #[arg(long, value_name = "NODE")]
+        only: Option<String>,
         #[command(flatten)]
         data: Data,
     },

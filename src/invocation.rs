@@ -80,7 +80,7 @@ fn gives_account(command: &Command) -> bool {
     let own = match command {
         Command::Drain { dry_run, .. } => *dry_run,
         Command::Acknowledge { id, .. } => id.is_none(),
-        Command::Detect { .. } | Command::Status { .. } | Command::Rehearse(_) => true,
+        Command::Detect { .. } | Command::Status { .. } | Command::Rehearse(_) | Command::RotateKey { .. } => true,
         _ => false,
     };
     flags(command).2 && !own
@@ -190,7 +190,7 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared, 
         dry_run,
         chain,
         held: held(&cli.command),
-        despite_halt: matches!(cli.command, Command::Drain { .. } | Command::Rollback { .. }),
+        despite_halt: matches!(cli.command, Command::Drain { .. } | Command::Rollback { .. } | Command::RotateKey { .. }),
         identity,
         book,
     });
@@ -286,7 +286,7 @@ fn flags(command: &Command) -> (bool, bool, bool) {
     let json = |data: &Data| data.output == Form::Json;
     match command {
         Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => (*dry_run, false, json(data)),
-        Command::Drain { dry_run, data, .. } => (*dry_run, false, json(data)),
+        Command::Drain { dry_run, data, .. } | Command::RotateKey { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Acknowledge { id, data } => (id.is_none(), false, json(data)),
         Command::Start { dry_run, data, .. } | Command::Rollback { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Halt(Halt { data, .. }) | Command::SkipPhase(Skip { data, .. }) | Command::ClearState { data } => {

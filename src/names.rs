@@ -14,6 +14,10 @@ pub const CREDS_MOUNT: &str = "/secrets/k8s-upgrade";
 pub const SECRET_SSH_KEY: &str = "ssh_key";
 pub const SECRET_SSH_KEY_PUB: &str = "ssh_key_pub";
 pub const SECRET_SLACK: &str = "slack_webhook";
+/// Public halves of the keys that the stored one replaced, a line each: a node that was away may accept them still.
+pub const SECRET_FORMER: &str = "ssh_key_pub_former";
+/// An ExternalSecret is read anew when this annotation changes.
+pub const FORCE_SYNC: &str = "force-sync";
 pub const CONFIG_MAP: &str = "k8s-upgrade-config";
 pub const CONFIG_KEY: &str = "config.yaml";
 pub const CONFIG_MOUNT: &str = "/etc/k8s-upgrade";

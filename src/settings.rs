@@ -48,6 +48,12 @@ pub struct Settings {
     pub pushgateway: String,
     /// File with the Slack webhook URL; empty: the mounted Secret or the Secret read through the API. Absent: nothing is sent.
     pub slack_webhook_file: PathBuf,
+    /// Vault whose KV v2 holds the key, as a URL; empty: the Secret itself is where the key is stored.
+    pub vault_address: String,
+    pub vault_mount: String,
+    pub vault_path: String,
+    /// File with a token that may read and patch it; empty: `~/.vault-token`, where `vault login` leaves it.
+    pub vault_token_file: PathBuf,
     /// Base of the package repositories: `<base>/core:/stable:/v1.N/deb/`.
     pub packages_url: String,
     /// `namespace/name` of the CronJob whose template makes etcd snapshots.
@@ -91,6 +97,9 @@ pub struct Settings {
     /// Until a node is Ready at its new version, and its workloads are Available.
     #[serde(with = "span")]
     pub ready_deadline: Duration,
+    /// How long a new key's way from Vault into the Secret may take.
+    #[serde(with = "span")]
+    pub sync_deadline: Duration,
     /// How long an API server that is away is waited for in the middle of a run.
     #[serde(with = "span")]
     pub api_patience: Duration,
@@ -119,6 +128,10 @@ impl Default for Settings {
             prometheus: "monitoring/prometheus-server:80".into(),
             pushgateway: "monitoring/prometheus-prometheus-pushgateway:9091".into(),
             slack_webhook_file: PathBuf::new(),
+            vault_address: String::new(),
+            vault_mount: "secret".into(),
+            vault_path: names::VAULT_PATH.into(),
+            vault_token_file: PathBuf::new(),
             packages_url: "https://pkgs.k8s.io".into(),
             backup_cronjob: "default/backup-etcd".into(),
             kubeadm_flags: Vec::new(),
@@ -136,6 +149,7 @@ impl Default for Settings {
             drain_unstick_after: minutes(2),
             step_deadline: minutes(30),
             ready_deadline: minutes(10),
+            sync_deadline: minutes(20),
             api_patience: minutes(10),
             lease_duration: minutes(1),
         }
@@ -194,7 +208,10 @@ impl Settings {
                 .ok_or_else(|| Cause::usage(format!("--set {pair:?}: key=value is wanted, for example --set soak=5m")))?;
             merged.text("--set", key, value)?;
         }
-        let settings = merged.settings;
+        let mut settings = merged.settings;
+        if let Some(home) = sources.env.get("HOME").filter(|_| settings.vault_token_file.as_os_str().is_empty()) {
+            settings.vault_token_file = Path::new(home).join(".vault-token");
+        }
         settings.validate()?;
         Ok(settings)
     }
@@ -269,7 +286,8 @@ impl Settings {
     /// The settings that differ from the defaults, for the ConfigMap of an installation; files of this machine mean nothing to a pod.
     pub fn for_jobs(&self) -> Result<Map<String, Value>, Cause> {
         let default = as_map(&Settings::default())?;
-        let travels = |key: &str| !["ssh-key-file", "known-hosts-file", "slack-webhook-file"].contains(&key);
+        let of_this_machine = |key: &str| ["ssh-key-file", "known-hosts-file", "slack-webhook-file"].contains(&key);
+        let travels = |key: &str| !of_this_machine(key) && !key.starts_with("vault-");
         Ok(as_map(self)?.into_iter().filter(|(key, value)| travels(key) && default.get(key) != Some(value)).collect())
     }
 }
@@ -373,6 +391,17 @@ mod tests {
         assert_eq!(s.exclude_nodes, ["a", "b"]);
         assert_eq!(s.host_addresses["n2"], "10.0.0.2");
         assert!(s.detection_dry_run);
+    }
+
+    /// Where `vault login` leaves it; and it is no business of a pod's.
+    #[test]
+    fn the_vault_token_is_at_home() {
+        let home = [("HOME", "/home/ann")];
+        let s = load("vault-address: https://v:8200", &home, &[]).unwrap();
+        assert_eq!(s.vault_token_file, Path::new("/home/ann/.vault-token"));
+        assert!(s.for_jobs().unwrap().is_empty());
+        let s = load("", &home, &["vault-token-file=/run/token"]).unwrap();
+        assert_eq!(s.vault_token_file, Path::new("/run/token"));
     }
 
     #[test]

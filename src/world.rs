@@ -121,7 +121,7 @@ pub enum WebError {
     Deadline(String, Duration),
 }
 
-/// One HTTP exchange; redirects are followed. Any status is an answer.
+/// One HTTP exchange; redirects are followed unless a header is marked sensitive. Any status is an answer.
 pub trait Web: Send + Sync {
     fn send<'a>(
         &'a self,

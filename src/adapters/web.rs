@@ -1,11 +1,11 @@
-//! HTTP by reqwest: redirects followed, a deadline on every exchange, no secret in an error.
+//! HTTP by reqwest: redirects followed (not with a header that is marked sensitive: who is sent on would send it along), a deadline on every exchange, no secret in an error.
 
 use std::error::Error as _;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder};
 
@@ -17,20 +17,27 @@ const MAX_REDIRECTS: usize = 10;
 pub struct RealWeb {
     /// Why there is none is told at the first use: most commands need no web.
     client: Result<Client, String>,
+    /// Follows no redirect: for requests with a header that is nobody else's business.
+    staying: Result<Client, String>,
 }
 
 impl RealWeb {
     pub fn new() -> Self {
         super::install_crypto_provider();
-        let client = builder().build().or_else(|_| with_bundled_roots(builder())).map_err(|error| with_sources(&error));
-        RealWeb { client }
+        let client = |redirect: fn() -> Policy| {
+            let builder = || builder().redirect(redirect());
+            builder().build().or_else(|_| with_bundled_roots(builder())).map_err(|error| with_sources(&error))
+        };
+        RealWeb { client: client(|| Policy::limited(MAX_REDIRECTS)), staying: client(Policy::none) }
     }
 
     async fn exchange(&self, request: Request<Bytes>, place: &str) -> Result<Response<Bytes>, WebError> {
         let unreachable = |why: String| WebError::Unreachable(place.to_owned(), why);
         // The URL may be the secret (Slack): errors name the place only.
         let failed = |error: reqwest::Error| unreachable(with_sources(&error.without_url()));
-        let client = self.client.as_ref().map_err(|why| unreachable(why.clone()))?;
+        let sensitive = request.headers().values().any(HeaderValue::is_sensitive);
+        let client = if sensitive { &self.staying } else { &self.client };
+        let client = client.as_ref().map_err(|why| unreachable(why.clone()))?;
         let answer = client.execute(request.try_into().map_err(failed)?).await.map_err(failed)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let mut response = Response::new(answer.bytes().await.map_err(failed)?);
@@ -59,10 +66,7 @@ impl Web for RealWeb {
 }
 
 fn builder() -> ClientBuilder {
-    Client::builder()
-        .user_agent(concat!("k8s-upgrade/", env!("CARGO_PKG_VERSION")))
-        .redirect(Policy::limited(MAX_REDIRECTS))
-        .connect_timeout(Duration::from_secs(10))
+    Client::builder().user_agent(concat!("k8s-upgrade/", env!("CARGO_PKG_VERSION"))).connect_timeout(Duration::from_secs(10))
 }
 
 /// An image FROM scratch has no certificate authorities, and without any no client can be made, not even for plain HTTP.

@@ -1,11 +1,11 @@
-//! Vault's KV v2: one secret, read with its version and patched under it. The token and what the secret holds are in no message.
+//! Vault's KV v2: one secret, read with its version and written under it. The token and what the secret holds are in no message.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -14,8 +14,8 @@ use crate::permit::Gate;
 use crate::world::Web;
 
 const MERGE: &str = "application/merge-patch+json";
-/// No version of a secret that exists: a patch under it is refused, whoever asks, and changes nothing.
-const NEVER: u64 = 0;
+/// No version that a secret will ever have: a write under it is refused, whoever asks, and changes nothing.
+const NEVER: u64 = i32::MAX as u64;
 
 pub struct Vault {
     base: String,
@@ -25,18 +25,20 @@ pub struct Vault {
     web: Arc<dyn Web>,
 }
 
-/// A secret as it stands.
+/// A secret as it stands. It has no Debug: its data are shown nowhere.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Kept {
+    /// 0 where there was never one.
     pub version: u64,
-    pub data: BTreeMap<String, String>,
+    /// None: there is no such secret, or its last version was deleted.
+    pub data: Option<BTreeMap<String, String>>,
 }
 
 /// How a guarded write ended. Whatever else is an error, after which nobody knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Patched {
+pub enum Wrote {
     /// The secret's new version.
-    Written(u64),
+    Version(u64),
     /// Somebody else has written since.
     Stale,
 }
@@ -70,8 +72,7 @@ impl Vault {
         format!("{}/{} in Vault at {}", self.mount, self.path, self.base)
     }
 
-    /// None: there is no such secret, or its last version was deleted.
-    pub async fn read(&self, deadline: Duration) -> Result<Option<Kept>, Cause> {
+    pub async fn read(&self, deadline: Duration) -> Result<Kept, Cause> {
         #[derive(Deserialize)]
         struct Answer {
             data: Inner,
@@ -87,39 +88,40 @@ impl Vault {
         }
         let answer = self.send(Method::GET, None, deadline).await.map_err(|refusal| refusal.cause)?;
         match answer.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
+            StatusCode::OK | StatusCode::NOT_FOUND => {}
             _ => return Err(self.refused("reading", &answer)),
         }
-        let read: Answer = serde_json::from_slice(answer.body())
-            .map_err(|_| Cause::step(format!("{}: the answer is not that of a KV v2 engine", self.place())))?;
+        let read: Answer = match serde_json::from_slice(answer.body()) {
+            Ok(read) => read,
+            // One that was deleted answers 404 with its version, one that never was without.
+            Err(_) if answer.status() == StatusCode::NOT_FOUND => return Ok(Kept { version: 0, data: None }),
+            Err(_) => return Err(Cause::step(format!("{}: the answer is not that of a KV v2 engine", self.place()))),
+        };
         // What is no text is none of ours.
         let text = |(key, value): (String, Value)| Some((key, value.as_str()?.to_owned()));
-        Ok(read
-            .data
-            .data
-            .map(|data| Kept { version: read.data.metadata.version, data: data.into_iter().filter_map(text).collect() }))
+        let data = read.data.data.map(|data| data.into_iter().filter_map(text).collect());
+        Ok(Kept { version: read.data.metadata.version, data })
     }
 
-    /// Asks whether this token may write, by a patch that cannot succeed: without the right it is 403, with it the version is refused.
+    /// Asks whether this token may write, by a write that cannot succeed: without the right it is 403, with it the version is refused.
     /// It persists nothing, so it needs no permit.
-    pub async fn may_write(&self, deadline: Duration) -> Result<(), Cause> {
-        let answer = self.patch_at(NEVER, &json!({}), deadline).await.map_err(|refusal| refusal.cause)?;
+    pub async fn may_write(&self, kept: &Kept, deadline: Duration) -> Result<(), Cause> {
+        let answer = self.write_at(kept, NEVER, &json!({}), deadline).await.map_err(|refusal| refusal.cause)?;
         if is_stale(&answer) { Ok(()) } else { Err(self.refused("writing", &answer)) }
     }
 
-    /// Merges fields into the secret if it still has `version`; null takes one away. Needs a live permit.
-    pub async fn patch(&self, version: u64, fields: &Value, deadline: Duration) -> Result<Patched, Refusal> {
-        let place = || format!("PATCH {}", self.place());
+    /// Merges fields into the secret, or makes it, if it still is as it was read. Needs a live permit.
+    pub async fn write(&self, kept: &Kept, fields: &Value, deadline: Duration) -> Result<Wrote, Refusal> {
+        let place = || format!("a write to {}", self.place());
         Gate.check(true, place).map_err(|error| Refusal { cause: Cause::bug(error.to_string()), definite: true })?;
-        let answer = self.patch_at(version, fields, deadline).await?;
+        let answer = self.write_at(kept, kept.version, fields, deadline).await?;
         if is_stale(&answer) {
-            return Ok(Patched::Stale);
+            return Ok(Wrote::Stale);
         }
         let written = || serde_json::from_slice::<Value>(answer.body()).ok()?["data"]["version"].as_u64();
         match answer.status() {
             StatusCode::OK => match written() {
-                Some(version) => Ok(Patched::Written(version)),
+                Some(version) => Ok(Wrote::Version(version)),
                 None => Err(Refusal { cause: self.refused("writing", &answer), definite: false }),
             },
             // A proxy's 5xx says nothing of what Vault did.
@@ -127,18 +129,25 @@ impl Vault {
         }
     }
 
-    async fn patch_at(&self, version: u64, fields: &Value, deadline: Duration) -> Result<Response<Bytes>, Refusal> {
+    /// A patch is 404 where there is nothing to patch.
+    async fn write_at(&self, kept: &Kept, version: u64, fields: &Value, deadline: Duration) -> Result<Response<Bytes>, Refusal> {
         let body = json!({ "options": { "cas": version }, "data": fields }).to_string();
-        self.send(Method::PATCH, Some(body), deadline).await
+        let method = if kept.data.is_some() { Method::PATCH } else { Method::POST };
+        self.send(method, Some(body), deadline).await
     }
 
     async fn send(&self, method: Method, body: Option<String>, deadline: Duration) -> Result<Response<Bytes>, Refusal> {
         let uri = format!("{}/v1/{}/data/{}", self.base, self.mount, self.path);
-        let mut request = Request::builder().method(method).uri(uri).header("X-Vault-Token", &*self.token);
-        request = request.header("X-Vault-Request", "true");
+        let mut token = HeaderValue::from_str(&self.token)
+            .map_err(|_| Refusal { cause: Cause::usage("the Vault token is no token"), definite: true })?;
+        // With it a request is sent to this address and to no other.
+        token.set_sensitive(true);
+        let mut request = Request::builder().uri(uri).header("X-Vault-Token", token).header("X-Vault-Request", "true");
         if body.is_some() {
-            request = request.header(http::header::CONTENT_TYPE, MERGE);
+            let kind = if method == Method::PATCH { MERGE } else { "application/json" };
+            request = request.header(http::header::CONTENT_TYPE, kind);
         }
+        let request = request.method(method);
         let request = request
             .body(Bytes::from(body.unwrap_or_default()))
             .map_err(|_| Refusal { cause: Cause::usage("vault-mount or vault-path cannot stand in a URL"), definite: true })?;
@@ -158,8 +167,12 @@ impl Vault {
         let what = format!("{doing} {}: Vault answers {status}", self.place());
         match status.as_u16() {
             403 => Cause::refused(what).detail(said).detail([format!(
-                "the token is unknown, has expired, or its policy lacks read and patch on {}/data/{}",
+                "the token is unknown, has expired, or its policy lacks read, create and patch on {}/data/{}",
                 self.mount, self.path
+            )]),
+            300..=399 => Cause::refused(what).detail([format!(
+                "it sends us on to {}: the token is sent nowhere but to vault-address, so name that there",
+                elsewhere(answer)
             )]),
             404 => Cause::refused(what)
                 .detail(["there is no such secret, or its last version was deleted"])
@@ -168,6 +181,13 @@ impl Vault {
             _ => Cause::step(what).detail(said),
         }
     }
+}
+
+/// Scheme, host and port that an answer sends us on to.
+fn elsewhere(answer: &Response<Bytes>) -> String {
+    let to = answer.headers().get(http::header::LOCATION).and_then(|to| to.to_str().ok()?.parse::<http::Uri>().ok());
+    let place = to.and_then(|to| Some(format!("{}://{}", to.scheme_str()?, to.authority()?)));
+    place.unwrap_or_else(|| "another address".to_owned())
 }
 
 /// Vault says so in words only; the status is that of any bad request.
@@ -197,10 +217,14 @@ mod tests {
     fn a_secret_is_read_with_its_version() {
         let body = r#"{"data":{"data":{"ssh_key":"k","number":7},"metadata":{"version":3}}}"#;
         let web = FakeWeb::answers(200, body);
-        let kept = fake::run(vault(&web).read(SECOND)).unwrap().unwrap();
-        assert_eq!((kept.version, kept.data), (3, BTreeMap::from([("ssh_key".to_owned(), "k".to_owned())])));
+        let kept = fake::run(vault(&web).read(SECOND)).unwrap();
+        assert_eq!((kept.version, kept.data), (3, Some(BTreeMap::from([("ssh_key".to_owned(), "k".to_owned())]))));
         assert_eq!(web.seen()[0].0, "GET https://vault.example:8200/v1/secret/data/k8s-upgrade");
-        assert!(fake::run(vault(&FakeWeb::answers(404, r#"{"errors":[]}"#)).read(SECOND)).unwrap().is_none());
+        let deleted = r#"{"data":{"data":null,"metadata":{"version":2,"deletion_time":"2026-01-01T00:00:00Z"}}}"#;
+        for (body, version) in [(r#"{"errors":[]}"#, 0), (deleted, 2)] {
+            let kept = fake::run(vault(&FakeWeb::answers(404, body)).read(SECOND)).unwrap();
+            assert!(kept.version == version && kept.data.is_none(), "{body}");
+        }
         for (status, body, class) in [
             (403, DENIED, Class::Refused),
             (503, r#"{"errors":["Vault is sealed"]}"#, Class::Unreachable),
@@ -210,21 +234,30 @@ mod tests {
         }
     }
 
+    fn kept(version: u64) -> Kept {
+        Kept { version, data: Some(BTreeMap::new()) }
+    }
+
     #[test]
-    fn a_patch_is_guarded_by_its_version() {
+    fn a_write_is_guarded_by_its_version() {
         let web = FakeWeb::answers(200, WRITTEN);
-        let written = fake::permitted(vault(&web).patch(3, &json!({ "ssh_key": "k", "old": null }), SECOND)).unwrap();
-        assert_eq!(written, Patched::Written(4));
-        let body = r#"{"options":{"cas":3},"data":{"ssh_key":"k","old":null}}"#;
-        assert_eq!(web.seen(), [("PATCH https://vault.example:8200/v1/secret/data/k8s-upgrade".to_owned(), body.to_owned())]);
-        let stale = fake::permitted(vault(&FakeWeb::answers(400, STALE)).patch(3, &json!({}), SECOND)).unwrap();
-        assert_eq!(stale, Patched::Stale);
+        let written = fake::permitted(vault(&web).write(&kept(3), &json!({ "ssh_key": "k" }), SECOND)).unwrap();
+        assert_eq!(written, Wrote::Version(4));
+        // Where there is nothing, nothing can be patched.
+        fake::permitted(vault(&web).write(&Kept { version: 0, data: None }, &json!({ "ssh_key": "k" }), SECOND)).unwrap();
+        let asked = |method: &str, cas| {
+            let body = format!(r#"{{"options":{{"cas":{cas}}},"data":{{"ssh_key":"k"}}}}"#);
+            (format!("{method} https://vault.example:8200/v1/secret/data/k8s-upgrade"), body)
+        };
+        assert_eq!(web.seen(), [asked("PATCH", 3), asked("POST", 0)]);
+        let stale = fake::permitted(vault(&FakeWeb::answers(400, STALE)).write(&kept(3), &json!({}), SECOND)).unwrap();
+        assert_eq!(stale, Wrote::Stale);
     }
 
     /// Only a refusal that Vault itself has spoken is the end of it; after anything else the write may have happened.
     #[test]
     fn what_is_not_known_is_not_called_a_refusal() {
-        let end = |web: Arc<FakeWeb>| fake::permitted(vault(&web).patch(3, &json!({}), SECOND)).unwrap_err();
+        let end = |web: Arc<FakeWeb>| fake::permitted(vault(&web).write(&kept(3), &json!({}), SECOND)).unwrap_err();
         for (status, body) in [(403, DENIED), (404, r#"{"errors":[]}"#), (415, r#"{"errors":[]}"#), (400, r#"{"errors":["no"]}"#)]
         {
             assert!(end(FakeWeb::answers(status, body)).definite, "{status}");
@@ -235,14 +268,14 @@ mod tests {
         assert!(!end(FakeWeb::fails(crate::world::WebError::Deadline("there".into(), SECOND))).definite);
     }
 
-    /// The patch that asks cannot succeed: no secret that exists has version 0.
+    /// The write that asks cannot succeed: no secret has that version.
     #[test]
     fn the_right_to_write_is_asked_for_without_writing() {
         let web = FakeWeb::answers(400, STALE);
-        fake::run(vault(&web).may_write(SECOND)).unwrap();
-        assert_eq!(web.seen()[0].1, r#"{"options":{"cas":0},"data":{}}"#);
+        fake::run(vault(&web).may_write(&kept(3), SECOND)).unwrap();
+        assert_eq!(web.seen()[0].1, r#"{"options":{"cas":2147483647},"data":{}}"#);
         for (status, body) in [(403, DENIED), (404, r#"{"errors":[]}"#), (415, r#"{"errors":[]}"#)] {
-            assert!(fake::run(vault(&FakeWeb::answers(status, body)).may_write(SECOND)).is_err(), "{status}");
+            assert!(fake::run(vault(&FakeWeb::answers(status, body)).may_write(&kept(3), SECOND)).is_err(), "{status}");
         }
     }
 
@@ -251,7 +284,7 @@ mod tests {
         let echo = r#"{"errors":["bad token hvs.SECRET"],"data":{"ssh_key":"PRIVATE"}}"#;
         for status in [400, 403, 404, 415, 500, 302] {
             let cause =
-                fake::permitted(vault(&FakeWeb::answers(status, echo)).patch(1, &json!({ "ssh_key": "PRIVATE" }), SECOND));
+                fake::permitted(vault(&FakeWeb::answers(status, echo)).write(&kept(1), &json!({ "ssh_key": "PRIVATE" }), SECOND));
             let text = format!("{:?}", cause.unwrap_err());
             assert!(!text.contains(TOKEN) && !text.contains("PRIVATE"), "{text}");
         }
@@ -265,7 +298,7 @@ mod tests {
     #[test]
     fn without_a_permit_nothing_is_written() {
         let web = FakeWeb::answers(200, WRITTEN);
-        let refusal = fake::run(vault(&web).patch(3, &json!({}), SECOND)).unwrap_err();
+        let refusal = fake::run(vault(&web).write(&kept(3), &json!({}), SECOND)).unwrap_err();
         assert!(refusal.definite && refusal.cause.class == Class::Bug && web.seen().is_empty());
     }
 }

@@ -14,6 +14,7 @@ mod phases;
 mod rehearse;
 mod report;
 mod rollback;
+mod rotate;
 mod skip;
 mod start;
 mod status;
@@ -51,6 +52,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::Postflight { target, chain } => phases::postflight(ctx, target, chain.run).await,
         Command::Drain { node, dry_run, .. } => drain::drain(ctx, asker, &node, dry_run).await,
         Command::Rollback { node, dry_run, .. } => rollback::rollback(ctx, asker, &node, dry_run).await,
+        Command::RotateKey { only, .. } => rotate::rotate(ctx, asker, only.as_deref()).await,
         Command::ClearState { .. } => clear::clear(ctx, asker).await,
         Command::SkipPhase(options) => skip::skip(ctx, asker, options).await,
         Command::Halt(options) => halt::halt(ctx, asker, options).await,

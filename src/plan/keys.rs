@@ -61,6 +61,76 @@ impl Pair {
     }
 }
 
+/// So many former keys are remembered: a node may have been away for several rotations.
+const REMEMBERED: usize = 8;
+
+/// What is known before a rotation.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// The key in the cluster's Secret.
+    pub held: Option<Public>,
+    /// The key in the store, which may not have come into the Secret yet.
+    pub stored: Option<Public>,
+    /// What the stored key replaced, as the store says.
+    pub former: Vec<Public>,
+    /// Keys that some node accepts, of all those above.
+    pub accepted: Vec<Public>,
+}
+
+/// What a rotation has to do; `gone` are the keys that no node shall accept in the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// Make a key.
+    Begin { gone: Vec<Public> },
+    /// One was cut after its key had been stored: bring that key to the end of its way.
+    Finish { key: Public, gone: Vec<Public> },
+}
+
+impl Known {
+    pub fn rotation(&self) -> Rotation {
+        let mut gone: Vec<Public> = Vec::new();
+        for key in self.held.iter().chain(&self.stored).chain(&self.former) {
+            if !gone.contains(key) {
+                gone.push(key.clone());
+            }
+        }
+        gone.truncate(REMEMBERED);
+        let Some(key) = self.stored.clone().filter(|_| !self.former.is_empty()) else { return Rotation::Begin { gone } };
+        let others = gone.iter().filter(|old| **old != key).cloned().collect::<Vec<_>>();
+        if self.held.as_ref() != Some(&key) || others.iter().any(|old| self.accepted.contains(old)) {
+            return Rotation::Finish { key, gone: others };
+        }
+        Rotation::Begin { gone }
+    }
+}
+
+/// What a rotation that was cut has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// No node has the new key any more, and no store ever had it.
+    TakenOff,
+    /// The new key may be stored, or may be yet.
+    Unknown,
+    /// It is stored; the Secret may hold either.
+    Stored,
+    /// The Secret holds it.
+    Held,
+    /// One node alone was brought the stored key.
+    Node,
+}
+
+impl Left {
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Left::TakenOff => "The former key is as it was, on the nodes and where it is stored.",
+            Left::Unknown => "It is not known whether the new key was stored: every node accepts both keys, whichever is.",
+            Left::Stored => "The new key is stored, and every node accepts both keys: the one in the Secret opens them.",
+            Left::Held => "The Secret holds the new key, which every node accepts; some accept the former one, too.",
+            Left::Node => "That node may have the key by now; the other nodes and the store are as they were.",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -81,6 +151,40 @@ mod tests {
         assert!(pair.private.starts_with("-----BEGIN OPENSSH PRIVATE KEY-----\n"));
         assert_eq!(Public::of(&format!("\n{}\n", pair.private)), Some(pair.public.clone()));
         assert!(pair.public.fingerprint().starts_with("SHA256:"));
+    }
+
+    #[test]
+    fn a_rotation_that_was_cut_is_finished() {
+        let key = |name: char| Public { kind: "ssh-ed25519".to_owned(), base64: name.to_string() };
+        let keys = |names: &str| names.chars().map(key).collect::<Vec<_>>();
+        let one = |name: &str| keys(name).into_iter().next();
+        for (held, stored, former, accepted, wanted) in [
+            ("a", "a", "", "a", "begin: a"),
+            ("a", "a", "", "", "begin: a"),
+            // Nothing can be said of a key that cannot be read.
+            ("", "", "", "", "begin: "),
+            ("a", "", "b", "ab", "begin: ab"),
+            // Whoever stored another key by hand has not said what it replaces.
+            ("a", "b", "", "a", "begin: ab"),
+            // Killed right after it was stored; after the Secret held it; with one node left.
+            ("a", "b", "a", "ab", "finish b: a"),
+            ("b", "b", "a", "ab", "finish b: a"),
+            ("", "b", "a", "b", "finish b: a"),
+            // No node accepts the former one: that rotation has ended, and what it replaced stays known.
+            ("b", "b", "a", "b", "begin: ba"),
+            ("i", "i", "hgfedcba", "i", "begin: ihgfedcb"),
+            // A key that came back is no former one.
+            ("a", "a", "ba", "a", "begin: ab"),
+            ("a", "a", "ba", "ab", "finish a: b"),
+        ] {
+            let known = Known { held: one(held), stored: one(stored), former: keys(former), accepted: keys(accepted) };
+            let text = |gone: Vec<Public>| gone.into_iter().map(|key| key.base64).collect::<String>();
+            let said = match known.rotation() {
+                Rotation::Begin { gone } => format!("begin: {}", text(gone)),
+                Rotation::Finish { key, gone } => format!("finish {}: {}", key.base64, text(gone)),
+            };
+            assert_eq!(said, wanted, "{known:?}");
+        }
     }
 
     #[test]

@@ -33,13 +33,15 @@ struct Place<'a> {
     node: &'a str,
     /// Its InternalIP.
     address: Option<&'a str>,
+    /// The key to log in with, where it is not the usual one.
+    login: Option<&'a Login>,
     /// Nothing may be asked of the API server.
     alone: bool,
 }
 
 impl<'a> From<&'a Node> for Place<'a> {
     fn from(node: &'a Node) -> Self {
-        Place { node: &node.name, address: node.address.as_deref(), alone: false }
+        Place { node: &node.name, address: node.address.as_deref(), login: None, alone: false }
     }
 }
 
@@ -47,6 +49,11 @@ impl Ctx {
     /// Runs one operation on a node. A lost session is tried again if the operation only reads; the caller decides otherwise.
     pub async fn on_node<O: Operation>(&self, node: &Node, operation: &O) -> Result<O::Output, Cause> {
         self.exec(node.into(), operation, &mut |_| {}).await
+    }
+
+    /// The same with a key of the caller's.
+    pub async fn on_node_as<O: Operation>(&self, node: &Node, login: &Login, operation: &O) -> Result<O::Output, Cause> {
+        self.exec(Place { login: Some(login), ..node.into() }, operation, &mut |_| {}).await
     }
 
     /// The same on a host of the settings: neither the API server nor anything that it keeps is asked. With each line that the script
@@ -57,7 +64,7 @@ impl Ctx {
         operation: &O,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<O::Output, Cause> {
-        self.exec(Place { node, address: None, alone: true }, operation, on_line).await
+        self.exec(Place { node, address: None, login: None, alone: true }, operation, on_line).await
     }
 
     /// The same, and what the script says meanwhile is told.
@@ -150,10 +157,9 @@ impl Ctx {
             address,
             port: self.settings.ssh_port,
             user: self.settings.ssh_user.clone(),
-            login: match self.login_at_hand()? {
-                Some(login) => login,
-                None if place.alone => Login::Agent,
-                None => self.creds().await?.login.clone(),
+            login: match place.login {
+                Some(login) => login.clone(),
+                None => self.login(place.alone).await?,
             },
             known_keys: Vec::new(),
         };
@@ -163,6 +169,14 @@ impl Ctx {
             None => self.known_keys(place.node).await?,
         };
         Ok(Host { known_keys, ..host })
+    }
+
+    async fn login(&self, alone: bool) -> Result<Login, Cause> {
+        match self.login_at_hand()? {
+            Some(login) => Ok(login),
+            None if alone => Ok(Login::Agent),
+            None => Ok(self.creds().await?.login.clone()),
+        }
     }
 
     fn known_hosts_file(&self) -> Option<&Path> {

@@ -69,6 +69,7 @@ impl<'a> Driver<'a> {
     pub fn operate_with(&mut self, name: &str, argv: &[&str], env: Env, files: BTreeMap<PathBuf, Arc<[u8]>>) {
         let who = Who::Operator(name.to_owned());
         let argv = argv.iter().map(|arg| (*arg).to_owned()).collect();
+        self.twin.edit(|state| state.killed.remove(name));
         self.launch(format!("operator/{name}"), who, argv, env, files);
     }
 
@@ -161,7 +162,10 @@ impl<'a> Driver<'a> {
         let (stopped, gone): (Vec<String>, Vec<String>) = self.twin.look(|state| {
             let stops = |id: &&String| state.programs.get(*id).is_some_and(|program| program.stop);
             let lives = |id: &str| state.programs.get(id).is_some_and(|program| program.phase != ProgramPhase::Killed);
-            let gone = |id: &&String| !id.starts_with("operator/") && !lives(id);
+            let gone = |id: &&String| match id.strip_prefix("operator/") {
+                Some(name) => state.killed.contains(name),
+                None => !lives(id),
+            };
             (self.handles.keys().filter(stops).cloned().collect(), self.handles.keys().filter(gone).cloned().collect())
         });
         for id in stopped {

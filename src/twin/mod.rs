@@ -212,8 +212,10 @@ impl Twin {
     async fn killed(&self, call: &Call) {
         self.edit(|state| {
             state.tell(format_args!("{} is killed at {}", call.who, call.what));
-            if let Who::Pod { uid, .. } = &call.who {
-                control::program_ended(state, uid, 137);
+            match &call.who {
+                Who::Pod { uid, .. } => control::program_ended(state, uid, 137),
+                Who::Operator(name) => drop(state.killed.insert(name.clone())),
+                Who::Stranger => {}
             }
         });
         self.tell_changed();

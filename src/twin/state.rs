@@ -44,6 +44,8 @@ pub struct State {
     pub clock_off: i64,
     /// The program's processes in pods, by the pod's UID.
     pub programs: BTreeMap<String, Program>,
+    /// People's commands that were killed, by their names; whoever drives one drops it.
+    pub killed: BTreeSet<String>,
     /// What each pod printed, by UID.
     pub logs: BTreeMap<String, Lines>,
     pub history: Lines,
@@ -173,6 +175,7 @@ impl State {
             terminal: None,
             clock_off: 0,
             programs: BTreeMap::new(),
+            killed: BTreeSet::new(),
             logs: BTreeMap::new(),
             history: Lines::default(),
             tally: Tally::default(),

@@ -1,9 +1,11 @@
 //! The objects of the API server: what etcd holds, and what it tells those who watch.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::api::Refusal;
@@ -29,6 +31,8 @@ pub enum Kind {
     ClusterRoleBinding,
     Role,
     RoleBinding,
+    /// A custom kind: what External Secrets brings from Vault into a Secret.
+    ExternalSecret,
 }
 
 /// How a kind is named in paths and in objects.
@@ -41,7 +45,7 @@ pub struct Names {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 19] = [
         Kind::Namespace,
         Kind::Node,
         Kind::Pod,
@@ -60,6 +64,7 @@ impl Kind {
         Kind::ClusterRoleBinding,
         Kind::Role,
         Kind::RoleBinding,
+        Kind::ExternalSecret,
     ];
 
     pub const fn names(self) -> Names {
@@ -92,6 +97,7 @@ impl Kind {
             Kind::ClusterRoleBinding => of(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", false),
             Kind::Role => of(RBAC, "v1", "roles", "Role", true),
             Kind::RoleBinding => of(RBAC, "v1", "rolebindings", "RoleBinding", true),
+            Kind::ExternalSecret => of("external-secrets.io", "v1", "externalsecrets", "ExternalSecret", true),
         }
     }
 
@@ -158,9 +164,22 @@ pub struct Event {
 /// How many events a watch may lag behind before its version is too old.
 const REMEMBERED: usize = 4000;
 
+/// An object at one version, with its text once somebody has asked for it: lists are asked for far more often than anything changes.
+#[derive(Clone, Debug)]
+struct Stored {
+    object: Arc<Value>,
+    text: Arc<OnceLock<Bytes>>,
+}
+
+impl Stored {
+    fn new(object: &Arc<Value>) -> Self {
+        Stored { object: object.clone(), text: Arc::default() }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct Store {
-    objects: BTreeMap<Key, Arc<Value>>,
+    objects: BTreeMap<Key, Stored>,
     version: u64,
     uids: u64,
     events: VecDeque<Arc<Event>>,
@@ -174,12 +193,27 @@ impl Store {
     }
 
     pub fn get(&self, key: &Key) -> Option<&Arc<Value>> {
-        self.objects.get(key)
+        self.objects.get(key).map(|stored| &stored.object)
     }
 
     /// All objects of a kind, by namespace and name.
     pub fn list(&self, kind: Kind) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
-        self.objects.range(Key::new(kind, "", "")..).take_while(move |(key, _)| key.kind == kind)
+        let all = self.objects.range(Key::new(kind, "", "")..).take_while(move |(key, _)| key.kind == kind);
+        all.map(|(key, stored)| (key, &stored.object))
+    }
+
+    /// An object as JSON, without the kind and version that its list says once.
+    pub fn item(&self, key: &Key, object: &Arc<Value>) -> Bytes {
+        match self.objects.get(key).filter(|stored| Arc::ptr_eq(&stored.object, object)) {
+            Some(stored) => stored.text.get_or_init(|| bare(object)).clone(),
+            None => bare(object),
+        }
+    }
+
+    /// An object as JSON.
+    pub fn text(&self, key: &Key, object: &Arc<Value>) -> String {
+        let item = String::from_utf8_lossy(&self.item(key, object)).into_owned();
+        format!("{{\"kind\":\"{}\",\"apiVersion\":\"{}\",{}", key.kind.names().kind, key.kind.api_version(), &item[1..])
     }
 
     /// The object with this UID.
@@ -255,7 +289,7 @@ impl Store {
             meta["generation"] = json!(1);
         }
         let object = Arc::new(object);
-        self.objects.insert(key.clone(), object.clone());
+        self.objects.insert(key.clone(), Stored::new(&object));
         self.tell(Verb::Added, key, object.clone(), None);
         Ok(object)
     }
@@ -263,7 +297,7 @@ impl Store {
     /// Changes an object; nothing is written where nothing changes. What is being deleted goes with its last finalizer. None: there is no
     /// such object.
     pub fn update(&mut self, key: &Key, edit: impl FnOnce(&mut Value)) -> Option<Arc<Value>> {
-        let before = self.objects.get(key)?.clone();
+        let before = self.get(key)?.clone();
         let mut object = (*before).clone();
         edit(&mut object);
         if object == *before {
@@ -281,7 +315,7 @@ impl Store {
             self.objects.remove(key);
             self.tell(Verb::Deleted, key.clone(), object.clone(), Some(before));
         } else {
-            self.objects.insert(key.clone(), object.clone());
+            self.objects.insert(key.clone(), Stored::new(&object));
             self.tell(Verb::Modified, key.clone(), object.clone(), Some(before));
         }
         Some(object)
@@ -289,7 +323,7 @@ impl Store {
 
     /// Takes an object away at once, whatever guards it.
     pub fn remove(&mut self, key: &Key) -> Option<Arc<Value>> {
-        let before = self.objects.remove(key)?;
+        let before = self.objects.remove(key)?.object;
         self.version += 1;
         let mut last = (*before).clone();
         last["metadata"]["resourceVersion"] = json!(self.version.to_string());
@@ -297,6 +331,17 @@ impl Store {
         self.tell(Verb::Deleted, key.clone(), last.clone(), Some(before));
         Some(last)
     }
+}
+
+fn bare(object: &Value) -> Bytes {
+    struct Bare<'a>(&'a Value);
+    impl Serialize for Bare<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let fields = self.0.as_object().into_iter().flatten();
+            serializer.collect_map(fields.filter(|(name, _)| !matches!(name.as_str(), "kind" | "apiVersion")))
+        }
+    }
+    serde_json::to_vec(&Bare(object)).unwrap_or_default().into()
 }
 
 /// Finalizers guard it.

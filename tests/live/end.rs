@@ -90,7 +90,7 @@ pub fn versions(lab: &Lab, expected: &Expected<'_>) {
     }
 }
 
-pub fn jobs(lab: &Lab, expected: &Expected<'_>) {
+fn jobs(lab: &Lab, expected: &Expected<'_>) {
     let mut found = lab.items(&["-n", NAMESPACE, "get", "jobs", "-l", "app=k8s-upgrade-chain"]);
     found.sort_by_key(|job| job["metadata"]["creationTimestamp"].as_str().map(str::to_owned));
     let names: Vec<&str> = found.iter().filter_map(|job| job["metadata"]["name"].as_str()).collect();

@@ -51,7 +51,6 @@ pub fn run() {
     let seen = watch.end();
     let expected = Expected { from: FROM, to: TARGET, workers: &WORKERS, cordoned: &[], since };
     end::versions(&lab, &expected);
-    end::jobs(&lab, &expected);
     end::nothing_left(&lab, &expected);
     end::packages(&lab, &expected);
     end::restore_card(&lab, &end::run_id(&lab, "k8s-upgrade-master-1-36-4"), &expected);
@@ -256,6 +255,11 @@ impl Power<'_> {
         std::thread::sleep(API_AWAY.saturating_sub(since.elapsed()));
         assert_eq!(ended(lab, &job).ok(), None);
         lab.on("k8s-master", &format!("sudo -n mv {aside} {manifest}"));
+        lab.until(PHASE, "the API server to be back", || {
+            lab.try_kubectl(&["get", "--raw", "/readyz"]).ok_or_else(|| "away".to_owned())
+        });
+        // Before k8s-node1 is drained.
+        budget(lab, 2);
         self.cut_in_package("k8s-node2", "kubelet", "postinst", "iF");
         self.completes(&job);
     }
@@ -263,21 +267,21 @@ impl Power<'_> {
     fn a_budget_that_cannot_be_satisfied(&self) {
         let lab = self.lab;
         let job = self.worker("k8s-node1");
-        let budget = |least: i64| {
-            let spec = json!({ "minAvailable": least, "selector": { "matchLabels": { "app": "pair" } } });
-            let metadata = json!({ "name": "pair", "namespace": "shop" });
-            let budget = json!({ "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec });
-            lab.apply(&budget.to_string());
-        };
-        budget(2);
         lab.phase("k8s-node1: a budget lets no pod go; the person mends it, and `resume` goes on");
         let before = uids(lab);
         self.fails(&job, &["shop/pair"]);
         assert_eq!(uids(lab), before, "a pod was deleted that its budget keeps");
-        budget(1);
+        budget(lab, 1);
         self.resume(&job);
         self.completes(&job);
     }
+}
+
+fn budget(lab: &Lab, least: i64) {
+    let spec = json!({ "minAvailable": least, "selector": { "matchLabels": { "app": "pair" } } });
+    let metadata = json!({ "name": "pair", "namespace": "shop" });
+    let budget = json!({ "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": spec });
+    lab.apply(&budget.to_string());
 }
 
 fn uids(lab: &Lab) -> Vec<String> {

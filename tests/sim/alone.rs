@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_upgrade::twin::scenario::{SSH_KEY, Scenario};
+use k8s_upgrade::twin::scenario::{Scenario, ssh_key};
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, State, hosts};
@@ -25,7 +25,7 @@ fn files(state: &State, edit: impl FnOnce(&mut BTreeMap<&str, String>)) -> BTree
     let known: String = machines.iter().map(|(name, address)| format!("{address} {}\n", state.hosts.host_key(name))).collect();
     let mut files = BTreeMap::from([
         ("/home/wizard/.config/k8s-upgrade/config.yaml", settings),
-        ("/home/wizard/key", SSH_KEY.to_owned()),
+        ("/home/wizard/key", ssh_key().unwrap().private),
         (KNOWN_HOSTS, known),
     ]);
     edit(&mut files);

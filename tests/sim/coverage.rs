@@ -8,19 +8,23 @@ use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Scenario, State};
 use serde_json::Value;
 
-use super::twin;
 use super::world::{LIMIT, NAMESPACE, at_work, begin, is_over, live, mark, quick, to_the_end};
+use super::{rotate, twin};
 
 /// What no suite on a control plane without machines can show, and why.
-const BEYOND: [(&str, &str); 4] = [
+const BEYOND: [(&str, &str); 5] = [
     ("get pods/log", "a log is asked of the node's kubelet; the lab's runs read them"),
     ("get with tailLines", "the same"),
     ("create services/proxy", "as the next: a person's commands push through it"),
     ("get services/proxy", "a proxy needs a network of pods; the lab's runs go through one"),
+    (
+        "patch externalsecrets.external-secrets.io",
+        "a kind that a bare control plane does not have; the patch is that of all kinds",
+    ),
 ];
 
 /// What a person types, in a cluster at rest.
-const COMMANDS: [&[&str]; 12] = [
+const COMMANDS: [&[&str]; 13] = [
     &["status"],
     &["acknowledge"],
     &["detect", "--dry-run"],
@@ -33,6 +37,7 @@ const COMMANDS: [&[&str]; 12] = [
     &["halt"],
     &["halt", "--lift"],
     &["clear-state", "--yes"],
+    &["rotate-key", "--yes"],
 ];
 
 fn commands() -> BTreeSet<String> {
@@ -49,6 +54,14 @@ fn commands() -> BTreeSet<String> {
         }
         driver.twin.look(|state| (*state.used).clone())
     })
+}
+
+/// The key's way through Vault and External Secrets.
+fn rotated_in_vault() -> BTreeSet<String> {
+    let state = rotate::world(rotate::Store::Vault);
+    let (end, code, said) = rotate::run(state, None, rotate::Store::Vault, "rotate-key --yes");
+    assert_eq!(code, Some(0), "{said}");
+    (*end.used).clone()
 }
 
 /// A run that is killed in its middle as often as its Job tries again, and is taken up by the watch.
@@ -83,6 +96,7 @@ fn what_the_program_asks_is_in_the_suite() {
     let covered: BTreeSet<String> =
         twin::ALL.iter().flat_map(|(name, behaviour)| (*twin::run(name, *behaviour).used).clone()).collect();
     let mut used = commands();
+    used.extend(rotated_in_vault());
     used.extend(orphaned(Scenario::runbook()));
     for scenario in [Scenario::runbook(), Scenario::runbook_minor(), Scenario::three_control_planes()] {
         used.extend((*to_the_end(begin(&quick(scenario)), None).used).clone());

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_upgrade::plan::version::Version;
-use k8s_upgrade::twin::scenario::SSH_KEY;
+use k8s_upgrade::twin::scenario::ssh_key;
 use k8s_upgrade::twin::state::{ProgramPhase, later};
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::web::{How, Injected, Service, Trouble};
@@ -254,7 +254,7 @@ fn node_joins(state: &mut State) {
     node["status"]["nodeInfo"]["kubeletVersion"] = json!(format!("v{version}"));
     node["status"]["addresses"] = json!([{ "type": "InternalIP", "address": "10.0.20.199" }]);
     let now = state.now();
-    state.hosts.add(NAME, "10.0.20.199", &version, "1.7.28", false, SSH_KEY);
+    state.hosts.add(NAME, "10.0.20.199", &version, "1.7.28", false, &ssh_key().unwrap().public.line());
     let _ = state.store.create(now, Kind::Node, node);
 }
 

@@ -28,6 +28,7 @@ mod proof;
 mod recovery;
 mod rehearse;
 mod rollback;
+mod rotate;
 mod rules;
 mod schedules;
 mod status;

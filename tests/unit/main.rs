@@ -12,5 +12,6 @@ mod program;
 mod rehearse;
 mod report;
 mod ssh;
+mod vault;
 mod watch;
 mod web_adapter;

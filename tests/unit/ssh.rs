@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::program::program;
 use super::node::bench::Node;
+use super::program::program;
 use bytes::Bytes;
 use k8s_upgrade::adapters::Ssh;
 use k8s_upgrade::world::{Host, HostError, HostOutput, Hosts, Login};

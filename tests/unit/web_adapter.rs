@@ -103,3 +103,35 @@ fn a_refused_connection_is_told_without_the_secret_path() {
         assert!(text.contains("refused") && text.contains(&free.to_string()) && !text.contains("SECRET"), "{text}");
     });
 }
+
+/// reqwest takes the usual secret headers off a request that is sent on to another host, and knows nothing of Vault's.
+#[test]
+fn a_sensitive_header_is_not_sent_on() {
+    run(async {
+        let (other, seen_there) =
+            serve(|_| Some("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into())).await;
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                let _ = socket.read(&mut vec![0; 65536]).await.unwrap();
+                let answer = format!(
+                    "HTTP/1.1 307 Temporary Redirect\r\nLocation: {other}/v1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                );
+                socket.write_all(answer.as_bytes()).await.unwrap();
+            }
+        });
+        let request = |sensitive| {
+            let mut token = http::HeaderValue::from_static("hvs.SECRET");
+            token.set_sensitive(sensitive);
+            Request::get(format!("{base}/v1")).header("X-Vault-Token", token).body(Bytes::new()).unwrap()
+        };
+        let web = RealWeb::new();
+        assert_eq!(web.send(request(true), SHORT).await.unwrap().status().as_u16(), 307);
+        assert!(seen_there.lock().unwrap().is_empty());
+        // What is not marked is sent on, header and all: that is why it must be.
+        assert_eq!(web.send(request(false), SHORT).await.unwrap().status().as_u16(), 200);
+        assert!(seen_there.lock().unwrap().concat().contains("hvs.SECRET"));
+    });
+}

@@ -35,6 +35,7 @@ use crate::permit::Gate;
 pub use admit::{TRACKING, admit};
 pub use authz::allowed;
 pub use delete::{FOREGROUND, ORPHAN, delete_pod, release, remove};
+pub use patch::merge;
 pub use select::{Labels, matches_selector};
 
 /// The API server of a twin, as one caller reaches it.
@@ -51,6 +52,8 @@ pub type Answer = UnsyncBoxBody<Bytes, Infallible>;
 pub enum Reply {
     /// With its status.
     Object(u16, Value),
+    /// What was asked for, as it is stored.
+    Json(String),
     Text(String),
     Watch(watch::Watch),
 }
@@ -142,10 +145,10 @@ impl Server {
             parts.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let request = route::Request::new(&parts.method, &path, &query, content_type, &body);
         let answer = self.twin.call(call, |state| {
-            let answer = meet(state, &self.twin, &self.who, request.clone());
+            let answer = meet(state, &self.twin, &self.who, &request);
             let word = match &answer {
                 Ok(Ok(Reply::Object(code, _))) => code.to_string(),
-                Ok(Ok(Reply::Text(_) | Reply::Watch(_))) => "200".to_owned(),
+                Ok(Ok(Reply::Json(_) | Reply::Text(_) | Reply::Watch(_))) => "200".to_owned(),
                 Ok(Err(refusal)) => format!("{} {}", refusal.code, refusal.message),
                 Err(why) => (*why).to_owned(),
             };
@@ -153,6 +156,7 @@ impl Server {
         });
         match answer.await {
             Ok(Ok(Ok(Reply::Object(code, object)))) => respond(code, "application/json", serde_json::to_vec(&object)?.into()),
+            Ok(Ok(Ok(Reply::Json(text)))) => respond(200, "application/json", text.into()),
             Ok(Ok(Ok(Reply::Text(text)))) => respond(200, "text/plain", text.into()),
             Ok(Ok(Ok(Reply::Watch(watch)))) => {
                 Ok(Response::builder().header("content-type", "application/json").body(watch.body())?)
@@ -174,7 +178,7 @@ fn meet(
     state: &mut State,
     twin: &Twin,
     who: &Who,
-    request: Result<route::Request<'_>, String>,
+    request: &Result<route::Request<'_>, String>,
 ) -> Result<Result<Reply, Refusal>, &'static str> {
     match state.access() {
         Access::Up => {}
@@ -186,17 +190,17 @@ fn meet(
     }
     let request = match request {
         Ok(request) => request,
-        Err(what) => return Ok(Err(unmodelled(state, what))),
+        Err(what) => return Ok(Err(unmodelled(state, what.clone()))),
     };
     if *who == Who::Stranger {
         return Ok(Err(Refusal::new(401, "Unauthorized", "Unauthorized")));
     }
-    for manner in used::manners(&request) {
+    for manner in used::manners(request) {
         if !state.used.contains(&manner) {
             Arc::make_mut(&mut state.used).insert(manner);
         }
     }
-    Ok(authz::check(state, who, &request).and_then(|()| serve::serve(state, twin, who, &request)))
+    Ok(authz::check(state, who, request).and_then(|()| serve::serve(state, twin, who, request)))
 }
 
 /// How the API server names a caller.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
 use serde_json::{Value, json};
 
 use super::super::store::{Key, Kind, seconds};
@@ -23,7 +24,7 @@ pub fn serve(state: &mut State, twin: &Twin, who: &Who, request: &Request) -> Re
     let key = request.key().unwrap_or(Key::new(kind, "", ""));
     match (request.verb, kind, sub) {
         (Verb::Get, Kind::Pod, "log") => log(state, &key, request.query.get("tailLines")),
-        (Verb::Get, _, "") => found(state, &key).map(|object| Reply::Object(200, object)),
+        (Verb::Get, _, "") => get(state, &key),
         (Verb::List, _, "") => list(state, &key, request),
         (Verb::Watch, _, "") => watch(state, twin, &key, request),
         (Verb::Create, Kind::Pod, "eviction") => evict::evict(state, &key, request),
@@ -37,6 +38,11 @@ pub fn serve(state: &mut State, twin: &Twin, who: &Who, request: &Request) -> Re
 
 fn found(state: &State, key: &Key) -> Result<Value, Refusal> {
     state.store.get(key).map(|object| (**object).clone()).ok_or_else(|| Refusal::not_found(key))
+}
+
+fn get(state: &State, key: &Key) -> Result<Reply, Refusal> {
+    let object = state.store.get(key).ok_or_else(|| Refusal::not_found(key))?;
+    Ok(Reply::Json(state.store.text(key, object)))
 }
 
 fn log(state: &State, key: &Key, tail: Option<&String>) -> Result<Reply, Refusal> {
@@ -73,7 +79,7 @@ fn proxy(state: &mut State, request: &Request, namespace: &str, service: &str, p
     let query: Vec<String> = request.query.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let tail = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     let url = format!("http://{name}.{namespace}.svc:{port}{path}{tail}");
-    match web::serve(state, request.method.as_str(), &url, request.bytes) {
+    match web::serve(state, request.method.as_str(), &url, &HeaderMap::new(), request.bytes) {
         Ok((200..=299, body)) => Ok(Reply::Text(String::from_utf8_lossy(&body).into_owned())),
         Ok((code, body)) => Err(Refusal::new(code, "", String::from_utf8_lossy(&body))),
         Err(why) => Err(Refusal::new(503, "ServiceUnavailable", format!("error trying to reach service: {why}"))),
@@ -107,11 +113,11 @@ fn list(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusa
             "The provided continue parameter is too old to display a consistent list result.",
         ));
     };
-    let mut items: Vec<(String, &Arc<Value>)> = then
+    let name = |key: &Key| format!("{}/{}", key.namespace, key.name);
+    let mut items: Vec<(&Key, &Arc<Value>)> = then
         .into_iter()
         .filter(|(key, object)| selection.select(key, object))
-        .map(|(key, object)| (format!("{}/{}", key.namespace, key.name), object))
-        .filter(|(name, _)| from.as_ref().is_none_or(|from| name > from))
+        .filter(|(key, _)| from.as_ref().is_none_or(|from| name(key) > *from))
         .collect();
     let mut meta = json!({ "resourceVersion": version.to_string() });
     if let Some(limit) = limit.filter(|limit| items.len() > *limit) {
@@ -119,23 +125,18 @@ fn list(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusa
             meta["remainingItemCount"] = json!(items.len() - limit);
         }
         items.truncate(limit);
-        meta["continue"] = json!(items.last().map(|(name, _)| URL_SAFE_NO_PAD.encode(format!("{version} {name}"))));
+        meta["continue"] = json!(items.last().map(|(key, _)| URL_SAFE_NO_PAD.encode(format!("{version} {}", name(key)))));
     }
-    let items: Vec<Value> = items.into_iter().map(|(_, object)| bare(object)).collect();
-    Ok(Reply::Object(
-        200,
-        json!({ "kind": format!("{}List", kind.names().kind), "apiVersion": kind.api_version(), "metadata": meta, "items": items }),
-    ))
-}
-
-/// The list says once of what kind its items are.
-fn bare(object: &Value) -> Value {
-    let mut item = object.clone();
-    if let Some(item) = item.as_object_mut() {
-        item.shift_remove("kind");
-        item.shift_remove("apiVersion");
+    let (of, version) = (kind.names().kind, kind.api_version());
+    let mut text = format!("{{\"kind\":\"{of}List\",\"apiVersion\":\"{version}\",\"metadata\":{meta},\"items\":[");
+    for (index, (key, object)) in items.into_iter().enumerate() {
+        if index > 0 {
+            text.push(',');
+        }
+        text.push_str(&String::from_utf8_lossy(&state.store.item(key, object)));
     }
-    item
+    text.push_str("]}");
+    Ok(Reply::Json(text))
 }
 
 /// A continue token: the version of the first page, and the last object of the page before.

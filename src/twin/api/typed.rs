@@ -31,6 +31,8 @@ pub fn normal(kind: Kind, mut object: Value) -> Result<Value, Refusal> {
         Kind::ClusterRoleBinding => through::<rbac::ClusterRoleBinding>(object),
         Kind::Role => through::<rbac::Role>(object),
         Kind::RoleBinding => through::<rbac::RoleBinding>(object),
+        // Its definition is not modelled: all is kept as it comes.
+        Kind::ExternalSecret => Ok(object),
     };
     let mut typed = typed.map_err(|error| {
         let names = kind.names();

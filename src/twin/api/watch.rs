@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::state::later;
-use super::super::store::{Event, Key, Kind, Verb};
+use super::super::store::{Event, Key, Kind, Store, Verb};
 use super::super::{State, Twin};
 use super::select::{Fields, Labels};
 use super::{Answer, Refusal};
@@ -45,7 +45,7 @@ impl Selection {
     }
 
     /// What an event means to who sees only the selection.
-    fn tell(&self, event: &Event) -> Option<Value> {
+    fn tell(&self, store: &Store, event: &Event) -> Option<String> {
         if event.key.kind != self.kind {
             return None;
         }
@@ -58,13 +58,20 @@ impl Selection {
             (true, false) => "DELETED",
         };
         // What leaves the selection is told as it was in it, with the version of its leaving.
-        let mut object = (*event.object).clone();
-        if let (false, Some(before)) = (is, &event.before) {
-            object = (**before).clone();
-            object["metadata"]["resourceVersion"] = json!(event.version.to_string());
-        }
-        Some(json!({ "type": word, "object": object }))
+        let object = match (is, &event.before) {
+            (false, Some(before)) => {
+                let mut object = (**before).clone();
+                object["metadata"]["resourceVersion"] = json!(event.version.to_string());
+                object.to_string()
+            }
+            _ => store.text(&event.key, &event.object),
+        };
+        Some(line(word, &object))
     }
+}
+
+fn line(word: &str, object: &str) -> String {
+    format!("{{\"type\":\"{word}\",\"object\":{object}}}\n")
 }
 
 pub struct Watch {
@@ -79,7 +86,7 @@ pub struct Watch {
     bookmark: Option<Timestamp>,
     /// When the last bookmark comes.
     last_word: Timestamp,
-    ready: VecDeque<Value>,
+    ready: VecDeque<String>,
     /// It has said that it is too old, or has nothing more to say.
     over: bool,
 }
@@ -90,7 +97,7 @@ impl Watch {
         let now = state.now();
         let until = later(now, limit);
         let all = state.store.list(selection.kind).filter(|(key, object)| version.is_none() && selection.select(key, object));
-        let ready = all.map(|(_, object)| json!({ "type": "ADDED", "object": **object })).collect();
+        let ready = all.map(|(key, object)| line("ADDED", &state.store.text(key, object))).collect();
         let last_word = later(now, limit.saturating_sub(LAST_WORD));
         let began = version.unwrap_or(state.store.version());
         Watch {
@@ -110,13 +117,12 @@ impl Watch {
     pub fn body(self) -> Answer {
         let lines = stream::unfold(self, |mut watch| async move {
             let line = watch.next().await?;
-            let bytes = Bytes::from(format!("{line}\n"));
-            Some((Ok::<_, Infallible>(Frame::data(bytes)), watch))
+            Some((Ok::<_, Infallible>(Frame::data(Bytes::from(line))), watch))
         });
         StreamBody::new(lines).boxed_unsync()
     }
 
-    async fn next(&mut self) -> Option<Value> {
+    async fn next(&mut self) -> Option<String> {
         let twin = self.twin.clone();
         let mut changes = twin.changes();
         loop {
@@ -152,11 +158,12 @@ impl Watch {
                 }
                 let version = self.version.to_string();
                 let kind = self.selection.kind;
-                return Some(json!({ "type": "BOOKMARK", "object": {
+                let object = json!({
                     "kind": kind.names().kind, "apiVersion": kind.api_version(),
                     "metadata": { "resourceVersion": version, "creationTimestamp": null },
                     "spec": {}, "status": {},
-                } }));
+                });
+                return Some(line("BOOKMARK", &object.to_string()));
             }
         }
     }
@@ -166,13 +173,13 @@ impl Watch {
             self.over = true;
             let why = format!("too old resource version: {} ({})", self.version, state.store.version());
             let expired = Refusal::new(410, "Expired", why);
-            self.ready.push_back(json!({ "type": "ERROR", "object": expired.status() }));
+            self.ready.push_back(line("ERROR", &expired.status().to_string()));
             return;
         };
         let events: Vec<Arc<Event>> = events.cloned().collect();
         for event in events {
             self.version = event.version;
-            self.ready.extend(self.selection.tell(&event));
+            self.ready.extend(self.selection.tell(&state.store, &event));
         }
     }
 }

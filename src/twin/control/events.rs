@@ -8,7 +8,7 @@ use super::super::api::matches_selector;
 use super::super::state::{State, later};
 use super::super::store::{Event, Key, Kind, Verb, is_held};
 use super::objects::{differs, finished, node_of, owner, ready, terminating, uid};
-use super::{Due, index, jobs, kubelet, nodes, wake, wake_at};
+use super::{Due, externals, index, jobs, kubelet, nodes, wake, wake_at};
 
 pub fn learn(state: &mut State) {
     let since = state.store.since(state.control.seen).map(|events| events.cloned().collect::<Vec<Arc<Event>>>());
@@ -52,6 +52,7 @@ fn tell(state: &mut State, key: &Key, before: Option<&Value>, after: Option<&Val
                 budgets(state, key, |_| true);
             }
         }
+        Kind::ExternalSecret if after.is_some() => externals::changed(state, key),
         Kind::Namespace => return wake(state, Due::Object(key.clone())),
         _ => {}
     }

@@ -4,11 +4,12 @@
 //! any number of times. Events of the store only say whom to wake, and each is woken once however many events call for it.
 //!
 //! `events` (who is woken by what), `index` (children and pods by node), `schedule`, `nodes` (node lifecycle), `kubelet` and `process` (what
-//! runs in pods), `mirror` (static pods), `workloads`, `sets`, `budgets`, `jobs`, `cronjobs`, `namespaces`, `orphans`, `objects` (small readers and writers).
+//! runs in pods), `mirror` (static pods), `workloads`, `sets`, `budgets`, `jobs`, `cronjobs`, `namespaces`, `orphans`, `externals` (from Vault into a Secret), `objects` (small readers and writers).
 
 mod budgets;
 mod cronjobs;
 mod events;
+mod externals;
 mod index;
 mod jobs;
 mod kubelet;
@@ -64,6 +65,8 @@ pub struct Control {
     pub backup: Backup,
     /// A fault: nodes whose kubelet works, but reaches no API server.
     pub silent: BTreeSet<String>,
+    /// A fault: External Secrets brings nothing.
+    pub external_secrets_stuck: bool,
     /// There is no scheduler and no kubelet: whoever looks on plays them, by the calls that they make.
     pub by_hand: bool,
     /// Who will look again, and when.
@@ -130,6 +133,7 @@ pub fn fire(state: &mut State, due: Due) {
             Kind::CronJob => cronjobs::sync(state, &key),
             Kind::Budget => budgets::sync(state, &key),
             Kind::Namespace => namespaces::sync(state, &key),
+            Kind::ExternalSecret => externals::sync(state, &key),
             _ => {}
         },
     }

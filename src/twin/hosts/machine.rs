@@ -29,8 +29,8 @@ pub const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-ma
 pub struct Machine {
     pub address: String,
     pub control_plane: bool,
-    /// Private halves of the keys that its sshd accepts.
-    pub authorized: Vec<Arc<str>>,
+    /// The SSH user's file: the keys that sshd accepts.
+    pub authorized_keys: String,
     /// Counts reinstallations of its sshd: each has another host key.
     pub host_keys: u32,
     pub powered: bool,
@@ -133,7 +133,7 @@ impl Machine {
         Machine {
             address: address.to_owned(),
             control_plane,
-            authorized: vec![key.trim().into()],
+            authorized_keys: format!("{}\n", key.trim()),
             host_keys: 1,
             powered: true,
             booting: false,

@@ -5,6 +5,7 @@
 //! times. `power` is what a cut and a boot do. Whoever sets faults writes [`Machine::faults`] through [`Hosts::change`].
 
 mod install;
+mod keys;
 mod kubeadm;
 mod machine;
 mod ops;
@@ -67,7 +68,7 @@ pub fn fire(state: &mut State, due: Due) {
 
 impl Hosts {
     /// A machine of the cluster, running and whole: `version` of Kubernetes' packages (`1.34.2`), `containerd` (`1.7.24`), and the
-    /// private key whose public half its sshd accepts.
+    /// line of the key that its sshd accepts.
     pub fn add(&mut self, node: &str, address: &str, version: &str, containerd: &str, control_plane: bool, key: &str) {
         self.containerds.insert(containerd.to_owned());
         self.machines.insert(node.to_owned(), Arc::new(Machine::new(address, version, containerd, control_plane, key)));

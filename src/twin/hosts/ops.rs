@@ -12,7 +12,7 @@ use super::packages::{
     wait_for_locks,
 };
 use super::script::{Op, Request};
-use super::{past, plan, put, work};
+use super::{keys, past, plan, put, work};
 
 /// How long sessions last, in milliseconds.
 const SHORT: u64 = 300;
@@ -140,6 +140,22 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         }
         Op::Begin { step, target, run } => session.stdout.push_str(&work::begin(state, node, step, target, run)?),
         Op::Follow { .. } => {}
+        Op::LookAtKeys { of } => keys::look(&machine.authorized_keys, of).iter().for_each(|line| session.line(line)),
+        Op::AddKey { kind, key, replaces } => {
+            let added = keys::add(&machine.authorized_keys, kind, key, replaces);
+            let word = if added.is_some() { "added" } else { "present" };
+            let now = added.unwrap_or(machine.authorized_keys);
+            session.line(format_args!("{word} {}", keys::count(&now)));
+            state.hosts.change(node, |machine| machine.authorized_keys = now);
+        }
+        Op::RemoveKeys { keep, strays, gone } => {
+            let now = keys::remove(&machine.authorized_keys, keep, *strays, gone)?;
+            let (before, after) = (keys::count(&machine.authorized_keys), keys::count(&now));
+            session.line(format_args!("removed {} {after}", before - after));
+            if after < before {
+                state.hosts.change(node, |machine| machine.authorized_keys = now);
+            }
+        }
     }
     Ok(())
 }

@@ -1,8 +1,8 @@
 //! What a session asks for: the operation and its arguments, read back out of the script on standard input.
 
 use crate::node::{
-    Begin, Follow, Inspect, KubeadmPlan, LookBack, Madison, Operation, Prefetch, Refresh, Repository, SnapshotHash, Step,
-    WriteCard,
+    AddKey, Begin, Follow, Inspect, KubeadmPlan, LookAtKeys, LookBack, Madison, Operation, Prefetch, Refresh, RemoveKeys,
+    Repository, SnapshotHash, Step, WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
@@ -19,6 +19,9 @@ pub enum Op {
     WriteCard { name: String, content: String },
     Begin { step: Step, target: String, run: String },
     Follow { from: u64, seconds: u64 },
+    LookAtKeys { of: Vec<String> },
+    AddKey { kind: String, key: String, replaces: Vec<String> },
+    RemoveKeys { keep: String, strays: bool, gone: Vec<String> },
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -74,8 +77,19 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
             of::<Begin>(Op::Begin { step, target: (*target).into(), run: (*run).into() })
         }
         (Follow::NAME, [from, seconds]) => of::<Follow>(Op::Follow { from: from.parse().ok()?, seconds: seconds.parse().ok()? }),
+        (LookAtKeys::NAME, [_, keys @ ..]) => of::<LookAtKeys>(Op::LookAtKeys { of: words(keys) }),
+        (AddKey::NAME, [_, kind, key, replaces @ ..]) => {
+            of::<AddKey>(Op::AddKey { kind: (*kind).into(), key: (*key).into(), replaces: words(replaces) })
+        }
+        (RemoveKeys::NAME, [_, keep, strays, gone @ ..]) => {
+            of::<RemoveKeys>(Op::RemoveKeys { keep: (*keep).into(), strays: *strays == "yes", gone: words(gone) })
+        }
         _ => None,
     }
+}
+
+fn words(args: &[&str]) -> Vec<String> {
+    args.iter().map(|word| (*word).to_owned()).collect()
 }
 
 /// The step that the unit's own script performs.
@@ -139,6 +153,20 @@ mod tests {
             assert_eq!(request.label(), format!("begin {}", step.name()));
             assert_eq!(request.op, Op::Begin { step, target: "1.34.7".into(), run: "r1".into() });
         }
+    }
+
+    #[test]
+    fn keys_are_read_back() {
+        let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let (user, key) = ("u".to_owned(), "AAAA".to_owned());
+        let look = LookAtKeys { user: user.clone(), of: text(&["A", "B"]) };
+        assert_eq!(Request::read(&stdin(&look)).map(|request| request.op), Ok(Op::LookAtKeys { of: text(&["A", "B"]) }));
+        let add = AddKey { user: user.clone(), kind: "ssh-ed25519".into(), key: key.clone(), replaces: text(&["B"]) };
+        let op = Op::AddKey { kind: "ssh-ed25519".into(), key: key.clone(), replaces: text(&["B"]) };
+        assert_eq!(Request::read(&stdin(&add)), Ok(Request { name: "add-key", changes: true, op }));
+        let remove = RemoveKeys { user, keep: None, strays: true, gone: vec![key.clone()] };
+        let op = Op::RemoveKeys { keep: String::new(), strays: true, gone: vec![key] };
+        assert_eq!(Request::read(&stdin(&remove)).map(|request| request.op), Ok(op));
     }
 
     #[test]

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::super::state::later;
 use super::super::{Call, Lost, State, Twin, Who};
+use super::keys;
 use super::ops::{Reply, perform};
 use super::script::Request;
 use crate::node;
@@ -55,10 +56,9 @@ fn enter(state: &State, host: &Host) -> Result<(String, u32, String), HostError>
     }
     let accepted = match &host.login {
         Login::Agent => true,
-        Login::Key(key) if !key.contains("PRIVATE KEY") => {
-            return Err(HostError::BadKey("Unable to parse the private key".to_owned()));
+        Login::Key(key) => {
+            keys::accepts(machine, key).ok_or_else(|| HostError::BadKey("Unable to parse the private key".to_owned()))?
         }
-        Login::Key(key) => machine.authorized.iter().any(|known| **known == *key.trim()),
     };
     if !accepted || faults.key_refused {
         return Err(HostError::Auth(place, host.user.clone(), "Username/PublicKey combination invalid".to_owned()));

@@ -16,10 +16,13 @@ use crate::failure::Cause;
 use crate::names;
 use crate::plan::facts::COMPONENTS;
 use crate::plan::install::{self, Credentials, Install};
+use crate::plan::keys::Pair;
 
-/// The private key in the Secret, and the one that machines accept: nobody parses it here.
-pub const SSH_KEY: &str = "-----BEGIN PRIVATE KEY----- of a rehearsal\n";
-const SSH_KEY_PUB: &str = "ssh-ed25519 the+public+half k8s-upgrade-key\n";
+/// The key in the Secret, which every machine accepts.
+pub fn ssh_key() -> Result<Pair, Cause> {
+    Pair::from_seed(b"a rehearsal, where all is known.")
+}
+
 /// How old everything is.
 const AGE: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Readiness that changed that long ago is of no account.
@@ -34,7 +37,8 @@ impl Scenario {
         if let Some(first) = faults.next() {
             return Err(Cause::usage(first).detail(faults));
         }
-        let mut world = World { scenario: self, state: State::new(self.start, self.seed), born: earlier(self.start, AGE) };
+        let (state, born) = (State::new(self.start, self.seed), earlier(self.start, AGE));
+        let mut world = World { scenario: self, state, key: ssh_key()?, born };
         world.namespaces()?;
         world.kubeadm_config()?;
         self.nodes.iter().try_for_each(|node| world.node(node))?;
@@ -70,6 +74,8 @@ impl Scenario {
 struct World<'a> {
     scenario: &'a Scenario,
     state: State,
+    /// The installation's.
+    key: Pair,
     /// When all of it was created.
     born: Timestamp,
 }
@@ -101,7 +107,7 @@ impl World<'_> {
     fn node(&mut self, node: &Node) -> Result<(), Cause> {
         let created = self.create(Object::Node, objects::node(node, earlier(self.scenario.start, QUIET)))?;
         let version = node.version.to_string();
-        self.state.hosts.add(&node.name, &node.address, &version, &node.containerd, node.control_plane, SSH_KEY);
+        self.state.hosts.add(&node.name, &node.address, &version, &node.containerd, node.control_plane, &self.key.public.line());
         if node.control_plane {
             let uid = created["metadata"]["uid"].clone();
             self.static_pods(node, &uid)?;
@@ -223,17 +229,27 @@ impl World<'_> {
     /// What `manifests … | kubectl apply -f -` creates.
     fn installation(&mut self, image: &str) -> Result<(), Cause> {
         let config = self.scenario.config()?;
+        let public = format!("{}\n", self.key.public.line());
         let install = Install {
             namespace: names::NAMESPACE,
             image,
             config: &config,
             backup: self.scenario.backup(),
-            credentials: Credentials::Secret {
-                ssh_key: SSH_KEY.as_bytes(),
-                ssh_key_pub: SSH_KEY_PUB.as_bytes(),
-                slack_webhook: Some(web::WEBHOOK.as_bytes()),
+            credentials: match self.scenario.text_setting("vault-address") {
+                Some(_) => Credentials::External { store: "vault" },
+                None => Credentials::Secret {
+                    ssh_key: self.key.private.as_bytes(),
+                    ssh_key_pub: public.as_bytes(),
+                    slack_webhook: Some(web::WEBHOOK.as_bytes()),
+                },
             },
         };
+        let kept = [
+            (names::SECRET_SSH_KEY, self.key.private.as_str()),
+            (names::SECRET_SSH_KEY_PUB, &public),
+            (names::SECRET_SLACK, web::WEBHOOK),
+        ];
+        self.state.web.vault.versions = vec![kept.map(|(name, text)| (name.to_owned(), text.to_owned())).into()].into();
         for object in install::objects(&install)? {
             let kind = Object::of_object(&object).ok_or_else(|| {
                 Cause::bug(format!("a rehearsal does not know the kind {} of the installation", object["kind"]))
@@ -246,9 +262,12 @@ impl World<'_> {
     fn services(&mut self) {
         let Scenario { start, target, .. } = *self.scenario;
         let services = &mut self.state.web;
-        for (key, service) in
-            [("prometheus", Service::Prometheus), ("pushgateway", Service::Pushgateway), ("packages-url", Service::Packages)]
-        {
+        for (key, service) in [
+            ("prometheus", Service::Prometheus),
+            ("pushgateway", Service::Pushgateway),
+            ("packages-url", Service::Packages),
+            ("vault-address", Service::Vault),
+        ] {
             if let Some(setting) = self.scenario.text_setting(key) {
                 services.listen(service, setting);
             }

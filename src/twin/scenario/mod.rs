@@ -18,7 +18,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use build::SSH_KEY;
+pub use build::ssh_key;
 pub use copy::Objects;
 pub use read::{Fault, Source};
 

@@ -1,10 +1,17 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
 
+use super::super::control;
+use super::super::state::{State, later};
 use super::super::store::{Key, Kind as Object};
-use super::super::web;
+use super::super::web::{self, VAULT};
 use super::*;
+use crate::names;
 
 const IMAGE: &str = "docker.io/library/k8s-upgrade:test";
 
@@ -162,4 +169,34 @@ fn a_real_cluster_is_copied_without_its_secrets() {
     }
     insta::assert_snapshot!(text.split_once("\ntarget").unwrap().1);
     scenario.state(IMAGE).unwrap();
+}
+
+/// With a Vault the Secret is External Secrets' own, and follows it.
+#[test]
+fn what_vault_holds_comes_into_the_secret() {
+    let mut scenario = Scenario::runbook();
+    scenario.settings.insert("vault-address".to_owned(), VAULT.into());
+    let mut state = scenario.state("image").unwrap();
+    let key = |kind| Key::new(kind, names::NAMESPACE, names::CREDS_SECRET);
+    let held = |state: &State| state.store.get(&key(Object::Secret)).unwrap()["data"]["ssh_key_pub"].clone();
+    let first = held(&state);
+    assert_eq!(first, BASE64_STANDARD.encode(format!("{}\n", ssh_key().unwrap().public.line())));
+    assert_eq!(state.store.get(&key(Object::Secret)).unwrap()["metadata"]["ownerReferences"][0]["kind"], "ExternalSecret");
+    let mut data = state.web.vault.versions[0].clone();
+    data.insert("ssh_key_pub".to_owned(), "new".to_owned());
+    state.web.vault.versions = vec![data].into();
+    let pass = |state: &mut State, seconds| {
+        let then = later(state.now(), Duration::from_secs(seconds));
+        control::react(state);
+        state.advance(then, |_| ());
+    };
+    pass(&mut state, 60);
+    assert_eq!(held(&state), first, "nobody has told it, and 15 minutes are not over");
+    state.store.update(&key(Object::ExternalSecret), |object| object["metadata"]["annotations"] = json!({ "force-sync": "1" }));
+    state.control.external_secrets_stuck = true;
+    pass(&mut state, 60);
+    assert_eq!(held(&state), first);
+    state.control.external_secrets_stuck = false;
+    pass(&mut state, 900);
+    assert_eq!(held(&state), BASE64_STANDARD.encode("new"));
 }

@@ -1,15 +1,16 @@
-//! Prometheus, Pushgateway, Slack and the package index, as small HTTP services. A route that none of them has is unmodelled.
+//! Prometheus, Pushgateway, Slack, the package index and Vault, as small HTTP services. A route that none of them has is unmodelled.
 
 mod packages;
 mod prometheus;
 mod pushgateway;
 mod slack;
+mod vault;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use jiff::Timestamp;
 
 use super::{Call, Lost, State, Twin, Who};
@@ -19,6 +20,7 @@ pub use packages::{Packages, offered};
 pub use prometheus::{Active, Injected, Prometheus, booted};
 pub use pushgateway::{Pushed, Pushgateway};
 pub use slack::{Message, Slack, WEBHOOK};
+pub use vault::{VAULT, Vault};
 
 /// Where the services are unless a cluster's settings say otherwise.
 const PROMETHEUS: &str = "http://prometheus-server.monitoring.svc:80";
@@ -31,6 +33,7 @@ pub enum Service {
     Pushgateway,
     Slack,
     Packages,
+    Vault,
 }
 
 #[derive(Clone)]
@@ -39,8 +42,9 @@ pub struct Services {
     pub pushgateway: Pushgateway,
     pub slack: Slack,
     pub packages: Packages,
+    pub vault: Vault,
     /// What is before a path of each service: scheme, host and port.
-    addresses: [(Service, String); 3],
+    addresses: [(Service, String); 4],
     /// When a service does not answer as it should.
     pub troubles: Vec<Trouble>,
 }
@@ -67,12 +71,18 @@ pub enum How {
 
 impl Default for Services {
     fn default() -> Self {
-        let addresses = [(Service::Prometheus, PROMETHEUS), (Service::Pushgateway, PUSHGATEWAY), (Service::Packages, PACKAGES)];
+        let addresses = [
+            (Service::Prometheus, PROMETHEUS),
+            (Service::Pushgateway, PUSHGATEWAY),
+            (Service::Packages, PACKAGES),
+            (Service::Vault, VAULT),
+        ];
         Services {
             prometheus: Prometheus::default(),
             pushgateway: Pushgateway::default(),
             slack: Slack::default(),
             packages: Packages::default(),
+            vault: Vault::default(),
             addresses: addresses.map(|(service, at)| (service, at.to_owned())),
             troubles: Vec::new(),
         }
@@ -130,7 +140,7 @@ pub fn fire(state: &mut State, due: Due) {
 }
 
 /// One request's effect: status and body. The error: nothing answers there.
-pub fn serve(state: &mut State, method: &str, url: &str, body: &[u8]) -> Result<(u16, Vec<u8>), String> {
+pub fn serve(state: &mut State, method: &str, url: &str, headers: &HeaderMap, body: &[u8]) -> Result<(u16, Vec<u8>), String> {
     let Some((service, path)) = state.web.route(url) else {
         state.unmodelled.push(format!("web: {method} {}", place(url)));
         return Err("no such host is known here".to_owned());
@@ -148,6 +158,7 @@ pub fn serve(state: &mut State, method: &str, url: &str, body: &[u8]) -> Result<
         Service::Pushgateway => pushgateway::serve(state, method, path, body),
         Service::Slack => slack::serve(state, method, path, body),
         Service::Packages => packages::serve(state, method, path),
+        Service::Vault => vault::serve(state, method, path, headers, body),
     };
     Ok(answer.unwrap_or_else(|| {
         let tail = if query.is_empty() { String::new() } else { format!("?{query}") };
@@ -194,7 +205,7 @@ impl Http {
         let answer = self.twin.call(call, |state| {
             let silent =
                 state.web.route(&url).is_some_and(|(service, _)| state.web.trouble(service, state.now()) == Some(How::Silent));
-            let answer = serve(state, method.as_str(), &url, request.body());
+            let answer = serve(state, method.as_str(), &url, request.headers(), request.body());
             let word = match &answer {
                 Ok((code, _)) => code.to_string(),
                 Err(why) => why.clone(),

@@ -12,6 +12,11 @@ use crate::names::*;
 const ALERTS: &str = "http://prometheus-server.monitoring.svc:80/api/v1/alerts";
 const PUSH: &str = "http://prometheus-prometheus-pushgateway.monitoring.svc:9091/metrics/job/k8s-version-upgrade";
 
+/// A request without headers.
+fn serve(state: &mut State, method: &str, url: &str, body: &[u8]) -> Result<(u16, Vec<u8>), String> {
+    super::serve(state, method, url, &HeaderMap::new(), body)
+}
+
 fn world() -> State {
     let mut state = State::new("2026-11-22T12:00:00Z".parse().unwrap(), 1);
     for (name, version) in [("n1", "v1.34.2"), ("n2", "v1.34.2")] {
@@ -214,4 +219,32 @@ fn the_door_keeps_the_secret_and_the_deadline() {
         assert!(history.iter().all(|line| !line.contains("services")), "{history:?}");
         assert_eq!(twin.look(|state| (state.tally.changes, state.web.slack.messages.len())), (3, 1));
     });
+}
+
+/// As measured on Vault 1.21 in dev mode.
+#[test]
+fn vault_keeps_versions_and_checks_them() {
+    const SECRET: &str = "https://vault.rehearsal:8200/v1/secret/data/k8s-upgrade";
+    let mut state = world();
+    state.web.vault.token = "t".to_owned();
+    let mut ask = |method: &str, token: &str, kind: &str, body: Value| {
+        let mut headers = HeaderMap::new();
+        headers.insert("X-Vault-Token", token.parse().unwrap());
+        headers.insert("content-type", kind.parse().unwrap());
+        let (code, body) = super::serve(&mut state, method, SECRET, &headers, body.to_string().as_bytes()).unwrap();
+        (code, serde_json::from_slice::<Value>(&body).unwrap())
+    };
+    let write = |cas: u64, data: Value| json!({ "options": { "cas": cas }, "data": data });
+    let (json_type, merge) = ("application/json", "application/merge-patch+json");
+    assert_eq!(ask("GET", "t", json_type, Value::Null).0, 404);
+    assert_eq!(ask("PATCH", "t", merge, write(0, json!({ "a": "1" }))).0, 404);
+    assert_eq!(ask("POST", "t", json_type, write(0, json!({ "a": "1", "b": "2" }))).1["data"]["version"], 1);
+    assert_eq!(ask("POST", "t", json_type, write(0, json!({ "a": "1" }))).0, 400);
+    assert_eq!(ask("PATCH", "t", merge, write(1, json!({ "a": "3", "b": null }))).1["data"]["version"], 2);
+    let (code, stale) = ask("PATCH", "t", merge, write(1, json!({ "a": "4" })));
+    assert_eq!((code, stale["errors"][0].as_str()), (400, Some("check-and-set parameter did not match the current version")));
+    assert_eq!(ask("PATCH", "t", json_type, write(2, json!({}))).0, 415);
+    assert_eq!(ask("GET", "other", json_type, Value::Null).0, 403);
+    let read = ask("GET", "t", json_type, Value::Null).1;
+    assert_eq!((&read["data"]["data"], &read["data"]["metadata"]["version"]), (&json!({ "a": "3" }), &json!(2)));
 }

@@ -24,7 +24,7 @@ macro_rules! behaviours {
                 a_dry_run_creates_and_deletes_nothing, what_cannot_be_is_422_or_400, a_secret_is_base64_both_ways,
                 a_lease_is_kept_as_written, a_namespace_ends_when_it_is_empty;
             patches: maps_are_merged_and_null_deletes, lists_are_replaced, an_old_version_is_a_conflict,
-                a_namespace_and_a_node_are_guarded_alike, one_that_changes_nothing_makes_no_version, status_is_patched_apart,
+                a_namespace_and_a_node_are_guarded_alike, a_secret_is_guarded_and_can_be_probed, one_that_changes_nothing_makes_no_version, status_is_patched_apart,
                 a_generation_counts_changes_of_the_spec;
             lists: of_workloads_and_budgets, leases_are_listed_and_watched, label_selectors, field_selectors_of_pods, a_field_that_cannot_be_selected_by_is_400, pages_are_of_one_moment,
                 a_continue_token_must_be_one, a_list_of_all_namespaces_is_ordered_by_namespace;

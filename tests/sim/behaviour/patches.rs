@@ -45,6 +45,20 @@ pub async fn an_old_version_is_a_conflict(b: &Bench<'_>) {
     b.patch("leases/one", json!({ "spec": { "holderIdentity": "them" } })).await.ok();
 }
 
+/// A dry run says whether it would be written, and whether under that version.
+pub async fn a_secret_is_guarded_and_can_be_probed(b: &Bench<'_>) {
+    let made = b.post("secrets", json!({ "metadata": { "name": "one" }, "data": { "key": "YQ==", "other": "Yg==" } })).await.ok();
+    let probe = |version: &str| json!({ "metadata": { "resourceVersion": version } });
+    b.patch("secrets/one?dryRun=All", probe(version(&made))).await.with_code(200);
+    let write = |version: &str| json!({ "metadata": { "resourceVersion": version }, "data": { "key": "Yw==", "more": "ZA==" } });
+    let written = b.patch("secrets/one", write(version(&made))).await.with_code(200);
+    assert_eq!(written["data"], json!({ "key": "Yw==", "other": "Yg==", "more": "ZA==" }));
+    let says = conflict("secrets \"one\"");
+    b.patch("secrets/one", write(version(&made))).await.refused(409, "Conflict", &says);
+    b.patch("secrets/one?dryRun=All", probe(version(&made))).await.refused(409, "Conflict", &says);
+    assert_eq!(b.get("secrets/one").await.ok(), written);
+}
+
 pub async fn a_namespace_and_a_node_are_guarded_alike(b: &Bench<'_>) {
     let path = format!("namespaces/{}", b.ns);
     let made = b.get(&path).await.ok();

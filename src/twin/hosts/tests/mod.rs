@@ -22,13 +22,17 @@ use crate::node::{
     self, Begin, Begun, Follow, Followed, Inspect, KubeadmPlan, Madison, NodeState, Operation, Prefetch, Refresh, Repository,
     SnapshotHash, Step, WorkState, WriteCard,
 };
+use crate::plan::keys::Pair;
 use crate::plan::parse::{UpgradePlan, plan_agrees, upgrade_plan};
 use crate::plan::version::Version;
 use crate::world::{Host, HostError, HostOutput, Hosts as _, Login};
 
 const MASTER: &str = "k8s-master";
 const WORKER: &str = "k8s-node1";
-const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nkey\n-----END OPENSSH PRIVATE KEY-----\n";
+
+fn key() -> Pair {
+    Pair::from_seed(&[1; 32]).unwrap()
+}
 
 fn start() -> Timestamp {
     "2026-01-01T00:00:00Z".parse().unwrap()
@@ -37,8 +41,8 @@ fn start() -> Timestamp {
 /// A control plane and a worker at 1.34.2; 1.34.7 and 1.35.4 are there.
 fn world() -> State {
     let mut state = State::new(start(), 1);
-    state.hosts.add(MASTER, "10.0.20.100", "1.34.2", "1.7.24", true, KEY);
-    state.hosts.add(WORKER, "10.0.20.101", "1.34.2", "1.7.28", false, KEY);
+    state.hosts.add(MASTER, "10.0.20.100", "1.34.2", "1.7.24", true, &key().public.line());
+    state.hosts.add(WORKER, "10.0.20.101", "1.34.2", "1.7.28", false, &key().public.line());
     for (minor, patch) in [(34, 2), (34, 7), (35, 4), (35, 10)] {
         state.web.packages.release(Version::new(1, minor, patch), start());
     }

@@ -73,7 +73,7 @@ fn killed_work_says_so_and_containerd_keeps_its_hold() {
 fn one_control_plane_of_three_is_a_gap_and_two_are_the_api() {
     let mut state = world();
     for (node, address) in [("k8s-master2", "10.0.20.110"), ("k8s-master3", "10.0.20.111")] {
-        state.hosts.add(node, address, "1.34.2", "1.7.28", true, KEY);
+        state.hosts.add(node, address, "1.34.2", "1.7.28", true, &key().public.line());
     }
     power(&mut state, MASTER, false);
     pass(&mut state, secs(10));

@@ -4,7 +4,7 @@ use super::*;
 
 fn host(node: &str, address: &str) -> Host {
     let (node, address) = (node.to_owned(), address.to_owned());
-    Host { node, address, port: 22, user: "u".into(), login: Login::Key(KEY.into()), known_keys: Vec::new() }
+    Host { node, address, port: 22, user: "u".into(), login: Login::Key(key().private.into()), known_keys: Vec::new() }
 }
 
 /// Runs with time that passes by itself.
@@ -41,7 +41,7 @@ fn who_gets_in() {
         fault(|machine| machine.host_keys += 1);
         assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::HostKeyChanged(..))));
         host.known_keys.clear();
-        host.login = Login::Key("-----BEGIN OPENSSH PRIVATE KEY-----\nother".into());
+        host.login = Login::Key(Pair::from_seed(&[2; 32]).unwrap().private.into());
         assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::Auth(..))));
         host.login = Login::Key("nonsense".into());
         assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::BadKey(..))));

@@ -95,7 +95,7 @@ fn apply_takes_the_lab_s_time_and_a_second_one_skips() {
 fn several_control_planes_leave_gaps_and_the_last_brings_the_addons() {
     let mut state = refreshed();
     for (node, address) in [("k8s-master2", "10.0.20.110"), ("k8s-master3", "10.0.20.111")] {
-        state.hosts.add(node, address, "1.34.2", "1.7.28", true, KEY);
+        state.hosts.add(node, address, "1.34.2", "1.7.28", true, &key().public.line());
         ask(&mut state, node, &Refresh).unwrap();
     }
     let begun = state.now();

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use k8s_upgrade::node;
 use k8s_upgrade::plan::version::Version;
 use k8s_upgrade::twin::hosts::{Dpkg, Package, put_file};
+use k8s_upgrade::twin::scenario::ssh_key;
 use k8s_upgrade::twin::store::Kind;
 use k8s_upgrade::twin::{State, Twin, Who, hosts};
 use k8s_upgrade::world::{Host, HostOutput, Hosts, Login};
@@ -18,7 +19,6 @@ use super::Machine;
 
 const NODE: &str = "k8s-node1";
 const ADDRESS: &str = "10.0.20.101";
-const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nkey\n-----END OPENSSH PRIVATE KEY-----\n";
 /// Longer than any session here.
 const DEADLINE: Duration = Duration::from_secs(900);
 /// Longer than any unit here.
@@ -28,7 +28,7 @@ pub fn machine() -> Memory {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     let now = Timestamp::constant(1_795_348_680, 0);
     let mut state = State::new(now, 1);
-    state.hosts.add(NODE, ADDRESS, "1.35.4", "1.7.28", false, KEY);
+    state.hosts.add(NODE, ADDRESS, "1.35.4", "1.7.28", false, &ssh_key().unwrap().public.line());
     for (minor, patch) in [(35, 4), (36, 1), (36, 3)] {
         state.web.packages.release(Version::new(1, minor, patch), now);
     }
@@ -57,7 +57,7 @@ impl Memory {
 impl Machine for Memory {
     fn answer(&mut self, script: &str) -> HostOutput {
         let (node, address) = (NODE.to_owned(), ADDRESS.to_owned());
-        let login = Login::Key(KEY.into());
+        let login = Login::Key(ssh_key().unwrap().private.into());
         let host = Host { node, address, port: 22, user: "u".to_owned(), login, known_keys: Vec::new() };
         let script = script.to_owned().into();
         self.runtime.block_on(self.hosts.exec(&host, node::COMMAND, script, DEADLINE, &mut |_| {})).unwrap()

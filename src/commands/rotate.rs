@@ -1,0 +1,128 @@
+//! `rotate-key`: the runbook's one-shot key rotation.
+
+use serde_json::json;
+
+use super::{Asker, failure};
+use crate::failure::{Cause, Failure, Outcome};
+use crate::names;
+use crate::plan::keys::{Left, MARK, Public, Rotation};
+use crate::run::Ctx;
+use crate::run::rotate::{Cut, KeyStore, NodeDone, Open, Survey};
+use crate::world::Login;
+
+const AGAIN: &str = "k8s-upgrade rotate-key";
+
+pub async fn rotate(ctx: &Ctx, asker: &mut Asker, only: Option<&str>) -> Result<Outcome, Failure> {
+    let survey = ctx.survey_keys(only).await.map_err(failure)?;
+    for node in &survey.excluded {
+        ctx.warn(node, format!("excluded, and left as it is; later: {AGAIN} --only {node}"));
+    }
+    let plan = plan(ctx, &survey, only);
+    let probe = async || match survey.rotation {
+        Rotation::Begin { .. } => ctx.probe_store(&survey.store, &survey.stored).await,
+        Rotation::Finish { .. } => Ok(()),
+    };
+    if ctx.dry_run {
+        probe().await.map_err(failure)?;
+        ctx.note("", plan);
+        ctx.print(&found(ctx, &survey)).map_err(failure)?;
+        return Ok(Outcome::Nothing);
+    }
+    asker.confirm(ctx, &plan)?;
+    probe().await.map_err(failure)?;
+    let (done, ended) = ctx.rotate(&survey, only.is_some()).await;
+    ctx.print(&told(ctx, &done)).map_err(failure)?;
+    ended.map_err(|cut| cut_short(cut, only))?;
+    if only.is_none() {
+        warn_of_files(ctx, &survey).await.map_err(failure)?;
+    }
+    if only.is_none() && matches!(survey.rotation, Rotation::Finish { .. }) {
+        ctx.note("", format!("that rotation has ended; for yet another key: {AGAIN}"));
+    }
+    Ok(Outcome::Done)
+}
+
+fn fingerprints(keys: &[Public]) -> String {
+    let known: Vec<String> = keys.iter().map(Public::fingerprint).collect();
+    if known.is_empty() { "no key that can be read".to_owned() } else { known.join(", ") }
+}
+
+fn plan(ctx: &Ctx, survey: &Survey, only: Option<&str>) -> String {
+    let nodes = survey.nodes.iter().map(|open| open.node.name.as_str()).collect::<Vec<_>>().join(", ");
+    let place = ctx.place_of(&survey.store);
+    let held = match &survey.store {
+        KeyStore::Vault(_) => format!("the Secret {}/{} holds it and it", ctx.namespace, names::CREDS_SECRET),
+        KeyStore::Secret => "it".to_owned(),
+    };
+    let (Rotation::Begin { gone } | Rotation::Finish { gone, .. }) = &survey.rotation;
+    let gone = format!("{} and every other line marked {MARK}", fingerprints(gone));
+    match (&survey.rotation, only) {
+        (Rotation::Begin { .. }, _) => {
+            format!("a new SSH key is added on {nodes} and stored in {place}; once {held} opens every node, they lose {gone}")
+        }
+        (Rotation::Finish { key, .. }, None) => format!(
+            "a rotation was cut after {} had been stored in {place}; it is finished on {nodes}: once {held} opens every node, they lose {gone}",
+            key.fingerprint()
+        ),
+        (Rotation::Finish { key, .. }, Some(_)) => {
+            format!("{nodes} gets {}, the key that the cluster holds, and loses {gone}", key.fingerprint())
+        }
+    }
+}
+
+/// What a dry run has seen of each node.
+fn found(ctx: &Ctx, survey: &Survey) -> String {
+    if ctx.json {
+        let node = |open: &Open| json!({ "node": open.node.name, "keys": open.there.keys, "marked": open.there.marked });
+        return format!("{:#}\n", json!({ "nodes": survey.nodes.iter().map(node).collect::<Vec<_>>() }));
+    }
+    let line =
+        |open: &Open| format!("{}  {} keys, {} marked k8s-upgrade-key\n", open.node.name, open.there.keys, open.there.marked);
+    survey.nodes.iter().map(line).collect()
+}
+
+fn told(ctx: &Ctx, done: &[NodeDone]) -> String {
+    if ctx.json {
+        let node =
+            |done: &NodeDone| json!({ "node": done.node, "added": done.added, "removed": done.removed, "keys": done.keys });
+        return format!("{:#}\n", json!({ "nodes": done.iter().map(node).collect::<Vec<_>>() }));
+    }
+    let line = |done: &NodeDone| {
+        let added = if done.added { "key added" } else { "no key added" };
+        format!("{}  {added}, {} removed, {} keys now\n", done.node, done.removed, done.keys)
+    };
+    done.iter().map(line).collect()
+}
+
+fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
+    let next = match left {
+        Left::TakenOff => format!("{AGAIN}          # after mending it: begins anew"),
+        Left::Unknown => format!("{AGAIN}          # looks what was stored, and finishes it or begins anew"),
+        Left::Stored | Left::Held => format!("{AGAIN}          # goes on"),
+        Left::Node => format!("{AGAIN} --only {}      # goes on", only.unwrap_or_default()),
+    };
+    // What says which node to go on with says it better.
+    let next = if cause.next.iter().any(|command| command.starts_with(AGAIN)) { Vec::new() } else { vec![next] };
+    Failure { cause, place: String::new(), state: left.sentence().to_owned(), next }
+}
+
+/// Files that a person has, and that hold a key which opens nothing any more.
+async fn warn_of_files(ctx: &Ctx, survey: &Survey) -> Result<(), Cause> {
+    let (Rotation::Begin { gone } | Rotation::Finish { gone, .. }) = &survey.rotation;
+    if let KeyStore::Secret = survey.store {
+        ctx.note(
+            "",
+            "the file that the former key was installed from is stale: `manifests` without --ssh-key leaves the Secret alone",
+        );
+    }
+    let file = ctx.settings.ssh_key_file.display();
+    if let (false, Login::Key(own)) = (file.to_string().is_empty(), &ctx.creds().await?.login)
+        && Public::of(own).is_some_and(|own| gone.contains(&own))
+    {
+        ctx.warn(
+            "",
+            format!("ssh-key-file names {file}, whose key was removed: take that setting away, and the Secret's key is used"),
+        );
+    }
+    Ok(())
+}

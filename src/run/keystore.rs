@@ -1,0 +1,208 @@
+//! Where the installation's SSH key is stored: Vault's KV v2 where the settings name one, else the Secret itself. Each is written under the
+//! version that was read, and what a write came to is never guessed.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Error, ResourceExt};
+use serde_json::{Map, Value, json};
+
+use super::ctx::Ctx;
+use crate::clients::Vault;
+use crate::clients::vault::{Kept, Wrote};
+use crate::failure::{Cause, Class};
+use crate::names;
+use crate::plan::keys::{Pair, Public};
+
+const ASK: Duration = Duration::from_secs(15);
+/// A write to Vault whose end is not known is made again, under the same version: this often.
+const TRIES: usize = 5;
+
+pub enum KeyStore {
+    Vault(Vault),
+    Secret,
+}
+
+/// What the store holds. It has no Debug.
+pub struct Stored {
+    at: At,
+    pub private: Option<String>,
+    /// The keys that it replaced, as long as some node may accept them.
+    pub former: Vec<Public>,
+}
+
+/// The version that was read.
+enum At {
+    Vault(Kept),
+    Secret(String),
+}
+
+/// How a write ended.
+pub enum Written {
+    Yes,
+    /// It has had no effect, and will have none.
+    No(Cause),
+    /// It may have had its effect, or may have it yet.
+    Unknown(Cause),
+}
+
+fn field(secret: &Secret, key: &str) -> Option<String> {
+    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok().filter(|text| !text.trim().is_empty())
+}
+
+fn stored(at: At, field: impl Fn(&str) -> Option<String>) -> Stored {
+    let former = field(names::SECRET_FORMER).map(|text| text.lines().filter_map(Public::parse).collect());
+    Stored { at, private: field(names::SECRET_SSH_KEY), former: former.unwrap_or_default() }
+}
+
+impl Ctx {
+    pub fn key_store(&self) -> Result<KeyStore, Cause> {
+        let settings = &self.settings;
+        if settings.vault_address.is_empty() {
+            return Ok(KeyStore::Secret);
+        }
+        let file = &settings.vault_token_file;
+        let token = self.world.files.read(file).map_err(|error| {
+            Cause::usage(format!("cannot read the Vault token in {}: {error}", file.display())).next("vault login")
+        })?;
+        let token = String::from_utf8(token).map_err(|_| Cause::usage(format!("{} holds no token", file.display())))?;
+        let web = self.world.web.clone();
+        Vault::new(&settings.vault_address, &settings.vault_mount, &settings.vault_path, &token, web).map(KeyStore::Vault)
+    }
+
+    /// For people.
+    pub fn place_of(&self, store: &KeyStore) -> String {
+        match store {
+            KeyStore::Vault(vault) => vault.place(),
+            KeyStore::Secret => format!("the Secret {}/{}", self.namespace, names::CREDS_SECRET),
+        }
+    }
+
+    fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.kube.clone(), &self.namespace)
+    }
+
+    async fn creds_secret(&self) -> Result<Secret, Cause> {
+        let api = self.secrets();
+        let found = self.api_opt("read the Secret with the SSH key", async || api.get(names::CREDS_SECRET).await).await?;
+        found.ok_or_else(|| {
+            Cause::refused(format!("the Secret {}/{} does not exist", self.namespace, names::CREDS_SECRET))
+                .next("k8s-upgrade manifests --image REF --ssh-key FILE | kubectl apply -f -")
+        })
+    }
+
+    /// The private key that the cluster's Jobs are given, and the public half that stands beside it.
+    pub async fn held_key(&self) -> Result<(Option<String>, Option<Public>), Cause> {
+        let secret = self.creds_secret().await?;
+        let beside = field(&secret, names::SECRET_SSH_KEY_PUB).as_deref().and_then(Public::parse);
+        Ok((field(&secret, names::SECRET_SSH_KEY), beside))
+    }
+
+    pub async fn stored_key(&self, store: &KeyStore) -> Result<Stored, Cause> {
+        match store {
+            KeyStore::Vault(vault) => {
+                let kept = vault.read(ASK).await?;
+                let data = kept.data.clone().unwrap_or_default();
+                Ok(stored(At::Vault(kept), |key| data.get(key).cloned()))
+            }
+            KeyStore::Secret => {
+                let secret = self.creds_secret().await?;
+                if let Some(owner) = secret.owner_references().first() {
+                    return Err(Cause::refused(format!(
+                        "{} is kept by {} {}: what is written into it does not last",
+                        self.place_of(store),
+                        owner.kind,
+                        owner.name
+                    ))
+                    .next("k8s-upgrade --set vault-address=https://… rotate-key      # where the key is stored indeed"));
+                }
+                Ok(stored(At::Secret(secret.resource_version().unwrap_or_default()), |key| field(&secret, key)))
+            }
+        }
+    }
+
+    /// Whether it can be written, asked without writing.
+    pub async fn probe_store(&self, store: &KeyStore, stored: &Stored) -> Result<(), Cause> {
+        match (store, &stored.at) {
+            (KeyStore::Vault(vault), At::Vault(kept)) => vault.may_write(kept, ASK).await,
+            (_, At::Secret(version)) => {
+                let api = self.secrets();
+                let body = json!({ "metadata": { "resourceVersion": version } });
+                let dry = PatchParams { dry_run: true, ..PatchParams::default() };
+                let probe = async || api.patch(names::CREDS_SECRET, &dry, &Patch::Merge(&body)).await;
+                self.api("ask whether the Secret can be written", probe).await.map(drop)
+            }
+            (KeyStore::Secret, At::Vault(_)) => Err(Cause::bug("a version of Vault's for the Secret")),
+        }
+    }
+
+    /// Stores a new pair, and beside it, in the same write, what it replaces.
+    pub async fn store_pair(&self, store: &KeyStore, before: &Stored, pair: &Pair, former: &[Public]) -> Written {
+        let fields = [
+            (names::SECRET_SSH_KEY, pair.private.clone()),
+            (names::SECRET_SSH_KEY_PUB, format!("{}\n", pair.public.line())),
+            (names::SECRET_FORMER, former.iter().map(|key| format!("{} {}\n", key.kind, key.base64)).collect()),
+        ];
+        let cause = match (store, &before.at) {
+            (KeyStore::Vault(vault), At::Vault(kept)) => self.write_vault(vault, kept, &fields).await,
+            (_, At::Secret(version)) => self.write_secret(version, &fields).await,
+            (KeyStore::Secret, At::Vault(_)) => Err((Cause::bug("a version of Vault's for the Secret"), true)),
+        };
+        let Err((cause, definite)) = cause else { return Written::Yes };
+        // A refusal may be the answer to a second try of what the first has done.
+        match self.stored_key(store).await {
+            Ok(now) if now.private.as_deref() == Some(pair.private.as_str()) => Written::Yes,
+            // The version has moved on, and not by us: our write can never come.
+            Ok(_) if cause.class == Class::Contended => Written::No(cause),
+            _ if definite => Written::No(cause),
+            Ok(_) | Err(_) => Written::Unknown(cause),
+        }
+    }
+
+    /// The error: why, and whether it is certain that nothing was written and nothing will be.
+    async fn write_secret(&self, version: &str, fields: &[(&str, String)]) -> Result<(), (Cause, bool)> {
+        let api = self.secrets();
+        let data: Map<String, Value> =
+            fields.iter().map(|(key, text)| ((*key).to_owned(), json!(BASE64_STANDARD.encode(text)))).collect();
+        let body = json!({ "metadata": { "resourceVersion": version }, "data": data });
+        let mut tries = 0;
+        let patch = async || {
+            tries += 1;
+            match api.patch(names::CREDS_SECRET, &PatchParams::default(), &Patch::Merge(&body)).await {
+                Ok(_) => Ok(true),
+                Err(Error::Api(status)) if status.code == 409 => Ok(false),
+                Err(error) => Err(error),
+            }
+        };
+        let wrote = self.api("store the key in the Secret", patch).await;
+        match wrote {
+            Ok(true) => Ok(()),
+            Ok(false) => Err((Cause::contended("somebody else has changed the Secret meanwhile"), false)),
+            Err(cause) => {
+                let definite = tries == 1 && cause.class != Class::Unreachable;
+                Err((cause, definite))
+            }
+        }
+    }
+
+    async fn write_vault(&self, vault: &Vault, kept: &Kept, fields: &[(&str, String)]) -> Result<(), (Cause, bool)> {
+        let fields: Map<String, Value> = fields.iter().map(|(key, text)| ((*key).to_owned(), json!(text))).collect();
+        let fields = Value::Object(fields);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match vault.write(kept, &fields, ASK).await {
+                Ok(Wrote::Version(_)) => return Ok(()),
+                Ok(Wrote::Stale) => return Err((Cause::contended("somebody else has written to Vault meanwhile"), false)),
+                // A refusal after a try whose end is unknown says nothing of that try.
+                Err(refusal) if refusal.definite || tries == TRIES => {
+                    return Err((refusal.cause, refusal.definite && tries == 1));
+                }
+                Err(_) => self.sleep(Duration::from_secs(3), false).await,
+            }
+        }
+    }
+}
