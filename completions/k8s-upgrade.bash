@@ -241,12 +241,20 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__clear__subcmd__state)
-            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
                 --kubeconfig)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -425,7 +433,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__halt)
-            opts="-n -v -q -y -h -V --detection-only --now --blocker-alert --lift --reason --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --detection-only --now --blocker-alert --lift --reason --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -433,6 +441,14 @@ _k8s__upgrade() {
             case "${prev}" in
                 --reason)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)
@@ -1203,12 +1219,20 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__rollback)
-            opts="-n -v -q -y -h -V --dry-run --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --dry-run --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
                 --kubeconfig)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1299,7 +1323,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__skip__subcmd__phase)
-            opts="-n -v -q -y -h -V --force --reason --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version preflight master worker postflight"
+            opts="-o -n -v -q -y -h -V --force --reason --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version preflight master worker postflight"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1307,6 +1331,14 @@ _k8s__upgrade() {
             case "${prev}" in
                 --reason)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)
@@ -1345,7 +1377,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__start)
-            opts="-n -v -q -y -h -V --target --local --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --target --local --dry-run --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1353,6 +1385,14 @@ _k8s__upgrade() {
             case "${prev}" in
                 --target)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)
@@ -1391,7 +1431,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__status)
-            opts="-o -n -v -q -y -h -V --health --hosts --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-w -o -n -v -q -y -h -V --watch --health --hosts --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

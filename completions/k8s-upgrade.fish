@@ -75,6 +75,8 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l no-co
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l target -d 'The release to go to' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s n -l namespace -d 'Namespace of the installation' -r
@@ -83,6 +85,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l set -d
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l local -d 'Perform all phases in this process; it must not run on a node of the cluster'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l dry-run -d 'Say what would be created'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s q -l quiet -d 'Only warnings and failures'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s y -l yes -d 'Do not ask before a change'
@@ -108,6 +111,8 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l no-co
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l reason -d 'Why, for whoever meets it' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -s n -l namespace -d 'Namespace of the installation' -r
@@ -126,6 +131,8 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l no-colo
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l reason -d 'Why; recorded and told to Slack' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -s n -l namespace -d 'Namespace of the installation' -r
@@ -140,6 +147,8 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -s y
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l no-color -d 'No colour, no bars'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -s n -l namespace -d 'Namespace of the installation' -r
@@ -177,6 +186,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l confi
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
 json\t''"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s w -l watch -d 'Go on showing it, as it changes, until Ctrl-C; elsewhere than in a terminal each change is a screen, with -o json a line'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l health -d 'Whether the installation would do its work: CronJobs, the last detection, the chain\'s Jobs, gauges, alert rules'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l hosts -d 'Ask the nodes by SSH alone, when the API server is away; host-addresses, known-hosts-file and ssh-key-file are settings. Exit code 0 if all answered, 7 if one did not, 4 if one refused or shows another host key, 5 if a session was cut'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
@@ -269,6 +279,8 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s y -l y
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l no-color -d 'No colour, no bars'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s V -l version -d 'Print version'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rollback" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rollback" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rollback" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rollback" -s n -l namespace -d 'Namespace of the installation' -r

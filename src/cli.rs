@@ -113,7 +113,7 @@ pub enum Command {
     },
     /// Start the chain by hand
     #[command(
-        after_help = "Examples:\n  k8s-upgrade start --target 1.36.3\n  k8s-upgrade start --target 1.36.3 --local    # all phases in this process, with progress"
+        after_help = "Examples:\n  k8s-upgrade start --target 1.36.3 --dry-run\n  k8s-upgrade start --target 1.36.3 --local    # all phases in this process, with progress"
     )]
     Start {
         /// The release to go to
@@ -122,6 +122,11 @@ pub enum Command {
         /// Perform all phases in this process; it must not run on a node of the cluster
         #[arg(long)]
         local: bool,
+        /// Say what would be created
+        #[arg(long, conflicts_with = "local")]
+        dry_run: bool,
+        #[command(flatten)]
+        data: Data,
     },
     /// Take up a run where the facts say it stands
     #[command(
@@ -152,7 +157,10 @@ pub enum Command {
     SkipPhase(Skip),
     /// Clear what a run that is given up has left: annotations, gauges, our cordons, stale Leases, Jobs that never began
     #[command(after_help = "Examples:\n  k8s-upgrade clear-state\n  k8s-upgrade halt --now && k8s-upgrade clear-state --yes")]
-    ClearState,
+    ClearState {
+        #[command(flatten)]
+        data: Data,
+    },
     /// Let the next run lose what people changed by hand and kubeadm writes over: flags of static pods, the kubelet's, CoreDNS
     #[command(
         after_help = "Examples:\n  k8s-upgrade acknowledge             # what there is, and the ID that names exactly this\n  k8s-upgrade acknowledge 3f9a2c81"
@@ -165,9 +173,12 @@ pub enum Command {
     },
     /// Show where a run stands, what blocks it, and what to do next
     #[command(
-        after_help = "Examples:\n  k8s-upgrade status --health    # exit code 4 where something is wrong\n  k8s-upgrade status --hosts     # the API server is away: what the nodes say"
+        after_help = "Examples:\n  k8s-upgrade status --watch\n  k8s-upgrade status --health    # exit code 4 where something is wrong\n  k8s-upgrade status --hosts     # the API server is away: what the nodes say"
     )]
     Status {
+        /// Go on showing it, as it changes, until Ctrl-C; elsewhere than in a terminal each change is a screen, with -o json a line
+        #[arg(short, long, conflicts_with_all = ["health", "hosts"])]
+        watch: bool,
         /// Whether the installation would do its work: CronJobs, the last detection, the chain's Jobs, gauges, alert rules
         #[arg(long)]
         health: bool,
@@ -244,6 +255,8 @@ pub enum Command {
         /// Say what would be done
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        data: Data,
     },
     /// Replace the SSH key of the installation: on every node, and where it is stored
     #[command(
@@ -305,6 +318,8 @@ pub struct Halt {
     /// Why, for whoever meets it
     #[arg(long, value_name = "TEXT")]
     pub reason: Option<String>,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 #[derive(Debug, Args)]
@@ -319,6 +334,8 @@ pub struct Skip {
     /// Why; recorded and told to Slack
     #[arg(long, value_name = "TEXT", requires = "force")]
     pub reason: Option<String>,
+    #[command(flatten)]
+    pub data: Data,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

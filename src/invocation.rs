@@ -10,12 +10,12 @@ use clap::Parser;
 use futures::future::LocalBoxFuture;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, Data, Form};
+use crate::cli::{Cli, Command, Data, Form, Halt, Skip};
 use crate::commands::{self, Asker};
 use crate::failure::{Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::journal::Head;
-use crate::report::{self, Book, Event, Out, Shared, Sink, Style};
+use crate::report::{self, Account, Book, Event, Out, Shared, Sink, Style};
 use crate::run::{Ctx, Identity, Parts, Stop, unconnected};
 use crate::settings::{Settings, Sources};
 use crate::twin::{Process, Start};
@@ -58,15 +58,32 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
         (Command::Rehearse(_), Style::Terminal { colour }) => report::paced(colour, verbosity, invocation.stderr.clone()),
         _ => report::sink(style, verbosity, invocation.stderr.clone()),
     };
+    let account = gives_account(&cli.command).then(Account::default);
     let book = keeps_journal(&cli.command).then(Book::default);
     let others = invocation.tee.take().into_iter().chain(book.clone().map(|book| Box::new(book) as Box<dyn Sink>));
+    let others = others.chain(account.clone().map(|account| Box::new(account) as Box<dyn Sink>));
+    let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());
     let all = others.fold(own, |own, other| Box::new(report::Both(own, other)));
     let sink: Shared = Arc::new(Mutex::new(all));
     let result = perform(invocation, world, cli, sink.clone(), book).await;
     if let Err(failure) = &result {
         sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed(failure.clone()));
     }
+    if let Some(account) = account {
+        report::put(&stdout, &format!("{:#}\n", account.data(&typed, &result)));
+    }
     exit_code(&result)
+}
+
+/// A command with `-o json` that does something, and has no data of its own.
+fn gives_account(command: &Command) -> bool {
+    let own = match command {
+        Command::Drain { dry_run, .. } => *dry_run,
+        Command::Acknowledge { id, .. } => id.is_none(),
+        Command::Detect { .. } | Command::Status { .. } | Command::Rehearse(_) | Command::RotateKey { .. } => true,
+        _ => false,
+    };
+    flags(command).2 && !own
 }
 
 /// This program as the process of a twin: the same entry, a world in memory.
@@ -187,7 +204,14 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared, 
         let rehearsal = commands::Rehearsal { wanted, process: &Program, sink, stdout: &invocation.stdout, world };
         return rehearsal.of_cluster(&ctx, invocation.stop).await;
     }
-    let told = tell_first_stop(&ctx, invocation.stop.clone());
+    // What only looks on just ends.
+    let looks_on = matches!(cli.command, Command::Status { watch: true, .. });
+    let told = async {
+        if looks_on {
+            std::future::pending::<()>().await;
+        }
+        tell_first_stop(&ctx, invocation.stop.clone()).await;
+    };
     // Dropping the command's future has no effects outside: whatever runs on a node goes on, and the facts show it.
     let performed = async {
         let result = commands::run(&ctx, &mut asker, cli).await;
@@ -264,21 +288,19 @@ fn flags(command: &Command) -> (bool, bool, bool) {
         Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Drain { dry_run, data, .. } | Command::RotateKey { dry_run, data, .. } => (*dry_run, false, json(data)),
         Command::Acknowledge { id, data } => (id.is_none(), false, json(data)),
-        Command::Rollback { dry_run, .. } => (*dry_run, false, false),
+        Command::Start { dry_run, data, .. } | Command::Rollback { dry_run, data, .. } => (*dry_run, false, json(data)),
+        Command::Halt(Halt { data, .. }) | Command::SkipPhase(Skip { data, .. }) | Command::ClearState { data } => {
+            (false, false, json(data))
+        }
         Command::Status { data, .. } => (true, false, json(data)),
         Command::Report { .. } => (true, false, false),
         // What it does to the real cluster is nothing.
         Command::Rehearse(wanted) => (true, false, json(&wanted.data)),
         Command::Preflight { dry_run, chain, .. } => (*dry_run, chain.chain, false),
         Command::UpgradeNode { chain, .. } | Command::Postflight { chain, .. } => (false, chain.chain, false),
-        Command::Start { .. }
-        | Command::Halt(_)
-        | Command::ClearState
-        | Command::SkipPhase(_)
-        | Command::Manifests(_)
-        | Command::Image { .. }
-        | Command::Completions { .. }
-        | Command::Man { .. } => (false, false, false),
+        Command::Manifests(_) | Command::Image { .. } | Command::Completions { .. } | Command::Man { .. } => {
+            (false, false, false)
+        }
     }
 }
 

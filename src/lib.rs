@@ -17,7 +17,7 @@
 //! | [`report`] | pure renderers of events: terminal, log lines, JSON | plan, failure |
 //! | [`signals`] | the first signal asks to stop, the second ends | nothing |
 //! | [`twin`] | the world in memory, for rehearsals and simulations: cluster, machines and services behind [`world`], on paused time | world, permit, names, failure, plan, node, report, signals |
-//! | [`adapters`] | the real kube, ssh, web, clock and files behind [`world`] | world, permit |
+//! | [`adapters`] | the real kube, ssh, web, clock, files and terminal behind [`world`] | world, permit |
 //!
 //! One run: `main` builds an [`Invocation`] and the real [`world::World`], [`run`](fn@run) parses the arguments, merges the
 //! settings and hands a [`run::Ctx`] to one file of [`commands`], which observes ([`run::observe`]) what is, asks [`plan`] what to

@@ -19,6 +19,7 @@ pub struct World {
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     pub files: Arc<dyn Files>,
+    pub terminal: Arc<dyn Terminal>,
 }
 
 /// Where the API server is and how it is reached.
@@ -145,6 +146,18 @@ pub trait Files: Send + Sync {
     fn read(&self, path: &Path) -> std::io::Result<Vec<u8>>;
     /// Writes a whole file or nothing: to a temporary name first, then renamed.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> std::io::Result<()>;
+}
+
+/// What stands behind stdout.
+pub trait Terminal: Send + Sync {
+    /// As it is now; None if stdout is no terminal.
+    fn size(&self) -> Option<Size>;
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub rows: usize,
+    pub columns: usize,
 }
 
 /// Environment variables, as `main` found them.

@@ -30,8 +30,8 @@ impl KubeSource for RealKube {
             // One client policy (design §3): retries are ours to see and to time.
             config.default_retry = false;
             config.connect_timeout = Some(Duration::from_secs(5));
-            // Longer than a watch may be silent; each call has its own, shorter deadline.
-            config.read_timeout = Some(Duration::from_secs(60));
+            // Longer than a watch that is looked at may be silent; each call has its own, shorter deadline.
+            config.read_timeout = Some(Duration::from_secs(180));
             config.write_timeout = Some(Duration::from_secs(30));
             config.reset_reader_on_write = true;
             let place = format!("{} ({source})", config.cluster_url.to_string().trim_end_matches('/'));

@@ -1,9 +1,10 @@
-//! The real kube, SSH, HTTP, clock and files behind the traits of [`crate::world`].
+//! The real kube, SSH, HTTP, clock, files and terminal behind the traits of [`crate::world`].
 
 mod clock;
 mod files;
 mod kube;
 mod ssh;
+mod terminal;
 mod web;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ pub use self::kube::RealKube;
 pub use clock::{SystemClock, SystemRandom};
 pub use files::SystemFiles;
 pub use ssh::Ssh;
+pub use terminal::Stdout;
 pub use web::RealWeb;
 
 /// The world as it is. Installs the one crypto provider that kube and reqwest share.
@@ -26,6 +28,7 @@ pub fn world() -> World {
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         files: Arc::new(SystemFiles),
+        terminal: Arc::new(Stdout),
     }
 }
 

@@ -13,7 +13,7 @@ pub async fn acknowledge(ctx: &Ctx, asker: &mut Asker, id: Option<String>) -> Re
     let now = losses::id(&open);
     let Some(id) = id else { return show(ctx, &open, &now) };
     if open.is_empty() {
-        ctx.note("", "nothing is left to acknowledge: kubeadm would write over nothing that was not acknowledged");
+        ctx.found("", "nothing is left to acknowledge: kubeadm would write over nothing that was not acknowledged");
         return Ok(Outcome::Nothing);
     }
     if id != now {
@@ -28,7 +28,8 @@ pub async fn acknowledge(ctx: &Ctx, asker: &mut Asker, id: Option<String>) -> Re
     } else {
         "k8s-upgrade start --target X.Y.Z, or wait for the next detection"
     };
-    ctx.note("", format!("recorded, until a run ends; to go on: {on}"));
+    ctx.did("", "recorded, until a run ends");
+    ctx.next("", "to go on", on);
     Ok(Outcome::Done)
 }
 

@@ -30,14 +30,14 @@ pub async fn clear(ctx: &Ctx, asker: &mut Asker) -> Result<Outcome, Failure> {
         && found.driver.is_none()
     {
         ctx.push_marks(&facts.marks).await;
-        ctx.note(PLACE, "no run is in flight, and nothing of one is left; its gauges are 0");
+        ctx.found(PLACE, "no run is in flight, and nothing of one is left; its gauges are 0");
         return Ok(Outcome::Nothing);
     }
     tell(ctx, &facts, &found);
     asker.confirm(ctx, "All that goes for good; the run cannot be resumed afterwards.")?;
     match forget(ctx, &found).await {
         Ok(()) => {
-            ctx.note(PLACE, "cleared; a person's cordons, finished Jobs and the nodes' versions are as they were");
+            ctx.did(PLACE, "cleared; a person's cordons, finished Jobs and the nodes' versions are as they were");
             ctx.say(&format!("🧹 {}: the state of the run was cleared by {}", ctx.settings.cluster_name, ctx.identity.holder))
                 .await;
             Ok(Outcome::Done)
@@ -96,32 +96,35 @@ fn tell(ctx: &Ctx, facts: &Facts, found: &Found<'_>) {
     if let (true, Some(target)) = (in_flight, target) {
         let at_target = facts.managed().all(|node| node.is_upgraded(*target));
         if at_target {
-            ctx.note(PLACE, format!("a leaked latch: every node is at {target}, no Job is at work, and the run is still marked"));
-            ctx.note(PLACE, "`k8s-upgrade resume` would verify the cluster first, and then clear the same");
+            ctx.found(
+                PLACE,
+                format!("a leaked latch: every node is at {target}, no Job is at work, and the run is still marked"),
+            );
+            ctx.found(PLACE, "`k8s-upgrade resume` would verify the cluster first, and then clear the same");
         } else {
             let old: Vec<&str> =
                 facts.managed().filter(|node| !node.is_upgraded(*target)).map(|node| node.name.as_str()).collect();
-            ctx.note(PLACE, format!("the run to {target} is given up; not there: {}", old.join(", ")));
+            ctx.found(PLACE, format!("the run to {target} is given up; not there: {}", old.join(", ")));
         }
     }
     for job in &found.jobs {
-        ctx.note(PLACE, format!("Job {} never began: it is deleted", job.name));
+        ctx.found(PLACE, format!("Job {} never began: it is deleted", job.name));
     }
     for (node, whole) in &found.cordons {
         let what = match whole {
             true => "our cordon is taken back: it serves again",
             false => "is half upgraded, or may be: it stays cordoned, and that cordon is yours from then on (kubectl uncordon)",
         };
-        ctx.note(&node.name, what);
+        ctx.found(&node.name, what);
     }
     for node in &found.leases {
-        ctx.note(&node.name, "its stale Lease is removed");
+        ctx.found(&node.name, "its stale Lease is removed");
     }
     if let Some(driver) = &found.driver {
-        ctx.note(PLACE, format!("the stale Lease of {} is removed", driver.by));
+        ctx.found(PLACE, format!("the stale Lease of {} is removed", driver.by));
     }
     if *in_flight {
-        ctx.note(PLACE, "the gauges become 0, and the run's annotations are removed");
+        ctx.found(PLACE, "the gauges become 0, and the run's annotations are removed");
     }
 }
 

@@ -44,30 +44,30 @@ pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
             ctx.units_ended(&facts, &mut unknown).await?;
             for job in facts.jobs.iter().filter(|job| job.state == JobState::Active) {
                 ctx.delete_job(&job.name, &job.uid).await?;
-                ctx.note("halt", format!("Job {} is deleted", job.name));
+                ctx.did("halt", format!("Job {} is deleted", job.name));
             }
             ctx.units_ended(&facts, &mut unknown).await?;
         }
         Ok(())
     };
     set.await.map_err(half_set)?;
-    ctx.note("halt", halt.to_string());
+    ctx.did("halt", halt.to_string());
     if halt.run {
         for job in at_work(&facts).filter(|_| !options.now) {
-            ctx.note("halt", format!("Job {job} stops at its next safe point; a node in work is finished first"));
+            ctx.found("halt", format!("Job {job} stops at its next safe point; a node in work is finished first"));
         }
     }
     if let Some(driver) = ctx.driver().await.map_err(half_set)?.filter(|driver| halt.run && driver.lives(ctx.now())) {
-        ctx.note("halt", format!("{} stops at its next safe point, too", driver.by));
+        ctx.found("halt", format!("{} stops at its next safe point, too", driver.by));
     }
     for node in unknown {
         let look = format!("ssh {}@{node} sudo tail -n 50 {}/work/log", ctx.settings.ssh_user, names::NODE_DIR);
         ctx.warn(&node, format!("UNKNOWN: before you touch it, see that kubeadm and apt have ended: {look}"));
     }
     if facts.marks.in_flight && halt.run {
-        ctx.note("halt", "the run stays in flight: K8sUpgradeStalled will fire after 90 minutes, to say so");
+        ctx.found("halt", "the run stays in flight: K8sUpgradeStalled will fire after 90 minutes, to say so");
     }
-    ctx.note("halt", "take it back with: k8s-upgrade halt --lift");
+    ctx.next("halt", "take it back with", "k8s-upgrade halt --lift");
     ctx.say(&format!("⏸️ {}: {halt}", ctx.settings.cluster_name)).await;
     Ok(Outcome::Done)
 }
@@ -88,7 +88,7 @@ fn half_set(cause: Cause) -> Failure {
 /// Undoes what the record says was set, and then forgets it.
 async fn lift(ctx: &Ctx, facts: &Facts) -> Result<Outcome, Failure> {
     let Some(halt) = &facts.marks.halted else {
-        ctx.note("halt", "nothing is halted: nothing to lift");
+        ctx.found("halt", "nothing is halted: nothing to lift");
         return Ok(Outcome::Nothing);
     };
     let lifted = async {
@@ -106,9 +106,9 @@ async fn lift(ctx: &Ctx, facts: &Facts) -> Result<Outcome, Failure> {
         state: "The halt still holds.".to_owned(),
         next: vec!["k8s-upgrade halt --lift".to_owned()],
     })?;
-    ctx.note("halt", "lifted");
+    ctx.did("halt", "lifted");
     if facts.marks.in_flight && halt.run {
-        ctx.note("halt", "the run goes on with: k8s-upgrade resume");
+        ctx.next("halt", "the run goes on with", "k8s-upgrade resume");
     }
     ctx.say(&format!("▶️ {}: the halt is lifted by {}", ctx.settings.cluster_name, ctx.identity.holder)).await;
     Ok(Outcome::Done)

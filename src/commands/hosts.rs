@@ -43,6 +43,10 @@ pub async fn rollback(ctx: &Ctx, node: &str, away: Cause) -> Result<Outcome, Fai
     }
     let snapshot = ctx.snapshot_on(node, found).await;
     let plan = restore(node, found, &snapshot, &asked);
-    ctx.print(&report::restore_text(node, address, &plan)).map_err(failure)?;
+    let text = report::restore_text(node, address, &plan);
+    match ctx.json {
+        true => ctx.found(node, text),
+        false => ctx.print(&text).map_err(failure)?,
+    }
     Ok(Outcome::Nothing)
 }

@@ -8,6 +8,7 @@ mod drain;
 mod halt;
 mod hosts;
 mod install;
+mod live;
 mod node;
 mod phases;
 mod rehearse;
@@ -37,21 +38,22 @@ pub use rehearse::Rehearsal;
 pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Failure> {
     match cli.command {
         Command::Detect { .. } => detect::detect(ctx).await,
-        Command::Start { target, local } => start::start(ctx, asker, target, local).await,
+        Command::Start { target, local, .. } => start::start(ctx, asker, target, local).await,
         Command::Resume { if_orphaned: true, .. } => watch::watch(ctx).await,
         Command::Resume { local, .. } => start::resume(ctx, asker, local).await,
         Command::Acknowledge { id, .. } => acknowledge::acknowledge(ctx, asker, id).await,
         Command::Status { hosts: true, .. } => hosts::hosts(ctx).await,
         Command::Status { health: true, .. } => status::health(ctx).await,
+        Command::Status { watch: true, .. } => live::watch(ctx).await,
         Command::Status { .. } => status::status(ctx).await,
         Command::Report { run, output } => report::report(ctx, run.as_deref(), output).await,
         Command::Preflight { target, chain, .. } => phases::preflight(ctx, target, chain.run).await,
         Command::UpgradeNode { node, target, chain } => node::upgrade(ctx, asker, &node, target, chain.run).await,
         Command::Postflight { target, chain } => phases::postflight(ctx, target, chain.run).await,
         Command::Drain { node, dry_run, .. } => drain::drain(ctx, asker, &node, dry_run).await,
-        Command::Rollback { node, dry_run } => rollback::rollback(ctx, asker, &node, dry_run).await,
+        Command::Rollback { node, dry_run, .. } => rollback::rollback(ctx, asker, &node, dry_run).await,
         Command::RotateKey { only, .. } => rotate::rotate(ctx, asker, only.as_deref()).await,
-        Command::ClearState => clear::clear(ctx, asker).await,
+        Command::ClearState { .. } => clear::clear(ctx, asker).await,
         Command::SkipPhase(options) => skip::skip(ctx, asker, options).await,
         Command::Halt(options) => halt::halt(ctx, asker, options).await,
         Command::Rehearse(_)
@@ -72,7 +74,7 @@ pub struct Asker {
 impl Asker {
     /// Shows what will be done and asks; without a terminal `--yes` must have been given.
     pub fn confirm(&mut self, ctx: &Ctx, what: &str) -> Result<(), Failure> {
-        ctx.note("", what);
+        ctx.found("", what);
         if self.yes {
             return Ok(());
         }

@@ -13,7 +13,7 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
     let back = match rollback::plan(&facts, node).map_err(failure)? {
         Rollback::Worker(back) => back,
         Rollback::Nothing => {
-            ctx.note(node, "nothing is on record that it could go back to: it was not upgraded, or is back already");
+            ctx.found(node, "nothing is on record that it could go back to: it was not upgraded, or is back already");
             return Ok(Outcome::Nothing);
         }
         Rollback::ControlPlane => {
@@ -26,7 +26,11 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
                     "not all is on record in the cluster: see /var/lib/k8s-upgrade/restore-*.txt on the control planes",
                 );
             }
-            ctx.print(&rollback::restore_plan(snapshot, &packages, &Kept::default())).map_err(failure)?;
+            let plan = rollback::restore_plan(snapshot, &packages, &Kept::default());
+            match ctx.json {
+                true => ctx.found(node, plan),
+                false => ctx.print(&plan).map_err(failure)?,
+            }
             return Ok(Outcome::Nothing);
         }
     };
@@ -35,7 +39,7 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
     }
     let what = told(node, &back, facts.marks.in_flight);
     if dry_run {
-        ctx.note(node, what);
+        ctx.found(node, what);
         return Ok(Outcome::Nothing);
     }
     asker.confirm(ctx, &what)?;

@@ -17,13 +17,13 @@ pub async fn skip(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
         return Err(failure(Cause::refused("no run is in flight: there is nothing to skip")));
     };
     if facts.marks.is_skipped(&step) {
-        ctx.note("skip-phase", format!("{token} was skipped already"));
+        ctx.found("skip-phase", format!("{token} was skipped already"));
         return Ok(Outcome::Nothing);
     }
     let done = next::chain(&facts, &ctx.settings.policy(), target).into_iter().any(|link| link.step == step && link.done);
     if done {
-        ctx.note("skip-phase", format!("the facts show {token} done: the chain passes it by itself"));
-        ctx.note("skip-phase", "go on with: k8s-upgrade resume");
+        ctx.found("skip-phase", format!("the facts show {token} done: the chain passes it by itself"));
+        ctx.next("skip-phase", "go on with", "k8s-upgrade resume");
         return Ok(Outcome::Nothing);
     }
     nobody_at_work(ctx, &facts).await?;
@@ -34,8 +34,8 @@ pub async fn skip(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
     skips.push(skip.clone());
     let value = Some(Skip::write(&skips));
     ctx.mark_run("skip-phase", "record what is skipped", &[(Mark::Skipped, value)]).await.map_err(failure)?;
-    ctx.note("skip-phase", format!("skipped {skip}; the run will end as partial"));
-    ctx.note("skip-phase", "go on with: k8s-upgrade resume");
+    ctx.did("skip-phase", format!("skipped {skip}; the run will end as partial"));
+    ctx.next("skip-phase", "go on with", "k8s-upgrade resume");
     ctx.say(&format!("⚠️ {}: K8s upgrade to {target}: skipped {skip}", ctx.settings.cluster_name)).await;
     Ok(Outcome::Done)
 }

@@ -17,7 +17,9 @@ use crate::run::{Ctx, phases};
 
 pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
-    ctx.may_begin().await.map_err(failure)?;
+    if !ctx.dry_run {
+        ctx.may_begin().await.map_err(failure)?;
+    }
     let marks = &facts.marks;
     if marks.in_flight && (!local || marks.target != Some(target) || marks.run_id.is_none()) {
         let to = marks.target.map_or("an unknown target".to_owned(), |target| target.to_string());
@@ -38,7 +40,7 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
         return by_hand(ctx, here).await;
     }
     let Wanted::Upgrade(kind) = wanted else {
-        ctx.note("", format!("every node is at {target}: nothing to do"));
+        ctx.found("", format!("every node is at {target}: nothing to do"));
         return Ok(Outcome::Nothing);
     };
     nobody_by_hand(ctx).await.map_err(failure)?;
@@ -50,17 +52,25 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
     let nodes: Vec<&str> = facts.managed().map(|node| node.name.as_str()).collect();
     let order: Vec<&str> =
         crate::plan::order::order(&facts, &ctx.settings.policy()).iter().map(|node| node.name.as_str()).collect();
-    asker.confirm(
-        ctx,
-        &format!("{running} → {target} ({kind}), {} nodes one after the other: {}", nodes.len(), order.join(", ")),
-    )?;
+    let what = format!("{running} → {target} ({kind}), {} nodes one after the other: {}", nodes.len(), order.join(", "));
+    if ctx.dry_run {
+        ctx.found("", what);
+    } else {
+        asker.confirm(ctx, &what)?;
+    }
     if local {
         return by_hand(ctx, run_here(ctx, target)).await;
     }
     match next::first(&facts, &ctx.settings.policy(), target).map_err(failure)? {
+        Next::Create(planned) if ctx.dry_run => {
+            let pin = planned.pin.as_deref().unwrap_or("any node");
+            ctx.found("", format!("would create Job {} on {pin}", planned.job));
+            ctx.next("", "start it with", &format!("k8s-upgrade start --target {target}"));
+            Ok(Outcome::Nothing)
+        }
         Next::Create(planned) => {
             ctx.create_job(&facts, &planned, target, &ctx.new_run()).await.map_err(failure)?;
-            ctx.note("", "follow it with: k8s-upgrade status");
+            ctx.next("", "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }
         Next::Running(job) => Err(failure(Cause::contended(format!("Job {job} is at work already")))),
@@ -89,26 +99,26 @@ pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome
     match next::next(&facts, &ctx.settings.policy(), None).map_err(failure)? {
         Next::Done => match next::unclaimed(&facts) {
             Some(target) if !ctx.dry_run => {
-                ctx.note("", format!("found: the run to {target} ended in its preflight, and nothing of it is left"));
+                ctx.found("", format!("found: the run to {target} ended in its preflight, and nothing of it is left"));
                 start(ctx, asker, target, local).await
             }
             Some(target) => {
-                ctx.note("", format!("would begin the run to {target} anew, which ended in its preflight"));
+                ctx.found("", format!("would begin the run to {target} anew, which ended in its preflight"));
                 Ok(Outcome::Nothing)
             }
             None => {
-                ctx.note("", "no run is in flight: nothing to resume");
+                ctx.found("", "no run is in flight: nothing to resume");
                 Ok(Outcome::Nothing)
             }
         },
         Next::Running(job) => {
-            ctx.note("", format!("Job {job} is at work: it creates its successor itself"));
+            ctx.found("", format!("Job {job} is at work: it creates its successor itself"));
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) if ctx.dry_run => {
             let pin = planned.pin.as_deref().unwrap_or("any node");
-            ctx.note("", format!("would create Job {} on {pin}", planned.job));
-            ctx.note("", why(&facts, &planned));
+            ctx.found("", format!("would create Job {} on {pin}", planned.job));
+            ctx.found("", why(&facts, &planned));
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) => {
@@ -121,9 +131,9 @@ pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome
                     "the run in flight has no target or no run id: it was not begun by this program",
                 )));
             };
-            ctx.note("", why(&facts, &planned));
+            ctx.found("", why(&facts, &planned));
             ctx.create_job(&facts, &planned, target, run).await.map_err(failure)?;
-            ctx.note("", "follow it with: k8s-upgrade status");
+            ctx.next("", "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }
     }
@@ -132,18 +142,18 @@ pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome
 /// What `resume` finds: how far the run is, how its Jobs failed, which nodes are in the middle.
 fn found(ctx: &Ctx, facts: &Facts, target: Version) {
     let (done, total) = phases::progress(facts, &ctx.settings.policy(), target);
-    ctx.note("", format!("found: the run to {target}, {done} of {total} phases done"));
+    ctx.found("", format!("found: the run to {target}, {done} of {total} phases done"));
     for skip in &facts.marks.skipped {
-        ctx.note("", format!("found: skipped by force: {skip}"));
+        ctx.found("", format!("found: skipped by force: {skip}"));
     }
     for job in &facts.jobs {
         if let JobState::Failed { reason, exit } = &job.state {
             let exit = exit.map_or(String::new(), |exit| format!(", exit {exit}"));
-            ctx.note("", format!("found: Job {} failed ({reason}{exit})", job.name));
+            ctx.found("", format!("found: Job {} failed ({reason}{exit})", job.name));
         }
     }
     for node in facts.nodes.iter().filter(|node| node.cordoned_by.is_some() || node.unrecorded()) {
-        ctx.note(&node.name, "found: in the middle of its upgrade, out of service");
+        ctx.found(&node.name, "found: in the middle of its upgrade, out of service");
     }
 }
 

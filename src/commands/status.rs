@@ -41,7 +41,7 @@ fn away(cause: Cause) -> Failure {
     }
 }
 
-fn screen(ctx: &Ctx, seen: &Seen) -> Screen {
+pub(super) fn screen(ctx: &Ctx, seen: &Seen) -> Screen {
     status::screen(seen, &ctx.settings.policy(), &ctx.settings.cluster_name, &ctx.namespace, ctx.now())
 }
 

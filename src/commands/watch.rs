@@ -17,27 +17,27 @@ pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
     }
     let found = match orphan::judge(&facts, &ctx.settings.policy(), ctx.now()).map_err(failure)? {
         Verdict::Leave(why) => {
-            ctx.note(PLACE, why);
+            ctx.found(PLACE, why);
             return Ok(Outcome::Nothing);
         }
         Verdict::TakeUp(found) => found,
     };
-    ctx.note(PLACE, &found.why);
+    ctx.found(PLACE, &found.why);
     if let Some(node) = &found.planned.step.node
         && let Some((who, renewed)) = ctx.lease_of(node).await.map_err(failure)?
         && orphan::is_held(renewed, ctx.settings.lease_duration, ctx.now())
     {
-        ctx.note(PLACE, format!("{who} is at work on {node}: left alone"));
+        ctx.found(PLACE, format!("{who} is at work on {node}: left alone"));
         return Ok(Outcome::Nothing);
     }
     if let Some(driver) = ctx.driver().await.map_err(failure)?.filter(|driver| driver.lives(ctx.now())) {
-        ctx.note(PLACE, format!("driven by {}: left alone", driver.by));
+        ctx.found(PLACE, format!("driven by {}: left alone", driver.by));
         return Ok(Outcome::Nothing);
     }
     let job = &found.planned.job;
     if ctx.dry_run {
         let pin = found.planned.pin.as_deref().unwrap_or("any node");
-        ctx.note(PLACE, format!("would create Job {job} on {pin}"));
+        ctx.found(PLACE, format!("would create Job {job} on {pin}"));
         return Ok(Outcome::Nothing);
     }
     let (Some(target), Some(run)) = (facts.marks.target, facts.marks.run_id.as_deref()) else {

@@ -89,6 +89,15 @@ pub struct Seen {
     pub no_watch: Option<String>,
 }
 
+/// What a watch that broke leaves old on the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// `nodes`, `Jobs`.
+    pub what: Vec<String>,
+    pub since: Timestamp,
+    pub why: String,
+}
+
 /// One screen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Screen {

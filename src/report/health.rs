@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::status::folded;
+use super::status::{WIDTH, folded};
 use crate::plan::health::Check;
 
 pub fn text(checks: &[Check], cluster: &str) -> String {
@@ -10,7 +10,7 @@ pub fn text(checks: &[Check], cluster: &str) -> String {
     let verdict = if wrong == 0 { "all is well".to_owned() } else { format!("{wrong} of {} are not ok", checks.len()) };
     let mut out = format!("k8s-upgrade  health: {verdict}   cluster: {cluster}\n\n");
     for check in checks {
-        folded(&mut out, &format!("  {:7} {:10}", if check.ok { "ok" } else { "WRONG" }, check.name), &check.says);
+        folded(&mut out, &format!("  {:7} {:10}", if check.ok { "ok" } else { "WRONG" }, check.name), &check.says, WIDTH);
         if let Some(command) = &check.command {
             out.push_str(&format!("{:10}type      {command}\n", ""));
         }

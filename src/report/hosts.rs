@@ -28,7 +28,7 @@ pub fn text(asked: &[Asked], commands: &[String], cluster: &str) -> String {
 }
 
 fn line(out: &mut String, label: &str, text: &str) {
-    folded(out, &format!("    {label:10}"), text);
+    folded(out, &format!("    {label:10}"), text, WIDTH);
 }
 
 fn table(out: &mut String, asked: &[Asked]) {
@@ -152,7 +152,7 @@ fn host_data(host: &Asked, found: &Found) -> Value {
 /// The plan, with what it was made of.
 pub fn restore(node: &str, address: &str, restore: &Restore) -> String {
     let mut out = format!("{node} ({address}), asked by SSH alone; nothing was changed\n\n");
-    restore.known.iter().for_each(|(label, text)| folded(&mut out, &format!("  {label:10}"), text));
+    restore.known.iter().for_each(|(label, text)| folded(&mut out, &format!("  {label:10}"), text, WIDTH));
     out.push('\n');
     out.push_str(&restore.plan);
     out

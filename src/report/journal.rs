@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::{Event, Sink, place};
+use super::{Event, Sink, place, sentence};
 use crate::plan::journal::{Journal, Line, What};
 
 /// One process' journal, shared by the sink that fills it and the run that writes it.
@@ -35,7 +35,7 @@ fn what(now: Timestamp, event: &Event) -> Option<What> {
         Event::StepSkipped { step, why, .. } => What::Skipped { step: step.clone(), why: why.clone() },
         Event::Waiting { on, .. } => What::Waited { on: on.clone(), until: now },
         Event::Draining { left, total, held, .. } => What::Drain { left: *left, total: *total, held: held.clone(), until: now },
-        Event::Note { text, .. } => What::Note { text: text.clone() },
+        Event::Note { .. } | Event::Found { .. } | Event::Did { .. } | Event::Next { .. } => What::Note { text: sentence(event) },
         Event::Warning { text, .. } => What::Warning { text: text.clone() },
         Event::RunBegun { from, target, kind, nodes, .. } => What::RunBegun {
             from: from.map(|from| from.to_string()),

@@ -1,10 +1,12 @@
 //! What happens is told once, as an [`Event`]; terminal, log lines and JSON render the same facts. Emitting is synchronous and cannot fail.
 
+mod account;
 mod health;
 mod heard;
 mod hosts;
 mod journal;
 mod json;
+mod live;
 mod paced;
 mod plain;
 mod status;
@@ -15,6 +17,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+pub use account::Account;
 pub use journal::Book;
 pub use story::{markdown, text};
 
@@ -26,6 +29,7 @@ use crate::plan::version::{Kind, Version};
 pub use health::{data as health_data, text as health_text};
 pub use heard::heard;
 pub use hosts::{data as hosts_data, restore as restore_text, text as hosts_text};
+pub use live::{data as live_data, frame, text as live_text};
 pub use status::{data as status_data, text as status_text};
 
 /// A fact about the run. `place` is a node, a phase, or empty for the run as a whole.
@@ -85,6 +89,21 @@ pub enum Event {
     Warning {
         place: String,
         text: String,
+    },
+    /// What a person's command finds, and what it has done.
+    Found {
+        place: String,
+        text: String,
+    },
+    Did {
+        place: String,
+        text: String,
+    },
+    /// What a person types next, after a word on what for.
+    Next {
+        place: String,
+        what_for: String,
+        command: String,
     },
     /// The run has claimed the cluster.
     RunBegun {
@@ -174,7 +193,8 @@ fn sentence(event: &Event) -> String {
             format!("drain: {left} of {total} pods left{held}")
         }
         Event::Output { line, .. } => format!("| {line}"),
-        Event::Note { text, .. } => text.clone(),
+        Event::Note { text, .. } | Event::Found { text, .. } | Event::Did { text, .. } => text.clone(),
+        Event::Next { what_for, command, .. } => format!("{what_for}: {command}"),
         Event::Warning { text, .. } => format!("warning: {text}"),
         Event::RunBegun { run, from, target, kind, .. } => {
             format!("run {run}: {} → {target} ({kind})", from.map_or("?".to_owned(), |from| from.to_string()))
@@ -199,6 +219,9 @@ fn place(event: &Event) -> &str {
         | Event::Output { place, .. }
         | Event::Note { place, .. }
         | Event::Warning { place, .. }
+        | Event::Found { place, .. }
+        | Event::Did { place, .. }
+        | Event::Next { place, .. }
         | Event::OutOfService { place }
         | Event::InService { place } => place,
         Event::RunBegun { .. } | Event::Snapshot { .. } => Phase::Preflight.word(),

@@ -4,22 +4,37 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::span;
-use crate::plan::screen::{Doing, Driver, Failed, Lease, Row, Screen, Span, Work};
+use crate::plan::screen::{Doing, Driver, Failed, Lease, Row, Screen, Span, Stale, Work};
 
 /// Columns of a screen; names of nodes and Jobs may need more.
 pub(super) const WIDTH: usize = 100;
 
-/// Writes `label  text`, folded at words; lines after the first are indented alike.
-fn labelled(out: &mut String, label: &str, text: &str) {
-    folded(out, &format!("  {label:8}"), text);
+/// Lines of a screen, folded at its width.
+struct Page {
+    text: String,
+    width: usize,
 }
 
-pub(super) fn folded(out: &mut String, label: &str, text: &str) {
+impl Page {
+    fn push_str(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+    fn push(&mut self, sign: char) {
+        self.text.push(sign);
+    }
+}
+
+/// Writes `label  text`, folded at words; lines after the first are indented alike.
+fn labelled(out: &mut Page, label: &str, text: &str) {
+    folded(&mut out.text, &format!("  {label:8}"), text, out.width);
+}
+
+pub(super) fn folded(out: &mut String, label: &str, text: &str, width: usize) {
     let mut line = label.to_owned();
     let indent = if label.ends_with(": ") { 10 } else { label.chars().count() };
     let mut empty = true;
     for word in text.split(' ') {
-        if !empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+        if !empty && line.chars().count() + 1 + word.chars().count() > width {
             out.push_str(line.trim_end());
             out.push('\n');
             (line, empty) = (" ".repeat(indent), true);
@@ -35,7 +50,7 @@ pub(super) fn folded(out: &mut String, label: &str, text: &str) {
 }
 
 /// Lines under one label, each as it is.
-fn listed(out: &mut String, label: &str, lines: impl IntoIterator<Item = impl AsRef<str>>) {
+fn listed(out: &mut Page, label: &str, lines: impl IntoIterator<Item = impl AsRef<str>>) {
     for (index, line) in lines.into_iter().enumerate() {
         out.push_str(&format!("  {:8}{}\n", if index == 0 { label } else { "" }, line.as_ref()));
     }
@@ -58,7 +73,17 @@ fn left(now: Timestamp, until: Timestamp) -> String {
 
 /// The screen as text.
 pub fn text(screen: &Screen, now: Timestamp) -> String {
-    let mut out = head(screen, now);
+    within(screen, &[], now, WIDTH)
+}
+
+/// The screen as text of at most so many columns; what is old on it stands first. Names and commands may need more.
+pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: usize) -> String {
+    let mut out = Page { text: head(screen, now), width };
+    for Stale { what, since, why } in stale {
+        let until = since.strftime("%H:%M:%S UTC");
+        let text = format!("{} as of {until}, {} ago: {why}", what.join(", "), ago(now, *since));
+        labelled(&mut out, "STALE", &text);
+    }
     if let Some(halted) = &screen.halted {
         labelled(&mut out, "HALTED", halted);
     }
@@ -95,7 +120,7 @@ pub fn text(screen: &Screen, now: Timestamp) -> String {
     let (safe, why) = &screen.safe;
     out.push('\n');
     labelled(&mut out, "safe to walk away: ", &format!("{}, {why}", if *safe { "yes" } else { "NO" }));
-    out
+    out.text
 }
 
 fn head(screen: &Screen, now: Timestamp) -> String {
@@ -111,7 +136,7 @@ fn head(screen: &Screen, now: Timestamp) -> String {
     format!("k8s-upgrade  run {from}→ {target}{kind}   {}{started}   cluster: {}\n", run.position, screen.cluster)
 }
 
-fn table(out: &mut String, rows: &[Row], now: Timestamp) {
+fn table(out: &mut Page, rows: &[Row], now: Timestamp) {
     let wide =
         |title: &str, cell: fn(&Row) -> &str| rows.iter().map(|row| cell(row).len()).chain([title.len()]).max().unwrap_or(0);
     let (n, r, v) = (wide("NODE", |row| &row.node), wide("ROLE", |row| &row.role), wide("VERSION", |row| &row.version));
@@ -123,7 +148,7 @@ fn table(out: &mut String, rows: &[Row], now: Timestamp) {
     }
 }
 
-fn at_work(out: &mut String, work: &Work, now: Timestamp) {
+fn at_work(out: &mut Page, work: &Work, now: Timestamp) {
     let lasts = |what: &str, span: &Span| format!("{what}, {} so far, {}", ago(now, span.since), left(now, span.until));
     let Doing { step, wait, drain, last, .. } = &work.doing;
     let does = match (step, wait) {
@@ -152,7 +177,7 @@ fn at_work(out: &mut String, work: &Work, now: Timestamp) {
     }
 }
 
-fn failure(out: &mut String, failed: &Failed, now: Timestamp) {
+fn failure(out: &mut Page, failed: &Failed, now: Timestamp) {
     let (label, how) = match failed.exit {
         Some(3) => ("HELD", "exit 3"),
         Some(4) => ("REFUSED", "exit 4"),

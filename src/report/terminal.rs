@@ -146,6 +146,9 @@ impl Sink for Terminal {
             Event::Waiting { .. } | Event::Draining { .. } | Event::Output { .. } => self.hold(sentence(event)),
             Event::StepSkipped { .. } => self.finished(event, "  ·", "2"),
             Event::Note { .. }
+            | Event::Found { .. }
+            | Event::Did { .. }
+            | Event::Next { .. }
             | Event::RunBegun { .. }
             | Event::Snapshot { .. }
             | Event::OutOfService { .. }

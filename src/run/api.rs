@@ -106,7 +106,7 @@ impl Ctx {
     }
 
     /// How long it is waited for.
-    fn patience(&self) -> Duration {
+    pub(super) fn patience(&self) -> Duration {
         if self.patient() { self.settings.api_patience } else { IMPATIENT }
     }
 
@@ -115,7 +115,17 @@ impl Ctx {
     }
 
     /// Makes a call until it succeeds, fails for good, or patience ends. `what` reads like "list nodes".
-    pub async fn api<T>(&self, what: &str, mut call: impl AsyncFnMut() -> kube::Result<T>) -> Result<T, Cause> {
+    pub async fn api<T>(&self, what: &str, call: impl AsyncFnMut() -> kube::Result<T>) -> Result<T, Cause> {
+        self.api_within(what, self.patience(), call).await
+    }
+
+    /// The same with a patience of its own; none means one try.
+    pub(super) async fn api_within<T>(
+        &self,
+        what: &str,
+        patience: Duration,
+        mut call: impl AsyncFnMut() -> kube::Result<T>,
+    ) -> Result<T, Cause> {
         let begun = Instant::now();
         let mut pause = Duration::from_millis(500);
         // How long the call had lasted when the server first refused it.
@@ -125,11 +135,11 @@ impl Ctx {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) => {
                     let bound = match retry(&error) {
-                        Retry::Outage => self.patience(),
+                        Retry::Outage => patience,
                         // Counted from the end of the outage, which may have been longer than this.
                         Retry::Forbidden if self.after_outage() => {
                             let answers = *forbidden.get_or_insert_with(|| begun.elapsed());
-                            answers + FORBIDDEN_AFTER_OUTAGE.min(self.patience())
+                            answers + FORBIDDEN_AFTER_OUTAGE.min(patience)
                         }
                         Retry::Forbidden | Retry::No => Duration::ZERO,
                     };
@@ -141,10 +151,7 @@ impl Ctx {
                 }
                 Err(_) => {
                     *locked(&self.last_outage) = Some(Instant::now());
-                    (
-                        Cause::unreachable(format!("{what}: the API server did not answer within {}s", CALL.as_secs())),
-                        self.patience(),
-                    )
+                    (Cause::unreachable(format!("{what}: the API server did not answer within {}s", CALL.as_secs())), patience)
                 }
             };
             let (cause, bound) = failed;

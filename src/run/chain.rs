@@ -55,7 +55,7 @@ impl Ctx {
         self.submit_job(&self.namespace, &planned.job, manifest).await?;
         let place = planned.step.node.as_deref().unwrap_or(planned.step.phase.word());
         let pin = planned.pin.as_deref().map_or("any node".to_owned(), str::to_owned);
-        self.note(place, format!("Job {} created, to run on {pin}", planned.job));
+        self.did(place, format!("Job {} created, to run on {pin}", planned.job));
         Ok(())
     }
 

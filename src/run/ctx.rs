@@ -186,6 +186,21 @@ impl Ctx {
         self.emit(&Event::Note { place: place.into(), text: text.into() });
     }
 
+    /// What a person's command finds before it does anything.
+    pub fn found(&self, place: &str, text: impl Into<String>) {
+        self.emit(&Event::Found { place: place.into(), text: text.into() });
+    }
+
+    /// What it has done.
+    pub fn did(&self, place: &str, text: impl Into<String>) {
+        self.emit(&Event::Did { place: place.into(), text: text.into() });
+    }
+
+    /// What to type next, after a word on what for.
+    pub fn next(&self, place: &str, what_for: &str, command: &str) {
+        self.emit(&Event::Next { place: place.into(), what_for: what_for.into(), command: command.into() });
+    }
+
     pub fn warn(&self, place: &str, text: impl Into<String>) {
         self.emit(&Event::Warning { place: place.into(), text: text.into() });
     }
@@ -200,9 +215,15 @@ impl Ctx {
         format!("{:08x}", self.world.random.u64() & 0xffff_ffff)
     }
 
+    /// Writes to stdout, at once.
+    pub fn write_out(&self, text: &str) -> std::io::Result<()> {
+        let mut stdout = locked(&self.stdout);
+        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+    }
+
     /// Writes data to stdout.
     pub fn print(&self, text: &str) -> Result<(), Cause> {
-        match locked(&self.stdout).write_all(text.as_bytes()) {
+        match self.write_out(text) {
             // `| head` has seen enough.
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(Cause::step(format!("cannot write to stdout: {error}")))
@@ -211,10 +232,16 @@ impl Ctx {
         }
     }
 
+    /// The first signal, if one came.
+    pub fn signal(&self) -> Option<u8> {
+        self.stop.borrow().stop
+    }
+
     /// The signal or the halt that asks us to stop, as a cause.
     pub fn stopped(&self) -> Option<Cause> {
-        let signal = self.stop.borrow().stop;
-        signal.map(|signal| Cause::new(Class::Stopped(signal), "stopped by a signal at a safe point")).or_else(|| self.halted())
+        self.signal()
+            .map(|signal| Cause::new(Class::Stopped(signal), "stopped by a signal at a safe point"))
+            .or_else(|| self.halted())
     }
 
     /// Sleeps; with `stoppable`, a stop signal ends it early.

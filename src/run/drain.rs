@@ -110,9 +110,10 @@ impl Ctx {
     }
 
     async fn drain_until(&self, node: &str, deadline: Instant, stoppable: bool) -> Result<(), Cause> {
-        let mut pods =
-            Mirror::new("list the node's pods", Api::<Pod>::all(self.kube.clone()), Some(format!("spec.nodeName={node}")));
-        let mut budgets = Mirror::new("list PodDisruptionBudgets", Api::<PodDisruptionBudget>::all(self.kube.clone()), None);
+        let of_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
+        let mut pods = Mirror::new("list the node's pods", Api::<Pod>::all(self.kube.clone()), of_node);
+        let budgets = Api::<PodDisruptionBudget>::all(self.kube.clone());
+        let mut budgets = Mirror::new("list PodDisruptionBudgets", budgets, ListParams::default());
         let mut tries = Tries::default();
         let mut total = 0;
         pods.list(self).await?;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::coordination::v1::Lease as KubeLease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -29,12 +30,14 @@ impl Ctx {
         let api: Api<KubeLease> = Api::namespaced(self.kube.clone(), &self.namespace);
         let leases = self.list_all("list the Leases", api, ListParams::default()).await?;
         let driver = leases.iter().find_map(|lease| driver(lease, &self.settings.annotation_prefix));
-        let no_watch = self.no_watch().await?;
+        let api: Api<CronJob> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let watch = self.api_opt("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
+        let no_watch = no_watch(watch.as_ref());
         Ok(Seen { logs: self.logs(&facts).await, leases: leases.iter().filter_map(lease).collect(), driver, no_watch, facts })
     }
 
     /// What the logs say of the Jobs at work, and of the one that failed last.
-    async fn logs(&self, facts: &Facts) -> Vec<(String, Answer<Doing>)> {
+    pub(super) async fn logs(&self, facts: &Facts) -> Vec<(String, Answer<Doing>)> {
         let active = facts.jobs.iter().filter(|job| job.state == JobState::Active);
         let mut logs = Vec::new();
         for job in active.chain(status::last_failed(facts)) {
@@ -54,18 +57,18 @@ impl Ctx {
             Err(_) => Answer::Unknown(format!("the log of pod {pod} did not come within 5s")),
         }
     }
+}
 
-    /// Why the CronJob that takes up what died cannot, if it cannot.
-    async fn no_watch(&self) -> Result<Option<String>, Cause> {
-        Ok(match self.cron(names::WATCH_CRONJOB).await? {
-            None => Some(format!("CronJob {} does not exist", names::WATCH_CRONJOB)),
-            Some(cron) if cron.suspended => Some(format!("CronJob {} is suspended", names::WATCH_CRONJOB)),
-            Some(_) => None,
-        })
+/// Why the CronJob that takes up what died cannot, if it cannot.
+pub(super) fn no_watch(found: Option<&CronJob>) -> Option<String> {
+    match found.and_then(|cronjob| cronjob.spec.as_ref()) {
+        None => Some(format!("CronJob {} does not exist", names::WATCH_CRONJOB)),
+        Some(spec) if spec.suspend == Some(true) => Some(format!("CronJob {} is suspended", names::WATCH_CRONJOB)),
+        Some(_) => None,
     }
 }
 
-fn lease(lease: &KubeLease) -> Option<Lease> {
+pub(super) fn lease(lease: &KubeLease) -> Option<Lease> {
     let node = lease.name_any().strip_prefix(&format!("{}-", names::LEASE_PREFIX))?.to_owned();
     let (holder, renewed, until) = term(lease)?;
     Some(Lease { node, holder, renewed, until })

@@ -1,7 +1,9 @@
 //! Looks at what is and puts it in the terms of [`crate::plan::facts`]. Reads only.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::Job;
@@ -11,6 +13,7 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::ctx::Ctx;
+use super::objects::Objects;
 use crate::failure::Cause;
 use crate::names::{self, Mark};
 use crate::plan::facts::{Component, Facts, JobFact, JobState, Node, PodFact, RunMarks, Taint, TakenUp};
@@ -24,13 +27,14 @@ const PAGE: u32 = 500;
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
 impl Ctx {
-    /// Everything that decisions are made of, as it is now.
-    pub async fn observe(&self) -> Result<Facts, Cause> {
-        let mut facts = Facts { nodes: self.nodes().await?, marks: self.marks().await?, jobs: self.chain_jobs().await? };
-        let tier = ListParams::default().labels("tier=control-plane");
-        let pods: Vec<Pod> =
-            self.list_all("list control-plane pods", Api::namespaced(self.kube.clone(), "kube-system"), tier).await?;
-        for pod in &pods {
+    pub(super) fn facts(&self, objects: &Objects) -> Result<Facts, Cause> {
+        let prefix = &self.settings.annotation_prefix;
+        let mut facts = Facts {
+            nodes: objects.nodes.iter().map(|node| self.node_fact(node)).collect::<Result<_, _>>()?,
+            marks: self.marks_of(objects.namespace.as_deref())?,
+            jobs: objects.jobs.iter().map(|job| job_fact(job, &objects.pods, prefix)).collect(),
+        };
+        for pod in &objects.control_plane {
             if let (Some(component), Some(on)) = (component(pod), pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()))
                 && let Some(node) = facts.nodes.iter_mut().find(|node| node.name == on)
             {
@@ -46,29 +50,31 @@ impl Ctx {
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
     {
-        Ok(self.list_at(what, api, params).await?.0)
+        Ok(self.list_at(what, api, params, None).await?.0)
     }
 
-    /// A list, and the resource version that it stands for.
-    pub(super) async fn list_at<K>(&self, what: &str, api: Api<K>, params: ListParams) -> Result<(Vec<K>, String), Cause>
+    /// A list, and the resource version that it stands for; with a patience of its own, where one is given.
+    pub(super) async fn list_at<K>(
+        &self,
+        what: &str,
+        api: Api<K>,
+        params: ListParams,
+        patience: Option<Duration>,
+    ) -> Result<(Vec<K>, String), Cause>
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
     {
         let mut all = Vec::new();
         let mut params = params.limit(PAGE);
         loop {
-            let page = self.api(what, async || api.list(&params).await).await?;
+            let patience = patience.unwrap_or_else(|| self.patience());
+            let page = self.api_within(what, patience, async || api.list(&params).await).await?;
             all.extend(page.items);
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => params = params.continue_token(&token),
                 None => return Ok((all, page.metadata.resource_version.unwrap_or_default())),
             }
         }
-    }
-
-    async fn nodes(&self) -> Result<Vec<Node>, Cause> {
-        let nodes: Vec<KubeNode> = self.list_all("list nodes", Api::all(self.kube.clone()), ListParams::default()).await?;
-        nodes.iter().map(|node| self.node_fact(node)).collect()
     }
 
     /// One node as it is now; None if it was deleted. Its control-plane pods are not looked at.
@@ -141,10 +147,17 @@ impl Ctx {
         .transpose()
     }
 
-    pub(super) async fn marks(&self) -> Result<RunMarks, Cause> {
+    pub(super) async fn own_namespace(&self) -> Result<Option<Namespace>, Cause> {
         let api: Api<Namespace> = Api::all(self.kube.clone());
-        let found = self.api_opt("read the namespace", async || api.get(&self.namespace).await).await?;
-        let namespace = found.ok_or_else(|| {
+        self.api_opt("read the namespace", async || api.get(&self.namespace).await).await
+    }
+
+    pub(super) async fn marks(&self) -> Result<RunMarks, Cause> {
+        self.marks_of(self.own_namespace().await?.as_ref())
+    }
+
+    fn marks_of(&self, namespace: Option<&Namespace>) -> Result<RunMarks, Cause> {
+        let namespace = namespace.ok_or_else(|| {
             Cause::refused(format!("namespace {} does not exist: the program is not installed in this cluster", self.namespace))
                 .next("k8s-upgrade manifests --help")
         })?;
@@ -172,18 +185,6 @@ impl Ctx {
             told: mark(Mark::Told),
             halted,
         })
-    }
-
-    async fn chain_jobs(&self) -> Result<Vec<JobFact>, Cause> {
-        let chain = ListParams::default().labels(&format!("{}={}", names::LABEL_APP, names::APP_CHAIN));
-        let jobs: Vec<Job> =
-            self.list_all("list the chain's Jobs", Api::namespaced(self.kube.clone(), &self.namespace), chain.clone()).await?;
-        if jobs.is_empty() {
-            return Ok(Vec::new());
-        }
-        let pods: Vec<Pod> =
-            self.list_all("list the chain's pods", Api::namespaced(self.kube.clone(), &self.namespace), chain).await?;
-        Ok(jobs.iter().map(|job| job_fact(job, &pods, &self.settings.annotation_prefix)).collect())
     }
 }
 
@@ -247,10 +248,11 @@ fn pending(pod: &Pod) -> Option<String> {
         .or_else(|| waits.map(|waiting| word(&waiting.reason, &waiting.message)))
 }
 
-pub(super) fn job_fact(job: &Job, pods: &[Pod], prefix: &str) -> JobFact {
+pub(super) fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> JobFact {
     // By UID: a Job that was replaced had the same name, and its last pod may still be there.
     let uid = job.uid().unwrap_or_default();
-    let pods: Vec<&Pod> = pods.iter().filter(|pod| pod.owner_references().iter().any(|owner| owner.uid == uid)).collect();
+    let pods: Vec<&Pod> =
+        pods.iter().map(Borrow::borrow).filter(|pod| pod.owner_references().iter().any(|owner| owner.uid == uid)).collect();
     let created = |pod: &Pod| pod.creation_timestamp().map(|time| time.0);
     let node = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
     let newest = pods.iter().copied().max_by_key(|pod| created(pod));
@@ -302,6 +304,7 @@ mod tests {
     use crate::plan::jobs::{Planned, Template, manifest};
 
     const PREFIX: &str = names::ANNOTATION_PREFIX;
+    const NONE: &[Pod] = &[];
 
     /// A Job as the chain creates it and the API server gives it back.
     fn job(taken_up: Option<TakenUp>, status: Value) -> Job {
@@ -336,14 +339,14 @@ mod tests {
     #[test]
     fn what_a_job_was_created_with_reads_back() {
         for taken_up in [None, Some(TakenUp { times: 2, held: false }), Some(TakenUp { times: 0, held: true })] {
-            let fact = job_fact(&job(taken_up, json!({})), &[], PREFIX);
+            let fact = job_fact(&job(taken_up, json!({})), NONE, PREFIX);
             assert_eq!((fact.taken_up, fact.run.as_deref(), fact.pin), (taken_up, Some("r7"), None));
             assert!(fact.created.is_some() && fact.state == JobState::Active && !fact.deleting);
         }
         let mut pinned = job(None, json!({}));
         let selector = BTreeMap::from([(names::LABEL_HOSTNAME.to_owned(), "vm-17".to_owned())]);
         pinned.spec.as_mut().unwrap().template.spec.as_mut().unwrap().node_selector = Some(selector);
-        assert_eq!(job_fact(&pinned, &[], PREFIX).pin.as_deref(), Some("vm-17"));
+        assert_eq!(job_fact(&pinned, NONE, PREFIX).pin.as_deref(), Some("vm-17"));
     }
 
     #[test]

@@ -77,7 +77,7 @@ impl Ctx {
             Some((ours.then_some(false), marks))
         })
         .await?;
-        self.note(name, format!("back in service at {}", back.to));
+        self.did(name, format!("back in service at {}", back.to));
         Ok(())
     }
 }

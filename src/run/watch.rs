@@ -4,6 +4,7 @@
 //! (measured). So silence, an end, an error or a 410 all lead back to a list, never sooner than a second after the last one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -18,14 +19,19 @@ use crate::failure::Cause;
 
 /// A watch that says nothing for this long is not trusted any more (bookmarks come about once a minute, so a quiet one is listed anew).
 const SILENCE: Duration = Duration::from_secs(30);
+/// The same where only what is shown depends on it: longer than two bookmarks are apart.
+const CALM: Duration = Duration::from_secs(150);
 /// Between two lists.
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub struct Mirror<K> {
     what: &'static str,
     api: Api<K>,
-    fields: Option<String>,
-    items: BTreeMap<String, K>,
+    selection: ListParams,
+    items: BTreeMap<String, Arc<K>>,
+    silence: Duration,
+    /// How long a list is tried; None: as all that this process does.
+    patience: Option<Duration>,
     stream: Option<BoxStream<'static, kube::Result<WatchEvent<K>>>>,
     /// When the last list was made, and when the server was last heard.
     listed: Option<Instant>,
@@ -37,18 +43,39 @@ where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + 'static,
 {
     /// Empty until [`Mirror::list`] was called. `what` reads like "list the node's pods".
-    pub fn new(what: &'static str, api: Api<K>, fields: Option<String>) -> Self {
-        Mirror { what, api, fields, items: BTreeMap::new(), stream: None, listed: None, heard: Instant::now() }
+    pub fn new(what: &'static str, api: Api<K>, selection: ListParams) -> Self {
+        Mirror {
+            what,
+            api,
+            selection,
+            items: BTreeMap::new(),
+            silence: SILENCE,
+            patience: None,
+            stream: None,
+            listed: None,
+            heard: Instant::now(),
+        }
+    }
+
+    /// For who looks on and changes nothing: silence is trusted for longer, so that quiet lists are not polled; and once it was listed, a
+    /// list that fails is told at once.
+    pub fn looks_on(self) -> Self {
+        Mirror { silence: CALM, patience: Some(Duration::ZERO), ..self }
     }
 
     pub fn items(&self) -> impl Iterator<Item = &K> {
-        self.items.values()
+        self.items.values().map(Arc::as_ref)
+    }
+
+    /// All of them as they are now.
+    pub fn all(&self) -> Vec<Arc<K>> {
+        self.items.values().cloned().collect()
     }
 
     /// Returns when something has changed, or when [`Mirror::renew`] has something to do. May be dropped and called again at any time.
     pub async fn changed(&mut self) {
         while let Some(stream) = self.stream.as_mut() {
-            match tokio::time::timeout_at(self.heard + SILENCE, stream.next()).await {
+            match tokio::time::timeout_at(self.heard + self.silence, stream.next()).await {
                 Ok(Some(Ok(event))) => {
                     self.heard = Instant::now();
                     if self.apply(event) {
@@ -58,6 +85,11 @@ where
                 Ok(Some(Err(_)) | None) | Err(_) => self.stream = None,
             }
         }
+    }
+
+    /// The watch has ended: what is here grows old until it is listed anew.
+    pub fn is_broken(&self) -> bool {
+        self.stream.is_none()
     }
 
     /// Lists anew where the watch has ended. Not to be dropped for something faster: a slow list would never end.
@@ -70,16 +102,15 @@ where
         if let Some(listed) = self.listed {
             tokio::time::sleep_until(listed + PAUSE).await;
         }
-        let mut params = ListParams::default();
-        params.field_selector.clone_from(&self.fields);
-        let (items, version) = ctx.list_at(self.what, self.api.clone(), params).await?;
-        let mut watch = WatchParams::default();
-        watch.field_selector.clone_from(&self.fields);
+        let patience = self.patience.filter(|_| self.listed.is_some());
+        let (items, version) = ctx.list_at(self.what, self.api.clone(), self.selection.clone(), patience).await?;
+        let ListParams { label_selector, field_selector, .. } = self.selection.clone();
+        let watch = WatchParams { label_selector, field_selector, ..WatchParams::default() };
         // A watch that cannot be opened is none: the next call lists again.
         #[expect(clippy::disallowed_methods, reason = "this is the wrapper that bounds silence and pauses")]
         let opened = tokio::time::timeout(SILENCE, self.api.watch(&watch, &version)).await;
         self.stream = opened.ok().and_then(Result::ok).map(|stream| stream.boxed());
-        self.items = items.into_iter().filter_map(|item| Some((item.uid()?, item))).collect();
+        self.items = items.into_iter().filter_map(|item| Some((item.uid()?, Arc::new(item)))).collect();
         self.listed = Some(Instant::now());
         self.heard = Instant::now();
         Ok(())
@@ -88,7 +119,9 @@ where
     /// Whether the event changed what is mirrored.
     fn apply(&mut self, event: WatchEvent<K>) -> bool {
         match event {
-            WatchEvent::Added(item) | WatchEvent::Modified(item) => item.uid().map(|uid| self.items.insert(uid, item)).is_some(),
+            WatchEvent::Added(item) | WatchEvent::Modified(item) => {
+                item.uid().map(|uid| self.items.insert(uid, Arc::new(item))).is_some()
+            }
             WatchEvent::Deleted(item) => item.uid().map(|uid| self.items.remove(&uid)).is_some(),
             WatchEvent::Bookmark(_) => false,
             WatchEvent::Error(_) => {

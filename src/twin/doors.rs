@@ -12,7 +12,7 @@ use kube::client::ClientBuilder;
 
 use super::{Twin, api, hosts, web};
 use crate::permit::Gate;
-use crate::world::{Clock, Files, KubeConnection, KubeSource, KubeTarget, Random, World};
+use crate::world::{Clock, Files, KubeConnection, KubeSource, KubeTarget, Random, Size, Terminal, World};
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,8 +44,9 @@ impl Twin {
             hosts: Arc::new(hosts::Ssh { twin: self.clone(), who: who.clone() }),
             web: Arc::new(web::Http { twin: self.clone(), who: who.clone() }),
             clock: Arc::new(door.clone()),
-            random: Arc::new(door),
+            random: Arc::new(door.clone()),
             files: Arc::new(Disk(files)),
+            terminal: Arc::new(door),
         }
     }
 
@@ -84,6 +85,12 @@ impl Random for Door {
     fn secret(&self) -> io::Result<[u8; 32]> {
         let words = std::array::from_fn::<_, 4, _>(|_| self.u64().to_le_bytes());
         Ok(std::array::from_fn(|at| words[at / 8][at % 8]))
+    }
+}
+
+impl Terminal for Door {
+    fn size(&self) -> Option<Size> {
+        self.twin.look(|state| state.terminal).filter(|_| matches!(self.who, Who::Operator(_)))
     }
 }
 

@@ -73,6 +73,13 @@ impl<'a> Driver<'a> {
         self.launch(format!("operator/{name}"), who, argv, env, files);
     }
 
+    /// Ctrl-C for that command of an operator.
+    pub fn interrupt(&self, name: &str) {
+        if let Some(handle) = self.handles.get(&format!("operator/{name}")) {
+            handle.stop.send_replace(Asked { stop: Some(2), now: false });
+        }
+    }
+
     /// Kills a person's process, as the power of their machine does.
     pub fn kill(&mut self, name: &str) {
         if let Some(handle) = self.handles.remove(&format!("operator/{name}")) {

@@ -13,7 +13,7 @@ use super::control;
 use super::hosts;
 use super::store::{Key, Store};
 use super::web;
-use crate::world::Env;
+use crate::world::{Env, Size};
 
 /// Something that will happen.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,8 @@ pub struct State {
     pub web: web::Services,
     /// When the API server does not answer as it should; in the order of their beginnings.
     pub outages: Vec<Outage>,
+    /// What persons sit at; None: their output goes into a pipe.
+    pub terminal: Option<Size>,
     /// How far the clocks of all programs are off (seconds).
     pub clock_off: i64,
     /// The program's processes in pods, by the pod's UID.
@@ -170,6 +172,7 @@ impl State {
             hosts: hosts::Hosts::default(),
             web: web::Services::default(),
             outages: Vec::new(),
+            terminal: None,
             clock_off: 0,
             programs: BTreeMap::new(),
             killed: BTreeSet::new(),

@@ -81,6 +81,7 @@ fn orphaned(scenario: Scenario) -> BTreeSet<String> {
         assert!(driver.until(limit, |state| at_work(state) && out(state)).await, "no node is ever out of service");
         driver.operate("looks", &["k8s-upgrade", "status"], BTreeMap::new());
         assert_eq!(driver.until_ended("looks", limit).await, Some(0));
+        driver.operate("looks on", &["k8s-upgrade", "status", "--watch"], BTreeMap::new());
         while !driver.twin.look(doomed) {
             driver.twin.edit(State::kill_programs);
             assert!(driver.until(limit, |state| at_work(state) || doomed(state)).await, "the Job is not tried again");

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, State};
 
-use super::hands::{done, observed, pass, runbook, types, version, when};
-use super::world::{LIMIT, NAMESPACE, amiss, at_work, in_flight, is_over, mark, tail};
+use super::hands::{done, observed, runbook, version};
+use super::world::{LIMIT, NAMESPACE, amiss, at_work, in_flight, is_over, mark, pass, tail, types, when};
 
 fn by_hand(state: &State) -> bool {
     state.store.get(&Key::new(Kind::Lease, NAMESPACE, "k8s-upgrade-by-hand")).is_some()

@@ -8,8 +8,8 @@ use k8s_upgrade::twin::State;
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
 
-use super::hands::{NEW, done, is_out, observed, ours, pass, runbook, types, unit_runs, version, when};
-use super::world::{NAMESPACE, at_work, in_flight, is_over, jobs, tail};
+use super::hands::{NEW, done, is_out, observed, ours, runbook, unit_runs, version};
+use super::world::{NAMESPACE, at_work, in_flight, is_over, jobs, pass, tail, types, when};
 
 const WORKER: &str = "k8s-upgrade-worker-1-34-7-k8s-node4";
 

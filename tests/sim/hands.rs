@@ -13,7 +13,8 @@ use serde_json::json;
 
 use super::rules::Observer;
 use super::world::{
-    LIMIT, NAMESPACE, amiss, at_work, begin, in_flight, is_over, jobs, live, mark, namespace, quick, tail, version_of,
+    LIMIT, NAMESPACE, amiss, at_work, begin, in_flight, is_over, jobs, live, mark, namespace, pass, quick, tail, types,
+    version_of, when,
 };
 
 pub const NEW: &str = "1.34.7";
@@ -24,40 +25,6 @@ pub fn observed<T>(state: State, work: impl AsyncFnOnce(&mut Driver<'_>) -> T) -
     let end = live(state, Some(Box::new(observer)), work);
     assert!(broken.lock().unwrap().is_empty(), "{:#?}", broken.lock().unwrap());
     end
-}
-
-pub async fn when(driver: &mut Driver<'_>, what: &str, holds: impl FnMut(&State) -> bool) {
-    let limit = later(driver.twin.now(), LIMIT);
-    let held = driver.until(limit, holds).await;
-    assert!(held, "{what} never came\n{}", driver.twin.look(|state| format!("{}\n{}", jobs(state), tail(state, 60))));
-}
-
-pub async fn pass(driver: &mut Driver<'_>, seconds: u64) {
-    driver.until(later(driver.twin.now(), Duration::from_secs(seconds)), |_| false).await;
-}
-
-/// A person's command: its exit code, and what it printed.
-pub async fn types(driver: &mut Driver<'_>, name: &str, line: &str) -> (u8, String) {
-    let argv: Vec<&str> = ["k8s-upgrade"].into_iter().chain(line.split(' ')).map(|word| word.trim_matches('"')).collect();
-    driver.operate(name, &argv, BTreeMap::new());
-    let limit = later(driver.twin.now(), LIMIT);
-    let code = driver.until_ended(name, limit).await.expect("the command ends");
-    let said = driver.twin.look(|state| state.logs.get(&format!("operator/{name}")).map(|log| log.all().join("\n")));
-    // A person's name is made for each process.
-    let said = said.unwrap_or_default();
-    let mut words = String::new();
-    for (i, part) in said.split("operator-").enumerate() {
-        words.push_str(if i == 0 { part } else { "ann" });
-        words.push_str(if i == 0 { "" } else { part.get(8..).unwrap_or_default() });
-    }
-    (
-        code,
-        words
-            .lines()
-            .map(|line| line.get(10..).filter(|_| line.as_bytes().get(2) == Some(&b':')).unwrap_or(line).trim_end())
-            .collect::<Vec<_>>()
-            .join("\n"),
-    )
 }
 
 pub fn done(state: &State, cordoned: &[&str]) {

@@ -5,6 +5,7 @@
 //! `behaviour/mod.rs`. All else runs in memory, on paused time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod accounts;
 mod alone;
 mod behaviour;
 mod bench;
@@ -18,6 +19,8 @@ mod hands;
 mod incidents;
 mod journal;
 mod kubelet;
+mod live;
+mod mask;
 #[path = "../unit/program.rs"]
 #[allow(dead_code)] // not all of it is used here
 mod program;

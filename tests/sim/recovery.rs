@@ -13,9 +13,9 @@ use k8s_upgrade::twin::web::{How, Injected, Service, Trouble};
 use k8s_upgrade::twin::{Call, Driver, Fate, Hook, Scenario, State};
 use serde_json::json;
 
-use super::hands::{done, observed, pass, runbook, slack, types, when};
+use super::hands::{done, observed, runbook, slack};
 use super::rules::Observer;
-use super::world::{LIMIT, NAMESPACE, at_work, begin, calm, in_flight, is_over, jobs, live, tail};
+use super::world::{LIMIT, NAMESPACE, at_work, begin, calm, in_flight, is_over, jobs, live, pass, tail, types, when};
 
 /// Nothing more will happen by itself after so long without anybody at work.
 const IDLE: Duration = Duration::from_secs(40 * 60);

@@ -10,28 +10,7 @@ use k8s_upgrade::twin::web::{How, Injected, Service, Trouble};
 use k8s_upgrade::twin::{Driver, State};
 use serde_json::json;
 
-use super::world::{LIMIT, NAMESPACE, begin, is_over, jobs, live, mark, quick, tail};
-
-async fn when(driver: &mut Driver<'_>, what: &str, holds: impl FnMut(&State) -> bool) {
-    let limit = later(driver.twin.now(), LIMIT);
-    let held = driver.until(limit, holds).await;
-    assert!(held, "{what} never came\n{}", driver.twin.look(|state| format!("{}\n{}", jobs(state), tail(state, 60))));
-}
-
-async fn pass(driver: &mut Driver<'_>, seconds: u64) {
-    driver.until(later(driver.twin.now(), Duration::from_secs(seconds)), |_| false).await;
-}
-
-/// What a person's command prints, and its exit code.
-async fn types(driver: &mut Driver<'_>, argv: &[&str]) -> (String, Option<u8>) {
-    let name = format!("{} {}", argv.join(" "), driver.twin.now());
-    let argv: Vec<&str> = ["k8s-upgrade"].iter().chain(argv).copied().collect();
-    driver.operate(&name, &argv, BTreeMap::new());
-    let limit = later(driver.twin.now(), Duration::from_secs(600));
-    let code = driver.until_ended(&name, limit).await;
-    let said = driver.twin.look(|state| state.logs.get(&format!("operator/{name}")).map(|log| log.all().join("\n")));
-    (said.unwrap_or_default(), code)
-}
+use super::world::{NAMESPACE, begin, is_over, jobs, live, mark, pass, quick, types, when};
 
 fn out(state: &State, name: &str) -> bool {
     state.store.list(Kind::Node).any(|(key, node)| key.name == name && mark(node, "cordoned-by").is_some())
@@ -39,12 +18,11 @@ fn out(state: &State, name: &str) -> bool {
 
 /// What it prints as text and as JSON, side by side in one file.
 async fn shown(driver: &mut Driver<'_>, argv: &[&str], code: u8) -> String {
-    let mut argv = argv.to_vec();
-    let (text, ended) = types(driver, &argv).await;
-    assert_eq!(ended, Some(code), "{text}");
-    argv.extend(["-o", "json"]);
-    let (data, ended) = types(driver, &argv).await;
-    assert_eq!(ended, Some(code), "{data}");
+    let line = argv.join(" ");
+    let (ended, text) = types(driver, "text", &line).await;
+    assert_eq!(ended, code, "{text}");
+    let (ended, data) = types(driver, "data", &format!("{line} -o json")).await;
+    assert_eq!(ended, code, "{data}");
     let copied = |line: &str| line.contains("    #") || line.trim_start().starts_with("type ");
     let head = |line: &str| line.starts_with("k8s-upgrade  ");
     let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 100 && !head(line) && !copied(line)).collect();
@@ -151,6 +129,6 @@ fn the_installation_is_broken() {
             state.web.troubles.push(Trouble { service: Service::Prometheus, from, until, how: How::Refused });
             state.web.troubles.push(Trouble { service: Service::Pushgateway, from, until, how: How::Nonsense });
         });
-        insta::assert_snapshot!("monitoring_away", types(driver, &["status", "--health"]).await.0);
+        insta::assert_snapshot!("monitoring_away", types(driver, "away", "status --health").await.1);
     });
 }

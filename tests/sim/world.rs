@@ -1,6 +1,6 @@
 //! Worlds to try things in: a scenario with short waits, brought to life and looked at from outside.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -9,6 +9,8 @@ use k8s_upgrade::twin::state::{ProgramPhase, later};
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, Hook, Scenario, State, Twin};
 use serde_json::Value;
+
+use super::mask::masked;
 
 pub const NAMESPACE: &str = "k8s-upgrade";
 const PREFIX: &str = "viktorbarzin.me/k8s-upgrade-";
@@ -73,6 +75,32 @@ pub fn started_by_hand(state: State, target: &str) -> State {
         driver.until(limit, is_over).await;
         driver.twin.look(State::clone)
     })
+}
+
+/// Lets time pass until it holds.
+pub async fn when(driver: &mut Driver<'_>, what: &str, holds: impl FnMut(&State) -> bool) {
+    let limit = later(driver.twin.now(), LIMIT);
+    let held = driver.until(limit, holds).await;
+    assert!(held, "{what} never came\n{}", driver.twin.look(|state| format!("{}\n{}", jobs(state), tail(state, 60))));
+}
+
+pub async fn pass(driver: &mut Driver<'_>, seconds: u64) {
+    driver.until(later(driver.twin.now(), Duration::from_secs(seconds)), |_| false).await;
+}
+
+/// A person's command, under a name of this one's: its exit code, and what it printed, masked.
+pub async fn types(driver: &mut Driver<'_>, name: &str, line: &str) -> (u8, String) {
+    let name = format!("{name} at {}", driver.twin.now());
+    let argv: Vec<&str> = ["k8s-upgrade"].into_iter().chain(line.split(' ')).map(|word| word.trim_matches('"')).collect();
+    driver.operate(&name, &argv, BTreeMap::new());
+    let limit = later(driver.twin.now(), LIMIT);
+    let code = driver.until_ended(&name, limit).await.expect("the command ends");
+    (code, masked(&driver.twin.look(|state| said(state, &name))))
+}
+
+/// All that a person's command has printed.
+pub fn said(state: &State, name: &str) -> String {
+    state.logs.get(&format!("operator/{name}")).map(|log| log.all().join("\n")).unwrap_or_default()
 }
 
 /// A Job of the chain, or a pod of one.

@@ -29,7 +29,7 @@ macro_rules! behaviours {
             lists: of_workloads_and_budgets, leases_are_listed_and_watched, label_selectors, field_selectors_of_pods, a_field_that_cannot_be_selected_by_is_400, pages_are_of_one_moment,
                 a_continue_token_must_be_one, a_list_of_all_namespaces_is_ordered_by_namespace;
             watches: events_come_in_order_from_the_lists_version, without_a_version_it_begins_with_what_is,
-                what_leaves_the_selection_is_deleted, pods_of_a_node, a_budget_says_when_it_allows_more, its_timeout_ends_it_cleanly, a_bookmark_comes_once_a_minute,
+                what_leaves_the_selection_is_deleted, pods_of_a_node, one_namespace, of_what_a_person_watches, a_budget_says_when_it_allows_more, its_timeout_ends_it_cleanly, a_bookmark_comes_once_a_minute,
                 a_version_too_old_is_410_in_the_stream;
             deletion: a_plain_object_goes_at_once, preconditions_are_conflicts, finalizers_hold_it,
                 a_job_may_be_meant_by_its_uid, background_takes_the_pods_after_the_job, background_leaves_running_pods_to_end,

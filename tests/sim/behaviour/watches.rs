@@ -81,6 +81,40 @@ pub async fn pods_of_a_node(b: &Bench<'_>) {
     assert_eq!((gone.0, text(&gone.1, "/metadata/name")), ("DELETED", "one"));
 }
 
+/// The program's own namespace, which nobody else's changes are in the way of.
+pub async fn one_namespace(b: &Bench<'_>) {
+    let path = format!("/api/v1/namespaces?fieldSelector=metadata.name={}", b.ns);
+    let list = b.get(&path).await.ok();
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    let mut watch = b.watch(&format!("{path}&resourceVersion={}", version(&list))).await;
+    b.patch(&format!("/api/v1/namespaces/{}", b.ns), json!({ "metadata": { "annotations": { "a": "b" } } })).await.ok();
+    assert_eq!(watch.expect("MODIFIED", &b.ns).await["metadata"]["annotations"]["a"], "b");
+}
+
+/// Nodes, Jobs and CronJobs tell what becomes of them, too.
+pub async fn of_what_a_person_watches(b: &Bench<'_>) {
+    let node = b.node("n").await;
+    let path = format!("/api/v1/nodes?fieldSelector=metadata.name={node}");
+    let from = list_version(b, &path).await;
+    let mut watch = b.watch(&format!("{path}&resourceVersion={from}")).await;
+    b.patch(&format!("/api/v1/nodes/{node}"), json!({ "metadata": { "annotations": { "a": "b" } } })).await.ok();
+    loop {
+        let told = watch.expect("MODIFIED", &node).await;
+        if told["metadata"]["annotations"]["a"] == "b" {
+            break;
+        }
+    }
+    let template = json!({ "spec": { "restartPolicy": "Never", "containers": crate::bench::container()["containers"] } });
+    let job = json!({ "suspend": true, "template": template });
+    let cronjob = json!({ "schedule": "0 0 1 1 *", "suspend": true, "jobTemplate": { "spec": job } });
+    for (resource, spec) in [("jobs", job), ("cronjobs", cronjob)] {
+        let from = list_version(b, resource).await;
+        let mut watch = b.watch(&format!("{resource}?resourceVersion={from}")).await;
+        b.post(resource, json!({ "metadata": { "name": "one" }, "spec": spec })).await.ok();
+        assert_eq!(watch.expect("ADDED", "one").await["spec"]["suspend"], true);
+    }
+}
+
 /// What a drain that was refused waits for.
 pub async fn a_budget_says_when_it_allows_more(b: &Bench<'_>) {
     let node = b.node("n").await;

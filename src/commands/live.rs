@@ -1,0 +1,97 @@
+//! `status --watch`: the screen of `status`, live. In a terminal it is drawn in place; elsewhere each change is a screen, or a line of JSON.
+
+use std::io::ErrorKind;
+
+use jiff::Timestamp;
+
+use super::{failure, status};
+use crate::failure::{Cause, Failure, Outcome};
+use crate::plan::screen::{Screen, Seen, Stale};
+use crate::report;
+use crate::run::{Ctx, More};
+
+/// The other screen of a terminal, and back; what a person had on the first is as it was.
+const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
+const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
+const HOME: &str = "\u{1b}[H";
+/// What an older screen has left, to the end of the line and of the screen.
+const REST_OF_LINE: &str = "\u{1b}[K";
+const REST: &str = "\u{1b}[J";
+
+pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
+    let mut view = View { ctx, drawn: false, last: None };
+    let watched = ctx.live(|seen, stale| view.show(seen, stale)).await;
+    view.close();
+    watched.map_err(failure)?;
+    Ok(Outcome::Done)
+}
+
+struct View<'a> {
+    ctx: &'a Ctx,
+    /// The terminal shows its other screen.
+    drawn: bool,
+    last: Option<(Screen, Vec<Stale>)>,
+}
+
+impl View<'_> {
+    fn show(&mut self, seen: &Seen, stale: &[Stale]) -> Result<More, Cause> {
+        let now = self.ctx.now();
+        let screen = status::screen(self.ctx, seen);
+        let next = match self.ctx.world.terminal.size().filter(|_| !self.ctx.json) {
+            Some(size) => {
+                // At the edge of the screen it would take the last sign of the line itself.
+                let full = |line: &str| !line.is_empty() && line.chars().count().is_multiple_of(size.columns);
+                let rest = |line: &str| if full(line) { "" } else { REST_OF_LINE };
+                let lines = report::frame(&screen, stale, now, size.rows, size.columns);
+                let lines: Vec<String> = lines.iter().map(|line| format!("{line}{}", rest(line))).collect();
+                let enter = if self.drawn { "" } else { ENTER };
+                self.drawn = true;
+                format!("{enter}{HOME}{}{REST}", lines.join("\n"))
+            }
+            None if self.last.as_ref().is_some_and(|last| is_same(last, &screen, stale, now)) => return Ok(More::Yes),
+            None if self.ctx.json => format!("{}\n", report::live_data(&screen, stale, now)),
+            None => format!("{}{}", if self.last.is_some() { "\n" } else { "" }, report::live_text(&screen, stale, now)),
+        };
+        self.last = Some((screen, stale.to_vec()));
+        match self.ctx.write_out(&next) {
+            Ok(()) => Ok(More::Yes),
+            // `| head` has seen enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(More::No),
+            Err(error) => Err(Cause::step(format!("cannot write to stdout: {error}"))),
+        }
+    }
+
+    /// Gives the terminal back, with the last screen on it: what it says to type is wanted now.
+    fn close(&mut self) {
+        if let (true, Some((screen, stale))) = (self.leave(), &self.last) {
+            self.ctx.write_out(&report::live_text(screen, stale, self.ctx.now())).ok();
+        }
+    }
+
+    fn leave(&mut self) -> bool {
+        std::mem::take(&mut self.drawn) && self.ctx.write_out(LEAVE).is_ok()
+    }
+}
+
+/// Also where the command is dropped in its middle.
+impl Drop for View<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+/// A Lease that is renewed is no news, as long as it is held.
+fn is_same((last, old): &(Screen, Vec<Stale>), screen: &Screen, stale: &[Stale], now: Timestamp) -> bool {
+    let still = |screen: &Screen| {
+        let mut screen = screen.clone();
+        let held = |until: Timestamp| if until > now { Timestamp::MAX } else { Timestamp::MIN };
+        for lease in &mut screen.leases {
+            (lease.renewed, lease.until) = (Timestamp::MIN, held(lease.until));
+        }
+        if let Some(driver) = &mut screen.driver {
+            (driver.renewed, driver.until) = (Timestamp::MIN, held(driver.until));
+        }
+        screen
+    };
+    old == stale && still(last) == still(screen)
+}

@@ -1,0 +1,131 @@
+//! The screen of `status --watch`: as that of `status`, with what is old on it, and made to fit a terminal.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::status;
+use crate::plan::screen::{Row, Screen, Stale};
+
+/// The whole screen, as wide as it is on paper.
+pub fn text(screen: &Screen, stale: &[Stale], now: Timestamp) -> String {
+    status::within(screen, stale, now, status::WIDTH)
+}
+
+pub fn data(screen: &Screen, stale: &[Stale], now: Timestamp) -> Value {
+    let mut data = status::data(screen, now);
+    let stale = stale.iter().map(|stale| json!({ "what": stale.what, "since": stale.since.to_string(), "why": stale.why }));
+    data["stale"] = stale.collect();
+    data
+}
+
+/// The lines of the screen on so many rows and columns. Where it is too high, nodes of which nothing is to be said stand in one line; what
+/// is still too much is cut off at the end, and that is said. A command that is wider is left to the terminal to break, so that it can be
+/// copied whole.
+pub fn frame(screen: &Screen, stale: &[Stale], now: Timestamp, rows: usize, columns: usize) -> Vec<String> {
+    let width = columns.min(status::WIDTH);
+    let lines = |screen: &Screen| {
+        let text = status::within(screen, stale, now, width);
+        let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        let mut folded = String::new();
+        status::folded(&mut folded, "k8s-upgrade  ", head.trim_start_matches("k8s-upgrade").trim_start(), columns);
+        folded.lines().chain(rest.lines()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let height = |line: &String| line.chars().count().div_ceil(columns.max(1)).max(1);
+    let mut all = lines(screen);
+    let high = all.iter().map(height).sum::<usize>();
+    if high > rows {
+        let mut short = screen.clone();
+        short.rows = shortened(&screen.rows, screen.rows.len().saturating_sub(high - rows + 1));
+        all = lines(&short);
+    }
+    if all.iter().map(height).sum::<usize>() <= rows {
+        return all;
+    }
+    let (mut kept, mut room) = (0, rows.saturating_sub(1));
+    while let Some(left) = all.get(kept).and_then(|line| room.checked_sub(height(line))) {
+        (kept, room) = (kept + 1, left);
+    }
+    let more = all.len() - kept;
+    all.truncate(kept);
+    all.push(format!("… {more} more lines").chars().take(columns).collect());
+    all
+}
+
+/// At most so many rows, and one that counts the rest: those that wait, serve or are done go first, from the end.
+fn shortened(rows: &[Row], at_most: usize) -> Vec<Row> {
+    let quiet = |row: &Row| ["done", "waiting", "serving"].contains(&row.state.as_str());
+    let mut rows = rows.to_vec();
+    let mut gone = BTreeMap::<String, usize>::new();
+    while rows.len() > at_most
+        && let Some(at) = rows.iter().rposition(quiet)
+    {
+        *gone.entry(rows.remove(at).state).or_default() += 1;
+    }
+    if !gone.is_empty() {
+        let state = gone.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ");
+        let node = format!("… {} more", gone.values().sum::<usize>());
+        rows.push(Row { node, role: String::new(), version: String::new(), state, since: None, until: None });
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn screen(nodes: usize) -> Screen {
+        let row = |number: usize| Row {
+            node: format!("node{number}"),
+            role: "worker".into(),
+            version: "1.34.2".into(),
+            state: match number {
+                0..10 => "done",
+                10 => "draining: 1 of 9 pods left",
+                _ => "waiting",
+            }
+            .into(),
+            since: None,
+            until: None,
+        };
+        Screen {
+            cluster: "homelab".into(),
+            running: None,
+            run: None,
+            halted: None,
+            skipped: Vec::new(),
+            stopped: None,
+            rows: (0..nodes).map(row).collect(),
+            work: Vec::new(),
+            leases: Vec::new(),
+            backup: None,
+            blocks: Vec::new(),
+            failure: None,
+            then: None,
+            commands: vec!["k8s-upgrade resume".into()],
+            driver: None,
+            safe: (true, "nothing is going on.".into()),
+        }
+    }
+
+    #[test]
+    fn a_large_cluster_leaves_room_for_what_is_to_be_known() {
+        let lines = frame(&screen(200), &[], Timestamp::UNIX_EPOCH, 12, 60);
+        let shown = "k8s-upgrade  no run in flight   the cluster runs an unknown\n             version   cluster: homelab\n\n  \
+                     NODE          ROLE    VERSION  STATE\n  node0         worker  1.34.2   done\n  \
+                     node1         worker  1.34.2   done\n  node10        worker  1.34.2   draining: 1 of 9 pods left\n  \
+                     … 197 more                     8 done, 189 waiting\n\n  type    k8s-upgrade resume\n\n  \
+                     safe to walk away: yes, nothing is going on.";
+        assert_eq!(lines.join("\n"), shown);
+        assert_eq!(frame(&screen(4), &[], Timestamp::UNIX_EPOCH, 4, 100).last().map(String::as_str), Some("… 5 more lines"));
+    }
+
+    #[test]
+    fn a_command_that_is_too_wide_counts_for_its_height() {
+        let wide = Screen { commands: vec!["x".repeat(150)], ..screen(1) };
+        let of = |rows| frame(&wide, &[], Timestamp::UNIX_EPOCH, rows, 80);
+        assert!(of(10).len() == 9 && of(10).iter().any(|line| line.chars().count() == 160));
+        assert_eq!(of(8).last().map(String::as_str), Some("… 3 more lines"));
+    }
+}

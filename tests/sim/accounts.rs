@@ -1,0 +1,73 @@
+//! What a person's commands give as data: one document each, also where they refuse; and the words beside it say the same.
+
+use k8s_upgrade::twin::scenario::Scenario;
+use k8s_upgrade::twin::store::Kind;
+use k8s_upgrade::twin::{Driver, State};
+use serde_json::Value;
+
+use super::world::{at_work, begin, is_over, live, mark, pass, quick, types, when};
+
+/// Its document after the words that it says as text.
+async fn account(driver: &mut Driver<'_>, line: &str, code: u8) -> String {
+    let (ended, said) = types(driver, "data", &format!("{line} -o json")).await;
+    assert_eq!(ended, code, "{line}: {said}");
+    let begins = said.find("{\n").unwrap_or_else(|| panic!("{line}: {said}"));
+    let (words, data) = said.split_at(begins);
+    let whole: Value = serde_json::from_str(data).unwrap_or_else(|error| panic!("{line}: {error}: {data}"));
+    for key in ["command", "outcome", "found", "done", "notes", "warnings", "next", "failure"] {
+        assert!(whole.get(key).is_some(), "{line}: {key}");
+    }
+    // To be compared by eye: seconds are left out.
+    let data: Vec<&str> = data.lines().filter(|line| !line.trim_start().starts_with("\"seconds\"")).collect();
+    format!("$ k8s-upgrade {line} -o json    # {code}\n{words}{}\n", data.join("\n"))
+}
+
+fn out(name: &'static str) -> impl Fn(&State) -> bool {
+    move |state| state.store.list(Kind::Node).any(|(key, node)| key.name == name && mark(node, "cordoned-by").is_some())
+}
+
+#[test]
+fn each_command_gives_one_document() {
+    live(begin(&quick(Scenario::runbook())), None, async |driver| {
+        let mut told = Vec::new();
+        told.push(account(driver, "start --target 1.34.7 --dry-run", 0).await);
+        told.push(account(driver, "start --target 1.36.0 --yes", 4).await);
+        told.push(account(driver, "resume --dry-run", 0).await);
+        told.push(account(driver, "halt --lift", 0).await);
+        told.push(account(driver, "start --target 1.34.7 --yes", 0).await);
+        when(driver, "a drain", out("k8s-node4")).await;
+        told.push(account(driver, "clear-state --yes", 6).await);
+        told.push(account(driver, "halt --reason disks", 0).await);
+        when(driver, "the safe point", |state| !at_work(state)).await;
+        pass(driver, 60).await;
+        told.push(account(driver, "resume", 4).await);
+        told.push(account(driver, "halt --lift", 0).await);
+        told.push(account(driver, "skip-phase worker k8s-node3", 4).await);
+        told.push(account(driver, "skip-phase worker k8s-node3 --force --reason disk --yes", 0).await);
+        told.push(account(driver, "resume", 0).await);
+        when(driver, "the end", is_over).await;
+        pass(driver, 60).await;
+        told.push(account(driver, "clear-state --yes", 0).await);
+        told.push(account(driver, "rollback k8s-node4 --dry-run", 0).await);
+        told.push(account(driver, "rollback k8s-master", 0).await);
+        told.push(account(driver, "acknowledge 0badcafe", 0).await);
+        told.push(account(driver, "rollback k8s-node4 --yes -q", 0).await);
+        told.push(account(driver, "drain k8s-node2 --yes -q", 0).await);
+        insta::assert_snapshot!(told.join("\n"));
+    });
+}
+
+/// What only looks has data of its own kind.
+#[test]
+fn what_only_looks_gives_its_data() {
+    live(begin(&quick(Scenario::runbook())), None, async |driver| {
+        let mut told = Vec::new();
+        for line in ["detect --dry-run", "acknowledge", "drain k8s-node2 --dry-run"] {
+            for line in [line.to_owned(), format!("{line} -o json")] {
+                let (code, said) = types(driver, "looks", &line).await;
+                told.push(format!("$ k8s-upgrade {line}    # {code}\n{said}\n"));
+            }
+        }
+        insta::assert_snapshot!(told.join("\n"));
+    });
+}
