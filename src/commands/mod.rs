@@ -22,6 +22,8 @@ mod watch;
 
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
+
 use crate::cli::{Cli, Command};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::{Facts, JobState};
@@ -36,32 +38,45 @@ pub use rehearse::Rehearsal;
 
 /// A command that needs the cluster.
 pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Failure> {
-    match cli.command {
-        Command::Detect { .. } => detect::detect(ctx).await,
-        Command::Start { target, local, .. } => start::start(ctx, asker, target, local).await,
-        Command::Resume { if_orphaned: true, .. } => watch::watch(ctx).await,
-        Command::Resume { local, .. } => start::resume(ctx, asker, local).await,
-        Command::Acknowledge { id, .. } => acknowledge::acknowledge(ctx, asker, id).await,
-        Command::Status { hosts: true, .. } => hosts::hosts(ctx).await,
-        Command::Status { health: true, .. } => status::health(ctx).await,
-        Command::Status { watch: true, .. } => live::watch(ctx).await,
-        Command::Status { .. } => status::status(ctx).await,
-        Command::Report { run, output } => report::report(ctx, run.as_deref(), output).await,
-        Command::Preflight { target, chain, .. } => phases::preflight(ctx, target, chain.run).await,
-        Command::UpgradeNode { node, target, chain } => node::upgrade(ctx, asker, &node, target, chain.run).await,
-        Command::Postflight { target, chain } => phases::postflight(ctx, target, chain.run).await,
-        Command::Drain { node, dry_run, .. } => drain::drain(ctx, asker, &node, dry_run).await,
-        Command::Rollback { node, dry_run, .. } => rollback::rollback(ctx, asker, &node, dry_run).await,
-        Command::RotateKey { only, .. } => rotate::rotate(ctx, asker, only.as_deref()).await,
-        Command::ClearState { .. } => clear::clear(ctx, asker).await,
-        Command::SkipPhase(options) => skip::skip(ctx, asker, options).await,
-        Command::Halt(options) => halt::halt(ctx, asker, options).await,
+    let work: Work<'_> = match cli.command {
+        Command::Detect { .. } => later(|| detect::detect(ctx)),
+        Command::Start { target, local, .. } => later(|| start::start(ctx, asker, target, local)),
+        Command::Resume { if_orphaned: true, .. } => later(|| watch::watch(ctx)),
+        Command::Resume { local, .. } => later(|| start::resume(ctx, asker, local)),
+        Command::Acknowledge { id, .. } => later(|| acknowledge::acknowledge(ctx, asker, id)),
+        Command::Status { hosts: true, .. } => later(|| hosts::hosts(ctx)),
+        Command::Status { health: true, .. } => later(|| status::health(ctx)),
+        Command::Status { watch: true, .. } => later(|| live::watch(ctx)),
+        Command::Status { .. } => later(|| status::status(ctx)),
+        Command::Report { run, output } => later(move || async move { report::report(ctx, run.as_deref(), output).await }),
+        Command::Preflight { target, chain, .. } => later(|| phases::preflight(ctx, target, chain.run)),
+        Command::UpgradeNode { node, target, chain } => {
+            later(move || async move { node::upgrade(ctx, asker, &node, target, chain.run).await })
+        }
+        Command::Postflight { target, chain } => later(|| phases::postflight(ctx, target, chain.run)),
+        Command::Drain { node, dry_run, .. } => later(move || async move { drain::drain(ctx, asker, &node, dry_run).await }),
+        Command::Rollback { node, dry_run, .. } => {
+            later(move || async move { rollback::rollback(ctx, asker, &node, dry_run).await })
+        }
+        Command::RotateKey { only, .. } => later(move || async move { rotate::rotate(ctx, asker, only.as_deref()).await }),
+        Command::ClearState { .. } => later(|| clear::clear(ctx, asker)),
+        Command::SkipPhase(options) => later(|| skip::skip(ctx, asker, options)),
+        Command::Halt(options) => later(|| halt::halt(ctx, asker, options)),
         Command::Rehearse(_)
         | Command::Manifests(_)
         | Command::Image { .. }
         | Command::Completions { .. }
-        | Command::Man { .. } => Err(failure(Cause::bug("a command that changes no cluster was sent to one"))),
-    }
+        | Command::Man { .. } => return Err(failure(Cause::bug("a command that changes no cluster was sent to one"))),
+    };
+    work.await
+}
+
+type Work<'a> = LocalBoxFuture<'a, Result<Outcome, Failure>>;
+
+/// A command's future is as large as all that it may wait for: made here, none of them stands on the stack that the others run on.
+#[inline(never)]
+fn later<'a, F: Future<Output = Result<Outcome, Failure>> + 'a>(make: impl FnOnce() -> F) -> Work<'a> {
+    Box::pin(make())
 }
 
 /// Asks a person before a change.
