@@ -73,7 +73,7 @@ fn a_halt_at_once_needs_no_node_to_answer() {
 }
 
 /// What a person may type; None: it asks no cluster where a run stands.
-const COMMANDS: [(&str, Option<&str>); 32] = [
+const COMMANDS: [(&str, Option<&str>); 33] = [
     ("detect", Some("detect")),
     ("detect", Some("detect --dry-run")),
     ("start", Some("start --target 1.34.7 --yes")),
@@ -99,6 +99,7 @@ const COMMANDS: [(&str, Option<&str>); 32] = [
     ("drain", Some("drain k8s-node3")),
     ("rollback", Some("rollback k8s-node4 --dry-run")),
     ("rollback", Some("rollback k8s-master")),
+    ("rotate-key", Some("rotate-key --dry-run")),
     ("halt", Some("halt --lift")),
     ("rehearse", None),
     ("manifests", None),
