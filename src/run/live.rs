@@ -36,6 +36,10 @@ const AGAIN: Duration = Duration::from_secs(3);
 /// A list that takes no longer than this is not worth a word.
 const UNTOLD: Duration = Duration::from_secs(2);
 
+/// A server that hangs ends no watch: so often it is asked for one small object, and has so long to answer.
+const PULSE: Duration = Duration::from_secs(10);
+const NO_PULSE: Duration = Duration::from_secs(5);
+
 /// So many kinds of objects are mirrored.
 const KINDS: usize = 7;
 
@@ -90,6 +94,8 @@ struct Live<'a> {
     control_plane: Shelf<Pod>,
     leases: Shelf<KubeLease>,
     cronjobs: Shelf<CronJob>,
+    /// Since when the API server does not answer.
+    silent: Mutex<Option<Timestamp>>,
     /// None until they were read once.
     logs: Mutex<Option<Logs>>,
     changes: watch::Sender<()>,
@@ -132,6 +138,7 @@ impl Ctx {
             shown = shown => shown,
             kept = live.keep() => match kept? {},
             never = live.read_logs() => match never {},
+            never = live.feel_pulse() => match never {},
         }
     }
 }
@@ -147,6 +154,7 @@ impl<'a> Live<'a> {
             control_plane: Shelf::new("list control-plane pods"),
             leases: Shelf::new("list Leases"),
             cronjobs: Shelf::new("list CronJobs"),
+            silent: Mutex::default(),
             logs: Mutex::new(None),
             changes: watch::Sender::new(()),
         }
@@ -195,6 +203,18 @@ impl<'a> Live<'a> {
             if mirror.is_broken() {
                 shelf.doubt(self.ctx.now(), "its watch has ended, and its list has not come yet");
             }
+        }
+    }
+
+    /// Any answer will do: what is wrong with one, the watches tell.
+    async fn feel_pulse(&self) -> Infallible {
+        let namespaces: Api<Namespace> = Api::all(self.ctx.kube.clone());
+        loop {
+            tokio::time::sleep(PULSE).await;
+            let asked = self.ctx.now();
+            let answered = tokio::time::timeout(NO_PULSE, namespaces.get_opt(&self.ctx.namespace)).await.is_ok();
+            let mut silent = locked(&self.silent);
+            *silent = if answered { None } else { silent.or(Some(asked)) };
         }
     }
 
@@ -251,6 +271,10 @@ impl<'a> Live<'a> {
 
     /// What is old for the same reason is told together.
     fn stale(&self, now: Timestamp) -> Vec<Stale> {
+        if let Some(since) = *locked(&self.silent) {
+            let why = "the API server takes requests and does not answer them".to_owned();
+            return vec![Stale { what: vec!["everything".to_owned()], since, why }];
+        }
         let mut told: Vec<Stale> = Vec::new();
         let mut tell = |what: &'static str, stale: &Mutex<Option<(Timestamp, String)>>| {
             let what = what.strip_prefix("list ").unwrap_or(what);

@@ -1,6 +1,7 @@
 //! `status --watch`: what stands on the screen while a run goes on, without asking again and again.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +31,38 @@ impl Hook for Counter {
     fn after(&mut self, _: &mut State, _: &Call) -> Fate {
         Fate::Go
     }
+}
+
+/// Calls of the watching command hang while it is set.
+struct Hang(Arc<AtomicBool>);
+
+impl Hook for Hang {
+    fn before(&mut self, _: &mut State, call: &Call) -> Fate {
+        let hangs = call.who == Who::Operator(NAME.to_owned()) && self.0.load(Ordering::Relaxed);
+        if hangs { Fate::Late(Duration::from_secs(3600)) } else { Fate::Go }
+    }
+    fn after(&mut self, _: &mut State, _: &Call) -> Fate {
+        Fate::Go
+    }
+}
+
+/// Its watches do not end; and yet nobody must believe an old screen.
+#[test]
+fn a_server_that_hangs_is_told() {
+    let mut state = begin(&quick(Scenario::runbook()));
+    state.terminal = Some(SIZE);
+    let hangs = Arc::new(AtomicBool::new(false));
+    live(state, Some(Box::new(Hang(hangs.clone()))), async |driver| {
+        looks_on(driver, &[]).await;
+        assert!(!screen(driver).await.contains("STALE"), "{}", screen(driver).await);
+        hangs.store(true, Ordering::Relaxed);
+        pass(driver, 20).await;
+        let told = screen(driver).await;
+        assert!(told.contains("STALE   everything") && told.contains("takes requests"), "{told}");
+        hangs.store(false, Ordering::Relaxed);
+        pass(driver, 20).await;
+        assert!(!screen(driver).await.contains("STALE"), "{}", screen(driver).await);
+    });
 }
 
 fn out(name: &'static str) -> impl Fn(&State) -> bool {
@@ -85,9 +118,9 @@ fn a_run_on_a_terminal() {
         insta::assert_snapshot!("after", masked(&screen(driver).await));
         let before = asked.lock().unwrap().len();
         pass(driver, 600).await;
-        // Seven kinds, and each a list and a watch after it, every 150 s where nothing is heard.
+        // Seven kinds, and each a list and a watch after it, every 150 s where nothing is heard; and whether anybody is there.
         let quiet = asked.lock().unwrap()[before..].to_vec();
-        assert!(quiet.len() <= 7 * 2 * 5, "in 10 quiet minutes: {} {quiet:#?}", quiet.len());
+        assert!(quiet.len() <= 7 * 2 * 5 + 60, "in 10 quiet minutes: {} {quiet:#?}", quiet.len());
         driver.interrupt(NAME);
         assert_eq!(driver.until_ended(NAME, later(driver.twin.now(), Duration::from_secs(5))).await, Some(0));
         let drawn = driver.twin.look(|state| said(state, NAME));
