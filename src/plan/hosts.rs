@@ -1,6 +1,7 @@
 //! What nodes say by SSH alone, and what a person types next: for the night in which the API server does not answer.
 
 use super::card::Card;
+use super::facts::COMPONENTS;
 use super::parse;
 use crate::failure::Cause;
 use crate::names;
@@ -95,12 +96,22 @@ impl Work {
 }
 
 impl Found {
+    /// That one of its manifests is missing may be why somebody looks.
     pub fn control_plane(&self) -> bool {
-        self.static_pods.iter().any(|(pod, _)| pod == "kube-apiserver")
+        self.static_pods.iter().any(|(pod, _)| COMPONENTS.contains(&pod.as_str()))
     }
 
     pub fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
+    }
+
+    pub fn is_at_work(&self) -> bool {
+        self.work.as_ref().is_some_and(|work| matches!(work.end, End::Running))
+    }
+
+    /// Packages are half installed, and nothing of ours is about to finish them.
+    pub fn half_done(&self) -> bool {
+        !self.is_at_work() && (!self.audit.is_empty() || self.packages.iter().any(|package| !package.whole))
     }
 
     /// containerd goes by two names.
@@ -140,7 +151,7 @@ pub fn commands(asked: &[Asked], user: &str) -> Vec<String> {
             Some(End::Bad(_)) => commands.push(there(&format!("cat {}/work/log", names::NODE_DIR), "all that it printed")),
             Some(End::Done) | None => {}
         }
-        if !found.audit.is_empty() || found.packages.iter().any(|package| !package.whole) {
+        if found.half_done() {
             commands.push(there("dpkg --audit", "packages are half installed"));
         }
         if found.kubelet != "active" {
@@ -191,10 +202,15 @@ mod tests {
             (Found { work: work(End::Running), ..healthy() }, &["tail -f"]),
             (Found { work: work(End::Done), ..healthy() }, &[]),
             (Found { work: work(End::Bad("failed (exit 1)".into())), ..healthy() }, &["cat"]),
-            (Found { packages: vec![half], ..healthy() }, &["dpkg --audit"]),
+            (Found { packages: vec![half.clone()], ..healthy() }, &["dpkg --audit"]),
+            (Found { packages: vec![half], work: work(End::Running), ..healthy() }, &["tail -f"]),
             (Found { audit: vec!["x".into()], ..healthy() }, &["dpkg --audit"]),
             (Found { kubelet: "failed".into(), ..healthy() }, &["journalctl"]),
-            (Found { static_pods: vec![("kube-apiserver".into(), image)], ..healthy() }, &["crictl", "k8s-upgrade rollback n"]),
+            (
+                Found { static_pods: vec![("kube-apiserver".into(), image.clone())], ..healthy() },
+                &["crictl", "k8s-upgrade rollback n"],
+            ),
+            (Found { static_pods: vec![("kube-scheduler".into(), image)], ..healthy() }, &["crictl", "k8s-upgrade rollback n"]),
         ] {
             let typed = commands(&[asked("n", Ok(found.clone()))], "wizard");
             let (last, typed) = typed.split_last().unwrap();

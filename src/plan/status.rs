@@ -309,6 +309,10 @@ impl View<'_> {
             (Ok(Next::Running(_)), _) if self.stuck().is_some() => {
                 (false, format!("the Job at work cannot start: {}.", self.stuck().unwrap_or_default()))
             }
+            (Ok(Next::Running(_)), Ok(Verdict::Leave(_)) | Err(_)) if marks.halted.as_ref().is_some_and(|halt| halt.run) => {
+                let safe = "the Job at work stops at its next safe point, a node in work is finished first";
+                (true, format!("{safe}; nothing follows until the halt is lifted."))
+            }
             (Ok(Next::Running(_)), Ok(Verdict::Leave(_)) | Err(_)) => {
                 (true, format!("the chain goes on by itself; without progress for 90 minutes {} fires.", names::ALERT_STALLED))
             }

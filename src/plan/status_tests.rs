@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::super::fixture::*;
+use super::super::halt::Halt;
 use super::*;
 
 const NODE4: &str = "k8s-upgrade-worker-1-34-7-k8s-node4";
@@ -36,6 +37,12 @@ fn one_may_go_when_the_rest_goes_by_itself_or_nothing_is_left_out_of_service() {
     };
     assert!(safe(|seen| seen.facts.jobs = vec![job(NODE4, JobState::Active)]).0);
     assert!(safe(|seen| seen.facts.marks.in_flight = false).0);
+    // What is halted does not go on by itself.
+    let halted = safe(|seen| {
+        seen.facts.jobs = vec![job(NODE4, JobState::Active)];
+        seen.facts.marks.halted = Some(Halt { by: "ann".into(), run: true, ..Halt::default() });
+    });
+    assert!(halted.0 && halted.1.contains("stops at its next safe point"), "{halted:?}");
     // The watch takes it up; but not where there is no watch.
     assert!(safe(|seen| seen.facts.jobs = vec![job(NODE4, failed_with(5))]).0);
     let (may, why) = safe(|seen| {

@@ -55,10 +55,10 @@ fn table(out: &mut String, asked: &[Asked]) {
 }
 
 fn host_text(out: &mut String, found: &Found) {
-    for package in found.packages.iter().filter(|package| !package.whole) {
+    for package in found.packages.iter().filter(|package| !package.whole && found.half_done()) {
         line(out, "HALF DONE", &format!("{} {} is {}", package.name, package.version, package.letters));
     }
-    if found.packages.iter().all(|package| package.whole) && !found.audit.is_empty() {
+    if found.packages.iter().all(|package| package.whole) && found.half_done() {
         // Packages that are none of ours.
         let words: Vec<&str> = found.audit.iter().flat_map(|text| text.split_whitespace()).collect();
         line(out, "HALF DONE", &words.join(" "));

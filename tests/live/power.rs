@@ -248,10 +248,17 @@ impl Power<'_> {
                 lab.try_kubectl(&["get", "node", "k8s-node2", "-o", "jsonpath={.metadata.annotations}"]).unwrap_or_default();
             if ours.contains("cordoned-by") { Ok(()) } else { Err("it serves".to_owned()) }
         });
+        let address = |node: &serde_json::Value| {
+            let all = node["status"]["addresses"].as_array().cloned().unwrap_or_default();
+            all.iter().find(|address| address["type"] == "InternalIP").map(|address| address["address"].clone())
+        };
+        let named = |node: serde_json::Value| Some((node["metadata"]["name"].as_str()?.to_owned(), address(&node)?));
+        let addresses: serde_json::Value = lab.items(&["get", "nodes"]).into_iter().filter_map(named).collect();
         let (manifest, aside) = ("/etc/kubernetes/manifests/kube-apiserver.yaml", "/root/kube-apiserver.yaml");
         lab.on("k8s-master", &format!("sudo -n mv {manifest} {aside} && sudo -n pkill -KILL -x kube-apiserver"));
         let since = Instant::now();
         assert_eq!(lab.try_kubectl(&["get", "--raw", "/readyz"]), None, "the API server answers");
+        self.looks_by_ssh_alone(&addresses);
         std::thread::sleep(API_AWAY.saturating_sub(since.elapsed()));
         assert_eq!(ended(lab, &job).ok(), None);
         lab.on("k8s-master", &format!("sudo -n mv {aside} {manifest}"));
@@ -262,6 +269,31 @@ impl Power<'_> {
         budget(lab, 2);
         self.cut_in_package("k8s-node2", "kubelet", "postinst", "iF");
         self.completes(&job);
+    }
+
+    /// Key, addresses and host keys are the person's own; no kubeconfig.
+    fn looks_by_ssh_alone(&self, addresses: &serde_json::Value) {
+        let lab = self.lab;
+        let (key, known) = (lab.env("LAB_SSH_KEY"), lab.env("LAB_KNOWN_HOSTS"));
+        let config = lab.scratch("alone.yaml");
+        let settings =
+            format!("cluster-name: lab\nssh-key-file: {key}\nknown-hosts-file: {known}\nhost-addresses: {addresses}\n");
+        std::fs::write(&config, settings).expect("a file");
+        let config = config.display().to_string();
+        let types = |args: &[&str], code: i32, words: &[&str]| {
+            let mut command = lab.product_command(&[&["--config", &config], args].concat());
+            let ended = super::process::run(command.env_remove("KUBECONFIG"), "", Duration::from_secs(120));
+            lab.say(format!("    exit {:?} after {:.1} s: {}", ended.code, ended.took.as_secs_f64(), args.join(" ")));
+            assert_eq!(ended.code, Some(code), "{}\n{}", ended.stdout, ended.stderr);
+            for word in words {
+                assert!(ended.stdout.contains(word), "{word:?} is not said by {args:?}:\n{}\n{}", ended.stdout, ended.stderr);
+            }
+        };
+        types(&["status", "--hosts"], 0, &["5 of 5 hosts answered", "kube-apiserver", "former-1.36.3", "/backup/etcd-"]);
+        types(&["rollback", "k8s-master"], 0, &["/backup/etcd-", FROM]);
+        let status = self.types(&["status"]);
+        assert_eq!(status.code, Some(7), "{}", status.stderr);
+        assert!(status.stderr.contains("status --hosts"), "{}", status.stderr);
     }
 
     fn a_budget_that_cannot_be_satisfied(&self) {
