@@ -173,7 +173,7 @@ pub enum Command {
     },
     /// Show where a run stands, what blocks it, and what to do next
     #[command(
-        after_help = "Examples:\n  k8s-upgrade status --watch\n  k8s-upgrade status --health    # exit code 4 where something is wrong\n  k8s-upgrade status --hosts     # the API server is away: what the nodes say"
+        after_help = "Examples:\n  k8s-upgrade status --watch\n  k8s-upgrade status --hosts     # the API server is away: what the nodes say"
     )]
     Status {
         /// Go on showing it, as it changes, until Ctrl-C; elsewhere than in a terminal each change is a screen, with -o json a line

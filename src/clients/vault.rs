@@ -125,7 +125,10 @@ impl Vault {
                 None => Err(Refusal { cause: self.refused("writing", &answer), definite: false }),
             },
             // A proxy's 5xx says nothing of what Vault did.
-            status => Err(Refusal { cause: self.refused("writing", &answer), definite: status.is_client_error() }),
+            status => Err(Refusal {
+                cause: self.refused("writing", &answer),
+                definite: status.is_client_error() && status != StatusCode::REQUEST_TIMEOUT,
+            }),
         }
     }
 

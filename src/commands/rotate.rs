@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Asker, failure};
+use super::{Asker, by_hand, failure};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::names;
 use crate::plan::keys::{Left, MARK, Public, Rotation};
@@ -15,24 +15,41 @@ const AGAIN: &str = "k8s-upgrade rotate-key";
 pub async fn rotate(ctx: &Ctx, asker: &mut Asker, only: Option<&str>) -> Result<Outcome, Failure> {
     let survey = ctx.survey_keys(only).await.map_err(failure)?;
     for node in &survey.excluded {
-        ctx.warn(node, format!("excluded, and left as it is; later: {AGAIN} --only {node}"));
+        let later = format!("{AGAIN} --only {node} --set ssh-key-file=FILE");
+        ctx.warn(node, format!("excluded: it keeps the former key, which the cluster holds no more after this; have another that opens it, for: {later}"));
     }
     let plan = plan(ctx, &survey, only);
-    let probe = async || match survey.rotation {
-        Rotation::Begin { .. } => ctx.probe_store(&survey.store, &survey.stored).await,
-        Rotation::Finish { .. } => Ok(()),
-    };
     if ctx.dry_run {
-        probe().await.map_err(failure)?;
+        probe(ctx, &survey).await?;
         ctx.note("", plan);
         ctx.print(&found(ctx, &survey)).map_err(failure)?;
         return Ok(Outcome::Nothing);
     }
     asker.confirm(ctx, &plan)?;
-    probe().await.map_err(failure)?;
+    by_hand(ctx, perform(ctx, &survey.rotation, only)).await
+}
+
+async fn probe(ctx: &Ctx, survey: &Survey) -> Result<(), Failure> {
+    match survey.rotation {
+        Rotation::Begin { .. } => ctx.probe_store(&survey.store, &survey.stored).await.map_err(failure),
+        Rotation::Finish { .. } => Ok(()),
+    }
+}
+
+/// Alone, and by a look of its own: the question may have stood for hours, and somebody else may have rotated meanwhile.
+async fn perform(ctx: &Ctx, shown: &Rotation, only: Option<&str>) -> Result<Outcome, Failure> {
+    let survey = ctx.survey_keys(only).await.map_err(failure)?;
+    if survey.rotation != *shown {
+        return Err(failure(Cause::contended("the keys are not as they were shown: somebody has rotated meanwhile").next(AGAIN)));
+    }
+    probe(ctx, &survey).await?;
     let (done, ended) = ctx.rotate(&survey, only.is_some()).await;
-    ctx.print(&told(ctx, &done)).map_err(failure)?;
+    let printed = ctx.print(&told(ctx, &done));
     ended.map_err(|cut| cut_short(cut, only))?;
+    printed.map_err(|cause| Failure {
+        state: "The keys are rotated; only this table was not written.".to_owned(),
+        ..failure(cause)
+    })?;
     if only.is_none() {
         warn_of_files(ctx, &survey).await.map_err(failure)?;
     }

@@ -9,15 +9,17 @@ if has_key "$key"; then
 fi
 options=''
 for old; do
-    options=$(lines | awk -v key="$old" '
+    # The first that stands there decides, also one without any.
+    if options=$(lines | awk -v key="$old" '
         /^[ \t]*#/ || found { next }
         { for (i = 2; i <= NF; i++) if ($i == key) {
             before = substr($0, 1, index($0, key) - 1)
             sub(/[^ \t]+[ \t]+$/, "", before); sub(/^[ \t]+/, "", before)
-            printf "%s", before; found = 1; break } }')
-    if [[ -n $options ]]; then break; fi
+            printf "%s", before; found = 1; break } }
+        END { exit !found }'); then break; fi
 done
 # awk ends the last line where it has no end: the new one must not be glued to it.
-{ lines | awk 1; printf '%s%s %s %s\n' "$options" "$type" "$key" "$mark"; } | replace_keys
+{ lines | awk 1; printf '%s%s %s %s\n' "$options" "$type" "$key" "$mark"; } | stage_keys
+put_keys
 has_key "$key" || failed "the new key does not stand in $file"
 echo "added $(count)"

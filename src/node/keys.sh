@@ -8,6 +8,7 @@ find_keys() {
     IFS=: read -r _ _ uid gid _ home _ <<<"$entry"
     owner=$uid:$gid home=$root$home file=$home/.ssh/authorized_keys
     if [[ -L $file ]]; then file=$(readlink -f -- "$file"); fi
+    new=$file.k8s-upgrade
 }
 
 # One at a time: who reads, edits and replaces a file must be alone with it.
@@ -19,12 +20,12 @@ lock_keys() {
 
 lines() { if [[ -e $file ]]; then cat -- "$file"; fi; }
 # BASE64: the file has that key.
-has_key() { lines | awk -v key="$1" '/^[ \t]*#/ { next } { for (i = 1; i <= NF; i++) if ($i == key) found = 1 } END { exit !found }'; }
+has_key() { lines | awk -v key="$1" '/^[ \t]*#/ { next } { sub(/\r$/, ""); for (i = 1; i <= NF; i++) if ($i == key) found = 1 } END { exit !found }'; }
 count() { lines | awk '!/^[ \t]*(#|$)/ { n++ } END { print n + 0 }'; }
 
-# Standard input becomes the file, whole or not at all, with the owner, mode and labels that it had.
-replace_keys() {
-    local new=$file.k8s-upgrade
+# Standard input is what the file is to be, with the owner, mode and labels that it had. put_keys may follow once all who wrote it have
+# ended well: a pipe's reader cannot tell a writer that was killed from one that is done.
+stage_keys() {
     rm -f -- "$new"
     if [[ -e $file ]]; then
         cp -a -- "$file" "$new"
@@ -33,6 +34,9 @@ replace_keys() {
         install -m 0600 -o "${owner%:*}" -g "${owner#*:}" -- /dev/null "$new"
     fi
     cat >"$new"
+}
+# What was staged takes the file's place, whole or not at all.
+put_keys() {
     sync -- "$new"
     mv -f -- "$new" "$file"
     sync -- "${file%/*}"

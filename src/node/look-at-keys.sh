@@ -2,7 +2,7 @@
 find_keys "$1"
 shift
 echo "keys $(count)"
-echo "marked $(lines | awk -v mark="$mark" '!/^[ \t]*#/ && $NF == mark { n++ } END { print n + 0 }')"
+echo "marked $(lines | awk -v mark="$mark" '{ sub(/\r$/, "") } !/^[ \t]*#/ && $NF == mark { n++ } END { print n + 0 }')"
 for key; do
     if has_key "$key"; then echo "has $key"; fi
 done

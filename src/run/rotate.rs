@@ -71,7 +71,8 @@ impl Ctx {
             );
         }
         let job = facts.jobs.iter().find(|job| job.state == JobState::Active).map(|job| format!("Job {} of the chain", job.name));
-        let person = self.driver().await?.filter(|driver| driver.lives(self.now())).map(|driver| driver.by);
+        let person = self.driver().await?.filter(|driver| driver.holder != self.identity.holder && driver.lives(self.now()));
+        let person = person.map(|driver| driver.by);
         match job.or(person) {
             Some(who) => Err(Cause::refused(format!("{who} is at work")).next("k8s-upgrade status")),
             None => Ok(facts.nodes),
@@ -116,7 +117,7 @@ impl Ctx {
         }
         if let Some(cause) = Cause::together("nodes cannot be looked at", failed) {
             let own = "another key that opens a node: --set ssh-key-file=FILE";
-            let later = "a node that stays away: --set exclude-nodes=NODE, and `rotate-key --only NODE` once it is back";
+            let later = "a node that stays away: --set exclude-nodes=NODE; once it is back: rotate-key --only NODE --set ssh-key-file=FILE, with a key of yours that opens it";
             return Err(cause.detail(only.is_none().then_some(later)).detail([own]));
         }
         let rotation = match (only, known.rotation()) {

@@ -45,8 +45,9 @@ pub fn add(file: &str, kind: &str, key: &str, replaces: &[String]) -> Option<Str
     if has(file, key) {
         return None;
     }
-    let options = replaces.iter().find_map(|old| {
-        let line = file.lines().find(|line| names(line, old))?;
+    // The first that stands there decides, also one without any.
+    let old = replaces.iter().find_map(|old| Some((old, file.lines().find(|line| names(line, old))?)));
+    let options = old.and_then(|(old, line)| {
         let before = line.split(old.as_str()).next()?.trim_start();
         before.trim_end().rfind(char::is_whitespace).map(|end| &before[..=end])
     });

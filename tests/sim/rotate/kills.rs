@@ -20,6 +20,11 @@ fn it_may_be_killed_anywhere() {
                 let locked_out = killer.locked_out.clone();
                 let (killed, code, _) = run(world(store), Some(Box::new(killer)), store, "rotate-key --yes");
                 assert_eq!(code, None, "{when}: it was not killed");
+                // A process that died is seen for as long as its Lease lasts.
+                let killed = live(killed, None, async |driver| {
+                    driver.until(later(driver.twin.now(), Duration::from_secs(90)), |_| false).await;
+                    driver.twin.look(State::clone)
+                });
                 let second = Meddler { locked_out: locked_out.clone(), ..meddler(|_, _, _| Fate::Go) };
                 let (end, code, said) = run(killed, Some(Box::new(second)), store, "rotate-key --yes");
                 assert_eq!(code, Some(0), "{when}\n{said}\n{}", tail(&end, 60));

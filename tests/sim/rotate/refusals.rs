@@ -207,7 +207,7 @@ fn a_node_that_is_away_gets_the_key_later() {
     assert_eq!(code, Some(7), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ k8s-node3: look-at-keys: cannot connect to k8s-node3 (10.0.20.103): Connection refused
-        a node that stays away: --set exclude-nodes=NODE, and `rotate-key --only NODE` once it is back
+        a node that stays away: --set exclude-nodes=NODE; once it is back: rotate-key --only NODE --set ssh-key-file=FILE, with a key of yours that opens it
         another key that opens a node: --set ssh-key-file=FILE
       State: Nothing was begun.
       Next:  ssh wizard@10.0.20.103 true
@@ -217,7 +217,7 @@ fn a_node_that_is_away_gets_the_key_later() {
     let (mut end, code, said) = run(end, None, Store::Secret, "rotate-key --yes --set exclude-nodes=k8s-node3");
     assert_eq!(code, Some(0), "{said}");
     assert!(
-        said.contains("k8s-node3  warning: excluded, and left as it is; later: k8s-upgrade rotate-key --only k8s-node3"),
+        said.contains("k8s-node3  warning: excluded: it keeps the former key, which the cluster holds no more after this"),
         "{said}"
     );
     end.hosts.change("k8s-node3", |machine| machine.faults.away_until = None);
