@@ -115,3 +115,34 @@ fn a_link_stays_one() {
     assert!(std::fs::symlink_metadata(node.root_path(FILE)).unwrap().is_symlink());
     assert!(node.read_root("home/wizard/keys").ends_with("AAAAnew k8s-upgrade-key\n"));
 }
+
+/// A process that is killed before a pipe's end looks to what comes after it as if it were done.
+#[test]
+fn a_writer_that_is_killed_leaves_the_file_whole() {
+    let (added, removed) = (add("AAAAnew"), remove(Some("AAAAbob"), true, &["AAAAold"]));
+    let mut killed = 0;
+    // More calls than either makes; one that is killed in a condition counts as a no.
+    for nth in 1..=10 {
+        for op in [&added as &dyn Fallible, &removed] {
+            let node = node();
+            let count = node.root_path("../state/awks").display().to_string();
+            let dies = format!("echo >>{count}; [ $(/usr/bin/wc -l <{count}) != {nth} ] || kill -KILL $$");
+            node.root("../bin/awk", &format!("#!/bin/sh\n{dies}\nexec /usr/bin/awk \"$@\"\n"));
+            std::fs::set_permissions(node.root_path("../bin/awk"), std::fs::Permissions::from_mode(0o755)).unwrap();
+            killed += usize::from(op.fails(&node));
+            let now = node.read_root(FILE);
+            assert!(now.contains("AAAAalice") && now.contains("AAAAbob"), "awk {nth} was killed: {now:?}");
+        }
+    }
+    assert!(killed > 4, "{killed}");
+}
+
+trait Fallible {
+    fn fails(&self, node: &Node) -> bool;
+}
+
+impl<O: Operation> Fallible for O {
+    fn fails(&self, node: &Node) -> bool {
+        node.run(self).is_err()
+    }
+}
