@@ -52,14 +52,7 @@ impl Broken<'_> {
     // --- the program, and what it may change ------------------------------------------------------------------------------------
 
     fn product(&self, args: &[&str], limit: Duration) -> Ended {
-        let ended = self.lab.product_within(&[&["--config", &self.config], args].concat(), limit);
-        self.lab.say(format!(
-            "    exit {} after {:.1} s: {}",
-            ended.code.unwrap_or(-1),
-            ended.took.as_secs_f64(),
-            args.join(" ")
-        ));
-        ended
+        self.lab.typed(&self.config, args, limit)
     }
 
     /// Runs a command that must end with `code`, say each of `words` in three parts, and touch no node but `node`.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::end::{Expected, marks};
 use super::install::detect;
-use super::lab::{Lab, NAMESPACE, mark};
+use super::lab::{COMMAND, Lab, NAMESPACE, mark};
 use super::process::{self, Ended};
 
 pub fn after_a_run(lab: &Lab, config: &str, run: &str, expected: &Expected<'_>) {
@@ -26,8 +26,7 @@ struct Hands<'a> {
 
 impl Hands<'_> {
     fn types(&self, args: &[&str], code: i32, words: &[&str]) -> Ended {
-        let ended = self.lab.product(&[&["--config", self.config], args].concat());
-        self.lab.say(format!("    exit {:?} after {:.1} s: {}", ended.code, ended.took.as_secs_f64(), args.join(" ")));
+        let ended = self.lab.typed(self.config, args, COMMAND);
         assert_eq!(ended.code, Some(code), "{args:?}: {}\n{}", ended.stdout, ended.stderr);
         for word in words {
             let said = ended.stdout.contains(word) || ended.stderr.contains(word);

@@ -12,6 +12,8 @@ use serde_json::Value;
 use super::process::{self, Ended};
 
 pub const NAMESPACE: &str = "k8s-upgrade";
+/// A command that does not wait for a node ends by then.
+pub const COMMAND: Duration = Duration::from_secs(180);
 const PREFIX: &str = "viktorbarzin.me/k8s-upgrade-";
 
 /// Full key of one of the program's annotations.
@@ -174,11 +176,22 @@ impl Lab {
 
     /// The program under test, as an operator outside the cluster runs it.
     pub fn product(&self, args: &[&str]) -> Ended {
-        self.product_within(args, Duration::from_secs(180))
+        self.product_within(args, COMMAND)
     }
 
     pub fn product_within(&self, args: &[&str], limit: Duration) -> Ended {
         process::run(&mut self.product_command(args), "", limit)
+    }
+
+    /// The same with a settings file, and told.
+    pub fn typed(&self, config: &str, args: &[&str], limit: Duration) -> Ended {
+        self.told(self.product_within(&[&["--config", config], args].concat(), limit), args)
+    }
+
+    pub fn told(&self, ended: Ended, args: &[&str]) -> Ended {
+        let (code, took) = (ended.code.unwrap_or(-1), ended.took.as_secs_f64());
+        self.say(format!("    exit {code} after {took:.1} s: {}", args.join(" ")));
+        ended
     }
 
     pub fn product_command(&self, args: &[&str]) -> Command {

@@ -10,9 +10,9 @@ use serde_json::json;
 use super::disturb::{PHASE, wait_for_pod, working, workload};
 use super::end::{self, Expected};
 use super::install::{detect, ended, install, rolled_out};
-use super::lab::{Lab, NAMESPACE};
+use super::lab::{COMMAND, Lab, NAMESPACE};
 use super::patch::WAITS;
-use super::process::{Ended, missing_parts};
+use super::process::{self, Ended, missing_parts};
 use super::watch::Watch;
 
 const FROM: &str = "1.36.3";
@@ -82,14 +82,7 @@ struct Power<'a> {
 
 impl Power<'_> {
     fn types(&self, args: &[&str]) -> Ended {
-        let ended = self.lab.product(&[&["--config", &self.config], args].concat());
-        self.lab.say(format!(
-            "    exit {} after {:.1} s: {}",
-            ended.code.unwrap_or(-1),
-            ended.took.as_secs_f64(),
-            args.join(" ")
-        ));
-        ended
+        self.lab.typed(&self.config, args, COMMAND)
     }
 
     fn resume(&self, job: &str) {
@@ -282,8 +275,7 @@ impl Power<'_> {
         let config = config.display().to_string();
         let types = |args: &[&str], code: i32, words: &[&str]| {
             let mut command = lab.product_command(&[&["--config", &config], args].concat());
-            let ended = super::process::run(command.env_remove("KUBECONFIG"), "", Duration::from_secs(120));
-            lab.say(format!("    exit {:?} after {:.1} s: {}", ended.code, ended.took.as_secs_f64(), args.join(" ")));
+            let ended = lab.told(process::run(command.env_remove("KUBECONFIG"), "", Duration::from_secs(120)), args);
             assert_eq!(ended.code, Some(code), "{}\n{}", ended.stdout, ended.stderr);
             for word in words {
                 assert!(ended.stdout.contains(word), "{word:?} is not said by {args:?}:\n{}\n{}", ended.stdout, ended.stderr);
