@@ -19,8 +19,15 @@ lock_keys() {
 }
 
 lines() { if [[ -e $file ]]; then cat -- "$file"; fi; }
-# BASE64: the file has that key.
-has_key() { lines | awk -v key="$1" '/^[ \t]*#/ { next } { sub(/\r$/, ""); for (i = 1; i <= NF; i++) if ($i == key) found = 1 } END { exit !found }'; }
+# BASE64: the file has that key. The answer is a word: a reader that was killed gives none, which is no "no".
+has_key() {
+    local there
+    there=$(lines | awk -v key="$1" '
+        /^[ \t]*#/ { next }
+        { sub(/\r$/, ""); for (i = 1; i <= NF; i++) if ($i == key) found = 1 }
+        END { print found ? "yes" : "no" }') || failed "$file cannot be searched for a key"
+    [[ $there == yes ]]
+}
 count() { lines | awk '!/^[ \t]*(#|$)/ { n++ } END { print n + 0 }'; }
 
 # Standard input is what the file is to be, with the owner, mode and labels that it had. put_keys may follow once all who wrote it have
