@@ -67,10 +67,11 @@ fn what_cannot_be_stored_is_taken_off_again() {
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ refused: writing secret/k8s-upgrade in Vault at https://vault.rehearsal:8200: Vault answers 403 Forbidden
         1 error occurred:
-    	* permission denied
-        the token is unknown, has expired, or its policy lacks read, create and patch on secret/data/k8s-upgrade
+        * permission denied
+        the token may do read on secret/data/k8s-upgrade: its policy lacks patch
+        rotate-key needs: path "secret/data/k8s-upgrade" { capabilities = ["read", "patch", "create", "update"] }
       State: Nothing was begun.
-      Next:  k8s-upgrade status
+      Next:  vault policy write POLICY FILE      # a policy of this token: vault token lookup
     "#);
     untouched(&end, "read only");
     let mut state = world(Store::Vault);
@@ -80,10 +81,11 @@ fn what_cannot_be_stored_is_taken_off_again() {
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ refused: writing secret/k8s-upgrade in Vault at https://vault.rehearsal:8200: Vault answers 403 Forbidden
         1 error occurred:
-    	* permission denied
-        the token is unknown, has expired, or its policy lacks read, create and patch on secret/data/k8s-upgrade
+        * permission denied
+        the token's policy allows patch on secret/data/k8s-upgrade: something else forbids it, such as a quota or a policy of Sentinel's
       State: The former key is as it was, on the nodes and where it is stored.
-      Next:  k8s-upgrade rotate-key          # after mending it: begins anew
+      Next:  vault token lookup
+             k8s-upgrade rotate-key          # after mending it: begins anew
     "#);
     untouched(&end, "refused");
     // Somebody else writes in between.
@@ -102,6 +104,29 @@ fn what_cannot_be_stored_is_taken_off_again() {
         let (end, code, said) = run(world(store), Some(Box::new(other)), store, "rotate-key --yes");
         assert_eq!(code, Some(6), "{store:?}: {said}");
         untouched(&end, "contended");
+    }
+}
+
+/// Version 1 would take the write that only asks for one, and has nothing to guard the one that stores.
+#[test]
+fn a_vault_of_kv_version_1_is_refused_before_anything_is_written() {
+    for kept in [json!(null), json!({ "ssh_key": "of somebody" })] {
+        let mut state = world(Store::Vault);
+        state.web.vault.version_1 = Some(kept.clone());
+        for line in ["rotate-key --yes", "rotate-key --dry-run"] {
+            let (end, code, said) = run(state.clone(), None, Store::Vault, line);
+            assert_eq!((code, &end.web.vault.version_1), (Some(4), &Some(kept.clone())), "{said}");
+            untouched(&end, line);
+            insta::allow_duplicates! {
+            insta::assert_snapshot!(failure(&said), @r#"
+            ✗ refused: the mount secret of Vault at https://vault.rehearsal:8200 is KV version 1, and not KV version 2
+                without versions nobody can tell whether somebody else has written meanwhile, so nothing is written there
+              State: Nothing was begun.
+              Next:  vault secrets list -detailed      # Options of such a mount: map[version:2]
+                     k8s-upgrade --set vault-mount=MOUNT rotate-key
+            "#);
+            }
+        }
     }
 }
 
@@ -274,7 +299,12 @@ fn what_it_needs_is_said() {
             "is kept by ExternalSecret k8s-upgrade-creds: what is written into it does not last",
         ),
         (Store::Vault, "rotate-key --yes --set vault-token-file=/none", 2, "cannot read the Vault token in /none"),
-        (Store::Vault, "rotate-key --yes --set vault-mount=other", 4, "lacks read, create and patch on other/data/k8s-upgrade"),
+        (
+            Store::Vault,
+            "rotate-key --yes --set vault-mount=other",
+            4,
+            "the token may do nothing on other/data/k8s-upgrade: its policy lacks read",
+        ),
         (Store::Vault, "rotate-key --only nobody --yes", 2, "nobody is no node of this cluster"),
         (Store::Vault, "rotate-key", 2, "pass --yes"),
     ] {
