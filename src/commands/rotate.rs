@@ -7,7 +7,7 @@ use crate::failure::{Cause, Failure, Outcome};
 use crate::names;
 use crate::plan::keys::{Left, MARK, Public, Rotation};
 use crate::run::Ctx;
-use crate::run::rotate::{Cut, KeyStore, NodeDone, Open, Survey};
+use crate::run::rotate::{Cut, KeyStore, Open, Survey};
 use crate::world::Login;
 
 const AGAIN: &str = "k8s-upgrade rotate-key";
@@ -38,13 +38,13 @@ async fn probe(ctx: &Ctx, survey: &Survey) -> Result<(), Failure> {
 
 /// Alone, and by a look of its own: the question may have stood for hours, and somebody else may have rotated meanwhile.
 async fn perform(ctx: &Ctx, shown: &Rotation, only: Option<&str>) -> Result<Outcome, Failure> {
-    let survey = ctx.survey_keys(only).await.map_err(failure)?;
+    let mut survey = ctx.survey_keys(only).await.map_err(failure)?;
     if survey.rotation != *shown {
         return Err(failure(Cause::contended("the keys are not as they were shown: somebody has rotated meanwhile").next(AGAIN)));
     }
     probe(ctx, &survey).await?;
-    let (done, ended) = ctx.rotate(&survey, only.is_some()).await;
-    let printed = ctx.print(&told(ctx, &done));
+    let ended = ctx.rotate(&mut survey, only.is_some()).await;
+    let printed = ctx.print(&told(ctx, &survey.nodes));
     ended.map_err(|cut| cut_short(cut, only))?;
     printed.map_err(|cause| Failure {
         state: "The keys are rotated; only this table was not written.".to_owned(),
@@ -98,17 +98,16 @@ fn found(ctx: &Ctx, survey: &Survey) -> String {
     survey.nodes.iter().map(line).collect()
 }
 
-fn told(ctx: &Ctx, done: &[NodeDone]) -> String {
+fn told(ctx: &Ctx, nodes: &[Open]) -> String {
     if ctx.json {
-        let node =
-            |done: &NodeDone| json!({ "node": done.node, "added": done.added, "removed": done.removed, "keys": done.keys });
-        return format!("{:#}\n", json!({ "nodes": done.iter().map(node).collect::<Vec<_>>() }));
+        let node = |Open { node, done, .. }: &Open| json!({ "node": node.name, "added": done.added, "removed": done.removed, "keys": done.keys });
+        return format!("{:#}\n", json!({ "nodes": nodes.iter().map(node).collect::<Vec<_>>() }));
     }
-    let line = |done: &NodeDone| {
+    let line = |Open { node, done, .. }: &Open| {
         let added = if done.added { "key added" } else { "no key added" };
-        format!("{}  {added}, {} removed, {} keys now\n", done.node, done.removed, done.keys)
+        format!("{}  {added}, {} removed, {} keys now\n", node.name, done.removed, done.keys)
     };
-    done.iter().map(line).collect()
+    nodes.iter().map(line).collect()
 }
 
 fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {

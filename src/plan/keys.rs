@@ -41,6 +41,11 @@ impl Public {
     }
 }
 
+/// Two private key files are of one key. Stores and editors differ in the line's end that they leave.
+pub fn same(one: &str, other: &str) -> bool {
+    one.trim() == other.trim()
+}
+
 /// A new key pair. It has no Debug: the private half is shown nowhere.
 #[derive(Clone)]
 pub struct Pair {

@@ -15,7 +15,7 @@ use crate::clients::Vault;
 use crate::clients::vault::{Kept, Wrote};
 use crate::failure::{Cause, Class};
 use crate::names;
-use crate::plan::keys::{Pair, Public};
+use crate::plan::keys::{Pair, Public, same};
 
 const ASK: Duration = Duration::from_secs(15);
 /// A write to Vault whose end is not known is made again, under the same version: this often.
@@ -154,7 +154,7 @@ impl Ctx {
         let Err((cause, definite)) = cause else { return Written::Yes };
         // A refusal may be the answer to a second try of what the first has done.
         match self.stored_key(store).await {
-            Ok(now) if now.private.as_deref() == Some(pair.private.as_str()) => Written::Yes,
+            Ok(now) if now.private.as_deref().is_some_and(|now| same(now, &pair.private)) => Written::Yes,
             // The version has moved on, and not by us: our write can never come.
             Ok(_) if cause.class == Class::Contended => Written::No(cause),
             _ if definite => Written::No(cause),

@@ -29,6 +29,7 @@ pub mod preflight;
 mod prepare;
 mod rollback;
 pub mod rotate;
+mod survey;
 mod upgrade;
 mod wait;
 mod watch;

@@ -1,0 +1,129 @@
+//! What stands before a rotation: the run, the store, the Secret, and on each node the keys that it accepts.
+
+use super::ctx::Ctx;
+use super::keystore::{KeyStore, Stored};
+use crate::failure::{Cause, Class};
+use crate::node::{KeysThere, LookAtKeys};
+use crate::plan::facts::{JobState, Node};
+use crate::plan::keys::{Known, Public, Rotation, same};
+use crate::world::Login;
+
+/// A node, how one gets in, what it accepts, and what a rotation has made of it.
+pub struct Open {
+    pub node: Node,
+    pub(super) login: Login,
+    pub there: KeysThere,
+    pub done: NodeDone,
+}
+
+/// What became of one node.
+#[derive(Clone, Debug, Default)]
+pub struct NodeDone {
+    pub added: bool,
+    pub removed: u32,
+    /// Keys that are there now.
+    pub keys: u32,
+}
+
+/// What was found, before anything is asked. It has no Debug.
+pub struct Survey {
+    pub store: KeyStore,
+    pub stored: Stored,
+    pub nodes: Vec<Open>,
+    pub rotation: Rotation,
+    pub excluded: Vec<String>,
+}
+
+impl Ctx {
+    /// Refuses while a run, a Job of one, or a person's command may need the key that it has read.
+    pub(super) async fn nobody_upgrades(&self) -> Result<Vec<Node>, Cause> {
+        let facts = self.observe().await?;
+        if facts.marks.in_flight {
+            return Err(
+                Cause::refused("a run is in flight: its Jobs have read the key that stands now").next("k8s-upgrade status")
+            );
+        }
+        let job = facts.jobs.iter().find(|job| job.state == JobState::Active).map(|job| format!("Job {} of the chain", job.name));
+        let person = self.driver().await?.filter(|driver| driver.holder != self.identity.holder && driver.lives(self.now()));
+        let person = person.map(|driver| driver.by);
+        match job.or(person) {
+            Some(who) => Err(Cause::refused(format!("{who} is at work")).next("k8s-upgrade status")),
+            None => Ok(facts.nodes),
+        }
+    }
+
+    /// Looks at the run, the store and the nodes (only that one, or all that are not excluded): each must let us in.
+    pub async fn survey_keys(&self, only: Option<&str>) -> Result<Survey, Cause> {
+        let all = self.nobody_upgrades().await?;
+        let (nodes, others): (Vec<Node>, Vec<Node>) =
+            all.into_iter().partition(|node| only.map_or(!node.excluded, |only| node.name == only));
+        if let (Some(only), true) = (only, nodes.is_empty()) {
+            return Err(Cause::usage(format!("{only} is no node of this cluster")).next("kubectl get nodes"));
+        }
+        let store = self.key_store()?;
+        let stored = self.stored_key(&store).await?;
+        let (held, beside) = self.held_key().await?;
+        let mut logins: Vec<Login> = Vec::new();
+        let own = self.creds().await?.login.clone();
+        for login in held.iter().chain(&stored.private).map(|key| Login::Key(key.as_str().into())).chain([own]) {
+            let same = |known: &Login| matches!((known, &login), (Login::Key(a), Login::Key(b)) if same(a, b));
+            if !logins.iter().any(same) {
+                logins.push(login);
+            }
+        }
+        let mut known = Known {
+            held: held.as_deref().and_then(Public::of).or(beside),
+            stored: stored.private.as_deref().and_then(Public::of),
+            former: stored.former.clone(),
+            accepted: Vec::new(),
+        };
+        let asked: Vec<Public> = known.held.iter().chain(&known.stored).chain(&known.former).cloned().collect();
+        let (mut open, mut failed) = (Vec::new(), Vec::new());
+        for node in nodes {
+            match self.opens(&node, &logins, &asked).await {
+                Ok((login, there)) => {
+                    known.accepted.extend(asked.iter().filter(|key| there.has.contains(&key.base64)).cloned());
+                    let done = NodeDone { keys: there.keys, ..NodeDone::default() };
+                    open.push(Open { node, login, there, done });
+                }
+                Err(cause) => failed.push((node.name, cause)),
+            }
+        }
+        if let Some(cause) = Cause::together("nodes cannot be looked at", failed) {
+            let own = "another key that opens a node: --set ssh-key-file=FILE";
+            let later = "a node that stays away: --set exclude-nodes=NODE; once it is back: rotate-key --only NODE --set ssh-key-file=FILE, with a key of yours that opens it";
+            return Err(cause.detail(only.is_none().then_some(later)).detail([own]));
+        }
+        let rotation = match (only, known.rotation()) {
+            (None, rotation) => rotation,
+            (Some(_), rotation) => match known.stored.filter(|_| stored.private == held) {
+                Some(key) => {
+                    let (Rotation::Begin { mut gone } | Rotation::Finish { mut gone, .. }) = rotation;
+                    gone.retain(|old| *old != key);
+                    Rotation::Finish { key, gone }
+                }
+                None => {
+                    return Err(Cause::refused("the Secret does not hold the stored key: a rotation has not ended")
+                        .next("k8s-upgrade rotate-key          # finishes it"));
+                }
+            },
+        };
+        let excluded = others.into_iter().filter(|_| only.is_none()).map(|node| node.name).collect();
+        Ok(Survey { store, stored, nodes: open, rotation, excluded })
+    }
+
+    /// The first of these logins that the node accepts, and its keys.
+    pub(super) async fn opens(&self, node: &Node, logins: &[Login], of: &[Public]) -> Result<(Login, KeysThere), Cause> {
+        let user = self.settings.ssh_user.clone();
+        let look = LookAtKeys { user, of: of.iter().map(|key| key.base64.clone()).collect() };
+        let mut refused = Cause::refused("there is no key to log in with");
+        for login in logins {
+            match self.on_node_as(node, login, &look).await {
+                Ok(there) => return Ok((login.clone(), there)),
+                Err(cause) if cause.class == Class::Refused => refused = cause,
+                Err(cause) => return Err(cause),
+            }
+        }
+        Err(refused)
+    }
+}
