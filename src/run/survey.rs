@@ -96,17 +96,19 @@ impl Ctx {
         }
         let rotation = match (only, known.rotation()) {
             (None, rotation) => rotation,
-            (Some(_), rotation) => match known.stored.filter(|_| stored.private == held) {
-                Some(key) => {
-                    let (Rotation::Begin { mut gone } | Rotation::Finish { mut gone, .. }) = rotation;
-                    gone.retain(|old| *old != key);
-                    Rotation::Finish { key, gone }
+            (Some(_), rotation) => {
+                match known.stored.filter(|_| stored.private.as_deref().zip(held.as_deref()).is_some_and(|(a, b)| same(a, b))) {
+                    Some(key) => {
+                        let (Rotation::Begin { mut gone } | Rotation::Finish { mut gone, .. }) = rotation;
+                        gone.retain(|old| *old != key);
+                        Rotation::Finish { key, gone }
+                    }
+                    None => {
+                        return Err(Cause::refused("the Secret does not hold the stored key: a rotation has not ended")
+                            .next("k8s-upgrade rotate-key          # finishes it"));
+                    }
                 }
-                None => {
-                    return Err(Cause::refused("the Secret does not hold the stored key: a rotation has not ended")
-                        .next("k8s-upgrade rotate-key          # finishes it"));
-                }
-            },
+            }
         };
         let excluded = others.into_iter().filter(|_| only.is_none()).map(|node| node.name).collect();
         Ok(Survey { store, stored, nodes: open, rotation, excluded })

@@ -287,6 +287,18 @@ fn a_node_that_is_away_gets_the_key_later() {
     rotated(&end, Store::Secret, "gone and back");
 }
 
+/// Whoever has filled the Secret from Vault may have cut the line's end off the key: it is the same key.
+#[test]
+fn a_node_is_brought_the_key_whatever_ends_its_last_line() {
+    let (mut end, code, said) = run(world(Store::Vault), None, Store::Vault, "rotate-key --yes");
+    assert_eq!(code, Some(0), "{said}");
+    let bare = BASE64_STANDARD.encode(secret(&end, "ssh_key").trim());
+    let key = Key::new(Kind::Secret, NAMESPACE, "k8s-upgrade-creds");
+    end.store.update(&key, |secret| secret["data"]["ssh_key"] = json!(bare));
+    let (_, code, said) = run(end, None, Store::Vault, "rotate-key --only k8s-node1 --yes");
+    assert!(code == Some(0) && said.ends_with("k8s-node1  no key added, 0 removed, 3 keys now"), "{code:?} {said}");
+}
+
 #[test]
 fn what_it_needs_is_said() {
     let world = world(Store::Vault);
