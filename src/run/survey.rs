@@ -78,21 +78,27 @@ impl Ctx {
             accepted: Vec::new(),
         };
         let asked: Vec<Public> = known.held.iter().chain(&known.stored).chain(&known.former).cloned().collect();
-        let (mut open, mut failed) = (Vec::new(), Vec::new());
+        let (mut open, mut failed, mut shut) = (Vec::new(), Vec::new(), false);
         for node in nodes {
             match self.opens(&node, &logins, &asked).await {
-                Ok((login, there)) => {
-                    known.accepted.extend(asked.iter().filter(|key| there.has.contains(&key.base64)).cloned());
-                    let done = NodeDone { keys: there.keys, ..NodeDone::default() };
-                    open.push(Open { node, login, there, done });
+                Err(cause) => {
+                    shut = true;
+                    failed.push((node.name, cause));
                 }
-                Err(cause) => failed.push((node.name, cause)),
+                Ok((login, there)) => match in_one_file(&self.ssh(&node), &login, &asked, &there) {
+                    Err(cause) => failed.push((node.name, cause)),
+                    Ok(()) => {
+                        known.accepted.extend(asked.iter().filter(|key| there.has.contains(&key.base64)).cloned());
+                        let done = NodeDone { keys: there.keys, ..NodeDone::default() };
+                        open.push(Open { node, login, there, done });
+                    }
+                },
             }
         }
         if let Some(cause) = Cause::together("nodes cannot be looked at", failed) {
             let own = "another key that opens a node: --set ssh-key-file=FILE";
             let later = "a node that stays away: --set exclude-nodes=NODE; once it is back: rotate-key --only NODE --set ssh-key-file=FILE, with a key of yours that opens it";
-            return Err(cause.detail(only.is_none().then_some(later)).detail([own]));
+            return Err(if shut { cause.detail(only.is_none().then_some(later)).detail([own]) } else { cause });
         }
         let rotation = match (only, known.rotation()) {
             (None, rotation) => rotation,
@@ -114,6 +120,12 @@ impl Ctx {
         Ok(Survey { store, stored, nodes: open, rotation, excluded })
     }
 
+    /// The command that leads a person to a node.
+    pub(super) fn ssh(&self, node: &Node) -> String {
+        let at = self.settings.host_addresses.get(&node.name).or(node.address.as_ref()).unwrap_or(&node.name);
+        format!("ssh {}@{at}", self.settings.ssh_user)
+    }
+
     /// The first of these logins that the node accepts, and its keys.
     pub(super) async fn opens(&self, node: &Node, logins: &[Login], of: &[Public]) -> Result<(Login, KeysThere), Cause> {
         let user = self.settings.ssh_user.clone();
@@ -127,5 +139,68 @@ impl Ctx {
             }
         }
         Err(refused)
+    }
+}
+
+/// Refuses where a key that comes or goes has a line that is not in the file that is edited: it would stay there. `ssh` leads to the node.
+fn in_one_file(ssh: &str, login: &Login, keys: &[Public], there: &KeysThere) -> Result<(), Cause> {
+    if let Some(read) = &there.unread {
+        return Err(Cause::refused(format!(
+            "sshd reads {read}, and not ~/.ssh/authorized_keys of the SSH user, which alone is edited"
+        ))
+        .next(format!("{ssh}      # in sshd_config let AuthorizedKeysFile name .ssh/authorized_keys, too, and reload sshd")));
+    }
+    if let Some((base64, file)) = there.elsewhere.first() {
+        let key = keys.iter().find(|key| key.base64 == *base64).map_or_else(String::new, Public::fingerprint);
+        let what = format!("the key {key} stands in {file}, where it would stay: ~/.ssh/authorized_keys alone is edited");
+        return Err(Cause::refused(what).next(format!("{ssh}      # move its line from there into ~/.ssh/authorized_keys")));
+    }
+    let with = match login {
+        Login::Key(private) => Public::of(private).filter(|key| keys.contains(key)),
+        Login::Agent => None,
+    };
+    let Some(key) = with.filter(|key| !there.has.contains(&key.base64)) else { return Ok(()) };
+    let by = there.asks.as_ref().map_or("by a certificate, or by what sshd does not tell".to_owned(), |asks| {
+        format!("by its AuthorizedKeysCommand {asks}, or by a certificate")
+    });
+    let what = format!(
+        "sshd lets the key {} in without a line in a file of the SSH user ({by}): it could not be taken away",
+        key.fingerprint()
+    );
+    Err(Cause::refused(what).next(format!("{ssh} sudo sshd -T      # authorizedkeyscommand, trustedusercakeys")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::plan::keys::Pair;
+
+    #[test]
+    fn a_key_that_cannot_be_taken_away_is_refused() {
+        let pair = Pair::from_seed(&[1; 32]).unwrap();
+        let keys = [pair.public.clone()];
+        let base64 = pair.public.base64.clone();
+        let fine = KeysThere { has: vec![base64.clone()], ..KeysThere::default() };
+        let check = |login: &Login, there: &KeysThere| in_one_file("ssh u@n", login, &keys, there);
+        let login = Login::Key(pair.private.as_str().into());
+        assert_eq!(check(&login, &fine), Ok(()));
+        let elsewhere = KeysThere { elsewhere: vec![(base64, "/k 2".into())], ..fine.clone() };
+        let unread = KeysThere { unread: Some("/etc/keys/%u".into()), ..fine.clone() };
+        let command = KeysThere { asks: Some("/usr/bin/asks".into()), ..KeysThere::default() };
+        for (there, says) in [
+            (&elsewhere, "stands in /k 2"),
+            (&unread, "sshd reads /etc/keys/%u, and not"),
+            (&command, "AuthorizedKeysCommand /usr/bin/asks"),
+            (&KeysThere::default(), "by a certificate"),
+        ] {
+            let cause = check(&login, there).unwrap_err();
+            assert!(cause.class == Class::Refused && cause.what.contains(says), "{cause:?}");
+            assert!(cause.next[0].starts_with("ssh u@n "), "{cause:?}");
+        }
+        // A key of a person's own is not ours to take away, wherever it stands.
+        let own = Login::Key(Pair::from_seed(&[2; 32]).unwrap().private.as_str().into());
+        assert_eq!(check(&own, &KeysThere::default()), Ok(()));
+        assert_eq!(check(&Login::Agent, &KeysThere::default()), Ok(()));
     }
 }

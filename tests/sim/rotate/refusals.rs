@@ -287,6 +287,28 @@ fn a_node_that_is_away_gets_the_key_later() {
     rotated(&end, Store::Secret, "gone and back");
 }
 
+/// A line that is not in the file that is edited would stay for ever.
+#[test]
+fn a_key_in_another_file_is_refused_before_anything_is_changed() {
+    let old = ssh_key().unwrap().public;
+    let mut state = world(Store::Secret);
+    state.hosts.change("k8s-node2", |machine| {
+        machine.authorized_keys = machine.authorized_keys.replace(&format!("{}\n", old.line()), "");
+        machine.authorized_keys2 = format!("{}\n", old.line());
+    });
+    let (end, code, said) = run(state, None, Store::Secret, "rotate-key --yes");
+    assert_eq!((code, held(&end)), (Some(4), old.clone()), "{said}");
+    insta::assert_snapshot!(failure(&said), @r#"
+    ✗ refused: k8s-node2: the key SHA256:1 stands in /home/wizard/.ssh/authorized_keys2, where it would stay: ~/.ssh/authorized_keys alone is edited
+      State: Nothing was begun.
+      Next:  ssh wizard@10.0.20.102      # move its line from there into ~/.ssh/authorized_keys
+    "#);
+    for node in NODES {
+        assert_eq!(keys_of(&end, node).contains(&old.base64), node != "k8s-node2");
+        assert_eq!(keys_of(&end, node).matches("k8s-upgrade-key").count(), usize::from(node != "k8s-node2"), "{node}");
+    }
+}
+
 /// Whoever has filled the Secret from Vault may have cut the line's end off the key: it is the same key.
 #[test]
 fn a_node_is_brought_the_key_whatever_ends_its_last_line() {
