@@ -8,7 +8,6 @@ use crate::names;
 use crate::plan::keys::{Left, MARK, Public, Rotation};
 use crate::run::Ctx;
 use crate::run::rotate::{Cut, KeyStore, Open, Survey};
-use crate::world::Login;
 
 const AGAIN: &str = "k8s-upgrade rotate-key";
 
@@ -51,7 +50,7 @@ async fn perform(ctx: &Ctx, shown: &Rotation, only: Option<&str>) -> Result<Outc
         ..failure(cause)
     })?;
     if only.is_none() {
-        warn_of_files(ctx, &survey).await.map_err(failure)?;
+        warn_of_files(ctx, &survey);
     }
     if only.is_none() && matches!(survey.rotation, Rotation::Finish { .. }) {
         ctx.note("", format!("that rotation has ended; for yet another key: {AGAIN}"));
@@ -65,6 +64,16 @@ fn fingerprints(keys: &[Public]) -> String {
 }
 
 fn plan(ctx: &Ctx, survey: &Survey, only: Option<&str>) -> String {
+    let plan = rotation(ctx, survey, only);
+    let own = survey.own.iter().map(|file| {
+        format!(
+            "; ssh-key-file names {file}, whose key is one of those: then take that setting away, and the Secret's key is used"
+        )
+    });
+    std::iter::once(plan).chain(own).collect()
+}
+
+fn rotation(ctx: &Ctx, survey: &Survey, only: Option<&str>) -> String {
     let nodes = survey.nodes.iter().map(|open| open.node.name.as_str()).collect::<Vec<_>>().join(", ");
     let place = ctx.place_of(&survey.store);
     let held = match &survey.store {
@@ -123,22 +132,17 @@ fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
 }
 
 /// Files that a person has, and that hold a key which opens nothing any more.
-async fn warn_of_files(ctx: &Ctx, survey: &Survey) -> Result<(), Cause> {
-    let (Rotation::Begin { gone } | Rotation::Finish { gone, .. }) = &survey.rotation;
+fn warn_of_files(ctx: &Ctx, survey: &Survey) {
     if let KeyStore::Secret = survey.store {
         ctx.note(
             "",
             "the file that the former key was installed from is stale: `manifests` without --ssh-key leaves the Secret alone",
         );
     }
-    let file = ctx.settings.ssh_key_file.display();
-    if let (false, Login::Key(own)) = (file.to_string().is_empty(), &ctx.creds().await?.login)
-        && Public::of(own).is_some_and(|own| gone.contains(&own))
-    {
+    if let Some(file) = &survey.own {
         ctx.warn(
             "",
             format!("ssh-key-file names {file}, whose key was removed: take that setting away, and the Secret's key is used"),
         );
     }
-    Ok(())
 }

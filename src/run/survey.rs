@@ -32,6 +32,17 @@ pub struct Survey {
     pub nodes: Vec<Open>,
     pub rotation: Rotation,
     pub excluded: Vec<String>,
+    /// The file of the settings whose key opens nothing afterwards.
+    pub own: Option<String>,
+    pub(super) ring: Ring,
+}
+
+/// Ways in, and the keys that are looked for. It has no Debug.
+pub(super) struct Ring {
+    pub(super) logins: Vec<Login>,
+    asked: Vec<Public>,
+    /// That of the file of the settings.
+    own: Option<Public>,
 }
 
 impl Ctx {
@@ -63,61 +74,65 @@ impl Ctx {
         let store = self.key_store()?;
         let stored = self.stored_key(&store).await?;
         let (held, beside) = self.held_key().await?;
-        let mut logins: Vec<Login> = Vec::new();
-        let own = self.creds().await?.login.clone();
-        for login in held.iter().chain(&stored.private).map(|key| Login::Key(key.as_str().into())).chain([own]) {
-            let same = |known: &Login| matches!((known, &login), (Login::Key(a), Login::Key(b)) if same(a, b));
-            if !logins.iter().any(same) {
-                logins.push(login);
-            }
-        }
         let mut known = Known {
             held: held.as_deref().and_then(Public::of).or(beside),
             stored: stored.private.as_deref().and_then(Public::of),
             former: stored.former.clone(),
             accepted: Vec::new(),
         };
-        let asked: Vec<Public> = known.held.iter().chain(&known.stored).chain(&known.former).cloned().collect();
+        let ring = self.ring(held.iter().chain(&stored.private), &known).await?;
+        let nodes = self.look_at(nodes, &ring, only.is_none()).await?;
+        let has = |key: &&Public| nodes.iter().any(|open| open.there.has.contains(&key.base64));
+        known.accepted = ring.asked.iter().filter(has).cloned().collect();
+        let in_step = stored.private.as_deref().zip(held.as_deref()).is_some_and(|(stored, held)| same(stored, held));
+        let rotation = if only.is_some() { for_one_node(known, in_step)? } else { known.rotation() };
+        let own = ring.own.as_ref().filter(|own| goes(own, &rotation, &nodes));
+        let own = own.map(|_| self.settings.ssh_key_file.display().to_string());
+        let excluded = others.into_iter().filter(|_| only.is_none()).map(|node| node.name).collect();
+        Ok(Survey { store, stored, nodes, rotation, excluded, own, ring })
+    }
+
+    /// These private keys, and the operator's own way in.
+    async fn ring<'a>(&self, private: impl Iterator<Item = &'a String>, known: &Known) -> Result<Ring, Cause> {
+        let own = self.creds().await?.login.clone();
+        let public = match &own {
+            Login::Key(key) if !self.settings.ssh_key_file.as_os_str().is_empty() => Public::of(key),
+            Login::Key(_) | Login::Agent => None,
+        };
+        let mut logins: Vec<Login> = Vec::new();
+        for login in private.map(|key| Login::Key(key.as_str().into())).chain([own]) {
+            let same = |known: &Login| matches!((known, &login), (Login::Key(a), Login::Key(b)) if same(a, b));
+            if !logins.iter().any(same) {
+                logins.push(login);
+            }
+        }
+        let asked = known.held.iter().chain(&known.stored).chain(&known.former).cloned().collect();
+        Ok(Ring { logins, asked, own: public })
+    }
+
+    /// Gets into each of these nodes and looks at its keys. One that stays shut, or whose keys could not be taken away, fails all.
+    async fn look_at(&self, nodes: Vec<Node>, ring: &Ring, all: bool) -> Result<Vec<Open>, Cause> {
+        let of: Vec<Public> = ring.asked.iter().chain(&ring.own).cloned().collect();
         let (mut open, mut failed, mut shut) = (Vec::new(), Vec::new(), false);
         for node in nodes {
-            match self.opens(&node, &logins, &asked).await {
+            match self.opens(&node, &ring.logins, &of).await {
                 Err(cause) => {
                     shut = true;
                     failed.push((node.name, cause));
                 }
-                Ok((login, there)) => match in_one_file(&self.ssh(&node), &login, &asked, &there) {
+                Ok((login, there)) => match in_one_file(&self.ssh(&node), &login, &ring.asked, &there) {
                     Err(cause) => failed.push((node.name, cause)),
                     Ok(()) => {
-                        known.accepted.extend(asked.iter().filter(|key| there.has.contains(&key.base64)).cloned());
                         let done = NodeDone { keys: there.keys, ..NodeDone::default() };
                         open.push(Open { node, login, there, done });
                     }
                 },
             }
         }
-        if let Some(cause) = Cause::together("nodes cannot be looked at", failed) {
-            let own = "another key that opens a node: --set ssh-key-file=FILE";
-            let later = "a node that stays away: --set exclude-nodes=NODE; once it is back: rotate-key --only NODE --set ssh-key-file=FILE, with a key of yours that opens it";
-            return Err(if shut { cause.detail(only.is_none().then_some(later)).detail([own]) } else { cause });
-        }
-        let rotation = match (only, known.rotation()) {
-            (None, rotation) => rotation,
-            (Some(_), rotation) => {
-                match known.stored.filter(|_| stored.private.as_deref().zip(held.as_deref()).is_some_and(|(a, b)| same(a, b))) {
-                    Some(key) => {
-                        let (Rotation::Begin { mut gone } | Rotation::Finish { mut gone, .. }) = rotation;
-                        gone.retain(|old| *old != key);
-                        Rotation::Finish { key, gone }
-                    }
-                    None => {
-                        return Err(Cause::refused("the Secret does not hold the stored key: a rotation has not ended")
-                            .next("k8s-upgrade rotate-key          # finishes it"));
-                    }
-                }
-            }
-        };
-        let excluded = others.into_iter().filter(|_| only.is_none()).map(|node| node.name).collect();
-        Ok(Survey { store, stored, nodes: open, rotation, excluded })
+        let Some(cause) = Cause::together("nodes cannot be looked at", failed) else { return Ok(open) };
+        let own = "another key that opens a node: --set ssh-key-file=FILE";
+        let later = "a node that stays away: --set exclude-nodes=NODE; once it is back: rotate-key --only NODE --set ssh-key-file=FILE, with a key of yours that opens it";
+        Err(if shut { cause.detail(all.then_some(later)).detail([own]) } else { cause })
     }
 
     /// The command that leads a person to a node.
@@ -140,6 +155,26 @@ impl Ctx {
         }
         Err(refused)
     }
+}
+
+/// The stored key is brought to one node; only where that is the one which the Secret holds.
+fn for_one_node(known: Known, in_step: bool) -> Result<Rotation, Cause> {
+    let (Rotation::Begin { mut gone } | Rotation::Finish { mut gone, .. }) = known.rotation();
+    let Some(key) = known.stored.filter(|_| in_step) else {
+        return Err(Cause::refused("the Secret does not hold the stored key: a rotation has not ended")
+            .next("k8s-upgrade rotate-key          # finishes it"));
+    };
+    gone.retain(|old| *old != key);
+    Ok(Rotation::Finish { key, gone })
+}
+
+/// Some node loses the operator's own key: it is one of those that go, or its line is marked as they are.
+fn goes(own: &Public, rotation: &Rotation, nodes: &[Open]) -> bool {
+    let gone = match rotation {
+        Rotation::Finish { key, .. } if key == own => return false,
+        Rotation::Begin { gone } | Rotation::Finish { gone, .. } => gone,
+    };
+    gone.contains(own) || nodes.iter().any(|open| open.there.ours.contains(&own.base64))
 }
 
 /// Refuses where a key that comes or goes has a line that is not in the file that is edited: it would stay there. `ssh` leads to the node.
