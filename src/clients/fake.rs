@@ -15,9 +15,12 @@ use crate::world::{Web, WebError};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
+/// Status and body.
+type Answer = Result<(u16, Bytes), WebError>;
+
 /// Answers by what is in the URL, the first that fits, and keeps what it was asked.
 pub struct FakeWeb {
-    answers: Vec<(&'static str, Result<(u16, Bytes), WebError>)>,
+    answers: Vec<(&'static str, Answer)>,
     seen: Mutex<Vec<(String, String)>>,
 }
 

@@ -124,6 +124,7 @@ fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
         Left::TakenOff => format!("{AGAIN}          # after mending it: begins anew"),
         Left::Unknown => format!("{AGAIN}          # looks what was stored, and finishes it or begins anew"),
         Left::Stored | Left::Held => format!("{AGAIN}          # goes on"),
+        Left::Kept => format!("{AGAIN}          # after mending it: goes on, or begins anew"),
         Left::Node => format!("{AGAIN} --only {}      # goes on", only.unwrap_or_default()),
     };
     // What says which node to go on with says it better.

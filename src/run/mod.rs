@@ -27,6 +27,7 @@ mod permissions;
 pub mod phases;
 pub mod preflight;
 mod prepare;
+mod retire;
 mod rollback;
 pub mod rotate;
 mod survey;

@@ -16,7 +16,7 @@ use super::wait::{Probe, Wait};
 use crate::failure::{Cause, Class};
 use crate::names;
 use crate::node::{AddKey, Operation, RemoveKeys};
-use crate::plan::keys::{Left, Pair, Public, Rotation, same};
+use crate::plan::keys::{Left, Pair, Public, Rotation};
 use crate::world::Login;
 
 const PLACE: &str = "rotate-key";
@@ -26,17 +26,17 @@ const CONNECT: Duration = Duration::from_secs(60);
 const STORE: Duration = Duration::from_secs(120);
 
 /// The key that comes, and those that go with it. It has no Debug.
-struct Turn {
-    pair: Pair,
+pub(super) struct Turn {
+    pub(super) pair: Pair,
     gone: Vec<Public>,
 }
 
 impl Turn {
-    fn login(&self) -> Login {
+    pub(super) fn login(&self) -> Login {
         Login::Key(self.pair.private.as_str().into())
     }
 
-    fn gone(&self) -> Vec<String> {
+    pub(super) fn gone(&self) -> Vec<String> {
         self.gone.iter().map(|key| key.base64.clone()).collect()
     }
 }
@@ -47,7 +47,7 @@ pub struct Cut {
     pub left: Left,
 }
 
-fn cut(left: Left) -> impl Fn(Cause) -> Cut {
+pub(super) fn cut(left: Left) -> impl Fn(Cause) -> Cut {
     move |cause| Cut { cause, left }
 }
 
@@ -58,7 +58,7 @@ impl Ctx {
             Rotation::Begin { gone } => self.begin_rotation(survey, gone).await?,
             Rotation::Finish { key, gone } => {
                 let pair = Pair { private: survey.stored.private.clone().unwrap_or_default(), public: key };
-                let (turn, left) = (Turn { pair, gone }, if only { Left::Node } else { Left::Stored });
+                let (turn, left) = (Turn { pair, gone }, if only { Left::Node } else { Left::Kept });
                 self.spread(&mut survey.nodes, &turn).await.map_err(cut(left))?;
                 turn
             }
@@ -66,8 +66,8 @@ impl Ctx {
         if !only {
             self.sync(&survey.store, &turn.pair.private).await.map_err(cut(Left::Stored))?;
         }
-        let left = if only { Left::Node } else { Left::Held };
-        self.retire(survey, &turn).await.map_err(cut(left))
+        let ended = self.retire(survey, &turn, only).await;
+        ended.map_err(|cut| if only { Cut { left: Left::Node, ..cut } } else { cut })
     }
 
     /// Makes a key, brings it to every node and stores it; what cannot be stored is taken off again.
@@ -84,7 +84,7 @@ impl Ctx {
     }
 
     /// Puts the key on these nodes and logs in with it.
-    async fn spread(&self, nodes: &mut [Open], turn: &Turn) -> Result<(), Cause> {
+    pub(super) async fn spread(&self, nodes: &mut [Open], turn: &Turn) -> Result<(), Cause> {
         let key = &turn.pair.public;
         for open in nodes {
             let add = AddKey {
@@ -120,7 +120,7 @@ impl Ctx {
         cause
     }
 
-    async fn remove(&self, open: &Open, login: &Login, step: &str, remove: &RemoveKeys) -> Result<(u32, u32), Cause> {
+    pub(super) async fn remove(&self, open: &Open, login: &Login, step: &str, remove: &RemoveKeys) -> Result<(u32, u32), Cause> {
         let change = Change::settle(&open.node.name, step, RemoveKeys::DEADLINE + CONNECT);
         self.change(change, self.on_node_as(&open.node, login, remove)).await
     }
@@ -171,51 +171,14 @@ impl Ctx {
             every: Duration::from_secs(5),
             stoppable: true,
         };
-        let held = self.wait_or_hold(wait, async || match self.held_key().await?.0 {
-            Some(held) if same(&held, private) => Ok(Probe::Ready(())),
-            _ => Ok(Probe::Not(format!("{}/{} holds another one", self.namespace, names::CREDS_SECRET))),
+        let held = self.wait_or_hold(wait, async || match self.holds_another(private).await? {
+            None => Ok(Probe::Ready(())),
+            Some(other) => Ok(Probe::Not(other.to_string())),
         });
-        let describe = format!("kubectl -n {} describe externalsecret {}", self.namespace, names::CREDS_SECRET);
-        held.await.map_err(|cause| if cause.class == Class::Hold { cause.next(describe) } else { cause })
-    }
-
-    /// Logs in with the new key on every node, then removes what it replaced. A node that has gone away meanwhile is left for later; where
-    /// the key is refused, nothing is removed anywhere.
-    async fn retire(&self, survey: &mut Survey, turn: &Turn) -> Result<(), Cause> {
-        let login = turn.login();
-        let (mut away, mut refused) = (Vec::new(), Vec::new());
-        for open in &survey.nodes {
-            match self.opens(&open.node, std::slice::from_ref(&login), &[]).await {
-                Err(cause) if cause.class == Class::Unreachable => away.push((open.node.name.clone(), cause)),
-                Err(cause) => refused.push((open.node.name.clone(), cause)),
-                Ok(_) => {}
-            }
-        }
-        if let Some(cause) = Cause::together("nodes do not let the new key in: the former one was removed nowhere", refused) {
-            return Err(cause);
-        }
-        // A run may have begun meanwhile, with the former key.
-        self.nobody_upgrades().await?;
-        let (user, keep) = (self.settings.ssh_user.clone(), Some(turn.pair.public.base64.clone()));
-        let remove = RemoveKeys { user, keep, strays: true, gone: turn.gone() };
-        for open in &mut survey.nodes {
-            let name = open.node.name.clone();
-            if away.iter().any(|(node, _)| *node == name) {
-                continue;
-            }
-            match self.remove(open, &login, "remove the former key", &remove).await {
-                Ok((removed, keys)) => (open.done.removed, open.done.keys) = (removed, keys),
-                Err(cause) => away.push((name, cause)),
-            }
-        }
-        let later: Vec<String> =
-            away.iter().map(|(node, _)| format!("k8s-upgrade rotate-key --only {node}      # once it answers")).collect();
-        match Cause::together("nodes still accept the former key", away) {
-            Some(mut cause) => {
-                cause.next = later;
-                Err(cause)
-            }
-            None => Ok(()),
-        }
+        let look = match store {
+            KeyStore::Vault(_) => format!("kubectl -n {} describe externalsecret {}", self.namespace, names::CREDS_SECRET),
+            KeyStore::Secret => self.who_writes(),
+        };
+        held.await.map_err(|cause| if cause.class == Class::Hold { cause.next(look) } else { cause })
     }
 }

@@ -84,7 +84,7 @@ impl Ctx {
         let nodes = self.look_at(nodes, &ring, only.is_none()).await?;
         let has = |key: &&Public| nodes.iter().any(|open| open.there.has.contains(&key.base64));
         known.accepted = ring.asked.iter().filter(has).cloned().collect();
-        let in_step = stored.private.as_deref().zip(held.as_deref()).is_some_and(|(stored, held)| same(stored, held));
+        let in_step = held.as_deref().is_some_and(|held| stored.is(held));
         let rotation = if only.is_some() { for_one_node(known, in_step)? } else { known.rotation() };
         let own = ring.own.as_ref().filter(|own| goes(own, &rotation, &nodes));
         let own = own.map(|_| self.settings.ssh_key_file.display().to_string());
@@ -111,7 +111,7 @@ impl Ctx {
     }
 
     /// Gets into each of these nodes and looks at its keys. One that stays shut, or whose keys could not be taken away, fails all.
-    async fn look_at(&self, nodes: Vec<Node>, ring: &Ring, all: bool) -> Result<Vec<Open>, Cause> {
+    pub(super) async fn look_at(&self, nodes: Vec<Node>, ring: &Ring, all: bool) -> Result<Vec<Open>, Cause> {
         let of: Vec<Public> = ring.asked.iter().chain(&ring.own).cloned().collect();
         let (mut open, mut failed, mut shut) = (Vec::new(), Vec::new(), false);
         for node in nodes {

@@ -30,7 +30,7 @@ fn while_a_run_is_in_flight_it_is_refused() {
     assert_eq!(code, Some(4), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ refused: a run is in flight: its Jobs have read the key that stands now
-      State: The Secret holds the new key, which every node accepts; some accept the former one, too.
+      State: The Secret holds the new key, which has opened every node; some accept the former one, too.
       Next:  k8s-upgrade status
              k8s-upgrade rotate-key          # goes on
     "#);
@@ -204,8 +204,8 @@ fn a_secret_that_never_follows_holds() {
     let (mut end, code, said) = run(state, None, Store::Vault, "rotate-key --yes");
     assert_eq!(code, Some(3), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
-    ‖ hold: waited 20m 00s for the Secret to hold the new private key: k8s-upgrade/k8s-upgrade-creds holds another one
-      State: The new key is stored, and every node accepts both keys: the one in the Secret opens them.
+    ‖ hold: waited 20m 00s for the Secret to hold the new private key: the Secret k8s-upgrade/k8s-upgrade-creds holds SHA256:1
+      State: The new key was stored and has opened every node; this command has removed the former one nowhere.
       Next:  kubectl -n k8s-upgrade describe externalsecret k8s-upgrade-creds
              k8s-upgrade rotate-key          # goes on
     "#);
@@ -278,7 +278,7 @@ fn a_node_that_is_away_gets_the_key_later() {
     assert_eq!(code, Some(7), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ k8s-node4: look-at-keys: cannot connect to k8s-node4 (10.0.20.104): Connection refused
-      State: The Secret holds the new key, which every node accepts; some accept the former one, too.
+      State: The Secret holds the new key, which has opened every node; some accept the former one, too.
       Next:  k8s-upgrade rotate-key --only k8s-node4      # once it answers
     "#);
     end.hosts.change("k8s-node4", |machine| machine.faults.away_until = None);
