@@ -12,6 +12,7 @@ mod bench;
 mod control_plane;
 mod coverage;
 mod crash;
+mod drains;
 mod driven;
 mod faults;
 mod halted;
