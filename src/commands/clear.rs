@@ -5,7 +5,7 @@ use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::{Facts, JobFact, JobState, Node, RunMarks};
 use crate::plan::orphan;
 use crate::plan::screen::Driver;
-use crate::run::Ctx;
+use crate::run::{Ctx, begun};
 
 const PLACE: &str = "clear-state";
 
@@ -83,7 +83,7 @@ async fn look<'a>(ctx: &Ctx, facts: &'a Facts) -> Result<Found<'a>, Cause> {
         if node.cordoned_by.is_some() {
             let whole = facts.marks.target.is_some_and(|target| {
                 let to = target.to_string();
-                !state.touched(&to) || (node.is_upgraded(target) && state.finished(&to))
+                !begun(node, &state, &to) || (node.is_upgraded(target) && state.finished(&to))
             });
             cordons.push((node, whole));
         }

@@ -33,5 +33,6 @@ mod rotate;
 mod rules;
 mod schedules;
 mod status;
+mod turns;
 mod twin;
 mod world;
