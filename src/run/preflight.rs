@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::backup::Saved;
 use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names::Mark;
-use crate::node::{KubeadmPlan, NodeState, SnapshotHash, WriteCard};
+use crate::node::{KubeadmPlan, NodeState, WriteCard};
 use crate::plan::alerts::Moment;
 use crate::plan::answer::Answer;
 use crate::plan::card::Card;
@@ -140,16 +141,10 @@ impl Ctx {
         kind: Kind,
         run: &str,
     ) -> Result<String, Cause> {
-        let snapshot = self.backup(target, run).await?;
         let master = first_control_plane(facts)?;
-        let hash = match self.on_node(master, &SnapshotHash { path: snapshot.path.clone() }).await? {
-            Some(info) if info.bytes == snapshot.bytes => format!("sha256 {}", info.sha256),
-            Some(info) => {
-                return Err(Cause::refused(format!(
-                    "the snapshot {} on {} has {} bytes, but its backup said {}",
-                    snapshot.path, master.name, info.bytes, snapshot.bytes
-                )));
-            }
+        let Saved { told: snapshot, sha256 } = self.backup(master, target, run).await?;
+        let hash = match sha256 {
+            Some(sha256) => format!("sha256 {sha256}"),
             None => format!("not verified: it is not on {}", master.name),
         };
         let of_node = |(node, state): &(String, NodeState)| {

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod alone;
+mod backups;
 mod behaviour;
 mod bench;
 mod control_plane;
