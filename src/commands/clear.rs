@@ -1,6 +1,6 @@
 //! `clear-state`: what is left of a run that was given up, or that ended without its end.
 
-use super::{Asker, failure, nobody_by_hand};
+use super::{Asker, failure};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::{Facts, JobFact, JobState, Node, RunMarks};
 use crate::plan::orphan;
@@ -57,7 +57,7 @@ async fn look<'a>(ctx: &Ctx, facts: &'a Facts) -> Result<Found<'a>, Cause> {
     if let Some(job) = active().find(|job| job.pods.iter().any(|pod| pod.node.is_some())) {
         return Err(Cause::contended(format!("Job {} is at work", job.name)).next("k8s-upgrade halt --now"));
     }
-    nobody_by_hand(ctx).await?;
+    ctx.nobody_by_hand().await?;
     let driver = ctx.driver().await?;
     let mut leases = Vec::new();
     for node in &facts.nodes {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Asker, failure, failure_in_run, nobody_at_work};
+use super::{Asker, failure, failure_in_run};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::drain::Loss;
 use crate::run::Ctx;
@@ -15,7 +15,7 @@ pub async fn drain(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> R
     if dry_run {
         return forecast(ctx, node).await;
     }
-    nobody_at_work(ctx, &facts).await?;
+    ctx.nobody_at_work(&facts).await.map_err(failure)?;
     asker.confirm(ctx, &format!("{node} will be cordoned and drained; it stays cordoned."))?;
     match ctx.drain_by_hand(node).await {
         Ok(()) => Ok(Outcome::Done),

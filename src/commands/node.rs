@@ -1,7 +1,7 @@
 //! `upgrade-node NODE`.
 
 use super::phases::{successor, told};
-use super::{Asker, by_hand, failure, nobody_at_work, of_run, target_of};
+use super::{Asker, by_hand, failure, of_run, target_of};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::target;
 use crate::plan::version::Version;
@@ -22,7 +22,7 @@ pub async fn upgrade(
         return Ok(Outcome::Nothing);
     }
     if !ctx.chain {
-        nobody_at_work(ctx, &facts).await?;
+        ctx.nobody_at_work(&facts).await.map_err(failure)?;
         if facts.node(node).is_none() {
             let names: Vec<&str> = facts.nodes.iter().map(|node| node.name.as_str()).collect();
             return Err(failure(

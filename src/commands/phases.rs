@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{by_hand, failure, failure_in_run, nobody_by_hand, of_run, target_of};
+use super::{by_hand, failure, failure_in_run, of_run, target_of};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::news::News;
@@ -23,7 +23,7 @@ pub async fn preflight(ctx: &Ctx, target: Version, run: Option<String>) -> Resul
         }
     };
     if !ctx.chain && !ctx.dry_run {
-        nobody_by_hand(ctx).await.map_err(failure)?;
+        ctx.nobody_by_hand().await.map_err(failure)?;
         return by_hand(ctx, prepared(ctx, target, &run)).await;
     }
     prepared(ctx, target, &run).await
@@ -70,7 +70,7 @@ pub async fn postflight(ctx: &Ctx, target: Option<Version>, run: Option<String>)
         }
     }
     if !ctx.chain {
-        nobody_by_hand(ctx).await.map_err(failure)?;
+        ctx.nobody_by_hand().await.map_err(failure)?;
         return by_hand(ctx, ended(ctx, target)).await;
     }
     ended(ctx, target).await

@@ -1,6 +1,6 @@
 //! `rollback NODE`: a worker's way back; of a control plane the plan alone, and that without the API server, too.
 
-use super::{Asker, failure, failure_in_run, hosts, nobody_at_work};
+use super::{Asker, failure, failure_in_run, hosts};
 use crate::failure::{Class, Failure, Outcome};
 use crate::plan::rollback::{self, Back, Kept, Rollback};
 use crate::run::Ctx;
@@ -35,7 +35,7 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
         }
     };
     if !dry_run {
-        nobody_at_work(ctx, &facts).await?;
+        ctx.nobody_at_work(&facts).await.map_err(failure)?;
     }
     let what = told(node, &back, facts.marks.in_flight);
     if dry_run {

@@ -1,6 +1,6 @@
 //! `skip-phase`: jumps a phase; by force only with a reason, and never as if it had passed.
 
-use super::{Asker, failure, nobody_at_work};
+use super::{Asker, failure};
 use crate::cli::{PhaseName, Skip as Options};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::names::Mark;
@@ -26,7 +26,7 @@ pub async fn skip(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
         ctx.next("skip-phase", "go on with", "k8s-upgrade resume");
         return Ok(Outcome::Nothing);
     }
-    nobody_at_work(ctx, &facts).await?;
+    ctx.nobody_at_work(&facts).await.map_err(failure)?;
     let reason = may_be_forced(&facts, &step, &options).map_err(failure)?;
     asker.confirm(ctx, &format!("The run to {target} will go past {token}, whose work is not done, and end as partial."))?;
     let skip = Skip { step: token.clone(), by: ctx.identity.holder.clone(), reason };

@@ -30,7 +30,7 @@ pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
         ctx.found(PLACE, format!("{who} is at work on {node}: left alone"));
         return Ok(Outcome::Nothing);
     }
-    if let Some(driver) = ctx.driver().await.map_err(failure)?.filter(|driver| driver.lives(ctx.now())) {
+    if let Some(driver) = ctx.other_driver().await.map_err(failure)? {
         ctx.found(PLACE, format!("driven by {}: left alone", driver.by));
         return Ok(Outcome::Nothing);
     }
