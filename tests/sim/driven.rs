@@ -6,7 +6,7 @@ use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, State};
 
 use super::hands::{done, observed, runbook, version};
-use super::world::{LIMIT, NAMESPACE, amiss, at_work, in_flight, is_over, mark, pass, tail, types, when};
+use super::world::{LIMIT, NAMESPACE, amiss, at_work, in_flight, is_over, live, mark, pass, tail, types, when};
 
 fn by_hand(state: &State) -> bool {
     state.store.get(&Key::new(Kind::Lease, NAMESPACE, "k8s-upgrade-by-hand")).is_some()
@@ -91,6 +91,40 @@ fn one_node_by_hand_is_seen_while_it_waits() {
         assert_eq!(driver.until_ended("hand", k8s_upgrade::twin::state::later(driver.twin.now(), LIMIT)).await, Some(0));
         driver.twin.look(|state| assert!(!by_hand(state) && version(state, "k8s-master") == "1.34.7", "{}", tail(state, 40)));
     });
+}
+
+/// A run whose next Job was deleted after its first worker.
+async fn broken_off(driver: &mut Driver<'_>) {
+    let next = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-worker-1-34-7-k8s-node3");
+    when(driver, "the second worker's Job", |state| state.store.get(&next).is_some()).await;
+    driver.twin.edit(|state| state.store.remove(&next));
+    when(driver, "nobody at work", |state| !at_work(state)).await;
+    pass(driver, 60).await;
+    driver.twin.look(|state| assert!(in_flight(state) && version(state, "k8s-node4") == "1.34.7", "{}", tail(state, 40)));
+}
+
+/// A drain, and a worker's way back: alone, and seen by everybody while they last.
+#[test]
+fn a_drain_and_a_way_back_are_seen_while_they_last() {
+    for what in ["drain", "rollback"] {
+        // The rules know no way back.
+        let state = live(runbook(), None, async |driver| {
+            broken_off(driver).await;
+            // Its budget never lets it go: that drain takes its time.
+            let stuck = driver.twin.look(|state| {
+                let mut pods = state.store.list(Kind::Pod).filter(|(key, _)| key.name.starts_with("anubis"));
+                pods.find_map(|(_, pod)| pod["spec"]["nodeName"].as_str().map(str::to_owned)).expect("its pod")
+            });
+            let node = if what == "drain" { stuck.as_str() } else { "k8s-node4" };
+            begins(driver, &format!("{what} {node} --yes"));
+            when(driver, "its Lease", by_hand).await;
+            is_left_alone(driver, what).await;
+            assert!(!driver.ended.contains_key("hand"), "{what} had ended\n{}", driver.twin.look(|state| tail(state, 40)));
+            assert_eq!(driver.until_ended("hand", k8s_upgrade::twin::state::later(driver.twin.now(), LIMIT)).await, Some(0));
+            driver.twin.look(State::clone)
+        });
+        assert!(!by_hand(&state) && node_leases(&state) == 0, "{what}\n{}", tail(&state, 40));
+    }
 }
 
 /// Its process dies: as long as that may be otherwise everybody waits; then one command goes on.
