@@ -190,7 +190,7 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared, 
         dry_run,
         chain,
         held: held(&cli.command),
-        despite_halt: matches!(cli.command, Command::Drain { .. } | Command::Rollback { .. } | Command::RotateKey { .. }),
+        despite_halt: despite_halt(&cli.command),
         identity,
         book,
     });
@@ -302,6 +302,18 @@ fn flags(command: &Command) -> (bool, bool, bool) {
             (false, false, false)
         }
     }
+}
+
+/// What begins no upgrade, and what a person does to one that is halted.
+fn despite_halt(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Drain { .. }
+            | Command::Rollback { .. }
+            | Command::RotateKey { .. }
+            | Command::ClearState { .. }
+            | Command::SkipPhase(_)
+    )
 }
 
 /// The Job before this one held, and told so.

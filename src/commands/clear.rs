@@ -3,7 +3,6 @@
 use super::{Asker, failure};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::{Facts, JobFact, JobState, Node, RunMarks};
-use crate::plan::orphan;
 use crate::plan::screen::Driver;
 use crate::run::Ctx;
 
@@ -61,10 +60,10 @@ async fn look<'a>(ctx: &Ctx, facts: &'a Facts) -> Result<Found<'a>, Cause> {
     let driver = ctx.driver().await?;
     let mut leases = Vec::new();
     for node in &facts.nodes {
-        if let Some((who, renewed)) = ctx.lease_of(&node.name).await? {
-            if orphan::is_held(renewed, ctx.settings.lease_duration, ctx.now()) {
-                return Err(Cause::contended(format!("{who} is at work on {}, or was until a moment ago", node.name)));
-            }
+        if let Some(other) = ctx.other_on(&node.name).await? {
+            return Err(Cause::contended(format!("{} is at work on {}, or was until a moment ago", other.by, node.name)));
+        }
+        if ctx.has_lease(&node.name).await? {
             leases.push(node);
         }
     }

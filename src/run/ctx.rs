@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::creds::Creds;
 use super::halt::Seen;
 use super::journal::{Whose, Writing};
-use super::lease::Held;
+use super::lease::{Held, Sightings};
 use crate::failure::{Cause, Class};
 use crate::permit::{ChangeClass, Gate, Permit};
 use crate::report::{Book, Event, Out, Shared, span};
@@ -92,6 +92,8 @@ pub struct Ctx {
     pub(super) changing: AtomicBool,
     /// The Lease of the node that we are working on; renewed before each change.
     pub(super) lease: tokio::sync::Mutex<Option<Held>>,
+    /// What we have seen of Leases that others held.
+    pub(super) sightings: Mutex<Sightings>,
     /// The Lease by which others see that we work by hand.
     pub(super) driving: tokio::sync::Mutex<Option<Held>>,
 }
@@ -165,6 +167,7 @@ impl Ctx {
             last_outage: Mutex::new(None),
             changing: AtomicBool::new(false),
             lease: tokio::sync::Mutex::default(),
+            sightings: Mutex::default(),
             driving: tokio::sync::Mutex::default(),
         }
     }
