@@ -82,6 +82,10 @@ impl Ctx {
     async fn gates(&self, facts: &Facts, target: Version) -> Result<Vec<(String, NodeState)>, Cause> {
         let policy = self.settings.policy();
         let mut closed = Vec::new();
+        if let Some(driver) = self.other_driver().await? {
+            // They began after the detection that led here.
+            closed.push(("work by hand".to_owned(), Cause::hold(format!("driven by {}", driver.by))));
+        }
         let ask = |closed: &mut Vec<(String, Cause)>, gate: &str, result: Result<(), Cause>| match result {
             Ok(()) => self.note(PLACE, format!("gate {gate}: pass")),
             Err(cause) => closed.push((gate.to_owned(), cause)),

@@ -105,6 +105,12 @@ async fn broken_off(driver: &mut Driver<'_>) {
     driver.twin.look(|state| assert!(in_flight(state) && version(state, "k8s-node4") == "1.34.7", "{}", tail(state, 40)));
 }
 
+/// The node of a pod whose budget never lets it go: that drain takes its time.
+fn stuck(state: &State) -> String {
+    let mut pods = state.store.list(Kind::Pod).filter(|(key, _)| key.name.starts_with("anubis"));
+    pods.find_map(|(_, pod)| pod["spec"]["nodeName"].as_str().map(str::to_owned)).expect("its pod")
+}
+
 /// A drain, and a worker's way back: alone, and seen by everybody while they last.
 #[test]
 fn a_drain_and_a_way_back_are_seen_while_they_last() {
@@ -112,11 +118,7 @@ fn a_drain_and_a_way_back_are_seen_while_they_last() {
         // The rules know no way back.
         let state = live(runbook(), None, async |driver| {
             broken_off(driver).await;
-            // Its budget never lets it go: that drain takes its time.
-            let stuck = driver.twin.look(|state| {
-                let mut pods = state.store.list(Kind::Pod).filter(|(key, _)| key.name.starts_with("anubis"));
-                pods.find_map(|(_, pod)| pod["spec"]["nodeName"].as_str().map(str::to_owned)).expect("its pod")
-            });
+            let stuck = driver.twin.look(stuck);
             let node = if what == "drain" { stuck.as_str() } else { "k8s-node4" };
             begins(driver, &format!("{what} {node} --yes"));
             when(driver, "its Lease", by_hand).await;
@@ -160,6 +162,42 @@ fn a_process_that_died_is_followed_by_one_command() {
             _ => assert!(amiss(&end, "1.34.7", &Default::default()).is_empty(), "{}", tail(&end, 40)),
         }
     }
+}
+
+/// A release is found while a person drains a node: it waits for the next detection, and the alarm of nobody rings. A preflight that was
+/// begun just before looks once more.
+#[test]
+fn a_detection_leaves_alone_who_works_by_hand() {
+    let end = observed(runbook(), async |driver| {
+        let stuck = driver.twin.look(stuck);
+        begins(driver, &format!("drain {stuck} --yes"));
+        when(driver, "its Lease", by_hand).await;
+        for (line, says) in [
+            ("detect", "deferred: 1.34.7 is there, but driven by operator"),
+            ("detect --dry-run", "deferred: 1.34.7 is there, but driven by operator"),
+            ("detect -o json", "\"deferred\": \"driven by operator"),
+        ] {
+            let (code, said) = types(driver, line, line).await;
+            assert!(code == 0 && said.contains(says), "{line}: {code} {said}");
+        }
+        let (code, said) = types(driver, "preflight", "preflight --target 1.34.7 --dry-run").await;
+        assert!(code == 3 && said.contains("work by hand: driven by operator"), "{code} {said}");
+        let job = ["k8s-upgrade", "preflight", "--target", "1.34.7", "--chain", "--run", "0123abcd"];
+        driver.operate("job", &job, BTreeMap::new());
+        assert_eq!(driver.until_ended("job", later(driver.twin.now(), LIMIT)).await, Some(0));
+        assert!(!driver.ended.contains_key("hand"), "the drain had ended\n{}", driver.twin.look(|state| tail(state, 40)));
+        driver.twin.look(|state| {
+            assert!(!in_flight(state) && super::world::jobs(state).lines().all(|job| !job.contains("preflight")));
+            let slack = super::hands::slack(state);
+            assert!(slack.lines().count() == 1 && slack.contains("deferred: work by hand"), "{slack}");
+        });
+        assert_eq!(driver.until_ended("hand", later(driver.twin.now(), LIMIT)).await, Some(0));
+        driver.twin.edit(|state| state.store.update(&Key::node(&stuck), |node| node["spec"]["unschedulable"] = json!(false)));
+        assert_eq!(types(driver, "later", "detect").await.0, 0);
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    done(&end, &[]);
 }
 
 /// A laptop whose clock is an hour fast or slow: whether its process lives is seen, not reckoned.
