@@ -96,7 +96,7 @@ fn one_node_by_hand_is_seen_while_it_waits() {
 }
 
 /// A run whose next Job was deleted after its first worker.
-async fn broken_off(driver: &mut Driver<'_>) {
+pub async fn broken_off(driver: &mut Driver<'_>) {
     let next = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-worker-1-34-7-k8s-node3");
     when(driver, "the second worker's Job", |state| state.store.get(&next).is_some()).await;
     driver.twin.edit(|state| state.store.remove(&next));

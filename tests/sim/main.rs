@@ -7,6 +7,7 @@
 
 mod accounts;
 mod alone;
+mod asked;
 mod backups;
 mod behaviour;
 mod bench;
