@@ -50,10 +50,10 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::Status { .. } => later(|| status::status(ctx)),
         Command::Report { run, output } => later(move || async move { report::report(ctx, run.as_deref(), output).await }),
         Command::Preflight { target, chain, .. } => later(|| phases::preflight(ctx, target, chain.run)),
-        Command::UpgradeNode { node, target, chain } => {
+        Command::UpgradeNode { node, target, chain, .. } => {
             later(move || async move { node::upgrade(ctx, asker, &node, target, chain.run).await })
         }
-        Command::Postflight { target, chain } => later(|| phases::postflight(ctx, target, chain.run)),
+        Command::Postflight { target, chain, .. } => later(|| phases::postflight(ctx, target, chain.run)),
         Command::Drain { node, dry_run, .. } => later(move || async move { drain::drain(ctx, asker, &node, dry_run).await }),
         Command::Rollback { node, dry_run, .. } => {
             later(move || async move { rollback::rollback(ctx, asker, &node, dry_run).await })

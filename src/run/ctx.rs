@@ -14,7 +14,9 @@ use super::journal::{Whose, Writing};
 use super::lease::{Held, Sightings};
 use crate::failure::{Cause, Class};
 use crate::permit::{ChangeClass, Gate, Permit};
-use crate::report::{Book, Event, Out, Shared, span};
+use crate::plan::journal::BY_HAND;
+use crate::plan::version::Version;
+use crate::report::{Account, Book, Event, Out, Shared, span};
 use crate::settings::Settings;
 use crate::signals::Asked;
 use crate::world::World;
@@ -57,6 +59,8 @@ pub struct Parts {
     pub identity: Identity,
     /// None: a command that keeps no journal.
     pub book: Option<Book>,
+    /// None: nobody wants what was done as data.
+    pub account: Option<Account>,
 }
 
 pub struct Ctx {
@@ -79,6 +83,7 @@ pub struct Ctx {
     stop: Stop,
     sink: Shared,
     pub(super) book: Option<Book>,
+    account: Option<Account>,
     pub(super) writing: tokio::sync::Mutex<Writing>,
     pub(super) whose: Mutex<Whose>,
     /// What is known of a person's halt.
@@ -159,6 +164,7 @@ impl Ctx {
             stop: parts.stop,
             sink: parts.sink,
             book: parts.book,
+            account: parts.account,
             writing: tokio::sync::Mutex::default(),
             whose: Mutex::default(),
             halt: Mutex::default(),
@@ -206,6 +212,13 @@ impl Ctx {
 
     pub fn warn(&self, place: &str, text: impl Into<String>) {
         self.emit(&Event::Warning { place: place.into(), text: text.into() });
+    }
+
+    /// Which run, release and node this is about; what was said before stays where nothing is said now.
+    pub fn about(&self, run: Option<&str>, target: Option<Version>, node: Option<&str>) {
+        if let Some(account) = &self.account {
+            account.about(run.filter(|run| *run != BY_HAND), target, node);
+        }
     }
 
     /// A question on stderr, without a line's end.

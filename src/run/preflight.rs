@@ -39,6 +39,7 @@ impl Ctx {
         let claimed = facts.marks.in_flight && facts.marks.run_id.as_deref() == Some(run);
         let held = |cause| NotReady { cause, claimed };
         if claimed {
+            self.about(Some(run), None, None);
             self.begin_journal(run, PLACE).await;
         } else {
             // A refusal leaves nothing behind.
@@ -67,6 +68,7 @@ impl Ctx {
             return Ok(Preflight::Ready);
         }
         self.claim(run, target).await.map_err(held)?;
+        self.about(Some(run), Some(target), None);
         let order = order::order(&facts, &self.settings.policy());
         let nodes = order.iter().map(|node| node.name.clone()).collect();
         self.emit(&Event::RunBegun { run: run.to_owned(), from: target::running(&facts), target, kind, nodes });
