@@ -10,8 +10,10 @@ use super::world::{NAMESPACE, in_flight, live, mark, namespace, tail, types};
 
 const NEXT: &str = "k8s-upgrade-worker-1-34-7-k8s-node3";
 
+type Change = fn(&mut State);
+
 /// Changes something once the person has answered: when they take the Lease of work by hand.
-struct Meanwhile(Option<fn(&mut State)>);
+struct Meanwhile(Option<Change>);
 
 impl Hook for Meanwhile {
     fn after(&mut self, state: &mut State, _: &Call) -> Fate {
@@ -59,7 +61,7 @@ fn what_changes_while_a_question_stands_is_seen_after_it() {
         broken_off(driver).await;
         driver.twin.look(State::clone)
     });
-    let cases: [(&str, fn(&mut State), u8, &str); 6] = [
+    let cases: [(&str, Change, u8, &str); 6] = [
         (SKIP, another_run, 6, "the run in flight is not the one that was shown"),
         (SKIP, a_job_begins, 6, "Job k8s-upgrade-worker-1-34-7-k8s-node3 of the chain is at work"),
         (SKIP, it_is_upgraded, 0, "the facts show worker/k8s-node3 done"),
