@@ -90,6 +90,7 @@ impl Ctx {
 
     /// An operator's drain: the cordon is theirs and stays; if the drain does not end, a cordon that was ours is taken back.
     pub async fn drain_by_hand(&self, node: &str) -> Result<(), Cause> {
+        self.about(None, None, Some(node));
         let cordon = |wanted: bool| {
             move |now: &k8s_openapi::api::core::v1::Node| {
                 let is = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);

@@ -24,6 +24,7 @@ impl Ctx {
     /// One node: gates, its work, its soak. A node that is gone or done already ends well.
     pub async fn node_phase(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
         self.begin_journal(run, name).await;
+        self.about(Some(run), Some(target), Some(name));
         let facts = self.observe_turn(name, target).await?;
         if !self.chain {
             self.may_begin().await?;
@@ -125,6 +126,7 @@ impl Ctx {
     pub async fn postflight(&self, target: Version) -> Result<(), Cause> {
         let place = Phase::Postflight.word();
         let marks = self.marks().await?;
+        self.about(marks.run_id.as_deref(), Some(target), None);
         if let Some(run) = marks.run_id.filter(|_| marks.in_flight) {
             self.begin_journal(&run, place).await;
         }

@@ -33,7 +33,7 @@ fn patch_refusals_leave_nothing_behind() {
 }
 
 /// From 1.36.3 to its next patch, while pods, Jobs, SSH sessions and Prometheus are taken away, an alert fires between two workers, and the
-/// master's containerd is older than theirs.
+/// master's containerd is older than theirs; the last worker is upgraded by `resume --local`.
 #[test]
 fn patch_upgrade_of_three_nodes_with_interruptions() {
     patch::run();

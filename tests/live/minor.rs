@@ -42,6 +42,7 @@ pub fn run() {
         workers: &["k8s-node4", "k8s-node3", "k8s-node2", "k8s-node1"],
         cordoned: &[],
         since: asked,
+        by_hand: 0,
     };
     let peak = follow(&lab, &watch, &expected);
     let seen = watch.end();

@@ -7,6 +7,8 @@
 
 mod accounts;
 mod alone;
+mod asked;
+mod backups;
 mod behaviour;
 mod bench;
 mod control_plane;
