@@ -1,10 +1,9 @@
-//! One suite of node operations, held against real bash with stubbed programs and against the machine in memory: the same assertions for
-//! both, on typed values and on failures' classes. A new behaviour is one line in [`behaviours`].
+//! One suite of node operations, held against three machines: real bash with stubbed programs, the machine in memory (`machines` beside
+//! this), and a real worker of the lab (`tests/live/worker.rs`). The same assertions for all, on typed values and on failures' classes. A new
+//! behaviour is one line in [`behaviours`], and is held against all three.
 
-mod bash;
-mod memory;
-mod packages;
-mod steps;
+pub mod packages;
+pub mod steps;
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use k8s_upgrade::node::{self, Begin, Begun, Follow, Followed, Inspect, NodeState
 use k8s_upgrade::world::HostOutput;
 
 /// A worker whose packages are 1.35.4, held; its repository is that of 1.35 and has nothing else, that of 1.36 has 1.36.1 and 1.36.3.
-trait Machine {
+pub trait Machine {
     /// What it answers to a script.
     fn answer(&mut self, script: &str) -> HostOutput;
     /// Lets the unit that was begun come to its end.
@@ -30,6 +29,14 @@ trait Machine {
     fn kubeadm_fails_once(&mut self);
     /// A file of this many bytes.
     fn file(&mut self, path: &str, bytes: usize);
+    /// Where it has its packages from.
+    fn packages_url(&self) -> &str {
+        "https://pkgs.k8s.io"
+    }
+    /// What its kubeadm must be told besides, as the setting has it.
+    fn kubeadm_flags(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl dyn Machine + '_ {
@@ -65,18 +72,19 @@ impl dyn Machine + '_ {
         cause
     }
 
-    /// Its repository is that of 1.36.
-    fn moved(&mut self) {
-        self.run(&repository("1.36.3")).unwrap();
+    /// Its repository becomes that of 1.36, which must offer the target.
+    fn move_repository(&mut self, target: &str) -> Result<(), Cause> {
+        let (base_url, minor) = (self.packages_url().to_owned(), "1.36".to_owned());
+        self.run(&Repository { base_url, minor, target: target.to_owned() })
     }
-}
 
-fn repository(target: &str) -> Repository {
-    Repository { base_url: "https://pkgs.k8s.io".to_owned(), minor: "1.36".to_owned(), target: target.to_owned() }
-}
+    fn moved(&mut self) {
+        self.move_repository("1.36.3").unwrap();
+    }
 
-fn upgrade() -> Step {
-    Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() }
+    fn upgrade(&self) -> Step {
+        Step::KubeadmUpgrade { first_control_plane: false, flags: self.kubeadm_flags() }
+    }
 }
 
 /// What must be the same whoever comes again: packages, holds, and nothing half done.
@@ -99,16 +107,4 @@ macro_rules! behaviours {
         }
     };
 }
-
-macro_rules! on_bash {
-    ($($room:ident: $($name:ident),+;)+) => {
-        mod on_bash { $(mod $room { $(#[test] fn $name() { super::super::$room::$name(&mut super::super::bash::machine()); })+ })+ }
-    };
-}
-macro_rules! on_the_twin {
-    ($($room:ident: $($name:ident),+;)+) => {
-        mod on_the_twin { $(mod $room { $(#[test] fn $name() { super::super::$room::$name(&mut super::super::memory::machine()); })+ })+ }
-    };
-}
-behaviours!(on_bash);
-behaviours!(on_the_twin);
+pub(crate) use behaviours;

@@ -3,12 +3,12 @@
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{Begun, Step, WorkState};
 
-use super::{Machine, standing, upgrade};
+use super::{Machine, standing};
 
 const TARGET: &str = "1.36.3";
 /// The steps of a worker, in their order.
-fn steps() -> [Step; 3] {
-    [Step::KubeadmPackage, upgrade(), Step::KubeletPackages]
+fn steps(machine: &dyn Machine) -> [Step; 3] {
+    [Step::KubeadmPackage, machine.upgrade(), Step::KubeletPackages]
 }
 
 pub fn begun_attached_and_contended(machine: &mut dyn Machine) {
@@ -32,7 +32,7 @@ pub fn begun_attached_and_contended(machine: &mut dyn Machine) {
 pub fn a_worker_is_upgraded(machine: &mut dyn Machine) {
     machine.moved();
     assert!(!machine.inspect().touched(TARGET));
-    for step in steps() {
+    for step in steps(machine) {
         machine.perform(step, TARGET).unwrap();
         assert!(machine.inspect().touched(TARGET));
     }
@@ -45,7 +45,7 @@ pub fn a_worker_is_upgraded(machine: &mut dyn Machine) {
 
 pub fn a_second_run_of_each_step_changes_nothing(machine: &mut dyn Machine) {
     machine.moved();
-    for step in steps() {
+    for step in steps(machine) {
         machine.perform(step.clone(), TARGET).unwrap();
         let after = machine.inspect();
         machine.perform(step, TARGET).unwrap();
@@ -95,10 +95,10 @@ pub fn kubeadm_fails_and_the_next_run_goes_on(machine: &mut dyn Machine) {
     machine.moved();
     machine.perform(Step::KubeadmPackage, TARGET).unwrap();
     machine.kubeadm_fails_once();
-    let cause = machine.fails(upgrade(), TARGET, Class::Step, "kubeadm upgrade node failed (exit 1)");
+    let cause = machine.fails(machine.upgrade(), TARGET, Class::Step, "kubeadm upgrade node failed (exit 1)");
     assert!(!cause.detail.is_empty(), "what kubeadm said is in it");
     assert!(!machine.inspect().kubeadm_has_run(TARGET, "r1"));
-    machine.perform(upgrade(), TARGET).unwrap();
+    machine.perform(machine.upgrade(), TARGET).unwrap();
     assert!(machine.inspect().kubeadm_has_run(TARGET, "r1"));
 }
 
@@ -123,7 +123,7 @@ pub fn a_half_done_kubeadm_is_repaired(machine: &mut dyn Machine) {
 pub fn half_done_packages_of_the_kubelet_are_repaired(machine: &mut dyn Machine) {
     machine.moved();
     machine.perform(Step::KubeadmPackage, TARGET).unwrap();
-    machine.perform(upgrade(), TARGET).unwrap();
+    machine.perform(machine.upgrade(), TARGET).unwrap();
     for (letters, version) in CUTS {
         for name in ["kubelet", "kubectl"] {
             machine.package(name, letters, version);
