@@ -62,7 +62,7 @@ prefetch() {
 	wait "$rootfs" || status=$?
 	CHILDREN=()
 	[ $status = 0 ] || exit $status
-	for version in "${PACKAGE_VERSIONS[@]}"; do
+	for version in "${KUBE_VERSIONS[@]}"; do
 		step "packages of $version" packages_build "$version"
 	done
 	step "images" images_build

@@ -82,6 +82,7 @@ publish() {
 	[ $# -gt 0 ] || die "publish needs the versions that the indexes shall list" "nothing was changed" "$0 publish ${KUBE_VERSIONS[*]}"
 	for version in "$@"; do
 		[[ " ${PACKAGE_VERSIONS[*]} " == *" $version "* ]] || die "the lab has no packages of $version; it has ${PACKAGE_VERSIONS[*]}" "nothing was changed" "$0 publish ${KUBE_VERSIONS[*]}"
+		[ -z "${KUBE_REPACKED[$version]:-}" ] || packages_build "$version"
 		[ -d "$(debs "$version")" ] || die "the packages of $version are not built" "nothing was changed" "$0 prefetch"
 		minors+=("${version%.*}")
 	done
