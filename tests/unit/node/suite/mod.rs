@@ -72,9 +72,9 @@ impl dyn Machine + '_ {
         cause
     }
 
-    /// Its repository becomes that of 1.36, which must offer the target.
+    /// Its repository becomes that of the target's minor, which must offer it.
     fn move_repository(&mut self, target: &str) -> Result<(), Cause> {
-        let (base_url, minor) = (self.packages_url().to_owned(), "1.36".to_owned());
+        let (base_url, minor) = (self.packages_url().to_owned(), target[..4].to_owned());
         self.run(&Repository { base_url, minor, target: target.to_owned() })
     }
 
@@ -100,7 +100,8 @@ macro_rules! behaviours {
             packages: a_machine_says_what_it_is, the_repository_moves_and_lists_follow, a_release_that_is_not_offered_moves_nothing,
                 a_list_is_what_the_last_refresh_found, what_is_fetched_is_there, files_are_hashed_and_written,
                 a_machine_looks_back;
-            steps: begun_attached_and_contended, a_worker_is_upgraded, a_second_run_of_each_step_changes_nothing, the_disk_is_full,
+            steps: begun_attached_and_contended, a_worker_is_upgraded, a_second_run_of_each_step_changes_nothing, a_worker_goes_back,
+                a_worker_of_which_nothing_is_kept_does_not_go_back, the_disk_is_full,
                 a_lock_that_is_never_given_up_holds, what_is_not_offered_is_refused, there_is_no_way_back,
                 the_kubelet_does_not_pass_kubeadm, kubeadm_fails_and_the_next_run_goes_on, a_half_done_kubeadm_is_repaired,
                 half_done_packages_of_the_kubelet_are_repaired, another_half_installed_package_keeps_its_version;

@@ -11,6 +11,10 @@ fn steps(machine: &dyn Machine) -> [Step; 3] {
     [Step::KubeadmPackage, machine.upgrade(), Step::KubeletPackages]
 }
 
+fn back() -> Step {
+    Step::Rollback { packages: ["kubeadm", "kubelet", "kubectl"].map(|name| format!("{name}=1.35.4-1.1")).to_vec() }
+}
+
 pub fn begun_attached_and_contended(machine: &mut dyn Machine) {
     machine.moved();
     assert_eq!(machine.begin(Step::KubeadmPackage, TARGET).unwrap(), Begun::Started);
@@ -53,6 +57,32 @@ pub fn a_second_run_of_each_step_changes_nothing(machine: &mut dyn Machine) {
         assert_eq!((standing(&again), &again.holds), (standing(&after), &after.holds));
         assert_eq!((again.kubelet, again.kubeadm, again.work), (after.kubelet, after.kubeadm, after.work));
     }
+}
+
+/// By the way that it came, the kubelet's configuration too.
+pub fn a_worker_goes_back(machine: &mut dyn Machine) {
+    let former = machine.inspect();
+    machine.moved();
+    for step in steps(machine) {
+        machine.perform(step, TARGET).unwrap();
+    }
+    machine.move_repository("1.35.4").unwrap();
+    for _ in 0..2 {
+        machine.perform(back(), "1.35.4").unwrap();
+        let state = machine.inspect();
+        assert_eq!((standing(&state), &state.holds), (standing(&former), &former.holds));
+        assert_eq!(state.kubelet_config, former.kubelet_config);
+        assert_eq!((state.kubelet.as_str(), state.kubeadm.as_deref()), ("active", Some("v1.35.4")));
+    }
+}
+
+pub fn a_worker_of_which_nothing_is_kept_does_not_go_back(machine: &mut dyn Machine) {
+    machine.moved();
+    machine.perform(Step::KubeadmPackage, TARGET).unwrap();
+    machine.perform(Step::KubeletPackages, TARGET).unwrap();
+    machine.move_repository("1.35.4").unwrap();
+    machine.fails(back(), "1.35.4", Class::Refused, "there is no copy of the kubelet's configuration");
+    assert!(machine.inspect().finished(TARGET));
 }
 
 pub fn the_disk_is_full(machine: &mut dyn Machine) {
