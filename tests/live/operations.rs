@@ -31,12 +31,13 @@ pub fn run() {
     let mut failed = Vec::new();
     for (name, behaviour) in BEHAVIOURS {
         lab.phase(&format!("{node}: {name}"));
-        worker.begin();
+        worker.put_back();
         if let Err(why) = catch_unwind(AssertUnwindSafe(|| behaviour(&mut worker))) {
             lab.say(format!("    FAILED on {node}: {name}"));
             failed.push(format!("{name} on {node} of the lab: {}", words(why.as_ref())));
         }
     }
+    worker.put_back();
     assert!(failed.is_empty(), "{} of {} behaviours failed:\n{}", failed.len(), BEHAVIOURS.len(), failed.join("\n"));
 }
 

@@ -64,8 +64,8 @@ impl Worker<'_> {
         self.runtime.block_on(Ssh.exec(&self.host, node::COMMAND, script, DEADLINE, &mut |_| {})).expect("a session")
     }
 
-    /// Puts it back to its beginning.
-    pub fn begin(&mut self) {
+    /// To how it was when it was begun with.
+    pub fn put_back(&mut self) {
         self.offline(false);
         self.root(&format!("put_back {}", IMAGES.join(" ")));
     }

@@ -5,9 +5,10 @@ kept=/root/suite # how it is when it is begun with
 now=/run/suite
 : "${packages:=}" # where the lab's packages are: set by worker.rs
 
-# Keeps how it is, and builds the gate at which the unit waits until it is let to its end. The gate is bash's own file of environment, so
+# Keeps how it is, once, and builds the gate at which the unit waits until it is let to its end. The gate is bash's own file of environment, so
 # that the unit's script is the program's to the letter.
 keep() {
+	[ ! -e "$kept/kept.tar" ] || return 0
 	mkdir -p "$kept" "$now" "/run/systemd/system/$unit.d"
 	cp -a /usr/bin/kubeadm /usr/bin/kubelet /usr/bin/kubectl "$kept/"
 	tar -C / -cf "$kept/kept.tar" var/lib/dpkg var/lib/apt etc/apt etc/kubernetes \
@@ -22,7 +23,7 @@ keep() {
 }
 
 # As it was kept. A program is put back only where it is another one, and the kubelet is restarted only then.
-put_back() { # IMAGE…: these are away
+put_back() { # IMAGE…: it has none of these
 	local name
 	for name in "$unit" suite-lock.service; do
 		systemctl kill -s KILL "$name" 2>/dev/null || true
@@ -30,7 +31,7 @@ put_back() { # IMAGE…: these are away
 		systemctl reset-failed "$name" 2>/dev/null || true
 	done
 	while mountpoint -q /var/cache/apt; do umount /var/cache/apt; done
-	for name in "$@"; do ctr -n k8s.io images rm "$name" >/dev/null 2>&1 || true; done
+	forget_images "$@"
 	rm -rf /var/lib/k8s-upgrade /backup /var/lib/dpkg /var/lib/apt /etc/apt /etc/kubernetes/tmp \
 		/var/cache/apt/*.bin /var/cache/apt/archives/*.deb "$kept/kubelet.conf" "$now/no-time"
 	tar -C / -xf "$kept/kept.tar"
@@ -45,6 +46,15 @@ put_back() { # IMAGE…: these are away
 		systemctl restart kubelet
 	fi
 	touch "$now/shut"
+}
+
+# Their bytes, too, where no other name is left for them; what runs of them goes on.
+forget_images() { # NAME…
+	local unnamed id
+	ctr -n k8s.io images rm "$@" >/dev/null 2>&1 || true
+	unnamed=$(ctr -n k8s.io images ls |
+		awk '/^sha256:/ { of[$1] = $3; next } { named[$3] } END { for (id in of) if (!(of[id] in named)) print id }')
+	for id in $unnamed; do ctr -n k8s.io images rm --sync "$id" >/dev/null; done
 }
 
 # Until the unit has ended. What kept kubeadm from its work is there again, and the next unit waits again.
@@ -63,11 +73,15 @@ let_end() {
 
 # The lock is the kernel's, as apt and dpkg take it. It is never given up, so the unit need not sleep while it waits for it.
 take_lock() {
-	systemd-run --quiet --unit=suite-lock -p RuntimeMaxSec=300 perl -MFcntl -e '
+	cat >"$now/lock" <<-'PERL'
+		use Fcntl;
 		open(my $lock, "+>>", "/var/lib/dpkg/lock-frontend") or die $!;
-		fcntl($lock, F_SETLK, pack("ssx4qqi", F_WRLCK, 0, 0, 0, 0)) or die $!;
+		my $whole = pack("ssx4qqi", F_WRLCK, 0, 0, 0, 0);
+		fcntl($lock, F_SETLK, $whole) or die $!;
 		open(my $told, ">", $ARGV[0]) or die $!;
-		sleep 300' "$now/no-time"
+		sleep 300;
+	PERL
+	systemd-run --quiet --unit=suite-lock -p RuntimeMaxSec=300 perl "$now/lock" "$now/no-time"
 	until [ -e "$now/no-time" ]; do
 		systemctl is-active --quiet suite-lock
 		sleep 0.1
