@@ -949,7 +949,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__postflight)
-            opts="-n -v -q -y -h -V --target --chain --run --held --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --target --chain --run --held --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -961,6 +961,14 @@ _k8s__upgrade() {
                     ;;
                 --run)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)
@@ -999,7 +1007,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__preflight)
-            opts="-n -v -q -y -h -V --target --chain --run --held --dry-run --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --target --chain --run --held --dry-run --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1011,6 +1019,14 @@ _k8s__upgrade() {
                     ;;
                 --run)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)
@@ -1481,7 +1497,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__subcmd__upgrade__subcmd__upgrade__subcmd__node)
-            opts="-n -v -q -y -h -V --target --chain --run --held --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --target --chain --run --held --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1493,6 +1509,14 @@ _k8s__upgrade() {
                     ;;
                 --run)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)

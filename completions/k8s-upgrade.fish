@@ -213,6 +213,8 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s h -l 
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l target -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l run -d 'Id of the run that this belongs to' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s n -l namespace -d 'Namespace of the installation' -r
@@ -231,6 +233,8 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s h 
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l target -d 'The release to go to; else the target of the run in flight' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l run -d 'Id of the run that this belongs to' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s n -l namespace -d 'Namespace of the installation' -r
@@ -248,6 +252,8 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l target -d 'The release that all must have; else the target of the run in flight' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l run -d 'Id of the run that this belongs to' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -s n -l namespace -d 'Namespace of the installation' -r

@@ -212,6 +212,8 @@ pub enum Command {
         /// Ask the gates that change nothing, then stop
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        data: Data,
     },
     /// Upgrade one node: drain, packages, kubeadm, kubelet, uncordon, soak
     #[command(
@@ -224,6 +226,8 @@ pub enum Command {
         target: Option<Version>,
         #[command(flatten)]
         chain: Chain,
+        #[command(flatten)]
+        data: Data,
     },
     /// Verify the whole cluster, then end the run
     #[command(after_help = "Examples:\n  k8s-upgrade postflight\n  k8s-upgrade postflight --target 1.36.3")]
@@ -233,6 +237,8 @@ pub enum Command {
         target: Option<Version>,
         #[command(flatten)]
         chain: Chain,
+        #[command(flatten)]
+        data: Data,
     },
     /// Cordon and drain a node as the chain does
     #[command(

@@ -194,7 +194,7 @@ pub enum Outcome {
     Done,
     /// There was nothing to do.
     Nothing,
-    /// A preflight under `--chain` holds: told, nothing latched, the next detection tries again.
+    /// A detection, or a preflight under `--chain`, holds: told, nothing latched, the next detection tries again.
     Deferred,
 }
 

@@ -65,7 +65,7 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());
     let all = others.fold(own, |own, other| Box::new(report::Both(own, other)));
     let sink: Shared = Arc::new(Mutex::new(all));
-    let result = perform(invocation, world, cli, sink.clone(), book).await;
+    let result = perform(invocation, world, cli, sink.clone(), book, account.clone()).await;
     if let Err(failure) = &result {
         sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed(failure.clone()));
     }
@@ -140,7 +140,14 @@ fn diagnose(form: Form) {
     };
 }
 
-async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared, book: Option<Book>) -> Result<Outcome, Failure> {
+async fn perform(
+    invocation: Invocation,
+    world: &World,
+    cli: Cli,
+    sink: Shared,
+    book: Option<Book>,
+    account: Option<Account>,
+) -> Result<Outcome, Failure> {
     let global = &cli.global;
     let sources =
         Sources { config: global.config.as_deref(), set: &global.set, env: &invocation.env, files: world.files.as_ref() };
@@ -190,9 +197,10 @@ async fn perform(invocation: Invocation, world: &World, cli: Cli, sink: Shared, 
         dry_run,
         chain,
         held: held(&cli.command),
-        despite_halt: matches!(cli.command, Command::Drain { .. } | Command::Rollback { .. } | Command::RotateKey { .. }),
+        despite_halt: despite_halt(&cli.command),
         identity,
         book,
+        account,
     });
     let mut asker = Asker { stdin: invocation.stdin, interactive: invocation.interactive, yes: global.yes };
     let second = async {
@@ -296,12 +304,24 @@ fn flags(command: &Command) -> (bool, bool, bool) {
         Command::Report { .. } => (true, false, false),
         // What it does to the real cluster is nothing.
         Command::Rehearse(wanted) => (true, false, json(&wanted.data)),
-        Command::Preflight { dry_run, chain, .. } => (*dry_run, chain.chain, false),
-        Command::UpgradeNode { chain, .. } | Command::Postflight { chain, .. } => (false, chain.chain, false),
+        Command::Preflight { dry_run, chain, data, .. } => (*dry_run, chain.chain, json(data)),
+        Command::UpgradeNode { chain, data, .. } | Command::Postflight { chain, data, .. } => (false, chain.chain, json(data)),
         Command::Manifests(_) | Command::Image { .. } | Command::Completions { .. } | Command::Man { .. } => {
             (false, false, false)
         }
     }
+}
+
+/// What begins no upgrade, and what a person does to one that is halted.
+fn despite_halt(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Drain { .. }
+            | Command::Rollback { .. }
+            | Command::RotateKey { .. }
+            | Command::ClearState { .. }
+            | Command::SkipPhase(_)
+    )
 }
 
 /// The Job before this one held, and told so.

@@ -1,40 +1,56 @@
 //! `clear-state`: what is left of a run that was given up, or that ended without its end.
 
-use super::{Asker, failure, nobody_by_hand};
+use super::{Asker, by_hand, failure};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::{Facts, JobFact, JobState, Node, RunMarks};
-use crate::plan::orphan;
-use crate::plan::screen::Driver;
-use crate::run::Ctx;
+use crate::run::{Ctx, begun};
 
 const PLACE: &str = "clear-state";
 
-/// What will be done, found before anything is asked.
+/// What will be done, found before anything is asked, and once more after it.
 struct Found<'a> {
     /// Nodes with our cordon, and whether they may serve again: one that is half changed stays cordoned, from then on a person's.
     cordons: Vec<(&'a Node, bool)>,
     /// Unfinished Jobs that no node runs.
     jobs: Vec<&'a JobFact>,
     leases: Vec<&'a Node>,
-    /// A person's process died.
-    driver: Option<Driver>,
+}
+
+/// The run, and what a person is shown of its end: place and words.
+#[derive(PartialEq)]
+struct Shown {
+    run: Option<String>,
+    lines: Vec<(String, String)>,
 }
 
 pub async fn clear(ctx: &Ctx, asker: &mut Asker) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
-    let found = look(ctx, &facts).await.map_err(failure)?;
-    if !facts.marks.in_flight
-        && found.cordons.is_empty()
-        && found.jobs.is_empty()
-        && found.leases.is_empty()
-        && found.driver.is_none()
-    {
+    let shown = shown(&facts, &look(ctx, &facts).await.map_err(failure)?);
+    // A person's process died: its Lease becomes ours for this, and goes with it.
+    let died = ctx.driver().await.map_err(failure)?;
+    if shown.lines.is_empty() && died.is_none() {
         ctx.push_marks(&facts.marks).await;
         ctx.found(PLACE, "no run is in flight, and nothing of one is left; its gauges are 0");
         return Ok(Outcome::Nothing);
     }
-    tell(ctx, &facts, &found);
+    for (place, text) in &shown.lines {
+        ctx.found(place, text);
+    }
+    if let Some(driver) = died {
+        ctx.found(PLACE, format!("the stale Lease of {} is removed", driver.by));
+    }
     asker.confirm(ctx, "All that goes for good; the run cannot be resumed afterwards.")?;
+    by_hand(ctx, perform(ctx, &shown)).await
+}
+
+/// Alone, and by a look of its own: the question may have stood for hours.
+async fn perform(ctx: &Ctx, told: &Shown) -> Result<Outcome, Failure> {
+    let facts = ctx.observe().await.map_err(failure)?;
+    let found = look(ctx, &facts).await.map_err(failure)?;
+    if shown(&facts, &found) != *told {
+        let cause = Cause::contended("what is to be cleared is not what was shown: somebody has changed it meanwhile");
+        return Err(failure(cause.next("k8s-upgrade clear-state")));
+    }
     match forget(ctx, &found).await {
         Ok(()) => {
             ctx.did(PLACE, "cleared; a person's cordons, finished Jobs and the nodes' versions are as they were");
@@ -57,14 +73,13 @@ async fn look<'a>(ctx: &Ctx, facts: &'a Facts) -> Result<Found<'a>, Cause> {
     if let Some(job) = active().find(|job| job.pods.iter().any(|pod| pod.node.is_some())) {
         return Err(Cause::contended(format!("Job {} is at work", job.name)).next("k8s-upgrade halt --now"));
     }
-    nobody_by_hand(ctx).await?;
-    let driver = ctx.driver().await?;
+    ctx.nobody_by_hand().await?;
     let mut leases = Vec::new();
     for node in &facts.nodes {
-        if let Some((who, renewed)) = ctx.lease_of(&node.name).await? {
-            if orphan::is_held(renewed, ctx.settings.lease_duration, ctx.now()) {
-                return Err(Cause::contended(format!("{who} is at work on {}, or was until a moment ago", node.name)));
-            }
+        if let Some(other) = ctx.other_on(&node.name).await? {
+            return Err(Cause::contended(format!("{} is at work on {}, or was until a moment ago", other.by, node.name)));
+        }
+        if ctx.has_lease(&node.name).await? {
             leases.push(node);
         }
     }
@@ -83,49 +98,46 @@ async fn look<'a>(ctx: &Ctx, facts: &'a Facts) -> Result<Found<'a>, Cause> {
         if node.cordoned_by.is_some() {
             let whole = facts.marks.target.is_some_and(|target| {
                 let to = target.to_string();
-                !state.touched(&to) || (node.is_upgraded(target) && state.finished(&to))
+                !begun(node, &state, &to) || (node.is_upgraded(target) && state.finished(&to))
             });
             cordons.push((node, whole));
         }
     }
-    Ok(Found { cordons, jobs: active().collect(), leases, driver })
+    Ok(Found { cordons, jobs: active().collect(), leases })
 }
 
-fn tell(ctx: &Ctx, facts: &Facts, found: &Found<'_>) {
-    let RunMarks { in_flight, target, .. } = &facts.marks;
+fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
+    let RunMarks { in_flight, target, run_id, .. } = &facts.marks;
+    let mut lines = Vec::new();
+    let mut line = |place: &str, text: String| lines.push((place.to_owned(), text));
     if let (true, Some(target)) = (in_flight, target) {
         let at_target = facts.managed().all(|node| node.is_upgraded(*target));
         if at_target {
-            ctx.found(
-                PLACE,
-                format!("a leaked latch: every node is at {target}, no Job is at work, and the run is still marked"),
-            );
-            ctx.found(PLACE, "`k8s-upgrade resume` would verify the cluster first, and then clear the same");
+            line(PLACE, format!("a leaked latch: every node is at {target}, no Job is at work, and the run is still marked"));
+            line(PLACE, "`k8s-upgrade resume` would verify the cluster first, and then clear the same".to_owned());
         } else {
             let old: Vec<&str> =
                 facts.managed().filter(|node| !node.is_upgraded(*target)).map(|node| node.name.as_str()).collect();
-            ctx.found(PLACE, format!("the run to {target} is given up; not there: {}", old.join(", ")));
+            line(PLACE, format!("the run to {target} is given up; not there: {}", old.join(", ")));
         }
     }
     for job in &found.jobs {
-        ctx.found(PLACE, format!("Job {} never began: it is deleted", job.name));
+        line(PLACE, format!("Job {} never began: it is deleted", job.name));
     }
     for (node, whole) in &found.cordons {
         let what = match whole {
             true => "our cordon is taken back: it serves again",
             false => "is half upgraded, or may be: it stays cordoned, and that cordon is yours from then on (kubectl uncordon)",
         };
-        ctx.found(&node.name, what);
+        line(&node.name, what.to_owned());
     }
     for node in &found.leases {
-        ctx.found(&node.name, "its stale Lease is removed");
-    }
-    if let Some(driver) = &found.driver {
-        ctx.found(PLACE, format!("the stale Lease of {} is removed", driver.by));
+        line(&node.name, "its stale Lease is removed".to_owned());
     }
     if *in_flight {
-        ctx.found(PLACE, "the gauges become 0, and the run's annotations are removed");
+        line(PLACE, "the gauges become 0, and the run's annotations are removed".to_owned());
     }
+    Shown { run: run_id.clone(), lines }
 }
 
 /// Gauges first, in-flight last: who dies in between leaves a run that can be cleared again.
@@ -138,9 +150,6 @@ async fn forget(ctx: &Ctx, found: &Found<'_>) -> Result<(), Cause> {
     }
     for node in &found.leases {
         ctx.expire(&node.name).await?;
-    }
-    if found.driver.is_some() {
-        ctx.expire_driver().await?;
     }
     ctx.push_marks(&RunMarks::default()).await;
     ctx.clear_run(PLACE).await

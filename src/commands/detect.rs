@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::failure;
 use crate::failure::{Cause, Failure, Outcome};
+use crate::plan::facts::Facts;
 use crate::plan::next::{self, Next};
 use crate::run::Ctx;
 
@@ -21,6 +22,10 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
     if !ctx.dry_run {
         ctx.push_detection(&facts, &found).await;
     }
+    let not_now = match found.target {
+        Some(_) => not_now(ctx, &facts).await.map_err(failure)?,
+        None => None,
+    };
     if ctx.json {
         let available =
             |a: &crate::plan::detect::Available| json!({ "kind": a.kind.word(), "target": a.target.map(|v| v.to_string()) });
@@ -29,6 +34,7 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
             "available": found.available.iter().map(available).collect::<Vec<_>>(),
             "target": found.target.map(|target| target.to_string()),
             "unknown": found.unknown,
+            "deferred": not_now,
         });
         ctx.print(&format!("{data:#}\n")).map_err(failure)?;
     } else {
@@ -48,12 +54,13 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
                 .detail(found.unknown),
         ));
     };
+    // It is in that person's log, and no news to anybody else; the next detection tries again.
+    if let Some(why) = not_now {
+        ctx.note(PLACE, format!("deferred: {target} is there, but {why}"));
+        return Ok(Outcome::Deferred);
+    }
     if ctx.dry_run || ctx.settings.detection_dry_run {
         ctx.note(PLACE, format!("would start the chain to {target}"));
-        return Ok(Outcome::Nothing);
-    }
-    if let Some(halt) = facts.marks.halted.as_ref().filter(|halt| halt.run) {
-        ctx.note(PLACE, format!("{target} is there, but {halt}"));
         return Ok(Outcome::Nothing);
     }
     ctx.installable(&facts, target).await.map_err(failure)?;
@@ -68,4 +75,12 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
         }
         Next::Done => Ok(Outcome::Nothing),
     }
+}
+
+/// Why nothing may be started now, whatever there is: a person has halted it, or works by hand.
+async fn not_now(ctx: &Ctx, facts: &Facts) -> Result<Option<String>, Cause> {
+    if let Some(halt) = facts.marks.halted.as_ref().filter(|halt| halt.run) {
+        return Ok(Some(halt.to_string()));
+    }
+    Ok(ctx.other_driver().await?.map(|driver| format!("driven by {}", driver.by)))
 }

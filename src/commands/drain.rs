@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::{Asker, failure, failure_in_run, nobody_at_work};
+use super::{Asker, by_hand, failure, failure_in_run};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::drain::Loss;
-use crate::run::Ctx;
+use crate::run::{Ctx, no_job_at_work};
 
 pub async fn drain(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
     if ctx.node_now(node).await.map_err(failure)?.is_none() {
@@ -15,8 +15,14 @@ pub async fn drain(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> R
     if dry_run {
         return forecast(ctx, node).await;
     }
-    nobody_at_work(ctx, &facts).await?;
+    ctx.nobody_at_work(&facts).await.map_err(failure)?;
     asker.confirm(ctx, &format!("{node} will be cordoned and drained; it stays cordoned."))?;
+    by_hand(ctx, drained(ctx, node)).await
+}
+
+/// A look of its own: the question may have stood for hours.
+async fn drained(ctx: &Ctx, node: &str) -> Result<Outcome, Failure> {
+    no_job_at_work(&ctx.observe().await.map_err(failure)?).map_err(failure)?;
     match ctx.drain_by_hand(node).await {
         Ok(()) => Ok(Outcome::Done),
         Err(cause) => Err(failure_in_run(ctx, node, cause).await),

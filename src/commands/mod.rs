@@ -26,7 +26,7 @@ use futures::future::LocalBoxFuture;
 
 use crate::cli::{Cli, Command};
 use crate::failure::{Cause, Class, Failure, Outcome};
-use crate::plan::facts::{Facts, JobState};
+use crate::plan::facts::Facts;
 use crate::plan::journal::BY_HAND;
 use crate::plan::orphan::{self, Verdict};
 use crate::plan::version::Version;
@@ -50,10 +50,10 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::Status { .. } => later(|| status::status(ctx)),
         Command::Report { run, output } => later(move || async move { report::report(ctx, run.as_deref(), output).await }),
         Command::Preflight { target, chain, .. } => later(|| phases::preflight(ctx, target, chain.run)),
-        Command::UpgradeNode { node, target, chain } => {
+        Command::UpgradeNode { node, target, chain, .. } => {
             later(move || async move { node::upgrade(ctx, asker, &node, target, chain.run).await })
         }
-        Command::Postflight { target, chain } => later(|| phases::postflight(ctx, target, chain.run)),
+        Command::Postflight { target, chain, .. } => later(|| phases::postflight(ctx, target, chain.run)),
         Command::Drain { node, dry_run, .. } => later(move || async move { drain::drain(ctx, asker, &node, dry_run).await }),
         Command::Rollback { node, dry_run, .. } => {
             later(move || async move { rollback::rollback(ctx, asker, &node, dry_run).await })
@@ -186,34 +186,7 @@ fn of_run(facts: &Facts, run: &str) -> bool {
     facts.marks.in_flight && facts.marks.run_id.as_deref() == Some(run)
 }
 
-/// One node at a time, whoever takes it out: a person's command waits for the chain's Job, and for another person's.
-async fn nobody_at_work(ctx: &Ctx, facts: &Facts) -> Result<(), Failure> {
-    no_job_at_work(facts)?;
-    nobody_by_hand(ctx).await.map_err(failure)
-}
-
-/// No Job tells of a person's process; its Lease does.
-async fn nobody_by_hand(ctx: &Ctx) -> Result<(), Cause> {
-    match ctx.driver().await?.filter(|driver| driver.lives(ctx.now())) {
-        Some(driver) => {
-            let left = crate::report::span(driver.until.duration_since(ctx.now()).unsigned_abs());
-            Err(Cause::contended(format!("driven by {}", driver.by))
-                .detail([format!("if that process is dead, wait: in {left} this is known")])
-                .next("k8s-upgrade halt      # stops it at its next safe point, as Ctrl-C there does"))
-        }
-        None => Ok(()),
-    }
-}
-
 /// Work that others must see though no Job does it.
 async fn by_hand(ctx: &Ctx, work: impl Future<Output = Result<Outcome, Failure>>) -> Result<Outcome, Failure> {
     ctx.drive(work).await.map_err(failure)?
-}
-
-/// The chain's Job at work, if there is one.
-fn no_job_at_work(facts: &Facts) -> Result<(), Failure> {
-    match facts.jobs.iter().find(|job| job.state == JobState::Active) {
-        Some(job) => Err(failure(Cause::contended(format!("Job {} of the chain is at work", job.name)))),
-        None => Ok(()),
-    }
 }

@@ -1,7 +1,7 @@
 //! `upgrade-node NODE`.
 
 use super::phases::{successor, told};
-use super::{Asker, by_hand, failure, nobody_at_work, of_run, target_of};
+use super::{Asker, by_hand, failure, of_run, target_of};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::target;
 use crate::plan::version::Version;
@@ -14,15 +14,17 @@ pub async fn upgrade(
     target: Option<Version>,
     run: Option<String>,
 ) -> Result<Outcome, Failure> {
+    ctx.about(None, None, Some(node));
     let (target, marked) = target_of(ctx, target).await?;
     let run = run.unwrap_or(marked);
+    ctx.about(Some(&run), Some(target), None);
     let facts = ctx.observe().await.map_err(failure)?;
     if ctx.chain && !of_run(&facts, &run) {
         ctx.note(node, format!("run {run} is not in flight any more: nothing to do"));
         return Ok(Outcome::Nothing);
     }
     if !ctx.chain {
-        nobody_at_work(ctx, &facts).await?;
+        ctx.nobody_at_work(&facts).await.map_err(failure)?;
         if facts.node(node).is_none() {
             let names: Vec<&str> = facts.nodes.iter().map(|node| node.name.as_str()).collect();
             return Err(failure(
@@ -41,7 +43,12 @@ pub async fn upgrade(
 async fn phase(ctx: &Ctx, node: &str, target: Version, run: &str, in_flight: bool) -> Result<Outcome, Failure> {
     match ctx.node_phase(node, target, run).await {
         Ok(()) if ctx.chain => successor(ctx, node, run).await,
-        Ok(()) => Ok(Outcome::Done),
+        Ok(()) => {
+            if in_flight {
+                ctx.next(node, "the run goes on with", "k8s-upgrade resume");
+            }
+            Ok(Outcome::Done)
+        }
         Err(cause) if in_flight => Err(told(ctx, node, cause).await),
         // No run knows the target: a person has to name it again.
         Err(cause) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{by_hand, failure, failure_in_run, nobody_by_hand, of_run, target_of};
+use super::{by_hand, failure, failure_in_run, of_run, target_of};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::news::News;
@@ -22,8 +22,9 @@ pub async fn preflight(ctx: &Ctx, target: Version, run: Option<String>) -> Resul
             marks.run_id.filter(|_| marks.in_flight && marks.target == Some(target)).unwrap_or_else(|| ctx.new_run())
         }
     };
+    ctx.about(None, Some(target), None);
     if !ctx.chain && !ctx.dry_run {
-        nobody_by_hand(ctx).await.map_err(failure)?;
+        ctx.nobody_by_hand().await.map_err(failure)?;
         return by_hand(ctx, prepared(ctx, target, &run)).await;
     }
     prepared(ctx, target, &run).await
@@ -36,7 +37,13 @@ async fn prepared(ctx: &Ctx, target: Version, run: &str) -> Result<Outcome, Fail
             Ok(Outcome::Nothing)
         }
         Ok(Preflight::Ready) if ctx.chain => successor(ctx, "preflight", run).await,
-        Ok(Preflight::Ready) => Ok(Outcome::Done),
+        Ok(Preflight::Ready) => {
+            match ctx.dry_run {
+                true => ctx.next("preflight", "begin it with", &format!("k8s-upgrade start --target {target}")),
+                false => ctx.next("preflight", "go on with", "k8s-upgrade resume"),
+            }
+            Ok(Outcome::Done)
+        }
         // Nothing was changed, and time may open the gate: the next detection tries again. No Failed Job stays behind.
         Err(not_ready) if ctx.chain && !not_ready.claimed && not_ready.cause.class == Class::Hold => {
             let cause = not_ready.cause;
@@ -60,6 +67,7 @@ pub async fn postflight(ctx: &Ctx, target: Option<Version>, run: Option<String>)
         return Ok(Outcome::Nothing);
     }
     let (target, marked) = target_of(ctx, target).await?;
+    ctx.about(Some(&marked), Some(target), None);
     if ctx.chain {
         // A node that joined late and is old comes first.
         let own = ctx.own_job().await.map_err(failure)?;
@@ -70,7 +78,7 @@ pub async fn postflight(ctx: &Ctx, target: Option<Version>, run: Option<String>)
         }
     }
     if !ctx.chain {
-        nobody_by_hand(ctx).await.map_err(failure)?;
+        ctx.nobody_by_hand().await.map_err(failure)?;
         return by_hand(ctx, ended(ctx, target)).await;
     }
     ended(ctx, target).await

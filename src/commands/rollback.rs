@@ -1,9 +1,9 @@
 //! `rollback NODE`: a worker's way back; of a control plane the plan alone, and that without the API server, too.
 
-use super::{Asker, failure, failure_in_run, hosts, nobody_at_work};
+use super::{Asker, by_hand, failure, failure_in_run, hosts};
 use crate::failure::{Class, Failure, Outcome};
 use crate::plan::rollback::{self, Back, Kept, Rollback};
-use crate::run::Ctx;
+use crate::run::{Ctx, no_job_at_work};
 
 pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
     let facts = match ctx.observe().await {
@@ -35,7 +35,7 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
         }
     };
     if !dry_run {
-        nobody_at_work(ctx, &facts).await?;
+        ctx.nobody_at_work(&facts).await.map_err(failure)?;
     }
     let what = told(node, &back, facts.marks.in_flight);
     if dry_run {
@@ -43,6 +43,13 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
         return Ok(Outcome::Nothing);
     }
     asker.confirm(ctx, &what)?;
+    by_hand(ctx, rolled_back(ctx, node)).await
+}
+
+/// A look of its own: the question may have stood for hours. What goes back is planned anew under the node's Lease.
+async fn rolled_back(ctx: &Ctx, node: &str) -> Result<Outcome, Failure> {
+    let facts = ctx.observe().await.map_err(failure)?;
+    no_job_at_work(&facts).map_err(failure)?;
     let run = facts.marks.run_id.clone().filter(|_| facts.marks.in_flight).unwrap_or_else(|| "rollback".to_owned());
     match ctx.roll_back(node, &run).await {
         Ok(()) => Ok(Outcome::Done),

@@ -1,35 +1,41 @@
 //! `skip-phase`: jumps a phase; by force only with a reason, and never as if it had passed.
 
-use super::{Asker, failure, nobody_at_work};
+use super::{Asker, by_hand, failure};
 use crate::cli::{PhaseName, Skip as Options};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::facts::{Facts, Phase, Step};
 use crate::plan::halt::Skip;
 use crate::plan::next;
+use crate::plan::version::Version;
 use crate::run::Ctx;
+
+/// What will be skipped, found before anything is asked, and once more after it.
+#[derive(PartialEq)]
+struct Wanted {
+    run: Option<String>,
+    target: Version,
+    step: Step,
+    reason: String,
+}
 
 pub async fn skip(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
-    let step = step(&facts, &options).map_err(failure)?;
-    let token = step.token();
-    let Some(target) = facts.marks.target.filter(|_| facts.marks.in_flight) else {
-        return Err(failure(Cause::refused("no run is in flight: there is nothing to skip")));
-    };
-    if facts.marks.is_skipped(&step) {
-        ctx.found("skip-phase", format!("{token} was skipped already"));
-        return Ok(Outcome::Nothing);
-    }
-    let done = next::chain(&facts, &ctx.settings.policy(), target).into_iter().any(|link| link.step == step && link.done);
-    if done {
-        ctx.found("skip-phase", format!("the facts show {token} done: the chain passes it by itself"));
-        ctx.next("skip-phase", "go on with", "k8s-upgrade resume");
-        return Ok(Outcome::Nothing);
-    }
-    nobody_at_work(ctx, &facts).await?;
-    let reason = may_be_forced(&facts, &step, &options).map_err(failure)?;
+    let Some(shown) = wanted(ctx, &facts, &options).await.map_err(failure)? else { return Ok(Outcome::Nothing) };
+    let (target, token) = (shown.target, shown.step.token());
     asker.confirm(ctx, &format!("The run to {target} will go past {token}, whose work is not done, and end as partial."))?;
-    let skip = Skip { step: token.clone(), by: ctx.identity.holder.clone(), reason };
+    by_hand(ctx, perform(ctx, &options, &shown)).await
+}
+
+/// Alone, and by a look of its own: the question may have stood for hours.
+async fn perform(ctx: &Ctx, options: &Options, shown: &Wanted) -> Result<Outcome, Failure> {
+    let facts = ctx.observe().await.map_err(failure)?;
+    let Some(wanted) = wanted(ctx, &facts, options).await.map_err(failure)? else { return Ok(Outcome::Nothing) };
+    if wanted != *shown {
+        return Err(failure(Cause::contended("the run in flight is not the one that was shown").next("k8s-upgrade status")));
+    }
+    let Wanted { target, step, reason, .. } = wanted;
+    let skip = Skip { step: step.token(), by: ctx.identity.holder.clone(), reason };
     let mut skips = facts.marks.skipped.clone();
     skips.push(skip.clone());
     let value = Some(Skip::write(&skips));
@@ -38,6 +44,28 @@ pub async fn skip(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
     ctx.next("skip-phase", "go on with", "k8s-upgrade resume");
     ctx.say(&format!("⚠️ {}: K8s upgrade to {target}: skipped {skip}", ctx.settings.cluster_name)).await;
     Ok(Outcome::Done)
+}
+
+/// None: there is nothing to skip, which is told.
+async fn wanted(ctx: &Ctx, facts: &Facts, options: &Options) -> Result<Option<Wanted>, Cause> {
+    let step = step(facts, options)?;
+    let token = step.token();
+    let Some(target) = facts.marks.target.filter(|_| facts.marks.in_flight) else {
+        return Err(Cause::refused("no run is in flight: there is nothing to skip"));
+    };
+    if facts.marks.is_skipped(&step) {
+        ctx.found("skip-phase", format!("{token} was skipped already"));
+        return Ok(None);
+    }
+    let done = next::chain(facts, &ctx.settings.policy(), target).into_iter().any(|link| link.step == step && link.done);
+    if done {
+        ctx.found("skip-phase", format!("the facts show {token} done: the chain passes it by itself"));
+        ctx.next("skip-phase", "go on with", "k8s-upgrade resume");
+        return Ok(None);
+    }
+    ctx.nobody_at_work(facts).await?;
+    let reason = may_be_forced(facts, &step, options)?;
+    Ok(Some(Wanted { run: facts.marks.run_id.clone(), target, step, reason }))
 }
 
 fn step(facts: &Facts, options: &Options) -> Result<Step, Cause> {

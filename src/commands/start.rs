@@ -2,7 +2,7 @@
 
 use tokio::time::Instant;
 
-use super::{Asker, by_hand, failure, failure_in_run, no_job_at_work, nobody_at_work, nobody_by_hand};
+use super::{Asker, by_hand, failure, failure_in_run};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::answer::Answer;
@@ -13,7 +13,7 @@ use crate::plan::target::{self, Wanted};
 use crate::plan::version::Version;
 use crate::report::Event;
 use crate::run::preflight::Preflight;
-use crate::run::{Ctx, phases};
+use crate::run::{Ctx, no_job_at_work, phases};
 
 pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
@@ -29,7 +29,7 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
     }
     let wanted = target::check_target(&facts, target).map_err(failure)?;
     if marks.in_flight {
-        nobody_at_work(ctx, &facts).await?;
+        ctx.nobody_at_work(&facts).await.map_err(failure)?;
         asker.confirm(ctx, &format!("the run to {target} goes on where the facts say it stands"))?;
         // From here on the watch leaves it alone, until `resume` gives it back to Jobs.
         let here = async {
@@ -43,7 +43,7 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
         ctx.found("", format!("every node is at {target}: nothing to do"));
         return Ok(Outcome::Nothing);
     };
-    nobody_by_hand(ctx).await.map_err(failure)?;
+    ctx.nobody_by_hand().await.map_err(failure)?;
     // An index that only the cluster can reach is asked by preflight.
     if let Answer::Known(false) = ctx.released(target).await {
         return Err(failure(ctx.not_released(target)));
@@ -91,7 +91,7 @@ pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome
         }
     }
     if !ctx.dry_run {
-        nobody_by_hand(ctx).await.map_err(failure)?;
+        ctx.nobody_by_hand().await.map_err(failure)?;
     }
     if facts.marks.local.is_some() && !ctx.dry_run {
         ctx.mark_run("", "give the run back to Jobs", &[(Mark::Local, None)]).await.map_err(failure)?;
@@ -175,7 +175,7 @@ async fn run_here(ctx: &Ctx, target: Version) -> Result<Outcome, Failure> {
     loop {
         let facts = ctx.observe().await.map_err(failure)?;
         let policy = ctx.settings.policy();
-        no_job_at_work(&facts)?;
+        no_job_at_work(&facts).map_err(failure)?;
         let Some(link) = next::chain(&facts, &policy, target).into_iter().find(|link| !link.done) else {
             return Err(failure(Cause::bug("a run in flight has no step left")));
         };

@@ -24,13 +24,12 @@ pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
     };
     ctx.found(PLACE, &found.why);
     if let Some(node) = &found.planned.step.node
-        && let Some((who, renewed)) = ctx.lease_of(node).await.map_err(failure)?
-        && orphan::is_held(renewed, ctx.settings.lease_duration, ctx.now())
+        && let Some(other) = ctx.other_on(node).await.map_err(failure)?
     {
-        ctx.found(PLACE, format!("{who} is at work on {node}: left alone"));
+        ctx.found(PLACE, format!("{} is at work on {node}: left alone", other.by));
         return Ok(Outcome::Nothing);
     }
-    if let Some(driver) = ctx.driver().await.map_err(failure)?.filter(|driver| driver.lives(ctx.now())) {
+    if let Some(driver) = ctx.other_driver().await.map_err(failure)? {
         ctx.found(PLACE, format!("driven by {}: left alone", driver.by));
         return Ok(Outcome::Nothing);
     }

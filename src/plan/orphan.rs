@@ -3,8 +3,6 @@
 //! What is to be done is [`next`]'s to say; here stands only whether, and how often. Whatever a person may have meant (a Job that was
 //! deleted, a halt, a run in a process of its own) is left to `resume`.
 
-use std::time::Duration;
-
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{Facts, JobFact, JobState, TakenUp};
@@ -126,12 +124,6 @@ fn follow(facts: &Facts, freed: &Facts, planned: Planned) -> Result<TakeUp, Stri
     }
     let hands_on = (!same).then(|| newest.uid.clone());
     Ok(TakeUp { planned: Planned { taken_up, ..planned }, why, hands_on })
-}
-
-/// Whether a Lease is held by somebody who lives: it was renewed within the time for which it is taken. Two machines' clocks are compared
-/// here, which is why this only spares a Job in vain: that no two work on one node is the Lease's own doing.
-pub fn is_held(renewed: Timestamp, lease: Duration, now: Timestamp) -> bool {
-    SignedDuration::try_from(lease).is_ok_and(|lease| now.duration_since(renewed) < lease)
 }
 
 fn once_more(former: TakenUp) -> TakenUp {

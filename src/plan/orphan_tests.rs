@@ -336,11 +336,3 @@ fn the_last_steps_are_taken_up_as_well() {
     facts.jobs[1].pods[0].node = None;
     assert_eq!(judged(&facts), "left: Job postflight is at work");
 }
-
-#[test]
-fn a_lease_is_held_for_as_long_as_it_was_taken() {
-    let minute = Duration::from_secs(60);
-    let ago = |seconds: i64| now() - SignedDuration::from_secs(seconds);
-    assert!(is_held(ago(59), minute, now()) && is_held(ago(-30), minute, now()));
-    assert!(!is_held(ago(60), minute, now()));
-}

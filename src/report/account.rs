@@ -7,9 +7,13 @@ use serde_json::{Value, json};
 
 use super::{Event, Sink, json as lines, sentence};
 use crate::failure::{Failure, Outcome};
+use crate::plan::version::Version;
 
 #[derive(Default)]
 struct Told {
+    run: Option<String>,
+    target: Option<Version>,
+    node: Option<String>,
     found: Vec<Value>,
     done: Vec<Value>,
     notes: Vec<Value>,
@@ -22,6 +26,13 @@ struct Told {
 pub struct Account(Arc<Mutex<Told>>);
 
 impl Account {
+    pub fn about(&self, run: Option<&str>, target: Option<Version>, node: Option<&str>) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.run = run.map(str::to_owned).or_else(|| told.run.take());
+        told.target = target.or(told.target);
+        told.node = node.map(str::to_owned).or_else(|| told.node.take());
+    }
+
     pub fn data(&self, command: &str, result: &Result<Outcome, Failure>) -> Value {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = match result {
@@ -34,7 +45,8 @@ impl Account {
         let advised = failure.iter().flat_map(|failure| failure["next"].as_array()).flatten();
         let next: Vec<Value> = told.next.iter().map(|next| json!(next)).chain(advised.cloned()).collect();
         json!({
-            "command": command, "outcome": outcome, "found": told.found, "done": told.done, "notes": told.notes, "warnings": told.warnings,
+            "command": command, "outcome": outcome, "run": told.run, "target": told.target.map(|target| target.to_string()),
+            "node": told.node, "found": told.found, "done": told.done, "notes": told.notes, "warnings": told.warnings,
             "next": next, "failure": failure,
         })
     }
@@ -46,7 +58,7 @@ impl Sink for Account {
         let line = || json!({ "place": super::place(event), "what": sentence(event).trim_start_matches("found: ") });
         match event {
             Event::Found { .. } => told.found.push(line()),
-            Event::Did { .. } => told.done.push(line()),
+            Event::Did { .. } | Event::RunBegun { .. } | Event::Snapshot { .. } | Event::RunDone { .. } => told.done.push(line()),
             Event::StepDone { place, step, took } => {
                 told.done.push(json!({ "place": place, "what": step, "seconds": took.as_secs_f64() }));
             }

@@ -56,6 +56,18 @@ fn listed(out: &mut Page, label: &str, lines: impl IntoIterator<Item = impl AsRe
     }
 }
 
+fn by_hand(driver: &Driver, now: Timestamp) -> String {
+    let by = &driver.by;
+    if let Some(ahead) = driver.ahead(now) {
+        let (ahead, left) = (span(ahead), span(driver.left(now)));
+        return format!(
+            "driven by {by}, if that process lives: the clock of its machine is {ahead} fast; `k8s-upgrade resume` knows after {left}"
+        );
+    }
+    let is = if driver.lives(now) { "driven by" } else { "died, as it seems:" };
+    format!("{is} {by}; heard of {} ago", ago(now, driver.renewed))
+}
+
 fn ago(now: Timestamp, at: Timestamp) -> String {
     span(std::time::Duration::from_secs(now.duration_since(at).unsigned_abs().as_secs()))
 }
@@ -99,9 +111,8 @@ pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: us
         let held = if *until > now { "held" } else { "left behind" };
         labelled(&mut out, "lease", &format!("{node}: {held} by {holder}, renewed {} ago", ago(now, *renewed)));
     }
-    if let Some(Driver { by, renewed, until, .. }) = &screen.driver {
-        let is = if *until > now { "driven by" } else { "died, as it seems:" };
-        labelled(&mut out, "by hand", &format!("{is} {by}; heard of {} ago", ago(now, *renewed)));
+    if let Some(driver) = &screen.driver {
+        labelled(&mut out, "by hand", &by_hand(driver, now));
     }
     for (what, since) in &screen.blocks {
         let since = since.map_or(String::new(), |since| format!(", for {} now", ago(now, since)));

@@ -1,4 +1,5 @@
-//! The etcd snapshot before anything changes: a Job from the backup CronJob's own template, its end, and its word for what it wrote.
+//! The etcd snapshot before anything changes: a Job from the backup CronJob's own template, its end, its word for what it wrote, and what
+//! lies on the host.
 
 use std::time::Duration;
 
@@ -11,16 +12,42 @@ use super::ctx::Ctx;
 use super::observe::job_state;
 use super::wait::{Probe, Wait};
 use crate::failure::{Cause, Class};
-use crate::plan::facts::JobState;
+use crate::node::SnapshotHash;
+use crate::plan::facts::{JobState, Node};
 use crate::plan::jobs;
 use crate::plan::parse;
 use crate::plan::version::Version;
 
+/// A snapshot, as its backup told of it and as its host has it.
+pub struct Saved {
+    pub told: parse::Snapshot,
+    /// None: it does not lie there, and nobody has seen it.
+    pub sha256: Option<String>,
+}
+
+/// The run's backup.
+enum Backup {
+    /// It was made before, and lies where it should.
+    Made(Saved),
+    /// The Job that makes it.
+    Job(String),
+}
+
+/// What lies at the snapshot's path on the host.
+enum OnHost {
+    Same { sha256: String },
+    Other { bytes: u64 },
+    Nothing,
+}
+
 impl Ctx {
-    /// Makes a snapshot (or finds the one that this run has made) and returns its path on the control plane's host.
-    pub async fn backup(&self, target: Version, run: &str) -> Result<parse::Snapshot, Cause> {
+    /// Makes a snapshot, or finds the one that this run has made, and looks at it on the control plane's host.
+    pub async fn backup(&self, host: &Node, target: Version, run: &str) -> Result<Saved, Cause> {
         let (namespace, _) = self.settings.backup()?;
-        let name = self.backup_job(namespace, target, run).await?;
+        let name = match self.backup_job(namespace, host, target, run).await? {
+            Backup::Made(saved) => return Ok(saved),
+            Backup::Job(name) => name,
+        };
         let api: Api<Job> = Api::namespaced(self.kube.clone(), namespace);
         self.note("preflight", format!("backup Job {namespace}/{name} is at work"));
         let wait = Wait {
@@ -41,19 +68,31 @@ impl Ctx {
                 JobState::Active => Ok(Probe::Not(format!("Job {namespace}/{name} is at work"))),
             }
         });
-        let snapshot = match ended.await {
+        let told = match ended.await {
             Ok(()) => self.snapshot_told(namespace, &name).await,
             Err(cause) => Err(cause),
         };
-        snapshot.map_err(|cause| match useless(&cause) {
-            true => Cause { class: Class::Refused, ..cause }.next(format!("kubectl -n {namespace} logs job/{name}")),
+        let log = format!("kubectl -n {namespace} logs job/{name}");
+        let told = told.map_err(|cause| match useless(&cause) {
+            true => Cause { class: Class::Refused, ..cause }.next(&log),
             false => cause,
-        })
+        })?;
+        match self.looked_at(host, &told).await? {
+            OnHost::Same { sha256 } => Ok(Saved { told, sha256: Some(sha256) }),
+            // Where a backup writes elsewhere than to this host, its word is all there is.
+            OnHost::Nothing => Ok(Saved { told, sha256: None }),
+            OnHost::Other { bytes } => {
+                let (path, said) = (&told.path, told.bytes);
+                let what = format!("the snapshot {path} on {} has {bytes} bytes, but its backup said {said}", host.name);
+                Err(Cause::refused(what).next(log))
+            }
+        }
     }
 
-    /// The run's backup Job that is at work or has done its work, else a new one. One that failed, hangs or left no word of use stays as
-    /// evidence, and the next gets the next name: `resume` is all that a person types once the cause is mended.
-    async fn backup_job(&self, namespace: &str, target: Version, run: &str) -> Result<String, Cause> {
+    /// The run's backup Job that is at work or has done its work, else a new one. One that failed, hangs, left no word of use, or whose
+    /// snapshot is not what it says, stays as evidence, and the next gets the next name: `resume` is all that a person types once the
+    /// cause is mended.
+    async fn backup_job(&self, namespace: &str, host: &Node, target: Version, run: &str) -> Result<Backup, Cause> {
         let api: Api<Job> = Api::namespaced(self.kube.clone(), namespace);
         let mut attempt = 1;
         loop {
@@ -61,17 +100,23 @@ impl Ctx {
             let Some(job) = self.api_opt("read the backup Job", async || api.get(&name).await).await? else {
                 let template = self.backup_template().await?;
                 self.submit_job(namespace, &name, jobs::etcd_job(&template, &name)?).await?;
-                return Ok(name);
+                return Ok(Backup::Job(name));
             };
             let since = job.metadata.creation_timestamp.as_ref().map_or(self.now(), |time| time.0);
             let amiss = match job_state(&job, None) {
                 JobState::Active if self.now().duration_since(since).unsigned_abs() <= self.settings.backup_deadline => {
-                    return Ok(name);
+                    return Ok(Backup::Job(name));
                 }
                 JobState::Active => format!("has been at work since {since}"),
                 JobState::Failed { reason, .. } => format!("failed ({reason})"),
                 JobState::Complete => match self.snapshot_told(namespace, &name).await {
-                    Ok(_) => return Ok(name),
+                    Ok(told) => match self.looked_at(host, &told).await? {
+                        OnHost::Same { sha256 } => return Ok(Backup::Made(Saved { told, sha256: Some(sha256) })),
+                        OnHost::Nothing => format!("is Complete, but {} is not on {}", told.path, host.name),
+                        OnHost::Other { bytes } => {
+                            format!("said {} bytes, but {} on {} has {bytes}", told.bytes, told.path, host.name)
+                        }
+                    },
                     Err(cause) if useless(&cause) => format!("is no good: {}", cause.what),
                     Err(cause) => return Err(cause),
                 },
@@ -84,6 +129,14 @@ impl Ctx {
     /// What a Complete backup Job says that it wrote.
     async fn snapshot_told(&self, namespace: &str, job: &str) -> Result<parse::Snapshot, Cause> {
         parse::backup_done(&self.backup_log(namespace, job).await?)
+    }
+
+    async fn looked_at(&self, host: &Node, told: &parse::Snapshot) -> Result<OnHost, Cause> {
+        Ok(match self.on_node(host, &SnapshotHash { path: told.path.clone() }).await? {
+            Some(info) if info.bytes == told.bytes => OnHost::Same { sha256: info.sha256 },
+            Some(info) => OnHost::Other { bytes: info.bytes },
+            None => OnHost::Nothing,
+        })
     }
 
     /// The backup CronJob as it stands, unknown fields and all: a typed struct would lose what it does not know. Asked for before the

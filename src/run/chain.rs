@@ -38,6 +38,7 @@ impl Ctx {
     /// Creates a planned Job, in place of a finished (or stuck) one of the same name. One that is at work already is what we wanted.
     pub async fn create_job(&self, facts: &Facts, planned: &Planned, target: Version, run: &str) -> Result<(), Cause> {
         self.journal_of(run);
+        self.about(Some(run), Some(target), planned.step.node.as_deref());
         self.may_begin().await?;
         let image = self.own_image().await?;
         let template = Template {

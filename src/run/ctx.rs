@@ -11,10 +11,12 @@ use tokio::time::Instant;
 use super::creds::Creds;
 use super::halt::Seen;
 use super::journal::{Whose, Writing};
-use super::lease::Held;
+use super::lease::{Held, Sightings};
 use crate::failure::{Cause, Class};
 use crate::permit::{ChangeClass, Gate, Permit};
-use crate::report::{Book, Event, Out, Shared, span};
+use crate::plan::journal::BY_HAND;
+use crate::plan::version::Version;
+use crate::report::{Account, Book, Event, Out, Shared, span};
 use crate::settings::Settings;
 use crate::signals::Asked;
 use crate::world::World;
@@ -57,6 +59,8 @@ pub struct Parts {
     pub identity: Identity,
     /// None: a command that keeps no journal.
     pub book: Option<Book>,
+    /// None: nobody wants what was done as data.
+    pub account: Option<Account>,
 }
 
 pub struct Ctx {
@@ -79,6 +83,7 @@ pub struct Ctx {
     stop: Stop,
     sink: Shared,
     pub(super) book: Option<Book>,
+    account: Option<Account>,
     pub(super) writing: tokio::sync::Mutex<Writing>,
     pub(super) whose: Mutex<Whose>,
     /// What is known of a person's halt.
@@ -92,6 +97,8 @@ pub struct Ctx {
     pub(super) changing: AtomicBool,
     /// The Lease of the node that we are working on; renewed before each change.
     pub(super) lease: tokio::sync::Mutex<Option<Held>>,
+    /// What we have seen of Leases that others held.
+    pub(super) sightings: Mutex<Sightings>,
     /// The Lease by which others see that we work by hand.
     pub(super) driving: tokio::sync::Mutex<Option<Held>>,
 }
@@ -157,6 +164,7 @@ impl Ctx {
             stop: parts.stop,
             sink: parts.sink,
             book: parts.book,
+            account: parts.account,
             writing: tokio::sync::Mutex::default(),
             whose: Mutex::default(),
             halt: Mutex::default(),
@@ -165,6 +173,7 @@ impl Ctx {
             last_outage: Mutex::new(None),
             changing: AtomicBool::new(false),
             lease: tokio::sync::Mutex::default(),
+            sightings: Mutex::default(),
             driving: tokio::sync::Mutex::default(),
         }
     }
@@ -203,6 +212,13 @@ impl Ctx {
 
     pub fn warn(&self, place: &str, text: impl Into<String>) {
         self.emit(&Event::Warning { place: place.into(), text: text.into() });
+    }
+
+    /// Which run, release and node this is about; what was said before stays where nothing is said now.
+    pub fn about(&self, run: Option<&str>, target: Option<Version>, node: Option<&str>) {
+        if let Some(account) = &self.account {
+            account.about(run.filter(|run| *run != BY_HAND), target, node);
+        }
     }
 
     /// A question on stderr, without a line's end.

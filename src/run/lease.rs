@@ -1,6 +1,6 @@
 //! One runner per node: a Lease that fences. And one of the whole cluster, by which a person's process is seen as long as it works.
 //!
-//! Expiry is judged by our own monotonic clock since we last saw `renewTime` change, so that no two machines' clocks are compared.
+//! Expiry is judged by our own monotonic clock since we first saw a `renewTime`, so that no two machines' clocks are compared.
 //! It is renewed by compare-and-swap before each change; a lost one refuses further changes (exit 6).
 
 use std::collections::BTreeMap;
@@ -14,13 +14,16 @@ use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Precon
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::ctx::{Change, Ctx, RECORD};
+use super::ctx::{Change, Ctx, RECORD, locked};
 use super::wait::{Probe, Wait, Waited};
 use crate::failure::{Cause, Class};
 use crate::names::{self, Mark};
 use crate::permit::{ChangeClass, Permit};
 use crate::plan::screen::Driver;
 use crate::report::span;
+
+/// By a Lease's name: its renewTime, and when this process first saw that.
+pub(super) type Sightings = BTreeMap<String, (Option<MicroTime>, Instant)>;
 
 /// A Lease that we hold.
 #[derive(Clone, Debug)]
@@ -32,10 +35,10 @@ pub struct Held {
 
 /// Of a node, or None: of whoever works by hand.
 #[derive(Clone, Debug)]
-struct Which(Option<String>);
+pub(super) struct Which(pub Option<String>);
 
 impl Which {
-    fn node(node: &str) -> Self {
+    pub fn node(node: &str) -> Self {
         Which(Some(node.to_owned()))
     }
 
@@ -45,11 +48,11 @@ impl Which {
     }
 
     /// Where steps are told.
-    fn place(&self) -> &str {
+    pub fn place(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
     }
 
-    fn words(&self) -> &'static str {
+    pub fn words(&self) -> &'static str {
         if self.0.is_some() { "the node's Lease" } else { "the Lease of work by hand" }
     }
 }
@@ -75,15 +78,14 @@ impl Ctx {
         }
     }
 
-    async fn read_lease(&self, which: &Which) -> Result<Option<Lease>, Cause> {
+    pub(super) async fn read_lease(&self, which: &Which) -> Result<Option<Lease>, Cause> {
         let api = self.leases();
         self.api_opt(&format!("read {}", which.words()), async || api.get(&which.name()).await).await
     }
 
-    /// Who holds a node's Lease, and when they renewed it.
-    pub async fn lease_of(&self, node: &str) -> Result<Option<(String, Timestamp)>, Cause> {
-        let spec = self.read_lease(&Which::node(node)).await?.and_then(|lease| lease.spec);
-        Ok(spec.and_then(|spec| Some((spec.holder_identity?, spec.renew_time?.0))))
+    /// Whether somebody holds a node's Lease, or did when they died.
+    pub async fn has_lease(&self, node: &str) -> Result<bool, Cause> {
+        Ok(self.read_lease(&Which::node(node)).await?.is_some())
     }
 
     /// Works on a node under its Lease, and gives it back whatever becomes of the work.
@@ -143,7 +145,6 @@ impl Ctx {
 
     async fn take(&self, which: Which, class: ChangeClass) -> Result<Held, Cause> {
         let patience = self.settings.lease_duration * 2;
-        let mut seen: Option<(Option<MicroTime>, Instant)> = None;
         let (place, on) = (which.place(), which.words());
         let step = format!("take {on}");
         let change = Change { class, ..Change::prepare(place, &step, patience).silent() };
@@ -151,7 +152,7 @@ impl Ctx {
         let stoppable = class != ChangeClass::Settle;
         let wait = Wait { place, on, deadline: patience, every: Duration::from_secs(2), stoppable };
         self.change(change, async {
-            match self.wait_or_not(wait, async || self.try_acquire(&which, &mut seen).await).await? {
+            match self.wait_or_not(wait, async || self.try_acquire(&which).await).await? {
                 Waited::Ready(lease) => Ok(lease),
                 Waited::Late(holder) => Err(Cause::contended(format!("waited {} for {on}: {holder}", span(patience)))),
             }
@@ -159,7 +160,7 @@ impl Ctx {
         .await
     }
 
-    async fn try_acquire(&self, which: &Which, seen: &mut Option<(Option<MicroTime>, Instant)>) -> Result<Probe<Held>, Cause> {
+    async fn try_acquire(&self, which: &Which) -> Result<Probe<Held>, Cause> {
         let api = self.leases();
         let Some(found) = self.read_lease(which).await? else {
             let metadata = ObjectMeta { name: Some(which.name()), annotations: self.lease_marks(which), ..ObjectMeta::default() };
@@ -172,14 +173,9 @@ impl Ctx {
             };
         };
         let spec = found.spec.clone().unwrap_or_default();
+        let quiet = self.quiet(which, &spec);
+        let theirs = lasts(&spec);
         let holder = spec.holder_identity.unwrap_or_default();
-        let now = Instant::now();
-        match seen {
-            Some((renewed, _)) if *renewed == spec.renew_time => {}
-            _ => *seen = Some((spec.renew_time.clone(), now)),
-        }
-        let quiet = seen.as_ref().map_or(Duration::ZERO, |(_, since)| now - *since);
-        let theirs = Duration::from_secs(u64::try_from(spec.lease_duration_seconds.unwrap_or(0)).unwrap_or(0));
         if holder != self.identity.holder && !holder.is_empty() && quiet < theirs {
             let by = driver(&found, &self.settings.annotation_prefix).map_or(holder, |driver| driver.by);
             return Ok(Probe::Not(format!("held by {by}, renewed within the last {}s", theirs.as_secs())));
@@ -189,6 +185,16 @@ impl Ctx {
             Err(cause) if cause.class == Class::Contended => Ok(Probe::Not("somebody else just took it".into())),
             Err(cause) => Err(cause),
         }
+    }
+
+    /// For how long this process has seen it unchanged.
+    pub(super) fn quiet(&self, which: &Which, spec: &LeaseSpec) -> Duration {
+        let mut sightings = locked(&self.sightings);
+        let seen = sightings.entry(which.name()).or_insert_with(|| (spec.renew_time.clone(), Instant::now()));
+        if seen.0 != spec.renew_time {
+            *seen = (spec.renew_time.clone(), Instant::now());
+        }
+        seen.1.elapsed()
     }
 
     /// Writes ourselves as the holder, if nobody wrote since `version`.
@@ -290,6 +296,11 @@ impl Ctx {
     }
 }
 
+/// For how long it is its holder's once it was renewed.
+pub(super) fn lasts(spec: &LeaseSpec) -> Duration {
+    Duration::from_secs(u64::try_from(spec.lease_duration_seconds.unwrap_or(0)).unwrap_or(0))
+}
+
 fn held(which: &Which, lease: &Lease) -> Held {
     let version = lease.metadata.resource_version.clone().unwrap_or_default();
     Held { lease: which.clone(), version, renewed: Instant::now() }
@@ -297,9 +308,11 @@ fn held(which: &Which, lease: &Lease) -> Held {
 
 /// Who holds the Lease of work by hand, if it is that; whether they live is another question.
 pub(super) fn driver(lease: &Lease, prefix: &str) -> Option<Driver> {
-    if lease.metadata.name.as_deref() != Some(names::LEASE_BY_HAND) {
-        return None;
-    }
+    (lease.metadata.name.as_deref() == Some(names::LEASE_BY_HAND)).then(|| holder(lease, prefix))?
+}
+
+/// Who holds a Lease, whatever it is of.
+pub(super) fn holder(lease: &Lease, prefix: &str) -> Option<Driver> {
     let (holder, renewed, until) = term(lease)?;
     let marks = lease.metadata.annotations.as_ref();
     let by = marks.and_then(|marks| marks.get(&Mark::Driver.key(prefix))).cloned().unwrap_or_else(|| holder.clone());

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use super::backup::Saved;
 use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names::Mark;
-use crate::node::{KubeadmPlan, NodeState, SnapshotHash, WriteCard};
+use crate::node::{KubeadmPlan, NodeState, WriteCard};
 use crate::plan::alerts::Moment;
 use crate::plan::answer::Answer;
 use crate::plan::card::Card;
@@ -38,6 +39,7 @@ impl Ctx {
         let claimed = facts.marks.in_flight && facts.marks.run_id.as_deref() == Some(run);
         let held = |cause| NotReady { cause, claimed };
         if claimed {
+            self.about(Some(run), None, None);
             self.begin_journal(run, PLACE).await;
         } else {
             // A refusal leaves nothing behind.
@@ -66,6 +68,7 @@ impl Ctx {
             return Ok(Preflight::Ready);
         }
         self.claim(run, target).await.map_err(held)?;
+        self.about(Some(run), Some(target), None);
         let order = order::order(&facts, &self.settings.policy());
         let nodes = order.iter().map(|node| node.name.clone()).collect();
         self.emit(&Event::RunBegun { run: run.to_owned(), from: target::running(&facts), target, kind, nodes });
@@ -81,6 +84,10 @@ impl Ctx {
     async fn gates(&self, facts: &Facts, target: Version) -> Result<Vec<(String, NodeState)>, Cause> {
         let policy = self.settings.policy();
         let mut closed = Vec::new();
+        if let Some(driver) = self.other_driver().await? {
+            // They began after the detection that led here.
+            closed.push(("work by hand".to_owned(), Cause::hold(format!("driven by {}", driver.by))));
+        }
         let ask = |closed: &mut Vec<(String, Cause)>, gate: &str, result: Result<(), Cause>| match result {
             Ok(()) => self.note(PLACE, format!("gate {gate}: pass")),
             Err(cause) => closed.push((gate.to_owned(), cause)),
@@ -140,16 +147,10 @@ impl Ctx {
         kind: Kind,
         run: &str,
     ) -> Result<String, Cause> {
-        let snapshot = self.backup(target, run).await?;
         let master = first_control_plane(facts)?;
-        let hash = match self.on_node(master, &SnapshotHash { path: snapshot.path.clone() }).await? {
-            Some(info) if info.bytes == snapshot.bytes => format!("sha256 {}", info.sha256),
-            Some(info) => {
-                return Err(Cause::refused(format!(
-                    "the snapshot {} on {} has {} bytes, but its backup said {}",
-                    snapshot.path, master.name, info.bytes, snapshot.bytes
-                )));
-            }
+        let Saved { told: snapshot, sha256 } = self.backup(master, target, run).await?;
+        let hash = match sha256 {
+            Some(sha256) => format!("sha256 {sha256}"),
             None => format!("not verified: it is not on {}", master.name),
         };
         let of_node = |(node, state): &(String, NodeState)| {

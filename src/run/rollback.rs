@@ -10,6 +10,7 @@ use crate::plan::rollback::{self, Back, Rollback};
 
 impl Ctx {
     pub async fn roll_back(&self, name: &str, run: &str) -> Result<(), Cause> {
+        self.about(None, None, Some(name));
         self.holding(name, ChangeClass::Prepare, self.roll_back_held(name, run)).await
     }
 

@@ -4,7 +4,7 @@ use super::ctx::Ctx;
 use super::keystore::{KeyStore, Stored};
 use crate::failure::{Cause, Class};
 use crate::node::{KeysThere, LookAtKeys};
-use crate::plan::facts::{JobState, Node};
+use crate::plan::facts::Node;
 use crate::plan::keys::{Known, Public, Rotation, same};
 use crate::world::Login;
 
@@ -50,17 +50,11 @@ impl Ctx {
     pub(super) async fn nobody_upgrades(&self) -> Result<Vec<Node>, Cause> {
         let facts = self.observe().await?;
         if facts.marks.in_flight {
-            return Err(
-                Cause::refused("a run is in flight: its Jobs have read the key that stands now").next("k8s-upgrade status")
-            );
+            let what = "a run is in flight: its Jobs have read the key that stands now";
+            return Err(Cause::contended(what).next("k8s-upgrade status"));
         }
-        let job = facts.jobs.iter().find(|job| job.state == JobState::Active).map(|job| format!("Job {} of the chain", job.name));
-        let person = self.driver().await?.filter(|driver| driver.holder != self.identity.holder && driver.lives(self.now()));
-        let person = person.map(|driver| driver.by);
-        match job.or(person) {
-            Some(who) => Err(Cause::refused(format!("{who} is at work")).next("k8s-upgrade status")),
-            None => Ok(facts.nodes),
-        }
+        self.nobody_at_work(&facts).await?;
+        Ok(facts.nodes)
     }
 
     /// Looks at the run, the store and the nodes (only that one, or all that are not excluded): each must let us in.

@@ -73,7 +73,13 @@ impl KubeSource for Door {
 
 impl Clock for Door {
     fn now(&self) -> Timestamp {
-        let off = self.twin.look(|state| state.clock_off);
+        let off = self.twin.look(|state| {
+            let own = match &self.who {
+                Who::Operator(name) => state.clocks.get(name).copied().unwrap_or_default(),
+                _ => 0,
+            };
+            state.clock_off + own
+        });
         self.twin.now().checked_add(jiff::SignedDuration::from_secs(off)).unwrap_or(Timestamp::MAX)
     }
 }

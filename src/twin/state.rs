@@ -42,6 +42,8 @@ pub struct State {
     pub terminal: Option<Size>,
     /// How far the clocks of all programs are off (seconds).
     pub clock_off: i64,
+    /// By the name of a person's command: how far their machine's clock is off besides.
+    pub clocks: BTreeMap<String, i64>,
     /// The program's processes in pods, by the pod's UID.
     pub programs: BTreeMap<String, Program>,
     /// People's commands that were killed, by their names; whoever drives one drops it.
@@ -174,6 +176,7 @@ impl State {
             outages: Vec::new(),
             terminal: None,
             clock_off: 0,
+            clocks: BTreeMap::new(),
             programs: BTreeMap::new(),
             killed: BTreeSet::new(),
             logs: BTreeMap::new(),

@@ -37,7 +37,7 @@ pub fn run() {
     it.a_node_that_never_gets_ready();
 
     lab.phase("what is true at the end");
-    let expected = Expected { from: FROM, to: TARGET, workers: &WORKERS, cordoned: &[], since };
+    let expected = Expected { from: FROM, to: TARGET, workers: &WORKERS, cordoned: &[], since, by_hand: 0 };
     end::versions(&lab, &expected);
     end::nothing_left(&lab, &expected);
     end::packages(&lab, &expected);

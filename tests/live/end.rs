@@ -16,10 +16,12 @@ pub struct Expected<'a> {
     pub cordoned: &'a [&'a str],
     /// When the run was asked for.
     pub since: Timestamp,
+    /// So many of its last phases a person performed in a process of their own.
+    pub by_hand: usize,
 }
 
 impl Expected<'_> {
-    /// Each Job of the chain: its name, the node that it drains, and the node that it must run on.
+    /// Each Job of the chain that came to its end: its name, the node that it drains, and the node that it must run on.
     pub fn jobs(&self) -> Vec<(String, Option<String>, Option<String>)> {
         let dashed = self.to.replace('.', "-");
         let runner = self.workers.last().map(|name| (*name).to_owned());
@@ -33,6 +35,7 @@ impl Expected<'_> {
             jobs.push((format!("k8s-upgrade-worker-{dashed}-{worker}"), Some((*worker).to_owned()), pin));
         }
         jobs.push((format!("k8s-upgrade-postflight-{dashed}"), None, None));
+        jobs.truncate(jobs.len() - self.by_hand);
         jobs
     }
 

@@ -13,17 +13,30 @@ mod install;
 mod lab;
 mod minor;
 mod nonsense;
+mod operations;
 mod patch;
 mod power;
 mod process;
 mod refusals;
+mod registry;
 mod turns;
 mod watch;
+mod worker;
+
+#[path = "../unit/node/suite/mod.rs"]
+mod suite;
 
 /// From 1.35 to 1.36 on the runbook's own cluster, with nothing in its way but an alert at first.
 #[test]
 fn minor_upgrade_of_five_nodes() {
     minor::run();
+}
+
+/// The same suite that bash with stubs and the machine in memory answer, on the worker that the test before brought back to 1.35.4. It
+/// runs alone on a small cluster of its own.
+#[test]
+fn node_operations_are_as_everywhere() {
+    operations::run();
 }
 
 /// On three nodes at 1.36.3. It runs before the upgrade of that very cluster, which shows that nothing was left behind.
@@ -33,7 +46,7 @@ fn patch_refusals_leave_nothing_behind() {
 }
 
 /// From 1.36.3 to its next patch, while pods, Jobs, SSH sessions and Prometheus are taken away, an alert fires between two workers, and the
-/// master's containerd is older than theirs.
+/// master's containerd is older than theirs; the last worker is upgraded by `resume --local`.
 #[test]
 fn patch_upgrade_of_three_nodes_with_interruptions() {
     patch::run();

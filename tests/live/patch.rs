@@ -1,5 +1,5 @@
 //! A patch upgrade that is disturbed at every turn: pods killed and deleted, a Job deleted, SSH cut, Prometheus away or talking nonsense, an alert between
-//! two workers. It ends as if nothing had been.
+//! two workers; the last one is a person's, in a process of their own. It ends as if nothing had been.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use super::disturb::{PHASE, SESSIONS, cut_sessions, delete_pod, kill, wait_for_pod, working, workload};
 use super::end::{self, Expected};
 use super::install::{detect, ended, install};
-use super::lab::{Lab, NAMESPACE};
+use super::lab::{COMMAND, Lab, NAMESPACE};
 use super::nonsense::Nonsense;
+use super::refusals;
 use super::watch::{Seen, Watch};
 
 pub const WAITS: &str = "soak: 5s\nalert-wait: 3m\nresolve-wait: 2m\ndrain-unstick-after: 5s\n";
@@ -18,10 +19,7 @@ const TARGET: &str = "1.36.4";
 const PROMETHEUS_AWAY: Duration = Duration::from_secs(40);
 
 pub fn run() {
-    let (lab, used) = Lab::left_clean(2, "1.36.3", &["1.36.3", "1.36.4"]);
-    if used {
-        lab.say("on the cluster that the refusals left");
-    }
+    let lab = Lab::left(refusals::LEFT).unwrap_or_else(|| Lab::fresh(2, "1.36.3", &["1.36.3", "1.36.4"]));
     let config = install(&lab, WAITS);
     workload(&lab);
     let containerd = newer_containerd(&lab);
@@ -96,41 +94,69 @@ pub fn run() {
     untouched(&lab, "k8s-node1", "an alert fired");
     lab.tool(&["alert", "NodeDiskFull", "off"]);
 
-    lab.phase("k8s-node1: the whole Job is deleted during its drain, then `resume`; SSH is cut");
-    lab.until(PHASE, "k8s-node1 to be cordoned by us", || {
-        let ours = lab.try_kubectl(&["get", "node", "k8s-node1", "-o", "jsonpath={.metadata.annotations}"]).unwrap_or_default();
-        if ours.contains("cordoned-by") { Ok(()) } else { Err("it serves".to_owned()) }
-    });
-    lab.kubectl(&["-n", NAMESPACE, "delete", "job", node1, "--wait=true"]);
-    lab.until(Duration::from_secs(180), "the deleted Job's pods to be gone", || {
-        let left =
-            lab.kubectl(&["-n", NAMESPACE, "get", "pods", "-l", &format!("batch.kubernetes.io/job-name={node1}"), "-o", "name"]);
-        if left.trim().is_empty() { Ok(()) } else { Err(left) }
-    });
-    let resumed = lab.product(&["--config", &config, "resume"]);
+    lab.phase("k8s-node1: the whole Job is deleted during its drain, then `resume`");
+    deleted_in_its_drain(&lab, "k8s-node1", node1);
+    let resumed = lab.typed(&config, &["resume"], COMMAND);
     assert_eq!(resumed.code, Some(0), "resume: {}", resumed.stderr);
     assert!(resumed.stderr.contains(&format!("Job {node1} created, to run on k8s-master")), "resume said: {}", resumed.stderr);
-    // Not on k8s-node2: a runner that is killed slowly may have begun its kubelet's packages, and leave them without any session.
-    working(&lab, "k8s-node1", "kubelet-packages", TARGET);
-    cut_sessions(&lab, "k8s-node1");
 
-    lab.phase("to the end");
-    let postflight = "k8s-upgrade-postflight-1-36-4";
-    let end = lab.until(PHASE, "postflight to end", || ended(&lab, postflight));
-    assert_eq!(end, "Complete", "{postflight}");
+    lab.phase("k8s-node1: its Job is deleted once more; a person skips what is done, and finishes the run from outside");
+    wait_for_pod(&lab, &watch, node1);
+    deleted_in_its_drain(&lab, "k8s-node1", node1);
+    finished_by_hand(&lab, &config);
     std::thread::sleep(Duration::from_secs(2));
     let seen = watch.end();
     told(&lab, &seen);
 
     lab.phase("what is true at the end");
     let workers = ["k8s-node2", "k8s-node1"];
-    let expected = Expected { from: "1.36.3", to: "1.36.4", workers: &workers, cordoned: &["k8s-node2"], since };
+    let expected = Expected { from: "1.36.3", to: "1.36.4", workers: &workers, cordoned: &["k8s-node2"], since, by_hand: 2 };
     end::assert_upgraded(&lab, &run, &expected);
     end::places(&seen, &expected);
     let (lowest, at) = seen.lowest["web"];
     assert!(lowest >= 6 - 2, "only {lowest} of 6 web replicas were available at {at}, 2 may be away");
     once_each(&lab);
     same_containerd(&lab, &seen, &containerd);
+}
+
+/// The Job and its pods are gone while it drains the node.
+fn deleted_in_its_drain(lab: &Lab, node: &str, job: &str) {
+    lab.until(PHASE, &format!("{node} to be cordoned by us"), || {
+        let ours = lab.try_kubectl(&["get", "node", node, "-o", "jsonpath={.metadata.annotations}"]).unwrap_or_default();
+        if ours.contains("cordoned-by") { Ok(()) } else { Err("it serves".to_owned()) }
+    });
+    lab.kubectl(&["-n", NAMESPACE, "delete", "job", job, "--wait=true"]);
+    lab.until(Duration::from_secs(180), "the deleted Job's pods to be gone", || {
+        let left =
+            lab.kubectl(&["-n", NAMESPACE, "get", "pods", "-l", &format!("batch.kubernetes.io/job-name={job}"), "-o", "name"]);
+        if left.trim().is_empty() { Ok(()) } else { Err(left) }
+    });
+}
+
+/// The last worker and postflight, in a process of a person's, whose SSH is cut on the way.
+fn finished_by_hand(lab: &Lab, config: &str) {
+    for (node, code, says) in [
+        ("k8s-node2", 0, "the facts show worker/k8s-node2 done"),
+        ("k8s-node1", 4, "the facts do not show that worker/k8s-node1 is done"),
+    ] {
+        let skip = lab.typed(config, &["skip-phase", "worker", node], COMMAND);
+        assert!(skip.code == Some(code) && skip.stderr.contains(says), "{:?}\n{}", skip.code, skip.stderr);
+    }
+    let marks = end::marks(&lab.json(&["get", "namespace", NAMESPACE]));
+    assert!(!marks.iter().any(|(key, _)| key == "skipped"), "{marks:?}");
+    std::thread::scope(|scope| {
+        let local = scope.spawn(|| lab.typed(config, &["resume", "--local", "--yes"], PHASE));
+        // Not on k8s-node2: a runner that is killed slowly may have begun its kubelet's packages, and leave them without any session.
+        working(lab, "k8s-node1", "kubelet-packages", TARGET);
+        cut_sessions(lab, "k8s-node1");
+        let status = lab.typed(config, &["status"], COMMAND);
+        assert!(status.stdout.contains("driven by"), "{}", status.stdout);
+        let ended = local.join().expect("it ends");
+        assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
+        for word in ["found: the run to 1.36.4", "K8s upgrade complete"] {
+            assert!(ended.stderr.contains(word), "{word:?} is not said:\n{}", ended.stderr);
+        }
+    });
 }
 
 fn untouched(lab: &Lab, node: &str, when: &str) {

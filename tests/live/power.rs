@@ -49,7 +49,7 @@ pub fn run() {
     }
     lab.phase("what is true at the end");
     let seen = watch.end();
-    let expected = Expected { from: FROM, to: TARGET, workers: &WORKERS, cordoned: &[], since };
+    let expected = Expected { from: FROM, to: TARGET, workers: &WORKERS, cordoned: &[], since, by_hand: 0 };
     end::versions(&lab, &expected);
     end::nothing_left(&lab, &expected);
     end::packages(&lab, &expected);

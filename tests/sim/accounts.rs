@@ -1,11 +1,13 @@
 //! What a person's commands give as data: one document each, also where they refuse; and the words beside it say the same.
 
 use k8s_upgrade::twin::scenario::Scenario;
-use k8s_upgrade::twin::store::Kind;
+use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, State};
-use serde_json::Value;
+use regex::Regex;
+use serde_json::{Value, json};
 
-use super::world::{at_work, begin, is_over, live, mark, pass, quick, types, when};
+use super::mask::SPAN;
+use super::world::{NAMESPACE, at_work, begin, is_over, live, mark, pass, quick, types, when};
 
 /// Its document after the words that it says as text.
 async fn account(driver: &mut Driver<'_>, line: &str, code: u8) -> String {
@@ -14,12 +16,15 @@ async fn account(driver: &mut Driver<'_>, line: &str, code: u8) -> String {
     let begins = said.find("{\n").unwrap_or_else(|| panic!("{line}: {said}"));
     let (words, data) = said.split_at(begins);
     let whole: Value = serde_json::from_str(data).unwrap_or_else(|error| panic!("{line}: {error}: {data}"));
-    for key in ["command", "outcome", "found", "done", "notes", "warnings", "next", "failure"] {
+    for key in ["command", "outcome", "run", "target", "node", "found", "done", "notes", "warnings", "next", "failure"] {
         assert!(whole.get(key).is_some(), "{line}: {key}");
     }
-    // To be compared by eye: seconds are left out.
+    // To be compared by eye: seconds are left out, spans at the end of a sentence, and the id of a run.
+    let run = whole["run"].as_str().unwrap_or("\0");
     let data: Vec<&str> = data.lines().filter(|line| !line.trim_start().starts_with("\"seconds\"")).collect();
-    format!("$ k8s-upgrade {line} -o json    # {code}\n{words}{}\n", data.join("\n"))
+    let told = format!("{words}{}\n", data.join("\n")).replace(run, "<run>");
+    let told = Regex::new(&format!("(?m)(, | after ){SPAN}(\"|$)")).unwrap().replace_all(&told, "$1<span>$2").into_owned();
+    format!("$ k8s-upgrade {line} -o json    # {code}\n{told}")
 }
 
 fn out(name: &'static str) -> impl Fn(&State) -> bool {
@@ -53,6 +58,35 @@ fn each_command_gives_one_document() {
         told.push(account(driver, "acknowledge 0badcafe", 0).await);
         told.push(account(driver, "rollback k8s-node4 --yes -q", 0).await);
         told.push(account(driver, "drain k8s-node2 --yes -q", 0).await);
+        insta::assert_snapshot!(told.join("\n"));
+    });
+}
+
+/// One phase after the other by a script, which reads of each what became of it and what comes next.
+#[test]
+fn each_phase_by_hand_gives_one_document() {
+    let mut state = begin(&quick(Scenario::runbook()));
+    let detection = Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check");
+    state.store.update(&detection, |cronjob| cronjob["spec"]["suspend"] = json!(true));
+    live(state, None, async |driver| {
+        let mut told = Vec::new();
+        for (line, code) in [
+            ("preflight --target 1.34.7 --dry-run", 0),
+            ("preflight --target 1.36.0", 4),
+            ("upgrade-node k8s-node4", 2),
+            ("upgrade-node k8s-node9 --target 1.34.7 --yes", 2),
+            ("upgrade-node k8s-node4 --target 1.34.7 --yes", 4),
+            ("preflight --target 1.34.7", 0),
+            ("upgrade-node k8s-master --yes", 0),
+            ("postflight", 3),
+            ("upgrade-node k8s-node4 --yes -q", 0),
+        ] {
+            told.push(account(driver, line, code).await);
+        }
+        for node in ["k8s-node3", "k8s-node2", "k8s-node1"] {
+            assert_eq!(types(driver, node, &format!("upgrade-node {node} --yes")).await.0, 0, "{node}");
+        }
+        told.push(account(driver, "postflight", 0).await);
         insta::assert_snapshot!(told.join("\n"));
     });
 }

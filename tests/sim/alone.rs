@@ -32,7 +32,7 @@ fn files(state: &State, edit: impl FnOnce(&mut BTreeMap<&str, String>)) -> BTree
     files.into_iter().map(|(path, text)| (path.into(), text.into_bytes().into())).collect()
 }
 
-/// What a person's command prints, without the times of day, and its exit code.
+/// What a person's command prints, without what a change of timing would rewrite, and its exit code.
 async fn types(driver: &mut Driver<'_>, argv: &[&str], files: BTreeMap<PathBuf, Arc<[u8]>>) -> (String, Option<u8>) {
     let name = format!("{} {}", argv.join(" "), driver.twin.now());
     let argv: Vec<&str> = ["k8s-upgrade"].iter().chain(argv).copied().collect();
@@ -42,7 +42,20 @@ async fn types(driver: &mut Driver<'_>, argv: &[&str], files: BTreeMap<PathBuf, 
     let code = driver.until_ended(&name, limit).await;
     let said = driver.twin.look(|state| state.logs.get(&format!("operator/{name}")).map(|log| log.all().join("\n")));
     let timeless = |line: &str| line.get(10..).filter(|_| line.as_bytes().get(2) == Some(&b':')).unwrap_or(line).to_owned();
-    (said.unwrap_or_default().lines().map(timeless).collect::<Vec<_>>().join("\n"), code)
+    (unhurried(&said.unwrap_or_default().lines().map(timeless).collect::<Vec<_>>().join("\n")), code)
+}
+
+/// Without what a change of timing would rewrite: times, the run's id, and the hash of what was made at some time.
+fn unhurried(said: &str) -> String {
+    let masks = [
+        (r"\b[0-9a-f]{64}\b", "<sha256>"),
+        (r#"((?:run|"run":) "?|restore-)[0-9a-f]{8}\b"#, "$1<run>"),
+        (r"etcd-\d{4}-?\d\d-?\d\d(?:-\d\d){3}|etcd-\d{8}-\d{6}", "etcd-<time>"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z", "<time>"),
+    ];
+    masks
+        .iter()
+        .fold(said.to_owned(), |said, (pattern, mask)| regex::Regex::new(pattern).unwrap().replace_all(&said, *mask).into_owned())
 }
 
 async fn when(driver: &mut Driver<'_>, what: &str, holds: impl FnMut(&State) -> bool) {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, State};
+use serde_json::json;
 
 use super::hands::{done, observed, runbook, version};
-use super::world::{LIMIT, NAMESPACE, amiss, at_work, in_flight, is_over, mark, pass, tail, types, when};
+use super::world::{LIMIT, NAMESPACE, amiss, at_work, in_flight, is_over, live, mark, pass, tail, types, when};
 
 fn by_hand(state: &State) -> bool {
     state.store.get(&Key::new(Kind::Lease, NAMESPACE, "k8s-upgrade-by-hand")).is_some()
@@ -64,7 +66,7 @@ fn a_run_in_a_process_of_its_own_is_seen_all_the_time() {
         is_left_alone(driver, "between").await;
         let (code, said) = types(driver, "watch", "resume --if-orphaned").await;
         assert_eq!(code, 0, "{said}");
-        assert_eq!(driver.until_ended("hand", k8s_upgrade::twin::state::later(driver.twin.now(), LIMIT)).await, Some(0));
+        assert_eq!(driver.until_ended("hand", later(driver.twin.now(), LIMIT)).await, Some(0));
         driver.twin.look(State::clone)
     });
     let wrong = amiss(&end, "1.34.7", &Default::default());
@@ -77,7 +79,7 @@ fn one_node_by_hand_is_seen_while_it_waits() {
     let mut state = runbook();
     suspend_detection(&mut state);
     let alert = |state: &mut State| {
-        let (from, until) = (state.now(), k8s_upgrade::twin::state::later(state.now(), std::time::Duration::from_secs(100)));
+        let (from, until) = (state.now(), later(state.now(), std::time::Duration::from_secs(100)));
         let name = "NodeDiskFull".to_owned();
         state.web.prometheus.injected.push(k8s_upgrade::twin::web::Injected { name, labels: BTreeMap::new(), from, until });
     };
@@ -88,9 +90,45 @@ fn one_node_by_hand_is_seen_while_it_waits() {
         pass(driver, 30).await;
         driver.twin.look(|state| assert_eq!(node_leases(state), 0, "{}", tail(state, 40)));
         is_left_alone(driver, "in its gate").await;
-        assert_eq!(driver.until_ended("hand", k8s_upgrade::twin::state::later(driver.twin.now(), LIMIT)).await, Some(0));
+        assert_eq!(driver.until_ended("hand", later(driver.twin.now(), LIMIT)).await, Some(0));
         driver.twin.look(|state| assert!(!by_hand(state) && version(state, "k8s-master") == "1.34.7", "{}", tail(state, 40)));
     });
+}
+
+/// A run whose next Job was deleted after its first worker.
+pub async fn broken_off(driver: &mut Driver<'_>) {
+    let next = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-worker-1-34-7-k8s-node3");
+    when(driver, "the second worker's Job", |state| state.store.get(&next).is_some()).await;
+    driver.twin.edit(|state| state.store.remove(&next));
+    when(driver, "nobody at work", |state| !at_work(state)).await;
+    pass(driver, 60).await;
+    driver.twin.look(|state| assert!(in_flight(state) && version(state, "k8s-node4") == "1.34.7", "{}", tail(state, 40)));
+}
+
+/// The node of a pod whose budget never lets it go: that drain takes its time.
+fn stuck(state: &State) -> String {
+    let mut pods = state.store.list(Kind::Pod).filter(|(key, _)| key.name.starts_with("anubis"));
+    pods.find_map(|(_, pod)| pod["spec"]["nodeName"].as_str().map(str::to_owned)).expect("its pod")
+}
+
+/// A drain, and a worker's way back: alone, and seen by everybody while they last.
+#[test]
+fn a_drain_and_a_way_back_are_seen_while_they_last() {
+    for what in ["drain", "rollback"] {
+        // The rules know no way back.
+        let state = live(runbook(), None, async |driver| {
+            broken_off(driver).await;
+            let stuck = driver.twin.look(stuck);
+            let node = if what == "drain" { stuck.as_str() } else { "k8s-node4" };
+            begins(driver, &format!("{what} {node} --yes"));
+            when(driver, "its Lease", by_hand).await;
+            is_left_alone(driver, what).await;
+            assert!(!driver.ended.contains_key("hand"), "{what} had ended\n{}", driver.twin.look(|state| tail(state, 40)));
+            assert_eq!(driver.until_ended("hand", later(driver.twin.now(), LIMIT)).await, Some(0));
+            driver.twin.look(State::clone)
+        });
+        assert!(!by_hand(&state) && node_leases(&state) == 0, "{what}\n{}", tail(&state, 40));
+    }
 }
 
 /// Its process dies: as long as that may be otherwise everybody waits; then one command goes on.
@@ -126,8 +164,93 @@ fn a_process_that_died_is_followed_by_one_command() {
     }
 }
 
+/// A release is found while a person drains a node: it waits for the next detection, and the alarm of nobody rings. A preflight that was
+/// begun just before looks once more.
+#[test]
+fn a_detection_leaves_alone_who_works_by_hand() {
+    let end = observed(runbook(), async |driver| {
+        let stuck = driver.twin.look(stuck);
+        begins(driver, &format!("drain {stuck} --yes"));
+        when(driver, "its Lease", by_hand).await;
+        for (line, says) in [
+            ("detect", "deferred: 1.34.7 is there, but driven by operator"),
+            ("detect --dry-run", "deferred: 1.34.7 is there, but driven by operator"),
+            ("detect -o json", "\"deferred\": \"driven by operator"),
+        ] {
+            let (code, said) = types(driver, line, line).await;
+            assert!(code == 0 && said.contains(says), "{line}: {code} {said}");
+        }
+        let (code, said) = types(driver, "preflight", "preflight --target 1.34.7 --dry-run").await;
+        assert!(code == 3 && said.contains("work by hand: driven by operator"), "{code} {said}");
+        let job = ["k8s-upgrade", "preflight", "--target", "1.34.7", "--chain", "--run", "0123abcd"];
+        driver.operate("job", &job, BTreeMap::new());
+        assert_eq!(driver.until_ended("job", later(driver.twin.now(), LIMIT)).await, Some(0));
+        assert!(!driver.ended.contains_key("hand"), "the drain had ended\n{}", driver.twin.look(|state| tail(state, 40)));
+        driver.twin.look(|state| {
+            assert!(!in_flight(state) && super::world::jobs(state).lines().all(|job| !job.contains("preflight")));
+            let slack = super::hands::slack(state);
+            assert!(slack.lines().count() == 1 && slack.contains("deferred: work by hand"), "{slack}");
+        });
+        assert_eq!(driver.until_ended("hand", later(driver.twin.now(), LIMIT)).await, Some(0));
+        driver.twin.edit(|state| state.store.update(&Key::node(&stuck), |node| node["spec"]["unschedulable"] = json!(false)));
+        assert_eq!(types(driver, "later", "detect").await.0, 0);
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    done(&end, &[]);
+}
+
+/// A laptop whose clock is an hour fast or slow: whether its process lives is seen, not reckoned.
+#[test]
+fn a_clock_that_is_off_keeps_nobody_out_and_lets_nobody_in() {
+    for off in [3600, -3600] {
+        let mut state = runbook();
+        suspend_detection(&mut state);
+        state.clocks.insert("hand".to_owned(), off);
+        let end = observed(state, async |driver| {
+            begins(driver, "start --target 1.34.7 --local --yes");
+            let soaks = |state: &State| version(state, "k8s-node4") == "1.34.7" && node_leases(state) == 0;
+            when(driver, "the time between two nodes", soaks).await;
+            for line in ["resume", "clear-state --yes", "resume --local --yes", "drain k8s-node2 --yes"] {
+                let (code, said) = types(driver, &format!("{line} {off}"), line).await;
+                assert!(code == 6 && said.contains("driven by operator"), "{line}, {off}: {code} {said}");
+            }
+            driver.kill("hand");
+            pass(driver, 5).await;
+            let (_, said) = types(driver, "dead", "status").await;
+            let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            let says =
+                if off > 0 { "if that process lives: the clock of its machine is 59m" } else { "died, as it seems: operator" };
+            assert!(words.contains(says), "{off}: {said}");
+            let (code, said) = types(driver, "next", "resume").await;
+            assert_eq!(code, 0, "{off}: {said}");
+            when(driver, "the end", is_over).await;
+            driver.twin.look(State::clone)
+        });
+        done(&end, &[]);
+    }
+}
+
+/// The same for the Lease that such a process has left on a node.
+#[test]
+fn a_nodes_lease_of_the_future_keeps_nobody_out() {
+    observed(runbook(), async |driver| {
+        broken_off(driver).await;
+        driver.twin.edit(|state| {
+            let now = state.now();
+            let renewed = later(now, std::time::Duration::from_secs(3600));
+            let spec = json!({ "holderIdentity": "somebody", "leaseDurationSeconds": 60, "renewTime": renewed.to_string() });
+            let metadata = json!({ "name": "k8s-upgrade-node-k8s-node3", "namespace": NAMESPACE });
+            state.store.create(now, Kind::Lease, json!({ "metadata": metadata, "spec": spec })).unwrap();
+        });
+        let (code, said) = types(driver, "clear", "clear-state --yes").await;
+        assert_eq!(code, 0, "{said}");
+        driver.twin.look(|state| assert!(!in_flight(state) && node_leases(state) == 0, "{said}"));
+    });
+}
+
 fn suspend_detection(state: &mut State) {
     let key = Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check");
-    state.store.update(&key, |cronjob| cronjob["spec"]["suspend"] = serde_json::json!(true));
+    state.store.update(&key, |cronjob| cronjob["spec"]["suspend"] = json!(true));
     assert!(mark(super::world::namespace(state), "in-flight").is_none());
 }

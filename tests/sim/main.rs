@@ -7,11 +7,14 @@
 
 mod accounts;
 mod alone;
+mod asked;
+mod backups;
 mod behaviour;
 mod bench;
 mod control_plane;
 mod coverage;
 mod crash;
+mod drains;
 mod driven;
 mod faults;
 mod halted;
@@ -32,5 +35,6 @@ mod rotate;
 mod rules;
 mod schedules;
 mod status;
+mod turns;
 mod twin;
 mod world;

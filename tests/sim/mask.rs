@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-const SPAN: &str = r"\d+(?:d|h|m|s|ms)(?: \d\d?[hms])?";
+pub const SPAN: &str = r"\d+(?:d|h|m|s|ms)(?: \d\d?[hms])?";
 
 static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
     let masks = [

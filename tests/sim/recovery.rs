@@ -21,12 +21,12 @@ use super::world::{LIMIT, NAMESPACE, at_work, begin, calm, in_flight, is_over, j
 const IDLE: Duration = Duration::from_secs(40 * 60);
 
 /// Nobody but a person takes anything up.
-fn watch(state: &mut State, awake: bool) {
+pub fn watch(state: &mut State, awake: bool) {
     let key = Key::new(Kind::CronJob, NAMESPACE, "k8s-upgrade-watch");
     state.store.update(&key, |cronjob| cronjob["spec"]["suspend"] = json!(!awake));
 }
 
-fn job(phase: &str) -> String {
+pub fn job(phase: &str) -> String {
     match phase {
         "preflight" | "master" | "postflight" => format!("k8s-upgrade-{phase}-1-34-7"),
         node => format!("k8s-upgrade-worker-1-34-7-{node}"),
@@ -244,7 +244,7 @@ fn has_failed_job(state: &State) -> bool {
 }
 
 /// The one command, and the run goes to its end.
-async fn resumes(driver: &mut Driver<'_>, case: &str) {
+pub async fn resumes(driver: &mut Driver<'_>, case: &str) {
     let (code, said) = types(driver, "resume", "resume --yes").await;
     assert_eq!(code, 0, "{case}: {said}");
     let limit = later(driver.twin.now(), LIMIT);

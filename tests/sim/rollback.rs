@@ -52,6 +52,14 @@ fn upgraded() -> State {
     })
 }
 
+/// For a while after its death a process may live yet, for all that others can see.
+fn an_hour_later(state: State) -> State {
+    live(state, None, async |driver| {
+        driver.until(later(driver.twin.now(), Duration::from_secs(3600)), |_| false).await;
+        driver.twin.look(State::clone)
+    })
+}
+
 fn is_back(state: &State, former: &str, when: &str) {
     let node = state.store.get(&Key::node(NODE)).unwrap();
     let (cordon, record) = (mark(node, "cordoned-by"), mark(node, "former-versions"));
@@ -80,6 +88,7 @@ fn a_worker_goes_back_wherever_the_command_is_killed() {
             let when = format!("killed {} {call}", if after { "after" } else { "before" });
             let killer = Killer { at: Some((at + 1, after)), seen: Arc::default() };
             let (killed, _) = types(upgraded.clone(), Some(Box::new(killer)), &command);
+            let killed = an_hour_later(killed);
             let (end, code) = types(killed, None, &command);
             assert_eq!(code, Some(0), "{when}\n{}", tail(&end, 60));
             is_back(&end, &former, &when);

@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::program::{Ran, program};
@@ -231,7 +232,9 @@ fn what_is_a_persons_is_told_and_left() {
     refused.nothing_but_gauges();
 
     let at_work = cluster(5);
-    let lease = json!({ "metadata": {}, "spec": { "holderIdentity": "eve-1", "renewTime": "2999-01-01T00:00:00.000000Z" } });
+    let renewed = format!("{:.6}", Timestamp::now());
+    let spec = json!({ "holderIdentity": "eve-1", "leaseDurationSeconds": 3600, "renewTime": renewed });
+    let lease = json!({ "metadata": {}, "spec": spec });
     let path = "/apis/coordination.k8s.io/v1/namespaces/k8s-upgrade/leases/k8s-upgrade-node-k8s-node2";
     at_work.api.lock().unwrap().objects.insert(path.to_owned(), lease);
     at_work.watch(&[]).is(0).says("eve-1 is at work on k8s-node2: left alone");

@@ -12,9 +12,9 @@ fn while_a_run_is_in_flight_it_is_refused() {
     };
     latch(&mut state, true);
     let (end, code, said) = run(state, None, Store::Vault, "rotate-key --yes");
-    assert_eq!(code, Some(4), "{said}");
+    assert_eq!(code, Some(6), "{said}");
     insta::assert_snapshot!(said, @r#"
-    ✗ refused: a run is in flight: its Jobs have read the key that stands now
+    ✗ contended: a run is in flight: its Jobs have read the key that stands now
       State: Nothing was begun.
       Next:  k8s-upgrade status
     "#);
@@ -27,9 +27,9 @@ fn while_a_run_is_in_flight_it_is_refused() {
         Fate::Go
     });
     let (mut end, code, said) = run(world(Store::Vault), Some(Box::new(begins)), Store::Vault, "rotate-key --yes");
-    assert_eq!(code, Some(4), "{said}");
+    assert_eq!(code, Some(6), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
-    ✗ refused: a run is in flight: its Jobs have read the key that stands now
+    ✗ contended: a run is in flight: its Jobs have read the key that stands now
       State: The Secret holds the new key, which has opened every node; some accept the former one, too.
       Next:  k8s-upgrade status
              k8s-upgrade rotate-key          # goes on
@@ -50,7 +50,7 @@ fn while_a_person_upgrades_a_node_it_is_refused() {
         driver.operate("bob", &upgrade, BTreeMap::new());
         driver.until(later(driver.twin.now(), Duration::from_secs(60)), |_| false).await;
         let (code, said) = types(driver, Store::Secret, "rotate-key --yes").await;
-        assert!(code == Some(4) && said.contains(" is at work"), "{code:?} {said}");
+        assert!(code == Some(6) && said.contains("driven by operator"), "{code:?} {said}");
         assert!(!driver.ended.contains_key("bob"), "{said}");
         driver.twin.look(|state| untouched(state, "bob is at work"));
     });

@@ -280,6 +280,12 @@ curl)
         shift
     done
     if [[ -e $S/offline ]]; then echo "curl: (6) Could not resolve host" >&2; printf 000; end 6; fi
+    if [[ -s $S/out-of-service ]]; then
+        read -r code <"$S/out-of-service"
+        echo "curl: (22) The requested URL returned error: $code" >&2
+        printf %s "$code"
+        end 22
+    fi
     release=${url%/deb/Release.key} release=${release##*/}
     if [[ ! -e $S/keys/$release ]]; then echo 'curl: (22) The requested URL returned error: 403' >&2; printf 403; end 22; fi
     cp "$S/keys/$release" "$out"
