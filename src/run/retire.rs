@@ -86,7 +86,10 @@ impl Ctx {
             let name = open.node.name.clone();
             match self.opens(&open.node, &[turn.login()], &[]).await {
                 Err(cause) if cause.class == Class::Unreachable => away.push((name, cause)),
-                Err(cause) => refused.push((name, self.put_back(open, &survey.ring, turn, cause).await)),
+                Err(cause) if cause.class == Class::Refused => {
+                    refused.push((name, self.put_back(open, &survey.ring, turn, cause).await));
+                }
+                Err(cause) => refused.push((name, cause)),
                 Ok(_) => {}
             }
         }
@@ -102,7 +105,7 @@ impl Ctx {
         let (key, ssh) = (&turn.pair.public, self.ssh(&open.node));
         let others = match self.opens(&open.node, &ring.logins, slice::from_ref(key)).await {
             Err(cause) => {
-                return Cause { next: Vec::new(), ..refused }
+                return refused
                     .detail([format!("nor does another key that is at hand open it: {}", cause.what)])
                     .next(format!("{ssh}      # by another way in; into ~/.ssh/authorized_keys: {}", key.line()));
             }

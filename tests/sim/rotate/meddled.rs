@@ -151,7 +151,8 @@ fn a_node_that_nothing_opens_any_more_is_told() {
         the key's public half must stand in ~wizard/.ssh/authorized_keys of k8s-node2
         nor does another key that is at hand open it: look-at-keys: k8s-node2 (10.0.20.102) refused the key of wizard: Username/PublicKey combination invalid
       State: This command has removed the former key nowhere.
-      Next:  ssh wizard@10.0.20.102      # by another way in; into ~/.ssh/authorized_keys: ssh-ed25519 AAAAnew k8s-upgrade-key
+      Next:  ssh wizard@10.0.20.102 true
+             ssh wizard@10.0.20.102      # by another way in; into ~/.ssh/authorized_keys: ssh-ed25519 AAAAnew k8s-upgrade-key
              k8s-upgrade rotate-key          # after mending it: goes on, or begins anew
     "#);
 }
