@@ -5,7 +5,7 @@ use std::slice;
 
 use super::ctx::Ctx;
 use super::keystore::KeyStore;
-use super::rotate::{Cut, Turn, cut};
+use super::rotate::{Cut, PLACE, Turn, cut};
 use super::survey::{Open, Ring, Survey};
 use crate::failure::{Cause, Class};
 use crate::node::RemoveKeys;
@@ -15,23 +15,54 @@ use crate::plan::keys::Left;
 const AGAIN: &str = "k8s-upgrade rotate-key";
 
 impl Ctx {
-    /// Removes what the new key replaced, once nothing speaks against it. A node that has gone away meanwhile is left for later.
+    /// Removes what the new key replaced, once nothing speaks against it. A node that has gone away meanwhile is left for later. One that has
+    /// joined is brought the key; whoever joins while lines are removed is found by a last look.
     pub(super) async fn retire(&self, survey: &mut Survey, turn: &Turn, only: bool) -> Result<(), Cut> {
         let mut away = self.let_in(survey, turn).await?;
-        // A run may have begun meanwhile, with the former key; and a node may have joined.
+        // A run may have begun meanwhile, with the former key.
+        let mut all = self.nobody_upgrades().await.map_err(cut(Left::Held))?;
+        let mut cleared = 0;
         loop {
-            let all = self.nobody_upgrades().await.map_err(cut(Left::Held))?;
+            let left = if cleared == 0 { Left::Kept } else { Left::Held };
             let known = |node: &Node| node.excluded || survey.nodes.iter().any(|open| open.node.name == node.name);
             let new: Vec<Node> = all.into_iter().filter(|node| !only && !known(node)).collect();
-            if new.is_empty() {
+            if let Err(cause) = self.bring(survey, new, turn).await {
+                let rest = (cleared == 0).then(|| format!("{AGAIN}          # then: goes on"));
+                return Err(Cut { cause: rest.into_iter().fold(cause, Cause::next), left });
+            }
+            if cleared == survey.nodes.len() {
                 break;
             }
-            self.bring(survey, new, turn).await.map_err(cut(Left::Kept))?;
+            self.still_held(survey, turn).await.map_err(cut(left))?;
+            away.extend(self.clear(survey, turn, cleared, &away).await?);
+            cleared = survey.nodes.len();
+            all = match self.observe().await {
+                Ok(facts) => facts.nodes,
+                Err(cause) => {
+                    self.warn(PLACE, format!("it cannot be seen whether a node has joined at the last moment: {}", cause.what));
+                    break;
+                }
+            };
         }
-        self.still_held(survey, turn).await.map_err(cut(Left::Kept))?;
+        let later: Vec<String> = away.iter().map(|(node, _)| format!("{AGAIN} --only {node}      # once it answers")).collect();
+        match Cause::together("nodes still accept the former key", away) {
+            Some(cause) => Err(Cut { cause: Cause { next: later, ..cause }, left: Left::Held }),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes what goes from the nodes that are `from` this one on, but for those that are away; gives back those that it did not reach.
+    async fn clear(
+        &self,
+        survey: &mut Survey,
+        turn: &Turn,
+        from: usize,
+        away: &[(String, Cause)],
+    ) -> Result<Vec<(String, Cause)>, Cut> {
         let (user, keep) = (self.settings.ssh_user.clone(), Some(turn.pair.public.base64.clone()));
         let remove = RemoveKeys { user, keep, strays: true, gone: turn.gone() };
-        for open in &mut survey.nodes {
+        let mut missed = Vec::new();
+        for open in survey.nodes.iter_mut().skip(from) {
             let name = open.node.name.clone();
             if away.iter().any(|(node, _)| *node == name) {
                 continue;
@@ -42,14 +73,10 @@ impl Ctx {
                     let cause = self.put_back(open, &survey.ring, turn, cause).await;
                     return Err(Cut { cause: cause.during(name), left: Left::Held });
                 }
-                Err(cause) => away.push((name, cause)),
+                Err(cause) => missed.push((name, cause)),
             }
         }
-        let later: Vec<String> = away.iter().map(|(node, _)| format!("{AGAIN} --only {node}      # once it answers")).collect();
-        match Cause::together("nodes still accept the former key", away) {
-            Some(cause) => Err(Cut { cause: Cause { next: later, ..cause }, left: Left::Held }),
-            None => Ok(()),
-        }
+        Ok(missed)
     }
 
     /// Logs in with the new key on every node. Those that are away are given back; one that refuses it ends all.
@@ -119,7 +146,7 @@ impl Ctx {
         let only = |(node, _): &(String, Cause)| {
             format!("{AGAIN} --only {node} --set ssh-key-file=FILE      # FILE: a key that opens it")
         };
-        let next: Vec<String> = failed.iter().map(only).chain([format!("{AGAIN}          # then: goes on")]).collect();
+        let next: Vec<String> = failed.iter().map(only).collect();
         match Cause::together("nodes that have joined meanwhile lack the new key", failed) {
             Some(cause) => Err(Cause { next, ..cause }
                 .detail(["a node that has joined meanwhile must not be left without a key that the cluster holds"])),

@@ -19,7 +19,7 @@ use crate::node::{AddKey, Operation, RemoveKeys};
 use crate::plan::keys::{Left, Pair, Public, Rotation};
 use crate::world::Login;
 
-const PLACE: &str = "rotate-key";
+pub(super) const PLACE: &str = "rotate-key";
 /// Beside an operation's own time: connecting.
 const CONNECT: Duration = Duration::from_secs(60);
 /// Storing is tried again within this.

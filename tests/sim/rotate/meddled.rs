@@ -62,8 +62,10 @@ fn brought_back(by: &'static str) -> impl FnMut(&mut State) + Send {
 /// The former key is all that it knows: it is brought the new one before the former one is gone for good.
 #[test]
 fn a_node_that_joins_on_the_way_gets_the_key() {
-    for store in [Store::Secret, Store::Vault] {
-        let hook = once("look-at-keys on k8s-master", |state| joins(state, &former().line()));
+    // While the nodes are tried, and while the former line is removed.
+    let moments = ["look-at-keys on k8s-master", "remove-keys on k8s-node4"];
+    for (store, at) in [Store::Secret, Store::Vault].into_iter().flat_map(|store| moments.map(|at| (store, at))) {
+        let hook = once(at, |state| joins(state, &former().line()));
         let (end, code, said) = run(world(store), hook, store, "rotate-key --yes");
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains("k8s-node9  joined meanwhile: the new key is brought there, too"), "{said}");
