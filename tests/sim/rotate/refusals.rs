@@ -309,6 +309,30 @@ fn a_key_in_another_file_is_refused_before_anything_is_changed() {
     }
 }
 
+/// Whoever logs in with the key that goes is told so before the question.
+#[test]
+fn that_the_operators_own_key_goes_is_said_before_the_question() {
+    let own = ann().public;
+    let old = ssh_key().unwrap().public;
+    let line = "rotate-key --dry-run --set ssh-key-file=/home/ann/.ssh/own";
+    let says = "; ssh-key-file names /home/ann/.ssh/own, whose key is one of those: then take that setting away, and the Secret's key is used";
+    // A key of the person's own, of no line; the cluster's; one that is marked as ours are.
+    let bare = world(Store::Secret);
+    let (mut shared, mut marked) = (bare.clone(), bare.clone());
+    let key = Key::new(Kind::Secret, NAMESPACE, "k8s-upgrade-creds");
+    shared.store.update(&key, |secret| secret["data"]["ssh_key"] = json!(BASE64_STANDARD.encode(ann().private)));
+    for node in NODES {
+        shared.hosts.change(node, |machine| {
+            machine.authorized_keys = machine.authorized_keys.replace(&old.base64, &own.base64);
+        });
+    }
+    marked.hosts.change("k8s-node3", |machine| machine.authorized_keys += &format!("{}\n", own.line()));
+    for (state, told) in [(bare, false), (shared, true), (marked, true)] {
+        let (_, code, said) = run(state, None, Store::Secret, line);
+        assert_eq!((code, said.contains(says)), (Some(0), told), "{said}");
+    }
+}
+
 /// Whoever has filled the Secret from Vault may have cut the line's end off the key: it is the same key.
 #[test]
 fn a_node_is_brought_the_key_whatever_ends_its_last_line() {
