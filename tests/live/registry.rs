@@ -19,10 +19,10 @@ use super::lab::Lab;
 use super::process;
 
 const NAME: &str = "registry.k8s.io";
-/// On the bridge, where the lab's other services are.
-const ADDRESS: &str = "10.77.0.1";
 
 pub struct Registry {
+    /// On the bridge, where the lab's other services are.
+    address: String,
     certificate: String,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
@@ -37,6 +37,8 @@ struct Shelf {
 
 impl Registry {
     pub fn start(lab: &Lab) -> Registry {
+        let url = lab.env("LAB_PACKAGES_URL");
+        let address = url.strip_prefix("http://").and_then(|rest| rest.split(':').next()).expect("an http URL").to_owned();
         let (key, certificate) = (lab.scratch("registry.key"), lab.scratch("registry.crt"));
         let mut openssl = Command::new("openssl");
         openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", &format!("/CN={NAME}")]);
@@ -52,7 +54,7 @@ impl Registry {
             .with_single_cert(chain, PrivateKeyDer::from_pem_file(&key).expect("a key"))
             .expect("they fit");
         let listener =
-            TcpListener::bind((ADDRESS, 443)).unwrap_or_else(|error| panic!("cannot listen on {ADDRESS}:443: {error}"));
+            TcpListener::bind((address.as_str(), 443)).unwrap_or_else(|error| panic!("cannot listen on {address}:443: {error}"));
         listener.set_nonblocking(true).expect("a listener that does not block");
         let (stop, shelf, config) = (Arc::new(AtomicBool::new(false)), Arc::new(Shelf::of(lab)), Arc::new(config));
         let thread = std::thread::spawn({
@@ -71,15 +73,15 @@ impl Registry {
             }
         });
         let certificate = std::fs::read_to_string(certificate).expect("a certificate");
-        Registry { certificate, stop, thread: Some(thread) }
+        Registry { address, certificate, stop, thread: Some(thread) }
     }
 
     /// A script by which a node finds it, and trusts it.
     pub fn introduction(&self) -> String {
         format!(
             "echo '{}' >/etc/ssl/certs/lab-registry.pem\n\
-             grep -q ' {NAME}$' /etc/hosts || echo '{ADDRESS} {NAME}' >>/etc/hosts",
-            self.certificate
+             grep -q ' {NAME}$' /etc/hosts || echo '{} {NAME}' >>/etc/hosts",
+            self.certificate, self.address
         )
     }
 }

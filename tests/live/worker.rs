@@ -10,14 +10,13 @@ use k8s_upgrade::node;
 use k8s_upgrade::world::{Host, HostOutput, Hosts, Login};
 use tokio::runtime::Runtime;
 
+use super::install::KUBEADM_FLAG;
 use super::lab::Lab;
 use super::registry::Registry;
 use super::suite::Machine;
 
 /// Longer than any session here, and than any unit.
 const DEADLINE: Duration = Duration::from_secs(180);
-/// As the lab's own settings have it.
-const FLAG: &str = "--ignore-preflight-errors=SystemVerification";
 /// What a worker of 1.36.3 needs, and has none of when it is begun with.
 const IMAGES: [&str; 2] = ["registry.k8s.io/kube-proxy:v1.36.3", "registry.k8s.io/pause:3.10.2"];
 
@@ -39,7 +38,9 @@ impl Worker<'_> {
         let address = lab.kubectl(&["get", "node", node, "-o", path]);
         let read = |key| std::fs::read_to_string(lab.env(key)).expect("a file of the lab");
         let known = read("LAB_KNOWN_HOSTS");
-        let known_keys = known.lines().filter_map(|line| line.strip_prefix(&format!("{address} "))).map(str::to_owned).collect();
+        let known_keys: Vec<String> =
+            known.lines().filter_map(|line| line.strip_prefix(&format!("{address} "))).map(str::to_owned).collect();
+        assert!(!known_keys.is_empty(), "the lab knows no host key of {node} ({address})");
         let login = Login::Key(read("LAB_SSH_KEY").into());
         let host = Host { node: node.to_owned(), address, port: 22, user: lab.env("LAB_SSH_USER").to_owned(), login, known_keys };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -110,6 +111,6 @@ impl Machine for Worker<'_> {
         self.lab.env("LAB_PACKAGES_URL")
     }
     fn kubeadm_flags(&self) -> Vec<String> {
-        vec![FLAG.to_owned()]
+        vec![KUBEADM_FLAG.to_owned()]
     }
 }

@@ -5,8 +5,8 @@ kept=/root/suite # how it is when it is begun with
 now=/run/suite
 : "${packages:=}" # where the lab's packages are: set by worker.rs
 
-# Keeps how it is, once, and builds the gate at which the unit waits until it is let to its end. The gate is bash's own file of environment, so
-# that the unit's script is the program's to the letter.
+# Keeps how it is, once, and builds the gate at which the unit waits until it is let to its end. The gate is bash's own file of
+# environment, so that the unit's script is the program's to the letter.
 keep() {
 	[ ! -e "$kept/kept.tar" ] || return 0
 	mkdir -p "$kept" "$now" "/run/systemd/system/$unit.d"

@@ -1,6 +1,6 @@
 //! One suite of node operations, held against three machines: real bash with stubbed programs, the machine in memory (`machines` beside
-//! this), and a real worker of the lab (`tests/live/worker.rs`). The same assertions for all, on typed values and on failures' classes. A new
-//! behaviour is one line in [`behaviours`], and is held against all three.
+//! this), and a real worker of the lab (`tests/live/worker.rs`). The same assertions for all, on typed values and on failures' classes.
+//! A new behaviour is one line in [`behaviours`], and is held against all three.
 
 pub mod packages;
 pub mod steps;
