@@ -61,7 +61,9 @@ impl Server {
 
     /// A request of the administrator's, and the status of its answer.
     async fn asks(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
-        let request = Request::builder().method(method).uri(format!("{}/v1/{path}", self.base)).header("X-Vault-Token", ROOT);
+        let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
+        let request = Request::builder().method(method).uri(format!("{}/v1/{path}", self.base));
+        let request = request.header("X-Vault-Token", ROOT).header("Content-Type", kind);
         let answer = self.web.send(request.body(Bytes::from(body.to_string())).unwrap(), SHORT).await.unwrap();
         (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
     }
@@ -73,11 +75,12 @@ impl Server {
         answer
     }
 
-    /// A token that may do this with the secret.
+    /// A token that may do this with the secret; its policy is no other token's.
     async fn token(&self, capabilities: &[&str]) -> String {
         let policy = format!("path \"secret/data/k8s-upgrade\" {{ capabilities = {} }}", json!(capabilities));
-        self.ask(Method::PUT, "sys/policies/acl/test", json!({ "policy": policy })).await;
-        let made = self.ask(Method::POST, "auth/token/create", json!({ "policies": ["test"] })).await;
+        let name = capabilities.join("-");
+        self.ask(Method::PUT, &format!("sys/policies/acl/{name}"), json!({ "policy": policy })).await;
+        let made = self.ask(Method::POST, "auth/token/create", json!({ "policies": [name] })).await;
         made["auth"]["client_token"].as_str().unwrap().to_owned()
     }
 }

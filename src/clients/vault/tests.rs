@@ -94,7 +94,8 @@ fn only_to_kv_version_2_anything_is_sent() {
     let preflight = r#"{"errors":["preflight capability check returned 403, please ensure client's policies grant access to path \"secret/\""]}"#;
     let invalid = r#"{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}"#;
     for (status, body, class, says) in [
-        (200, mount("null", "secret/", "kv"), Class::Refused, "secret of Vault at https://vault.example:8200 is KV version 1,"),
+        (200, mount("null", "secret/", "kv"), Class::Refused, "is KV version 1,"),
+        (200, mount("{}", "secret/", "kv"), Class::Refused, "secret of Vault at https://vault.example:8200 is KV version 1,"),
         (200, mount(r#"{"version":"1"}"#, "secret/", "kv"), Class::Refused, "is KV version 1,"),
         (200, mount("null", "secret/", "pki"), Class::Refused, "is a pki engine"),
         (200, "<html>sign in</html>".to_owned(), Class::Step, "not as Vault does"),

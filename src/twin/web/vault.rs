@@ -62,7 +62,7 @@ pub(super) fn serve(state: &mut State, method: &str, path: &str, headers: &Heade
     let old = vault.version_1.is_some();
     match (method, path) {
         ("GET", MOUNT) => {
-            let version = if old { Value::Null } else { json!({ "version": "2" }) };
+            let version = if old { json!({}) } else { json!({ "version": "2" }) };
             return Some(answer(200, &json!({ "data": { "options": version, "path": "secret/", "type": "kv" } })));
         }
         ("POST", CAPABILITIES) => {
@@ -99,8 +99,10 @@ pub(super) fn serve(state: &mut State, method: &str, path: &str, headers: &Heade
                 answer(200, &json!({ "data": { "data": data, "metadata": metadata } }))
             }
         }),
-        "PATCH" if header("content-type") != MERGE => Some(refusal(415, &[])),
-        "PATCH" if vault.versions.is_empty() => Some(refusal(404, &[])),
+        "PATCH" if header("content-type") != MERGE => {
+            Some(refusal(415, &["PATCH requires Content-Type of application/merge-patch+json"]))
+        }
+        "PATCH" if vault.versions.is_empty() => Some((404, Vec::new())),
         "PATCH" | "POST" | "PUT" => {
             let Ok(asked) = serde_json::from_slice::<Value>(body) else {
                 return Some(refusal(400, &["failed to parse JSON input"]));
