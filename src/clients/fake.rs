@@ -15,19 +15,28 @@ use crate::world::{Web, WebError};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
-/// Answers every request alike and keeps what it was asked.
+/// Status and body.
+type Answer = Result<(u16, Bytes), WebError>;
+
+/// Answers by what is in the URL, the first that fits, and keeps what it was asked.
 pub struct FakeWeb {
-    answer: Result<(u16, Bytes), WebError>,
+    answers: Vec<(&'static str, Answer)>,
     seen: Mutex<Vec<(String, String)>>,
 }
 
 impl FakeWeb {
     pub fn answers(status: u16, body: &str) -> Arc<Self> {
-        Arc::new(FakeWeb { answer: Ok((status, Bytes::copy_from_slice(body.as_bytes()))), seen: Mutex::default() })
+        Self::knows(&[("", status, body)])
+    }
+
+    pub fn knows(answers: &[(&'static str, u16, &str)]) -> Arc<Self> {
+        let answer =
+            |(part, status, body): &(&'static str, u16, &str)| (*part, Ok((*status, Bytes::copy_from_slice(body.as_bytes()))));
+        Arc::new(FakeWeb { answers: answers.iter().map(answer).collect(), seen: Mutex::default() })
     }
 
     pub fn fails(error: WebError) -> Arc<Self> {
-        Arc::new(FakeWeb { answer: Err(error), seen: Mutex::default() })
+        Arc::new(FakeWeb { answers: vec![("", Err(error))], seen: Mutex::default() })
     }
 
     /// `METHOD url` and body of each request.
@@ -43,8 +52,9 @@ impl FakeWeb {
 impl Web for FakeWeb {
     fn send<'a>(&'a self, request: Request<Bytes>, _: Duration) -> BoxFuture<'a, Result<Response<Bytes>, WebError>> {
         let asked = format!("{} {}", request.method(), request.uri());
+        let (_, answer) = self.answers.iter().find(|(part, _)| asked.contains(part)).expect("no answer to that").clone();
         self.seen.lock().unwrap().push((asked, String::from_utf8(request.into_body().to_vec()).unwrap()));
-        Box::pin(async move { self.answer.clone().map(|(status, body)| Response::builder().status(status).body(body).unwrap()) })
+        Box::pin(async move { answer.map(|(status, body)| Response::builder().status(status).body(body).unwrap()) })
     }
 }
 

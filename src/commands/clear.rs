@@ -3,7 +3,7 @@
 use super::{Asker, by_hand, failure};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::{Facts, JobFact, JobState, Node, RunMarks};
-use crate::run::Ctx;
+use crate::run::{Ctx, begun};
 
 const PLACE: &str = "clear-state";
 
@@ -98,7 +98,7 @@ async fn look<'a>(ctx: &Ctx, facts: &'a Facts) -> Result<Found<'a>, Cause> {
         if node.cordoned_by.is_some() {
             let whole = facts.marks.target.is_some_and(|target| {
                 let to = target.to_string();
-                !state.touched(&to) || (node.is_upgraded(target) && state.finished(&to))
+                !begun(node, &state, &to) || (node.is_upgraded(target) && state.finished(&to))
             });
             cordons.push((node, whole));
         }

@@ -7,8 +7,7 @@ use crate::failure::{Cause, Failure, Outcome};
 use crate::names;
 use crate::plan::keys::{Left, MARK, Public, Rotation};
 use crate::run::Ctx;
-use crate::run::rotate::{Cut, KeyStore, NodeDone, Open, Survey};
-use crate::world::Login;
+use crate::run::rotate::{Cut, KeyStore, Open, Survey};
 
 const AGAIN: &str = "k8s-upgrade rotate-key";
 
@@ -38,20 +37,20 @@ async fn probe(ctx: &Ctx, survey: &Survey) -> Result<(), Failure> {
 
 /// Alone, and by a look of its own: the question may have stood for hours, and somebody else may have rotated meanwhile.
 async fn perform(ctx: &Ctx, shown: &Rotation, only: Option<&str>) -> Result<Outcome, Failure> {
-    let survey = ctx.survey_keys(only).await.map_err(failure)?;
+    let mut survey = ctx.survey_keys(only).await.map_err(failure)?;
     if survey.rotation != *shown {
         return Err(failure(Cause::contended("the keys are not as they were shown: somebody has rotated meanwhile").next(AGAIN)));
     }
     probe(ctx, &survey).await?;
-    let (done, ended) = ctx.rotate(&survey, only.is_some()).await;
-    let printed = ctx.print(&told(ctx, &done));
+    let ended = ctx.rotate(&mut survey, only.is_some()).await;
+    let printed = ctx.print(&told(ctx, &survey.nodes));
     ended.map_err(|cut| cut_short(cut, only))?;
     printed.map_err(|cause| Failure {
         state: "The keys are rotated; only this table was not written.".to_owned(),
         ..failure(cause)
     })?;
     if only.is_none() {
-        warn_of_files(ctx, &survey).await.map_err(failure)?;
+        warn_of_files(ctx, &survey);
     }
     if only.is_none() && matches!(survey.rotation, Rotation::Finish { .. }) {
         ctx.note("", format!("that rotation has ended; for yet another key: {AGAIN}"));
@@ -65,6 +64,16 @@ fn fingerprints(keys: &[Public]) -> String {
 }
 
 fn plan(ctx: &Ctx, survey: &Survey, only: Option<&str>) -> String {
+    let plan = rotation(ctx, survey, only);
+    let own = survey.own.iter().map(|file| {
+        format!(
+            "; ssh-key-file names {file}, whose key is one of those: then take that setting away, and the Secret's key is used"
+        )
+    });
+    std::iter::once(plan).chain(own).collect()
+}
+
+fn rotation(ctx: &Ctx, survey: &Survey, only: Option<&str>) -> String {
     let nodes = survey.nodes.iter().map(|open| open.node.name.as_str()).collect::<Vec<_>>().join(", ");
     let place = ctx.place_of(&survey.store);
     let held = match &survey.store {
@@ -98,17 +107,16 @@ fn found(ctx: &Ctx, survey: &Survey) -> String {
     survey.nodes.iter().map(line).collect()
 }
 
-fn told(ctx: &Ctx, done: &[NodeDone]) -> String {
+fn told(ctx: &Ctx, nodes: &[Open]) -> String {
     if ctx.json {
-        let node =
-            |done: &NodeDone| json!({ "node": done.node, "added": done.added, "removed": done.removed, "keys": done.keys });
-        return format!("{:#}\n", json!({ "nodes": done.iter().map(node).collect::<Vec<_>>() }));
+        let node = |Open { node, done, .. }: &Open| json!({ "node": node.name, "added": done.added, "removed": done.removed, "keys": done.keys });
+        return format!("{:#}\n", json!({ "nodes": nodes.iter().map(node).collect::<Vec<_>>() }));
     }
-    let line = |done: &NodeDone| {
+    let line = |Open { node, done, .. }: &Open| {
         let added = if done.added { "key added" } else { "no key added" };
-        format!("{}  {added}, {} removed, {} keys now\n", done.node, done.removed, done.keys)
+        format!("{}  {added}, {} removed, {} keys now\n", node.name, done.removed, done.keys)
     };
-    done.iter().map(line).collect()
+    nodes.iter().map(line).collect()
 }
 
 fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
@@ -116,6 +124,7 @@ fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
         Left::TakenOff => format!("{AGAIN}          # after mending it: begins anew"),
         Left::Unknown => format!("{AGAIN}          # looks what was stored, and finishes it or begins anew"),
         Left::Stored | Left::Held => format!("{AGAIN}          # goes on"),
+        Left::Kept => format!("{AGAIN}          # after mending it: goes on, or begins anew"),
         Left::Node => format!("{AGAIN} --only {}      # goes on", only.unwrap_or_default()),
     };
     // What says which node to go on with says it better.
@@ -124,22 +133,17 @@ fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
 }
 
 /// Files that a person has, and that hold a key which opens nothing any more.
-async fn warn_of_files(ctx: &Ctx, survey: &Survey) -> Result<(), Cause> {
-    let (Rotation::Begin { gone } | Rotation::Finish { gone, .. }) = &survey.rotation;
+fn warn_of_files(ctx: &Ctx, survey: &Survey) {
     if let KeyStore::Secret = survey.store {
         ctx.note(
             "",
             "the file that the former key was installed from is stale: `manifests` without --ssh-key leaves the Secret alone",
         );
     }
-    let file = ctx.settings.ssh_key_file.display();
-    if let (false, Login::Key(own)) = (file.to_string().is_empty(), &ctx.creds().await?.login)
-        && Public::of(own).is_some_and(|own| gone.contains(&own))
-    {
+    if let Some(file) = &survey.own {
         ctx.warn(
             "",
             format!("ssh-key-file names {file}, whose key was removed: take that setting away, and the Secret's key is used"),
         );
     }
-    Ok(())
 }

@@ -101,6 +101,15 @@ impl NodeState {
         self.reached(target) || !self.audit.is_empty() || self.running().is_some() || runtime_broken
     }
 
+    /// Between the two turns of a control plane whose kubelet waits for the other API servers: kubeadm's part ended well, the kubelet's has
+    /// not begun. So it may serve for as long as it takes.
+    pub fn rests(&self, target: &str) -> bool {
+        let Work { state, step, target: to, .. } = &self.work;
+        let kubeadm_ended = step == Step::KUBEADM_UPGRADE && *state == WorkState::Done && to == target;
+        let of_before = |name: &str| self.package(name).is_none_or(|package| package.healthy() && !package.is_of(target));
+        kubeadm_ended && self.whole_at("kubeadm", target) && of_before("kubelet") && of_before("kubectl") && self.audit.is_empty()
+    }
+
     /// Nothing is left to do on the node itself: packages whole at `target` and held, no work at hand.
     pub fn finished(&self, target: &str) -> bool {
         let whole = |name: &str| self.whole_at(name, target) && self.holds.iter().any(|held| held == name);
@@ -207,6 +216,30 @@ mod tests {
         let mut busy = old;
         busy.work = work(WorkState::Running, "kubeadm-package", TO, "r1");
         assert!(busy.touched(TO) && !busy.finished(TO));
+    }
+
+    #[test]
+    fn a_control_plane_rests_between_kubeadms_part_and_the_kubelets() {
+        let ended = NodeState {
+            work: work(WorkState::Done, "kubeadm-upgrade", TO, "r1"),
+            ..state(
+                &[("kubeadm", "hi", "1.36.3-1.1"), ("kubelet", "hi", "1.35.4-1.1"), ("kubectl", "hi", "1.35.4-1.1")],
+                &["kubeadm", "kubelet", "kubectl"],
+            )
+        };
+        assert!(ended.rests(TO) && ended.touched(TO) && !ended.rests("1.36.4"));
+        let not = |change: fn(&mut NodeState)| {
+            let mut other = ended.clone();
+            change(&mut other);
+            assert!(!other.rests(TO), "{other:?}");
+        };
+        not(|state| state.work.state = WorkState::Failed(1));
+        not(|state| state.work.state = WorkState::Running);
+        not(|state| state.work.step = "kubelet-packages".into());
+        not(|state| state.packages[0].letters = "iF".into());
+        not(|state| state.packages[1].version = "1.36.3-1.1".into());
+        not(|state| state.packages[2].letters = "iU".into());
+        not(|state| state.audit.push("half installed".into()));
     }
 
     #[test]

@@ -21,6 +21,14 @@ pub struct KeysThere {
     pub marked: u32,
     /// Which of those asked for are there.
     pub has: Vec<String>,
+    /// Which of those are on a line that is marked `k8s-upgrade-key`.
+    pub ours: Vec<String>,
+    /// Which of those asked for are in another file that sshd reads, and in which.
+    pub elsewhere: Vec<(String, String)>,
+    /// sshd does not read the file that is edited, but these.
+    pub unread: Option<String>,
+    /// The program that sshd asks for keys, too.
+    pub asks: Option<String>,
 }
 
 impl Operation for LookAtKeys {
@@ -46,6 +54,13 @@ impl Operation for LookAtKeys {
                 "keys" => there.keys = number()?,
                 "marked" => there.marked = number()?,
                 "has" => there.has.push(rest.to_owned()),
+                "ours" => there.ours.push(rest.to_owned()),
+                "elsewhere" => {
+                    let (key, file) = rest.split_once(' ').ok_or_else(|| garbled(Self::NAME, rest))?;
+                    there.elsewhere.push((key.to_owned(), file.to_owned()));
+                }
+                "unread" => there.unread = Some(rest.to_owned()),
+                "asks" => there.asks = Some(rest.to_owned()),
                 _ => return Err(garbled(Self::NAME, format_args!("{key} {rest}"))),
             }
         }

@@ -18,9 +18,17 @@ lock_keys() {
     flock -w 30 9 || contended "somebody else is editing $file"
 }
 
-lines() { if [[ -e $file ]]; then cat -- "$file"; fi; }
-# BASE64: the file has that key.
-has_key() { lines | awk -v key="$1" '/^[ \t]*#/ { next } { sub(/\r$/, ""); for (i = 1; i <= NF; i++) if ($i == key) found = 1 } END { exit !found }'; }
+# [FILE]: the one that is edited, unless another is named.
+lines() { if [[ -e ${1:-$file} ]]; then cat -- "${1:-$file}"; fi; }
+# BASE64 [FILE]: the file has that key. The answer is a word: a reader that was killed gives none, which is no "no".
+has_key() {
+    local there
+    there=$(lines "${2:-}" | awk -v key="$1" '
+        /^[ \t]*#/ { next }
+        { sub(/\r$/, ""); for (i = 1; i <= NF; i++) if ($i == key) found = 1 }
+        END { print found ? "yes" : "no" }') || failed "${2:-$file} cannot be searched for a key"
+    [[ $there == yes ]]
+}
 count() { lines | awk '!/^[ \t]*(#|$)/ { n++ } END { print n + 0 }'; }
 
 # Standard input is what the file is to be, with the owner, mode and labels that it had. put_keys may follow once all who wrote it have

@@ -24,4 +24,5 @@ if ((after < before)); then
     kept "$@" | stage_keys
     put_keys
 fi
-echo "removed $((before - after)) $(count)"
+left=$(count)
+echo "removed $((before - after)) $left"

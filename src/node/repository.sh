@@ -16,7 +16,12 @@ status=0
 code=$(curl -fsSL --retry 3 --connect-timeout 10 --max-time 60 -o "$armored" -w '%{http_code}' "$url/Release.key") || status=$?
 case $status in
 0) ;;
-22) refused "the repository has no v$minor: $url/Release.key answers $code" ;;
+22)
+    case $code in
+    429 | 5*) unreachable "the repository is out of service: $url/Release.key answers $code" ;;
+    *) refused "the repository has no v$minor: $url/Release.key answers $code" ;;
+    esac
+    ;;
 *) unreachable "the repository cannot be reached: $url/Release.key (curl exit $status)" ;;
 esac
 install -d -m 0755 "$root/etc/apt/keyrings" "$root/etc/apt/sources.list.d"

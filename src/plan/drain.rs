@@ -73,6 +73,22 @@ pub fn fate(pod: &Pod) -> Fate {
     Fate::Evict { grace: own.min(LONGEST_GRACE), loses }
 }
 
+/// The taint of a cordon. A pod that tolerates it may be put on a cordoned node, so its replacement may come back to where it was evicted.
+const CORDON: &str = "node.kubernetes.io/unschedulable";
+
+/// The scheduler may put it on a cordoned node.
+pub fn tolerates_cordon(pod: &Pod) -> bool {
+    let tolerations = pod.spec.iter().flat_map(|spec| spec.tolerations.iter().flatten());
+    tolerations.into_iter().any(|toleration| {
+        let exists = toleration.operator.as_deref() == Some("Exists");
+        let key = toleration.key.as_deref().unwrap_or_default();
+        let effect = toleration.effect.as_deref().unwrap_or_default();
+        let tolerated = (exists && key.is_empty())
+            || (key == CORDON && (exists || toleration.value.as_deref().unwrap_or_default().is_empty()));
+        tolerated && matches!(effect, "" | "NoSchedule")
+    })
+}
+
 fn controller(pod: &Pod) -> Option<&OwnerReference> {
     pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }

@@ -49,6 +49,23 @@ fn owned_by(api: &str, kind: &str) -> Value {
 }
 
 #[test]
+fn some_pods_come_back_to_a_cordoned_node() {
+    const KEY: &str = "node.kubernetes.io/unschedulable";
+    for (toleration, wanted) in [
+        (json!({ "operator": "Exists" }), true),
+        (json!({ "operator": "Exists", "effect": "NoSchedule" }), true),
+        (json!({ "operator": "Exists", "effect": "NoExecute" }), false),
+        (json!({ "key": KEY, "operator": "Exists" }), true),
+        (json!({ "key": KEY }), true),
+        (json!({ "key": KEY, "value": "true" }), false),
+        (json!({ "key": "node-role.kubernetes.io/control-plane", "operator": "Exists" }), false),
+    ] {
+        assert_eq!(tolerates_cordon(&pod(json!({ "spec": { "tolerations": [toleration] } }))), wanted, "{toleration}");
+    }
+    assert!(!tolerates_cordon(&pod(json!({}))));
+}
+
+#[test]
 fn each_kind_of_pod_has_its_fate() {
     let evict = |grace, loses: &[Loss]| Fate::Evict { grace, loses: loses.to_vec() };
     let empty_dir = json!({ "spec": { "volumes": [{ "name": "v", "emptyDir": {} }, { "name": "c", "configMap": {} }] } });

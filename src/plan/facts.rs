@@ -24,6 +24,13 @@ impl Facts {
         self.nodes.iter().find(|node| node.name == name)
     }
 
+    /// Control planes whose API server's version is not to be seen.
+    pub fn hidden_servers(&self) -> Vec<&str> {
+        let hidden =
+            |node: &&Node| node.control_plane && node.component("kube-apiserver").is_none_or(|server| server.version.is_none());
+        self.nodes.iter().filter(hidden).map(|node| node.name.as_str()).collect()
+    }
+
     /// A control plane's kubelet has to wait for a new minor: another API server is older, and a kubelet may be newer than none of them
     /// (https://kubernetes.io/releases/version-skew-policy/#kubelet).
     pub fn kubelet_waits(&self, node: &Node, target: Version) -> bool {

@@ -41,6 +41,11 @@ impl Public {
     }
 }
 
+/// Two private key files are of one key. Stores and editors differ in the line's end that they leave.
+pub fn same(one: &str, other: &str) -> bool {
+    one.trim() == other.trim()
+}
+
 /// A new key pair. It has no Debug: the private half is shown nowhere.
 #[derive(Clone)]
 pub struct Pair {
@@ -104,6 +109,19 @@ impl Known {
     }
 }
 
+/// Programs that write what they hold into a Secret again and again, by what their field managers' names contain.
+const KEEPERS: [(&str, &str); 4] = [
+    ("kustomize-controller", "Flux"),
+    ("helm-controller", "Flux"),
+    ("argocd", "Argo CD"),
+    ("external-secrets", "External Secrets"),
+];
+
+/// Whoever wrote a field by that manager's name brings it back when it is changed.
+pub fn brings_back(manager: &str) -> Option<&'static str> {
+    KEEPERS.iter().find(|(part, _)| manager.contains(part)).map(|(_, name)| *name)
+}
+
 /// What a rotation that was cut has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
@@ -113,6 +131,8 @@ pub enum Left {
     Unknown,
     /// It is stored; the Secret may hold either.
     Stored,
+    /// It was stored; where it stands now is told by what failed.
+    Kept,
     /// The Secret holds it.
     Held,
     /// One node alone was brought the stored key.
@@ -124,8 +144,9 @@ impl Left {
         match self {
             Left::TakenOff => "The former key is as it was, on the nodes and where it is stored.",
             Left::Unknown => "It is not known whether the new key was stored: every node accepts both keys, whichever is.",
-            Left::Stored => "The new key is stored, and every node accepts both keys: the one in the Secret opens them.",
-            Left::Held => "The Secret holds the new key, which every node accepts; some accept the former one, too.",
+            Left::Stored => "The new key was stored and has opened every node; this command has removed the former one nowhere.",
+            Left::Kept => "This command has removed the former key nowhere.",
+            Left::Held => "The Secret holds the new key, which has opened every node; some accept the former one, too.",
             Left::Node => "That node may have the key by now; the other nodes and the store are as they were.",
         }
     }
@@ -184,6 +205,19 @@ mod tests {
                 Rotation::Finish { key, gone } => format!("finish {}: {}", key.base64, text(gone)),
             };
             assert_eq!(said, wanted, "{known:?}");
+        }
+    }
+
+    #[test]
+    fn who_brings_a_key_back_is_known_by_name() {
+        for (manager, known) in [
+            ("kustomize-controller", Some("Flux")),
+            ("argocd-controller", Some("Argo CD")),
+            ("externalsecrets.external-secrets.io/k8s-upgrade-creds", Some("External Secrets")),
+            ("kubectl-client-side-apply", None),
+            ("k8s-upgrade", None),
+        ] {
+            assert_eq!(brings_back(manager), known, "{manager}");
         }
     }
 

@@ -42,6 +42,10 @@ struct Blocked {
 /// What was tried so far, by the pods' UIDs.
 #[derive(Default)]
 struct Tries {
+    /// Were there when the drain began.
+    first: HashSet<String>,
+    /// Came to the cordoned node, which they tolerate; told once.
+    back: HashSet<String>,
     blocked: HashMap<String, Blocked>,
     /// Evicted: they only have to end.
     accepted: HashSet<String>,
@@ -119,12 +123,13 @@ impl Ctx {
         let mut total = 0;
         pods.list(self).await?;
         budgets.list(self).await?;
+        tries.first.extend(pods.items().filter_map(ResourceExt::uid));
         loop {
-            let mut left: Vec<&Pod> = pods.items().filter(|pod| must_go(pod)).collect();
+            let mut left = self.must_go(node, pods.items(), &mut tries);
             if left.is_empty() {
                 // A watch may have missed something; the end of a drain is asked of the API server itself.
                 pods.list(self).await?;
-                left = pods.items().filter(|pod| must_go(pod)).collect();
+                left = self.must_go(node, pods.items(), &mut tries);
             }
             if left.is_empty() {
                 return Ok(());
@@ -159,6 +164,20 @@ impl Ctx {
         }
     }
 
+    /// What must go. A pod that tolerates the cordon goes once: its replacement may come back, and would for ever.
+    fn must_go<'a>(&self, node: &str, pods: impl Iterator<Item = &'a Pod>, tries: &mut Tries) -> Vec<&'a Pod> {
+        let mut left = Vec::new();
+        for pod in pods.filter(|pod| !matches!(drain::fate(pod), Fate::Stays(_))) {
+            let uid = pod.uid().unwrap_or_default();
+            if tries.first.contains(&uid) || !drain::tolerates_cordon(pod) {
+                left.push(pod);
+            } else if tries.back.insert(uid) {
+                self.note(node, format!("{} tolerates the cordon and came here anew: it stays", full_name(pod)));
+            }
+        }
+        left
+    }
+
     fn too_late(&self, node: &str, held: Vec<String>, waiting: Vec<String>) -> Cause {
         let span = span(self.settings.drain_deadline);
         let (what, detail) = match held.is_empty() {
@@ -175,7 +194,7 @@ impl Ctx {
         tries: &mut Tries,
         stoppable: bool,
     ) -> Result<(), Cause> {
-        let Tries { blocked, accepted, spent } = tries;
+        let Tries { blocked, accepted, spent, .. } = tries;
         spent.retain(|state, _| budgets.iter().any(|budget| budget.resource_version().as_ref() == Some(state)));
         for pod in left {
             let (Fate::Evict { grace, .. }, Some(uid)) = (drain::fate(pod), pod.uid()) else { continue };
@@ -324,10 +343,6 @@ fn told(held: &Held) -> String {
         Held::Always(says) => format!("{says}, and never will"),
         Held::Several(names) => format!("guarded by {}: the API server never evicts such a pod", names.join(" and ")),
     }
-}
-
-fn must_go(pod: &Pod) -> bool {
-    !matches!(drain::fate(pod), Fate::Stays(_))
 }
 
 /// What holds pods, and which: `web/checkout-7d9f and 2 more (PDB web/checkout allows 0 …)`, one entry a reason.

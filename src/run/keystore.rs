@@ -1,11 +1,13 @@
 //! Where the installation's SSH key is stored: Vault's KV v2 where the settings name one, else the Secret itself. Each is written under the
 //! version that was read, and what a write came to is never guessed.
 
+use std::fmt;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Error, ResourceExt};
 use serde_json::{Map, Value, json};
@@ -15,7 +17,7 @@ use crate::clients::Vault;
 use crate::clients::vault::{Kept, Wrote};
 use crate::failure::{Cause, Class};
 use crate::names;
-use crate::plan::keys::{Pair, Public};
+use crate::plan::keys::{Pair, Public, brings_back, same};
 
 const ASK: Duration = Duration::from_secs(15);
 /// A write to Vault whose end is not known is made again, under the same version: this often.
@@ -32,6 +34,30 @@ pub struct Stored {
     pub private: Option<String>,
     /// The keys that it replaced, as long as some node may accept them.
     pub former: Vec<Public>,
+}
+
+impl Stored {
+    /// That private key is the one.
+    pub fn is(&self, private: &str) -> bool {
+        self.private.as_deref().is_some_and(|stored| same(stored, private))
+    }
+}
+
+/// What the Secret holds where another key was looked for.
+pub struct Other {
+    place: String,
+    /// None: none, or one that cannot be read.
+    pub key: Option<Public>,
+    /// Who wrote it last, as the API server knows it.
+    by: Option<String>,
+}
+
+impl fmt::Display for Other {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.key.as_ref().map_or_else(|| "no key that can be read".to_owned(), Public::fingerprint);
+        write!(f, "{} holds {key}", self.place)?;
+        self.by.as_ref().map_or(Ok(()), |by| write!(f, ", written last by {by}"))
+    }
 }
 
 /// The version that was read.
@@ -51,6 +77,14 @@ pub enum Written {
 
 fn field(secret: &Secret, key: &str) -> Option<String> {
     String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok().filter(|text| !text.trim().is_empty())
+}
+
+/// Who wrote the private key last.
+fn writer(secret: &Secret) -> Option<String> {
+    let wrote = |entry: &&ManagedFieldsEntry| {
+        entry.fields_v1.as_ref().is_some_and(|fields| !fields.0["f:data"][format!("f:{}", names::SECRET_SSH_KEY)].is_null())
+    };
+    secret.managed_fields().iter().filter(wrote).max_by_key(|entry| entry.time.clone())?.manager.clone()
 }
 
 fn stored(at: At, field: impl Fn(&str) -> Option<String>) -> Stored {
@@ -101,6 +135,37 @@ impl Ctx {
         Ok((field(&secret, names::SECRET_SSH_KEY), beside))
     }
 
+    /// None: the Secret holds that key.
+    pub async fn holds_another(&self, private: &str) -> Result<Option<Other>, Cause> {
+        let secret = self.creds_secret().await?;
+        let key = field(&secret, names::SECRET_SSH_KEY);
+        if key.as_deref().is_some_and(|held| same(held, private)) {
+            return Ok(None);
+        }
+        let key = key.as_deref().and_then(Public::of);
+        Ok(Some(Other { place: self.place_of(&KeyStore::Secret), key, by: writer(&secret) }))
+    }
+
+    /// What is written into the Secret must not be undone by those who wrote it before.
+    fn lasts(&self, secret: &Secret) -> Result<(), Cause> {
+        let Some((by, what)) = writer(secret).and_then(|by| Some((by.clone(), brings_back(&by)?))) else { return Ok(()) };
+        let place = self.place_of(&KeyStore::Secret);
+        let forget = format!(
+            r#"kubectl -n {} patch secret {} --type merge -p '{{"metadata":{{"managedFields":[{{}}]}}}}'"#,
+            self.namespace,
+            names::CREDS_SECRET
+        );
+        Err(Cause::refused(format!("{place} has its key from {what} ({by}): what is written into it does not last"))
+            .detail([format!("let {what} leave ssh_key and ssh_key_pub alone, or bring a new key by {what}")])
+            .next(self.who_writes())
+            .next(format!("{forget}      # only once {what} leaves them alone: forgets who wrote them")))
+    }
+
+    /// The command that shows it.
+    pub fn who_writes(&self) -> String {
+        format!("kubectl -n {} get secret {} -o yaml --show-managed-fields", self.namespace, names::CREDS_SECRET)
+    }
+
     pub async fn stored_key(&self, store: &KeyStore) -> Result<Stored, Cause> {
         match store {
             KeyStore::Vault(vault) => {
@@ -119,6 +184,7 @@ impl Ctx {
                     ))
                     .next("k8s-upgrade --set vault-address=https://… rotate-key      # where the key is stored indeed"));
                 }
+                self.lasts(&secret)?;
                 Ok(stored(At::Secret(secret.resource_version().unwrap_or_default()), |key| field(&secret, key)))
             }
         }
@@ -154,7 +220,7 @@ impl Ctx {
         let Err((cause, definite)) = cause else { return Written::Yes };
         // A refusal may be the answer to a second try of what the first has done.
         match self.stored_key(store).await {
-            Ok(now) if now.private.as_deref() == Some(pair.private.as_str()) => Written::Yes,
+            Ok(now) if now.is(&pair.private) => Written::Yes,
             // The version has moved on, and not by us: our write can never come.
             Ok(_) if cause.class == Class::Contended => Written::No(cause),
             _ if definite => Written::No(cause),

@@ -6,8 +6,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 
 use super::ctx::Ctx;
+use super::upgrade;
 use super::wait::{Probe, Wait};
 use crate::failure::Cause;
+use crate::names::Mark;
 use crate::node::Inspect;
 use crate::permit::ChangeClass;
 use crate::plan::alerts::Moment;
@@ -23,7 +25,7 @@ impl Ctx {
     pub async fn node_phase(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
         self.begin_journal(run, name).await;
         self.about(Some(run), Some(target), Some(name));
-        let facts = self.observe().await?;
+        let facts = self.observe_turn(name, target).await?;
         if !self.chain {
             self.may_begin().await?;
         }
@@ -63,6 +65,10 @@ impl Ctx {
             self.alert_gate(name, self.settings.alert_wait, |_| Moment::Upgrading).await?;
         }
         self.soak(name).await?;
+        // What comes next at this place is news again: a control plane may have a second turn.
+        if facts.marks.told.is_some() {
+            self.mark_run(name, "forget what Slack was told", &[(Mark::Told, None)]).await?;
+        }
         if !said {
             self.say(&format!("✔️ {}: {name} is at {target}", self.settings.cluster_name)).await;
         }
@@ -72,8 +78,8 @@ impl Ctx {
     /// Before the gates of a node: what an earlier runner of ours has left. True if its upgrade has begun, and is to be finished without
     /// asking any: it is out of service, and waiting makes nothing better.
     async fn enter(&self, node: &Node, target: Version) -> Result<bool, Cause> {
-        let changed = node.unschedulable && self.on_node(node, &Inspect).await?.touched(&target.to_string());
-        match halt::entry(node, changed, self.halted().is_some()) {
+        let begun = node.unschedulable && upgrade::begun(node, &self.on_node(node, &Inspect).await?, &target.to_string());
+        match halt::entry(node, begun, self.halted().is_some()) {
             Entry::Finish => {
                 self.note(&node.name, "out of service, and its upgrade has begun: that is finished before any gate is asked");
                 return Ok(true);

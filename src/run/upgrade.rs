@@ -22,6 +22,15 @@ const YIELD: Duration = Duration::from_secs(30);
 /// Looks in a row that must find a control plane whole: a kubelet's restart onto a new minor takes the API away two seconds later.
 const STEADY: u32 = 4;
 
+/// So long a static pod that was just restarted may be missing from a list.
+const SHOWN: Duration = Duration::from_secs(60);
+
+/// The node's work has begun, and must be finished: it cannot serve half done. A control plane that rests after its first turn, whose end is
+/// on record, has not begun the second.
+pub fn begun(node: &Node, state: &NodeState, target: &str) -> bool {
+    state.touched(target) && !(node.changed_at.is_some() && state.rests(target))
+}
+
 impl Ctx {
     /// Upgrades one node to `target`; done already is no error. Ends with the node in service, or says what state it is in. `class`: to
     /// finish what was begun settles.
@@ -31,7 +40,7 @@ impl Ctx {
 
     /// The facts are looked at under the Lease: while we waited for it, another runner may have done it all.
     async fn upgrade_held(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
-        let facts = self.observe().await?;
+        let facts = self.observe_turn(name, target).await?;
         let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
         if facts.is_done_for_now(node, target) {
             self.skipped(name, "upgrade", &format!("another runner brought it to {target}"));
@@ -43,10 +52,12 @@ impl Ctx {
             return self.back_in_service(node, target, target, None).await;
         }
         let whole = self.whole_deployments().await?;
-        let begun = Instant::now();
-        let touched = state.touched(&to);
-        self.cordon(node, &state, &to, run).await?;
-        if !touched && let Err(cause) = self.our_turn(name).await {
+        let (since, begun) = (Instant::now(), begun(node, &state, &to));
+        if let Err(cause) = self.cordon(node, &state, &to, run).await {
+            self.give_up(name, begun, &to, &cause).await;
+            return Err(cause);
+        }
+        if !begun && let Err(cause) = self.our_turn(name).await {
             // Nothing on the node was changed. (Whose Lease is lost changes nothing: this is refused, too.)
             if let Err(back) = self.take_cordon_back(name).await {
                 self.warn(name, format!("our cordon could not be taken back: {}", back.what));
@@ -56,11 +67,11 @@ impl Ctx {
         let kubelet = match self.replace(&facts, node, &state, target, run).await {
             Ok(kubelet) => kubelet,
             Err(cause) => {
-                self.give_up(node, touched, &to, &cause).await;
+                self.give_up(name, begun, &to, &cause).await;
                 return Err(cause);
             }
         };
-        self.back_in_service(node, target, kubelet, Some(begun)).await?;
+        self.back_in_service(node, target, kubelet, Some(since)).await?;
         self.workloads_back(name, &whole).await
     }
 
@@ -112,9 +123,13 @@ impl Ctx {
     /// the kubelet is to have now.
     async fn replace(&self, facts: &Facts, node: &Node, state: &NodeState, target: Version, run: &str) -> Result<Version, Cause> {
         let (name, to) = (node.name.as_str(), target.to_string());
-        let touched = state.touched(&to);
-        self.drain(name, !touched).await?;
-        let mut first = if touched { ChangeClass::Settle } else { ChangeClass::Disrupt };
+        let begun = begun(node, state, &to);
+        self.drain(name, !begun).await?;
+        let mut first = if begun { ChangeClass::Settle } else { ChangeClass::Disrupt };
+        if !begun && state.rests(&to) {
+            self.turn_again(name, first).await?;
+            first = ChangeClass::Settle;
+        }
         if self.containerd(facts, node, first, run).await? {
             first = ChangeClass::Settle;
         }
@@ -134,7 +149,7 @@ impl Ctx {
             self.work(node, ChangeClass::Settle, label, step, &to, run).await?;
         }
         if node.control_plane {
-            let now = self.observe().await?;
+            let now = self.observe_turn(name, target).await?;
             if !now.node(name).is_some_and(|node| node.components_at(target)) {
                 return Err(Cause::step(format!("kubeadm ended well, but the control plane is not at {target}")));
             }
@@ -152,82 +167,53 @@ impl Ctx {
         Ok(self.observe().await?.node(name).is_some_and(|node| node.components_at(target)))
     }
 
+    /// Facts that tell whether the kubelet of a control plane has to wait. An API server that does not show counts as old, but one that
+    /// has just been restarted is missing from a list for a moment only.
+    pub(super) async fn observe_turn(&self, name: &str, target: Version) -> Result<Facts, Cause> {
+        let wait = Wait {
+            place: name,
+            on: "every API server to show its version",
+            deadline: SHOWN,
+            every: Duration::from_secs(2),
+            stoppable: false,
+        };
+        let shown = self
+            .wait_or_not(wait, async || {
+                let facts = self.observe().await?;
+                let hidden = facts.hidden_servers();
+                let matters = facts.node(name).is_some_and(|node| facts.kubelet_waits(node, target));
+                if matters && !hidden.is_empty() {
+                    return Ok(Probe::Not(hidden.join(", ")));
+                }
+                Ok(Probe::Ready(facts))
+            })
+            .await?;
+        match shown {
+            Waited::Ready(facts) => Ok(facts),
+            Waited::Late(_) => self.observe().await,
+        }
+    }
+
     /// After a failure: a node on which nothing was changed serves again; one that was is left cordoned, so that nothing lands on it.
-    async fn give_up(&self, node: &Node, touched: bool, target: &str, cause: &Cause) {
+    async fn give_up(&self, name: &str, had_begun: bool, target: &str, cause: &Cause) {
         // Somebody else has the node now; its cordon is theirs.
-        if touched || cause.class == Class::Contended {
+        if had_begun || cause.class == Class::Contended {
             return;
         }
-        let untouched = match self.on_node(node, &Inspect).await {
-            Ok(state) => !state.touched(target),
+        let look = async {
+            let Some(node) = self.node_now(name).await? else { return Ok(false) };
+            Ok::<_, Cause>(!begun(&node, &self.on_node(&node, &Inspect).await?, target))
+        };
+        let unchanged = match look.await {
+            Ok(unchanged) => unchanged,
             Err(cause) => {
-                self.warn(&node.name, format!("stays cordoned, for whether it was changed is not known: {}", cause.what));
+                self.warn(name, format!("stays cordoned, for whether it was changed is not known: {}", cause.what));
                 false
             }
         };
-        if untouched && let Err(cause) = self.take_cordon_back(&node.name).await {
-            self.warn(&node.name, format!("our cordon could not be taken back: {}", cause.what));
+        if unchanged && let Err(cause) = self.take_cordon_back(name).await {
+            self.warn(name, format!("our cordon could not be taken back: {}", cause.what));
         }
-    }
-
-    /// Marks the node as ours in the write that cordons it; a node that a person had cordoned is not marked, and stays as it is.
-    async fn cordon(&self, node: &Node, state: &NodeState, target: &str, run: &str) -> Result<(), Cause> {
-        let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
-        let versions: Vec<String> =
-            state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
-        // A node that is half done is out of service already, or should be.
-        let class = if state.touched(target) { ChangeClass::Settle } else { ChangeClass::Disrupt };
-        let change = Change { class, ..Change::disrupt(&node.name, "cordon", RECORD) };
-        self.edit_node(change, |now| {
-            let unschedulable = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
-            let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
-            let mut marks = Vec::new();
-            // Half-new versions are no former ones.
-            if !state.reached(target) {
-                marks.extend([(Mark::FormerVersions, Some(versions.join(","))), (Mark::ChangedAt, None)]);
-            }
-            if !unschedulable {
-                marks.push((Mark::CordonedBy, Some(run.to_owned())));
-                return Some((Some(true), marks));
-            }
-            if !ours {
-                self.note(&node.name, "was cordoned by somebody else: it will be upgraded and stay cordoned");
-            }
-            (!marks.is_empty()).then_some((None, marks))
-        })
-        .await
-        .map(drop)
-    }
-
-    /// Puts a node back in service that we cordoned and did not change.
-    pub(super) async fn take_cordon_back(&self, name: &str) -> Result<(), Cause> {
-        let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
-        let change = Change::settle(name, "take our cordon back", RECORD);
-        self.edit_node(change, |now| {
-            let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
-            // What it had before a change is of no use where nothing changed.
-            Some((ours.then_some(false), vec![(Mark::CordonedBy, None), (Mark::FormerVersions, None)]))
-        })
-        .await
-        .map(drop)
-    }
-
-    /// Gives up our cordon on a node: it serves again, or stays cordoned as a person's. Under the node's Lease, as every cordon.
-    pub async fn leave_cordon(&self, name: &str, serves: bool) -> Result<(), Cause> {
-        self.acquire_for(name, ChangeClass::Settle).await?;
-        let left = self.leave_cordon_held(name, serves).await;
-        self.release().await.and(left)
-    }
-
-    pub(super) async fn leave_cordon_held(&self, name: &str, serves: bool) -> Result<(), Cause> {
-        let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
-        let change = Change::settle(name, if serves { "take our cordon back" } else { "leave our cordon to people" }, RECORD);
-        self.edit_node(change, |now| {
-            let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
-            ours.then(|| (serves.then_some(false), vec![(Mark::CordonedBy, None)]))
-        })
-        .await
-        .map(drop)
     }
 
     /// What a node looks like on which nothing of ours runs; refused while something does.

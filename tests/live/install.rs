@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use super::lab::{Lab, NAMESPACE};
 
+/// kubeadm dislikes cgroups v1, and may have no others.
+pub const KUBEADM_FLAG: &str = "--ignore-preflight-errors=SystemVerification";
+
 /// What every test of the lab sets; the waits are the test's own.
 fn settings(lab: &Lab, waits: &str) -> String {
     let of = |key| lab.env(key);
     format!(
         "cluster-name: lab\nprometheus: {}\npushgateway: {}\npackages-url: {}\n\
-         kubeadm-flags: [--ignore-preflight-errors=SystemVerification]\nquiet: 0s\n{waits}",
+         kubeadm-flags: [{KUBEADM_FLAG}]\nquiet: 0s\n{waits}",
         of("LAB_PROMETHEUS_URL"),
         of("LAB_PUSHGATEWAY_URL"),
         of("LAB_PACKAGES_URL"),

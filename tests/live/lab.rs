@@ -49,8 +49,8 @@ fn lab_command() -> Command {
     command
 }
 
-/// What a test left for the next: workers, version. None: nothing that could be relied on.
-static CLEAN: Mutex<Option<(u8, String)>> = Mutex::new(None);
+/// The cluster that a test left for the next, in words. None: nothing that could be relied on.
+static LEFT: Mutex<Option<&str>> = Mutex::new(None);
 
 pub struct Lab {
     binary: PathBuf,
@@ -64,7 +64,7 @@ impl Lab {
     /// A cluster that nobody has used, of which apt offers `published` from now on.
     pub fn fresh(workers: u8, version: &str, published: &[&str]) -> Lab {
         let mut lab = Lab::unused();
-        *CLEAN.lock().unwrap() = None;
+        *LEFT.lock().unwrap() = None;
         lab.phase(&format!("lab: one control plane and {workers} workers at {version}"));
         lab.tool(&["down"]);
         lab.tool(&["up", "--workers", &workers.to_string(), "--version", version]);
@@ -73,15 +73,13 @@ impl Lab {
         lab
     }
 
-    /// The cluster that the test before has left as it found it, else a fresh one; the second value says which.
-    pub fn left_clean(workers: u8, version: &str, published: &[&str]) -> (Lab, bool) {
-        let taken = CLEAN.lock().unwrap().take();
-        if taken != Some((workers, version.to_owned())) {
-            return (Lab::fresh(workers, version, published), false);
-        }
+    /// The cluster that the test before has left, if it is this one.
+    pub fn left(what: &str) -> Option<Lab> {
+        LEFT.lock().unwrap().take().filter(|left| *left == what)?;
         let mut lab = Lab::unused();
         lab.learn_env();
-        (lab, true)
+        lab.say(format!("on the cluster that the test before has left: {what}"));
+        Some(lab)
     }
 
     fn unused() -> Lab {
@@ -94,9 +92,9 @@ impl Lab {
         }
     }
 
-    /// The cluster is as it was: the next test may have it.
-    pub fn leave_clean(&self, workers: u8, version: &str) {
-        *CLEAN.lock().unwrap() = Some((workers, version.to_owned()));
+    /// The next test may have the cluster.
+    pub fn leave(&self, what: &'static str) {
+        *LEFT.lock().unwrap() = Some(what);
     }
 
     fn learn_env(&mut self) {

@@ -13,17 +13,30 @@ mod install;
 mod lab;
 mod minor;
 mod nonsense;
+mod operations;
 mod patch;
 mod power;
 mod process;
 mod refusals;
+mod registry;
 mod turns;
 mod watch;
+mod worker;
+
+#[path = "../unit/node/suite/mod.rs"]
+mod suite;
 
 /// From 1.35 to 1.36 on the runbook's own cluster, with nothing in its way but an alert at first.
 #[test]
 fn minor_upgrade_of_five_nodes() {
     minor::run();
+}
+
+/// The same suite that bash with stubs and the machine in memory answer, on the worker that the test before brought back to 1.35.4. It
+/// runs alone on a small cluster of its own.
+#[test]
+fn node_operations_are_as_everywhere() {
+    operations::run();
 }
 
 /// On three nodes at 1.36.3. It runs before the upgrade of that very cluster, which shows that nothing was left behind.

@@ -18,6 +18,8 @@ const WAITS: &str = "soak: 5s\nalert-wait: 20s\nresolve-wait: 2m\ndrain-unstick-
 const CHAIN: Duration = Duration::from_secs(20 * 60);
 const WEB: i64 = 60;
 const WEB_AWAY: i64 = 5;
+/// In what this ends.
+pub const LEFT: &str = "four workers at 1.36.3, but for k8s-node4, which is back at 1.35.4";
 
 pub fn run() {
     let since = Timestamp::now();
@@ -87,6 +89,7 @@ pub fn run() {
     let node = lab.json(&["get", "node", "k8s-node4"]);
     let left: Vec<_> = end::marks(&node).into_iter().filter(|(key, _)| key != "changed-at").collect();
     assert!(node["spec"]["unschedulable"].is_null() && left.is_empty(), "{left:?}");
+    lab.leave(LEFT);
 }
 
 /// What a rollback must bring back.

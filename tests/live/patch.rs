@@ -11,6 +11,7 @@ use super::end::{self, Expected};
 use super::install::{detect, ended, install};
 use super::lab::{COMMAND, Lab, NAMESPACE};
 use super::nonsense::Nonsense;
+use super::refusals;
 use super::watch::{Seen, Watch};
 
 pub const WAITS: &str = "soak: 5s\nalert-wait: 3m\nresolve-wait: 2m\ndrain-unstick-after: 5s\n";
@@ -18,10 +19,7 @@ const TARGET: &str = "1.36.4";
 const PROMETHEUS_AWAY: Duration = Duration::from_secs(40);
 
 pub fn run() {
-    let (lab, used) = Lab::left_clean(2, "1.36.3", &["1.36.3", "1.36.4"]);
-    if used {
-        lab.say("on the cluster that the refusals left");
-    }
+    let lab = Lab::left(refusals::LEFT).unwrap_or_else(|| Lab::fresh(2, "1.36.3", &["1.36.3", "1.36.4"]));
     let config = install(&lab, WAITS);
     workload(&lab);
     let containerd = newer_containerd(&lab);

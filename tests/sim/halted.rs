@@ -43,6 +43,35 @@ fn a_retry_under_a_halt_leaves_nothing_half_done() {
     }
 }
 
+/// The first unit waits for dpkg's lock when its Job is killed and the run is halted. The retry waits for the unit's end, which has changed
+/// nothing: the node serves again.
+#[test]
+fn a_retry_under_a_halt_gives_back_what_a_unit_left_unchanged() {
+    let end = observed(runbook(), async |driver| {
+        when(driver, "a drain", is_out("k8s-node4")).await;
+        driver.twin.edit(|state| {
+            let until = later(state.now(), Duration::from_secs(2 * 3600));
+            state.hosts.change("k8s-node4", |machine| machine.faults.apt_locked_until = Some(until));
+        });
+        when(driver, "the unit", unit_runs("k8s-node4", "kubeadm-package")).await;
+        assert_eq!(types(driver, "halt", "halt --reason disks").await.0, 0);
+        driver.twin.edit(State::kill_programs);
+        pass(driver, 3600).await;
+        driver.twin.look(|state| {
+            let told = format!("{}\n{}", jobs(state), tail(state, 60));
+            assert!(in_flight(state) && !at_work(state) && ours(state).is_empty(), "{told}");
+            let node = state.store.get(&Key::node("k8s-node4")).unwrap();
+            assert!(node["spec"]["unschedulable"] != true && version(state, "k8s-node4") == "1.34.2", "{told}");
+        });
+        driver.twin.edit(|state| state.hosts.change("k8s-node4", |machine| machine.faults.apt_locked_until = None));
+        assert_eq!(types(driver, "lift", "halt --lift").await.0, 0);
+        assert_eq!(types(driver, "resume", "resume").await.0, 0);
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    done(&end, &[]);
+}
+
 /// A node that does not answer cannot hold back who halts at once; it is named as unknown.
 #[test]
 fn a_halt_at_once_needs_no_node_to_answer() {

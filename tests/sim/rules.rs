@@ -194,15 +194,18 @@ impl Observer {
         }
     }
 
-    /// What was half changed does not serve; but for a control plane whose kubelet must wait for an older API server.
-    fn back_whole(&self, state: &State, name: &str, node: &Value) {
+    /// What was half changed does not serve; but for a control plane whose kubelet must wait for an older API server, or has waited and is
+    /// still untouched: that its first turn ended well was on record before this one began.
+    fn back_whole(&self, state: &State, name: &str, node: &Value, before: Option<&Value>) {
         let (Some(machine), Some(target)) = (state.hosts.machine(name), mark(namespace(state), "target")) else { return };
         let begun = machine.packages.get("kubeadm").is_some_and(|package| package.at(target));
         let minor = |text: &str| (version(text).0, version(text).1);
         let older =
             components(state).any(|(of, component, at)| of != name && component == "kube-apiserver" && minor(at) < minor(target));
         let mut own = components(state).filter(|(of, ..)| *of == name).map(|(.., at)| at).peekable();
-        let waits = older && own.peek().is_some() && own.all(|at| at == target);
+        let recorded = before.is_some_and(|before| mark(before, "changed-at").is_some());
+        let untouched = recorded && machine.packages.get("kubelet").is_some_and(|package| package.at(version_of(node)));
+        let waits = (older || untouched) && own.peek().is_some() && own.all(|at| at == target);
         if begun && !waits && node["spec"]["unschedulable"] != true && version_of(node) != target {
             self.breaks(state, "half", format!("{name} is put back into service at {}", version_of(node)));
         }
@@ -219,7 +222,7 @@ impl Observer {
                     self.recovered(state, name);
                 }
             }
-            (true, false) => self.back_whole(state, name, node),
+            (true, false) => self.back_whole(state, name, node, before),
             _ => {}
         }
     }

@@ -52,15 +52,25 @@ impl Server {
     }
 
     fn client(&self, token: &str) -> Vault {
-        Vault::new(&self.base, "secret", "k8s-upgrade", token, self.web.clone()).unwrap()
+        self.client_of("secret", token)
     }
 
-    /// A request of the administrator's.
-    async fn ask(&self, method: Method, path: &str, body: Value) -> Value {
+    fn client_of(&self, mount: &str, token: &str) -> Vault {
+        Vault::new(&self.base, mount, "k8s-upgrade", token, self.web.clone()).unwrap()
+    }
+
+    /// A request of the administrator's, and the status of its answer.
+    async fn asks(&self, method: Method, path: &str, body: Value) -> (u16, Value) {
         let request = Request::builder().method(method).uri(format!("{}/v1/{path}", self.base)).header("X-Vault-Token", ROOT);
         let answer = self.web.send(request.body(Bytes::from(body.to_string())).unwrap(), SHORT).await.unwrap();
-        assert!(answer.status().is_success(), "{path}: {answer:?}");
-        serde_json::from_slice(answer.body()).unwrap_or_default()
+        (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
+    }
+
+    /// The same, which must succeed.
+    async fn ask(&self, method: Method, path: &str, body: Value) -> Value {
+        let (status, answer) = self.asks(method, path, body).await;
+        assert!((200..300).contains(&status), "{path}: {status} {answer}");
+        answer
     }
 
     /// A token that may do this with the secret.
@@ -72,6 +82,10 @@ impl Server {
     }
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
 async fn write(vault: &Vault, kept: &Kept, fields: Value) -> Result<Wrote, Refusal> {
     let permit = Permit { class: ChangeClass::Settle, step: "test".into() };
     permit.scope(vault.write(kept, &fields, SHORT)).await
@@ -80,8 +94,7 @@ async fn write(vault: &Vault, kept: &Kept, fields: Value) -> Result<Wrote, Refus
 #[test]
 #[ignore = "needs a vault on PATH: tests/run vault"]
 fn a_real_vault_answers_as_is_taken_for_granted() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    runtime().block_on(async {
         let server = Server::start().await;
         let vault = server.client(&server.token(&["read", "create", "update", "patch"]).await);
         let holds = async |version: u64, data: Option<Value>| {
@@ -111,5 +124,89 @@ fn a_real_vault_answers_as_is_taken_for_granted() {
         let deleted = holds(2, None).await;
         assert_eq!(write(&vault, &deleted, json!({ "a": "7" })).await.unwrap(), Wrote::Version(3));
         holds(3, Some(json!({ "a": "7" }))).await;
+    });
+}
+
+/// A mount of version 1 takes a version for a field like others: the write that only asks would stand there.
+#[test]
+#[ignore = "needs a vault on PATH: tests/run vault"]
+fn a_real_vault_tells_its_versions_apart() {
+    runtime().block_on(async {
+        let server = Server::start().await;
+        for (mount, body) in [
+            ("old", json!({ "type": "kv" })),
+            ("explicit", json!({ "type": "kv", "options": { "version": "1" } })),
+            ("pki", json!({ "type": "pki" })),
+        ] {
+            server.ask(Method::POST, &format!("sys/mounts/{mount}"), body).await;
+            let vault = server.client_of(mount, ROOT);
+            let cause = vault.read(SHORT).await.err().unwrap();
+            assert!(cause.class == Class::Refused && cause.what.contains("and not KV version 2"), "{mount}: {cause:?}");
+            let none = Kept { version: 0, data: None };
+            assert_eq!(vault.may_write(&none, SHORT).await.unwrap_err(), cause, "{mount}");
+            assert_eq!(server.asks(Method::GET, &format!("{mount}/data/k8s-upgrade"), Value::Null).await.0, 404, "{mount}");
+        }
+        // What would have happened.
+        let probe = json!({ "options": { "cas": i32::MAX }, "data": {} });
+        assert_eq!(server.asks(Method::PATCH, "old/data/k8s-upgrade", probe.clone()).await.0, 405);
+        assert_eq!(server.asks(Method::POST, "old/data/k8s-upgrade", probe.clone()).await.0, 204);
+        assert_eq!(server.ask(Method::GET, "old/data/k8s-upgrade", Value::Null).await["data"], probe);
+
+        let cause = server.client_of("secret/team", ROOT).read(SHORT).await.err().unwrap();
+        assert_eq!(
+            cause.next,
+            ["k8s-upgrade --set vault-mount=secret --set vault-path=team/k8s-upgrade rotate-key"],
+            "{cause:?}"
+        );
+        let cause = server.client_of("nowhere", ROOT).read(SHORT).await.err().unwrap();
+        assert!(cause.detail.iter().any(|line| line.contains("there is no such mount")), "{cause:?}");
+        // A right on the secret is enough to be told of its mount.
+        let token = server.token(&["read", "create"]).await;
+        server.client(&token).is_kv2(SHORT).await.unwrap();
+        assert_eq!(server.client_of("old", &token).is_kv2(SHORT).await.unwrap_err().class, Class::Refused);
+    });
+}
+
+/// Each way to write has a capability of its own, and Vault says which one the token lacks.
+#[test]
+#[ignore = "needs a vault on PATH: tests/run vault"]
+fn a_real_vault_says_what_is_missing() {
+    runtime().block_on(async {
+        let server = Server::start().await;
+        let lacks = async |given: &[&str], missing: &str| {
+            let vault = server.client(&server.token(given).await);
+            let kept = server.client(ROOT).read(SHORT).await.unwrap();
+            for cause in [
+                vault.may_write(&kept, SHORT).await.unwrap_err(),
+                write(&vault, &kept, json!({ "a": "1" })).await.unwrap_err().cause,
+            ] {
+                let says = format!("on secret/data/k8s-upgrade: its policy lacks {missing}");
+                assert!(cause.class == Class::Refused && cause.detail.iter().any(|line| line.contains(&says)), "{cause:?}");
+            }
+        };
+        let fits = async |given: &[&str]| {
+            let kept = server.client(ROOT).read(SHORT).await.unwrap();
+            let vault = server.client(&server.token(given).await);
+            vault.may_write(&kept, SHORT).await.unwrap();
+            write(&vault, &kept, json!({ "a": "1" })).await.unwrap();
+        };
+        lacks(&["read", "update", "patch"], "create").await;
+        fits(&["create"]).await;
+        lacks(&["read", "create", "update"], "patch").await;
+        fits(&["patch"]).await;
+        server.ask(Method::DELETE, "secret/data/k8s-upgrade", Value::Null).await;
+        lacks(&["read", "create", "patch"], "update").await;
+        fits(&["update"]).await;
+
+        let deaf = server.client(&server.token(&["create"]).await);
+        let cause = deaf.read(SHORT).await.err().unwrap();
+        assert!(cause.detail.iter().any(|line| line.contains("may do create on")), "{cause:?}");
+        let cause = server.client("hvs.nobody").read(SHORT).await.err().unwrap();
+        assert!(cause.next[0].starts_with("vault login"), "{cause:?}");
+        // Deleted after it was read: a patch finds nothing.
+        let kept = server.client(ROOT).read(SHORT).await.unwrap();
+        server.ask(Method::DELETE, "secret/data/k8s-upgrade", Value::Null).await;
+        let refusal = write(&server.client(ROOT), &kept, json!({ "a": "1" })).await.unwrap_err();
+        assert!(refusal.definite && refusal.cause.next[0].starts_with("vault kv undelete "), "{refusal:?}");
     });
 }

@@ -6,7 +6,8 @@ use crate::plan::keys::{MARK, Public};
 
 /// Whether sshd lets that private key in. None: it is no key.
 pub fn accepts(machine: &Machine, private: &str) -> Option<bool> {
-    Some(has(&machine.authorized_keys, &Public::of(private)?.base64))
+    let key = Public::of(private)?.base64;
+    Some(has(&machine.authorized_keys, &key) || has(&machine.authorized_keys2, &key))
 }
 
 /// A line with a key: neither blank nor a comment.
@@ -34,10 +35,15 @@ pub fn count(file: &str) -> usize {
     file.lines().filter(|line| is_key(line)).count()
 }
 
-pub fn look(file: &str, of: &[String]) -> Vec<String> {
-    let marked = file.lines().filter(|line| is_marked(line)).count();
-    let asked = of.iter().filter(|key| has(file, key)).map(|key| format!("has {key}"));
-    [format!("keys {}", count(file)), format!("marked {marked}")].into_iter().chain(asked).collect()
+pub fn look(machine: &Machine, user: &str, of: &[String]) -> Vec<String> {
+    let file = &machine.authorized_keys;
+    let marked = || file.lines().filter(|line| is_marked(line));
+    let there = of.iter().filter(|key| has(file, key)).map(|key| format!("has {key}"));
+    let ours = of.iter().filter(|key| marked().any(|line| names(line, key))).map(|key| format!("ours {key}"));
+    let other = of.iter().filter(|key| has(&machine.authorized_keys2, key));
+    let elsewhere = other.map(|key| format!("elsewhere {key} /home/{user}/.ssh/authorized_keys2"));
+    let counts = [format!("keys {}", count(file)), format!("marked {}", marked().count())];
+    counts.into_iter().chain(there).chain(ours).chain(elsewhere).collect()
 }
 
 /// The file with the key's line at its end; None: it is there.
@@ -83,8 +89,13 @@ mod tests {
         let line = "from=\"10.0.0.0/8, 192.168.1.1\",no-pty  ssh-ed25519 AAAAnew k8s-upgrade-key\n";
         assert_eq!(added, format!("{BEFORE}\n{line}"));
         assert_eq!(add(&added, "ssh-ed25519", "AAAAnew", &[]), None);
-        let there = look(&added, &text(&["AAAAold", "AAAA", "AAAAnew"]));
-        assert_eq!(there, ["keys 4", "marked 2", "has AAAAold", "has AAAAnew"]);
+        let mut machine = Machine::new("10.0.0.1", "1.34.2", "1.7.28", false, "");
+        (machine.authorized_keys, machine.authorized_keys2) = (added.clone(), "ssh-rsa AAAAold\n".to_owned());
+        let there = look(&machine, "wizard", &text(&["AAAAold", "AAAA", "AAAAnew"]));
+        let names = ["has AAAAold", "has AAAAnew", "ours AAAAold", "ours AAAAnew"];
+        assert_eq!(there[..2], ["keys 4", "marked 2"]);
+        assert_eq!(there[2..6], names);
+        assert_eq!(there[6..], ["elsewhere AAAAold /home/wizard/.ssh/authorized_keys2"]);
         let wanted = format!(
             "# the keys of AAAAold k8s-upgrade-key\n\nssh-rsa AAAAalice alice@laptop\n  ecdsa-sha2-nistp256 AAAAbob\n{line}"
         );

@@ -31,6 +31,8 @@ pub struct Machine {
     pub control_plane: bool,
     /// The SSH user's file: the keys that sshd accepts.
     pub authorized_keys: String,
+    /// The other file that sshd reads unless it is told otherwise.
+    pub authorized_keys2: String,
     /// Counts reinstallations of its sshd: each has another host key.
     pub host_keys: u32,
     pub powered: bool,
@@ -134,6 +136,7 @@ impl Machine {
             address: address.to_owned(),
             control_plane,
             authorized_keys: format!("{}\n", key.trim()),
+            authorized_keys2: String::new(),
             host_keys: 1,
             powered: true,
             booting: false,

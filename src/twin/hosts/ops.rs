@@ -140,7 +140,7 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         }
         Op::Begin { step, target, run } => session.stdout.push_str(&work::begin(state, node, step, target, run)?),
         Op::Follow { .. } => {}
-        Op::LookAtKeys { of } => keys::look(&machine.authorized_keys, of).iter().for_each(|line| session.line(line)),
+        Op::LookAtKeys { user, of } => keys::look(&machine, user, of).iter().for_each(|line| session.line(line)),
         Op::AddKey { kind, key, replaces } => {
             let added = keys::add(&machine.authorized_keys, kind, key, replaces);
             let word = if added.is_some() { "added" } else { "present" };

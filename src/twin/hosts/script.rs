@@ -19,7 +19,7 @@ pub enum Op {
     WriteCard { name: String, content: String },
     Begin { step: Step, target: String, run: String },
     Follow { from: u64, seconds: u64 },
-    LookAtKeys { of: Vec<String> },
+    LookAtKeys { user: String, of: Vec<String> },
     AddKey { kind: String, key: String, replaces: Vec<String> },
     RemoveKeys { keep: String, strays: bool, gone: Vec<String> },
 }
@@ -77,7 +77,7 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
             of::<Begin>(Op::Begin { step, target: (*target).into(), run: (*run).into() })
         }
         (Follow::NAME, [from, seconds]) => of::<Follow>(Op::Follow { from: from.parse().ok()?, seconds: seconds.parse().ok()? }),
-        (LookAtKeys::NAME, [_, keys @ ..]) => of::<LookAtKeys>(Op::LookAtKeys { of: words(keys) }),
+        (LookAtKeys::NAME, [user, keys @ ..]) => of::<LookAtKeys>(Op::LookAtKeys { user: (*user).into(), of: words(keys) }),
         (AddKey::NAME, [_, kind, key, replaces @ ..]) => {
             of::<AddKey>(Op::AddKey { kind: (*kind).into(), key: (*key).into(), replaces: words(replaces) })
         }
@@ -160,7 +160,10 @@ mod tests {
         let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         let (user, key) = ("u".to_owned(), "AAAA".to_owned());
         let look = LookAtKeys { user: user.clone(), of: text(&["A", "B"]) };
-        assert_eq!(Request::read(&stdin(&look)).map(|request| request.op), Ok(Op::LookAtKeys { of: text(&["A", "B"]) }));
+        assert_eq!(
+            Request::read(&stdin(&look)).map(|request| request.op),
+            Ok(Op::LookAtKeys { user: "u".into(), of: text(&["A", "B"]) })
+        );
         let add = AddKey { user: user.clone(), kind: "ssh-ed25519".into(), key: key.clone(), replaces: text(&["B"]) };
         let op = Op::AddKey { kind: "ssh-ed25519".into(), key: key.clone(), replaces: text(&["B"]) };
         assert_eq!(Request::read(&stdin(&add)), Ok(Request { name: "add-key", changes: true, op }));

@@ -221,19 +221,25 @@ fn the_door_keeps_the_secret_and_the_deadline() {
     });
 }
 
+const SECRET: &str = "secret/data/k8s-upgrade";
+
+/// Vault's answer to whoever has its token, `t`, or another.
+fn ask_vault(state: &mut State, request: (&str, &str), token: &str, kind: &str, body: &Value) -> (u16, Value) {
+    let mut headers = HeaderMap::new();
+    headers.insert("X-Vault-Token", token.parse().unwrap());
+    headers.insert("content-type", kind.parse().unwrap());
+    state.web.vault.token = "t".to_owned();
+    let url = format!("https://vault.rehearsal:8200/v1/{}", request.1);
+    let (code, body) = super::serve(state, request.0, &url, &headers, body.to_string().as_bytes()).unwrap();
+    (code, serde_json::from_slice(&body).unwrap_or_default())
+}
+
 /// As measured on Vault 1.21 in dev mode.
 #[test]
 fn vault_keeps_versions_and_checks_them() {
-    const SECRET: &str = "https://vault.rehearsal:8200/v1/secret/data/k8s-upgrade";
     let mut state = world();
-    state.web.vault.token = "t".to_owned();
-    let mut ask = |method: &str, token: &str, kind: &str, body: Value| {
-        let mut headers = HeaderMap::new();
-        headers.insert("X-Vault-Token", token.parse().unwrap());
-        headers.insert("content-type", kind.parse().unwrap());
-        let (code, body) = super::serve(&mut state, method, SECRET, &headers, body.to_string().as_bytes()).unwrap();
-        (code, serde_json::from_slice::<Value>(&body).unwrap())
-    };
+    let mut ask =
+        |method: &str, token: &str, kind: &str, body: Value| ask_vault(&mut state, (method, SECRET), token, kind, &body);
     let write = |cas: u64, data: Value| json!({ "options": { "cas": cas }, "data": data });
     let (json_type, merge) = ("application/json", "application/merge-patch+json");
     assert_eq!(ask("GET", "t", json_type, Value::Null).0, 404);
@@ -247,4 +253,25 @@ fn vault_keeps_versions_and_checks_them() {
     assert_eq!(ask("GET", "other", json_type, Value::Null).0, 403);
     let read = ask("GET", "t", json_type, Value::Null).1;
     assert_eq!((&read["data"]["data"], &read["data"]["metadata"]["version"]), (&json!({ "a": "3" }), &json!(2)));
+}
+
+/// What a mount is, what a token may, and what a mount of version 1 makes of the same requests.
+#[test]
+fn vault_says_what_it_is() {
+    const MOUNT: &str = "sys/internal/ui/mounts/secret";
+    let mut state = world();
+    let json_type = "application/json";
+    let mount = ask_vault(&mut state, ("GET", MOUNT), "t", json_type, &Value::Null).1;
+    assert_eq!((&mount["data"]["path"], &mount["data"]["options"]["version"]), (&json!("secret/"), &json!("2")));
+    let paths = json!({ "paths": [SECRET, "other/data/k8s-upgrade"] });
+    let may = ask_vault(&mut state, ("POST", "sys/capabilities-self"), "t", json_type, &paths).1;
+    assert_eq!(may["data"], json!({ SECRET: ["create", "patch", "read", "update"], "other/data/k8s-upgrade": ["deny"] }));
+    assert_eq!(ask_vault(&mut state, ("GET", MOUNT), "other", json_type, &Value::Null).0, 403);
+    state.web.vault.version_1 = Some(Value::Null);
+    assert!(ask_vault(&mut state, ("GET", MOUNT), "t", json_type, &Value::Null).1["data"]["options"].is_null());
+    assert_eq!(ask_vault(&mut state, ("GET", SECRET), "t", json_type, &Value::Null).0, 404);
+    let probe = json!({ "options": { "cas": 2_147_483_647 }, "data": {} });
+    assert_eq!(ask_vault(&mut state, ("PATCH", SECRET), "t", "application/merge-patch+json", &probe).0, 405);
+    assert_eq!(ask_vault(&mut state, ("POST", SECRET), "t", json_type, &probe).0, 204, "it is taken for data");
+    assert_eq!(ask_vault(&mut state, ("GET", SECRET), "t", json_type, &Value::Null).1["data"], probe);
 }

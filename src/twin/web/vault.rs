@@ -1,4 +1,5 @@
-//! Vault's KV v2, one secret of it: versions, check-and-set, and a token. Its answers are those of Vault 1.21.
+//! Vault's KV v2, one secret of it: versions, check-and-set, and a token; or a mount of version 1, to which a version is a field like others.
+//! Its answers are those of Vault 1.21.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use super::super::api::merge;
 pub const VAULT: &str = "https://vault.rehearsal:8200";
 /// The path of the secret that it has.
 const DATA: &str = "/v1/secret/data/k8s-upgrade";
+const MOUNT: &str = "/v1/sys/internal/ui/mounts/secret";
+const CAPABILITIES: &str = "/v1/sys/capabilities-self";
 const MERGE: &str = "application/merge-patch+json";
 
 #[derive(Clone, Default)]
@@ -25,6 +28,8 @@ pub struct Vault {
     pub refuses: u32,
     /// What was written, oldest first; the last is what is read.
     pub versions: Arc<Vec<BTreeMap<String, String>>>,
+    /// The mount is of KV version 1, and has this under the secret's path.
+    pub version_1: Option<Value>,
 }
 
 impl Vault {
@@ -54,12 +59,37 @@ pub(super) fn serve(state: &mut State, method: &str, path: &str, headers: &Heade
     if vault.token.is_empty() || header("x-vault-token") != vault.token {
         return Some(refusal(403, &["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]));
     }
-    if path != DATA {
-        return denied;
+    let old = vault.version_1.is_some();
+    match (method, path) {
+        ("GET", MOUNT) => {
+            let version = if old { Value::Null } else { json!({ "version": "2" }) };
+            return Some(answer(200, &json!({ "data": { "options": version, "path": "secret/", "type": "kv" } })));
+        }
+        ("POST", CAPABILITIES) => {
+            let asked: Value = serde_json::from_slice(body).unwrap_or_default();
+            let all: &[&str] = if vault.read_only { &["read"] } else { &["create", "patch", "read", "update"] };
+            let may = |path: &str| json!(if format!("/v1/{path}") == DATA { all } else { &["deny"] });
+            let asked = asked["paths"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let told: Map<String, Value> = asked.map(|path| (path.to_owned(), may(path))).collect();
+            return Some(answer(200, &json!({ "data": told })));
+        }
+        (_, DATA) => {}
+        _ => return denied,
     }
     let writes = method != "GET";
     if writes && vault.read_only {
         return denied;
+    }
+    if let Some(kept) = &mut vault.version_1 {
+        return Some(match method {
+            "GET" if kept.is_null() => refusal(404, &[]),
+            "GET" => answer(200, &json!({ "data": kept })),
+            "POST" | "PUT" => {
+                *kept = serde_json::from_slice(body).unwrap_or_default();
+                (204, Vec::new())
+            }
+            _ => refusal(405, &["1 error occurred:\n\t* unsupported operation\n\n"]),
+        });
     }
     match method {
         "GET" => Some(match vault.versions.last() {

@@ -11,6 +11,9 @@ LAB_CACHE=${LAB_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/k8s-upgrade-lab}
 # version of Kubernetes, folder of its go.mod, stamp that the programs carry
 KUBE_VERSIONS=(1.35.4 1.36.3 1.36.4)
 declare -A KUBE_SOURCE=([1.35.4]=1.35.4 [1.36.3]=1.36.3 [1.36.4]=1.36.3) # 1.36.4 is 1.36.3 restamped
+# offered by apt alone, made of the other's programs once it is published: no cluster is ever made of it
+declare -A KUBE_REPACKED=([1.36.1]=1.36.3)
+PACKAGE_VERSIONS=("${KUBE_VERSIONS[@]}" "${!KUBE_REPACKED[@]}")
 ETCD_VERSIONS=(3.6.6 3.6.8)
 PUBLISHED_AT_FIRST=(1.35.4 1.36.3)
 # one package revision for all, as upstream's usual one

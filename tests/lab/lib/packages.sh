@@ -4,23 +4,23 @@
 # indexes list at the moment.
 
 # --- packages, once into the cache ----------------------------------------------
-debs_key() { hash_of "$(kube_key "$1")" "$PACKAGE_REVISION" "$(hash_files "$LAB_LIB/packages.sh" "$LAB_LIB"/../files/packages/*)"; }
+programs_of() { echo "${KUBE_REPACKED[$1]:-$1}"; } # the version that was built
+debs_key() { hash_of "$(kube_key "$(programs_of "$1")")" "$PACKAGE_REVISION" "$(hash_files "$LAB_LIB/packages.sh" "$LAB_LIB"/../files/packages/*)"; }
 debs() { artefact_path "debs-$1" "$(debs_key "$1")"; }
 packages_build() { artefact "debs-$1" "$(debs_key "$1")" build_debs "$1"; }
 
 build_debs() { # OUT VERSION
-	local out=$1 version=$2 programs tree=$1/tree files=$LAB_LIB/../files/packages
-	programs=$(kube_programs "$version")
+	local out=$1 version=$2 tree=$1/tree files=$LAB_LIB/../files/packages
 	mkdir -p "$out/amd64"
 
-	install -D -m 755 "$programs/kubeadm" "$tree/usr/bin/kubeadm"
+	program "$tree" kubeadm "$version"
 	build_deb "$out" kubeadm "$version" "Depends: kubelet (>= 1.19.0), kubectl (>= 1.19.0), cri-tools (>= 1.30.0)"
 
-	install -D -m 755 "$programs/kubectl" "$tree/usr/bin/kubectl"
+	program "$tree" kubectl "$version"
 	maintainer_scripts "$tree"
 	build_deb "$out" kubectl "$version" ""
 
-	install -D -m 755 "$programs/kubelet" "$tree/usr/bin/kubelet"
+	program "$tree" kubelet "$version"
 	install -D -m 644 "$files/kubelet.service" "$tree/usr/lib/systemd/system/kubelet.service"
 	install -D -m 644 "$files/10-kubeadm.conf" "$tree/usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf"
 	install -d -m 755 "$tree/etc/kubernetes/manifests"
@@ -32,6 +32,14 @@ build_debs() { # OUT VERSION
 	build_deb "$out" kubernetes-cni 1.8.0 ""
 	mkdir -p "$tree"
 	build_deb "$out" cri-tools "${version%.*}.0" ""
+}
+
+program() { # TREE NAME VERSION
+	local file=$1/usr/bin/$2 built
+	built=$(programs_of "$3")
+	install -D -m 755 "$(kube_programs "$built")/$2" "$file"
+	# at the same length, so that nothing in it moves
+	[ "$built" = "$3" ] || LC_ALL=C sed -i "s/v${built//./\\.}/v$3/g" "$file"
 }
 
 maintainer_scripts() { # TREE
@@ -73,7 +81,8 @@ publish() {
 	local version minor packages=$LAB_STATE/packages minors=() folder
 	[ $# -gt 0 ] || die "publish needs the versions that the indexes shall list" "nothing was changed" "$0 publish ${KUBE_VERSIONS[*]}"
 	for version in "$@"; do
-		[ -n "${KUBE_SOURCE[$version]:-}" ] || die "the lab cannot make $version; it has ${KUBE_VERSIONS[*]}" "nothing was changed" "$0 publish ${KUBE_VERSIONS[*]}"
+		[[ " ${PACKAGE_VERSIONS[*]} " == *" $version "* ]] || die "the lab has no packages of $version; it has ${PACKAGE_VERSIONS[*]}" "nothing was changed" "$0 publish ${KUBE_VERSIONS[*]}"
+		[ -z "${KUBE_REPACKED[$version]:-}" ] || packages_build "$version"
 		[ -d "$(debs "$version")" ] || die "the packages of $version are not built" "nothing was changed" "$0 prefetch"
 		minors+=("${version%.*}")
 	done

@@ -1,6 +1,7 @@
 //! `rotate-key` on the world in memory: both stores, what may go wrong, and a kill before and after each change.
 
 mod kills;
+mod meddled;
 mod refusals;
 
 use std::collections::BTreeMap;
@@ -270,7 +271,7 @@ fn with_vault() {
     rotate-key  store the new key: done
     rotate-key  let External Secrets read Vault … (at most 1m 00s)
     rotate-key  let External Secrets read Vault: done
-    rotate-key  waits for the Secret to hold the new private key: k8s-upgrade/k8s-upgrade-creds holds another one (at most 19m 59s more)
+    rotate-key  waits for the Secret to hold the new private key: the Secret k8s-upgrade/k8s-upgrade-creds holds SHA256:1 (at most 19m 59s more)
     k8s-master  remove the former key … (at most 2m 00s)
     k8s-master  remove the former key: done
     k8s-node1  remove the former key … (at most 2m 00s)

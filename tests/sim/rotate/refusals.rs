@@ -30,7 +30,7 @@ fn while_a_run_is_in_flight_it_is_refused() {
     assert_eq!(code, Some(6), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ contended: a run is in flight: its Jobs have read the key that stands now
-      State: The Secret holds the new key, which every node accepts; some accept the former one, too.
+      State: The Secret holds the new key, which has opened every node; some accept the former one, too.
       Next:  k8s-upgrade status
              k8s-upgrade rotate-key          # goes on
     "#);
@@ -67,10 +67,11 @@ fn what_cannot_be_stored_is_taken_off_again() {
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ refused: writing secret/k8s-upgrade in Vault at https://vault.rehearsal:8200: Vault answers 403 Forbidden
         1 error occurred:
-    	* permission denied
-        the token is unknown, has expired, or its policy lacks read, create and patch on secret/data/k8s-upgrade
+        * permission denied
+        the token may do read on secret/data/k8s-upgrade: its policy lacks patch
+        rotate-key needs: path "secret/data/k8s-upgrade" { capabilities = ["read", "patch", "create", "update"] }
       State: Nothing was begun.
-      Next:  k8s-upgrade status
+      Next:  vault policy write POLICY FILE      # a policy of this token: vault token lookup
     "#);
     untouched(&end, "read only");
     let mut state = world(Store::Vault);
@@ -80,10 +81,11 @@ fn what_cannot_be_stored_is_taken_off_again() {
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ refused: writing secret/k8s-upgrade in Vault at https://vault.rehearsal:8200: Vault answers 403 Forbidden
         1 error occurred:
-    	* permission denied
-        the token is unknown, has expired, or its policy lacks read, create and patch on secret/data/k8s-upgrade
+        * permission denied
+        the token's policy allows patch on secret/data/k8s-upgrade: something else forbids it, such as a quota or a policy of Sentinel's
       State: The former key is as it was, on the nodes and where it is stored.
-      Next:  k8s-upgrade rotate-key          # after mending it: begins anew
+      Next:  vault token lookup
+             k8s-upgrade rotate-key          # after mending it: begins anew
     "#);
     untouched(&end, "refused");
     // Somebody else writes in between.
@@ -102,6 +104,29 @@ fn what_cannot_be_stored_is_taken_off_again() {
         let (end, code, said) = run(world(store), Some(Box::new(other)), store, "rotate-key --yes");
         assert_eq!(code, Some(6), "{store:?}: {said}");
         untouched(&end, "contended");
+    }
+}
+
+/// Version 1 would take the write that only asks for one, and has nothing to guard the one that stores.
+#[test]
+fn a_vault_of_kv_version_1_is_refused_before_anything_is_written() {
+    for kept in [json!(null), json!({ "ssh_key": "of somebody" })] {
+        let mut state = world(Store::Vault);
+        state.web.vault.version_1 = Some(kept.clone());
+        for line in ["rotate-key --yes", "rotate-key --dry-run"] {
+            let (end, code, said) = run(state.clone(), None, Store::Vault, line);
+            assert_eq!((code, &end.web.vault.version_1), (Some(4), &Some(kept.clone())), "{said}");
+            untouched(&end, line);
+            insta::allow_duplicates! {
+            insta::assert_snapshot!(failure(&said), @r#"
+            ✗ refused: the mount secret of Vault at https://vault.rehearsal:8200 is KV version 1, and not KV version 2
+                without versions nobody can tell whether somebody else has written meanwhile, so nothing is written there
+              State: Nothing was begun.
+              Next:  vault secrets list -detailed      # Options of such a mount: map[version:2]
+                     k8s-upgrade --set vault-mount=MOUNT rotate-key
+            "#);
+            }
+        }
     }
 }
 
@@ -179,8 +204,8 @@ fn a_secret_that_never_follows_holds() {
     let (mut end, code, said) = run(state, None, Store::Vault, "rotate-key --yes");
     assert_eq!(code, Some(3), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
-    ‖ hold: waited 20m 00s for the Secret to hold the new private key: k8s-upgrade/k8s-upgrade-creds holds another one
-      State: The new key is stored, and every node accepts both keys: the one in the Secret opens them.
+    ‖ hold: waited 20m 00s for the Secret to hold the new private key: the Secret k8s-upgrade/k8s-upgrade-creds holds SHA256:1
+      State: The new key was stored and has opened every node; this command has removed the former one nowhere.
       Next:  kubectl -n k8s-upgrade describe externalsecret k8s-upgrade-creds
              k8s-upgrade rotate-key          # goes on
     "#);
@@ -253,13 +278,71 @@ fn a_node_that_is_away_gets_the_key_later() {
     assert_eq!(code, Some(7), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ k8s-node4: look-at-keys: cannot connect to k8s-node4 (10.0.20.104): Connection refused
-      State: The Secret holds the new key, which every node accepts; some accept the former one, too.
+      State: The Secret holds the new key, which has opened every node; some accept the former one, too.
       Next:  k8s-upgrade rotate-key --only k8s-node4      # once it answers
     "#);
     end.hosts.change("k8s-node4", |machine| machine.faults.away_until = None);
     let (end, code, said) = run(end, None, Store::Secret, "rotate-key --only k8s-node4 --yes");
     assert_eq!(code, Some(0), "{said}");
     rotated(&end, Store::Secret, "gone and back");
+}
+
+/// A line that is not in the file that is edited would stay for ever.
+#[test]
+fn a_key_in_another_file_is_refused_before_anything_is_changed() {
+    let old = ssh_key().unwrap().public;
+    let mut state = world(Store::Secret);
+    state.hosts.change("k8s-node2", |machine| {
+        machine.authorized_keys = machine.authorized_keys.replace(&format!("{}\n", old.line()), "");
+        machine.authorized_keys2 = format!("{}\n", old.line());
+    });
+    let (end, code, said) = run(state, None, Store::Secret, "rotate-key --yes");
+    assert_eq!((code, held(&end)), (Some(4), old.clone()), "{said}");
+    insta::assert_snapshot!(failure(&said), @r#"
+    ✗ refused: k8s-node2: the key SHA256:1 stands in /home/wizard/.ssh/authorized_keys2, where it would stay: ~/.ssh/authorized_keys alone is edited
+      State: Nothing was begun.
+      Next:  ssh wizard@10.0.20.102      # move its line from there into ~/.ssh/authorized_keys
+    "#);
+    for node in NODES {
+        assert_eq!(keys_of(&end, node).contains(&old.base64), node != "k8s-node2");
+        assert_eq!(keys_of(&end, node).matches("k8s-upgrade-key").count(), usize::from(node != "k8s-node2"), "{node}");
+    }
+}
+
+/// Whoever logs in with the key that goes is told so before the question.
+#[test]
+fn that_the_operators_own_key_goes_is_said_before_the_question() {
+    let own = ann().public;
+    let old = ssh_key().unwrap().public;
+    let line = "rotate-key --dry-run --set ssh-key-file=/home/ann/.ssh/own";
+    let says = "; ssh-key-file names /home/ann/.ssh/own, whose key is one of those: then take that setting away, and the Secret's key is used";
+    // A key of the person's own, of no line; the cluster's; one that is marked as ours are.
+    let bare = world(Store::Secret);
+    let (mut shared, mut marked) = (bare.clone(), bare.clone());
+    let key = Key::new(Kind::Secret, NAMESPACE, "k8s-upgrade-creds");
+    shared.store.update(&key, |secret| secret["data"]["ssh_key"] = json!(BASE64_STANDARD.encode(ann().private)));
+    for node in NODES {
+        shared.hosts.change(node, |machine| {
+            machine.authorized_keys = machine.authorized_keys.replace(&old.base64, &own.base64);
+        });
+    }
+    marked.hosts.change("k8s-node3", |machine| machine.authorized_keys += &format!("{}\n", own.line()));
+    for (state, told) in [(bare, false), (shared, true), (marked, true)] {
+        let (_, code, said) = run(state, None, Store::Secret, line);
+        assert_eq!((code, said.contains(says)), (Some(0), told), "{said}");
+    }
+}
+
+/// Whoever has filled the Secret from Vault may have cut the line's end off the key: it is the same key.
+#[test]
+fn a_node_is_brought_the_key_whatever_ends_its_last_line() {
+    let (mut end, code, said) = run(world(Store::Vault), None, Store::Vault, "rotate-key --yes");
+    assert_eq!(code, Some(0), "{said}");
+    let bare = BASE64_STANDARD.encode(secret(&end, "ssh_key").trim());
+    let key = Key::new(Kind::Secret, NAMESPACE, "k8s-upgrade-creds");
+    end.store.update(&key, |secret| secret["data"]["ssh_key"] = json!(bare));
+    let (_, code, said) = run(end, None, Store::Vault, "rotate-key --only k8s-node1 --yes");
+    assert!(code == Some(0) && said.ends_with("k8s-node1  no key added, 0 removed, 3 keys now"), "{code:?} {said}");
 }
 
 #[test]
@@ -274,7 +357,12 @@ fn what_it_needs_is_said() {
             "is kept by ExternalSecret k8s-upgrade-creds: what is written into it does not last",
         ),
         (Store::Vault, "rotate-key --yes --set vault-token-file=/none", 2, "cannot read the Vault token in /none"),
-        (Store::Vault, "rotate-key --yes --set vault-mount=other", 4, "lacks read, create and patch on other/data/k8s-upgrade"),
+        (
+            Store::Vault,
+            "rotate-key --yes --set vault-mount=other",
+            4,
+            "the token may do nothing on other/data/k8s-upgrade: its policy lacks read",
+        ),
         (Store::Vault, "rotate-key --only nobody --yes", 2, "nobody is no node of this cluster"),
         (Store::Vault, "rotate-key", 2, "pass --yes"),
     ] {

@@ -13,7 +13,7 @@ use k8s_upgrade::world::HostOutput;
 
 /// Programs that the stub plays.
 const STUBBED: &str = "apt-get apt-cache apt-mark dpkg dpkg-query dpkg-deb kubeadm kubelet systemctl systemd-run curl gpg ctr crictl \
-    mv rm sync sleep df getent";
+    mv rm sync sleep df getent sshd";
 /// Real programs that scripts may use; nothing else is in PATH.
 const REAL: &str = "awk bash cat chmod comm cp cut date dd df du find flock grep head install ls mkdir mktemp mv readlink rm sed sha256sum sort \
     stat tail tar tee touch tr uname xargs";

@@ -55,7 +55,9 @@ fn a_key_is_added_once_and_the_rest_survives() {
         assert_eq!(owner_and_mode(&node), before);
     }
     let there = run(&node, &LookAtKeys { user: "wizard".into(), of: vec!["AAAAold".into(), "AAAA".into(), "AAAAnew".into()] });
-    assert_eq!(there.unwrap(), KeysThere { keys: 4, marked: 2, has: vec!["AAAAold".to_owned(), "AAAAnew".to_owned()] });
+    let both = vec!["AAAAold".to_owned(), "AAAAnew".to_owned()];
+    let wanted = KeysThere { keys: 4, marked: 2, has: both.clone(), ours: both, ..KeysThere::default() };
+    assert_eq!(there.unwrap(), wanted);
 }
 
 #[test]
@@ -80,7 +82,43 @@ fn strays_go_and_what_is_to_stay_stays() {
     // Even if it is named among those that go.
     assert_eq!(run(&node, &remove(Some("AAAAnew"), true, &["AAAAnew"])).unwrap(), (2, 3));
     let left = run(&node, &LookAtKeys { user: "wizard".into(), of: vec!["AAAAnew".into(), "AAAAold".into()] }).unwrap();
-    assert_eq!(left, KeysThere { keys: 3, marked: 1, has: vec!["AAAAnew".to_owned()] });
+    let new = vec!["AAAAnew".to_owned()];
+    assert_eq!(left, KeysThere { keys: 3, marked: 1, has: new.clone(), ours: new, ..KeysThere::default() });
+}
+
+/// The files that count are sshd's to say; those that it reads by default count where it says nothing.
+#[test]
+fn a_key_in_another_file_that_counts_is_found() {
+    let of = || LookAtKeys { user: "wizard".into(), of: ["AAAAold", "AAAAbob", "AAAAelse"].map(str::to_owned).into() };
+    let look = |node: &Node| {
+        let there = run(node, &of()).unwrap();
+        assert_eq!(there.has, ["AAAAold", "AAAAbob"]);
+        assert_eq!(there.ours, ["AAAAold"]);
+        let elsewhere = there.elsewhere.iter().map(|(key, file)| format!("{key} in {file}")).collect::<Vec<_>>();
+        (elsewhere.join(", "), there.unread.unwrap_or_default(), there.asks.unwrap_or_default())
+    };
+    let told = |elsewhere: &str, unread: &str, asks: &str| (elsewhere.to_owned(), unread.to_owned(), asks.to_owned());
+    let node = node();
+    node.root("home/wizard/.ssh/authorized_keys2", "ssh-ed25519 AAAAelse me\nssh-rsa AAAAold\n");
+    node.root("etc/ssh/keys/wizard", "ssh-ed25519 AAAAbob\n");
+    let home = "/home/wizard/.ssh/authorized_keys2";
+    assert_eq!(look(&node), told(&format!("AAAAold in {home}, AAAAelse in {home}"), "", ""));
+    for (file, wanted) in [
+        (".ssh/authorized_keys", told("", "", "")),
+        ("%h/.ssh/authorized_keys /etc/ssh/keys/%u", told("AAAAbob in /etc/ssh/keys/wizard", "", "")),
+        ("/etc/ssh/keys/%u", told("AAAAbob in /etc/ssh/keys/wizard", "/etc/ssh/keys/%u", "")),
+        (".ssh/authorized%%2", told("", ".ssh/authorized%%2", "")),
+        ("none", told("", "none", "")),
+    ] {
+        node.state("sshd", &format!("port 22\nauthorizedkeyscommand none\nauthorizedkeysfile {file}\n"));
+        assert_eq!(look(&node), wanted, "{file}");
+    }
+    node.state("sshd", "authorizedkeyscommand /usr/bin/sss_ssh_authorizedkeys\nauthorizedkeysfile .ssh/authorized_keys\n");
+    assert_eq!(look(&node), told("", "", "/usr/bin/sss_ssh_authorizedkeys"));
+    // A link to the file that is edited is that file.
+    symlink("../../../home/wizard/.ssh/authorized_keys", node.root_path("etc/ssh/keys/link")).unwrap();
+    node.state("sshd", "authorizedkeysfile /etc/ssh/keys/link\n");
+    assert_eq!(look(&node), told("", "", ""));
 }
 
 #[test]
@@ -116,25 +154,42 @@ fn a_link_stays_one() {
     assert!(node.read_root("home/wizard/keys").ends_with("AAAAnew k8s-upgrade-key\n"));
 }
 
-/// A process that is killed before a pipe's end looks to what comes after it as if it were done.
+/// A process that is killed before a pipe's end looks to what comes after it as if it were done. Each one that dies ends the script: the file
+/// is as it was, or as it was to be, options and all.
 #[test]
-fn a_writer_that_is_killed_leaves_the_file_whole() {
+fn a_reader_or_writer_that_is_killed_leaves_the_file_whole() {
     let (added, removed) = (add("AAAAnew"), remove(Some("AAAAbob"), true, &["AAAAold"]));
-    let mut killed = 0;
-    // More calls than either makes; one that is killed in a condition counts as a no.
-    for nth in 1..=10 {
-        for op in [&added as &dyn Fallible, &removed] {
-            let node = node();
-            let count = node.root_path("../state/awks").display().to_string();
-            let dies = format!("echo >>{count}; [ $(/usr/bin/wc -l <{count}) != {nth} ] || kill -KILL $$");
-            node.root("../bin/awk", &format!("#!/bin/sh\n{dies}\nexec /usr/bin/awk \"$@\"\n"));
-            std::fs::set_permissions(node.root_path("../bin/awk"), std::fs::Permissions::from_mode(0o755)).unwrap();
-            killed += usize::from(op.fails(&node));
-            let now = node.read_root(FILE);
-            assert!(now.contains("AAAAalice") && now.contains("AAAAbob"), "awk {nth} was killed: {now:?}");
+    for op in [&added as &dyn Fallible, &removed] {
+        let whole = node();
+        assert!(!op.fails(&whole));
+        let wanted = whole.read_root(FILE);
+        for program in ["awk", "cat"] {
+            let mut kept = 0;
+            for nth in 1.. {
+                let node = node();
+                let killer = node.root_path(&format!("../bin/{program}"));
+                let numbers = node.root_path("../numbers");
+                std::fs::create_dir(&numbers).unwrap();
+                // Two ends of a pipe start at once: a folder is made by one of them.
+                let dies = format!(
+                    "n=1; until /bin/mkdir {0}/$n 2>/dev/null; do n=$((n + 1)); done; [ $n != {nth} ] || kill -KILL $$",
+                    numbers.display()
+                );
+                node.root(&format!("../bin/{program}"), &format!("#!/bin/sh\n{dies}\nexec /usr/bin/{program} \"$@\"\n"));
+                std::fs::set_permissions(killer, std::fs::Permissions::from_mode(0o755)).unwrap();
+                let failed = op.fails(&node);
+                if !numbers.join(nth.to_string()).exists() {
+                    assert!(!failed, "nobody was killed");
+                    break;
+                }
+                let now = node.read_root(FILE);
+                assert!(failed, "{program} {nth} was killed, and that was no failure: {now:?}");
+                assert!(now == BEFORE || now == wanted, "{program} {nth} was killed: {now:?}");
+                kept += usize::from(now == BEFORE);
+            }
+            assert!(kept > 2, "{program}: {kept}");
         }
     }
-    assert!(killed > 4, "{killed}");
 }
 
 trait Fallible {

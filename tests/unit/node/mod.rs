@@ -6,6 +6,7 @@ pub mod bench;
 mod inspect;
 mod keys;
 mod kill;
+mod machines;
 mod packages;
 mod suite;
 mod work;

@@ -41,9 +41,10 @@ fn the_repository_moves_to_the_next_minor() {
 #[test]
 fn a_failure_leaves_the_former_repository_in_force() {
     type Break = fn(&Node);
-    let cases: [(Break, Class, &str); 5] = [
+    let cases: [(Break, Class, &str); 6] = [
         (|node| node.state("offline", ""), Class::Unreachable, "cannot be reached"),
         (|node| node.forget("keys/v1.36"), Class::Refused, "answers 403"),
+        (|node| node.state("out-of-service", "503"), Class::Unreachable, "is out of service"),
         (|node| node.state("keys/v1.36", "<html>login</html>\n"), Class::Refused, "no OpenPGP key"),
         (|node| node.state("keys/v1.36", "-----BEGIN PGP\nkey of another\n"), Class::Refused, "signature does not fit the key"),
         (|node| node.state("upstream/v1.36", "kubeadm 1.36.1-1.1\n"), Class::Refused, "does not offer kubeadm 1.36.3"),

@@ -280,6 +280,12 @@ curl)
         shift
     done
     if [[ -e $S/offline ]]; then echo "curl: (6) Could not resolve host" >&2; printf 000; end 6; fi
+    if [[ -s $S/out-of-service ]]; then
+        read -r code <"$S/out-of-service"
+        echo "curl: (22) The requested URL returned error: $code" >&2
+        printf %s "$code"
+        end 22
+    fi
     release=${url%/deb/Release.key} release=${release##*/}
     if [[ ! -e $S/keys/$release ]]; then echo 'curl: (22) The requested URL returned error: 403' >&2; printf 403; end 22; fi
     cp "$S/keys/$release" "$out"
@@ -294,6 +300,12 @@ gpg)
     text=$(cat)
     if [[ $text != '-----BEGIN PGP'* ]]; then echo 'gpg: no valid OpenPGP data found.' >&2; end 2; fi
     sed 1d <<<"$text" >"$out"
+    end 0
+    ;;
+sshd)
+    # What it would do with its configuration, where the test says that.
+    if [[ ! -e $S/sshd ]]; then end 255; fi
+    cat "$S/sshd"
     end 0
     ;;
 getent)

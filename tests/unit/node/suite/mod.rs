@@ -1,10 +1,9 @@
-//! One suite of node operations, held against real bash with stubbed programs and against the machine in memory: the same assertions for
-//! both, on typed values and on failures' classes. A new behaviour is one line in [`behaviours`].
+//! One suite of node operations, held against three machines: real bash with stubbed programs, the machine in memory (`machines` beside
+//! this), and a real worker of the lab (`tests/live/worker.rs`). The same assertions for all, on typed values and on failures' classes.
+//! A new behaviour is one line in [`behaviours`], and is held against all three.
 
-mod bash;
-mod memory;
-mod packages;
-mod steps;
+pub mod packages;
+pub mod steps;
 
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use k8s_upgrade::node::{self, Begin, Begun, Follow, Followed, Inspect, NodeState
 use k8s_upgrade::world::HostOutput;
 
 /// A worker whose packages are 1.35.4, held; its repository is that of 1.35 and has nothing else, that of 1.36 has 1.36.1 and 1.36.3.
-trait Machine {
+pub trait Machine {
     /// What it answers to a script.
     fn answer(&mut self, script: &str) -> HostOutput;
     /// Lets the unit that was begun come to its end.
@@ -30,6 +29,14 @@ trait Machine {
     fn kubeadm_fails_once(&mut self);
     /// A file of this many bytes.
     fn file(&mut self, path: &str, bytes: usize);
+    /// Where it has its packages from.
+    fn packages_url(&self) -> &str {
+        "https://pkgs.k8s.io"
+    }
+    /// What its kubeadm must be told besides, as the setting has it.
+    fn kubeadm_flags(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 impl dyn Machine + '_ {
@@ -65,18 +72,19 @@ impl dyn Machine + '_ {
         cause
     }
 
-    /// Its repository is that of 1.36.
-    fn moved(&mut self) {
-        self.run(&repository("1.36.3")).unwrap();
+    /// Its repository becomes that of the target's minor, which must offer it.
+    fn move_repository(&mut self, target: &str) -> Result<(), Cause> {
+        let (base_url, minor) = (self.packages_url().to_owned(), target[..4].to_owned());
+        self.run(&Repository { base_url, minor, target: target.to_owned() })
     }
-}
 
-fn repository(target: &str) -> Repository {
-    Repository { base_url: "https://pkgs.k8s.io".to_owned(), minor: "1.36".to_owned(), target: target.to_owned() }
-}
+    fn moved(&mut self) {
+        self.move_repository("1.36.3").unwrap();
+    }
 
-fn upgrade() -> Step {
-    Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() }
+    fn upgrade(&self) -> Step {
+        Step::KubeadmUpgrade { first_control_plane: false, flags: self.kubeadm_flags() }
+    }
 }
 
 /// What must be the same whoever comes again: packages, holds, and nothing half done.
@@ -92,23 +100,12 @@ macro_rules! behaviours {
             packages: a_machine_says_what_it_is, the_repository_moves_and_lists_follow, a_release_that_is_not_offered_moves_nothing,
                 a_list_is_what_the_last_refresh_found, what_is_fetched_is_there, files_are_hashed_and_written,
                 a_machine_looks_back;
-            steps: begun_attached_and_contended, a_worker_is_upgraded, a_second_run_of_each_step_changes_nothing, the_disk_is_full,
+            steps: begun_attached_and_contended, a_worker_is_upgraded, a_second_run_of_each_step_changes_nothing, a_worker_goes_back,
+                a_worker_of_which_nothing_is_kept_does_not_go_back, the_disk_is_full,
                 a_lock_that_is_never_given_up_holds, what_is_not_offered_is_refused, there_is_no_way_back,
                 the_kubelet_does_not_pass_kubeadm, kubeadm_fails_and_the_next_run_goes_on, a_half_done_kubeadm_is_repaired,
                 half_done_packages_of_the_kubelet_are_repaired, another_half_installed_package_keeps_its_version;
         }
     };
 }
-
-macro_rules! on_bash {
-    ($($room:ident: $($name:ident),+;)+) => {
-        mod on_bash { $(mod $room { $(#[test] fn $name() { super::super::$room::$name(&mut super::super::bash::machine()); })+ })+ }
-    };
-}
-macro_rules! on_the_twin {
-    ($($room:ident: $($name:ident),+;)+) => {
-        mod on_the_twin { $(mod $room { $(#[test] fn $name() { super::super::$room::$name(&mut super::super::memory::machine()); })+ })+ }
-    };
-}
-behaviours!(on_bash);
-behaviours!(on_the_twin);
+pub(crate) use behaviours;

@@ -3,7 +3,7 @@
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{LookBack, Madison, Past, Prefetch, Refresh, SnapshotHash, Step, WorkState, WriteCard};
 
-use super::{Machine, repository, standing, upgrade};
+use super::{Machine, standing};
 
 fn offered(machine: &mut dyn Machine) -> Vec<String> {
     machine.run(&Madison { package: "kubeadm".to_owned() }).unwrap()
@@ -26,7 +26,7 @@ pub fn a_machine_says_what_it_is(machine: &mut dyn Machine) {
 pub fn the_repository_moves_and_lists_follow(machine: &mut dyn Machine) {
     assert_eq!(offered(machine), ["1.35.4-1.1"]);
     for _ in 0..2 {
-        machine.run(&repository("1.36.3")).unwrap();
+        machine.move_repository("1.36.3").unwrap();
         assert_eq!(offered(machine), ["1.36.3-1.1", "1.36.1-1.1"]);
         let sources = machine.inspect().sources;
         assert_eq!(sources.iter().map(|source| source.minor.as_str()).collect::<Vec<_>>(), ["1.36"]);
@@ -34,10 +34,10 @@ pub fn the_repository_moves_and_lists_follow(machine: &mut dyn Machine) {
 }
 
 pub fn a_release_that_is_not_offered_moves_nothing(machine: &mut dyn Machine) {
-    let cause = machine.run(&repository("1.36.9")).unwrap_err();
+    let cause = machine.move_repository("1.36.9").unwrap_err();
     assert!(cause.class == Class::Refused && cause.what.contains("does not offer kubeadm 1.36.9"), "{cause}");
     machine.offline(true);
-    assert_eq!(machine.run(&repository("1.36.3")).unwrap_err().class, Class::Unreachable);
+    assert_eq!(machine.move_repository("1.36.3").unwrap_err().class, Class::Unreachable);
     assert_eq!(machine.inspect().sources[0].minor, "1.35");
     assert_eq!(offered(machine), ["1.35.4-1.1"]);
 }
@@ -99,7 +99,7 @@ pub fn a_machine_looks_back(machine: &mut dyn Machine) {
     machine.run(&card).unwrap();
     machine.moved();
     machine.perform(Step::KubeadmPackage, "1.36.3").unwrap();
-    machine.perform(upgrade(), "1.36.3").unwrap();
+    machine.perform(machine.upgrade(), "1.36.3").unwrap();
     let past = machine.run(&LookBack { snapshots: "/backup".to_owned() }).unwrap();
     assert_eq!(past.former, [("1.35.4".to_owned(), "/var/lib/k8s-upgrade/former-1.35.4".to_owned())]);
     let (at, path, text) = past.card.unwrap();

@@ -3,12 +3,16 @@
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{Begun, Step, WorkState};
 
-use super::{Machine, standing, upgrade};
+use super::{Machine, standing};
 
 const TARGET: &str = "1.36.3";
 /// The steps of a worker, in their order.
-fn steps() -> [Step; 3] {
-    [Step::KubeadmPackage, upgrade(), Step::KubeletPackages]
+fn steps(machine: &dyn Machine) -> [Step; 3] {
+    [Step::KubeadmPackage, machine.upgrade(), Step::KubeletPackages]
+}
+
+fn back() -> Step {
+    Step::Rollback { packages: ["kubeadm", "kubelet", "kubectl"].map(|name| format!("{name}=1.35.4-1.1")).to_vec() }
 }
 
 pub fn begun_attached_and_contended(machine: &mut dyn Machine) {
@@ -32,7 +36,7 @@ pub fn begun_attached_and_contended(machine: &mut dyn Machine) {
 pub fn a_worker_is_upgraded(machine: &mut dyn Machine) {
     machine.moved();
     assert!(!machine.inspect().touched(TARGET));
-    for step in steps() {
+    for step in steps(machine) {
         machine.perform(step, TARGET).unwrap();
         assert!(machine.inspect().touched(TARGET));
     }
@@ -45,7 +49,7 @@ pub fn a_worker_is_upgraded(machine: &mut dyn Machine) {
 
 pub fn a_second_run_of_each_step_changes_nothing(machine: &mut dyn Machine) {
     machine.moved();
-    for step in steps() {
+    for step in steps(machine) {
         machine.perform(step.clone(), TARGET).unwrap();
         let after = machine.inspect();
         machine.perform(step, TARGET).unwrap();
@@ -53,6 +57,32 @@ pub fn a_second_run_of_each_step_changes_nothing(machine: &mut dyn Machine) {
         assert_eq!((standing(&again), &again.holds), (standing(&after), &after.holds));
         assert_eq!((again.kubelet, again.kubeadm, again.work), (after.kubelet, after.kubeadm, after.work));
     }
+}
+
+/// By the way that it came, the kubelet's configuration too.
+pub fn a_worker_goes_back(machine: &mut dyn Machine) {
+    let former = machine.inspect();
+    machine.moved();
+    for step in steps(machine) {
+        machine.perform(step, TARGET).unwrap();
+    }
+    machine.move_repository("1.35.4").unwrap();
+    for _ in 0..2 {
+        machine.perform(back(), "1.35.4").unwrap();
+        let state = machine.inspect();
+        assert_eq!((standing(&state), &state.holds), (standing(&former), &former.holds));
+        assert_eq!(state.kubelet_config, former.kubelet_config);
+        assert_eq!((state.kubelet.as_str(), state.kubeadm.as_deref()), ("active", Some("v1.35.4")));
+    }
+}
+
+pub fn a_worker_of_which_nothing_is_kept_does_not_go_back(machine: &mut dyn Machine) {
+    machine.moved();
+    machine.perform(Step::KubeadmPackage, TARGET).unwrap();
+    machine.perform(Step::KubeletPackages, TARGET).unwrap();
+    machine.move_repository("1.35.4").unwrap();
+    machine.fails(back(), "1.35.4", Class::Refused, "there is no copy of the kubelet's configuration");
+    assert!(machine.inspect().finished(TARGET));
 }
 
 pub fn the_disk_is_full(machine: &mut dyn Machine) {
@@ -95,10 +125,10 @@ pub fn kubeadm_fails_and_the_next_run_goes_on(machine: &mut dyn Machine) {
     machine.moved();
     machine.perform(Step::KubeadmPackage, TARGET).unwrap();
     machine.kubeadm_fails_once();
-    let cause = machine.fails(upgrade(), TARGET, Class::Step, "kubeadm upgrade node failed (exit 1)");
+    let cause = machine.fails(machine.upgrade(), TARGET, Class::Step, "kubeadm upgrade node failed (exit 1)");
     assert!(!cause.detail.is_empty(), "what kubeadm said is in it");
     assert!(!machine.inspect().kubeadm_has_run(TARGET, "r1"));
-    machine.perform(upgrade(), TARGET).unwrap();
+    machine.perform(machine.upgrade(), TARGET).unwrap();
     assert!(machine.inspect().kubeadm_has_run(TARGET, "r1"));
 }
 
@@ -123,7 +153,7 @@ pub fn a_half_done_kubeadm_is_repaired(machine: &mut dyn Machine) {
 pub fn half_done_packages_of_the_kubelet_are_repaired(machine: &mut dyn Machine) {
     machine.moved();
     machine.perform(Step::KubeadmPackage, TARGET).unwrap();
-    machine.perform(upgrade(), TARGET).unwrap();
+    machine.perform(machine.upgrade(), TARGET).unwrap();
     for (letters, version) in CUTS {
         for name in ["kubelet", "kubectl"] {
             machine.package(name, letters, version);

@@ -2,7 +2,7 @@
 
 use k8s_upgrade::world::HostOutput;
 
-use super::Machine;
+use super::suite::Machine;
 use crate::node::bench::Node;
 
 pub fn machine() -> Bash {
