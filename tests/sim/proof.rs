@@ -1,6 +1,7 @@
 //! No crash can wedge a run, and no rule is ever broken: shown by trying.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use super::faults::What;
 use super::rules::Observer;
 use super::schedules::schedules;
 use super::world::{
-    LIMIT, amiss, at_work, begin, calm, cordoned_by_people, is_over, jobs, live, mark, quick, tail, to_the_end, version_of,
+    LIMIT, NAMESPACE, amiss, at_work, begin, calm, cordoned_by_people, is_over, jobs, live, mark, quick, said, tail, to_the_end,
+    version_of,
 };
 
 #[test]
@@ -51,34 +53,48 @@ fn random_schedules() {
     schedules("patch, five nodes", &calm(Scenario::runbook()), number("SEED", 1), number("SCHEDULES", 1000));
 }
 
-/// A person begins a run in a process of their own at the moment of detection; their claim takes ten seconds longer on its way, and finds
-/// the chain's. (Two persons find each other by the Lease of work by hand.)
+/// A person types `preflight` when the chain's has just looked for work by hand; both find no run, and then both claims are on their way,
+/// the chain's for ten seconds, theirs for longer. (Two persons find each other by the Lease of work by hand, and who finds it defers.)
 #[test]
 fn two_claims_at_once() {
-    struct Slow(bool);
+    struct Slow {
+        looked: Arc<AtomicBool>,
+        claimed: Vec<bool>,
+    }
     impl Hook for Slow {
         fn before(&mut self, _: &mut State, call: &Call) -> Fate {
-            let claim =
-                call.who == Who::Operator("first".to_owned()) && call.what.starts_with("PATCH /api/v1/namespaces/k8s-upgrade?");
-            if claim && std::mem::take(&mut self.0) { Fate::Late(Duration::from_secs(10)) } else { Fate::Go }
+            let person = call.who == Who::Operator("first".to_owned());
+            if !person && call.what.contains("leases/k8s-upgrade-by-hand") {
+                self.looked.store(true, Ordering::Relaxed);
+            }
+            let claim = call.what.starts_with("PATCH /api/v1/namespaces/k8s-upgrade?") && !self.claimed.contains(&person);
+            if !claim {
+                return Fate::Go;
+            }
+            self.claimed.push(person);
+            Fate::Late(Duration::from_secs(if person { 16 } else { 10 }))
         }
     }
     let scenario = quick(Scenario::runbook());
     let (state, target) = (begin(&scenario), scenario.target.to_string());
-    let (mut observer, broken) = Observer::new(&state, Some(Box::new(Slow(true))));
+    let looked = Arc::new(AtomicBool::new(false));
+    let slow = Slow { looked: looked.clone(), claimed: Vec::new() };
+    let (mut observer, broken) = Observer::new(&state, Some(Box::new(slow)));
     observer.steady = true;
     live(state, Some(Box::new(observer)), async |driver| {
-        // Detection begins at the full minute, and needs some seconds for its Job.
-        driver.until(later(driver.twin.now(), Duration::from_secs(121)), |_| false).await;
-        driver.operate("first", &["k8s-upgrade", "start", "--target", &target, "--local", "--yes"], BTreeMap::new());
         let limit = later(driver.twin.now(), LIMIT);
+        let preflight =
+            |state: &State| state.store.get(&Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-preflight-1-34-7")).is_some();
+        assert!(driver.until(limit, preflight).await);
+        looked.store(false, Ordering::Relaxed); // that was the detection's
+        assert!(driver.until(limit, |_| looked.load(Ordering::Relaxed)).await);
+        driver.operate("first", &["k8s-upgrade", "preflight", "--target", &target], BTreeMap::new());
         let code = driver.until_ended("first", limit).await;
-        let late =
-            driver.twin.look(|state| state.history.newest().any(|line| line.contains("preflight") && line.contains("starts")));
         driver.until(limit, is_over).await;
         driver.twin.look(|state| {
             let (wrong, broken) = (amiss(state, &target, &BTreeSet::new()), broken.lock().unwrap());
-            assert!(code == Some(6) && late, "{code:?}\n{}", tail(state, 60));
+            let said = said(state, "first");
+            assert!(code == Some(6) && said.contains("is in flight"), "{code:?}\n{said}\n{}", tail(state, 60));
             assert!(wrong.is_empty() && broken.is_empty(), "{wrong:?}\n{broken:?}\n{}", tail(state, 60));
         });
     });
