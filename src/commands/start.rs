@@ -80,7 +80,7 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
 
 /// Creates the Job that the facts ask for; a finished one of its name makes room.
 pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome, Failure> {
-    let facts = ctx.observe().await.map_err(failure)?;
+    let facts = ctx.observe_settled().await.map_err(failure)?;
     if !ctx.dry_run {
         ctx.may_begin().await.map_err(failure)?;
     }
@@ -112,7 +112,14 @@ pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome
             }
         },
         Next::Running(job) => {
-            ctx.found("", format!("Job {job} is at work: it creates its successor itself"));
+            let between = facts.jobs.iter().any(|fact| fact.name == job && fact.is_between());
+            ctx.found(
+                "",
+                match between {
+                    true => format!("the last try of Job {job} has failed; the next one comes by itself"),
+                    false => format!("Job {job} is at work: it creates its successor itself"),
+                },
+            );
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) if ctx.dry_run => {

@@ -224,6 +224,13 @@ pub struct PodFact {
     pub created: Option<Timestamp>,
 }
 
+impl JobFact {
+    /// All of its pods so far have ended: the next try comes, or the Job's end.
+    pub fn is_between(&self) -> bool {
+        self.state == JobState::Active && self.pods.is_empty() && !self.exits.is_empty()
+    }
+}
+
 /// What the watch has had to do with a Job; none with one that a person or its predecessor created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TakenUp {

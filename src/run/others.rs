@@ -10,7 +10,27 @@ use crate::plan::facts::{Facts, JobState};
 use crate::plan::screen::Driver;
 use crate::report::span;
 
+/// So long a Job whose pods have all ended is waited for: the Job controller needs a moment to call it failed, or to try again.
+const VERDICT: Duration = Duration::from_secs(15);
+
 impl Ctx {
+    /// What is, once no Job of the chain is between the end of its pod and what becomes of it: until then it only seems to be at work.
+    pub async fn observe_settled(&self) -> Result<Facts, Cause> {
+        let on = "the cluster to say what becomes of a Job whose pod has ended";
+        let wait = Wait { place: "", on, deadline: VERDICT, every: Duration::from_secs(1), stoppable: true };
+        let settled = self.wait_or_not(wait, async || {
+            let facts = self.observe().await?;
+            Ok(match facts.jobs.iter().find(|job| job.is_between()) {
+                Some(job) => Probe::Not(format!("Job {} has no verdict yet", job.name)),
+                None => Probe::Ready(facts),
+            })
+        });
+        match settled.await? {
+            Waited::Ready(facts) => Ok(facts),
+            Waited::Late(_) => self.observe().await,
+        }
+    }
+
     /// One node at a time, whoever takes it out: a person's command waits for the chain's Job, and for another person's.
     pub async fn nobody_at_work(&self, facts: &Facts) -> Result<(), Cause> {
         no_job_at_work(facts)?;
