@@ -38,6 +38,7 @@ pub fn run() {
         }
     }
     worker.put_back();
+    assert_eq!(suite::unperformed(), [""; 0]);
     assert!(failed.is_empty(), "{} of {} behaviours failed:\n{}", failed.len(), BEHAVIOURS.len(), failed.join("\n"));
 }
 

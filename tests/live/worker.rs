@@ -107,6 +107,9 @@ impl Machine for Worker<'_> {
     fn file(&mut self, path: &str, bytes: usize) {
         self.root(&format!("write_file '{path}' {bytes}"));
     }
+    fn user(&self) -> &str {
+        self.lab.env("LAB_SSH_USER")
+    }
     fn packages_url(&self) -> &str {
         self.lab.env("LAB_PACKAGES_URL")
     }

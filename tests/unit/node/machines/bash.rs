@@ -1,5 +1,7 @@
 //! Real bash on a scratch node.
 
+use std::os::unix::fs::MetadataExt;
+
 use k8s_upgrade::world::HostOutput;
 
 use super::suite::Machine;
@@ -17,6 +19,10 @@ pub fn machine() -> Bash {
     node.source("v1.35");
     node.state("images", "registry.k8s.io/kube-proxy:v1.35.4\nregistry.k8s.io/pause:3.10.1\n");
     node.state("registry", "registry.k8s.io/kube-proxy:v1.36.3\nregistry.k8s.io/pause:3.10.2\n");
+    let keys = "home/wizard/.ssh/authorized_keys";
+    node.root(keys, "ssh-ed25519 AAAAown k8s-upgrade-key\n");
+    let owner = std::fs::metadata(node.root_path(keys)).expect("the file that was just written");
+    node.state("passwd", &format!("wizard:x:{}:{}::/home/wizard:/bin/bash\n", owner.uid(), owner.gid()));
     Bash(node)
 }
 

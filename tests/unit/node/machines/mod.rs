@@ -18,3 +18,13 @@ macro_rules! on_the_twin {
 }
 suite::behaviours!(on_bash);
 suite::behaviours!(on_the_twin);
+
+/// An operation or a step that is new has no behaviour yet.
+#[test]
+fn the_suite_performs_all_that_the_program_has() {
+    macro_rules! on_one {
+        ($($room:ident: $($name:ident),+;)+) => { $($(suite::$room::$name(&mut memory::machine());)+)+ };
+    }
+    suite::behaviours!(on_one);
+    assert_eq!(suite::unperformed(), [""; 0]);
+}

@@ -2,9 +2,12 @@
 //! this), and a real worker of the lab (`tests/live/worker.rs`). The same assertions for all, on typed values and on failures' classes.
 //! A new behaviour is one line in [`behaviours`], and is held against all three.
 
+pub mod keys;
 pub mod packages;
 pub mod steps;
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use k8s_upgrade::failure::{Cause, Class};
@@ -29,6 +32,10 @@ pub trait Machine {
     fn kubeadm_fails_once(&mut self);
     /// A file of this many bytes.
     fn file(&mut self, path: &str, bytes: usize);
+    /// Who logs in, by a key in authorized_keys.
+    fn user(&self) -> &str {
+        "wizard"
+    }
     /// Where it has its packages from.
     fn packages_url(&self) -> &str {
         "https://pkgs.k8s.io"
@@ -39,8 +46,39 @@ pub trait Machine {
     }
 }
 
+/// Operations and steps that behaviours have performed, by name.
+static PERFORMED: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+
+/// What no behaviour can show of a worker, and what shows it.
+const BEYOND: [&str; 1] = [
+    "kubeadm-plan", // asks a control plane's own files; the lab's runs ask it in each preflight
+];
+
+/// Operations and steps that the program has and no behaviour has performed so far.
+pub fn unperformed() -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/node");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if let Some(step) = name.strip_prefix("work-").and_then(|name| name.strip_suffix(".sh")) {
+            names.push(step.to_owned());
+        } else if name.ends_with(".rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let of =
+                |line: &str| Some(line.trim().strip_prefix("const NAME: &'static str = \"")?.strip_suffix("\";")?.to_owned());
+            names.extend(text.lines().filter_map(of));
+        }
+    }
+    assert!(names.len() > 15, "they are not where they are looked for: {names:?}");
+    let performed = PERFORMED.lock().unwrap();
+    names.retain(|name| !performed.contains(name.as_str()) && !BEYOND.contains(&name.as_str()));
+    names
+}
+
 impl dyn Machine + '_ {
     fn run<O: Operation>(&mut self, operation: &O) -> Result<O::Output, Cause> {
+        PERFORMED.lock().unwrap().insert(O::NAME);
         let output = self.answer(&node::stdin(operation));
         node::read(operation, &output)
     }
@@ -50,6 +88,7 @@ impl dyn Machine + '_ {
     }
 
     fn begin(&mut self, step: Step, target: &str) -> Result<Begun, Cause> {
+        PERFORMED.lock().unwrap().insert(step.name());
         self.run(&Begin { step, target: target.to_owned(), run: "r1".to_owned() })
     }
 
@@ -97,6 +136,7 @@ fn standing(state: &NodeState) -> Vec<(String, String, String)> {
 macro_rules! behaviours {
     ($each:ident) => {
         $each! {
+            keys: keys_come_and_go_and_the_others_stay, what_is_to_stay_must_be_there;
             packages: a_machine_says_what_it_is, the_repository_moves_and_lists_follow, a_release_that_is_not_offered_moves_nothing,
                 a_list_is_what_the_last_refresh_found, what_is_fetched_is_there, files_are_hashed_and_written,
                 a_machine_looks_back;
@@ -104,7 +144,8 @@ macro_rules! behaviours {
                 a_worker_of_which_nothing_is_kept_does_not_go_back, the_disk_is_full,
                 a_lock_that_is_never_given_up_holds, what_is_not_offered_is_refused, there_is_no_way_back,
                 the_kubelet_does_not_pass_kubeadm, kubeadm_fails_and_the_next_run_goes_on, a_half_done_kubeadm_is_repaired,
-                half_done_packages_of_the_kubelet_are_repaired, another_half_installed_package_keeps_its_version;
+                half_done_packages_of_the_kubelet_are_repaired, another_half_installed_package_keeps_its_version,
+                containerd_stays_at_its_version, a_containerd_that_is_not_offered_is_refused;
         }
     };
 }

@@ -1,7 +1,7 @@
 //! The unit and its steps: how they are begun and followed, what they make, how they fail, and what they mend.
 
 use k8s_upgrade::failure::Class;
-use k8s_upgrade::node::{Begun, Step, WorkState};
+use k8s_upgrade::node::{Begun, NodeState, Step, WorkState};
 
 use super::{Machine, standing};
 
@@ -172,4 +172,26 @@ pub fn another_half_installed_package_keeps_its_version(machine: &mut dyn Machin
     machine.package("kubelet", "iHR", "1.35.4-1.1");
     machine.fails(Step::KubeadmPackage, TARGET, Class::Refused, "kubelet is half installed (iHR 1.35.4-1.1)");
     assert_eq!(machine.inspect().package("kubelet").unwrap().letters, "iHR");
+}
+
+/// Debian's package, or Docker's.
+fn containerd(state: &NodeState) -> (String, String) {
+    let package = state.package("containerd.io").or_else(|| state.package("containerd")).expect("containerd is a package there");
+    (package.letters.clone(), package.version.clone())
+}
+
+pub fn containerd_stays_at_its_version(machine: &mut dyn Machine) {
+    let before = machine.inspect();
+    let (_, version) = containerd(&before);
+    machine.perform(Step::ContainerdPackage, &version).unwrap();
+    let after = machine.inspect();
+    assert_eq!(containerd(&after), containerd(&before));
+    assert_eq!((standing(&after), &after.holds), (standing(&before), &before.holds));
+    assert_eq!((after.work.step.as_str(), after.work.state), ("containerd-package", WorkState::Done));
+}
+
+pub fn a_containerd_that_is_not_offered_is_refused(machine: &mut dyn Machine) {
+    let before = containerd(&machine.inspect());
+    machine.fails(Step::ContainerdPackage, "99.9.9-1", Class::Refused, "does not offer containerd");
+    assert_eq!(containerd(&machine.inspect()), before);
 }
