@@ -35,7 +35,11 @@ pub async fn upgrade(
         asker.confirm(ctx, &format!("{node} will be drained, upgraded to {target} and put back in service."))?;
     }
     if !ctx.chain {
-        return by_hand(ctx, phase(ctx, node, target, &run, facts.marks.in_flight)).await;
+        let alone = async {
+            ctx.same_run(&facts).await.map_err(failure)?;
+            phase(ctx, node, target, &run, facts.marks.in_flight).await
+        };
+        return by_hand(ctx, alone).await;
     }
     phase(ctx, node, target, &run, facts.marks.in_flight).await
 }

@@ -33,6 +33,7 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
         asker.confirm(ctx, &format!("the run to {target} goes on where the facts say it stands"))?;
         // From here on the watch leaves it alone, until `resume` gives it back to Jobs.
         let here = async {
+            ctx.same_run(&facts).await.map_err(failure)?;
             let who = Some(ctx.identity.holder.clone());
             ctx.mark_run("", "record that this process has the run", &[(Mark::Local, who)]).await.map_err(failure)?;
             run_here(ctx, target).await

@@ -12,6 +12,7 @@ fi
 # that it can stand outside of a condition: there a reader that was killed ends the script.
 before_key() {
     lines | awk -v key="$1" '
+        { sub(/\r$/, "") }
         /^[ \t]*#/ || found { next }
         { for (i = 2; i <= NF; i++) if ($i == key) {
             before = substr($0, 1, index($0, key) - 1)

@@ -37,6 +37,17 @@ impl Ctx {
         self.nobody_by_hand().await
     }
 
+    /// A look of one's own once a question is answered, which may have stood for hours: the run is the one that was shown, and no Job has
+    /// taken it up meanwhile.
+    pub async fn same_run(&self, shown: &Facts) -> Result<(), Cause> {
+        let now = self.observe().await?;
+        let of = |facts: &Facts| (facts.marks.in_flight, facts.marks.run_id.clone(), facts.marks.target);
+        if of(&now) != of(shown) {
+            return Err(Cause::contended("the run in flight is not the one that was shown").next("k8s-upgrade status"));
+        }
+        no_job_at_work(&now)
+    }
+
     /// No Job tells of a person's process; its Lease does.
     pub async fn nobody_by_hand(&self) -> Result<(), Cause> {
         match self.other_driver().await? {

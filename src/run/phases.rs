@@ -87,12 +87,27 @@ impl Ctx {
             // Gates may take half an hour, and a halt for good; nothing on the node was changed, so it serves meanwhile.
             Entry::GiveBack => {
                 self.acquire_for(&node.name, ChangeClass::Settle).await?;
-                let back = self.take_cordon_back(&node.name).await;
-                self.release().await.and(back)?;
+                let back = self.cordon_back(&node.name, target).await;
+                if self.release().await.and(back)? {
+                    return Ok(true);
+                }
             }
             Entry::Gates | Entry::Stop => {}
         }
         self.may_begin().await.map(|()| false)
+    }
+
+    /// Our cordon goes, looked at once more under the Lease. True if the node's work has begun after all: then it stays, to be finished.
+    async fn cordon_back(&self, name: &str, target: Version) -> Result<bool, Cause> {
+        let Some(node) = self.node_now(name).await? else { return Ok(false) };
+        let begun = upgrade::begun(&node, &self.on_node(&node, &Inspect).await?, &target.to_string());
+        match (begun, node.unschedulable) {
+            (true, true) => return Ok(true),
+            // A person let it serve half changed. That is theirs to say; what it had before stays on record.
+            (true, false) => self.leave_cordon_held(name, true).await?,
+            (false, _) => self.take_cordon_back(name).await?,
+        }
+        Ok(false)
     }
 
     /// What must hold before a node is taken out of service.

@@ -33,8 +33,11 @@ impl Ctx {
         if begun {
             self.drain(name, false).await?;
         } else if let Err(cause) = self.out_of_service(name).await {
-            // Nothing on the node was changed: it serves as before, and its record stays. (Whose Lease is lost is refused this, too.)
-            if let Err(back) = self.leave_cordon_held(name, true).await {
+            if node.unrecorded() {
+                // Its upgrade was cut in the middle: half changed it must not serve, whichever way it is to go.
+                self.note(name, "stays cordoned: its upgrade had begun and has not ended");
+            } else if let Err(back) = self.leave_cordon_held(name, true).await {
+                // Nothing on the node was changed: it serves as before, and its record stays. (Whose Lease is lost is refused this, too.)
                 self.warn(name, format!("our cordon could not be taken back: {}", back.what));
             }
             return Err(cause);

@@ -207,7 +207,10 @@ impl Ctx {
         let unchanged = match look.await {
             Ok(unchanged) => unchanged,
             Err(cause) => {
-                self.warn(name, format!("stays cordoned, for whether it was changed is not known: {}", cause.what));
+                self.warn(
+                    name,
+                    format!("if it is cordoned it stays so, for whether it was changed is not known: {}", cause.what),
+                );
                 false
             }
         };

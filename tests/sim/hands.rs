@@ -358,3 +358,22 @@ fn start_refuses_an_impossible_target() {
         driver.twin.look(|state| assert!(!in_flight(state) && ours(state).is_empty() && !at_work(state)));
     });
 }
+
+/// A person lets a node serve that is half upgraded and whose runner has died. The retry finishes it, and what it had before stays on record.
+#[test]
+fn a_node_that_a_person_uncordons_half_upgraded_keeps_its_way_back() {
+    let end = live(runbook(), None, async |driver| {
+        when(driver, "kubeadm", unit_runs("k8s-node4", "kubeadm-upgrade")).await;
+        driver.twin.edit(|state| {
+            state.kill_programs();
+            state.store.update(&Key::node("k8s-node4"), |node| {
+                node["spec"].as_object_mut().unwrap().remove("unschedulable");
+            });
+        });
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    done(&end, &[]);
+    let node = end.store.get(&Key::node("k8s-node4")).unwrap();
+    assert!(mark(node, "former-versions").is_some_and(|versions| versions.contains("kubelet=1.34.2")), "{node}");
+}

@@ -10,7 +10,8 @@ use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Call, Fate, Hook, State};
 use serde_json::json;
 
-use super::world::{LIMIT, begin, live, mark, quick, tail, to_the_end, version_of};
+use super::hands::unit_runs;
+use super::world::{LIMIT, NAMESPACE, begin, live, mark, quick, tail, to_the_end, types as types_line, version_of, when};
 
 const NODE: &str = "k8s-node4";
 
@@ -142,4 +143,27 @@ fn what_cannot_go_back_is_left_alone() {
         let (end, ended) = types(upgraded.clone(), None, argv);
         assert_eq!((ended, end.tally.changes), (Some(code), before), "{argv:?}\n{}", tail(&end, 20));
     }
+}
+
+/// A worker whose upgrade was cut in the middle is half changed: a rollback that does not come to its work leaves it out of service.
+#[test]
+fn a_rollback_that_is_held_leaves_a_half_upgraded_worker_cordoned() {
+    let state = live(begin(&quick(Scenario::runbook_minor())), None, async |driver| {
+        when(driver, "the kubelet's packages", unit_runs(NODE, "kubelet-packages")).await;
+        // Its runner dies and its Job is deleted; and somebody else has a node out for as long as the rollback waits for its turn.
+        driver.twin.edit(|state| {
+            state.kill_programs();
+            state.store.remove(&Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-worker-1-35-4-k8s-node4"));
+            state.store.update(&Key::node("k8s-node2"), |node| {
+                node["spec"]["unschedulable"] = json!(true);
+                node["metadata"]["annotations"]["viktorbarzin.me/k8s-upgrade-cordoned-by"] = json!("0badcafe");
+            });
+        });
+        when(driver, "the unit's end", |state| version_of(state.store.get(&Key::node(NODE)).unwrap()) == "1.35.4").await;
+        let (code, said) = types_line(driver, "back", &format!("rollback {NODE} --yes")).await;
+        assert!(code == 6 && said.contains("stays cordoned: its upgrade had begun and has not ended"), "{code}: {said}");
+        driver.twin.look(State::clone)
+    });
+    let node = state.store.get(&Key::node(NODE)).unwrap();
+    assert!(node["spec"]["unschedulable"] == true && mark(node, "cordoned-by").is_some(), "{node}\n{}", tail(&state, 40));
 }

@@ -60,6 +60,16 @@ fn a_key_is_added_once_and_the_rest_survives() {
     assert_eq!(there.unwrap(), wanted);
 }
 
+/// A file that was edited on another system: what a line is, is the same.
+#[test]
+fn options_of_a_line_that_ends_as_on_windows_are_not_lost() {
+    let node = node();
+    node.root(FILE, "from=\"10.0.0.0/8\" ssh-ed25519 AAAAold\r\n");
+    run(&node, &add("AAAAnew")).unwrap();
+    let wanted = "from=\"10.0.0.0/8\" ssh-ed25519 AAAAold\r\nfrom=\"10.0.0.0/8\" ssh-ed25519 AAAAnew k8s-upgrade-key\n";
+    assert_eq!(node.read_root(FILE), wanted);
+}
+
 #[test]
 fn exactly_the_old_line_goes() {
     let node = node();
