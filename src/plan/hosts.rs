@@ -101,6 +101,12 @@ impl Found {
         self.static_pods.iter().any(|(pod, _)| COMPONENTS.contains(&pod.as_str()))
     }
 
+    /// Components of a control plane that the kubelet runs no static pod of.
+    pub fn without_manifest(&self) -> Vec<&'static str> {
+        let there = |name: &str| self.static_pods.iter().any(|(pod, _)| pod == name);
+        COMPONENTS.into_iter().filter(|name| self.control_plane() && !there(name)).collect()
+    }
+
     pub fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
     }
@@ -220,6 +226,15 @@ mod tests {
         }
         let one = || Cause::refused("no agent").next("--set ssh-key-file=FILE      # the key");
         assert_eq!(commands(&[asked("a", Err(one())), asked("b", Err(one()))], "u").len(), 2, "one remedy, once");
+    }
+
+    #[test]
+    fn a_manifest_that_is_missing_is_named() {
+        let pods = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), "-".to_owned())).collect();
+        let of = |names: &[&str]| Found { static_pods: pods(names), ..healthy() }.without_manifest();
+        assert_eq!(of(&["etcd", "kube-controller-manager", "kube-scheduler"]), ["kube-apiserver"]);
+        assert_eq!(of(&COMPONENTS), [""; 0], "etcd may be elsewhere");
+        assert_eq!(of(&[]), [""; 0], "a worker has none");
     }
 
     #[test]

@@ -69,6 +69,10 @@ fn host_text(out: &mut String, found: &Found) {
         let pods: Vec<String> = found.static_pods.iter().map(|(name, image)| pod(name, image)).collect();
         line(out, "manifests", &pods.join(", "));
     }
+    let missing = found.without_manifest();
+    if !missing.is_empty() {
+        line(out, "MISSING", &format!("/etc/kubernetes/manifests has none of {}: it does not run here", missing.join(", ")));
+    }
     match &found.work {
         None => line(out, "unit", "nothing of ours was ever begun here"),
         Some(work) => line(out, if matches!(work.end, End::Bad(_)) { "UNIT" } else { "unit" }, &work.told()),
@@ -140,7 +144,7 @@ fn host_data(host: &Asked, found: &Found) -> Value {
         "node": host.node, "address": host.address, "answered": true, "controlPlane": found.control_plane(),
         "kubelet": found.kubelet, "packages": found.packages.iter().map(package).collect::<Vec<_>>(), "audit": found.audit,
         "manifests": found.static_pods.iter().map(|(pod, image)| json!({ "pod": pod, "image": image })).collect::<Vec<_>>(),
-        "unit": work,
+        "withoutManifest": found.without_manifest(), "unit": work,
         "former": found.former.iter().map(|(release, path)| json!({ "release": release, "path": path })).collect::<Vec<_>>(),
         "restoreCard": card,
         "snapshots": found.snapshots.iter()

@@ -1,5 +1,6 @@
 //! What a person types once a run is over, or seems to be: looking, reading, halting and clearing, from outside the cluster.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -91,27 +92,15 @@ impl Hands<'_> {
         });
     }
 
-    /// The program gets a key of its own first: the lab's own stands for a person's from then on, and must survive.
+    /// The lab's own key stands for a person's, and must survive.
     fn rotates_the_key(&self, expected: &Expected<'_>) {
         let lab = self.lab;
         lab.phase("the key is rotated");
-        let file = lab.scratch("former-key");
-        let keygen = ["-q", "-t", "ed25519", "-N", "", "-C", "k8s-upgrade-key", "-f"];
-        process::run(Command::new("ssh-keygen").args(keygen).arg(&file), "", Duration::from_secs(10)).good();
-        let former = std::fs::read_to_string(file.with_extension("pub")).expect("its public half");
-        let former = former.trim();
         let nodes: Vec<&str> = std::iter::once("k8s-master").chain(expected.workers.iter().copied()).collect();
         let keys = |node: &str| lab.on(node, "stat -c '%a %U' ~/.ssh/authorized_keys; cat ~/.ssh/authorized_keys");
         let before: Vec<String> = nodes.iter().map(|node| keys(node)).collect();
-        for node in &nodes {
-            lab.on(node, &format!("echo '{former}' >> ~/.ssh/authorized_keys"));
-        }
+        let (_, former) = key_of_its_own(lab, &nodes);
         let secret = || lab.json(&["-n", NAMESPACE, "get", "secret", "k8s-upgrade-creds"])["data"].clone();
-        let from_file = |path: &std::path::Path| format!("--from-file=ssh_key={}", path.display());
-        let webhook = format!("--from-literal=slack_webhook={}", lab.env("LAB_SLACK_URL"));
-        let public = format!("--from-literal=ssh_key_pub={former}");
-        let create = ["-n", NAMESPACE, "create", "secret", "generic", "k8s-upgrade-creds", "--dry-run=client", "-o", "yaml"];
-        lab.apply(&lab.kubectl(&[&create[..], &[&from_file(&file), &public, &webhook]].concat()));
         let old = secret();
 
         self.types(&["rotate-key", "--dry-run"], 0, &nodes);
@@ -124,7 +113,26 @@ impl Hands<'_> {
             let after = keys(node);
             let new = after.strip_prefix(&before).unwrap_or_else(|| panic!("{node} had:\n{before}and has:\n{after}"));
             assert!(new.lines().count() == 1 && new.trim().ends_with("k8s-upgrade-key"), "{node} has got:\n{new}");
-            assert!(!after.contains(former), "{node} still lets the former key in");
+            assert!(!after.contains(&former), "{node} still lets the former key in");
         }
     }
+}
+
+/// The program gets a key of its own, on these nodes and in the Secret: the lab's own stands for a person's from then on. Returns the file
+/// of the private half, and the public one.
+pub fn key_of_its_own(lab: &Lab, nodes: &[&str]) -> (PathBuf, String) {
+    let file = lab.scratch("former-key");
+    let keygen = ["-q", "-t", "ed25519", "-N", "", "-C", "k8s-upgrade-key", "-f"];
+    process::run(Command::new("ssh-keygen").args(keygen).arg(&file), "", Duration::from_secs(10)).good();
+    let public = std::fs::read_to_string(file.with_extension("pub")).expect("its public half");
+    let public = public.trim().to_owned();
+    for node in nodes {
+        lab.on(node, &format!("echo '{public}' >> ~/.ssh/authorized_keys"));
+    }
+    let private = format!("--from-file=ssh_key={}", file.display());
+    let beside =
+        [format!("--from-literal=ssh_key_pub={public}"), format!("--from-literal=slack_webhook={}", lab.env("LAB_SLACK_URL"))];
+    let create = ["-n", NAMESPACE, "create", "secret", "generic", "k8s-upgrade-creds", "--dry-run=client", "-o", "yaml"];
+    lab.apply(&lab.kubectl(&[&create[..], &[&private, &beside[0], &beside[1]]].concat()));
+    (file, public)
 }

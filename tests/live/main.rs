@@ -20,6 +20,7 @@ mod process;
 mod refusals;
 mod registry;
 mod turns;
+mod vault;
 mod watch;
 mod worker;
 
@@ -64,4 +65,11 @@ fn workers_that_break_are_told_and_mended() {
 #[ignore = "costly breakages: tests/run lab-full"]
 fn power_cuts_and_outages_end_well() {
     power::run();
+}
+
+/// On two nodes, with a Vault in dev mode on this machine.
+#[test]
+#[ignore = "needs a vault on PATH: tests/run vault"]
+fn vault_gets_the_rotated_key() {
+    vault::run();
 }

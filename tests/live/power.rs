@@ -281,7 +281,11 @@ impl Power<'_> {
                 assert!(ended.stdout.contains(word), "{word:?} is not said by {args:?}:\n{}\n{}", ended.stdout, ended.stderr);
             }
         };
-        types(&["status", "--hosts"], 0, &["5 of 5 hosts answered", "kube-apiserver", "former-1.36.3", "/backup/etcd-"]);
+        types(
+            &["status", "--hosts"],
+            0,
+            &["5 of 5 hosts answered", "has none of kube-apiserver", "former-1.36.3", "/backup/etcd-"],
+        );
         types(&["rollback", "k8s-master"], 0, &["/backup/etcd-", FROM]);
         let status = self.types(&["status"]);
         assert_eq!(status.code, Some(7), "{}", status.stderr);
