@@ -18,17 +18,11 @@ impl Ctx {
     pub async fn observe_settled(&self) -> Result<Facts, Cause> {
         let on = "the cluster to say what becomes of a Job whose pod has ended";
         let wait = Wait { place: "", on, deadline: VERDICT, every: Duration::from_secs(1), stoppable: true };
-        let settled = self.wait_or_not(wait, async || {
-            let facts = self.observe().await?;
-            Ok(match facts.jobs.iter().find(|job| job.is_between()) {
-                Some(job) => Probe::Not(format!("Job {} has no verdict yet", job.name)),
-                None => Probe::Ready(facts),
-            })
-        });
-        match settled.await? {
-            Waited::Ready(facts) => Ok(facts),
-            Waited::Late(_) => self.observe().await,
-        }
+        self.observe_until(wait, |facts| {
+            let between = facts.jobs.iter().find(|job| job.is_between())?;
+            Some(format!("Job {} has no verdict yet", between.name))
+        })
+        .await
     }
 
     /// One node at a time, whoever takes it out: a person's command waits for the chain's Job, and for another person's.

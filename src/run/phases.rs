@@ -6,11 +6,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 
 use super::ctx::Ctx;
-use super::upgrade;
 use super::wait::{Probe, Wait};
 use crate::failure::Cause;
 use crate::names::Mark;
-use crate::node::Inspect;
 use crate::permit::ChangeClass;
 use crate::plan::alerts::Moment;
 use crate::plan::answer::{Answer, Verdict};
@@ -78,7 +76,7 @@ impl Ctx {
     /// Before the gates of a node: what an earlier runner of ours has left. True if its upgrade has begun, and is to be finished without
     /// asking any: it is out of service, and waiting makes nothing better.
     async fn enter(&self, node: &Node, target: Version) -> Result<bool, Cause> {
-        let begun = node.unschedulable && upgrade::begun(node, &self.on_node(node, &Inspect).await?, &target.to_string());
+        let begun = node.unschedulable && self.has_begun(node, &target.to_string()).await?;
         match halt::entry(node, begun, self.halted().is_some()) {
             Entry::Finish => {
                 self.note(&node.name, "out of service, and its upgrade has begun: that is finished before any gate is asked");
@@ -100,7 +98,7 @@ impl Ctx {
     /// Our cordon goes, looked at once more under the Lease. True if the node's work has begun after all: then it stays, to be finished.
     async fn cordon_back(&self, name: &str, target: Version) -> Result<bool, Cause> {
         let Some(node) = self.node_now(name).await? else { return Ok(false) };
-        let begun = upgrade::begun(&node, &self.on_node(&node, &Inspect).await?, &target.to_string());
+        let begun = self.has_begun(&node, &target.to_string()).await?;
         match (begun, node.unschedulable) {
             (true, true) => return Ok(true),
             // A person let it serve half changed. That is theirs to say; what it had before stays on record.

@@ -167,6 +167,11 @@ impl Ctx {
         Ok(self.observe().await?.node(name).is_some_and(|node| node.components_at(target)))
     }
 
+    /// Whether the node's work has begun, as the node itself says.
+    pub(super) async fn has_begun(&self, node: &Node, target: &str) -> Result<bool, Cause> {
+        Ok(begun(node, &self.on_node(node, &Inspect).await?, target))
+    }
+
     /// Facts that tell whether the kubelet of a control plane has to wait. An API server that does not show counts as old, but one that
     /// has just been restarted is missing from a list for a moment only.
     pub(super) async fn observe_turn(&self, name: &str, target: Version) -> Result<Facts, Cause> {
@@ -177,21 +182,12 @@ impl Ctx {
             every: Duration::from_secs(2),
             stoppable: false,
         };
-        let shown = self
-            .wait_or_not(wait, async || {
-                let facts = self.observe().await?;
-                let hidden = facts.hidden_servers();
-                let matters = facts.node(name).is_some_and(|node| facts.kubelet_waits(node, target));
-                if matters && !hidden.is_empty() {
-                    return Ok(Probe::Not(hidden.join(", ")));
-                }
-                Ok(Probe::Ready(facts))
-            })
-            .await?;
-        match shown {
-            Waited::Ready(facts) => Ok(facts),
-            Waited::Late(_) => self.observe().await,
-        }
+        self.observe_until(wait, |facts| {
+            let matters = facts.node(name).is_some_and(|node| facts.kubelet_waits(node, target));
+            let hidden = facts.hidden_servers();
+            (matters && !hidden.is_empty()).then(|| hidden.join(", "))
+        })
+        .await
     }
 
     /// After a failure: a node on which nothing was changed serves again; one that was is left cordoned, so that nothing lands on it.
@@ -202,7 +198,7 @@ impl Ctx {
         }
         let look = async {
             let Some(node) = self.node_now(name).await? else { return Ok(false) };
-            Ok::<_, Cause>(!begun(&node, &self.on_node(&node, &Inspect).await?, target))
+            Ok::<_, Cause>(!self.has_begun(&node, target).await?)
         };
         let unchanged = match look.await {
             Ok(unchanged) => unchanged,

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::ctx::Ctx;
 use crate::failure::Cause;
+use crate::plan::facts::Facts;
 use crate::report::{Event, span};
 
 /// What a look at the world gave.
@@ -50,6 +51,18 @@ impl Ctx {
         match self.wait_or_not(wait, probe).await? {
             Waited::Ready(value) => Ok(value),
             Waited::Late(missing) => Err(Cause::hold(format!("waited {} for {on}: {missing}", span(deadline)))),
+        }
+    }
+
+    /// Facts that lack nothing, or once the wait is over those of then: `lacks` says what is still missing from them.
+    pub async fn observe_until(&self, wait: Wait<'_>, lacks: impl Fn(&Facts) -> Option<String>) -> Result<Facts, Cause> {
+        let waited = self.wait_or_not(wait, async || {
+            let facts = self.observe().await?;
+            Ok(lacks(&facts).map_or_else(|| Probe::Ready(facts), Probe::Not))
+        });
+        match waited.await? {
+            Waited::Ready(facts) => Ok(facts),
+            Waited::Late(_) => self.observe().await,
         }
     }
 
