@@ -38,6 +38,8 @@ apply) command=(kubeadm upgrade apply "v$target" -y "$@") ;;
 node) command=(kubeadm upgrade node "$@") ;;
 *) failed "kubeadm upgrade $verb is not known" ;;
 esac
+# kubeadm names its copies by the second, and fails where such a one is there already: a run may follow another within one.
+while compgen -G "$leftovers/kubeadm-*-$(date +%Y-%m-%d-%H-%M-%S)" >/dev/null; do sleep 0.1; done
 say "${command[*]}"
 status=0
 "${command[@]}" || status=$?

@@ -143,7 +143,11 @@ mv | rm | df)
     "$me" "$@"
     end $?
     ;;
-sleep) end 0 ;;
+sleep)
+    # Only what waits for the clock itself takes its time.
+    if [[ $1 == 0.* ]]; then sleep "$1"; fi
+    end 0
+    ;;
 apt-get)
     case " $* " in
     *' update '*) update "$@" ;;
@@ -226,6 +230,10 @@ kubeadm)
         ;;
     'upgrade apply '* | 'upgrade node'*)
         mkdir -p "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-backup-etcd-$(date +%s%N)" "$(mktemp -d "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-upgraded-manifestsXXXX")"
+        if ! mkdir "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-kubelet-config-$(date +%Y-%m-%d-%H-%M-%S)"; then
+            echo 'error: error execution phase kubelet-config: could not create timestamp directory: file exists' >&2
+            end 1
+        fi
         if [[ -e $S/kubeadm-fails ]]; then cat "$S/kubeadm-fails" >&2; end 1; fi
         echo "$mine $*" >"$S/control-plane"
         ;;

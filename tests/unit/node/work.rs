@@ -226,6 +226,19 @@ fn what_kubeadm_said_is_in_the_failure_and_the_next_run_goes_on() {
     assert_eq!(perform(&node, step), Ok(()));
 }
 
+/// kubeadm names the folder of its copies by the second, and fails where it is there.
+#[test]
+fn a_run_of_kubeadm_within_the_second_of_another_waits_for_the_next() {
+    let node = Node::new();
+    perform(&node, Step::KubeadmPackage).unwrap();
+    for seconds in 0..4 {
+        let time = jiff::Zoned::now() + jiff::Span::new().seconds(seconds);
+        let name = time.strftime("kubeadm-kubelet-config-%Y-%m-%d-%H-%M-%S");
+        node.root(&format!("etc/kubernetes/tmp/{name}/config.yaml"), "");
+    }
+    assert_eq!(perform(&node, Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() }), Ok(()));
+}
+
 #[test]
 fn a_foreign_half_installed_kubelet_is_never_taken_past_the_control_plane() {
     let node = Node::new();
