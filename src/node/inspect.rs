@@ -106,8 +106,13 @@ impl NodeState {
     pub fn rests(&self, target: &str) -> bool {
         let Work { state, step, target: to, .. } = &self.work;
         let kubeadm_ended = step == Step::KUBEADM_UPGRADE && *state == WorkState::Done && to == target;
-        let of_before = |name: &str| self.package(name).is_none_or(|package| package.healthy() && !package.is_of(target));
-        kubeadm_ended && self.whole_at("kubeadm", target) && of_before("kubelet") && of_before("kubectl") && self.audit.is_empty()
+        kubeadm_ended && self.whole_at("kubeadm", target) && self.kubelet_is_former(target) && self.audit.is_empty()
+    }
+
+    /// Its packages, whole, are not those of `target` yet.
+    pub fn kubelet_is_former(&self, target: &str) -> bool {
+        let former = |name: &str| self.package(name).is_none_or(|package| package.healthy() && !package.is_of(target));
+        former("kubelet") && former("kubectl")
     }
 
     /// Nothing is left to do on the node itself: packages whole at `target` and held, no work at hand.

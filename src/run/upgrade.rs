@@ -31,6 +31,20 @@ pub fn begun(node: &Node, state: &NodeState, target: &str) -> bool {
     state.touched(target) && !(node.changed_at.is_some() && state.rests(target))
 }
 
+/// A kubelet that waits for another API server has its former package: any restart would take up a newer one. Which one server does not
+/// show is soon known, so that node stays out of service until then.
+fn kubelet_may_wait(facts: &Facts, state: &NodeState, target: &str) -> Result<(), Cause> {
+    let hidden = facts.hidden_servers();
+    if hidden.is_empty() || state.kubelet_is_former(target) {
+        return Ok(());
+    }
+    let what = format!(
+        "it stays cordoned: its kubelet's package is new, and may be started only once every API server is; that of {} shows no version",
+        hidden.join(", ")
+    );
+    Err(Cause::hold(what).next("kubectl get pods -n kube-system -l component=kube-apiserver -o wide"))
+}
+
 impl Ctx {
     /// Upgrades one node to `target`; done already is no error. Ends with the node in service, or says what state it is in. `class`: to
     /// finish what was begun settles.
@@ -154,6 +168,7 @@ impl Ctx {
                 return Err(Cause::step(format!("kubeadm ended well, but the control plane is not at {target}")));
             }
             if now.kubelet_waits(node, target) {
+                kubelet_may_wait(&now, state, &to)?;
                 let why = "another API server is older: it follows when all are new";
                 self.skipped(name, "kubelet packages and restart", why);
                 return Ok(node.kubelet);

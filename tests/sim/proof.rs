@@ -9,6 +9,7 @@ use k8s_upgrade::twin::scenario::{self, Workload};
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Call, Fate, Hook, Scenario, State, Who};
+use serde_json::{Value, json};
 
 use super::crash::matrix;
 use super::faults::What;
@@ -16,7 +17,7 @@ use super::rules::Observer;
 use super::schedules::schedules;
 use super::world::{
     LIMIT, NAMESPACE, amiss, at_work, begin, calm, cordoned_by_people, is_over, jobs, live, mark, quick, said, tail, to_the_end,
-    version_of,
+    version_of, when,
 };
 
 #[test]
@@ -121,49 +122,52 @@ fn two_runners_of_one_node() {
     assert!(end.logs.values().any(|log| log.newest().any(|line| line.contains(waited))), "nobody waited for the Lease");
 }
 
-/// Two people upgrade a worker each at the same moment, outside of any run: no pod of one is evicted before the other, where that has
-/// begun, is back in service. The later one gives way, or goes on once the other has ended in time.
+/// A second Job of the chain, for another worker, beside the one that is at work, as a former runner that was thought dead can make: both
+/// pass the gates together. No pod of one node is evicted while the other is out of service, and the run goes to its end.
 #[test]
 fn two_nodes_at_once() {
-    struct Alone {
-        begun: BTreeSet<String>,
-        both: Arc<Mutex<Vec<String>>>,
+    const NODES: [&str; 2] = ["k8s-node4", "k8s-node3"];
+    let out =
+        |state: &State, name: &str| state.store.get(&Key::node(name)).is_some_and(|node| mark(node, "cordoned-by").is_some());
+    struct Both<O> {
+        out: O,
+        evicted: Arc<Mutex<Vec<String>>>,
     }
-    impl Hook for Alone {
+    impl<O: Fn(&State, &str) -> bool + Send> Hook for Both<O> {
         fn before(&mut self, state: &mut State, call: &Call) -> Fate {
-            let who = call.who.to_string();
-            let Some(node) = who.strip_prefix("operator ").filter(|_| call.what.contains("/eviction")) else { return Fate::Go };
-            self.begun.insert(node.to_owned());
-            let out = |name: &str| state.store.get(&Key::node(name)).is_some_and(|node| mark(node, "cordoned-by").is_some());
-            if self.begun.iter().any(|other| other != node && out(other)) {
-                self.both.lock().unwrap().push(format!("{who}: {}", call.what));
+            let of = |node: &&str| call.who.to_string().starts_with(&format!("k8s-upgrade-worker-1-34-7-{node}"));
+            if call.what.contains("/eviction") && NODES.iter().any(of) && NODES.iter().all(|node| (self.out)(state, node)) {
+                self.evicted.lock().unwrap().push(format!("{}: {}", call.who, call.what));
             }
             Fate::Go
         }
     }
-    let mut scenario = quick(Scenario::runbook());
-    let target = scenario.target.to_string();
-    scenario.nodes[0].version = scenario.target;
-    // Later than what the two do here.
-    scenario.settings.insert("detection-dry-run".to_owned(), true.into());
-    let both = Arc::<Mutex<Vec<String>>>::default();
-    let alone = Alone { begun: BTreeSet::new(), both: both.clone() };
-    live(begin(&scenario), Some(Box::new(alone)), async |driver| {
-        // With a repository that is new enough: no run has prepared these nodes.
-        for node in ["k8s-node3", "k8s-node4"] {
-            driver.operate(node, &["k8s-upgrade", "upgrade-node", node, "--target", &target, "--yes"], BTreeMap::new());
-        }
-        let limit = later(driver.twin.now(), LIMIT);
-        let mut codes = [driver.until_ended("k8s-node3", limit).await, driver.until_ended("k8s-node4", limit).await];
-        codes.sort();
-        driver.twin.look(|state| {
-            let both = both.lock().unwrap();
-            assert!(both.is_empty(), "evicted while another node was at work: {both:?}\n{}", tail(state, 80));
-            assert!([[Some(0), Some(6)], [Some(0), Some(0)]].contains(&codes), "{codes:?}\n{}", tail(state, 80));
-            let out = state.store.list(Kind::Node).filter(|(_, node)| node["spec"]["unschedulable"] == true).count();
-            assert_eq!(out, 0, "{}", tail(state, 80));
+    let scenario = quick(Scenario::runbook());
+    let (state, target) = (begin(&scenario), scenario.target.to_string());
+    let evicted = Arc::<Mutex<Vec<String>>>::default();
+    let end = live(state, Some(Box::new(Both { out, evicted: evicted.clone() })), async |driver| {
+        let jobs = NODES.map(|node| Key::new(Kind::Job, NAMESPACE, &format!("k8s-upgrade-worker-1-34-7-{node}")));
+        when(driver, "the first worker's Job", |state| state.store.get(&jobs[0]).is_some()).await;
+        driver.twin.edit(|state| {
+            let text = state.store.get(&jobs[0]).unwrap().to_string().replace(NODES[0], NODES[1]);
+            let job: Value = serde_json::from_str(&text).unwrap();
+            let [mut metadata, mut spec] = [job["metadata"].clone(), job["spec"].clone()];
+            metadata
+                .as_object_mut()
+                .unwrap()
+                .retain(|key, _| ["name", "namespace", "labels", "annotations"].contains(&key.as_str()));
+            spec.as_object_mut().unwrap().remove("selector");
+            let now = state.now();
+            state.store.create(now, Kind::Job, json!({ "metadata": metadata, "spec": spec })).unwrap();
         });
+        let both = |state: &State| NODES.iter().all(|node| out(state, node));
+        when(driver, "both nodes out of service", both).await;
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
     });
+    let (mut wrong, evicted) = (amiss(&end, &target, &BTreeSet::new()), evicted.lock().unwrap());
+    wrong.extend(evicted.iter().map(|what| format!("evicted while both nodes were out: {what}")));
+    assert!(wrong.is_empty(), "{}\n{}\n{}", wrong.join("\n"), jobs(&end), tail(&end, 80));
 }
 
 /// A person has halted a run, by hand: its Job stops, and the watch waits for the person's word.

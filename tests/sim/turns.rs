@@ -2,15 +2,17 @@
 //! second is a turn as any other: it may be stopped, and a drain that cannot end gives the node back.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_upgrade::twin::hosts::{self, Dpkg};
 use k8s_upgrade::twin::scenario::{self, Budget, Scenario, Toleration, Workload};
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, State};
 use serde_json::json;
 
-use super::hands::{is_out, observed, ours, slack, version};
-use super::world::{amiss, at_work, begin, components, in_flight, is_over, jobs, mark, quick, tail, types, when};
+use super::hands::{is_out, observed, ours, slack, unit_runs, version};
+use super::world::{amiss, at_work, begin, components, in_flight, is_over, jobs, mark, pass, quick, tail, types, when};
 
 const OLD: &str = "1.34.7";
 const TARGET: &str = "1.35.4";
@@ -122,4 +124,60 @@ fn a_halt_stops_a_second_turn_that_has_changed_nothing() {
         });
         upgraded(&end);
     }
+}
+
+/// A person has cordoned it, so no cordon of ours tells that a runner was killed in its second turn: the record of its beginning does. The
+/// node soaks from that turn's end on.
+#[test]
+fn a_second_turn_under_a_persons_cordon_is_ended_by_the_next_runner() {
+    let mut scenario = scenario();
+    scenario.nodes.iter_mut().filter(|node| node.name == FIRST).for_each(|node| node.cordoned = true);
+    let changed = |state: &State| mark(state.store.get(&Key::node(FIRST)).unwrap(), "changed-at").map(str::to_owned);
+    let end = observed(begin(&scenario), async |driver| {
+        when(driver, "every API server new", all_servers_new).await;
+        let first_turn = driver.twin.look(changed).expect("its first turn is on record");
+        when(driver, "its new kubelet", |state| version(state, FIRST) == TARGET).await;
+        driver.twin.edit(State::kill_programs);
+        when(driver, "another one's second turn", |state| ours(state).iter().any(|node| node != FIRST)).await;
+        let second_turn = driver.twin.look(changed);
+        assert!(second_turn.as_ref().is_some_and(|at| *at > first_turn), "{second_turn:?}, and {first_turn} before");
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    let wrong = amiss(&end, TARGET, &BTreeSet::from([FIRST.to_owned()]));
+    assert!(wrong.is_empty(), "{}\n{}\n{}", wrong.join("\n"), jobs(&end), tail(&end, 60));
+}
+
+/// Its runner and the node's power are lost while its kubelet's package is half installed. When it is back, the package is mended, which
+/// makes it new, but another API server does not show its version: a restart could bring a kubelet that is newer than that. So the node stays
+/// out of service, and `resume` goes on once the server shows.
+#[test]
+fn a_kubelet_whose_package_is_new_does_not_wait_in_service() {
+    let server = Key::new(Kind::Pod, "kube-system", "kube-apiserver-k8s-master2");
+    let end = observed(begin(&scenario()), async |driver| {
+        when(driver, "every API server new", all_servers_new).await;
+        when(driver, "its kubelet's packages", unit_runs(FIRST, "kubelet-packages")).await;
+        pass(driver, 1).await;
+        let shown = driver.twin.edit(|state| {
+            assert_eq!(state.hosts.machine(FIRST).unwrap().packages["kubelet"].dpkg, Dpkg::HalfInstalled);
+            let mut shown = (*state.store.remove(&server).unwrap()).clone();
+            shown["metadata"].as_object_mut().unwrap().retain(|key, _| key != "uid" && key != "resourceVersion");
+            hosts::power_cut(state, FIRST, Duration::from_secs(30));
+            state.kill_programs();
+            shown
+        });
+        when(driver, "the hold", |state| slack(state).contains("🛑")).await;
+        when(driver, "its end", |state| !at_work(state)).await;
+        driver.twin.look(|state| {
+            let told = format!("{}\n{}\n{}", slack(state), jobs(state), tail(state, 60));
+            assert!(ours(state) == [FIRST] && version(state, FIRST) == OLD && in_flight(state), "{told}");
+            assert!(slack(state).contains("that of k8s-master2 shows no version"), "{told}");
+        });
+        driver.twin.edit(|state| state.store.create(state.now(), Kind::Pod, shown).unwrap());
+        assert_eq!(types(driver, "resume", "resume").await.0, 0);
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    let wrong = amiss(&end, TARGET, &BTreeSet::new());
+    assert!(wrong.is_empty(), "{}\n{}\n{}", wrong.join("\n"), jobs(&end), tail(&end, 60));
 }
