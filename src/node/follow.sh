@@ -4,6 +4,9 @@ log=$work/log
 
 log_size() { if [[ -e $log ]]; then stat -c %s "$log"; else echo 0; fi; }
 
+# For eyes: without colours, tabs as blanks, and nothing else that a terminal would obey.
+plain() { LC_ALL=C sed $'s/\e\\[[0-9;]*[A-Za-z]//g; s/\t/    /g' | LC_ALL=C tr '\001-\010\013\014\016-\037\177' '?'; }
+
 # Prints whole lines; the start of a line that is still being written stays for the next look, unless it is the end.
 print_new() {
     local size chunk
@@ -17,7 +20,7 @@ print_new() {
         chunk=${chunk%$'\n'*}$'\n'
     fi
     offset=$((offset + ${#chunk}))
-    printf '%s\n' "${chunk%$'\n'}" | sed 's/^/| /'
+    printf '%s\n' "${chunk%$'\n'}" | plain | sed 's/^/| /'
 }
 
 end=$((SECONDS + limit))
@@ -35,5 +38,5 @@ done
 echo "offset $offset"
 echo "work $now"
 case $now in
-failed* | killed* | interrupted*) if [[ -e $log ]]; then tail -n 60 "$log" | tr '\000\r' '?\n' | sed 's/^/last /'; fi ;;
+failed* | killed* | interrupted*) if [[ -e $log ]]; then tail -n 60 "$log" | tr '\000\r' '?\n' | plain | sed 's/^/last /'; fi ;;
 esac

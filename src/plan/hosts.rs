@@ -23,10 +23,7 @@ pub struct Found {
     pub kubelet: String,
     /// Static pods of the control plane, with the images of their manifests.
     pub static_pods: Vec<(String, String)>,
-    /// The last work of ours there.
-    pub work: Option<Work>,
-    /// The end of what it printed.
-    pub log: Vec<String>,
+    pub unit: Unit,
     /// Releases whose kubelet's configuration is kept, with the folder.
     pub former: Vec<(String, String)>,
     /// Manifests that kubeadm replaced.
@@ -50,6 +47,13 @@ pub struct Package {
     pub held: bool,
     /// Installed and configured.
     pub whole: bool,
+}
+
+/// Our unit on a node: what it does or did last, and the end of what it printed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unit {
+    pub work: Option<Work>,
+    pub log: Vec<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +89,10 @@ pub struct Snapshot {
 }
 
 impl Work {
+    pub fn is_bad(&self) -> bool {
+        matches!(self.end, End::Bad(_))
+    }
+
     pub fn told(&self) -> String {
         let end = match &self.end {
             End::Running => "is running",
@@ -112,7 +120,7 @@ impl Found {
     }
 
     pub fn is_at_work(&self) -> bool {
-        self.work.as_ref().is_some_and(|work| matches!(work.end, End::Running))
+        self.unit.work.as_ref().is_some_and(|work| matches!(work.end, End::Running))
     }
 
     /// Packages are half installed, and nothing of ours is about to finish them.
@@ -150,7 +158,7 @@ pub fn commands(asked: &[Asked], user: &str) -> Vec<String> {
                 continue;
             }
         };
-        match found.work.as_ref().map(|work| &work.end) {
+        match found.unit.work.as_ref().map(|work| &work.end) {
             Some(End::Running) => {
                 commands.push(there(&format!("tail -f {}/work/log", names::NODE_DIR), "wait for its end, cut nothing"));
             }
@@ -200,16 +208,17 @@ mod tests {
 
     #[test]
     fn each_state_has_its_command() {
-        let work = |end| Some(Work { step: "kubeadm-upgrade".into(), target: "1.34.7".into(), run: "r1".into(), end });
+        let work = |end| Work { step: "kubeadm-upgrade".into(), target: "1.34.7".into(), run: "r1".into(), end };
+        let unit = |end| Unit { work: Some(work(end)), log: Vec::new() };
         let half = Package { name: "kubelet".into(), version: "1".into(), letters: "iU".into(), held: false, whole: false };
         let image = "registry.k8s.io/kube-apiserver:v1.34.7".to_owned();
         for (found, wanted) in [
             (healthy(), &[][..]),
-            (Found { work: work(End::Running), ..healthy() }, &["tail -f"]),
-            (Found { work: work(End::Done), ..healthy() }, &[]),
-            (Found { work: work(End::Bad("failed (exit 1)".into())), ..healthy() }, &["cat"]),
+            (Found { unit: unit(End::Running), ..healthy() }, &["tail -f"]),
+            (Found { unit: unit(End::Done), ..healthy() }, &[]),
+            (Found { unit: unit(End::Bad("failed (exit 1)".into())), ..healthy() }, &["cat"]),
             (Found { packages: vec![half.clone()], ..healthy() }, &["dpkg --audit"]),
-            (Found { packages: vec![half], work: work(End::Running), ..healthy() }, &["tail -f"]),
+            (Found { packages: vec![half], unit: unit(End::Running), ..healthy() }, &["tail -f"]),
             (Found { audit: vec!["x".into()], ..healthy() }, &["dpkg --audit"]),
             (Found { kubelet: "failed".into(), ..healthy() }, &["journalctl"]),
             (

@@ -22,7 +22,7 @@ const ETCD: &str = "etcd";
 pub fn restore(node: &str, found: &Found, snapshot: &SnapshotFile, others: &[Asked]) -> Restore {
     let former = former(node, found);
     let mut known = vec![("now", list(found.static_pods.iter().map(|(name, image)| pod(name, image)))), ("", installed(found))];
-    if let Some(work) = &found.work {
+    if let Some(work) = &found.unit.work {
         let wait = if work.end == End::Running { ": WAIT for its end before anything else" } else { "" };
         known.push(("unit", format!("{}{wait}", work.told())));
     }

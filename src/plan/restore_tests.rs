@@ -1,7 +1,7 @@
 //! What a host says makes the plan.
 
 use super::super::card::Card;
-use super::super::hosts::{Copy, Package, Snapshot, Work};
+use super::super::hosts::{Copy, Package, Snapshot, Unit, Work};
 use super::*;
 
 const NODE: &str = "k8s-master";
@@ -132,7 +132,7 @@ fn without_a_card_it_says_so_and_knows_what_is_kept() {
 #[test]
 fn what_runs_is_waited_for_and_other_control_planes_are_named() {
     let work = Work { step: "kubeadm-upgrade".into(), target: "1.34.7".into(), run: "r1".into(), end: End::Running };
-    let found = Found { work: Some(work), ..half() };
+    let found = Found { unit: Unit { work: Some(work), log: Vec::new() }, ..half() };
     assert_eq!(said(&found, "unit"), "kubeadm-upgrade to 1.34.7 (run r1) is running: WAIT for its end before anything else");
     let host = |node: &str, found| Asked { node: node.to_owned(), address: String::new(), found };
     let others = [host(NODE, Ok(half())), host("k8s-master2", Ok(half())), host("k8s-node1", Ok(Found::default()))];

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::answer::Answer;
 use super::facts::Facts;
+use super::hosts::Unit;
 use super::version::Version;
 
 /// What a runner's log says that it does.
@@ -107,6 +108,8 @@ pub struct Seen {
     pub driver: Option<Driver>,
     /// By Job: what the log of its newest pod says, or why it cannot be read.
     pub logs: Vec<(String, Answer<Doing>)>,
+    /// By node that we have taken out of service: our unit there, or why it cannot be asked.
+    pub units: Vec<(String, Answer<Unit>)>,
     /// Why the CronJob that takes up what died cannot, if it cannot.
     pub no_watch: Option<String>,
 }
@@ -134,6 +137,7 @@ pub struct Screen {
     pub rows: Vec<Row>,
     pub work: Vec<Work>,
     pub leases: Vec<Lease>,
+    pub units: Vec<(String, Answer<Unit>)>,
     pub driver: Option<Driver>,
     pub backup: Option<String>,
     /// What holds the run, and since when.

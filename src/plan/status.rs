@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::answer::Answer;
 use super::facts::{Facts, JobFact, JobState, Node, Step};
+use super::hosts::{End, Unit};
 use super::next::{self, Next};
 use super::order;
 use super::orphan::{self, Verdict};
@@ -44,6 +45,7 @@ pub fn screen(seen: &Seen, policy: &Policy, cluster: &str, namespace: &str, now:
         },
         rows: view.nodes().into_iter().map(|node| view.row(node)).collect(),
         leases: seen.leases.clone(),
+        units: seen.units.iter().map(|(node, unit)| (node.clone(), of_run(unit, marks.run_id.as_deref()))).collect(),
         driver: seen.driver.clone(),
         backup: marks.snapshot_path.clone().filter(|_| marks.in_flight),
         blocks: view.blocks(),
@@ -52,6 +54,16 @@ pub fn screen(seen: &Seen, policy: &Policy, cluster: &str, namespace: &str, now:
         safe: view.safe(failure.as_ref()),
         failure,
         work,
+    }
+}
+
+/// What a node's unit did for another run than this one tells nothing here.
+fn of_run(unit: &Answer<Unit>, run: Option<&str>) -> Answer<Unit> {
+    match unit {
+        Answer::Known(Unit { work: Some(work), .. }) if work.end != End::Running && run.is_some_and(|run| work.run != run) => {
+            Answer::Known(Unit::default())
+        }
+        unit => unit.clone(),
     }
 }
 
@@ -123,9 +135,18 @@ impl View<'_> {
         self.seen.driver.as_ref().filter(|driver| driver.lives(self.now))
     }
 
-    /// In the order of their upgrade, the excluded ones last.
-    fn nodes(&self) -> Vec<&Node> {
+    /// In the order of their upgrade. The planner puts who is out of service first; here whoever is done stands before.
+    fn in_turn(&self) -> Vec<&Node> {
         let mut nodes = order::order(self.facts(), self.policy);
+        if let Some(target) = self.target() {
+            nodes.sort_by_key(|node| (!node.control_plane, !node.is_done(target)));
+        }
+        nodes
+    }
+
+    /// The same, the excluded ones last.
+    fn nodes(&self) -> Vec<&Node> {
+        let mut nodes = self.in_turn();
         nodes.extend(self.facts().nodes.iter().filter(|node| node.excluded));
         nodes
     }
@@ -139,7 +160,7 @@ impl View<'_> {
     fn position(&self) -> String {
         let undone = || self.undone().first().map(Step::token);
         let Some(token) = self.work.first().map(|work| work.step.clone()).or_else(undone) else { return String::new() };
-        let nodes = order::order(self.facts(), self.policy);
+        let nodes = self.in_turn();
         let Some(node) = nodes.iter().find(|node| Step::of(node).token() == token) else { return token };
         let class: Vec<_> = nodes.iter().filter(|other| other.control_plane == node.control_plane).collect();
         let before = class.iter().position(|other| other.name == node.name).unwrap_or_default();

@@ -17,7 +17,7 @@ fn run() -> Facts {
 }
 
 fn seen(facts: Facts) -> Seen {
-    Seen { facts, leases: Vec::new(), driver: None, logs: Vec::new(), no_watch: None }
+    Seen { facts, leases: Vec::new(), driver: None, logs: Vec::new(), units: Vec::new(), no_watch: None }
 }
 
 fn shown(seen: &Seen) -> Screen {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::status::{WIDTH, folded};
-use crate::plan::hosts::{Asked, End, Found, Package, pod};
+use crate::plan::hosts::{Asked, End, Found, Package, Unit, pod};
 use crate::plan::restore::Restore;
 
 pub fn text(asked: &[Asked], commands: &[String], cluster: &str) -> String {
@@ -73,16 +73,11 @@ fn host_text(out: &mut String, found: &Found) {
     if !missing.is_empty() {
         line(out, "MISSING", &format!("/etc/kubernetes/manifests has none of {}: it does not run here", missing.join(", ")));
     }
-    match &found.work {
+    match &found.unit.work {
         None => line(out, "unit", "nothing of ours was ever begun here"),
-        Some(work) => line(out, if matches!(work.end, End::Bad(_)) { "UNIT" } else { "unit" }, &work.told()),
+        Some(work) => line(out, if work.is_bad() { "UNIT" } else { "unit" }, &work.told()),
     }
-    for text in &found.log {
-        // As it was printed; a long line is cut, for JSON has it whole.
-        let text: String = format!("      | {text}").chars().take(WIDTH).collect();
-        out.push_str(text.trim_end());
-        out.push('\n');
-    }
+    printed(out, &found.unit, WIDTH);
     for (release, folder) in &found.former {
         line(out, "former", &format!("the kubelet's configuration of {release}: {folder}"));
     }
@@ -117,6 +112,25 @@ pub fn data(asked: &[Asked], commands: &[String], cluster: &str) -> Value {
     json!({ "cluster": cluster, "hosts": asked.iter().map(host).collect::<Vec<_>>(), "commands": commands })
 }
 
+/// The end of what it printed, as it is; a long line is cut, for JSON has it whole.
+pub(super) fn printed(out: &mut String, unit: &Unit, width: usize) {
+    for text in &unit.log {
+        let text: String = format!("      | {text}").chars().take(width).collect();
+        out.push_str(text.trim_end());
+        out.push('\n');
+    }
+}
+
+pub(super) fn unit_data(unit: &Unit) -> Option<Value> {
+    let work = unit.work.as_ref()?;
+    let (state, how) = match &work.end {
+        End::Running => ("running", None),
+        End::Done => ("done", None),
+        End::Bad(how) => ("ended badly", Some(how)),
+    };
+    Some(json!({ "step": work.step, "target": work.target, "run": work.run, "state": state, "how": how, "log": unit.log }))
+}
+
 fn host_data(host: &Asked, found: &Found) -> Value {
     let package = |package: &Package| {
         json!({
@@ -124,15 +138,6 @@ fn host_data(host: &Asked, found: &Found) -> Value {
             "whole": package.whole,
         })
     };
-    let work = found.work.as_ref().map(|work| {
-        let state = match work.end {
-            End::Running => "running",
-            End::Done => "done",
-            End::Bad(_) => "ended badly",
-        };
-        let how = if let End::Bad(how) = &work.end { Some(how) } else { None };
-        json!({ "step": work.step, "target": work.target, "run": work.run, "state": state, "how": how, "log": found.log })
-    });
     let card = found.card.as_ref().map(|(path, card)| {
         let card = card.as_ref();
         json!({
@@ -144,7 +149,7 @@ fn host_data(host: &Asked, found: &Found) -> Value {
         "node": host.node, "address": host.address, "answered": true, "controlPlane": found.control_plane(),
         "kubelet": found.kubelet, "packages": found.packages.iter().map(package).collect::<Vec<_>>(), "audit": found.audit,
         "manifests": found.static_pods.iter().map(|(pod, image)| json!({ "pod": pod, "image": image })).collect::<Vec<_>>(),
-        "withoutManifest": found.without_manifest(), "unit": work,
+        "withoutManifest": found.without_manifest(), "unit": unit_data(&found.unit),
         "former": found.former.iter().map(|(release, path)| json!({ "release": release, "path": path })).collect::<Vec<_>>(),
         "restoreCard": card,
         "snapshots": found.snapshots.iter()

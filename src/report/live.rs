@@ -99,6 +99,7 @@ mod tests {
             rows: (0..nodes).map(row).collect(),
             work: Vec::new(),
             leases: Vec::new(),
+            units: Vec::new(),
             backup: None,
             blocks: Vec::new(),
             failure: None,

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::hosts::{printed, unit_data};
 use super::span;
+use crate::plan::answer::Answer;
+use crate::plan::hosts::{End, Unit};
 use crate::plan::screen::{Doing, Driver, Failed, Lease, Row, Screen, Span, Stale, Work};
 
 /// Columns of a screen; names of nodes and Jobs may need more.
@@ -111,6 +114,7 @@ pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: us
         let held = if *until > now { "held" } else { "left behind" };
         labelled(&mut out, "lease", &format!("{node}: {held} by {holder}, renewed {} ago", ago(now, *renewed)));
     }
+    screen.units.iter().for_each(|(node, unit)| on_node(&mut out, node, unit));
     if let Some(driver) = &screen.driver {
         labelled(&mut out, "by hand", &by_hand(driver, now));
     }
@@ -188,6 +192,23 @@ fn at_work(out: &mut Page, work: &Work, now: Timestamp) {
     }
 }
 
+fn on_node(out: &mut Page, node: &str, unit: &Answer<Unit>) {
+    let unit = match unit {
+        Answer::Known(unit) => unit,
+        Answer::Unknown(why) => return labelled(out, "unit", &format!("{node}: what works there is not known: {why}")),
+    };
+    match &unit.work {
+        None => labelled(out, "unit", &format!("{node}: nothing is begun there")),
+        Some(work) => {
+            labelled(out, if work.is_bad() { "UNIT" } else { "unit" }, &format!("{node}: {}", work.told()));
+            // What ended well needs no reading.
+            if work.end != End::Done {
+                printed(&mut out.text, unit, out.width);
+            }
+        }
+    }
+}
+
 fn failure(out: &mut Page, failed: &Failed, now: Timestamp) {
     let (label, how) = match failed.exit {
         Some(3) => ("HELD", "exit 3"),
@@ -225,6 +246,10 @@ pub fn data(screen: &Screen, now: Timestamp) -> Value {
         })
     };
     let lease = |lease: &Lease| json!({ "node": lease.node, "holder": lease.holder, "renewed": lease.renewed.to_string(), "until": lease.until.to_string() });
+    let unit = |(node, unit): &(String, Answer<Unit>)| match unit {
+        Answer::Known(unit) => json!({ "node": node, "unit": unit_data(unit), "unknown": null }),
+        Answer::Unknown(why) => json!({ "node": node, "unit": null, "unknown": why }),
+    };
     let driver = |driver: &Driver| json!({ "by": driver.by, "holder": driver.holder, "renewed": driver.renewed.to_string(), "until": driver.until.to_string() });
     let block = |(what, since): &(String, Option<Timestamp>)| json!({ "what": what, "since": time(*since) });
     let failed = |failed: &Failed| {
@@ -243,7 +268,7 @@ pub fn data(screen: &Screen, now: Timestamp) -> Value {
         "now": now.to_string(), "cluster": screen.cluster, "running": screen.running.map(|v| v.to_string()), "run": run,
         "halted": screen.halted, "skipped": screen.skipped, "stopped": screen.stopped, "nodes": screen.rows.iter().map(row).collect::<Vec<_>>(),
         "work": screen.work.iter().map(work).collect::<Vec<_>>(), "leases": screen.leases.iter().map(lease).collect::<Vec<_>>(),
-        "drivenBy": screen.driver.as_ref().map(driver), "blocks": screen.blocks.iter().map(block).collect::<Vec<_>>(), "failure": screen.failure.as_ref().map(failed),
+        "units": screen.units.iter().map(unit).collect::<Vec<_>>(), "drivenBy": screen.driver.as_ref().map(driver), "blocks": screen.blocks.iter().map(block).collect::<Vec<_>>(), "failure": screen.failure.as_ref().map(failed),
         "then": screen.then, "commands": screen.commands,
         "safeToWalkAway": { "safe": screen.safe.0, "why": screen.safe.1 },
     })

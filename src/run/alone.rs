@@ -1,23 +1,21 @@
 //! What nodes say by SSH alone: where the API server does not answer, neither it nor anything that it keeps is asked.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
 
 use super::ctx::Ctx;
+use super::hosts::Place;
 use crate::failure::Cause;
-use crate::node::{self, Follow, Inspect, LookBack, NodeState, Past, SnapshotHash, WorkState};
+use crate::node::{self, Inspect, LookBack, NodeState, Past, SnapshotHash};
 use crate::plan::answer::Answer;
 use crate::plan::card::Card;
-use crate::plan::hosts::{Asked, Copy, End, Found, Package, Snapshot, Work};
+use crate::plan::hosts::{Asked, Copy, Found, Package, Snapshot, Unit};
 use crate::plan::order;
 use crate::plan::restore::SnapshotFile;
 
 /// All that one host is asked; a person waits for the slowest.
 const HOST: Duration = Duration::from_secs(45);
-/// So many of the last lines of its work.
-const LINES: usize = 20;
 
 impl Ctx {
     /// Every host of the settings, a bounded number at a time. One that does not answer is an answer, too.
@@ -40,43 +38,23 @@ impl Ctx {
     }
 
     async fn ask_host(&self, node: &str) -> Result<Found, Cause> {
-        let state = self.on_host(node, &Inspect, &mut |_| {}).await?;
-        let past = self.on_host(node, &LookBack { snapshots: self.settings.snapshot_folder.clone() }, &mut |_| {}).await?;
-        let mut log = VecDeque::new();
-        if state.work.state != WorkState::None {
-            let mut keep = |line: &str| {
-                if let Some(line) = node::progress(line) {
-                    log.push_back(line.to_owned());
-                    if log.len() > LINES {
-                        log.pop_front();
-                    }
-                }
-            };
-            self.on_host(node, &Follow { from: 0, wait: Duration::ZERO }, &mut keep).await?;
-        }
-        Ok(found(state, past, log.into()))
+        let state = self.on_host(node, &Inspect).await?;
+        let past = self.on_host(node, &LookBack { snapshots: self.settings.snapshot_folder.clone() }).await?;
+        let unit = self.unit(Place::alone(node), &state).await?;
+        Ok(found(state, past, unit))
     }
 
     /// Whether the snapshot on record lies on that host, and is what the card says.
     pub async fn snapshot_on(&self, node: &str, found: &Found) -> SnapshotFile {
         let Some(card) = found.card() else { return Answer::Known(None) };
-        match self.on_host(node, &SnapshotHash { path: card.snapshot.clone() }, &mut |_| {}).await {
+        match self.on_host(node, &SnapshotHash { path: card.snapshot.clone() }).await {
             Ok(info) => Answer::Known(info.map(|info| (info.bytes, info.sha256))),
             Err(cause) => Answer::Unknown(cause.what),
         }
     }
 }
 
-fn found(state: NodeState, past: Past, log: Vec<String>) -> Found {
-    let end = match &state.work.state {
-        WorkState::None => None,
-        WorkState::Running => Some(End::Running),
-        WorkState::Done => Some(End::Done),
-        WorkState::Failed(status) => Some(End::Bad(format!("failed (exit {status})"))),
-        WorkState::Killed(how) => Some(End::Bad(format!("was killed ({how})"))),
-        WorkState::Interrupted(how) => Some(End::Bad(format!("was cut ({how})"))),
-    };
-    let node::Work { step, target, run, .. } = state.work;
+fn found(state: NodeState, past: Past, unit: Unit) -> Found {
     let package = |package: &node::Package| Package {
         name: package.name.clone(),
         version: package.version.clone(),
@@ -89,8 +67,7 @@ fn found(state: NodeState, past: Past, log: Vec<String>) -> Found {
         audit: state.audit,
         kubelet: state.kubelet,
         static_pods: past.static_pods.into_iter().map(|manifest| (manifest.pod, manifest.image)).collect(),
-        work: end.map(|end| Work { step, target, run, end }),
-        log,
+        unit,
         former: past.former,
         copies: past
             .copies

@@ -29,19 +29,48 @@ const ALONE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A node as SSH finds it.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+pub(super) struct Place<'a> {
     node: &'a str,
     /// Its InternalIP.
     address: Option<&'a str>,
     /// The key to log in with, where it is not the usual one.
     login: Option<&'a Login>,
+    manner: Manner,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// As somebody who has work to do there.
+    Work,
     /// Nothing may be asked of the API server.
-    alone: bool,
+    Alone,
+    /// As somebody who only wants to see: tried once, and nothing is learned.
+    Glance,
 }
 
 impl<'a> From<&'a Node> for Place<'a> {
     fn from(node: &'a Node) -> Self {
-        Place { node: &node.name, address: node.address.as_deref(), login: None, alone: false }
+        Place { node: &node.name, address: node.address.as_deref(), login: None, manner: Manner::Work }
+    }
+}
+
+impl<'a> Place<'a> {
+    /// A host of the settings: neither the API server nor anything that it keeps is asked.
+    pub(super) fn alone(node: &'a str) -> Self {
+        Place { node, address: None, login: None, manner: Manner::Alone }
+    }
+
+    /// A node that somebody only wants to see: it is tried once, and its host key has to be known.
+    pub(super) fn glance(node: &'a Node) -> Self {
+        Place { manner: Manner::Glance, ..node.into() }
+    }
+
+    fn patience(self) -> Duration {
+        match self.manner {
+            Manner::Work => CONNECT_PATIENCE,
+            Manner::Alone => ALONE_PATIENCE,
+            Manner::Glance => Duration::ZERO,
+        }
     }
 }
 
@@ -56,15 +85,9 @@ impl Ctx {
         self.exec(Place { login: Some(login), ..node.into() }, operation, &mut |_| {}).await
     }
 
-    /// The same on a host of the settings: neither the API server nor anything that it keeps is asked. With each line that the script
-    /// says meanwhile.
-    pub(super) async fn on_host<O: Operation>(
-        &self,
-        node: &str,
-        operation: &O,
-        on_line: &mut (dyn FnMut(&str) + Send),
-    ) -> Result<O::Output, Cause> {
-        self.exec(Place { node, address: None, login: None, alone: true }, operation, on_line).await
+    /// The same on a host of the settings, by SSH alone.
+    pub(super) async fn on_host<O: Operation>(&self, node: &str, operation: &O) -> Result<O::Output, Cause> {
+        self.exec(Place::alone(node), operation, &mut |_| {}).await
     }
 
     /// The same, and what the script says meanwhile is told.
@@ -80,7 +103,8 @@ impl Ctx {
         self.exec(node.into(), operation, &mut tell).await
     }
 
-    async fn exec<O: Operation>(
+    /// The same anywhere, with each line that the script says meanwhile.
+    pub(super) async fn exec<O: Operation>(
         &self,
         place: Place<'_>,
         operation: &O,
@@ -106,8 +130,7 @@ impl Ctx {
                 HostError::Lost(..) => !O::MUTATES,
                 _ => false,
             };
-            let patience = if place.alone { ALONE_PATIENCE } else { CONNECT_PATIENCE };
-            let left = patience.saturating_sub(begun.elapsed());
+            let left = place.patience().saturating_sub(begun.elapsed());
             if !again || left.is_zero() {
                 return Err(self.host_cause(&host, &error).during(O::NAME));
             }
@@ -159,15 +182,20 @@ impl Ctx {
             user: self.settings.ssh_user.clone(),
             login: match place.login {
                 Some(login) => login.clone(),
-                None => self.login(place.alone).await?,
+                None => self.login(place.manner == Manner::Alone).await?,
             },
             known_keys: Vec::new(),
         };
         let known_keys = match self.known_hosts_file() {
             Some(file) => self.keys_in_file(file, &host)?,
-            None if place.alone => return Err(Cause::bug("a host was asked by SSH alone, without a known_hosts file")),
+            None if place.manner == Manner::Alone => {
+                return Err(Cause::bug("a host was asked by SSH alone, without a known_hosts file"));
+            }
             None => self.known_keys(place.node).await?,
         };
+        if known_keys.is_empty() && place.manner == Manner::Glance {
+            return Err(Cause::refused("its host key is not known yet"));
+        }
         Ok(Host { known_keys, ..host })
     }
 

@@ -263,6 +263,7 @@ impl<'a> Live<'a> {
         Some(Ok(Seen {
             leases: leases.iter().filter_map(|found| lease(found)).collect(),
             logs: locked(&self.logs).clone()?,
+            units: Vec::new(), // a session to a node every few seconds would be too much; the log says what its unit prints
             driver: leases.iter().find_map(|lease| driver(lease, &self.ctx.settings.annotation_prefix)),
             no_watch: no_watch(watch.map(Arc::as_ref)),
             facts,

@@ -33,7 +33,8 @@ impl Ctx {
         let api: Api<CronJob> = Api::namespaced(self.kube.clone(), &self.namespace);
         let watch = self.api_opt("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
         let no_watch = no_watch(watch.as_ref());
-        Ok(Seen { logs: self.logs(&facts).await, leases: leases.iter().filter_map(lease).collect(), driver, no_watch, facts })
+        let (logs, units) = tokio::join!(self.logs(&facts), self.units(&facts));
+        Ok(Seen { logs, units, leases: leases.iter().filter_map(lease).collect(), driver, no_watch, facts })
     }
 
     /// What the logs say of the Jobs at work, and of the one that failed last.

@@ -33,6 +33,7 @@ mod retire;
 mod rollback;
 pub mod rotate;
 mod survey;
+mod units;
 mod upgrade;
 mod wait;
 mod watch;

@@ -36,11 +36,16 @@ pub fn wait_for_pod(lab: &Lab, watch: &Watch, job: &str) {
     lab.say(format!("    {pod} on {}", running.node));
 }
 
-/// Waits until a step of the node's work is running there. Asked on the node, for the API may be away.
+/// Waits until a step of the node's work is running there. Asked on the node, for the API may be away; and several times in one session,
+/// for a package may be there within a second.
 pub fn working(lab: &Lab, node: &str, step: &str, target: &str) {
     let begun = Instant::now();
+    let look = format!(
+        "for look in $(seq 60); do status=$(sudo -n cat /var/lib/k8s-upgrade/work/status 2>/dev/null); \
+         case $status in '{step} {target} '*running) break ;; esac; sleep 0.05; done; echo \"$status\""
+    );
     loop {
-        let status = lab.ssh(node, "sudo -n cat /var/lib/k8s-upgrade/work/status 2>/dev/null");
+        let status = lab.ssh(node, &look);
         if status.starts_with(&format!("{step} {target} ")) && status.trim_end().ends_with("running") {
             lab.say(format!("    {step} runs on {node}"));
             return;

@@ -17,6 +17,7 @@ pub fn after_a_run(lab: &Lab, config: &str, run: &str, expected: &Expected<'_>) 
     it.looks(run, expected);
     it.halts();
     it.clears_a_leaked_latch(expected);
+    it.clears_what_is_left(expected);
     it.rotates_the_key(expected);
 }
 
@@ -65,6 +66,67 @@ impl Hands<'_> {
         self.types(&["halt", "--lift"], 0, &[]);
         assert!(!suspended(), "detection is still suspended");
         assert_eq!(marks(&lab.json(&["get", "namespace", NAMESPACE])), []);
+
+        self.types(&["halt", "--detection-only", "--reason", "no new run this week"], 0, &["halt --lift"]);
+        assert!(suspended(), "detection goes on");
+        self.types(&["halt", "--lift"], 0, &["lifted"]);
+        assert!(!suspended(), "detection is still suspended");
+
+        self.types(&["halt", "--blocker-alert", "--reason", "nothing may reboot"], 0, &["halt --lift"]);
+        let blocker = |wanted: &str| {
+            lab.until(Duration::from_secs(30), &format!("the blocker's gauge to be {wanted}"), || {
+                let values = lab.query("k8s_upgrade_blocker");
+                let value = values.first().map(|value| value["value"][1].clone());
+                if value == Some(json!(wanted)) { Ok(()) } else { Err(format!("{values:?}")) }
+            });
+        };
+        blocker("1");
+        assert!(!suspended(), "the blocker alert alone suspends no detection");
+        self.types(&["halt", "--lift"], 0, &["lifted"]);
+        blocker("0");
+        assert_eq!(marks(&lab.json(&["get", "namespace", NAMESPACE])), []);
+    }
+
+    /// Our cordon, a Lease whose holder died, and a Job that no node runs go; a person's cordon stays. Not while somebody is at work.
+    fn clears_what_is_left(&self, expected: &Expected<'_>) {
+        let lab = self.lab;
+        lab.phase("a cordon of ours, a Lease and a Job are left, and cleared");
+        let [ours, persons] = [expected.workers[0], expected.workers[1]];
+        lab.kubectl(&["cordon", ours]);
+        lab.kubectl(&["cordon", persons]);
+        lab.kubectl(&["annotate", "node", ours, &format!("{}=leaked", mark("cordoned-by"))]);
+        let latch = [("in-flight", "true"), ("target", expected.to), ("run-id", "leaked")];
+        let annotations: Vec<String> = latch.iter().map(|(key, value)| format!("{}={value}", mark(key))).collect();
+        lab.kubectl(
+            &[&["annotate", "namespace", NAMESPACE], &annotations.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat(),
+        );
+        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
+        lab.apply(&format!(
+            "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {{name: k8s-upgrade-node-{ours}, namespace: {NAMESPACE}}}\n\
+             spec: {{holderIdentity: somebody-else, leaseDurationSeconds: 15, acquireTime: \"{now}\", renewTime: \"{now}\"}}\n"
+        ));
+        let image = lab.env("LAB_WEB_IMAGE");
+        lab.apply(&format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: k8s-upgrade-leaked, namespace: {NAMESPACE}, labels: {{app: k8s-upgrade-chain}}}}\n\
+             spec: {{suspend: true, template: {{spec: {{restartPolicy: Never, containers: [{{name: web, image: \"{image}\"}}]}}}}}}\n"
+        ));
+        self.types(&["clear-state", "--yes"], 6, &["is at work on", ours]);
+        std::thread::sleep(Duration::from_secs(16));
+        self.types(
+            &["clear-state", "--yes"],
+            0,
+            &["our cordon is taken back", "its stale Lease is removed", "k8s-upgrade-leaked"],
+        );
+        let node = |name: &str| lab.json(&["get", "node", name]);
+        assert!(node(ours)["spec"]["unschedulable"].is_null(), "our cordon is still there");
+        assert_eq!(node(persons)["spec"]["unschedulable"], true, "a person's cordon is gone");
+        assert!(!marks(&node(ours)).iter().any(|(key, _)| key == "cordoned-by"));
+        lab.kubectl(&["uncordon", persons]);
+        for left in ["leases", "jobs/k8s-upgrade-leaked"] {
+            let found = lab.kubectl(&["-n", NAMESPACE, "get", left, "--ignore-not-found", "-o", "name"]);
+            assert_eq!(found.trim(), "", "{left} are left");
+        }
+        assert_eq!(marks(&lab.json(&["get", "namespace", NAMESPACE])), []);
     }
 
     /// Every node is at the target, no Job is at work, and yet the run is marked.
@@ -99,7 +161,7 @@ impl Hands<'_> {
         let nodes: Vec<&str> = std::iter::once("k8s-master").chain(expected.workers.iter().copied()).collect();
         let keys = |node: &str| lab.on(node, "stat -c '%a %U' ~/.ssh/authorized_keys; cat ~/.ssh/authorized_keys");
         let before: Vec<String> = nodes.iter().map(|node| keys(node)).collect();
-        let (_, former) = key_of_its_own(lab, &nodes);
+        let (file, former) = key_of_its_own(lab, &nodes);
         let secret = || lab.json(&["-n", NAMESPACE, "get", "secret", "k8s-upgrade-creds"])["data"].clone();
         let old = secret();
 
@@ -115,6 +177,14 @@ impl Hands<'_> {
             assert!(new.lines().count() == 1 && new.trim().ends_with("k8s-upgrade-key"), "{node} has got:\n{new}");
             assert!(!after.contains(&former), "{node} still lets the former key in");
         }
+
+        lab.phase("a node that was away meanwhile gets the key that the cluster holds");
+        let away = nodes[1];
+        let whole = keys(away);
+        lab.on(away, &format!("sed -i '$d' ~/.ssh/authorized_keys; echo '{former}' >> ~/.ssh/authorized_keys"));
+        let own = format!("ssh-key-file={}", file.display());
+        self.types(&["rotate-key", "--only", away, "--yes", "--set", &own], 0, &[away]);
+        assert_eq!(keys(away), whole, "{away} does not let in what the others do");
     }
 }
 

@@ -41,6 +41,10 @@ pub fn run() {
     lab.phase("master: SSH alone is cut in the middle of kubeadm upgrade apply, and taken up by the same runner");
     working(&lab, "k8s-master", "kubeadm-upgrade", TARGET);
     let runner = watch.now().running(master).map(|(pod, _)| pod);
+    let status = lab.typed(&config, &["status"], COMMAND).stdout;
+    let unit = "k8s-master: kubeadm-upgrade to 1.36.4 (run ";
+    assert!(status.contains(unit) && status.contains(") is running") && status.contains("      | "), "{status}");
+    lab.say(&status);
     cut_sessions(&lab, "k8s-master");
     lab.until(Duration::from_secs(20), "another SSH session on k8s-master", || {
         let sessions = lab.on("k8s-master", &format!("{SESSIONS}; sessions"));
@@ -96,6 +100,9 @@ pub fn run() {
 
     lab.phase("k8s-node1: the whole Job is deleted during its drain, then `resume`");
     deleted_in_its_drain(&lab, "k8s-node1", node1);
+    let found = lab.typed(&config, &["resume", "--dry-run"], COMMAND);
+    assert!(found.code == Some(0) && found.stderr.contains(node1), "resume --dry-run: {}", found.stderr);
+    assert!(ended(&lab, node1).is_err_and(|why| why.ends_with("at work: ")), "a dry run has created {node1}");
     let resumed = lab.typed(&config, &["resume"], COMMAND);
     assert_eq!(resumed.code, Some(0), "resume: {}", resumed.stderr);
     assert!(resumed.stderr.contains(&format!("Job {node1} created, to run on k8s-master")), "resume said: {}", resumed.stderr);

@@ -27,6 +27,7 @@ pub fn run() {
     it.somebody_elses_run();
     it.backups();
     it.a_budget_that_cannot_be_satisfied();
+    it.a_run_that_was_not_meant();
     let wrong = it.wrong.take();
     assert!(wrong.is_empty(), "{} refusals are not as they should be:\n\n{}", wrong.len(), wrong.join("\n\n"));
     lab.leave(LEFT);
@@ -300,6 +301,34 @@ impl Refusals<'_> {
             self.unchanged(name, &before, &ended);
         }
         lab.kubectl(&["-n", "default", "delete", "cronjob", "backup-failing", "backup-short"]);
+    }
+
+    /// Begun, regretted, stopped at once and given up, all from outside: the cluster is as it was.
+    fn a_run_that_was_not_meant(&self) {
+        let lab = self.lab;
+        lab.phase("a run that was not meant: start, halt --now, clear-state");
+        let before = self.traces();
+        let job = "k8s-upgrade-preflight-1-36-4";
+        self.ends("start", &["start", "--target", TARGET, "--yes"], 0, &[job]);
+        lab.until(Duration::from_secs(60), "its preflight to be at work", || {
+            let phase = ["-n", NAMESPACE, "get", "pods", "-o", "jsonpath={.items[*].status.phase}", "-l"];
+            let phase = lab.kubectl(&[&phase[..], &[&format!("batch.kubernetes.io/job-name={job}")]].concat());
+            if phase.contains("Running") { Ok(()) } else { Err(phase) }
+        });
+        self.ends("clear-state while it works", &["clear-state", "--yes"], 6, &["is at work", "halt --now"]);
+        self.ends("halt --now", &["halt", "--now", "--reason", "not meant", "--yes"], 0, &["is deleted", "halt --lift"]);
+        let left = lab.kubectl(&["-n", NAMESPACE, "get", "jobs", "-l", "app=k8s-upgrade-chain", "-o", "name"]);
+        assert_eq!(left.trim(), "", "Jobs of the chain are left");
+        lab.until(Duration::from_secs(90), "the deleted Job's pod to be gone", || {
+            let pods = lab.kubectl(&["-n", NAMESPACE, "get", "pods", "-l", "app=k8s-upgrade-chain", "-o", "name"]);
+            if pods.trim().is_empty() { Ok(()) } else { Err(pods) }
+        });
+        self.ends("resume while it is halted", &["resume", "--yes"], 4, &["not meant"]);
+        self.ends("halt --lift", &["halt", "--lift"], 0, &["lifted"]);
+        self.ends("resume --dry-run", &["resume", "--dry-run"], 0, &[]);
+        let ended = self.ends("clear-state", &["clear-state", "--yes"], 0, &[]);
+        lab.kubectl(&["-n", "default", "delete", "jobs", "--all", "--wait=true"]);
+        self.unchanged("a run that was not meant", &before, &ended);
     }
 
     /// The runbook's "Clear orphaned in-flight state", and the backup Jobs of the runs given up.

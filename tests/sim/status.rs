@@ -10,6 +10,7 @@ use k8s_upgrade::twin::web::{How, Injected, Service, Trouble};
 use k8s_upgrade::twin::{Driver, State};
 use serde_json::json;
 
+use super::hands::unit_runs;
 use super::world::{NAMESPACE, begin, is_over, jobs, live, mark, pass, quick, types, when};
 
 fn out(state: &State, name: &str) -> bool {
@@ -43,6 +44,21 @@ fn a_worker_is_drained() {
         when(driver, "a worker", |state| out(state, "k8s-node3")).await;
         pass(driver, 12).await;
         insta::assert_snapshot!(shown(driver, &["status"], 0).await);
+    });
+}
+
+/// Its unit is asked on the node itself; where that does not answer, the screen says so.
+#[test]
+fn a_unit_works_on_a_node() {
+    live(begin(&quick(Scenario::runbook())), None, async |driver| {
+        when(driver, "its kubelet's packages", unit_runs("k8s-node3", "kubelet-packages")).await;
+        pass(driver, 3).await;
+        insta::assert_snapshot!("a_unit_works", shown(driver, &["status"], 0).await);
+        driver.twin.edit(|state| {
+            let until = later(state.now(), Duration::from_secs(600));
+            state.hosts.change("k8s-node3", |machine| machine.faults.away_until = Some(until));
+        });
+        insta::assert_snapshot!("its_node_is_silent", types(driver, "silent", "status").await.1);
     });
 }
 

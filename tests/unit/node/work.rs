@@ -66,6 +66,16 @@ fn the_log_is_followed_by_whole_lines_from_where_it_was_left() {
     assert!(answer.stdout.contains("| half a line\n| and\noffset 30\n"), "{}", answer.stdout);
 }
 
+/// As kubeadm prints what it finds of the kernel.
+#[test]
+fn what_a_terminal_would_obey_is_not_in_the_log_that_is_told() {
+    let node = Node::new();
+    node.run(&begin(Step::KubeadmPackage)).unwrap();
+    node.root("var/lib/k8s-upgrade/work/log", "\x1b[0;37mOS\x1b[0m: \x1b[0;32mLinux\x1b[0m\n\t[WARNING é]\x07\x1b]0;title\n");
+    let answer = node.answer(&k8s_upgrade::node::stdin(&Follow { from: 0, wait: Duration::ZERO }));
+    assert!(answer.stdout.contains("| OS: Linux\n|     [WARNING é]??]0;title\noffset 66\n"), "{:?}", answer.stdout);
+}
+
 #[test]
 fn after_a_reboot_the_status_file_tells() {
     let node = Node::new();
