@@ -73,7 +73,7 @@ fn what_a_terminal_would_obey_is_not_in_the_log_that_is_told() {
     node.run(&begin(Step::KubeadmPackage)).unwrap();
     node.root("var/lib/k8s-upgrade/work/log", "\x1b[0;37mOS\x1b[0m: \x1b[0;32mLinux\x1b[0m\n\t[WARNING é]\x07\x1b]0;title\n");
     let answer = node.answer(&k8s_upgrade::node::stdin(&Follow { from: 0, wait: Duration::ZERO }));
-    assert!(answer.stdout.contains("| OS: Linux\n|     [WARNING é]??]0;title\noffset 66\n"), "{:?}", answer.stdout);
+    assert!(answer.stdout.contains("| OS: Linux\n|     [WARNING é]??]0;title\noffset 56\n"), "{:?}", answer.stdout);
 }
 
 #[test]
