@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::disturb::{PHASE, SESSIONS, cut_sessions, delete_pod, kill, wait_for_pod, working, workload};
 use super::end::{self, Expected};
 use super::install::{detect, ended, install};
 use super::lab::{COMMAND, Lab, NAMESPACE};
 use super::nonsense::Nonsense;
+use super::process::{Begun, Ended};
 use super::refusals;
 use super::watch::{Seen, Watch};
 
@@ -28,9 +30,12 @@ pub fn run() {
 
     let since = Timestamp::now();
     let watch = Watch::start(&lab);
+    let watched = Instant::now();
+    let shown = Begun::new(&mut lab.product_command(&["--config", &config, "status", "--watch", "-o", "json"]), "");
     detect(&lab, "detect-patch");
     let master = "k8s-upgrade-master-1-36-4";
     wait_for_pod(&lab, &watch, master);
+    shown.interrupt();
     let run = end::run_id(&lab, master);
 
     lab.phase("master: its containerd catches up, while it is drained");
@@ -50,6 +55,8 @@ pub fn run() {
         let sessions = lab.on("k8s-master", &format!("{SESSIONS}; sessions"));
         if sessions.trim().is_empty() { Err("none".to_owned()) } else { Ok(()) }
     });
+
+    screens(&shown.end(watched.elapsed() + COMMAND));
 
     lab.phase("master: then, the same kubeadm still at work, its runner is killed");
     working(&lab, "k8s-master", "kubeadm-upgrade", TARGET);
@@ -124,6 +131,15 @@ pub fn run() {
     assert!(lowest >= 6 - 2, "only {lowest} of 6 web replicas were available at {at}, 2 may be away");
     once_each(&lab);
     same_containerd(&lab, &seen, &containerd);
+}
+
+/// `status --watch` followed the run: each change is a line, and Ctrl-C ends it well.
+fn screens(ended: &Ended) {
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    let screens: Vec<Value> = ended.stdout.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let works = |screen: &&Value| screen["work"][0]["step"].as_str().is_some_and(|step| step.starts_with("preflight"));
+    assert!(screens.iter().any(|screen| works(&screen)), "preflight was never shown at work:\n{}", ended.stdout);
+    assert_eq!(screens.last().expect("a screen")["run"]["target"], TARGET, "{}", ended.stdout);
 }
 
 /// The Job and its pods are gone while it drains the node.
