@@ -8,7 +8,7 @@ use crate::names;
 use crate::plan::install::{self, Credentials, Install};
 use crate::plan::rules;
 use crate::report::Out;
-use crate::run::image::archive;
+use crate::run::image::{OWN_BINARY, archive};
 use crate::settings::Settings;
 use crate::world::World;
 
@@ -59,8 +59,7 @@ pub fn manifests(
 }
 
 pub fn image(world: &World, stdout: &Out, output: &Path) -> Result<Outcome, Cause> {
-    // The running binary, even if its file was replaced meanwhile.
-    let binary = read(world, Path::new("/proc/self/exe"))?;
+    let binary = read(world, Path::new(OWN_BINARY))?;
     let image = archive(&binary)?;
     world
         .files
