@@ -6,7 +6,7 @@ use k8s_upgrade::twin::{Driver, State};
 use regex::Regex;
 use serde_json::{Value, json};
 
-use super::mask::SPAN;
+use super::mask::{SPAN, by_place, in_order};
 use super::world::{NAMESPACE, at_work, begin, is_over, live, mark, pass, quick, types, when};
 
 /// Its document after the words that it says as text.
@@ -15,15 +15,22 @@ async fn account(driver: &mut Driver<'_>, line: &str, code: u8) -> String {
     assert_eq!(ended, code, "{line}: {said}");
     let begins = said.find("{\n").unwrap_or_else(|| panic!("{line}: {said}"));
     let (words, data) = said.split_at(begins);
-    let whole: Value = serde_json::from_str(data).unwrap_or_else(|error| panic!("{line}: {error}: {data}"));
+    let mut whole: Value = serde_json::from_str(data).unwrap_or_else(|error| panic!("{line}: {error}: {data}"));
     for key in ["command", "outcome", "run", "target", "node", "found", "done", "notes", "warnings", "next", "failure"] {
         assert!(whole.get(key).is_some(), "{line}: {key}");
     }
-    // To be compared by eye: seconds are left out, spans at the end of a sentence, and the id of a run.
+    // To be compared by eye: without seconds, spans at the end of a sentence, the id of a run, and who of several nodes was first.
+    for list in ["found", "done", "notes", "warnings"] {
+        let told = whole[list].as_array_mut().unwrap();
+        told.iter_mut().for_each(|one| drop(one.as_object_mut().unwrap().remove("seconds")));
+        by_place(told, |one| (one["place"].as_str().unwrap(), one["what"].as_str().unwrap()));
+    }
     let run = whole["run"].as_str().unwrap_or("\0");
-    let data: Vec<&str> = data.lines().filter(|line| !line.trim_start().starts_with("\"seconds\"")).collect();
-    let told = format!("{words}{}\n", data.join("\n")).replace(run, "<run>");
-    let told = Regex::new(&format!("(?m)(, | after ){SPAN}(\"|$)")).unwrap().replace_all(&told, "$1<span>$2").into_owned();
+    let told = format!("{}\n{whole:#}\n", in_order(words)).trim_start().replace(run, "<run>");
+    let told = Regex::new(&format!("(?m)(, | after | out of service ){SPAN}(\"|$)"))
+        .unwrap()
+        .replace_all(&told, "$1<span>$2")
+        .into_owned();
     format!("$ k8s-upgrade {line} -o json    # {code}\n{told}")
 }
 
