@@ -1,14 +1,17 @@
 //! `rehearse` by its one entry: the whole chain in memory, disturbed or not, at hand or copied from a cluster.
 
+use std::collections::BTreeMap;
+
+use k8s_upgrade::twin::scenario::Alert;
 use k8s_upgrade::twin::{Scenario, Twin, Who};
 use k8s_upgrade::world::World;
 use serde_json::Value;
 
 use super::program::{Ran, program_in};
 
-/// Real files and a real clock, but a scenario behind the API server: what `--from-cluster` reads.
-fn cluster() -> World {
-    let state = Scenario::runbook().state("docker.io/library/k8s-upgrade:test").unwrap();
+/// The scenario behind an API server: what `--from-cluster` reads.
+fn cluster(scenario: &Scenario) -> World {
+    let state = scenario.state("docker.io/library/k8s-upgrade:test").unwrap();
     let twin = Twin::new(state, None);
     twin.world(&Who::Operator("me".into()), std::collections::BTreeMap::new())
 }
@@ -148,7 +151,7 @@ fn settings_of_the_command_line_count() {
 
 #[test]
 fn a_cluster_is_copied_by_reading_it() {
-    let world: &dyn Fn() -> World = &cluster;
+    let world: &dyn Fn() -> World = &|| cluster(&Scenario::runbook());
     let saved = program_in(Some(world), &["rehearse", "--from-cluster", "--target", "1.34.7", "--save", "-"], &[]);
     let copy = Scenario::read("it", &saved.is(0).stdout).unwrap();
     let original = Scenario::runbook();
@@ -165,4 +168,30 @@ fn a_cluster_is_copied_by_reading_it() {
     let ran = program_in(Some(world), &["rehearse", "--from-cluster", "-o", "json"], &[]);
     let told: Value = serde_json::from_str(&ran.is(0).stdout).unwrap();
     assert_eq!((told["target"].as_str(), told["end"]["state"].as_str()), (Some("1.34.7"), Some("done")), "{told:#}");
+}
+
+/// What fires now fires in the copy, but for what this program's own rules tell of a run: the rehearsed one has them of its own.
+#[test]
+fn the_alerts_of_a_cluster_are_copied() {
+    let alert = |name: &str, from: Option<&str>| Alert {
+        name: name.to_owned(),
+        labels: BTreeMap::from([("device".to_owned(), "/dev/sda1".to_owned())]),
+        from: from.map(|at| at.parse().unwrap()),
+        until: None,
+    };
+    let mut fires = Scenario::runbook();
+    fires.alerts =
+        vec![alert("NodeDiskFull", None), alert("K8sVersionSkew", None), alert("NodeFanBroken", Some("2099-01-01T00:00:00Z"))];
+    let world: &dyn Fn() -> World = &|| cluster(&fires);
+    let saved = program_in(Some(world), &["rehearse", "--from-cluster", "--target", "1.34.7", "--save", "-"], &[]);
+    let copy = Scenario::read("it", &saved.is(0).stdout).unwrap();
+    let device = |labels: &BTreeMap<String, String>| labels.get("device").cloned();
+    let there: Vec<_> = copy.alerts.iter().map(|alert| (alert.name.as_str(), device(&alert.labels))).collect();
+    assert_eq!(there, [("NodeDiskFull", Some("/dev/sda1".to_owned()))], "{}", saved.stdout);
+    // It holds the rehearsed run as it would hold the real one.
+    let ran = program_in(Some(world), &["rehearse", "--from-cluster", "--target", "1.34.7", "-o", "json"], &[]);
+    let told: Value = serde_json::from_str(&ran.is(3).stdout).unwrap();
+    assert_eq!((&told["end"]["state"], &told["end"]["place"]), (&"hold".into(), &"preflight".into()), "{told:#}");
+    assert!(told["end"].to_string().contains("NodeDiskFull"), "{told:#}");
+    ran.says("NodeDiskFull");
 }
