@@ -160,7 +160,7 @@ async fn perform(
     match &cli.command {
         Command::Completions { shell } => return commands::completions(&invocation.stdout, *shell).map_err(commands::failure),
         Command::Man { folder } => return commands::man(world, folder).map_err(commands::failure),
-        Command::Image { output } => return commands::image(world, &invocation.stdout, output).map_err(commands::failure),
+        Command::Image { output } => return commands::image(world, &sink, &invocation.stdout, output).map_err(commands::failure),
         Command::Manifests(wanted) => {
             return commands::manifests(world, &invocation.stdout, &settings, &global.namespace, wanted)
                 .map_err(commands::failure);

@@ -1,13 +1,14 @@
 //! `manifests` and `image`: everything that an installation needs, from this one binary.
 
 use std::path::Path;
+use std::sync::PoisonError;
 
 use crate::cli::{Manifests, Part};
 use crate::failure::{Cause, Outcome};
 use crate::names;
 use crate::plan::install::{self, Credentials, Install};
 use crate::plan::rules;
-use crate::report::Out;
+use crate::report::{Event, Out, Shared};
 use crate::run::image::{OWN_BINARY, archive};
 use crate::settings::Settings;
 use crate::world::World;
@@ -58,7 +59,7 @@ pub fn manifests(
     Ok(Outcome::Done)
 }
 
-pub fn image(world: &World, stdout: &Out, output: &Path) -> Result<Outcome, Cause> {
+pub fn image(world: &World, sink: &Shared, stdout: &Out, output: &Path) -> Result<Outcome, Cause> {
     let binary = read(world, Path::new(OWN_BINARY))?;
     let image = archive(&binary)?;
     world
@@ -66,5 +67,12 @@ pub fn image(world: &World, stdout: &Out, output: &Path) -> Result<Outcome, Caus
         .write(output, &image.bytes, 0o644)
         .map_err(|error| Cause::usage(format!("cannot write {}: {error}", output.display())))?;
     write_out(stdout, format!("{}\n", image.tag).as_bytes())?;
+    let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut next = |what_for: &str, command: String| {
+        let event = Event::Next { place: String::new(), what_for: what_for.to_owned(), command };
+        sink.event(world.clock.now(), &event);
+    };
+    next("bring it to each node", format!("ssh NODE sudo ctr -n k8s.io images import - < {}", output.display()));
+    next("then install it", format!("{} manifests --image {} | kubectl apply -f -", names::PROGRAM, image.tag));
     Ok(Outcome::Done)
 }

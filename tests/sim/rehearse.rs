@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use k8s_upgrade::twin::scenario::Alert;
 use k8s_upgrade::twin::{Scenario, Twin, Who};
 use k8s_upgrade::world::World;
+use regex::Regex;
 use serde_json::Value;
 
+use super::mask::{SPAN, in_order, masked};
 use super::program::{Ran, program_in};
 
 /// The scenario behind an API server: what `--from-cluster` reads.
@@ -194,4 +196,30 @@ fn the_alerts_of_a_cluster_are_copied() {
     assert_eq!((&told["end"]["state"], &told["end"]["place"]), (&"hold".into(), &"preflight".into()), "{told:#}");
     assert!(told["end"].to_string().contains("NodeDiskFull"), "{told:#}");
     ran.says("NodeDiskFull");
+}
+
+/// What does not depend on how long something takes.
+fn lasting(text: &str) -> String {
+    let masks = [
+        // Columns are as wide as what stands in them.
+        (format!(r"\s*\b{SPAN}\b"), " <span>"),
+        (r#"(?m)^(\s*"(?:seconds|\w+Seconds|evicted|refused)": )\d+"#.to_owned(), "$1<n>"),
+        (r#"("value": )\d{7}[\d.]*"#.to_owned(), "$1<time>"),
+        (r"\d+ times, last at".to_owned(), "<n> times, last at"),
+        (r"(?m)(<span>)\s+\d+\s+\d+$".to_owned(), "$1  <n>  <n>"),
+        (r"\d+ bytes, sha256 [0-9a-f]{64}".to_owned(), "<n> bytes, sha256 <hash>"),
+        (r"\b[0-9a-f]{8}([.: ])".to_owned(), "<run>$1"),
+    ];
+    masks.iter().fold(text.to_owned(), |text, (mask, left)| Regex::new(mask).unwrap().replace_all(&text, *left).into_owned())
+}
+
+/// What a stranger types first.
+#[test]
+fn the_first_command_of_the_readme() {
+    let shown = |line: &str| {
+        let ran = rehearse(&line.split(' ').skip(1).collect::<Vec<_>>());
+        ran.is(0);
+        format!("$ k8s-upgrade {line}    # 0\n{}\n", in_order(&lasting(&masked(&format!("{}{}", ran.stderr, ran.stdout)))))
+    };
+    insta::assert_snapshot!([shown("rehearse"), shown("rehearse -o json -q")].join("\n"));
 }
