@@ -52,10 +52,10 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
         diagnose(cli.global.log_format);
     }
     let own = match (&cli.command, style) {
-        (Command::Rehearse(wanted), Style::Terminal { .. }) if wanted.fast => {
-            report::sink(Style::Plain, verbosity, invocation.stderr.clone())
+        (command, Style::Terminal { colour }) if is_paced(command, style) => {
+            report::paced(colour, verbosity, invocation.stderr.clone())
         }
-        (Command::Rehearse(_), Style::Terminal { colour }) => report::paced(colour, verbosity, invocation.stderr.clone()),
+        (Command::Rehearse(_), Style::Terminal { .. }) => report::sink(Style::Plain, verbosity, invocation.stderr.clone()),
         _ => report::sink(style, verbosity, invocation.stderr.clone()),
     };
     let account = gives_account(&cli.command).then(Account::default);
@@ -129,6 +129,11 @@ fn style(invocation: &Invocation, cli: &Cli) -> Style {
     }
 }
 
+/// What happens in memory is shown at a person's pace where a person looks on, unless they want it at once.
+fn is_paced(command: &Command, style: Style) -> bool {
+    matches!((command, style), (Command::Rehearse(wanted), Style::Terminal { .. }) if !wanted.fast)
+}
+
 /// `-vv`: what libraries have to say, on stderr. A second subscriber in one process (tests) is not installed, which is no harm.
 fn diagnose(form: Form) {
     let builder = tracing_subscriber::fmt()
@@ -155,7 +160,7 @@ async fn perform(
     match &cli.command {
         Command::Completions { shell } => return commands::completions(&invocation.stdout, *shell).map_err(commands::failure),
         Command::Man { folder } => return commands::man(world, folder).map_err(commands::failure),
-        Command::Image { output } => return commands::image(world, &invocation.stdout, output).map_err(commands::failure),
+        Command::Image { output } => return commands::image(world, &sink, &invocation.stdout, output).map_err(commands::failure),
         Command::Manifests(wanted) => {
             return commands::manifests(world, &invocation.stdout, &settings, &global.namespace, wanted)
                 .map_err(commands::failure);
@@ -341,4 +346,25 @@ fn identity(argv: &[OsString], env: &Env, world: &World, in_cluster: bool) -> Id
         None => format!("{}-{:08x}", user(env), world.random.u64() & 0xffff_ffff),
     };
     Identity { pod, node: var("NODE_NAME"), holder, driver: driver(argv, env, world) }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_a_rehearsal_that_a_person_looks_at_takes_its_time() {
+        let terminal = Style::Terminal { colour: true };
+        for (line, style, paced) in [
+            ("rehearse", terminal, true),
+            ("rehearse --fast", terminal, false),
+            ("rehearse", Style::Plain, false),
+            ("rehearse", Style::Json, false),
+            ("start --target 1.34.7 --local", terminal, false),
+        ] {
+            let cli = Cli::try_parse_from(["k8s-upgrade"].into_iter().chain(line.split(' '))).unwrap();
+            assert_eq!(is_paced(&cli.command, style), paced, "{line} {style:?}");
+        }
+    }
 }

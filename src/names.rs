@@ -158,6 +158,8 @@ pub const LABEL_HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// User and group of the program in its image: nobody's usual number, and no root, as restricted Pod Security asks.
 pub const USER: u32 = 65532;
+/// Hex digits of a build's hash that are the tag of its image.
+pub const BUILD_DIGITS: usize = 12;
 
 /// Folder on a node for scripts, logs and status files of our units; root only.
 pub const NODE_DIR: &str = "/var/lib/k8s-upgrade";

@@ -47,6 +47,8 @@ fn show(ctx: &Ctx, open: &[Difference], id: &str) -> Result<Outcome, Failure> {
         ctx.note("", "kubeadm would write over nothing that was not acknowledged");
         return Ok(Outcome::Nothing);
     }
-    ctx.note("", format!("to lose all of it in the next run: k8s-upgrade acknowledge {id}"));
+    for next in losses::verdict(open).err().map(|cause| cause.next).into_iter().flatten() {
+        ctx.next("", "type", &next);
+    }
     Ok(Outcome::Done)
 }

@@ -54,6 +54,7 @@ async fn perform(ctx: &Ctx, told: &Shown) -> Result<Outcome, Failure> {
     match forget(ctx, &found).await {
         Ok(()) => {
             ctx.did(PLACE, "cleared; a person's cordons, finished Jobs and the nodes' versions are as they were");
+            ctx.next(PLACE, "see how the nodes stand with", "k8s-upgrade status");
             ctx.say(&format!("🧹 {}: the state of the run was cleared by {}", ctx.settings.cluster_name, ctx.identity.holder))
                 .await;
             Ok(Outcome::Done)

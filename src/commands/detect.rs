@@ -4,8 +4,11 @@ use serde_json::json;
 
 use super::failure;
 use crate::failure::{Cause, Failure, Outcome};
+use crate::plan::detect::{Available, Detection};
 use crate::plan::facts::Facts;
 use crate::plan::next::{self, Next};
+use crate::plan::target;
+use crate::plan::version::Version;
 use crate::run::Ctx;
 
 const PLACE: &str = "detect";
@@ -15,7 +18,12 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
     if !ctx.dry_run && facts.marks.in_flight {
         ctx.push_marks(&facts.marks).await;
         let target = facts.marks.target.map_or("an unknown target".to_owned(), |target| target.to_string());
-        ctx.note(PLACE, format!("a run to {target} is in flight: newer releases wait for its end"));
+        let why = format!("a run to {target} is in flight: newer releases wait for its end");
+        if ctx.json {
+            print(ctx, target::running(&facts), None, Some(&why))?;
+        }
+        ctx.note(PLACE, why);
+        ctx.next(PLACE, "follow it with", "k8s-upgrade status");
         return Ok(Outcome::Nothing);
     }
     let found = ctx.detect(&facts).await.map_err(failure)?;
@@ -26,24 +34,7 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
         Some(_) => not_now(ctx, &facts).await.map_err(failure)?,
         None => None,
     };
-    if ctx.json {
-        let available =
-            |a: &crate::plan::detect::Available| json!({ "kind": a.kind.word(), "target": a.target.map(|v| v.to_string()) });
-        let data = json!({
-            "running": found.running.to_string(),
-            "available": found.available.iter().map(available).collect::<Vec<_>>(),
-            "target": found.target.map(|target| target.to_string()),
-            "unknown": found.unknown,
-            "deferred": not_now,
-        });
-        ctx.print(&format!("{data:#}\n")).map_err(failure)?;
-    } else {
-        for available in &found.available {
-            let target = available.target.map_or("none".to_owned(), |target| target.to_string());
-            ctx.print(&format!("{:5}  running {}  available {target}\n", available.kind.word(), found.running))
-                .map_err(failure)?;
-        }
-    }
+    print(ctx, Some(found.running), Some(&found), not_now.as_deref())?;
     let Some(target) = found.target else {
         if found.unknown.is_empty() {
             ctx.note(PLACE, format!("{} is the newest release that this cluster can go to", found.running));
@@ -61,12 +52,14 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
     }
     if ctx.dry_run || ctx.settings.detection_dry_run {
         ctx.note(PLACE, format!("would start the chain to {target}"));
+        ctx.next(PLACE, "start it with", &format!("k8s-upgrade start --target {target}"));
         return Ok(Outcome::Nothing);
     }
     ctx.installable(&facts, target).await.map_err(failure)?;
     match next::first(&facts, &ctx.settings.policy(), target).map_err(failure)? {
         Next::Create(planned) => {
             ctx.create_job(&facts, &planned, target, &ctx.new_run()).await.map_err(failure)?;
+            ctx.next(PLACE, "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }
         Next::Running(job) => {
@@ -75,6 +68,30 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
         }
         Next::Done => Ok(Outcome::Nothing),
     }
+}
+
+/// As data, also of a detection that has not looked; for people a line a kind of release.
+fn print(ctx: &Ctx, running: Option<Version>, found: Option<&Detection>, deferred: Option<&str>) -> Result<(), Failure> {
+    let available: &[Available] = found.map_or(&[], |found| &found.available);
+    let word = |version: Option<Version>| version.map(|version| version.to_string());
+    let text = if ctx.json {
+        let one = |a: &Available| json!({ "kind": a.kind.word(), "target": word(a.target) });
+        let data = json!({
+            "running": word(running),
+            "available": available.iter().map(one).collect::<Vec<_>>(),
+            "target": word(found.and_then(|found| found.target)),
+            "unknown": found.map_or(&[][..], |found| &found.unknown),
+            "deferred": deferred,
+        });
+        format!("{data:#}\n")
+    } else {
+        let word = |version, none: &str| word(version).unwrap_or_else(|| none.to_owned());
+        let one = |a: &Available| {
+            format!("{:5}  running {}  available {}\n", a.kind.word(), word(running, "?"), word(a.target, "none"))
+        };
+        available.iter().map(one).collect()
+    };
+    ctx.print(&text).map_err(failure)
 }
 
 /// Why nothing may be started now, whatever there is: a person has halted it, or works by hand.

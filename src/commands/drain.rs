@@ -24,7 +24,11 @@ pub async fn drain(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> R
 async fn drained(ctx: &Ctx, node: &str) -> Result<Outcome, Failure> {
     no_job_at_work(&ctx.observe().await.map_err(failure)?).map_err(failure)?;
     match ctx.drain_by_hand(node).await {
-        Ok(()) => Ok(Outcome::Done),
+        Ok(()) => {
+            ctx.did(node, "drained; it stays cordoned");
+            ctx.next(node, "let it serve again with", &format!("kubectl uncordon {node}"));
+            Ok(Outcome::Done)
+        }
         Err(cause) => Err(failure_in_run(ctx, node, cause).await),
     }
 }
@@ -44,6 +48,7 @@ async fn forecast(ctx: &Ctx, node: &str) -> Result<Outcome, Failure> {
     }
     let held: Vec<&str> = forecast.iter().filter(|f| f.held.is_some()).map(|f| f.pod.as_str()).collect();
     ctx.note(node, format!("{} pods would be evicted, {} of them are held now", forecast.len(), held.len()));
+    ctx.next(node, "drain it with", &format!("k8s-upgrade drain {node}"));
     Ok(Outcome::Done)
 }
 

@@ -64,6 +64,12 @@ pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
         let look = format!("ssh {}@{node} sudo tail -n 50 {}/work/log", ctx.settings.ssh_user, names::NODE_DIR);
         ctx.warn(&node, format!("UNKNOWN: before you touch it, see that kubeadm and apt have ended: {look}"));
     }
+    if options.now {
+        left_out(ctx).await.map_err(half_set)?;
+    }
+    if facts.marks.in_flight && !halt.run {
+        ctx.found("halt", if halt.blocker { "the run in flight holds at its next gate" } else { "the run in flight goes on" });
+    }
     if facts.marks.in_flight && halt.run {
         ctx.found("halt", "the run stays in flight: K8sUpgradeStalled will fire after 90 minutes, to say so");
     }
@@ -74,6 +80,14 @@ pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
 
 fn at_work(facts: &Facts) -> impl Iterator<Item = &str> {
     facts.jobs.iter().filter(|job| job.state == JobState::Active).map(|job| job.name.as_str())
+}
+
+/// Which nodes the deleted Jobs have left in the middle.
+async fn left_out(ctx: &Ctx) -> Result<(), Cause> {
+    for node in ctx.observe().await?.nodes.iter().filter(|node| node.cordoned_by.is_some() || node.unrecorded()) {
+        ctx.found(&node.name, "stays cordoned, in the middle of its upgrade, until the run goes on");
+    }
+    Ok(())
 }
 
 fn half_set(cause: Cause) -> Failure {

@@ -1,14 +1,15 @@
 //! `manifests` and `image`: everything that an installation needs, from this one binary.
 
 use std::path::Path;
+use std::sync::PoisonError;
 
 use crate::cli::{Manifests, Part};
 use crate::failure::{Cause, Outcome};
 use crate::names;
 use crate::plan::install::{self, Credentials, Install};
 use crate::plan::rules;
-use crate::report::Out;
-use crate::run::image::archive;
+use crate::report::{Event, Out, Shared};
+use crate::run::image::{OWN_BINARY, archive};
 use crate::settings::Settings;
 use crate::world::World;
 
@@ -58,14 +59,20 @@ pub fn manifests(
     Ok(Outcome::Done)
 }
 
-pub fn image(world: &World, stdout: &Out, output: &Path) -> Result<Outcome, Cause> {
-    // The running binary, even if its file was replaced meanwhile.
-    let binary = read(world, Path::new("/proc/self/exe"))?;
+pub fn image(world: &World, sink: &Shared, stdout: &Out, output: &Path) -> Result<Outcome, Cause> {
+    let binary = read(world, Path::new(OWN_BINARY))?;
     let image = archive(&binary)?;
     world
         .files
         .write(output, &image.bytes, 0o644)
         .map_err(|error| Cause::usage(format!("cannot write {}: {error}", output.display())))?;
     write_out(stdout, format!("{}\n", image.tag).as_bytes())?;
+    let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut next = |what_for: &str, command: String| {
+        let event = Event::Next { place: String::new(), what_for: what_for.to_owned(), command };
+        sink.event(world.clock.now(), &event);
+    };
+    next("bring it to each node", format!("ssh NODE sudo ctr -n k8s.io images import - < {}", output.display()));
+    next("then install it", format!("{} manifests --image {} | kubectl apply -f -", names::PROGRAM, image.tag));
     Ok(Outcome::Done)
 }

@@ -1,7 +1,9 @@
 //! `rehearse`: the chain on a cluster in memory, at hand or copied from a real one.
 
 use std::path::Path;
+use std::sync::PoisonError;
 
+use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, ListParams};
 use serde::de::DeserializeOwned;
@@ -12,7 +14,7 @@ use super::install::write_out;
 use crate::cli::{Form, Rehearse};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::answer::Answer;
-use crate::report::{Out, Shared};
+use crate::report::{Event, Out, Shared};
 use crate::run::{Ctx, Stop};
 use crate::settings::{Settings, Sources};
 use crate::twin::Process;
@@ -94,6 +96,9 @@ impl Rehearsal<'_> {
                 _ => std::future::pending().await,
             }
         };
+        let place = "rehearsal".to_owned();
+        let text = format!("to {} in memory: nothing outside is touched", scenario.target);
+        self.tell(scenario.start, &Event::Note { place, text });
         // Nothing outside waits for us: all time from here on is the rehearsal's own.
         tokio::time::pause();
         let told = tokio::select! {
@@ -111,7 +116,19 @@ impl Rehearsal<'_> {
             }
         };
         write_out(self.stdout, text.as_bytes()).map_err(failure)?;
+        if told.end.class.is_none() {
+            let (what_for, command) = match self.wanted.from_cluster {
+                true => ("do it with", format!("k8s-upgrade start --target {}", scenario.target)),
+                false => ("on a copy of your cluster, which is only read", "k8s-upgrade rehearse --from-cluster".to_owned()),
+            };
+            let next = Event::Next { place: String::new(), what_for: what_for.to_owned(), command };
+            self.tell(told.ended, &next);
+        }
         outcome(told)
+    }
+
+    fn tell(&self, now: Timestamp, event: &Event) {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner).event(now, event);
     }
 
     fn save(&self, scenario: &Scenario, path: &Path) -> Result<(), Cause> {

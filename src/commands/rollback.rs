@@ -40,6 +40,7 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
     let what = told(node, &back, facts.marks.in_flight);
     if dry_run {
         ctx.found(node, what);
+        ctx.next(node, "do it with", &format!("k8s-upgrade rollback {node}"));
         return Ok(Outcome::Nothing);
     }
     asker.confirm(ctx, &what)?;
@@ -52,7 +53,12 @@ async fn rolled_back(ctx: &Ctx, node: &str) -> Result<Outcome, Failure> {
     no_job_at_work(&facts).map_err(failure)?;
     let run = facts.marks.run_id.clone().filter(|_| facts.marks.in_flight).unwrap_or_else(|| "rollback".to_owned());
     match ctx.roll_back(node, &run).await {
-        Ok(()) => Ok(Outcome::Done),
+        Ok(()) => {
+            if facts.marks.halted.is_none() {
+                ctx.next(node, "so that it is not upgraded again", "k8s-upgrade halt");
+            }
+            Ok(Outcome::Done)
+        }
         Err(cause) => {
             let again = format!("k8s-upgrade rollback {node}      # after mending it: goes on where it stands");
             Err(failure_in_run(ctx, node, cause.next(again)).await)

@@ -105,6 +105,7 @@ pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome
             }
             Some(target) => {
                 ctx.found("", format!("would begin the run to {target} anew, which ended in its preflight"));
+                ctx.next("", "do it with", "k8s-upgrade resume");
                 Ok(Outcome::Nothing)
             }
             None => {
@@ -121,12 +122,14 @@ pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome
                     false => format!("Job {job} is at work: it creates its successor itself"),
                 },
             );
+            ctx.next("", "follow it with", "k8s-upgrade status");
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) if ctx.dry_run => {
             let pin = planned.pin.as_deref().unwrap_or("any node");
             ctx.found("", format!("would create Job {} on {pin}", planned.job));
             ctx.found("", why(&facts, &planned));
+            ctx.next("", "do it with", "k8s-upgrade resume");
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) => {

@@ -18,6 +18,9 @@ pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
     let found = match orphan::judge(&facts, &ctx.settings.policy(), ctx.now()).map_err(failure)? {
         Verdict::Leave(why) => {
             ctx.found(PLACE, why);
+            if facts.marks.in_flight {
+                ctx.next(PLACE, "where the run stands, and what to type", "k8s-upgrade status");
+            }
             return Ok(Outcome::Nothing);
         }
         Verdict::TakeUp(found) => found,
@@ -37,6 +40,7 @@ pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
     if ctx.dry_run {
         let pin = found.planned.pin.as_deref().unwrap_or("any node");
         ctx.found(PLACE, format!("would create Job {job} on {pin}"));
+        ctx.next(PLACE, "the watch does so within 10 minutes; to do it now", "k8s-upgrade resume");
         return Ok(Outcome::Nothing);
     }
     let (Some(target), Some(run)) = (facts.marks.target, facts.marks.run_id.as_deref()) else {
@@ -52,7 +56,10 @@ pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
         ctx.mark_run(PLACE, "record that the Job is there", &there).await
     };
     match taken_up.await {
-        Ok(()) => Ok(Outcome::Done),
+        Ok(()) => {
+            ctx.next(PLACE, "follow it with", "k8s-upgrade status");
+            Ok(Outcome::Done)
+        }
         Err(cause) => Err(Failure {
             cause,
             place: PLACE.to_owned(),

@@ -48,8 +48,8 @@ impl Halt {
     pub fn scope(&self) -> &'static str {
         match (self.run, self.blocker) {
             (true, _) => "upgrades are halted",
-            (false, true) => "upgrades and reboots are blocked by an alert",
-            (false, false) => "detection is suspended; a run in flight goes on",
+            (false, true) => "the alert that blocks upgrades and reboots is raised",
+            (false, false) => "detection is suspended",
         }
     }
 }

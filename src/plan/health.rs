@@ -23,6 +23,8 @@ pub struct Cron {
     pub suspended: bool,
     /// Its container is this program's.
     pub ours: bool,
+    /// What that container runs.
+    pub image: Option<String>,
     pub schedule: String,
     pub created: Option<Timestamp>,
     pub last: Option<Timestamp>,
@@ -60,6 +62,10 @@ pub struct Seen {
     pub watch: Option<Cron>,
     /// Detection's newest Job that has ended.
     pub detected: Option<JobFact>,
+    /// The image that this binary makes.
+    pub own: Answer<String>,
+    /// Unfinished Jobs of the chain, with what they run.
+    pub at_work: Vec<(String, String)>,
     pub gauges: Answer<Vec<Series>>,
     pub rules: Answer<Vec<Rule>>,
     pub alerts: Answer<Vec<Alert>>,
@@ -88,6 +94,7 @@ pub fn checks(seen: &Seen, policy: &Policy, namespace: &str, now: Timestamp) -> 
     vec![
         cron("detection", names::DETECT_CRONJOB, seen.detection.as_ref(), namespace),
         cron("watch", names::WATCH_CRONJOB, seen.watch.as_ref(), namespace),
+        build(seen),
         last_detection(seen, namespace, now),
         chain(&seen.facts, policy, now),
         gauges(seen, namespace),
@@ -110,6 +117,50 @@ fn cron(name: &'static str, cronjob: &str, found: Option<&Cron>, namespace: &str
         ),
         Some(cron) => Check::ok(name, format!("CronJob {cronjob} runs at {}", cron.schedule)),
     }
+}
+
+/// What a person has in hand is not always what was deployed. Only names that hold a build's hash can be compared.
+fn build(seen: &Seen) -> Check {
+    let name = "build";
+    let crons = [(names::DETECT_CRONJOB, &seen.detection), (names::WATCH_CRONJOB, &seen.watch)];
+    let crons = crons.map(|(name, cron)| Some((name, cron.as_ref()?.image.as_deref()?)));
+    let mut runs = crons.into_iter().flatten();
+    let Some((cronjob, image)) = runs.next() else {
+        return Check::ok(name, "no CronJob of this program is there to compare with this binary");
+    };
+    let install = format!("k8s-upgrade manifests --image {image} | kubectl apply -f -    # or another one for both");
+    if let Some((other, older)) = runs.find(|(_, other)| *other != image) {
+        return Check::wrong(name, format!("CronJob {cronjob} runs {image}, and {other} runs {older}"), install);
+    }
+    let at_work = seen.at_work.iter().find(|(_, other)| other != image);
+    let at_work = at_work.map_or(String::new(), |(job, other)| format!("; Job {job} goes on with {other}, which began the run"));
+    match &seen.own {
+        _ if !is_hash(tag(image)) => {
+            Check::ok(name, format!("the CronJobs run {image}, which does not say whether it is this binary{at_work}"))
+        }
+        Answer::Known(own) if tag(own) == tag(image) => {
+            Check::ok(name, format!("the CronJobs run this binary, {image}{at_work}"))
+        }
+        Answer::Known(own) => Check::wrong(
+            name,
+            format!("the CronJobs run {image}, and this binary is another build, or for another machine: {own}{at_work}"),
+            "k8s-upgrade image -o k8s-upgrade.tar    # if yours is the newer; it says how it is installed",
+        ),
+        Answer::Unknown(why) => Check::wrong(
+            name,
+            format!("the CronJobs run {image}, and which build this binary is cannot be told: {why}{at_work}"),
+            "k8s-upgrade image -o k8s-upgrade.tar    # says what to do",
+        ),
+    }
+}
+
+fn tag(image: &str) -> &str {
+    let name = image.split('@').next().unwrap_or(image);
+    name.rsplit('/').next().and_then(|last| last.split_once(':')).map_or("", |(_, tag)| tag)
+}
+
+fn is_hash(tag: &str) -> bool {
+    tag.len() == names::BUILD_DIGITS && tag.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
 }
 
 fn last_detection(seen: &Seen, namespace: &str, now: Timestamp) -> Check {
@@ -219,3 +270,7 @@ fn alerts_seen(alerts: &Answer<Vec<Alert>>) -> Check {
         Judgement::Unknown(why) => Check::wrong("alerts", why, MONITORING),
     }
 }
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;

@@ -11,27 +11,79 @@ const PACE: u32 = 140;
 /// Nothing is worth a longer wait.
 const LONGEST: Duration = Duration::from_secs(2);
 
-pub struct Paced<S> {
+pub struct Paced<S, W = fn(Duration)> {
     inner: S,
+    wait: W,
     last: Option<Timestamp>,
 }
 
 impl<S> Paced<S> {
-    pub fn new(inner: S) -> Self {
-        Paced { inner, last: None }
-    }
-}
-
-impl<S: Sink> Sink for Paced<S> {
     #[expect(
         clippy::disallowed_methods,
         reason = "paused time stands still meanwhile, and the one thread has nothing else to do"
     )]
+    pub fn new(inner: S) -> Self {
+        Paced { inner, wait: std::thread::sleep, last: None }
+    }
+}
+
+impl<S: Sink, W: FnMut(Duration) + Send> Sink for Paced<S, W> {
     fn event(&mut self, now: Timestamp, event: &Event) {
         if let Some(last) = self.last {
-            std::thread::sleep((now.duration_since(last).unsigned_abs() / PACE).min(LONGEST));
+            (self.wait)((now.duration_since(last).unsigned_abs() / PACE).min(LONGEST));
         }
         self.last = Some(now);
         self.inner.event(now, event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::mpsc::{Sender, channel};
+
+    use super::*;
+
+    /// What stands on the terminal, in turn with the waits.
+    #[derive(Debug, PartialEq)]
+    enum Seen {
+        Line(String),
+        Wait(Duration),
+    }
+
+    impl Sink for Sender<Seen> {
+        fn event(&mut self, now: Timestamp, event: &Event) {
+            self.send(Seen::Line(format!("{} {}", now.strftime("%H:%M:%S"), super::super::sentence(event)))).unwrap();
+        }
+    }
+
+    /// The clock stands: whatever passes between two lines passes here, before the later one, and none of it is the events' own.
+    #[test]
+    fn time_of_the_events_passes_at_the_pace_of_who_looks_on() {
+        let (tell, told) = channel();
+        let wait = {
+            let tell = tell.clone();
+            move |long| tell.send(Seen::Wait(long)).unwrap()
+        };
+        let mut paced = Paced { inner: tell, wait, last: None };
+        let moments = [("12:00:00", "first"), ("12:00:00", "at once"), ("12:00:14", "soon"), ("12:45:00", "much later")];
+        for (clock, text) in moments {
+            let at = format!("2026-11-22T{clock}Z").parse().unwrap();
+            paced.event(at, &Event::Note { place: String::new(), text: text.to_owned() });
+        }
+        drop(paced);
+        let line = |text: &str| Seen::Line(text.to_owned());
+        assert_eq!(
+            told.into_iter().collect::<Vec<_>>(),
+            [
+                line("12:00:00 first"),
+                Seen::Wait(Duration::ZERO),
+                line("12:00:00 at once"),
+                Seen::Wait(Duration::from_millis(100)),
+                line("12:00:14 soon"),
+                Seen::Wait(LONGEST),
+                line("12:45:00 much later"),
+            ]
+        );
     }
 }

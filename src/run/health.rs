@@ -1,14 +1,18 @@
 //! Looks at all that an upgrade needs beside the cluster: CronJobs, gauges, rules. Reads only.
 
-use k8s_openapi::api::batch::v1::{CronJob, Job};
-use k8s_openapi::api::core::v1::Pod;
+use std::path::Path;
+
+use k8s_openapi::api::batch::v1::{CronJob, Job, JobSpec};
+use k8s_openapi::api::core::v1::{Container, Pod};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use super::ctx::Ctx;
+use super::image::{OWN_BINARY, archive};
 use super::observe::job_fact;
 use crate::failure::Cause;
 use crate::names;
+use crate::plan::answer::Answer;
 use crate::plan::facts::{JobFact, JobState};
 use crate::plan::health::{Cron, Seen};
 
@@ -19,6 +23,8 @@ impl Ctx {
             detection: self.cron(names::DETECT_CRONJOB).await?,
             watch: self.cron(names::WATCH_CRONJOB).await?,
             detected: self.detected().await?,
+            own: self.own_build(),
+            at_work: self.images_at_work().await?,
             gauges: self.gauges_there().await,
             rules: self.rules_loaded().await,
             alerts: self.alerts().await,
@@ -32,15 +38,35 @@ impl Ctx {
             let created = cronjob.creation_timestamp().map(|time| time.0);
             let spec = cronjob.spec?;
             let zone = spec.time_zone.map_or(String::new(), |zone| format!(" ({zone})"));
-            let pod = spec.job_template.spec.and_then(|spec| spec.template.spec);
+            let container = own_container(spec.job_template.spec.as_ref());
             Some(Cron {
                 suspended: spec.suspend == Some(true),
-                ours: pod.is_some_and(|pod| pod.containers.iter().any(|container| container.name == names::PROGRAM)),
+                ours: container.is_some(),
+                image: container.and_then(|container| container.image.clone()),
                 schedule: format!("{}{zone}", spec.schedule),
                 created,
                 last: cronjob.status.and_then(|status| status.last_schedule_time).map(|time| time.0),
             })
         }))
+    }
+
+    /// The image that the running binary would make.
+    fn own_build(&self) -> Answer<String> {
+        let binary = self.world.files.read(Path::new(OWN_BINARY)).map_err(|error| format!("{OWN_BINARY}: {error}"));
+        match binary.and_then(|binary| archive(&binary).map_err(|cause| cause.what)) {
+            Ok(image) => Answer::Known(image.tag),
+            Err(why) => Answer::Unknown(why),
+        }
+    }
+
+    async fn images_at_work(&self) -> Result<Vec<(String, String)>, Cause> {
+        let of_chain = ListParams::default().labels(&format!("{}={}", names::LABEL_APP, names::APP_CHAIN));
+        let api: Api<Job> = Api::namespaced(self.kube.clone(), &self.namespace);
+        let jobs = self.list_all("list the chain's Jobs", api, of_chain).await?;
+        let at_work =
+            jobs.iter().filter(|job| job_fact(job, &[] as &[Pod], &self.settings.annotation_prefix).state == JobState::Active);
+        let image = |job: &Job| Some((job.name_any(), own_container(job.spec.as_ref())?.image.clone()?));
+        Ok(at_work.filter_map(image).collect())
     }
 
     /// Detection's newest Job that has ended.
@@ -53,4 +79,8 @@ impl Ctx {
         let facts = jobs.iter().map(|job| job_fact(job, &pods, &self.settings.annotation_prefix));
         Ok(facts.filter(|job| job.state != JobState::Active).max_by_key(|job| job.created))
     }
+}
+
+fn own_container(job: Option<&JobSpec>) -> Option<&Container> {
+    job?.template.spec.as_ref()?.containers.iter().find(|container| container.name == names::PROGRAM)
 }

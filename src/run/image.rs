@@ -8,11 +8,11 @@ use sha2::{Digest, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use crate::failure::Cause;
-use crate::names::{PROGRAM, USER};
+use crate::names::{BUILD_DIGITS, PROGRAM, USER};
 
 const REPOSITORY: &str = "docker.io/library/k8s-upgrade";
-/// Hex digits of the hash that make the tag.
-const TAG: usize = 12;
+/// The running binary, even if its file was replaced meanwhile.
+pub const OWN_BINARY: &str = "/proc/self/exe";
 
 pub struct Image {
     /// `docker.io/library/k8s-upgrade:0123456789ab`.
@@ -35,7 +35,7 @@ pub fn archive(binary: &[u8]) -> Result<Image, Cause> {
     })
     .to_string();
     let id = sha256(config.as_bytes());
-    let tag = format!("{REPOSITORY}:{}", &id[..TAG]);
+    let tag = format!("{REPOSITORY}:{}", &id[..BUILD_DIGITS]);
     let manifest = json!([{ "Config": format!("{id}.json"), "RepoTags": [tag], "Layers": ["layer.tar"] }]).to_string();
     let files = [("manifest.json", manifest.as_bytes()), (&format!("{id}.json"), config.as_bytes()), ("layer.tar", &layer)];
     let bytes = files

@@ -103,7 +103,7 @@ async fn shown_with(driver: &mut Driver<'_>, code: u8, own: &BTreeMap<PathBuf, A
         .filter(|line| line.chars().count() > 100 && !line.contains("    #") && !line.contains("waits for"))
         .collect();
     assert!(long.is_empty(), "only commands, which are copied, may be wider than 100 columns: {long:?}");
-    format!("{text}\n\n{data}")
+    format!("$ k8s-upgrade status --hosts    # {code}\n{text}\n\n$ k8s-upgrade status --hosts -o json    # {code}\n{data}")
 }
 
 #[test]

@@ -11,6 +11,7 @@ use k8s_upgrade::twin::web::Injected;
 use k8s_upgrade::twin::{Driver, State, hosts};
 use serde_json::json;
 
+use super::journal;
 use super::rules::Observer;
 use super::world::{
     LIMIT, NAMESPACE, amiss, at_work, begin, in_flight, is_over, jobs, live, mark, namespace, pass, quick, tail, types,
@@ -256,6 +257,7 @@ fn a_skipped_worker_never_looks_done() {
         driver.twin.look(State::clone)
     });
     assert_eq!((version(&end, "k8s-node3").as_str(), version(&end, "k8s-node1").as_str()), ("1.34.2", NEW));
+    journal::names_who_skipped_what_and_why(&end);
     assert!(slack(&end).contains("⚠️ K8s upgrade partial") && slack(&end).contains("skipped by force: worker/k8s-node3"));
     assert!(!slack(&end).contains('✅'), "{}", slack(&end));
     assert!(mark(namespace(&end), "skipped").is_none());

@@ -191,6 +191,27 @@ fn slack_is_told_once_however_often_a_step_is_tried() {
     done(&end);
 }
 
+/// The report of a run in which `hands` skipped a worker by force, as text and as data; what was refused before is not taken for it.
+pub fn names_who_skipped_what_and_why(end: &State) {
+    let command = "k8s-upgrade skip-phase worker k8s-node3 --force --reason disk --yes";
+    let skipped = "skipped worker/k8s-node3 (by operator-";
+    let (text, json) = live(end.clone(), None, async |driver| {
+        let (_, text) = types(driver, "text", &["k8s-upgrade", "report"]).await;
+        (text, types(driver, "json", &["k8s-upgrade", "report", "-o", "json"]).await.1)
+    });
+    let story: Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    assert_eq!(story["result"], "partial", "{story:#}");
+    let typed: Vec<&Value> = story["byHand"].as_array().unwrap().iter().filter(|hand| hand["command"] == command).collect();
+    assert!(matches!(typed[..], [hand] if hand["result"] == "done" && hand["who"] == "operator"), "{story:#}");
+    let timeline = story["timeline"].as_array().unwrap().iter().map(|line| line["text"].as_str().unwrap());
+    let told: Vec<&str> =
+        timeline.filter(|line| line.starts_with(skipped) && line.contains(": disk); the run will end")).collect();
+    assert_eq!(told.len(), 1, "{story:#}");
+    let row = text.lines().find(|line| line.contains(command)).unwrap_or_else(|| panic!("{text}"));
+    assert!(row.trim_start().starts_with("operator ") && row.ends_with("  done"), "{text}");
+    assert!(text.contains(told[0]) && text.contains("partial after"), "{text}");
+}
+
 /// Neither a Slack that never answers nor an API server that takes no journal stops a run; the latter is told once a process.
 #[test]
 fn without_slack_and_without_journals_a_run_goes_on() {

@@ -17,6 +17,7 @@ mod crash;
 mod drains;
 mod driven;
 mod faults;
+mod goldens;
 mod halted;
 mod hands;
 mod incidents;

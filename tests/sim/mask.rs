@@ -1,4 +1,4 @@
-//! What a change of timing would rewrite in every golden file: times, ages, the random ends of names.
+//! What a change of timing would rewrite in every golden file: times, ages, the random ends of names, and who of several is first.
 
 use std::sync::LazyLock;
 
@@ -25,6 +25,55 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 
 pub fn masked(text: &str) -> String {
     MASKS.iter().fold(text.to_owned(), |text, (pattern, mask)| pattern.replace_all(&text, *mask).into_owned())
+}
+
+/// Lines that several nodes say at once by their names, for who is first means nothing; and a drain as one line, however often it is told.
+pub fn in_order(text: &str) -> String {
+    static DRAIN: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^(.*drain): \d+ of \d+ pods left.*$").unwrap());
+    let drained = |line: &str| DRAIN.replace(line, "$1: <n> of <n> pods left …").into_owned();
+    let mut lines: Vec<String> = text.lines().map(drained).collect();
+    lines.dedup_by(|line, before| line == before && line.ends_with(" pods left …"));
+    by_place(&mut lines, |line| {
+        let (place, what) = line.split_once("  ").filter(|(place, _)| place.starts_with("k8s-")).unwrap_or(("", line));
+        let step = what.split_once(" … (at most ").or_else(|| what.split_once(": done, ")).map_or(what, |(step, _)| step);
+        (place, step)
+    });
+    lines.join("\n")
+}
+
+/// Neighbours of which the same is told, by their places; what is told of one place stays as it was.
+pub fn by_place<T>(items: &mut [T], of: impl for<'a> Fn(&'a T) -> (&'a str, &'a str)) {
+    for alike in items.chunk_by_mut(|one, next| of(one).1 == of(next).1) {
+        alike.sort_by(|one, other| of(one).0.cmp(of(other).0));
+    }
+}
+
+#[test]
+fn what_several_nodes_say_at_once_is_in_the_order_of_their_names() {
+    let said = "preflight  gate release: pass\n\
+                k8s-node2  host key learned\n\
+                k8s-node1  host key learned\n\
+                k8s-node2  prefetch … (at most 31m 00s)\n\
+                k8s-node1  prefetch … (at most 31m 00s)\n\
+                k8s-node2  prefetch: done, <span>\n\
+                k8s-node1  prefetch: done, <span>\n\
+                k8s-node2  cordon: done, <span>\n\
+                k8s-node1  drain … (at most 30m 00s)\n\
+                k8s-node1  drain: 6 of 6 pods left; held: web/shop (PDB web/shop allows 0)\n\
+                k8s-node1  drain: 1 of 6 pods left\n\
+                k8s-node1  drain: done, <span>";
+    let left = "preflight  gate release: pass\n\
+                k8s-node1  host key learned\n\
+                k8s-node2  host key learned\n\
+                k8s-node1  prefetch … (at most 31m 00s)\n\
+                k8s-node1  prefetch: done, <span>\n\
+                k8s-node2  prefetch … (at most 31m 00s)\n\
+                k8s-node2  prefetch: done, <span>\n\
+                k8s-node2  cordon: done, <span>\n\
+                k8s-node1  drain … (at most 30m 00s)\n\
+                k8s-node1  drain: <n> of <n> pods left …\n\
+                k8s-node1  drain: done, <span>";
+    assert_eq!(in_order(said), left);
 }
 
 #[test]

@@ -1,14 +1,19 @@
 //! `rehearse` by its one entry: the whole chain in memory, disturbed or not, at hand or copied from a cluster.
 
+use std::collections::BTreeMap;
+
+use k8s_upgrade::twin::scenario::Alert;
 use k8s_upgrade::twin::{Scenario, Twin, Who};
 use k8s_upgrade::world::World;
+use regex::Regex;
 use serde_json::Value;
 
+use super::mask::{SPAN, in_order, masked};
 use super::program::{Ran, program_in};
 
-/// Real files and a real clock, but a scenario behind the API server: what `--from-cluster` reads.
-fn cluster() -> World {
-    let state = Scenario::runbook().state("docker.io/library/k8s-upgrade:test").unwrap();
+/// The scenario behind an API server: what `--from-cluster` reads.
+fn cluster(scenario: &Scenario) -> World {
+    let state = scenario.state("docker.io/library/k8s-upgrade:test").unwrap();
     let twin = Twin::new(state, None);
     twin.world(&Who::Operator("me".into()), std::collections::BTreeMap::new())
 }
@@ -148,7 +153,7 @@ fn settings_of_the_command_line_count() {
 
 #[test]
 fn a_cluster_is_copied_by_reading_it() {
-    let world: &dyn Fn() -> World = &cluster;
+    let world: &dyn Fn() -> World = &|| cluster(&Scenario::runbook());
     let saved = program_in(Some(world), &["rehearse", "--from-cluster", "--target", "1.34.7", "--save", "-"], &[]);
     let copy = Scenario::read("it", &saved.is(0).stdout).unwrap();
     let original = Scenario::runbook();
@@ -165,4 +170,56 @@ fn a_cluster_is_copied_by_reading_it() {
     let ran = program_in(Some(world), &["rehearse", "--from-cluster", "-o", "json"], &[]);
     let told: Value = serde_json::from_str(&ran.is(0).stdout).unwrap();
     assert_eq!((told["target"].as_str(), told["end"]["state"].as_str()), (Some("1.34.7"), Some("done")), "{told:#}");
+}
+
+/// What fires now fires in the copy, but for what this program's own rules tell of a run: the rehearsed one has them of its own.
+#[test]
+fn the_alerts_of_a_cluster_are_copied() {
+    let alert = |name: &str, from: Option<&str>| Alert {
+        name: name.to_owned(),
+        labels: BTreeMap::from([("device".to_owned(), "/dev/sda1".to_owned())]),
+        from: from.map(|at| at.parse().unwrap()),
+        until: None,
+    };
+    let mut fires = Scenario::runbook();
+    fires.alerts =
+        vec![alert("NodeDiskFull", None), alert("K8sVersionSkew", None), alert("NodeFanBroken", Some("2099-01-01T00:00:00Z"))];
+    let world: &dyn Fn() -> World = &|| cluster(&fires);
+    let saved = program_in(Some(world), &["rehearse", "--from-cluster", "--target", "1.34.7", "--save", "-"], &[]);
+    let copy = Scenario::read("it", &saved.is(0).stdout).unwrap();
+    let device = |labels: &BTreeMap<String, String>| labels.get("device").cloned();
+    let there: Vec<_> = copy.alerts.iter().map(|alert| (alert.name.as_str(), device(&alert.labels))).collect();
+    assert_eq!(there, [("NodeDiskFull", Some("/dev/sda1".to_owned()))], "{}", saved.stdout);
+    // It holds the rehearsed run as it would hold the real one.
+    let ran = program_in(Some(world), &["rehearse", "--from-cluster", "--target", "1.34.7", "-o", "json"], &[]);
+    let told: Value = serde_json::from_str(&ran.is(3).stdout).unwrap();
+    assert_eq!((&told["end"]["state"], &told["end"]["place"]), (&"hold".into(), &"preflight".into()), "{told:#}");
+    assert!(told["end"].to_string().contains("NodeDiskFull"), "{told:#}");
+    ran.says("NodeDiskFull");
+}
+
+/// What does not depend on how long something takes.
+fn lasting(text: &str) -> String {
+    let masks = [
+        // Columns are as wide as what stands in them.
+        (format!(r"\s*\b{SPAN}\b"), " <span>"),
+        (r#"(?m)^(\s*"(?:seconds|\w+Seconds|evicted|refused)": )\d+"#.to_owned(), "$1<n>"),
+        (r#"("value": )\d{7}[\d.]*"#.to_owned(), "$1<time>"),
+        (r"\d+ times, last at".to_owned(), "<n> times, last at"),
+        (r"(?m)(<span>)\s+\d+\s+\d+$".to_owned(), "$1  <n>  <n>"),
+        (r"\d+ bytes, sha256 [0-9a-f]{64}".to_owned(), "<n> bytes, sha256 <hash>"),
+        (r"\b[0-9a-f]{8}([.: ])".to_owned(), "<run>$1"),
+    ];
+    masks.iter().fold(text.to_owned(), |text, (mask, left)| Regex::new(mask).unwrap().replace_all(&text, *left).into_owned())
+}
+
+/// What a stranger types first.
+#[test]
+fn the_first_command_of_the_readme() {
+    let shown = |line: &str| {
+        let ran = rehearse(&line.split(' ').skip(1).collect::<Vec<_>>());
+        ran.is(0);
+        format!("$ k8s-upgrade {line}    # 0\n{}\n", in_order(&lasting(&masked(&format!("{}{}", ran.stderr, ran.stdout)))))
+    };
+    insta::assert_snapshot!([shown("rehearse"), shown("rehearse -o json -q")].join("\n"));
 }

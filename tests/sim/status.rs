@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use k8s_upgrade::run::image::{OWN_BINARY, archive};
 use k8s_upgrade::twin::scenario::Scenario;
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
@@ -11,7 +12,7 @@ use k8s_upgrade::twin::{Driver, State};
 use serde_json::json;
 
 use super::hands::unit_runs;
-use super::world::{NAMESPACE, begin, is_over, jobs, live, mark, pass, quick, types, when};
+use super::world::{Disk, NAMESPACE, begin, is_over, jobs, live, mark, pass, quick, types, types_with, when};
 
 fn out(state: &State, name: &str) -> bool {
     state.store.list(Kind::Node).any(|(key, node)| key.name == name && mark(node, "cordoned-by").is_some())
@@ -19,16 +20,21 @@ fn out(state: &State, name: &str) -> bool {
 
 /// What it prints as text and as JSON, side by side in one file.
 async fn shown(driver: &mut Driver<'_>, argv: &[&str], code: u8) -> String {
+    shown_with(driver, argv, code, BTreeMap::new()).await
+}
+
+/// The same on a machine that has these files.
+async fn shown_with(driver: &mut Driver<'_>, argv: &[&str], code: u8, files: Disk) -> String {
     let line = argv.join(" ");
-    let (ended, text) = types(driver, "text", &line).await;
+    let (ended, text) = types_with(driver, "text", &line, files.clone()).await;
     assert_eq!(ended, code, "{text}");
-    let (ended, data) = types(driver, "data", &format!("{line} -o json")).await;
+    let (ended, data) = types_with(driver, "data", &format!("{line} -o json"), files).await;
     assert_eq!(ended, code, "{data}");
     let copied = |line: &str| line.contains("    #") || line.trim_start().starts_with("type ");
     let head = |line: &str| line.starts_with("k8s-upgrade  ");
     let long: Vec<&str> = text.lines().filter(|line| line.chars().count() > 100 && !head(line) && !copied(line)).collect();
     assert!(long.is_empty(), "only the head and commands, which are copied, may be wider than 100 columns: {long:?}");
-    format!("{text}\n\n{data}")
+    format!("$ k8s-upgrade {line}    # {code}\n{text}\n\n$ k8s-upgrade {line} -o json    # {code}\n{data}")
 }
 
 #[test]
@@ -120,10 +126,49 @@ fn a_person_has_halted_it() {
 /// Some time after a run that ended well.
 #[test]
 fn the_installation_is_healthy() {
-    live(begin(&quick(Scenario::runbook())), None, async |driver| {
+    live(installed(&binary(1)), None, async |driver| {
         when(driver, "the end of a run", is_over).await;
         pass(driver, 1800).await;
-        insta::assert_snapshot!(shown(driver, &["status", "--health"], 0).await);
+        insta::assert_snapshot!(shown_with(driver, &["status", "--health"], 0, has(&binary(1))).await);
+    });
+}
+
+/// A build, in so far as an image is made of it.
+fn binary(build: u8) -> Vec<u8> {
+    let mut elf = vec![0; 65];
+    elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
+    elf[18..20].copy_from_slice(&62u16.to_le_bytes());
+    elf[32..40].copy_from_slice(&64u64.to_le_bytes());
+    elf[54..56].copy_from_slice(&56u16.to_le_bytes());
+    elf[64] = build;
+    elf
+}
+
+/// It is deployed.
+fn installed(build: &[u8]) -> State {
+    quick(Scenario::runbook()).state(&archive(build).unwrap().tag).unwrap()
+}
+
+/// It is the one in a person's hand.
+fn has(build: &[u8]) -> Disk {
+    BTreeMap::from([(OWN_BINARY.into(), build.into())])
+}
+
+/// Somebody has built anew and deployed nothing; then they deploy it in the middle of a run.
+#[test]
+fn the_cluster_runs_another_build() {
+    live(installed(&binary(1)), None, async |driver| {
+        when(driver, "a worker", |state| out(state, "k8s-node4")).await;
+        insta::assert_snapshot!("another_build", shown_with(driver, &["status", "--health"], 4, has(&binary(2))).await);
+        driver.twin.edit(|state| {
+            for cronjob in ["k8s-version-check", "k8s-upgrade-watch"] {
+                state.store.update(&Key::new(Kind::CronJob, NAMESPACE, cronjob), |cronjob| {
+                    let image = archive(&binary(2)).unwrap().tag;
+                    cronjob["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image);
+                });
+            }
+        });
+        insta::assert_snapshot!("run_of_another_build", shown_with(driver, &["status", "--health"], 0, has(&binary(2))).await);
     });
 }
 
@@ -145,6 +190,6 @@ fn the_installation_is_broken() {
             state.web.troubles.push(Trouble { service: Service::Prometheus, from, until, how: How::Refused });
             state.web.troubles.push(Trouble { service: Service::Pushgateway, from, until, how: How::Nonsense });
         });
-        insta::assert_snapshot!("monitoring_away", types(driver, "away", "status --health").await.1);
+        insta::assert_snapshot!("monitoring_away", shown(driver, &["status", "--health"], 4).await);
     });
 }

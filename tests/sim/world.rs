@@ -1,6 +1,8 @@
 //! Worlds to try things in: a scenario with short waits, brought to life and looked at from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -90,9 +92,17 @@ pub async fn pass(driver: &mut Driver<'_>, seconds: u64) {
 
 /// A person's command, under a name of this one's: its exit code, and what it printed, masked.
 pub async fn types(driver: &mut Driver<'_>, name: &str, line: &str) -> (u8, String) {
+    types_with(driver, name, line, BTreeMap::new()).await
+}
+
+/// A person's machine.
+pub type Disk = BTreeMap<PathBuf, Arc<[u8]>>;
+
+/// The same on a machine that has these files.
+pub async fn types_with(driver: &mut Driver<'_>, name: &str, line: &str, files: Disk) -> (u8, String) {
     let name = format!("{name} at {}", driver.twin.now());
     let argv: Vec<&str> = ["k8s-upgrade"].into_iter().chain(line.split(' ')).map(|word| word.trim_matches('"')).collect();
-    driver.operate(&name, &argv, BTreeMap::new());
+    driver.operate_with(&name, &argv, BTreeMap::new(), files);
     let limit = later(driver.twin.now(), LIMIT);
     let code = driver.until_ended(&name, limit).await.expect("the command ends");
     (code, masked(&driver.twin.look(|state| said(state, &name))))

@@ -6,7 +6,10 @@ use std::process::Command;
 use k8s_upgrade::plan::install::{Credentials, Install, manifests, objects};
 use k8s_upgrade::plan::rights::grants;
 use k8s_upgrade::plan::rules::rules;
+use regex::Regex;
 use serde_json::Value;
+
+use super::program::program;
 
 fn install(credentials: Credentials<'_>) -> Install<'_> {
     Install {
@@ -20,7 +23,8 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
 
 #[test]
 fn the_manifests_as_printed() {
-    insta::assert_snapshot!(manifests(&install(Credentials::Existing)).unwrap());
+    let printed = manifests(&install(Credentials::Existing)).unwrap();
+    insta::assert_snapshot!(format!("$ k8s-upgrade --config FILE manifests --image REF    # 0\n{printed}"));
 }
 
 #[test]
@@ -32,6 +36,20 @@ fn yaml_reads_back_as_the_objects() {
     assert_eq!(read, objects(&config).unwrap());
     // kubectl reads YAML 1.1, in which these would be a boolean and a number.
     assert!(!text.contains("image: yes") && !text.contains("name: 1.30"), "{text}");
+}
+
+/// A name for scripts on stdout; what is done with it, for people.
+#[test]
+fn an_image_says_where_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("k8s-upgrade.tar").display().to_string();
+    let ran = program(&["image", "-o", &path], &[]);
+    let name = ran.is(0).stdout.trim_end().to_owned();
+    assert!(name.starts_with("docker.io/library/k8s-upgrade:") && std::fs::metadata(&path).unwrap().len() > 0, "{name}");
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    let said = said.replace(&path, "k8s-upgrade.tar").replace(name.rsplit(':').next().unwrap(), "<build>");
+    let said = Regex::new(r"(?m)^\d\d:\d\d:\d\d  ").unwrap().replace_all(&said, "");
+    insta::assert_snapshot!(format!("$ k8s-upgrade image -o k8s-upgrade.tar    # 0\n{said}"));
 }
 
 fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {

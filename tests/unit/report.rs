@@ -131,7 +131,7 @@ fn told(journals: Vec<Journal>, in_flight: bool) -> Story {
 
 #[test]
 fn as_text() {
-    insta::assert_snapshot!(text(&told(all(), false)));
+    insta::assert_snapshot!(format!("$ k8s-upgrade report    # 0\n{}", text(&told(all(), false))));
 }
 
 #[test]
@@ -141,7 +141,8 @@ fn as_markdown() {
 
 #[test]
 fn as_json() {
-    insta::assert_snapshot!(serde_json::to_string_pretty(&told(all(), false)).unwrap());
+    let json = serde_json::to_string_pretty(&told(all(), false)).unwrap();
+    insta::assert_snapshot!(format!("$ k8s-upgrade report -o json    # 0\n{json}"));
 }
 
 #[test]

@@ -272,6 +272,10 @@ struct Ear {
 impl Sink for Ear {
     fn event(&mut self, now: Timestamp, event: &Event) {
         locked(&self.seen).event(self.process, now, event);
+        // Typed outside it would be of the real cluster.
+        if matches!(event, Event::Next { .. }) {
+            return;
+        }
         if !self.quiet || matches!(event, Event::Warning { .. } | Event::Failed(_)) {
             self.sink.lock().unwrap_or_else(PoisonError::into_inner).event(now, event);
         }
