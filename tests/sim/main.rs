@@ -35,6 +35,7 @@ mod rotate;
 mod rules;
 mod schedules;
 mod status;
+mod tempted;
 mod turns;
 mod twin;
 mod world;
