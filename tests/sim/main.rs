@@ -30,6 +30,7 @@ mod program;
 mod proof;
 mod recovery;
 mod rehearse;
+mod rights;
 mod rollback;
 mod rotate;
 mod rules;
