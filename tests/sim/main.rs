@@ -39,4 +39,5 @@ mod status;
 mod tempted;
 mod turns;
 mod twin;
+mod unmodelled;
 mod world;
