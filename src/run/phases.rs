@@ -166,6 +166,9 @@ impl Ctx {
             })
         })
         .await?;
+        // A node may have joined, or been reinstalled, while that was waited for: it is part of this run.
+        let facts = self.observe().await?;
+        gates::at_target(&facts, target).into_result("the cluster is not at the target any more")?;
         for node in facts.managed() {
             self.expire(&node.name).await?;
         }

@@ -12,10 +12,11 @@ use std::time::Duration;
 use k8s_upgrade::twin::store::Kind;
 use k8s_upgrade::twin::{Call, Fate, Hook, Scenario, State, Who};
 
+use super::faults::Dice;
 use super::rules::Observer;
 use super::world::{self, amiss, begin, cordoned_by_people, is_of_chain, jobs, mark, quick, tail, to_the_end};
 
-/// One read in this many is a point, too.
+/// One read in so many is a point, too; the seed says which.
 const READS: u64 = 40;
 /// At one point in this many the retries are killed, too.
 const FOR_GOOD: usize = 8;
@@ -29,13 +30,16 @@ struct Point {
     state: State,
 }
 
-#[derive(Default)]
 struct Recorder {
     points: Arc<Mutex<Vec<Point>>>,
-    reads: u64,
+    dice: Dice,
 }
 
 impl Recorder {
+    fn new(seed: u64) -> Self {
+        Recorder { points: Arc::default(), dice: Dice(seed) }
+    }
+
     fn record(&self, when: &str, state: &State, call: &Call) {
         let what = format!("{when} {}: {}", call.who, call.what);
         self.points.lock().unwrap().push(Point { what, state: state.clone() });
@@ -46,11 +50,8 @@ impl Hook for Recorder {
     fn before(&mut self, state: &mut State, call: &Call) -> Fate {
         if call.changes {
             self.record("before", state, call);
-        } else {
-            self.reads += 1;
-            if self.reads.is_multiple_of(READS) {
-                self.record("at the read", state, call);
-            }
+        } else if self.dice.roll(READS) == 0 {
+            self.record("at the read", state, call);
         }
         Fate::Go
     }
@@ -82,8 +83,23 @@ fn taken_up(state: &State) -> Vec<String> {
     taken_up.map(|(key, _)| format!("the watch had to take up {}", key.name)).collect()
 }
 
-/// From one point on: everybody is killed, time goes on.
-fn from(point: &Point, target: &str, cordoned: &BTreeSet<String>, for_good: bool) -> Result<(), String> {
+/// Where a whole history lies, for whoever asks why: beside no checkout.
+fn kept(name: &str, seed: u64, number: Option<usize>, end: &State) -> String {
+    let words: String = name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect();
+    let point = number.map_or("undisturbed".to_owned(), |number| format!("point-{number}"));
+    let path = std::env::temp_dir().join(format!("k8s-upgrade-{words}-seed-{seed}-{point}.history"));
+    let mut text = end.history.all().join("\n");
+    for (whose, log) in &end.logs {
+        text.push_str(&format!("\n--- printed by {whose}\n{}", log.all().join("\n")));
+    }
+    match std::fs::write(&path, text + "\n") {
+        Ok(()) => path.display().to_string(),
+        Err(error) => format!("not kept: {}: {error}", path.display()),
+    }
+}
+
+/// From one point on: everybody is killed, time goes on. What is wrong then, and the end.
+fn from(point: &Point, target: &str, cordoned: &BTreeSet<String>, for_good: bool) -> (Vec<String>, State) {
     let mut state = point.state.clone();
     // Before the claim nothing is changed, and a Job that dies for good leaves nothing: the next detection begins anew.
     let for_good = for_good && world::in_flight(&state);
@@ -99,43 +115,50 @@ fn from(point: &Point, target: &str, cordoned: &BTreeSet<String>, for_good: bool
     if !for_good {
         wrong.extend(taken_up(&end));
     }
-    if wrong.is_empty() {
-        return Ok(());
-    }
-    Err(format!(
-        "killed {}\n  {}\n--- Jobs\n{}\n--- the end of the history\n{}",
-        point.what,
-        wrong.join("\n  "),
-        jobs(&end),
-        tail(&end, 60)
-    ))
+    (wrong, end)
 }
 
-pub fn matrix(name: &str, scenario: Scenario) {
-    let target = scenario.target.to_string();
-    let state = begin(&quick(scenario));
+/// What a person needs who looks for the cause: the seed, the point, all that happened.
+fn failure(name: &str, seed: u64, number: Option<usize>, what: &str, wrong: &[String], end: &State) -> String {
+    format!(
+        "{what} (seed {seed})\n  {}\n--- Jobs\n{}\n--- the end of the history; all of it: {}\n{}",
+        wrong.join("\n  "),
+        jobs(end),
+        kept(name, seed, number, end),
+        tail(end, 60)
+    )
+}
+
+/// All points of one run, by its seed, which must end well if nobody disturbs it.
+fn points(name: &str, scenario: &Scenario) -> (Vec<Point>, State) {
+    let (target, seed) = (scenario.target.to_string(), scenario.seed);
+    let state = begin(scenario);
     let cordoned = cordoned_by_people(&state);
-    let recorder = Recorder::default();
+    let recorder = Recorder::new(seed);
     let points = recorder.points.clone();
     let (mut observer, broken) = Observer::new(&state, Some(Box::new(recorder)));
     observer.steady = true;
-    let begun = world::now(&state);
     let end = to_the_end(state, Some(Box::new(observer)));
     let mut wrong = amiss(&end, &target, &cordoned);
     wrong.extend(broken.lock().unwrap().drain(..));
     wrong.extend(taken_up(&end));
-    assert!(
-        wrong.is_empty(),
-        "{name}, undisturbed:\n  {}\n--- Jobs\n{}\n--- history\n{}",
-        wrong.join("\n  "),
-        jobs(&end),
-        tail(&end, 80)
-    );
+    assert!(wrong.is_empty(), "{name}: {}", failure(name, seed, None, "undisturbed", &wrong, &end));
+    (std::mem::take(&mut *points.lock().unwrap()), end)
+}
 
-    let points = std::mem::take(&mut *points.lock().unwrap());
+/// SEED chooses another history, and other reads of it.
+pub fn matrix(name: &str, scenario: Scenario) {
+    let mut scenario = quick(scenario);
+    if let Ok(seed) = std::env::var("SEED") {
+        scenario.seed = seed.parse().expect("a number");
+    }
+    let (target, seed) = (scenario.target.to_string(), scenario.seed);
+    let state = begin(&scenario);
+    let (cordoned, begun) = (cordoned_by_people(&state), world::now(&state));
+    let (points, end) = points(name, &scenario);
     let changes = usize::try_from(end.tally.changes).unwrap();
-    let at_changes = points.iter().filter(|point| !point.what.starts_with("at the read")).count();
-    assert_eq!(at_changes, 2 * changes, "a point on both sides of every change that the twin counted");
+    let reads = points.iter().filter(|point| point.what.starts_with("at the read")).count();
+    assert_eq!(points.len() - reads, 2 * changes, "a point on both sides of every change that the twin counted");
 
     let enough = std::env::var("ENOUGH").map_or(ENOUGH, |text| text.parse().expect("a number"));
     let next = AtomicUsize::new(0);
@@ -149,7 +172,9 @@ pub fn matrix(name: &str, scenario: Scenario) {
                     let over = failures.lock().unwrap().len() >= enough;
                     points.get(index).filter(|_| !over).map(|point| (index, point))
                 } {
-                    if let Err(why) = from(point, &target, &cordoned, index % FOR_GOOD == 0) {
+                    let (wrong, end) = from(point, &target, &cordoned, index % FOR_GOOD == 0);
+                    if !wrong.is_empty() {
+                        let why = failure(name, seed, Some(index), &format!("killed {}", point.what), &wrong, &end);
                         failures.lock().unwrap().push((index, why));
                     }
                 }
@@ -159,17 +184,15 @@ pub fn matrix(name: &str, scenario: Scenario) {
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
     eprintln!(
-        "{name}: {} changes and {} reads in {}; killed at {} points, {} of them did not converge",
-        changes,
-        end.tally.reads,
-        span(world::now(&end).duration_since(begun).unsigned_abs()),
+        "{name}, seed {seed}: 2×{changes} changes + {reads} reads = {} points in {}; {} of them did not converge",
         points.len(),
+        span(world::now(&end).duration_since(begun).unsigned_abs()),
         failures.len()
     );
     let told: Vec<&str> = failures.iter().map(|(_, why)| why.as_str()).collect();
     assert!(
         failures.is_empty(),
-        "{} of the {} first points did not converge, which is enough to know:\n{}",
+        "{name}: {} of the {} first points did not converge, which is enough to know:\n{}",
         failures.len(),
         next.into_inner().min(points.len()),
         told.join("\n\n")
@@ -178,4 +201,42 @@ pub fn matrix(name: &str, scenario: Scenario) {
 
 fn span(span: Duration) -> String {
     format!("{}m {:02}s", span.as_secs() / 60, span.as_secs() % 60)
+}
+
+/// One seed samples the same reads every time, another one others.
+#[test]
+fn the_seed_chooses_the_reads() {
+    let reads = |seed: u64| {
+        let mut recorder = Recorder::new(seed);
+        let mut state = begin(&Scenario::runbook());
+        let call = |number: u64| Call { who: Who::Stranger, changes: false, what: number.to_string() };
+        for number in 0..2000 {
+            recorder.before(&mut state, &call(number));
+        }
+        let points = recorder.points.lock().unwrap();
+        points.iter().map(|point| point.what.clone()).collect::<Vec<_>>()
+    };
+    let first = reads(1);
+    assert!((20..100).contains(&first.len()), "{first:?}");
+    assert_eq!(first, reads(1));
+    assert_ne!(first, reads(2));
+}
+
+/// What a failure leaves to whoever must understand it.
+#[test]
+fn a_point_that_does_not_converge_is_told_whole() {
+    let scenario = quick(Scenario::runbook());
+    let mut state = begin(&scenario);
+    state.hosts.change("k8s-node3", |machine| machine.faults.key_refused = true);
+    let point = Point { what: "before anything".to_owned(), state };
+    let (wrong, end) = from(&point, "1.34.7", &BTreeSet::new(), false);
+    assert!(wrong.iter().any(|what| what == "k8s-node3 is at 1.34.2"), "{wrong:?}");
+    let told = failure("this test", 7, Some(3), "killed before anything", &wrong, &end);
+    assert!(told.starts_with("killed before anything (seed 7)\n"), "{told}");
+    let (_, path) = told.split_once("all of it: ").unwrap();
+    let path = std::path::Path::new(path.lines().next().unwrap());
+    let text = std::fs::read_to_string(path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    assert!(text.starts_with(end.history.all()[0]) && text.contains("=== killed before anything"), "{text}");
+    assert!(text.contains("--- printed by"), "{text}");
 }

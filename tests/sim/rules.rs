@@ -1,13 +1,17 @@
 //! The rules that are never broken (design §10), by an observer who sees only what everybody can see: objects, calls, machines. It knows nothing
 //! of the program.
 
+mod kept;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_upgrade::twin::store::{Key, Kind, Verb};
+use k8s_upgrade::twin::store::{Event, Key, Kind, Verb};
 use k8s_upgrade::twin::{Call, Fate, Hook, State, Who};
 use serde_json::Value;
+
+pub use kept::given_away;
 
 use super::world::{NAMESPACE, SOAK, components, cordoned_by_people, is_of_chain, mark, namespace, version_of};
 
@@ -30,6 +34,12 @@ pub struct Observer {
     pub inner: Option<Box<dyn Hook>>,
     /// Up to here the store's events were looked at.
     seen: u64,
+    /// Whose call it was that has written what is looked at next; None: nobody's who is watched.
+    writer: Option<Who>,
+    /// What each caller was told when it last asked for alerts; None: that there is none.
+    asked: BTreeMap<String, Option<String>>,
+    /// What people may have written on a node that is out of service, as it was when it was cordoned.
+    lines: BTreeMap<String, Vec<String>>,
     /// The newest version that each node's kubelet was seen at.
     kubelets: BTreeMap<String, Version>,
     /// Nodes that a person had cordoned before.
@@ -47,6 +57,9 @@ impl Observer {
             broken: broken.clone(),
             inner,
             seen: state.store.version(),
+            writer: None,
+            asked: BTreeMap::new(),
+            lines: BTreeMap::new(),
             kubelets: BTreeMap::new(),
             cordoned: cordoned_by_people(state),
             at_most: 1,
@@ -212,17 +225,39 @@ impl Observer {
     }
 
     /// A node whose cordon, as the program marks it, was put on or taken off.
-    fn cordon_changed(&self, state: &State, name: &str, node: &Value, before: Option<&Value>) {
+    fn cordon_changed(&mut self, state: &State, name: &str, node: &Value, before: Option<&Value>) {
         let is = mark(node, "cordoned-by").is_some();
         match (before.is_some_and(|before| mark(before, "cordoned-by").is_some()), is) {
             (false, true) => {
+                self.cordoned(state, name);
                 self.snapshot_first(state, name);
                 self.finished_stays(state, name, before);
                 if self.steady {
                     self.recovered(state, name);
                 }
             }
-            (true, false) => self.back_whole(state, name, node, before),
+            (true, false) => {
+                self.nothing_lost(state, name);
+                self.back_whole(state, name, node, before);
+            }
+            _ => {}
+        }
+    }
+
+    /// One write.
+    fn happened(&mut self, state: &State, event: &Event) {
+        self.keeps_secrets(state, event);
+        match (event.key.kind, event.verb) {
+            (Kind::Pod, _) if self.steady => self.try_ended(state, &event.object),
+            (Kind::Node, Verb::Added | Verb::Modified) => {
+                self.cordons(state, &event.key, &event.object);
+                self.cordon_changed(state, &event.key.name, &event.object, event.before.as_deref());
+            }
+            (Kind::Namespace, Verb::Modified) if event.key.name == NAMESPACE => {
+                if let Some(before) = &event.before {
+                    self.run_changed(state, before, &event.object);
+                }
+            }
             _ => {}
         }
     }
@@ -262,6 +297,8 @@ fn node_of(state: &State, pod: &Key) -> Option<String> {
 impl Hook for Observer {
     fn before(&mut self, state: &mut State, call: &Call) -> Fate {
         self.own_node(state, call);
+        self.asks(call);
+        self.deletes(state, call);
         if call.changes {
             self.one_runner(state, call);
         }
@@ -269,7 +306,11 @@ impl Hook for Observer {
     }
 
     fn after(&mut self, state: &mut State, call: &Call) -> Fate {
-        self.inner.as_mut().map_or(Fate::Go, |inner| inner.after(state, call))
+        let fate = self.inner.as_mut().map_or(Fate::Go, |inner| inner.after(state, call));
+        self.answered(state, call, fate);
+        // What was written up to now was looked at: the rest is this call's.
+        self.writer = Some(call.who.clone());
+        fate
     }
 
     fn look(&mut self, state: &mut State) {
@@ -277,15 +318,10 @@ impl Hook for Observer {
             let events: Vec<_> = state.store.since(self.seen).into_iter().flatten().cloned().collect();
             self.seen = state.store.version();
             let mut nodes_changed = false;
-            for event in events.iter().filter(|event| matches!(event.key.kind, Kind::Node | Kind::Pod)) {
-                nodes_changed |= event.key.kind == Kind::Node || event.key.namespace == "kube-system";
-                if self.steady && event.key.kind == Kind::Pod {
-                    self.try_ended(state, &event.object);
-                }
-                if event.key.kind == Kind::Node && event.verb != Verb::Deleted {
-                    self.cordons(state, &event.key, &event.object);
-                    self.cordon_changed(state, &event.key.name, &event.object, event.before.as_deref());
-                }
+            for event in &events {
+                self.happened(state, event);
+                nodes_changed |=
+                    event.key.kind == Kind::Node || event.key.kind == Kind::Pod && event.key.namespace == "kube-system";
             }
             if nodes_changed {
                 self.one_at_a_time(state);
@@ -293,6 +329,7 @@ impl Hook for Observer {
                 self.finished(state);
             }
         }
+        self.writer = None;
         if let Some(inner) = self.inner.as_mut() {
             inner.look(state);
         }

@@ -133,19 +133,25 @@ fn mend(driver: &mut Driver<'_>, visit: u32, target: &str) {
     driver.operate(&format!("visit-{visit}"), argv, std::collections::BTreeMap::new());
 }
 
-/// The fewest of these faults that still fail.
-fn shrink(state: &State, faults: &[Fault], target: &str, seed: u64, why: String) -> (Vec<Fault>, String) {
-    let (mut least, mut why) = (faults.to_vec(), why);
-    let mut at = 0;
-    while at < least.len() {
-        let mut fewer = least.clone();
-        fewer.remove(at);
-        match run(state, &fewer, target, seed) {
-            Err(still) => (least, why) = (fewer, still),
-            Ok(_) => at += 1,
+/// The fewest of these that still fail, and why those do: without any one of them, all is well. What stays because of another may go once
+/// that one has gone, so it is tried until nothing goes any more.
+fn shrink<F: Clone>(all: &[F], why: String, fails: impl Fn(&[F]) -> Option<String>) -> (Vec<F>, String) {
+    let (mut least, mut why) = (all.to_vec(), why);
+    loop {
+        let before = least.len();
+        let mut at = 0;
+        while at < least.len() {
+            let mut fewer = least.clone();
+            fewer.remove(at);
+            match fails(&fewer) {
+                Some(still) => (least, why) = (fewer, still),
+                None => at += 1,
+            }
+        }
+        if least.len() == before {
+            return (least, why);
         }
     }
-    (least, why)
 }
 
 /// Runs schedules of the seeds from `first` on, on all cores.
@@ -171,7 +177,7 @@ pub fn schedules(name: &str, scenario: &Scenario, first: u64, count: u64) {
                             tally.1 += end.tally.changes + end.tally.reads;
                         }
                         Err(why) => {
-                            let (least, why) = shrink(&state, &faults, &target, seed, why);
+                            let (least, why) = shrink(&faults, why, |fewer| run(&state, fewer, &target, seed).err());
                             failures.lock().unwrap().push((seed, least, why));
                         }
                     }
@@ -197,4 +203,18 @@ pub fn nth_node(state: &State, number: u64, workers_only: bool) -> Option<String
         .collect();
     let count = u64::try_from(nodes.len()).ok().filter(|count| *count > 0)?;
     nodes.get(usize::try_from(number % count).ok()?).map(|key| key.name.clone())
+}
+
+#[test]
+fn of_six_faults_the_two_that_are_needed_are_left() {
+    let fails = |faults: &[u8]| (faults.contains(&2) && faults.contains(&5)).then(|| format!("by {faults:?}"));
+    let (least, why) = shrink(&[1, 2, 3, 4, 5, 6], "by all".to_owned(), fails);
+    assert_eq!((least, why.as_str()), (vec![2, 5], "by [2, 5]"));
+}
+
+/// 1 only undoes what 2 does: it can go when 2 has gone, which comes after it.
+#[test]
+fn what_was_needed_for_another_goes_after_it() {
+    let fails = |faults: &[u8]| (faults.contains(&3) && (faults.contains(&1) || !faults.contains(&2))).then(String::new);
+    assert_eq!(shrink(&[1, 2, 3], String::new(), fails).0, [3]);
 }

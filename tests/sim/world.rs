@@ -13,6 +13,7 @@ use k8s_upgrade::twin::{Driver, Hook, Scenario, State, Twin};
 use serde_json::Value;
 
 use super::mask::masked;
+use super::rules::given_away;
 
 pub const NAMESPACE: &str = "k8s-upgrade";
 const PREFIX: &str = "viktorbarzin.me/k8s-upgrade-";
@@ -163,6 +164,7 @@ pub fn cordoned_by_people(state: &State) -> BTreeSet<String> {
 /// What is wrong with a cluster that should have been brought to `target` and left alone.
 pub fn amiss(state: &State, target: &str, cordoned: &BTreeSet<String>) -> Vec<String> {
     let mut wrong = state.unmodelled.iter().map(|what| format!("not modelled: {what}")).collect::<Vec<_>>();
+    wrong.extend(given_away(state));
     for (key, node) in state.store.list(Kind::Node) {
         if version_of(node) != target {
             wrong.push(format!("{} is at {}", key.name, version_of(node)));

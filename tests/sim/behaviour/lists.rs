@@ -11,13 +11,19 @@ async fn labelled(b: &Bench<'_>, name: &str, labels: Value) {
 /// In one namespace and in all, with what stands in them.
 pub async fn of_workloads_and_budgets(b: &Bench<'_>) {
     let labels = json!({ "matchLabels": { "app": "web" } });
-    let template = json!({ "metadata": { "labels": { "app": "web" } }, "spec": crate::bench::container() });
-    let spec = json!({ "replicas": 0, "selector": labels, "template": template });
-    b.post("deployments", json!({ "metadata": { "name": "web" }, "spec": spec })).await.ok();
-    b.post("poddisruptionbudgets", json!({ "metadata": { "name": "web" }, "spec": { "minAvailable": 1, "selector": labels } }))
-        .await
-        .ok();
-    for (resource, api) in [("deployments", "/apis/apps/v1"), ("poddisruptionbudgets", "/apis/policy/v1")] {
+    let mut spec = crate::bench::container();
+    // On no node: a DaemonSet would have pods wherever one is.
+    spec["nodeSelector"] = json!({ "bench": "none" });
+    let template = json!({ "metadata": { "labels": { "app": "web" } }, "spec": spec });
+    let replicated = json!({ "replicas": 0, "selector": labels, "template": template });
+    let all = [
+        ("deployments", "/apis/apps/v1", replicated.clone()),
+        ("statefulsets", "/apis/apps/v1", replicated),
+        ("daemonsets", "/apis/apps/v1", json!({ "selector": labels, "template": template })),
+        ("poddisruptionbudgets", "/apis/policy/v1", json!({ "minAvailable": 1, "selector": labels })),
+    ];
+    for (resource, api, spec) in all {
+        b.post(resource, json!({ "metadata": { "name": "web" }, "spec": spec })).await.ok();
         let here = b.items(resource).await;
         assert_eq!(names(&here), ["web"]);
         assert_eq!(here[0]["spec"]["selector"], labels);

@@ -18,6 +18,7 @@ use k8s_upgrade::twin::web::VAULT;
 use k8s_upgrade::twin::{Call, Driver, Fate, Hook, State};
 use serde_json::json;
 
+use super::rules::given_away;
 use super::world::{LIMIT, NAMESPACE, begin, live, tail};
 
 const TOKEN: &str = "hvs.rehearsal";
@@ -117,12 +118,9 @@ fn untouched(state: &State, when: &str) {
     silent(state, when);
 }
 
-/// Nothing secret is in a log, a journal or a history, and nothing was asked that is not modelled.
+/// Nothing secret is where it has no place, and nothing was asked that is not modelled.
 fn silent(state: &State, when: &str) {
-    let journals = state.store.list(Kind::ConfigMap).map(|(_, map)| map["data"].to_string());
-    let logs = state.logs.values().map(|log| log.all().join("\n"));
-    let all: String = journals.chain(logs).chain([state.history.all().join("\n")]).collect();
-    assert!(!all.contains("PRIVATE KEY") && !all.contains("hvs.") && !all.contains("b3BlbnNzaC1rZXk"), "{when}");
+    assert_eq!(given_away(state), Vec::<String>::new(), "{when}");
     assert_eq!(state.unmodelled, Vec::<String>::new(), "{when}");
 }
 

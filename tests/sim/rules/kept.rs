@@ -1,0 +1,216 @@
+//! Rules about what a call does: gates that were asked, a run that ends, what is deleted, what is told.
+
+use jiff::SignedDuration;
+use k8s_upgrade::twin::api::matches_selector;
+use k8s_upgrade::twin::state::Access;
+use k8s_upgrade::twin::store::{Event, Key, Kind, Verb};
+use k8s_upgrade::twin::web::{Service, WEBHOOK};
+use k8s_upgrade::twin::{Call, Fate, State, Who};
+use serde_json::Value;
+
+use super::super::world::{NAMESPACE, components, is_of_chain, mark, version_of};
+use super::{Observer, version};
+
+/// Alerts that a run sets off itself, and the one that always fires.
+const OWN: [&str; 6] = [
+    "Watchdog",
+    "K8sVersionSkew",
+    "K8sUpgradeInFlight",
+    "K8sUpgradeStalled",
+    "EtcdPreUpgradeSnapshotMissing",
+    "RecentNodeReboot",
+];
+/// A node that has come since then may not have been seen by whoever ends a run.
+const NEW: SignedDuration = SignedDuration::from_secs(60);
+
+/// What stands against a disruption, as far as alerts go; None: it was said that nothing does.
+fn alarm(state: &State) -> Option<String> {
+    if state.access() != Access::Up || state.web.trouble(Service::Prometheus, state.now()).is_some() {
+        return Some("had no answer".to_owned());
+    }
+    let alerts = state.web.prometheus.alerts(state.now());
+    let names = || alerts.iter().filter(|(_, alert)| alert.firing).filter_map(|(labels, _)| labels.get("alertname"));
+    if !names().any(|name| name == "Watchdog") {
+        return Some("showed no Watchdog".to_owned());
+    }
+    names().find(|name| !OWN.contains(&name.as_str())).map(|name| format!("showed {name}"))
+}
+
+/// What a person typed who is at work under this name.
+fn typed<'a>(state: &'a State, who: &Who) -> &'a str {
+    let start = format!("{who} starts: ");
+    state.history.newest().find_map(|line| line.split_once(&start)).map_or("", |(_, argv)| argv)
+}
+
+/// The object that a path of the API names.
+fn named(path: &str) -> Option<Key> {
+    let parts: Vec<&str> = path.split('?').next()?.split('/').collect();
+    let [rest @ .., plural, name] = parts.as_slice() else { return None };
+    let kind = Kind::ALL.into_iter().find(|kind| kind.names().plural == *plural)?;
+    let namespace = if kind.names().namespaced { rest.last().copied()? } else { "" };
+    Some(Key::new(kind, namespace, name))
+}
+
+/// Whether something secret is in a text: a private key, a token of Vault, Slack's webhook.
+pub fn gives_away(text: &str) -> bool {
+    let webhook = WEBHOOK.rsplit_once("/services/").map_or(WEBHOOK, |(_, path)| path);
+    ["PRIVATE KEY", "b3BlbnNzaC1rZXk", "hvs.", webhook].iter().any(|secret| text.contains(secret))
+}
+
+/// Rule 11: where something secret can be read that is no place for it.
+pub fn given_away(state: &State) -> Vec<String> {
+    let told = state.web.slack.messages.iter().any(|message| gives_away(&message.text)).then(|| "a Slack message".to_owned());
+    // Argument lists are in it.
+    let history = state.history.newest().any(gives_away).then(|| "the history of calls".to_owned());
+    let logs = state.logs.iter().filter(|(_, log)| log.newest().any(gives_away)).map(|(name, _)| format!("the log of {name}"));
+    let kinds = [Kind::ConfigMap, Kind::Job, Kind::Namespace, Kind::Node, Kind::Lease];
+    let objects = kinds.into_iter().flat_map(|kind| state.store.list(kind)).filter(|(_, object)| gives_away(&object.to_string()));
+    let files = state.hosts.all().flat_map(|(node, machine)| machine.files.iter().map(move |(path, file)| (node, path, file)));
+    let files = files.filter(|(.., file)| file.text.as_deref().is_some_and(gives_away));
+    told.into_iter()
+        .chain(history)
+        .chain(logs)
+        .chain(objects.map(|(key, _)| format!("{:?} {}", key.kind, key.full_name())))
+        .chain(files.map(|(node, path, _)| format!("{path} on {node}")))
+        .map(|place| format!("rule 11: {place} gives a secret away"))
+        .collect()
+}
+
+impl Observer {
+    /// A question for alerts, on its way: until it is answered, nothing is known.
+    pub(super) fn asks(&mut self, call: &Call) {
+        if call.what.ends_with("/api/v1/alerts") {
+            self.asked.insert(call.who.to_string(), Some("got no answer".to_owned()));
+        }
+    }
+
+    /// Its answer, unless that is lost.
+    pub(super) fn answered(&mut self, state: &State, call: &Call, fate: Fate) {
+        if call.what.ends_with("/api/v1/alerts") && !matches!(fate, Fate::Break | Fate::Kill) {
+            self.asked.insert(call.who.to_string(), alarm(state));
+        }
+    }
+
+    /// Rule 5: what is unknown holds. Whoever begins something has asked for alerts just before, and was told that there is none.
+    fn gate_passed(&self, state: &State, what: &str) {
+        let Some(who) = self.writer.as_ref().map(ToString::to_string) else { return };
+        match self.asked.get(&who) {
+            Some(None) => {}
+            Some(Some(why)) => self.breaks(state, "rule 5", format!("{what} by {who}, whose last question for alerts {why}")),
+            None => self.breaks(state, "rule 5", format!("{what} by {who}, who never asked for alerts")),
+        }
+    }
+
+    /// The same of a Job's node, unless its upgrade has begun: that is finished whatever fires.
+    pub(super) fn cordoned(&mut self, state: &State, node: &str) {
+        let target = mark(super::namespace(state), "target");
+        let machine = state.hosts.machine(node);
+        let begun = target.is_some_and(|to| machine.is_some_and(|it| it.packages.get("kubeadm").is_some_and(|own| own.at(to))));
+        if matches!(self.writer, Some(Who::Pod { .. })) && !begun {
+            self.gate_passed(state, &format!("{node} is cordoned"));
+        }
+        self.lines.insert(node.to_owned(), written(state, node));
+    }
+
+    /// Rule 12: what people wrote on a node is there still, unless somebody has said that it may go.
+    pub(super) fn nothing_lost(&mut self, state: &State, node: &str) {
+        let Some(before) = self.lines.remove(node) else { return };
+        let after = written(state, node);
+        let said = mark(super::namespace(state), "acknowledged").unwrap_or_default();
+        if let Some(line) = before.iter().find(|line| !after.contains(line) && !said.contains(line.as_str())) {
+            self.breaks(state, "rule 12", format!("{node} has lost {line:?}, and nobody has acknowledged that"));
+        }
+    }
+
+    /// The annotations of a run: claimed behind a gate, one target from its claim to its end, and no end before its time.
+    pub(super) fn run_changed(&self, state: &State, before: &Value, after: &Value) {
+        match (mark(before, "in-flight"), mark(after, "in-flight")) {
+            (None, Some(_)) => self.gate_passed(state, "the run is claimed"),
+            (Some(_), None) => self.ended_in_time(state, before),
+            (Some(_), Some(_)) => {
+                for fact in ["run-id", "target"] {
+                    if mark(before, fact) != mark(after, fact) {
+                        let (old, new) = (mark(before, fact), mark(after, fact));
+                        self.breaks(state, "one run", format!("its {fact} becomes {new:?}, and was {old:?}"));
+                    }
+                }
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Rule 6: a run ends when every node is at its target, but for those that a person skipped; or by a person's `clear-state`.
+    fn ended_in_time(&self, state: &State, run: &Value) {
+        let Some(who) = &self.writer else { return };
+        if typed(state, who).contains("clear-state") {
+            return;
+        }
+        let (target, skipped) = (version(mark(run, "target").unwrap_or_default()), mark(run, "skipped").unwrap_or_default());
+        let new = |node: &Value| {
+            let created = node["metadata"]["creationTimestamp"].as_str().and_then(|text| text.parse().ok());
+            created.is_some_and(|created| state.now().duration_since(created) < NEW)
+        };
+        for (key, node) in state.store.list(Kind::Node).filter(|(key, node)| !skipped.contains(&key.name) && !new(node)) {
+            let own = components(state).filter(|(on, ..)| *on == key.name).map(|(.., at)| at);
+            if let Some(old) = own.chain([version_of(node)]).find(|at| version(at) < target) {
+                self.breaks(state, "rule 6", format!("{who} ends the run while {} is at {old}", key.name));
+            }
+        }
+    }
+
+    /// Rule 9: our own Jobs, Leases and journals are deleted, and pods that no eviction can ever move; pods go from cordoned nodes only.
+    pub(super) fn deletes(&self, state: &State, call: &Call) {
+        let (path, deleted) = match call.what.split_once(' ') {
+            Some(("DELETE", path)) => (path, true),
+            Some(("POST", path)) if call.changes && path.split('?').next().is_some_and(|path| path.ends_with("/eviction")) => {
+                (path.split_once("/eviction").map_or(path, |(pod, _)| pod), false)
+            }
+            _ => return,
+        };
+        let Some(key) = named(path) else { return };
+        let Some(object) = state.store.get(&key) else { return };
+        let in_use = |node: &str| state.store.get(&Key::node(node)).is_some_and(|node| node["spec"]["unschedulable"] != true);
+        let label = &object["metadata"]["labels"]["app"];
+        let ours = key.namespace == NAMESPACE;
+        let may = match key.kind {
+            Kind::Pod if object["spec"]["nodeName"].as_str().is_some_and(in_use) => false,
+            Kind::Pod => !deleted || wedged(state, &key, object),
+            Kind::Job => ours && is_of_chain(object),
+            Kind::Lease => ours && ["k8s-upgrade-node-", "k8s-upgrade-by-hand"].iter().any(|own| key.name.starts_with(own)),
+            Kind::ConfigMap => ours && label == "k8s-upgrade-journal",
+            _ => false,
+        };
+        if !may {
+            self.breaks(state, "rule 9", format!("{} takes away {:?} {}: {}", call.who, key.kind, key.full_name(), call.what));
+        }
+    }
+
+    /// Rule 11, of what may be gone before the end.
+    pub(super) fn keeps_secrets(&self, state: &State, event: &Event) {
+        let kinds = [Kind::ConfigMap, Kind::Job, Kind::Namespace];
+        if event.verb != Verb::Deleted && kinds.contains(&event.key.kind) && gives_away(&event.object.to_string()) {
+            self.breaks(state, "rule 11", format!("{:?} {} gives a secret away", event.key.kind, event.key.full_name()));
+        }
+    }
+}
+
+/// One budget that is owned by nobody and expects one pod alone guards it, and a ReplicaSet makes the next.
+fn wedged(state: &State, key: &Key, pod: &Value) -> bool {
+    let guards = |(at, budget): &(&Key, &std::sync::Arc<Value>)| {
+        at.namespace == key.namespace && matches_selector(&budget["spec"]["selector"], pod)
+    };
+    let budgets: Vec<_> = state.store.list(Kind::Budget).filter(guards).collect();
+    let of_set = pod["metadata"]["ownerReferences"].as_array().into_iter().flatten().any(|owner| owner["kind"] == "ReplicaSet");
+    of_set
+        && budgets.len() == 1
+        && budgets.iter().all(|(_, budget)| {
+            budget["status"]["expectedPods"] == 1 && budget["metadata"]["ownerReferences"].as_array().is_none_or(Vec::is_empty)
+        })
+}
+
+/// Flags of a node's static pods, and lines of its kubelet's configuration.
+fn written(state: &State, node: &str) -> Vec<String> {
+    let Some(machine) = state.hosts.machine(node) else { return Vec::new() };
+    let flags = machine.commands.values().flatten().cloned();
+    flags.chain(machine.kubelet_config.lines().map(str::to_owned)).collect()
+}
