@@ -20,6 +20,7 @@ pub fn run() {
     let config = install(&lab, super::patch::WAITS);
     let it = Refusals { lab: &lab, config, wrong: RefCell::default() };
     it.targets();
+    it.a_rehearsal();
     it.endpoints();
     it.ssh();
     it.alerts();
@@ -122,6 +123,18 @@ impl Refusals<'_> {
             4,
             &["all control planes come before any worker"],
         );
+    }
+
+    /// Of this very cluster, to its end: it is read, and nothing else.
+    fn a_rehearsal(&self) {
+        self.lab.phase("a rehearsal of this cluster");
+        let words = ["to 1.36.4 in memory: nothing outside is touched", "k8s-node1", "K8s upgrade complete"];
+        self.refuses("rehearse --from-cluster", &["rehearse", "--from-cluster", "--target", TARGET], 0, &words);
+        let args = ["rehearse", "--from-cluster", "--target", TARGET, "-o", "json"];
+        let told: Value = serde_json::from_str(&self.product(&args).good()).expect("JSON");
+        assert_eq!((&told["target"], &told["end"]["state"]), (&json!(TARGET), &json!("done")), "{told:#}");
+        let jobs: Vec<&str> = told["jobs"].as_array().into_iter().flatten().filter_map(|job| job["place"].as_str()).collect();
+        assert_eq!(jobs, ["preflight", "k8s-master", "k8s-node2", "k8s-node1", "postflight"], "{told:#}");
     }
 
     fn endpoints(&self) {
