@@ -100,18 +100,21 @@ impl Hands<'_> {
         lab.kubectl(
             &[&["annotate", "namespace", NAMESPACE], &annotations.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat(),
         );
-        let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
-        lab.apply(&format!(
-            "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {{name: k8s-upgrade-node-{ours}, namespace: {NAMESPACE}}}\n\
-             spec: {{holderIdentity: somebody-else, leaseDurationSeconds: 15, acquireTime: \"{now}\", renewTime: \"{now}\"}}\n"
-        ));
+        let lease = |renewed: Timestamp, seconds: u32| {
+            let at = renewed.strftime("%Y-%m-%dT%H:%M:%S.%6fZ");
+            lab.apply(&format!(
+                "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {{name: k8s-upgrade-node-{ours}, namespace: {NAMESPACE}}}\n\
+                 spec: {{holderIdentity: somebody-else, leaseDurationSeconds: {seconds}, acquireTime: \"{at}\", renewTime: \"{at}\"}}\n"
+            ));
+        };
+        lease(Timestamp::now(), 300);
         let image = lab.env("LAB_WEB_IMAGE");
         lab.apply(&format!(
             "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: k8s-upgrade-leaked, namespace: {NAMESPACE}, labels: {{app: k8s-upgrade-chain}}}}\n\
              spec: {{suspend: true, template: {{spec: {{restartPolicy: Never, containers: [{{name: web, image: \"{image}\"}}]}}}}}}\n"
         ));
         self.types(&["clear-state", "--yes"], 6, &["is at work on", ours]);
-        std::thread::sleep(Duration::from_secs(16));
+        lease(Timestamp::now() - Duration::from_secs(3600), 5);
         self.types(
             &["clear-state", "--yes"],
             0,
