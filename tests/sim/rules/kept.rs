@@ -1,6 +1,6 @@
 //! Rules about what a call does: gates that were asked, a run that ends, what is deleted, what is told.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use k8s_upgrade::twin::api::matches_selector;
 use k8s_upgrade::twin::state::Access;
 use k8s_upgrade::twin::store::{Event, Key, Kind, Verb};
@@ -20,6 +20,8 @@ const OWN: [&str; 6] = [
     "EtcdPreUpgradeSnapshotMissing",
     "RecentNodeReboot",
 ];
+/// A drain and three steps of half an hour each, and what is waited for around them.
+const WORK: SignedDuration = SignedDuration::from_mins(150);
 /// A node that has come since then may not have been seen by whoever ends a run.
 const NEW: SignedDuration = SignedDuration::from_secs(60);
 
@@ -108,8 +110,25 @@ impl Observer {
         let begun = target.is_some_and(|to| machine.is_some_and(|it| it.packages.get("kubeadm").is_some_and(|own| own.at(to))));
         if matches!(self.writer, Some(Who::Pod { .. })) && !begun {
             self.gate_passed(state, &format!("{node} is cordoned"));
+            self.time_is_left(state, node);
         }
         self.lines.insert(node.to_owned(), written(state, node));
+    }
+
+    /// Rule 7: no cordon without time left to finish. Kubernetes ends a Job when its deadline is over, in the middle of whatever it does.
+    fn time_is_left(&self, state: &State, node: &str) {
+        let Some(Who::Pod { name, .. }) = &self.writer else { return };
+        let of_pod =
+            |(key, _): &(&Key, &std::sync::Arc<Value>)| key.namespace == NAMESPACE && name.starts_with(&format!("{}-", key.name));
+        // The name of one may begin with another's.
+        let Some((key, job)) = state.store.list(Kind::Job).filter(of_pod).max_by_key(|(key, _)| key.name.len()) else { return };
+        let started = job["status"]["startTime"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
+        let seconds = job["spec"]["activeDeadlineSeconds"].as_i64().unwrap_or_default();
+        let Some(started) = started else { return };
+        let left = SignedDuration::from_secs(seconds) - state.now().duration_since(started);
+        if left < WORK {
+            self.breaks(state, "rule 7", format!("{node} is cordoned by {} with {left:#} left", key.name));
+        }
     }
 
     /// Rule 12: what people wrote on a node is there still, unless somebody has said that it may go.
