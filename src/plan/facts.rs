@@ -201,6 +201,8 @@ pub struct JobFact {
     pub deleting: bool,
     /// The hostname label of the node that it must run on.
     pub pin: Option<String>,
+    /// What its container of this program runs.
+    pub image: Option<String>,
     /// Its pods that have not ended.
     pub pods: Vec<PodFact>,
     /// With which codes its other pods have ended.

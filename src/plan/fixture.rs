@@ -98,6 +98,7 @@ pub fn job(name: &str, state: JobState) -> JobFact {
         created: None,
         deleting: false,
         pin: None,
+        image: None,
         pods: Vec::new(),
         exits: Vec::new(),
         taken_up: None,

@@ -64,8 +64,6 @@ pub struct Seen {
     pub detected: Option<JobFact>,
     /// The image that this binary makes.
     pub own: Answer<String>,
-    /// Unfinished Jobs of the chain, with what they run.
-    pub at_work: Vec<(String, String)>,
     pub gauges: Answer<Vec<Series>>,
     pub rules: Answer<Vec<Rule>>,
     pub alerts: Answer<Vec<Alert>>,
@@ -132,7 +130,8 @@ fn build(seen: &Seen) -> Check {
     if let Some((other, older)) = runs.find(|(_, other)| *other != image) {
         return Check::wrong(name, format!("CronJob {cronjob} runs {image}, and {other} runs {older}"), install);
     }
-    let at_work = seen.at_work.iter().find(|(_, other)| other != image);
+    let active = seen.facts.jobs.iter().filter(|job| job.state == JobState::Active);
+    let at_work = active.filter_map(|job| Some((&job.name, job.image.as_deref()?))).find(|(_, other)| *other != image);
     let at_work = at_work.map_or(String::new(), |(job, other)| format!("; Job {job} goes on with {other}, which began the run"));
     match &seen.own {
         _ if !is_hash(tag(image)) => {

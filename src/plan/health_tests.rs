@@ -1,4 +1,4 @@
-use super::super::fixture::runbook;
+use super::super::fixture::{job, runbook};
 use super::*;
 
 const ONE: &str = "docker.io/library/k8s-upgrade:0123456789ab";
@@ -16,7 +16,6 @@ fn seen(detection: &str, watch: &str, own: Answer<String>) -> Seen {
         watch: cron(watch),
         detected: None,
         own,
-        at_work: Vec::new(),
         gauges: Answer::Unknown(unknown()),
         rules: Answer::Unknown(unknown()),
         alerts: Answer::Unknown(unknown()),
@@ -58,11 +57,11 @@ fn another_build_than_the_one_in_hand_is_told() {
 
 #[test]
 fn a_run_that_another_build_began_is_told() {
-    let job = |image: &str| ("k8s-upgrade-master-1-34-7".to_owned(), image.to_owned());
+    let job = |image: &str| JobFact { image: Some(image.to_owned()), ..job("k8s-upgrade-master-1-34-7", JobState::Active) };
     let mut seen = seen(ONE, ONE, Answer::Known(ONE.to_owned()));
-    seen.at_work = vec![job(ONE)];
+    seen.facts.jobs = vec![job(ONE)];
     assert!(!build(&seen).says.contains("goes on with"), "{:?}", build(&seen));
-    seen.at_work.push(job(OTHER));
+    seen.facts.jobs.push(job(OTHER));
     let check = build(&seen);
     assert!(check.ok && check.says.contains(&format!("k8s-upgrade-master-1-34-7 goes on with {OTHER}")), "{check:?}");
 }

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use k8s_openapi::api::batch::v1::{CronJob, Job, JobSpec};
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 
 use super::ctx::Ctx;
 use super::image::{OWN_BINARY, archive};
-use super::observe::job_fact;
+use super::observe::{job_fact, own_container};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::answer::Answer;
@@ -24,7 +24,6 @@ impl Ctx {
             watch: self.cron(names::WATCH_CRONJOB).await?,
             detected: self.detected().await?,
             own: self.own_build(),
-            at_work: self.images_at_work().await?,
             gauges: self.gauges_there().await,
             rules: self.rules_loaded().await,
             alerts: self.alerts().await,
@@ -59,16 +58,6 @@ impl Ctx {
         }
     }
 
-    async fn images_at_work(&self) -> Result<Vec<(String, String)>, Cause> {
-        let of_chain = ListParams::default().labels(&format!("{}={}", names::LABEL_APP, names::APP_CHAIN));
-        let api: Api<Job> = Api::namespaced(self.kube.clone(), &self.namespace);
-        let jobs = self.list_all("list the chain's Jobs", api, of_chain).await?;
-        let at_work =
-            jobs.iter().filter(|job| job_fact(job, &[] as &[Pod], &self.settings.annotation_prefix).state == JobState::Active);
-        let image = |job: &Job| Some((job.name_any(), own_container(job.spec.as_ref())?.image.clone()?));
-        Ok(at_work.filter_map(image).collect())
-    }
-
     /// Detection's newest Job that has ended.
     async fn detected(&self) -> Result<Option<JobFact>, Cause> {
         let of_detection = ListParams::default().labels(&format!("{}={}", names::LABEL_APP, names::APP_DETECTION));
@@ -79,8 +68,4 @@ impl Ctx {
         let facts = jobs.iter().map(|job| job_fact(job, &pods, &self.settings.annotation_prefix));
         Ok(facts.filter(|job| job.state != JobState::Active).max_by_key(|job| job.created))
     }
-}
-
-fn own_container(job: Option<&JobSpec>) -> Option<&Container> {
-    job?.template.spec.as_ref()?.containers.iter().find(|container| container.name == names::PROGRAM)
 }

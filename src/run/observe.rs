@@ -6,8 +6,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode, Pod};
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::{Container, Namespace, Node as KubeNode, Pod};
 use kube::api::{Api, ListParams};
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
@@ -248,6 +248,11 @@ fn pending(pod: &Pod) -> Option<String> {
         .or_else(|| waits.map(|waiting| word(&waiting.reason, &waiting.message)))
 }
 
+/// The container of this program in the pods of a Job.
+pub(super) fn own_container(job: Option<&JobSpec>) -> Option<&Container> {
+    job?.template.spec.as_ref()?.containers.iter().find(|container| container.name == names::PROGRAM)
+}
+
 pub(super) fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> JobFact {
     // By UID: a Job that was replaced had the same name, and its last pod may still be there.
     let uid = job.uid().unwrap_or_default();
@@ -277,6 +282,7 @@ pub(super) fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> Jo
         target: after(jobs::TARGET).and_then(|target| target.parse().ok()),
         created: job.creation_timestamp().map(|time| time.0),
         deleting,
+        image: own_container(job.spec.as_ref()).and_then(|container| container.image.clone()),
         pin: spec.and_then(|spec| spec.node_selector.as_ref()?.get(names::LABEL_HOSTNAME).cloned()),
         pods: pods
             .iter()

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use clap::{ArgAction, CommandFactory};
+use clap::CommandFactory;
 use k8s_upgrade::cli::Cli;
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, Scenario, State, hosts};
 use serde_json::Value;
 
+use super::goldens::switches;
 use super::world::{LIMIT, NAMESPACE, at_work, begin, is_over, live, mark, pass, quick, to_the_end, types, when};
 use super::{rotate, twin};
 
@@ -191,8 +192,7 @@ fn every_command_is_recorded() {
         let name = command.get_name();
         let lines = || typed.iter().filter(|line| line.split(' ').next() == Some(name));
         assert!(lines().count() > 0, "{name} is nowhere typed");
-        let switches = command.get_arguments().filter(|arg| matches!(arg.get_action(), ArgAction::SetTrue) && !arg.is_hide_set());
-        for switch in switches.filter_map(|arg| arg.get_long()).map(|long| format!("--{long}")) {
+        for switch in switches(command) {
             let elsewhere = OTHERWISE.iter().any(|(of, way, _)| (*of, *way) == (name, switch.as_str()));
             let here = lines().any(|line| line.split(' ').any(|word| word == switch));
             assert!(here || elsewhere, "{name} {switch} is nowhere typed");

@@ -190,11 +190,11 @@ impl What {
                     state.web.packages.release(newer, now);
                 }
             }
-            What::PrometheusAway(seconds) => trouble(state, Service::Prometheus, How::Refused, seconds),
-            What::PrometheusNonsense(seconds) => trouble(state, Service::Prometheus, How::Nonsense, seconds),
-            What::PushgatewayAway(seconds) => trouble(state, Service::Pushgateway, How::Refused, seconds),
+            What::PrometheusAway(seconds) => trouble(state, Service::Prometheus, How::Refused, 0, seconds),
+            What::PrometheusNonsense(seconds) => trouble(state, Service::Prometheus, How::Nonsense, 0, seconds),
+            What::PushgatewayAway(seconds) => trouble(state, Service::Pushgateway, How::Refused, 0, seconds),
             What::PushgatewayForgets => state.web.pushgateway.restart(),
-            What::SlackAway(seconds) => trouble(state, Service::Slack, How::Status(500), seconds),
+            What::SlackAway(seconds) => trouble(state, Service::Slack, How::Status(500), 0, seconds),
             What::AlertFires(seconds) => {
                 let now = state.now();
                 let until = until(state, seconds);
@@ -214,8 +214,9 @@ impl What {
     }
 }
 
-fn trouble(state: &mut State, service: Service, how: How, seconds: u64) {
-    let from = state.now();
+/// From so many seconds on, for so many.
+pub fn trouble(state: &mut State, service: Service, how: How, after: u64, seconds: u64) {
+    let from = later(state.now(), Duration::from_secs(after));
     state.web.troubles.push(Trouble { service, from, until: later(from, Duration::from_secs(seconds)), how });
 }
 

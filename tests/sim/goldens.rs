@@ -31,7 +31,7 @@ const BESIDE: [(&str, &[Form], &str); 12] = [
 ];
 
 /// Options that are a command of their own within a command.
-fn switches(command: &Command) -> impl Iterator<Item = String> {
+pub fn switches(command: &Command) -> impl Iterator<Item = String> {
     let own = |arg: &&Arg| matches!(arg.get_action(), ArgAction::SetTrue) && !arg.is_global_set() && !arg.is_hide_set();
     let long = |arg: &Arg| arg.get_long().map(|long| format!("--{long}"));
     command.get_arguments().filter(own).filter_map(long).collect::<Vec<_>>().into_iter()

@@ -7,11 +7,11 @@ use k8s_upgrade::plan::version::Version;
 use k8s_upgrade::twin::scenario::{self, Budget, Scenario, Workload};
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
-use k8s_upgrade::twin::web::{How, Injected, Service, Trouble};
+use k8s_upgrade::twin::web::{How, Injected, Service};
 use k8s_upgrade::twin::{Driver, State};
 use serde_json::json;
 
-use super::faults::What;
+use super::faults::{What, trouble};
 use super::hands::{NEW, done, is_out, observed, ours, runbook, version};
 use super::world::{NAMESPACE, begin, is_over, mark, namespace, pass, quick, types, when};
 
@@ -20,11 +20,6 @@ const HOUR: u64 = 3600;
 async fn the_end(driver: &mut Driver<'_>) -> State {
     when(driver, "the end", is_over).await;
     driver.twin.look(State::clone)
-}
-
-fn trouble(state: &mut State, service: Service, how: How, after: u64, seconds: u64) {
-    let from = later(state.now(), Duration::from_secs(after));
-    state.web.troubles.push(Trouble { service, from, until: later(from, Duration::from_secs(seconds)), how });
 }
 
 /// The first worker serves again, upgraded.

@@ -7,12 +7,12 @@ use k8s_upgrade::Program;
 use k8s_upgrade::permit::{ChangeClass, Gate, Permit};
 use k8s_upgrade::report::{Event, Sink};
 use k8s_upgrade::twin::rehearsal::rehearse;
-use k8s_upgrade::twin::{Process, Scenario, Start, State, Twin, Who};
+use k8s_upgrade::twin::{Process, Scenario, Start, State, Who};
 use k8s_upgrade::world::{KubeTarget, World};
 use kube::Client;
 use kube::client::Body;
 
-use super::world::{amiss, begin, cordoned_by_people, quick, to_the_end};
+use super::world::{amiss, begin, cordoned_by_people, live, quick, to_the_end};
 
 const MERGE: &str = "application/merge-patch+json";
 const STRATEGIC: &str = "application/strategic-merge-patch+json";
@@ -45,12 +45,10 @@ fn what_is_not_modelled_fails_a_run() {
     let wrong = |state: &State| amiss(state, &target, &cordoned_by_people(state));
     assert_eq!(wrong(&end), Vec::<String>::new());
     for strange in STRANGE {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-        runtime.block_on(async {
-            let twin = Twin::new(end.clone(), None);
-            let (code, text) = asks(&twin.client(&Who::Operator("me".to_owned()), Gate), strange).await;
+        live(end.clone(), None, async |driver| {
+            let (code, text) = asks(&driver.twin.client(&Who::Operator("me".to_owned()), Gate), strange).await;
             assert!(code == 501 && text.contains("does not model this"), "{strange:?}: {code} {text}");
-            let wrong = twin.look(wrong);
+            let wrong = driver.twin.look(wrong);
             assert!(wrong.len() == 1 && wrong[0].starts_with("not modelled: "), "{strange:?}: {wrong:?}");
             assert!(wrong[0].contains(strange.3), "{strange:?}: {wrong:?}");
         });

@@ -117,11 +117,14 @@ impl Observer {
 
     /// Rule 7: no cordon without time left to finish. Kubernetes ends a Job when its deadline is over, in the middle of whatever it does.
     fn time_is_left(&self, state: &State, node: &str) {
-        let Some(Who::Pod { name, .. }) = &self.writer else { return };
-        let of_pod =
-            |(key, _): &(&Key, &std::sync::Arc<Value>)| key.namespace == NAMESPACE && name.starts_with(&format!("{}-", key.name));
-        // The name of one may begin with another's.
-        let Some((key, job)) = state.store.list(Kind::Job).filter(of_pod).max_by_key(|(key, _)| key.name.len()) else { return };
+        let Some(Who::Pod { uid, .. }) = &self.writer else { return };
+        let Some((_, pod)) = state.store.by_uid(Kind::Pod, uid) else { return };
+        let key = Key::new(
+            Kind::Job,
+            NAMESPACE,
+            pod["metadata"]["labels"]["batch.kubernetes.io/job-name"].as_str().unwrap_or_default(),
+        );
+        let Some(job) = state.store.get(&key) else { return };
         let started = job["status"]["startTime"].as_str().and_then(|at| at.parse::<Timestamp>().ok());
         let seconds = job["spec"]["activeDeadlineSeconds"].as_i64().unwrap_or_default();
         let Some(started) = started else { return };
