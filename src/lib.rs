@@ -2,22 +2,23 @@
 //!
 //! | room | what it is for | may use |
 //! |---|---|---|
-//! | [`invocation`] | the one entry: arguments and settings read, a context made, a command called, a failure told | cli, commands, settings, run, report, plan, names, twin, world, permit, failure |
-//! | [`cli`] | the command line: types and help texts; parsing never acts | names, plan::version |
-//! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure, plan::policy, world |
+//! | [`invocation`] | the one entry: arguments and settings read, a context made, a command called, a failure told | cli, commands, settings, run, report, plan, names, twin, world, permit, failure, words |
+//! | [`cli`] | the command line: types and help texts; parsing never acts | names, plan::version, words |
+//! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure, plan::policy, world, words |
 //! | [`names`] | every label, annotation, Job, metric, alert and Secret key: the contract with dashboards that exist | nothing |
+//! | [`words`] | words from outside: tokens with strict parsers, text made fit to show, words of the shell | nothing |
 //! | [`failure`] | what can go wrong, by class; the one table class → exit code | nothing |
-//! | [`plan`] | PURE: facts and policy in, decisions out | names, failure |
-//! | [`node`] | the scripts that run on a node and their typed operations | world, failure |
-//! | [`clients`] | Prometheus, Pushgateway, Slack, Vault, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure |
+//! | [`plan`] | PURE: facts and policy in, decisions out | names, failure, words |
+//! | [`node`] | the scripts that run on a node and their typed operations | world, failure, words |
+//! | [`clients`] | Prometheus, Pushgateway, Slack, Vault, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure, words |
 //! | [`permit`] | no change without one: the classes of change, and the gate that refuses the rest | nothing |
-//! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | permit |
-//! | [`run`] | performs what was planned, each change under a permit | plan, node, clients, world, permit, report, settings, signals, names, failure |
-//! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, twin, names, failure |
-//! | [`report`] | pure renderers of events: terminal, log lines, JSON | plan, failure |
+//! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | permit, words |
+//! | [`run`] | performs what was planned, each change under a permit | plan, node, clients, world, permit, report, settings, signals, names, failure, words |
+//! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, twin, names, failure, words |
+//! | [`report`] | pure renderers of events: terminal, log lines, JSON | plan, failure, words |
 //! | [`signals`] | the first signal asks to stop, the second ends | nothing |
-//! | [`twin`] | the world in memory, for rehearsals and simulations: cluster, machines and services behind [`world`], on paused time | world, permit, names, failure, plan, node, report, signals |
-//! | [`adapters`] | the real kube, ssh, web, clock, files and terminal behind [`world`] | world, permit |
+//! | [`twin`] | the world in memory, for rehearsals and simulations: cluster, machines and services behind [`world`], on paused time | world, permit, names, failure, plan, node, report, signals, words |
+//! | [`adapters`] | the real kube, ssh, web, clock, files and terminal behind [`world`] | world, permit, words |
 //!
 //! One run: `main` builds an [`Invocation`] and the real [`world::World`], [`run`](fn@run) parses the arguments, merges the
 //! settings and hands a [`run::Ctx`] to one file of [`commands`], which observes ([`run::observe`]) what is, asks [`plan`] what to
@@ -39,6 +40,7 @@ pub mod run;
 pub mod settings;
 pub mod signals;
 pub mod twin;
+pub mod words;
 pub mod world;
 
 pub use invocation::{Invocation, Program, run};

@@ -1,0 +1,10 @@
+//! Words from outside the program. What is stored, leaves a node or becomes an argument is a *token* with a strict parser; what is only
+//! shown is *text* and goes through the one sanitiser; what a person is to paste is *quoted* for the shell.
+
+mod shell;
+mod text;
+mod token;
+
+pub use shell::{quoted, word};
+pub use text::{block, line};
+pub use token::{BootId, MachineId, Minor, NodeName, NotAToken, Revision, RunId};
