@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::names;
 use crate::plan::version::Version;
+use crate::words::RunId;
 
 const GROUPS: &str = "\
 Watch:     status, report
@@ -92,7 +93,7 @@ pub struct Chain {
     pub chain: bool,
     /// Id of the run that this belongs to
     #[arg(long, value_name = "ID", hide = true)]
-    pub run: Option<String>,
+    pub run: Option<RunId>,
     /// The Job before this one held at the same step, and told so
     #[arg(long, requires = "chain", hide = true)]
     pub held: bool,

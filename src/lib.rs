@@ -9,7 +9,7 @@
 //! | [`words`] | words from outside: tokens with strict parsers, text made fit to show, words of the shell | nothing |
 //! | [`failure`] | what can go wrong, by class; the one table class → exit code | nothing |
 //! | [`plan`] | PURE: facts and policy in, decisions out | names, failure, words |
-//! | [`node`] | the scripts that run on a node and their typed operations | world, failure, words |
+//! | [`node`] | the scripts that run on a node and their typed operations | world, failure, plan::version, words |
 //! | [`clients`] | Prometheus, Pushgateway, Slack, Vault, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure, words |
 //! | [`permit`] | no change without one: the classes of change, and the gate that refuses the rest | nothing |
 //! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | permit, words |

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::failure::{Cause, nearest};
 use crate::names;
 use crate::plan::policy::{Policy, Unstick};
+use crate::words::Fingerprint;
 use crate::world::{Env, Files};
 
 /// Variables that set a key start with this.
@@ -56,6 +57,8 @@ pub struct Settings {
     pub vault_token_file: PathBuf,
     /// Base of the package repositories: `<base>/core:/stable:/v1.N/deb/`.
     pub packages_url: String,
+    /// OpenPGP keys of package repositories that a person has acknowledged: a node whose key would change takes these.
+    pub package_keys: Vec<Fingerprint>,
     /// `namespace/name` of the CronJob whose template makes etcd snapshots.
     pub backup_cronjob: String,
 
@@ -133,6 +136,7 @@ impl Default for Settings {
             vault_path: names::VAULT_PATH.into(),
             vault_token_file: PathBuf::new(),
             packages_url: "https://pkgs.k8s.io".into(),
+            package_keys: Vec::new(),
             backup_cronjob: "default/backup-etcd".into(),
             kubeadm_flags: Vec::new(),
             alert_ignore: String::new(),

@@ -4,6 +4,7 @@ use super::{Asker, by_hand, failure};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::{Facts, JobFact, JobState, Node, RunMarks};
 use crate::run::{Ctx, begun};
+use crate::words::RunId;
 
 const PLACE: &str = "clear-state";
 
@@ -19,12 +20,12 @@ struct Found<'a> {
 /// The run, and what a person is shown of its end: place and words.
 #[derive(PartialEq)]
 struct Shown {
-    run: Option<String>,
+    run: Option<RunId>,
     lines: Vec<(String, String)>,
 }
 
 pub async fn clear(ctx: &Ctx, asker: &mut Asker) -> Result<Outcome, Failure> {
-    let facts = ctx.observe().await.map_err(failure)?;
+    let facts = ctx.observe_as_it_is().await.map_err(failure)?;
     let shown = shown(&facts, &look(ctx, &facts).await.map_err(failure)?);
     // A person's process died: its Lease becomes ours for this, and goes with it.
     let died = ctx.driver().await.map_err(failure)?;
@@ -45,13 +46,13 @@ pub async fn clear(ctx: &Ctx, asker: &mut Asker) -> Result<Outcome, Failure> {
 
 /// Alone, and by a look of its own: the question may have stood for hours.
 async fn perform(ctx: &Ctx, told: &Shown) -> Result<Outcome, Failure> {
-    let facts = ctx.observe().await.map_err(failure)?;
+    let facts = ctx.observe_as_it_is().await.map_err(failure)?;
     let found = look(ctx, &facts).await.map_err(failure)?;
     if shown(&facts, &found) != *told {
         let cause = Cause::contended("what is to be cleared is not what was shown: somebody has changed it meanwhile");
         return Err(failure(cause.next("k8s-upgrade clear-state")));
     }
-    match forget(ctx, &found).await {
+    match forget(ctx, &facts.marks, &found).await {
         Ok(()) => {
             ctx.did(PLACE, "cleared; a person's cordons, finished Jobs and the nodes' versions are as they were");
             ctx.next(PLACE, "see how the nodes stand with", "k8s-upgrade status");
@@ -135,6 +136,9 @@ fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
     for node in &found.leases {
         line(&node.name, "its stale Lease is removed".to_owned());
     }
+    for garbled in &facts.marks.garbled {
+        line(PLACE, format!("annotation {} is not this program's, and goes with the run: {}", garbled.key, garbled.why));
+    }
     if *in_flight {
         line(PLACE, "the gauges become 0, and the run's annotations are removed".to_owned());
     }
@@ -142,7 +146,7 @@ fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
 }
 
 /// Gauges first, in-flight last: who dies in between leaves a run that can be cleared again.
-async fn forget(ctx: &Ctx, found: &Found<'_>) -> Result<(), Cause> {
+async fn forget(ctx: &Ctx, marks: &RunMarks, found: &Found<'_>) -> Result<(), Cause> {
     for job in &found.jobs {
         ctx.delete_job(&job.name, &job.uid).await?;
     }
@@ -153,5 +157,5 @@ async fn forget(ctx: &Ctx, found: &Found<'_>) -> Result<(), Cause> {
         ctx.expire(&node.name).await?;
     }
     ctx.push_marks(&RunMarks::default()).await;
-    ctx.clear_run(PLACE).await
+    ctx.clear_run(PLACE, marks).await
 }

@@ -9,7 +9,7 @@ use crate::plan::halt::Halt;
 use crate::run::Ctx;
 
 pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
-    let facts = ctx.observe().await.map_err(failure)?;
+    let facts = ctx.observe_as_it_is().await.map_err(failure)?;
     if options.lift {
         return lift(ctx, &facts).await;
     }
@@ -84,7 +84,7 @@ fn at_work(facts: &Facts) -> impl Iterator<Item = &str> {
 
 /// Which nodes the deleted Jobs have left in the middle.
 async fn left_out(ctx: &Ctx) -> Result<(), Cause> {
-    for node in ctx.observe().await?.nodes.iter().filter(|node| node.cordoned_by.is_some() || node.unrecorded()) {
+    for node in ctx.observe_as_it_is().await?.nodes.iter().filter(|node| node.cordoned_by.is_some() || node.unrecorded()) {
         ctx.found(&node.name, "stays cordoned, in the middle of its upgrade, until the run goes on");
     }
     Ok(())

@@ -27,10 +27,10 @@ use futures::future::LocalBoxFuture;
 use crate::cli::{Cli, Command};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::Facts;
-use crate::plan::journal::BY_HAND;
 use crate::plan::orphan::{self, Verdict};
 use crate::plan::version::Version;
 use crate::run::Ctx;
+use crate::words::RunId;
 
 pub use docs::{completions, completions_of, man, pages};
 pub use install::{image, manifests};
@@ -118,7 +118,7 @@ pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
     if cause.class == Class::Unreachable && !ctx.has_changed() {
         return Failure { place: place.to_owned(), ..failure(cause) };
     }
-    let facts = tokio::time::timeout(Duration::from_secs(60), ctx.observe()).await;
+    let facts = tokio::time::timeout(Duration::from_secs(60), ctx.observe_as_it_is()).await;
     let mut next = vec!["k8s-upgrade status".to_owned()];
     let (run, node) = match facts {
         Ok(Ok(facts)) => {
@@ -169,9 +169,9 @@ fn what_follows(ctx: &Ctx, facts: &Facts, class: Class) -> &'static str {
 }
 
 /// The release to go to: the one given, else the one of the run in flight.
-async fn target_of(ctx: &Ctx, given: Option<Version>) -> Result<(Version, String), Failure> {
+async fn target_of(ctx: &Ctx, given: Option<Version>) -> Result<(Version, RunId), Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
-    let run = facts.marks.run_id.clone().unwrap_or_else(|| BY_HAND.to_owned());
+    let run = facts.marks.run_id.clone().unwrap_or_else(RunId::by_hand);
     match (given, facts.marks.target.filter(|_| facts.marks.in_flight)) {
         (Some(given), Some(target)) if given != target => {
             Err(failure(Cause::contended(format!("a run to {target} is in flight: another target must wait for its end"))))

@@ -6,13 +6,14 @@ use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::target;
 use crate::plan::version::Version;
 use crate::run::Ctx;
+use crate::words::RunId;
 
 pub async fn upgrade(
     ctx: &Ctx,
     asker: &mut Asker,
     node: &str,
     target: Option<Version>,
-    run: Option<String>,
+    run: Option<RunId>,
 ) -> Result<Outcome, Failure> {
     ctx.about(None, None, Some(node));
     let (target, marked) = target_of(ctx, target).await?;
@@ -44,7 +45,7 @@ pub async fn upgrade(
     phase(ctx, node, target, &run, facts.marks.in_flight).await
 }
 
-async fn phase(ctx: &Ctx, node: &str, target: Version, run: &str, in_flight: bool) -> Result<Outcome, Failure> {
+async fn phase(ctx: &Ctx, node: &str, target: Version, run: &RunId, in_flight: bool) -> Result<Outcome, Failure> {
     match ctx.node_phase(node, target, run).await {
         Ok(()) if ctx.chain => successor(ctx, node, run).await,
         Ok(()) => {

@@ -10,11 +10,12 @@ use crate::plan::next::Next;
 use crate::plan::version::Version;
 use crate::run::Ctx;
 use crate::run::preflight::Preflight;
+use crate::words::RunId;
 
 /// A message does not wait longer for what is known of those before it.
 const LOOK: Duration = Duration::from_secs(60);
 
-pub async fn preflight(ctx: &Ctx, target: Version, run: Option<String>) -> Result<Outcome, Failure> {
+pub async fn preflight(ctx: &Ctx, target: Version, run: Option<RunId>) -> Result<Outcome, Failure> {
     let run = match run {
         Some(run) => run,
         None => {
@@ -30,7 +31,7 @@ pub async fn preflight(ctx: &Ctx, target: Version, run: Option<String>) -> Resul
     prepared(ctx, target, &run).await
 }
 
-async fn prepared(ctx: &Ctx, target: Version, run: &str) -> Result<Outcome, Failure> {
+async fn prepared(ctx: &Ctx, target: Version, run: &RunId) -> Result<Outcome, Failure> {
     match ctx.preflight(target, run).await {
         Ok(Preflight::NothingToDo) => {
             ctx.note("preflight", format!("every node is at {target}: nothing to do"));
@@ -57,7 +58,7 @@ async fn prepared(ctx: &Ctx, target: Version, run: &str) -> Result<Outcome, Fail
     }
 }
 
-pub async fn postflight(ctx: &Ctx, target: Option<Version>, run: Option<String>) -> Result<Outcome, Failure> {
+pub async fn postflight(ctx: &Ctx, target: Option<Version>, run: Option<RunId>) -> Result<Outcome, Failure> {
     if let Some(run) = run.as_deref().filter(|_| ctx.chain) {
         ctx.journal_of(run);
     }
@@ -71,7 +72,7 @@ pub async fn postflight(ctx: &Ctx, target: Option<Version>, run: Option<String>)
     if ctx.chain {
         // A node that joined late and is old comes first.
         let own = ctx.own_job().await.map_err(failure)?;
-        match ctx.create_next(own.as_deref(), run.as_deref().unwrap_or(&marked)).await.map_err(failure)? {
+        match ctx.create_next(own.as_deref(), run.as_ref().unwrap_or(&marked)).await.map_err(failure)? {
             Next::Create(_) => return Ok(Outcome::Done),
             Next::Running(job) if Some(&job) != own.as_ref() => return Ok(Outcome::Done),
             Next::Running(_) | Next::Done => {}
@@ -79,20 +80,20 @@ pub async fn postflight(ctx: &Ctx, target: Option<Version>, run: Option<String>)
     }
     if !ctx.chain {
         ctx.nobody_by_hand().await.map_err(failure)?;
-        return by_hand(ctx, ended(ctx, target)).await;
+        return by_hand(ctx, ended(ctx, target, None)).await;
     }
-    ended(ctx, target).await
+    ended(ctx, target, run.as_ref()).await
 }
 
-async fn ended(ctx: &Ctx, target: Version) -> Result<Outcome, Failure> {
-    match ctx.postflight(target).await {
+async fn ended(ctx: &Ctx, target: Version, run: Option<&RunId>) -> Result<Outcome, Failure> {
+    match ctx.postflight(target, run).await {
         Ok(()) => Ok(Outcome::Done),
         Err(cause) => Err(told(ctx, "postflight", cause).await),
     }
 }
 
 /// Creates the successor; that nothing follows is a defect or somebody else's doing, and is said.
-pub async fn successor(ctx: &Ctx, place: &str, run: &str) -> Result<Outcome, Failure> {
+pub async fn successor(ctx: &Ctx, place: &str, run: &RunId) -> Result<Outcome, Failure> {
     let created = async {
         let own = ctx.own_job().await?;
         match ctx.create_next(own.as_deref(), run).await? {
@@ -131,18 +132,20 @@ pub async fn tell(ctx: &Ctx, failure: &Failure) {
     let told = async {
         let facts = ctx.observe().await?;
         let own = ctx.own_job().await?;
-        Ok::<_, Cause>((news.is_old(&facts, own.as_deref()), facts.marks.in_flight))
+        let old = news.is_old(&facts, own.as_deref());
+        Ok::<_, Cause>((old, facts.marks.run_id.filter(|_| facts.marks.in_flight)))
     };
     // Twice is better than not at all.
-    let (old, in_flight) = match tokio::time::timeout(LOOK, told).await {
+    let (old, run) = match tokio::time::timeout(LOOK, told).await {
         Ok(Ok(known)) => known,
-        Ok(Err(_)) | Err(_) => (false, false),
+        Ok(Err(_)) | Err(_) => (false, None),
     };
-    if old || !ctx.say(&format!("🛑 {}: K8s upgrade\n{failure}", ctx.settings.cluster_name)).await || !in_flight {
+    if old || !ctx.say(&format!("🛑 {}: K8s upgrade\n{failure}", ctx.settings.cluster_name)).await {
         return;
     }
+    let Some(run) = run else { return };
     let mark = [(Mark::Told, Some(news.to_string()))];
-    if let Err(cause) = ctx.mark_run(&failure.place, "record what Slack was told", &mark).await {
+    if let Err(cause) = ctx.mark_run(&run, &failure.place, "record what Slack was told", &mark).await {
         ctx.warn("slack", format!("a retry will tell the same once more: {}", cause.what));
     }
 }

@@ -10,7 +10,7 @@ use crate::run::Ctx;
 
 pub async fn report(ctx: &Ctx, run: Option<&str>, output: Page) -> Result<Outcome, Failure> {
     let (journals, unreadable) = ctx.journals().await.map_err(failure)?;
-    let in_flight = ctx.observe().await.map_err(failure)?.marks;
+    let in_flight = ctx.observe_as_it_is().await.map_err(failure)?.marks;
     let Some(run) = run.map(str::to_owned).or_else(|| newest(&journals)) else {
         for line in &unreadable {
             ctx.warn("", line);

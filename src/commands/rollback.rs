@@ -4,6 +4,7 @@ use super::{Asker, by_hand, failure, failure_in_run, hosts};
 use crate::failure::{Class, Failure, Outcome};
 use crate::plan::rollback::{self, Back, Kept, Rollback};
 use crate::run::{Ctx, no_job_at_work};
+use crate::words::RunId;
 
 pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
     let facts = match ctx.observe().await {
@@ -18,9 +19,10 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
         }
         Rollback::ControlPlane => {
             let former = facts.node(node).and_then(|node| node.former_versions.as_deref());
-            let packages = former.map_or("PACKAGES=VERSIONS".to_owned(), |record| rollback::packages_of(record).join(" "));
+            let on_record = former.and_then(|record| rollback::packages_of(record).ok());
+            let packages = on_record.as_ref().map_or("PACKAGES=VERSIONS".to_owned(), |packages| packages.join(" "));
             let snapshot = facts.marks.snapshot_path.as_deref();
-            if snapshot.is_none() || former.is_none() {
+            if snapshot.is_none() || on_record.is_none() {
                 ctx.warn(
                     node,
                     "not all is on record in the cluster: see /var/lib/k8s-upgrade/restore-*.txt on the control planes",
@@ -51,7 +53,7 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
 async fn rolled_back(ctx: &Ctx, node: &str) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
     no_job_at_work(&facts).map_err(failure)?;
-    let run = facts.marks.run_id.clone().filter(|_| facts.marks.in_flight).unwrap_or_else(|| "rollback".to_owned());
+    let run = facts.marks.run_id.clone().filter(|_| facts.marks.in_flight).unwrap_or_else(RunId::by_hand);
     match ctx.roll_back(node, &run).await {
         Ok(()) => {
             if facts.marks.halted.is_none() {

@@ -9,11 +9,12 @@ use crate::plan::halt::Skip;
 use crate::plan::next;
 use crate::plan::version::Version;
 use crate::run::Ctx;
+use crate::words::RunId;
 
 /// What will be skipped, found before anything is asked, and once more after it.
 #[derive(PartialEq)]
 struct Wanted {
-    run: Option<String>,
+    run: RunId,
     target: Version,
     step: Step,
     reason: String,
@@ -34,12 +35,12 @@ async fn perform(ctx: &Ctx, options: &Options, shown: &Wanted) -> Result<Outcome
     if wanted != *shown {
         return Err(failure(Cause::contended("the run in flight is not the one that was shown").next("k8s-upgrade status")));
     }
-    let Wanted { target, step, reason, .. } = wanted;
+    let Wanted { run, target, step, reason } = wanted;
     let skip = Skip { step: step.token(), by: ctx.identity.holder.clone(), reason };
     let mut skips = facts.marks.skipped.clone();
     skips.push(skip.clone());
     let value = Some(Skip::write(&skips));
-    ctx.mark_run("skip-phase", "record what is skipped", &[(Mark::Skipped, value)]).await.map_err(failure)?;
+    ctx.mark_run(&run, "skip-phase", "record what is skipped", &[(Mark::Skipped, value)]).await.map_err(failure)?;
     ctx.did("skip-phase", format!("skipped {skip}; the run will end as partial"));
     ctx.next("skip-phase", "go on with", "k8s-upgrade resume");
     ctx.say(&format!("⚠️ {}: K8s upgrade to {target}: skipped {skip}", ctx.settings.cluster_name)).await;
@@ -65,7 +66,7 @@ async fn wanted(ctx: &Ctx, facts: &Facts, options: &Options) -> Result<Option<Wa
     }
     ctx.nobody_at_work(facts).await?;
     let reason = may_be_forced(facts, &step, options)?;
-    Ok(Some(Wanted { run: facts.marks.run_id.clone(), target, step, reason }))
+    Ok(Some(Wanted { run: facts.marks.run()?.clone(), target, step, reason }))
 }
 
 fn step(facts: &Facts, options: &Options) -> Result<Step, Cause> {

@@ -35,7 +35,8 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
         let here = async {
             ctx.same_run(&facts).await.map_err(failure)?;
             let who = Some(ctx.identity.holder.clone());
-            ctx.mark_run("", "record that this process has the run", &[(Mark::Local, who)]).await.map_err(failure)?;
+            let run = facts.marks.run().map_err(failure)?;
+            ctx.mark_run(run, "", "record that this process has the run", &[(Mark::Local, who)]).await.map_err(failure)?;
             run_here(ctx, target).await
         };
         return by_hand(ctx, here).await;
@@ -95,7 +96,8 @@ pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome
         ctx.nobody_by_hand().await.map_err(failure)?;
     }
     if facts.marks.local.is_some() && !ctx.dry_run {
-        ctx.mark_run("", "give the run back to Jobs", &[(Mark::Local, None)]).await.map_err(failure)?;
+        let run = facts.marks.run().map_err(failure)?;
+        ctx.mark_run(run, "", "give the run back to Jobs", &[(Mark::Local, None)]).await.map_err(failure)?;
     }
     match next::next(&facts, &ctx.settings.policy(), None).map_err(failure)? {
         Next::Done => match next::unclaimed(&facts) {
@@ -135,9 +137,10 @@ pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome
         Next::Create(planned) => {
             if facts.marks.told.is_some() {
                 // Somebody tries again who wants to know how it ends.
-                ctx.mark_run("", "forget what Slack was told", &[(Mark::Told, None)]).await.map_err(failure)?;
+                let run = facts.marks.run().map_err(failure)?;
+                ctx.mark_run(run, "", "forget what Slack was told", &[(Mark::Told, None)]).await.map_err(failure)?;
             }
-            let (Some(target), Some(run)) = (facts.marks.target, facts.marks.run_id.as_deref()) else {
+            let (Some(target), Some(run)) = (facts.marks.target, &facts.marks.run_id) else {
                 return Err(failure(Cause::refused(
                     "the run in flight has no target or no run id: it was not begun by this program",
                 )));
@@ -201,7 +204,7 @@ async fn run_here(ctx: &Ctx, target: Version) -> Result<Outcome, Failure> {
                 Ok(Preflight::NothingToDo) => return Ok(Outcome::Nothing),
                 Err(not_ready) => Err(not_ready.cause),
             },
-            (Phase::Postflight, _) => ctx.postflight(target).await,
+            (Phase::Postflight, _) => ctx.postflight(target, Some(&run)).await,
             (_, Some(node)) => ctx.node_phase(node, target, &run).await,
             (_, None) => Err(Cause::bug("a node's phase without a node")),
         };

@@ -43,17 +43,17 @@ pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
         ctx.next(PLACE, "the watch does so within 10 minutes; to do it now", "k8s-upgrade resume");
         return Ok(Outcome::Nothing);
     }
-    let (Some(target), Some(run)) = (facts.marks.target, facts.marks.run_id.as_deref()) else {
+    let (Some(target), Some(run)) = (facts.marks.target, &facts.marks.run_id) else {
         return Err(failure(Cause::bug(format!("{job} was planned for a run without a target or an id"))));
     };
     let taken_up = async {
         let intent = found.intent();
         if intent.is_some() {
-            ctx.mark_run(PLACE, "record which Job is replaced", &[(Mark::TakingUp, intent)]).await?;
+            ctx.mark_run(run, PLACE, "record which Job is replaced", &[(Mark::TakingUp, intent)]).await?;
         }
         ctx.create_job(&facts, &found.planned, target, run).await?;
         let there = [(Mark::TakingUp, None), (Mark::HandedOn, found.hands_on)];
-        ctx.mark_run(PLACE, "record that the Job is there", &there).await
+        ctx.mark_run(run, PLACE, "record that the Job is there", &there).await
     };
     match taken_up.await {
         Ok(()) => {

@@ -76,7 +76,7 @@ at_version() {
 available() { apt-cache madison "$1" | awk -F '[ |]+' 'NF > 2 { print ($1 == "" ? $3 : $2) }'; }
 
 # PACKAGE VERSION: the exact revision that the lists offer; nothing if they do not.
-offered() { available "$1" | awk -v exact="$2" -v start="$2-" '!done && ($0 == exact || index($0, start) == 1) { print; done = 1 }'; }
+offered() { available "$1" | awk -v exact="$2" -v start="$2-" '!done && ($0 "" == exact || index($0, start) == 1) { print; done = 1 }'; }
 
 revision() {
     local found
@@ -99,7 +99,7 @@ hold_kubernetes() {
     held=$(apt-mark showhold)
     packages=$(kubernetes_packages)
     for package in $packages; do
-        grep -qx -- "$package" <<<"$held" || missing+=("$package")
+        grep -qxF -- "$package" <<<"$held" || missing+=("$package")
     done
     ((${#missing[@]} == 0)) || apt-mark hold "${missing[@]}" >&2
 }
@@ -128,7 +128,8 @@ wait_for_locks() {
 need_space() {
     local free
     mkdir -p -- "$root$1"
-    free=$(df -BM --output=avail "$root$1" | sed -n '2s/[^0-9]//gp')
+    free=$(df -BM --output=avail "$root$1" | sed -n '2{s/[^0-9]//g;p}')
+    numbers "$free" "$2"
     ((free >= $2)) || refused "the disk is full: $1 has $free MiB free, $2 MiB are needed"
 }
 

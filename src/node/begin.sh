@@ -1,5 +1,6 @@
 # STEP TARGET RUN SCRIPT: starts the script as the unit, attaches if it runs the same step, contends if it runs another.
 step=$1 target=$2 run=$3 script=$4
+tokens "$step" "$target" "$run"
 install -d -m 0700 "$state" "$work"
 exec 9>"$work/lock"
 flock -w 30 9 || contended "another session has been starting work on this node for 30 s"

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Operation, garbled, results};
+use super::{Operation, garbled, results, token};
 use crate::failure::Cause;
+use crate::words::HostPath;
 
 /// Size and hash of a file on the node.
 #[derive(Clone, Debug)]
 pub struct SnapshotHash {
-    /// Absolute.
-    pub path: String,
+    pub path: HostPath,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,19 +30,23 @@ impl Operation for SnapshotHash {
         include_str!("snapshot-hash.sh")
     }
     fn args(&self) -> Vec<String> {
-        vec![self.path.clone()]
+        vec![self.path.to_string()]
     }
     fn parse(&self, stdout: &str) -> Result<Self::Output, Cause> {
         let line = results(stdout).last();
         match line.map(|(key, rest)| (key, rest.split_once(' '))) {
             Some(("absent", None)) => Ok(None),
-            Some(("snapshot", Some((bytes, sha256)))) if sha256.len() == 64 => {
+            Some(("snapshot", Some((bytes, sha256)))) if is_sha256(sha256) => {
                 let bytes = bytes.parse().map_err(|_| garbled(Self::NAME, bytes))?;
                 Ok(Some(SnapshotInfo { bytes, sha256: sha256.to_owned() }))
             }
             _ => Err(garbled(Self::NAME, format_args!("{line:?}"))),
         }
     }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// Puts a file for people under /var/lib/k8s-upgrade, readable by root alone, whole or not at all.
@@ -58,7 +62,7 @@ impl Operation for WriteCard {
     const MUTATES: bool = true;
     const DEADLINE: Duration = Duration::from_secs(60);
     /// Where it is.
-    type Output = String;
+    type Output = HostPath;
 
     fn script(&self) -> &'static str {
         include_str!("write-card.sh")
@@ -66,9 +70,9 @@ impl Operation for WriteCard {
     fn args(&self) -> Vec<String> {
         vec![self.name.clone(), self.content.clone()]
     }
-    fn parse(&self, stdout: &str) -> Result<String, Cause> {
+    fn parse(&self, stdout: &str) -> Result<HostPath, Cause> {
         match results(stdout).last() {
-            Some(("card", path)) if !path.is_empty() => Ok(path.to_owned()),
+            Some(("card", path)) => token(Self::NAME, path),
             other => Err(garbled(Self::NAME, format_args!("{other:?}"))),
         }
     }

@@ -1,5 +1,6 @@
 # FROM SECONDS: prints the log from that byte on as it grows, until the work ends or the time is over; then the offset and the state.
 offset=$1 limit=$2
+numbers "$offset" "$limit"
 log=$work/log
 
 log_size() { if [[ -e $log ]]; then stat -c %s "$log"; else echo 0; fi; }
@@ -11,6 +12,7 @@ plain() { LC_ALL=C sed $'s/\e\\[[0-9;]*[A-Za-z]//g; s/\t/    /g' | LC_ALL=C tr '
 print_new() {
     local size chunk
     size=$(log_size)
+    numbers "$size"
     if ((size < offset)); then offset=0; fi
     ((size > offset)) || return 0
     chunk=$(dd if="$log" bs=64K iflag=skip_bytes,count_bytes skip="$offset" count="$((size - offset))" status=none | tr '\000\r' '?\n' && printf x)

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::work::{Step, Work, WorkState};
-use super::{Operation, WORK, garbled, results};
+use super::{Operation, WORK, garbled, results, token};
 use crate::failure::Cause;
+use crate::words::{BootId, HostPath, Keyword, Letters, Minor, PackageName, Revision};
 
 /// Looks, and changes nothing. A program that the node lacks is an absent answer, not a failure.
 #[derive(Clone, Copy, Debug)]
@@ -13,11 +14,10 @@ pub struct Inspect;
 /// A package as dpkg knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
-    pub name: String,
+    pub name: PackageName,
     /// dpkg's letters: wanted, state, error: `ii`, `hi` (held), `iU`, `iF`, `iHR`.
-    pub letters: String,
-    /// With revision: `1.35.4-1.1`.
-    pub version: String,
+    pub letters: Letters,
+    pub version: Revision,
 }
 
 impl Package {
@@ -35,35 +35,35 @@ impl Package {
 /// Room on the filesystem of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Free {
-    pub path: String,
+    pub path: HostPath,
     pub bytes: u64,
 }
 
 /// An apt source that points at a Kubernetes repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    pub file: String,
-    /// `1.36`
-    pub minor: String,
+    pub file: HostPath,
+    pub minor: Minor,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeState {
-    pub boot_id: String,
+    /// Always there in an answer.
+    pub boot_id: Option<BootId>,
     pub kernel: String,
     /// Those of kubeadm, kubelet, kubectl, containerd, containerd.io that are installed, however badly.
     pub packages: Vec<Package>,
-    pub holds: Vec<String>,
+    pub holds: Vec<PackageName>,
     /// The text of `dpkg --audit`; empty when all is well.
     pub audit: Vec<String>,
     pub free: Vec<Free>,
-    /// systemd's word: `active`, `inactive`, `failed`, `unknown`…
-    pub kubelet: String,
-    /// `v1.35.4`, if kubeadm runs.
-    pub kubeadm: Option<String>,
+    /// systemd's word: `active`, `inactive`, `failed`, `unknown`… Always there in an answer.
+    pub kubelet: Option<Keyword>,
+    /// `1.35.4`, if kubeadm runs.
+    pub kubeadm: Option<Revision>,
     pub sources: Vec<Source>,
     /// Files in the static-pod folder that the kubelet loads though nobody means it to (a `.bak` is a second apiserver).
-    pub stray_manifests: Vec<String>,
+    pub stray_manifests: Vec<HostPath>,
     /// What earlier upgrades left in /etc/kubernetes/tmp.
     pub leftover_bytes: u64,
     /// The text of /var/lib/kubelet/config.yaml; empty if there is none.
@@ -76,7 +76,7 @@ const KUBERNETES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
 
 impl NodeState {
     pub fn package(&self, name: &str) -> Option<&Package> {
-        self.packages.iter().find(|package| package.name == name)
+        self.packages.iter().find(|package| package.name == *name)
     }
 
     /// The package stands whole at `target` (X.Y.Z), whatever its revision.
@@ -85,8 +85,8 @@ impl NodeState {
     }
 
     /// The step of ours that runs there now.
-    pub fn running(&self) -> Option<&str> {
-        (self.work.state == WorkState::Running).then_some(self.work.step.as_str())
+    pub fn running(&self) -> Option<&'static str> {
+        (self.work.state == WorkState::Running).then_some(self.work.step)
     }
 
     /// A package is of `target` already: what stands here are no former versions any more.
@@ -94,9 +94,10 @@ impl NodeState {
         KUBERNETES.into_iter().any(|name| self.package(name).is_some_and(|package| package.is_of(target)))
     }
 
-    /// An upgrade to `target` has begun to change this node: it must be finished, not given back to service half done.
+    /// An upgrade to `target` has begun to change this node: it must be finished, not given back to service half done. A record of our work that
+    /// cannot be read says nothing: the packages do.
     pub fn touched(&self, target: &str) -> bool {
-        let ended = matches!(self.work.state, WorkState::None | WorkState::Done);
+        let ended = matches!(self.work.state, WorkState::None | WorkState::Done | WorkState::Garbled);
         let runtime_broken = self.work.step == Step::ContainerdPackage.name() && !ended;
         self.reached(target) || !self.audit.is_empty() || self.running().is_some() || runtime_broken
     }
@@ -105,7 +106,7 @@ impl NodeState {
     /// not begun. So it may serve for as long as it takes.
     pub fn rests(&self, target: &str) -> bool {
         let Work { state, step, target: to, .. } = &self.work;
-        let kubeadm_ended = step == Step::KUBEADM_UPGRADE && *state == WorkState::Done && to == target;
+        let kubeadm_ended = *step == Step::KUBEADM_UPGRADE && *state == WorkState::Done && to.as_deref() == Some(target);
         kubeadm_ended && self.whole_at("kubeadm", target) && self.kubelet_is_former(target) && self.audit.is_empty()
     }
 
@@ -117,7 +118,7 @@ impl NodeState {
 
     /// Nothing is left to do on the node itself: packages whole at `target` and held, no work at hand.
     pub fn finished(&self, target: &str) -> bool {
-        let whole = |name: &str| self.whole_at(name, target) && self.holds.iter().any(|held| held == name);
+        let whole = |name: &str| self.whole_at(name, target) && self.holds.iter().any(|held| *held == *name);
         KUBERNETES.into_iter().filter(|name| self.package(name).is_some()).all(whole)
             && self.audit.is_empty()
             && self.running().is_none()
@@ -126,8 +127,9 @@ impl NodeState {
     /// `kubeadm upgrade` ended well here, for this target and in this very run: it was the last work, or what follows it was.
     pub fn kubeadm_has_run(&self, target: &str, run: &str) -> bool {
         let Work { state, step, target: to, run: of } = &self.work;
-        let upgraded = step == Step::KUBEADM_UPGRADE && *state == WorkState::Done;
-        to == target && of == run && (upgraded || step == Step::KubeletPackages.name())
+        let upgraded = *step == Step::KUBEADM_UPGRADE && *state == WorkState::Done;
+        let these = to.as_deref() == Some(target) && of.as_deref() == Some(run);
+        these && (upgraded || *step == Step::KubeletPackages.name())
     }
 }
 
@@ -152,29 +154,34 @@ impl Operation for Inspect {
             let bad = || garbled(Self::NAME, format_args!("{key} {rest}"));
             let words: Vec<&str> = rest.split(' ').collect();
             match (key, words.as_slice()) {
-                ("boot-id", _) => rest.clone_into(&mut state.boot_id),
+                ("boot-id", _) => state.boot_id = Some(token(Self::NAME, rest)?),
                 ("kernel", _) => rest.clone_into(&mut state.kernel),
                 ("package", [name, letters, version]) => state.packages.push(Package {
-                    name: (*name).to_owned(),
-                    letters: (*letters).to_owned(),
-                    version: (*version).to_owned(),
+                    name: token(Self::NAME, name)?,
+                    letters: token(Self::NAME, letters)?,
+                    version: token(Self::NAME, version)?,
                 }),
-                ("hold", _) => state.holds.push(rest.to_owned()),
+                ("hold", _) => state.holds.push(token(Self::NAME, rest)?),
                 ("audit", _) => state.audit.push(rest.to_owned()),
                 ("free", [bytes, path]) => {
-                    state.free.push(Free { path: (*path).to_owned(), bytes: bytes.parse().map_err(|_| bad())? });
+                    let bytes = bytes.parse().map_err(|_| bad())?;
+                    state.free.push(Free { path: token(Self::NAME, path)?, bytes });
                 }
-                ("kubelet", _) => rest.clone_into(&mut state.kubelet),
+                ("kubelet", _) => state.kubelet = Some(token(Self::NAME, rest)?),
                 ("kubelet-config", _) => state.kubelet_config.extend([rest, "\n"]),
-                ("kubeadm", _) => state.kubeadm = Some(rest.to_owned()),
-                ("source", [minor, file]) => {
-                    state.sources.push(Source { file: (*file).to_owned(), minor: (*minor).to_owned() });
+                ("kubeadm", _) => state.kubeadm = Some(token(Self::NAME, rest.strip_prefix('v').unwrap_or(rest))?),
+                ("source", _) => {
+                    let (minor, file) = rest.split_once(' ').ok_or_else(bad)?;
+                    state.sources.push(Source { file: token(Self::NAME, file)?, minor: token(Self::NAME, minor)? });
                 }
-                ("stray", _) => state.stray_manifests.push(rest.to_owned()),
+                ("stray", _) => state.stray_manifests.push(token(Self::NAME, rest)?),
                 ("leftovers", [bytes]) => state.leftover_bytes = bytes.parse().map_err(|_| bad())?,
                 ("work", _) => state.work = Work::parse(rest).ok_or_else(bad)?,
                 _ => return Err(bad()),
             }
+        }
+        if state.boot_id.is_none() || state.kubelet.is_none() {
+            return Err(garbled(Self::NAME, "it says neither a boot id nor how the kubelet is"));
         }
         Ok(state)
     }
@@ -182,25 +189,28 @@ impl Operation for Inspect {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     const TO: &str = "1.36.3";
 
     fn state(versions: &[(&str, &str, &str)], holds: &[&str]) -> NodeState {
         let package = |(name, letters, version): &(&str, &str, &str)| Package {
-            name: (*name).to_owned(),
-            letters: (*letters).to_owned(),
-            version: (*version).to_owned(),
+            name: name.parse().unwrap(),
+            letters: letters.parse().unwrap(),
+            version: version.parse().unwrap(),
         };
         NodeState {
             packages: versions.iter().map(package).collect(),
-            holds: holds.iter().map(ToString::to_string).collect(),
+            holds: holds.iter().map(|held| held.parse().unwrap()).collect(),
             ..NodeState::default()
         }
     }
 
-    fn work(state: WorkState, step: &str, target: &str, run: &str) -> Work {
-        Work { state, step: step.into(), target: target.into(), run: run.into() }
+    const RUN: &str = "5f3a21bc";
+
+    fn work(state: WorkState, step: &'static str, target: &str, run: &str) -> Work {
+        Work { state, step, target: target.parse().ok(), run: run.parse().ok() }
     }
 
     #[test]
@@ -219,14 +229,14 @@ mod tests {
         cut.audit.push("The following packages have been unpacked but not yet configured.".into());
         assert!(cut.touched(TO) && !cut.reached(TO), "half done by somebody else: its versions are still the former ones");
         let mut busy = old;
-        busy.work = work(WorkState::Running, "kubeadm-package", TO, "r1");
+        busy.work = work(WorkState::Running, "kubeadm-package", TO, RUN);
         assert!(busy.touched(TO) && !busy.finished(TO));
     }
 
     #[test]
     fn a_control_plane_rests_between_kubeadms_part_and_the_kubelets() {
         let ended = NodeState {
-            work: work(WorkState::Done, "kubeadm-upgrade", TO, "r1"),
+            work: work(WorkState::Done, "kubeadm-upgrade", TO, RUN),
             ..state(
                 &[("kubeadm", "hi", "1.36.3-1.1"), ("kubelet", "hi", "1.35.4-1.1"), ("kubectl", "hi", "1.35.4-1.1")],
                 &["kubeadm", "kubelet", "kubectl"],
@@ -240,25 +250,25 @@ mod tests {
         };
         not(|state| state.work.state = WorkState::Failed(1));
         not(|state| state.work.state = WorkState::Running);
-        not(|state| state.work.step = "kubelet-packages".into());
-        not(|state| state.packages[0].letters = "iF".into());
-        not(|state| state.packages[1].version = "1.36.3-1.1".into());
-        not(|state| state.packages[2].letters = "iU".into());
+        not(|state| state.work.step = "kubelet-packages");
+        not(|state| state.packages[0].letters = "iF".parse().unwrap());
+        not(|state| state.packages[1].version = "1.36.3-1.1".parse().unwrap());
+        not(|state| state.packages[2].letters = "iU".parse().unwrap());
         not(|state| state.audit.push("half installed".into()));
     }
 
     #[test]
     fn that_kubeadm_has_run_is_believed_of_this_run_alone() {
-        let told = |word, step: &str, target: &str, run: &str| {
+        let told = |word, step: &'static str, target: &str, run: &str| {
             let state = NodeState { work: work(word, step, target, run), ..NodeState::default() };
-            state.kubeadm_has_run(TO, "r1")
+            state.kubeadm_has_run(TO, RUN)
         };
-        assert!(told(WorkState::Done, "kubeadm-upgrade", TO, "r1"));
-        assert!(told(WorkState::Failed(1), "kubelet-packages", TO, "r1"));
-        assert!(!told(WorkState::Failed(1), "kubeadm-upgrade", TO, "r1"));
-        assert!(!told(WorkState::Done, "kubeadm-package", TO, "r1"));
-        assert!(!told(WorkState::Done, "kubelet-packages", TO, "r0"), "the node may have been restored since");
-        assert!(!told(WorkState::Done, "kubelet-packages", "1.36.2", "r1"));
+        assert!(told(WorkState::Done, "kubeadm-upgrade", TO, RUN));
+        assert!(told(WorkState::Failed(1), "kubelet-packages", TO, RUN));
+        assert!(!told(WorkState::Failed(1), "kubeadm-upgrade", TO, RUN));
+        assert!(!told(WorkState::Done, "kubeadm-package", TO, RUN));
+        assert!(!told(WorkState::Done, "kubelet-packages", TO, "00000000"), "the node may have been restored since");
+        assert!(!told(WorkState::Done, "kubelet-packages", "1.36.2", RUN));
         assert!(!told(WorkState::None, "", "", ""));
     }
 }

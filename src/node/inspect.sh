@@ -14,7 +14,8 @@ fi
 
 for path in /var/cache/apt /usr /etc/kubernetes /var/lib/etcd; do
     if [[ -d $root$path ]]; then
-        df -B1 --output=avail "$root$path" | sed -n "2s| *\([0-9]*\).*|free \1 $path|p"
+        free=$(df -B1 --output=avail "$root$path" | sed -n '2{s/[^0-9]//g;p}')
+        echo "free $free $path"
     fi
 done
 
@@ -32,7 +33,9 @@ fi
 
 for file in "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/*.list "$root"/etc/apt/sources.list.d/*.sources; do
     if [[ -f $file ]]; then
-        sed -nE "/^[[:space:]]*#/d; s|.*/core:/stable:/v([0-9]+\.[0-9]+)/.*|source \1 ${file#"$root"}|p" "$file"
+        # The name of a file is no part of a sed script, which may run commands.
+        sed -nE '/^[[:space:]]*#/d; s|.*/core:/stable:/v([0-9]+\.[0-9]+)/.*|\1|p' "$file" |
+            while IFS= read -r minor; do echo "source $minor ${file#"$root"}"; done
     fi
 done
 

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::{KEYS, Operation, garbled, results};
+use super::{KEYS, Operation, garbled, results, token};
 use crate::failure::Cause;
+use crate::words::{HostPath, KeyBase64, KeyType, Login};
 
 /// Looks, and changes nothing.
 #[derive(Clone, Debug)]
 pub struct LookAtKeys {
-    pub user: String,
-    /// Base64 of keys.
-    pub of: Vec<String>,
+    pub user: Login,
+    pub of: Vec<KeyBase64>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,15 +20,15 @@ pub struct KeysThere {
     /// Those marked `k8s-upgrade-key`.
     pub marked: u32,
     /// Which of those asked for are there.
-    pub has: Vec<String>,
+    pub has: Vec<KeyBase64>,
     /// Which of those are on a line that is marked `k8s-upgrade-key`.
-    pub ours: Vec<String>,
+    pub ours: Vec<KeyBase64>,
     /// Which of those asked for are in another file that sshd reads, and in which.
-    pub elsewhere: Vec<(String, String)>,
-    /// sshd does not read the file that is edited, but these.
+    pub elsewhere: Vec<(KeyBase64, HostPath)>,
+    /// sshd does not read the file that is edited, but these, as its configuration has them: text.
     pub unread: Option<String>,
     /// The program that sshd asks for keys, too.
-    pub asks: Option<String>,
+    pub asks: Option<HostPath>,
 }
 
 impl Operation for LookAtKeys {
@@ -44,7 +44,7 @@ impl Operation for LookAtKeys {
         &[KEYS]
     }
     fn args(&self) -> Vec<String> {
-        std::iter::once(self.user.clone()).chain(self.of.clone()).collect()
+        std::iter::once(self.user.to_string()).chain(self.of.iter().map(ToString::to_string)).collect()
     }
     fn parse(&self, stdout: &str) -> Result<KeysThere, Cause> {
         let mut there = KeysThere::default();
@@ -53,14 +53,14 @@ impl Operation for LookAtKeys {
             match key {
                 "keys" => there.keys = number()?,
                 "marked" => there.marked = number()?,
-                "has" => there.has.push(rest.to_owned()),
-                "ours" => there.ours.push(rest.to_owned()),
+                "has" => there.has.push(token(Self::NAME, rest)?),
+                "ours" => there.ours.push(token(Self::NAME, rest)?),
                 "elsewhere" => {
                     let (key, file) = rest.split_once(' ').ok_or_else(|| garbled(Self::NAME, rest))?;
-                    there.elsewhere.push((key.to_owned(), file.to_owned()));
+                    there.elsewhere.push((token(Self::NAME, key)?, token(Self::NAME, file)?));
                 }
                 "unread" => there.unread = Some(rest.to_owned()),
-                "asks" => there.asks = Some(rest.to_owned()),
+                "asks" => there.asks = Some(token(Self::NAME, rest)?),
                 _ => return Err(garbled(Self::NAME, format_args!("{key} {rest}"))),
             }
         }
@@ -71,13 +71,11 @@ impl Operation for LookAtKeys {
 /// Adds a key's line, marked ours, unless it is there.
 #[derive(Clone, Debug)]
 pub struct AddKey {
-    pub user: String,
-    /// `ssh-ed25519`
-    pub kind: String,
-    /// Its base64.
-    pub key: String,
+    pub user: Login,
+    pub kind: KeyType,
+    pub key: KeyBase64,
     /// Keys that it will replace: options of their lines hold for it, too.
-    pub replaces: Vec<String>,
+    pub replaces: Vec<KeyBase64>,
 }
 
 impl Operation for AddKey {
@@ -94,7 +92,8 @@ impl Operation for AddKey {
         &[KEYS]
     }
     fn args(&self) -> Vec<String> {
-        [self.user.clone(), self.kind.clone(), self.key.clone()].into_iter().chain(self.replaces.clone()).collect()
+        let new = [self.user.to_string(), self.kind.to_string(), self.key.to_string()];
+        new.into_iter().chain(self.replaces.iter().map(ToString::to_string)).collect()
     }
     fn parse(&self, stdout: &str) -> Result<(bool, u32), Cause> {
         let line = results(stdout).last();
@@ -109,12 +108,12 @@ impl Operation for AddKey {
 /// Takes keys out.
 #[derive(Clone, Debug)]
 pub struct RemoveKeys {
-    pub user: String,
-    /// Base64 of the key that must stay; where it is missing, nothing is removed. None: no such condition.
-    pub keep: Option<String>,
+    pub user: Login,
+    /// The key that must stay; where it is missing, nothing is removed. None: no such condition.
+    pub keep: Option<KeyBase64>,
     /// Every line marked ours but that of `keep` goes, too: what a rotation that was cut has left.
     pub strays: bool,
-    pub gone: Vec<String>,
+    pub gone: Vec<KeyBase64>,
 }
 
 impl Operation for RemoveKeys {
@@ -132,10 +131,9 @@ impl Operation for RemoveKeys {
     }
     fn args(&self) -> Vec<String> {
         let strays = if self.strays { "yes" } else { "no" };
-        [self.user.clone(), self.keep.clone().unwrap_or_default(), strays.to_owned()]
-            .into_iter()
-            .chain(self.gone.clone())
-            .collect()
+        let keep = self.keep.as_ref().map_or_else(String::new, ToString::to_string);
+        let what = [self.user.to_string(), keep, strays.to_owned()];
+        what.into_iter().chain(self.gone.iter().map(ToString::to_string)).collect()
     }
     fn parse(&self, stdout: &str) -> Result<(u32, u32), Cause> {
         let line = results(stdout).last();

@@ -3,25 +3,24 @@
 folder=$1
 
 since() { date -u -r "$1" +%Y-%m-%dT%H:%M:%SZ; }
-# The first image that a manifest names; - where there is none.
+# The first image that a manifest names; - where there is none, or what stands there is no image.
 image() {
     local found
     found=$(sed -nE '/^[[:space:]]*(- )?image:[[:space:]]*/{s///;s/["[:space:]]//g;p;q}' "$1")
-    echo "${found:--}"
+    if [[ $found =~ ^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$ ]]; then echo "$found"; else echo -; fi
 }
 
 for file in "$root"/etc/kubernetes/manifests/*.yaml; do
     if [[ -f $file ]]; then
         name=${file##*/}
-        echo "static-pod ${name%.yaml} $(image "$file")"
+        echo "static-pod $(image "$file") ${name%.yaml}"
     fi
 done
 for copy in "$root"/etc/kubernetes/tmp/kubeadm-backup-manifests-*; do
     for file in "$copy"/*.yaml; do
         if [[ -f $file ]]; then
-            name=${file##*/}
             # kubeadm moves the file there: its own time is older than the copy's.
-            echo "manifest ${name%.yaml} $(image "$file") $(since "$copy") ${file#"$root"}"
+            echo "manifest $(image "$file") $(since "$copy") ${file#"$root"}"
         fi
     done
 done

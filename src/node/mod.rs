@@ -15,6 +15,8 @@ mod packages;
 mod past;
 mod work;
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 pub use files::{SnapshotHash, SnapshotInfo, WriteCard};
@@ -22,9 +24,10 @@ pub use inspect::{Free, Inspect, NodeState, Package, Source};
 pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
 pub use packages::{KubeadmPlan, Madison, PlanText, Prefetch, Prefetched, Refresh, Repository};
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
-pub use work::{Begin, Begun, Follow, Followed, Step, Work, WorkState};
+pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};
 
 use crate::failure::{Cause, Class};
+use crate::words;
 use crate::world::HostOutput;
 
 /// What SSH runs; constant, so that nothing of an operation is ever in an argument list.
@@ -68,16 +71,11 @@ pub fn stdin<O: Operation>(op: &O) -> String {
 /// there (the subshell stands in no condition, where `set -e` would be off), and `end` still sees its status. Nothing in the body
 /// can read the script by accident: its standard input is empty.
 fn assemble(args: &[String], libraries: &[&str], begin: &str, body: &str, end: &str) -> String {
-    let args = args.iter().map(|arg| quote(arg)).collect::<Vec<_>>().join(" ");
+    let args = args.iter().map(|arg| words::quoted(arg)).collect::<Vec<_>>().join(" ");
     let libraries = libraries.concat();
     format!(
         "# shellcheck disable=SC2016,SC2034,SC2317 # arguments are data; no script uses every definition\n{{\nset -- {args}\n{PRELUDE}{libraries}{begin}(\nset -euo pipefail\n{body}) </dev/null\nstatus=$?\n{end}}}\n"
     )
-}
-
-/// A word of the shell, whatever is in it.
-fn quote(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// What a line of a running script tells a person; results and sentinels tell nothing.
@@ -85,12 +83,16 @@ pub fn progress(line: &str) -> Option<&str> {
     line.strip_prefix("# ").or_else(|| line.strip_prefix("| "))
 }
 
+/// No script of ours waits longer for anything (seconds).
+const LONGEST_WAIT: u64 = 24 * 3600;
+
 /// A wait among these lines: for how long at most, and for what.
 pub fn waits(progress: &str) -> Option<(Duration, &str)> {
     // In the log of long work it is a script's own line still.
     let own = progress.strip_prefix("# ").unwrap_or(progress);
     let (seconds, what) = own.strip_prefix("waits ")?.split_once(" s for ")?;
-    Some((Duration::from_secs(seconds.parse().ok()?), what))
+    let seconds = seconds.parse().ok().filter(|seconds| *seconds <= LONGEST_WAIT)?;
+    Some((Duration::from_secs(seconds), what))
 }
 
 /// What the operation gave.
@@ -157,7 +159,19 @@ fn results(stdout: &str) -> impl Iterator<Item = (&str, &str)> {
         .map(|line| line.split_once(' ').unwrap_or((line, "")))
 }
 
-/// A result that is not what the script was written to print.
-fn garbled(name: &str, line: impl std::fmt::Display) -> Cause {
-    Cause::bug(format!("{name} printed a line that this program does not know: {line}"))
+/// So much of an answer that cannot be read is repeated (characters).
+const SHOWN: usize = 200;
+
+/// A result that is not what the script was written to print: something else on the node answers, or its system is not one that we know. That is
+/// no defect of this program, and no new try makes it better: a person has to look at that node.
+fn garbled(name: &str, line: impl fmt::Display) -> Cause {
+    let line = words::line(&line.to_string());
+    let shown: String = line.chars().take(SHOWN).collect();
+    let cut = if shown.len() < line.len() { "…" } else { "" };
+    Cause::refused(format!("the node's answer to {name} cannot be read: {shown}{cut}"))
+}
+
+/// A word of an answer, which must be of that kind.
+fn token<T: FromStr<Err: fmt::Display>>(name: &str, word: &str) -> Result<T, Cause> {
+    word.parse().map_err(|error: T::Err| garbled(name, error))
 }

@@ -2,22 +2,25 @@
 
 use std::time::Duration;
 
-use super::{APT, Operation, garbled, results};
+use super::{APT, Operation, garbled, results, token};
 use crate::failure::Cause;
+use crate::plan::version::Version;
+use crate::words::{Fingerprint, Flag, ImageName, PackageName, PackagesUrl, Revision};
 
 /// Points the node at the repository of another minor. The new key and list are proved aside first: until they work, and offer the
 /// target, the former repository stays in force. Afterwards there is one entry for the repository, whatever there was.
 ///
+/// A key that is not among those in force there is believed only where the settings name it: whoever serves that URL would else decide, at
+/// each minor version, whose packages are installed as root.
+///
 /// # Errors
-/// Unreachable: the repository cannot be reached. Refused: its key is wrong, or it does not offer the target.
+/// Unreachable: the repository cannot be reached. Refused: its key is wrong, or another than before, or it does not offer the target.
 #[derive(Clone, Debug)]
 pub struct Repository {
-    /// Before `/core:/stable:/…`, without the slash: `https://pkgs.k8s.io`.
-    pub base_url: String,
-    /// `1.36`
-    pub minor: String,
-    /// `1.36.3`
-    pub target: String,
+    pub base_url: PackagesUrl,
+    pub target: Version,
+    /// Keys that somebody has acknowledged.
+    pub keys: Vec<Fingerprint>,
 }
 
 impl Operation for Repository {
@@ -33,7 +36,8 @@ impl Operation for Repository {
         &[APT]
     }
     fn args(&self) -> Vec<String> {
-        vec![self.base_url.trim_end_matches('/').to_owned(), self.minor.clone(), self.target.clone()]
+        let what = [self.base_url.to_string(), self.target.series(), self.target.to_string()];
+        what.into_iter().chain(self.keys.iter().map(ToString::to_string)).collect()
     }
     fn parse(&self, _stdout: &str) -> Result<(), Cause> {
         Ok(())
@@ -67,14 +71,15 @@ impl Operation for Refresh {
 /// The versions of a package that can be installed on the node, with their revisions, newest first as apt lists them.
 #[derive(Clone, Debug)]
 pub struct Madison {
-    pub package: String,
+    /// One that this program knows by name.
+    pub package: &'static str,
 }
 
 impl Operation for Madison {
     const NAME: &'static str = "madison";
     const MUTATES: bool = false;
     const DEADLINE: Duration = Duration::from_secs(60);
-    type Output = Vec<String>;
+    type Output = Vec<Revision>;
 
     fn script(&self) -> &'static str {
         include_str!("madison.sh")
@@ -83,12 +88,12 @@ impl Operation for Madison {
         &[APT]
     }
     fn args(&self) -> Vec<String> {
-        vec![self.package.clone()]
+        vec![self.package.to_owned()]
     }
-    fn parse(&self, stdout: &str) -> Result<Vec<String>, Cause> {
+    fn parse(&self, stdout: &str) -> Result<Vec<Revision>, Cause> {
         results(stdout)
             .map(|(key, rest)| match key {
-                "available" => Ok(rest.to_owned()),
+                "available" => token(Self::NAME, rest),
                 _ => Err(garbled(Self::NAME, key)),
             })
             .collect()
@@ -101,21 +106,19 @@ impl Operation for Madison {
 /// Refused: no such version, or the disk is full. Unreachable: a package or an image cannot be fetched.
 #[derive(Clone, Debug)]
 pub struct Prefetch {
-    /// `1.36.3`
-    pub target: String,
+    pub target: Version,
     /// Workers need only kube-proxy and pause.
     pub control_plane: bool,
     /// The cluster's own registry (`imageRepository` of kubeadm's ClusterConfiguration), where it is not the default.
-    pub image_repository: Option<String>,
+    pub image_repository: Option<ImageName>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prefetched {
-    /// Name and exact revision.
-    pub packages: Vec<(String, String)>,
+    pub packages: Vec<(PackageName, Revision)>,
     /// Images that were there already.
-    pub present: Vec<String>,
-    pub pulled: Vec<String>,
+    pub present: Vec<ImageName>,
+    pub pulled: Vec<ImageName>,
 }
 
 impl Operation for Prefetch {
@@ -132,15 +135,18 @@ impl Operation for Prefetch {
     }
     fn args(&self) -> Vec<String> {
         let role = if self.control_plane { "control-plane" } else { "worker" };
-        vec![self.target.clone(), role.to_owned(), self.image_repository.clone().unwrap_or_default()]
+        let images = self.image_repository.as_ref().map_or_else(String::new, ToString::to_string);
+        vec![self.target.to_string(), role.to_owned(), images]
     }
     fn parse(&self, stdout: &str) -> Result<Prefetched, Cause> {
         let mut prefetched = Prefetched::default();
         for (key, rest) in results(stdout) {
             match (key, rest.split_once(' ')) {
-                ("package", Some((name, revision))) => prefetched.packages.push((name.to_owned(), revision.to_owned())),
-                ("present", _) => prefetched.present.push(rest.to_owned()),
-                ("pulled", _) => prefetched.pulled.push(rest.to_owned()),
+                ("package", Some((name, revision))) => {
+                    prefetched.packages.push((token(Self::NAME, name)?, token(Self::NAME, revision)?));
+                }
+                ("present", _) => prefetched.present.push(token(Self::NAME, rest)?),
+                ("pulled", _) => prefetched.pulled.push(token(Self::NAME, rest)?),
                 _ => return Err(garbled(Self::NAME, format_args!("{key} {rest}"))),
             }
         }
@@ -149,13 +155,12 @@ impl Operation for Prefetch {
 }
 
 /// `kubeadm upgrade plan TARGET -o json`. kubeadm makes a health Job in kube-system for it, which nothing else persists: it belongs
-/// to the questions asked before anything changes (design §6), and needs no permit.
+/// to the questions asked before anything changes, and needs no permit.
 #[derive(Clone, Debug)]
 pub struct KubeadmPlan {
-    /// `1.36.3`
-    pub target: String,
+    pub target: Version,
     /// The operator's extra flags for kubeadm.
-    pub flags: Vec<String>,
+    pub flags: Vec<Flag>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -176,7 +181,7 @@ impl Operation for KubeadmPlan {
         include_str!("kubeadm-plan.sh")
     }
     fn args(&self) -> Vec<String> {
-        std::iter::once(self.target.clone()).chain(self.flags.iter().cloned()).collect()
+        std::iter::once(self.target.to_string()).chain(self.flags.iter().map(ToString::to_string)).collect()
     }
     fn parse(&self, stdout: &str) -> Result<PlanText, Cause> {
         let mut text = PlanText::default();

@@ -2,39 +2,39 @@
 
 use std::time::Duration;
 
-use super::{Operation, garbled, results};
+use super::{Operation, garbled, results, token};
 use crate::failure::Cause;
+use crate::words::{HostPath, ImageName, Revision, Stamp};
 
 /// Looks, and changes nothing.
 #[derive(Clone, Debug, Default)]
 pub struct LookBack {
-    /// The folder of etcd's snapshots; empty: they are not looked for.
-    pub snapshots: String,
+    /// The folder of etcd's snapshots; None: they are not looked for.
+    pub snapshots: Option<HostPath>,
 }
 
 /// A static pod as a file has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
-    /// `kube-apiserver`
+    /// As its file is named, without the ending: `kube-apiserver`. Text: anybody may put a file there.
     pub pod: String,
-    /// With its registry and tag; `-` where the file names none.
-    pub image: String,
+    /// With its registry and tag; None where the file names none.
+    pub image: Option<ImageName>,
 }
 
 /// A manifest that `kubeadm upgrade` replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
     pub manifest: Manifest,
-    /// `2026-11-22T12:04:00Z`
-    pub at: String,
-    pub path: String,
+    pub at: Stamp,
+    pub path: HostPath,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    pub path: String,
+    pub path: HostPath,
     pub bytes: u64,
-    pub at: String,
+    pub at: Stamp,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,11 +42,11 @@ pub struct Past {
     pub static_pods: Vec<Manifest>,
     pub copies: Vec<Copy>,
     /// kubeadm's copies of etcd's data: time and path.
-    pub etcd_data: Vec<(String, String)>,
+    pub etcd_data: Vec<(Stamp, HostPath)>,
     /// Releases whose kubelet's configuration is kept, with the folder.
-    pub former: Vec<(String, String)>,
+    pub former: Vec<(Revision, HostPath)>,
     /// The newest restore card: time, path and text.
-    pub card: Option<(String, String, String)>,
+    pub card: Option<(Stamp, HostPath, String)>,
     /// The newest, newest first.
     pub snapshots: Vec<Snapshot>,
 }
@@ -61,38 +61,48 @@ impl Operation for LookBack {
         include_str!("look-back.sh")
     }
     fn args(&self) -> Vec<String> {
-        vec![self.snapshots.clone()]
+        vec![self.snapshots.as_ref().map_or_else(String::new, ToString::to_string)]
     }
     fn parse(&self, stdout: &str) -> Result<Past, Cause> {
         let mut past = Past::default();
         for (key, rest) in results(stdout) {
             let bad = || garbled(Self::NAME, format_args!("{key} {rest}"));
-            let manifest = |pod: &str, image: &str| Manifest { pod: pod.to_owned(), image: image.to_owned() };
-            // Paths come last: they may hold spaces.
-            let words: Vec<&str> = rest.splitn(4, ' ').collect();
-            let two = rest.split_once(' ').map(|(first, path)| (first.to_owned(), path.to_owned()));
+            let manifest = |pod: &str, image: &str| {
+                let image = if image == "-" { None } else { Some(token(Self::NAME, image)?) };
+                Ok::<_, Cause>(Manifest { pod: pod.to_owned(), image })
+            };
+            // Names and paths come last: they may hold spaces.
+            let words: Vec<&str> = rest.splitn(3, ' ').collect();
+            let two = || rest.split_once(' ').ok_or_else(bad);
             match (key, words.as_slice()) {
-                ("static-pod", [pod, image]) => past.static_pods.push(manifest(pod, image)),
-                ("manifest", [pod, image, at, path]) => {
-                    past.copies.push(Copy { manifest: manifest(pod, image), at: (*at).into(), path: (*path).into() });
+                ("static-pod", _) => {
+                    let (image, pod) = two()?;
+                    past.static_pods.push(manifest(pod, image)?);
                 }
-                ("etcd-data", _) => past.etcd_data.push(two.ok_or_else(bad)?),
-                ("former", _) => past.former.push(two.ok_or_else(bad)?),
+                ("manifest", [image, at, path]) => {
+                    let name = path.rsplit('/').next().unwrap_or(path);
+                    let manifest = manifest(name.strip_suffix(".yaml").unwrap_or(name), image)?;
+                    past.copies.push(Copy { manifest, at: token(Self::NAME, at)?, path: token(Self::NAME, path)? });
+                }
+                ("etcd-data", _) => {
+                    let (at, path) = two()?;
+                    past.etcd_data.push((token(Self::NAME, at)?, token(Self::NAME, path)?));
+                }
+                ("former", _) => {
+                    let (release, folder) = two()?;
+                    past.former.push((token(Self::NAME, release)?, token(Self::NAME, folder)?));
+                }
                 ("card", _) => {
-                    let (at, path) = two.ok_or_else(bad)?;
-                    past.card = Some((at, path, String::new()));
+                    let (at, path) = two()?;
+                    past.card = Some((token(Self::NAME, at)?, token(Self::NAME, path)?, String::new()));
                 }
                 ("card-line", _) => {
                     let (_, _, text) = past.card.as_mut().ok_or_else(bad)?;
                     text.extend([rest, "\n"]);
                 }
-                ("snapshot", _) => {
-                    let mut words = rest.splitn(3, ' ');
-                    let (Some(bytes), Some(at), Some(path)) = (words.next(), words.next(), words.next()) else {
-                        return Err(bad());
-                    };
+                ("snapshot", [bytes, at, path]) => {
                     let bytes = bytes.parse().map_err(|_| bad())?;
-                    past.snapshots.push(Snapshot { path: path.into(), bytes, at: at.into() });
+                    past.snapshots.push(Snapshot { path: token(Self::NAME, path)?, bytes, at: token(Self::NAME, at)? });
                 }
                 _ => return Err(bad()),
             }

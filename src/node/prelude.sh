@@ -20,6 +20,14 @@ refused() { die 11 "$@"; }
 unreachable() { die 12 "$@"; }
 contended() { die 13 "$@"; }
 
+# WORD…: each is a number that arithmetic may have. No other word may come near it: bash evaluates what it finds there, commands included.
+numbers() {
+    local word
+    for word; do
+        [[ $word =~ ^(0|[1-9][0-9]{0,17})$ ]] || failed "not a number: ${word:0:60}"
+    done
+}
+
 # PATH MODE: standard input becomes the file, whole or not at all, and outlives a power cut.
 write_durably() {
     mkdir -p -- "${1%/*}"

@@ -20,9 +20,11 @@ kept() {
 }
 before=$(count)
 after=$(kept "$@" | awk '!/^[ \t]*(#|$)/ { n++ } END { print n + 0 }')
+numbers "$before" "$after"
 if ((after < before)); then
     kept "$@" | stage_keys
     put_keys
 fi
 left=$(count)
+numbers "$left"
 echo "removed $((before - after)) $left"

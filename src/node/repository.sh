@@ -1,5 +1,12 @@
-# BASE MINOR TARGET: the repository of that minor, its key and its list proved before they replace the former ones.
+# BASE MINOR TARGET [FINGERPRINT…]: the repository of that minor, its key and its list proved before they replace the former ones. A key of a
+# FINGERPRINT is acknowledged, whatever is in force.
 base=$1 minor=$2 target=$3
+shift 3
+# What it is put into, a line of an apt source, ends at a blank and at a bracket.
+[[ $base =~ ^https?://[]A-Za-z0-9._~:/[-]+$ ]] || refused "not a URL of packages: ${base:0:60}"
+# A redirect never leads from https to something that others may read and change.
+schemes='=https'
+if [[ $base == http://* ]]; then schemes='=http,https'; fi
 url=$base/core:/stable:/v$minor/deb
 keyring=/etc/apt/keyrings/kubernetes-apt-keyring.gpg
 list=/etc/apt/sources.list.d/kubernetes.list
@@ -12,8 +19,11 @@ trap 'rm -f "$armored" "$root$new_keyring" "$root$new_list"' EXIT
 
 command -v curl >/dev/null || refused "curl is missing on this node (apt-get install curl)"
 command -v gpg >/dev/null || refused "gpg is missing on this node (apt-get install gnupg)"
+# A key has a few KiB. The limit of the file holds where the server does not say how much comes.
+largest=65536
 status=0
-code=$(curl -fsSL --retry 3 --connect-timeout 10 --max-time 60 -o "$armored" -w '%{http_code}' "$url/Release.key") || status=$?
+code=$(ulimit -f $((largest / 1024)) && curl -fsSL --proto "$schemes" --proto-redir "$schemes" --max-redirs 5 --max-filesize "$largest" \
+    --retry 3 --connect-timeout 10 --max-time 60 -o "$armored" -w '%{http_code}' "$url/Release.key") || status=$?
 case $status in
 0) ;;
 22)
@@ -22,11 +32,52 @@ case $status in
     *) refused "the repository has no v$minor: $url/Release.key answers $code" ;;
     esac
     ;;
+# Too large as the server says, or as it came: curl then dies of SIGXFSZ, or of what it could not write.
+23 | 63 | 153) refused "what $url/Release.key gives is no OpenPGP key: it has more than $largest bytes" ;;
+1) refused "$url/Release.key leads away from https" ;;
 *) unreachable "the repository cannot be reached: $url/Release.key (curl exit $status)" ;;
 esac
 install -d -m 0755 "$root/etc/apt/keyrings" "$root/etc/apt/sources.list.d"
 gpg --batch --yes --dearmor -o "$root$new_keyring" <"$armored" || refused "what $url/Release.key gives is no OpenPGP key"
-[[ -s $root$new_keyring ]] || refused "what $url/Release.key gives is no OpenPGP key"
+
+# KEYRING: the fingerprints of its primary keys.
+fingerprints() {
+    gpg --batch --show-keys --with-colons "$1" 2>/dev/null |
+        awk -F : '$1 == "pub" { primary = 1 } $1 == "fpr" && primary { print $10; primary = 0 }'
+}
+# The keyrings by which apt proves what it has of a Kubernetes repository now.
+keyrings_in_force() {
+    local file entries
+    while IFS= read -r file; do
+        case $file in
+        '') continue ;;
+        *.sources) entries=$(awk 'BEGIN { RS = "" } /\/core:\/stable:\/v[0-9]/' "$file") ;;
+        *) entries=$(grep -E '^[^#]*/core:/stable:/v[0-9]' "$file") ;;
+        esac
+        sed -nE 's/.*[Ss]igned-[Bb]y[=:][[:space:]]*([^][:space:]]+).*/\1/p' <<<"$entries" | tr ',' '\n'
+    done <<<"$(kubernetes_sources)"
+}
+offered_keys=$(fingerprints "$root$new_keyring")
+[[ $offered_keys =~ ^[0-9A-F]{40,64}($'\n'[0-9A-F]{40,64})*$ ]] || refused "what $url/Release.key gives is no OpenPGP key"
+known=
+in_force=$(keyrings_in_force)
+while IFS= read -r keyring_there; do
+    if [[ $keyring_there == /* && -f $root$keyring_there ]]; then known+=$(fingerprints "$root$keyring_there")$'\n'; fi
+done <<<"$in_force"
+sources=$(kubernetes_sources)
+while IFS= read -r key; do
+    say "the repository's key is $key"
+    if grep -qxF -- "$key" <<<"$known"; then continue; fi
+    for acknowledged; do
+        if [[ $acknowledged == "$key" ]]; then continue 2; fi
+    done
+    # With no repository in force there is nothing that could have changed.
+    if [[ -z $sources ]]; then continue; fi
+    former=$(tr -s '\n' ' ' <<<"$known")
+    former=${former# } former=${former% }
+    refused "the repository's key has changed: $url/Release.key is of $key, and the one in force on this node of ${former:-a keyring that cannot be read}." \
+        "Ask whoever runs the repository; if that is right, have this line in the settings and run it again: package-keys: [$key]"
+done <<<"$offered_keys"
 chmod 0644 "$root$new_keyring"
 printf 'deb [signed-by=%s] %s/ /\n' "$root$new_keyring" "$url" >"$root$new_list"
 chmod 0644 "$root$new_list"

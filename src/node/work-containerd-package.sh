@@ -14,7 +14,7 @@ if [[ -n $audit ]]; then
     run_apt "dpkg --configure -a" dpkg --force-confold --configure -a
 fi
 held=$(apt-mark showhold)
-if grep -qx -- "$package" <<<"$held"; then : | write_durably "$noted" 0600; fi
+if grep -qxF -- "$package" <<<"$held"; then : | write_durably "$noted" 0600; fi
 if at_version "$package" "$version"; then
     say "$package is at $version"
 else

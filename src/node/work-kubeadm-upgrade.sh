@@ -15,7 +15,9 @@ for kind in 'kubeadm-backup-etcd-*' 'kubeadm-backup-manifests-*' 'kubeadm-upgrad
         done
 done
 if [[ -d $root/var/lib/etcd ]]; then
-    need_space /etc/kubernetes/tmp "$(($(du -sm "$root/var/lib/etcd" | cut -f 1) + 200))"
+    size=$(du -sm "$root/var/lib/etcd" | cut -f 1)
+    numbers "$size"
+    need_space /etc/kubernetes/tmp "$((size + 200))"
 fi
 
 # For a way back: as the kubelet was configured at its former release. Once its package is at the target, it no longer is.

@@ -1,9 +1,12 @@
 //! The long work on a node: one transient systemd unit that outlives the session, cannot run twice, and is found again.
 
+use std::fmt;
 use std::time::Duration;
 
-use super::{APT, Operation, WORK, assemble, cause_of, garbled, quote, results};
+use super::{APT, Operation, WORK, assemble, cause_of, garbled, results};
 use crate::failure::Cause;
+use crate::plan::version::Version;
+use crate::words::{ExactPackage, Flag, Keyword, Revision, RunId, quoted};
 
 /// What the unit does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,27 +14,29 @@ pub enum Step {
     /// The kubeadm package, exactly at the target.
     KubeadmPackage,
     /// `kubeadm upgrade apply` on the first control plane, `kubeadm upgrade node` elsewhere.
-    KubeadmUpgrade { first_control_plane: bool, flags: Vec<String> },
+    KubeadmUpgrade { first_control_plane: bool, flags: Vec<Flag> },
     /// The packages of kubelet and (where installed) kubectl, then daemon-reload and the kubelet's restart.
     KubeletPackages,
     /// containerd at the version given as target.
     ContainerdPackage,
-    /// Back to the release given as target, which the node had before: these packages (`kubelet=1.35.4-1.1`), the kubelet's
-    /// configuration of then, and its restart.
-    Rollback { packages: Vec<String> },
+    /// Back to the release given as target, which the node had before: these packages, the kubelet's configuration of then, and its
+    /// restart.
+    Rollback { packages: Vec<ExactPackage> },
 }
 
 impl Step {
     pub(super) const KUBEADM_UPGRADE: &str = "kubeadm-upgrade";
     pub(crate) const ROLLBACK: &str = "rollback";
+    /// What a node may call a step of ours.
+    const NAMES: [&str; 5] = ["kubeadm-package", Self::KUBEADM_UPGRADE, "kubelet-packages", "containerd-package", Self::ROLLBACK];
 
     pub fn name(&self) -> &'static str {
         match self {
-            Step::KubeadmPackage => "kubeadm-package",
-            Step::KubeadmUpgrade { .. } => Self::KUBEADM_UPGRADE,
-            Step::KubeletPackages => "kubelet-packages",
-            Step::ContainerdPackage => "containerd-package",
-            Step::Rollback { .. } => Self::ROLLBACK,
+            Step::KubeadmPackage => Self::NAMES[0],
+            Step::KubeadmUpgrade { .. } => Self::NAMES[1],
+            Step::KubeletPackages => Self::NAMES[2],
+            Step::ContainerdPackage => Self::NAMES[3],
+            Step::Rollback { .. } => Self::NAMES[4],
         }
     }
 
@@ -46,20 +51,21 @@ impl Step {
     }
 
     /// The file that the unit runs. It records its own end, fsynced, because a reboot forgets the unit.
-    fn file(&self, target: &str, run: &str) -> String {
-        let mut args = vec![target.to_owned()];
+    fn file(&self, target: &Target, run: &RunId) -> String {
+        let target = target.to_string();
+        let mut args = vec![target.clone()];
         match self {
             Step::KubeadmUpgrade { first_control_plane, flags } => {
                 args.push(if *first_control_plane { "apply" } else { "node" }.to_owned());
-                args.extend(flags.iter().cloned());
+                args.extend(flags.iter().map(ToString::to_string));
             }
-            Step::Rollback { packages } => args.extend(packages.iter().cloned()),
+            Step::Rollback { packages } => args.extend(packages.iter().map(ToString::to_string)),
             Step::KubeadmPackage | Step::KubeletPackages | Step::ContainerdPackage => {}
         }
-        let mark = format!("{} {} {}", quote(self.name()), quote(target), quote(run));
+        let mark = format!("{} {} {}", quoted(self.name()), quoted(&target), quoted(run));
         // A shutdown of the machine asks with SIGTERM: dpkg and kubeadm are left to finish (systemd waits, see begin.sh).
         let begin = "trap '' TERM HUP\n";
-        let end = format!("record_work {mark} \"$(boot_id)\" finished \"$status\"\nexit \"$status\"\n");
+        let end = format!("record_work {mark} \"$(boot_id)\" \"$status\"\nexit \"$status\"\n");
         format!("#!/bin/bash\n{}", assemble(&args, &[APT, WORK], begin, self.body(), &end))
     }
 }
@@ -71,10 +77,38 @@ impl Step {
 #[derive(Clone, Debug)]
 pub struct Begin {
     pub step: Step,
-    /// `1.36.3`; for containerd its version.
-    pub target: String,
-    /// The run's id, without spaces.
-    pub run: String,
+    pub target: Target,
+    pub run: RunId,
+}
+
+/// Where a step goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Of Kubernetes, whatever its packages' revision.
+    Release(Version),
+    /// Of one package, exactly: containerd's.
+    Package(Revision),
+}
+
+impl From<Version> for Target {
+    fn from(version: Version) -> Target {
+        Target::Release(version)
+    }
+}
+
+impl From<Revision> for Target {
+    fn from(revision: Revision) -> Target {
+        Target::Package(revision)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Release(version) => version.fmt(f),
+            Target::Package(revision) => revision.fmt(f),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +132,7 @@ impl Operation for Begin {
     }
     fn args(&self) -> Vec<String> {
         let file = self.step.file(&self.target, &self.run);
-        vec![self.step.name().to_owned(), self.target.clone(), self.run.clone(), file]
+        vec![self.step.name().to_owned(), self.target.to_string(), self.run.to_string(), file]
     }
     fn parse(&self, stdout: &str) -> Result<Begun, Cause> {
         match results(stdout).last() {
@@ -109,14 +143,18 @@ impl Operation for Begin {
     }
 }
 
+/// Where a node keeps what it knows of the last work, for people; `record_work` of work.sh writes it.
+const RECORD: &str = "/var/lib/k8s-upgrade/work/status";
+
 /// What became of the last work begun on a node: what systemd and the fsynced status file say together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Work {
     pub state: WorkState,
-    /// Empty, as target and run, where there never was any.
-    pub step: String,
-    pub target: String,
-    pub run: String,
+    /// One of ours. Empty where there never was any, and `unknown` where something works there that left no record which can be read.
+    pub step: &'static str,
+    /// None, as the run, where the step is not known.
+    pub target: Option<Revision>,
+    pub run: Option<RunId>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,25 +167,39 @@ pub enum WorkState {
     /// It ended with this status.
     Failed(u8),
     /// Something ended it: systemd's word (`signal`, `oom-kill`…).
-    Killed(String),
+    Killed(Keyword),
     /// It was cut: `reboot` or `stopped`.
-    Interrupted(String),
+    Interrupted(Keyword),
+    /// Its record is none that this program writes: what became of it is not known, and the next step writes it anew.
+    Garbled,
 }
 
+/// The step of work of which no more is known than that it runs, or has run.
+const UNKNOWN: &str = "unknown";
+
 impl Work {
-    /// Reads `running STEP TARGET RUN`, `failed STEP TARGET RUN STATUS` and so on.
+    /// Reads `running STEP TARGET RUN`, `failed STEP TARGET RUN STATUS` and so on. A step that is none of ours is another build's: while it runs
+    /// there, that is all that is known of it, and afterwards its record is no more than one that cannot be read.
     pub(super) fn parse(text: &str) -> Option<Work> {
+        let unknown = |state| Work { state, step: UNKNOWN, ..Work::default() };
         let words: Vec<&str> = text.split(' ').collect();
         let (state, step, target, run) = match words.as_slice() {
             ["none"] => return Some(Work::default()),
+            ["garbled"] => return Some(unknown(WorkState::Garbled)),
+            ["running", UNKNOWN, "-", "-"] => return Some(unknown(WorkState::Running)),
             ["running", s, t, r] => (WorkState::Running, s, t, r),
             ["done", s, t, r] => (WorkState::Done, s, t, r),
             ["failed", s, t, r, status] => (WorkState::Failed(status.parse().ok()?), s, t, r),
-            ["killed", s, t, r, how] => (WorkState::Killed((*how).to_owned()), s, t, r),
-            ["interrupted", s, t, r, how] => (WorkState::Interrupted((*how).to_owned()), s, t, r),
+            ["killed", s, t, r, how] => (WorkState::Killed(how.parse().ok()?), s, t, r),
+            ["interrupted", s, t, r, how] => (WorkState::Interrupted(how.parse().ok()?), s, t, r),
             _ => return None,
         };
-        Some(Work { state, step: (*step).to_owned(), target: (*target).to_owned(), run: (*run).to_owned() })
+        let (target, run) = (Some(target.parse().ok()?), Some(run.parse().ok()?));
+        match Step::NAMES.into_iter().find(|name| name == step) {
+            Some(step) => Some(Work { state, step, target, run }),
+            None if state == WorkState::Running => Some(unknown(state)),
+            None => Some(unknown(WorkState::Garbled)),
+        }
     }
 }
 
@@ -175,7 +227,7 @@ pub struct Followed {
 impl Followed {
     /// None while it runs.
     pub fn end(&self) -> Option<Result<(), Cause>> {
-        let step = &self.work.step;
+        let step = self.work.step;
         let lines: Vec<&str> = self.last.iter().map(String::as_str).collect();
         Some(match &self.work.state {
             WorkState::Running => return None,
@@ -183,7 +235,11 @@ impl Followed {
             WorkState::None => Err(Cause::step("no work was ever begun on this node")),
             WorkState::Failed(status) => Err(cause_of(step, *status, &lines)),
             WorkState::Killed(how) => Err(Cause::step(format!("{step} was killed ({how})")).detail(lines)),
-            WorkState::Interrupted(how) if how == "reboot" => {
+            WorkState::Garbled => {
+                let why = format!("what became of the work on this node is not known: its record, {RECORD}, cannot be read");
+                Err(Cause::step(why).detail(lines))
+            }
+            WorkState::Interrupted(how) if *how == "reboot" => {
                 Err(Cause::step(format!("{step} was cut by a reboot of the node")).detail(lines))
             }
             WorkState::Interrupted(_) => Err(Cause::step(format!("{step} was stopped from outside")).detail(lines)),
@@ -218,5 +274,47 @@ impl Operation for Follow {
             }
         }
         Ok(followed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn work_is_read_strictly() {
+        let work =
+            |state, step| Work { state, step, target: Some("1.36.3".parse().unwrap()), run: Some("5f3a21bc".parse().unwrap()) };
+        let unknown = |state| Work { state, step: UNKNOWN, ..Work::default() };
+        for (text, wanted) in [
+            ("none", Some(Work::default())),
+            ("garbled", Some(unknown(WorkState::Garbled))),
+            ("running unknown - -", Some(unknown(WorkState::Running))),
+            ("running kubeadm-package 1.36.3 5f3a21bc", Some(work(WorkState::Running, "kubeadm-package"))),
+            ("done rollback 1.36.3 5f3a21bc", Some(work(WorkState::Done, "rollback"))),
+            ("failed kubeadm-upgrade 1.36.3 5f3a21bc 255", Some(work(WorkState::Failed(255), "kubeadm-upgrade"))),
+            ("running later-step 1.36.3 5f3a21bc", Some(unknown(WorkState::Running))),
+            ("done later-step 1.36.3 5f3a21bc", Some(unknown(WorkState::Garbled))),
+            ("failed kubeadm-upgrade 1.36.3 5f3a21bc 256", None),
+            ("failed kubeadm-upgrade 1.36.3 5f3a21bc a[$(id)]", None),
+            ("killed kubeadm-upgrade 1.36.3 5f3a21bc $(id)", None),
+            ("done kubeadm-package $(id) 5f3a21bc", None),
+            ("done kubeadm-package 1.36.3 r1", None),
+            ("done kubeadm-package 1.36.3", None),
+            ("done  kubeadm-package 1.36.3 5f3a21bc", None),
+            ("", None),
+        ] {
+            assert_eq!(Work::parse(text), wanted, "{text}");
+        }
+    }
+
+    /// The array is written in the order of the enumeration: each name stands for its own step.
+    #[test]
+    fn each_step_has_its_name() {
+        let upgrade = Step::KubeadmUpgrade { first_control_plane: true, flags: Vec::new() };
+        let rollback = Step::Rollback { packages: Vec::new() };
+        let steps = [Step::KubeadmPackage, upgrade, Step::KubeletPackages, Step::ContainerdPackage, rollback];
+        assert_eq!(steps.map(|step| step.name()), Step::NAMES);
     }
 }

@@ -4,8 +4,32 @@ work=$state/work
 
 boot_id() { cat "$root/proc/sys/kernel/random/boot_id"; }
 
-# STEP TARGET RUN BOOT running | STEP TARGET RUN BOOT finished STATUS
-record_work() { printf '%s\n' "$*" | write_durably "$work/status" 0600; }
+# Words that are kept: what is none is never written, and a file that has another was not written by us.
+token='[A-Za-z0-9][A-Za-z0-9.+:~-]{0,127}'
+# WORD…: each is one.
+tokens() {
+    local word
+    for word; do
+        [[ $word =~ ^$token$ ]] || refused "not a word that is kept: ${word:0:60}"
+    done
+}
+
+# STEP TARGET RUN BOOT running|STATUS
+record_work() { printf 'step=%s\ntarget=%s\nrun=%s\nboot=%s\nstatus=%s\n' "$@" | write_durably "$work/status" 0600; }
+
+# Sets step, target, run, boot and status to what is on record; fails where that is not, to the letter, what record_work writes. Nothing of
+# the file may come near arithmetic: bash evaluates what it finds there.
+read_record() {
+    local word="($token)" number='[0-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]' record
+    local now="^step=$word"$'\n'"target=$word"$'\n'"run=$word"$'\n'"boot=$word"$'\n'"status=(running|$number)$"
+    # One line, by builds that wrote it so.
+    local former="^$word $word $word $word (running|finished ($number))$"
+    record=$(head -c 1024 -- "$work/status" | tr '\000' '?') || return 1
+    [[ $record =~ $now || $record =~ $former ]] || return 1
+    step=${BASH_REMATCH[1]} target=${BASH_REMATCH[2]} run=${BASH_REMATCH[3]} boot=${BASH_REMATCH[4]} status=${BASH_REMATCH[5]#finished }
+    # What those builds called a run that is none.
+    if [[ $run == rollback ]]; then run=by-hand; fi
+}
 
 # Sets unit_load, unit_sub, unit_result, unit_status from systemd; a unit that is not there reads as not-found.
 look_at_unit() {
@@ -25,20 +49,26 @@ look_at_unit() {
 
 unit_runs() { [[ $unit_load == loaded && $unit_sub != exited && $unit_sub != failed && $unit_sub != dead ]]; }
 
-# One line: none, or what became of the last work: running|done|failed|killed|interrupted STEP TARGET RUN [STATUS|HOW].
+# One line: none, garbled (the record cannot be read), or what became of the last work: running|done|failed|killed|interrupted STEP TARGET
+# RUN [STATUS|HOW].
 work_state() {
-    local step target run boot word status
+    local step=unknown target=- run=- boot status
     look_at_unit
     if [[ ! -s $work/status ]]; then
-        if unit_runs; then echo "running unknown - -"; else echo none; fi
+        if unit_runs; then echo "running $step $target $run"; else echo none; fi
         return
     fi
-    read -r step target run boot word status <"$work/status"
+    if ! read_record && ! unit_runs; then
+        echo garbled
+        return
+    fi
     local mark="$step $target $run"
     if unit_runs; then
         echo "running $mark"
-    elif [[ $word == finished ]]; then
-        if ((status == 0)); then echo "done $mark"; else echo "failed $mark $status"; fi
+    elif [[ $status == 0 ]]; then
+        echo "done $mark"
+    elif [[ $status != running ]]; then
+        echo "failed $mark $status"
     elif [[ $boot != "$(boot_id)" ]]; then
         echo "interrupted $mark reboot"
     elif [[ $unit_load != loaded ]]; then

@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(Moment::of(Phase::Preflight, &facts), Moment::Claimed);
         node(&mut facts, "k8s-master").changed_at = "2026-11-01T00:00:00Z".parse().ok(); // an earlier run's
         assert_eq!(Moment::of(Phase::Master, &facts), Moment::Claimed);
-        node(&mut facts, "k8s-master").cordoned_by = Some("r1".into()); // its Job was killed and is here again
+        node(&mut facts, "k8s-master").cordoned_by = Some("5f3a21bc".into()); // its Job was killed and is here again
         assert_eq!(Moment::of(Phase::Master, &facts), Moment::Upgrading);
         assert_eq!(Moment::of(Phase::Worker, &facts), Moment::Upgrading);
         assert_eq!(Moment::of(Phase::Postflight, &facts), Moment::Finishing);

@@ -2,6 +2,7 @@
 //! read back by whoever makes a plan of it.
 
 use super::rollback::{Kept, restore_plan};
+use crate::words::ExactPackage;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Card {
@@ -54,10 +55,10 @@ impl Card {
         })
     }
 
-    /// Kubernetes' own packages of a node, as it had them.
-    pub fn packages_of(&self, node: &str) -> Option<Vec<String>> {
+    /// Kubernetes' own packages of a node, as it had them. None: they are not on the card, or what stands there is none of ours.
+    pub fn packages_of(&self, node: &str) -> Option<Vec<ExactPackage>> {
         let (_, packages) = self.packages.iter().find(|(name, _)| name == node)?;
-        Some(super::rollback::packages_of(&packages.join(",")))
+        super::rollback::packages_of(&packages.join(",")).ok()
     }
 }
 

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 
 use super::halt::{Halt, Skip};
 use super::version::Version;
+use crate::failure::Cause;
+use crate::words::{RunId, word};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
@@ -98,7 +100,7 @@ impl Node {
 
     /// The run in `marks` has changed this node: it is cordoned by it, or was changed since it began.
     pub fn changed_by(&self, marks: &RunMarks) -> bool {
-        let cordoned = self.cordoned_by.is_some() && self.cordoned_by == marks.run_id;
+        let cordoned = self.cordoned_by.is_some() && self.cordoned_by.as_deref() == marks.run_id.as_deref();
         let changed = matches!((self.changed_at, marks.started), (Some(changed), Some(started)) if changed >= started);
         marks.in_flight && (cordoned || changed)
     }
@@ -157,7 +159,7 @@ pub struct Component {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunMarks {
     pub in_flight: bool,
-    pub run_id: Option<String>,
+    pub run_id: Option<RunId>,
     pub target: Option<Version>,
     pub started: Option<Timestamp>,
     pub snapshot_path: Option<String>,
@@ -176,9 +178,50 @@ pub struct RunMarks {
     /// Of which failure Slack was told last, as [`super::news::News`] writes it.
     pub told: Option<String>,
     pub halted: Option<Halt>,
+    /// Annotations with something in them that this program never writes there, as if they were not there. Views show them; whoever decides
+    /// refuses, and whoever ends a run or stops it goes on.
+    pub garbled: Vec<Garbled>,
+}
+
+/// An annotation of the namespace that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Garbled {
+    /// The whole key.
+    pub key: String,
+    /// As it stands there.
+    pub text: String,
+    /// What is wrong with it.
+    pub why: String,
 }
 
 impl RunMarks {
+    /// Nothing in them but what this program writes.
+    ///
+    /// # Errors
+    /// Refused: names each annotation that is not ours, and how to be rid of it.
+    pub fn whole(&self, namespace: &str) -> Result<(), Cause> {
+        let Some(first) = self.garbled.first() else { return Ok(()) };
+        let lines = self.garbled.iter().skip(1).map(|garbled| format!("annotation {}: {}", garbled.key, garbled.why));
+        let cause =
+            Cause::refused(format!("annotation {} on namespace {namespace} is not this program's: {}", first.key, first.why));
+        let forget = |garbled: &Garbled| format!("kubectl annotate namespace {} {}-", word(namespace), word(&garbled.key));
+        let cause =
+            cause.detail(lines).next("k8s-upgrade clear-state      # gives the run up; or, where a person knows what it was:");
+        Err(self.garbled.iter().fold(cause, |cause, garbled| cause.next(forget(garbled))))
+    }
+
+    /// The run in flight, for what belongs to it alone.
+    ///
+    /// # Errors
+    /// Refused: something is marked as in flight that is no run of this program.
+    pub fn run(&self) -> Result<&RunId, Cause> {
+        let none = || {
+            Cause::refused("the run in flight has no run id: it was not begun by this program")
+                .next("k8s-upgrade clear-state      # gives it up")
+        };
+        self.run_id.as_ref().ok_or_else(none)
+    }
+
     /// A person has skipped this step by force: nothing says that its work is done.
     pub fn is_skipped(&self, step: &Step) -> bool {
         self.skipped.iter().any(|skip| skip.step == step.token())
@@ -192,8 +235,8 @@ pub struct JobFact {
     pub state: JobState,
     /// Name of the newest pod's node, once it runs.
     pub node: Option<String>,
-    /// Id of the run that it belongs to.
-    pub run: Option<String>,
+    /// Id of the run that it belongs to; None if what stands there is none.
+    pub run: Option<RunId>,
     /// Where that run goes to.
     pub target: Option<Version>,
     pub created: Option<Timestamp>,

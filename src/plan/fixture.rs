@@ -58,6 +58,9 @@ pub fn cluster(masters: usize, workers: usize) -> Facts {
     Facts { nodes, marks: RunMarks::default(), jobs: Vec::new() }
 }
 
+/// The run that is in flight, where one is.
+pub const RUN: &str = "5f3a21bc";
+
 /// The runbook's: k8s-master and k8s-node1 … k8s-node4.
 pub fn runbook() -> Facts {
     cluster(1, 4)
@@ -67,7 +70,7 @@ pub fn runbook() -> Facts {
 pub fn in_flight(mut facts: Facts) -> Facts {
     facts.marks = RunMarks {
         in_flight: true,
-        run_id: Some("r1".to_owned()),
+        run_id: RUN.parse().ok(),
         target: Some(NEW),
         started: "2026-11-22T12:00:00Z".parse().ok(),
         snapshot_path: Some("/backup/etcd-1.db".to_owned()),
@@ -93,7 +96,7 @@ pub fn job(name: &str, state: JobState) -> JobFact {
         uid: format!("uid-of-{name}"),
         state,
         node: None,
-        run: Some("r1".to_owned()),
+        run: RUN.parse().ok(),
         target: Some(NEW),
         created: None,
         deleting: false,

@@ -86,7 +86,7 @@ fn a_day_of_quiet_is_wanted_and_the_run_does_not_disturb_itself() {
     // before the run began (12:00), it counts in the run too; after it, or on a node that the run changed, it does not
     facts = in_flight(facts);
     assert_eq!(reasons(quiet(&facts, &policy(), at(NOW))), [wanted]);
-    node(&mut facts, "k8s-node2").cordoned_by = Some("r1".into());
+    node(&mut facts, "k8s-node2").cordoned_by = Some("5f3a21bc".into());
     assert_eq!(quiet(&facts, &policy(), at(NOW)), Verdict::Pass);
     node(&mut facts, "k8s-node2").cordoned_by = Some("an earlier run".into());
     assert_eq!(reasons(quiet(&facts, &policy(), at(NOW))), [wanted]);

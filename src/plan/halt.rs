@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn what_was_begun_ends_at_a_safe_point() {
         use Entry::{Finish, Gates, GiveBack, Stop};
-        let ours = |out: bool| Node { cordoned_by: Some("r1".into()), unschedulable: out, ..worker("n", OLD) };
+        let ours = |out: bool| Node { cordoned_by: Some("5f3a21bc".into()), unschedulable: out, ..worker("n", OLD) };
         let theirs = Node { unschedulable: true, ..worker("n", OLD) };
         let under_theirs = Node { former_versions: Some("kubelet=1".into()), ..theirs.clone() };
         // unchanged: goes on, halted; changed: goes on, halted

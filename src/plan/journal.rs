@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::names;
+use crate::words::RunId;
 
 /// Bytes that one journal may have; a ConfigMap may have four times that.
 pub const LIMIT: usize = 256 * 1024;
 /// Runs whose journals are kept.
 pub const KEPT: usize = 10;
 /// The run of what a person does while none is in flight.
-pub const BY_HAND: &str = "by-hand";
+pub const BY_HAND: &str = RunId::BY_HAND;
 /// So many lines back it is looked for the one that a new line continues: several nodes may be told of at once.
 const BACK: usize = 16;
 

@@ -4,6 +4,7 @@ use ssh_key::private::Ed25519Keypair;
 use ssh_key::{HashAlg, LineEnding, PrivateKey, PublicKey};
 
 use crate::failure::Cause;
+use crate::words::{KeyBase64, KeyType};
 
 /// The comment by which our lines in authorized_keys are known.
 pub const MARK: &str = "k8s-upgrade-key";
@@ -11,9 +12,8 @@ pub const MARK: &str = "k8s-upgrade-key";
 /// A public key as a line of authorized_keys has it, without options and comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Public {
-    /// `ssh-ed25519`
-    pub kind: String,
-    pub base64: String,
+    pub kind: KeyType,
+    pub base64: KeyBase64,
 }
 
 impl Public {
@@ -21,7 +21,7 @@ impl Public {
     pub fn parse(line: &str) -> Option<Public> {
         let mut words = line.split_whitespace();
         let (kind, base64) = (words.next()?, words.next()?);
-        Some(Public { kind: kind.to_owned(), base64: base64.to_owned() })
+        Some(Public { kind: kind.parse().ok()?, base64: base64.parse().ok()? })
     }
 
     /// The public half of a private key file; None where this program cannot read it (a passphrase hides nothing of it).
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_rotation_that_was_cut_is_finished() {
-        let key = |name: char| Public { kind: "ssh-ed25519".to_owned(), base64: name.to_string() };
+        let key = |name: char| Public { kind: "ssh-ed25519".parse().unwrap(), base64: name.to_string().parse().unwrap() };
         let keys = |names: &str| names.chars().map(key).collect::<Vec<_>>();
         let one = |name: &str| keys(name).into_iter().next();
         for (held, stored, former, accepted, wanted) in [
@@ -199,7 +199,7 @@ mod tests {
             ("a", "a", "ba", "ab", "finish a: b"),
         ] {
             let known = Known { held: one(held), stored: one(stored), former: keys(former), accepted: keys(accepted) };
-            let text = |gone: Vec<Public>| gone.into_iter().map(|key| key.base64).collect::<String>();
+            let text = |gone: Vec<Public>| gone.into_iter().map(|key| key.base64.to_string()).collect::<String>();
             let said = match known.rotation() {
                 Rotation::Begin { gone } => format!("begin: {}", text(gone)),
                 Rotation::Finish { key, gone } => format!("finish {}: {}", key.base64, text(gone)),

@@ -172,7 +172,7 @@ mod tests {
             }
             // our cordon left on a finished node: that node first, in its class
             if (4..8).all(new) && new(2) {
-                node(&mut facts, "k8s-node2").cordoned_by = Some("r1".into());
+                node(&mut facts, "k8s-node2").cordoned_by = Some("5f3a21bc".into());
                 assert_eq!(told(&facts), "worker/k8s-node2@k8s-node1", "{bits:08b} cordoned");
             }
         }

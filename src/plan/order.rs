@@ -226,8 +226,8 @@ mod tests {
     #[test]
     fn marked_nodes_go_first_in_their_class_and_excluded_ones_never() {
         let mut facts = cluster(3, 4);
-        node(&mut facts, "k8s-master3").cordoned_by = Some("r1".into());
-        node(&mut facts, "k8s-node2").cordoned_by = Some("r1".into());
+        node(&mut facts, "k8s-master3").cordoned_by = Some("5f3a21bc".into());
+        node(&mut facts, "k8s-node2").cordoned_by = Some("5f3a21bc".into());
         node(&mut facts, "k8s-node4").excluded = true;
         let names: Vec<_> = order(&facts, &policy()).iter().map(|n| n.name.replace("k8s-", "")).collect();
         assert_eq!(names.join(" "), "master3 master1 master2 node2 node3 node1");

@@ -110,7 +110,7 @@ fn what_a_person_may_have_meant_is_left_alone() {
     assert_eq!(going, "left: Job worker-node4 is being deleted");
     let no_job = "left: the run has no Job: somebody deleted it, or a process outside the cluster performs the run";
     assert_eq!(without(&|facts| facts.jobs.clear()), no_job);
-    let of_others = without(&|facts| facts.jobs.iter_mut().for_each(|job| job.run = Some("r0".to_owned())));
+    let of_others = without(&|facts| facts.jobs.iter_mut().for_each(|job| job.run = "00000000".parse().ok()));
     assert_eq!(of_others, no_job, "Jobs of an earlier run say nothing of this one");
     let unnamed = without(&|facts| {
         facts.marks.run_id = None;
@@ -195,7 +195,7 @@ fn a_step_that_the_facts_call_undone_again_is_counted_on() {
     upgrade(&mut facts, "k8s-node4", NEW);
     facts.jobs[0].taken_up = Some(TakenUp { times: 2, held: false });
     facts.jobs.push(at_work(NODE3, "13:30", failed(5)));
-    node(&mut facts, "k8s-node4").cordoned_by = Some("r1".to_owned());
+    node(&mut facts, "k8s-node4").cordoned_by = Some("5f3a21bc".to_owned());
     assert_eq!(judged(&facts), "worker/node4@node1 3 for worker-node4, after worker-node3");
     facts.jobs[0].taken_up = Some(TakenUp { times: 3, held: false });
     assert!(judged(&facts).ends_with("this step was taken up 3 times already: it is a person's now"));
@@ -300,7 +300,7 @@ fn a_moved_job_keeps_its_count_and_one_that_works_elsewhere_keeps_all_others_awa
     facts.jobs[2].pin = Some("k8s-node2".to_owned());
     assert_eq!(judged(&facts), "left: Job master is at work");
     facts.jobs[2].state = JobState::Complete;
-    facts.jobs[0].run = Some("r0".to_owned());
+    facts.jobs[0].run = "00000000".parse().ok();
     assert_eq!(judged(&facts), "left: Job worker-node4 is at work", "another run's Job is not ours to replace");
 }
 

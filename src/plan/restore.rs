@@ -70,6 +70,7 @@ fn former(node: &str, found: &Found) -> Option<Version> {
 fn packages(node: &str, found: &Found, former: Option<Version>) -> Vec<String> {
     let on_card = found.card().and_then(|card| card.packages_of(node)).filter(|packages| !packages.is_empty());
     let release = former.map_or("VERSION".to_owned(), |former| format!("{former}-*"));
+    let on_card = on_card.map(|packages| packages.into_iter().map(String::from).collect());
     on_card.unwrap_or_else(|| ["kubeadm", "kubelet", "kubectl"].map(|name| format!("'{name}={release}'")).to_vec())
 }
 

@@ -6,6 +6,7 @@
 use super::facts::Facts;
 use super::version::Version;
 use crate::failure::Cause;
+use crate::words::{ExactPackage, NotAToken};
 
 /// Kubernetes' skew policy: a kubelet may be this many minor versions older than an API server.
 const KUBELET_BEHIND: i64 = 3;
@@ -22,8 +23,7 @@ pub enum Rollback {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Back {
     pub to: Version,
-    /// `kubelet=1.35.4-1.1`
-    pub packages: Vec<String>,
+    pub packages: Vec<ExactPackage>,
 }
 
 /// # Errors
@@ -66,7 +66,9 @@ pub fn plan(facts: &Facts, name: &str) -> Result<Rollback, Cause> {
 }
 
 fn read(name: &str, record: &str) -> Result<Back, Cause> {
-    let packages = packages_of(record);
+    let odd =
+        |error: NotAToken| Cause::refused(format!("what is on record of {name} before its upgrade cannot be read: {error}"));
+    let packages = packages_of(record).map_err(odd)?;
     let kubelet = packages.iter().find_map(|package| package.strip_prefix("kubelet="));
     let to = kubelet.and_then(|version| version.split('-').next()?.parse().ok());
     let to =
@@ -74,10 +76,10 @@ fn read(name: &str, record: &str) -> Result<Back, Cause> {
     Ok(Back { to, packages })
 }
 
-/// Kubernetes' own of what is on record: the runtime stays as it is.
-pub fn packages_of(record: &str) -> Vec<String> {
+/// Kubernetes' own of what is on record: the runtime stays as it is. The record is an annotation, which others may write, too.
+pub fn packages_of(record: &str) -> Result<Vec<ExactPackage>, NotAToken> {
     let ours = |package: &&str| package.split_once('=').is_some_and(|(name, _)| PACKAGES.contains(&name));
-    record.split(',').filter(ours).map(ToOwned::to_owned).collect()
+    record.split(',').filter(ours).map(str::parse).collect()
 }
 
 /// Files of before the upgrade that are known to be left on a control plane.
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_worker_goes_back_to_what_is_on_record() {
-        let packages = ["kubeadm", "kubelet", "kubectl"].map(|name| format!("{name}=1.34.2-1.1")).to_vec();
+        let packages = ["kubeadm", "kubelet", "kubectl"].map(|name| format!("{name}=1.34.2-1.1").parse().unwrap()).to_vec();
         assert_eq!(plan(&upgraded("k8s-node4"), "k8s-node4"), Ok(Rollback::Worker(Back { to: OLD, packages })));
         // half way: its packages are back, its cordon is still there
         let mut facts = upgraded("k8s-node4");
@@ -151,8 +153,11 @@ mod tests {
         let mut facts = upgraded("k8s-node4");
         assert_eq!(refusal(&facts, "k8s-node9").0, Class::Usage);
         assert_eq!(plan(&facts, "k8s-node3"), Ok(Rollback::Nothing));
-        node(&mut facts, "k8s-node3").cordoned_by = Some("r1".to_owned());
+        node(&mut facts, "k8s-node3").cordoned_by = Some("5f3a21bc".to_owned());
         assert!(refusal(&facts, "k8s-node3").1.contains("not on record"));
+        node(&mut facts, "k8s-node4").former_versions = Some("kubelet=1.34.2-1.1,kubectl=1 -o APT::x=$(id)".to_owned());
+        let said = refusal(&facts, "k8s-node4");
+        assert!(said.0 == Class::Refused && said.1.contains("cannot be read: \"kubectl=1 -o"), "{said:?}");
         node(&mut facts, "k8s-node4").former_versions = Some("containerd=1.7".to_owned());
         assert!(refusal(&facts, "k8s-node4").1.ends_with("names no kubelet: containerd=1.7"));
         let old = |minor: u64| Some(format!("kubelet=1.{minor}.0-1.1"));

@@ -31,7 +31,7 @@ pub fn screen(seen: &Seen, policy: &Policy, cluster: &str, namespace: &str, now:
         cluster: cluster.to_owned(),
         running: target::running(facts),
         run: marks.in_flight.then(|| Run {
-            id: marks.run_id.clone(),
+            id: marks.run_id.clone().map(String::from),
             target: marks.target,
             started: marks.started,
             position: view.position(),

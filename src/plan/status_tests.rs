@@ -54,7 +54,7 @@ fn one_may_go_when_the_rest_goes_by_itself_or_nothing_is_left_out_of_service() {
     assert!(safe(|seen| seen.facts.jobs = vec![job(NODE4, failed_with(4))]).0);
     let (may, why) = safe(|seen| {
         seen.facts.jobs = vec![job(NODE4, failed_with(4))];
-        node(&mut seen.facts, "k8s-node4").cordoned_by = Some("r1".into());
+        node(&mut seen.facts, "k8s-node4").cordoned_by = Some("5f3a21bc".into());
     });
     assert!(!may && why.contains("k8s-node4 is out of service"), "{why}");
     // What only lives in somebody's terminal, a pod that cannot start, a cordon that a run left.
@@ -67,7 +67,7 @@ fn one_may_go_when_the_rest_goes_by_itself_or_nothing_is_left_out_of_service() {
     assert!(
         !safe(|seen| {
             seen.facts.marks.in_flight = false;
-            node(&mut seen.facts, "k8s-node4").cordoned_by = Some("r1".into());
+            node(&mut seen.facts, "k8s-node4").cordoned_by = Some("5f3a21bc".into());
         })
         .0
     );
@@ -81,7 +81,7 @@ fn the_last_failure_is_the_runs_own_and_only_if_nothing_followed_it() {
     assert_eq!(last_failed(&facts).map(|job| job.name.as_str()), Some("k8s-upgrade-master-1-34-7"));
     facts.jobs.push(JobFact { created: at("12:20"), ..job(NODE4, JobState::Active) });
     assert_eq!(last_failed(&facts), None);
-    facts.jobs = vec![JobFact { run: Some("r0".into()), ..job(NODE4, failed_with(5)) }];
+    facts.jobs = vec![JobFact { run: "00000000".parse().ok(), ..job(NODE4, failed_with(5)) }];
     assert_eq!(last_failed(&facts), None, "of a run before");
     facts.marks.in_flight = false;
     assert!(last_failed(&facts).is_some(), "of a run that was never claimed");

@@ -13,6 +13,7 @@ use crate::plan::card::Card;
 use crate::plan::hosts::{Asked, Copy, Found, Package, Snapshot, Unit};
 use crate::plan::order;
 use crate::plan::restore::SnapshotFile;
+use crate::words::{HostPath, ImageName, NotAToken};
 
 /// All that one host is asked; a person waits for the slowest.
 const HOST: Duration = Duration::from_secs(45);
@@ -39,44 +40,67 @@ impl Ctx {
 
     async fn ask_host(&self, node: &str) -> Result<Found, Cause> {
         let state = self.on_host(node, &Inspect).await?;
-        let past = self.on_host(node, &LookBack { snapshots: self.settings.snapshot_folder.clone() }).await?;
+        let past = self.on_host(node, &LookBack { snapshots: self.snapshot_folder()? }).await?;
         let unit = self.unit(Place::alone(node), &state).await?;
         Ok(found(state, past, unit))
+    }
+
+    fn snapshot_folder(&self) -> Result<Option<HostPath>, Cause> {
+        let folder = Some(self.settings.snapshot_folder.as_str()).filter(|folder| !folder.is_empty());
+        let setting = |error: NotAToken| Cause::usage(format!("the setting snapshot-folder: {error}"));
+        folder.map(str::parse).transpose().map_err(setting)
     }
 
     /// Whether the snapshot on record lies on that host, and is what the card says.
     pub async fn snapshot_on(&self, node: &str, found: &Found) -> SnapshotFile {
         let Some(card) = found.card() else { return Answer::Known(None) };
-        match self.on_host(node, &SnapshotHash { path: card.snapshot.clone() }).await {
+        let path = match card.snapshot.parse::<HostPath>() {
+            Ok(path) => path,
+            Err(error) => return Answer::Unknown(format!("the snapshot on its restore card: {error}")),
+        };
+        match self.on_host(node, &SnapshotHash { path }).await {
             Ok(info) => Answer::Known(info.map(|info| (info.bytes, info.sha256))),
             Err(cause) => Answer::Unknown(cause.what),
         }
     }
 }
 
+fn image(named: Option<ImageName>) -> String {
+    named.map_or_else(|| "-".to_owned(), String::from)
+}
+
 fn found(state: NodeState, past: Past, unit: Unit) -> Found {
     let package = |package: &node::Package| Package {
-        name: package.name.clone(),
-        version: package.version.clone(),
-        letters: package.letters.clone(),
+        name: package.name.to_string(),
+        version: package.version.to_string(),
+        letters: package.letters.to_string(),
         held: state.holds.contains(&package.name),
         whole: package.healthy(),
     };
     Found {
         packages: state.packages.iter().map(package).collect(),
         audit: state.audit,
-        kubelet: state.kubelet,
-        static_pods: past.static_pods.into_iter().map(|manifest| (manifest.pod, manifest.image)).collect(),
+        kubelet: state.kubelet.map_or_else(String::new, String::from),
+        static_pods: past.static_pods.into_iter().map(|manifest| (manifest.pod, image(manifest.image))).collect(),
         unit,
-        former: past.former,
+        former: past.former.into_iter().map(|(release, folder)| (release.into(), folder.into())).collect(),
         copies: past
             .copies
             .into_iter()
-            .map(|copy| Copy { pod: copy.manifest.pod, image: copy.manifest.image, at: copy.at, path: copy.path })
+            .map(|copy| Copy {
+                pod: copy.manifest.pod,
+                image: image(copy.manifest.image),
+                at: copy.at.into(),
+                path: copy.path.into(),
+            })
             .collect(),
-        etcd_data: past.etcd_data,
-        free: state.free.into_iter().map(|free| (free.path, free.bytes)).collect(),
-        card: past.card.map(|(_, path, text)| (path, Card::read(&text))),
-        snapshots: past.snapshots.into_iter().map(|file| Snapshot { path: file.path, bytes: file.bytes, at: file.at }).collect(),
+        etcd_data: past.etcd_data.into_iter().map(|(at, path)| (at.into(), path.into())).collect(),
+        free: state.free.into_iter().map(|free| (free.path.into(), free.bytes)).collect(),
+        card: past.card.map(|(_, path, text)| (path.into(), Card::read(&text))),
+        snapshots: past
+            .snapshots
+            .into_iter()
+            .map(|file| Snapshot { path: file.path.into(), bytes: file.bytes, at: file.at.into() })
+            .collect(),
     }
 }

@@ -17,6 +17,7 @@ use crate::plan::facts::{JobState, Node};
 use crate::plan::jobs;
 use crate::plan::parse;
 use crate::plan::version::Version;
+use crate::words::NotAToken;
 
 /// A snapshot, as its backup told of it and as its host has it.
 pub struct Saved {
@@ -132,7 +133,9 @@ impl Ctx {
     }
 
     async fn looked_at(&self, host: &Node, told: &parse::Snapshot) -> Result<OnHost, Cause> {
-        Ok(match self.on_node(host, &SnapshotHash { path: told.path.clone() }).await? {
+        let odd = |error: NotAToken| Cause::refused(format!("the backup's word on its snapshot: {error}"));
+        let path = told.path.parse().map_err(odd)?;
+        Ok(match self.on_node(host, &SnapshotHash { path }).await? {
             Some(info) if info.bytes == told.bytes => OnHost::Same { sha256: info.sha256 },
             Some(info) => OnHost::Other { bytes: info.bytes },
             None => OnHost::Nothing,

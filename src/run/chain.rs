@@ -16,6 +16,7 @@ use crate::plan::facts::{Facts, Phase};
 use crate::plan::jobs::{self, Planned, Template};
 use crate::plan::next::{self, Next};
 use crate::plan::version::Version;
+use crate::words::RunId;
 
 /// A deleted Job's pods have their grace period.
 const GONE: Duration = Duration::from_secs(180);
@@ -26,7 +27,7 @@ const MARGIN: Duration = Duration::from_secs(30 * 60);
 
 impl Ctx {
     /// Creates the Job that the facts ask for now, if any. `own_job` is the Job that asks.
-    pub async fn create_next(&self, own_job: Option<&str>, run: &str) -> Result<Next, Cause> {
+    pub async fn create_next(&self, own_job: Option<&str>, run: &RunId) -> Result<Next, Cause> {
         let facts = self.observe().await?;
         let next = next::next(&facts, &self.settings.policy(), own_job)?;
         if let (Next::Create(planned), Some(target)) = (&next, facts.marks.target) {
@@ -36,7 +37,7 @@ impl Ctx {
     }
 
     /// Creates a planned Job, in place of a finished (or stuck) one of the same name. One that is at work already is what we wanted.
-    pub async fn create_job(&self, facts: &Facts, planned: &Planned, target: Version, run: &str) -> Result<(), Cause> {
+    pub async fn create_job(&self, facts: &Facts, planned: &Planned, target: Version, run: &RunId) -> Result<(), Cause> {
         self.journal_of(run);
         self.about(Some(run), Some(target), planned.step.node.as_deref());
         self.may_begin().await?;

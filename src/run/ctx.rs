@@ -19,6 +19,7 @@ use crate::plan::version::Version;
 use crate::report::{Account, Book, Event, Out, Shared, span};
 use crate::settings::Settings;
 use crate::signals::Asked;
+use crate::words::RunId;
 use crate::world::World;
 
 /// What signals have asked of us so far.
@@ -227,8 +228,8 @@ impl Ctx {
     }
 
     /// The id of a new run: unique, and short enough for the names of Jobs.
-    pub fn new_run(&self) -> String {
-        format!("{:08x}", self.world.random.u64() & 0xffff_ffff)
+    pub fn new_run(&self) -> RunId {
+        RunId::random(self.world.random.u64())
     }
 
     /// Writes to stdout, at once.

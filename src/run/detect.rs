@@ -75,11 +75,11 @@ impl Ctx {
     pub async fn installable(&self, facts: &Facts, target: Version) -> Result<(), Cause> {
         let Some(master) = order::first_control_plane(facts) else { return Ok(()) };
         let state = self.on_node(master, &Inspect).await?;
-        if !state.sources.iter().any(|source| source.minor == format!("{}.{}", target.major, target.minor)) {
+        if !state.sources.iter().any(|source| *source.minor == *target.series()) {
             return Ok(());
         }
         self.change_node(master, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
-        let offered = self.on_node(master, &Madison { package: "kubeadm".into() }).await?;
+        let offered = self.on_node(master, &Madison { package: "kubeadm" }).await?;
         if offered.iter().any(|revision| revision.starts_with(&format!("{target}-"))) {
             return Ok(());
         }

@@ -42,7 +42,7 @@ impl Ctx {
     /// Looks whether somebody has halted us meanwhile, unless that was looked at a moment ago.
     pub(super) async fn look_for_halt(&self) -> Result<(), Cause> {
         let fresh = locked(&self.halt).at.is_some_and(|at| at.elapsed() < LOOK);
-        if fresh { Ok(()) } else { self.marks().await.map(drop) }
+        if fresh { Ok(()) } else { self.marks_as_they_are().await.map(drop) }
     }
 
     /// The halt that stops us, as a cause: whoever has begun ends at a safe point; who has not is refused.
@@ -60,7 +60,7 @@ impl Ctx {
 
     /// Records a halt; None lifts it.
     pub async fn record_halt(&self, halt: Option<&Halt>) -> Result<(), Cause> {
-        self.mark_run("", "record the halt", &[(Mark::Halted, halt.map(Halt::write))]).await?;
+        self.mark_namespace("", "record the halt", &[(Mark::Halted, halt.map(Halt::write))]).await?;
         let mut seen = locked(&self.halt);
         *seen = Seen { halt: halt.cloned(), at: Some(Instant::now()), told: true };
         Ok(())

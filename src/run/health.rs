@@ -19,7 +19,7 @@ use crate::plan::health::{Cron, Seen};
 impl Ctx {
     pub async fn health(&self) -> Result<Seen, Cause> {
         Ok(Seen {
-            facts: self.observe().await?,
+            facts: self.observe_as_it_is().await?,
             detection: self.cron(names::DETECT_CRONJOB).await?,
             watch: self.cron(names::WATCH_CRONJOB).await?,
             detected: self.detected().await?,

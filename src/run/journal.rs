@@ -55,9 +55,9 @@ impl Ctx {
     }
 
     /// The run in flight has been seen.
-    pub(super) fn saw_run(&self, run: Option<&String>) {
+    pub(super) fn saw_run(&self, run: Option<&str>) {
         let mut whose = locked(&self.whose);
-        whose.found = whose.found.take().or_else(|| run.cloned());
+        whose.found = whose.found.take().or_else(|| run.map(str::to_owned));
     }
 
     /// What happens from here on may still come to nothing.

@@ -26,7 +26,10 @@ const LOG: Duration = Duration::from_secs(5);
 impl Ctx {
     /// The facts and all that a person wants to know beside them.
     pub async fn look(&self) -> Result<Seen, Cause> {
-        let facts = self.observe().await?;
+        let facts = self.observe_as_it_is().await?;
+        for garbled in &facts.marks.garbled {
+            self.warn("", format!("annotation {} is not this program's: {}", garbled.key, garbled.why));
+        }
         let api: Api<KubeLease> = Api::namespaced(self.kube.clone(), &self.namespace);
         let leases = self.list_all("list the Leases", api, ListParams::default()).await?;
         let driver = leases.iter().find_map(|lease| driver(lease, &self.settings.annotation_prefix));

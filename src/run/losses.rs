@@ -52,7 +52,7 @@ impl Ctx {
             at: self.stamp(),
         }));
         let text = serde_json::to_string(&all).map_err(|error| Cause::bug(format!("acknowledged changes as JSON: {error}")))?;
-        self.mark_run("", "record what was acknowledged", &[(Mark::Acknowledged, Some(text))]).await
+        self.mark_namespace("", "record what was acknowledged", &[(Mark::Acknowledged, Some(text))]).await
     }
 
     async fn not_acknowledged(&self, found: Vec<Difference>) -> Result<Vec<Difference>, Cause> {

@@ -8,11 +8,23 @@ use serde_json::{Map, Value, json};
 use super::ctx::{Change, Ctx, RECORD};
 use crate::failure::{Cause, Class};
 use crate::names::Mark;
+use crate::plan::facts::RunMarks;
 use crate::plan::version::Version;
 use crate::report::Event;
+use crate::words::RunId;
 
 /// Patches guarded by resourceVersion lose races against status updates; looked at again this often.
 const RACES: usize = 20;
+
+/// A run that a process is for is not the one in flight.
+fn not_in_flight(run: &str, now: &RunMarks) -> Cause {
+    let other = match (&now.run_id, now.in_flight) {
+        (Some(other), true) => format!("run {other} is"),
+        (None, true) => "another one is, which has no id".to_owned(),
+        (_, false) => "none is".to_owned(),
+    };
+    Cause::contended(format!("run {run} is not in flight any more: {other}")).next("k8s-upgrade status")
+}
 
 impl Ctx {
     fn annotations(&self, marks: &[(Mark, Option<String>)]) -> Value {
@@ -22,7 +34,7 @@ impl Ctx {
     }
 
     /// Claims the cluster for a run: whoever patches first has it, everybody else is told who does. Claiming twice is no error.
-    pub async fn claim(&self, run: &str, target: Version) -> Result<(), Cause> {
+    pub async fn claim(&self, run: &RunId, target: Version) -> Result<(), Cause> {
         let api: Api<Namespace> = Api::all(self.kube.clone());
         let change = Change::prepare("preflight", "claim the run", RECORD);
         self.change(change, async {
@@ -31,7 +43,7 @@ impl Ctx {
                 let mark = |mark: Mark| namespace.annotations().get(&mark.key(&self.settings.annotation_prefix)).cloned();
                 if mark(Mark::InFlight).is_some() {
                     let owner = mark(Mark::RunId).unwrap_or_else(|| "an older pipeline".into());
-                    if owner == run {
+                    if *run == *owner {
                         return Ok(());
                     }
                     return Err(Cause::contended(format!(
@@ -42,7 +54,7 @@ impl Ctx {
                 }
                 let marks = [
                     (Mark::InFlight, Some("true".to_owned())),
-                    (Mark::RunId, Some(run.to_owned())),
+                    (Mark::RunId, Some(run.to_string())),
                     (Mark::Target, Some(target.to_string())),
                     (Mark::Started, Some(self.stamp())),
                     (Mark::SnapshotPath, None),
@@ -72,23 +84,63 @@ impl Ctx {
         .await
     }
 
-    /// Records a fact of the run on the namespace.
-    pub async fn mark_run(&self, place: &str, step: &str, marks: &[(Mark, Option<String>)]) -> Result<(), Cause> {
-        let api: Api<Namespace> = Api::all(self.kube.clone());
-        let body = json!({ "metadata": { "annotations": self.annotations(marks) } });
-        let change = Change::settle(place, step, RECORD).silent();
-        self.change(change, async {
-            self.api(step, async || api.patch(&self.namespace, &PatchParams::default(), &Patch::Merge(&body)).await)
-                .await
-                .map(drop)
+    /// Records facts of a run on the namespace, while that very run is in flight: a process that is late, whose run has ended meanwhile, writes
+    /// nothing into the next one.
+    pub async fn mark_run(&self, run: &RunId, place: &str, step: &str, marks: &[(Mark, Option<String>)]) -> Result<(), Cause> {
+        self.edit_namespace(place, step, marks, |now| match now.in_flight && now.run_id.as_ref() == Some(run) {
+            true => Ok(true),
+            false => Err(not_in_flight(run, now)),
         })
         .await
     }
 
-    /// Ends a run: all its marks go in one write, so that it is there whole or not at all.
-    pub async fn clear_run(&self, place: &str) -> Result<(), Cause> {
+    /// Records what belongs to no run, but to whatever comes.
+    pub async fn mark_namespace(&self, place: &str, step: &str, marks: &[(Mark, Option<String>)]) -> Result<(), Cause> {
+        self.edit_namespace(place, step, marks, |_| Ok(true)).await
+    }
+
+    /// Ends the run that was seen: all its marks go in one write, so that it is there whole or not at all. One that somebody else has ended is
+    /// ended; another one stays.
+    pub async fn clear_run(&self, place: &str, seen: &RunMarks) -> Result<(), Cause> {
         let gone: Vec<_> = Mark::OF_A_RUN.into_iter().map(|mark| (mark, None)).collect();
-        self.mark_run(place, "clear the run's annotations", &gone).await
+        let of = |marks: &RunMarks| (marks.in_flight, marks.run_id.clone(), marks.garbled.clone());
+        self.edit_namespace(place, "clear the run's annotations", &gone, |now| match of(now) {
+            same if same == of(seen) => Ok(true),
+            (false, None, garbled) if garbled.is_empty() => Ok(false),
+            _ => Err(not_in_flight(seen.run_id.as_ref().map_or("(without an id)", RunId::as_str), now)),
+        })
+        .await
+    }
+
+    /// Patches the namespace under its resourceVersion: `may` sees the marks as they are, and says whether these are to be written.
+    async fn edit_namespace(
+        &self,
+        place: &str,
+        step: &str,
+        marks: &[(Mark, Option<String>)],
+        may: impl Fn(&RunMarks) -> Result<bool, Cause>,
+    ) -> Result<(), Cause> {
+        let api: Api<Namespace> = Api::all(self.kube.clone());
+        let annotations = self.annotations(marks);
+        let change = Change::settle(place, step, RECORD).silent();
+        self.change(change, async {
+            for _ in 0..RACES {
+                let now = self.api("read the namespace", async || api.get(&self.namespace).await).await?;
+                if !may(&self.marks_of(Some(&now))?)? {
+                    return Ok(());
+                }
+                let body = json!({ "metadata": { "resourceVersion": now.resource_version(), "annotations": annotations } });
+                let patch = Patch::Merge(&body);
+                match self.api(step, async || api.patch(&self.namespace, &PatchParams::default(), &patch).await).await {
+                    Ok(_) => return Ok(()),
+                    // Somebody wrote in between, or our own answer was lost: look again.
+                    Err(cause) if cause.class == Class::Contended => {}
+                    Err(cause) => return Err(cause),
+                }
+            }
+            Err(Cause::contended(format!("{step}: the namespace is being changed all the time")))
+        })
+        .await
     }
 
     /// Patches a node under its resourceVersion: `edit` sees the node as it is and says what to change (None: nothing).

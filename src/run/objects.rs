@@ -33,7 +33,17 @@ pub(super) fn of_control_plane() -> ListParams {
 
 impl Ctx {
     /// Everything that decisions are made of, as it is now.
+    ///
+    /// # Errors
+    /// Refused: the run's annotations are not this program's.
     pub async fn observe(&self) -> Result<Facts, Cause> {
+        let facts = self.observe_as_it_is().await?;
+        facts.marks.whole(&self.namespace)?;
+        Ok(facts)
+    }
+
+    /// The same, whatever stands in the run's annotations: for views, and for who stops a run or gives it up.
+    pub async fn observe_as_it_is(&self) -> Result<Facts, Cause> {
         let nodes = self.list_all("list nodes", Api::all(self.kube.clone()), ListParams::default()).await?;
         let namespace = self.own_namespace().await?;
         let api = Api::namespaced(self.kube.clone(), &self.namespace);

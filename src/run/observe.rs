@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -16,10 +17,11 @@ use super::ctx::Ctx;
 use super::objects::Objects;
 use crate::failure::Cause;
 use crate::names::{self, Mark};
-use crate::plan::facts::{Component, Facts, JobFact, JobState, Node, PodFact, RunMarks, Taint, TakenUp};
+use crate::plan::facts::{Component, Facts, Garbled, JobFact, JobState, Node, PodFact, RunMarks, Taint, TakenUp};
 use crate::plan::halt::{Halt, Skip};
 use crate::plan::version::Version;
 use crate::plan::{gates, jobs, parse};
+use crate::words::RunId;
 
 /// Objects a page; a list of thousands of nodes or pods never comes as one answer.
 const PAGE: u32 = 500;
@@ -152,31 +154,44 @@ impl Ctx {
         self.api_opt("read the namespace", async || api.get(&self.namespace).await).await
     }
 
+    /// The run's marks, for a decision: refused where they are not this program's.
     pub(super) async fn marks(&self) -> Result<RunMarks, Cause> {
+        let marks = self.marks_as_they_are().await?;
+        marks.whole(&self.namespace)?;
+        Ok(marks)
+    }
+
+    pub(super) async fn marks_as_they_are(&self) -> Result<RunMarks, Cause> {
         self.marks_of(self.own_namespace().await?.as_ref())
     }
 
-    fn marks_of(&self, namespace: Option<&Namespace>) -> Result<RunMarks, Cause> {
+    pub(super) fn marks_of(&self, namespace: Option<&Namespace>) -> Result<RunMarks, Cause> {
         let namespace = namespace.ok_or_else(|| {
             Cause::refused(format!("namespace {} does not exist: the program is not installed in this cluster", self.namespace))
                 .next("k8s-upgrade manifests --help")
         })?;
         let mark = |mark: Mark| self.mark(namespace.annotations(), mark);
-        let target = mark(Mark::Target)
-            .map(|text| {
-                text.parse::<Version>().map_err(|error| Cause::refused(format!("annotation {}: {error}", Mark::Target.key("…"))))
-            })
-            .transpose()?;
-        self.saw_run(mark(Mark::RunId).filter(|_| mark(Mark::InFlight).is_some()).as_ref());
+        let mut garbled = Vec::new();
+        let target: Option<Version> = self.read_mark(namespace, Mark::Target, &mut garbled);
+        let started: Option<Timestamp> = self.read_mark(namespace, Mark::Started, &mut garbled);
+        let run_id = self.read_mark(namespace, Mark::RunId, &mut garbled).filter(|run: &RunId| {
+            // It stands for no run, and so never for the one in flight.
+            if run.is_by_hand() {
+                let key = Mark::RunId.key(&self.settings.annotation_prefix);
+                garbled.push(Garbled { key, why: format!("{run:?} is the id of no run"), text: run.to_string() });
+            }
+            !run.is_by_hand()
+        });
+        self.saw_run(run_id.as_ref().filter(|_| mark(Mark::InFlight).is_some()).map(RunId::as_str));
         let halted = mark(Mark::Halted).map(|text| Halt::read(&text));
         self.saw_halt(halted.as_ref());
         Ok(RunMarks {
             in_flight: mark(Mark::InFlight).is_some(),
-            run_id: mark(Mark::RunId),
+            prepared: run_id.is_some() && mark(Mark::Prepared).as_deref() == run_id.as_deref(),
+            run_id,
             target,
-            started: self.time(&self.namespace, mark(Mark::Started), Mark::Started)?,
+            started,
             snapshot_path: mark(Mark::SnapshotPath),
-            prepared: mark(Mark::Prepared).is_some_and(|run| Some(run) == mark(Mark::RunId)),
             skipped: mark(Mark::Skipped).map(|text| Skip::read(&text)).unwrap_or_default(),
             local: mark(Mark::Local),
             taking_up: mark(Mark::TakingUp),
@@ -184,7 +199,21 @@ impl Ctx {
             acknowledged: mark(Mark::Acknowledged),
             told: mark(Mark::Told),
             halted,
+            garbled,
         })
+    }
+
+    /// A mark of the namespace, if it is what we write there; what else it is goes to the others that are not.
+    fn read_mark<T: FromStr<Err: Display>>(&self, namespace: &Namespace, mark: Mark, garbled: &mut Vec<Garbled>) -> Option<T> {
+        let text = self.mark(namespace.annotations(), mark)?;
+        match text.parse() {
+            Ok(read) => Some(read),
+            Err(error) => {
+                let key = mark.key(&self.settings.annotation_prefix);
+                garbled.push(Garbled { key, why: error.to_string(), text });
+                None
+            }
+        }
     }
 }
 
@@ -278,7 +307,7 @@ pub(super) fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> Jo
         name: job.name_any(),
         state,
         node: newest.and_then(node),
-        run: after(jobs::RUN).cloned(),
+        run: after(jobs::RUN).and_then(|run| run.parse().ok()),
         target: after(jobs::TARGET).and_then(|target| target.parse().ok()),
         created: job.creation_timestamp().map(|time| time.0),
         deleting,
@@ -316,7 +345,7 @@ mod tests {
     fn job(taken_up: Option<TakenUp>, status: Value) -> Job {
         let target = Version::new(1, 36, 3);
         let deadline = std::time::Duration::from_secs(60);
-        let template = Template { namespace: "n", prefix: PREFIX, image: "i", target, run: "r7", deadline };
+        let template = Template { namespace: "n", prefix: PREFIX, image: "i", target, run: "0000000f", deadline };
         let planned = Planned { step: Step::postflight(), job: "j".into(), pin: None, replaces: None, taken_up };
         let mut job = manifest(&Facts::default(), &planned, &template).unwrap();
         job["metadata"]["uid"] = json!("u1");
@@ -346,7 +375,7 @@ mod tests {
     fn what_a_job_was_created_with_reads_back() {
         for taken_up in [None, Some(TakenUp { times: 2, held: false }), Some(TakenUp { times: 0, held: true })] {
             let fact = job_fact(&job(taken_up, json!({})), NONE, PREFIX);
-            assert_eq!((fact.taken_up, fact.run.as_deref(), fact.pin), (taken_up, Some("r7"), None));
+            assert_eq!((fact.taken_up, fact.run.as_deref(), fact.pin), (taken_up, Some("0000000f"), None));
             assert!(fact.created.is_some() && fact.state == JobState::Active && !fact.deleting);
         }
         let mut pinned = job(None, json!({}));

@@ -17,10 +17,11 @@ use crate::plan::halt::{self, Entry};
 use crate::plan::version::Version;
 use crate::plan::{gates, next, order};
 use crate::report::{Event, span};
+use crate::words::RunId;
 
 impl Ctx {
     /// One node: gates, its work, its soak. A node that is gone or done already ends well.
-    pub async fn node_phase(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
+    pub async fn node_phase(&self, name: &str, target: Version, run: &RunId) -> Result<(), Cause> {
         self.begin_journal(run, name).await;
         self.about(Some(run), Some(target), Some(name));
         let facts = self.observe_turn(name, target).await?;
@@ -64,8 +65,8 @@ impl Ctx {
         }
         self.soak(name).await?;
         // What comes next at this place is news again: a control plane may have a second turn.
-        if facts.marks.told.is_some() {
-            self.mark_run(name, "forget what Slack was told", &[(Mark::Told, None)]).await?;
+        if let (Some(_), Some(run)) = (&facts.marks.told, &facts.marks.run_id) {
+            self.mark_run(run, name, "forget what Slack was told", &[(Mark::Told, None)]).await?;
         }
         if !said {
             self.say(&format!("✔️ {}: {name} is at {target}", self.settings.cluster_name)).await;
@@ -135,13 +136,19 @@ impl Ctx {
         self.nothing_lost_on(node).await
     }
 
-    /// The end of a run: everything is verified, then cleared and told.
-    pub async fn postflight(&self, target: Version) -> Result<(), Cause> {
+    /// The end of a run: everything is verified, then cleared and told. `run`: the one that a Job is for; a person ends what is in flight.
+    pub async fn postflight(&self, target: Version, run: Option<&RunId>) -> Result<(), Cause> {
         let place = Phase::Postflight.word();
         let marks = self.marks().await?;
+        let of_run = |is: bool| {
+            let other =
+                || Cause::contended("the run in flight is not the one that this was begun for").next("k8s-upgrade status");
+            is.then_some(()).ok_or_else(other)
+        };
+        of_run(run.is_none_or(|run| marks.run_id.as_ref() == Some(run)))?;
         self.about(marks.run_id.as_deref(), Some(target), None);
-        if let Some(run) = marks.run_id.filter(|_| marks.in_flight) {
-            self.begin_journal(&run, place).await;
+        if let Some(run) = marks.run_id.as_ref().filter(|_| marks.in_flight) {
+            self.begin_journal(run, place).await;
         }
         self.soak(place).await?;
         let facts = self.observe().await?;
@@ -168,6 +175,7 @@ impl Ctx {
         .await?;
         // A node may have joined, or been reinstalled, while that was waited for: it is part of this run.
         let facts = self.observe().await?;
+        of_run((facts.marks.in_flight, &facts.marks.run_id) == (marks.in_flight, &marks.run_id))?;
         gates::at_target(&facts, target).into_result("the cluster is not at the target any more")?;
         for node in facts.managed() {
             self.expire(&node.name).await?;
@@ -177,7 +185,7 @@ impl Ctx {
         }
         // Gauges first: a crash in between leaves a run that postflight ends again.
         self.push_run(&RunMarks::default()).await;
-        self.clear_run(place).await?;
+        self.clear_run(place, &facts.marks).await?;
         let took = facts
             .marks
             .started

@@ -15,6 +15,7 @@ use crate::plan::target::{self, Wanted};
 use crate::plan::version::{Kind, Version};
 use crate::plan::{gates, order, parse};
 use crate::report::Event;
+use crate::words::RunId;
 
 const PLACE: &str = "preflight";
 
@@ -33,7 +34,7 @@ pub struct NotReady {
 }
 
 impl Ctx {
-    pub async fn preflight(&self, target: Version, run: &str) -> Result<Preflight, NotReady> {
+    pub async fn preflight(&self, target: Version, run: &RunId) -> Result<Preflight, NotReady> {
         let before = |cause| NotReady { cause, claimed: false };
         let facts = self.observe().await.map_err(before)?;
         let claimed = facts.marks.in_flight && facts.marks.run_id.as_deref() == Some(run);
@@ -54,7 +55,7 @@ impl Ctx {
         let Wanted::Upgrade(kind) = target::check_target(&facts, target).map_err(held)? else {
             if claimed && !self.dry_run {
                 // Somebody has brought the nodes there meanwhile: what is left of the run is its end.
-                self.mark_run(PLACE, "record the end of preflight", &[(Mark::Prepared, Some(run.to_owned()))])
+                self.mark_run(run, PLACE, "record the end of preflight", &[(Mark::Prepared, Some(run.to_string()))])
                     .await
                     .map_err(held)?;
                 return Ok(Preflight::Ready);
@@ -71,7 +72,7 @@ impl Ctx {
         self.about(Some(run), Some(target), None);
         let order = order::order(&facts, &self.settings.policy());
         let nodes = order.iter().map(|node| node.name.clone()).collect();
-        self.emit(&Event::RunBegun { run: run.to_owned(), from: target::running(&facts), target, kind, nodes });
+        self.emit(&Event::RunBegun { run: run.to_string(), from: target::running(&facts), target, kind, nodes });
         if !claimed {
             self.begin_journal(run, PLACE).await;
             self.prune_journals().await;
@@ -118,13 +119,13 @@ impl Ctx {
 
     async fn kubeadm_agrees(&self, facts: &Facts, target: Version) -> Result<(), Cause> {
         let master = first_control_plane(facts)?;
-        let plan = KubeadmPlan { target: target.to_string(), flags: Vec::new() };
+        let plan = KubeadmPlan { target, flags: Vec::new() };
         let text = self.on_node(master, &plan).await?;
         let plan = parse::upgrade_plan(&text.json, &text.notes.join("\n"))?;
         parse::plan_agrees(&plan, target).into_result("`kubeadm upgrade plan` does not agree")
     }
 
-    async fn prepare_run(&self, states: &[(String, NodeState)], target: Version, kind: Kind, run: &str) -> Result<(), Cause> {
+    async fn prepare_run(&self, states: &[(String, NodeState)], target: Version, kind: Kind, run: &RunId) -> Result<(), Cause> {
         let facts = self.observe().await?;
         self.push_run(&facts.marks).await;
         let snapshot = match &facts.marks.snapshot_path {
@@ -135,7 +136,7 @@ impl Ctx {
         self.push_run(&self.observe().await?.marks).await;
         self.point_repositories(&facts, states, target).await?;
         self.prefetch(&facts, target, self.image_repository().await?).await?;
-        self.mark_run(PLACE, "record the end of preflight", &[(Mark::Prepared, Some(run.to_owned()))]).await
+        self.mark_run(run, PLACE, "record the end of preflight", &[(Mark::Prepared, Some(run.to_string()))]).await
     }
 
     /// The backup, looked at on the host where that is possible; its card; then the mark, so that a crash in between does it again.
@@ -145,7 +146,7 @@ impl Ctx {
         states: &[(String, NodeState)],
         target: Version,
         kind: Kind,
-        run: &str,
+        run: &RunId,
     ) -> Result<String, Cause> {
         let master = first_control_plane(facts)?;
         let Saved { told: snapshot, sha256 } = self.backup(master, target, run).await?;
@@ -158,7 +159,7 @@ impl Ctx {
             (node.clone(), packages.collect())
         };
         let card = Card {
-            run: run.to_owned(),
+            run: run.to_string(),
             from: running(facts),
             to: target.to_string(),
             snapshot: snapshot.path.clone(),
@@ -168,7 +169,7 @@ impl Ctx {
         };
         let name = format!("restore-{run}.txt");
         self.restore_cards(facts, &WriteCard { name, content: card.write() }).await?;
-        self.mark_run(PLACE, "record the snapshot's path", &[(Mark::SnapshotPath, Some(snapshot.path.clone()))]).await?;
+        self.mark_run(run, PLACE, "record the snapshot's path", &[(Mark::SnapshotPath, Some(snapshot.path.clone()))]).await?;
         self.say(&format!(
             "⬆️ {}: K8s upgrade {} → {target} ({kind}) begins. etcd snapshot {} ({} bytes, {hash}). Restore card: /var/lib/k8s-upgrade/restore-{run}.txt on each control plane",
             self.settings.cluster_name,

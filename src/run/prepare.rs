@@ -11,6 +11,7 @@ use crate::permit::ChangeClass;
 use crate::plan::facts::{Facts, Node};
 use crate::plan::version::Version;
 use crate::plan::{order, parse};
+use crate::words::{ImageName, NotAToken};
 
 /// What a node's filesystems must have free before packages and images are fetched.
 const FREE: &[(&str, u64)] = &[("/var/cache/apt", 600 << 20), ("/usr", 600 << 20), ("/etc/kubernetes", 600 << 20)];
@@ -64,13 +65,22 @@ impl Ctx {
     }
 
     async fn point_repository(&self, node: &Node, state: Option<&NodeState>, target: Version) -> Result<(), Cause> {
-        let minor = format!("{}.{}", target.major, target.minor);
-        if state.is_some_and(|state| state.sources.len() == 1 && state.sources[0].minor == minor) {
+        let minor = target.series();
+        if state.is_some_and(|state| state.sources.len() == 1 && *state.sources[0].minor == *minor) {
             return self.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await;
         }
         let step = format!("package repository v{minor}");
-        let repository = Repository { base_url: self.settings.packages_url.clone(), minor, target: target.to_string() };
-        self.change_node(node, ChangeClass::Prepare, &step, &repository).await
+        self.change_node(node, ChangeClass::Prepare, &step, &self.repository(target)?).await
+    }
+
+    /// The repository of a release's minor version, as the settings name it.
+    pub(super) fn repository(&self, target: Version) -> Result<Repository, Cause> {
+        let setting = |error: NotAToken| Cause::usage(format!("the setting packages-url: {error}"));
+        Ok(Repository {
+            base_url: self.settings.packages_url.trim_end_matches('/').parse().map_err(setting)?,
+            target,
+            keys: self.settings.package_keys.clone(),
+        })
     }
 
     /// That a node can have the target's packages is seen while it still serves. One that joined after preflight is prepared now, as
@@ -97,9 +107,9 @@ impl Ctx {
     /// Which of the packages apt on the node cannot install at that version, as its lists are now.
     async fn not_offered(&self, node: &Node, to: &str) -> Result<Option<Cause>, Cause> {
         for package in ["kubeadm", "kubelet"] {
-            let offered = self.on_node(node, &Madison { package: package.into() }).await?;
+            let offered = self.on_node(node, &Madison { package }).await?;
             if !offered.iter().any(|revision| revision.starts_with(&format!("{to}-"))) {
-                let newest: Vec<String> = offered.into_iter().take(5).collect();
+                let newest: Vec<&str> = offered.iter().take(5).map(|revision| revision.as_str()).collect();
                 let cause = Cause::refused(format!("its repository does not offer {package} {to}"))
                     .detail([format!("it offers {}", if newest.is_empty() { "none".into() } else { newest.join(", ") })])
                     .next(format!("k8s-upgrade preflight --target {to}      # begins a run: repositories, snapshot, packages"));
@@ -110,18 +120,25 @@ impl Ctx {
     }
 
     /// Fetches packages and images, so that no node is out of service while it downloads.
-    pub async fn prefetch(&self, facts: &Facts, target: Version, image_repository: Option<String>) -> Result<(), Cause> {
+    pub async fn prefetch(&self, facts: &Facts, target: Version, image_repository: Option<ImageName>) -> Result<(), Cause> {
         self.each_node(facts, async |node| self.prefetch_node(node, target, image_repository.clone()).await).await.map(drop)
     }
 
-    async fn prefetch_node(&self, node: &Node, target: Version, image_repository: Option<String>) -> Result<Prefetched, Cause> {
-        let prefetch = Prefetch { target: target.to_string(), control_plane: node.control_plane, image_repository };
+    async fn prefetch_node(
+        &self,
+        node: &Node,
+        target: Version,
+        image_repository: Option<ImageName>,
+    ) -> Result<Prefetched, Cause> {
+        let prefetch = Prefetch { target, control_plane: node.control_plane, image_repository };
         self.change_node(node, ChangeClass::Prepare, "prefetch packages and images", &prefetch).await
     }
 
     /// Where this cluster's images come from, if it is not Kubernetes' own registry: kubeadm's configuration says.
-    pub async fn image_repository(&self) -> Result<Option<String>, Cause> {
-        parse::image_repository(&self.kubeadm_map(names::KUBEADM_CONFIG, "ClusterConfiguration").await?)
+    pub async fn image_repository(&self) -> Result<Option<ImageName>, Cause> {
+        let named = parse::image_repository(&self.kubeadm_map(names::KUBEADM_CONFIG, "ClusterConfiguration").await?)?;
+        let odd = |error: NotAToken| Cause::refused(format!("imageRepository of kubeadm's ClusterConfiguration: {error}"));
+        named.map(|name| name.parse()).transpose().map_err(odd)
     }
 
     /// Leaves what a restore needs on every control plane, where it can be read without the API.
@@ -155,14 +172,18 @@ fn fit(state: &NodeState) -> Result<(), Cause> {
         wrong.push(Cause::refused("packages are half installed").detail(bad).next("sudo dpkg --configure -a    # on the node"));
     }
     for (path, wanted) in FREE {
-        if let Some(free) = state.free.iter().find(|free| free.path == *path && free.bytes < *wanted) {
+        if let Some(free) = state.free.iter().find(|free| free.path == **path && free.bytes < *wanted) {
             let text = format!("{path} has {} MiB free, {} MiB are wanted", free.bytes >> 20, wanted >> 20);
             wrong.push(Cause::refused(text).next(format!("df -h {path}    # on the node")));
         }
     }
     if !state.stray_manifests.is_empty() {
         let cause = Cause::refused("the static-pod folder holds files that the kubelet loads as well");
-        wrong.push(cause.detail(state.stray_manifests.clone()).next("move them out of /etc/kubernetes/manifests"));
+        wrong.push(
+            cause
+                .detail(state.stray_manifests.iter().map(ToString::to_string))
+                .next("move them out of /etc/kubernetes/manifests"),
+        );
     }
     match wrong.len() {
         0 | 1 => wrong.pop().map_or(Ok(()), Err),
@@ -185,12 +206,14 @@ mod tests {
     fn all_that_is_wrong_with_a_node_is_told_at_once() {
         let mut state = NodeState::default();
         assert_eq!(fit(&state), Ok(()));
-        state.free = vec![Free { path: "/usr".into(), bytes: 5 << 20 }, Free { path: "/etc/kubernetes".into(), bytes: 1 << 40 }];
+        let free = |path: &str, bytes| Free { path: path.parse().unwrap(), bytes };
+        state.free = vec![free("/usr", 5 << 20), free("/etc/kubernetes", 1 << 40)];
         let full = "/usr has 5 MiB free, 600 MiB are wanted";
         assert_eq!(fit(&state).unwrap_err().what, full);
-        let half = Package { name: "kubelet".into(), letters: "iU".into(), version: "1.36.3-1.1".into() };
+        let half =
+            Package { name: "kubelet".parse().unwrap(), letters: "iU".parse().unwrap(), version: "1.36.3-1.1".parse().unwrap() };
         state.packages.push(half);
-        state.stray_manifests.push("/etc/kubernetes/manifests/etcd.yaml.bak".into());
+        state.stray_manifests.push("/etc/kubernetes/manifests/etcd.yaml.bak".parse().unwrap());
         let cause = fit(&state).unwrap_err();
         assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "3 things are wrong"));
         let detail = [

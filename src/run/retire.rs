@@ -59,7 +59,8 @@ impl Ctx {
         from: usize,
         away: &[(String, Cause)],
     ) -> Result<Vec<(String, Cause)>, Cut> {
-        let (user, keep) = (self.settings.ssh_user.clone(), Some(turn.pair.public.base64.clone()));
+        let user = self.ssh_user().map_err(cut(Left::Held))?;
+        let keep = Some(turn.pair.public.base64.clone());
         let remove = RemoveKeys { user, keep, strays: true, gone: turn.gone() };
         let mut missed = Vec::new();
         for open in survey.nodes.iter_mut().skip(from) {

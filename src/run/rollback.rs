@@ -4,18 +4,19 @@
 use super::ctx::{Change, Ctx, RECORD};
 use crate::failure::Cause;
 use crate::names::Mark;
-use crate::node::{Inspect, Repository, Step, WorkState};
+use crate::node::{Inspect, Step, WorkState};
 use crate::permit::ChangeClass;
 use crate::plan::rollback::{self, Back, Rollback};
+use crate::words::RunId;
 
 impl Ctx {
-    pub async fn roll_back(&self, name: &str, run: &str) -> Result<(), Cause> {
+    pub async fn roll_back(&self, name: &str, run: &RunId) -> Result<(), Cause> {
         self.about(None, None, Some(name));
         self.holding(name, ChangeClass::Prepare, self.roll_back_held(name, run)).await
     }
 
     /// Planned anew under the Lease: while we waited for it, another runner may have changed the node.
-    async fn roll_back_held(&self, name: &str, run: &str) -> Result<(), Cause> {
+    async fn roll_back_held(&self, name: &str, run: &RunId) -> Result<(), Cause> {
         let facts = self.observe().await?;
         let Rollback::Worker(back) = rollback::plan(&facts, name)? else {
             self.skipped(name, "rollback", "another runner did it");
@@ -27,8 +28,9 @@ impl Ctx {
             return Err(Cause::contended(format!("{step} is still running on {name}: a rollback waits for its end"))
                 .next("k8s-upgrade status"));
         }
-        let begun =
-            state.work.step == Step::ROLLBACK && state.work.state != WorkState::Done && state.work.target == back.to.to_string();
+        let begun = state.work.step == Step::ROLLBACK
+            && state.work.state != WorkState::Done
+            && state.work.target.as_deref() == Some(&*back.to.to_string());
         self.cordon_for_rollback(name, run).await?;
         if begun {
             self.drain(name, false).await?;
@@ -42,14 +44,12 @@ impl Ctx {
             }
             return Err(cause);
         }
-        if state.sources.len() != 1 || state.sources[0].minor != back.to.series() {
-            let (minor, target) = (back.to.series(), back.to.to_string());
-            let step = format!("package repository v{minor}");
-            let repository = Repository { base_url: self.settings.packages_url.clone(), minor, target };
-            self.change_node(node, ChangeClass::Settle, &step, &repository).await?;
+        if state.sources.len() != 1 || *state.sources[0].minor != *back.to.series() {
+            let step = format!("package repository v{}", back.to.series());
+            self.change_node(node, ChangeClass::Settle, &step, &self.repository(back.to)?).await?;
         }
         let step = Step::Rollback { packages: back.packages.clone() };
-        self.work(node, ChangeClass::Settle, "former packages and kubelet restart", step, &back.to.to_string(), run).await?;
+        self.work(node, ChangeClass::Settle, "former packages and kubelet restart", step, back.to.into(), run).await?;
         self.ready_at(node, "the node to be Ready at its former version", |kubelet| kubelet == back.to).await?;
         self.end_rollback(name, &back).await
     }
@@ -60,11 +60,11 @@ impl Ctx {
     }
 
     /// The record of what was there before stays until the node is back.
-    async fn cordon_for_rollback(&self, name: &str, run: &str) -> Result<(), Cause> {
+    async fn cordon_for_rollback(&self, name: &str, run: &RunId) -> Result<(), Cause> {
         let change = Change::disrupt(name, "cordon", RECORD);
         self.edit_node(change, |now| {
             let unschedulable = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
-            (!unschedulable).then(|| (Some(true), vec![(Mark::CordonedBy, Some(run.to_owned()))]))
+            (!unschedulable).then(|| (Some(true), vec![(Mark::CordonedBy, Some(run.to_string()))]))
         })
         .await
         .map(drop)

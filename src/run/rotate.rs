@@ -17,6 +17,7 @@ use crate::failure::{Cause, Class};
 use crate::names;
 use crate::node::{AddKey, Operation, RemoveKeys};
 use crate::plan::keys::{Left, Pair, Public, Rotation};
+use crate::words::KeyBase64;
 use crate::world::Login;
 
 pub(super) const PLACE: &str = "rotate-key";
@@ -36,7 +37,7 @@ impl Turn {
         Login::Key(self.pair.private.as_str().into())
     }
 
-    pub(super) fn gone(&self) -> Vec<String> {
+    pub(super) fn gone(&self) -> Vec<KeyBase64> {
         self.gone.iter().map(|key| key.base64.clone()).collect()
     }
 }
@@ -87,12 +88,7 @@ impl Ctx {
     pub(super) async fn spread(&self, nodes: &mut [Open], turn: &Turn) -> Result<(), Cause> {
         let key = &turn.pair.public;
         for open in nodes {
-            let add = AddKey {
-                user: self.settings.ssh_user.clone(),
-                kind: key.kind.clone(),
-                key: key.base64.clone(),
-                replaces: turn.gone(),
-            };
+            let add = AddKey { user: self.ssh_user()?, kind: key.kind.clone(), key: key.base64.clone(), replaces: turn.gone() };
             let name = &open.node.name;
             let change = Change::prepare(name, "add the new key", AddKey::DEADLINE + CONNECT);
             (open.done.added, open.done.keys) =
@@ -107,7 +103,11 @@ impl Ctx {
     /// Takes off again what was added; a node that is not reached is named.
     async fn take_off(&self, nodes: &mut [Open], turn: &Turn, mut cause: Cause) -> Cause {
         let gone = vec![turn.pair.public.base64.clone()];
-        let remove = RemoveKeys { user: self.settings.ssh_user.clone(), keep: None, strays: false, gone };
+        let user = match self.ssh_user() {
+            Ok(user) => user,
+            Err(odd) => return cause.detail([odd.what]),
+        };
+        let remove = RemoveKeys { user, keep: None, strays: false, gone };
         for open in nodes {
             match self.remove(open, &open.login, "take the new key off again", &remove).await {
                 Ok((_, keys)) => (open.done.added, open.done.keys) = (false, keys),

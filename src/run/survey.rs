@@ -6,6 +6,7 @@ use crate::failure::{Cause, Class};
 use crate::node::{KeysThere, LookAtKeys};
 use crate::plan::facts::Node;
 use crate::plan::keys::{Known, Public, Rotation, same};
+use crate::words::{self, NotAToken};
 use crate::world::Login;
 
 /// A node, how one gets in, what it accepts, and what a rotation has made of it.
@@ -129,6 +130,11 @@ impl Ctx {
         Err(if shut { cause.detail(all.then_some(later)).detail([own]) } else { cause })
     }
 
+    /// Whose authorized_keys it is about.
+    pub(super) fn ssh_user(&self) -> Result<words::Login, Cause> {
+        self.settings.ssh_user.parse().map_err(|error: NotAToken| Cause::usage(format!("the setting ssh-user: {error}")))
+    }
+
     /// The command that leads a person to a node.
     pub(super) fn ssh(&self, node: &Node) -> String {
         let at = self.settings.host_addresses.get(&node.name).or(node.address.as_ref()).unwrap_or(&node.name);
@@ -137,7 +143,7 @@ impl Ctx {
 
     /// The first of these logins that the node accepts, and its keys.
     pub(super) async fn opens(&self, node: &Node, logins: &[Login], of: &[Public]) -> Result<(Login, KeysThere), Cause> {
-        let user = self.settings.ssh_user.clone();
+        let user = self.ssh_user()?;
         let look = LookAtKeys { user, of: of.iter().map(|key| key.base64.clone()).collect() };
         let mut refused = Cause::refused("there is no key to log in with");
         for login in logins {
@@ -214,9 +220,9 @@ mod tests {
         let check = |login: &Login, there: &KeysThere| in_one_file("ssh u@n", login, &keys, there);
         let login = Login::Key(pair.private.as_str().into());
         assert_eq!(check(&login, &fine), Ok(()));
-        let elsewhere = KeysThere { elsewhere: vec![(base64, "/k 2".into())], ..fine.clone() };
+        let elsewhere = KeysThere { elsewhere: vec![(base64, "/k 2".parse().unwrap())], ..fine.clone() };
         let unread = KeysThere { unread: Some("/etc/keys/%u".into()), ..fine.clone() };
-        let command = KeysThere { asks: Some("/usr/bin/asks".into()), ..KeysThere::default() };
+        let command = KeysThere { asks: Some("/usr/bin/asks".parse().unwrap()), ..KeysThere::default() };
         for (there, says) in [
             (&elsewhere, "stands in /k 2"),
             (&unread, "sshd reads /etc/keys/%u, and not"),

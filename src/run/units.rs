@@ -47,6 +47,7 @@ impl Ctx {
             WorkState::Failed(status) => End::Bad(format!("failed (exit {status})")),
             WorkState::Killed(how) => End::Bad(format!("was killed ({how})")),
             WorkState::Interrupted(how) => End::Bad(format!("was cut ({how})")),
+            WorkState::Garbled => End::Bad("left a record that cannot be read".to_owned()),
         };
         let mut log = VecDeque::new();
         let mut keep = |line: &str| {
@@ -59,6 +60,12 @@ impl Ctx {
         };
         self.exec(place, &Follow { from: 0, wait: Duration::ZERO }, &mut keep).await?;
         let node::Work { step, target, run, .. } = state.work.clone();
-        Ok(Unit { work: Some(Work { step, target, run, end }), log: log.into() })
+        let (target, run) = (target.map_or_else(none, String::from), run.map_or_else(none, String::from));
+        Ok(Unit { work: Some(Work { step: step.to_owned(), target, run, end }), log: log.into() })
     }
+}
+
+/// Of work of which no more is known than that it is there.
+fn none() -> String {
+    "-".to_owned()
 }

@@ -16,6 +16,7 @@ use crate::plan::gates::{self, Turn};
 use crate::plan::order;
 use crate::plan::version::Version;
 use crate::report::span;
+use crate::words::{Flag, NotAToken, RunId};
 
 /// So long a runner that goes first waits for another to give way. Who does not by then has seen nobody, and is at work.
 const YIELD: Duration = Duration::from_secs(30);
@@ -48,12 +49,12 @@ fn kubelet_may_wait(facts: &Facts, state: &NodeState, target: &str) -> Result<()
 impl Ctx {
     /// Upgrades one node to `target`; done already is no error. Ends with the node in service, or says what state it is in. `class`: to
     /// finish what was begun settles.
-    pub(super) async fn upgrade_node(&self, name: &str, target: Version, run: &str, class: ChangeClass) -> Result<(), Cause> {
+    pub(super) async fn upgrade_node(&self, name: &str, target: Version, run: &RunId, class: ChangeClass) -> Result<(), Cause> {
         self.holding(name, class, self.upgrade_held(name, target, run)).await
     }
 
     /// The facts are looked at under the Lease: while we waited for it, another runner may have done it all.
-    async fn upgrade_held(&self, name: &str, target: Version, run: &str) -> Result<(), Cause> {
+    async fn upgrade_held(&self, name: &str, target: Version, run: &RunId) -> Result<(), Cause> {
         let facts = self.observe_turn(name, target).await?;
         let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
         if facts.is_done_for_now(node, target) {
@@ -135,7 +136,14 @@ impl Ctx {
 
     /// Drains, and replaces what runs. A stop signal counts until the first package change, and not after it. Returns the version that
     /// the kubelet is to have now.
-    async fn replace(&self, facts: &Facts, node: &Node, state: &NodeState, target: Version, run: &str) -> Result<Version, Cause> {
+    async fn replace(
+        &self,
+        facts: &Facts,
+        node: &Node,
+        state: &NodeState,
+        target: Version,
+        run: &RunId,
+    ) -> Result<Version, Cause> {
         let (name, to) = (node.name.as_str(), target.to_string());
         let begun = begun(node, state, &to);
         self.drain(name, !begun).await?;
@@ -150,7 +158,7 @@ impl Ctx {
         if state.whole_at("kubeadm", &to) && state.audit.is_empty() {
             self.skipped(name, "kubeadm package", "it is at the target");
         } else {
-            self.work(node, first, "kubeadm package", Step::KubeadmPackage, &to, run).await?;
+            self.work(node, first, "kubeadm package", Step::KubeadmPackage, target.into(), run).await?;
         }
         // As it is now: an earlier runner's kubeadm may have ended since the facts were taken.
         let components_there = !node.control_plane || self.components_there(name, target).await?;
@@ -159,8 +167,8 @@ impl Ctx {
         } else {
             let apply = node.control_plane && order::first_control_plane(facts).is_some_and(|first| first.name == name);
             let label = if apply { "kubeadm upgrade apply" } else { "kubeadm upgrade node" };
-            let step = Step::KubeadmUpgrade { first_control_plane: apply, flags: self.settings.kubeadm_flags.clone() };
-            self.work(node, ChangeClass::Settle, label, step, &to, run).await?;
+            let step = Step::KubeadmUpgrade { first_control_plane: apply, flags: self.kubeadm_flags()? };
+            self.work(node, ChangeClass::Settle, label, step, target.into(), run).await?;
         }
         if node.control_plane {
             let now = self.observe_turn(name, target).await?;
@@ -174,8 +182,13 @@ impl Ctx {
                 return Ok(node.kubelet);
             }
         }
-        self.work(node, ChangeClass::Settle, "kubelet packages and restart", Step::KubeletPackages, &to, run).await?;
+        self.work(node, ChangeClass::Settle, "kubelet packages and restart", Step::KubeletPackages, target.into(), run).await?;
         Ok(target)
+    }
+
+    fn kubeadm_flags(&self) -> Result<Vec<Flag>, Cause> {
+        let setting = |error: NotAToken| Cause::usage(format!("the setting kubeadm-flags: {error}"));
+        self.settings.kubeadm_flags.iter().map(|flag| flag.parse().map_err(setting)).collect()
     }
 
     async fn components_there(&self, name: &str, target: Version) -> Result<bool, Cause> {
@@ -240,7 +253,7 @@ impl Ctx {
     }
 
     /// A control plane whose containerd is older than the workers' catches up while it is drained. True if it did.
-    async fn containerd(&self, facts: &Facts, node: &Node, class: ChangeClass, run: &str) -> Result<bool, Cause> {
+    async fn containerd(&self, facts: &Facts, node: &Node, class: ChangeClass, run: &RunId) -> Result<bool, Cause> {
         let Some(newer) = node.control_plane.then(|| gates::containerd_behind(facts, node)).flatten() else { return Ok(false) };
         let (theirs, own) = (self.on_node(newer, &Inspect).await?, self.on_node(node, &Inspect).await?);
         let packages = ["containerd.io", "containerd"].iter().find_map(|name| Some((theirs.package(name)?, own.package(name)?)));
@@ -252,7 +265,9 @@ impl Ctx {
             );
             return Ok(false);
         };
-        self.work(node, class, "containerd package", Step::ContainerdPackage, &wanted.version, run).await.map(|()| true)
+        self.work(node, class, "containerd package", Step::ContainerdPackage, wanted.version.clone().into(), run)
+            .await
+            .map(|()| true)
     }
 
     /// Ready with its kubelet at that version, then uncordoned if the cordon is ours. `begun`: when it was cordoned, if that was us just now.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::ctx::{Change, Ctx};
 use crate::failure::{Cause, Class};
-use crate::node::{Begin, Begun, Follow, Step};
+use crate::node::{Begin, Begun, Follow, Step, Target};
 use crate::permit::ChangeClass;
 use crate::plan::facts::Node;
+use crate::words::RunId;
 
 /// One look at the log lasts this long; then the Lease is renewed.
 const LOOK: Duration = Duration::from_secs(8);
@@ -20,10 +21,10 @@ impl Ctx {
         class: ChangeClass,
         label: &str,
         step: Step,
-        target: &str,
-        run: &str,
+        target: Target,
+        run: &RunId,
     ) -> Result<(), Cause> {
-        let begin = Begin { step, target: target.into(), run: run.into() };
+        let begin = Begin { step, target, run: run.clone() };
         let change = Change { class, ..Change::disrupt(&node.name, label, self.settings.step_deadline) };
         self.change(change, async {
             if self.begin(node, &begin).await? == Begun::Attached {

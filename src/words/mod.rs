@@ -7,4 +7,7 @@ mod token;
 
 pub use shell::{quoted, word};
 pub use text::{block, line};
-pub use token::{BootId, MachineId, Minor, NodeName, NotAToken, Revision, RunId};
+pub use token::{
+    BootId, ExactPackage, Fingerprint, Flag, HostPath, ImageName, KeyBase64, KeyType, Keyword, Letters, Login, MachineId, Minor,
+    NodeName, NotAToken, PackageName, PackagesUrl, Revision, RunId, Stamp,
+};

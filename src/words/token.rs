@@ -1,6 +1,8 @@
 //! Tokens: words whose every character is known to be harmless, in a shell, in a URL, in an annotation, on a screen.
 
+use std::borrow::Borrow;
 use std::fmt;
+use std::ops::Deref;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -67,22 +69,105 @@ macro_rules! tokens {
                 f.write_str(&self.0)
             }
         }
+
+        impl Deref for $name {
+            type Target = str;
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl PartialEq<str> for $name {
+            fn eq(&self, text: &str) -> bool {
+                self.0 == text
+            }
+        }
+
+        impl PartialEq<&str> for $name {
+            fn eq(&self, text: &&str) -> bool {
+                self.0 == *text
+            }
+        }
     )+};
 }
 
 tokens! {
-    /// The id of a run, made by this program: it stands in annotations, Job names, arguments, and in the status of work on a node.
-    RunId, "run id", "8 hexadecimal digits are wanted, for example 5f3a21bc", |text| text.len() == 8 && is_hex(text);
+    /// The id of a run, made by this program: it stands in annotations, Job names, arguments, and in the status of work on a node. What is done
+    /// outside any run has [`RunId::by_hand`] in its place.
+    RunId, "run id", "8 hexadecimal digits are wanted, for example 5f3a21bc",
+        |text| (text.len() == 8 && is_hex(text)) || text == RunId::BY_HAND;
     /// The name of a Node, as the API server demands it: labels of lower-case letters, digits and hyphens between dots, 253 bytes at most.
     NodeName, "node name", "lower-case letters, digits, hyphens and dots are wanted, 253 at most, for example k8s-node4", is_subdomain;
     /// The version of a Debian package with its revision: `1.35.4-1.1`, `2.1.4-1~debian.12~bookworm`, `1:2.3`.
     Revision, "package version", "a digit, then letters, digits and . + : ~ - are wanted, 128 at most, for example 1.36.3-1.1", is_revision;
+    /// The name of a Debian package, with its architecture where apt names that: `kubeadm`, `libc6:i386`.
+    PackageName, "package name", "lower-case letters, digits and . + - are wanted, 128 at most, for example kubeadm", is_package;
+    /// A package and its exact version, as apt takes them: `kubelet=1.35.4-1.1`.
+    ExactPackage, "package with its version", "NAME=VERSION is wanted, for example kubelet=1.35.4-1.1",
+        |text| text.split_once('=').is_some_and(|(name, version)| is_package(name) && is_revision(version));
+    /// dpkg's letters for what is wanted of a package, and how it is: `ii`, `hi`, `iHR`.
+    Letters, "state of a package", "two or three letters are wanted, for example ii",
+        |text| (2..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphabetic());
+    /// One of the fixed words of a program, of systemd for example: `active`, `oom-kill`.
+    Keyword, "word", "lower-case letters and hyphens are wanted, 40 at most, for example active", is_keyword;
+    /// A file or folder on a node, from its root. It may hold blanks and letters of any language.
+    HostPath, "path", "an absolute path without control characters is wanted, 1024 bytes at most", is_path;
+    /// A moment as scripts print it: `2026-11-22T12:04:00Z`.
+    Stamp, "time", "UTC to the second is wanted, for example 2026-11-22T12:04:00Z", is_stamp;
+    /// Where a container image is taken from, with or without its tag or digest: `registry.k8s.io/pause:3.10`.
+    ImageName, "image", "letters, digits and . _ : / @ - are wanted, 512 at most, for example registry.k8s.io/pause:3.10", is_image;
+    /// Where the Kubernetes packages are, before `/core:/stable:/…` and without a slash at its end: `https://pkgs.k8s.io`. Neither user nor
+    /// query, and nothing that a line of an apt source would take for its end. Whether plain `http` will do is for the settings to say.
+    PackagesUrl, "URL of packages", "https://HOST[:PORT][/PATH] is wanted, for example https://pkgs.k8s.io", is_packages_url;
+    /// Of an OpenPGP key, whole: `DE15B14486CD377B9E876E1A234654DA9A296436`.
+    Fingerprint, "fingerprint of an OpenPGP key",
+        "40 or 64 hexadecimal digits in capitals are wanted, for example DE15B14486CD377B9E876E1A234654DA9A296436",
+        |text| [40, 64].contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit() || (b'A'..=b'F').contains(&b));
+    /// Who logs in to a machine.
+    Login, "user name", "letters, digits and _ . - are wanted, 32 at most, for example wizard", is_login;
+    /// The algorithm of an SSH key: `ssh-ed25519`, `ecdsa-sha2-nistp256`, `sk-ssh-ed25519@openssh.com`.
+    KeyType, "type of an SSH key", "lower-case letters, digits and @ . - are wanted, for example ssh-ed25519", is_key_type;
+    /// An SSH public key itself.
+    KeyBase64, "SSH public key", "base64 is wanted, 16 KiB at most", is_base64;
+    /// A flag for kubeadm: `--ignore-preflight-errors=Swap`. One line, whatever its value.
+    Flag, "flag", "--NAME or --NAME=VALUE is wanted, in one line of 1024 bytes at most", is_flag;
     /// Of one boot of a machine: a new one comes with each.
     BootId, "boot id", "a UUID is wanted", is_uuid;
     /// Of an installed machine, as systemd keeps it: clones may share one.
     MachineId, "machine id", "32 hexadecimal digits are wanted", |text| text.len() == 32 && is_hex(text);
     /// A minor version, as package repositories name it: `1.36`.
     Minor, "minor version", "two numbers are wanted, for example 1.36", is_minor;
+}
+
+impl RunId {
+    /// Stands in the place of an id, for what belongs to no run.
+    pub const BY_HAND: &str = "by-hand";
+
+    pub fn by_hand() -> RunId {
+        RunId(Self::BY_HAND.to_owned())
+    }
+
+    pub fn is_by_hand(&self) -> bool {
+        self.0 == Self::BY_HAND
+    }
+
+    /// Of random bits: unique, and short enough for the names of Jobs.
+    pub fn random(bits: u64) -> RunId {
+        RunId(format!("{:08x}", bits & 0xffff_ffff))
+    }
+}
+
+impl PackagesUrl {
+    /// Whoever is on the way may read and change what is fetched; the packages' signatures are all that protects them.
+    pub fn is_plain(&self) -> bool {
+        self.0.starts_with("http://")
+    }
 }
 
 fn is_hex(text: &str) -> bool {
@@ -100,6 +185,74 @@ fn is_subdomain(text: &str) -> bool {
 fn is_revision(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || b".+:~-".contains(&b);
     text.len() <= 128 && text.starts_with(|c: char| c.is_ascii_digit()) && text.bytes().all(inner)
+}
+
+fn is_package(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".+:-".contains(&b);
+    text.len() <= 128 && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()) && text.bytes().all(inner)
+}
+
+fn is_keyword(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b == b'-';
+    text.len() <= 40 && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(inner)
+}
+
+fn is_path(text: &str) -> bool {
+    text.len() <= 1024 && text.starts_with('/') && !text.chars().any(char::is_control)
+}
+
+fn is_stamp(text: &str) -> bool {
+    let shape = "0000-00-00T00:00:00Z";
+    let fits = |(b, wanted): (u8, u8)| if wanted == b'0' { b.is_ascii_digit() } else { b == wanted };
+    text.len() == shape.len() && text.bytes().zip(shape.bytes()).all(fits)
+}
+
+fn is_image(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"._:/@-".contains(&b);
+    text.len() <= 512 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(inner)
+}
+
+fn is_packages_url(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
+    let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
+    let bracketed = host.strip_prefix('[').and_then(|host| host.split_once(']'));
+    let (named, port) = match bracketed {
+        Some((address, port)) => {
+            (address.parse::<std::net::Ipv6Addr>().is_ok(), port.strip_prefix(':').or(port.is_empty().then_some("443")))
+        }
+        None => {
+            let (name, port) = host.split_once(':').map_or((host, "443"), |(name, port)| (name, port));
+            (is_subdomain(&name.to_ascii_lowercase()), Some(port))
+        }
+    };
+    let port = port.is_some_and(|port| port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port));
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"._~:-".contains(&b);
+    let segment = |segment: &str| !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(inner);
+    text.len() <= 512 && named && port && path.is_none_or(|path| path.split('/').all(segment))
+}
+
+fn is_login(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
+    text.len() <= 32 && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && text.bytes().all(inner)
+}
+
+fn is_key_type(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"@.-".contains(&b);
+    text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(inner)
+}
+
+fn is_base64(text: &str) -> bool {
+    let plain = text.trim_end_matches('=');
+    let inner = |b: u8| b.is_ascii_alphanumeric() || b"+/".contains(&b);
+    !plain.is_empty() && text.len() <= 16 << 10 && text.len() - plain.len() <= 2 && plain.bytes().all(inner)
+}
+
+fn is_flag(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("--") else { return false };
+    let (name, value) = rest.split_once('=').unwrap_or((rest, ""));
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let named = name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(inner);
+    text.len() <= 1024 && named && !value.chars().any(char::is_control)
 }
 
 fn is_uuid(text: &str) -> bool {
@@ -130,9 +283,9 @@ mod tests {
             for text in bad.iter().chain(&never) {
                 assert!(text.parse::<T>().is_err(), "{text:?}");
             }
-            assert!("1".repeat(100_000).parse::<T>().is_err());
+            assert!("1".repeat(100_000).parse::<T>().is_err() && "A".repeat(100_000).parse::<T>().is_err());
         }
-        accepts::<RunId>(&["5f3a21bc", "00000000"], &["5f3a21b", "5F3A21BC", "5f3a21bcd", "5f3a21bc\n", "r1"]);
+        accepts::<RunId>(&["5f3a21bc", "00000000", "by-hand"], &["5f3a21b", "5F3A21BC", "5f3a21bcd", "5f3a21bc\n", "r1"]);
         accepts::<NodeName>(
             &["a", "k8s-node4", "n1.example.org", "0"],
             &["A", "-a", "a-", "a..b", ".a", "a_b", &"a".repeat(254)],
@@ -141,6 +294,55 @@ mod tests {
             &["1.35.4-1.1", "1:2.3+b1", "2.1.4-1~debian.12~bookworm"],
             &["v1", "1.2 3", "1.2/3", &"1".repeat(129)],
         );
+        accepts::<PackageName>(&["kubeadm", "containerd.io", "libc6:i386"], &["Kubeadm", "a=b", "a/b", &"a".repeat(129)]);
+        accepts::<ExactPackage>(&["kubelet=1.35.4-1.1"], &["kubelet", "kubelet=", "=1", "kubelet=v1", "a b=1", "a=1=2", "-a=1"]);
+        accepts::<Letters>(&["ii", "hi", "iHR"], &["i", "iHRx", "i1"]);
+        accepts::<Keyword>(&["active", "oom-kill"], &["Active", "a1", &"a".repeat(41)]);
+        accepts::<Stamp>(&["2026-11-22T12:04:00Z"], &["2026-11-22 12:04:00Z", "2026-11-22T12:04:00", "2026-11-22T12:04:00Z "]);
+        accepts::<ImageName>(
+            &["registry.k8s.io", "registry.k8s.io/pause:3.10", "r.test:5000/a_b/c@sha256:00ff"],
+            &["-x", "/a", ".a", "a b", "a;b", "a$b", &"a".repeat(513)],
+        );
+        accepts::<PackagesUrl>(
+            &[
+                "https://pkgs.k8s.io",
+                "https://mirror.test:8443/isv:/kubernetes:",
+                "http://127.0.0.1:8099",
+                "https://[2001:db8::1]:8443/k8s",
+            ],
+            &[
+                "pkgs.k8s.io",
+                "ftp://pkgs.k8s.io",
+                "https://",
+                "https:///a",
+                "https://u:p@h",
+                "https://h?x",
+                "https://h#x",
+                "https://h/a b",
+                "https://h/a//b",
+                "https://h/../b",
+                "https://h/",
+                "https://h:0",
+                "https://h:65536",
+                "https://h:",
+                "https://h/a]",
+                "https://h\n/",
+                "https://[::1",
+                "https://-h",
+            ],
+        );
+        let fingerprint = "DE15B14486CD377B9E876E1A234654DA9A296436";
+        accepts::<Fingerprint>(&[fingerprint], &[&fingerprint[1..], &fingerprint.to_lowercase(), "234654DA9A296436"]);
+        accepts::<Login>(&["wizard", "_apt", "k8s-upgrade", "Ann.B"], &["-a", "1a", "a/b", "a b", &"a".repeat(33)]);
+        accepts::<KeyType>(&["ssh-ed25519", "sk-ssh-ed25519@openssh.com"], &["SSH", "ssh ed"]);
+        accepts::<KeyBase64>(&["AAAAC3Nz", "AA+/=="], &["=", "AA===", "A-A"]);
+        assert!("/a b/ä$(id)'".parse::<HostPath>().is_ok() && "--a=$(id) 'b'".parse::<Flag>().is_ok());
+        for text in ["", "a", "/a\nb", "/a\u{1b}[1m", &format!("/{}", "a".repeat(1024))] {
+            assert!(text.parse::<HostPath>().is_err(), "{text:?}");
+        }
+        for text in ["", "-o", "--", "--A", "--a b", "--a=\n", "a", &format!("--a={}", "a".repeat(1024))] {
+            assert!(text.parse::<Flag>().is_err(), "{text:?}");
+        }
         accepts::<BootId>(
             &["0b9c6d1e-4f2a-4c3b-9d8e-7f6a5b4c3d2e"],
             &["0b9c6d1e4f2a4c3b9d8e7f6a5b4c3d2e", "0b9c6d1e-4f2a-4c3b-9d8e"],

@@ -12,6 +12,8 @@ use super::lab::{Lab, NAMESPACE};
 use super::process::{Ended, missing_parts};
 use super::turns::Turns;
 
+/// What a node keeps of its work, one field a line.
+const STATUS: &str = "/var/lib/k8s-upgrade/work/status";
 const FROM: &str = "1.36.3";
 pub const TARGET: &str = "1.36.4";
 const WORKERS: [&str; 2] = ["k8s-node2", "k8s-node1"];
@@ -269,10 +271,12 @@ impl Broken<'_> {
         lab.phase("k8s-node2: the same command goes on, and waits for another package manager");
         lab.on(
             "k8s-node2",
-            "sudo -n systemd-run --quiet --unit=lab-other-apt -p RuntimeMaxSec=120 --setenv=DEBIAN_FRONTEND=noninteractive \
+            &format!(
+                "sudo -n systemd-run --quiet --unit=lab-other-apt -p RuntimeMaxSec=120 --setenv=DEBIAN_FRONTEND=noninteractive \
              apt-get -q -y install --reinstall cri-tools -o 'DPkg::Pre-Invoke::=touch /run/lab-lock-taken; \
-             until grep -qs \"^kubelet-packages .* running\" /var/lib/k8s-upgrade/work/status; do sleep 0.2; done; \
-             sleep 5; touch /run/lab-lock-kept'",
+             until grep -qs \"^step=kubelet-packages\" {STATUS} && grep -qs \"^status=running\" {STATUS}; do sleep 0.2; done; \
+             sleep 5; touch /run/lab-lock-kept'"
+            ),
         );
         lab.until(Duration::from_secs(20), "another apt to hold the lock on k8s-node2", || {
             let taken = lab.ssh("k8s-node2", "ls /run/lab-lock-taken");
@@ -305,7 +309,7 @@ impl Broken<'_> {
             "k8s-node1",
             &format!(
                 "sudo -n systemd-run --quiet --unit=lab-no-cni -p RuntimeMaxSec=120 bash -c 'until grep -qs \
-                 \"^kubelet-packages .* running\" /var/lib/k8s-upgrade/work/status; do sleep 0.2; done; mv {cni} /root/'"
+                 \"^step=kubelet-packages\" {STATUS} && grep -qs \"^status=running\" {STATUS}; do sleep 0.2; done; mv {cni} /root/'"
             ),
         );
         let words = [

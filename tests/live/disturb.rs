@@ -40,13 +40,15 @@ pub fn wait_for_pod(lab: &Lab, watch: &Watch, job: &str) {
 /// for a package may be there within a second.
 pub fn working(lab: &Lab, node: &str, step: &str, target: &str) {
     let begun = Instant::now();
+    // As the node keeps it, one field a line.
+    let begins = k8s_upgrade::words::quoted(&format!("step={step}\ntarget={target}\n"));
     let look = format!(
         "for look in $(seq 60); do status=$(sudo -n cat /var/lib/k8s-upgrade/work/status 2>/dev/null); \
-         case $status in '{step} {target} '*running) break ;; esac; sleep 0.05; done; echo \"$status\""
+         case $status in {begins}*status=running) break ;; esac; sleep 0.05; done; echo \"$status\""
     );
     loop {
         let status = lab.ssh(node, &look);
-        if status.starts_with(&format!("{step} {target} ")) && status.trim_end().ends_with("running") {
+        if status.starts_with(&format!("step={step}\ntarget={target}\n")) && status.trim_end().ends_with("status=running") {
             lab.say(format!("    {step} runs on {node}"));
             return;
         }

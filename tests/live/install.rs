@@ -11,11 +11,12 @@ pub const KUBEADM_FLAG: &str = "--ignore-preflight-errors=SystemVerification";
 fn settings(lab: &Lab, waits: &str) -> String {
     let of = |key| lab.env(key);
     format!(
-        "cluster-name: lab\nprometheus: {}\npushgateway: {}\npackages-url: {}\n\
+        "cluster-name: lab\nprometheus: {}\npushgateway: {}\npackages-url: {}\npackage-keys: [{}]\n\
          kubeadm-flags: [{KUBEADM_FLAG}]\nquiet: 0s\n{waits}",
         of("LAB_PROMETHEUS_URL"),
         of("LAB_PUSHGATEWAY_URL"),
         of("LAB_PACKAGES_URL"),
+        of("LAB_PACKAGE_KEYS"),
     )
 }
 

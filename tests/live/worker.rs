@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use k8s_upgrade::adapters::Ssh;
 use k8s_upgrade::node;
+use k8s_upgrade::words::{Fingerprint, Flag};
 use k8s_upgrade::world::{Host, HostOutput, Hosts, Login};
 use tokio::runtime::Runtime;
 
 use super::install::KUBEADM_FLAG;
 use super::lab::Lab;
 use super::registry::Registry;
-use super::suite::Machine;
+use super::suite::{Machine, word};
 
 /// Longer than any session here, and than any unit.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -113,7 +114,10 @@ impl Machine for Worker<'_> {
     fn packages_url(&self) -> &str {
         self.lab.env("LAB_PACKAGES_URL")
     }
-    fn kubeadm_flags(&self) -> Vec<String> {
-        vec![KUBEADM_FLAG.to_owned()]
+    fn package_keys(&self) -> Vec<Fingerprint> {
+        self.lab.env("LAB_PACKAGE_KEYS").split(',').map(word).collect()
+    }
+    fn kubeadm_flags(&self) -> Vec<Flag> {
+        vec![word(KUBEADM_FLAG)]
     }
 }

@@ -23,6 +23,7 @@ mod hands;
 mod incidents;
 mod journal;
 mod kubelet;
+mod late;
 mod live;
 mod mask;
 #[path = "../unit/program.rs"]

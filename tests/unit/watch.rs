@@ -107,8 +107,8 @@ fn cluster(exit: i32) -> Cluster {
     };
     let mark = |suffix: &str| format!("viktorbarzin.me/k8s-upgrade-{suffix}");
     let marks = json!({
-        mark("in-flight"): "true", mark("run-id"): "r1", mark("target"): "1.34.7", mark("started"): "2026-11-22T12:00:00Z",
-        mark("prepared"): "r1", mark("snapshot-path"): "/backup/etcd.db",
+        mark("in-flight"): "true", mark("run-id"): "5f3a21bc", mark("target"): "1.34.7", mark("started"): "2026-11-22T12:00:00Z",
+        mark("prepared"): "5f3a21bc", mark("snapshot-path"): "/backup/etcd.db",
     });
     insert(NS, json!({ "metadata": { "name": "k8s-upgrade", "annotations": marks } }));
     for (name, version, labels) in [
@@ -133,7 +133,7 @@ fn cluster(exit: i32) -> Cluster {
         });
         insert(&format!("/api/v1/namespaces/kube-system/pods/{component}"), pod);
     }
-    let arguments = json!(["upgrade-node", "k8s-node2", "--chain", "--target", "1.34.7", "--run", "r1"]);
+    let arguments = json!(["upgrade-node", "k8s-node2", "--chain", "--target", "1.34.7", "--run", "5f3a21bc"]);
     let message =
         format!("Container k8s-upgrade for pod k8s-upgrade/x failed with exit code {exit} matching FailJob rule at index 1");
     let job = json!({

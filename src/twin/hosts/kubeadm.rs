@@ -14,6 +14,7 @@ use super::past;
 use super::work::{Next, Stage, Staged, log, say, soon};
 use super::written;
 use crate::plan::version::{Kind as Hop, Version};
+use crate::words::Flag;
 
 /// etcd's data, of which every run leaves a copy behind, and what the script wants free besides.
 const ETCD_DATA: u64 = 124;
@@ -76,7 +77,7 @@ pub struct Upgrade<'a> {
     pub node: &'a str,
     pub target: &'a str,
     pub apply: bool,
-    pub flags: &'a [String],
+    pub flags: &'a [Flag],
 }
 
 /// kubeadm's package is at the target, or the script ends here.

@@ -8,6 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::super::web::UPSTREAM_KEY;
 use super::packages::Package;
 use super::work::Unit;
 use super::written;
@@ -43,6 +44,8 @@ pub struct Machine {
     pub packages: BTreeMap<String, Package>,
     /// The minor that its package source points at: `1.34`.
     pub source: Option<String>,
+    /// The fingerprint of the key that source is proved by.
+    pub keyring: String,
     /// What the last refresh of the lists found there, newest first.
     pub lists: Vec<String>,
     /// `kubeadm=1.34.7-1.1`, downloaded.
@@ -143,6 +146,7 @@ impl Machine {
             boot: 1,
             packages,
             source: release.map(Version::series),
+            keyring: UPSTREAM_KEY.to_owned(),
             lists: vec![format!("{version}-1.1")],
             archives: BTreeSet::new(),
             images: release.map(|version| images(version, control_plane, REGISTRY).into_iter().collect()).unwrap_or_default(),

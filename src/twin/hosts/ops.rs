@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use super::super::State;
 use super::machine::{ETCD_FOLDER, File, KERNEL, KubeletUnit, Machine, REGISTRY, SOURCE_FILE, WORKER_FOLDERS, images};
 use super::packages::{
-    KUBERNETES, Stop, audit, available, failed, outside, refresh, refused, repository, revision, room_to_download, unreachable,
-    wait_for_locks,
+    KUBERNETES, Stop, audit, available, failed, key_of, outside, refresh, refused, repository, revision, room_to_download,
+    unreachable, wait_for_locks,
 };
 use super::script::{Op, Request};
 use super::{keys, past, plan, put, work};
@@ -90,19 +90,31 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
             session.wait(wait_for_locks(state, &machine, "refreshing the list of the Kubernetes repository")?);
             refresh(state, node, minor)?;
         }
-        Op::Repository { base, minor, target } => {
+        Op::Repository { base, minor, target, keys } => {
             let url = format!("{base}/core:/stable:/v{minor}/deb");
             session.millis = REPOSITORY;
             let there = repository(state, &machine, minor)
                 .map_err(|why| unreachable(format!("the repository cannot be reached: {url}/Release.key ({why})")))?;
             let none = || refused(format!("the repository has no v{minor}: {url}/Release.key answers 404"));
             let offer = there.ok_or_else(none)?;
+            let key = key_of(state, minor).to_owned();
+            session.line(format_args!("# the repository's key is {key}"));
+            if machine.source.is_some() && key != machine.keyring && !keys.contains(&key) {
+                return Err(refused(format!(
+                    "the repository's key has changed: {url}/Release.key is of {key}, and the one in force on this node of {}. \
+                     Ask whoever runs the repository; if that is right, have this line in the settings and run it again: \
+                     package-keys: [{key}]",
+                    machine.keyring
+                )));
+            }
             session.line(format_args!("# proving the repository of v{minor}"));
             session.wait(wait_for_locks(state, &machine, "refreshing the list of the Kubernetes repository")?);
             if !offer.iter().any(|exact| exact.starts_with(&format!("{target}-"))) {
                 return Err(refused(format!("the repository {url} does not offer kubeadm {target}")));
             }
-            state.hosts.change(node, |machine| (machine.source, machine.lists) = (Some(minor.clone()), offer));
+            state.hosts.change(node, |machine| {
+                (machine.source, machine.lists, machine.keyring) = (Some(minor.clone()), offer, key);
+            });
             session.line(format_args!("# the repository is at v{minor}"));
         }
         Op::Prefetch { target, control_plane, registry } => {

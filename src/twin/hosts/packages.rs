@@ -161,6 +161,12 @@ pub fn repository(state: &State, machine: &Machine, minor: &str) -> Result<Optio
     Ok(there)
 }
 
+/// The fingerprint of the key that the repository of a minor (`1.34`) is signed by.
+pub fn key_of<'a>(state: &'a State, minor: &str) -> &'a str {
+    let number = minor.strip_prefix("1.").and_then(|number| number.parse().ok()).unwrap_or_default();
+    state.web.packages.key(number)
+}
+
 /// Refreshes the lists of the source that the node points at, or says why the former ones stay.
 pub fn refresh(state: &mut State, node: &str, minor: &str) -> Result<(), Stop> {
     const WHAT: &str = "refreshing the list of the Kubernetes repository";

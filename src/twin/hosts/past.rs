@@ -42,7 +42,7 @@ fn stamp(at: Timestamp) -> impl Display {
 /// Prints line by line.
 pub fn look_back(state: &State, machine: &Machine, snapshots: &str, mut line: impl FnMut(String)) {
     for (pod, version) in &machine.manifests {
-        line(format!("static-pod {pod} {}", kubeadm::image_of(state, pod, version)));
+        line(format!("static-pod {} {pod}", kubeadm::image_of(state, pod, version)));
     }
     let under = |prefix: &str| -> Vec<(&str, &str, &File)> {
         let mine = machine.files.iter().filter_map(|(path, file)| Some((path.as_str(), path.strip_prefix(prefix)?, file)));
@@ -50,13 +50,13 @@ pub fn look_back(state: &State, machine: &Machine, snapshots: &str, mut line: im
     };
     let copies = under(&format!("{COPIES}manifests-"));
     for (path, name, file) in &copies {
-        let Some((run, name)) = name.split_once('/') else { continue };
+        let Some((run, _)) = name.split_once('/') else { continue };
         // The folder's time is that of the last file that came into it.
         let of_run = copies.iter().filter(|(_, other, _)| other.split('/').next() == Some(run));
         let at = of_run.map(|(.., file)| file.at).max().unwrap_or(file.at);
         let text = file.text.as_deref().unwrap_or_default();
         let image = text.lines().find_map(|line| line.trim().strip_prefix("- image: ")).unwrap_or("-");
-        line(format!("manifest {} {image} {} {path}", name.trim_end_matches(".yaml"), stamp(at)));
+        line(format!("manifest {image} {} {path}", stamp(at)));
     }
     for (path, _, file) in under(&format!("{COPIES}etcd-")) {
         line(format!("etcd-data {} {path}", stamp(file.at)));

@@ -1,5 +1,7 @@
 //! What a session asks for: the operation and its arguments, read back out of the script on standard input.
 
+use std::str::FromStr;
+
 use crate::node::{
     AddKey, Begin, Follow, Inspect, KubeadmPlan, LookAtKeys, LookBack, Madison, Operation, Prefetch, Refresh, RemoveKeys,
     Repository, SnapshotHash, Step, WriteCard,
@@ -12,7 +14,7 @@ pub enum Op {
     LookBack { snapshots: String },
     Madison { package: String },
     Refresh,
-    Repository { base: String, minor: String, target: String },
+    Repository { base: String, minor: String, target: String, keys: Vec<String> },
     Prefetch { target: String, control_plane: bool, registry: String },
     KubeadmPlan { target: String },
     SnapshotHash { path: String },
@@ -61,9 +63,12 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         (LookBack::NAME, [folder]) => of::<LookBack>(Op::LookBack { snapshots: (*folder).into() }),
         (Madison::NAME, [package]) => of::<Madison>(Op::Madison { package: (*package).to_owned() }),
         (Refresh::NAME, []) => of::<Refresh>(Op::Refresh),
-        (Repository::NAME, [base, minor, target]) => {
-            of::<Repository>(Op::Repository { base: (*base).into(), minor: (*minor).into(), target: (*target).into() })
-        }
+        (Repository::NAME, [base, minor, target, keys @ ..]) => of::<Repository>(Op::Repository {
+            base: (*base).into(),
+            minor: (*minor).into(),
+            target: (*target).into(),
+            keys: words(keys),
+        }),
         (Prefetch::NAME, [target, role, registry]) => of::<Prefetch>(Op::Prefetch {
             target: (*target).into(),
             control_plane: *role != "worker",
@@ -92,17 +97,19 @@ fn words(args: &[&str]) -> Vec<String> {
     args.iter().map(|word| (*word).to_owned()).collect()
 }
 
+fn tokens<T: FromStr>(args: &[&str]) -> Option<Vec<T>> {
+    args.iter().map(|word| word.parse().ok()).collect()
+}
+
 /// The step that the unit's own script performs.
 fn work(name: &str, target: &str, script: &str) -> Option<Step> {
     let (args, _) = arguments(script)?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let known = match args.as_slice() {
         [of, verb @ ("apply" | "node"), flags @ ..] if *of == target => {
-            Step::KubeadmUpgrade { first_control_plane: *verb == "apply", flags: flags.iter().map(ToString::to_string).collect() }
+            Step::KubeadmUpgrade { first_control_plane: *verb == "apply", flags: tokens(flags)? }
         }
-        [of, packages @ ..] if *of == target && name == Step::ROLLBACK => {
-            Step::Rollback { packages: packages.iter().map(ToString::to_string).collect() }
-        }
+        [of, packages @ ..] if *of == target && name == Step::ROLLBACK => Step::Rollback { packages: tokens(packages)? },
         [of] if *of == target => {
             [Step::KubeadmPackage, Step::KubeletPackages, Step::ContainerdPackage].into_iter().find(|step| step.name() == name)?
         }
@@ -139,6 +146,7 @@ fn arguments(script: &str) -> Option<(Vec<String>, &str)> {
 mod tests {
     use super::*;
     use crate::node::stdin;
+    use crate::plan::version::Version;
 
     #[test]
     fn what_node_writes_is_read_back_to_the_letter() {
@@ -146,29 +154,36 @@ mod tests {
         let op = Op::WriteCard { name: card.name.clone(), content: card.content.clone() };
         assert_eq!(Request::read(&stdin(&card)), Ok(Request { name: "write-card", changes: true, op }));
         assert_eq!(Request::read(&stdin(&Inspect)).map(|request| (request.op, request.changes)), Ok((Op::Inspect, false)));
-        let upgrade = Step::KubeadmUpgrade { first_control_plane: true, flags: vec!["--skip-phases=addon/coredns".into()] };
+        let upgrade =
+            Step::KubeadmUpgrade { first_control_plane: true, flags: vec!["--skip-phases=addon/coredns".parse().unwrap()] };
         for step in [Step::KubeadmPackage, Step::KubeletPackages, Step::ContainerdPackage, upgrade] {
-            let begin = Begin { step: step.clone(), target: "1.34.7".into(), run: "r1".into() };
+            let begin = Begin { step: step.clone(), target: Version::new(1, 34, 7).into(), run: "5f3a21bc".parse().unwrap() };
             let request = Request::read(&stdin(&begin)).unwrap();
             assert_eq!(request.label(), format!("begin {}", step.name()));
-            assert_eq!(request.op, Op::Begin { step, target: "1.34.7".into(), run: "r1".into() });
+            assert_eq!(request.op, Op::Begin { step, target: "1.34.7".into(), run: "5f3a21bc".into() });
         }
     }
 
     #[test]
     fn keys_are_read_back() {
         let text = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        let (user, key) = ("u".to_owned(), "AAAA".to_owned());
-        let look = LookAtKeys { user: user.clone(), of: text(&["A", "B"]) };
+        let keys = |words: &[&str]| words.iter().map(|word| word.parse().unwrap()).collect();
+        let user: crate::words::Login = "u".parse().unwrap();
+        let look = LookAtKeys { user: user.clone(), of: keys(&["A", "B"]) };
         assert_eq!(
             Request::read(&stdin(&look)).map(|request| request.op),
             Ok(Op::LookAtKeys { user: "u".into(), of: text(&["A", "B"]) })
         );
-        let add = AddKey { user: user.clone(), kind: "ssh-ed25519".into(), key: key.clone(), replaces: text(&["B"]) };
-        let op = Op::AddKey { kind: "ssh-ed25519".into(), key: key.clone(), replaces: text(&["B"]) };
+        let add = AddKey {
+            user: user.clone(),
+            kind: "ssh-ed25519".parse().unwrap(),
+            key: "AAAA".parse().unwrap(),
+            replaces: keys(&["B"]),
+        };
+        let op = Op::AddKey { kind: "ssh-ed25519".into(), key: "AAAA".into(), replaces: text(&["B"]) };
         assert_eq!(Request::read(&stdin(&add)), Ok(Request { name: "add-key", changes: true, op }));
-        let remove = RemoveKeys { user, keep: None, strays: true, gone: vec![key.clone()] };
-        let op = Op::RemoveKeys { keep: String::new(), strays: true, gone: vec![key] };
+        let remove = RemoveKeys { user, keep: None, strays: true, gone: keys(&["AAAA"]) };
+        let op = Op::RemoveKeys { keep: String::new(), strays: true, gone: text(&["AAAA"]) };
         assert_eq!(Request::read(&stdin(&remove)).map(|request| request.op), Ok(op));
     }
 

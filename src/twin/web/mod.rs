@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use super::{Call, Lost, State, Twin, Who};
 use crate::world::{Web, WebError};
 
-pub use packages::{Packages, offered};
+pub use packages::{Packages, UPSTREAM_KEY, offered};
 pub use prometheus::{Active, Injected, Prometheus, booted};
 pub use pushgateway::{Pushed, Pushgateway};
 pub use slack::{Message, Slack, WEBHOOK};

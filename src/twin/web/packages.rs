@@ -18,7 +18,12 @@ const NAMES: [&str; 3] = ["kubeadm", "kubectl", "kubelet"];
 pub struct Packages {
     /// From when on a release is there, with its revision.
     releases: Arc<BTreeMap<Version, (Timestamp, String)>>,
+    /// Who signs a minor version's repository, where that is not who signs all of upstream's: the key's fingerprint.
+    pub keys: Arc<BTreeMap<u32, String>>,
 }
+
+/// The key of all of upstream's repositories.
+pub const UPSTREAM_KEY: &str = "DE15B14486CD377B9E876E1A234654DA9A296436";
 
 impl Packages {
     /// A release appears at `from`.
@@ -28,6 +33,11 @@ impl Packages {
 
     pub fn revised(&mut self, version: Version, revision: &str, from: Timestamp) {
         Arc::make_mut(&mut self.releases).insert(version, (from, revision.to_owned()));
+    }
+
+    /// The fingerprint of the key that v1.`minor` is signed by.
+    pub fn key(&self, minor: u32) -> &str {
+        self.keys.get(&minor).map_or(UPSTREAM_KEY, String::as_str)
     }
 
     /// The newest release that is there at `now`.

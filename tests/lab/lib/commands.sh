@@ -160,6 +160,16 @@ command_status() {
 	if [ -e "$LAB_STATE/kubeconfig" ]; then lab_kubectl --request-timeout=5s get nodes -o wide || true; fi
 }
 
+# The fingerprints of all minors' repository keys, with commas between them: here each minor has its own, and so a change of minor is one
+# of the key, which the settings acknowledge.
+package_keys() {
+	local file keys=()
+	for file in "$(repository)"/core:/stable:/v*/deb/Release.key; do
+		keys+=("$(gpg --batch --show-keys --with-colons "$file" | awk -F: '$1 == "fpr" && !seen++ { print $10 }')")
+	done
+	(IFS=, && echo "${keys[*]}")
+}
+
 command_env() {
 	lab_is_up
 	cat <<-EOT
@@ -173,6 +183,7 @@ command_env() {
 		LAB_SLACK_URL=$SLACK_URL
 		LAB_SLACK_FILE=$LAB_STATE/slack.jsonl
 		LAB_PACKAGES_URL=$PACKAGES_URL
+		LAB_PACKAGE_KEYS=$(package_keys)
 		LAB_AUDIT_LOG=$(node_dir k8s-master)/audit/audit.log
 		LAB_WEB_IMAGE=$WEB_IMAGE
 	EOT

@@ -11,7 +11,7 @@ use k8s_upgrade::node::{
 };
 use k8s_upgrade::world::HostOutput;
 
-use super::bench::Node;
+use super::bench::{Node, RUN, release, word};
 
 /// An operation whose body the test chooses.
 struct Echo {
@@ -152,25 +152,25 @@ fn assembled() -> Vec<(String, String)> {
         (text("inspect"), node::stdin(&Inspect)),
         (
             text("repository"),
-            node::stdin(&Repository { base_url: text("https://a"), minor: text("1.36"), target: text("1.36.3") }),
+            node::stdin(&Repository { base_url: word("https://a"), target: release("1.36.3"), keys: Vec::new() }),
         ),
         (text("refresh"), node::stdin(&Refresh)),
-        (text("madison"), node::stdin(&Madison { package: text("kubeadm") })),
-        (text("prefetch"), node::stdin(&Prefetch { target: text("1.36.3"), control_plane: true, image_repository: None })),
-        (text("kubeadm-plan"), node::stdin(&KubeadmPlan { target: text("1.36.3"), flags: vec![text("--x")] })),
+        (text("madison"), node::stdin(&Madison { package: "kubeadm" })),
+        (text("prefetch"), node::stdin(&Prefetch { target: release("1.36.3"), control_plane: true, image_repository: None })),
+        (text("kubeadm-plan"), node::stdin(&KubeadmPlan { target: release("1.36.3"), flags: vec![word("--x")] })),
         (text("follow"), node::stdin(&Follow { from: 0, wait: Duration::from_secs(1) })),
-        (text("snapshot-hash"), node::stdin(&SnapshotHash { path: text("/a") })),
-        (text("look-at-keys"), node::stdin(&LookAtKeys { user: text("u"), of: vec![text("AAAA")] })),
+        (text("snapshot-hash"), node::stdin(&SnapshotHash { path: word("/a") })),
+        (text("look-at-keys"), node::stdin(&LookAtKeys { user: word("u"), of: vec![word("AAAA")] })),
         (
             text("add-key"),
-            node::stdin(&AddKey { user: text("u"), kind: text("ssh-rsa"), key: text("A"), replaces: vec![text("B")] }),
+            node::stdin(&AddKey { user: word("u"), kind: word("ssh-rsa"), key: word("A"), replaces: vec![word("B")] }),
         ),
-        (text("remove-keys"), node::stdin(&RemoveKeys { user: text("u"), keep: None, strays: true, gone: vec![text("A")] })),
+        (text("remove-keys"), node::stdin(&RemoveKeys { user: word("u"), keep: None, strays: true, gone: vec![word("A")] })),
         (text("write-card"), node::stdin(&WriteCard { name: text("a"), content: text("b") })),
     ];
-    let upgrade = Step::KubeadmUpgrade { first_control_plane: true, flags: vec![text("--x")] };
+    let upgrade = Step::KubeadmUpgrade { first_control_plane: true, flags: vec![word("--x")] };
     for step in [Step::KubeadmPackage, upgrade, Step::KubeletPackages, Step::ContainerdPackage] {
-        let begin = Begin { step: step.clone(), target: text("1.36.3"), run: text("r1") };
+        let begin = Begin { step: step.clone(), target: release("1.36.3").into(), run: word(RUN) };
         scripts.push((format!("{} (unit)", step.name()), begin.args().pop().unwrap()));
         scripts.push((format!("begin {}", step.name()), node::stdin(&begin)));
     }

@@ -1,14 +1,17 @@
 //! A scratch node: a root folder, stubbed programs with a small honest package state, and real bash.
 
+use std::fmt::Debug;
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::str::FromStr;
 
 use k8s_upgrade::failure::Cause;
-use k8s_upgrade::node::{self, Operation};
+use k8s_upgrade::node::{self, Operation, Target};
+use k8s_upgrade::plan::version::Version;
 use k8s_upgrade::world::HostOutput;
 
 /// Programs that the stub plays.
@@ -17,6 +20,25 @@ const STUBBED: &str = "apt-get apt-cache apt-mark dpkg dpkg-query dpkg-deb kubea
 /// Real programs that scripts may use; nothing else is in PATH.
 const REAL: &str = "awk bash cat chmod comm cp cut date dd df du find flock grep head install ls mkdir mktemp mv readlink rm sed sha256sum sort \
     stat tail tar tee touch tr uname xargs";
+
+/// The run that begins work here.
+pub const RUN: &str = "5f3a21bc";
+/// The first boot; a later one is [`reboot`].
+pub const BOOT: &str = "11111111-1111-4111-8111-111111111111";
+
+/// A token of whatever kind is wanted.
+pub fn word<T: FromStr<Err: Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
+
+pub fn release(text: &str) -> Version {
+    word(text)
+}
+
+/// A release, or the version of a package.
+pub fn target(text: &str) -> Target {
+    text.parse::<Version>().map_or_else(|_| Target::Package(word(text)), Target::from)
+}
 
 pub struct Node {
     dir: tempfile::TempDir,
@@ -59,8 +81,17 @@ impl Node {
         node.state("running/none", "");
         node.state("plan", "");
         node.state("plan-stderr", "");
-        node.root("proc/sys/kernel/random/boot_id", "boot-1\n");
+        node.root("proc/sys/kernel/random/boot_id", &format!("{BOOT}\n"));
         node
+    }
+
+    /// Another boot, which forgets the unit.
+    pub fn reboot(&self) {
+        let now = self.read_root("proc/sys/kernel/random/boot_id");
+        self.root("proc/sys/kernel/random/boot_id", &now.replace('2', "3").replace('1', "2"));
+        if self.path("state/unit").exists() {
+            self.forget("unit");
+        }
     }
 
     /// Another node in the same state.

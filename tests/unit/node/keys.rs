@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{AddKey, KeysThere, LookAtKeys, Operation, RemoveKeys};
 
-use super::bench::Node;
+use super::bench::{Node, word};
 
 const FILE: &str = "home/wizard/.ssh/authorized_keys";
 /// Comments, options with blanks, a key that names ours in a comment line, and no end of the last line.
@@ -30,13 +30,13 @@ fn owner_and_mode(node: &Node) -> (u32, u32, u32) {
 }
 
 fn add(key: &str) -> AddKey {
-    let replaces = vec!["AAAAgone".to_owned(), "AAAAold".to_owned()];
-    AddKey { user: "wizard".to_owned(), kind: "ssh-ed25519".to_owned(), key: key.to_owned(), replaces }
+    let replaces = vec![word("AAAAgone"), word("AAAAold")];
+    AddKey { user: word("wizard"), kind: word("ssh-ed25519"), key: word(key), replaces }
 }
 
 fn remove(keep: Option<&str>, strays: bool, gone: &[&str]) -> RemoveKeys {
-    let gone = gone.iter().map(ToString::to_string).collect();
-    RemoveKeys { user: "wizard".to_owned(), keep: keep.map(str::to_owned), strays, gone }
+    let gone = gone.iter().map(|key| word(key)).collect();
+    RemoveKeys { user: word("wizard"), keep: keep.map(word), strays, gone }
 }
 
 fn run<O: Operation>(node: &Node, op: &O) -> Result<O::Output, Cause> {
@@ -54,8 +54,8 @@ fn a_key_is_added_once_and_the_rest_survives() {
         assert_eq!(node.read_root(FILE), format!("{BEFORE}\n{line}"));
         assert_eq!(owner_and_mode(&node), before);
     }
-    let there = run(&node, &LookAtKeys { user: "wizard".into(), of: vec!["AAAAold".into(), "AAAA".into(), "AAAAnew".into()] });
-    let both = vec!["AAAAold".to_owned(), "AAAAnew".to_owned()];
+    let there = run(&node, &LookAtKeys { user: word("wizard"), of: vec![word("AAAAold"), word("AAAA"), word("AAAAnew")] });
+    let both = vec![word("AAAAold"), word("AAAAnew")];
     let wanted = KeysThere { keys: 4, marked: 2, has: both.clone(), ours: both, ..KeysThere::default() };
     assert_eq!(there.unwrap(), wanted);
 }
@@ -91,21 +91,21 @@ fn strays_go_and_what_is_to_stay_stays() {
     run(&node, &add("AAAAnew")).unwrap();
     // Even if it is named among those that go.
     assert_eq!(run(&node, &remove(Some("AAAAnew"), true, &["AAAAnew"])).unwrap(), (2, 3));
-    let left = run(&node, &LookAtKeys { user: "wizard".into(), of: vec!["AAAAnew".into(), "AAAAold".into()] }).unwrap();
-    let new = vec!["AAAAnew".to_owned()];
+    let left = run(&node, &LookAtKeys { user: word("wizard"), of: vec![word("AAAAnew"), word("AAAAold")] }).unwrap();
+    let new = vec![word("AAAAnew")];
     assert_eq!(left, KeysThere { keys: 3, marked: 1, has: new.clone(), ours: new, ..KeysThere::default() });
 }
 
 /// The files that count are sshd's to say; those that it reads by default count where it says nothing.
 #[test]
 fn a_key_in_another_file_that_counts_is_found() {
-    let of = || LookAtKeys { user: "wizard".into(), of: ["AAAAold", "AAAAbob", "AAAAelse"].map(str::to_owned).into() };
+    let of = || LookAtKeys { user: word("wizard"), of: ["AAAAold", "AAAAbob", "AAAAelse"].map(word).into() };
     let look = |node: &Node| {
         let there = run(node, &of()).unwrap();
         assert_eq!(there.has, ["AAAAold", "AAAAbob"]);
         assert_eq!(there.ours, ["AAAAold"]);
         let elsewhere = there.elsewhere.iter().map(|(key, file)| format!("{key} in {file}")).collect::<Vec<_>>();
-        (elsewhere.join(", "), there.unread.unwrap_or_default(), there.asks.unwrap_or_default())
+        (elsewhere.join(", "), there.unread.unwrap_or_default(), there.asks.map_or_else(String::new, String::from))
     };
     let told = |elsewhere: &str, unread: &str, asks: &str| (elsewhere.to_owned(), unread.to_owned(), asks.to_owned());
     let node = node();
@@ -150,7 +150,7 @@ fn a_user_without_a_file_gets_one_and_one_who_is_not_there_is_refused() {
         assert_eq!(node.read_root(FILE), "ssh-ed25519 AAAAnew k8s-upgrade-key\n");
         assert_eq!(owner_and_mode(&node), (1234, 1235, 0o600));
     }
-    let nobody = LookAtKeys { user: "nobody-here".into(), of: Vec::new() };
+    let nobody = LookAtKeys { user: word("nobody-here"), of: Vec::new() };
     assert_eq!(run(&node, &nobody).unwrap_err().class, Class::Refused);
 }
 

@@ -7,7 +7,7 @@ use k8s_upgrade::node::{
     AddKey, Begin, Follow, Madison, Operation, Prefetch, RemoveKeys, Repository, Step, WorkState, WriteCard,
 };
 
-use super::bench::Node;
+use super::bench::{self, Node, RUN, release, word};
 
 /// Calls that only ask: dying on either side of one leaves the same node.
 fn asks(call: &str) -> bool {
@@ -48,7 +48,7 @@ fn end(node: &Node) -> (WorkState, String) {
 
 /// Kills a step everywhere, on a node where it was just begun. Returns the number of deaths.
 fn kill_step(step: Step, target: &str, node: &Node) -> usize {
-    let begin = Begin { step, target: target.to_owned(), run: "r1".to_owned() };
+    let begin = Begin { step, target: bench::target(target), run: word(RUN) };
     node.run(&begin).unwrap();
     node.forget("calls");
     node.forget("count");
@@ -80,7 +80,7 @@ fn kubeadm_package() {
 fn kubeadm_upgrade() {
     let node = Node::new();
     node.state("pkg/kubeadm", "hi 1.36.3-1.1\n");
-    let flags = vec!["--ignore-preflight-errors=SystemVerification".to_owned()];
+    let flags = vec![word("--ignore-preflight-errors=SystemVerification")];
     assert!(kill_step(Step::KubeadmUpgrade { first_control_plane: true, flags }, "1.36.3", &node) > 4);
 }
 
@@ -124,7 +124,7 @@ fn kill_operation<O: Operation>(op: &O, node: &Node, check: fn(&Node)) {
 
 #[test]
 fn begin() {
-    let op = Begin { step: Step::KubeadmPackage, target: "1.36.3".to_owned(), run: "r1".to_owned() };
+    let op = Begin { step: Step::KubeadmPackage, target: release("1.36.3").into(), run: word(RUN) };
     for former in
         ["", "LoadState=loaded\nSubState=exited\nResult=success\n", "LoadState=loaded\nSubState=failed\nResult=signal\n"]
     {
@@ -156,14 +156,14 @@ fn begin() {
 
 #[test]
 fn repository() {
-    let op = Repository { base_url: "https://repo.test".to_owned(), minor: "1.36".to_owned(), target: "1.36.3".to_owned() };
+    let op = Repository { base_url: word("https://repo.test"), target: release("1.36.3"), keys: Vec::new() };
     let node = Node::new();
     node.source("v1.35");
     let keyring = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg";
     let stanza = format!("Types: deb\nURIs: https://repo.test/core:/stable:/v1.35/deb/\nSuites: /\nSigned-By: {keyring}\n");
     node.root("etc/apt/sources.list.d/k8s.sources", &stanza);
     kill_operation(&op, &node, |node| {
-        let offered = node.run(&Madison { package: "kubeadm".to_owned() }).unwrap();
+        let offered = node.run(&Madison { package: "kubeadm" }).unwrap();
         assert!(!offered.is_empty(), "no repository is in force");
     });
 }
@@ -172,7 +172,7 @@ fn repository() {
 fn prefetch() {
     let node = Node::new();
     node.state("registry", "registry.k8s.io/kube-proxy:v1.36.3\n");
-    let op = Prefetch { target: "1.36.3".to_owned(), control_plane: false, image_repository: None };
+    let op = Prefetch { target: release("1.36.3"), control_plane: false, image_repository: None };
     kill_operation(&op, &node, |node| assert_eq!(node.read_state("pkg/kubelet"), "hi 1.35.4-1.1\n"));
 }
 
@@ -196,14 +196,14 @@ fn keys() {
     let node = Node::new();
     node.state("passwd", "u:x:0:0::/home/u:/bin/bash\n");
     node.root(FILE, "ssh-rsa AAAAother me\nssh-ed25519 AAAAold k8s-upgrade-key\n");
-    let add = AddKey { user: "u".into(), kind: "ssh-ed25519".into(), key: "AAAAnew".into(), replaces: Vec::new() };
+    let add = AddKey { user: word("u"), kind: word("ssh-ed25519"), key: word("AAAAnew"), replaces: Vec::new() };
     kill_operation(&add, &node, |node| {
         assert!(node.read_root(FILE).starts_with("ssh-rsa AAAAother me\nssh-ed25519 AAAAold k8s-upgrade-key\n"));
     });
     node.run(&add).unwrap();
     node.forget("calls");
     node.forget("count");
-    let remove = RemoveKeys { user: "u".into(), keep: Some("AAAAnew".into()), strays: true, gone: Vec::new() };
+    let remove = RemoveKeys { user: word("u"), keep: Some(word("AAAAnew")), strays: true, gone: Vec::new() };
     kill_operation(&remove, &node, |node| {
         let now = node.read_root(FILE);
         assert!(now.starts_with("ssh-rsa AAAAother me\n") && now.ends_with("ssh-ed25519 AAAAnew k8s-upgrade-key\n"), "{now}");

@@ -3,10 +3,12 @@
 
 mod assembly;
 pub mod bench;
+mod canaries;
 mod inspect;
 mod keys;
 mod kill;
 mod machines;
 mod packages;
+mod proofs;
 mod suite;
 mod work;

@@ -3,13 +3,13 @@
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{KubeadmPlan, Madison, Prefetch, Refresh, Repository};
 
-use super::bench::Node;
+use super::bench::{Node, release, word};
 
 const LIST: &str = "etc/apt/sources.list.d/kubernetes.list";
 const KEYRING: &str = "etc/apt/keyrings/kubernetes-apt-keyring.gpg";
 
 fn repository() -> Repository {
-    Repository { base_url: "https://repo.test/".to_owned(), minor: "1.36".to_owned(), target: "1.36.3".to_owned() }
+    Repository { base_url: word("https://repo.test"), target: release("1.36.3"), keys: Vec::new() }
 }
 
 /// A node whose repository is still that of 1.35.
@@ -31,7 +31,7 @@ fn the_repository_moves_to_the_next_minor() {
                 .replace(&format!("/{KEYRING}"), "/etc/apt/keyrings/kubernetes-apt-keyring.gpg")
         );
         assert_eq!(node.read_root(KEYRING), "key of v1.36\n");
-        assert_eq!(node.run(&Madison { package: "kubeadm".to_owned() }).unwrap(), ["1.36.3-1.1", "1.36.1-2.1"]);
+        assert_eq!(node.run(&Madison { package: "kubeadm" }).unwrap(), ["1.36.3-1.1", "1.36.1-2.1"]);
         let left: Vec<_> =
             std::fs::read_dir(node.root_path("etc/apt")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left.len(), 2, "{left:?}");
@@ -57,7 +57,63 @@ fn a_failure_leaves_the_former_repository_in_force() {
         assert_eq!(cause.class, class, "{cause}");
         assert!(cause.what.contains(words), "{cause}");
         assert_eq!(node.facts(), before, "{words}");
-        assert_eq!(node.run(&Madison { package: "kubeadm".to_owned() }).unwrap()[0], "1.35.4-1.1");
+        assert_eq!(node.run(&Madison { package: "kubeadm" }).unwrap()[0], "1.35.4-1.1");
+    }
+}
+
+/// Of whom a repository's key is, where it is not upstream's.
+const OTHER: &str = "0123456789ABCDEF0123456789ABCDEF01234567";
+
+/// Whoever serves the URL would else decide, with each minor version, whose packages are installed as root.
+#[test]
+fn a_key_that_changed_is_refused_until_it_is_acknowledged() {
+    let node = former();
+    node.state("keys/v1.36", &format!("-----BEGIN PGP\nkey of v1.36\nof {OTHER}\n"));
+    let before = node.facts();
+    let cause = node.run(&repository()).unwrap_err();
+    assert_eq!(cause.class, Class::Refused, "{cause}");
+    let upstream = "DE15B14486CD377B9E876E1A234654DA9A296436";
+    for words in
+        [&format!("is of {OTHER}, and the one in force on this node of {upstream}."), &format!("package-keys: [{OTHER}]")]
+    {
+        assert!(cause.what.contains(words.as_str()), "{cause}");
+    }
+    assert_eq!(node.facts(), before, "the former repository stays in force");
+    let acknowledged = Repository { keys: vec![word(OTHER)], ..repository() };
+    node.run(&acknowledged).unwrap();
+    node.run(&repository()).unwrap();
+    assert!(node.read_root(LIST).contains("/v1.36/") && node.read_root(KEYRING).contains(OTHER));
+}
+
+/// An entry whose keyring is gone proves nothing; where there is none at all, nothing has changed.
+#[test]
+fn what_cannot_be_compared_is_no_match() {
+    let node = former();
+    std::fs::remove_file(node.root_path(KEYRING)).unwrap();
+    let cause = node.run(&repository()).unwrap_err();
+    assert!(cause.class == Class::Refused && cause.what.contains("of a keyring that cannot be read"), "{cause}");
+    std::fs::remove_file(node.root_path(LIST)).unwrap();
+    node.run(&repository()).unwrap();
+}
+
+#[test]
+fn a_key_without_end_is_none() {
+    let node = former();
+    node.state("key-without-end", "");
+    let before = node.facts();
+    let cause = node.run(&repository()).unwrap_err();
+    assert!(cause.class == Class::Refused && cause.what.ends_with("it has more than 65536 bytes"), "{cause}");
+    assert_eq!(node.facts(), before);
+}
+
+/// A redirect may lead to plain http only where the settings have that anyway.
+#[test]
+fn https_is_never_left() {
+    for (base, schemes) in [("https://repo.test", "=https"), ("http://repo.test", "=http,https")] {
+        let node = former();
+        node.run(&Repository { base_url: word(base), ..repository() }).ok();
+        let call = node.calls().into_iter().find(|call| call.starts_with("curl ")).unwrap();
+        assert!(call.contains(&format!(" --proto {schemes} --proto-redir {schemes} ")), "{call}");
     }
 }
 
@@ -86,7 +142,7 @@ fn refreshing_waits_for_the_lock_and_a_stale_index_is_no_success() {
     node.state("lists-locked", "once\ntwice\n");
     node.state("upstream/v1.36", "kubeadm 1.36.4-1.1\n");
     node.run(&Refresh).unwrap();
-    assert_eq!(node.run(&Madison { package: "kubeadm".to_owned() }).unwrap(), ["1.36.4-1.1"]);
+    assert_eq!(node.run(&Madison { package: "kubeadm" }).unwrap(), ["1.36.4-1.1"]);
     node.state("offline", "");
     let cause = node.run(&Refresh).unwrap_err();
     assert_eq!(cause.class, Class::Unreachable, "{cause}");
@@ -109,7 +165,7 @@ fn only_the_kubernetes_list_is_refreshed() {
 fn prefetch_brings_what_a_worker_needs_and_keeps_the_holds() {
     let node = Node::new();
     node.state("registry", "registry.k8s.io/kube-proxy:v1.36.3\n");
-    let op = Prefetch { target: "1.36.3".to_owned(), control_plane: false, image_repository: None };
+    let op = Prefetch { target: release("1.36.3"), control_plane: false, image_repository: None };
     let fetched = node.run(&op).unwrap();
     let names: Vec<_> = fetched.packages.iter().map(|(name, revision)| format!("{name}={revision}")).collect();
     assert_eq!(names, ["kubeadm=1.36.3-1.1", "kubelet=1.36.3-1.1", "kubectl=1.36.3-1.1"]);
@@ -117,7 +173,7 @@ fn prefetch_brings_what_a_worker_needs_and_keeps_the_holds() {
     assert_eq!(fetched.pulled, ["registry.k8s.io/kube-proxy:v1.36.3"]);
     assert!(node.root_path("var/cache/apt/archives/kubelet_1.36.3-1.1_amd64.deb").exists());
     assert_eq!(node.read_state("pkg/kubelet"), "hi 1.35.4-1.1\n");
-    assert_eq!(node.run(&op).unwrap().pulled, Vec::<String>::new());
+    assert!(node.run(&op).unwrap().pulled.is_empty());
 }
 
 #[test]
@@ -134,7 +190,7 @@ fn prefetch_on_a_control_plane_with_its_own_registry() {
     ];
     let registry: String = images.iter().map(|image| format!("mirror.test/k8s/{image}\n")).collect();
     node.state("registry", &registry);
-    let op = Prefetch { target: "1.36.3".to_owned(), control_plane: true, image_repository: Some("mirror.test/k8s".to_owned()) };
+    let op = Prefetch { target: release("1.36.3"), control_plane: true, image_repository: Some(word("mirror.test/k8s")) };
     assert_eq!(node.run(&op).unwrap().pulled.len(), 7);
     node.state("images", "");
     node.state("registry", "");
@@ -149,18 +205,18 @@ fn prefetch_on_a_control_plane_with_its_own_registry() {
 #[test]
 fn prefetch_of_what_is_not_there() {
     let node = Node::new();
-    let op = Prefetch { target: "1.36.9".to_owned(), control_plane: false, image_repository: None };
+    let op = Prefetch { target: release("1.36.9"), control_plane: false, image_repository: None };
     let cause = node.run(&op).unwrap_err();
     assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "the repository of this node does not offer kubeadm 1.36.9"));
     node.state("offline", "");
-    let op = Prefetch { target: "1.36.3".to_owned(), ..op };
+    let op = Prefetch { target: release("1.36.3"), ..op };
     assert_eq!(node.run(&op).unwrap_err().class, Class::Unreachable);
 }
 
 #[test]
 fn the_forecast_is_passed_through() {
     let node = Node::new();
-    let op = KubeadmPlan { target: "1.36.3".to_owned(), flags: vec!["--ignore-preflight-errors=SystemVerification".to_owned()] };
+    let op = KubeadmPlan { target: release("1.36.3"), flags: vec![word("--ignore-preflight-errors=SystemVerification")] };
     node.state("plan", "{\n  \"kind\": \"UpgradePlan\"\n}\n");
     node.state("plan-stderr", "W: something\n");
     let text = node.run(&op).unwrap();

@@ -283,6 +283,7 @@ systemd-run)
     ;;
 curl)
     out='' url=${*: -1}
+    if [[ " $* " != *' --proto-redir =http'* || " $* " != *' --max-filesize '* ]]; then echo "curl: not bounded: $*" >&2; end 2; fi
     while (($# > 1)); do
         if [[ $1 == -o ]]; then out=$2; fi
         shift
@@ -296,11 +297,19 @@ curl)
     fi
     release=${url%/deb/Release.key} release=${release##*/}
     if [[ ! -e $S/keys/$release ]]; then echo 'curl: (22) The requested URL returned error: 403' >&2; printf 403; end 22; fi
+    if [[ -e $S/key-without-end ]]; then dd if=/dev/zero bs=1k count=1000 of="$out" status=none; end "$?"; fi
     cp "$S/keys/$release" "$out"
     printf 200
     end 0
     ;;
 gpg)
+    if [[ " $* " == *' --show-keys '* ]]; then
+        # Of whom a key is, where the test says that; upstream has one key for all minors.
+        owner=$(sed -n 's/^of //p' "${*: -1}" 2>/dev/null)
+        printf 'pub:-:2048:1:X:1661533571:1861533571::-:::scSC::::::23::0:\nfpr:::::::::%s:\nsub:-:2048:1:Y:1661533571::::::e::::::23:\n' "${owner:-DE15B14486CD377B9E876E1A234654DA9A296436}"
+        printf 'fpr:::::::::%040d:\n' 7
+        end 0
+    fi
     while (($# > 1)); do
         if [[ $1 == -o ]]; then out=$2; fi
         shift

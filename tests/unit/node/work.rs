@@ -5,10 +5,10 @@ use std::time::Duration;
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{Begin, Begun, Follow, Followed, Step, WorkState};
 
-use super::bench::Node;
+use super::bench::{self, Node, RUN, release, word};
 
 fn begin(step: Step) -> Begin {
-    Begin { step, target: "1.36.3".to_owned(), run: "r1".to_owned() }
+    Begin { step, target: release("1.36.3").into(), run: word(RUN) }
 }
 
 fn follow(node: &Node, from: u64) -> Followed {
@@ -35,7 +35,7 @@ fn a_running_step_is_attached_to_and_another_contends() {
     let cause = node.run(&begin(Step::KubeletPackages)).unwrap_err();
     assert_eq!(
         (cause.class, cause.what.as_str()),
-        (Class::Contended, "kubeadm-package (1.36.3, run r1) is still running on this node")
+        (Class::Contended, "kubeadm-package (1.36.3, run 5f3a21bc) is still running on this node")
     );
     assert_eq!(follow(&node, 0).end(), None);
 }
@@ -81,21 +81,20 @@ fn after_a_reboot_the_status_file_tells() {
     let node = Node::new();
     node.run(&begin(Step::KubeadmPackage)).unwrap();
     node.forget("unit");
-    assert_eq!(follow(&node, 0).work.state, WorkState::Interrupted("stopped".to_owned()));
-    node.root("proc/sys/kernel/random/boot_id", "boot-2\n");
+    assert_eq!(follow(&node, 0).work.state, WorkState::Interrupted(word("stopped")));
+    node.reboot();
     let cut = follow(&node, 0);
-    assert_eq!(cut.work.state, WorkState::Interrupted("reboot".to_owned()));
+    assert_eq!(cut.work.state, WorkState::Interrupted(word("reboot")));
     assert_eq!(cut.end().unwrap().unwrap_err().what, "kubeadm-package was cut by a reboot of the node");
     assert_eq!(perform(&node, Step::KubeadmPackage), Ok(()));
-    node.forget("unit");
-    node.root("proc/sys/kernel/random/boot_id", "boot-3\n");
+    node.reboot();
     assert_eq!(follow(&node, 0).work.state, WorkState::Done);
 }
 
 #[test]
 fn a_whole_node_is_upgraded_and_its_holds_are_back() {
     let node = Node::new();
-    let flags = vec!["--ignore-preflight-errors=SystemVerification".to_owned()];
+    let flags = vec![word("--ignore-preflight-errors=SystemVerification")];
     perform(&node, Step::KubeadmPackage).unwrap();
     perform(&node, Step::KubeadmUpgrade { first_control_plane: true, flags: flags.clone() }).unwrap();
     assert_eq!(
@@ -126,7 +125,7 @@ fn containerd_keeps_its_hold_only_if_it_had_one() {
     for (before, after) in [("ii", "ii 1.7.24~ds1-6\n"), ("hi", "hi 1.7.24~ds1-6\n")] {
         let node = Node::new();
         node.state("pkg/containerd", &format!("{before} 1.6.20~ds1-1\n"));
-        node.run(&Begin { target: "1.7.24~ds1-6".to_owned(), ..begin(Step::ContainerdPackage) }).unwrap();
+        node.run(&Begin { target: bench::target("1.7.24~ds1-6"), ..begin(Step::ContainerdPackage) }).unwrap();
         node.run_unit();
         assert_eq!(follow(&node, 0).end(), Some(Ok(())));
         assert_eq!(node.read_state("pkg/containerd"), after);
@@ -258,7 +257,7 @@ fn a_foreign_half_installed_kubelet_is_never_taken_past_the_control_plane() {
     assert_eq!(node.read_state("pkg/kubelet"), "iHR 1.35.4-1.1\n");
     // A repository that still has its version mends it.
     node.source("v1.35");
-    node.run(&Begin { target: "1.35.4".to_owned(), ..begin(Step::KubeadmPackage) }).unwrap();
+    node.run(&Begin { target: release("1.35.4").into(), ..begin(Step::KubeadmPackage) }).unwrap();
     node.run_unit();
     assert_eq!(follow(&node, 0).end(), Some(Ok(())));
     assert_eq!(node.read_state("pkg/kubelet"), "hi 1.35.4-1.1\n");
@@ -277,13 +276,13 @@ pub fn upgraded() -> Node {
 }
 
 pub fn rollback() -> Step {
-    Step::Rollback { packages: ["kubeadm", "kubelet", "kubectl"].map(|name| format!("{name}=1.35.4-1.1")).to_vec() }
+    Step::Rollback { packages: ["kubeadm", "kubelet", "kubectl"].map(|name| word(&format!("{name}=1.35.4-1.1"))).to_vec() }
 }
 
 #[test]
 fn a_rollback_takes_packages_and_configuration_back() {
     let node = upgraded();
-    node.run(&Begin { step: rollback(), target: "1.35.4".to_owned(), run: "r1".to_owned() }).unwrap();
+    node.run(&Begin { step: rollback(), target: release("1.35.4").into(), run: word(RUN) }).unwrap();
     node.run_unit();
     assert_eq!(follow(&node, 0).end(), Some(Ok(())), "{}", node.read_root("var/lib/k8s-upgrade/work/log"));
     for package in ["kubeadm", "kubelet", "kubectl"] {
@@ -299,7 +298,7 @@ fn a_rollback_takes_packages_and_configuration_back() {
 fn without_the_kubelet_s_former_configuration_nothing_goes_back() {
     let node = upgraded();
     std::fs::remove_dir_all(node.root_path("var/lib/k8s-upgrade/former-1.35.4")).unwrap();
-    node.run(&Begin { step: rollback(), target: "1.35.4".to_owned(), run: "r1".to_owned() }).unwrap();
+    node.run(&Begin { step: rollback(), target: release("1.35.4").into(), run: word(RUN) }).unwrap();
     node.run_unit();
     let cause = follow(&node, 0).end().unwrap().unwrap_err();
     assert!(

@@ -20,15 +20,17 @@ use super::*;
 use crate::failure::{Cause, Class};
 use crate::node::{
     self, Begin, Begun, Follow, Followed, Inspect, KubeadmPlan, Madison, NodeState, Operation, Prefetch, Refresh, Repository,
-    SnapshotHash, Step, WorkState, WriteCard,
+    SnapshotHash, Step, Target, WorkState, WriteCard,
 };
 use crate::plan::keys::Pair;
 use crate::plan::parse::{UpgradePlan, plan_agrees, upgrade_plan};
 use crate::plan::version::Version;
+use crate::words::Revision;
 use crate::world::{Host, HostError, HostOutput, Hosts as _, Login};
 
 const MASTER: &str = "k8s-master";
 const WORKER: &str = "k8s-node1";
+const RUN: &str = "5f3a21bc";
 
 fn key() -> Pair {
     Pair::from_seed(&[1; 32]).unwrap()
@@ -89,7 +91,8 @@ fn inspect(state: &mut State, node: &str) -> NodeState {
 }
 
 fn begin(state: &mut State, node: &str, step: Step, target: &str) -> Begun {
-    ask(state, node, &Begin { step, target: target.into(), run: "r1".into() }).unwrap()
+    let target = target.parse::<Version>().map_or_else(|_| target.parse::<Revision>().unwrap().into(), Target::from);
+    ask(state, node, &Begin { step, target, run: RUN.parse().unwrap() }).unwrap()
 }
 
 fn follow(state: &mut State, node: &str) -> Followed {
@@ -113,6 +116,10 @@ fn kubeadm(apply: bool) -> Step {
     Step::KubeadmUpgrade { first_control_plane: apply, flags: Vec::new() }
 }
 
+fn repository(target: &str) -> Repository {
+    Repository { base_url: "https://pkgs.k8s.io".parse().unwrap(), target: target.parse().unwrap(), keys: Vec::new() }
+}
+
 fn refreshed() -> State {
     let mut state = world();
     for node in [MASTER, WORKER] {
@@ -129,11 +136,11 @@ fn secs(seconds: u64) -> Duration {
 fn a_machine_tells_what_it_is() {
     let mut state = world();
     let seen = inspect(&mut state, MASTER);
-    assert_eq!(seen.boot_id.len(), 36);
+    assert_eq!(seen.boot_id.as_deref().map(str::len), Some(36));
     assert!(["kubeadm", "kubelet", "kubectl"].into_iter().all(|name| seen.whole_at(name, "1.34.2")), "{seen:?}");
     assert_eq!(seen.holds, ["kubeadm", "kubectl", "kubelet"]);
     assert_eq!(seen.package("containerd.io").unwrap().version, "1.7.24-1");
-    assert_eq!((seen.kubelet.as_str(), seen.kubeadm.as_deref()), ("active", Some("v1.34.2")));
+    assert_eq!((seen.kubelet.as_deref(), seen.kubeadm.as_deref()), (Some("active"), Some("1.34.2")));
     assert_eq!((seen.sources[0].minor.as_str(), seen.free.len()), ("1.34", 4));
     assert!(seen.audit.is_empty() && seen.work.state == WorkState::None);
     assert_eq!(inspect(&mut state, WORKER).free.len(), 3, "a worker has no etcd");
@@ -142,20 +149,20 @@ fn a_machine_tells_what_it_is() {
 #[test]
 fn lists_are_what_the_last_refresh_found() {
     let mut state = world();
-    let madison = Madison { package: "kubeadm".into() };
+    let madison = Madison { package: "kubeadm" };
     assert_eq!(ask(&mut state, WORKER, &madison).unwrap(), ["1.34.2-1.1"], "stale");
     ask(&mut state, WORKER, &Refresh).unwrap();
     assert_eq!(ask(&mut state, WORKER, &madison).unwrap(), ["1.34.7-1.1", "1.34.2-1.1"]);
-    let repository = |minor: &str, target: &str| Repository {
-        base_url: "https://pkgs.k8s.io".into(),
-        minor: minor.into(),
-        target: target.into(),
-    };
-    for (minor, target, says) in [("1.36", "1.36.0", "has no v1.36"), ("1.35", "1.35.5", "does not offer kubeadm 1.35.5")] {
-        let cause = ask(&mut state, WORKER, &repository(minor, target)).unwrap_err();
+    for (target, says) in [("1.36.0", "has no v1.36"), ("1.35.5", "does not offer kubeadm 1.35.5")] {
+        let cause = ask(&mut state, WORKER, &repository(target)).unwrap_err();
         assert!(cause.class == Class::Refused && cause.what.contains(says), "{}", cause.what);
     }
-    ask(&mut state, WORKER, &repository("1.35", "1.35.4")).unwrap();
+    state.web.packages.keys = Arc::new([(35, "0".repeat(40))].into());
+    let cause = ask(&mut state, WORKER, &repository("1.35.4")).unwrap_err();
+    let line = format!("package-keys: [{}]", "0".repeat(40));
+    assert!(cause.class == Class::Refused && cause.what.ends_with(&line), "{}", cause.what);
+    let acknowledged = Repository { keys: vec!["0".repeat(40).parse().unwrap()], ..repository("1.35.4") };
+    ask(&mut state, WORKER, &acknowledged).unwrap();
     assert_eq!(inspect(&mut state, WORKER).sources[0].minor, "1.35");
     assert_eq!(ask(&mut state, WORKER, &madison).unwrap(), ["1.35.10-1.1", "1.35.4-1.1"]);
     let until = later(state.now(), secs(3600));
@@ -166,7 +173,7 @@ fn lists_are_what_the_last_refresh_found() {
 #[test]
 fn what_is_prefetched_needs_no_repository_later() {
     let mut state = refreshed();
-    let prefetch = |control_plane| Prefetch { target: "1.34.7".into(), control_plane, image_repository: None };
+    let prefetch = |control_plane| Prefetch { target: Version::new(1, 34, 7), control_plane, image_repository: None };
     let fetched = ask(&mut state, WORKER, &prefetch(false)).unwrap();
     assert_eq!(fetched.packages.len(), 3);
     assert_eq!(fetched.pulled, ["registry.k8s.io/kube-proxy:v1.34.7"]);
@@ -187,7 +194,7 @@ fn what_is_prefetched_needs_no_repository_later() {
 fn kubeadm_s_forecast_reads_as_the_real_one() {
     let mut state = world();
     let mut verdict = |target: &str| {
-        let text = ask(&mut state, MASTER, &KubeadmPlan { target: target.into(), flags: Vec::new() })?;
+        let text = ask(&mut state, MASTER, &KubeadmPlan { target: target.parse().unwrap(), flags: Vec::new() })?;
         upgrade_plan(&text.json, &text.notes.join("\n"))
     };
     assert_eq!(verdict("1.34.2"), Ok(UpgradePlan::Empty));
@@ -197,20 +204,19 @@ fn kubeadm_s_forecast_reads_as_the_real_one() {
     assert_eq!(plan_agrees(&plan, target), crate::plan::answer::Verdict::Pass);
     let now = state.now();
     state.take_api_away(now, secs(60));
-    let cause = ask(&mut state, MASTER, &KubeadmPlan { target: "1.35.4".into(), flags: Vec::new() }).unwrap_err();
+    let cause = ask(&mut state, MASTER, &KubeadmPlan { target: Version::new(1, 35, 4), flags: Vec::new() }).unwrap_err();
     assert_eq!(cause.class, Class::Unreachable);
 }
 
 #[test]
 fn files_are_put_hashed_and_written() {
     let mut state = world();
-    let hash = |state: &mut State, path: &str| ask(state, MASTER, &SnapshotHash { path: path.into() });
+    let hash = |state: &mut State, path: &str| ask(state, MASTER, &SnapshotHash { path: path.parse().unwrap() });
     assert_eq!(hash(&mut state, "/backup/e.db"), Ok(None));
     put_file(&mut state, MASTER, "/backup/e.db", 4_575_264);
     assert_eq!(hash(&mut state, "/backup/e.db").unwrap().unwrap().bytes, 4_575_264);
-    assert_eq!(hash(&mut state, "e.db").unwrap_err().class, Class::Refused);
     let card = |name: &str| WriteCard { name: name.into(), content: "it's\n".into() };
-    assert_eq!(ask(&mut state, MASTER, &card("restore-r1")), Ok("/var/lib/k8s-upgrade/restore-r1".to_owned()));
+    assert_eq!(ask(&mut state, MASTER, &card("restore-r1")), Ok("/var/lib/k8s-upgrade/restore-r1".parse().unwrap()));
     assert_eq!(ask(&mut state, MASTER, &card("../x")).unwrap_err().class, Class::Refused);
     let written = &state.hosts.machine(MASTER).unwrap().files["/var/lib/k8s-upgrade/restore-r1"];
     assert_eq!(written.text.as_deref(), Some("it's\n"));

@@ -20,11 +20,13 @@ fn a_power_cut_leaves_what_dpkg_had_come_to() {
         assert!(state.hosts.kubelet_alive(WORKER));
         let seen = inspect(&mut state, WORKER);
         assert_ne!(seen.boot_id, former);
-        assert_eq!(seen.work.state, WorkState::Interrupted("reboot".into()));
+        assert_eq!(seen.work.state, WorkState::Interrupted("reboot".parse().unwrap()));
         let kubelet = seen.package("kubelet").unwrap();
         assert_eq!((kubelet.letters.as_str(), kubelet.version.as_str()), (letters, version), "{millis}");
         assert!(
-            !seen.audit.is_empty() && !seen.holds.contains(&"kubelet".to_owned()) && seen.holds.contains(&"kubeadm".to_owned())
+            !seen.audit.is_empty()
+                && !seen.holds.contains(&"kubelet".parse().unwrap())
+                && seen.holds.contains(&"kubeadm".parse().unwrap())
         );
         assert_eq!(state.hosts.kubelet_version(WORKER), boots, "{letters}");
         assert!(matches!(follow(&mut state, WORKER).end(), Some(Err(cause)) if cause.what.contains("cut by a reboot")));
@@ -66,7 +68,7 @@ fn killed_work_says_so_and_containerd_keeps_its_hold() {
     work(&mut state, MASTER, Step::ContainerdPackage, "1.7.28-1").unwrap();
     assert_eq!(state.hosts.runtime_version(MASTER), "containerd://1.7.28");
     let seen = inspect(&mut state, MASTER);
-    assert!(seen.whole_at("containerd.io", "1.7.28") && seen.holds.contains(&"containerd.io".to_owned()), "{seen:?}");
+    assert!(seen.whole_at("containerd.io", "1.7.28") && seen.holds.contains(&"containerd.io".parse().unwrap()), "{seen:?}");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn who_gets_in() {
 fn a_log_is_followed_as_it_grows_and_a_dead_peer_is_a_lost_session() {
     live(refreshed(), async |twin, ssh| {
         let host = host(MASTER, "10.0.20.100");
-        let work = |step| Begin { step, target: "1.34.7".into(), run: "r1".into() };
+        let work = |step| Begin { step, target: Version::new(1, 34, 7).into(), run: RUN.parse().unwrap() };
         exec(&ssh, &host, &work(Step::KubeadmPackage)).await.unwrap().0.unwrap();
         let (followed, lines) = exec(&ssh, &host, &Follow { from: 0, wait: secs(8) }).await.unwrap();
         assert_eq!(followed.unwrap().end(), Some(Ok(())));

@@ -7,16 +7,16 @@ fn a_worker_is_upgraded_package_by_package() {
     let mut state = refreshed();
     assert_eq!(begin(&mut state, WORKER, Step::KubeadmPackage, "1.34.7"), Begun::Started);
     assert_eq!(begin(&mut state, WORKER, Step::KubeadmPackage, "1.34.7"), Begun::Attached);
-    let other = Begin { step: Step::KubeletPackages, target: "1.34.7".into(), run: "r2".into() };
+    let other = Begin { step: Step::KubeletPackages, target: Version::new(1, 34, 7).into(), run: "00000002".parse().unwrap() };
     assert_eq!(ask(&mut state, WORKER, &other).unwrap_err().class, Class::Contended);
     let followed = follow(&mut state, WORKER);
-    assert_eq!((followed.end(), followed.work.run.as_str()), (Some(Ok(())), "r1"));
+    assert_eq!((followed.end(), followed.work.run.as_deref()), (Some(Ok(())), Some(RUN)));
     assert!(work(&mut state, WORKER, kubeadm(false), "1.34.7").unwrap() < secs(3));
     assert_eq!(state.hosts.kubelet_version(WORKER), "v1.34.2", "the former kubelet runs until its restart");
     let took = work(&mut state, WORKER, Step::KubeletPackages, "1.34.7").unwrap();
     assert!(took > secs(4) && took < secs(12), "{took:?}");
     let seen = inspect(&mut state, WORKER);
-    assert!(seen.finished("1.34.7") && seen.kubelet == "active", "{seen:?}");
+    assert!(seen.finished("1.34.7") && seen.kubelet.as_deref() == Some("active"), "{seen:?}");
     assert_eq!(state.hosts.kubelet_version(WORKER), "v1.34.7");
     assert_eq!(state.access(), Access::Up);
     let runs = Runs { began: 1, ended_well: 1, again: 0, after_all: 0 };
@@ -54,10 +54,9 @@ fn apply_takes_the_lab_s_time_and_a_second_one_skips() {
     for (target, seconds, refused) in [("1.34.7", 114, 29), ("1.35.4", 178, 42)] {
         let mut state = refreshed();
         if target == "1.35.4" {
-            let to = Repository { base_url: "https://pkgs.k8s.io".into(), minor: "1.35".into(), target: target.into() };
-            ask(&mut state, MASTER, &to).unwrap();
+            ask(&mut state, MASTER, &repository(target)).unwrap();
         }
-        let prefetch = Prefetch { target: target.into(), control_plane: true, image_repository: None };
+        let prefetch = Prefetch { target: target.parse().unwrap(), control_plane: true, image_repository: None };
         ask(&mut state, MASTER, &prefetch).unwrap();
         work(&mut state, MASTER, Step::KubeadmPackage, target).unwrap();
         let begun = state.now();
@@ -100,7 +99,7 @@ fn several_control_planes_leave_gaps_and_the_last_brings_the_addons() {
     }
     let begun = state.now();
     for (node, apply, seconds) in [(MASTER, true, 114), ("k8s-master2", false, 122), ("k8s-master3", false, 122)] {
-        let prefetch = Prefetch { target: "1.34.7".into(), control_plane: true, image_repository: None };
+        let prefetch = Prefetch { target: Version::new(1, 34, 7), control_plane: true, image_repository: None };
         ask(&mut state, node, &prefetch).unwrap();
         work(&mut state, node, Step::KubeadmPackage, "1.34.7").unwrap();
         let took = work(&mut state, node, kubeadm(apply), "1.34.7").unwrap();

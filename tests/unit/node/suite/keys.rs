@@ -3,26 +3,26 @@
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
 
-use super::Machine;
+use super::{Machine, word};
 
 /// Public halves of keys that nobody has.
 const FIRST: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAFIRSTFIRSTFIRSTFIRSTFIRSTFIRSTFIRSTFIRSTFI";
 const SECOND: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIASECONDSECONDSECONDSECONDSECONDSECONDSECONDSE";
 
 fn look(machine: &mut dyn Machine) -> KeysThere {
-    let user = machine.user().to_owned();
-    machine.run(&LookAtKeys { user, of: vec![FIRST.to_owned(), SECOND.to_owned()] }).unwrap()
+    let user = word(machine.user());
+    machine.run(&LookAtKeys { user, of: vec![word(FIRST), word(SECOND)] }).unwrap()
 }
 
 fn add(machine: &mut dyn Machine, key: &str, replaces: &[&str]) -> (bool, u32) {
-    let replaces = replaces.iter().map(|key| (*key).to_owned()).collect();
-    let user = machine.user().to_owned();
-    machine.run(&AddKey { user, kind: "ssh-ed25519".to_owned(), key: key.to_owned(), replaces }).unwrap()
+    let replaces = replaces.iter().map(|key| word(key)).collect();
+    let user = word(machine.user());
+    machine.run(&AddKey { user, kind: word("ssh-ed25519"), key: word(key), replaces }).unwrap()
 }
 
 fn remove(machine: &dyn Machine, keep: Option<&str>, gone: &[&str]) -> RemoveKeys {
-    let gone = gone.iter().map(|key| (*key).to_owned()).collect();
-    RemoveKeys { user: machine.user().to_owned(), keep: keep.map(str::to_owned), strays: false, gone }
+    let gone = gone.iter().map(|key| word(key)).collect();
+    RemoveKeys { user: word(machine.user()), keep: keep.map(word), strays: false, gone }
 }
 
 pub fn keys_come_and_go_and_the_others_stay(machine: &mut dyn Machine) {
@@ -32,7 +32,7 @@ pub fn keys_come_and_go_and_the_others_stay(machine: &mut dyn Machine) {
         assert_eq!(add(machine, FIRST, &[]), (added, before.keys + 1));
     }
     assert_eq!(add(machine, SECOND, &[FIRST]), (true, before.keys + 2));
-    let both = vec![FIRST.to_owned(), SECOND.to_owned()];
+    let both = vec![word(FIRST), word(SECOND)];
     let wanted = KeysThere { keys: before.keys + 2, marked: before.marked + 2, has: both.clone(), ours: both, ..before.clone() };
     assert_eq!(look(machine), wanted);
     for removed in [1, 0] {

@@ -7,12 +7,24 @@ pub mod packages;
 pub mod steps;
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use k8s_upgrade::failure::{Cause, Class};
-use k8s_upgrade::node::{self, Begin, Begun, Follow, Followed, Inspect, NodeState, Operation, Repository, Step};
+use k8s_upgrade::node::{self, Begin, Begun, Follow, Followed, Inspect, NodeState, Operation, Package, Repository, Step, Target};
+use k8s_upgrade::plan::version::Version;
+use k8s_upgrade::words::{Fingerprint, Flag};
 use k8s_upgrade::world::HostOutput;
+
+/// The run that begins work here.
+pub const RUN: &str = "5f3a21bc";
+
+/// A token of whatever kind is wanted.
+pub fn word<T: FromStr<Err: Debug>>(text: &str) -> T {
+    text.parse().unwrap()
+}
 
 /// A worker whose packages are 1.35.4, held; its repository is that of 1.35 and has nothing else, that of 1.36 has 1.36.1 and 1.36.3.
 pub trait Machine {
@@ -41,7 +53,11 @@ pub trait Machine {
         "https://pkgs.k8s.io"
     }
     /// What its kubeadm must be told besides, as the setting has it.
-    fn kubeadm_flags(&self) -> Vec<String> {
+    fn kubeadm_flags(&self) -> Vec<Flag> {
+        Vec::new()
+    }
+    /// The keys that the settings acknowledge, where each minor has its own.
+    fn package_keys(&self) -> Vec<Fingerprint> {
         Vec::new()
     }
 }
@@ -54,8 +70,8 @@ const BEYOND: [&str; 1] = [
     "kubeadm-plan", // asks a control plane's own files; the lab's runs ask it in each preflight
 ];
 
-/// Operations and steps that the program has and no behaviour has performed so far.
-pub fn unperformed() -> Vec<String> {
+/// Operations and steps that the program has.
+pub fn known() -> Vec<String> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/node");
     let mut names = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -71,6 +87,12 @@ pub fn unperformed() -> Vec<String> {
         }
     }
     assert!(names.len() > 15, "they are not where they are looked for: {names:?}");
+    names
+}
+
+/// Those that no behaviour has performed so far.
+pub fn unperformed() -> Vec<String> {
+    let mut names = known();
     let performed = PERFORMED.lock().unwrap();
     names.retain(|name| !performed.contains(name.as_str()) && !BEYOND.contains(&name.as_str()));
     names
@@ -89,7 +111,7 @@ impl dyn Machine + '_ {
 
     fn begin(&mut self, step: Step, target: &str) -> Result<Begun, Cause> {
         PERFORMED.lock().unwrap().insert(step.name());
-        self.run(&Begin { step, target: target.to_owned(), run: "r1".to_owned() })
+        self.run(&Begin { step, target: to(target), run: word(RUN) })
     }
 
     fn follow(&mut self) -> Followed {
@@ -113,8 +135,7 @@ impl dyn Machine + '_ {
 
     /// Its repository becomes that of the target's minor, which must offer it.
     fn move_repository(&mut self, target: &str) -> Result<(), Cause> {
-        let (base_url, minor) = (self.packages_url().to_owned(), target[..4].to_owned());
-        self.run(&Repository { base_url, minor, target: target.to_owned() })
+        self.run(&Repository { base_url: word(self.packages_url()), target: word(target), keys: self.package_keys() })
     }
 
     fn moved(&mut self) {
@@ -126,10 +147,16 @@ impl dyn Machine + '_ {
     }
 }
 
+/// A release, or the version of a package.
+fn to(target: &str) -> Target {
+    target.parse::<Version>().map_or_else(|_| Target::Package(word(target)), Target::from)
+}
+
 /// What must be the same whoever comes again: packages, holds, and nothing half done.
 fn standing(state: &NodeState) -> Vec<(String, String, String)> {
     let kubernetes = ["kubeadm", "kubelet", "kubectl"].into_iter().filter_map(|name| state.package(name));
-    kubernetes.map(|package| (package.name.clone(), package.letters.clone(), package.version.clone())).collect()
+    let told = |package: &Package| (package.name.to_string(), package.letters.to_string(), package.version.to_string());
+    kubernetes.map(told).collect()
 }
 
 /// Hands each room's behaviours to a macro that makes a test of each on some machine.

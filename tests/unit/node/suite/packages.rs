@@ -2,11 +2,12 @@
 
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{LookBack, Madison, Past, Prefetch, Refresh, SnapshotHash, Step, WorkState, WriteCard};
+use k8s_upgrade::words::{ImageName, Revision};
 
-use super::{Machine, standing};
+use super::{Machine, standing, word};
 
-fn offered(machine: &mut dyn Machine) -> Vec<String> {
-    machine.run(&Madison { package: "kubeadm".to_owned() }).unwrap()
+fn offered(machine: &mut dyn Machine) -> Vec<Revision> {
+    machine.run(&Madison { package: "kubeadm" }).unwrap()
 }
 
 pub fn a_machine_says_what_it_is(machine: &mut dyn Machine) {
@@ -14,12 +15,12 @@ pub fn a_machine_says_what_it_is(machine: &mut dyn Machine) {
     let whole = |name: &str| (name.to_owned(), "hi".to_owned(), "1.35.4-1.1".to_owned());
     assert_eq!(standing(&state), ["kubeadm", "kubelet", "kubectl"].map(whole));
     assert_eq!(state.holds, ["kubeadm", "kubectl", "kubelet"]);
-    assert_eq!((state.kubelet.as_str(), state.kubeadm.as_deref()), ("active", Some("v1.35.4")));
+    assert_eq!((state.kubelet.as_deref(), state.kubeadm.as_deref()), (Some("active"), Some("1.35.4")));
     let sources: Vec<(&str, &str)> = state.sources.iter().map(|source| (source.file.as_str(), source.minor.as_str())).collect();
     assert_eq!(sources, [("/etc/apt/sources.list.d/kubernetes.list", "1.35")]);
     let free: Vec<&str> = state.free.iter().map(|free| free.path.as_str()).collect();
     assert_eq!(free[..3], ["/var/cache/apt", "/usr", "/etc/kubernetes"]);
-    assert!(!state.boot_id.is_empty() && !state.kernel.is_empty());
+    assert!(!state.kernel.is_empty());
     assert_eq!((state.audit.len(), state.stray_manifests.len(), state.work.state), (0, 0, WorkState::None));
 }
 
@@ -54,15 +55,15 @@ pub fn a_list_is_what_the_last_refresh_found(machine: &mut dyn Machine) {
 /// Packages and images; a second time nothing is left to fetch. Nothing is installed by it.
 pub fn what_is_fetched_is_there(machine: &mut dyn Machine) {
     machine.moved();
-    let prefetch = |target: &str| Prefetch { target: target.to_owned(), control_plane: false, image_repository: None };
+    let prefetch = |target: &str| Prefetch { target: word(target), control_plane: false, image_repository: None };
     let before = standing(&machine.inspect());
     let fetched = machine.run(&prefetch("1.36.3")).unwrap();
     let packages: Vec<String> = fetched.packages.iter().map(|(name, revision)| format!("{name}={revision}")).collect();
     assert_eq!(packages, ["kubeadm=1.36.3-1.1", "kubelet=1.36.3-1.1", "kubectl=1.36.3-1.1"]);
-    let images = ["registry.k8s.io/kube-proxy:v1.36.3", "registry.k8s.io/pause:3.10.2"];
-    assert_eq!((fetched.pulled.as_slice(), fetched.present.len()), (&images.map(str::to_owned)[..], 0));
+    let images = ["registry.k8s.io/kube-proxy:v1.36.3", "registry.k8s.io/pause:3.10.2"].map(word::<ImageName>);
+    assert_eq!((fetched.pulled.as_slice(), fetched.present.len()), (&images[..], 0));
     let again = machine.run(&prefetch("1.36.3")).unwrap();
-    assert_eq!((again.pulled.len(), again.present.as_slice()), (0, &images.map(str::to_owned)[..]));
+    assert_eq!((again.pulled.len(), again.present.as_slice()), (0, &images[..]));
     assert_eq!(standing(&machine.inspect()), before);
     let cause = machine.run(&prefetch("1.36.9")).unwrap_err();
     let says = "the repository of this node does not offer kubeadm 1.36.9";
@@ -73,12 +74,11 @@ pub fn what_is_fetched_is_there(machine: &mut dyn Machine) {
 }
 
 pub fn files_are_hashed_and_written(machine: &mut dyn Machine) {
-    let hash = |path: &str| SnapshotHash { path: path.to_owned() };
+    let hash = |path: &str| SnapshotHash { path: word(path) };
     assert_eq!(machine.run(&hash("/backup/etcd.db")).unwrap(), None);
     machine.file("/backup/etcd.db", 5000);
     let info = machine.run(&hash("/backup/etcd.db")).unwrap().unwrap();
     assert_eq!((info.bytes, info.sha256.len()), (5000, 64));
-    assert_eq!(machine.run(&hash("backup/etcd.db")).unwrap_err().class, Class::Refused);
     for content in ["first\n", "it's $HOME\n\n"] {
         let card = WriteCard { name: "restore.md".to_owned(), content: content.to_owned() };
         assert_eq!(machine.run(&card).unwrap(), "/var/lib/k8s-upgrade/restore.md");
@@ -100,8 +100,8 @@ pub fn a_machine_looks_back(machine: &mut dyn Machine) {
     machine.moved();
     machine.perform(Step::KubeadmPackage, "1.36.3").unwrap();
     machine.perform(machine.upgrade(), "1.36.3").unwrap();
-    let past = machine.run(&LookBack { snapshots: "/backup".to_owned() }).unwrap();
-    assert_eq!(past.former, [("1.35.4".to_owned(), "/var/lib/k8s-upgrade/former-1.35.4".to_owned())]);
+    let past = machine.run(&LookBack { snapshots: Some(word("/backup")) }).unwrap();
+    assert_eq!(past.former, [(word("1.35.4"), word("/var/lib/k8s-upgrade/former-1.35.4"))]);
     let (at, path, text) = past.card.unwrap();
     assert_eq!((path.as_str(), text), ("/var/lib/k8s-upgrade/restore-r1.txt", card.content));
     let found: Vec<_> = past.snapshots.iter().map(|snapshot| (snapshot.path.as_str(), snapshot.bytes)).collect();

@@ -3,7 +3,7 @@
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{Begun, NodeState, Step, WorkState};
 
-use super::{Machine, standing};
+use super::{Machine, RUN, standing, word};
 
 const TARGET: &str = "1.36.3";
 /// The steps of a worker, in their order.
@@ -12,7 +12,7 @@ fn steps(machine: &dyn Machine) -> [Step; 3] {
 }
 
 fn back() -> Step {
-    Step::Rollback { packages: ["kubeadm", "kubelet", "kubectl"].map(|name| format!("{name}=1.35.4-1.1")).to_vec() }
+    Step::Rollback { packages: ["kubeadm", "kubelet", "kubectl"].map(|name| word(&format!("{name}=1.35.4-1.1"))).to_vec() }
 }
 
 pub fn begun_attached_and_contended(machine: &mut dyn Machine) {
@@ -20,7 +20,7 @@ pub fn begun_attached_and_contended(machine: &mut dyn Machine) {
     assert_eq!(machine.begin(Step::KubeadmPackage, TARGET).unwrap(), Begun::Started);
     assert_eq!(machine.begin(Step::KubeadmPackage, TARGET).unwrap(), Begun::Attached);
     let cause = machine.begin(Step::KubeletPackages, TARGET).unwrap_err();
-    let says = "kubeadm-package (1.36.3, run r1) is still running on this node";
+    let says = "kubeadm-package (1.36.3, run 5f3a21bc) is still running on this node";
     assert_eq!((cause.class, cause.what.as_str()), (Class::Contended, says));
     let followed = machine.follow();
     assert_eq!((followed.end(), followed.work.state.clone()), (None, WorkState::Running));
@@ -28,7 +28,7 @@ pub fn begun_attached_and_contended(machine: &mut dyn Machine) {
     let followed = machine.follow();
     assert_eq!((followed.end(), followed.work.state.clone()), (Some(Ok(())), WorkState::Done));
     let work = &followed.work;
-    assert_eq!((work.step.as_str(), work.target.as_str(), work.run.as_str()), ("kubeadm-package", TARGET, "r1"));
+    assert_eq!((work.step, work.target.as_deref(), work.run.as_deref()), ("kubeadm-package", Some(TARGET), Some(RUN)));
     assert!(followed.offset > 0, "it said something");
     assert_eq!(machine.inspect().work, followed.work);
 }
@@ -43,8 +43,8 @@ pub fn a_worker_is_upgraded(machine: &mut dyn Machine) {
     let state = machine.inspect();
     let whole = |name: &str| (name.to_owned(), "hi".to_owned(), "1.36.3-1.1".to_owned());
     assert_eq!(standing(&state), ["kubeadm", "kubelet", "kubectl"].map(whole));
-    assert!(state.finished(TARGET) && state.kubeadm_has_run(TARGET, "r1"));
-    assert_eq!((state.kubelet.as_str(), state.kubeadm.as_deref()), ("active", Some("v1.36.3")));
+    assert!(state.finished(TARGET) && state.kubeadm_has_run(TARGET, RUN));
+    assert_eq!((state.kubelet.as_deref(), state.kubeadm.as_deref()), (Some("active"), Some("1.36.3")));
 }
 
 pub fn a_second_run_of_each_step_changes_nothing(machine: &mut dyn Machine) {
@@ -72,7 +72,7 @@ pub fn a_worker_goes_back(machine: &mut dyn Machine) {
         let state = machine.inspect();
         assert_eq!((standing(&state), &state.holds), (standing(&former), &former.holds));
         assert_eq!(state.kubelet_config, former.kubelet_config);
-        assert_eq!((state.kubelet.as_str(), state.kubeadm.as_deref()), ("active", Some("v1.35.4")));
+        assert_eq!((state.kubelet.as_deref(), state.kubeadm.as_deref()), (Some("active"), Some("1.35.4")));
     }
 }
 
@@ -127,9 +127,9 @@ pub fn kubeadm_fails_and_the_next_run_goes_on(machine: &mut dyn Machine) {
     machine.kubeadm_fails_once();
     let cause = machine.fails(machine.upgrade(), TARGET, Class::Step, "kubeadm upgrade node failed (exit 1)");
     assert!(!cause.detail.is_empty(), "what kubeadm said is in it");
-    assert!(!machine.inspect().kubeadm_has_run(TARGET, "r1"));
+    assert!(!machine.inspect().kubeadm_has_run(TARGET, RUN));
     machine.perform(machine.upgrade(), TARGET).unwrap();
-    assert!(machine.inspect().kubeadm_has_run(TARGET, "r1"));
+    assert!(machine.inspect().kubeadm_has_run(TARGET, RUN));
 }
 
 /// Cut while unpacking, while unpacked, while being configured.
@@ -140,7 +140,7 @@ pub fn a_half_done_kubeadm_is_repaired(machine: &mut dyn Machine) {
     for (letters, version) in CUTS {
         machine.package("kubeadm", letters, version);
         let cut = machine.inspect();
-        assert_eq!((cut.package("kubeadm").unwrap().letters.as_str(), cut.audit.is_empty()), (letters, false));
+        assert_eq!((&*cut.package("kubeadm").unwrap().letters, cut.audit.is_empty()), (letters, false));
         assert!(!cut.finished(TARGET) && !cut.package("kubeadm").unwrap().healthy());
         assert_eq!(cut.holds, ["kubectl", "kubelet"]);
         machine.perform(Step::KubeadmPackage, TARGET).unwrap();
@@ -177,7 +177,7 @@ pub fn another_half_installed_package_keeps_its_version(machine: &mut dyn Machin
 /// Debian's package, or Docker's.
 fn containerd(state: &NodeState) -> (String, String) {
     let package = state.package("containerd.io").or_else(|| state.package("containerd")).expect("containerd is a package there");
-    (package.letters.clone(), package.version.clone())
+    (package.letters.to_string(), package.version.to_string())
 }
 
 pub fn containerd_stays_at_its_version(machine: &mut dyn Machine) {
@@ -187,7 +187,7 @@ pub fn containerd_stays_at_its_version(machine: &mut dyn Machine) {
     let after = machine.inspect();
     assert_eq!(containerd(&after), containerd(&before));
     assert_eq!((standing(&after), &after.holds), (standing(&before), &before.holds));
-    assert_eq!((after.work.step.as_str(), after.work.state), ("containerd-package", WorkState::Done));
+    assert_eq!((after.work.step, after.work.state), ("containerd-package", WorkState::Done));
 }
 
 pub fn a_containerd_that_is_not_offered_is_refused(machine: &mut dyn Machine) {

@@ -1,0 +1,255 @@
+//! Where bash evaluates words (arithmetic), takes them apart (splits, patterns, globs) or hands them to a program that has a language of
+//! its own (sed, awk, grep, find): each such place of the scripts stands here, with the proof that what comes there is a number, a
+//! token, or no pattern. A new place fails the test until its proof is given.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use regex::Regex;
+
+/// Names in arithmetic, and why each is a number there: bash runs `a[$(…)]`, wherever it comes from.
+const NUMBERS: &[(&str, &str, &str)] = &[
+    ("apt.sh", "missing", "the length of an array"),
+    ("apt.sh", "mend", "the length of an array"),
+    ("apt.sh", "tries", "counted here"),
+    ("apt.sh", "lock_wait", "a constant of this file"),
+    ("apt.sh", "pause", "a constant of this function"),
+    ("apt.sh", "free", "numbers"),
+    ("apt.sh", "$2", "numbers"),
+    ("apt.sh", "status", "0 or $?"),
+    ("follow.sh", "size", "numbers"),
+    ("follow.sh", "offset", "numbers, then counted here"),
+    ("follow.sh", "limit", "numbers"),
+    ("follow.sh", "chunk", "the length of a string"),
+    ("follow.sh", "SECONDS", "bash's own clock"),
+    ("follow.sh", "end", "counted here"),
+    ("prefetch.sh", "packages", "the length of an array"),
+    ("remove-keys.sh", "before", "numbers"),
+    ("remove-keys.sh", "after", "numbers"),
+    ("repository.sh", "largest", "a constant of this file"),
+    ("work-kubeadm-upgrade.sh", "size", "numbers"),
+    ("work-kubeadm-upgrade.sh", "status", "0 or $?"),
+    ("work-kubelet-packages.sh", "wanted", "the length of an array"),
+    ("work-rollback.sh", "wanted", "the length of an array"),
+    ("work.sh", "tries", "counted here"),
+    ("work.sh", "steady", "counted here"),
+];
+
+/// Commands with a language of their own, as far as a variable is among their words, and why it is none of that language.
+const COMMANDS: &[(&str, &str, &str)] = &[
+    ("add-key.sh", r#"awk -v key="$1" ''"#, "base64: no backslash"),
+    ("apt.sh", r#"grep -qxF -- "$package" <<<"$held""#, "-F, after --"),
+    ("apt.sh", r#"awk -v exact="$2" -v start="$2-" ''"#, "a version: no backslash"),
+    ("apt.sh", r#"grep -qE '' "$file""#, "a file"),
+    ("apt.sh", r#"sed -nE '' <<<"$1""#, "its input"),
+    ("apt.sh", r#"grep -E '' <<<"$output""#, "its input"),
+    ("apt.sh", r#"grep -qE '' <<<"$output""#, "its input"),
+    ("inspect.sh", r#"sed -nE '' "$file""#, "a file"),
+    ("inspect.sh", r#"sed '' "$root/var/lib/kubelet/config.yaml""#, "a file"),
+    ("keys.sh", r#"awk -v key="$1" ''"#, "base64: no backslash"),
+    ("kubeadm-plan.sh", r#"grep -qE '' "$notes""#, "a file"),
+    ("look-at-keys.sh", r#"awk -v mark="$mark" ''"#, "a constant"),
+    ("look-at-keys.sh", r#"awk -v mark="$mark" -v asked="$*" ''"#, "base64: no backslash"),
+    ("look-at-keys.sh", r#"awk '' <<<"$said""#, "its input"),
+    ("look-back.sh", r#"sed -nE '' "$1""#, "a file"),
+    ("look-back.sh", r#"sed '' "$newest""#, "a file"),
+    ("look-back.sh", r#"find "$root$folder" -mindepth 1 -maxdepth 1 -type f -printf ''"#, "a folder, from the root: no option"),
+    ("prefetch.sh", r#"grep -E '' <<<"$wanted""#, "its input"),
+    ("prefetch.sh", r#"grep -qxF -- "$image" <<<"$have_images""#, "-F, after --"),
+    ("remove-keys.sh", r#"awk -v keep="$keep" -v strays="$strays" -v mark="$mark" -v gone="$*" ''"#, "base64: no backslash"),
+    ("repository.sh", r#"awk '' "$file""#, "a file"),
+    ("repository.sh", r#"grep -E '' "$file""#, "a file"),
+    ("repository.sh", r#"grep -vE '' "$file""#, "a file"),
+    ("repository.sh", r#"sed -nE '' <<<"$entries""#, "its input"),
+    ("repository.sh", r#"grep -qxF -- "$key" <<<"$known""#, "-F, after --"),
+    ("repository.sh", r#"grep -qF -- " $target-" <<<"$offer""#, "-F, after --"),
+    ("work-containerd-package.sh", r#"grep -qxF -- "$package" <<<"$held""#, "-F, after --"),
+    (
+        "work-kubeadm-upgrade.sh",
+        r#"find "$leftovers" -mindepth 1 -maxdepth 1 -type d -name "$kind" -printf ''"#,
+        "a folder, from the root, and constant patterns",
+    ),
+];
+
+/// Words that are split or are a pattern because no quotes are about them.
+const BARE: &[(&str, &str, &str)] = &[
+    ("apt.sh", "for package in $packages", "names of ours: kubernetes_packages"),
+    ("prefetch.sh", "for package in $names", "names of ours: kubernetes_packages"),
+    ("prelude.sh", "=~ ^(0|[1-9][0-9]{0,17})$", "no variable: the end of the word"),
+    ("work-kubelet-packages.sh", "for package in $packages", "names of ours: kubernetes_packages"),
+    ("work.sh", "=~ ^$token$", "a constant of this file"),
+    ("work.sh", "=~ $now", "of constants"),
+    ("work.sh", "=~ $former", "of constants"),
+    ("look-back.sh", "=~ ^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$", "no variable: the end of the word"),
+    ("repository.sh", "=~ ^https?://[]A-Za-z0-9._~:/[-]+$", "no variable: the end of the word"),
+    ("repository.sh", "=~ ^[0-9A-F]{40,64}($''[0-9A-F]{40,64})*$", "no variable: the end of the word"),
+    ("write-card.sh", "=~ ^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$", "no variable: the end of the word"),
+];
+
+/// What no script has, for nobody could prove it for long.
+const NEVER: &[&str] = &[
+    r"(?m)(^|[;&|({]|\bthen|\bdo)\s*(eval|source|\.|declare|typeset|let|alias|xargs)\s",
+    r"\b(ba)?sh -c\b",
+    r"\$\{!",
+    r"\blocal -[a-zA-Z]*n\b",
+    r"\bprintf -v\b",
+    r"\s-(eq|ne|lt|le|gt|ge)\s",
+    r"\bread (?!-r)",
+    r"\$\{\w+\[[^\]@*0-9]",
+    r"\b\w+\[[^\]]*\]=",
+    r"\$\{\w+:\s*[^-+=?0\s]",
+    r"\$\{\w+:\d+:[^\d]",
+];
+
+/// The script without its comments, and with all that is in single quotes gone: what bash itself reads.
+fn code(script: &str) -> String {
+    let mut code = String::new();
+    let mut chars = script.chars().peekable();
+    let (mut double, mut last) = (false, '\n');
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => {
+                code.push(c);
+                code.extend(chars.next());
+            }
+            '"' => {
+                double = !double;
+                code.push(c);
+            }
+            '\'' if !double => {
+                let ansi = last == '$';
+                code.push_str("''");
+                while let Some(inner) = chars.next() {
+                    if inner == '\\' && ansi {
+                        chars.next();
+                    } else if inner == '\'' {
+                        break;
+                    }
+                }
+            }
+            '#' if !double && last.is_whitespace() => while chars.next_if(|c| *c != '\n').is_some() {},
+            c => code.push(c),
+        }
+        last = c;
+    }
+    code
+}
+
+/// What stands between `((` and its `))`.
+fn arithmetic(code: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut rest = code;
+    while let Some(at) = rest.find("((") {
+        let mut depth = 0_u32;
+        let end = rest[at..].char_indices().find_map(|(offset, c)| {
+            match c {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                _ => {}
+            }
+            (depth == 0).then_some(at + offset)
+        });
+        let end = end.expect("each bracket has its other");
+        found.push(rest[at + 2..end].to_owned());
+        rest = &rest[end..];
+    }
+    found
+}
+
+fn scripts() -> Vec<(String, String)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/node");
+    let mut scripts: Vec<(String, String)> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sh"))
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), code(&fs::read_to_string(&path).unwrap())))
+        .collect();
+    scripts.sort();
+    assert!(scripts.len() > 20, "they are not where they are looked for");
+    scripts
+}
+
+/// Each place that was found has its proof, and each proof its place.
+fn proved(what: &str, found: &BTreeSet<(String, String)>, table: &[(&str, &str, &str)]) {
+    let known: BTreeSet<(String, String)> =
+        table.iter().map(|(file, place, _)| ((*file).to_owned(), (*place).to_owned())).collect();
+    let (new, stale): (Vec<_>, Vec<_>) = (found.difference(&known).collect(), known.difference(found).collect());
+    assert!(new.is_empty(), "{what} without a proof:\n{new:#?}");
+    assert!(stale.is_empty(), "{what} that is not there any more:\n{stale:#?}");
+}
+
+#[test]
+fn what_comes_to_arithmetic_is_a_number() {
+    let name = Regex::new(r"[A-Za-z_]\w*|\$[0-9@*]").unwrap();
+    let mut found = BTreeSet::new();
+    for (file, code) in scripts() {
+        for expression in arithmetic(&code) {
+            found.extend(name.find_iter(&expression).map(|name| (file.clone(), name.as_str().to_owned())));
+        }
+    }
+    proved("arithmetic", &found, NUMBERS);
+    // What is proved by `numbers` is given to it in the same file.
+    for (file, name, _) in NUMBERS.iter().filter(|(.., proof)| proof.starts_with("numbers")) {
+        let code = scripts().into_iter().find(|(known, _)| known == file).unwrap().1;
+        let given = format!("\"{}\"", if name.starts_with('$') { (*name).to_owned() } else { format!("${name}") });
+        let calls = code.lines().any(|line| line.trim_start().starts_with("numbers ") && line.contains(&given));
+        assert!(calls, "{file}: nothing proves {name}");
+    }
+}
+
+#[test]
+fn no_variable_is_part_of_a_program_in_another_language() {
+    let command = Regex::new(r#"\b(?:sed|awk|grep|find) [^|;&\n)]*"#).unwrap();
+    let mut found = BTreeSet::new();
+    for (file, code) in scripts() {
+        let code = code.replace("\\\n", " ");
+        for place in command.find_iter(&code) {
+            // Where its output goes is no matter.
+            let place = Regex::new(r"\s*(2?>|>>).*").unwrap().replace(place.as_str(), "").trim().to_owned();
+            if place.replace("$''", "''").contains('$') {
+                found.insert((file.clone(), place));
+            }
+        }
+    }
+    proved("a command", &found, COMMANDS);
+}
+
+#[test]
+fn nothing_is_split_or_a_pattern_by_accident() {
+    let places = [r"\bfor \w+ in \$\w+", r#"=~ [^\s"]*\$[^\s"]*"#, r#"(?:==|!=) [^\s"')]*\$[\w{][^\s"'#]*"#];
+    let mut found = BTreeSet::new();
+    for (file, code) in scripts() {
+        for place in places {
+            let place = Regex::new(place).unwrap();
+            found.extend(place.find_iter(&code).map(|found| (file.clone(), found.as_str().to_owned())));
+        }
+    }
+    proved("a bare word", &found, BARE);
+}
+
+#[test]
+fn formats_are_constant_and_nothing_is_evaluated() {
+    for (file, code) in scripts() {
+        for (at, line) in code.lines().enumerate() {
+            for call in line.split("printf ").skip(1).filter(|_| !line.contains("-printf ")) {
+                assert!(call.starts_with("''") || call == "x)", "{file}:{}: a format that is not constant: {line}", at + 1);
+            }
+        }
+        for never in NEVER {
+            let (never, but) =
+                never.split_once("(?!").map_or((*never, None), |(start, but)| (start, Some(but.trim_end_matches(')'))));
+            for found in Regex::new(never).unwrap().find_iter(&code) {
+                let allowed = but.is_some_and(|but| code[found.end()..].starts_with(but));
+                assert!(allowed, "{file}: {:?} near {:?}", never, &code[found.start()..code.len().min(found.end() + 40)]);
+            }
+        }
+    }
+}
+
+/// The reader of scripts must see what bash sees.
+#[test]
+fn what_bash_reads_is_found() {
+    let script = "a=1 # ((no))\necho 'x ((no)) '\"(($b))\" $'it\\'s ((no))' \"it's $((c + (d)))\"\nx=${#y}\n";
+    assert_eq!(code(script), "a=1 \necho ''\"(($b))\" $'' \"it's $((c + (d)))\"\nx=${#y}\n");
+    assert_eq!(arithmetic(&code(script)), ["$b)", "c + (d))"].map(|expression| expression.to_owned()));
+}
