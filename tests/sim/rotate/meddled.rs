@@ -26,7 +26,7 @@ fn former() -> Public {
 /// No node but these has lost the former key.
 fn former_stays(state: &State, but: &[&str], when: &str) {
     for node in NODES {
-        let there = keys_of(state, node).contains(&former().base64);
+        let there = keys_of(state, node).contains(&*former().base64);
         assert_eq!(there, !but.contains(&node), "{when}: {node}\n{}", tail(state, 60));
     }
     silent(state, when);
@@ -99,7 +99,7 @@ fn a_node_that_joins_and_stays_shut_keeps_the_former_key_everywhere() {
     let (end, code, said) = run(end, None, Store::Secret, "rotate-key --yes");
     assert_eq!(code, Some(0), "{said}");
     rotated(&end, Store::Secret, "in the end");
-    assert!(keys_of(&end, JOINED).contains(&held(&end).base64));
+    assert!(keys_of(&end, JOINED).contains(&*held(&end).base64));
 }
 
 /// Ansible and its like: the new line is put back while the former key still opens the node, and nothing is removed.
@@ -113,8 +113,8 @@ fn a_line_that_somebody_takes_away_is_told_and_put_back() {
         assert_eq!(code, Some(4), "{said}");
         former_stays(&end, gone, at);
         let new = held(&end);
-        assert!(NODES.iter().all(|node| keys_of(&end, node).contains(&new.base64)), "{said}");
-        let shown = failure(&said).replace(&new.base64, "AAAAnew");
+        assert!(NODES.iter().all(|node| keys_of(&end, node).contains(&*new.base64)), "{said}");
+        let shown = failure(&said).replace(&*new.base64, "AAAAnew");
         match gone {
             [] => insta::assert_snapshot!(shown, @r#"
             ✗ refused: k8s-node2: the new key's line is gone from ~/.ssh/authorized_keys: something else writes that file
@@ -146,7 +146,7 @@ fn a_node_that_nothing_opens_any_more_is_told() {
     let (end, code, said) = run(world(Store::Secret), hook, Store::Secret, "rotate-key --yes");
     assert_eq!(code, Some(4), "{said}");
     former_stays(&end, &["k8s-node2"], "all lines gone");
-    insta::assert_snapshot!(failure(&said).replace(&held(&end).base64, "AAAAnew"), @r#"
+    insta::assert_snapshot!(failure(&said).replace(&*held(&end).base64, "AAAAnew"), @r#"
     ✗ refused: k8s-node2: look-at-keys: k8s-node2 (10.0.20.102) refused the key of wizard: Username/PublicKey combination invalid
         the key's public half must stand in ~wizard/.ssh/authorized_keys of k8s-node2
         nor does another key that is at hand open it: look-at-keys: k8s-node2 (10.0.20.102) refused the key of wizard: Username/PublicKey combination invalid

@@ -35,7 +35,7 @@ fn while_a_run_is_in_flight_it_is_refused() {
              k8s-upgrade rotate-key          # goes on
     "#);
     let old = ssh_key().unwrap().public;
-    assert!(NODES.iter().all(|node| [&old, &held(&end)].iter().all(|key| keys_of(&end, node).contains(&key.base64))));
+    assert!(NODES.iter().all(|node| [&old, &held(&end)].iter().all(|key| keys_of(&end, node).contains(&*key.base64))));
     latch(&mut end, false);
     let (end, code, said) = run(end, None, Store::Vault, "rotate-key --yes");
     assert_eq!(code, Some(0), "{said}");
@@ -210,7 +210,7 @@ fn a_secret_that_never_follows_holds() {
              k8s-upgrade rotate-key          # goes on
     "#);
     assert_eq!(held(&end), ssh_key().unwrap().public);
-    assert!(NODES.iter().all(|node| keys_of(&end, node).contains(&held(&end).base64)));
+    assert!(NODES.iter().all(|node| keys_of(&end, node).contains(&*held(&end).base64)));
     end.control.external_secrets_stuck = false;
     let (_, code, said) = run(end.clone(), None, Store::Vault, "rotate-key --only k8s-node1 --yes");
     assert!(code == Some(4) && said.contains("a rotation has not ended"), "{said}");
@@ -304,7 +304,7 @@ fn a_key_in_another_file_is_refused_before_anything_is_changed() {
       Next:  ssh wizard@10.0.20.102      # move its line from there into ~/.ssh/authorized_keys
     "#);
     for node in NODES {
-        assert_eq!(keys_of(&end, node).contains(&old.base64), node != "k8s-node2");
+        assert_eq!(keys_of(&end, node).contains(&*old.base64), node != "k8s-node2");
         assert_eq!(keys_of(&end, node).matches("k8s-upgrade-key").count(), usize::from(node != "k8s-node2"), "{node}");
     }
 }
@@ -323,7 +323,7 @@ fn that_the_operators_own_key_goes_is_said_before_the_question() {
     shared.store.update(&key, |secret| secret["data"]["ssh_key"] = json!(BASE64_STANDARD.encode(ann().private)));
     for node in NODES {
         shared.hosts.change(node, |machine| {
-            machine.authorized_keys = machine.authorized_keys.replace(&old.base64, &own.base64);
+            machine.authorized_keys = machine.authorized_keys.replace(&*old.base64, &own.base64);
         });
     }
     marked.hosts.change("k8s-node3", |machine| machine.authorized_keys += &format!("{}\n", own.line()));
@@ -382,5 +382,5 @@ fn vault_without_the_secret_gets_one() {
     assert_eq!(code, Some(3), "{said}");
     assert_eq!(end.web.vault.versions.len(), 1);
     assert_eq!(held(&end), ssh_key().unwrap().public);
-    assert!(NODES.iter().all(|node| keys_of(&end, node).contains(&held(&end).base64)));
+    assert!(NODES.iter().all(|node| keys_of(&end, node).contains(&*held(&end).base64)));
 }
