@@ -164,7 +164,8 @@ fn until(line: &Line) -> Timestamp {
     match &line.what {
         What::Waited { until, .. } | What::Drain { until, .. } => *until,
         What::Step { seconds: Some(seconds), .. } | What::Phase { seconds: Some(seconds), .. } => {
-            line.at + Duration::from_secs(*seconds)
+            // A journal is a ConfigMap: whoever may edit it may write any number.
+            line.at.checked_add(Duration::from_secs(*seconds)).unwrap_or(Timestamp::MAX)
         }
         _ => line.at,
     }

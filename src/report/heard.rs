@@ -23,7 +23,7 @@ pub fn heard(log: &str, now: Timestamp) -> Doing {
 }
 
 fn hear(doing: &mut Doing, at: Timestamp, text: &str) {
-    let until = |left: &str| Some(at + SignedDuration::try_from(unspan(left)?).ok()?);
+    let until = |left: &str| at.checked_add(SignedDuration::try_from(unspan(left)?).ok()?).ok();
     // What is said beside the work says nothing of it.
     if text.starts_with("warning: ") || text.starts_with("| ") {
         return;
@@ -91,21 +91,20 @@ fn timed(line: &str, now: Timestamp) -> Option<(Timestamp, &str)> {
     Some((at, text))
 }
 
-/// The inverse of [`super::span`].
+/// The inverse of [`super::span`]; None where no clock could hold it.
 fn unspan(text: &str) -> Option<Duration> {
     text.split(' ').try_fold(Duration::ZERO, |sum, part| {
         let digits = part.find(|c: char| !c.is_ascii_digit())?;
         let (number, unit) = part.split_at(digits);
         let number: u64 = number.parse().ok()?;
-        Some(
-            sum + match unit {
-                "h" => Duration::from_secs(number * 3600),
-                "m" => Duration::from_secs(number * 60),
-                "s" => Duration::from_secs(number),
-                "ms" => Duration::from_millis(number),
-                _ => return None,
-            },
-        )
+        let of = match unit {
+            "h" => Duration::from_secs(number.checked_mul(3600)?),
+            "m" => Duration::from_secs(number.checked_mul(60)?),
+            "s" => Duration::from_secs(number),
+            "ms" => Duration::from_millis(number),
+            _ => return None,
+        };
+        sum.checked_add(of)
     })
 }
 

@@ -11,6 +11,7 @@ mod node;
 mod program;
 mod rehearse;
 mod report;
+mod security;
 mod ssh;
 mod vault;
 mod watch;
