@@ -3,18 +3,14 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use sha2::{Digest, Sha256};
 
 use super::facts::{Facts, Phase, Step, Taint, TakenUp};
+use super::named::label;
 use super::order;
 use super::version::Version;
 use crate::failure::Cause;
 use crate::names::{self, Mark};
 
-/// A Job's name becomes a label value of its pods.
-const LONGEST: usize = 63;
-/// Hex digits of the hash that ends a shortened name.
-const HASH: usize = 10;
 /// Between SIGTERM and SIGKILL (seconds): time to take a cordon back and to record.
 const GRACE: u32 = 120;
 /// Tells a Job that the one before it held and said so.
@@ -64,26 +60,6 @@ pub fn name(facts: &Facts, step: &Step, target: Version) -> String {
 pub fn etcd_name(target: Version, run: &str, attempt: u32) -> String {
     let prefix = format!("{}-{}", names::ETCD_JOB_PREFIX, target.dashed());
     if attempt == 1 { label(&prefix, run) } else { label(&prefix, &format!("{run}-{attempt}")) }
-}
-
-/// `prefix-rest` as a DNS label. Where that is too long or `rest` is no label itself, it is shortened and ends in a hash of `rest`. Names
-/// that look as if they had been shortened are, too, so that two of them are never the same.
-fn label(prefix: &str, rest: &str) -> String {
-    let plain = rest.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') && !rest.ends_with('-');
-    let hashed = |text: &str| text.len() == HASH && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let imitates = rest.rsplit('-').next().is_some_and(hashed);
-    if plain && !rest.is_empty() && !imitates && prefix.len() + 1 + rest.len() <= LONGEST {
-        return format!("{prefix}-{rest}");
-    }
-    let hash: String =
-        Sha256::digest(rest).iter().map(|byte| format!("{byte:02x}")).collect::<String>().chars().take(HASH).collect();
-    let room = LONGEST.saturating_sub(prefix.len() + HASH + 2);
-    let readable: String =
-        rest.to_ascii_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(room).collect();
-    match readable.trim_matches('-') {
-        "" => format!("{prefix}-{hash}"),
-        readable => format!("{prefix}-{readable}-{hash}"),
-    }
 }
 
 /// What the Job's container runs.

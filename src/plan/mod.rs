@@ -18,6 +18,7 @@ pub mod keys;
 pub mod known_hosts;
 pub mod losses;
 pub mod manifest;
+pub mod named;
 pub mod news;
 pub mod next;
 pub mod order;

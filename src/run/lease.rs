@@ -19,6 +19,7 @@ use super::wait::{Probe, Wait, Waited};
 use crate::failure::{Cause, Class};
 use crate::names::{self, Mark};
 use crate::permit::{ChangeClass, Permit};
+use crate::plan::named::subdomain;
 use crate::plan::screen::Driver;
 use crate::report::span;
 
@@ -37,14 +38,19 @@ pub struct Held {
 #[derive(Clone, Debug)]
 pub(super) struct Which(pub Option<String>);
 
+/// The name of a node's Lease.
+pub(super) fn of_node(node: &str) -> String {
+    subdomain(names::LEASE_PREFIX, node)
+}
+
 impl Which {
     pub fn node(node: &str) -> Self {
         Which(Some(node.to_owned()))
     }
 
-    /// Two nodes never share a name: it is the node's name behind a prefix, and both are DNS names.
+    /// Two nodes never share a name.
     fn name(&self) -> String {
-        self.0.as_ref().map_or(names::LEASE_BY_HAND.to_owned(), |node| format!("{}-{node}", names::LEASE_PREFIX))
+        self.0.as_deref().map_or(names::LEASE_BY_HAND.to_owned(), of_node)
     }
 
     /// Where steps are told.

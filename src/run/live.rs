@@ -261,7 +261,7 @@ impl<'a> Live<'a> {
         };
         let watch = cronjobs.iter().find(|cronjob| cronjob.name_any() == names::WATCH_CRONJOB);
         Some(Ok(Seen {
-            leases: leases.iter().filter_map(|found| lease(found)).collect(),
+            leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(),
             logs: locked(&self.logs).clone()?,
             units: Vec::new(), // a session to a node every few seconds would be too much; the log says what its unit prints
             driver: leases.iter().find_map(|lease| driver(lease, &self.ctx.settings.annotation_prefix)),

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::api::{Api, ListParams, LogParams};
 
 use super::ctx::Ctx;
-use super::lease::{driver, term};
+use super::lease::{driver, of_node, term};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::answer::Answer;
@@ -37,7 +37,14 @@ impl Ctx {
         let watch = self.api_opt("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
         let no_watch = no_watch(watch.as_ref());
         let (logs, units) = tokio::join!(self.logs(&facts), self.units(&facts));
-        Ok(Seen { logs, units, leases: leases.iter().filter_map(lease).collect(), driver, no_watch, facts })
+        Ok(Seen {
+            logs,
+            units,
+            leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(),
+            driver,
+            no_watch,
+            facts,
+        })
     }
 
     /// What the logs say of the Jobs at work, and of the one that failed last.
@@ -72,8 +79,11 @@ pub(super) fn no_watch(found: Option<&CronJob>) -> Option<String> {
     }
 }
 
-pub(super) fn lease(lease: &KubeLease) -> Option<Lease> {
-    let node = lease.name_any().strip_prefix(&format!("{}-", names::LEASE_PREFIX))?.to_owned();
+/// A node's Lease, by the node's name.
+pub(super) fn lease(lease: &KubeLease, facts: &Facts) -> Option<Lease> {
+    let name = lease.name_any();
+    let rest = name.strip_prefix(&format!("{}-", names::LEASE_PREFIX))?;
+    let node = facts.nodes.iter().map(|node| node.name.as_str()).find(|node| of_node(node) == name).unwrap_or(rest).to_owned();
     let (holder, renewed, until) = term(lease)?;
     Some(Lease { node, holder, renewed, until })
 }

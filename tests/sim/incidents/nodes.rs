@@ -158,3 +158,19 @@ fn incident_32_work_went_on_through_a_failing_cluster() {
     });
     done(&end, NEW);
 }
+
+/// A name that the API server takes is none that any object of ours is too long for.
+#[test]
+fn nodes_may_have_the_longest_names_that_there_are() {
+    let long = |end: char| ["n".repeat(63), "n".repeat(63), "n".repeat(63), format!("{}{end}", "n".repeat(60))].join(".");
+    let mut scenario = quick(Scenario::runbook());
+    // Those of control planes are shorter: their static pods are named after them.
+    for (node, end) in scenario.nodes.iter_mut().filter(|node| !node.control_plane).zip('a'..) {
+        node.name = long(end);
+    }
+    for workload in &mut scenario.workloads {
+        workload.placed_on.clear();
+    }
+    let end = to_the_end(begin(&scenario), None);
+    done(&end, NEW);
+}
