@@ -13,10 +13,21 @@ pub const TOLERATES: &[&str] = &["Exists", "Equal"];
 pub const SELECTS: &[&str] = &["In", "NotIn", "Exists", "DoesNotExist"];
 pub const UNHEALTHY: &[&str] = &["AlwaysAllow", "IfHealthyBudget"];
 
+/// Of one workload: all of them are kept in memory.
+const MOST_PODS: u32 = 10_000;
+/// Times that leave room for all that came before and will come.
+const FIRST_YEAR: i16 = 2000;
+const LAST_YEAR: i16 = 2200;
+
 impl Scenario {
     /// All of it, in the order of the file.
     pub fn faults(&self) -> Vec<Fault> {
         let mut found = Faults(Vec::new());
+        let year = self.start.to_zoned(jiff::tz::TimeZone::UTC).year();
+        if !(FIRST_YEAR..=LAST_YEAR).contains(&year) {
+            let what = format!("the rehearsal begins in the year {year}: one from {FIRST_YEAR} to {LAST_YEAR} is wanted");
+            found.add("start".to_owned(), what);
+        }
         self.nodes(&mut found);
         let (mut workloads, mut budgets) = (BTreeSet::new(), BTreeSet::new());
         for (index, workload) in self.workloads.iter().enumerate() {
@@ -92,6 +103,11 @@ impl Scenario {
                 let what = format!("{namespace}/{name} is placed on {node}, which is no node here: {}", known.join(", "));
                 found.add(format!("{at}/placed-on/{index}"), what);
             }
+        }
+        if *replicas > MOST_PODS {
+            let what =
+                format!("{namespace}/{name} has {replicas} pods: {MOST_PODS} are the most that a rehearsal can have of one");
+            found.add(format!("{at}/replicas"), what);
         }
         if *kind == Kind::Pod && *replicas != 1 {
             let what = format!("the Pod {namespace}/{name} is one pod: leave this out, or make it a Deployment");
