@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::names;
 use crate::plan::version::Version;
-use crate::words::RunId;
+use crate::words::{ContextName, ImageRef, LossId, Namespace, NodeName, ObjectName, Reason, RunId};
 
 const GROUPS: &str = "\
 Watch:     status, report
@@ -37,10 +37,10 @@ pub struct Global {
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
     #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
-    pub context: Option<String>,
+    pub context: Option<ContextName>,
     /// Namespace of the installation
     #[arg(short, long, global = true, value_name = "NAME", default_value = names::NAMESPACE, help_heading = "Global options")]
-    pub namespace: String,
+    pub namespace: Namespace,
     /// Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub config: Option<PathBuf>,
@@ -168,7 +168,7 @@ pub enum Command {
     )]
     Acknowledge {
         /// What `acknowledge` or a refusal has named; without it, nothing is recorded
-        id: Option<String>,
+        id: Option<LossId>,
         #[command(flatten)]
         data: Data,
     },
@@ -196,7 +196,7 @@ pub enum Command {
     )]
     Report {
         /// Id of a run, or by-hand for what was done outside any; else the newest
-        run: Option<String>,
+        run: Option<RunId>,
         /// Form of the report
         #[arg(short, long, value_enum, default_value_t = Page::Text)]
         output: Page,
@@ -221,7 +221,7 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade upgrade-node k8s-node4\n  k8s-upgrade upgrade-node k8s-master --target 1.36.3"
     )]
     UpgradeNode {
-        node: String,
+        node: NodeName,
         /// The release to go to; else the target of the run in flight
         #[arg(long, value_name = "X.Y.Z")]
         target: Option<Version>,
@@ -246,7 +246,7 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade drain k8s-node4 --dry-run    # what would go, what would hold\n  k8s-upgrade drain k8s-node4"
     )]
     Drain {
-        node: String,
+        node: NodeName,
         /// Forecast by server-side dry-run evictions
         #[arg(long)]
         dry_run: bool,
@@ -258,7 +258,7 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade rollback k8s-node4 --dry-run\n  k8s-upgrade rollback k8s-master     # changes nothing: the plan, with the snapshot's path"
     )]
     Rollback {
-        node: String,
+        node: NodeName,
         /// Say what would be done
         #[arg(long)]
         dry_run: bool,
@@ -275,7 +275,7 @@ pub enum Command {
         dry_run: bool,
         /// No new key: let this node have the one that is stored
         #[arg(long, value_name = "NODE")]
-        only: Option<String>,
+        only: Option<NodeName>,
         #[command(flatten)]
         data: Data,
     },
@@ -324,7 +324,7 @@ pub struct Halt {
     pub lift: bool,
     /// Why, for whoever meets it
     #[arg(long, value_name = "TEXT")]
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     #[command(flatten)]
     pub data: Data,
 }
@@ -334,13 +334,13 @@ pub struct Skip {
     #[arg(value_enum)]
     pub phase: PhaseName,
     /// Which node's, for master and worker
-    pub node: Option<String>,
+    pub node: Option<NodeName>,
     /// Also if nothing shows its work done; never the backup nor a control plane
     #[arg(long, requires = "reason")]
     pub force: bool,
     /// Why; recorded and told to Slack
     #[arg(long, value_name = "TEXT", requires = "force")]
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     #[command(flatten)]
     pub data: Data,
 }
@@ -388,7 +388,7 @@ pub struct Rehearse {
 pub struct Manifests {
     /// The image that Jobs run; `k8s-upgrade image` prints its name
     #[arg(long, value_name = "REF")]
-    pub image: Option<String>,
+    pub image: Option<ImageRef>,
     /// Only one part
     #[arg(long, value_enum)]
     pub only: Option<Part>,
@@ -400,7 +400,7 @@ pub struct Manifests {
     pub slack_webhook: Option<PathBuf>,
     /// Name of the ClusterSecretStore that an ExternalSecret reads the key from
     #[arg(long, value_name = "STORE")]
-    pub external_secret: Option<String>,
+    pub external_secret: Option<ObjectName>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -17,7 +17,7 @@ use crate::names;
 use crate::plan::journal::Head;
 use crate::report::{self, Account, Book, Event, Out, Shared, Sink, Style};
 use crate::run::{Ctx, Identity, Parts, Stop, unconnected};
-use crate::settings::{Settings, Sources};
+use crate::settings::{self, Settings, Sources};
 use crate::twin::{Process, Start};
 use crate::world::{Env, KubeTarget, World};
 
@@ -157,13 +157,19 @@ async fn perform(
     let sources =
         Sources { config: global.config.as_deref(), set: &global.set, env: &invocation.env, files: world.files.as_ref() };
     let settings = Settings::load(&sources).map_err(commands::failure)?;
+    for name in settings::service_links(&invocation.env) {
+        let line = format!("{name} is no setting: the kubelet sets it, for a Service of this name");
+        let event = Event::Output { place: "environment".to_owned(), line };
+        sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &event);
+    }
     match &cli.command {
         Command::Completions { shell } => return commands::completions(&invocation.stdout, *shell).map_err(commands::failure),
         Command::Man { folder } => return commands::man(world, folder).map_err(commands::failure),
         Command::Image { output } => return commands::image(world, &sink, &invocation.stdout, output).map_err(commands::failure),
         Command::Manifests(wanted) => {
-            return commands::manifests(world, &invocation.stdout, &settings, &global.namespace, wanted)
-                .map_err(commands::failure);
+            let (stdout, settings, namespace) = (&invocation.stdout, &settings, &global.namespace);
+            let printing = commands::Printing { world, sink: &sink, stdout, settings, namespace };
+            return commands::manifests(&printing, wanted).map_err(commands::failure);
         }
         Command::Rehearse(wanted) if !wanted.from_cluster => {
             let rehearsal = commands::Rehearsal { wanted, process: &Program, sink, stdout: &invocation.stdout, world };
@@ -171,7 +177,7 @@ async fn perform(
         }
         _ => {}
     }
-    let kube = KubeTarget { kubeconfig: global.kubeconfig.clone(), context: global.context.clone() };
+    let kube = KubeTarget { kubeconfig: global.kubeconfig.clone(), context: global.context.as_ref().map(ToString::to_string) };
     let connection = match &cli.command {
         Command::Status { hosts: true, .. } => unconnected("the API server is not asked"),
         command => match (world.kube.connect(&kube, crate::permit::Gate).await, command) {
@@ -189,7 +195,7 @@ async fn perform(
     }
     let ctx = Ctx::new(Parts {
         settings,
-        namespace: global.namespace.clone(),
+        namespace: global.namespace.to_string(),
         kube: connection.client,
         in_cluster: connection.in_cluster,
         api_server: connection.place,

@@ -8,6 +8,7 @@ use http::{Method, Request, Response, StatusCode};
 
 use crate::failure::Cause;
 use crate::permit::Gate;
+use crate::words::Address;
 use crate::world::{Web, WebError};
 
 #[derive(Clone)]
@@ -15,37 +16,20 @@ pub enum Endpoint {
     /// A base URL without a slash at its end.
     Url { base: String, web: Arc<dyn Web> },
     /// A Service, from outside the cluster: the API server passes requests on.
-    Service { namespace: String, service: String, port: String, client: kube::Client },
+    Service { namespace: String, service: String, port: u16, client: kube::Client },
 }
 
 impl Endpoint {
-    /// Reads a setting: a URL, or `namespace/service:port`, which is a DNS name in the cluster and goes through `client` from outside.
-    pub fn parse(setting: &str, web: &Arc<dyn Web>, client: &kube::Client, in_cluster: bool) -> Result<Self, Cause> {
-        let no_endpoint = || Cause::usage(format!("{setting:?} is no endpoint: a URL or namespace/service:port is wanted"));
-        let url = |base: String| Endpoint::Url { base, web: web.clone() };
-        if setting.starts_with("http://") || setting.starts_with("https://") {
-            // Not echoed: it would be a password.
-            if setting.contains('@') {
-                return Err(Cause::usage("an endpoint's URL must not hold a user or password"));
+    /// By its URL. A Service has a DNS name in the cluster; from outside, requests to it go through `client`.
+    pub fn new(address: &Address, web: &Arc<dyn Web>, client: &kube::Client, in_cluster: bool) -> Self {
+        match address {
+            Address::Url(base) => Endpoint::Url { base: base.to_string(), web: web.clone() },
+            Address::Service { namespace, service, port } if in_cluster => {
+                Endpoint::Url { base: format!("http://{service}.{namespace}.svc:{port}"), web: web.clone() }
             }
-            let uri: http::Uri = setting.parse().map_err(|_| no_endpoint())?;
-            return match (uri.host(), uri.query()) {
-                (Some(_), None) => Ok(url(setting.trim_end_matches('/').to_owned())),
-                _ => Err(no_endpoint()),
-            };
-        }
-        let (namespace, rest) = setting.split_once('/').ok_or_else(no_endpoint)?;
-        let (service, port) = rest.split_once(':').ok_or_else(no_endpoint)?;
-        let label = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-        match [namespace, service, port].into_iter().all(label) {
-            false => Err(no_endpoint()),
-            true if in_cluster => Ok(url(format!("http://{service}.{namespace}.svc:{port}"))),
-            true => Ok(Endpoint::Service {
-                namespace: namespace.to_owned(),
-                service: service.to_owned(),
-                port: port.to_owned(),
-                client: client.clone(),
-            }),
+            Address::Service { namespace, service, port } => {
+                Endpoint::Service { namespace: namespace.clone(), service: service.clone(), port: *port, client: client.clone() }
+            }
         }
     }
 
@@ -134,29 +118,19 @@ mod tests {
     use super::super::fake::{self, FakeWeb, SECOND};
     use super::*;
 
-    fn parse(setting: &str, in_cluster: bool) -> Result<String, String> {
+    fn place(address: &str, in_cluster: bool) -> String {
         let web: Arc<dyn Web> = FakeWeb::answers(200, "");
         fake::run(async {
             let client = fake::kube(200, "").0;
-            Endpoint::parse(setting, &web, &client, in_cluster).map(|endpoint| endpoint.place()).map_err(|cause| cause.what)
+            Endpoint::new(&address.parse().unwrap(), &web, &client, in_cluster).place()
         })
     }
 
     #[test]
     fn settings_name_a_url_or_a_service() {
-        assert_eq!(parse("http://10.0.0.9:9090/prometheus/", false).unwrap(), "http://10.0.0.9:9090/prometheus");
-        assert_eq!(parse("monitoring/prometheus-server:80", true).unwrap(), "http://prometheus-server.monitoring.svc:80");
-        assert_eq!(
-            parse("monitoring/prometheus-server:80", false).unwrap(),
-            "monitoring/prometheus-server:80 (through the API server)"
-        );
-        for nonsense in
-            ["", "prometheus", "a/b", "a/b:", "a/b:c/d", "/b:80", "http://", "https:///x", "ftp/x y:1", "http://h/?q=1"]
-        {
-            assert!(parse(nonsense, false).unwrap_err().contains("namespace/service:port"), "{nonsense:?}");
-        }
-        let secret = parse("http://me:hunter2@h:9090", false).unwrap_err();
-        assert!(secret.contains("password") && !secret.contains("hunter2"), "{secret}");
+        assert_eq!(place("http://10.0.0.9:9090/prometheus/", false), "http://10.0.0.9:9090/prometheus");
+        assert_eq!(place("monitoring/prometheus-server:80", true), "http://prometheus-server.monitoring.svc:80");
+        assert_eq!(place("monitoring/prometheus-server:80", false), "monitoring/prometheus-server:80 (through the API server)");
     }
 
     #[test]
@@ -164,7 +138,7 @@ mod tests {
         fake::run(async {
             let (client, seen) = fake::kube(200, "up");
             let web: Arc<dyn Web> = FakeWeb::answers(500, "");
-            let endpoint = Endpoint::parse("monitoring/push:9091", &web, &client, false).unwrap();
+            let endpoint = Endpoint::new(&"monitoring/push:9091".parse().unwrap(), &web, &client, false);
             assert_eq!(endpoint.get("/metrics?a=b", SECOND).await.unwrap().body().as_ref(), b"up");
             let path = "/api/v1/namespaces/monitoring/services/http:push:9091/proxy/metrics?a=b";
             assert_eq!(*seen.lock().unwrap(), [format!("GET {path}")]);
@@ -177,7 +151,7 @@ mod tests {
             let status = r#"{"kind":"Status","status":"Failure","message":"no endpoints available","code":503}"#;
             let (client, _) = fake::kube(503, status);
             let web: Arc<dyn Web> = FakeWeb::answers(200, "");
-            let endpoint = Endpoint::parse("monitoring/push:9091", &web, &client, false).unwrap();
+            let endpoint = Endpoint::new(&"monitoring/push:9091".parse().unwrap(), &web, &client, false);
             let answer = endpoint.get("/", SECOND).await.unwrap();
             assert_eq!((answer.status().as_u16(), answer.body().as_ref()), (503, &b"no endpoints available"[..]));
         });

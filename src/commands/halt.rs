@@ -24,7 +24,7 @@ pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
     let halt = Halt {
         by: ctx.identity.holder.clone(),
         at: Some(ctx.now()),
-        reason: options.reason.unwrap_or_default(),
+        reason: options.reason.map(String::from).unwrap_or_default(),
         run: !(options.detection_only || options.blocker_alert),
         suspended: running && !options.blocker_alert,
         blocker: options.blocker_alert,

@@ -11,6 +11,7 @@ use crate::plan::rules;
 use crate::report::{Event, Out, Shared};
 use crate::run::image::{OWN_BINARY, archive};
 use crate::settings::Settings;
+use crate::words::Namespace;
 use crate::world::World;
 
 pub(super) fn write_out(stdout: &Out, bytes: &[u8]) -> Result<(), Cause> {
@@ -23,16 +24,33 @@ fn read(world: &World, path: &Path) -> Result<Vec<u8>, Cause> {
     world.files.read(path).map_err(|error| Cause::usage(format!("cannot read {}: {error}", path.display())))
 }
 
-pub fn manifests(
-    world: &World,
-    stdout: &Out,
-    settings: &Settings,
-    namespace: &str,
-    wanted: &Manifests,
-) -> Result<Outcome, Cause> {
+/// Namespaces of the cluster itself: what is printed for ours would lock their pods out.
+const NOT_OURS: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", "default"];
+
+/// What the manifests are printed with.
+pub struct Printing<'a> {
+    pub world: &'a World,
+    pub sink: &'a Shared,
+    pub stdout: &'a Out,
+    pub settings: &'a Settings,
+    pub namespace: &'a Namespace,
+}
+
+pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome, Cause> {
+    let Printing { world, sink, stdout, settings, namespace } = *printing;
     if wanted.only == Some(Part::Rules) {
         write_out(stdout, rules::rules()?.as_bytes())?;
         return Ok(Outcome::Done);
+    }
+    if NOT_OURS.contains(&namespace.as_str()) {
+        let what = format!(
+            "{namespace} is the cluster's own namespace: the manifests hold theirs to restricted pods, and would lock out others"
+        );
+        return Err(Cause::usage(what).detail([format!(
+            "a namespace for {} alone is wanted, for example -n {}",
+            names::PROGRAM,
+            names::NAMESPACE
+        )]));
     }
     let image = wanted.image.as_deref().ok_or_else(|| {
         Cause::usage("manifests need the image that the Jobs run: --image REF")
@@ -41,20 +59,25 @@ pub fn manifests(
     let key = wanted.ssh_key.as_deref().map(|path| read(world, path)).transpose()?;
     let public = wanted.ssh_key.as_deref().map(|path| read(world, &path.with_extension("pub"))).transpose()?;
     let slack = wanted.slack_webhook.as_deref().map(|path| read(world, path)).transpose()?;
-    let credentials = match (&key, &public, &wanted.external_secret) {
+    let credentials = match (&key, &public, wanted.external_secret.as_deref()) {
         (Some(key), Some(public), _) => {
             Credentials::Secret { ssh_key: key, ssh_key_pub: public, slack_webhook: slack.as_deref() }
         }
         (_, _, Some(store)) => Credentials::External { store },
         _ => Credentials::Existing,
     };
+    for (key, instead) in settings.left_behind()? {
+        let text = format!("the setting {key} is of this machine and does not go into the cluster: {instead}");
+        let event = Event::Warning { place: "manifests".to_owned(), text };
+        sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &event);
+    }
     let changed = settings.for_jobs()?;
     let config = if changed.is_empty() {
         String::new()
     } else {
         serde_saphyr::to_string(&changed).map_err(|error| Cause::bug(format!("settings as YAML: {error}")))?
     };
-    let text = install::manifests(&Install { namespace, image, config: &config, backup: settings.backup()?, credentials })?;
+    let text = install::manifests(&Install { namespace, image, config: &config, backup: settings.backup(), credentials })?;
     write_out(stdout, text.as_bytes())?;
     Ok(Outcome::Done)
 }

@@ -33,7 +33,7 @@ use crate::run::Ctx;
 use crate::words::RunId;
 
 pub use docs::{completions, completions_of, man, pages};
-pub use install::{image, manifests};
+pub use install::{Printing, image, manifests};
 pub use rehearse::Rehearsal;
 
 /// A command that needs the cluster.
@@ -43,7 +43,7 @@ pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Fail
         Command::Start { target, local, .. } => later(|| start::start(ctx, asker, target, local)),
         Command::Resume { if_orphaned: true, .. } => later(|| watch::watch(ctx)),
         Command::Resume { local, .. } => later(|| start::resume(ctx, asker, local)),
-        Command::Acknowledge { id, .. } => later(|| acknowledge::acknowledge(ctx, asker, id)),
+        Command::Acknowledge { id, .. } => later(|| acknowledge::acknowledge(ctx, asker, id.map(String::from))),
         Command::Status { hosts: true, .. } => later(|| hosts::hosts(ctx)),
         Command::Status { health: true, .. } => later(|| status::health(ctx)),
         Command::Status { watch: true, .. } => later(|| live::watch(ctx)),

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use kube::api::{Api, ListParams};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use super::failure;
 use super::install::write_out;
@@ -63,7 +62,7 @@ impl Rehearsal<'_> {
                 let text = String::from_utf8_lossy(&bytes);
                 let source = Source::new(path, &text);
                 let scenario = source.scenario()?;
-                match source.refusal(&unusable(&scenario)) {
+                match source.refusal(&unusable(&scenario)?) {
                     Some(cause) => return Err(cause),
                     None => scenario,
                 }
@@ -156,25 +155,9 @@ fn outcome(told: Told) -> Result<Outcome, Failure> {
 }
 
 /// Settings of a scenario that the program would not take.
-fn unusable(scenario: &Scenario) -> Vec<Fault> {
-    let alone = |(key, value): (&String, &Value)| {
-        let file = OneFile(serde_json::json!({ key: value }).to_string());
-        let sources = Sources { config: Some(Path::new("settings")), set: &[], env: &Env::new(), files: &file };
-        let what = Settings::load(&sources).err()?.what;
-        Some(Fault { at: format!("settings/{key}"), what })
-    };
-    scenario.settings.iter().filter_map(alone).collect()
-}
-
-struct OneFile(String);
-
-impl Files for OneFile {
-    fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
-        Ok(self.0.clone().into_bytes())
-    }
-    fn write(&self, path: &Path, bytes: &[u8], mode: u32) -> std::io::Result<()> {
-        NoFiles.write(path, bytes, mode)
-    }
+fn unusable(scenario: &Scenario) -> Result<Vec<Fault>, Cause> {
+    let faults = Settings::faults("settings", &scenario.settings)?;
+    Ok(faults.into_iter().map(|fault| Fault { at: format!("settings/{}", fault.key), what: fault.cause.what }).collect())
 }
 
 struct NoFiles;

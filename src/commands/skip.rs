@@ -116,7 +116,7 @@ fn may_be_forced(facts: &Facts, step: &Step, options: &Options) -> Result<String
     if let Some(node) = node.filter(|node| node.cordoned_by.is_some() || node.unrecorded()) {
         return refused(&format!("{} is out of service by this run's doing: finish it first", node.name), "k8s-upgrade resume");
     }
-    let forced = options.reason.clone().filter(|_| options.force);
+    let forced = options.reason.as_ref().filter(|_| options.force).map(ToString::to_string);
     forced.ok_or_else(|| {
         let command = format!("k8s-upgrade skip-phase {} --force --reason TEXT", step.token().replace('/', " "));
         Cause::refused(format!("the facts do not show that {} is done", step.token())).next(command)

@@ -13,7 +13,7 @@ use crate::plan::card::Card;
 use crate::plan::hosts::{Asked, Copy, Found, Package, Snapshot, Unit};
 use crate::plan::order;
 use crate::plan::restore::SnapshotFile;
-use crate::words::{HostPath, ImageName, NotAToken};
+use crate::words::{HostPath, ImageName};
 
 /// All that one host is asked; a person waits for the slowest.
 const HOST: Duration = Duration::from_secs(45);
@@ -31,7 +31,7 @@ impl Ctx {
                 Err(_) => Err(Cause::unreachable(format!("{node} ({address}) did not say all within {}s", HOST.as_secs()))
                     .next(format!("ssh {}@{address} true", self.settings.ssh_user))),
             };
-            Asked { node: node.clone(), address: address.clone(), found }
+            Asked { node: node.to_string(), address: address.to_string(), found }
         });
         let mut asked: Vec<Asked> = stream::iter(tasks).buffer_unordered(usize::from(self.settings.parallel)).collect().await;
         asked.sort_by(|a, b| order::natural(&a.node, &b.node));
@@ -40,15 +40,9 @@ impl Ctx {
 
     async fn ask_host(&self, node: &str) -> Result<Found, Cause> {
         let state = self.on_host(node, &Inspect).await?;
-        let past = self.on_host(node, &LookBack { snapshots: self.snapshot_folder()? }).await?;
+        let past = self.on_host(node, &LookBack { snapshots: self.settings.snapshot_folder.clone() }).await?;
         let unit = self.unit(Place::alone(node), &state).await?;
         Ok(found(state, past, unit))
-    }
-
-    fn snapshot_folder(&self) -> Result<Option<HostPath>, Cause> {
-        let folder = Some(self.settings.snapshot_folder.as_str()).filter(|folder| !folder.is_empty());
-        let setting = |error: NotAToken| Cause::usage(format!("the setting snapshot-folder: {error}"));
-        folder.map(str::parse).transpose().map_err(setting)
     }
 
     /// Whether the snapshot on record lies on that host, and is what the card says.

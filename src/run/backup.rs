@@ -44,7 +44,7 @@ enum OnHost {
 impl Ctx {
     /// Makes a snapshot, or finds the one that this run has made, and looks at it on the control plane's host.
     pub async fn backup(&self, host: &Node, target: Version, run: &str) -> Result<Saved, Cause> {
-        let (namespace, _) = self.settings.backup()?;
+        let (namespace, _) = self.settings.backup();
         let name = match self.backup_job(namespace, host, target, run).await? {
             Backup::Made(saved) => return Ok(saved),
             Backup::Job(name) => name,
@@ -145,7 +145,7 @@ impl Ctx {
     /// The backup CronJob as it stands, unknown fields and all: a typed struct would lose what it does not know. Asked for before the
     /// claim, too: a run without a backup must not begin.
     pub async fn backup_template(&self) -> Result<serde_json::Value, Cause> {
-        let (namespace, cronjob) = self.settings.backup()?;
+        let (namespace, cronjob) = self.settings.backup();
         let kind = ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("batch", "v1", "CronJob"));
         let api: Api<DynamicObject> = Api::namespaced_with(self.kube.clone(), namespace, &kind);
         let found = self.api_opt("read the backup CronJob", async || api.get(cronjob).await).await?;

@@ -11,43 +11,36 @@ use crate::plan::alerts::Alert;
 use crate::plan::answer::Answer;
 use crate::plan::facts::RunMarks;
 use crate::plan::health::{Rule, Series};
+use crate::settings::PlainHttp;
+use crate::words::Address;
 
 const ASK: Duration = Duration::from_secs(10);
 
 impl Ctx {
-    fn endpoint(&self, setting: &str) -> Result<Endpoint, Cause> {
-        Endpoint::parse(setting, &self.world.web, &self.kube, self.in_cluster)
+    fn endpoint(&self, address: &Address) -> Endpoint {
+        Endpoint::new(address, &self.world.web, &self.kube, self.in_cluster)
     }
 
     /// The alerts that Prometheus knows, or why it cannot say.
     pub async fn alerts(&self) -> Answer<Vec<Alert>> {
-        match self.endpoint(&self.settings.prometheus) {
-            Ok(endpoint) => Prometheus::new(endpoint).alerts(ASK).await,
-            Err(cause) => Answer::Unknown(cause.what),
-        }
+        Prometheus::new(self.endpoint(&self.settings.prometheus)).alerts(ASK).await
     }
 
     /// The alert rules that Prometheus has loaded, or why it cannot say.
     pub async fn rules_loaded(&self) -> Answer<Vec<Rule>> {
-        match self.endpoint(&self.settings.prometheus) {
-            Ok(endpoint) => Prometheus::new(endpoint).rules(ASK).await,
-            Err(cause) => Answer::Unknown(cause.what),
-        }
+        Prometheus::new(self.endpoint(&self.settings.prometheus)).rules(ASK).await
     }
 
     /// The gauges that the Pushgateway holds, or why it cannot say.
     pub async fn gauges_there(&self) -> Answer<Vec<Series>> {
-        match self.endpoint(&self.settings.pushgateway) {
-            Ok(endpoint) => Pushgateway::new(endpoint).series(ASK).await,
-            Err(cause) => Answer::Unknown(cause.what),
-        }
+        Pushgateway::new(self.endpoint(&self.settings.pushgateway)).series(ASK).await
     }
 
     /// Pushes gauges of one Pushgateway job; that this fails is the caller's to judge.
     pub async fn push_surely(&self, step: &str, job: &str, gauges: &[Gauge]) -> Result<(), Cause> {
         let change = Change::settle("metrics", step, ASK * 2).silent();
         self.change(change, async {
-            let pushgateway = Pushgateway::new(self.endpoint(&self.settings.pushgateway)?);
+            let pushgateway = Pushgateway::new(self.endpoint(&self.settings.pushgateway));
             pushgateway.push(job, gauges, ASK).await
         })
         .await
@@ -82,6 +75,11 @@ impl Ctx {
         let told = self
             .change(change, async {
                 let Some(webhook) = self.creds().await?.slack.clone() else { return Ok(()) };
+                if !self.settings.allows(PlainHttp::SlackWebhook, &webhook) {
+                    let stated = format!("plain-http: [{}]", PlainHttp::SlackWebhook);
+                    let what = format!("the webhook, a secret, is http:// to another machine: write https://, or set {stated}");
+                    return Err(Cause::usage(what));
+                }
                 Slack::new(&webhook, self.world.web.clone())?.send(text, ASK).await
             })
             .await;

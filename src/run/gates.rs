@@ -23,9 +23,7 @@ const BAD_LOOKS: usize = 3;
 impl Ctx {
     /// The alert gate: passes, or holds once `patience` is over. `moment` is looked at anew with each try.
     pub async fn alert_gate(&self, place: &str, patience: Duration, moment: impl Fn(&Facts) -> Moment) -> Result<(), Cause> {
-        let ignore = &self.settings.alert_ignore;
-        // Checked with the settings; an empty expression would match everything.
-        let ignore = if ignore.is_empty() { None } else { regex::Regex::new(ignore).ok() };
+        let ignore = self.settings.alert_ignore.regex();
         let wait = Wait {
             place,
             on: "the alert gate",
@@ -36,7 +34,7 @@ impl Ctx {
         let mut last = Judgement::Pass;
         self.wait_or_not(wait, async || {
             let facts = self.observe().await?;
-            last = alerts::judge(&self.alerts().await, moment(&facts), ignore.as_ref());
+            last = alerts::judge(&self.alerts().await, moment(&facts), ignore);
             Ok(match &last {
                 Judgement::Pass => Probe::Ready(()),
                 Judgement::Blocked(names) => Probe::Not(format!("firing: {}", names.join(", "))),

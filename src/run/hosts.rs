@@ -168,7 +168,7 @@ impl Ctx {
 
     /// Where SSH reaches a node: the setting, else its InternalIP (names need not resolve).
     fn address(&self, place: Place<'_>) -> Option<String> {
-        self.settings.host_addresses.get(place.node).cloned().or_else(|| place.address.map(str::to_owned))
+        self.settings.host_addresses.get(place.node).map(ToString::to_string).or_else(|| place.address.map(str::to_owned))
     }
 
     async fn host(&self, place: Place<'_>) -> Result<Host, Cause> {
@@ -179,7 +179,7 @@ impl Ctx {
             node: place.node.to_owned(),
             address,
             port: self.settings.ssh_port,
-            user: self.settings.ssh_user.clone(),
+            user: self.settings.ssh_user.to_string(),
             login: match place.login {
                 Some(login) => login.clone(),
                 None => self.login(place.manner == Manner::Alone).await?,

@@ -95,16 +95,14 @@ fn stored(at: At, field: impl Fn(&str) -> Option<String>) -> Stored {
 impl Ctx {
     pub fn key_store(&self) -> Result<KeyStore, Cause> {
         let settings = &self.settings;
-        if settings.vault_address.is_empty() {
-            return Ok(KeyStore::Secret);
-        }
+        let Some(address) = &settings.vault_address else { return Ok(KeyStore::Secret) };
         let file = &settings.vault_token_file;
         let token = self.world.files.read(file).map_err(|error| {
             Cause::usage(format!("cannot read the Vault token in {}: {error}", file.display())).next("vault login")
         })?;
         let token = String::from_utf8(token).map_err(|_| Cause::usage(format!("{} holds no token", file.display())))?;
         let web = self.world.web.clone();
-        Vault::new(&settings.vault_address, &settings.vault_mount, &settings.vault_path, &token, web).map(KeyStore::Vault)
+        Vault::new(address.as_str(), &settings.vault_mount, &settings.vault_path, &token, web).map(KeyStore::Vault)
     }
 
     /// For people.

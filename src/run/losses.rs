@@ -121,7 +121,7 @@ impl Ctx {
     }
 
     async fn of_coredns(&self) -> Result<Vec<Difference>, Cause> {
-        if coredns::is_skipped(&self.settings.kubeadm_flags) || self.cluster_configuration().await?.dns_disabled() {
+        if coredns::is_skipped(&self.settings.kubeadm_flags()) || self.cluster_configuration().await?.dns_disabled() {
             return Ok(Vec::new());
         }
         let deployments: Vec<Deployment> = self.deployments().await?;

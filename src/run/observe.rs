@@ -124,7 +124,7 @@ impl Ctx {
                 .map(|time| time.0),
             taints: taints.into_iter().map(|taint| Taint { key: taint.key, value: taint.value, effect: taint.effect }).collect(),
             components: Vec::new(),
-            excluded: self.settings.exclude_nodes.contains(&name),
+            excluded: self.settings.exclude_nodes.iter().any(|excluded| *excluded == *name),
             cordoned_by: mark(Mark::CordonedBy),
             former_versions: mark(Mark::FormerVersions),
             changed_at: self.time(&name, mark(Mark::ChangedAt), Mark::ChangedAt)?,

@@ -70,17 +70,12 @@ impl Ctx {
             return self.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await;
         }
         let step = format!("package repository v{minor}");
-        self.change_node(node, ChangeClass::Prepare, &step, &self.repository(target)?).await
+        self.change_node(node, ChangeClass::Prepare, &step, &self.repository(target)).await
     }
 
     /// The repository of a release's minor version, as the settings name it.
-    pub(super) fn repository(&self, target: Version) -> Result<Repository, Cause> {
-        let setting = |error: NotAToken| Cause::usage(format!("the setting packages-url: {error}"));
-        Ok(Repository {
-            base_url: self.settings.packages_url.trim_end_matches('/').parse().map_err(setting)?,
-            target,
-            keys: self.settings.package_keys.clone(),
-        })
+    pub(super) fn repository(&self, target: Version) -> Repository {
+        Repository { base_url: self.settings.packages_url.clone(), target, keys: self.settings.package_keys.clone() }
     }
 
     /// That a node can have the target's packages is seen while it still serves. One that joined after preflight is prepared now, as

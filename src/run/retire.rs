@@ -59,7 +59,7 @@ impl Ctx {
         from: usize,
         away: &[(String, Cause)],
     ) -> Result<Vec<(String, Cause)>, Cut> {
-        let user = self.ssh_user().map_err(cut(Left::Held))?;
+        let user = self.settings.ssh_user.clone();
         let keep = Some(turn.pair.public.base64.clone());
         let remove = RemoveKeys { user, keep, strays: true, gone: turn.gone() };
         let mut missed = Vec::new();

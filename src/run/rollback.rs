@@ -46,7 +46,7 @@ impl Ctx {
         }
         if state.sources.len() != 1 || *state.sources[0].minor != *back.to.series() {
             let step = format!("package repository v{}", back.to.series());
-            self.change_node(node, ChangeClass::Settle, &step, &self.repository(back.to)?).await?;
+            self.change_node(node, ChangeClass::Settle, &step, &self.repository(back.to)).await?;
         }
         let step = Step::Rollback { packages: back.packages.clone() };
         self.work(node, ChangeClass::Settle, "former packages and kubelet restart", step, back.to.into(), run).await?;

@@ -88,7 +88,12 @@ impl Ctx {
     pub(super) async fn spread(&self, nodes: &mut [Open], turn: &Turn) -> Result<(), Cause> {
         let key = &turn.pair.public;
         for open in nodes {
-            let add = AddKey { user: self.ssh_user()?, kind: key.kind.clone(), key: key.base64.clone(), replaces: turn.gone() };
+            let add = AddKey {
+                user: self.settings.ssh_user.clone(),
+                kind: key.kind.clone(),
+                key: key.base64.clone(),
+                replaces: turn.gone(),
+            };
             let name = &open.node.name;
             let change = Change::prepare(name, "add the new key", AddKey::DEADLINE + CONNECT);
             (open.done.added, open.done.keys) =
@@ -103,11 +108,7 @@ impl Ctx {
     /// Takes off again what was added; a node that is not reached is named.
     async fn take_off(&self, nodes: &mut [Open], turn: &Turn, mut cause: Cause) -> Cause {
         let gone = vec![turn.pair.public.base64.clone()];
-        let user = match self.ssh_user() {
-            Ok(user) => user,
-            Err(odd) => return cause.detail([odd.what]),
-        };
-        let remove = RemoveKeys { user, keep: None, strays: false, gone };
+        let remove = RemoveKeys { user: self.settings.ssh_user.clone(), keep: None, strays: false, gone };
         for open in nodes {
             match self.remove(open, &open.login, "take the new key off again", &remove).await {
                 Ok((_, keys)) => (open.done.added, open.done.keys) = (false, keys),

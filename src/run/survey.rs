@@ -6,7 +6,7 @@ use crate::failure::{Cause, Class};
 use crate::node::{KeysThere, LookAtKeys};
 use crate::plan::facts::Node;
 use crate::plan::keys::{Known, Public, Rotation, same};
-use crate::words::{self, NotAToken};
+use crate::words::HostAddress;
 use crate::world::Login;
 
 /// A node, how one gets in, what it accepts, and what a rotation has made of it.
@@ -130,20 +130,16 @@ impl Ctx {
         Err(if shut { cause.detail(all.then_some(later)).detail([own]) } else { cause })
     }
 
-    /// Whose authorized_keys it is about.
-    pub(super) fn ssh_user(&self) -> Result<words::Login, Cause> {
-        self.settings.ssh_user.parse().map_err(|error: NotAToken| Cause::usage(format!("the setting ssh-user: {error}")))
-    }
-
     /// The command that leads a person to a node.
     pub(super) fn ssh(&self, node: &Node) -> String {
-        let at = self.settings.host_addresses.get(&node.name).or(node.address.as_ref()).unwrap_or(&node.name);
+        let set = self.settings.host_addresses.get(node.name.as_str()).map(HostAddress::as_str);
+        let at = set.or(node.address.as_deref()).unwrap_or(&node.name);
         format!("ssh {}@{at}", self.settings.ssh_user)
     }
 
     /// The first of these logins that the node accepts, and its keys.
     pub(super) async fn opens(&self, node: &Node, logins: &[Login], of: &[Public]) -> Result<(Login, KeysThere), Cause> {
-        let user = self.ssh_user()?;
+        let user = self.settings.ssh_user.clone();
         let look = LookAtKeys { user, of: of.iter().map(|key| key.base64.clone()).collect() };
         let mut refused = Cause::refused("there is no key to log in with");
         for login in logins {

@@ -16,7 +16,7 @@ use crate::plan::gates::{self, Turn};
 use crate::plan::order;
 use crate::plan::version::Version;
 use crate::report::span;
-use crate::words::{Flag, NotAToken, RunId};
+use crate::words::RunId;
 
 /// So long a runner that goes first waits for another to give way. Who does not by then has seen nobody, and is at work.
 const YIELD: Duration = Duration::from_secs(30);
@@ -167,7 +167,7 @@ impl Ctx {
         } else {
             let apply = node.control_plane && order::first_control_plane(facts).is_some_and(|first| first.name == name);
             let label = if apply { "kubeadm upgrade apply" } else { "kubeadm upgrade node" };
-            let step = Step::KubeadmUpgrade { first_control_plane: apply, flags: self.kubeadm_flags()? };
+            let step = Step::KubeadmUpgrade { first_control_plane: apply, flags: self.settings.kubeadm_flags() };
             self.work(node, ChangeClass::Settle, label, step, target.into(), run).await?;
         }
         if node.control_plane {
@@ -184,11 +184,6 @@ impl Ctx {
         }
         self.work(node, ChangeClass::Settle, "kubelet packages and restart", Step::KubeletPackages, target.into(), run).await?;
         Ok(target)
-    }
-
-    fn kubeadm_flags(&self) -> Result<Vec<Flag>, Cause> {
-        let setting = |error: NotAToken| Cause::usage(format!("the setting kubeadm-flags: {error}"));
-        self.settings.kubeadm_flags.iter().map(|flag| flag.parse().map_err(setting)).collect()
     }
 
     async fn components_there(&self, name: &str, target: Version) -> Result<bool, Cause> {

@@ -1,6 +1,6 @@
 //! Tokens: words whose every character is known to be harmless, in a shell, in a URL, in an annotation, on a screen.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
@@ -22,12 +22,21 @@ pub struct NotAToken {
 /// How much of a word that is none is repeated.
 const SHOWN: usize = 60;
 
-fn refused(kind: &'static str, wanted: &'static str, text: &str) -> NotAToken {
+pub(super) fn refused(kind: &'static str, wanted: &'static str, text: &str) -> NotAToken {
+    let text = &*without_user(text);
     let mut shown: String = text.chars().take(SHOWN).collect();
     if shown.len() < text.len() {
         shown.push('…');
     }
     NotAToken { kind, wanted, shown }
+}
+
+/// What stands between `://` and the last @ may be a password.
+fn without_user(text: &str) -> Cow<'_, str> {
+    match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}…{}", &text[..scheme + 3], &text[at..]).into(),
+        _ => text.into(),
+    }
 }
 
 macro_rules! tokens {
@@ -77,6 +86,7 @@ macro_rules! tokens {
             }
         }
 
+        /// It is found in maps by its text.
         impl Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0
@@ -96,6 +106,7 @@ macro_rules! tokens {
         }
     )+};
 }
+pub(super) use tokens;
 
 tokens! {
     /// The id of a run, made by this program: it stands in annotations, Job names, arguments, and in the status of work on a node. What is done
@@ -124,7 +135,7 @@ tokens! {
     ImageName, "image", "letters, digits and . _ : / @ - are wanted, 512 at most, for example registry.k8s.io/pause:3.10", is_image;
     /// Where the Kubernetes packages are, before `/core:/stable:/…` and without a slash at its end: `https://pkgs.k8s.io`. Neither user nor
     /// query, and nothing that a line of an apt source would take for its end. Whether plain `http` will do is for the settings to say.
-    PackagesUrl, "URL of packages", "https://HOST[:PORT][/PATH] is wanted, for example https://pkgs.k8s.io", is_packages_url;
+    PackagesUrl, "URL of packages", "https://HOST[:PORT][/PATH] is wanted, for example https://pkgs.k8s.io", is_url;
     /// Of an OpenPGP key, whole: `DE15B14486CD377B9E876E1A234654DA9A296436`.
     Fingerprint, "fingerprint of an OpenPGP key",
         "40 or 64 hexadecimal digits in capitals are wanted, for example DE15B14486CD377B9E876E1A234654DA9A296436",
@@ -170,11 +181,17 @@ impl PackagesUrl {
     }
 }
 
-fn is_hex(text: &str) -> bool {
+pub(super) fn is_hex(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-fn is_subdomain(text: &str) -> bool {
+/// A label of DNS.
+pub(super) fn is_label(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=63).contains(&text.len()) && !text.starts_with('-') && !text.ends_with('-') && text.bytes().all(inner)
+}
+
+pub(super) fn is_subdomain(text: &str) -> bool {
     let label = |label: &str| {
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(inner)
@@ -212,7 +229,7 @@ fn is_image(text: &str) -> bool {
     text.len() <= 512 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(inner)
 }
 
-fn is_packages_url(text: &str) -> bool {
+pub(super) fn is_url(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
     let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));
     let bracketed = host.strip_prefix('[').and_then(|host| host.split_once(']'));
@@ -225,10 +242,15 @@ fn is_packages_url(text: &str) -> bool {
             (is_subdomain(&name.to_ascii_lowercase()), Some(port))
         }
     };
-    let port = port.is_some_and(|port| port.parse::<u16>().is_ok_and(|number| number > 0 && number.to_string() == port));
+    let port = port.and_then(self::port).is_some();
     let inner = |b: u8| b.is_ascii_alphanumeric() || b"._~:-".contains(&b);
     let segment = |segment: &str| !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(inner);
     text.len() <= 512 && named && port && path.is_none_or(|path| path.split('/').all(segment))
+}
+
+/// A TCP port, without zeros before it.
+pub(super) fn port(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|port: &u16| *port > 0 && port.to_string() == text)
 }
 
 fn is_login(text: &str) -> bool {

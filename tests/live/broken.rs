@@ -244,17 +244,17 @@ impl Broken<'_> {
         assert_eq!(self.dpkg("k8s-node2"), before, "packages of k8s-node2");
     }
 
-    /// It begins with the kubelet half configured, which is mended at its own version, and ends with kubeadm refusing its flags.
+    /// It begins with the kubelet half configured, which is mended at its own version, and ends with kubeadm refusing a phase that it does not have.
     fn kubeadm_fails(&self) {
         let lab = self.lab;
         lab.phase("k8s-node2: kubeadm fails for good");
         let words = [
             "kubeadm upgrade node failed (exit 1)",
-            "unknown flag: --no-such-flag",
+            "invalid phase name: no-such-phase",
             "k8s-node2 is cordoned by this program and Ready, its kubelet is 1.36.3.",
             "k8s-upgrade upgrade-node k8s-node2 --target 1.36.4",
         ];
-        let flags = ["--set", "kubeadm-flags=--no-such-flag"];
+        let flags = ["--set", "kubeadm-flags=--skip-phases=no-such-phase"];
         self.fails(&[&["upgrade-node", "k8s-node2", "--target", TARGET, "--yes"], &flags[..]].concat(), 5, &words, "k8s-node2");
         self.left_cordoned("k8s-node2", FROM);
         let packages = self.dpkg("k8s-node2");

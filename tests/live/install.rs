@@ -7,11 +7,11 @@ use super::lab::{Lab, NAMESPACE};
 /// kubeadm dislikes cgroups v1, and may have no others.
 pub const KUBEADM_FLAG: &str = "--ignore-preflight-errors=SystemVerification";
 
-/// What every test of the lab sets; the waits are the test's own.
+/// What every test of the lab sets; the waits are the test's own. Its services speak http, on this machine's own bridge.
 fn settings(lab: &Lab, waits: &str) -> String {
     let of = |key| lab.env(key);
     format!(
-        "cluster-name: lab\nprometheus: {}\npushgateway: {}\npackages-url: {}\npackage-keys: [{}]\n\
+        "cluster-name: lab\nprometheus: {}\npushgateway: {}\npackages-url: {}\nplain-http: [packages-url, slack-webhook]\npackage-keys: [{}]\n\
          kubeadm-flags: [{KUBEADM_FLAG}]\nquiet: 0s\n{waits}",
         of("LAB_PROMETHEUS_URL"),
         of("LAB_PUSHGATEWAY_URL"),

@@ -95,3 +95,67 @@ fn manifests_and_rules_need_no_cluster() {
     let rules = program(&["manifests", "--only", "rules"], &[]);
     assert!(rules.is(0).stdout.contains("K8sUpgradeStalled"), "{}", rules.stdout);
 }
+
+#[test]
+fn words_that_are_no_names_are_refused_before_anything_is_asked() {
+    let long = "a".repeat(300);
+    for word in ["", "A B", "../x", "a\nb", "a\tb", "-o", "$(id)", &long, "\u{1b}[31m"] {
+        for (line, name) in [
+            (vec!["status", &format!("--namespace={word}")], "namespace"),
+            (vec!["manifests", &format!("--image={word}")], "image"),
+            (vec!["manifests", "--image", "r.test/a:1", &format!("--external-secret={word}")], "name of an object"),
+            (vec!["drain", "--", word], "node name"),
+            (vec!["rollback", "--", word], "node name"),
+            (vec!["upgrade-node", "--", word], "node name"),
+            (vec!["skip-phase", "worker", "--", word], "node name"),
+            (vec!["rotate-key", &format!("--only={word}")], "node name"),
+            (vec!["report", "--", word], "run id"),
+            (vec!["acknowledge", "--", word], "ID of changes"),
+            (vec!["preflight", &format!("--target={word}")], "Kubernetes release"),
+        ] {
+            program(&line, &[]).is(2).says(&format!("is no {name}"));
+        }
+    }
+    for reason in ["", " ", "a\nb", "\u{1b}[31m", &"a".repeat(501)] {
+        program(&["halt", &format!("--reason={reason}")], &[]).is(2).says("is no reason");
+        program(&["status", &format!("--context={reason}")], &[]).is(2).says("is no name of a context");
+    }
+    for seed in ["-1", "18446744073709551616", "x"] {
+        program(&["rehearse", &format!("--seed={seed}")], &[]).is(2);
+    }
+}
+
+#[test]
+fn manifests_are_not_for_the_cluster_s_own_namespaces() {
+    for namespace in ["kube-system", "kube-public", "kube-node-lease", "default"] {
+        let ran = program(&["-n", namespace, "manifests", "--image", "r.test/a:1"], &[]);
+        assert_eq!(ran.is(2).says("the cluster's own namespace").says("-n k8s-upgrade").stdout, "");
+    }
+}
+
+#[test]
+fn what_stays_on_this_machine_is_told_by_manifests() {
+    let line = [
+        "manifests",
+        "--image",
+        "r.test/a:1",
+        "--set",
+        "ssh-key-file=/k",
+        "--set",
+        "vault-address=https://v",
+        "--set",
+        "soak=1m",
+    ];
+    let ran = program(&line, &[]);
+    ran.is(0).says("ssh-key-file is of this machine").says("--ssh-key FILE").says("vault-address is of this machine");
+    assert!(ran.stdout.contains("soak: 1m") && !ran.stdout.contains("https://v"), "{}", ran.stdout);
+    assert!(!program(&["manifests", "--image", "r.test/a:1"], &[]).is(0).stderr.contains("of this machine"));
+}
+
+#[test]
+fn variables_of_service_links_are_told_on_request() {
+    let links = [("K8S_UPGRADE_PORT", "tcp://10.96.0.7:9091")];
+    assert_eq!(program(&["manifests", "--only", "rules"], &links).is(0).stderr, "");
+    program(&["-v", "manifests", "--only", "rules"], &links).is(0).says("K8S_UPGRADE_PORT is no setting");
+    program(&["status"], &[("K8S_UPGRADE_PORTS", "1")]).is(2).says("unknown setting");
+}

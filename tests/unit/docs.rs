@@ -5,6 +5,7 @@ use std::path::Path;
 
 use clap_complete::Shell;
 use k8s_upgrade::commands;
+use k8s_upgrade::settings::Settings;
 
 const ADVICE: &str = "write them anew: `k8s-upgrade man man` and `k8s-upgrade completions SHELL > completions/FILE`";
 
@@ -36,4 +37,27 @@ fn manual_pages_are_what_the_binary_writes() {
         pages.into_iter().map(|(name, _)| name).collect(),
         "pages of commands that are gone, or not written; {ADVICE}"
     );
+}
+
+/// A person looks a key up there, and finds its default.
+#[test]
+fn the_readme_lists_every_setting_and_no_other() {
+    let readme = committed("README.md");
+    let section = readme.split_once("\n## Settings\n").unwrap().1.split_once("\n## ").unwrap().0;
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `")?.split_once(" | "));
+    let rows: Vec<(Vec<&str>, &str)> = rows
+        .map(|(keys, rest)| (keys.split(", ").map(|key| key.trim_matches('`')).collect(), rest.split(" | ").next().unwrap()))
+        .collect();
+    let settings = serde_json::to_value(Settings::default()).unwrap();
+    let listed: Vec<&str> = rows.iter().flat_map(|(keys, _)| keys.iter().copied()).collect();
+    let unique: BTreeSet<&str> = listed.iter().copied().collect();
+    assert_eq!(unique, settings.as_object().unwrap().keys().map(String::as_str).collect());
+    assert_eq!(listed.len(), unique.len(), "a key stands there twice");
+    for (keys, default) in rows {
+        let defaults: Vec<&str> = default.split(", ").filter_map(|text| text.strip_prefix('`')?.strip_suffix('`')).collect();
+        for (key, told) in keys.iter().zip(&defaults).filter(|_| keys.len() == defaults.len()) {
+            let own = settings[*key].as_str().map_or(settings[*key].to_string(), str::to_owned);
+            assert!(own == *told || own.is_empty(), "{key} is {own}, and README says {told}");
+        }
+    }
 }

@@ -60,6 +60,14 @@ fn what_is_wrong_with_a_file_is_told_with_its_place() {
             "it.yaml:8:9: settings: unknown setting \"saok\"; did you mean \"soak\"?",
         ),
         ("start:", "settings: { soak: banana }\nstart:", "it.yaml:6:19: settings: setting soak: "),
+        ("start:", "settings: { soak: 9999999h }\nstart:", "does not lie between 0s and 24h"),
+        (
+            "start:",
+            "settings: { packages-url: 'http://10.0.0.9' }\nstart:",
+            "packages-url is http://10.0.0.9: everybody on the way",
+        ),
+        ("start: ", "start: 9000-12-31T23:59:59Z # ", "the rehearsal begins in the year 9000"),
+        ("replicas: 2", "replicas: 4294967295", "has 4294967295 pods: 10000 are the most"),
     ] {
         assert!(good.contains(text), "{text}");
         std::fs::write(&path, good.replacen(text, instead, 1)).unwrap();

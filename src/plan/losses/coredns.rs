@@ -4,13 +4,14 @@
 use serde_json::{Map, Value};
 
 use super::{Difference, Keep, shown};
+use crate::words::Flag;
 
 const KUBEADM: &str = "kubeadm";
 /// A restart leaves this behind, which nobody misses.
 const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// `flags` of `kubeadm upgrade` leave it alone.
-pub fn is_skipped(flags: &[String]) -> bool {
+pub fn is_skipped(flags: &[Flag]) -> bool {
     let lists = flags.iter().filter_map(|flag| flag.strip_prefix("--skip-phases="));
     lists.flat_map(|list| list.split(',')).any(|phase| phase == "addon" || phase == "addon/coredns")
 }

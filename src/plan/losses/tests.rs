@@ -246,7 +246,7 @@ fn what_somebody_else_has_set_in_the_coredns_deployment() {
     CoreDNS: template.spec.hostNetwork: (gone), set by helm: kubeadm would write its own
     "#);
     insta::assert_snapshot!(lines(json!([])).join("\n"), @"CoreDNS: who set its fields is not recorded (template dc2ce0cddeac): kubeadm would write its own Deployment");
-    let flags = |flag: &str| coredns::is_skipped(&[flag.to_owned()]);
+    let flags = |flag: &str| coredns::is_skipped(&[flag.parse().unwrap()]);
     assert!(
         flags("--skip-phases=addon/coredns")
             && flags("--skip-phases=preflight,addon")

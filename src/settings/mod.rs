@@ -1,0 +1,272 @@
+//! File + environment + flags → one validated [`Settings`]. The only reader of the environment, and the one place of every default.
+//! A value is typed when it is read ([`load`]); how far numbers and durations may go, and why, stands in [`bounds`].
+
+pub mod bounds;
+mod load;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use jiff::fmt::serde::unsigned_duration::friendly::compact::required as span;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::failure::Cause;
+use crate::names;
+use crate::plan::policy::{Policy, Unstick};
+use crate::words::{
+    Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
+    Url, VaultPath, is_open,
+};
+pub use load::{ENV_PREFIX, Fault, Sources, service_links};
+pub use values::{AlertFilter, KubeadmFlag, PlainHttp};
+
+/// All that can be set. Durations are written as `90s`, `30m`, `1h 30m`; endpoints as URLs or `namespace/service:port`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Settings {
+    /// Named in messages.
+    pub cluster_name: ClusterName,
+    /// Prefix of our annotations.
+    pub annotation_prefix: AnnotationPrefix,
+    /// Node that hosts the Jobs; empty: the first worker in natural order.
+    #[serde(with = "values::optional")]
+    pub runner: Option<NodeName>,
+    /// Nodes that are never upgraded; every output shows them.
+    pub exclude_nodes: Vec<NodeName>,
+
+    pub ssh_user: Login,
+    pub ssh_port: u16,
+    /// Private key file; empty: the mounted Secret, else the Secret read through the API, else the agent.
+    #[serde(with = "values::file")]
+    pub ssh_key_file: PathBuf,
+    /// Node name → address, where the node's InternalIP is not the way to it; all of them for what works without the API server.
+    pub host_addresses: BTreeMap<NodeName, HostAddress>,
+    /// Host keys, as ssh keeps them; empty: the ConfigMap, where they are learned. With it nothing is learned.
+    #[serde(with = "values::file")]
+    pub known_hosts_file: PathBuf,
+    /// Folder of the etcd snapshots on the control planes, for a look at them by SSH alone; empty: the restore card's snapshot alone.
+    #[serde(with = "values::optional")]
+    pub snapshot_folder: Option<HostPath>,
+
+    /// Prometheus: a URL, or `namespace/service:port` (by its DNS name in the cluster, through the API server from outside).
+    pub prometheus: Address,
+    pub pushgateway: Address,
+    /// File with the Slack webhook URL; empty: the mounted Secret or the Secret read through the API. Absent: nothing is sent.
+    #[serde(with = "values::file")]
+    pub slack_webhook_file: PathBuf,
+    /// Vault whose KV v2 holds the key, as a URL; empty: the Secret itself is where the key is stored.
+    #[serde(with = "values::optional")]
+    pub vault_address: Option<Url>,
+    pub vault_mount: VaultPath,
+    pub vault_path: VaultPath,
+    /// File with a token that may read and patch it; empty: `~/.vault-token`, where `vault login` leaves it.
+    #[serde(with = "values::file")]
+    pub vault_token_file: PathBuf,
+    /// Base of the package repositories: `<base>/core:/stable:/v1.N/deb/`.
+    #[serde(with = "values::packages")]
+    pub packages_url: PackagesUrl,
+    /// OpenPGP keys of package repositories that a person has acknowledged: a node whose key would change takes these.
+    pub package_keys: Vec<Fingerprint>,
+    /// Which of packages-url, vault-address and slack-webhook may be http:// to another machine, where others can read and change it.
+    pub plain_http: Vec<PlainHttp>,
+    /// `namespace/name` of the CronJob whose template makes etcd snapshots.
+    pub backup_cronjob: ObjectPath,
+
+    /// Flags added to every `kubeadm upgrade apply` and `node`.
+    pub kubeadm_flags: Vec<KubeadmFlag>,
+    /// Alerts that never block: a regular expression that matches anywhere in the name, as kured's filter does.
+    pub alert_ignore: AlertFilter,
+    /// What a drain may do about a pod that a budget can never release: structural, all or never.
+    pub drain_unstick: Unstick,
+    /// Detection reports what it found and starts nothing.
+    pub detection_dry_run: bool,
+    /// Nodes that are prepared (inspected, prefetched) at the same time.
+    pub parallel: u16,
+    /// Ready pods over unfinished pods that postflight wants.
+    pub ready_ratio: f64,
+
+    /// No node may have changed its readiness for this long before a run.
+    #[serde(with = "span")]
+    pub quiet: Duration,
+    /// Watch after each node before the next begins.
+    #[serde(with = "span")]
+    pub soak: Duration,
+    /// How long a blocking or unknown alert is waited for before it holds.
+    #[serde(with = "span")]
+    pub alert_wait: Duration,
+    /// How long postflight waits for alerts of the upgrade to resolve and pods to become ready.
+    #[serde(with = "span")]
+    pub resolve_wait: Duration,
+    #[serde(with = "span")]
+    pub backup_deadline: Duration,
+    #[serde(with = "span")]
+    pub drain_deadline: Duration,
+    /// How long a pod must have been refused before it may be unstuck.
+    #[serde(with = "span")]
+    pub drain_unstick_after: Duration,
+    /// One long step on a node (packages, kubeadm).
+    #[serde(with = "span")]
+    pub step_deadline: Duration,
+    /// Until a node is Ready at its new version, and its workloads are Available.
+    #[serde(with = "span")]
+    pub ready_deadline: Duration,
+    /// How long a new key's way from Vault into the Secret may take.
+    #[serde(with = "span")]
+    pub sync_deadline: Duration,
+    /// How long an API server that is away is waited for in the middle of a run.
+    #[serde(with = "span")]
+    pub api_patience: Duration,
+    /// A node's Lease that was not renewed for this long is free.
+    #[serde(with = "span")]
+    pub lease_duration: Duration,
+}
+
+/// A default, which is of its kind: the tests go through all of them.
+#[expect(clippy::expect_used, reason = "a constant")]
+fn known<T: FromStr<Err: Debug>>(text: &str) -> T {
+    text.parse().expect("the default of a setting")
+}
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(n * 60)
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            cluster_name: known("kubernetes"),
+            annotation_prefix: known(names::ANNOTATION_PREFIX),
+            runner: None,
+            exclude_nodes: Vec::new(),
+            ssh_user: known("wizard"),
+            ssh_port: 22,
+            ssh_key_file: PathBuf::new(),
+            host_addresses: BTreeMap::new(),
+            known_hosts_file: PathBuf::new(),
+            snapshot_folder: None,
+            prometheus: known("monitoring/prometheus-server:80"),
+            pushgateway: known("monitoring/prometheus-prometheus-pushgateway:9091"),
+            slack_webhook_file: PathBuf::new(),
+            vault_address: None,
+            vault_mount: known("secret"),
+            vault_path: known(names::VAULT_PATH),
+            vault_token_file: PathBuf::new(),
+            packages_url: known("https://pkgs.k8s.io"),
+            package_keys: Vec::new(),
+            plain_http: Vec::new(),
+            backup_cronjob: known("default/backup-etcd"),
+            kubeadm_flags: Vec::new(),
+            alert_ignore: AlertFilter::default(),
+            drain_unstick: Unstick::Structural,
+            detection_dry_run: false,
+            parallel: 4,
+            ready_ratio: 0.9,
+            quiet: minutes(24 * 60),
+            soak: minutes(10),
+            alert_wait: minutes(30),
+            resolve_wait: minutes(10),
+            backup_deadline: minutes(15),
+            drain_deadline: minutes(30),
+            drain_unstick_after: minutes(2),
+            step_deadline: minutes(30),
+            ready_deadline: minutes(10),
+            sync_deadline: minutes(20),
+            api_patience: minutes(10),
+            lease_duration: minutes(1),
+        }
+    }
+}
+
+impl Settings {
+    /// What SSH needs where neither the API server nor anything that it keeps may be asked. Without a key file, an agent has the key.
+    ///
+    /// # Errors
+    /// Usage: settings are missing; each is named, with the ways to give it.
+    pub fn by_ssh_alone(&self) -> Result<(), Cause> {
+        let wanted = [
+            ("host-addresses", self.host_addresses.is_empty(), "NODE=ADDRESS,NODE=ADDRESS"),
+            ("known-hosts-file", self.known_hosts_file.as_os_str().is_empty(), "FILE"),
+        ];
+        let missing: Vec<_> = wanted.into_iter().filter(|(_, missing, _)| *missing).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<&str> = missing.iter().map(|(key, ..)| *key).collect();
+        let ways = missing.iter().map(|(key, _, value)| {
+            let variable = key.to_uppercase().replace('-', "_");
+            format!("{key}: in the settings file, as {ENV_PREFIX}{variable}={value}, or by --set {key}={value}")
+        });
+        Err(Cause::usage(format!("without the API server these settings are needed: {}", keys.join(", "))).detail(ways))
+    }
+
+    /// What pure decisions need of the settings.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            runner: self.runner.as_ref().map(ToString::to_string),
+            quiet: self.quiet,
+            soak: self.soak,
+            ready_ratio: self.ready_ratio,
+        }
+    }
+
+    /// The settings that differ from the defaults, for the ConfigMap of an installation; those of this machine mean nothing to a pod.
+    pub fn for_jobs(&self) -> Result<Map<String, Value>, Cause> {
+        let default = as_map(&Settings::default())?;
+        let travels = |key: &str| OF_THIS_MACHINE.iter().all(|(own, _)| *own != key);
+        Ok(as_map(self)?.into_iter().filter(|(key, value)| travels(key) && default.get(key) != Some(value)).collect())
+    }
+
+    /// The settings that are set and mean nothing to a pod: each with what to do instead.
+    pub fn left_behind(&self) -> Result<Vec<(&'static str, &'static str)>, Cause> {
+        let (default, own) = (as_map(&Settings::default())?, as_map(self)?);
+        // Where `vault login` leaves it, nobody has set it.
+        let is_set = |key: &str| match key {
+            "vault-token-file" => !self.vault_token_file.ends_with(load::TOKEN_FILE),
+            _ => true,
+        };
+        Ok(OF_THIS_MACHINE.into_iter().filter(|(key, _)| own.get(*key) != default.get(*key) && is_set(key)).collect())
+    }
+
+    /// Whether what goes to this URL may go there: by https, on this machine, or because the settings say that plain http is meant.
+    pub fn allows(&self, what: PlainHttp, url: &str) -> bool {
+        !is_open(url) || self.plain_http.contains(&what)
+    }
+
+    /// Namespace and name of the backup CronJob.
+    pub fn backup(&self) -> (&str, &str) {
+        (&self.backup_cronjob.namespace, &self.backup_cronjob.name)
+    }
+
+    /// The flags that are added to kubeadm's.
+    pub fn kubeadm_flags(&self) -> Vec<Flag> {
+        self.kubeadm_flags.iter().map(KubeadmFlag::flag).cloned().collect()
+    }
+}
+
+const ROTATION: &str =
+    "only rotate-key speaks with Vault, from where you type it; the cluster reads it with --external-secret STORE";
+
+/// Settings that speak of the machine of whoever types, and what an installation has instead.
+const OF_THIS_MACHINE: [(&str, &str); 7] = [
+    ("ssh-key-file", "Jobs take the key from the Secret: --ssh-key FILE puts it there"),
+    ("known-hosts-file", "Jobs learn host keys at first sight, into the ConfigMap k8s-upgrade-known-hosts: put them there first"),
+    ("slack-webhook-file", "Jobs take the webhook from the Secret: --slack-webhook FILE puts it there"),
+    ("vault-address", ROTATION),
+    ("vault-mount", ROTATION),
+    ("vault-path", ROTATION),
+    ("vault-token-file", ROTATION),
+];
+
+fn as_map(settings: &Settings) -> Result<Map<String, Value>, Cause> {
+    match serde_json::to_value(settings) {
+        Ok(Value::Object(map)) => Ok(map),
+        other => Err(Cause::bug(format!("settings do not serialise to an object: {other:?}"))),
+    }
+}

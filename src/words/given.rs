@@ -1,0 +1,154 @@
+//! Tokens that people give, in settings and on the command line.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::line;
+use super::token::{NotAToken, is_hex, is_label, is_subdomain, port, refused, tokens};
+
+tokens! {
+    /// Of a Kubernetes namespace.
+    Namespace, "namespace", "lower-case letters, digits and hyphens are wanted, 63 at most, for example k8s-upgrade", is_label;
+    /// Of whatever object the API server names by a DNS name.
+    ObjectName, "name of an object", "lower-case letters, digits, hyphens and dots are wanted, 253 at most, for example vault-store", is_subdomain;
+    /// What stands before the slash of our annotations.
+    AnnotationPrefix, "prefix of annotations", "a DNS name is wanted, 253 bytes at most, for example example.org", is_subdomain;
+    /// Where SSH reaches a machine.
+    HostAddress, "address of a host", "an IP address or a DNS name is wanted, for example 10.0.20.101", is_host;
+    /// A container image that names one build: by its tag, its digest or both.
+    ImageRef, "image",
+        "NAME:TAG or NAME@sha256:… is wanted, for example docker.io/library/k8s-upgrade:3f9a2c81d07e (`k8s-upgrade image` prints its name)",
+        is_image;
+    /// A mount or a path of Vault.
+    VaultPath, "path in Vault", "letters, digits and . _ - between slashes are wanted, 255 at most, for example team/k8s-upgrade", is_vault_path;
+    /// How people call the cluster.
+    ClusterName, "name of a cluster", "1 to 63 characters in one line are wanted", |text| is_text(text, 63);
+    /// Of a kubeconfig: whatever its author chose.
+    ContextName, "name of a context", "1 to 500 characters in one line are wanted", |text| is_text(text, 500);
+    /// Of what kubeadm would write over, as `acknowledge` names it.
+    LossId, "ID of changes", "hexadecimal digits are wanted, as `k8s-upgrade acknowledge` prints them", |text| (1..=64).contains(&text.len()) && is_hex(text);
+    /// Why somebody does something, for whoever meets it.
+    Reason, "reason", "1 to 500 characters in one line are wanted", |text| is_text(text, 500);
+}
+
+/// One line of at most this many characters, none of which a terminal obeys or hides.
+fn is_text(text: &str, most: usize) -> bool {
+    !text.trim().is_empty() && text.chars().nth(most).is_none() && line(text) == text
+}
+
+/// A name whose last label is a number is no name but a mistyped IP address.
+fn is_host(text: &str) -> bool {
+    let last = text.rsplit('.').next().unwrap_or_default();
+    text.parse::<std::net::IpAddr>().is_ok() || (is_subdomain(text) && !last.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn is_vault_path(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    let segment = |segment: &str| !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(plain);
+    text.len() <= 255 && text.split('/').all(segment)
+}
+
+/// The grammar of container registries. A reference without tag and digest is `latest`: nobody would know which build that is.
+fn is_image(text: &str) -> bool {
+    let (named, digest) = text.split_once('@').map_or((text, None), |(named, digest)| (named, Some(digest)));
+    // A colon before the last slash is a port's.
+    let name_from = named.rfind('/').map_or(0, |slash| slash + 1);
+    let (name, tag) = match named[name_from..].find(':') {
+        Some(colon) => (&named[..name_from + colon], Some(&named[name_from + colon + 1..])),
+        None => (named, None),
+    };
+    let (registry, path) = match name.split_once('/') {
+        Some((first, rest)) if first.contains(['.', ':']) || first == "localhost" => (Some(first), rest),
+        _ => (None, name),
+    };
+    let pinned = tag.is_some() || digest.is_some();
+    text.len() <= 512
+        && pinned
+        && registry.is_none_or(is_registry)
+        && path.split('/').all(is_image_component)
+        && tag.is_none_or(is_tag)
+        && digest.is_none_or(|digest| digest.strip_prefix("sha256:").is_some_and(|hex| hex.len() == 64 && is_hex(hex)))
+}
+
+fn is_registry(text: &str) -> bool {
+    let (host, number) = text.split_once(':').map_or((text, None), |(host, number)| (host, Some(number)));
+    is_subdomain(&host.to_ascii_lowercase()) && number.is_none_or(|number| port(number).is_some())
+}
+
+/// Words of lower-case letters and digits, with `.`, `_`, `__` or hyphens between.
+fn is_image_component(text: &str) -> bool {
+    let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let ends = text.bytes().next().is_some_and(word) && text.bytes().last().is_some_and(word);
+    let mut between = text.split(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()).filter(|between| !between.is_empty());
+    ends && between.all(|between| [".", "_", "__"].contains(&between) || between.bytes().all(|b| b == b'-'))
+}
+
+fn is_tag(text: &str) -> bool {
+    let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let first = text.bytes().next().is_some_and(word);
+    first && text.len() <= 128 && text.bytes().all(|b| word(b) || b == b'.' || b == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fmt::Debug;
+
+    use super::*;
+
+    #[test]
+    fn what_people_give_is_held_to_its_grammar() {
+        fn accepts<T: FromStr<Err: Debug> + ToString>(good: &[&str], bad: &[&str]) {
+            for text in good {
+                assert_eq!(text.parse::<T>().unwrap().to_string(), *text);
+            }
+            let never = ["", " ", "a\nb", "a\tb", "a\u{1b}[1m", "\0", "a\u{202e}b"];
+            for text in bad.iter().chain(&never) {
+                assert!(text.parse::<T>().is_err(), "{text:?}");
+            }
+            assert!("a".repeat(100_000).parse::<T>().is_err());
+        }
+        let hex = "0".repeat(64);
+        accepts::<Namespace>(&["k8s-upgrade", "a", "0"], &["A B", "A", "../x", "a.b", "-a", "a-", &"a".repeat(64)]);
+        accepts::<ObjectName>(&["vault-store", "a.b"], &["A", "a/b", "a..b", &"a".repeat(254)]);
+        accepts::<AnnotationPrefix>(&["viktorbarzin.me"], &["a/b", "A.me", ".me", &"a".repeat(254)]);
+        accepts::<HostAddress>(
+            &["10.0.20.101", "2001:db8::1", "node4.example.org", "node4"],
+            &["10.0.20.300", "10.0.20", "10.0.20.101:22", "wizard@node4", "[::1]", "-oProxyCommand=x", "a/b", "4"],
+        );
+        accepts::<ImageRef>(
+            &[
+                "docker.io/library/k8s-upgrade:3f9a2c81d07e",
+                "example.org/k8s-upgrade:1",
+                "localhost:5000/a_b/c__d:v1.0",
+                "k8s-upgrade:1",
+                &format!("r.test/a@sha256:{hex}"),
+                &format!("r.test/a:1@sha256:{hex}"),
+            ],
+            &[
+                "k8s-upgrade",
+                "r.test/a",
+                "r.test:5000/a",
+                "r.test/a:",
+                "r.test/A:1",
+                "r.test/a b:1",
+                "r.test/a:-1",
+                "r.test/../a:1",
+                "r.test//a:1",
+                "r.test:0/a:1",
+                "r.test/a_-b:1",
+                "r.test/a@sha256:00ff",
+                "a:1 --privileged",
+                "a:1\n",
+            ],
+        );
+        accepts::<VaultPath>(&["secret", "kv/team", "a.b_c-d"], &["/secret", "secret/", "a//b", "../x", "a/..", "a b", "a?b"]);
+        accepts::<ClusterName>(&["kubernetes", "Zürich 1"], &[&"ä".repeat(64)]);
+        accepts::<Reason>(&["its disk is being replaced", &"ä".repeat(500)], &[&"a".repeat(501)]);
+        accepts::<ContextName>(&["ann@prod", "arn:aws:eks:eu-central-1:1:cluster/prod"], &[]);
+    }
+}
