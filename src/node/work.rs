@@ -212,6 +212,9 @@ pub struct Follow {
     pub wait: Duration,
 }
 
+/// No log is larger (bytes): 18 digits, as `numbers` of prelude.sh takes them.
+const LARGEST: u64 = 999_999_999_999_999_999;
+
 impl Follow {
     pub const MAX_WAIT: Duration = Duration::from_secs(60);
 }
@@ -267,7 +270,10 @@ impl Operation for Follow {
         for (key, rest) in results(stdout) {
             let bad = || garbled(Self::NAME, format_args!("{key} {rest}"));
             match key {
-                "offset" => followed.offset = rest.parse().map_err(|_| bad())?,
+                "offset" => {
+                    let offset = rest.parse().ok().filter(|offset| *offset <= LARGEST);
+                    followed.offset = offset.ok_or_else(bad)?;
+                }
                 "work" => followed.work = Work::parse(rest).ok_or_else(bad)?,
                 "last" => followed.last.push(rest.to_owned()),
                 _ => return Err(bad()),

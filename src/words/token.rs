@@ -373,6 +373,63 @@ mod tests {
         accepts::<Minor>(&["1.36", "1.9"], &["1", "1.36.3", "v1.36", "1.036", "1.99999"]);
     }
 
+    /// Ten thousand words of each kind, of signs that mean something somewhere: what is taken prints back to the letter, and is harmless.
+    #[test]
+    fn what_is_taken_is_harmless_and_prints_back() {
+        fn of<T: FromStr + ToString>(start: &str, also: &str) -> usize {
+            const SIGNS: &str = "019aAzf.-_:/@=+~[]$()`'\"\\ \t\n\r\0\u{1b}*?;&|<>#%{}!ä\u{202e}";
+            let signs: Vec<char> = SIGNS.chars().collect();
+            let mut bits: u64 = 0x5f3a_21bc;
+            let mut below = |most: usize| {
+                // xorshift: the same every time.
+                bits ^= bits << 13;
+                bits ^= bits >> 7;
+                bits ^= bits << 17;
+                usize::try_from(bits).unwrap_or(0) % most
+            };
+            let mut taken = 0;
+            for _ in 0..10_000 {
+                // Half of them with one odd sign at most: else hardly any would be taken.
+                let reach = if below(2) == 0 { 7 } else { signs.len() };
+                let word: String = (0..below(5)).map(|_| signs[below(reach)]).collect();
+                let text =
+                    format!("{start}{word}{}", if below(3) == 0 { signs[below(signs.len())].to_string() } else { String::new() });
+                let Ok(token) = text.parse::<T>() else { continue };
+                assert_eq!(token.to_string(), text);
+                let harmless = |c: char| c.is_ascii_alphanumeric() || "._:/@=+~-[]".contains(c) || also.contains(c);
+                assert!(text.chars().all(harmless), "{text:?}");
+                taken += 1;
+            }
+            taken
+        }
+        let uuid = "0b9c6d1e-4f2a-4c3b-9d8e-7f6a5b4c3d2e";
+        // A path and the value of a flag may hold anything but signs of control; they are quoted wherever a shell reads them.
+        let shown = "$()`'\"\\ *?;&|<>#%{}!ä\u{202e}";
+        for taken in [
+            of::<RunId>("5f3a21bc", ""),
+            of::<NodeName>("k8s-node", ""),
+            of::<Revision>("1.36.3", ""),
+            of::<PackageName>("kube", ""),
+            of::<ExactPackage>("kubelet=1", ""),
+            of::<Letters>("i", ""),
+            of::<Keyword>("active", ""),
+            of::<HostPath>("/backup/", shown),
+            of::<Stamp>("2026-11-22T12:04:00Z", ""),
+            of::<ImageName>("registry.k8s.io/", ""),
+            of::<PackagesUrl>("https://pkgs.k8s.io", ""),
+            of::<Fingerprint>("DE15B14486CD377B9E876E1A234654DA9A296436", ""),
+            of::<Login>("wizard", ""),
+            of::<KeyType>("ssh-", ""),
+            of::<KeyBase64>("AAAA", ""),
+            of::<Flag>("--a=", shown),
+            of::<BootId>(uuid, ""),
+            of::<MachineId>("0b9c6d1e4f2a4c3b9d8e7f6a5b4c3d2e", ""),
+            of::<Minor>("1.3", ""),
+        ] {
+            assert!(taken > 100, "hardly any was taken: {taken}");
+        }
+    }
+
     #[test]
     fn a_word_that_is_none_is_shown_in_part() {
         let error = "x".repeat(100_000).parse::<RunId>().map(drop).map_err(|error| error.to_string());
