@@ -2,6 +2,7 @@
 //! `K8S_UPGRADE_<KEY>`, `--set key=value`. A key that is not known is an error that names the nearest known one; a value that is not what
 //! its key takes is an error that names the source, the key and what is wanted.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -101,11 +102,11 @@ impl Settings {
                 .ok_or_else(|| Cause::usage(format!("--set {}: key=value is wanted, for example --set soak=5m", shown(pair))))?;
             merged.text("--set", key, value)?;
         }
+        merged.plain_http_is_stated().map_err(|fault| fault.cause)?;
         let mut settings = merged.settings;
         if let Some(home) = sources.env.get("HOME").filter(|_| settings.vault_token_file.as_os_str().is_empty()) {
             settings.vault_token_file = Path::new(home).join(TOKEN_FILE);
         }
-        settings.plain_http_is_stated().map_err(|fault| fault.cause)?;
         Ok(settings)
     }
 
@@ -119,34 +120,8 @@ impl Settings {
             merged.apply(source, key, value.clone()).err().map(|cause| Fault { key: key.clone(), cause })
         };
         let mut faults: Vec<Fault> = map.iter().filter_map(apply).collect();
-        faults.extend(merged.settings.plain_http_is_stated().err().filter(|fault| map.contains_key(&fault.key)));
+        faults.extend(merged.plain_http_is_stated().err());
         Ok(faults)
-    }
-
-    /// What is http to another machine must be said twice: whoever is on the way can read and change it.
-    fn plain_http_is_stated(&self) -> Result<(), Fault> {
-        let urls = [
-            (
-                PlainHttp::PackagesUrl,
-                Some(self.packages_url.as_str()),
-                "what nodes install is then protected by the packages' signatures alone",
-            ),
-            (
-                PlainHttp::VaultAddress,
-                self.vault_address.as_ref().map(|url| url.as_str()),
-                "the token and the new key would go over it",
-            ),
-        ];
-        for (what, url, why) in urls {
-            if let Some(url) = url.filter(|url| !self.allows(what, url)) {
-                let key = what.to_string();
-                let text = format!("{key} is {url}: everybody on the way could read and change what is sent, and {why}");
-                let cause =
-                    Cause::usage(text).detail([format!("write https://, or state that this is meant: plain-http: [{key}]")]);
-                return Err(Fault { key, cause });
-            }
-        }
-        Ok(())
     }
 }
 
@@ -157,12 +132,42 @@ pub(super) const TOKEN_FILE: &str = ".vault-token";
 struct Merged {
     settings: Settings,
     default: Map<String, Value>,
+    /// Where each key that is set was set last.
+    sources: BTreeMap<String, String>,
 }
 
 impl Merged {
     fn new() -> Result<Self, Cause> {
         let settings = Settings::default();
-        Ok(Merged { default: as_map(&settings)?, settings })
+        Ok(Merged { default: as_map(&settings)?, settings, sources: BTreeMap::new() })
+    }
+
+    /// What is http to another machine must be said twice: whoever is on the way can read and change it.
+    fn plain_http_is_stated(&self) -> Result<(), Fault> {
+        let urls = [
+            (
+                PlainHttp::PackagesUrl,
+                Some(self.settings.packages_url.as_str()),
+                "what nodes install is then protected by the packages' signatures alone",
+            ),
+            (
+                PlainHttp::VaultAddress,
+                self.settings.vault_address.as_ref().map(|url| url.as_str()),
+                "the token and the new key would go over it",
+            ),
+        ];
+        for (what, url, why) in urls {
+            if let Some(url) = url.filter(|url| !self.settings.allows(what, url)) {
+                let key = what.to_string();
+                let source = self.sources.get(&key).map_or("", String::as_str);
+                let text =
+                    format!("{source}: setting {key}: {url}: everybody on the way could read and change what is sent, and {why}");
+                let cause =
+                    Cause::usage(text).detail([format!("write https://, or state that this is meant: plain-http: [{key}]")]);
+                return Err(Fault { key, cause });
+            }
+        }
+        Ok(())
     }
 
     fn file(&mut self, path: &str, text: &str) -> Result<(), Cause> {
@@ -215,6 +220,7 @@ impl Merged {
         let settings = serde_json::from_value(Value::Object(map)).map_err(|error| refused(error.to_string()))?;
         bounds::check(&settings, key).map_err(refused)?;
         self.settings = settings;
+        self.sources.insert(key.to_owned(), source.to_owned());
         Ok(())
     }
 }

@@ -368,7 +368,9 @@ fn what_the_kubelet_sets_for_services_is_no_setting() {
 fn http_to_another_machine_is_stated_twice() {
     for (key, url) in [("packages-url", "http://mirror.example.org"), ("vault-address", "http://10.0.0.9:8200")] {
         let why = load(&format!("{key}: {url}\n"), &[], &[]).unwrap_err();
-        assert!(why.starts_with(&format!("{key} is {url}: everybody on the way")), "{why}");
+        assert!(why.starts_with(&format!("f.yaml: setting {key}: {url}: everybody on the way")), "{why}");
+        let why = load("", &[], &[&format!("{key}={url}")]).unwrap_err();
+        assert!(why.starts_with(&format!("--set: setting {key}: ")), "{why}");
         // Whichever layer says so.
         assert!(load(&format!("{key}: {url}\nplain-http: [{key}]\n"), &[], &[]).is_ok());
         assert!(load(&format!("{key}: {url}\n"), &[], &[&format!("plain-http={key}")]).is_ok());
