@@ -12,7 +12,7 @@ use k8s_upgrade::twin::{Driver, State};
 use serde_json::json;
 
 use super::hands::{is_out, observed, ours, slack, unit_runs, version};
-use super::world::{amiss, at_work, begin, components, in_flight, is_over, jobs, mark, pass, quick, tail, types, when};
+use super::world::{amiss, at_work, begin, components, in_flight, is_over, jobs, mark, quick, tail, types, when};
 
 const OLD: &str = "1.34.7";
 const TARGET: &str = "1.35.4";
@@ -157,9 +157,9 @@ fn a_kubelet_whose_package_is_new_does_not_wait_in_service() {
     let end = observed(begin(&scenario()), async |driver| {
         when(driver, "every API server new", all_servers_new).await;
         when(driver, "its kubelet's packages", unit_runs(FIRST, "kubelet-packages")).await;
-        pass(driver, 1).await;
+        let half = |state: &State| state.hosts.machine(FIRST).unwrap().packages["kubelet"].dpkg == Dpkg::HalfInstalled;
+        when(driver, "its kubelet half installed", half).await;
         let shown = driver.twin.edit(|state| {
-            assert_eq!(state.hosts.machine(FIRST).unwrap().packages["kubelet"].dpkg, Dpkg::HalfInstalled);
             let mut shown = (*state.store.remove(&server).unwrap()).clone();
             shown["metadata"].as_object_mut().unwrap().retain(|key, _| key != "uid" && key != "resourceVersion");
             hosts::power_cut(state, FIRST, Duration::from_secs(30));
