@@ -5,7 +5,10 @@ pub const PROGRAM: &str = "k8s-upgrade";
 
 /// Namespace that holds the installation (a setting may change it).
 pub const NAMESPACE: &str = "k8s-upgrade";
+/// Detection and the chain act as this account.
 pub const SERVICE_ACCOUNT: &str = "k8s-upgrade-job";
+/// The watch acts as this one, which may less.
+pub const WATCH_ACCOUNT: &str = "k8s-upgrade-watch";
 pub const DETECT_CRONJOB: &str = "k8s-version-check";
 /// Takes up a run whose Jobs all died.
 pub const WATCH_CRONJOB: &str = "k8s-upgrade-watch";

@@ -6,6 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::manifest::{labels, yaml};
+use super::rights::Account;
 use super::{jobs, rights, rules};
 use crate::failure::Cause;
 use crate::names;
@@ -56,7 +57,7 @@ pub fn manifests(install: &Install) -> Result<String, Cause> {
 
 /// The objects of [`manifests`].
 pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
-    let mut objects = vec![namespace(install), object(install, "v1", "ServiceAccount", names::SERVICE_ACCOUNT)];
+    let mut objects = vec![namespace(install)];
     objects.extend(rights::objects(install.namespace, install.backup));
     let mut config = object(install, "v1", "ConfigMap", names::CONFIG_MAP);
     config["data"] = json!({ names::CONFIG_KEY: install.config });
@@ -119,6 +120,7 @@ fn credentials(install: &Install) -> Option<Value> {
 /// What a CronJob of ours differs in.
 struct Scheduled<'a> {
     name: &'a str,
+    account: Account,
     app: &'a str,
     schedule: &'a str,
     arguments: &'a [&'a str],
@@ -133,6 +135,7 @@ struct Scheduled<'a> {
 fn detection(install: &Install) -> Value {
     let scheduled = Scheduled {
         name: names::DETECT_CRONJOB,
+        account: Account::Chain,
         app: names::APP_DETECTION,
         schedule: "0 12 * * 0",
         arguments: &["detect"],
@@ -147,6 +150,7 @@ fn detection(install: &Install) -> Value {
 fn watch(install: &Install) -> Value {
     let scheduled = Scheduled {
         name: names::WATCH_CRONJOB,
+        account: Account::Watch,
         app: names::APP_WATCH,
         schedule: "*/10 * * * *",
         arguments: &["resume", "--if-orphaned"],
@@ -180,7 +184,7 @@ fn cronjob(install: &Install, scheduled: &Scheduled) -> Value {
                 "ttlSecondsAfterFinished": scheduled.ttl,
                 "podReplacementPolicy": "Failed",
                 "podFailurePolicy": jobs::pod_failure_policy(),
-                "template": { "metadata": { "labels": labels }, "spec": jobs::pod(&arguments, install.image) },
+                "template": { "metadata": { "labels": labels }, "spec": jobs::pod(scheduled.account, &arguments, install.image) },
             },
         },
     });

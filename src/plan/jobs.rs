@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::facts::{Facts, Phase, Step, Taint, TakenUp};
 use super::named::label;
 use super::order;
+use super::rights::Account;
 use super::version::Version;
 use crate::failure::Cause;
 use crate::names::{self, Mark};
@@ -87,7 +88,7 @@ pub fn manifest(facts: &Facts, planned: &Planned, template: &Template) -> Result
     if planned.taken_up.is_some_and(|taken_up| taken_up.held) {
         arguments.push(HELD.to_owned());
     }
-    let mut spec = pod(&arguments, template.image);
+    let mut spec = pod(Account::Chain, &arguments, template.image);
     let tolerated: Vec<&Taint> = match pin {
         Some(pin) => pin.taints.iter().collect(),
         None => facts.managed().filter(|node| node.ready && !node.unschedulable).flat_map(|node| &node.taints).collect(),
@@ -134,11 +135,11 @@ pub fn pod_failure_policy() -> Value {
 }
 
 /// The pod's spec, as restricted Pod Security wants it.
-pub(super) fn pod(arguments: &[String], image: &str) -> Value {
+pub(super) fn pod(account: Account, arguments: &[String], image: &str) -> Value {
     let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
     json!({
         "restartPolicy": "Never",
-        "serviceAccountName": names::SERVICE_ACCOUNT,
+        "serviceAccountName": account.name(),
         "priorityClassName": "system-cluster-critical",
         "terminationGracePeriodSeconds": GRACE,
         "securityContext": {

@@ -1,9 +1,38 @@
-//! What the program may do in a cluster, and why: the one table from which the RBAC objects are made and that preflight can ask for.
-//! No wildcard, and nothing that no run uses.
+//! What each of the program's accounts may do in a cluster, and why: the one table from which the RBAC objects are made and that preflight
+//! can ask for. No wildcard, and nothing that no run uses.
 
 use serde_json::{Value, json};
 
 use crate::names;
+
+/// As whom the program's pods act. A kubelet may ask for tokens of the accounts of its pods, so each has only what its pods do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// Detection and the Jobs of the chain.
+    Chain,
+    /// The look for a run whose Jobs all died: it writes facts of the run and Jobs, and no node.
+    Watch,
+}
+
+impl Account {
+    pub const ALL: [Account; 2] = [Account::Chain, Account::Watch];
+
+    /// Of its ServiceAccount, and of the roles and bindings that give it its rights.
+    pub fn name(self) -> &'static str {
+        match self {
+            Account::Chain => names::SERVICE_ACCOUNT,
+            Account::Watch => names::WATCH_ACCOUNT,
+        }
+    }
+
+    /// All that it may do, for an installation in `namespace` whose etcd snapshots are made by the CronJob `backup` (namespace, name).
+    pub fn grants(self, namespace: &str, backup: (&str, &str)) -> Vec<Grant> {
+        match self {
+            Account::Chain => of_the_chain(namespace, backup),
+            Account::Watch => of_the_watch(namespace),
+        }
+    }
+}
 
 /// Verbs on one resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,71 +62,112 @@ impl Grant {
     }
 }
 
-/// All of it, for an installation in `namespace` whose etcd snapshots are made by the CronJob `backup` (namespace, name).
-pub fn grants(namespace: &str, backup: (&str, &str)) -> Vec<Grant> {
-    let cluster =
-        |group, resource, verbs, why| Grant { namespace: None, group, resource, name: None, verbs, why, optional: false };
-    let within = |place: &str, group, resource, verbs, why| Grant {
-        namespace: Some(place.to_owned()),
-        ..cluster(group, resource, verbs, why)
-    };
-    let named = |grant: Grant, name: &str| Grant { name: Some(name.to_owned()), ..grant };
+fn cluster(group: &'static str, resource: &'static str, verbs: &'static [&'static str], why: &'static str) -> Grant {
+    Grant { namespace: None, group, resource, name: None, verbs, why, optional: false }
+}
+
+impl Grant {
+    fn within(self, namespace: &str) -> Self {
+        Grant { namespace: Some(namespace.to_owned()), ..self }
+    }
+
+    fn named(self, name: &str) -> Self {
+        Grant { name: Some(name.to_owned()), ..self }
+    }
+}
+
+/// What both write: the run's facts, its Jobs and what was done in it.
+fn of_a_run(namespace: &str) -> [Grant; 3] {
+    [
+        cluster("", "namespaces", &["get", "patch"], "the run's claim and facts are annotations on it").named(namespace),
+        cluster(
+            "batch",
+            "jobs",
+            &["get", "list", "create", "delete"],
+            "the chain; a finished Job makes room for its next try",
+        )
+        .within(namespace),
+        Grant {
+            optional: true,
+            ..cluster(
+                "",
+                "configmaps",
+                &["list", "create", "patch", "delete"],
+                "journals of the last runs; no name, for each has its own",
+            )
+            .within(namespace)
+        },
+    ]
+}
+
+fn of_the_chain(namespace: &str, backup: (&str, &str)) -> Vec<Grant> {
     let (backup_namespace, backup_name) = backup;
+    let [namespaces, jobs, journals] = of_a_run(namespace);
     vec![
         cluster("", "nodes", &["get", "list", "patch"], "versions and readiness; cordon, uncordon and our marks"),
         cluster("", "pods", &["get", "list", "watch", "delete"], "what a drain must move and whether it went; delete unsticks"),
         cluster("", "pods/eviction", &["create"], "drain"),
         cluster("policy", "poddisruptionbudgets", &["list", "watch"], "what holds a drain, and when it lets go"),
         cluster("apps", "deployments", &["list"], "all back before the next node"),
-        named(cluster("", "namespaces", &["get", "patch"], "the run's claim and facts are annotations on it"), namespace),
-        within(
-            namespace,
-            "batch",
-            "jobs",
-            &["get", "list", "create", "delete"],
-            "the chain; a finished Job makes room for its next try",
-        ),
-        within(namespace, "coordination.k8s.io", "leases", &["get", "create", "patch", "delete"], "one runner a node"),
-        named(within(namespace, "", "configmaps", &["get", "patch"], "learned host keys"), names::KNOWN_HOSTS_MAP),
-        named(
-            within("kube-system", "", "configmaps", &["get"], "where this cluster's images come from, and its flags"),
-            names::KUBEADM_CONFIG,
-        ),
-        named(within("kube-system", "", "configmaps", &["get"], "what kubeadm gives every kubelet"), names::KUBELET_CONFIG),
-        Grant {
-            optional: true,
-            ..within(
-                namespace,
-                "",
-                "configmaps",
-                &["list", "create", "patch", "delete"],
-                "journals of the last runs; no name, for each has its own",
-            )
-        },
-        named(within(backup_namespace, "batch", "cronjobs", &["get"], "the template of the etcd snapshot's Job"), backup_name),
-        within(backup_namespace, "batch", "jobs", &["get", "create"], "the etcd snapshot"),
-        within(backup_namespace, "", "pods/log", &["get"], "whether the snapshot says that it is done, and how large it is"),
+        namespaces,
+        jobs,
+        cluster("coordination.k8s.io", "leases", &["get", "create", "patch", "delete"], "one runner a node").within(namespace),
+        cluster("", "configmaps", &["get", "patch"], "learned host keys").within(namespace).named(names::KNOWN_HOSTS_MAP),
+        cluster("", "configmaps", &["get"], "where this cluster's images come from, and its flags")
+            .within("kube-system")
+            .named(names::KUBEADM_CONFIG),
+        cluster("", "configmaps", &["get"], "what kubeadm gives every kubelet")
+            .within("kube-system")
+            .named(names::KUBELET_CONFIG),
+        journals,
+        cluster("batch", "cronjobs", &["get"], "the template of the etcd snapshot's Job")
+            .within(backup_namespace)
+            .named(backup_name),
+        cluster("batch", "jobs", &["get", "create"], "the etcd snapshot").within(backup_namespace),
+        cluster("", "pods/log", &["get"], "whether the snapshot says that it is done, and how large it is")
+            .within(backup_namespace),
     ]
 }
 
-/// The ClusterRole, the Roles, and their bindings to our ServiceAccount.
+fn of_the_watch(namespace: &str) -> Vec<Grant> {
+    let [namespaces, jobs, journals] = of_a_run(namespace);
+    vec![
+        cluster("", "nodes", &["list"], "what is done, and where a Job may run"),
+        namespaces,
+        jobs,
+        cluster("", "pods", &["get", "list"], "whether a Job still acts, and the image that its successor runs").within(namespace),
+        cluster("coordination.k8s.io", "leases", &["get"], "who else is at work").within(namespace),
+        journals,
+        cluster("", "pods", &["list"], "versions of the control planes").within("kube-system"),
+    ]
+}
+
+/// The ServiceAccounts, their ClusterRoles and Roles, and what binds them.
 pub fn objects(namespace: &str, backup: (&str, &str)) -> Vec<Value> {
-    let grants = grants(namespace, backup);
+    Account::ALL.into_iter().flat_map(|account| of_account(account, namespace, backup)).collect()
+}
+
+fn of_account(account: Account, namespace: &str, backup: (&str, &str)) -> Vec<Value> {
+    let grants = account.grants(namespace, backup);
     let mut places: Vec<Option<&str>> = Vec::new();
     for grant in &grants {
         if !places.contains(&grant.namespace.as_deref()) {
             places.push(grant.namespace.as_deref());
         }
     }
-    places.into_iter().flat_map(|place| role(&grants, place, namespace)).collect()
+    let metadata = json!({ "name": account.name(), "namespace": namespace, "labels": super::manifest::labels() });
+    let whom = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata });
+    let roles = places.into_iter().flat_map(|place| role(account, &grants, place, namespace));
+    std::iter::once(whom).chain(roles).collect()
 }
 
 /// The role of one place and its binding.
-fn role(grants: &[Grant], place: Option<&str>, namespace: &str) -> [Value; 2] {
+fn role(account: Account, grants: &[Grant], place: Option<&str>, namespace: &str) -> [Value; 2] {
+    let name = account.name();
     let rules: Vec<Value> = grants.iter().filter(|grant| grant.namespace.as_deref() == place).map(Grant::rule).collect();
     let (kind, mut metadata) = match place {
-        None => ("ClusterRole", json!({ "name": names::SERVICE_ACCOUNT })),
-        Some(place) => ("Role", json!({ "name": names::SERVICE_ACCOUNT, "namespace": place })),
+        None => ("ClusterRole", json!({ "name": name })),
+        Some(place) => ("Role", json!({ "name": name, "namespace": place })),
     };
     metadata["labels"] = super::manifest::labels();
     [
@@ -106,8 +176,8 @@ fn role(grants: &[Grant], place: Option<&str>, namespace: &str) -> [Value; 2] {
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": format!("{kind}Binding"),
             "metadata": metadata,
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": names::SERVICE_ACCOUNT },
-            "subjects": [{ "kind": "ServiceAccount", "name": names::SERVICE_ACCOUNT, "namespace": namespace }],
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name },
+            "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": namespace }],
         }),
     ]
 }

@@ -6,12 +6,14 @@ use kube::api::PostParams;
 
 use super::ctx::Ctx;
 use crate::failure::Cause;
-use crate::plan::rights::{self, Grant};
+use crate::plan::rights::{Account, Grant};
 
 impl Ctx {
+    /// Whoever asks, a person too, must be able to do what the chain does.
     pub(super) async fn permissions(&self) -> Result<(), Cause> {
         let mut missing = Vec::new();
-        for grant in rights::grants(&self.namespace, self.settings.backup()).into_iter().filter(|grant| !grant.optional) {
+        let grants = Account::Chain.grants(&self.namespace, self.settings.backup());
+        for grant in grants.into_iter().filter(|grant| !grant.optional) {
             for verb in grant.verbs {
                 if !self.allowed(&grant, verb).await? {
                     let place =

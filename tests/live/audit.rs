@@ -1,4 +1,5 @@
-//! The API server's audit log: what the program's ServiceAccount asked for, what it was refused, and which of its rights it never used.
+//! The API server's audit log: what the program's ServiceAccounts asked for, what they were refused, and which of their rights they never
+//! used.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -10,7 +11,8 @@ use serde_json::Value;
 use super::lab::{Lab, NAMESPACE};
 use super::watch::Seen;
 
-const USER: &str = "system:serviceaccount:k8s-upgrade:k8s-upgrade-job";
+/// As the program's accounts are called there, up to their own names.
+const USERS: &str = "system:serviceaccount:k8s-upgrade:k8s-upgrade-";
 /// An API server that has just come back refuses for a while what it will allow again.
 const AFTER_OUTAGE: Duration = Duration::from_secs(90);
 
@@ -41,12 +43,12 @@ pub fn asked(lab: &Lab, from: Timestamp) -> Vec<Asked> {
     for line in BufReader::new(file).lines() {
         let line = line.expect("the audit log can be read");
         // Cheap, before a line is parsed: nearly all are somebody else's.
-        if !line.contains(USER) {
+        if !line.contains(USERS) {
             continue;
         }
         // A killed API server may leave half a line.
         let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
-        if event["user"]["username"] != USER {
+        if !event["user"]["username"].as_str().is_some_and(|name| name.starts_with(USERS)) {
             continue;
         }
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -69,7 +71,7 @@ pub fn asked(lab: &Lab, from: Timestamp) -> Vec<Asked> {
             });
         }
     }
-    assert!(!asked.is_empty(), "the audit log knows nothing of {USER}");
+    assert!(!asked.is_empty(), "the audit log knows nothing of {USERS}…");
     asked
 }
 

@@ -1,23 +1,22 @@
-//! Each right that `manifests` grants to the chain's account, taken away alone: the run refuses before anything is touched and names what is
-//! missing, or it is a right without which only evidence is lost.
+//! Each right that `manifests` grants to an account of ours, taken away alone. Without one of the chain's, the run refuses before anything is
+//! touched and names what is missing; without one of the watch's, nothing is taken up, and the watch says why. Or it is a right without which
+//! only evidence is lost.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use k8s_upgrade::plan::rights::Account;
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Scenario, State};
 use serde_json::Value;
 
-use super::world::{amiss, begin, cordoned_by_people, in_flight, is_over, live, mark, quick, tail, version_of};
+use super::world::{
+    NAMESPACE, amiss, begin, cordoned_by_people, in_flight, is_over, jobs, live, mark, pass, quick, tail, version_of, when,
+};
 
-const ACCOUNT: &str = "k8s-upgrade-job";
-/// Role, resource and verb of what a run does without: its journals.
-const BEST_EFFORT: [(&str, &str, &str); 3] = [
-    ("k8s-upgrade/k8s-upgrade-job", "configmaps", "list"),
-    ("k8s-upgrade/k8s-upgrade-job", "configmaps", "create"),
-    ("k8s-upgrade/k8s-upgrade-job", "configmaps", "delete"),
-];
+/// Resource and verb of what both do without: their journals. In their roles within our own namespace.
+const BEST_EFFORT: [(&str, &str); 3] = [("configmaps", "list"), ("configmaps", "create"), ("configmaps", "delete")];
 
 /// A verb on a resource, in one role.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +28,10 @@ struct Right {
 
 impl Right {
     fn is_best_effort(&self) -> bool {
-        BEST_EFFORT.contains(&(self.role.full_name().as_str(), self.resource.as_str(), self.verb.as_str()))
+        let journals = BEST_EFFORT.contains(&(self.resource.as_str(), self.verb.as_str()));
+        // The watch patches nothing else of this kind.
+        let patched = self.role.name == Account::Watch.name() && (self.resource.as_str(), self.verb.as_str()) == ("configmaps", "patch");
+        self.role.namespace == NAMESPACE && (journals || patched)
     }
 
     /// Whatever the name of the object: a right on one may be covered by that on all.
@@ -60,9 +62,9 @@ fn words(list: &Value, word: &str) -> bool {
     list.as_array().into_iter().flatten().any(|known| known == word)
 }
 
-fn all(state: &State) -> BTreeSet<Right> {
+fn all(state: &State, account: Account) -> BTreeSet<Right> {
     let roles = [Kind::ClusterRole, Kind::Role].into_iter().flat_map(|kind| state.store.list(kind));
-    let ours = roles.filter(|(key, _)| key.name == ACCOUNT);
+    let ours = roles.filter(|(key, _)| key.name == account.name());
     let mut rights = BTreeSet::new();
     for (role, object) in ours {
         for rule in object["rules"].as_array().into_iter().flatten() {
@@ -99,7 +101,7 @@ fn without(right: &Right, state: &State) -> State {
 fn each_is_missed_before_anything_is_touched() {
     let scenario = quick(Scenario::runbook());
     let (state, target) = (begin(&scenario), scenario.target.to_string());
-    let rights = all(&state);
+    let rights = all(&state, Account::Chain);
     assert!(rights.len() > 30, "the account has nearly no rights");
     assert_eq!(rights.iter().filter(|right| right.is_best_effort()).count(), BEST_EFFORT.len(), "one that nobody grants");
     let mut wrong = Vec::new();
@@ -119,6 +121,51 @@ fn each_is_missed_before_anything_is_touched() {
             wrong.push(format!("nothing says that {right} is missing\n{}", tail(&end, 10)));
         } else if in_flight(&end) || end.store.list(Kind::Node).any(|(_, node)| touched(node)) {
             wrong.push(format!("without {right} a run is begun\n{}", tail(&end, 10)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// A worker's Job has failed for good: the watch is to take the step up.
+fn orphaned() -> State {
+    let mut state = begin(&quick(Scenario::runbook()));
+    state.hosts.change("k8s-node4", |machine| machine.faults.kubeadm_fails = 3);
+    live(state, None, async |driver| {
+        when(driver, "a failed Job", |state| jobs(state).contains("k8s-node4: Failed")).await;
+        driver.twin.look(State::clone)
+    })
+}
+
+#[test]
+fn without_any_of_its_own_the_watch_takes_nothing_up_and_says_why() {
+    let state = orphaned();
+    let target = Scenario::runbook().target.to_string();
+    let rights = all(&state, Account::Watch);
+    assert!(rights.len() > 12, "the account has nearly no rights");
+    let mut wrong = Vec::new();
+    for right in &rights {
+        let mut state = state.clone();
+        right.taken_from(&mut state);
+        let limit = later(state.now(), Duration::from_secs(3 * 3600));
+        let end = live(state, None, async |driver| {
+            if right.is_best_effort() {
+                driver.until(limit, is_over).await;
+            } else {
+                pass(driver, 25 * 60).await;
+            }
+            driver.twin.look(State::clone)
+        });
+        let named = right.is_named(&said(&end));
+        if right.is_best_effort() {
+            let amiss = amiss(&end, &target, &cordoned_by_people(&end));
+            // It is the first word of this process: there is nothing to add to it, and none to make room for.
+            if !amiss.is_empty() || !(named || ["patch", "delete"].contains(&right.verb.as_str())) {
+                wrong.push(format!("without {right}, which stops nothing and is told ({named}): {amiss:?}"));
+            }
+        } else if !named {
+            wrong.push(format!("nothing says that {right} is missing\n{}", tail(&end, 10)));
+        } else if end.store.get(&Key::new(Kind::Node, "", "k8s-node4")).is_some_and(|node| version_of(node) == target) {
+            wrong.push(format!("without {right} the watch goes on\n{}", tail(&end, 10)));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use k8s_upgrade::plan::install::{Credentials, Install, manifests, objects};
-use k8s_upgrade::plan::rights::grants;
+use k8s_upgrade::plan::rights::{Account, Grant};
 use k8s_upgrade::plan::rules::rules;
 use regex::Regex;
 use serde_json::Value;
@@ -71,14 +71,17 @@ fn secrets_are_made_only_when_asked_for() {
 
 #[test]
 fn rights_have_no_wildcard_and_are_all_bound() {
-    for grant in grants("k8s-upgrade", ("default", "backup-etcd")) {
+    let grants = |backup| -> Vec<Grant> {
+        Account::ALL.into_iter().flat_map(|account| account.grants("k8s-upgrade", (backup, "backup-etcd"))).collect()
+    };
+    for grant in grants("default") {
         let words = [grant.group, grant.resource, grant.why].into_iter().chain(grant.verbs.iter().copied());
         assert!(words.clone().all(|word| !word.contains('*')) && !grant.verbs.is_empty() && !grant.why.is_empty(), "{grant:?}");
         let writes_secrets = grant.resource == "secrets" && (grant.verbs != ["get"] || grant.name.is_none());
         assert!(!writes_secrets, "{grant:?}");
     }
     // Also where the snapshots are made in our own namespace.
-    for (backup, roles) in [("default", 3), ("k8s-upgrade", 2)] {
+    for (backup, roles) in [("default", 5), ("k8s-upgrade", 4)] {
         let config = Install { backup: (backup, "backup-etcd"), ..install(Credentials::Existing) };
         let objects = objects(&config).unwrap();
         assert_eq!((of_kind(&objects, "Role").len(), of_kind(&objects, "RoleBinding").len()), (roles, roles));
@@ -87,7 +90,17 @@ fn rights_have_no_wildcard_and_are_all_bound() {
             .flat_map(|kind| of_kind(&objects, kind))
             .map(|role| role["rules"].as_array().unwrap().len())
             .sum();
-        assert_eq!(granted, grants("k8s-upgrade", (backup, "backup-etcd")).len());
+        assert_eq!(granted, grants(backup).len());
+    }
+}
+
+/// Nothing that would make it root by itself: it leaves nodes alone, and sees no Secret.
+#[test]
+fn the_watch_changes_no_node_and_sees_no_secret() {
+    for grant in Account::Watch.grants("k8s-upgrade", ("default", "backup-etcd")) {
+        let reads = grant.verbs.iter().all(|verb| ["get", "list"].contains(verb));
+        assert!(reads || !["nodes", "pods", "leases"].contains(&grant.resource), "{grant:?}");
+        assert!(!grant.resource.starts_with("secrets") && !grant.resource.contains('/'), "{grant:?}");
     }
 }
 

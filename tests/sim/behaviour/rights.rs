@@ -1,7 +1,6 @@
 //! RBAC: what a ServiceAccount may do, how it can ask, and how it is refused.
 
-use k8s_upgrade::names;
-use k8s_upgrade::plan::rights;
+use k8s_upgrade::plan::rights::{self, Account};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, text};
@@ -111,11 +110,14 @@ pub async fn the_programs_own_grants(b: &Bench<'_>) {
     b.post("namespaces", json!({ "metadata": { "name": backup } })).await.ok();
     for mut object in rights::objects(&b.ns, (&backup, "backup-etcd")) {
         let kind = text(&object, "/kind").to_lowercase();
+        if kind == "serviceaccount" {
+            continue;
+        }
         // The cluster's objects of this name belong to one installation; the suite may run twice.
         let namespace = text(&object, "/metadata/namespace").to_owned();
         let group = "/apis/rbac.authorization.k8s.io/v1";
         let suffix = if kind.starts_with("cluster") || namespace == "kube-system" { format!("-{}", b.ns) } else { String::new() };
-        let name = format!("{}{suffix}", names::SERVICE_ACCOUNT);
+        let name = format!("{}{suffix}", text(&object, "/metadata/name"));
         object["metadata"]["name"] = json!(name);
         if object.get("roleRef").is_some() {
             object["roleRef"]["name"] = json!(name);
@@ -124,21 +126,27 @@ pub async fn the_programs_own_grants(b: &Bench<'_>) {
             if namespace.is_empty() { format!("{group}/{kind}s") } else { format!("{group}/namespaces/{namespace}/{kind}s") };
         b.post(&path, object).await.with_code(201);
     }
-    let me = b.acting_as(names::SERVICE_ACCOUNT);
-    let ask = |namespace: &Option<String>, group: &str, resource: &str, name: &Option<String>, verb: &str| {
-        let (resource, sub) = resource.split_once('/').unwrap_or((resource, ""));
-        json!({ "namespace": namespace, "group": group, "resource": resource, "subresource": sub, "name": name, "verb": verb })
-    };
-    for grant in rights::grants(&b.ns, (&backup, "backup-etcd")) {
-        for verb in grant.verbs {
-            let asked = ask(&grant.namespace, grant.group, grant.resource, &grant.name, verb);
-            b.until(&format!("{asked}"), async || (may(&me, asked.clone()).await["allowed"] == true).then_some(())).await;
+    for account in Account::ALL {
+        let me = b.acting_as(account.name());
+        let ask = |namespace: &Option<String>, group: &str, resource: &str, name: &Option<String>, verb: &str| {
+            let (resource, sub) = resource.split_once('/').unwrap_or((resource, ""));
+            json!({ "namespace": namespace, "group": group, "resource": resource, "subresource": sub, "name": name, "verb": verb })
+        };
+        for grant in account.grants(&b.ns, (&backup, "backup-etcd")) {
+            for verb in grant.verbs {
+                let asked = ask(&grant.namespace, grant.group, grant.resource, &grant.name, verb);
+                b.until(&format!("{asked}"), async || (may(&me, asked.clone()).await["allowed"] == true).then_some(())).await;
+            }
         }
-    }
-    for (group, resource, verb) in
-        [("", "secrets", "get"), ("", "nodes", "delete"), ("apps", "deployments", "patch"), ("", "pods", "create")]
-    {
-        assert_eq!(may(&me, ask(&None, group, resource, &None, verb)).await["allowed"], false, "{verb} {resource}");
+        let nodes = if account == Account::Watch { vec!["patch", "watch", "delete"] } else { vec!["delete"] };
+        for (group, resource, verb) in
+            [("", "secrets", "get"), ("apps", "deployments", "patch"), ("", "pods", "create"), ("", "serviceaccounts/token", "create")]
+                .into_iter()
+                .chain(nodes.into_iter().map(|verb| ("", "nodes", verb)))
+        {
+            let allowed = may(&me, ask(&None, group, resource, &None, verb)).await["allowed"].clone();
+            assert_eq!(allowed, false, "{verb} {resource} as {account:?}");
+        }
     }
 }
 
