@@ -34,6 +34,10 @@ pub const RULES_KEY: &str = "upgrade-gates.yaml";
 pub const VAULT_PATH: &str = "k8s-upgrade";
 
 pub const LABEL_APP: &str = "app";
+/// On all that `manifests` prints.
+pub const LABEL_NAME: &str = "app.kubernetes.io/name";
+/// Who made an object out of somebody else's template: on the Jobs of etcd's snapshot, by which their policy knows them.
+pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const APP_CHAIN: &str = "k8s-upgrade-chain";
 pub const APP_DETECTION: &str = "k8s-version-upgrade";
 pub const APP_WATCH: &str = "k8s-upgrade-watch";
@@ -60,6 +64,8 @@ pub enum Mark {
     /// Preflight has ended well: nodes have their repositories and packages.
     Prepared,
     Started,
+    /// What the Jobs of this run run, whatever is installed meanwhile. Only where a Job claimed it.
+    Image,
     Skipped,
     /// Who performs the run in a process of their own, after Jobs had begun it.
     Local,
@@ -88,13 +94,14 @@ pub enum Mark {
 
 impl Mark {
     /// What a run leaves on the namespace and its end removes, all in one write: a run is there whole or not at all.
-    pub const OF_A_RUN: [Mark; 12] = [
+    pub const OF_A_RUN: [Mark; 13] = [
         Mark::InFlight,
         Mark::Target,
         Mark::SnapshotPath,
         Mark::RunId,
         Mark::Prepared,
         Mark::Started,
+        Mark::Image,
         Mark::Skipped,
         Mark::Local,
         Mark::TakingUp,
@@ -102,6 +109,12 @@ impl Mark {
         Mark::Acknowledged,
         Mark::Told,
     ];
+    /// Of these, what only a person says: a Job may remove it with the rest, and never write it.
+    pub const OF_A_PERSON: [Mark; 3] = [Mark::Skipped, Mark::Local, Mark::Acknowledged];
+    /// Of these, what the watch writes.
+    pub const OF_THE_WATCH: [Mark; 2] = [Mark::TakingUp, Mark::HandedOn];
+    /// What a run leaves on a node.
+    pub const OF_A_NODE: [Mark; 3] = [Mark::CordonedBy, Mark::FormerVersions, Mark::ChangedAt];
 
     pub fn key(self, prefix: &str) -> String {
         let suffix = match self {
@@ -111,6 +124,7 @@ impl Mark {
             Mark::RunId => "run-id",
             Mark::Prepared => "prepared",
             Mark::Started => "started",
+            Mark::Image => "image",
             Mark::Skipped => "skipped",
             Mark::Local => "local",
             Mark::TakingUp => "taking-up",
@@ -127,6 +141,11 @@ impl Mark {
         };
         format!("{prefix}/k8s-upgrade-{suffix}")
     }
+}
+
+/// The name of an object that belongs to no namespace, or to one of somebody else: two installations never share one.
+pub fn of_cluster(name: &str, namespace: &str) -> String {
+    if namespace == NAMESPACE { name.to_owned() } else { format!("{name}-{namespace}") }
 }
 
 /// Pushgateway job of the chain's gauges.

@@ -77,7 +77,15 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
     } else {
         serde_saphyr::to_string(&changed).map_err(|error| Cause::bug(format!("settings as YAML: {error}")))?
     };
-    let text = install::manifests(&Install { namespace, image, config: &config, backup: settings.backup(), credentials })?;
+    let text = install::manifests(&Install {
+        namespace,
+        image,
+        config: &config,
+        backup: settings.backup(),
+        prefix: &settings.annotation_prefix,
+        unstick: settings.drain_unstick,
+        credentials,
+    })?;
     write_out(stdout, text.as_bytes())?;
     Ok(Outcome::Done)
 }

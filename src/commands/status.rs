@@ -17,7 +17,7 @@ pub async fn status(ctx: &Ctx) -> Result<Outcome, Failure> {
 /// Each check on a line; one that is not ok refuses.
 pub async fn health(ctx: &Ctx) -> Result<Outcome, Failure> {
     let seen = ctx.health().await.map_err(failure)?;
-    let checks = health::checks(&seen, &ctx.settings.policy(), &ctx.namespace, ctx.now());
+    let checks = health::checks(&seen, &ctx.settings.policy(), ctx.settings.drain_unstick, &ctx.namespace, ctx.now());
     let cluster = &ctx.settings.cluster_name;
     let text = match ctx.json {
         true => format!("{:#}\n", report::health_data(&checks, cluster)),

@@ -6,8 +6,8 @@ use super::alerts::{self, Alert, Judgement, Moment};
 use super::answer::Answer;
 use super::facts::{Facts, JobFact, JobState, RunMarks};
 use super::orphan::{self, Verdict};
-use super::policy::Policy;
-use super::rules;
+use super::policy::{Policy, Unstick};
+use super::{policies, rules};
 use crate::failure::Cause;
 use crate::names;
 
@@ -64,6 +64,8 @@ pub struct Seen {
     pub detected: Option<JobFact>,
     /// The image that this binary makes.
     pub own: Answer<String>,
+    /// Names of the admission policies with our label that are there and bound.
+    pub policies: Answer<Vec<String>>,
     pub gauges: Answer<Vec<Series>>,
     pub rules: Answer<Vec<Rule>>,
     pub alerts: Answer<Vec<Alert>>,
@@ -88,11 +90,12 @@ impl Check {
 }
 
 /// The checks, in the order of the runbook.
-pub fn checks(seen: &Seen, policy: &Policy, namespace: &str, now: Timestamp) -> Vec<Check> {
+pub fn checks(seen: &Seen, policy: &Policy, unstick: Unstick, namespace: &str, now: Timestamp) -> Vec<Check> {
     vec![
         cron("detection", names::DETECT_CRONJOB, seen.detection.as_ref(), namespace),
         cron("watch", names::WATCH_CRONJOB, seen.watch.as_ref(), namespace),
         build(seen),
+        bounds(&seen.policies, &policies::names(namespace, unstick)),
         last_detection(seen, namespace, now),
         chain(&seen.facts, policy, now),
         gauges(seen, namespace),
@@ -151,6 +154,24 @@ fn build(seen: &Seen) -> Check {
             "k8s-upgrade image -o k8s-upgrade.tar    # says what to do",
         ),
     }
+}
+
+/// Whether the API server holds our accounts to what they need. The accounts themselves may not ask.
+fn bounds(there: &Answer<Vec<String>>, wanted: &[String]) -> Check {
+    let name = "policies";
+    let there = match there {
+        Answer::Known(there) => there,
+        Answer::Unknown(why) => {
+            return Check::wrong(name, why, "kubectl get validatingadmissionpolicies,validatingadmissionpolicybindings");
+        }
+    };
+    let missing: Vec<&str> = wanted.iter().filter(|name| !there.contains(name)).map(String::as_str).collect();
+    if missing.is_empty() {
+        return Check::ok(name, format!("all {} that bound our accounts' rights are there", wanted.len()));
+    }
+    let what =
+        format!("the API server does not bound our accounts' rights: {} missing (since Kubernetes 1.30)", missing.join(", "));
+    Check::wrong(name, what, "k8s-upgrade manifests --image REF | kubectl apply -f -")
 }
 
 fn tag(image: &str) -> &str {

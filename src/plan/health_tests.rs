@@ -16,6 +16,7 @@ fn seen(detection: &str, watch: &str, own: Answer<String>) -> Seen {
         watch: cron(watch),
         detected: None,
         own,
+        policies: Answer::Unknown(unknown()),
         gauges: Answer::Unknown(unknown()),
         rules: Answer::Unknown(unknown()),
         alerts: Answer::Unknown(unknown()),
@@ -64,4 +65,14 @@ fn a_run_that_another_build_began_is_told() {
     seen.facts.jobs.push(job(OTHER));
     let check = build(&seen);
     assert!(check.ok && check.says.contains(&format!("k8s-upgrade-master-1-34-7 goes on with {OTHER}")), "{check:?}");
+}
+
+#[test]
+fn a_policy_that_is_not_there_is_missed() {
+    let wanted = policies::names("k8s-upgrade", Unstick::Structural);
+    assert!(bounds(&Answer::Known(wanted.clone()), &wanted).ok);
+    let check = bounds(&Answer::Known(wanted[1..].to_vec()), &wanted);
+    assert!(!check.ok && check.command.is_some() && check.says.contains(&wanted[0]), "{check:?}");
+    let check = bounds(&Answer::Unknown("not allowed".to_owned()), &wanted);
+    assert!(!check.ok && check.says == "not allowed", "{check:?}");
 }

@@ -6,8 +6,9 @@ use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::manifest::{labels, yaml};
-use super::rights::Account;
-use super::{jobs, rights, rules};
+use super::policy::Unstick;
+use super::rights::{Account, Scope};
+use super::{jobs, policies, rights, rules};
 use crate::failure::Cause;
 use crate::names;
 
@@ -21,7 +22,18 @@ pub struct Install<'a> {
     pub config: &'a str,
     /// Namespace and name of the CronJob whose template makes etcd snapshots.
     pub backup: (&'a str, &'a str),
+    /// Prefix of our annotations.
+    pub prefix: &'a str,
+    /// What a drain may delete.
+    pub unstick: Unstick,
     pub credentials: Credentials<'a>,
+}
+
+impl Install<'_> {
+    /// What its accounts' rights depend on.
+    fn scope(&self) -> Scope<'_> {
+        Scope { namespace: self.namespace, backup: self.backup, unstick: self.unstick }
+    }
 }
 
 /// Where the Secret with the SSH key comes from.
@@ -58,7 +70,9 @@ pub fn manifests(install: &Install) -> Result<String, Cause> {
 /// The objects of [`manifests`].
 pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
     let mut objects = vec![namespace(install)];
-    objects.extend(rights::objects(install.namespace, install.backup));
+    // Before the rights that they bound.
+    objects.extend(policies::objects(install));
+    objects.extend(rights::objects(install.scope()));
     let mut config = object(install, "v1", "ConfigMap", names::CONFIG_MAP);
     config["data"] = json!({ names::CONFIG_KEY: install.config });
     // No data: what a run learned is not ours to overwrite.

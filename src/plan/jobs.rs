@@ -111,10 +111,7 @@ pub fn manifest(facts: &Facts, planned: &Planned, template: &Template) -> Result
             "template": {
                 "metadata": {
                     "labels": labels,
-                    "annotations": {
-                        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
-                        "karpenter.sh/do-not-disrupt": "true",
-                    },
+                    "annotations": pod_annotations(),
                 },
                 "spec": spec,
             },
@@ -132,6 +129,11 @@ pub fn pod_failure_policy() -> Value {
         { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
         { "action": "FailJob", "onExitCodes": { "containerName": names::PROGRAM, "operator": "In", "values": [1, 2, 3, 4, 130] } },
     ] })
+}
+
+/// Autoscalers leave it alone.
+pub(super) fn pod_annotations() -> Value {
+    json!({ "cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true" })
 }
 
 /// The pod's spec, as restricted Pod Security wants it.
@@ -206,12 +208,14 @@ pub fn etcd_job(cronjob: &Value, name: &str) -> Result<Value, Cause> {
     spec.entry("ttlSecondsAfterFinished").or_insert_with(|| json!(names::JOB_TTL_SECONDS));
     let of_template =
         |key: &str| cronjob.pointer(&format!("/spec/jobTemplate/metadata/{key}")).and_then(Value::as_object).cloned();
+    let mut labels = of_template("labels").unwrap_or_else(Map::new);
+    labels.insert(names::LABEL_MANAGED_BY.to_owned(), json!(names::PROGRAM));
     let mut annotations = of_template("annotations").unwrap_or_else(Map::new);
     annotations.insert("cronjob.kubernetes.io/instantiate".to_owned(), json!("manual"));
     Ok(json!({
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": { "name": name, "namespace": namespace, "labels": of_template("labels").unwrap_or_default(), "annotations": annotations },
+        "metadata": { "name": name, "namespace": namespace, "labels": labels, "annotations": annotations },
         "spec": spec,
     }))
 }

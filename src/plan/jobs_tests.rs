@@ -199,7 +199,8 @@ fn the_backup_job_keeps_every_field_of_its_template() {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
-            "name": "pre-upgrade-etcd-1-34-7-r1", "namespace": "default", "labels": { "app": "backup" },
+            "name": "pre-upgrade-etcd-1-34-7-r1", "namespace": "default",
+            "labels": { "app": "backup", "app.kubernetes.io/managed-by": "k8s-upgrade" },
             "annotations": { "a": "b", "cronjob.kubernetes.io/instantiate": "manual" },
         },
         "spec": {

@@ -14,5 +14,5 @@ pub fn yaml(documents: &[Value]) -> Result<String, Cause> {
 }
 
 pub fn labels() -> Value {
-    json!({ "app.kubernetes.io/name": names::PROGRAM })
+    json!({ names::LABEL_NAME: names::PROGRAM })
 }

@@ -24,6 +24,7 @@ pub mod next;
 pub mod order;
 pub mod orphan;
 pub mod parse;
+pub mod policies;
 pub mod policy;
 pub mod restore;
 pub mod rights;

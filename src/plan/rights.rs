@@ -3,7 +3,18 @@
 
 use serde_json::{Value, json};
 
+use super::policy::Unstick;
 use crate::names;
+
+/// What rights depend on from one installation to the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    pub namespace: &'a str,
+    /// Namespace and name of the CronJob whose template makes etcd snapshots.
+    pub backup: (&'a str, &'a str),
+    /// What a drain may delete.
+    pub unstick: Unstick,
+}
 
 /// As whom the program's pods act. A kubelet may ask for tokens of the accounts of its pods, so each has only what its pods do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +36,11 @@ impl Account {
         }
     }
 
-    /// All that it may do, for an installation in `namespace` whose etcd snapshots are made by the CronJob `backup` (namespace, name).
-    pub fn grants(self, namespace: &str, backup: (&str, &str)) -> Vec<Grant> {
+    /// All that it may do. How much of an object it may change, and of which shape it must be, policies say beside this.
+    pub fn grants(self, scope: Scope<'_>) -> Vec<Grant> {
         match self {
-            Account::Chain => of_the_chain(namespace, backup),
-            Account::Watch => of_the_watch(namespace),
+            Account::Chain => of_the_chain(scope),
+            Account::Watch => of_the_watch(scope.namespace),
         }
     }
 }
@@ -80,13 +91,8 @@ impl Grant {
 fn of_a_run(namespace: &str) -> [Grant; 3] {
     [
         cluster("", "namespaces", &["get", "patch"], "the run's claim and facts are annotations on it").named(namespace),
-        cluster(
-            "batch",
-            "jobs",
-            &["get", "list", "create", "delete"],
-            "the chain; a finished Job makes room for its next try",
-        )
-        .within(namespace),
+        cluster("batch", "jobs", &["get", "list", "create", "delete"], "the chain; a finished Job makes room for its next try")
+            .within(namespace),
         Grant {
             optional: true,
             ..cluster(
@@ -100,12 +106,12 @@ fn of_a_run(namespace: &str) -> [Grant; 3] {
     ]
 }
 
-fn of_the_chain(namespace: &str, backup: (&str, &str)) -> Vec<Grant> {
+fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
     let (backup_namespace, backup_name) = backup;
     let [namespaces, jobs, journals] = of_a_run(namespace);
-    vec![
+    let mut grants = vec![
         cluster("", "nodes", &["get", "list", "patch"], "versions and readiness; cordon, uncordon and our marks"),
-        cluster("", "pods", &["get", "list", "watch", "delete"], "what a drain must move and whether it went; delete unsticks"),
+        cluster("", "pods", &["get", "list", "watch"], "what a drain must move, and whether it went"),
         cluster("", "pods/eviction", &["create"], "drain"),
         cluster("policy", "poddisruptionbudgets", &["list", "watch"], "what holds a drain, and when it lets go"),
         cluster("apps", "deployments", &["list"], "all back before the next node"),
@@ -126,7 +132,11 @@ fn of_the_chain(namespace: &str, backup: (&str, &str)) -> Vec<Grant> {
         cluster("batch", "jobs", &["get", "create"], "the etcd snapshot").within(backup_namespace),
         cluster("", "pods/log", &["get"], "whether the snapshot says that it is done, and how large it is")
             .within(backup_namespace),
-    ]
+    ];
+    if unstick != Unstick::Never {
+        grants.push(cluster("", "pods", &["delete"], "a drain unsticks what its budget can never let go (drain-unstick)"));
+    }
+    grants
 }
 
 fn of_the_watch(namespace: &str) -> Vec<Grant> {
@@ -135,7 +145,8 @@ fn of_the_watch(namespace: &str) -> Vec<Grant> {
         cluster("", "nodes", &["list"], "what is done, and where a Job may run"),
         namespaces,
         jobs,
-        cluster("", "pods", &["get", "list"], "whether a Job still acts, and the image that its successor runs").within(namespace),
+        cluster("", "pods", &["get", "list"], "whether a Job still acts, and the image that its successor runs")
+            .within(namespace),
         cluster("coordination.k8s.io", "leases", &["get"], "who else is at work").within(namespace),
         journals,
         cluster("", "pods", &["list"], "versions of the control planes").within("kube-system"),
@@ -143,12 +154,13 @@ fn of_the_watch(namespace: &str) -> Vec<Grant> {
 }
 
 /// The ServiceAccounts, their ClusterRoles and Roles, and what binds them.
-pub fn objects(namespace: &str, backup: (&str, &str)) -> Vec<Value> {
-    Account::ALL.into_iter().flat_map(|account| of_account(account, namespace, backup)).collect()
+pub fn objects(scope: Scope<'_>) -> Vec<Value> {
+    Account::ALL.into_iter().flat_map(|account| of_account(account, scope)).collect()
 }
 
-fn of_account(account: Account, namespace: &str, backup: (&str, &str)) -> Vec<Value> {
-    let grants = account.grants(namespace, backup);
+fn of_account(account: Account, scope: Scope<'_>) -> Vec<Value> {
+    let namespace = scope.namespace;
+    let grants = account.grants(scope);
     let mut places: Vec<Option<&str>> = Vec::new();
     for grant in &grants {
         if !places.contains(&grant.namespace.as_deref()) {
@@ -163,7 +175,8 @@ fn of_account(account: Account, namespace: &str, backup: (&str, &str)) -> Vec<Va
 
 /// The role of one place and its binding.
 fn role(account: Account, grants: &[Grant], place: Option<&str>, namespace: &str) -> [Value; 2] {
-    let name = account.name();
+    let ours = place == Some(namespace);
+    let name = if ours { account.name().to_owned() } else { names::of_cluster(account.name(), namespace) };
     let rules: Vec<Value> = grants.iter().filter(|grant| grant.namespace.as_deref() == place).map(Grant::rule).collect();
     let (kind, mut metadata) = match place {
         None => ("ClusterRole", json!({ "name": name })),
@@ -177,7 +190,7 @@ fn role(account: Account, grants: &[Grant], place: Option<&str>, namespace: &str
             "kind": format!("{kind}Binding"),
             "metadata": metadata,
             "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name },
-            "subjects": [{ "kind": "ServiceAccount", "name": name, "namespace": namespace }],
+            "subjects": [{ "kind": "ServiceAccount", "name": account.name(), "namespace": namespace }],
         }),
     ]
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use k8s_openapi::api::batch::v1::{CronJob, Job};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
@@ -24,6 +25,7 @@ impl Ctx {
             watch: self.cron(names::WATCH_CRONJOB).await?,
             detected: self.detected().await?,
             own: self.own_build(),
+            policies: self.policies().await,
             gauges: self.gauges_there().await,
             rules: self.rules_loaded().await,
             alerts: self.alerts().await,
@@ -47,6 +49,21 @@ impl Ctx {
                 last: cronjob.status.and_then(|status| status.last_schedule_time).map(|time| time.0),
             })
         }))
+    }
+
+    /// The admission policies with our label that are bound under their own names.
+    async fn policies(&self) -> Answer<Vec<String>> {
+        let ours = ListParams::default().labels(&format!("{}={}", names::LABEL_NAME, names::PROGRAM));
+        let policies: Api<ValidatingAdmissionPolicy> = Api::all(self.kube.clone());
+        let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(self.kube.clone());
+        let policies = self.list_all("list admission policies", policies, ours.clone()).await;
+        match (policies, self.list_all("list their bindings", bindings, ours).await) {
+            (Ok(policies), Ok(bindings)) => {
+                let bound: Vec<String> = bindings.iter().map(ResourceExt::name_any).collect();
+                Answer::Known(policies.iter().map(ResourceExt::name_any).filter(|name| bound.contains(name)).collect())
+            }
+            (Err(cause), _) | (_, Err(cause)) => Answer::Unknown(cause.what),
+        }
     }
 
     /// The image that the running binary would make.

@@ -36,6 +36,8 @@ impl Ctx {
     /// Claims the cluster for a run: whoever patches first has it, everybody else is told who does. Claiming twice is no error.
     pub async fn claim(&self, run: &RunId, target: Version) -> Result<(), Cause> {
         let api: Api<Namespace> = Api::all(self.kube.clone());
+        // By hand there is none: Jobs that follow run what is installed.
+        let image = if self.in_cluster { Some(self.own_image().await?) } else { None };
         let change = Change::prepare("preflight", "claim the run", RECORD);
         self.change(change, async {
             for _ in 0..RACES {
@@ -57,6 +59,7 @@ impl Ctx {
                     (Mark::RunId, Some(run.to_string())),
                     (Mark::Target, Some(target.to_string())),
                     (Mark::Started, Some(self.stamp())),
+                    (Mark::Image, image.clone()),
                     (Mark::SnapshotPath, None),
                     (Mark::Prepared, None),
                     (Mark::Skipped, None),

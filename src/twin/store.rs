@@ -31,6 +31,9 @@ pub enum Kind {
     ClusterRoleBinding,
     Role,
     RoleBinding,
+    /// Of admission: kept, and not applied.
+    Policy,
+    PolicyBinding,
     /// A custom kind: what External Secrets brings from Vault into a Secret.
     ExternalSecret,
 }
@@ -45,7 +48,7 @@ pub struct Names {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 21] = [
         Kind::Namespace,
         Kind::Node,
         Kind::Pod,
@@ -64,6 +67,8 @@ impl Kind {
         Kind::ClusterRoleBinding,
         Kind::Role,
         Kind::RoleBinding,
+        Kind::Policy,
+        Kind::PolicyBinding,
         Kind::ExternalSecret,
     ];
 
@@ -78,6 +83,7 @@ impl Kind {
             Names { group, version, plural, kind, namespaced }
         }
         const RBAC: &str = "rbac.authorization.k8s.io";
+        const ADMISSION: &str = "admissionregistration.k8s.io";
         match self {
             Kind::Namespace => of("", "v1", "namespaces", "Namespace", false),
             Kind::Node => of("", "v1", "nodes", "Node", false),
@@ -97,6 +103,10 @@ impl Kind {
             Kind::ClusterRoleBinding => of(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", false),
             Kind::Role => of(RBAC, "v1", "roles", "Role", true),
             Kind::RoleBinding => of(RBAC, "v1", "rolebindings", "RoleBinding", true),
+            Kind::Policy => of(ADMISSION, "v1", "validatingadmissionpolicies", "ValidatingAdmissionPolicy", false),
+            Kind::PolicyBinding => {
+                of(ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", false)
+            }
             Kind::ExternalSecret => of("external-secrets.io", "v1", "externalsecrets", "ExternalSecret", true),
         }
     }

@@ -77,10 +77,12 @@ fn url(ns: &str, short: &str) -> String {
         "poddisruptionbudgets" => "/apis/policy/v1",
         "selfsubjectaccessreviews" => "/apis/authorization.k8s.io/v1",
         "roles" | "rolebindings" | "clusterroles" | "clusterrolebindings" => "/apis/rbac.authorization.k8s.io/v1",
+        "validatingadmissionpolicies" | "validatingadmissionpolicybindings" => "/apis/admissionregistration.k8s.io/v1",
         other => panic!("the suite does not know where {other} belongs"),
     };
     match resource {
         "nodes" | "namespaces" | "selfsubjectaccessreviews" | "clusterroles" | "clusterrolebindings" => format!("{api}/{short}"),
+        "validatingadmissionpolicies" | "validatingadmissionpolicybindings" => format!("{api}/{short}"),
         _ => format!("{api}/namespaces/{ns}/{short}"),
     }
 }
@@ -126,6 +128,16 @@ impl Bench<'_> {
     /// With DeleteOptions; `{}` for none.
     pub async fn delete(&self, path: &str, options: Value) -> Answer {
         self.call("DELETE", path, "application/json", Some(options)).await
+    }
+
+    /// Whatever the method, as those above.
+    pub async fn send(&self, method: &str, path: &str, body: Value) -> Answer {
+        match method {
+            "POST" => self.post(path, body).await,
+            "PATCH" => self.patch(path, body).await,
+            "DELETE" => self.delete(path, body).await,
+            _ => self.get(path).await,
+        }
     }
 
     /// A list's items.

@@ -77,3 +77,4 @@ macro_rules! tests {
     };
 }
 behaviour::behaviours!(tests);
+behaviour::admitted!(tests);

@@ -30,7 +30,8 @@ impl Right {
     fn is_best_effort(&self) -> bool {
         let journals = BEST_EFFORT.contains(&(self.resource.as_str(), self.verb.as_str()));
         // The watch patches nothing else of this kind.
-        let patched = self.role.name == Account::Watch.name() && (self.resource.as_str(), self.verb.as_str()) == ("configmaps", "patch");
+        let patched =
+            self.role.name == Account::Watch.name() && (self.resource.as_str(), self.verb.as_str()) == ("configmaps", "patch");
         self.role.namespace == NAMESPACE && (journals || patched)
     }
 

@@ -3,8 +3,11 @@
 use std::path::Path;
 use std::process::Command;
 
+use k8s_upgrade::names::ANNOTATION_PREFIX;
 use k8s_upgrade::plan::install::{Credentials, Install, manifests, objects};
-use k8s_upgrade::plan::rights::{Account, Grant};
+use k8s_upgrade::plan::policies::names;
+use k8s_upgrade::plan::policy::Unstick;
+use k8s_upgrade::plan::rights::{Account, Grant, Scope};
 use k8s_upgrade::plan::rules::rules;
 use regex::Regex;
 use serde_json::Value;
@@ -17,6 +20,8 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         image: "docker.io/library/k8s-upgrade:0123456789ab",
         config: "soak: 5m\nkubeadm-flags:\n- --ignore-preflight-errors=SystemVerification\n",
         backup: ("default", "backup-etcd"),
+        prefix: ANNOTATION_PREFIX,
+        unstick: Unstick::Structural,
         credentials,
     }
 }
@@ -69,11 +74,13 @@ fn secrets_are_made_only_when_asked_for() {
     insta::assert_snapshot!(serde_saphyr::to_string(of_kind(&external, "ExternalSecret")[0]).unwrap());
 }
 
+fn scope(backup: &str) -> Scope<'_> {
+    Scope { namespace: "k8s-upgrade", backup: (backup, "backup-etcd"), unstick: Unstick::Structural }
+}
+
 #[test]
 fn rights_have_no_wildcard_and_are_all_bound() {
-    let grants = |backup| -> Vec<Grant> {
-        Account::ALL.into_iter().flat_map(|account| account.grants("k8s-upgrade", (backup, "backup-etcd"))).collect()
-    };
+    let grants = |backup| -> Vec<Grant> { Account::ALL.into_iter().flat_map(|account| account.grants(scope(backup))).collect() };
     for grant in grants("default") {
         let words = [grant.group, grant.resource, grant.why].into_iter().chain(grant.verbs.iter().copied());
         assert!(words.clone().all(|word| !word.contains('*')) && !grant.verbs.is_empty() && !grant.why.is_empty(), "{grant:?}");
@@ -97,11 +104,66 @@ fn rights_have_no_wildcard_and_are_all_bound() {
 /// Nothing that would make it root by itself: it leaves nodes alone, and sees no Secret.
 #[test]
 fn the_watch_changes_no_node_and_sees_no_secret() {
-    for grant in Account::Watch.grants("k8s-upgrade", ("default", "backup-etcd")) {
+    for grant in Account::Watch.grants(scope("default")) {
         let reads = grant.verbs.iter().all(|verb| ["get", "list"].contains(verb));
         assert!(reads || !["nodes", "pods", "leases"].contains(&grant.resource), "{grant:?}");
         assert!(!grant.resource.starts_with("secrets") && !grant.resource.contains('/'), "{grant:?}");
     }
+}
+
+/// A right that an opt-in needs is not printed without it.
+#[test]
+fn pods_are_deleted_only_where_drains_unstick() {
+    for (unstick, wanted) in [(Unstick::Never, false), (Unstick::Structural, true), (Unstick::All, true)] {
+        let objects = objects(&Install { unstick, ..install(Credentials::Existing) }).unwrap();
+        let rules = of_kind(&objects, "ClusterRole").into_iter().flat_map(|role| role["rules"].as_array().unwrap());
+        let holds = |list: &Value, word: &str| list.as_array().unwrap().iter().any(|known| known == word);
+        let mut granting = rules.filter(|rule| holds(&rule["resources"], "pods") && holds(&rule["verbs"], "delete"));
+        assert_eq!(granting.next().is_some(), wanted, "{unstick:?}");
+        let mut policies = of_kind(&objects, "ValidatingAdmissionPolicy").into_iter();
+        assert_eq!(policies.any(|policy| policy["metadata"]["name"] == "k8s-upgrade-pods"), wanted, "{unstick:?}");
+    }
+}
+
+/// Two installations in one cluster share nothing: neither in the cluster, nor in a namespace of somebody else.
+#[test]
+fn two_installations_share_no_object() {
+    let name = |object: &Value| format!("{} {}/{}", object["kind"], object["metadata"]["namespace"], object["metadata"]["name"]);
+    let all = |namespace| -> std::collections::BTreeSet<String> {
+        objects(&Install { namespace, ..install(Credentials::Existing) }).unwrap().iter().map(name).collect()
+    };
+    let (one, other) = (all("k8s-upgrade"), all("second"));
+    assert!(one.len() > 30 && one.is_disjoint(&other), "{:?}", one.intersection(&other).collect::<Vec<_>>());
+}
+
+/// A policy that bounds a right is there before the right.
+#[test]
+fn policies_come_before_rights() {
+    let objects = objects(&install(Credentials::Existing)).unwrap();
+    let last = objects.iter().rposition(|object| object["kind"] == "ValidatingAdmissionPolicyBinding").unwrap();
+    let first = objects.iter().position(|object| text(object, "kind").ends_with("RoleBinding")).unwrap();
+    assert!(last < first, "{last}, {first}");
+}
+
+/// `status --health` looks for what is printed.
+#[test]
+fn policies_are_known_by_their_names() {
+    for (namespace, unstick) in [("k8s-upgrade", Unstick::Structural), ("second", Unstick::All), ("k8s-upgrade", Unstick::Never)]
+    {
+        let objects = objects(&Install { namespace, unstick, ..install(Credentials::Existing) }).unwrap();
+        for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
+            let mut printed: Vec<&str> =
+                of_kind(&objects, kind).iter().map(|object| object["metadata"]["name"].as_str().unwrap()).collect();
+            let mut known = names(namespace, unstick);
+            printed.sort_unstable();
+            known.sort_unstable();
+            assert_eq!(printed, known);
+        }
+    }
+}
+
+fn text<'a>(object: &'a Value, field: &str) -> &'a str {
+    object[field].as_str().unwrap()
 }
 
 fn promtool(folder: &Path, arguments: &[&str]) -> String {

@@ -1,7 +1,7 @@
 //! Objects in the form of their types: what no type knows is dropped, what does not fit is refused.
 
-use k8s_openapi::api::{apps::v1 as apps, batch::v1 as batch, coordination::v1 as coordination, core::v1 as core};
-use k8s_openapi::api::{policy::v1 as policy, rbac::v1 as rbac};
+use k8s_openapi::api::{admissionregistration::v1 as admission, apps::v1 as apps, batch::v1 as batch};
+use k8s_openapi::api::{coordination::v1 as coordination, core::v1 as core, policy::v1 as policy, rbac::v1 as rbac};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -31,6 +31,8 @@ pub fn normal(kind: Kind, mut object: Value) -> Result<Value, Refusal> {
         Kind::ClusterRoleBinding => through::<rbac::ClusterRoleBinding>(object),
         Kind::Role => through::<rbac::Role>(object),
         Kind::RoleBinding => through::<rbac::RoleBinding>(object),
+        Kind::Policy => through::<admission::ValidatingAdmissionPolicy>(object),
+        Kind::PolicyBinding => through::<admission::ValidatingAdmissionPolicyBinding>(object),
         // Its definition is not modelled: all is kept as it comes.
         Kind::ExternalSecret => Ok(object),
     };

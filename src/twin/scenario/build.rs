@@ -17,6 +17,7 @@ use crate::names;
 use crate::plan::facts::COMPONENTS;
 use crate::plan::install::{self, Credentials, Install};
 use crate::plan::keys::Pair;
+use crate::plan::policy::Unstick;
 
 /// The key in the Secret, which every machine accepts.
 pub fn ssh_key() -> Result<Pair, Cause> {
@@ -63,6 +64,11 @@ impl Scenario {
 
     fn text_setting(&self, key: &str) -> Option<&str> {
         self.settings.get(key).and_then(Value::as_str)
+    }
+
+    fn unstick(&self) -> Result<Unstick, Cause> {
+        let Some(setting) = self.settings.get("drain-unstick") else { return Ok(Unstick::Structural) };
+        serde_json::from_value(setting.clone()).map_err(|error| Cause::usage(format!("drain-unstick of the scenario: {error}")))
     }
 
     /// Namespace and name of the CronJob that backs etcd up.
@@ -235,6 +241,8 @@ impl World<'_> {
             image,
             config: &config,
             backup: self.scenario.backup(),
+            prefix: self.scenario.text_setting("annotation-prefix").unwrap_or(names::ANNOTATION_PREFIX),
+            unstick: self.scenario.unstick()?,
             credentials: match self.scenario.text_setting("vault-address") {
                 Some(_) => Credentials::External { store: "vault" },
                 None => Credentials::Secret {

@@ -33,6 +33,20 @@ pub async fn of_workloads_and_budgets(b: &Bench<'_>) {
     }
 }
 
+/// By which a person sees whether the installation's are there.
+pub async fn policies_and_their_bindings(b: &Bench<'_>) {
+    let metadata = json!({ "name": b.ns, "labels": { "bench": b.ns } });
+    let rules =
+        json!([{ "apiGroups": ["none.example"], "apiVersions": ["v1"], "resources": ["nothing"], "operations": ["CREATE"] }]);
+    let spec = json!({ "matchConstraints": { "resourceRules": rules }, "validations": [{ "expression": "false" }] });
+    b.post("validatingadmissionpolicies", json!({ "metadata": metadata, "spec": spec })).await.with_code(201);
+    let spec = json!({ "policyName": b.ns, "validationActions": ["Deny"] });
+    b.post("validatingadmissionpolicybindings", json!({ "metadata": metadata, "spec": spec })).await.with_code(201);
+    for resource in ["validatingadmissionpolicies", "validatingadmissionpolicybindings"] {
+        assert_eq!(names(&b.items(&format!("{resource}?labelSelector=bench={}&limit=500", b.ns)).await), [b.ns.as_str()]);
+    }
+}
+
 /// What a person is shown of who works where; and a watch tells each renewal.
 pub async fn leases_are_listed_and_watched(b: &Bench<'_>) {
     let spec = |renewed: &str| json!({ "holderIdentity": "me", "leaseDurationSeconds": 60, "renewTime": renewed });

@@ -11,6 +11,7 @@ pub mod nodes;
 pub mod objects;
 pub mod patches;
 pub mod pods;
+pub mod policies;
 pub mod rights;
 pub mod watches;
 pub mod workloads;
@@ -26,7 +27,7 @@ macro_rules! behaviours {
             patches: maps_are_merged_and_null_deletes, lists_are_replaced, an_old_version_is_a_conflict,
                 a_namespace_and_a_node_are_guarded_alike, a_secret_is_guarded_and_can_be_probed, one_that_changes_nothing_makes_no_version, status_is_patched_apart,
                 a_generation_counts_changes_of_the_spec;
-            lists: of_workloads_and_budgets, leases_are_listed_and_watched, label_selectors, field_selectors_of_pods, a_field_that_cannot_be_selected_by_is_400, pages_are_of_one_moment,
+            lists: of_workloads_and_budgets, policies_and_their_bindings, leases_are_listed_and_watched, label_selectors, field_selectors_of_pods, a_field_that_cannot_be_selected_by_is_400, pages_are_of_one_moment,
                 a_continue_token_must_be_one, a_list_of_all_namespaces_is_ordered_by_namespace;
             watches: events_come_in_order_from_the_lists_version, without_a_version_it_begins_with_what_is,
                 what_leaves_the_selection_is_deleted, pods_of_a_node, one_namespace, of_what_a_person_watches, a_budget_says_when_it_allows_more, its_timeout_ends_it_cleanly, a_bookmark_comes_once_a_minute,
@@ -59,3 +60,17 @@ macro_rules! behaviours {
     };
 }
 pub(crate) use behaviours;
+
+/// The same for what a real API server alone can show: it evaluates the expressions of policies, which nothing else here does.
+macro_rules! admitted {
+    ($each:ident) => {
+        $each! {
+            policies: all_are_understood, a_node_is_cordoned_and_marked_and_nothing_else, no_field_of_a_node_is_forgotten,
+                of_namespaces_only_the_runs_marks_change, of_config_maps_only_journals_and_new_host_keys,
+                a_pod_is_deleted_where_unsticking_would, no_pod_is_deleted_where_unsticking_never_does,
+                a_job_of_the_chain_has_its_shape, no_field_of_a_pod_is_forgotten, only_a_job_of_the_chain_is_removed,
+                a_snapshots_job_is_that_of_its_cronjob;
+        }
+    };
+}
+pub(crate) use admitted;

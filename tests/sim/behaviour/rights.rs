@@ -1,6 +1,7 @@
 //! RBAC: what a ServiceAccount may do, how it can ask, and how it is refused.
 
-use k8s_upgrade::plan::rights::{self, Account};
+use k8s_upgrade::plan::policy::Unstick;
+use k8s_upgrade::plan::rights::{self, Account, Scope};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, text};
@@ -108,23 +109,18 @@ pub async fn a_right_on_a_name_is_on_that_name(b: &Bench<'_>) {
 pub async fn the_programs_own_grants(b: &Bench<'_>) {
     let backup = format!("backup-{}", b.ns);
     b.post("namespaces", json!({ "metadata": { "name": backup } })).await.ok();
-    for mut object in rights::objects(&b.ns, (&backup, "backup-etcd")) {
+    let scope = Scope { namespace: &b.ns, backup: (&backup, "backup-etcd"), unstick: Unstick::Structural };
+    for object in rights::objects(scope) {
         let kind = text(&object, "/kind").to_lowercase();
         if kind == "serviceaccount" {
             continue;
         }
-        // The cluster's objects of this name belong to one installation; the suite may run twice.
-        let namespace = text(&object, "/metadata/namespace").to_owned();
+        // Their names tell installations apart: the suite may run twice.
+        let namespace = text(&object, "/metadata/namespace");
         let group = "/apis/rbac.authorization.k8s.io/v1";
-        let suffix = if kind.starts_with("cluster") || namespace == "kube-system" { format!("-{}", b.ns) } else { String::new() };
-        let name = format!("{}{suffix}", text(&object, "/metadata/name"));
-        object["metadata"]["name"] = json!(name);
-        if object.get("roleRef").is_some() {
-            object["roleRef"]["name"] = json!(name);
-        }
         let path =
             if namespace.is_empty() { format!("{group}/{kind}s") } else { format!("{group}/namespaces/{namespace}/{kind}s") };
-        b.post(&path, object).await.with_code(201);
+        b.post(&path, object.clone()).await.with_code(201);
     }
     for account in Account::ALL {
         let me = b.acting_as(account.name());
@@ -132,17 +128,21 @@ pub async fn the_programs_own_grants(b: &Bench<'_>) {
             let (resource, sub) = resource.split_once('/').unwrap_or((resource, ""));
             json!({ "namespace": namespace, "group": group, "resource": resource, "subresource": sub, "name": name, "verb": verb })
         };
-        for grant in account.grants(&b.ns, (&backup, "backup-etcd")) {
+        for grant in account.grants(scope) {
             for verb in grant.verbs {
                 let asked = ask(&grant.namespace, grant.group, grant.resource, &grant.name, verb);
                 b.until(&format!("{asked}"), async || (may(&me, asked.clone()).await["allowed"] == true).then_some(())).await;
             }
         }
         let nodes = if account == Account::Watch { vec!["patch", "watch", "delete"] } else { vec!["delete"] };
-        for (group, resource, verb) in
-            [("", "secrets", "get"), ("apps", "deployments", "patch"), ("", "pods", "create"), ("", "serviceaccounts/token", "create")]
-                .into_iter()
-                .chain(nodes.into_iter().map(|verb| ("", "nodes", verb)))
+        for (group, resource, verb) in [
+            ("", "secrets", "get"),
+            ("apps", "deployments", "patch"),
+            ("", "pods", "create"),
+            ("", "serviceaccounts/token", "create"),
+        ]
+        .into_iter()
+        .chain(nodes.into_iter().map(|verb| ("", "nodes", verb)))
         {
             let allowed = may(&me, ask(&None, group, resource, &None, verb)).await["allowed"].clone();
             assert_eq!(allowed, false, "{verb} {resource} as {account:?}");

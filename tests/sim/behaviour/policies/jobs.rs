@@ -1,0 +1,192 @@
+//! The Jobs that our accounts create and remove.
+
+use k8s_upgrade::plan::jobs;
+use k8s_upgrade::twin::Scenario;
+use k8s_upgrade::twin::store::Kind;
+use serde_json::{Value, json};
+
+use super::records::hardened;
+use super::{DRY, IMAGE, Installed, annotated, delete, install, mark, patch, post};
+use crate::bench::{Bench, text};
+use crate::world::{begin, quick, to_the_end};
+
+/// Where a Job has its pod's spec, and that its container.
+const POD: &str = "/spec/template/spec";
+const ONE: &str = "/spec/template/spec/containers/0";
+
+/// The Jobs of whole runs, as the program creates them in a simulated cluster, with what it wrote of them alone.
+pub fn of_runs(ns: &str) -> Vec<Value> {
+    let mut jobs = Vec::new();
+    for scenario in [Scenario::runbook(), Scenario::three_control_planes()] {
+        // It has a clock of its own.
+        let run = std::thread::spawn(move || to_the_end(begin(&quick(scenario)), None));
+        let end = run.join().expect("a run of the simulation");
+        for (_, job) in end.store.list(Kind::Job).filter(|(_, job)| text(job, "/metadata/labels/app") == "k8s-upgrade-chain") {
+            let mut job = (**job).clone();
+            let metadata = json!({ "name": job["metadata"]["name"], "namespace": ns, "labels": job["metadata"]["labels"] });
+            job["metadata"] = metadata;
+            job["spec"]["template"]["metadata"]["labels"] = json!({ "app": "k8s-upgrade-chain" });
+            job["spec"]["template"]["spec"]["containers"][0]["image"] = json!(IMAGE);
+            job.as_object_mut().unwrap().retain(|field, _| field != "status");
+            job["spec"].as_object_mut().unwrap().retain(|field, _| field != "selector");
+            jobs.push(job);
+        }
+    }
+    jobs
+}
+
+/// A Job of a worker, and it changed.
+pub fn changed(job: &Value, pointer: &str, value: Value) -> Value {
+    let mut job = job.clone();
+    let (holder, field) = pointer.rsplit_once('/').unwrap();
+    match job.pointer_mut(holder).unwrap() {
+        Value::Array(list) if field == "-" => list.push(value),
+        Value::Array(list) => list[field.parse::<usize>().unwrap()] = value,
+        holder => holder[field.replace("~1", "/")] = value,
+    }
+    job
+}
+
+pub async fn a_job_of_the_chain_has_its_shape(b: &Bench<'_>) {
+    let Installed { chain, watch, backup, .. } = install(b).await;
+    let ours = of_runs(&b.ns);
+    assert!(ours.len() >= 14, "{} Jobs of two runs", ours.len());
+    let worker = ours.iter().find(|job| text(job, "/spec/template/spec/containers/0/args/0") == "upgrade-node").unwrap();
+    let node = text(worker, "/spec/template/spec/containers/0/args/1").to_owned();
+    let args = |args: &[&str]| json!(args);
+    let run = ["--chain", "--target", "1.34.7", "--run", "0badcafe"];
+    let forbidden: Vec<(&'static str, Value)> = [
+        ("another name", "/metadata/name".to_owned(), json!("other")),
+        ("another label", "/metadata/labels/app".to_owned(), json!("k8s-version-upgrade")),
+        ("one more label", "/metadata/labels/team".to_owned(), json!("a")),
+        ("an annotation", "/metadata/annotations".to_owned(), json!({ "a": "b" })),
+        ("two pods", "/spec/parallelism".to_owned(), json!(2)),
+        ("two ends", "/spec/completions".to_owned(), json!(2)),
+        (
+            "a pod's annotation",
+            "/spec/template/metadata/annotations/container.apparmor.security.beta.kubernetes.io~1k8s-upgrade".to_owned(),
+            json!("unconfined"),
+        ),
+        ("a pod's label", "/spec/template/metadata/labels/team".to_owned(), json!("a")),
+        ("another image", format!("{ONE}/image"), json!("evil:1")),
+        ("another command", format!("{ONE}/command"), json!(["sh"])),
+        ("another argument", format!("{ONE}/args/-"), json!("--set=ssh-user=root")),
+        ("a command of a person", format!("{ONE}/args"), args(&["rotate-key", "--yes"])),
+        ("a node's name that is an option", format!("{ONE}/args"), args(&[&["upgrade-node", "-x"][..], &run].concat())),
+        ("two words in one", format!("{ONE}/args"), args(&[&["upgrade-node k8s-node1 --set=a"][..], &run].concat())),
+        ("a run that is none", format!("{ONE}/args"), args(&["preflight", "--chain", "--target", "1.34.7", "--run", "a b"])),
+        (
+            "a line of its own",
+            format!("{ONE}/args"),
+            args(&["preflight", "--chain", "--target", "1.34.7", "--run", "0badcafe\n"]),
+        ),
+        ("without --chain", format!("{ONE}/args"), args(&["preflight", "--target", "1.34.7", "--run", "0badcafe"])),
+        ("another account", format!("{POD}/serviceAccountName"), json!("default")),
+        ("another Secret", format!("{POD}/volumes/-"), json!({ "name": "x", "secret": { "secretName": "other" } })),
+        ("another Secret in its environment", format!("{ONE}/envFrom"), json!([{ "secretRef": { "name": "other" } }])),
+        ("another variable", format!("{ONE}/env/-"), json!({ "name": "K8S_UPGRADE_SSH_USER", "value": "root" })),
+        ("a host's path", format!("{POD}/volumes/-"), json!({ "name": "x", "hostPath": { "path": "/" } })),
+        ("a host's network", format!("{POD}/hostNetwork"), json!(true)),
+        ("a host's processes", format!("{POD}/hostPID"), json!(true)),
+        ("a host's memory", format!("{POD}/hostIPC"), json!(true)),
+        ("all rights", format!("{ONE}/securityContext"), json!({ "privileged": true })),
+        ("a capability", format!("{ONE}/securityContext/capabilities/add"), json!(["SYS_ADMIN"])),
+        ("root", format!("{POD}/securityContext/runAsUser"), json!(0)),
+        ("no profile", format!("{POD}/securityContext/seccompProfile/type"), json!("Unconfined")),
+        ("one more container", format!("{POD}/containers/-"), json!({ "name": "x", "image": IMAGE })),
+        ("a container before", format!("{POD}/initContainers"), json!([{ "name": "x", "image": IMAGE }])),
+        ("another class", format!("{POD}/priorityClassName"), json!("system-node-critical")),
+        ("another scheduler", format!("{POD}/schedulerName"), json!("mine")),
+        ("a node by its name", format!("{POD}/nodeName"), json!(node)),
+        ("another runtime", format!("{POD}/runtimeClassName"), json!("kata")),
+        ("a claim to a device", format!("{POD}/resourceClaims"), json!([{ "name": "x", "resourceClaimName": "y" }])),
+    ]
+    .into_iter()
+    .map(|(what, pointer, value)| (what, changed(worker, &pointer, value)))
+    .collect();
+    for account in [&chain, &watch] {
+        for (what, job) in &forbidden {
+            post(what, "jobs", job.clone()).refused(account, "jobs").await;
+        }
+        let mut snapshot = worker.clone();
+        snapshot["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("k8s-upgrade");
+        // By two of them, and either may be the first.
+        post("a snapshot that is none", "jobs", snapshot).refused_with(account, "denied request: ").await;
+        patch("a change of a Job", "jobs/k8s-upgrade-x", json!({ "spec": { "suspend": true } })).not_granted(account).await;
+        for job in &ours {
+            post("a Job of ours", "jobs", job.clone()).accepted(account).await;
+        }
+        let mut again = worker.clone();
+        again["metadata"]["annotations"] = json!({ mark("taken-up"): "2" });
+        again["spec"]["template"]["spec"]["containers"][0]["args"].as_array_mut().unwrap().push(json!("--held"));
+        post("a Job that is taken up", "jobs", again).accepted(account).await;
+    }
+    let elsewhere = |place: &str| format!("/apis/batch/v1/namespaces/{place}/jobs");
+    let mut there = worker.clone();
+    there["metadata"]["namespace"] = json!(backup);
+    post("a Job of the chain elsewhere", &elsewhere(&backup), there.clone()).refused(&chain, "jobs").await;
+    post("the same, by the watch", &elsewhere(&backup), there.clone()).not_granted(&watch).await;
+    there["metadata"]["namespace"] = json!("kube-system");
+    post("a Job in kube-system", &elsewhere("kube-system"), there).not_granted(&chain).await;
+    // A run keeps its image to its end.
+    b.patch(&format!("namespaces/{}", b.ns), annotated("image", json!("before:1"))).await.ok();
+    let before = changed(worker, &format!("{ONE}/image"), json!("before:1"));
+    b.until("the run's image to be known", async || {
+        (chain.post(&format!("jobs?{DRY}"), before.clone()).await.code < 300).then_some(())
+    })
+    .await;
+    // Nobody else is asked.
+    let answer = b.post(&format!("jobs?{DRY}"), forbidden[0].1.clone()).await;
+    assert!(answer.code < 300, "a person is refused: {}", answer.body);
+}
+
+pub async fn only_a_job_of_the_chain_is_removed(b: &Bench<'_>) {
+    let Installed { chain, watch, .. } = install(b).await;
+    let job = |name: &str, app: &str| {
+        let template = json!({ "spec": { "restartPolicy": "Never", "containers": hardened()["containers"] } });
+        json!({ "metadata": { "name": name, "labels": { "app": app } }, "spec": { "suspend": true, "template": template } })
+    };
+    for (name, app) in
+        [("other", "k8s-upgrade-chain"), ("k8s-upgrade-x", "k8s-version-upgrade"), ("k8s-upgrade-worker", "k8s-upgrade-chain")]
+    {
+        b.post("jobs", job(name, app)).await.ok();
+    }
+    for account in [&chain, &watch] {
+        delete("a Job of another name", "jobs/other").refused(account, "ended-jobs").await;
+        delete("a Job of another kind", "jobs/k8s-upgrade-x").refused(account, "ended-jobs").await;
+        delete("all Jobs", "jobs").not_granted(account).await;
+        delete("a Job of the chain", "jobs/k8s-upgrade-worker").accepted(account).await;
+    }
+}
+
+pub async fn a_snapshots_job_is_that_of_its_cronjob(b: &Bench<'_>) {
+    let Installed { chain, watch, backup, .. } = install(b).await;
+    let (path, cronjobs) =
+        (format!("/apis/batch/v1/namespaces/{backup}/jobs"), format!("/apis/batch/v1/namespaces/{backup}/cronjobs"));
+    let template = chain.there(&format!("{cronjobs}/backup-etcd")).await;
+    let ours = jobs::etcd_job(&template, "pre-upgrade-etcd-1-34-7-0badcafe").unwrap();
+    for (what, pointer, value) in [
+        ("another image", format!("{POD}/containers/0/image"), json!("evil:1")),
+        ("another command", format!("{POD}/containers/0/command"), json!(["sh"])),
+        ("another path of its host", format!("{POD}/volumes/0/hostPath/path"), json!("/")),
+        ("a Secret", format!("{POD}/volumes/-"), json!({ "name": "x", "secret": { "secretName": "other" } })),
+        ("another account", format!("{POD}/serviceAccountName"), json!("other")),
+        ("all rights", format!("{POD}/containers/0/securityContext"), json!({ "privileged": true })),
+        ("another name", "/metadata/name".to_owned(), json!("other")),
+        ("more pods", "/spec/parallelism".to_owned(), json!(5)),
+        ("a pod's annotation", "/spec/template/metadata/annotations/a".to_owned(), json!("b")),
+    ] {
+        post(what, &path, changed(&ours, &pointer, value)).refused(&chain, "snapshots").await;
+    }
+    let mut unlabelled = ours.clone();
+    unlabelled["metadata"]["labels"] = json!({});
+    post("one that hides from its policy", &path, unlabelled).refused(&chain, "jobs").await;
+    post("by the watch", &path, ours.clone()).not_granted(&watch).await;
+    post("ours", &path, ours.clone()).accepted(&chain).await;
+    // Without its CronJob nobody knows what it should be; whoever has nothing to do with us is not asked for it.
+    b.delete(&format!("{cronjobs}/backup-etcd"), json!({})).await.ok();
+    post("ours without a CronJob", &path, ours.clone()).refused(&chain, "snapshots").await;
+    let mut theirs = ours;
+    theirs["metadata"]["labels"] = json!({ "app": "theirs" });
+    post("somebody else's", &path, theirs).accepted(b).await;
+}

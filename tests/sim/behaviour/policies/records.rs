@@ -1,0 +1,203 @@
+//! Nodes, our namespace, ConfigMaps, and pods that a drain deletes.
+
+use k8s_upgrade::plan::policy::Unstick;
+use serde_json::{Value, json};
+
+use super::{DRY, IMAGE, Installed, Try, annotated, delete, install, install_with, mark, patch, post};
+use crate::bench::{Bench, text};
+
+pub async fn a_node_is_cordoned_and_marked_and_nothing_else(b: &Bench<'_>) {
+    let Installed { chain, watch, .. } = install(b).await;
+    let name = b.node("worker").await;
+    let node = format!("nodes/{name}");
+    let forbidden = [
+        patch("a label", &node, json!({ "metadata": { "labels": { "node-role.kubernetes.io/control-plane": "" } } })),
+        patch("a label that goes", &node, json!({ "metadata": { "labels": { "bench": null } } })),
+        patch("a taint", &node, json!({ "spec": { "taints": [{ "key": "a", "effect": "NoExecute" }] } })),
+        patch("a provider's id", &node, json!({ "spec": { "providerID": "aws:///i-1" } })),
+        patch("its pods' network", &node, json!({ "spec": { "podCIDR": "10.9.0.0/24", "podCIDRs": ["10.9.0.0/24"] } })),
+        patch("a finalizer", &node, json!({ "metadata": { "finalizers": ["a.b/c"] } })),
+        patch(
+            "an owner",
+            &node,
+            json!({ "metadata": { "ownerReferences": [{ "apiVersion": "v1", "kind": "Namespace", "name": "a", "uid": "b" }] } }),
+        ),
+        patch(
+            "another's annotation",
+            &node,
+            json!({ "metadata": { "annotations": { "csi.volume.kubernetes.io/nodeid": "{}" } } }),
+        ),
+        patch("a mark that is a namespace's", &node, annotated("in-flight", json!("true"))),
+        patch("a mark of no kind", &node, annotated("cordoned-by-x", json!("0badcafe"))),
+        patch("a cordon without our mark", &node, json!({ "spec": { "unschedulable": true } })),
+        patch("our mark without a cordon", &node, annotated("cordoned-by", json!("0badcafe"))),
+    ];
+    for one in &forbidden {
+        one.refused(&chain, "nodes").await;
+    }
+    for one in [delete("its removal", &node), post("another node", "nodes", json!({ "metadata": { "name": "other" } }))] {
+        one.not_granted(&chain).await;
+    }
+    patch("our cordon, by the watch", &node, cordon(json!(true), json!("0badcafe"))).not_granted(&watch).await;
+    // As a run does it.
+    let version = text(&b.get(&node).await.ok(), "/metadata/resourceVersion").to_owned();
+    let mut ours = cordon(json!(true), json!("0badcafe"));
+    ours["metadata"]["resourceVersion"] = json!(version);
+    ours["metadata"]["annotations"][mark("former-versions")] = json!("kubelet=1.34.2-1.1");
+    chain.patch(&node, ours).await.ok();
+    patch("an uncordon that leaves our mark", &node, json!({ "spec": { "unschedulable": null } })).accepted(&chain).await;
+    // The node's taint is a controller's, and comes while it is ours.
+    b.is(&node, |node| node["spec"]["taints"].as_array().is_some_and(|taints| !taints.is_empty())).await;
+    chain.patch(&node, annotated("changed-at", json!("2026-11-22T12:00:00Z"))).await.ok();
+    chain.patch(&node, cordon(Value::Null, Value::Null)).await.ok();
+    // What a person has cordoned stays a person's.
+    b.patch(&node, json!({ "spec": { "unschedulable": true } })).await.ok();
+    patch("an uncordon of what a person cordoned", &node, json!({ "spec": { "unschedulable": null } }))
+        .refused(&chain, "nodes")
+        .await;
+    patch("our mark on what a person cordoned", &node, annotated("cordoned-by", json!("0badcafe")))
+        .refused(&chain, "nodes")
+        .await;
+    // Nobody else is asked.
+    for one in forbidden.iter().filter(|one| one.what != "a cordon without our mark") {
+        let answer = one.dry(b).await;
+        assert!(!text(&answer.body, "/message").contains("k8s-upgrade"), "{} is refused to everybody: {}", one.what, answer.body);
+    }
+}
+
+pub async fn of_namespaces_only_the_runs_marks_change(b: &Bench<'_>) {
+    let Installed { chain, watch, backup, .. } = install(b).await;
+    let ours = format!("namespaces/{}", b.ns);
+    b.patch(&ours, annotated("local", json!("somebody"))).await.ok();
+    b.patch(&ours, annotated("halted", json!("{}"))).await.ok();
+    for one in [
+        patch("its security", &ours, json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": "privileged" } } })),
+        patch("its label that goes", &ours, json!({ "metadata": { "labels": { "pod-security.kubernetes.io/enforce": null } } })),
+        patch(
+            "another's annotation",
+            &ours,
+            json!({ "metadata": { "annotations": { "scheduler.alpha.kubernetes.io/node-selector": "a=b" } } }),
+        ),
+        patch("a halt that is lifted", &ours, annotated("halted", Value::Null)),
+        patch("a mark that is a node's", &ours, annotated("cordoned-by", json!("0badcafe"))),
+        patch("what a person skips", &ours, annotated("skipped", json!("worker:k8s-node1"))),
+        patch("what a person loses", &ours, annotated("acknowledged", json!("{}"))),
+        patch("who works by hand", &ours, annotated("local", json!("somebody else"))),
+        patch("another image", &ours, annotated("image", json!("evil:1"))),
+        patch("a finalizer", &ours, json!({ "metadata": { "finalizers": ["a.b/c"] } })),
+    ] {
+        one.refused(&chain, "namespace").await;
+    }
+    for one in [
+        patch("another namespace", &format!("namespaces/{backup}"), annotated("target", json!("1.34.7"))),
+        delete("its removal", &ours),
+        post("another namespace", "namespaces", json!({ "metadata": { "name": "other" } })),
+    ] {
+        one.not_granted(&chain).await;
+    }
+    patch("a claim, by the watch", &ours, annotated("in-flight", json!("true"))).refused(&watch, "namespace").await;
+    // As a run does it: the claim, its end, and what the watch writes.
+    let claim = json!({ mark("in-flight"): "true", mark("run-id"): "0badcafe", mark("target"): "1.34.7", mark("image"): IMAGE, mark("skipped"): null });
+    chain.patch(&ours, json!({ "metadata": { "annotations": claim } })).await.ok();
+    watch.patch(&ours, annotated("taking-up", json!("k8s-upgrade-preflight-1-34-7"))).await.ok();
+    // The installed image changes, the run's does not: it is kept with every other write.
+    b.patch(&ours, annotated("image", json!("before:1"))).await.ok();
+    chain.patch(&ours, annotated("prepared", json!("0badcafe"))).await.ok();
+    let gone: serde_json::Map<String, Value> =
+        ["in-flight", "run-id", "target", "image", "prepared", "taking-up", "local", "skipped", "acknowledged"]
+            .iter()
+            .map(|name| (mark(name), Value::Null))
+            .collect();
+    let left = chain.patch(&ours, json!({ "metadata": { "annotations": gone } })).await.ok();
+    assert_eq!(left["metadata"]["annotations"], json!({ mark("halted"): "{}" }));
+}
+
+pub async fn of_config_maps_only_journals_and_new_host_keys(b: &Bench<'_>) {
+    let Installed { chain, watch, .. } = install(b).await;
+    let journal =
+        |name: &str, label: &str| json!({ "metadata": { "name": name, "labels": { "app": label } }, "data": { "head": "{}" } });
+    let known = "configmaps/k8s-upgrade-known-hosts";
+    b.patch(known, json!({ "data": { "k8s-node1": "ssh-ed25519 AAAA" } })).await.ok();
+    for account in [&chain, &watch] {
+        for one in [
+            post("a ConfigMap", "configmaps", json!({ "metadata": { "name": "other" } })),
+            post("a journal by name alone", "configmaps", json!({ "metadata": { "name": "k8s-upgrade-journal-x" } })),
+            post("a journal by label alone", "configmaps", journal("x", "k8s-upgrade-journal")),
+            patch("the settings", "configmaps/k8s-upgrade-config", json!({ "data": { "config.yaml": "ssh-user: root" } })),
+            delete("the settings' removal", "configmaps/k8s-upgrade-config"),
+            patch("the alert rules", "configmaps/k8s-upgrade-alert-rules", json!({ "data": { "upgrade-gates.yaml": "" } })),
+            patch("another host key", known, json!({ "data": { "k8s-node1": "ssh-ed25519 BBBB" } })),
+            patch("a host key that goes", known, json!({ "data": { "k8s-node1": null } })),
+            patch("host keys' label", known, json!({ "metadata": { "labels": { "app": "k8s-upgrade-journal" } } })),
+            delete("the host keys' removal", known),
+        ] {
+            one.refused(account, "config-maps").await;
+        }
+        let elsewhere = "/api/v1/namespaces/kube-system/configmaps";
+        patch("kubeadm's settings", &format!("{elsewhere}/kubeadm-config"), json!({ "data": {} })).not_granted(account).await;
+        post("a ConfigMap elsewhere", elsewhere, journal("k8s-upgrade-journal-x", "k8s-upgrade-journal"))
+            .not_granted(account)
+            .await;
+    }
+    patch("a new host key, by the watch", known, json!({ "data": { "k8s-node2": "k" } })).refused(&watch, "config-maps").await;
+    for (account, name) in [(&chain, "k8s-upgrade-journal-chain"), (&watch, "k8s-upgrade-journal-watch")] {
+        account.post("configmaps", journal(name, "k8s-upgrade-journal")).await.with_code(201);
+        let path = format!("configmaps/{name}");
+        patch("a journal that loses its label", &path, json!({ "metadata": { "labels": { "app": null } } }))
+            .refused(account, "config-maps")
+            .await;
+        account.patch(&path, json!({ "data": { "head": "{\"a\":1}" } })).await.ok();
+        account.delete(&path, json!({})).await.ok();
+    }
+    chain.patch(known, json!({ "data": { "k8s-node2": "ssh-ed25519 CCCC" } })).await.ok();
+}
+
+/// A pod as a drain finds it. Its owner is of a version that nobody knows, so that the garbage collector does not miss it.
+async fn stuck(b: &Bench<'_>, name: &str, owner: Option<&str>, annotations: Value) -> (String, Value) {
+    let owners =
+        owner.map(|kind| json!([{ "apiVersion": "apps/v9", "kind": kind, "name": "a", "uid": "b", "controller": true }]));
+    let metadata = json!({ "name": name, "annotations": annotations, "ownerReferences": owners });
+    let made = b.post("pods", json!({ "metadata": metadata, "spec": hardened() })).await.ok();
+    (format!("pods/{name}"), json!({ "preconditions": { "uid": text(&made, "/metadata/uid") } }))
+}
+
+/// As restricted Pod Security wants it.
+pub fn hardened() -> Value {
+    let context = json!({ "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] }, "runAsNonRoot": true,
+        "seccompProfile": { "type": "RuntimeDefault" } });
+    json!({ "containers": [{ "name": "a", "image": "none", "securityContext": context }] })
+}
+
+fn delete_with(what: &'static str, path: &str, options: &Value) -> Try {
+    Try { body: options.clone(), ..delete(what, path) }
+}
+
+pub async fn a_pod_is_deleted_where_unsticking_would(b: &Bench<'_>) {
+    let Installed { chain, watch, .. } = install(b).await;
+    let opts_out = json!({ mark("unstick"): "never" });
+    let (free, by_uid) = stuck(b, "of-a-replicaset", Some("ReplicaSet"), json!({})).await;
+    delete("without its UID", &free).refused(&chain, "pods").await;
+    for (name, owner, annotations) in [
+        ("alone", None, json!({})),
+        ("of-a-statefulset", Some("StatefulSet"), json!({})),
+        ("of-a-daemonset", Some("DaemonSet"), json!({})),
+        ("opts-out", Some("ReplicaSet"), opts_out),
+    ] {
+        let (path, options) = stuck(b, name, owner, annotations).await;
+        delete_with("a pod that is not to be unstuck", &path, &options).refused(&chain, "pods").await;
+        // A person may.
+        assert_eq!(b.delete(&format!("{path}?{DRY}"), options).await.code, 200, "{path}");
+    }
+    delete_with("by the watch", &free, &by_uid).not_granted(&watch).await;
+    delete_with("one of a ReplicaSet", &free, &by_uid).accepted(&chain).await;
+}
+
+pub async fn no_pod_is_deleted_where_unsticking_never_does(b: &Bench<'_>) {
+    let Installed { chain, .. } = install_with(b, Unstick::Never).await;
+    let (path, options) = stuck(b, "of-a-replicaset", Some("ReplicaSet"), json!({})).await;
+    delete_with("one of a ReplicaSet", &path, &options).not_granted(&chain).await;
+}
+
+fn cordon(unschedulable: Value, cordoned_by: Value) -> Value {
+    json!({ "metadata": { "annotations": { mark("cordoned-by"): cordoned_by } }, "spec": { "unschedulable": unschedulable } })
+}
