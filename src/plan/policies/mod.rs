@@ -3,7 +3,8 @@
 //!
 //! A policy that asks for another object (a parameter) is refused to **everybody** where that is missing, before it is known who asks.
 //! So only one does, the snapshot's, and it looks only at Jobs that bear our label; everything else that it takes stands in the policy's
-//! own text.
+//! own text. And once the last policy with a parameter of some kind of Kubernetes' own is deleted, the API server's cache of that kind stands
+//! still until it is restarted, also for a policy that comes anew: policies are changed in place, never deleted and made again.
 
 mod cel;
 mod jobs;
