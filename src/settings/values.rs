@@ -8,7 +8,7 @@ use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::names;
-use crate::words::{Flag, NotAToken};
+use crate::words::{Flag, NotAToken, line};
 
 /// Alerts that never block: a regular expression that matches anywhere in the name, as kured's filter does. Empty: there are none.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -36,6 +36,9 @@ impl FromStr for AlertFilter {
         }
         if text.chars().nth(LONGEST_FILTER).is_some() {
             return Err(format!("an expression of at most {LONGEST_FILTER} characters is wanted"));
+        }
+        if line(text) != text {
+            return Err("an expression in one line is wanted, without what a terminal obeys or hides".to_owned());
         }
         let regex = RegexBuilder::new(text).size_limit(LARGEST_FILTER).build();
         let regex = regex.map_err(|error| format!("it is no regular expression: {error}"))?;
@@ -236,7 +239,7 @@ pub(super) mod file {
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let fine = text.len() <= 4096 && !text.chars().any(char::is_control) && (text.is_empty() || !text.trim().is_empty());
+        let fine = text.len() <= 4096 && line(&text) == text && (text.is_empty() || !text.trim().is_empty());
         if fine {
             Ok(text.into())
         } else {
