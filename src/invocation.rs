@@ -16,10 +16,10 @@ use crate::failure::{Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::journal::Head;
 use crate::report::{self, Account, Book, Event, Out, Shared, Sink, Style};
-use crate::run::{Ctx, Identity, Parts, Stop, unconnected};
+use crate::run::{Ctx, Identity, Parts, Stop, signalled, unconnected};
 use crate::settings::{self, Settings, Sources};
 use crate::twin::{Process, Start};
-use crate::world::{Env, KubeTarget, World};
+use crate::world::{Env, KubeConnection, KubeTarget, SECRET_FILE, World};
 
 /// Everything that a process is given.
 pub struct Invocation {
@@ -180,7 +180,7 @@ async fn perform(
     let kube = KubeTarget { kubeconfig: global.kubeconfig.clone(), context: global.context.as_ref().map(ToString::to_string) };
     let connection = match &cli.command {
         Command::Status { hosts: true, .. } => unconnected("the API server is not asked"),
-        command => match (world.kube.connect(&kube, crate::permit::Gate).await, command) {
+        command => match (connect(world, &kube, invocation.stop.clone()).await?, command) {
             (Ok(connection), _) => connection,
             // A control plane's plan can do without.
             (Err(why), Command::Rollback { .. }) => unconnected(&why),
@@ -245,6 +245,15 @@ async fn perform(
     }
 }
 
+/// A client, or why there is none; a signal does not wait for it.
+async fn connect(world: &World, kube: &KubeTarget, stop: Stop) -> Result<Result<KubeConnection, String>, Failure> {
+    tokio::select! {
+        biased;
+        signal = signalled(stop) => Err(commands::failure(Cause::new(Class::Stopped(signal), "left before the API server was asked"))),
+        connection = world.kube.connect(kube, crate::permit::Gate) => Ok(connection),
+    }
+}
+
 /// What changes nothing has nothing to write down; a detection is told by the preflight that it creates.
 fn keeps_journal(command: &Command) -> bool {
     !flags(command).0 && !matches!(command, Command::Detect { .. })
@@ -278,7 +287,7 @@ fn person(env: &Env, world: &World) -> String {
 }
 
 fn read(world: &World, path: &str) -> Option<String> {
-    String::from_utf8(world.files.read(Path::new(path)).ok()?).ok()
+    String::from_utf8(world.files.read(Path::new(path), SECRET_FILE).ok()?).ok()
 }
 
 /// By what the process is found again: `ann@laptop, pid 4242: k8s-upgrade start …`.

@@ -11,20 +11,29 @@ use k8s_upgrade::{Invocation, adapters, signals};
 fn main() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let code = runtime.block_on(async {
+        let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
+        let world = adapters::world(&env);
         let invocation = Invocation {
             argv: std::env::args_os().collect(),
-            env: std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect(),
+            env,
             stdin: Box::new(std::io::BufReader::new(stdin())),
             stdout: Arc::new(Mutex::new(stdout())),
             stderr: Arc::new(Mutex::new(stderr())),
             interactive: stdin().is_terminal() && stderr().is_terminal(),
             stderr_is_terminal: stderr().is_terminal(),
-            stop: signals::listen().context("cannot listen for signals")?,
+            stop: signals::listen(leave).context("cannot listen for signals")?,
             tee: None,
         };
-        anyhow::Ok(k8s_upgrade::run(invocation, &adapters::world()).await)
+        anyhow::Ok(k8s_upgrade::run(invocation, &world).await)
     })?;
     // A thread that still waits for a host must not keep the process: what runs there goes on and is found again.
     runtime.shutdown_background();
     Ok(code)
+}
+
+/// The second signal, while something blocks the program.
+#[expect(clippy::exit, clippy::disallowed_methods, reason = "whoever should return a code cannot: it is not polled")]
+fn leave(signal: u8) {
+    // No word: whoever blocks may hold stderr.
+    std::process::exit(128 + i32::from(signal));
 }

@@ -22,12 +22,55 @@ pub struct World {
     pub terminal: Arc<dyn Terminal>,
 }
 
+/// How long an answer is waited for, and how many bytes of it are taken: none is read without both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    pub time: Duration,
+    pub bytes: usize,
+}
+
+impl Bounds {
+    pub const fn new(time: Duration, bytes: usize) -> Self {
+        Bounds { time, bytes }
+    }
+}
+
+/// Somebody sent more than is taken of an answer of that kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{peer} sent more than {}, which is the limit for {what}", size(*limit))]
+pub struct TooMuch {
+    /// Who: `https://10.0.0.1:6443 (context homelab)`.
+    pub peer: String,
+    /// What it is a limit of: `an answer`.
+    pub what: &'static str,
+    /// Bytes.
+    pub limit: usize,
+}
+
+/// Bytes as people read them; limits are round.
+fn size(bytes: usize) -> String {
+    match bytes {
+        bytes if bytes >= 1 << 20 => format!("{} MiB", bytes >> 20),
+        bytes if bytes >= 1 << 10 => format!("{} KiB", bytes >> 10),
+        bytes => format!("{bytes} bytes"),
+    }
+}
+
 /// Where the API server is and how it is reached.
 #[derive(Clone, Debug, Default)]
 pub struct KubeTarget {
     pub kubeconfig: Option<std::path::PathBuf>,
     pub context: Option<String>,
 }
+
+/// Bytes of one answer of the API server: a page of a list is the largest.
+pub const API_ANSWER: usize = 32 << 20;
+/// Bytes of one event of a watch, or of one line of a stream: an object is at most about 1.5 MiB.
+pub const EVENT: usize = 4 << 20;
+/// Bytes of a pod's log.
+pub const LOG: usize = 1 << 20;
+/// Bytes of what a Service answers through the API server; whoever asks takes less.
+pub const PROXIED: usize = 8 << 20;
 
 /// A client and what was learned while making it.
 pub struct KubeConnection {
@@ -97,18 +140,25 @@ pub enum HostError {
     Deadline(String, Duration),
     #[error("the private key cannot be used: {0}")]
     BadKey(String),
+    /// The session was ended: whatever runs on the host may still run.
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
 }
+
+/// Bytes of a command's stderr: a script says there why it failed, and nothing else.
+pub const STDERR: usize = 64 << 10;
 
 /// Commands on hosts, over SSH.
 pub trait Hosts: Send + Sync {
     /// Runs `command`, writes `stdin` to it and closes it, calls `on_line` with each line of its stdout as it comes, and returns
-    /// all of it once the command ended. After `deadline` the wait ends; what runs on the host is left to finish.
+    /// all of it once the command ended. Of stdout `bounds.bytes` are taken, of stderr [`STDERR`]. After `bounds.time`, or beyond a
+    /// limit, the session ends; what runs on the host is left to finish.
     fn exec<'a>(
         &'a self,
         host: &'a Host,
         command: &'a str,
         stdin: Bytes,
-        deadline: Duration,
+        bounds: Bounds,
         on_line: &'a mut (dyn FnMut(&str) + Send),
     ) -> BoxFuture<'a, Result<HostOutput, HostError>>;
 }
@@ -119,6 +169,8 @@ pub enum WebError {
     Unreachable(String, String),
     #[error("{0} did not answer within {1:?}")]
     Deadline(String, Duration),
+    #[error(transparent)]
+    TooMuch(#[from] TooMuch),
 }
 
 /// One HTTP exchange; redirects are followed unless a header is marked sensitive. Any status is an answer.
@@ -126,7 +178,7 @@ pub trait Web: Send + Sync {
     fn send<'a>(
         &'a self,
         request: http::Request<Bytes>,
-        deadline: Duration,
+        bounds: Bounds,
     ) -> BoxFuture<'a, Result<http::Response<Bytes>, WebError>>;
 }
 
@@ -141,10 +193,19 @@ pub trait Random: Send + Sync {
     fn secret(&self) -> std::io::Result<[u8; 32]>;
 }
 
+/// Bytes of a file that holds a key, a token or the like.
+pub const SECRET_FILE: usize = 64 << 10;
+/// Bytes of a file of text: settings, a kubeconfig, known hosts, a scenario.
+pub const TEXT_FILE: usize = 16 << 20;
+/// Bytes of a program.
+pub const BINARY_FILE: usize = 512 << 20;
+
 /// Files of the machine that the program runs on.
 pub trait Files: Send + Sync {
-    fn read(&self, path: &Path) -> std::io::Result<Vec<u8>>;
-    /// Writes a whole file or nothing: to a temporary name first, then renamed.
+    /// A whole file of at most `limit` bytes. One that nobody writes, such as a FIFO, is not waited for for ever.
+    fn read(&self, path: &Path, limit: usize) -> std::io::Result<Vec<u8>>;
+    /// Writes a whole file or nothing: to a temporary name first, then renamed. A symbolic link stays, and what it leads to is written;
+    /// what is no regular file, such as /dev/stdout or a FIFO, is written to and never replaced.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> std::io::Result<()>;
 }
 

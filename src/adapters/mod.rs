@@ -3,28 +3,32 @@
 mod clock;
 mod files;
 mod kube;
+mod proxy;
 mod ssh;
 mod terminal;
 mod web;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::world::World;
+use crate::world::{Env, World};
 
 pub use self::kube::RealKube;
 pub use clock::{SystemClock, SystemRandom};
 pub use files::SystemFiles;
+pub use proxy::Proxies;
 pub use ssh::Ssh;
 pub use terminal::Stdout;
 pub use web::RealWeb;
 
-/// The world as it is. Installs the one crypto provider that kube and reqwest share.
-pub fn world() -> World {
+/// The world as it is, as the environment describes it. Installs the one crypto provider that kube and reqwest share.
+pub fn world(env: &Env) -> World {
     install_crypto_provider();
+    let proxies = Proxies::new(env);
     World {
-        kube: Arc::new(RealKube),
-        hosts: Arc::new(Ssh),
-        web: Arc::new(RealWeb::new()),
+        kube: Arc::new(RealKube::new(env, proxies.clone())),
+        hosts: Arc::new(Ssh::new(env.get("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from))),
+        web: Arc::new(RealWeb::new(proxies)),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         files: Arc::new(SystemFiles),

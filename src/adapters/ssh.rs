@@ -3,10 +3,14 @@
 //! libssh2's traps that shape this file: a blocking read of one stream deadlocks once the other's window is full, so one loop polls
 //! for all three streams; the exit status reads 0 after a lost connection, so any read error is a loss and scripts end with a
 //! sentinel line; its keepalive never notices a dead peer, so TCP's does; a host that offers another key type than the known one
-//! looks changed, so the types to offer are taken from the known keys.
+//! looks changed, so the types to offer are taken from the known keys. Its calls know no deadline and no limit while they are talked to
+//! (or while an agent is silent), so a [`wire`] between it and the host has both.
 
+mod agent;
 mod session;
+mod wire;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -15,20 +19,40 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use crate::world::{Host, HostError, HostOutput, Hosts};
+use crate::world::{Bounds, Host, HostError, HostOutput, Hosts};
 
-pub struct Ssh;
+/// How much longer than its deadline a session's thread may take to say that it is over. One that an agent holds never does.
+const GRACE: Duration = Duration::from_secs(1);
 
-/// What the thread of one exec works with.
-struct Job {
+#[derive(Clone, Debug, Default)]
+pub struct Ssh {
+    /// The agent's socket.
+    agent: Option<PathBuf>,
+}
+
+impl Ssh {
+    pub fn new(agent: Option<PathBuf>) -> Self {
+        Ssh { agent }
+    }
+}
+
+/// Whom one exec is with, and how much of it there may be.
+#[derive(Clone)]
+struct Call {
     host: Host,
-    command: String,
-    stdin: Bytes,
-    limit: Duration,
-    /// `limit` from the start on.
+    agent: Option<PathBuf>,
+    bounds: Bounds,
+    /// `bounds.time` from the start on.
     until: Instant,
     /// Set when nobody waits for the result any more.
     cancelled: Arc<AtomicBool>,
+}
+
+/// What the thread of one exec works with.
+struct Job {
+    call: Call,
+    command: String,
+    stdin: Bytes,
     /// Lines of stdout, as they come.
     lines: mpsc::UnboundedSender<String>,
 }
@@ -48,7 +72,7 @@ impl Hosts for Ssh {
         host: &'a Host,
         command: &'a str,
         stdin: Bytes,
-        deadline: Duration,
+        bounds: Bounds,
         on_line: &'a mut (dyn FnMut(&str) + Send),
     ) -> BoxFuture<'a, Result<HostOutput, HostError>> {
         Box::pin(async move {
@@ -56,20 +80,25 @@ impl Hosts for Ssh {
             let _cancel = CancelOnDrop(cancelled.clone());
             let (lines, mut incoming) = mpsc::unbounded_channel();
             #[expect(clippy::disallowed_methods, reason = "libssh2 waits in real time")]
-            let until = Instant::now() + deadline;
-            let job = Job { host: host.clone(), command: command.to_owned(), stdin, limit: deadline, until, cancelled, lines };
+            let until = Instant::now() + bounds.time;
+            let call = Call { host: host.clone(), agent: self.agent.clone(), bounds, until, cancelled };
+            let late = HostError::Deadline(call.place(), bounds.time);
+            let job = Job { call, command: command.to_owned(), stdin, lines };
             // The thread drops its sender when it ends, and with it this loop.
             #[expect(clippy::disallowed_methods, reason = "libssh2 blocks; the thread is waited for below, or told to end")]
             let thread = tokio::task::spawn_blocking(move || job.run());
-            while let Some(line) = incoming.recv().await {
-                on_line(&line);
-            }
-            thread.await.unwrap_or_else(|error| Err(HostError::Lost(host.node.clone(), error.to_string())))
+            let ended = async {
+                while let Some(line) = incoming.recv().await {
+                    on_line(&line);
+                }
+                thread.await.unwrap_or_else(|error| Err(HostError::Lost(host.node.clone(), error.to_string())))
+            };
+            tokio::time::timeout(bounds.time.saturating_add(GRACE), ended).await.unwrap_or(Err(late))
         })
     }
 }
 
-impl Job {
+impl Call {
     fn place(&self) -> String {
         match self.host.port {
             22 => format!("{} ({})", self.host.node, self.host.address),
@@ -84,7 +113,7 @@ impl Job {
             return Err(self.lost("nobody waits for it any more"));
         }
         let left = self.until.saturating_duration_since(Instant::now());
-        if left.is_zero() { Err(HostError::Deadline(self.place(), self.limit)) } else { Ok(left) }
+        if left.is_zero() { Err(HostError::Deadline(self.place(), self.bounds.time)) } else { Ok(left) }
     }
 
     fn lost(&self, why: impl ToString) -> HostError {
@@ -96,7 +125,7 @@ impl Job {
     }
 }
 
-/// Splits bytes into lines as they come.
+/// Splits bytes into lines as they come. Each byte is looked at once, however they are cut.
 #[derive(Default)]
 struct Lines {
     rest: Vec<u8>,
@@ -104,11 +133,15 @@ struct Lines {
 
 impl Lines {
     fn push(&mut self, bytes: &[u8], mut each: impl FnMut(String)) {
-        self.rest.extend_from_slice(bytes);
-        while let Some(end) = self.rest.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            each(String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned());
+        let mut parts = bytes.split(|byte| *byte == b'\n');
+        // What follows the last line end: nothing has to follow it.
+        let unended = parts.next_back().unwrap_or_default();
+        for part in parts {
+            self.rest.extend_from_slice(part);
+            each(String::from_utf8_lossy(&self.rest).trim_end_matches('\r').to_owned());
+            self.rest.clear();
         }
+        self.rest.extend_from_slice(unended);
     }
 
     /// A last line without its newline.

@@ -3,17 +3,20 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use http::{HeaderValue, Request, Response};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder};
+use reqwest::{Certificate, Client, ClientBuilder, Proxy};
 
-use crate::world::{Web, WebError};
+use super::Proxies;
+use crate::words::place;
+use crate::world::{Bounds, TooMuch, Web, WebError};
 
 /// The package index answers every request with a redirect, of which more than one may follow.
 const MAX_REDIRECTS: usize = 10;
 
+#[derive(Debug)]
 pub struct RealWeb {
     /// Why there is none is told at the first use: most commands need no web.
     client: Result<Client, String>,
@@ -22,25 +25,34 @@ pub struct RealWeb {
 }
 
 impl RealWeb {
-    pub fn new() -> Self {
+    /// `proxies` as the environment says, or why it says nothing that can be used.
+    pub fn new(proxies: Result<Proxies, String>) -> Self {
         super::install_crypto_provider();
         let client = |redirect: fn() -> Policy| {
-            let builder = || builder().redirect(redirect());
+            let proxies = proxies.clone()?;
+            let builder = || builder(proxies.clone()).redirect(redirect());
             builder().build().or_else(|_| with_bundled_roots(builder())).map_err(|error| with_sources(&error))
         };
         RealWeb { client: client(|| Policy::limited(MAX_REDIRECTS)), staying: client(Policy::none) }
     }
 
-    async fn exchange(&self, request: Request<Bytes>, place: &str) -> Result<Response<Bytes>, WebError> {
+    async fn exchange(&self, request: Request<Bytes>, place: &str, limit: usize) -> Result<Response<Bytes>, WebError> {
         let unreachable = |why: String| WebError::Unreachable(place.to_owned(), why);
         // The URL may be the secret (Slack): errors name the place only.
         let failed = |error: reqwest::Error| unreachable(with_sources(&error.without_url()));
         let sensitive = request.headers().values().any(HeaderValue::is_sensitive);
         let client = if sensitive { &self.staying } else { &self.client };
         let client = client.as_ref().map_err(|why| unreachable(why.clone()))?;
-        let answer = client.execute(request.try_into().map_err(failed)?).await.map_err(failed)?;
+        let mut answer = client.execute(request.try_into().map_err(failed)?).await.map_err(failed)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let mut response = Response::new(answer.bytes().await.map_err(failed)?);
+        let mut body = BytesMut::new();
+        while let Some(part) = answer.chunk().await.map_err(failed)? {
+            if body.len() + part.len() > limit {
+                return Err(TooMuch { peer: place.to_owned(), what: "an answer", limit }.into());
+            }
+            body.extend_from_slice(&part);
+        }
+        let mut response = Response::new(body.freeze());
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         Ok(response)
@@ -49,24 +61,33 @@ impl RealWeb {
 
 impl Default for RealWeb {
     fn default() -> Self {
-        Self::new()
+        Self::new(Ok(Proxies::default()))
     }
 }
 
 impl Web for RealWeb {
-    fn send<'a>(&'a self, request: Request<Bytes>, deadline: Duration) -> BoxFuture<'a, Result<Response<Bytes>, WebError>> {
+    fn send<'a>(&'a self, request: Request<Bytes>, bounds: Bounds) -> BoxFuture<'a, Result<Response<Bytes>, WebError>> {
         Box::pin(async move {
-            let place = place(request.uri());
-            match tokio::time::timeout(deadline, self.exchange(request, &place)).await {
+            let place = place(&request.uri().to_string());
+            match tokio::time::timeout(bounds.time, self.exchange(request, &place, bounds.bytes)).await {
                 Ok(result) => result,
-                Err(_) => Err(WebError::Deadline(place, deadline)),
+                Err(_) => Err(WebError::Deadline(place, bounds.time)),
             }
         })
     }
 }
 
-fn builder() -> ClientBuilder {
-    Client::builder().user_agent(concat!("k8s-upgrade/", env!("CARGO_PKG_VERSION"))).connect_timeout(Duration::from_secs(10))
+fn builder(proxies: Proxies) -> ClientBuilder {
+    let proxy = Proxy::custom(move |url| {
+        let proxy = proxies.of(&url.as_str().parse().ok()?)?;
+        Some(proxy.to_string())
+    });
+    Client::builder()
+        .user_agent(concat!("k8s-upgrade/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(Duration::from_secs(10))
+        // reqwest would ask the environment itself.
+        .no_proxy()
+        .proxy(proxy)
 }
 
 /// An image FROM scratch has no certificate authorities, and without any no client can be made, not even for plain HTTP.
@@ -74,13 +95,6 @@ fn with_bundled_roots(builder: ClientBuilder) -> reqwest::Result<Client> {
     let roots: Result<Vec<_>, _> =
         webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().map(|der| Certificate::from_der(der)).collect();
     builder.tls_certs_only(roots?).build()
-}
-
-/// Scheme, host and port: no path, no user, no password.
-fn place(uri: &http::Uri) -> String {
-    let scheme = uri.scheme_str().unwrap_or("http");
-    let port = uri.port_u16().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{scheme}://{}{port}", uri.host().unwrap_or("(no host)"))
 }
 
 /// reqwest's own words are "error sending request": why stands in its sources.

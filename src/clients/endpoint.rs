@@ -4,12 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Limited};
+use serde::Deserialize;
 
 use crate::failure::Cause;
 use crate::permit::Gate;
 use crate::words::Address;
-use crate::world::{Web, WebError};
+use crate::world::{Bounds, TooMuch, Web, WebError};
+
+/// Bytes of an answer that says hardly more than that something was done.
+pub(super) const WORD: usize = 64 << 10;
 
 #[derive(Clone)]
 pub enum Endpoint {
@@ -44,14 +49,14 @@ impl Endpoint {
     }
 
     /// Any status is an answer. `path` begins with a slash.
-    pub async fn get(&self, path: &str, deadline: Duration) -> Result<Response<Bytes>, WebError> {
-        self.send(Method::GET, path, "", Bytes::new(), deadline).await
+    pub async fn get(&self, path: &str, bounds: Bounds) -> Result<Response<Bytes>, WebError> {
+        self.send(Method::GET, path, "", Bytes::new(), bounds).await
     }
 
     /// A change: needs a live permit. Any status is an answer.
     pub async fn post(&self, path: &str, content_type: &str, body: Bytes, deadline: Duration) -> Result<Response<Bytes>, Cause> {
         Gate.check(true, || format!("POST {}{path}", self.place())).map_err(|error| Cause::bug(error.to_string()))?;
-        let answer = self.send(Method::POST, path, content_type, body, deadline).await;
+        let answer = self.send(Method::POST, path, content_type, body, Bounds::new(deadline, WORD)).await;
         answer.map_err(|error| Cause::unreachable(error.to_string()))
     }
 
@@ -61,7 +66,7 @@ impl Endpoint {
         path: &str,
         content_type: &str,
         body: Bytes,
-        deadline: Duration,
+        bounds: Bounds,
     ) -> Result<Response<Bytes>, WebError> {
         let unreachable = |why: String| WebError::Unreachable(self.place(), why);
         let uri = match self {
@@ -76,23 +81,37 @@ impl Endpoint {
         }
         let request = request.body(body).map_err(|error| unreachable(error.to_string()))?;
         match self {
-            Endpoint::Url { web, .. } => web.send(request, deadline).await,
+            Endpoint::Url { web, .. } => web.send(request, bounds).await,
             Endpoint::Service { client, .. } => {
-                let answer = client.request_text(request.map(|body| body.to_vec()));
-                match tokio::time::timeout(deadline, answer).await {
-                    Err(_) => Err(WebError::Deadline(self.place(), deadline)),
-                    Ok(Ok(text)) => Ok(Response::new(text.into())),
-                    // kube makes an error of a status that is none to us.
-                    Ok(Err(kube::Error::Api(status))) => {
-                        let mut response = Response::new(Bytes::from(status.message.clone()));
-                        *response.status_mut() =
-                            StatusCode::from_u16(status.code).map_err(|error| unreachable(error.to_string()))?;
-                        Ok(response)
-                    }
-                    Ok(Err(error)) => Err(unreachable(error.to_string())),
-                }
+                let answer = async {
+                    let failed = |error: kube::Error| unreachable(error.to_string());
+                    let answer = client.send(request.map(Into::into)).await.map_err(failed)?;
+                    let (head, body) = answer.into_parts();
+                    let body =
+                        Limited::new(body, bounds.bytes).collect().await.map_err(|error| match error
+                            .is::<http_body_util::LengthLimitError>(
+                        ) {
+                            true => TooMuch { peer: self.place(), what: "an answer", limit: bounds.bytes }.into(),
+                            false => unreachable(error.to_string()),
+                        })?;
+                    Ok(Response::from_parts(head, of_proxy(body.to_bytes())))
+                };
+                tokio::time::timeout(bounds.time, answer).await.unwrap_or(Err(WebError::Deadline(self.place(), bounds.time)))
             }
         }
+    }
+}
+
+/// Where the API server has nobody to ask, it says so in a Status of its own: what it says is the message in it.
+fn of_proxy(body: Bytes) -> Bytes {
+    #[derive(Deserialize)]
+    struct Status {
+        kind: String,
+        message: String,
+    }
+    match serde_json::from_slice::<Status>(&body) {
+        Ok(status) if status.kind == "Status" => status.message.into(),
+        _ => body,
     }
 }
 
@@ -115,7 +134,7 @@ pub(super) fn excerpt(body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
-    use super::super::fake::{self, FakeWeb, SECOND};
+    use super::super::fake::{self, BOUNDS, FakeWeb, SECOND};
     use super::*;
 
     fn place(address: &str, in_cluster: bool) -> String {
@@ -139,7 +158,7 @@ mod tests {
             let (client, seen) = fake::kube(200, "up");
             let web: Arc<dyn Web> = FakeWeb::answers(500, "");
             let endpoint = Endpoint::new(&"monitoring/push:9091".parse().unwrap(), &web, &client, false);
-            assert_eq!(endpoint.get("/metrics?a=b", SECOND).await.unwrap().body().as_ref(), b"up");
+            assert_eq!(endpoint.get("/metrics?a=b", BOUNDS).await.unwrap().body().as_ref(), b"up");
             let path = "/api/v1/namespaces/monitoring/services/http:push:9091/proxy/metrics?a=b";
             assert_eq!(*seen.lock().unwrap(), [format!("GET {path}")]);
         });
@@ -152,7 +171,7 @@ mod tests {
             let (client, _) = fake::kube(503, status);
             let web: Arc<dyn Web> = FakeWeb::answers(200, "");
             let endpoint = Endpoint::new(&"monitoring/push:9091".parse().unwrap(), &web, &client, false);
-            let answer = endpoint.get("/", SECOND).await.unwrap();
+            let answer = endpoint.get("/", BOUNDS).await.unwrap();
             assert_eq!((answer.status().as_u16(), answer.body().as_ref()), (503, &b"no endpoints available"[..]));
         });
     }

@@ -11,9 +11,10 @@ use kube::client::{Body, ClientBuilder};
 
 use super::Endpoint;
 use crate::permit::{ChangeClass, Gate, Permit};
-use crate::world::{Web, WebError};
+use crate::world::{Bounds, Web, WebError};
 
 pub const SECOND: Duration = Duration::from_secs(1);
+pub const BOUNDS: Bounds = Bounds::new(SECOND, 1 << 20);
 
 /// Status and body.
 type Answer = Result<(u16, Bytes), WebError>;
@@ -50,7 +51,7 @@ impl FakeWeb {
 }
 
 impl Web for FakeWeb {
-    fn send<'a>(&'a self, request: Request<Bytes>, _: Duration) -> BoxFuture<'a, Result<Response<Bytes>, WebError>> {
+    fn send<'a>(&'a self, request: Request<Bytes>, _: Bounds) -> BoxFuture<'a, Result<Response<Bytes>, WebError>> {
         let asked = format!("{} {}", request.method(), request.uri());
         let (_, answer) = self.answers.iter().find(|(part, _)| asked.contains(part)).expect("no answer to that").clone();
         self.seen.lock().unwrap().push((asked, String::from_utf8(request.into_body().to_vec()).unwrap()));

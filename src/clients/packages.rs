@@ -13,8 +13,10 @@ use http::Request;
 use super::endpoint::excerpt;
 use crate::plan::answer::Answer;
 use crate::plan::version::Version;
-use crate::world::Web;
+use crate::world::{Bounds, Web};
 
+/// Bytes of an index: upstream's are some hundred KiB.
+const INDEX: usize = 16 << 20;
 /// The package whose versions stand for all.
 const PACKAGE: &str = "kubeadm";
 
@@ -45,7 +47,7 @@ impl Packages {
             Ok(request) => request,
             Err(error) => return Answer::Unknown(format!("{url} is no URL: {error}")),
         };
-        let answer = match self.web.send(request, deadline).await {
+        let answer = match self.web.send(request, Bounds::new(deadline, INDEX)).await {
             Ok(answer) => answer,
             Err(error) => return Answer::Unknown(error.to_string()),
         };
@@ -102,7 +104,7 @@ mod tests {
         fake::run(Packages::new("https://packages.example/", web.clone()).releases(36, SECOND))
     }
 
-    const INDEX: &str = "Package: cri-tools\nVersion: 1.36.0-1.1\nArchitecture: amd64\n\n\
+    const LISTED: &str = "Package: cri-tools\nVersion: 1.36.0-1.1\nArchitecture: amd64\n\n\
         Package: kubeadm\nVersion: 1.36.10-1.1\nArchitecture: amd64\nDepends: cri-tools (>= 1.30.0)\nDescription: Package: kubelet\n Version: 9.9.9-9\n\n\
         Package: kubeadm\nVersion: 1.36.10-1.1\nArchitecture: arm64\n\n\
         Package: kubeadm\nVersion: 1.36.3-2.1\nArchitecture: amd64\n\n\
@@ -112,7 +114,7 @@ mod tests {
 
     #[test]
     fn releases_of_kubeadm_in_order_with_their_revisions() {
-        for index in [INDEX.to_owned(), INDEX.replace('\n', "\r\n")] {
+        for index in [LISTED.to_owned(), LISTED.replace('\n', "\r\n")] {
             let web = FakeWeb::answers(200, &index);
             let Answer::Known(Some(releases)) = ask(&web) else { panic!("{index}") };
             let seen: Vec<_> = releases.iter().map(|release| format!("{}-{}", release.version, release.revision)).collect();
@@ -144,7 +146,7 @@ mod tests {
             (302, "Found"),
             (401, ""),
             (429, ""),
-            (500, INDEX),
+            (500, LISTED),
             (503, ""),
         ];
         for (status, body) in cases {

@@ -11,6 +11,10 @@ use super::endpoint::{encode, excerpt};
 use crate::plan::alerts::Alert;
 use crate::plan::answer::Answer;
 use crate::plan::health::Rule;
+use crate::world::Bounds;
+
+/// Bytes of an answer: thousands of rules or alerts.
+const ANSWER: usize = 8 << 20;
 
 /// One series of an instant query's result.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,7 +81,7 @@ impl Prometheus {
 
     /// The data of a successful answer, or why there is none.
     async fn ask<T: DeserializeOwned>(&self, path: &str, deadline: Duration) -> Result<T, String> {
-        let response = self.endpoint.get(path, deadline).await.map_err(|error| error.to_string())?;
+        let response = self.endpoint.get(path, Bounds::new(deadline, ANSWER)).await.map_err(|error| error.to_string())?;
         let place = self.place();
         let status = response.status();
         if status != http::StatusCode::OK {
@@ -86,11 +90,12 @@ impl Prometheus {
         let nonsense = |error: serde_json::Error| {
             format!("{place} answered, but not as Prometheus does ({error}): {}", excerpt(response.body()))
         };
+        // Read twice rather than by way of a Value: of an answer that means harm that would be many times as large.
         let envelope: Envelope = serde_json::from_slice(response.body()).map_err(nonsense)?;
         if envelope.status != "success" {
             return Err(format!("{place} answered with {:?}: {}", envelope.status, envelope.error.unwrap_or_default()));
         }
-        serde_json::from_value(envelope.data).map_err(nonsense)
+        serde_json::from_slice::<Good<T>>(response.body()).map(|good| good.data).map_err(nonsense)
     }
 }
 
@@ -102,8 +107,11 @@ fn answer<T>(result: Result<T, String>) -> Answer<T> {
 struct Envelope {
     status: String,
     error: Option<String>,
-    #[serde(default)]
-    data: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Good<T> {
+    data: T,
 }
 
 #[derive(Deserialize)]

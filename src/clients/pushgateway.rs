@@ -10,6 +10,10 @@ use super::endpoint::{encode, excerpt};
 use crate::failure::Cause;
 use crate::plan::answer::Answer;
 use crate::plan::health::Series;
+use crate::world::Bounds;
+
+/// Bytes of all that it holds, which others may push to as well.
+const METRICS: usize = 16 << 20;
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gauge {
@@ -45,7 +49,7 @@ impl Pushgateway {
 
     /// All that it holds of names that begin with one of ours, or why it cannot say.
     pub async fn series(&self, deadline: Duration) -> Answer<Vec<Series>> {
-        let answer = match self.endpoint.get("/metrics", deadline).await {
+        let answer = match self.endpoint.get("/metrics", Bounds::new(deadline, METRICS)).await {
             Ok(answer) => answer,
             Err(error) => return Answer::Unknown(error.to_string()),
         };

@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, StatusCode, Uri, header};
 
-use super::endpoint::excerpt;
+use super::endpoint::{WORD, excerpt};
 use crate::failure::Cause;
 use crate::permit::Gate;
-use crate::world::{Web, WebError};
+use crate::world::{Bounds, Web, WebError};
 
 #[derive(Clone)]
 pub struct Slack {
@@ -50,10 +50,12 @@ impl Slack {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Bytes::from(body))
             .map_err(|error| Cause::bug(format!("no request to {host} can be made: {error}")))?;
-        let answer = self.web.send(request, deadline).await.map_err(|error| {
+        let answer = self.web.send(request, Bounds::new(deadline, WORD)).await.map_err(|error| {
             Cause::unreachable(match error {
                 WebError::Unreachable(_, why) => format!("cannot reach {host}: {}", self.redact(&why)),
                 WebError::Deadline(_, limit) => format!("{host} did not answer within {limit:?}"),
+                // It names scheme and host.
+                WebError::TooMuch(error) => error.to_string(),
             })
         })?;
         match answer.status() {

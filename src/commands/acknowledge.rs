@@ -21,7 +21,7 @@ pub async fn acknowledge(ctx: &Ctx, asker: &mut Asker, id: Option<String>) -> Re
         return Err(failure(Cause { what: format!("{id} does not name what is there now: {}", cause.what), ..cause }));
     }
     let lines: Vec<String> = open.iter().map(|difference| format!("\n    {}", difference.line())).collect();
-    asker.confirm(ctx, &format!("the next run may lose:{}", lines.concat()))?;
+    asker.confirm(ctx, &format!("the next run may lose:{}", lines.concat())).await?;
     ctx.acknowledge(&open).await.map_err(failure)?;
     let on = if facts.marks.in_flight {
         "k8s-upgrade resume"

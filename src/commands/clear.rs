@@ -40,7 +40,7 @@ pub async fn clear(ctx: &Ctx, asker: &mut Asker) -> Result<Outcome, Failure> {
     if let Some(driver) = died {
         ctx.found(PLACE, format!("the stale Lease of {} is removed", driver.by));
     }
-    asker.confirm(ctx, "All that goes for good; the run cannot be resumed afterwards.")?;
+    asker.confirm(ctx, "All that goes for good; the run cannot be resumed afterwards.").await?;
     by_hand(ctx, perform(ctx, &shown)).await
 }
 

@@ -16,7 +16,7 @@ pub async fn drain(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> R
         return forecast(ctx, node).await;
     }
     ctx.nobody_at_work(&facts).await.map_err(failure)?;
-    asker.confirm(ctx, &format!("{node} will be cordoned and drained; it stays cordoned."))?;
+    asker.confirm(ctx, &format!("{node} will be cordoned and drained; it stays cordoned.")).await?;
     by_hand(ctx, drained(ctx, node)).await
 }
 

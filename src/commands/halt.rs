@@ -18,7 +18,7 @@ pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
         let jobs: Vec<&str> = at_work(&facts).collect();
         let what = if jobs.is_empty() { "no Job is at work".to_owned() } else { format!("{} will be deleted", jobs.join(", ")) };
         let state = "what kubeadm or apt does on a node is left to finish; the run stays in flight, a node may stay cordoned";
-        asker.confirm(ctx, &format!("{what}; {state}."))?;
+        asker.confirm(ctx, &format!("{what}; {state}.")).await?;
     }
     let running = ctx.detection_suspended().await.map_err(failure)? == Some(false);
     let halt = Halt {

@@ -12,7 +12,7 @@ use crate::report::{Event, Out, Shared};
 use crate::run::image::{OWN_BINARY, archive};
 use crate::settings::Settings;
 use crate::words::Namespace;
-use crate::world::World;
+use crate::world::{BINARY_FILE, SECRET_FILE, World};
 
 pub(super) fn write_out(stdout: &Out, bytes: &[u8]) -> Result<(), Cause> {
     let cannot = |why: String| Cause::step(format!("cannot write to stdout: {why}"));
@@ -20,8 +20,8 @@ pub(super) fn write_out(stdout: &Out, bytes: &[u8]) -> Result<(), Cause> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| cannot(error.to_string()))
 }
 
-fn read(world: &World, path: &Path) -> Result<Vec<u8>, Cause> {
-    world.files.read(path).map_err(|error| Cause::usage(format!("cannot read {}: {error}", path.display())))
+fn read(world: &World, path: &Path, limit: usize) -> Result<Vec<u8>, Cause> {
+    world.files.read(path, limit).map_err(|error| Cause::usage(format!("cannot read {}: {error}", path.display())))
 }
 
 /// Namespaces of the cluster itself: what is printed for ours would lock their pods out.
@@ -56,9 +56,9 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         Cause::usage("manifests need the image that the Jobs run: --image REF")
             .next(format!("{} image -o k8s-upgrade.tar      # writes it, and prints its name", names::PROGRAM))
     })?;
-    let key = wanted.ssh_key.as_deref().map(|path| read(world, path)).transpose()?;
-    let public = wanted.ssh_key.as_deref().map(|path| read(world, &path.with_extension("pub"))).transpose()?;
-    let slack = wanted.slack_webhook.as_deref().map(|path| read(world, path)).transpose()?;
+    let key = wanted.ssh_key.as_deref().map(|path| read(world, path, SECRET_FILE)).transpose()?;
+    let public = wanted.ssh_key.as_deref().map(|path| read(world, &path.with_extension("pub"), SECRET_FILE)).transpose()?;
+    let slack = wanted.slack_webhook.as_deref().map(|path| read(world, path, SECRET_FILE)).transpose()?;
     let credentials = match (&key, &public, wanted.external_secret.as_deref()) {
         (Some(key), Some(public), _) => {
             Credentials::Secret { ssh_key: key, ssh_key_pub: public, slack_webhook: slack.as_deref() }
@@ -91,7 +91,7 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
 }
 
 pub fn image(world: &World, sink: &Shared, stdout: &Out, output: &Path) -> Result<Outcome, Cause> {
-    let binary = read(world, Path::new(OWN_BINARY))?;
+    let binary = read(world, Path::new(OWN_BINARY), BINARY_FILE)?;
     let image = archive(&binary)?;
     world
         .files

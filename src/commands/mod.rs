@@ -20,6 +20,7 @@ mod start;
 mod status;
 mod watch;
 
+use std::io::{BufRead as _, Read as _};
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
@@ -79,6 +80,9 @@ fn later<'a, F: Future<Output = Result<Outcome, Failure>> + 'a>(make: impl FnOnc
     Box::pin(make())
 }
 
+/// Bytes of an answer: one letter is wanted.
+const ANSWER: u64 = 1024;
+
 /// Asks a person before a change.
 pub struct Asker {
     pub stdin: Box<dyn std::io::BufRead + Send>,
@@ -88,7 +92,7 @@ pub struct Asker {
 
 impl Asker {
     /// Shows what will be done and asks; without a terminal `--yes` must have been given.
-    pub fn confirm(&mut self, ctx: &Ctx, what: &str) -> Result<(), Failure> {
+    pub async fn confirm(&mut self, ctx: &Ctx, what: &str) -> Result<(), Failure> {
         ctx.found("", what);
         if self.yes {
             return Ok(());
@@ -97,12 +101,30 @@ impl Asker {
             return Err(failure(Cause::usage("this changes the cluster and there is no terminal to ask on: pass --yes")));
         }
         ctx.ask("Go on? [y/N] ");
-        let mut line = String::new();
-        self.stdin.read_line(&mut line).map_err(|error| failure(Cause::usage(format!("cannot read the answer: {error}"))))?;
+        let line = tokio::select! {
+            biased;
+            signal = ctx.signalled() => return Err(failure(Cause::new(Class::Stopped(signal), "left at the question"))),
+            line = self.line() => line,
+        };
+        let line = line.map_err(|error| failure(Cause::usage(format!("cannot read the answer: {error}"))))?;
         match line.trim().to_lowercase().as_str() {
             "y" | "yes" => Ok(()),
             _ => Err(failure(Cause::refused("not confirmed"))),
         }
+    }
+
+    /// One line of stdin, on a thread: a signal is heard meanwhile. Whoever is interrupted asks no more.
+    async fn line(&mut self) -> std::io::Result<String> {
+        let mut stdin = std::mem::replace(&mut self.stdin, Box::new(std::io::empty()));
+        #[expect(clippy::disallowed_methods, reason = "a person is waited for, in real time")]
+        let read = tokio::task::spawn_blocking(move || {
+            let mut line = String::new();
+            let read = (&mut stdin).take(ANSWER).read_line(&mut line);
+            (stdin, read.map(|_| line))
+        });
+        let (stdin, line) = read.await.map_err(std::io::Error::other)?;
+        self.stdin = stdin;
+        line
     }
 }
 

@@ -33,7 +33,7 @@ pub async fn upgrade(
             ));
         }
         target::check_target(&facts, target).map_err(failure)?;
-        asker.confirm(ctx, &format!("{node} will be drained, upgraded to {target} and put back in service."))?;
+        asker.confirm(ctx, &format!("{node} will be drained, upgraded to {target} and put back in service.")).await?;
     }
     if !ctx.chain {
         let alone = async {

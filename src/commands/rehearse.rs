@@ -14,12 +14,12 @@ use crate::cli::{Form, Rehearse};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::answer::Answer;
 use crate::report::{Event, Out, Shared};
-use crate::run::{Ctx, Stop};
+use crate::run::{Ctx, Stop, signalled};
 use crate::settings::{Settings, Sources};
 use crate::twin::Process;
 use crate::twin::rehearsal::{Injection, Told, rehearse};
 use crate::twin::scenario::{Fault, Objects, Release, SCHEMA, Scenario, Source};
-use crate::world::{Env, Files, World};
+use crate::world::{Env, Files, TEXT_FILE, World};
 
 /// What a rehearsal is given, wherever its scenario comes from.
 pub struct Rehearsal<'a> {
@@ -55,7 +55,7 @@ impl Rehearsal<'_> {
             "minor" => Scenario::runbook_minor(),
             "three-control-planes" => Scenario::three_control_planes(),
             path => {
-                let bytes = self.world.files.read(Path::new(path)).map_err(|error| {
+                let bytes = self.world.files.read(Path::new(path), TEXT_FILE).map_err(|error| {
                     Cause::usage(format!("cannot read the scenario {path}: {error}"))
                         .detail(["a file that --save wrote is wanted, or one of runbook, minor, three-control-planes"])
                 })?;
@@ -79,7 +79,7 @@ impl Rehearsal<'_> {
         Ok(scenario)
     }
 
-    async fn go(self, mut scenario: Scenario, mut stop: Stop) -> Result<Outcome, Failure> {
+    async fn go(self, mut scenario: Scenario, stop: Stop) -> Result<Outcome, Failure> {
         if let Some(seed) = self.wanted.seed {
             scenario.seed = seed;
         }
@@ -89,12 +89,6 @@ impl Rehearsal<'_> {
         }
         let read = |text: &String| Injection::read(text, &scenario);
         let injections = self.wanted.inject.iter().map(read).collect::<Result<Vec<_>, _>>().map_err(failure)?;
-        let stopped = async {
-            match stop.wait_for(|asked| asked.stop.is_some()).await.map(|asked| asked.stop) {
-                Ok(Some(signal)) => signal,
-                _ => std::future::pending().await,
-            }
-        };
         let place = "rehearsal".to_owned();
         let text = format!("to {} in memory: nothing outside is touched", scenario.target);
         self.tell(scenario.start, &Event::Note { place, text });
@@ -102,7 +96,7 @@ impl Rehearsal<'_> {
         tokio::time::pause();
         let told = tokio::select! {
             biased;
-            signal = stopped => Err(Cause::new(Class::Stopped(signal), "the rehearsal was left; nothing outside was touched")),
+            signal = signalled(stop) => Err(Cause::new(Class::Stopped(signal), "the rehearsal was left; nothing outside was touched")),
             told = rehearse(&scenario, injections, self.process, self.sink.clone()) => told,
         };
         tokio::time::resume();
@@ -163,7 +157,7 @@ fn unusable(scenario: &Scenario) -> Result<Vec<Fault>, Cause> {
 struct NoFiles;
 
 impl Files for NoFiles {
-    fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
+    fn read(&self, _: &Path, _: usize) -> std::io::Result<Vec<u8>> {
         Err(std::io::ErrorKind::NotFound.into())
     }
     fn write(&self, _: &Path, _: &[u8], _: u32) -> std::io::Result<()> {

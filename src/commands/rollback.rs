@@ -45,7 +45,7 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
         ctx.next(node, "do it with", &format!("k8s-upgrade rollback {node}"));
         return Ok(Outcome::Nothing);
     }
-    asker.confirm(ctx, &what)?;
+    asker.confirm(ctx, &what).await?;
     by_hand(ctx, rolled_back(ctx, node)).await
 }
 

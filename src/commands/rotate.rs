@@ -24,7 +24,7 @@ pub async fn rotate(ctx: &Ctx, asker: &mut Asker, only: Option<&str>) -> Result<
         ctx.print(&found(ctx, &survey)).map_err(failure)?;
         return Ok(Outcome::Nothing);
     }
-    asker.confirm(ctx, &plan)?;
+    asker.confirm(ctx, &plan).await?;
     by_hand(ctx, perform(ctx, &survey.rotation, only)).await
 }
 

@@ -24,7 +24,7 @@ pub async fn skip(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
     let facts = ctx.observe().await.map_err(failure)?;
     let Some(shown) = wanted(ctx, &facts, &options).await.map_err(failure)? else { return Ok(Outcome::Nothing) };
     let (target, token) = (shown.target, shown.step.token());
-    asker.confirm(ctx, &format!("The run to {target} will go past {token}, whose work is not done, and end as partial."))?;
+    asker.confirm(ctx, &format!("The run to {target} will go past {token}, whose work is not done, and end as partial.")).await?;
     by_hand(ctx, perform(ctx, &options, &shown)).await
 }
 

@@ -30,7 +30,7 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
     let wanted = target::check_target(&facts, target).map_err(failure)?;
     if marks.in_flight {
         ctx.nobody_at_work(&facts).await.map_err(failure)?;
-        asker.confirm(ctx, &format!("the run to {target} goes on where the facts say it stands"))?;
+        asker.confirm(ctx, &format!("the run to {target} goes on where the facts say it stands")).await?;
         // From here on the watch leaves it alone, until `resume` gives it back to Jobs.
         let here = async {
             ctx.same_run(&facts).await.map_err(failure)?;
@@ -58,7 +58,7 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
     if ctx.dry_run {
         ctx.found("", what);
     } else {
-        asker.confirm(ctx, &what)?;
+        asker.confirm(ctx, &what).await?;
     }
     if local {
         return by_hand(ctx, run_here(ctx, target)).await;

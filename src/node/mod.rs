@@ -41,6 +41,8 @@ pub trait Operation {
     const MUTATES: bool;
     /// How long a session with it may last.
     const DEADLINE: Duration;
+    /// How many bytes it may print in that session.
+    const OUTPUT: usize = 1 << 20;
     type Output;
 
     /// Its body, which sees [`Operation::args`] as `$1`, `$2`, ….

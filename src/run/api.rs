@@ -15,7 +15,7 @@ use super::ctx::{Ctx, locked};
 use crate::failure::{Cause, Class};
 use crate::permit::NoPermit;
 use crate::report::Event;
-use crate::world::KubeConnection;
+use crate::world::{KubeConnection, TooMuch};
 
 /// One call may take this long; a stuck connection is dropped and tried again.
 const CALL: Duration = Duration::from_secs(30);
@@ -41,8 +41,10 @@ fn retry(error: &Error) -> Retry {
             _ => Retry::No,
         },
         Error::HyperError(_) | Error::ReadEvents(_) => Retry::Outage,
-        Error::Service(inner) if is_unconnected(inner.as_ref()) => Retry::No,
-        Error::Service(inner) if no_permit(inner.as_ref()).is_none() => Retry::Outage,
+        // What was refused here would be refused again.
+        Error::Service(inner) if within::<Unconnected>(inner.as_ref()).is_some() => Retry::No,
+        Error::Service(inner) if within::<TooMuch>(inner.as_ref()).is_some() => Retry::No,
+        Error::Service(inner) if within::<NoPermit>(inner.as_ref()).is_none() => Retry::Outage,
         _ => Retry::No,
     }
 }
@@ -61,11 +63,8 @@ pub fn unconnected(why: &str) -> KubeConnection {
     KubeConnection { client: kube::Client::new(tower::service_fn(fails), "default"), in_cluster: false, place: why.to_owned() }
 }
 
-fn is_unconnected(error: &(dyn std::error::Error + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<Unconnected>())
-}
-
-fn no_permit<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a NoPermit> {
+/// An error of ours that others have wrapped.
+fn within<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
 }
 
@@ -86,9 +85,10 @@ pub fn cause(what: &str, error: &Error) -> Cause {
                 _ => Cause::step(format!("{text} (HTTP {})", status.code)),
             }
         }
-        Error::Service(inner) => match no_permit(inner.as_ref()) {
-            Some(no_permit) => Cause::bug(no_permit.to_string()),
-            None => Cause::unreachable(format!("{what}: the API server cannot be reached: {}", root(inner.as_ref()))),
+        Error::Service(inner) => match (within::<NoPermit>(inner.as_ref()), within::<TooMuch>(inner.as_ref())) {
+            (Some(no_permit), _) => Cause::bug(no_permit.to_string()),
+            (_, Some(too_much)) => Cause::unreachable(format!("{what}: {too_much}")),
+            _ => Cause::unreachable(format!("{what}: the API server cannot be reached: {}", root(inner.as_ref()))),
         },
         other => Cause::unreachable(format!("{what}: {}", root(other))),
     }

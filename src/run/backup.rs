@@ -19,6 +19,11 @@ use crate::plan::parse;
 use crate::plan::version::Version;
 use crate::words::NotAToken;
 
+/// Lines of a backup's log that are read: its last ones, where it says what it wrote.
+const TAIL: i64 = 200;
+/// And that many bytes of them.
+const LOG_BYTES: i64 = 256 << 10;
+
 /// A snapshot, as its backup told of it and as its host has it.
 pub struct Saved {
     pub told: parse::Snapshot,
@@ -162,7 +167,9 @@ impl Ctx {
         let pods = self.list_all("list the backup Job's pods", api.clone(), of_job).await?;
         let done = pods.iter().find(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded"));
         let pod = done.ok_or_else(|| Cause::step(format!("the pod of the backup Job {job} is gone, and its log with it")))?;
-        self.api("read the backup's log", async || api.logs(&pod.name_any(), &LogParams::default()).await).await
+        // Its last words are what counts, and no more than that is sent.
+        let params = LogParams { tail_lines: Some(TAIL), limit_bytes: Some(LOG_BYTES), ..LogParams::default() };
+        self.api("read the backup's log", async || api.logs(&pod.name_any(), &params).await).await
     }
 }
 

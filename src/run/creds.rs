@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names;
-use crate::world::Login;
+use crate::world::{Login, SECRET_FILE};
 
 #[derive(Clone)]
 pub struct Creds {
@@ -60,7 +60,7 @@ impl Ctx {
     fn key_in_file(&self, named: &Path, key: &str) -> Result<Option<String>, Cause> {
         let is_named = !named.as_os_str().is_empty();
         let path = if is_named { named.to_path_buf() } else { PathBuf::from(names::CREDS_MOUNT).join(key) };
-        match self.world.files.read(&path) {
+        match self.world.files.read(&path, SECRET_FILE) {
             Ok(bytes) => {
                 let text = String::from_utf8(bytes).map_err(|_| Cause::usage(format!("{} is not text", path.display())))?;
                 Ok(Some(text).filter(|text| !text.trim().is_empty()))

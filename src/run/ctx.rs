@@ -145,6 +145,14 @@ pub(super) fn locked<T: ?Sized>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The first signal's number, once it came.
+pub async fn signalled(mut stop: Stop) -> u8 {
+    match stop.wait_for(|asked| asked.stop.is_some()).await.map(|asked| asked.stop) {
+        Ok(Some(signal)) => signal,
+        _ => std::future::pending().await,
+    }
+}
+
 impl Ctx {
     pub fn new(parts: Parts) -> Self {
         Ctx {
@@ -259,6 +267,11 @@ impl Ctx {
         self.signal()
             .map(|signal| Cause::new(Class::Stopped(signal), "stopped by a signal at a safe point"))
             .or_else(|| self.halted())
+    }
+
+    /// Returns with the first signal's number, once it came.
+    pub async fn signalled(&self) -> u8 {
+        signalled(self.stop.clone()).await
     }
 
     /// Sleeps; with `stoppable`, a stop signal ends it early.

@@ -16,6 +16,7 @@ use crate::names;
 use crate::plan::answer::Answer;
 use crate::plan::facts::{JobFact, JobState};
 use crate::plan::health::{Cron, Seen};
+use crate::world::BINARY_FILE;
 
 impl Ctx {
     pub async fn health(&self) -> Result<Seen, Cause> {
@@ -68,7 +69,7 @@ impl Ctx {
 
     /// The image that the running binary would make.
     fn own_build(&self) -> Answer<String> {
-        let binary = self.world.files.read(Path::new(OWN_BINARY)).map_err(|error| format!("{OWN_BINARY}: {error}"));
+        let binary = self.world.files.read(Path::new(OWN_BINARY), BINARY_FILE).map_err(|error| format!("{OWN_BINARY}: {error}"));
         match binary.and_then(|binary| archive(&binary).map_err(|cause| cause.what)) {
             Ok(image) => Answer::Known(image.tag),
             Err(why) => Answer::Unknown(why),

@@ -20,7 +20,7 @@ use crate::permit::{ChangeClass, Permit};
 use crate::plan::facts::Node;
 use crate::plan::known_hosts::KnownHosts;
 use crate::report::Event;
-use crate::world::{Host, HostError, Login};
+use crate::world::{Bounds, Host, HostError, Login, TEXT_FILE};
 
 /// A node that does not answer at once is tried again for this long: sshd is restarted by upgrades, networks hiccup.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
@@ -113,10 +113,11 @@ impl Ctx {
         let node = place.node;
         self.gate().check(O::MUTATES, || format!("{} on {node}", O::NAME)).map_err(|error| Cause::bug(error.to_string()))?;
         let stdin = Bytes::from(node::stdin(operation));
+        let bounds = Bounds::new(O::DEADLINE, O::OUTPUT);
         let begun = Instant::now();
         loop {
             let host = self.host(place).await?;
-            let error = match self.world.hosts.exec(&host, node::COMMAND, stdin.clone(), O::DEADLINE, on_line).await {
+            let error = match self.world.hosts.exec(&host, node::COMMAND, stdin.clone(), bounds, on_line).await {
                 Ok(output) => {
                     if host.known_keys.is_empty() && !self.dry_run {
                         self.learn(node, &output.host_key).await?;
@@ -144,7 +145,7 @@ impl Ctx {
         let ssh = format!("ssh {}@{} true", host.user, host.address);
         match error {
             HostError::Connect(..) | HostError::Deadline(..) => Cause::unreachable(text).next(ssh),
-            HostError::Lost(..) => Cause::step(text).next(ssh),
+            HostError::Lost(..) | HostError::TooMuch(_) => Cause::step(text).next(ssh),
             HostError::HostKeyChanged(..) => Cause::refused(text).next(match self.known_hosts_file() {
                 Some(file) => {
                     format!("ssh-keygen -R {} -f {}   # if the node was reinstalled", written(host), file.display())
@@ -214,7 +215,7 @@ impl Ctx {
     fn known_hosts(&self, file: &Path) -> Result<KnownHosts, Cause> {
         let place = file.display().to_string();
         let cannot = |why: String| Cause::usage(format!("cannot read the setting known-hosts-file, {place}: {why}"));
-        let bytes = self.world.files.read(file).map_err(|error| cannot(error.to_string()))?;
+        let bytes = self.world.files.read(file, TEXT_FILE).map_err(|error| cannot(error.to_string()))?;
         let text = String::from_utf8(bytes).map_err(|_| cannot("it is not text".to_owned()))?;
         KnownHosts::read(&place, &text)
     }

@@ -18,6 +18,7 @@ use crate::clients::vault::{Kept, Wrote};
 use crate::failure::{Cause, Class};
 use crate::names;
 use crate::plan::keys::{Pair, Public, brings_back, same};
+use crate::world::SECRET_FILE;
 
 const ASK: Duration = Duration::from_secs(15);
 /// A write to Vault whose end is not known is made again, under the same version: this often.
@@ -97,7 +98,7 @@ impl Ctx {
         let settings = &self.settings;
         let Some(address) = &settings.vault_address else { return Ok(KeyStore::Secret) };
         let file = &settings.vault_token_file;
-        let token = self.world.files.read(file).map_err(|error| {
+        let token = self.world.files.read(file, SECRET_FILE).map_err(|error| {
             Cause::usage(format!("cannot read the Vault token in {}: {error}", file.display())).next("vault login")
         })?;
         let token = String::from_utf8(token).map_err(|_| Cause::usage(format!("{} holds no token", file.display())))?;

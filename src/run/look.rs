@@ -20,6 +20,8 @@ use crate::report::heard;
 
 /// A step that lasts half an hour and says something every 5 seconds began within so many lines.
 const TAIL: i64 = 500;
+/// And that many bytes of them.
+const LOG_BYTES: i64 = 512 << 10;
 /// A log that does not come by then is told as such.
 const LOG: Duration = Duration::from_secs(5);
 
@@ -60,7 +62,7 @@ impl Ctx {
     async fn log_of(&self, job: &JobFact) -> Answer<Doing> {
         let Some(pod) = &job.pod else { return Answer::Unknown("its pod is gone, and its log with it".to_owned()) };
         let api: Api<Pod> = Api::namespaced(self.kube.clone(), &self.namespace);
-        let params = LogParams { tail_lines: Some(TAIL), ..LogParams::default() };
+        let params = LogParams { tail_lines: Some(TAIL), limit_bytes: Some(LOG_BYTES), ..LogParams::default() };
         // One look: the kubelet that keeps the log may be the one that is away.
         match tokio::time::timeout(LOG, api.logs(pod, &params)).await {
             Ok(Ok(log)) => Answer::Known(heard(&log, self.now())),

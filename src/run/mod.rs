@@ -41,7 +41,7 @@ mod work;
 
 pub use api::unconnected;
 pub use creds::Creds;
-pub use ctx::{Change, Ctx, Identity, Parts, Stop};
+pub use ctx::{Change, Ctx, Identity, Parts, Stop, signalled};
 pub use drain::Forecast;
 pub use live::More;
 pub use others::no_job_at_work;

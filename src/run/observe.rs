@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Container, Namespace, Node as KubeNode, Pod};
 use kube::api::{Api, ListParams};
-use kube::{Resource, ResourceExt};
+use kube::{Error, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::ctx::Ctx;
@@ -25,6 +25,8 @@ use crate::words::RunId;
 
 /// Objects a page; a list of thousands of nodes or pods never comes as one answer.
 const PAGE: u32 = 500;
+/// Pages a list: half a million objects. One that never ends is no list.
+const PAGES: u32 = 1000;
 /// The taint of a cordon.
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
@@ -66,17 +68,28 @@ impl Ctx {
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
     {
-        let mut all = Vec::new();
-        let mut params = params.limit(PAGE);
-        loop {
+        let first = params.limit(PAGE);
+        let (mut all, mut params, mut restarted) = (Vec::new(), first.clone(), false);
+        for _ in 0..PAGES {
             let patience = patience.unwrap_or_else(|| self.patience());
-            let page = self.api_within(what, patience, async || api.list(&params).await).await?;
-            all.extend(page.items);
-            match page.metadata.continue_.filter(|token| !token.is_empty()) {
-                Some(token) => params = params.continue_token(&token),
-                None => return Ok((all, page.metadata.resource_version.unwrap_or_default())),
+            let page = self.api_within(what, patience, async || match api.list(&params).await {
+                Err(Error::Api(status)) if status.code == 410 => Ok(Err(status.message.clone())),
+                page => page.map(Ok),
+            });
+            match page.await? {
+                Ok(page) => {
+                    all.extend(page.items);
+                    match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                        Some(token) => params = params.continue_token(&token),
+                        None => return Ok((all, page.metadata.resource_version.unwrap_or_default())),
+                    }
+                }
+                // What the pages after the first were to continue has been compacted meanwhile: the list is begun anew.
+                Err(_) if !restarted => (all, params, restarted) = (Vec::new(), first.clone(), true),
+                Err(why) => return Err(Cause::unreachable(format!("{what}: the list expired while it was read, twice: {why}"))),
             }
         }
+        Err(Cause::unreachable(format!("{what}: the API server sent {PAGES} pages, and says that there are more")))
     }
 
     /// One node as it is now; None if it was deleted. Its control-plane pods are not looked at.

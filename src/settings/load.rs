@@ -12,7 +12,7 @@ use super::{PlainHttp, Settings, as_map, bounds};
 use crate::failure::{Cause, nearest};
 use crate::names;
 use crate::words::line;
-use crate::world::{Env, Files};
+use crate::world::{Env, Files, TEXT_FILE};
 
 /// Variables that set a key start with this.
 pub const ENV_PREFIX: &str = "K8S_UPGRADE_";
@@ -35,7 +35,7 @@ impl Sources<'_> {
     }
 
     fn file(&self) -> Result<Option<(PathBuf, String)>, Cause> {
-        let read = |path: &Path| self.files.read(path);
+        let read = |path: &Path| self.files.read(path, TEXT_FILE);
         let named = self.config.map(Path::to_path_buf);
         let paths = named.clone().map_or_else(|| self.candidates(), |path| vec![path]);
         for path in paths {

@@ -10,7 +10,7 @@ use crate::world::Files;
 
 struct OneFile(String);
 impl Files for OneFile {
-    fn read(&self, _: &Path) -> std::io::Result<Vec<u8>> {
+    fn read(&self, _: &Path, _: usize) -> std::io::Result<Vec<u8>> {
         Ok(self.0.clone().into())
     }
     fn write(&self, _: &Path, _: &[u8], _: u32) -> std::io::Result<()> {

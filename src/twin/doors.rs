@@ -103,8 +103,9 @@ impl Terminal for Door {
 struct Disk(BTreeMap<PathBuf, Arc<[u8]>>);
 
 impl Files for Disk {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0.get(path).map(|bytes| bytes.to_vec()).ok_or_else(|| io::ErrorKind::NotFound.into())
+    fn read(&self, path: &Path, limit: usize) -> io::Result<Vec<u8>> {
+        let bytes = self.0.get(path).ok_or(io::ErrorKind::NotFound)?;
+        if bytes.len() > limit { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes.to_vec()) }
     }
     fn write(&self, _: &Path, _: &[u8], _: u32) -> io::Result<()> {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())

@@ -3,6 +3,7 @@
 
 mod address;
 mod given;
+mod place;
 mod shell;
 mod text;
 mod token;
@@ -11,6 +12,7 @@ pub use address::{Address, ObjectPath, Url, is_open};
 pub use given::{
     AnnotationPrefix, ClusterName, ContextName, HostAddress, ImageRef, LossId, Namespace, ObjectName, Reason, VaultPath,
 };
+pub use place::place;
 pub use shell::{quoted, word};
 pub use text::{block, line};
 pub use token::{

@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_upgrade::adapters::Ssh;
 use k8s_upgrade::node;
 use k8s_upgrade::words::{Fingerprint, Flag};
-use k8s_upgrade::world::{Host, HostOutput, Hosts, Login};
+use k8s_upgrade::world::{Bounds, Host, HostOutput, Hosts, Login};
 use tokio::runtime::Runtime;
 
 use super::install::KUBEADM_FLAG;
@@ -63,7 +63,9 @@ impl Worker<'_> {
 
     fn exec(&self, script: &str) -> HostOutput {
         let script = script.to_owned().into();
-        self.runtime.block_on(Ssh.exec(&self.host, node::COMMAND, script, DEADLINE, &mut |_| {})).expect("a session")
+        self.runtime
+            .block_on(Ssh::default().exec(&self.host, node::COMMAND, script, Bounds::new(DEADLINE, 16 << 20), &mut |_| {}))
+            .expect("a session")
     }
 
     /// To how it was when it was begun with.

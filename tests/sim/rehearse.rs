@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_upgrade::twin::scenario::Alert;
 use k8s_upgrade::twin::{Scenario, Twin, Who};
-use k8s_upgrade::world::World;
+use k8s_upgrade::world::{Env, World};
 use regex::Regex;
 use serde_json::Value;
 
@@ -20,7 +20,7 @@ fn cluster(scenario: &Scenario) -> World {
 
 /// `rehearse` with these arguments. The world outside is the real one: nothing of it is to be touched.
 fn rehearse(args: &[&str]) -> Ran {
-    program_in(Some(&k8s_upgrade::adapters::world), &[&["rehearse"], args].concat(), &[])
+    program_in(Some(&|| k8s_upgrade::adapters::world(&Env::new())), &[&["rehearse"], args].concat(), &[])
 }
 
 fn json(args: &[&str]) -> Value {

@@ -2,13 +2,17 @@
 
 use std::path::Path;
 
-use k8s_upgrade::adapters::RealKube;
+use k8s_upgrade::adapters::{Proxies, RealKube};
 use k8s_upgrade::permit::{ChangeClass, Gate, Permit};
-use k8s_upgrade::world::{KubeConnection, KubeSource, KubeTarget};
+use k8s_upgrade::world::{Env, KubeConnection, KubeSource, KubeTarget};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+fn real() -> RealKube {
+    RealKube::new(&Env::new(), Ok(Proxies::default()))
 }
 
 fn kubeconfig(server: &str) -> String {
@@ -22,7 +26,7 @@ fn kubeconfig(server: &str) -> String {
 
 fn connect(path: &Path, context: Option<&str>) -> Result<KubeConnection, String> {
     let target = KubeTarget { kubeconfig: Some(path.to_owned()), context: context.map(str::to_owned) };
-    run(async { RealKube.connect(&target, Gate).await })
+    run(async { real().connect(&target, Gate).await })
 }
 
 fn error(path: &Path, context: Option<&str>) -> String {
@@ -54,7 +58,7 @@ fn a_connection_says_where_it_leads() {
     let file = folder.path().join("config");
     std::fs::write(&file, kubeconfig("https://10.0.0.1:6443")).unwrap();
     let target = KubeTarget { kubeconfig: Some(file), context: None };
-    let connection = run(async { RealKube.connect(&target, Gate).await }).unwrap();
+    let connection = run(async { real().connect(&target, Gate).await }).unwrap();
     assert_eq!((connection.place.as_str(), connection.in_cluster), ("https://10.0.0.1:6443 (context homelab)", false));
 }
 
@@ -80,7 +84,7 @@ fn a_change_without_a_permit_never_leaves_and_a_429_is_seen_at_once() {
         let file = folder.path().join("config");
         std::fs::write(&file, kubeconfig(&server)).unwrap();
         let target = KubeTarget { kubeconfig: Some(file), context: None };
-        let client = RealKube.connect(&target, Gate).await.unwrap().client;
+        let client = real().connect(&target, Gate).await.unwrap().client;
 
         let post = || http::Request::post("/api/v1/namespaces").body(b"{}".to_vec()).unwrap();
         let refused = client.request_text(post()).await.unwrap_err();

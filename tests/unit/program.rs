@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use k8s_upgrade::world::World;
+use k8s_upgrade::world::{Env, World};
 use k8s_upgrade::{Invocation, adapters, run, signals};
 
 /// A stream that keeps what was written.
@@ -55,20 +55,22 @@ pub fn program_in(world: Option<&dyn Fn() -> World>, args: &[&str], env: &[(&str
     let (stdout, stderr) = (Kept::default(), Kept::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let code = runtime.block_on(async {
+        let env: Env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let real = adapters::world(&env);
         let invocation = Invocation {
             argv: ["k8s-upgrade"].iter().chain(args).map(Into::into).collect(),
-            env: env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            env,
             stdin: Box::new(std::io::empty()),
             stdout: Arc::new(Mutex::new(stdout.clone())),
             stderr: Arc::new(Mutex::new(stderr.clone())),
             interactive: false,
             stderr_is_terminal: false,
-            stop: signals::listen().unwrap(),
+            stop: signals::none(),
             tee: None,
         };
         let ended = match world {
             Some(world) => Ok(run(invocation, &world()).await),
-            None => tokio::time::timeout(Duration::from_secs(60), run(invocation, &adapters::world())).await,
+            None => tokio::time::timeout(Duration::from_secs(60), run(invocation, &real)).await,
         };
         ended.expect("the command hung")
     });

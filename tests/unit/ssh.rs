@@ -10,12 +10,13 @@ use super::node::bench::Node;
 use super::program::program;
 use bytes::Bytes;
 use k8s_upgrade::adapters::Ssh;
-use k8s_upgrade::world::{Host, HostError, HostOutput, Hosts, Login};
+use k8s_upgrade::world::{Bounds, Host, HostError, HostOutput, Hosts, Login};
 
 const SSHD: &str = "/usr/sbin/sshd";
 const SHORT: Duration = Duration::from_secs(20);
+const LIMIT: usize = 8 << 20;
 
-struct Sshd {
+pub struct Sshd {
     process: Child,
     folder: tempfile::TempDir,
     port: u16,
@@ -41,7 +42,7 @@ fn user() -> String {
 
 impl Sshd {
     /// An sshd with an ed25519 and an RSA host key that accepts `client` (and `client_rsa`).
-    fn start(extra: &str) -> Sshd {
+    pub fn start(extra: &str) -> Sshd {
         assert!(Path::new(SSHD).exists(), "{SSHD} is needed: apt-get install openssh-server");
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
@@ -88,7 +89,7 @@ impl Sshd {
     }
 
     /// This sshd as a host whose key is known.
-    fn host(&self) -> Host {
+    pub fn host(&self) -> Host {
         Host {
             node: "k8s-node1".into(),
             address: "127.0.0.1".into(),
@@ -109,16 +110,16 @@ fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn exec(host: &Host, command: &str, stdin: &[u8], deadline: Duration) -> Result<HostOutput, HostError> {
-    run(Ssh.exec(host, command, Bytes::copy_from_slice(stdin), deadline, &mut |_| {}))
+    run(Ssh::default().exec(host, command, Bytes::copy_from_slice(stdin), Bounds::new(deadline, LIMIT), &mut |_| {}))
 }
 
 #[test]
 fn both_streams_and_stdin_at_once_without_a_deadlock() {
     let sshd = Sshd::start("");
     let stdin: Vec<u8> = b"0123456789abcde\n".repeat(256 * 1024);
-    // 4 MiB in, 4 MiB out on either stream, interleaved: each is more than an SSH window.
-    let output = exec(&sshd.host(), "tee /dev/stderr", &stdin, Duration::from_secs(60)).unwrap();
-    assert_eq!((output.stdout.len(), output.stderr.len()), (stdin.len(), stdin.len()));
+    // 4 MiB in, 4 MiB out, which is more than an SSH window, and as much on stderr as is taken of it.
+    let output = exec(&sshd.host(), "tee >(head -c 60000 >&2; cat >/dev/null)", &stdin, Duration::from_secs(60)).unwrap();
+    assert_eq!((output.stdout.len(), output.stderr.len()), (stdin.len(), 60_000));
     assert_eq!(output.stdout.as_bytes(), stdin, "in order and whole");
 }
 
@@ -137,7 +138,8 @@ fn lines_are_told_as_they_come() {
     let (mut seen, begin) = (Vec::new(), Instant::now());
     let mut on_line = |line: &str| seen.push((line.to_owned(), begin.elapsed()));
     let host = sshd.host();
-    run(Ssh.exec(&host, "echo one; sleep 2; printf two", Bytes::new(), SHORT, &mut on_line)).unwrap();
+    run(Ssh::default().exec(&host, "echo one; sleep 2; printf two", Bytes::new(), Bounds::new(SHORT, LIMIT), &mut on_line))
+        .unwrap();
     let (one, two) = (&seen[0], &seen[1]);
     assert_eq!((one.0.as_str(), two.0.as_str(), seen.len()), ("one", "two", 2));
     assert!(two.1 - one.1 > Duration::from_secs(1), "{seen:?}");
@@ -166,7 +168,8 @@ fn a_dropped_future_ends_its_thread_soon() {
     // Dropping the runtime waits for its blocking threads.
     run(async {
         let mut nothing = |_: &str| {};
-        let exec = Ssh.exec(&host, "sleep 30", Bytes::new(), Duration::from_secs(60), &mut nothing);
+        let ssh = Ssh::default();
+        let exec = ssh.exec(&host, "sleep 30", Bytes::new(), Bounds::new(Duration::from_secs(60), LIMIT), &mut nothing);
         tokio::time::timeout(Duration::from_secs(2), exec).await.unwrap_err();
     });
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
@@ -181,7 +184,7 @@ fn a_cut_session_is_lost_and_not_a_success() {
         assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
     };
     // The parent of the shell is the sshd that serves this session.
-    let result = run(Ssh.exec(&host, "echo $PPID; sleep 30", Bytes::new(), SHORT, &mut cut));
+    let result = run(Ssh::default().exec(&host, "echo $PPID; sleep 30", Bytes::new(), Bounds::new(SHORT, LIMIT), &mut cut));
     assert!(matches!(result, Err(HostError::Lost(..))), "{result:?}");
 }
 
@@ -242,7 +245,7 @@ fn twenty_at_once_get_in_though_sshd_drops_some() {
         let host = host.clone();
         async move {
             let command = format!("echo {number}");
-            Ssh.exec(&host, &command, Bytes::new(), SHORT, &mut |_| {}).await
+            Ssh::default().exec(&host, &command, Bytes::new(), Bounds::new(SHORT, LIMIT), &mut |_| {}).await
         }
     })));
     for (number, output) in outputs.into_iter().enumerate() {
@@ -280,26 +283,12 @@ fn an_agent_offers_all_its_keys() {
         let added = Command::new("ssh-add").arg("-q").arg(sshd.file(key)).env("SSH_AUTH_SOCK", &socket).status().unwrap();
         assert!(added.success());
     }
-    // libssh2 reads the agent's address from the environment, which tests must not change: a child of our own does it.
-    let status = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "ssh::agent_login_child", "--ignored"])
-        .env("SSH_AUTH_SOCK", &socket)
-        .env("AGENT_TEST_PORT", sshd.port.to_string())
-        .env("AGENT_TEST_HOST_KEY", sshd.public("host_ed25519.pub"))
-        .stdout(Stdio::null())
-        .status();
+    let host = Host { login: Login::Agent, ..sshd.host() };
+    let within = Bounds::new(SHORT, LIMIT);
+    let output = run(Ssh::new(Some(socket)).exec(&host, "echo in", Bytes::new(), within, &mut |_| {}));
     agent.kill().unwrap();
     agent.wait().unwrap();
-    assert!(status.unwrap().success());
-}
-
-#[test]
-#[ignore = "the child process of an_agent_offers_all_its_keys"]
-fn agent_login_child() {
-    let port = std::env::var("AGENT_TEST_PORT").unwrap().parse().unwrap();
-    let known_keys = vec![std::env::var("AGENT_TEST_HOST_KEY").unwrap()];
-    let host = Host { node: "n".into(), address: "127.0.0.1".into(), port, user: user(), login: Login::Agent, known_keys };
-    assert_eq!(exec(&host, "echo in", b"", SHORT).unwrap().stdout, "in\n");
+    assert_eq!(output.unwrap().stdout, "in\n");
 }
 
 /// `status --hosts` as a person types it, against one sshd whose sessions are on a scratch node.
@@ -346,8 +335,7 @@ fn by_ssh_alone_the_known_hosts_file_decides() {
     absent.is(4);
     assert!(absent.stdout.contains("knows no host key of k8s-node1"), "of another port is of another host: {}", absent.stdout);
     ask(&format!("{place} {own}\n{place} ssh-ed25519 AAAA\n")).is(2).says(&format!("{}, line 2: ", known.display()));
-    // Without a key file it is an agent that has the key; without an agent the setting is named. (libssh2 looks for one in the
-    // environment, which tests must not change: so this is a process of its own.)
+    // Without a key file it is an agent that has the key; without an agent the setting is named.
     std::fs::write(&known, format!("{place} {own}\n")).unwrap();
     let keyless = settings.iter().filter(|setting| !setting.starts_with("ssh-key-file")).flat_map(|setting| ["--set", setting]);
     let output =

@@ -11,10 +11,11 @@ use k8s_upgrade::clients::Vault;
 use k8s_upgrade::clients::vault::{Kept, Refusal, Wrote};
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::permit::{ChangeClass, Permit};
-use k8s_upgrade::world::Web;
+use k8s_upgrade::world::{Bounds, Web};
 use serde_json::{Value, json};
 
 const SHORT: Duration = Duration::from_secs(10);
+const BOUNDS: Bounds = Bounds::new(SHORT, 1 << 20);
 const ROOT: &str = "root-of-the-test";
 
 struct Server {
@@ -40,10 +41,10 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("there is no vault on PATH");
-        let server = Server { child, base: format!("http://{address}"), web: Arc::new(RealWeb::new()) };
+        let server = Server { child, base: format!("http://{address}"), web: Arc::new(RealWeb::default()) };
         for _ in 0..100 {
             let health = Request::get(format!("{}/v1/sys/health", server.base)).body(Bytes::new()).unwrap();
-            if server.web.send(health, SHORT).await.is_ok_and(|answer| answer.status() == 200) {
+            if server.web.send(health, BOUNDS).await.is_ok_and(|answer| answer.status() == 200) {
                 return server;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -64,7 +65,7 @@ impl Server {
         let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
         let request = Request::builder().method(method).uri(format!("{}/v1/{path}", self.base));
         let request = request.header("X-Vault-Token", ROOT).header("Content-Type", kind);
-        let answer = self.web.send(request.body(Bytes::from(body.to_string())).unwrap(), SHORT).await.unwrap();
+        let answer = self.web.send(request.body(Bytes::from(body.to_string())).unwrap(), BOUNDS).await.unwrap();
         (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap_or_default())
     }
 

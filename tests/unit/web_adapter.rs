@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::Request;
 use k8s_upgrade::adapters::RealWeb;
-use k8s_upgrade::world::{Web, WebError};
+use k8s_upgrade::world::{Bounds, Web, WebError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-const SHORT: Duration = Duration::from_secs(10);
+const BOUNDS: Bounds = Bounds::new(Duration::from_secs(10), 1 << 20);
 
 /// Answers each request by `answer(first line)`, a whole response or None for silence; returns the base URL and the requests seen.
 async fn serve(answer: fn(&str) -> Option<String>) -> (String, Arc<Mutex<Vec<String>>>) {
@@ -54,7 +54,7 @@ fn redirects_are_followed_and_any_status_is_an_answer() {
             })
         })
         .await;
-        let answer = RealWeb::new().send(get(format!("{base}/begin")), SHORT).await.unwrap();
+        let answer = RealWeb::default().send(get(format!("{base}/begin")), BOUNDS).await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.body().as_ref()), (418, &b"end"[..]));
     });
 }
@@ -65,7 +65,7 @@ fn an_endless_redirect_is_no_answer() {
         let (base, seen) =
             serve(|_| Some("HTTP/1.1 302 Found\r\nLocation: /again\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into()))
                 .await;
-        let error = RealWeb::new().send(get(format!("{base}/again")), SHORT).await.unwrap_err();
+        let error = RealWeb::default().send(get(format!("{base}/again")), BOUNDS).await.unwrap_err();
         assert!(matches!(&error, WebError::Unreachable(_, why) if why.contains("redirect")), "{error}");
         assert!(seen.lock().unwrap().len() <= 12);
     });
@@ -76,7 +76,7 @@ fn a_body_arrives_as_it_was_sent() {
     run(async {
         let (base, seen) = serve(|_| Some("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".into())).await;
         let request = Request::post(format!("{base}/metrics/job/x")).body(Bytes::from_static(b"up 1\n")).unwrap();
-        RealWeb::new().send(request, SHORT).await.unwrap();
+        RealWeb::default().send(request, BOUNDS).await.unwrap();
         let seen = seen.lock().unwrap().concat();
         assert!(seen.starts_with("POST /metrics/job/x HTTP/1.1\r\n") && seen.ends_with("\r\n\r\nup 1\n"), "{seen}");
     });
@@ -87,7 +87,7 @@ fn the_deadline_holds_for_a_server_that_is_silent() {
     run(async {
         let (base, _) = serve(|_| None).await;
         let begin = Instant::now();
-        let error = RealWeb::new().send(get(base), Duration::from_millis(300)).await.unwrap_err();
+        let error = RealWeb::default().send(get(base), Bounds::new(Duration::from_millis(300), 1024)).await.unwrap_err();
         assert!(matches!(error, WebError::Deadline(..)), "{error}");
         assert!(begin.elapsed() < Duration::from_secs(2));
     });
@@ -97,7 +97,7 @@ fn the_deadline_holds_for_a_server_that_is_silent() {
 fn a_refused_connection_is_told_without_the_secret_path() {
     run(async {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = RealWeb::new().send(get(format!("http://{free}/services/T0/SECRET")), SHORT).await.unwrap_err();
+        let error = RealWeb::default().send(get(format!("http://{free}/services/T0/SECRET")), BOUNDS).await.unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, WebError::Unreachable(..)), "{text}");
         assert!(text.contains("refused") && text.contains(&free.to_string()) && !text.contains("SECRET"), "{text}");
@@ -127,11 +127,11 @@ fn a_sensitive_header_is_not_sent_on() {
             token.set_sensitive(sensitive);
             Request::get(format!("{base}/v1")).header("X-Vault-Token", token).body(Bytes::new()).unwrap()
         };
-        let web = RealWeb::new();
-        assert_eq!(web.send(request(true), SHORT).await.unwrap().status().as_u16(), 307);
+        let web = RealWeb::default();
+        assert_eq!(web.send(request(true), BOUNDS).await.unwrap().status().as_u16(), 307);
         assert!(seen_there.lock().unwrap().is_empty());
         // What is not marked is sent on, header and all: that is why it must be.
-        assert_eq!(web.send(request(false), SHORT).await.unwrap().status().as_u16(), 200);
+        assert_eq!(web.send(request(false), BOUNDS).await.unwrap().status().as_u16(), 200);
         assert!(seen_there.lock().unwrap().concat().contains("hvs.SECRET"));
     });
 }

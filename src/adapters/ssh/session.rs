@@ -3,7 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
@@ -12,8 +13,9 @@ use rustix::net::sockopt;
 use sha2::{Digest, Sha256};
 use ssh2::{BlockDirections, Channel, ErrorCode, MethodType, Session, Stream};
 
-use super::{Job, Lines};
-use crate::world::{HostError, HostOutput, Login};
+use super::wire::Wire;
+use super::{Call, Job, Lines, agent};
+use crate::world::{HostError, HostOutput, Login, STDERR, TooMuch};
 
 /// Connect, handshake or login: each step of it.
 const STEP_TIMEOUT: Duration = Duration::from_secs(15);
@@ -36,10 +38,14 @@ const WOULD_BLOCK: i32 = -37;
 /// -16: the private key could not be read.
 const UNREADABLE_KEY: i32 = -16;
 
-/// A session and the socket under it. Dropping shuts the socket down first: libssh2's own farewell could wait for a dead peer.
+/// An agent may have to ask its person.
+const AGENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A session and the wire under it. Dropping shuts our end down first: libssh2's own farewell could wait for a dead peer.
 struct Connection {
     session: Session,
-    socket: TcpStream,
+    socket: UnixStream,
+    wire: Wire,
 }
 
 impl Drop for Connection {
@@ -51,21 +57,77 @@ impl Drop for Connection {
 
 impl Job {
     pub(super) fn run(self) -> Result<HostOutput, HostError> {
-        let connection = self.connect()?;
-        let host_key = self.check_host_key(&connection.session)?;
-        self.log_in(&connection.session)?;
-        let mut channel = connection.session.channel_session().map_err(|error| self.unconnected(error))?;
-        connection.session.set_timeout(self.step_timeout()?);
-        channel.exec(&self.command).map_err(|error| self.lost(error))?;
+        let connection = self.call.connect()?;
+        // Where the wire ended the connection, it knows why: to libssh2 it only went away.
+        self.talk(&connection).map_err(|error| connection.wire.why().unwrap_or(error))
+    }
+
+    fn talk(&self, connection: &Connection) -> Result<HostOutput, HostError> {
+        let call = &self.call;
+        let host_key = call.check_host_key(&connection.session)?;
+        call.log_in(connection)?;
+        connection.wire.logged_in(call);
+        connection.session.set_timeout(call.step_timeout()?);
+        let mut channel = connection.session.channel_session().map_err(|error| call.unconnected(error))?;
+        channel.exec(&self.command).map_err(|error| call.lost(error))?;
         connection.session.set_blocking(false);
-        let result = self.pump(&connection, channel);
-        result.map(|(stdout, stderr)| HostOutput {
+        let (stdout, stderr) = self.pump(connection, channel)?;
+        Ok(HostOutput {
             stdout: String::from_utf8_lossy(&stdout).into_owned(),
             stderr: String::from_utf8_lossy(&stderr).into_owned(),
             host_key,
         })
     }
 
+    /// Moves stdin, stdout and stderr until the host closed the channel.
+    fn pump(&self, connection: &Connection, mut channel: Channel) -> Result<(Vec<u8>, Vec<u8>), HostError> {
+        let call = &self.call;
+        let mut stdout = Drained::new("the stdout of a command", call.bounds.bytes);
+        let mut stderr = Drained::new("the stderr of a command", STDERR);
+        let (mut out, mut err) = (channel.stream(0), channel.stream(1));
+        let mut lines = Lines::default();
+        let mut writer = Writer { channel: channel.clone(), rest: &self.stdin, done: false };
+        // libssh2 wants a packet that the socket took in part to be finished by the very call that began it.
+        let (mut write_first, mut read_first) = (false, false);
+        loop {
+            call.left()?;
+            let mut progress = false;
+            if !read_first {
+                progress |= writer.step();
+                write_first = !writer.done && outbound(&connection.session);
+            }
+            if !write_first {
+                let begin = stdout.bytes.len();
+                progress |= stdout.drain(&mut out, call)?;
+                lines.push(&stdout.bytes[begin..], |line| self.tell(line));
+                read_first = !stdout.ended && outbound(&connection.session);
+            }
+            if !write_first && !read_first {
+                progress |= stderr.drain(&mut err, call)?;
+                read_first = !stderr.ended && outbound(&connection.session);
+            }
+            if stdout.ended && stderr.ended {
+                match channel.wait_close() {
+                    Ok(()) => break,
+                    Err(error) if would_block(&error) => progress = false,
+                    Err(error) => return Err(call.lost(error)),
+                }
+            }
+            if !progress {
+                call.wait(connection)?;
+            }
+        }
+        lines.end(|line| self.tell(line));
+        Ok((stdout.bytes, stderr.bytes))
+    }
+
+    fn tell(&self, line: String) {
+        // Nobody listening means that the future was dropped, which `left` reports.
+        let _ = self.lines.send(line);
+    }
+}
+
+impl Call {
     /// Milliseconds for the next blocking step, within the deadline. libssh2 reads 0 as "forever".
     fn step_timeout(&self) -> Result<u32, HostError> {
         let millis = self.left()?.min(STEP_TIMEOUT).as_millis().max(1);
@@ -77,8 +139,7 @@ impl Job {
         let addresses: Vec<SocketAddr> = address.to_socket_addrs().map_err(|error| self.unconnected(error))?.collect();
         let mut attempt = 1;
         loop {
-            let socket = self.connect_socket(&addresses)?;
-            match self.handshake(socket) {
+            match self.handshake(self.connect_socket(&addresses)?) {
                 Ok(connection) => return Ok(connection),
                 Err((dropped, error)) => {
                     if !dropped || attempt == ATTEMPTS {
@@ -125,11 +186,14 @@ impl Job {
             })?;
         }
         session.set_timeout(self.step_timeout().map_err(fatal)?);
+        let until = self.soon(STEP_TIMEOUT).map_err(fatal)?;
+        let (wire, socket) = Wire::carry(socket, self, until).map_err(|error| fatal(self.unconnected(error)))?;
         session.set_tcp_stream(socket.try_clone().map_err(|error| fatal(self.unconnected(error)))?);
         // From here on a failed session, too, is shut down before it is dropped.
-        let mut connection = Connection { session, socket };
+        let mut connection = Connection { session, socket, wire };
         match connection.session.handshake() {
             Ok(()) => Ok(connection),
+            Err(_) if let Some(why) = connection.wire.why() => Err(fatal(why)),
             Err(error) => {
                 let code = code_of(&error);
                 let why = match code {
@@ -171,12 +235,23 @@ impl Job {
         Ok(format!("{} {encoded}", key_type(blob)))
     }
 
-    fn log_in(&self, session: &Session) -> Result<(), HostError> {
-        session.set_timeout(self.step_timeout()?);
+    fn log_in(&self, connection: &Connection) -> Result<(), HostError> {
+        connection.session.set_timeout(self.step_timeout()?);
         match &self.host.login {
-            Login::Key(key) => self.log_in_with_key(session, key),
-            Login::Agent => self.log_in_with_agent(session),
+            Login::Key(key) => {
+                connection.wire.until(self.soon(STEP_TIMEOUT)?);
+                self.log_in_with_key(&connection.session, key)
+            }
+            Login::Agent => {
+                connection.wire.until(self.soon(AGENT_TIMEOUT)?);
+                self.log_in_with_agent(&connection.session)
+            }
         }
+    }
+
+    /// So much later, but not after the deadline.
+    fn soon(&self, step: Duration) -> Result<Instant, HostError> {
+        Ok(self.until - self.left()?.saturating_sub(step))
     }
 
     fn log_in_with_key(&self, session: &Session, key: &str) -> Result<(), HostError> {
@@ -190,7 +265,13 @@ impl Job {
 
     fn log_in_with_agent(&self, session: &Session) -> Result<(), HostError> {
         let unusable = |error: ssh2::Error| HostError::BadKey(format!("no SSH agent answers: {}", error.message()));
+        let none = || HostError::BadKey("no SSH agent answers: SSH_AUTH_SOCK names none".to_owned());
+        let socket = self.agent.as_deref().ok_or_else(none)?;
+        // libssh2 waits for an agent without an end.
+        agent::probe(socket, self.left()?.min(STEP_TIMEOUT))
+            .map_err(|error| HostError::BadKey(format!("the SSH agent at {} does not answer: {error}", socket.display())))?;
         let mut agent = session.agent().map_err(unusable)?;
+        agent.set_identity_path(socket).map_err(unusable)?;
         agent.connect().map_err(unusable)?;
         agent.list_identities().map_err(unusable)?;
         let identities = agent.identities().map_err(unusable)?;
@@ -205,51 +286,6 @@ impl Job {
 
     fn refused(&self, why: &str) -> HostError {
         HostError::Auth(self.place(), self.host.user.clone(), why.to_owned())
-    }
-
-    /// Moves stdin, stdout and stderr until the host closed the channel.
-    fn pump(&self, connection: &Connection, mut channel: Channel) -> Result<(Vec<u8>, Vec<u8>), HostError> {
-        let (mut stdout, mut stderr) = (Drained::default(), Drained::default());
-        let (mut out, mut err) = (channel.stream(0), channel.stream(1));
-        let mut lines = Lines::default();
-        let mut writer = Writer { channel: channel.clone(), rest: &self.stdin, done: false };
-        // libssh2 wants a packet that the socket took in part to be finished by the very call that began it.
-        let (mut write_first, mut read_first) = (false, false);
-        loop {
-            self.left()?;
-            let mut progress = false;
-            if !read_first {
-                progress |= writer.step();
-                write_first = !writer.done && outbound(&connection.session);
-            }
-            if !write_first {
-                let begin = stdout.bytes.len();
-                progress |= stdout.drain(&mut out).map_err(|error| self.lost(error))?;
-                lines.push(&stdout.bytes[begin..], |line| self.tell(line));
-                read_first = !stdout.ended && outbound(&connection.session);
-            }
-            if !write_first && !read_first {
-                progress |= stderr.drain(&mut err).map_err(|error| self.lost(error))?;
-                read_first = !stderr.ended && outbound(&connection.session);
-            }
-            if stdout.ended && stderr.ended {
-                match channel.wait_close() {
-                    Ok(()) => break,
-                    Err(error) if would_block(&error) => progress = false,
-                    Err(error) => return Err(self.lost(error)),
-                }
-            }
-            if !progress {
-                self.wait(connection)?;
-            }
-        }
-        lines.end(|line| self.tell(line));
-        Ok((stdout.bytes, stderr.bytes))
-    }
-
-    fn tell(&self, line: String) {
-        // Nobody listening means that the future was dropped, which `left` reports.
-        let _ = self.lines.send(line);
     }
 
     /// Until the socket is ready for what libssh2 waits for, a slice of time has passed, or the deadline has.
@@ -268,15 +304,21 @@ impl Job {
 }
 
 /// One stream of the host's, and all that came of it.
-#[derive(Default)]
 struct Drained {
     bytes: Vec<u8>,
     ended: bool,
+    /// What the stream is.
+    what: &'static str,
+    limit: usize,
 }
 
 impl Drained {
+    fn new(what: &'static str, limit: usize) -> Self {
+        Drained { bytes: Vec::new(), ended: false, what, limit }
+    }
+
     /// Takes what is there, a bounded bite at a time; true if something came.
-    fn drain(&mut self, stream: &mut Stream) -> std::io::Result<bool> {
+    fn drain(&mut self, stream: &mut Stream, call: &Call) -> Result<bool, HostError> {
         let mut bite = [0; 32 * 1024];
         let mut progress = false;
         for _ in 0..8 {
@@ -287,11 +329,14 @@ impl Drained {
                     break;
                 }
                 Ok(count) => {
+                    if self.bytes.len() + count > self.limit {
+                        return Err(TooMuch { peer: call.place(), what: self.what, limit: self.limit }.into());
+                    }
                     self.bytes.extend_from_slice(&bite[..count]);
                     progress = true;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
+                Err(error) => return Err(call.lost(error)),
             }
         }
         Ok(progress)

@@ -16,9 +16,11 @@ use serde_json::{Value, json};
 
 use crate::failure::Cause;
 use crate::permit::Gate;
-use crate::world::Web;
+use crate::world::{Bounds, Web};
 use refusal::Doing;
 
+/// Bytes of an answer; Vault keeps no secret larger than 1 MiB.
+const ANSWER: usize = 4 << 20;
 const MERGE: &str = "application/merge-patch+json";
 /// No version that a secret will ever have: a write under it is refused, whoever asks, and changes nothing.
 const NEVER: u64 = i32::MAX as u64;
@@ -180,7 +182,7 @@ impl Vault {
             .map_err(|_| Refusal { cause: Cause::usage("vault-mount or vault-path cannot stand in a URL"), definite: true })?;
         let unreachable =
             |error: crate::world::WebError| Refusal { cause: Cause::unreachable(error.to_string()), definite: false };
-        self.web.send(request, deadline).await.map_err(unreachable)
+        self.web.send(request, Bounds::new(deadline, ANSWER)).await.map_err(unreachable)
     }
 }
 

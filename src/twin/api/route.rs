@@ -62,7 +62,7 @@ pub struct Request<'a> {
 }
 
 /// Parameters that mean something here, or that may be left out without harm.
-const PARAMETERS: [&str; 14] = [
+const PARAMETERS: [&str; 15] = [
     "labelSelector",
     "fieldSelector",
     "limit",
@@ -74,6 +74,7 @@ const PARAMETERS: [&str; 14] = [
     "dryRun",
     "container",
     "fieldManager",
+    "limitBytes",
     "tailLines",
     "query",
     "pretty",

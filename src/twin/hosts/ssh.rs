@@ -12,7 +12,7 @@ use super::keys;
 use super::ops::{Reply, perform};
 use super::script::Request;
 use crate::node;
-use crate::world::{self, Host, HostError, HostOutput, Login};
+use crate::world::{self, Bounds, Host, HostError, HostOutput, Login};
 
 /// Until a connection to a machine that is off is given up.
 const NO_ROUTE: Duration = Duration::from_secs(3);
@@ -200,9 +200,9 @@ impl world::Hosts for Ssh {
         host: &'a Host,
         command: &'a str,
         stdin: Bytes,
-        deadline: Duration,
+        bounds: Bounds,
         on_line: &'a mut (dyn FnMut(&str) + Send),
     ) -> BoxFuture<'a, Result<HostOutput, HostError>> {
-        Box::pin(async move { self.session(host, command, &stdin, deadline, on_line).await })
+        Box::pin(async move { self.session(host, command, &stdin, bounds.time, on_line).await })
     }
 }

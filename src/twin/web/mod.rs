@@ -6,15 +6,14 @@ mod pushgateway;
 mod slack;
 mod vault;
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Method, Request, Response};
 use jiff::Timestamp;
 
 use super::{Call, Lost, State, Twin, Who};
-use crate::world::{Web, WebError};
+use crate::words::place;
+use crate::world::{Bounds, Web, WebError};
 
 pub use packages::{Packages, UPSTREAM_KEY, offered};
 pub use prometheus::{Active, Injected, Prometheus, booted};
@@ -168,12 +167,6 @@ pub fn serve(state: &mut State, method: &str, url: &str, headers: &HeaderMap, bo
     }))
 }
 
-/// Scheme, host and port: a path may be the secret.
-fn place(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    format!("{scheme}://{}", rest.split('/').next().unwrap_or_default())
-}
-
 /// The HTTP client of one caller.
 pub struct Http {
     pub twin: Twin,
@@ -181,12 +174,12 @@ pub struct Http {
 }
 
 impl Web for Http {
-    fn send<'a>(&'a self, request: Request<Bytes>, deadline: Duration) -> BoxFuture<'a, Result<Response<Bytes>, WebError>> {
+    fn send<'a>(&'a self, request: Request<Bytes>, bounds: Bounds) -> BoxFuture<'a, Result<Response<Bytes>, WebError>> {
         Box::pin(async move {
             let place = place(&request.uri().to_string());
-            match tokio::time::timeout(deadline, self.exchange(&request, &place)).await {
+            match tokio::time::timeout(bounds.time, self.exchange(&request, &place)).await {
                 Ok(answer) => answer,
-                Err(_) => Err(WebError::Deadline(place, deadline)),
+                Err(_) => Err(WebError::Deadline(place, bounds.time)),
             }
         })
     }

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -203,7 +204,7 @@ fn the_door_keeps_the_secret_and_the_deadline() {
         let http = Http { twin: twin.clone(), who: Who::Operator("me".into()) };
         let post = || Request::post(WEBHOOK).body(Bytes::from_static(br#"{"text":"hello"}"#)).unwrap();
         let second = Duration::from_secs(1);
-        assert_eq!(http.send(post(), second).await.unwrap().status(), 200);
+        assert_eq!(http.send(post(), Bounds::new(second, 1024)).await.unwrap().status(), 200);
         let away = |how| {
             twin.edit(|state| {
                 let (from, until) = (state.now(), later(state.now(), Duration::from_secs(60)));
@@ -212,9 +213,12 @@ fn the_door_keeps_the_secret_and_the_deadline() {
         };
         away(How::Silent);
         let place = "https://hooks.slack.com".to_owned();
-        assert_eq!(http.send(post(), second).await.unwrap_err(), WebError::Deadline(place.clone(), second));
+        assert_eq!(http.send(post(), Bounds::new(second, 1024)).await.unwrap_err(), WebError::Deadline(place.clone(), second));
         away(How::Refused);
-        assert_eq!(http.send(post(), second).await.unwrap_err(), WebError::Unreachable(place, "connection refused".into()));
+        assert_eq!(
+            http.send(post(), Bounds::new(second, 1024)).await.unwrap_err(),
+            WebError::Unreachable(place, "connection refused".into())
+        );
         let history: Vec<String> = twin.look(|state| state.history.all().iter().map(|line| (*line).to_owned()).collect());
         assert!(history.iter().all(|line| !line.contains("services")), "{history:?}");
         assert_eq!(twin.look(|state| (state.tally.changes, state.web.slack.messages.len())), (3, 1));

@@ -26,7 +26,7 @@ use crate::plan::keys::Pair;
 use crate::plan::parse::{UpgradePlan, plan_agrees, upgrade_plan};
 use crate::plan::version::Version;
 use crate::words::Revision;
-use crate::world::{Host, HostError, HostOutput, Hosts as _, Login};
+use crate::world::{Bounds, Host, HostError, HostOutput, Hosts as _, Login};
 
 const MASTER: &str = "k8s-master";
 const WORKER: &str = "k8s-node1";

@@ -20,7 +20,8 @@ fn live<T>(state: State, run: impl AsyncFnOnce(Twin, Ssh) -> T) -> T {
 async fn exec<O: Operation>(ssh: &Ssh, host: &Host, operation: &O) -> Result<(Result<O::Output, Cause>, Vec<String>), HostError> {
     let mut lines = Vec::new();
     let mut on_line = |line: &str| lines.push(line.to_owned());
-    let output = ssh.exec(host, node::COMMAND, node::stdin(operation).into(), O::DEADLINE, &mut on_line).await?;
+    let output =
+        ssh.exec(host, node::COMMAND, node::stdin(operation).into(), Bounds::new(O::DEADLINE, O::OUTPUT), &mut on_line).await?;
     Ok((node::read(operation, &output), lines))
 }
 
@@ -53,7 +54,7 @@ fn who_gets_in() {
         assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::Deadline(..))));
         assert_eq!(twin.now().duration_since(begun).as_secs(), 60);
         fault(|machine| machine.faults = Faults::default());
-        let other = ssh.exec(&host, "reboot", Bytes::new(), secs(9), &mut |_| {}).await;
+        let other = ssh.exec(&host, "reboot", Bytes::new(), Bounds::new(secs(9), 0), &mut |_| {}).await;
         assert!(other.is_err() && twin.look(|state| state.unmodelled.len()) == 1);
         twin.edit(|state| power(state, WORKER, false));
         assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::Connect(..))));

@@ -11,7 +11,7 @@ use k8s_upgrade::twin::hosts::{Dpkg, Package, put_file};
 use k8s_upgrade::twin::scenario::ssh_key;
 use k8s_upgrade::twin::store::Kind;
 use k8s_upgrade::twin::{State, Twin, Who, hosts};
-use k8s_upgrade::world::{Host, HostOutput, Hosts, Login};
+use k8s_upgrade::world::{Bounds, Host, HostOutput, Hosts, Login};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
@@ -60,7 +60,7 @@ impl Machine for Memory {
         let login = Login::Key(ssh_key().unwrap().private.into());
         let host = Host { node, address, port: 22, user: "u".to_owned(), login, known_keys: Vec::new() };
         let script = script.to_owned().into();
-        self.runtime.block_on(self.hosts.exec(&host, node::COMMAND, script, DEADLINE, &mut |_| {})).unwrap()
+        self.runtime.block_on(self.hosts.exec(&host, node::COMMAND, script, Bounds::new(DEADLINE, 1 << 20), &mut |_| {})).unwrap()
     }
     fn finish(&mut self) {
         self.runtime.block_on(async { tokio::time::sleep(ENDED).await });
