@@ -4,6 +4,7 @@
 mod cli;
 mod docs;
 mod hold;
+mod hostile;
 mod install;
 mod kube_adapter;
 mod layering;
