@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::words::{shown, texts};
+
 /// How a run can end other than well. The class decides the exit code, and with it what a Job's podFailurePolicy does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -93,7 +95,10 @@ impl Cause {
         Self::new(Class::Unreachable, what)
     }
     pub fn detail(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
-        self.detail.extend(lines.into_iter().map(Into::into));
+        for line in lines {
+            let line: String = line.into();
+            self.detail.extend(line.lines().map(str::to_owned));
+        }
         self
     }
     pub fn next(mut self, command: impl Into<String>) -> Self {
@@ -106,6 +111,10 @@ impl Cause {
         self
     }
 }
+
+texts!(none: Class);
+texts!(Cause { class, what, detail, next });
+texts!(Failure { cause, place, state, next });
 
 /// Of the names that are known, the one that was meant most likely.
 pub fn nearest<'a>(known: impl Iterator<Item = &'a str>, given: &str) -> Option<&'a str> {
@@ -161,9 +170,14 @@ impl Failure {
     }
 }
 
+/// So many lines of somebody's output are shown; JSON has them all.
+const DETAIL: usize = 200;
+
+/// Whatever is in it: only the three parts make lines.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = match self.cause.class {
+        let Failure { cause, place, state, next } = shown(self);
+        let sign = match cause.class {
             Class::Hold => "‖ hold:",
             Class::Refused => "✗ refused:",
             Class::Stopped(_) => "■ stopped:",
@@ -171,17 +185,20 @@ impl fmt::Display for Failure {
             _ => "✗",
         };
         write!(f, "{sign} ")?;
-        if !self.place.is_empty() {
-            write!(f, "{}: ", self.place)?;
+        if !place.is_empty() {
+            write!(f, "{place}: ")?;
         }
-        write!(f, "{}", self.cause.what)?;
-        for line in &self.cause.detail {
+        write!(f, "{}", cause.what)?;
+        for line in cause.detail.iter().take(DETAIL) {
             write!(f, "\n    {line}")?;
         }
-        if !self.state.is_empty() {
-            write!(f, "\n  State: {}", self.state)?;
+        if cause.detail.len() > DETAIL {
+            write!(f, "\n    … ({} more lines)", cause.detail.len() - DETAIL)?;
         }
-        for (i, line) in self.cause.next.iter().chain(&self.next).enumerate() {
+        if !state.is_empty() {
+            write!(f, "\n  State: {state}")?;
+        }
+        for (i, line) in cause.next.iter().chain(&next).enumerate() {
             write!(f, "\n  {} {line}", if i == 0 { "Next: " } else { "      " })?;
         }
         Ok(())

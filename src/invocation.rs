@@ -1,10 +1,12 @@
 //! The one entry: a command line with all that surrounds it, run against a world, gives an exit code. `main`, tests and Jobs use it alike.
 
+mod panics;
+
 use std::ffi::OsString;
 use std::io::BufRead;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use clap::Parser;
 use futures::future::LocalBoxFuture;
@@ -15,11 +17,14 @@ use crate::commands::{self, Asker};
 use crate::failure::{Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::journal::Head;
-use crate::report::{self, Account, Book, Event, Out, Shared, Sink, Style};
+use crate::report::{self, Account, Book, Event, Out, Printed, Shared, Sink, Style};
 use crate::run::{Ctx, Identity, Parts, Stop, signalled, unconnected};
 use crate::settings::{self, Settings, Sources};
 use crate::twin::{Process, Start};
+use crate::words;
 use crate::world::{Env, KubeConnection, KubeTarget, SECRET_FILE, World};
+
+pub use panics::Panics;
 
 /// Everything that a process is given.
 pub struct Invocation {
@@ -34,11 +39,29 @@ pub struct Invocation {
     pub stop: Stop,
     /// Sees all events, too: whoever rehearses.
     pub tee: Option<Box<dyn Sink>>,
+    /// A panic ends the command as a failure. None: it goes on to whoever called, as a test wants it.
+    pub panics: Option<Panics>,
 }
 
 /// Runs one command to its end.
 pub async fn run(invocation: Invocation, world: &World) -> ExitCode {
-    ExitCode::from(run_to_code(invocation, world).await)
+    let (panics, stderr) = (invocation.panics.clone(), invocation.stderr.clone());
+    // Also of what tells: there is nobody left to tell it to but stderr.
+    let code = match caught(panics.as_ref(), run_to_code(invocation, world)).await {
+        Ok(code) => code,
+        Err(failure) => {
+            report::put(&stderr, &Printed::failure(&failure));
+            failure.class().code()
+        }
+    };
+    ExitCode::from(code)
+}
+
+async fn caught<T>(panics: Option<&Panics>, work: impl Future<Output = T>) -> Result<T, Failure> {
+    match panics {
+        Some(panics) => panics.caught(work).await,
+        None => Ok(work.await),
+    }
 }
 
 async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
@@ -49,7 +72,7 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     let style = style(&invocation, &cli);
     let verbosity = if cli.global.quiet { -1 } else { i8::try_from(cli.global.verbose).unwrap_or(i8::MAX) };
     if cli.global.verbose > 1 {
-        diagnose(cli.global.log_format);
+        diagnose(cli.global.log_format, invocation.stderr.clone());
     }
     let own = match (&cli.command, style) {
         (command, Style::Terminal { colour }) if is_paced(command, style) => {
@@ -62,15 +85,17 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     let book = keeps_journal(&cli.command).then(Book::default);
     let others = invocation.tee.take().into_iter().chain(book.clone().map(|book| Box::new(book) as Box<dyn Sink>));
     let others = others.chain(account.clone().map(|account| Box::new(account) as Box<dyn Sink>));
+    let sink = report::shared(std::iter::once(own).chain(others).collect());
     let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());
-    let all = others.fold(own, |own, other| Box::new(report::Both(own, other)));
-    let sink: Shared = Arc::new(Mutex::new(all));
     let result = perform(invocation, world, cli, sink.clone(), book, account.clone()).await;
     if let Err(failure) = &result {
-        sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed(failure.clone()));
+        sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed { failure: failure.clone() });
     }
     if let Some(account) = account {
-        report::put(&stdout, &format!("{:#}\n", account.data(&typed, &result)));
+        match Printed::pretty(&account.data(&typed, &result)) {
+            Ok(printed) => report::put(&stdout, &printed),
+            Err(cause) => return cause.class.code(),
+        }
     }
     exit_code(&result)
 }
@@ -102,6 +127,7 @@ impl Process for Program {
                 stderr_is_terminal: false,
                 stop: start.stop,
                 tee: start.tee,
+                panics: None,
             };
             run_to_code(invocation, &world).await
         })
@@ -110,12 +136,14 @@ impl Process for Program {
 
 /// Help and version go to stdout and are no error; a wrong command line is usage.
 fn usage(invocation: &Invocation, error: &clap::Error) -> u8 {
-    let text = if invocation.stderr_is_terminal { error.render().ansi().to_string() } else { error.render().to_string() };
     if error.use_stderr() {
-        report::put(&invocation.stderr, &text);
+        report::put(&invocation.stderr, &Printed::page(error.render().to_string()));
         return Class::Usage.code();
     }
-    report::put(&invocation.stdout, &text);
+    // Its own texts alone, in clap's colours.
+    let help = error.render();
+    let help = if invocation.stderr_is_terminal { help.ansi().to_string() } else { help.to_string() };
+    report::put(&invocation.stdout, &Printed::own(help));
     0
 }
 
@@ -135,14 +163,26 @@ fn is_paced(command: &Command, style: Style) -> bool {
 }
 
 /// `-vv`: what libraries have to say, on stderr. A second subscriber in one process (tests) is not installed, which is no harm.
-fn diagnose(form: Form) {
+fn diagnose(form: Form, stderr: Out) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new("debug,hyper=info,rustls=info,tower=info"))
-        .with_writer(std::io::stderr);
+        .with_writer(move || Diagnosis(stderr.clone()));
     match form {
         Form::Json => builder.json().try_init().ok(),
         Form::Text => builder.with_ansi(false).try_init().ok(),
     };
+}
+
+/// What libraries say is no more to be trusted than what they heard.
+struct Diagnosis(Out);
+
+impl std::io::Write for Diagnosis {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        report::write(&self.0, &Printed::page(String::from_utf8_lossy(bytes).into_owned())).map(|()| bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 async fn perform(
@@ -233,7 +273,8 @@ async fn perform(
     };
     // Dropping the command's future has no effects outside: whatever runs on a node goes on, and the facts show it.
     let performed = async {
-        let result = commands::run(&ctx, &mut asker, cli).await;
+        // Caught here, so that the journal hears of it, too.
+        let result = caught(invocation.panics.as_ref(), commands::run(&ctx, &mut asker, cli)).await.flatten();
         ctx.end_journal(&result).await;
         result
     };
@@ -273,10 +314,7 @@ fn head(invocation: &Invocation, world: &World, identity: &Identity) -> Head {
 
 /// What was typed.
 fn command(argv: &[OsString]) -> String {
-    let words = argv.iter().skip(1).map(|word| {
-        let word = word.to_string_lossy();
-        if word.contains(char::is_whitespace) || word.is_empty() { format!("'{word}'") } else { word.into_owned() }
-    });
+    let words = argv.iter().skip(1).map(|word| words::word(&word.to_string_lossy()));
     std::iter::once(names::PROGRAM.to_owned()).chain(words).collect::<Vec<_>>().join(" ")
 }
 

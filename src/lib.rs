@@ -7,7 +7,7 @@
 //! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure, plan::policy, plan::span, world, words |
 //! | [`names`] | every label, annotation, Job, metric, alert and Secret key: the contract with dashboards that exist | nothing |
 //! | [`words`] | words from outside: tokens with strict parsers, text made fit to show, words of the shell | nothing |
-//! | [`failure`] | what can go wrong, by class; the one table class → exit code | nothing |
+//! | [`failure`] | what can go wrong, by class; the one table class → exit code | words |
 //! | [`plan`] | PURE: facts and policy in, decisions out | names, failure, words |
 //! | [`node`] | the scripts that run on a node and their typed operations | world, failure, plan::version, words |
 //! | [`clients`] | Prometheus, Pushgateway, Slack, Vault, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure, words |
@@ -43,4 +43,4 @@ pub mod twin;
 pub mod words;
 pub mod world;
 
-pub use invocation::{Invocation, Program, run};
+pub use invocation::{Invocation, Panics, Program, run};

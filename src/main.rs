@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
-use k8s_upgrade::{Invocation, adapters, signals};
+use k8s_upgrade::{Invocation, Panics, adapters, signals};
 
 #[expect(clippy::disallowed_methods, reason = "here the environment enters")]
 fn main() -> anyhow::Result<ExitCode> {
@@ -23,6 +23,7 @@ fn main() -> anyhow::Result<ExitCode> {
             stderr_is_terminal: stderr().is_terminal(),
             stop: signals::listen(leave).context("cannot listen for signals")?,
             tee: None,
+            panics: Some(Panics::listen()),
         };
         anyhow::Ok(k8s_upgrade::run(invocation, &world).await)
     })?;

@@ -10,6 +10,7 @@ use http::{Request, StatusCode, Uri, header};
 use super::endpoint::{WORD, excerpt};
 use crate::failure::Cause;
 use crate::permit::Gate;
+use crate::words;
 use crate::world::{Bounds, Web, WebError};
 
 #[derive(Clone)]
@@ -76,8 +77,17 @@ impl Slack {
     }
 }
 
-/// The three characters that Slack's markup takes for its own.
+/// Slack cuts what is longer itself, in the middle of whatever stands there.
+const LONGEST: usize = 12_000;
+
+/// As text, whatever is in it: nothing that obeys a terminal somebody copies it to, no link and no call of a channel. The three characters
+/// are all that Slack's markup takes for its own; `@channel` calls nobody without the brackets around it.
 fn escape(text: &str) -> String {
+    let mut text = words::block(text);
+    if let Some((end, _)) = text.char_indices().nth(LONGEST) {
+        text.truncate(end);
+        text.push('…');
+    }
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
@@ -97,6 +107,14 @@ mod tests {
         fake::permitted(slack.send("✅ K8s upgrade \"complete\"\n1.35.4 -> 1.36.3", SECOND)).unwrap();
         let body = r#"{"text":"✅ K8s upgrade \"complete\"\n1.35.4 -&gt; 1.36.3"}"#;
         assert_eq!(web.seen(), [(format!("POST {}", WEBHOOK.trim()), body.to_owned())]);
+    }
+
+    #[test]
+    fn what_others_said_calls_nobody_and_steers_nothing() {
+        let said = format!("a\u{1b}[2J\u{202e}<!here> <https://evil.example|log in>\r\nb\0{}", "x".repeat(100_000));
+        let shown = escape(&said);
+        assert!(shown.starts_with("a\u{fffd}&lt;!here&gt; &lt;https://evil.example|log in&gt; \nb\u{fffd}xxx"), "{shown:.200}");
+        assert!(!shown.contains(['<', '>', '\u{1b}', '\r']) && shown.chars().count() < LONGEST + 50);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{Asker, failure};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::losses::{self, Difference};
+use crate::report::Printed;
 use crate::run::Ctx;
 
 pub async fn acknowledge(ctx: &Ctx, asker: &mut Asker, id: Option<String>) -> Result<Outcome, Failure> {
@@ -20,8 +21,8 @@ pub async fn acknowledge(ctx: &Ctx, asker: &mut Asker, id: Option<String>) -> Re
         let Err(cause) = losses::verdict(&open) else { return Ok(Outcome::Nothing) };
         return Err(failure(Cause { what: format!("{id} does not name what is there now: {}", cause.what), ..cause }));
     }
-    let lines: Vec<String> = open.iter().map(|difference| format!("\n    {}", difference.line())).collect();
-    asker.confirm(ctx, &format!("the next run may lose:{}", lines.concat())).await?;
+    open.iter().for_each(|difference| ctx.found("", difference.line()));
+    asker.confirm(ctx, "the next run may lose all that").await?;
     ctx.acknowledge(&open).await.map_err(failure)?;
     let on = if facts.marks.in_flight {
         "k8s-upgrade resume"
@@ -38,9 +39,9 @@ fn show(ctx: &Ctx, open: &[Difference], id: &str) -> Result<Outcome, Failure> {
         let changes: Vec<_> =
             open.iter().map(|one| json!({ "place": one.place, "what": one.what, "digest": one.digest() })).collect();
         let id = if open.is_empty() { None } else { Some(id) };
-        format!("{:#}\n", json!({ "id": id, "changes": changes }))
+        Printed::pretty(&json!({ "id": id, "changes": changes })).map_err(failure)?
     } else {
-        open.iter().map(|difference| format!("{}\n", difference.line())).collect()
+        Printed::lines(open.iter().map(Difference::line))
     };
     ctx.print(&text).map_err(failure)?;
     if open.is_empty() {

@@ -9,7 +9,9 @@ use crate::plan::facts::Facts;
 use crate::plan::next::{self, Next};
 use crate::plan::target;
 use crate::plan::version::Version;
+use crate::report::Printed;
 use crate::run::Ctx;
+use crate::words::command;
 
 const PLACE: &str = "detect";
 
@@ -52,7 +54,7 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
     }
     if ctx.dry_run || ctx.settings.detection_dry_run {
         ctx.note(PLACE, format!("would start the chain to {target}"));
-        ctx.next(PLACE, "start it with", &format!("k8s-upgrade start --target {target}"));
+        ctx.next(PLACE, "start it with", &command!("k8s-upgrade start --target {}", target));
         return Ok(Outcome::Nothing);
     }
     ctx.installable(&facts, target).await.map_err(failure)?;
@@ -83,13 +85,12 @@ fn print(ctx: &Ctx, running: Option<Version>, found: Option<&Detection>, deferre
             "unknown": found.map_or(&[][..], |found| &found.unknown),
             "deferred": deferred,
         });
-        format!("{data:#}\n")
+        Printed::pretty(&data).map_err(failure)?
     } else {
         let word = |version, none: &str| word(version).unwrap_or_else(|| none.to_owned());
-        let one = |a: &Available| {
-            format!("{:5}  running {}  available {}\n", a.kind.word(), word(running, "?"), word(a.target, "none"))
-        };
-        available.iter().map(one).collect()
+        let one =
+            |a: &Available| format!("{:5}  running {}  available {}", a.kind.word(), word(running, "?"), word(a.target, "none"));
+        Printed::lines(available.iter().map(one))
     };
     ctx.print(&text).map_err(failure)
 }

@@ -5,7 +5,9 @@ use serde_json::json;
 use super::{Asker, by_hand, failure, failure_in_run};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::drain::Loss;
+use crate::report::Printed;
 use crate::run::{Ctx, no_job_at_work};
+use crate::words::command;
 
 pub async fn drain(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
     if ctx.node_now(node).await.map_err(failure)?.is_none() {
@@ -26,7 +28,7 @@ async fn drained(ctx: &Ctx, node: &str) -> Result<Outcome, Failure> {
     match ctx.drain_by_hand(node).await {
         Ok(()) => {
             ctx.did(node, "drained; it stays cordoned");
-            ctx.next(node, "let it serve again with", &format!("kubectl uncordon {node}"));
+            ctx.next(node, "let it serve again with", &command!("kubectl uncordon {}", node));
             Ok(Outcome::Done)
         }
         Err(cause) => Err(failure_in_run(ctx, node, cause).await),
@@ -37,18 +39,19 @@ async fn forecast(ctx: &Ctx, node: &str) -> Result<Outcome, Failure> {
     let forecast = ctx.forecast(node).await.map_err(failure)?;
     if ctx.json {
         let pods: Vec<_> = forecast.iter().map(|f| json!({ "pod": f.pod, "held": f.held, "loses": losses(&f.loses) })).collect();
-        ctx.print(&format!("{:#}\n", json!({ "node": node, "pods": pods }))).map_err(failure)?;
+        let printed = Printed::pretty(&json!({ "node": node, "pods": pods }));
+        printed.and_then(|printed| ctx.print(&printed)).map_err(failure)?;
     } else {
         for f in &forecast {
             let held = f.held.as_deref().map_or("evictable".to_owned(), |held| format!("held: {held}"));
             let losses = losses(&f.loses);
             let loses = if losses.is_empty() { String::new() } else { format!("  (loses {})", losses.join(" and ")) };
-            ctx.print(&format!("{}  {held}{loses}\n", f.pod)).map_err(failure)?;
+            ctx.print(&Printed::lines([format!("{}  {held}{loses}", f.pod)])).map_err(failure)?;
         }
     }
     let held: Vec<&str> = forecast.iter().filter(|f| f.held.is_some()).map(|f| f.pod.as_str()).collect();
     ctx.note(node, format!("{} pods would be evicted, {} of them are held now", forecast.len(), held.len()));
-    ctx.next(node, "drain it with", &format!("k8s-upgrade drain {node}"));
+    ctx.next(node, "drain it with", &command!("k8s-upgrade drain {}", node));
     Ok(Outcome::Done)
 }
 

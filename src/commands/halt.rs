@@ -7,6 +7,7 @@ use crate::names;
 use crate::plan::facts::{Facts, JobState};
 use crate::plan::halt::Halt;
 use crate::run::Ctx;
+use crate::words::{command, ssh};
 
 pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
     let facts = ctx.observe_as_it_is().await.map_err(failure)?;
@@ -61,7 +62,8 @@ pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
         ctx.found("halt", format!("{} stops at its next safe point, too", driver.by));
     }
     for node in unknown {
-        let look = format!("ssh {}@{node} sudo tail -n 50 {}/work/log", ctx.settings.ssh_user, names::NODE_DIR);
+        let log = command!("sudo tail -n 50 {}/work/log", names::NODE_DIR);
+        let look = ssh(&ctx.settings.ssh_user, &node, ctx.settings.ssh_port, &log);
         ctx.warn(&node, format!("UNKNOWN: before you touch it, see that kubeadm and apt have ended: {look}"));
     }
     if options.now {

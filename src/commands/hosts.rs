@@ -4,16 +4,16 @@ use super::failure;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::hosts::{self, Asked};
 use crate::plan::restore::restore;
-use crate::report;
+use crate::report::{self, Printed};
 use crate::run::Ctx;
 
 /// A host that says nothing is a line, and in the end the exit code.
 pub async fn hosts(ctx: &Ctx) -> Result<Outcome, Failure> {
     let asked = ctx.ask_hosts().await.map_err(failure)?;
-    let commands = hosts::commands(&asked, &ctx.settings.ssh_user);
+    let commands = hosts::commands(&asked, &ctx.settings.ssh_user, ctx.settings.ssh_port);
     let cluster = &ctx.settings.cluster_name;
     let text = match ctx.json {
-        true => format!("{:#}\n", report::hosts_data(&asked, &commands, cluster)),
+        true => Printed::pretty(&report::hosts_data(&asked, &commands, cluster)).map_err(failure)?,
         false => report::hosts_text(&asked, &commands, cluster),
     };
     ctx.print(&text).map_err(failure)?;
@@ -45,7 +45,7 @@ pub async fn rollback(ctx: &Ctx, node: &str, away: Cause) -> Result<Outcome, Fai
     let plan = restore(node, found, &snapshot, &asked);
     let text = report::restore_text(node, address, &plan);
     match ctx.json {
-        true => ctx.found(node, text),
+        true => text.as_str().lines().for_each(|line| ctx.found(node, line)),
         false => ctx.print(&text).map_err(failure)?,
     }
     Ok(Outcome::Nothing)

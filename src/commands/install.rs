@@ -11,7 +11,7 @@ use crate::plan::rules;
 use crate::report::{Event, Out, Shared};
 use crate::run::image::{OWN_BINARY, archive};
 use crate::settings::Settings;
-use crate::words::Namespace;
+use crate::words::{Namespace, command};
 use crate::world::{BINARY_FILE, SECRET_FILE, World};
 
 pub(super) fn write_out(stdout: &Out, bytes: &[u8]) -> Result<(), Cause> {
@@ -54,7 +54,7 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
     }
     let image = wanted.image.as_deref().ok_or_else(|| {
         Cause::usage("manifests need the image that the Jobs run: --image REF")
-            .next(format!("{} image -o k8s-upgrade.tar      # writes it, and prints its name", names::PROGRAM))
+            .next(command!("{} image -o k8s-upgrade.tar      # writes it, and prints its name", names::PROGRAM))
     })?;
     let key = wanted.ssh_key.as_deref().map(|path| read(world, path, SECRET_FILE)).transpose()?;
     let public = wanted.ssh_key.as_deref().map(|path| read(world, &path.with_extension("pub"), SECRET_FILE)).transpose()?;
@@ -103,7 +103,7 @@ pub fn image(world: &World, sink: &Shared, stdout: &Out, output: &Path) -> Resul
         let event = Event::Next { place: String::new(), what_for: what_for.to_owned(), command };
         sink.event(world.clock.now(), &event);
     };
-    next("bring it to each node", format!("ssh NODE sudo ctr -n k8s.io images import - < {}", output.display()));
-    next("then install it", format!("{} manifests --image {} | kubectl apply -f -", names::PROGRAM, image.tag));
+    next("bring it to each node", command!("ssh NODE sudo ctr -n k8s.io images import - < {}", output.display()));
+    next("then install it", command!("{} manifests --image {} | kubectl apply -f -", names::PROGRAM, image.tag));
     Ok(Outcome::Done)
 }

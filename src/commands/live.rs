@@ -7,16 +7,8 @@ use jiff::Timestamp;
 use super::{failure, status};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::screen::{Screen, Seen, Stale};
-use crate::report;
+use crate::report::{self, Printed};
 use crate::run::{Ctx, More};
-
-/// The other screen of a terminal, and back; what a person had on the first is as it was.
-const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
-const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
-const HOME: &str = "\u{1b}[H";
-/// What an older screen has left, to the end of the line and of the screen.
-const REST_OF_LINE: &str = "\u{1b}[K";
-const REST: &str = "\u{1b}[J";
 
 pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
     let mut view = View { ctx, drawn: false, last: None };
@@ -39,21 +31,19 @@ impl View<'_> {
         let screen = status::screen(self.ctx, seen);
         let next = match self.ctx.world.terminal.size().filter(|_| !self.ctx.json) {
             Some(size) => {
-                // At the edge of the screen it would take the last sign of the line itself.
-                let full = |line: &str| !line.is_empty() && line.chars().count().is_multiple_of(size.columns);
-                let rest = |line: &str| if full(line) { "" } else { REST_OF_LINE };
                 let lines = report::frame(&screen, stale, now, size.rows, size.columns);
-                let lines: Vec<String> = lines.iter().map(|line| format!("{line}{}", rest(line))).collect();
-                let enter = if self.drawn { "" } else { ENTER };
-                self.drawn = true;
-                format!("{enter}{HOME}{}{REST}", lines.join("\n"))
+                let enters = !std::mem::replace(&mut self.drawn, true);
+                vec![report::drawn(&lines, enters, size.columns)]
             }
             None if self.last.as_ref().is_some_and(|last| is_same(last, &screen, stale, now)) => return Ok(More::Yes),
-            None if self.ctx.json => format!("{}\n", report::live_data(&screen, stale, now)),
-            None => format!("{}{}", if self.last.is_some() { "\n" } else { "" }, report::live_text(&screen, stale, now)),
+            None if self.ctx.json => vec![Printed::json(&report::live_data(&screen, stale, now))?],
+            None => {
+                let gap = self.last.is_some().then(|| Printed::lines([""]));
+                gap.into_iter().chain([report::live_text(&screen, stale, now)]).collect()
+            }
         };
         self.last = Some((screen, stale.to_vec()));
-        match self.ctx.write_out(&next) {
+        match next.iter().try_for_each(|printed| self.ctx.write_out(printed)) {
             Ok(()) => Ok(More::Yes),
             // `| head` has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(More::No),
@@ -69,7 +59,7 @@ impl View<'_> {
     }
 
     fn leave(&mut self) -> bool {
-        std::mem::take(&mut self.drawn) && self.ctx.write_out(LEAVE).is_ok()
+        std::mem::take(&mut self.drawn) && self.ctx.write_out(&report::left()).is_ok()
     }
 }
 

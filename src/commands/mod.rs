@@ -32,6 +32,7 @@ use crate::plan::orphan::{self, Verdict};
 use crate::plan::version::Version;
 use crate::run::Ctx;
 use crate::words::RunId;
+use crate::words::{command, ssh};
 
 pub use docs::{completions, completions_of, man, pages};
 pub use install::{Printing, image, manifests};
@@ -168,7 +169,8 @@ pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
         Err(_) => ("The API server does not answer now.".to_owned(), String::new()),
     };
     if !node.is_empty() && cause.class == Class::Step {
-        next.push(format!("ssh {}@{place} sudo tail -n 50 {}/work/log", ctx.settings.ssh_user, crate::names::NODE_DIR));
+        let log = command!("sudo tail -n 50 {}/work/log", crate::names::NODE_DIR);
+        next.push(ssh(&ctx.settings.ssh_user, place, ctx.settings.ssh_port, &log));
     }
     Failure { cause, place: place.to_owned(), state: format!("{node}{run}"), next }
 }

@@ -7,6 +7,7 @@ use crate::plan::target;
 use crate::plan::version::Version;
 use crate::run::Ctx;
 use crate::words::RunId;
+use crate::words::command;
 
 pub async fn upgrade(
     ctx: &Ctx,
@@ -57,8 +58,11 @@ async fn phase(ctx: &Ctx, node: &str, target: Version, run: &RunId, in_flight: b
         Err(cause) if in_flight => Err(told(ctx, node, cause).await),
         // No run knows the target: a person has to name it again.
         Err(cause) => {
-            let again =
-                format!("k8s-upgrade upgrade-node {node} --target {target}      # after mending it: goes on where it stands");
+            let again = command!(
+                "k8s-upgrade upgrade-node {} --target {}      # after mending it: goes on where it stands",
+                node,
+                target
+            );
             Err(told(ctx, node, cause.next(again)).await)
         }
     }

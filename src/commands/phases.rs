@@ -11,6 +11,7 @@ use crate::plan::version::Version;
 use crate::run::Ctx;
 use crate::run::preflight::Preflight;
 use crate::words::RunId;
+use crate::words::command;
 
 /// A message does not wait longer for what is known of those before it.
 const LOOK: Duration = Duration::from_secs(60);
@@ -40,7 +41,7 @@ async fn prepared(ctx: &Ctx, target: Version, run: &RunId) -> Result<Outcome, Fa
         Ok(Preflight::Ready) if ctx.chain => successor(ctx, "preflight", run).await,
         Ok(Preflight::Ready) => {
             match ctx.dry_run {
-                true => ctx.next("preflight", "begin it with", &format!("k8s-upgrade start --target {target}")),
+                true => ctx.next("preflight", "begin it with", &command!("k8s-upgrade start --target {}", target)),
                 false => ctx.next("preflight", "go on with", "k8s-upgrade resume"),
             }
             Ok(Outcome::Done)

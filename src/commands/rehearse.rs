@@ -13,12 +13,13 @@ use super::install::write_out;
 use crate::cli::{Form, Rehearse};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::answer::Answer;
-use crate::report::{Event, Out, Shared};
+use crate::report::{Event, Out, Printed, Shared};
 use crate::run::{Ctx, Stop, signalled};
 use crate::settings::{Settings, Sources};
 use crate::twin::Process;
 use crate::twin::rehearsal::{Injection, Told, rehearse};
 use crate::twin::scenario::{Fault, Objects, Release, SCHEMA, Scenario, Source};
+use crate::words::command;
 use crate::world::{Env, Files, TEXT_FILE, World};
 
 /// What a rehearsal is given, wherever its scenario comes from.
@@ -103,15 +104,12 @@ impl Rehearsal<'_> {
         let told = told.map_err(failure)?;
         let text = match self.wanted.data.output {
             Form::Text => told.text(),
-            Form::Json => {
-                let json = serde_json::to_string_pretty(&told);
-                json.map_err(|error| failure(Cause::bug(format!("the result as JSON: {error}"))))? + "\n"
-            }
+            Form::Json => Printed::pretty(&told).map_err(failure)?,
         };
-        write_out(self.stdout, text.as_bytes()).map_err(failure)?;
+        write_out(self.stdout, text.as_str().as_bytes()).map_err(failure)?;
         if told.end.class.is_none() {
             let (what_for, command) = match self.wanted.from_cluster {
-                true => ("do it with", format!("k8s-upgrade start --target {}", scenario.target)),
+                true => ("do it with", command!("k8s-upgrade start --target {}", scenario.target)),
                 false => ("on a copy of your cluster, which is only read", "k8s-upgrade rehearse --from-cluster".to_owned()),
             };
             let next = Event::Next { place: String::new(), what_for: what_for.to_owned(), command };

@@ -5,7 +5,7 @@ use crate::cli::Page;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::journal::{BY_HAND, Journal};
 use crate::plan::story;
-use crate::report;
+use crate::report::{self, Printed};
 use crate::run::Ctx;
 
 pub async fn report(ctx: &Ctx, run: Option<&str>, output: Page) -> Result<Outcome, Failure> {
@@ -29,10 +29,7 @@ pub async fn report(ctx: &Ctx, run: Option<&str>, output: Page) -> Result<Outcom
     let text = match output {
         Page::Text => report::text(&story),
         Page::Markdown => report::markdown(&story),
-        Page::Json => {
-            let json = serde_json::to_string_pretty(&story);
-            json.map_err(|error| failure(Cause::bug(format!("the report as JSON: {error}"))))? + "\n"
-        }
+        Page::Json => Printed::pretty(&story).map_err(failure)?,
     };
     ctx.print(&text).map_err(failure)?;
     Ok(Outcome::Done)

@@ -3,8 +3,10 @@
 use super::{Asker, by_hand, failure, failure_in_run, hosts};
 use crate::failure::{Class, Failure, Outcome};
 use crate::plan::rollback::{self, Back, Kept, Rollback};
+use crate::report::Printed;
 use crate::run::{Ctx, no_job_at_work};
 use crate::words::RunId;
+use crate::words::command;
 
 pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
     let facts = match ctx.observe().await {
@@ -20,7 +22,7 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
         Rollback::ControlPlane => {
             let former = facts.node(node).and_then(|node| node.former_versions.as_deref());
             let on_record = former.and_then(|record| rollback::packages_of(record).ok());
-            let packages = on_record.as_ref().map_or("PACKAGES=VERSIONS".to_owned(), |packages| packages.join(" "));
+            let packages = on_record.as_ref().map_or("PACKAGES=VERSIONS".to_owned(), |packages| rollback::as_words(packages));
             let snapshot = facts.marks.snapshot_path.as_deref();
             if snapshot.is_none() || on_record.is_none() {
                 ctx.warn(
@@ -30,8 +32,8 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
             }
             let plan = rollback::restore_plan(snapshot, &packages, &Kept::default());
             match ctx.json {
-                true => ctx.found(node, plan),
-                false => ctx.print(&plan).map_err(failure)?,
+                true => plan.iter().for_each(|line| ctx.found(node, line)),
+                false => ctx.print(&Printed::lines(plan)).map_err(failure)?,
             }
             return Ok(Outcome::Nothing);
         }
@@ -42,7 +44,7 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
     let what = told(node, &back, facts.marks.in_flight);
     if dry_run {
         ctx.found(node, what);
-        ctx.next(node, "do it with", &format!("k8s-upgrade rollback {node}"));
+        ctx.next(node, "do it with", &command!("k8s-upgrade rollback {}", node));
         return Ok(Outcome::Nothing);
     }
     asker.confirm(ctx, &what).await?;
@@ -62,7 +64,7 @@ async fn rolled_back(ctx: &Ctx, node: &str) -> Result<Outcome, Failure> {
             Ok(Outcome::Done)
         }
         Err(cause) => {
-            let again = format!("k8s-upgrade rollback {node}      # after mending it: goes on where it stands");
+            let again = command!("k8s-upgrade rollback {}      # after mending it: goes on where it stands", node);
             Err(failure_in_run(ctx, node, cause.next(again)).await)
         }
     }

@@ -6,22 +6,24 @@ use super::{Asker, by_hand, failure};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::names;
 use crate::plan::keys::{Left, MARK, Public, Rotation};
+use crate::report::Printed;
 use crate::run::Ctx;
 use crate::run::rotate::{Cut, KeyStore, Open, Survey};
+use crate::words::command;
 
 const AGAIN: &str = "k8s-upgrade rotate-key";
 
 pub async fn rotate(ctx: &Ctx, asker: &mut Asker, only: Option<&str>) -> Result<Outcome, Failure> {
     let survey = ctx.survey_keys(only).await.map_err(failure)?;
     for node in &survey.excluded {
-        let later = format!("{AGAIN} --only {node} --set ssh-key-file=FILE");
+        let later = command!("k8s-upgrade rotate-key --only {} --set ssh-key-file=FILE", node);
         ctx.warn(node, format!("excluded: it keeps the former key, which the cluster holds no more after this; have another that opens it, for: {later}"));
     }
     let plan = plan(ctx, &survey, only);
     if ctx.dry_run {
         probe(ctx, &survey).await?;
         ctx.note("", plan);
-        ctx.print(&found(ctx, &survey)).map_err(failure)?;
+        found(ctx, &survey).and_then(|printed| ctx.print(&printed)).map_err(failure)?;
         return Ok(Outcome::Nothing);
     }
     asker.confirm(ctx, &plan).await?;
@@ -43,7 +45,7 @@ async fn perform(ctx: &Ctx, shown: &Rotation, only: Option<&str>) -> Result<Outc
     }
     probe(ctx, &survey).await?;
     let ended = ctx.rotate(&mut survey, only.is_some()).await;
-    let printed = ctx.print(&told(ctx, &survey.nodes));
+    let printed = told(ctx, &survey.nodes).and_then(|printed| ctx.print(&printed));
     ended.map_err(|cut| cut_short(cut, only))?;
     printed.map_err(|cause| Failure {
         state: "The keys are rotated; only this table was not written.".to_owned(),
@@ -97,26 +99,26 @@ fn rotation(ctx: &Ctx, survey: &Survey, only: Option<&str>) -> String {
 }
 
 /// What a dry run has seen of each node.
-fn found(ctx: &Ctx, survey: &Survey) -> String {
+fn found(ctx: &Ctx, survey: &Survey) -> Result<Printed, Cause> {
     if ctx.json {
         let node = |open: &Open| json!({ "node": open.node.name, "keys": open.there.keys, "marked": open.there.marked });
-        return format!("{:#}\n", json!({ "nodes": survey.nodes.iter().map(node).collect::<Vec<_>>() }));
+        return Printed::pretty(&json!({ "nodes": survey.nodes.iter().map(node).collect::<Vec<_>>() }));
     }
     let line =
-        |open: &Open| format!("{}  {} keys, {} marked k8s-upgrade-key\n", open.node.name, open.there.keys, open.there.marked);
-    survey.nodes.iter().map(line).collect()
+        |open: &Open| format!("{}  {} keys, {} marked k8s-upgrade-key", open.node.name, open.there.keys, open.there.marked);
+    Ok(Printed::lines(survey.nodes.iter().map(line)))
 }
 
-fn told(ctx: &Ctx, nodes: &[Open]) -> String {
+fn told(ctx: &Ctx, nodes: &[Open]) -> Result<Printed, Cause> {
     if ctx.json {
         let node = |Open { node, done, .. }: &Open| json!({ "node": node.name, "added": done.added, "removed": done.removed, "keys": done.keys });
-        return format!("{:#}\n", json!({ "nodes": nodes.iter().map(node).collect::<Vec<_>>() }));
+        return Printed::pretty(&json!({ "nodes": nodes.iter().map(node).collect::<Vec<_>>() }));
     }
     let line = |Open { node, done, .. }: &Open| {
         let added = if done.added { "key added" } else { "no key added" };
-        format!("{}  {added}, {} removed, {} keys now\n", node.name, done.removed, done.keys)
+        format!("{}  {added}, {} removed, {} keys now", node.name, done.removed, done.keys)
     };
-    nodes.iter().map(line).collect()
+    Ok(Printed::lines(nodes.iter().map(line)))
 }
 
 fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
@@ -125,7 +127,7 @@ fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
         Left::Unknown => format!("{AGAIN}          # looks what was stored, and finishes it or begins anew"),
         Left::Stored | Left::Held => format!("{AGAIN}          # goes on"),
         Left::Kept => format!("{AGAIN}          # after mending it: goes on, or begins anew"),
-        Left::Node => format!("{AGAIN} --only {}      # goes on", only.unwrap_or_default()),
+        Left::Node => command!("k8s-upgrade rotate-key --only {}      # goes on", only.unwrap_or_default()),
     };
     // What says which node to go on with says it better.
     let next = if cause.next.iter().any(|command| command.starts_with(AGAIN)) { Vec::new() } else { vec![next] };

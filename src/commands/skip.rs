@@ -10,6 +10,7 @@ use crate::plan::next;
 use crate::plan::version::Version;
 use crate::run::Ctx;
 use crate::words::RunId;
+use crate::words::command;
 
 /// What will be skipped, found before anything is asked, and once more after it.
 #[derive(PartialEq)]
@@ -118,7 +119,11 @@ fn may_be_forced(facts: &Facts, step: &Step, options: &Options) -> Result<String
     }
     let forced = options.reason.as_ref().filter(|_| options.force).map(ToString::to_string);
     forced.ok_or_else(|| {
-        let command = format!("k8s-upgrade skip-phase {} --force --reason TEXT", step.token().replace('/', " "));
+        let phase = step.phase.word();
+        let command = match &step.node {
+            Some(node) => command!("k8s-upgrade skip-phase {} {} --force --reason TEXT", phase, node),
+            None => command!("k8s-upgrade skip-phase {} --force --reason TEXT", phase),
+        };
         Cause::refused(format!("the facts do not show that {} is done", step.token())).next(command)
     })
 }

@@ -14,6 +14,7 @@ use crate::plan::version::Version;
 use crate::report::Event;
 use crate::run::preflight::Preflight;
 use crate::run::{Ctx, no_job_at_work, phases};
+use crate::words::command;
 
 pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
@@ -67,7 +68,7 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
         Next::Create(planned) if ctx.dry_run => {
             let pin = planned.pin.as_deref().unwrap_or("any node");
             ctx.found("", format!("would create Job {} on {pin}", planned.job));
-            ctx.next("", "start it with", &format!("k8s-upgrade start --target {target}"));
+            ctx.next("", "start it with", &command!("k8s-upgrade start --target {}", target));
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) => {
@@ -215,7 +216,7 @@ async fn run_here(ctx: &Ctx, target: Version) -> Result<Outcome, Failure> {
                 failure.next.retain(|next| !next.starts_with("k8s-upgrade resume"));
                 failure
                     .next
-                    .push(format!("k8s-upgrade start --target {target} --local      # goes on where the facts say it stands"));
+                    .push(command!("k8s-upgrade start --target {} --local      # goes on where the facts say it stands", target));
             }
             super::phases::tell(ctx, &failure).await;
             return Err(failure);

@@ -5,12 +5,13 @@ use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::health;
 use crate::plan::screen::{Screen, Seen};
 use crate::plan::status;
-use crate::report;
+use crate::report::{self, Printed};
 use crate::run::Ctx;
 
 pub async fn status(ctx: &Ctx) -> Result<Outcome, Failure> {
     let seen = ctx.look().await.map_err(away)?;
-    ctx.print(&written(ctx, &screen(ctx, &seen))).map_err(failure)?;
+    let printed = written(ctx, &screen(ctx, &seen)).and_then(|screen| ctx.print(&screen));
+    printed.map_err(failure)?;
     Ok(Outcome::Done)
 }
 
@@ -20,7 +21,7 @@ pub async fn health(ctx: &Ctx) -> Result<Outcome, Failure> {
     let checks = health::checks(&seen, &ctx.settings.policy(), ctx.settings.drain_unstick, &ctx.namespace, ctx.now());
     let cluster = &ctx.settings.cluster_name;
     let text = match ctx.json {
-        true => format!("{:#}\n", report::health_data(&checks, cluster)),
+        true => Printed::pretty(&report::health_data(&checks, cluster)).map_err(failure)?,
         false => report::health_text(&checks, cluster),
     };
     ctx.print(&text).map_err(failure)?;
@@ -45,9 +46,9 @@ pub(super) fn screen(ctx: &Ctx, seen: &Seen) -> Screen {
     status::screen(seen, &ctx.settings.policy(), &ctx.settings.cluster_name, &ctx.namespace, ctx.now())
 }
 
-fn written(ctx: &Ctx, screen: &Screen) -> String {
+fn written(ctx: &Ctx, screen: &Screen) -> Result<Printed, Cause> {
     match ctx.json {
-        true => format!("{:#}\n", report::status_data(screen, ctx.now())),
-        false => report::status_text(screen, ctx.now()),
+        true => Printed::pretty(&report::status_data(screen, ctx.now())),
+        false => Ok(report::status_text(screen, ctx.now())),
     }
 }

@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(of(&facts), Moment::Partial);
         upgrade(&mut facts, "k8s-node3", NEW);
         assert_eq!(of(&facts), Moment::Finishing);
-        node(&mut facts, "k8s-node3").kubelet = OLD;
+        node(&mut facts, "k8s-node3").kubelet = Some(OLD);
         node(&mut facts, "k8s-node3").excluded = true;
         assert_eq!(of(&facts), Moment::Finishing);
     }

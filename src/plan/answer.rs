@@ -1,12 +1,22 @@
 //! What a gate was told. Unknown is an answer too, and it holds: there is no default to fall back on.
 
 use crate::failure::Cause;
+use crate::words::Texts;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer<T> {
     Known(T),
     /// Nobody could say, and why.
     Unknown(String),
+}
+
+impl<T: Texts> Texts for Answer<T> {
+    fn texts(&mut self, edit: &mut dyn FnMut(&mut String)) {
+        match self {
+            Answer::Known(value) => value.texts(edit),
+            Answer::Unknown(why) => why.texts(edit),
+        }
+    }
 }
 
 /// What a gate decides.

@@ -3,6 +3,7 @@
 
 use super::rollback::{Kept, restore_plan};
 use crate::words::ExactPackage;
+use crate::words::texts;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Card {
@@ -17,6 +18,8 @@ pub struct Card {
     pub packages: Vec<(String, Vec<String>)>,
 }
 
+texts!(Card { run, from, to, snapshot, bytes, hash, packages });
+
 const HEAD: &str = "Restore card of run ";
 const SNAPSHOT: &str = "etcd snapshot  ";
 const PACKAGES: &str = "Packages before the upgrade";
@@ -29,7 +32,9 @@ impl Card {
             text.push_str(&format!("  {node}: {}\n", packages.join(" ")));
         }
         text.push('\n');
-        text.push_str(&restore_plan(Some(snapshot), "<the packages above>", &Kept::default()));
+        for line in restore_plan(Some(snapshot), "<the packages above>", &Kept::default()) {
+            text.push_str(&format!("{line}\n"));
+        }
         text
     }
 

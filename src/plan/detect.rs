@@ -63,7 +63,7 @@ pub fn detect(facts: &Facts, current: &Answer<Vec<Version>>, next: &Answer<Vec<V
 fn differs(facts: &Facts, newest: Version) -> bool {
     facts.managed().any(|node| {
         let old = |name| node.component(name).and_then(|c| c.version) != Some(newest);
-        node.kubelet != newest || (node.control_plane && COMPONENTS.into_iter().any(old))
+        node.kubelet != Some(newest) || (node.control_plane && COMPONENTS.into_iter().any(old))
     })
 }
 
@@ -125,10 +125,10 @@ mod tests {
         node(&mut facts, "k8s-master").components[1].version = Some(Version::new(1, 34, 1)); // only a controller-manager is behind
         assert_eq!(shown(&facts, "1.34.7", ""), "1.34.2 | patch=1.34.2 minor=none | ");
         let mut facts = runbook();
-        node(&mut facts, "k8s-master").kubelet = NEW; // kubeadm took its own work back: never a downgrade
+        node(&mut facts, "k8s-master").kubelet = Some(NEW); // kubeadm took its own work back: never a downgrade
         assert_eq!(shown(&facts, "1.34.7 1.34.9", ""), "1.34.7 | patch=1.34.7 minor=none | ");
         let mut facts = runbook();
-        node(&mut facts, "k8s-node3").kubelet = NEW; // what a worker brings along decides nothing
+        node(&mut facts, "k8s-node3").kubelet = Some(NEW); // what a worker brings along decides nothing
         assert_eq!(shown(&facts, "1.34.9", ""), "1.34.2 | patch=1.34.2 minor=none | ");
     }
 

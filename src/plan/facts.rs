@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::halt::{Halt, Skip};
 use super::version::Version;
 use crate::failure::Cause;
-use crate::words::{RunId, word};
+use crate::words::{RunId, command, texts};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
@@ -26,6 +26,22 @@ impl Facts {
         self.nodes.iter().find(|node| node.name == name)
     }
 
+    /// What of nodes that are ours decisions are made of and nobody can read. One odd node that is excluded matters to nobody; any other
+    /// stops who acts, and no view.
+    pub fn unreadable(&self) -> Option<Cause> {
+        let of_nodes = self.managed().flat_map(|node| node.odd.iter().map(|odd| (node.name.clone(), odd.clone())));
+        Cause::together("things of nodes cannot be read", of_nodes.collect())
+    }
+
+    /// All that decisions are made of can be read.
+    ///
+    /// # Errors
+    /// Refused, or held: the run's annotations are not this program's, or something of a node cannot be read.
+    pub fn readable(&self, namespace: &str) -> Result<(), Cause> {
+        self.marks.whole(namespace)?;
+        self.unreadable().map_or(Ok(()), Err)
+    }
+
     /// Control planes whose API server's version is not to be seen.
     pub fn hidden_servers(&self) -> Vec<&str> {
         let hidden =
@@ -41,7 +57,8 @@ impl Facts {
             let server = other.component("kube-apiserver").and_then(|server| server.version);
             other.control_plane && other.name != node.name && server.is_none_or(|server| minor(server) < minor(target))
         };
-        node.control_plane && minor(node.kubelet) < minor(target) && self.nodes.iter().any(older)
+        let old = node.kubelet.is_some_and(|kubelet| minor(kubelet) < minor(target));
+        node.control_plane && old && self.nodes.iter().any(older)
     }
 
     /// All that may be done with a node at this point of a run is done, and it serves.
@@ -61,7 +78,7 @@ impl Node {
 
     /// Everything that runs on it is at `target` (or past it: nothing is ever taken back).
     pub fn is_upgraded(&self, target: Version) -> bool {
-        self.kubelet >= target && (!self.control_plane || self.components_at(target))
+        self.kubelet >= Some(target) && (!self.control_plane || self.components_at(target))
     }
 
     /// All components of a control plane are there, at `target` or past it; whether they run is another question.
@@ -114,7 +131,8 @@ pub struct Node {
     /// InternalIP.
     pub address: Option<String>,
     pub control_plane: bool,
-    pub kubelet: Version,
+    /// None where it is not to be read; `odd` says why.
+    pub kubelet: Option<Version>,
     pub kube_proxy: Option<Version>,
     pub container_runtime: String,
     pub ready: bool,
@@ -136,6 +154,8 @@ pub struct Node {
     pub cordoned_by: Option<String>,
     pub former_versions: Option<String>,
     pub changed_at: Option<Timestamp>,
+    /// What of it cannot be read. See [`Facts::unreadable`].
+    pub odd: Vec<Cause>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,7 +224,7 @@ impl RunMarks {
         let lines = self.garbled.iter().skip(1).map(|garbled| format!("annotation {}: {}", garbled.key, garbled.why));
         let cause =
             Cause::refused(format!("annotation {} on namespace {namespace} is not this program's: {}", first.key, first.why));
-        let forget = |garbled: &Garbled| format!("kubectl annotate namespace {} {}-", word(namespace), word(&garbled.key));
+        let forget = |garbled: &Garbled| command!("kubectl annotate namespace {} {}-", namespace, garbled.key);
         let cause =
             cause.detail(lines).next("k8s-upgrade clear-state      # gives the run up; or, where a person knows what it was:");
         Err(self.garbled.iter().fold(cause, |cause, garbled| cause.next(forget(garbled))))
@@ -305,6 +325,8 @@ pub enum Phase {
     Worker,
     Postflight,
 }
+
+texts!(none: Phase);
 
 impl Phase {
     pub fn word(self) -> &'static str {

@@ -22,7 +22,7 @@ pub fn worker(name: &str, version: Version) -> Node {
         hostname: name.to_owned(),
         address: Some("10.0.20.100".to_owned()),
         control_plane: false,
-        kubelet: version,
+        kubelet: Some(version),
         kube_proxy: None,
         container_runtime: "containerd://1.7.28".to_owned(),
         ready: true,
@@ -37,6 +37,7 @@ pub fn worker(name: &str, version: Version) -> Node {
         cordoned_by: None,
         former_versions: None,
         changed_at: None,
+        odd: Vec::new(),
     }
 }
 
@@ -86,7 +87,7 @@ pub fn node<'a>(facts: &'a mut Facts, name: &str) -> &'a mut Node {
 
 pub fn upgrade(facts: &mut Facts, name: &str, version: Version) {
     let node = node(facts, name);
-    node.kubelet = version;
+    node.kubelet = Some(version);
     node.components.iter_mut().for_each(|component| component.version = Some(version));
 }
 

@@ -11,7 +11,7 @@ use super::answer::{Answer, Verdict};
 use super::facts::{COMPONENTS, Facts, Node, Step};
 use super::order;
 use super::policy::Policy;
-use super::version::Version;
+use super::version::{Version, told};
 
 /// Every node to upgrade is Ready and under no pressure.
 pub fn nodes_ready(facts: &Facts, now: Timestamp) -> Verdict {
@@ -95,8 +95,8 @@ fn others_out(facts: &Facts, name: &str) -> Vec<String> {
 pub fn at_target(facts: &Facts, target: Version) -> Verdict {
     // What a person skipped by force is told as such, and never as done.
     let skipped = |node: &Node| facts.marks.is_skipped(&Step::of(node));
-    let old = facts.managed().filter(|node| node.kubelet < target && !skipped(node));
-    let kubelets = old.map(|node| format!("{}: kubelet {}, not {target}", node.name, node.kubelet)).collect();
+    let old = facts.managed().filter(|node| node.kubelet < Some(target) && !skipped(node));
+    let kubelets = old.map(|node| format!("{}: kubelet {}, not {target}", node.name, told(node.kubelet))).collect();
     Verdict::all([control_plane(facts, target), Verdict::hold_if(kubelets)])
 }
 

@@ -10,6 +10,7 @@ use super::policy::{Policy, Unstick};
 use super::{policies, rules};
 use crate::failure::Cause;
 use crate::names;
+use crate::words::{command, texts};
 
 /// Detection runs once a week; a day later it is missed.
 const MISSED: SignedDuration = SignedDuration::from_hours(8 * 24);
@@ -80,6 +81,8 @@ pub struct Check {
     pub command: Option<String>,
 }
 
+texts!(Check { name, ok, says, command });
+
 impl Check {
     fn ok(name: &'static str, says: impl Into<String>) -> Self {
         Check { name, ok: true, says: says.into(), command: None }
@@ -91,7 +94,7 @@ impl Check {
 
 /// The checks, in the order of the runbook.
 pub fn checks(seen: &Seen, policy: &Policy, unstick: Unstick, namespace: &str, now: Timestamp) -> Vec<Check> {
-    vec![
+    let mut checks = vec![
         cron("detection", names::DETECT_CRONJOB, seen.detection.as_ref(), namespace),
         cron("watch", names::WATCH_CRONJOB, seen.watch.as_ref(), namespace),
         build(seen),
@@ -101,7 +104,12 @@ pub fn checks(seen: &Seen, policy: &Policy, unstick: Unstick, namespace: &str, n
         gauges(seen, namespace),
         rules_loaded(&seen.rules),
         alerts_seen(&seen.alerts),
-    ]
+    ];
+    checks.extend(seen.facts.readable(namespace).err().map(|odd| {
+        let says: Vec<String> = std::iter::once(odd.what).chain(odd.detail).collect();
+        Check::wrong("cluster", says.join("; "), odd.next.into_iter().next().unwrap_or_else(|| "kubectl get nodes".to_owned()))
+    }));
+    checks
 }
 
 fn cron(name: &'static str, cronjob: &str, found: Option<&Cron>, namespace: &str) -> Check {
@@ -114,7 +122,7 @@ fn cron(name: &'static str, cronjob: &str, found: Option<&Cron>, namespace: &str
         Some(cron) if cron.suspended => Check::wrong(
             name,
             format!("CronJob {cronjob} is suspended"),
-            format!("kubectl -n {namespace} patch cronjob {cronjob} --type=merge -p '{{\"spec\":{{\"suspend\":false}}}}'"),
+            command!("kubectl -n {} patch cronjob {} --type=merge -p {}", namespace, cronjob, r#"{"spec":{"suspend":false}}"#),
         ),
         Some(cron) => Check::ok(name, format!("CronJob {cronjob} runs at {}", cron.schedule)),
     }
@@ -129,7 +137,7 @@ fn build(seen: &Seen) -> Check {
     let Some((cronjob, image)) = runs.next() else {
         return Check::ok(name, "no CronJob of this program is there to compare with this binary");
     };
-    let install = format!("k8s-upgrade manifests --image {image} | kubectl apply -f -    # or another one for both");
+    let install = command!("k8s-upgrade manifests --image {} | kubectl apply -f -    # or another one for both", image);
     if let Some((other, older)) = runs.find(|(_, other)| *other != image) {
         return Check::wrong(name, format!("CronJob {cronjob} runs {image}, and {other} runs {older}"), install);
     }
@@ -185,7 +193,7 @@ fn is_hash(tag: &str) -> bool {
 
 fn last_detection(seen: &Seen, namespace: &str, now: Timestamp) -> Check {
     let name = "detected";
-    let again = format!("kubectl -n {namespace} create job --from=cronjob/{} version-check-test", names::DETECT_CRONJOB);
+    let again = command!("kubectl -n {} create job --from=cronjob/{} version-check-test", namespace, names::DETECT_CRONJOB);
     let old = |at: Timestamp| now.duration_since(at) > MISSED;
     let series: &[Series] = if let Answer::Known(series) = &seen.gauges { series } else { &[] };
     let available = series.iter().filter(|series| series.name == names::METRIC_AVAILABLE && series.value >= 1.0);
@@ -197,7 +205,7 @@ fn last_detection(seen: &Seen, namespace: &str, now: Timestamp) -> Check {
         return match &job.state {
             JobState::Failed { reason, exit } => {
                 let how = exit.map_or(reason.clone(), |exit| format!("exit {exit}"));
-                let logs = format!("kubectl -n {namespace} logs job/{}", job.name);
+                let logs = command!("kubectl -n {} logs job/{}", namespace, job.name);
                 Check::wrong(name, format!("the last detection failed{at}: {how}"), logs)
             }
             _ if job.ended.is_some_and(old) => Check::wrong(name, format!("the last detection was{at}: one was missed"), again),
@@ -236,7 +244,7 @@ fn chain(facts: &Facts, policy: &Policy, now: Timestamp) -> Check {
 /// The annotations are the truth; an alert that looks at a gauge sees nothing else.
 fn gauges(seen: &Seen, namespace: &str) -> Check {
     let name = "gauges";
-    let push = format!("kubectl -n {namespace} create job --from=cronjob/{} push-gauges", names::WATCH_CRONJOB);
+    let push = command!("kubectl -n {} create job --from=cronjob/{} push-gauges", namespace, names::WATCH_CRONJOB);
     let series = match &seen.gauges {
         Answer::Known(series) => series,
         Answer::Unknown(why) => return Check::wrong(name, why, MONITORING),

@@ -5,6 +5,8 @@ use super::facts::COMPONENTS;
 use super::parse;
 use crate::failure::Cause;
 use crate::names;
+use crate::words::{Texts, texts};
+use crate::words::{command, line, ssh};
 
 /// One host of the settings, and what it said or why it said nothing.
 #[derive(Clone, Debug)]
@@ -88,6 +90,23 @@ pub struct Snapshot {
     pub at: String,
 }
 
+texts!(Asked { node, address, found });
+texts!(Found { packages, audit, kubelet, static_pods, unit, former, copies, etcd_data, free, card, snapshots });
+texts!(Package { name, version, letters, held, whole });
+texts!(Unit { work, log });
+texts!(Work { step, target, run, end });
+texts!(Copy { pod, image, at, path });
+texts!(Snapshot { path, bytes, at });
+
+impl Texts for End {
+    fn texts(&mut self, edit: &mut dyn FnMut(&mut String)) {
+        match self {
+            End::Running | End::Done => {}
+            End::Bad(how) => edit(how),
+        }
+    }
+}
+
 impl Work {
     pub fn is_bad(&self) -> bool {
         matches!(self.end, End::Bad(_))
@@ -146,14 +165,16 @@ pub fn pod(name: &str, image: &str) -> String {
 }
 
 /// What to type, with a word on each; what is at work and what is wrong comes first.
-pub fn commands(asked: &[Asked], user: &str) -> Vec<String> {
+pub fn commands(asked: &[Asked], user: &str, port: u16) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
     for Asked { node, address, found } in asked {
-        let there = |command: &str, why: &str| format!("ssh {user}@{address} sudo {command}    # {node}: {why}");
+        let there = |command: &str, why: &str| {
+            format!("{}    # {}: {why}", ssh(user, address, port, &["sudo ", command].concat()), line(node))
+        };
         let found = match found {
             Ok(found) => found,
             Err(cause) => {
-                let known = |next: &String| if next.contains('#') { next.clone() } else { format!("{next}    # {node}") };
+                let known = |next: &String| if next.contains('#') { next.clone() } else { format!("{next}    # {}", line(node)) };
                 commands.extend(cause.next.iter().map(known));
                 continue;
             }
@@ -173,7 +194,7 @@ pub fn commands(asked: &[Asked], user: &str) -> Vec<String> {
         }
         if found.control_plane() {
             commands.push(there("crictl ps -a", "which static pods run"));
-            commands.push(format!("k8s-upgrade rollback {node}    # what would restore it; changes nothing"));
+            commands.push(command!("k8s-upgrade rollback {}    # what would restore it; changes nothing", node));
         }
     }
     // A cause that several hosts have in common has one remedy.
@@ -227,14 +248,14 @@ mod tests {
             ),
             (Found { static_pods: vec![("kube-scheduler".into(), image)], ..healthy() }, &["crictl", "k8s-upgrade rollback n"]),
         ] {
-            let typed = commands(&[asked("n", Ok(found.clone()))], "wizard");
+            let typed = commands(&[asked("n", Ok(found.clone()))], "wizard", 22);
             let (last, typed) = typed.split_last().unwrap();
             assert!(last.starts_with("k8s-upgrade status "));
             assert_eq!(typed.len(), wanted.len(), "{found:?}: {typed:?}");
             typed.iter().zip(wanted).for_each(|(typed, wanted)| assert!(typed.contains(wanted), "{typed}"));
         }
         let one = || Cause::refused("no agent").next("--set ssh-key-file=FILE      # the key");
-        assert_eq!(commands(&[asked("a", Err(one())), asked("b", Err(one()))], "u").len(), 2, "one remedy, once");
+        assert_eq!(commands(&[asked("a", Err(one())), asked("b", Err(one()))], "u", 22).len(), 2, "one remedy, once");
     }
 
     #[test]

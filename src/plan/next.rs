@@ -152,7 +152,7 @@ mod tests {
             }
             let master = node(&mut facts, "k8s-master");
             if new(4) {
-                master.kubelet = NEW;
+                master.kubelet = Some(NEW);
             }
             for (i, component) in master.components.iter_mut().enumerate().filter(|(i, _)| new(5 + i)) {
                 component.version = Some(NEW);
@@ -265,7 +265,7 @@ mod tests {
         assert_eq!(told(&facts), "worker/k8s-node10@k8s-node1");
         facts.nodes.push(master("k8s-master2", OLD));
         assert_eq!(told(&facts), "master/k8s-master2@k8s-node1");
-        facts.nodes.retain(|node| node.kubelet == NEW);
+        facts.nodes.retain(|node| node.kubelet == Some(NEW));
         assert_eq!(told(&facts), "postflight@any");
         upgrade(&mut facts, "k8s-node2", OLD);
         node(&mut facts, "k8s-node2").excluded = true;

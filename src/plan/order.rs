@@ -6,6 +6,7 @@ use super::facts::{Facts, Node};
 use super::policy::Policy;
 use super::version::Version;
 use crate::failure::Cause;
+use crate::words::command;
 
 /// Compares names as people count: `node2` before `node10`. Total: names that only differ in leading zeros are told apart as text.
 pub fn natural(a: &str, b: &str) -> Ordering {
@@ -95,7 +96,7 @@ pub fn pin<'a>(facts: &'a Facts, policy: &Policy, target: Version, drained: Opti
             None => "the cluster has no node that may be upgraded".to_owned(),
         };
         return Err(
-            Cause::refused(what).next(format!("k8s-upgrade start --target {target} --local   # from outside the cluster"))
+            Cause::refused(what).next(command!("k8s-upgrade start --target {} --local   # from outside the cluster", target))
         );
     }
     others.retain(|node| Some(node.name.as_str()) != drained);

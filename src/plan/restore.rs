@@ -4,8 +4,9 @@ use super::answer::Answer;
 use super::facts::COMPONENTS;
 use super::hosts::{Asked, End, Found, pod};
 use super::parse;
-use super::rollback::{Kept, restore_plan};
+use super::rollback::{Kept, as_words, restore_plan};
 use super::version::Version;
+use crate::words::texts;
 
 /// What the file of the recorded snapshot is: bytes and sha256; None where it is not on this host.
 pub type SnapshotFile = Answer<Option<(u64, String)>>;
@@ -14,8 +15,11 @@ pub type SnapshotFile = Answer<Option<(u64, String)>>;
 pub struct Restore {
     /// A label and what is known.
     pub known: Vec<(&'static str, String)>,
-    pub plan: String,
+    /// Line by line.
+    pub plan: Vec<String>,
 }
+
+texts!(Restore { known, plan });
 
 const ETCD: &str = "etcd";
 
@@ -54,7 +58,7 @@ pub fn restore(node: &str, found: &Found, snapshot: &SnapshotFile, others: &[Ask
     }
     let kubelet = former.and_then(|former| found.former.iter().find(|(release, _)| *release == former.to_string()));
     let kept = Kept { manifests, kubelet: kubelet.map(|(_, folder)| folder.clone()) };
-    Restore { known, plan: restore_plan(found.card().map(|card| card.snapshot.as_str()), &packages.join(" "), &kept) }
+    Restore { known, plan: restore_plan(found.card().map(|card| card.snapshot.as_str()), &as_words(&packages), &kept) }
 }
 
 /// The release that it had: as the card says, else as what is kept of it does.
@@ -70,8 +74,8 @@ fn former(node: &str, found: &Found) -> Option<Version> {
 fn packages(node: &str, found: &Found, former: Option<Version>) -> Vec<String> {
     let on_card = found.card().and_then(|card| card.packages_of(node)).filter(|packages| !packages.is_empty());
     let release = former.map_or("VERSION".to_owned(), |former| format!("{former}-*"));
-    let on_card = on_card.map(|packages| packages.into_iter().map(String::from).collect());
-    on_card.unwrap_or_else(|| ["kubeadm", "kubelet", "kubectl"].map(|name| format!("'{name}={release}'")).to_vec())
+    let on_card: Option<Vec<String>> = on_card.map(|packages| packages.into_iter().map(String::from).collect());
+    on_card.unwrap_or_else(|| ["kubeadm", "kubelet", "kubectl"].map(|name| format!("{name}={release}")).to_vec())
 }
 
 fn installed(found: &Found) -> String {

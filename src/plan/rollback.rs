@@ -6,7 +6,7 @@
 use super::facts::Facts;
 use super::version::Version;
 use crate::failure::Cause;
-use crate::words::{ExactPackage, NotAToken};
+use crate::words::{ExactPackage, NotAToken, word};
 
 /// Kubernetes' skew policy: a kubelet may be this many minor versions older than an API server.
 const KUBELET_BEHIND: i64 = 3;
@@ -59,8 +59,8 @@ pub fn plan(facts: &Facts, name: &str) -> Result<Rollback, Cause> {
             )));
         }
     }
-    if back.to > node.kubelet {
-        return Err(Cause::refused(format!("{name} runs {}, which is older than {} on record", node.kubelet, back.to)));
+    if let Some(kubelet) = node.kubelet.filter(|kubelet| back.to > *kubelet) {
+        return Err(Cause::refused(format!("{name} runs {kubelet}, which is older than {} on record", back.to)));
     }
     Ok(Rollback::Worker(back))
 }
@@ -82,6 +82,11 @@ pub fn packages_of(record: &str) -> Result<Vec<ExactPackage>, NotAToken> {
     record.split(',').filter(ours).map(str::parse).collect()
 }
 
+/// As they stand behind `apt-get install`.
+pub fn as_words(packages: &[impl ToString]) -> String {
+    packages.iter().map(|package| word(&package.to_string())).collect::<Vec<_>>().join(" ")
+}
+
 /// Files of before the upgrade that are known to be left on a control plane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -91,24 +96,30 @@ pub struct Kept {
     pub kubelet: Option<String>,
 }
 
-/// Which snapshot a control plane would be restored from, and how: for a person's hands, never the program's.
-pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &Kept) -> String {
-    let path = snapshot.unwrap_or("SNAPSHOT");
-    let copies: String = kept.manifests.iter().map(|file| format!("\x20 cp {file} /root/manifests/\n")).collect();
-    let kubelet = kept.kubelet.as_ref().map_or(String::new(), |folder| format!("\x20 cp -p {folder}/* /var/lib/kubelet/\n"));
-    let versions = if copies.is_empty() { "                # the versions in them: as before the upgrade" } else { "" };
-    format!(
-        "A minor upgrade of a control plane cannot be taken back by packages alone: restore etcd with every API server stopped.\n\
-         On each control plane, as root:\n\
-         \x20 mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/     # stops the control plane\n\
-         \x20 mv /var/lib/etcd /var/lib/etcd.broken\n\
-         \x20 etcdutl snapshot restore {path} --data-dir /var/lib/etcd                # flags for several members: see etcd's documentation\n\
-         \x20 apt-mark unhold kubeadm kubelet kubectl\n\
-         \x20 apt-get install --allow-downgrades {packages}\n\
-         \x20 apt-mark hold kubeadm kubelet kubectl\n\
-         {copies}{kubelet}\x20 mv /root/manifests/*.yaml /etc/kubernetes/manifests/{versions}\n\
-         \x20 systemctl daemon-reload && systemctl restart kubelet\n"
-    )
+/// Which snapshot a control plane would be restored from, and how, line by line: for a person's hands, never the program's. `packages` are
+/// words of the shell already.
+pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &Kept) -> Vec<String> {
+    let path = snapshot.map_or("SNAPSHOT".to_owned(), word);
+    let versions = if kept.manifests.is_empty() { "                # the versions in them: as before the upgrade" } else { "" };
+    let mut plan = vec![
+        "A minor upgrade of a control plane cannot be taken back by packages alone: restore etcd with every API server stopped."
+            .to_owned(),
+        "On each control plane, as root:".to_owned(),
+        "  mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/     # stops the control plane"
+            .to_owned(),
+        "  mv /var/lib/etcd /var/lib/etcd.broken".to_owned(),
+        format!(
+            "  etcdutl snapshot restore {path} --data-dir /var/lib/etcd                # flags for several members: see etcd's documentation"
+        ),
+        "  apt-mark unhold kubeadm kubelet kubectl".to_owned(),
+        format!("  apt-get install --allow-downgrades {packages}"),
+        "  apt-mark hold kubeadm kubelet kubectl".to_owned(),
+    ];
+    plan.extend(kept.manifests.iter().map(|file| format!("  cp {} /root/manifests/", word(file))));
+    plan.extend(kept.kubelet.iter().map(|folder| format!("  cp -p {}/* /var/lib/kubelet/", word(folder))));
+    plan.push(format!("  mv /root/manifests/*.yaml /etc/kubernetes/manifests/{versions}"));
+    plan.push("  systemctl daemon-reload && systemctl restart kubelet".to_owned());
+    plan
 }
 
 #[cfg(test)]
@@ -139,7 +150,7 @@ mod tests {
         assert_eq!(plan(&upgraded("k8s-node4"), "k8s-node4"), Ok(Rollback::Worker(Back { to: OLD, packages })));
         // half way: its packages are back, its cordon is still there
         let mut facts = upgraded("k8s-node4");
-        node(&mut facts, "k8s-node4").kubelet = OLD;
+        node(&mut facts, "k8s-node4").kubelet = Some(OLD);
         assert!(matches!(plan(&facts, "k8s-node4"), Ok(Rollback::Worker(_))));
     }
 

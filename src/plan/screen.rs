@@ -8,6 +8,7 @@ use super::answer::Answer;
 use super::facts::Facts;
 use super::hosts::Unit;
 use super::version::Version;
+use crate::words::texts;
 
 /// What a runner's log says that it does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -196,6 +197,37 @@ pub struct Failed {
     pub exit: Option<i32>,
     pub told: Told,
 }
+
+texts!(Doing { step, wait, drain, failure, last });
+texts!(Span { what, since, until });
+texts!(Draining { left, total, held });
+texts!(Told { what, state, next });
+texts!(Lease { node, holder, renewed, until });
+texts!(Driver { by, holder, renewed, until });
+texts!(Stale { what, since, why });
+texts!(Screen {
+    cluster,
+    running,
+    run,
+    halted,
+    skipped,
+    stopped,
+    rows,
+    work,
+    leases,
+    units,
+    driver,
+    backup,
+    blocks,
+    failure,
+    then,
+    commands,
+    safe
+});
+texts!(Run { id, target, started, position });
+texts!(Row { node, role, version, state, since, until });
+texts!(Work { job, step, created, deadline, pod, node, pin, silent, doing });
+texts!(Failed { job, ended, reason, exit, told });
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ use super::version::Version;
 use super::{jobs, target};
 use crate::failure::Cause;
 use crate::names;
+use crate::words::command;
 
 /// So many of the steps to come are named, and the last.
 const NAMED: usize = 4;
@@ -23,7 +24,8 @@ const NAMED: usize = 4;
 pub fn screen(seen: &Seen, policy: &Policy, cluster: &str, namespace: &str, now: Timestamp) -> Screen {
     let facts = &seen.facts;
     let marks = &facts.marks;
-    let next = next::next(facts, policy, None);
+    // Nothing is told to be next where nobody who acts could say so.
+    let next = facts.readable(namespace).and_then(|()| next::next(facts, policy, None));
     let work: Vec<Work> = facts.jobs.iter().filter(|job| job.state == JobState::Active).map(|job| at_work(seen, job)).collect();
     let failure = failed(seen);
     let view = View { seen, policy, now, work: &work, next: &next };
@@ -221,6 +223,7 @@ impl View<'_> {
             (None, false) => {}
         }
         words.extend(node.pressures.iter().cloned());
+        words.extend(node.odd.iter().map(|odd| odd.what.clone()));
         (if words.is_empty() { "serving".to_owned() } else { words.join(", ") }, since, until)
     }
 
@@ -281,13 +284,18 @@ impl View<'_> {
                 commands.push("k8s-upgrade halt    # stops that process at its next safe point, as Ctrl-C does".to_owned());
             }
             Ok(Next::Running(job)) => {
-                commands.push(format!("kubectl -n {namespace} logs -f job/{job}"));
+                commands.push(command!("kubectl -n {} logs -f job/{}", namespace, job));
             }
             Ok(Next::Create(planned)) => {
                 let pin = planned.pin.as_deref().map_or("any node".to_owned(), str::to_owned);
                 commands.extend(advised.filter(|next| !next.starts_with("k8s-upgrade resume")).cloned());
                 let mended = if failure.is_some() { "after mending it: " } else { "" };
-                commands.push(format!("k8s-upgrade resume    # {mended}goes on with {}, run from {pin}", planned.step.token()));
+                commands.push(command!(
+                    "k8s-upgrade resume    # {}goes on with {}, run from {}",
+                    mended,
+                    planned.step.token(),
+                    pin
+                ));
             }
             Ok(Next::Done) => {
                 commands.extend(advised.cloned());
@@ -371,11 +379,12 @@ fn versions(node: &Node) -> String {
     let mut components: Vec<Version> = node.components.iter().filter_map(|component| component.version).collect();
     components.sort();
     components.dedup();
-    if components.is_empty() || components == [node.kubelet] {
-        return node.kubelet.to_string();
+    let kubelet = node.kubelet.map_or("?".to_owned(), |kubelet| kubelet.to_string());
+    if components.iter().all(|component| Some(*component) == node.kubelet) {
+        return kubelet;
     }
     let components: Vec<String> = components.iter().map(ToString::to_string).collect();
-    format!("{} (control plane {})", node.kubelet, components.join("/"))
+    format!("{kubelet} (control plane {})", components.join("/"))
 }
 
 #[cfg(test)]

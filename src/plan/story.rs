@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::journal::{End, Head, Journal, Line, What, time};
 use super::span::span;
+use crate::words::texts;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -90,6 +91,28 @@ pub struct Told {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub detail: Vec<String>,
 }
+
+texts!(none: Ending);
+texts!(Story {
+    run,
+    from,
+    target,
+    kind,
+    began,
+    until,
+    result,
+    snapshot,
+    phases,
+    out_of_service,
+    out_of_service_seconds,
+    by_hand,
+    timeline,
+    missing
+});
+texts!(Phase { place, attempt, began, seconds, result, by, on });
+texts!(Outage { node, from, to, seconds });
+texts!(ByHand { at, who, command, result });
+texts!(Told { at, place, text, detail });
 
 #[expect(clippy::ref_option, reason = "serde hands it over like this")]
 fn maybe<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {

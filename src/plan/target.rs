@@ -5,6 +5,7 @@
 use super::facts::{COMPONENTS, Facts, Node};
 use super::version::{Kind, Version};
 use crate::failure::Cause;
+use crate::words::command;
 
 /// A kubelet (and kube-proxy) may be this many minor versions older than the API server.
 const KUBELET_MINORS_BEHIND: i64 = 3;
@@ -19,14 +20,14 @@ pub enum Wanted {
 
 /// The oldest version among kubelets and API servers: what the cluster as a whole can be said to run.
 pub fn running(facts: &Facts) -> Option<Version> {
-    facts.managed().map(|node| node.kubelet).chain(apiservers(facts)).min()
+    facts.managed().filter_map(|node| node.kubelet).chain(apiservers(facts)).min()
 }
 
 /// The newest API server, or the newest kubelet beside one: what a half-done upgrade was going to. A kubelet is newer where kubeadm took its
 /// own work back after it had said that all was well; to go to its API server's version would be a downgrade.
 pub fn begun(facts: &Facts) -> Option<Version> {
     let newest = apiservers(facts).max()?;
-    let kubelets = facts.managed().filter(|node| node.control_plane).map(|node| node.kubelet);
+    let kubelets = facts.managed().filter(|node| node.control_plane).filter_map(|node| node.kubelet);
     kubelets.chain([newest]).max()
 }
 
@@ -62,7 +63,7 @@ pub fn check_target(facts: &Facts, target: Version) -> Result<Wanted, Cause> {
         let what = format!("{target} is older than what runs: {newest}; kubeadm cannot go back");
         return Err(Cause::refused(what)
             .detail(newer.iter().map(ToString::to_string))
-            .next(format!("k8s-upgrade start --target {}   # or newer", newest.version)));
+            .next(command!("k8s-upgrade start --target {}   # or newer", newest.version)));
     }
     match target.minors_above(oldest.version) {
         None => {
@@ -77,7 +78,7 @@ pub fn check_target(facts: &Facts, target: Version) -> Result<Wanted, Cause> {
             );
             return Err(Cause::refused(what)
                 .detail(old.map(ToString::to_string))
-                .next(format!("k8s-upgrade detect --dry-run   # says which {first}.x is the newest")));
+                .next(command!("k8s-upgrade detect --dry-run   # says which {}.x is the newest", first)));
         }
         Some(_) => {}
     }
@@ -95,9 +96,12 @@ fn everything(facts: &Facts) -> Result<Vec<Running<'_>>, Cause> {
             format!("no control-plane node found (label {}): is this a kubeadm cluster?", crate::names::LABEL_CONTROL_PLANE);
         return Err(Cause::refused(what));
     }
+    if let Some(unreadable) = facts.unreadable() {
+        return Err(unreadable);
+    }
     let mut all = Vec::new();
     for node in facts.managed() {
-        all.push(Running { what: "kubelet", node: &node.name, version: node.kubelet });
+        all.extend(node.kubelet.map(|version| Running { what: "kubelet", node: &node.name, version }));
         if node.control_plane {
             for what in COMPONENTS {
                 all.push(Running { what, node: &node.name, version: version_of(node, what)? });
@@ -110,11 +114,11 @@ fn everything(facts: &Facts) -> Result<Vec<Running<'_>>, Cause> {
 fn version_of(node: &Node, what: &str) -> Result<Version, Cause> {
     let Some(component) = node.component(what) else {
         return Err(Cause::hold(format!("{}: no pod of {what} is to be seen", node.name))
-            .next(format!("kubectl -n kube-system get pods --field-selector spec.nodeName={}", node.name)));
+            .next(command!("kubectl -n kube-system get pods --field-selector spec.nodeName={}", node.name)));
     };
     component.version.ok_or_else(|| {
         Cause::refused(format!("{}: the image of {what} carries no release in its tag, so its version is unknown", node.name))
-            .next(format!("kubectl -n kube-system get pod {what}-{} -o jsonpath='{{.spec.containers[*].image}}'", node.name))
+            .next(command!("kubectl -n kube-system get pod {}-{} -o {}", what, node.name, "jsonpath={.spec.containers[*].image}"))
     })
 }
 
@@ -130,8 +134,9 @@ fn skew_of_the_rest(facts: &Facts, target: Version) -> Result<(), Cause> {
         _ => broken.push(format!("{}: {what} {version} is newer than the API server would be", node.name)),
     };
     for node in &facts.nodes {
-        if node.excluded {
-            behind(node, "kubelet (excluded)", node.kubelet);
+        // An excluded one whose version nobody can read is its owner's business.
+        if let Some(version) = node.kubelet.filter(|_| node.excluded) {
+            behind(node, "kubelet (excluded)", version);
         }
         if let Some(version) = node.kube_proxy {
             behind(node, "kube-proxy", version);

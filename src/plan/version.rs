@@ -1,5 +1,6 @@
 //! Kubernetes release versions: `X.Y.Z`, as the kubelet and the images name them.
 
+use crate::words::texts;
 use std::fmt;
 use std::str::FromStr;
 
@@ -52,6 +53,8 @@ impl Kind {
     }
 }
 
+texts!(none: Version, Kind);
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
@@ -62,6 +65,11 @@ impl fmt::Display for Version {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}.{}", self.major, self.minor, self.patch)
     }
+}
+
+/// For people: `1.36.3`, or that nobody knows.
+pub fn told(version: Option<Version>) -> String {
+    version.map_or("of an unknown version".to_owned(), |version| version.to_string())
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -2,20 +2,23 @@
 
 use serde_json::{Value, json};
 
+use super::Printed;
 use super::status::{WIDTH, folded};
 use crate::plan::health::Check;
+use crate::words::{line, shown};
 
-pub fn text(checks: &[Check], cluster: &str) -> String {
+pub fn text(checks: &[Check], cluster: &str) -> Printed {
+    let (checks, cluster) = (checks.iter().map(shown).collect::<Vec<_>>(), line(cluster));
     let wrong = checks.iter().filter(|check| !check.ok).count();
     let verdict = if wrong == 0 { "all is well".to_owned() } else { format!("{wrong} of {} are not ok", checks.len()) };
     let mut out = format!("k8s-upgrade  health: {verdict}   cluster: {cluster}\n\n");
-    for check in checks {
+    for check in &checks {
         folded(&mut out, &format!("  {:7} {:10}", if check.ok { "ok" } else { "WRONG" }, check.name), &check.says, WIDTH);
         if let Some(command) = &check.command {
             out.push_str(&format!("{:10}type      {command}\n", ""));
         }
     }
-    out
+    Printed::page(out)
 }
 
 pub fn data(checks: &[Check], cluster: &str) -> Value {

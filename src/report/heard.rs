@@ -187,7 +187,7 @@ mod tests {
             state: "k8s-node3 is cordoned.".into(),
             next: vec!["k8s-upgrade status".into(), "k8s-upgrade resume    # then".into()],
         };
-        let doing = told(&[(0, begins("kubeadm upgrade node")), (9, Event::Failed(failure))]);
+        let doing = told(&[(0, begins("kubeadm upgrade node")), (9, Event::Failed { failure })]);
         let wanted = Told {
             what: vec!["✗ k8s-node3: kubeadm upgrade node failed (exit 1)".into(), "[ERROR Port-10250]".into()],
             state: "k8s-node3 is cordoned.".into(),
@@ -195,7 +195,7 @@ mod tests {
         };
         assert_eq!((doing.failure, doing.step), (Some(wanted), None));
         let hold = Failure { cause: Cause::hold("1 alert(s) firing"), place: String::new(), state: String::new(), next: vec![] };
-        assert_eq!(told(&[(0, Event::Failed(hold))]).failure.unwrap().what, ["‖ hold: 1 alert(s) firing"]);
+        assert_eq!(told(&[(0, Event::Failed { failure: hold })]).failure.unwrap().what, ["‖ hold: 1 alert(s) firing"]);
     }
 
     #[test]
@@ -204,6 +204,11 @@ mod tests {
             let duration = Duration::from_secs(seconds);
             assert_eq!(unspan(&span(duration)), Some(duration), "{seconds}");
         }
-        assert_eq!((unspan("banana"), unspan("")), (None, None));
+        for nonsense in ["banana", "", "99999999999999999h", "18446744073709551615s 1s", "18446744073709551616s"] {
+            assert_eq!(unspan(nonsense), None, "{nonsense}");
+        }
+        // A line that anybody may have written.
+        let far = "00:00:01  a  soak … (at most 18446744073709551615s)\n";
+        assert_eq!(heard(far, at(3600)).step, None);
     }
 }

@@ -2,11 +2,14 @@
 
 use serde_json::{Value, json};
 
+use super::Printed;
 use super::status::{WIDTH, folded};
 use crate::plan::hosts::{Asked, End, Found, Package, Unit, pod};
 use crate::plan::restore::Restore;
+use crate::words::{self, shown};
 
-pub fn text(asked: &[Asked], commands: &[String], cluster: &str) -> String {
+pub fn text(asked: &[Asked], commands: &[String], cluster: &str) -> Printed {
+    let (asked, commands, cluster) = (&shown(&asked.to_vec()), shown(&commands.to_vec()), words::line(cluster));
     let answered = asked.iter().filter(|host| host.found.is_ok()).count();
     let mut out = format!("k8s-upgrade  by SSH alone: {answered} of {} hosts answered   cluster: {cluster}\n\n", asked.len());
     table(&mut out, asked);
@@ -24,7 +27,7 @@ pub fn text(asked: &[Asked], commands: &[String], cluster: &str) -> String {
     for (index, command) in commands.iter().enumerate() {
         out.push_str(&format!("  {:8}{command}\n", if index == 0 { "type" } else { "" }));
     }
-    out
+    Printed::page(out)
 }
 
 fn line(out: &mut String, label: &str, text: &str) {
@@ -159,10 +162,11 @@ fn host_data(host: &Asked, found: &Found) -> Value {
 }
 
 /// The plan, with what it was made of.
-pub fn restore(node: &str, address: &str, restore: &Restore) -> String {
+pub fn restore(node: &str, address: &str, restore: &Restore) -> Printed {
+    let (node, address, restore) = (words::line(node), words::line(address), shown(restore));
     let mut out = format!("{node} ({address}), asked by SSH alone; nothing was changed\n\n");
     restore.known.iter().for_each(|(label, text)| folded(&mut out, &format!("  {label:10}"), text, WIDTH));
     out.push('\n');
-    out.push_str(&restore.plan);
-    out
+    restore.plan.iter().for_each(|line| out.push_str(&format!("{line}\n")));
+    Printed::page(out)
 }

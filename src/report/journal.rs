@@ -48,6 +48,6 @@ fn what(now: Timestamp, event: &Event) -> Option<What> {
         Event::InService { .. } => What::InService,
         Event::RunDone { text, whole } => What::RunDone { text: text.clone(), whole: *whole },
         // It is the process' end, which is written by itself.
-        Event::Output { .. } | Event::Failed(_) => return None,
+        Event::Output { .. } | Event::Failed { .. } => return None,
     })
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Event, Out, Sink, place, put, sentence};
+use super::{Event, Out, Printed, Sink, place, put, sentence};
 use crate::failure::Failure;
 
 pub struct Json {
@@ -28,7 +28,7 @@ impl Sink for Json {
     fn event(&mut self, now: Timestamp, event: &Event) {
         let mut object = json!({ "time": now.to_string(), "place": place(event), "event": kind(event), "text": sentence(event) });
         match event {
-            Event::Failed(cause) => object["failure"] = failure(cause),
+            Event::Failed { failure: failed } => object["failure"] = failure(failed),
             Event::StepDone { took, .. } | Event::PhaseDone { took, .. } => object["seconds"] = json!(took.as_secs_f64()),
             Event::Draining { left, total, held, .. } => {
                 object["left"] = json!(left);
@@ -37,7 +37,8 @@ impl Sink for Json {
             }
             _ => {}
         }
-        put(&self.out, &format!("{object}\n"));
+        // A JSON value is always written.
+        put(&self.out, &Printed::json(&object).unwrap_or_default());
     }
 }
 
@@ -61,6 +62,6 @@ fn kind(event: &Event) -> &'static str {
         Event::OutOfService { .. } => "out-of-service",
         Event::InService { .. } => "in-service",
         Event::RunDone { .. } => "run-done",
-        Event::Failed(_) => "failed",
+        Event::Failed { .. } => "failed",
     }
 }

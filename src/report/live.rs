@@ -5,12 +5,34 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::status;
+use super::{Printed, status};
 use crate::plan::screen::{Row, Screen, Stale};
 
+/// The other screen of a terminal, and back; what a person had on the first is as it was.
+const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
+const LEAVE: &str = "\u{1b}[?25h\u{1b}[?1049l";
+const HOME: &str = "\u{1b}[H";
+/// What an older screen has left, to the end of the line and of the screen.
+const REST_OF_LINE: &str = "\u{1b}[K";
+const REST: &str = "\u{1b}[J";
+
+/// A frame in its place on the other screen; `enters` it first.
+pub fn drawn(frame: &[String], enters: bool, columns: usize) -> Printed {
+    // At the edge of the screen it would take the last sign of the line itself.
+    let full = |line: &str| !line.is_empty() && line.chars().count().is_multiple_of(columns);
+    let rest = |line: &str| if full(line) { "" } else { REST_OF_LINE };
+    let lines: Vec<String> = frame.iter().map(|line| format!("{line}{}", rest(line))).collect();
+    Printed::own(format!("{}{HOME}{}{REST}", if enters { ENTER } else { "" }, lines.join("\n")))
+}
+
+/// Gives the terminal back.
+pub fn left() -> Printed {
+    Printed::own(LEAVE.to_owned())
+}
+
 /// The whole screen, as wide as it is on paper.
-pub fn text(screen: &Screen, stale: &[Stale], now: Timestamp) -> String {
-    status::within(screen, stale, now, status::WIDTH)
+pub fn text(screen: &Screen, stale: &[Stale], now: Timestamp) -> Printed {
+    Printed::page(status::within(screen, stale, now, status::WIDTH))
 }
 
 pub fn data(screen: &Screen, stale: &[Stale], now: Timestamp) -> Value {

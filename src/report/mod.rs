@@ -9,6 +9,7 @@ mod json;
 mod live;
 mod paced;
 mod plain;
+mod printed;
 mod status;
 mod story;
 mod terminal;
@@ -25,11 +26,13 @@ use crate::failure::Failure;
 use crate::plan::facts::Phase;
 pub use crate::plan::span::span;
 use crate::plan::version::{Kind, Version};
+use crate::words::{shown, texts};
 
 pub use health::{data as health_data, text as health_text};
 pub use heard::heard;
 pub use hosts::{data as hosts_data, restore as restore_text, text as hosts_text};
-pub use live::{data as live_data, frame, text as live_text};
+pub use live::{data as live_data, drawn, frame, left, text as live_text};
+pub use printed::{Printed, put, write};
 pub use status::{data as status_data, text as status_text};
 
 /// A fact about the run. `place` is a node, a phase, or empty for the run as a whole.
@@ -130,8 +133,32 @@ pub enum Event {
         text: String,
         whole: bool,
     },
-    Failed(Failure),
+    Failed {
+        failure: Failure,
+    },
 }
+
+texts!(enum Event {
+    PhaseStarted { place, phase, done, total },
+    PhaseDone { place, phase, took },
+    StepStarted { place, step, deadline },
+    StepDone { place, step, took },
+    StepSkipped { place, step, why },
+    Waiting { place, on, left },
+    Draining { place, left, total, held, deadline },
+    Output { place, line },
+    Note { place, text },
+    Warning { place, text },
+    Found { place, text },
+    Did { place, text },
+    Next { place, what_for, command },
+    RunBegun { run, from, target, kind, nodes },
+    Snapshot { path },
+    OutOfService { place },
+    InService { place },
+    RunDone { text, whole },
+    Failed { failure },
+});
 
 /// Renders events for somebody.
 pub trait Sink: Send {
@@ -141,13 +168,17 @@ pub trait Sink: Send {
 /// One sink for all that a process tells.
 pub type Shared = Arc<Mutex<Box<dyn Sink>>>;
 
-/// Two that see the same.
-pub struct Both(pub Box<dyn Sink>, pub Box<dyn Sink>);
+/// All that a process tells it tells through this, in words that are fit to be shown: whoever renders them adds structure, and no more.
+pub fn shared(sinks: Vec<Box<dyn Sink>>) -> Shared {
+    Arc::new(Mutex::new(Box::new(Fit(sinks))))
+}
 
-impl Sink for Both {
+struct Fit(Vec<Box<dyn Sink>>);
+
+impl Sink for Fit {
     fn event(&mut self, now: jiff::Timestamp, event: &Event) {
-        self.0.event(now, event);
-        self.1.event(now, event);
+        let event = shown(event);
+        self.0.iter_mut().for_each(|sink| sink.event(now, &event));
     }
 }
 
@@ -203,7 +234,7 @@ fn sentence(event: &Event) -> String {
         Event::OutOfService { .. } => "out of service".to_owned(),
         Event::InService { .. } => "in service again".to_owned(),
         Event::RunDone { text, .. } => text.clone(),
-        Event::Failed(failure) => failure.to_string(),
+        Event::Failed { failure } => failure.to_string(),
     }
 }
 
@@ -226,23 +257,16 @@ fn place(event: &Event) -> &str {
         | Event::InService { place } => place,
         Event::RunBegun { .. } | Event::Snapshot { .. } => Phase::Preflight.word(),
         Event::RunDone { .. } => Phase::Postflight.word(),
-        Event::Failed(failure) => &failure.place,
+        Event::Failed { failure } => &failure.place,
     }
 }
 
 /// Whether an event is told at this verbosity; lines that are not redrawn leave out what programs on nodes print, unless asked.
 fn told(event: &Event, verbosity: i8) -> bool {
     match event {
-        Event::Failed(_) | Event::Warning { .. } => true,
+        Event::Failed { .. } | Event::Warning { .. } => true,
         // The steps around them say so.
         Event::OutOfService { .. } | Event::InService { .. } => verbosity > 0,
         _ => verbosity >= 0,
-    }
-}
-
-/// A write to stderr that fails (a closed pipe) must not stop an upgrade: there is nobody left to tell.
-pub fn put(out: &Out, text: &str) {
-    if let Ok(mut out) = out.lock() {
-        out.write_all(text.as_bytes()).and_then(|()| out.flush()).ok();
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Event, Out, Sink, place, put, sentence, told};
+use super::{Event, Out, Printed, Sink, place, put, sentence, told};
 
 /// Lines about one drain come at least this far apart.
 const DRAIN_EVERY: Duration = Duration::from_secs(5);
@@ -48,13 +48,13 @@ impl Sink for Plain {
             return;
         }
         self.last = essence;
-        if let Event::Failed(failure) = event {
-            put(&self.out, &format!("{failure}\n"));
+        if let Event::Failed { failure } = event {
+            put(&self.out, &Printed::failure(failure));
             return;
         }
         let place = place(event);
         let gap = if place.is_empty() { "" } else { "  " };
-        put(&self.out, &format!("{}  {place}{gap}{}\n", now.strftime("%H:%M:%S"), sentence(event)));
+        put(&self.out, &Printed::lines([format!("{}  {place}{gap}{}", now.strftime("%H:%M:%S"), sentence(event))]));
     }
 }
 
@@ -109,7 +109,7 @@ mod tests {
             state: "k8s-node3 is cordoned by this program and Ready, its kubelet is 1.34.2.".into(),
             next: vec!["k8s-upgrade status".into(), "k8s-upgrade resume".into()],
         };
-        let events = [line, Event::Failed(failure)];
+        let events = [line, Event::Failed { failure }];
         let failure = "✗ k8s-node3: kubeadm upgrade node failed (exit 1)\n    [ERROR Port-10250]\n  \
                        State: k8s-node3 is cordoned by this program and Ready, its kubelet is 1.34.2.\n  \
                        Next:  k8s-upgrade status\n         k8s-upgrade resume\n";

@@ -4,10 +4,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::hosts::{printed, unit_data};
-use super::span;
+use super::{Printed, span};
 use crate::plan::answer::Answer;
 use crate::plan::hosts::{End, Unit};
 use crate::plan::screen::{Doing, Driver, Failed, Lease, Row, Screen, Span, Stale, Work};
+use crate::words::shown;
 
 /// Columns of a screen; names of nodes and Jobs may need more.
 pub(super) const WIDTH: usize = 100;
@@ -87,16 +88,17 @@ fn left(now: Timestamp, until: Timestamp) -> String {
 }
 
 /// The screen as text.
-pub fn text(screen: &Screen, now: Timestamp) -> String {
-    within(screen, &[], now, WIDTH)
+pub fn text(screen: &Screen, now: Timestamp) -> Printed {
+    Printed::page(within(screen, &[], now, WIDTH))
 }
 
 /// The screen as text of at most so many columns; what is old on it stands first. Names and commands may need more.
 pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: usize) -> String {
+    let screen = &shown(screen);
     let mut out = Page { text: head(screen, now), width };
-    for Stale { what, since, why } in stale {
+    for Stale { what, since, why } in stale.iter().map(shown) {
         let until = since.strftime("%H:%M:%S UTC");
-        let text = format!("{} as of {until}, {} ago: {why}", what.join(", "), ago(now, *since));
+        let text = format!("{} as of {until}, {} ago: {why}", what.join(", "), ago(now, since));
         labelled(&mut out, "STALE", &text);
     }
     if let Some(halted) = &screen.halted {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::span;
+use super::{Printed, span};
 use crate::plan::story::{Ending, Outage, Story, Told};
+use crate::words::shown;
 
 fn stamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
@@ -93,7 +94,8 @@ fn columns(out: &mut String, (titles, rows): &Table) {
     out.push('\n');
 }
 
-pub fn text(story: &Story) -> String {
+pub fn text(story: &Story) -> Printed {
+    let story = &shown(story);
     let mut out = format!("{}, {}\n", title(story), result(story));
     let _ = writeln!(out, "{} to {}", stamp(story.began), stamp(story.until));
     if let Some(path) = &story.snapshot {
@@ -119,12 +121,31 @@ pub fn text(story: &Story) -> String {
             let _ = writeln!(out, "  {line}");
         }
     }
-    out
+    Printed::page(out)
 }
 
-/// What Markdown would take for its own.
+/// What Markdown would take for its own, and the mention of somebody whom a wiki would call.
 fn plain(text: &str) -> String {
-    text.chars().flat_map(|c| if "\\|`*_<>[]".contains(c) { vec!['\\', c] } else { vec![c] }).collect()
+    let text = text.trim_start();
+    let mut plain = String::new();
+    let mut before = ' ';
+    for c in text.chars() {
+        let begins = plain.is_empty() && "#+-=".contains(c);
+        if begins || "\\|`*_<>[]&~$".contains(c) {
+            plain.push('\\');
+        }
+        plain.push(c);
+        if c == '@' && !before.is_alphanumeric() {
+            plain.push_str("<!-- -->");
+        }
+        before = c;
+    }
+    plain
+}
+
+/// In backticks: there is no way to escape one.
+fn code(text: &str) -> String {
+    format!("`{}`", text.replace('`', "'"))
 }
 
 fn table(out: &mut String, heading: &str, (titles, rows): &Table) {
@@ -139,10 +160,11 @@ fn table(out: &mut String, heading: &str, (titles, rows): &Table) {
     }
 }
 
-pub fn markdown(story: &Story) -> String {
-    let mut out = format!("# {}\n\n{}; {} to {}\n", title(story), result(story), stamp(story.began), stamp(story.until));
+pub fn markdown(story: &Story) -> Printed {
+    let story = &shown(story);
+    let mut out = format!("# {}\n\n{}; {} to {}\n", plain(&title(story)), result(story), stamp(story.began), stamp(story.until));
     if let Some(path) = &story.snapshot {
-        let _ = writeln!(out, "\netcd snapshot `{path}`");
+        let _ = writeln!(out, "\netcd snapshot {}", code(path));
     }
     table(&mut out, "Phases", &phases(story));
     table(&mut out, "Out of service", &outages(story));
@@ -161,5 +183,5 @@ pub fn markdown(story: &Story) -> String {
             let _ = writeln!(out, "- {}", plain(line));
         }
     }
-    out
+    Printed::page(out)
 }

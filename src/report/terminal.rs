@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
-use super::{Event, Out, Sink, place, put, sentence, told};
+use super::{Event, Out, Printed, Sink, place, put, sentence, told};
 
 pub struct Terminal {
     colour: bool,
@@ -60,17 +60,15 @@ impl Terminal {
         }
     }
 
-    fn line(&self, text: &str) {
+    fn line(&self, parts: &[(Option<&str>, &str)]) {
+        let plain: Vec<_> = parts.iter().map(|(code, text)| (code.filter(|_| self.colour), *text)).collect();
+        let line = Printed::painted(&plain);
         // While bars stand, lines must go through them; they draw on the same stderr.
         if self.run.is_some() || self.step.is_some() || self.hold.is_some() {
-            self.bars.println(text).ok();
+            self.bars.println(line.as_str().trim_end_matches('\n')).ok();
         } else {
-            put(&self.out, &format!("{text}\n"));
+            put(&self.out, &line);
         }
-    }
-
-    fn paint(&self, code: &str, text: &str) -> String {
-        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
     fn clear(slot: &mut Option<ProgressBar>) {
@@ -87,7 +85,7 @@ impl Terminal {
     fn finished(&self, event: &Event, sign: &str, colour: &str) {
         let (place, gap) = (place(event), if place(event).is_empty() { "" } else { "  " });
         let clock = self.clock.as_ref().map_or(String::new(), |clock| format!("{}  ", clock.now.strftime("%H:%M:%S")));
-        self.line(&format!("{clock}{} {place}{gap}{}", self.paint(colour, sign), sentence(event)));
+        self.line(&[(None, &clock), (Some(colour), sign), (None, &format!(" {place}{gap}{}\n", sentence(event)))]);
     }
 }
 
@@ -155,14 +153,13 @@ impl Sink for Terminal {
             | Event::InService { .. }
             | Event::RunDone { .. } => self.finished(event, "  ·", "2"),
             Event::Warning { .. } => self.finished(event, "!", "33"),
-            Event::Failed(failure) => {
+            Event::Failed { failure } => {
                 Self::clear(&mut self.hold);
                 Self::clear(&mut self.step);
                 Self::clear(&mut self.run);
-                let text = failure.to_string();
-                let (first, rest) = text.split_once('\n').map_or((text.as_str(), ""), |(first, rest)| (first, rest));
-                let gap = if rest.is_empty() { "" } else { "\n" };
-                self.line(&format!("{}{gap}{rest}", self.paint("31", first)));
+                let text = format!("{failure}\n");
+                let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
+                self.line(&[(Some("31"), first), (None, rest)]);
             }
         }
     }

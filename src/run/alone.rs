@@ -13,7 +13,7 @@ use crate::plan::card::Card;
 use crate::plan::hosts::{Asked, Copy, Found, Package, Snapshot, Unit};
 use crate::plan::order;
 use crate::plan::restore::SnapshotFile;
-use crate::words::{HostPath, ImageName};
+use crate::words::{HostPath, ImageName, ssh};
 
 /// All that one host is asked; a person waits for the slowest.
 const HOST: Duration = Duration::from_secs(45);
@@ -29,7 +29,7 @@ impl Ctx {
             let found = match tokio::time::timeout(HOST, self.ask_host(node)).await {
                 Ok(found) => found,
                 Err(_) => Err(Cause::unreachable(format!("{node} ({address}) did not say all within {}s", HOST.as_secs()))
-                    .next(format!("ssh {}@{address} true", self.settings.ssh_user))),
+                    .next(ssh(&self.settings.ssh_user, address, self.settings.ssh_port, "true"))),
             };
             Asked { node: node.to_string(), address: address.to_string(), found }
         });

@@ -18,6 +18,7 @@ use crate::plan::jobs;
 use crate::plan::parse;
 use crate::plan::version::Version;
 use crate::words::NotAToken;
+use crate::words::command;
 
 /// Lines of a backup's log that are read: its last ones, where it says what it wrote.
 const TAIL: i64 = 200;
@@ -78,7 +79,7 @@ impl Ctx {
             Ok(()) => self.snapshot_told(namespace, &name).await,
             Err(cause) => Err(cause),
         };
-        let log = format!("kubectl -n {namespace} logs job/{name}");
+        let log = command!("kubectl -n {} logs job/{}", namespace, name);
         let told = told.map_err(|cause| match useless(&cause) {
             true => Cause { class: Class::Refused, ..cause }.next(&log),
             false => cause,

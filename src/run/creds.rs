@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::names;
+use crate::words::command;
 use crate::world::{Login, SECRET_FILE};
 
 #[derive(Clone)]
@@ -42,7 +43,7 @@ impl Ctx {
                         names::CREDS_SECRET,
                         names::SECRET_SSH_KEY
                     )])
-                    .next(format!("kubectl -n {} get secret {}", self.namespace, names::CREDS_SECRET)));
+                    .next(command!("kubectl -n {} get secret {}", self.namespace, names::CREDS_SECRET)));
             }
             None => Login::Agent,
         };

@@ -16,10 +16,11 @@ use crate::failure::{Cause, Class};
 use crate::permit::{ChangeClass, Gate, Permit};
 use crate::plan::journal::BY_HAND;
 use crate::plan::version::Version;
-use crate::report::{Account, Book, Event, Out, Shared, span};
+use crate::report::{Account, Book, Event, Out, Printed, Shared, span};
 use crate::settings::Settings;
 use crate::signals::Asked;
 use crate::words::RunId;
+use crate::words::command;
 use crate::world::World;
 
 /// What signals have asked of us so far.
@@ -232,7 +233,7 @@ impl Ctx {
 
     /// A question on stderr, without a line's end.
     pub fn ask(&self, question: &str) {
-        crate::report::put(&self.stderr, question);
+        crate::report::put(&self.stderr, &Printed::question(question));
     }
 
     /// The id of a new run: unique, and short enough for the names of Jobs.
@@ -241,14 +242,13 @@ impl Ctx {
     }
 
     /// Writes to stdout, at once.
-    pub fn write_out(&self, text: &str) -> std::io::Result<()> {
-        let mut stdout = locked(&self.stdout);
-        stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
+    pub fn write_out(&self, printed: &Printed) -> std::io::Result<()> {
+        crate::report::write(&self.stdout, printed)
     }
 
     /// Writes data to stdout.
-    pub fn print(&self, text: &str) -> Result<(), Cause> {
-        match self.write_out(text) {
+    pub fn print(&self, printed: &Printed) -> Result<(), Cause> {
+        match self.write_out(printed) {
             // `| head` has seen enough.
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
                 Err(Cause::step(format!("cannot write to stdout: {error}")))
@@ -306,7 +306,7 @@ impl Ctx {
         self.keep_lease().await?;
         if class == ChangeClass::Disrupt && self.identity.node.as_deref() == Some(place) {
             return Err(Cause::refused(format!("this pod runs on {place}: it must not disrupt its own node"))
-                .next(format!("k8s-upgrade resume            # creates the Job of {place} on another node")));
+                .next(command!("k8s-upgrade resume            # creates the Job of {} on another node", place)));
         }
         if told {
             self.emit(&Event::StepStarted { place: place.into(), step: step.into(), deadline });

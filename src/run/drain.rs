@@ -20,6 +20,7 @@ use crate::permit::ChangeClass;
 use crate::plan::drain::{self, Fate, Held, Refusal, Refused, UnstickRule};
 use crate::plan::gates::full_name;
 use crate::report::{Event, span};
+use crate::words::command;
 
 /// At least this often it is looked whether a pod may be tried again.
 const TICK: Duration = Duration::from_secs(1);
@@ -184,7 +185,7 @@ impl Ctx {
             true => (format!("drain: {} pods still ending after {span}", waiting.len()), waiting),
             false => (format!("drain: pods held after {span}, by {} reason(s)", held.len()), held),
         };
-        Cause::hold(what).detail(detail).next(format!("k8s-upgrade drain {node} --dry-run    # what holds, and why"))
+        Cause::hold(what).detail(detail).next(command!("k8s-upgrade drain {} --dry-run    # what holds, and why", node))
     }
 
     async fn evict_all(

@@ -20,6 +20,7 @@ use crate::permit::{ChangeClass, Permit};
 use crate::plan::facts::Node;
 use crate::plan::known_hosts::KnownHosts;
 use crate::report::Event;
+use crate::words::{command, ssh};
 use crate::world::{Bounds, Host, HostError, Login, TEXT_FILE};
 
 /// A node that does not answer at once is tried again for this long: sshd is restarted by upgrades, networks hiccup.
@@ -142,15 +143,15 @@ impl Ctx {
 
     fn host_cause(&self, host: &Host, error: &HostError) -> Cause {
         let text = error.to_string();
-        let ssh = format!("ssh {}@{} true", host.user, host.address);
+        let ssh = ssh(&host.user, &host.address, host.port, "true");
         match error {
             HostError::Connect(..) | HostError::Deadline(..) => Cause::unreachable(text).next(ssh),
             HostError::Lost(..) | HostError::TooMuch(_) => Cause::step(text).next(ssh),
             HostError::HostKeyChanged(..) => Cause::refused(text).next(match self.known_hosts_file() {
                 Some(file) => {
-                    format!("ssh-keygen -R {} -f {}   # if the node was reinstalled", written(host), file.display())
+                    command!("ssh-keygen -R {} -f {}   # if the node was reinstalled", written(host), file.display())
                 }
-                None => format!(
+                None => command!(
                     "kubectl -n {} edit configmap {}   # if the node was reinstalled: delete the line of {}",
                     self.namespace,
                     names::KNOWN_HOSTS_MAP,
@@ -232,9 +233,13 @@ impl Ctx {
         let place = file.display();
         let keys = self.known_hosts(file)?.of(&[&host.node, &host.address], host.port);
         if keys.is_empty() {
-            let scan = format!("ssh-keyscan -p {} {} >> {place}", host.port, host.address);
-            return Err(Cause::refused(format!("{place} knows no host key of {} ({})", host.node, written(host)))
-                .next(format!("{scan}      # then compare it: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the node")));
+            let scan = command!(
+                "ssh-keyscan -p {} {} >> {}      # then compare it: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the node",
+                host.port,
+                host.address,
+                place
+            );
+            return Err(Cause::refused(format!("{place} knows no host key of {} ({})", host.node, written(host))).next(scan));
         }
         Ok(keys)
     }

@@ -18,6 +18,7 @@ use crate::clients::vault::{Kept, Wrote};
 use crate::failure::{Cause, Class};
 use crate::names;
 use crate::plan::keys::{Pair, Public, brings_back, same};
+use crate::words::command;
 use crate::world::SECRET_FILE;
 
 const ASK: Duration = Duration::from_secs(15);
@@ -149,20 +150,22 @@ impl Ctx {
     fn lasts(&self, secret: &Secret) -> Result<(), Cause> {
         let Some((by, what)) = writer(secret).and_then(|by| Some((by.clone(), brings_back(&by)?))) else { return Ok(()) };
         let place = self.place_of(&KeyStore::Secret);
-        let forget = format!(
-            r#"kubectl -n {} patch secret {} --type merge -p '{{"metadata":{{"managedFields":[{{}}]}}}}'"#,
+        let forget = command!(
+            "kubectl -n {} patch secret {} --type merge -p {}      # only once {} leaves them alone: forgets who wrote them",
             self.namespace,
-            names::CREDS_SECRET
+            names::CREDS_SECRET,
+            r#"{"metadata":{"managedFields":[{}]}}"#,
+            what
         );
         Err(Cause::refused(format!("{place} has its key from {what} ({by}): what is written into it does not last"))
             .detail([format!("let {what} leave ssh_key and ssh_key_pub alone, or bring a new key by {what}")])
             .next(self.who_writes())
-            .next(format!("{forget}      # only once {what} leaves them alone: forgets who wrote them")))
+            .next(forget))
     }
 
     /// The command that shows it.
     pub fn who_writes(&self) -> String {
-        format!("kubectl -n {} get secret {} -o yaml --show-managed-fields", self.namespace, names::CREDS_SECRET)
+        command!("kubectl -n {} get secret {} -o yaml --show-managed-fields", self.namespace, names::CREDS_SECRET)
     }
 
     pub async fn stored_key(&self, store: &KeyStore) -> Result<Stored, Cause> {

@@ -35,14 +35,14 @@ impl Ctx {
     /// Everything that decisions are made of, as it is now.
     ///
     /// # Errors
-    /// Refused: the run's annotations are not this program's.
+    /// Refused: the run's annotations are not this program's, or something of a node cannot be read. Nothing is taken for granted.
     pub async fn observe(&self) -> Result<Facts, Cause> {
         let facts = self.observe_as_it_is().await?;
-        facts.marks.whole(&self.namespace)?;
+        facts.readable(&self.namespace)?;
         Ok(facts)
     }
 
-    /// The same, whatever stands in the run's annotations: for views, and for who stops a run or gives it up.
+    /// The same, whatever stands there: for views, and for who stops a run or gives it up. One odd object is one odd object.
     pub async fn observe_as_it_is(&self) -> Result<Facts, Cause> {
         let nodes = self.list_all("list nodes", Api::all(self.kube.clone()), ListParams::default()).await?;
         let namespace = self.own_namespace().await?;

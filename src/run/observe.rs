@@ -22,6 +22,7 @@ use crate::plan::halt::{Halt, Skip};
 use crate::plan::version::Version;
 use crate::plan::{gates, jobs, parse};
 use crate::words::RunId;
+use crate::words::command;
 
 /// Objects a page; a list of thousands of nodes or pods never comes as one answer.
 const PAGE: u32 = 500;
@@ -34,7 +35,7 @@ impl Ctx {
     pub(super) fn facts(&self, objects: &Objects) -> Result<Facts, Cause> {
         let prefix = &self.settings.annotation_prefix;
         let mut facts = Facts {
-            nodes: objects.nodes.iter().map(|node| self.node_fact(node)).collect::<Result<_, _>>()?,
+            nodes: objects.nodes.iter().map(|node| self.node_fact(node)).collect(),
             marks: self.marks_of(objects.namespace.as_deref())?,
             jobs: objects.jobs.iter().map(|job| job_fact(job, &objects.pods, prefix)).collect(),
         };
@@ -92,23 +93,48 @@ impl Ctx {
         Err(Cause::unreachable(format!("{what}: the API server sent {PAGES} pages, and says that there are more")))
     }
 
-    /// One node as it is now; None if it was deleted. Its control-plane pods are not looked at.
+    /// One node as it is now; None if it was deleted. Its control-plane pods are not looked at. Fails where something of it cannot be
+    /// read, unless it is excluded.
     pub async fn node_now(&self, name: &str) -> Result<Option<Node>, Cause> {
         let api: Api<KubeNode> = Api::all(self.kube.clone());
-        self.api_opt("read the node", async || api.get(name).await).await?.map(|node| self.node_fact(&node)).transpose()
+        let Some(node) = self.api_opt("read the node", async || api.get(name).await).await? else { return Ok(None) };
+        let node = self.node_fact(&node);
+        match node.odd.first().filter(|_| !node.excluded) {
+            Some(odd) => Err(odd.clone().during(name)),
+            None => Ok(Some(node)),
+        }
     }
 
-    fn node_fact(&self, node: &KubeNode) -> Result<Node, Cause> {
+    fn node_fact(&self, node: &KubeNode) -> Node {
         let name = node.name_any();
         let spec = node.spec.clone().unwrap_or_default();
         let status = node.status.clone().unwrap_or_default();
-        let info = status.node_info.ok_or_else(|| Cause::hold(format!("{name} has not reported its version yet")))?;
-        let parse = |text: &str| Version::from_str(text).map_err(|error| Cause::refused(format!("{name}: kubelet {error}")));
+        let mut odd = Vec::new();
+        let info = status.node_info.unwrap_or_default();
+        let kubelet = match info.kubelet_version.parse::<Version>() {
+            Ok(version) => Some(version),
+            Err(_) if info.kubelet_version.is_empty() => {
+                odd.push(Cause::hold("has not reported its version yet"));
+                None
+            }
+            Err(_) => {
+                let unreadable = format!("version not readable: {:?}", info.kubelet_version);
+                odd.push(Cause::refused(unreadable).next(command!(
+                    "kubectl get node {} -o wide    # a node that is not to be upgraded: name it in the setting exclude-nodes",
+                    name
+                )));
+                None
+            }
+        };
         let taints = spec.taints.unwrap_or_default();
         let conditions = status.conditions.unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
         let mark = |mark: Mark| self.mark(node.annotations(), mark);
-        Ok(Node {
+        let key = Mark::ChangedAt.key(&self.settings.annotation_prefix);
+        let remedy =
+            command!("kubectl annotate node {} {}-    # removes it: then the node counts as not changed by us", name, key);
+        let changed_at = self.time(mark(Mark::ChangedAt), Mark::ChangedAt, &remedy, &mut odd);
+        Node {
             hostname: node.labels().get(names::LABEL_HOSTNAME).cloned().unwrap_or_else(|| name.clone()),
             address: status
                 .addresses
@@ -117,7 +143,7 @@ impl Ctx {
                 .find(|address| address.type_ == "InternalIP")
                 .map(|address| address.address),
             control_plane: node.labels().contains_key(names::LABEL_CONTROL_PLANE),
-            kubelet: parse(&info.kubelet_version)?,
+            kubelet,
             // Nodes stopped reporting kube-proxy's version; then there is none to judge.
             kube_proxy: Version::from_str(&info.kube_proxy_version).ok(),
             container_runtime: info.container_runtime_version,
@@ -140,9 +166,10 @@ impl Ctx {
             excluded: self.settings.exclude_nodes.iter().any(|excluded| *excluded == *name),
             cordoned_by: mark(Mark::CordonedBy),
             former_versions: mark(Mark::FormerVersions),
-            changed_at: self.time(&name, mark(Mark::ChangedAt), Mark::ChangedAt)?,
+            changed_at,
+            odd,
             name,
-        })
+        }
     }
 
     fn mark(&self, annotations: &BTreeMap<String, String>, mark: Mark) -> Option<String> {
@@ -150,16 +177,14 @@ impl Ctx {
     }
 
     /// A time that we wrote; one that cannot be read is not "never".
-    fn time(&self, place: &str, text: Option<String>, mark: Mark) -> Result<Option<Timestamp>, Cause> {
-        text.map(|text| {
-            text.parse().map_err(|_| {
-                Cause::refused(format!(
-                    "{place}: annotation {} is {text:?}, which is no time",
-                    mark.key(&self.settings.annotation_prefix)
-                ))
-            })
-        })
-        .transpose()
+    fn time(&self, text: Option<String>, mark: Mark, remedy: &str, odd: &mut Vec<Cause>) -> Option<Timestamp> {
+        let text = text?;
+        let time = text.parse().ok();
+        if time.is_none() {
+            let key = mark.key(&self.settings.annotation_prefix);
+            odd.push(Cause::refused(format!("annotation {key} is {text:?}, which is no time")).next(remedy));
+        }
+        time
     }
 
     pub(super) async fn own_namespace(&self) -> Result<Option<Namespace>, Cause> {

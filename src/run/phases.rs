@@ -18,6 +18,7 @@ use crate::plan::version::Version;
 use crate::plan::{gates, next, order};
 use crate::report::{Event, span};
 use crate::words::RunId;
+use crate::words::command;
 
 impl Ctx {
     /// One node: gates, its work, its soak. A node that is gone or done already ends well.
@@ -217,10 +218,11 @@ fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
     if node.control_plane {
         // `kubeadm upgrade node` follows the configuration that `kubeadm upgrade apply` writes, which runs on the first one alone.
         return match order::first_control_plane(facts) {
-            Some(first) if first.name != node.name && !first.components_at(target) => {
-                Err(Cause::refused(format!("{} comes first: it is not at {target} yet", first.name))
-                    .next(format!("k8s-upgrade upgrade-node {} --target {target}", first.name)))
-            }
+            Some(first) if first.name != node.name && !first.components_at(target) => Err(Cause::refused(format!(
+                "{} comes first: it is not at {target} yet",
+                first.name
+            ))
+            .next(command!("k8s-upgrade upgrade-node {} --target {}", first.name, target))),
             _ => Ok(()),
         };
     }
@@ -234,7 +236,7 @@ fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
         return Ok(());
     }
     Err(Cause::refused(format!("all control planes come before any worker: {} is older than {target}", behind.join(", ")))
-        .next(format!("k8s-upgrade upgrade-node {} --target {target}", behind[0])))
+        .next(command!("k8s-upgrade upgrade-node {} --target {}", behind[0], target)))
 }
 
 /// How much of the chain is behind us, for people: phases done, and of how many.

@@ -11,6 +11,7 @@ use crate::permit::ChangeClass;
 use crate::plan::facts::{Facts, Node};
 use crate::plan::version::Version;
 use crate::plan::{order, parse};
+use crate::words::command;
 use crate::words::{ImageName, NotAToken};
 
 /// What a node's filesystems must have free before packages and images are fetched.
@@ -107,7 +108,10 @@ impl Ctx {
                 let newest: Vec<&str> = offered.iter().take(5).map(|revision| revision.as_str()).collect();
                 let cause = Cause::refused(format!("its repository does not offer {package} {to}"))
                     .detail([format!("it offers {}", if newest.is_empty() { "none".into() } else { newest.join(", ") })])
-                    .next(format!("k8s-upgrade preflight --target {to}      # begins a run: repositories, snapshot, packages"));
+                    .next(command!(
+                        "k8s-upgrade preflight --target {}      # begins a run: repositories, snapshot, packages",
+                        to
+                    ));
                 return Ok(Some(cause));
             }
         }
@@ -169,7 +173,7 @@ fn fit(state: &NodeState) -> Result<(), Cause> {
     for (path, wanted) in FREE {
         if let Some(free) = state.free.iter().find(|free| free.path == **path && free.bytes < *wanted) {
             let text = format!("{path} has {} MiB free, {} MiB are wanted", free.bytes >> 20, wanted >> 20);
-            wrong.push(Cause::refused(text).next(format!("df -h {path}    # on the node")));
+            wrong.push(Cause::refused(text).next(command!("df -h {}    # on the node", path)));
         }
     }
     if !state.stray_manifests.is_empty() {

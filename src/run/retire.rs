@@ -11,6 +11,7 @@ use crate::failure::{Cause, Class};
 use crate::node::RemoveKeys;
 use crate::plan::facts::Node;
 use crate::plan::keys::Left;
+use crate::words::command;
 
 const AGAIN: &str = "k8s-upgrade rotate-key";
 
@@ -44,7 +45,8 @@ impl Ctx {
                 }
             };
         }
-        let later: Vec<String> = away.iter().map(|(node, _)| format!("{AGAIN} --only {node}      # once it answers")).collect();
+        let later: Vec<String> =
+            away.iter().map(|(node, _)| command!("k8s-upgrade rotate-key --only {}      # once it answers", node)).collect();
         match Cause::together("nodes still accept the former key", away) {
             Some(cause) => Err(Cut { cause: Cause { next: later, ..cause }, left: Left::Held }),
             None => Ok(()),
@@ -148,7 +150,7 @@ impl Ctx {
             }
         }
         let only = |(node, _): &(String, Cause)| {
-            format!("{AGAIN} --only {node} --set ssh-key-file=FILE      # FILE: a key that opens it")
+            command!("k8s-upgrade rotate-key --only {} --set ssh-key-file=FILE      # FILE: a key that opens it", node)
         };
         let next: Vec<String> = failed.iter().map(only).collect();
         match Cause::together("nodes that have joined meanwhile lack the new key", failed) {

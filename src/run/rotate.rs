@@ -18,6 +18,7 @@ use crate::names;
 use crate::node::{AddKey, Operation, RemoveKeys};
 use crate::plan::keys::{Left, Pair, Public, Rotation};
 use crate::words::KeyBase64;
+use crate::words::command;
 use crate::world::Login;
 
 pub(super) const PLACE: &str = "rotate-key";
@@ -177,7 +178,7 @@ impl Ctx {
             Some(other) => Ok(Probe::Not(other.to_string())),
         });
         let look = match store {
-            KeyStore::Vault(_) => format!("kubectl -n {} describe externalsecret {}", self.namespace, names::CREDS_SECRET),
+            KeyStore::Vault(_) => command!("kubectl -n {} describe externalsecret {}", self.namespace, names::CREDS_SECRET),
             KeyStore::Secret => self.who_writes(),
         };
         held.await.map_err(|cause| if cause.class == Class::Hold { cause.next(look) } else { cause })

@@ -6,7 +6,7 @@ use crate::failure::{Cause, Class};
 use crate::node::{KeysThere, LookAtKeys};
 use crate::plan::facts::Node;
 use crate::plan::keys::{Known, Public, Rotation, same};
-use crate::words::HostAddress;
+use crate::words::{HostAddress, ssh};
 use crate::world::Login;
 
 /// A node, how one gets in, what it accepts, and what a rotation has made of it.
@@ -134,7 +134,7 @@ impl Ctx {
     pub(super) fn ssh(&self, node: &Node) -> String {
         let set = self.settings.host_addresses.get(node.name.as_str()).map(HostAddress::as_str);
         let at = set.or(node.address.as_deref()).unwrap_or(&node.name);
-        format!("ssh {}@{at}", self.settings.ssh_user)
+        ssh(&self.settings.ssh_user, at, self.settings.ssh_port, "")
     }
 
     /// The first of these logins that the node accepts, and its keys.

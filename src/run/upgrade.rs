@@ -14,9 +14,9 @@ use crate::permit::ChangeClass;
 use crate::plan::facts::{COMPONENTS, Facts, Node};
 use crate::plan::gates::{self, Turn};
 use crate::plan::order;
-use crate::plan::version::Version;
+use crate::plan::version::{Version, told};
 use crate::report::span;
-use crate::words::RunId;
+use crate::words::{RunId, command};
 
 /// So long a runner that goes first waits for another to give way. Who does not by then has seen nobody, and is at work.
 const YIELD: Duration = Duration::from_secs(30);
@@ -179,7 +179,7 @@ impl Ctx {
                 kubelet_may_wait(&now, state, &to)?;
                 let why = "another API server is older: it follows when all are new";
                 self.skipped(name, "kubelet packages and restart", why);
-                return Ok(node.kubelet);
+                return node.kubelet.ok_or_else(|| Cause::hold(format!("the version of {name} is not to be seen")));
             }
         }
         self.work(node, ChangeClass::Settle, "kubelet packages and restart", Step::KubeletPackages, target.into(), run).await?;
@@ -307,14 +307,14 @@ impl Ctx {
             let Some(now) = self.node_now(&node.name).await? else {
                 return Err(Cause::step(format!("{} was deleted from the cluster", node.name)));
             };
-            Ok(match (arrived(now.kubelet), now.ready) {
+            Ok(match (now.kubelet.is_some_and(&arrived), now.ready) {
                 (true, true) => Probe::Ready(()),
                 (true, false) => Probe::Not(now.not_ready.map_or("not Ready".to_owned(), |why| format!("not Ready: {why}"))),
-                (false, _) => Probe::Not(format!("kubelet is {}", now.kubelet)),
+                (false, _) => Probe::Not(format!("kubelet is {}", told(now.kubelet))),
             })
         })
         .await
-        .map_err(|cause| cause.next(format!("kubectl describe node {}", node.name)))
+        .map_err(|cause| cause.next(command!("kubectl describe node {}", node.name)))
     }
 
     async fn control_plane_at(&self, name: &str, target: Version) -> Result<(), Cause> {
@@ -357,6 +357,6 @@ impl Ctx {
             (false, _) => "schedulable",
         };
         let ready = if now.ready { "Ready" } else { "NOT Ready" };
-        format!("{name} is {cordon} and {ready}, its kubelet is {}.", now.kubelet)
+        format!("{name} is {cordon} and {ready}, its kubelet is {}.", told(now.kubelet))
     }
 }

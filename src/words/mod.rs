@@ -6,6 +6,7 @@ mod given;
 mod place;
 mod shell;
 mod text;
+mod texts;
 mod token;
 
 pub use address::{Address, ObjectPath, Url, is_open};
@@ -13,8 +14,11 @@ pub use given::{
     AnnotationPrefix, ClusterName, ContextName, HostAddress, ImageRef, LossId, Namespace, ObjectName, Reason, VaultPath,
 };
 pub use place::place;
-pub use shell::{quoted, word};
-pub use text::{block, line};
+pub(crate) use shell::command;
+pub use shell::{filled, quoted, ssh, word};
+pub use text::{LONGEST, block, json, line};
+pub(crate) use texts::texts;
+pub use texts::{Texts, shown};
 pub use token::{
     BootId, ExactPackage, Fingerprint, Flag, HostPath, ImageName, KeyBase64, KeyType, Keyword, Letters, Login, MachineId, Minor,
     NodeName, NotAToken, PackageName, PackagesUrl, Revision, RunId, Stamp,

@@ -1,11 +1,34 @@
 //! Text of others, made fit to be shown: nothing in it that a terminal obeys, nothing that starts a line of its own.
 
-/// One line: what a terminal would obey is taken out, line ends and tabs become spaces.
+/// Characters of one line; of a longer one the beginning is shown, and how much more there is.
+pub const LONGEST: usize = 2_000;
+
+/// One line: what a terminal would obey is taken out, line ends and tabs become spaces, and what is too long is cut.
 pub fn line(text: &str) -> String {
-    sane(text, |_| false)
+    let mut line = sane(text, |_| false);
+    if let Some((end, _)) = line.char_indices().nth(LONGEST) {
+        let more = line[end..].chars().count();
+        line.truncate(end);
+        line.push_str(&format!("… ({more} more)"));
+    }
+    line
 }
 
-/// Several lines: the same, but line ends stay.
+/// JSON as it may be printed: of what a string in it holds, a terminal obeys nothing; a parser reads the same.
+pub fn json(text: &str) -> String {
+    let mut units = [0; 2];
+    let mut sane = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c != '\n' && is_unfit(c) {
+            c.encode_utf16(&mut units).iter().for_each(|unit| sane.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            sane.push(c);
+        }
+    }
+    sane
+}
+
+/// Several lines: what a terminal would obey is taken out, line ends stay. For what was put together from lines.
 pub fn block(text: &str) -> String {
     sane(text, |c| c == '\n')
 }
@@ -52,6 +75,11 @@ fn skip_csi(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) {
     chars.next_if(|c| ('\u{40}'..='\u{7e}').contains(c));
 }
 
+/// Nothing of the kind is ever printed, but for our own line ends.
+fn is_unfit(c: char) -> bool {
+    c.is_control() || is_invisible(c) || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
 /// Characters that show nothing, and change how their neighbours are shown: direction, joining, tags.
 fn is_invisible(c: char) -> bool {
     matches!(c,
@@ -82,5 +110,20 @@ mod tests {
             assert_eq!(line(given), wanted, "{given:?}");
         }
         assert_eq!(block("a\nb\u{1b}[1m\r\nc"), "a\nb \nc");
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_says_so() {
+        let long = line(&"ä\n".repeat(50_000));
+        assert!(long.starts_with("ä ä ") && long.ends_with("… (98000 more)"), "{long}");
+        assert_eq!(line(&"x".repeat(LONGEST)).len(), LONGEST);
+    }
+
+    #[test]
+    fn json_says_the_same_and_shows_nothing_that_is_obeyed() {
+        let text = "a\u{1b}[31m\u{9b}2J\u{202e}\u{7f}\u{e0041}\u{2028}\r\n\0 ä";
+        let written = json(&serde_json::Value::from(text).to_string());
+        assert!(!written.chars().any(is_unfit), "{written:?}");
+        assert_eq!(serde_json::from_str::<String>(&written).ok().as_deref(), Some(text));
     }
 }

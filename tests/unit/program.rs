@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_upgrade::world::{Env, World};
-use k8s_upgrade::{Invocation, adapters, run, signals};
+use k8s_upgrade::{Invocation, Panics, adapters, run, signals};
 
 /// A stream that keeps what was written.
 #[derive(Clone, Default)]
@@ -67,6 +67,7 @@ pub fn program_in(world: Option<&dyn Fn() -> World>, args: &[&str], env: &[(&str
             stderr_is_terminal: false,
             stop: signals::none(),
             tee: None,
+            panics: Some(Panics::default()),
         };
         let ended = match world {
             Some(world) => Ok(run(invocation, &world()).await),

@@ -159,7 +159,7 @@ fn what_no_journal_tells_is_said() {
     let wanted = "node4-a: what it did after 12:08:00 (2 of 9 pods left, until 12:08:00 held: web/checkout-7d9f (PDB web/checkout \
                   allows 0 of 2)): it was killed, or is at work";
     assert_eq!(in_flight.missing, [wanted]);
-    assert!(text(&in_flight).contains("k8s-node4       12:07:12  still is  ?"), "{}", text(&in_flight));
+    assert!(text(&in_flight).as_str().contains("k8s-node4       12:07:12  still is  ?"), "{}", text(&in_flight));
     let without_beginning = tell(RUN, vec![postflight()], &["the journal x cannot be read: y".to_owned()], false, false).unwrap();
     assert_eq!(
         without_beginning.missing,

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::Vault;
 use crate::failure::Cause;
+use crate::words::command;
 
 /// As Vault describes a mount.
 #[derive(Deserialize)]
@@ -62,8 +63,12 @@ impl Vault {
         if let Some(rest) = self.mount.strip_prefix(named).and_then(|rest| rest.strip_prefix('/')) {
             let why =
                 format!("Vault at {}: {} is no mount; {named} is one, and {rest} belongs to the path", self.base, self.mount);
-            return Err(Cause::usage(why)
-                .next(format!("k8s-upgrade --set vault-mount={named} --set vault-path={rest}/{} rotate-key", self.path)));
+            return Err(Cause::usage(why).next(command!(
+                "k8s-upgrade --set vault-mount={} --set vault-path={}/{} rotate-key",
+                named,
+                rest,
+                self.path
+            )));
         }
         let version = mount.options.as_ref().and_then(|options| options.version.as_deref());
         let kind = match (mount.r#type.as_str(), version) {

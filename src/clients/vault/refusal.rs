@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Kept, Vault};
 use crate::failure::Cause;
+use crate::words::command;
 
 /// What all of a rotation needs: the last three are three ways to write.
 const NEEDED: [&str; 4] = ["read", "patch", "create", "update"];
@@ -102,15 +103,17 @@ impl Vault {
     }
 
     pub(super) fn login(&self) -> String {
-        format!("vault login -address={}", self.base)
+        command!("vault login -address={}", self.base)
     }
 
     /// It was there when it was read.
     fn gone(&self, cause: Cause, doing: Doing<'_>) -> Cause {
         let Doing::Write(Kept { version, data: Some(_) }) = doing else { return cause };
-        cause.detail(["somebody has deleted the secret, or its last version, since it was read"]).next(format!(
-            "vault kv undelete -mount={} -versions={version} {}      # brings it back, with all of its fields",
-            self.mount, self.path
+        cause.detail(["somebody has deleted the secret, or its last version, since it was read"]).next(command!(
+            "vault kv undelete -mount={} -versions={} {}      # brings it back, with all of its fields",
+            self.mount,
+            version,
+            self.path
         ))
     }
 }

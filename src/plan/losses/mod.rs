@@ -15,6 +15,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::failure::Cause;
+use crate::words::command;
 
 /// Where a change has to stand to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +100,7 @@ pub fn verdict(open: &[Difference]) -> Result<(), Cause> {
     };
     let refused = Cause::refused(what).detail(open.iter().map(Difference::line));
     let refused = keep.into_iter().fold(refused, |refused, keep| refused.next(keep.advice()));
-    Err(refused.next(format!("k8s-upgrade acknowledge {}    # to lose all that is named above, in the next run", id(open))))
+    Err(refused.next(command!("k8s-upgrade acknowledge {}    # to lose all that is named above, in the next run", id(open))))
 }
 
 fn hex(text: &str, digits: usize) -> String {

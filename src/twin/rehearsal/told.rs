@@ -11,8 +11,9 @@ use super::{Scenario, State, step};
 use crate::failure::Class;
 use crate::names;
 use crate::plan::version::{Kind, Version};
-use crate::report::span;
+use crate::report::{Printed, span};
 use crate::twin::store::Key;
+use crate::words::{line, shown, texts};
 
 /// What every rehearsal rests on.
 const ASSUMPTIONS: [&str; 3] = [
@@ -122,6 +123,34 @@ pub struct Message {
     pub at: Timestamp,
     pub text: String,
 }
+
+texts!(Told {
+    from,
+    target,
+    seed,
+    began,
+    ended,
+    end,
+    jobs,
+    nodes,
+    out_of_service_seconds,
+    api_away_seconds,
+    remarks,
+    injected,
+    not_injected,
+    gauges,
+    slack,
+    assumptions,
+    unmodelled
+});
+texts!(End { state, exit_code, place, why, detail, class });
+texts!(Job { place, pod, node, began, seconds, exit_code, steps });
+texts!(Done { step, times, seconds });
+texts!(Node { name, version, out_of_service_seconds, evicted, refused });
+texts!(Remark { at, place, text });
+texts!(Gauge { at, job, series, value });
+// Of several lines, which are told line by line.
+texts!(none: Message);
 
 pub fn tell(scenario: &Scenario, state: &State, seen: &Seen, ended: Timestamp) -> Told {
     let version = |name: &str| {
@@ -252,11 +281,11 @@ impl std::fmt::Display for Done {
 }
 
 impl Told {
-    pub fn text(&self) -> String {
+    pub fn text(&self) -> Printed {
         let mut text = String::new();
         // Writing to a String cannot fail.
-        let _ = self.write(&mut text);
-        text
+        let _ = shown(self).write(&mut text);
+        Printed::page(text)
     }
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
@@ -287,7 +316,7 @@ impl Told {
         self.write_gauges(out)?;
         for (index, message) in self.slack.iter().enumerate() {
             let title = if index == 0 { "slack" } else { "" };
-            let mut lines = message.text.lines();
+            let mut lines = message.text.lines().map(line);
             writeln!(out, "{title:9}  {}  {}", clock(message.at), lines.next().unwrap_or_default())?;
             for line in lines {
                 writeln!(out, "                     {line}")?;

@@ -134,7 +134,7 @@ impl Seen {
                     self.deferred = Some(why.to_owned());
                 }
             }
-            Event::Failed(failure) => {
+            Event::Failed { failure } => {
                 let text = format!("{}: {}", failure.class().word(), failure.cause.what);
                 self.remarks.push(Remark { at: now, place: failure.place.clone(), text });
                 self.failure = Some((now, failure.clone()));
@@ -276,7 +276,7 @@ impl Sink for Ear {
         if matches!(event, Event::Next { .. }) {
             return;
         }
-        if !self.quiet || matches!(event, Event::Warning { .. } | Event::Failed(_)) {
+        if !self.quiet || matches!(event, Event::Warning { .. } | Event::Failed { .. }) {
             self.sink.lock().unwrap_or_else(PoisonError::into_inner).event(now, event);
         }
     }
