@@ -40,6 +40,10 @@ impl Card {
 
     /// None where the text is no card: somebody has edited it, or another program wrote it.
     pub fn read(text: &str) -> Option<Card> {
+        // An editor that ends lines in another way may have changed more.
+        if text.contains('\r') {
+            return None;
+        }
         let (run, hop) = text.lines().next()?.strip_prefix(HEAD)?.split_once(": ")?;
         let (from, to) = hop.split_once(" -> ")?;
         let (snapshot, rest) = text.lines().find_map(|line| line.strip_prefix(SNAPSHOT))?.rsplit_once(" (")?;

@@ -270,17 +270,23 @@ pub fn stale(journals: &[Kept]) -> Vec<String> {
     journals.iter().filter(|journal| !kept.contains(&unit(journal))).map(|journal| journal.name.clone()).collect()
 }
 
-/// Times to the second, as marks have them.
+/// Times to the second, as marks have them. What is read is exactly what is written: no fraction of a second that the next writing would drop.
 pub mod time {
     use jiff::Timestamp;
     use serde::{Deserialize, Deserializer, Serializer};
 
+    fn text(time: &Timestamp) -> String {
+        time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+
     pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&time.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        serializer.collect_str(&text(time))
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        let written = String::deserialize(deserializer)?;
+        let time = written.parse().map_err(serde::de::Error::custom)?;
+        if text(&time) == written { Ok(time) } else { Err(serde::de::Error::custom("a time is no UTC to the second")) }
     }
 }
 

@@ -12,6 +12,7 @@ mod node;
 mod panics;
 mod pasted;
 mod program;
+mod properties;
 mod rehearse;
 mod report;
 mod security;

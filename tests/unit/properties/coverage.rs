@@ -1,0 +1,247 @@
+//! No parser is forgotten: each function of the program that reads what came from outside is in this table, with the properties that hold
+//! it, or with the reason why none does.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// File, function, and which test of this folder (`file::test`) tries it; or why none does, in a sentence.
+const READERS: &[(&str, &str, &str)] = &[
+    (
+        "src/adapters/kube/kubeconfig.rs",
+        "carried",
+        "It asks the http crate whether a header can carry a text, and keeps nothing.",
+    ),
+    (
+        "src/adapters/kube/kubeconfig.rs",
+        "server",
+        "The parser is that of the http crate; the suite `hostile` has kubeconfigs that are none.",
+    ),
+    ("src/adapters/proxy.rs", "is_near", "clients::places"),
+    ("src/adapters/proxy.rs", "proxy", "clients::places"),
+    ("src/adapters/web.rs", "builder", "It hands on what is a URL already."),
+    ("src/clients/endpoint.rs", "of_proxy", "It looks for the fields of a Status in any JSON; none is an answer, too."),
+    ("src/clients/packages.rs", "compare_revisions", "clients::package_index"),
+    ("src/clients/packages.rs", "parse", "clients::package_index"),
+    ("src/clients/prometheus.rs", "ask", "clients::prometheus"),
+    ("src/clients/prometheus.rs", "sample", "clients::prometheus"),
+    ("src/clients/pushgateway.rs", "series", "clients::pushgateway"),
+    ("src/clients/slack.rs", "new", "clients::places"),
+    ("src/clients/vault/mod.rs", "new", "clients::places"),
+    ("src/clients/vault/mod.rs", "read", "clients::vault"),
+    ("src/clients/vault/mod.rs", "send", "It makes a header of the token, which has been checked before."),
+    ("src/clients/vault/mod.rs", "write", "It reads one number at one place, and all else is an error."),
+    ("src/clients/vault/mount.rs", "is_kv2", "clients::vault"),
+    ("src/clients/vault/refusal.rs", "capabilities", "It takes words out of any JSON, as the mount's answer is read."),
+    ("src/clients/vault/refusal.rs", "elsewhere", "The URL parser is that of the http crate, and none is an answer, too."),
+    ("src/clients/vault/refusal.rs", "said", "clients::vault"),
+    ("src/node/files.rs", "parse", "node::files"),
+    ("src/node/inspect.rs", "parse", "node::inspect"),
+    ("src/node/keys.rs", "parse", "node::keys"),
+    ("src/node/mod.rs", "parse", "node::inspect"),
+    ("src/node/mod.rs", "read", "node::inspect"),
+    ("src/node/mod.rs", "token", "node::inspect"),
+    ("src/node/mod.rs", "waits", "node::waits"),
+    ("src/node/packages.rs", "parse", "node::packages"),
+    ("src/node/past.rs", "parse", "node::look_back"),
+    ("src/node/work.rs", "parse", "node::work"),
+    ("src/plan/card.rs", "read", "plan::restore_cards"),
+    ("src/plan/halt.rs", "read", "plan::halts_and_skips"),
+    ("src/plan/journal.rs", "deserialize", "plan::journals"),
+    ("src/plan/journal.rs", "read", "plan::journals"),
+    ("src/plan/keys.rs", "fingerprint", "plan::keys"),
+    ("src/plan/keys.rs", "of", "plan::keys"),
+    ("src/plan/keys.rs", "parse", "plan::keys"),
+    ("src/plan/losses/coredns.rs", "step", "plan::deployments_of_coredns"),
+    ("src/plan/losses/kubelet.rs", "walk", "plan::configurations_of_kubelets"),
+    ("src/plan/losses/mod.rs", "acknowledged", "plan::acknowledgements"),
+    ("src/plan/losses/static_pods.rs", "parse", "plan::configurations_of_static_pods"),
+    ("src/plan/losses/static_pods.rs", "read", "plan::configurations_of_static_pods"),
+    (
+        "src/plan/orphan.rs",
+        "read_intent",
+        "A name, a number and a word, split at blanks; whatever else stands there is no intent.",
+    ),
+    ("src/plan/parse.rs", "backup_done", "plan::backups"),
+    ("src/plan/parse.rs", "exit_code", "plan::messages_of_jobs"),
+    ("src/plan/parse.rs", "image_repository", "plan::image_repositories"),
+    ("src/plan/parse.rs", "image_version", "plan::images_and_runtimes"),
+    ("src/plan/parse.rs", "leading_version", "plan::images_and_runtimes"),
+    ("src/plan/parse.rs", "plan_agrees", "plan::plans_of_kubeadm"),
+    ("src/plan/parse.rs", "upgrade_plan", "plan::plans_of_kubeadm"),
+    ("src/plan/restore.rs", "former", "words::versions"),
+    ("src/plan/rollback.rs", "packages_of", "plan::records_of_former_versions"),
+    ("src/plan/rollback.rs", "read", "words::versions"),
+    ("src/plan/version.rs", "told", "words::versions"),
+    ("src/plan/version.rs", "from_str", "words::versions"),
+    ("src/report/heard.rs", "drain", "words::logs_of_runners"),
+    ("src/report/heard.rs", "timed", "words::logs_of_runners"),
+    ("src/report/heard.rs", "unspan", "words::logs_of_runners"),
+    ("src/run/alone.rs", "snapshot_on", "words::tokens"),
+    ("src/run/backup.rs", "looked_at", "words::tokens"),
+    ("src/run/chain.rs", "submit_job", "It reads what a pure function of this program has just made."),
+    ("src/run/observe.rs", "job_fact", "words::versions"),
+    ("src/run/observe.rs", "node_fact", "words::versions"),
+    ("src/run/observe.rs", "read_mark", "words::tokens"),
+    (
+        "src/run/observe.rs",
+        "time",
+        "The parser of times is that of the jiff crate; what it refuses is a refusal that names the annotation.",
+    ),
+    ("src/run/prepare.rs", "image_repository", "words::tokens"),
+    ("src/settings/load.rs", "apply", "settings::the_file"),
+    ("src/settings/load.rs", "file", "settings::the_file"),
+    (
+        "src/settings/load.rs",
+        "is_service_link",
+        "It compares the value with a number of a port; whatever is none is no service link.",
+    ),
+    ("src/settings/load.rs", "text", "settings::one_by_one"),
+    ("src/settings/mod.rs", "known", "It reads defaults, which are constants."),
+    ("src/settings/values.rs", "deserialize", "settings::one_by_one"),
+    ("src/settings/values.rs", "from_str", "settings::one_by_one"),
+    ("src/settings/values.rs", "objection", "settings::one_by_one"),
+    ("src/settings/values.rs", "regex", "settings::one_by_one"),
+    ("src/settings/values.rs", "try_from", "settings::one_by_one"),
+    ("src/twin/rehearsal/told.rs", "write", "It reads lines that this program has written in this process."),
+    ("src/twin/scenario/build.rs", "unstick", "settings::scenarios"),
+    ("src/twin/scenario/check.rs", "percentage", "settings::scenarios"),
+    ("src/twin/scenario/copy.rs", "node", "words::versions"),
+    ("src/twin/scenario/mod.rs", "deserialize", "settings::scenarios"),
+    ("src/twin/scenario/read.rs", "find", "settings::scenarios"),
+    ("src/twin/scenario/read.rs", "refusal", "settings::scenarios"),
+    ("src/twin/scenario/read.rs", "scenario", "settings::scenarios"),
+    ("src/twin/scenario/read.rs", "unreadable", "settings::scenarios"),
+    ("src/words/address.rs", "as_str", "words::places"),
+    ("src/words/address.rs", "fmt", "words::places"),
+    ("src/words/address.rs", "from_str", "words::places"),
+    ("src/words/address.rs", "is_open", "words::places"),
+    ("src/words/address.rs", "try_from", "words::places"),
+    ("src/words/given.rs", "is_host", "words::what_people_give"),
+    ("src/words/token.rs", "as_str", "words::tokens"),
+    ("src/words/token.rs", "is_url", "words::places"),
+    ("src/words/token.rs", "port", "words::places"),
+    ("src/words/token.rs", "try_from", "words::tokens"),
+];
+
+#[test]
+fn every_reader_is_held_by_properties() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let found = readers(root);
+    let known: BTreeSet<(String, String)> =
+        READERS.iter().map(|(file, name, _)| ((*file).to_owned(), (*name).to_owned())).collect();
+    let forgotten: Vec<_> = found.difference(&known).map(|(file, name)| format!("(\"{file}\", \"{name}\", \"\"),")).collect();
+    assert!(forgotten.is_empty(), "write properties for these, and lines into READERS:\n{}", forgotten.join("\n"));
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(gone.is_empty(), "these read nothing any more: {gone:?}");
+    for (file, name, by) in READERS {
+        let sentence = by.ends_with('.') && by.contains(' ');
+        assert!(sentence || is_test(root, by), "{file}, {name}: {by:?} is neither a test of this folder nor a reason");
+    }
+}
+
+fn is_test(root: &Path, by: &str) -> bool {
+    let Some((file, test)) = by.split_once("::") else { return false };
+    let path = root.join("tests/unit/properties").join(file).with_extension("rs");
+    std::fs::read_to_string(path).is_ok_and(|text| text.contains(&format!("#[test]\nfn {test}(")))
+}
+
+/// What makes a function a reader of what came from outside.
+const READS: &[&str] = &[
+    "serde_json::from_",
+    "serde_saphyr::from_",
+    ".parse::<",
+    ".parse()",
+    "str::parse",
+    "::from_str(",
+    "::from_openssh(",
+    "::strptime(",
+    "fn parse(",
+    "fn parse<",
+    "FromStr for",
+];
+
+/// All of them: file and function. The twin is no part of it: it reads what the program itself says, and what it cannot read fails a test.
+fn readers(root: &Path) -> BTreeSet<(String, String)> {
+    let mut found = BTreeSet::new();
+    let mut folders = vec![root.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.extend((!path.ends_with("src/twin/api") && !path.ends_with("src/twin/control")).then_some(path));
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let file = path.strip_prefix(root).unwrap().to_str().unwrap();
+                let ours = !file.starts_with("src/twin/")
+                    || file.starts_with("src/twin/scenario/")
+                    || file.starts_with("src/twin/rehearsal/");
+                if ours && !file.contains("tests") && !file.ends_with("fixture.rs") && !file.ends_with("fake.rs") {
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    found.extend(readers_in(&text).into_iter().map(|name| (file.to_owned(), name)));
+                }
+            }
+        }
+    }
+    found
+}
+
+fn readers_in(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut function = String::new();
+    for line in text.lines().take_while(|line| *line != "mod tests {") {
+        if let Some((_, rest)) = line.split_once("fn ").filter(|_| !line.trim_start().starts_with("//")) {
+            let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            // A closure's type is no function.
+            if !name.is_empty() {
+                function = name;
+            }
+        }
+        if !line.trim_start().starts_with("//") && READS.iter().any(|sign| line.contains(sign)) {
+            found.insert(function.clone());
+        }
+    }
+    found
+}
+
+#[test]
+fn a_reader_is_found() {
+    let text = "impl X {\n    fn one(&self) {\n        // x.parse()\n    }\n    fn two() -> Option<u8> {\n        text\n            .parse()\n            .ok()\n    }\n}\n#[cfg(test)]\nmod tests {\n    fn three() { x.parse() }\n}\n";
+    assert_eq!(readers_in(text), BTreeSet::from(["two".to_owned()]));
+}
+
+#[test]
+fn every_token_has_a_property() {
+    let tables = [include_str!("../../../src/words/token.rs"), include_str!("../../../src/words/given.rs")]
+        .map(|text| text.split("\ntokens! {").nth(1).and_then(|rest| rest.split("\n}").next()).unwrap());
+    let names: Vec<&str> = tables
+        .iter()
+        .flat_map(|table| table.lines())
+        .filter(|line| line.starts_with("    ") && !line.starts_with("     ") && line.contains(", \""))
+        .filter_map(|line| line.trim_start().split(',').next())
+        .filter(|name| name.starts_with(|c: char| c.is_ascii_uppercase()))
+        .collect();
+    assert!(names.len() > 5, "{names:?}");
+    let lost: Vec<_> = names.iter().filter(|name| !include_str!("words.rs").contains(&format!("token::<{name}>("))).collect();
+    assert!(lost.is_empty(), "in words.rs nothing tries {lost:?}");
+}
+
+#[test]
+fn every_operation_has_a_property() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/node");
+    let mut operations = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        operations.extend(
+            text.lines().filter_map(|line| Some(line.strip_prefix("impl Operation for ")?.trim_end_matches(" {").to_owned())),
+        );
+    }
+    assert!(operations.len() > 5, "{operations:?}");
+    let tried = include_str!("node.rs");
+    let lost: Vec<_> = operations
+        .iter()
+        .filter(|name| {
+            !["{", " ", "::", "("].iter().any(|after| tried.contains(&format!("{name}{after}")))
+                && !tried.contains(&format!("&{name},"))
+        })
+        .collect();
+    assert!(lost.is_empty(), "in node.rs nothing tries {lost:?}");
+}

@@ -1,0 +1,120 @@
+//! What nodes print: every operation's answer, through the one door by which it comes in.
+
+use k8s_upgrade::failure::Cause;
+use k8s_upgrade::node::{self, *};
+use k8s_upgrade::plan::version::Version;
+use k8s_upgrade::world::HostOutput;
+
+use super::ends;
+
+/// The sample bodies are wrapped as a script wraps them, so that the sentinels are broken, too.
+fn answers<O: Operation>(op: &O, bodies: &[&str]) {
+    let name = O::NAME;
+    let wrapped: Vec<String> =
+        bodies.iter().map(|body| format!("@k8s-upgrade begin {name}\n{body}\n@k8s-upgrade end {name} 0\n")).collect();
+    let samples: Vec<&str> = wrapped.iter().map(String::as_str).collect();
+    ends(&samples, |text| answer(op, text).ok());
+}
+
+fn answer<O: Operation>(op: &O, text: &str) -> Result<O::Output, Cause> {
+    node::read(op, &HostOutput { stdout: text.to_owned(), stderr: text.to_owned(), host_key: String::new() })
+}
+
+const RELEASE: Version = Version::new(1, 36, 3);
+const BOOT: &str = "boot-id 0b9c6d1e-4f2a-4c3b-9d8e-7f6a5b4c3d2e";
+
+#[test]
+fn inspect() {
+    let state = [
+        BOOT,
+        "kernel 6.1.0-18-amd64",
+        "package kubeadm hi 1.35.4-1.1",
+        "package kubelet iU 1.36.3-1.1",
+        "hold kubeadm",
+        "audit The following packages are only half configured",
+        "free 1073741824 /var/lib/containerd",
+        "kubelet active",
+        "kubelet-config maxPods: 110",
+        "kubeadm v1.35.4",
+        "source 1.36 /etc/apt/sources.list.d/kubernetes.list",
+        "stray /etc/kubernetes/manifests/etcd.yaml.bak",
+        "leftovers 4096",
+        "work failed kubeadm-upgrade 1.36.3 5f3a21bc 1",
+        "# looks around",
+    ];
+    answers(&Inspect, &[&(state.join("\n") + "\n"), &format!("{BOOT}\nkubelet inactive\nwork none\n")]);
+}
+
+#[test]
+fn look_back() {
+    let past = [
+        "static-pod registry.k8s.io/kube-apiserver:v1.36.3 kube-apiserver",
+        "manifest registry.k8s.io/etcd:3.6.6-0 2026-11-22T12:04:00Z /etc/kubernetes/tmp/kubeadm backup/etcd.yaml",
+        "etcd-data 2026-11-22T12:04:00Z /etc/kubernetes/tmp/kubeadm-backup-etcd",
+        "former 1.35.4 /var/lib/k8s-upgrade/former/1.35.4",
+        "card 2026-11-22T12:04:00Z /var/lib/k8s-upgrade/restore-5f3a21bc.txt",
+        "card-line Restore card of run 5f3a21bc: 1.35.4 -> 1.36.3",
+        "snapshot 4575264 2026-11-22T12:03:00Z /backup/etcd 1.db",
+    ];
+    answers(&LookBack::default(), &[&(past.join("\n") + "\n"), ""]);
+}
+
+#[test]
+fn work() {
+    let begin = Begin { step: Step::KubeadmPackage, target: RELEASE.into(), run: "5f3a21bc".parse().unwrap() };
+    answers(&begin, &["started\n", "# waits 30 s for a lock\nattached\n"]);
+    let follow = Follow { from: 0, wait: Follow::MAX_WAIT };
+    answers(
+        &follow,
+        &[
+            "| Setting up kubeadm\noffset 4096\nwork running kubeadm-package 1.36.3 5f3a21bc\n",
+            "offset 9\nwork killed kubeadm-upgrade 1.36.3 5f3a21bc oom-kill\nlast ! no space left\nlast it failed\n",
+            "work interrupted kubelet-packages 1.36.3 5f3a21bc reboot\n",
+        ],
+    );
+}
+
+#[test]
+fn keys() {
+    let look = LookAtKeys { user: "wizard".parse().unwrap(), of: vec!["AAAA".parse().unwrap()] };
+    let there =
+        "keys 3\nmarked 1\nhas AAAA\nours AAAA\nelsewhere AAAA /etc/ssh/keys/wizard two\nunread /etc/ssh/%u\nasks /usr/bin/sss\n";
+    answers(&look, &[there]);
+    let add = AddKey {
+        user: "wizard".parse().unwrap(),
+        kind: "ssh-ed25519".parse().unwrap(),
+        key: "AAAA".parse().unwrap(),
+        replaces: Vec::new(),
+    };
+    answers(&add, &["added 3\n", "present 2\n"]);
+    let remove = RemoveKeys { user: "wizard".parse().unwrap(), keep: None, strays: true, gone: Vec::new() };
+    answers(&remove, &["removed 1 2\n"]);
+}
+
+#[test]
+fn packages() {
+    answers(&Refresh, &["# refreshes\n"]);
+    answers(&Repository { base_url: "https://pkgs.example".parse().unwrap(), target: RELEASE, keys: Vec::new() }, &["# adds\n"]);
+    answers(&Madison { package: "kubeadm" }, &["available 1.36.3-1.1\navailable 1.36.2-1.1\n"]);
+    let prefetch = Prefetch { target: RELEASE, control_plane: true, image_repository: None };
+    answers(
+        &prefetch,
+        &["package kubeadm 1.36.3-1.1\npresent registry.k8s.io/pause:3.10\npulled registry.k8s.io/kube-proxy:v1.36.3\n"],
+    );
+    let plan = KubeadmPlan { target: RELEASE, flags: Vec::new() };
+    answers(&plan, &["{ \"kind\": \"UpgradePlan\" }\nnote W1122 all fine\n"]);
+}
+
+#[test]
+fn files() {
+    let hash = "0".repeat(64);
+    answers(&SnapshotHash { path: "/backup/etcd.db".parse().unwrap() }, &[&format!("snapshot 4575264 {hash}\n"), "absent\n"]);
+    answers(&WriteCard { name: "card".into(), content: String::new() }, &["card /var/lib/k8s-upgrade/restore.txt\n"]);
+}
+
+#[test]
+fn waits() {
+    ends(&["waits 30 s for a lock", "# waits 600 s for another apt", "waits 0 s for x s for y"], |text| {
+        node::waits(node::progress(text).unwrap_or(text)).map(|(left, on)| (left, on.to_owned()))
+    });
+}

@@ -1,0 +1,213 @@
+//! What kubeadm, backups, Jobs and people's annotations say, and what the program itself has left to be read later.
+
+use std::collections::BTreeMap;
+
+use k8s_upgrade::plan::card::Card;
+use k8s_upgrade::plan::halt::{Halt, Skip};
+use k8s_upgrade::plan::journal::Journal;
+use k8s_upgrade::plan::keys::Public;
+use k8s_upgrade::plan::known_hosts::KnownHosts;
+use k8s_upgrade::plan::losses::{acknowledged, coredns, kubelet, static_pods};
+use k8s_upgrade::plan::version::Version;
+use k8s_upgrade::plan::{parse, rollback};
+use k8s_upgrade::words::ExactPackage;
+
+use super::{check, ends, returns};
+
+const CONFIGURATION: &[&str] = &[
+    "apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\nimageRepository: mirror.example.org/k8s\napiServer:\n  \
+     extraArgs:\n  - { name: v, value: \"2\" }\netcd:\n  local: { dataDir: /var/lib/etcd }\nnetworking: { podSubnet: 10.244.0.0/16 }\n",
+    "kind: ClusterConfiguration\nimageRepository: registry.k8s.io\ncontrollerManager: { extraArgs: { v: 2 } }\ndns: { disabled: true }\n",
+];
+
+#[test]
+fn plans_of_kubeadm() {
+    let samples = [
+        r#"{ "kind": "UpgradePlan", "apiVersion": "output.kubeadm.k8s.io/v1alpha3", "availableUpgrades": [{ "description": "x", "components": [
+            { "name": "kube-apiserver", "currentVersion": "v1.35.4", "newVersion": "v1.36.3", "nodeName": "m" },
+            { "name": "etcd", "currentVersion": "3.5.24-0", "newVersion": "3.6.8-0" } ] }],
+            "configVersions": [{ "group": "kubelet.config.k8s.io", "manualUpgradeRequired": true }] }"#,
+        "[upgrade] reads\n{ \"kind\": \"UpgradePlan\", \"availableUpgrades\": [] }",
+        "",
+    ];
+    ends(&samples, |text| {
+        let plan = parse::upgrade_plan(text, text).ok()?;
+        Some(parse::plan_agrees(&plan, Version::new(1, 36, 3)))
+    });
+}
+
+#[test]
+fn image_repositories() {
+    returns(
+        CONFIGURATION,
+        |text| parse::image_repository(text).ok(),
+        |found| match found {
+            // Every character by its number: what YAML makes of the raw ones is not what is asked here.
+            Some(repository) => {
+                let escaped: String = repository.chars().map(|c| format!("\\U{:08x}", u32::from(c))).collect();
+                format!("imageRepository: \"{escaped}\"\n")
+            }
+            None => "{}".to_owned(),
+        },
+    );
+}
+
+#[test]
+fn configurations_of_static_pods() {
+    let commands = ["kube-apiserver --v=2 --secure-port 6443 --tls-min-version", "kube-scheduler", "etcd --name m --name n"];
+    ends(CONFIGURATION, |text| {
+        let configuration = static_pods::Configuration::read(text).ok()?;
+        let pod = |component: &str, command: Vec<String>| static_pods::StaticPod {
+            node: "m".to_owned(),
+            component: component.to_owned(),
+            command,
+        };
+        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<String>>();
+        let mut pods: Vec<_> = commands.map(|line| pod(line.split(' ').next().unwrap_or_default(), words(line))).into();
+        // Its flags come from outside as well.
+        pods.push(pod("kube-controller-manager", words(text)));
+        Some(static_pods::differences(&configuration, &pods))
+    });
+}
+
+#[test]
+fn configurations_of_kubelets() {
+    let ours = kubelet::Configuration::read("maxPods: 110\nlogging: { verbosity: 0 }\n").unwrap();
+    let samples = [
+        "maxPods: 250\nstaticPodURLHeader: { a: [b] }\nevictionHard: { memory.available: 100Mi }\n",
+        "kind: KubeletConfiguration\n",
+    ];
+    ends(&samples, |text| {
+        let theirs = kubelet::Configuration::read(text).ok()?;
+        Some((kubelet::differences(&theirs, "m", "maxPods: 110\n"), kubelet::differences(&ours, "m", text)))
+    });
+}
+
+#[test]
+fn deployments_of_coredns() {
+    let samples = [
+        r#"{ "spec": { "replicas": 3, "template": { "spec": { "containers": [{ "name": "coredns", "image": "r/coredns:v1.14.6",
+        "args": ["-conf", "/etc/coredns/Corefile"], "resources": { "limits": { "memory": "170Mi" } } }], "tolerations": [] } } } }"#,
+    ];
+    ends(&samples, |text| Some(coredns::differences(&serde_json::from_str(text).ok()?)));
+}
+
+#[test]
+fn backups() {
+    let samples = [
+        "Backup done: /backup/etcd-20261122 1200.db (4575264 bytes)\n",
+        "snapshot saved\nBackup done: /backup/e (old).db (1024 bytes)\nbye\n",
+    ];
+    returns(
+        &samples,
+        |log| parse::backup_done(log).ok(),
+        |found| format!("Backup done: {} ({} bytes)\n", found.path, found.bytes),
+    );
+}
+
+#[test]
+fn images_and_runtimes() {
+    let samples = ["registry.k8s.io/kube-apiserver:v1.36.3", "r.local:5000/k8s/x:v1.36.3@sha256:00ff", "kube-apiserver:v1.36.3"];
+    returns(&samples, parse::image_version, |version| format!("registry.local:5000/x:v{version}"));
+    returns(&["containerd://1.6.20~ds1", "containerd://2.1.4"], parse::containerd, |version| format!("containerd://{version}"));
+}
+
+#[test]
+fn messages_of_jobs() {
+    let samples = ["Container k8s-upgrade for pod k8s-upgrade/x failed with exit code 4 matching FailJob rule at index 1"];
+    returns(&samples, parse::exit_code, |code| {
+        format!("Container x for pod y failed with exit code {code} matching FailJob rule")
+    });
+}
+
+#[test]
+fn halts_and_skips() {
+    let halts = [
+        r#"{"by":"ann@laptop","at":"2026-11-22T12:04:00Z","reason":"disk","run":true,"suspended":true,"blocker":false}"#,
+        "written by hand",
+    ];
+    returns(&halts, |text| Some(Halt::read(text)), Halt::write);
+    ends(&halts, |text| Some(Halt::read(text).to_string()));
+    let skips = [r#"[{"step":"worker/k8s-node4","by":"ann@laptop","reason":"gone"}]"#, "preflight, worker/k8s-node2"];
+    returns(&skips, |text| Some(Skip::read(text)), |skips| Skip::write(skips));
+}
+
+#[test]
+fn acknowledgements() {
+    let samples = [
+        r#"[{"digest":"0011223344556677","what":"m: kube-apiserver --v=4","by":"ann@laptop","at":"2026-11-22T12:04:00Z"}]"#,
+        "[]",
+    ];
+    returns(&samples, |text| acknowledged(Some(text)).ok(), |known| serde_json::json!(known).to_string());
+}
+
+#[test]
+fn keys() {
+    let samples =
+        ["ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g k8s-upgrade-key", "ssh-rsa AAAA\n"];
+    returns(&samples, Public::parse, Public::line);
+    ends(&samples, |text| Public::parse(text).map(|key| key.fingerprint()));
+    // No test key stands in the repository: one is made.
+    let private = k8s_upgrade::plan::keys::Pair::from_seed(&[7; 32]).unwrap().private;
+    ends(&[&private], Public::of);
+}
+
+#[test]
+fn known_hosts() {
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
+    let samples = [
+        format!("# mine\nk8s-master,10.0.20.10? {KEY} a comment\n\n@revoked * {KEY}\n"),
+        format!("k8s-*,!k8s-master,*a*b*c*d*e*f {KEY}\n[a]:2222 {KEY}\n@cert-authority a {KEY}\n"),
+        format!("|1|e/1Kr5QvZV6Nj+IWyYx4ZJVxTZc=|TWKcN/I15gnSiUJhikrqX7emjrI= {KEY}\n"),
+    ];
+    let samples: Vec<&str> = samples.iter().map(String::as_str).collect();
+    ends(&samples, |text| KnownHosts::read("/k", text).ok());
+}
+
+#[test]
+fn restore_cards() {
+    let card = Card {
+        run: "5f3a21bc".into(),
+        from: "1.35.4".into(),
+        to: "1.36.3".into(),
+        snapshot: "/backup/etcd (old).db".into(),
+        bytes: 4_575_264,
+        hash: "sha256 00ff".into(),
+        packages: vec![("k8s-master".into(), vec!["kubeadm=1.35.4-1.1".into(), "kubelet=1.35.4-1.1".into()])],
+    };
+    returns(&[&card.write()], Card::read, Card::write);
+    ends(&[&card.write()], |text| Card::read(text)?.packages_of("k8s-master"));
+}
+
+#[test]
+fn records_of_former_versions() {
+    let samples = ["kubeadm=1.34.2-1.1,kubelet=1.34.2-1.1,kubectl=1.34.2-1.1,containerd.io=1.7.28-1"];
+    let print = |packages: &Vec<ExactPackage>| packages.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+    returns(&samples, |text| rollback::packages_of(text).ok(), print);
+}
+
+#[test]
+fn journals() {
+    let head = r#"{"run":"5f3a21bc","place":"k8s-node4","command":"upgrade-node k8s-node4","writer":"x-1","person":"ann@laptop","begun":"2026-11-22T12:04:00Z","dropped":2}"#;
+    let lines = concat!(
+        r#"{"at":"2026-11-22T12:04:01Z","what":"run-begun","from":"1.35.4","target":"1.36.3","kind":"minor","nodes":["a"]}"#,
+        "\n",
+        r#"{"at":"2026-11-22T12:04:02Z","place":"a","what":"drain","left":1,"total":2,"held":["x/y"],"until":"2026-11-22T12:34:01Z"}"#,
+        "\n",
+        r#"{"at":"2026-11-22T12:04:03Z","place":"a","what":"step","step":"cordon","seconds":3}"#,
+        "\n",
+    );
+    let end = r#"{"at":"2026-11-22T12:14:00Z","result":"step failed","code":5,"failure":"it broke","detail":["a"],"next":["b"]}"#;
+    let parts = |text: &str| -> BTreeMap<String, String> {
+        let keys = ["head", "lines", "end"];
+        keys.into_iter().zip(text.splitn(3, '\u{c}')).map(|(key, part)| (key.to_owned(), part.to_owned())).collect()
+    };
+    let samples = [format!("{head}\u{c}{lines}\u{c}{end}"), format!("{head}\u{c}{lines}")];
+    let samples: Vec<&str> = samples.iter().map(String::as_str).collect();
+    check(&samples, |text| {
+        let Ok(journal) = Journal::read(&parts(text)) else { return Ok(false) };
+        let mut written = journal.clone();
+        let again = written.data().map_err(|error| error.to_string()).and_then(|data| Journal::read(&data));
+        if again.as_ref() == Ok(&journal) { Ok(true) } else { Err(format!("{journal:?} is read back as {again:?}")) }
+    });
+}

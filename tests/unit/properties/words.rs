@@ -1,0 +1,145 @@
+//! Tokens, versions, and text that is made fit to be shown.
+
+use k8s_upgrade::plan::version::Version;
+use k8s_upgrade::report::heard;
+use k8s_upgrade::words::{
+    self, Address, AnnotationPrefix, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress, HostPath,
+    ImageName, ImageRef, KeyBase64, KeyType, Keyword, Letters, Login, LossId, MachineId, Minor, Namespace, NodeName, ObjectName,
+    ObjectPath, PackageName, PackagesUrl, Reason, Revision, RunId, Stamp, Url, VaultPath,
+};
+
+use super::{check, ends, returns};
+
+fn token<T: std::str::FromStr + ToString + PartialEq + std::fmt::Debug>(harmless: fn(char) -> bool, samples: &[&str]) {
+    // A token is its text: nothing is normalised away.
+    check(samples, |text| match text.parse::<T>() {
+        Ok(token) if token.to_string() != text => Err(format!("{token:?} is not the text that it was read from")),
+        Ok(_) if !text.chars().all(harmless) => Err("it holds a character that somebody might obey".to_owned()),
+        read => Ok(read.is_ok()),
+    });
+}
+
+fn hex(c: char) -> bool {
+    c.is_ascii_hexdigit()
+}
+
+fn plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.:+~=/@".contains(c)
+}
+
+/// What may hold anything that stands in one line, and is quoted wherever it goes.
+fn one_line(c: char) -> bool {
+    !c.is_control()
+}
+
+#[test]
+fn tokens() {
+    token::<RunId>(plain, &["5f3a21bc", "00000000", "by-hand"]);
+    token::<NodeName>(plain, &["k8s-node4", "n1.example.org"]);
+    token::<Revision>(plain, &["1.35.4-1.1", "1:2.3+b1", "2.1.4-1~debian.12~bookworm"]);
+    token::<PackageName>(plain, &["kubeadm", "libc6:i386"]);
+    token::<ExactPackage>(plain, &["kubelet=1.35.4-1.1"]);
+    token::<Letters>(plain, &["ii", "iHR"]);
+    token::<Keyword>(plain, &["active", "oom-kill"]);
+    token::<HostPath>(one_line, &["/var/lib/etcd backup/e.db"]);
+    token::<Stamp>(plain, &["2026-11-22T12:04:00Z"]);
+    token::<ImageName>(plain, &["registry.k8s.io/pause:3.10", "r:5000/x@sha256:00ff"]);
+    token::<PackagesUrl>(plain, &["https://pkgs.example", "http://10.0.0.1:8080/a/b"]);
+    // One that is near another is seldom one.
+    token::<Fingerprint>(hex, &["DE15B14486CD377B9E876E1A234654DA9A296436"]);
+    token::<Login>(plain, &["wizard", "_apt"]);
+    token::<KeyType>(plain, &["ssh-ed25519", "sk-ssh-ed25519@openssh.com"]);
+    token::<KeyBase64>(plain, &["AAAAC3NzaC1lZDI1NTE5AAAAIA=="]);
+    token::<Flag>(one_line, &["--v=5", "--ignore-preflight-errors=Swap"]);
+    token::<BootId>(plain, &["0b9c6d1e-4f2a-4c3b-9d8e-7f6a5b4c3d2e"]);
+    token::<MachineId>(hex, &["0b9c6d1e4f2a4c3b9d8e7f6a5b4c3d2e"]);
+    token::<Minor>(plain, &["1.36", "1.9"]);
+}
+
+#[test]
+fn what_people_give() {
+    token::<Namespace>(plain, &["k8s-upgrade"]);
+    token::<ObjectName>(plain, &["vault-store", "a.b"]);
+    token::<AnnotationPrefix>(plain, &["example.org"]);
+    token::<HostAddress>(plain, &["10.0.20.101", "2001:db8::1", "node4.example.org"]);
+    token::<ImageRef>(plain, &["docker.io/library/k8s-upgrade:3f9a2c81d07e", "localhost:5000/a_b/c__d:v1.0"]);
+    token::<VaultPath>(plain, &["team/k8s-upgrade"]);
+    token::<ClusterName>(one_line, &["kubernetes", "Zürich 1"]);
+    token::<ContextName>(one_line, &["ann@prod"]);
+    token::<LossId>(hex, &["0011aabb"]);
+    token::<Reason>(one_line, &["its disk is being replaced"]);
+}
+
+#[test]
+fn places() {
+    let urls = ["https://vault.example:8200", "http://10.0.0.9:9090/prometheus/", "https://[2001:db8::1]:8200"];
+    returns(&urls, |text| text.parse::<Url>().ok(), Url::to_string);
+    ends(&urls, |text| Some(words::is_open(text)));
+    let addresses = ["http://10.0.0.9:9090/prometheus/", "monitoring/prometheus-server:80"];
+    returns(&addresses, |text| text.parse::<Address>().ok(), Address::to_string);
+    returns(&["default/backup-etcd"], |text| text.parse::<ObjectPath>().ok(), ObjectPath::to_string);
+}
+
+#[test]
+fn versions() {
+    returns(&["1.36.3", "v1.36.0", "10.0.12"], |text| text.parse::<Version>().ok(), Version::to_string);
+}
+
+#[test]
+fn text_is_made_fit_to_be_shown() {
+    let samples = ["plain → ✓", "\u{1b}[31mred\u{1b}[0m", "a\u{1b}]8;;http://x\u{1b}\\b", "one\ntwo\r\nthree\tfour"];
+    let obeyed = |c: char| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) || ('\u{2066}'..='\u{2069}').contains(&c);
+    check(&samples, |text| {
+        let (line, block) = (words::line(text), words::block(text));
+        match (line.chars().find(|c| obeyed(*c)), block.chars().find(|c| *c != '\n' && obeyed(*c))) {
+            _ if words::line(&line) != line || words::block(&block) != block => Err("it is not fit the first time".to_owned()),
+            (None, None) => Ok(true),
+            found => Err(format!("{found:?} is left")),
+        }
+    });
+}
+
+#[test]
+fn words_of_the_shell_are_one_word() {
+    check(&["k8s-node4", "it's", "a b", "$(id)", ""], |text| {
+        for written in [words::quoted(text), words::word(text)] {
+            if unquoted(&written).as_deref() != Some(text) {
+                return Err(format!("{text:?} is written as {written}"));
+            }
+        }
+        Ok(true)
+    });
+}
+
+/// What a shell makes of a word that consists of '…' and \' alone, or of harmless characters alone.
+fn unquoted(word: &str) -> Option<String> {
+    if !word.contains('\'') {
+        let harmless = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+        return (!word.is_empty() && word.chars().all(harmless)).then(|| word.to_owned());
+    }
+    let mut text = String::new();
+    let mut rest = word;
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix(r"\'") {
+            text.push('\'');
+            rest = after;
+        } else {
+            let (inner, after) = rest.strip_prefix('\'')?.split_once('\'')?;
+            text.push_str(inner);
+            rest = after;
+        }
+    }
+    Some(text)
+}
+
+#[test]
+fn logs_of_runners() {
+    let now = "2026-11-22T12:30:00Z".parse().unwrap();
+    let samples = [
+        "12:04:05  k8s-node4  drain k8s-node4 … (at most 30m 00s)\n12:04:09  k8s-node4  drain: 3 of 17 pods left; held: a/b, c/d\n",
+        "12:10:00  k8s-node4  waits for the alert gate: firing: A (at most 1h 30m more)\n12:11:00  drain: 1 of 2 pods left\n",
+        "12:00:01  preflight  backup … (at most 95s)\n12:00:09  preflight  backup: done, 8s\n",
+        "‖ hold: it waits\n  for a reason\n  State: nothing changed\n  Next:  k8s-upgrade status\n         k8s-upgrade resume\n",
+    ];
+    ends(&samples, |text| Some(heard(text, now)));
+}
