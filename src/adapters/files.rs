@@ -65,7 +65,6 @@ pub(super) fn read(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-#[expect(clippy::cast_possible_wrap, reason = "bits, not a number")]
 const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 
 /// Until it can be read or written.

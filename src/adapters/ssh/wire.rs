@@ -102,6 +102,13 @@ struct Way {
     ended: bool,
 }
 
+impl Way {
+    /// Nothing comes any more, and nothing waits to be given.
+    fn is_over(&self) -> bool {
+        self.ended && self.bytes.is_empty()
+    }
+}
+
 impl Carrier {
     fn run(mut self) {
         if let Err(why) = self.carry() {
@@ -116,7 +123,7 @@ impl Carrier {
     fn carry(&mut self) -> Result<(), HostError> {
         let (mut inbound, mut outbound) = (Way::default(), Way::default());
         let mut greeting = Greeting::default();
-        while !outbound.ended && !(inbound.ended && inbound.bytes.is_empty()) {
+        while !outbound.ended && !inbound.is_over() {
             self.wait(&inbound, &outbound)?;
             if !inbound.ended && inbound.bytes.is_empty() {
                 let came = fill(&mut self.host, &mut inbound);
