@@ -56,6 +56,36 @@ impl Class {
     }
 }
 
+/// What follows the end of a pod of ours, before any person has looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// The Job tries again (it counts against backoffLimit), and the watch after it.
+    Counted,
+    /// The Job fails at once. The watch takes the step up, which asks its gate again.
+    Gate,
+    /// The Job fails at once. A person must change something first.
+    Person,
+}
+
+/// The exit codes that no retry of the same pod can mend: with them a Job fails at once. A panic is 101, an abort 134. All others count: a
+/// step that failed, a peer that was away, SIGTERM (143), a pod that ran out of memory (137).
+pub const AT_ONCE: [(u8, Retry); 7] = [
+    (1, Retry::Person),
+    (2, Retry::Person),
+    (3, Retry::Gate),
+    (4, Retry::Person),
+    (101, Retry::Person),
+    (130, Retry::Person),
+    (134, Retry::Person),
+];
+
+impl Retry {
+    /// What follows this exit code of a container.
+    pub fn after(code: i32) -> Retry {
+        AT_ONCE.iter().find(|(known, _)| i32::from(*known) == code).map_or(Retry::Counted, |(_, retry)| *retry)
+    }
+}
+
 /// Why a step failed, without where: the step runner adds that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
@@ -220,5 +250,31 @@ pub fn exit_code(result: &Result<Outcome, Failure>) -> u8 {
     match result {
         Ok(_) => 0,
         Err(failure) => failure.class().code(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_class_ends_a_job_as_its_meaning_wants() {
+        for (class, wanted) in [
+            (Class::Bug, Retry::Person),
+            (Class::Usage, Retry::Person),
+            (Class::Hold, Retry::Gate),
+            (Class::Refused, Retry::Person),
+            (Class::Step, Retry::Counted),
+            (Class::Contended, Retry::Counted),
+            (Class::Unreachable, Retry::Counted),
+            // Somebody pressed Ctrl-C; and the kubelet ended the pod.
+            (Class::Stopped(2), Retry::Person),
+            (Class::Stopped(15), Retry::Counted),
+        ] {
+            assert_eq!(Retry::after(class.code().into()), wanted, "{class:?}");
+        }
+        for code in [137, 139, 255, 0] {
+            assert_eq!(Retry::after(code), Retry::Counted, "{code}");
+        }
     }
 }

@@ -176,6 +176,8 @@ pub const ALERT_BLOCKER: &str = "K8sUpgradeBlocked";
 pub const ALERT_WATCHDOG: &str = "Watchdog";
 
 pub const LABEL_CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
+/// The taint of a cordon.
+pub const TAINT_CORDON: &str = "node.kubernetes.io/unschedulable";
 pub const LABEL_HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// User and group of the program in its image: nobody's usual number, and no root, as restricted Pod Security asks.

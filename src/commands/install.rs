@@ -7,6 +7,7 @@ use crate::cli::{Manifests, Part};
 use crate::failure::{Cause, Outcome};
 use crate::names;
 use crate::plan::install::{self, Credentials, Install};
+use crate::plan::policy::{Policy, Runner};
 use crate::plan::rules;
 use crate::report::{Event, Out, Shared};
 use crate::run::image::{OWN_BINARY, archive};
@@ -77,6 +78,7 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
     } else {
         serde_saphyr::to_string(&changed).map_err(|error| Cause::bug(format!("settings as YAML: {error}")))?
     };
+    let policy = settings.policy();
     let text = install::manifests(&Install {
         namespace,
         image,
@@ -85,9 +87,23 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         prefix: &settings.annotation_prefix,
         unstick: settings.drain_unstick,
         credentials,
+        runner: policy.runner.name(),
     })?;
     write_out(stdout, text.as_bytes())?;
+    let note = Event::Note { place: String::new(), text: trusted(&policy) };
+    sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &note);
     Ok(Outcome::Done)
+}
+
+/// Who gets the key: whoever installs is to know it.
+fn trusted(policy: &Policy) -> String {
+    let runner = match &policy.runner {
+        Runner::FirstWorker => "the first worker in natural order".to_owned(),
+        Runner::Node(name) => name.clone(),
+        Runner::ControlPlane => "no worker".to_owned(),
+    };
+    let workers = std::iter::once(runner).chain(policy.standby.iter().cloned()).collect::<Vec<_>>().join(", ");
+    format!("trusted with the SSH key, beside the control planes: {workers} (settings runner, runner-standby)")
 }
 
 pub fn image(world: &World, sink: &Shared, stdout: &Out, output: &Path) -> Result<Outcome, Cause> {

@@ -66,8 +66,7 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
     }
     match next::first(&facts, &ctx.settings.policy(), target).map_err(failure)? {
         Next::Create(planned) if ctx.dry_run => {
-            let pin = planned.pin.as_deref().unwrap_or("any node");
-            ctx.found("", format!("would create Job {} on {pin}", planned.job));
+            ctx.found("", format!("would create Job {} on {}", planned.job, planned.place()));
             ctx.next("", "start it with", &command!("k8s-upgrade start --target {}", target));
             Ok(Outcome::Nothing)
         }
@@ -129,8 +128,7 @@ pub async fn resume(ctx: &Ctx, asker: &mut Asker, local: bool) -> Result<Outcome
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) if ctx.dry_run => {
-            let pin = planned.pin.as_deref().unwrap_or("any node");
-            ctx.found("", format!("would create Job {} on {pin}", planned.job));
+            ctx.found("", format!("would create Job {} on {}", planned.job, planned.place()));
             ctx.found("", why(&facts, &planned));
             ctx.next("", "do it with", "k8s-upgrade resume");
             Ok(Outcome::Nothing)

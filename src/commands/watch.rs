@@ -38,8 +38,7 @@ pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
     }
     let job = &found.planned.job;
     if ctx.dry_run {
-        let pin = found.planned.pin.as_deref().unwrap_or("any node");
-        ctx.found(PLACE, format!("would create Job {job} on {pin}"));
+        ctx.found(PLACE, format!("would create Job {job} on {}", found.planned.place()));
         ctx.next(PLACE, "the watch does so within 10 minutes; to do it now", "k8s-upgrade resume");
         return Ok(Outcome::Nothing);
     }

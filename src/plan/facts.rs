@@ -262,7 +262,7 @@ pub struct JobFact {
     pub created: Option<Timestamp>,
     /// Somebody is deleting it.
     pub deleting: bool,
-    /// The hostname label of the node that it must run on.
+    /// Name of the node that it must run on.
     pub pin: Option<String>,
     /// What its container of this program runs.
     pub image: Option<String>,

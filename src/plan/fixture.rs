@@ -1,7 +1,7 @@
 //! Clusters for the tables of this room's tests: the runbook's, and ones of any size.
 
 use super::facts::{COMPONENTS, Component, Facts, JobFact, JobState, Node, RunMarks, Taint};
-use super::policy::Policy;
+use super::policy::{Policy, Runner};
 use super::version::Version;
 
 pub const OLD: Version = Version::new(1, 34, 2);
@@ -9,7 +9,8 @@ pub const NEW: Version = Version::new(1, 34, 7);
 
 pub fn policy() -> Policy {
     Policy {
-        runner: None,
+        runner: Runner::FirstWorker,
+        standby: Vec::new(),
         quiet: std::time::Duration::from_secs(24 * 3600),
         soak: std::time::Duration::from_secs(600),
         ready_ratio: 0.9,

@@ -5,10 +5,11 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
+use super::jobs::{self, Secret};
 use super::manifest::{labels, yaml};
 use super::policy::Unstick;
 use super::rights::{Account, Scope};
-use super::{jobs, policies, rights, rules};
+use super::{policies, rights, rules};
 use crate::failure::Cause;
 use crate::names;
 
@@ -27,6 +28,8 @@ pub struct Install<'a> {
     /// What a drain may delete.
     pub unstick: Unstick,
     pub credentials: Credentials<'a>,
+    /// The node that the settings name as the runner.
+    pub runner: Option<&'a str>,
 }
 
 impl Install<'_> {
@@ -135,6 +138,9 @@ fn credentials(install: &Install) -> Option<Value> {
 struct Scheduled<'a> {
     name: &'a str,
     account: Account,
+    secret: Secret,
+    /// Also on a control plane that is out of service.
+    anywhere: bool,
     app: &'a str,
     schedule: &'a str,
     arguments: &'a [&'a str],
@@ -150,6 +156,8 @@ fn detection(install: &Install) -> Value {
     let scheduled = Scheduled {
         name: names::DETECT_CRONJOB,
         account: Account::Chain,
+        secret: Secret::Key,
+        anywhere: false,
         app: names::APP_DETECTION,
         schedule: "0 12 * * 0",
         arguments: &["detect"],
@@ -160,11 +168,14 @@ fn detection(install: &Install) -> Value {
     cronjob(install, &scheduled)
 }
 
-/// The look for a run whose Jobs all died. It runs anywhere and wants nothing of its node: it creates Jobs, and drains nothing.
+/// The look for a run whose Jobs all died. It wants nothing of its node, for it creates Jobs and drains nothing: so it also runs on a sole
+/// control plane that a dead Job has left out of service.
 fn watch(install: &Install) -> Value {
     let scheduled = Scheduled {
         name: names::WATCH_CRONJOB,
         account: Account::Watch,
+        secret: Secret::Nothing,
+        anywhere: true,
         app: names::APP_WATCH,
         schedule: "*/10 * * * *",
         arguments: &["resume", "--if-orphaned"],
@@ -181,6 +192,11 @@ fn watch(install: &Install) -> Value {
 fn cronjob(install: &Install, scheduled: &Scheduled) -> Value {
     let labels = json!({ names::LABEL_APP: scheduled.app });
     let arguments: Vec<String> = scheduled.arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let pod = jobs::Pod { account: scheduled.account, arguments: &arguments, image: install.image, secret: scheduled.secret };
+    let mut spec = pod.spec();
+    spec["affinity"] = jobs::trusted(install.runner);
+    let tolerated = std::iter::once(names::LABEL_CONTROL_PLANE).chain(scheduled.anywhere.then_some(names::TAINT_CORDON));
+    spec["tolerations"] = tolerated.map(|key| json!({ "key": key, "operator": "Exists" })).collect();
     let mut cronjob = object(install, "batch/v1", "CronJob", scheduled.name);
     cronjob["spec"] = json!({
         "schedule": scheduled.schedule,
@@ -198,7 +214,7 @@ fn cronjob(install: &Install, scheduled: &Scheduled) -> Value {
                 "ttlSecondsAfterFinished": scheduled.ttl,
                 "podReplacementPolicy": "Failed",
                 "podFailurePolicy": jobs::pod_failure_policy(),
-                "template": { "metadata": { "labels": labels }, "spec": jobs::pod(scheduled.account, &arguments, install.image) },
+                "template": { "metadata": { "labels": labels }, "spec": spec },
             },
         },
     });

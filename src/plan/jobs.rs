@@ -2,18 +2,24 @@
 
 use std::time::Duration;
 
+use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::{Map, Value, json};
 
-use super::facts::{Facts, Phase, Step, Taint, TakenUp};
+use super::facts::{Facts, Node, Phase, Step, Taint, TakenUp};
 use super::named::label;
 use super::order;
+use super::policy::Policy;
 use super::rights::Account;
 use super::version::Version;
-use crate::failure::Cause;
+use crate::failure::{self, Cause};
 use crate::names::{self, Mark};
 
 /// Between SIGTERM and SIGKILL (seconds): time to take a cordon back and to record.
 const GRACE: u32 = 120;
+/// The one field of a Node that node affinity knows.
+const NODE_NAME: &str = "metadata.name";
+/// Of a pod; one that runs out of memory ends with 137, and is tried again.
+const MEMORY: &str = "128Mi";
 /// Tells a Job that the one before it held and said so.
 pub const HELD: &str = "--held";
 /// Tells a Job its run.
@@ -25,7 +31,7 @@ pub const TARGET: &str = "--target";
 pub struct Planned {
     pub step: Step,
     pub job: String,
-    /// Name of the node that it runs on; None runs anywhere (postflight).
+    /// Name of the node that it runs on; None: a control plane or the runner, whichever has room (postflight).
     pub pin: Option<String>,
     /// UID of a finished Job of this name: delete it (with this UID as precondition), wait until it is gone, then create.
     pub replaces: Option<String>,
@@ -33,9 +39,17 @@ pub struct Planned {
     pub taken_up: Option<TakenUp>,
 }
 
+impl Planned {
+    /// Where it runs, in words.
+    pub fn place(&self) -> &str {
+        self.pin.as_deref().unwrap_or("a control plane or the runner")
+    }
+}
+
 /// What a manifest needs beside the plan.
 #[derive(Clone, Debug)]
 pub struct Template<'a> {
+    pub policy: &'a Policy,
     pub namespace: &'a str,
     /// Prefix of our annotations.
     pub prefix: &'a str,
@@ -88,14 +102,23 @@ pub fn manifest(facts: &Facts, planned: &Planned, template: &Template) -> Result
     if planned.taken_up.is_some_and(|taken_up| taken_up.held) {
         arguments.push(HELD.to_owned());
     }
-    let mut spec = pod(Account::Chain, &arguments, template.image);
-    let tolerated: Vec<&Taint> = match pin {
-        Some(pin) => pin.taints.iter().collect(),
-        None => facts.managed().filter(|node| node.ready && !node.unschedulable).flat_map(|node| &node.taints).collect(),
-    };
-    spec["tolerations"] = tolerations(&tolerated);
-    if let Some(pin) = pin {
-        spec["nodeSelector"] = json!({ names::LABEL_HOSTNAME: pin.hostname });
+    let secret = if planned.step.phase == Phase::Postflight { Secret::Webhook } else { Secret::Key };
+    let pod = Pod { account: Account::Chain, arguments: &arguments, image: template.image, secret };
+    let mut spec = pod.spec();
+    match pin {
+        Some(pin) => {
+            spec["tolerations"] = tolerations(&pin.taints.iter().collect::<Vec<_>>());
+            // For people; a kubelet may set this label on its own node, so it binds nobody.
+            spec["nodeSelector"] = json!({ names::LABEL_HOSTNAME: pin.hostname });
+            spec["affinity"] = on_one_of(&[if pin.control_plane { both(&pin.name) } else { named(&pin.name) }]);
+        }
+        None => {
+            let runner = order::runner(facts, template.policy);
+            let hosts = |node: &&Node| node.control_plane || runner.is_some_and(|runner| runner.name == node.name);
+            let fit = facts.managed().filter(hosts).filter(|node| node.ready && !node.unschedulable);
+            spec["tolerations"] = tolerations(&fit.flat_map(|node| &node.taints).collect::<Vec<_>>());
+            spec["affinity"] = trusted(runner.map(|runner| runner.name.as_str()));
+        }
     }
     let labels = json!({ names::LABEL_APP: names::APP_CHAIN });
     let mut job = json!({
@@ -123,11 +146,51 @@ pub fn manifest(facts: &Facts, planned: &Planned, template: &Template) -> Result
     Ok(job)
 }
 
+/// Required node affinity: one of these terms must hold.
+fn on_one_of(terms: &[Value]) -> Value {
+    json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": terms } } })
+}
+
+/// The node itself, as DaemonSets name it: no label that anybody may set.
+fn named(node: &str) -> Value {
+    json!({ "matchFields": [{ "key": NODE_NAME, "operator": "In", "values": [node] }] })
+}
+
+/// A control plane, by the label that no kubelet may set on its node.
+fn control_plane() -> Value {
+    json!({ "matchExpressions": [{ "key": names::LABEL_CONTROL_PLANE, "operator": "Exists" }] })
+}
+
+/// This node, and only while it is a control plane.
+fn both(node: &str) -> Value {
+    let mut term = named(node);
+    term["matchExpressions"] = control_plane()["matchExpressions"].clone();
+    term
+}
+
+/// Where a pod may run that has no pin, but an account that may create Jobs: a control plane, or this runner.
+pub(super) fn trusted(runner: Option<&str>) -> Value {
+    on_one_of(&std::iter::once(control_plane()).chain(runner.map(named)).collect::<Vec<_>>())
+}
+
+/// The node that a pod's affinity names, as [`manifest`] writes it; None: it names none, or several.
+pub fn pinned_to(spec: &PodSpec) -> Option<&str> {
+    let affinity = spec.affinity.as_ref()?.node_affinity.as_ref()?;
+    let terms = &affinity.required_during_scheduling_ignored_during_execution.as_ref()?.node_selector_terms;
+    let [term] = terms.as_slice() else { return None };
+    let field = term.match_fields.as_deref()?.iter().find(|field| field.key == NODE_NAME && field.operator == "In")?;
+    match field.values.as_deref()? {
+        [name] => Some(name),
+        _ => None,
+    }
+}
+
 /// Exit codes that a retry cannot mend fail the Job at once; evictions do not count; the others count against backoffLimit.
 pub fn pod_failure_policy() -> Value {
+    let at_once = failure::AT_ONCE.map(|(code, _)| code);
     json!({ "rules": [
         { "action": "Ignore", "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }] },
-        { "action": "FailJob", "onExitCodes": { "containerName": names::PROGRAM, "operator": "In", "values": [1, 2, 3, 4, 130] } },
+        { "action": "FailJob", "onExitCodes": { "containerName": names::PROGRAM, "operator": "In", "values": at_once } },
     ] })
 }
 
@@ -136,48 +199,87 @@ pub(super) fn pod_annotations() -> Value {
     json!({ "cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true" })
 }
 
-/// The pod's spec, as restricted Pod Security wants it.
-pub(super) fn pod(account: Account, arguments: &[String], image: &str) -> Value {
-    let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
-    json!({
-        "restartPolicy": "Never",
-        "serviceAccountName": account.name(),
-        "priorityClassName": "system-cluster-critical",
-        "terminationGracePeriodSeconds": GRACE,
-        "securityContext": {
-            "runAsNonRoot": true,
-            "runAsUser": names::USER,
-            "runAsGroup": names::USER,
-            "fsGroup": names::USER, // makes the Secret readable for it
-            "seccompProfile": { "type": "RuntimeDefault" },
-        },
-        "containers": [{
-            "name": names::PROGRAM,
-            "image": image,
-            "imagePullPolicy": "IfNotPresent",
-            "args": arguments,
-            "env": [
-                field("POD_NAME", "metadata.name"),
-                field("POD_NAMESPACE", "metadata.namespace"),
-                field("NODE_NAME", "spec.nodeName"),
-            ],
-            "resources": { "requests": { "cpu": "20m", "memory": "64Mi" } },
+/// What a pod sees of the Secret: no more than its command uses. Whoever is root on its node sees all of it, which is why no pod with any
+/// of it runs on a node that is not trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Secret {
+    /// It asks no node and tells nobody.
+    Nothing,
+    /// It tells people in Slack.
+    Webhook,
+    /// It asks nodes by SSH, and tells people.
+    Key,
+}
+
+impl Secret {
+    fn items(self) -> &'static [&'static str] {
+        match self {
+            Secret::Nothing => &[],
+            Secret::Webhook => &[names::SECRET_SLACK],
+            Secret::Key => &[names::SECRET_SSH_KEY, names::SECRET_SLACK],
+        }
+    }
+}
+
+/// A pod of this program.
+pub(super) struct Pod<'a> {
+    pub account: Account,
+    pub arguments: &'a [String],
+    pub image: &'a str,
+    pub secret: Secret,
+}
+
+impl Pod<'_> {
+    /// Its spec, as restricted Pod Security wants it.
+    pub fn spec(&self) -> Value {
+        let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
+        // Optional, both: what is missing is for the program to name, not for a pod that never starts.
+        let config = json!({ "name": "config", "configMap": { "name": names::CONFIG_MAP, "optional": true } });
+        let (mut mounts, mut volumes) = (Vec::new(), Vec::new());
+        if self.secret != Secret::Nothing {
+            let items: Vec<Value> = self.secret.items().iter().map(|key| json!({ "key": key, "path": key })).collect();
+            let source = json!({ "secretName": names::CREDS_SECRET, "items": items, "defaultMode": 0o440, "optional": true });
+            volumes.push(json!({ "name": "creds", "secret": source }));
+            mounts.push(json!({ "name": "creds", "mountPath": names::CREDS_MOUNT, "readOnly": true }));
+        }
+        volumes.push(config);
+        mounts.push(json!({ "name": "config", "mountPath": names::CONFIG_MOUNT, "readOnly": true }));
+        json!({
+            "restartPolicy": "Never",
+            "serviceAccountName": self.account.name(),
+            "automountServiceAccountToken": true,
+            // A Service may have any name, and its variables would look like our settings.
+            "enableServiceLinks": false,
+            "priorityClassName": "system-cluster-critical",
+            "terminationGracePeriodSeconds": GRACE,
             "securityContext": {
-                "allowPrivilegeEscalation": false,
-                "readOnlyRootFilesystem": true,
-                "capabilities": { "drop": ["ALL"] },
+                "runAsNonRoot": true,
+                "runAsUser": names::USER,
+                "runAsGroup": names::USER,
+                "fsGroup": names::USER, // makes the Secret readable for it
+                "seccompProfile": { "type": "RuntimeDefault" },
             },
-            "volumeMounts": [
-                { "name": "creds", "mountPath": names::CREDS_MOUNT, "readOnly": true },
-                { "name": "config", "mountPath": names::CONFIG_MOUNT, "readOnly": true },
-            ],
-        }],
-        "volumes": [
-            // Optional, both: a missing Secret is for the program to name, not for a pod that never starts.
-            { "name": "creds", "secret": { "secretName": names::CREDS_SECRET, "defaultMode": 0o440, "optional": true } },
-            { "name": "config", "configMap": { "name": names::CONFIG_MAP, "optional": true } },
-        ],
-    })
+            "containers": [{
+                "name": names::PROGRAM,
+                "image": self.image,
+                "imagePullPolicy": "IfNotPresent",
+                "args": self.arguments,
+                "env": [
+                    field("POD_NAME", "metadata.name"),
+                    field("POD_NAMESPACE", "metadata.namespace"),
+                    field("NODE_NAME", "spec.nodeName"),
+                ],
+                "resources": { "requests": { "cpu": "20m", "memory": "64Mi" }, "limits": { "memory": MEMORY } },
+                "securityContext": {
+                    "allowPrivilegeEscalation": false,
+                    "readOnlyRootFilesystem": true,
+                    "capabilities": { "drop": ["ALL"] },
+                },
+                "volumeMounts": mounts,
+            }],
+            "volumes": volumes,
+        })
+    }
 }
 
 /// One toleration a taint; not those that say that a node is out of service, for then another pin is chosen.

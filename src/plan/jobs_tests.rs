@@ -3,10 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use super::super::fixture::*;
 use super::super::next;
+use super::super::policy::Runner;
 use super::*;
 use crate::failure::Class;
 
+const POLICY: Policy =
+    Policy { runner: Runner::FirstWorker, standby: Vec::new(), quiet: Duration::ZERO, soak: Duration::ZERO, ready_ratio: 0.9 };
+
 const TEMPLATE: Template<'_> = Template {
+    policy: &POLICY,
     namespace: "k8s-upgrade",
     prefix: crate::names::ANNOTATION_PREFIX,
     image: "docker.io/library/k8s-upgrade:0123456789ab",
@@ -98,6 +103,71 @@ fn the_selector_is_the_hostname_label_not_the_name() {
     };
     let job = manifest(&facts, &planned, &TEMPLATE).unwrap();
     assert_eq!(text(&job, "/spec/template/spec/nodeSelector/kubernetes.io~1hostname"), "vm-17");
+}
+
+fn typed(job: &Value) -> PodSpec {
+    serde_json::from_value(job.pointer("/spec/template/spec").unwrap().clone()).unwrap()
+}
+
+/// The terms of its required node affinity, one of which must hold, each as `name` or `label`.
+fn terms(job: &Value) -> Vec<String> {
+    let terms = "/spec/template/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+    let terms = job.pointer(terms).unwrap().as_array().unwrap();
+    let told = |term: &Value| {
+        let name = term.pointer("/matchFields/0/values/0").and_then(Value::as_str).unwrap_or_default();
+        let label = term
+            .pointer("/matchExpressions/0")
+            .map_or(String::new(), |one| format!("{}:{}", text(one, "/operator"), text(one, "/key")));
+        format!("{name} {label}").trim().to_owned()
+    };
+    terms.iter().map(told).collect()
+}
+
+#[test]
+fn pins_name_the_node_itself_and_nothing_runs_where_nobody_is_trusted() {
+    const PLANE: &str = "Exists:node-role.kubernetes.io/control-plane";
+    let jobs = chain();
+    let told: Vec<String> = jobs.iter().map(|job| terms(job).join(" or ")).collect();
+    let runner = "k8s-node1".to_owned();
+    let wanted = [vec![runner.clone(); 5], vec![format!("k8s-master {PLANE}"), format!("{PLANE} or {runner}")]].concat();
+    assert_eq!(told, wanted);
+    for job in &jobs {
+        // As the orphan watch reads it back.
+        let selector = job.pointer("/spec/template/spec/nodeSelector/kubernetes.io~1hostname").and_then(Value::as_str);
+        assert_eq!(pinned_to(&typed(job)), selector);
+    }
+}
+
+#[test]
+fn a_pod_sees_no_more_of_the_secret_than_its_command_uses() {
+    for job in chain() {
+        let spec = typed(&job);
+        let volumes = spec.volumes.unwrap();
+        let secrets: Vec<_> = volumes.iter().filter_map(|volume| volume.secret.as_ref()).collect();
+        let items = |i: usize| secrets[i].items.as_ref().unwrap().iter().map(|item| item.key.as_str()).collect::<Vec<_>>();
+        let wanted = if text(&job, "/metadata/name").contains("postflight") {
+            vec!["slack_webhook"]
+        } else {
+            vec!["ssh_key", "slack_webhook"]
+        };
+        assert_eq!((secrets.len(), items(0)), (1, wanted));
+        assert_eq!((spec.enable_service_links, spec.automount_service_account_token), (Some(false), Some(true)));
+        assert_eq!((spec.host_network, spec.host_pid, spec.host_ipc, spec.host_users), (None, None, None, None));
+        assert_eq!(spec.containers[0].resources.as_ref().unwrap().limits.as_ref().unwrap()["memory"].0, "128Mi");
+    }
+    let nothing = Pod { account: Account::Watch, arguments: &[], image: "i", secret: Secret::Nothing }.spec();
+    assert!(!nothing.to_string().contains(names::CREDS_SECRET), "{nothing}");
+}
+
+#[test]
+fn a_job_fails_at_once_by_the_one_table() {
+    let policy = pod_failure_policy();
+    let codes = policy.pointer("/rules/1/onExitCodes/values").unwrap().as_array().unwrap();
+    let codes: Vec<i32> = codes.iter().map(|code| code.as_i64().unwrap() as i32).collect();
+    assert_eq!(codes, [1, 2, 3, 4, 101, 130, 134]);
+    for code in 1..=255 {
+        assert_eq!(codes.contains(&code), failure::Retry::after(code) != failure::Retry::Counted, "{code}");
+    }
 }
 
 #[test]

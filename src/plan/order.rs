@@ -3,7 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 
 use super::facts::{Facts, Node};
-use super::policy::Policy;
+use super::policy::{Policy, Runner};
 use super::version::Version;
 use crate::failure::Cause;
 use crate::words::command;
@@ -42,24 +42,56 @@ pub fn first_control_plane(facts: &Facts) -> Option<&Node> {
     in_natural_order(facts.managed().filter(|node| node.control_plane)).first().copied()
 }
 
-/// The node that is meant to host the Jobs, usable or not: the one in the settings, else the first worker, else the first control plane.
+/// The node that is meant to host the Jobs, usable or not: as the settings say, else the first worker, else the first control plane. No
+/// other worker takes the place of one that the settings name and that is gone.
 pub fn runner<'a>(facts: &'a Facts, policy: &Policy) -> Option<&'a Node> {
-    let set = policy.runner.as_deref().and_then(|name| facts.managed().find(|node| node.name == name));
-    set.or_else(|| in_natural_order(facts.managed().filter(|node| !node.control_plane)).first().copied())
-        .or_else(|| first_control_plane(facts))
+    let wanted = match &policy.runner {
+        Runner::Node(name) => facts.managed().find(|node| node.name == *name),
+        Runner::FirstWorker => in_natural_order(facts.managed().filter(|node| !node.control_plane)).first().copied(),
+        Runner::ControlPlane => None,
+    };
+    wanted.or_else(|| first_control_plane(facts))
 }
 
-/// The settings name a runner that can be one.
+/// The nodes that may host a Job, and with it have the key: the control planes, the runner, and who stands in for it.
+fn trusted<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
+    let runner = runner(facts, policy).map(|node| node.name.as_str());
+    let trusted = |node: &&Node| node.control_plane || Some(node.name.as_str()) == runner || policy.standby.contains(&node.name);
+    in_natural_order(facts.managed().filter(trusted))
+}
+
+/// The settings name a runner that can be one, and leave a place for each Job.
+///
+/// # Errors
+/// Usage: what is wrong with the settings, and what to set.
 pub fn check_setting(facts: &Facts, policy: &Policy) -> Result<(), Cause> {
-    match policy.runner.as_deref() {
-        Some(name) if !facts.managed().any(|node| node.name == name) => {
+    let names = || in_natural_order(facts.managed()).iter().map(|node| node.name.clone()).collect::<Vec<_>>().join(", ");
+    for (what, name) in policy
+        .runner
+        .name()
+        .map(|name| ("runner", name))
+        .into_iter()
+        .chain(policy.standby.iter().map(|name| ("runner-standby", name.as_str())))
+    {
+        if !facts.managed().any(|node| node.name == name) {
             let why = if facts.node(name).is_some() { "is excluded by the settings" } else { "is no node of this cluster" };
-            let names: Vec<_> = in_natural_order(facts.managed()).iter().map(|node| node.name.clone()).collect();
-            Err(Cause::usage(format!("the runner in the settings, {name}, {why}"))
-                .detail([format!("nodes: {}", names.join(", "))]))
+            return Err(
+                Cause::usage(format!("the {what} in the settings, {name}, {why}")).detail([format!("nodes: {}", names())])
+            );
         }
+    }
+    match trusted(facts, policy).as_slice() {
+        // With one node alone, the pin refuses.
+        [only] if facts.managed().count() > 1 && policy.runner != Runner::FirstWorker => Err(nowhere(&only.name)),
         _ => Ok(()),
     }
+}
+
+/// Nobody but the drained node itself may host the Job.
+fn nowhere(drained: &str) -> Cause {
+    Cause::usage(format!("{drained} cannot be upgraded by a Job: it is the only node that the settings trust with the SSH key"))
+        .detail(["runner: NODE (a worker), or runner-standby: [NODE], says which worker may have it, too".to_owned()])
+        .next("k8s-upgrade --config FILE manifests --image REF | kubectl apply -f -    # with one of these")
 }
 
 /// The nodes to upgrade, in order: control planes first; workers from the last to the first, the runner last; in each class a node that
@@ -83,15 +115,16 @@ pub fn must_differ(pin: &str, drained: &str) -> Result<(), Cause> {
 }
 
 /// Where the Job runs that drains `drained` (nothing, for preflight): the runner, or for the runner itself the first control plane. If
-/// that one is not Ready or is cordoned, the next suitable node: those at `target` first, for they need not be drained any more.
+/// that one is not Ready or is cordoned, another control plane, those at `target` first, for they need not be drained any more; then a
+/// worker that the settings let stand in. Never another worker: whoever hosts a Job has the key.
 ///
-/// Refuses where there is no second node at all; holds while the others cannot take a pod.
+/// Refuses where there is no second node at all, or none that is trusted; holds while the others cannot take a pod.
 pub fn pin<'a>(facts: &'a Facts, policy: &Policy, target: Version, drained: Option<&str>) -> Result<&'a Node, Cause> {
     let runner = runner(facts, policy).map(|node| node.name.as_str());
     let drains_runner = drained.is_some() && drained == runner;
-    let mut others = in_natural_order(facts.managed());
-    if others.len() < 2 {
-        let what = match others.first() {
+    let all = in_natural_order(facts.managed());
+    if all.len() < 2 {
+        let what = match all.first() {
             Some(only) => format!("{} is the only node: a Job there would drain its own node", only.name),
             None => "the cluster has no node that may be upgraded".to_owned(),
         };
@@ -99,21 +132,25 @@ pub fn pin<'a>(facts: &'a Facts, policy: &Policy, target: Version, drained: Opti
             Cause::refused(what).next(command!("k8s-upgrade start --target {} --local   # from outside the cluster", target))
         );
     }
+    let mut others = trusted(facts, policy);
     others.retain(|node| Some(node.name.as_str()) != drained);
     // Stable: natural order decides what this leaves open.
     others.sort_by_key(|node| {
-        let upgraded = node.is_done(target);
-        Reverse(match drains_runner {
-            true => (node.control_plane, upgraded, false),
-            false => (Some(node.name.as_str()) == runner, upgraded, !node.control_plane),
-        })
+        let first = !drains_runner && Some(node.name.as_str()) == runner;
+        Reverse((first, node.control_plane, node.is_done(target)))
     });
     match others.iter().find(|node| node.ready && !node.unschedulable) {
         Some(node) => Ok(node),
         None => {
+            if let (true, Some(drained)) = (others.is_empty(), drained) {
+                return Err(nowhere(drained));
+            }
             let state = |node: &&Node| format!("{}: {}", node.name, if node.ready { "cordoned" } else { "not Ready" });
             let for_whom = drained.map_or("the preflight Job".to_owned(), |node| format!("the Job that drains {node}"));
-            Err(Cause::hold(format!("no node can run {for_whom}")).detail(others.iter().map(state)).next("kubectl get nodes"))
+            Err(Cause::hold(format!("no node that is trusted with the SSH key can run {for_whom}"))
+                .detail(others.iter().map(state))
+                .next("kubectl get nodes    # bring one of these back; or let another worker stand in, with runner-standby: [NODE]:")
+                .next("k8s-upgrade --config FILE manifests --image REF | kubectl apply -f -"))
         }
     }
 }
@@ -182,25 +219,54 @@ mod tests {
     }
 
     #[test]
-    fn a_runner_that_cannot_run_is_replaced_upgraded_nodes_first() {
-        let mut facts = runbook();
+    fn a_runner_that_cannot_run_is_followed_by_a_control_plane_and_by_no_worker_that_nobody_named() {
+        let mut facts = cluster(2, 4);
+        let pinned = |facts: &Facts, drained: &str| pin(facts, &policy(), NEW, Some(drained)).map(|node| node.name.clone());
         node(&mut facts, "k8s-node1").ready = false;
-        assert_eq!(pin(&facts, &policy(), NEW, Some("k8s-master")).unwrap().name, "k8s-node2");
+        assert_eq!(pinned(&facts, "k8s-master1").unwrap(), "k8s-master2");
         upgrade(&mut facts, "k8s-node4", NEW);
-        assert_eq!(pin(&facts, &policy(), NEW, Some("k8s-node3")).unwrap().name, "k8s-node4");
-        node(&mut facts, "k8s-node4").unschedulable = true;
-        upgrade(&mut facts, "k8s-master", NEW);
-        assert_eq!(pin(&facts, &policy(), NEW, Some("k8s-node3")).unwrap().name, "k8s-master");
-        // the runner's own turn, and the control plane is away
-        node(&mut facts, "k8s-master").ready = false;
-        assert_eq!(pin(&facts, &policy(), NEW, Some("k8s-node1")).unwrap().name, "k8s-node2");
-        for name in ["k8s-node2", "k8s-node3"] {
-            node(&mut facts, name).ready = false;
+        upgrade(&mut facts, "k8s-master2", NEW);
+        assert_eq!(pinned(&facts, "k8s-node3").unwrap(), "k8s-master2", "an upgraded one first");
+        node(&mut facts, "k8s-master2").unschedulable = true;
+        assert_eq!(pinned(&facts, "k8s-node3").unwrap(), "k8s-master1");
+        // The runner's own turn, and one control plane is away.
+        node(&mut facts, "k8s-node1").ready = true;
+        assert_eq!(pinned(&facts, "k8s-node1").unwrap(), "k8s-master1");
+        node(&mut facts, "k8s-master1").ready = false;
+        let cause = pinned(&facts, "k8s-node1").unwrap_err();
+        assert_eq!(
+            (cause.class, cause.detail),
+            (Class::Hold, vec!["k8s-master2: cordoned".into(), "k8s-master1: not Ready".into()])
+        );
+        assert!(cause.next.iter().any(|next| next.contains("runner-standby")), "{:?}", cause.next);
+    }
+
+    #[test]
+    fn workers_that_the_settings_name_stand_in_for_a_lost_runner() {
+        let standby = Policy { standby: vec!["k8s-node3".to_owned()], ..policy() };
+        let mut facts = runbook();
+        assert_eq!(walked(facts.clone(), &standby), walked(facts.clone(), &policy()), "as long as it is there, nothing changes");
+        node(&mut facts, "k8s-node1").unschedulable = true;
+        assert_eq!(pin(&facts, &policy(), NEW, Some("k8s-master")).unwrap_err().class, Class::Hold);
+        assert_eq!(pin(&facts, &standby, NEW, Some("k8s-master")).unwrap().name, "k8s-node3");
+        assert_eq!(pin(&facts, &standby, NEW, Some("k8s-node3")).unwrap().name, "k8s-master");
+        let unknown = Policy { standby: vec!["k8s-node9".to_owned()], ..policy() };
+        assert_eq!(check_setting(&facts, &unknown).unwrap_err().class, Class::Usage);
+    }
+
+    #[test]
+    fn with_control_planes_as_runners_no_worker_hosts_a_job() {
+        let planes = Policy { runner: Runner::ControlPlane, ..policy() };
+        let wanted = "master1@master2 master2@master1 master3@master1 node2@master1 node1@master1";
+        assert_eq!(walked(cluster(3, 2), &planes), wanted);
+        assert_eq!(check_setting(&cluster(3, 2), &planes), Ok(()));
+        for (facts, runner) in [(runbook(), Runner::ControlPlane), (runbook(), Runner::Node("k8s-master".to_owned()))] {
+            let only = Policy { runner, ..policy() };
+            let cause = check_setting(&facts, &only).unwrap_err();
+            assert_eq!(cause.class, Class::Usage);
+            assert!(cause.what.contains("k8s-master") && cause.detail[0].contains("runner-standby"), "{cause:?}");
+            assert_eq!(pin(&facts, &only, NEW, Some("k8s-master")).unwrap_err().class, Class::Usage);
         }
-        let cause = pin(&facts, &policy(), NEW, Some("k8s-node1")).unwrap_err();
-        assert_eq!(cause.class, Class::Hold);
-        let wanted = ["k8s-master: not Ready", "k8s-node4: cordoned", "k8s-node2: not Ready", "k8s-node3: not Ready"];
-        assert_eq!(cause.detail, wanted);
     }
 
     #[test]
@@ -215,7 +281,10 @@ mod tests {
                     }
                     for drained in &names {
                         match pin(&facts, &policy(), NEW, Some(drained)) {
-                            Ok(pin) => assert!(pin.name != *drained && pin.ready),
+                            Ok(pin) => {
+                                assert!(pin.name != *drained && pin.ready);
+                                assert!(pin.control_plane || pin.name == "k8s-node1", "{} was never trusted", pin.name);
+                            }
                             Err(cause) => assert!(matches!(cause.class, Class::Hold | Class::Refused)),
                         }
                     }
@@ -238,9 +307,10 @@ mod tests {
 
     #[test]
     fn the_settings_choose_the_runner() {
-        let set = |name: &str| Policy { runner: Some(name.to_owned()), ..policy() };
+        let set = |name: &str| Policy { runner: Runner::read(name), ..policy() };
         assert_eq!(walked(runbook(), &set("k8s-node3")), "master@node3 node4@node3 node2@node3 node1@node3 node3@master");
-        assert_eq!(walked(runbook(), &set("k8s-master")), "master@node1 node4@master node3@master node2@master node1@master");
+        let one_of_two = "master1@master2 master2@master1 node2@master1 node1@master1";
+        assert_eq!(walked(cluster(2, 2), &set("k8s-master1")), one_of_two);
         assert!(check_setting(&runbook(), &set("k8s-node3")).is_ok());
         let cause = check_setting(&runbook(), &set("k8s-node9")).unwrap_err();
         assert_eq!(cause.class, Class::Usage);

@@ -9,7 +9,7 @@ use super::facts::{Facts, JobFact, JobState, TakenUp};
 use super::jobs::Planned;
 use super::next::{self, Next};
 use super::policy::Policy;
-use crate::failure::{Cause, Class};
+use crate::failure::{Cause, Class, Retry};
 
 /// A step that fails is taken up this often; then it is a person's.
 const TIMES: u32 = 3;
@@ -106,11 +106,11 @@ fn follow(facts: &Facts, freed: &Facts, planned: Planned) -> Result<TakeUp, Stri
     };
     let was_stuck = facts.jobs.iter().any(|job| job.uid == newest.uid && job.state == JobState::Active);
     let failed = || format!("Job {name} failed ({})", exit.map_or(reason.clone(), |exit| format!("{reason}, exit {exit}")));
-    let (why, again) = match Ending::of(reason, *exit) {
+    let (why, again) = match after(reason, *exit) {
         _ if was_stuck => (format!("Job {name} {reason}"), newest.taken_up),
-        Ending::Failed => (failed(), Some(once_more(former))),
-        Ending::Held => (format!("Job {name} held"), Some(TakenUp { held: true, ..former })),
-        Ending::Persons => return Err(format!("{}: a person must change something first", failed())),
+        Retry::Counted => (failed(), Some(once_more(former))),
+        Retry::Gate => (format!("Job {name} held"), Some(TakenUp { held: true, ..former })),
+        Retry::Person => return Err(format!("{}: a person must change something first", failed())),
     };
     let same = planned.replaces.as_deref() == Some(newest.uid.as_str());
     if !same && marks.handed_on.as_deref() == Some(newest.uid.as_str()) {
@@ -130,25 +130,13 @@ fn once_more(former: TakenUp) -> TakenUp {
     TakenUp { times: former.times.saturating_add(1), held: false }
 }
 
-/// How a failed Job ended, as far as this watch goes.
-enum Ending {
-    /// Another try may do.
-    Failed,
-    /// A gate was closed; the Job itself asks it again.
-    Held,
-    /// Only a person can change that.
-    Persons,
-}
-
-impl Ending {
-    fn of(reason: &str, exit: Option<i32>) -> Self {
-        match exit {
-            Some(3) => Ending::Held,
-            Some(1 | 2 | 4 | 130) => Ending::Persons,
-            // It was one of these and of 3, but nobody can say any more which.
-            None if reason == "PodFailurePolicy" => Ending::Persons,
-            _ => Ending::Failed,
-        }
+/// What follows a failed Job; the same table says what the Job itself made of its pods' ends.
+fn after(reason: &str, exit: Option<i32>) -> Retry {
+    match exit {
+        Some(code) => Retry::after(code),
+        // It was one of those that fail a Job at once, but nobody can say any more which.
+        None if reason == "PodFailurePolicy" => Retry::Person,
+        None => Retry::Counted,
     }
 }
 
@@ -166,7 +154,7 @@ fn stuck(facts: &Facts, job: &JobFact, now: Timestamp) -> Option<String> {
     let Some(pin) = &job.pin else {
         return bound().next().map(|node| format!("ran on {node}, which is not Ready"));
     };
-    let (what, since) = match facts.nodes.iter().find(|node| node.hostname == *pin) {
+    let (what, since) = match facts.node(pin) {
         None => ("is gone", waiting()),
         Some(node) => {
             let cordoned = node.unschedulable.then(|| node.cordoned_since.or_else(waiting)).flatten();

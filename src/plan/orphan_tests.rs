@@ -23,7 +23,7 @@ fn now() -> Timestamp {
 }
 
 fn failed(exit: i32) -> JobState {
-    let reason = if [1, 2, 3, 4, 130].contains(&exit) { "PodFailurePolicy" } else { "BackoffLimitExceeded" };
+    let reason = if Retry::after(exit) != Retry::Counted { "PodFailurePolicy" } else { "BackoffLimitExceeded" };
     JobState::Failed { reason: reason.to_owned(), exit: Some(exit) }
 }
 
@@ -80,7 +80,7 @@ fn how_the_newest_job_ended_decides() {
         (failed(2), "left: Job worker-node4 failed (PodFailurePolicy, exit 2): a person must change something first"),
         (failed(4), "left: Job worker-node4 failed (PodFailurePolicy, exit 4): a person must change something first"),
         (failed(130), "left: Job worker-node4 failed (PodFailurePolicy, exit 130): a person must change something first"),
-        // One of 1, 2, 3, 4 and 130, its pod gone.
+        // One of those that fail a Job at once, its pod gone.
         (unknown("PodFailurePolicy"), "left: Job worker-node4 failed (PodFailurePolicy): a person must change something first"),
         (JobState::Active, "left: Job worker-node4 is at work"),
         (JobState::Complete, "left: Job worker-node4 is complete, and its successor is gone: somebody deleted it"),

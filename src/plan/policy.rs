@@ -6,14 +6,49 @@ use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
-    /// Name of the node that hosts the Jobs; else the first worker in natural order.
-    pub runner: Option<String>,
+    pub runner: Runner,
+    /// Names of workers that may stand in for the runner when it is lost: they, too, are trusted with the key.
+    pub standby: Vec<String>,
     /// How long nodes must have been quiet (no Ready transition) before a run.
     pub quiet: Duration,
     /// Watch after a node before the next.
     pub soak: Duration,
     /// Ready pods over unfinished pods that postflight wants.
     pub ready_ratio: f64,
+}
+
+/// Which node hosts the Jobs. Beside the control planes it is the one that gets the key, and tokens of the accounts that may create Jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Runner {
+    /// The first worker in natural order.
+    #[default]
+    FirstWorker,
+    /// The node of this name.
+    Node(String),
+    /// A control plane that is not being drained: no worker is trusted. Wants several of them.
+    ControlPlane,
+}
+
+impl Runner {
+    /// How the settings say [`Runner::ControlPlane`].
+    pub const CONTROL_PLANE: &str = "control-plane";
+
+    /// As the setting has it: nothing, a name, or that word.
+    pub fn read(setting: &str) -> Self {
+        match setting {
+            "" => Runner::FirstWorker,
+            Runner::CONTROL_PLANE => Runner::ControlPlane,
+            name => Runner::Node(name.to_owned()),
+        }
+    }
+
+    /// The node that a setting names.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Runner::Node(name) => Some(name),
+            Runner::FirstWorker | Runner::ControlPlane => None,
+        }
+    }
 }
 
 /// What a drain may do about a pod that its budget can never release.

@@ -287,7 +287,7 @@ impl View<'_> {
                 commands.push(command!("kubectl -n {} logs -f job/{}", namespace, job));
             }
             Ok(Next::Create(planned)) => {
-                let pin = planned.pin.as_deref().map_or("any node".to_owned(), str::to_owned);
+                let pin = planned.place();
                 commands.extend(advised.filter(|next| !next.starts_with("k8s-upgrade resume")).cloned());
                 let mended = if failure.is_some() { "after mending it: " } else { "" };
                 commands.push(command!(

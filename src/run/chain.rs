@@ -42,7 +42,9 @@ impl Ctx {
         self.about(Some(run), Some(target), planned.step.node.as_deref());
         self.may_begin().await?;
         let image = self.own_image().await?;
+        let policy = self.settings.policy();
         let template = Template {
+            policy: &policy,
             namespace: &self.namespace,
             prefix: &self.settings.annotation_prefix,
             image: &image,
@@ -56,8 +58,7 @@ impl Ctx {
         }
         self.submit_job(&self.namespace, &planned.job, manifest).await?;
         let place = planned.step.node.as_deref().unwrap_or(planned.step.phase.word());
-        let pin = planned.pin.as_deref().map_or("any node".to_owned(), str::to_owned);
-        self.did(place, format!("Job {} created, to run on {pin}", planned.job));
+        self.did(place, format!("Job {} created, to run on {}", planned.job, planned.place()));
         Ok(())
     }
 

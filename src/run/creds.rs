@@ -13,7 +13,8 @@ use crate::world::{Login, SECRET_FILE};
 
 #[derive(Clone)]
 pub struct Creds {
-    pub login: Login,
+    /// None: a pod that has no key.
+    login: Option<Login>,
     pub slack: Option<Arc<str>>,
 }
 
@@ -22,6 +23,23 @@ impl Ctx {
     /// nowhere leaves the agent.
     pub async fn creds(&self) -> Result<&Creds, Cause> {
         self.creds.get_or_try_init(|| self.read_creds()).await
+    }
+
+    /// The way in that every node has.
+    ///
+    /// # Errors
+    /// Refused: this pod was given no key.
+    pub async fn own_login(&self) -> Result<Login, Cause> {
+        self.creds().await?.login.clone().ok_or_else(|| {
+            Cause::refused(format!("no SSH key: {}/{} is not there", names::CREDS_MOUNT, names::SECRET_SSH_KEY))
+                .detail([format!(
+                    "the Secret {}/{} is missing or has no {}",
+                    self.namespace,
+                    names::CREDS_SECRET,
+                    names::SECRET_SSH_KEY
+                )])
+                .next(command!("kubectl -n {} get secret {}", self.namespace, names::CREDS_SECRET))
+        })
     }
 
     async fn read_creds(&self) -> Result<Creds, Cause> {
@@ -34,18 +52,8 @@ impl Ctx {
             String::from_utf8(data.0.clone()).ok().filter(|text| !text.trim().is_empty())
         };
         let login = match key.or_else(|| field(names::SECRET_SSH_KEY)) {
-            Some(key) => Login::Key(key.into()),
-            None if self.in_cluster => {
-                return Err(Cause::refused(format!("no SSH key: {}/{} is not there", names::CREDS_MOUNT, names::SECRET_SSH_KEY))
-                    .detail([format!(
-                        "the Secret {}/{} is missing or has no {}",
-                        self.namespace,
-                        names::CREDS_SECRET,
-                        names::SECRET_SSH_KEY
-                    )])
-                    .next(command!("kubectl -n {} get secret {}", self.namespace, names::CREDS_SECRET)));
-            }
-            None => Login::Agent,
+            Some(key) => Some(Login::Key(key.into())),
+            None => (!self.in_cluster).then_some(Login::Agent),
         };
         let slack = slack.or_else(|| field(names::SECRET_SLACK)).map(|url| Arc::from(url.trim()));
         Ok(Creds { login, slack })

@@ -205,7 +205,7 @@ impl Ctx {
         match self.login_at_hand()? {
             Some(login) => Ok(login),
             None if alone => Ok(Login::Agent),
-            None => Ok(self.creds().await?.login.clone()),
+            None => self.own_login().await,
         }
     }
 

@@ -28,8 +28,6 @@ use crate::words::command;
 const PAGE: u32 = 500;
 /// Pages a list: half a million objects. One that never ends is no list.
 const PAGES: u32 = 1000;
-/// The taint of a cordon.
-const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
 impl Ctx {
     pub(super) fn facts(&self, objects: &Objects) -> Result<Facts, Cause> {
@@ -158,7 +156,7 @@ impl Ctx {
             unschedulable: spec.unschedulable.unwrap_or(false),
             cordoned_since: taints
                 .iter()
-                .find(|taint| taint.key == UNSCHEDULABLE)
+                .find(|taint| taint.key == names::TAINT_CORDON)
                 .and_then(|taint| taint.time_added.as_ref())
                 .map(|time| time.0),
             taints: taints.into_iter().map(|taint| Taint { key: taint.key, value: taint.value, effect: taint.effect }).collect(),
@@ -350,7 +348,7 @@ pub(super) fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> Jo
         created: job.creation_timestamp().map(|time| time.0),
         deleting,
         image: own_container(job.spec.as_ref()).and_then(|container| container.image.clone()),
-        pin: spec.and_then(|spec| spec.node_selector.as_ref()?.get(names::LABEL_HOSTNAME).cloned()),
+        pin: spec.and_then(jobs::pinned_to).map(str::to_owned),
         pods: pods
             .iter()
             .filter(|pod| !gates::finished(pod))
@@ -383,7 +381,15 @@ mod tests {
     fn job(taken_up: Option<TakenUp>, status: Value) -> Job {
         let target = Version::new(1, 36, 3);
         let deadline = std::time::Duration::from_secs(60);
-        let template = Template { namespace: "n", prefix: PREFIX, image: "i", target, run: "0000000f", deadline };
+        let policy = crate::plan::policy::Policy {
+            runner: Default::default(),
+            standby: Vec::new(),
+            quiet: deadline,
+            soak: deadline,
+            ready_ratio: 1.0,
+        };
+        let template =
+            Template { policy: &policy, namespace: "n", prefix: PREFIX, image: "i", target, run: "0000000f", deadline };
         let planned = Planned { step: Step::postflight(), job: "j".into(), pin: None, replaces: None, taken_up };
         let mut job = manifest(&Facts::default(), &planned, &template).unwrap();
         job["metadata"]["uid"] = json!("u1");
@@ -417,9 +423,14 @@ mod tests {
             assert!(fact.created.is_some() && fact.state == JobState::Active && !fact.deleting);
         }
         let mut pinned = job(None, json!({}));
-        let selector = BTreeMap::from([(names::LABEL_HOSTNAME.to_owned(), "vm-17".to_owned())]);
-        pinned.spec.as_mut().unwrap().template.spec.as_mut().unwrap().node_selector = Some(selector);
-        assert_eq!(job_fact(&pinned, NONE, PREFIX).pin.as_deref(), Some("vm-17"));
+        let field = json!({ "key": "metadata.name", "operator": "In", "values": ["k8s-node1"] });
+        let terms = json!({ "nodeSelectorTerms": [{ "matchFields": [field] }] });
+        let affinity = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": terms } });
+        let spec = pinned.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+        // A label is anybody's word: it is no pin.
+        spec.node_selector = Some(BTreeMap::from([(names::LABEL_HOSTNAME.to_owned(), "vm-17".to_owned())]));
+        spec.affinity = Some(serde_json::from_value(affinity).unwrap());
+        assert_eq!(job_fact(&pinned, NONE, PREFIX).pin.as_deref(), Some("k8s-node1"));
     }
 
     #[test]

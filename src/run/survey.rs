@@ -89,7 +89,7 @@ impl Ctx {
 
     /// These private keys, and the operator's own way in.
     async fn ring<'a>(&self, private: impl Iterator<Item = &'a String>, known: &Known) -> Result<Ring, Cause> {
-        let own = self.creds().await?.login.clone();
+        let own = self.own_login().await?;
         let public = match &own {
             Login::Key(key) if !self.settings.ssh_key_file.as_os_str().is_empty() => Public::of(key),
             Login::Key(_) | Login::Agent => None,

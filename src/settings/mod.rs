@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::policy::{Policy, Unstick};
+use crate::plan::policy::{Policy, Runner, Unstick};
 use crate::words::{
     Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
     Url, VaultPath, is_open,
@@ -35,9 +35,11 @@ pub struct Settings {
     pub cluster_name: ClusterName,
     /// Prefix of our annotations.
     pub annotation_prefix: AnnotationPrefix,
-    /// Node that hosts the Jobs; empty: the first worker in natural order.
+    /// Node that hosts the Jobs, and so has the key; empty: the first worker in natural order. `control-plane`: no worker has it.
     #[serde(with = "values::optional")]
     pub runner: Option<NodeName>,
+    /// Workers that may stand in for a lost runner, and so have the key, too; none: a control plane does, or the run holds.
+    pub runner_standby: Vec<NodeName>,
     /// Nodes that are never upgraded; every output shows them.
     pub exclude_nodes: Vec<NodeName>,
 
@@ -144,6 +146,7 @@ impl Default for Settings {
             cluster_name: known("kubernetes"),
             annotation_prefix: known(names::ANNOTATION_PREFIX),
             runner: None,
+            runner_standby: Vec::new(),
             exclude_nodes: Vec::new(),
             ssh_user: known("wizard"),
             ssh_port: 22,
@@ -209,7 +212,8 @@ impl Settings {
     /// What pure decisions need of the settings.
     pub fn policy(&self) -> Policy {
         Policy {
-            runner: self.runner.as_ref().map(ToString::to_string),
+            runner: Runner::read(self.runner.as_deref().unwrap_or_default()),
+            standby: self.runner_standby.iter().map(ToString::to_string).collect(),
             quiet: self.quiet,
             soak: self.soak,
             ready_ratio: self.ready_ratio,

@@ -117,7 +117,8 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
     vec![
         ("cluster-name", of(&["prod", "Zürich 1"])),
         ("annotation-prefix", of(&["example.org"])),
-        ("runner", of(&["", "k8s-node2"])),
+        ("runner", of(&["", "k8s-node2", "control-plane"])),
+        ("runner-standby", vec![serde_json::json!([]), serde_json::json!(["k8s-node2", "k8s-node3"])]),
         ("exclude-nodes", vec![serde_json::json!([]), serde_json::json!(["k8s-node2", "n.example.org"])]),
         ("ssh-user", of(&["wizard", "_k8s"])),
         ("ssh-port", of(&[22, 2222])),

@@ -23,6 +23,7 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         prefix: ANNOTATION_PREFIX,
         unstick: Unstick::Structural,
         credentials,
+        runner: None,
     }
 }
 

@@ -6,7 +6,7 @@ use super::cel::{list, literal, map, same_but};
 use super::{ENDED_JOBS, JOBS, Policy, SNAPSHOTS, both, user};
 use crate::names::{self, Mark};
 use crate::plan::install::Install;
-use crate::plan::jobs;
+use crate::plan::jobs::{self, Secret};
 use crate::plan::rights::Account;
 
 /// What differs from Job to Job in a pod's spec, and is looked at by itself or only narrows where it runs.
@@ -59,7 +59,10 @@ fn shape(pod: Value) -> (Value, Value) {
 
 /// A Job of the chain: its name, its one pod, what that runs, where, and what it sees.
 pub fn chain(install: &Install) -> Policy {
-    let (pod, container) = shape(jobs::pod(Account::Chain, &[], install.image));
+    let shaped = |secret| shape(jobs::Pod { account: Account::Chain, arguments: &[], image: install.image, secret }.spec());
+    // What a pod sees of the Secret is the one thing in which phases differ.
+    let ((pod, container), (postflight, _)) = (shaped(Secret::Key), shaped(Secret::Webhook));
+    let is_postflight = "variables.args.size() > 0 && variables.args[0] == 'postflight'";
     let image = Mark::Image.key(install.prefix);
     let unless_snapshot = |expression: String| format!("variables.snapshot || ({expression})");
     let template_annotations = literal(&jobs::pod_annotations());
@@ -76,7 +79,7 @@ pub fn chain(install: &Install) -> Policy {
             ("pod", "dyn(object.spec.template.spec)".to_owned()),
             ("container", "dyn(object.spec.template.spec.containers[0])".to_owned()),
             ("args", "dyn(object.spec.template.spec.containers[0]).?args.orValue([])".to_owned()),
-            ("wantedPod", literal(&pod)),
+            ("wantedPod", format!("{is_postflight} ? {} : {}", literal(&postflight), literal(&pod))),
             ("wantedContainer", literal(&container)),
         ],
         rules: vec![

@@ -85,8 +85,8 @@ fn files(state: &mut State, namespace: &str, volumes: &Value, mounts: &Value) ->
             unmodelled(state, format!("the volume {} of a pod", volume["name"]));
             continue;
         };
-        if source["items"].is_array() || mount["subPath"].is_string() {
-            unmodelled(state, format!("items or subPath of the volume {}", volume["name"]));
+        if mount["subPath"].is_string() {
+            unmodelled(state, format!("subPath of the volume {}", volume["name"]));
         }
         let key = Key::new(kind, namespace, name.as_str().unwrap_or_default());
         let Some(object) = state.store.get(&key) else {
@@ -95,7 +95,17 @@ fn files(state: &mut State, namespace: &str, volumes: &Value, mounts: &Value) ->
             }
             return Err(format!("{} {} is not there", kind.names().kind, key.full_name()));
         };
+        let items = source["items"].as_array();
+        let missing = |item: &&Value| item["key"].as_str().is_none_or(|key| object["data"][key].is_null());
+        if let Some(item) = items.into_iter().flatten().find(missing).filter(|_| source["optional"] != true) {
+            return Err(format!("{} {} has no {}", kind.names().kind, key.full_name(), item["key"]));
+        }
         for (file, text) in object["data"].as_object().into_iter().flatten() {
+            let item = |items: &'_ Vec<Value>| {
+                let item = items.iter().find(|item| item["key"] == file.as_str())?;
+                item["path"].as_str().map(str::to_owned)
+            };
+            let Some(file) = items.map_or_else(|| Some(file.clone()), item) else { continue };
             let text = text.as_str().unwrap_or_default();
             let bytes = match kind {
                 Kind::Secret => {

@@ -17,7 +17,7 @@ use crate::names;
 use crate::plan::facts::COMPONENTS;
 use crate::plan::install::{self, Credentials, Install};
 use crate::plan::keys::Pair;
-use crate::plan::policy::Unstick;
+use crate::plan::policy::{Runner, Unstick};
 
 /// The key in the Secret, which every machine accepts.
 pub fn ssh_key() -> Result<Pair, Cause> {
@@ -236,6 +236,7 @@ impl World<'_> {
     fn installation(&mut self, image: &str) -> Result<(), Cause> {
         let config = self.scenario.config()?;
         let public = format!("{}\n", self.key.public.line());
+        let runner = Runner::read(self.scenario.text_setting("runner").unwrap_or_default());
         let install = Install {
             namespace: names::NAMESPACE,
             image,
@@ -243,6 +244,7 @@ impl World<'_> {
             backup: self.scenario.backup(),
             prefix: self.scenario.text_setting("annotation-prefix").unwrap_or(names::ANNOTATION_PREFIX),
             unstick: self.scenario.unstick()?,
+            runner: runner.name(),
             credentials: match self.scenario.text_setting("vault-address") {
                 Some(_) => Credentials::External { store: "vault" },
                 None => Credentials::Secret {

@@ -55,7 +55,7 @@ pub async fn a_job_of_the_chain_has_its_shape(b: &Bench<'_>) {
     let node = text(worker, "/spec/template/spec/containers/0/args/1").to_owned();
     let args = |args: &[&str]| json!(args);
     let run = ["--chain", "--target", "1.34.7", "--run", "0badcafe"];
-    let forbidden: Vec<(&'static str, Value)> = [
+    let mut forbidden: Vec<(&'static str, Value)> = [
         ("another name", "/metadata/name".to_owned(), json!("other")),
         ("another label", "/metadata/labels/app".to_owned(), json!("k8s-version-upgrade")),
         ("one more label", "/metadata/labels/team".to_owned(), json!("a")),
@@ -104,6 +104,9 @@ pub async fn a_job_of_the_chain_has_its_shape(b: &Bench<'_>) {
     .into_iter()
     .map(|(what, pointer, value)| (what, changed(worker, &pointer, value)))
     .collect();
+    let postflight = ours.iter().find(|job| text(job, "/spec/template/spec/containers/0/args/0") == "postflight").unwrap();
+    let key = worker["spec"]["template"]["spec"]["volumes"][0].clone();
+    forbidden.push(("a postflight that sees the key", changed(postflight, &format!("{POD}/volumes/0"), key)));
     for account in [&chain, &watch] {
         for (what, job) in &forbidden {
             post(what, "jobs", job.clone()).refused(account, "jobs").await;

@@ -46,6 +46,7 @@ async fn install_with<'a>(b: &'a Bench<'a>, unstick: Unstick) -> Installed<'a> {
         prefix: ANNOTATION_PREFIX,
         unstick,
         credentials: Credentials::Existing,
+        runner: None,
     };
     for object in install::objects(&install).unwrap() {
         match text(&object, "/kind") {
