@@ -74,7 +74,7 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
         Ok(Next::Running(job)) => return leave(format!("Job {job} is at work")),
         Ok(Next::Done) => return leave("no run is in flight".to_owned()),
         // The next watch looks again.
-        Err(cause) if matches!(cause.class, Class::Hold | Class::Refused) => {
+        Err(cause) if matches!(cause.class, Class::Hold | Class::Refused | Class::Usage) => {
             let why: Vec<String> = std::iter::once(cause.what).chain(cause.detail).collect();
             return leave(format!("the run cannot be taken up now: {}", why.join("; ")));
         }

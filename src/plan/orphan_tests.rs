@@ -124,7 +124,9 @@ fn what_cannot_be_planned_is_told() {
     let mut facts = at_node4(failed(5));
     facts.nodes.iter_mut().for_each(|node| node.ready = false);
     assert!(
-        judged(&facts).starts_with("left: the run cannot be taken up now: no node can run the Job that drains"),
+        judged(&facts).starts_with(
+            "left: the run cannot be taken up now: no node that is trusted with the SSH key can run the Job that drains"
+        ),
         "{}",
         judged(&facts)
     );
