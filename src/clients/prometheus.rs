@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::Endpoint;
 use super::endpoint::{encode, excerpt};
@@ -107,6 +107,9 @@ fn answer<T>(result: Result<T, String>) -> Answer<T> {
 struct Envelope {
     status: String,
     error: Option<String>,
+    /// It has names: serde would take a list for them, in their order.
+    #[serde(rename = "data")]
+    _data: Option<BTreeMap<String, IgnoredAny>>,
 }
 
 #[derive(Deserialize)]

@@ -264,12 +264,14 @@ impl Call {
     }
 
     fn log_in_with_agent(&self, session: &Session) -> Result<(), HostError> {
-        let unusable = |error: ssh2::Error| HostError::BadKey(format!("no SSH agent answers: {}", error.message()));
         let none = || HostError::BadKey("no SSH agent answers: SSH_AUTH_SOCK names none".to_owned());
         let socket = self.agent.as_deref().ok_or_else(none)?;
+        let shown = socket.display();
+        let unusable =
+            |error: ssh2::Error| HostError::BadKey(format!("the SSH agent at {shown} is of no use: {}", error.message()));
         // libssh2 waits for an agent without an end.
         agent::probe(socket, self.left()?.min(STEP_TIMEOUT))
-            .map_err(|error| HostError::BadKey(format!("the SSH agent at {} does not answer: {error}", socket.display())))?;
+            .map_err(|error| HostError::BadKey(format!("the SSH agent at {shown} does not answer: {error}")))?;
         let mut agent = session.agent().map_err(unusable)?;
         agent.set_identity_path(socket).map_err(unusable)?;
         agent.connect().map_err(unusable)?;

@@ -64,7 +64,8 @@ fn no_manner_harms_any_question() {
                 // Each call of `run` has such a deadline.
                 let answer = ends(&what, async { tokio::time::timeout(DEADLINE * 5, ask(client)).await }).await;
                 let sent = server.sent.load(Ordering::Relaxed);
-                assert!(sent < limit + SOCKETS, "{what}: {sent} bytes were read");
+                // Heads that are no answer yet are thrown away as they come: their end is the deadline.
+                assert!(manner == Manner::EndlessInterim || sent < limit + SOCKETS, "{what}: {sent} bytes were read");
                 if let Ok(Err(error)) = answer {
                     let told = chain(&error);
                     let too_much = told.contains("which is the limit");

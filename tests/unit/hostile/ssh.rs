@@ -50,7 +50,8 @@ fn a_command_that_never_stops_is_cut_at_the_limit_of_its_stream() {
         assert!(told.contains("k8s-node1 (127.0.0.1:") && told.contains(limit), "{command}: {told}");
     }
     let more = peak().saturating_sub(before);
-    assert!(more < 200 << 20, "{more} bytes more than before");
+    // Other tests of this process are in it.
+    assert!(more < 512 << 20, "{more} bytes more than before");
     // As much as is taken comes whole.
     let whole = format!("head -c {LIMIT} /dev/zero; head -c {STDERR} /dev/zero >&2");
     let output = exec(&Ssh::default(), &host, &whole, 20 * SECOND).0.unwrap();
@@ -137,10 +138,13 @@ fn an_agent_that_does_not_answer_is_named_in_time() {
         |_| std::thread::sleep(END),
         |socket| drop(socket.write_all(b"\xff\xff\xff\xff\x0c and more")),
         |socket| while socket.write_all(&[0; 4096]).is_ok() {},
-        // It answers once, and never again.
+        // It answers the first who asks, and nobody after that.
         |socket| {
-            let _ = socket.read(&mut [0; 64]);
-            let _ = socket.write_all(b"\0\0\0\x05\x0c\0\0\0\x01");
+            static ASKED: AtomicUsize = AtomicUsize::new(0);
+            if ASKED.fetch_add(1, Ordering::Relaxed) == 0 {
+                let _ = socket.read(&mut [0; 64]);
+                let _ = socket.write_all(b"\0\0\0\x05\x0c\0\0\0\0");
+            }
             std::thread::sleep(END);
         },
     ];
