@@ -9,6 +9,7 @@
 //! does it, and looks again, so that any of them can be killed anywhere and started again.
 
 mod files;
+mod identify;
 mod inspect;
 mod keys;
 mod packages;
@@ -20,6 +21,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use files::{SnapshotHash, SnapshotInfo, WriteCard};
+pub use identify::{Identify, Identity, Machine};
 pub use inspect::{Free, Inspect, NodeState, Package, Source};
 pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
 pub use packages::{KubeadmPlan, Madison, PlanText, Prefetch, Prefetched, Refresh, Repository};
@@ -63,10 +65,20 @@ const KEYS: &str = include_str!("keys.sh");
 
 /// The whole script of an operation, as it goes to the standard input of [`COMMAND`].
 pub fn stdin<O: Operation>(op: &O) -> String {
+    script(op, "")
+}
+
+/// The same for one machine alone: anywhere else, and after a boot, the script does nothing ([`is_elsewhere`]). It is checked in the session
+/// that acts, so that nothing can change between the two.
+pub fn stdin_on<O: Operation>(op: &O, machine: &Machine) -> String {
+    script(op, &machine.check())
+}
+
+fn script<O: Operation>(op: &O, check: &str) -> String {
     let name = O::NAME;
     let end = format!("printf '\\n@k8s-upgrade end {name} %d\\n' \"$status\"\nexit 0\n");
     let begin = format!("printf '@k8s-upgrade begin {name}\\n'\n");
-    assemble(&op.args(), op.libraries(), &begin, op.script(), &end)
+    assemble(&op.args(), op.libraries(), &begin, &format!("{check}{}", op.script()), &end)
 }
 
 /// One block, which bash parses whole before it runs any of it. The body runs in a subshell of its own: a failing command ends it
@@ -103,11 +115,7 @@ pub fn waits(progress: &str) -> Option<(Duration, &str)> {
 /// No status line: the session was cut (class step), or sudo did not let us in (refused). A status other than 0: the class that
 /// [`cause_of`] gives it. Whatever the parser says.
 pub fn read<O: Operation>(op: &O, output: &HostOutput) -> Result<O::Output, Cause> {
-    let begin = format!("@k8s-upgrade begin {}\n", O::NAME);
-    let end = format!("\n@k8s-upgrade end {} ", O::NAME);
-    let answer = output.stdout.split_once(&begin).and_then(|(_, rest)| rest.rsplit_once(&end));
-    let status = answer.and_then(|(body, status)| Some((body, status.trim().parse::<u8>().ok()?)));
-    match status {
+    match status::<O>(output) {
         None => Err(no_status(O::NAME, &output.stderr)),
         Some((body, 0)) => op.parse(body),
         Some((body, code)) => {
@@ -115,6 +123,22 @@ pub fn read<O: Operation>(op: &O, output: &HostOutput) -> Result<O::Output, Caus
             Err(cause_of(O::NAME, code, &lines))
         }
     }
+}
+
+/// How a script ends that [`stdin_on`] made for another machine, or another boot.
+const ELSEWHERE: u8 = 14;
+
+/// The script found itself on another machine than the one it was made for, or after a boot, and did nothing.
+pub fn is_elsewhere<O: Operation>(output: &HostOutput) -> bool {
+    status::<O>(output).is_some_and(|(_, code)| code == ELSEWHERE)
+}
+
+/// What the body printed, and its status.
+fn status<O: Operation>(output: &HostOutput) -> Option<(&str, u8)> {
+    let begin = format!("@k8s-upgrade begin {}\n", O::NAME);
+    let end = format!("\n@k8s-upgrade end {} ", O::NAME);
+    let (body, status) = output.stdout.split_once(&begin).and_then(|(_, rest)| rest.rsplit_once(&end))?;
+    Some((body, status.trim().parse().ok()?))
 }
 
 fn no_status(name: &str, stderr: &str) -> Cause {

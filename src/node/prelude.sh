@@ -37,3 +37,13 @@ write_durably() {
     mv -f -- "$1.new" "$1"
     sync -- "${1%/*}"
 }
+
+# As the kubelet finds it, and what changes with each boot.
+machine_id() { cat "$root/etc/machine-id" 2>/dev/null || cat "$root/var/lib/dbus/machine-id" 2>/dev/null || true; }
+boot_id() { cat "$root/proc/sys/kernel/random/boot_id"; }
+# MACHINE-ID BOOT-ID: this is the machine, and the boot, that was proved to be the node.
+still() {
+    local now
+    now="$(machine_id) $(boot_id)"
+    [[ $now == "$1 $2" ]] || die 14 "this is another machine than the one that was looked at, or it has booted since"
+}

@@ -2,8 +2,6 @@
 unit=k8s-upgrade-work.service
 work=$state/work
 
-boot_id() { cat "$root/proc/sys/kernel/random/boot_id"; }
-
 # Words that are kept: what is none is never written, and a file that has another was not written by us.
 token='[A-Za-z0-9][A-Za-z0-9.+:~-]{0,127}'
 # WORD…: each is one.

@@ -130,6 +130,10 @@ pub struct Node {
     pub hostname: String,
     /// InternalIP.
     pub address: Option<String>,
+    /// As its kubelet reported it; empty where it reports none. Clones may share one.
+    pub machine_id: String,
+    /// Of the boot that its kubelet reported last.
+    pub boot_id: String,
     pub control_plane: bool,
     /// None where it is not to be read; `odd` says why.
     pub kubelet: Option<Version>,

@@ -22,6 +22,8 @@ pub fn worker(name: &str, version: Version) -> Node {
         name: name.to_owned(),
         hostname: name.to_owned(),
         address: Some("10.0.20.100".to_owned()),
+        machine_id: String::new(),
+        boot_id: String::new(),
         control_plane: false,
         kubelet: Some(version),
         kube_proxy: None,

@@ -2,8 +2,9 @@
 //! here, and a revoked key opens nothing.
 
 use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use ring::hmac;
+use sha2::{Digest, Sha256};
 
 use crate::failure::Cause;
 
@@ -28,12 +29,20 @@ enum Names {
     },
 }
 
+/// More (bytes) is no known_hosts file of one cluster.
+const MOST: usize = 4 << 20;
+/// An RSA key of 16384 bits with many names is shorter (bytes).
+const LONGEST_LINE: usize = 16 << 10;
+
 impl KnownHosts {
     /// Reads a file; `place` is its path, for messages.
     ///
     /// # Errors
-    /// Usage: a line that is none; what is not understood must not pass for an absent host.
+    /// Usage: a line that is none; what is not understood must not pass for an absent host. More than 4 MiB, or 16 KiB a line.
     pub fn read(place: &str, text: &str) -> Result<KnownHosts, Cause> {
+        if text.len() > MOST {
+            return Err(Cause::usage(format!("{place} has {} bytes: more than {MOST} are not read", text.len())));
+        }
         let mut lines = Vec::new();
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
@@ -60,6 +69,9 @@ impl KnownHosts {
 
 /// None: a line that knows no host.
 fn read(line: &str) -> Result<Option<Line>, String> {
+    if line.len() > LONGEST_LINE {
+        return Err(format!("it has {} bytes: more than {LONGEST_LINE} are not read", line.len()));
+    }
     let mut words = line.split_whitespace().peekable();
     let marker = words.next_if(|word| word.starts_with('@'));
     if let Some(other) = marker.filter(|marker| !["@revoked", "@cert-authority"].contains(marker)) {
@@ -115,12 +127,48 @@ impl Names {
 
 /// `*` is any text, `?` any one character.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
-    match (pattern.split_first(), name.split_first()) {
-        (None, None) => true,
-        (Some((b'*', rest)), _) => matches(rest, name) || name.split_first().is_some_and(|(_, left)| matches(pattern, left)),
-        (Some((one, rest)), Some((first, left))) => (*one == b'?' || one == first) && matches(rest, left),
-        _ => false,
+    compare(pattern, name).0
+}
+
+/// Whether they match, and in how many steps. After a `*`, the text that it stands for grows by one where the rest does not fit; an earlier
+/// `*` never has to be taken up again, so that there are at most as many steps as pairs of characters.
+fn compare(pattern: &[u8], name: &[u8]) -> (bool, usize) {
+    let (mut at, mut read, mut steps) = (0, 0, 0);
+    // Behind the last `*`, and where the text that it stands for ends.
+    let mut star: Option<(usize, usize)> = None;
+    loop {
+        steps += 1;
+        match (pattern.get(at), name.get(read)) {
+            (None, None) => return (true, steps),
+            (Some(b'*'), _) => {
+                at += 1;
+                star = Some((at, read));
+            }
+            (Some(one), Some(first)) if *one == b'?' || one == first => {
+                at += 1;
+                read += 1;
+            }
+            _ => match star {
+                Some((behind, end)) if end < name.len() => {
+                    star = Some((behind, end + 1));
+                    (at, read) = (behind, end + 1);
+                }
+                _ => return (false, steps),
+            },
+        }
     }
+}
+
+/// As ssh shows a key: `SHA256:…`. None: it is none.
+pub fn fingerprint(key: &str) -> Option<String> {
+    let blob = BASE64_STANDARD.decode(key.split_whitespace().nth(1)?).ok()?;
+    Some(format!("SHA256:{}", BASE64_STANDARD_NO_PAD.encode(Sha256::digest(blob))))
+}
+
+/// The key is one of these lines, whatever comment is behind it.
+pub fn has(lines: &str, key: &str) -> bool {
+    let of = |line: &str| line.split_whitespace().nth(1).map(str::to_owned);
+    of(key).is_some() && lines.lines().any(|line| of(line) == of(key))
 }
 
 #[cfg(test)]
@@ -162,6 +210,43 @@ mod tests {
         assert_eq!(known(&format!("{text}@revoked * {ONE}\n")).of(&["a"], 22), [TWO]);
         assert_eq!(known(&format!("[a]:2222 {ONE}\n")).of(&["a"], 2222), [ONE]);
         assert_eq!(known("").of(&["a"], 22), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_pattern_is_compared_in_few_steps() {
+        let name = "a".repeat(250);
+        for pattern in ["*a".repeat(120) + "b", "*a".repeat(7_000) + "b", "*".repeat(16_000) + "b", "*?".repeat(5_000)] {
+            let (matches, steps) = compare(pattern.as_bytes(), name.as_bytes());
+            assert!(!matches);
+            assert!(steps <= (pattern.len() + 1) * (name.len() + 1), "{steps} steps for {} characters", pattern.len());
+        }
+        for (pattern, name, wanted) in [
+            ("", "", true),
+            ("*", "", true),
+            ("?", "", false),
+            ("a*b*c", "axxbxxbc", true),
+            ("a*b*c", "axxbxxb", false),
+            ("*.example.org", "n1.example.org", true),
+            ("*ab", "aab", true),
+            ("a**?", "a", false),
+        ] {
+            assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), wanted, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_long_is_not_read() {
+        let long = format!("{} {ONE}\n", "a".repeat(LONGEST_LINE));
+        assert!(KnownHosts::read("/k", &long).unwrap_err().what.starts_with("/k, line 1: it has "));
+        assert!(KnownHosts::read("/k", &"\n".repeat(MOST + 1)).unwrap_err().what.starts_with("/k has "));
+    }
+
+    #[test]
+    fn a_key_is_shown_as_ssh_shows_it() {
+        // as `ssh-keygen -lf` has it
+        assert_eq!(fingerprint(ONE).as_deref(), Some("SHA256:mKqU+0K8OhKmA8bBQi9Rz0Q5l7/g160hIP+rJYSTNj4"));
+        assert_eq!((fingerprint(""), fingerprint("ssh-ed25519 no-base64!")), (None, None));
+        assert!(has(&format!("{TWO} comment\n{ONE} mine\n"), ONE) && !has(TWO, ONE) && !has("", "") && !has(ONE, ""));
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod gates;
 pub mod halt;
 pub mod health;
 pub mod hosts;
+pub mod identity;
 pub mod install;
 pub mod jobs;
 pub mod journal;

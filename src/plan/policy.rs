@@ -61,3 +61,14 @@ pub enum Unstick {
     All,
     Never,
 }
+
+/// What becomes of a host whose key nobody knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HostKeys {
+    /// Its key is accepted, and kept once the machine was proved to be the node.
+    #[default]
+    Learn,
+    /// It is refused.
+    Strict,
+}

@@ -13,6 +13,7 @@ use super::halt::Seen;
 use super::journal::{Whose, Writing};
 use super::lease::{Held, Sightings};
 use crate::failure::{Cause, Class};
+use crate::node::Machine;
 use crate::permit::{ChangeClass, Gate, Permit};
 use crate::plan::journal::BY_HAND;
 use crate::plan::version::Version;
@@ -93,6 +94,8 @@ pub struct Ctx {
     pub(super) creds: OnceCell<Creds>,
     /// Node name → its host keys, as far as they are known.
     pub(super) known_hosts: OnceCell<Mutex<BTreeMap<String, String>>>,
+    /// Node name → the machine that was proved to be it.
+    pub(super) proved: Mutex<BTreeMap<String, Machine>>,
     /// When the API server was last seen away: right after that it refuses with 403 what it will allow again.
     pub(super) last_outage: Mutex<Option<Instant>>,
     /// Something has been changed: from here on we go through outages.
@@ -180,6 +183,7 @@ impl Ctx {
             halt: Mutex::default(),
             creds: OnceCell::new(),
             known_hosts: OnceCell::new(),
+            proved: Mutex::default(),
             last_outage: Mutex::new(None),
             changing: AtomicBool::new(false),
             lease: tokio::sync::Mutex::default(),

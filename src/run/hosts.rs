@@ -1,5 +1,5 @@
-//! Operations on nodes, over SSH. Host keys are learned once and kept in a ConfigMap that all runners share; then they are strict. Where
-//! the settings name a known_hosts file, that file alone counts.
+//! Operations on nodes, over SSH, each on the machine that was proved to be the node ([`super::proof`]). Host keys are learned once and kept
+//! in a ConfigMap that all runners share; then they are strict. Where the settings name a known_hosts file, that file alone counts.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -8,21 +8,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use kube::api::{Patch, PatchParams};
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::ctx::{Change, Ctx, locked};
 use crate::failure::Cause;
 use crate::names;
-use crate::node::{self, Operation};
-use crate::permit::{ChangeClass, Permit};
+use crate::node::{self, Identify, Operation};
+use crate::permit::ChangeClass;
 use crate::plan::facts::Node;
 use crate::plan::known_hosts::KnownHosts;
+use crate::plan::policy::HostKeys;
 use crate::report::Event;
-use crate::words::{command, ssh};
-use crate::world::{Bounds, Host, HostError, Login, TEXT_FILE};
+use crate::words::{command, ssh, word};
+use crate::world::{Bounds, Host, HostError, HostOutput, Login, TEXT_FILE};
 
+/// A machine that boots again and again under one operation is left alone.
+const MOST_BOOTS: u32 = 2;
 /// A node that does not answer at once is tried again for this long: sshd is restarted by upgrades, networks hiccup.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
 /// The same where a person waits for the answers of all nodes.
@@ -34,6 +35,8 @@ pub(super) struct Place<'a> {
     node: &'a str,
     /// Its InternalIP.
     address: Option<&'a str>,
+    /// What the machine must be proved to be; None: it is only looked at.
+    is: Option<&'a Node>,
     /// The key to log in with, where it is not the usual one.
     login: Option<&'a Login>,
     manner: Manner,
@@ -51,19 +54,19 @@ enum Manner {
 
 impl<'a> From<&'a Node> for Place<'a> {
     fn from(node: &'a Node) -> Self {
-        Place { node: &node.name, address: node.address.as_deref(), login: None, manner: Manner::Work }
+        Place { node: &node.name, address: node.address.as_deref(), is: Some(node), login: None, manner: Manner::Work }
     }
 }
 
 impl<'a> Place<'a> {
     /// A host of the settings: neither the API server nor anything that it keeps is asked.
     pub(super) fn alone(node: &'a str) -> Self {
-        Place { node, address: None, login: None, manner: Manner::Alone }
+        Place { node, address: None, is: None, login: None, manner: Manner::Alone }
     }
 
     /// A node that somebody only wants to see: it is tried once, and its host key has to be known.
     pub(super) fn glance(node: &'a Node) -> Self {
-        Place { manner: Manner::Glance, ..node.into() }
+        Place { manner: Manner::Glance, is: None, ..node.into() }
     }
 
     fn patience(self) -> Duration {
@@ -113,20 +116,41 @@ impl Ctx {
     ) -> Result<O::Output, Cause> {
         let node = place.node;
         self.gate().check(O::MUTATES, || format!("{} on {node}", O::NAME)).map_err(|error| Cause::bug(error.to_string()))?;
-        let stdin = Bytes::from(node::stdin(operation));
-        let bounds = Bounds::new(O::DEADLINE, O::OUTPUT);
         let begun = Instant::now();
+        let mut boots = 0;
+        loop {
+            let stdin = match place.is {
+                Some(is) => node::stdin_on(operation, &self.proved(place, is, begun).await?),
+                None => node::stdin(operation),
+            };
+            let (_, output) =
+                self.session::<O>(place, stdin.into(), begun, on_line).await.map_err(|cause| cause.during(O::NAME))?;
+            if !node::is_elsewhere::<O>(&output) || boots == MOST_BOOTS {
+                return node::read(operation, &output).map_err(|cause| cause.during(O::NAME));
+            }
+            boots += 1;
+            self.forget_proof(node);
+            self.note(node, "it has booted, or is another machine, since it was proved to be the node: proving it again");
+        }
+    }
+
+    /// One session that reaches the host, and the host as it was reached.
+    pub(super) async fn session<O: Operation>(
+        &self,
+        place: Place<'_>,
+        stdin: Bytes,
+        begun: Instant,
+        on_line: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<(Host, HostOutput), Cause> {
+        let bounds = Bounds::new(O::DEADLINE, O::OUTPUT);
         loop {
             let host = self.host(place).await?;
             let error = match self.world.hosts.exec(&host, node::COMMAND, stdin.clone(), bounds, on_line).await {
-                Ok(output) => {
-                    if host.known_keys.is_empty() && !self.dry_run {
-                        self.learn(node, &output.host_key).await?;
-                    }
-                    return node::read(operation, &output).map_err(|cause| cause.during(O::NAME));
-                }
+                Ok(output) => return Ok((host, output)),
                 Err(error) => error,
             };
+            // Whoever answers next need not be the same.
+            self.forget_proof(place.node);
             let again = match &error {
                 HostError::Connect(..) => true,
                 HostError::Lost(..) => !O::MUTATES,
@@ -134,9 +158,9 @@ impl Ctx {
             };
             let left = place.patience().saturating_sub(begun.elapsed());
             if !again || left.is_zero() {
-                return Err(self.host_cause(&host, &error).during(O::NAME));
+                return Err(self.host_cause(&host, &error));
             }
-            self.emit(&Event::Waiting { place: node.to_owned(), on: format!("SSH: {error}"), left });
+            self.emit(&Event::Waiting { place: place.node.to_owned(), on: format!("SSH: {error}"), left });
             self.sleep(Duration::from_secs(3).min(left), false).await;
         }
     }
@@ -195,10 +219,24 @@ impl Ctx {
             }
             None => self.known_keys(place.node).await?,
         };
-        if known_keys.is_empty() && place.manner == Manner::Glance {
-            return Err(Cause::refused("its host key is not known yet"));
+        if known_keys.is_empty() {
+            self.may_be_unknown(place, &host)?;
         }
         Ok(Host { known_keys, ..host })
+    }
+
+    /// Whether a host whose key nobody knows may be asked.
+    fn may_be_unknown(&self, place: Place<'_>, host: &Host) -> Result<(), Cause> {
+        if place.manner == Manner::Glance {
+            return Err(Cause::refused("its host key is not known yet"));
+        }
+        if self.settings.host_keys == HostKeys::Learn {
+            return Ok(());
+        }
+        let scan = format!("ssh-keyscan -t ed25519 -p {} {} >> known_hosts", host.port, word(&host.address));
+        Err(Cause::refused(format!("the host key of {} is not known, and host-keys is strict", host.node))
+            .next(format!("{scan}      # then compare it: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the node"))
+            .next("k8s-upgrade manifests --image REF --set known-hosts-file=known_hosts | kubectl apply -f -"))
     }
 
     async fn login(&self, alone: bool) -> Result<Login, Cause> {
@@ -263,28 +301,6 @@ impl Ctx {
         Ok(lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
     }
 
-    /// Keeps a host key that was seen for the first time.
-    async fn learn(&self, node: &str, key: &str) -> Result<(), Cause> {
-        if key.is_empty() {
-            return Err(Cause::bug(format!("the session to {node} showed no host key")));
-        }
-        let api = self.config_maps();
-        let body = json!({ "data": { node: key } });
-        let permit = Permit { class: ChangeClass::Prepare, step: "learn a host key".into() };
-        let keep = self.api_opt("keep a host key", async || {
-            api.patch(names::KNOWN_HOSTS_MAP, &PatchParams::default(), &Patch::Merge(&body)).await
-        });
-        if permit.scope(keep).await?.is_none() {
-            return Err(Cause::refused(format!("ConfigMap {}/{} does not exist", self.namespace, names::KNOWN_HOSTS_MAP))
-                .next("k8s-upgrade manifests --image REF | kubectl apply -f -"));
-        }
-        if let Some(known) = self.known_hosts.get() {
-            locked(known).insert(node.to_owned(), key.to_owned());
-        }
-        self.note(node, "host key learned; from now on it must stay the same");
-        Ok(())
-    }
-
     /// An operation that changes the node, as a told step.
     pub async fn change_node<O: Operation>(
         &self,
@@ -293,7 +309,8 @@ impl Ctx {
         step: &str,
         operation: &O,
     ) -> Result<O::Output, Cause> {
-        let change = Change { class, place: &node.name, step, deadline: O::DEADLINE + CONNECT_PATIENCE, told: true };
+        let change =
+            Change { class, place: &node.name, step, deadline: O::DEADLINE + Identify::DEADLINE + CONNECT_PATIENCE, told: true };
         self.change(change, self.on_node_telling(node, operation)).await
     }
 }

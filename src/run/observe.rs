@@ -140,6 +140,8 @@ impl Ctx {
                 .into_iter()
                 .find(|address| address.type_ == "InternalIP")
                 .map(|address| address.address),
+            machine_id: info.machine_id,
+            boot_id: info.boot_id,
             control_plane: node.labels().contains_key(names::LABEL_CONTROL_PLANE),
             kubelet,
             // Nodes stopped reporting kube-proxy's version; then there is none to judge.

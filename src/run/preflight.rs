@@ -11,6 +11,7 @@ use crate::plan::alerts::Moment;
 use crate::plan::answer::Answer;
 use crate::plan::card::Card;
 use crate::plan::facts::{Facts, Node, Phase};
+use crate::plan::identity;
 use crate::plan::target::{self, Wanted};
 use crate::plan::version::{Kind, Version};
 use crate::plan::{gates, order, parse};
@@ -107,6 +108,9 @@ impl Ctx {
         ask(&mut closed, "release", released);
         let mut states = Vec::new();
         ask(&mut closed, "hosts", self.inspect_nodes(facts).await.map(|found| states = found));
+        for nodes in identity::sharing(&facts.nodes) {
+            self.note(PLACE, format!("{} report one machine id: their kubelets' certificates tell them apart", nodes.join(", ")));
+        }
         ask(&mut closed, "changes by hand", self.nothing_lost(facts, &states).await);
         // Held already: the alerts are looked at for the person who reads this, and not waited for.
         let patience = if closed.is_empty() && !self.dry_run { self.settings.alert_wait } else { Duration::ZERO };

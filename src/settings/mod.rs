@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::policy::{Policy, Runner, Unstick};
+use crate::plan::policy::{HostKeys, Policy, Runner, Unstick};
 use crate::words::{
     Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
     Url, VaultPath, is_open,
@@ -53,6 +53,8 @@ pub struct Settings {
     /// Host keys, as ssh keeps them; empty: the ConfigMap, where they are learned. With it nothing is learned.
     #[serde(with = "values::file")]
     pub known_hosts_file: PathBuf,
+    /// A host whose key is not known: learn keeps what it shows at first, strict refuses it.
+    pub host_keys: HostKeys,
     /// Folder of the etcd snapshots on the control planes, for a look at them by SSH alone; empty: the restore card's snapshot alone.
     #[serde(with = "values::optional")]
     pub snapshot_folder: Option<HostPath>,
@@ -153,6 +155,7 @@ impl Default for Settings {
             ssh_key_file: PathBuf::new(),
             host_addresses: BTreeMap::new(),
             known_hosts_file: PathBuf::new(),
+            host_keys: HostKeys::Learn,
             snapshot_folder: None,
             prometheus: known("monitoring/prometheus-server:80"),
             pushgateway: known("monitoring/prometheus-prometheus-pushgateway:9091"),

@@ -254,6 +254,7 @@ fn node_joins(state: &mut State) {
     node["metadata"] = json!({ "name": NAME, "labels": { "kubernetes.io/hostname": NAME } });
     node["spec"] = json!({});
     node["status"]["nodeInfo"]["kubeletVersion"] = json!(format!("v{version}"));
+    node["status"]["nodeInfo"]["machineID"] = json!(hosts::machine_id(NAME));
     node["status"]["addresses"] = json!([{ "type": "InternalIP", "address": "10.0.20.199" }]);
     let now = state.now();
     state.hosts.add(NAME, "10.0.20.199", &version, "1.7.28", false, &ssh_key().unwrap().public.line());

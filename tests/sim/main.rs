@@ -26,6 +26,7 @@ mod kubelet;
 mod late;
 mod live;
 mod mask;
+mod mixed_up;
 mod odd;
 #[path = "../unit/program.rs"]
 #[allow(dead_code)] // not all of it is used here

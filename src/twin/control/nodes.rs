@@ -89,9 +89,11 @@ pub fn report(state: &mut State, name: &str) {
         return;
     }
     let (kubelet, runtime) = (state.hosts.kubelet_version(name), state.hosts.runtime_version(name));
+    let boot = state.hosts.boot_id(name);
     state.store.update(&Key::node(name), |node| {
         node["status"]["nodeInfo"]["kubeletVersion"] = json!(kubelet);
         node["status"]["nodeInfo"]["containerRuntimeVersion"] = json!(runtime);
+        node["status"]["nodeInfo"]["bootID"] = json!(boot);
     });
 }
 

@@ -34,6 +34,10 @@ pub struct Machine {
     pub authorized_keys: String,
     /// The other file that sshd reads unless it is told otherwise.
     pub authorized_keys2: String,
+    /// Clones may share one.
+    pub machine_id: String,
+    /// The node that the certificate of its kubelet names; empty: there is no certificate.
+    pub kubelet_of: String,
     /// Counts reinstallations of its sshd: each has another host key.
     pub host_keys: u32,
     pub powered: bool,
@@ -140,6 +144,8 @@ impl Machine {
             control_plane,
             authorized_keys: format!("{}\n", key.trim()),
             authorized_keys2: String::new(),
+            machine_id: String::new(),
+            kubelet_of: String::new(),
             host_keys: 1,
             powered: true,
             booting: false,
@@ -195,6 +201,11 @@ impl Machine {
         let whole = |name: &str| self.packages.get(name).is_none_or(|package| package.at(target));
         ["kubeadm", "kubelet", "kubectl"].into_iter().all(whole) && self.kubelet == target
     }
+}
+
+/// The machine id of a node's machine, as systemd makes one once.
+pub fn machine_id(node: &str) -> String {
+    Sha256::digest(format!("machine id of {node}")).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Where images come from unless the cluster's configuration says otherwise.

@@ -4,6 +4,7 @@
 //! are timers: `install` does packages as dpkg leaves them at any moment, `kubeadm` changes the cluster phase by phase with the lab's
 //! times. `power` is what a cut and a boot do. Whoever sets faults writes [`Machine::faults`] through [`Hosts::change`].
 
+mod identity;
 mod install;
 mod keys;
 mod kubeadm;
@@ -23,7 +24,7 @@ mod written;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use machine::{Faults, File, KubeletUnit, Machine, Runs};
+pub use machine::{Faults, File, KubeletUnit, Machine, Runs, machine_id};
 pub use packages::{Dpkg, Package};
 pub use power::{power, power_cut};
 pub use ssh::Ssh;
@@ -71,7 +72,9 @@ impl Hosts {
     /// line of the key that its sshd accepts.
     pub fn add(&mut self, node: &str, address: &str, version: &str, containerd: &str, control_plane: bool, key: &str) {
         self.containerds.insert(containerd.to_owned());
-        self.machines.insert(node.to_owned(), Arc::new(Machine::new(address, version, containerd, control_plane, key)));
+        let machine = Machine::new(address, version, containerd, control_plane, key);
+        let machine = Machine { machine_id: machine::machine_id(node), kubelet_of: node.to_owned(), ..machine };
+        self.machines.insert(node.to_owned(), Arc::new(machine));
     }
 
     pub fn remove(&mut self, node: &str) {
@@ -108,6 +111,11 @@ impl Hosts {
     /// As a Node's status has it: `containerd://1.7.24`.
     pub fn runtime_version(&self, node: &str) -> String {
         self.machine(node).map_or(String::new(), |machine| format!("containerd://{}", machine.containerd))
+    }
+
+    /// As a Node's status has it.
+    pub fn boot_id(&self, node: &str) -> String {
+        self.machine(node).map_or(String::new(), |machine| machine.boot_id(node))
     }
 
     /// `type base64`, as a line of known_hosts has it.

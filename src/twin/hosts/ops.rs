@@ -12,7 +12,7 @@ use super::packages::{
     unreachable, wait_for_locks,
 };
 use super::script::{Op, Request};
-use super::{keys, past, plan, put, work};
+use super::{identity, keys, past, plan, put, work};
 
 /// How long sessions last, in milliseconds.
 const SHORT: u64 = 300;
@@ -52,6 +52,13 @@ impl Session {
 pub fn perform(state: &mut State, node: &str, request: &Request, begun: Timestamp) -> Reply {
     let name = request.name;
     let begin = format!("@k8s-upgrade begin {name}\n");
+    if let (Some(only), Some(machine)) = (&request.only, state.hosts.machine(node))
+        && *only != (machine.machine_id.clone(), machine.boot_id(node))
+    {
+        let stderr = "! this is another machine than the one that was looked at, or it has booted since\n".to_owned();
+        let stdout = format!("{begin}\n@k8s-upgrade end {name} 14\n");
+        return Reply::Done { stdout, stderr, status: 14, span: Duration::from_millis(SHORT) };
+    }
     let mut session = Session { millis: SHORT, ..Session::default() };
     let ended = if let Op::Follow { from, seconds } = request.op {
         match work::follow(state, node, from, begun, seconds) {
@@ -78,6 +85,7 @@ pub fn perform(state: &mut State, node: &str, request: &Request, begun: Timestam
 fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<(), Stop> {
     let Some(machine) = state.hosts.machine(node).cloned() else { return Ok(()) };
     match op {
+        Op::Identify => identity::shown(node, &machine).iter().for_each(|line| session.line(line)),
         Op::Inspect => inspect(node, &machine, session),
         Op::LookBack { snapshots } => past::look_back(state, &machine, snapshots, |line| session.line(line)),
         Op::Madison { package } => {

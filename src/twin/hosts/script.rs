@@ -3,13 +3,14 @@
 use std::str::FromStr;
 
 use crate::node::{
-    AddKey, Begin, Follow, Inspect, KubeadmPlan, LookAtKeys, LookBack, Madison, Operation, Prefetch, Refresh, RemoveKeys,
-    Repository, SnapshotHash, Step, WriteCard,
+    AddKey, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Madison, Operation, Prefetch, Refresh,
+    RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
+    Identify,
     Inspect,
     LookBack { snapshots: String },
     Madison { package: String },
@@ -32,6 +33,8 @@ pub struct Request {
     /// It changes the machine.
     pub changes: bool,
     pub op: Op,
+    /// Machine id and boot id of the one machine that it is for.
+    pub only: Option<(String, String)>,
 }
 
 impl Request {
@@ -47,18 +50,26 @@ impl Request {
     pub fn read(stdin: &str) -> Result<Request, String> {
         let (args, rest) = arguments(stdin).ok_or("a script without arguments")?;
         let name = rest.split_once("printf '@k8s-upgrade begin ").and_then(|(_, rest)| rest.split_once("\\n'"));
-        let name = name.ok_or("a script without a name")?.0;
+        let (name, body) = name.ok_or("a script without a name")?;
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        request(name, &args).ok_or_else(|| format!("operation {name} with {} arguments", args.len()))
+        let request = request(name, &args).ok_or_else(|| format!("operation {name} with {} arguments", args.len()))?;
+        Ok(Request { only: only(body), ..request })
     }
 }
 
 fn of<O: Operation>(op: Op) -> Option<Request> {
-    Some(Request { name: O::NAME, changes: O::MUTATES, op })
+    Some(Request { name: O::NAME, changes: O::MUTATES, op, only: None })
+}
+
+/// The check with which a body begins that is for one machine alone.
+fn only(body: &str) -> Option<(String, String)> {
+    let check = body.lines().find_map(|line| line.strip_prefix("still '")?.strip_suffix('\''))?;
+    check.split_once("' '").map(|(machine_id, boot_id)| (machine_id.to_owned(), boot_id.to_owned()))
 }
 
 fn request(name: &str, args: &[&str]) -> Option<Request> {
     match (name, args) {
+        (Identify::NAME, []) => of::<Identify>(Op::Identify),
         (Inspect::NAME, []) => of::<Inspect>(Op::Inspect),
         (LookBack::NAME, [folder]) => of::<LookBack>(Op::LookBack { snapshots: (*folder).into() }),
         (Madison::NAME, [package]) => of::<Madison>(Op::Madison { package: (*package).to_owned() }),
@@ -145,14 +156,14 @@ fn arguments(script: &str) -> Option<(Vec<String>, &str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::stdin;
+    use crate::node::{self, stdin};
     use crate::plan::version::Version;
 
     #[test]
     fn what_node_writes_is_read_back_to_the_letter() {
         let card = WriteCard { name: "card".into(), content: "it's\n  'two' lines\nset -- 'x'\n".into() };
         let op = Op::WriteCard { name: card.name.clone(), content: card.content.clone() };
-        assert_eq!(Request::read(&stdin(&card)), Ok(Request { name: "write-card", changes: true, op }));
+        assert_eq!(Request::read(&stdin(&card)), Ok(Request { name: "write-card", changes: true, op, only: None }));
         assert_eq!(Request::read(&stdin(&Inspect)).map(|request| (request.op, request.changes)), Ok((Op::Inspect, false)));
         let upgrade =
             Step::KubeadmUpgrade { first_control_plane: true, flags: vec!["--skip-phases=addon/coredns".parse().unwrap()] };
@@ -162,6 +173,14 @@ mod tests {
             assert_eq!(request.label(), format!("begin {}", step.name()));
             assert_eq!(request.op, Op::Begin { step, target: "1.34.7".into(), run: "5f3a21bc".into() });
         }
+    }
+
+    #[test]
+    fn whom_a_script_is_for_is_read_back() {
+        let (machine_id, boot_id) = ("0b9c6d1e4f2a4c3b9d8e7f6a5b4c3d2e", "0b9c6d1e-4f2a-4c3b-9d8e-7f6a5b4c3d2e");
+        let machine = node::Machine { machine_id: machine_id.parse().unwrap(), boot_id: boot_id.parse().unwrap() };
+        let request = Request::read(&node::stdin_on(&Inspect, &machine)).unwrap();
+        assert_eq!((request.op, request.only), (Op::Inspect, Some((machine_id.to_owned(), boot_id.to_owned()))));
     }
 
     #[test]
@@ -181,7 +200,7 @@ mod tests {
             replaces: keys(&["B"]),
         };
         let op = Op::AddKey { kind: "ssh-ed25519".into(), key: "AAAA".into(), replaces: text(&["B"]) };
-        assert_eq!(Request::read(&stdin(&add)), Ok(Request { name: "add-key", changes: true, op }));
+        assert_eq!(Request::read(&stdin(&add)), Ok(Request { name: "add-key", changes: true, op, only: None }));
         let remove = RemoveKeys { user, keep: None, strays: true, gone: keys(&["AAAA"]) };
         let op = Op::RemoveKeys { keep: String::new(), strays: true, gone: text(&["AAAA"]) };
         assert_eq!(Request::read(&stdin(&remove)).map(|request| request.op), Ok(op));

@@ -48,7 +48,7 @@ pub fn node(node: &Node, quiet_since: Timestamp) -> Value {
                     "kubeletVersion": format!("v{}", node.version), "kubeProxyVersion": "",
                     "containerRuntimeVersion": format!("containerd://{}", node.containerd),
                     "architecture": "amd64", "operatingSystem": "linux", "osImage": "Debian GNU/Linux 12 (bookworm)",
-                    "kernelVersion": "6.1.0-28-amd64", "bootID": "", "machineID": "", "systemUUID": "",
+                    "kernelVersion": "6.1.0-28-amd64", "bootID": "", "machineID": hosts::machine_id(&node.name), "systemUUID": "",
                 },
             },
     })

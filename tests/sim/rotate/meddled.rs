@@ -14,6 +14,7 @@ fn joins(state: &mut State, lines: &str) {
     node["metadata"] = json!({ "name": JOINED, "labels": { "kubernetes.io/hostname": JOINED } });
     node["spec"] = json!({});
     node["status"]["addresses"] = json!([{ "type": "InternalIP", "address": "10.0.20.199" }]);
+    node["status"]["nodeInfo"]["machineID"] = json!(hosts::machine_id(JOINED));
     let now = state.now();
     state.hosts.add(JOINED, "10.0.20.199", "1.34.2", "1.7.28", false, lines);
     state.store.create(now, Kind::Node, node).unwrap();

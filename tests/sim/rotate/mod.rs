@@ -15,7 +15,7 @@ use k8s_upgrade::twin::scenario::{Scenario, ssh_key};
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::web::VAULT;
-use k8s_upgrade::twin::{Call, Driver, Fate, Hook, State};
+use k8s_upgrade::twin::{Call, Driver, Fate, Hook, State, hosts};
 use serde_json::json;
 
 use super::rules::given_away;

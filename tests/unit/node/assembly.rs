@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Begin, Follow, Inspect, KubeadmPlan, LookAtKeys, Madison, Operation, Prefetch, Refresh, RemoveKeys, Repository,
+    self, AddKey, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, Madison, Operation, Prefetch, Refresh, RemoveKeys, Repository,
     SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
@@ -145,11 +145,37 @@ fn sudo_that_refuses_is_told_apart_from_a_lost_session() {
     }
 }
 
+/// One machine, by the number of its boot.
+fn machine(boot: u8) -> node::Machine {
+    let boot_id = format!("0b9c6d1e-4f2a-4c3b-9d8e-7f6a5b4c3d{boot:02x}");
+    node::Machine { machine_id: "0b9c6d1e4f2a4c3b9d8e7f6a5b4c3d2e".parse().unwrap(), boot_id: boot_id.parse().unwrap() }
+}
+
+#[test]
+fn what_is_for_one_machine_does_nothing_elsewhere() {
+    let node = Node::new();
+    node.root("etc/machine-id", &format!("{}\n", machine(0).machine_id));
+    node.root("proc/sys/kernel/random/boot_id", &format!("{}\n", machine(0).boot_id));
+    let card = WriteCard { name: "card".to_owned(), content: "text".to_owned() };
+    let written = || node.root_path("var/lib/k8s-upgrade/card").exists();
+    let clone = node::Machine { machine_id: "ffffffff4f2a4c3b9d8e7f6a5b4c3d2e".parse().unwrap(), ..machine(0) };
+    for elsewhere in [machine(1), clone] {
+        let output = node.answer(&node::stdin_on(&card, &elsewhere));
+        assert!(node::is_elsewhere::<WriteCard>(&output) && !written(), "{output:?}");
+        assert_eq!(node::read(&card, &output).unwrap_err().class, Class::Step);
+    }
+    let output = node.answer(&node::stdin_on(&card, &machine(0)));
+    assert!(!node::is_elsewhere::<WriteCard>(&output) && written(), "{output:?}");
+    node::read(&card, &output).unwrap();
+}
+
 /// Every script as it is sent, and every file that a unit runs.
 fn assembled() -> Vec<(String, String)> {
     let text = |word: &str| word.to_owned();
     let mut scripts = vec![
         (text("inspect"), node::stdin(&Inspect)),
+        (text("identify"), node::stdin(&Identify)),
+        (text("inspect there"), node::stdin_on(&Inspect, &machine(0))),
         (
             text("repository"),
             node::stdin(&Repository { base_url: word("https://a"), target: release("1.36.3"), keys: Vec::new() }),

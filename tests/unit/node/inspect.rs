@@ -1,7 +1,7 @@
 //! What `inspect` sees, and the file operations.
 
 use k8s_upgrade::failure::Class;
-use k8s_upgrade::node::{Begin, Inspect, LookBack, SnapshotHash, Source, Step, WorkState, WriteCard};
+use k8s_upgrade::node::{Begin, Identify, Inspect, LookBack, SnapshotHash, Source, Step, WorkState, WriteCard};
 
 use super::bench::{BOOT, Node, RUN, release, word};
 
@@ -118,4 +118,53 @@ fn what_kubeadm_has_replaced_is_found() {
         ("registry.test:5000/kube-apiserver:v1.35.4", &*format!("/{copy}"))
     );
     assert_eq!(past.etcd_data[0].1, "/etc/kubernetes/tmp/kubeadm-backup-etcd-2026-11-22-12-04-00");
+}
+
+/// The file holds the key, too; what is not a certificate stays there.
+const PEM: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+const KEY: &str = "-----BEGIN EC PRIVATE KEY-----\nBBBB\n-----END EC PRIVATE KEY-----\n";
+
+#[test]
+fn the_certificate_is_the_one_that_the_kubelet_shows() {
+    let file = "var/lib/kubelet/pki/kubelet-client-current.pem";
+    let inline = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCkFBQUEKLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
+    let conf = |user: &str| format!("kind: Config\nusers:\n- name: default-auth\n  user:\n{user}");
+    for (config, wanted) in [
+        (conf("    client-certificate: /var/lib/kubelet/pki/kubelet-client-current.pem\n    client-key: /x.pem\n"), Ok(())),
+        (conf("    client-certificate: \"/var/lib/kubelet/pki/kubelet-client-current.pem\"\n"), Ok(())),
+        (conf(&format!("    client-certificate-data: {inline}\n    client-key-data: QkJCQg==\n")), Ok(())),
+        // What stands in the file itself comes first.
+        (conf(&format!("    client-certificate: /nowhere.pem\n    client-certificate-data: '{inline}'\n")), Ok(())),
+        (conf("    client-certificate: ../../var/lib/kubelet/pki/kubelet-client-current.pem\n"), Ok(())),
+        (conf("    client-certificate: /nowhere.pem\n"), Err("/nowhere.pem is not there")),
+        (conf("    token: abc\n"), Err("/etc/kubernetes/kubelet.conf names no client certificate")),
+        (conf("    client-certificate-data: !!!\n"), Err("its client-certificate-data is not base64")),
+        (conf("    client-certificate-data: QkJCQg==\n"), Err("there is no certificate in the file")),
+        (
+            conf("    client-certificate: /a.pem\n  user:\n    client-certificate: /b.pem\n"),
+            Err("/etc/kubernetes/kubelet.conf names several client certificates"),
+        ),
+    ] {
+        let node = Node::new();
+        node.root(file, &format!("{PEM}{KEY}"));
+        node.root("etc/kubernetes/kubelet.conf", &config);
+        let shown = node.run(&Identify).unwrap();
+        let wanted = wanted.map(|()| PEM.to_owned()).map_err(str::to_owned);
+        assert_eq!(shown.certificate, wanted, "{config}");
+        assert_eq!((shown.machine_id, shown.boot_id), (None, None), "neither is one on this node");
+    }
+    let shown = Node::new().run(&Identify).unwrap();
+    assert_eq!(shown.certificate, Err("/etc/kubernetes/kubelet.conf is not there".to_owned()));
+}
+
+#[test]
+fn the_machine_id_is_the_one_that_the_kubelet_reports() {
+    let node = Node::new();
+    node.root("var/lib/dbus/machine-id", "11111111111111111111111111111111\n");
+    let id = |node: &Node| node.run(&Identify).unwrap().machine_id.map(String::from);
+    assert_eq!(id(&node).as_deref(), Some("11111111111111111111111111111111"));
+    node.root("etc/machine-id", "22222222222222222222222222222222\n");
+    assert_eq!(id(&node).as_deref(), Some("22222222222222222222222222222222"));
+    node.root("etc/machine-id", "uninitialized\n");
+    assert_eq!(id(&node), None);
 }

@@ -111,3 +111,16 @@ pub fn a_machine_looks_back(machine: &mut dyn Machine) {
     }
     assert_eq!(machine.run(&none).unwrap().snapshots, []);
 }
+
+pub fn a_machine_shows_whose_it_is(m: &mut dyn Machine) {
+    let shown = m.run(&Identify).unwrap();
+    assert!(shown.certificate.as_ref().is_ok_and(|pem| pem.contains("-----BEGIN CERTIFICATE-----")), "{shown:?}");
+    assert!(!format!("{shown:?}").contains("PRIVATE"), "the key stays where it is");
+    let (machine_id, boot_id) = (shown.machine_id.unwrap(), shown.boot_id.unwrap());
+    let there = node::Machine { machine_id: machine_id.clone(), boot_id };
+    let output = m.answer(&node::stdin_on(&Identify, &there));
+    assert_eq!(node::read(&Identify, &output).unwrap().machine_id, Some(machine_id));
+    let elsewhere = node::Machine { machine_id: "0123456789abcdef0123456789abcdef".parse().unwrap(), ..there };
+    let output = m.answer(&node::stdin_on(&Inspect, &elsewhere));
+    assert!(node::is_elsewhere::<Inspect>(&output), "{output:?}");
+}
