@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, Madison, Operation, Prefetch, Refresh, RemoveKeys, Repository,
-    SnapshotHash, Step, WriteCard,
+    self, AddKey, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, Madison, Operation, Prefetch, Refresh, RemoveKeys,
+    Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 

@@ -1,7 +1,9 @@
 //! What a machine says of itself, where its packages come from, and its files.
 
 use k8s_upgrade::failure::Class;
-use k8s_upgrade::node::{LookBack, Madison, Past, Prefetch, Refresh, SnapshotHash, Step, WorkState, WriteCard};
+use k8s_upgrade::node::{
+    self, Identify, Inspect, LookBack, Madison, Past, Prefetch, Refresh, SnapshotHash, Step, WorkState, WriteCard,
+};
 use k8s_upgrade::words::{ImageName, Revision};
 
 use super::{Machine, standing, word};
