@@ -33,6 +33,12 @@ impl Machine {
     }
 }
 
+/// A line of a certificate in PEM.
+fn is_pem(line: &str) -> bool {
+    let armour = ["-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"].contains(&line);
+    armour || line.len() <= 80 && line.bytes().all(|b| b.is_ascii_alphanumeric() || b"+/=".contains(&b))
+}
+
 impl Operation for Identify {
     const NAME: &'static str = "identify";
     const MUTATES: bool = false;
@@ -51,7 +57,7 @@ impl Operation for Identify {
             match key {
                 "machine-id" => machine_id = rest.parse().ok(),
                 "boot-id" => boot_id = rest.parse().ok(),
-                "certificate" => pem.extend([rest, "\n"]),
+                "certificate" if is_pem(rest) => pem.extend([rest, "\n"]),
                 "none" => none = Some(rest.to_owned()),
                 _ => return Err(garbled(Self::NAME, format_args!("{key} {rest}"))),
             }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Begin, Follow, Inspect, KubeadmPlan, LookAtKeys, LookBack, Madison, Operation, Prefetch, Refresh, RemoveKeys,
-    Repository, SnapshotHash, Step, WriteCard,
+    self, AddKey, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Madison, Operation, Prefetch, Refresh,
+    RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -95,6 +95,8 @@ fn every(visit: &mut impl Visit) {
          work failed kubeadm-upgrade 1.36.3 {RUN} 1\n"
     );
     visit.visit(|_| Inspect, &inspect);
+    let certificate = "certificate -----BEGIN CERTIFICATE-----\ncertificate AAAA\ncertificate -----END CERTIFICATE-----";
+    visit.visit(|_| Identify, &format!("machine-id {}\nboot-id {UUID}\n{certificate}\nnone text\n", "0".repeat(32)));
     visit.visit(
         |fill| LookBack { snapshots: Some(fill.put("/backup")) },
         "static-pod registry.k8s.io/etcd:3.6.8-0 etcd\nmanifest registry.k8s.io/a:v1 2026-11-22T12:04:00Z /etc/kubernetes/tmp/a.yaml\n\
@@ -248,7 +250,8 @@ fn nothing_of_an_argument_is_run() {
 }
 
 /// Results whose value is text: it is shown, and goes into no argument. All else must be a token.
-const TEXT: [(&str, &str); 10] = [
+const TEXT: [(&str, &str); 11] = [
+    ("identify", "none"),
     ("inspect", "audit"),
     ("inspect", "kernel"),
     ("inspect", "kubelet-config"),
