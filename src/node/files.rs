@@ -6,7 +6,7 @@ use super::{Operation, garbled, results, token};
 use crate::failure::Cause;
 use crate::words::HostPath;
 
-/// Size and hash of a file on the node.
+/// What a snapshot's file is on the node.
 #[derive(Clone, Debug)]
 pub struct SnapshotHash {
     pub path: HostPath,
@@ -15,8 +15,21 @@ pub struct SnapshotHash {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotInfo {
     pub bytes: u64,
+    /// When it was written last, by the node's clock (seconds since 1970).
+    pub modified: i64,
+    pub kind: SnapshotKind,
     /// Lowercase hexadecimal.
     pub sha256: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotKind {
+    /// etcd's, and the hash at its end is that of all before it.
+    Whole,
+    /// It begins as etcd's does, and does not end with its hash.
+    Torn,
+    /// Nothing tells whether there is a snapshot in it: compressed, encrypted, or none.
+    Other,
 }
 
 impl Operation for SnapshotHash {
@@ -34,13 +47,22 @@ impl Operation for SnapshotHash {
     }
     fn parse(&self, stdout: &str) -> Result<Self::Output, Cause> {
         let line = results(stdout).last();
-        match line.map(|(key, rest)| (key, rest.split_once(' '))) {
-            Some(("absent", None)) => Ok(None),
-            Some(("snapshot", Some((bytes, sha256)))) if is_sha256(sha256) => {
-                let bytes = bytes.parse().map_err(|_| garbled(Self::NAME, bytes))?;
-                Ok(Some(SnapshotInfo { bytes, sha256: sha256.to_owned() }))
+        let bad = || garbled(Self::NAME, format_args!("{line:?}"));
+        let (key, rest) = line.ok_or_else(bad)?;
+        match (key, rest.split(' ').collect::<Vec<_>>().as_slice()) {
+            ("absent", [""]) => Ok(None),
+            ("snapshot", [bytes, modified, kind, sha256]) if is_sha256(sha256) => {
+                let kind = match *kind {
+                    "whole" => SnapshotKind::Whole,
+                    "torn" => SnapshotKind::Torn,
+                    "other" => SnapshotKind::Other,
+                    _ => return Err(bad()),
+                };
+                let bytes = bytes.parse().map_err(|_| bad())?;
+                let modified = modified.parse().map_err(|_| bad())?;
+                Ok(Some(SnapshotInfo { bytes, modified, kind, sha256: (*sha256).to_owned() }))
             }
-            _ => Err(garbled(Self::NAME, format_args!("{line:?}"))),
+            _ => Err(bad()),
         }
     }
 }

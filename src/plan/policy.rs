@@ -72,3 +72,13 @@ pub enum HostKeys {
     /// It is refused.
     Strict,
 }
+
+/// What becomes of a snapshot that nobody could look at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unverified {
+    /// Its backup's word is enough; that nobody has looked is told.
+    #[default]
+    Tell,
+    Refuse,
+}

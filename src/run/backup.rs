@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ApiResource, DynamicObject, ListParams, LogParams};
@@ -12,13 +13,13 @@ use super::ctx::Ctx;
 use super::observe::job_state;
 use super::wait::{Probe, Wait};
 use crate::failure::{Cause, Class};
-use crate::node::SnapshotHash;
+use crate::node::{SnapshotHash, SnapshotKind};
 use crate::plan::facts::{JobState, Node};
 use crate::plan::jobs;
 use crate::plan::parse;
+use crate::plan::policy::Unverified;
 use crate::plan::version::Version;
-use crate::words::NotAToken;
-use crate::words::command;
+use crate::words::{NotAToken, command, ssh};
 
 /// Lines of a backup's log that are read: its last ones, where it says what it wrote.
 const TAIL: i64 = 200;
@@ -30,20 +31,26 @@ pub struct Saved {
     pub told: parse::Snapshot,
     /// None: it does not lie there, and nobody has seen it.
     pub sha256: Option<String>,
+    /// What nobody could look at, where that is so.
+    pub unverified: Option<String>,
 }
+
+/// How far the clocks of a node and of the API server may be apart (seconds).
+const CLOCKS: i64 = 300;
 
 /// The run's backup.
 enum Backup {
     /// It was made before, and lies where it should.
     Made(Saved),
-    /// The Job that makes it.
-    Job(String),
+    /// The Job that makes it, and when that was created.
+    Job(String, Timestamp),
 }
 
 /// What lies at the snapshot's path on the host.
 enum OnHost {
-    Same { sha256: String },
-    Other { bytes: u64 },
+    Good(Saved),
+    /// It is not what its backup said, or no whole snapshot.
+    Amiss(String),
     Nothing,
 }
 
@@ -51,9 +58,9 @@ impl Ctx {
     /// Makes a snapshot, or finds the one that this run has made, and looks at it on the control plane's host.
     pub async fn backup(&self, host: &Node, target: Version, run: &str) -> Result<Saved, Cause> {
         let (namespace, _) = self.settings.backup();
-        let name = match self.backup_job(namespace, host, target, run).await? {
-            Backup::Made(saved) => return Ok(saved),
-            Backup::Job(name) => name,
+        let (name, made) = match self.backup_job(namespace, host, target, run).await? {
+            Backup::Made(saved) => return self.seen(host, saved),
+            Backup::Job(name, made) => (name, made),
         };
         let api: Api<Job> = Api::namespaced(self.kube.clone(), namespace);
         self.note("preflight", format!("backup Job {namespace}/{name} is at work"));
@@ -84,16 +91,30 @@ impl Ctx {
             true => Cause { class: Class::Refused, ..cause }.next(&log),
             false => cause,
         })?;
-        match self.looked_at(host, &told).await? {
-            OnHost::Same { sha256 } => Ok(Saved { told, sha256: Some(sha256) }),
+        match self.looked_at(host, &told, made).await? {
+            OnHost::Good(saved) => self.seen(host, saved),
             // Where a backup writes elsewhere than to this host, its word is all there is.
-            OnHost::Nothing => Ok(Saved { told, sha256: None }),
-            OnHost::Other { bytes } => {
-                let (path, said) = (&told.path, told.bytes);
-                let what = format!("the snapshot {path} on {} has {bytes} bytes, but its backup said {said}", host.name);
-                Err(Cause::refused(what).next(log))
+            OnHost::Nothing => {
+                let unverified = Some(format!("{} is not on {}: its backup's word for it is all there is", told.path, host.name));
+                self.seen(host, Saved { told, sha256: None, unverified })
             }
+            OnHost::Amiss(what) => Err(Cause::refused(what).next(log)),
         }
+    }
+
+    /// What nobody could look at is told; the setting says whether that is enough.
+    fn seen(&self, host: &Node, saved: Saved) -> Result<Saved, Cause> {
+        let Some(unverified) = &saved.unverified else { return Ok(saved) };
+        let what = format!("the etcd snapshot is not verified: {unverified}");
+        if self.settings.snapshot_unverified == Unverified::Refuse {
+            return Err(Cause::refused(what).detail(["snapshot-unverified is refuse"]).next(format!(
+                "ssh {}@{} sudo etcdutl snapshot status FILE",
+                self.settings.ssh_user,
+                word(&host.name)
+            )));
+        }
+        self.warn("preflight", what);
+        Ok(saved)
     }
 
     /// The run's backup Job that is at work or has done its work, else a new one. One that failed, hangs, left no word of use, or whose
@@ -107,22 +128,20 @@ impl Ctx {
             let Some(job) = self.api_opt("read the backup Job", async || api.get(&name).await).await? else {
                 let template = self.backup_template().await?;
                 self.submit_job(namespace, &name, jobs::etcd_job(&template, &name)?).await?;
-                return Ok(Backup::Job(name));
+                return Ok(Backup::Job(name, self.now()));
             };
             let since = job.metadata.creation_timestamp.as_ref().map_or(self.now(), |time| time.0);
             let amiss = match job_state(&job, None) {
                 JobState::Active if self.now().duration_since(since).unsigned_abs() <= self.settings.backup_deadline => {
-                    return Ok(Backup::Job(name));
+                    return Ok(Backup::Job(name, since));
                 }
                 JobState::Active => format!("has been at work since {since}"),
                 JobState::Failed { reason, .. } => format!("failed ({reason})"),
                 JobState::Complete => match self.snapshot_told(namespace, &name).await {
-                    Ok(told) => match self.looked_at(host, &told).await? {
-                        OnHost::Same { sha256 } => return Ok(Backup::Made(Saved { told, sha256: Some(sha256) })),
+                    Ok(told) => match self.looked_at(host, &told, since).await? {
+                        OnHost::Good(saved) => return Ok(Backup::Made(saved)),
                         OnHost::Nothing => format!("is Complete, but {} is not on {}", told.path, host.name),
-                        OnHost::Other { bytes } => {
-                            format!("said {} bytes, but {} on {} has {bytes}", told.bytes, told.path, host.name)
-                        }
+                        OnHost::Amiss(what) => format!("is Complete, but {what}"),
                     },
                     Err(cause) if useless(&cause) => format!("is no good: {}", cause.what),
                     Err(cause) => return Err(cause),
@@ -138,14 +157,29 @@ impl Ctx {
         parse::backup_done(&self.backup_log(namespace, job).await?)
     }
 
-    async fn looked_at(&self, host: &Node, told: &parse::Snapshot) -> Result<OnHost, Cause> {
+    /// `made`: when the backup's Job was created.
+    async fn looked_at(&self, host: &Node, told: &parse::Snapshot, made: Timestamp) -> Result<OnHost, Cause> {
         let odd = |error: NotAToken| Cause::refused(format!("the backup's word on its snapshot: {error}"));
         let path = told.path.parse().map_err(odd)?;
-        Ok(match self.on_node(host, &SnapshotHash { path }).await? {
-            Some(info) if info.bytes == told.bytes => OnHost::Same { sha256: info.sha256 },
-            Some(info) => OnHost::Other { bytes: info.bytes },
-            None => OnHost::Nothing,
-        })
+        let Some(info) = self.on_node(host, &SnapshotHash { path }).await? else { return Ok(OnHost::Nothing) };
+        let there = format!("the snapshot {} on {}", told.path, host.name);
+        if info.bytes != told.bytes {
+            return Ok(OnHost::Amiss(format!("{there} has {} bytes, but its backup said {}", info.bytes, told.bytes)));
+        }
+        if info.modified < made.as_second() - CLOCKS {
+            let at = Timestamp::from_second(info.modified).map_or_else(|_| info.modified.to_string(), |at| at.to_string());
+            return Ok(OnHost::Amiss(format!("{there} is of {at}, older than the backup that should have made it ({made})")));
+        }
+        let unverified = match info.kind {
+            SnapshotKind::Whole => None,
+            SnapshotKind::Torn => {
+                return Ok(OnHost::Amiss(format!("{there} is not whole: it does not end with the hash of what it holds")));
+            }
+            SnapshotKind::Other => {
+                Some(format!("nothing tells whether {} holds one (it does not begin as etcd's do)", told.path))
+            }
+        };
+        Ok(OnHost::Good(Saved { told: told.clone(), sha256: Some(info.sha256), unverified }))
     }
 
     /// The backup CronJob as it stands, unknown fields and all: a typed struct would lose what it does not know. Asked for before the

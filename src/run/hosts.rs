@@ -19,7 +19,7 @@ use crate::plan::facts::Node;
 use crate::plan::known_hosts::KnownHosts;
 use crate::plan::policy::HostKeys;
 use crate::report::Event;
-use crate::words::{command, ssh, word};
+use crate::words::{command, ssh};
 use crate::world::{Bounds, Host, HostError, HostOutput, Login, TEXT_FILE};
 
 /// A machine that boots again and again under one operation is left alone.
@@ -233,9 +233,13 @@ impl Ctx {
         if self.settings.host_keys == HostKeys::Learn {
             return Ok(());
         }
-        let scan = format!("ssh-keyscan -t ed25519 -p {} {} >> known_hosts", host.port, word(&host.address));
+        let scan = command!(
+            "ssh-keyscan -t ed25519 -p {} {} >> known_hosts      # then compare it: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the node",
+            host.port,
+            host.address
+        );
         Err(Cause::refused(format!("the host key of {} is not known, and host-keys is strict", host.node))
-            .next(format!("{scan}      # then compare it: ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub on the node"))
+            .next(scan)
             .next("k8s-upgrade manifests --image REF --set known-hosts-file=known_hosts | kubectl apply -f -"))
     }
 

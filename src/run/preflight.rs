@@ -153,7 +153,7 @@ impl Ctx {
         run: &RunId,
     ) -> Result<String, Cause> {
         let master = first_control_plane(facts)?;
-        let Saved { told: snapshot, sha256 } = self.backup(master, target, run).await?;
+        let Saved { told: snapshot, sha256, .. } = self.backup(master, target, run).await?;
         let hash = match sha256 {
             Some(sha256) => format!("sha256 {sha256}"),
             None => format!("not verified: it is not on {}", master.name),

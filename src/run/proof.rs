@@ -16,6 +16,7 @@ use crate::permit::{ChangeClass, Permit};
 use crate::plan::facts::Node;
 use crate::plan::identity::{self, Proof, Shown};
 use crate::plan::known_hosts;
+use crate::words::command;
 
 /// How often a host key is tried to be kept while others write the same object.
 const TRIES: u32 = 8;
@@ -80,8 +81,12 @@ impl Ctx {
             }
             if !there.trim().is_empty() {
                 let what = format!("{node} shows the host key {fingerprint}, and meanwhile another one of it has become known");
-                let place = format!("-n {} get configmap {} -o yaml", self.namespace, names::KNOWN_HOSTS_MAP);
-                return Err(Cause::refused(what).next(format!("kubectl {place}      # compare it with the node's own")));
+                let next = command!(
+                    "kubectl -n {} get configmap {} -o yaml      # compare it with the node's own",
+                    self.namespace,
+                    names::KNOWN_HOSTS_MAP
+                );
+                return Err(Cause::refused(what).next(next));
             }
             let body = json!({ "metadata": { "resourceVersion": map.metadata.resource_version }, "data": { node: key } });
             let permit = Permit { class: ChangeClass::Prepare, step: "learn a host key".into() };

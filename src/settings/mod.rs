@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::policy::{HostKeys, Policy, Runner, Unstick};
+use crate::plan::policy::{HostKeys, Policy, Runner, Unstick, Unverified};
 use crate::words::{
     Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
     Url, VaultPath, is_open,
@@ -58,6 +58,8 @@ pub struct Settings {
     /// Folder of the etcd snapshots on the control planes, for a look at them by SSH alone; empty: the restore card's snapshot alone.
     #[serde(with = "values::optional")]
     pub snapshot_folder: Option<HostPath>,
+    /// A snapshot that cannot be looked at on the first control plane: tell goes by its backup's word, refuse does not.
+    pub snapshot_unverified: Unverified,
 
     /// Prometheus: a URL, or `namespace/service:port` (by its DNS name in the cluster, through the API server from outside).
     pub prometheus: Address,
@@ -157,6 +159,7 @@ impl Default for Settings {
             known_hosts_file: PathBuf::new(),
             host_keys: HostKeys::Learn,
             snapshot_folder: None,
+            snapshot_unverified: Unverified::Tell,
             prometheus: known("monitoring/prometheus-server:80"),
             pushgateway: known("monitoring/prometheus-prometheus-pushgateway:9091"),
             slack_webhook_file: PathBuf::new(),

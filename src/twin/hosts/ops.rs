@@ -143,7 +143,10 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         }
         Op::SnapshotHash { path } => match machine.files.get(path) {
             None => session.line("absent"),
-            Some(file) => session.line(format_args!("snapshot {} {}", file.bytes, file.sha256(path))),
+            Some(file) => {
+                let kind = if file.text.is_some() { "other" } else { "whole" };
+                session.line(format_args!("snapshot {} {} {kind} {}", file.bytes, file.at.as_second(), file.sha256(path)));
+            }
         },
         Op::WriteCard { name, content } => {
             let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);

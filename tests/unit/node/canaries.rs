@@ -121,7 +121,8 @@ fn every(visit: &mut impl Visit) {
         |fill| KubeadmPlan { target: fill.put("1.36.3"), flags: vec![fill.put("--v=1")] },
         "note text\n{ \"kind\": \"UpgradePlan\" }\n",
     );
-    visit.visit(|fill| SnapshotHash { path: fill.put("/backup/a") }, &format!("snapshot 5 {}\n", "0".repeat(64)));
+    visit
+        .visit(|fill| SnapshotHash { path: fill.put("/backup/a") }, &format!("snapshot 5 1795348680 whole {}\n", "0".repeat(64)));
     visit.visit(|fill| WriteCard { name: fill.put("a.txt"), content: fill.put("text") }, "card /var/lib/k8s-upgrade/a.txt\n");
     visit.visit(
         |fill| LookAtKeys { user: fill.put("u"), of: vec![fill.put(BASE64)] },

@@ -1,7 +1,9 @@
 //! What `inspect` sees, and the file operations.
 
 use k8s_upgrade::failure::Class;
-use k8s_upgrade::node::{Begin, Identify, Inspect, LookBack, SnapshotHash, Source, Step, WorkState, WriteCard};
+use k8s_upgrade::node::{Begin, Identify, Inspect, LookBack, SnapshotHash, SnapshotKind, Source, Step, WorkState, WriteCard};
+
+use sha2::{Digest, Sha256};
 
 use super::bench::{BOOT, Node, RUN, release, word};
 
@@ -66,6 +68,30 @@ fn a_node_without_the_programs() {
     let state = node.run(&Inspect).unwrap();
     assert_eq!((state.packages.len(), state.kubeadm, state.kubelet.as_deref()), (0, None, Some("unknown")));
     assert_eq!(state.boot_id, Some(word(BOOT)));
+}
+
+/// etcd's file, as `etcdctl snapshot save` writes it: pages of bbolt, then the hash of all of them.
+#[test]
+fn a_whole_snapshot_is_told_from_a_torn_one() {
+    let node = Node::new();
+    node.root("backup/db", "");
+    let kind = |bytes: &[u8]| {
+        std::fs::write(node.root_path("backup/db"), bytes).unwrap();
+        let info = node.run(&SnapshotHash { path: word("/backup/db") }).unwrap().unwrap();
+        assert!(info.bytes == bytes.len() as u64 && info.modified > 1_700_000_000, "{info:?}");
+        info.kind
+    };
+    let mut whole = vec![0; 4096];
+    whole[16..20].copy_from_slice(&[0xed, 0xda, 0x0c, 0xed]);
+    whole.extend(Sha256::digest(&whole));
+    assert_eq!(kind(&whole), SnapshotKind::Whole);
+    let spoiled: Vec<u8> = whole.iter().enumerate().map(|(at, byte)| if at == 100 { 1 } else { *byte }).collect();
+    for torn in [&spoiled, &whole[..4096], &whole[..4127], &whole[..2048 + 32], &whole[..20]] {
+        assert_eq!(kind(torn), SnapshotKind::Torn, "{} bytes", torn.len());
+    }
+    for other in [&[][..], &[0; 15], &[0; 4128], b"\x1f\x8b compressed"] {
+        assert_eq!(kind(other), SnapshotKind::Other, "{} bytes", other.len());
+    }
 }
 
 #[test]
