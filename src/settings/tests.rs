@@ -128,6 +128,8 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
             vec![serde_json::json!({}), serde_json::json!({ "k8s-node2": "10.0.20.102", "n3": "n3.example.org" })],
         ),
         ("known-hosts-file", of(&["", "/home/ann/.ssh/known_hosts"])),
+        ("host-keys", of(&["learn", "strict"])),
+        ("snapshot-unverified", of(&["tell", "refuse"])),
         ("snapshot-folder", of(&["", "/var/backups/etcd"])),
         ("prometheus", of(&["monitoring/prometheus-server:80", "http://10.0.0.9:9090/prometheus"])),
         ("pushgateway", of(&["monitoring/push:9091", "https://push.example.org"])),
