@@ -1,5 +1,6 @@
 //! `manifests` and `image`: everything that an installation needs, from this one binary.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::PoisonError;
 
@@ -7,6 +8,7 @@ use crate::cli::{Manifests, Part};
 use crate::failure::{Cause, Outcome};
 use crate::names;
 use crate::plan::install::{self, Credentials, Install};
+use crate::plan::known_hosts::{KnownHosts, Seeds};
 use crate::plan::policy::{Policy, Runner};
 use crate::plan::rules;
 use crate::report::{Event, Out, Shared};
@@ -35,6 +37,36 @@ pub struct Printing<'a> {
     pub stdout: &'a Out,
     pub settings: &'a Settings,
     pub namespace: &'a Namespace,
+}
+
+impl Printing<'_> {
+    fn warn(&self, text: String) {
+        let event = Event::Warning { place: "manifests".to_owned(), text };
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner).event(self.world.clock.now(), &event);
+    }
+}
+
+/// What the known_hosts file of this machine says of the nodes; what it says of others is told.
+fn host_keys(printing: &Printing<'_>) -> Result<BTreeMap<String, String>, Cause> {
+    let Printing { world, settings, .. } = printing;
+    let file = settings.known_hosts_file.as_path();
+    if file.as_os_str().is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let place = file.display().to_string();
+    let text = String::from_utf8(read(world, file, TEXT_FILE)?).map_err(|_| Cause::usage(format!("{place} is not text")))?;
+    let nodes = settings.host_addresses.iter().map(|(node, address)| (node.to_string(), address.to_string())).collect();
+    let Seeds { of, left } = KnownHosts::read(&place, &text)?.seeds(&nodes, settings.ssh_port);
+    if left > 0 {
+        printing.warn(format!(
+            "{left} host key(s) of {place} fit no node and are left out: a node stands there by its name, or by its address of host-addresses"
+        ));
+    }
+    let without: Vec<&str> = nodes.keys().filter(|node| !of.contains_key(*node)).map(String::as_str).collect();
+    if !without.is_empty() {
+        printing.warn(format!("{place} has no host key of {}", without.join(", ")));
+    }
+    Ok(of)
 }
 
 pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome, Cause> {
@@ -68,10 +100,9 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         _ => Credentials::Existing,
     };
     for (key, instead) in settings.left_behind()? {
-        let text = format!("the setting {key} is of this machine and does not go into the cluster: {instead}");
-        let event = Event::Warning { place: "manifests".to_owned(), text };
-        sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &event);
+        printing.warn(format!("the setting {key} is of this machine and does not go into the cluster: {instead}"));
     }
+    let host_keys = host_keys(printing)?;
     let changed = settings.for_jobs()?;
     let config = if changed.is_empty() {
         String::new()
@@ -88,6 +119,7 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         unstick: settings.drain_unstick,
         credentials,
         runner: policy.runner.name(),
+        host_keys,
     })?;
     write_out(stdout, text.as_bytes())?;
     let note = Event::Note { place: String::new(), text: trusted(&policy) };

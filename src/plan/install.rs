@@ -1,6 +1,8 @@
 //! Everything that `k8s-upgrade manifests` prints for `kubectl apply -f -`. Applied again it changes nothing that a run has written: facts
 //! of a run live in annotations and in data that these manifests do not mention.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -30,6 +32,8 @@ pub struct Install<'a> {
     pub credentials: Credentials<'a>,
     /// The node that the settings name as the runner.
     pub runner: Option<&'a str>,
+    /// Host keys that are known from the first: node name → one a line.
+    pub host_keys: BTreeMap<String, String>,
 }
 
 impl Install<'_> {
@@ -78,8 +82,11 @@ pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
     objects.extend(rights::objects(install.scope()));
     let mut config = object(install, "v1", "ConfigMap", names::CONFIG_MAP);
     config["data"] = json!({ names::CONFIG_KEY: install.config });
-    // No data: what a run learned is not ours to overwrite.
-    let known_hosts = object(install, "v1", "ConfigMap", names::KNOWN_HOSTS_MAP);
+    // Nothing but what was given: what a run learned is not ours to overwrite, and kubectl leaves alone what it has not applied itself.
+    let mut known_hosts = object(install, "v1", "ConfigMap", names::KNOWN_HOSTS_MAP);
+    if !install.host_keys.is_empty() {
+        known_hosts["data"] = json!(install.host_keys);
+    }
     let mut alert_rules = object(install, "v1", "ConfigMap", names::RULES_MAP);
     alert_rules["data"] = json!({ names::RULES_KEY: rules::rules()? });
     objects.extend([config, known_hosts, alert_rules]);

@@ -1,12 +1,16 @@
 //! Host keys as ssh keeps them in a known_hosts file: names plain, as patterns, or hashed. Certificate authorities vouch for nobody
 //! here, and a revoked key opens nothing.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use ring::hmac;
 use sha2::{Digest, Sha256};
 
 use crate::failure::Cause;
+use crate::words::NodeName;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownHosts(Vec<Line>);
@@ -67,6 +71,28 @@ impl KnownHosts {
     }
 }
 
+/// What of a known_hosts file is of nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seeds {
+    /// Node name → its keys, one a line.
+    pub of: BTreeMap<String, String>,
+    /// How many lines with a key fit none of them.
+    pub left: usize,
+}
+
+impl KnownHosts {
+    /// The keys of these nodes (name → address), whatever the file calls them; where none are given, of whatever it names by what may be a
+    /// node's name.
+    pub fn seeds(&self, nodes: &BTreeMap<String, String>, port: u16) -> Seeds {
+        let named = || self.0.iter().flat_map(|line| line.names.plain(port)).map(|name| (name.clone(), name));
+        let nodes: BTreeMap<_, _> = if nodes.is_empty() { named().collect() } else { nodes.clone() };
+        let keys = nodes.iter().map(|(node, address)| (node.clone(), self.of(&[node, address], port)));
+        let of: BTreeMap<_, _> = keys.filter(|(_, keys)| !keys.is_empty()).collect();
+        let left = self.0.iter().filter(|line| !line.revoked && !of.values().any(|keys| keys.contains(&line.key))).count();
+        Seeds { of: of.into_iter().map(|(node, keys)| (node, keys.join("\n"))).collect(), left }
+    }
+}
+
 /// None: a line that knows no host.
 fn read(line: &str) -> Result<Option<Line>, String> {
     if line.len() > LONGEST_LINE {
@@ -104,6 +130,18 @@ fn names_of(text: &str) -> Result<Names, String> {
 }
 
 impl Names {
+    /// Those that may be nodes' names, without patterns and addresses.
+    fn plain(&self, port: u16) -> Vec<String> {
+        let Names::Patterns(patterns) = self else { return Vec::new() };
+        let at_port = format!("]:{port}");
+        let bare = |pattern: &String| match pattern.strip_prefix('[') {
+            Some(rest) => rest.strip_suffix(&at_port).map(str::to_owned),
+            None => Some(pattern.clone()).filter(|_| port == 22),
+        };
+        let is_node = |name: &String| name.parse::<NodeName>().is_ok() && name.parse::<IpAddr>().is_err();
+        patterns.iter().filter_map(bare).filter(is_node).collect()
+    }
+
     /// A pattern with ! before it takes a host out again.
     fn have(&self, name: &str) -> bool {
         match self {
@@ -179,6 +217,9 @@ mod tests {
     const ONE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g";
     const TWO: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICAfHh0cGxoZGBcWFRQTEhEQDw4NDAsKCQgHBgUEAwIB";
 
+    const THREE: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMD";
+    const FOUR: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
+
     fn known(text: &str) -> KnownHosts {
         KnownHosts::read("/k", text).unwrap()
     }
@@ -247,6 +288,23 @@ mod tests {
         assert_eq!(fingerprint(ONE).as_deref(), Some("SHA256:mKqU+0K8OhKmA8bBQi9Rz0Q5l7/g160hIP+rJYSTNj4"));
         assert_eq!((fingerprint(""), fingerprint("ssh-ed25519 no-base64!")), (None, None));
         assert!(has(&format!("{TWO} comment\n{ONE} mine\n"), ONE) && !has(TWO, ONE) && !has("", "") && !has(ONE, ""));
+    }
+
+    #[test]
+    fn nodes_have_their_keys_from_the_file() {
+        let known = known(&format!(
+            "10.0.20.100 {ONE}\nk8s-node1,10.0.20.101 {TWO}\n* {FOUR}\n[k8s-node2]:2222 {THREE}\n@revoked k8s-node3 {ONE}\n"
+        ));
+        let nodes =
+            |all: &[(&str, &str)]| all.iter().map(|(n, a)| ((*n).to_owned(), (*a).to_owned())).collect::<BTreeMap<_, _>>();
+        let seeds = known.seeds(&nodes(&[("k8s-master", "10.0.20.100")]), 22);
+        assert_eq!(seeds, Seeds { of: nodes(&[("k8s-master", &format!("{ONE}\n{FOUR}"))]), left: 2 });
+        // By what they are called: an address, a pattern and another port's name are no node's.
+        let seeds = known.seeds(&BTreeMap::new(), 22);
+        assert_eq!(seeds.of.keys().collect::<Vec<_>>(), ["k8s-node1", "k8s-node3"]);
+        assert_eq!((seeds.of["k8s-node1"].as_str(), seeds.left), (format!("{TWO}\n{FOUR}").as_str(), 2));
+        assert_eq!(known.seeds(&BTreeMap::new(), 2222).of, nodes(&[("k8s-node2", &format!("{FOUR}\n{THREE}"))]));
+        assert_eq!(known.seeds(&nodes(&[("x", "y")]), 2222), Seeds { of: nodes(&[("x", FOUR)]), left: 3 });
     }
 
     #[test]

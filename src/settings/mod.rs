@@ -266,7 +266,7 @@ const ROTATION: &str =
 /// Settings that speak of the machine of whoever types, and what an installation has instead.
 const OF_THIS_MACHINE: [(&str, &str); 7] = [
     ("ssh-key-file", "Jobs take the key from the Secret: --ssh-key FILE puts it there"),
-    ("known-hosts-file", "Jobs learn host keys at first sight, into the ConfigMap k8s-upgrade-known-hosts: put them there first"),
+    ("known-hosts-file", "the host keys of nodes in it are printed into the ConfigMap k8s-upgrade-known-hosts"),
     ("slack-webhook-file", "Jobs take the webhook from the Secret: --slack-webhook FILE puts it there"),
     ("vault-address", ROTATION),
     ("vault-mount", ROTATION),

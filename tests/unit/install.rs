@@ -24,6 +24,7 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         unstick: Unstick::Structural,
         credentials,
         runner: None,
+        host_keys: Default::default(),
     }
 }
 
@@ -237,4 +238,26 @@ fn the_alert_rules_fire_and_resolve_as_prometheus_computes_them() {
     std::fs::write(folder.path().join("test.yaml"), EXPECTED).unwrap();
     assert!(promtool(folder.path(), &["check", "rules", "rules.yaml"]).contains("6 rules found"));
     promtool(folder.path(), &["test", "rules", "test.yaml"]);
+}
+
+#[test]
+fn host_keys_of_a_file_are_printed_and_what_fits_no_node_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("known_hosts");
+    let (one, two) = (
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICAfHh0cGxoZGBcWFRQTEhEQDw4NDAsKCQgHBgUEAwIB",
+    );
+    std::fs::write(&path, format!("10.0.20.100 {one}\ngit.example.org {two}\n")).unwrap();
+    let file = format!("known-hosts-file={}", path.display());
+    let addresses = "host-addresses=k8s-master=10.0.20.100,k8s-node1=10.0.20.101";
+    let ran = program(&["--set", &file, "--set", addresses, "manifests", "--image", "r.test/a:1"], &[]);
+    ran.is(0).says("1 host key(s) of").says("fit no node").says("has no host key of k8s-node1");
+    let objects: Vec<Value> = serde_saphyr::from_multiple(&ran.stdout).unwrap();
+    let map =
+        objects.iter().find(|object| object["metadata"]["name"] == "k8s-upgrade-known-hosts" && object["kind"] == "ConfigMap");
+    assert_eq!(map.unwrap()["data"], serde_json::json!({ "k8s-master": one }));
+    program(&["--set", "known-hosts-file=/nowhere", "manifests", "--image", "r.test/a:1"], &[])
+        .is(2)
+        .says("cannot read /nowhere");
 }

@@ -253,6 +253,7 @@ impl World<'_> {
                     slack_webhook: Some(web::WEBHOOK.as_bytes()),
                 },
             },
+            host_keys: std::collections::BTreeMap::new(),
         };
         let kept = [
             (names::SECRET_SSH_KEY, self.key.private.as_str()),
