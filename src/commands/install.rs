@@ -15,7 +15,7 @@ use crate::report::{Event, Out, Shared};
 use crate::run::image::{OWN_BINARY, archive};
 use crate::settings::Settings;
 use crate::words::{Namespace, command};
-use crate::world::{BINARY_FILE, SECRET_FILE, World};
+use crate::world::{BINARY_FILE, SECRET_FILE, TEXT_FILE, World};
 
 pub(super) fn write_out(stdout: &Out, bytes: &[u8]) -> Result<(), Cause> {
     let cannot = |why: String| Cause::step(format!("cannot write to stdout: {why}"));
