@@ -47,6 +47,7 @@ async fn install_with<'a>(b: &'a Bench<'a>, unstick: Unstick) -> Installed<'a> {
         unstick,
         credentials: Credentials::Existing,
         runner: None,
+        host_keys: std::collections::BTreeMap::new(),
     };
     for object in install::objects(&install).unwrap() {
         match text(&object, "/kind") {
