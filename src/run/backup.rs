@@ -107,7 +107,12 @@ impl Ctx {
         let Some(unverified) = &saved.unverified else { return Ok(saved) };
         let what = format!("the etcd snapshot is not verified: {unverified}");
         if self.settings.snapshot_unverified == Unverified::Refuse {
-            return Err(Cause::refused(what).detail(["snapshot-unverified is refuse"]).next(ssh(&self.settings.ssh_user, &host.name, self.settings.ssh_port, "sudo etcdutl snapshot status FILE")));
+            return Err(Cause::refused(what).detail(["snapshot-unverified is refuse"]).next(ssh(
+                &self.settings.ssh_user,
+                &host.name,
+                self.settings.ssh_port,
+                "sudo etcdutl snapshot status FILE",
+            )));
         }
         self.warn("preflight", what);
         Ok(saved)
