@@ -46,6 +46,18 @@ fn inspect() {
 }
 
 #[test]
+fn identify() {
+    let whose = [
+        "machine-id 0b9c6d1e4f2a4c3b9d8e7f6a5b4c3d2e",
+        BOOT,
+        "certificate -----BEGIN CERTIFICATE-----",
+        "certificate MIIBszCCAVmgAwIBAgIUAKk=",
+        "certificate -----END CERTIFICATE-----",
+    ];
+    answers(&Identify, &[&(whose.join("\n") + "\n"), "none there is no such file\n"]);
+}
+
+#[test]
 fn look_back() {
     let past = [
         "static-pod registry.k8s.io/kube-apiserver:v1.36.3 kube-apiserver",
@@ -108,7 +120,10 @@ fn packages() {
 #[test]
 fn files() {
     let hash = "0".repeat(64);
-    answers(&SnapshotHash { path: "/backup/etcd.db".parse().unwrap() }, &[&format!("snapshot 4575264 {hash}\n"), "absent\n"]);
+    answers(
+        &SnapshotHash { path: "/backup/etcd.db".parse().unwrap() },
+        &[&format!("snapshot 4575264 1763812980 whole {hash}\n"), "absent\n"],
+    );
     answers(&WriteCard { name: "card".into(), content: String::new() }, &["card /var/lib/k8s-upgrade/restore.txt\n"]);
 }
 

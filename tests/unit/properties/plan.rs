@@ -161,7 +161,11 @@ fn known_hosts() {
         format!("|1|e/1Kr5QvZV6Nj+IWyYx4ZJVxTZc=|TWKcN/I15gnSiUJhikrqX7emjrI= {KEY}\n"),
     ];
     let samples: Vec<&str> = samples.iter().map(String::as_str).collect();
-    ends(&samples, |text| KnownHosts::read("/k", text).ok());
+    let name = "a".repeat(253);
+    ends(&samples, |text| {
+        let known = KnownHosts::read("/k", text).ok()?;
+        Some((known.of(&["k8s-master", "10.0.20.100"], 22), known.of(&[&name], 2222)))
+    });
 }
 
 #[test]
