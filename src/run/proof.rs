@@ -96,7 +96,7 @@ impl Ctx {
             match permit.scope(keep).await {
                 Ok(_) => {
                     self.remember(node, key);
-                    self.note(node, format!("host key learned: {fingerprint}; from now on it must stay the same"));
+                    self.note(node, "host key learned; from now on it must stay the same");
                     return Ok(());
                 }
                 // Somebody has written meanwhile: what they wrote is looked at.

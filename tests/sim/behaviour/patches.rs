@@ -40,6 +40,12 @@ pub async fn an_old_version_is_a_conflict(b: &Bench<'_>) {
     // Even if it would change nothing.
     b.patch("leases/one", guarded("us", version(&made))).await.refused(409, "Conflict", &says);
     assert_eq!(b.get("leases/one").await.ok(), mine);
+    // Where keys of two writers stand side by side, the second is told of the first.
+    let made = b.post("configmaps", json!({ "metadata": { "name": "keys" } })).await.ok();
+    let adds = |key: &str, version: &str| json!({ "metadata": { "resourceVersion": version }, "data": { key: "k" } });
+    b.patch("configmaps/keys", adds("a", version(&made))).await.ok();
+    b.patch("configmaps/keys", adds("b", version(&made))).await.refused(409, "Conflict", &conflict("configmaps \"keys\""));
+    assert_eq!(b.get("configmaps/keys").await.ok()["data"], json!({ "a": "k" }));
     // A version that was never this object's is a conflict, too. Without one nothing guards.
     b.patch("leases/one", guarded("them", "1")).await.refused(409, "Conflict", &says);
     b.patch("leases/one", json!({ "spec": { "holderIdentity": "them" } })).await.ok();
