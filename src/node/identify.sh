@@ -2,7 +2,7 @@
 # ids of installation and boot. What is missing is an answer.
 config=$root/etc/kubernetes/kubelet.conf
 
-field() { sed -nE "s/^[[:space:]]*$1:[[:space:]]*[\"']?([^\"'[:space:]]+)[\"']?[[:space:]]*\$/\1/p" "$config"; }
+field() { awk -v name="$1:" '$1 == name && NF == 2 { gsub(/["\047]/, "", $2); if ($2 != "") print $2 }' "$config"; }
 # Certificates out of a file that may hold the key, too.
 certificates() { sed -n '/^-----BEGIN CERTIFICATE-----/,/^-----END CERTIFICATE-----/s/^/certificate /p'; }
 

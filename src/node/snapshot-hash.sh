@@ -7,6 +7,7 @@ if [[ ! -f $root$path ]]; then
 fi
 file=$root$path
 read -r bytes at < <(stat -c '%s %Y' -- "$file")
+numbers "$bytes" "$at"
 sum=$(sha256sum <"$file")
 
 # etcd's own file begins with a page of bbolt, whose magic stands behind the page's head.
