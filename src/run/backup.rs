@@ -42,8 +42,8 @@ const CLOCKS: i64 = 300;
 enum Backup {
     /// It was made before, and lies where it should.
     Made(Saved),
-    /// The Job that makes it, and when that was created.
-    Job(String, Timestamp),
+    /// The Job that makes it.
+    Job(String),
 }
 
 /// What lies at the snapshot's path on the host.
@@ -58,9 +58,9 @@ impl Ctx {
     /// Makes a snapshot, or finds the one that this run has made, and looks at it on the control plane's host.
     pub async fn backup(&self, host: &Node, target: Version, run: &str) -> Result<Saved, Cause> {
         let (namespace, _) = self.settings.backup();
-        let (name, made) = match self.backup_job(namespace, host, target, run).await? {
+        let name = match self.backup_job(namespace, host, target, run).await? {
             Backup::Made(saved) => return self.seen(host, saved),
-            Backup::Job(name, made) => (name, made),
+            Backup::Job(name) => name,
         };
         let api: Api<Job> = Api::namespaced(self.kube.clone(), namespace);
         self.note("preflight", format!("backup Job {namespace}/{name} is at work"));
@@ -75,7 +75,7 @@ impl Ctx {
             let found = self.api_opt("read the backup Job", async || api.get(&name).await).await?;
             let job = found.ok_or_else(|| Cause::step(format!("the backup Job {namespace}/{name} was deleted while it ran")))?;
             match job_state(&job, None) {
-                JobState::Complete => Ok(Probe::Ready(())),
+                JobState::Complete => Ok(Probe::Ready(self.created(&job))),
                 JobState::Failed { reason, .. } => {
                     Err(Cause::refused(format!("the backup Job {namespace}/{name} failed ({reason})")))
                 }
@@ -83,11 +83,11 @@ impl Ctx {
             }
         });
         let told = match ended.await {
-            Ok(()) => self.snapshot_told(namespace, &name).await,
+            Ok(made) => self.snapshot_told(namespace, &name).await.map(|told| (told, made)),
             Err(cause) => Err(cause),
         };
         let log = command!("kubectl -n {} logs job/{}", namespace, name);
-        let told = told.map_err(|cause| match useless(&cause) {
+        let (told, made) = told.map_err(|cause| match useless(&cause) {
             true => Cause { class: Class::Refused, ..cause }.next(&log),
             false => cause,
         })?;
@@ -129,12 +129,12 @@ impl Ctx {
             let Some(job) = self.api_opt("read the backup Job", async || api.get(&name).await).await? else {
                 let template = self.backup_template().await?;
                 self.submit_job(namespace, &name, jobs::etcd_job(&template, &name)?).await?;
-                return Ok(Backup::Job(name, self.now()));
+                return Ok(Backup::Job(name));
             };
-            let since = job.metadata.creation_timestamp.as_ref().map_or(self.now(), |time| time.0);
+            let since = self.created(&job);
             let amiss = match job_state(&job, None) {
                 JobState::Active if self.now().duration_since(since).unsigned_abs() <= self.settings.backup_deadline => {
-                    return Ok(Backup::Job(name, since));
+                    return Ok(Backup::Job(name));
                 }
                 JobState::Active => format!("has been at work since {since}"),
                 JobState::Failed { reason, .. } => format!("failed ({reason})"),
@@ -151,6 +151,11 @@ impl Ctx {
             self.note("preflight", format!("backup Job {namespace}/{name} {amiss}; another one follows"));
             attempt += 1;
         }
+    }
+
+    /// When it was created, by the API server's clock: a person's own may be an hour off.
+    fn created(&self, job: &Job) -> Timestamp {
+        job.metadata.creation_timestamp.as_ref().map_or(self.now(), |time| time.0)
     }
 
     /// What a Complete backup Job says that it wrote.

@@ -98,7 +98,7 @@ fn a_run_that_was_cut_is_told_whole() {
         assert_eq!(code, Some(0), "{text}");
         let (code, json) = types(driver, "json", &["k8s-upgrade", "report", "-o", "json"]).await;
         assert_eq!(code, Some(0), "{json}");
-        let (code, said) = types(driver, "unknown", &["k8s-upgrade", "report", "nonsense"]).await;
+        let (code, said) = types(driver, "unknown", &["k8s-upgrade", "report", "0badcafe"]).await;
         assert_eq!(code, Some(2), "{said}");
         let known = journals(&driver.twin.look(State::clone))[0].head.run.clone();
         says(&said, &format!("{known}  began 2026-"));

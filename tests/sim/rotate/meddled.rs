@@ -82,7 +82,7 @@ fn a_node_that_joins_and_stays_shut_keeps_the_former_key_everywhere() {
     let (mut end, code, said) = run(world(Store::Secret), hook, Store::Secret, "rotate-key --yes");
     assert_eq!(code, Some(4), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
-    ✗ refused: k8s-node9: look-at-keys: k8s-node9 (10.0.20.199) refused the key of wizard: Username/PublicKey combination invalid
+    ✗ refused: k8s-node9: identify: k8s-node9 (10.0.20.199) refused the key of wizard: Username/PublicKey combination invalid
         the key's public half must stand in ~wizard/.ssh/authorized_keys of k8s-node9
         another key that opens a node: --set ssh-key-file=FILE
         a node that has joined meanwhile must not be left without a key that the cluster holds
@@ -150,7 +150,7 @@ fn a_node_that_nothing_opens_any_more_is_told() {
     insta::assert_snapshot!(failure(&said).replace(&*held(&end).base64, "AAAAnew"), @r#"
     ✗ refused: k8s-node2: look-at-keys: k8s-node2 (10.0.20.102) refused the key of wizard: Username/PublicKey combination invalid
         the key's public half must stand in ~wizard/.ssh/authorized_keys of k8s-node2
-        nor does another key that is at hand open it: look-at-keys: k8s-node2 (10.0.20.102) refused the key of wizard: Username/PublicKey combination invalid
+        nor does another key that is at hand open it: identify: k8s-node2 (10.0.20.102) refused the key of wizard: Username/PublicKey combination invalid
       State: This command has removed the former key nowhere.
       Next:  ssh wizard@10.0.20.102 true
              ssh wizard@10.0.20.102      # by another way in; into ~/.ssh/authorized_keys: ssh-ed25519 AAAAnew k8s-upgrade-key

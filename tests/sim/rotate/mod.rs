@@ -337,7 +337,12 @@ fn a_dry_run_looks_and_changes_nothing() {
         untouched(&end, "dry run");
         if store == Store::Vault {
             insta::assert_snapshot!(told(&said), @r#"
-            a new SSH key is added on k8s-master, k8s-node1, k8s-node2, k8s-node3, k8s-node4 and stored in secret/k8s-upgrade in Vault at https://vault.rehearsal:8200; once the Secret k8s-upgrade/k8s-upgrade-creds holds it and it opens every node, they lose SHA256:1 and every other line marked k8s-upgrade-key
+            k8s-master  warning: its host key, SHA256:1, is not known and was accepted unseen; a dry run keeps none
+            k8s-node1  warning: its host key, SHA256:2, is not known and was accepted unseen; a dry run keeps none
+            k8s-node2  warning: its host key, SHA256:3, is not known and was accepted unseen; a dry run keeps none
+            k8s-node3  warning: its host key, SHA256:4, is not known and was accepted unseen; a dry run keeps none
+            k8s-node4  warning: its host key, SHA256:5, is not known and was accepted unseen; a dry run keeps none
+            a new SSH key is added on k8s-master, k8s-node1, k8s-node2, k8s-node3, k8s-node4 and stored in secret/k8s-upgrade in Vault at https://vault.rehearsal:8200; once the Secret k8s-upgrade/k8s-upgrade-creds holds it and it opens every node, they lose SHA256:6 and every other line marked k8s-upgrade-key
             k8s-master  3 keys, 1 marked k8s-upgrade-key
             k8s-node1  3 keys, 1 marked k8s-upgrade-key
             k8s-node2  3 keys, 1 marked k8s-upgrade-key

@@ -183,7 +183,7 @@ fn a_key_that_opens_nothing_is_not_stored() {
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ refused: k8s-node2: logging in with the new key: look-at-keys: k8s-node2 (10.0.20.102) refused the key of wizard: Username/PublicKey combination invalid
         the key's public half must stand in ~wizard/.ssh/authorized_keys of k8s-node2
-        k8s-node2: the new key may still stand there, whose private half is gone for good; the next rotation removes it (remove-keys: k8s-node2 (10.0.20.102) refused the key of wizard: Username/PublicKey combination invalid)
+        k8s-node2: the new key may still stand there, whose private half is gone for good; the next rotation removes it (identify: k8s-node2 (10.0.20.102) refused the key of wizard: Username/PublicKey combination invalid)
       State: The former key is as it was, on the nodes and where it is stored.
       Next:  ssh wizard@10.0.20.102 true
              k8s-upgrade rotate-key          # after mending it: begins anew
@@ -231,7 +231,7 @@ fn a_node_that_is_away_gets_the_key_later() {
     let (end, code, said) = run(state, None, Store::Secret, "rotate-key --yes");
     assert_eq!(code, Some(7), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
-    ✗ k8s-node3: look-at-keys: cannot connect to k8s-node3 (10.0.20.103): Connection refused
+    ✗ k8s-node3: identify: cannot connect to k8s-node3 (10.0.20.103): Connection refused
         a node that stays away: --set exclude-nodes=NODE; once it is back: rotate-key --only NODE --set ssh-key-file=FILE, with a key of yours that opens it
         another key that opens a node: --set ssh-key-file=FILE
       State: Nothing was begun.
@@ -277,7 +277,7 @@ fn a_node_that_is_away_gets_the_key_later() {
     let (mut end, code, said) = run(world(Store::Secret), Some(Box::new(goes)), Store::Secret, "rotate-key --yes");
     assert_eq!(code, Some(7), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
-    ✗ k8s-node4: look-at-keys: cannot connect to k8s-node4 (10.0.20.104): Connection refused
+    ✗ k8s-node4: identify: cannot connect to k8s-node4 (10.0.20.104): Connection refused
       State: The Secret holds the new key, which has opened every node; some accept the former one, too.
       Next:  k8s-upgrade rotate-key --only k8s-node4      # once it answers
     "#);
