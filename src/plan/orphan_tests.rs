@@ -311,11 +311,11 @@ fn a_stuck_job_whose_work_is_done_is_followed_and_stands_in_nobodys_way() {
     let mut facts = with_pod(Some("k8s-node1"), "13:01");
     not_ready(&mut facts, "k8s-node1", "13:00");
     upgrade(&mut facts, "k8s-node4", NEW);
-    assert_eq!(judged(&facts), "worker/node3@node4 anew, after worker-node4");
+    assert_eq!(judged(&facts), "worker/node3@master anew, after worker-node4");
     // It still counts as active when its successor has failed.
     facts.marks.handed_on = Some(format!("uid-of-{NODE4}"));
     facts.jobs.push(JobFact { pin: Some("k8s-node4".to_owned()), ..at_work(NODE3, "13:50", failed(5)) });
-    assert_eq!(judged(&facts), "worker/node3@node4 1 for worker-node3");
+    assert_eq!(judged(&facts), "worker/node3@master 1 for worker-node3");
 }
 
 #[test]
