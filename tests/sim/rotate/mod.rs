@@ -354,6 +354,11 @@ fn a_dry_run_looks_and_changes_nothing() {
     let (end, code, said) = run(world(Store::Secret), None, Store::Secret, "rotate-key --dry-run -o json -q");
     assert_eq!((code, end.tally.changes), (Some(0), 0));
     insta::assert_snapshot!(said, @r#"
+    k8s-master  warning: its host key, SHA256:QE1mQM06C2qcOT5OX4CEXvLUox4XUXv6i8TLhAHlwbI, is not known and was accepted unseen; a dry run keeps none
+    k8s-node1  warning: its host key, SHA256:fLlVKfX7CI/bqXDYjWPL06bJmTO6OHp2SHkGY4MDS50, is not known and was accepted unseen; a dry run keeps none
+    k8s-node2  warning: its host key, SHA256:UKKCQJkIxyBpXkB6NwglGey3KHTEML14vac7JXhKb6A, is not known and was accepted unseen; a dry run keeps none
+    k8s-node3  warning: its host key, SHA256:wzOhFy4jsozaESkcM+zJ+8b54+dmuvME/uzAP/sAGfU, is not known and was accepted unseen; a dry run keeps none
+    k8s-node4  warning: its host key, SHA256:3isnizL/24WT7Di9/Apw7Lq+fEh5DAFsgPpuUATyTIo, is not known and was accepted unseen; a dry run keeps none
     {
       "nodes": [
         {

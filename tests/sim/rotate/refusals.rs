@@ -277,7 +277,7 @@ fn a_node_that_is_away_gets_the_key_later() {
     let (mut end, code, said) = run(world(Store::Secret), Some(Box::new(goes)), Store::Secret, "rotate-key --yes");
     assert_eq!(code, Some(7), "{said}");
     insta::assert_snapshot!(failure(&said), @r#"
-    ✗ k8s-node4: identify: cannot connect to k8s-node4 (10.0.20.104): Connection refused
+    ✗ k8s-node4: look-at-keys: cannot connect to k8s-node4 (10.0.20.104): Connection refused
       State: The Secret holds the new key, which has opened every node; some accept the former one, too.
       Next:  k8s-upgrade rotate-key --only k8s-node4      # once it answers
     "#);
