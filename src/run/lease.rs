@@ -158,6 +158,10 @@ impl Ctx {
         let stoppable = class != ChangeClass::Settle;
         let wait = Wait { place, on, deadline: patience, every: Duration::from_secs(2), stoppable };
         self.change(change, async {
+            // An API server that is away is waited for first: what a holder's silence lasts counts from when it was first seen.
+            if let Some(found) = self.read_lease(&which).await? {
+                self.quiet(&which, &found.spec.unwrap_or_default());
+            }
             match self.wait_or_not(wait, async || self.try_acquire(&which).await).await? {
                 Waited::Ready(lease) => Ok(lease),
                 Waited::Late(holder) => Err(Cause::contended(format!("waited {} for {on}: {holder}", span(patience)))),
