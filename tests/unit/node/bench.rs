@@ -18,8 +18,8 @@ use k8s_upgrade::world::HostOutput;
 const STUBBED: &str = "apt-get apt-cache apt-mark dpkg dpkg-query dpkg-deb kubeadm kubelet systemctl systemd-run curl gpg ctr crictl \
     mv rm sync sleep df getent sshd";
 /// Real programs that scripts may use; nothing else is in PATH.
-const REAL: &str = "awk bash cat chmod comm cp cut date dd df du find flock grep head install ls mkdir mktemp mv readlink rm sed sha256sum sort \
-    stat tail tar tee touch tr uname xargs";
+const REAL: &str = "awk base64 bash cat chmod comm cp cut date dd df du find flock grep head install ls mkdir mktemp mv od readlink rm sed \
+    sha256sum sort stat tail tar tee touch tr uname xargs";
 
 /// The run that begins work here.
 pub const RUN: &str = "5f3a21bc";
