@@ -2,11 +2,15 @@
 
 /// Characters of one line; of a longer one the beginning is shown, and how much more there is.
 pub const LONGEST: usize = 2_000;
+/// Of these, what a cut line keeps: what says how much is missing fits behind it, so that a line that was cut once is not cut again.
+const KEPT: usize = LONGEST - "… (18446744073709551615 more)".len();
 
 /// One line: what a terminal would obey is taken out, line ends and tabs become spaces, and what is too long is cut.
 pub fn line(text: &str) -> String {
     let mut line = sane(text, |_| false);
-    if let Some((end, _)) = line.char_indices().nth(LONGEST) {
+    if line.char_indices().nth(LONGEST).is_some()
+        && let Some((end, _)) = line.char_indices().nth(KEPT)
+    {
         let more = line[end..].chars().count();
         line.truncate(end);
         line.push_str(&format!("… ({more} more)"));
@@ -115,7 +119,8 @@ mod tests {
     #[test]
     fn a_long_line_is_cut_and_says_so() {
         let long = line(&"ä\n".repeat(50_000));
-        assert!(long.starts_with("ä ä ") && long.ends_with("… (98000 more)"), "{long}");
+        assert!(long.starts_with("ä ä ") && long.ends_with("… (98031 more)"), "{long}");
+        assert_eq!(line(&long), long, "cut once");
         assert_eq!(line(&"x".repeat(LONGEST)).len(), LONGEST);
     }
 
