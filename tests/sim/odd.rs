@@ -14,7 +14,7 @@ fn is_typed(path: &[String]) -> bool {
     let last = path.last().map(String::as_str).unwrap_or_default();
     let own = ["apiVersion", "kind", "name", "namespace", "uid", "resourceVersion"];
     let metadata = path.first().is_some_and(|first| first == "metadata") && path.len() == 2;
-    let time = |key: &str| key.ends_with("Time") || key.ends_with("Timestamp") || key == "timeAdded";
+    let time = |key: &str| ["Time", "Timestamp", "At", "timeAdded"].iter().any(|end| key.ends_with(end));
     (own.contains(&last) && (metadata || path.len() == 1)) || (time(last) && !path.iter().any(|key| key == "annotations"))
 }
 
