@@ -158,11 +158,13 @@ impl Ctx {
         let stoppable = class != ChangeClass::Settle;
         let wait = Wait { place, on, deadline: patience, every: Duration::from_secs(2), stoppable };
         self.change(change, async {
-            // An API server that is away is waited for first: what a holder's silence lasts counts from when it was first seen.
-            if let Some(found) = self.read_lease(&which).await? {
-                self.quiet(&which, &found.spec.unwrap_or_default());
-            }
-            match self.wait_or_not(wait, async || self.try_acquire(&which).await).await? {
+            // Who waits has seen it: an API server that is away is waited for first.
+            let mut first = Some(self.read_lease(&which).await?);
+            let probe = async || match first.take() {
+                Some(found) => self.try_acquire(&which, found).await,
+                None => self.try_acquire(&which, self.read_lease(&which).await?).await,
+            };
+            match self.wait_or_not(wait, probe).await? {
                 Waited::Ready(lease) => Ok(lease),
                 Waited::Late(holder) => Err(Cause::contended(format!("waited {} for {on}: {holder}", span(patience)))),
             }
@@ -170,9 +172,9 @@ impl Ctx {
         .await
     }
 
-    async fn try_acquire(&self, which: &Which) -> Result<Probe<Held>, Cause> {
+    async fn try_acquire(&self, which: &Which, found: Option<Lease>) -> Result<Probe<Held>, Cause> {
         let api = self.leases();
-        let Some(found) = self.read_lease(which).await? else {
+        let Some(found) = found else {
             let metadata = ObjectMeta { name: Some(which.name()), annotations: self.lease_marks(which), ..ObjectMeta::default() };
             let lease = Lease { metadata, spec: Some(self.lease_spec()) };
             let step = format!("create {}", which.words());
