@@ -4,6 +4,7 @@ use super::failure;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::orphan::{self, Verdict};
+use crate::plan::rights::Account;
 use crate::run::Ctx;
 
 const PLACE: &str = "watch";
@@ -42,6 +43,8 @@ pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
         ctx.next(PLACE, "the watch does so within 10 minutes; to do it now", "k8s-upgrade resume");
         return Ok(Outcome::Nothing);
     }
+    // What is missing halfway leaves half a deed behind: a Job that is gone, and none in its place.
+    ctx.permissions(Account::Watch).await.map_err(failure)?;
     let (Some(target), Some(run)) = (facts.marks.target, &facts.marks.run_id) else {
         return Err(failure(Cause::bug(format!("{job} was planned for a run without a target or an id"))));
     };

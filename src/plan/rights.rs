@@ -87,28 +87,22 @@ impl Grant {
     }
 }
 
-/// What both write: the run's facts, its Jobs and what was done in it.
-fn of_a_run(namespace: &str) -> [Grant; 3] {
+/// What both write: the run's facts, its Jobs and, with these verbs, what was done in it.
+fn of_a_run(namespace: &str, journals: &'static [&'static str]) -> [Grant; 3] {
     [
         cluster("", "namespaces", &["get", "patch"], "the run's claim and facts are annotations on it").named(namespace),
         cluster("batch", "jobs", &["get", "list", "create", "delete"], "the chain; a finished Job makes room for its next try")
             .within(namespace),
         Grant {
             optional: true,
-            ..cluster(
-                "",
-                "configmaps",
-                &["list", "create", "patch", "delete"],
-                "journals of the last runs; no name, for each has its own",
-            )
-            .within(namespace)
+            ..cluster("", "configmaps", journals, "journals of the last runs; no name, for each has its own").within(namespace)
         },
     ]
 }
 
 fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
     let (backup_namespace, backup_name) = backup;
-    let [namespaces, jobs, journals] = of_a_run(namespace);
+    let [namespaces, jobs, journals] = of_a_run(namespace, &["list", "create", "patch", "delete"]);
     let mut grants = vec![
         cluster("", "nodes", &["get", "list", "patch"], "versions and readiness; cordon, uncordon and our marks"),
         cluster("", "pods", &["get", "list", "watch"], "what a drain must move, and whether it went"),
@@ -140,7 +134,8 @@ fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
 }
 
 fn of_the_watch(namespace: &str) -> Vec<Grant> {
-    let [namespaces, jobs, journals] = of_a_run(namespace);
+    // Old journals go when a run begins.
+    let [namespaces, jobs, journals] = of_a_run(namespace, &["create", "patch"]);
     vec![
         cluster("", "nodes", &["list"], "what is done, and where a Job may run"),
         namespaces,

@@ -9,11 +9,11 @@ use crate::failure::Cause;
 use crate::plan::rights::{Account, Grant, Scope};
 
 impl Ctx {
-    /// Whoever asks, a person too, must be able to do what the chain does.
-    pub(super) async fn permissions(&self) -> Result<(), Cause> {
+    /// Whoever asks, a person too, must be able to do what that account does.
+    pub async fn permissions(&self, account: Account) -> Result<(), Cause> {
         let mut missing = Vec::new();
         let (backup, unstick) = (self.settings.backup(), self.settings.drain_unstick);
-        let grants = Account::Chain.grants(Scope { namespace: &self.namespace, backup, unstick });
+        let grants = account.grants(Scope { namespace: &self.namespace, backup, unstick });
         for grant in grants.into_iter().filter(|grant| !grant.optional) {
             for verb in grant.verbs {
                 if !self.allowed(&grant, verb).await? {

@@ -12,6 +12,7 @@ use crate::plan::answer::Answer;
 use crate::plan::card::Card;
 use crate::plan::facts::{Facts, Node, Phase};
 use crate::plan::identity;
+use crate::plan::rights::Account;
 use crate::plan::target::{self, Wanted};
 use crate::plan::version::{Kind, Version};
 use crate::plan::{gates, order, parse};
@@ -97,7 +98,7 @@ impl Ctx {
         ask(&mut closed, "nodes", gates::nodes_ready(facts, self.now()).into_result("not every node is fit"));
         ask(&mut closed, "control plane", gates::apiservers_ready(facts).into_result("not every API server is ready"));
         ask(&mut closed, "quiet", gates::quiet(facts, &policy, self.now()).into_result("nodes came or went lately"));
-        ask(&mut closed, "permissions", self.permissions().await);
+        ask(&mut closed, "permissions", self.permissions(Account::Chain).await);
         ask(&mut closed, "backup", self.backup_template().await.map(drop));
         // Before the claim: prefetch, which comes after it, would be the first to miss the packages.
         let released = match self.released(target).await {

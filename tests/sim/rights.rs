@@ -160,8 +160,8 @@ fn without_any_of_its_own_the_watch_takes_nothing_up_and_says_why() {
         let named = right.is_named(&said(&end));
         if right.is_best_effort() {
             let amiss = amiss(&end, &target, &cordoned_by_people(&end));
-            // It is the first word of this process: there is nothing to add to it, and none to make room for.
-            if !amiss.is_empty() || !(named || ["patch", "delete"].contains(&right.verb.as_str())) {
+            // It is the first word of this process: there is nothing to add to it.
+            if !amiss.is_empty() || !(named || right.verb == "patch") {
                 wrong.push(format!("without {right}, which stops nothing and is told ({named}): {amiss:?}"));
             }
         } else if !named {
