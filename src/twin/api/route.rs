@@ -113,12 +113,14 @@ impl<'a> Request<'a> {
         self.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// Nothing is to be persisted: as a parameter, or in the options that a delete or an eviction carries.
+    /// Nothing is to be persisted: as a parameter, or in the options that a delete or an eviction carries. A delete that carries some is
+    /// asked nothing else.
     pub fn dry_run(&self) -> bool {
         let all = |options: &Value| options["dryRun"].as_array().is_some_and(|items| items.iter().any(|item| item == "All"));
-        self.parameter("dryRun") == Some("All")
-            || all(&self.body["deleteOptions"])
-            || (self.verb == Verb::Delete && all(&self.body))
+        if self.verb == Verb::Delete && !self.body.is_null() {
+            return all(&self.body);
+        }
+        self.parameter("dryRun") == Some("All") || all(&self.body["deleteOptions"])
     }
 
     pub fn key(&self) -> Option<Key> {

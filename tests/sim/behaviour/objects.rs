@@ -80,6 +80,10 @@ pub async fn a_dry_run_creates_and_deletes_nothing(b: &Bench<'_>) {
     b.post("configmaps?dryRun=All", body).await.refused(409, "AlreadyExists", "configmaps \"one\" already exists");
     b.patch("configmaps/one?dryRun=All", json!({ "data": { "a": "b" } })).await.ok();
     b.delete("configmaps/one", json!({ "dryRun": ["All"] })).await.with_code(200);
+    // Where there are options, those of the address are not read: this one is meant.
+    b.post("configmaps", json!({ "metadata": { "name": "two" } })).await.with_code(201);
+    b.delete("configmaps/two?dryRun=All", json!({})).await.with_code(200);
+    b.get("configmaps/two").await.with_code(404);
     assert_eq!(b.get("configmaps/one").await.ok(), real);
 }
 
