@@ -131,6 +131,8 @@ fn two_nodes_at_once() {
         |state: &State, name: &str| state.store.get(&Key::node(name)).is_some_and(|node| mark(node, "cordoned-by").is_some());
     struct Both<O> {
         out: O,
+        /// The first one's cordon is on its way until the other has passed its gates, too.
+        is_late: bool,
         evicted: Arc<Mutex<Vec<String>>>,
     }
     impl<O: Fn(&State, &str) -> bool + Send> Hook for Both<O> {
@@ -139,13 +141,16 @@ fn two_nodes_at_once() {
             if call.what.contains("/eviction") && NODES.iter().any(of) && NODES.iter().all(|node| (self.out)(state, node)) {
                 self.evicted.lock().unwrap().push(format!("{}: {}", call.who, call.what));
             }
+            if call.what.contains(&format!("PATCH /api/v1/nodes/{}", NODES[0])) && !std::mem::replace(&mut self.is_late, true) {
+                return Fate::Late(Duration::from_secs(3));
+            }
             Fate::Go
         }
     }
     let scenario = quick(Scenario::runbook());
     let (state, target) = (begin(&scenario), scenario.target.to_string());
     let evicted = Arc::<Mutex<Vec<String>>>::default();
-    let end = live(state, Some(Box::new(Both { out, evicted: evicted.clone() })), async |driver| {
+    let end = live(state, Some(Box::new(Both { out, is_late: false, evicted: evicted.clone() })), async |driver| {
         let jobs = NODES.map(|node| Key::new(Kind::Job, NAMESPACE, &format!("k8s-upgrade-worker-1-34-7-{node}")));
         when(driver, "the first worker's Job", |state| state.store.get(&jobs[0]).is_some()).await;
         driver.twin.edit(|state| {

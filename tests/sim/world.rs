@@ -84,7 +84,7 @@ pub fn started_by_hand(state: State, target: &str) -> State {
 pub async fn when(driver: &mut Driver<'_>, what: &str, holds: impl FnMut(&State) -> bool) {
     let limit = later(driver.twin.now(), LIMIT);
     let held = driver.until(limit, holds).await;
-    assert!(held, "{what} never came\n{}", driver.twin.look(|state| format!("{}\n{}", jobs(state), tail(state, 60))));
+    assert!(held, "{what} never came\n{}", driver.twin.look(|state| format!("{}\n{}", jobs(state), tail_of_work(state, 60))));
 }
 
 pub async fn pass(driver: &mut Driver<'_>, seconds: u64) {
@@ -204,6 +204,13 @@ pub fn amiss(state: &State, target: &str, cordoned: &BTreeSet<String>) -> Vec<St
 /// The end of a history, for a message.
 pub fn tail(state: &State, lines: usize) -> String {
     let mut newest: Vec<&str> = state.history.newest().take(lines).collect();
+    newest.reverse();
+    newest.join("\n")
+}
+
+/// The same of all but the watch, which says little for hours.
+fn tail_of_work(state: &State, lines: usize) -> String {
+    let mut newest: Vec<&str> = state.history.newest().filter(|line| !line.contains(" k8s-upgrade-watch-")).take(lines).collect();
     newest.reverse();
     newest.join("\n")
 }
