@@ -118,7 +118,8 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         prefix: &settings.annotation_prefix,
         unstick: settings.drain_unstick,
         credentials,
-        runner: policy.runner.name(),
+        runner: &policy.runner,
+        standby: &policy.standby,
         host_keys,
     })?;
     write_out(stdout, text.as_bytes())?;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::jobs::{self, Secret};
 use super::manifest::{labels, yaml};
-use super::policy::Unstick;
+use super::policy::{Runner, Unstick};
 use super::rights::{Account, Scope};
 use super::{policies, rights, rules};
 use crate::failure::Cause;
@@ -30,8 +30,10 @@ pub struct Install<'a> {
     /// What a drain may delete.
     pub unstick: Unstick,
     pub credentials: Credentials<'a>,
-    /// The node that the settings name as the runner.
-    pub runner: Option<&'a str>,
+    /// Who hosts Jobs, beside the control planes.
+    pub runner: &'a Runner,
+    /// Who may stand in for it.
+    pub standby: &'a [String],
     /// Host keys that are known from the first: node name → one a line.
     pub host_keys: BTreeMap<String, String>,
 }
@@ -201,7 +203,7 @@ fn cronjob(install: &Install, scheduled: &Scheduled) -> Value {
     let arguments: Vec<String> = scheduled.arguments.iter().map(|argument| (*argument).to_owned()).collect();
     let pod = jobs::Pod { account: scheduled.account, arguments: &arguments, image: install.image, secret: scheduled.secret };
     let mut spec = pod.spec();
-    spec["affinity"] = jobs::trusted(install.runner);
+    spec["affinity"] = jobs::trusted(install.runner.name());
     let tolerated = std::iter::once(names::LABEL_CONTROL_PLANE).chain(scheduled.anywhere.then_some(names::TAINT_CORDON));
     spec["tolerations"] = tolerated.map(|key| json!({ "key": key, "operator": "Exists" })).collect();
     let mut cronjob = object(install, "batch/v1", "CronJob", scheduled.name);

@@ -17,7 +17,7 @@ use crate::names::{self, Mark};
 /// Between SIGTERM and SIGKILL (seconds): time to take a cordon back and to record.
 const GRACE: u32 = 120;
 /// The one field of a Node that node affinity knows.
-const NODE_NAME: &str = "metadata.name";
+pub(super) const NODE_NAME: &str = "metadata.name";
 /// Of a pod; one that runs out of memory ends with 137, and is tried again.
 const MEMORY: &str = "128Mi";
 /// Tells a Job that the one before it held and said so.

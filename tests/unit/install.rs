@@ -6,7 +6,7 @@ use std::process::Command;
 use k8s_upgrade::names::ANNOTATION_PREFIX;
 use k8s_upgrade::plan::install::{Credentials, Install, manifests, objects};
 use k8s_upgrade::plan::policies::names;
-use k8s_upgrade::plan::policy::Unstick;
+use k8s_upgrade::plan::policy::{Runner, Unstick};
 use k8s_upgrade::plan::rights::{Account, Grant, Scope};
 use k8s_upgrade::plan::rules::rules;
 use regex::Regex;
@@ -23,7 +23,8 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         prefix: ANNOTATION_PREFIX,
         unstick: Unstick::Structural,
         credentials,
-        runner: None,
+        runner: &Runner::FirstWorker,
+        standby: &[],
         host_keys: Default::default(),
     }
 }

@@ -7,6 +7,7 @@ use super::{ENDED_JOBS, JOBS, Policy, SNAPSHOTS, both, user};
 use crate::names::{self, Mark};
 use crate::plan::install::Install;
 use crate::plan::jobs::{self, Secret};
+use crate::plan::policy::Runner;
 use crate::plan::rights::Account;
 
 /// What differs from Job to Job in a pod's spec, and is looked at by itself or only narrows where it runs.
@@ -57,6 +58,25 @@ fn shape(pod: Value) -> (Value, Value) {
     (pod, container)
 }
 
+/// Whether a term of node affinity leaves a control plane alone, or one worker that has the key anyway. All that a term says must hold, so
+/// one part of it is enough. Which worker is the first, nobody knows who installs: then it may be any, but one by its name.
+fn is_trusted(install: &Install) -> String {
+    let known = match install.runner {
+        Runner::FirstWorker => None,
+        Runner::Node(name) => Some(Some(name)),
+        Runner::ControlPlane => Some(None),
+    };
+    let named = known.map_or("true".to_owned(), |runner| {
+        format!("f.values[0] in {}", list(runner.into_iter().chain(install.standby)))
+    });
+    format!(
+        "t.?matchExpressions.orValue([]).exists(e, e.key == '{}' && e.operator == 'Exists') || \
+         t.?matchFields.orValue([]).exists(f, f.key == '{}' && f.operator == 'In' && f.values.size() == 1 && {named})",
+        names::LABEL_CONTROL_PLANE,
+        jobs::NODE_NAME
+    )
+}
+
 /// A Job of the chain: its name, its one pod, what that runs, where, and what it sees.
 pub fn chain(install: &Install) -> Policy {
     let shaped = |secret| shape(jobs::Pod { account: Account::Chain, arguments: &[], image: install.image, secret }.spec());
@@ -79,6 +99,11 @@ pub fn chain(install: &Install) -> Policy {
             ("pod", "dyn(object.spec.template.spec)".to_owned()),
             ("container", "dyn(object.spec.template.spec.containers[0])".to_owned()),
             ("args", "dyn(object.spec.template.spec.containers[0]).?args.orValue([])".to_owned()),
+            (
+                "places",
+                "dyn(object.spec.template.spec).?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms.orValue([])"
+                    .to_owned(),
+            ),
             ("wantedPod", format!("{is_postflight} ? {} : {}", literal(&postflight), literal(&pod))),
             ("wantedContainer", literal(&container)),
         ],
@@ -139,6 +164,10 @@ pub fn chain(install: &Install) -> Policy {
             rule(
                 unless_snapshot(same_but("variables.pod", "variables.wantedPod", &list(OF_A_POD))),
                 "the pod of a Job of the chain is ours to the last field: no other account, volume or right on its host",
+            ),
+            rule(
+                unless_snapshot(format!("variables.places.size() > 0 && variables.places.all(t, {})", is_trusted(install))),
+                "a Job of the chain runs on a control plane, or on the runner or who stands in for it, by the Node's own name",
             ),
         ],
     }

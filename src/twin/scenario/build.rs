@@ -237,6 +237,8 @@ impl World<'_> {
         let config = self.scenario.config()?;
         let public = format!("{}\n", self.key.public.line());
         let runner = Runner::read(self.scenario.text_setting("runner").unwrap_or_default());
+        let standby = self.scenario.settings.get("runner-standby").and_then(Value::as_array);
+        let standby: Vec<String> = standby.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
         let install = Install {
             namespace: names::NAMESPACE,
             image,
@@ -244,7 +246,8 @@ impl World<'_> {
             backup: self.scenario.backup(),
             prefix: self.scenario.text_setting("annotation-prefix").unwrap_or(names::ANNOTATION_PREFIX),
             unstick: self.scenario.unstick()?,
-            runner: runner.name(),
+            runner: &runner,
+            standby: &standby,
             credentials: match self.scenario.text_setting("vault-address") {
                 Some(_) => Credentials::External { store: "vault" },
                 None => Credentials::Secret {

@@ -1,12 +1,13 @@
 //! The Jobs that our accounts create and remove.
 
 use k8s_upgrade::plan::jobs;
+use k8s_upgrade::plan::policy::{Runner, Unstick};
 use k8s_upgrade::twin::Scenario;
 use k8s_upgrade::twin::store::Kind;
 use serde_json::{Value, json};
 
 use super::records::hardened;
-use super::{DRY, IMAGE, Installed, annotated, delete, install, mark, patch, post};
+use super::{DRY, IMAGE, Installed, annotated, delete, install, install_with, mark, patch, post};
 use crate::bench::{Bench, text};
 use crate::world::{begin, quick, to_the_end};
 
@@ -141,6 +142,62 @@ pub async fn a_job_of_the_chain_has_its_shape(b: &Bench<'_>) {
     // Nobody else is asked.
     let answer = b.post(&format!("jobs?{DRY}"), forbidden[0].1.clone()).await;
     assert!(answer.code < 300, "a person is refused: {}", answer.body);
+}
+
+/// Required node affinity: one of these terms must hold.
+fn on_one_of(terms: Value) -> Value {
+    json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": { "nodeSelectorTerms": terms } } })
+}
+
+fn labelled(key: &str, operator: &str, values: Option<&str>) -> Value {
+    json!({ "matchExpressions": [{ "key": key, "operator": operator, "values": values.map(|value| [value]) }] })
+}
+
+fn named(operator: &str, node: &str) -> Value {
+    json!({ "matchFields": [{ "key": "metadata.name", "operator": operator, "values": [node] }] })
+}
+
+/// Of a worker's Job, only where it runs differs.
+async fn runs_only_on(b: &Bench<'_>, runner: Runner, standby: &[&str], workers: &[&str]) {
+    const PLANE: &str = "node-role.kubernetes.io/control-plane";
+    let standby: Vec<String> = standby.iter().map(ToString::to_string).collect();
+    let Installed { chain, watch, .. } = install_with(b, Unstick::Structural, &runner, &standby).await;
+    let ours = of_runs(&b.ns);
+    let worker = ours.iter().find(|job| text(job, "/spec/template/spec/containers/0/args/0") == "upgrade-node").unwrap();
+    let at = |affinity: Value| changed(worker, &format!("{POD}/affinity"), affinity);
+    let plane = labelled(PLANE, "Exists", None);
+    let mut both = named("In", "k8s-master");
+    both["matchExpressions"] = plane["matchExpressions"].clone();
+    let preferred = json!([{ "weight": 1, "preference": named("In", "k8s-master") }]);
+    let forbidden = [
+        ("anywhere", json!(null)),
+        ("by preference", json!({ "nodeAffinity": { "preferredDuringSchedulingIgnoredDuringExecution": preferred } })),
+        ("by a name that a kubelet may take", on_one_of(json!([labelled("kubernetes.io/hostname", "In", Some("k8s-node1"))]))),
+        ("no control plane", on_one_of(json!([labelled(PLANE, "DoesNotExist", None)]))),
+        ("what is no runner", on_one_of(json!([named("NotIn", "k8s-node1")]))),
+        ("or anywhere", on_one_of(json!([plane, labelled("kubernetes.io/os", "In", Some("linux"))]))),
+        ("another worker", on_one_of(json!([named("In", "k8s-node3")]))),
+        ("or another worker", on_one_of(json!([plane, named("In", "k8s-node3")]))),
+    ];
+    for account in [&chain, &watch] {
+        for (what, affinity) in &forbidden {
+            post(what, "jobs", at(affinity.clone())).refused(account, "jobs").await;
+        }
+        for affinity in [json!([plane]), json!([both]), json!([plane, both])] {
+            post("a control plane", "jobs", at(on_one_of(affinity))).accepted(account).await;
+        }
+        for node in workers {
+            post("a worker that is trusted", "jobs", at(on_one_of(json!([plane, named("In", node)])))).accepted(account).await;
+        }
+    }
+}
+
+pub async fn a_job_runs_on_the_runner_or_who_stands_in_for_it(b: &Bench<'_>) {
+    runs_only_on(b, Runner::Node("k8s-node1".to_owned()), &["k8s-node2"], &["k8s-node1", "k8s-node2"]).await;
+}
+
+pub async fn a_job_runs_on_a_control_plane_alone_where_no_worker_is_trusted(b: &Bench<'_>) {
+    runs_only_on(b, Runner::ControlPlane, &[], &[]).await;
 }
 
 pub async fn only_a_job_of_the_chain_is_removed(b: &Bench<'_>) {

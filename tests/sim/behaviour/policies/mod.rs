@@ -7,11 +7,14 @@ mod schemas;
 
 use k8s_upgrade::names::{ANNOTATION_PREFIX, SERVICE_ACCOUNT, WATCH_ACCOUNT, of_cluster};
 use k8s_upgrade::plan::install::{self, Credentials, Install};
-use k8s_upgrade::plan::policy::Unstick;
+use k8s_upgrade::plan::policy::{Runner, Unstick};
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, text};
-pub use jobs::{a_job_of_the_chain_has_its_shape, a_snapshots_job_is_that_of_its_cronjob, only_a_job_of_the_chain_is_removed};
+pub use jobs::{
+    a_job_of_the_chain_has_its_shape, a_job_runs_on_a_control_plane_alone_where_no_worker_is_trusted,
+    a_job_runs_on_the_runner_or_who_stands_in_for_it, a_snapshots_job_is_that_of_its_cronjob, only_a_job_of_the_chain_is_removed,
+};
 pub use records::{
     a_node_is_cordoned_and_marked_and_nothing_else, a_pod_is_deleted_where_unsticking_would,
     no_pod_is_deleted_where_unsticking_never_does, of_config_maps_only_journals_and_new_host_keys,
@@ -31,10 +34,10 @@ struct Installed<'a> {
 }
 
 async fn install<'a>(b: &'a Bench<'a>) -> Installed<'a> {
-    install_with(b, Unstick::Structural).await
+    install_with(b, Unstick::Structural, &Runner::FirstWorker, &[]).await
 }
 
-async fn install_with<'a>(b: &'a Bench<'a>, unstick: Unstick) -> Installed<'a> {
+async fn install_with<'a>(b: &'a Bench<'a>, unstick: Unstick, runner: &Runner, standby: &[String]) -> Installed<'a> {
     let backup = format!("backup-{}", b.ns);
     b.post("namespaces", json!({ "metadata": { "name": backup } })).await.ok();
     b.post(&format!("/apis/batch/v1/namespaces/{backup}/cronjobs"), cronjob()).await.ok();
@@ -46,7 +49,8 @@ async fn install_with<'a>(b: &'a Bench<'a>, unstick: Unstick) -> Installed<'a> {
         prefix: ANNOTATION_PREFIX,
         unstick,
         credentials: Credentials::Existing,
-        runner: None,
+        runner,
+        standby,
         host_keys: std::collections::BTreeMap::new(),
     };
     for object in install::objects(&install).unwrap() {
@@ -99,6 +103,9 @@ struct Try {
 
 impl Try {
     async fn dry(&self, account: &Bench<'_>) -> Answer {
+        if self.method == "DELETE" {
+            return account.delete(&self.path, dry_delete(&self.body)).await;
+        }
         account.send(self.method, &format!("{}?{DRY}", self.path), self.body.clone()).await
     }
 
@@ -147,6 +154,13 @@ fn post(what: &'static str, path: &str, body: Value) -> Try {
 
 fn delete(what: &'static str, path: &str) -> Try {
     Try { what, method: "DELETE", path: path.to_owned(), body: json!({}) }
+}
+
+/// Where a delete has options, the API server reads none of its address.
+fn dry_delete(options: &Value) -> Value {
+    let mut options = options.clone();
+    options["dryRun"] = json!(["All"]);
+    options
 }
 
 fn mark(name: &str) -> String {

@@ -1,9 +1,9 @@
 //! Nodes, our namespace, ConfigMaps, and pods that a drain deletes.
 
-use k8s_upgrade::plan::policy::Unstick;
+use k8s_upgrade::plan::policy::{Runner, Unstick};
 use serde_json::{Value, json};
 
-use super::{DRY, IMAGE, Installed, Try, annotated, delete, install, install_with, mark, patch, post};
+use super::{IMAGE, Installed, Try, annotated, delete, dry_delete, install, install_with, mark, patch, post};
 use crate::bench::{Bench, text};
 
 pub async fn a_node_is_cordoned_and_marked_and_nothing_else(b: &Bench<'_>) {
@@ -124,14 +124,20 @@ pub async fn of_config_maps_only_journals_and_new_host_keys(b: &Bench<'_>) {
             post("a journal by name alone", "configmaps", json!({ "metadata": { "name": "k8s-upgrade-journal-x" } })),
             post("a journal by label alone", "configmaps", journal("x", "k8s-upgrade-journal")),
             patch("the settings", "configmaps/k8s-upgrade-config", json!({ "data": { "config.yaml": "ssh-user: root" } })),
-            delete("the settings' removal", "configmaps/k8s-upgrade-config"),
             patch("the alert rules", "configmaps/k8s-upgrade-alert-rules", json!({ "data": { "upgrade-gates.yaml": "" } })),
             patch("another host key", known, json!({ "data": { "k8s-node1": "ssh-ed25519 BBBB" } })),
             patch("a host key that goes", known, json!({ "data": { "k8s-node1": null } })),
             patch("host keys' label", known, json!({ "metadata": { "labels": { "app": "k8s-upgrade-journal" } } })),
-            delete("the host keys' removal", known),
         ] {
             one.refused(account, "config-maps").await;
+        }
+        for one in [delete("the settings' removal", "configmaps/k8s-upgrade-config"), delete("the host keys' removal", known)] {
+            // The watch removes none at all.
+            if std::ptr::eq(account, &watch) {
+                one.not_granted(account).await;
+            } else {
+                one.refused(account, "config-maps").await;
+            }
         }
         let elsewhere = "/api/v1/namespaces/kube-system/configmaps";
         patch("kubeadm's settings", &format!("{elsewhere}/kubeadm-config"), json!({ "data": {} })).not_granted(account).await;
@@ -147,7 +153,11 @@ pub async fn of_config_maps_only_journals_and_new_host_keys(b: &Bench<'_>) {
             .refused(account, "config-maps")
             .await;
         account.patch(&path, json!({ "data": { "head": "{\"a\":1}" } })).await.ok();
-        account.delete(&path, json!({})).await.ok();
+    }
+    // Whoever's they are, a run that begins removes those of old runs.
+    delete("a journal", "configmaps/k8s-upgrade-journal-watch").not_granted(&watch).await;
+    for name in ["k8s-upgrade-journal-chain", "k8s-upgrade-journal-watch"] {
+        chain.delete(&format!("configmaps/{name}"), json!({})).await.ok();
     }
     chain.patch(known, json!({ "data": { "k8s-node2": "ssh-ed25519 CCCC" } })).await.ok();
 }
@@ -186,14 +196,14 @@ pub async fn a_pod_is_deleted_where_unsticking_would(b: &Bench<'_>) {
         let (path, options) = stuck(b, name, owner, annotations).await;
         delete_with("a pod that is not to be unstuck", &path, &options).refused(&chain, "pods").await;
         // A person may.
-        assert_eq!(b.delete(&format!("{path}?{DRY}"), options).await.code, 200, "{path}");
+        assert_eq!(b.delete(&path, dry_delete(&options)).await.code, 200, "{path}");
     }
     delete_with("by the watch", &free, &by_uid).not_granted(&watch).await;
     delete_with("one of a ReplicaSet", &free, &by_uid).accepted(&chain).await;
 }
 
 pub async fn no_pod_is_deleted_where_unsticking_never_does(b: &Bench<'_>) {
-    let Installed { chain, .. } = install_with(b, Unstick::Never).await;
+    let Installed { chain, .. } = install_with(b, Unstick::Never, &Runner::FirstWorker, &[]).await;
     let (path, options) = stuck(b, "of-a-replicaset", Some("ReplicaSet"), json!({})).await;
     delete_with("one of a ReplicaSet", &path, &options).not_granted(&chain).await;
 }
