@@ -30,6 +30,9 @@ impl Api {
 
     /// Status and body of an answer.
     fn answer(&mut self, method: &str, path: &str, body: &str) -> (u16, Value) {
+        if path.ends_with("/selfsubjectaccessreviews") {
+            return (201, json!({ "metadata": {}, "spec": {}, "status": { "allowed": true } }));
+        }
         if method != "GET" {
             self.written.push((format!("{method} {path}"), body.to_owned()));
         }

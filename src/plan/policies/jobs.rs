@@ -66,14 +66,16 @@ fn is_trusted(install: &Install) -> String {
         Runner::Node(name) => Some(Some(name)),
         Runner::ControlPlane => Some(None),
     };
-    let named = known.map_or("true".to_owned(), |runner| {
-        format!("f.values[0] in {}", list(runner.into_iter().chain(install.standby)))
+    let trusted = known.map(|runner| {
+        let workers = list(runner.into_iter().chain(install.standby));
+        format!(" && f.values[0] in {workers}")
     });
     format!(
         "t.?matchExpressions.orValue([]).exists(e, e.key == '{}' && e.operator == 'Exists') || \
-         t.?matchFields.orValue([]).exists(f, f.key == '{}' && f.operator == 'In' && f.values.size() == 1 && {named})",
+         t.?matchFields.orValue([]).exists(f, f.key == '{}' && f.operator == 'In' && f.values.size() == 1{})",
         names::LABEL_CONTROL_PLANE,
-        jobs::NODE_NAME
+        jobs::NODE_NAME,
+        trusted.unwrap_or_default()
     )
 }
 

@@ -115,7 +115,7 @@ pub async fn a_job_of_the_chain_has_its_shape(b: &Bench<'_>) {
         let mut snapshot = worker.clone();
         snapshot["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("k8s-upgrade");
         // By two of them, and either may be the first.
-        post("a snapshot that is none", "jobs", snapshot).refused_with(account, "denied request: ").await;
+        post("a snapshot that is none", "jobs", snapshot).refused_with(account, 403, "denied request: ").await;
         patch("a change of a Job", "jobs/k8s-upgrade-x", json!({ "spec": { "suspend": true } })).not_granted(account).await;
         for job in &ours {
             post("a Job of ours", "jobs", job.clone()).accepted(account).await;
@@ -245,7 +245,7 @@ pub async fn a_snapshots_job_is_that_of_its_cronjob(b: &Bench<'_>) {
     post("ours", &path, ours.clone()).accepted(&chain).await;
     // Without its CronJob nobody knows what it should be; whoever has nothing to do with us is not asked for it.
     b.delete(&format!("{cronjobs}/backup-etcd"), json!({})).await.ok();
-    post("ours without a CronJob", &path, ours.clone()).refused(&chain, "snapshots").await;
+    post("ours without a CronJob", &path, ours.clone()).refused_with(&chain, 422, "no params found").await;
     let mut theirs = ours;
     theirs["metadata"]["labels"] = json!({ "app": "theirs" });
     post("somebody else's", &path, theirs).accepted(b).await;

@@ -112,22 +112,22 @@ impl Try {
     /// Refused by that policy. Roles and policies are known a moment after they were made.
     async fn refused(&self, account: &Bench<'_>, policy: &str) {
         let policy = of_cluster(&format!("k8s-upgrade-{policy}"), &account.ns);
-        self.refused_with(account, &format!("ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: "))
-            .await;
+        let says = format!("ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request: ");
+        self.refused_with(account, 403, &says).await;
     }
 
     /// Refused, because no role gives this right.
     async fn not_granted(&self, account: &Bench<'_>) {
-        self.refused_with(account, "cannot ").await;
+        self.refused_with(account, 403, "cannot ").await;
     }
 
-    async fn refused_with(&self, account: &Bench<'_>, says: &str) {
+    async fn refused_with(&self, account: &Bench<'_>, code: u16, says: &str) {
         let mut last = String::new();
         let refused = async {
             for _ in 0..200 {
                 let answer = self.dry(account).await;
                 last = format!("{} {}", answer.code, answer.body);
-                if answer.code == 403 && text(&answer.body, "/message").contains(says) {
+                if answer.code == code && text(&answer.body, "/message").contains(says) {
                     return true;
                 }
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
