@@ -260,14 +260,21 @@ impl Refusals<'_> {
         let lab = self.lab;
         lab.phase("somebody else's run");
         let annotate = |marks: [String; 3]| {
-            lab.kubectl(&[&["annotate", "namespace", NAMESPACE], &marks.each_ref().map(String::as_str)[..]].concat());
+            lab.kubectl(
+                &[&["annotate", "--overwrite", "namespace", NAMESPACE], &marks.each_ref().map(String::as_str)[..]].concat(),
+            );
         };
-        annotate([
-            format!("{}=true", mark("in-flight")),
-            format!("{}=1.36.4", mark("target")),
-            format!("{}=someone", mark("run-id")),
-        ]);
-        self.refuses("a run is in flight", &["start", "--target", TARGET, "--yes"], 6, &["1.36.4", "in flight"]);
+        for (what, run, code, words) in [
+            ("a run is in flight", "0badcafe", 6, ["1.36.4", "in flight"]),
+            ("a run that nobody of ours has begun", "someone", 4, [&*mark("run-id"), "\"someone\" is no run id"]),
+        ] {
+            annotate([
+                format!("{}=true", mark("in-flight")),
+                format!("{}=1.36.4", mark("target")),
+                format!("{}={run}", mark("run-id")),
+            ]);
+            self.refuses(what, &["start", "--target", TARGET, "--yes"], code, &words);
+        }
         annotate(["in-flight", "target", "run-id"].map(|suffix| format!("{}-", mark(suffix))));
     }
 
@@ -276,11 +283,6 @@ impl Refusals<'_> {
         let lab = self.lab;
         lab.phase("backups that are none");
         let before = self.traces();
-        let image = lab.json(&["-n", NAMESPACE, "get", "cronjob", "k8s-version-check"])["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-            ["containers"][0]["image"]
-            .as_str()
-            .expect("the image of the installation")
-            .to_owned();
         let cronjob = |name: &str, container: Value| {
             let spec =
                 json!({ "backoffLimit": 0, "template": { "spec": { "restartPolicy": "Never", "containers": [container] } } });
@@ -291,10 +293,11 @@ impl Refusals<'_> {
             lab.apply(&object.to_string());
         };
         // Without the folders of etcd's host it cannot do its work.
-        cronjob("backup-failing", json!({ "name": "backup", "image": "k8slab.local/backup-etcd:1" }));
-        // Any program whose output holds that line will do.
-        let line = "k8s-upgrade\nBackup done: /backup/etcd-short.db (12 bytes)\n";
-        cronjob("backup-short", json!({ "name": "backup", "image": image, "args": ["manifests", "--image", line] }));
+        let failing = json!({ "name": "backup", "image": "k8slab.local/backup-etcd:1" });
+        let mut short = failing.clone();
+        short["env"] = json!([{ "name": "SAYS", "value": "Backup done: /backup/etcd-short.db (12 bytes)" }]);
+        cronjob("backup-failing", failing);
+        cronjob("backup-short", short);
         for (name, words) in [
             ("backup-missing", ["default/backup-missing", "does not exist"]),
             ("backup-failing", ["pre-upgrade-etcd-1-36-4-", "failed"]),

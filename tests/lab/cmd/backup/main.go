@@ -1,5 +1,6 @@
 // backup takes a snapshot of the etcd on this node with etcdctl, verifies it with
-// etcdutl, and only then gives it its name in /backup.
+// etcdutl, and only then gives it its name in /backup. With SAYS in its environment
+// it takes none, and says that: a backup that claims what is not so.
 package main
 
 import (
@@ -43,6 +44,10 @@ func backup() error {
 }
 
 func main() {
+	if says, ok := os.LookupEnv("SAYS"); ok {
+		fmt.Println(says)
+		return
+	}
 	if err := backup(); err != nil {
 		fmt.Fprintln(os.Stderr, "Backup failed:", err)
 		os.Exit(1)
