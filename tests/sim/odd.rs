@@ -94,7 +94,7 @@ fn views(state: State, what: &str) {
 fn one_odd_object_never_makes_a_view_refuse() {
     let state = amid_a_run();
     let canary = json!("v1.34.2-eks-abc");
-    let mut tried = 0;
+    let mut odd_states = Vec::new();
     for kind in READ {
         let objects = read(&state, kind);
         assert!(!objects.is_empty(), "{kind:?}: nothing of it is read");
@@ -114,12 +114,21 @@ fn one_odd_object_never_makes_a_view_refuse() {
                 }
                 let mut state = state.clone();
                 state.store.update(&key, |old| *old = object);
-                views(state, &what);
-                tried += 1;
+                odd_states.push((what, state));
             }
         }
     }
-    assert!(tried > 300, "only {tried} odd objects were tried");
+    assert!(odd_states.len() > 300, "only {} odd objects are tried", odd_states.len());
+    // Each is a world of its own.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for first in 0..threads {
+            let odd_states = &odd_states;
+            scope.spawn(move || {
+                odd_states.iter().skip(first).step_by(threads).for_each(|(what, state)| views(state.clone(), what))
+            });
+        }
+    });
 }
 
 /// A node whose version nobody can read is shown, stops who acts, and matters to nobody once it is excluded.
