@@ -8,10 +8,14 @@ use crate::plan::hosts::{Asked, End, Found, Package, Unit, pod};
 use crate::plan::restore::Restore;
 use crate::words::{self, shown};
 
+/// Whose machine it is, the API server alone can say: it knows each node's ids, and whom it gave a certificate.
+const UNPROVED: &str = "  A machine is taken for its node by its host key alone; the API server was not asked.";
+
 pub fn text(asked: &[Asked], commands: &[String], cluster: &str) -> Printed {
     let (asked, commands, cluster) = (&shown(&asked.to_vec()), shown(&commands.to_vec()), words::line(cluster));
     let answered = asked.iter().filter(|host| host.found.is_ok()).count();
-    let mut out = format!("k8s-upgrade  by SSH alone: {answered} of {} hosts answered   cluster: {cluster}\n\n", asked.len());
+    let mut out =
+        format!("k8s-upgrade  by SSH alone: {answered} of {} hosts answered   cluster: {cluster}\n{UNPROVED}\n\n", asked.len());
     table(&mut out, asked);
     for host in asked {
         out.push_str(&format!("\n  {}\n", host.node));
@@ -164,7 +168,7 @@ fn host_data(host: &Asked, found: &Found) -> Value {
 /// The plan, with what it was made of.
 pub fn restore(node: &str, address: &str, restore: &Restore) -> Printed {
     let (node, address, restore) = (words::line(node), words::line(address), shown(restore));
-    let mut out = format!("{node} ({address}), asked by SSH alone; nothing was changed\n\n");
+    let mut out = format!("{node} ({address}), asked by SSH alone; nothing was changed\n{UNPROVED}\n\n");
     restore.known.iter().for_each(|(label, text)| folded(&mut out, &format!("  {label:10}"), text, WIDTH));
     out.push('\n');
     restore.plan.iter().for_each(|line| out.push_str(&format!("{line}\n")));

@@ -1,4 +1,4 @@
-//! A node's work (design §8): cordon → drain → kubeadm package → `kubeadm upgrade` → kubelet packages and restart → Ready at version →
+//! A node's work: cordon → drain → kubeadm package → `kubeadm upgrade` → kubelet packages and restart → Ready at version →
 //! uncordon → verify. Each is looked at first: is it needed? So it may be killed anywhere and started again.
 
 use std::time::Duration;

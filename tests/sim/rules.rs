@@ -1,5 +1,5 @@
-//! The rules that are never broken (design §10), by an observer who sees only what everybody can see: objects, calls, machines. It knows nothing
-//! of the program.
+//! The rules that are never broken, by an observer who sees only what everybody can see: objects, calls, machines. It knows nothing of the
+//! program.
 
 mod kept;
 
