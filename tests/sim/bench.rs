@@ -40,7 +40,7 @@ pub trait Cluster {
 pub type Behaviour = for<'a> fn(&'a Bench<'a>) -> LocalBoxFuture<'a, ()>;
 
 /// How long something may take that a controller does at once. Nothing here depends on it but how long a failure takes to be told.
-pub const SOON: u64 = 20;
+pub const SOON: u64 = 60;
 
 /// A behaviour's place in a cluster.
 pub struct Bench<'a> {

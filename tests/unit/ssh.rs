@@ -57,10 +57,11 @@ impl Sshd {
         }
         let port = free_port();
         let root = folder.path().display();
+        // A shell under sshd reads its home's .bashrc, and what that of whoever runs the tests prints would be the command's words.
         let config = format!(
             "ListenAddress 127.0.0.1:{port}\nHostKey {root}/host_ed25519\nHostKey {root}/host_rsa\n\
              AuthorizedKeysFile {root}/authorized_keys\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n\
-             PasswordAuthentication no\nKbdInteractiveAuthentication no\n{extra}\n"
+             PasswordAuthentication no\nKbdInteractiveAuthentication no\nSetEnv HOME={root}\n{extra}\n"
         );
         std::fs::write(file("config"), config).unwrap();
         let log = std::fs::File::create(file("log")).unwrap();

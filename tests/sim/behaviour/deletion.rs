@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::bench::{Bench, text, uid, version};
+use crate::bench::{Bench, container, text, uid, version};
 
 /// An object without grace or finalizers is gone with the answer, which is a Status that names it.
 pub async fn a_plain_object_goes_at_once(b: &Bench<'_>) {
@@ -116,6 +116,11 @@ pub async fn foreground_takes_the_pods_before_the_job(b: &Bench<'_>) {
 /// A Job deleted without a policy leaves its pods behind, unlike every other owner.
 pub async fn without_a_policy_a_jobs_pods_are_orphaned(b: &Bench<'_>) {
     let pod = job(b).await;
+    // The collector orphans whom it knows, and may hear of a deleted Job before it hears of that Job's pods. It hears of pods in
+    // their order: once it has taken away a later one whose owner never was, it knows this one.
+    let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "none", "uid": "00000000-0000-0000-0000-000000000000" });
+    b.post("pods", json!({ "metadata": { "name": "later", "ownerReferences": [owner] }, "spec": container() })).await.ok();
+    b.gone("pods/later").await;
     let deleted = b.delete("jobs/one", json!({})).await.with_code(200);
     assert_eq!((&deleted["kind"], &deleted["metadata"]["finalizers"]), (&json!("Job"), &json!(["orphan"])));
     b.gone("jobs/one").await;

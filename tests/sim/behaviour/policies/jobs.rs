@@ -1,5 +1,7 @@
 //! The Jobs that our accounts create and remove.
 
+use std::sync::LazyLock;
+
 use k8s_upgrade::plan::jobs;
 use k8s_upgrade::plan::policy::{Runner, Unstick};
 use k8s_upgrade::twin::Scenario;
@@ -15,25 +17,31 @@ use crate::world::{begin, quick, to_the_end};
 const POD: &str = "/spec/template/spec";
 const ONE: &str = "/spec/template/spec/containers/0";
 
-/// The Jobs of whole runs, as the program creates them in a simulated cluster, with what it wrote of them alone.
-pub fn of_runs(ns: &str) -> Vec<Value> {
-    let mut jobs = Vec::new();
-    for scenario in [Scenario::runbook(), Scenario::three_control_planes()] {
-        // It has a clock of its own.
+/// The Jobs of whole runs, as the program creates them in a simulated cluster. Each run has a clock of its own, and they are the
+/// same for all who ask.
+static RUNS: LazyLock<Vec<Value>> = LazyLock::new(|| {
+    let runs = [Scenario::runbook(), Scenario::three_control_planes()].map(|scenario| {
         let run = std::thread::spawn(move || to_the_end(begin(&quick(scenario)), None));
         let end = run.join().expect("a run of the simulation");
-        for (_, job) in end.store.list(Kind::Job).filter(|(_, job)| text(job, "/metadata/labels/app") == "k8s-upgrade-chain") {
-            let mut job = (**job).clone();
-            let metadata = json!({ "name": job["metadata"]["name"], "namespace": ns, "labels": job["metadata"]["labels"] });
-            job["metadata"] = metadata;
-            job["spec"]["template"]["metadata"]["labels"] = json!({ "app": "k8s-upgrade-chain" });
-            job["spec"]["template"]["spec"]["containers"][0]["image"] = json!(IMAGE);
-            job.as_object_mut().unwrap().retain(|field, _| field != "status");
-            job["spec"].as_object_mut().unwrap().retain(|field, _| field != "selector");
-            jobs.push(job);
-        }
-    }
-    jobs
+        let all = end.store.list(Kind::Job).map(|(_, job)| (**job).clone());
+        all.filter(|job| text(job, "/metadata/labels/app") == "k8s-upgrade-chain").collect::<Vec<_>>()
+    });
+    runs.concat()
+});
+
+/// These with what the program wrote of them alone, for that namespace.
+pub fn of_runs(ns: &str) -> Vec<Value> {
+    let ours = |job: &Value| {
+        let mut job = job.clone();
+        let metadata = json!({ "name": job["metadata"]["name"], "namespace": ns, "labels": job["metadata"]["labels"] });
+        job["metadata"] = metadata;
+        job["spec"]["template"]["metadata"]["labels"] = json!({ "app": "k8s-upgrade-chain" });
+        job["spec"]["template"]["spec"]["containers"][0]["image"] = json!(IMAGE);
+        job.as_object_mut().unwrap().retain(|field, _| field != "status");
+        job["spec"].as_object_mut().unwrap().retain(|field, _| field != "selector");
+        job
+    };
+    RUNS.iter().map(ours).collect()
 }
 
 /// A Job of a worker, and it changed.

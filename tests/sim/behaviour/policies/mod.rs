@@ -10,7 +10,7 @@ use k8s_upgrade::plan::install::{self, Credentials, Install};
 use k8s_upgrade::plan::policy::{Runner, Unstick};
 use serde_json::{Value, json};
 
-use crate::bench::{Answer, Bench, text};
+use crate::bench::{Answer, Bench, SOON, text};
 pub use jobs::{
     a_job_of_the_chain_has_its_shape, a_job_runs_on_a_control_plane_alone_where_no_worker_is_trusted,
     a_job_runs_on_the_runner_or_who_stands_in_for_it, a_snapshots_job_is_that_of_its_cronjob, only_a_job_of_the_chain_is_removed,
@@ -123,18 +123,16 @@ impl Try {
 
     async fn refused_with(&self, account: &Bench<'_>, code: u16, says: &str) {
         let mut last = String::new();
-        let refused = async {
-            for _ in 0..200 {
-                let answer = self.dry(account).await;
-                last = format!("{} {}", answer.code, answer.body);
-                if answer.code == code && text(&answer.body, "/message").contains(says) {
-                    return true;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        let begun = tokio::time::Instant::now();
+        while begun.elapsed().as_secs() < SOON {
+            let answer = self.dry(account).await;
+            last = format!("{} {}", answer.code, answer.body);
+            if answer.code == code && text(&answer.body, "/message").contains(says) {
+                return;
             }
-            false
-        };
-        assert!(refused.await, "{} ({} {}) is to be refused with {says:?}, and gave {last}", self.what, self.method, self.path);
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        panic!("{} ({} {}) is to be refused with {says:?}, and gave {last}", self.what, self.method, self.path);
     }
 
     async fn accepted(&self, account: &Bench<'_>) -> Value {
