@@ -198,6 +198,19 @@ impl Failure {
     pub fn class(&self) -> Class {
         self.cause.class
     }
+
+    /// Its first line: how it ended, where, and what failed.
+    pub fn headline(&self) -> String {
+        let sign = match self.cause.class {
+            Class::Hold => "‖ hold:",
+            Class::Refused => "✗ refused:",
+            Class::Stopped(_) => "■ stopped:",
+            Class::Contended => "✗ contended:",
+            _ => "✗",
+        };
+        let place = if self.place.is_empty() { String::new() } else { format!("{}: ", self.place) };
+        format!("{sign} {place}{}", self.cause.what)
+    }
 }
 
 /// So many lines of somebody's output are shown; JSON has them all.
@@ -206,19 +219,9 @@ const DETAIL: usize = 200;
 /// Whatever is in it: only the three parts make lines.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Failure { cause, place, state, next } = shown(self);
-        let sign = match cause.class {
-            Class::Hold => "‖ hold:",
-            Class::Refused => "✗ refused:",
-            Class::Stopped(_) => "■ stopped:",
-            Class::Contended => "✗ contended:",
-            _ => "✗",
-        };
-        write!(f, "{sign} ")?;
-        if !place.is_empty() {
-            write!(f, "{place}: ")?;
-        }
-        write!(f, "{}", cause.what)?;
+        let shown = shown(self);
+        write!(f, "{}", shown.headline())?;
+        let Failure { cause, state, next, .. } = shown;
         for line in cause.detail.iter().take(DETAIL) {
             write!(f, "\n    {line}")?;
         }

@@ -17,7 +17,7 @@ use crate::commands::{self, Asker};
 use crate::failure::{Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::journal::Head;
-use crate::report::{self, Account, Book, Event, Out, Printed, Shared, Sink, Style};
+use crate::report::{self, Account, Book, Event, Follower, Out, Printed, Shared, Sink, Style};
 use crate::run::{Ctx, Identity, Parts, Stop, signalled, unconnected};
 use crate::settings::{self, Settings, Sources};
 use crate::twin::{Process, Start};
@@ -85,9 +85,12 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     let book = keeps_journal(&cli.command).then(Book::default);
     let others = invocation.tee.take().into_iter().chain(book.clone().map(|book| Box::new(book) as Box<dyn Sink>));
     let others = others.chain(account.clone().map(|account| Box::new(account) as Box<dyn Sink>));
+    let follower = flags(&cli.command).1.then(Follower::default);
+    let others = others.chain(follower.clone().map(|follower| Box::new(follower) as Box<dyn Sink>));
     let sink = report::shared(std::iter::once(own).chain(others).collect());
     let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());
-    let result = perform(invocation, world, cli, sink.clone(), book, account.clone()).await;
+    let kept = Kept { book, account: account.clone(), follower };
+    let result = perform(invocation, world, cli, sink.clone(), kept).await;
     if let Err(failure) = &result {
         sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed { failure: failure.clone() });
     }
@@ -185,13 +188,19 @@ impl std::io::Write for Diagnosis {
     }
 }
 
+/// What else hears the events, where the command has a use for it.
+struct Kept {
+    book: Option<Book>,
+    account: Option<Account>,
+    follower: Option<Follower>,
+}
+
 async fn perform(
     invocation: Invocation,
     world: &World,
     cli: Cli,
     sink: Shared,
-    book: Option<Book>,
-    account: Option<Account>,
+    Kept { book, account, follower }: Kept,
 ) -> Result<Outcome, Failure> {
     let global = &cli.global;
     let sources =
@@ -252,11 +261,13 @@ async fn perform(
         identity,
         book,
         account,
+        follower,
     });
     let mut asker = Asker { stdin: invocation.stdin, interactive: invocation.interactive, yes: global.yes };
     let second = async {
-        if stop.wait_for(|asked| asked.now).await.is_err() {
-            std::future::pending::<()>().await;
+        match stop.wait_for(|asked| asked.now.is_some()).await.map(|asked| asked.now) {
+            Ok(Some(signal)) => signal,
+            _ => std::future::pending().await,
         }
     };
     if let Command::Rehearse(wanted) = &cli.command {
@@ -274,16 +285,25 @@ async fn perform(
     // Dropping the command's future has no effects outside: whatever runs on a node goes on, and the facts show it.
     let performed = async {
         // Caught here, so that the journal hears of it, too.
-        let result = caught(invocation.panics.as_ref(), commands::run(&ctx, &mut asker, cli)).await.flatten();
+        let work = caught(invocation.panics.as_ref(), commands::run(&ctx, &mut asker, cli));
+        let result = ctx.recording(work).await.flatten();
         ctx.end_journal(&result).await;
-        result
+        ctx.end_progress(result).await
     };
     tokio::select! {
         biased;
-        () = second => Err(commands::failure(Cause::new(Class::Stopped(15), "left at the second signal: what runs on a node goes on"))),
+        signal = second => Err(left(signal)),
         () = told => Err(commands::failure(Cause::bug("the listener for signals ended"))),
         result = performed => result,
     }
+}
+
+/// At the second signal, wherever it was.
+fn left(signal: u8) -> Failure {
+    let what = "left at the second signal: what runs on a node goes on";
+    let state = "What was begun stands where it was left.".to_owned();
+    let next = vec!["k8s-upgrade status".to_owned()];
+    Failure { cause: Cause::new(Class::Stopped(signal), what), place: String::new(), state, next }
 }
 
 /// A client, or why there is none; a signal does not wait for it.

@@ -85,6 +85,8 @@ pub enum Mark {
     // on a Job of the chain
     /// How often the watch took this step up because it had failed.
     TakenUp,
+    /// What its pod does: JSON of [`crate::plan::progress::Progress`].
+    Progress,
     // on a Lease that a person's process holds
     /// Who that is, where, and what they typed.
     Driver,
@@ -136,6 +138,7 @@ impl Mark {
             Mark::FormerVersions => "former-versions",
             Mark::ChangedAt => "changed-at",
             Mark::TakenUp => "taken-up",
+            Mark::Progress => "progress",
             Mark::Driver => "driver",
             Mark::Unstick => "unstick",
         };

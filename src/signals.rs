@@ -13,8 +13,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Asked {
     /// The first signal's number.
     pub stop: Option<u8>,
-    /// A second one came: leave now.
-    pub now: bool,
+    /// The second one's: leave now.
+    pub now: Option<u8>,
 }
 
 /// Listens for SIGINT and SIGTERM on a thread of its own, so that nothing that blocks keeps a signal from being heard. `stuck` is called
@@ -28,9 +28,9 @@ pub fn listen(stuck: impl FnOnce(u8) + Send + 'static) -> std::io::Result<watch:
     let (tell, asked) = watch::channel(Asked::default());
     let listen = async move {
         let first = next(&mut interrupt, &mut terminate).await;
-        tell.send_replace(Asked { stop: Some(first), now: false });
+        tell.send_replace(Asked { stop: Some(first), now: None });
         let second = next(&mut interrupt, &mut terminate).await;
-        tell.send_replace(Asked { stop: Some(first), now: true });
+        tell.send_replace(Asked { stop: Some(first), now: Some(second) });
         tokio::time::sleep(GRACE).await;
         stuck(second);
         std::future::pending::<()>().await;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::halt::{Halt, Skip};
+use super::progress::Progress;
 use super::version::Version;
 use crate::failure::Cause;
 use crate::words::{RunId, command, texts};
@@ -275,6 +276,8 @@ pub struct JobFact {
     /// With which codes its other pods have ended.
     pub exits: Vec<i32>,
     pub taken_up: Option<TakenUp>,
+    /// What its pod has recorded that it does, or why that cannot be read.
+    pub progress: Option<Result<Progress, String>>,
     /// Name of the newest pod.
     pub pod: Option<String>,
     /// Why the newest pod does not run.
@@ -294,9 +297,18 @@ pub struct PodFact {
 }
 
 impl JobFact {
-    /// All of its pods so far have ended: the next try comes, or the Job's end.
+    /// Nothing works for it any more, though the cluster has not said yet what becomes of it: all of its pods so far have ended, or the
+    /// newest has recorded that it did, which its kubelet tells the API server some seconds later.
     pub fn is_between(&self) -> bool {
-        self.state == JobState::Active && self.pods.is_empty() && !self.exits.is_empty()
+        let all_ended = self.pods.is_empty() && !self.exits.is_empty();
+        let recorded = || self.progress_of_newest().is_some_and(|progress| progress.ended);
+        self.state == JobState::Active && (all_ended || recorded())
+    }
+
+    /// Of its newest pod: one before it left its own, which tells nothing of now.
+    pub fn progress_of_newest(&self) -> Option<&Progress> {
+        let progress = self.progress.as_ref()?.as_ref().ok()?;
+        self.pod.as_ref().is_none_or(|pod| *pod == progress.writer).then_some(progress)
     }
 }
 

@@ -109,6 +109,7 @@ pub fn job(name: &str, state: JobState) -> JobFact {
         pods: Vec::new(),
         exits: Vec::new(),
         taken_up: None,
+        progress: None,
         pod: None,
         pending: None,
         deadline: None,

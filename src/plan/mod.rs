@@ -27,6 +27,7 @@ pub mod orphan;
 pub mod parse;
 pub mod policies;
 pub mod policy;
+pub mod progress;
 pub mod restore;
 pub mod rights;
 pub mod rollback;

@@ -103,6 +103,7 @@ fn of_a_run(namespace: &str, journals: &'static [&'static str]) -> [Grant; 3] {
 fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
     let (backup_namespace, backup_name) = backup;
     let [namespaces, jobs, journals] = of_a_run(namespace, &["list", "create", "patch", "delete"]);
+    let progress = cluster("batch", "jobs", &["patch"], "what a Job does now is an annotation on it").within(namespace);
     let mut grants = vec![
         cluster("", "nodes", &["get", "list", "patch"], "versions and readiness; cordon, uncordon and our marks"),
         cluster("", "pods", &["get", "list", "watch"], "what a drain must move, and whether it went"),
@@ -111,6 +112,7 @@ fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
         cluster("apps", "deployments", &["list"], "all back before the next node"),
         namespaces,
         jobs,
+        Grant { optional: true, ..progress },
         cluster("coordination.k8s.io", "leases", &["get", "create", "patch", "delete"], "one runner a node").within(namespace),
         cluster("", "configmaps", &["get", "patch"], "learned host keys").within(namespace).named(names::KNOWN_HOSTS_MAP),
         cluster("", "configmaps", &["get"], "where this cluster's images come from, and its flags")

@@ -1,30 +1,33 @@
 //! What a person at 3 a.m. is shown, as data: what is seen, and the screen that [`super::status`] makes of it.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
 use super::facts::Facts;
 use super::hosts::Unit;
+use super::progress::Progress;
 use super::version::Version;
 use crate::words::texts;
 
-/// What a runner's log says that it does.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What a runner does, or how it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Doing {
     /// The step that has begun and not ended.
     pub step: Option<Span>,
-    /// What it waits for.
-    pub wait: Option<Span>,
+    pub wait: Option<Wait>,
     pub drain: Option<Draining>,
     /// How it ended.
     pub failure: Option<Told>,
-    /// Its last line.
+    /// The last line of its log.
     pub last: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     pub what: String,
     pub since: Timestamp,
@@ -32,13 +35,49 @@ pub struct Span {
     pub until: Timestamp,
 }
 
-impl Span {
-    pub(super) fn is_soak(&self) -> bool {
-        self.what.starts_with("soak: ")
+/// What is waited for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Awaited {
+    /// Reads like "the node to be Ready", and stays the same as long as the wait lasts.
+    pub on: String,
+    /// What of it is still missing; empty where that goes without saying.
+    pub missing: String,
+    /// It is the run's own pace: time in which the nodes' health is watched. What is missing then is what looks bad.
+    pub soak: bool,
+}
+
+impl Awaited {
+    pub fn new(on: impl Into<String>, missing: impl Into<String>) -> Self {
+        Awaited { on: on.into(), missing: missing.into(), soak: false }
+    }
+
+    pub fn soak(complaints: &[String]) -> Self {
+        Awaited { soak: true, ..Awaited::new("the soak to end", complaints.join(", ")) }
+    }
+
+    /// It is more than the run's own pace.
+    pub fn is_block(&self) -> bool {
+        !self.soak || !self.missing.is_empty()
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colon = if self.missing.is_empty() { "" } else { ": " };
+        write!(f, "{}{colon}{}", self.on, self.missing)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    #[serde(flatten)]
+    pub on: Awaited,
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draining {
     pub left: usize,
     pub total: usize,
@@ -47,7 +86,8 @@ pub struct Draining {
 }
 
 /// A failure as its three parts were told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Told {
     pub what: Vec<String>,
     pub state: String,
@@ -75,6 +115,8 @@ pub struct Driver {
     pub holder: String,
     pub renewed: Timestamp,
     pub until: Timestamp,
+    /// What that process has recorded that it does, or why that cannot be read.
+    pub progress: Option<Result<Progress, String>>,
 }
 
 impl Driver {
@@ -107,8 +149,6 @@ pub struct Seen {
     pub facts: Facts,
     pub leases: Vec<Lease>,
     pub driver: Option<Driver>,
-    /// By Job: what the log of its newest pod says, or why it cannot be read.
-    pub logs: Vec<(String, Answer<Doing>)>,
     /// By node that we have taken out of service: our unit there, or why it cannot be asked.
     pub units: Vec<(String, Answer<Unit>)>,
     /// Why the CronJob that takes up what died cannot, if it cannot.
@@ -184,7 +224,7 @@ pub struct Work {
     pub pod: Option<String>,
     pub node: Option<String>,
     pub pin: Option<String>,
-    /// Why its log says nothing.
+    /// Why it is not known what it does.
     pub silent: Option<String>,
     pub doing: Doing,
 }
@@ -200,10 +240,12 @@ pub struct Failed {
 
 texts!(Doing { step, wait, drain, failure, last });
 texts!(Span { what, since, until });
+texts!(Awaited { on, missing, soak });
+texts!(Wait { on, since, until });
 texts!(Draining { left, total, held });
 texts!(Told { what, state, next });
 texts!(Lease { node, holder, renewed, until });
-texts!(Driver { by, holder, renewed, until });
+texts!(Driver { by, holder, renewed, until, progress });
 texts!(Stale { what, since, why });
 texts!(Screen {
     cluster,
@@ -237,7 +279,7 @@ mod tests {
     /// Renewed so many seconds ago by its own clock, and taken for a minute.
     fn driver(ago: i64, now: Timestamp) -> Driver {
         let at = |seconds: i64| Timestamp::from_second(now.as_second() + seconds).unwrap();
-        Driver { by: "ann".into(), holder: "ann".into(), renewed: at(-ago), until: at(60 - ago) }
+        Driver { by: "ann".into(), holder: "ann".into(), renewed: at(-ago), until: at(60 - ago), progress: None }
     }
 
     #[test]

@@ -76,16 +76,22 @@ fn step_of(facts: &Facts, job: &str) -> Option<Step> {
     [Step::preflight(), Step::postflight()].into_iter().chain(nodes).find(|step| jobs::name(facts, step, target) == job)
 }
 
-fn doing(seen: &Seen, job: &str) -> (Doing, Option<String>) {
-    match seen.logs.iter().find(|(name, _)| name == job).map(|(_, log)| log) {
-        Some(Answer::Known(doing)) => (doing.clone(), None),
-        Some(Answer::Unknown(why)) => (Doing::default(), Some(why.clone())),
-        None => (Doing::default(), None),
+/// What a Job does or did, or why that is not known.
+fn doing(job: &JobFact) -> (Doing, Option<String>) {
+    match (&job.progress, job.progress_of_newest()) {
+        (_, Some(progress)) => (progress.doing.clone(), None),
+        (Some(Err(why)), None) => (Doing::default(), Some(format!("its progress record {why}"))),
+        (other, None) => {
+            let earlier = other.as_ref().and_then(|other| other.as_ref().ok());
+            let failure = earlier.and_then(|progress| progress.doing.failure.clone());
+            let pod = job.pod.as_ref().map_or("its pod".to_owned(), |pod| format!("pod {pod}"));
+            (Doing { failure, ..Doing::default() }, Some(format!("{pod} has recorded no progress")))
+        }
     }
 }
 
 fn at_work(seen: &Seen, job: &JobFact) -> Work {
-    let (doing, silent) = doing(seen, &job.name);
+    let (doing, silent) = doing(job);
     Work {
         step: step_of(&seen.facts, &job.name).map_or_else(|| job.name.clone(), |step| step.token()),
         job: job.name.clone(),
@@ -109,7 +115,7 @@ pub fn last_failed(facts: &Facts) -> Option<&JobFact> {
 fn failed(seen: &Seen) -> Option<Failed> {
     let job = last_failed(&seen.facts)?;
     let JobState::Failed { reason, exit } = &job.state else { return None };
-    let (doing, silent) = doing(seen, &job.name);
+    let (doing, silent) = doing(job);
     let message = || silent.into_iter().chain(job.message.clone()).collect();
     let told = doing.failure.unwrap_or_else(|| Told { what: message(), ..Told::default() });
     Some(Failed { job: job.name.clone(), ended: job.ended, reason: reason.clone(), exit: *exit, told })
@@ -194,7 +200,7 @@ impl View<'_> {
             _ if node.excluded => words.push("excluded by the settings".to_owned()),
             (Some(target), _) if node.is_done(target) => {
                 since = node.changed_at.filter(|_| node.changed_by(&self.facts().marks));
-                until = work.and_then(|work| work.doing.wait.as_ref()).filter(|wait| wait.is_soak()).map(|wait| wait.until);
+                until = work.and_then(|work| work.doing.wait.as_ref()).filter(|wait| wait.on.soak).map(|wait| wait.until);
                 words.push(if until.is_some() { "done, soaking" } else { "done" }.to_owned());
             }
             (Some(_), Some(work)) => {
@@ -229,11 +235,12 @@ impl View<'_> {
 
     fn blocks(&self) -> Vec<(String, Option<Timestamp>)> {
         let mut blocks = Vec::new();
-        for work in self.work {
+        let by_hand = self.driver().and_then(|driver| driver.progress.as_ref()?.as_ref().ok()).map(|progress| &progress.doing);
+        for doing in self.work.iter().map(|work| &work.doing).chain(by_hand) {
             // A soak is the run's own pace, and a step that goes on is no block.
-            let wait = work.doing.wait.iter().filter(|wait| !wait.is_soak() || wait.what.contains("not Ready"));
-            blocks.extend(wait.map(|wait| (wait.what.clone(), Some(wait.since))));
-            let held = work.doing.drain.iter().flat_map(|drain| &drain.held);
+            let wait = doing.wait.iter().filter(|wait| wait.on.is_block());
+            blocks.extend(wait.map(|wait| (wait.on.to_string(), Some(wait.since))));
+            let held = doing.drain.iter().flat_map(|drain| &drain.held);
             blocks.extend(held.map(|(what, since)| (what.clone(), Some(*since))));
         }
         if self.target().is_some() {
@@ -368,7 +375,7 @@ fn phase(doing: &Doing) -> (String, Option<Timestamp>) {
         }
         Doing { step: Some(step), .. } => (step.what.clone(), Some(step.since)),
         Doing { wait: Some(wait), .. } => {
-            let on = wait.what.split(": ").next().unwrap_or_default();
+            let on = &wait.on.on;
             (format!("waits for {on}"), Some(wait.since))
         }
         _ => ("at work".to_owned(), None),

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 use super::super::fixture::*;
 use super::super::halt::Halt;
+use super::super::progress::Progress;
 use super::*;
 
 const NODE4: &str = "k8s-upgrade-worker-1-34-7-k8s-node4";
@@ -17,7 +18,7 @@ fn run() -> Facts {
 }
 
 fn seen(facts: Facts) -> Seen {
-    Seen { facts, leases: Vec::new(), driver: None, logs: Vec::new(), units: Vec::new(), no_watch: None }
+    Seen { facts, leases: Vec::new(), driver: None, units: Vec::new(), no_watch: None }
 }
 
 fn shown(seen: &Seen) -> Screen {
@@ -88,11 +89,38 @@ fn the_last_failure_is_the_runs_own_and_only_if_nothing_followed_it() {
 }
 
 #[test]
-fn a_log_that_cannot_be_read_is_said_to_be_so_and_the_jobs_own_words_stand() {
+fn what_is_not_recorded_is_said_to_be_so_and_the_jobs_own_words_stand() {
     let mut seen = seen(run());
-    seen.facts.jobs = vec![JobFact { message: Some("deadline".into()), ..job(NODE4, failed_with(5)) }];
-    seen.logs = vec![(NODE4.to_owned(), Answer::Unknown("its pod is gone".into()))];
-    assert_eq!(shown(&seen).failure.unwrap().told.what, ["its pod is gone", "deadline"]);
+    let told = |seen: &Seen| shown(seen).failure.unwrap().told.what;
+    seen.facts.jobs = vec![JobFact { message: Some("deadline".into()), pod: Some("p".into()), ..job(NODE4, failed_with(5)) }];
+    assert_eq!(told(&seen), ["pod p has recorded no progress", "deadline"]);
+    // Whatever build wrote it, what can be told is.
+    let newer = Progress::read(r#"{"version":2,"writer":"p"}"#);
+    seen.facts.jobs[0].progress = Some(newer.clone());
+    let why = "its progress record has version 2, written by another build; this build reads version 1";
+    assert_eq!(told(&seen), [why, "deadline"]);
+    seen.facts.jobs = vec![JobFact { progress: Some(newer), ..job(NODE4, JobState::Active) }];
+    assert_eq!(shown(&seen).work[0].silent.as_deref(), Some(why));
+}
+
+/// A Job's next try begins with the record of the one before: how that ended is told, and what that did is not.
+#[test]
+fn the_record_of_an_earlier_try_tells_how_that_ended_alone() {
+    let text = r#"{"version":1,"writer":"first","written":"2026-11-22T12:00:00Z","ended":true,
+        "doing":{"failure":{"what":["x"]},"last":"12:00:00  a"}}"#;
+    let record = Progress::read(text).unwrap();
+    let of = |pod: &str| {
+        let mut seen = seen(run());
+        seen.facts.jobs =
+            vec![JobFact { progress: Some(Ok(record.clone())), pod: Some(pod.into()), ..job(NODE4, JobState::Active) }];
+        (seen.facts.jobs[0].is_between(), shown(&seen).work.remove(0))
+    };
+    let (between, work) = of("first");
+    assert!(between && work.silent.is_none() && work.doing.last.is_some(), "{work:?}");
+    let (between, work) = of("second");
+    assert!(!between && work.doing.last.is_none(), "{work:?}");
+    assert_eq!(work.silent.as_deref(), Some("pod second has recorded no progress"));
+    assert_eq!(work.doing.failure.unwrap().what, ["x"]);
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn what(now: Timestamp, event: &Event) -> Option<What> {
         Event::StepStarted { step, .. } => What::Step { step: step.clone(), seconds: None },
         Event::StepDone { step, took, .. } => What::Step { step: step.clone(), seconds: Some(took.as_secs()) },
         Event::StepSkipped { step, why, .. } => What::Skipped { step: step.clone(), why: why.clone() },
-        Event::Waiting { on, .. } => What::Waited { on: on.clone(), until: now },
+        Event::Waiting { on, .. } => What::Waited { on: on.to_string(), until: now },
         Event::Draining { left, total, held, .. } => What::Drain { left: *left, total: *total, held: held.clone(), until: now },
         Event::Note { .. } | Event::Found { .. } | Event::Did { .. } | Event::Next { .. } => What::Note { text: sentence(event) },
         Event::Warning { text, .. } => What::Warning { text: text.clone() },

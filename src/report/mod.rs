@@ -2,7 +2,6 @@
 
 mod account;
 mod health;
-mod heard;
 mod hosts;
 mod journal;
 mod json;
@@ -10,6 +9,7 @@ mod live;
 mod paced;
 mod plain;
 mod printed;
+mod progress;
 mod status;
 mod story;
 mod terminal;
@@ -24,15 +24,16 @@ pub use story::{markdown, text};
 
 use crate::failure::Failure;
 use crate::plan::facts::Phase;
+use crate::plan::screen::Awaited;
 pub use crate::plan::span::span;
 use crate::plan::version::{Kind, Version};
 use crate::words::{shown, texts};
 
 pub use health::{data as health_data, text as health_text};
-pub use heard::heard;
 pub use hosts::{data as hosts_data, restore as restore_text, text as hosts_text};
 pub use live::{data as live_data, drawn, frame, left, text as live_text};
 pub use printed::{Printed, put, write};
+pub use progress::{Follower, Urgency};
 pub use status::{data as status_data, text as status_text};
 
 /// A fact about the run. `place` is a node, a phase, or empty for the run as a whole.
@@ -66,10 +67,10 @@ pub enum Event {
         step: String,
         why: String,
     },
-    /// Waits for something, at most this much longer. Told again whenever what it waits for changes.
+    /// Waits for something, at most this much longer. Told again with each look at it.
     Waiting {
         place: String,
-        on: String,
+        on: Awaited,
         left: Duration,
     },
     /// A drain: pods left of all, and what holds them.
@@ -236,6 +237,21 @@ fn sentence(event: &Event) -> String {
         Event::RunDone { text, .. } => text.clone(),
         Event::Failed { failure } => failure.to_string(),
     }
+}
+
+/// What makes two events the same state, told once: all but the time that is left.
+fn essence(event: &Event) -> String {
+    match event {
+        Event::Waiting { place, on, .. } => format!("{place} {on}"),
+        other => format!("{} {}", place(other), sentence(other)),
+    }
+}
+
+/// The same with the time of the day and the place: a line of a log.
+fn timed(now: jiff::Timestamp, event: &Event) -> String {
+    let place = place(event);
+    let gap = if place.is_empty() { "" } else { "  " };
+    format!("{}  {place}{gap}{}", now.strftime("%H:%M:%S"), sentence(event))
 }
 
 fn place(event: &Event) -> &str {

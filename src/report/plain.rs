@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Event, Out, Printed, Sink, place, put, sentence, told};
+use super::{Event, Out, Printed, Sink, essence, put, timed, told};
 
 /// Lines about one drain come at least this far apart.
 const DRAIN_EVERY: Duration = Duration::from_secs(5);
@@ -21,14 +21,6 @@ pub struct Plain {
 impl Plain {
     pub fn new(verbosity: i8, out: Out) -> Self {
         Plain { verbosity, out, last: String::new(), drained: Timestamp::UNIX_EPOCH }
-    }
-}
-
-/// What makes two waits the same line: all but the time that is left.
-fn essence(event: &Event) -> String {
-    match event {
-        Event::Waiting { place, on, .. } => format!("{place} {on}"),
-        other => format!("{} {}", place(other), sentence(other)),
     }
 }
 
@@ -52,9 +44,7 @@ impl Sink for Plain {
             put(&self.out, &Printed::failure(failure));
             return;
         }
-        let place = place(event);
-        let gap = if place.is_empty() { "" } else { "  " };
-        put(&self.out, &Printed::lines([format!("{}  {place}{gap}{}", now.strftime("%H:%M:%S"), sentence(event))]));
+        put(&self.out, &Printed::lines([timed(now, event)]));
     }
 }
 
@@ -65,6 +55,7 @@ mod tests {
 
     use super::*;
     use crate::failure::{Cause, Failure};
+    use crate::plan::screen::Awaited;
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);
@@ -89,7 +80,7 @@ mod tests {
     fn waiting(left: u64) -> Event {
         Event::Waiting {
             place: "k8s-node4".into(),
-            on: "the alert gate: firing: DiskFull".into(),
+            on: Awaited::new("the alert gate", "firing: DiskFull"),
             left: Duration::from_secs(left),
         }
     }

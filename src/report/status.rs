@@ -7,7 +7,8 @@ use super::hosts::{printed, unit_data};
 use super::{Printed, span};
 use crate::plan::answer::Answer;
 use crate::plan::hosts::{End, Unit};
-use crate::plan::screen::{Doing, Driver, Failed, Lease, Row, Screen, Span, Stale, Work};
+use crate::plan::progress::Progress;
+use crate::plan::screen::{Doing, Draining, Driver, Failed, Lease, Row, Screen, Span, Stale, Wait, Work};
 use crate::words::shown;
 
 /// Columns of a screen; names of nodes and Jobs may need more.
@@ -119,6 +120,11 @@ pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: us
     screen.units.iter().for_each(|(node, unit)| on_node(&mut out, node, unit));
     if let Some(driver) = &screen.driver {
         labelled(&mut out, "by hand", &by_hand(driver, now));
+        match &driver.progress {
+            Some(Ok(progress)) => doing(&mut out, if driver.lives(now) { "now" } else { "last" }, "", &progress.doing, now),
+            Some(Err(why)) => labelled(&mut out, "", &format!("what it does is not known: its progress record {why}")),
+            None => {}
+        }
     }
     for (what, since) in &screen.blocks {
         let since = since.map_or(String::new(), |since| format!(", for {} now", ago(now, since)));
@@ -165,19 +171,25 @@ fn table(out: &mut Page, rows: &[Row], now: Timestamp) {
     }
 }
 
-fn at_work(out: &mut Page, work: &Work, now: Timestamp) {
-    let lasts = |what: &str, span: &Span| format!("{what}, {} so far, {}", ago(now, span.since), left(now, span.until));
-    let Doing { step, wait, drain, last, .. } = &work.doing;
+/// The step, what it waits for, and how far a drain is.
+fn doing(out: &mut Page, label: &str, of: &str, doing: &Doing, now: Timestamp) {
+    let lasts = |what: &str, since, until| format!("{what}, {} so far, {}", ago(now, since), left(now, until));
+    let waits = |wait: &Wait| lasts(&format!("waits for {}", wait.on), wait.since, wait.until);
+    let Doing { step, wait, drain, .. } = doing;
     let does = match (step, wait) {
-        (Some(step), _) => lasts(&step.what, step),
-        (None, Some(wait)) => lasts(&format!("waits for {}", wait.what), wait),
+        (Some(step), _) => lasts(&step.what, step.since, step.until),
+        (None, Some(wait)) => waits(wait),
         (None, None) => "at work".to_owned(),
     };
     let pods = drain.as_ref().map_or(String::new(), |drain| format!(" ({} of {} pods left)", drain.left, drain.total));
-    labelled(out, "now", &format!("{}: {does}{pods}", work.step));
+    labelled(out, label, &format!("{of}{does}{pods}"));
     if let (Some(_), Some(wait)) = (step, wait) {
-        labelled(out, "", &lasts(&format!("waits for {}", wait.what), wait));
+        labelled(out, "", &waits(wait));
     }
+}
+
+fn at_work(out: &mut Page, work: &Work, now: Timestamp) {
+    doing(out, "now", &format!("{}: ", work.step), &work.doing, now);
     let pod = work.pod.as_ref().map_or("no pod yet".to_owned(), |pod| format!("pod {pod}"));
     let on = work.node.as_ref().map_or(String::new(), |node| format!(" on {node}"));
     let pin = work.pin.as_ref().map_or("pinned to no node".to_owned(), |pin| format!("pinned to {pin}"));
@@ -188,8 +200,8 @@ fn at_work(out: &mut Page, work: &Work, now: Timestamp) {
         labelled(out, "", &format!("its last try failed, and Kubernetes begins another: {what}"));
     }
     if let Some(silent) = &work.silent {
-        labelled(out, "", &format!("what it does cannot be said: {silent}"));
-    } else if let (None, None, Some(last)) = (step, wait, last) {
+        labelled(out, "", &format!("what it does is not known: {silent}"));
+    } else if let Doing { step: None, wait: None, last: Some(last), .. } = &work.doing {
         labelled(out, "says", last);
     }
 }
@@ -230,20 +242,26 @@ pub fn data(screen: &Screen, now: Timestamp) -> Value {
     let lasts = |span: &Option<Span>| {
         span.as_ref().map(|span| json!({ "what": span.what, "since": span.since.to_string(), "until": span.until.to_string() }))
     };
+    let waits = |wait: &Option<Wait>| {
+        wait.as_ref().map(|Wait { on, since, until }| {
+            json!({ "what": on.to_string(), "since": since.to_string(), "until": until.to_string(), "soak": on.soak })
+        })
+    };
     let row = |row: &Row| {
         json!({
             "name": row.node, "role": row.role, "version": row.version, "state": row.state, "since": time(row.since),
             "until": time(row.until),
         })
     };
-    let work = |work: &Work| {
+    let drain = |doing: &Doing| {
         let held = |held: &(String, Timestamp)| json!({ "what": held.0, "since": held.1.to_string() });
-        let drain = work.doing.drain.as_ref().map(
-            |drain| json!({ "left": drain.left, "total": drain.total, "held": drain.held.iter().map(held).collect::<Vec<_>>() }),
-        );
+        let drain = |drain: &Draining| json!({ "left": drain.left, "total": drain.total, "held": drain.held.iter().map(held).collect::<Vec<_>>() });
+        doing.drain.as_ref().map(drain)
+    };
+    let work = |work: &Work| {
         json!({
             "step": work.step, "job": work.job, "pod": work.pod, "node": work.node, "pin": work.pin, "since": time(work.created),
-            "deadline": time(work.deadline), "doing": lasts(&work.doing.step), "waits": lasts(&work.doing.wait), "drain": drain,
+            "deadline": time(work.deadline), "doing": lasts(&work.doing.step), "waits": waits(&work.doing.wait), "drain": drain(&work.doing),
             "unknown": work.silent, "said": work.doing.last,
         })
     };
@@ -252,7 +270,15 @@ pub fn data(screen: &Screen, now: Timestamp) -> Value {
         Answer::Known(unit) => json!({ "node": node, "unit": unit_data(unit), "unknown": null }),
         Answer::Unknown(why) => json!({ "node": node, "unit": null, "unknown": why }),
     };
-    let driver = |driver: &Driver| json!({ "by": driver.by, "holder": driver.holder, "renewed": driver.renewed.to_string(), "until": driver.until.to_string() });
+    let driver = |driver: &Driver| {
+        let progress = driver.progress.as_ref();
+        let of = |progress: &Progress| (lasts(&progress.doing.step), waits(&progress.doing.wait), drain(&progress.doing));
+        let (doing, waits, drain) = progress.and_then(|progress| progress.as_ref().ok()).map(of).unwrap_or_default();
+        json!({
+            "by": driver.by, "holder": driver.holder, "renewed": driver.renewed.to_string(), "until": driver.until.to_string(),
+            "doing": doing, "waits": waits, "drain": drain, "unknown": progress.and_then(|progress| progress.as_ref().err()),
+        })
+    };
     let block = |(what, since): &(String, Option<Timestamp>)| json!({ "what": what, "since": time(*since) });
     let failed = |failed: &Failed| {
         json!({

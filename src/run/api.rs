@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::ctx::{Ctx, locked};
 use crate::failure::{Cause, Class};
 use crate::permit::NoPermit;
+use crate::plan::screen::Awaited;
 use crate::report::Event;
 use crate::world::{KubeConnection, TooMuch};
 
@@ -162,7 +163,7 @@ impl Ctx {
                 return Err(cause.detail(place));
             }
             if begun.elapsed() > Duration::from_secs(2) {
-                self.emit(&Event::Waiting { place: String::new(), on: format!("the API server ({})", cause.what), left });
+                self.emit(&Event::Waiting { place: String::new(), on: Awaited::new("the API server", &cause.what), left });
             }
             self.sleep(pause.min(left), false).await;
             pause = (pause * 2).min(Duration::from_secs(3));

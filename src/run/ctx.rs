@@ -17,7 +17,7 @@ use crate::node::Machine;
 use crate::permit::{ChangeClass, Gate, Permit};
 use crate::plan::journal::BY_HAND;
 use crate::plan::version::Version;
-use crate::report::{Account, Book, Event, Out, Printed, Shared, span};
+use crate::report::{Account, Book, Event, Follower, Out, Printed, Shared, span};
 use crate::settings::Settings;
 use crate::signals::Asked;
 use crate::words::RunId;
@@ -64,6 +64,8 @@ pub struct Parts {
     pub book: Option<Book>,
     /// None: nobody wants what was done as data.
     pub account: Option<Account>,
+    /// None: a command that records no progress.
+    pub follower: Option<Follower>,
 }
 
 pub struct Ctx {
@@ -87,6 +89,7 @@ pub struct Ctx {
     sink: Shared,
     pub(super) book: Option<Book>,
     account: Option<Account>,
+    pub(super) follower: Option<Follower>,
     pub(super) writing: tokio::sync::Mutex<Writing>,
     pub(super) whose: Mutex<Whose>,
     /// What is known of a person's halt.
@@ -178,6 +181,7 @@ impl Ctx {
             sink: parts.sink,
             book: parts.book,
             account: parts.account,
+            follower: parts.follower,
             writing: tokio::sync::Mutex::default(),
             whose: Mutex::default(),
             halt: Mutex::default(),

@@ -11,6 +11,7 @@ use crate::failure::{Cause, Class};
 use crate::plan::alerts::{self, Judgement, Moment};
 use crate::plan::facts::{Facts, Node};
 use crate::plan::gates::full_name;
+use crate::plan::screen::Awaited;
 use crate::report::span;
 
 /// How often a closed gate is asked again.
@@ -85,7 +86,7 @@ impl Ctx {
                 return Err(cause);
             }
             let left = soak.saturating_sub(passed);
-            let on = bad.last().map_or("soak: all nodes Ready".to_owned(), |bad| format!("soak: {}", bad.join(", ")));
+            let on = Awaited::soak(bad.last().map_or(&[], Vec::as_slice));
             self.emit(&crate::report::Event::Waiting { place: place.into(), on, left });
             let pause = if bad.is_empty() { ASK.min(left.max(Duration::from_secs(1))) } else { ASK };
             self.sleep(pause, true).await;

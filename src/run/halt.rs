@@ -52,6 +52,11 @@ impl Ctx {
         Some(Cause::new(class, halt.to_string()).next("k8s-upgrade halt --lift      # when it may go on"))
     }
 
+    /// Whether a run is halted now, whatever was seen before.
+    pub(super) async fn is_halted(&self) -> Result<bool, Cause> {
+        Ok(self.marks_as_they_are().await?.halted.is_some_and(|halt| halt.run))
+    }
+
     /// Nothing is begun while upgrades are halted.
     pub async fn may_begin(&self) -> Result<(), Cause> {
         self.look_for_halt().await?;

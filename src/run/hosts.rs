@@ -18,6 +18,7 @@ use crate::permit::ChangeClass;
 use crate::plan::facts::Node;
 use crate::plan::known_hosts::KnownHosts;
 use crate::plan::policy::HostKeys;
+use crate::plan::screen::Awaited;
 use crate::report::Event;
 use crate::words::{command, ssh};
 use crate::world::{Bounds, Host, HostError, HostOutput, Login, TEXT_FILE};
@@ -100,7 +101,7 @@ impl Ctx {
             let Some(line) = node::progress(line) else { return };
             let place = node.name.clone();
             self.emit(&match node::waits(line) {
-                Some((left, on)) => Event::Waiting { place, on: on.to_owned(), left },
+                Some((left, on)) => Event::Waiting { place, on: Awaited::new(on, ""), left },
                 None => Event::Output { place, line: line.to_owned() },
             });
         };
@@ -160,7 +161,7 @@ impl Ctx {
             if !again || left.is_zero() {
                 return Err(self.host_cause(&host, &error));
             }
-            self.emit(&Event::Waiting { place: place.node.to_owned(), on: format!("SSH: {error}"), left });
+            self.emit(&Event::Waiting { place: place.node.to_owned(), on: Awaited::new("SSH", error.to_string()), left });
             self.sleep(Duration::from_secs(3).min(left), false).await;
         }
     }

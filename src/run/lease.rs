@@ -20,8 +20,9 @@ use crate::failure::{Cause, Class};
 use crate::names::{self, Mark};
 use crate::permit::{ChangeClass, Permit};
 use crate::plan::named::subdomain;
+use crate::plan::progress::Progress;
 use crate::plan::screen::Driver;
-use crate::report::span;
+use crate::report::{Follower, span};
 
 /// By a Lease's name: its renewTime, and when this process first saw that.
 pub(super) type Sightings = BTreeMap<String, (Option<MicroTime>, Instant)>;
@@ -68,10 +69,14 @@ impl Ctx {
         Api::namespaced(self.kube.clone(), &self.namespace)
     }
 
-    /// What tells people who holds it: of a node's, its holder's name does.
+    /// What tells people who holds it, and what they do: of a node's, its holder's name and that one's Job do.
     fn lease_marks(&self, which: &Which) -> Option<BTreeMap<String, String>> {
-        let marks = BTreeMap::from([(Mark::Driver.key(&self.settings.annotation_prefix), self.identity.driver.clone())]);
-        which.0.is_none().then_some(marks)
+        if which.0.is_some() {
+            return None;
+        }
+        let marks = [(Mark::Driver, Some(self.identity.driver.clone())), (Mark::Progress, self.progress_now())];
+        let key = |mark: Mark| mark.key(&self.settings.annotation_prefix);
+        Some(marks.into_iter().filter_map(|(mark, text)| Some((key(mark), text?))).collect())
     }
 
     fn lease_spec(&self) -> LeaseSpec {
@@ -228,9 +233,22 @@ impl Ctx {
     }
 
     async fn keep(&self, slot: &tokio::sync::Mutex<Option<Held>>) -> Result<(), Cause> {
+        self.renew(slot, self.settings.lease_duration / 6).await
+    }
+
+    /// The Lease of work by hand says what is done now, if it is ours.
+    pub(super) async fn renew_with_progress(&self, follower: &Follower) -> Result<(), Cause> {
+        let renewed = self.renew(&self.driving, Duration::ZERO).await;
+        // Also where nothing was written: a Lease that is taken later says what is done then.
+        follower.take();
+        renewed
+    }
+
+    /// Renews one that was not renewed for so long.
+    async fn renew(&self, slot: &tokio::sync::Mutex<Option<Held>>, age: Duration) -> Result<(), Cause> {
         let mut slot = slot.lock().await;
         let Some(held) = slot.as_mut() else { return Ok(()) };
-        if held.renewed.elapsed() < self.settings.lease_duration / 6 {
+        if held.renewed.elapsed() < age {
             return Ok(());
         }
         let which = held.lease.clone();
@@ -327,8 +345,10 @@ pub(super) fn driver(lease: &Lease, prefix: &str) -> Option<Driver> {
 pub(super) fn holder(lease: &Lease, prefix: &str) -> Option<Driver> {
     let (holder, renewed, until) = term(lease)?;
     let marks = lease.metadata.annotations.as_ref();
-    let by = marks.and_then(|marks| marks.get(&Mark::Driver.key(prefix))).cloned().unwrap_or_else(|| holder.clone());
-    Some(Driver { by, holder, renewed, until })
+    let mark = |mark: Mark| marks.and_then(|marks| marks.get(&mark.key(prefix)));
+    let by = mark(Mark::Driver).cloned().unwrap_or_else(|| holder.clone());
+    let progress = mark(Mark::Progress).map(|text| Progress::read(text));
+    Some(Driver { by, holder, renewed, until, progress })
 }
 
 /// Who holds a Lease, when they renewed it, and when it is anybody's.

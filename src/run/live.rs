@@ -1,5 +1,4 @@
-//! What `status --watch` shows: the same as `look`, kept up to date by watches. Nothing is listed twice as long as its watch lives; only
-//! logs, which no watch tells of, are read anew while somebody writes them.
+//! What `status --watch` shows: the same as `look`, kept up to date by watches. Nothing is listed twice as long as its watch lives.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -22,15 +21,11 @@ use super::objects::{Objects, of_chain, of_control_plane};
 use super::watch::Mirror;
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::answer::Answer;
-use crate::plan::facts::{Facts, JobState};
-use crate::plan::screen::{Doing, Seen, Stale};
-use crate::plan::status;
+use crate::plan::facts::Facts;
+use crate::plan::screen::{Seen, Stale};
 
 /// At most one screen in this time; and so often the times on it are told anew.
 const REDRAW: Duration = Duration::from_secs(1);
-/// Between two looks at a log that grows.
-const LOGS: Duration = Duration::from_secs(3);
 /// Between two tries to list what a broken watch has left.
 const AGAIN: Duration = Duration::from_secs(3);
 /// A list that takes no longer than this is not worth a word.
@@ -82,9 +77,6 @@ impl<K> Shelf<K> {
     }
 }
 
-/// By Job.
-type Logs = Vec<(String, Answer<Doing>)>;
-
 struct Live<'a> {
     ctx: &'a Ctx,
     nodes: Shelf<Node>,
@@ -96,8 +88,6 @@ struct Live<'a> {
     cronjobs: Shelf<CronJob>,
     /// Since when the API server does not answer.
     silent: Mutex<Option<Timestamp>>,
-    /// None until they were read once.
-    logs: Mutex<Option<Logs>>,
     changes: watch::Sender<()>,
 }
 
@@ -137,7 +127,6 @@ impl Ctx {
             biased;
             shown = shown => shown,
             kept = live.keep() => match kept? {},
-            never = live.read_logs() => match never {},
             never = live.feel_pulse() => match never {},
         }
     }
@@ -155,7 +144,6 @@ impl<'a> Live<'a> {
             leases: Shelf::new("list Leases"),
             cronjobs: Shelf::new("list CronJobs"),
             silent: Mutex::default(),
-            logs: Mutex::new(None),
             changes: watch::Sender::new(()),
         }
     }
@@ -218,29 +206,6 @@ impl<'a> Live<'a> {
         }
     }
 
-    /// Reads the logs of the Jobs at work again and again; one of a Job that has ended, once.
-    async fn read_logs(&self) -> Infallible {
-        let mut changes = self.changes.subscribe();
-        let mut read = None;
-        loop {
-            let Some(Ok(facts)) = self.facts() else {
-                // The sender is our own.
-                changes.changed().await.ok();
-                continue;
-            };
-            let active = facts.jobs.iter().filter(|job| job.state == JobState::Active);
-            let wanted: Vec<_> =
-                active.chain(status::last_failed(&facts)).map(|job| (job.uid.clone(), job.pod.clone(), job.ended)).collect();
-            let grows = wanted.iter().any(|(.., ended)| ended.is_none());
-            if grows || read.as_ref() != Some(&wanted) {
-                *locked(&self.logs) = Some(self.ctx.logs(&facts).await);
-                read = Some(wanted);
-                self.changes.send_replace(());
-            }
-            tokio::time::sleep(LOGS).await;
-        }
-    }
-
     fn facts(&self) -> Option<Result<Facts, Cause>> {
         let objects = Objects {
             nodes: self.nodes.objects()?,
@@ -262,8 +227,7 @@ impl<'a> Live<'a> {
         let watch = cronjobs.iter().find(|cronjob| cronjob.name_any() == names::WATCH_CRONJOB);
         Some(Ok(Seen {
             leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(),
-            logs: locked(&self.logs).clone()?,
-            units: Vec::new(), // a session to a node every few seconds would be too much; the log says what its unit prints
+            units: Vec::new(), // a session to a node every few seconds would be too much; what its runner waits for there is on its Job
             driver: leases.iter().find_map(|lease| driver(lease, &self.ctx.settings.annotation_prefix)),
             no_watch: no_watch(watch.map(Arc::as_ref)),
             facts,

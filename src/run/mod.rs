@@ -29,6 +29,7 @@ mod permissions;
 pub mod phases;
 pub mod preflight;
 mod prepare;
+mod progress;
 mod proof;
 mod retire;
 mod rollback;

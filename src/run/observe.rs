@@ -19,6 +19,7 @@ use crate::failure::Cause;
 use crate::names::{self, Mark};
 use crate::plan::facts::{Component, Facts, Garbled, JobFact, JobState, Node, PodFact, RunMarks, Taint, TakenUp};
 use crate::plan::halt::{Halt, Skip};
+use crate::plan::progress::Progress;
 use crate::plan::version::Version;
 use crate::plan::{gates, jobs, parse};
 use crate::words::RunId;
@@ -363,6 +364,7 @@ pub(super) fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> Jo
         message: condition.and_then(|condition| condition.message),
         exits: pods.iter().copied().filter_map(pod_exit).collect(),
         taken_up: times.map(|times| TakenUp { times, held: arguments.iter().any(|argument| argument == jobs::HELD) }),
+        progress: job.annotations().get(&Mark::Progress.key(prefix)).map(|text| Progress::read(text)),
         uid,
     }
 }

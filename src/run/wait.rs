@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::ctx::Ctx;
 use crate::failure::Cause;
 use crate::plan::facts::Facts;
+use crate::plan::screen::Awaited;
 use crate::report::{Event, span};
 
 /// What a look at the world gave.
@@ -88,7 +89,7 @@ impl Ctx {
                     return Err(cause);
                 }
             }
-            self.emit(&Event::Waiting { place: wait.place.into(), on: format!("{}: {missing}", wait.on), left });
+            self.emit(&Event::Waiting { place: wait.place.into(), on: Awaited::new(wait.on, missing), left });
             self.sleep(wait.every.min(left), wait.stoppable).await;
             // A wait is longer than a Lease lasts.
             self.keep_lease().await?;

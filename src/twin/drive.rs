@@ -73,10 +73,10 @@ impl<'a> Driver<'a> {
         self.launch(format!("operator/{name}"), who, argv, env, files);
     }
 
-    /// Ctrl-C for that command of an operator.
+    /// Ctrl-C for that command of an operator; a second one if one came before.
     pub fn interrupt(&self, name: &str) {
         if let Some(handle) = self.handles.get(&format!("operator/{name}")) {
-            handle.stop.send_replace(Asked { stop: Some(2), now: false });
+            handle.stop.send_modify(|asked| *asked = Asked { stop: Some(2), now: asked.stop });
         }
     }
 

@@ -1,14 +1,15 @@
 //! Work without a Job: a person's process is seen as long as it works, and for as long as its Lease lasts after it died.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, State};
 use serde_json::json;
 
-use super::hands::{done, observed, runbook, version};
-use super::world::{LIMIT, NAMESPACE, amiss, at_work, in_flight, is_over, live, mark, pass, tail, types, when};
+use super::hands::{done, observed, runbook, unit_runs, version};
+use super::world::{LIMIT, NAMESPACE, amiss, at_work, in_flight, is_over, live, mark, pass, said, tail, types, when};
 
 fn by_hand(state: &State) -> bool {
     state.store.get(&Key::new(Kind::Lease, NAMESPACE, "k8s-upgrade-by-hand")).is_some()
@@ -162,6 +163,31 @@ fn a_process_that_died_is_followed_by_one_command() {
             _ => assert!(amiss(&end, "1.34.7", &Default::default()).is_empty(), "{}", tail(&end, 40)),
         }
     }
+}
+
+/// The first Ctrl-C waits for a safe point; the second leaves at once, with that signal's code, and what a node does goes on.
+#[test]
+fn a_second_interrupt_leaves_at_once() {
+    let mut state = runbook();
+    suspend_detection(&mut state);
+    let end = observed(state, async |driver| {
+        begins(driver, "start --target 1.34.7 --local --yes");
+        when(driver, "kubeadm", unit_runs("k8s-node4", "kubeadm-upgrade")).await;
+        driver.interrupt("hand");
+        let soon = later(driver.twin.now(), Duration::from_secs(1));
+        assert_eq!(driver.until_ended("hand", soon).await, None, "it waits for a safe point");
+        driver.interrupt("hand");
+        let soon = later(driver.twin.now(), Duration::from_secs(1));
+        let code = driver.until_ended("hand", soon).await;
+        let said = driver.twin.look(|state| said(state, "hand"));
+        assert!(code == Some(130) && said.contains("■ stopped: left at the second signal"), "{code:?} {said}");
+        pass(driver, 60).await;
+        let (code, said) = types(driver, "next", "resume").await;
+        assert_eq!(code, 0, "{said}");
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    done(&end, &[]);
 }
 
 /// A release is found while a person drains a node: it waits for the next detection, and the alarm of nobody rings. A preflight that was

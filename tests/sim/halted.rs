@@ -72,6 +72,30 @@ fn a_retry_under_a_halt_gives_back_what_a_unit_left_unchanged() {
     done(&end, &[]);
 }
 
+/// Whenever a halt is lifted again, before its runner has seen it or in any of the seconds between its runner's end and the moment at which
+/// the API server knows of that: `resume` goes on, or the Job does by itself.
+#[test]
+fn a_halt_may_be_lifted_at_any_moment() {
+    let soaks = |state: &State| version(state, "k8s-node4") == NEW && ours(state).is_empty();
+    for (what, seconds) in (0..10).map(|seconds| ("drain", seconds)).chain((0..10).map(|seconds| ("soak", 2 * seconds))) {
+        let end = observed(runbook(), async |driver| {
+            when(driver, what, |state| if what == "drain" { is_out("k8s-node4")(state) } else { soaks(state) }).await;
+            assert_eq!(types(driver, "halt", "halt --reason disks").await.0, 0);
+            pass(driver, seconds).await;
+            assert_eq!(types(driver, "lift", "halt --lift").await.0, 0);
+            let (code, said) = types(driver, "resume", "resume").await;
+            assert_eq!(code, 0, "{what}, lifted after {seconds} s: {said}");
+            let limit = later(driver.twin.now(), Duration::from_secs(2 * 3600));
+            let ended = driver.until(limit, is_over).await;
+            driver.twin.look(|state| {
+                assert!(ended, "{what}, lifted after {seconds} s: {said}\n{}\n{}", jobs(state), tail(state, 80));
+                state.clone()
+            })
+        });
+        done(&end, &[]);
+    }
+}
+
 /// A node that does not answer cannot hold back who halts at once; it is named as unknown.
 #[test]
 fn a_halt_at_once_needs_no_node_to_answer() {

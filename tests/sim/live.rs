@@ -18,12 +18,12 @@ use super::world::{begin, is_over, live, mark, pass, quick, said, when};
 const NAME: &str = "looks on";
 const SIZE: Size = Size { rows: 24, columns: 90 };
 
-/// Counts what the watching command asks of the API server, logs left out.
+/// Counts what the watching command asks of the API server.
 struct Counter(Arc<Mutex<Vec<String>>>);
 
 impl Hook for Counter {
     fn before(&mut self, _: &mut State, call: &Call) -> Fate {
-        if call.who == Who::Operator(NAME.to_owned()) && !call.what.contains("/log") {
+        if call.who == Who::Operator(NAME.to_owned()) {
             self.0.lock().unwrap().push(call.what.clone());
         }
         Fate::Go

@@ -12,7 +12,9 @@ use k8s_upgrade::plan::facts::Phase;
 use k8s_upgrade::plan::health::Check;
 use k8s_upgrade::plan::hosts::{Asked, Copy, End, Found, Package, Snapshot, Unit, Work as OnNode};
 use k8s_upgrade::plan::restore::Restore;
-use k8s_upgrade::plan::screen::{Doing, Draining, Driver, Failed, Lease, Row, Run, Screen, Span, Stale, Told, Work};
+use k8s_upgrade::plan::screen::{
+    Awaited, Doing, Draining, Driver, Failed, Lease, Row, Run, Screen, Span, Stale, Told, Wait, Work,
+};
 use k8s_upgrade::plan::story::{self, Ending, Outage, Story};
 use k8s_upgrade::plan::version::{Kind, Version};
 use k8s_upgrade::report::{self, Account, Book, Event, Printed, Sink, Style};
@@ -85,7 +87,7 @@ fn events() -> Vec<Event> {
         Event::StepStarted { place: place.clone(), step: text(), deadline: took },
         Event::StepDone { place: place.clone(), step: text(), took },
         Event::StepSkipped { place: place.clone(), step: text(), why: text() },
-        Event::Waiting { place: place.clone(), on: text(), left: took },
+        Event::Waiting { place: place.clone(), on: Awaited::new(text(), text()), left: took },
         Event::Draining { place: place.clone(), left: 1, total: 2, held: texts(), deadline: took },
         Event::Output { place: place.clone(), line: text() },
         Event::Note { place: place.clone(), text: text() },
@@ -202,7 +204,8 @@ fn span() -> Span {
 fn doing() -> Doing {
     let told = Told { what: texts(), state: text(), next: texts() };
     let drain = Draining { left: 1, total: 2, held: vec![(text(), at())] };
-    Doing { step: Some(span()), wait: Some(span()), drain: Some(drain), failure: Some(told), last: Some(text()) }
+    let wait = Wait { on: Awaited::new(text(), text()), since: at(), until: at() };
+    Doing { step: Some(span()), wait: Some(wait), drain: Some(drain), failure: Some(told), last: Some(text()) }
 }
 
 fn unit() -> Unit {
@@ -239,7 +242,7 @@ fn screen() -> Screen {
         ],
         leases: vec![Lease { node: text(), holder: text(), renewed: at(), until: at() }],
         units: vec![(text(), Answer::Known(unit())), (text(), Answer::Unknown(text()))],
-        driver: Some(Driver { by: text(), holder: text(), renewed: at(), until: at() }),
+        driver: Some(Driver { by: text(), holder: text(), renewed: at(), until: at(), progress: Some(Err(text())) }),
         backup: Some(text()),
         blocks: vec![(text(), Some(at()))],
         failure: Some(Failed { job: text(), ended: Some(at()), reason: text(), exit: None, told }),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::cel::{list, literal, map, same_but};
+use super::records::{old_and_new, rest_is_as_it_was, same};
 use super::{ENDED_JOBS, JOBS, Policy, SNAPSHOTS, both, user};
 use crate::names::{self, Mark};
 use crate::plan::install::Install;
@@ -86,8 +87,24 @@ pub fn chain(install: &Install) -> Policy {
     let ((pod, container), (postflight, _)) = (shaped(Secret::Key), shaped(Secret::Webhook));
     let is_postflight = "variables.args.size() > 0 && variables.args[0] == 'postflight'";
     let image = Mark::Image.key(install.prefix);
-    let unless_snapshot = |expression: String| format!("variables.snapshot || ({expression})");
+    // What a change leaves as it was is not judged again.
+    let unless_snapshot = |expression: String| format!("variables.snapshot || request.operation == 'UPDATE' || ({expression})");
+    let mut variables = old_and_new();
     let template_annotations = literal(&jobs::pod_annotations());
+    variables.extend([
+        ("snapshot", is_snapshot()),
+        ("pod", "dyn(object.spec.template.spec)".to_owned()),
+        ("container", "dyn(object.spec.template.spec.containers[0])".to_owned()),
+        ("args", "dyn(object.spec.template.spec.containers[0]).?args.orValue([])".to_owned()),
+        (
+            "places",
+            "dyn(object.spec.template.spec).?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms.orValue([])"
+                .to_owned(),
+        ),
+        ("wantedPod", format!("{is_postflight} ? {} : {}", literal(&postflight), literal(&pod))),
+        ("wantedContainer", literal(&container)),
+    ]);
+    let progress = Mark::Progress.key(install.prefix);
     Policy {
         name: JOBS,
         accounts: both(install),
@@ -96,21 +113,16 @@ pub fn chain(install: &Install) -> Policy {
         operations: &["CREATE", "UPDATE"],
         label: None,
         cronjob: None,
-        variables: vec![
-            ("snapshot", is_snapshot()),
-            ("pod", "dyn(object.spec.template.spec)".to_owned()),
-            ("container", "dyn(object.spec.template.spec.containers[0])".to_owned()),
-            ("args", "dyn(object.spec.template.spec.containers[0]).?args.orValue([])".to_owned()),
-            (
-                "places",
-                "dyn(object.spec.template.spec).?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms.orValue([])"
-                    .to_owned(),
-            ),
-            ("wantedPod", format!("{is_postflight} ? {} : {}", literal(&postflight), literal(&pod))),
-            ("wantedContainer", literal(&container)),
-        ],
+        variables,
         rules: vec![
-            rule("request.operation == 'CREATE'".to_owned(), "a Job is not changed once it is there"),
+            rule(
+                format!(
+                    "request.operation == 'CREATE' || (!variables.snapshot && {} && {})",
+                    rest_is_as_it_was(&["metadata"]),
+                    same("Marks", &list([progress]))
+                ),
+                "of a Job that is there only the record of its progress may change",
+            ),
             rule(
                 format!(
                     "variables.snapshot ? request.namespace == '{}' && request.userInfo.username == '{}' : request.namespace == '{}'",

@@ -11,7 +11,7 @@ use crate::plan::rights::Account;
 const WRITTEN: [&str; 4] = ["annotations", "managedFields", "resourceVersion", "generation"];
 
 /// Old and new of an object and of its parts, for the expressions below.
-fn old_and_new() -> Vec<(&'static str, String)> {
+pub(super) fn old_and_new() -> Vec<(&'static str, String)> {
     let names = [("new", "object"), ("old", "oldObject")];
     let whole = names.map(|(name, object)| (name, format!("dyn({object})")));
     let part = |which: [&'static str; 2], path: &str| [(which[0], map("object", path)), (which[1], map("oldObject", path))];
@@ -26,12 +26,12 @@ fn v(name: &str) -> String {
     format!("variables.{name}")
 }
 
-fn same(part: &str, keys: &str) -> String {
+pub(super) fn same(part: &str, keys: &str) -> String {
     same_but(&v(&format!("new{part}")), &v(&format!("old{part}")), keys)
 }
 
 /// Nothing of the object differs but those of its parts, and of its metadata only [`WRITTEN`].
-fn rest_is_as_it_was(parts: &[&str]) -> String {
+pub(super) fn rest_is_as_it_was(parts: &[&str]) -> String {
     format!("{} && {}", same_but(&v("new"), &v("old"), &list(parts)), same("Meta", &list(WRITTEN)))
 }
 

@@ -1,7 +1,7 @@
 //! Tokens, versions, and text that is made fit to be shown.
 
+use k8s_upgrade::plan::progress::Progress;
 use k8s_upgrade::plan::version::Version;
-use k8s_upgrade::report::heard;
 use k8s_upgrade::words::{
     self, Address, AnnotationPrefix, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress, HostPath,
     ImageName, ImageRef, KeyBase64, KeyType, Keyword, Letters, Login, LossId, MachineId, Minor, Namespace, NodeName, ObjectName,
@@ -133,13 +133,14 @@ fn unquoted(word: &str) -> Option<String> {
 }
 
 #[test]
-fn logs_of_runners() {
-    let now = "2026-11-22T12:30:00Z".parse().unwrap();
+fn records_of_progress() {
     let samples = [
-        "12:04:05  k8s-node4  drain k8s-node4 … (at most 30m 00s)\n12:04:09  k8s-node4  drain: 3 of 17 pods left; held: a/b, c/d\n",
-        "12:10:00  k8s-node4  waits for the alert gate: firing: A (at most 1h 30m more)\n12:11:00  drain: 1 of 2 pods left\n",
-        "12:00:01  preflight  backup … (at most 95s)\n12:00:09  preflight  backup: done, 8s\n",
-        "‖ hold: it waits\n  for a reason\n  State: nothing changed\n  Next:  k8s-upgrade status\n         k8s-upgrade resume\n",
+        r#"{"version":1,"writer":"a-x7kq2","written":"2026-11-22T12:00:00Z","ended":true,"doing":{"failure":{"what":["x"],"state":"","next":["y"]}}}"#,
+        r#"{"version":1,"writer":"a","written":"2026-11-22T12:00:00Z","doing":{"step":{"what":"drain","since":"2026-11-22T12:00:00Z","until":"2026-11-22T12:30:00Z"},"drain":{"left":3,"total":17,"held":[["a/b","2026-11-22T12:00:00Z"]]}}}"#,
     ];
-    ends(&samples, |text| Some(heard(text, now)));
+    // What was read is written so that it reads back.
+    check(&samples, |text| match Progress::read(text) {
+        Ok(progress) if Progress::read(&progress.clone().text()).is_err() => Err(format!("{progress:?} does not read back")),
+        read => Ok(read.is_ok()),
+    });
 }

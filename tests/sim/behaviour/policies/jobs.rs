@@ -124,7 +124,6 @@ pub async fn a_job_of_the_chain_has_its_shape(b: &Bench<'_>) {
         snapshot["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("k8s-upgrade");
         // By two of them, and either may be the first.
         post("a snapshot that is none", "jobs", snapshot).refused_with(account, 403, "denied request: ").await;
-        patch("a change of a Job", "jobs/k8s-upgrade-x", json!({ "spec": { "suspend": true } })).not_granted(account).await;
         for job in &ours {
             post("a Job of ours", "jobs", job.clone()).accepted(account).await;
         }
@@ -150,6 +149,33 @@ pub async fn a_job_of_the_chain_has_its_shape(b: &Bench<'_>) {
     // Nobody else is asked.
     let answer = b.post(&format!("jobs?{DRY}"), forbidden[0].1.clone()).await;
     assert!(answer.code < 300, "a person is refused: {}", answer.body);
+}
+
+pub async fn of_a_job_only_its_progress_changes(b: &Bench<'_>) {
+    let Installed { chain, watch, backup, .. } = install(b).await;
+    let job = of_runs(&b.ns).remove(1);
+    let path = format!("jobs/{}", text(&job, "/metadata/name"));
+    chain.post("jobs", job).await.with_code(201);
+    // People write on it, too.
+    b.patch(&path, json!({ "metadata": { "annotations": { "team": "a" }, "labels": { "team": "a" } } })).await.ok();
+    for (what, change) in [
+        ("its end", json!({ "spec": { "suspend": true } })),
+        ("its tries", json!({ "spec": { "backoffLimit": 9 } })),
+        ("its label", json!({ "metadata": { "labels": { "app": "other" } } })),
+        ("a label more", json!({ "metadata": { "labels": { "other": "b" } } })),
+        ("how often it was taken up", annotated("taken-up", json!("0"))),
+        ("a person's annotation", json!({ "metadata": { "annotations": { "team": null } } })),
+        ("a finalizer", json!({ "metadata": { "finalizers": ["example.com/wait"] } })),
+        ("its owner", json!({ "metadata": { "ownerReferences": [] , "labels": { "app": null } } })),
+    ] {
+        patch(what, &path, change).refused(&chain, "jobs").await;
+    }
+    patch("its progress", &path, annotated("progress", json!("{}"))).not_granted(&watch).await;
+    patch("its progress", &path, annotated("progress", json!("{}"))).accepted(&chain).await;
+    chain.patch(&path, annotated("progress", json!("{}"))).await.ok();
+    patch("its progress again", &path, annotated("progress", json!("[]"))).accepted(&chain).await;
+    let elsewhere = format!("/apis/batch/v1/namespaces/{backup}/jobs/x");
+    patch("a snapshot's", &elsewhere, annotated("progress", json!("{}"))).not_granted(&chain).await;
 }
 
 /// Required node affinity: one of these terms must hold.

@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use crate::bench::{Answer, Bench, SOON, text};
 pub use jobs::{
     a_job_of_the_chain_has_its_shape, a_job_runs_on_a_control_plane_alone_where_no_worker_is_trusted,
-    a_job_runs_on_the_runner_or_who_stands_in_for_it, a_snapshots_job_is_that_of_its_cronjob, only_a_job_of_the_chain_is_removed,
+    a_job_runs_on_the_runner_or_who_stands_in_for_it, a_snapshots_job_is_that_of_its_cronjob, of_a_job_only_its_progress_changes,
+    only_a_job_of_the_chain_is_removed,
 };
 pub use records::{
     a_node_is_cordoned_and_marked_and_nothing_else, a_pod_is_deleted_where_unsticking_would,
