@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::words::{shown, texts};
 
 /// How a run can end other than well. The class decides the exit code, and with it what a Job's podFailurePolicy does.
@@ -86,6 +88,61 @@ impl Retry {
     }
 }
 
+/// A command for a person to type next, perhaps with a comment behind it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Advice {
+    #[serde(default)]
+    pub kind: Kind,
+    pub command: String,
+}
+
+/// What an advised command is for, to whoever has a better one of that kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// To look where things stand.
+    Look,
+    /// To go on with what failed.
+    GoOn,
+    /// To mend something, or to find out more.
+    #[default]
+    #[serde(other)]
+    Mend,
+}
+
+impl Advice {
+    pub fn status() -> Self {
+        Self::look("k8s-upgrade status")
+    }
+    pub fn look(command: impl Into<String>) -> Self {
+        Advice { kind: Kind::Look, command: command.into() }
+    }
+    pub fn resume() -> Self {
+        Self::go_on("k8s-upgrade resume")
+    }
+    pub fn go_on(command: impl Into<String>) -> Self {
+        Advice { kind: Kind::GoOn, command: command.into() }
+    }
+}
+
+impl<T: Into<String>> From<T> for Advice {
+    fn from(command: T) -> Self {
+        Advice { kind: Kind::Mend, command: command.into() }
+    }
+}
+
+impl PartialEq<&str> for Advice {
+    fn eq(&self, command: &&str) -> bool {
+        self.command == *command
+    }
+}
+
+impl fmt::Display for Advice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.command)
+    }
+}
+
 /// Why a step failed, without where: the step runner adds that.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
@@ -96,7 +153,7 @@ pub struct Cause {
     /// The few lines of somebody's output that matter.
     pub detail: Vec<String>,
     /// The command to type first, where the cause knows better than the step runner.
-    pub next: Vec<String>,
+    pub next: Vec<Advice>,
 }
 
 impl Cause {
@@ -131,8 +188,8 @@ impl Cause {
         }
         self
     }
-    pub fn next(mut self, command: impl Into<String>) -> Self {
-        self.next.push(command.into());
+    pub fn next(mut self, advice: impl Into<Advice>) -> Self {
+        self.next.push(advice.into());
         self
     }
     /// Says where or during what it happened: `context: what`.
@@ -142,7 +199,8 @@ impl Cause {
     }
 }
 
-texts!(none: Class);
+texts!(none: Class, Kind);
+texts!(Advice { kind, command });
 texts!(Cause { class, what, detail, next });
 texts!(Failure { cause, place, state, next });
 
@@ -191,12 +249,17 @@ pub struct Failure {
     /// Node or phase; empty where the command as a whole failed.
     pub place: String,
     pub state: String,
-    pub next: Vec<String>,
+    pub next: Vec<Advice>,
 }
 
 impl Failure {
     pub fn class(&self) -> Class {
         self.cause.class
+    }
+
+    /// All that is advised, the cause's own first.
+    pub fn advice(&self) -> impl Iterator<Item = &Advice> {
+        self.cause.next.iter().chain(&self.next)
     }
 
     /// Its first line: how it ended, where, and what failed.

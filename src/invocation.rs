@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, Data, Form, Halt, Skip};
 use crate::commands::{self, Asker};
-use crate::failure::{Cause, Class, Failure, Outcome, exit_code};
+use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::journal::Head;
 use crate::report::{self, Account, Book, Event, Follower, Out, Printed, Shared, Sink, Style};
@@ -302,7 +302,7 @@ async fn perform(
 fn left(signal: u8) -> Failure {
     let what = "left at the second signal: what runs on a node goes on";
     let state = "What was begun stands where it was left.".to_owned();
-    let next = vec!["k8s-upgrade status".to_owned()];
+    let next = vec![Advice::status()];
     Failure { cause: Cause::new(Class::Stopped(signal), what), place: String::new(), state, next }
 }
 

@@ -49,7 +49,7 @@ fn show(ctx: &Ctx, open: &[Difference], id: &str) -> Result<Outcome, Failure> {
         return Ok(Outcome::Nothing);
     }
     for next in losses::verdict(open).err().map(|cause| cause.next).into_iter().flatten() {
-        ctx.next("", "type", &next);
+        ctx.next("", "type", &next.command);
     }
     Ok(Outcome::Done)
 }

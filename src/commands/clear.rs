@@ -64,7 +64,7 @@ async fn perform(ctx: &Ctx, told: &Shown) -> Result<Outcome, Failure> {
             cause,
             place: PLACE.to_owned(),
             state: "Not all is cleared; the run is still marked as in flight if it was.".to_owned(),
-            next: vec!["k8s-upgrade clear-state".to_owned()],
+            next: vec!["k8s-upgrade clear-state".into()],
         }),
     }
 }

@@ -97,7 +97,7 @@ fn half_set(cause: Cause) -> Failure {
         cause,
         place: "halt".to_owned(),
         state: "The halt is recorded and holds; not all that it asks for was done.".to_owned(),
-        next: vec!["k8s-upgrade halt …      # the same again".to_owned(), "k8s-upgrade halt --lift".to_owned()],
+        next: vec!["k8s-upgrade halt …      # the same again".into(), "k8s-upgrade halt --lift".into()],
     }
 }
 
@@ -120,7 +120,7 @@ async fn lift(ctx: &Ctx, facts: &Facts) -> Result<Outcome, Failure> {
         cause,
         place: "halt".to_owned(),
         state: "The halt still holds.".to_owned(),
-        next: vec!["k8s-upgrade halt --lift".to_owned()],
+        next: vec!["k8s-upgrade halt --lift".into()],
     })?;
     ctx.did("halt", "lifted");
     if facts.marks.in_flight && halt.run {

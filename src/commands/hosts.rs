@@ -1,7 +1,7 @@
 //! `status --hosts`, and the way back of a control plane while the API server is away: by SSH alone.
 
 use super::failure;
-use crate::failure::{Cause, Failure, Outcome};
+use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::plan::hosts::{self, Asked};
 use crate::plan::restore::restore;
 use crate::report::{self, Printed};
@@ -39,7 +39,7 @@ pub async fn rollback(ctx: &Ctx, node: &str, away: Cause) -> Result<Outcome, Fai
     let found = found.as_ref().map_err(|cause| failure(cause.clone()))?;
     if !found.control_plane() {
         let why = format!("{node} is a worker: its way back drains it, and that needs the API server");
-        return Err(failure(away.detail([why]).next("k8s-upgrade status --hosts")));
+        return Err(failure(away.detail([why]).next(Advice::look("k8s-upgrade status --hosts"))));
     }
     let snapshot = ctx.snapshot_on(node, found).await;
     let plan = restore(node, found, &snapshot, &asked);

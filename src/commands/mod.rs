@@ -26,7 +26,7 @@ use std::time::Duration;
 use futures::future::LocalBoxFuture;
 
 use crate::cli::{Cli, Command};
-use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::failure::{Advice, Cause, Class, Failure, Outcome};
 use crate::plan::facts::Facts;
 use crate::plan::orphan::{self, Verdict};
 use crate::plan::version::Version;
@@ -131,7 +131,7 @@ impl Asker {
 
 /// A failure of the command as a whole: nothing was begun.
 pub fn failure(cause: Cause) -> Failure {
-    let next = if cause.next.is_empty() { vec!["k8s-upgrade status".to_owned()] } else { Vec::new() };
+    let next = if cause.next.is_empty() { vec![Advice::status()] } else { Vec::new() };
     let next = if matches!(cause.class, Class::Usage | Class::Stopped(_)) { Vec::new() } else { next };
     Failure { cause, place: String::new(), state: "Nothing was begun.".to_owned(), next }
 }
@@ -142,23 +142,24 @@ pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
         return Failure { place: place.to_owned(), ..failure(cause) };
     }
     let facts = tokio::time::timeout(Duration::from_secs(60), ctx.observe_as_it_is()).await;
-    let mut next = vec!["k8s-upgrade status".to_owned()];
+    let mut next = vec![Advice::status()];
     let (run, node) = match facts {
         Ok(Ok(facts)) => {
             let node = facts.node(place);
             let run =
                 match (facts.marks.target.filter(|_| facts.marks.in_flight), node.and_then(|node| node.cordoned_by.as_ref())) {
                     (Some(target), _) => {
-                        next.push(
-                            "k8s-upgrade resume                 # after mending it: goes on where the facts say it stands"
-                                .to_owned(),
-                        );
+                        next.push(Advice::go_on(
+                            "k8s-upgrade resume                 # after mending it: goes on where the facts say it stands",
+                        ));
                         format!("The run to {target} stays in flight. {}", what_follows(ctx, &facts, cause.class))
                     }
                     (None, Some(_)) => "No run is in flight.".to_owned(),
                     (None, None) => {
                         if ctx.chain {
-                            next.push("k8s-upgrade resume                 # after mending it: begins this run anew".to_owned());
+                            next.push(Advice::go_on(
+                                "k8s-upgrade resume                 # after mending it: begins this run anew",
+                            ));
                         }
                         "No run is in flight; nothing was left behind.".to_owned()
                     }
@@ -170,7 +171,7 @@ pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
     };
     if !node.is_empty() && cause.class == Class::Step {
         let log = command!("sudo tail -n 50 {}/work/log", crate::names::NODE_DIR);
-        next.push(ssh(&ctx.settings.ssh_user, place, ctx.settings.ssh_port, &log));
+        next.push(ssh(&ctx.settings.ssh_user, place, ctx.settings.ssh_port, &log).into());
     }
     Failure { cause, place: place.to_owned(), state: format!("{node}{run}"), next }
 }

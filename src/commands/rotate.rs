@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Asker, by_hand, failure};
-use crate::failure::{Cause, Failure, Outcome};
+use crate::failure::{Advice, Cause, Failure, Kind, Outcome};
 use crate::names;
 use crate::plan::keys::{Left, MARK, Public, Rotation};
 use crate::report::Printed;
@@ -41,7 +41,9 @@ async fn probe(ctx: &Ctx, survey: &Survey) -> Result<(), Failure> {
 async fn perform(ctx: &Ctx, shown: &Rotation, only: Option<&str>) -> Result<Outcome, Failure> {
     let mut survey = ctx.survey_keys(only).await.map_err(failure)?;
     if survey.rotation != *shown {
-        return Err(failure(Cause::contended("the keys are not as they were shown: somebody has rotated meanwhile").next(AGAIN)));
+        return Err(failure(
+            Cause::contended("the keys are not as they were shown: somebody has rotated meanwhile").next(Advice::go_on(AGAIN)),
+        ));
     }
     probe(ctx, &survey).await?;
     let ended = ctx.rotate(&mut survey, only.is_some()).await;
@@ -130,7 +132,7 @@ fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
         Left::Node => command!("k8s-upgrade rotate-key --only {}      # goes on", only.unwrap_or_default()),
     };
     // What says which node to go on with says it better.
-    let next = if cause.next.iter().any(|command| command.starts_with(AGAIN)) { Vec::new() } else { vec![next] };
+    let next = if cause.next.iter().any(|advice| advice.kind == Kind::GoOn) { Vec::new() } else { vec![Advice::go_on(next)] };
     Failure { cause, place: String::new(), state: left.sentence().to_owned(), next }
 }
 

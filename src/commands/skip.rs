@@ -2,7 +2,7 @@
 
 use super::{Asker, by_hand, failure};
 use crate::cli::{PhaseName, Skip as Options};
-use crate::failure::{Cause, Failure, Outcome};
+use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::facts::{Facts, Phase, Step};
 use crate::plan::halt::Skip;
@@ -34,7 +34,7 @@ async fn perform(ctx: &Ctx, options: &Options, shown: &Wanted) -> Result<Outcome
     let facts = ctx.observe().await.map_err(failure)?;
     let Some(wanted) = wanted(ctx, &facts, options).await.map_err(failure)? else { return Ok(Outcome::Nothing) };
     if wanted != *shown {
-        return Err(failure(Cause::contended("the run in flight is not the one that was shown").next("k8s-upgrade status")));
+        return Err(failure(Cause::contended("the run in flight is not the one that was shown").next(Advice::status())));
     }
     let Wanted { run, target, step, reason } = wanted;
     let skip = Skip { step: step.token(), by: ctx.identity.holder.clone(), reason };

@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Asker, by_hand, failure, failure_in_run};
-use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::failure::{Advice, Cause, Class, Failure, Kind, Outcome};
 use crate::names::Mark;
 use crate::plan::answer::Answer;
 use crate::plan::facts::{Facts, JobState, Phase, Step};
@@ -25,7 +25,7 @@ pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -
     if marks.in_flight && (!local || marks.target != Some(target) || marks.run_id.is_none()) {
         let to = marks.target.map_or("an unknown target".to_owned(), |target| target.to_string());
         return Err(failure(
-            Cause::contended(format!("a run to {to} is in flight")).next("k8s-upgrade status").next("k8s-upgrade resume"),
+            Cause::contended(format!("a run to {to} is in flight")).next(Advice::status()).next(Advice::resume()),
         ));
     }
     let wanted = target::check_target(&facts, target).map_err(failure)?;
@@ -211,10 +211,10 @@ async fn run_here(ctx: &Ctx, target: Version) -> Result<Outcome, Failure> {
             let class = cause.class;
             let mut failure = failure_in_run(ctx, &place, cause).await;
             if class != Class::Usage {
-                failure.next.retain(|next| !next.starts_with("k8s-upgrade resume"));
-                failure
-                    .next
-                    .push(command!("k8s-upgrade start --target {} --local      # goes on where the facts say it stands", target));
+                failure.next.retain(|advice| advice.kind != Kind::GoOn);
+                let again =
+                    command!("k8s-upgrade start --target {} --local      # goes on where the facts say it stands", target);
+                failure.next.push(Advice::go_on(again));
             }
             super::phases::tell(ctx, &failure).await;
             return Err(failure);

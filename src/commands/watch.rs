@@ -1,7 +1,7 @@
 //! `resume --if-orphaned`: what the watch's CronJob runs.
 
 use super::failure;
-use crate::failure::{Cause, Failure, Outcome};
+use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::orphan::{self, Verdict};
 use crate::plan::rights::Account;
@@ -66,7 +66,7 @@ pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
             cause,
             place: PLACE.to_owned(),
             state: "The run stays in flight; the next watch goes on from here.".to_owned(),
-            next: vec!["k8s-upgrade status".to_owned()],
+            next: vec![Advice::status()],
         }),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 
-use crate::failure::{Cause, Failure};
+use crate::failure::{Advice, Cause, Failure};
 
 /// What the process' last panic said.
 #[derive(Clone, Default)]
@@ -70,6 +70,6 @@ fn failure(Said { what, backtrace }: Said) -> Failure {
         cause: Cause::bug(format!("this program has a defect: {what}")).detail(backtrace),
         place: String::new(),
         state: "The command was left where it stood: what runs on a node goes on, and the facts show how far it came.".to_owned(),
-        next: vec!["k8s-upgrade status    # where that leaves the cluster".to_owned(), report.to_owned()],
+        next: vec![Advice::look("k8s-upgrade status    # where that leaves the cluster"), report.into()],
     }
 }

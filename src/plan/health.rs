@@ -107,7 +107,7 @@ pub fn checks(seen: &Seen, policy: &Policy, unstick: Unstick, namespace: &str, n
     ];
     checks.extend(seen.facts.readable(namespace).err().map(|odd| {
         let says: Vec<String> = std::iter::once(odd.what).chain(odd.detail).collect();
-        Check::wrong("cluster", says.join("; "), odd.next.into_iter().next().unwrap_or_else(|| "kubectl get nodes".to_owned()))
+        Check::wrong("cluster", says.join("; "), odd.next.first().map_or("kubectl get nodes".to_owned(), ToString::to_string))
     }));
     checks
 }

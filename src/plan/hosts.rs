@@ -3,7 +3,7 @@
 use super::card::Card;
 use super::facts::COMPONENTS;
 use super::parse;
-use crate::failure::Cause;
+use crate::failure::{Advice, Cause};
 use crate::names;
 use crate::words::{Texts, texts};
 use crate::words::{command, line, ssh};
@@ -174,7 +174,10 @@ pub fn commands(asked: &[Asked], user: &str, port: u16) -> Vec<String> {
         let found = match found {
             Ok(found) => found,
             Err(cause) => {
-                let known = |next: &String| if next.contains('#') { next.clone() } else { format!("{next}    # {}", line(node)) };
+                let known = |next: &Advice| match next.command.contains('#') {
+                    true => next.command.clone(),
+                    false => format!("{next}    # {}", line(node)),
+                };
                 commands.extend(cause.next.iter().map(known));
                 continue;
             }

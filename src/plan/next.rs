@@ -5,7 +5,7 @@ use super::jobs::{self, Planned};
 use super::order;
 use super::policy::Policy;
 use super::version::Version;
-use crate::failure::Cause;
+use crate::failure::{Advice, Cause};
 
 /// What a run wants now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +79,7 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>) -> Result<Nex
 pub fn first(facts: &Facts, policy: &Policy, target: Version) -> Result<Next, Cause> {
     if facts.marks.in_flight {
         let to = facts.marks.target.map_or(String::new(), |target| format!(" to {target}"));
-        return Err(Cause::contended(format!("a run{to} is in flight already"))
-            .next("k8s-upgrade status")
-            .next("k8s-upgrade resume"));
+        return Err(Cause::contended(format!("a run{to} is in flight already")).next(Advice::status()).next(Advice::resume()));
     }
     if let Some(job) = facts.jobs.iter().find(|job| job.state == JobState::Active) {
         return Ok(Next::Running(job.name.clone()));

@@ -211,7 +211,7 @@ mod tests {
         for drained in [None, Some("k8s-master")] {
             let cause = pin(&cluster(1, 0), &policy(), NEW, drained).unwrap_err();
             assert_eq!(cause.class, Class::Refused);
-            assert!(cause.next[0].contains("--local"), "{:?}", cause.next);
+            assert!(cause.next[0].command.contains("--local"), "{:?}", cause.next);
         }
         let mut facts = cluster(1, 1);
         node(&mut facts, "k8s-node1").excluded = true;
@@ -238,7 +238,7 @@ mod tests {
             (cause.class, cause.detail),
             (Class::Hold, vec!["k8s-master2: cordoned".into(), "k8s-master1: not Ready".into()])
         );
-        assert!(cause.next.iter().any(|next| next.contains("runner-standby")), "{:?}", cause.next);
+        assert!(cause.next.iter().any(|next| next.command.contains("runner-standby")), "{:?}", cause.next);
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Progress {
         }
         let commands = self.doing.failure.as_mut().map(|told| {
             told.what.truncate(ENTRIES);
-            told.next.retain(|command| command.chars().count() <= COMMAND);
+            told.next.retain(|advice| advice.command.chars().count() <= COMMAND);
             told.next.truncate(ENTRIES);
             std::mem::take(&mut told.next)
         });
@@ -79,6 +79,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::screen::{Awaited, Draining, Span, Told, Wait};
     use super::*;
+    use crate::failure::Advice;
 
     fn progress(doing: Doing) -> Progress {
         Progress {
@@ -127,13 +128,13 @@ mod tests {
             failure: Some(Told {
                 what: vec![long.clone(); 500],
                 state: long.clone(),
-                next: vec![format!("{long} --yes"), "k8s-upgrade resume".into()],
+                next: vec![format!("{long} --yes").into(), Advice::resume()],
             }),
             last: Some(long.clone()),
         };
         let read = Progress::read(&progress(doing).text()).unwrap();
         let told = read.doing.failure.unwrap();
-        assert_eq!(told.next, ["k8s-upgrade resume"]);
+        assert_eq!(told.next, [Advice::resume()]);
         assert_eq!((told.what.len(), told.what[0].chars().count()), (ENTRIES, TEXT + 1));
     }
 }

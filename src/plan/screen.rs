@@ -11,6 +11,7 @@ use super::facts::Facts;
 use super::hosts::Unit;
 use super::progress::Progress;
 use super::version::Version;
+use crate::failure::Advice;
 use crate::words::texts;
 
 /// What a runner does, or how it ended.
@@ -91,7 +92,7 @@ pub struct Draining {
 pub struct Told {
     pub what: Vec<String>,
     pub state: String,
-    pub next: Vec<String>,
+    pub next: Vec<Advice>,
 }
 
 /// Who is at work on a node.

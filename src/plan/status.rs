@@ -13,7 +13,7 @@ use super::policy::Policy;
 use super::screen::{Doing, Driver, Failed, Row, Run, Screen, Seen, Told, Work};
 use super::version::Version;
 use super::{jobs, target};
-use crate::failure::Cause;
+use crate::failure::{Cause, Kind};
 use crate::names;
 use crate::words::command;
 
@@ -285,7 +285,8 @@ impl View<'_> {
         if self.facts().marks.halted.is_some() {
             commands.push("k8s-upgrade halt --lift    # when it may go on: undoes what was set, and no more".to_owned());
         }
-        let advised = failure.iter().flat_map(|failed| &failed.told.next).filter(|next| !next.starts_with("k8s-upgrade status"));
+        // This screen is the look; how it goes on is known better now.
+        let advised = failure.iter().flat_map(|failed| &failed.told.next).filter(|advice| advice.kind != Kind::Look);
         match self.next {
             _ if self.driver().is_some() => {
                 commands.push("k8s-upgrade halt    # stops that process at its next safe point, as Ctrl-C does".to_owned());
@@ -295,7 +296,7 @@ impl View<'_> {
             }
             Ok(Next::Create(planned)) => {
                 let pin = planned.place();
-                commands.extend(advised.filter(|next| !next.starts_with("k8s-upgrade resume")).cloned());
+                commands.extend(advised.filter(|advice| advice.kind != Kind::GoOn).map(ToString::to_string));
                 let mended = if failure.is_some() { "after mending it: " } else { "" };
                 commands.push(command!(
                     "k8s-upgrade resume    # {}goes on with {}, run from {}",
@@ -305,10 +306,10 @@ impl View<'_> {
                 ));
             }
             Ok(Next::Done) => {
-                commands.extend(advised.cloned());
+                commands.extend(advised.map(ToString::to_string));
                 commands.push("k8s-upgrade status --health    # whether the next one will start by itself".to_owned());
             }
-            Err(cause) => commands.extend(cause.next.iter().cloned()),
+            Err(cause) => commands.extend(cause.next.iter().map(ToString::to_string)),
         }
         commands
     }

@@ -4,7 +4,7 @@
 
 use super::facts::{COMPONENTS, Facts, Node};
 use super::version::{Kind, Version};
-use crate::failure::Cause;
+use crate::failure::{Advice, Cause};
 use crate::words::command;
 
 /// A kubelet (and kube-proxy) may be this many minor versions older than the API server.
@@ -56,7 +56,7 @@ pub fn check_target(facts: &Facts, target: Version) -> Result<Wanted, Cause> {
     let running = everything(facts)?;
     let older_than_target = |r: &&Running| r.version < target;
     let Some(oldest) = running.iter().min_by_key(|r| r.version) else {
-        return Err(Cause::refused("the cluster has no node that may be upgraded").next("k8s-upgrade status"));
+        return Err(Cause::refused("the cluster has no node that may be upgraded").next(Advice::status()));
     };
     let newer: Vec<_> = running.iter().filter(|r| r.version > target).collect();
     if let Some(newest) = newer.iter().max_by_key(|r| r.version) {

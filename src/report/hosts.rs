@@ -113,7 +113,7 @@ pub fn data(asked: &[Asked], commands: &[String], cluster: &str) -> Value {
         Ok(found) => host_data(host, found),
         Err(cause) => json!({
             "node": host.node, "address": host.address, "answered": false, "why": cause.what, "class": cause.class.word(),
-            "detail": cause.detail, "next": cause.next,
+            "detail": cause.detail, "next": cause.next.iter().map(|advice| &advice.command).collect::<Vec<_>>(),
         }),
     };
     json!({ "cluster": cluster, "hosts": asked.iter().map(host).collect::<Vec<_>>(), "commands": commands })

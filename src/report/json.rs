@@ -22,7 +22,7 @@ impl Json {
 pub fn failure(failure: &Failure) -> Value {
     json!({
         "class": failure.class().word(), "exitCode": failure.class().code(), "place": failure.place, "what": failure.cause.what,
-        "detail": failure.cause.detail, "state": failure.state, "next": failure.cause.next.iter().chain(&failure.next).collect::<Vec<_>>(),
+        "detail": failure.cause.detail, "state": failure.state, "next": failure.advice().map(|advice| &advice.command).collect::<Vec<_>>(),
     })
 }
 

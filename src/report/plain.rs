@@ -54,7 +54,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use super::*;
-    use crate::failure::{Cause, Failure};
+    use crate::failure::{Advice, Cause, Failure};
     use crate::plan::screen::Awaited;
 
     #[derive(Clone, Default)]
@@ -98,7 +98,7 @@ mod tests {
             cause: Cause::step("kubeadm upgrade node failed (exit 1)").detail(["[ERROR Port-10250]"]),
             place: "k8s-node3".into(),
             state: "k8s-node3 is cordoned by this program and Ready, its kubelet is 1.34.2.".into(),
-            next: vec!["k8s-upgrade status".into(), "k8s-upgrade resume".into()],
+            next: vec![Advice::status(), Advice::resume()],
         };
         let events = [line, Event::Failed { failure }];
         let failure = "✗ k8s-node3: kubeadm upgrade node failed (exit 1)\n    [ERROR Port-10250]\n  \

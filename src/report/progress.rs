@@ -121,7 +121,7 @@ fn parts(failure: &Failure) -> Told {
     Told {
         what: std::iter::once(failure.headline()).chain(cause.detail.iter().map(|line| line.trim().to_owned())).collect(),
         state: failure.state.clone(),
-        next: cause.next.iter().chain(&failure.next).cloned().collect(),
+        next: failure.advice().cloned().collect(),
     }
 }
 
@@ -129,7 +129,7 @@ fn parts(failure: &Failure) -> Told {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::failure::Cause;
+    use crate::failure::{Advice, Cause};
     use crate::plan::screen::Awaited;
 
     fn at(seconds: i64) -> Timestamp {
@@ -199,13 +199,13 @@ mod tests {
             cause: Cause::step("kubeadm upgrade node failed (exit 1)").detail(["[ERROR Port-10250]"]).next("first"),
             place: place(),
             state: "k8s-node3 is cordoned.".into(),
-            next: vec!["k8s-upgrade status".into(), "k8s-upgrade resume    # then".into()],
+            next: vec![Advice::status(), Advice::go_on("k8s-upgrade resume    # then")],
         };
         let doing = followed(&[(0, begins("kubeadm upgrade node")), (9, Event::Failed { failure })]);
         let wanted = Told {
             what: vec!["✗ k8s-node3: kubeadm upgrade node failed (exit 1)".into(), "[ERROR Port-10250]".into()],
             state: "k8s-node3 is cordoned.".into(),
-            next: vec!["first".into(), "k8s-upgrade status".into(), "k8s-upgrade resume    # then".into()],
+            next: vec!["first".into(), Advice::status(), Advice::go_on("k8s-upgrade resume    # then")],
         };
         assert_eq!((doing.failure, doing.step), (Some(wanted), None));
         let hold = Failure { cause: Cause::hold("1 alert(s) firing"), place: String::new(), state: String::new(), next: vec![] };

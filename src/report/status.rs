@@ -283,7 +283,7 @@ pub fn data(screen: &Screen, now: Timestamp) -> Value {
     let failed = |failed: &Failed| {
         json!({
             "job": failed.job, "at": time(failed.ended), "reason": failed.reason, "exitCode": failed.exit,
-            "what": failed.told.what, "state": failed.told.state, "next": failed.told.next,
+            "what": failed.told.what, "state": failed.told.state, "next": failed.told.next.iter().map(|advice| &advice.command).collect::<Vec<_>>(),
         })
     };
     let run = screen.run.as_ref().map(|run| {

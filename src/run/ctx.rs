@@ -12,7 +12,7 @@ use super::creds::Creds;
 use super::halt::Seen;
 use super::journal::{Whose, Writing};
 use super::lease::{Held, Sightings};
-use crate::failure::{Cause, Class};
+use crate::failure::{Advice, Cause, Class};
 use crate::node::Machine;
 use crate::permit::{ChangeClass, Gate, Permit};
 use crate::plan::journal::BY_HAND;
@@ -314,7 +314,7 @@ impl Ctx {
         self.keep_lease().await?;
         if class == ChangeClass::Disrupt && self.identity.node.as_deref() == Some(place) {
             return Err(Cause::refused(format!("this pod runs on {place}: it must not disrupt its own node"))
-                .next(command!("k8s-upgrade resume            # creates the Job of {} on another node", place)));
+                .next(Advice::go_on(command!("k8s-upgrade resume            # creates the Job of {} on another node", place))));
         }
         if told {
             self.emit(&Event::StepStarted { place: place.into(), step: step.into(), deadline });

@@ -213,7 +213,7 @@ mod tests {
         for (binary, word) in cases {
             let cause = archive(&binary).map(|image| image.tag).unwrap_err();
             assert!(cause.class == Class::Refused && cause.what.contains(word), "{cause}");
-            assert!(cause.next[0].contains("cargo build"), "{cause:?}");
+            assert!(cause.next[0].command.contains("cargo build"), "{cause:?}");
         }
     }
 }

@@ -232,7 +232,7 @@ fn end(at: jiff::Timestamp, result: &Result<Outcome, Failure>) -> End {
             failure: Some(failure.cause.what.clone()),
             detail: failure.cause.detail.clone(),
             state: failure.state.clone(),
-            next: failure.cause.next.iter().chain(&failure.next).cloned().collect(),
+            next: failure.advice().map(|advice| advice.command.clone()).collect(),
             ..word(failure.class().word())
         },
     }

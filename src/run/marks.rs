@@ -6,7 +6,7 @@ use kube::{Error, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use super::ctx::{Change, Ctx, RECORD};
-use crate::failure::{Cause, Class};
+use crate::failure::{Advice, Cause, Class};
 use crate::names::Mark;
 use crate::plan::facts::RunMarks;
 use crate::plan::version::Version;
@@ -23,7 +23,7 @@ fn not_in_flight(run: &str, now: &RunMarks) -> Cause {
         (None, true) => "another one is, which has no id".to_owned(),
         (_, false) => "none is".to_owned(),
     };
-    Cause::contended(format!("run {run} is not in flight any more: {other}")).next("k8s-upgrade status")
+    Cause::contended(format!("run {run} is not in flight any more: {other}")).next(Advice::status())
 }
 
 impl Ctx {
@@ -52,7 +52,7 @@ impl Ctx {
                         "run {owner} to {} is in flight",
                         mark(Mark::Target).unwrap_or_else(|| "an unknown target".into())
                     ))
-                    .next("k8s-upgrade status"));
+                    .next(Advice::status()));
                 }
                 let marks = [
                     (Mark::InFlight, Some("true".to_owned())),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ctx::Ctx;
 use super::lease::{Which, holder, lasts};
 use super::wait::{Probe, Wait, Waited};
-use crate::failure::Cause;
+use crate::failure::{Advice, Cause};
 use crate::plan::facts::{Facts, JobState};
 use crate::plan::screen::Driver;
 use crate::report::span;
@@ -37,7 +37,7 @@ impl Ctx {
         let now = self.observe().await?;
         let of = |facts: &Facts| (facts.marks.in_flight, facts.marks.run_id.clone(), facts.marks.target);
         if of(&now) != of(shown) {
-            return Err(Cause::contended("the run in flight is not the one that was shown").next("k8s-upgrade status"));
+            return Err(Cause::contended("the run in flight is not the one that was shown").next(Advice::status()));
         }
         no_job_at_work(&now)
     }

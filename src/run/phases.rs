@@ -7,7 +7,7 @@ use kube::api::{Api, ListParams};
 
 use super::ctx::Ctx;
 use super::wait::{Probe, Wait};
-use crate::failure::Cause;
+use crate::failure::{Advice, Cause};
 use crate::names::Mark;
 use crate::permit::ChangeClass;
 use crate::plan::alerts::Moment;
@@ -142,8 +142,7 @@ impl Ctx {
         let place = Phase::Postflight.word();
         let marks = self.marks().await?;
         let of_run = |is: bool| {
-            let other =
-                || Cause::contended("the run in flight is not the one that this was begun for").next("k8s-upgrade status");
+            let other = || Cause::contended("the run in flight is not the one that this was begun for").next(Advice::status());
             is.then_some(()).ok_or_else(other)
         };
         of_run(run.is_none_or(|run| marks.run_id.as_ref() == Some(run)))?;

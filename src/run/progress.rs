@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::api::cause;
 use super::ctx::Ctx;
-use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::failure::{Advice, Cause, Class, Failure, Outcome};
 use crate::names::Mark;
 use crate::permit::{ChangeClass, Permit};
 use crate::plan::progress::{Progress, VERSION};
@@ -103,7 +103,7 @@ impl Ctx {
                 let what = format!("{}; the halt was lifted meanwhile: the Job's next try goes on", failure.cause.what);
                 // As the kubelet ends a pod: its Job tries again.
                 let cause = Cause { class: Class::Stopped(15), what, next: Vec::new(), ..failure.cause };
-                Err(Failure { cause, next: vec!["k8s-upgrade status".to_owned()], ..failure })
+                Err(Failure { cause, next: vec![Advice::status()], ..failure })
             }
             (_, result) => result,
         }

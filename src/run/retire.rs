@@ -7,7 +7,7 @@ use super::ctx::Ctx;
 use super::keystore::KeyStore;
 use super::rotate::{Cut, PLACE, Turn, cut};
 use super::survey::{Open, Ring, Survey};
-use crate::failure::{Cause, Class};
+use crate::failure::{Advice, Cause, Class};
 use crate::node::RemoveKeys;
 use crate::plan::facts::Node;
 use crate::plan::keys::Left;
@@ -28,7 +28,7 @@ impl Ctx {
             let known = |node: &Node| node.excluded || survey.nodes.iter().any(|open| open.node.name == node.name);
             let new: Vec<Node> = all.into_iter().filter(|node| !only && !known(node)).collect();
             if let Err(cause) = self.bring(survey, new, turn).await {
-                let rest = (cleared == 0).then(|| format!("{AGAIN}          # then: goes on"));
+                let rest = (cleared == 0).then(|| Advice::go_on(format!("{AGAIN}          # then: goes on")));
                 return Err(Cut { cause: rest.into_iter().fold(cause, Cause::next), left });
             }
             if cleared == survey.nodes.len() {
@@ -45,8 +45,10 @@ impl Ctx {
                 }
             };
         }
-        let later: Vec<String> =
-            away.iter().map(|(node, _)| command!("k8s-upgrade rotate-key --only {}      # once it answers", node)).collect();
+        let later = |(node, _): &(String, Cause)| {
+            Advice::go_on(command!("k8s-upgrade rotate-key --only {}      # once it answers", node))
+        };
+        let later: Vec<Advice> = away.iter().map(later).collect();
         match Cause::together("nodes still accept the former key", away) {
             Some(cause) => Err(Cut { cause: Cause { next: later, ..cause }, left: Left::Held }),
             None => Ok(()),
@@ -152,7 +154,7 @@ impl Ctx {
         let only = |(node, _): &(String, Cause)| {
             command!("k8s-upgrade rotate-key --only {} --set ssh-key-file=FILE      # FILE: a key that opens it", node)
         };
-        let next: Vec<String> = failed.iter().map(only).collect();
+        let next = failed.iter().map(only).map(Advice::go_on).collect();
         match Cause::together("nodes that have joined meanwhile lack the new key", failed) {
             Some(cause) => Err(Cause { next, ..cause }
                 .detail(["a node that has joined meanwhile must not be left without a key that the cluster holds"])),

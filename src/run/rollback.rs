@@ -2,7 +2,7 @@
 //! of the former minor → packages and kubelet configuration of before → Ready at the former version → uncordon.
 
 use super::ctx::{Change, Ctx, RECORD};
-use crate::failure::Cause;
+use crate::failure::{Advice, Cause};
 use crate::names::Mark;
 use crate::node::{Inspect, Step, WorkState};
 use crate::permit::ChangeClass;
@@ -26,7 +26,7 @@ impl Ctx {
         let state = self.on_node(node, &Inspect).await?;
         if let Some(step) = state.running().filter(|step| *step != Step::ROLLBACK) {
             return Err(Cause::contended(format!("{step} is still running on {name}: a rollback waits for its end"))
-                .next("k8s-upgrade status"));
+                .next(Advice::status()));
         }
         let begun = state.work.step == Step::ROLLBACK
             && state.work.state != WorkState::Done

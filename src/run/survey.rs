@@ -2,7 +2,7 @@
 
 use super::ctx::Ctx;
 use super::keystore::{KeyStore, Stored};
-use crate::failure::{Cause, Class};
+use crate::failure::{Advice, Cause, Class};
 use crate::node::{KeysThere, LookAtKeys};
 use crate::plan::facts::Node;
 use crate::plan::keys::{Known, Public, Rotation, same};
@@ -52,7 +52,7 @@ impl Ctx {
         let facts = self.observe().await?;
         if facts.marks.in_flight {
             let what = "a run is in flight: its Jobs have read the key that stands now";
-            return Err(Cause::contended(what).next("k8s-upgrade status"));
+            return Err(Cause::contended(what).next(Advice::status()));
         }
         self.nobody_at_work(&facts).await?;
         Ok(facts.nodes)
@@ -227,7 +227,7 @@ mod tests {
         ] {
             let cause = check(&login, there).unwrap_err();
             assert!(cause.class == Class::Refused && cause.what.contains(says), "{cause:?}");
-            assert!(cause.next[0].starts_with("ssh u@n "), "{cause:?}");
+            assert!(cause.next[0].command.starts_with("ssh u@n "), "{cause:?}");
         }
         // A key of a person's own is not ours to take away, wherever it stands.
         let own = Login::Key(Pair::from_seed(&[2; 32]).unwrap().private.as_str().into());

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::ctx::{Change, Ctx, RECORD};
 use super::wait::{Probe, Wait, Waited};
-use crate::failure::{Cause, Class};
+use crate::failure::{Advice, Cause, Class};
 use crate::names::Mark;
 use crate::node::{Inspect, NodeState, Step};
 use crate::permit::ChangeClass;
@@ -114,7 +114,7 @@ impl Ctx {
             Ok(Waited::Ready(Ok(()))) => return Ok(()),
             Ok(Waited::Ready(Err(others)) | Waited::Late(others)) => {
                 Cause::contended(format!("{others} was taken out of service at the same moment: one node at a time"))
-                    .next("k8s-upgrade status")
+                    .next(Advice::status())
             }
             Err(cause) => cause,
         };

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_upgrade::failure::{Cause, Failure, Outcome};
+use k8s_upgrade::failure::{Advice, Cause, Failure, Outcome};
 use k8s_upgrade::plan::answer::Answer;
 use k8s_upgrade::plan::card::Card;
 use k8s_upgrade::plan::facts::Phase;
@@ -74,8 +74,12 @@ fn texts() -> Vec<String> {
     vec![text(); 2]
 }
 
+fn advice() -> Vec<Advice> {
+    texts().into_iter().map(Advice::from).collect()
+}
+
 fn failure() -> Failure {
-    Failure { cause: Cause::step("").detail(["x", "y"]).next(""), place: text(), state: text(), next: texts() }
+    Failure { cause: Cause::step("").detail(["x", "y"]).next(""), place: text(), state: text(), next: advice() }
 }
 
 fn events() -> Vec<Event> {
@@ -202,7 +206,7 @@ fn span() -> Span {
 }
 
 fn doing() -> Doing {
-    let told = Told { what: texts(), state: text(), next: texts() };
+    let told = Told { what: texts(), state: text(), next: advice() };
     let drain = Draining { left: 1, total: 2, held: vec![(text(), at())] };
     let wait = Wait { on: Awaited::new(text(), text()), since: at(), until: at() };
     Doing { step: Some(span()), wait: Some(wait), drain: Some(drain), failure: Some(told), last: Some(text()) }
@@ -225,7 +229,7 @@ fn screen() -> Screen {
         silent,
         doing,
     };
-    let told = Told { what: texts(), state: text(), next: texts() };
+    let told = Told { what: texts(), state: text(), next: advice() };
     let row = Row { node: text(), role: text(), version: text(), state: text(), since: Some(at()), until: Some(at()) };
     Screen {
         cluster: text(),

@@ -206,11 +206,11 @@ fn a_real_vault_says_what_is_missing() {
         let cause = deaf.read(SHORT).await.err().unwrap();
         assert!(cause.detail.iter().any(|line| line.contains("may do create on")), "{cause:?}");
         let cause = server.client("hvs.nobody").read(SHORT).await.err().unwrap();
-        assert!(cause.next[0].starts_with("vault login"), "{cause:?}");
+        assert!(cause.next[0].command.starts_with("vault login"), "{cause:?}");
         // Deleted after it was read: a patch finds nothing.
         let kept = server.client(ROOT).read(SHORT).await.unwrap();
         server.ask(Method::DELETE, "secret/data/k8s-upgrade", Value::Null).await;
         let refusal = write(&server.client(ROOT), &kept, json!({ "a": "1" })).await.unwrap_err();
-        assert!(refusal.definite && refusal.cause.next[0].starts_with("vault kv undelete "), "{refusal:?}");
+        assert!(refusal.definite && refusal.cause.next[0].command.starts_with("vault kv undelete "), "{refusal:?}");
     });
 }

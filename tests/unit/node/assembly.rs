@@ -134,7 +134,7 @@ fn sudo_that_refuses_is_told_apart_from_a_lost_session() {
     ] {
         let cause = node::read(&Inspect, &HostOutput { stderr: text.to_owned(), ..HostOutput::default() }).unwrap_err();
         assert_eq!(cause.class, Class::Refused, "{text}");
-        assert!(cause.next[0].contains("sudoers"), "{cause:?}");
+        assert!(cause.next[0].command.contains("sudoers"), "{cause:?}");
         assert_eq!(cause.detail, [text.trim_end()]);
     }
     let warning = "sudo: setrlimit(RLIMIT_CORE): Operation not permitted\n";
