@@ -28,6 +28,8 @@ pub enum Class {
     Unreachable,
     /// Stopped by a signal (its number) at a safe point.
     Stopped(u8),
+    /// Stopped by a person's halt at a safe point: what was begun waits for that person.
+    Halted,
 }
 
 impl Class {
@@ -41,6 +43,8 @@ impl Class {
             Class::Contended => 6,
             Class::Unreachable => 7,
             Class::Stopped(signal) => 128 + signal,
+            // As Ctrl-C: a person's word, which no retry overrides.
+            Class::Halted => 130,
         }
     }
 
@@ -54,6 +58,7 @@ impl Class {
             Class::Contended => "contended",
             Class::Unreachable => "unreachable",
             Class::Stopped(_) => "stopped",
+            Class::Halted => "halted",
         }
     }
 }
@@ -219,7 +224,7 @@ impl Class {
             Class::Step => 3,
             Class::Refused => 4,
             Class::Usage => 5,
-            Class::Stopped(_) => 6,
+            Class::Stopped(_) | Class::Halted => 6,
             Class::Bug => 7,
         }
     }
@@ -267,7 +272,7 @@ impl Failure {
         let sign = match self.cause.class {
             Class::Hold => "‖ hold:",
             Class::Refused => "✗ refused:",
-            Class::Stopped(_) => "■ stopped:",
+            Class::Stopped(_) | Class::Halted => "■ stopped:",
             Class::Contended => "✗ contended:",
             _ => "✗",
         };
@@ -335,6 +340,7 @@ mod tests {
             (Class::Unreachable, Retry::Counted),
             // Somebody pressed Ctrl-C; and the kubelet ended the pod.
             (Class::Stopped(2), Retry::Person),
+            (Class::Halted, Retry::Person),
             (Class::Stopped(15), Retry::Counted),
         ] {
             assert_eq!(Retry::after(class.code().into()), wanted, "{class:?}");

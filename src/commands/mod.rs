@@ -132,7 +132,7 @@ impl Asker {
 /// A failure of the command as a whole: nothing was begun.
 pub fn failure(cause: Cause) -> Failure {
     let next = if cause.next.is_empty() { vec![Advice::status()] } else { Vec::new() };
-    let next = if matches!(cause.class, Class::Usage | Class::Stopped(_)) { Vec::new() } else { next };
+    let next = if matches!(cause.class, Class::Usage | Class::Stopped(_) | Class::Halted) { Vec::new() } else { next };
     Failure { cause, place: String::new(), state: "Nothing was begun.".to_owned(), next }
 }
 

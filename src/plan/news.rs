@@ -29,7 +29,7 @@ impl News {
             Class::Step | Class::Contended | Class::Unreachable => Kind::Failed,
             Class::Hold => Kind::Held,
             Class::Bug | Class::Usage | Class::Refused => Kind::Persons,
-            Class::Stopped(_) => return None,
+            Class::Stopped(_) | Class::Halted => return None,
         };
         Some(News { place: failure.place.clone(), kind })
     }
@@ -87,6 +87,7 @@ mod tests {
             assert_eq!(news(place, class).unwrap().is_old(&facts, None), old, "{place} {class:?}");
         }
         assert_eq!(news("k8s-node4", Class::Stopped(15)), None);
+        assert_eq!(news("k8s-node4", Class::Halted), None);
     }
 
     #[test]

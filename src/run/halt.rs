@@ -48,7 +48,7 @@ impl Ctx {
     /// The halt that stops us, as a cause: whoever has begun ends at a safe point; who has not is refused.
     pub(super) fn halted(&self) -> Option<Cause> {
         let halt = locked(&self.halt).halt.clone().filter(|halt| halt.run && !self.dry_run && !self.despite_halt)?;
-        let class = if self.chain || self.has_changed() { Class::Stopped(2) } else { Class::Refused };
+        let class = if self.chain || self.has_changed() { Class::Halted } else { Class::Refused };
         Some(Cause::new(class, halt.to_string()).next("k8s-upgrade halt --lift      # when it may go on"))
     }
 

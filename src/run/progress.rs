@@ -93,8 +93,8 @@ impl Ctx {
         }
         // Who asks from here on sees that nothing works any more; who asked before has lifted the halt before, too.
         let written = tokio::time::timeout(WRITE, self.write_progress(&mut None, follower, true)).await;
-        let (Err(failure), None, true) = (&result, self.signal(), matches!(written, Ok(Ok(())))) else { return result };
-        if !matches!(failure.class(), Class::Stopped(_)) {
+        let halted = result.as_ref().is_err_and(|failure| failure.class() == Class::Halted);
+        if !halted || !matches!(written, Ok(Ok(()))) {
             return result;
         }
         let lifted = tokio::time::timeout(WRITE, self.is_halted()).await;
