@@ -1,6 +1,8 @@
 //! Where a run stands, for a person at 3 a.m.: what works, what holds it and since when, what failed, what to type, and whether one may
 //! go back to bed. What is seen goes in, a [`Screen`] comes out; `report` writes it.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::answer::Answer;
@@ -19,6 +21,8 @@ use crate::words::command;
 
 /// So many of the steps to come are named, and the last.
 const NAMED: usize = 4;
+/// So long after its Job was created a pod need not have recorded anything.
+const NEW: Duration = Duration::from_secs(60);
 
 /// The screen, now.
 pub fn screen(seen: &Seen, policy: &Policy, cluster: &str, namespace: &str, now: Timestamp) -> Screen {
@@ -26,7 +30,8 @@ pub fn screen(seen: &Seen, policy: &Policy, cluster: &str, namespace: &str, now:
     let marks = &facts.marks;
     // Nothing is told to be next where nobody who acts could say so.
     let next = facts.readable(namespace).and_then(|()| next::next(facts, policy, None));
-    let work: Vec<Work> = facts.jobs.iter().filter(|job| job.state == JobState::Active).map(|job| at_work(seen, job)).collect();
+    let work: Vec<Work> =
+        facts.jobs.iter().filter(|job| job.state == JobState::Active).map(|job| at_work(seen, job, now)).collect();
     let failure = failed(seen);
     let view = View { seen, policy, now, work: &work, next: &next };
     Screen {
@@ -90,8 +95,9 @@ fn doing(job: &JobFact) -> (Doing, Option<String>) {
     }
 }
 
-fn at_work(seen: &Seen, job: &JobFact) -> Work {
+fn at_work(seen: &Seen, job: &JobFact, now: Timestamp) -> Work {
     let (doing, silent) = doing(job);
+    let is_new = job.progress.is_none() && job.created.is_some_and(|created| now.duration_since(created).unsigned_abs() < NEW);
     Work {
         step: step_of(&seen.facts, &job.name).map_or_else(|| job.name.clone(), |step| step.token()),
         job: job.name.clone(),
@@ -100,7 +106,7 @@ fn at_work(seen: &Seen, job: &JobFact) -> Work {
         pod: job.pod.clone(),
         node: job.node.clone(),
         pin: job.pin.clone(),
-        silent: job.pending.clone().or(silent),
+        silent: job.pending.clone().or(silent.filter(|_| !is_new)),
         doing,
     }
 }

@@ -28,7 +28,7 @@ struct State {
 pub enum Urgency {
     /// More of the same: pods that left, another line.
     Repeats,
-    /// A step or a wait began or ended.
+    /// A step or a wait began or ended, or something else holds a drain.
     Changes,
 }
 
@@ -67,7 +67,8 @@ impl Sink for Follower {
         let essence = |doing: &Doing| {
             let (step, wait) = (doing.step.as_ref(), doing.wait.as_ref());
             let what = (step.map(|step| step.what.clone()), wait.map(|wait| wait.on.on.clone()));
-            (what, doing.drain.is_some(), doing.failure.clone())
+            let held = doing.drain.as_ref().map(|drain| drain.held.iter().map(|(held, _)| held.clone()).collect::<Vec<_>>());
+            (what, held, doing.failure.clone())
         };
         let urgency = if essence(&before) == essence(&state.doing) { Urgency::Repeats } else { Urgency::Changes };
         state.changed = state.changed.max(Some(urgency));
@@ -220,6 +221,7 @@ mod tests {
             (begins("drain"), Urgency::Changes),
             (drains(5, &[]), Urgency::Changes),
             (drains(4, &[]), Urgency::Repeats),
+            (drains(4, &["a/b"]), Urgency::Changes),
             (waits("a node", 9), Urgency::Changes),
             (waits("a node", 8), Urgency::Repeats),
             (ends("drain"), Urgency::Changes),

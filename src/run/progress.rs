@@ -40,7 +40,7 @@ impl Ctx {
     }
 
     async fn record(&self, follower: &Follower) -> Infallible {
-        let (mut job, mut told, mut not_before) = (None, false, Instant::now());
+        let (mut job, mut failures, mut told, mut not_before) = (None, 0, false, Instant::now());
         loop {
             let due = match follower.changed() {
                 None => None,
@@ -78,7 +78,10 @@ impl Ctx {
                 Err(_) => Some(Cause::unreachable("the API server did not answer in time")),
             };
             not_before = begun + if failed.is_some() { PAUSE } else { AT_ONCE };
-            if let Some(cause) = failed.filter(|_| !std::mem::replace(&mut told, true)) {
+            failures = if failed.is_some() { failures + 1 } else { 0 };
+            // An API server that restarts is no news; right after that it refuses for a moment what it allows.
+            let lasts = |cause: &Cause| failures > 1 && cause.class != Class::Unreachable;
+            if let Some(cause) = failed.filter(lasts).filter(|_| !std::mem::replace(&mut told, true)) {
                 self.warn("progress", format!("cannot be recorded, and the work goes on: {}", cause.what));
             }
         }

@@ -139,7 +139,10 @@ fn a_refusal_says_what_is_missing() {
     }
     let cause = write(kept(3), &may(r#""read""#));
     let needs = r#"path "secret/data/k8s-upgrade" { capabilities = ["read", "patch", "create", "update"] }"#;
-    assert!(cause.detail.last().unwrap().ends_with(needs) && cause.next[0].command.starts_with("vault policy write"), "{cause:?}");
+    assert!(
+        cause.detail.last().unwrap().ends_with(needs) && cause.next[0].command.starts_with("vault policy write"),
+        "{cause:?}"
+    );
     let deny = FakeWeb::knows(&[("capabilities-self", 200, &may(r#""deny""#)), ("", 403, DENIED)]);
     let cause = fake::run(vault(&deny).read(SECOND)).err().unwrap();
     assert!(cause.detail.iter().any(|line| line.contains("its policy lacks read")), "{cause:?}");

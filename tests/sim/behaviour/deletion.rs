@@ -118,7 +118,8 @@ pub async fn without_a_policy_a_jobs_pods_are_orphaned(b: &Bench<'_>) {
     let pod = job(b).await;
     // The collector orphans whom it knows, and may hear of a deleted Job before it hears of that Job's pods. It hears of pods in
     // their order: once it has taken away a later one whose owner never was, it knows this one.
-    let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "none", "uid": "00000000-0000-0000-0000-000000000000" });
+    let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "none", "controller": true,
+        "uid": "00000000-0000-0000-0000-000000000000" });
     b.post("pods", json!({ "metadata": { "name": "later", "ownerReferences": [owner] }, "spec": container() })).await.ok();
     b.gone("pods/later").await;
     let deleted = b.delete("jobs/one", json!({})).await.with_code(200);
