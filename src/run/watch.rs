@@ -24,6 +24,7 @@ const CALM: Duration = Duration::from_secs(150);
 /// Between two lists.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// A list, kept up to date.
 pub struct Mirror<K> {
     what: &'static str,
     api: Api<K>,
@@ -63,6 +64,7 @@ where
         Mirror { silence: CALM, patience: Some(Duration::ZERO), ..self }
     }
 
+    /// As they were last seen, in no order that means anything.
     pub fn items(&self) -> impl Iterator<Item = &K> {
         self.items.values().map(Arc::as_ref)
     }
