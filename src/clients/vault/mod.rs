@@ -84,7 +84,7 @@ impl Vault {
     /// The newest version of the secret; one that does not exist is no error.
     ///
     /// # Errors
-    /// The class that [`refusal`] gives to Vault's answer, or unreachable.
+    /// The class that `refusal` gives to Vault's answer, or unreachable.
     pub async fn read(&self, deadline: Duration) -> Result<Kept, Cause> {
         #[derive(Deserialize)]
         struct Answer {

@@ -1,6 +1,6 @@
 //! Watches: the store's events as they come, for one selection.
 //!
-//! A watch that is open when the API server goes away stays silent and ends cleanly half a minute later ([`SILENCE`]): a real one
+//! A watch that is open when the API server goes away stays silent and ends cleanly half a minute later (`SILENCE`): a real one
 //! that kubeadm restarted did so.
 
 use std::collections::VecDeque;
