@@ -20,7 +20,7 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// `verbosity`: -1 quiet, 0 usual, 1 and above with what programs on nodes print.
+    /// `verbosity`: below 0 warnings and failures alone, from 1 on also what programs on nodes print.
     pub fn new(verbosity: i8, out: Out) -> Self {
         Plain { verbosity, out, last: String::new(), drained: Timestamp::UNIX_EPOCH }
     }

@@ -34,7 +34,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl Terminal {
-    /// `verbosity`: -1 quiet, 0 usual, 1 and above with what programs on nodes print.
+    /// `verbosity`: below 0 warnings and failures alone. What programs on nodes print passes by below the bars.
     pub fn new(colour: bool, verbosity: i8, out: Out) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         Terminal { colour, verbosity, out, bars, run: None, step: None, hold: None, clock: None }
