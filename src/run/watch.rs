@@ -1,6 +1,6 @@
 //! The one place that watches. A [`Mirror`] keeps a list as the API server has it, by a list and a watch after it.
 //!
-//! A live watch proves nothing: one that was open when a real API server was restarted stayed silent and ended cleanly half a
+//! A live watch proves nothing: one that was open when a real API server went away stayed silent and ended cleanly half a
 //! minute later, as if all were well. So silence, an end, an error or a 410 all lead back to a list, never sooner than a second
 //! after the last one. That a server which hangs is told: `tests/sim/live.rs::a_server_that_hangs_is_told`.
 
