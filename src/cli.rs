@@ -64,12 +64,14 @@ pub struct Global {
     pub no_color: bool,
 }
 
+/// How progress or data are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
     Text,
     Json,
 }
 
+/// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Page {
     Text,
@@ -345,6 +347,7 @@ pub struct Skip {
     pub data: Data,
 }
 
+/// A phase as a person types it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum PhaseName {
     Preflight,
@@ -403,6 +406,7 @@ pub struct Manifests {
     pub external_secret: Option<ObjectName>,
 }
 
+/// What `manifests --only` can print alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     /// The Prometheus rule file

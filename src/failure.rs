@@ -33,6 +33,7 @@ pub enum Class {
 }
 
 impl Class {
+    /// The exit code. It is a contract with the Jobs' podFailurePolicy ([`AT_ONCE`]) and with scripts.
     pub fn code(self) -> u8 {
         match self {
             Class::Bug => 1,
@@ -48,6 +49,7 @@ impl Class {
         }
     }
 
+    /// As JSON and summaries name it.
     pub fn word(self) -> &'static str {
         match self {
             Class::Bug => "bug",
@@ -116,15 +118,19 @@ pub enum Kind {
 }
 
 impl Advice {
+    /// The command that shows where things stand.
     pub fn status() -> Self {
         Self::look("k8s-upgrade status")
     }
+    /// A command that only looks.
     pub fn look(command: impl Into<String>) -> Self {
         Advice { kind: Kind::Look, command: command.into() }
     }
+    /// The command that goes on after most failures.
     pub fn resume() -> Self {
         Self::go_on("k8s-upgrade resume")
     }
+    /// Another command that goes on with what failed.
     pub fn go_on(command: impl Into<String>) -> Self {
         Advice { kind: Kind::GoOn, command: command.into() }
     }
@@ -162,30 +168,39 @@ pub struct Cause {
 }
 
 impl Cause {
+    /// Without detail and advice; most callers take one of the constructors below.
     pub fn new(class: Class, what: impl Into<String>) -> Self {
         Cause { class, what: what.into(), detail: Vec::new(), next: Vec::new() }
     }
+    /// See [`Class::Bug`].
     pub fn bug(what: impl Into<String>) -> Self {
         Self::new(Class::Bug, what)
     }
+    /// See [`Class::Usage`].
     pub fn usage(what: impl Into<String>) -> Self {
         Self::new(Class::Usage, what)
     }
+    /// See [`Class::Hold`].
     pub fn hold(what: impl Into<String>) -> Self {
         Self::new(Class::Hold, what)
     }
+    /// See [`Class::Refused`].
     pub fn refused(what: impl Into<String>) -> Self {
         Self::new(Class::Refused, what)
     }
+    /// See [`Class::Step`].
     pub fn step(what: impl Into<String>) -> Self {
         Self::new(Class::Step, what)
     }
+    /// See [`Class::Contended`].
     pub fn contended(what: impl Into<String>) -> Self {
         Self::new(Class::Contended, what)
     }
+    /// See [`Class::Unreachable`].
     pub fn unreachable(what: impl Into<String>) -> Self {
         Self::new(Class::Unreachable, what)
     }
+    /// Adds somebody's output; a text of several lines becomes several.
     pub fn detail(mut self, lines: impl IntoIterator<Item = impl Into<String>>) -> Self {
         for line in lines {
             let line: String = line.into();
@@ -193,6 +208,7 @@ impl Cause {
         }
         self
     }
+    /// Adds what to type, after what was advised before.
     pub fn next(mut self, advice: impl Into<Advice>) -> Self {
         self.next.push(advice.into());
         self
@@ -258,6 +274,7 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Decides the exit code.
     pub fn class(&self) -> Class {
         self.cause.class
     }

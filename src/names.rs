@@ -1,6 +1,7 @@
 //! Every name that outlives a process or that somebody else reads: labels, annotations, Jobs, metrics, alerts, Secret keys.
 //! Dashboards, alerts and habits depend on them, so each stands here once.
 
+/// The binary, its image, and its container in every pod of ours.
 pub const PROGRAM: &str = "k8s-upgrade";
 
 /// Namespace that holds the installation (a setting may change it).
@@ -9,41 +10,62 @@ pub const NAMESPACE: &str = "k8s-upgrade";
 pub const SERVICE_ACCOUNT: &str = "k8s-upgrade-job";
 /// The watch acts as this one, which may less.
 pub const WATCH_ACCOUNT: &str = "k8s-upgrade-watch";
+/// Looks for a new release once a week.
 pub const DETECT_CRONJOB: &str = "k8s-version-check";
 /// Takes up a run whose Jobs all died.
 pub const WATCH_CRONJOB: &str = "k8s-upgrade-watch";
+/// Holds the SSH key and Slack's webhook.
 pub const CREDS_SECRET: &str = "k8s-upgrade-creds";
+/// Where a Job's pod has that Secret.
 pub const CREDS_MOUNT: &str = "/secrets/k8s-upgrade";
+/// Key of that Secret: the private half, as OpenSSH writes it.
 pub const SECRET_SSH_KEY: &str = "ssh_key";
+/// Its public half.
 pub const SECRET_SSH_KEY_PUB: &str = "ssh_key_pub";
+/// URL of the webhook; without it nothing is sent.
 pub const SECRET_SLACK: &str = "slack_webhook";
 /// Public halves of the keys that the stored one replaced, a line each: a node that was away may accept them still.
 pub const SECRET_FORMER: &str = "ssh_key_pub_former";
 /// An ExternalSecret is read anew when this annotation changes.
 pub const FORCE_SYNC: &str = "force-sync";
+/// The settings of the installation.
 pub const CONFIG_MAP: &str = "k8s-upgrade-config";
+/// Key of that ConfigMap.
 pub const CONFIG_KEY: &str = "config.yaml";
+/// Where a pod has that ConfigMap.
 pub const CONFIG_MOUNT: &str = "/etc/k8s-upgrade";
 /// kubeadm's own, in kube-system: this and the next.
 pub const KUBEADM_CONFIG: &str = "kubeadm-config";
+/// Also kubeadm's: the KubeletConfiguration that every node is given.
 pub const KUBELET_CONFIG: &str = "kubelet-config";
+/// ConfigMap of the nodes' host keys: seeded by `manifests`, added to by runs that learn.
 pub const KNOWN_HOSTS_MAP: &str = "k8s-upgrade-known-hosts";
+/// ConfigMap with the alert rules.
 pub const RULES_MAP: &str = "k8s-upgrade-alert-rules";
+/// Key of that ConfigMap.
 pub const RULES_KEY: &str = "upgrade-gates.yaml";
 /// Vault path that the ExternalSecret reads.
 pub const VAULT_PATH: &str = "k8s-upgrade";
 
+/// Tells our kinds of Jobs, pods and ConfigMaps apart, by one of the values `APP_…`.
 pub const LABEL_APP: &str = "app";
 /// On all that `manifests` prints.
 pub const LABEL_NAME: &str = "app.kubernetes.io/name";
 /// Who made an object out of somebody else's template: on the Jobs of etcd's snapshot, by which their policy knows them.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// Jobs of the chain and their pods.
 pub const APP_CHAIN: &str = "k8s-upgrade-chain";
+/// Detection.
 pub const APP_DETECTION: &str = "k8s-version-upgrade";
+/// The watch.
 pub const APP_WATCH: &str = "k8s-upgrade-watch";
+/// ConfigMaps with journals.
 pub const APP_JOURNAL: &str = "k8s-upgrade-journal";
+/// How names of the chain's Jobs begin; phase, target and node follow.
 pub const JOB_PREFIX: &str = "k8s-upgrade";
+/// How names of the snapshot's Jobs begin.
 pub const ETCD_JOB_PREFIX: &str = "pre-upgrade-etcd";
+/// How names of the nodes' Leases begin; the node's name follows.
 pub const LEASE_PREFIX: &str = "k8s-upgrade-node";
 /// Held by a person's process as long as it works: no Job tells of it.
 pub const LEASE_BY_HAND: &str = "k8s-upgrade-by-hand";
@@ -118,6 +140,7 @@ impl Mark {
     /// What a run leaves on a node.
     pub const OF_A_NODE: [Mark; 3] = [Mark::CordonedBy, Mark::FormerVersions, Mark::ChangedAt];
 
+    /// The annotation's whole key; `prefix` is the setting `annotation-prefix`.
     pub fn key(self, prefix: &str) -> String {
         let suffix = match self {
             Mark::InFlight => "in-flight",
@@ -158,29 +181,43 @@ pub const PUSH_JOB_DETECTION: &str = "k8s-version-check";
 /// Pushgateway job of a person's block.
 pub const PUSH_JOB_BLOCKER: &str = "k8s-upgrade-blocker";
 
+/// 1 while a run is on.
 pub const METRIC_IN_FLIGHT: &str = "k8s_upgrade_in_flight";
+/// When the run began (seconds since 1970); 0 without one.
 pub const METRIC_STARTED: &str = "k8s_upgrade_started_timestamp";
+/// 1 while a run is on whose etcd snapshot is recorded.
 pub const METRIC_SNAPSHOT: &str = "k8s_upgrade_snapshot_taken";
+/// When a run last made progress (seconds since 1970), by which a stall is seen.
 pub const METRIC_PROGRESS: &str = "k8s_upgrade_progress_timestamp";
+/// 1 where detection found a release to go to; with the labels `kind`, `running` and `target`.
 pub const METRIC_AVAILABLE: &str = "k8s_upgrade_available";
+/// When detection last came to an end (seconds since 1970).
 pub const METRIC_LAST_CHECK: &str = "k8s_version_check_last_run_timestamp";
 /// 1 while a person blocks upgrades and reboots.
 pub const METRIC_BLOCKER: &str = "k8s_upgrade_blocker";
 
 /// The group of alert rules that `manifests` ships.
 pub const ALERT_GROUP: &str = "Upgrade Gates";
+/// Kubelets and API servers run several versions.
 pub const ALERT_SKEW: &str = "K8sVersionSkew";
+/// A run is on without an etcd snapshot.
 pub const ALERT_SNAPSHOT_MISSING: &str = "EtcdPreUpgradeSnapshotMissing";
+/// A run has made no progress for [`crate::plan::rules::STALLED_AFTER`].
 pub const ALERT_STALLED: &str = "K8sUpgradeStalled";
+/// A run is on: others who reboot nodes wait for it.
 pub const ALERT_IN_FLIGHT: &str = "K8sUpgradeInFlight";
+/// A node rebooted lately. No rule of ours: a cluster may have it.
 pub const ALERT_RECENT_REBOOT: &str = "RecentNodeReboot";
+/// A person blocks upgrades and reboots.
 pub const ALERT_BLOCKER: &str = "K8sUpgradeBlocked";
 /// Always firing; that it is seen proves that the alert gate works.
 pub const ALERT_WATCHDOG: &str = "Watchdog";
 
+/// kubeadm's, on each control-plane node.
 pub const LABEL_CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// The taint of a cordon.
 pub const TAINT_CORDON: &str = "node.kubernetes.io/unschedulable";
+/// A kubelet may set it: a pin names the Node itself, too.
 pub const LABEL_HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// User and group of the program in its image: nobody's usual number, and no root, as restricted Pod Security asks.

@@ -30,6 +30,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
+    /// A wait, and bytes.
     pub const fn new(time: Duration, bytes: usize) -> Self {
         Bounds { time, bytes }
     }
@@ -163,6 +164,7 @@ pub trait Hosts: Send + Sync {
     ) -> BoxFuture<'a, Result<HostOutput, HostError>>;
 }
 
+/// Why there is no answer. Any status is one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WebError {
     #[error("cannot reach {0}: {1}")]
@@ -187,6 +189,7 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> jiff::Timestamp;
 }
 
+/// Where ids and keys come from; a simulation has its own, by a seed.
 pub trait Random: Send + Sync {
     fn u64(&self) -> u64;
     /// Bytes that nobody can guess, for keys.
@@ -215,6 +218,7 @@ pub trait Terminal: Send + Sync {
     fn size(&self) -> Option<Size>;
 }
 
+/// In characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
     pub rows: usize,

@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use crate::world::{Clock, Random};
 
+/// The machine's own clock.
 pub struct SystemClock;
 
 impl Clock for SystemClock {

@@ -18,6 +18,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// As many links as Linux follows.
 const LINKS: usize = 40;
 
+/// Files of the machine that the program runs on.
 pub struct SystemFiles;
 
 impl Files for SystemFiles {

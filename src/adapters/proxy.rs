@@ -12,6 +12,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 use crate::world::Env;
 
+/// As the environment names them; the default has none.
 #[derive(Clone, Default)]
 pub struct Proxies {
     http: Option<Uri>,

@@ -24,6 +24,7 @@ use crate::world::{Bounds, Host, HostError, HostOutput, Hosts};
 /// How much longer than its deadline a session's thread may take to say that it is over. One that an agent holds never does.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// SSH by libssh2, one connection for each command.
 #[derive(Clone, Debug, Default)]
 pub struct Ssh {
     /// The agent's socket.
@@ -31,6 +32,7 @@ pub struct Ssh {
 }
 
 impl Ssh {
+    /// `agent` is the socket of an SSH agent, for logins without a key of their own.
     pub fn new(agent: Option<PathBuf>) -> Self {
         Ssh { agent }
     }

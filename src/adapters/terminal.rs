@@ -5,6 +5,7 @@ use crate::world::{Size, Terminal};
 /// Of one that does not say how large it is.
 const USUAL: Size = Size { rows: 24, columns: 80 };
 
+/// Asks the kernel, at each call: a window may be resized.
 pub struct Stdout;
 
 impl Terminal for Stdout {

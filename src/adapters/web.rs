@@ -16,6 +16,7 @@ use crate::world::{Bounds, TooMuch, Web, WebError};
 /// The package index answers every request with a redirect, of which more than one may follow.
 const MAX_REDIRECTS: usize = 10;
 
+/// HTTP by reqwest, through the proxies of the environment.
 #[derive(Debug)]
 pub struct RealWeb {
     /// Why there is none is told at the first use: most commands need no web.

@@ -16,6 +16,7 @@ use crate::world::{Bounds, TooMuch, Web, WebError};
 /// Bytes of an answer that says hardly more than that something was done.
 pub(super) const WORD: usize = 64 << 10;
 
+/// Where requests to a service of the cluster go, by one of two ways.
 #[derive(Clone)]
 pub enum Endpoint {
     /// A base URL without a slash at its end.

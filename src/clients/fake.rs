@@ -13,7 +13,9 @@ use super::Endpoint;
 use crate::permit::{ChangeClass, Gate, Permit};
 use crate::world::{Bounds, Web, WebError};
 
+/// Long enough for an answer that is there already.
 pub const SECOND: Duration = Duration::from_secs(1);
+/// The same, and a mebibyte.
 pub const BOUNDS: Bounds = Bounds::new(SECOND, 1 << 20);
 
 /// Status and body.
@@ -26,16 +28,19 @@ pub struct FakeWeb {
 }
 
 impl FakeWeb {
+    /// Says the same to everybody.
     pub fn answers(status: u16, body: &str) -> Arc<Self> {
         Self::knows(&[("", status, body)])
     }
 
+    /// Part of a URL, status and body; whoever asks for something else has made a mistake.
     pub fn knows(answers: &[(&'static str, u16, &str)]) -> Arc<Self> {
         let answer =
             |(part, status, body): &(&'static str, u16, &str)| (*part, Ok((*status, Bytes::copy_from_slice(body.as_bytes()))));
         Arc::new(FakeWeb { answers: answers.iter().map(answer).collect(), seen: Mutex::default() })
     }
 
+    /// Answers nobody.
     pub fn fails(error: WebError) -> Arc<Self> {
         Arc::new(FakeWeb { answers: vec![("", Err(error))], seen: Mutex::default() })
     }
@@ -45,6 +50,7 @@ impl FakeWeb {
         self.seen.lock().unwrap().clone()
     }
 
+    /// For clients of a service of the cluster.
     pub fn endpoint(self: &Arc<Self>) -> Endpoint {
         Endpoint::Url { base: "http://there".into(), web: self.clone() }
     }
@@ -74,6 +80,7 @@ pub fn kube(status: u16, body: &'static str) -> (kube::Client, Arc<Mutex<Vec<Str
     (ClientBuilder::new(service, "default").with_layer(&Gate).build(), seen)
 }
 
+/// Runs a read to its end.
 pub fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }

@@ -28,6 +28,7 @@ pub struct Release {
     pub revision: String,
 }
 
+/// The package index of the repositories below one base URL.
 #[derive(Clone)]
 pub struct Packages {
     base: String,

@@ -23,16 +23,19 @@ pub struct Sample {
     pub value: f64,
 }
 
+/// What of Prometheus the gates ask.
 #[derive(Clone)]
 pub struct Prometheus {
     endpoint: Endpoint,
 }
 
 impl Prometheus {
+    /// Asks nothing yet.
     pub fn new(endpoint: Endpoint) -> Self {
         Prometheus { endpoint }
     }
 
+    /// For messages.
     pub fn place(&self) -> String {
         self.endpoint.place()
     }

@@ -15,6 +15,7 @@ use crate::world::Bounds;
 /// Bytes of all that it holds, which others may push to as well.
 const METRICS: usize = 16 << 20;
 
+/// One sample to push.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Gauge {
     pub name: String,
@@ -23,26 +24,31 @@ pub struct Gauge {
 }
 
 impl Gauge {
+    /// Without labels.
     pub fn new(name: &str, value: f64) -> Self {
         Gauge { name: name.to_owned(), labels: Vec::new(), value }
     }
 
+    /// Adds a label; its value may hold anything.
     pub fn label(mut self, name: &str, value: &str) -> Self {
         self.labels.push((name.to_owned(), value.to_owned()));
         self
     }
 }
 
+/// Where gauges outlive the Jobs that push them.
 #[derive(Clone)]
 pub struct Pushgateway {
     endpoint: Endpoint,
 }
 
 impl Pushgateway {
+    /// Asks nothing yet.
     pub fn new(endpoint: Endpoint) -> Self {
         Pushgateway { endpoint }
     }
 
+    /// For messages.
     pub fn place(&self) -> String {
         self.endpoint.place()
     }

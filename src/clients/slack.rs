@@ -13,6 +13,7 @@ use crate::permit::Gate;
 use crate::words;
 use crate::world::{Bounds, Web, WebError};
 
+/// A webhook, whose URL is a secret: messages and errors name its host alone.
 #[derive(Clone)]
 pub struct Slack {
     webhook: Uri,

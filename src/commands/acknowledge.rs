@@ -8,6 +8,7 @@ use crate::plan::losses::{self, Difference};
 use crate::report::Printed;
 use crate::run::Ctx;
 
+/// Shows what kubeadm would write over; with the `id` of exactly that, records that a person means to lose it.
 pub async fn acknowledge(ctx: &Ctx, asker: &mut Asker, id: Option<String>) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
     let open = ctx.losses(&facts).await.map_err(failure)?;

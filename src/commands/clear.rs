@@ -24,6 +24,7 @@ struct Shown {
     lines: Vec<(String, String)>,
 }
 
+/// Clears what a run that is given up has left: marks, gauges, our cordons, stale Leases, Jobs that never began.
 pub async fn clear(ctx: &Ctx, asker: &mut Asker) -> Result<Outcome, Failure> {
     let facts = ctx.observe_as_it_is().await.map_err(failure)?;
     let shown = shown(&facts, &look(ctx, &facts).await.map_err(failure)?);

@@ -15,6 +15,7 @@ use crate::words::command;
 
 const PLACE: &str = "detect";
 
+/// Looks for a newer release, pushes what it found, and creates preflight's Job where a run may begin.
 pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
     if !ctx.dry_run && facts.marks.in_flight {

@@ -35,11 +35,13 @@ fn page(name: String, command: clap::Command) -> std::io::Result<(String, Vec<u8
     Ok((format!("{name}.1"), text))
 }
 
+/// Writes the completions of a shell to stdout.
 pub fn completions(stdout: &Out, shell: clap_complete::Shell) -> Result<Outcome, Cause> {
     super::install::write_out(stdout, &completions_of(shell))?;
     Ok(Outcome::Done)
 }
 
+/// Writes one page a command into the folder.
 pub fn man(world: &World, folder: &Path) -> Result<Outcome, Cause> {
     let cannot = |error: std::io::Error| Cause::usage(format!("cannot write manual pages into {}: {error}", folder.display()));
     for (name, text) in pages().map_err(cannot)? {

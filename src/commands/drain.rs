@@ -9,6 +9,7 @@ use crate::report::Printed;
 use crate::run::{Ctx, no_job_at_work};
 use crate::words::command;
 
+/// Cordons and drains by hand, as the chain does, and leaves the node cordoned. Dry, it only forecasts.
 pub async fn drain(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
     if ctx.node_now(node).await.map_err(failure)?.is_none() {
         return Err(failure(Cause::usage(format!("{node} is no node of this cluster")).next("kubectl get nodes")));

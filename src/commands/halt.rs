@@ -9,6 +9,7 @@ use crate::plan::halt::Halt;
 use crate::run::Ctx;
 use crate::words::{command, ssh};
 
+/// Halts upgrades in the way that a person chose, or lifts exactly what was set.
 pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
     let facts = ctx.observe_as_it_is().await.map_err(failure)?;
     if options.lift {

@@ -17,6 +17,7 @@ use crate::settings::Settings;
 use crate::words::{Namespace, command};
 use crate::world::{BINARY_FILE, SECRET_FILE, TEXT_FILE, World};
 
+/// Writes bytes to stdout as they are, at once.
 pub(super) fn write_out(stdout: &Out, bytes: &[u8]) -> Result<(), Cause> {
     let cannot = |why: String| Cause::step(format!("cannot write to stdout: {why}"));
     let mut out = stdout.lock().map_err(|error| cannot(error.to_string()))?;
@@ -69,6 +70,7 @@ fn host_keys(printing: &Printing<'_>) -> Result<BTreeMap<String, String>, Cause>
     Ok(of)
 }
 
+/// Prints what `kubectl apply` installs, or one part of it; warnings go to stderr.
 pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome, Cause> {
     let Printing { world, sink, stdout, settings, namespace } = *printing;
     if wanted.only == Some(Part::Rules) {
@@ -139,6 +141,7 @@ fn trusted(policy: &Policy) -> String {
     format!("trusted with the SSH key, beside the control planes: {workers} (settings runner, runner-standby)")
 }
 
+/// Writes the running binary as an image archive, and prints the image's name.
 pub fn image(world: &World, sink: &Shared, stdout: &Out, output: &Path) -> Result<Outcome, Cause> {
     let binary = read(world, Path::new(OWN_BINARY), BINARY_FILE)?;
     let image = archive(&binary)?;

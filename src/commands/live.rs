@@ -10,6 +10,7 @@ use crate::plan::screen::{Screen, Seen, Stale};
 use crate::report::{self, Printed};
 use crate::run::{Ctx, More};
 
+/// `status --watch`: draws the screen anew with whatever changes, until Ctrl-C.
 pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
     let mut view = View { ctx, drawn: false, last: None };
     let watched = ctx.live(|seen, stale| view.show(seen, stale)).await;

@@ -9,6 +9,7 @@ use crate::run::Ctx;
 use crate::words::RunId;
 use crate::words::command;
 
+/// One node's phase: for a Job of the chain, which then creates its successor, or by a person's hand.
 pub async fn upgrade(
     ctx: &Ctx,
     asker: &mut Asker,

@@ -16,6 +16,7 @@ use crate::words::command;
 /// A message does not wait longer for what is known of those before it.
 const LOOK: Duration = Duration::from_secs(60);
 
+/// The first phase. Under `--chain` a gate that time opens defers: that is no failure.
 pub async fn preflight(ctx: &Ctx, target: Version, run: Option<RunId>) -> Result<Outcome, Failure> {
     let run = match run {
         Some(run) => run,
@@ -59,6 +60,7 @@ async fn prepared(ctx: &Ctx, target: Version, run: &RunId) -> Result<Outcome, Fa
     }
 }
 
+/// The last phase: verifies the cluster and ends the run. A run that was ended already is left alone.
 pub async fn postflight(ctx: &Ctx, target: Option<Version>, run: Option<RunId>) -> Result<Outcome, Failure> {
     if let Some(run) = run.as_deref().filter(|_| ctx.chain) {
         ctx.journal_of(run);

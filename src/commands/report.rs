@@ -8,6 +8,7 @@ use crate::plan::story;
 use crate::report::{self, Printed};
 use crate::run::Ctx;
 
+/// The story of a run, else of the newest, out of its journals.
 pub async fn report(ctx: &Ctx, run: Option<&str>, output: Page) -> Result<Outcome, Failure> {
     let (journals, unreadable) = ctx.journals().await.map_err(failure)?;
     let in_flight = ctx.observe_as_it_is().await.map_err(failure)?.marks;

@@ -8,6 +8,7 @@ use crate::run::{Ctx, no_job_at_work};
 use crate::words::RunId;
 use crate::words::command;
 
+/// Takes a worker back to the versions on record. Of a control plane it prints the plan, and changes nothing.
 pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
     let facts = match ctx.observe().await {
         Err(away) if away.class == Class::Unreachable => return hosts::rollback(ctx, node, away).await,

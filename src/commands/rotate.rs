@@ -13,6 +13,7 @@ use crate::words::command;
 
 const AGAIN: &str = "k8s-upgrade rotate-key";
 
+/// Brings a new SSH key to every node, or with `only` the stored one to a node that was away.
 pub async fn rotate(ctx: &Ctx, asker: &mut Asker, only: Option<&str>) -> Result<Outcome, Failure> {
     let survey = ctx.survey_keys(only).await.map_err(failure)?;
     for node in &survey.excluded {

@@ -21,6 +21,7 @@ struct Wanted {
     reason: String,
 }
 
+/// Goes past a step whose work is done; by force past a worker's that is not, and the run ends as partial.
 pub async fn skip(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
     let Some(shown) = wanted(ctx, &facts, &options).await.map_err(failure)? else { return Ok(Outcome::Nothing) };

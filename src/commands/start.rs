@@ -16,6 +16,7 @@ use crate::run::preflight::Preflight;
 use crate::run::{Ctx, no_job_at_work, phases};
 use crate::words::command;
 
+/// Begins a run by hand: creates preflight's Job or, with `local`, performs all phases in this process.
 pub async fn start(ctx: &Ctx, asker: &mut Asker, target: Version, local: bool) -> Result<Outcome, Failure> {
     let facts = ctx.observe().await.map_err(failure)?;
     if !ctx.dry_run {

@@ -8,6 +8,7 @@ use crate::plan::status;
 use crate::report::{self, Printed};
 use crate::run::Ctx;
 
+/// One screen: where the run stands, what blocks it, and what to type next.
 pub async fn status(ctx: &Ctx) -> Result<Outcome, Failure> {
     let seen = ctx.look().await.map_err(away)?;
     let printed = written(ctx, &screen(ctx, &seen)).and_then(|screen| ctx.print(&screen));
@@ -42,6 +43,7 @@ fn away(cause: Cause) -> Failure {
     }
 }
 
+/// The screen as data, out of what was seen.
 pub(super) fn screen(ctx: &Ctx, seen: &Seen) -> Screen {
     status::screen(seen, &ctx.settings.policy(), &ctx.settings.cluster_name, &ctx.namespace, ctx.now())
 }

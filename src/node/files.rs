@@ -12,6 +12,7 @@ pub struct SnapshotHash {
     pub path: HostPath,
 }
 
+/// What a snapshot's file is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotInfo {
     pub bytes: u64,
@@ -22,6 +23,7 @@ pub struct SnapshotInfo {
     pub sha256: String,
 }
 
+/// What its bytes tell of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SnapshotKind {
     /// etcd's, and the hash at its end is that of all before it.

@@ -46,6 +46,7 @@ pub struct Source {
     pub minor: Minor,
 }
 
+/// All that decides what is still to be done on a node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeState {
     /// Always there in an answer.
@@ -75,6 +76,7 @@ pub struct NodeState {
 const KUBERNETES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
 
 impl NodeState {
+    /// By its name; None where it is not installed.
     pub fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == *name)
     }

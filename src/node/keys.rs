@@ -13,6 +13,7 @@ pub struct LookAtKeys {
     pub of: Vec<KeyBase64>,
 }
 
+/// What of the login's authorized_keys concerns a rotation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeysThere {
     /// Lines with a key.

@@ -113,6 +113,7 @@ pub struct Prefetch {
     pub image_repository: Option<ImageName>,
 }
 
+/// What the node has now, for the upgrade to need no network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Prefetched {
     pub packages: Vec<(PackageName, Revision)>,
@@ -163,6 +164,7 @@ pub struct KubeadmPlan {
     pub flags: Vec<Flag>,
 }
 
+/// kubeadm's word, which [`crate::plan::parse`] reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanText {
     /// kubeadm's stdout, untouched. Empty at target, and in some states that are not.

@@ -30,6 +30,7 @@ pub struct Copy {
     pub path: HostPath,
 }
 
+/// A file in the folder of snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     pub path: HostPath,
@@ -37,6 +38,7 @@ pub struct Snapshot {
     pub at: Stamp,
 }
 
+/// What is left of earlier days, for the way back of a control plane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
     pub static_pods: Vec<Manifest>,

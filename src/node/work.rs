@@ -25,11 +25,14 @@ pub enum Step {
 }
 
 impl Step {
+    /// As the node's record names it.
     pub(super) const KUBEADM_UPGRADE: &str = "kubeadm-upgrade";
+    /// The same.
     pub(crate) const ROLLBACK: &str = "rollback";
     /// What a node may call a step of ours.
     const NAMES: [&str; 5] = ["kubeadm-package", Self::KUBEADM_UPGRADE, "kubelet-packages", "containerd-package", Self::ROLLBACK];
 
+    /// How the node's record, logs and messages name it.
     pub fn name(&self) -> &'static str {
         match self {
             Step::KubeadmPackage => Self::NAMES[0],
@@ -111,6 +114,7 @@ impl fmt::Display for Target {
     }
 }
 
+/// How [`Begin`] found the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begun {
     Started,
@@ -157,6 +161,7 @@ pub struct Work {
     pub run: Option<RunId>,
 }
 
+/// How far the unit is, by the node's own record.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum WorkState {
     /// Nothing was ever begun here.
@@ -216,9 +221,11 @@ pub struct Follow {
 const LARGEST: u64 = 999_999_999_999_999_999;
 
 impl Follow {
+    /// So long one session may follow the log.
     pub const MAX_WAIT: Duration = Duration::from_secs(60);
 }
 
+/// What one look at the unit gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Followed {
     pub offset: u64,

@@ -3,6 +3,7 @@
 use crate::failure::Cause;
 use crate::words::Texts;
 
+/// What somebody outside was asked, and said or did not say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer<T> {
     Known(T),

@@ -5,6 +5,7 @@ use super::rollback::{Kept, restore_plan};
 use crate::words::ExactPackage;
 use crate::words::texts;
 
+/// What a person needs to restore a control plane with nothing but its disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Card {
     pub run: String,
@@ -25,6 +26,7 @@ const SNAPSHOT: &str = "etcd snapshot  ";
 const PACKAGES: &str = "Packages before the upgrade";
 
 impl Card {
+    /// For people; [`Card::read`] takes it back.
     pub fn write(&self) -> String {
         let Card { run, from, to, snapshot, bytes, hash, packages } = self;
         let mut text = format!("{HEAD}{run}: {from} -> {to}\n\n{SNAPSHOT}{snapshot} ({bytes} bytes, {hash})\n\n{PACKAGES}\n");

@@ -8,6 +8,7 @@ use super::version::Version;
 use crate::failure::Cause;
 use crate::words::{RunId, command, texts};
 
+/// All that decisions are made of.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     pub nodes: Vec<Node>,
@@ -23,6 +24,7 @@ impl Facts {
         self.nodes.iter().filter(|node| !node.excluded)
     }
 
+    /// By its name; excluded ones, too.
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.name == name)
     }
@@ -73,6 +75,7 @@ impl Facts {
 pub const COMPONENTS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
 impl Node {
+    /// By its name; None where no pod of it is to be seen.
     pub fn component(&self, name: &str) -> Option<&Component> {
         self.components.iter().find(|component| component.name == name)
     }
@@ -124,6 +127,7 @@ impl Node {
     }
 }
 
+/// A node, as its object and its static pods tell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     pub name: String,
@@ -163,6 +167,7 @@ pub struct Node {
     pub odd: Vec<Cause>,
 }
 
+/// As the Node has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taint {
     pub key: String,
@@ -170,6 +175,7 @@ pub struct Taint {
     pub effect: String,
 }
 
+/// A static pod of the control plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Component {
     /// kube-apiserver, kube-controller-manager or kube-scheduler.
@@ -253,6 +259,7 @@ impl RunMarks {
     }
 }
 
+/// A Job of the chain, with what its pods tell.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobFact {
     pub name: String,
@@ -289,6 +296,7 @@ pub struct JobFact {
     pub message: Option<String>,
 }
 
+/// A pod of a Job that has not ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodFact {
     /// The node that it is bound to.
@@ -321,6 +329,7 @@ pub struct TakenUp {
     pub held: bool,
 }
 
+/// As the Job's conditions say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum JobState {
     Active,
@@ -345,6 +354,7 @@ pub enum Phase {
 texts!(none: Phase);
 
 impl Phase {
+    /// As commands, names of Jobs and annotations have it.
     pub fn word(self) -> &'static str {
         match self {
             Phase::Preflight => "preflight",
@@ -364,12 +374,15 @@ pub struct Step {
 }
 
 impl Step {
+    /// The first of a run.
     pub fn preflight() -> Self {
         Step { phase: Phase::Preflight, node: None }
     }
+    /// The last of a run.
     pub fn postflight() -> Self {
         Step { phase: Phase::Postflight, node: None }
     }
+    /// The one that upgrades this node.
     pub fn of(node: &Node) -> Self {
         Step { phase: if node.control_plane { Phase::Master } else { Phase::Worker }, node: Some(node.name.clone()) }
     }

@@ -74,6 +74,7 @@ pub enum Turn {
     GiveWay(Vec<String>),
 }
 
+/// Who goes first, of two that are out of service: the first in natural order, so that both come to the same answer.
 pub fn turn(facts: &Facts, name: &str) -> Turn {
     let others = others_out(facts, name);
     match others.first() {
@@ -141,6 +142,7 @@ pub fn finished(pod: &Pod) -> bool {
     matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
 }
 
+/// Its condition Ready is True.
 pub(super) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")

@@ -28,6 +28,7 @@ impl Halt {
         serde_json::from_str(text).unwrap_or_else(|_| Halt { reason: text.to_owned(), run: true, ..Halt::default() })
     }
 
+    /// As the annotation carries it.
     pub fn write(&self) -> String {
         serde_json::json!(self).to_string()
     }
@@ -106,6 +107,7 @@ impl Skip {
         serde_json::from_str(text).unwrap_or_else(|_| text.split(',').map(|step| Skip::from(step.trim())).collect())
     }
 
+    /// As the annotation carries them.
     pub fn write(skips: &[Skip]) -> String {
         serde_json::json!(skips).to_string()
     }

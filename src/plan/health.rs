@@ -72,6 +72,7 @@ pub struct Seen {
     pub alerts: Answer<Vec<Alert>>,
 }
 
+/// One line of `status --health`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
     pub name: &'static str,

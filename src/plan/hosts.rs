@@ -16,6 +16,7 @@ pub struct Asked {
     pub found: Result<Found, Cause>,
 }
 
+/// What a host said of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     pub packages: Vec<Package>,
@@ -40,6 +41,7 @@ pub struct Found {
     pub snapshots: Vec<Snapshot>,
 }
 
+/// A package of Kubernetes or containerd, as dpkg has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
     pub name: String,
@@ -58,6 +60,7 @@ pub struct Unit {
     pub log: Vec<String>,
 }
 
+/// What our unit on the host was begun for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Work {
     pub step: String,
@@ -66,6 +69,7 @@ pub struct Work {
     pub end: End,
 }
 
+/// How far it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     Running,
@@ -74,6 +78,7 @@ pub enum End {
     Bad(String),
 }
 
+/// A manifest that kubeadm put aside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
     pub pod: String,
@@ -83,6 +88,7 @@ pub struct Copy {
     pub path: String,
 }
 
+/// A file in the folder of snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     pub path: String,
@@ -108,10 +114,12 @@ impl Texts for End {
 }
 
 impl Work {
+    /// It ended, and not well.
     pub fn is_bad(&self) -> bool {
         matches!(self.end, End::Bad(_))
     }
 
+    /// For people, on one line.
     pub fn told(&self) -> String {
         let end = match &self.end {
             End::Running => "is running",
@@ -134,10 +142,12 @@ impl Found {
         COMPONENTS.into_iter().filter(|name| self.control_plane() && !there(name)).collect()
     }
 
+    /// By its name; None where it is not installed.
     pub fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
     }
 
+    /// A unit of ours runs there: its end is waited for, whatever else is planned.
     pub fn is_at_work(&self) -> bool {
         self.unit.work.as_ref().is_some_and(|work| matches!(work.end, End::Running))
     }
@@ -152,6 +162,7 @@ impl Found {
         self.package("containerd.io").or_else(|| self.package("containerd"))
     }
 
+    /// The newest restore card, where it can be read.
     pub fn card(&self) -> Option<&Card> {
         self.card.as_ref().and_then(|(_, card)| card.as_ref())
     }

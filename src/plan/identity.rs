@@ -23,6 +23,7 @@ pub struct Shown {
     pub machine_id: Option<MachineId>,
 }
 
+/// Whose machine it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     Proved,

@@ -24,6 +24,7 @@ const MEMORY: &str = "128Mi";
 pub const HELD: &str = "--held";
 /// Tells a Job its run.
 pub const RUN: &str = "--run";
+/// Tells a Job to which release.
 pub const TARGET: &str = "--target";
 
 /// One Job to create: what it does, where, and which finished Job of the same name is in its way.

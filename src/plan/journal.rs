@@ -56,6 +56,7 @@ pub struct Line {
     pub what: What,
 }
 
+/// What happened, as a journal keeps it. A line that this build does not know makes a journal unreadable, which a report says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum What {
@@ -128,6 +129,7 @@ pub struct End {
     pub next: Vec<String>,
 }
 
+/// What one process has done, as its ConfigMap keeps it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Journal {
     pub head: Head,
@@ -217,6 +219,10 @@ impl Journal {
         Ok(data)
     }
 
+    /// Out of a ConfigMap's data.
+    ///
+    /// # Errors
+    /// Which part is not this program's, or of another form.
     pub fn read(data: &BTreeMap<String, String>) -> Result<Journal, String> {
         let text = |key: &str| data.get(key).map(String::as_str);
         let head = serde_json::from_str(text(HEAD).ok_or("it has no head")?).map_err(|error| format!("its head: {error}"))?;
@@ -279,10 +285,12 @@ pub mod time {
         time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
+    /// UTC, to the second.
     pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&text(time))
     }
 
+    /// That form alone.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         let written = String::deserialize(deserializer)?;
         let time = written.parse().map_err(serde::de::Error::custom)?;

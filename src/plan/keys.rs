@@ -30,6 +30,7 @@ impl Public {
         Public::parse(&key.public_key().to_openssh().ok()?)
     }
 
+    /// As our line in authorized_keys has it, with our mark as its comment.
     pub fn line(&self) -> String {
         format!("{} {} {MARK}", self.kind, self.base64)
     }
@@ -92,6 +93,7 @@ pub enum Rotation {
 }
 
 impl Known {
+    /// A former rotation that was cut comes first: a key that nodes accept and the store has is never given up for a third one.
     pub fn rotation(&self) -> Rotation {
         let mut gone: Vec<Public> = Vec::new();
         for key in self.held.iter().chain(&self.stored).chain(&self.former) {
@@ -140,6 +142,7 @@ pub enum Left {
 }
 
 impl Left {
+    /// For people: the state that a failure leaves.
     pub fn sentence(self) -> &'static str {
         match self {
             Left::TakenOff => "The former key is as it was, on the nodes and where it is stored.",

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use crate::failure::Cause;
 use crate::words::NodeName;
 
+/// A known_hosts file as ssh keeps it, hashed names and revoked keys among it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KnownHosts(Vec<Line>);
 

@@ -13,6 +13,7 @@ pub fn yaml(documents: &[Value]) -> Result<String, Cause> {
         .map_err(|error| Cause::bug(format!("the manifests cannot be written as YAML: {error}")))
 }
 
+/// On all that `manifests` prints.
 pub fn labels() -> Value {
     json!({ names::LABEL_NAME: names::PROGRAM })
 }

@@ -23,6 +23,7 @@ pub enum UpgradePlan {
     },
 }
 
+/// A component, in the JSON of `kubeadm upgrade plan`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ComponentPlan {

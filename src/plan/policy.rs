@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// What is wanted of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     pub runner: Runner,

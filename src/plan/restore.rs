@@ -11,6 +11,7 @@ use crate::words::texts;
 /// What the file of the recorded snapshot is: bytes and sha256; None where it is not on this host.
 pub type SnapshotFile = Answer<Option<(u64, String)>>;
 
+/// What is known of a control plane, and what to type to bring it back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Restore {
     /// A label and what is known.
@@ -23,6 +24,7 @@ texts!(Restore { known, plan });
 
 const ETCD: &str = "etcd";
 
+/// The plan for one control plane. Those among `others` that are control planes, too, are named: each needs the same.
 pub fn restore(node: &str, found: &Found, snapshot: &SnapshotFile, others: &[Asked]) -> Restore {
     let former = former(node, found);
     let mut known = vec![("now", list(found.static_pods.iter().map(|(name, image)| pod(name, image)))), ("", installed(found))];

@@ -26,6 +26,7 @@ pub enum Account {
 }
 
 impl Account {
+    /// Both accounts.
     pub const ALL: [Account; 2] = [Account::Chain, Account::Watch];
 
     /// Of its ServiceAccount, and of the roles and bindings that give it its rights.

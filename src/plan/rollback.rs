@@ -12,6 +12,7 @@ use crate::words::{ExactPackage, NotAToken, word};
 const KUBELET_BEHIND: i64 = 3;
 const PACKAGES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
 
+/// What a node's way back is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rollback {
     /// Nothing is on record, and nothing of ours is left on the node.
@@ -20,6 +21,7 @@ pub enum Rollback {
     ControlPlane,
 }
 
+/// What a worker had before.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Back {
     pub to: Version,

@@ -28,6 +28,7 @@ pub struct Doing {
     pub last: Option<String>,
 }
 
+/// A step and its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     pub what: String,
@@ -49,10 +50,12 @@ pub struct Awaited {
 }
 
 impl Awaited {
+    /// A wait that is no soak.
     pub fn new(on: impl Into<String>, missing: impl Into<String>) -> Self {
         Awaited { on: on.into(), missing: missing.into(), soak: false }
     }
 
+    /// The watch after a node; `complaints` are what looks bad meanwhile.
     pub fn soak(complaints: &[String]) -> Self {
         Awaited { soak: true, ..Awaited::new("the soak to end", complaints.join(", ")) }
     }
@@ -70,6 +73,7 @@ impl fmt::Display for Awaited {
     }
 }
 
+/// A wait and its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wait {
     #[serde(flatten)]
@@ -78,6 +82,7 @@ pub struct Wait {
     pub until: Timestamp,
 }
 
+/// How far a drain is, in pods.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Draining {
     pub left: usize,
@@ -193,6 +198,7 @@ pub struct Screen {
     pub safe: (bool, String),
 }
 
+/// The run in flight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
     pub id: Option<String>,
@@ -202,6 +208,7 @@ pub struct Run {
     pub position: String,
 }
 
+/// A node.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     pub node: String,
@@ -230,6 +237,7 @@ pub struct Work {
     pub doing: Doing,
 }
 
+/// The last Job that failed, where nothing has followed it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failed {
     pub job: String,

@@ -9,6 +9,7 @@ use super::journal::{End, Head, Journal, Line, What, time};
 use super::span::span;
 use crate::words::texts;
 
+/// A run from its beginning to its end, as a report has it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Story {
@@ -31,6 +32,7 @@ pub struct Story {
     pub missing: Vec<String>,
 }
 
+/// How it ended, as far as journals tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
@@ -72,6 +74,7 @@ pub struct Outage {
     pub seconds: Option<u64>,
 }
 
+/// A person's command that changed something.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ByHand {
     #[serde(with = "time")]
@@ -81,6 +84,7 @@ pub struct ByHand {
     pub result: Option<String>,
 }
 
+/// A line of the timeline.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Told {
     #[serde(with = "time")]

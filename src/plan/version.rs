@@ -4,6 +4,7 @@ use crate::words::texts;
 use std::fmt;
 use std::str::FromStr;
 
+/// A release of Kubernetes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
     pub major: u32,
@@ -12,6 +13,7 @@ pub struct Version {
 }
 
 impl Version {
+    /// For constants; text is parsed.
     pub const fn new(major: u32, minor: u32, patch: u32) -> Self {
         Version { major, minor, patch }
     }
@@ -40,6 +42,7 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What lies between two releases.
     pub fn between(running: Version, target: Version) -> Self {
         if (running.major, running.minor) == (target.major, target.minor) { Kind::Patch } else { Kind::Minor }
     }
@@ -72,6 +75,7 @@ pub fn told(version: Option<Version>) -> String {
     version.map_or("of an unknown version".to_owned(), |version| version.to_string())
 }
 
+/// A text that is no release.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no Kubernetes release: X.Y.Z is wanted, for example 1.36.3")]
 pub struct NotAVersion(pub String);

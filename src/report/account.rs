@@ -26,6 +26,7 @@ struct Told {
 pub struct Account(Arc<Mutex<Told>>);
 
 impl Account {
+    /// What is said is kept; None leaves what was said before.
     pub fn about(&self, run: Option<&str>, target: Option<Version>, node: Option<&str>) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         told.run = run.map(str::to_owned).or_else(|| told.run.take());
@@ -33,6 +34,7 @@ impl Account {
         told.node = node.map(str::to_owned).or_else(|| told.node.take());
     }
 
+    /// The document of `-o json`.
     pub fn data(&self, command: &str, result: &Result<Outcome, Failure>) -> Value {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = match result {

@@ -7,6 +7,7 @@ use super::status::{WIDTH, folded};
 use crate::plan::health::Check;
 use crate::words::{line, shown};
 
+/// `status --health`, for people.
 pub fn text(checks: &[Check], cluster: &str) -> Printed {
     let (checks, cluster) = (checks.iter().map(shown).collect::<Vec<_>>(), line(cluster));
     let wrong = checks.iter().filter(|check| !check.ok).count();
@@ -21,6 +22,7 @@ pub fn text(checks: &[Check], cluster: &str) -> Printed {
     Printed::page(out)
 }
 
+/// The same as JSON.
 pub fn data(checks: &[Check], cluster: &str) -> Value {
     let check = |check: &Check| json!({ "name": check.name, "ok": check.ok, "says": check.says, "command": check.command });
     let healthy = checks.iter().all(|check| check.ok);

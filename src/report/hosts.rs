@@ -11,6 +11,7 @@ use crate::words::{self, shown};
 /// Whose machine it is, the API server alone can say: it knows each node's ids, and whom it gave a certificate.
 const UNPROVED: &str = "  A machine is taken for its node by its host key alone; the API server was not asked.";
 
+/// `status --hosts`, for people.
 pub fn text(asked: &[Asked], commands: &[String], cluster: &str) -> Printed {
     let (asked, commands, cluster) = (&shown(&asked.to_vec()), shown(&commands.to_vec()), words::line(cluster));
     let answered = asked.iter().filter(|host| host.found.is_ok()).count();
@@ -108,6 +109,7 @@ fn host_text(out: &mut String, found: &Found) {
     line(out, "free", &free.join(", "));
 }
 
+/// The same as JSON.
 pub fn data(asked: &[Asked], commands: &[String], cluster: &str) -> Value {
     let host = |host: &Asked| match &host.found {
         Ok(found) => host_data(host, found),
@@ -128,6 +130,7 @@ pub(super) fn printed(out: &mut String, unit: &Unit, width: usize) {
     }
 }
 
+/// None: nothing was ever begun there.
 pub(super) fn unit_data(unit: &Unit) -> Option<Value> {
     let work = unit.work.as_ref()?;
     let (state, how) = match &work.end {

@@ -12,6 +12,7 @@ use crate::plan::journal::{Journal, Line, What};
 pub struct Book(Arc<Mutex<Journal>>);
 
 impl Book {
+    /// For reading and writing, until the guard is dropped.
     pub fn open(&self) -> MutexGuard<'_, Journal> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{Event, Out, Printed, Sink, essence, place, put, sentence};
 use crate::failure::Failure;
 
+/// One JSON object a line, for machines (`--log-format json`).
 pub struct Json {
     out: Out,
     /// What was told last: a drain or a wait looks many times, and a state is told once.
@@ -13,6 +14,7 @@ pub struct Json {
 }
 
 impl Json {
+    /// Writes there.
     pub fn new(out: Out) -> Self {
         Json { out, last: String::new() }
     }

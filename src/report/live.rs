@@ -35,6 +35,7 @@ pub fn text(screen: &Screen, stale: &[Stale], now: Timestamp) -> Printed {
     Printed::page(status::within(screen, stale, now, status::WIDTH))
 }
 
+/// As `status -o json`, and beside it what of the screen is old because its watch broke.
 pub fn data(screen: &Screen, stale: &[Stale], now: Timestamp) -> Value {
     let mut data = status::data(screen, now);
     let stale = stale.iter().map(|stale| json!({ "what": stale.what, "since": stale.since.to_string(), "why": stale.why }));

@@ -11,6 +11,7 @@ const PACE: u32 = 140;
 /// Nothing is worth a longer wait.
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// Slows a rehearsal down, so that a person can follow it.
 pub struct Paced<S, W = fn(Duration)> {
     inner: S,
     wait: W,
@@ -18,6 +19,7 @@ pub struct Paced<S, W = fn(Duration)> {
 }
 
 impl<S> Paced<S> {
+    /// Waits by sleeping, before `inner` is told.
     #[expect(
         clippy::disallowed_methods,
         reason = "paused time stands still meanwhile, and the one thread has nothing else to do"

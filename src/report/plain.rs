@@ -9,6 +9,7 @@ use super::{Event, Out, Printed, Sink, essence, put, timed, told};
 /// Lines about one drain come at least this far apart.
 const DRAIN_EVERY: Duration = Duration::from_secs(5);
 
+/// Lines of text, for a log or a pipe.
 pub struct Plain {
     verbosity: i8,
     out: Out,
@@ -19,6 +20,7 @@ pub struct Plain {
 }
 
 impl Plain {
+    /// `verbosity`: below 0 warnings and failures alone, from 1 on also what programs on nodes print.
     pub fn new(verbosity: i8, out: Out) -> Self {
         Plain { verbosity, out, last: String::new(), drained: Timestamp::UNIX_EPOCH }
     }

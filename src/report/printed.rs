@@ -23,6 +23,7 @@ impl Printed {
         Printed(words::line(text))
     }
 
+    /// Its three parts, as people read them.
     pub fn failure(failure: &Failure) -> Self {
         Self::page(format!("{failure}\n"))
     }
@@ -56,6 +57,7 @@ impl Printed {
         Printed(text)
     }
 
+    /// As it goes out.
     pub fn as_str(&self) -> &str {
         &self.0
     }

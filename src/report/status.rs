@@ -34,6 +34,7 @@ fn labelled(out: &mut Page, label: &str, text: &str) {
     folded(&mut out.text, &format!("  {label:8}"), text, out.width);
 }
 
+/// Adds `label` and the text, folded at words so that no line is wider than `width` characters.
 pub(super) fn folded(out: &mut String, label: &str, text: &str, width: usize) {
     let mut line = label.to_owned();
     let indent = if label.ends_with(": ") { 10 } else { label.chars().count() };

@@ -94,6 +94,7 @@ fn columns(out: &mut String, (titles, rows): &Table) {
     out.push('\n');
 }
 
+/// For a terminal.
 pub fn text(story: &Story) -> Printed {
     let story = &shown(story);
     let mut out = format!("{}, {}\n", title(story), result(story));
@@ -160,6 +161,7 @@ fn table(out: &mut String, heading: &str, (titles, rows): &Table) {
     }
 }
 
+/// For a wiki.
 pub fn markdown(story: &Story) -> Printed {
     let story = &shown(story);
     let mut out = format!("# {}\n\n{}; {} to {}\n", plain(&title(story)), result(story), stamp(story.began), stamp(story.until));

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::{Event, Out, Printed, Sink, place, put, sentence, told};
 
+/// Bars and lines, for a person at a terminal.
 pub struct Terminal {
     colour: bool,
     verbosity: i8,
@@ -33,6 +34,7 @@ fn style(template: &str) -> ProgressStyle {
 }
 
 impl Terminal {
+    /// `verbosity`: below 0 warnings and failures alone. What programs on nodes print passes by below the bars.
     pub fn new(colour: bool, verbosity: i8, out: Out) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         Terminal { colour, verbosity, out, bars, run: None, step: None, hold: None, clock: None }

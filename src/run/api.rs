@@ -1,7 +1,9 @@
 //! Calls to the API server: a deadline on each, one retry table, errors as sentences.
 //!
-//! An upgrade takes the API server away twice; on its return it answers 403, then 500, then 200 (measured). So in the middle of a run
-//! these are waited for; a person's first call is told at once.
+//! An upgrade takes the API server away twice; on its return a real one answered 403, then 500, then 200. The twin does the same, and
+//! the crash matrices of `tests/sim/proof.rs` live through it; that the lab's gives 403 right after an outage and at no other time,
+//! `no_unexpected_refusal` in `tests/live/audit.rs` asserts. So in the middle of a run these are waited for; a person's first call is
+//! told at once.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;

@@ -73,6 +73,7 @@ impl Ctx {
         self.release().await.and(left)
     }
 
+    /// The same where we hold the Lease already.
     pub(super) async fn leave_cordon_held(&self, name: &str, serves: bool) -> Result<(), Cause> {
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
         let change = Change::settle(name, if serves { "take our cordon back" } else { "leave our cordon to people" }, RECORD);

@@ -11,6 +11,7 @@ use crate::names;
 use crate::words::command;
 use crate::world::{Login, SECRET_FILE};
 
+/// Secrets, in memory alone. It has no Debug.
 #[derive(Clone)]
 pub struct Creds {
     /// None: a pod that has no key.

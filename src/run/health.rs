@@ -19,6 +19,7 @@ use crate::plan::health::{Cron, Seen};
 use crate::world::BINARY_FILE;
 
 impl Ctx {
+    /// All that the checks of `status --health` are made of.
     pub async fn health(&self) -> Result<Seen, Cause> {
         Ok(Seen {
             facts: self.observe_as_it_is().await?,
@@ -33,6 +34,7 @@ impl Ctx {
         })
     }
 
+    /// None: there is no CronJob of that name.
     pub(super) async fn cron(&self, name: &str) -> Result<Option<Cron>, Cause> {
         let api: Api<CronJob> = Api::namespaced(self.kube.clone(), &self.namespace);
         let found = self.api_opt("read the CronJob", async || api.get(name).await).await?;

@@ -14,6 +14,7 @@ const REPOSITORY: &str = "docker.io/library/k8s-upgrade";
 /// The running binary, even if its file was replaced meanwhile.
 pub const OWN_BINARY: &str = "/proc/self/exe";
 
+/// An image as `ctr images import` takes it.
 pub struct Image {
     /// `docker.io/library/k8s-upgrade:0123456789ab`.
     pub tag: String,

@@ -25,6 +25,7 @@ const ASK: Duration = Duration::from_secs(15);
 /// A write to Vault whose end is not known is made again, under the same version: this often.
 const TRIES: usize = 5;
 
+/// Where the key is kept for good; the cluster's Secret follows it.
 pub enum KeyStore {
     Vault(Vault),
     Secret,
@@ -95,6 +96,10 @@ fn stored(at: At, field: impl Fn(&str) -> Option<String>) -> Stored {
 }
 
 impl Ctx {
+    /// As the settings say.
+    ///
+    /// # Errors
+    /// Usage: there is no token for Vault, or its address will not do.
     pub fn key_store(&self) -> Result<KeyStore, Cause> {
         let settings = &self.settings;
         let Some(address) = &settings.vault_address else { return Ok(KeyStore::Secret) };
@@ -168,6 +173,10 @@ impl Ctx {
         command!("kubectl -n {} get secret {} -o yaml --show-managed-fields", self.namespace, names::CREDS_SECRET)
     }
 
+    /// The key in the store, with what a later write is compared to.
+    ///
+    /// # Errors
+    /// Refused: there is no such Secret, or somebody else keeps it; else whatever reading the store gives.
     pub async fn stored_key(&self, store: &KeyStore) -> Result<Stored, Cause> {
         match store {
             KeyStore::Vault(vault) => {

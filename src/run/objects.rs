@@ -11,6 +11,7 @@ use crate::failure::Cause;
 use crate::names;
 use crate::plan::facts::Facts;
 
+/// As the API server has them.
 pub(super) struct Objects {
     pub nodes: Vec<Arc<Node>>,
     pub namespace: Option<Arc<Namespace>>,

@@ -31,6 +31,10 @@ const PAGE: u32 = 500;
 const PAGES: u32 = 1000;
 
 impl Ctx {
+    /// Out of objects that were listed or mirrored.
+    ///
+    /// # Errors
+    /// Refused: the program is not installed here.
     pub(super) fn facts(&self, objects: &Objects) -> Result<Facts, Cause> {
         let prefix = &self.settings.annotation_prefix;
         let mut facts = Facts {
@@ -188,6 +192,7 @@ impl Ctx {
         time
     }
 
+    /// None: the program is not installed here.
     pub(super) async fn own_namespace(&self) -> Result<Option<Namespace>, Cause> {
         let api: Api<Namespace> = Api::all(self.kube.clone());
         self.api_opt("read the namespace", async || api.get(&self.namespace).await).await
@@ -200,10 +205,15 @@ impl Ctx {
         Ok(marks)
     }
 
+    /// For views, and for whoever ends or stops a run: what is garbled is told apart, and refuses nothing.
     pub(super) async fn marks_as_they_are(&self) -> Result<RunMarks, Cause> {
         self.marks_of(self.own_namespace().await?.as_ref())
     }
 
+    /// The marks that stand on the namespace.
+    ///
+    /// # Errors
+    /// Refused: there is no such namespace.
     pub(super) fn marks_of(&self, namespace: Option<&Namespace>) -> Result<RunMarks, Cause> {
         let namespace = namespace.ok_or_else(|| {
             Cause::refused(format!("namespace {} does not exist: the program is not installed in this cluster", self.namespace))
@@ -321,6 +331,7 @@ pub(super) fn own_container(job: Option<&JobSpec>) -> Option<&Container> {
     job?.template.spec.as_ref()?.containers.iter().find(|container| container.name == names::PROGRAM)
 }
 
+/// One Job, out of its object and those of `pods` that are its own.
 pub(super) fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> JobFact {
     // By UID: a Job that was replaced had the same name, and its last pod may still be there.
     let uid = job.uid().unwrap_or_default();

@@ -54,6 +54,7 @@ impl Ctx {
         Ok(machine)
     }
 
+    /// After a lost session or a boot: the next operation proves the machine anew.
     pub(super) fn forget_proof(&self, node: &str) {
         locked(&self.proved).remove(node);
     }

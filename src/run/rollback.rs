@@ -10,6 +10,7 @@ use crate::plan::rollback::{self, Back, Rollback};
 use crate::words::RunId;
 
 impl Ctx {
+    /// A worker's whole way back, under its Lease.
     pub async fn roll_back(&self, name: &str, run: &RunId) -> Result<(), Cause> {
         self.about(None, None, Some(name));
         self.holding(name, ChangeClass::Prepare, self.roll_back_held(name, run)).await

@@ -21,6 +21,7 @@ use crate::words::KeyBase64;
 use crate::words::command;
 use crate::world::Login;
 
+/// Where its steps are told.
 pub(super) const PLACE: &str = "rotate-key";
 /// Beside an operation's own time: connecting.
 const CONNECT: Duration = Duration::from_secs(60);
@@ -34,10 +35,12 @@ pub(super) struct Turn {
 }
 
 impl Turn {
+    /// By the new key.
     pub(super) fn login(&self) -> Login {
         Login::Key(self.pair.private.as_str().into())
     }
 
+    /// What no node shall accept in the end.
     pub(super) fn gone(&self) -> Vec<KeyBase64> {
         self.gone.iter().map(|key| key.base64.clone()).collect()
     }
@@ -49,6 +52,7 @@ pub struct Cut {
     pub left: Left,
 }
 
+/// For `map_err`: a cause, with what the rotation leaves.
 pub(super) fn cut(left: Left) -> impl Fn(Cause) -> Cut {
     move |cause| Cut { cause, left }
 }
@@ -122,6 +126,7 @@ impl Ctx {
         cause
     }
 
+    /// Removes lines of one node's authorized_keys, by that login: how many went, and how many keys are left.
     pub(super) async fn remove(&self, open: &Open, login: &Login, step: &str, remove: &RemoveKeys) -> Result<(u32, u32), Cause> {
         let change = Change::settle(&open.node.name, step, RemoveKeys::DEADLINE + CONNECT);
         self.change(change, self.on_node_as(&open.node, login, remove)).await

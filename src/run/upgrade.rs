@@ -340,6 +340,7 @@ impl Ctx {
         .await
     }
 
+    /// Tells that a step was not needed, and why.
     pub(super) fn skipped(&self, place: &str, step: &str, why: &str) {
         self.emit(&crate::report::Event::StepSkipped { place: place.into(), step: step.into(), why: why.into() });
     }

@@ -1,7 +1,8 @@
 //! The one place that watches. A [`Mirror`] keeps a list as the API server has it, by a list and a watch after it.
 //!
-//! A live watch proves nothing: one that was open when the API server went away stays silent and ends cleanly half a minute later
-//! (measured). So silence, an end, an error or a 410 all lead back to a list, never sooner than a second after the last one.
+//! A live watch proves nothing: one that was open when a real API server went away stayed silent and ended cleanly half a
+//! minute later, as if all were well. So silence, an end, an error or a 410 all lead back to a list, never sooner than a second
+//! after the last one. That a server which hangs is told: `tests/sim/live.rs::a_server_that_hangs_is_told`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ const CALM: Duration = Duration::from_secs(150);
 /// Between two lists.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// A list, kept up to date.
 pub struct Mirror<K> {
     what: &'static str,
     api: Api<K>,
@@ -63,6 +65,7 @@ where
         Mirror { silence: CALM, patience: Some(Duration::ZERO), ..self }
     }
 
+    /// As they were last seen, in no order that means anything.
     pub fn items(&self) -> impl Iterator<Item = &K> {
         self.items.values().map(Arc::as_ref)
     }

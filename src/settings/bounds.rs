@@ -12,6 +12,7 @@ pub struct Bounds {
     pub why: &'static str,
 }
 
+/// Where the value is, and between what it must lie.
 pub enum Range {
     Span { of: fn(&Settings) -> Duration, least: Duration, most: Duration },
     Number { of: fn(&Settings) -> f64, least: f64, most: f64 },

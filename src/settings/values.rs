@@ -16,6 +16,7 @@ use crate::words::{Flag, NotAToken, line};
 pub struct AlertFilter(Option<Regex>);
 
 impl AlertFilter {
+    /// None: no alert is ignored.
     pub fn regex(&self) -> Option<&Regex> {
         self.0.as_ref()
     }
@@ -72,6 +73,7 @@ impl PartialEq for AlertFilter {
 pub struct KubeadmFlag(Flag);
 
 impl KubeadmFlag {
+    /// As kubeadm takes it.
     pub fn flag(&self) -> &Flag {
         &self.0
     }
@@ -216,6 +218,7 @@ impl fmt::Display for PlainHttp {
 pub(super) mod optional {
     use super::*;
 
+    /// None is the empty text.
     pub fn serialize<T: Serialize, S: Serializer>(value: &Option<T>, serializer: S) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => value.serialize(serializer),
@@ -223,6 +226,7 @@ pub(super) mod optional {
         }
     }
 
+    /// The empty text is None.
     pub fn deserialize<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(de::Error::custom) }
@@ -233,10 +237,12 @@ pub(super) mod optional {
 pub(super) mod file {
     use super::*;
 
+    /// As it stands.
     pub fn serialize<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
         path.serialize(serializer)
     }
 
+    /// Whether the file exists is not asked here: whoever reads it says so.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PathBuf, D::Error> {
         let text = String::deserialize(deserializer)?;
         let fine = text.len() <= 4096 && line(&text) == text && (text.is_empty() || !text.trim().is_empty());
@@ -253,10 +259,12 @@ pub(super) mod packages {
     use super::*;
     use crate::words::PackagesUrl;
 
+    /// As it stands.
     pub fn serialize<S: Serializer>(url: &PackagesUrl, serializer: S) -> Result<S::Ok, S::Error> {
         url.serialize(serializer)
     }
 
+    /// A slash at its end is dropped.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PackagesUrl, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.trim_end_matches('/').parse().map_err(de::Error::custom)

@@ -14,6 +14,7 @@ use super::{Namespace, ObjectName};
 pub struct Url(String);
 
 impl Url {
+    /// As it was given.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -22,6 +22,7 @@ pub struct NotAToken {
 /// How much of a word that is none is repeated.
 const SHOWN: usize = 60;
 
+/// The error for a word that is none of its kind. A password in a URL is not repeated.
 pub(super) fn refused(kind: &'static str, wanted: &'static str, text: &str) -> NotAToken {
     let text = &*without_user(text);
     let mut shown: String = text.chars().take(SHOWN).collect();
@@ -47,6 +48,7 @@ macro_rules! tokens {
         pub struct $name(String);
 
         impl $name {
+            /// As it was given.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -160,10 +162,12 @@ impl RunId {
     /// Stands in the place of an id, for what belongs to no run.
     pub const BY_HAND: &str = "by-hand";
 
+    /// In place of a run's id, for work that belongs to no run.
     pub fn by_hand() -> RunId {
         RunId(Self::BY_HAND.to_owned())
     }
 
+    /// It belongs to no run.
     pub fn is_by_hand(&self) -> bool {
         self.0 == Self::BY_HAND
     }
@@ -181,6 +185,7 @@ impl PackagesUrl {
     }
 }
 
+/// In lower case; the empty text is, too.
 pub(super) fn is_hex(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
@@ -191,6 +196,7 @@ pub(super) fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len()) && !text.starts_with('-') && !text.ends_with('-') && text.bytes().all(inner)
 }
 
+/// A name of DNS: labels with dots between.
 pub(super) fn is_subdomain(text: &str) -> bool {
     let label = |label: &str| {
         let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
@@ -229,6 +235,7 @@ fn is_image(text: &str) -> bool {
     text.len() <= 512 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.bytes().all(inner)
 }
 
+/// `http` or `https`, a host, perhaps a port and a path; no user, no query.
 pub(super) fn is_url(text: &str) -> bool {
     let Some(rest) = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")) else { return false };
     let (host, path) = rest.split_once('/').map_or((rest, None), |(host, path)| (host, Some(path)));

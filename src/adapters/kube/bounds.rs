@@ -51,6 +51,7 @@ impl<S> Layer<S> for Bounded {
     }
 }
 
+/// Puts the limits of bytes around every answer's body; `peer` is named by the error.
 #[derive(Clone, Debug)]
 pub struct BoundedService<S> {
     inner: S,

@@ -22,6 +22,7 @@ const SERVICE_ACCOUNT_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccou
 /// A credential plugin may have to ask its person; files that somebody writes while we read are here soon.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Clients out of a kubeconfig, or of the pod's ServiceAccount.
 pub struct RealKube {
     /// Where a kubeconfig is looked for when none is named.
     usual: Option<PathBuf>,

@@ -56,6 +56,7 @@ impl Drop for Connection {
 }
 
 impl Job {
+    /// Connects, logs in and runs the command; blocks its thread until the end or the deadline.
     pub(super) fn run(self) -> Result<HostOutput, HostError> {
         let connection = self.call.connect()?;
         // Where the wire ended the connection, it knows why: to libssh2 it only went away.

@@ -25,6 +25,7 @@ const MERGE: &str = "application/merge-patch+json";
 /// No version that a secret will ever have: a write under it is refused, whoever asks, and changes nothing.
 const NEVER: u64 = i32::MAX as u64;
 
+/// One secret of a KV v2 engine. It has no Debug: it holds a token.
 pub struct Vault {
     base: String,
     mount: String,
@@ -80,6 +81,10 @@ impl Vault {
         format!("{}/{} in Vault at {}", self.mount, self.path, self.base)
     }
 
+    /// The newest version of the secret; one that does not exist is no error.
+    ///
+    /// # Errors
+    /// The class that `refusal` gives to Vault's answer, or unreachable.
     pub async fn read(&self, deadline: Duration) -> Result<Kept, Cause> {
         #[derive(Deserialize)]
         struct Answer {

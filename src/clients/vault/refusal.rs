@@ -102,6 +102,7 @@ impl Vault {
         }
     }
 
+    /// The command that gets a new token.
     pub(super) fn login(&self) -> String {
         command!("vault login -address={}", self.base)
     }

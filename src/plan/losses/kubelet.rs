@@ -19,6 +19,8 @@ const SECRET: &str = "staticPodURLHeader";
 pub struct Configuration(BTreeMap<String, Value>);
 
 impl Configuration {
+    /// # Errors
+    /// Refused: it is no YAML, or no mapping.
     pub fn read(text: &str) -> Result<Self, Cause> {
         leaves(text).map(Configuration).map_err(|why| {
             Cause::refused("the KubeletConfiguration in ConfigMap kube-system/kubelet-config cannot be read").detail(why.lines())

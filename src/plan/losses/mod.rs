@@ -49,6 +49,7 @@ pub struct Difference {
 }
 
 impl Difference {
+    /// For people, and what the acknowledgement's id is made of.
     pub fn line(&self) -> String {
         format!("{}: {}", self.place, self.what)
     }

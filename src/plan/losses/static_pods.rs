@@ -36,6 +36,8 @@ type Flags = BTreeMap<String, Wanted>;
 pub struct Configuration(Value);
 
 impl Configuration {
+    /// # Errors
+    /// Refused: it is no YAML, or no mapping.
     pub fn read(text: &str) -> Result<Self, Cause> {
         let unreadable = |why: String| Cause::refused("kubeadm's ClusterConfiguration cannot be read").detail(why.lines());
         let value: Value = serde_saphyr::from_str(text).map_err(|error| unreadable(error.to_string()))?;
@@ -51,6 +53,7 @@ impl Configuration {
         self.0.pointer("/etcd/external").is_none_or(Value::is_null)
     }
 
+    /// kubeadm then leaves CoreDNS alone.
     pub fn dns_disabled(&self) -> bool {
         self.0.pointer("/dns/disabled").and_then(Value::as_bool).unwrap_or(false)
     }

@@ -26,6 +26,7 @@ fn v(name: &str) -> String {
     format!("variables.{name}")
 }
 
+/// CEL: old and new `part` are alike but for these keys.
 pub(super) fn same(part: &str, keys: &str) -> String {
     same_but(&v(&format!("new{part}")), &v(&format!("old{part}")), keys)
 }

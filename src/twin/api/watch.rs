@@ -1,6 +1,7 @@
 //! Watches: the store's events as they come, for one selection.
 //!
-//! A watch that is open when the API server goes away stays silent and ends cleanly half a minute later (measured on a real one).
+//! A watch that is open when the API server goes away stays silent and ends cleanly half a minute later (`SILENCE`), as one
+//! of a real API server did.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

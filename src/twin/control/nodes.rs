@@ -67,7 +67,7 @@ pub fn watch(state: &mut State) {
     }
 }
 
-/// The kubelet was restarted: it reports its node anew, its version first of all (measured: after 0.6 to 1.1 s).
+/// The kubelet was restarted: it reports its node anew, its version first of all. A real one took 0.6 to 1.1 s for that.
 pub fn kubelet_restarted(state: &mut State, node: &str) {
     let when = later(state.now(), delay(state, 600, 1100));
     wake_at(state, Due::Report(node.to_owned()), when);

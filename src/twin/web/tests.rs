@@ -238,7 +238,7 @@ fn ask_vault(state: &mut State, request: (&str, &str), token: &str, kind: &str, 
     (code, serde_json::from_slice(&body).unwrap_or_default())
 }
 
-/// As measured on Vault 1.21 in dev mode.
+/// As Vault 1.21 in dev mode answers; `tests/run vault` holds the client to a real one.
 #[test]
 fn vault_keeps_versions_and_checks_them() {
     let mut state = world();

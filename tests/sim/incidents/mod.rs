@@ -1,4 +1,4 @@
-//! The 32 incidents of the pipeline that this one replaces (notes/kubeadm.md): each must be impossible here.
+//! The 32 incidents of the pipeline that this one replaces: each must be impossible here.
 //!
 //! Those that the world in memory can show have a test below, by number; the others are shown [elsewhere](ELSEWHERE). Of each, the guard is
 //! taken out in `tests/sim/defects`, and its test must fail then.
