@@ -9,7 +9,7 @@ use super::hands::runbook;
 use super::world::{NAMESPACE, in_flight, live, mark, namespace, pass, tail, types};
 
 /// The id of a run that has taken the place of the one that was seen.
-const OTHER: &str = "0badcafe";
+pub const OTHER: &str = "0badcafe";
 
 fn annotate(state: &mut State, suffix: &str, text: &str) {
     let key = format!("viktorbarzin.me/k8s-upgrade-{suffix}");

@@ -146,7 +146,7 @@ fn with_setting(key: &str, value: Value) -> Scenario {
 }
 
 /// A right that the program needs is not granted.
-fn without_right(state: &mut State, resource: &str) {
+pub fn without_right(state: &mut State, resource: &str) {
     let roles: Vec<Key> = state.store.list(Kind::ClusterRole).map(|(key, _)| key.clone()).collect();
     for role in roles {
         state.store.update(&role, |role| {
