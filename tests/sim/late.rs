@@ -31,7 +31,7 @@ impl Hook for Overtaken {
 }
 
 #[test]
-fn a_late_process_leaves_the_next_run_alone() {
+pub fn a_late_process_leaves_the_next_run_alone() {
     let broken = live(runbook(), None, async |driver| {
         broken_off(driver).await;
         driver.twin.look(State::clone)

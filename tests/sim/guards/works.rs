@@ -315,7 +315,9 @@ pub fn a_snapshot_of_before_is_none() {
 
 #[test]
 pub fn a_snapshot_that_is_torn_is_none() {
-    let torn = |state: &mut State, on: bool| state.hosts.change("k8s-master", |machine| machine.faults.torn_snapshots = on);
+    let torn = |state: &mut State, on: bool| {
+        state.hosts.change("k8s-master", |machine| machine.faults.torn_snapshots = on);
+    };
     spoilt(&quick(Scenario::runbook()), |state, _| torn(state, true), |state| torn(state, false), "is not whole");
 }
 

@@ -8,7 +8,6 @@ use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Call, Fate, Hook, State};
 use serde_json::{Value, json};
 
-use super::super::driven::broken_off;
 use super::super::hands::{NEW, is_out, runbook, version};
 use super::super::late::OTHER;
 use super::super::world::{NAMESPACE, at_work, begin, in_flight, live, mark, namespace, pass, quick, tail, types, when};

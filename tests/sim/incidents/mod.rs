@@ -8,9 +8,9 @@
 
 mod before;
 mod by_hand;
-mod chain;
+pub mod chain;
 mod choosing;
-mod nodes;
+pub mod nodes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
