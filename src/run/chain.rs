@@ -95,7 +95,10 @@ impl Ctx {
     pub async fn delete_job(&self, name: &str, uid: &str) -> Result<(), Cause> {
         let api: Api<Job> = Api::namespaced(self.kube.clone(), &self.namespace);
         let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(uid.to_owned()).filter(|_| guard::on(Guard::JobUid)), resource_version: None }),
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()).filter(|_| guard::on(Guard::JobUid)),
+                resource_version: None,
+            }),
             propagation_policy: Some(PropagationPolicy::Background),
             ..DeleteParams::default()
         };

@@ -240,7 +240,9 @@ impl Ctx {
                 }
                 Refused::SeveralBudgets => ("several PDBs guard it: the API server never evicts such a pod".to_owned(), RETRY),
                 Refused::Again(pause) => ("the API server is busy or away".to_owned(), pause),
-                Refused::Forbidden(message) if now - since < guard::bound(Guard::EvictionForbidden, FORBIDDEN) => (message, RETRY),
+                Refused::Forbidden(message) if now - since < guard::bound(Guard::EvictionForbidden, FORBIDDEN) => {
+                    (message, RETRY)
+                }
                 Refused::Forbidden(message) => return Err(Cause::refused(format!("evict {}: {message}", full_name(*pod)))),
                 Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", full_name(*pod)))),
             };
@@ -263,7 +265,10 @@ impl Ctx {
         let api: Api<Pod> = Api::namespaced(self.kube.clone(), &pod.namespace().unwrap_or_default());
         let params = DeleteParams {
             grace_period_seconds: u32::try_from(grace).ok(),
-            preconditions: Some(Preconditions { uid: pod.uid().filter(|_| guard::on(Guard::UnstickUid)), resource_version: None }),
+            preconditions: Some(Preconditions {
+                uid: pod.uid().filter(|_| guard::on(Guard::UnstickUid)),
+                resource_version: None,
+            }),
             ..DeleteParams::default()
         };
         self.warn(

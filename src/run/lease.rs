@@ -260,7 +260,9 @@ impl Ctx {
         let found = self.read_lease(which).await?;
         let holder = |lease: &Lease| lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
         match found {
-            Some(lease) if holder(&lease).as_deref() == Some(&self.identity.holder) || !guard::on(Guard::LeaseStillOurs) => Ok(lease),
+            Some(lease) if holder(&lease).as_deref() == Some(&self.identity.holder) || !guard::on(Guard::LeaseStillOurs) => {
+                Ok(lease)
+            }
             other => {
                 let by = other.as_ref().and_then(holder).unwrap_or_else(|| "nobody".into());
                 let of = which.0.as_deref().unwrap_or("work by hand");

@@ -168,16 +168,16 @@ impl Ctx {
                 let Some((unschedulable, marks)) = edited else { return Ok(false) };
                 asked = unschedulable;
                 let version = node.resource_version().filter(|_| guard::on(Guard::NodeVersion));
-                let mut body =
-                    json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&marks) } });
+                let mut body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&marks) } });
                 if let Some(unschedulable) = unschedulable {
                     body["spec"] = json!({ "unschedulable": if unschedulable { Value::Bool(true) } else { Value::Null } });
                 }
-                let patched = self.api(&step, async || match api.patch(&name, &PatchParams::default(), &Patch::Merge(&body)).await {
-                    Ok(_) => Ok(true),
-                    Err(Error::Api(status)) if status.code == 409 => Ok(false),
-                    Err(error) => Err(error),
-                });
+                let patched =
+                    self.api(&step, async || match api.patch(&name, &PatchParams::default(), &Patch::Merge(&body)).await {
+                        Ok(_) => Ok(true),
+                        Err(Error::Api(status)) if status.code == 409 => Ok(false),
+                        Err(error) => Err(error),
+                    });
                 if patched.await? {
                     self.tell_service(&name, asked);
                     return Ok(true);

@@ -239,11 +239,15 @@ fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
     if node.control_plane {
         // `kubeadm upgrade node` follows the configuration that `kubeadm upgrade apply` writes, which runs on the first one alone.
         return match order::first_control_plane(facts) {
-            Some(first) if first.name != node.name && !first.components_at(target) && guard::on(Guard::FirstControlPlaneFirst) => Err(Cause::refused(format!(
-                "{} comes first: it is not at {target} yet",
-                first.name
-            ))
-            .next(command!("k8s-upgrade upgrade-node {} --target {}", first.name, target))),
+            Some(first)
+                if first.name != node.name && !first.components_at(target) && guard::on(Guard::FirstControlPlaneFirst) =>
+            {
+                Err(Cause::refused(format!("{} comes first: it is not at {target} yet", first.name)).next(command!(
+                    "k8s-upgrade upgrade-node {} --target {}",
+                    first.name,
+                    target
+                )))
+            }
             _ => Ok(()),
         };
     }

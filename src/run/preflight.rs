@@ -99,9 +99,24 @@ impl Ctx {
             Ok(()) => self.note(PLACE, format!("gate {gate}: pass")),
             Err(cause) => closed.push((gate.to_owned(), cause)),
         };
-        ask(&mut closed, Guard::NodesReadyBeforeRun, "nodes", gates::nodes_ready(facts, self.now()).into_result("not every node is fit"));
-        ask(&mut closed, Guard::ApiServersReadyBeforeRun, "control plane", gates::apiservers_ready(facts).into_result("not every API server is ready"));
-        ask(&mut closed, Guard::QuietBeforeRun, "quiet", gates::quiet(facts, &policy, self.now()).into_result("nodes came or went lately"));
+        ask(
+            &mut closed,
+            Guard::NodesReadyBeforeRun,
+            "nodes",
+            gates::nodes_ready(facts, self.now()).into_result("not every node is fit"),
+        );
+        ask(
+            &mut closed,
+            Guard::ApiServersReadyBeforeRun,
+            "control plane",
+            gates::apiservers_ready(facts).into_result("not every API server is ready"),
+        );
+        ask(
+            &mut closed,
+            Guard::QuietBeforeRun,
+            "quiet",
+            gates::quiet(facts, &policy, self.now()).into_result("nodes came or went lately"),
+        );
         ask(&mut closed, Guard::Permissions, "permissions", self.permissions(Account::Chain).await);
         ask(&mut closed, Guard::BackupTemplate, "backup", self.backup_template().await.map(drop));
         // Before the claim: prefetch, which comes after it, would be the first to miss the packages.
@@ -119,7 +134,12 @@ impl Ctx {
         ask(&mut closed, Guard::NothingLostBeforeRun, "changes by hand", self.nothing_lost(facts, &states).await);
         // Held already: the alerts are looked at for the person who reads this, and not waited for.
         let patience = if closed.is_empty() && !self.dry_run { self.settings.alert_wait } else { Duration::ZERO };
-        ask(&mut closed, Guard::AlertsBeforeRun, "alerts", self.alert_gate(PLACE, patience, |facts| Moment::of(Phase::Preflight, facts)).await);
+        ask(
+            &mut closed,
+            Guard::AlertsBeforeRun,
+            "alerts",
+            self.alert_gate(PLACE, patience, |facts| Moment::of(Phase::Preflight, facts)).await,
+        );
         if closed.is_empty() && !self.dry_run {
             ask(&mut closed, Guard::KubeadmAgrees, "kubeadm", self.kubeadm_agrees(facts, target).await);
         }

@@ -16,14 +16,20 @@ use super::super::world::{LIMIT, NAMESPACE, at_work, jobs, live, mark, namespace
 const WORKER: &str = "k8s-upgrade-worker-1-34-7-k8s-node4";
 
 fn active(state: &State) -> Vec<String> {
-    jobs(state).lines().filter(|line| line.ends_with(": active") && line.contains("k8s-upgrade-worker")).map(str::to_owned).collect()
+    jobs(state)
+        .lines()
+        .filter(|line| line.ends_with(": active") && line.contains("k8s-upgrade-worker"))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
 pub fn a_person_waits_for_the_chains_job() {
     observed(runbook(), async |driver| {
         when(driver, "a drain", is_out("k8s-node4")).await;
-        for line in ["upgrade-node k8s-node2 --yes", "drain k8s-node2 --yes", "skip-phase worker k8s-node2 --force --reason x --yes"] {
+        for line in
+            ["upgrade-node k8s-node2 --yes", "drain k8s-node2 --yes", "skip-phase worker k8s-node2 --force --reason x --yes"]
+        {
             let (code, said) = types(driver, line, line).await;
             assert!(code == 6 && said.contains("of the chain is at work"), "{line}: {code} {said}");
         }
@@ -132,9 +138,8 @@ pub fn a_job_on_its_own_node_refuses() {
             let now = state.now();
             state.store.create(now, Kind::Job, json!({ "metadata": metadata, "spec": spec })).unwrap();
         });
-        let refuses = |state: &State| {
-            state.logs.values().any(|log| log.newest().any(|line| line.contains("this pod runs on k8s-node4")))
-        };
+        let refuses =
+            |state: &State| state.logs.values().any(|log| log.newest().any(|line| line.contains("this pod runs on k8s-node4")));
         let limit = later(driver.twin.now(), Duration::from_secs(1800));
         let refused = driver.until(limit, refuses).await;
         driver.twin.look(|state| assert!(refused && !is_out("k8s-node4")(state), "{}", tail(state, 60)));
@@ -149,6 +154,10 @@ pub fn two_persons_do_not_work_at_once() {
         driver.operate("hand", &["k8s-upgrade", "resume", "--local", "--yes"], Default::default());
         when(driver, "the person at work", is_out("k8s-node3")).await;
         let (code, words) = types(driver, "second", "drain k8s-node2 --yes").await;
-        assert!(code == 6 && words.contains("driven by operator"), "{code} {words}\n{}", driver.twin.look(|state| said(state, "hand")));
+        assert!(
+            code == 6 && words.contains("driven by operator"),
+            "{code} {words}\n{}",
+            driver.twin.look(|state| said(state, "hand"))
+        );
     });
 }

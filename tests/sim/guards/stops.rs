@@ -12,7 +12,9 @@ use serde_json::json;
 use super::super::hands::{NEW, is_out, observed, ours, runbook, unit_runs, version};
 use super::super::recovery::{self, watch};
 use super::super::rules::Observer;
-use super::super::world::{NAMESPACE, at_work, begin, in_flight, is_of_chain, jobs, live, mark, namespace, pass, quick, said, tail, types, when};
+use super::super::world::{
+    NAMESPACE, at_work, begin, in_flight, is_of_chain, jobs, live, mark, namespace, pass, quick, said, tail, types, when,
+};
 
 /// Seconds until a process has ended that was asked to.
 const SOON: u64 = 25;
@@ -75,7 +77,9 @@ pub fn a_halt_between_two_changes() {
     observed(state, async |driver| {
         when(driver, "a snapshot", |state| mark(namespace(state), "snapshot-path").is_some()).await;
         halted_soon(driver, "after the snapshot").await;
-        driver.twin.look(|state| assert!(in_flight(state) && mark(namespace(state), "prepared").is_none(), "{}", tail(state, 20)));
+        driver
+            .twin
+            .look(|state| assert!(in_flight(state) && mark(namespace(state), "prepared").is_none(), "{}", tail(state, 20)));
     });
 }
 
@@ -101,7 +105,8 @@ pub fn a_halt_in_a_wait() {
         }
         observed(state, async |driver| {
             if what == "a backup" {
-                let backs_up = |state: &State| state.store.list(Kind::Job).any(|(key, _)| key.name.starts_with("pre-upgrade-etcd"));
+                let backs_up =
+                    |state: &State| state.store.list(Kind::Job).any(|(key, _)| key.name.starts_with("pre-upgrade-etcd"));
                 when(driver, "the backup", backs_up).await;
             } else {
                 let job = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-worker-1-34-7-k8s-node4");
@@ -167,7 +172,8 @@ pub fn a_signal_while_pods_end() {
     state.store.update(&key, |cronjob| cronjob["spec"]["suspend"] = json!(true));
     observed(state, async |driver| {
         begins(driver, "drain k8s-node4 --yes");
-        when(driver, "the cordon", |state| state.store.get(&Key::node("k8s-node4")).unwrap()["spec"]["unschedulable"] == true).await;
+        when(driver, "the cordon", |state| state.store.get(&Key::node("k8s-node4")).unwrap()["spec"]["unschedulable"] == true)
+            .await;
         pass(driver, 90).await;
         stopped_soon(driver, "hand", "while a pod ends").await;
         driver.twin.look(|state| assert!(state.store.get(&Key::node("k8s-node4")).unwrap()["spec"]["unschedulable"] != true));

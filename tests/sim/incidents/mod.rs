@@ -6,7 +6,7 @@
 //! What 21 was (a redirect not followed) is the adapter's: unit, `web_adapter::redirects_are_followed_and_any_status_is_an_answer`; here, that
 //! no answer is none. What 27 was needs a name for each build; that a binary tells its own is unit, `cli::help_and_version_are_data`.
 
-mod before;
+pub mod before;
 mod by_hand;
 pub mod chain;
 mod choosing;

@@ -69,7 +69,9 @@ impl Observer {
 
     /// Keeps since when each API server's pod is not Ready.
     pub(super) fn look_at_servers(&mut self, state: &State) {
-        for (key, pod) in state.store.list(Kind::Pod).filter(|(_, pod)| pod["metadata"]["labels"]["component"] == "kube-apiserver") {
+        for (key, pod) in
+            state.store.list(Kind::Pod).filter(|(_, pod)| pod["metadata"]["labels"]["component"] == "kube-apiserver")
+        {
             let conditions = pod["status"]["conditions"].as_array();
             let ready = conditions.into_iter().flatten().any(|one| one["type"] == "Ready" && one["status"] == "True");
             match ready {
