@@ -41,9 +41,7 @@ guards! {
     StepDeadline,
 
     // --- a halt, before anything begins ---
-    /// A person's command begins something that is halted.
-    HaltBeforeCommand,
-    /// A Job is created under a halt: the next of the chain, or by the watch in place of a dead one.
+    /// A Job is created under a halt: the next of the chain, by the watch in place of a dead one, or by a person's command.
     HaltBeforeJob,
     /// A halted run is ended.
     HaltBeforeEnd,

@@ -224,7 +224,7 @@ pub fn unstick(pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration
         let (expected, desired) = (status.expected_pods, status.desired_healthy);
         return Err(format!("{budget_is} guards {expected} pods and wants {desired} healthy: it can be satisfied"));
     }
-    if status.current_healthy != 1 || !is_ready(pod) {
+    if (status.current_healthy != 1 && guard::on(Guard::UnstickHopeless)) || !is_ready(pod) {
         return Err(format!("{name} is not healthy"));
     }
     match controller(pod) {

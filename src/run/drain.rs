@@ -87,7 +87,8 @@ impl Ctx {
         let deadline = self.settings.drain_deadline;
         let class = if stoppable { ChangeClass::Disrupt } else { ChangeClass::Settle };
         let change = Change { class, ..Change::disrupt(node, "drain", deadline) };
-        self.change(change, self.drain_until(node, Instant::now() + deadline, stoppable)).await
+        let until = Instant::now() + guard::bound(Guard::DrainDeadline, deadline);
+        self.change(change, self.drain_until(node, until, stoppable)).await
     }
 
     /// An operator's drain: the cordon is theirs and stays; if the drain does not end, a cordon that was ours is taken back.
@@ -146,7 +147,7 @@ impl Ctx {
             if stoppable {
                 self.safe_point(Guard::StopInDrain, Guard::HaltInDrain).await?;
             }
-            if remaining.is_zero() && guard::on(Guard::DrainDeadline) {
+            if remaining.is_zero() {
                 let waiting = left.iter().map(|pod| full_name(*pod)).collect();
                 return Err(self.too_late(node, held, waiting));
             }
@@ -155,7 +156,7 @@ impl Ctx {
                 biased;
                 () = pods.changed() => {}
                 () = budgets.changed() => {}
-                () = self.sleep(TICK.min(remaining), stoppable) => {}
+                () = self.sleep(TICK.min(remaining), stoppable && guard::on(Guard::StopInDrain)) => {}
             }
             pods.renew(self).await?;
             budgets.renew(self).await?;

@@ -87,7 +87,7 @@ impl Ctx {
             let on = bad.last().map_or("soak: all nodes Ready".to_owned(), |bad| format!("soak: {}", bad.join(", ")));
             self.emit(&crate::report::Event::Waiting { place: place.into(), on, left });
             let pause = if bad.is_empty() { ASK.min(left.max(Duration::from_secs(1))) } else { ASK };
-            self.sleep(pause, true).await;
+            self.sleep(pause, guard::on(Guard::StopInSoak)).await;
         }
     }
 

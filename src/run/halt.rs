@@ -55,7 +55,7 @@ impl Ctx {
 
     /// Nothing is begun while upgrades are halted.
     pub async fn may_begin(&self) -> Result<(), Cause> {
-        self.not_halted(Guard::HaltBeforeCommand).await
+        self.not_halted(Guard::HaltBeforeJob).await
     }
 
     /// The same, asked by the guard of one place.

@@ -87,7 +87,7 @@ impl Ctx {
                 self.safe_point(Guard::StopInWait, Guard::HaltInWait).await?;
             }
             self.emit(&Event::Waiting { place: wait.place.into(), on: format!("{}: {missing}", wait.on), left });
-            self.sleep(wait.every.min(left), wait.stoppable).await;
+            self.sleep(wait.every.min(left), wait.stoppable && guard::on(Guard::StopInWait)).await;
             // A wait is longer than a Lease lasts.
             self.keep_lease(Guard::LeaseInWait).await?;
         }

@@ -40,11 +40,10 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     OwnNode: beside::a_job_on_its_own_node_refuses,
     StepDeadline: works::a_step_that_never_ends_is_told,
     // a halt, before anything begins
-    HaltBeforeCommand: stops::a_halted_run_is_not_resumed,
     HaltBeforeJob: stops::a_halted_run_gets_no_new_job,
     HaltBeforeEnd: stops::a_halted_run_is_not_ended,
     // waits
-    WaitDeadline: nodes::an_alert_before_a_node,
+    WaitDeadline: works::a_backup_that_never_ends_is_told,
     StopInWait: stops::a_signal_in_a_wait,
     HaltInWait: stops::a_halt_in_a_wait,
     LeaseInWait: leases::a_lease_is_kept_through_a_wait,
@@ -142,7 +141,7 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     ControlPlaneAfterKubeadm: works::a_control_plane_that_went_back_gets_no_kubelet,
     KubeletWaits: turns::a_second_turn_under_a_persons_cordon_is_ended_by_the_next_runner,
     NewKubeletStaysOut: turns::a_kubelet_whose_package_is_new_does_not_wait_in_service,
-    ReadyAtVersion: drains::a_pod_that_tolerates_the_cordon_is_evicted_once,
+    ReadyAtVersion: works::a_node_serves_at_its_version_alone,
     ControlPlaneWhole: nodes::a_control_plane_is_whole_before_it_serves,
     HalfChangedStaysOut: works::a_half_changed_node_stays_out,
     PersonsCordonNotOurs: nodes::a_persons_cordon,

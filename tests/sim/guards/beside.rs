@@ -40,7 +40,11 @@ pub fn a_person_waits_for_the_chains_job() {
 #[test]
 pub fn one_job_at_a_time() {
     observed(runbook(), async |driver| {
-        when(driver, "a drain", is_out("k8s-node4")).await;
+        let alone = |state: &State| {
+            let active: Vec<String> = jobs(state).lines().filter(|line| line.ends_with(": active")).map(str::to_owned).collect();
+            active == [format!("{WORKER}: active")]
+        };
+        when(driver, "a worker's Job, whose predecessor has ended", alone).await;
         What::NodeJoins.happens(driver, 1);
         let (code, said) = types(driver, "resume", "resume").await;
         assert!(code == 0 && said.contains(&format!("Job {WORKER} is at work")), "{code} {said}");

@@ -234,8 +234,8 @@ pub fn an_alert_before_the_end() {
 pub fn pods_that_are_not_ready_before_the_end() {
     let mut scenario = calm(Scenario::runbook());
     scenario.settings.insert("ready-ratio".to_owned(), json!(1.0));
-    let spoils = |state: &mut State| unready(state, "k8s-master", "kube-scheduler", true);
-    not_ended(&scenario, spoils, |state| unready(state, "k8s-master", "kube-scheduler", false));
+    let spoils = |state: &mut State| unready(state, "k8s-master", "etcd", true);
+    not_ended(&scenario, spoils, |state| unready(state, "k8s-master", "etcd", false));
 }
 
 /// A control plane serves again when its components run, and not before.

@@ -273,7 +273,10 @@ pub fn a_halted_run_is_not_resumed() {
     observed(runbook(), async |driver| {
         super::super::driven::broken_off(driver).await;
         driver.twin.edit(halts);
-        let (code, said) = types(driver, "resume", "resume").await;
-        assert!(code == 4 && said.contains("upgrades are halted"), "{code}: {said}");
+        for line in ["resume", "resume --local --yes"] {
+            let (code, said) = types(driver, line, line).await;
+            assert!(code == 4 && said.contains("upgrades are halted"), "{line}: {code}: {said}");
+            driver.twin.look(|state| assert!(mark(namespace(state), "local").is_none(), "{line} leaves a mark behind"));
+        }
     });
 }

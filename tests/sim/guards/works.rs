@@ -64,7 +64,7 @@ pub fn a_right_to_evict_that_is_gone_is_soon_told() {
     });
 }
 
-/// A watch goes silent while the API server is away for a moment, and a pod comes to the node: the drain has not ended.
+/// A watch does not tell of a pod that comes to the node: the drain has not ended.
 #[test]
 pub fn a_pod_that_a_watch_has_missed_is_evicted() {
     let goes = |pod: &Value| {
@@ -89,7 +89,7 @@ pub fn a_pod_that_a_watch_has_missed_is_evicted() {
         when(driver, "its last pod", last).await;
         driver.twin.edit(|state| {
             let now = state.now();
-            state.take_api_away(now, Duration::from_secs(3));
+            state.control.unheard.insert(Key::new(Kind::Pod, "mail", "late"));
             let spec = json!({ "nodeName": "k8s-node4", "containers": [{ "name": "late", "image": "none" }] });
             let pod =
                 json!({ "metadata": { "name": "late", "namespace": "mail" }, "spec": spec, "status": { "phase": "Pending" } });
@@ -130,7 +130,12 @@ fn stays(scenario: &Scenario, kind: &str) {
         };
         let before = driver.twin.look(pods);
         pass(driver, 900).await;
-        driver.twin.look(|state| assert_eq!(pods(state), before, "{kind}\n{}", tail(state, 40)));
+        driver.twin.look(|state| {
+            assert_eq!(pods(state), before, "{kind}\n{}", tail(state, 40));
+            // The API server refuses what the settings do not ask for, too: it is not even tried.
+            let tried = logs(state).lines().any(|line| line.contains("mail/imap") && line.contains("is deleted"));
+            assert!(!tried, "{kind}: its deletion was tried");
+        });
     });
 }
 
@@ -207,6 +212,19 @@ pub fn a_control_plane_that_went_back_gets_no_kubelet() {
             assert!(slack(state).contains("kubeadm ended well, but the control plane is not at 1.34.7"), "{}", slack(state));
             assert_eq!(version(state, "k8s-master"), "1.34.2");
         });
+    });
+}
+
+/// A kubelet that reaches no API server after its restart: the Node is Ready still, and shows the version of before. It does not serve so.
+#[test]
+pub fn a_node_serves_at_its_version_alone() {
+    observed(runbook(), async |driver| {
+        when(driver, "the kubelet's packages", unit_runs("k8s-node4", "kubelet-packages")).await;
+        driver.twin.edit(|state| state.control.silent.insert("k8s-node4".to_owned()));
+        pass(driver, 100).await;
+        driver.twin.look(|state| assert_eq!(ours(state), ["k8s-node4"], "{}", tail(state, 40)));
+        driver.twin.edit(|state| state.control.silent.remove("k8s-node4"));
+        when(driver, "its new kubelet", |state| version(state, "k8s-node4") == NEW && ours(state).is_empty()).await;
     });
 }
 

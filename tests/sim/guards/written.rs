@@ -145,9 +145,10 @@ pub fn a_pod_that_has_moved_is_not_deleted() {
 }
 
 fn another_run(state: &mut State, _: &Call) {
-    let run = "viktorbarzin.me/k8s-upgrade-run-id";
     let key = Key::new(Kind::Namespace, "", NAMESPACE);
-    state.store.update(&key, |namespace| namespace["metadata"]["annotations"][run] = json!(OTHER));
+    for mark in ["run-id", "prepared"].map(|suffix| format!("viktorbarzin.me/k8s-upgrade-{suffix}")) {
+        state.store.update(&key, |namespace| namespace["metadata"]["annotations"][&mark] = json!(OTHER));
+    }
 }
 
 fn other_stands(state: &State) {
