@@ -8,13 +8,14 @@
 //! | [`names`] | every label, annotation, Job, metric, alert and Secret key: the contract with dashboards that exist | nothing |
 //! | [`words`] | words from outside: tokens with strict parsers, text made fit to show, words of the shell | nothing |
 //! | [`failure`] | what can go wrong, by class; the one table class → exit code | words |
-//! | [`plan`] | PURE: facts and policy in, decisions out | names, failure, words |
+//! | [`guard`] | each place where harm is kept off, by name; a simulation may do without one | nothing |
+//! | [`plan`] | PURE: facts and policy in, decisions out | names, failure, guard, words |
 //! | [`node`] | the scripts that run on a node and their typed operations | world, failure, plan::version, words |
 //! | [`clients`] | Prometheus, Pushgateway, Slack, Vault, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure, words |
 //! | [`permit`] | no change without one: the classes of change, and the gate that refuses the rest | nothing |
 //! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | permit, words |
-//! | [`run`] | performs what was planned, each change under a permit | plan, node, clients, world, permit, report, settings, signals, names, failure, words |
-//! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, twin, names, failure, words |
+//! | [`run`] | performs what was planned, each change under a permit | plan, node, clients, world, permit, report, settings, signals, names, failure, guard, words |
+//! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, twin, names, failure, guard, words |
 //! | [`report`] | pure renderers of events: terminal, log lines, JSON | plan, failure, words |
 //! | [`signals`] | the first signal asks to stop, the second ends | nothing |
 //! | [`twin`] | the world in memory, for rehearsals and simulations: cluster, machines and services behind [`world`], on paused time | world, permit, names, failure, plan, node, report, signals, words |
@@ -30,6 +31,7 @@ pub mod cli;
 pub mod clients;
 pub mod commands;
 pub mod failure;
+pub mod guard;
 mod invocation;
 pub mod names;
 pub mod node;

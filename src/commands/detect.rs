@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::failure;
 use crate::failure::{Cause, Failure, Outcome};
+use crate::guard::{self, Guard};
 use crate::plan::detect::{Available, Detection};
 use crate::plan::facts::Facts;
 use crate::plan::next::{self, Next};
@@ -101,5 +102,6 @@ async fn not_now(ctx: &Ctx, facts: &Facts) -> Result<Option<String>, Cause> {
     if let Some(halt) = facts.marks.halted.as_ref().filter(|halt| halt.run) {
         return Ok(Some(halt.to_string()));
     }
-    Ok(ctx.other_driver().await?.map(|driver| format!("driven by {}", driver.by)))
+    let driver = ctx.other_driver().await?.filter(|_| guard::on(Guard::WorkByHandBeforeChain));
+    Ok(driver.map(|driver| format!("driven by {}", driver.by)))
 }

@@ -2,6 +2,7 @@
 
 use super::failure;
 use crate::failure::{Advice, Cause, Failure, Outcome};
+use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::plan::orphan::{self, Verdict};
 use crate::plan::rights::Account;
@@ -28,12 +29,12 @@ pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
     };
     ctx.found(PLACE, &found.why);
     if let Some(node) = &found.planned.step.node
-        && let Some(other) = ctx.other_on(node).await.map_err(failure)?
+        && let Some(other) = ctx.other_on(node).await.map_err(failure)?.filter(|_| guard::on(Guard::LeaseBeforeTakingUp))
     {
         ctx.found(PLACE, format!("{} is at work on {node}: left alone", other.by));
         return Ok(Outcome::Nothing);
     }
-    if let Some(driver) = ctx.other_driver().await.map_err(failure)? {
+    if let Some(driver) = ctx.other_driver().await.map_err(failure)?.filter(|_| guard::on(Guard::LocalRunBeforeTakingUp)) {
         ctx.found(PLACE, format!("driven by {}: left alone", driver.by));
         return Ok(Outcome::Nothing);
     }

@@ -12,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReferen
 
 use super::gates::{finished, full_name, is_ready};
 use super::policy::Unstick;
+use crate::guard::{self, Guard};
 
 /// No pod gets longer than this to end (seconds).
 pub const LONGEST_GRACE: i64 = 300;
@@ -192,16 +193,17 @@ pub fn unstick(pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration
     let opted_out = |annotations: &Option<std::collections::BTreeMap<String, String>>| {
         annotations.as_ref().is_some_and(|annotations| annotations.contains_key(rule.opt_out))
     };
-    if rule.unstick == Unstick::Never {
+    if rule.unstick == Unstick::Never && guard::on(Guard::UnstickAllowed) {
         return Err("the settings never delete a pod (drain-unstick)".to_owned());
     }
     if !matches!(fate(pod), Fate::Evict { .. }) {
         return Err(format!("{name} is not to be evicted"));
     }
-    if opted_out(&pod.metadata.annotations) || guards.iter().any(|budget| opted_out(&budget.metadata.annotations)) {
+    let opted_out = opted_out(&pod.metadata.annotations) || guards.iter().any(|budget| opted_out(&budget.metadata.annotations));
+    if opted_out && guard::on(Guard::UnstickOptOut) {
         return Err(format!("the annotation {} says no", rule.opt_out));
     }
-    if blocked_for < rule.after {
+    if blocked_for < rule.after && guard::on(Guard::UnstickAfter) {
         return Err(format!("blocked for {} s of {} s", blocked_for.as_secs(), rule.after.as_secs()));
     }
     if rule.unstick == Unstick::All {
@@ -217,15 +219,17 @@ pub fn unstick(pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration
     if budget.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty()) {
         return Err(format!("{budget_is} belongs to a controller"));
     }
-    if status.expected_pods != 1 || status.desired_healthy < 1 || status.disruptions_allowed > 0 {
+    let can_wait = status.expected_pods != 1 || status.desired_healthy < 1 || status.disruptions_allowed > 0;
+    if can_wait && guard::on(Guard::UnstickHopeless) {
         let (expected, desired) = (status.expected_pods, status.desired_healthy);
         return Err(format!("{budget_is} guards {expected} pods and wants {desired} healthy: it can be satisfied"));
     }
-    if status.current_healthy != 1 || !is_ready(pod) {
+    if (status.current_healthy != 1 && guard::on(Guard::UnstickHopeless)) || !is_ready(pod) {
         return Err(format!("{name} is not healthy"));
     }
     match controller(pod) {
         Some(owner) if owner.kind == "ReplicaSet" && owner.api_version.starts_with("apps/") => Ok(()),
+        _ if !guard::on(Guard::UnstickMadeAnew) => Ok(()),
         Some(owner) => Err(format!("{name} belongs to {} {}, not to a ReplicaSet", owner.kind, owner.name)),
         None => Err(format!("{name} has no controller that would make it anew")),
     }

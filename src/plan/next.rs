@@ -6,6 +6,7 @@ use super::order;
 use super::policy::Policy;
 use super::version::Version;
 use crate::failure::{Advice, Cause};
+use crate::guard::{self, Guard};
 
 /// What a run wants now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>) -> Result<Nex
         None => active().next(),
         Some(own) => active().filter(|job| of_undone(job)).min_by_key(|job| job.name != own),
     };
-    if let Some(job) = in_the_way {
+    if let Some(job) = in_the_way.filter(|_| guard::on(Guard::JobInTheWay)) {
         return Ok(Next::Running(job.name.clone()));
     }
     match undone.into_iter().next() {

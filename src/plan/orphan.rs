@@ -10,6 +10,7 @@ use super::jobs::Planned;
 use super::next::{self, Next};
 use super::policy::Policy;
 use crate::failure::{Cause, Class, Retry};
+use crate::guard::{self, Guard};
 
 /// A step that fails is taken up this often; then it is a person's.
 const TIMES: u32 = 3;
@@ -56,10 +57,10 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
     if !marks.in_flight {
         return leave("no run is in flight".to_owned());
     }
-    if let Some(halt) = marks.halted.as_ref().filter(|halt| halt.run) {
+    if let Some(halt) = marks.halted.as_ref().filter(|halt| halt.run && guard::on(Guard::HaltBeforeJob)) {
         return leave(halt.to_string());
     }
-    if let Some(who) = &marks.local {
+    if let Some(who) = marks.local.as_ref().filter(|_| guard::on(Guard::LocalRunBeforeTakingUp)) {
         return leave(format!("{who} has taken the run over in a process of their own"));
     }
     let mut freed = facts.clone();
@@ -119,7 +120,7 @@ fn follow(facts: &Facts, freed: &Facts, planned: Planned) -> Result<TakeUp, Stri
     // Another step's Job begins anew, as if its predecessor had created it; only a step that comes back is counted on.
     let back = || of_run().find(|job| job.name == planned.job).map(|job| once_more(job.taken_up.unwrap_or_default()));
     let taken_up = if same { again } else { back() };
-    if taken_up.is_some_and(|taken_up| taken_up.times > TIMES) {
+    if taken_up.is_some_and(|taken_up| taken_up.times > TIMES) && guard::on(Guard::TakenUpTimes) {
         return Err(format!("{why}, and this step was taken up {TIMES} times already: it is a person's now"));
     }
     let hands_on = (!same).then(|| newest.uid.clone());

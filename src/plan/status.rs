@@ -22,7 +22,7 @@ use crate::words::command;
 /// So many of the steps to come are named, and the last.
 const NAMED: usize = 4;
 /// So long after its Job was created a pod need not have recorded anything.
-const NEW: Duration = Duration::from_secs(60);
+const FRESH: Duration = Duration::from_secs(60);
 
 /// The screen, now.
 pub fn screen(seen: &Seen, policy: &Policy, cluster: &str, namespace: &str, now: Timestamp) -> Screen {
@@ -97,7 +97,7 @@ fn doing(job: &JobFact) -> (Doing, Option<String>) {
 
 fn at_work(seen: &Seen, job: &JobFact, now: Timestamp) -> Work {
     let (doing, silent) = doing(job);
-    let is_new = job.progress.is_none() && job.created.is_some_and(|created| now.duration_since(created).unsigned_abs() < NEW);
+    let is_new = job.progress.is_none() && job.created.is_some_and(|created| now.duration_since(created).unsigned_abs() < FRESH);
     Work {
         step: step_of(&seen.facts, &job.name).map_or_else(|| job.name.clone(), |step| step.token()),
         job: job.name.clone(),

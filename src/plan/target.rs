@@ -5,6 +5,7 @@
 use super::facts::{COMPONENTS, Facts, Node};
 use super::version::{Kind, Version};
 use crate::failure::{Advice, Cause};
+use crate::guard::{self, Guard};
 use crate::words::command;
 
 /// A kubelet (and kube-proxy) may be this many minor versions older than the API server.
@@ -58,7 +59,7 @@ pub fn check_target(facts: &Facts, target: Version) -> Result<Wanted, Cause> {
     let Some(oldest) = running.iter().min_by_key(|r| r.version) else {
         return Err(Cause::refused("the cluster has no node that may be upgraded").next(Advice::status()));
     };
-    let newer: Vec<_> = running.iter().filter(|r| r.version > target).collect();
+    let newer: Vec<_> = running.iter().filter(|r| r.version > target && guard::on(Guard::TargetAllowed)).collect();
     if let Some(newest) = newer.iter().max_by_key(|r| r.version) {
         let what = format!("{target} is older than what runs: {newest}; kubeadm cannot go back");
         return Err(Cause::refused(what)
@@ -69,7 +70,7 @@ pub fn check_target(facts: &Facts, target: Version) -> Result<Wanted, Cause> {
         None => {
             return Err(Cause::refused(format!("{target} is another major version than {oldest}")));
         }
-        Some(minors) if minors > 1 => {
+        Some(minors) if minors > 1 && guard::on(Guard::TargetAllowed) => {
             let old =
                 running.iter().filter(|r| target.minors_above(r.version) != Some(0) && target.minors_above(r.version) != Some(1));
             let first = format!("{}.{}", oldest.version.major, oldest.version.minor + 1);

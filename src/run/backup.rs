@@ -13,6 +13,7 @@ use super::ctx::Ctx;
 use super::observe::job_state;
 use super::wait::{Probe, Wait};
 use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
 use crate::node::{SnapshotHash, SnapshotKind};
 use crate::plan::facts::{JobState, Node};
 use crate::plan::jobs;
@@ -67,7 +68,7 @@ impl Ctx {
         let wait = Wait {
             place: "preflight",
             on: "the etcd snapshot",
-            deadline: self.settings.backup_deadline,
+            deadline: guard::bound(Guard::BackupDeadline, self.settings.backup_deadline),
             every: Duration::from_secs(2),
             stoppable: true,
         };
@@ -106,7 +107,7 @@ impl Ctx {
     fn seen(&self, host: &Node, saved: Saved) -> Result<Saved, Cause> {
         let Some(unverified) = &saved.unverified else { return Ok(saved) };
         let what = format!("the etcd snapshot is not verified: {unverified}");
-        if self.settings.snapshot_unverified == Unverified::Refuse {
+        if self.settings.snapshot_unverified == Unverified::Refuse && guard::on(Guard::SnapshotVerified) {
             return Err(Cause::refused(what).detail(["snapshot-unverified is refuse"]).next(ssh(
                 &self.settings.ssh_user,
                 &host.name,
@@ -169,19 +170,19 @@ impl Ctx {
         let path = told.path.parse().map_err(odd)?;
         let Some(info) = self.on_node(host, &SnapshotHash { path }).await? else { return Ok(OnHost::Nothing) };
         let there = format!("the snapshot {} on {}", told.path, host.name);
-        if info.bytes != told.bytes {
+        if info.bytes != told.bytes && guard::on(Guard::SnapshotSize) {
             return Ok(OnHost::Amiss(format!("{there} has {} bytes, but its backup said {}", info.bytes, told.bytes)));
         }
-        if info.modified < made.as_second() - CLOCKS {
+        if info.modified < made.as_second() - CLOCKS && guard::on(Guard::SnapshotAge) {
             let at = Timestamp::from_second(info.modified).map_or_else(|_| info.modified.to_string(), |at| at.to_string());
             return Ok(OnHost::Amiss(format!("{there} is of {at}, older than the backup that should have made it ({made})")));
         }
         let unverified = match info.kind {
             SnapshotKind::Whole => None,
-            SnapshotKind::Torn => {
+            SnapshotKind::Torn if guard::on(Guard::SnapshotWhole) => {
                 return Ok(OnHost::Amiss(format!("{there} is not whole: it does not end with the hash of what it holds")));
             }
-            SnapshotKind::Other => {
+            SnapshotKind::Torn | SnapshotKind::Other => {
                 Some(format!("nothing tells whether {} holds one (it does not begin as etcd's do)", told.path))
             }
         };

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::ctx::{Change, Ctx};
 use super::wait::{Probe, Wait};
 use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
 use crate::names;
 use crate::plan::facts::{Facts, Phase};
 use crate::plan::jobs::{self, Planned, Template};
@@ -40,7 +41,7 @@ impl Ctx {
     pub async fn create_job(&self, facts: &Facts, planned: &Planned, target: Version, run: &RunId) -> Result<(), Cause> {
         self.journal_of(run);
         self.about(Some(run), Some(target), planned.step.node.as_deref());
-        self.may_begin().await?;
+        self.not_halted(Guard::HaltBeforeJob).await?;
         let image = self.own_image().await?;
         let policy = self.settings.policy();
         let template = Template {
@@ -94,7 +95,10 @@ impl Ctx {
     pub async fn delete_job(&self, name: &str, uid: &str) -> Result<(), Cause> {
         let api: Api<Job> = Api::namespaced(self.kube.clone(), &self.namespace);
         let params = DeleteParams {
-            preconditions: Some(Preconditions { uid: Some(uid.to_owned()), resource_version: None }),
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()).filter(|_| guard::on(Guard::JobUid)),
+                resource_version: None,
+            }),
             propagation_policy: Some(PropagationPolicy::Background),
             ..DeleteParams::default()
         };

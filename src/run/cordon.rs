@@ -3,6 +3,7 @@
 use super::ctx::{Change, Ctx, RECORD};
 use super::upgrade::begun;
 use crate::failure::Cause;
+use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::NodeState;
 use crate::permit::ChangeClass;
@@ -34,7 +35,7 @@ impl Ctx {
             if !state.rests(target) {
                 marks.push((Mark::ChangedAt, None));
             }
-            if !unschedulable {
+            if !unschedulable || !guard::on(Guard::PersonsCordonNotOurs) {
                 marks.push((Mark::CordonedBy, Some(run.to_owned())));
                 return Some((Some(true), marks));
             }

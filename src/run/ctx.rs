@@ -13,6 +13,7 @@ use super::halt::Seen;
 use super::journal::{Whose, Writing};
 use super::lease::{Held, Sightings};
 use crate::failure::{Advice, Cause, Class};
+use crate::guard::{self, Guard};
 use crate::node::Machine;
 use crate::permit::{ChangeClass, Gate, Permit};
 use crate::plan::journal::BY_HAND;
@@ -270,11 +271,14 @@ impl Ctx {
         self.stop.borrow().stop
     }
 
-    /// The signal or the halt that asks us to stop, as a cause.
-    pub fn stopped(&self) -> Option<Cause> {
-        self.signal()
-            .map(|signal| Cause::new(Class::Stopped(signal), "stopped by a signal at a safe point"))
-            .or_else(|| self.halted())
+    /// A safe point: ends where a signal or a halt asks us to stop; looked for by these guards.
+    pub(super) async fn safe_point(&self, signals: Guard, halts: Guard) -> Result<(), Cause> {
+        if guard::on(halts) {
+            self.look_for_halt().await?;
+        }
+        let signal = self.signal().filter(|_| guard::on(signals));
+        let stopped = signal.map(|signal| Cause::new(Class::Stopped(signal), "stopped by a signal at a safe point"));
+        stopped.or_else(|| self.halted().filter(|_| guard::on(halts))).map_or(Ok(()), Err)
     }
 
     /// Returns with the first signal's number, once it came.
@@ -301,18 +305,15 @@ impl Ctx {
     /// gives the permit, and bounds the wait. After the deadline only the *wait* has ended: what runs on a node is left to finish.
     pub async fn change<T>(&self, change: Change<'_>, work: impl Future<Output = Result<T, Cause>>) -> Result<T, Cause> {
         let Change { class, place, step, deadline, told } = change;
-        if self.dry_run {
+        if self.dry_run && guard::on(Guard::DryRun) {
             return Err(Cause::bug(format!("a dry run tried to change something: {step}")));
         }
         if class != ChangeClass::Settle {
-            self.look_for_halt().await?;
-            if let Some(cause) = self.stopped() {
-                return Err(cause);
-            }
+            self.safe_point(Guard::StopBeforeChange, Guard::HaltBeforeChange).await?;
         }
         // Who has lost the node's Lease changes nothing any more, its cordon least of all: another runner is at work there.
-        self.keep_lease().await?;
-        if class == ChangeClass::Disrupt && self.identity.node.as_deref() == Some(place) {
+        self.keep_lease(Guard::LeaseBeforeChange).await?;
+        if class == ChangeClass::Disrupt && self.identity.node.as_deref() == Some(place) && guard::on(Guard::OwnNode) {
             return Err(Cause::refused(format!("this pod runs on {place}: it must not disrupt its own node"))
                 .next(Advice::go_on(command!("k8s-upgrade resume            # creates the Job of {} on another node", place))));
         }
@@ -325,7 +326,7 @@ impl Ctx {
         let begun = Instant::now();
         let permit = Permit { class, step: step.into() };
         // An API server that is away in between is waited for beside the step's own time.
-        let bound = deadline + self.settings.api_patience + MARGIN;
+        let bound = guard::bound(Guard::StepDeadline, deadline + self.settings.api_patience + MARGIN);
         let result = match tokio::time::timeout(bound, permit.scope(work)).await {
             Ok(result) => result?,
             Err(_) => return Err(Cause::step(format!("{step} did not end within {}", span(bound)))),

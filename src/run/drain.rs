@@ -15,6 +15,7 @@ use super::api::cause;
 use super::ctx::{Change, Ctx, RECORD};
 use super::watch::Mirror;
 use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::permit::ChangeClass;
 use crate::plan::drain::{self, Fate, Held, Refusal, Refused, UnstickRule};
@@ -86,7 +87,8 @@ impl Ctx {
         let deadline = self.settings.drain_deadline;
         let class = if stoppable { ChangeClass::Disrupt } else { ChangeClass::Settle };
         let change = Change { class, ..Change::disrupt(node, "drain", deadline) };
-        self.change(change, self.drain_until(node, Instant::now() + deadline, stoppable)).await
+        let until = Instant::now() + guard::bound(Guard::DrainDeadline, deadline);
+        self.change(change, self.drain_until(node, until, stoppable)).await
     }
 
     /// An operator's drain: the cordon is theirs and stays; if the drain does not end, a cordon that was ours is taken back.
@@ -127,7 +129,7 @@ impl Ctx {
         tries.first.extend(pods.items().filter_map(ResourceExt::uid));
         loop {
             let mut left = self.must_go(node, pods.items(), &mut tries);
-            if left.is_empty() {
+            if left.is_empty() && guard::on(Guard::DrainEndListed) {
                 // A watch may have missed something; the end of a drain is asked of the API server itself.
                 pods.list(self).await?;
                 left = self.must_go(node, pods.items(), &mut tries);
@@ -143,10 +145,7 @@ impl Ctx {
             let remaining = deadline.saturating_duration_since(Instant::now());
             self.emit(&Event::Draining { place: node.into(), left: left.len(), total, held: held.clone(), deadline: remaining });
             if stoppable {
-                self.look_for_halt().await?;
-                if let Some(cause) = self.stopped() {
-                    return Err(cause);
-                }
+                self.safe_point(Guard::StopInDrain, Guard::HaltInDrain).await?;
             }
             if remaining.is_zero() {
                 let waiting = left.iter().map(|pod| full_name(*pod)).collect();
@@ -157,11 +156,11 @@ impl Ctx {
                 biased;
                 () = pods.changed() => {}
                 () = budgets.changed() => {}
-                () = self.sleep(TICK.min(remaining), stoppable) => {}
+                () = self.sleep(TICK.min(remaining), stoppable && guard::on(Guard::StopInDrain)) => {}
             }
             pods.renew(self).await?;
             budgets.renew(self).await?;
-            self.keep_lease().await?;
+            self.keep_lease(Guard::LeaseInDrain).await?;
         }
     }
 
@@ -170,7 +169,7 @@ impl Ctx {
         let mut left = Vec::new();
         for pod in pods.filter(|pod| !matches!(drain::fate(pod), Fate::Stays(_))) {
             let uid = pod.uid().unwrap_or_default();
-            if tries.first.contains(&uid) || !drain::tolerates_cordon(pod) {
+            if tries.first.contains(&uid) || !drain::tolerates_cordon(pod) || !guard::on(Guard::ReturnedPodStays) {
                 left.push(pod);
             } else if tries.back.insert(uid) {
                 self.note(node, format!("{} tolerates the cordon and came here anew: it stays", full_name(pod)));
@@ -216,9 +215,9 @@ impl Ctx {
                 continue;
             }
             // One eviction may take half a minute, and a node has a hundred pods.
-            self.keep_lease().await?;
-            if stoppable && self.stopped().is_some() {
-                return Ok(());
+            self.keep_lease(Guard::LeaseBetweenEvictions).await?;
+            if stoppable {
+                self.safe_point(Guard::StopBetweenEvictions, Guard::HaltBetweenEvictions).await?;
             }
             let refused = match self.evict(pod, grace, false).await {
                 Ok(()) => {
@@ -242,7 +241,9 @@ impl Ctx {
                 }
                 Refused::SeveralBudgets => ("several PDBs guard it: the API server never evicts such a pod".to_owned(), RETRY),
                 Refused::Again(pause) => ("the API server is busy or away".to_owned(), pause),
-                Refused::Forbidden(message) if now - since < FORBIDDEN => (message, RETRY),
+                Refused::Forbidden(message) if now - since < guard::bound(Guard::EvictionForbidden, FORBIDDEN) => {
+                    (message, RETRY)
+                }
                 Refused::Forbidden(message) => return Err(Cause::refused(format!("evict {}: {message}", full_name(*pod)))),
                 Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", full_name(*pod)))),
             };
@@ -265,7 +266,10 @@ impl Ctx {
         let api: Api<Pod> = Api::namespaced(self.kube.clone(), &pod.namespace().unwrap_or_default());
         let params = DeleteParams {
             grace_period_seconds: u32::try_from(grace).ok(),
-            preconditions: Some(Preconditions { uid: pod.uid(), resource_version: None }),
+            preconditions: Some(Preconditions {
+                uid: pod.uid().filter(|_| guard::on(Guard::UnstickUid)),
+                resource_version: None,
+            }),
             ..DeleteParams::default()
         };
         self.warn(
@@ -282,7 +286,8 @@ impl Ctx {
     /// One eviction, or with `dry_run` the question whether it would be allowed.
     async fn evict(&self, pod: &Pod, grace: i64, dry_run: bool) -> Result<(), Refused> {
         let api: Api<Pod> = Api::namespaced(self.kube.clone(), &pod.namespace().unwrap_or_default());
-        let mut options = json!({ "gracePeriodSeconds": grace, "preconditions": { "uid": pod.uid() } });
+        let uid = pod.uid().filter(|_| guard::on(Guard::EvictionUid));
+        let mut options = json!({ "gracePeriodSeconds": grace, "preconditions": { "uid": uid } });
         if dry_run {
             options["dryRun"] = json!(["All"]);
         }

@@ -8,6 +8,7 @@ use kube::api::{Api, ListParams};
 use super::ctx::Ctx;
 use super::wait::{Probe, Wait, Waited};
 use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
 use crate::plan::alerts::{self, Judgement, Moment};
 use crate::plan::facts::{Facts, Node};
 use crate::plan::gates::full_name;
@@ -68,28 +69,26 @@ impl Ctx {
             } else {
                 bad.push(complaints);
             }
-            if bad.len() >= BAD_LOOKS {
+            if bad.len() >= BAD_LOOKS && guard::on(Guard::HealthInSoak) {
                 return Err(Cause::hold("the cluster got worse after the last node: nothing else will be started")
                     .detail(bad.pop().unwrap_or_default())
                     .next("kubectl get nodes"));
             }
             // A soak that was over before is no reason to look: what a node needs is asked before it.
             let over = self.now().duration_since(begun).unsigned_abs() + soak < passed;
-            if passed >= soak && (bad.is_empty() || over) {
+            if (passed >= soak && (bad.is_empty() || over)) || !guard::on(Guard::Soak) {
                 let took = self.now().duration_since(begun).unsigned_abs();
                 if took > Duration::from_secs(1) {
                     self.note(place, format!("soaked, {}", span(took)));
                 }
                 return Ok(());
             }
-            if let Some(cause) = self.stopped() {
-                return Err(cause);
-            }
+            self.safe_point(Guard::StopInSoak, Guard::HaltInSoak).await?;
             let left = soak.saturating_sub(passed);
             let on = Awaited::soak(bad.last().map_or(&[], Vec::as_slice));
             self.emit(&crate::report::Event::Waiting { place: place.into(), on, left });
             let pause = if bad.is_empty() { ASK.min(left.max(Duration::from_secs(1))) } else { ASK };
-            self.sleep(pause, true).await;
+            self.sleep(pause, guard::on(Guard::StopInSoak)).await;
         }
     }
 

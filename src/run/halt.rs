@@ -11,6 +11,7 @@ use super::ctx::{Change, Ctx, RECORD, locked};
 use super::wait::{Probe, Wait};
 use crate::clients::Gauge;
 use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
 use crate::names::{self, Mark};
 use crate::node::Inspect;
 use crate::plan::facts::Facts;
@@ -59,6 +60,14 @@ impl Ctx {
 
     /// Nothing is begun while upgrades are halted.
     pub async fn may_begin(&self) -> Result<(), Cause> {
+        self.not_halted(Guard::HaltBeforeJob).await
+    }
+
+    /// The same, asked by the guard of one place.
+    pub(super) async fn not_halted(&self, halts: Guard) -> Result<(), Cause> {
+        if !guard::on(halts) {
+            return Ok(());
+        }
         self.look_for_halt().await?;
         self.halted().map_or(Ok(()), Err)
     }

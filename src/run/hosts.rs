@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::ctx::{Change, Ctx, locked};
 use crate::failure::Cause;
+use crate::guard::{self, Guard};
 use crate::names;
 use crate::node::{self, Identify, Operation};
 use crate::permit::ChangeClass;
@@ -121,7 +122,10 @@ impl Ctx {
         let mut boots = 0;
         loop {
             let stdin = match place.is {
-                Some(is) => node::stdin_on(operation, &self.proved(place, is, begun).await?),
+                Some(is) => {
+                    let proved = self.proved(place, is, begun).await?;
+                    if guard::on(Guard::IdentityAfterBoot) { node::stdin_on(operation, &proved) } else { node::stdin(operation) }
+                }
                 None => node::stdin(operation),
             };
             let (_, output) =
@@ -231,7 +235,7 @@ impl Ctx {
         if place.manner == Manner::Glance {
             return Err(Cause::refused("its host key is not known yet"));
         }
-        if self.settings.host_keys == HostKeys::Learn {
+        if self.settings.host_keys == HostKeys::Learn || !guard::on(Guard::HostKeyKnown) {
             return Ok(());
         }
         let scan = command!(

@@ -8,6 +8,7 @@ use kube::api::{Api, ListParams};
 use super::ctx::Ctx;
 use super::wait::{Probe, Wait};
 use crate::failure::{Advice, Cause};
+use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::permit::ChangeClass;
 use crate::plan::alerts::Moment;
@@ -27,7 +28,7 @@ impl Ctx {
         self.about(Some(run), Some(target), Some(name));
         let facts = self.observe_turn(name, target).await?;
         if !self.chain {
-            self.may_begin().await?;
+            self.not_halted(Guard::HaltBeforeChange).await?;
         }
         if self.held {
             // A step that held, begun again, is no progress until its gates let it pass.
@@ -39,7 +40,7 @@ impl Ctx {
             self.warn(name, "is no node of this cluster any more: nothing to do");
             return Ok(());
         };
-        if self.identity.node.as_deref() == Some(name) {
+        if self.identity.node.as_deref() == Some(name) && guard::on(Guard::OwnNode) {
             return Err(Cause::refused(format!("this pod runs on {name}: it must not drain its own node")));
         }
         in_turn(&facts, node, target)?;
@@ -47,13 +48,15 @@ impl Ctx {
         let over = |changed| self.now().duration_since(changed).unsigned_abs() >= self.settings.soak;
         let (done, kubelet_waits) = (facts.is_done_for_now(node, target), facts.kubelet_waits(node, target));
         let said = kubelet_waits || (done && node.changed_at.is_none_or(over));
-        if done {
-            self.may_begin().await?;
+        if done && guard::on(Guard::FinishedNode) {
+            self.not_halted(Guard::HaltBeforeChange).await?;
             self.skipped(name, "upgrade", &format!("it is at {target} already"));
         } else {
             let begun = self.enter(node, target).await?;
             if !begun {
-                self.offered(node, target).await?;
+                if guard::on(Guard::PackagesOffered) {
+                    self.offered(node, target).await?;
+                }
                 self.before_disruption(node, target).await?;
             }
             self.push_run(&facts.marks).await;
@@ -61,7 +64,7 @@ impl Ctx {
             self.upgrade_node(name, target, run, class).await?;
             self.push_run(&facts.marks).await;
         }
-        if node.control_plane {
+        if node.control_plane && guard::on(Guard::AlertsAfterControlPlane) {
             self.alert_gate(name, self.settings.alert_wait, |_| Moment::Upgrading).await?;
         }
         self.soak(name).await?;
@@ -94,7 +97,7 @@ impl Ctx {
             }
             Entry::Gates | Entry::Stop => {}
         }
-        self.may_begin().await.map(|()| false)
+        self.not_halted(Guard::HaltBeforeChange).await.map(|()| false)
     }
 
     /// Our cordon goes, looked at once more under the Lease. True if the node's work has begun after all: then it stays, to be finished.
@@ -115,26 +118,36 @@ impl Ctx {
         let name = node.name.as_str();
         self.soak(name).await?;
         let phase = if node.control_plane { Phase::Master } else { Phase::Worker };
-        self.alert_gate(name, self.settings.alert_wait, |facts| Moment::of(phase, facts)).await?;
-        self.workloads_settled(name).await?;
+        if guard::on(Guard::AlertsBeforeNode) {
+            self.alert_gate(name, self.settings.alert_wait, |facts| Moment::of(phase, facts)).await?;
+        }
+        if guard::on(Guard::WorkloadsBeforeNode) {
+            self.workloads_settled(name).await?;
+        }
         let wait =
             Wait { place: name, on: "the cluster to be fit", deadline: FIT, every: Duration::from_secs(3), stoppable: true };
         self.wait_or_hold(wait, async || {
             let facts = self.observe().await?;
-            let control_plane = if node.control_plane { Verdict::Pass } else { gates::control_plane(&facts, target) };
-            let others = [
-                gates::nodes_ready(&facts, self.now()),
-                gates::apiservers_ready(&facts),
-                gates::alone(&facts, name),
-                control_plane,
-            ];
-            Ok(match Verdict::all(others) {
+            let mut asked = Vec::new();
+            if guard::on(Guard::NodesReadyBeforeNode) {
+                asked.push(gates::nodes_ready(&facts, self.now()));
+            }
+            if guard::on(Guard::ApiServersReadyBeforeNode) {
+                asked.push(gates::apiservers_ready(&facts));
+            }
+            if guard::on(Guard::AloneBeforeNode) {
+                asked.push(gates::alone(&facts, name));
+            }
+            if !node.control_plane && guard::on(Guard::ControlPlaneBeforeWorker) {
+                asked.push(gates::control_plane(&facts, target));
+            }
+            Ok(match Verdict::all(asked) {
                 Verdict::Pass => Probe::Ready(()),
                 Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
             })
         })
         .await?;
-        self.nothing_lost_on(node).await
+        if guard::on(Guard::NothingLostOnNode) { self.nothing_lost_on(node).await } else { Ok(()) }
     }
 
     /// The end of a run: everything is verified, then cleared and told. `run`: the one that a Job is for; a person ends what is in flight.
@@ -145,18 +158,22 @@ impl Ctx {
             let other = || Cause::contended("the run in flight is not the one that this was begun for").next(Advice::status());
             is.then_some(()).ok_or_else(other)
         };
-        of_run(run.is_none_or(|run| marks.run_id.as_ref() == Some(run)))?;
+        of_run(run.is_none_or(|run| marks.run_id.as_ref() == Some(run)) || !guard::on(Guard::RunBeforePostflight))?;
         self.about(marks.run_id.as_deref(), Some(target), None);
         if let Some(run) = marks.run_id.as_ref().filter(|_| marks.in_flight) {
             self.begin_journal(run, place).await;
         }
         self.soak(place).await?;
         let facts = self.observe().await?;
-        self.may_begin().await?;
-        gates::at_target(&facts, target).into_result("the cluster is not at the target")?;
+        self.not_halted(Guard::HaltBeforeEnd).await?;
+        if guard::on(Guard::TargetBeforeEnd) {
+            gates::at_target(&facts, target).into_result("the cluster is not at the target")?;
+        }
         // Progress: a run that stalled on its way here must not be held by the alert that says so.
         self.push_run(&facts.marks).await;
-        self.alert_gate(place, self.settings.resolve_wait, |facts| Moment::of(Phase::Postflight, facts)).await?;
+        if guard::on(Guard::AlertsBeforeEnd) {
+            self.alert_gate(place, self.settings.resolve_wait, |facts| Moment::of(Phase::Postflight, facts)).await?;
+        }
         let wait = Wait {
             place,
             on: "pods to be Ready",
@@ -169,14 +186,18 @@ impl Ctx {
             let pods: Vec<Pod> = self.list_all("list pods", Api::all(self.kube.clone()), ListParams::default()).await?;
             Ok(match gates::pods_ready(&Answer::Known(pods), &policy) {
                 Verdict::Pass => Probe::Ready(()),
+                _ if !guard::on(Guard::PodsReadyBeforeEnd) => Probe::Ready(()),
                 Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
             })
         })
         .await?;
         // A node may have joined, or been reinstalled, while that was waited for: it is part of this run.
         let facts = self.observe().await?;
-        of_run((facts.marks.in_flight, &facts.marks.run_id) == (marks.in_flight, &marks.run_id))?;
-        gates::at_target(&facts, target).into_result("the cluster is not at the target any more")?;
+        let same = (facts.marks.in_flight, &facts.marks.run_id) == (marks.in_flight, &marks.run_id);
+        of_run(same || !guard::on(Guard::RunAfterPostflight))?;
+        if guard::on(Guard::TargetBeforeEnd) {
+            gates::at_target(&facts, target).into_result("the cluster is not at the target any more")?;
+        }
         for node in facts.managed() {
             self.expire(&node.name).await?;
         }
@@ -211,17 +232,21 @@ const FIT: Duration = Duration::from_secs(120);
 
 /// All control planes before any worker: a kubelet is never newer than an API server.
 fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
-    if node.excluded {
+    if node.excluded && guard::on(Guard::ExcludedNode) {
         return Err(Cause::refused(format!("{} is excluded by the settings", node.name)));
     }
     if node.control_plane {
         // `kubeadm upgrade node` follows the configuration that `kubeadm upgrade apply` writes, which runs on the first one alone.
         return match order::first_control_plane(facts) {
-            Some(first) if first.name != node.name && !first.components_at(target) => Err(Cause::refused(format!(
-                "{} comes first: it is not at {target} yet",
-                first.name
-            ))
-            .next(command!("k8s-upgrade upgrade-node {} --target {}", first.name, target))),
+            Some(first)
+                if first.name != node.name && !first.components_at(target) && guard::on(Guard::FirstControlPlaneFirst) =>
+            {
+                Err(Cause::refused(format!("{} comes first: it is not at {target} yet", first.name)).next(command!(
+                    "k8s-upgrade upgrade-node {} --target {}",
+                    first.name,
+                    target
+                )))
+            }
             _ => Ok(()),
         };
     }
@@ -231,7 +256,7 @@ fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
         .filter(|other| other.control_plane && !other.components_at(target))
         .map(|other| other.name.clone())
         .collect();
-    if behind.is_empty() {
+    if behind.is_empty() || !guard::on(Guard::ControlPlanesFirst) {
         return Ok(());
     }
     Err(Cause::refused(format!("all control planes come before any worker: {} is older than {target}", behind.join(", ")))

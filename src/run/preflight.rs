@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::backup::Saved;
 use super::ctx::Ctx;
 use crate::failure::Cause;
+use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::{KubeadmPlan, NodeState, WriteCard};
 use crate::plan::alerts::Moment;
@@ -48,7 +49,7 @@ impl Ctx {
             // A refusal leaves nothing behind.
             self.withhold_journal();
         }
-        self.may_begin().await.map_err(held)?;
+        self.not_halted(Guard::HaltBeforeChange).await.map_err(held)?;
         if claimed && self.chain && facts.marks.prepared {
             // A runner before this one ended it, and died with its successor's Job perhaps at work: no gate of a quiet cluster is asked.
             self.skipped(PLACE, PLACE, "it has ended well before");
@@ -66,7 +67,7 @@ impl Ctx {
         };
         order::check_setting(&facts, &self.settings.policy()).map_err(held)?;
         let states = self.gates(&facts, target).await.map_err(held)?;
-        if self.dry_run {
+        if self.dry_run && guard::on(Guard::DryRun) {
             self.note(PLACE, format!("{} → {target} ({kind}): every gate that changes nothing passes", running(&facts)));
             return Ok(Preflight::Ready);
         }
@@ -87,37 +88,60 @@ impl Ctx {
     async fn gates(&self, facts: &Facts, target: Version) -> Result<Vec<(String, NodeState)>, Cause> {
         let policy = self.settings.policy();
         let mut closed = Vec::new();
-        if let Some(driver) = self.other_driver().await? {
+        if guard::on(Guard::WorkByHandBeforeRun)
+            && let Some(driver) = self.other_driver().await?
+        {
             // They began after the detection that led here.
             closed.push(("work by hand".to_owned(), Cause::hold(format!("driven by {}", driver.by))));
         }
-        let ask = |closed: &mut Vec<(String, Cause)>, gate: &str, result: Result<(), Cause>| match result {
+        let ask = |closed: &mut Vec<(String, Cause)>, asks: Guard, gate: &str, result: Result<(), Cause>| match result {
+            Err(_) if !guard::on(asks) => {}
             Ok(()) => self.note(PLACE, format!("gate {gate}: pass")),
             Err(cause) => closed.push((gate.to_owned(), cause)),
         };
-        ask(&mut closed, "nodes", gates::nodes_ready(facts, self.now()).into_result("not every node is fit"));
-        ask(&mut closed, "control plane", gates::apiservers_ready(facts).into_result("not every API server is ready"));
-        ask(&mut closed, "quiet", gates::quiet(facts, &policy, self.now()).into_result("nodes came or went lately"));
-        ask(&mut closed, "permissions", self.permissions(Account::Chain).await);
-        ask(&mut closed, "backup", self.backup_template().await.map(drop));
+        ask(
+            &mut closed,
+            Guard::NodesReadyBeforeRun,
+            "nodes",
+            gates::nodes_ready(facts, self.now()).into_result("not every node is fit"),
+        );
+        ask(
+            &mut closed,
+            Guard::ApiServersReadyBeforeRun,
+            "control plane",
+            gates::apiservers_ready(facts).into_result("not every API server is ready"),
+        );
+        ask(
+            &mut closed,
+            Guard::QuietBeforeRun,
+            "quiet",
+            gates::quiet(facts, &policy, self.now()).into_result("nodes came or went lately"),
+        );
+        ask(&mut closed, Guard::Permissions, "permissions", self.permissions(Account::Chain).await);
+        ask(&mut closed, Guard::BackupTemplate, "backup", self.backup_template().await.map(drop));
         // Before the claim: prefetch, which comes after it, would be the first to miss the packages.
         let released = match self.released(target).await {
             Answer::Known(true) => Ok(()),
             Answer::Known(false) => Err(self.not_released(target)),
             Answer::Unknown(why) => Err(Cause::unreachable(format!("whether {target} is released is not known: {why}"))),
         };
-        ask(&mut closed, "release", released);
+        ask(&mut closed, Guard::Released, "release", released);
         let mut states = Vec::new();
-        ask(&mut closed, "hosts", self.inspect_nodes(facts).await.map(|found| states = found));
+        ask(&mut closed, Guard::HostsAnswer, "hosts", self.inspect_nodes(facts).await.map(|found| states = found));
         for nodes in identity::sharing(&facts.nodes) {
             self.note(PLACE, format!("{} report one machine id: their kubelets' certificates tell them apart", nodes.join(", ")));
         }
-        ask(&mut closed, "changes by hand", self.nothing_lost(facts, &states).await);
+        ask(&mut closed, Guard::NothingLostBeforeRun, "changes by hand", self.nothing_lost(facts, &states).await);
         // Held already: the alerts are looked at for the person who reads this, and not waited for.
         let patience = if closed.is_empty() && !self.dry_run { self.settings.alert_wait } else { Duration::ZERO };
-        ask(&mut closed, "alerts", self.alert_gate(PLACE, patience, |facts| Moment::of(Phase::Preflight, facts)).await);
+        ask(
+            &mut closed,
+            Guard::AlertsBeforeRun,
+            "alerts",
+            self.alert_gate(PLACE, patience, |facts| Moment::of(Phase::Preflight, facts)).await,
+        );
         if closed.is_empty() && !self.dry_run {
-            ask(&mut closed, "kubeadm", self.kubeadm_agrees(facts, target).await);
+            ask(&mut closed, Guard::KubeadmAgrees, "kubeadm", self.kubeadm_agrees(facts, target).await);
         }
         Cause::together("gates are closed", closed).map_or(Ok(states), Err)
     }

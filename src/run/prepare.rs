@@ -5,6 +5,7 @@ use futures::stream;
 
 use super::ctx::Ctx;
 use crate::failure::Cause;
+use crate::guard::{self, Guard};
 use crate::names;
 use crate::node::{Inspect, Madison, NodeState, Prefetch, Prefetched, Refresh, Repository, WriteCard};
 use crate::permit::ChangeClass;
@@ -167,16 +168,17 @@ fn fit(state: &NodeState) -> Result<(), Cause> {
         .map(|package| format!("{} {} is {}", package.name, package.version, package.letters))
         .chain(state.audit.iter().take(4).cloned())
         .collect();
-    if !bad.is_empty() {
+    if !bad.is_empty() && guard::on(Guard::PackagesWhole) {
         wrong.push(Cause::refused("packages are half installed").detail(bad).next("sudo dpkg --configure -a    # on the node"));
     }
     for (path, wanted) in FREE {
-        if let Some(free) = state.free.iter().find(|free| free.path == **path && free.bytes < *wanted) {
+        let low = state.free.iter().find(|free| free.path == **path && free.bytes < *wanted);
+        if let Some(free) = low.filter(|_| guard::on(Guard::RoomOnDisk)) {
             let text = format!("{path} has {} MiB free, {} MiB are wanted", free.bytes >> 20, wanted >> 20);
             wrong.push(Cause::refused(text).next(command!("df -h {}    # on the node", path)));
         }
     }
-    if !state.stray_manifests.is_empty() {
+    if !state.stray_manifests.is_empty() && guard::on(Guard::StrayManifests) {
         let cause = Cause::refused("the static-pod folder holds files that the kubelet loads as well");
         wrong.push(
             cause

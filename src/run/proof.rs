@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::ctx::{Ctx, locked};
 use super::hosts::Place;
 use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
 use crate::names;
 use crate::node::{self, Identify, Machine, Operation};
 use crate::permit::{ChangeClass, Permit};
@@ -37,7 +38,9 @@ impl Ctx {
         let machine = found.machine_id.clone().zip(found.boot_id.clone());
         let proof = identity::prove(is, &Shown { certificate: found.certificate, machine_id: found.machine_id });
         let by_certificate = proof == Proof::ByCertificate;
-        proof.into_result(&is.name, &host.address)?;
+        if guard::on(Guard::Identity) {
+            proof.into_result(&is.name, &host.address)?;
+        }
         let machine = machine.map(|(machine_id, boot_id)| Machine { machine_id, boot_id });
         let none = || Proof::Unknown("it has no machine id, or no boot id".to_owned()).into_result(&is.name, &host.address);
         let Some(machine) = machine else { return none().and(Err(Cause::bug("a machine without ids was proved"))) };

@@ -3,6 +3,7 @@
 
 use super::ctx::{Change, Ctx, RECORD};
 use crate::failure::{Advice, Cause};
+use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::{Inspect, Step, WorkState};
 use crate::permit::ChangeClass;
@@ -25,7 +26,7 @@ impl Ctx {
         };
         let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
         let state = self.on_node(node, &Inspect).await?;
-        if let Some(step) = state.running().filter(|step| *step != Step::ROLLBACK) {
+        if let Some(step) = state.running().filter(|step| *step != Step::ROLLBACK && guard::on(Guard::RollbackWaitsForWork)) {
             return Err(Cause::contended(format!("{step} is still running on {name}: a rollback waits for its end"))
                 .next(Advice::status()));
         }
@@ -36,7 +37,7 @@ impl Ctx {
         if begun {
             self.drain(name, false).await?;
         } else if let Err(cause) = self.out_of_service(name).await {
-            if node.unrecorded() {
+            if node.unrecorded() && guard::on(Guard::HalfUpgradedStaysOut) {
                 // Its upgrade was cut in the middle: half changed it must not serve, whichever way it is to go.
                 self.note(name, "stays cordoned: its upgrade had begun and has not ended");
             } else if let Err(back) = self.leave_cordon_held(name, true).await {

@@ -14,6 +14,7 @@ use super::keystore::Written;
 pub use super::survey::{Open, Survey};
 use super::wait::{Probe, Wait};
 use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
 use crate::names;
 use crate::node::{AddKey, Operation, RemoveKeys};
 use crate::plan::keys::{Left, Pair, Public, Rotation};
@@ -69,7 +70,7 @@ impl Ctx {
                 turn
             }
         };
-        if !only {
+        if !only && guard::on(Guard::KeyInSecret) {
             self.sync(&survey.store, &turn.pair.private).await.map_err(cut(Left::Stored))?;
         }
         let ended = self.retire(survey, &turn, only).await;

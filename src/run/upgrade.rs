@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::ctx::{Change, Ctx, RECORD};
 use super::wait::{Probe, Wait, Waited};
 use crate::failure::{Advice, Cause, Class};
+use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::{Inspect, NodeState, Step};
 use crate::permit::ChangeClass;
@@ -57,13 +58,13 @@ impl Ctx {
     async fn upgrade_held(&self, name: &str, target: Version, run: &RunId) -> Result<(), Cause> {
         let facts = self.observe_turn(name, target).await?;
         let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
-        if facts.is_done_for_now(node, target) {
+        if facts.is_done_for_now(node, target) && guard::on(Guard::FinishedNode) {
             self.skipped(name, "upgrade", &format!("another runner brought it to {target}"));
             return Ok(());
         }
         let to = target.to_string();
         let state = self.settled_state(node).await?;
-        if node.is_upgraded(target) && state.finished(&to) {
+        if node.is_upgraded(target) && state.finished(&to) && guard::on(Guard::FinishedNode) {
             return self.back_in_service(node, target, target, None).await;
         }
         let whole = self.whole_deployments().await?;
@@ -87,7 +88,7 @@ impl Ctx {
             }
         };
         self.back_in_service(node, target, kubelet, Some(since)).await?;
-        self.workloads_back(name, &whole).await
+        if guard::on(Guard::WorkloadsAfterNode) { self.workloads_back(name, &whole).await } else { Ok(()) }
     }
 
     /// One node at a time, whoever takes it out: two runners may have passed that gate together, and see each other only now that both
@@ -103,7 +104,8 @@ impl Ctx {
         let turn = self
             .wait_or_not(wait, async || {
                 let facts = self.observe().await?;
-                Ok(match gates::turn(&facts, name) {
+                let turn = if guard::on(Guard::TurnAfterCordon) { gates::turn(&facts, name) } else { Turn::Ours };
+                Ok(match turn {
                     Turn::Ours => Probe::Ready(Ok(())),
                     Turn::Wait(others) => Probe::Not(others.join(", ")),
                     Turn::GiveWay(others) => Probe::Ready(Err(others.join(", "))),
@@ -124,7 +126,7 @@ impl Ctx {
     /// What the node looks like once nothing of an earlier runner's works on it any more.
     async fn settled_state(&self, node: &Node) -> Result<NodeState, Cause> {
         let state = self.on_node(node, &Inspect).await?;
-        let Some(step) = state.running() else { return Ok(state) };
+        let Some(step) = state.running().filter(|_| guard::on(Guard::EarlierWorkEnds)) else { return Ok(state) };
         self.note(&node.name, format!("{step} is still running there, begun by an earlier runner"));
         let change = Change::settle(&node.name, "finish what an earlier runner began", self.settings.step_deadline);
         // Its failure is no end: the steps that follow look at what is, and run what is needed again.
@@ -172,11 +174,14 @@ impl Ctx {
         }
         if node.control_plane {
             let now = self.observe_turn(name, target).await?;
-            if !now.node(name).is_some_and(|node| node.components_at(target)) {
+            let there = now.node(name).is_some_and(|node| node.components_at(target));
+            if !there && guard::on(Guard::ControlPlaneAfterKubeadm) {
                 return Err(Cause::step(format!("kubeadm ended well, but the control plane is not at {target}")));
             }
-            if now.kubelet_waits(node, target) {
-                kubelet_may_wait(&now, state, &to)?;
+            if now.kubelet_waits(node, target) && guard::on(Guard::KubeletWaits) {
+                if guard::on(Guard::NewKubeletStaysOut) {
+                    kubelet_may_wait(&now, state, &to)?;
+                }
                 let why = "another API server is older: it follows when all are new";
                 self.skipped(name, "kubelet packages and restart", why);
                 return node.kubelet.ok_or_else(|| Cause::hold(format!("the version of {name} is not to be seen")));
@@ -216,7 +221,7 @@ impl Ctx {
     /// After a failure: a node on which nothing was changed serves again; one that was is left cordoned, so that nothing lands on it.
     async fn give_up(&self, name: &str, had_begun: bool, target: &str, cause: &Cause) {
         // Somebody else has the node now; its cordon is theirs.
-        if had_begun || cause.class == Class::Contended {
+        if (had_begun && guard::on(Guard::HalfChangedStaysOut)) || cause.class == Class::Contended {
             return;
         }
         let look = async {
@@ -233,7 +238,9 @@ impl Ctx {
                 false
             }
         };
-        if unchanged && let Err(cause) = self.take_cordon_back(name).await {
+        if (unchanged || !guard::on(Guard::HalfChangedStaysOut))
+            && let Err(cause) = self.take_cordon_back(name).await
+        {
             self.warn(name, format!("our cordon could not be taken back: {}", cause.what));
         }
     }
@@ -269,7 +276,7 @@ impl Ctx {
     async fn back_in_service(&self, node: &Node, target: Version, kubelet: Version, begun: Option<Instant>) -> Result<(), Cause> {
         let name = node.name.as_str();
         self.ready_at(node, "the node to be Ready at its version", |now| now >= kubelet).await?;
-        if node.control_plane {
+        if node.control_plane && guard::on(Guard::ControlPlaneWhole) {
             self.control_plane_at(name, target).await?;
         }
         let key = Mark::CordonedBy.key(&self.settings.annotation_prefix);
@@ -280,7 +287,8 @@ impl Ctx {
             .edit_node(change, |now| {
                 let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
                 let marks = vec![(Mark::CordonedBy, None), (Mark::ChangedAt, Some(changed.clone()))];
-                (ours || fresh).then(|| (ours.then_some(false), marks))
+                let lifts = ours || !guard::on(Guard::PersonsCordonStays);
+                (ours || fresh).then(|| (lifts.then_some(false), marks))
             })
             .await?;
         match begun {
@@ -307,7 +315,8 @@ impl Ctx {
             let Some(now) = self.node_now(&node.name).await? else {
                 return Err(Cause::step(format!("{} was deleted from the cluster", node.name)));
             };
-            Ok(match (now.kubelet.is_some_and(&arrived), now.ready) {
+            let arrived = now.kubelet.is_some_and(&arrived) || !guard::on(Guard::ReadyAtVersion);
+            Ok(match (arrived, now.ready) {
                 (true, true) => Probe::Ready(()),
                 (true, false) => Probe::Not(now.not_ready.map_or("not Ready".to_owned(), |why| format!("not Ready: {why}"))),
                 (false, _) => Probe::Not(format!("kubelet is {}", told(now.kubelet))),

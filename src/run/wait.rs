@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::ctx::Ctx;
 use crate::failure::Cause;
+use crate::guard::{self, Guard};
 use crate::plan::facts::Facts;
 use crate::plan::screen::Awaited;
 use crate::report::{Event, span};
@@ -79,20 +80,17 @@ impl Ctx {
                 Probe::Ready(value) => return Ok(Waited::Ready(value)),
                 Probe::Not(missing) => missing,
             };
-            let left = wait.deadline.saturating_sub(begun.elapsed());
+            let left = guard::bound(Guard::WaitDeadline, wait.deadline).saturating_sub(begun.elapsed());
             if left.is_zero() {
                 return Ok(Waited::Late(missing));
             }
             if wait.stoppable {
-                self.look_for_halt().await?;
-                if let Some(cause) = self.stopped() {
-                    return Err(cause);
-                }
+                self.safe_point(Guard::StopInWait, Guard::HaltInWait).await?;
             }
             self.emit(&Event::Waiting { place: wait.place.into(), on: Awaited::new(wait.on, missing), left });
-            self.sleep(wait.every.min(left), wait.stoppable).await;
+            self.sleep(wait.every.min(left), wait.stoppable && guard::on(Guard::StopInWait)).await;
             // A wait is longer than a Lease lasts.
-            self.keep_lease().await?;
+            self.keep_lease(Guard::LeaseInWait).await?;
         }
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::ctx::{Change, Ctx};
 use crate::failure::{Cause, Class};
+use crate::guard::Guard;
 use crate::node::{Begin, Begun, Follow, Step, Target};
 use crate::permit::ChangeClass;
 use crate::plan::facts::Node;
@@ -64,7 +65,7 @@ impl Ctx {
                 }
                 Err(cause) => return Err(cause),
             }
-            self.keep_lease().await?;
+            self.keep_lease(Guard::LeaseInWork).await?;
         }
     }
 }

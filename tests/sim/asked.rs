@@ -54,7 +54,7 @@ fn a_node_is_taken_out(state: &mut State) {
 }
 
 #[test]
-fn what_changes_while_a_question_stands_is_seen_after_it() {
+pub fn what_changes_while_a_question_stands_is_seen_after_it() {
     const SKIP: &str = "skip-phase worker k8s-node3 --force --reason disk --yes";
     const CLEAR: &str = "clear-state --yes";
     const HERE: &str = "resume --local --yes";

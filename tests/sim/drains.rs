@@ -10,7 +10,7 @@ use super::world::{begin, is_over, quick, when};
 
 /// A pod that tolerates every taint is put on the cordoned node again: it is evicted once, told of, and left there.
 #[test]
-fn a_pod_that_tolerates_the_cordon_is_evicted_once() {
+pub fn a_pod_that_tolerates_the_cordon_is_evicted_once() {
     let mut scenario = quick(Scenario::runbook());
     scenario.workloads.push(Workload {
         node_selector: BTreeMap::from([("kubernetes.io/hostname".to_owned(), "k8s-node3".to_owned())]),

@@ -47,7 +47,7 @@ async fn is_left_alone(driver: &mut Driver<'_>, moment: &str) {
 
 /// Between two nodes no node's Lease is held, and before the claim nothing is in flight.
 #[test]
-fn a_run_in_a_process_of_its_own_is_seen_all_the_time() {
+pub fn a_run_in_a_process_of_its_own_is_seen_all_the_time() {
     let mut state = runbook();
     suspend_detection(&mut state);
     let end = observed(state, async |driver| {
@@ -193,7 +193,7 @@ fn a_second_interrupt_leaves_at_once() {
 /// A release is found while a person drains a node: it waits for the next detection, and the alarm of nobody rings. A preflight that was
 /// begun just before looks once more.
 #[test]
-fn a_detection_leaves_alone_who_works_by_hand() {
+pub fn a_detection_leaves_alone_who_works_by_hand() {
     let end = observed(runbook(), async |driver| {
         let stuck = driver.twin.look(stuck);
         begins(driver, &format!("drain {stuck} --yes"));
@@ -228,7 +228,7 @@ fn a_detection_leaves_alone_who_works_by_hand() {
 
 /// A laptop whose clock is an hour fast or slow: whether its process lives is seen, not reckoned.
 #[test]
-fn a_clock_that_is_off_keeps_nobody_out_and_lets_nobody_in() {
+pub fn a_clock_that_is_off_keeps_nobody_out_and_lets_nobody_in() {
     for off in [3600, -3600] {
         let mut state = runbook();
         suspend_detection(&mut state);

@@ -347,7 +347,7 @@ fn resume_here_takes_up_what_is_half_done() {
 
 /// An impossible target is refused before anything is touched.
 #[test]
-fn start_refuses_an_impossible_target() {
+pub fn start_refuses_an_impossible_target() {
     observed(runbook(), async |driver| {
         for (name, target, says) in [
             ("back", "1.34.1", "is older than what runs"),

@@ -9,7 +9,7 @@ use super::hands::runbook;
 use super::world::{NAMESPACE, in_flight, live, mark, namespace, pass, tail, types};
 
 /// The id of a run that has taken the place of the one that was seen.
-const OTHER: &str = "0badcafe";
+pub const OTHER: &str = "0badcafe";
 
 fn annotate(state: &mut State, suffix: &str, text: &str) {
     let key = format!("viktorbarzin.me/k8s-upgrade-{suffix}");
@@ -31,7 +31,7 @@ impl Hook for Overtaken {
 }
 
 #[test]
-fn a_late_process_leaves_the_next_run_alone() {
+pub fn a_late_process_leaves_the_next_run_alone() {
     let broken = live(runbook(), None, async |driver| {
         broken_off(driver).await;
         driver.twin.look(State::clone)

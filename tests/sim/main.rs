@@ -18,6 +18,7 @@ mod drains;
 mod driven;
 mod faults;
 mod goldens;
+mod guards;
 mod halted;
 mod hands;
 mod incidents;

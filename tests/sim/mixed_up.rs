@@ -40,7 +40,7 @@ fn untouched(state: &State, node: &str) {
 }
 
 #[test]
-fn swapped_addresses_of_the_settings() {
+pub fn swapped_addresses_of_the_settings() {
     let mut scenario = runbook();
     let address = |state: &State, node: &str| state.hosts.machine(node).unwrap().address.clone();
     let plain = begin(&scenario);
@@ -111,7 +111,7 @@ impl Hook for BecomesAnother {
 }
 
 #[test]
-fn a_machine_that_becomes_another_in_mid_run() {
+pub fn a_machine_that_becomes_another_in_mid_run() {
     let hook: Box<dyn Hook> = Box::new(BecomesAnother(false));
     let end = refused(begin(&runbook()), Some(hook), &format!("is not {ONE}: the kubelet there is that of k8s-node9"));
     assert!(end.hosts.machine(ONE).unwrap().unit.is_none(), "{}", tail(&end, 60));

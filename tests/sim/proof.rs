@@ -57,7 +57,7 @@ fn random_schedules() {
 /// A person types `preflight` when the chain's has just looked for work by hand; both find no run, and then both claims are on their way,
 /// the chain's for ten seconds, theirs for longer. (Two persons find each other by the Lease of work by hand, and who finds it defers.)
 #[test]
-fn two_claims_at_once() {
+pub fn two_claims_at_once() {
     struct Slow {
         looked: Arc<AtomicBool>,
         claimed: Vec<bool>,
@@ -125,7 +125,7 @@ fn two_runners_of_one_node() {
 /// A second Job of the chain, for another worker, beside the one that is at work, as a former runner that was thought dead can make: both
 /// pass the gates together. No pod of one node is evicted while the other is out of service, and the run goes to its end.
 #[test]
-fn two_nodes_at_once() {
+pub fn two_nodes_at_once() {
     const NODES: [&str; 2] = ["k8s-node4", "k8s-node3"];
     let out =
         |state: &State, name: &str| state.store.get(&Key::node(name)).is_some_and(|node| mark(node, "cordoned-by").is_some());

@@ -82,7 +82,7 @@ fn away(state: &mut State, service: Service) {
     state.web.troubles.push(Trouble { service, from, until, how: How::Refused });
 }
 
-fn fires(state: &mut State, name: &str) {
+pub fn fires(state: &mut State, name: &str) {
     let (from, until) = (state.now(), later(state.now(), LIMIT));
     state.web.prometheus.injected.push(Injected { name: name.to_owned(), labels: Default::default(), from, until });
 }

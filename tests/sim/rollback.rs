@@ -147,7 +147,7 @@ fn what_cannot_go_back_is_left_alone() {
 
 /// A worker whose upgrade was cut in the middle is half changed: a rollback that does not come to its work leaves it out of service.
 #[test]
-fn a_rollback_that_is_held_leaves_a_half_upgraded_worker_cordoned() {
+pub fn a_rollback_that_is_held_leaves_a_half_upgraded_worker_cordoned() {
     let state = live(begin(&quick(Scenario::runbook_minor())), None, async |driver| {
         when(driver, "the kubelet's packages", unit_runs(NODE, "kubelet-packages")).await;
         // Its runner dies and its Job is deleted; and somebody else has a node out for as long as the rollback waits for its turn.

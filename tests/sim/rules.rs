@@ -1,6 +1,7 @@
 //! The rules that are never broken, by an observer who sees only what everybody can see: objects, calls, machines. It knows nothing of the
 //! program.
 
+mod begun;
 mod kept;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,13 @@ pub struct Observer {
     lines: BTreeMap<String, Vec<String>>,
     /// The newest version that each node's kubelet was seen at.
     kubelets: BTreeMap<String, Version>,
+    /// Each Lease, as it was written last.
+    terms: BTreeMap<String, begun::Term>,
+    /// Pods of API servers that are not Ready, and since when.
+    unready: BTreeMap<String, Timestamp>,
+    halted: Option<Timestamp>,
+    /// Nodes that work has begun on since they were cordoned.
+    worked_on: BTreeSet<String>,
     /// Nodes that a person had cordoned before.
     pub cordoned: BTreeSet<String>,
     /// More nodes may be out of service than one: somebody breaks them on purpose.
@@ -61,6 +69,10 @@ impl Observer {
             asked: BTreeMap::new(),
             lines: BTreeMap::new(),
             kubelets: BTreeMap::new(),
+            terms: BTreeMap::new(),
+            unready: BTreeMap::new(),
+            halted: None,
+            worked_on: BTreeSet::new(),
             cordoned: cordoned_by_people(state),
             at_most: 1,
             steady: false,
@@ -230,6 +242,7 @@ impl Observer {
         match (before.is_some_and(|before| mark(before, "cordoned-by").is_some()), is) {
             (false, true) => {
                 self.cordoned(state, name);
+                self.cordoned_under_a_halt(state, name);
                 self.snapshot_first(state, name);
                 self.finished_stays(state, name, before);
                 if self.steady {
@@ -239,6 +252,7 @@ impl Observer {
             (true, false) => {
                 self.nothing_lost(state, name);
                 self.back_whole(state, name, node, before);
+                self.worked_on.remove(name);
             }
             _ => {}
         }
@@ -248,6 +262,7 @@ impl Observer {
     fn happened(&mut self, state: &State, event: &Event) {
         self.keeps_secrets(state, event);
         match (event.key.kind, event.verb) {
+            (Kind::Lease, _) => self.lease_changed(state, event),
             (Kind::Pod, _) if self.steady => self.try_ended(state, &event.object),
             (Kind::Node, Verb::Added | Verb::Modified) => {
                 self.cordons(state, &event.key, &event.object);
@@ -300,6 +315,7 @@ impl Hook for Observer {
         self.asks(call);
         self.deletes(state, call);
         if call.changes {
+            self.obeys_halt(state, call);
             self.one_runner(state, call);
         }
         self.inner.as_mut().map_or(Fate::Go, |inner| inner.before(state, call))
@@ -318,6 +334,7 @@ impl Hook for Observer {
             let events: Vec<_> = state.store.since(self.seen).into_iter().flatten().cloned().collect();
             self.seen = state.store.version();
             let mut nodes_changed = false;
+            self.look_for_halt(state);
             for event in &events {
                 self.happened(state, event);
                 nodes_changed |=
@@ -327,6 +344,7 @@ impl Hook for Observer {
                 self.one_at_a_time(state);
                 self.skew(state);
                 self.finished(state);
+                self.look_at_servers(state);
             }
         }
         self.writer = None;

@@ -29,7 +29,7 @@ fn one_is_done(state: &State) -> bool {
 
 /// Rule 5. Prometheus answers for half of the time, and not always as one who knows.
 #[test]
-fn no_answer_is_no_peace() {
+pub fn no_answer_is_no_peace() {
     let mut state = runbook();
     for (turn, how) in [How::Refused, How::Nonsense, How::Status(503), How::Silent].into_iter().cycle().take(100).enumerate() {
         trouble(&mut state, Service::Prometheus, how, 8 * 60 * turn as u64, 4 * 60);
@@ -46,7 +46,7 @@ fn no_answer_is_no_peace() {
 
 /// Rule 6. Postflight has seen every node at the target, and waits for an alert to go, when an old one joins.
 #[test]
-fn who_joins_at_the_very_end_is_part_of_the_run() {
+pub fn who_joins_at_the_very_end_is_part_of_the_run() {
     let end = observed(runbook(), async |driver| {
         let postflight = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-postflight-1-34-7");
         when(driver, "postflight", |state| state.store.get(&postflight).is_some()).await;
@@ -120,7 +120,7 @@ fn an_address_that_is_secret_is_told_to_nobody() {
 
 /// Rule 12. A worker is tuned by hand when preflight is long over; an hour later its owner takes that back.
 #[test]
-fn what_is_tuned_on_the_way_is_not_written_over() {
+pub fn what_is_tuned_on_the_way_is_not_written_over() {
     let end = observed(runbook(), async |driver| {
         when(driver, "the first worker", one_is_done).await;
         let config = driver.twin.edit(|state| {

@@ -129,7 +129,7 @@ fn a_halt_stops_a_second_turn_that_has_changed_nothing() {
 /// A person has cordoned it, so no cordon of ours tells that a runner was killed in its second turn: the record of its beginning does. The
 /// node soaks from that turn's end on.
 #[test]
-fn a_second_turn_under_a_persons_cordon_is_ended_by_the_next_runner() {
+pub fn a_second_turn_under_a_persons_cordon_is_ended_by_the_next_runner() {
     let mut scenario = scenario();
     scenario.nodes.iter_mut().filter(|node| node.name == FIRST).for_each(|node| node.cordoned = true);
     let changed = |state: &State| mark(state.store.get(&Key::node(FIRST)).unwrap(), "changed-at").map(str::to_owned);
@@ -152,7 +152,7 @@ fn a_second_turn_under_a_persons_cordon_is_ended_by_the_next_runner() {
 /// makes it new, but another API server does not show its version: a restart could bring a kubelet that is newer than that. So the node stays
 /// out of service, and `resume` goes on once the server shows.
 #[test]
-fn a_kubelet_whose_package_is_new_does_not_wait_in_service() {
+pub fn a_kubelet_whose_package_is_new_does_not_wait_in_service() {
     let server = Key::new(Kind::Pod, "kube-system", "kube-apiserver-k8s-master2");
     let end = observed(begin(&scenario()), async |driver| {
         when(driver, "every API server new", all_servers_new).await;

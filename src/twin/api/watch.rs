@@ -180,6 +180,9 @@ impl Watch {
         let events: Vec<Arc<Event>> = events.cloned().collect();
         for event in events {
             self.version = event.version;
+            if state.control.unheard.contains(&event.key) {
+                continue;
+            }
             self.ready.extend(self.selection.tell(&state.store, &event));
         }
     }

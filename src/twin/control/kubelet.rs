@@ -189,7 +189,9 @@ fn start(state: &mut State, uid: &str, own: &mut Container, pod: &Value) {
 /// Tells the API server how the pod is, where it does not know.
 fn report(state: &mut State, own: &Container, pod: &Value) {
     let now = state.now();
-    let is_ready = own.ended.is_none() && own.started.is_some() && own.ready_at.is_some_and(|when| when <= now);
+    let component = pod["metadata"]["labels"]["component"].as_str().unwrap_or_default();
+    let spoilt = state.hosts.machine(&own.node).is_some_and(|machine| machine.faults.unready.contains(component));
+    let is_ready = own.ended.is_none() && own.started.is_some() && own.ready_at.is_some_and(|when| when <= now) && !spoilt;
     let wanted = match own.ended {
         Some((_, 0)) => "Succeeded",
         Some(_) => "Failed",

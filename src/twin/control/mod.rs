@@ -65,6 +65,8 @@ pub struct Control {
     pub backup: Backup,
     /// A fault: nodes whose kubelet works, but reaches no API server.
     pub silent: BTreeSet<String>,
+    /// A fault: objects that no watch tells of.
+    pub unheard: BTreeSet<Key>,
     /// A fault: External Secrets brings nothing.
     pub external_secrets_stuck: bool,
     /// There is no scheduler and no kubelet: whoever looks on plays them, by the calls that they make.

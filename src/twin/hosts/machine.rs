@@ -123,6 +123,12 @@ pub struct Faults {
     pub outside_away_until: Option<Timestamp>,
     /// So many of the next runs of `kubeadm upgrade` fail; `u32::MAX`: all.
     pub kubeadm_fails: u32,
+    /// The release that `kubeadm upgrade plan` would go to, whatever it is asked.
+    pub kubeadm_plans: Option<String>,
+    /// Static pods that run, and that its kubelet reports as not Ready.
+    pub unready: BTreeSet<String>,
+    /// Snapshots on it lack their end.
+    pub torn_snapshots: bool,
 }
 
 impl Machine {

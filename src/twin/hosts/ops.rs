@@ -144,7 +144,11 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         Op::SnapshotHash { path } => match machine.files.get(path) {
             None => session.line("absent"),
             Some(file) => {
-                let kind = if file.text.is_some() { "other" } else { "whole" };
+                let kind = match (&file.text, machine.faults.torn_snapshots) {
+                    (Some(_), _) => "other",
+                    (None, true) => "torn",
+                    (None, false) => "whole",
+                };
                 session.line(format_args!("snapshot {} {} {kind} {}", file.bytes, file.at.as_second(), file.sha256(path)));
             }
         },

@@ -54,7 +54,8 @@ fn components(state: &State, from: Version, to: Version) -> Vec<Value> {
         }
         component
     };
-    let target = format!("v{to}");
+    let other = state.hosts.all().find_map(|(_, machine)| machine.faults.kubeadm_plans.as_deref());
+    let target = other.map_or_else(|| format!("v{to}"), |other| format!("v{other}"));
     let kubelets = state
         .hosts
         .all()

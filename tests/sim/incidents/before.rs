@@ -18,7 +18,7 @@ fn incident_04_names_of_nodes_did_not_resolve() {
 }
 
 #[test]
-fn incident_07_missing_rights_were_found_midway() {
+pub fn incident_07_missing_rights_were_found_midway() {
     let mut state = runbook();
     without_right(&mut state, "pods/eviction");
     let end = live(state, None, async |driver| {

@@ -52,7 +52,7 @@ fn incident_14_a_failed_jobs_name_wedges_the_chain() {
 }
 
 #[test]
-fn incident_17_a_list_of_nodes_skipped_a_new_one() {
+pub fn incident_17_a_list_of_nodes_skipped_a_new_one() {
     let end = live(runbook(), None, async |driver| {
         when(driver, "the first node", node_is("k8s-master", NEW)).await;
         What::NodeJoins.happens(driver, 1);

@@ -6,11 +6,11 @@
 //! What 21 was (a redirect not followed) is the adapter's: unit, `web_adapter::redirects_are_followed_and_any_status_is_an_answer`; here, that
 //! no answer is none. What 27 was needs a name for each build; that a binary tells its own is unit, `cli::help_and_version_are_data`.
 
-mod before;
+pub mod before;
 mod by_hand;
-mod chain;
+pub mod chain;
 mod choosing;
-mod nodes;
+pub mod nodes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -146,7 +146,7 @@ fn with_setting(key: &str, value: Value) -> Scenario {
 }
 
 /// A right that the program needs is not granted.
-fn without_right(state: &mut State, resource: &str) {
+pub fn without_right(state: &mut State, resource: &str) {
     let roles: Vec<Key> = state.store.list(Kind::ClusterRole).map(|(key, _)| key.clone()).collect();
     for role in roles {
         state.store.update(&role, |role| {

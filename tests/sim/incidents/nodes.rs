@@ -140,7 +140,7 @@ fn incident_13_a_manifest_stayed_old_after_kubeadms_own_rollback() {
 
 /// A worker dies while the one before it soaks: nothing else is taken out until it is back.
 #[test]
-fn incident_32_work_went_on_through_a_failing_cluster() {
+pub fn incident_32_work_went_on_through_a_failing_cluster() {
     let end = live(runbook(), None, async |driver| {
         when(driver, "the first worker", node_is("k8s-node4", NEW)).await;
         let away = Duration::from_secs(HOUR / 2);

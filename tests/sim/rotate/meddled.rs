@@ -160,7 +160,7 @@ fn a_node_that_nothing_opens_any_more_is_told() {
 
 /// Who brings the former key back into the Secret is named; both keys stay on the nodes.
 #[test]
-fn a_secret_that_somebody_changes_back_keeps_the_former_key() {
+pub fn a_secret_that_somebody_changes_back_keeps_the_former_key() {
     for store in [Store::Secret, Store::Vault] {
         // While the nodes are tried with the new key, after the Secret held it.
         let mut back = brought_back("kustomize-controller");

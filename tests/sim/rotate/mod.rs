@@ -1,8 +1,8 @@
 //! `rotate-key` on the world in memory: both stores, what may go wrong, and a kill before and after each change.
 
 mod kills;
-mod meddled;
-mod refusals;
+pub mod meddled;
+pub mod refusals;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

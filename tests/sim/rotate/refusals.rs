@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn while_a_run_is_in_flight_it_is_refused() {
+pub fn while_a_run_is_in_flight_it_is_refused() {
     let mut state = world(Store::Vault);
     let latch = |state: &mut State, on: bool| {
         let key = Key::new(Kind::Namespace, "", NAMESPACE);
@@ -198,7 +198,7 @@ fn a_key_that_opens_nothing_is_not_stored() {
 }
 
 #[test]
-fn a_secret_that_never_follows_holds() {
+pub fn a_secret_that_never_follows_holds() {
     let mut state = world(Store::Vault);
     state.control.external_secrets_stuck = true;
     let (mut end, code, said) = run(state, None, Store::Vault, "rotate-key --yes");

@@ -111,6 +111,7 @@ impl Observer {
         if matches!(self.writer, Some(Who::Pod { .. })) && !begun {
             self.gate_passed(state, &format!("{node} is cordoned"));
             self.time_is_left(state, node);
+            self.servers_ready(state, node);
         }
         self.lines.insert(node.to_owned(), written(state, node));
     }

@@ -1,0 +1,147 @@
+//! Gates, one at a time: each is closed by one thing alone, and that is named while nothing has changed.
+
+use k8s_upgrade::twin::State;
+use k8s_upgrade::twin::hosts::Dpkg;
+use k8s_upgrade::twin::store::{Key, Kind};
+use serde_json::json;
+
+use super::super::hands::{observed, ours, runbook, slack};
+use super::super::recovery;
+use super::super::world::{NAMESPACE, in_flight, live, pass, tail, types, when};
+use super::unready;
+
+const PREFLIGHT: &str = "preflight --target 1.34.7 --dry-run";
+
+/// A look before a run: refused or held, with these words.
+fn closes(state: State, line: &str, says: &str) {
+    live(state, None, async |driver| {
+        let (code, said) = types(driver, "look", line).await;
+        assert!((code == 3 || code == 4) && said.contains(says), "{code}, and not {says:?}:\n{said}");
+        driver.twin.look(|state| assert!(!in_flight(state) && ours(state).is_empty(), "{}", tail(state, 20)));
+    });
+}
+
+#[test]
+pub fn a_node_that_is_not_ready() {
+    let mut state = runbook();
+    state.control.silent.insert("k8s-node2".to_owned());
+    let state = live(state, None, async |driver| {
+        pass(driver, 90).await;
+        driver.twin.look(State::clone)
+    });
+    closes(state, PREFLIGHT, "k8s-node2 is not Ready");
+}
+
+#[test]
+pub fn an_api_server_that_is_not_ready() {
+    let mut state = runbook();
+    unready(&mut state, "k8s-master", "kube-apiserver", true);
+    closes(state, PREFLIGHT, "k8s-master: kube-apiserver");
+}
+
+#[test]
+pub fn a_node_that_came_lately() {
+    let mut state = runbook();
+    let now = state.now().to_string();
+    state.store.update(&Key::node("k8s-node2"), |node| {
+        let conditions = node["status"]["conditions"].as_array_mut().unwrap();
+        conditions.iter_mut().filter(|one| one["type"] == "Ready").for_each(|one| one["lastTransitionTime"] = json!(now));
+    });
+    closes(state, PREFLIGHT, "k8s-node2 became Ready 0 s ago");
+}
+
+#[test]
+pub fn a_backup_that_is_not_there() {
+    let mut state = runbook();
+    let backups: Vec<Key> =
+        state.store.list(Kind::CronJob).map(|(key, _)| key.clone()).filter(|key| key.namespace != NAMESPACE).collect();
+    backups.iter().for_each(|key| drop(state.store.remove(key)));
+    closes(state, PREFLIGHT, "which makes etcd snapshots, does not exist");
+}
+
+#[test]
+pub fn a_release_that_does_not_exist() {
+    closes(runbook(), "preflight --target 1.34.99 --dry-run", "is no release");
+}
+
+#[test]
+pub fn a_node_that_does_not_answer() {
+    let mut state = runbook();
+    state.hosts.change("k8s-node2", |machine| machine.faults.key_refused = true);
+    closes(state, PREFLIGHT, "hosts: ");
+}
+
+#[test]
+pub fn packages_that_are_half_installed() {
+    let mut state = runbook();
+    state.hosts.change("k8s-node2", |machine| {
+        machine.packages.entry("kubelet".to_owned()).and_modify(|package| package.dpkg = Dpkg::HalfInstalled);
+    });
+    closes(state, PREFLIGHT, "packages are half installed");
+}
+
+#[test]
+pub fn a_disk_that_is_full() {
+    let mut state = runbook();
+    state.hosts.change("k8s-node2", |machine| machine.free = 1 << 20);
+    closes(state, PREFLIGHT, "MiB are wanted");
+}
+
+#[test]
+pub fn a_stray_manifest() {
+    let mut state = runbook();
+    let stray = "/etc/kubernetes/manifests/kube-apiserver.yaml.bak".to_owned();
+    state.hosts.change("k8s-master", |machine| machine.stray_manifests.push(stray));
+    closes(state, PREFLIGHT, "kube-apiserver.yaml.bak");
+}
+
+#[test]
+pub fn what_was_tuned_by_hand() {
+    let mut state = runbook();
+    let tuned = format!("{}maxPods: 250\n", state.hosts.machine("k8s-node2").unwrap().kubelet_config);
+    state.hosts.change("k8s-node2", |machine| machine.kubelet_config = tuned.into());
+    closes(state, PREFLIGHT, "changes by hand: ");
+}
+
+#[test]
+pub fn an_alert_before_a_run() {
+    let mut state = runbook();
+    recovery::fires(&mut state, "NodeDiskFull");
+    closes(state, PREFLIGHT, "1 alert(s) firing");
+}
+
+#[test]
+pub fn a_host_key_that_nobody_vouches_for() {
+    closes(runbook(), &format!("{PREFLIGHT} --set host-keys=strict"), "host-keys is strict");
+}
+
+/// kubeadm is asked last, when all else passes: where it would go elsewhere, nothing has changed.
+#[test]
+pub fn a_plan_that_disagrees_changes_nothing() {
+    let mut state = runbook();
+    state.hosts.change("k8s-master", |machine| machine.faults.kubeadm_plans = Some("1.34.6".to_owned()));
+    let machines =
+        |state: &State| state.hosts.all().map(|(_, machine)| (machine.files.len(), machine.archives.len())).collect::<Vec<_>>();
+    let before = machines(&state);
+    observed(state, async |driver| {
+        let (code, said) = types(driver, "plan", "preflight --target 1.34.7").await;
+        assert!(code == 4 && said.contains("kubeadm would go to v1.34.6, not to 1.34.7"), "{code}: {said}");
+        driver.twin.look(|state| {
+            let written = state.store.list(Kind::Job).filter(|(key, _)| key.name.starts_with("pre-upgrade-etcd")).count();
+            assert!(!in_flight(state) && written == 0 && machines(state) == before, "{}", tail(state, 40));
+        });
+        // Nor does the chain's own.
+        when(driver, "a refusal", |state| slack(state).contains("🛑")).await;
+        driver.twin.look(|state| assert!(!in_flight(state) && machines(state) == before, "{}", tail(state, 40)));
+    });
+}
+
+#[test]
+pub fn a_dry_run_changes_nothing() {
+    live(runbook(), None, async |driver| {
+        let before = driver.twin.look(|state| state.tally.changes);
+        let (code, said) = types(driver, "dry", PREFLIGHT).await;
+        assert_eq!(code, 0, "{said}");
+        driver.twin.look(|state| assert_eq!(state.tally.changes, before, "{}", tail(state, 20)));
+    });
+}
