@@ -105,7 +105,7 @@ impl Hook for LateRenewals {
             return Fate::Go;
         }
         self.0 += 1;
-        if self.0 % 2 == 0 { Fate::Late(Duration::from_secs(25)) } else { Fate::Go }
+        if self.0.is_multiple_of(2) { Fate::Late(Duration::from_secs(25)) } else { Fate::Go }
     }
 }
 
