@@ -99,6 +99,10 @@ guards! {
     LeaseBeforeTakingUp,
     /// The watch takes up a step again and again that fails each time.
     TakenUpTimes,
+    /// A Job that a halt has just ended is taken for one at work: who lifts the halt and resumes is told so, and then nothing goes on.
+    EndedJob,
+    /// A Job that a halt ends fails for good though the halt was lifted before: who resumed meanwhile was told that it is at work.
+    LiftedHalt,
 
     // --- writes under a precondition ---
     /// A second run is claimed beside the first.

@@ -6,6 +6,7 @@ use super::halt::{Halt, Skip};
 use super::progress::Progress;
 use super::version::Version;
 use crate::failure::Cause;
+use crate::guard::{self, Guard};
 use crate::words::{RunId, command, texts};
 
 /// All that decisions are made of.
@@ -310,7 +311,7 @@ impl JobFact {
     pub fn is_between(&self) -> bool {
         let all_ended = self.pods.is_empty() && !self.exits.is_empty();
         let recorded = || self.progress_of_newest().is_some_and(|progress| progress.ended);
-        self.state == JobState::Active && (all_ended || recorded())
+        self.state == JobState::Active && (all_ended || recorded()) && guard::on(Guard::EndedJob)
     }
 
     /// Of its newest pod: one before it left its own, which tells nothing of now.

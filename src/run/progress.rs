@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::api::cause;
 use super::ctx::Ctx;
 use crate::failure::{Advice, Cause, Class, Failure, Outcome};
+use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::permit::{ChangeClass, Permit};
 use crate::plan::progress::{Progress, VERSION};
@@ -97,7 +98,7 @@ impl Ctx {
         // Who asks from here on sees that nothing works any more; who asked before has lifted the halt before, too.
         let written = tokio::time::timeout(WRITE, self.write_progress(&mut None, follower, true)).await;
         let halted = result.as_ref().is_err_and(|failure| failure.class() == Class::Halted);
-        if !halted || !matches!(written, Ok(Ok(()))) {
+        if !halted || !matches!(written, Ok(Ok(()))) || !guard::on(Guard::LiftedHalt) {
             return result;
         }
         let lifted = tokio::time::timeout(WRITE, self.is_halted()).await;

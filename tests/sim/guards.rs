@@ -20,7 +20,7 @@ use k8s_upgrade::twin::State;
 use k8s_upgrade::twin::store::{Key, Kind};
 use serde_json::json;
 
-use super::{asked, drains, driven, hands, incidents, late, mixed_up, proof, rollback, rotate, tempted, turns};
+use super::{asked, drains, driven, halted, hands, incidents, late, mixed_up, proof, rollback, rotate, tempted, turns};
 
 type Simulation = fn();
 
@@ -69,6 +69,8 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     LocalRunBeforeTakingUp: beside::the_watch_leaves_a_persons_run_alone,
     LeaseBeforeTakingUp: beside::the_watch_leaves_a_node_alone_that_somebody_holds,
     TakenUpTimes: beside::the_watch_gives_up,
+    EndedJob: halted::a_halt_may_be_lifted_at_any_moment,
+    LiftedHalt: halted::a_halt_may_be_lifted_at_any_moment,
     // writes under a precondition
     OneRun: proof::two_claims_at_once,
     ClaimVersion: proof::two_claims_at_once,

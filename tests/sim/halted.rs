@@ -75,7 +75,7 @@ fn a_retry_under_a_halt_gives_back_what_a_unit_left_unchanged() {
 /// Whenever a halt is lifted again, before its runner has seen it or in any of the seconds between its runner's end and the moment at which
 /// the API server knows of that: `resume` goes on, or the Job does by itself.
 #[test]
-fn a_halt_may_be_lifted_at_any_moment() {
+pub(super) fn a_halt_may_be_lifted_at_any_moment() {
     let soaks = |state: &State| version(state, "k8s-node4") == NEW && ours(state).is_empty();
     for (what, seconds) in (0..10).map(|seconds| ("drain", seconds)).chain((0..10).map(|seconds| ("soak", 2 * seconds))) {
         let end = observed(runbook(), async |driver| {

@@ -113,6 +113,8 @@ fn a_run_on_a_terminal() {
         insta::assert_snapshot!("api_away", masked(&screen(driver).await));
         pass(driver, 30).await;
         assert!(!screen(driver).await.contains("STALE"), "{}", screen(driver).await);
+        // What Jobs do stands on them: their logs are where a node may be away.
+        assert!(!asked.lock().unwrap().iter().any(|call| call.contains("/log")));
         when(driver, "the end", is_over).await;
         pass(driver, 120).await;
         insta::assert_snapshot!("after", masked(&screen(driver).await));
