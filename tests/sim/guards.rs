@@ -69,8 +69,8 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     LocalRunBeforeTakingUp: beside::the_watch_leaves_a_persons_run_alone,
     LeaseBeforeTakingUp: beside::the_watch_leaves_a_node_alone_that_somebody_holds,
     TakenUpTimes: beside::the_watch_gives_up,
-    EndedJob: halted::a_halt_may_be_lifted_at_any_moment,
-    LiftedHalt: halted::a_halt_may_be_lifted_at_any_moment,
+    EndedJob: halted::a_halt_is_lifted_before_its_pods_end_is_known,
+    LiftedHalt: halted::a_halt_is_lifted_while_its_runner_ends,
     // writes under a precondition
     OneRun: proof::two_claims_at_once,
     ClaimVersion: proof::two_claims_at_once,

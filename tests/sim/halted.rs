@@ -1,15 +1,18 @@
 //! Upgrades that a person has halted: what is begun ends at a safe point, what cannot be asked is named, and everybody says so.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::CommandFactory;
 use k8s_upgrade::cli::Cli;
-use k8s_upgrade::twin::State;
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::{Call, Fate, Hook, State};
 
 use super::hands::{NEW, done, is_out, observed, ours, runbook, unit_runs, version};
-use super::world::{NAMESPACE, at_work, in_flight, is_over, jobs, pass, tail, types, when};
+use super::rules::Observer;
+use super::world::{LIMIT, NAMESPACE, at_work, in_flight, is_over, jobs, live, mark, namespace, pass, said, tail, types, when};
 
 const WORKER: &str = "k8s-upgrade-worker-1-34-7-k8s-node4";
 
@@ -72,28 +75,61 @@ fn a_retry_under_a_halt_gives_back_what_a_unit_left_unchanged() {
     done(&end, &[]);
 }
 
-/// Whenever a halt is lifted again, before its runner has seen it or in any of the seconds between its runner's end and the moment at which
-/// the API server knows of that: `resume` goes on, or the Job does by itself.
+/// Its runner has ended, and the API server hears of that some seconds later: until then the Job looks as if it were at work. Whoever lifts the
+/// halt and resumes in between goes on.
 #[test]
-pub(super) fn a_halt_may_be_lifted_at_any_moment() {
-    let soaks = |state: &State| version(state, "k8s-node4") == NEW && ours(state).is_empty();
-    for (what, seconds) in (0..10).map(|seconds| ("drain", seconds)).chain((0..10).map(|seconds| ("soak", 2 * seconds))) {
+pub(super) fn a_halt_is_lifted_before_its_pods_end_is_known() {
+    const RUNNER: &str = "k8s-node1";
+    for millis in [0, 500, 1000, 3000] {
         let end = observed(runbook(), async |driver| {
-            when(driver, what, |state| if what == "drain" { is_out("k8s-node4")(state) } else { soaks(state) }).await;
+            when(driver, "a drain", is_out("k8s-node4")).await;
             assert_eq!(types(driver, "halt", "halt --reason disks").await.0, 0);
-            pass(driver, seconds).await;
+            driver.twin.edit(|state| state.control.silent.insert(RUNNER.to_owned()));
+            when(driver, "the safe point", |state| !at_work(state)).await;
+            let then = later(driver.twin.now(), Duration::from_millis(millis));
+            driver.until(then, |_| false).await;
             assert_eq!(types(driver, "lift", "halt --lift").await.0, 0);
-            let (code, said) = types(driver, "resume", "resume").await;
-            assert_eq!(code, 0, "{what}, lifted after {seconds} s: {said}");
-            let limit = later(driver.twin.now(), Duration::from_secs(2 * 3600));
-            let ended = driver.until(limit, is_over).await;
-            driver.twin.look(|state| {
-                assert!(ended, "{what}, lifted after {seconds} s: {said}\n{}\n{}", jobs(state), tail(state, 80));
-                state.clone()
-            })
+            driver.operate("resume", &["k8s-upgrade", "resume"], Default::default());
+            pass(driver, 3).await;
+            driver.twin.edit(|state| state.control.silent.remove(RUNNER));
+            let limit = later(driver.twin.now(), LIMIT);
+            let code = driver.until_ended("resume", limit).await;
+            let said = driver.twin.look(|state| said(state, "resume"));
+            assert!(code == Some(0) && said.contains("created"), "{millis} ms after its end: {code:?} {said}");
+            when(driver, "the end", is_over).await;
+            driver.twin.look(State::clone)
         });
         done(&end, &[]);
     }
+}
+
+/// Its runner has seen it and is about to end: whoever lifts it now and resumes is told that the Job is at work, and it is the Job that goes on.
+#[test]
+pub(super) fn a_halt_is_lifted_while_its_runner_ends() {
+    /// The node is given back slowly.
+    struct Slow(Arc<AtomicBool>);
+    impl Hook for Slow {
+        fn before(&mut self, state: &mut State, call: &Call) -> Fate {
+            let back = call.what.starts_with("PATCH /api/v1/nodes/k8s-node4") && mark(namespace(state), "halted").is_some();
+            if back && !self.0.swap(true, Ordering::Relaxed) { Fate::Late(Duration::from_secs(5)) } else { Fate::Go }
+        }
+    }
+    let (state, ends) = (runbook(), Arc::new(AtomicBool::new(false)));
+    let (observer, broken) = Observer::new(&state, Some(Box::new(Slow(ends.clone()))));
+    let end = live(state, Some(Box::new(observer)), async |driver| {
+        when(driver, "a drain", is_out("k8s-node4")).await;
+        assert_eq!(types(driver, "halt", "halt --reason disks").await.0, 0);
+        when(driver, "the way back", |_| ends.load(Ordering::Relaxed)).await;
+        assert_eq!(types(driver, "lift", "halt --lift").await.0, 0);
+        let (code, said) = types(driver, "resume", "resume").await;
+        assert!(code == 0 && said.contains("is at work"), "{code} {said}");
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    done(&end, &[]);
+    assert!(broken.lock().unwrap().is_empty(), "{broken:?}");
+    let said = end.logs.values().map(|log| log.all().join("\n")).collect::<String>();
+    assert!(said.contains("the halt was lifted meanwhile: the Job's next try goes on"), "{said}");
 }
 
 /// A node that does not answer cannot hold back who halts at once; it is named as unknown.
