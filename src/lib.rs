@@ -25,6 +25,9 @@
 //! settings and hands a [`run::Ctx`] to one file of [`commands`], which observes ([`run::observe`]) what is, asks [`plan`] what to
 //! do, and performs it through `ctx.change`, the door to every change but the program's own records. `tests/unit/layering.rs` reads this
 //! table and holds the house to it: the last column is the rule, a room may always use itself, and `main` stands above all.
+//!
+//! [`run`]: mod@run
+#![allow(rustdoc::private_intra_doc_links)] // who reads it here sees private items, too
 
 pub mod adapters;
 pub mod cli;

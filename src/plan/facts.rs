@@ -54,7 +54,7 @@ impl Facts {
     }
 
     /// A control plane's kubelet has to wait for a new minor: another API server is older, and a kubelet may be newer than none of them
-    /// (https://kubernetes.io/releases/version-skew-policy/#kubelet).
+    /// (<https://kubernetes.io/releases/version-skew-policy/#kubelet>).
     pub fn kubelet_waits(&self, node: &Node, target: Version) -> bool {
         let minor = |version: Version| (version.major, version.minor);
         let older = |other: &Node| {
