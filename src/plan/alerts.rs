@@ -1,4 +1,4 @@
-//! Which firing alerts block a run. The run's own consequences never do: one table, by moment.
+//! Which firing alerts block a run. The run's own consequences never do: [`super::rules`] has them, by moment.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use regex::Regex;
 
 use super::answer::Answer;
 use super::facts::{Facts, Node, Phase, Step};
+use super::rules::KNOWN;
+pub use super::rules::Moment;
 use crate::guard::{self, Guard};
-use crate::names::{
-    ALERT_BLOCKER, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_WATCHDOG,
-};
+use crate::names::ALERT_WATCHDOG;
 
 /// An alert of Prometheus that is not inactive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,21 +18,6 @@ pub struct Alert {
     /// Firing, not merely pending.
     pub firing: bool,
     pub labels: BTreeMap<String, String>,
-}
-
-/// How far the run is, as far as alerts go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// Nothing is claimed yet.
-    Unclaimed,
-    /// The run is claimed; no control plane has been touched.
-    Claimed,
-    /// A control plane has been touched: nodes restart by our doing.
-    Upgrading,
-    /// All nodes are done; only the alerts of [`GATES`] count.
-    Finishing,
-    /// The same, but a worker that a person skipped by force stays old, and the cluster skewed.
-    Partial,
 }
 
 impl Moment {
@@ -46,21 +31,6 @@ impl Moment {
             Phase::Postflight => Moment::Finishing,
         }
     }
-
-    /// The alerts that the run itself causes at this moment, and that therefore never block it.
-    pub const fn own(self) -> &'static [&'static str] {
-        match self {
-            // A half-done cluster has skew that this run will end; the claim itself, not a gauge, says whether a run is on.
-            Moment::Unclaimed => &[ALERT_WATCHDOG, ALERT_SKEW, ALERT_IN_FLIGHT],
-            Moment::Claimed => &[ALERT_WATCHDOG, ALERT_SKEW, ALERT_IN_FLIGHT, ALERT_STALLED, ALERT_SNAPSHOT_MISSING],
-            Moment::Upgrading => {
-                &[ALERT_WATCHDOG, ALERT_SKEW, ALERT_IN_FLIGHT, ALERT_STALLED, ALERT_SNAPSHOT_MISSING, ALERT_RECENT_REBOOT]
-            }
-            // Skew and a stall must have resolved by now (the caller waits); in flight it is until the very end.
-            Moment::Finishing => &[ALERT_WATCHDOG, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT],
-            Moment::Partial => &[ALERT_WATCHDOG, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW],
-        }
-    }
 }
 
 /// A worker that was skipped by force, and is old indeed.
@@ -68,10 +38,6 @@ fn left_old(node: &Node, facts: &Facts) -> bool {
     let old = facts.marks.target.is_none_or(|target| !node.is_upgraded(target));
     !node.control_plane && old && facts.marks.is_skipped(&Step::of(node))
 }
-
-/// The alerts of the group "Upgrade Gates", which postflight looks at.
-pub const GATES: [&str; 6] =
-    [ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_BLOCKER];
 
 /// What the alerts say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,9 +65,10 @@ pub fn judge(answer: &Answer<Vec<Alert>>, moment: Moment, ignore: Option<&Regex>
         ));
     }
     let blocks = |alert: &&Alert| {
-        let name = alert.name.as_str();
-        let counts = !matches!(moment, Moment::Finishing | Moment::Partial) || GATES.contains(&name);
-        counts && !moment.own().contains(&name) && !ignore.is_some_and(|ignore| ignore.is_match(name))
+        let known = KNOWN.iter().find(|known| known.name == alert.name);
+        let counts = !matches!(moment, Moment::Finishing | Moment::Partial) || known.is_some_and(|known| known.gate);
+        let own = known.is_some_and(|known| known.own.contains(&moment));
+        counts && !own && !ignore.is_some_and(|ignore| ignore.is_match(&alert.name))
     };
     let mut blocked: Vec<_> = firing().filter(blocks).map(told).collect();
     blocked.sort();
@@ -121,6 +88,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
     use super::super::fixture::*;
     use super::*;
+    use crate::names::{ALERT_BLOCKER, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED};
 
     fn alert(name: &str, firing: bool) -> Alert {
         Alert { name: name.to_owned(), firing, labels: BTreeMap::new() }
