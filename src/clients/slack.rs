@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::LocalBoxFuture;
 use http::{Request, StatusCode, Uri, header};
 
+use super::Notifier;
 use super::endpoint::{WORD, excerpt};
 use crate::failure::Cause;
 use crate::permit::Gate;
@@ -23,6 +25,12 @@ pub struct Slack {
 impl fmt::Debug for Slack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Slack({})", self.host())
+    }
+}
+
+impl Notifier for Slack {
+    fn send<'a>(&'a self, text: &'a str, deadline: Duration) -> LocalBoxFuture<'a, Result<(), Cause>> {
+        Box::pin(Slack::send(self, text, deadline))
     }
 }
 

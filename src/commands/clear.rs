@@ -3,6 +3,7 @@
 use super::{Asker, by_hand, failure};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::{Facts, JobFact, JobState, Node, RunMarks};
+use crate::report::Notice;
 use crate::run::{Ctx, begun};
 use crate::words::RunId;
 
@@ -57,8 +58,7 @@ async fn perform(ctx: &Ctx, told: &Shown) -> Result<Outcome, Failure> {
         Ok(()) => {
             ctx.did(PLACE, "cleared; a person's cordons, finished Jobs and the nodes' versions are as they were");
             ctx.next(PLACE, "see how the nodes stand with", "k8s-upgrade status");
-            ctx.say(&format!("🧹 {}: the state of the run was cleared by {}", ctx.settings.cluster_name, ctx.identity.holder))
-                .await;
+            ctx.notify(&Notice::Cleared { by: ctx.identity.holder.clone() }).await;
             Ok(Outcome::Done)
         }
         Err(cause) => Err(Failure {

@@ -6,6 +6,7 @@ use crate::failure::{Cause, Failure, Outcome};
 use crate::names;
 use crate::plan::facts::{Facts, JobState};
 use crate::plan::halt::Halt;
+use crate::report::Notice;
 use crate::run::Ctx;
 use crate::words::{command, ssh};
 
@@ -77,7 +78,7 @@ pub async fn halt(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outc
         ctx.found("halt", "the run stays in flight: K8sUpgradeStalled will fire after 90 minutes, to say so");
     }
     ctx.next("halt", "take it back with", "k8s-upgrade halt --lift");
-    ctx.say(&format!("⏸️ {}: {halt}", ctx.settings.cluster_name)).await;
+    ctx.notify(&Notice::Halted(halt)).await;
     Ok(Outcome::Done)
 }
 
@@ -127,6 +128,6 @@ async fn lift(ctx: &Ctx, facts: &Facts) -> Result<Outcome, Failure> {
     if facts.marks.in_flight && halt.run {
         ctx.next("halt", "the run goes on with", "k8s-upgrade resume");
     }
-    ctx.say(&format!("▶️ {}: the halt is lifted by {}", ctx.settings.cluster_name, ctx.identity.holder)).await;
+    ctx.notify(&Notice::Lifted { by: ctx.identity.holder.clone() }).await;
     Ok(Outcome::Done)
 }

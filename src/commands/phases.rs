@@ -8,6 +8,7 @@ use crate::names::Mark;
 use crate::plan::news::News;
 use crate::plan::next::Next;
 use crate::plan::version::Version;
+use crate::report::Notice;
 use crate::run::Ctx;
 use crate::run::preflight::Preflight;
 use crate::words::RunId;
@@ -52,8 +53,7 @@ async fn prepared(ctx: &Ctx, target: Version, run: &RunId) -> Result<Outcome, Fa
             let cause = not_ready.cause;
             let reasons = cause.detail.join("; ");
             ctx.warn("preflight", format!("deferred: {}: {reasons}", cause.what));
-            ctx.say(&format!("⏸️ {}: K8s upgrade to {target} deferred: {}: {reasons}", ctx.settings.cluster_name, cause.what))
-                .await;
+            ctx.notify(&Notice::Deferred { target, what: cause.what, reasons }).await;
             Ok(Outcome::Deferred)
         }
         Err(not_ready) => Err(told(ctx, "preflight", not_ready.cause).await),
@@ -143,7 +143,7 @@ pub async fn tell(ctx: &Ctx, failure: &Failure) {
         Ok(Ok(known)) => known,
         Ok(Err(_)) | Err(_) => (false, None),
     };
-    if old || !ctx.say(&format!("🛑 {}: K8s upgrade\n{failure}", ctx.settings.cluster_name)).await {
+    if old || !ctx.notify(&Notice::Failed(failure.clone())).await {
         return;
     }
     let Some(run) = run else { return };

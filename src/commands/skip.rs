@@ -8,6 +8,7 @@ use crate::plan::facts::{Facts, Phase, Step};
 use crate::plan::halt::Skip;
 use crate::plan::next;
 use crate::plan::version::Version;
+use crate::report::Notice;
 use crate::run::Ctx;
 use crate::words::RunId;
 use crate::words::command;
@@ -45,7 +46,7 @@ async fn perform(ctx: &Ctx, options: &Options, shown: &Wanted) -> Result<Outcome
     ctx.mark_run(&run, "skip-phase", "record what is skipped", &[(Mark::Skipped, value)]).await.map_err(failure)?;
     ctx.did("skip-phase", format!("skipped {skip}; the run will end as partial"));
     ctx.next("skip-phase", "go on with", "k8s-upgrade resume");
-    ctx.say(&format!("⚠️ {}: K8s upgrade to {target}: skipped {skip}", ctx.settings.cluster_name)).await;
+    ctx.notify(&Notice::Skipped { target, skip }).await;
     Ok(Outcome::Done)
 }
 

@@ -1,17 +1,16 @@
-//! Prometheus, Pushgateway and Slack, as the settings name them. A dead Slack or Pushgateway stops nothing: it is told and left.
+//! Prometheus and Pushgateway, as the settings name them. A dead Pushgateway stops nothing: it is told and left.
 
 use std::time::Duration;
 
 use super::ctx::{Change, Ctx};
 use super::halt::blocker;
-use crate::clients::{Endpoint, Gauge, Prometheus, Pushgateway, Slack};
+use crate::clients::{Endpoint, Gauge, Prometheus, Pushgateway};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::alerts::Alert;
 use crate::plan::answer::Answer;
 use crate::plan::facts::RunMarks;
 use crate::plan::health::{Rule, Series};
-use crate::settings::PlainHttp;
 use crate::words::Address;
 
 const ASK: Duration = Duration::from_secs(10);
@@ -67,27 +66,6 @@ impl Ctx {
             self.push(names::PUSH_JOB_BLOCKER, &[blocker(true)]).await;
         }
         self.push(names::PUSH_JOB_CHAIN, &gauges(marks)).await;
-    }
-
-    /// Tells people in Slack, if there is a webhook. False: it could not be told.
-    pub async fn say(&self, text: &str) -> bool {
-        let change = Change::settle("slack", "tell Slack", ASK * 2).silent();
-        let told = self
-            .change(change, async {
-                let Some(webhook) = self.creds().await?.slack.clone() else { return Ok(()) };
-                if !self.settings.allows(PlainHttp::SlackWebhook, &webhook) {
-                    let stated = format!("plain-http: [{}]", PlainHttp::SlackWebhook);
-                    let what = format!("the webhook, a secret, is http:// to another machine: write https://, or set {stated}");
-                    return Err(Cause::usage(what));
-                }
-                Slack::new(&webhook, self.world.web.clone())?.send(text, ASK).await
-            })
-            .await;
-        if let Err(cause) = told {
-            self.warn("slack", format!("was not told, which stops nothing: {}", cause.what));
-            return false;
-        }
-        true
     }
 }
 

@@ -22,6 +22,7 @@ mod live;
 mod look;
 mod losses;
 mod marks;
+mod notify;
 mod objects;
 pub mod observe;
 mod others;

@@ -17,7 +17,7 @@ use crate::plan::facts::{Facts, Node, Phase, RunMarks};
 use crate::plan::halt::{self, Entry};
 use crate::plan::version::Version;
 use crate::plan::{gates, next, order};
-use crate::report::{Event, span};
+use crate::report::{Event, Notice};
 use crate::words::RunId;
 use crate::words::command;
 
@@ -73,7 +73,7 @@ impl Ctx {
             self.mark_run(run, name, "forget what Slack was told", &[(Mark::Told, None)]).await?;
         }
         if !said {
-            self.say(&format!("✔️ {}: {name} is at {target}", self.settings.cluster_name)).await;
+            self.notify(&Notice::NodeDone { node: name.to_owned(), target }).await;
         }
         Ok(())
     }
@@ -207,22 +207,15 @@ impl Ctx {
         // Gauges first: a crash in between leaves a run that postflight ends again.
         self.push_run(&RunMarks::default()).await;
         self.clear_run(place, &facts.marks).await?;
-        let took = facts
-            .marks
-            .started
-            .map_or(String::new(), |started| format!(" after {}", span(self.now().duration_since(started).unsigned_abs())));
-        let excluded: Vec<&str> = facts.nodes.iter().filter(|node| node.excluded).map(|node| node.name.as_str()).collect();
-        let without = if excluded.is_empty() { String::new() } else { format!(" (without {}, excluded)", excluded.join(", ")) };
-        let done = match facts.marks.skipped.as_slice() {
-            [] => format!("✅ K8s upgrade complete: {} is at {target}{took}{without}", self.settings.cluster_name),
-            skipped => format!(
-                "⚠️ K8s upgrade partial: {} is at {target}{took}{without}; skipped by force: {}",
-                self.settings.cluster_name,
-                skipped.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-            ),
+        let done = Notice::Done {
+            target,
+            took: facts.marks.started.map(|started| self.now().duration_since(started).unsigned_abs()),
+            excluded: facts.nodes.iter().filter(|node| node.excluded).map(|node| node.name.clone()).collect(),
+            skipped: facts.marks.skipped.clone(),
         };
-        self.emit(&Event::RunDone { text: done.clone(), whole: facts.marks.skipped.is_empty() });
-        self.say(&done).await;
+        let text = done.text(&self.settings.cluster_name);
+        self.emit(&Event::RunDone { text, whole: facts.marks.skipped.is_empty() });
+        self.notify(&done).await;
         Ok(())
     }
 }

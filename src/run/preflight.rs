@@ -17,7 +17,7 @@ use crate::plan::rights::Account;
 use crate::plan::target::{self, Wanted};
 use crate::plan::version::{Kind, Version};
 use crate::plan::{gates, order, parse};
-use crate::report::Event;
+use crate::report::{Event, Notice};
 use crate::words::RunId;
 
 const PLACE: &str = "preflight";
@@ -199,14 +199,16 @@ impl Ctx {
         let name = format!("restore-{run}.txt");
         self.restore_cards(facts, &WriteCard { name, content: card.write() }).await?;
         self.mark_run(run, PLACE, "record the snapshot's path", &[(Mark::SnapshotPath, Some(snapshot.path.clone()))]).await?;
-        self.say(&format!(
-            "⬆️ {}: K8s upgrade {} → {target} ({kind}) begins. etcd snapshot {} ({} bytes, {hash}). Restore card: /var/lib/k8s-upgrade/restore-{run}.txt on each control plane",
-            self.settings.cluster_name,
-            running(facts),
-            snapshot.path,
-            snapshot.bytes
-        ))
-        .await;
+        let begun = Notice::Begun {
+            from: running(facts),
+            target,
+            kind,
+            snapshot: snapshot.path.clone(),
+            bytes: snapshot.bytes,
+            hash,
+            card: format!("/var/lib/k8s-upgrade/restore-{run}.txt"),
+        };
+        self.notify(&begun).await;
         Ok(snapshot.path)
     }
 }

@@ -1,0 +1,91 @@
+//! What people are told who look at no screen, as data; its text is the same for every notifier.
+
+use std::time::Duration;
+
+use super::span;
+use crate::failure::Failure;
+use crate::plan::halt::{Halt, Skip};
+use crate::plan::version::{Kind, Version};
+
+/// One message, sent once.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// The run is claimed, and its snapshot made.
+    Begun {
+        from: String,
+        target: Version,
+        kind: Kind,
+        /// Path, and how it was verified.
+        snapshot: String,
+        bytes: u64,
+        hash: String,
+        /// Where on each control plane the restore card lies.
+        card: String,
+    },
+    /// A node is at the target, and has soaked.
+    NodeDone {
+        node: String,
+        target: Version,
+    },
+    /// The run is over.
+    Done {
+        target: Version,
+        took: Option<Duration>,
+        /// Nodes that the settings exclude.
+        excluded: Vec<String>,
+        /// What a person skipped by force: with any, the upgrade is partial.
+        skipped: Vec<Skip>,
+    },
+    Skipped {
+        target: Version,
+        skip: Skip,
+    },
+    /// A gate is closed before anything was claimed.
+    Deferred {
+        target: Version,
+        what: String,
+        reasons: String,
+    },
+    Failed(Failure),
+    Halted(Halt),
+    Lifted {
+        by: String,
+    },
+    Cleared {
+        by: String,
+    },
+}
+
+impl Notice {
+    pub fn text(&self, cluster: &str) -> String {
+        match self {
+            Notice::Begun { from, target, kind, snapshot, bytes, hash, card } => format!(
+                "⬆️ {cluster}: K8s upgrade {from} → {target} ({kind}) begins. etcd snapshot {snapshot} ({bytes} bytes, {hash}). \
+                 Restore card: {card} on each control plane"
+            ),
+            Notice::NodeDone { node, target } => format!("✔️ {cluster}: {node} is at {target}"),
+            Notice::Done { target, took, excluded, skipped } => {
+                let took = took.map_or(String::new(), |took| format!(" after {}", span(took)));
+                let without = match excluded.as_slice() {
+                    [] => String::new(),
+                    excluded => format!(" (without {}, excluded)", excluded.join(", ")),
+                };
+                match skipped.as_slice() {
+                    [] => format!("✅ K8s upgrade complete: {cluster} is at {target}{took}{without}"),
+                    skipped => {
+                        let skipped = skipped.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                        format!("⚠️ K8s upgrade partial: {cluster} is at {target}{took}{without}; skipped by force: {skipped}")
+                    }
+                }
+            }
+            Notice::Skipped { target, skip } => format!("⚠️ {cluster}: K8s upgrade to {target}: skipped {skip}"),
+            Notice::Deferred { target, what, reasons } => {
+                format!("⏸️ {cluster}: K8s upgrade to {target} deferred: {what}: {reasons}")
+            }
+            Notice::Failed(failure) => format!("🛑 {cluster}: K8s upgrade\n{failure}"),
+            Notice::Halted(halt) => format!("⏸️ {cluster}: {halt}"),
+            Notice::Lifted { by } => format!("▶️ {cluster}: the halt is lifted by {by}"),
+            Notice::Cleared { by } => format!("🧹 {cluster}: the state of the run was cleared by {by}"),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Tells people who look at no screen. One that cannot be told stops nothing.
+
+use std::time::Duration;
+
+use super::ctx::{Change, Ctx};
+use crate::clients::{Notifier, Slack};
+use crate::failure::Cause;
+use crate::report::Notice;
+use crate::settings::PlainHttp;
+
+const SEND: Duration = Duration::from_secs(10);
+
+impl Ctx {
+    /// Sends a notice to all who are to be told. False: somebody could not be.
+    pub async fn notify(&self, notice: &Notice) -> bool {
+        let text = notice.text(&self.settings.cluster_name);
+        let change = Change::settle("slack", "tell Slack", SEND * 2).silent();
+        let told = self.change(change, async {
+            for notifier in self.notifiers().await? {
+                notifier.send(&text, SEND).await?;
+            }
+            Ok(())
+        });
+        if let Err(cause) = told.await {
+            self.warn("slack", format!("was not told, which stops nothing: {}", cause.what));
+            return false;
+        }
+        true
+    }
+
+    /// All that the settings and the credentials name; a new one is a line here and a file in `clients`.
+    async fn notifiers(&self) -> Result<Vec<Box<dyn Notifier>>, Cause> {
+        let slack = self.slack().await?.map(|slack| Box::new(slack) as Box<dyn Notifier>);
+        Ok(slack.into_iter().collect())
+    }
+
+    /// None: there is no webhook.
+    async fn slack(&self) -> Result<Option<Slack>, Cause> {
+        let Some(webhook) = self.creds().await?.slack.clone() else { return Ok(None) };
+        if !self.settings.allows(PlainHttp::SlackWebhook, &webhook) {
+            let stated = format!("plain-http: [{}]", PlainHttp::SlackWebhook);
+            let what = format!("the webhook, a secret, is http:// to another machine: write https://, or set {stated}");
+            return Err(Cause::usage(what));
+        }
+        Slack::new(&webhook, self.world.web.clone()).map(Some)
+    }
+}
