@@ -47,6 +47,11 @@ impl Follower {
         self.news.notified().await;
     }
 
+    /// What was taken last could not be recorded.
+    pub fn again(&self) {
+        self.state().changed = Some(Urgency::Changes);
+    }
+
     /// What is being done, as it is to be recorded now.
     pub fn take(&self) -> Doing {
         let mut state = self.state();
@@ -230,6 +235,8 @@ mod tests {
             assert_eq!(follower.changed(), Some(wanted), "{event:?}");
             follower.take();
         }
+        follower.again();
+        assert_eq!((follower.changed(), follower.take().step), (Some(Urgency::Changes), None));
         follower.event(at(0), &Event::Output { place: place(), line: "apt says".into() });
         assert_eq!((follower.changed(), follower.take().last.unwrap().contains("apt says")), (None, false));
     }

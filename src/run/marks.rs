@@ -61,14 +61,11 @@ impl Ctx {
                     (Mark::Target, Some(target.to_string())),
                     (Mark::Started, Some(self.stamp())),
                     (Mark::Image, image.clone()),
-                    (Mark::SnapshotPath, None),
-                    (Mark::Prepared, None),
-                    (Mark::Skipped, None),
-                    (Mark::Local, None),
-                    (Mark::TakingUp, None),
-                    (Mark::HandedOn, None),
-                    (Mark::Told, None),
                 ];
+                // Nothing of a run before is left, but what a person has acknowledged: that is said before the run that it is for.
+                let given = |mark: &Mark| *mark == Mark::Acknowledged || marks.iter().any(|(known, _)| known == mark);
+                let gone = Mark::OF_A_RUN.into_iter().filter(|mark| !given(mark)).map(|mark| (mark, None));
+                let marks: Vec<_> = gone.chain(marks.clone()).collect();
                 let version = namespace.resource_version().filter(|_| guard::on(Guard::ClaimVersion));
                 let body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&marks) } });
                 match self

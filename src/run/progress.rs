@@ -80,6 +80,9 @@ impl Ctx {
             };
             not_before = begun + if failed.is_some() { PAUSE } else { AT_ONCE };
             failures = if failed.is_some() { failures + 1 } else { 0 };
+            if failed.is_some() {
+                follower.again();
+            }
             // An API server that restarts is no news; right after that it refuses for a moment what it allows.
             let lasts = |cause: &Cause| failures > 1 && cause.class != Class::Unreachable;
             if let Some(cause) = failed.filter(lasts).filter(|_| !std::mem::replace(&mut told, true)) {
