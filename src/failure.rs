@@ -99,14 +99,14 @@ impl Retry {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Advice {
     #[serde(default)]
-    pub kind: Kind,
+    pub purpose: Purpose,
     pub command: String,
 }
 
 /// What an advised command is for, to whoever has a better one of that kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum Purpose {
     /// To look where things stand.
     Look,
     /// To go on with what failed.
@@ -124,7 +124,7 @@ impl Advice {
     }
     /// A command that only looks.
     pub fn look(command: impl Into<String>) -> Self {
-        Advice { kind: Kind::Look, command: command.into() }
+        Advice { purpose: Purpose::Look, command: command.into() }
     }
     /// The command that goes on after most failures.
     pub fn resume() -> Self {
@@ -132,13 +132,13 @@ impl Advice {
     }
     /// Another command that goes on with what failed.
     pub fn go_on(command: impl Into<String>) -> Self {
-        Advice { kind: Kind::GoOn, command: command.into() }
+        Advice { purpose: Purpose::GoOn, command: command.into() }
     }
 }
 
 impl<T: Into<String>> From<T> for Advice {
     fn from(command: T) -> Self {
-        Advice { kind: Kind::Mend, command: command.into() }
+        Advice { purpose: Purpose::Mend, command: command.into() }
     }
 }
 
@@ -220,8 +220,8 @@ impl Cause {
     }
 }
 
-texts!(none: Class, Kind);
-texts!(Advice { kind, command });
+texts!(none: Class, Purpose);
+texts!(Advice { purpose, command });
 texts!(Cause { class, what, detail, next });
 texts!(Failure { cause, place, state, next });
 

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{Asker, by_hand, failure};
-use crate::failure::{Advice, Cause, Failure, Kind, Outcome};
+use crate::failure::{Advice, Cause, Failure, Outcome, Purpose};
 use crate::names;
 use crate::plan::keys::{Left, MARK, Public, Rotation};
 use crate::report::Printed;
@@ -133,7 +133,8 @@ fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
         Left::Node => command!("k8s-upgrade rotate-key --only {}      # goes on", only.unwrap_or_default()),
     };
     // What says which node to go on with says it better.
-    let next = if cause.next.iter().any(|advice| advice.kind == Kind::GoOn) { Vec::new() } else { vec![Advice::go_on(next)] };
+    let next =
+        if cause.next.iter().any(|advice| advice.purpose == Purpose::GoOn) { Vec::new() } else { vec![Advice::go_on(next)] };
     Failure { cause, place: String::new(), state: left.sentence().to_owned(), next }
 }
 

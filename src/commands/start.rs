@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Asker, by_hand, failure, failure_in_run};
-use crate::failure::{Advice, Cause, Class, Failure, Kind, Outcome};
+use crate::failure::{Advice, Cause, Class, Failure, Outcome, Purpose};
 use crate::names::Mark;
 use crate::plan::answer::Answer;
 use crate::plan::facts::{Facts, JobState, Phase, Step};
@@ -212,7 +212,7 @@ async fn run_here(ctx: &Ctx, target: Version) -> Result<Outcome, Failure> {
             let class = cause.class;
             let mut failure = failure_in_run(ctx, &place, cause).await;
             if class != Class::Usage {
-                failure.next.retain(|advice| advice.kind != Kind::GoOn);
+                failure.next.retain(|advice| advice.purpose != Purpose::GoOn);
                 let again =
                     command!("k8s-upgrade start --target {} --local      # goes on where the facts say it stands", target);
                 failure.next.push(Advice::go_on(again));

@@ -77,7 +77,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::screen::{Awaited, Draining, Span, Told, Wait};
+    use super::super::screen::{Awaited, Draining, Span, Told, Waiting};
     use super::*;
     use crate::failure::Advice;
 
@@ -123,7 +123,7 @@ mod tests {
         let span = || Some(Span { what: long.clone(), since, until: since });
         let doing = Doing {
             step: span(),
-            wait: Some(Wait { on: Awaited::new(long.clone(), long.clone()), since, until: since }),
+            wait: Some(Waiting { on: Awaited::new(long.clone(), long.clone()), since, until: since }),
             drain: Some(Draining { left: 1, total: 1, held: vec![(long.clone(), since); 500] }),
             failure: Some(Told {
                 what: vec![long.clone(); 500],

@@ -20,7 +20,7 @@ use crate::words::texts;
 pub struct Doing {
     /// The step that has begun and not ended.
     pub step: Option<Span>,
-    pub wait: Option<Wait>,
+    pub wait: Option<Waiting>,
     pub drain: Option<Draining>,
     /// How it ended.
     pub failure: Option<Told>,
@@ -75,7 +75,7 @@ impl fmt::Display for Awaited {
 
 /// A wait and its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wait {
+pub struct Waiting {
     #[serde(flatten)]
     pub on: Awaited,
     pub since: Timestamp,
@@ -250,7 +250,7 @@ pub struct Failed {
 texts!(Doing { step, wait, drain, failure, last });
 texts!(Span { what, since, until });
 texts!(Awaited { on, missing, soak });
-texts!(Wait { on, since, until });
+texts!(Waiting { on, since, until });
 texts!(Draining { left, total, held });
 texts!(Told { what, state, next });
 texts!(Lease { node, holder, renewed, until });

@@ -15,7 +15,7 @@ use super::policy::Policy;
 use super::screen::{Doing, Driver, Failed, Row, Run, Screen, Seen, Told, Work};
 use super::version::Version;
 use super::{jobs, target};
-use crate::failure::{Cause, Kind};
+use crate::failure::{Cause, Purpose};
 use crate::names;
 use crate::words::command;
 
@@ -292,7 +292,7 @@ impl View<'_> {
             commands.push("k8s-upgrade halt --lift    # when it may go on: undoes what was set, and no more".to_owned());
         }
         // This screen is the look; how it goes on is known better now.
-        let advised = failure.iter().flat_map(|failed| &failed.told.next).filter(|advice| advice.kind != Kind::Look);
+        let advised = failure.iter().flat_map(|failed| &failed.told.next).filter(|advice| advice.purpose != Purpose::Look);
         match self.next {
             _ if self.driver().is_some() => {
                 commands.push("k8s-upgrade halt    # stops that process at its next safe point, as Ctrl-C does".to_owned());
@@ -302,7 +302,7 @@ impl View<'_> {
             }
             Ok(Next::Create(planned)) => {
                 let pin = planned.place();
-                commands.extend(advised.filter(|advice| advice.kind != Kind::GoOn).map(ToString::to_string));
+                commands.extend(advised.filter(|advice| advice.purpose != Purpose::GoOn).map(ToString::to_string));
                 let mended = if failure.is_some() { "after mending it: " } else { "" };
                 commands.push(command!(
                     "k8s-upgrade resume    # {}goes on with {}, run from {}",

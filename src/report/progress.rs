@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::{Event, Sink, timed, told};
 use crate::failure::Failure;
-use crate::plan::screen::{Doing, Draining, Span, Told, Wait};
+use crate::plan::screen::{Doing, Draining, Span, Told, Waiting};
 
 /// What one process does, shared by the sink that follows it and the run that records it.
 #[derive(Clone, Default)]
@@ -96,7 +96,7 @@ fn follow(doing: &mut Doing, now: Timestamp, event: &Event) {
         Event::Waiting { on, left, .. } => {
             // What is still missing of it may change, and the wait is the same.
             let since = doing.wait.as_ref().filter(|wait| wait.on.on == on.on).map_or(now, |wait| wait.since);
-            doing.wait = Some(Wait { on: on.clone(), since, until: until(*left) });
+            doing.wait = Some(Waiting { on: on.clone(), since, until: until(*left) });
         }
         other => {
             doing.wait = None;
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn a_wait_lasts_from_its_first_line_whatever_it_waits_for_meanwhile() {
         let events = [(0, waits("the alert gate: firing: A", 1800)), (60, waits("the alert gate: firing: B", 1740))];
-        let wanted = Wait { on: Awaited::new("the alert gate", "firing: B"), since: at(0), until: at(1800) };
+        let wanted = Waiting { on: Awaited::new("the alert gate", "firing: B"), since: at(0), until: at(1800) };
         assert_eq!(followed(&events).wait, Some(wanted));
         assert_eq!(followed(&[events[0].clone(), (70, begins("cordon"))]).wait, None);
         // Nobody's clock goes as far.

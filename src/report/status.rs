@@ -8,7 +8,7 @@ use super::{Printed, span};
 use crate::plan::answer::Answer;
 use crate::plan::hosts::{End, Unit};
 use crate::plan::progress::Progress;
-use crate::plan::screen::{Doing, Draining, Driver, Failed, Lease, Row, Screen, Span, Stale, Wait, Work};
+use crate::plan::screen::{Doing, Draining, Driver, Failed, Lease, Row, Screen, Span, Stale, Waiting, Work};
 use crate::words::shown;
 
 /// Columns of a screen; names of nodes and Jobs may need more.
@@ -175,7 +175,7 @@ fn table(out: &mut Page, rows: &[Row], now: Timestamp) {
 /// The step, what it waits for, and how far a drain is.
 fn doing(out: &mut Page, label: &str, of: &str, doing: &Doing, now: Timestamp) {
     let lasts = |what: &str, since, until| format!("{what}, {} so far, {}", ago(now, since), left(now, until));
-    let waits = |wait: &Wait| lasts(&format!("waits for {}", wait.on), wait.since, wait.until);
+    let waits = |wait: &Waiting| lasts(&format!("waits for {}", wait.on), wait.since, wait.until);
     let Doing { step, wait, drain, .. } = doing;
     let does = match (step, wait) {
         (Some(step), _) => lasts(&step.what, step.since, step.until),
@@ -243,8 +243,8 @@ pub fn data(screen: &Screen, now: Timestamp) -> Value {
     let lasts = |span: &Option<Span>| {
         span.as_ref().map(|span| json!({ "what": span.what, "since": span.since.to_string(), "until": span.until.to_string() }))
     };
-    let waits = |wait: &Option<Wait>| {
-        wait.as_ref().map(|Wait { on, since, until }| {
+    let waits = |wait: &Option<Waiting>| {
+        wait.as_ref().map(|Waiting { on, since, until }| {
             json!({ "what": on.to_string(), "since": since.to_string(), "until": until.to_string(), "soak": on.soak })
         })
     };

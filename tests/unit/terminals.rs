@@ -13,7 +13,7 @@ use k8s_upgrade::plan::health::Check;
 use k8s_upgrade::plan::hosts::{Asked, Copy, End, Found, Package, Snapshot, Unit, Work as OnNode};
 use k8s_upgrade::plan::restore::Restore;
 use k8s_upgrade::plan::screen::{
-    Awaited, Doing, Draining, Driver, Failed, Lease, Row, Run, Screen, Span, Stale, Told, Wait, Work,
+    Awaited, Doing, Draining, Driver, Failed, Lease, Row, Run, Screen, Span, Stale, Told, Waiting, Work,
 };
 use k8s_upgrade::plan::story::{self, Ending, Outage, Story};
 use k8s_upgrade::plan::version::{Kind, Version};
@@ -208,7 +208,7 @@ fn span() -> Span {
 fn doing() -> Doing {
     let told = Told { what: texts(), state: text(), next: advice() };
     let drain = Draining { left: 1, total: 2, held: vec![(text(), at())] };
-    let wait = Wait { on: Awaited::new(text(), text()), since: at(), until: at() };
+    let wait = Waiting { on: Awaited::new(text(), text()), since: at(), until: at() };
     Doing { step: Some(span()), wait: Some(wait), drain: Some(drain), failure: Some(told), last: Some(text()) }
 }
 

@@ -135,7 +135,7 @@ fn unquoted(word: &str) -> Option<String> {
 #[test]
 fn records_of_progress() {
     let samples = [
-        r#"{"version":1,"writer":"a-x7kq2","written":"2026-11-22T12:00:00Z","ended":true,"doing":{"failure":{"what":["x"],"state":"","next":[{"kind":"go-on","command":"y"},{"kind":"of-another-build","command":"z"},{"command":"w"}]}}}"#,
+        r#"{"version":1,"writer":"a-x7kq2","written":"2026-11-22T12:00:00Z","ended":true,"doing":{"failure":{"what":["x"],"state":"","next":[{"purpose":"go-on","command":"y"},{"purpose":"of-another-build","command":"z"},{"command":"w"}]}}}"#,
         r#"{"version":1,"writer":"a","written":"2026-11-22T12:00:00Z","doing":{"step":{"what":"drain","since":"2026-11-22T12:00:00Z","until":"2026-11-22T12:30:00Z"},"drain":{"left":3,"total":17,"held":[["a/b","2026-11-22T12:00:00Z"]]}}}"#,
     ];
     // What was read is written so that it reads back.
