@@ -75,6 +75,10 @@ impl Policy {
         if let Some((place, cronjob)) = &self.cronjob {
             spec["paramKind"] = json!({ "apiVersion": "batch/v1", "kind": "CronJob" });
             binding["paramRef"] = json!({ "namespace": place, "name": cronjob, "parameterNotFoundAction": "Deny" });
+            // Where there is no CronJob, that refuses whoever asks, before the account is looked at. In other namespaces it has no say:
+            // another installation's snapshots lie there, and our own accounts are refused them by the policy of Jobs.
+            let there = json!({ "matchLabels": { "kubernetes.io/metadata.name": place } });
+            binding["matchResources"] = json!({ "namespaceSelector": there });
         }
         let object = |kind: &str, spec: Value| json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": metadata, "spec": spec });
         [object("ValidatingAdmissionPolicy", spec), object("ValidatingAdmissionPolicyBinding", binding)]
