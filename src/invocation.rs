@@ -85,7 +85,8 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     let book = keeps_journal(&cli.command).then(Book::default);
     let others = invocation.tee.take().into_iter().chain(book.clone().map(|book| Box::new(book) as Box<dyn Sink>));
     let others = others.chain(account.clone().map(|account| Box::new(account) as Box<dyn Sink>));
-    let follower = flags(&cli.command).1.then(Follower::default);
+    // Who keeps a journal does something: under a Job it is recorded there, by hand on the Lease that is held meanwhile.
+    let follower = keeps_journal(&cli.command).then(Follower::default);
     let others = others.chain(follower.clone().map(|follower| Box::new(follower) as Box<dyn Sink>));
     let sink = report::shared(std::iter::once(own).chain(others).collect());
     let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());

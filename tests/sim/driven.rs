@@ -74,6 +74,23 @@ pub fn a_run_in_a_process_of_its_own_is_seen_all_the_time() {
     assert!(wrong.is_empty() && !in_flight(&end) && !by_hand(&end), "{wrong:#?}\n{}", tail(&end, 60));
 }
 
+/// What is done by hand is recorded on its Lease, and another person's `status` shows it.
+#[test]
+fn status_says_what_is_done_by_hand() {
+    let mut state = runbook();
+    suspend_detection(&mut state);
+    observed(state, async |driver| {
+        begins(driver, "start --target 1.34.7 --local --yes");
+        when(driver, "its packages", unit_runs("k8s-node4", "kubelet-packages")).await;
+        pass(driver, 3).await;
+        let (_, said) = types(driver, "look", "status").await;
+        assert!(said.contains("\n  now     kubelet packages and restart, "), "{said}");
+        let (_, said) = types(driver, "json", "status -o json").await;
+        let status: serde_json::Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
+        assert_eq!(status["drivenBy"]["doing"]["what"], "kubelet packages and restart", "{said}");
+    });
+}
+
 /// One node by hand, while its gate is closed: nothing is cordoned yet, no Lease of a node is held.
 #[test]
 fn one_node_by_hand_is_seen_while_it_waits() {
