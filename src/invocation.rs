@@ -18,7 +18,9 @@ use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::journal::Head;
 use crate::report::{self, Account, Book, Event, Follower, Out, Printed, Shared, Sink, Style};
-use crate::run::{Ctx, Identity, Parts, Stop, signalled, unconnected};
+use crate::run::cluster::unconnected;
+use crate::run::session::{self, Identity, Session, Stop, signalled};
+use crate::run::{Parts, Services};
 use crate::settings::{self, Settings, Sources};
 use crate::twin::{Process, Start};
 use crate::words;
@@ -243,13 +245,9 @@ async fn perform(
     if let Some(book) = &book {
         book.open().head = head(&invocation, world, &identity);
     }
-    let ctx = Ctx::new(Parts {
-        settings,
-        namespace: global.namespace.to_string(),
-        kube: connection.client,
-        in_cluster: connection.in_cluster,
-        api_server: connection.place,
-        world: world.clone(),
+    let session = session::Parts {
+        clock: world.clock.clone(),
+        random: world.random.clone(),
         sink: sink.clone(),
         stdout: invocation.stdout.clone(),
         stderr: invocation.stderr.clone(),
@@ -258,10 +256,18 @@ async fn perform(
         dry_run,
         chain,
         held: held(&cli.command),
-        despite_halt: despite_halt(&cli.command),
         identity,
-        book,
         account,
+        api_patience: settings.api_patience,
+    };
+    let services = Services::new(Parts {
+        settings,
+        namespace: global.namespace.to_string(),
+        connection,
+        world: world.clone(),
+        session,
+        despite_halt: despite_halt(&cli.command),
+        book,
         follower,
     });
     let mut asker = Asker { stdin: invocation.stdin, interactive: invocation.interactive, yes: global.yes };
@@ -273,7 +279,7 @@ async fn perform(
     };
     if let Command::Rehearse(wanted) = &cli.command {
         let rehearsal = commands::Rehearsal { wanted, process: &Program, sink, stdout: &invocation.stdout, world };
-        return rehearsal.of_cluster(&ctx, invocation.stop).await;
+        return rehearsal.of_cluster(&services, invocation.stop).await;
     }
     // What only looks on just ends.
     let looks_on = matches!(cli.command, Command::Status { watch: true, .. });
@@ -281,15 +287,15 @@ async fn perform(
         if looks_on {
             std::future::pending::<()>().await;
         }
-        tell_first_stop(&ctx, invocation.stop.clone()).await;
+        tell_first_stop(&services.session, invocation.stop.clone()).await;
     };
     // Dropping the command's future has no effects outside: whatever runs on a node goes on, and the facts show it.
     let performed = async {
         // Caught here, so that the journal hears of it, too.
-        let work = caught(invocation.panics.as_ref(), commands::run(&ctx, &mut asker, cli));
-        let result = ctx.recording(work).await.flatten();
-        ctx.end_journal(&result).await;
-        ctx.end_progress(result).await
+        let work = caught(invocation.panics.as_ref(), commands::run(&services, &mut asker, cli));
+        let result = services.progress.recording(work).await.flatten();
+        services.journal.end_journal(&result).await;
+        services.progress.end_progress(result).await
     };
     tokio::select! {
         biased;
@@ -361,9 +367,9 @@ fn user(env: &Env) -> &str {
 }
 
 /// Says what the first signal does; never ends.
-async fn tell_first_stop(ctx: &Ctx, mut stop: Stop) {
+async fn tell_first_stop(session: &Session, mut stop: Stop) {
     if stop.wait_for(|asked| asked.stop.is_some()).await.is_ok() {
-        ctx.warn("", "stopping at the next safe point; what runs on a node is left to finish; once more to leave now");
+        session.warn("", "stopping at the next safe point; what runs on a node is left to finish; once more to leave now");
     }
     std::future::pending::<()>().await;
 }

@@ -4,7 +4,8 @@ use super::{Asker, by_hand, failure};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::facts::{Facts, JobFact, JobState, Node, RunMarks};
 use crate::report::Notice;
-use crate::run::{Ctx, begun};
+use crate::run::nodes::upgrade::begun;
+use crate::run::{Services, chain, nodes};
 use crate::words::RunId;
 
 const PLACE: &str = "clear-state";
@@ -26,39 +27,39 @@ struct Shown {
 }
 
 /// Clears what a run that is given up has left: marks, gauges, our cordons, stale Leases, Jobs that never began.
-pub async fn clear(ctx: &Ctx, asker: &mut Asker) -> Result<Outcome, Failure> {
-    let facts = ctx.observe_as_it_is().await.map_err(failure)?;
-    let shown = shown(&facts, &look(ctx, &facts).await.map_err(failure)?);
+pub async fn clear(services: &Services, asker: &mut Asker) -> Result<Outcome, Failure> {
+    let facts = services.observer.observe_as_it_is().await.map_err(failure)?;
+    let shown = shown(&facts, &look(services, &facts).await.map_err(failure)?);
     // A person's process died: its Lease becomes ours for this, and goes with it.
-    let died = ctx.driver().await.map_err(failure)?;
+    let died = services.leases.driver().await.map_err(failure)?;
     if shown.lines.is_empty() && died.is_none() {
-        ctx.push_marks(&facts.marks).await;
-        ctx.found(PLACE, "no run is in flight, and nothing of one is left; its gauges are 0");
+        services.monitoring.push_marks(&facts.marks).await;
+        services.session.found(PLACE, "no run is in flight, and nothing of one is left; its gauges are 0");
         return Ok(Outcome::Nothing);
     }
     for (place, text) in &shown.lines {
-        ctx.found(place, text);
+        services.session.found(place, text);
     }
     if let Some(driver) = died {
-        ctx.found(PLACE, format!("the stale Lease of {} is removed", driver.by));
+        services.session.found(PLACE, format!("the stale Lease of {} is removed", driver.by));
     }
-    asker.confirm(ctx, "All that goes for good; the run cannot be resumed afterwards.").await?;
-    by_hand(ctx, perform(ctx, &shown)).await
+    asker.confirm(services, "All that goes for good; the run cannot be resumed afterwards.").await?;
+    by_hand(services, perform(services, &shown)).await
 }
 
 /// Alone, and by a look of its own: the question may have stood for hours.
-async fn perform(ctx: &Ctx, told: &Shown) -> Result<Outcome, Failure> {
-    let facts = ctx.observe_as_it_is().await.map_err(failure)?;
-    let found = look(ctx, &facts).await.map_err(failure)?;
+async fn perform(services: &Services, told: &Shown) -> Result<Outcome, Failure> {
+    let facts = services.observer.observe_as_it_is().await.map_err(failure)?;
+    let found = look(services, &facts).await.map_err(failure)?;
     if shown(&facts, &found) != *told {
         let cause = Cause::contended("what is to be cleared is not what was shown: somebody has changed it meanwhile");
         return Err(failure(cause.next("k8s-upgrade clear-state")));
     }
-    match forget(ctx, &facts.marks, &found).await {
+    match forget(services, &facts.marks, &found).await {
         Ok(()) => {
-            ctx.did(PLACE, "cleared; a person's cordons, finished Jobs and the nodes' versions are as they were");
-            ctx.next(PLACE, "see how the nodes stand with", "k8s-upgrade status");
-            ctx.notify(&Notice::Cleared { by: ctx.identity.holder.clone() }).await;
+            services.session.did(PLACE, "cleared; a person's cordons, finished Jobs and the nodes' versions are as they were");
+            services.session.next(PLACE, "see how the nodes stand with", "k8s-upgrade status");
+            services.notices.notify(&Notice::Cleared { by: services.session.identity.holder.clone() }).await;
             Ok(Outcome::Done)
         }
         Err(cause) => Err(Failure {
@@ -71,18 +72,18 @@ async fn perform(ctx: &Ctx, told: &Shown) -> Result<Outcome, Failure> {
 }
 
 /// Refuses while anything of the run is at work: a Job, whoever holds a node's Lease, a unit on a node.
-async fn look<'a>(ctx: &Ctx, facts: &'a Facts) -> Result<Found<'a>, Cause> {
+async fn look<'a>(services: &Services, facts: &'a Facts) -> Result<Found<'a>, Cause> {
     let active = || facts.jobs.iter().filter(|job| job.state == JobState::Active);
     if let Some(job) = active().find(|job| job.pods.iter().any(|pod| pod.node.is_some())) {
         return Err(Cause::contended(format!("Job {} is at work", job.name)).next("k8s-upgrade halt --now"));
     }
-    ctx.nobody_by_hand().await?;
+    services.leases.nobody_by_hand().await?;
     let mut leases = Vec::new();
     for node in &facts.nodes {
-        if let Some(other) = ctx.other_on(&node.name).await? {
+        if let Some(other) = services.leases.other_on(&node.name).await? {
             return Err(Cause::contended(format!("{} is at work on {}, or was until a moment ago", other.by, node.name)));
         }
-        if ctx.has_lease(&node.name).await? {
+        if services.leases.has_lease(&node.name).await? {
             leases.push(node);
         }
     }
@@ -90,10 +91,10 @@ async fn look<'a>(ctx: &Ctx, facts: &'a Facts) -> Result<Found<'a>, Cause> {
     for node in &facts.nodes {
         // Who does not answer and is in service has no work of ours; of one that is out of service that must be known.
         let ours = node.cordoned_by.is_some() || node.unrecorded();
-        let state = match ctx.settled(node).await {
+        let state = match nodes::upgrade::settled(services, node).await {
             Ok(state) => state,
             Err(cause) if cause.class == Class::Unreachable && !ours && !node.unschedulable => {
-                ctx.warn(&node.name, format!("could not be asked, and is in service: passed over: {}", cause.what));
+                services.session.warn(&node.name, format!("could not be asked, and is in service: passed over: {}", cause.what));
                 continue;
             }
             Err(cause) => return Err(cause),
@@ -147,16 +148,16 @@ fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
 }
 
 /// Gauges first, in-flight last: who dies in between leaves a run that can be cleared again.
-async fn forget(ctx: &Ctx, marks: &RunMarks, found: &Found<'_>) -> Result<(), Cause> {
+async fn forget(services: &Services, marks: &RunMarks, found: &Found<'_>) -> Result<(), Cause> {
     for job in &found.jobs {
-        ctx.delete_job(&job.name, &job.uid).await?;
+        chain::jobs::delete_job(services, &job.name, &job.uid).await?;
     }
     for (node, whole) in &found.cordons {
-        ctx.leave_cordon(&node.name, *whole).await?;
+        nodes::cordon::leave_cordon(services, &node.name, *whole).await?;
     }
     for node in &found.leases {
-        ctx.expire(&node.name).await?;
+        services.leases.expire(&node.name).await?;
     }
-    ctx.push_marks(&RunMarks::default()).await;
-    ctx.clear_run(PLACE, marks).await
+    services.monitoring.push_marks(&RunMarks::default()).await;
+    services.record.clear_run(PLACE, marks).await
 }

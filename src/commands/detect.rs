@@ -1,5 +1,6 @@
 //! `detect`: what the weekly CronJob runs.
 
+use crate::run::{Services, chain};
 use serde_json::json;
 
 use super::failure;
@@ -11,37 +12,36 @@ use crate::plan::next::{self, Next};
 use crate::plan::target;
 use crate::plan::version::Version;
 use crate::report::Printed;
-use crate::run::Ctx;
 use crate::words::command;
 
 const PLACE: &str = "detect";
 
 /// Looks for a newer release, pushes what it found, and creates preflight's Job where a run may begin.
-pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
-    let facts = ctx.observe().await.map_err(failure)?;
-    if !ctx.dry_run && facts.marks.in_flight {
-        ctx.push_marks(&facts.marks).await;
+pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
+    let facts = services.observer.observe().await.map_err(failure)?;
+    if !services.session.dry_run && facts.marks.in_flight {
+        services.monitoring.push_marks(&facts.marks).await;
         let target = facts.marks.target.map_or("an unknown target".to_owned(), |target| target.to_string());
         let why = format!("a run to {target} is in flight: newer releases wait for its end");
-        if ctx.json {
-            print(ctx, target::running(&facts), None, Some(&why))?;
+        if services.session.json {
+            print(services, target::running(&facts), None, Some(&why))?;
         }
-        ctx.note(PLACE, why);
-        ctx.next(PLACE, "follow it with", "k8s-upgrade status");
+        services.session.note(PLACE, why);
+        services.session.next(PLACE, "follow it with", "k8s-upgrade status");
         return Ok(Outcome::Nothing);
     }
-    let found = ctx.detect(&facts).await.map_err(failure)?;
-    if !ctx.dry_run {
-        ctx.push_detection(&facts, &found).await;
+    let found = chain::detect::detect(services, &facts).await.map_err(failure)?;
+    if !services.session.dry_run {
+        chain::detect::push_detection(services, &facts, &found).await;
     }
     let not_now = match found.target {
-        Some(_) => not_now(ctx, &facts).await.map_err(failure)?,
+        Some(_) => not_now(services, &facts).await.map_err(failure)?,
         None => None,
     };
-    print(ctx, Some(found.running), Some(&found), not_now.as_deref())?;
+    print(services, Some(found.running), Some(&found), not_now.as_deref())?;
     let Some(target) = found.target else {
         if found.unknown.is_empty() {
-            ctx.note(PLACE, format!("{} is the newest release that this cluster can go to", found.running));
+            services.session.note(PLACE, format!("{} is the newest release that this cluster can go to", found.running));
             return Ok(Outcome::Nothing);
         }
         return Err(failure(
@@ -51,23 +51,23 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
     };
     // It is in that person's log, and no news to anybody else; the next detection tries again.
     if let Some(why) = not_now {
-        ctx.note(PLACE, format!("deferred: {target} is there, but {why}"));
+        services.session.note(PLACE, format!("deferred: {target} is there, but {why}"));
         return Ok(Outcome::Deferred);
     }
-    if ctx.dry_run || ctx.settings.detection_dry_run {
-        ctx.note(PLACE, format!("would start the chain to {target}"));
-        ctx.next(PLACE, "start it with", &command!("k8s-upgrade start --target {}", target));
+    if services.session.dry_run || services.settings.detection_dry_run {
+        services.session.note(PLACE, format!("would start the chain to {target}"));
+        services.session.next(PLACE, "start it with", &command!("k8s-upgrade start --target {}", target));
         return Ok(Outcome::Nothing);
     }
-    ctx.installable(&facts, target).await.map_err(failure)?;
-    match next::first(&facts, &ctx.settings.policy(), target).map_err(failure)? {
+    chain::detect::installable(services, &facts, target).await.map_err(failure)?;
+    match next::first(&facts, &services.settings.policy(), target).map_err(failure)? {
         Next::Create(planned) => {
-            ctx.create_job(&facts, &planned, target, &ctx.new_run()).await.map_err(failure)?;
-            ctx.next(PLACE, "follow it with", "k8s-upgrade status");
+            chain::jobs::create_job(services, &facts, &planned, target, &services.session.new_run()).await.map_err(failure)?;
+            services.session.next(PLACE, "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }
         Next::Running(job) => {
-            ctx.note(PLACE, format!("Job {job} is at work already"));
+            services.session.note(PLACE, format!("Job {job} is at work already"));
             Ok(Outcome::Nothing)
         }
         Next::Done => Ok(Outcome::Nothing),
@@ -75,10 +75,15 @@ pub async fn detect(ctx: &Ctx) -> Result<Outcome, Failure> {
 }
 
 /// As data, also of a detection that has not looked; for people a line a kind of release.
-fn print(ctx: &Ctx, running: Option<Version>, found: Option<&Detection>, deferred: Option<&str>) -> Result<(), Failure> {
+fn print(
+    services: &Services,
+    running: Option<Version>,
+    found: Option<&Detection>,
+    deferred: Option<&str>,
+) -> Result<(), Failure> {
     let available: &[Available] = found.map_or(&[], |found| &found.available);
     let word = |version: Option<Version>| version.map(|version| version.to_string());
-    let text = if ctx.json {
+    let text = if services.session.json {
         let one = |a: &Available| json!({ "kind": a.kind.word(), "target": word(a.target) });
         let data = json!({
             "running": word(running),
@@ -94,14 +99,14 @@ fn print(ctx: &Ctx, running: Option<Version>, found: Option<&Detection>, deferre
             |a: &Available| format!("{:5}  running {}  available {}", a.kind.word(), word(running, "?"), word(a.target, "none"));
         Printed::lines(available.iter().map(one))
     };
-    ctx.print(&text).map_err(failure)
+    services.session.print(&text).map_err(failure)
 }
 
 /// Why nothing may be started now, whatever there is: a person has halted it, or works by hand.
-async fn not_now(ctx: &Ctx, facts: &Facts) -> Result<Option<String>, Cause> {
+async fn not_now(services: &Services, facts: &Facts) -> Result<Option<String>, Cause> {
     if let Some(halt) = facts.marks.halted.as_ref().filter(|halt| halt.run) {
         return Ok(Some(halt.to_string()));
     }
-    let driver = ctx.other_driver().await?.filter(|_| guard::on(Guard::WorkByHandBeforeChain));
+    let driver = services.leases.other_driver().await?.filter(|_| guard::on(Guard::WorkByHandBeforeChain));
     Ok(driver.map(|driver| format!("driven by {}", driver.by)))
 }

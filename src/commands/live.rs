@@ -1,5 +1,6 @@
 //! `status --watch`: the screen of `status`, live. In a terminal it is drawn in place; elsewhere each change is a screen, or a line of JSON.
 
+use crate::run::{Services, view};
 use std::io::ErrorKind;
 
 use jiff::Timestamp;
@@ -8,19 +9,19 @@ use super::{failure, status};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::screen::{Screen, Seen, Stale};
 use crate::report::{self, Printed};
-use crate::run::{Ctx, More};
+use crate::run::view::live::More;
 
 /// `status --watch`: draws the screen anew with whatever changes, until Ctrl-C.
-pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
-    let mut view = View { ctx, drawn: false, last: None };
-    let watched = ctx.live(|seen, stale| view.show(seen, stale)).await;
+pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
+    let mut view = View { services, drawn: false, last: None };
+    let watched = view::live::live(services, |seen, stale| view.show(seen, stale)).await;
     view.close();
     watched.map_err(failure)?;
     Ok(Outcome::Done)
 }
 
 struct View<'a> {
-    ctx: &'a Ctx,
+    services: &'a Services,
     /// The terminal shows its other screen.
     drawn: bool,
     last: Option<(Screen, Vec<Stale>)>,
@@ -28,23 +29,23 @@ struct View<'a> {
 
 impl View<'_> {
     fn show(&mut self, seen: &Seen, stale: &[Stale]) -> Result<More, Cause> {
-        let now = self.ctx.now();
-        let screen = status::screen(self.ctx, seen);
-        let next = match self.ctx.world.terminal.size().filter(|_| !self.ctx.json) {
+        let now = self.services.session.now();
+        let screen = status::screen(self.services, seen);
+        let next = match self.services.world.terminal.size().filter(|_| !self.services.session.json) {
             Some(size) => {
                 let lines = report::frame(&screen, stale, now, size.rows, size.columns);
                 let enters = !std::mem::replace(&mut self.drawn, true);
                 vec![report::drawn(&lines, enters, size.columns)]
             }
             None if self.last.as_ref().is_some_and(|last| is_same(last, &screen, stale, now)) => return Ok(More::Yes),
-            None if self.ctx.json => vec![Printed::json(&report::live_data(&screen, stale, now))?],
+            None if self.services.session.json => vec![Printed::json(&report::live_data(&screen, stale, now))?],
             None => {
                 let gap = self.last.is_some().then(|| Printed::lines([""]));
                 gap.into_iter().chain([report::live_text(&screen, stale, now)]).collect()
             }
         };
         self.last = Some((screen, stale.to_vec()));
-        match next.iter().try_for_each(|printed| self.ctx.write_out(printed)) {
+        match next.iter().try_for_each(|printed| self.services.session.write_out(printed)) {
             Ok(()) => Ok(More::Yes),
             // `| head` has seen enough.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(More::No),
@@ -55,12 +56,12 @@ impl View<'_> {
     /// Gives the terminal back, with the last screen on it: what it says to type is wanted now.
     fn close(&mut self) {
         if let (true, Some((screen, stale))) = (self.leave(), &self.last) {
-            self.ctx.write_out(&report::live_text(screen, stale, self.ctx.now())).ok();
+            self.services.session.write_out(&report::live_text(screen, stale, self.services.session.now())).ok();
         }
     }
 
     fn leave(&mut self) -> bool {
-        std::mem::take(&mut self.drawn) && self.ctx.write_out(&report::left()).is_ok()
+        std::mem::take(&mut self.drawn) && self.services.session.write_out(&report::left()).is_ok()
     }
 }
 

@@ -20,6 +20,7 @@ mod start;
 mod status;
 mod watch;
 
+use crate::run::{Services, nodes};
 use std::io::{BufRead as _, Read as _};
 use std::time::Duration;
 
@@ -30,40 +31,38 @@ use crate::failure::{Advice, Cause, Class, Failure, Outcome};
 use crate::plan::facts::Facts;
 use crate::plan::orphan::{self, Verdict};
 use crate::plan::version::Version;
-use crate::run::Ctx;
-use crate::words::RunId;
-use crate::words::{command, ssh};
+use crate::words::{RunId, command, ssh};
 
 pub use docs::{completions, completions_of, man, pages};
 pub use install::{Printing, image, manifests};
 pub use rehearse::Rehearsal;
 
 /// A command that needs the cluster.
-pub async fn run(ctx: &Ctx, asker: &mut Asker, cli: Cli) -> Result<Outcome, Failure> {
+pub async fn run(services: &Services, asker: &mut Asker, cli: Cli) -> Result<Outcome, Failure> {
     let work: Work<'_> = match cli.command {
-        Command::Detect { .. } => later(|| detect::detect(ctx)),
-        Command::Start { target, local, .. } => later(|| start::start(ctx, asker, target, local)),
-        Command::Resume { if_orphaned: true, .. } => later(|| watch::watch(ctx)),
-        Command::Resume { local, .. } => later(|| start::resume(ctx, asker, local)),
-        Command::Acknowledge { id, .. } => later(|| acknowledge::acknowledge(ctx, asker, id.map(String::from))),
-        Command::Status { hosts: true, .. } => later(|| hosts::hosts(ctx)),
-        Command::Status { health: true, .. } => later(|| status::health(ctx)),
-        Command::Status { watch: true, .. } => later(|| live::watch(ctx)),
-        Command::Status { .. } => later(|| status::status(ctx)),
-        Command::Report { run, output } => later(move || async move { report::report(ctx, run.as_deref(), output).await }),
-        Command::Preflight { target, chain, .. } => later(|| phases::preflight(ctx, target, chain.run)),
+        Command::Detect { .. } => later(|| detect::detect(services)),
+        Command::Start { target, local, .. } => later(|| start::start(services, asker, target, local)),
+        Command::Resume { if_orphaned: true, .. } => later(|| watch::watch(services)),
+        Command::Resume { local, .. } => later(|| start::resume(services, asker, local)),
+        Command::Acknowledge { id, .. } => later(|| acknowledge::acknowledge(services, asker, id.map(String::from))),
+        Command::Status { hosts: true, .. } => later(|| hosts::hosts(services)),
+        Command::Status { health: true, .. } => later(|| status::health(services)),
+        Command::Status { watch: true, .. } => later(|| live::watch(services)),
+        Command::Status { .. } => later(|| status::status(services)),
+        Command::Report { run, output } => later(move || async move { report::report(services, run.as_deref(), output).await }),
+        Command::Preflight { target, chain, .. } => later(|| phases::preflight(services, target, chain.run)),
         Command::UpgradeNode { node, target, chain, .. } => {
-            later(move || async move { node::upgrade(ctx, asker, &node, target, chain.run).await })
+            later(move || async move { node::upgrade(services, asker, &node, target, chain.run).await })
         }
-        Command::Postflight { target, chain, .. } => later(|| phases::postflight(ctx, target, chain.run)),
-        Command::Drain { node, dry_run, .. } => later(move || async move { drain::drain(ctx, asker, &node, dry_run).await }),
+        Command::Postflight { target, chain, .. } => later(|| phases::postflight(services, target, chain.run)),
+        Command::Drain { node, dry_run, .. } => later(move || async move { drain::drain(services, asker, &node, dry_run).await }),
         Command::Rollback { node, dry_run, .. } => {
-            later(move || async move { rollback::rollback(ctx, asker, &node, dry_run).await })
+            later(move || async move { rollback::rollback(services, asker, &node, dry_run).await })
         }
-        Command::RotateKey { only, .. } => later(move || async move { rotate::rotate(ctx, asker, only.as_deref()).await }),
-        Command::ClearState { .. } => later(|| clear::clear(ctx, asker)),
-        Command::SkipPhase(options) => later(|| skip::skip(ctx, asker, options)),
-        Command::Halt(options) => later(|| halt::halt(ctx, asker, options)),
+        Command::RotateKey { only, .. } => later(move || async move { rotate::rotate(services, asker, only.as_deref()).await }),
+        Command::ClearState { .. } => later(|| clear::clear(services, asker)),
+        Command::SkipPhase(options) => later(|| skip::skip(services, asker, options)),
+        Command::Halt(options) => later(|| halt::halt(services, asker, options)),
         Command::Rehearse(_)
         | Command::Manifests(_)
         | Command::Image { .. }
@@ -93,18 +92,18 @@ pub struct Asker {
 
 impl Asker {
     /// Shows what will be done and asks; without a terminal `--yes` must have been given.
-    pub async fn confirm(&mut self, ctx: &Ctx, what: &str) -> Result<(), Failure> {
-        ctx.found("", what);
+    pub async fn confirm(&mut self, services: &Services, what: &str) -> Result<(), Failure> {
+        services.session.found("", what);
         if self.yes {
             return Ok(());
         }
         if !self.interactive {
             return Err(failure(Cause::usage("this changes the cluster and there is no terminal to ask on: pass --yes")));
         }
-        ctx.ask("Go on? [y/N] ");
+        services.session.ask("Go on? [y/N] ");
         let line = tokio::select! {
             biased;
-            signal = ctx.signalled() => return Err(failure(Cause::new(Class::Stopped(signal), "left at the question"))),
+            signal = services.session.signalled() => return Err(failure(Cause::new(Class::Stopped(signal), "left at the question"))),
             line = self.line() => line,
         };
         let line = line.map_err(|error| failure(Cause::usage(format!("cannot read the answer: {error}"))))?;
@@ -137,11 +136,11 @@ pub fn failure(cause: Cause) -> Failure {
 }
 
 /// A failure in the middle of a run: what state it leaves, and the one command that goes on.
-pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
-    if cause.class == Class::Unreachable && !ctx.has_changed() {
+pub async fn failure_in_run(services: &Services, place: &str, cause: Cause) -> Failure {
+    if cause.class == Class::Unreachable && !services.session.has_changed() {
         return Failure { place: place.to_owned(), ..failure(cause) };
     }
-    let facts = tokio::time::timeout(Duration::from_secs(60), ctx.observe_as_it_is()).await;
+    let facts = tokio::time::timeout(Duration::from_secs(60), services.observer.observe_as_it_is()).await;
     let mut next = vec![Advice::status()];
     let (run, node) = match facts {
         Ok(Ok(facts)) => {
@@ -152,11 +151,11 @@ pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
                         next.push(Advice::go_on(
                             "k8s-upgrade resume                 # after mending it: goes on where the facts say it stands",
                         ));
-                        format!("The run to {target} stays in flight. {}", what_follows(ctx, &facts, cause.class))
+                        format!("The run to {target} stays in flight. {}", what_follows(services, &facts, cause.class))
                     }
                     (None, Some(_)) => "No run is in flight.".to_owned(),
                     (None, None) => {
-                        if ctx.chain {
+                        if services.session.chain {
                             next.push(Advice::go_on(
                                 "k8s-upgrade resume                 # after mending it: begins this run anew",
                             ));
@@ -164,38 +163,38 @@ pub async fn failure_in_run(ctx: &Ctx, place: &str, cause: Cause) -> Failure {
                         "No run is in flight; nothing was left behind.".to_owned()
                     }
                 };
-            (run, if node.is_some() { format!("{} ", ctx.node_state(place).await) } else { String::new() })
+            (run, if node.is_some() { format!("{} ", nodes::upgrade::node_state(services, place).await) } else { String::new() })
         }
         Ok(Err(cause)) => (format!("The cluster cannot be looked at now ({}).", cause.what), String::new()),
         Err(_) => ("The API server does not answer now.".to_owned(), String::new()),
     };
     if !node.is_empty() && cause.class == Class::Step {
         let log = command!("sudo tail -n 50 {}/work/log", crate::names::NODE_DIR);
-        next.push(ssh(&ctx.settings.ssh_user, place, ctx.settings.ssh_port, &log).into());
+        next.push(ssh(&services.settings.ssh_user, place, services.settings.ssh_port, &log).into());
     }
     Failure { cause, place: place.to_owned(), state: format!("{node}{run}"), next }
 }
 
 /// What happens by itself after a failure in a run.
-fn what_follows(ctx: &Ctx, facts: &Facts, class: Class) -> &'static str {
+fn what_follows(services: &Services, facts: &Facts, class: Class) -> &'static str {
     match class {
-        Class::Step | Class::Contended | Class::Unreachable if ctx.chain => {
+        Class::Step | Class::Contended | Class::Unreachable if services.session.chain => {
             "Kubernetes tries this Job again, three times in all; then the watch takes it up, three times at most."
         }
-        Class::Hold if ctx.chain => {
+        Class::Hold if services.session.chain => {
             "The watch tries this step again every 10 minutes; as long as it holds, nothing more is told."
         }
         // A person's command beside a chain that died.
-        _ => match orphan::judge(facts, &ctx.settings.policy(), ctx.now()) {
-            Ok(Verdict::TakeUp(_)) if !ctx.chain => "The watch takes its Job up within 10 minutes.",
+        _ => match orphan::judge(facts, &services.settings.policy(), services.session.now()) {
+            Ok(Verdict::TakeUp(_)) if !services.session.chain => "The watch takes its Job up within 10 minutes.",
             _ => "Nothing else will start.",
         },
     }
 }
 
 /// The release to go to: the one given, else the one of the run in flight.
-async fn target_of(ctx: &Ctx, given: Option<Version>) -> Result<(Version, RunId), Failure> {
-    let facts = ctx.observe().await.map_err(failure)?;
+async fn target_of(services: &Services, given: Option<Version>) -> Result<(Version, RunId), Failure> {
+    let facts = services.observer.observe().await.map_err(failure)?;
     let run = facts.marks.run_id.clone().unwrap_or_else(RunId::by_hand);
     match (given, facts.marks.target.filter(|_| facts.marks.in_flight)) {
         (Some(given), Some(target)) if given != target => {
@@ -212,6 +211,6 @@ fn of_run(facts: &Facts, run: &str) -> bool {
 }
 
 /// Work that others must see though no Job does it.
-async fn by_hand(ctx: &Ctx, work: impl Future<Output = Result<Outcome, Failure>>) -> Result<Outcome, Failure> {
-    ctx.drive(work).await.map_err(failure)?
+async fn by_hand(services: &Services, work: impl Future<Output = Result<Outcome, Failure>>) -> Result<Outcome, Failure> {
+    services.leases.drive(work).await.map_err(failure)?
 }

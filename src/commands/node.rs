@@ -5,29 +5,28 @@ use super::{Asker, by_hand, failure, of_run, target_of};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::target;
 use crate::plan::version::Version;
-use crate::run::Ctx;
-use crate::words::RunId;
-use crate::words::command;
+use crate::run::{Services, chain};
+use crate::words::{RunId, command};
 
 /// One node's phase: for a Job of the chain, which then creates its successor, or by a person's hand.
 pub async fn upgrade(
-    ctx: &Ctx,
+    services: &Services,
     asker: &mut Asker,
     node: &str,
     target: Option<Version>,
     run: Option<RunId>,
 ) -> Result<Outcome, Failure> {
-    ctx.about(None, None, Some(node));
-    let (target, marked) = target_of(ctx, target).await?;
+    services.session.about(None, None, Some(node));
+    let (target, marked) = target_of(services, target).await?;
     let run = run.unwrap_or(marked);
-    ctx.about(Some(&run), Some(target), None);
-    let facts = ctx.observe().await.map_err(failure)?;
-    if ctx.chain && !of_run(&facts, &run) {
-        ctx.note(node, format!("run {run} is not in flight any more: nothing to do"));
+    services.session.about(Some(&run), Some(target), None);
+    let facts = services.observer.observe().await.map_err(failure)?;
+    if services.session.chain && !of_run(&facts, &run) {
+        services.session.note(node, format!("run {run} is not in flight any more: nothing to do"));
         return Ok(Outcome::Nothing);
     }
-    if !ctx.chain {
-        ctx.nobody_at_work(&facts).await.map_err(failure)?;
+    if !services.session.chain {
+        chain::halting::nobody_at_work(services, &facts).await.map_err(failure)?;
         if facts.node(node).is_none() {
             let names: Vec<&str> = facts.nodes.iter().map(|node| node.name.as_str()).collect();
             return Err(failure(
@@ -35,28 +34,28 @@ pub async fn upgrade(
             ));
         }
         target::check_target(&facts, target).map_err(failure)?;
-        asker.confirm(ctx, &format!("{node} will be drained, upgraded to {target} and put back in service.")).await?;
+        asker.confirm(services, &format!("{node} will be drained, upgraded to {target} and put back in service.")).await?;
     }
-    if !ctx.chain {
+    if !services.session.chain {
         let alone = async {
-            ctx.same_run(&facts).await.map_err(failure)?;
-            phase(ctx, node, target, &run, facts.marks.in_flight).await
+            chain::halting::same_run(services, &facts).await.map_err(failure)?;
+            phase(services, node, target, &run, facts.marks.in_flight).await
         };
-        return by_hand(ctx, alone).await;
+        return by_hand(services, alone).await;
     }
-    phase(ctx, node, target, &run, facts.marks.in_flight).await
+    phase(services, node, target, &run, facts.marks.in_flight).await
 }
 
-async fn phase(ctx: &Ctx, node: &str, target: Version, run: &RunId, in_flight: bool) -> Result<Outcome, Failure> {
-    match ctx.node_phase(node, target, run).await {
-        Ok(()) if ctx.chain => successor(ctx, node, run).await,
+async fn phase(services: &Services, node: &str, target: Version, run: &RunId, in_flight: bool) -> Result<Outcome, Failure> {
+    match chain::phases::node_phase(services, node, target, run).await {
+        Ok(()) if services.session.chain => successor(services, node, run).await,
         Ok(()) => {
             if in_flight {
-                ctx.next(node, "the run goes on with", "k8s-upgrade resume");
+                services.session.next(node, "the run goes on with", "k8s-upgrade resume");
             }
             Ok(Outcome::Done)
         }
-        Err(cause) if in_flight => Err(told(ctx, node, cause).await),
+        Err(cause) if in_flight => Err(told(services, node, cause).await),
         // No run knows the target: a person has to name it again.
         Err(cause) => {
             let again = command!(
@@ -64,7 +63,7 @@ async fn phase(ctx: &Ctx, node: &str, target: Version, run: &RunId, in_flight: b
                 node,
                 target
             );
-            Err(told(ctx, node, cause.next(again)).await)
+            Err(told(services, node, cause.next(again)).await)
         }
     }
 }

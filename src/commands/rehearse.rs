@@ -1,11 +1,12 @@
 //! `rehearse`: the chain on a cluster in memory, at hand or copied from a real one.
 
+use crate::run::{Services, chain};
 use std::path::Path;
 use std::sync::PoisonError;
 
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
-use kube::api::{Api, ListParams};
+use kube::api::ListParams;
 use serde::de::DeserializeOwned;
 
 use super::failure;
@@ -14,7 +15,7 @@ use crate::cli::{Form, Rehearse};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::answer::Answer;
 use crate::report::{Event, Out, Printed, Shared};
-use crate::run::{Ctx, Stop, signalled};
+use crate::run::session::{Stop, signalled};
 use crate::settings::{Settings, Sources};
 use crate::twin::Process;
 use crate::twin::rehearsal::{Injection, Told, rehearse};
@@ -44,9 +45,9 @@ impl Rehearsal<'_> {
         self.go(scenario, stop).await
     }
 
-    /// A copy of the cluster that `ctx` reads.
-    pub async fn of_cluster(self, ctx: &Ctx, stop: Stop) -> Result<Outcome, Failure> {
-        let scenario = copy(ctx, self.wanted).await.map_err(failure)?;
+    /// A copy of the cluster that `services` reads.
+    pub async fn of_cluster(self, services: &Services, stop: Stop) -> Result<Outcome, Failure> {
+        let scenario = copy(services, self.wanted).await.map_err(failure)?;
         self.go(scenario, stop).await
     }
 
@@ -164,11 +165,11 @@ impl Files for NoFiles {
 }
 
 /// Reads the cluster: objects and alerts, and where it would go.
-async fn copy(ctx: &Ctx, wanted: &Rehearse) -> Result<Scenario, Cause> {
+async fn copy(services: &Services, wanted: &Rehearse) -> Result<Scenario, Cause> {
     let target = match wanted.target {
         Some(target) => target,
         None => {
-            let found = ctx.detect(&ctx.observe().await?).await?;
+            let found = chain::detect::detect(services, &services.observer.observe().await?).await?;
             found.target.ok_or_else(|| {
                 let what = "detection would choose no target: say one with --target X.Y.Z";
                 Cause::usage(what).detail(found.unknown)
@@ -177,18 +178,24 @@ async fn copy(ctx: &Ctx, wanted: &Rehearse) -> Result<Scenario, Cause> {
     };
     let all = ListParams::default();
     let objects = Objects {
-        nodes: ctx.list_all("list nodes", Api::all(ctx.kube.clone()), all).await?,
-        pods: everywhere(ctx, "list pods").await?,
-        deployments: everywhere(ctx, "list Deployments").await?,
-        replica_sets: everywhere(ctx, "list ReplicaSets").await?,
-        stateful_sets: everywhere(ctx, "list StatefulSets").await?,
-        daemon_sets: everywhere(ctx, "list DaemonSets").await?,
-        budgets: everywhere(ctx, "list PodDisruptionBudgets").await?,
+        nodes: services.cluster.list_all("list nodes", services.cluster.all(), all).await?,
+        pods: everywhere(services, "list pods").await?,
+        deployments: everywhere(services, "list Deployments").await?,
+        replica_sets: everywhere(services, "list ReplicaSets").await?,
+        stateful_sets: everywhere(services, "list StatefulSets").await?,
+        daemon_sets: everywhere(services, "list DaemonSets").await?,
+        budgets: everywhere(services, "list PodDisruptionBudgets").await?,
     };
-    let mut scenario = Scenario::from_objects(&objects, target, ctx.now(), &ctx.settings.annotation_prefix, &ctx.namespace)?;
-    scenario.about = format!("a copy of {}", ctx.settings.cluster_name);
-    scenario.settings = ctx.settings.for_jobs()?;
-    Ok(match ctx.alerts().await {
+    let mut scenario = Scenario::from_objects(
+        &objects,
+        target,
+        services.session.now(),
+        &services.settings.annotation_prefix,
+        &services.cluster.namespace,
+    )?;
+    scenario.about = format!("a copy of {}", services.settings.cluster_name);
+    scenario.settings = services.settings.for_jobs()?;
+    Ok(match services.monitoring.alerts().await {
         Answer::Known(alerts) => {
             let own = |name: &str| crate::plan::rules::alerts().iter().any(|rule| rule["alert"] == name);
             let firing = alerts.into_iter().filter(|alert| alert.firing && !own(&alert.name));
@@ -201,9 +208,9 @@ async fn copy(ctx: &Ctx, wanted: &Rehearse) -> Result<Scenario, Cause> {
     })
 }
 
-async fn everywhere<K>(ctx: &Ctx, what: &str) -> Result<Vec<K>, Cause>
+async fn everywhere<K>(services: &Services, what: &str) -> Result<Vec<K>, Cause>
 where
     K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + std::fmt::Debug,
 {
-    ctx.list_all(what, Api::all(ctx.kube.clone()), ListParams::default()).await
+    services.cluster.list_all(what, services.cluster.all(), ListParams::default()).await
 }

@@ -6,17 +6,17 @@ use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::journal::{BY_HAND, Journal};
 use crate::plan::story;
 use crate::report::{self, Printed};
-use crate::run::Ctx;
+use crate::run::Services;
 
 /// The story of a run, else of the newest, out of its journals.
-pub async fn report(ctx: &Ctx, run: Option<&str>, output: Page) -> Result<Outcome, Failure> {
-    let (journals, unreadable) = ctx.journals().await.map_err(failure)?;
-    let in_flight = ctx.observe_as_it_is().await.map_err(failure)?.marks;
+pub async fn report(services: &Services, run: Option<&str>, output: Page) -> Result<Outcome, Failure> {
+    let (journals, unreadable) = services.journal.journals().await.map_err(failure)?;
+    let in_flight = services.observer.observe_as_it_is().await.map_err(failure)?.marks;
     let Some(run) = run.map(str::to_owned).or_else(|| newest(&journals)) else {
         for line in &unreadable {
-            ctx.warn("", line);
+            services.session.warn("", line);
         }
-        ctx.note("", "no journal is there: the next run writes the first");
+        services.session.note("", "no journal is there: the next run writes the first");
         return Ok(Outcome::Nothing);
     };
     let of_run: Vec<Journal> = journals.iter().filter(|journal| journal.head.run == run).cloned().collect();
@@ -32,7 +32,7 @@ pub async fn report(ctx: &Ctx, run: Option<&str>, output: Page) -> Result<Outcom
         Page::Markdown => report::markdown(&story),
         Page::Json => Printed::pretty(&story).map_err(failure)?,
     };
-    ctx.print(&text).map_err(failure)?;
+    services.session.print(&text).map_err(failure)?;
     Ok(Outcome::Done)
 }
 

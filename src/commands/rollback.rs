@@ -4,20 +4,22 @@ use super::{Asker, by_hand, failure, failure_in_run, hosts};
 use crate::failure::{Class, Failure, Outcome};
 use crate::plan::rollback::{self, Back, Kept, Rollback};
 use crate::report::Printed;
-use crate::run::{Ctx, no_job_at_work};
-use crate::words::RunId;
-use crate::words::command;
+use crate::run::guards::no_job_at_work;
+use crate::run::{Services, chain, nodes};
+use crate::words::{RunId, command};
 
 /// Takes a worker back to the versions on record. Of a control plane it prints the plan, and changes nothing.
-pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
-    let facts = match ctx.observe().await {
-        Err(away) if away.class == Class::Unreachable => return hosts::rollback(ctx, node, away).await,
+pub async fn rollback(services: &Services, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
+    let facts = match services.observer.observe().await {
+        Err(away) if away.class == Class::Unreachable => return hosts::rollback(services, node, away).await,
         observed => observed.map_err(failure)?,
     };
     let back = match rollback::plan(&facts, node).map_err(failure)? {
         Rollback::Worker(back) => back,
         Rollback::Nothing => {
-            ctx.found(node, "nothing is on record that it could go back to: it was not upgraded, or is back already");
+            services
+                .session
+                .found(node, "nothing is on record that it could go back to: it was not upgraded, or is back already");
             return Ok(Outcome::Nothing);
         }
         Rollback::ControlPlane => {
@@ -26,47 +28,47 @@ pub async fn rollback(ctx: &Ctx, asker: &mut Asker, node: &str, dry_run: bool) -
             let packages = on_record.as_ref().map_or("PACKAGES=VERSIONS".to_owned(), |packages| rollback::as_words(packages));
             let snapshot = facts.marks.snapshot_path.as_deref();
             if snapshot.is_none() || on_record.is_none() {
-                ctx.warn(
+                services.session.warn(
                     node,
                     "not all is on record in the cluster: see /var/lib/k8s-upgrade/restore-*.txt on the control planes",
                 );
             }
             let plan = rollback::restore_plan(snapshot, &packages, &Kept::default());
-            match ctx.json {
-                true => plan.iter().for_each(|line| ctx.found(node, line)),
-                false => ctx.print(&Printed::lines(plan)).map_err(failure)?,
+            match services.session.json {
+                true => plan.iter().for_each(|line| services.session.found(node, line)),
+                false => services.session.print(&Printed::lines(plan)).map_err(failure)?,
             }
             return Ok(Outcome::Nothing);
         }
     };
     if !dry_run {
-        ctx.nobody_at_work(&facts).await.map_err(failure)?;
+        chain::halting::nobody_at_work(services, &facts).await.map_err(failure)?;
     }
     let what = told(node, &back, facts.marks.in_flight);
     if dry_run {
-        ctx.found(node, what);
-        ctx.next(node, "do it with", &command!("k8s-upgrade rollback {}", node));
+        services.session.found(node, what);
+        services.session.next(node, "do it with", &command!("k8s-upgrade rollback {}", node));
         return Ok(Outcome::Nothing);
     }
-    asker.confirm(ctx, &what).await?;
-    by_hand(ctx, rolled_back(ctx, node)).await
+    asker.confirm(services, &what).await?;
+    by_hand(services, rolled_back(services, node)).await
 }
 
 /// A look of its own: the question may have stood for hours. What goes back is planned anew under the node's Lease.
-async fn rolled_back(ctx: &Ctx, node: &str) -> Result<Outcome, Failure> {
-    let facts = ctx.observe().await.map_err(failure)?;
+async fn rolled_back(services: &Services, node: &str) -> Result<Outcome, Failure> {
+    let facts = services.observer.observe().await.map_err(failure)?;
     no_job_at_work(&facts).map_err(failure)?;
     let run = facts.marks.run_id.clone().filter(|_| facts.marks.in_flight).unwrap_or_else(RunId::by_hand);
-    match ctx.roll_back(node, &run).await {
+    match nodes::rollback::roll_back(services, node, &run).await {
         Ok(()) => {
             if facts.marks.halted.is_none() {
-                ctx.next(node, "so that it is not upgraded again", "k8s-upgrade halt");
+                services.session.next(node, "so that it is not upgraded again", "k8s-upgrade halt");
             }
             Ok(Outcome::Done)
         }
         Err(cause) => {
             let again = command!("k8s-upgrade rollback {}      # after mending it: goes on where it stands", node);
-            Err(failure_in_run(ctx, node, cause.next(again)).await)
+            Err(failure_in_run(services, node, cause.next(again)).await)
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `rotate-key`: the runbook's one-shot key rotation.
 
+use crate::run::{Services, keys};
 use serde_json::json;
 
 use super::{Asker, by_hand, failure};
@@ -7,58 +8,59 @@ use crate::failure::{Advice, Cause, Failure, Outcome, Purpose};
 use crate::names;
 use crate::plan::keys::{Left, MARK, Public, Rotation};
 use crate::report::Printed;
-use crate::run::Ctx;
-use crate::run::rotate::{Cut, KeyStore, Open, Survey};
+use crate::run::keys::keystore::KeyStore;
+use crate::run::keys::rotate::Cut;
+use crate::run::keys::survey::{Open, Survey};
 use crate::words::command;
 
 const AGAIN: &str = "k8s-upgrade rotate-key";
 
 /// Brings a new SSH key to every node, or with `only` the stored one to a node that was away.
-pub async fn rotate(ctx: &Ctx, asker: &mut Asker, only: Option<&str>) -> Result<Outcome, Failure> {
-    let survey = ctx.survey_keys(only).await.map_err(failure)?;
+pub async fn rotate(services: &Services, asker: &mut Asker, only: Option<&str>) -> Result<Outcome, Failure> {
+    let survey = keys::survey::survey_keys(services, only).await.map_err(failure)?;
     for node in &survey.excluded {
         let later = command!("k8s-upgrade rotate-key --only {} --set ssh-key-file=FILE", node);
-        ctx.warn(node, format!("excluded: it keeps the former key, which the cluster holds no more after this; have another that opens it, for: {later}"));
+        services.session.warn(node, format!("excluded: it keeps the former key, which the cluster holds no more after this; have another that opens it, for: {later}"));
     }
-    let plan = plan(ctx, &survey, only);
-    if ctx.dry_run {
-        probe(ctx, &survey).await?;
-        ctx.note("", plan);
-        found(ctx, &survey).and_then(|printed| ctx.print(&printed)).map_err(failure)?;
+    let plan = plan(services, &survey, only);
+    if services.session.dry_run {
+        probe(services, &survey).await?;
+        services.session.note("", plan);
+        found(services, &survey).and_then(|printed| services.session.print(&printed)).map_err(failure)?;
         return Ok(Outcome::Nothing);
     }
-    asker.confirm(ctx, &plan).await?;
-    by_hand(ctx, perform(ctx, &survey.rotation, only)).await
+    asker.confirm(services, &plan).await?;
+    by_hand(services, perform(services, &survey.rotation, only)).await
 }
 
-async fn probe(ctx: &Ctx, survey: &Survey) -> Result<(), Failure> {
+async fn probe(services: &Services, survey: &Survey) -> Result<(), Failure> {
     match survey.rotation {
-        Rotation::Begin { .. } => ctx.probe_store(&survey.store, &survey.stored).await.map_err(failure),
+        Rotation::Begin { .. } => keys::keystore::probe_store(services, &survey.store, &survey.stored).await.map_err(failure),
         Rotation::Finish { .. } => Ok(()),
     }
 }
 
 /// Alone, and by a look of its own: the question may have stood for hours, and somebody else may have rotated meanwhile.
-async fn perform(ctx: &Ctx, shown: &Rotation, only: Option<&str>) -> Result<Outcome, Failure> {
-    let mut survey = ctx.survey_keys(only).await.map_err(failure)?;
+async fn perform(services: &Services, shown: &Rotation, only: Option<&str>) -> Result<Outcome, Failure> {
+    let mut survey = keys::survey::survey_keys(services, only).await.map_err(failure)?;
     if survey.rotation != *shown {
         return Err(failure(
             Cause::contended("the keys are not as they were shown: somebody has rotated meanwhile").next(Advice::go_on(AGAIN)),
         ));
     }
-    probe(ctx, &survey).await?;
-    let ended = ctx.rotate(&mut survey, only.is_some()).await;
-    let printed = told(ctx, &survey.nodes).and_then(|printed| ctx.print(&printed));
+    probe(services, &survey).await?;
+    let ended = keys::rotate::rotate(services, &mut survey, only.is_some()).await;
+    let printed = told(services, &survey.nodes).and_then(|printed| services.session.print(&printed));
     ended.map_err(|cut| cut_short(cut, only))?;
     printed.map_err(|cause| Failure {
         state: "The keys are rotated; only this table was not written.".to_owned(),
         ..failure(cause)
     })?;
     if only.is_none() {
-        warn_of_files(ctx, &survey);
+        warn_of_files(services, &survey);
     }
     if only.is_none() && matches!(survey.rotation, Rotation::Finish { .. }) {
-        ctx.note("", format!("that rotation has ended; for yet another key: {AGAIN}"));
+        services.session.note("", format!("that rotation has ended; for yet another key: {AGAIN}"));
     }
     Ok(Outcome::Done)
 }
@@ -68,8 +70,8 @@ fn fingerprints(keys: &[Public]) -> String {
     if known.is_empty() { "no key that can be read".to_owned() } else { known.join(", ") }
 }
 
-fn plan(ctx: &Ctx, survey: &Survey, only: Option<&str>) -> String {
-    let plan = rotation(ctx, survey, only);
+fn plan(services: &Services, survey: &Survey, only: Option<&str>) -> String {
+    let plan = rotation(services, survey, only);
     let own = survey.own.iter().map(|file| {
         format!(
             "; ssh-key-file names {file}, whose key is one of those: then take that setting away, and the Secret's key is used"
@@ -78,11 +80,11 @@ fn plan(ctx: &Ctx, survey: &Survey, only: Option<&str>) -> String {
     std::iter::once(plan).chain(own).collect()
 }
 
-fn rotation(ctx: &Ctx, survey: &Survey, only: Option<&str>) -> String {
+fn rotation(services: &Services, survey: &Survey, only: Option<&str>) -> String {
     let nodes = survey.nodes.iter().map(|open| open.node.name.as_str()).collect::<Vec<_>>().join(", ");
-    let place = ctx.place_of(&survey.store);
+    let place = keys::keystore::place_of(services, &survey.store);
     let held = match &survey.store {
-        KeyStore::Vault(_) => format!("the Secret {}/{} holds it and it", ctx.namespace, names::CREDS_SECRET),
+        KeyStore::Vault(_) => format!("the Secret {}/{} holds it and it", services.cluster.namespace, names::CREDS_SECRET),
         KeyStore::Secret => "it".to_owned(),
     };
     let (Rotation::Begin { gone } | Rotation::Finish { gone, .. }) = &survey.rotation;
@@ -102,8 +104,8 @@ fn rotation(ctx: &Ctx, survey: &Survey, only: Option<&str>) -> String {
 }
 
 /// What a dry run has seen of each node.
-fn found(ctx: &Ctx, survey: &Survey) -> Result<Printed, Cause> {
-    if ctx.json {
+fn found(services: &Services, survey: &Survey) -> Result<Printed, Cause> {
+    if services.session.json {
         let node = |open: &Open| json!({ "node": open.node.name, "keys": open.there.keys, "marked": open.there.marked });
         return Printed::pretty(&json!({ "nodes": survey.nodes.iter().map(node).collect::<Vec<_>>() }));
     }
@@ -112,8 +114,8 @@ fn found(ctx: &Ctx, survey: &Survey) -> Result<Printed, Cause> {
     Ok(Printed::lines(survey.nodes.iter().map(line)))
 }
 
-fn told(ctx: &Ctx, nodes: &[Open]) -> Result<Printed, Cause> {
-    if ctx.json {
+fn told(services: &Services, nodes: &[Open]) -> Result<Printed, Cause> {
+    if services.session.json {
         let node = |Open { node, done, .. }: &Open| json!({ "node": node.name, "added": done.added, "removed": done.removed, "keys": done.keys });
         return Printed::pretty(&json!({ "nodes": nodes.iter().map(node).collect::<Vec<_>>() }));
     }
@@ -139,15 +141,15 @@ fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
 }
 
 /// Files that a person has, and that hold a key which opens nothing any more.
-fn warn_of_files(ctx: &Ctx, survey: &Survey) {
+fn warn_of_files(services: &Services, survey: &Survey) {
     if let KeyStore::Secret = survey.store {
-        ctx.note(
+        services.session.note(
             "",
             "the file that the former key was installed from is stale: `manifests` without --ssh-key leaves the Secret alone",
         );
     }
     if let Some(file) = &survey.own {
-        ctx.warn(
+        services.session.warn(
             "",
             format!("ssh-key-file names {file}, whose key was removed: take that setting away, and the Secret's key is used"),
         );

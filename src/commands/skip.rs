@@ -9,9 +9,8 @@ use crate::plan::halt::Skip;
 use crate::plan::next;
 use crate::plan::version::Version;
 use crate::report::Notice;
-use crate::run::Ctx;
-use crate::words::RunId;
-use crate::words::command;
+use crate::run::{Services, chain};
+use crate::words::{RunId, command};
 
 /// What will be skipped, found before anything is asked, and once more after it.
 #[derive(PartialEq)]
@@ -23,51 +22,53 @@ struct Wanted {
 }
 
 /// Goes past a step whose work is done; by force past a worker's that is not, and the run ends as partial.
-pub async fn skip(ctx: &Ctx, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
-    let facts = ctx.observe().await.map_err(failure)?;
-    let Some(shown) = wanted(ctx, &facts, &options).await.map_err(failure)? else { return Ok(Outcome::Nothing) };
+pub async fn skip(services: &Services, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
+    let facts = services.observer.observe().await.map_err(failure)?;
+    let Some(shown) = wanted(services, &facts, &options).await.map_err(failure)? else { return Ok(Outcome::Nothing) };
     let (target, token) = (shown.target, shown.step.token());
-    asker.confirm(ctx, &format!("The run to {target} will go past {token}, whose work is not done, and end as partial.")).await?;
-    by_hand(ctx, perform(ctx, &options, &shown)).await
+    asker
+        .confirm(services, &format!("The run to {target} will go past {token}, whose work is not done, and end as partial."))
+        .await?;
+    by_hand(services, perform(services, &options, &shown)).await
 }
 
 /// Alone, and by a look of its own: the question may have stood for hours.
-async fn perform(ctx: &Ctx, options: &Options, shown: &Wanted) -> Result<Outcome, Failure> {
-    let facts = ctx.observe().await.map_err(failure)?;
-    let Some(wanted) = wanted(ctx, &facts, options).await.map_err(failure)? else { return Ok(Outcome::Nothing) };
+async fn perform(services: &Services, options: &Options, shown: &Wanted) -> Result<Outcome, Failure> {
+    let facts = services.observer.observe().await.map_err(failure)?;
+    let Some(wanted) = wanted(services, &facts, options).await.map_err(failure)? else { return Ok(Outcome::Nothing) };
     if wanted != *shown {
         return Err(failure(Cause::contended("the run in flight is not the one that was shown").next(Advice::status())));
     }
     let Wanted { run, target, step, reason } = wanted;
-    let skip = Skip { step: step.token(), by: ctx.identity.holder.clone(), reason };
+    let skip = Skip { step: step.token(), by: services.session.identity.holder.clone(), reason };
     let mut skips = facts.marks.skipped.clone();
     skips.push(skip.clone());
     let value = Some(Skip::write(&skips));
-    ctx.mark_run(&run, "skip-phase", "record what is skipped", &[(Mark::Skipped, value)]).await.map_err(failure)?;
-    ctx.did("skip-phase", format!("skipped {skip}; the run will end as partial"));
-    ctx.next("skip-phase", "go on with", "k8s-upgrade resume");
-    ctx.notify(&Notice::Skipped { target, skip }).await;
+    services.record.mark_run(&run, "skip-phase", "record what is skipped", &[(Mark::Skipped, value)]).await.map_err(failure)?;
+    services.session.did("skip-phase", format!("skipped {skip}; the run will end as partial"));
+    services.session.next("skip-phase", "go on with", "k8s-upgrade resume");
+    services.notices.notify(&Notice::Skipped { target, skip }).await;
     Ok(Outcome::Done)
 }
 
 /// None: there is nothing to skip, which is told.
-async fn wanted(ctx: &Ctx, facts: &Facts, options: &Options) -> Result<Option<Wanted>, Cause> {
+async fn wanted(services: &Services, facts: &Facts, options: &Options) -> Result<Option<Wanted>, Cause> {
     let step = step(facts, options)?;
     let token = step.token();
     let Some(target) = facts.marks.target.filter(|_| facts.marks.in_flight) else {
         return Err(Cause::refused("no run is in flight: there is nothing to skip"));
     };
     if facts.marks.is_skipped(&step) {
-        ctx.found("skip-phase", format!("{token} was skipped already"));
+        services.session.found("skip-phase", format!("{token} was skipped already"));
         return Ok(None);
     }
-    let done = next::chain(facts, &ctx.settings.policy(), target).into_iter().any(|link| link.step == step && link.done);
+    let done = next::chain(facts, &services.settings.policy(), target).into_iter().any(|link| link.step == step && link.done);
     if done {
-        ctx.found("skip-phase", format!("the facts show {token} done: the chain passes it by itself"));
-        ctx.next("skip-phase", "go on with", "k8s-upgrade resume");
+        services.session.found("skip-phase", format!("the facts show {token} done: the chain passes it by itself"));
+        services.session.next("skip-phase", "go on with", "k8s-upgrade resume");
         return Ok(None);
     }
-    ctx.nobody_at_work(facts).await?;
+    chain::halting::nobody_at_work(services, facts).await?;
     let reason = may_be_forced(facts, &step, options)?;
     Ok(Some(Wanted { run: facts.marks.run()?.clone(), target, step, reason }))
 }

@@ -2,30 +2,35 @@
 
 use super::failure;
 use crate::failure::{Cause, Class, Failure, Outcome};
-use crate::plan::health;
 use crate::plan::screen::{Screen, Seen};
-use crate::plan::status;
+use crate::plan::{health, status};
 use crate::report::{self, Printed};
-use crate::run::Ctx;
+use crate::run::{Services, view};
 
 /// One screen: where the run stands, what blocks it, and what to type next.
-pub async fn status(ctx: &Ctx) -> Result<Outcome, Failure> {
-    let seen = ctx.look().await.map_err(away)?;
-    let printed = written(ctx, &screen(ctx, &seen)).and_then(|screen| ctx.print(&screen));
+pub async fn status(services: &Services) -> Result<Outcome, Failure> {
+    let seen = view::look::look(services).await.map_err(away)?;
+    let printed = written(services, &screen(services, &seen)).and_then(|screen| services.session.print(&screen));
     printed.map_err(failure)?;
     Ok(Outcome::Done)
 }
 
 /// Each check on a line; one that is not ok refuses.
-pub async fn health(ctx: &Ctx) -> Result<Outcome, Failure> {
-    let seen = ctx.health().await.map_err(failure)?;
-    let checks = health::checks(&seen, &ctx.settings.policy(), ctx.settings.drain_unstick, &ctx.namespace, ctx.now());
-    let cluster = &ctx.settings.cluster_name;
-    let text = match ctx.json {
+pub async fn health(services: &Services) -> Result<Outcome, Failure> {
+    let seen = view::health::health(services).await.map_err(failure)?;
+    let checks = health::checks(
+        &seen,
+        &services.settings.policy(),
+        services.settings.drain_unstick,
+        &services.cluster.namespace,
+        services.session.now(),
+    );
+    let cluster = &services.settings.cluster_name;
+    let text = match services.session.json {
         true => Printed::pretty(&report::health_data(&checks, cluster)).map_err(failure)?,
         false => report::health_text(&checks, cluster),
     };
-    ctx.print(&text).map_err(failure)?;
+    services.session.print(&text).map_err(failure)?;
     let wrong = checks.iter().filter(|check| !check.ok).count();
     if wrong == 0 {
         return Ok(Outcome::Done);
@@ -44,13 +49,19 @@ fn away(cause: Cause) -> Failure {
 }
 
 /// The screen as data, out of what was seen.
-pub(super) fn screen(ctx: &Ctx, seen: &Seen) -> Screen {
-    status::screen(seen, &ctx.settings.policy(), &ctx.settings.cluster_name, &ctx.namespace, ctx.now())
+pub(super) fn screen(services: &Services, seen: &Seen) -> Screen {
+    status::screen(
+        seen,
+        &services.settings.policy(),
+        &services.settings.cluster_name,
+        &services.cluster.namespace,
+        services.session.now(),
+    )
 }
 
-fn written(ctx: &Ctx, screen: &Screen) -> Result<Printed, Cause> {
-    match ctx.json {
-        true => Printed::pretty(&report::status_data(screen, ctx.now())),
-        false => Ok(report::status_text(screen, ctx.now())),
+fn written(services: &Services, screen: &Screen) -> Result<Printed, Cause> {
+    match services.session.json {
+        true => Printed::pretty(&report::status_data(screen, services.session.now())),
+        false => Ok(report::status_text(screen, services.session.now())),
     }
 }

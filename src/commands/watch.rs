@@ -6,61 +6,64 @@ use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::plan::orphan::{self, Verdict};
 use crate::plan::rights::Account;
-use crate::run::Ctx;
+use crate::run::{Services, chain};
 
 const PLACE: &str = "watch";
 
 /// Takes up a run whose Jobs all died, where that needs no person; whatever else it finds is told and left.
-pub async fn watch(ctx: &Ctx) -> Result<Outcome, Failure> {
-    let facts = ctx.observe().await.map_err(failure)?;
-    if !ctx.dry_run {
+pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
+    let facts = services.observer.observe().await.map_err(failure)?;
+    if !services.session.dry_run {
         // Also without a run: a gauge of one that has ended would stay for ever.
-        ctx.push_marks(&facts.marks).await;
+        services.monitoring.push_marks(&facts.marks).await;
     }
-    let found = match orphan::judge(&facts, &ctx.settings.policy(), ctx.now()).map_err(failure)? {
+    let found = match orphan::judge(&facts, &services.settings.policy(), services.session.now()).map_err(failure)? {
         Verdict::Leave(why) => {
-            ctx.found(PLACE, why);
+            services.session.found(PLACE, why);
             if facts.marks.in_flight {
-                ctx.next(PLACE, "where the run stands, and what to type", "k8s-upgrade status");
+                services.session.next(PLACE, "where the run stands, and what to type", "k8s-upgrade status");
             }
             return Ok(Outcome::Nothing);
         }
         Verdict::TakeUp(found) => found,
     };
-    ctx.found(PLACE, &found.why);
+    services.session.found(PLACE, &found.why);
     if let Some(node) = &found.planned.step.node
-        && let Some(other) = ctx.other_on(node).await.map_err(failure)?.filter(|_| guard::on(Guard::LeaseBeforeTakingUp))
+        && let Some(other) =
+            services.leases.other_on(node).await.map_err(failure)?.filter(|_| guard::on(Guard::LeaseBeforeTakingUp))
     {
-        ctx.found(PLACE, format!("{} is at work on {node}: left alone", other.by));
+        services.session.found(PLACE, format!("{} is at work on {node}: left alone", other.by));
         return Ok(Outcome::Nothing);
     }
-    if let Some(driver) = ctx.other_driver().await.map_err(failure)?.filter(|_| guard::on(Guard::LocalRunBeforeTakingUp)) {
-        ctx.found(PLACE, format!("driven by {}: left alone", driver.by));
+    if let Some(driver) =
+        services.leases.other_driver().await.map_err(failure)?.filter(|_| guard::on(Guard::LocalRunBeforeTakingUp))
+    {
+        services.session.found(PLACE, format!("driven by {}: left alone", driver.by));
         return Ok(Outcome::Nothing);
     }
     let job = &found.planned.job;
-    if ctx.dry_run {
-        ctx.found(PLACE, format!("would create Job {job} on {}", found.planned.place()));
-        ctx.next(PLACE, "the watch does so within 10 minutes; to do it now", "k8s-upgrade resume");
+    if services.session.dry_run {
+        services.session.found(PLACE, format!("would create Job {job} on {}", found.planned.place()));
+        services.session.next(PLACE, "the watch does so within 10 minutes; to do it now", "k8s-upgrade resume");
         return Ok(Outcome::Nothing);
     }
     // What is missing halfway leaves half a deed behind: a Job that is gone, and none in its place.
-    ctx.permissions(Account::Watch).await.map_err(failure)?;
+    chain::rights::permissions(services, Account::Watch).await.map_err(failure)?;
     let (Some(target), Some(run)) = (facts.marks.target, &facts.marks.run_id) else {
         return Err(failure(Cause::bug(format!("{job} was planned for a run without a target or an id"))));
     };
     let taken_up = async {
         let intent = found.intent();
         if intent.is_some() {
-            ctx.mark_run(run, PLACE, "record which Job is replaced", &[(Mark::TakingUp, intent)]).await?;
+            services.record.mark_run(run, PLACE, "record which Job is replaced", &[(Mark::TakingUp, intent)]).await?;
         }
-        ctx.create_job(&facts, &found.planned, target, run).await?;
+        chain::jobs::create_job(services, &facts, &found.planned, target, run).await?;
         let there = [(Mark::TakingUp, None), (Mark::HandedOn, found.hands_on)];
-        ctx.mark_run(run, PLACE, "record that the Job is there", &there).await
+        services.record.mark_run(run, PLACE, "record that the Job is there", &there).await
     };
     match taken_up.await {
         Ok(()) => {
-            ctx.next(PLACE, "follow it with", "k8s-upgrade status");
+            services.session.next(PLACE, "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }
         Err(cause) => Err(Failure {

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 
 use super::{Event, Sink, timed, told};
 use crate::failure::Failure;
+use crate::plan::progress::{Progress, VERSION};
 use crate::plan::screen::{Doing, Draining, Span, Told, Waiting};
 
 /// What one process does, shared by the sink that follows it and the run that records it.
@@ -57,6 +58,11 @@ impl Follower {
         let mut state = self.state();
         state.changed = None;
         state.doing.clone()
+    }
+
+    /// The same as the record that `writer` leaves.
+    pub fn record(&self, writer: &str, now: Timestamp, ended: bool) -> String {
+        Progress { version: VERSION, writer: writer.to_owned(), written: now, ended, doing: self.take() }.text()
     }
 }
 

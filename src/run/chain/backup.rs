@@ -1,0 +1,220 @@
+//! The etcd snapshot before anything changes: a Job from the backup CronJob's own template, its end, its word for what it wrote, and what
+//! lies on the host.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ApiResource, DynamicObject, ListParams, LogParams};
+use kube::{Api, ResourceExt};
+
+use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
+use crate::node::{SnapshotHash, SnapshotKind};
+use crate::plan::facts::{JobState, Node};
+use crate::plan::policy::Unverified;
+use crate::plan::version::Version;
+use crate::plan::{jobs, parse};
+use crate::run::cluster::observer::job_state;
+use crate::run::services::Services;
+use crate::run::session::{Probe, Wait};
+use crate::words::{NotAToken, command, ssh};
+
+/// Lines of a backup's log that are read: its last ones, where it says what it wrote.
+const TAIL: i64 = 200;
+/// And that many bytes of them.
+const LOG_BYTES: i64 = 256 << 10;
+
+/// A snapshot, as its backup told of it and as its host has it.
+pub struct Saved {
+    pub told: parse::Snapshot,
+    /// None: it does not lie there, and nobody has seen it.
+    pub sha256: Option<String>,
+    /// What nobody could look at, where that is so.
+    pub unverified: Option<String>,
+}
+
+/// How far the clocks of a node and of the API server may be apart (seconds).
+const CLOCKS: i64 = 300;
+
+/// The run's backup.
+enum Backup {
+    /// It was made before, and lies where it should.
+    Made(Saved),
+    /// The Job that makes it.
+    Job(String),
+}
+
+/// What lies at the snapshot's path on the host.
+enum OnHost {
+    Good(Saved),
+    /// It is not what its backup said, or no whole snapshot.
+    Amiss(String),
+    Nothing,
+}
+
+/// Makes a snapshot, or finds the one that this run has made, and looks at it on the control plane's host.
+pub async fn backup(services: &Services, host: &Node, target: Version, run: &str) -> Result<Saved, Cause> {
+    let (namespace, _) = services.settings.backup();
+    let name = match backup_job(services, namespace, host, target, run).await? {
+        Backup::Made(saved) => return seen(services, host, saved),
+        Backup::Job(name) => name,
+    };
+    let api: Api<Job> = services.cluster.within(namespace);
+    services.session.note("preflight", format!("backup Job {namespace}/{name} is at work"));
+    let wait = Wait {
+        place: "preflight",
+        on: "the etcd snapshot",
+        deadline: guard::bound(Guard::BackupDeadline, services.settings.backup_deadline),
+        every: Duration::from_secs(2),
+        stoppable: true,
+    };
+    let ended = services.session.wait(wait, async || {
+        let found = services.cluster.api_opt("read the backup Job", async || api.get(&name).await).await?;
+        let job = found.ok_or_else(|| Cause::step(format!("the backup Job {namespace}/{name} was deleted while it ran")))?;
+        match job_state(&job, None) {
+            JobState::Complete => Ok(Probe::Ready(created(services, &job))),
+            JobState::Failed { reason, .. } => {
+                Err(Cause::refused(format!("the backup Job {namespace}/{name} failed ({reason})")))
+            }
+            JobState::Active => Ok(Probe::Not(format!("Job {namespace}/{name} is at work"))),
+        }
+    });
+    let told = match ended.await {
+        Ok(made) => snapshot_told(services, namespace, &name).await.map(|told| (told, made)),
+        Err(cause) => Err(cause),
+    };
+    let log = command!("kubectl -n {} logs job/{}", namespace, name);
+    let (told, made) = told.map_err(|cause| match useless(&cause) {
+        true => Cause { class: Class::Refused, ..cause }.next(&log),
+        false => cause,
+    })?;
+    match looked_at(services, host, &told, made).await? {
+        OnHost::Good(saved) => seen(services, host, saved),
+        // Where a backup writes elsewhere than to this host, its word is all there is.
+        OnHost::Nothing => {
+            let unverified = Some(format!("{} is not on {}: its backup's word for it is all there is", told.path, host.name));
+            seen(services, host, Saved { told, sha256: None, unverified })
+        }
+        OnHost::Amiss(what) => Err(Cause::refused(what).next(log)),
+    }
+}
+
+/// What nobody could look at is told; the setting says whether that is enough.
+fn seen(services: &Services, host: &Node, saved: Saved) -> Result<Saved, Cause> {
+    let Some(unverified) = &saved.unverified else { return Ok(saved) };
+    let what = format!("the etcd snapshot is not verified: {unverified}");
+    if services.settings.snapshot_unverified == Unverified::Refuse && guard::on(Guard::SnapshotVerified) {
+        return Err(Cause::refused(what).detail(["snapshot-unverified is refuse"]).next(ssh(
+            &services.settings.ssh_user,
+            &host.name,
+            services.settings.ssh_port,
+            "sudo etcdutl snapshot status FILE",
+        )));
+    }
+    services.session.warn("preflight", what);
+    Ok(saved)
+}
+
+/// The run's backup Job that is at work or has done its work, else a new one. One that failed, hangs, left no word of use, or whose
+/// snapshot is not what it says, stays as evidence, and the next gets the next name: `resume` is all that a person types once the
+/// cause is mended.
+async fn backup_job(services: &Services, namespace: &str, host: &Node, target: Version, run: &str) -> Result<Backup, Cause> {
+    let api: Api<Job> = services.cluster.within(namespace);
+    let mut attempt = 1;
+    loop {
+        let name = jobs::etcd_name(target, run, attempt);
+        let Some(job) = services.cluster.api_opt("read the backup Job", async || api.get(&name).await).await? else {
+            let template = backup_template(services).await?;
+            super::jobs::submit_job(services, namespace, &name, jobs::etcd_job(&template, &name)?).await?;
+            return Ok(Backup::Job(name));
+        };
+        let since = created(services, &job);
+        let amiss = match job_state(&job, None) {
+            JobState::Active
+                if services.session.now().duration_since(since).unsigned_abs() <= services.settings.backup_deadline =>
+            {
+                return Ok(Backup::Job(name));
+            }
+            JobState::Active => format!("has been at work since {since}"),
+            JobState::Failed { reason, .. } => format!("failed ({reason})"),
+            JobState::Complete => match snapshot_told(services, namespace, &name).await {
+                Ok(told) => match looked_at(services, host, &told, since).await? {
+                    OnHost::Good(saved) => return Ok(Backup::Made(saved)),
+                    OnHost::Nothing => format!("is Complete, but {} is not on {}", told.path, host.name),
+                    OnHost::Amiss(what) => format!("is Complete, but {what}"),
+                },
+                Err(cause) if useless(&cause) => format!("is no good: {}", cause.what),
+                Err(cause) => return Err(cause),
+            },
+        };
+        services.session.note("preflight", format!("backup Job {namespace}/{name} {amiss}; another one follows"));
+        attempt += 1;
+    }
+}
+
+/// When it was created, by the API server's clock: a person's own may be an hour off.
+fn created(services: &Services, job: &Job) -> Timestamp {
+    job.metadata.creation_timestamp.as_ref().map_or(services.session.now(), |time| time.0)
+}
+
+/// What a Complete backup Job says that it wrote.
+async fn snapshot_told(services: &Services, namespace: &str, job: &str) -> Result<parse::Snapshot, Cause> {
+    parse::backup_done(&backup_log(services, namespace, job).await?)
+}
+
+/// `made`: when the backup's Job was created.
+async fn looked_at(services: &Services, host: &Node, told: &parse::Snapshot, made: Timestamp) -> Result<OnHost, Cause> {
+    let odd = |error: NotAToken| Cause::refused(format!("the backup's word on its snapshot: {error}"));
+    let path = told.path.parse().map_err(odd)?;
+    let Some(info) = services.ssh.on_node(host, &SnapshotHash { path }).await? else { return Ok(OnHost::Nothing) };
+    let there = format!("the snapshot {} on {}", told.path, host.name);
+    if info.bytes != told.bytes && guard::on(Guard::SnapshotSize) {
+        return Ok(OnHost::Amiss(format!("{there} has {} bytes, but its backup said {}", info.bytes, told.bytes)));
+    }
+    if info.modified < made.as_second() - CLOCKS && guard::on(Guard::SnapshotAge) {
+        let at = Timestamp::from_second(info.modified).map_or_else(|_| info.modified.to_string(), |at| at.to_string());
+        return Ok(OnHost::Amiss(format!("{there} is of {at}, older than the backup that should have made it ({made})")));
+    }
+    let unverified = match info.kind {
+        SnapshotKind::Whole => None,
+        SnapshotKind::Torn if guard::on(Guard::SnapshotWhole) => {
+            return Ok(OnHost::Amiss(format!("{there} is not whole: it does not end with the hash of what it holds")));
+        }
+        SnapshotKind::Torn | SnapshotKind::Other => {
+            Some(format!("nothing tells whether {} holds one (it does not begin as etcd's do)", told.path))
+        }
+    };
+    Ok(OnHost::Good(Saved { told: told.clone(), sha256: Some(info.sha256), unverified }))
+}
+
+/// The backup CronJob as it stands, unknown fields and all: a typed struct would lose what it does not know. Asked for before the
+/// claim, too: a run without a backup must not begin.
+pub async fn backup_template(services: &Services) -> Result<serde_json::Value, Cause> {
+    let (namespace, cronjob) = services.settings.backup();
+    let kind = ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("batch", "v1", "CronJob"));
+    let api: Api<DynamicObject> = Api::namespaced_with(services.cluster.kube.clone(), namespace, &kind);
+    let found = services.cluster.api_opt("read the backup CronJob", async || api.get(cronjob).await).await?;
+    let template = found.ok_or_else(|| {
+        Cause::refused(format!("CronJob {namespace}/{cronjob}, which makes etcd snapshots, does not exist"))
+            .next("k8s-upgrade … --set backup-cronjob=NAMESPACE/NAME")
+    })?;
+    serde_json::to_value(&template).map_err(|error| Cause::bug(format!("CronJob {cronjob}: {error}")))
+}
+
+async fn backup_log(services: &Services, namespace: &str, job: &str) -> Result<String, Cause> {
+    let api: Api<Pod> = services.cluster.within(namespace);
+    let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
+    let pods = services.cluster.list_all("list the backup Job's pods", api.clone(), of_job).await?;
+    let done = pods.iter().find(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded"));
+    let pod = done.ok_or_else(|| Cause::step(format!("the pod of the backup Job {job} is gone, and its log with it")))?;
+    // Its last words are what counts, and no more than that is sent.
+    let params = LogParams { tail_lines: Some(TAIL), limit_bytes: Some(LOG_BYTES), ..LogParams::default() };
+    services.cluster.api("read the backup's log", async || api.logs(&pod.name_any(), &params).await).await
+}
+
+/// The backup itself is at fault, not the way to it: only a person can mend it.
+fn useless(cause: &Cause) -> bool {
+    matches!(cause.class, Class::Step | Class::Refused)
+}

@@ -1,0 +1,161 @@
+//! The chain: a Job creates its successor under a deterministic name. Whatever Job died, the facts say what comes next.
+
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use kube::Api;
+use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
+use serde_json::Value;
+
+use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
+use crate::plan::facts::{Facts, Phase};
+use crate::plan::jobs::{self, Planned, Template};
+use crate::plan::next::{self, Next};
+use crate::plan::version::Version;
+use crate::run::services::Services;
+use crate::run::session::{Change, Probe, Wait};
+use crate::words::RunId;
+
+/// A deleted Job's pods have their grace period.
+const GONE: Duration = Duration::from_secs(180);
+/// A Job's first try and its two retries (backoffLimit): the last one must not run out of time with a node cordoned.
+const TRIES: u32 = 3;
+/// What the bookkeeping of a phase may take beside its waits.
+const MARGIN: Duration = Duration::from_secs(30 * 60);
+
+/// Creates the Job that the facts ask for now, if any. `own_job` is the Job that asks.
+pub async fn create_next(services: &Services, own_job: Option<&str>, run: &RunId) -> Result<Next, Cause> {
+    let facts = services.observer.observe().await?;
+    let next = next::next(&facts, &services.settings.policy(), own_job)?;
+    if let (Next::Create(planned), Some(target)) = (&next, facts.marks.target) {
+        create_job(services, &facts, planned, target, run).await?;
+    }
+    Ok(next)
+}
+
+/// Creates a planned Job, in place of a finished (or stuck) one of the same name. One that is at work already is what we wanted.
+pub async fn create_job(
+    services: &Services,
+    facts: &Facts,
+    planned: &Planned,
+    target: Version,
+    run: &RunId,
+) -> Result<(), Cause> {
+    services.journal.journal_of(run);
+    services.session.about(Some(run), Some(target), planned.step.node.as_deref());
+    services.halt.not_halted(Guard::HaltBeforeJob).await?;
+    let image = services.cluster.own_image().await?;
+    let policy = services.settings.policy();
+    let template = Template {
+        policy: &policy,
+        namespace: &services.cluster.namespace,
+        prefix: &services.settings.annotation_prefix,
+        image: &image,
+        target,
+        run,
+        deadline: job_deadline(services, planned.step.phase),
+    };
+    let manifest = jobs::manifest(facts, planned, &template)?;
+    if let Some(uid) = &planned.replaces {
+        delete_job(services, &planned.job, uid).await?;
+    }
+    submit_job(services, &services.cluster.namespace, &planned.job, manifest).await?;
+    let place = planned.step.node.as_deref().unwrap_or(planned.step.phase.word());
+    services.session.did(place, format!("Job {} created, to run on {}", planned.job, planned.place()));
+    Ok(())
+}
+
+/// Creates a Job from its manifest; one of that name that exists already is left alone, unless it is being deleted: then it goes first.
+pub async fn submit_job(services: &Services, namespace: &str, name: &str, manifest: Value) -> Result<(), Cause> {
+    let job: Job = serde_json::from_value(manifest).map_err(|error| Cause::bug(format!("manifest of {name}: {error}")))?;
+    let api: Api<Job> = services.cluster.within(namespace);
+    let wait =
+        Wait { place: "chain", on: "the Job to be created", deadline: GONE, every: Duration::from_secs(1), stoppable: false };
+    let change = Change::settle("chain", "create the Job", GONE).silent();
+    services
+        .session
+        .change(change, async {
+            services
+                .session
+                .wait(wait, async || {
+                    match services
+                        .cluster
+                        .api(&format!("create Job {name}"), async || api.create(&PostParams::default(), &job).await)
+                        .await
+                    {
+                        Ok(_) => Ok(Probe::Ready(())),
+                        // AlreadyExists: another runner was faster, or our own answer was lost, or one is on its way out.
+                        Err(cause) if cause.class == Class::Contended => {
+                            let there = services.cluster.api_opt("read the Job", async || api.get(name).await).await?;
+                            Ok(match there.map(|job| job.metadata.deletion_timestamp.is_some()) {
+                                Some(false) => Probe::Ready(()),
+                                Some(true) => Probe::Not(format!("{name} of before is being deleted")),
+                                None => Probe::Not(format!("{name} of before was just deleted")),
+                            })
+                        }
+                        Err(cause) => Err(cause),
+                    }
+                })
+                .await
+        })
+        .await
+}
+
+/// Deletes one very Job, not whatever bears its name by then, and waits until it is gone.
+pub async fn delete_job(services: &Services, name: &str, uid: &str) -> Result<(), Cause> {
+    let api: Api<Job> = services.cluster.own();
+    let params = DeleteParams {
+        preconditions: Some(Preconditions {
+            uid: Some(uid.to_owned()).filter(|_| guard::on(Guard::JobUid)),
+            resource_version: None,
+        }),
+        propagation_policy: Some(PropagationPolicy::Background),
+        ..DeleteParams::default()
+    };
+    let wait = Wait {
+        place: "chain",
+        on: "the Job of before to be gone",
+        deadline: GONE,
+        every: Duration::from_millis(500),
+        stoppable: false,
+    };
+    let change = Change::settle("chain", "replace a Job", GONE).silent();
+    services
+        .session
+        .change(change, async {
+            match services
+                .cluster
+                .api_opt(&format!("delete the Job {name} of before"), async || api.delete(name, &params).await)
+                .await
+            {
+                // The UID is another: somebody has replaced it.
+                Err(cause) if cause.class == Class::Contended => return Ok(()),
+                other => drop(other?),
+            }
+            services
+                .session
+                .wait(wait, async || {
+                    let found = services.cluster.api_opt("read the Job", async || api.get(name).await).await?;
+                    Ok(match found.filter(|job| job.metadata.uid.as_deref() == Some(uid)) {
+                        None => Probe::Ready(()),
+                        Some(job) => Probe::Not(format!("finalizers {:?}", job.metadata.finalizers.unwrap_or_default())),
+                    })
+                })
+                .await
+        })
+        .await
+}
+
+/// Over the sum of a phase's waits: what bounds a pod that never starts, and nothing that still makes progress.
+fn job_deadline(services: &Services, phase: Phase) -> Duration {
+    let s = &services.settings;
+    let waits = match phase {
+        Phase::Preflight => s.alert_wait + s.backup_deadline + s.step_deadline * 2,
+        Phase::Master | Phase::Worker => {
+            s.soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 3
+        }
+        Phase::Postflight => s.soak + s.resolve_wait * 2,
+    };
+    (waits + s.api_patience * 2 + MARGIN) * TRIES
+}

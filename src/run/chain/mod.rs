@@ -1,0 +1,9 @@
+//! The phases of a run, and the Jobs that perform them.
+
+pub mod backup;
+pub mod detect;
+pub mod halting;
+pub mod jobs;
+pub mod phases;
+pub mod preflight;
+pub mod rights;

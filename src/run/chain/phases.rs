@@ -1,0 +1,267 @@
+//! One phase each for nodes and the end of a run; who calls them (a Job, an operator, `start --local`) makes no difference.
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+
+use crate::failure::{Advice, Cause};
+use crate::guard::{self, Guard};
+use crate::names::Mark;
+use crate::permit::ChangeClass;
+use crate::plan::alerts::Moment;
+use crate::plan::answer::{Answer, Verdict};
+use crate::plan::facts::{Facts, Node, Phase, RunMarks};
+use crate::plan::halt::{self, Entry};
+use crate::plan::version::Version;
+use crate::plan::{gates, next, order};
+use crate::report::{Event, Notice};
+use crate::run::nodes;
+use crate::run::services::Services;
+use crate::run::session::{Probe, Wait};
+use crate::words::{RunId, command};
+
+/// One node: gates, its work, its soak. A node that is gone or done already ends well.
+pub async fn node_phase(services: &Services, name: &str, target: Version, run: &RunId) -> Result<(), Cause> {
+    services.journal.begin_journal(run, name).await;
+    services.session.about(Some(run), Some(target), Some(name));
+    let facts = nodes::upgrade::observe_turn(services, name, target).await?;
+    if !services.session.chain {
+        services.halt.not_halted(Guard::HaltBeforeChange).await?;
+    }
+    if services.session.held {
+        // A step that held, begun again, is no progress until its gates let it pass.
+        services.monitoring.push_marks(&facts.marks).await;
+    } else {
+        services.monitoring.push_run(&facts.marks).await;
+    }
+    let Some(node) = facts.node(name) else {
+        services.session.warn(name, "is no node of this cluster any more: nothing to do");
+        return Ok(());
+    };
+    if services.session.identity.node.as_deref() == Some(name) && guard::on(Guard::OwnNode) {
+        return Err(Cause::refused(format!("this pod runs on {name}: it must not drain its own node")));
+    }
+    in_turn(&facts, node, target)?;
+    // An earlier runner came to its end, and said so.
+    let over = |changed| services.session.now().duration_since(changed).unsigned_abs() >= services.settings.soak;
+    let (done, kubelet_waits) = (facts.is_done_for_now(node, target), facts.kubelet_waits(node, target));
+    let said = kubelet_waits || (done && node.changed_at.is_none_or(over));
+    if done && guard::on(Guard::FinishedNode) {
+        services.halt.not_halted(Guard::HaltBeforeChange).await?;
+        nodes::upgrade::skipped(services, name, "upgrade", &format!("it is at {target} already"));
+    } else {
+        let begun = enter(services, node, target).await?;
+        if !begun {
+            if guard::on(Guard::PackagesOffered) {
+                nodes::prepare::offered(services, node, target).await?;
+            }
+            before_disruption(services, node, target).await?;
+        }
+        services.monitoring.push_run(&facts.marks).await;
+        let class = if begun { ChangeClass::Settle } else { ChangeClass::Prepare };
+        nodes::upgrade::upgrade_node(services, name, target, run, class).await?;
+        services.monitoring.push_run(&facts.marks).await;
+    }
+    if node.control_plane && guard::on(Guard::AlertsAfterControlPlane) {
+        nodes::gates::alert_gate(services, name, services.settings.alert_wait, |_| Moment::Upgrading).await?;
+    }
+    nodes::gates::soak(services, name).await?;
+    // What comes next at this place is news again: a control plane may have a second turn.
+    if let (Some(_), Some(run)) = (&facts.marks.told, &facts.marks.run_id) {
+        services.record.mark_run(run, name, "forget what Slack was told", &[(Mark::Told, None)]).await?;
+    }
+    if !said {
+        services.notices.notify(&Notice::NodeDone { node: name.to_owned(), target }).await;
+    }
+    Ok(())
+}
+
+/// Before the gates of a node: what an earlier runner of ours has left. True if its upgrade has begun, and is to be finished without
+/// asking any: it is out of service, and waiting makes nothing better.
+async fn enter(services: &Services, node: &Node, target: Version) -> Result<bool, Cause> {
+    let begun = node.unschedulable && nodes::upgrade::has_begun(services, node, &target.to_string()).await?;
+    match halt::entry(node, begun, services.halt.halted().is_some()) {
+        Entry::Finish => {
+            services
+                .session
+                .note(&node.name, "out of service, and its upgrade has begun: that is finished before any gate is asked");
+            return Ok(true);
+        }
+        // Gates may take half an hour, and a halt for good; nothing on the node was changed, so it serves meanwhile.
+        Entry::GiveBack => {
+            services.leases.acquire_for(&node.name, ChangeClass::Settle).await?;
+            let back = cordon_back(services, &node.name, target).await;
+            if services.leases.release().await.and(back)? {
+                return Ok(true);
+            }
+        }
+        Entry::Gates | Entry::Stop => {}
+    }
+    services.halt.not_halted(Guard::HaltBeforeChange).await.map(|()| false)
+}
+
+/// Our cordon goes, looked at once more under the Lease. True if the node's work has begun after all: then it stays, to be finished.
+async fn cordon_back(services: &Services, name: &str, target: Version) -> Result<bool, Cause> {
+    let Some(node) = services.observer.node_now(name).await? else { return Ok(false) };
+    let begun = nodes::upgrade::has_begun(services, &node, &target.to_string()).await?;
+    match (begun, node.unschedulable) {
+        (true, true) => return Ok(true),
+        // A person let it serve half changed. That is theirs to say; what it had before stays on record.
+        (true, false) => nodes::cordon::leave_cordon_held(services, name, true).await?,
+        (false, _) => nodes::cordon::take_cordon_back(services, name).await?,
+    }
+    Ok(false)
+}
+
+/// What must hold before a node is taken out of service.
+async fn before_disruption(services: &Services, node: &Node, target: Version) -> Result<(), Cause> {
+    let name = node.name.as_str();
+    nodes::gates::soak(services, name).await?;
+    let phase = if node.control_plane { Phase::Master } else { Phase::Worker };
+    if guard::on(Guard::AlertsBeforeNode) {
+        nodes::gates::alert_gate(services, name, services.settings.alert_wait, |facts| Moment::of(phase, facts)).await?;
+    }
+    if guard::on(Guard::WorkloadsBeforeNode) {
+        nodes::gates::workloads_settled(services, name).await?;
+    }
+    let wait = Wait { place: name, on: "the cluster to be fit", deadline: FIT, every: Duration::from_secs(3), stoppable: true };
+    services
+        .session
+        .wait_or_hold(wait, async || {
+            let facts = services.observer.observe().await?;
+            let mut asked = Vec::new();
+            if guard::on(Guard::NodesReadyBeforeNode) {
+                asked.push(gates::nodes_ready(&facts, services.session.now()));
+            }
+            if guard::on(Guard::ApiServersReadyBeforeNode) {
+                asked.push(gates::apiservers_ready(&facts));
+            }
+            if guard::on(Guard::AloneBeforeNode) {
+                asked.push(gates::alone(&facts, name));
+            }
+            if !node.control_plane && guard::on(Guard::ControlPlaneBeforeWorker) {
+                asked.push(gates::control_plane(&facts, target));
+            }
+            Ok(match Verdict::all(asked) {
+                Verdict::Pass => Probe::Ready(()),
+                Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
+            })
+        })
+        .await?;
+    if guard::on(Guard::NothingLostOnNode) { nodes::losses::nothing_lost_on(services, node).await } else { Ok(()) }
+}
+
+/// The end of a run: everything is verified, then cleared and told. `run`: the one that a Job is for; a person ends what is in flight.
+pub async fn postflight(services: &Services, target: Version, run: Option<&RunId>) -> Result<(), Cause> {
+    let place = Phase::Postflight.word();
+    let marks = services.observer.marks().await?;
+    let of_run = |is: bool| {
+        let other = || Cause::contended("the run in flight is not the one that this was begun for").next(Advice::status());
+        is.then_some(()).ok_or_else(other)
+    };
+    of_run(run.is_none_or(|run| marks.run_id.as_ref() == Some(run)) || !guard::on(Guard::RunBeforePostflight))?;
+    services.session.about(marks.run_id.as_deref(), Some(target), None);
+    if let Some(run) = marks.run_id.as_ref().filter(|_| marks.in_flight) {
+        services.journal.begin_journal(run, place).await;
+    }
+    nodes::gates::soak(services, place).await?;
+    let facts = services.observer.observe().await?;
+    services.halt.not_halted(Guard::HaltBeforeEnd).await?;
+    if guard::on(Guard::TargetBeforeEnd) {
+        gates::at_target(&facts, target).into_result("the cluster is not at the target")?;
+    }
+    // Progress: a run that stalled on its way here must not be held by the alert that says so.
+    services.monitoring.push_run(&facts.marks).await;
+    if guard::on(Guard::AlertsBeforeEnd) {
+        nodes::gates::alert_gate(services, place, services.settings.resolve_wait, |facts| Moment::of(Phase::Postflight, facts))
+            .await?;
+    }
+    let wait = Wait {
+        place,
+        on: "pods to be Ready",
+        deadline: services.settings.resolve_wait,
+        every: Duration::from_secs(5),
+        stoppable: true,
+    };
+    let policy = services.settings.policy();
+    services
+        .session
+        .wait_or_hold(wait, async || {
+            let pods: Vec<Pod> = services.cluster.list_all("list pods", services.cluster.all(), ListParams::default()).await?;
+            Ok(match gates::pods_ready(&Answer::Known(pods), &policy) {
+                Verdict::Pass => Probe::Ready(()),
+                _ if !guard::on(Guard::PodsReadyBeforeEnd) => Probe::Ready(()),
+                Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
+            })
+        })
+        .await?;
+    // A node may have joined, or been reinstalled, while that was waited for: it is part of this run.
+    let facts = services.observer.observe().await?;
+    let same = (facts.marks.in_flight, &facts.marks.run_id) == (marks.in_flight, &marks.run_id);
+    of_run(same || !guard::on(Guard::RunAfterPostflight))?;
+    if guard::on(Guard::TargetBeforeEnd) {
+        gates::at_target(&facts, target).into_result("the cluster is not at the target any more")?;
+    }
+    for node in facts.managed() {
+        services.leases.expire(&node.name).await?;
+    }
+    if services.session.chain {
+        services.leases.expire_driver().await?;
+    }
+    // Gauges first: a crash in between leaves a run that postflight ends again.
+    services.monitoring.push_run(&RunMarks::default()).await;
+    services.record.clear_run(place, &facts.marks).await?;
+    let done = Notice::Done {
+        target,
+        took: facts.marks.started.map(|started| services.session.now().duration_since(started).unsigned_abs()),
+        excluded: facts.nodes.iter().filter(|node| node.excluded).map(|node| node.name.clone()).collect(),
+        skipped: facts.marks.skipped.clone(),
+    };
+    let text = done.text(&services.settings.cluster_name);
+    services.session.emit(&Event::RunDone { text, whole: facts.marks.skipped.is_empty() });
+    services.notices.notify(&done).await;
+    Ok(())
+}
+
+/// A restart of the kubelet or the API server may make a cluster look unfit for a moment; this long it is waited for.
+const FIT: Duration = Duration::from_secs(120);
+
+/// All control planes before any worker: a kubelet is never newer than an API server.
+fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
+    if node.excluded && guard::on(Guard::ExcludedNode) {
+        return Err(Cause::refused(format!("{} is excluded by the settings", node.name)));
+    }
+    if node.control_plane {
+        // `kubeadm upgrade node` follows the configuration that `kubeadm upgrade apply` writes, which runs on the first one alone.
+        return match order::first_control_plane(facts) {
+            Some(first)
+                if first.name != node.name && !first.components_at(target) && guard::on(Guard::FirstControlPlaneFirst) =>
+            {
+                Err(Cause::refused(format!("{} comes first: it is not at {target} yet", first.name)).next(command!(
+                    "k8s-upgrade upgrade-node {} --target {}",
+                    first.name,
+                    target
+                )))
+            }
+            _ => Ok(()),
+        };
+    }
+    let behind: Vec<String> = facts
+        .nodes
+        .iter()
+        .filter(|other| other.control_plane && !other.components_at(target))
+        .map(|other| other.name.clone())
+        .collect();
+    if behind.is_empty() || !guard::on(Guard::ControlPlanesFirst) {
+        return Ok(());
+    }
+    Err(Cause::refused(format!("all control planes come before any worker: {} is older than {target}", behind.join(", ")))
+        .next(command!("k8s-upgrade upgrade-node {} --target {}", behind[0], target)))
+}
+
+/// How much of the chain is behind us, for people: phases done, and of how many.
+pub fn progress(facts: &Facts, policy: &crate::plan::policy::Policy, target: Version) -> (usize, usize) {
+    let chain = next::chain(facts, policy, target);
+    (chain.iter().filter(|link| link.done && !facts.marks.is_skipped(&link.step)).count(), chain.len())
+}

@@ -1,0 +1,238 @@
+//! Preflight: ask every gate while nothing has changed, then claim the run, back up etcd, and prepare the nodes.
+
+use std::time::Duration;
+
+use crate::failure::Cause;
+use crate::guard::{self, Guard};
+use crate::names::Mark;
+use crate::node::{KubeadmPlan, NodeState, WriteCard};
+use crate::plan::alerts::Moment;
+use crate::plan::answer::Answer;
+use crate::plan::card::Card;
+use crate::plan::facts::{Facts, Node, Phase};
+use crate::plan::rights::Account;
+use crate::plan::target::{self, Wanted};
+use crate::plan::version::{Kind, Version};
+use crate::plan::{gates, identity, order, parse};
+use crate::report::{Event, Notice};
+use crate::run::chain::backup::Saved;
+use crate::run::nodes;
+use crate::run::services::Services;
+use crate::words::RunId;
+
+const PLACE: &str = "preflight";
+
+/// How preflight ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Preflight {
+    Ready,
+    /// Every node is at the target.
+    NothingToDo,
+}
+
+/// Why preflight did not end well, and whether the run was claimed by then: before that, nothing is left behind.
+pub struct NotReady {
+    pub cause: Cause,
+    pub claimed: bool,
+}
+
+pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Result<Preflight, NotReady> {
+    let before = |cause| NotReady { cause, claimed: false };
+    let facts = services.observer.observe().await.map_err(before)?;
+    let claimed = facts.marks.in_flight && facts.marks.run_id.as_deref() == Some(run);
+    let held = |cause| NotReady { cause, claimed };
+    if claimed {
+        services.session.about(Some(run), None, None);
+        services.journal.begin_journal(run, PLACE).await;
+    } else {
+        // A refusal leaves nothing behind.
+        services.journal.withhold_journal();
+    }
+    services.halt.not_halted(Guard::HaltBeforeChange).await.map_err(held)?;
+    if claimed && services.session.chain && facts.marks.prepared {
+        // A runner before this one ended it, and died with its successor's Job perhaps at work: no gate of a quiet cluster is asked.
+        nodes::upgrade::skipped(services, PLACE, PLACE, "it has ended well before");
+        return Ok(Preflight::Ready);
+    }
+    let Wanted::Upgrade(kind) = target::check_target(&facts, target).map_err(held)? else {
+        if claimed && !services.session.dry_run {
+            // Somebody has brought the nodes there meanwhile: what is left of the run is its end.
+            services
+                .record
+                .mark_run(run, PLACE, "record the end of preflight", &[(Mark::Prepared, Some(run.to_string()))])
+                .await
+                .map_err(held)?;
+            return Ok(Preflight::Ready);
+        }
+        return Ok(Preflight::NothingToDo);
+    };
+    order::check_setting(&facts, &services.settings.policy()).map_err(held)?;
+    let states = gates(services, &facts, target).await.map_err(held)?;
+    if services.session.dry_run && guard::on(Guard::DryRun) {
+        services.session.note(PLACE, format!("{} → {target} ({kind}): every gate that changes nothing passes", running(&facts)));
+        return Ok(Preflight::Ready);
+    }
+    services.record.claim(run, target).await.map_err(held)?;
+    services.session.about(Some(run), Some(target), None);
+    let order = order::order(&facts, &services.settings.policy());
+    let nodes = order.iter().map(|node| node.name.clone()).collect();
+    services.session.emit(&Event::RunBegun { run: run.to_string(), from: target::running(&facts), target, kind, nodes });
+    if !claimed {
+        services.journal.begin_journal(run, PLACE).await;
+        services.journal.prune_journals().await;
+    }
+    prepare_run(services, &states, target, kind, run).await.map_err(|cause| NotReady { cause, claimed: true })?;
+    Ok(Preflight::Ready)
+}
+
+/// All gates, so that a person sees every reason at once.
+async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Vec<(String, NodeState)>, Cause> {
+    let policy = services.settings.policy();
+    let mut closed = Vec::new();
+    if guard::on(Guard::WorkByHandBeforeRun)
+        && let Some(driver) = services.leases.other_driver().await?
+    {
+        // They began after the detection that led here.
+        closed.push(("work by hand".to_owned(), Cause::hold(format!("driven by {}", driver.by))));
+    }
+    let ask = |closed: &mut Vec<(String, Cause)>, asks: Guard, gate: &str, result: Result<(), Cause>| match result {
+        Err(_) if !guard::on(asks) => {}
+        Ok(()) => services.session.note(PLACE, format!("gate {gate}: pass")),
+        Err(cause) => closed.push((gate.to_owned(), cause)),
+    };
+    ask(
+        &mut closed,
+        Guard::NodesReadyBeforeRun,
+        "nodes",
+        gates::nodes_ready(facts, services.session.now()).into_result("not every node is fit"),
+    );
+    ask(
+        &mut closed,
+        Guard::ApiServersReadyBeforeRun,
+        "control plane",
+        gates::apiservers_ready(facts).into_result("not every API server is ready"),
+    );
+    ask(
+        &mut closed,
+        Guard::QuietBeforeRun,
+        "quiet",
+        gates::quiet(facts, &policy, services.session.now()).into_result("nodes came or went lately"),
+    );
+    ask(&mut closed, Guard::Permissions, "permissions", super::rights::permissions(services, Account::Chain).await);
+    ask(&mut closed, Guard::BackupTemplate, "backup", super::backup::backup_template(services).await.map(drop));
+    // Before the claim: prefetch, which comes after it, would be the first to miss the packages.
+    let released = match super::detect::released(services, target).await {
+        Answer::Known(true) => Ok(()),
+        Answer::Known(false) => Err(super::detect::not_released(services, target)),
+        Answer::Unknown(why) => Err(Cause::unreachable(format!("whether {target} is released is not known: {why}"))),
+    };
+    ask(&mut closed, Guard::Released, "release", released);
+    let mut states = Vec::new();
+    ask(
+        &mut closed,
+        Guard::HostsAnswer,
+        "hosts",
+        nodes::prepare::inspect_nodes(services, facts).await.map(|found| states = found),
+    );
+    for nodes in identity::sharing(&facts.nodes) {
+        services
+            .session
+            .note(PLACE, format!("{} report one machine id: their kubelets' certificates tell them apart", nodes.join(", ")));
+    }
+    ask(&mut closed, Guard::NothingLostBeforeRun, "changes by hand", nodes::losses::nothing_lost(services, facts, &states).await);
+    // Held already: the alerts are looked at for the person who reads this, and not waited for.
+    let patience = if closed.is_empty() && !services.session.dry_run { services.settings.alert_wait } else { Duration::ZERO };
+    ask(
+        &mut closed,
+        Guard::AlertsBeforeRun,
+        "alerts",
+        nodes::gates::alert_gate(services, PLACE, patience, |facts| Moment::of(Phase::Preflight, facts)).await,
+    );
+    if closed.is_empty() && !services.session.dry_run {
+        ask(&mut closed, Guard::KubeadmAgrees, "kubeadm", kubeadm_agrees(services, facts, target).await);
+    }
+    Cause::together("gates are closed", closed).map_or(Ok(states), Err)
+}
+
+async fn kubeadm_agrees(services: &Services, facts: &Facts, target: Version) -> Result<(), Cause> {
+    let master = first_control_plane(facts)?;
+    let plan = KubeadmPlan { target, flags: Vec::new() };
+    let text = services.ssh.on_node(master, &plan).await?;
+    let plan = parse::upgrade_plan(&text.json, &text.notes.join("\n"))?;
+    parse::plan_agrees(&plan, target).into_result("`kubeadm upgrade plan` does not agree")
+}
+
+async fn prepare_run(
+    services: &Services,
+    states: &[(String, NodeState)],
+    target: Version,
+    kind: Kind,
+    run: &RunId,
+) -> Result<(), Cause> {
+    let facts = services.observer.observe().await?;
+    services.monitoring.push_run(&facts.marks).await;
+    let snapshot = match &facts.marks.snapshot_path {
+        Some(path) => path.clone(),
+        None => snapshot(services, &facts, states, target, kind, run).await?,
+    };
+    services.session.emit(&Event::Snapshot { path: snapshot });
+    services.monitoring.push_run(&services.observer.observe().await?.marks).await;
+    nodes::prepare::point_repositories(services, &facts, states, target).await?;
+    nodes::prepare::prefetch(services, &facts, target, nodes::prepare::image_repository(services).await?).await?;
+    services.record.mark_run(run, PLACE, "record the end of preflight", &[(Mark::Prepared, Some(run.to_string()))]).await
+}
+
+/// The backup, looked at on the host where that is possible; its card; then the mark, so that a crash in between does it again.
+async fn snapshot(
+    services: &Services,
+    facts: &Facts,
+    states: &[(String, NodeState)],
+    target: Version,
+    kind: Kind,
+    run: &RunId,
+) -> Result<String, Cause> {
+    let master = first_control_plane(facts)?;
+    let Saved { told: snapshot, sha256, .. } = super::backup::backup(services, master, target, run).await?;
+    let hash = match sha256 {
+        Some(sha256) => format!("sha256 {sha256}"),
+        None => format!("not verified: it is not on {}", master.name),
+    };
+    let of_node = |(node, state): &(String, NodeState)| {
+        let packages = state.packages.iter().map(|package| format!("{}={}", package.name, package.version));
+        (node.clone(), packages.collect())
+    };
+    let card = Card {
+        run: run.to_string(),
+        from: running(facts),
+        to: target.to_string(),
+        snapshot: snapshot.path.clone(),
+        bytes: snapshot.bytes,
+        hash: hash.clone(),
+        packages: states.iter().map(of_node).collect(),
+    };
+    let name = format!("restore-{run}.txt");
+    nodes::prepare::restore_cards(services, facts, &WriteCard { name, content: card.write() }).await?;
+    services
+        .record
+        .mark_run(run, PLACE, "record the snapshot's path", &[(Mark::SnapshotPath, Some(snapshot.path.clone()))])
+        .await?;
+    let begun = Notice::Begun {
+        from: running(facts),
+        target,
+        kind,
+        snapshot: snapshot.path.clone(),
+        bytes: snapshot.bytes,
+        hash,
+        card: format!("/var/lib/k8s-upgrade/restore-{run}.txt"),
+    };
+    services.notices.notify(&begun).await;
+    Ok(snapshot.path)
+}
+
+fn running(facts: &Facts) -> String {
+    target::running(facts).map_or("unknown".into(), |version| version.to_string())
+}
+
+fn first_control_plane(facts: &Facts) -> Result<&Node, Cause> {
+    order::first_control_plane(facts).ok_or_else(|| Cause::refused("no control-plane node found"))
+}

@@ -1,0 +1,315 @@
+//! Calls to the API server: a deadline on each, one retry table, errors as sentences.
+//!
+//! An upgrade takes the API server away twice; on its return a real one answered 403, then 500, then 200. The twin does the same, and
+//! the crash matrices of `tests/sim/proof.rs` live through it; that the lab's gives 403 right after an outage and at no other time,
+//! `no_unexpected_refusal` in `tests/live/audit.rs` asserts. So in the middle of a run these are waited for; a person's first call is
+//! told at once.
+
+use crate::names;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use kube::{Api, Error, Resource};
+use serde::de::DeserializeOwned;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::{Request, Response};
+use kube::client::Body;
+use tokio::time::Instant;
+
+use crate::failure::{Cause, Class};
+use crate::permit::NoPermit;
+use crate::plan::screen::Awaited;
+use crate::report::Event;
+use crate::run::session::{Session, locked};
+use crate::world::{KubeConnection, TooMuch};
+
+/// One call may take this long; a stuck connection is dropped and tried again.
+const CALL: Duration = Duration::from_secs(30);
+/// A person waits this long for an API server that does not answer.
+const IMPATIENT: Duration = Duration::from_secs(15);
+/// How long 401 and 403 may follow an outage.
+const FORBIDDEN_AFTER_OUTAGE: Duration = Duration::from_secs(90);
+
+/// Objects a page; a list of thousands of nodes or pods never comes as one answer.
+const PAGE: u32 = 500;
+/// Pages a list: half a million objects. One that never ends is no list.
+const PAGES: u32 = 1000;
+
+/// What to do about an error.
+enum Retry {
+    /// The server is away or busy.
+    Outage,
+    /// Refused; right after an outage this passes.
+    Forbidden,
+    No,
+}
+
+fn retry(error: &Error) -> Retry {
+    match error {
+        Error::Api(status) => match status.code {
+            401 | 403 => Retry::Forbidden,
+            429 | 500 | 502 | 503 | 504 => Retry::Outage,
+            _ => Retry::No,
+        },
+        Error::HyperError(_) | Error::ReadEvents(_) => Retry::Outage,
+        // What was refused here would be refused again.
+        Error::Service(inner) if within::<Unconnected>(inner.as_ref()).is_some() => Retry::No,
+        Error::Service(inner) if within::<TooMuch>(inner.as_ref()).is_some() => Retry::No,
+        Error::Service(inner) if within::<NoPermit>(inner.as_ref()).is_none() => Retry::Outage,
+        _ => Retry::No,
+    }
+}
+
+/// Why no API server can be asked at all.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unconnected(String);
+
+/// In the place of a connection, for what can do without: whatever is asked fails at once, and says why.
+pub fn unconnected(why: &str) -> KubeConnection {
+    let fails = {
+        let why = why.to_owned();
+        move |_: Request<Body>| std::future::ready(Err::<Response<Body>, _>(Unconnected(why.clone())))
+    };
+    KubeConnection { client: kube::Client::new(tower::service_fn(fails), "default"), in_cluster: false, place: why.to_owned() }
+}
+
+/// An error of ours that others have wrapped.
+fn within<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
+}
+
+/// The innermost error says what happened ("connection refused"), the outer ones only where.
+fn root(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// An API error as a cause, without a second try.
+pub fn cause(what: &str, error: &Error) -> Cause {
+    match error {
+        Error::Api(status) => {
+            let text = format!("{what}: {}", status.message);
+            match status.code {
+                401 | 403 => Cause::refused(text),
+                409 => Cause::contended(text),
+                429 | 500..=599 => Cause::unreachable(format!("{text} (HTTP {})", status.code)),
+                _ => Cause::step(format!("{text} (HTTP {})", status.code)),
+            }
+        }
+        Error::Service(inner) => match (within::<NoPermit>(inner.as_ref()), within::<TooMuch>(inner.as_ref())) {
+            (Some(no_permit), _) => Cause::bug(no_permit.to_string()),
+            (_, Some(too_much)) => Cause::unreachable(format!("{what}: {too_much}")),
+            _ => Cause::unreachable(format!("{what}: the API server cannot be reached: {}", root(inner.as_ref()))),
+        },
+        other => Cause::unreachable(format!("{what}: {}", root(other))),
+    }
+}
+
+/// The API server: calls and lists, each with a deadline, tried again by one table.
+pub struct Cluster {
+    pub kube: kube::Client,
+    /// Ours.
+    pub namespace: String,
+    pub in_cluster: bool,
+    /// Where the API server is, for messages.
+    place: String,
+    session: Arc<Session>,
+    /// How long an outage is waited for in the middle of a run.
+    api_patience: Duration,
+    /// When the API server was last seen away: right after that it refuses with 403 what it will allow again.
+    last_outage: Mutex<Option<Instant>>,
+}
+
+impl Cluster {
+    pub fn new(connection: KubeConnection, namespace: String, session: Arc<Session>, api_patience: Duration) -> Self {
+        let KubeConnection { client: kube, in_cluster, place } = connection;
+        Cluster { kube, namespace, in_cluster, place, session, api_patience, last_outage: Mutex::default() }
+    }
+
+    /// Objects of no namespace, or of all.
+    pub fn all<K: Resource<DynamicType = ()>>(&self) -> Api<K> {
+        Api::all(self.kube.clone())
+    }
+
+    /// Objects of our namespace.
+    pub fn own<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self) -> Api<K> {
+        self.within(&self.namespace)
+    }
+
+    /// Objects of another namespace.
+    pub fn within<K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>>(&self, namespace: &str) -> Api<K> {
+        Api::namespaced(self.kube.clone(), namespace)
+    }
+
+    /// A Job of the chain, and whoever has begun to change something, waits for an API server that is away.
+    fn patient(&self) -> bool {
+        self.session.chain || self.session.has_changed()
+    }
+
+    /// How long it is waited for.
+    pub fn patience(&self) -> Duration {
+        if self.patient() { self.api_patience } else { IMPATIENT }
+    }
+
+    fn after_outage(&self) -> bool {
+        self.patient() || locked(&self.last_outage).is_some_and(|seen| seen.elapsed() < FORBIDDEN_AFTER_OUTAGE)
+    }
+
+    /// Makes a call until it succeeds, fails for good, or patience ends. `what` reads like "list nodes".
+    pub async fn api<T>(&self, what: &str, call: impl AsyncFnMut() -> kube::Result<T>) -> Result<T, Cause> {
+        self.api_within(what, self.patience(), call).await
+    }
+
+    /// The same with a patience of its own; none means one try.
+    pub async fn api_within<T>(
+        &self,
+        what: &str,
+        patience: Duration,
+        mut call: impl AsyncFnMut() -> kube::Result<T>,
+    ) -> Result<T, Cause> {
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(500);
+        // How long the call had lasted when the server first refused it.
+        let mut forbidden: Option<Duration> = None;
+        loop {
+            let failed = match tokio::time::timeout(CALL, call()).await {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => {
+                    let bound = match retry(&error) {
+                        Retry::Outage => patience,
+                        // Counted from the end of the outage, which may have been longer than this.
+                        Retry::Forbidden if self.after_outage() => {
+                            let answers = *forbidden.get_or_insert_with(|| begun.elapsed());
+                            answers + FORBIDDEN_AFTER_OUTAGE.min(patience)
+                        }
+                        Retry::Forbidden | Retry::No => Duration::ZERO,
+                    };
+                    if matches!(retry(&error), Retry::Outage) {
+                        forbidden = None;
+                        *locked(&self.last_outage) = Some(Instant::now());
+                    }
+                    (cause(what, &error), bound)
+                }
+                Err(_) => {
+                    *locked(&self.last_outage) = Some(Instant::now());
+                    (Cause::unreachable(format!("{what}: the API server did not answer within {}s", CALL.as_secs())), patience)
+                }
+            };
+            let (cause, bound) = failed;
+            let left = bound.saturating_sub(begun.elapsed());
+            if left.is_zero() {
+                // Which one it is tells a wrong kubeconfig from an outage.
+                let place = (cause.class == Class::Unreachable).then(|| format!("API server: {}", self.place));
+                return Err(cause.detail(place));
+            }
+            if begun.elapsed() > Duration::from_secs(2) {
+                self.session.emit(&Event::Waiting {
+                    place: String::new(),
+                    on: Awaited::new("the API server", &cause.what),
+                    left,
+                });
+            }
+            self.session.sleep(pause.min(left), false).await;
+            pause = (pause * 2).min(Duration::from_secs(3));
+        }
+    }
+
+    /// As [`Ctx::api`], for an object that need not exist.
+    pub async fn api_opt<T>(&self, what: &str, mut call: impl AsyncFnMut() -> kube::Result<T>) -> Result<Option<T>, Cause> {
+        self.api(what, async || match call().await {
+            Ok(value) => Ok(Some(value)),
+            Err(Error::Api(status)) if status.code == 404 => Ok(None),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+}
+
+impl Cluster {
+    /// The image that Jobs run: our own pod's, or from outside the one of the detection CronJob.
+    pub async fn own_image(&self) -> Result<String, Cause> {
+        let own = |containers: &[k8s_openapi::api::core::v1::Container]| {
+            containers.iter().find(|container| container.name == names::PROGRAM).and_then(|container| container.image.clone())
+        };
+        if let Some(name) = self.session.identity.pod.as_deref().filter(|_| self.in_cluster) {
+            let api: Api<Pod> = self.own();
+            let pod = self.api("read our own pod", async || api.get(name).await).await?;
+            let image = pod.spec.and_then(|spec| own(&spec.containers));
+            return image.ok_or_else(|| Cause::refused(format!("our own pod {name} has no container named {}", names::PROGRAM)));
+        }
+        let api: Api<CronJob> = self.own();
+        let found = self.api_opt("read the detection CronJob", async || api.get(names::DETECT_CRONJOB).await).await?;
+        let install = "k8s-upgrade manifests --image REF | kubectl apply -f -";
+        let cronjob = found.ok_or_else(|| {
+            Cause::refused(format!(
+                "CronJob {}/{} does not exist: the program is not installed",
+                self.namespace,
+                names::DETECT_CRONJOB
+            ))
+            .next(install)
+        })?;
+        let spec = cronjob.spec.and_then(|spec| spec.job_template.spec).and_then(|spec| spec.template.spec);
+        spec.and_then(|spec| own(&spec.containers)).ok_or_else(|| {
+            Cause::refused(format!(
+                "CronJob {} has no container named {}: it belongs to another pipeline",
+                names::DETECT_CRONJOB,
+                names::PROGRAM
+            ))
+            .next(install)
+        })
+    }
+
+    /// The name of the Job that our own pod belongs to.
+    pub async fn own_job(&self) -> Result<Option<String>, Cause> {
+        let Some(name) = self.session.identity.pod.as_deref().filter(|_| self.in_cluster) else { return Ok(None) };
+        let api: Api<Pod> = self.own();
+        let pod = self.api("read our own pod", async || api.get(name).await).await?;
+        Ok(pod.metadata.labels.and_then(|labels| labels.get("batch.kubernetes.io/job-name").cloned()))
+    }
+
+    /// A list, page by page.
+    pub async fn list_all<K>(&self, what: &str, api: Api<K>, params: ListParams) -> Result<Vec<K>, Cause>
+    where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        Ok(self.list_at(what, api, params, None).await?.0)
+    }
+
+    /// A list, and the resource version that it stands for; with a patience of its own, where one is given.
+    pub async fn list_at<K>(
+        &self,
+        what: &str,
+        api: Api<K>,
+        params: ListParams,
+        patience: Option<Duration>,
+    ) -> Result<(Vec<K>, String), Cause>
+    where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        let first = params.limit(PAGE);
+        let (mut all, mut params, mut restarted) = (Vec::new(), first.clone(), false);
+        for _ in 0..PAGES {
+            let patience = patience.unwrap_or_else(|| self.patience());
+            let page = self.api_within(what, patience, async || match api.list(&params).await {
+                Err(Error::Api(status)) if status.code == 410 => Ok(Err(status.message.clone())),
+                page => page.map(Ok),
+            });
+            match page.await? {
+                Ok(page) => {
+                    all.extend(page.items);
+                    match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                        Some(token) => params = params.continue_token(&token),
+                        None => return Ok((all, page.metadata.resource_version.unwrap_or_default())),
+                    }
+                }
+                // What the pages after the first were to continue has been compacted meanwhile: the list is begun anew.
+                Err(_) if !restarted => (all, params, restarted) = (Vec::new(), first.clone(), true),
+                Err(why) => return Err(Cause::unreachable(format!("{what}: the list expired while it was read, twice: {why}"))),
+            }
+        }
+        Err(Cause::unreachable(format!("{what}: the API server sent {PAGES} pages, and says that there are more")))
+    }
+}

@@ -1,0 +1,14 @@
+//! What the API server says and is told: calls, lists, the facts, the record of the run, journals.
+
+mod client;
+mod journal;
+mod mirror;
+pub mod objects;
+pub mod observer;
+mod record;
+
+pub use client::{Cluster, cause, unconnected};
+pub use journal::Journals;
+pub use mirror::Mirror;
+pub use observer::Observer;
+pub use record::Record;

@@ -1,0 +1,490 @@
+//! Looks at what is and puts it in the terms of [`crate::plan::facts`]. Reads only.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::{Container, Namespace, Node as KubeNode, Pod};
+use kube::api::Api;
+use kube::ResourceExt;
+
+use crate::failure::Cause;
+use crate::names::{self, Mark};
+use crate::plan::facts::{Component, Facts, Garbled, JobFact, JobState, Node, PodFact, RunMarks, Taint, TakenUp};
+use crate::plan::halt::{Halt, Skip};
+use crate::plan::progress::Progress;
+use crate::plan::version::Version;
+use crate::plan::{gates, jobs, parse};
+use crate::run::cluster::Cluster;
+use crate::run::cluster::objects::Objects;
+use crate::run::session::{Session, locked};
+use crate::settings::Settings;
+use crate::words::{RunId, command};
+
+/// Sees what the cluster says of itself and of the run. It changes nothing.
+pub struct Observer {
+    settings: Arc<Settings>,
+    pub(super) session: Arc<Session>,
+    pub(super) cluster: Arc<Cluster>,
+    latest: Mutex<Latest>,
+}
+
+/// What the namespace said last.
+#[derive(Default)]
+struct Latest {
+    halt: Option<Halt>,
+    at: Option<Instant>,
+    /// The halt was told.
+    told: bool,
+    /// The run in flight, as it was first seen.
+    run: Option<String>,
+}
+
+impl Observer {
+    pub fn new(settings: Arc<Settings>, session: Arc<Session>, cluster: Arc<Cluster>) -> Self {
+        Observer { settings, session, cluster, latest: Mutex::default() }
+    }
+
+    /// Remembers what the namespace said just now, and tells a halt once.
+    fn saw(&self, halt: Option<&Halt>, run: Option<&str>) {
+        let mut latest = locked(&self.latest);
+        let tell = halt.is_some() && !latest.told;
+        let run = latest.run.take().or_else(|| run.map(str::to_owned));
+        *latest = Latest { halt: halt.cloned(), at: Some(Instant::now()), told: halt.is_some(), run };
+        drop(latest);
+        if let Some(halt) = halt.filter(|_| tell) {
+            self.session.warn("", halt.to_string());
+        }
+    }
+
+    /// The halt that stood there last, and how long ago it was looked at; None: never.
+    pub fn latest_halt(&self) -> (Option<Halt>, Option<Duration>) {
+        let latest = locked(&self.latest);
+        (latest.halt.clone(), latest.at.map(|at| at.elapsed()))
+    }
+
+    /// The halt is this from now on, for we have written it.
+    pub fn halt_is(&self, halt: Option<&Halt>) {
+        let mut latest = locked(&self.latest);
+        *latest = Latest { halt: halt.cloned(), at: Some(Instant::now()), told: true, run: latest.run.take() };
+    }
+
+    /// The run in flight, as this process first saw it.
+    pub fn first_run(&self) -> Option<String> {
+        locked(&self.latest).run.clone()
+    }
+
+    /// Out of objects that were listed or mirrored.
+    ///
+    /// # Errors
+    /// Refused: the program is not installed here.
+    pub fn facts(&self, objects: &Objects) -> Result<Facts, Cause> {
+        let prefix = &self.settings.annotation_prefix;
+        let mut facts = Facts {
+            nodes: objects.nodes.iter().map(|node| self.node_fact(node)).collect(),
+            marks: self.marks_of(objects.namespace.as_deref())?,
+            jobs: objects.jobs.iter().map(|job| job_fact(job, &objects.pods, prefix)).collect(),
+        };
+        for pod in &objects.control_plane {
+            if let (Some(component), Some(on)) = (component(pod), pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()))
+                && let Some(node) = facts.nodes.iter_mut().find(|node| node.name == on)
+            {
+                node.components.push(component);
+            }
+        }
+        facts.nodes.iter_mut().for_each(|node| node.components.sort_by(|a, b| a.name.cmp(&b.name)));
+        Ok(facts)
+    }
+
+    /// One node as it is now; None if it was deleted. Its control-plane pods are not looked at. Fails where something of it cannot be
+    /// read, unless it is excluded.
+    pub async fn node_now(&self, name: &str) -> Result<Option<Node>, Cause> {
+        let api: Api<KubeNode> = self.cluster.all();
+        let Some(node) = self.cluster.api_opt("read the node", async || api.get(name).await).await? else { return Ok(None) };
+        let node = self.node_fact(&node);
+        match node.odd.first().filter(|_| !node.excluded) {
+            Some(odd) => Err(odd.clone().during(name)),
+            None => Ok(Some(node)),
+        }
+    }
+
+    fn node_fact(&self, node: &KubeNode) -> Node {
+        let name = node.name_any();
+        let spec = node.spec.clone().unwrap_or_default();
+        let status = node.status.clone().unwrap_or_default();
+        let mut odd = Vec::new();
+        let info = status.node_info.unwrap_or_default();
+        let kubelet = match info.kubelet_version.parse::<Version>() {
+            Ok(version) => Some(version),
+            Err(_) if info.kubelet_version.is_empty() => {
+                odd.push(Cause::hold("has not reported its version yet"));
+                None
+            }
+            Err(_) => {
+                let unreadable = format!("version not readable: {:?}", info.kubelet_version);
+                odd.push(Cause::refused(unreadable).next(command!(
+                    "kubectl get node {} -o wide    # a node that is not to be upgraded: name it in the setting exclude-nodes",
+                    name
+                )));
+                None
+            }
+        };
+        let taints = spec.taints.unwrap_or_default();
+        let conditions = status.conditions.unwrap_or_default();
+        let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+        let mark = |mark: Mark| self.mark(node.annotations(), mark);
+        let key = Mark::ChangedAt.key(&self.settings.annotation_prefix);
+        let remedy =
+            command!("kubectl annotate node {} {}-    # removes it: then the node counts as not changed by us", name, key);
+        let changed_at = self.time(mark(Mark::ChangedAt), Mark::ChangedAt, &remedy, &mut odd);
+        Node {
+            hostname: node.labels().get(names::LABEL_HOSTNAME).cloned().unwrap_or_else(|| name.clone()),
+            address: status
+                .addresses
+                .unwrap_or_default()
+                .into_iter()
+                .find(|address| address.type_ == "InternalIP")
+                .map(|address| address.address),
+            machine_id: info.machine_id,
+            boot_id: info.boot_id,
+            control_plane: node.labels().contains_key(names::LABEL_CONTROL_PLANE),
+            kubelet,
+            // Nodes stopped reporting kube-proxy's version; then there is none to judge.
+            kube_proxy: Version::from_str(&info.kube_proxy_version).ok(),
+            container_runtime: info.container_runtime_version,
+            ready: ready.is_some_and(|condition| condition.status == "True"),
+            not_ready: ready.filter(|condition| condition.status != "True").and_then(|condition| condition.message.clone()),
+            ready_since: ready.and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
+            pressures: conditions
+                .iter()
+                .filter(|condition| condition.type_.ends_with("Pressure") && condition.status == "True")
+                .map(|condition| condition.type_.clone())
+                .collect(),
+            unschedulable: spec.unschedulable.unwrap_or(false),
+            cordoned_since: taints
+                .iter()
+                .find(|taint| taint.key == names::TAINT_CORDON)
+                .and_then(|taint| taint.time_added.as_ref())
+                .map(|time| time.0),
+            taints: taints.into_iter().map(|taint| Taint { key: taint.key, value: taint.value, effect: taint.effect }).collect(),
+            components: Vec::new(),
+            excluded: self.settings.exclude_nodes.iter().any(|excluded| *excluded == *name),
+            cordoned_by: mark(Mark::CordonedBy),
+            former_versions: mark(Mark::FormerVersions),
+            changed_at,
+            odd,
+            name,
+        }
+    }
+
+    fn mark(&self, annotations: &BTreeMap<String, String>, mark: Mark) -> Option<String> {
+        annotations.get(&mark.key(&self.settings.annotation_prefix)).filter(|value| !value.is_empty()).cloned()
+    }
+
+    /// A time that we wrote; one that cannot be read is not "never".
+    fn time(&self, text: Option<String>, mark: Mark, remedy: &str, odd: &mut Vec<Cause>) -> Option<Timestamp> {
+        let text = text?;
+        let time = text.parse().ok();
+        if time.is_none() {
+            let key = mark.key(&self.settings.annotation_prefix);
+            odd.push(Cause::refused(format!("annotation {key} is {text:?}, which is no time")).next(remedy));
+        }
+        time
+    }
+
+    /// None: the program is not installed here.
+    pub async fn own_namespace(&self) -> Result<Option<Namespace>, Cause> {
+        let api: Api<Namespace> = self.cluster.all();
+        self.cluster.api_opt("read the namespace", async || api.get(&self.cluster.namespace).await).await
+    }
+
+    /// The run's marks, for a decision: refused where they are not this program's.
+    pub async fn marks(&self) -> Result<RunMarks, Cause> {
+        let marks = self.marks_as_they_are().await?;
+        marks.whole(&self.cluster.namespace)?;
+        Ok(marks)
+    }
+
+    /// For views, and for whoever ends or stops a run: what is garbled is told apart, and refuses nothing.
+    pub async fn marks_as_they_are(&self) -> Result<RunMarks, Cause> {
+        self.marks_of(self.own_namespace().await?.as_ref())
+    }
+
+    /// Whether a run is halted now, whatever was seen before.
+    pub async fn is_halted(&self) -> Result<bool, Cause> {
+        Ok(self.marks_as_they_are().await?.halted.is_some_and(|halt| halt.run))
+    }
+
+    /// The marks that stand on the namespace.
+    ///
+    /// # Errors
+    /// Refused: there is no such namespace.
+    pub fn marks_of(&self, namespace: Option<&Namespace>) -> Result<RunMarks, Cause> {
+        let namespace = namespace.ok_or_else(|| {
+            Cause::refused(format!(
+                "namespace {} does not exist: the program is not installed in this cluster",
+                self.cluster.namespace
+            ))
+            .next("k8s-upgrade manifests --help")
+        })?;
+        let mark = |mark: Mark| self.mark(namespace.annotations(), mark);
+        let mut garbled = Vec::new();
+        let target: Option<Version> = self.read_mark(namespace, Mark::Target, &mut garbled);
+        let started: Option<Timestamp> = self.read_mark(namespace, Mark::Started, &mut garbled);
+        let run_id = self.read_mark(namespace, Mark::RunId, &mut garbled).filter(|run: &RunId| {
+            // It stands for no run, and so never for the one in flight.
+            if run.is_by_hand() {
+                let key = Mark::RunId.key(&self.settings.annotation_prefix);
+                garbled.push(Garbled { key, why: format!("{run:?} is the id of no run"), text: run.to_string() });
+            }
+            !run.is_by_hand()
+        });
+        let halted = mark(Mark::Halted).map(|text| Halt::read(&text));
+        self.saw(halted.as_ref(), run_id.as_ref().filter(|_| mark(Mark::InFlight).is_some()).map(RunId::as_str));
+        Ok(RunMarks {
+            in_flight: mark(Mark::InFlight).is_some(),
+            prepared: run_id.is_some() && mark(Mark::Prepared).as_deref() == run_id.as_deref(),
+            run_id,
+            target,
+            started,
+            snapshot_path: mark(Mark::SnapshotPath),
+            skipped: mark(Mark::Skipped).map(|text| Skip::read(&text)).unwrap_or_default(),
+            local: mark(Mark::Local),
+            taking_up: mark(Mark::TakingUp),
+            handed_on: mark(Mark::HandedOn),
+            acknowledged: mark(Mark::Acknowledged),
+            told: mark(Mark::Told),
+            halted,
+            garbled,
+        })
+    }
+
+    /// A mark of the namespace, if it is what we write there; what else it is goes to the others that are not.
+    fn read_mark<T: FromStr<Err: Display>>(&self, namespace: &Namespace, mark: Mark, garbled: &mut Vec<Garbled>) -> Option<T> {
+        let text = self.mark(namespace.annotations(), mark)?;
+        match text.parse() {
+            Ok(read) => Some(read),
+            Err(error) => {
+                let key = mark.key(&self.settings.annotation_prefix);
+                garbled.push(Garbled { key, why: error.to_string(), text });
+                None
+            }
+        }
+    }
+}
+
+/// A static pod of kubeadm's control plane, by its component label; etcd is not a Kubernetes component.
+fn component(pod: &Pod) -> Option<Component> {
+    let name = pod.labels().get("component")?.clone();
+    if !["kube-apiserver", "kube-controller-manager", "kube-scheduler"].contains(&name.as_str()) {
+        return None;
+    }
+    let image = pod.spec.as_ref()?.containers.first()?.image.clone().unwrap_or_default();
+    let status = pod.status.clone().unwrap_or_default();
+    let ready =
+        status.conditions.unwrap_or_default().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    Some(Component { name, version: parse::image_version(&image), running: status.phase.as_deref() == Some("Running") && ready })
+}
+
+/// The state of a Job; its conditions alone tell a finished one.
+pub fn job_state(job: &Job, exit: Option<i32>) -> JobState {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    let has = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind && condition.status == "True");
+    if has("Complete").is_some() {
+        return JobState::Complete;
+    }
+    match has("Failed") {
+        Some(failed) => JobState::Failed { reason: failed.reason.clone().unwrap_or_default(), exit },
+        None => JobState::Active,
+    }
+}
+
+/// The newest pod's exit code, once it has ended; of a pod that is gone, what the Job's condition says.
+fn exit_code(job: &Job, newest: Option<&Pod>) -> Option<i32> {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let failed = conditions.iter().find(|condition| condition.type_ == "Failed" && condition.status == "True");
+    failed.and_then(|failed| parse::exit_code(failed.message.as_deref()?)).or_else(|| pod_exit(newest?))
+}
+
+fn pod_exit(pod: &Pod) -> Option<i32> {
+    let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+    Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
+}
+
+/// When the Job is ended if it has not ended itself.
+fn deadline(job: &Job) -> Option<Timestamp> {
+    let seconds = job.spec.as_ref()?.active_deadline_seconds?;
+    job.status.as_ref()?.start_time.as_ref()?.0.checked_add(SignedDuration::from_secs(seconds)).ok()
+}
+
+/// Why a pod does not run yet: the scheduler's word, else the kubelet's.
+fn pending(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Pending"))?;
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    let unscheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    let container = status.container_statuses.as_ref().and_then(|all| all.first()?.state.as_ref()?.waiting.as_ref());
+    // A container that is being made is on its way.
+    let waits = container.filter(|waiting| waiting.reason.as_deref() != Some("ContainerCreating"));
+    let word = |reason: &Option<String>, message: &Option<String>| {
+        [reason, message].into_iter().flatten().cloned().collect::<Vec<_>>().join(": ")
+    };
+    unscheduled
+        .map(|condition| word(&condition.reason, &condition.message))
+        .or_else(|| waits.map(|waiting| word(&waiting.reason, &waiting.message)))
+}
+
+/// The container of this program in the pods of a Job.
+pub fn own_container(job: Option<&JobSpec>) -> Option<&Container> {
+    job?.template.spec.as_ref()?.containers.iter().find(|container| container.name == names::PROGRAM)
+}
+
+/// One Job, out of its object and those of `pods` that are its own.
+pub fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> JobFact {
+    // By UID: a Job that was replaced had the same name, and its last pod may still be there.
+    let uid = job.uid().unwrap_or_default();
+    let pods: Vec<&Pod> =
+        pods.iter().map(Borrow::borrow).filter(|pod| pod.owner_references().iter().any(|owner| owner.uid == uid)).collect();
+    let created = |pod: &Pod| pod.creation_timestamp().map(|time| time.0);
+    let node = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    let newest = pods.iter().copied().max_by_key(|pod| created(pod));
+    let exit = exit_code(job, newest);
+    // A Job that is being deleted is as good as gone, but its name is taken until then.
+    let deleting = job.metadata.deletion_timestamp.is_some();
+    let state = if deleting { JobState::Failed { reason: "it is being deleted".into(), exit } } else { job_state(job, exit) };
+    let spec = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let arguments =
+        spec.and_then(|spec| spec.containers.first()).and_then(|container| container.args.clone()).unwrap_or_default();
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    let condition = conditions
+        .into_iter()
+        .find(|condition| ["Complete", "Failed"].contains(&condition.type_.as_str()) && condition.status == "True");
+    let after = |flag: &str| arguments.iter().skip_while(|argument| *argument != flag).nth(1);
+    let times = job.annotations().get(&Mark::TakenUp.key(prefix)).and_then(|times| times.parse().ok());
+    JobFact {
+        name: job.name_any(),
+        state,
+        node: newest.and_then(node),
+        run: after(jobs::RUN).and_then(|run| run.parse().ok()),
+        target: after(jobs::TARGET).and_then(|target| target.parse().ok()),
+        created: job.creation_timestamp().map(|time| time.0),
+        deleting,
+        image: own_container(job.spec.as_ref()).and_then(|container| container.image.clone()),
+        pin: spec.and_then(jobs::pinned_to).map(str::to_owned),
+        pods: pods
+            .iter()
+            .filter(|pod| !gates::finished(pod))
+            .map(|pod| PodFact { node: node(pod), created: created(pod) })
+            .collect(),
+        pod: newest.map(|pod| pod.name_any()),
+        pending: newest.and_then(pending),
+        deadline: deadline(job),
+        ended: condition.as_ref().and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
+        message: condition.and_then(|condition| condition.message),
+        exits: pods.iter().copied().filter_map(pod_exit).collect(),
+        taken_up: times.map(|times| TakenUp { times, held: arguments.iter().any(|argument| argument == jobs::HELD) }),
+        progress: job.annotations().get(&Mark::Progress.key(prefix)).map(|text| Progress::read(text)),
+        uid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::plan::facts::Step;
+    use crate::plan::jobs::{Planned, Template, manifest};
+
+    const PREFIX: &str = names::ANNOTATION_PREFIX;
+    const NONE: &[Pod] = &[];
+
+    /// A Job as the chain creates it and the API server gives it back.
+    fn job(taken_up: Option<TakenUp>, status: Value) -> Job {
+        let target = Version::new(1, 36, 3);
+        let deadline = std::time::Duration::from_secs(60);
+        let policy = crate::plan::policy::Policy {
+            runner: Default::default(),
+            standby: Vec::new(),
+            quiet: deadline,
+            soak: deadline,
+            ready_ratio: 1.0,
+        };
+        let template =
+            Template { policy: &policy, namespace: "n", prefix: PREFIX, image: "i", target, run: "0000000f", deadline };
+        let planned = Planned { step: Step::postflight(), job: "j".into(), pin: None, replaces: None, taken_up };
+        let mut job = manifest(&Facts::default(), &planned, &template).unwrap();
+        job["metadata"]["uid"] = json!("u1");
+        job["metadata"]["creationTimestamp"] = json!("2026-11-22T12:00:00Z");
+        job["status"] = status;
+        serde_json::from_value(job).unwrap()
+    }
+
+    fn pod(owner: &str, created: &str, node: Option<&str>, exit: Option<i32>) -> Pod {
+        let phase = if exit.is_some() { "Failed" } else { "Running" };
+        let state = exit.map_or(json!({}), |exit| json!({ "terminated": { "exitCode": exit } }));
+        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": owner });
+        let container = json!({ "name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state });
+        serde_json::from_value(json!({
+            "metadata": { "name": created, "creationTimestamp": created, "ownerReferences": [owner] },
+            "spec": { "containers": [], "nodeName": node },
+            "status": { "phase": phase, "containerStatuses": [container] },
+        }))
+        .unwrap()
+    }
+
+    fn failed(message: &str) -> Value {
+        json!({ "conditions": [{ "type": "Failed", "status": "True", "reason": "R", "message": message }] })
+    }
+
+    #[test]
+    fn what_a_job_was_created_with_reads_back() {
+        for taken_up in [None, Some(TakenUp { times: 2, held: false }), Some(TakenUp { times: 0, held: true })] {
+            let fact = job_fact(&job(taken_up, json!({})), NONE, PREFIX);
+            assert_eq!((fact.taken_up, fact.run.as_deref(), fact.pin), (taken_up, Some("0000000f"), None));
+            assert!(fact.created.is_some() && fact.state == JobState::Active && !fact.deleting);
+        }
+        let mut pinned = job(None, json!({}));
+        let field = json!({ "key": "metadata.name", "operator": "In", "values": ["k8s-node1"] });
+        let terms = json!({ "nodeSelectorTerms": [{ "matchFields": [field] }] });
+        let affinity = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": terms } });
+        let spec = pinned.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+        // A label is anybody's word: it is no pin.
+        spec.node_selector = Some(BTreeMap::from([(names::LABEL_HOSTNAME.to_owned(), "vm-17".to_owned())]));
+        spec.affinity = Some(serde_json::from_value(affinity).unwrap());
+        assert_eq!(job_fact(&pinned, NONE, PREFIX).pin.as_deref(), Some("k8s-node1"));
+    }
+
+    #[test]
+    fn pods_are_a_jobs_own_by_uid_and_act_until_they_have_ended() {
+        let pods = [
+            pod("u1", "2026-11-22T12:00:01Z", Some("a"), Some(137)),
+            pod("u1", "2026-11-22T12:05:00Z", None, None),
+            pod("u0", "2026-11-22T12:09:00Z", Some("b"), None), // of a Job of the same name that was replaced
+        ];
+        let fact = job_fact(&job(None, json!({})), &pods, PREFIX);
+        let created = "2026-11-22T12:05:00Z".parse().ok();
+        assert_eq!((fact.node, fact.pods, fact.exits), (None, vec![PodFact { node: None, created }], vec![137]));
+    }
+
+    #[test]
+    fn the_exit_code_is_the_conditions_and_else_the_newest_pods() {
+        let pods =
+            [pod("u1", "2026-11-22T12:05:00Z", Some("a"), Some(5)), pod("u1", "2026-11-22T12:00:01Z", Some("a"), Some(137))];
+        let exit = |message: &str, pods: &[Pod]| match job_fact(&job(None, failed(message)), pods, PREFIX).state {
+            JobState::Failed { exit, .. } => exit,
+            other => unreachable!("{other:?}"),
+        };
+        let policy = "Container k8s-upgrade for pod n/j-x failed with exit code 4 matching FailJob rule at index 1";
+        assert_eq!(exit(policy, &[]), Some(4));
+        assert_eq!(exit(policy, &pods), Some(4));
+        assert_eq!(exit("Job has reached the specified backoff limit", &pods), Some(5));
+        assert_eq!(exit("Job was active longer than specified deadline", &[]), None);
+    }
+}

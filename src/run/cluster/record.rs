@@ -1,0 +1,221 @@
+//! The facts of a run that outlive every process: annotations on the namespace and on nodes.
+
+use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode};
+use kube::api::{Api, Patch, PatchParams};
+use kube::{Error, ResourceExt};
+use serde_json::{Map, Value, json};
+
+use crate::failure::{Advice, Cause, Class};
+use crate::guard::{self, Guard};
+use crate::names::Mark;
+use crate::plan::facts::RunMarks;
+use crate::plan::version::Version;
+use crate::report::Event;
+use crate::run::cluster::{Cluster, Observer};
+use crate::run::session::{Change, RECORD, Session};
+use crate::settings::Settings;
+use crate::words::RunId;
+use std::sync::Arc;
+
+/// Patches guarded by resourceVersion lose races against status updates; looked at again this often.
+const RACES: usize = 20;
+
+/// A run that a process is for is not the one in flight.
+fn not_in_flight(run: &str, now: &RunMarks) -> Cause {
+    let other = match (&now.run_id, now.in_flight) {
+        (Some(other), true) => format!("run {other} is"),
+        (None, true) => "another one is, which has no id".to_owned(),
+        (_, false) => "none is".to_owned(),
+    };
+    Cause::contended(format!("run {run} is not in flight any more: {other}")).next(Advice::status())
+}
+
+/// Writes the facts of a run: annotations on the namespace and on nodes.
+pub struct Record {
+    settings: Arc<Settings>,
+    session: Arc<Session>,
+    cluster: Arc<Cluster>,
+    observer: Arc<Observer>,
+}
+
+impl Record {
+    pub fn new(settings: Arc<Settings>, session: Arc<Session>, cluster: Arc<Cluster>, observer: Arc<Observer>) -> Self {
+        Record { settings, session, cluster, observer }
+    }
+
+    fn annotations(&self, marks: &[(Mark, Option<String>)]) -> Value {
+        let prefix = &self.settings.annotation_prefix;
+        let map: Map<String, Value> = marks.iter().map(|(mark, value)| (mark.key(prefix), json!(value))).collect();
+        Value::Object(map)
+    }
+
+    /// Claims the cluster for a run: whoever patches first has it, everybody else is told who does. Claiming twice is no error.
+    pub async fn claim(&self, run: &RunId, target: Version) -> Result<(), Cause> {
+        let api: Api<Namespace> = self.cluster.all();
+        // By hand there is none: Jobs that follow run what is installed.
+        let image = if self.cluster.in_cluster { Some(self.cluster.own_image().await?) } else { None };
+        let change = Change::prepare("preflight", "claim the run", RECORD);
+        self.session
+            .change(change, async {
+                for _ in 0..RACES {
+                    let namespace =
+                        self.cluster.api("read the namespace", async || api.get(&self.cluster.namespace).await).await?;
+                    let mark = |mark: Mark| namespace.annotations().get(&mark.key(&self.settings.annotation_prefix)).cloned();
+                    if mark(Mark::InFlight).is_some() && guard::on(Guard::OneRun) {
+                        let owner = mark(Mark::RunId).unwrap_or_else(|| "an older pipeline".into());
+                        if *run == *owner {
+                            return Ok(());
+                        }
+                        return Err(Cause::contended(format!(
+                            "run {owner} to {} is in flight",
+                            mark(Mark::Target).unwrap_or_else(|| "an unknown target".into())
+                        ))
+                        .next(Advice::status()));
+                    }
+                    let marks = [
+                        (Mark::InFlight, Some("true".to_owned())),
+                        (Mark::RunId, Some(run.to_string())),
+                        (Mark::Target, Some(target.to_string())),
+                        (Mark::Started, Some(self.session.stamp())),
+                        (Mark::Image, image.clone()),
+                    ];
+                    // Nothing of a run before is left, but what a person has acknowledged: that is said before the run that it is for.
+                    let given = |mark: &Mark| *mark == Mark::Acknowledged || marks.iter().any(|(known, _)| known == mark);
+                    let gone = Mark::OF_A_RUN.into_iter().filter(|mark| !given(mark)).map(|mark| (mark, None));
+                    let marks: Vec<_> = gone.chain(marks.clone()).collect();
+                    let version = namespace.resource_version().filter(|_| guard::on(Guard::ClaimVersion));
+                    let body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&marks) } });
+                    match self
+                        .cluster
+                        .api("claim the run", async || {
+                            api.patch(&self.cluster.namespace, &PatchParams::default(), &Patch::Merge(&body)).await
+                        })
+                        .await
+                    {
+                        Ok(_) => return Ok(()),
+                        // Somebody wrote in between, or our own answer was lost: look again.
+                        Err(cause) if cause.class == Class::Contended => {}
+                        Err(cause) => return Err(cause),
+                    }
+                }
+                Err(Cause::contended("the namespace is being changed all the time"))
+            })
+            .await
+    }
+
+    /// Records facts of a run on the namespace, while that very run is in flight: a process that is late, whose run has ended meanwhile, writes
+    /// nothing into the next one.
+    pub async fn mark_run(&self, run: &RunId, place: &str, step: &str, marks: &[(Mark, Option<String>)]) -> Result<(), Cause> {
+        self.edit_namespace(place, step, marks, |now| match now.in_flight && now.run_id.as_ref() == Some(run) {
+            false if guard::on(Guard::RunOfMark) => Err(not_in_flight(run, now)),
+            _ => Ok(true),
+        })
+        .await
+    }
+
+    /// Records what belongs to no run, but to whatever comes.
+    pub async fn mark_namespace(&self, place: &str, step: &str, marks: &[(Mark, Option<String>)]) -> Result<(), Cause> {
+        self.edit_namespace(place, step, marks, |_| Ok(true)).await
+    }
+
+    /// Ends the run that was seen: all its marks go in one write, so that it is there whole or not at all. One that somebody else has ended is
+    /// ended; another one stays.
+    pub async fn clear_run(&self, place: &str, seen: &RunMarks) -> Result<(), Cause> {
+        let gone: Vec<_> = Mark::OF_A_RUN.into_iter().map(|mark| (mark, None)).collect();
+        let of = |marks: &RunMarks| (marks.in_flight, marks.run_id.clone(), marks.garbled.clone());
+        self.edit_namespace(place, "clear the run's annotations", &gone, |now| match of(now) {
+            same if same == of(seen) || !guard::on(Guard::RunOfClear) => Ok(true),
+            (false, None, garbled) if garbled.is_empty() => Ok(false),
+            _ => Err(not_in_flight(seen.run_id.as_ref().map_or("(without an id)", RunId::as_str), now)),
+        })
+        .await
+    }
+
+    /// Patches the namespace under its resourceVersion: `may` sees the marks as they are, and says whether these are to be written.
+    async fn edit_namespace(
+        &self,
+        place: &str,
+        step: &str,
+        marks: &[(Mark, Option<String>)],
+        may: impl Fn(&RunMarks) -> Result<bool, Cause>,
+    ) -> Result<(), Cause> {
+        let api: Api<Namespace> = self.cluster.all();
+        let annotations = self.annotations(marks);
+        let change = Change::settle(place, step, RECORD).silent();
+        self.session
+            .change(change, async {
+                for _ in 0..RACES {
+                    let now = self.cluster.api("read the namespace", async || api.get(&self.cluster.namespace).await).await?;
+                    if !may(&self.observer.marks_of(Some(&now))?)? {
+                        return Ok(());
+                    }
+                    let version = now.resource_version().filter(|_| guard::on(Guard::NamespaceVersion));
+                    let body = json!({ "metadata": { "resourceVersion": version, "annotations": annotations } });
+                    let patch = Patch::Merge(&body);
+                    match self
+                        .cluster
+                        .api(step, async || api.patch(&self.cluster.namespace, &PatchParams::default(), &patch).await)
+                        .await
+                    {
+                        Ok(_) => return Ok(()),
+                        // Somebody wrote in between, or our own answer was lost: look again.
+                        Err(cause) if cause.class == Class::Contended => {}
+                        Err(cause) => return Err(cause),
+                    }
+                }
+                Err(Cause::contended(format!("{step}: the namespace is being changed all the time")))
+            })
+            .await
+    }
+
+    /// Patches a node under its resourceVersion: `edit` sees the node as it is and says what to change (None: nothing).
+    pub async fn edit_node(
+        &self,
+        change: Change<'_>,
+        edit: impl Fn(&KubeNode) -> Option<(Option<bool>, Vec<(Mark, Option<String>)>)>,
+    ) -> Result<bool, Cause> {
+        let api: Api<KubeNode> = self.cluster.all();
+        let (name, step) = (change.place.to_owned(), change.step.to_owned());
+        self.session
+            .change(change, async {
+                // What we have asked for, though the answer may have been lost.
+                let mut asked = None;
+                for _ in 0..RACES {
+                    let node = self.cluster.api("read the node", async || api.get(&name).await).await?;
+                    let edited = edit(&node);
+                    if asked.is_some() && asked == node.spec.as_ref().map(|spec| spec.unschedulable.unwrap_or(false)) {
+                        self.tell_service(&name, asked.take());
+                    }
+                    let Some((unschedulable, marks)) = edited else { return Ok(false) };
+                    asked = unschedulable;
+                    let version = node.resource_version().filter(|_| guard::on(Guard::NodeVersion));
+                    let mut body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&marks) } });
+                    if let Some(unschedulable) = unschedulable {
+                        body["spec"] = json!({ "unschedulable": if unschedulable { Value::Bool(true) } else { Value::Null } });
+                    }
+                    let patched = self.cluster.api(&step, async || {
+                        match api.patch(&name, &PatchParams::default(), &Patch::Merge(&body)).await {
+                            Ok(_) => Ok(true),
+                            Err(Error::Api(status)) if status.code == 409 => Ok(false),
+                            Err(error) => Err(error),
+                        }
+                    });
+                    if patched.await? {
+                        self.tell_service(&name, asked);
+                        return Ok(true);
+                    }
+                }
+                Err(Cause::contended(format!("{step}: {name} is being changed all the time")))
+            })
+            .await
+    }
+
+    /// The one place where nodes go out of service and come back.
+    fn tell_service(&self, node: &str, unschedulable: Option<bool>) {
+        match unschedulable {
+            Some(true) => self.session.emit(&Event::OutOfService { place: node.to_owned() }),
+            Some(false) => self.session.emit(&Event::InService { place: node.to_owned() }),
+            None => {}
+        }
+    }
+}

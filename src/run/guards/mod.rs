@@ -1,0 +1,11 @@
+//! What keeps two from working at once, and all from working against a person's word: Leases, the halt; and what is at work, on record.
+
+mod halt;
+pub mod lease;
+mod others;
+mod progress;
+
+pub use halt::HaltWatch;
+pub use lease::Leases;
+pub use others::no_job_at_work;
+pub use progress::Recorder;

@@ -1,0 +1,200 @@
+//! `rotate-key`: a new key on every node, in the store and in the Secret; then the old one goes. At every moment the key that the cluster
+//! holds opens every node: the new one is stored only where it has logged in everywhere, and the old one goes only once the Secret holds
+//! the new one. What the new key replaces is stored beside it in the same write, so that a rotation that was cut can be finished.
+
+use std::time::Duration;
+
+use kube::Api;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use serde_json::json;
+
+pub use super::keystore::KeyStore;
+pub use super::survey::{Open, Survey};
+use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
+use crate::names;
+use crate::node::{AddKey, Operation, RemoveKeys};
+use crate::plan::keys::{Left, Pair, Public, Rotation};
+use crate::run::keys::keystore::Written;
+use crate::run::services::Services;
+use crate::run::session::{Change, Probe, RECORD, Wait};
+use crate::words::{KeyBase64, command};
+use crate::world::Login;
+
+/// Where its steps are told.
+pub const PLACE: &str = "rotate-key";
+/// Beside an operation's own time: connecting.
+const CONNECT: Duration = Duration::from_secs(60);
+/// Storing is tried again within this.
+const STORE: Duration = Duration::from_secs(120);
+
+/// The key that comes, and those that go with it. It has no Debug.
+pub struct Turn {
+    pub(super) pair: Pair,
+    gone: Vec<Public>,
+}
+
+impl Turn {
+    /// By the new key.
+    pub fn login(&self) -> Login {
+        Login::Key(self.pair.private.as_str().into())
+    }
+
+    /// What no node shall accept in the end.
+    pub fn gone(&self) -> Vec<KeyBase64> {
+        self.gone.iter().map(|key| key.base64.clone()).collect()
+    }
+}
+
+/// Why a rotation ended early, and what it leaves.
+pub struct Cut {
+    pub cause: Cause,
+    pub left: Left,
+}
+
+/// For `map_err`: a cause, with what the rotation leaves.
+pub fn cut(left: Left) -> impl Fn(Cause) -> Cut {
+    move |cause| Cut { cause, left }
+}
+
+/// All of it, from the survey on. What becomes of each node stands in the survey, also where it ends early.
+pub async fn rotate(services: &Services, survey: &mut Survey, only: bool) -> Result<(), Cut> {
+    let turn = match survey.rotation.clone() {
+        Rotation::Begin { gone } => begin_rotation(services, survey, gone).await?,
+        Rotation::Finish { key, gone } => {
+            let pair = Pair { private: survey.stored.private.clone().unwrap_or_default(), public: key };
+            let (turn, left) = (Turn { pair, gone }, if only { Left::Node } else { Left::Kept });
+            spread(services, &mut survey.nodes, &turn).await.map_err(cut(left))?;
+            turn
+        }
+    };
+    if !only && guard::on(Guard::KeyInSecret) {
+        sync(services, &survey.store, &turn.pair.private).await.map_err(cut(Left::Stored))?;
+    }
+    let ended = super::retire::retire(services, survey, &turn, only).await;
+    ended.map_err(|cut| if only { Cut { left: Left::Node, ..cut } } else { cut })
+}
+
+/// Makes a key, brings it to every node and stores it; what cannot be stored is taken off again.
+async fn begin_rotation(services: &Services, survey: &mut Survey, gone: Vec<Public>) -> Result<Turn, Cut> {
+    let seed = services.world.random.secret().map_err(|error| Cause::step(format!("no key can be made: {error}")));
+    let pair = seed.and_then(|seed| Pair::from_seed(&seed)).map_err(cut(Left::TakenOff))?;
+    let turn = Turn { pair, gone };
+    services.session.note(PLACE, format!("the new key is {}", turn.pair.public.fingerprint()));
+    if let Err(cause) = spread(services, &mut survey.nodes, &turn).await {
+        return Err(Cut { cause: take_off(services, &mut survey.nodes, &turn, cause).await, left: Left::TakenOff });
+    }
+    store_or_take_off(services, survey, &turn).await?;
+    Ok(turn)
+}
+
+/// Puts the key on these nodes and logs in with it.
+pub async fn spread(services: &Services, nodes: &mut [Open], turn: &Turn) -> Result<(), Cause> {
+    let key = &turn.pair.public;
+    for open in nodes {
+        let add = AddKey {
+            user: services.settings.ssh_user.clone(),
+            kind: key.kind.clone(),
+            key: key.base64.clone(),
+            replaces: turn.gone(),
+        };
+        let name = &open.node.name;
+        let change = Change::prepare(name, "add the new key", AddKey::DEADLINE + CONNECT);
+        (open.done.added, open.done.keys) = services
+            .session
+            .change(change, services.ssh.on_node_as(&open.node, &open.login, &add))
+            .await
+            .map_err(|c| c.during(name))?;
+        super::survey::opens(services, &open.node, &[turn.login()], &[])
+            .await
+            .map_err(|cause| cause.during(format!("{name}: logging in with the new key")))?;
+    }
+    Ok(())
+}
+
+/// Takes off again what was added; a node that is not reached is named.
+async fn take_off(services: &Services, nodes: &mut [Open], turn: &Turn, mut cause: Cause) -> Cause {
+    let gone = vec![turn.pair.public.base64.clone()];
+    let keys = RemoveKeys { user: services.settings.ssh_user.clone(), keep: None, strays: false, gone };
+    for open in nodes {
+        match remove(services, open, &open.login, "take the new key off again", &keys).await {
+            Ok((_, keys)) => (open.done.added, open.done.keys) = (false, keys),
+            Err(left) => cause.detail.push(format!(
+                "{}: the new key may still stand there, whose private half is gone for good; the next rotation removes it ({})",
+                open.node.name, left.what
+            )),
+        }
+    }
+    cause
+}
+
+/// Removes lines of one node's authorized_keys, by that login: how many went, and how many keys are left.
+pub async fn remove(
+    services: &Services,
+    open: &Open,
+    login: &Login,
+    step: &str,
+    remove: &RemoveKeys,
+) -> Result<(u32, u32), Cause> {
+    let change = Change::settle(&open.node.name, step, RemoveKeys::DEADLINE + CONNECT);
+    services.session.change(change, services.ssh.on_node_as(&open.node, login, remove)).await
+}
+
+async fn store_or_take_off(services: &Services, survey: &mut Survey, turn: &Turn) -> Result<(), Cut> {
+    let (mut begun, mut certain) = (false, false);
+    let write = async {
+        begun = true;
+        match super::keystore::store_pair(services, &survey.store, &survey.stored, &turn.pair, &turn.gone).await {
+            Written::Yes => Ok(()),
+            Written::No(cause) => {
+                certain = true;
+                Err(cause)
+            }
+            Written::Unknown(cause) => Err(cause),
+        }
+    };
+    let Err(cause) = services.session.change(Change::prepare(PLACE, "store the new key", STORE), write).await else {
+        return Ok(());
+    };
+    if begun && !certain {
+        return Err(Cut { cause, left: Left::Unknown });
+    }
+    Err(Cut { cause: take_off(services, &mut survey.nodes, turn, cause).await, left: Left::TakenOff })
+}
+
+/// Lets External Secrets read Vault now, and waits until the Secret holds the private key.
+async fn sync(services: &Services, store: &KeyStore, private: &str) -> Result<(), Cause> {
+    if matches!(store, KeyStore::Vault(_)) {
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("external-secrets.io", "v1", "ExternalSecret"));
+        let api: Api<DynamicObject> = Api::namespaced_with(services.cluster.kube.clone(), &services.cluster.namespace, &kind);
+        let body =
+            json!({ "metadata": { "annotations": { names::FORCE_SYNC: services.session.now().as_second().to_string() } } });
+        let patch = services.cluster.api_opt("let External Secrets read Vault", async || {
+            api.patch(names::CREDS_SECRET, &PatchParams::default(), &Patch::Merge(&body)).await
+        });
+        if services.session.change(Change::settle(PLACE, "let External Secrets read Vault", RECORD), patch).await?.is_none() {
+            services.session.warn(
+                PLACE,
+                format!("there is no ExternalSecret {}: something else must bring the key into the Secret", names::CREDS_SECRET),
+            );
+        }
+    }
+    let wait = Wait {
+        place: PLACE,
+        on: "the Secret to hold the new private key",
+        deadline: services.settings.sync_deadline,
+        every: Duration::from_secs(5),
+        stoppable: true,
+    };
+    let held = services.session.wait_or_hold(wait, async || match super::keystore::holds_another(services, private).await? {
+        None => Ok(Probe::Ready(())),
+        Some(other) => Ok(Probe::Not(other.to_string())),
+    });
+    let look = match store {
+        KeyStore::Vault(_) => {
+            command!("kubectl -n {} describe externalsecret {}", services.cluster.namespace, names::CREDS_SECRET)
+        }
+        KeyStore::Secret => super::keystore::who_writes(services),
+    };
+    held.await.map_err(|cause| if cause.class == Class::Hold { cause.next(look) } else { cause })
+}

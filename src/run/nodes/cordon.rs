@@ -1,0 +1,92 @@
+//! Our cordon on a node, and the marks that go with it: whose it is, what the node had before, when its change ended.
+
+use crate::failure::Cause;
+use crate::guard::{self, Guard};
+use crate::names::Mark;
+use crate::node::NodeState;
+use crate::permit::ChangeClass;
+use crate::plan::facts::Node;
+use crate::run::nodes::upgrade::begun;
+use crate::run::services::Services;
+use crate::run::session::{Change, RECORD};
+
+/// Before the first change of a control plane's second turn: from here on it is in the middle of its work again.
+pub async fn turn_again(services: &Services, name: &str, class: ChangeClass) -> Result<(), Cause> {
+    let change = Change { class, ..Change::disrupt(name, "record that its kubelet's turn begins", RECORD) };
+    services.record.edit_node(change, |_| Some((None, vec![(Mark::ChangedAt, None)]))).await.map(drop)
+}
+
+/// Marks the node as ours in the write that cordons it; a node that a person had cordoned is not marked, and stays as it is.
+pub async fn cordon(services: &Services, node: &Node, state: &NodeState, target: &str, run: &str) -> Result<(), Cause> {
+    let key = Mark::CordonedBy.key(&services.settings.annotation_prefix);
+    let versions: Vec<String> = state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
+    // A node that is half done is out of service already, or should be.
+    let class = if begun(node, state, target) { ChangeClass::Settle } else { ChangeClass::Disrupt };
+    let change = Change { class, ..Change::disrupt(&node.name, "cordon", RECORD) };
+    services
+        .record
+        .edit_node(change, |now| {
+            let unschedulable = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
+            let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
+            let mut marks = Vec::new();
+            // Half-new versions are no former ones.
+            if !state.reached(target) {
+                marks.push((Mark::FormerVersions, Some(versions.join(","))));
+            }
+            if !state.rests(target) {
+                marks.push((Mark::ChangedAt, None));
+            }
+            if !unschedulable || !guard::on(Guard::PersonsCordonNotOurs) {
+                marks.push((Mark::CordonedBy, Some(run.to_owned())));
+                return Some((Some(true), marks));
+            }
+            if !ours {
+                services.session.note(&node.name, "was cordoned by somebody else: it will be upgraded and stay cordoned");
+            }
+            (!marks.is_empty()).then_some((None, marks))
+        })
+        .await
+        .map(drop)
+}
+
+/// Puts a node back in service that we cordoned and did not change.
+pub async fn take_cordon_back(services: &Services, name: &str) -> Result<(), Cause> {
+    let key = |mark: Mark| mark.key(&services.settings.annotation_prefix);
+    let (cordoned, former, changed) = (key(Mark::CordonedBy), key(Mark::FormerVersions), key(Mark::ChangedAt));
+    let change = Change::settle(name, "take our cordon back", RECORD);
+    services
+        .record
+        .edit_node(change, |now| {
+            let has = |key: &String| now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(key));
+            let mut marks = vec![(Mark::CordonedBy, None)];
+            // What it had before a change is of no use where nothing changed; beside the time of a change it is that change's.
+            if has(&former) && !has(&changed) {
+                marks.push((Mark::FormerVersions, None));
+            }
+            let ours = has(&cordoned);
+            (ours || marks.len() > 1).then(|| (ours.then_some(false), marks))
+        })
+        .await
+        .map(drop)
+}
+
+/// Gives up our cordon on a node: it serves again, or stays cordoned as a person's. Under the node's Lease, as every cordon.
+pub async fn leave_cordon(services: &Services, name: &str, serves: bool) -> Result<(), Cause> {
+    services.leases.acquire_for(name, ChangeClass::Settle).await?;
+    let left = leave_cordon_held(services, name, serves).await;
+    services.leases.release().await.and(left)
+}
+
+/// The same where we hold the Lease already.
+pub async fn leave_cordon_held(services: &Services, name: &str, serves: bool) -> Result<(), Cause> {
+    let key = Mark::CordonedBy.key(&services.settings.annotation_prefix);
+    let change = Change::settle(name, if serves { "take our cordon back" } else { "leave our cordon to people" }, RECORD);
+    services
+        .record
+        .edit_node(change, |now| {
+            let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
+            ours.then(|| (serves.then_some(false), vec![(Mark::CordonedBy, None)]))
+        })
+        .await
+        .map(drop)
+}

@@ -1,0 +1,162 @@
+//! Asks the gates, and waits where waiting may help. What they decide is in `plan`.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::ListParams;
+
+use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
+use crate::plan::alerts::{self, Judgement, Moment};
+use crate::plan::facts::{Facts, Node};
+use crate::plan::gates::full_name;
+use crate::plan::screen::Awaited;
+use crate::report::span;
+use crate::run::services::Services;
+use crate::run::session::{Probe, Wait, Waited};
+
+/// How often a closed gate is asked again.
+const ASK: Duration = Duration::from_secs(10);
+/// Deployments have this long to become whole before a drain.
+const SETTLE: Duration = Duration::from_secs(120);
+/// A node must look bad this many times in a row to be a regression.
+const BAD_LOOKS: usize = 3;
+
+/// The alert gate: passes, or holds once `patience` is over. `moment` is looked at anew with each try.
+pub async fn alert_gate(
+    services: &Services,
+    place: &str,
+    patience: Duration,
+    moment: impl Fn(&Facts) -> Moment,
+) -> Result<(), Cause> {
+    let ignore = services.settings.alert_ignore.regex();
+    let wait = Wait {
+        place,
+        on: "the alert gate",
+        deadline: patience,
+        every: ASK.min(patience.max(Duration::from_secs(1))),
+        stoppable: true,
+    };
+    let mut last = Judgement::Pass;
+    services
+        .session
+        .wait_or_not(wait, async || {
+            let facts = services.observer.observe().await?;
+            last = alerts::judge(&services.monitoring.alerts().await, moment(&facts), ignore);
+            Ok(match &last {
+                Judgement::Pass => Probe::Ready(()),
+                Judgement::Blocked(names) => Probe::Not(format!("firing: {}", names.join(", "))),
+                Judgement::Unknown(why) => Probe::Not(format!("unknown: {why}")),
+            })
+        })
+        .await?;
+    let waited = if patience.is_zero() { String::new() } else { format!(" (waited {})", span(patience)) };
+    match last {
+        Judgement::Pass => Ok(()),
+        Judgement::Blocked(names) => Err(Cause::hold(format!("{} alert(s) firing{waited}", names.len())).detail(names)),
+        Judgement::Unknown(why) => {
+            Err(Cause::hold(format!("whether alerts fire is not known{waited}, which counts as firing")).detail([why]))
+        }
+    }
+}
+
+/// Watches health until the soak of whatever node was changed last is over; a regression holds.
+pub async fn soak(services: &Services, place: &str) -> Result<(), Cause> {
+    let soak = services.settings.soak;
+    let mut bad: Vec<Vec<String>> = Vec::new();
+    let begun = services.session.now();
+    loop {
+        let facts = services.observer.observe().await?;
+        let Some(changed) = facts.managed().filter_map(|node| node.changed_at).max() else { return Ok(()) };
+        let passed = services.session.now().duration_since(changed).unsigned_abs();
+        let complaints: Vec<String> = facts.managed().filter_map(complaint).collect();
+        if complaints.is_empty() {
+            bad.clear();
+        } else {
+            bad.push(complaints);
+        }
+        if bad.len() >= BAD_LOOKS && guard::on(Guard::HealthInSoak) {
+            return Err(Cause::hold("the cluster got worse after the last node: nothing else will be started")
+                .detail(bad.pop().unwrap_or_default())
+                .next("kubectl get nodes"));
+        }
+        // A soak that was over before is no reason to look: what a node needs is asked before it.
+        let over = services.session.now().duration_since(begun).unsigned_abs() + soak < passed;
+        if (passed >= soak && (bad.is_empty() || over)) || !guard::on(Guard::Soak) {
+            let took = services.session.now().duration_since(begun).unsigned_abs();
+            if took > Duration::from_secs(1) {
+                services.session.note(place, format!("soaked, {}", span(took)));
+            }
+            return Ok(());
+        }
+        services.session.safe_point(Guard::StopInSoak, Guard::HaltInSoak).await?;
+        let left = soak.saturating_sub(passed);
+        let on = Awaited::soak(bad.last().map_or(&[], Vec::as_slice));
+        services.session.emit(&crate::report::Event::Waiting { place: place.into(), on, left });
+        let pause = if bad.is_empty() { ASK.min(left.max(Duration::from_secs(1))) } else { ASK };
+        services.session.sleep(pause, guard::on(Guard::StopInSoak)).await;
+    }
+}
+
+pub async fn deployments(services: &Services) -> Result<Vec<Deployment>, Cause> {
+    services.cluster.list_all("list Deployments", services.cluster.all(), ListParams::default()).await
+}
+
+/// Deployments that are whole now, as `namespace/name`: what a node's upgrade must give back.
+pub async fn whole_deployments(services: &Services) -> Result<Vec<String>, Cause> {
+    Ok(deployments(services).await?.iter().filter(|deployment| whole(deployment)).map(full_name).collect())
+}
+
+/// Those of the Deployments that are not whole, as a probe.
+async fn all_whole(services: &Services, counts: impl Fn(&str) -> bool) -> Result<Probe<()>, Cause> {
+    let deployments = deployments(services).await?;
+    let missing = deployments.iter().filter(|deployment| !whole(deployment)).map(full_name).filter(|name| counts(name));
+    let missing: Vec<String> = missing.collect();
+    Ok(if missing.is_empty() { Probe::Ready(()) } else { Probe::Not(missing.join(", ")) })
+}
+
+/// Gives Deployments time to become whole before a drain: a runner that was killed after the last node knows no "before". What is
+/// still not whole then was broken by something else, and is for alerts to judge.
+pub async fn workloads_settled(services: &Services, place: &str) -> Result<(), Cause> {
+    let wait = Wait { place, on: "Deployments to be whole", deadline: SETTLE, every: Duration::from_secs(2), stoppable: true };
+    if let Waited::Late(missing) = services.session.wait_or_not(wait, async || all_whole(services, |_| true).await).await? {
+        services.session.warn(place, format!("not whole before this run touched the node: {missing}"));
+    }
+    Ok(())
+}
+
+/// Waits until the Deployments that were whole before are so again: two drains in a row must not take both of two replicas.
+pub async fn workloads_back(services: &Services, place: &str, before: &[String]) -> Result<(), Cause> {
+    let wait = Wait {
+        place,
+        on: "Deployments to be Available again",
+        deadline: services.settings.ready_deadline,
+        every: Duration::from_secs(2),
+        stoppable: true,
+    };
+    services
+        .session
+        .wait_or_hold(wait, async || all_whole(services, |name| before.iter().any(|whole| whole == name)).await)
+        .await
+        .map_err(|cause| if cause.class == Class::Hold { cause.next("kubectl get deployments -A") } else { cause })
+}
+
+/// What is wrong with a node that should serve.
+fn complaint(node: &Node) -> Option<String> {
+    if !node.ready {
+        return Some(format!("{} is not Ready", node.name));
+    }
+    (!node.pressures.is_empty()).then(|| format!("{}: {}", node.name, node.pressures.join(", ")))
+}
+
+fn available(deployment: &Deployment) -> bool {
+    let conditions = deployment.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.is_some_and(|all| all.iter().any(|condition| condition.type_ == "Available" && condition.status == "True"))
+}
+
+/// All replicas that are wanted are there: Available alone allows a quarter to be missing.
+fn whole(deployment: &Deployment) -> bool {
+    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let there = deployment.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0);
+    available(deployment) && there >= wanted
+}

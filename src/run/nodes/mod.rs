@@ -1,0 +1,9 @@
+//! What is done to nodes.
+
+pub mod cordon;
+pub mod drain;
+pub mod gates;
+pub mod losses;
+pub mod prepare;
+pub mod rollback;
+pub mod upgrade;

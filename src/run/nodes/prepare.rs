@@ -1,0 +1,237 @@
+//! What preflight does on nodes before anything is disrupted: look at each, point to the repository, fetch packages and images.
+
+use futures::{StreamExt, stream};
+
+use crate::failure::Cause;
+use crate::guard::{self, Guard};
+use crate::names;
+use crate::node::{Inspect, Madison, NodeState, Prefetch, Prefetched, Refresh, Repository, WriteCard};
+use crate::permit::ChangeClass;
+use crate::plan::facts::{Facts, Node};
+use crate::plan::version::Version;
+use crate::plan::{order, parse};
+use crate::run::services::Services;
+use crate::words::{ImageName, NotAToken, command};
+
+/// What a node's filesystems must have free before packages and images are fetched.
+const FREE: &[(&str, u64)] = &[("/var/cache/apt", 600 << 20), ("/usr", 600 << 20), ("/etc/kubernetes", 600 << 20)];
+
+/// Runs `work` for each managed node, a bounded number at a time, and gathers every complaint.
+async fn each_node<'a, T>(
+    services: &Services,
+    facts: &'a Facts,
+    work: impl AsyncFn(&'a Node) -> Result<T, Cause>,
+) -> Result<Vec<(&'a Node, T)>, Cause> {
+    let work = &work;
+    let tasks = facts.managed().map(|node| async move { (node, work(node).await) });
+    let results: Vec<_> = stream::iter(tasks).buffer_unordered(usize::from(services.settings.parallel)).collect().await;
+    let mut done = Vec::new();
+    let mut failed = Vec::new();
+    for (node, result) in results {
+        match result {
+            Ok(value) => done.push((node, value)),
+            Err(cause) => failed.push((node.name.clone(), cause)),
+        }
+    }
+    done.sort_by(|a, b| order::natural(&a.0.name, &b.0.name));
+    failed.sort_by(|a, b| order::natural(&a.0, &b.0));
+    Cause::together("nodes failed", failed).map_or(Ok(done), Err)
+}
+
+/// Looks at every node: SSH and sudo work, packages are whole, there is room. Changes nothing.
+pub async fn inspect_nodes(services: &Services, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
+    let fit = async |node| {
+        let state = services.ssh.on_node(node, &Inspect).await?;
+        fit(&state)?;
+        Ok(state)
+    };
+    Ok(named(each_node(services, facts, fit).await?))
+}
+
+/// The same, whatever state they are in.
+pub async fn look_at_nodes(services: &Services, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
+    Ok(named(each_node(services, facts, async |node| services.ssh.on_node(node, &Inspect).await).await?))
+}
+
+/// Points every node's package source to the target's minor version, where it is not, and refreshes its lists.
+pub async fn point_repositories(
+    services: &Services,
+    facts: &Facts,
+    states: &[(String, NodeState)],
+    target: Version,
+) -> Result<(), Cause> {
+    each_node(services, facts, async |node| {
+        let state = states.iter().find(|(name, _)| *name == node.name).map(|(_, state)| state);
+        point_repository(services, node, state, target).await
+    })
+    .await
+    .map(drop)
+}
+
+async fn point_repository(services: &Services, node: &Node, state: Option<&NodeState>, target: Version) -> Result<(), Cause> {
+    let minor = target.series();
+    if state.is_some_and(|state| state.sources.len() == 1 && *state.sources[0].minor == *minor) {
+        return services.ssh.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await;
+    }
+    let step = format!("package repository v{minor}");
+    services.ssh.change_node(node, ChangeClass::Prepare, &step, &repository(services, target)).await
+}
+
+/// The repository of a release's minor version, as the settings name it.
+pub fn repository(services: &Services, target: Version) -> Repository {
+    Repository { base_url: services.settings.packages_url.clone(), target, keys: services.settings.package_keys.clone() }
+}
+
+/// That a node can have the target's packages is seen while it still serves. One that joined after preflight is prepared now, as
+/// preflight has prepared the others; outside a run its lists are refreshed, and nothing else is touched.
+pub async fn offered(services: &Services, node: &Node, target: Version) -> Result<(), Cause> {
+    let to = target.to_string();
+    let state = services.ssh.on_node(node, &Inspect).await?;
+    if state.whole_at("kubeadm", &to) || not_offered(services, node, &to).await?.is_none() {
+        return Ok(());
+    }
+    if services.observer.marks().await?.prepared {
+        services
+            .session
+            .note(&node.name, format!("its lists do not offer {to}, so it joined after preflight: it is prepared now"));
+        point_repository(services, node, Some(&state), target).await?;
+        prefetch_node(services, node, target, image_repository(services).await?).await?;
+    } else {
+        services.ssh.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
+    }
+    match not_offered(services, node, &to).await? {
+        None => Ok(()),
+        Some(cause) => Err(cause),
+    }
+}
+
+/// Which of the packages apt on the node cannot install at that version, as its lists are now.
+async fn not_offered(services: &Services, node: &Node, to: &str) -> Result<Option<Cause>, Cause> {
+    for package in ["kubeadm", "kubelet"] {
+        let offered = services.ssh.on_node(node, &Madison { package }).await?;
+        if !offered.iter().any(|revision| revision.starts_with(&format!("{to}-"))) {
+            let newest: Vec<&str> = offered.iter().take(5).map(|revision| revision.as_str()).collect();
+            let cause = Cause::refused(format!("its repository does not offer {package} {to}"))
+                .detail([format!("it offers {}", if newest.is_empty() { "none".into() } else { newest.join(", ") })])
+                .next(command!("k8s-upgrade preflight --target {}      # begins a run: repositories, snapshot, packages", to));
+            return Ok(Some(cause));
+        }
+    }
+    Ok(None)
+}
+
+/// Fetches packages and images, so that no node is out of service while it downloads.
+pub async fn prefetch(
+    services: &Services,
+    facts: &Facts,
+    target: Version,
+    image_repository: Option<ImageName>,
+) -> Result<(), Cause> {
+    each_node(services, facts, async |node| prefetch_node(services, node, target, image_repository.clone()).await).await.map(drop)
+}
+
+async fn prefetch_node(
+    services: &Services,
+    node: &Node,
+    target: Version,
+    image_repository: Option<ImageName>,
+) -> Result<Prefetched, Cause> {
+    let prefetch = Prefetch { target, control_plane: node.control_plane, image_repository };
+    services.ssh.change_node(node, ChangeClass::Prepare, "prefetch packages and images", &prefetch).await
+}
+
+/// Where this cluster's images come from, if it is not Kubernetes' own registry: kubeadm's configuration says.
+pub async fn image_repository(services: &Services) -> Result<Option<ImageName>, Cause> {
+    let named =
+        parse::image_repository(&super::losses::kubeadm_map(services, names::KUBEADM_CONFIG, "ClusterConfiguration").await?)?;
+    let odd = |error: NotAToken| Cause::refused(format!("imageRepository of kubeadm's ClusterConfiguration: {error}"));
+    named.map(|name| name.parse()).transpose().map_err(odd)
+}
+
+/// Leaves what a restore needs on every control plane, where it can be read without the API.
+pub async fn restore_cards(services: &Services, facts: &Facts, card: &WriteCard) -> Result<(), Cause> {
+    each_node(services, facts, async |node| {
+        if !node.control_plane {
+            return Ok(());
+        }
+        services.ssh.change_node(node, ChangeClass::Prepare, "restore card", card).await.map(drop)
+    })
+    .await
+    .map(drop)
+}
+
+fn named(states: Vec<(&Node, NodeState)>) -> Vec<(String, NodeState)> {
+    states.into_iter().map(|(node, state)| (node.name.clone(), state)).collect()
+}
+
+/// What a look at a node must show; all that it does not, told at once.
+fn fit(state: &NodeState) -> Result<(), Cause> {
+    let mut wrong = Vec::new();
+    let bad: Vec<String> = state
+        .packages
+        .iter()
+        .filter(|package| !package.healthy())
+        .map(|package| format!("{} {} is {}", package.name, package.version, package.letters))
+        .chain(state.audit.iter().take(4).cloned())
+        .collect();
+    if !bad.is_empty() && guard::on(Guard::PackagesWhole) {
+        wrong.push(Cause::refused("packages are half installed").detail(bad).next("sudo dpkg --configure -a    # on the node"));
+    }
+    for (path, wanted) in FREE {
+        let low = state.free.iter().find(|free| free.path == **path && free.bytes < *wanted);
+        if let Some(free) = low.filter(|_| guard::on(Guard::RoomOnDisk)) {
+            let text = format!("{path} has {} MiB free, {} MiB are wanted", free.bytes >> 20, wanted >> 20);
+            wrong.push(Cause::refused(text).next(command!("df -h {}    # on the node", path)));
+        }
+    }
+    if !state.stray_manifests.is_empty() && guard::on(Guard::StrayManifests) {
+        let cause = Cause::refused("the static-pod folder holds files that the kubelet loads as well");
+        wrong.push(
+            cause
+                .detail(state.stray_manifests.iter().map(ToString::to_string))
+                .next("move them out of /etc/kubernetes/manifests"),
+        );
+    }
+    match wrong.len() {
+        0 | 1 => wrong.pop().map_or(Ok(()), Err),
+        several => Err(wrong.into_iter().fold(Cause::refused(format!("{several} things are wrong")), |all, cause| Cause {
+            detail: [all.detail, vec![cause.what], cause.detail.into_iter().map(|line| format!("  {line}")).collect()].concat(),
+            next: [all.next, cause.next].concat(),
+            ..all
+        })),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::failure::Class;
+    use crate::node::{Free, Package};
+
+    #[test]
+    fn all_that_is_wrong_with_a_node_is_told_at_once() {
+        let mut state = NodeState::default();
+        assert_eq!(fit(&state), Ok(()));
+        let free = |path: &str, bytes| Free { path: path.parse().unwrap(), bytes };
+        state.free = vec![free("/usr", 5 << 20), free("/etc/kubernetes", 1 << 40)];
+        let full = "/usr has 5 MiB free, 600 MiB are wanted";
+        assert_eq!(fit(&state).unwrap_err().what, full);
+        let half =
+            Package { name: "kubelet".parse().unwrap(), letters: "iU".parse().unwrap(), version: "1.36.3-1.1".parse().unwrap() };
+        state.packages.push(half);
+        state.stray_manifests.push("/etc/kubernetes/manifests/etcd.yaml.bak".parse().unwrap());
+        let cause = fit(&state).unwrap_err();
+        assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "3 things are wrong"));
+        let detail = [
+            "packages are half installed",
+            "  kubelet 1.36.3-1.1 is iU",
+            full,
+            "the static-pod folder holds files that the kubelet loads as well",
+            "  /etc/kubernetes/manifests/etcd.yaml.bak",
+        ];
+        assert_eq!(cause.detail, detail);
+        let next = ["sudo dpkg --configure -a    # on the node", "df -h /usr    # on the node"];
+        assert_eq!(cause.next, [&next[..], &["move them out of /etc/kubernetes/manifests"]].concat());
+    }
+}

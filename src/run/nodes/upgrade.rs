@@ -1,0 +1,393 @@
+//! A node's work: cordon → drain → kubeadm package → `kubeadm upgrade` → kubelet packages and restart → Ready at version →
+//! uncordon → verify. Each is looked at first: is it needed? So it may be killed anywhere and started again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::failure::{Advice, Cause, Class};
+use crate::guard::{self, Guard};
+use crate::names::Mark;
+use crate::node::{Inspect, NodeState, Step};
+use crate::permit::ChangeClass;
+use crate::plan::facts::{COMPONENTS, Facts, Node};
+use crate::plan::gates::{self, Turn};
+use crate::plan::order;
+use crate::plan::version::{Version, told};
+use crate::report::span;
+use crate::run::services::Services;
+use crate::run::session::{Change, Probe, RECORD, Wait, Waited};
+use crate::words::{RunId, command};
+
+/// So long a runner that goes first waits for another to give way. Who does not by then has seen nobody, and is at work.
+const YIELD: Duration = Duration::from_secs(30);
+/// Looks in a row that must find a control plane whole: a kubelet's restart onto a new minor takes the API away two seconds later.
+const STEADY: u32 = 4;
+
+/// So long a static pod that was just restarted may be missing from a list.
+const SHOWN: Duration = Duration::from_secs(60);
+
+/// The node's work has begun, and must be finished: it cannot serve half done. A control plane that rests after its first turn, whose end is
+/// on record, has not begun the second.
+pub fn begun(node: &Node, state: &NodeState, target: &str) -> bool {
+    state.touched(target) && !(node.changed_at.is_some() && state.rests(target))
+}
+
+/// A kubelet that waits for another API server has its former package: any restart would take up a newer one. Which one server does not
+/// show is soon known, so that node stays out of service until then.
+fn kubelet_may_wait(facts: &Facts, state: &NodeState, target: &str) -> Result<(), Cause> {
+    let hidden = facts.hidden_servers();
+    if hidden.is_empty() || state.kubelet_is_former(target) {
+        return Ok(());
+    }
+    let what = format!(
+        "it stays cordoned: its kubelet's package is new, and may be started only once every API server is; that of {} shows no version",
+        hidden.join(", ")
+    );
+    Err(Cause::hold(what).next("kubectl get pods -n kube-system -l component=kube-apiserver -o wide"))
+}
+
+/// Upgrades one node to `target`; done already is no error. Ends with the node in service, or says what state it is in. `class`: to
+/// finish what was begun settles.
+pub async fn upgrade_node(
+    services: &Services,
+    name: &str,
+    target: Version,
+    run: &RunId,
+    class: ChangeClass,
+) -> Result<(), Cause> {
+    services.leases.holding(name, class, upgrade_held(services, name, target, run)).await
+}
+
+/// The facts are looked at under the Lease: while we waited for it, another runner may have done it all.
+async fn upgrade_held(services: &Services, name: &str, target: Version, run: &RunId) -> Result<(), Cause> {
+    let facts = observe_turn(services, name, target).await?;
+    let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
+    if facts.is_done_for_now(node, target) && guard::on(Guard::FinishedNode) {
+        skipped(services, name, "upgrade", &format!("another runner brought it to {target}"));
+        return Ok(());
+    }
+    let to = target.to_string();
+    let state = settled_state(services, node).await?;
+    if node.is_upgraded(target) && state.finished(&to) && guard::on(Guard::FinishedNode) {
+        return back_in_service(services, node, target, target, None).await;
+    }
+    let whole = super::gates::whole_deployments(services).await?;
+    let (since, begun) = (Instant::now(), begun(node, &state, &to));
+    if let Err(cause) = super::cordon::cordon(services, node, &state, &to, run).await {
+        give_up(services, name, begun, &to, &cause).await;
+        return Err(cause);
+    }
+    if !begun && let Err(cause) = our_turn(services, name).await {
+        // Nothing on the node was changed. (Whose Lease is lost changes nothing: this is refused, too.)
+        if let Err(back) = super::cordon::take_cordon_back(services, name).await {
+            services.session.warn(name, format!("our cordon could not be taken back: {}", back.what));
+        }
+        return Err(cause);
+    }
+    let kubelet = match replace(services, &facts, node, &state, target, run).await {
+        Ok(kubelet) => kubelet,
+        Err(cause) => {
+            give_up(services, name, begun, &to, &cause).await;
+            return Err(cause);
+        }
+    };
+    back_in_service(services, node, target, kubelet, Some(since)).await?;
+    if guard::on(Guard::WorkloadsAfterNode) { super::gates::workloads_back(services, name, &whole).await } else { Ok(()) }
+}
+
+/// One node at a time, whoever takes it out: two runners may have passed that gate together, and see each other only now that both
+/// have cordoned. One goes on; the other has to put its node back into service.
+pub async fn our_turn(services: &Services, name: &str) -> Result<(), Cause> {
+    let wait = Wait {
+        place: name,
+        on: "no other node to be out of service by our doing",
+        deadline: YIELD,
+        every: Duration::from_secs(1),
+        stoppable: true,
+    };
+    let turn = services
+        .session
+        .wait_or_not(wait, async || {
+            let facts = services.observer.observe().await?;
+            let turn = if guard::on(Guard::TurnAfterCordon) { gates::turn(&facts, name) } else { Turn::Ours };
+            Ok(match turn {
+                Turn::Ours => Probe::Ready(Ok(())),
+                Turn::Wait(others) => Probe::Not(others.join(", ")),
+                Turn::GiveWay(others) => Probe::Ready(Err(others.join(", "))),
+            })
+        })
+        .await;
+    let cause = match turn {
+        Ok(Waited::Ready(Ok(()))) => return Ok(()),
+        Ok(Waited::Ready(Err(others)) | Waited::Late(others)) => {
+            Cause::contended(format!("{others} was taken out of service at the same moment: one node at a time"))
+                .next(Advice::status())
+        }
+        Err(cause) => cause,
+    };
+    Err(cause)
+}
+
+/// What the node looks like once nothing of an earlier runner's works on it any more.
+async fn settled_state(services: &Services, node: &Node) -> Result<NodeState, Cause> {
+    let state = services.ssh.on_node(node, &Inspect).await?;
+    let Some(step) = state.running().filter(|_| guard::on(Guard::EarlierWorkEnds)) else { return Ok(state) };
+    services.session.note(&node.name, format!("{step} is still running there, begun by an earlier runner"));
+    let change = Change::settle(&node.name, "finish what an earlier runner began", services.settings.step_deadline);
+    // Its failure is no end: the steps that follow look at what is, and run what is needed again.
+    if let Err(cause) = services.session.change(change, services.ssh.follow(node)).await {
+        services.session.warn(&node.name, cause.what);
+    }
+    services.ssh.on_node(node, &Inspect).await
+}
+
+/// Drains, and replaces what runs. A stop signal counts until the first package change, and not after it. Returns the version that
+/// the kubelet is to have now.
+async fn replace(
+    services: &Services,
+    facts: &Facts,
+    node: &Node,
+    state: &NodeState,
+    target: Version,
+    run: &RunId,
+) -> Result<Version, Cause> {
+    let (name, to) = (node.name.as_str(), target.to_string());
+    let begun = begun(node, state, &to);
+    super::drain::drain(services, name, !begun).await?;
+    let mut first = if begun { ChangeClass::Settle } else { ChangeClass::Disrupt };
+    if !begun && state.rests(&to) {
+        super::cordon::turn_again(services, name, first).await?;
+        first = ChangeClass::Settle;
+    }
+    if containerd(services, facts, node, first, run).await? {
+        first = ChangeClass::Settle;
+    }
+    if state.whole_at("kubeadm", &to) && state.audit.is_empty() {
+        skipped(services, name, "kubeadm package", "it is at the target");
+    } else {
+        services.ssh.work(node, first, "kubeadm package", Step::KubeadmPackage, target.into(), run).await?;
+    }
+    // As it is now: an earlier runner's kubeadm may have ended since the facts were taken.
+    let components_there = !node.control_plane || components_there(services, name, target).await?;
+    if state.kubeadm_has_run(&to, run) && components_there {
+        skipped(services, name, "kubeadm upgrade", "it ended well before");
+    } else {
+        let apply = node.control_plane && order::first_control_plane(facts).is_some_and(|first| first.name == name);
+        let label = if apply { "kubeadm upgrade apply" } else { "kubeadm upgrade node" };
+        let step = Step::KubeadmUpgrade { first_control_plane: apply, flags: services.settings.kubeadm_flags() };
+        services.ssh.work(node, ChangeClass::Settle, label, step, target.into(), run).await?;
+    }
+    if node.control_plane {
+        let now = observe_turn(services, name, target).await?;
+        let there = now.node(name).is_some_and(|node| node.components_at(target));
+        if !there && guard::on(Guard::ControlPlaneAfterKubeadm) {
+            return Err(Cause::step(format!("kubeadm ended well, but the control plane is not at {target}")));
+        }
+        if now.kubelet_waits(node, target) && guard::on(Guard::KubeletWaits) {
+            if guard::on(Guard::NewKubeletStaysOut) {
+                kubelet_may_wait(&now, state, &to)?;
+            }
+            let why = "another API server is older: it follows when all are new";
+            skipped(services, name, "kubelet packages and restart", why);
+            return node.kubelet.ok_or_else(|| Cause::hold(format!("the version of {name} is not to be seen")));
+        }
+    }
+    services
+        .ssh
+        .work(node, ChangeClass::Settle, "kubelet packages and restart", Step::KubeletPackages, target.into(), run)
+        .await?;
+    Ok(target)
+}
+
+async fn components_there(services: &Services, name: &str, target: Version) -> Result<bool, Cause> {
+    Ok(services.observer.observe().await?.node(name).is_some_and(|node| node.components_at(target)))
+}
+
+/// Whether the node's work has begun, as the node itself says.
+pub async fn has_begun(services: &Services, node: &Node, target: &str) -> Result<bool, Cause> {
+    Ok(begun(node, &services.ssh.on_node(node, &Inspect).await?, target))
+}
+
+/// Facts that tell whether the kubelet of a control plane has to wait. An API server that does not show counts as old, but one that
+/// has just been restarted is missing from a list for a moment only.
+pub async fn observe_turn(services: &Services, name: &str, target: Version) -> Result<Facts, Cause> {
+    let wait = Wait {
+        place: name,
+        on: "every API server to show its version",
+        deadline: SHOWN,
+        every: Duration::from_secs(2),
+        stoppable: false,
+    };
+    services
+        .observer
+        .observe_until(wait, |facts| {
+            let matters = facts.node(name).is_some_and(|node| facts.kubelet_waits(node, target));
+            let hidden = facts.hidden_servers();
+            (matters && !hidden.is_empty()).then(|| hidden.join(", "))
+        })
+        .await
+}
+
+/// After a failure: a node on which nothing was changed serves again; one that was is left cordoned, so that nothing lands on it.
+async fn give_up(services: &Services, name: &str, had_begun: bool, target: &str, cause: &Cause) {
+    // Somebody else has the node now; its cordon is theirs.
+    if (had_begun && guard::on(Guard::HalfChangedStaysOut)) || cause.class == Class::Contended {
+        return;
+    }
+    let look = async {
+        let Some(node) = services.observer.node_now(name).await? else { return Ok(false) };
+        Ok::<_, Cause>(!has_begun(services, &node, target).await?)
+    };
+    let unchanged = match look.await {
+        Ok(unchanged) => unchanged,
+        Err(cause) => {
+            services
+                .session
+                .warn(name, format!("if it is cordoned it stays so, for whether it was changed is not known: {}", cause.what));
+            false
+        }
+    };
+    if (unchanged || !guard::on(Guard::HalfChangedStaysOut))
+        && let Err(cause) = super::cordon::take_cordon_back(services, name).await
+    {
+        services.session.warn(name, format!("our cordon could not be taken back: {}", cause.what));
+    }
+}
+
+/// What a node looks like on which nothing of ours runs; refused while something does.
+pub async fn settled(services: &Services, node: &Node) -> Result<NodeState, Cause> {
+    let state = services.ssh.on_node(node, &Inspect).await?;
+    match state.running() {
+        Some(step) => Err(Cause::contended(format!("{step} is running on {}", node.name))),
+        None => Ok(state),
+    }
+}
+
+/// A control plane whose containerd is older than the workers' catches up while it is drained. True if it did.
+async fn containerd(services: &Services, facts: &Facts, node: &Node, class: ChangeClass, run: &RunId) -> Result<bool, Cause> {
+    let Some(newer) = node.control_plane.then(|| gates::containerd_behind(facts, node)).flatten() else { return Ok(false) };
+    let (theirs, own) = (services.ssh.on_node(newer, &Inspect).await?, services.ssh.on_node(node, &Inspect).await?);
+    let packages = ["containerd.io", "containerd"].iter().find_map(|name| Some((theirs.package(name)?, own.package(name)?)));
+    let Some((wanted, _)) = packages else {
+        // Debian's package and Docker's are no versions of each other: that is for a person.
+        services
+            .session
+            .warn(&node.name, format!("containerd is older than on {}, but is another package there: left as it is", newer.name));
+        return Ok(false);
+    };
+    services
+        .ssh
+        .work(node, class, "containerd package", Step::ContainerdPackage, wanted.version.clone().into(), run)
+        .await
+        .map(|()| true)
+}
+
+/// Ready with its kubelet at that version, then uncordoned if the cordon is ours. `begun`: when it was cordoned, if that was us just now.
+async fn back_in_service(
+    services: &Services,
+    node: &Node,
+    target: Version,
+    kubelet: Version,
+    begun: Option<Instant>,
+) -> Result<(), Cause> {
+    let name = node.name.as_str();
+    ready_at(services, node, "the node to be Ready at its version", |now| now >= kubelet).await?;
+    if node.control_plane && guard::on(Guard::ControlPlaneWhole) {
+        control_plane_at(services, name, target).await?;
+    }
+    let key = Mark::CordonedBy.key(&services.settings.annotation_prefix);
+    let changed = services.session.stamp();
+    let change = Change::settle(name, "uncordon", RECORD);
+    let fresh = begun.is_some() || node.unrecorded();
+    let edited = services
+        .record
+        .edit_node(change, |now| {
+            let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
+            let marks = vec![(Mark::CordonedBy, None), (Mark::ChangedAt, Some(changed.clone()))];
+            let lifts = ours || !guard::on(Guard::PersonsCordonStays);
+            (ours || fresh).then(|| (lifts.then_some(false), marks))
+        })
+        .await?;
+    match begun {
+        Some(begun) => {
+            let at = if kubelet < target { format!("{target} but for its kubelet") } else { target.to_string() };
+            services.session.note(name, format!("back in service at {at}, out of service {}", span(begun.elapsed())));
+        }
+        None if edited => services.session.note(name, format!("was at {target} already; our cordon is taken back")),
+        None => skipped(services, name, "upgrade", &format!("it is at {target} already")),
+    }
+    Ok(())
+}
+
+/// The kubelet reports another version only after its restart: a Ready from before is not taken for it.
+pub async fn ready_at(services: &Services, node: &Node, on: &str, arrived: impl Fn(Version) -> bool) -> Result<(), Cause> {
+    let wait = Wait {
+        place: &node.name,
+        on,
+        deadline: services.settings.ready_deadline,
+        every: Duration::from_secs(1),
+        stoppable: false,
+    };
+    services
+        .session
+        .wait(wait, async || {
+            let Some(now) = services.observer.node_now(&node.name).await? else {
+                return Err(Cause::step(format!("{} was deleted from the cluster", node.name)));
+            };
+            let arrived = now.kubelet.is_some_and(&arrived) || !guard::on(Guard::ReadyAtVersion);
+            Ok(match (arrived, now.ready) {
+                (true, true) => Probe::Ready(()),
+                (true, false) => Probe::Not(now.not_ready.map_or("not Ready".to_owned(), |why| format!("not Ready: {why}"))),
+                (false, _) => Probe::Not(format!("kubelet is {}", told(now.kubelet))),
+            })
+        })
+        .await
+        .map_err(|cause| cause.next(command!("kubectl describe node {}", node.name)))
+}
+
+async fn control_plane_at(services: &Services, name: &str, target: Version) -> Result<(), Cause> {
+    let wait = Wait {
+        place: name,
+        on: "its control-plane pods to run at the target",
+        deadline: services.settings.ready_deadline,
+        every: Duration::from_secs(3),
+        stoppable: false,
+    };
+    let mut steady = 0;
+    services
+        .session
+        .wait(wait, async || {
+            let facts = services.observer.observe().await?;
+            let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
+            let behind = node.components_wrong(&COMPONENTS, Some(target));
+            steady = if behind.is_empty() && node.ready { steady + 1 } else { 0 };
+            Ok(match (behind.is_empty(), steady >= STEADY) {
+                (_, true) => Probe::Ready(()),
+                (true, false) => Probe::Not("just restarted".into()),
+                (false, _) => Probe::Not(behind.join(", ")),
+            })
+        })
+        .await
+}
+
+/// Tells that a step was not needed, and why.
+pub fn skipped(services: &Services, place: &str, step: &str, why: &str) {
+    services.session.emit(&crate::report::Event::StepSkipped { place: place.into(), step: step.into(), why: why.into() });
+}
+
+/// What a person should know of a node that a step failed on.
+pub async fn node_state(services: &Services, name: &str) -> String {
+    let now = match services.observer.node_now(name).await {
+        Ok(Some(node)) => node,
+        Ok(None) => return format!("{name} is no node of this cluster any more."),
+        Err(cause) => return format!("the state of {name} is not known ({}).", cause.what),
+    };
+    let cordon = match (now.unschedulable, &now.cordoned_by) {
+        (true, Some(_)) => "cordoned by this program",
+        (true, None) => "cordoned by somebody else",
+        (false, _) => "schedulable",
+    };
+    let ready = if now.ready { "Ready" } else { "NOT Ready" };
+    format!("{name} is {cordon} and {ready}, its kubelet is {}.", told(now.kubelet))
+}

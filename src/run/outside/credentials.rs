@@ -1,0 +1,107 @@
+//! The SSH key and the Slack webhook. They live in memory and are read anew by every process.
+
+use crate::world::{Files, Login, SECRET_FILE};
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::OnceCell;
+
+use crate::failure::Cause;
+use crate::names;
+use crate::run::cluster::Cluster;
+use crate::settings::Settings;
+use crate::words::command;
+
+/// Secrets, in memory alone. It has no Debug.
+#[derive(Clone)]
+pub struct Creds {
+    /// None: a pod that has no key.
+    login: Option<Login>,
+    pub slack: Option<Arc<str>>,
+}
+
+/// Where secrets are read from, once a process.
+pub struct Credentials {
+    settings: Arc<Settings>,
+    cluster: Arc<Cluster>,
+    files: Arc<dyn Files>,
+    creds: OnceCell<Creds>,
+}
+
+impl Credentials {
+    pub fn new(settings: Arc<Settings>, cluster: Arc<Cluster>, files: Arc<dyn Files>) -> Self {
+        Credentials { settings, cluster, files, creds: OnceCell::new() }
+    }
+
+    /// Read once: from the file that a setting names, else the mounted Secret, else the Secret through the API; a key that stands
+    /// nowhere leaves the agent.
+    pub async fn creds(&self) -> Result<&Creds, Cause> {
+        self.creds.get_or_try_init(|| self.read_creds()).await
+    }
+
+    /// The way in that every node has.
+    ///
+    /// # Errors
+    /// Refused: this pod was given no key.
+    pub async fn own_login(&self) -> Result<Login, Cause> {
+        self.creds().await?.login.clone().ok_or_else(|| {
+            Cause::refused(format!("no SSH key: {}/{} is not there", names::CREDS_MOUNT, names::SECRET_SSH_KEY))
+                .detail([format!(
+                    "the Secret {}/{} is missing or has no {}",
+                    self.cluster.namespace,
+                    names::CREDS_SECRET,
+                    names::SECRET_SSH_KEY
+                )])
+                .next(command!("kubectl -n {} get secret {}", self.cluster.namespace, names::CREDS_SECRET))
+        })
+    }
+
+    async fn read_creds(&self) -> Result<Creds, Cause> {
+        let key = self.key_in_file(&self.settings.ssh_key_file, names::SECRET_SSH_KEY)?;
+        let slack = self.key_in_file(&self.settings.slack_webhook_file, names::SECRET_SLACK)?;
+        // In a pod the Secret is mounted; what is not there, is not in it.
+        let secret = if self.cluster.in_cluster || (key.is_some() && slack.is_some()) { None } else { self.secret().await? };
+        let field = |name: &str| {
+            let data = secret.as_ref()?.data.as_ref()?.get(name)?;
+            String::from_utf8(data.0.clone()).ok().filter(|text| !text.trim().is_empty())
+        };
+        let login = match key.or_else(|| field(names::SECRET_SSH_KEY)) {
+            Some(key) => Some(Login::Key(key.into())),
+            None => (!self.cluster.in_cluster).then_some(Login::Agent),
+        };
+        let slack = slack.or_else(|| field(names::SECRET_SLACK)).map(|url| Arc::from(url.trim()));
+        Ok(Creds { login, slack })
+    }
+
+    /// The key of the file that the settings name, else of the mounted Secret: the API server is not asked.
+    pub fn login_at_hand(&self) -> Result<Option<Login>, Cause> {
+        let key = self.key_in_file(&self.settings.ssh_key_file, names::SECRET_SSH_KEY)?;
+        Ok(key.map(|key| Login::Key(key.into())))
+    }
+
+    /// A named file must be there; the mounted one may be absent.
+    fn key_in_file(&self, named: &Path, key: &str) -> Result<Option<String>, Cause> {
+        let is_named = !named.as_os_str().is_empty();
+        let path = if is_named { named.to_path_buf() } else { PathBuf::from(names::CREDS_MOUNT).join(key) };
+        match self.files.read(&path, SECRET_FILE) {
+            Ok(bytes) => {
+                let text = String::from_utf8(bytes).map_err(|_| Cause::usage(format!("{} is not text", path.display())))?;
+                Ok(Some(text).filter(|text| !text.trim().is_empty()))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_named => Ok(None),
+            Err(error) => Err(Cause::usage(format!("cannot read {}: {error}", path.display()))),
+        }
+    }
+
+    /// The Secret, unless it is absent or not ours to read: then the agent is what is left.
+    async fn secret(&self) -> Result<Option<Secret>, Cause> {
+        let api: Api<Secret> = self.cluster.own();
+        self.cluster
+            .api("read the Secret with the SSH key", async || match api.get_opt(names::CREDS_SECRET).await {
+                Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
+                other => other,
+            })
+            .await
+    }
+}

@@ -1,0 +1,106 @@
+//! Prometheus and Pushgateway, as the settings name them. A dead Pushgateway stops nothing: it is told and left.
+
+use crate::world::Web;
+use std::time::Duration;
+
+use crate::clients::{Endpoint, Gauge, Prometheus, Pushgateway};
+use crate::failure::Cause;
+use crate::names;
+use crate::plan::alerts::Alert;
+use crate::plan::answer::Answer;
+use crate::plan::facts::RunMarks;
+use crate::plan::health::{Rule, Series};
+use crate::run::cluster::Cluster;
+use crate::run::session::{Change, Session};
+use crate::settings::Settings;
+use crate::words::Address;
+use std::sync::Arc;
+
+const ASK: Duration = Duration::from_secs(10);
+
+/// Prometheus, asked, and the Pushgateway, told.
+pub struct Monitoring {
+    settings: Arc<Settings>,
+    session: Arc<Session>,
+    cluster: Arc<Cluster>,
+    web: Arc<dyn Web>,
+}
+
+impl Monitoring {
+    pub fn new(settings: Arc<Settings>, session: Arc<Session>, cluster: Arc<Cluster>, web: Arc<dyn Web>) -> Self {
+        Monitoring { settings, session, cluster, web }
+    }
+
+    fn endpoint(&self, address: &Address) -> Endpoint {
+        Endpoint::new(address, &self.web, &self.cluster.kube, self.cluster.in_cluster)
+    }
+
+    /// The alerts that Prometheus knows, or why it cannot say.
+    pub async fn alerts(&self) -> Answer<Vec<Alert>> {
+        Prometheus::new(self.endpoint(&self.settings.prometheus)).alerts(ASK).await
+    }
+
+    /// The alert rules that Prometheus has loaded, or why it cannot say.
+    pub async fn rules_loaded(&self) -> Answer<Vec<Rule>> {
+        Prometheus::new(self.endpoint(&self.settings.prometheus)).rules(ASK).await
+    }
+
+    /// The gauges that the Pushgateway holds, or why it cannot say.
+    pub async fn gauges_there(&self) -> Answer<Vec<Series>> {
+        Pushgateway::new(self.endpoint(&self.settings.pushgateway)).series(ASK).await
+    }
+
+    /// Pushes gauges of one Pushgateway job; that this fails is the caller's to judge.
+    pub async fn push_surely(&self, step: &str, job: &str, gauges: &[Gauge]) -> Result<(), Cause> {
+        let change = Change::settle("metrics", step, ASK * 2).silent();
+        self.session
+            .change(change, async {
+                let pushgateway = Pushgateway::new(self.endpoint(&self.settings.pushgateway));
+                pushgateway.push(job, gauges, ASK).await
+            })
+            .await
+    }
+
+    /// Pushes gauges of one Pushgateway job.
+    pub async fn push(&self, job: &str, gauges: &[Gauge]) {
+        if let Err(cause) = self.push_surely("push gauges", job, gauges).await {
+            self.session.warn("metrics", format!("gauges were not pushed, which stops nothing: {}", cause.what));
+        }
+    }
+
+    /// Pushes the chain's gauges anew from the annotations, and that the run has made progress.
+    pub async fn push_run(&self, marks: &RunMarks) {
+        let mut gauges = gauges(marks);
+        gauges.push(Gauge::new(names::METRIC_PROGRESS, seconds(self.session.now())));
+        self.push(names::PUSH_JOB_CHAIN, &gauges).await;
+    }
+
+    /// Pushes the chain's gauges anew from the annotations, which are the truth: a Pushgateway forgets. To look is no progress: a run that
+    /// has stalled stays so.
+    pub async fn push_marks(&self, marks: &RunMarks) {
+        if marks.halted.as_ref().is_some_and(|halt| halt.blocker) {
+            self.push(names::PUSH_JOB_BLOCKER, &[blocker(true)]).await;
+        }
+        self.push(names::PUSH_JOB_CHAIN, &gauges(marks)).await;
+    }
+}
+
+fn gauges(marks: &RunMarks) -> Vec<Gauge> {
+    let number = |on: bool| if on { 1.0 } else { 0.0 };
+    let started = marks.started.filter(|_| marks.in_flight).map_or(0.0, seconds);
+    vec![
+        Gauge::new(names::METRIC_IN_FLIGHT, number(marks.in_flight)),
+        Gauge::new(names::METRIC_STARTED, started),
+        Gauge::new(names::METRIC_SNAPSHOT, number(marks.in_flight && marks.snapshot_path.is_some())),
+    ]
+}
+
+/// Prometheus counts in seconds since 1970.
+pub fn seconds(time: jiff::Timestamp) -> f64 {
+    std::time::Duration::try_from(time.as_duration()).map_or(0.0, |since| since.as_secs_f64().floor())
+}
+
+/// 1 while a person blocks.
+pub fn blocker(on: bool) -> Gauge {
+    Gauge::new(names::METRIC_BLOCKER, if on { 1.0 } else { 0.0 })
+}

@@ -1,0 +1,90 @@
+//! What a process works with: each service owns its state, and has in hand only those that it needs.
+
+use std::sync::{Arc, Weak};
+
+use crate::report::{Book, Follower};
+use crate::run::cluster::{Cluster, Journals, Observer, Record};
+use crate::run::guards::{HaltWatch, Leases, Recorder};
+use crate::run::outside::{Credentials, Monitoring, Notices};
+use crate::run::session::{self, Guardian, Session};
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
+use crate::world::{KubeConnection, World};
+
+/// What [`Services`] are made of.
+pub struct Parts {
+    pub settings: Settings,
+    pub namespace: String,
+    pub connection: KubeConnection,
+    pub world: World,
+    pub session: session::Parts,
+    /// What a person does to a node that is no upgrade goes on while upgrades are halted.
+    pub despite_halt: bool,
+    /// None: a command that keeps no journal.
+    pub book: Option<Book>,
+    /// None: a command that records no progress.
+    pub follower: Option<Follower>,
+}
+
+/// Handed down by commands and the chain. Whatever needs few of them takes these few.
+pub struct Services {
+    pub settings: Arc<Settings>,
+    pub world: World,
+    pub session: Arc<Session>,
+    pub cluster: Arc<Cluster>,
+    pub observer: Arc<Observer>,
+    pub record: Arc<Record>,
+    pub halt: Arc<HaltWatch>,
+    pub leases: Arc<Leases>,
+    pub journal: Arc<Journals>,
+    pub progress: Arc<Recorder>,
+    pub credentials: Arc<Credentials>,
+    pub ssh: Arc<Ssh>,
+    pub monitoring: Arc<Monitoring>,
+    pub notices: Arc<Notices>,
+}
+
+impl Services {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { settings, namespace, connection, world, session, despite_halt, book, follower } = parts;
+        let settings = Arc::new(settings);
+        let session = Arc::new(Session::new(session));
+        let cluster = Arc::new(Cluster::new(connection, namespace, session.clone(), settings.api_patience));
+        let observer = Arc::new(Observer::new(settings.clone(), session.clone(), cluster.clone()));
+        let record = Arc::new(Record::new(settings.clone(), session.clone(), cluster.clone(), observer.clone()));
+        let halt = Arc::new(HaltWatch::new(session.clone(), observer.clone(), despite_halt));
+        let leases = Arc::new(Leases::new(settings.clone(), session.clone(), cluster.clone(), follower.clone()));
+        let journal = Arc::new(Journals::new(session.clone(), cluster.clone(), observer.clone(), book));
+        let progress = Arc::new(Recorder::new(
+            settings.clone(),
+            session.clone(),
+            cluster.clone(),
+            observer.clone(),
+            leases.clone(),
+            follower,
+        ));
+        let credentials = Arc::new(Credentials::new(settings.clone(), cluster.clone(), world.files.clone()));
+        let ssh = Arc::new(Ssh::new(settings.clone(), session.clone(), cluster.clone(), credentials.clone(), &world));
+        let monitoring = Arc::new(Monitoring::new(settings.clone(), session.clone(), cluster.clone(), world.web.clone()));
+        let notices = Arc::new(Notices::new(settings.clone(), session.clone(), credentials.clone(), world.web.clone()));
+        // A halt stops what a Lease would only carry on; the journal is written once neither objects.
+        let guardians: [Arc<dyn Guardian>; 3] = [halt.clone(), leases.clone(), journal.clone()];
+        session.guarded_by(guardians.iter().map(Arc::downgrade).collect::<Vec<Weak<dyn Guardian>>>());
+        Services {
+            settings,
+            world,
+            session,
+            cluster,
+            observer,
+            record,
+            halt,
+            leases,
+            journal,
+            progress,
+            credentials,
+            ssh,
+            monitoring,
+            notices,
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! That the machine which SSH reached is the node: proved before anything is done there, and again whenever a session was lost, the machine
+//! has booted, or another one answers. A host key that was not known is kept only then.
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
+use crate::names;
+use crate::node::{self, Identify, Machine, Operation};
+use crate::permit::{ChangeClass, Permit};
+use crate::plan::facts::Node;
+use crate::plan::identity::{self, Proof, Shown};
+use crate::plan::known_hosts;
+use crate::run::session::locked;
+use crate::run::ssh::Ssh;
+use crate::run::ssh::hosts::Place;
+use crate::words::command;
+
+/// How often a host key is tried to be kept while others write the same object.
+const TRIES: u32 = 8;
+
+impl Ssh {
+    /// The machine that is the node; proved once, until something speaks against it ([`Ctx::forget_proof`]).
+    ///
+    /// # Errors
+    /// Refused: it is another one, or nothing tells. Whatever keeps SSH from it.
+    pub async fn proved(&self, place: Place<'_>, is: &Node, begun: Instant) -> Result<Machine, Cause> {
+        if let Some(machine) = locked(&self.proved).get(&is.name) {
+            return Ok(machine.clone());
+        }
+        let stdin = node::stdin(&Identify).into();
+        let during = |cause: Cause| cause.during(Identify::NAME);
+        let (host, output) = self.session::<Identify>(place, stdin, begun, &mut |_| {}).await.map_err(during)?;
+        let found = node::read(&Identify, &output).map_err(during)?;
+        let machine = found.machine_id.clone().zip(found.boot_id.clone());
+        let proof = identity::prove(is, &Shown { certificate: found.certificate, machine_id: found.machine_id });
+        let by_certificate = proof == Proof::ByCertificate;
+        if guard::on(Guard::Identity) {
+            proof.into_result(&is.name, &host.address)?;
+        }
+        let machine = machine.map(|(machine_id, boot_id)| Machine { machine_id, boot_id });
+        let none = || Proof::Unknown("it has no machine id, or no boot id".to_owned()).into_result(&is.name, &host.address);
+        let Some(machine) = machine else { return none().and(Err(Cause::bug("a machine without ids was proved"))) };
+        if by_certificate {
+            self.session
+                .note(&is.name, "the Node reports no machine id: its kubelet's certificate alone says that this is its machine");
+        }
+        if !is.boot_id.is_empty() && is.boot_id != machine.boot_id.as_str() {
+            self.session.note(&is.name, "it has booted since its kubelet reported last");
+        }
+        if host.known_keys.is_empty() {
+            self.learn(&is.name, &output.host_key).await?;
+        }
+        locked(&self.proved).insert(is.name.clone(), machine.clone());
+        Ok(machine)
+    }
+
+    /// After a lost session or a boot: the next operation proves the machine anew.
+    pub fn forget_proof(&self, node: &str) {
+        locked(&self.proved).remove(node);
+    }
+
+    /// Keeps a host key that was seen for the first time, for all runners: added where there is none, never put in the place of another.
+    async fn learn(&self, node: &str, key: &str) -> Result<(), Cause> {
+        let fingerprint = known_hosts::fingerprint(key)
+            .ok_or_else(|| Cause::bug(format!("the session to {node} showed no host key that can be read")))?;
+        if self.session.dry_run {
+            self.remember(node, key);
+            self.session
+                .warn(node, format!("its host key, {fingerprint}, is not known and was accepted unseen; a dry run keeps none"));
+            return Ok(());
+        }
+        let api: Api<ConfigMap> = self.cluster.own();
+        for _ in 0..TRIES {
+            let map = self.cluster.api_opt("read the known host keys", async || api.get(names::KNOWN_HOSTS_MAP).await).await?;
+            let Some(map) = map else {
+                return Err(Cause::refused(format!(
+                    "ConfigMap {}/{} does not exist",
+                    self.cluster.namespace,
+                    names::KNOWN_HOSTS_MAP
+                ))
+                .next("k8s-upgrade manifests --image REF | kubectl apply -f -"));
+            };
+            let there = map.data.as_ref().and_then(|data| data.get(node)).map_or("", String::as_str);
+            if known_hosts::has(there, key) {
+                self.remember(node, there);
+                return Ok(());
+            }
+            if !there.trim().is_empty() {
+                let what = format!("{node} shows the host key {fingerprint}, and meanwhile another one of it has become known");
+                let next = command!(
+                    "kubectl -n {} get configmap {} -o yaml      # compare it with the node's own",
+                    self.cluster.namespace,
+                    names::KNOWN_HOSTS_MAP
+                );
+                return Err(Cause::refused(what).next(next));
+            }
+            let body = json!({ "metadata": { "resourceVersion": map.metadata.resource_version }, "data": { node: key } });
+            let permit = Permit { class: ChangeClass::Prepare, step: "learn a host key".into() };
+            let keep = self.cluster.api("keep a host key", async || {
+                api.patch(names::KNOWN_HOSTS_MAP, &PatchParams::default(), &Patch::Merge(&body)).await
+            });
+            match permit.scope(keep).await {
+                Ok(_) => {
+                    self.remember(node, key);
+                    self.session.note(node, "host key learned; from now on it must stay the same");
+                    return Ok(());
+                }
+                // Somebody has written meanwhile: what they wrote is looked at.
+                Err(cause) if cause.class == Class::Contended => {}
+                Err(cause) => return Err(cause),
+            }
+        }
+        Err(Cause::contended(format!("the host key of {node} could not be kept: others write the same ConfigMap all the time")))
+    }
+
+    /// For this process, in which the key stays the same from now on.
+    fn remember(&self, node: &str, key: &str) {
+        if let Some(known) = self.known_hosts.get() {
+            locked(known).insert(node.to_owned(), key.to_owned());
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Looks at all that an upgrade needs beside the cluster: CronJobs, gauges, rules. Reads only.
+
+use std::path::Path;
+
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
+use k8s_openapi::api::batch::v1::{CronJob, Job};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+
+use crate::failure::Cause;
+use crate::names;
+use crate::plan::answer::Answer;
+use crate::plan::facts::{JobFact, JobState};
+use crate::plan::health::{Cron, Seen};
+use crate::run::cluster::observer::{job_fact, own_container};
+use crate::run::image::{OWN_BINARY, archive};
+use crate::run::services::Services;
+use crate::world::BINARY_FILE;
+
+/// All that the checks of `status --health` are made of.
+pub async fn health(services: &Services) -> Result<Seen, Cause> {
+    Ok(Seen {
+        facts: services.observer.observe_as_it_is().await?,
+        detection: cron(services, names::DETECT_CRONJOB).await?,
+        watch: cron(services, names::WATCH_CRONJOB).await?,
+        detected: detected(services).await?,
+        own: own_build(services),
+        policies: policies(services).await,
+        gauges: services.monitoring.gauges_there().await,
+        rules: services.monitoring.rules_loaded().await,
+        alerts: services.monitoring.alerts().await,
+    })
+}
+
+/// None: there is no CronJob of that name.
+pub async fn cron(services: &Services, name: &str) -> Result<Option<Cron>, Cause> {
+    let api: Api<CronJob> = services.cluster.own();
+    let found = services.cluster.api_opt("read the CronJob", async || api.get(name).await).await?;
+    Ok(found.and_then(|cronjob| {
+        let created = cronjob.creation_timestamp().map(|time| time.0);
+        let spec = cronjob.spec?;
+        let zone = spec.time_zone.map_or(String::new(), |zone| format!(" ({zone})"));
+        let container = own_container(spec.job_template.spec.as_ref());
+        Some(Cron {
+            suspended: spec.suspend == Some(true),
+            ours: container.is_some(),
+            image: container.and_then(|container| container.image.clone()),
+            schedule: format!("{}{zone}", spec.schedule),
+            created,
+            last: cronjob.status.and_then(|status| status.last_schedule_time).map(|time| time.0),
+        })
+    }))
+}
+
+/// The admission policies with our label that are bound under their own names.
+async fn policies(services: &Services) -> Answer<Vec<String>> {
+    let ours = ListParams::default().labels(&format!("{}={}", names::LABEL_NAME, names::PROGRAM));
+    let policies: Api<ValidatingAdmissionPolicy> = services.cluster.all();
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = services.cluster.all();
+    let policies = services.cluster.list_all("list admission policies", policies, ours.clone()).await;
+    match (policies, services.cluster.list_all("list their bindings", bindings, ours).await) {
+        (Ok(policies), Ok(bindings)) => {
+            let bound: Vec<String> = bindings.iter().map(ResourceExt::name_any).collect();
+            Answer::Known(policies.iter().map(ResourceExt::name_any).filter(|name| bound.contains(name)).collect())
+        }
+        (Err(cause), _) | (_, Err(cause)) => Answer::Unknown(cause.what),
+    }
+}
+
+/// The image that the running binary would make.
+fn own_build(services: &Services) -> Answer<String> {
+    let binary = services.world.files.read(Path::new(OWN_BINARY), BINARY_FILE).map_err(|error| format!("{OWN_BINARY}: {error}"));
+    match binary.and_then(|binary| archive(&binary).map_err(|cause| cause.what)) {
+        Ok(image) => Answer::Known(image.tag),
+        Err(why) => Answer::Unknown(why),
+    }
+}
+
+/// Detection's newest Job that has ended.
+async fn detected(services: &Services) -> Result<Option<JobFact>, Cause> {
+    let of_detection = ListParams::default().labels(&format!("{}={}", names::LABEL_APP, names::APP_DETECTION));
+    let jobs: Api<Job> = services.cluster.own();
+    let pods: Api<Pod> = services.cluster.own();
+    let jobs = services.cluster.list_all("list detection's Jobs", jobs, of_detection.clone()).await?;
+    let pods = services.cluster.list_all("list detection's pods", pods, of_detection).await?;
+    let facts = jobs.iter().map(|job| job_fact(job, &pods, &services.settings.annotation_prefix));
+    Ok(facts.filter(|job| job.state != JobState::Active).max_by_key(|job| job.created))
+}

@@ -1,0 +1,47 @@
+//! What a person is shown beside the facts: the nodes' Leases, what works on them, and whether the watch watches.
+
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::coordination::v1::Lease as KubeLease;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
+
+use crate::failure::Cause;
+use crate::names;
+use crate::plan::facts::Facts;
+use crate::plan::screen::{Lease, Seen};
+use crate::run::guards::lease::{driver, of_node, term};
+use crate::run::services::Services;
+
+/// The facts and all that a person wants to know beside them.
+pub async fn look(services: &Services) -> Result<Seen, Cause> {
+    let facts = services.observer.observe_as_it_is().await?;
+    for garbled in &facts.marks.garbled {
+        services.session.warn("", format!("annotation {} is not this program's: {}", garbled.key, garbled.why));
+    }
+    let api: Api<KubeLease> = services.cluster.own();
+    let leases = services.cluster.list_all("list the Leases", api, ListParams::default()).await?;
+    let driver = leases.iter().find_map(|lease| driver(lease, &services.settings.annotation_prefix));
+    let api: Api<CronJob> = services.cluster.own();
+    let watch = services.cluster.api_opt("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
+    let no_watch = no_watch(watch.as_ref());
+    let units = services.ssh.units(&facts).await;
+    Ok(Seen { units, leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(), driver, no_watch, facts })
+}
+
+/// Why the CronJob that takes up what died cannot, if it cannot.
+pub fn no_watch(found: Option<&CronJob>) -> Option<String> {
+    match found.and_then(|cronjob| cronjob.spec.as_ref()) {
+        None => Some(format!("CronJob {} does not exist", names::WATCH_CRONJOB)),
+        Some(spec) if spec.suspend == Some(true) => Some(format!("CronJob {} is suspended", names::WATCH_CRONJOB)),
+        Some(_) => None,
+    }
+}
+
+/// A node's Lease, by the node's name.
+pub fn lease(lease: &KubeLease, facts: &Facts) -> Option<Lease> {
+    let name = lease.name_any();
+    let rest = name.strip_prefix(&format!("{}-", names::LEASE_PREFIX))?;
+    let node = facts.nodes.iter().map(|node| node.name.as_str()).find(|node| of_node(node) == name).unwrap_or(rest).to_owned();
+    let (holder, renewed, until) = term(lease)?;
+    Some(Lease { node, holder, renewed, until })
+}
