@@ -11,7 +11,9 @@ use crate::report::Printed;
 /// Shows what kubeadm would write over; with the `id` of exactly that, records that a person means to lose it.
 pub async fn acknowledge(services: &Services, asker: &mut Asker, id: Option<String>) -> Result<Outcome, Failure> {
     let facts = services.observer.observe().await.map_err(failure)?;
-    let open = nodes::losses::losses(services, &facts).await.map_err(failure)?;
+    let open = nodes::losses::losses(&services.cluster, &services.observer, &services.ssh, &services.settings, &facts)
+        .await
+        .map_err(failure)?;
     let now = losses::id(&open);
     let Some(id) = id else { return show(services, &open, &now) };
     if open.is_empty() {
@@ -24,7 +26,7 @@ pub async fn acknowledge(services: &Services, asker: &mut Asker, id: Option<Stri
     }
     open.iter().for_each(|difference| services.session.found("", difference.line()));
     asker.confirm(services, "the next run may lose all that").await?;
-    nodes::losses::acknowledge(services, &open).await.map_err(failure)?;
+    nodes::losses::acknowledge(&services.session, &services.observer, &services.record, &open).await.map_err(failure)?;
     let on = if facts.marks.in_flight {
         "k8s-upgrade resume"
     } else {

@@ -91,7 +91,7 @@ async fn look<'a>(services: &Services, facts: &'a Facts) -> Result<Found<'a>, Ca
     for node in &facts.nodes {
         // Who does not answer and is in service has no work of ours; of one that is out of service that must be known.
         let ours = node.cordoned_by.is_some() || node.unrecorded();
-        let state = match nodes::upgrade::settled(services, node).await {
+        let state = match nodes::upgrade::settled(&services.ssh, node).await {
             Ok(state) => state,
             Err(cause) if cause.class == Class::Unreachable && !ours && !node.unschedulable => {
                 services.session.warn(&node.name, format!("could not be asked, and is in service: passed over: {}", cause.what));
@@ -150,10 +150,10 @@ fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
 /// Gauges first, in-flight last: who dies in between leaves a run that can be cleared again.
 async fn forget(services: &Services, marks: &RunMarks, found: &Found<'_>) -> Result<(), Cause> {
     for job in &found.jobs {
-        chain::jobs::delete_job(services, &job.name, &job.uid).await?;
+        chain::jobs::delete_job(&services.session, &services.cluster, &job.name, &job.uid).await?;
     }
     for (node, whole) in &found.cordons {
-        nodes::cordon::leave_cordon(services, &node.name, *whole).await?;
+        nodes::cordon::leave_cordon(&services.record, &services.leases, &services.settings, &node.name, *whole).await?;
     }
     for node in &found.leases {
         services.leases.expire(&node.name).await?;

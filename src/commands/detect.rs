@@ -30,9 +30,9 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         services.session.next(PLACE, "follow it with", "k8s-upgrade status");
         return Ok(Outcome::Nothing);
     }
-    let found = chain::detect::detect(services, &facts).await.map_err(failure)?;
+    let found = chain::detect::detect(&services.settings, &services.world, &facts).await.map_err(failure)?;
     if !services.session.dry_run {
-        chain::detect::push_detection(services, &facts, &found).await;
+        chain::detect::push_detection(&services.session, &services.monitoring, &facts, &found).await;
     }
     let not_now = match found.target {
         Some(_) => not_now(services, &facts).await.map_err(failure)?,
@@ -59,7 +59,7 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         services.session.next(PLACE, "start it with", &command!("k8s-upgrade start --target {}", target));
         return Ok(Outcome::Nothing);
     }
-    chain::detect::installable(services, &facts, target).await.map_err(failure)?;
+    chain::detect::installable(&services.ssh, &facts, target).await.map_err(failure)?;
     match next::first(&facts, &services.settings.policy(), target).map_err(failure)? {
         Next::Create(planned) => {
             chain::jobs::create_job(services, &facts, &planned, target, &services.session.new_run()).await.map_err(failure)?;

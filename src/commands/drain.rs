@@ -19,7 +19,7 @@ pub async fn drain(services: &Services, asker: &mut Asker, node: &str, dry_run: 
     if dry_run {
         return forecast(services, node).await;
     }
-    chain::halting::nobody_at_work(services, &facts).await.map_err(failure)?;
+    chain::halting::nobody_at_work(&services.leases, &facts).await.map_err(failure)?;
     asker.confirm(services, &format!("{node} will be cordoned and drained; it stays cordoned.")).await?;
     by_hand(services, drained(services, node)).await
 }
@@ -38,7 +38,7 @@ async fn drained(services: &Services, node: &str) -> Result<Outcome, Failure> {
 }
 
 async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
-    let forecast = nodes::drain::forecast(services, node).await.map_err(failure)?;
+    let forecast = nodes::drain::forecast(&services.cluster, node).await.map_err(failure)?;
     if services.session.json {
         let pods: Vec<_> = forecast.iter().map(|f| json!({ "pod": f.pod, "held": f.held, "loses": losses(&f.loses) })).collect();
         let printed = Printed::pretty(&json!({ "node": node, "pods": pods }));

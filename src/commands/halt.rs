@@ -23,7 +23,7 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
         let state = "what kubeadm or apt does on a node is left to finish; the run stays in flight, a node may stay cordoned";
         asker.confirm(services, &format!("{what}; {state}.")).await?;
     }
-    let running = chain::halting::detection_suspended(services).await.map_err(failure)? == Some(false);
+    let running = chain::halting::detection_suspended(&services.cluster).await.map_err(failure)? == Some(false);
     let halt = Halt {
         by: services.session.identity.holder.clone(),
         at: Some(services.session.now()),
@@ -34,22 +34,22 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
     }
     .beside(former);
     // First of all: from here on nothing begins, and `--lift` knows what to undo.
-    chain::halting::record_halt(services, Some(&halt)).await.map_err(failure)?;
+    chain::halting::record_halt(&services.observer, &services.record, Some(&halt)).await.map_err(failure)?;
     let mut unknown = Vec::new();
     let set = async {
         if running && halt.suspended {
-            chain::halting::suspend_detection(services, true).await?;
+            chain::halting::suspend_detection(&services.session, &services.cluster, true).await?;
         }
         if options.blocker_alert {
-            chain::halting::block(services, true).await?;
+            chain::halting::block(&services.monitoring, true).await?;
         }
         if options.now {
-            chain::halting::units_ended(services, &facts, &mut unknown).await?;
+            chain::halting::units_ended(&services.session, &services.ssh, &services.settings, &facts, &mut unknown).await?;
             for job in facts.jobs.iter().filter(|job| job.state == JobState::Active) {
-                chain::jobs::delete_job(services, &job.name, &job.uid).await?;
+                chain::jobs::delete_job(&services.session, &services.cluster, &job.name, &job.uid).await?;
                 services.session.did("halt", format!("Job {} is deleted", job.name));
             }
-            chain::halting::units_ended(services, &facts, &mut unknown).await?;
+            chain::halting::units_ended(&services.session, &services.ssh, &services.settings, &facts, &mut unknown).await?;
         }
         Ok(())
     };
@@ -117,12 +117,12 @@ async fn lift(services: &Services, facts: &Facts) -> Result<Outcome, Failure> {
     };
     let lifted = async {
         if halt.blocker {
-            chain::halting::block(services, false).await?;
+            chain::halting::block(&services.monitoring, false).await?;
         }
-        if halt.suspended && chain::halting::detection_suspended(services).await? == Some(true) {
-            chain::halting::suspend_detection(services, false).await?;
+        if halt.suspended && chain::halting::detection_suspended(&services.cluster).await? == Some(true) {
+            chain::halting::suspend_detection(&services.session, &services.cluster, false).await?;
         }
-        chain::halting::record_halt(services, None).await
+        chain::halting::record_halt(&services.observer, &services.record, None).await
     };
     lifted.await.map_err(|cause| Failure {
         cause,

@@ -163,7 +163,14 @@ pub async fn failure_in_run(services: &Services, place: &str, cause: Cause) -> F
                         "No run is in flight; nothing was left behind.".to_owned()
                     }
                 };
-            (run, if node.is_some() { format!("{} ", nodes::upgrade::node_state(services, place).await) } else { String::new() })
+            (
+                run,
+                if node.is_some() {
+                    format!("{} ", nodes::upgrade::node_state(&services.observer, place).await)
+                } else {
+                    String::new()
+                },
+            )
         }
         Ok(Err(cause)) => (format!("The cluster cannot be looked at now ({}).", cause.what), String::new()),
         Err(_) => ("The API server does not answer now.".to_owned(), String::new()),

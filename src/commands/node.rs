@@ -26,7 +26,7 @@ pub async fn upgrade(
         return Ok(Outcome::Nothing);
     }
     if !services.session.chain {
-        chain::halting::nobody_at_work(services, &facts).await.map_err(failure)?;
+        chain::halting::nobody_at_work(&services.leases, &facts).await.map_err(failure)?;
         if facts.node(node).is_none() {
             let names: Vec<&str> = facts.nodes.iter().map(|node| node.name.as_str()).collect();
             return Err(failure(
@@ -38,7 +38,7 @@ pub async fn upgrade(
     }
     if !services.session.chain {
         let alone = async {
-            chain::halting::same_run(services, &facts).await.map_err(failure)?;
+            chain::halting::same_run(&services.observer, &facts).await.map_err(failure)?;
             phase(services, node, target, &run, facts.marks.in_flight).await
         };
         return by_hand(services, alone).await;

@@ -169,7 +169,7 @@ async fn copy(services: &Services, wanted: &Rehearse) -> Result<Scenario, Cause>
     let target = match wanted.target {
         Some(target) => target,
         None => {
-            let found = chain::detect::detect(services, &services.observer.observe().await?).await?;
+            let found = chain::detect::detect(&services.settings, &services.world, &services.observer.observe().await?).await?;
             found.target.ok_or_else(|| {
                 let what = "detection would choose no target: say one with --target X.Y.Z";
                 Cause::usage(what).detail(found.unknown)

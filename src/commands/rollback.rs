@@ -42,7 +42,7 @@ pub async fn rollback(services: &Services, asker: &mut Asker, node: &str, dry_ru
         }
     };
     if !dry_run {
-        chain::halting::nobody_at_work(services, &facts).await.map_err(failure)?;
+        chain::halting::nobody_at_work(&services.leases, &facts).await.map_err(failure)?;
     }
     let what = told(node, &back, facts.marks.in_flight);
     if dry_run {

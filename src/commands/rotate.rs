@@ -35,7 +35,9 @@ pub async fn rotate(services: &Services, asker: &mut Asker, only: Option<&str>) 
 
 async fn probe(services: &Services, survey: &Survey) -> Result<(), Failure> {
     match survey.rotation {
-        Rotation::Begin { .. } => keys::keystore::probe_store(services, &survey.store, &survey.stored).await.map_err(failure),
+        Rotation::Begin { .. } => {
+            keys::keystore::probe_store(&services.cluster, &survey.store, &survey.stored).await.map_err(failure)
+        }
         Rotation::Finish { .. } => Ok(()),
     }
 }
@@ -82,7 +84,7 @@ fn plan(services: &Services, survey: &Survey, only: Option<&str>) -> String {
 
 fn rotation(services: &Services, survey: &Survey, only: Option<&str>) -> String {
     let nodes = survey.nodes.iter().map(|open| open.node.name.as_str()).collect::<Vec<_>>().join(", ");
-    let place = keys::keystore::place_of(services, &survey.store);
+    let place = keys::keystore::place_of(&services.cluster, &survey.store);
     let held = match &survey.store {
         KeyStore::Vault(_) => format!("the Secret {}/{} holds it and it", services.cluster.namespace, names::CREDS_SECRET),
         KeyStore::Secret => "it".to_owned(),

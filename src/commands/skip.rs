@@ -68,7 +68,7 @@ async fn wanted(services: &Services, facts: &Facts, options: &Options) -> Result
         services.session.next("skip-phase", "go on with", "k8s-upgrade resume");
         return Ok(None);
     }
-    chain::halting::nobody_at_work(services, facts).await?;
+    chain::halting::nobody_at_work(&services.leases, facts).await?;
     let reason = may_be_forced(facts, &step, options)?;
     Ok(Some(Wanted { run: facts.marks.run()?.clone(), target, step, reason }))
 }

@@ -33,11 +33,11 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
     }
     let wanted = target::check_target(&facts, target).map_err(failure)?;
     if marks.in_flight {
-        chain::halting::nobody_at_work(services, &facts).await.map_err(failure)?;
+        chain::halting::nobody_at_work(&services.leases, &facts).await.map_err(failure)?;
         asker.confirm(services, &format!("the run to {target} goes on where the facts say it stands")).await?;
         // From here on the watch leaves it alone, until `resume` gives it back to Jobs.
         let here = async {
-            chain::halting::same_run(services, &facts).await.map_err(failure)?;
+            chain::halting::same_run(&services.observer, &facts).await.map_err(failure)?;
             let who = Some(services.session.identity.holder.clone());
             let run = facts.marks.run().map_err(failure)?;
             services
@@ -55,8 +55,8 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
     };
     services.leases.nobody_by_hand().await.map_err(failure)?;
     // An index that only the cluster can reach is asked by preflight.
-    if let Answer::Known(false) = chain::detect::released(services, target).await {
-        return Err(failure(chain::detect::not_released(services, target)));
+    if let Answer::Known(false) = chain::detect::released(&services.settings, &services.world, target).await {
+        return Err(failure(chain::detect::not_released(&services.settings, target)));
     }
     let running = target::running(&facts).map_or("?".to_owned(), |version| version.to_string());
     let nodes: Vec<&str> = facts.managed().map(|node| node.name.as_str()).collect();

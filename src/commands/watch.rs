@@ -48,7 +48,7 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
         return Ok(Outcome::Nothing);
     }
     // What is missing halfway leaves half a deed behind: a Job that is gone, and none in its place.
-    chain::rights::permissions(services, Account::Watch).await.map_err(failure)?;
+    chain::rights::permissions(&services.cluster, &services.settings, Account::Watch).await.map_err(failure)?;
     let (Some(target), Some(run)) = (facts.marks.target, &facts.marks.run_id) else {
         return Err(failure(Cause::bug(format!("{job} was planned for a run without a target or an id"))));
     };

@@ -1,6 +1,10 @@
 //! The etcd snapshot before anything changes: a Job from the backup CronJob's own template, its end, its word for what it wrote, and what
 //! lies on the host.
 
+use crate::run::cluster::Cluster;
+use crate::run::session::{Probe, Session, Wait};
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,9 +20,8 @@ use crate::plan::facts::{JobState, Node};
 use crate::plan::policy::Unverified;
 use crate::plan::version::Version;
 use crate::plan::{jobs, parse};
+use crate::run::Services;
 use crate::run::cluster::observer::job_state;
-use crate::run::services::Services;
-use crate::run::session::{Probe, Wait};
 use crate::words::{NotAToken, command, ssh};
 
 /// Lines of a backup's log that are read: its last ones, where it says what it wrote.
@@ -58,7 +61,7 @@ enum OnHost {
 pub async fn backup(services: &Services, host: &Node, target: Version, run: &str) -> Result<Saved, Cause> {
     let (namespace, _) = services.settings.backup();
     let name = match backup_job(services, namespace, host, target, run).await? {
-        Backup::Made(saved) => return seen(services, host, saved),
+        Backup::Made(saved) => return seen(&services.session, &services.settings, host, saved),
         Backup::Job(name) => name,
     };
     let api: Api<Job> = services.cluster.within(namespace);
@@ -74,7 +77,7 @@ pub async fn backup(services: &Services, host: &Node, target: Version, run: &str
         let found = services.cluster.api_opt("read the backup Job", async || api.get(&name).await).await?;
         let job = found.ok_or_else(|| Cause::step(format!("the backup Job {namespace}/{name} was deleted while it ran")))?;
         match job_state(&job, None) {
-            JobState::Complete => Ok(Probe::Ready(created(services, &job))),
+            JobState::Complete => Ok(Probe::Ready(created(&services.session, &job))),
             JobState::Failed { reason, .. } => {
                 Err(Cause::refused(format!("the backup Job {namespace}/{name} failed ({reason})")))
             }
@@ -82,7 +85,7 @@ pub async fn backup(services: &Services, host: &Node, target: Version, run: &str
         }
     });
     let told = match ended.await {
-        Ok(made) => snapshot_told(services, namespace, &name).await.map(|told| (told, made)),
+        Ok(made) => snapshot_told(&services.cluster, namespace, &name).await.map(|told| (told, made)),
         Err(cause) => Err(cause),
     };
     let log = command!("kubectl -n {} logs job/{}", namespace, name);
@@ -90,30 +93,30 @@ pub async fn backup(services: &Services, host: &Node, target: Version, run: &str
         true => Cause { class: Class::Refused, ..cause }.next(&log),
         false => cause,
     })?;
-    match looked_at(services, host, &told, made).await? {
-        OnHost::Good(saved) => seen(services, host, saved),
+    match looked_at(&services.ssh, host, &told, made).await? {
+        OnHost::Good(saved) => seen(&services.session, &services.settings, host, saved),
         // Where a backup writes elsewhere than to this host, its word is all there is.
         OnHost::Nothing => {
             let unverified = Some(format!("{} is not on {}: its backup's word for it is all there is", told.path, host.name));
-            seen(services, host, Saved { told, sha256: None, unverified })
+            seen(&services.session, &services.settings, host, Saved { told, sha256: None, unverified })
         }
         OnHost::Amiss(what) => Err(Cause::refused(what).next(log)),
     }
 }
 
 /// What nobody could look at is told; the setting says whether that is enough.
-fn seen(services: &Services, host: &Node, saved: Saved) -> Result<Saved, Cause> {
+fn seen(session: &Session, settings: &Settings, host: &Node, saved: Saved) -> Result<Saved, Cause> {
     let Some(unverified) = &saved.unverified else { return Ok(saved) };
     let what = format!("the etcd snapshot is not verified: {unverified}");
-    if services.settings.snapshot_unverified == Unverified::Refuse && guard::on(Guard::SnapshotVerified) {
+    if settings.snapshot_unverified == Unverified::Refuse && guard::on(Guard::SnapshotVerified) {
         return Err(Cause::refused(what).detail(["snapshot-unverified is refuse"]).next(ssh(
-            &services.settings.ssh_user,
+            &settings.ssh_user,
             &host.name,
-            services.settings.ssh_port,
+            settings.ssh_port,
             "sudo etcdutl snapshot status FILE",
         )));
     }
-    services.session.warn("preflight", what);
+    session.warn("preflight", what);
     Ok(saved)
 }
 
@@ -126,11 +129,12 @@ async fn backup_job(services: &Services, namespace: &str, host: &Node, target: V
     loop {
         let name = jobs::etcd_name(target, run, attempt);
         let Some(job) = services.cluster.api_opt("read the backup Job", async || api.get(&name).await).await? else {
-            let template = backup_template(services).await?;
-            super::jobs::submit_job(services, namespace, &name, jobs::etcd_job(&template, &name)?).await?;
+            let template = backup_template(&services.cluster, &services.settings).await?;
+            super::jobs::submit_job(&services.session, &services.cluster, namespace, &name, jobs::etcd_job(&template, &name)?)
+                .await?;
             return Ok(Backup::Job(name));
         };
-        let since = created(services, &job);
+        let since = created(&services.session, &job);
         let amiss = match job_state(&job, None) {
             JobState::Active
                 if services.session.now().duration_since(since).unsigned_abs() <= services.settings.backup_deadline =>
@@ -139,8 +143,8 @@ async fn backup_job(services: &Services, namespace: &str, host: &Node, target: V
             }
             JobState::Active => format!("has been at work since {since}"),
             JobState::Failed { reason, .. } => format!("failed ({reason})"),
-            JobState::Complete => match snapshot_told(services, namespace, &name).await {
-                Ok(told) => match looked_at(services, host, &told, since).await? {
+            JobState::Complete => match snapshot_told(&services.cluster, namespace, &name).await {
+                Ok(told) => match looked_at(&services.ssh, host, &told, since).await? {
                     OnHost::Good(saved) => return Ok(Backup::Made(saved)),
                     OnHost::Nothing => format!("is Complete, but {} is not on {}", told.path, host.name),
                     OnHost::Amiss(what) => format!("is Complete, but {what}"),
@@ -155,20 +159,20 @@ async fn backup_job(services: &Services, namespace: &str, host: &Node, target: V
 }
 
 /// When it was created, by the API server's clock: a person's own may be an hour off.
-fn created(services: &Services, job: &Job) -> Timestamp {
-    job.metadata.creation_timestamp.as_ref().map_or(services.session.now(), |time| time.0)
+fn created(session: &Session, job: &Job) -> Timestamp {
+    job.metadata.creation_timestamp.as_ref().map_or(session.now(), |time| time.0)
 }
 
 /// What a Complete backup Job says that it wrote.
-async fn snapshot_told(services: &Services, namespace: &str, job: &str) -> Result<parse::Snapshot, Cause> {
-    parse::backup_done(&backup_log(services, namespace, job).await?)
+async fn snapshot_told(cluster: &Cluster, namespace: &str, job: &str) -> Result<parse::Snapshot, Cause> {
+    parse::backup_done(&backup_log(cluster, namespace, job).await?)
 }
 
 /// `made`: when the backup's Job was created.
-async fn looked_at(services: &Services, host: &Node, told: &parse::Snapshot, made: Timestamp) -> Result<OnHost, Cause> {
+async fn looked_at(ssh: &Ssh, host: &Node, told: &parse::Snapshot, made: Timestamp) -> Result<OnHost, Cause> {
     let odd = |error: NotAToken| Cause::refused(format!("the backup's word on its snapshot: {error}"));
     let path = told.path.parse().map_err(odd)?;
-    let Some(info) = services.ssh.on_node(host, &SnapshotHash { path }).await? else { return Ok(OnHost::Nothing) };
+    let Some(info) = ssh.on_node(host, &SnapshotHash { path }).await? else { return Ok(OnHost::Nothing) };
     let there = format!("the snapshot {} on {}", told.path, host.name);
     if info.bytes != told.bytes && guard::on(Guard::SnapshotSize) {
         return Ok(OnHost::Amiss(format!("{there} has {} bytes, but its backup said {}", info.bytes, told.bytes)));
@@ -191,11 +195,11 @@ async fn looked_at(services: &Services, host: &Node, told: &parse::Snapshot, mad
 
 /// The backup CronJob as it stands, unknown fields and all: a typed struct would lose what it does not know. Asked for before the
 /// claim, too: a run without a backup must not begin.
-pub async fn backup_template(services: &Services) -> Result<serde_json::Value, Cause> {
-    let (namespace, cronjob) = services.settings.backup();
+pub async fn backup_template(cluster: &Cluster, settings: &Settings) -> Result<serde_json::Value, Cause> {
+    let (namespace, cronjob) = settings.backup();
     let kind = ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("batch", "v1", "CronJob"));
-    let api: Api<DynamicObject> = Api::namespaced_with(services.cluster.kube.clone(), namespace, &kind);
-    let found = services.cluster.api_opt("read the backup CronJob", async || api.get(cronjob).await).await?;
+    let api: Api<DynamicObject> = Api::namespaced_with(cluster.kube.clone(), namespace, &kind);
+    let found = cluster.api_opt("read the backup CronJob", async || api.get(cronjob).await).await?;
     let template = found.ok_or_else(|| {
         Cause::refused(format!("CronJob {namespace}/{cronjob}, which makes etcd snapshots, does not exist"))
             .next("k8s-upgrade … --set backup-cronjob=NAMESPACE/NAME")
@@ -203,15 +207,15 @@ pub async fn backup_template(services: &Services) -> Result<serde_json::Value, C
     serde_json::to_value(&template).map_err(|error| Cause::bug(format!("CronJob {cronjob}: {error}")))
 }
 
-async fn backup_log(services: &Services, namespace: &str, job: &str) -> Result<String, Cause> {
-    let api: Api<Pod> = services.cluster.within(namespace);
+async fn backup_log(cluster: &Cluster, namespace: &str, job: &str) -> Result<String, Cause> {
+    let api: Api<Pod> = cluster.within(namespace);
     let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
-    let pods = services.cluster.list_all("list the backup Job's pods", api.clone(), of_job).await?;
+    let pods = cluster.list_all("list the backup Job's pods", api.clone(), of_job).await?;
     let done = pods.iter().find(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded"));
     let pod = done.ok_or_else(|| Cause::step(format!("the pod of the backup Job {job} is gone, and its log with it")))?;
     // Its last words are what counts, and no more than that is sent.
     let params = LogParams { tail_lines: Some(TAIL), limit_bytes: Some(LOG_BYTES), ..LogParams::default() };
-    services.cluster.api("read the backup's log", async || api.logs(&pod.name_any(), &params).await).await
+    cluster.api("read the backup's log", async || api.logs(&pod.name_any(), &params).await).await
 }
 
 /// The backup itself is at fault, not the way to it: only a person can mend it.

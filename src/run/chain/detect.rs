@@ -1,5 +1,10 @@
 //! Detection: what runs, what there is, and whether a chain is to be started.
 
+use crate::run::outside::{Monitoring, seconds};
+use crate::run::session::Session;
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
+use crate::world::World;
 use std::time::Duration;
 
 use crate::clients::{Gauge, Packages, Release};
@@ -12,16 +17,14 @@ use crate::plan::detect::{self, Detection};
 use crate::plan::facts::Facts;
 use crate::plan::version::Version;
 use crate::plan::{order, target};
-use crate::run::outside::seconds;
-use crate::run::services::Services;
 
 const INDEX: Duration = Duration::from_secs(60);
 const PLACE: &str = "detect";
 
 /// Looks for a release to go to. Changes nothing.
-pub async fn detect(services: &Services, facts: &Facts) -> Result<Detection, Cause> {
+pub async fn detect(settings: &Settings, world: &World, facts: &Facts) -> Result<Detection, Cause> {
     let running = target::running(facts).ok_or_else(|| Cause::hold("no node of the cluster can be seen"))?;
-    let packages = Packages::new(&services.settings.packages_url, services.world.web.clone());
+    let packages = Packages::new(&settings.packages_url, world.web.clone());
     let versions = |answer: Answer<Option<Vec<Release>>>| match answer {
         Answer::Known(releases) => {
             Answer::Known(releases.unwrap_or_default().into_iter().map(|release| release.version).collect())
@@ -34,8 +37,8 @@ pub async fn detect(services: &Services, facts: &Facts) -> Result<Detection, Cau
 }
 
 /// Whether the package index lists `target`; unknown where it cannot be read.
-pub async fn released(services: &Services, target: Version) -> Answer<bool> {
-    let packages = Packages::new(&services.settings.packages_url, services.world.web.clone());
+pub async fn released(settings: &Settings, world: &World, target: Version) -> Answer<bool> {
+    let packages = Packages::new(&settings.packages_url, world.web.clone());
     match packages.releases(target.minor, INDEX).await {
         Answer::Known(releases) => Answer::Known(releases.iter().flatten().any(|release| release.version == target)),
         Answer::Unknown(why) => Answer::Unknown(why),
@@ -43,15 +46,15 @@ pub async fn released(services: &Services, target: Version) -> Answer<bool> {
 }
 
 /// What a person is told of a target that does not exist.
-pub fn not_released(services: &Services, target: Version) -> Cause {
+pub fn not_released(settings: &Settings, target: Version) -> Cause {
     let Version { major, minor, .. } = target;
     Cause::refused(format!("{target} is no release: the package index of v{major}.{minor} does not list it"))
-        .detail([format!("{}/core:/stable:/v{major}.{minor}/deb/", services.settings.packages_url.trim_end_matches('/'))])
+        .detail([format!("{}/core:/stable:/v{major}.{minor}/deb/", settings.packages_url.trim_end_matches('/'))])
         .next("k8s-upgrade detect --dry-run          # says which releases there are")
 }
 
 /// Tells Prometheus what detection found.
-pub async fn push_detection(services: &Services, facts: &Facts, found: &Detection) {
+pub async fn push_detection(session: &Session, monitoring: &Monitoring, facts: &Facts, found: &Detection) {
     let mut gauges: Vec<Gauge> = found
         .available
         .iter()
@@ -63,22 +66,22 @@ pub async fn push_detection(services: &Services, facts: &Facts, found: &Detectio
                 .label("target", &target)
         })
         .collect();
-    gauges.push(Gauge::new(names::METRIC_LAST_CHECK, seconds(services.session.now())));
-    services.monitoring.push(names::PUSH_JOB_DETECTION, &gauges).await;
+    gauges.push(Gauge::new(names::METRIC_LAST_CHECK, seconds(session.now())));
+    monitoring.push(names::PUSH_JOB_DETECTION, &gauges).await;
     // A Pushgateway that was restarted has forgotten the chain's gauges; the annotations have not.
-    services.monitoring.push_run(&facts.marks).await;
+    monitoring.push_run(&facts.marks).await;
 }
 
 /// Asks apt on the first control plane whether it can install `target`, where its repository is that of the target's minor version.
 /// (A new minor version's repository is set up by preflight, which then asks the same.)
-pub async fn installable(services: &Services, facts: &Facts, target: Version) -> Result<(), Cause> {
+pub async fn installable(ssh: &Ssh, facts: &Facts, target: Version) -> Result<(), Cause> {
     let Some(master) = order::first_control_plane(facts) else { return Ok(()) };
-    let state = services.ssh.on_node(master, &Inspect).await?;
+    let state = ssh.on_node(master, &Inspect).await?;
     if !state.sources.iter().any(|source| *source.minor == *target.series()) {
         return Ok(());
     }
-    services.ssh.change_node(master, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
-    let offered = services.ssh.on_node(master, &Madison { package: "kubeadm" }).await?;
+    ssh.change_node(master, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
+    let offered = ssh.on_node(master, &Madison { package: "kubeadm" }).await?;
     if offered.iter().any(|revision| revision.starts_with(&format!("{target}-"))) {
         return Ok(());
     }

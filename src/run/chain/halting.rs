@@ -8,10 +8,12 @@ use crate::names::Mark;
 use crate::node::Inspect;
 use crate::plan::facts::Facts;
 use crate::plan::halt::Halt;
-use crate::run::guards::no_job_at_work;
-use crate::run::outside::blocker;
-use crate::run::services::Services;
-use crate::run::session::{Change, Probe, RECORD, Wait};
+use crate::run::cluster::{Cluster, Observer, Record};
+use crate::run::guards::{Leases, no_job_at_work};
+use crate::run::outside::{Monitoring, blocker};
+use crate::run::session::{Change, Probe, RECORD, Session, Wait};
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
@@ -19,28 +21,26 @@ use serde_json::json;
 use std::time::Duration;
 
 /// Records a halt; None lifts it.
-pub async fn record_halt(services: &Services, halt: Option<&Halt>) -> Result<(), Cause> {
-    services.record.mark_namespace("", "record the halt", &[(Mark::Halted, halt.map(Halt::write))]).await?;
-    services.observer.halt_is(halt);
+pub async fn record_halt(observer: &Observer, record: &Record, halt: Option<&Halt>) -> Result<(), Cause> {
+    record.mark_namespace("", "record the halt", &[(Mark::Halted, halt.map(Halt::write))]).await?;
+    observer.halt_is(halt);
     Ok(())
 }
 
 /// Whether the detection's CronJob is suspended; None if there is none.
-pub async fn detection_suspended(services: &Services) -> Result<Option<bool>, Cause> {
-    let api: Api<CronJob> = services.cluster.own();
-    let found = services.cluster.api_opt("read the detection CronJob", async || api.get(names::DETECT_CRONJOB).await).await?;
+pub async fn detection_suspended(cluster: &Cluster) -> Result<Option<bool>, Cause> {
+    let api: Api<CronJob> = cluster.own();
+    let found = cluster.api_opt("read the detection CronJob", async || api.get(names::DETECT_CRONJOB).await).await?;
     Ok(found.map(|cronjob| cronjob.spec.and_then(|spec| spec.suspend).unwrap_or(false)))
 }
 
-pub async fn suspend_detection(services: &Services, suspend: bool) -> Result<(), Cause> {
-    let api: Api<CronJob> = services.cluster.own();
+pub async fn suspend_detection(session: &Session, cluster: &Cluster, suspend: bool) -> Result<(), Cause> {
+    let api: Api<CronJob> = cluster.own();
     let body = json!({ "spec": { "suspend": suspend } });
     let step = if suspend { "suspend the detection" } else { "let the detection run again" };
-    services
-        .session
+    session
         .change(Change::settle("halt", step, RECORD), async {
-            services
-                .cluster
+            cluster
                 .api(step, async || api.patch(names::DETECT_CRONJOB, &PatchParams::default(), &Patch::Merge(&body)).await)
                 .await
                 .map(drop)
@@ -49,36 +49,39 @@ pub async fn suspend_detection(services: &Services, suspend: bool) -> Result<(),
 }
 
 /// Raises the alert that blocks upgrades and reboots, or lets go of it.
-pub async fn block(services: &Services, on: bool) -> Result<(), Cause> {
+pub async fn block(monitoring: &Monitoring, on: bool) -> Result<(), Cause> {
     let step = if on { "raise the blocker alert" } else { "let go of the blocker alert" };
-    services.monitoring.push_surely(step, names::PUSH_JOB_BLOCKER, &[blocker(on)]).await
+    monitoring.push_surely(step, names::PUSH_JOB_BLOCKER, &[blocker(on)]).await
 }
 
 /// Waits until no unit of ours works on the nodes that are out of service: neither kubeadm nor dpkg is ever cut. A node that cannot be
 /// asked is not waited for, and named in `unknown`: the deletion of a Job cuts nothing there.
-pub async fn units_ended(services: &Services, facts: &Facts, unknown: &mut Vec<String>) -> Result<(), Cause> {
+pub async fn units_ended(
+    session: &Session,
+    ssh: &Ssh,
+    settings: &Settings,
+    facts: &Facts,
+    unknown: &mut Vec<String>,
+) -> Result<(), Cause> {
     let wait = Wait {
         place: "halt",
         on: "what runs on a node to end",
-        deadline: services.settings.step_deadline,
+        deadline: settings.step_deadline,
         every: Duration::from_secs(3),
         stoppable: false,
     };
-    services
-        .session
+    session
         .wait_or_hold(wait, async || {
             let mut running = Vec::new();
             for node in facts.nodes.iter().filter(|node| node.unschedulable || node.unrecorded()) {
                 if unknown.contains(&node.name) {
                     continue;
                 }
-                match services.ssh.on_node(node, &Inspect).await {
+                match ssh.on_node(node, &Inspect).await {
                     Ok(state) => running.extend(state.running().map(|step| format!("{step} on {}", node.name))),
                     Err(cause) if cause.class == Class::Bug => return Err(cause),
                     Err(cause) => {
-                        services
-                            .session
-                            .warn(&node.name, format!("whether kubeadm or apt works there is unknown: {}", cause.what));
+                        session.warn(&node.name, format!("whether kubeadm or apt works there is unknown: {}", cause.what));
                         unknown.push(node.name.clone());
                     }
                 }
@@ -89,15 +92,15 @@ pub async fn units_ended(services: &Services, facts: &Facts, unknown: &mut Vec<S
 }
 
 /// One node at a time, whoever takes it out: a person's command waits for the chain's Job, and for another person's.
-pub async fn nobody_at_work(services: &Services, facts: &Facts) -> Result<(), Cause> {
+pub async fn nobody_at_work(leases: &Leases, facts: &Facts) -> Result<(), Cause> {
     no_job_at_work(facts)?;
-    services.leases.nobody_by_hand().await
+    leases.nobody_by_hand().await
 }
 
 /// A look of one's own once a question is answered, which may have stood for hours: the run is the one that was shown, and no Job has
 /// taken it up meanwhile.
-pub async fn same_run(services: &Services, shown: &Facts) -> Result<(), Cause> {
-    let now = services.observer.observe().await?;
+pub async fn same_run(observer: &Observer, shown: &Facts) -> Result<(), Cause> {
+    let now = observer.observe().await?;
     let of = |facts: &Facts| (facts.marks.in_flight, facts.marks.run_id.clone(), facts.marks.target);
     if of(&now) != of(shown) && guard::on(Guard::SameRun) {
         return Err(Cause::contended("the run in flight is not the one that was shown").next(Advice::status()));

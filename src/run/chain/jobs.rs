@@ -1,5 +1,8 @@
 //! The chain: a Job creates its successor under a deterministic name. Whatever Job died, the facts say what comes next.
 
+use crate::run::cluster::Cluster;
+use crate::run::session::{Change, Probe, Session, Wait};
+use crate::settings::Settings;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
@@ -13,8 +16,7 @@ use crate::plan::facts::{Facts, Phase};
 use crate::plan::jobs::{self, Planned, Template};
 use crate::plan::next::{self, Next};
 use crate::plan::version::Version;
-use crate::run::services::Services;
-use crate::run::session::{Change, Probe, Wait};
+use crate::run::Services;
 use crate::words::RunId;
 
 /// A deleted Job's pods have their grace period.
@@ -54,40 +56,37 @@ pub async fn create_job(
         image: &image,
         target,
         run,
-        deadline: job_deadline(services, planned.step.phase),
+        deadline: job_deadline(&services.settings, planned.step.phase),
     };
     let manifest = jobs::manifest(facts, planned, &template)?;
     if let Some(uid) = &planned.replaces {
-        delete_job(services, &planned.job, uid).await?;
+        delete_job(&services.session, &services.cluster, &planned.job, uid).await?;
     }
-    submit_job(services, &services.cluster.namespace, &planned.job, manifest).await?;
+    submit_job(&services.session, &services.cluster, &services.cluster.namespace, &planned.job, manifest).await?;
     let place = planned.step.node.as_deref().unwrap_or(planned.step.phase.word());
     services.session.did(place, format!("Job {} created, to run on {}", planned.job, planned.place()));
     Ok(())
 }
 
 /// Creates a Job from its manifest; one of that name that exists already is left alone, unless it is being deleted: then it goes first.
-pub async fn submit_job(services: &Services, namespace: &str, name: &str, manifest: Value) -> Result<(), Cause> {
+pub async fn submit_job(session: &Session, cluster: &Cluster, namespace: &str, name: &str, manifest: Value) -> Result<(), Cause> {
     let job: Job = serde_json::from_value(manifest).map_err(|error| Cause::bug(format!("manifest of {name}: {error}")))?;
-    let api: Api<Job> = services.cluster.within(namespace);
+    let api: Api<Job> = cluster.within(namespace);
     let wait =
         Wait { place: "chain", on: "the Job to be created", deadline: GONE, every: Duration::from_secs(1), stoppable: false };
     let change = Change::settle("chain", "create the Job", GONE).silent();
-    services
-        .session
+    session
         .change(change, async {
-            services
-                .session
+            session
                 .wait(wait, async || {
-                    match services
-                        .cluster
+                    match cluster
                         .api(&format!("create Job {name}"), async || api.create(&PostParams::default(), &job).await)
                         .await
                     {
                         Ok(_) => Ok(Probe::Ready(())),
                         // AlreadyExists: another runner was faster, or our own answer was lost, or one is on its way out.
                         Err(cause) if cause.class == Class::Contended => {
-                            let there = services.cluster.api_opt("read the Job", async || api.get(name).await).await?;
+                            let there = cluster.api_opt("read the Job", async || api.get(name).await).await?;
                             Ok(match there.map(|job| job.metadata.deletion_timestamp.is_some()) {
                                 Some(false) => Probe::Ready(()),
                                 Some(true) => Probe::Not(format!("{name} of before is being deleted")),
@@ -103,8 +102,8 @@ pub async fn submit_job(services: &Services, namespace: &str, name: &str, manife
 }
 
 /// Deletes one very Job, not whatever bears its name by then, and waits until it is gone.
-pub async fn delete_job(services: &Services, name: &str, uid: &str) -> Result<(), Cause> {
-    let api: Api<Job> = services.cluster.own();
+pub async fn delete_job(session: &Session, cluster: &Cluster, name: &str, uid: &str) -> Result<(), Cause> {
+    let api: Api<Job> = cluster.own();
     let params = DeleteParams {
         preconditions: Some(Preconditions {
             uid: Some(uid.to_owned()).filter(|_| guard::on(Guard::JobUid)),
@@ -121,22 +120,16 @@ pub async fn delete_job(services: &Services, name: &str, uid: &str) -> Result<()
         stoppable: false,
     };
     let change = Change::settle("chain", "replace a Job", GONE).silent();
-    services
-        .session
+    session
         .change(change, async {
-            match services
-                .cluster
-                .api_opt(&format!("delete the Job {name} of before"), async || api.delete(name, &params).await)
-                .await
-            {
+            match cluster.api_opt(&format!("delete the Job {name} of before"), async || api.delete(name, &params).await).await {
                 // The UID is another: somebody has replaced it.
                 Err(cause) if cause.class == Class::Contended => return Ok(()),
                 other => drop(other?),
             }
-            services
-                .session
+            session
                 .wait(wait, async || {
-                    let found = services.cluster.api_opt("read the Job", async || api.get(name).await).await?;
+                    let found = cluster.api_opt("read the Job", async || api.get(name).await).await?;
                     Ok(match found.filter(|job| job.metadata.uid.as_deref() == Some(uid)) {
                         None => Probe::Ready(()),
                         Some(job) => Probe::Not(format!("finalizers {:?}", job.metadata.finalizers.unwrap_or_default())),
@@ -148,8 +141,8 @@ pub async fn delete_job(services: &Services, name: &str, uid: &str) -> Result<()
 }
 
 /// Over the sum of a phase's waits: what bounds a pod that never starts, and nothing that still makes progress.
-fn job_deadline(services: &Services, phase: Phase) -> Duration {
-    let s = &services.settings;
+fn job_deadline(settings: &Settings, phase: Phase) -> Duration {
+    let s = settings;
     let waits = match phase {
         Phase::Preflight => s.alert_wait + s.backup_deadline + s.step_deadline * 2,
         Phase::Master | Phase::Worker => {

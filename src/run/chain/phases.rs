@@ -1,5 +1,8 @@
 //! One phase each for nodes and the end of a run; who calls them (a Job, an operator, `start --local`) makes no difference.
 
+use crate::run::cluster::{Observer, Record};
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -16,16 +19,15 @@ use crate::plan::halt::{self, Entry};
 use crate::plan::version::Version;
 use crate::plan::{gates, next, order};
 use crate::report::{Event, Notice};
-use crate::run::nodes;
-use crate::run::services::Services;
 use crate::run::session::{Probe, Wait};
+use crate::run::{Services, nodes};
 use crate::words::{RunId, command};
 
 /// One node: gates, its work, its soak. A node that is gone or done already ends well.
 pub async fn node_phase(services: &Services, name: &str, target: Version, run: &RunId) -> Result<(), Cause> {
     services.journal.begin_journal(run, name).await;
     services.session.about(Some(run), Some(target), Some(name));
-    let facts = nodes::upgrade::observe_turn(services, name, target).await?;
+    let facts = nodes::upgrade::observe_turn(&services.observer, name, target).await?;
     if !services.session.chain {
         services.halt.not_halted(Guard::HaltBeforeChange).await?;
     }
@@ -49,7 +51,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     let said = kubelet_waits || (done && node.changed_at.is_none_or(over));
     if done && guard::on(Guard::FinishedNode) {
         services.halt.not_halted(Guard::HaltBeforeChange).await?;
-        nodes::upgrade::skipped(services, name, "upgrade", &format!("it is at {target} already"));
+        nodes::upgrade::skipped(&services.session, name, "upgrade", &format!("it is at {target} already"));
     } else {
         let begun = enter(services, node, target).await?;
         if !begun {
@@ -64,9 +66,18 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         services.monitoring.push_run(&facts.marks).await;
     }
     if node.control_plane && guard::on(Guard::AlertsAfterControlPlane) {
-        nodes::gates::alert_gate(services, name, services.settings.alert_wait, |_| Moment::Upgrading).await?;
+        nodes::gates::alert_gate(
+            &services.session,
+            &services.observer,
+            &services.monitoring,
+            &services.settings,
+            name,
+            services.settings.alert_wait,
+            |_| Moment::Upgrading,
+        )
+        .await?;
     }
-    nodes::gates::soak(services, name).await?;
+    nodes::gates::soak(&services.session, &services.observer, &services.settings, name).await?;
     // What comes next at this place is news again: a control plane may have a second turn.
     if let (Some(_), Some(run)) = (&facts.marks.told, &facts.marks.run_id) {
         services.record.mark_run(run, name, "forget what Slack was told", &[(Mark::Told, None)]).await?;
@@ -80,7 +91,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
 /// Before the gates of a node: what an earlier runner of ours has left. True if its upgrade has begun, and is to be finished without
 /// asking any: it is out of service, and waiting makes nothing better.
 async fn enter(services: &Services, node: &Node, target: Version) -> Result<bool, Cause> {
-    let begun = node.unschedulable && nodes::upgrade::has_begun(services, node, &target.to_string()).await?;
+    let begun = node.unschedulable && nodes::upgrade::has_begun(&services.ssh, node, &target.to_string()).await?;
     match halt::entry(node, begun, services.halt.halted().is_some()) {
         Entry::Finish => {
             services
@@ -91,7 +102,8 @@ async fn enter(services: &Services, node: &Node, target: Version) -> Result<bool
         // Gates may take half an hour, and a halt for good; nothing on the node was changed, so it serves meanwhile.
         Entry::GiveBack => {
             services.leases.acquire_for(&node.name, ChangeClass::Settle).await?;
-            let back = cordon_back(services, &node.name, target).await;
+            let back =
+                cordon_back(&services.observer, &services.record, &services.ssh, &services.settings, &node.name, target).await;
             if services.leases.release().await.and(back)? {
                 return Ok(true);
             }
@@ -102,14 +114,21 @@ async fn enter(services: &Services, node: &Node, target: Version) -> Result<bool
 }
 
 /// Our cordon goes, looked at once more under the Lease. True if the node's work has begun after all: then it stays, to be finished.
-async fn cordon_back(services: &Services, name: &str, target: Version) -> Result<bool, Cause> {
-    let Some(node) = services.observer.node_now(name).await? else { return Ok(false) };
-    let begun = nodes::upgrade::has_begun(services, &node, &target.to_string()).await?;
+async fn cordon_back(
+    observer: &Observer,
+    record: &Record,
+    ssh: &Ssh,
+    settings: &Settings,
+    name: &str,
+    target: Version,
+) -> Result<bool, Cause> {
+    let Some(node) = observer.node_now(name).await? else { return Ok(false) };
+    let begun = nodes::upgrade::has_begun(ssh, &node, &target.to_string()).await?;
     match (begun, node.unschedulable) {
         (true, true) => return Ok(true),
         // A person let it serve half changed. That is theirs to say; what it had before stays on record.
-        (true, false) => nodes::cordon::leave_cordon_held(services, name, true).await?,
-        (false, _) => nodes::cordon::take_cordon_back(services, name).await?,
+        (true, false) => nodes::cordon::leave_cordon_held(record, settings, name, true).await?,
+        (false, _) => nodes::cordon::take_cordon_back(record, settings, name).await?,
     }
     Ok(false)
 }
@@ -117,13 +136,22 @@ async fn cordon_back(services: &Services, name: &str, target: Version) -> Result
 /// What must hold before a node is taken out of service.
 async fn before_disruption(services: &Services, node: &Node, target: Version) -> Result<(), Cause> {
     let name = node.name.as_str();
-    nodes::gates::soak(services, name).await?;
+    nodes::gates::soak(&services.session, &services.observer, &services.settings, name).await?;
     let phase = if node.control_plane { Phase::Master } else { Phase::Worker };
     if guard::on(Guard::AlertsBeforeNode) {
-        nodes::gates::alert_gate(services, name, services.settings.alert_wait, |facts| Moment::of(phase, facts)).await?;
+        nodes::gates::alert_gate(
+            &services.session,
+            &services.observer,
+            &services.monitoring,
+            &services.settings,
+            name,
+            services.settings.alert_wait,
+            |facts| Moment::of(phase, facts),
+        )
+        .await?;
     }
     if guard::on(Guard::WorkloadsBeforeNode) {
-        nodes::gates::workloads_settled(services, name).await?;
+        nodes::gates::workloads_settled(&services.session, &services.cluster, name).await?;
     }
     let wait = Wait { place: name, on: "the cluster to be fit", deadline: FIT, every: Duration::from_secs(3), stoppable: true };
     services
@@ -149,7 +177,11 @@ async fn before_disruption(services: &Services, node: &Node, target: Version) ->
             })
         })
         .await?;
-    if guard::on(Guard::NothingLostOnNode) { nodes::losses::nothing_lost_on(services, node).await } else { Ok(()) }
+    if guard::on(Guard::NothingLostOnNode) {
+        nodes::losses::nothing_lost_on(&services.cluster, &services.observer, &services.ssh, &services.settings, node).await
+    } else {
+        Ok(())
+    }
 }
 
 /// The end of a run: everything is verified, then cleared and told. `run`: the one that a Job is for; a person ends what is in flight.
@@ -165,7 +197,7 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     if let Some(run) = marks.run_id.as_ref().filter(|_| marks.in_flight) {
         services.journal.begin_journal(run, place).await;
     }
-    nodes::gates::soak(services, place).await?;
+    nodes::gates::soak(&services.session, &services.observer, &services.settings, place).await?;
     let facts = services.observer.observe().await?;
     services.halt.not_halted(Guard::HaltBeforeEnd).await?;
     if guard::on(Guard::TargetBeforeEnd) {
@@ -174,8 +206,16 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     // Progress: a run that stalled on its way here must not be held by the alert that says so.
     services.monitoring.push_run(&facts.marks).await;
     if guard::on(Guard::AlertsBeforeEnd) {
-        nodes::gates::alert_gate(services, place, services.settings.resolve_wait, |facts| Moment::of(Phase::Postflight, facts))
-            .await?;
+        nodes::gates::alert_gate(
+            &services.session,
+            &services.observer,
+            &services.monitoring,
+            &services.settings,
+            place,
+            services.settings.resolve_wait,
+            |facts| Moment::of(Phase::Postflight, facts),
+        )
+        .await?;
     }
     let wait = Wait {
         place,

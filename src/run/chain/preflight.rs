@@ -1,5 +1,6 @@
 //! Preflight: ask every gate while nothing has changed, then claim the run, back up etcd, and prepare the nodes.
 
+use crate::run::ssh::Ssh;
 use std::time::Duration;
 
 use crate::failure::Cause;
@@ -16,8 +17,7 @@ use crate::plan::version::{Kind, Version};
 use crate::plan::{gates, identity, order, parse};
 use crate::report::{Event, Notice};
 use crate::run::chain::backup::Saved;
-use crate::run::nodes;
-use crate::run::services::Services;
+use crate::run::{Services, nodes};
 use crate::words::RunId;
 
 const PLACE: &str = "preflight";
@@ -51,7 +51,7 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
     services.halt.not_halted(Guard::HaltBeforeChange).await.map_err(held)?;
     if claimed && services.session.chain && facts.marks.prepared {
         // A runner before this one ended it, and died with its successor's Job perhaps at work: no gate of a quiet cluster is asked.
-        nodes::upgrade::skipped(services, PLACE, PLACE, "it has ended well before");
+        nodes::upgrade::skipped(&services.session, PLACE, PLACE, "it has ended well before");
         return Ok(Preflight::Ready);
     }
     let Wanted::Upgrade(kind) = target::check_target(&facts, target).map_err(held)? else {
@@ -118,12 +118,22 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Ve
         "quiet",
         gates::quiet(facts, &policy, services.session.now()).into_result("nodes came or went lately"),
     );
-    ask(&mut closed, Guard::Permissions, "permissions", super::rights::permissions(services, Account::Chain).await);
-    ask(&mut closed, Guard::BackupTemplate, "backup", super::backup::backup_template(services).await.map(drop));
+    ask(
+        &mut closed,
+        Guard::Permissions,
+        "permissions",
+        super::rights::permissions(&services.cluster, &services.settings, Account::Chain).await,
+    );
+    ask(
+        &mut closed,
+        Guard::BackupTemplate,
+        "backup",
+        super::backup::backup_template(&services.cluster, &services.settings).await.map(drop),
+    );
     // Before the claim: prefetch, which comes after it, would be the first to miss the packages.
-    let released = match super::detect::released(services, target).await {
+    let released = match super::detect::released(&services.settings, &services.world, target).await {
         Answer::Known(true) => Ok(()),
-        Answer::Known(false) => Err(super::detect::not_released(services, target)),
+        Answer::Known(false) => Err(super::detect::not_released(&services.settings, target)),
         Answer::Unknown(why) => Err(Cause::unreachable(format!("whether {target} is released is not known: {why}"))),
     };
     ask(&mut closed, Guard::Released, "release", released);
@@ -132,32 +142,46 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Ve
         &mut closed,
         Guard::HostsAnswer,
         "hosts",
-        nodes::prepare::inspect_nodes(services, facts).await.map(|found| states = found),
+        nodes::prepare::inspect_nodes(&services.ssh, &services.settings, facts).await.map(|found| states = found),
     );
     for nodes in identity::sharing(&facts.nodes) {
         services
             .session
             .note(PLACE, format!("{} report one machine id: their kubelets' certificates tell them apart", nodes.join(", ")));
     }
-    ask(&mut closed, Guard::NothingLostBeforeRun, "changes by hand", nodes::losses::nothing_lost(services, facts, &states).await);
+    ask(
+        &mut closed,
+        Guard::NothingLostBeforeRun,
+        "changes by hand",
+        nodes::losses::nothing_lost(&services.cluster, &services.observer, &services.settings, facts, &states).await,
+    );
     // Held already: the alerts are looked at for the person who reads this, and not waited for.
     let patience = if closed.is_empty() && !services.session.dry_run { services.settings.alert_wait } else { Duration::ZERO };
     ask(
         &mut closed,
         Guard::AlertsBeforeRun,
         "alerts",
-        nodes::gates::alert_gate(services, PLACE, patience, |facts| Moment::of(Phase::Preflight, facts)).await,
+        nodes::gates::alert_gate(
+            &services.session,
+            &services.observer,
+            &services.monitoring,
+            &services.settings,
+            PLACE,
+            patience,
+            |facts| Moment::of(Phase::Preflight, facts),
+        )
+        .await,
     );
     if closed.is_empty() && !services.session.dry_run {
-        ask(&mut closed, Guard::KubeadmAgrees, "kubeadm", kubeadm_agrees(services, facts, target).await);
+        ask(&mut closed, Guard::KubeadmAgrees, "kubeadm", kubeadm_agrees(&services.ssh, facts, target).await);
     }
     Cause::together("gates are closed", closed).map_or(Ok(states), Err)
 }
 
-async fn kubeadm_agrees(services: &Services, facts: &Facts, target: Version) -> Result<(), Cause> {
+async fn kubeadm_agrees(ssh: &Ssh, facts: &Facts, target: Version) -> Result<(), Cause> {
     let master = first_control_plane(facts)?;
     let plan = KubeadmPlan { target, flags: Vec::new() };
-    let text = services.ssh.on_node(master, &plan).await?;
+    let text = ssh.on_node(master, &plan).await?;
     let plan = parse::upgrade_plan(&text.json, &text.notes.join("\n"))?;
     parse::plan_agrees(&plan, target).into_result("`kubeadm upgrade plan` does not agree")
 }
@@ -177,8 +201,15 @@ async fn prepare_run(
     };
     services.session.emit(&Event::Snapshot { path: snapshot });
     services.monitoring.push_run(&services.observer.observe().await?.marks).await;
-    nodes::prepare::point_repositories(services, &facts, states, target).await?;
-    nodes::prepare::prefetch(services, &facts, target, nodes::prepare::image_repository(services).await?).await?;
+    nodes::prepare::point_repositories(&services.ssh, &services.settings, &facts, states, target).await?;
+    nodes::prepare::prefetch(
+        &services.ssh,
+        &services.settings,
+        &facts,
+        target,
+        nodes::prepare::image_repository(&services.cluster).await?,
+    )
+    .await?;
     services.record.mark_run(run, PLACE, "record the end of preflight", &[(Mark::Prepared, Some(run.to_string()))]).await
 }
 
@@ -211,7 +242,7 @@ async fn snapshot(
         packages: states.iter().map(of_node).collect(),
     };
     let name = format!("restore-{run}.txt");
-    nodes::prepare::restore_cards(services, facts, &WriteCard { name, content: card.write() }).await?;
+    nodes::prepare::restore_cards(&services.ssh, &services.settings, facts, &WriteCard { name, content: card.write() }).await?;
     services
         .record
         .mark_run(run, PLACE, "record the snapshot's path", &[(Mark::SnapshotPath, Some(snapshot.path.clone()))])

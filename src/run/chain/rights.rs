@@ -1,21 +1,22 @@
 //! Whether we may do what a run will do: asked of the API server before anything changes, so that no missing verb is found midway.
 
+use crate::run::cluster::Cluster;
+use crate::settings::Settings;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::Api;
 use kube::api::PostParams;
 
 use crate::failure::Cause;
 use crate::plan::rights::{Account, Grant, Scope};
-use crate::run::services::Services;
 
 /// Whoever asks, a person too, must be able to do what that account does.
-pub async fn permissions(services: &Services, account: Account) -> Result<(), Cause> {
+pub async fn permissions(cluster: &Cluster, settings: &Settings, account: Account) -> Result<(), Cause> {
     let mut missing = Vec::new();
-    let (backup, unstick) = (services.settings.backup(), services.settings.drain_unstick);
-    let grants = account.grants(Scope { namespace: &services.cluster.namespace, backup, unstick });
+    let (backup, unstick) = (settings.backup(), settings.drain_unstick);
+    let grants = account.grants(Scope { namespace: &cluster.namespace, backup, unstick });
     for grant in grants.into_iter().filter(|grant| !grant.optional) {
         for verb in grant.verbs {
-            if !allowed(services, &grant, verb).await? {
+            if !allowed(cluster, &grant, verb).await? {
                 let place =
                     grant.namespace.as_deref().map_or("the whole cluster".to_owned(), |place| format!("namespace {place}"));
                 missing.push(format!("{verb} {} in {place}: {}", grant.resource, grant.why));
@@ -30,7 +31,7 @@ pub async fn permissions(services: &Services, account: Account) -> Result<(), Ca
         .next("k8s-upgrade manifests --image REF | kubectl apply -f -"))
 }
 
-async fn allowed(services: &Services, grant: &Grant, verb: &str) -> Result<bool, Cause> {
+async fn allowed(cluster: &Cluster, grant: &Grant, verb: &str) -> Result<bool, Cause> {
     let (resource, subresource) = match grant.resource.split_once('/') {
         Some((resource, sub)) => (resource, Some(sub)),
         None => (grant.resource, None),
@@ -50,7 +51,7 @@ async fn allowed(services: &Services, grant: &Grant, verb: &str) -> Result<bool,
         },
         ..SelfSubjectAccessReview::default()
     };
-    let api: Api<SelfSubjectAccessReview> = services.cluster.all();
-    let answer = services.cluster.api("ask for our rights", async || api.create(&PostParams::default(), &review).await).await?;
+    let api: Api<SelfSubjectAccessReview> = cluster.all();
+    let answer = cluster.api("ask for our rights", async || api.create(&PostParams::default(), &review).await).await?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
 use k8s_openapi::api::core::v1::{Container, Namespace, Node as KubeNode, Pod};
-use kube::api::Api;
 use kube::ResourceExt;
+use kube::api::Api;
 
 use crate::failure::Cause;
 use crate::names::{self, Mark};

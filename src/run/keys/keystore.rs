@@ -1,6 +1,10 @@
 //! Where the installation's SSH key is stored: Vault's KV v2 where the settings name one, else the Secret itself. Each is written under the
 //! version that was read, and what a write came to is never guessed.
 
+use crate::run::cluster::Cluster;
+use crate::run::session::Session;
+use crate::settings::Settings;
+use crate::world::{SECRET_FILE, World};
 use std::fmt;
 use std::time::Duration;
 
@@ -17,9 +21,7 @@ use crate::clients::vault::{Kept, Wrote};
 use crate::failure::{Cause, Class};
 use crate::names;
 use crate::plan::keys::{Pair, Public, brings_back, same};
-use crate::run::services::Services;
 use crate::words::command;
-use crate::world::SECRET_FILE;
 
 const ASK: Duration = Duration::from_secs(15);
 /// A write to Vault whose end is not known is made again, under the same version: this often.
@@ -99,84 +101,83 @@ fn stored(at: At, field: impl Fn(&str) -> Option<String>) -> Stored {
 ///
 /// # Errors
 /// Usage: there is no token for Vault, or its address will not do.
-pub fn key_store(services: &Services) -> Result<KeyStore, Cause> {
-    let settings = &services.settings;
+pub fn key_store(settings: &Settings, world: &World) -> Result<KeyStore, Cause> {
     let Some(address) = &settings.vault_address else { return Ok(KeyStore::Secret) };
     let file = &settings.vault_token_file;
-    let token = services.world.files.read(file, SECRET_FILE).map_err(|error| {
+    let token = world.files.read(file, SECRET_FILE).map_err(|error| {
         Cause::usage(format!("cannot read the Vault token in {}: {error}", file.display())).next("vault login")
     })?;
     let token = String::from_utf8(token).map_err(|_| Cause::usage(format!("{} holds no token", file.display())))?;
-    let web = services.world.web.clone();
+    let web = world.web.clone();
     Vault::new(address.as_str(), &settings.vault_mount, &settings.vault_path, &token, web).map(KeyStore::Vault)
 }
 
 /// For people.
-pub fn place_of(services: &Services, store: &KeyStore) -> String {
+pub fn place_of(cluster: &Cluster, store: &KeyStore) -> String {
     match store {
         KeyStore::Vault(vault) => vault.place(),
-        KeyStore::Secret => format!("the Secret {}/{}", services.cluster.namespace, names::CREDS_SECRET),
+        KeyStore::Secret => format!("the Secret {}/{}", cluster.namespace, names::CREDS_SECRET),
     }
 }
 
-fn secrets(services: &Services) -> Api<Secret> {
-    services.cluster.own()
+fn secrets(cluster: &Cluster) -> Api<Secret> {
+    cluster.own()
 }
 
-async fn creds_secret(services: &Services) -> Result<Secret, Cause> {
-    let api = secrets(services);
-    let found = services.cluster.api_opt("read the Secret with the SSH key", async || api.get(names::CREDS_SECRET).await).await?;
+async fn creds_secret(cluster: &Cluster) -> Result<Secret, Cause> {
+    let api = secrets(cluster);
+    let found = cluster.api_opt("read the Secret with the SSH key", async || api.get(names::CREDS_SECRET).await).await?;
     found.ok_or_else(|| {
-        Cause::refused(format!("the Secret {}/{} does not exist", services.cluster.namespace, names::CREDS_SECRET))
+        Cause::refused(format!("the Secret {}/{} does not exist", cluster.namespace, names::CREDS_SECRET))
             .next("k8s-upgrade manifests --image REF --ssh-key FILE | kubectl apply -f -")
     })
 }
 
 /// The private key that the cluster's Jobs are given, and the public half that stands beside it.
-pub async fn held_key(services: &Services) -> Result<(Option<String>, Option<Public>), Cause> {
-    let secret = creds_secret(services).await?;
+pub async fn held_key(cluster: &Cluster) -> Result<(Option<String>, Option<Public>), Cause> {
+    let secret = creds_secret(cluster).await?;
     let beside = field(&secret, names::SECRET_SSH_KEY_PUB).as_deref().and_then(Public::parse);
     Ok((field(&secret, names::SECRET_SSH_KEY), beside))
 }
 
 /// None: the Secret holds that key.
-pub async fn holds_another(services: &Services, private: &str) -> Result<Option<Other>, Cause> {
-    let secret = creds_secret(services).await?;
+pub async fn holds_another(cluster: &Cluster, private: &str) -> Result<Option<Other>, Cause> {
+    let secret = creds_secret(cluster).await?;
     let key = field(&secret, names::SECRET_SSH_KEY);
     if key.as_deref().is_some_and(|held| same(held, private)) {
         return Ok(None);
     }
     let key = key.as_deref().and_then(Public::of);
-    Ok(Some(Other { place: place_of(services, &KeyStore::Secret), key, by: writer(&secret) }))
+    Ok(Some(Other { place: place_of(cluster, &KeyStore::Secret), key, by: writer(&secret) }))
 }
 
 /// What is written into the Secret must not be undone by those who wrote it before.
-fn lasts(services: &Services, secret: &Secret) -> Result<(), Cause> {
+fn lasts(cluster: &Cluster, secret: &Secret) -> Result<(), Cause> {
     let Some((by, what)) = writer(secret).and_then(|by| Some((by.clone(), brings_back(&by)?))) else { return Ok(()) };
-    let place = place_of(services, &KeyStore::Secret);
+    let place = place_of(cluster, &KeyStore::Secret);
     let forget = command!(
         "kubectl -n {} patch secret {} --type merge -p {}      # only once {} leaves them alone: forgets who wrote them",
-        services.cluster.namespace,
+        cluster.namespace,
         names::CREDS_SECRET,
         r#"{"metadata":{"managedFields":[{}]}}"#,
         what
     );
     Err(Cause::refused(format!("{place} has its key from {what} ({by}): what is written into it does not last"))
         .detail([format!("let {what} leave ssh_key and ssh_key_pub alone, or bring a new key by {what}")])
-        .next(who_writes(services))
+        .next(who_writes(cluster))
         .next(forget))
 }
 
 /// The command that shows it.
-pub fn who_writes(services: &Services) -> String {
-    command!("kubectl -n {} get secret {} -o yaml --show-managed-fields", services.cluster.namespace, names::CREDS_SECRET)
+pub fn who_writes(cluster: &Cluster) -> String {
+    command!("kubectl -n {} get secret {} -o yaml --show-managed-fields", cluster.namespace, names::CREDS_SECRET)
 }
 
 /// The key in the store, with what a later write is compared to.
 ///
 /// # Errors
 /// Refused: there is no such Secret, or somebody else keeps it; else whatever reading the store gives.
-pub async fn stored_key(services: &Services, store: &KeyStore) -> Result<Stored, Cause> {
+pub async fn stored_key(cluster: &Cluster, store: &KeyStore) -> Result<Stored, Cause> {
     match store {
         KeyStore::Vault(vault) => {
             let kept = vault.read(ASK).await?;
@@ -184,52 +185,59 @@ pub async fn stored_key(services: &Services, store: &KeyStore) -> Result<Stored,
             Ok(stored(At::Vault(kept), |key| data.get(key).cloned()))
         }
         KeyStore::Secret => {
-            let secret = creds_secret(services).await?;
+            let secret = creds_secret(cluster).await?;
             if let Some(owner) = secret.owner_references().first() {
                 return Err(Cause::refused(format!(
                     "{} is kept by {} {}: what is written into it does not last",
-                    place_of(services, store),
+                    place_of(cluster, store),
                     owner.kind,
                     owner.name
                 ))
                 .next("k8s-upgrade --set vault-address=https://… rotate-key      # where the key is stored indeed"));
             }
-            lasts(services, &secret)?;
+            lasts(cluster, &secret)?;
             Ok(stored(At::Secret(secret.resource_version().unwrap_or_default()), |key| field(&secret, key)))
         }
     }
 }
 
 /// Whether it can be written, asked without writing.
-pub async fn probe_store(services: &Services, store: &KeyStore, stored: &Stored) -> Result<(), Cause> {
+pub async fn probe_store(cluster: &Cluster, store: &KeyStore, stored: &Stored) -> Result<(), Cause> {
     match (store, &stored.at) {
         (KeyStore::Vault(vault), At::Vault(kept)) => vault.may_write(kept, ASK).await,
         (_, At::Secret(version)) => {
-            let api = secrets(services);
+            let api = secrets(cluster);
             let body = json!({ "metadata": { "resourceVersion": version } });
             let dry = PatchParams { dry_run: true, ..PatchParams::default() };
             let probe = async || api.patch(names::CREDS_SECRET, &dry, &Patch::Merge(&body)).await;
-            services.cluster.api("ask whether the Secret can be written", probe).await.map(drop)
+            cluster.api("ask whether the Secret can be written", probe).await.map(drop)
         }
         (KeyStore::Secret, At::Vault(_)) => Err(Cause::bug("a version of Vault's for the Secret")),
     }
 }
 
 /// Stores a new pair, and beside it, in the same write, what it replaces.
-pub async fn store_pair(services: &Services, store: &KeyStore, before: &Stored, pair: &Pair, former: &[Public]) -> Written {
+pub async fn store_pair(
+    session: &Session,
+    cluster: &Cluster,
+    store: &KeyStore,
+    before: &Stored,
+    pair: &Pair,
+    former: &[Public],
+) -> Written {
     let fields = [
         (names::SECRET_SSH_KEY, pair.private.clone()),
         (names::SECRET_SSH_KEY_PUB, format!("{}\n", pair.public.line())),
         (names::SECRET_FORMER, former.iter().map(|key| format!("{} {}\n", key.kind, key.base64)).collect()),
     ];
     let cause = match (store, &before.at) {
-        (KeyStore::Vault(vault), At::Vault(kept)) => write_vault(services, vault, kept, &fields).await,
-        (_, At::Secret(version)) => write_secret(services, version, &fields).await,
+        (KeyStore::Vault(vault), At::Vault(kept)) => write_vault(session, vault, kept, &fields).await,
+        (_, At::Secret(version)) => write_secret(cluster, version, &fields).await,
         (KeyStore::Secret, At::Vault(_)) => Err((Cause::bug("a version of Vault's for the Secret"), true)),
     };
     let Err((cause, definite)) = cause else { return Written::Yes };
     // A refusal may be the answer to a second try of what the first has done.
-    match stored_key(services, store).await {
+    match stored_key(cluster, store).await {
         Ok(now) if now.is(&pair.private) => Written::Yes,
         // The version has moved on, and not by us: our write can never come.
         Ok(_) if cause.class == Class::Contended => Written::No(cause),
@@ -239,8 +247,8 @@ pub async fn store_pair(services: &Services, store: &KeyStore, before: &Stored, 
 }
 
 /// The error: why, and whether it is certain that nothing was written and nothing will be.
-async fn write_secret(services: &Services, version: &str, fields: &[(&str, String)]) -> Result<(), (Cause, bool)> {
-    let api = secrets(services);
+async fn write_secret(cluster: &Cluster, version: &str, fields: &[(&str, String)]) -> Result<(), (Cause, bool)> {
+    let api = secrets(cluster);
     let data: Map<String, Value> =
         fields.iter().map(|(key, text)| ((*key).to_owned(), json!(BASE64_STANDARD.encode(text)))).collect();
     let body = json!({ "metadata": { "resourceVersion": version }, "data": data });
@@ -253,7 +261,7 @@ async fn write_secret(services: &Services, version: &str, fields: &[(&str, Strin
             Err(error) => Err(error),
         }
     };
-    let wrote = services.cluster.api("store the key in the Secret", patch).await;
+    let wrote = cluster.api("store the key in the Secret", patch).await;
     match wrote {
         Ok(true) => Ok(()),
         Ok(false) => Err((Cause::contended("somebody else has changed the Secret meanwhile"), false)),
@@ -264,7 +272,7 @@ async fn write_secret(services: &Services, version: &str, fields: &[(&str, Strin
     }
 }
 
-async fn write_vault(services: &Services, vault: &Vault, kept: &Kept, fields: &[(&str, String)]) -> Result<(), (Cause, bool)> {
+async fn write_vault(session: &Session, vault: &Vault, kept: &Kept, fields: &[(&str, String)]) -> Result<(), (Cause, bool)> {
     let fields: Map<String, Value> = fields.iter().map(|(key, text)| ((*key).to_owned(), json!(text))).collect();
     let fields = Value::Object(fields);
     let mut tries = 0;
@@ -277,7 +285,7 @@ async fn write_vault(services: &Services, vault: &Vault, kept: &Kept, fields: &[
             Err(refusal) if refusal.definite || tries == TRIES => {
                 return Err((refusal.cause, refusal.definite && tries == 1));
             }
-            Err(_) => services.session.sleep(Duration::from_secs(3), false).await,
+            Err(_) => session.sleep(Duration::from_secs(3), false).await,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The end of a rotation: the former key goes. Nothing is removed anywhere unless every node still lets the new key in, also those that
 //! have joined meanwhile, and both stores still hold it: whoever writes authorized_keys or the Secret besides us would lock the cluster out.
 
+use crate::run::cluster::Cluster;
+use crate::run::session::Session;
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use std::slice;
 
 use crate::failure::{Advice, Cause, Class};
@@ -8,10 +12,10 @@ use crate::guard::{self, Guard};
 use crate::node::RemoveKeys;
 use crate::plan::facts::Node;
 use crate::plan::keys::Left;
+use crate::run::Services;
 use crate::run::keys::keystore::KeyStore;
 use crate::run::keys::rotate::{Cut, PLACE, Turn, cut};
 use crate::run::keys::survey::{Open, Ring, Survey};
-use crate::run::services::Services;
 use crate::words::command;
 
 const AGAIN: &str = "k8s-upgrade rotate-key";
@@ -19,15 +23,15 @@ const AGAIN: &str = "k8s-upgrade rotate-key";
 /// Removes what the new key replaced, once nothing speaks against it. A node that has gone away meanwhile is left for later. One that has
 /// joined is brought the key; whoever joins while lines are removed is found by a last look.
 pub async fn retire(services: &Services, survey: &mut Survey, turn: &Turn, only: bool) -> Result<(), Cut> {
-    let mut away = let_in(services, survey, turn).await?;
+    let mut away = let_in(&services.session, &services.ssh, &services.settings, survey, turn).await?;
     // A run may have begun meanwhile, with the former key.
-    let mut all = super::survey::nobody_upgrades(services).await.map_err(cut(Left::Held))?;
+    let mut all = super::survey::nobody_upgrades(&services.observer, &services.leases).await.map_err(cut(Left::Held))?;
     let mut cleared = 0;
     loop {
         let left = if cleared == 0 { Left::Kept } else { Left::Held };
         let known = |node: &Node| node.excluded || survey.nodes.iter().any(|open| open.node.name == node.name);
         let new: Vec<Node> = all.into_iter().filter(|node| !only && !known(node)).collect();
-        if let Err(cause) = bring(services, survey, new, turn).await {
+        if let Err(cause) = bring(&services.session, &services.ssh, &services.settings, survey, new, turn).await {
             let rest = (cleared == 0).then(|| Advice::go_on(format!("{AGAIN}          # then: goes on")));
             return Err(Cut { cause: rest.into_iter().fold(cause, Cause::next), left });
         }
@@ -35,9 +39,9 @@ pub async fn retire(services: &Services, survey: &mut Survey, turn: &Turn, only:
             break;
         }
         if guard::on(Guard::KeyStillInSecret) {
-            still_held(services, survey, turn).await.map_err(cut(left))?;
+            still_held(&services.cluster, survey, turn).await.map_err(cut(left))?;
         }
-        away.extend(clear(services, survey, turn, cleared, &away).await?);
+        away.extend(clear(&services.session, &services.ssh, &services.settings, survey, turn, cleared, &away).await?);
         cleared = survey.nodes.len();
         all = match services.observer.observe().await {
             Ok(facts) => facts.nodes,
@@ -60,13 +64,15 @@ pub async fn retire(services: &Services, survey: &mut Survey, turn: &Turn, only:
 
 /// Removes what goes from the nodes that are `from` this one on, but for those that are away; gives back those that it did not reach.
 async fn clear(
-    services: &Services,
+    session: &Session,
+    ssh: &Ssh,
+    settings: &Settings,
     survey: &mut Survey,
     turn: &Turn,
     from: usize,
     away: &[(String, Cause)],
 ) -> Result<Vec<(String, Cause)>, Cut> {
-    let user = services.settings.ssh_user.clone();
+    let user = settings.ssh_user.clone();
     let keep = Some(turn.pair.public.base64.clone());
     let remove = RemoveKeys { user, keep, strays: true, gone: turn.gone() };
     let mut missed = Vec::new();
@@ -75,10 +81,10 @@ async fn clear(
         if away.iter().any(|(node, _)| *node == name) {
             continue;
         }
-        match super::rotate::remove(services, open, &turn.login(), "remove the former key", &remove).await {
+        match super::rotate::remove(session, ssh, open, &turn.login(), "remove the former key", &remove).await {
             Ok((removed, keys)) => (open.done.removed, open.done.keys) = (removed, keys),
             Err(cause) if cause.class == Class::Refused => {
-                let cause = put_back(services, open, &survey.ring, turn, cause).await;
+                let cause = put_back(session, ssh, settings, open, &survey.ring, turn, cause).await;
                 return Err(Cut { cause: cause.during(name), left: Left::Held });
             }
             Err(cause) => missed.push((name, cause)),
@@ -88,14 +94,20 @@ async fn clear(
 }
 
 /// Logs in with the new key on every node. Those that are away are given back; one that refuses it ends all.
-async fn let_in(services: &Services, survey: &mut Survey, turn: &Turn) -> Result<Vec<(String, Cause)>, Cut> {
+async fn let_in(
+    session: &Session,
+    ssh: &Ssh,
+    settings: &Settings,
+    survey: &mut Survey,
+    turn: &Turn,
+) -> Result<Vec<(String, Cause)>, Cut> {
     let (mut away, mut refused) = (Vec::new(), Vec::new());
     for open in &mut survey.nodes {
         let name = open.node.name.clone();
-        match super::survey::opens(services, &open.node, &[turn.login()], &[]).await {
+        match super::survey::opens(ssh, settings, &open.node, &[turn.login()], &[]).await {
             Err(cause) if cause.class == Class::Unreachable => away.push((name, cause)),
             Err(cause) if cause.class == Class::Refused => {
-                refused.push((name, put_back(services, open, &survey.ring, turn, cause).await));
+                refused.push((name, put_back(session, ssh, settings, open, &survey.ring, turn, cause).await));
             }
             Err(cause) => refused.push((name, cause)),
             Ok(_) => {}
@@ -109,23 +121,31 @@ async fn let_in(services: &Services, survey: &mut Survey, turn: &Turn) -> Result
 
 /// A node that let the new key in does so no more: what stands there now, and its line once more where it is gone, as long as another
 /// key opens the node.
-async fn put_back(services: &Services, open: &mut Open, ring: &Ring, turn: &Turn, refused: Cause) -> Cause {
-    let (key, ssh) = (&turn.pair.public, super::survey::way_to(services, &open.node));
-    let others = match super::survey::opens(services, &open.node, &ring.logins, slice::from_ref(key)).await {
+async fn put_back(
+    session: &Session,
+    ssh: &Ssh,
+    settings: &Settings,
+    open: &mut Open,
+    ring: &Ring,
+    turn: &Turn,
+    refused: Cause,
+) -> Cause {
+    let (key, way) = (&turn.pair.public, super::survey::way_to(settings, &open.node));
+    let others = match super::survey::opens(ssh, settings, &open.node, &ring.logins, slice::from_ref(key)).await {
         Err(cause) => {
             return refused
                 .detail([format!("nor does another key that is at hand open it: {}", cause.what)])
-                .next(format!("{ssh}      # by another way in; into ~/.ssh/authorized_keys: {}", key.line()));
+                .next(format!("{way}      # by another way in; into ~/.ssh/authorized_keys: {}", key.line()));
         }
         Ok((_, there)) if there.has.contains(&key.base64) => {
             return refused
                 .detail(["its line stands there all the same: what sshd logs on the node says why"])
-                .next(format!("{ssh} sudo journalctl -u ssh -n 50"));
+                .next(format!("{way} sudo journalctl -u ssh -n 50"));
         }
         Ok((login, _)) => login,
     };
     open.login = others;
-    let again = match super::rotate::spread(services, slice::from_mut(open), turn).await {
+    let again = match super::rotate::spread(session, ssh, settings, slice::from_mut(open), turn).await {
         Ok(()) => "it was added once more, and opens the node again".to_owned(),
         Err(cause) => format!("it could not be added once more: {}", cause.what),
     };
@@ -134,15 +154,22 @@ async fn put_back(services: &Services, open: &mut Open, ring: &Ring, turn: &Turn
 }
 
 /// Brings the new key to nodes that have joined since the survey: the former one may be all that they know, and it is at hand now.
-async fn bring(services: &Services, survey: &mut Survey, nodes: Vec<Node>, turn: &Turn) -> Result<(), Cause> {
+async fn bring(
+    session: &Session,
+    ssh: &Ssh,
+    settings: &Settings,
+    survey: &mut Survey,
+    nodes: Vec<Node>,
+    turn: &Turn,
+) -> Result<(), Cause> {
     survey.ring.logins.push(turn.login());
     let mut failed = Vec::new();
     for node in nodes {
         let name = node.name.clone();
-        services.session.note(&name, "joined meanwhile: the new key is brought there, too");
+        session.note(&name, "joined meanwhile: the new key is brought there, too");
         let brought = async {
-            let mut open = super::survey::look_at(services, vec![node], &survey.ring, false).await?;
-            super::rotate::spread(services, &mut open, turn).await?;
+            let mut open = super::survey::look_at(ssh, settings, vec![node], &survey.ring, false).await?;
+            super::rotate::spread(session, ssh, settings, &mut open, turn).await?;
             Ok::<_, Cause>(open)
         };
         match brought.await {
@@ -166,20 +193,20 @@ async fn bring(services: &Services, survey: &mut Survey, nodes: Vec<Node>, turn:
 }
 
 /// What was stored stands there still, in Vault and in the Secret.
-async fn still_held(services: &Services, survey: &Survey, turn: &Turn) -> Result<(), Cause> {
+async fn still_held(cluster: &Cluster, survey: &Survey, turn: &Turn) -> Result<(), Cause> {
     let private = &turn.pair.private;
     if let KeyStore::Vault(_) = survey.store
-        && !super::keystore::stored_key(services, &survey.store).await?.is(private)
+        && !super::keystore::stored_key(cluster, &survey.store).await?.is(private)
     {
         let what = format!(
             "{} does not hold the new key any more: something else writes it",
-            super::keystore::place_of(services, &survey.store)
+            super::keystore::place_of(cluster, &survey.store)
         );
         return Err(Cause::refused(what).detail([
             "what writes it (Terraform, a person) must leave ssh_key and ssh_key_pub alone: it would bring the former key back",
         ]));
     }
-    let Some(other) = super::keystore::holds_another(services, private).await?.filter(|_| guard::on(Guard::KeyInSecret)) else {
+    let Some(other) = super::keystore::holds_another(cluster, private).await?.filter(|_| guard::on(Guard::KeyInSecret)) else {
         return Ok(());
     };
     let lacks = |open: &&Open| other.key.as_ref().is_none_or(|key| !open.there.has.contains(&key.base64));
@@ -188,5 +215,5 @@ async fn still_held(services: &Services, survey: &Survey, turn: &Turn) -> Result
     Err(Cause::refused(format!("{other}, and the new key no more: something else writes it"))
         .detail(shut)
         .detail(["what writes it (Flux, Argo CD, an ExternalSecret, a person) must leave ssh_key alone, or write the new one"])
-        .next(super::keystore::who_writes(services)))
+        .next(super::keystore::who_writes(cluster)))
 }

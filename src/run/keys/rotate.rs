@@ -2,6 +2,10 @@
 //! holds opens every node: the new one is stored only where it has logged in everywhere, and the old one goes only once the Secret holds
 //! the new one. What the new key replaces is stored beside it in the same write, so that a rotation that was cut can be finished.
 
+use crate::run::cluster::Cluster;
+use crate::run::session::{Change, Probe, RECORD, Session, Wait};
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use std::time::Duration;
 
 use kube::Api;
@@ -15,9 +19,8 @@ use crate::guard::{self, Guard};
 use crate::names;
 use crate::node::{AddKey, Operation, RemoveKeys};
 use crate::plan::keys::{Left, Pair, Public, Rotation};
+use crate::run::Services;
 use crate::run::keys::keystore::Written;
-use crate::run::services::Services;
-use crate::run::session::{Change, Probe, RECORD, Wait};
 use crate::words::{KeyBase64, command};
 use crate::world::Login;
 
@@ -64,12 +67,14 @@ pub async fn rotate(services: &Services, survey: &mut Survey, only: bool) -> Res
         Rotation::Finish { key, gone } => {
             let pair = Pair { private: survey.stored.private.clone().unwrap_or_default(), public: key };
             let (turn, left) = (Turn { pair, gone }, if only { Left::Node } else { Left::Kept });
-            spread(services, &mut survey.nodes, &turn).await.map_err(cut(left))?;
+            spread(&services.session, &services.ssh, &services.settings, &mut survey.nodes, &turn).await.map_err(cut(left))?;
             turn
         }
     };
     if !only && guard::on(Guard::KeyInSecret) {
-        sync(services, &survey.store, &turn.pair.private).await.map_err(cut(Left::Stored))?;
+        sync(&services.session, &services.cluster, &services.settings, &survey.store, &turn.pair.private)
+            .await
+            .map_err(cut(Left::Stored))?;
     }
     let ended = super::retire::retire(services, survey, &turn, only).await;
     ended.map_err(|cut| if only { Cut { left: Left::Node, ..cut } } else { cut })
@@ -81,31 +86,27 @@ async fn begin_rotation(services: &Services, survey: &mut Survey, gone: Vec<Publ
     let pair = seed.and_then(|seed| Pair::from_seed(&seed)).map_err(cut(Left::TakenOff))?;
     let turn = Turn { pair, gone };
     services.session.note(PLACE, format!("the new key is {}", turn.pair.public.fingerprint()));
-    if let Err(cause) = spread(services, &mut survey.nodes, &turn).await {
-        return Err(Cut { cause: take_off(services, &mut survey.nodes, &turn, cause).await, left: Left::TakenOff });
+    if let Err(cause) = spread(&services.session, &services.ssh, &services.settings, &mut survey.nodes, &turn).await {
+        return Err(Cut {
+            cause: take_off(&services.session, &services.ssh, &services.settings, &mut survey.nodes, &turn, cause).await,
+            left: Left::TakenOff,
+        });
     }
-    store_or_take_off(services, survey, &turn).await?;
+    store_or_take_off(&services.session, &services.cluster, &services.ssh, &services.settings, survey, &turn).await?;
     Ok(turn)
 }
 
 /// Puts the key on these nodes and logs in with it.
-pub async fn spread(services: &Services, nodes: &mut [Open], turn: &Turn) -> Result<(), Cause> {
+pub async fn spread(session: &Session, ssh: &Ssh, settings: &Settings, nodes: &mut [Open], turn: &Turn) -> Result<(), Cause> {
     let key = &turn.pair.public;
     for open in nodes {
-        let add = AddKey {
-            user: services.settings.ssh_user.clone(),
-            kind: key.kind.clone(),
-            key: key.base64.clone(),
-            replaces: turn.gone(),
-        };
+        let add =
+            AddKey { user: settings.ssh_user.clone(), kind: key.kind.clone(), key: key.base64.clone(), replaces: turn.gone() };
         let name = &open.node.name;
         let change = Change::prepare(name, "add the new key", AddKey::DEADLINE + CONNECT);
-        (open.done.added, open.done.keys) = services
-            .session
-            .change(change, services.ssh.on_node_as(&open.node, &open.login, &add))
-            .await
-            .map_err(|c| c.during(name))?;
-        super::survey::opens(services, &open.node, &[turn.login()], &[])
+        (open.done.added, open.done.keys) =
+            session.change(change, ssh.on_node_as(&open.node, &open.login, &add)).await.map_err(|c| c.during(name))?;
+        super::survey::opens(ssh, settings, &open.node, &[turn.login()], &[])
             .await
             .map_err(|cause| cause.during(format!("{name}: logging in with the new key")))?;
     }
@@ -113,11 +114,11 @@ pub async fn spread(services: &Services, nodes: &mut [Open], turn: &Turn) -> Res
 }
 
 /// Takes off again what was added; a node that is not reached is named.
-async fn take_off(services: &Services, nodes: &mut [Open], turn: &Turn, mut cause: Cause) -> Cause {
+async fn take_off(session: &Session, ssh: &Ssh, settings: &Settings, nodes: &mut [Open], turn: &Turn, mut cause: Cause) -> Cause {
     let gone = vec![turn.pair.public.base64.clone()];
-    let keys = RemoveKeys { user: services.settings.ssh_user.clone(), keep: None, strays: false, gone };
+    let keys = RemoveKeys { user: settings.ssh_user.clone(), keep: None, strays: false, gone };
     for open in nodes {
-        match remove(services, open, &open.login, "take the new key off again", &keys).await {
+        match remove(session, ssh, open, &open.login, "take the new key off again", &keys).await {
             Ok((_, keys)) => (open.done.added, open.done.keys) = (false, keys),
             Err(left) => cause.detail.push(format!(
                 "{}: the new key may still stand there, whose private half is gone for good; the next rotation removes it ({})",
@@ -130,21 +131,29 @@ async fn take_off(services: &Services, nodes: &mut [Open], turn: &Turn, mut caus
 
 /// Removes lines of one node's authorized_keys, by that login: how many went, and how many keys are left.
 pub async fn remove(
-    services: &Services,
+    session: &Session,
+    ssh: &Ssh,
     open: &Open,
     login: &Login,
     step: &str,
     remove: &RemoveKeys,
 ) -> Result<(u32, u32), Cause> {
     let change = Change::settle(&open.node.name, step, RemoveKeys::DEADLINE + CONNECT);
-    services.session.change(change, services.ssh.on_node_as(&open.node, login, remove)).await
+    session.change(change, ssh.on_node_as(&open.node, login, remove)).await
 }
 
-async fn store_or_take_off(services: &Services, survey: &mut Survey, turn: &Turn) -> Result<(), Cut> {
+async fn store_or_take_off(
+    session: &Session,
+    cluster: &Cluster,
+    ssh: &Ssh,
+    settings: &Settings,
+    survey: &mut Survey,
+    turn: &Turn,
+) -> Result<(), Cut> {
     let (mut begun, mut certain) = (false, false);
     let write = async {
         begun = true;
-        match super::keystore::store_pair(services, &survey.store, &survey.stored, &turn.pair, &turn.gone).await {
+        match super::keystore::store_pair(session, cluster, &survey.store, &survey.stored, &turn.pair, &turn.gone).await {
             Written::Yes => Ok(()),
             Written::No(cause) => {
                 certain = true;
@@ -153,27 +162,26 @@ async fn store_or_take_off(services: &Services, survey: &mut Survey, turn: &Turn
             Written::Unknown(cause) => Err(cause),
         }
     };
-    let Err(cause) = services.session.change(Change::prepare(PLACE, "store the new key", STORE), write).await else {
+    let Err(cause) = session.change(Change::prepare(PLACE, "store the new key", STORE), write).await else {
         return Ok(());
     };
     if begun && !certain {
         return Err(Cut { cause, left: Left::Unknown });
     }
-    Err(Cut { cause: take_off(services, &mut survey.nodes, turn, cause).await, left: Left::TakenOff })
+    Err(Cut { cause: take_off(session, ssh, settings, &mut survey.nodes, turn, cause).await, left: Left::TakenOff })
 }
 
 /// Lets External Secrets read Vault now, and waits until the Secret holds the private key.
-async fn sync(services: &Services, store: &KeyStore, private: &str) -> Result<(), Cause> {
+async fn sync(session: &Session, cluster: &Cluster, settings: &Settings, store: &KeyStore, private: &str) -> Result<(), Cause> {
     if matches!(store, KeyStore::Vault(_)) {
         let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("external-secrets.io", "v1", "ExternalSecret"));
-        let api: Api<DynamicObject> = Api::namespaced_with(services.cluster.kube.clone(), &services.cluster.namespace, &kind);
-        let body =
-            json!({ "metadata": { "annotations": { names::FORCE_SYNC: services.session.now().as_second().to_string() } } });
-        let patch = services.cluster.api_opt("let External Secrets read Vault", async || {
+        let api: Api<DynamicObject> = Api::namespaced_with(cluster.kube.clone(), &cluster.namespace, &kind);
+        let body = json!({ "metadata": { "annotations": { names::FORCE_SYNC: session.now().as_second().to_string() } } });
+        let patch = cluster.api_opt("let External Secrets read Vault", async || {
             api.patch(names::CREDS_SECRET, &PatchParams::default(), &Patch::Merge(&body)).await
         });
-        if services.session.change(Change::settle(PLACE, "let External Secrets read Vault", RECORD), patch).await?.is_none() {
-            services.session.warn(
+        if session.change(Change::settle(PLACE, "let External Secrets read Vault", RECORD), patch).await?.is_none() {
+            session.warn(
                 PLACE,
                 format!("there is no ExternalSecret {}: something else must bring the key into the Secret", names::CREDS_SECRET),
             );
@@ -182,19 +190,19 @@ async fn sync(services: &Services, store: &KeyStore, private: &str) -> Result<()
     let wait = Wait {
         place: PLACE,
         on: "the Secret to hold the new private key",
-        deadline: services.settings.sync_deadline,
+        deadline: settings.sync_deadline,
         every: Duration::from_secs(5),
         stoppable: true,
     };
-    let held = services.session.wait_or_hold(wait, async || match super::keystore::holds_another(services, private).await? {
+    let held = session.wait_or_hold(wait, async || match super::keystore::holds_another(cluster, private).await? {
         None => Ok(Probe::Ready(())),
         Some(other) => Ok(Probe::Not(other.to_string())),
     });
     let look = match store {
         KeyStore::Vault(_) => {
-            command!("kubectl -n {} describe externalsecret {}", services.cluster.namespace, names::CREDS_SECRET)
+            command!("kubectl -n {} describe externalsecret {}", cluster.namespace, names::CREDS_SECRET)
         }
-        KeyStore::Secret => super::keystore::who_writes(services),
+        KeyStore::Secret => super::keystore::who_writes(cluster),
     };
     held.await.map_err(|cause| if cause.class == Class::Hold { cause.next(look) } else { cause })
 }

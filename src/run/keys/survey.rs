@@ -5,9 +5,13 @@ use crate::guard::{self, Guard};
 use crate::node::{KeysThere, LookAtKeys};
 use crate::plan::facts::Node;
 use crate::plan::keys::{Known, Public, Rotation, same};
-use crate::run::chain;
+use crate::run::cluster::Observer;
+use crate::run::guards::Leases;
 use crate::run::keys::keystore::{KeyStore, Stored};
-use crate::run::services::Services;
+use crate::run::outside::Credentials;
+use crate::run::ssh::Ssh;
+use crate::run::{Services, chain};
+use crate::settings::Settings;
 use crate::words::{HostAddress, ssh};
 use crate::world::Login;
 
@@ -49,35 +53,35 @@ pub struct Ring {
 }
 
 /// Refuses while a run, a Job of one, or a person's command may need the key that it has read.
-pub async fn nobody_upgrades(services: &Services) -> Result<Vec<Node>, Cause> {
-    let facts = services.observer.observe().await?;
+pub async fn nobody_upgrades(observer: &Observer, leases: &Leases) -> Result<Vec<Node>, Cause> {
+    let facts = observer.observe().await?;
     if facts.marks.in_flight && guard::on(Guard::RotationWithoutRun) {
         let what = "a run is in flight: its Jobs have read the key that stands now";
         return Err(Cause::contended(what).next(Advice::status()));
     }
-    chain::halting::nobody_at_work(services, &facts).await?;
+    chain::halting::nobody_at_work(leases, &facts).await?;
     Ok(facts.nodes)
 }
 
 /// Looks at the run, the store and the nodes (only that one, or all that are not excluded): each must let us in.
 pub async fn survey_keys(services: &Services, only: Option<&str>) -> Result<Survey, Cause> {
-    let all = nobody_upgrades(services).await?;
+    let all = nobody_upgrades(&services.observer, &services.leases).await?;
     let (nodes, others): (Vec<Node>, Vec<Node>) =
         all.into_iter().partition(|node| only.map_or(!node.excluded, |only| node.name == only));
     if let (Some(only), true) = (only, nodes.is_empty()) {
         return Err(Cause::usage(format!("{only} is no node of this cluster")).next("kubectl get nodes"));
     }
-    let store = super::keystore::key_store(services)?;
-    let stored = super::keystore::stored_key(services, &store).await?;
-    let (held, beside) = super::keystore::held_key(services).await?;
+    let store = super::keystore::key_store(&services.settings, &services.world)?;
+    let stored = super::keystore::stored_key(&services.cluster, &store).await?;
+    let (held, beside) = super::keystore::held_key(&services.cluster).await?;
     let mut known = Known {
         held: held.as_deref().and_then(Public::of).or(beside),
         stored: stored.private.as_deref().and_then(Public::of),
         former: stored.former.clone(),
         accepted: Vec::new(),
     };
-    let ring = ring(services, held.iter().chain(&stored.private), &known).await?;
-    let nodes = look_at(services, nodes, &ring, only.is_none()).await?;
+    let ring = ring(&services.credentials, &services.settings, held.iter().chain(&stored.private), &known).await?;
+    let nodes = look_at(&services.ssh, &services.settings, nodes, &ring, only.is_none()).await?;
     let has = |key: &&Public| nodes.iter().any(|open| open.there.has.contains(&key.base64));
     known.accepted = ring.asked.iter().filter(has).cloned().collect();
     let in_step = held.as_deref().is_some_and(|held| stored.is(held));
@@ -89,10 +93,15 @@ pub async fn survey_keys(services: &Services, only: Option<&str>) -> Result<Surv
 }
 
 /// These private keys, and the operator's own way in.
-async fn ring<'a>(services: &Services, private: impl Iterator<Item = &'a String>, known: &Known) -> Result<Ring, Cause> {
-    let own = services.credentials.own_login().await?;
+async fn ring<'a>(
+    credentials: &Credentials,
+    settings: &Settings,
+    private: impl Iterator<Item = &'a String>,
+    known: &Known,
+) -> Result<Ring, Cause> {
+    let own = credentials.own_login().await?;
     let public = match &own {
-        Login::Key(key) if !services.settings.ssh_key_file.as_os_str().is_empty() => Public::of(key),
+        Login::Key(key) if !settings.ssh_key_file.as_os_str().is_empty() => Public::of(key),
         Login::Key(_) | Login::Agent => None,
     };
     let mut logins: Vec<Login> = Vec::new();
@@ -107,16 +116,16 @@ async fn ring<'a>(services: &Services, private: impl Iterator<Item = &'a String>
 }
 
 /// Gets into each of these nodes and looks at its keys. One that stays shut, or whose keys could not be taken away, fails all.
-pub async fn look_at(services: &Services, nodes: Vec<Node>, ring: &Ring, all: bool) -> Result<Vec<Open>, Cause> {
+pub async fn look_at(ssh: &Ssh, settings: &Settings, nodes: Vec<Node>, ring: &Ring, all: bool) -> Result<Vec<Open>, Cause> {
     let of: Vec<Public> = ring.asked.iter().chain(&ring.own).cloned().collect();
     let (mut open, mut failed, mut shut) = (Vec::new(), Vec::new(), false);
     for node in nodes {
-        match opens(services, &node, &ring.logins, &of).await {
+        match opens(ssh, settings, &node, &ring.logins, &of).await {
             Err(cause) => {
                 shut = true;
                 failed.push((node.name, cause));
             }
-            Ok((login, there)) => match in_one_file(&way_to(services, &node), &login, &ring.asked, &there) {
+            Ok((login, there)) => match in_one_file(&way_to(settings, &node), &login, &ring.asked, &there) {
                 Err(cause) => failed.push((node.name, cause)),
                 Ok(()) => {
                     let done = NodeDone { keys: there.keys, ..NodeDone::default() };
@@ -132,19 +141,25 @@ pub async fn look_at(services: &Services, nodes: Vec<Node>, ring: &Ring, all: bo
 }
 
 /// The command that leads a person to a node.
-pub fn way_to(services: &Services, node: &Node) -> String {
-    let set = services.settings.host_addresses.get(node.name.as_str()).map(HostAddress::as_str);
+pub fn way_to(settings: &Settings, node: &Node) -> String {
+    let set = settings.host_addresses.get(node.name.as_str()).map(HostAddress::as_str);
     let at = set.or(node.address.as_deref()).unwrap_or(&node.name);
-    ssh(&services.settings.ssh_user, at, services.settings.ssh_port, "")
+    ssh(&settings.ssh_user, at, settings.ssh_port, "")
 }
 
 /// The first of these logins that the node accepts, and its keys.
-pub async fn opens(services: &Services, node: &Node, logins: &[Login], of: &[Public]) -> Result<(Login, KeysThere), Cause> {
-    let user = services.settings.ssh_user.clone();
+pub async fn opens(
+    ssh: &Ssh,
+    settings: &Settings,
+    node: &Node,
+    logins: &[Login],
+    of: &[Public],
+) -> Result<(Login, KeysThere), Cause> {
+    let user = settings.ssh_user.clone();
     let look = LookAtKeys { user, of: of.iter().map(|key| key.base64.clone()).collect() };
     let mut refused = Cause::refused("there is no key to log in with");
     for login in logins {
-        match services.ssh.on_node_as(node, login, &look).await {
+        match ssh.on_node_as(node, login, &look).await {
             Ok(there) => return Ok((login.clone(), there)),
             Err(cause) if cause.class == Class::Refused => refused = cause,
             Err(cause) => return Err(cause),

@@ -6,25 +6,34 @@ use crate::names::Mark;
 use crate::node::NodeState;
 use crate::permit::ChangeClass;
 use crate::plan::facts::Node;
+use crate::run::cluster::Record;
+use crate::run::guards::Leases;
 use crate::run::nodes::upgrade::begun;
-use crate::run::services::Services;
-use crate::run::session::{Change, RECORD};
+use crate::run::session::{Change, RECORD, Session};
+use crate::settings::Settings;
 
 /// Before the first change of a control plane's second turn: from here on it is in the middle of its work again.
-pub async fn turn_again(services: &Services, name: &str, class: ChangeClass) -> Result<(), Cause> {
+pub async fn turn_again(record: &Record, name: &str, class: ChangeClass) -> Result<(), Cause> {
     let change = Change { class, ..Change::disrupt(name, "record that its kubelet's turn begins", RECORD) };
-    services.record.edit_node(change, |_| Some((None, vec![(Mark::ChangedAt, None)]))).await.map(drop)
+    record.edit_node(change, |_| Some((None, vec![(Mark::ChangedAt, None)]))).await.map(drop)
 }
 
 /// Marks the node as ours in the write that cordons it; a node that a person had cordoned is not marked, and stays as it is.
-pub async fn cordon(services: &Services, node: &Node, state: &NodeState, target: &str, run: &str) -> Result<(), Cause> {
-    let key = Mark::CordonedBy.key(&services.settings.annotation_prefix);
+pub async fn cordon(
+    session: &Session,
+    record: &Record,
+    settings: &Settings,
+    node: &Node,
+    state: &NodeState,
+    target: &str,
+    run: &str,
+) -> Result<(), Cause> {
+    let key = Mark::CordonedBy.key(&settings.annotation_prefix);
     let versions: Vec<String> = state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
     // A node that is half done is out of service already, or should be.
     let class = if begun(node, state, target) { ChangeClass::Settle } else { ChangeClass::Disrupt };
     let change = Change { class, ..Change::disrupt(&node.name, "cordon", RECORD) };
-    services
-        .record
+    record
         .edit_node(change, |now| {
             let unschedulable = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
             let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
@@ -41,7 +50,7 @@ pub async fn cordon(services: &Services, node: &Node, state: &NodeState, target:
                 return Some((Some(true), marks));
             }
             if !ours {
-                services.session.note(&node.name, "was cordoned by somebody else: it will be upgraded and stay cordoned");
+                session.note(&node.name, "was cordoned by somebody else: it will be upgraded and stay cordoned");
             }
             (!marks.is_empty()).then_some((None, marks))
         })
@@ -50,12 +59,11 @@ pub async fn cordon(services: &Services, node: &Node, state: &NodeState, target:
 }
 
 /// Puts a node back in service that we cordoned and did not change.
-pub async fn take_cordon_back(services: &Services, name: &str) -> Result<(), Cause> {
-    let key = |mark: Mark| mark.key(&services.settings.annotation_prefix);
+pub async fn take_cordon_back(record: &Record, settings: &Settings, name: &str) -> Result<(), Cause> {
+    let key = |mark: Mark| mark.key(&settings.annotation_prefix);
     let (cordoned, former, changed) = (key(Mark::CordonedBy), key(Mark::FormerVersions), key(Mark::ChangedAt));
     let change = Change::settle(name, "take our cordon back", RECORD);
-    services
-        .record
+    record
         .edit_node(change, |now| {
             let has = |key: &String| now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(key));
             let mut marks = vec![(Mark::CordonedBy, None)];
@@ -71,18 +79,17 @@ pub async fn take_cordon_back(services: &Services, name: &str) -> Result<(), Cau
 }
 
 /// Gives up our cordon on a node: it serves again, or stays cordoned as a person's. Under the node's Lease, as every cordon.
-pub async fn leave_cordon(services: &Services, name: &str, serves: bool) -> Result<(), Cause> {
-    services.leases.acquire_for(name, ChangeClass::Settle).await?;
-    let left = leave_cordon_held(services, name, serves).await;
-    services.leases.release().await.and(left)
+pub async fn leave_cordon(record: &Record, leases: &Leases, settings: &Settings, name: &str, serves: bool) -> Result<(), Cause> {
+    leases.acquire_for(name, ChangeClass::Settle).await?;
+    let left = leave_cordon_held(record, settings, name, serves).await;
+    leases.release().await.and(left)
 }
 
 /// The same where we hold the Lease already.
-pub async fn leave_cordon_held(services: &Services, name: &str, serves: bool) -> Result<(), Cause> {
-    let key = Mark::CordonedBy.key(&services.settings.annotation_prefix);
+pub async fn leave_cordon_held(record: &Record, settings: &Settings, name: &str, serves: bool) -> Result<(), Cause> {
+    let key = Mark::CordonedBy.key(&settings.annotation_prefix);
     let change = Change::settle(name, if serves { "take our cordon back" } else { "leave our cordon to people" }, RECORD);
-    services
-        .record
+    record
         .edit_node(change, |now| {
             let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
             ours.then(|| (serves.then_some(false), vec![(Mark::CordonedBy, None)]))

@@ -1,5 +1,8 @@
 //! The drain: evict all that may go, retry the moment a budget allows it, name what holds. Which pod goes is decided in `plan::drain`.
 
+use crate::run::cluster::{Cluster, Mirror, cause};
+use crate::run::session::{Change, RECORD, Session};
+use crate::settings::Settings;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -18,9 +21,7 @@ use crate::permit::ChangeClass;
 use crate::plan::drain::{self, Fate, Held, Refusal, Refused, UnstickRule};
 use crate::plan::gates::full_name;
 use crate::report::{Event, span};
-use crate::run::cluster::{Mirror, cause};
-use crate::run::services::Services;
-use crate::run::session::{Change, RECORD};
+use crate::run::Services;
 use crate::words::command;
 
 /// At least this often it is looked whether a pod may be tried again.
@@ -71,23 +72,23 @@ pub struct Forecast {
 }
 
 /// All pods on a node, as they are now.
-async fn pods_on(services: &Services, node: &str) -> Result<Vec<Pod>, Cause> {
+async fn pods_on(cluster: &Cluster, node: &str) -> Result<Vec<Pod>, Cause> {
     let on = ListParams::default().fields(&format!("spec.nodeName={node}"));
-    services.cluster.list_all("list the node's pods", services.cluster.all(), on).await
+    cluster.list_all("list the node's pods", cluster.all(), on).await
 }
 
-async fn budgets(services: &Services) -> Result<Vec<PodDisruptionBudget>, Cause> {
-    services.cluster.list_all("list PodDisruptionBudgets", services.cluster.all(), ListParams::default()).await
+async fn budgets(cluster: &Cluster) -> Result<Vec<PodDisruptionBudget>, Cause> {
+    cluster.list_all("list PodDisruptionBudgets", cluster.all(), ListParams::default()).await
 }
 
 /// Drains a cordoned node. Ends when nothing that must go is left; after the deadline it holds and names the blockers.
 /// With `stoppable` a stop signal ends it, too.
-pub async fn drain(services: &Services, node: &str, stoppable: bool) -> Result<(), Cause> {
-    let deadline = services.settings.drain_deadline;
+pub async fn drain(session: &Session, cluster: &Cluster, settings: &Settings, node: &str, stoppable: bool) -> Result<(), Cause> {
+    let deadline = settings.drain_deadline;
     let class = if stoppable { ChangeClass::Disrupt } else { ChangeClass::Settle };
     let change = Change { class, ..Change::disrupt(node, "drain", deadline) };
     let until = Instant::now() + guard::bound(Guard::DrainDeadline, deadline);
-    services.session.change(change, drain_until(services, node, until, stoppable)).await
+    session.change(change, drain_until(session, cluster, settings, node, until, stoppable)).await
 }
 
 /// An operator's drain: the cordon is theirs and stays; if the drain does not end, a cordon that was ours is taken back.
@@ -103,7 +104,7 @@ pub async fn drain_by_hand(services: &Services, node: &str) -> Result<(), Cause>
         .leases
         .holding(node, ChangeClass::Prepare, async {
             let ours = services.record.edit_node(Change::disrupt(node, "cordon", RECORD), cordon(true)).await?;
-            let drained = drain(services, node, true).await;
+            let drained = drain(&services.session, &services.cluster, &services.settings, node, true).await;
             // Somebody else who has the Lease by now has the cordon, too.
             let lost = drained.as_ref().is_err_and(|cause| cause.class == Class::Contended);
             if drained.is_err()
@@ -119,75 +120,76 @@ pub async fn drain_by_hand(services: &Services, node: &str) -> Result<(), Cause>
         .await
 }
 
-async fn drain_until(services: &Services, node: &str, deadline: Instant, stoppable: bool) -> Result<(), Cause> {
+async fn drain_until(
+    session: &Session,
+    cluster: &Cluster,
+    settings: &Settings,
+    node: &str,
+    deadline: Instant,
+    stoppable: bool,
+) -> Result<(), Cause> {
     let of_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
-    let mut pods = Mirror::new("list the node's pods", Api::<Pod>::all(services.cluster.kube.clone()), of_node);
-    let budgets = Api::<PodDisruptionBudget>::all(services.cluster.kube.clone());
+    let mut pods = Mirror::new("list the node's pods", Api::<Pod>::all(cluster.kube.clone()), of_node);
+    let budgets = Api::<PodDisruptionBudget>::all(cluster.kube.clone());
     let mut budgets = Mirror::new("list PodDisruptionBudgets", budgets, ListParams::default());
     let mut tries = Tries::default();
     let mut total = 0;
-    pods.list(&services.cluster).await?;
-    budgets.list(&services.cluster).await?;
+    pods.list(cluster).await?;
+    budgets.list(cluster).await?;
     tries.first.extend(pods.items().filter_map(ResourceExt::uid));
     loop {
-        let mut left = must_go(services, node, pods.items(), &mut tries);
+        let mut left = must_go(session, node, pods.items(), &mut tries);
         if left.is_empty() && guard::on(Guard::DrainEndListed) {
             // A watch may have missed something; the end of a drain is asked of the API server itself.
-            pods.list(&services.cluster).await?;
-            left = must_go(services, node, pods.items(), &mut tries);
+            pods.list(cluster).await?;
+            left = must_go(session, node, pods.items(), &mut tries);
         }
         if left.is_empty() {
             return Ok(());
         }
         total = total.max(left.len());
         let guards: Vec<PodDisruptionBudget> = budgets.items().cloned().collect();
-        evict_all(services, &left, &guards, &mut tries, stoppable).await?;
+        evict_all(session, cluster, settings, &left, &guards, &mut tries, stoppable).await?;
         tries.blocked.retain(|uid, _| left.iter().any(|pod| pod.uid().as_deref() == Some(uid)));
         let held = holders(&left, &tries.blocked);
         let remaining = deadline.saturating_duration_since(Instant::now());
-        services.session.emit(&Event::Draining {
-            place: node.into(),
-            left: left.len(),
-            total,
-            held: held.clone(),
-            deadline: remaining,
-        });
+        session.emit(&Event::Draining { place: node.into(), left: left.len(), total, held: held.clone(), deadline: remaining });
         if stoppable {
-            services.session.safe_point(Guard::StopInDrain, Guard::HaltInDrain).await?;
+            session.safe_point(Guard::StopInDrain, Guard::HaltInDrain).await?;
         }
         if remaining.is_zero() {
             let waiting = left.iter().map(|pod| full_name(*pod)).collect();
-            return Err(too_late(services, node, held, waiting));
+            return Err(too_late(settings, node, held, waiting));
         }
         // Whatever happens first: a pod went, a budget allows more, or it is time to try again.
         tokio::select! {
             biased;
             () = pods.changed() => {}
             () = budgets.changed() => {}
-            () = services.session.sleep(TICK.min(remaining), stoppable && guard::on(Guard::StopInDrain)) => {}
+            () = session.sleep(TICK.min(remaining), stoppable && guard::on(Guard::StopInDrain)) => {}
         }
-        pods.renew(&services.cluster).await?;
-        budgets.renew(&services.cluster).await?;
-        services.session.keep(Guard::LeaseInDrain).await?;
+        pods.renew(cluster).await?;
+        budgets.renew(cluster).await?;
+        session.keep(Guard::LeaseInDrain).await?;
     }
 }
 
 /// What must go. A pod that tolerates the cordon goes once: its replacement may come back, and would for ever.
-fn must_go<'a>(services: &Services, node: &str, pods: impl Iterator<Item = &'a Pod>, tries: &mut Tries) -> Vec<&'a Pod> {
+fn must_go<'a>(session: &Session, node: &str, pods: impl Iterator<Item = &'a Pod>, tries: &mut Tries) -> Vec<&'a Pod> {
     let mut left = Vec::new();
     for pod in pods.filter(|pod| !matches!(drain::fate(pod), Fate::Stays(_))) {
         let uid = pod.uid().unwrap_or_default();
         if tries.first.contains(&uid) || !drain::tolerates_cordon(pod) || !guard::on(Guard::ReturnedPodStays) {
             left.push(pod);
         } else if tries.back.insert(uid) {
-            services.session.note(node, format!("{} tolerates the cordon and came here anew: it stays", full_name(pod)));
+            session.note(node, format!("{} tolerates the cordon and came here anew: it stays", full_name(pod)));
         }
     }
     left
 }
 
-fn too_late(services: &Services, node: &str, held: Vec<String>, waiting: Vec<String>) -> Cause {
-    let span = span(services.settings.drain_deadline);
+fn too_late(settings: &Settings, node: &str, held: Vec<String>, waiting: Vec<String>) -> Cause {
+    let span = span(settings.drain_deadline);
     let (what, detail) = match held.is_empty() {
         true => (format!("drain: {} pods still ending after {span}", waiting.len()), waiting),
         false => (format!("drain: pods held after {span}, by {} reason(s)", held.len()), held),
@@ -196,7 +198,9 @@ fn too_late(services: &Services, node: &str, held: Vec<String>, waiting: Vec<Str
 }
 
 async fn evict_all(
-    services: &Services,
+    session: &Session,
+    cluster: &Cluster,
+    settings: &Settings,
     left: &[&Pod],
     budgets: &[PodDisruptionBudget],
     tries: &mut Tries,
@@ -223,11 +227,11 @@ async fn evict_all(
             continue;
         }
         // One eviction may take half a minute, and a node has a hundred pods.
-        services.session.keep(Guard::LeaseBetweenEvictions).await?;
+        session.keep(Guard::LeaseBetweenEvictions).await?;
         if stoppable {
-            services.session.safe_point(Guard::StopBetweenEvictions, Guard::HaltBetweenEvictions).await?;
+            session.safe_point(Guard::StopBetweenEvictions, Guard::HaltBetweenEvictions).await?;
         }
-        let refused = match evict(services, pod, grace, false).await {
+        let refused = match evict(cluster, pod, grace, false).await {
             Ok(()) => {
                 accepted.insert(uid);
                 if let Some((state, _)) = of {
@@ -255,7 +259,7 @@ async fn evict_all(
         };
         blocked.insert(uid, Blocked { since, retry: now + pause, says, by_budget, of: of.map(|(state, _)| state) });
         if by_budget {
-            unstick(services, pod, budgets, now - since, grace).await?;
+            unstick(session, cluster, settings, pod, budgets, now - since, grace).await?;
         }
     }
     Ok(())
@@ -263,29 +267,30 @@ async fn evict_all(
 
 /// Deletes a pod that its budget can never let go, if the policy allows that for this very pod.
 async fn unstick(
-    services: &Services,
+    session: &Session,
+    cluster: &Cluster,
+    settings: &Settings,
     pod: &Pod,
     budgets: &[PodDisruptionBudget],
     blocked_for: Duration,
     grace: i64,
 ) -> Result<(), Cause> {
-    let opt_out = Mark::Unstick.key(&services.settings.annotation_prefix);
-    let rule =
-        UnstickRule { unstick: services.settings.drain_unstick, after: services.settings.drain_unstick_after, opt_out: &opt_out };
+    let opt_out = Mark::Unstick.key(&settings.annotation_prefix);
+    let rule = UnstickRule { unstick: settings.drain_unstick, after: settings.drain_unstick_after, opt_out: &opt_out };
     if drain::unstick(pod, budgets, blocked_for, rule).is_err() {
         return Ok(());
     }
-    let api: Api<Pod> = services.cluster.within(&pod.namespace().unwrap_or_default());
+    let api: Api<Pod> = cluster.within(&pod.namespace().unwrap_or_default());
     let params = DeleteParams {
         grace_period_seconds: u32::try_from(grace).ok(),
         preconditions: Some(Preconditions { uid: pod.uid().filter(|_| guard::on(Guard::UnstickUid)), resource_version: None }),
         ..DeleteParams::default()
     };
-    services.session.warn(
+    session.warn(
         &pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
         format!("{} is deleted: its budget can never let it go, and its ReplicaSet makes it anew", full_name(pod)),
     );
-    match services.cluster.api_opt("delete a stuck pod", async || api.delete(&pod.name_any(), &params).await).await {
+    match cluster.api_opt("delete a stuck pod", async || api.delete(&pod.name_any(), &params).await).await {
         // Another pod has its name by now.
         Err(cause) if cause.class == Class::Contended => Ok(()),
         other => other.map(drop),
@@ -293,8 +298,8 @@ async fn unstick(
 }
 
 /// One eviction, or with `dry_run` the question whether it would be allowed.
-async fn evict(services: &Services, pod: &Pod, grace: i64, dry_run: bool) -> Result<(), Refused> {
-    let api: Api<Pod> = services.cluster.within(&pod.namespace().unwrap_or_default());
+async fn evict(cluster: &Cluster, pod: &Pod, grace: i64, dry_run: bool) -> Result<(), Refused> {
+    let api: Api<Pod> = cluster.within(&pod.namespace().unwrap_or_default());
     let uid = pod.uid().filter(|_| guard::on(Guard::EvictionUid));
     let mut options = json!({ "gracePeriodSeconds": grace, "preconditions": { "uid": uid } });
     if dry_run {
@@ -320,12 +325,12 @@ async fn evict(services: &Services, pod: &Pod, grace: i64, dry_run: bool) -> Res
 }
 
 /// What a drain of this node would meet now. Reads only.
-pub async fn forecast(services: &Services, node: &str) -> Result<Vec<Forecast>, Cause> {
-    let budgets = budgets(services).await?;
+pub async fn forecast(cluster: &Cluster, node: &str) -> Result<Vec<Forecast>, Cause> {
+    let budgets = budgets(cluster).await?;
     let mut forecast = Vec::new();
-    for pod in pods_on(services, node).await? {
+    for pod in pods_on(cluster, node).await? {
         let Fate::Evict { grace, loses } = drain::fate(&pod) else { continue };
-        let held = match evict(services, &pod, grace, true).await {
+        let held = match evict(cluster, &pod, grace, true).await {
             Ok(()) | Err(Refused::Gone | Refused::NamespaceEnding) => None,
             Err(Refused::Budget { says, .. }) => Some(drain::held(&pod, &budgets).map_or(says, |held| told(&held))),
             Err(Refused::SeveralBudgets) => Some("several PDBs guard it: the API server never evicts such a pod".into()),

@@ -1,5 +1,9 @@
 //! Asks the gates, and waits where waiting may help. What they decide is in `plan`.
 
+use crate::run::cluster::{Cluster, Observer};
+use crate::run::outside::Monitoring;
+use crate::run::session::{Probe, Session, Wait, Waited};
+use crate::settings::Settings;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -12,8 +16,6 @@ use crate::plan::facts::{Facts, Node};
 use crate::plan::gates::full_name;
 use crate::plan::screen::Awaited;
 use crate::report::span;
-use crate::run::services::Services;
-use crate::run::session::{Probe, Wait, Waited};
 
 /// How often a closed gate is asked again.
 const ASK: Duration = Duration::from_secs(10);
@@ -24,12 +26,15 @@ const BAD_LOOKS: usize = 3;
 
 /// The alert gate: passes, or holds once `patience` is over. `moment` is looked at anew with each try.
 pub async fn alert_gate(
-    services: &Services,
+    session: &Session,
+    observer: &Observer,
+    monitoring: &Monitoring,
+    settings: &Settings,
     place: &str,
     patience: Duration,
     moment: impl Fn(&Facts) -> Moment,
 ) -> Result<(), Cause> {
-    let ignore = services.settings.alert_ignore.regex();
+    let ignore = settings.alert_ignore.regex();
     let wait = Wait {
         place,
         on: "the alert gate",
@@ -38,11 +43,10 @@ pub async fn alert_gate(
         stoppable: true,
     };
     let mut last = Judgement::Pass;
-    services
-        .session
+    session
         .wait_or_not(wait, async || {
-            let facts = services.observer.observe().await?;
-            last = alerts::judge(&services.monitoring.alerts().await, moment(&facts), ignore);
+            let facts = observer.observe().await?;
+            last = alerts::judge(&monitoring.alerts().await, moment(&facts), ignore);
             Ok(match &last {
                 Judgement::Pass => Probe::Ready(()),
                 Judgement::Blocked(names) => Probe::Not(format!("firing: {}", names.join(", "))),
@@ -61,14 +65,14 @@ pub async fn alert_gate(
 }
 
 /// Watches health until the soak of whatever node was changed last is over; a regression holds.
-pub async fn soak(services: &Services, place: &str) -> Result<(), Cause> {
-    let soak = services.settings.soak;
+pub async fn soak(session: &Session, observer: &Observer, settings: &Settings, place: &str) -> Result<(), Cause> {
+    let soak = settings.soak;
     let mut bad: Vec<Vec<String>> = Vec::new();
-    let begun = services.session.now();
+    let begun = session.now();
     loop {
-        let facts = services.observer.observe().await?;
+        let facts = observer.observe().await?;
         let Some(changed) = facts.managed().filter_map(|node| node.changed_at).max() else { return Ok(()) };
-        let passed = services.session.now().duration_since(changed).unsigned_abs();
+        let passed = session.now().duration_since(changed).unsigned_abs();
         let complaints: Vec<String> = facts.managed().filter_map(complaint).collect();
         if complaints.is_empty() {
             bad.clear();
@@ -81,35 +85,35 @@ pub async fn soak(services: &Services, place: &str) -> Result<(), Cause> {
                 .next("kubectl get nodes"));
         }
         // A soak that was over before is no reason to look: what a node needs is asked before it.
-        let over = services.session.now().duration_since(begun).unsigned_abs() + soak < passed;
+        let over = session.now().duration_since(begun).unsigned_abs() + soak < passed;
         if (passed >= soak && (bad.is_empty() || over)) || !guard::on(Guard::Soak) {
-            let took = services.session.now().duration_since(begun).unsigned_abs();
+            let took = session.now().duration_since(begun).unsigned_abs();
             if took > Duration::from_secs(1) {
-                services.session.note(place, format!("soaked, {}", span(took)));
+                session.note(place, format!("soaked, {}", span(took)));
             }
             return Ok(());
         }
-        services.session.safe_point(Guard::StopInSoak, Guard::HaltInSoak).await?;
+        session.safe_point(Guard::StopInSoak, Guard::HaltInSoak).await?;
         let left = soak.saturating_sub(passed);
         let on = Awaited::soak(bad.last().map_or(&[], Vec::as_slice));
-        services.session.emit(&crate::report::Event::Waiting { place: place.into(), on, left });
+        session.emit(&crate::report::Event::Waiting { place: place.into(), on, left });
         let pause = if bad.is_empty() { ASK.min(left.max(Duration::from_secs(1))) } else { ASK };
-        services.session.sleep(pause, guard::on(Guard::StopInSoak)).await;
+        session.sleep(pause, guard::on(Guard::StopInSoak)).await;
     }
 }
 
-pub async fn deployments(services: &Services) -> Result<Vec<Deployment>, Cause> {
-    services.cluster.list_all("list Deployments", services.cluster.all(), ListParams::default()).await
+pub async fn deployments(cluster: &Cluster) -> Result<Vec<Deployment>, Cause> {
+    cluster.list_all("list Deployments", cluster.all(), ListParams::default()).await
 }
 
 /// Deployments that are whole now, as `namespace/name`: what a node's upgrade must give back.
-pub async fn whole_deployments(services: &Services) -> Result<Vec<String>, Cause> {
-    Ok(deployments(services).await?.iter().filter(|deployment| whole(deployment)).map(full_name).collect())
+pub async fn whole_deployments(cluster: &Cluster) -> Result<Vec<String>, Cause> {
+    Ok(deployments(cluster).await?.iter().filter(|deployment| whole(deployment)).map(full_name).collect())
 }
 
 /// Those of the Deployments that are not whole, as a probe.
-async fn all_whole(services: &Services, counts: impl Fn(&str) -> bool) -> Result<Probe<()>, Cause> {
-    let deployments = deployments(services).await?;
+async fn all_whole(cluster: &Cluster, counts: impl Fn(&str) -> bool) -> Result<Probe<()>, Cause> {
+    let deployments = deployments(cluster).await?;
     let missing = deployments.iter().filter(|deployment| !whole(deployment)).map(full_name).filter(|name| counts(name));
     let missing: Vec<String> = missing.collect();
     Ok(if missing.is_empty() { Probe::Ready(()) } else { Probe::Not(missing.join(", ")) })
@@ -117,26 +121,31 @@ async fn all_whole(services: &Services, counts: impl Fn(&str) -> bool) -> Result
 
 /// Gives Deployments time to become whole before a drain: a runner that was killed after the last node knows no "before". What is
 /// still not whole then was broken by something else, and is for alerts to judge.
-pub async fn workloads_settled(services: &Services, place: &str) -> Result<(), Cause> {
+pub async fn workloads_settled(session: &Session, cluster: &Cluster, place: &str) -> Result<(), Cause> {
     let wait = Wait { place, on: "Deployments to be whole", deadline: SETTLE, every: Duration::from_secs(2), stoppable: true };
-    if let Waited::Late(missing) = services.session.wait_or_not(wait, async || all_whole(services, |_| true).await).await? {
-        services.session.warn(place, format!("not whole before this run touched the node: {missing}"));
+    if let Waited::Late(missing) = session.wait_or_not(wait, async || all_whole(cluster, |_| true).await).await? {
+        session.warn(place, format!("not whole before this run touched the node: {missing}"));
     }
     Ok(())
 }
 
 /// Waits until the Deployments that were whole before are so again: two drains in a row must not take both of two replicas.
-pub async fn workloads_back(services: &Services, place: &str, before: &[String]) -> Result<(), Cause> {
+pub async fn workloads_back(
+    session: &Session,
+    cluster: &Cluster,
+    settings: &Settings,
+    place: &str,
+    before: &[String],
+) -> Result<(), Cause> {
     let wait = Wait {
         place,
         on: "Deployments to be Available again",
-        deadline: services.settings.ready_deadline,
+        deadline: settings.ready_deadline,
         every: Duration::from_secs(2),
         stoppable: true,
     };
-    services
-        .session
-        .wait_or_hold(wait, async || all_whole(services, |name| before.iter().any(|whole| whole == name)).await)
+    session
+        .wait_or_hold(wait, async || all_whole(cluster, |name| before.iter().any(|whole| whole == name)).await)
         .await
         .map_err(|cause| if cause.class == Class::Hold { cause.next("kubectl get deployments -A") } else { cause })
 }

@@ -1,6 +1,10 @@
 //! Looks for what people changed by hand and kubeadm would write over, and records what they mean to lose. What counts is in
 //! [`crate::plan::losses`].
 
+use crate::run::cluster::{Cluster, Observer, Record};
+use crate::run::session::Session;
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt;
@@ -12,88 +16,105 @@ use crate::node::{Inspect, NodeState};
 use crate::plan::facts::{COMPONENTS, Facts, Node};
 use crate::plan::losses::static_pods::StaticPod;
 use crate::plan::losses::{self, Acknowledged, Difference, coredns, kubelet, static_pods};
-use crate::run::services::Services;
 
 const SYSTEM: &str = "kube-system";
 
 /// The gate of preflight: every node that was looked at, and CoreDNS.
-pub async fn nothing_lost(services: &Services, facts: &Facts, states: &[(String, NodeState)]) -> Result<(), Cause> {
-    let mut found = of_nodes(services, &facts.managed().collect::<Vec<_>>(), states).await?;
-    found.extend(of_coredns(services).await?);
-    losses::verdict(&not_acknowledged(services, found).await?)
+pub async fn nothing_lost(
+    cluster: &Cluster,
+    observer: &Observer,
+    settings: &Settings,
+    facts: &Facts,
+    states: &[(String, NodeState)],
+) -> Result<(), Cause> {
+    let mut found = of_nodes(cluster, &facts.managed().collect::<Vec<_>>(), states).await?;
+    found.extend(of_coredns(cluster, settings).await?);
+    losses::verdict(&not_acknowledged(observer, found).await?)
 }
 
 /// The gate of one node: changed since preflight, joined since, or upgraded without any.
-pub async fn nothing_lost_on(services: &Services, node: &Node) -> Result<(), Cause> {
-    let states = [(node.name.clone(), services.ssh.on_node(node, &Inspect).await?)];
-    let mut found = of_nodes(services, &[node], &states).await?;
+pub async fn nothing_lost_on(
+    cluster: &Cluster,
+    observer: &Observer,
+    ssh: &Ssh,
+    settings: &Settings,
+    node: &Node,
+) -> Result<(), Cause> {
+    let states = [(node.name.clone(), ssh.on_node(node, &Inspect).await?)];
+    let mut found = of_nodes(cluster, &[node], &states).await?;
     if node.control_plane {
-        found.extend(of_coredns(services).await?);
+        found.extend(of_coredns(cluster, settings).await?);
     }
-    losses::verdict(&not_acknowledged(services, found).await?)
+    losses::verdict(&not_acknowledged(observer, found).await?)
 }
 
 /// What is not acknowledged yet in the whole cluster, fit or not.
-pub async fn losses(services: &Services, facts: &Facts) -> Result<Vec<Difference>, Cause> {
-    let states = super::prepare::look_at_nodes(services, facts).await?;
-    let mut found = of_nodes(services, &facts.managed().collect::<Vec<_>>(), &states).await?;
-    found.extend(of_coredns(services).await?);
-    not_acknowledged(services, found).await
+pub async fn losses(
+    cluster: &Cluster,
+    observer: &Observer,
+    ssh: &Ssh,
+    settings: &Settings,
+    facts: &Facts,
+) -> Result<Vec<Difference>, Cause> {
+    let states = super::prepare::look_at_nodes(ssh, settings, facts).await?;
+    let mut found = of_nodes(cluster, &facts.managed().collect::<Vec<_>>(), &states).await?;
+    found.extend(of_coredns(cluster, settings).await?);
+    not_acknowledged(observer, found).await
 }
 
 /// Records that these may be lost, by whom it was said and when.
-pub async fn acknowledge(services: &Services, open: &[Difference]) -> Result<(), Cause> {
-    let mut all = losses::acknowledged(services.observer.marks().await?.acknowledged.as_deref())?;
+pub async fn acknowledge(session: &Session, observer: &Observer, record: &Record, open: &[Difference]) -> Result<(), Cause> {
+    let mut all = losses::acknowledged(observer.marks().await?.acknowledged.as_deref())?;
     all.extend(open.iter().map(|difference| Acknowledged {
         digest: difference.digest(),
         what: difference.line(),
-        by: services.session.identity.holder.clone(),
-        at: services.session.stamp(),
+        by: session.identity.holder.clone(),
+        at: session.stamp(),
     }));
     let text = serde_json::to_string(&all).map_err(|error| Cause::bug(format!("acknowledged changes as JSON: {error}")))?;
-    services.record.mark_namespace("", "record what was acknowledged", &[(Mark::Acknowledged, Some(text))]).await
+    record.mark_namespace("", "record what was acknowledged", &[(Mark::Acknowledged, Some(text))]).await
 }
 
-async fn not_acknowledged(services: &Services, found: Vec<Difference>) -> Result<Vec<Difference>, Cause> {
+async fn not_acknowledged(observer: &Observer, found: Vec<Difference>) -> Result<Vec<Difference>, Cause> {
     if found.is_empty() {
         return Ok(found);
     }
-    Ok(losses::open(found, &losses::acknowledged(services.observer.marks().await?.acknowledged.as_deref())?))
+    Ok(losses::open(found, &losses::acknowledged(observer.marks().await?.acknowledged.as_deref())?))
 }
 
-async fn of_nodes(services: &Services, nodes: &[&Node], states: &[(String, NodeState)]) -> Result<Vec<Difference>, Cause> {
+async fn of_nodes(cluster: &Cluster, nodes: &[&Node], states: &[(String, NodeState)]) -> Result<Vec<Difference>, Cause> {
     let mut found = Vec::new();
     let masters: Vec<&Node> = nodes.iter().copied().filter(|node| node.control_plane).collect();
     if !masters.is_empty() {
-        let cluster = cluster_configuration(services).await?;
-        let pods = static_pods(services, &masters, cluster.local_etcd()).await?;
-        found.extend(static_pods::differences(&cluster, &pods)?);
+        let configuration = cluster_configuration(cluster).await?;
+        let pods = static_pods(cluster, &masters, configuration.local_etcd()).await?;
+        found.extend(static_pods::differences(&configuration, &pods)?);
     }
     if !states.is_empty() {
-        let of_kubelets = kubelet::Configuration::read(&kubeadm_map(services, names::KUBELET_CONFIG, "kubelet").await?)?;
+        let of_kubelets = kubelet::Configuration::read(&kubeadm_map(cluster, names::KUBELET_CONFIG, "kubelet").await?)?;
         let of_node = |(name, state): &(String, NodeState)| kubelet::differences(&of_kubelets, name, &state.kubelet_config);
         found.extend(states.iter().flat_map(of_node));
     }
     Ok(found)
 }
 
-async fn cluster_configuration(services: &Services) -> Result<static_pods::Configuration, Cause> {
-    static_pods::Configuration::read(&kubeadm_map(services, names::KUBEADM_CONFIG, "ClusterConfiguration").await?)
+async fn cluster_configuration(cluster: &Cluster) -> Result<static_pods::Configuration, Cause> {
+    static_pods::Configuration::read(&kubeadm_map(cluster, names::KUBEADM_CONFIG, "ClusterConfiguration").await?)
 }
 
 /// A document in one of kubeadm's ConfigMaps.
-pub async fn kubeadm_map(services: &Services, name: &str, key: &str) -> Result<String, Cause> {
-    let api: Api<ConfigMap> = services.cluster.within(SYSTEM);
-    let map = services.cluster.api_opt("read kubeadm's configuration", async || api.get(name).await).await?;
+pub async fn kubeadm_map(cluster: &Cluster, name: &str, key: &str) -> Result<String, Cause> {
+    let api: Api<ConfigMap> = cluster.within(SYSTEM);
+    let map = cluster.api_opt("read kubeadm's configuration", async || api.get(name).await).await?;
     map.and_then(|map| map.data)
         .and_then(|mut data| data.remove(key))
         .ok_or_else(|| Cause::refused(format!("ConfigMap {SYSTEM}/{name} has no {key}: is this a kubeadm cluster?")))
 }
 
 /// The static pods of control planes; one that is not to be seen cannot be compared.
-async fn static_pods(services: &Services, masters: &[&Node], etcd: bool) -> Result<Vec<StaticPod>, Cause> {
+async fn static_pods(cluster: &Cluster, masters: &[&Node], etcd: bool) -> Result<Vec<StaticPod>, Cause> {
     let tier = ListParams::default().labels("tier=control-plane");
-    let pods: Vec<Pod> = services.cluster.list_all("list control-plane pods", services.cluster.within(SYSTEM), tier).await?;
+    let pods: Vec<Pod> = cluster.list_all("list control-plane pods", cluster.within(SYSTEM), tier).await?;
     let of_pod = |pod: &Pod| {
         let spec = pod.spec.as_ref()?;
         let container = spec.containers.first()?;
@@ -119,11 +140,11 @@ async fn static_pods(services: &Services, masters: &[&Node], etcd: bool) -> Resu
         .detail(missing))
 }
 
-async fn of_coredns(services: &Services) -> Result<Vec<Difference>, Cause> {
-    if coredns::is_skipped(&services.settings.kubeadm_flags()) || cluster_configuration(services).await?.dns_disabled() {
+async fn of_coredns(cluster: &Cluster, settings: &Settings) -> Result<Vec<Difference>, Cause> {
+    if coredns::is_skipped(&settings.kubeadm_flags()) || cluster_configuration(cluster).await?.dns_disabled() {
         return Ok(Vec::new());
     }
-    let deployments: Vec<Deployment> = super::gates::deployments(services).await?;
+    let deployments: Vec<Deployment> = super::gates::deployments(cluster).await?;
     let ours = |found: &&Deployment| found.namespace().as_deref() == Some(SYSTEM) && found.name_any() == "coredns";
     let Some(deployment) = deployments.iter().find(ours) else { return Ok(Vec::new()) };
     let value = serde_json::to_value(deployment).map_err(|error| Cause::bug(format!("a Deployment as JSON: {error}")))?;

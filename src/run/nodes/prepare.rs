@@ -1,5 +1,8 @@
 //! What preflight does on nodes before anything is disrupted: look at each, point to the repository, fetch packages and images.
 
+use crate::run::cluster::Cluster;
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use futures::{StreamExt, stream};
 
 use crate::failure::Cause;
@@ -10,7 +13,7 @@ use crate::permit::ChangeClass;
 use crate::plan::facts::{Facts, Node};
 use crate::plan::version::Version;
 use crate::plan::{order, parse};
-use crate::run::services::Services;
+use crate::run::Services;
 use crate::words::{ImageName, NotAToken, command};
 
 /// What a node's filesystems must have free before packages and images are fetched.
@@ -18,13 +21,13 @@ const FREE: &[(&str, u64)] = &[("/var/cache/apt", 600 << 20), ("/usr", 600 << 20
 
 /// Runs `work` for each managed node, a bounded number at a time, and gathers every complaint.
 async fn each_node<'a, T>(
-    services: &Services,
+    settings: &Settings,
     facts: &'a Facts,
     work: impl AsyncFn(&'a Node) -> Result<T, Cause>,
 ) -> Result<Vec<(&'a Node, T)>, Cause> {
     let work = &work;
     let tasks = facts.managed().map(|node| async move { (node, work(node).await) });
-    let results: Vec<_> = stream::iter(tasks).buffer_unordered(usize::from(services.settings.parallel)).collect().await;
+    let results: Vec<_> = stream::iter(tasks).buffer_unordered(usize::from(settings.parallel)).collect().await;
     let mut done = Vec::new();
     let mut failed = Vec::new();
     for (node, result) in results {
@@ -39,47 +42,54 @@ async fn each_node<'a, T>(
 }
 
 /// Looks at every node: SSH and sudo work, packages are whole, there is room. Changes nothing.
-pub async fn inspect_nodes(services: &Services, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
+pub async fn inspect_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
     let fit = async |node| {
-        let state = services.ssh.on_node(node, &Inspect).await?;
+        let state = ssh.on_node(node, &Inspect).await?;
         fit(&state)?;
         Ok(state)
     };
-    Ok(named(each_node(services, facts, fit).await?))
+    Ok(named(each_node(settings, facts, fit).await?))
 }
 
 /// The same, whatever state they are in.
-pub async fn look_at_nodes(services: &Services, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
-    Ok(named(each_node(services, facts, async |node| services.ssh.on_node(node, &Inspect).await).await?))
+pub async fn look_at_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
+    Ok(named(each_node(settings, facts, async |node| ssh.on_node(node, &Inspect).await).await?))
 }
 
 /// Points every node's package source to the target's minor version, where it is not, and refreshes its lists.
 pub async fn point_repositories(
-    services: &Services,
+    ssh: &Ssh,
+    settings: &Settings,
     facts: &Facts,
     states: &[(String, NodeState)],
     target: Version,
 ) -> Result<(), Cause> {
-    each_node(services, facts, async |node| {
+    each_node(settings, facts, async |node| {
         let state = states.iter().find(|(name, _)| *name == node.name).map(|(_, state)| state);
-        point_repository(services, node, state, target).await
+        point_repository(ssh, settings, node, state, target).await
     })
     .await
     .map(drop)
 }
 
-async fn point_repository(services: &Services, node: &Node, state: Option<&NodeState>, target: Version) -> Result<(), Cause> {
+async fn point_repository(
+    ssh: &Ssh,
+    settings: &Settings,
+    node: &Node,
+    state: Option<&NodeState>,
+    target: Version,
+) -> Result<(), Cause> {
     let minor = target.series();
     if state.is_some_and(|state| state.sources.len() == 1 && *state.sources[0].minor == *minor) {
-        return services.ssh.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await;
+        return ssh.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await;
     }
     let step = format!("package repository v{minor}");
-    services.ssh.change_node(node, ChangeClass::Prepare, &step, &repository(services, target)).await
+    ssh.change_node(node, ChangeClass::Prepare, &step, &repository(settings, target)).await
 }
 
 /// The repository of a release's minor version, as the settings name it.
-pub fn repository(services: &Services, target: Version) -> Repository {
-    Repository { base_url: services.settings.packages_url.clone(), target, keys: services.settings.package_keys.clone() }
+pub fn repository(settings: &Settings, target: Version) -> Repository {
+    Repository { base_url: settings.packages_url.clone(), target, keys: settings.package_keys.clone() }
 }
 
 /// That a node can have the target's packages is seen while it still serves. One that joined after preflight is prepared now, as
@@ -87,28 +97,28 @@ pub fn repository(services: &Services, target: Version) -> Repository {
 pub async fn offered(services: &Services, node: &Node, target: Version) -> Result<(), Cause> {
     let to = target.to_string();
     let state = services.ssh.on_node(node, &Inspect).await?;
-    if state.whole_at("kubeadm", &to) || not_offered(services, node, &to).await?.is_none() {
+    if state.whole_at("kubeadm", &to) || not_offered(&services.ssh, node, &to).await?.is_none() {
         return Ok(());
     }
     if services.observer.marks().await?.prepared {
         services
             .session
             .note(&node.name, format!("its lists do not offer {to}, so it joined after preflight: it is prepared now"));
-        point_repository(services, node, Some(&state), target).await?;
-        prefetch_node(services, node, target, image_repository(services).await?).await?;
+        point_repository(&services.ssh, &services.settings, node, Some(&state), target).await?;
+        prefetch_node(&services.ssh, node, target, image_repository(&services.cluster).await?).await?;
     } else {
         services.ssh.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
     }
-    match not_offered(services, node, &to).await? {
+    match not_offered(&services.ssh, node, &to).await? {
         None => Ok(()),
         Some(cause) => Err(cause),
     }
 }
 
 /// Which of the packages apt on the node cannot install at that version, as its lists are now.
-async fn not_offered(services: &Services, node: &Node, to: &str) -> Result<Option<Cause>, Cause> {
+async fn not_offered(ssh: &Ssh, node: &Node, to: &str) -> Result<Option<Cause>, Cause> {
     for package in ["kubeadm", "kubelet"] {
-        let offered = services.ssh.on_node(node, &Madison { package }).await?;
+        let offered = ssh.on_node(node, &Madison { package }).await?;
         if !offered.iter().any(|revision| revision.starts_with(&format!("{to}-"))) {
             let newest: Vec<&str> = offered.iter().take(5).map(|revision| revision.as_str()).collect();
             let cause = Cause::refused(format!("its repository does not offer {package} {to}"))
@@ -122,39 +132,40 @@ async fn not_offered(services: &Services, node: &Node, to: &str) -> Result<Optio
 
 /// Fetches packages and images, so that no node is out of service while it downloads.
 pub async fn prefetch(
-    services: &Services,
+    ssh: &Ssh,
+    settings: &Settings,
     facts: &Facts,
     target: Version,
     image_repository: Option<ImageName>,
 ) -> Result<(), Cause> {
-    each_node(services, facts, async |node| prefetch_node(services, node, target, image_repository.clone()).await).await.map(drop)
+    each_node(settings, facts, async |node| prefetch_node(ssh, node, target, image_repository.clone()).await).await.map(drop)
 }
 
 async fn prefetch_node(
-    services: &Services,
+    ssh: &Ssh,
     node: &Node,
     target: Version,
     image_repository: Option<ImageName>,
 ) -> Result<Prefetched, Cause> {
     let prefetch = Prefetch { target, control_plane: node.control_plane, image_repository };
-    services.ssh.change_node(node, ChangeClass::Prepare, "prefetch packages and images", &prefetch).await
+    ssh.change_node(node, ChangeClass::Prepare, "prefetch packages and images", &prefetch).await
 }
 
 /// Where this cluster's images come from, if it is not Kubernetes' own registry: kubeadm's configuration says.
-pub async fn image_repository(services: &Services) -> Result<Option<ImageName>, Cause> {
+pub async fn image_repository(cluster: &Cluster) -> Result<Option<ImageName>, Cause> {
     let named =
-        parse::image_repository(&super::losses::kubeadm_map(services, names::KUBEADM_CONFIG, "ClusterConfiguration").await?)?;
+        parse::image_repository(&super::losses::kubeadm_map(cluster, names::KUBEADM_CONFIG, "ClusterConfiguration").await?)?;
     let odd = |error: NotAToken| Cause::refused(format!("imageRepository of kubeadm's ClusterConfiguration: {error}"));
     named.map(|name| name.parse()).transpose().map_err(odd)
 }
 
 /// Leaves what a restore needs on every control plane, where it can be read without the API.
-pub async fn restore_cards(services: &Services, facts: &Facts, card: &WriteCard) -> Result<(), Cause> {
-    each_node(services, facts, async |node| {
+pub async fn restore_cards(ssh: &Ssh, settings: &Settings, facts: &Facts, card: &WriteCard) -> Result<(), Cause> {
+    each_node(settings, facts, async |node| {
         if !node.control_plane {
             return Ok(());
         }
-        services.ssh.change_node(node, ChangeClass::Prepare, "restore card", card).await.map(drop)
+        ssh.change_node(node, ChangeClass::Prepare, "restore card", card).await.map(drop)
     })
     .await
     .map(drop)

@@ -7,8 +7,10 @@ use crate::names::Mark;
 use crate::node::{Inspect, Step, WorkState};
 use crate::permit::ChangeClass;
 use crate::plan::rollback::{self, Back, Rollback};
-use crate::run::services::Services;
-use crate::run::session::{Change, RECORD};
+use crate::run::Services;
+use crate::run::cluster::Record;
+use crate::run::session::{Change, RECORD, Session};
+use crate::settings::Settings;
 use crate::words::RunId;
 
 /// A worker's whole way back, under its Lease.
@@ -21,7 +23,7 @@ pub async fn roll_back(services: &Services, name: &str, run: &RunId) -> Result<(
 async fn roll_back_held(services: &Services, name: &str, run: &RunId) -> Result<(), Cause> {
     let facts = services.observer.observe().await?;
     let Rollback::Worker(back) = rollback::plan(&facts, name)? else {
-        super::upgrade::skipped(services, name, "rollback", "another runner did it");
+        super::upgrade::skipped(&services.session, name, "rollback", "another runner did it");
         return Ok(());
     };
     let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
@@ -34,14 +36,14 @@ async fn roll_back_held(services: &Services, name: &str, run: &RunId) -> Result<
     let begun = state.work.step == Step::ROLLBACK
         && state.work.state != WorkState::Done
         && state.work.target.as_deref() == Some(&*back.to.to_string());
-    cordon_for_rollback(services, name, run).await?;
+    cordon_for_rollback(&services.record, name, run).await?;
     if begun {
-        super::drain::drain(services, name, false).await?;
+        super::drain::drain(&services.session, &services.cluster, &services.settings, name, false).await?;
     } else if let Err(cause) = out_of_service(services, name).await {
         if node.unrecorded() && guard::on(Guard::HalfUpgradedStaysOut) {
             // Its upgrade was cut in the middle: half changed it must not serve, whichever way it is to go.
             services.session.note(name, "stays cordoned: its upgrade had begun and has not ended");
-        } else if let Err(back) = super::cordon::leave_cordon_held(services, name, true).await {
+        } else if let Err(back) = super::cordon::leave_cordon_held(&services.record, &services.settings, name, true).await {
             // Nothing on the node was changed: it serves as before, and its record stays. (Whose Lease is lost is refused this, too.)
             services.session.warn(name, format!("our cordon could not be taken back: {}", back.what));
         }
@@ -49,24 +51,34 @@ async fn roll_back_held(services: &Services, name: &str, run: &RunId) -> Result<
     }
     if state.sources.len() != 1 || *state.sources[0].minor != *back.to.series() {
         let step = format!("package repository v{}", back.to.series());
-        services.ssh.change_node(node, ChangeClass::Settle, &step, &super::prepare::repository(services, back.to)).await?;
+        services
+            .ssh
+            .change_node(node, ChangeClass::Settle, &step, &super::prepare::repository(&services.settings, back.to))
+            .await?;
     }
     let step = Step::Rollback { packages: back.packages.clone() };
     services.ssh.work(node, ChangeClass::Settle, "former packages and kubelet restart", step, back.to.into(), run).await?;
-    super::upgrade::ready_at(services, node, "the node to be Ready at its former version", |kubelet| kubelet == back.to).await?;
-    end_rollback(services, name, &back).await
+    super::upgrade::ready_at(
+        &services.session,
+        &services.observer,
+        &services.settings,
+        node,
+        "the node to be Ready at its former version",
+        |kubelet| kubelet == back.to,
+    )
+    .await?;
+    end_rollback(&services.session, &services.record, &services.settings, name, &back).await
 }
 
 async fn out_of_service(services: &Services, name: &str) -> Result<(), Cause> {
-    super::upgrade::our_turn(services, name).await?;
-    super::drain::drain(services, name, true).await
+    super::upgrade::our_turn(&services.session, &services.observer, name).await?;
+    super::drain::drain(&services.session, &services.cluster, &services.settings, name, true).await
 }
 
 /// The record of what was there before stays until the node is back.
-async fn cordon_for_rollback(services: &Services, name: &str, run: &RunId) -> Result<(), Cause> {
+async fn cordon_for_rollback(record: &Record, name: &str, run: &RunId) -> Result<(), Cause> {
     let change = Change::disrupt(name, "cordon", RECORD);
-    services
-        .record
+    record
         .edit_node(change, |now| {
             let unschedulable = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
             (!unschedulable).then(|| (Some(true), vec![(Mark::CordonedBy, Some(run.to_string()))]))
@@ -76,18 +88,17 @@ async fn cordon_for_rollback(services: &Services, name: &str, run: &RunId) -> Re
 }
 
 /// One write: back in service, and nothing on record any more.
-async fn end_rollback(services: &Services, name: &str, back: &Back) -> Result<(), Cause> {
-    let key = Mark::CordonedBy.key(&services.settings.annotation_prefix);
-    let changed = services.session.stamp();
+async fn end_rollback(session: &Session, record: &Record, settings: &Settings, name: &str, back: &Back) -> Result<(), Cause> {
+    let key = Mark::CordonedBy.key(&settings.annotation_prefix);
+    let changed = session.stamp();
     let change = Change::settle(name, "uncordon", RECORD);
-    services
-        .record
+    record
         .edit_node(change, |now| {
             let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
             let marks = vec![(Mark::CordonedBy, None), (Mark::FormerVersions, None), (Mark::ChangedAt, Some(changed.clone()))];
             Some((ours.then_some(false), marks))
         })
         .await?;
-    services.session.did(name, format!("back in service at {}", back.to));
+    session.did(name, format!("back in service at {}", back.to));
     Ok(())
 }

@@ -1,6 +1,10 @@
 //! A node's work: cordon → drain → kubeadm package → `kubeadm upgrade` → kubelet packages and restart → Ready at version →
 //! uncordon → verify. Each is looked at first: is it needed? So it may be killed anywhere and started again.
 
+use crate::run::cluster::Observer;
+use crate::run::session::{Change, Probe, RECORD, Session, Wait, Waited};
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -15,8 +19,7 @@ use crate::plan::gates::{self, Turn};
 use crate::plan::order;
 use crate::plan::version::{Version, told};
 use crate::report::span;
-use crate::run::services::Services;
-use crate::run::session::{Change, Probe, RECORD, Wait, Waited};
+use crate::run::Services;
 use crate::words::{RunId, command};
 
 /// So long a runner that goes first waits for another to give way. Who does not by then has seen nobody, and is at work.
@@ -61,26 +64,28 @@ pub async fn upgrade_node(
 
 /// The facts are looked at under the Lease: while we waited for it, another runner may have done it all.
 async fn upgrade_held(services: &Services, name: &str, target: Version, run: &RunId) -> Result<(), Cause> {
-    let facts = observe_turn(services, name, target).await?;
+    let facts = observe_turn(&services.observer, name, target).await?;
     let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
     if facts.is_done_for_now(node, target) && guard::on(Guard::FinishedNode) {
-        skipped(services, name, "upgrade", &format!("another runner brought it to {target}"));
+        skipped(&services.session, name, "upgrade", &format!("another runner brought it to {target}"));
         return Ok(());
     }
     let to = target.to_string();
-    let state = settled_state(services, node).await?;
+    let state = settled_state(&services.session, &services.ssh, &services.settings, node).await?;
     if node.is_upgraded(target) && state.finished(&to) && guard::on(Guard::FinishedNode) {
         return back_in_service(services, node, target, target, None).await;
     }
-    let whole = super::gates::whole_deployments(services).await?;
+    let whole = super::gates::whole_deployments(&services.cluster).await?;
     let (since, begun) = (Instant::now(), begun(node, &state, &to));
-    if let Err(cause) = super::cordon::cordon(services, node, &state, &to, run).await {
+    if let Err(cause) =
+        super::cordon::cordon(&services.session, &services.record, &services.settings, node, &state, &to, run).await
+    {
         give_up(services, name, begun, &to, &cause).await;
         return Err(cause);
     }
-    if !begun && let Err(cause) = our_turn(services, name).await {
+    if !begun && let Err(cause) = our_turn(&services.session, &services.observer, name).await {
         // Nothing on the node was changed. (Whose Lease is lost changes nothing: this is refused, too.)
-        if let Err(back) = super::cordon::take_cordon_back(services, name).await {
+        if let Err(back) = super::cordon::take_cordon_back(&services.record, &services.settings, name).await {
             services.session.warn(name, format!("our cordon could not be taken back: {}", back.what));
         }
         return Err(cause);
@@ -93,12 +98,16 @@ async fn upgrade_held(services: &Services, name: &str, target: Version, run: &Ru
         }
     };
     back_in_service(services, node, target, kubelet, Some(since)).await?;
-    if guard::on(Guard::WorkloadsAfterNode) { super::gates::workloads_back(services, name, &whole).await } else { Ok(()) }
+    if guard::on(Guard::WorkloadsAfterNode) {
+        super::gates::workloads_back(&services.session, &services.cluster, &services.settings, name, &whole).await
+    } else {
+        Ok(())
+    }
 }
 
 /// One node at a time, whoever takes it out: two runners may have passed that gate together, and see each other only now that both
 /// have cordoned. One goes on; the other has to put its node back into service.
-pub async fn our_turn(services: &Services, name: &str) -> Result<(), Cause> {
+pub async fn our_turn(session: &Session, observer: &Observer, name: &str) -> Result<(), Cause> {
     let wait = Wait {
         place: name,
         on: "no other node to be out of service by our doing",
@@ -106,10 +115,9 @@ pub async fn our_turn(services: &Services, name: &str) -> Result<(), Cause> {
         every: Duration::from_secs(1),
         stoppable: true,
     };
-    let turn = services
-        .session
+    let turn = session
         .wait_or_not(wait, async || {
-            let facts = services.observer.observe().await?;
+            let facts = observer.observe().await?;
             let turn = if guard::on(Guard::TurnAfterCordon) { gates::turn(&facts, name) } else { Turn::Ours };
             Ok(match turn {
                 Turn::Ours => Probe::Ready(Ok(())),
@@ -130,16 +138,16 @@ pub async fn our_turn(services: &Services, name: &str) -> Result<(), Cause> {
 }
 
 /// What the node looks like once nothing of an earlier runner's works on it any more.
-async fn settled_state(services: &Services, node: &Node) -> Result<NodeState, Cause> {
-    let state = services.ssh.on_node(node, &Inspect).await?;
+async fn settled_state(session: &Session, ssh: &Ssh, settings: &Settings, node: &Node) -> Result<NodeState, Cause> {
+    let state = ssh.on_node(node, &Inspect).await?;
     let Some(step) = state.running().filter(|_| guard::on(Guard::EarlierWorkEnds)) else { return Ok(state) };
-    services.session.note(&node.name, format!("{step} is still running there, begun by an earlier runner"));
-    let change = Change::settle(&node.name, "finish what an earlier runner began", services.settings.step_deadline);
+    session.note(&node.name, format!("{step} is still running there, begun by an earlier runner"));
+    let change = Change::settle(&node.name, "finish what an earlier runner began", settings.step_deadline);
     // Its failure is no end: the steps that follow look at what is, and run what is needed again.
-    if let Err(cause) = services.session.change(change, services.ssh.follow(node)).await {
-        services.session.warn(&node.name, cause.what);
+    if let Err(cause) = session.change(change, ssh.follow(node)).await {
+        session.warn(&node.name, cause.what);
     }
-    services.ssh.on_node(node, &Inspect).await
+    ssh.on_node(node, &Inspect).await
 }
 
 /// Drains, and replaces what runs. A stop signal counts until the first package change, and not after it. Returns the version that
@@ -154,24 +162,24 @@ async fn replace(
 ) -> Result<Version, Cause> {
     let (name, to) = (node.name.as_str(), target.to_string());
     let begun = begun(node, state, &to);
-    super::drain::drain(services, name, !begun).await?;
+    super::drain::drain(&services.session, &services.cluster, &services.settings, name, !begun).await?;
     let mut first = if begun { ChangeClass::Settle } else { ChangeClass::Disrupt };
     if !begun && state.rests(&to) {
-        super::cordon::turn_again(services, name, first).await?;
+        super::cordon::turn_again(&services.record, name, first).await?;
         first = ChangeClass::Settle;
     }
-    if containerd(services, facts, node, first, run).await? {
+    if containerd(&services.session, &services.ssh, facts, node, first, run).await? {
         first = ChangeClass::Settle;
     }
     if state.whole_at("kubeadm", &to) && state.audit.is_empty() {
-        skipped(services, name, "kubeadm package", "it is at the target");
+        skipped(&services.session, name, "kubeadm package", "it is at the target");
     } else {
         services.ssh.work(node, first, "kubeadm package", Step::KubeadmPackage, target.into(), run).await?;
     }
     // As it is now: an earlier runner's kubeadm may have ended since the facts were taken.
-    let components_there = !node.control_plane || components_there(services, name, target).await?;
+    let components_there = !node.control_plane || components_there(&services.observer, name, target).await?;
     if state.kubeadm_has_run(&to, run) && components_there {
-        skipped(services, name, "kubeadm upgrade", "it ended well before");
+        skipped(&services.session, name, "kubeadm upgrade", "it ended well before");
     } else {
         let apply = node.control_plane && order::first_control_plane(facts).is_some_and(|first| first.name == name);
         let label = if apply { "kubeadm upgrade apply" } else { "kubeadm upgrade node" };
@@ -179,7 +187,7 @@ async fn replace(
         services.ssh.work(node, ChangeClass::Settle, label, step, target.into(), run).await?;
     }
     if node.control_plane {
-        let now = observe_turn(services, name, target).await?;
+        let now = observe_turn(&services.observer, name, target).await?;
         let there = now.node(name).is_some_and(|node| node.components_at(target));
         if !there && guard::on(Guard::ControlPlaneAfterKubeadm) {
             return Err(Cause::step(format!("kubeadm ended well, but the control plane is not at {target}")));
@@ -189,7 +197,7 @@ async fn replace(
                 kubelet_may_wait(&now, state, &to)?;
             }
             let why = "another API server is older: it follows when all are new";
-            skipped(services, name, "kubelet packages and restart", why);
+            skipped(&services.session, name, "kubelet packages and restart", why);
             return node.kubelet.ok_or_else(|| Cause::hold(format!("the version of {name} is not to be seen")));
         }
     }
@@ -200,18 +208,18 @@ async fn replace(
     Ok(target)
 }
 
-async fn components_there(services: &Services, name: &str, target: Version) -> Result<bool, Cause> {
-    Ok(services.observer.observe().await?.node(name).is_some_and(|node| node.components_at(target)))
+async fn components_there(observer: &Observer, name: &str, target: Version) -> Result<bool, Cause> {
+    Ok(observer.observe().await?.node(name).is_some_and(|node| node.components_at(target)))
 }
 
 /// Whether the node's work has begun, as the node itself says.
-pub async fn has_begun(services: &Services, node: &Node, target: &str) -> Result<bool, Cause> {
-    Ok(begun(node, &services.ssh.on_node(node, &Inspect).await?, target))
+pub async fn has_begun(ssh: &Ssh, node: &Node, target: &str) -> Result<bool, Cause> {
+    Ok(begun(node, &ssh.on_node(node, &Inspect).await?, target))
 }
 
 /// Facts that tell whether the kubelet of a control plane has to wait. An API server that does not show counts as old, but one that
 /// has just been restarted is missing from a list for a moment only.
-pub async fn observe_turn(services: &Services, name: &str, target: Version) -> Result<Facts, Cause> {
+pub async fn observe_turn(observer: &Observer, name: &str, target: Version) -> Result<Facts, Cause> {
     let wait = Wait {
         place: name,
         on: "every API server to show its version",
@@ -219,8 +227,7 @@ pub async fn observe_turn(services: &Services, name: &str, target: Version) -> R
         every: Duration::from_secs(2),
         stoppable: false,
     };
-    services
-        .observer
+    observer
         .observe_until(wait, |facts| {
             let matters = facts.node(name).is_some_and(|node| facts.kubelet_waits(node, target));
             let hidden = facts.hidden_servers();
@@ -237,7 +244,7 @@ async fn give_up(services: &Services, name: &str, had_begun: bool, target: &str,
     }
     let look = async {
         let Some(node) = services.observer.node_now(name).await? else { return Ok(false) };
-        Ok::<_, Cause>(!has_begun(services, &node, target).await?)
+        Ok::<_, Cause>(!has_begun(&services.ssh, &node, target).await?)
     };
     let unchanged = match look.await {
         Ok(unchanged) => unchanged,
@@ -249,15 +256,15 @@ async fn give_up(services: &Services, name: &str, had_begun: bool, target: &str,
         }
     };
     if (unchanged || !guard::on(Guard::HalfChangedStaysOut))
-        && let Err(cause) = super::cordon::take_cordon_back(services, name).await
+        && let Err(cause) = super::cordon::take_cordon_back(&services.record, &services.settings, name).await
     {
         services.session.warn(name, format!("our cordon could not be taken back: {}", cause.what));
     }
 }
 
 /// What a node looks like on which nothing of ours runs; refused while something does.
-pub async fn settled(services: &Services, node: &Node) -> Result<NodeState, Cause> {
-    let state = services.ssh.on_node(node, &Inspect).await?;
+pub async fn settled(ssh: &Ssh, node: &Node) -> Result<NodeState, Cause> {
+    let state = ssh.on_node(node, &Inspect).await?;
     match state.running() {
         Some(step) => Err(Cause::contended(format!("{step} is running on {}", node.name))),
         None => Ok(state),
@@ -265,22 +272,24 @@ pub async fn settled(services: &Services, node: &Node) -> Result<NodeState, Caus
 }
 
 /// A control plane whose containerd is older than the workers' catches up while it is drained. True if it did.
-async fn containerd(services: &Services, facts: &Facts, node: &Node, class: ChangeClass, run: &RunId) -> Result<bool, Cause> {
+async fn containerd(
+    session: &Session,
+    ssh: &Ssh,
+    facts: &Facts,
+    node: &Node,
+    class: ChangeClass,
+    run: &RunId,
+) -> Result<bool, Cause> {
     let Some(newer) = node.control_plane.then(|| gates::containerd_behind(facts, node)).flatten() else { return Ok(false) };
-    let (theirs, own) = (services.ssh.on_node(newer, &Inspect).await?, services.ssh.on_node(node, &Inspect).await?);
+    let (theirs, own) = (ssh.on_node(newer, &Inspect).await?, ssh.on_node(node, &Inspect).await?);
     let packages = ["containerd.io", "containerd"].iter().find_map(|name| Some((theirs.package(name)?, own.package(name)?)));
     let Some((wanted, _)) = packages else {
         // Debian's package and Docker's are no versions of each other: that is for a person.
-        services
-            .session
+        session
             .warn(&node.name, format!("containerd is older than on {}, but is another package there: left as it is", newer.name));
         return Ok(false);
     };
-    services
-        .ssh
-        .work(node, class, "containerd package", Step::ContainerdPackage, wanted.version.clone().into(), run)
-        .await
-        .map(|()| true)
+    ssh.work(node, class, "containerd package", Step::ContainerdPackage, wanted.version.clone().into(), run).await.map(|()| true)
 }
 
 /// Ready with its kubelet at that version, then uncordoned if the cordon is ours. `begun`: when it was cordoned, if that was us just now.
@@ -292,9 +301,12 @@ async fn back_in_service(
     begun: Option<Instant>,
 ) -> Result<(), Cause> {
     let name = node.name.as_str();
-    ready_at(services, node, "the node to be Ready at its version", |now| now >= kubelet).await?;
+    ready_at(&services.session, &services.observer, &services.settings, node, "the node to be Ready at its version", |now| {
+        now >= kubelet
+    })
+    .await?;
     if node.control_plane && guard::on(Guard::ControlPlaneWhole) {
-        control_plane_at(services, name, target).await?;
+        control_plane_at(&services.session, &services.observer, &services.settings, name, target).await?;
     }
     let key = Mark::CordonedBy.key(&services.settings.annotation_prefix);
     let changed = services.session.stamp();
@@ -315,24 +327,24 @@ async fn back_in_service(
             services.session.note(name, format!("back in service at {at}, out of service {}", span(begun.elapsed())));
         }
         None if edited => services.session.note(name, format!("was at {target} already; our cordon is taken back")),
-        None => skipped(services, name, "upgrade", &format!("it is at {target} already")),
+        None => skipped(&services.session, name, "upgrade", &format!("it is at {target} already")),
     }
     Ok(())
 }
 
 /// The kubelet reports another version only after its restart: a Ready from before is not taken for it.
-pub async fn ready_at(services: &Services, node: &Node, on: &str, arrived: impl Fn(Version) -> bool) -> Result<(), Cause> {
-    let wait = Wait {
-        place: &node.name,
-        on,
-        deadline: services.settings.ready_deadline,
-        every: Duration::from_secs(1),
-        stoppable: false,
-    };
-    services
-        .session
+pub async fn ready_at(
+    session: &Session,
+    observer: &Observer,
+    settings: &Settings,
+    node: &Node,
+    on: &str,
+    arrived: impl Fn(Version) -> bool,
+) -> Result<(), Cause> {
+    let wait = Wait { place: &node.name, on, deadline: settings.ready_deadline, every: Duration::from_secs(1), stoppable: false };
+    session
         .wait(wait, async || {
-            let Some(now) = services.observer.node_now(&node.name).await? else {
+            let Some(now) = observer.node_now(&node.name).await? else {
                 return Err(Cause::step(format!("{} was deleted from the cluster", node.name)));
             };
             let arrived = now.kubelet.is_some_and(&arrived) || !guard::on(Guard::ReadyAtVersion);
@@ -346,19 +358,24 @@ pub async fn ready_at(services: &Services, node: &Node, on: &str, arrived: impl 
         .map_err(|cause| cause.next(command!("kubectl describe node {}", node.name)))
 }
 
-async fn control_plane_at(services: &Services, name: &str, target: Version) -> Result<(), Cause> {
+async fn control_plane_at(
+    session: &Session,
+    observer: &Observer,
+    settings: &Settings,
+    name: &str,
+    target: Version,
+) -> Result<(), Cause> {
     let wait = Wait {
         place: name,
         on: "its control-plane pods to run at the target",
-        deadline: services.settings.ready_deadline,
+        deadline: settings.ready_deadline,
         every: Duration::from_secs(3),
         stoppable: false,
     };
     let mut steady = 0;
-    services
-        .session
+    session
         .wait(wait, async || {
-            let facts = services.observer.observe().await?;
+            let facts = observer.observe().await?;
             let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
             let behind = node.components_wrong(&COMPONENTS, Some(target));
             steady = if behind.is_empty() && node.ready { steady + 1 } else { 0 };
@@ -372,13 +389,13 @@ async fn control_plane_at(services: &Services, name: &str, target: Version) -> R
 }
 
 /// Tells that a step was not needed, and why.
-pub fn skipped(services: &Services, place: &str, step: &str, why: &str) {
-    services.session.emit(&crate::report::Event::StepSkipped { place: place.into(), step: step.into(), why: why.into() });
+pub fn skipped(session: &Session, place: &str, step: &str, why: &str) {
+    session.emit(&crate::report::Event::StepSkipped { place: place.into(), step: step.into(), why: why.into() });
 }
 
 /// What a person should know of a node that a step failed on.
-pub async fn node_state(services: &Services, name: &str) -> String {
-    let now = match services.observer.node_now(name).await {
+pub async fn node_state(observer: &Observer, name: &str) -> String {
+    let now = match observer.node_now(name).await {
         Ok(Some(node)) => node,
         Ok(None) => return format!("{name} is no node of this cluster any more."),
         Err(cause) => return format!("the state of {name} is not known ({}).", cause.what),

@@ -1,5 +1,8 @@
 //! Looks at all that an upgrade needs beside the cluster: CronJobs, gauges, rules. Reads only.
 
+use crate::run::cluster::Cluster;
+use crate::settings::Settings;
+use crate::world::{BINARY_FILE, World};
 use std::path::Path;
 
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
@@ -13,20 +16,19 @@ use crate::names;
 use crate::plan::answer::Answer;
 use crate::plan::facts::{JobFact, JobState};
 use crate::plan::health::{Cron, Seen};
+use crate::run::Services;
 use crate::run::cluster::observer::{job_fact, own_container};
 use crate::run::image::{OWN_BINARY, archive};
-use crate::run::services::Services;
-use crate::world::BINARY_FILE;
 
 /// All that the checks of `status --health` are made of.
 pub async fn health(services: &Services) -> Result<Seen, Cause> {
     Ok(Seen {
         facts: services.observer.observe_as_it_is().await?,
-        detection: cron(services, names::DETECT_CRONJOB).await?,
-        watch: cron(services, names::WATCH_CRONJOB).await?,
-        detected: detected(services).await?,
-        own: own_build(services),
-        policies: policies(services).await,
+        detection: cron(&services.cluster, names::DETECT_CRONJOB).await?,
+        watch: cron(&services.cluster, names::WATCH_CRONJOB).await?,
+        detected: detected(&services.cluster, &services.settings).await?,
+        own: own_build(&services.world),
+        policies: policies(&services.cluster).await,
         gauges: services.monitoring.gauges_there().await,
         rules: services.monitoring.rules_loaded().await,
         alerts: services.monitoring.alerts().await,
@@ -34,9 +36,9 @@ pub async fn health(services: &Services) -> Result<Seen, Cause> {
 }
 
 /// None: there is no CronJob of that name.
-pub async fn cron(services: &Services, name: &str) -> Result<Option<Cron>, Cause> {
-    let api: Api<CronJob> = services.cluster.own();
-    let found = services.cluster.api_opt("read the CronJob", async || api.get(name).await).await?;
+pub async fn cron(cluster: &Cluster, name: &str) -> Result<Option<Cron>, Cause> {
+    let api: Api<CronJob> = cluster.own();
+    let found = cluster.api_opt("read the CronJob", async || api.get(name).await).await?;
     Ok(found.and_then(|cronjob| {
         let created = cronjob.creation_timestamp().map(|time| time.0);
         let spec = cronjob.spec?;
@@ -54,12 +56,12 @@ pub async fn cron(services: &Services, name: &str) -> Result<Option<Cron>, Cause
 }
 
 /// The admission policies with our label that are bound under their own names.
-async fn policies(services: &Services) -> Answer<Vec<String>> {
+async fn policies(cluster: &Cluster) -> Answer<Vec<String>> {
     let ours = ListParams::default().labels(&format!("{}={}", names::LABEL_NAME, names::PROGRAM));
-    let policies: Api<ValidatingAdmissionPolicy> = services.cluster.all();
-    let bindings: Api<ValidatingAdmissionPolicyBinding> = services.cluster.all();
-    let policies = services.cluster.list_all("list admission policies", policies, ours.clone()).await;
-    match (policies, services.cluster.list_all("list their bindings", bindings, ours).await) {
+    let policies: Api<ValidatingAdmissionPolicy> = cluster.all();
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = cluster.all();
+    let policies = cluster.list_all("list admission policies", policies, ours.clone()).await;
+    match (policies, cluster.list_all("list their bindings", bindings, ours).await) {
         (Ok(policies), Ok(bindings)) => {
             let bound: Vec<String> = bindings.iter().map(ResourceExt::name_any).collect();
             Answer::Known(policies.iter().map(ResourceExt::name_any).filter(|name| bound.contains(name)).collect())
@@ -69,8 +71,8 @@ async fn policies(services: &Services) -> Answer<Vec<String>> {
 }
 
 /// The image that the running binary would make.
-fn own_build(services: &Services) -> Answer<String> {
-    let binary = services.world.files.read(Path::new(OWN_BINARY), BINARY_FILE).map_err(|error| format!("{OWN_BINARY}: {error}"));
+fn own_build(world: &World) -> Answer<String> {
+    let binary = world.files.read(Path::new(OWN_BINARY), BINARY_FILE).map_err(|error| format!("{OWN_BINARY}: {error}"));
     match binary.and_then(|binary| archive(&binary).map_err(|cause| cause.what)) {
         Ok(image) => Answer::Known(image.tag),
         Err(why) => Answer::Unknown(why),
@@ -78,12 +80,12 @@ fn own_build(services: &Services) -> Answer<String> {
 }
 
 /// Detection's newest Job that has ended.
-async fn detected(services: &Services) -> Result<Option<JobFact>, Cause> {
+async fn detected(cluster: &Cluster, settings: &Settings) -> Result<Option<JobFact>, Cause> {
     let of_detection = ListParams::default().labels(&format!("{}={}", names::LABEL_APP, names::APP_DETECTION));
-    let jobs: Api<Job> = services.cluster.own();
-    let pods: Api<Pod> = services.cluster.own();
-    let jobs = services.cluster.list_all("list detection's Jobs", jobs, of_detection.clone()).await?;
-    let pods = services.cluster.list_all("list detection's pods", pods, of_detection).await?;
-    let facts = jobs.iter().map(|job| job_fact(job, &pods, &services.settings.annotation_prefix));
+    let jobs: Api<Job> = cluster.own();
+    let pods: Api<Pod> = cluster.own();
+    let jobs = cluster.list_all("list detection's Jobs", jobs, of_detection.clone()).await?;
+    let pods = cluster.list_all("list detection's pods", pods, of_detection).await?;
+    let facts = jobs.iter().map(|job| job_fact(job, &pods, &settings.annotation_prefix));
     Ok(facts.filter(|job| job.state != JobState::Active).max_by_key(|job| job.created))
 }

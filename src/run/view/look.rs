@@ -9,8 +9,8 @@ use crate::failure::Cause;
 use crate::names;
 use crate::plan::facts::Facts;
 use crate::plan::screen::{Lease, Seen};
+use crate::run::Services;
 use crate::run::guards::lease::{driver, of_node, term};
-use crate::run::services::Services;
 
 /// The facts and all that a person wants to know beside them.
 pub async fn look(services: &Services) -> Result<Seen, Cause> {
