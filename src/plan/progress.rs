@@ -1,10 +1,12 @@
 //! What a process does now, as it records it where all can see it: on its Job, which outlives the process's log and the node that keeps it,
 //! or on the Lease of work by hand.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::screen::Doing;
+use crate::failure::Advice;
 use crate::words::{Texts, texts};
 
 /// Of the record's form. A reader that does not know the number says so, and guesses nothing.
@@ -30,7 +32,99 @@ pub struct Progress {
     pub doing: Doing,
 }
 
+/// What a runner does, or how it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Doing {
+    /// The step that has begun and not ended.
+    pub step: Option<Span>,
+    pub wait: Option<Waiting>,
+    pub drain: Option<Draining>,
+    /// How it ended.
+    pub failure: Option<Told>,
+    /// The last line of its log.
+    pub last: Option<String>,
+}
+
+/// A step and its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    pub what: String,
+    pub since: Timestamp,
+    /// Its deadline.
+    pub until: Timestamp,
+}
+
+/// What is waited for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Awaited {
+    /// Reads like "the node to be Ready", and stays the same as long as the wait lasts.
+    pub on: String,
+    /// What of it is still missing; empty where that goes without saying.
+    pub missing: String,
+    /// It is the run's own pace: time in which the nodes' health is watched. What is missing then is what looks bad.
+    pub soak: bool,
+}
+
+impl Awaited {
+    /// A wait that is no soak.
+    pub fn new(on: impl Into<String>, missing: impl Into<String>) -> Self {
+        Awaited { on: on.into(), missing: missing.into(), soak: false }
+    }
+
+    /// The watch after a node; `complaints` are what looks bad meanwhile.
+    pub fn soak(complaints: &[String]) -> Self {
+        Awaited { soak: true, ..Awaited::new("the soak to end", complaints.join(", ")) }
+    }
+
+    /// It is more than the run's own pace.
+    pub fn is_block(&self) -> bool {
+        !self.soak || !self.missing.is_empty()
+    }
+}
+
+impl fmt::Display for Awaited {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let colon = if self.missing.is_empty() { "" } else { ": " };
+        write!(f, "{}{colon}{}", self.on, self.missing)
+    }
+}
+
+/// A wait and its time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    #[serde(flatten)]
+    pub on: Awaited,
+    pub since: Timestamp,
+    pub until: Timestamp,
+}
+
+/// How far a drain is, in pods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Draining {
+    pub left: usize,
+    pub total: usize,
+    /// What holds it, and since when.
+    pub held: Vec<(String, Timestamp)>,
+}
+
+/// A failure as its three parts were told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Told {
+    pub what: Vec<String>,
+    pub state: String,
+    pub next: Vec<Advice>,
+}
+
 texts!(Progress { version, writer, written, ended, doing });
+texts!(Doing { step, wait, drain, failure, last });
+texts!(Span { what, since, until });
+texts!(Awaited { on, missing, soak });
+texts!(Waiting { on, since, until });
+texts!(Draining { left, total, held });
+texts!(Told { what, state, next });
 
 impl Progress {
     /// # Errors
@@ -77,9 +171,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::screen::{Awaited, Draining, Span, Told, Waiting};
     use super::*;
-    use crate::failure::Advice;
 
     fn progress(doing: Doing) -> Progress {
         Progress {

@@ -25,7 +25,7 @@ pub use story::{markdown, text};
 
 use crate::failure::Failure;
 use crate::plan::facts::Phase;
-use crate::plan::screen::Awaited;
+use crate::plan::progress::Awaited;
 pub use crate::plan::span::span;
 use crate::plan::version::{Kind, Version};
 use crate::words::{shown, texts};

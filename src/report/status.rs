@@ -7,8 +7,9 @@ use super::hosts::{printed, unit_data};
 use super::{Printed, span};
 use crate::plan::answer::Answer;
 use crate::plan::hosts::{End, Unit};
-use crate::plan::progress::Progress;
-use crate::plan::screen::{Doing, Draining, Driver, Failed, Lease, Row, Screen, Span, Stale, Waiting, Work};
+use crate::plan::lease::{Driver, Lease};
+use crate::plan::progress::{Doing, Draining, Progress, Span, Waiting};
+use crate::plan::screen::{Failed, Row, Screen, Stale, Work};
 use crate::words::shown;
 
 /// Columns of a screen; names of nodes and Jobs may need more.

@@ -11,10 +11,10 @@ use k8s_upgrade::plan::card::Card;
 use k8s_upgrade::plan::facts::Phase;
 use k8s_upgrade::plan::health::Check;
 use k8s_upgrade::plan::hosts::{Asked, Copy, End, Found, Package, Snapshot, Unit, Work as OnNode};
+use k8s_upgrade::plan::lease::{Driver, Lease};
+use k8s_upgrade::plan::progress::{Awaited, Doing, Draining, Span, Told, Waiting};
 use k8s_upgrade::plan::restore::Restore;
-use k8s_upgrade::plan::screen::{
-    Awaited, Doing, Draining, Driver, Failed, Lease, Row, Run, Screen, Span, Stale, Told, Waiting, Work,
-};
+use k8s_upgrade::plan::screen::{Failed, Row, Run, Screen, Stale, Work};
 use k8s_upgrade::plan::story::{self, Ending, Outage, Story};
 use k8s_upgrade::plan::version::{Kind, Version};
 use k8s_upgrade::report::{self, Account, Book, Event, Printed, Sink, Style};

@@ -14,8 +14,8 @@ use crate::names::Mark;
 use crate::permit::ChangeClass;
 use crate::plan::alerts::Moment;
 use crate::plan::answer::{Answer, Verdict};
+use crate::plan::entry::{self, Entry};
 use crate::plan::facts::{Facts, Node, Phase, RunMarks};
-use crate::plan::halt::{self, Entry};
 use crate::plan::version::Version;
 use crate::plan::{gates, next, order};
 use crate::report::{Event, Notice};
@@ -92,7 +92,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
 /// asking any: it is out of service, and waiting makes nothing better.
 async fn enter(services: &Services, node: &Node, target: Version) -> Result<bool, Cause> {
     let begun = node.unschedulable && nodes::upgrade::has_begun(&services.ssh, node, &target.to_string()).await?;
-    match halt::entry(node, begun, services.halt.halted().is_some()) {
+    match entry::entry(node, begun, services.halt.halted().is_some()) {
         Entry::Finish => {
             services
                 .session

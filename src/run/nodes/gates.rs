@@ -14,7 +14,7 @@ use crate::guard::{self, Guard};
 use crate::plan::alerts::{self, Judgement, Moment};
 use crate::plan::facts::{Facts, Node};
 use crate::plan::gates::full_name;
-use crate::plan::screen::Awaited;
+use crate::plan::progress::Awaited;
 use crate::report::span;
 
 /// How often a closed gate is asked again.

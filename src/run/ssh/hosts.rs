@@ -21,7 +21,7 @@ use crate::names;
 use crate::plan::facts::Node;
 use crate::plan::known_hosts::KnownHosts;
 use crate::plan::policy::HostKeys;
-use crate::plan::screen::Awaited;
+use crate::plan::progress::Awaited;
 use crate::report::Event;
 use crate::run::cluster::Cluster;
 use crate::run::outside::Credentials;

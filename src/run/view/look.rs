@@ -8,7 +8,8 @@ use kube::api::{Api, ListParams};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::facts::Facts;
-use crate::plan::screen::{Lease, Seen};
+use crate::plan::lease::Lease;
+use crate::plan::screen::Seen;
 use crate::run::Services;
 use crate::run::guards::lease::{driver, of_node, term};
 
