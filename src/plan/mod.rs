@@ -14,6 +14,7 @@ pub mod health;
 pub mod hosts;
 pub mod identity;
 pub mod install;
+pub mod installation;
 pub mod jobs;
 pub mod journal;
 pub mod keys;

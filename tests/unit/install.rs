@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use k8s_upgrade::names::ANNOTATION_PREFIX;
-use k8s_upgrade::plan::install::{Credentials, Install, manifests, objects};
+use k8s_upgrade::plan::install::{manifests, objects};
+use k8s_upgrade::plan::installation::{Credentials, Install};
 use k8s_upgrade::plan::policies::names;
 use k8s_upgrade::plan::policy::{Runner, Unstick};
 use k8s_upgrade::plan::rights::{Account, Grant, Scope};

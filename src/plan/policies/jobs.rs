@@ -6,7 +6,7 @@ use super::cel::{list, literal, map, same_but};
 use super::records::{old_and_new, rest_is_as_it_was, same};
 use super::{ENDED_JOBS, JOBS, Policy, SNAPSHOTS, both, user};
 use crate::names::{self, Mark};
-use crate::plan::install::Install;
+use crate::plan::installation::Install;
 use crate::plan::jobs::{self, Secret};
 use crate::plan::policy::Runner;
 use crate::plan::rights::Account;

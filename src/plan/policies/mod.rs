@@ -12,7 +12,7 @@ mod records;
 
 use serde_json::{Value, json};
 
-use super::install::Install;
+use super::installation::Install;
 use super::policy::Unstick;
 use super::rights::Account;
 use crate::names;

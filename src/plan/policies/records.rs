@@ -3,7 +3,7 @@
 use super::cel::{list, map, same_but};
 use super::{CONFIG_MAPS, NAMESPACE, NODES, PODS, Policy, both, user};
 use crate::names::{self, Mark};
-use crate::plan::install::Install;
+use crate::plan::installation::Install;
 use crate::plan::policy::Unstick;
 use crate::plan::rights::Account;
 

@@ -15,7 +15,8 @@ use super::{Budget, Kind, Node, Scenario, Workload, objects};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::facts::COMPONENTS;
-use crate::plan::install::{self, Credentials, Install};
+use crate::plan::install;
+use crate::plan::installation::{Credentials, Install};
 use crate::plan::keys::Pair;
 use crate::plan::policy::{Runner, Unstick};
 

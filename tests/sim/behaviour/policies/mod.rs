@@ -6,7 +6,8 @@ mod records;
 mod schemas;
 
 use k8s_upgrade::names::{ANNOTATION_PREFIX, SERVICE_ACCOUNT, WATCH_ACCOUNT, of_cluster};
-use k8s_upgrade::plan::install::{self, Credentials, Install};
+use k8s_upgrade::plan::install;
+use k8s_upgrade::plan::installation::{Credentials, Install};
 use k8s_upgrade::plan::policy::{Runner, Unstick};
 use serde_json::{Value, json};
 
