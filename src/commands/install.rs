@@ -11,7 +11,6 @@ use crate::plan::install;
 use crate::plan::installation::{Credentials, Install};
 use crate::plan::known_hosts::{KnownHosts, Seeds};
 use crate::plan::policy::{Policy, Runner};
-use crate::plan::rules;
 use crate::report::{Event, Out, Shared};
 use crate::run::image::{OWN_BINARY, archive};
 use crate::settings::Settings;
@@ -75,7 +74,7 @@ fn host_keys(printing: &Printing<'_>) -> Result<BTreeMap<String, String>, Cause>
 pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome, Cause> {
     let Printing { world, sink, stdout, settings, namespace } = *printing;
     if wanted.only == Some(Part::Rules) {
-        write_out(stdout, rules::rules()?.as_bytes())?;
+        write_out(stdout, install::rules()?.as_bytes())?;
         return Ok(Outcome::Done);
     }
     if NOT_OURS.contains(&namespace.as_str()) {

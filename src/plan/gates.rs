@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::answer::{Answer, Verdict};
 use super::facts::{COMPONENTS, Facts, Node, Step};
 use super::order;
+use super::parse;
 use super::policy::Policy;
 use super::version::{Version, told};
 
@@ -130,10 +131,9 @@ pub fn pods_ready(pods: &Answer<Vec<Pod>>, policy: &Policy) -> Verdict {
 
 /// The worker whose containerd a control plane has to catch up with: the newest, if it is newer than `master`'s.
 pub fn containerd_behind<'a>(facts: &'a Facts, master: &Node) -> Option<&'a Node> {
-    let own = super::parse::containerd(&master.container_runtime)?;
+    let own = parse::containerd(&master.container_runtime)?;
     let workers = facts.managed().filter(|node| !node.control_plane);
-    let newest =
-        workers.filter_map(|node| Some((super::parse::containerd(&node.container_runtime)?, node))).max_by_key(|(v, _)| *v)?;
+    let newest = workers.filter_map(|node| Some((parse::containerd(&node.container_runtime)?, node))).max_by_key(|(v, _)| *v)?;
     (newest.0 > own).then_some(newest.1)
 }
 

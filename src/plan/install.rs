@@ -32,11 +32,16 @@ pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
         known_hosts["data"] = json!(install.host_keys);
     }
     let mut alert_rules = object(install, "v1", "ConfigMap", names::RULES_MAP);
-    alert_rules["data"] = json!({ names::RULES_KEY: rules::rules()? });
+    alert_rules["data"] = json!({ names::RULES_KEY: rules()? });
     objects.extend([config, known_hosts, alert_rules]);
     objects.extend(credentials(install));
     objects.extend([detection(install), watch(install)]);
     Ok(objects)
+}
+
+/// Prometheus' rule file, as YAML.
+pub fn rules() -> Result<String, Cause> {
+    yaml(&[json!({ "groups": [{ "name": names::ALERT_GROUP, "rules": rules::alerts() }] })])
 }
 
 fn object(install: &Install, version: &str, kind: &str, name: &str) -> Value {

@@ -1,4 +1,4 @@
-//! The Jobs of the chain as data: their names, and their manifests.
+//! The Jobs of the chain, and of its backup, as manifests.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::facts::{Facts, Node, Phase, Step, Taint, TakenUp};
 use super::named::label;
 use super::order;
+use super::planned::Planned;
 use super::policy::Policy;
 use super::rights::Account;
 use super::version::Version;
@@ -27,26 +28,6 @@ pub const RUN: &str = "--run";
 /// Tells a Job to which release.
 pub const TARGET: &str = "--target";
 
-/// One Job to create: what it does, where, and which finished Job of the same name is in its way.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Planned {
-    pub step: Step,
-    pub job: String,
-    /// Name of the node that it runs on; None: a control plane or the runner, whichever has room (postflight).
-    pub pin: Option<String>,
-    /// UID of a finished Job of this name: delete it (with this UID as precondition), wait until it is gone, then create.
-    pub replaces: Option<String>,
-    /// Only of a Job that the watch creates for a step that stopped.
-    pub taken_up: Option<TakenUp>,
-}
-
-impl Planned {
-    /// Where it runs, in words.
-    pub fn place(&self) -> &str {
-        self.pin.as_deref().unwrap_or("a control plane or the runner")
-    }
-}
-
 /// What a manifest needs beside the plan.
 #[derive(Clone, Debug)]
 pub struct Template<'a> {
@@ -60,16 +41,6 @@ pub struct Template<'a> {
     pub run: &'a str,
     /// Longer than all waits of the phase together; the only bound on a pod that stays Pending.
     pub deadline: Duration,
-}
-
-/// `k8s-upgrade-worker-1-34-7-k8s-node4`; the first control plane's has no node.
-pub fn name(facts: &Facts, step: &Step, target: Version) -> String {
-    let prefix = format!("{}-{}-{}", names::JOB_PREFIX, step.phase.word(), target.dashed());
-    let first = order::first_control_plane(facts).map(|node| node.name.as_str());
-    match step.node.as_deref() {
-        Some(node) if step.phase == Phase::Worker || first != Some(node) => label(&prefix, node),
-        _ => prefix,
-    }
 }
 
 /// `pre-upgrade-etcd-1-34-7-<run>`; after one that failed, the next has its number behind it.

@@ -1,4 +1,4 @@
-//! Names of awkward nodes, and the manifests of the runbook's chain.
+//! The manifests of the runbook's chain.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use super::super::fixture::*;
@@ -208,44 +208,7 @@ fn a_job_that_would_drain_its_own_node_is_not_built() {
 }
 
 #[test]
-fn awkward_node_names_give_labels_that_never_collide() {
-    let long = "n".repeat(200);
-    let dotted = "node1.example.com";
-    let shortened = label("", dotted);
-    let imitator = shortened.trim_start_matches('-').to_owned(); // a node named as another's short form ends
-    let names = [
-        "k8s-node4",
-        "node1",
-        dotted,
-        "node1-example-com",
-        "node1.example-com",
-        &imitator,
-        "ip-10-0-0-1.eu-west-1.compute.internal",
-        &long,
-        &format!("{long}.a"),
-        &format!("{long}.b"),
-        "a",
-        "10.0.0.1",
-    ];
-    let facts = in_flight(runbook());
-    let jobs: Vec<_> = names.iter().map(|node| super::name(&facts, &worker_step(node), Version::new(1, 134, 17))).collect();
-    for (node, job) in names.iter().zip(&jobs) {
-        let label = job.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        assert!(label && job.len() <= 63 && !job.ends_with('-'), "{node}: {job}");
-        assert!(job.starts_with("k8s-upgrade-worker-1-134-17-"), "{node}: {job}");
-    }
-    let distinct: std::collections::BTreeSet<_> = jobs.iter().collect();
-    assert_eq!(distinct.len(), names.len(), "{jobs:?}");
-    assert_eq!(jobs[0], "k8s-upgrade-worker-1-134-17-k8s-node4");
-}
-
-#[test]
-fn only_the_first_control_planes_job_has_no_node() {
-    let facts = cluster(3, 1);
-    let of = |name: &str| super::name(&facts, &Step::of(facts.node(name).unwrap()), NEW);
-    assert_eq!(of("k8s-master1"), "k8s-upgrade-master-1-34-7");
-    assert_eq!(of("k8s-master2"), "k8s-upgrade-master-1-34-7-k8s-master2");
-    assert_eq!(super::name(&facts, &Step::preflight(), NEW), "k8s-upgrade-preflight-1-34-7");
+fn each_attempt_of_a_backup_has_its_name() {
     assert_eq!(etcd_name(NEW, "20261122-1200", 1), "pre-upgrade-etcd-1-34-7-20261122-1200");
     assert_eq!(etcd_name(NEW, "20261122-1200", 2), "pre-upgrade-etcd-1-34-7-20261122-1200-2");
     assert!(etcd_name(NEW, &"x".repeat(80), 10).len() <= 63);

@@ -28,6 +28,7 @@ pub mod next;
 pub mod order;
 pub mod orphan;
 pub mod parse;
+pub mod planned;
 pub mod policies;
 pub mod policy;
 pub mod progress;

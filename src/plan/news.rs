@@ -59,7 +59,7 @@ impl fmt::Display for News {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::facts::JobState;
+    use super::super::facts::{JobFact, JobState};
     use super::super::fixture;
     use super::*;
     use crate::failure::Cause;
@@ -95,7 +95,7 @@ mod tests {
         let mut facts = Facts::default();
         let failed = news("preflight", Class::Unreachable).unwrap();
         for (exits, old) in [(vec![], false), (vec![137], false), (vec![137, 5], true), (vec![7], true)] {
-            facts.jobs = vec![super::super::facts::JobFact { exits, ..fixture::job("own", JobState::Active) }];
+            facts.jobs = vec![JobFact { exits, ..fixture::job("own", JobState::Active) }];
             assert_eq!(failed.is_old(&facts, Some("own")), old, "{:?}", facts.jobs[0].exits);
             assert!(!failed.is_old(&facts, Some("other")) && !failed.is_old(&facts, None));
         }

@@ -1,8 +1,8 @@
 //! What is to be done now: the next step of a run, computed from facts alone. Journals and memory have no say.
 
 use super::facts::{Facts, JobFact, JobState, Phase, Step};
-use super::jobs::{self, Planned};
 use super::order;
+use super::planned::{self, Planned};
 use super::policy::Policy;
 use super::version::Version;
 use crate::failure::{Advice, Cause};
@@ -56,10 +56,10 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>) -> Result<Nex
     };
     let undone: Vec<Step> = chain(facts, policy, target).into_iter().filter(|link| !link.done).map(|link| link.step).collect();
     // Postflight is undone as long as there is a run; while anything else is, its Job has nothing to do but ask what.
-    let own_postflight = own_job.is_some_and(|own| own == jobs::name(facts, &Step::postflight(), target)) && undone.len() > 1;
+    let own_postflight = own_job.is_some_and(|own| own == planned::name(facts, &Step::postflight(), target)) && undone.len() > 1;
     let of_undone = |job: &JobFact| {
         let asks = own_postflight && own_job == Some(job.name.as_str());
-        !asks && undone.iter().any(|step| jobs::name(facts, step, target) == job.name)
+        !asks && undone.iter().any(|step| planned::name(facts, step, target) == job.name)
     };
     let active = || facts.jobs.iter().filter(|job| job.state == JobState::Active);
     // To a Job that asks, itself and others stand in the way only where their own steps are undone; they may be about to end.
@@ -93,11 +93,11 @@ pub fn unclaimed(facts: &Facts) -> Option<Version> {
     let newest = facts.jobs.iter().max_by_key(|job| (job.created, &job.name))?;
     let target = newest.target.filter(|_| !facts.marks.in_flight && !newest.deleting)?;
     let failed = matches!(newest.state, JobState::Failed { .. });
-    (failed && newest.name == jobs::name(facts, &Step::preflight(), target)).then_some(target)
+    (failed && newest.name == planned::name(facts, &Step::preflight(), target)).then_some(target)
 }
 
 fn planned(facts: &Facts, policy: &Policy, target: Version, step: Step) -> Result<Next, Cause> {
-    let job = jobs::name(facts, &step, target);
+    let job = planned::name(facts, &step, target);
     let same = facts.jobs.iter().find(|fact| fact.name == job);
     if same.is_some_and(|fact| fact.state == JobState::Active) {
         return Ok(Next::Running(job));

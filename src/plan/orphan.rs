@@ -6,8 +6,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::facts::{Facts, JobFact, JobState, TakenUp};
-use super::jobs::Planned;
 use super::next::{self, Next};
+use super::planned::Planned;
 use super::policy::Policy;
 use crate::failure::{Cause, Class, Retry};
 use crate::guard::{self, Guard};

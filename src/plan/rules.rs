@@ -3,11 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::manifest::yaml;
-use crate::failure::Cause;
 use crate::names::{
-    ALERT_BLOCKER, ALERT_GROUP, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED,
-    ALERT_WATCHDOG, METRIC_BLOCKER, METRIC_IN_FLIGHT, METRIC_PROGRESS, METRIC_SNAPSHOT, METRIC_STARTED,
+    ALERT_BLOCKER, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_WATCHDOG,
+    METRIC_BLOCKER, METRIC_IN_FLIGHT, METRIC_PROGRESS, METRIC_SNAPSHOT, METRIC_STARTED,
 };
 
 /// A run without progress for this long (seconds) is stalled.
@@ -138,11 +136,6 @@ pub const KNOWN: [Known; 7] = [
     },
     Known { name: ALERT_RECENT_REBOOT, own: &[Upgrading, Finishing, Partial], gate: true, rule: None },
 ];
-
-/// Prometheus' rule file, as YAML.
-pub fn rules() -> Result<String, Cause> {
-    yaml(&[json!({ "groups": [{ "name": ALERT_GROUP, "rules": alerts() }] })])
-}
 
 /// The rules that are ours, each as Prometheus' file writes it.
 pub fn alerts() -> Vec<Value> {

@@ -16,7 +16,7 @@ use super::policy::Policy;
 use super::progress::{Doing, Told};
 use super::screen::{Failed, Row, Run, Screen, Seen, Work};
 use super::version::Version;
-use super::{jobs, target};
+use super::{planned, target};
 use crate::failure::{Cause, Purpose};
 use crate::names;
 use crate::words::command;
@@ -80,7 +80,7 @@ fn of_run(unit: &Answer<Unit>, run: Option<&str>) -> Answer<Unit> {
 fn step_of(facts: &Facts, job: &str) -> Option<Step> {
     let target = facts.marks.target?;
     let nodes = facts.nodes.iter().map(Step::of);
-    [Step::preflight(), Step::postflight()].into_iter().chain(nodes).find(|step| jobs::name(facts, step, target) == job)
+    [Step::preflight(), Step::postflight()].into_iter().chain(nodes).find(|step| planned::name(facts, step, target) == job)
 }
 
 /// What a Job does or did, or why that is not known.

@@ -4,12 +4,11 @@ use std::path::Path;
 use std::process::Command;
 
 use k8s_upgrade::names::ANNOTATION_PREFIX;
-use k8s_upgrade::plan::install::{manifests, objects};
+use k8s_upgrade::plan::install::{manifests, objects, rules};
 use k8s_upgrade::plan::installation::{Credentials, Install};
 use k8s_upgrade::plan::policies::names;
 use k8s_upgrade::plan::policy::{Runner, Unstick};
 use k8s_upgrade::plan::rights::{Account, Grant, Scope};
-use k8s_upgrade::plan::rules::rules;
 use regex::Regex;
 use serde_json::Value;
 

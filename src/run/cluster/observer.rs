@@ -400,7 +400,8 @@ mod tests {
 
     use super::*;
     use crate::plan::facts::Step;
-    use crate::plan::jobs::{Planned, Template, manifest};
+    use crate::plan::jobs::{Template, manifest};
+    use crate::plan::planned::Planned;
 
     const PREFIX: &str = names::ANNOTATION_PREFIX;
     const NONE: &[Pod] = &[];
