@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::names;
-use crate::plan::version::Version;
+use crate::plan::model::version::Version;
 use crate::words::{ContextName, ImageRef, LossId, Namespace, NodeName, ObjectName, Reason, RunId};
 
 const GROUPS: &str = "\

@@ -16,7 +16,7 @@ use crate::cli::{Cli, Command, Data, Form, Halt, Skip};
 use crate::commands::{self, Asker};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
-use crate::plan::journal::Head;
+use crate::plan::model::journal::Head;
 use crate::report::{self, Account, Book, Event, Follower, Out, Printed, Shared, Sink, Style};
 use crate::run::cluster::unconnected;
 use crate::run::session::{self, Identity, Session, Stop, signalled};

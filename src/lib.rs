@@ -3,14 +3,14 @@
 //! | room | what it is for | may use |
 //! |---|---|---|
 //! | [`invocation`] | the one entry: arguments and settings read, a context made, a command called, a failure told | cli, commands, settings, run, report, plan, names, twin, world, permit, failure, words |
-//! | [`cli`] | the command line: types and help texts; parsing never acts | names, plan::version, words |
-//! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure, plan::policy, plan::span, world, words |
+//! | [`cli`] | the command line: types and help texts; parsing never acts | names, plan::model::version, words |
+//! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure, plan::model::policy, plan::model::span, world, words |
 //! | [`names`] | every label, annotation, Job, metric, alert and Secret key: the contract with dashboards that exist | nothing |
 //! | [`words`] | words from outside: tokens with strict parsers, text made fit to show, words of the shell | nothing |
 //! | [`failure`] | what can go wrong, by class; the one table class → exit code | words |
 //! | [`guard`] | each place where harm is kept off, by name; a simulation may do without one | nothing |
 //! | [`plan`] | PURE: facts and policy in, decisions out | names, failure, guard, words |
-//! | [`node`] | the scripts that run on a node and their typed operations | world, failure, plan::version, words |
+//! | [`node`] | the scripts that run on a node and their typed operations | world, failure, plan::model::version, words |
 //! | [`clients`] | Prometheus, Pushgateway, Slack, Vault, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure, words |
 //! | [`permit`] | no change without one: the classes of change, and the gate that refuses the rest | nothing |
 //! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | permit, words |

@@ -97,7 +97,7 @@ pub enum Mark {
     HandedOn,
     /// Which failure of which place Slack was told of last: its retries are no news.
     Told,
-    /// What a person means to lose by the next run: JSON of [`crate::plan::losses::Acknowledged`].
+    /// What a person means to lose by the next run: JSON of [`crate::plan::decide::losses::Acknowledged`].
     Acknowledged,
     Halted,
     // on a node that this program changed
@@ -107,7 +107,7 @@ pub enum Mark {
     // on a Job of the chain
     /// How often the watch took this step up because it had failed.
     TakenUp,
-    /// What its pod does: JSON of [`crate::plan::progress::Progress`].
+    /// What its pod does: JSON of [`crate::plan::model::progress::Progress`].
     Progress,
     // on a Lease that a person's process holds
     /// Who that is, where, and what they typed.
@@ -202,7 +202,7 @@ pub const ALERT_GROUP: &str = "Upgrade Gates";
 pub const ALERT_SKEW: &str = "K8sVersionSkew";
 /// A run is on without an etcd snapshot.
 pub const ALERT_SNAPSHOT_MISSING: &str = "EtcdPreUpgradeSnapshotMissing";
-/// A run has made no progress for [`crate::plan::rules::STALLED_AFTER`].
+/// A run has made no progress for [`crate::plan::decide::rules::STALLED_AFTER`].
 pub const ALERT_STALLED: &str = "K8sUpgradeStalled";
 /// A run is on: others who reboot nodes wait for it.
 pub const ALERT_IN_FLIGHT: &str = "K8sUpgradeInFlight";

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::Request;
 
 use super::endpoint::excerpt;
-use crate::plan::answer::Answer;
-use crate::plan::version::Version;
+use crate::plan::model::answer::Answer;
+use crate::plan::model::version::Version;
 use crate::world::{Bounds, Web};
 
 /// Bytes of an index: upstream's are some hundred KiB.

@@ -8,9 +8,9 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::Endpoint;
 use super::endpoint::{encode, excerpt};
-use crate::plan::alerts::Alert;
-use crate::plan::answer::Answer;
-use crate::plan::health::Rule;
+use crate::plan::decide::alerts::Alert;
+use crate::plan::model::answer::Answer;
+use crate::plan::view::health::Rule;
 use crate::world::Bounds;
 
 /// Bytes of an answer: thousands of rules or alerts.

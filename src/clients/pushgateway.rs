@@ -8,8 +8,8 @@ use bytes::Bytes;
 use super::Endpoint;
 use super::endpoint::{encode, excerpt};
 use crate::failure::Cause;
-use crate::plan::answer::Answer;
-use crate::plan::health::Series;
+use crate::plan::model::answer::Answer;
+use crate::plan::view::health::Series;
 use crate::world::Bounds;
 
 /// Bytes of all that it holds, which others may push to as well.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Asker, failure};
 use crate::failure::{Cause, Failure, Outcome};
-use crate::plan::losses::{self, Difference};
+use crate::plan::decide::losses::{self, Difference};
 use crate::report::Printed;
 
 /// Shows what kubeadm would write over; with the `id` of exactly that, records that a person means to lose it.

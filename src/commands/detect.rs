@@ -6,11 +6,11 @@ use serde_json::json;
 use super::failure;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::guard::{self, Guard};
-use crate::plan::detect::{Available, Detection};
-use crate::plan::facts::Facts;
-use crate::plan::next::{self, Next};
-use crate::plan::target;
-use crate::plan::version::Version;
+use crate::plan::decide::detect::{Available, Detection};
+use crate::plan::decide::next::{self, Next};
+use crate::plan::decide::target;
+use crate::plan::model::facts::Facts;
+use crate::plan::model::version::Version;
 use crate::report::Printed;
 use crate::words::command;
 

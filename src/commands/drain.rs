@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Asker, by_hand, failure, failure_in_run};
 use crate::failure::{Cause, Failure, Outcome};
-use crate::plan::drain::Loss;
+use crate::plan::decide::drain::Loss;
 use crate::report::Printed;
 use crate::run::guards::no_job_at_work;
 use crate::words::command;

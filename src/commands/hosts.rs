@@ -2,8 +2,8 @@
 
 use super::failure;
 use crate::failure::{Advice, Cause, Failure, Outcome};
-use crate::plan::hosts::{self, Asked};
-use crate::plan::restore::restore;
+use crate::plan::rescue::hosts::{self, Asked};
+use crate::plan::rescue::restore::restore;
 use crate::report::{self, Printed};
 use crate::run::Services;
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::{failure, status};
 use crate::failure::{Cause, Failure, Outcome};
-use crate::plan::screen::{Screen, Seen, Stale};
+use crate::plan::view::screen::{Screen, Seen, Stale};
 use crate::report::{self, Printed};
 use crate::run::view::live::More;
 

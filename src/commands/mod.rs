@@ -28,9 +28,9 @@ use futures::future::LocalBoxFuture;
 
 use crate::cli::{Cli, Command};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome};
-use crate::plan::facts::Facts;
-use crate::plan::orphan::{self, Verdict};
-use crate::plan::version::Version;
+use crate::plan::decide::orphan::{self, Verdict};
+use crate::plan::model::facts::Facts;
+use crate::plan::model::version::Version;
 use crate::words::{RunId, command, ssh};
 
 pub use docs::{completions, completions_of, man, pages};

@@ -3,8 +3,8 @@
 use super::phases::{successor, told};
 use super::{Asker, by_hand, failure, of_run, target_of};
 use crate::failure::{Cause, Failure, Outcome};
-use crate::plan::target;
-use crate::plan::version::Version;
+use crate::plan::decide::target;
+use crate::plan::model::version::Version;
 use crate::run::{Services, chain};
 use crate::words::{RunId, command};
 

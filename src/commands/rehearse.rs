@@ -13,7 +13,7 @@ use super::failure;
 use super::install::write_out;
 use crate::cli::{Form, Rehearse};
 use crate::failure::{Cause, Class, Failure, Outcome};
-use crate::plan::answer::Answer;
+use crate::plan::model::answer::Answer;
 use crate::report::{Event, Out, Printed, Shared};
 use crate::run::session::{Stop, signalled};
 use crate::settings::{Settings, Sources};
@@ -197,7 +197,7 @@ async fn copy(services: &Services, wanted: &Rehearse) -> Result<Scenario, Cause>
     scenario.settings = services.settings.for_jobs()?;
     Ok(match services.monitoring.alerts().await {
         Answer::Known(alerts) => {
-            let own = |name: &str| crate::plan::rules::alerts().iter().any(|rule| rule["alert"] == name);
+            let own = |name: &str| crate::plan::decide::rules::alerts().iter().any(|rule| rule["alert"] == name);
             let firing = alerts.into_iter().filter(|alert| alert.firing && !own(&alert.name));
             scenario.with_alerts(firing.map(|alert| (alert.name, alert.labels)))
         }

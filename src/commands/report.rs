@@ -3,8 +3,8 @@
 use super::failure;
 use crate::cli::Page;
 use crate::failure::{Cause, Failure, Outcome};
-use crate::plan::journal::{BY_HAND, Journal};
-use crate::plan::story;
+use crate::plan::model::journal::{BY_HAND, Journal};
+use crate::plan::view::story;
 use crate::report::{self, Printed};
 use crate::run::Services;
 

@@ -2,7 +2,7 @@
 
 use super::{Asker, by_hand, failure, failure_in_run, hosts};
 use crate::failure::{Class, Failure, Outcome};
-use crate::plan::rollback::{self, Back, Kept, Rollback};
+use crate::plan::rescue::rollback::{self, Back, Kept, Rollback};
 use crate::report::Printed;
 use crate::run::guards::no_job_at_work;
 use crate::run::{Services, chain, nodes};

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Asker, by_hand, failure};
 use crate::failure::{Advice, Cause, Failure, Outcome, Purpose};
 use crate::names;
-use crate::plan::keys::{Left, MARK, Public, Rotation};
+use crate::plan::trust::keys::{Left, MARK, Public, Rotation};
 use crate::report::Printed;
 use crate::run::keys::keystore::KeyStore;
 use crate::run::keys::rotate::Cut;

@@ -6,12 +6,12 @@ use tokio::time::Instant;
 use super::{Asker, by_hand, failure, failure_in_run};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome, Purpose};
 use crate::names::Mark;
-use crate::plan::answer::Answer;
-use crate::plan::facts::{Facts, JobState, Phase, Step};
-use crate::plan::next::{self, Next};
-use crate::plan::planned::Planned;
-use crate::plan::target::{self, Wanted};
-use crate::plan::version::Version;
+use crate::plan::decide::next::{self, Next};
+use crate::plan::decide::planned::Planned;
+use crate::plan::decide::target::{self, Wanted};
+use crate::plan::model::answer::Answer;
+use crate::plan::model::facts::{Facts, JobState, Phase, Step};
+use crate::plan::model::version::Version;
 use crate::report::Event;
 use crate::run::chain::phases;
 use crate::run::chain::preflight::Preflight;
@@ -61,7 +61,7 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
     let running = target::running(&facts).map_or("?".to_owned(), |version| version.to_string());
     let nodes: Vec<&str> = facts.managed().map(|node| node.name.as_str()).collect();
     let order: Vec<&str> =
-        crate::plan::order::order(&facts, &services.settings.policy()).iter().map(|node| node.name.as_str()).collect();
+        crate::plan::decide::order::order(&facts, &services.settings.policy()).iter().map(|node| node.name.as_str()).collect();
     let what = format!("{running} → {target} ({kind}), {} nodes one after the other: {}", nodes.len(), order.join(", "));
     if services.session.dry_run {
         services.session.found("", what);

@@ -2,8 +2,8 @@
 
 use super::failure;
 use crate::failure::{Cause, Class, Failure, Outcome};
-use crate::plan::screen::{Screen, Seen};
-use crate::plan::{health, status};
+use crate::plan::view::screen::{Screen, Seen};
+use crate::plan::view::{health, status};
 use crate::report::{self, Printed};
 use crate::run::{Services, view};
 

@@ -4,8 +4,8 @@ use super::failure;
 use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
-use crate::plan::orphan::{self, Verdict};
-use crate::plan::rights::Account;
+use crate::plan::decide::orphan::{self, Verdict};
+use crate::plan::manifests::rights::Account;
 use crate::run::{Services, chain};
 
 const PLACE: &str = "watch";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{APT, Operation, garbled, results, token};
 use crate::failure::Cause;
-use crate::plan::version::Version;
+use crate::plan::model::version::Version;
 use crate::words::{Fingerprint, Flag, ImageName, PackageName, PackagesUrl, Revision};
 
 /// Points the node at the repository of another minor. The new key and list are proved aside first: until they work, and offer the
@@ -164,7 +164,7 @@ pub struct KubeadmPlan {
     pub flags: Vec<Flag>,
 }
 
-/// kubeadm's word, which [`crate::plan::parse`] reads.
+/// kubeadm's word, which [`crate::plan::model::parse`] reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PlanText {
     /// kubeadm's stdout, untouched. Empty at target, and in some states that are not.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{APT, Operation, WORK, assemble, cause_of, garbled, results};
 use crate::failure::Cause;
-use crate::plan::version::Version;
+use crate::plan::model::version::Version;
 use crate::words::{ExactPackage, Flag, Keyword, Revision, RunId, quoted};
 
 /// What the unit does.

@@ -1,47 +1,18 @@
-//! Decisions, as pure functions of what is ([`facts`]) and what is wanted ([`policy`]). No async, no clock, no client, no settings, no
-//! tracing in here: `now` is an argument, and every gate's input is an [`answer::Answer`].
+//! Decisions, as pure functions of what is ([`model::facts`]) and what is wanted ([`model::policy`]). No async, no clock, no client, no
+//! settings, no tracing in here: `now` is an argument, and every gate's input is an [`model::answer::Answer`].
+//!
+//! | room | what it is for | may use |
+//! |---|---|---|
+//! | [`model`] | what is, what is wanted, what was done, and what others print, as values: the words in which all else is put | nothing |
+//! | [`trust`] | whether it is the machine that was meant that answers by SSH, and with which key it is asked | model |
+//! | [`decide`] | what is done next, where, and whether it may be done now | model |
+//! | [`manifests`] | the objects that we have the cluster make, and what its API server lets us do with them | model, decide |
+//! | [`rescue`] | when little answers: what hosts say by themselves, and the way back of a node | model |
+//! | [`view`] | what people are shown and told, as data that `report` writes out | model, decide, manifests, rescue |
 
-pub mod alerts;
-pub mod answer;
-pub mod card;
-pub mod detect;
-pub mod drain;
-pub mod entry;
-pub mod facts;
-pub mod gates;
-pub mod halt;
-pub mod health;
-pub mod hosts;
-pub mod identity;
-pub mod install;
-pub mod installation;
-pub mod jobs;
-pub mod journal;
-pub mod keys;
-pub mod known_hosts;
-pub mod lease;
-pub mod losses;
-pub mod manifest;
-pub mod named;
-pub mod news;
-pub mod next;
-pub mod order;
-pub mod orphan;
-pub mod parse;
-pub mod planned;
-pub mod policies;
-pub mod policy;
-pub mod progress;
-pub mod restore;
-pub mod rights;
-pub mod rollback;
-pub mod rules;
-pub mod screen;
-pub mod span;
-pub mod status;
-pub mod story;
-pub mod target;
-pub mod version;
-
-#[cfg(test)]
-mod fixture;
+pub mod decide;
+pub mod manifests;
+pub mod model;
+pub mod rescue;
+pub mod trust;
+pub mod view;

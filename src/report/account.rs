@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Event, Sink, json as lines, sentence};
 use crate::failure::{Failure, Outcome};
-use crate::plan::version::Version;
+use crate::plan::model::version::Version;
 
 #[derive(Default)]
 struct Told {

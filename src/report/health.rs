@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Printed;
 use super::status::{WIDTH, folded};
-use crate::plan::health::Check;
+use crate::plan::view::health::Check;
 use crate::words::{line, shown};
 
 /// `status --health`, for people.

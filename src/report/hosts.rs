@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::Printed;
 use super::status::{WIDTH, folded};
-use crate::plan::hosts::{Asked, End, Found, Package, Unit, pod};
-use crate::plan::restore::Restore;
+use crate::plan::rescue::hosts::{Asked, End, Found, Package, Unit, pod};
+use crate::plan::rescue::restore::Restore;
 use crate::words::{self, shown};
 
 /// Whose machine it is, the API server alone can say: it knows each node's ids, and whom it gave a certificate.

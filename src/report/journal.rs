@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::{Event, Sink, place, sentence};
-use crate::plan::journal::{Journal, Line, What};
+use crate::plan::model::journal::{Journal, Line, What};
 
 /// One process' journal, shared by the sink that fills it and the run that writes it.
 #[derive(Clone, Default)]

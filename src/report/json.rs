@@ -85,7 +85,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::plan::progress::Awaited;
+    use crate::plan::model::progress::Awaited;
 
     #[test]
     fn each_state_is_told_once() {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Printed, status};
-use crate::plan::screen::{Row, Screen, Stale};
+use crate::plan::view::screen::{Row, Screen, Stale};
 
 /// The other screen of a terminal, and back; what a person had on the first is as it was.
 const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";

@@ -24,10 +24,10 @@ pub use journal::Book;
 pub use story::{markdown, text};
 
 use crate::failure::Failure;
-use crate::plan::facts::Phase;
-use crate::plan::progress::Awaited;
-pub use crate::plan::span::span;
-use crate::plan::version::{Kind, Version};
+use crate::plan::model::facts::Phase;
+use crate::plan::model::progress::Awaited;
+pub use crate::plan::model::span::span;
+use crate::plan::model::version::{Kind, Version};
 use crate::words::{shown, texts};
 
 pub use health::{data as health_data, text as health_text};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::span;
 use crate::failure::Failure;
-use crate::plan::halt::{Halt, Skip};
-use crate::plan::version::{Kind, Version};
+use crate::plan::model::halt::{Halt, Skip};
+use crate::plan::model::version::{Kind, Version};
 
 /// One message, sent once.
 #[derive(Clone, Debug)]

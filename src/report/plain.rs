@@ -57,7 +57,7 @@ mod tests {
 
     use super::*;
     use crate::failure::{Advice, Cause, Failure};
-    use crate::plan::progress::Awaited;
+    use crate::plan::model::progress::Awaited;
 
     #[derive(Clone, Default)]
     struct Kept(Arc<Mutex<Vec<u8>>>);

@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::{Event, Sink, timed, told};
 use crate::failure::Failure;
-use crate::plan::progress::{Doing, Draining, Progress, Span, Told, VERSION, Waiting};
+use crate::plan::model::progress::{Doing, Draining, Progress, Span, Told, VERSION, Waiting};
 
 /// What one process does, shared by the sink that follows it and the run that records it.
 #[derive(Clone, Default)]
@@ -141,7 +141,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::failure::{Advice, Cause};
-    use crate::plan::progress::Awaited;
+    use crate::plan::model::progress::Awaited;
 
     fn at(seconds: i64) -> Timestamp {
         "2026-11-22T23:59:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)

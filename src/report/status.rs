@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::hosts::{printed, unit_data};
 use super::{Printed, span};
-use crate::plan::answer::Answer;
-use crate::plan::hosts::{End, Unit};
-use crate::plan::lease::{Driver, Lease};
-use crate::plan::progress::{Doing, Draining, Progress, Span, Waiting};
-use crate::plan::screen::{Failed, Row, Screen, Stale, Work};
+use crate::plan::model::answer::Answer;
+use crate::plan::model::lease::{Driver, Lease};
+use crate::plan::model::progress::{Doing, Draining, Progress, Span, Waiting};
+use crate::plan::rescue::hosts::{End, Unit};
+use crate::plan::view::screen::{Failed, Row, Screen, Stale, Work};
 use crate::words::shown;
 
 /// Columns of a screen; names of nodes and Jobs may need more.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Printed, span};
-use crate::plan::story::{Ending, Outage, Story, Told};
+use crate::plan::view::story::{Ending, Outage, Story, Told};
 use crate::words::shown;
 
 fn stamp(at: Timestamp) -> String {
@@ -46,7 +46,7 @@ fn result(story: &Story) -> String {
 type Table = (Vec<&'static str>, Vec<Vec<String>>);
 
 fn phases(story: &Story) -> Table {
-    let row = |phase: &crate::plan::story::Phase| {
+    let row = |phase: &crate::plan::view::story::Phase| {
         let again = if phase.attempt > 1 { format!(" (attempt {})", phase.attempt) } else { String::new() };
         let on = phase.on.as_ref().map_or(String::new(), |on| format!(" on {on}"));
         let result = phase.result.clone().unwrap_or_else(|| "no end is told".to_owned());
@@ -72,7 +72,7 @@ fn outages(story: &Story) -> Table {
 }
 
 fn by_hand(story: &Story) -> Table {
-    let row = |hand: &crate::plan::story::ByHand| {
+    let row = |hand: &crate::plan::view::story::ByHand| {
         let result = hand.result.clone().unwrap_or_else(|| "no end is told".to_owned());
         vec![hand.who.clone(), clock(Some(hand.at)), hand.command.clone(), result]
     };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Settings;
-use crate::plan::span::span;
+use crate::plan::model::span::span;
 
 /// The bounds of one key, both included.
 pub struct Bounds {

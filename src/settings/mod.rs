@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::policy::{HostKeys, Policy, Runner, Unstick, Unverified};
+use crate::plan::model::policy::{HostKeys, Policy, Runner, Unstick, Unverified};
 use crate::words::{
     Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
     Url, VaultPath, is_open,

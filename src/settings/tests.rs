@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::bounds::{BOUNDS, Range};
 use super::*;
-use crate::plan::span::span as told;
+use crate::plan::model::span::span as told;
 use crate::world::Files;
 
 struct OneFile(String);

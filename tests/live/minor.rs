@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_upgrade::plan::journal::KEPT;
+use k8s_upgrade::plan::model::journal::KEPT;
 use serde_json::Value;
 
 use super::audit;

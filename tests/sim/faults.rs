@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use k8s_upgrade::plan::version::Version;
+use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::twin::scenario::ssh_key;
 use k8s_upgrade::twin::state::{ProgramPhase, later};
 use k8s_upgrade::twin::store::{Key, Kind};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_upgrade::plan::journal::{Head, Journal, KEPT, name};
+use k8s_upgrade::plan::model::journal::{Head, Journal, KEPT, name};
 use k8s_upgrade::twin::scenario::Scenario;
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};

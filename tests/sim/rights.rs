@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use k8s_upgrade::plan::rights::Account;
+use k8s_upgrade::plan::manifests::rights::Account;
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Scenario, State};

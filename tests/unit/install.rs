@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::Command;
 
 use k8s_upgrade::names::ANNOTATION_PREFIX;
-use k8s_upgrade::plan::install::{manifests, objects, rules};
-use k8s_upgrade::plan::installation::{Credentials, Install};
-use k8s_upgrade::plan::policies::names;
-use k8s_upgrade::plan::policy::{Runner, Unstick};
-use k8s_upgrade::plan::rights::{Account, Grant, Scope};
+use k8s_upgrade::plan::manifests::install::{manifests, objects, rules};
+use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
+use k8s_upgrade::plan::manifests::policies::names;
+use k8s_upgrade::plan::manifests::rights::{Account, Grant, Scope};
+use k8s_upgrade::plan::model::policy::{Runner, Unstick};
 use regex::Regex;
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! `report`: one story, with all that can happen to it, in its three forms.
 
 use jiff::Timestamp;
-use k8s_upgrade::plan::journal::{End, Head, Journal, Line, What};
-use k8s_upgrade::plan::story::{Ending, Story, tell};
+use k8s_upgrade::plan::model::journal::{End, Head, Journal, Line, What};
+use k8s_upgrade::plan::view::story::{Ending, Story, tell};
 use k8s_upgrade::report::{markdown, text};
 
 const RUN: &str = "5f3a21bc";

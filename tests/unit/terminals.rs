@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_upgrade::failure::{Advice, Cause, Failure, Outcome};
-use k8s_upgrade::plan::answer::Answer;
-use k8s_upgrade::plan::card::Card;
-use k8s_upgrade::plan::facts::Phase;
-use k8s_upgrade::plan::health::Check;
-use k8s_upgrade::plan::hosts::{Asked, Copy, End, Found, Package, Snapshot, Unit, Work as OnNode};
-use k8s_upgrade::plan::lease::{Driver, Lease};
-use k8s_upgrade::plan::progress::{Awaited, Doing, Draining, Span, Told, Waiting};
-use k8s_upgrade::plan::restore::Restore;
-use k8s_upgrade::plan::screen::{Failed, Row, Run, Screen, Stale, Work};
-use k8s_upgrade::plan::story::{self, Ending, Outage, Story};
-use k8s_upgrade::plan::version::{Kind, Version};
+use k8s_upgrade::plan::model::answer::Answer;
+use k8s_upgrade::plan::model::facts::Phase;
+use k8s_upgrade::plan::model::lease::{Driver, Lease};
+use k8s_upgrade::plan::model::progress::{Awaited, Doing, Draining, Span, Told, Waiting};
+use k8s_upgrade::plan::model::version::{Kind, Version};
+use k8s_upgrade::plan::rescue::card::Card;
+use k8s_upgrade::plan::rescue::hosts::{Asked, Copy, End, Found, Package, Snapshot, Unit, Work as OnNode};
+use k8s_upgrade::plan::rescue::restore::Restore;
+use k8s_upgrade::plan::view::health::Check;
+use k8s_upgrade::plan::view::screen::{Failed, Row, Run, Screen, Stale, Work};
+use k8s_upgrade::plan::view::story::{self, Ending, Outage, Story};
 use k8s_upgrade::report::{self, Account, Book, Event, Printed, Sink, Style};
 use k8s_upgrade::words::Texts;
 

@@ -12,11 +12,11 @@ use crate::failure::Cause;
 use crate::names;
 use crate::node::{Inspect, Madison, Refresh};
 use crate::permit::ChangeClass;
-use crate::plan::answer::Answer;
-use crate::plan::detect::{self, Detection};
-use crate::plan::facts::Facts;
-use crate::plan::version::Version;
-use crate::plan::{order, target};
+use crate::plan::decide::detect::{self, Detection};
+use crate::plan::decide::{order, target};
+use crate::plan::model::answer::Answer;
+use crate::plan::model::facts::Facts;
+use crate::plan::model::version::Version;
 
 const INDEX: Duration = Duration::from_secs(60);
 const PLACE: &str = "detect";

@@ -12,11 +12,11 @@ use serde_json::Value;
 
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
-use crate::plan::facts::{Facts, Phase};
-use crate::plan::jobs::{self, Template};
-use crate::plan::next::{self, Next};
-use crate::plan::planned::Planned;
-use crate::plan::version::Version;
+use crate::plan::decide::next::{self, Next};
+use crate::plan::decide::planned::Planned;
+use crate::plan::manifests::jobs::{self, Template};
+use crate::plan::model::facts::{Facts, Phase};
+use crate::plan::model::version::Version;
 use crate::run::Services;
 use crate::words::RunId;
 

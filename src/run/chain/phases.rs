@@ -12,12 +12,12 @@ use crate::failure::{Advice, Cause};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::permit::ChangeClass;
-use crate::plan::alerts::Moment;
-use crate::plan::answer::{Answer, Verdict};
-use crate::plan::entry::{self, Entry};
-use crate::plan::facts::{Facts, Node, Phase, RunMarks};
-use crate::plan::version::Version;
-use crate::plan::{gates, next, order};
+use crate::plan::decide::alerts::Moment;
+use crate::plan::decide::entry::{self, Entry};
+use crate::plan::decide::{gates, next, order};
+use crate::plan::model::answer::{Answer, Verdict};
+use crate::plan::model::facts::{Facts, Node, Phase, RunMarks};
+use crate::plan::model::version::Version;
 use crate::report::{Event, Notice};
 use crate::run::session::{Probe, Wait};
 use crate::run::{Services, nodes};
@@ -301,7 +301,7 @@ fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
 }
 
 /// How much of the chain is behind us, for people: phases done, and of how many.
-pub fn progress(facts: &Facts, policy: &crate::plan::policy::Policy, target: Version) -> (usize, usize) {
+pub fn progress(facts: &Facts, policy: &crate::plan::model::policy::Policy, target: Version) -> (usize, usize) {
     let chain = next::chain(facts, policy, target);
     (chain.iter().filter(|link| link.done && !facts.marks.is_skipped(&link.step)).count(), chain.len())
 }

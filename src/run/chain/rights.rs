@@ -7,7 +7,7 @@ use kube::Api;
 use kube::api::PostParams;
 
 use crate::failure::Cause;
-use crate::plan::rights::{Account, Grant, Scope};
+use crate::plan::manifests::rights::{Account, Grant, Scope};
 
 /// Whoever asks, a person too, must be able to do what that account does.
 pub async fn permissions(cluster: &Cluster, settings: &Settings, account: Account) -> Result<(), Cause> {

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use crate::failure::{Cause, Class};
 use crate::permit::NoPermit;
-use crate::plan::progress::Awaited;
+use crate::plan::model::progress::Awaited;
 use crate::report::Event;
 use crate::run::session::{Session, locked};
 use crate::world::{KubeConnection, TooMuch};

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::failure::{Cause, Failure, Outcome, exit_code};
 use crate::names;
 use crate::permit::{ChangeClass, Permit};
-use crate::plan::journal::{self, End, Journal, Kept};
+use crate::plan::model::journal::{self, End, Journal, Kept};
 use crate::run::cluster::client::cause;
 use crate::run::cluster::{Cluster, Observer};
 use crate::run::session::{Guardian, Occasion, Session, locked};

@@ -9,7 +9,7 @@ use kube::api::ListParams;
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::facts::Facts;
+use crate::plan::model::facts::Facts;
 use crate::run::cluster::Observer;
 use crate::run::session::{Probe, Wait, Waited};
 

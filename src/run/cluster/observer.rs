@@ -1,4 +1,4 @@
-//! Looks at what is and puts it in the terms of [`crate::plan::facts`]. Reads only.
+//! Looks at what is and puts it in the terms of [`crate::plan::model::facts`]. Reads only.
 
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
@@ -16,11 +16,13 @@ use kube::api::Api;
 
 use crate::failure::Cause;
 use crate::names::{self, Mark};
-use crate::plan::facts::{Component, Facts, Garbled, JobFact, JobState, Node, PodFact, RunMarks, Taint, TakenUp};
-use crate::plan::halt::{Halt, Skip};
-use crate::plan::progress::Progress;
-use crate::plan::version::Version;
-use crate::plan::{gates, jobs, parse};
+use crate::plan::decide::gates;
+use crate::plan::manifests::jobs;
+use crate::plan::model::facts::{Component, Facts, Garbled, JobFact, JobState, Node, PodFact, RunMarks, Taint, TakenUp};
+use crate::plan::model::halt::{Halt, Skip};
+use crate::plan::model::parse;
+use crate::plan::model::progress::Progress;
+use crate::plan::model::version::Version;
 use crate::run::cluster::Cluster;
 use crate::run::cluster::objects::Objects;
 use crate::run::session::{Session, locked};
@@ -399,9 +401,9 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::plan::facts::Step;
-    use crate::plan::jobs::{Template, manifest};
-    use crate::plan::planned::Planned;
+    use crate::plan::decide::planned::Planned;
+    use crate::plan::manifests::jobs::{Template, manifest};
+    use crate::plan::model::facts::Step;
 
     const PREFIX: &str = names::ANNOTATION_PREFIX;
     const NONE: &[Pod] = &[];
@@ -410,7 +412,7 @@ mod tests {
     fn job(taken_up: Option<TakenUp>, status: Value) -> Job {
         let target = Version::new(1, 36, 3);
         let deadline = std::time::Duration::from_secs(60);
-        let policy = crate::plan::policy::Policy {
+        let policy = crate::plan::model::policy::Policy {
             runner: Default::default(),
             standby: Vec::new(),
             quiet: deadline,

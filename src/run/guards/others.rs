@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
-use crate::plan::facts::{Facts, JobState};
-use crate::plan::lease::Driver;
+use crate::plan::model::facts::{Facts, JobState};
+use crate::plan::model::lease::Driver;
 use crate::report::span;
 use crate::run::guards::Leases;
 use crate::run::guards::lease::{Which, holder, lasts};

@@ -20,7 +20,7 @@ use crate::clients::Vault;
 use crate::clients::vault::{Kept, Wrote};
 use crate::failure::{Cause, Class};
 use crate::names;
-use crate::plan::keys::{Pair, Public, brings_back, same};
+use crate::plan::trust::keys::{Pair, Public, brings_back, same};
 use crate::words::command;
 
 const ASK: Duration = Duration::from_secs(15);

@@ -18,7 +18,7 @@ use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names;
 use crate::node::{AddKey, Operation, RemoveKeys};
-use crate::plan::keys::{Left, Pair, Public, Rotation};
+use crate::plan::trust::keys::{Left, Pair, Public, Rotation};
 use crate::run::Services;
 use crate::run::keys::keystore::Written;
 use crate::words::{KeyBase64, command};

@@ -3,8 +3,8 @@
 use crate::failure::{Advice, Cause, Class};
 use crate::guard::{self, Guard};
 use crate::node::{KeysThere, LookAtKeys};
-use crate::plan::facts::Node;
-use crate::plan::keys::{Known, Public, Rotation, same};
+use crate::plan::model::facts::Node;
+use crate::plan::trust::keys::{Known, Public, Rotation, same};
 use crate::run::cluster::Observer;
 use crate::run::guards::Leases;
 use crate::run::keys::keystore::{KeyStore, Stored};
@@ -220,7 +220,7 @@ fn in_one_file(ssh: &str, login: &Login, keys: &[Public], there: &KeysThere) -> 
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::plan::keys::Pair;
+    use crate::plan::trust::keys::Pair;
 
     #[test]
     fn a_key_that_cannot_be_taken_away_is_refused() {

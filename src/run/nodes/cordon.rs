@@ -5,7 +5,7 @@ use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::NodeState;
 use crate::permit::ChangeClass;
-use crate::plan::facts::Node;
+use crate::plan::model::facts::Node;
 use crate::run::cluster::Record;
 use crate::run::guards::Leases;
 use crate::run::nodes::upgrade::begun;

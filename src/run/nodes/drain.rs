@@ -1,4 +1,4 @@
-//! The drain: evict all that may go, retry the moment a budget allows it, name what holds. Which pod goes is decided in `plan::drain`.
+//! The drain: evict all that may go, retry the moment a budget allows it, name what holds. Which pod goes is decided in `plan::decide::drain`.
 
 use crate::run::cluster::{Cluster, Mirror, cause};
 use crate::run::session::{Change, RECORD, Session};
@@ -18,8 +18,8 @@ use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::permit::ChangeClass;
-use crate::plan::drain::{self, Fate, Held, Refusal, Refused, UnstickRule};
-use crate::plan::gates::full_name;
+use crate::plan::decide::drain::{self, Fate, Held, Refusal, Refused, UnstickRule};
+use crate::plan::decide::gates::full_name;
 use crate::report::{Event, span};
 use crate::run::Services;
 use crate::words::command;

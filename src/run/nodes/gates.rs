@@ -11,10 +11,10 @@ use kube::api::ListParams;
 
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
-use crate::plan::alerts::{self, Judgement, Moment};
-use crate::plan::facts::{Facts, Node};
-use crate::plan::gates::full_name;
-use crate::plan::progress::Awaited;
+use crate::plan::decide::alerts::{self, Judgement, Moment};
+use crate::plan::decide::gates::full_name;
+use crate::plan::model::facts::{Facts, Node};
+use crate::plan::model::progress::Awaited;
 use crate::report::span;
 
 /// How often a closed gate is asked again.

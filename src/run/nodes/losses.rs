@@ -1,5 +1,5 @@
 //! Looks for what people changed by hand and kubeadm would write over, and records what they mean to lose. What counts is in
-//! [`crate::plan::losses`].
+//! [`crate::plan::decide::losses`].
 
 use crate::run::cluster::{Cluster, Observer, Record};
 use crate::run::session::Session;
@@ -13,9 +13,9 @@ use kube::api::{Api, ListParams};
 use crate::failure::Cause;
 use crate::names::{self, Mark};
 use crate::node::{Inspect, NodeState};
-use crate::plan::facts::{COMPONENTS, Facts, Node};
-use crate::plan::losses::static_pods::StaticPod;
-use crate::plan::losses::{self, Acknowledged, Difference, coredns, kubelet, static_pods};
+use crate::plan::decide::losses::static_pods::StaticPod;
+use crate::plan::decide::losses::{self, Acknowledged, Difference, coredns, kubelet, static_pods};
+use crate::plan::model::facts::{COMPONENTS, Facts, Node};
 
 const SYSTEM: &str = "kube-system";
 

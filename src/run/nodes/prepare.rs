@@ -10,9 +10,10 @@ use crate::guard::{self, Guard};
 use crate::names;
 use crate::node::{Inspect, Madison, NodeState, Prefetch, Prefetched, Refresh, Repository, WriteCard};
 use crate::permit::ChangeClass;
-use crate::plan::facts::{Facts, Node};
-use crate::plan::version::Version;
-use crate::plan::{order, parse};
+use crate::plan::decide::order;
+use crate::plan::model::facts::{Facts, Node};
+use crate::plan::model::parse;
+use crate::plan::model::version::Version;
 use crate::run::Services;
 use crate::words::{ImageName, NotAToken, command};
 

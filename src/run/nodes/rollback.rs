@@ -6,7 +6,7 @@ use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::{Inspect, Step, WorkState};
 use crate::permit::ChangeClass;
-use crate::plan::rollback::{self, Back, Rollback};
+use crate::plan::rescue::rollback::{self, Back, Rollback};
 use crate::run::Services;
 use crate::run::cluster::Record;
 use crate::run::session::{Change, RECORD, Session};

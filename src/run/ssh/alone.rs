@@ -6,11 +6,11 @@ use futures::{StreamExt, stream};
 
 use crate::failure::Cause;
 use crate::node::{self, Inspect, LookBack, NodeState, Past, SnapshotHash};
-use crate::plan::answer::Answer;
-use crate::plan::card::Card;
-use crate::plan::hosts::{Asked, Copy, Found, Package, Snapshot, Unit};
-use crate::plan::order;
-use crate::plan::restore::SnapshotFile;
+use crate::plan::decide::order;
+use crate::plan::model::answer::Answer;
+use crate::plan::rescue::card::Card;
+use crate::plan::rescue::hosts::{Asked, Copy, Found, Package, Snapshot, Unit};
+use crate::plan::rescue::restore::SnapshotFile;
 use crate::run::ssh::Ssh;
 use crate::run::ssh::hosts::Place;
 use crate::words::{HostPath, ImageName, ssh};

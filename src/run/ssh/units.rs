@@ -8,9 +8,9 @@ use futures::future::join_all;
 
 use crate::failure::Cause;
 use crate::node::{self, Follow, Inspect, NodeState, WorkState};
-use crate::plan::answer::Answer;
-use crate::plan::facts::{Facts, Node};
-use crate::plan::hosts::{End, Unit, Work};
+use crate::plan::model::answer::Answer;
+use crate::plan::model::facts::{Facts, Node};
+use crate::plan::rescue::hosts::{End, Unit, Work};
 use crate::run::ssh::Ssh;
 use crate::run::ssh::hosts::Place;
 

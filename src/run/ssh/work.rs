@@ -6,7 +6,7 @@ use crate::failure::{Cause, Class};
 use crate::guard::Guard;
 use crate::node::{Begin, Begun, Follow, Step, Target};
 use crate::permit::ChangeClass;
-use crate::plan::facts::Node;
+use crate::plan::model::facts::Node;
 use crate::run::session::Change;
 use crate::run::ssh::Ssh;
 use crate::words::RunId;

@@ -13,9 +13,9 @@ use kube::api::{Api, ListParams};
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::answer::Answer;
-use crate::plan::facts::{JobFact, JobState};
-use crate::plan::health::{Cron, Seen};
+use crate::plan::model::answer::Answer;
+use crate::plan::model::facts::{JobFact, JobState};
+use crate::plan::view::health::{Cron, Seen};
 use crate::run::Services;
 use crate::run::cluster::observer::{job_fact, own_container};
 use crate::run::image::{OWN_BINARY, archive};

@@ -16,8 +16,8 @@ use tokio::sync::watch;
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::facts::Facts;
-use crate::plan::screen::{Seen, Stale};
+use crate::plan::model::facts::Facts;
+use crate::plan::view::screen::{Seen, Stale};
 use crate::run::Services;
 use crate::run::cluster::Mirror;
 use crate::run::cluster::objects::{Objects, of_chain, of_control_plane};

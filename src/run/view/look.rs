@@ -7,9 +7,9 @@ use kube::api::{Api, ListParams};
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::facts::Facts;
-use crate::plan::lease::Lease;
-use crate::plan::screen::Seen;
+use crate::plan::model::facts::Facts;
+use crate::plan::model::lease::Lease;
+use crate::plan::view::screen::Seen;
 use crate::run::Services;
 use crate::run::guards::lease::{driver, of_node, term};
 

@@ -11,7 +11,7 @@ use super::packages::{
 use super::work::{Next, Stage, Staged, log, say, soon};
 use super::{kubeadm, power};
 use crate::node::Step;
-use crate::plan::version::Version;
+use crate::plan::model::version::Version;
 
 /// dpkg's pace, a package.
 const UNPACKS: Duration = Duration::from_millis(600);

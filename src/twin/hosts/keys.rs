@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::packages::{Stop, refused};
-use crate::plan::keys::{MARK, Public};
+use crate::plan::trust::keys::{MARK, Public};
 
 /// Whether sshd lets that private key in. None: it is no key.
 pub fn accepts(machine: &Machine, private: &str) -> Option<bool> {

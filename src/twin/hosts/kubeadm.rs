@@ -13,7 +13,7 @@ use super::packages::{Stop, failed, need_space, outside};
 use super::past;
 use super::work::{Next, Stage, Staged, log, say, soon};
 use super::written;
-use crate::plan::version::{Kind as Hop, Version};
+use crate::plan::model::version::{Kind as Hop, Version};
 use crate::words::Flag;
 
 /// etcd's data, of which every run leaves a copy behind, and what the script wants free besides.

@@ -12,7 +12,7 @@ use super::super::web::UPSTREAM_KEY;
 use super::packages::Package;
 use super::work::Unit;
 use super::written;
-use crate::plan::version::Version;
+use crate::plan::model::version::Version;
 
 pub const KERNEL: &str = "6.1.0-28-amd64";
 /// Where its one Kubernetes source stands.

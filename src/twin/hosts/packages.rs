@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::{State, web};
 use super::machine::{MIB, Machine};
-use crate::plan::version::Version;
+use crate::plan::model::version::Version;
 
 /// kubeadm wants these held.
 pub const KUBERNETES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];

@@ -9,7 +9,7 @@ use super::super::state::Access;
 use super::kubeadm::oldest;
 use super::machine::{Bundle, COMPONENTS};
 use super::packages::{Stop, failed, unreachable};
-use crate::plan::version::Version;
+use crate::plan::model::version::Version;
 
 /// What kubeadm prints on stdout, and the script's `note …` lines. The error: lines on stderr, and how the script ends.
 pub fn plan(state: &State, target: &str) -> Result<String, (String, Stop)> {

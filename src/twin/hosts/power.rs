@@ -7,7 +7,7 @@ use super::super::{State, control, web};
 use super::machine::KubeletUnit;
 use super::packages::CONTAINERD;
 use super::{Due, kubeadm, work};
-use crate::plan::version::{Kind, Version};
+use crate::plan::model::version::{Kind, Version};
 
 /// From power to sshd and the kubelet.
 const BOOT: Duration = Duration::from_secs(25);

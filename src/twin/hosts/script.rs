@@ -157,7 +157,7 @@ fn arguments(script: &str) -> Option<(Vec<String>, &str)> {
 mod tests {
     use super::*;
     use crate::node::{self, stdin};
-    use crate::plan::version::Version;
+    use crate::plan::model::version::Version;
 
     #[test]
     fn what_node_writes_is_read_back_to_the_letter() {

@@ -203,7 +203,7 @@ fn newer_release(state: &mut State) -> String {
     let now = state.now();
     match state.web.packages.newest(now) {
         Some(newest) => {
-            let newer = crate::plan::version::Version::new(newest.major, newest.minor, newest.patch + 1);
+            let newer = crate::plan::model::version::Version::new(newest.major, newest.minor, newest.patch + 1);
             state.web.packages.release(newer, now);
             format!("{newer} is released")
         }

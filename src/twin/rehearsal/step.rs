@@ -1,7 +1,7 @@
 //! Where in a run something is: a step, as the chain's Jobs are told it and as a person names it.
 
 use crate::failure::Cause;
-use crate::plan::facts::{Phase, Step};
+use crate::plan::model::facts::{Phase, Step};
 use crate::twin::Scenario;
 
 /// The step that a Job of the chain runs; None for any other process.
@@ -47,5 +47,5 @@ pub fn read(text: &str, scenario: &Scenario) -> Result<String, Cause> {
 
 fn first_control_plane(scenario: &Scenario) -> Option<String> {
     let names = scenario.nodes.iter().filter(|node| node.control_plane).map(|node| node.name.as_str());
-    names.min_by(|a, b| crate::plan::order::natural(a, b)).map(str::to_owned)
+    names.min_by(|a, b| crate::plan::decide::order::natural(a, b)).map(str::to_owned)
 }

@@ -10,7 +10,7 @@ use super::watch::{Ran, Seen};
 use super::{Scenario, State, step};
 use crate::failure::Class;
 use crate::names;
-use crate::plan::version::{Kind, Version};
+use crate::plan::model::version::{Kind, Version};
 use crate::report::{Printed, span};
 use crate::twin::store::Key;
 use crate::words::{line, shown, texts};

@@ -15,7 +15,7 @@ use super::inject::Injector;
 use super::{locked, step};
 use crate::failure::{Class, Failure};
 use crate::names;
-use crate::plan::facts::{Phase, Step};
+use crate::plan::model::facts::{Phase, Step};
 use crate::report::{Event, Shared, Sink};
 use crate::world::World;
 

@@ -14,11 +14,11 @@ use super::objects::SYSTEM;
 use super::{Budget, Kind, Node, Scenario, Workload, objects};
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::facts::COMPONENTS;
-use crate::plan::install;
-use crate::plan::installation::{Credentials, Install};
-use crate::plan::keys::Pair;
-use crate::plan::policy::{Runner, Unstick};
+use crate::plan::manifests::install;
+use crate::plan::manifests::installation::{Credentials, Install};
+use crate::plan::model::facts::COMPONENTS;
+use crate::plan::model::policy::{Runner, Unstick};
+use crate::plan::trust::keys::Pair;
 
 /// The key in the Secret, which every machine accepts.
 pub fn ssh_key() -> Result<Pair, Cause> {

@@ -13,8 +13,8 @@ use serde_json::Map;
 use super::{Alert, Budget, Expression, Kind, Node, Release, Scenario, Taint, Toleration, Workload};
 use crate::failure::Cause;
 use crate::names::{LABEL_CONTROL_PLANE, LABEL_HOSTNAME, Mark};
-use crate::plan::parse;
-use crate::plan::version::Version;
+use crate::plan::model::parse;
+use crate::plan::model::version::Version;
 
 /// What was read of a cluster.
 #[derive(Clone, Debug, Default)]

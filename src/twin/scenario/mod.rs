@@ -23,7 +23,7 @@ pub use copy::Objects;
 pub use read::{Fault, Source};
 
 use crate::failure::Cause;
-use crate::plan::version::Version;
+use crate::plan::model::version::Version;
 
 /// A cluster before an upgrade, what surrounds it, and where it is to go: what `k8s-upgrade rehearse` begins with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use serde_json::Map;
 
 use super::{Budget, Kind, Node, Release, Scenario, Taint, Toleration, Workload};
 use crate::names;
-use crate::plan::version::Version;
+use crate::plan::model::version::Version;
 
 /// Sunday, a little after the hour of the weekly detection.
 const START: jiff::Timestamp = jiff::Timestamp::constant(1_795_349_100, 0);

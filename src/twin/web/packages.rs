@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::super::State;
 use super::{How, Service};
-use crate::plan::version::Version;
+use crate::plan::model::version::Version;
 
 /// What every release has had so far.
 const REVISION: &str = "1.1";

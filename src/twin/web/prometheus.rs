@@ -16,7 +16,7 @@ use crate::names::{
     ALERT_BLOCKER, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_WATCHDOG,
     METRIC_BLOCKER, METRIC_IN_FLIGHT, METRIC_PROGRESS, METRIC_SNAPSHOT, METRIC_STARTED,
 };
-use crate::plan::rules;
+use crate::plan::decide::rules;
 
 /// Between two scrapes and evaluations.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -151,7 +151,7 @@ pub(super) fn evaluate(state: &mut State) {
         .collect();
 }
 
-/// Whether the condition of a rule of `plan::rules` holds now; None for one that is not known here.
+/// Whether the condition of a rule of `plan::decide::rules` holds now; None for one that is not known here.
 fn holds(state: &State, alert: &str) -> Option<bool> {
     // A scrape that fails leaves no value behind.
     let scraped = state.web.trouble(Service::Pushgateway, state.now()).is_none();

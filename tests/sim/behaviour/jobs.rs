@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_upgrade::plan::jobs;
+use k8s_upgrade::plan::manifests::jobs;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

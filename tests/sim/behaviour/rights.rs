@@ -1,7 +1,7 @@
 //! RBAC: what a ServiceAccount may do, how it can ask, and how it is refused.
 
-use k8s_upgrade::plan::policy::Unstick;
-use k8s_upgrade::plan::rights::{self, Account, Scope};
+use k8s_upgrade::plan::manifests::rights::{self, Account, Scope};
+use k8s_upgrade::plan::model::policy::Unstick;
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, text};

@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_upgrade::plan::version::Version;
+use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::twin::scenario::{Alert, Scenario, Taint};
 use k8s_upgrade::twin::state::{ProgramPhase, later};
 use k8s_upgrade::twin::store::{Key, Kind};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use k8s_upgrade::plan::keys::{Pair, Public};
+use k8s_upgrade::plan::trust::keys::{Pair, Public};
 use k8s_upgrade::twin::scenario::{Scenario, ssh_key};
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};

@@ -10,7 +10,7 @@ use k8s_upgrade::adapters::RealWeb;
 use k8s_upgrade::clients::vault::Kept;
 use k8s_upgrade::clients::{Endpoint, Packages, Prometheus, Pushgateway, Slack, Vault};
 use k8s_upgrade::permit::{ChangeClass, Permit};
-use k8s_upgrade::plan::answer::Answer;
+use k8s_upgrade::plan::model::answer::Answer;
 use k8s_upgrade::world::{Bounds, Web};
 use serde_json::json;
 

@@ -11,7 +11,7 @@ use std::str::FromStr;
 
 use k8s_upgrade::failure::Cause;
 use k8s_upgrade::node::{self, Operation, Target};
-use k8s_upgrade::plan::version::Version;
+use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::world::HostOutput;
 
 /// Programs that the stub plays.

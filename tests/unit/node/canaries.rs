@@ -261,7 +261,7 @@ const TEXT: [(&str, &str); 11] = [
     ("follow", "last"),
     ("look-at-keys", "unread"),
     ("kubeadm-plan", "note"),
-    ("kubeadm-plan", ""), // kubeadm's own JSON, read in `plan::parse`
+    ("kubeadm-plan", ""), // kubeadm's own JSON, read in `plan::model::parse`
     ("kubeadm-plan", "{"),
 ];
 /// Results that end with a path, which may hold any sign but those of control. It may begin with a canary only after its root.

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use k8s_upgrade::adapters::Proxies;
 use k8s_upgrade::clients::{Endpoint, Packages, Prometheus, Pushgateway, Slack, Vault};
-use k8s_upgrade::plan::answer::Answer;
+use k8s_upgrade::plan::model::answer::Answer;
 use k8s_upgrade::world::{Bounds, Env, Web, WebError};
 
 use super::ends;

@@ -2,7 +2,7 @@
 
 use k8s_upgrade::failure::Cause;
 use k8s_upgrade::node::{self, *};
-use k8s_upgrade::plan::version::Version;
+use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::world::HostOutput;
 
 use super::ends;

@@ -2,14 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use k8s_upgrade::plan::card::Card;
-use k8s_upgrade::plan::halt::{Halt, Skip};
-use k8s_upgrade::plan::journal::Journal;
-use k8s_upgrade::plan::keys::Public;
-use k8s_upgrade::plan::known_hosts::KnownHosts;
-use k8s_upgrade::plan::losses::{acknowledged, coredns, kubelet, static_pods};
-use k8s_upgrade::plan::version::Version;
-use k8s_upgrade::plan::{parse, rollback};
+use k8s_upgrade::plan::decide::losses::{acknowledged, coredns, kubelet, static_pods};
+use k8s_upgrade::plan::model::halt::{Halt, Skip};
+use k8s_upgrade::plan::model::journal::Journal;
+use k8s_upgrade::plan::model::parse;
+use k8s_upgrade::plan::model::version::Version;
+use k8s_upgrade::plan::rescue::card::Card;
+use k8s_upgrade::plan::rescue::rollback;
+use k8s_upgrade::plan::trust::keys::Public;
+use k8s_upgrade::plan::trust::known_hosts::KnownHosts;
 use k8s_upgrade::words::ExactPackage;
 
 use super::{check, ends, returns};
@@ -148,7 +149,7 @@ fn keys() {
     returns(&samples, Public::parse, Public::line);
     ends(&samples, |text| Public::parse(text).map(|key| key.fingerprint()));
     // No test key stands in the repository: one is made.
-    let private = k8s_upgrade::plan::keys::Pair::from_seed(&[7; 32]).unwrap().private;
+    let private = k8s_upgrade::plan::trust::keys::Pair::from_seed(&[7; 32]).unwrap().private;
     ends(&[&private], Public::of);
 }
 

@@ -1,7 +1,7 @@
 //! Tokens, versions, and text that is made fit to be shown.
 
-use k8s_upgrade::plan::progress::Progress;
-use k8s_upgrade::plan::version::Version;
+use k8s_upgrade::plan::model::progress::Progress;
+use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
     self, Address, AnnotationPrefix, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress, HostPath,
     ImageName, ImageRef, KeyBase64, KeyType, Keyword, Letters, Login, LossId, MachineId, Minor, Namespace, NodeName, ObjectName,

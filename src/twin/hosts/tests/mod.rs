@@ -22,9 +22,9 @@ use crate::node::{
     self, Begin, Begun, Follow, Followed, Inspect, KubeadmPlan, Madison, NodeState, Operation, Prefetch, Refresh, Repository,
     SnapshotHash, Step, Target, WorkState, WriteCard,
 };
-use crate::plan::keys::Pair;
-use crate::plan::parse::{UpgradePlan, plan_agrees, upgrade_plan};
-use crate::plan::version::Version;
+use crate::plan::model::parse::{UpgradePlan, plan_agrees, upgrade_plan};
+use crate::plan::model::version::Version;
+use crate::plan::trust::keys::Pair;
 use crate::words::Revision;
 use crate::world::{Bounds, Host, HostError, HostOutput, Hosts as _, Login};
 
@@ -201,7 +201,7 @@ fn kubeadm_s_forecast_reads_as_the_real_one() {
     assert_eq!(verdict("1.36.0").unwrap_err().class, Class::Step);
     let target = Version::new(1, 35, 4);
     let plan = verdict("1.35.4").unwrap();
-    assert_eq!(plan_agrees(&plan, target), crate::plan::answer::Verdict::Pass);
+    assert_eq!(plan_agrees(&plan, target), crate::plan::model::answer::Verdict::Pass);
     let now = state.now();
     state.take_api_away(now, secs(60));
     let cause = ask(&mut state, MASTER, &KubeadmPlan { target: Version::new(1, 35, 4), flags: Vec::new() }).unwrap_err();

@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use k8s_upgrade::plan::jobs;
-use k8s_upgrade::plan::policy::{Runner, Unstick};
+use k8s_upgrade::plan::manifests::jobs;
+use k8s_upgrade::plan::model::policy::{Runner, Unstick};
 use k8s_upgrade::twin::Scenario;
 use k8s_upgrade::twin::store::Kind;
 use serde_json::{Value, json};

@@ -6,9 +6,9 @@ mod records;
 mod schemas;
 
 use k8s_upgrade::names::{ANNOTATION_PREFIX, SERVICE_ACCOUNT, WATCH_ACCOUNT, of_cluster};
-use k8s_upgrade::plan::install;
-use k8s_upgrade::plan::installation::{Credentials, Install};
-use k8s_upgrade::plan::policy::{Runner, Unstick};
+use k8s_upgrade::plan::manifests::install;
+use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
+use k8s_upgrade::plan::model::policy::{Runner, Unstick};
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, SOON, text};

@@ -1,6 +1,6 @@
 //! Nodes, our namespace, ConfigMaps, and pods that a drain deletes.
 
-use k8s_upgrade::plan::policy::{Runner, Unstick};
+use k8s_upgrade::plan::model::policy::{Runner, Unstick};
 use serde_json::{Value, json};
 
 use super::{IMAGE, Installed, Try, annotated, delete, dry_delete, install, install_with, mark, patch, post};

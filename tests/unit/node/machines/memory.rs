@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_upgrade::node;
-use k8s_upgrade::plan::version::Version;
+use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::twin::hosts::{Dpkg, Package, put_file};
 use k8s_upgrade::twin::scenario::ssh_key;
 use k8s_upgrade::twin::store::Kind;

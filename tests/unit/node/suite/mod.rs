@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{self, Begin, Begun, Follow, Followed, Inspect, NodeState, Operation, Package, Repository, Step, Target};
-use k8s_upgrade::plan::version::Version;
+use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{Fingerprint, Flag};
 use k8s_upgrade::world::HostOutput;
 

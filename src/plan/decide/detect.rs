@@ -1,0 +1,147 @@
+//! Which release the cluster should go to: the newest patch of its minor version, else the newest of the next.
+
+use super::target;
+use crate::failure::Cause;
+use crate::plan::model::answer::Answer;
+use crate::plan::model::facts::{COMPONENTS, Facts};
+use crate::plan::model::version::{Kind, Version};
+
+/// What detection found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detection {
+    pub running: Version,
+    /// One gauge a kind of which something is known; a kind that nobody could tell about has none.
+    pub available: Vec<Available>,
+    /// The release to go to.
+    pub target: Option<Version>,
+    /// Why it might be that there is a target after all: indexes that did not answer. Not empty only where that matters.
+    pub unknown: Vec<String>,
+}
+
+/// A gauge `k8s_upgrade_available{kind,running,target}`: 1 with its target, 0 with none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Available {
+    pub kind: Kind,
+    pub target: Option<Version>,
+}
+
+/// Chooses the target. `current` and `next` are the releases that the package index has of the running minor version and of the one after
+/// it; an index that does not exist (yet) is known and empty.
+///
+/// A cluster whose versions differ is finished before it goes on: its target is the newest version on its control planes. A patch comes
+/// before a minor version. Holds if the cluster shows no version at all.
+pub fn detect(facts: &Facts, current: &Answer<Vec<Version>>, next: &Answer<Vec<Version>>) -> Result<Detection, Cause> {
+    let seen = target::running(facts).zip(target::begun(facts));
+    let (running, newest) = seen.ok_or_else(|| Cause::hold("no node, or no pod of kube-apiserver, is to be seen"))?;
+    if differs(facts, newest) {
+        let begun = Kind::between(running, newest);
+        let of = |kind| Available { kind, target: (kind == begun).then_some(newest) };
+        return Ok(Detection {
+            running,
+            available: vec![of(Kind::Patch), of(Kind::Minor)],
+            target: Some(newest),
+            unknown: Vec::new(),
+        });
+    }
+    let patch = newest_of(current, |v| v.minors_above(running) == Some(0) && v > running);
+    let minor = newest_of(next, |v| v.minors_above(running) == Some(1));
+    let found = |kind, answer: &Answer<Option<Version>>| match answer {
+        Answer::Known(target) => Some(Available { kind, target: *target }),
+        Answer::Unknown(_) => None,
+    };
+    let available = [found(Kind::Patch, &patch), found(Kind::Minor, &minor)].into_iter().flatten().collect();
+    let (target, unknown) = match (patch, minor) {
+        (Answer::Known(Some(patch)), _) => (Some(patch), Vec::new()),
+        (Answer::Known(None), Answer::Known(minor)) => (minor, Vec::new()),
+        // Without the current index a patch may have to come first: nothing is chosen.
+        (Answer::Unknown(why), Answer::Known(_)) | (Answer::Known(None), Answer::Unknown(why)) => (None, vec![why]),
+        (Answer::Unknown(patch), Answer::Unknown(minor)) => (None, vec![patch, minor]),
+    };
+    Ok(Detection { running, available, target, unknown })
+}
+
+fn differs(facts: &Facts, newest: Version) -> bool {
+    facts.managed().any(|node| {
+        let old = |name| node.component(name).and_then(|c| c.version) != Some(newest);
+        node.kubelet != Some(newest) || (node.control_plane && COMPONENTS.into_iter().any(old))
+    })
+}
+
+fn newest_of(index: &Answer<Vec<Version>>, wanted: impl Fn(Version) -> bool) -> Answer<Option<Version>> {
+    match index {
+        Answer::Known(releases) => Answer::Known(releases.iter().copied().filter(|v| wanted(*v)).max()),
+        Answer::Unknown(why) => Answer::Unknown(why.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use crate::plan::model::fixture::*;
+
+    fn index(text: &str) -> Answer<Vec<Version>> {
+        match text.strip_prefix('?') {
+            Some(why) => Answer::Unknown(why.to_owned()),
+            None => Answer::Known(text.split_whitespace().map(|v| v.parse().unwrap()).collect()),
+        }
+    }
+
+    fn shown(facts: &Facts, current: &str, next: &str) -> String {
+        let found = detect(facts, &index(current), &index(next)).unwrap();
+        let or_none = |v: Option<Version>| v.map_or("none".to_owned(), |v| v.to_string());
+        let gauges: Vec<_> = found.available.iter().map(|a| format!("{}={}", a.kind.word(), or_none(a.target))).collect();
+        format!("{} | {} | {}", or_none(found.target), gauges.join(" "), found.unknown.join(","))
+    }
+
+    #[test]
+    fn the_newest_patch_comes_before_the_next_minor() {
+        let facts = runbook(); // 1.34.2
+        for (current, next, wanted) in [
+            ("1.34.0 1.34.2", "", "none | patch=none minor=none | "),
+            ("1.34.2 1.34.10 1.34.7", "", "1.34.10 | patch=1.34.10 minor=none | "),
+            ("1.34.2 1.34.7", "1.35.0 1.35.1", "1.34.7 | patch=1.34.7 minor=1.35.1 | "),
+            ("1.34.2", "1.35.0 1.35.1", "1.35.1 | patch=none minor=1.35.1 | "),
+            ("1.34.0", "1.34.9 1.36.0", "none | patch=none minor=none | "), // indexes that hold what they should not
+            ("1.34.7", "?timed out", "1.34.7 | patch=1.34.7 | "),
+            ("1.34.2", "?timed out", "none | patch=none | timed out"),
+            ("?timed out", "1.35.1", "none | minor=1.35.1 | timed out"), // a patch may have to come first
+            ("?a", "?b", "none |  | a,b"),
+        ] {
+            assert_eq!(shown(&facts, current, next), wanted, "{current:?} {next:?}");
+        }
+    }
+
+    #[test]
+    fn a_half_done_cluster_is_finished_first() {
+        let mut facts = runbook();
+        upgrade(&mut facts, "k8s-master", NEW);
+        assert_eq!(shown(&facts, "1.34.7 1.34.9", "1.35.0"), "1.34.7 | patch=1.34.7 minor=none | ");
+        assert_eq!(shown(&facts, "?away", "?away"), "1.34.7 | patch=1.34.7 minor=none | ");
+        let mut facts = runbook();
+        upgrade(&mut facts, "k8s-master", Version::new(1, 35, 1));
+        assert_eq!(shown(&facts, "1.34.7", "1.35.3"), "1.35.1 | patch=none minor=1.35.1 | ");
+        let mut facts = runbook();
+        node(&mut facts, "k8s-master").components[1].version = Some(Version::new(1, 34, 1)); // only a controller-manager is behind
+        assert_eq!(shown(&facts, "1.34.7", ""), "1.34.2 | patch=1.34.2 minor=none | ");
+        let mut facts = runbook();
+        node(&mut facts, "k8s-master").kubelet = Some(NEW); // kubeadm took its own work back: never a downgrade
+        assert_eq!(shown(&facts, "1.34.7 1.34.9", ""), "1.34.7 | patch=1.34.7 minor=none | ");
+        let mut facts = runbook();
+        node(&mut facts, "k8s-node3").kubelet = Some(NEW); // what a worker brings along decides nothing
+        assert_eq!(shown(&facts, "1.34.9", ""), "1.34.2 | patch=1.34.2 minor=none | ");
+    }
+
+    #[test]
+    fn an_excluded_node_does_not_hold_the_others_back() {
+        let mut facts = runbook();
+        upgrade(&mut facts, "k8s-node3", Version::new(1, 33, 0));
+        node(&mut facts, "k8s-node3").excluded = true;
+        assert_eq!(shown(&facts, "1.34.7", ""), "1.34.7 | patch=1.34.7 minor=none | ");
+    }
+
+    #[test]
+    fn no_cluster_is_no_answer() {
+        assert!(detect(&Facts::default(), &index("1.34.7"), &index("")).is_err());
+    }
+}

@@ -1,0 +1,176 @@
+//! The gates: may the run go on? Small predicates over what is; each reason names its node and, where time mends it, says when.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp, Unit};
+use k8s_openapi::Metadata;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use super::order;
+use crate::plan::model::answer::{Answer, Verdict};
+use crate::plan::model::facts::{COMPONENTS, Facts, Node, Step};
+use crate::plan::model::parse;
+use crate::plan::model::policy::Policy;
+use crate::plan::model::version::{Version, told};
+
+/// Every node to upgrade is Ready and under no pressure.
+pub fn nodes_ready(facts: &Facts, now: Timestamp) -> Verdict {
+    let mut reasons = Vec::new();
+    for node in facts.managed() {
+        if !node.ready {
+            let since = node.ready_since.map_or(String::new(), |since| format!(" for {} (since {since})", ago(now, since)));
+            let why = node.not_ready.as_ref().map_or(String::new(), |why| format!(", {}", why.trim_end_matches('.')));
+            reasons.push(format!("{} is not Ready{since}{why}: mend it, or exclude it in the settings", node.name));
+        }
+        reasons.extend(node.pressures.iter().map(|pressure| format!("{} has {pressure}", node.name)));
+    }
+    Verdict::hold_if(reasons)
+}
+
+/// No node came or went within `policy.quiet`. What this run did itself does not count. A node whose last transition is unknown holds.
+pub fn quiet(facts: &Facts, policy: &Policy, now: Timestamp) -> Verdict {
+    let quiet = SignedDuration::try_from(policy.quiet).unwrap_or(SignedDuration::MAX);
+    let marks = &facts.marks;
+    let ours = |node: &Node| {
+        let since_start = matches!((node.ready_since, marks.started), (Some(at), Some(start)) if at >= start);
+        marks.in_flight && (since_start || node.changed_by(marks))
+    };
+    let reason = |node: &Node| match node.ready_since {
+        None => Some(format!("{}: when it last became Ready is unknown", node.name)),
+        Some(at) => (now.duration_since(at) < quiet).then(|| {
+            let passes = at.checked_add(quiet).map_or("never".to_owned(), |at| round(at).to_string());
+            format!("{} became Ready {} ago ({} wanted): passes at {passes}", node.name, ago(now, at), span(policy.quiet))
+        }),
+    };
+    Verdict::hold_if(facts.managed().filter(|node| !ours(node)).filter_map(reason).collect())
+}
+
+/// Every control plane shows all its components Running and at `target` (or past it: nothing is ever taken back).
+pub fn control_plane(facts: &Facts, target: Version) -> Verdict {
+    let masters = facts.managed().filter(|node| node.control_plane);
+    Verdict::hold_if(masters.flat_map(|node| named(node, node.components_wrong(&COMPONENTS, Some(target)))).collect())
+}
+
+/// Every API server's pod is Running and Ready: asked before a control plane is taken out.
+pub fn apiservers_ready(facts: &Facts) -> Verdict {
+    let masters = facts.nodes.iter().filter(|node| node.control_plane);
+    Verdict::hold_if(masters.flat_map(|node| named(node, node.components_wrong(&COMPONENTS[..1], None))).collect())
+}
+
+/// No other node is out of service by our doing.
+pub fn alone(facts: &Facts, name: &str) -> Verdict {
+    Verdict::hold_if(
+        others_out(facts, name).iter().map(|other| format!("{other} carries our cordon: one node at a time")).collect(),
+    )
+}
+
+/// What a runner does that has just cordoned `name`, and looks once more. Two may have passed [`alone`] at the same time; since each
+/// cordons before it looks, at least the later one sees the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    Ours,
+    /// These are out, too, but come after ours in natural order: they give way, if they see us. Until then nothing is begun.
+    Wait(Vec<String>),
+    GiveWay(Vec<String>),
+}
+
+/// Who goes first, of two that are out of service: the first in natural order, so that both come to the same answer.
+pub fn turn(facts: &Facts, name: &str) -> Turn {
+    let others = others_out(facts, name);
+    match others.first() {
+        None => Turn::Ours,
+        Some(first) if order::natural(name, first).is_lt() => Turn::Wait(others),
+        Some(_) => Turn::GiveWay(others),
+    }
+}
+
+/// In natural order.
+fn others_out(facts: &Facts, name: &str) -> Vec<String> {
+    let others = facts.nodes.iter().filter(|node| node.name != name && node.cordoned_by.is_some());
+    let mut others: Vec<String> = others.map(|node| node.name.clone()).collect();
+    others.sort_by(|a, b| order::natural(a, b));
+    others
+}
+
+/// Everything is at `target` or past it, kubelets and control planes: what postflight asks.
+pub fn at_target(facts: &Facts, target: Version) -> Verdict {
+    // What a person skipped by force is told as such, and never as done.
+    let skipped = |node: &Node| facts.marks.is_skipped(&Step::of(node));
+    let old = facts.managed().filter(|node| node.kubelet < Some(target) && !skipped(node));
+    let kubelets = old.map(|node| format!("{}: kubelet {}, not {target}", node.name, told(node.kubelet))).collect();
+    Verdict::all([control_plane(facts, target), Verdict::hold_if(kubelets)])
+}
+
+fn named(node: &Node, wrong: Vec<String>) -> impl Iterator<Item = String> {
+    wrong.into_iter().map(|what| format!("{}: {what}", node.name))
+}
+
+/// Enough of the unfinished pods are Ready. No pods at all is no answer.
+pub fn pods_ready(pods: &Answer<Vec<Pod>>, policy: &Policy) -> Verdict {
+    let pods = match pods {
+        Answer::Known(pods) => pods,
+        Answer::Unknown(why) => return Verdict::Hold(vec![format!("whether pods are Ready is unknown: {why}")]),
+    };
+    let unfinished: Vec<_> = pods.iter().filter(|pod| !finished(pod)).collect();
+    let unready: Vec<_> = unfinished.iter().filter(|pod| !is_ready(pod)).map(|pod| full_name(*pod)).collect();
+    let ready = unfinished.len() - unready.len();
+    if unfinished.is_empty() {
+        return Verdict::Hold(vec!["no unfinished pod is to be seen in the whole cluster".to_owned()]);
+    }
+    let ratio = ready as f64 / unfinished.len() as f64;
+    if ratio >= policy.ready_ratio {
+        return Verdict::Pass;
+    }
+    const NAMED: usize = 5;
+    let more = if unready.len() > NAMED { format!(" and {} more", unready.len() - NAMED) } else { String::new() };
+    let named: Vec<_> = unready.into_iter().take(NAMED).collect();
+    let share = format!("{ready} of {} pods are Ready ({:.2}, {:.2} wanted)", unfinished.len(), ratio, policy.ready_ratio);
+    Verdict::Hold(vec![format!("{share}: not {}{more}", named.join(", "))])
+}
+
+/// The worker whose containerd a control plane has to catch up with: the newest, if it is newer than `master`'s.
+pub fn containerd_behind<'a>(facts: &'a Facts, master: &Node) -> Option<&'a Node> {
+    let own = parse::containerd(&master.container_runtime)?;
+    let workers = facts.managed().filter(|node| !node.control_plane);
+    let newest = workers.filter_map(|node| Some((parse::containerd(&node.container_runtime)?, node))).max_by_key(|(v, _)| *v)?;
+    (newest.0 > own).then_some(newest.1)
+}
+
+/// Succeeded or Failed: it will never be Ready, and nothing guards it.
+pub fn finished(pod: &Pod) -> bool {
+    matches!(pod.status.as_ref().and_then(|status| status.phase.as_deref()), Some("Succeeded" | "Failed"))
+}
+
+/// Its condition Ready is True.
+pub(super) fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+/// `namespace/name`.
+pub fn full_name(object: &impl Metadata<Ty = ObjectMeta>) -> String {
+    let metadata = object.metadata();
+    format!("{}/{}", metadata.namespace.as_deref().unwrap_or_default(), metadata.name.as_deref().unwrap_or_default())
+}
+
+fn round(at: Timestamp) -> Timestamp {
+    at.round(Unit::Second).unwrap_or(at)
+}
+
+fn ago(now: Timestamp, at: Timestamp) -> String {
+    span(now.duration_since(at).max(SignedDuration::ZERO).unsigned_abs())
+}
+
+/// `26 h`, `7 min`, `12 s`: the largest unit that is not zero.
+fn span(duration: Duration) -> String {
+    match duration.as_secs() {
+        seconds @ 0..60 => format!("{seconds} s"),
+        seconds @ 60..3600 => format!("{} min", seconds / 60),
+        seconds => format!("{} h", seconds / 3600),
+    }
+}
+
+#[cfg(test)]
+#[path = "gates_tests.rs"]
+mod tests;

@@ -1,0 +1,157 @@
+//! Each gate, passing, holding, and not knowing.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+use serde_json::json;
+
+use super::*;
+use crate::plan::model::fixture::*;
+
+const NOW: &str = "2026-11-22T13:00:00Z";
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn reasons(verdict: Verdict) -> Vec<String> {
+    match verdict {
+        Verdict::Pass => Vec::new(),
+        Verdict::Hold(reasons) => reasons,
+        Verdict::Refuse(reasons) => panic!("refused: {reasons:?}"),
+    }
+}
+
+fn pods(ready: usize, unready: usize, finished: usize) -> Vec<Pod> {
+    let pod = |i: usize, phase: &str, ready: &str| {
+        let status = json!({ "phase": phase, "conditions": [{ "type": "Ready", "status": ready }] });
+        serde_json::from_value(json!({ "metadata": { "name": format!("{phase}-{i}"), "namespace": "web" }, "status": status }))
+            .unwrap()
+    };
+    let running = (0..ready).map(|i| pod(i, "Running", "True"));
+    running
+        .chain((0..unready).map(|i| pod(i, "Pending", "False")))
+        .chain((0..finished).map(|i| pod(i, "Succeeded", "False")))
+        .collect()
+}
+
+/// Of two that cordoned together exactly one goes on, however much each of them sees; and whoever is seen to be at work stays alone.
+#[test]
+fn of_two_nodes_out_at_once_the_first_in_natural_order_has_its_turn() {
+    let mut facts = cluster(1, 10);
+    assert_eq!(turn(&facts, "k8s-node10"), Turn::Ours);
+    node(&mut facts, "k8s-node10").cordoned_by = Some("by-hand".into());
+    assert_eq!(turn(&facts, "k8s-node10"), Turn::Ours);
+    node(&mut facts, "k8s-node9").cordoned_by = Some("by-hand".into());
+    assert_eq!(turn(&facts, "k8s-node10"), Turn::GiveWay(vec!["k8s-node9".into()]));
+    assert_eq!(turn(&facts, "k8s-node9"), Turn::Wait(vec!["k8s-node10".into()]));
+    node(&mut facts, "k8s-master").cordoned_by = Some("by-hand".into());
+    assert_eq!(turn(&facts, "k8s-node9"), Turn::GiveWay(vec!["k8s-master".into(), "k8s-node10".into()]));
+    assert_eq!(turn(&facts, "k8s-master"), Turn::Wait(vec!["k8s-node9".into(), "k8s-node10".into()]));
+    // Its runner saw us and took its cordon back.
+    for name in ["k8s-node9", "k8s-node10"] {
+        node(&mut facts, name).cordoned_by = None;
+    }
+    assert_eq!(turn(&facts, "k8s-master"), Turn::Ours);
+}
+
+#[test]
+fn unready_nodes_and_pressure_hold_unless_excluded() {
+    let mut facts = runbook();
+    assert_eq!(nodes_ready(&facts, at(NOW)), Verdict::Pass);
+    let broken = node(&mut facts, "k8s-node3");
+    broken.ready = false;
+    broken.ready_since = Some(at("2026-11-22T11:59:00Z"));
+    broken.not_ready = Some("Kubelet stopped posting node status.".into());
+    node(&mut facts, "k8s-node2").pressures = vec!["DiskPressure".into()];
+    let wanted = [
+        "k8s-node3 is not Ready for 1 h (since 2026-11-22T11:59:00Z), Kubelet stopped posting node status: mend it, or exclude it in the settings",
+        "k8s-node2 has DiskPressure",
+    ];
+    assert_eq!(reasons(nodes_ready(&facts, at(NOW))), wanted);
+    node(&mut facts, "k8s-node3").excluded = true;
+    node(&mut facts, "k8s-node2").excluded = true;
+    assert_eq!(nodes_ready(&facts, at(NOW)), Verdict::Pass);
+}
+
+#[test]
+fn a_day_of_quiet_is_wanted_and_the_run_does_not_disturb_itself() {
+    let mut facts = runbook();
+    for (since, passes) in [("2026-11-21T13:00:00Z", true), ("2026-11-21T13:00:01Z", false), ("2026-11-22T13:05:00Z", false)] {
+        node(&mut facts, "k8s-node2").ready_since = Some(at(since));
+        assert_eq!(quiet(&facts, &policy(), at(NOW)) == Verdict::Pass, passes, "{since}");
+    }
+    node(&mut facts, "k8s-node2").ready_since = Some(at("2026-11-22T06:12:00.4Z"));
+    let wanted = "k8s-node2 became Ready 6 h ago (24 h wanted): passes at 2026-11-23T06:12:00Z";
+    assert_eq!(reasons(quiet(&facts, &policy(), at(NOW))), [wanted]);
+
+    // before the run began (12:00), it counts in the run too; after it, or on a node that the run changed, it does not
+    facts = in_flight(facts);
+    assert_eq!(reasons(quiet(&facts, &policy(), at(NOW))), [wanted]);
+    node(&mut facts, "k8s-node2").cordoned_by = Some("5f3a21bc".into());
+    assert_eq!(quiet(&facts, &policy(), at(NOW)), Verdict::Pass);
+    node(&mut facts, "k8s-node2").cordoned_by = Some("an earlier run".into());
+    assert_eq!(reasons(quiet(&facts, &policy(), at(NOW))), [wanted]);
+    node(&mut facts, "k8s-node2").ready_since = Some(at("2026-11-22T12:30:00Z"));
+    assert_eq!(quiet(&facts, &policy(), at(NOW)), Verdict::Pass);
+
+    node(&mut facts, "k8s-node2").ready_since = None;
+    assert_eq!(reasons(quiet(&facts, &policy(), at(NOW))).len(), 1, "unknown holds");
+}
+
+#[test]
+fn the_control_plane_is_judged_by_its_images_and_pods() {
+    let mut facts = runbook();
+    assert_eq!(control_plane(&facts, OLD), Verdict::Pass);
+    assert_eq!(reasons(control_plane(&facts, NEW)).len(), 3);
+    upgrade(&mut facts, "k8s-master", NEW);
+    assert_eq!(control_plane(&facts, NEW), Verdict::Pass);
+    assert_eq!(apiservers_ready(&facts), Verdict::Pass);
+    assert_eq!(reasons(at_target(&facts, NEW)).len(), 4, "the workers' kubelets");
+
+    let master = node(&mut facts, "k8s-master");
+    master.components[0].running = false;
+    master.components[1].version = Some(OLD);
+    master.components.pop();
+    let wanted = [
+        "k8s-master: kube-apiserver is not running and ready",
+        "k8s-master: kube-controller-manager is at 1.34.2, not 1.34.7",
+        "k8s-master: no pod of kube-scheduler is to be seen",
+    ];
+    assert_eq!(reasons(control_plane(&facts, NEW)), wanted);
+    assert_eq!(reasons(apiservers_ready(&facts)), wanted[..1]);
+    node(&mut facts, "k8s-master").components.clear();
+    assert_eq!(reasons(apiservers_ready(&facts)), ["k8s-master: no pod of kube-apiserver is to be seen"]);
+}
+
+#[test]
+fn postflight_wants_nine_of_ten_unfinished_pods() {
+    for (ready, unready, finished, passes) in
+        [(9, 1, 50, true), (89, 11, 0, false), (90, 10, 0, true), (0, 0, 5, false), (0, 0, 0, false), (1, 0, 0, true)]
+    {
+        let verdict = pods_ready(&Answer::Known(pods(ready, unready, finished)), &policy());
+        assert_eq!(verdict == Verdict::Pass, passes, "{ready} {unready} {finished}: {verdict:?}");
+    }
+    let told = reasons(pods_ready(&Answer::Known(pods(1, 7, 0)), &policy()));
+    let wanted = "1 of 8 pods are Ready (0.12, 0.90 wanted): not web/Pending-0, web/Pending-1, web/Pending-2, web/Pending-3, \
+                  web/Pending-4 and 2 more";
+    assert_eq!(told, [wanted]);
+    assert_eq!(reasons(pods_ready(&Answer::Unknown("timed out".into()), &policy())).len(), 1);
+}
+
+#[test]
+fn containerd_of_a_control_plane_follows_the_newest_worker() {
+    for (master, worker, wanted) in [
+        ("containerd://1.7.28", "containerd://1.7.28", None),
+        ("containerd://1.7.9", "containerd://1.7.28", Some("k8s-node3")),
+        ("containerd://2.0.1", "containerd://1.7.99", None),
+        ("containerd://1.6.20~ds1", "containerd://2.1.0", Some("k8s-node3")),
+        ("cri-o://1.30.0", "containerd://2.1.0", None),
+        ("containerd://1.7.28", "cri-o://9.9.9", None),
+    ] {
+        let mut facts = runbook();
+        facts.nodes.iter_mut().for_each(|node| node.container_runtime = "containerd://1.6.0".into());
+        node(&mut facts, "k8s-master").container_runtime = master.into();
+        node(&mut facts, "k8s-node3").container_runtime = worker.into();
+        let found = containerd_behind(&facts, facts.node("k8s-master").unwrap()).map(|node| node.name.as_str());
+        assert_eq!(found, wanted, "{master} {worker}");
+    }
+}

@@ -1,0 +1,14 @@
+//! What is done next, where, and whether it may be done now.
+
+pub mod alerts;
+pub mod detect;
+pub mod drain;
+pub mod entry;
+pub mod gates;
+pub mod losses;
+pub mod next;
+pub mod order;
+pub mod orphan;
+pub mod planned;
+pub mod rules;
+pub mod target;

@@ -1,0 +1,329 @@
+//! What is to be done now: the next step of a run, computed from facts alone. Journals and memory have no say.
+
+use super::order;
+use super::planned::{self, Planned};
+use crate::failure::{Advice, Cause};
+use crate::guard::{self, Guard};
+use crate::plan::model::facts::{Facts, JobFact, JobState, Phase, Step};
+use crate::plan::model::policy::Policy;
+use crate::plan::model::version::Version;
+
+/// What a run wants now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// This Job is to be created.
+    Create(Planned),
+    /// This Job is at work; it creates its successor.
+    Running(String),
+    /// No run is in flight.
+    Done,
+}
+
+/// A step of the whole chain, and whether the facts say that it is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    pub step: Step,
+    pub done: bool,
+}
+
+/// The whole chain to `target`, in order. In a minor upgrade of several control planes those whose kubelet had to wait come again, in their
+/// old place, once every API server is new. A node that joins late and is old is in it; one that is gone is not.
+pub fn chain(facts: &Facts, policy: &Policy, target: Version) -> Vec<Link> {
+    let skipped = |step: &Step| facts.marks.is_skipped(step);
+    let preflight = Step::preflight();
+    let mut chain = vec![Link { done: (facts.marks.in_flight && facts.marks.prepared) || skipped(&preflight), step: preflight }];
+    chain.extend(order::order(facts, policy).into_iter().map(|node| {
+        let step = Step::of(node);
+        Link { done: facts.is_done_for_now(node, target) || skipped(&step), step }
+    }));
+    // Postflight clears the run with its last act: while there is a run, it is not done.
+    chain.push(Link { step: Step::postflight(), done: false });
+    chain
+}
+
+/// The next step of the run that is in flight. `own_job` is the name of the Job that asks, if one does: to it, its own Job and others that
+/// are about to end do not stand in the way; to anybody else, a Job at work does.
+///
+/// To a Job whose own step the facts call undone, this answers `Running` with its own name.
+/// Refuses marks that make no sense and a cluster without a second node; holds while no node can take the Job.
+pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>) -> Result<Next, Cause> {
+    if !facts.marks.in_flight {
+        return Ok(Next::Done);
+    }
+    let Some(target) = facts.marks.target else {
+        return Err(Cause::refused("a run is marked as in flight, but not to which version")
+            .next("kubectl describe namespace k8s-upgrade    # remove its annotation …/k8s-upgrade-in-flight if no run is on"));
+    };
+    let undone: Vec<Step> = chain(facts, policy, target).into_iter().filter(|link| !link.done).map(|link| link.step).collect();
+    // Postflight is undone as long as there is a run; while anything else is, its Job has nothing to do but ask what.
+    let own_postflight = own_job.is_some_and(|own| own == planned::name(facts, &Step::postflight(), target)) && undone.len() > 1;
+    let of_undone = |job: &JobFact| {
+        let asks = own_postflight && own_job == Some(job.name.as_str());
+        !asks && undone.iter().any(|step| planned::name(facts, step, target) == job.name)
+    };
+    let active = || facts.jobs.iter().filter(|job| job.state == JobState::Active);
+    // To a Job that asks, itself and others stand in the way only where their own steps are undone; they may be about to end.
+    let in_the_way = match own_job {
+        None => active().next(),
+        Some(own) => active().filter(|job| of_undone(job)).min_by_key(|job| job.name != own),
+    };
+    if let Some(job) = in_the_way.filter(|_| guard::on(Guard::JobInTheWay)) {
+        return Ok(Next::Running(job.name.clone()));
+    }
+    match undone.into_iter().next() {
+        Some(step) => planned(facts, policy, target, step),
+        None => Err(Cause::bug("a run in flight has no step left")),
+    }
+}
+
+/// The step that starts a run: preflight to `target`.
+pub fn first(facts: &Facts, policy: &Policy, target: Version) -> Result<Next, Cause> {
+    if facts.marks.in_flight {
+        let to = facts.marks.target.map_or(String::new(), |target| format!(" to {target}"));
+        return Err(Cause::contended(format!("a run{to} is in flight already")).next(Advice::status()).next(Advice::resume()));
+    }
+    if let Some(job) = facts.jobs.iter().find(|job| job.state == JobState::Active) {
+        return Ok(Next::Running(job.name.clone()));
+    }
+    planned(facts, policy, target, Step::preflight())
+}
+
+/// Where a run was to go that ended before it was claimed: nothing is in flight, and the newest Job is its preflight, which failed.
+pub fn unclaimed(facts: &Facts) -> Option<Version> {
+    let newest = facts.jobs.iter().max_by_key(|job| (job.created, &job.name))?;
+    let target = newest.target.filter(|_| !facts.marks.in_flight && !newest.deleting)?;
+    let failed = matches!(newest.state, JobState::Failed { .. });
+    (failed && newest.name == planned::name(facts, &Step::preflight(), target)).then_some(target)
+}
+
+fn planned(facts: &Facts, policy: &Policy, target: Version, step: Step) -> Result<Next, Cause> {
+    let job = planned::name(facts, &step, target);
+    let same = facts.jobs.iter().find(|fact| fact.name == job);
+    if same.is_some_and(|fact| fact.state == JobState::Active) {
+        return Ok(Next::Running(job));
+    }
+    let pin = match step.phase {
+        Phase::Postflight => None,
+        _ => Some(order::pin(facts, policy, target, step.node.as_deref())?.name.clone()),
+    };
+    Ok(Next::Create(Planned { step, job, pin, replaces: same.map(|fact| fact.uid.clone()), taken_up: None }))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+    use super::*;
+    use crate::failure::Class;
+    use crate::plan::model::fixture::*;
+
+    /// `worker/k8s-node4@k8s-node1`, `running NAME`, `done`, or the class of the cause.
+    fn told(facts: &Facts) -> String {
+        match next(facts, &policy(), None) {
+            Ok(Next::Create(p)) => {
+                let replaces = p.replaces.map_or(String::new(), |uid| format!(" replaces {uid}"));
+                format!("{}@{}{replaces}", p.step.token(), p.pin.unwrap_or("any".into()))
+            }
+            Ok(Next::Running(job)) => format!("running {job}"),
+            Ok(Next::Done) => "done".into(),
+            Err(cause) => cause.class.word().into(),
+        }
+    }
+
+    fn failed(exit: i32) -> JobState {
+        JobState::Failed { reason: "PodFailurePolicy".into(), exit: Some(exit) }
+    }
+
+    #[test]
+    fn every_partial_state_of_the_runbooks_cluster() {
+        // each control-plane component and each kubelet old or new, in all combinations
+        let order = ["k8s-node4", "k8s-node3", "k8s-node2", "k8s-node1"];
+        for bits in 0..1_u32 << 8 {
+            let mut facts = in_flight(runbook());
+            let new = |i: usize| bits >> i & 1 == 1;
+            let mut wanted = "postflight@any".to_owned();
+            for (i, name) in order.iter().enumerate() {
+                if new(i) {
+                    upgrade(&mut facts, name, NEW);
+                }
+            }
+            if let Some(i) = (0..4).find(|i| !new(*i)) {
+                wanted = format!("worker/{}@{}", order[i], if i == 3 { "k8s-master" } else { "k8s-node1" });
+            }
+            let master = node(&mut facts, "k8s-master");
+            if new(4) {
+                master.kubelet = Some(NEW);
+            }
+            for (i, component) in master.components.iter_mut().enumerate().filter(|(i, _)| new(5 + i)) {
+                component.version = Some(NEW);
+                assert!(i < 3);
+            }
+            if !(4..8).all(new) {
+                wanted = "master/k8s-master@k8s-node1".to_owned();
+            }
+            assert_eq!(told(&facts), wanted, "{bits:08b}");
+            // a finished node whose change is not on record: that node, in its turn
+            if (4..8).all(new) && new(2) {
+                node(&mut facts, "k8s-node2").former_versions = Some("kubelet=1.34.2-1.1".into());
+                let first = (0..2).find(|i| !new(*i)).map_or("k8s-node2", |i| order[i]);
+                assert_eq!(told(&facts), format!("worker/{first}@k8s-node1"), "{bits:08b} unrecorded");
+                node(&mut facts, "k8s-node2").changed_at = "2026-11-22T12:30:00Z".parse().ok();
+                assert_eq!(told(&facts), wanted, "{bits:08b} recorded");
+            }
+            // our cordon left on a finished node: that node first, in its class
+            if (4..8).all(new) && new(2) {
+                node(&mut facts, "k8s-node2").cordoned_by = Some("5f3a21bc".into());
+                assert_eq!(told(&facts), "worker/k8s-node2@k8s-node1", "{bits:08b} cordoned");
+            }
+        }
+    }
+
+    #[test]
+    fn without_a_claim_nothing_is_to_be_done_and_without_a_snapshot_preflight_is() {
+        let mut facts = runbook();
+        assert_eq!(told(&facts), "done");
+        facts = in_flight(facts);
+        facts.marks.prepared = false;
+        assert_eq!(told(&facts), "preflight@k8s-node1");
+        facts.marks.skipped = vec!["preflight".into()];
+        assert_eq!(told(&facts), "master/k8s-master@k8s-node1");
+        facts.marks.skipped.push("master/k8s-master".into());
+        assert_eq!(told(&facts), "worker/k8s-node4@k8s-node1");
+        facts.marks.target = None;
+        assert_eq!(told(&facts), "refused");
+    }
+
+    #[test]
+    fn preflight_is_done_when_it_said_so_and_not_before() {
+        let mut facts = in_flight(runbook());
+        facts.marks.prepared = false; // the snapshot is taken, the repositories are not set up: however it ended, it is done again
+        assert_eq!(told(&facts), "preflight@k8s-node1");
+        facts.jobs = vec![job("k8s-upgrade-preflight-1-34-7", failed(7))];
+        assert_eq!(told(&facts), "preflight@k8s-node1 replaces uid-of-k8s-upgrade-preflight-1-34-7");
+        upgrade(&mut facts, "k8s-node4", NEW);
+        assert_eq!(told(&facts), "preflight@k8s-node1 replaces uid-of-k8s-upgrade-preflight-1-34-7");
+    }
+
+    #[test]
+    fn postflight_creates_the_job_of_a_late_joiner() {
+        let mut facts = in_flight(runbook());
+        ["k8s-master", "k8s-node1", "k8s-node2", "k8s-node3", "k8s-node4"].iter().for_each(|name| upgrade(&mut facts, name, NEW));
+        let own = "k8s-upgrade-postflight-1-34-7";
+        facts.jobs = vec![job(own, JobState::Active)];
+        assert_eq!(next(&facts, &policy(), Some(own)), Ok(Next::Running(own.into())));
+        facts.nodes.push(worker("k8s-node9", OLD));
+        let Next::Create(planned) = next(&facts, &policy(), Some(own)).unwrap() else { panic!() };
+        assert_eq!(planned.job, "k8s-upgrade-worker-1-34-7-k8s-node9");
+    }
+
+    #[test]
+    fn a_finished_runner_does_not_start_a_step_beside_one_that_is_at_work() {
+        let mut facts = in_flight(runbook());
+        upgrade(&mut facts, "k8s-master", NEW);
+        upgrade(&mut facts, "k8s-node4", NEW);
+        let (own, busy) = ("k8s-upgrade-worker-1-34-7-k8s-node4", "k8s-upgrade-worker-1-34-7-k8s-node3");
+        facts.jobs = vec![job(own, JobState::Active), job(busy, JobState::Active)];
+        facts.nodes.push(worker("k8s-node9", OLD)); // joins late, and would be the first in order
+        assert_eq!(next(&facts, &policy(), Some(own)), Ok(Next::Running(busy.into())));
+    }
+
+    #[test]
+    fn live_jobs_are_left_alone_and_finished_ones_prove_nothing() {
+        let name = "k8s-upgrade-master-1-34-7";
+        let mut facts = in_flight(runbook());
+        facts.jobs = vec![job("k8s-upgrade-preflight-1-34-7", JobState::Complete), job(name, JobState::Active)];
+        assert_eq!(told(&facts), format!("running {name}"));
+        for state in [JobState::Complete, failed(4), failed(5)] {
+            facts.jobs[1].state = state;
+            assert_eq!(told(&facts), format!("master/k8s-master@k8s-node1 replaces uid-of-{name}"));
+        }
+        facts.jobs[1].name = "k8s-upgrade-master-1-34-6".into(); // another target's
+        assert_eq!(told(&facts), "master/k8s-master@k8s-node1");
+    }
+
+    #[test]
+    fn a_soaking_job_stops_everybody_but_itself() {
+        let mut facts = in_flight(runbook());
+        upgrade(&mut facts, "k8s-master", NEW);
+        upgrade(&mut facts, "k8s-node4", NEW);
+        let soaking = "k8s-upgrade-worker-1-34-7-k8s-node4";
+        facts.jobs = vec![job("k8s-upgrade-master-1-34-7", JobState::Active), job(soaking, JobState::Active)];
+        assert!(told(&facts).starts_with("running "));
+        let Next::Create(successor) = next(&facts, &policy(), Some(soaking)).unwrap() else { panic!() };
+        assert_eq!(successor.job, "k8s-upgrade-worker-1-34-7-k8s-node3");
+        facts.jobs.push(job(&successor.job, JobState::Active)); // killed after it created its successor, and here again
+        assert_eq!(next(&facts, &policy(), Some(soaking)), Ok(Next::Running(successor.job)));
+        upgrade(&mut facts, "k8s-node4", OLD); // the facts say that its own step is not done
+        assert_eq!(next(&facts, &policy(), Some(soaking)), Ok(Next::Running(soaking.into())));
+    }
+
+    #[test]
+    fn late_joiners_get_their_job_and_deleted_nodes_vanish() {
+        let mut facts = in_flight(runbook());
+        ["k8s-master", "k8s-node1", "k8s-node2", "k8s-node3", "k8s-node4"].iter().for_each(|name| upgrade(&mut facts, name, NEW));
+        facts.nodes.push(worker("k8s-node10", OLD));
+        assert_eq!(told(&facts), "worker/k8s-node10@k8s-node1");
+        facts.nodes.push(master("k8s-master2", OLD));
+        assert_eq!(told(&facts), "master/k8s-master2@k8s-node1");
+        facts.nodes.retain(|node| node.kubelet == Some(NEW));
+        assert_eq!(told(&facts), "postflight@any");
+        upgrade(&mut facts, "k8s-node2", OLD);
+        node(&mut facts, "k8s-node2").excluded = true;
+        assert_eq!(told(&facts), "postflight@any");
+        upgrade(&mut facts, "k8s-node3", Version::new(1, 34, 9)); // newer than the target: never taken back
+        assert_eq!(told(&facts), "postflight@any");
+    }
+
+    #[test]
+    fn a_run_that_ended_unclaimed_may_begin_anew() {
+        let name = "k8s-upgrade-preflight-1-34-7";
+        let with = |jobs: Vec<JobFact>| Facts { jobs, ..runbook() };
+        let at = |hour: u8, job: JobFact| JobFact { created: format!("2026-11-22T{hour:02}:00:00Z").parse().ok(), ..job };
+        let dead = || at(12, job(name, failed(4)));
+        assert_eq!(unclaimed(&with(vec![dead()])), Some(NEW));
+        assert_eq!(unclaimed(&with(vec![])), None);
+        assert_eq!(unclaimed(&in_flight(with(vec![dead()]))), None, "it is claimed");
+        assert_eq!(unclaimed(&with(vec![job(name, JobState::Complete)])), None, "deferred: the next detection tries again");
+        assert_eq!(unclaimed(&with(vec![job(name, JobState::Active)])), None);
+        assert_eq!(unclaimed(&with(vec![JobFact { deleting: true, ..dead() }])), None);
+        let later = at(13, job("k8s-upgrade-postflight-1-34-7", JobState::Complete));
+        assert_eq!(unclaimed(&with(vec![dead(), later])), None, "a later run has ended");
+        assert_eq!(unclaimed(&with(vec![at(12, job("k8s-upgrade-master-1-34-7", failed(5)))])), None, "it was given up");
+    }
+
+    #[test]
+    fn control_planes_all_come_before_any_worker() {
+        let mut facts = in_flight(cluster(3, 2));
+        let mut walk = Vec::new();
+        while let Ok(Next::Create(planned)) = next(&facts, &policy(), None) {
+            facts.jobs.push(job(&planned.job, JobState::Complete));
+            match planned.step.node {
+                Some(name) => upgrade(&mut facts, &name, NEW),
+                None => facts.marks.in_flight = false,
+            }
+            walk.push(facts.jobs.last().unwrap().name.replace("k8s-upgrade-", ""));
+        }
+        let wanted = [
+            "master-1-34-7",
+            "master-1-34-7-k8s-master2",
+            "master-1-34-7-k8s-master3",
+            "worker-1-34-7-k8s-node2",
+            "worker-1-34-7-k8s-node1",
+        ];
+        assert_eq!(walk[..5], wanted);
+        assert_eq!(walk[5..], ["postflight-1-34-7"]);
+    }
+
+    #[test]
+    fn a_run_starts_with_preflight_once() {
+        let mut facts = runbook();
+        let Next::Create(planned) = first(&facts, &policy(), NEW).unwrap() else { panic!() };
+        assert_eq!((planned.job.as_str(), planned.pin.as_deref()), ("k8s-upgrade-preflight-1-34-7", Some("k8s-node1")));
+        facts.jobs = vec![job(&planned.job, failed(3))];
+        let again = first(&facts, &policy(), NEW).unwrap();
+        assert!(matches!(again, Next::Create(Planned { replaces: Some(_), .. })), "{again:?}");
+        facts.jobs[0].state = JobState::Active;
+        assert_eq!(first(&facts, &policy(), NEW), Ok(Next::Running(planned.job)));
+        assert_eq!(first(&in_flight(runbook()), &policy(), NEW).unwrap_err().class, Class::Contended);
+        assert_eq!(first(&cluster(1, 0), &policy(), NEW).unwrap_err().class, Class::Refused);
+    }
+}

@@ -1,0 +1,171 @@
+//! The orphan watch: is a run in flight that no Job will take further, and may it be taken up without a person's word?
+//!
+//! What is to be done is [`next`]'s to say; here stands only whether, and how often. Whatever a person may have meant (a Job that was
+//! deleted, a halt, a run in a process of its own) is left to `resume`.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::next::{self, Next};
+use super::planned::Planned;
+use crate::failure::{Cause, Class, Retry};
+use crate::guard::{self, Guard};
+use crate::plan::model::facts::{Facts, JobFact, JobState, TakenUp};
+use crate::plan::model::policy::Policy;
+
+/// A step that fails is taken up this often; then it is a person's.
+const TIMES: u32 = 3;
+/// A node that has been away this long is given up as a place to run: many times what a Lease lasts.
+const AWAY: SignedDuration = SignedDuration::from_mins(10);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is to be done, and why not.
+    Leave(String),
+    TakeUp(TakeUp),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakeUp {
+    pub planned: Planned,
+    /// What has become of the Job that was at work.
+    pub why: String,
+    /// UID of the dead Job, if its own work is done and another step follows. Recorded, so that its successor is created once: one
+    /// that somebody deletes stays away.
+    pub hands_on: Option<String>,
+}
+
+impl TakeUp {
+    /// Recorded before a Job is deleted to make room: whoever dies before the new one is there leaves word that it was no person who
+    /// deleted it, and the count.
+    pub fn intent(&self) -> Option<String> {
+        let TakenUp { times, held } = self.planned.taken_up.unwrap_or_default();
+        let held = if held { " held" } else { "" };
+        self.planned.replaces.as_ref().map(|_| format!("{} {times}{held}", self.planned.job))
+    }
+}
+
+fn read_intent(text: &str) -> Option<(&str, TakenUp)> {
+    let mut words = text.split(' ');
+    let (job, times) = (words.next()?, words.next()?.parse().ok()?);
+    Some((job, TakenUp { times, held: words.next() == Some("held") }))
+}
+
+/// Judges the run in flight.
+pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, Cause> {
+    let leave = |why: String| Ok(Verdict::Leave(why));
+    let marks = &facts.marks;
+    if !marks.in_flight {
+        return leave("no run is in flight".to_owned());
+    }
+    if let Some(halt) = marks.halted.as_ref().filter(|halt| halt.run && guard::on(Guard::HaltBeforeJob)) {
+        return leave(halt.to_string());
+    }
+    if let Some(who) = marks.local.as_ref().filter(|_| guard::on(Guard::LocalRunBeforeTakingUp)) {
+        return leave(format!("{who} has taken the run over in a process of their own"));
+    }
+    let mut freed = facts.clone();
+    for job in freed.jobs.iter_mut().filter(|job| job.state == JobState::Active) {
+        match stuck(facts, job, now).filter(|_| job.run == marks.run_id) {
+            Some(why) => job.state = JobState::Failed { reason: why, exit: None },
+            None => return leave(format!("Job {} is at work", job.name)),
+        }
+    }
+    let planned = match next::next(&freed, policy, None) {
+        Ok(Next::Create(planned)) => planned,
+        Ok(Next::Running(job)) => return leave(format!("Job {job} is at work")),
+        Ok(Next::Done) => return leave("no run is in flight".to_owned()),
+        // The next watch looks again.
+        Err(cause) if matches!(cause.class, Class::Hold | Class::Refused | Class::Usage) => {
+            let why: Vec<String> = std::iter::once(cause.what).chain(cause.detail).collect();
+            return leave(format!("the run cannot be taken up now: {}", why.join("; ")));
+        }
+        Err(cause) => return Err(cause),
+    };
+    if let Some((job, taken_up)) = marks.taking_up.as_deref().and_then(read_intent)
+        && job == planned.job
+        && planned.replaces.is_none()
+    {
+        let why = format!("Job {job} was being replaced by a watch that died");
+        return Ok(Verdict::TakeUp(TakeUp { planned: Planned { taken_up: Some(taken_up), ..planned }, why, hands_on: None }));
+    }
+    Ok(follow(facts, &freed, planned).map_or_else(Verdict::Leave, Verdict::TakeUp))
+}
+
+/// What follows the newest Job of the run, or why nothing does. `freed`: the facts with stuck Jobs as failed ones.
+fn follow(facts: &Facts, freed: &Facts, planned: Planned) -> Result<TakeUp, String> {
+    let marks = &facts.marks;
+    let of_run = || freed.jobs.iter().filter(|job| marks.run_id.is_some() && job.run == marks.run_id);
+    let newest = of_run()
+        .max_by_key(|job| (job.created, &job.name))
+        .ok_or_else(|| "the run has no Job: somebody deleted it, or a process outside the cluster performs the run".to_owned())?;
+    let (name, former) = (&newest.name, newest.taken_up.unwrap_or_default());
+    if newest.deleting {
+        return Err(format!("Job {name} is being deleted"));
+    }
+    let JobState::Failed { reason, exit } = &newest.state else {
+        return Err(format!("Job {name} is complete, and its successor is gone: somebody deleted it"));
+    };
+    let was_stuck = facts.jobs.iter().any(|job| job.uid == newest.uid && job.state == JobState::Active);
+    let failed = || format!("Job {name} failed ({})", exit.map_or(reason.clone(), |exit| format!("{reason}, exit {exit}")));
+    let (why, again) = match after(reason, *exit) {
+        _ if was_stuck => (format!("Job {name} {reason}"), newest.taken_up),
+        Retry::Counted => (failed(), Some(once_more(former))),
+        Retry::Gate => (format!("Job {name} held"), Some(TakenUp { held: true, ..former })),
+        Retry::Person => return Err(format!("{}: a person must change something first", failed())),
+    };
+    let same = planned.replaces.as_deref() == Some(newest.uid.as_str());
+    if !same && marks.handed_on.as_deref() == Some(newest.uid.as_str()) {
+        return Err(format!("Job {} had followed {name}, and is gone: somebody deleted it", planned.job));
+    }
+    // Another step's Job begins anew, as if its predecessor had created it; only a step that comes back is counted on.
+    let back = || of_run().find(|job| job.name == planned.job).map(|job| once_more(job.taken_up.unwrap_or_default()));
+    let taken_up = if same { again } else { back() };
+    if taken_up.is_some_and(|taken_up| taken_up.times > TIMES) && guard::on(Guard::TakenUpTimes) {
+        return Err(format!("{why}, and this step was taken up {TIMES} times already: it is a person's now"));
+    }
+    let hands_on = (!same).then(|| newest.uid.clone());
+    Ok(TakeUp { planned: Planned { taken_up, ..planned }, why, hands_on })
+}
+
+fn once_more(former: TakenUp) -> TakenUp {
+    TakenUp { times: former.times.saturating_add(1), held: false }
+}
+
+/// What follows a failed Job; the same table says what the Job itself made of its pods' ends.
+fn after(reason: &str, exit: Option<i32>) -> Retry {
+    match exit {
+        Some(code) => Retry::after(code),
+        // It was one of those that fail a Job at once, but nobody can say any more which.
+        None if reason == "PodFailurePolicy" => Retry::Person,
+        None => Retry::Counted,
+    }
+}
+
+/// Why a Job that counts as active cannot do anything any more, if that is so: its pin has been out of use for long, and none of its
+/// pods can still act.
+fn stuck(facts: &Facts, job: &JobFact, now: Timestamp) -> Option<String> {
+    let long = |since: Option<Timestamp>| since.is_some_and(|since| now.duration_since(since) >= AWAY);
+    // A node that is gone gives no time; its pods are soon gone as well.
+    let away = |name: &str| facts.node(name).is_some_and(|node| !node.ready && long(node.ready_since));
+    let bound = || job.pods.iter().filter_map(|pod| pod.node.as_deref());
+    if bound().any(|node| !away(node)) {
+        return None;
+    }
+    let waiting = || job.pods.iter().filter(|pod| pod.node.is_none()).filter_map(|pod| pod.created).max().or(job.created);
+    let Some(pin) = &job.pin else {
+        return bound().next().map(|node| format!("ran on {node}, which is not Ready"));
+    };
+    let (what, since) = match facts.node(pin) {
+        None => ("is gone", waiting()),
+        Some(node) => {
+            let cordoned = node.unschedulable.then(|| node.cordoned_since.or_else(waiting)).flatten();
+            let not_ready = (!node.ready).then_some(node.ready_since).flatten();
+            (if node.ready { "is cordoned" } else { "is not Ready" }, cordoned.into_iter().chain(not_ready).min())
+        }
+    };
+    long(since).then(|| format!("waits for {pin}, which {what}"))
+}
+
+#[cfg(test)]
+#[path = "orphan_tests.rs"]
+mod tests;

@@ -1,0 +1,179 @@
+//! Everything that `k8s-upgrade manifests` prints for `kubectl apply -f -`. Applied again it changes nothing that a run has written: facts
+//! of a run live in annotations and in data that these manifests do not mention.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+
+use super::installation::{Credentials, Install};
+use super::jobs::{self, Secret};
+use super::manifest::{labels, yaml};
+use super::rights::Account;
+use super::{policies, rights};
+use crate::failure::Cause;
+use crate::names;
+use crate::plan::decide::rules;
+
+/// All objects as YAML documents, in an order in which they can be created.
+pub fn manifests(install: &Install) -> Result<String, Cause> {
+    yaml(&objects(install)?)
+}
+
+/// The objects of [`manifests`].
+pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
+    let mut objects = vec![namespace(install)];
+    // Before the rights that they bound.
+    objects.extend(policies::objects(install));
+    objects.extend(rights::objects(install.scope()));
+    let mut config = object(install, "v1", "ConfigMap", names::CONFIG_MAP);
+    config["data"] = json!({ names::CONFIG_KEY: install.config });
+    // Nothing but what was given: what a run learned is not ours to overwrite, and kubectl leaves alone what it has not applied itself.
+    let mut known_hosts = object(install, "v1", "ConfigMap", names::KNOWN_HOSTS_MAP);
+    if !install.host_keys.is_empty() {
+        known_hosts["data"] = json!(install.host_keys);
+    }
+    let mut alert_rules = object(install, "v1", "ConfigMap", names::RULES_MAP);
+    alert_rules["data"] = json!({ names::RULES_KEY: rules()? });
+    objects.extend([config, known_hosts, alert_rules]);
+    objects.extend(credentials(install));
+    objects.extend([detection(install), watch(install)]);
+    Ok(objects)
+}
+
+/// Prometheus' rule file, as YAML.
+pub fn rules() -> Result<String, Cause> {
+    yaml(&[json!({ "groups": [{ "name": names::ALERT_GROUP, "rules": rules::alerts() }] })])
+}
+
+fn object(install: &Install, version: &str, kind: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": version,
+        "kind": kind,
+        "metadata": { "name": name, "namespace": install.namespace, "labels": labels() },
+    })
+}
+
+fn namespace(install: &Install) -> Value {
+    let mut labels = labels();
+    for mode in ["enforce", "audit", "warn"] {
+        labels[format!("pod-security.kubernetes.io/{mode}")] = json!("restricted");
+    }
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": install.namespace, "labels": labels } })
+}
+
+fn credentials(install: &Install) -> Option<Value> {
+    match install.credentials {
+        Credentials::Existing => None,
+        Credentials::Secret { ssh_key, ssh_key_pub, slack_webhook } => {
+            let encoded = |bytes: &[u8]| json!(BASE64_STANDARD.encode(bytes));
+            let mut secret = object(install, "v1", "Secret", names::CREDS_SECRET);
+            secret["type"] = json!("Opaque");
+            secret["data"] = json!({
+                names::SECRET_SSH_KEY: encoded(ssh_key),
+                names::SECRET_SSH_KEY_PUB: encoded(ssh_key_pub),
+            });
+            if let Some(webhook) = slack_webhook {
+                secret["data"][names::SECRET_SLACK] = encoded(webhook);
+            }
+            Some(secret)
+        }
+        Credentials::External { store } => {
+            let mut secret = object(install, "external-secrets.io/v1", "ExternalSecret", names::CREDS_SECRET);
+            let keys = [names::SECRET_SSH_KEY, names::SECRET_SSH_KEY_PUB, names::SECRET_SLACK];
+            secret["spec"] = json!({
+                "refreshInterval": "15m",
+                "secretStoreRef": { "kind": "ClusterSecretStore", "name": store },
+                "target": { "name": names::CREDS_SECRET, "creationPolicy": "Owner" },
+                "data": keys.map(|key| json!({ "secretKey": key, "remoteRef": { "key": names::VAULT_PATH, "property": key } })),
+            });
+            Some(secret)
+        }
+    }
+}
+
+/// What a CronJob of ours differs in.
+struct Scheduled<'a> {
+    name: &'a str,
+    account: Account,
+    secret: Secret,
+    /// Also on a control plane that is out of service.
+    anywhere: bool,
+    app: &'a str,
+    schedule: &'a str,
+    arguments: &'a [&'a str],
+    /// How many Jobs that ended are kept, of each kind.
+    history: u32,
+    /// A Job that hangs would, under Forbid, freeze the schedule (seconds).
+    deadline: u32,
+    ttl: i32,
+}
+
+/// The weekly look for a release.
+fn detection(install: &Install) -> Value {
+    let scheduled = Scheduled {
+        name: names::DETECT_CRONJOB,
+        account: Account::Chain,
+        secret: Secret::Key,
+        anywhere: false,
+        app: names::APP_DETECTION,
+        schedule: "0 12 * * 0",
+        arguments: &["detect"],
+        history: 3,
+        deadline: 1800,
+        ttl: names::JOB_TTL_SECONDS,
+    };
+    cronjob(install, &scheduled)
+}
+
+/// The look for a run whose Jobs all died. It wants nothing of its node, for it creates Jobs and drains nothing: so it also runs on a sole
+/// control plane that a dead Job has left out of service.
+fn watch(install: &Install) -> Value {
+    let scheduled = Scheduled {
+        name: names::WATCH_CRONJOB,
+        account: Account::Watch,
+        secret: Secret::Nothing,
+        anywhere: true,
+        app: names::APP_WATCH,
+        schedule: "*/10 * * * *",
+        arguments: &["resume", "--if-orphaned"],
+        history: 1,
+        // Over before the next is due.
+        deadline: 540,
+        // A failed one is gone before somebody's alert on failed Jobs fires, which would hold the run.
+        ttl: 600,
+    };
+    cronjob(install, &scheduled)
+}
+
+/// It names no `suspend`: an operator's halt survives another `kubectl apply`.
+fn cronjob(install: &Install, scheduled: &Scheduled) -> Value {
+    let labels = json!({ names::LABEL_APP: scheduled.app });
+    let arguments: Vec<String> = scheduled.arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let pod = jobs::Pod { account: scheduled.account, arguments: &arguments, image: install.image, secret: scheduled.secret };
+    let mut spec = pod.spec();
+    spec["affinity"] = jobs::trusted(install.runner.name());
+    let tolerated = std::iter::once(names::LABEL_CONTROL_PLANE).chain(scheduled.anywhere.then_some(names::TAINT_CORDON));
+    spec["tolerations"] = tolerated.map(|key| json!({ "key": key, "operator": "Exists" })).collect();
+    let mut cronjob = object(install, "batch/v1", "CronJob", scheduled.name);
+    cronjob["spec"] = json!({
+        "schedule": scheduled.schedule,
+        "timeZone": "Etc/UTC",
+        "concurrencyPolicy": "Forbid",
+        // Below 100 s a controller that was away for a moment drops the run.
+        "startingDeadlineSeconds": 600,
+        "successfulJobsHistoryLimit": scheduled.history,
+        "failedJobsHistoryLimit": scheduled.history,
+        "jobTemplate": {
+            "metadata": { "labels": labels },
+            "spec": {
+                "backoffLimit": 2,
+                "activeDeadlineSeconds": scheduled.deadline,
+                "ttlSecondsAfterFinished": scheduled.ttl,
+                "podReplacementPolicy": "Failed",
+                "podFailurePolicy": jobs::pod_failure_policy(),
+                "template": { "metadata": { "labels": labels }, "spec": spec },
+            },
+        },
+    });
+    cronjob
+}

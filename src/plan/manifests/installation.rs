@@ -1,0 +1,62 @@
+//! What one installation is: all that differs in its manifests from cluster to cluster.
+
+use std::collections::BTreeMap;
+
+use super::rights::Scope;
+use crate::plan::model::policy::{Runner, Unstick};
+
+/// What differs from cluster to cluster.
+#[derive(Clone, Debug)]
+pub struct Install<'a> {
+    pub namespace: &'a str,
+    /// Reference of the image that every Job runs.
+    pub image: &'a str,
+    /// The settings, as YAML; empty for the defaults.
+    pub config: &'a str,
+    /// Namespace and name of the CronJob whose template makes etcd snapshots.
+    pub backup: (&'a str, &'a str),
+    /// Prefix of our annotations.
+    pub prefix: &'a str,
+    /// What a drain may delete.
+    pub unstick: Unstick,
+    pub credentials: Credentials<'a>,
+    /// Who hosts Jobs, beside the control planes.
+    pub runner: &'a Runner,
+    /// Who may stand in for it.
+    pub standby: &'a [String],
+    /// Host keys that are known from the first: node name → one a line.
+    pub host_keys: BTreeMap<String, String>,
+}
+
+impl Install<'_> {
+    /// What its accounts' rights depend on.
+    pub(super) fn scope(&self) -> Scope<'_> {
+        Scope { namespace: self.namespace, backup: self.backup, unstick: self.unstick }
+    }
+}
+
+/// Where the Secret with the SSH key comes from.
+#[derive(Clone)]
+pub enum Credentials<'a> {
+    /// It is there already, or something else makes it.
+    Existing,
+    Secret {
+        ssh_key: &'a [u8],
+        ssh_key_pub: &'a [u8],
+        slack_webhook: Option<&'a [u8]>,
+    },
+    /// External Secrets reads it out of the ClusterSecretStore of this name.
+    External {
+        store: &'a str,
+    },
+}
+
+impl std::fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Credentials::Existing => f.write_str("Existing"),
+            Credentials::Secret { .. } => f.write_str("Secret(…)"),
+            Credentials::External { store } => write!(f, "External({store})"),
+        }
+    }
+}

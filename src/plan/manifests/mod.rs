@@ -1,0 +1,8 @@
+//! The objects that we have the cluster make, and what its API server lets us do with them.
+
+pub mod install;
+pub mod installation;
+pub mod jobs;
+pub mod manifest;
+pub mod policies;
+pub mod rights;

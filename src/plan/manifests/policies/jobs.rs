@@ -1,0 +1,246 @@
+//! The Jobs that our accounts create and remove: the chain's, of one shape, and the snapshot's, as its CronJob has it.
+
+use serde_json::{Value, json};
+
+use super::cel::{list, literal, map, same_but};
+use super::records::{old_and_new, rest_is_as_it_was, same};
+use super::{ENDED_JOBS, JOBS, Policy, SNAPSHOTS, both, user};
+use crate::names::{self, Mark};
+use crate::plan::manifests::installation::Install;
+use crate::plan::manifests::jobs::{self, Secret};
+use crate::plan::manifests::rights::Account;
+use crate::plan::model::policy::Runner;
+
+/// What differs from Job to Job in a pod's spec, and is looked at by itself or only narrows where it runs.
+const OF_A_POD: [&str; 4] = ["containers", "affinity", "nodeSelector", "tolerations"];
+/// The same of its container.
+const OF_A_CONTAINER: [&str; 2] = ["args", "image"];
+/// What a Job of ours runs, its words one after the other.
+const COMMAND: &str = r"^(preflight|postflight|upgrade-node [a-z0-9]([-.a-z0-9]*[a-z0-9])?) --chain --target [0-9]+\.[0-9]+\.[0-9]+ --run [0-9a-f]{8}( --held)?$";
+
+fn rule(expression: String, message: &str) -> (String, String) {
+    (expression, message.to_owned())
+}
+
+/// Bears the label by which the snapshot's policy knows its Jobs.
+fn is_snapshot() -> String {
+    format!("object.metadata.?labels[?'{}'].orValue('') == '{}'", names::LABEL_MANAGED_BY, names::PROGRAM)
+}
+
+/// A pod as `commands` of the chain have it, and with what the API server fills in. It never fills in more than that: a new default in pods'
+/// templates would roll out every workload of every cluster. So any other field is somebody else's, also one that is invented tomorrow.
+fn shape(pod: Value) -> (Value, Value) {
+    let mut pod = pod;
+    let mut container = pod["containers"][0].take();
+    for (field, default) in [
+        ("dnsPolicy", json!("ClusterFirst")),
+        ("schedulerName", json!("default-scheduler")),
+        ("serviceAccount", pod["serviceAccountName"].clone()),
+    ] {
+        pod[field] = default;
+    }
+    container["terminationMessagePath"] = json!("/dev/termination-log");
+    container["terminationMessagePolicy"] = json!("File");
+    for variable in container["env"].as_array_mut().into_iter().flatten() {
+        if let Some(field) = variable.pointer_mut("/valueFrom/fieldRef") {
+            field["apiVersion"] = json!("v1");
+        }
+    }
+    for volume in pod["volumes"].as_array_mut().into_iter().flatten() {
+        if let Some(source) = volume.get_mut("configMap") {
+            source["defaultMode"] = json!(0o644);
+        }
+    }
+    for (object, own) in [(&mut pod, &OF_A_POD[..]), (&mut container, &OF_A_CONTAINER[..])] {
+        if let Some(fields) = object.as_object_mut() {
+            fields.retain(|field, _| !own.contains(&field.as_str()));
+        }
+    }
+    (pod, container)
+}
+
+/// Whether a term of node affinity leaves a control plane alone, or one worker that has the key anyway. All that a term says must hold, so
+/// one part of it is enough. Which worker is the first, nobody knows who installs: then it may be any, but one by its name.
+fn is_trusted(install: &Install) -> String {
+    let known = match install.runner {
+        Runner::FirstWorker => None,
+        Runner::Node(name) => Some(Some(name)),
+        Runner::ControlPlane => Some(None),
+    };
+    let trusted = known.map(|runner| {
+        let workers = list(runner.into_iter().chain(install.standby));
+        format!(" && f.values[0] in {workers}")
+    });
+    format!(
+        "t.?matchExpressions.orValue([]).exists(e, e.key == '{}' && e.operator == 'Exists') || \
+         t.?matchFields.orValue([]).exists(f, f.key == '{}' && f.operator == 'In' && f.values.size() == 1{})",
+        names::LABEL_CONTROL_PLANE,
+        jobs::NODE_NAME,
+        trusted.unwrap_or_default()
+    )
+}
+
+/// A Job of the chain: its name, its one pod, what that runs, where, and what it sees.
+pub fn chain(install: &Install) -> Policy {
+    let shaped = |secret| shape(jobs::Pod { account: Account::Chain, arguments: &[], image: install.image, secret }.spec());
+    // What a pod sees of the Secret is the one thing in which phases differ.
+    let ((pod, container), (postflight, _)) = (shaped(Secret::Key), shaped(Secret::Webhook));
+    let is_postflight = "variables.args.size() > 0 && variables.args[0] == 'postflight'";
+    let image = Mark::Image.key(install.prefix);
+    // What a change leaves as it was is not judged again.
+    let unless_snapshot = |expression: String| format!("variables.snapshot || request.operation == 'UPDATE' || ({expression})");
+    let mut variables = old_and_new();
+    let template_annotations = literal(&jobs::pod_annotations());
+    variables.extend([
+        ("snapshot", is_snapshot()),
+        ("pod", "dyn(object.spec.template.spec)".to_owned()),
+        ("container", "dyn(object.spec.template.spec.containers[0])".to_owned()),
+        ("args", "dyn(object.spec.template.spec.containers[0]).?args.orValue([])".to_owned()),
+        (
+            "places",
+            "dyn(object.spec.template.spec).?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms.orValue([])"
+                .to_owned(),
+        ),
+        ("wantedPod", format!("{is_postflight} ? {} : {}", literal(&postflight), literal(&pod))),
+        ("wantedContainer", literal(&container)),
+    ]);
+    let progress = Mark::Progress.key(install.prefix);
+    Policy {
+        name: JOBS,
+        accounts: both(install),
+        group: "batch",
+        resource: "jobs",
+        operations: &["CREATE", "UPDATE"],
+        label: None,
+        cronjob: None,
+        variables,
+        rules: vec![
+            rule(
+                format!(
+                    "request.operation == 'CREATE' || (!variables.snapshot && {} && {})",
+                    rest_is_as_it_was(&["metadata"]),
+                    same("Marks", &list([progress]))
+                ),
+                "of a Job that is there only the record of its progress may change",
+            ),
+            rule(
+                format!(
+                    "variables.snapshot ? request.namespace == '{}' && request.userInfo.username == '{}' : request.namespace == '{}'",
+                    install.backup.0,
+                    user(install, Account::Chain),
+                    install.namespace
+                ),
+                "Jobs are created in our own namespace, and those of etcd's snapshot where its CronJob is",
+            ),
+            rule(
+                unless_snapshot(format!(
+                    "object.metadata.name.startsWith('{}-') && {} == {} && {}.all(k, k == '{}')",
+                    names::JOB_PREFIX,
+                    map("object", "metadata.labels"),
+                    literal(&json!({ names::LABEL_APP: names::APP_CHAIN })),
+                    map("object", "metadata.annotations"),
+                    Mark::TakenUp.key(install.prefix)
+                )),
+                "a Job of the chain has its name, its label, and no annotation but its own",
+            ),
+            rule(
+                unless_snapshot("object.spec.parallelism == 1 && object.spec.completions == 1".to_owned()),
+                "a Job of the chain has one pod",
+            ),
+            rule(
+                unless_snapshot(format!(
+                    "{} == {template_annotations} && {}.all(k, k in {} || k == '{}')",
+                    map("object", "spec.template.metadata.annotations"),
+                    map("object", "spec.template.metadata.labels"),
+                    list(["controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"]),
+                    names::LABEL_APP
+                )),
+                "a pod of the chain has our labels and annotations",
+            ),
+            rule(
+                unless_snapshot(format!("variables.args.join(' ').matches({})", literal(&COMMAND.into()))),
+                "a Job of the chain runs preflight, upgrade-node or postflight with --chain, --target and --run",
+            ),
+            rule(
+                unless_snapshot(format!(
+                    "variables.container.image == {} || variables.container.image == namespaceObject.metadata.?annotations[?'{image}'].orValue('')",
+                    literal(&install.image.into())
+                )),
+                "a Job of the chain runs the image that is installed, or the one that began the run",
+            ),
+            rule(
+                unless_snapshot(format!(
+                    "variables.pod.containers.size() == 1 && {}",
+                    same_but("variables.container", "variables.wantedContainer", &list(OF_A_CONTAINER))
+                )),
+                "the container of a Job of the chain is ours to the last field",
+            ),
+            rule(
+                unless_snapshot(same_but("variables.pod", "variables.wantedPod", &list(OF_A_POD))),
+                "the pod of a Job of the chain is ours to the last field: no other account, volume or right on its host",
+            ),
+            rule(
+                unless_snapshot(format!("variables.places.size() > 0 && variables.places.all(t, {})", is_trusted(install))),
+                "a Job of the chain runs on a control plane, or on the runner or who stands in for it, by the Node's own name",
+            ),
+        ],
+    }
+}
+
+/// A Job that makes room: one of the chain's.
+pub fn ended(install: &Install) -> Policy {
+    Policy {
+        name: ENDED_JOBS,
+        accounts: both(install),
+        group: "batch",
+        resource: "jobs",
+        operations: &["DELETE"],
+        label: None,
+        cronjob: None,
+        variables: Vec::new(),
+        rules: vec![rule(
+            format!(
+                "request.namespace == '{}' && oldObject.metadata.name.startsWith('{}-') && oldObject.metadata.?labels[?'{}'].orValue('') == '{}'",
+                install.namespace,
+                names::JOB_PREFIX,
+                names::LABEL_APP,
+                names::APP_CHAIN
+            ),
+            "only Jobs of the chain are removed",
+        )],
+    }
+}
+
+/// A Job that makes etcd's snapshot: as its CronJob would make one. Both are filled in alike by the API server; a webhook that changes Jobs
+/// and not CronJobs has to leave these alone.
+pub fn snapshot(install: &Install) -> Policy {
+    let annotations = |object: &str, path: &str| map(object, &format!("{path}template.metadata.annotations"));
+    Policy {
+        name: SNAPSHOTS,
+        accounts: both(install),
+        group: "batch",
+        resource: "jobs",
+        operations: &["CREATE"],
+        label: Some((names::LABEL_MANAGED_BY, names::PROGRAM)),
+        cronjob: Some((install.backup.0.to_owned(), install.backup.1.to_owned())),
+        variables: Vec::new(),
+        rules: vec![
+            rule(
+                format!("object.metadata.name.startsWith('{}-')", names::ETCD_JOB_PREFIX),
+                "a Job of etcd's snapshot has its name",
+            ),
+            rule(
+                "dyn(object.spec.template.spec) == dyn(params.spec.jobTemplate.spec.template.spec)".to_owned(),
+                "the pod of etcd's snapshot is the one of its CronJob, to the last field",
+            ),
+            rule(
+                format!(
+                    "{} == {} && object.spec.parallelism == params.spec.jobTemplate.spec.?parallelism.orValue(1)",
+                    annotations("object", "spec."),
+                    annotations("params", "spec.jobTemplate.spec.")
+                ),
+                "a Job of etcd's snapshot has as many pods as its CronJob's, with the same annotations",
+            ),
+        ],
+    }
+}

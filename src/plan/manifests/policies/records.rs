@@ -1,0 +1,220 @@
+//! What our accounts write into objects that others own, too: nodes, our namespace, ConfigMaps, and pods that a drain deletes.
+
+use super::cel::{list, map, same_but};
+use super::{CONFIG_MAPS, NAMESPACE, NODES, PODS, Policy, both, user};
+use crate::names::{self, Mark};
+use crate::plan::manifests::installation::Install;
+use crate::plan::manifests::rights::Account;
+use crate::plan::model::policy::Unstick;
+
+/// What of an object's metadata a write of ours changes, or the API server with it.
+const WRITTEN: [&str; 4] = ["annotations", "managedFields", "resourceVersion", "generation"];
+
+/// Old and new of an object and of its parts, for the expressions below.
+pub(super) fn old_and_new() -> Vec<(&'static str, String)> {
+    let names = [("new", "object"), ("old", "oldObject")];
+    let whole = names.map(|(name, object)| (name, format!("dyn({object})")));
+    let part = |which: [&'static str; 2], path: &str| [(which[0], map("object", path)), (which[1], map("oldObject", path))];
+    whole
+        .into_iter()
+        .chain(part(["newMeta", "oldMeta"], "metadata"))
+        .chain(part(["newMarks", "oldMarks"], "metadata.annotations"))
+        .collect()
+}
+
+fn v(name: &str) -> String {
+    format!("variables.{name}")
+}
+
+/// CEL: old and new `part` are alike but for these keys.
+pub(super) fn same(part: &str, keys: &str) -> String {
+    same_but(&v(&format!("new{part}")), &v(&format!("old{part}")), keys)
+}
+
+/// Nothing of the object differs but those of its parts, and of its metadata only [`WRITTEN`].
+pub(super) fn rest_is_as_it_was(parts: &[&str]) -> String {
+    format!("{} && {}", same_but(&v("new"), &v("old"), &list(parts)), same("Meta", &list(WRITTEN)))
+}
+
+/// Of a node: whether it takes pods, and our marks. Also that we uncordon only what we cordoned: our mark comes with a cordon that was not
+/// there, and an uncordon needs the mark.
+pub fn nodes(install: &Install) -> Policy {
+    let marks = Mark::OF_A_NODE.map(|mark| mark.key(install.prefix));
+    let ours = Mark::CordonedBy.key(install.prefix);
+    let mut variables = old_and_new();
+    variables.extend([
+        ("newSpec", map("object", "spec")),
+        ("oldSpec", map("oldObject", "spec")),
+        ("is", "object.spec.?unschedulable.orValue(false)".to_owned()),
+        ("was", "oldObject.spec.?unschedulable.orValue(false)".to_owned()),
+        ("has", format!("'{ours}' in variables.newMarks")),
+        ("had", format!("'{ours}' in variables.oldMarks")),
+    ]);
+    let rule = |expression: String, message: &str| (expression, message.to_owned());
+    Policy {
+        name: NODES,
+        accounts: both(install),
+        group: "",
+        resource: "nodes",
+        operations: &["CREATE", "UPDATE", "DELETE"],
+        label: None,
+        cronjob: None,
+        variables,
+        rules: vec![
+            rule("request.operation == 'UPDATE'".to_owned(), "nodes are neither made nor removed"),
+            rule(
+                format!("{} && {}", rest_is_as_it_was(&["metadata", "spec"]), same("Spec", &list(["unschedulable"]))),
+                "of a node only spec.unschedulable and our marks may change",
+            ),
+            rule(same("Marks", &list(&marks)), "of a node's annotations only our marks may change"),
+            rule(
+                "variables.is == variables.was || (variables.is ? variables.has : variables.had)".to_owned(),
+                "a node is cordoned with our mark, and uncordoned only where it had that",
+            ),
+            rule(
+                "variables.had || !variables.has || (variables.is && !variables.was)".to_owned(),
+                "a node that somebody else cordoned does not get our mark",
+            ),
+        ],
+    }
+}
+
+/// Of our namespace: the run's marks. What only a person writes may be removed, at a run's end; the image of a run can only be the installed one.
+pub fn namespace(install: &Install) -> Policy {
+    let keys = |marks: &[Mark]| list(marks.iter().map(|mark| mark.key(install.prefix)));
+    let image = Mark::Image.key(install.prefix);
+    let mut variables = old_and_new();
+    variables.push((
+        "ours",
+        format!(
+            "request.userInfo.username == '{}' ? {} : {}",
+            user(install, Account::Watch),
+            keys(&Mark::OF_THE_WATCH),
+            keys(&Mark::OF_A_RUN)
+        ),
+    ));
+    let rule = |expression: String, message: &str| (expression, message.to_owned());
+    Policy {
+        name: NAMESPACE,
+        accounts: both(install),
+        group: "",
+        resource: "namespaces",
+        operations: &["CREATE", "UPDATE", "DELETE"],
+        label: None,
+        cronjob: None,
+        variables,
+        rules: vec![
+            rule(
+                format!("request.operation == 'UPDATE' && request.name == '{}'", install.namespace),
+                "of namespaces only our own may be written to",
+            ),
+            rule(rest_is_as_it_was(&["metadata"]), "of our namespace only the run's marks may change"),
+            rule(same("Marks", &v("ours")), "of our namespace's annotations only the run's marks may change"),
+            rule(
+                format!(
+                    "{}.all(k, !(k in variables.newMarks) || (k in variables.oldMarks && variables.newMarks[k] == variables.oldMarks[k]))",
+                    keys(&Mark::OF_A_PERSON)
+                ),
+                "what a person has said of a run may only be removed",
+            ),
+            rule(
+                format!(
+                    "!('{image}' in variables.newMarks) || variables.newMarks['{image}'] == {} \
+                     || ('{image}' in variables.oldMarks && variables.newMarks['{image}'] == variables.oldMarks['{image}'])",
+                    super::cel::literal(&install.image.into())
+                ),
+                "a run begins with the image that is installed",
+            ),
+        ],
+    }
+}
+
+/// Journals, whole; of the known host keys, new ones. Settings and alert rules are a person's.
+pub fn config_maps(install: &Install) -> Policy {
+    let journal = |object: &str| {
+        format!(
+            "{object}.metadata.name.startsWith('{}-') && {object}.metadata.?labels['{}'].orValue('') == '{}'",
+            names::APP_JOURNAL,
+            names::LABEL_APP,
+            names::APP_JOURNAL
+        )
+    };
+    let mut variables = old_and_new();
+    variables.extend([
+        ("newData", map("object", "data")),
+        ("oldData", map("oldObject", "data")),
+        (
+            "journal",
+            format!(
+                "(request.operation == 'DELETE' || ({})) && (request.operation == 'CREATE' || ({}))",
+                journal("object"),
+                journal("oldObject")
+            ),
+        ),
+        (
+            "hostKeys",
+            format!(
+                "request.operation == 'UPDATE' && request.name == '{}' && request.userInfo.username == '{}'",
+                names::KNOWN_HOSTS_MAP,
+                user(install, Account::Chain)
+            ),
+        ),
+    ]);
+    let learned = "variables.oldData.all(k, k in variables.newData && variables.newData[k] == variables.oldData[k])";
+    let rule = |expression: String, message: &str| (expression, message.to_owned());
+    Policy {
+        name: CONFIG_MAPS,
+        accounts: both(install),
+        group: "",
+        resource: "configmaps",
+        operations: &["CREATE", "UPDATE", "DELETE"],
+        label: None,
+        cronjob: None,
+        variables,
+        rules: vec![
+            rule(
+                format!("request.namespace == '{}' && (variables.journal || variables.hostKeys)", install.namespace),
+                "of ConfigMaps only journals and the known host keys may be written",
+            ),
+            rule(
+                format!("!variables.hostKeys || ({} && {learned})", rest_is_as_it_was(&["metadata", "data"])),
+                "host keys may be added, and none that is known may be changed or removed",
+            ),
+        ],
+    }
+}
+
+/// A pod that a drain deletes, because its budget can never let it go. What never deletes one needs no policy: it has no right to.
+pub fn pods(install: &Install) -> Option<Policy> {
+    let owned = "oldObject.metadata.?ownerReferences.orValue([])";
+    let made_anew = match install.unstick {
+        Unstick::Never => return None,
+        Unstick::Structural => format!(
+            "{owned}.exists(o, o.?controller.orValue(false) && o.kind == 'ReplicaSet' && o.apiVersion.startsWith('apps/'))"
+        ),
+        Unstick::All => format!("!{owned}.exists(o, o.?controller.orValue(false) && o.kind == 'DaemonSet')"),
+    };
+    let annotations = map("oldObject", "metadata.annotations");
+    let rule = |expression: String, message: &str| (expression, message.to_owned());
+    Some(Policy {
+        name: PODS,
+        accounts: vec![user(install, Account::Chain)],
+        group: "",
+        resource: "pods",
+        operations: &["DELETE"],
+        label: None,
+        cronjob: None,
+        variables: vec![("annotations", annotations), ("options", "dyn(request).?options.?preconditions.?uid".to_owned())],
+        rules: vec![
+            rule("variables.options.hasValue()".to_owned(), "a pod is deleted by its UID, or not at all"),
+            rule(made_anew, "a pod is deleted only where its owner makes it anew elsewhere"),
+            rule(
+                format!(
+                    "!('{}' in variables.annotations) && !('kubernetes.io/config.mirror' in variables.annotations)",
+                    Mark::Unstick.key(install.prefix)
+                ),
+                "a pod that opts out, or that a node runs by itself, is not deleted",
+            ),
+        ],
+    })
+}

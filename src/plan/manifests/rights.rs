@@ -1,0 +1,194 @@
+//! What each of the program's accounts may do in a cluster, and why: the one table from which the RBAC objects are made and that preflight
+//! can ask for. No wildcard, and nothing that no run uses.
+
+use serde_json::{Value, json};
+
+use crate::names;
+use crate::plan::model::policy::Unstick;
+
+/// What rights depend on from one installation to the next.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    pub namespace: &'a str,
+    /// Namespace and name of the CronJob whose template makes etcd snapshots.
+    pub backup: (&'a str, &'a str),
+    /// What a drain may delete.
+    pub unstick: Unstick,
+}
+
+/// As whom the program's pods act. A kubelet may ask for tokens of the accounts of its pods, so each has only what its pods do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// Detection and the Jobs of the chain.
+    Chain,
+    /// The look for a run whose Jobs all died: it writes facts of the run and Jobs, and no node.
+    Watch,
+}
+
+impl Account {
+    /// Both accounts.
+    pub const ALL: [Account; 2] = [Account::Chain, Account::Watch];
+
+    /// Of its ServiceAccount, and of the roles and bindings that give it its rights.
+    pub fn name(self) -> &'static str {
+        match self {
+            Account::Chain => names::SERVICE_ACCOUNT,
+            Account::Watch => names::WATCH_ACCOUNT,
+        }
+    }
+
+    /// All that it may do. How much of an object it may change, and of which shape it must be, policies say beside this.
+    pub fn grants(self, scope: Scope<'_>) -> Vec<Grant> {
+        match self {
+            Account::Chain => of_the_chain(scope),
+            Account::Watch => of_the_watch(scope.namespace),
+        }
+    }
+}
+
+/// Verbs on one resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// None: in the whole cluster.
+    pub namespace: Option<String>,
+    /// API group; empty is the core.
+    pub group: &'static str,
+    /// With its subresource: `pods/eviction`.
+    pub resource: &'static str,
+    /// Only on the object of this name.
+    pub name: Option<String>,
+    pub verbs: &'static [&'static str],
+    pub why: &'static str,
+    /// A run does without it: only evidence is lost.
+    pub optional: bool,
+}
+
+impl Grant {
+    /// As a rule of a Role.
+    fn rule(&self) -> Value {
+        let mut rule = json!({ "apiGroups": [self.group], "resources": [self.resource], "verbs": self.verbs });
+        if let Some(name) = &self.name {
+            rule["resourceNames"] = json!([name]);
+        }
+        rule
+    }
+}
+
+fn cluster(group: &'static str, resource: &'static str, verbs: &'static [&'static str], why: &'static str) -> Grant {
+    Grant { namespace: None, group, resource, name: None, verbs, why, optional: false }
+}
+
+impl Grant {
+    fn within(self, namespace: &str) -> Self {
+        Grant { namespace: Some(namespace.to_owned()), ..self }
+    }
+
+    fn named(self, name: &str) -> Self {
+        Grant { name: Some(name.to_owned()), ..self }
+    }
+}
+
+/// What both write: the run's facts, its Jobs and, with these verbs, what was done in it.
+fn of_a_run(namespace: &str, journals: &'static [&'static str]) -> [Grant; 3] {
+    [
+        cluster("", "namespaces", &["get", "patch"], "the run's claim and facts are annotations on it").named(namespace),
+        cluster("batch", "jobs", &["get", "list", "create", "delete"], "the chain; a finished Job makes room for its next try")
+            .within(namespace),
+        Grant {
+            optional: true,
+            ..cluster("", "configmaps", journals, "journals of the last runs; no name, for each has its own").within(namespace)
+        },
+    ]
+}
+
+fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
+    let (backup_namespace, backup_name) = backup;
+    let [namespaces, jobs, journals] = of_a_run(namespace, &["list", "create", "patch", "delete"]);
+    let progress = cluster("batch", "jobs", &["patch"], "what a Job does now is an annotation on it").within(namespace);
+    let mut grants = vec![
+        cluster("", "nodes", &["get", "list", "patch"], "versions and readiness; cordon, uncordon and our marks"),
+        cluster("", "pods", &["get", "list", "watch"], "what a drain must move, and whether it went"),
+        cluster("", "pods/eviction", &["create"], "drain"),
+        cluster("policy", "poddisruptionbudgets", &["list", "watch"], "what holds a drain, and when it lets go"),
+        cluster("apps", "deployments", &["list"], "all back before the next node"),
+        namespaces,
+        jobs,
+        Grant { optional: true, ..progress },
+        cluster("coordination.k8s.io", "leases", &["get", "create", "patch", "delete"], "one runner a node").within(namespace),
+        cluster("", "configmaps", &["get", "patch"], "learned host keys").within(namespace).named(names::KNOWN_HOSTS_MAP),
+        cluster("", "configmaps", &["get"], "where this cluster's images come from, and its flags")
+            .within("kube-system")
+            .named(names::KUBEADM_CONFIG),
+        cluster("", "configmaps", &["get"], "what kubeadm gives every kubelet")
+            .within("kube-system")
+            .named(names::KUBELET_CONFIG),
+        journals,
+        cluster("batch", "cronjobs", &["get"], "the template of the etcd snapshot's Job")
+            .within(backup_namespace)
+            .named(backup_name),
+        cluster("batch", "jobs", &["get", "create"], "the etcd snapshot").within(backup_namespace),
+        cluster("", "pods/log", &["get"], "whether the snapshot says that it is done, and how large it is")
+            .within(backup_namespace),
+    ];
+    if unstick != Unstick::Never {
+        grants.push(cluster("", "pods", &["delete"], "a drain unsticks what its budget can never let go (drain-unstick)"));
+    }
+    grants
+}
+
+fn of_the_watch(namespace: &str) -> Vec<Grant> {
+    // Old journals go when a run begins.
+    let [namespaces, jobs, journals] = of_a_run(namespace, &["create", "patch"]);
+    vec![
+        cluster("", "nodes", &["list"], "what is done, and where a Job may run"),
+        namespaces,
+        jobs,
+        cluster("", "pods", &["get", "list"], "whether a Job still acts, and the image that its successor runs")
+            .within(namespace),
+        cluster("coordination.k8s.io", "leases", &["get"], "who else is at work").within(namespace),
+        journals,
+        cluster("", "pods", &["list"], "versions of the control planes").within("kube-system"),
+    ]
+}
+
+/// The ServiceAccounts, their ClusterRoles and Roles, and what binds them.
+pub fn objects(scope: Scope<'_>) -> Vec<Value> {
+    Account::ALL.into_iter().flat_map(|account| of_account(account, scope)).collect()
+}
+
+fn of_account(account: Account, scope: Scope<'_>) -> Vec<Value> {
+    let namespace = scope.namespace;
+    let grants = account.grants(scope);
+    let mut places: Vec<Option<&str>> = Vec::new();
+    for grant in &grants {
+        if !places.contains(&grant.namespace.as_deref()) {
+            places.push(grant.namespace.as_deref());
+        }
+    }
+    let metadata = json!({ "name": account.name(), "namespace": namespace, "labels": super::manifest::labels() });
+    let whom = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata });
+    let roles = places.into_iter().flat_map(|place| role(account, &grants, place, namespace));
+    std::iter::once(whom).chain(roles).collect()
+}
+
+/// The role of one place and its binding.
+fn role(account: Account, grants: &[Grant], place: Option<&str>, namespace: &str) -> [Value; 2] {
+    let ours = place == Some(namespace);
+    let name = if ours { account.name().to_owned() } else { names::of_cluster(account.name(), namespace) };
+    let rules: Vec<Value> = grants.iter().filter(|grant| grant.namespace.as_deref() == place).map(Grant::rule).collect();
+    let (kind, mut metadata) = match place {
+        None => ("ClusterRole", json!({ "name": name })),
+        Some(place) => ("Role", json!({ "name": name, "namespace": place })),
+    };
+    metadata["labels"] = super::manifest::labels();
+    [
+        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules }),
+        json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": format!("{kind}Binding"),
+            "metadata": metadata,
+            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name },
+            "subjects": [{ "kind": "ServiceAccount", "name": account.name(), "namespace": namespace }],
+        }),
+    ]
+}

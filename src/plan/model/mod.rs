@@ -1,0 +1,16 @@
+//! What is, what is wanted, what was done, and what others print, as values: the words in which all else is put.
+
+pub mod answer;
+pub mod facts;
+pub mod halt;
+pub mod journal;
+pub mod lease;
+pub mod named;
+pub mod parse;
+pub mod policy;
+pub mod progress;
+pub mod span;
+pub mod version;
+
+#[cfg(test)]
+pub(super) mod fixture;

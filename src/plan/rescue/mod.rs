@@ -1,0 +1,6 @@
+//! When little answers: what hosts say by themselves, and the way back of a node.
+
+pub mod card;
+pub mod hosts;
+pub mod restore;
+pub mod rollback;

@@ -1,0 +1,78 @@
+use super::*;
+use crate::plan::model::fixture::{job, runbook};
+
+const ONE: &str = "docker.io/library/k8s-upgrade:0123456789ab";
+const OTHER: &str = "docker.io/library/k8s-upgrade:ba9876543210";
+
+fn seen(detection: &str, watch: &str, own: Answer<String>) -> Seen {
+    let cron = |image: &str| {
+        let image = Some(image.to_owned()).filter(|image| !image.is_empty());
+        Some(Cron { suspended: false, ours: image.is_some(), image, schedule: String::new(), created: None, last: None })
+    };
+    let unknown = || "not asked".to_owned();
+    Seen {
+        facts: runbook(),
+        detection: cron(detection),
+        watch: cron(watch),
+        detected: None,
+        own,
+        policies: Answer::Unknown(unknown()),
+        gauges: Answer::Unknown(unknown()),
+        rules: Answer::Unknown(unknown()),
+        alerts: Answer::Unknown(unknown()),
+    }
+}
+
+#[test]
+fn another_build_than_the_one_in_hand_is_told() {
+    let own = || Answer::Known(ONE.to_owned());
+    for (detection, watch, own, ok, says) in [
+        (ONE, ONE, own(), true, "run this binary"),
+        // Another registry, another name; the hash is the build's.
+        (
+            "registry.lan:5000/tools/k8s-upgrade:0123456789ab",
+            "registry.lan:5000/tools/k8s-upgrade:0123456789ab",
+            own(),
+            true,
+            "run this",
+        ),
+        (OTHER, OTHER, own(), false, "this binary is another build"),
+        (
+            ONE,
+            OTHER,
+            own(),
+            false,
+            "CronJob k8s-version-check runs docker.io/library/k8s-upgrade:0123456789ab, and k8s-upgrade-watch",
+        ),
+        ("", OTHER, own(), false, "this binary is another build"),
+        ("", "", own(), true, "no CronJob of this program"),
+        ("k8s-upgrade:v1", "k8s-upgrade:v1", own(), true, "does not say whether it is this binary"),
+        ("localhost:5000/k8s-upgrade", "localhost:5000/k8s-upgrade", own(), true, "does not say whether it is this binary"),
+        (ONE, ONE, Answer::Unknown("it is linked dynamically".to_owned()), false, "cannot be told: it is linked dynamically"),
+    ] {
+        let check = build(&seen(detection, watch, own));
+        assert_eq!((check.ok, check.command.is_none()), (ok, ok), "{check:?}");
+        assert!(check.says.contains(says), "{check:?} should say {says:?}");
+    }
+}
+
+#[test]
+fn a_run_that_another_build_began_is_told() {
+    let job = |image: &str| JobFact { image: Some(image.to_owned()), ..job("k8s-upgrade-master-1-34-7", JobState::Active) };
+    let mut seen = seen(ONE, ONE, Answer::Known(ONE.to_owned()));
+    seen.facts.jobs = vec![job(ONE)];
+    assert!(!build(&seen).says.contains("goes on with"), "{:?}", build(&seen));
+    seen.facts.jobs.push(job(OTHER));
+    let check = build(&seen);
+    assert!(check.ok && check.says.contains(&format!("k8s-upgrade-master-1-34-7 goes on with {OTHER}")), "{check:?}");
+}
+
+#[test]
+fn a_policy_that_is_not_there_is_missed() {
+    let wanted = policies::names("k8s-upgrade", Unstick::Structural);
+    assert!(bounds(&Answer::Known(wanted.clone()), &wanted).ok);
+    let check = bounds(&Answer::Known(wanted[1..].to_vec()), &wanted);
+    assert!(!check.ok && check.command.is_some() && check.says.contains(&wanted[0]), "{check:?}");
+    let check = bounds(&Answer::Unknown("not allowed".to_owned()), &wanted);
+    assert!(!check.ok && check.says == "not allowed", "{check:?}");
+}

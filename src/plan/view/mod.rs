@@ -1,0 +1,7 @@
+//! What people are shown and told, as data that `report` writes out.
+
+pub mod health;
+pub mod news;
+pub mod screen;
+pub mod status;
+pub mod story;

@@ -1,0 +1,134 @@
+//! What a person at 3 a.m. is shown, as data: what is seen, and the screen that [`super::status`] makes of it.
+
+use jiff::Timestamp;
+
+use crate::plan::model::answer::Answer;
+use crate::plan::model::facts::Facts;
+use crate::plan::model::lease::{Driver, Lease};
+use crate::plan::model::progress::{Doing, Told};
+use crate::plan::model::version::Version;
+use crate::plan::rescue::hosts::Unit;
+use crate::words::texts;
+
+/// All that a screen is made of.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub facts: Facts,
+    pub leases: Vec<Lease>,
+    pub driver: Option<Driver>,
+    /// By node that we have taken out of service: our unit there, or why it cannot be asked.
+    pub units: Vec<(String, Answer<Unit>)>,
+    /// Why the CronJob that takes up what died cannot, if it cannot.
+    pub no_watch: Option<String>,
+}
+
+/// What a watch that broke leaves old on the screen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stale {
+    /// `nodes`, `Jobs`.
+    pub what: Vec<String>,
+    pub since: Timestamp,
+    pub why: String,
+}
+
+/// One screen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Screen {
+    pub cluster: String,
+    pub running: Option<Version>,
+    pub run: Option<Run>,
+    pub halted: Option<String>,
+    /// Steps that a person skipped by force, by whom and why.
+    pub skipped: Vec<String>,
+    /// What is not done though nothing is at work.
+    pub stopped: Option<String>,
+    pub rows: Vec<Row>,
+    pub work: Vec<Work>,
+    pub leases: Vec<Lease>,
+    pub units: Vec<(String, Answer<Unit>)>,
+    pub driver: Option<Driver>,
+    pub backup: Option<String>,
+    /// What holds the run, and since when.
+    pub blocks: Vec<(String, Option<Timestamp>)>,
+    pub failure: Option<Failed>,
+    /// What will happen.
+    pub then: Option<String>,
+    /// Commands for a person, with a word on each.
+    pub commands: Vec<String>,
+    /// Whether one may go, and why.
+    pub safe: (bool, String),
+}
+
+/// The run in flight.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    pub id: Option<String>,
+    pub target: Option<Version>,
+    pub started: Option<Timestamp>,
+    /// `worker 2 of 4`.
+    pub position: String,
+}
+
+/// A node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    pub node: String,
+    pub role: String,
+    pub version: String,
+    pub state: String,
+    /// Since when it is in this state, where that is known.
+    pub since: Option<Timestamp>,
+    /// When a state that ends by itself ends.
+    pub until: Option<Timestamp>,
+}
+
+/// A Job at work.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Work {
+    pub job: String,
+    pub step: String,
+    pub created: Option<Timestamp>,
+    /// activeDeadlineSeconds.
+    pub deadline: Option<Timestamp>,
+    pub pod: Option<String>,
+    pub node: Option<String>,
+    pub pin: Option<String>,
+    /// Why it is not known what it does.
+    pub silent: Option<String>,
+    pub doing: Doing,
+}
+
+/// The last Job that failed, where nothing has followed it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failed {
+    pub job: String,
+    pub ended: Option<Timestamp>,
+    pub reason: String,
+    pub exit: Option<i32>,
+    pub told: Told,
+}
+
+texts!(Stale { what, since, why });
+texts!(Screen {
+    cluster,
+    running,
+    run,
+    halted,
+    skipped,
+    stopped,
+    rows,
+    work,
+    leases,
+    units,
+    driver,
+    backup,
+    blocks,
+    failure,
+    then,
+    commands,
+    safe
+});
+texts!(Run { id, target, started, position });
+texts!(Row { node, role, version, state, since, until });
+texts!(Work { job, step, created, deadline, pod, node, pin, silent, doing });
+texts!(Failed { job, ended, reason, exit, told });

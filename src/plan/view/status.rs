@@ -1,0 +1,408 @@
+//! Where a run stands, for a person at 3 a.m.: what works, what holds it and since when, what failed, what to type, and whether one may
+//! go back to bed. What is seen goes in, a [`Screen`] comes out; `report` writes it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::screen::{Failed, Row, Run, Screen, Seen, Work};
+use crate::failure::{Cause, Purpose};
+use crate::names;
+use crate::plan::decide::next::{self, Next};
+use crate::plan::decide::order;
+use crate::plan::decide::orphan::{self, Verdict};
+use crate::plan::decide::{planned, target};
+use crate::plan::model::answer::Answer;
+use crate::plan::model::facts::{Facts, JobFact, JobState, Node, Step};
+use crate::plan::model::lease::Driver;
+use crate::plan::model::policy::Policy;
+use crate::plan::model::progress::{Doing, Told};
+use crate::plan::model::version::Version;
+use crate::plan::rescue::hosts::{End, Unit};
+use crate::words::command;
+
+/// So many of the steps to come are named, and the last.
+const NAMED: usize = 4;
+/// So long after its Job was created a pod need not have recorded anything.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// The screen, now.
+pub fn screen(seen: &Seen, policy: &Policy, cluster: &str, namespace: &str, now: Timestamp) -> Screen {
+    let facts = &seen.facts;
+    let marks = &facts.marks;
+    // Nothing is told to be next where nobody who acts could say so.
+    let next = facts.readable(namespace).and_then(|()| next::next(facts, policy, None));
+    let work: Vec<Work> =
+        facts.jobs.iter().filter(|job| job.state == JobState::Active).map(|job| at_work(seen, job, now)).collect();
+    let failure = failed(seen);
+    let view = View { seen, policy, now, work: &work, next: &next };
+    Screen {
+        cluster: cluster.to_owned(),
+        running: target::running(facts),
+        run: marks.in_flight.then(|| Run {
+            id: marks.run_id.clone().map(String::from),
+            target: marks.target,
+            started: marks.started,
+            position: view.position(),
+        }),
+        halted: marks.halted.as_ref().map(ToString::to_string),
+        skipped: marks.skipped.iter().map(ToString::to_string).collect(),
+        stopped: match view.next {
+            _ if view.driver().is_some() => None,
+            Ok(Next::Create(planned)) => Some(format!("no Job is at work, and {} is not done", planned.step.token())),
+            _ => None,
+        },
+        rows: view.nodes().into_iter().map(|node| view.row(node)).collect(),
+        leases: seen.leases.clone(),
+        units: seen.units.iter().map(|(node, unit)| (node.clone(), of_run(unit, marks.run_id.as_deref()))).collect(),
+        driver: seen.driver.clone(),
+        backup: marks.snapshot_path.clone().filter(|_| marks.in_flight),
+        blocks: view.blocks(),
+        then: view.then(),
+        commands: view.commands(failure.as_ref(), namespace),
+        safe: view.safe(failure.as_ref()),
+        failure,
+        work,
+    }
+}
+
+/// What a node's unit did for another run than this one tells nothing here.
+fn of_run(unit: &Answer<Unit>, run: Option<&str>) -> Answer<Unit> {
+    match unit {
+        Answer::Known(Unit { work: Some(work), .. }) if work.end != End::Running && run.is_some_and(|run| work.run != run) => {
+            Answer::Known(Unit::default())
+        }
+        unit => unit.clone(),
+    }
+}
+
+/// The step that a Job performs, as its name tells.
+fn step_of(facts: &Facts, job: &str) -> Option<Step> {
+    let target = facts.marks.target?;
+    let nodes = facts.nodes.iter().map(Step::of);
+    [Step::preflight(), Step::postflight()].into_iter().chain(nodes).find(|step| planned::name(facts, step, target) == job)
+}
+
+/// What a Job does or did, or why that is not known.
+fn doing(job: &JobFact) -> (Doing, Option<String>) {
+    match (&job.progress, job.progress_of_newest()) {
+        (_, Some(progress)) => (progress.doing.clone(), None),
+        (Some(Err(why)), None) => (Doing::default(), Some(format!("its progress record {why}"))),
+        (other, None) => {
+            let earlier = other.as_ref().and_then(|other| other.as_ref().ok());
+            let failure = earlier.and_then(|progress| progress.doing.failure.clone());
+            let pod = job.pod.as_ref().map_or("its pod".to_owned(), |pod| format!("pod {pod}"));
+            (Doing { failure, ..Doing::default() }, Some(format!("{pod} has recorded no progress")))
+        }
+    }
+}
+
+fn at_work(seen: &Seen, job: &JobFact, now: Timestamp) -> Work {
+    let (doing, silent) = doing(job);
+    let is_new = job.progress.is_none() && job.created.is_some_and(|created| now.duration_since(created).unsigned_abs() < FRESH);
+    Work {
+        step: step_of(&seen.facts, &job.name).map_or_else(|| job.name.clone(), |step| step.token()),
+        job: job.name.clone(),
+        created: job.created,
+        deadline: job.deadline,
+        pod: job.pod.clone(),
+        node: job.node.clone(),
+        pin: job.pin.clone(),
+        silent: job.pending.clone().or(silent.filter(|_| !is_new)),
+        doing,
+    }
+}
+
+/// The last failure that nothing has followed: of the run in flight, else of one that was never claimed.
+pub fn last_failed(facts: &Facts) -> Option<&JobFact> {
+    let of_run = |job: &&JobFact| !facts.marks.in_flight || job.run == facts.marks.run_id;
+    let newest = facts.jobs.iter().filter(of_run).max_by_key(|job| (job.created, &job.name))?;
+    matches!(newest.state, JobState::Failed { .. }).then_some(newest)
+}
+
+fn failed(seen: &Seen) -> Option<Failed> {
+    let job = last_failed(&seen.facts)?;
+    let JobState::Failed { reason, exit } = &job.state else { return None };
+    let (doing, silent) = doing(job);
+    let message = || silent.into_iter().chain(job.message.clone()).collect();
+    let told = doing.failure.unwrap_or_else(|| Told { what: message(), ..Told::default() });
+    Some(Failed { job: job.name.clone(), ended: job.ended, reason: reason.clone(), exit: *exit, told })
+}
+
+struct View<'a> {
+    seen: &'a Seen,
+    policy: &'a Policy,
+    now: Timestamp,
+    work: &'a [Work],
+    next: &'a Result<Next, Cause>,
+}
+
+impl View<'_> {
+    fn facts(&self) -> &Facts {
+        &self.seen.facts
+    }
+
+    fn target(&self) -> Option<Version> {
+        self.facts().marks.target.filter(|_| self.facts().marks.in_flight)
+    }
+
+    /// Who works by hand now.
+    fn driver(&self) -> Option<&Driver> {
+        self.seen.driver.as_ref().filter(|driver| driver.lives(self.now))
+    }
+
+    /// In the order of their upgrade. The planner puts who is out of service first; here whoever is done stands before.
+    fn in_turn(&self) -> Vec<&Node> {
+        let mut nodes = order::order(self.facts(), self.policy);
+        if let Some(target) = self.target() {
+            nodes.sort_by_key(|node| (!node.control_plane, !node.is_done(target)));
+        }
+        nodes
+    }
+
+    /// The same, the excluded ones last.
+    fn nodes(&self) -> Vec<&Node> {
+        let mut nodes = self.in_turn();
+        nodes.extend(self.facts().nodes.iter().filter(|node| node.excluded));
+        nodes
+    }
+
+    fn undone(&self) -> Vec<Step> {
+        let chain = self.target().map(|target| next::chain(self.facts(), self.policy, target)).unwrap_or_default();
+        chain.into_iter().filter(|link| !link.done).map(|link| link.step).collect()
+    }
+
+    /// What is at work, else what comes next.
+    fn position(&self) -> String {
+        let undone = || self.undone().first().map(Step::token);
+        let Some(token) = self.work.first().map(|work| work.step.clone()).or_else(undone) else { return String::new() };
+        let nodes = self.in_turn();
+        let Some(node) = nodes.iter().find(|node| Step::of(node).token() == token) else { return token };
+        let class: Vec<_> = nodes.iter().filter(|other| other.control_plane == node.control_plane).collect();
+        let before = class.iter().position(|other| other.name == node.name).unwrap_or_default();
+        format!("{} {} of {}", if node.control_plane { "control plane" } else { "worker" }, before + 1, class.len())
+    }
+
+    fn row(&self, node: &Node) -> Row {
+        let runner = order::runner(self.facts(), self.policy).is_some_and(|runner| runner.name == node.name);
+        let (state, since, until) = self.state(node);
+        Row {
+            node: node.name.clone(),
+            role: format!(
+                "{}{}",
+                if node.control_plane { "control-plane" } else { "worker" },
+                if runner { ", runner" } else { "" }
+            ),
+            version: versions(node),
+            state,
+            since,
+            until,
+        }
+    }
+
+    fn state(&self, node: &Node) -> (String, Option<Timestamp>, Option<Timestamp>) {
+        let (mut words, mut since, mut until) = (Vec::new(), None, None);
+        let token = Step::of(node).token();
+        let work = self.work.iter().find(|work| work.step == token);
+        match (self.target(), work) {
+            _ if node.excluded => words.push("excluded by the settings".to_owned()),
+            (Some(target), _) if node.is_done(target) => {
+                since = node.changed_at.filter(|_| node.changed_by(&self.facts().marks));
+                until = work.and_then(|work| work.doing.wait.as_ref()).filter(|wait| wait.on.soak).map(|wait| wait.until);
+                words.push(if until.is_some() { "done, soaking" } else { "done" }.to_owned());
+            }
+            (Some(_), Some(work)) => {
+                let (state, at) = phase(&work.doing);
+                since = at.or(work.created);
+                words.push(state);
+            }
+            (Some(_), None) if node.cordoned_by.is_some() || node.unrecorded() => {
+                since = node.cordoned_since;
+                words.push("HALF DONE".to_owned());
+            }
+            (Some(target), None) if self.facts().is_done_for_now(node, target) => {
+                words.push("control plane done, its kubelet follows the last one's".to_owned());
+            }
+            (Some(_), None) if self.facts().marks.is_skipped(&Step::of(node)) => words.push("SKIPPED by force".to_owned()),
+            (Some(_), None) => words.push("waiting".to_owned()),
+            (None, _) => {}
+        }
+        if !node.ready {
+            since = node.ready_since.or(since);
+            words.push("NOT Ready".to_owned());
+        }
+        match (&node.cordoned_by, node.unschedulable) {
+            (Some(_), _) => words.push("out of service".to_owned()),
+            (None, true) => words.push("cordoned by somebody else".to_owned()),
+            (None, false) => {}
+        }
+        words.extend(node.pressures.iter().cloned());
+        words.extend(node.odd.iter().map(|odd| odd.what.clone()));
+        (if words.is_empty() { "serving".to_owned() } else { words.join(", ") }, since, until)
+    }
+
+    fn blocks(&self) -> Vec<(String, Option<Timestamp>)> {
+        let mut blocks = Vec::new();
+        let by_hand = self.driver().and_then(|driver| driver.progress.as_ref()?.as_ref().ok()).map(|progress| &progress.doing);
+        for doing in self.work.iter().map(|work| &work.doing).chain(by_hand) {
+            // A soak is the run's own pace, and a step that goes on is no block.
+            let wait = doing.wait.iter().filter(|wait| wait.on.is_block());
+            blocks.extend(wait.map(|wait| (wait.on.to_string(), Some(wait.since))));
+            let held = doing.drain.iter().flat_map(|drain| &drain.held);
+            blocks.extend(held.map(|(what, since)| (what.clone(), Some(*since))));
+        }
+        if self.target().is_some() {
+            let away = self.facts().managed().filter(|node| !node.ready);
+            blocks.extend(away.map(|node| {
+                let why = node.not_ready.as_ref().map_or(String::new(), |why| format!(": {why}"));
+                (format!("{} is not Ready{why}", node.name), node.ready_since)
+            }));
+        }
+        for work in self.work.iter().filter(|work| work.silent.is_some()) {
+            let job = self.facts().jobs.iter().find(|job| job.name == work.job);
+            if let Some(pending) = job.and_then(|job| job.pending.as_ref()) {
+                blocks.push((format!("the pod of {} does not run: {pending}", work.job), work.created));
+            }
+        }
+        if let Err(cause) = self.next {
+            let why: Vec<&str> = std::iter::once(cause.what.as_str()).chain(cause.detail.iter().map(String::as_str)).collect();
+            blocks.push((why.join("; "), None));
+        }
+        blocks
+    }
+
+    fn then(&self) -> Option<String> {
+        self.target()?;
+        let undone = self.undone();
+        let at_work = |step: &Step| self.work.iter().any(|work| work.step == step.token());
+        let rest: Vec<&Step> = undone.iter().filter(|step| !at_work(step)).collect();
+        let mut named: Vec<String> = rest.iter().take(NAMED).map(|step| step.token()).collect();
+        if rest.len() > NAMED + 1 {
+            named.push(format!("{} more", rest.len() - NAMED - 1));
+        }
+        named.extend(rest.iter().skip(NAMED).last().map(|step| step.token()));
+        (!named.is_empty()).then(|| named.join(", "))
+    }
+
+    fn verdict(&self) -> Result<Verdict, Cause> {
+        orphan::judge(self.facts(), self.policy, self.now)
+    }
+
+    fn commands(&self, failure: Option<&Failed>, namespace: &str) -> Vec<String> {
+        let mut commands: Vec<String> = Vec::new();
+        if self.facts().marks.halted.is_some() {
+            commands.push("k8s-upgrade halt --lift    # when it may go on: undoes what was set, and no more".to_owned());
+        }
+        // This screen is the look; how it goes on is known better now.
+        let advised = failure.iter().flat_map(|failed| &failed.told.next).filter(|advice| advice.purpose != Purpose::Look);
+        match self.next {
+            _ if self.driver().is_some() => {
+                commands.push("k8s-upgrade halt    # stops that process at its next safe point, as Ctrl-C does".to_owned());
+            }
+            Ok(Next::Running(job)) => {
+                commands.push(command!("kubectl -n {} logs -f job/{}", namespace, job));
+            }
+            Ok(Next::Create(planned)) => {
+                let pin = planned.place();
+                commands.extend(advised.filter(|advice| advice.purpose != Purpose::GoOn).map(ToString::to_string));
+                let mended = if failure.is_some() { "after mending it: " } else { "" };
+                commands.push(command!(
+                    "k8s-upgrade resume    # {}goes on with {}, run from {}",
+                    mended,
+                    planned.step.token(),
+                    pin
+                ));
+            }
+            Ok(Next::Done) => {
+                commands.extend(advised.map(ToString::to_string));
+                commands.push("k8s-upgrade status --health    # whether the next one will start by itself".to_owned());
+            }
+            Err(cause) => commands.extend(cause.next.iter().map(ToString::to_string)),
+        }
+        commands
+    }
+
+    /// Nodes that are out of service by our doing.
+    fn out(&self) -> Vec<&str> {
+        self.facts().nodes.iter().filter(|node| node.cordoned_by.is_some()).map(|node| node.name.as_str()).collect()
+    }
+
+    fn safe(&self, failure: Option<&Failed>) -> (bool, String) {
+        let out = self.out();
+        let meanwhile = match out.as_slice() {
+            [] => "All nodes serve meanwhile".to_owned(),
+            out => format!("{} is out of service until then", out.join(", ")),
+        };
+        let marks = &self.facts().marks;
+        if let Some(driver) = self.driver() {
+            return (false, format!("{} works in a process of their own: it goes on as long as that does.", driver.by));
+        }
+        if !marks.in_flight {
+            return match (failure, out.as_slice()) {
+                (_, [_, ..]) => (false, format!("no run is on, and {} still has our cordon.", out.join(", "))),
+                (Some(_), []) => (true, "nothing was begun, and nothing is out of service.".to_owned()),
+                (None, []) => (true, "nothing is going on.".to_owned()),
+            };
+        }
+        if let Some(who) = &marks.local {
+            return (
+                false,
+                format!("{who} performs the run in a process of their own: it goes on as long as that process does."),
+            );
+        }
+        match (self.next, self.verdict()) {
+            (Ok(Next::Running(_)), _) if self.stuck().is_some() => {
+                (false, format!("the Job at work cannot start: {}.", self.stuck().unwrap_or_default()))
+            }
+            (Ok(Next::Running(_)), Ok(Verdict::Leave(_)) | Err(_)) if marks.halted.as_ref().is_some_and(|halt| halt.run) => {
+                let safe = "the Job at work stops at its next safe point, a node in work is finished first";
+                (true, format!("{safe}; nothing follows until the halt is lifted."))
+            }
+            (Ok(Next::Running(_)), Ok(Verdict::Leave(_)) | Err(_)) => {
+                (true, format!("the chain goes on by itself; without progress for 90 minutes {} fires.", names::ALERT_STALLED))
+            }
+            (_, Ok(Verdict::TakeUp(found))) => match &self.seen.no_watch {
+                None => (true, format!("the watch takes it up within 10 minutes ({}). {meanwhile}.", found.why)),
+                Some(why) => (false, format!("nothing takes the run up: {why}. {meanwhile}.")),
+            },
+            (_, Ok(Verdict::Leave(why))) => (out.is_empty(), format!("nothing more will start by itself: {why}. {meanwhile}.")),
+            (_, Err(cause)) => (false, format!("{cause}. {meanwhile}.")),
+        }
+    }
+
+    /// Why the Job at work does not run.
+    fn stuck(&self) -> Option<String> {
+        self.facts().jobs.iter().filter(|job| job.state == JobState::Active).find_map(|job| job.pending.clone())
+    }
+}
+
+/// What a runner does with its node, in a few words.
+fn phase(doing: &Doing) -> (String, Option<Timestamp>) {
+    match doing {
+        Doing { drain: Some(drain), step, .. } => {
+            (format!("draining: {} of {} pods left", drain.left, drain.total), step.as_ref().map(|step| step.since))
+        }
+        Doing { step: Some(step), .. } => (step.what.clone(), Some(step.since)),
+        Doing { wait: Some(wait), .. } => {
+            let on = &wait.on.on;
+            (format!("waits for {on}"), Some(wait.since))
+        }
+        _ => ("at work".to_owned(), None),
+    }
+}
+
+fn versions(node: &Node) -> String {
+    let mut components: Vec<Version> = node.components.iter().filter_map(|component| component.version).collect();
+    components.sort();
+    components.dedup();
+    let kubelet = node.kubelet.map_or("?".to_owned(), |kubelet| kubelet.to_string());
+    if components.iter().all(|component| Some(*component) == node.kubelet) {
+        return kubelet;
+    }
+    let components: Vec<String> = components.iter().map(ToString::to_string).collect();
+    format!("{kubelet} (control plane {})", components.join("/"))
+}
+
+#[cfg(test)]
+#[path = "status_tests.rs"]
+mod tests;

@@ -1,0 +1,131 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use crate::plan::model::fixture::*;
+use crate::plan::model::halt::Halt;
+use crate::plan::model::progress::Progress;
+
+const NODE4: &str = "k8s-upgrade-worker-1-34-7-k8s-node4";
+
+fn now() -> Timestamp {
+    "2026-11-22T13:00:00Z".parse().unwrap()
+}
+
+/// The master is done, node4 is next.
+fn run() -> Facts {
+    let mut facts = in_flight(runbook());
+    upgrade(&mut facts, "k8s-master", NEW);
+    facts
+}
+
+fn seen(facts: Facts) -> Seen {
+    Seen { facts, leases: Vec::new(), driver: None, units: Vec::new(), no_watch: None }
+}
+
+fn shown(seen: &Seen) -> Screen {
+    screen(seen, &policy(), "homelab", "k8s-upgrade", now())
+}
+
+fn failed_with(exit: i32) -> JobState {
+    JobState::Failed { reason: "PodFailurePolicy".into(), exit: Some(exit) }
+}
+
+#[test]
+fn one_may_go_when_the_rest_goes_by_itself_or_nothing_is_left_out_of_service() {
+    let safe = |change: fn(&mut Seen)| {
+        let mut seen = seen(run());
+        change(&mut seen);
+        shown(&seen).safe
+    };
+    assert!(safe(|seen| seen.facts.jobs = vec![job(NODE4, JobState::Active)]).0);
+    assert!(safe(|seen| seen.facts.marks.in_flight = false).0);
+    // What is halted does not go on by itself.
+    let halted = safe(|seen| {
+        seen.facts.jobs = vec![job(NODE4, JobState::Active)];
+        seen.facts.marks.halted = Some(Halt { by: "ann".into(), run: true, ..Halt::default() });
+    });
+    assert!(halted.0 && halted.1.contains("stops at its next safe point"), "{halted:?}");
+    // The watch takes it up; but not where there is no watch.
+    assert!(safe(|seen| seen.facts.jobs = vec![job(NODE4, failed_with(5))]).0);
+    let (may, why) = safe(|seen| {
+        seen.facts.jobs = vec![job(NODE4, failed_with(5))];
+        seen.no_watch = Some("CronJob k8s-upgrade-watch is suspended".into());
+    });
+    assert!(!may && why.contains("nothing takes the run up: CronJob k8s-upgrade-watch is suspended"), "{why}");
+    // A person must change something: one may go as long as all nodes serve.
+    assert!(safe(|seen| seen.facts.jobs = vec![job(NODE4, failed_with(4))]).0);
+    let (may, why) = safe(|seen| {
+        seen.facts.jobs = vec![job(NODE4, failed_with(4))];
+        node(&mut seen.facts, "k8s-node4").cordoned_by = Some("5f3a21bc".into());
+    });
+    assert!(!may && why.contains("k8s-node4 is out of service"), "{why}");
+    // What only lives in somebody's terminal, a pod that cannot start, a cordon that a run left.
+    assert!(!safe(|seen| seen.facts.marks.local = Some("wizard-1".into())).0);
+    let (may, why) = safe(|seen| {
+        let job = job(NODE4, JobState::Active);
+        seen.facts.jobs = vec![JobFact { pending: Some("ImagePullBackOff: no".into()), ..job }];
+    });
+    assert!(!may && why.contains("ImagePullBackOff"), "{why}");
+    assert!(
+        !safe(|seen| {
+            seen.facts.marks.in_flight = false;
+            node(&mut seen.facts, "k8s-node4").cordoned_by = Some("5f3a21bc".into());
+        })
+        .0
+    );
+}
+
+#[test]
+fn the_last_failure_is_the_runs_own_and_only_if_nothing_followed_it() {
+    let mut facts = run();
+    let at = |time: &str| format!("2026-11-22T{time}:00Z").parse().ok();
+    facts.jobs = vec![JobFact { created: at("12:10"), ..job("k8s-upgrade-master-1-34-7", failed_with(5)) }];
+    assert_eq!(last_failed(&facts).map(|job| job.name.as_str()), Some("k8s-upgrade-master-1-34-7"));
+    facts.jobs.push(JobFact { created: at("12:20"), ..job(NODE4, JobState::Active) });
+    assert_eq!(last_failed(&facts), None);
+    facts.jobs = vec![JobFact { run: "00000000".parse().ok(), ..job(NODE4, failed_with(5)) }];
+    assert_eq!(last_failed(&facts), None, "of a run before");
+    facts.marks.in_flight = false;
+    assert!(last_failed(&facts).is_some(), "of a run that was never claimed");
+}
+
+#[test]
+fn what_is_not_recorded_is_said_to_be_so_and_the_jobs_own_words_stand() {
+    let mut seen = seen(run());
+    let told = |seen: &Seen| shown(seen).failure.unwrap().told.what;
+    seen.facts.jobs = vec![JobFact { message: Some("deadline".into()), pod: Some("p".into()), ..job(NODE4, failed_with(5)) }];
+    assert_eq!(told(&seen), ["pod p has recorded no progress", "deadline"]);
+    // Whatever build wrote it, what can be told is.
+    let newer = Progress::read(r#"{"version":2,"writer":"p"}"#);
+    seen.facts.jobs[0].progress = Some(newer.clone());
+    let why = "its progress record has version 2, written by another build; this build reads version 1";
+    assert_eq!(told(&seen), [why, "deadline"]);
+    seen.facts.jobs = vec![JobFact { progress: Some(newer), ..job(NODE4, JobState::Active) }];
+    assert_eq!(shown(&seen).work[0].silent.as_deref(), Some(why));
+}
+
+/// A Job's next try begins with the record of the one before: how that ended is told, and what that did is not.
+#[test]
+fn the_record_of_an_earlier_try_tells_how_that_ended_alone() {
+    let text = r#"{"version":1,"writer":"first","written":"2026-11-22T12:00:00Z","ended":true,
+        "doing":{"failure":{"what":["x"]},"last":"12:00:00  a"}}"#;
+    let record = Progress::read(text).unwrap();
+    let of = |pod: &str| {
+        let mut seen = seen(run());
+        seen.facts.jobs =
+            vec![JobFact { progress: Some(Ok(record.clone())), pod: Some(pod.into()), ..job(NODE4, JobState::Active) }];
+        (seen.facts.jobs[0].is_between(), shown(&seen).work.remove(0))
+    };
+    let (between, work) = of("first");
+    assert!(between && work.silent.is_none() && work.doing.last.is_some(), "{work:?}");
+    let (between, work) = of("second");
+    assert!(!between && work.doing.last.is_none(), "{work:?}");
+    assert_eq!(work.silent.as_deref(), Some("pod second has recorded no progress"));
+    assert_eq!(work.doing.failure.unwrap().what, ["x"]);
+}
+
+#[test]
+fn a_large_cluster_is_not_listed_to_its_end() {
+    let seen = seen(in_flight(cluster(1, 40)));
+    let then = shown(&seen).then.unwrap();
+    assert_eq!(then, "master/k8s-master, worker/k8s-node40, worker/k8s-node39, worker/k8s-node38, 37 more, postflight");
+}
