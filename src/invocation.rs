@@ -294,8 +294,8 @@ async fn perform(
         // Caught here, so that the journal hears of it, too.
         let work = caught(invocation.panics.as_ref(), commands::run(&services, &mut asker, cli));
         let result = services.progress.recording(work).await.flatten();
-        services.journal.end_journal(&result).await;
-        services.progress.end_progress(result).await
+        services.journal.end(&result).await;
+        services.progress.end(result).await
     };
     tokio::select! {
         biased;

@@ -22,8 +22,8 @@
 //! | [`adapters`] | the real kube, ssh, web, clock, files and terminal behind [`world`] | world, permit, words |
 //!
 //! One run: `main` builds an [`Invocation`] and the real [`world::World`], [`run`](fn@run) parses the arguments, merges the
-//! settings and hands a [`run::Ctx`] to one file of [`commands`], which observes ([`run::observe`]) what is, asks [`plan`] what to
-//! do, and performs it through `ctx.change`, the door to every change but the program's own records. `tests/unit/layering.rs` reads this
+//! settings and hands [`run::Services`] to one file of [`commands`], which observes ([`run::cluster::Observer`]) what is, asks [`plan`] what to
+//! do, and performs it through `Session::change`, the door to every change but the program's own records. `tests/unit/layering.rs` reads this
 //! table and holds the house to it: the last column is the rule, a room may always use itself, and `main` stands above all.
 //!
 //! [`run`]: mod@run

@@ -1,6 +1,6 @@
 //! No change without a permit.
 //!
-//! Reading is free. Whatever changes a cluster, a host or an endpoint runs inside [`Permit::scope`]. `Ctx::change` opens it; beside that,
+//! Reading is free. Whatever changes a cluster, a host or an endpoint runs inside [`Permit::scope`]. `Session::change` opens it; beside that,
 //! only the program's own records do: journals, progress, the renewal of a Lease, a host key that was learned.
 //! The [`Gate`] sits below the kube client (a tower layer) and in front of hosts and web: a change outside a scope is refused
 //! there, so that nobody can forget.

@@ -59,7 +59,7 @@ async fn perform(services: &Services, told: &Shown) -> Result<Outcome, Failure> 
         Ok(()) => {
             services.session.did(PLACE, "cleared; a person's cordons, finished Jobs and the nodes' versions are as they were");
             services.session.next(PLACE, "see how the nodes stand with", "k8s-upgrade status");
-            services.notices.notify(&Notice::Cleared { by: services.session.identity.holder.clone() }).await;
+            services.notices.send(&Notice::Cleared { by: services.session.identity.holder.clone() }).await;
             Ok(Outcome::Done)
         }
         Err(cause) => Err(Failure {

@@ -82,7 +82,7 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
         services.session.found("halt", "the run stays in flight: K8sUpgradeStalled will fire after 90 minutes, to say so");
     }
     services.session.next("halt", "take it back with", "k8s-upgrade halt --lift");
-    services.notices.notify(&Notice::Halted(halt)).await;
+    services.notices.send(&Notice::Halted(halt)).await;
     Ok(Outcome::Done)
 }
 
@@ -134,6 +134,6 @@ async fn lift(services: &Services, facts: &Facts) -> Result<Outcome, Failure> {
     if facts.marks.in_flight && halt.run {
         services.session.next("halt", "the run goes on with", "k8s-upgrade resume");
     }
-    services.notices.notify(&Notice::Lifted { by: services.session.identity.holder.clone() }).await;
+    services.notices.send(&Notice::Lifted { by: services.session.identity.holder.clone() }).await;
     Ok(Outcome::Done)
 }

@@ -52,7 +52,7 @@ async fn prepared(services: &Services, target: Version, run: &RunId) -> Result<O
             let cause = not_ready.cause;
             let reasons = cause.detail.join("; ");
             services.session.warn("preflight", format!("deferred: {}: {reasons}", cause.what));
-            services.notices.notify(&Notice::Deferred { target, what: cause.what, reasons }).await;
+            services.notices.send(&Notice::Deferred { target, what: cause.what, reasons }).await;
             Ok(Outcome::Deferred)
         }
         Err(not_ready) => Err(told(services, "preflight", not_ready.cause).await),
@@ -62,7 +62,7 @@ async fn prepared(services: &Services, target: Version, run: &RunId) -> Result<O
 /// The last phase: verifies the cluster and ends the run. A run that was ended already is left alone.
 pub async fn postflight(services: &Services, target: Option<Version>, run: Option<RunId>) -> Result<Outcome, Failure> {
     if let Some(run) = run.as_deref().filter(|_| services.session.chain) {
-        services.journal.journal_of(run);
+        services.journal.of_run(run);
     }
     let facts = services.observer.observe().await.map_err(failure)?;
     if services.session.chain && !run.as_deref().is_some_and(|run| of_run(&facts, run)) {
@@ -142,7 +142,7 @@ pub async fn tell(services: &Services, failure: &Failure) {
         Ok(Ok(known)) => known,
         Ok(Err(_)) | Err(_) => (false, None),
     };
-    if old || !services.notices.notify(&Notice::Failed(failure.clone())).await {
+    if old || !services.notices.send(&Notice::Failed(failure.clone())).await {
         return;
     }
     let Some(run) = run else { return };

@@ -10,7 +10,7 @@ use crate::run::Services;
 
 /// The story of a run, else of the newest, out of its journals.
 pub async fn report(services: &Services, run: Option<&str>, output: Page) -> Result<Outcome, Failure> {
-    let (journals, unreadable) = services.journal.journals().await.map_err(failure)?;
+    let (journals, unreadable) = services.journal.all().await.map_err(failure)?;
     let in_flight = services.observer.observe_as_it_is().await.map_err(failure)?.marks;
     let Some(run) = run.map(str::to_owned).or_else(|| newest(&journals)) else {
         for line in &unreadable {

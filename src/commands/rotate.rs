@@ -17,7 +17,7 @@ const AGAIN: &str = "k8s-upgrade rotate-key";
 
 /// Brings a new SSH key to every node, or with `only` the stored one to a node that was away.
 pub async fn rotate(services: &Services, asker: &mut Asker, only: Option<&str>) -> Result<Outcome, Failure> {
-    let survey = keys::survey::survey_keys(services, only).await.map_err(failure)?;
+    let survey = keys::survey::survey(services, only).await.map_err(failure)?;
     for node in &survey.excluded {
         let later = command!("k8s-upgrade rotate-key --only {} --set ssh-key-file=FILE", node);
         services.session.warn(node, format!("excluded: it keeps the former key, which the cluster holds no more after this; have another that opens it, for: {later}"));
@@ -44,7 +44,7 @@ async fn probe(services: &Services, survey: &Survey) -> Result<(), Failure> {
 
 /// Alone, and by a look of its own: the question may have stood for hours, and somebody else may have rotated meanwhile.
 async fn perform(services: &Services, shown: &Rotation, only: Option<&str>) -> Result<Outcome, Failure> {
-    let mut survey = keys::survey::survey_keys(services, only).await.map_err(failure)?;
+    let mut survey = keys::survey::survey(services, only).await.map_err(failure)?;
     if survey.rotation != *shown {
         return Err(failure(
             Cause::contended("the keys are not as they were shown: somebody has rotated meanwhile").next(Advice::go_on(AGAIN)),

@@ -47,7 +47,7 @@ async fn perform(services: &Services, options: &Options, shown: &Wanted) -> Resu
     services.record.mark_run(&run, "skip-phase", "record what is skipped", &[(Mark::Skipped, value)]).await.map_err(failure)?;
     services.session.did("skip-phase", format!("skipped {skip}; the run will end as partial"));
     services.session.next("skip-phase", "go on with", "k8s-upgrade resume");
-    services.notices.notify(&Notice::Skipped { target, skip }).await;
+    services.notices.send(&Notice::Skipped { target, skip }).await;
     Ok(Outcome::Done)
 }
 

@@ -61,9 +61,9 @@ fn a_made_up_violation_is_caught() {
     );
     let check = |file, text| violations(&table, file, text);
     for (file, text, wanted) in [
-        ("plan/a.rs", "use crate::run::Ctx;", "src/plan/a.rs:1: uses run::Ctx"),
-        ("plan/a.rs", "\nfn f() -> crate::run::Ctx {}", "src/plan/a.rs:2: uses run::Ctx"),
-        ("plan/a.rs", "use crate::{names, run::{self, Ctx}};", "src/plan/a.rs:1: uses run"),
+        ("plan/a.rs", "use crate::run::Services;", "src/plan/a.rs:1: uses run::Services"),
+        ("plan/a.rs", "\nfn f() -> crate::run::Services {}", "src/plan/a.rs:2: uses run::Services"),
+        ("plan/a.rs", "use crate::{names, run::{self, Services}};", "src/plan/a.rs:1: uses run"),
         ("plan/a.rs", "use super::super::run;", "src/plan/a.rs:1: uses run"),
         ("plan/mod.rs", "use super::run;", "src/plan/mod.rs:1: uses run"),
         ("plan/a.rs", "mod tests { use super::super::super::run; }", "src/plan/a.rs:1: uses run"),
@@ -95,7 +95,7 @@ fn a_made_up_violation_is_caught() {
         ("plan/a_tests.rs", "use super::super::order;"),
         ("settings.rs", "std::env::vars()"),
         ("main.rs", "use k8s_upgrade::run; fn main() -> anyhow::Result<()> { std::env::vars() }"),
-        ("lib.rs", "use crate::run::Ctx;"),
+        ("lib.rs", "use crate::run::Services;"),
     ] {
         assert_eq!(check(file, text), Vec::<String>::new(), "{text:?} is no violation");
     }

@@ -72,7 +72,7 @@ fn what_is_not_quoted_is_found() {
         (r#"format!("kubectl get node {name}")"#, 1),
         ("format!(\n    \"ssh {}@{}\",\n    user, host)", 1),
         (r#"cause.next(format!("{name} --help"))"#, 1),
-        (r#"ctx.next(PLACE, "go on with", &format!("{} x", y))"#, 1),
+        (r#"session.next(PLACE, "go on with", &format!("{} x", y))"#, 1),
         (r#"command!("kubectl get node {name}", other)"#, 1),
         (r#"format!("kubectl is away: {why}")"#, 1),
         (r#"cause.next(format!("{ssh}      # why"))"#, 0),

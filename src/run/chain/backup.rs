@@ -75,7 +75,7 @@ pub async fn backup(services: &Services, host: &Node, target: Version, run: &str
         stoppable: true,
     };
     let ended = services.session.wait(wait, async || {
-        let found = services.cluster.api_opt("read the backup Job", async || api.get(&name).await).await?;
+        let found = services.cluster.find("read the backup Job", async || api.get(&name).await).await?;
         let job = found.ok_or_else(|| Cause::step(format!("the backup Job {namespace}/{name} was deleted while it ran")))?;
         match job_state(&job, None) {
             JobState::Complete => Ok(Probe::Ready(created(&services.session, &job))),
@@ -129,7 +129,7 @@ async fn backup_job(services: &Services, namespace: &str, host: &Node, target: V
     let mut attempt = 1;
     loop {
         let name = jobs::etcd_name(target, run, attempt);
-        let Some(job) = services.cluster.api_opt("read the backup Job", async || api.get(&name).await).await? else {
+        let Some(job) = services.cluster.find("read the backup Job", async || api.get(&name).await).await? else {
             let template = backup_template(&services.cluster, &services.settings).await?;
             super::jobs::submit_job(&services.session, &services.cluster, namespace, &name, jobs::etcd_job(&template, &name)?)
                 .await?;
@@ -200,7 +200,7 @@ pub async fn backup_template(cluster: &Cluster, settings: &Settings) -> Result<s
     let (namespace, cronjob) = settings.backup();
     let kind = ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("batch", "v1", "CronJob"));
     let api: Api<DynamicObject> = Api::namespaced_with(cluster.kube.clone(), namespace, &kind);
-    let found = cluster.api_opt("read the backup CronJob", async || api.get(cronjob).await).await?;
+    let found = cluster.find("read the backup CronJob", async || api.get(cronjob).await).await?;
     let template = found.ok_or_else(|| {
         Cause::refused(format!("CronJob {namespace}/{cronjob}, which makes etcd snapshots, does not exist"))
             .next("k8s-upgrade … --set backup-cronjob=NAMESPACE/NAME")
@@ -216,7 +216,7 @@ async fn backup_log(cluster: &Cluster, namespace: &str, job: &str) -> Result<Str
     let pod = done.ok_or_else(|| Cause::step(format!("the pod of the backup Job {job} is gone, and its log with it")))?;
     // Its last words are what counts, and no more than that is sent.
     let params = LogParams { tail_lines: Some(TAIL), limit_bytes: Some(LOG_BYTES), ..LogParams::default() };
-    cluster.api("read the backup's log", async || api.logs(&pod.name_any(), &params).await).await
+    cluster.call("read the backup's log", async || api.logs(&pod.name_any(), &params).await).await
 }
 
 /// The backup itself is at fault, not the way to it: only a person can mend it.

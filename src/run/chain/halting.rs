@@ -30,7 +30,7 @@ pub async fn record_halt(observer: &Observer, record: &Record, halt: Option<&Hal
 /// Whether the detection's CronJob is suspended; None if there is none.
 pub async fn detection_suspended(cluster: &Cluster) -> Result<Option<bool>, Cause> {
     let api: Api<CronJob> = cluster.own();
-    let found = cluster.api_opt("read the detection CronJob", async || api.get(names::DETECT_CRONJOB).await).await?;
+    let found = cluster.find("read the detection CronJob", async || api.get(names::DETECT_CRONJOB).await).await?;
     Ok(found.map(|cronjob| cronjob.spec.and_then(|spec| spec.suspend).unwrap_or(false)))
 }
 
@@ -41,7 +41,7 @@ pub async fn suspend_detection(session: &Session, cluster: &Cluster, suspend: bo
     session
         .change(Change::settle("halt", step, RECORD), async {
             cluster
-                .api(step, async || api.patch(names::DETECT_CRONJOB, &PatchParams::default(), &Patch::Merge(&body)).await)
+                .call(step, async || api.patch(names::DETECT_CRONJOB, &PatchParams::default(), &Patch::Merge(&body)).await)
                 .await
                 .map(drop)
         })

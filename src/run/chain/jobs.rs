@@ -45,7 +45,7 @@ pub async fn create_job(
     target: Version,
     run: &RunId,
 ) -> Result<(), Cause> {
-    services.journal.journal_of(run);
+    services.journal.of_run(run);
     services.session.about(Some(run), Some(target), planned.step.node.as_deref());
     services.halt.not_halted(Guard::HaltBeforeJob).await?;
     let image = services.cluster.own_image().await?;
@@ -81,13 +81,13 @@ pub async fn submit_job(session: &Session, cluster: &Cluster, namespace: &str, n
             session
                 .wait(wait, async || {
                     match cluster
-                        .api(&format!("create Job {name}"), async || api.create(&PostParams::default(), &job).await)
+                        .call(&format!("create Job {name}"), async || api.create(&PostParams::default(), &job).await)
                         .await
                     {
                         Ok(_) => Ok(Probe::Ready(())),
                         // AlreadyExists: another runner was faster, or our own answer was lost, or one is on its way out.
                         Err(cause) if cause.class == Class::Contended => {
-                            let there = cluster.api_opt("read the Job", async || api.get(name).await).await?;
+                            let there = cluster.find("read the Job", async || api.get(name).await).await?;
                             Ok(match there.map(|job| job.metadata.deletion_timestamp.is_some()) {
                                 Some(false) => Probe::Ready(()),
                                 Some(true) => Probe::Not(format!("{name} of before is being deleted")),
@@ -123,14 +123,14 @@ pub async fn delete_job(session: &Session, cluster: &Cluster, name: &str, uid: &
     let change = Change::settle("chain", "replace a Job", GONE).silent();
     session
         .change(change, async {
-            match cluster.api_opt(&format!("delete the Job {name} of before"), async || api.delete(name, &params).await).await {
+            match cluster.find(&format!("delete the Job {name} of before"), async || api.delete(name, &params).await).await {
                 // The UID is another: somebody has replaced it.
                 Err(cause) if cause.class == Class::Contended => return Ok(()),
                 other => drop(other?),
             }
             session
                 .wait(wait, async || {
-                    let found = cluster.api_opt("read the Job", async || api.get(name).await).await?;
+                    let found = cluster.find("read the Job", async || api.get(name).await).await?;
                     Ok(match found.filter(|job| job.metadata.uid.as_deref() == Some(uid)) {
                         None => Probe::Ready(()),
                         Some(job) => Probe::Not(format!("finalizers {:?}", job.metadata.finalizers.unwrap_or_default())),

@@ -25,7 +25,7 @@ use crate::words::{RunId, command};
 
 /// One node: gates, its work, its soak. A node that is gone or done already ends well.
 pub async fn node_phase(services: &Services, name: &str, target: Version, run: &RunId) -> Result<(), Cause> {
-    services.journal.begin_journal(run, name).await;
+    services.journal.begin(run, name).await;
     services.session.about(Some(run), Some(target), Some(name));
     let facts = nodes::upgrade::observe_turn(&services.observer, name, target).await?;
     if !services.session.chain {
@@ -83,7 +83,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         services.record.mark_run(run, name, "forget what Slack was told", &[(Mark::Told, None)]).await?;
     }
     if !said {
-        services.notices.notify(&Notice::NodeDone { node: name.to_owned(), target }).await;
+        services.notices.send(&Notice::NodeDone { node: name.to_owned(), target }).await;
     }
     Ok(())
 }
@@ -195,7 +195,7 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     of_run(run.is_none_or(|run| marks.run_id.as_ref() == Some(run)) || !guard::on(Guard::RunBeforePostflight))?;
     services.session.about(marks.run_id.as_deref(), Some(target), None);
     if let Some(run) = marks.run_id.as_ref().filter(|_| marks.in_flight) {
-        services.journal.begin_journal(run, place).await;
+        services.journal.begin(run, place).await;
     }
     nodes::gates::soak(&services.session, &services.observer, &services.settings, place).await?;
     let facts = services.observer.observe().await?;
@@ -260,7 +260,7 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     };
     let text = done.text(&services.settings.cluster_name);
     services.session.emit(&Event::RunDone { text, whole: facts.marks.skipped.is_empty() });
-    services.notices.notify(&done).await;
+    services.notices.send(&done).await;
     Ok(())
 }
 

@@ -45,10 +45,10 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
     let held = |cause| NotReady { cause, claimed };
     if claimed {
         services.session.about(Some(run), None, None);
-        services.journal.begin_journal(run, PLACE).await;
+        services.journal.begin(run, PLACE).await;
     } else {
         // A refusal leaves nothing behind.
-        services.journal.withhold_journal();
+        services.journal.withhold();
     }
     services.halt.not_halted(Guard::HaltBeforeChange).await.map_err(held)?;
     if claimed && services.session.chain && facts.marks.prepared {
@@ -80,8 +80,8 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
     let nodes = order.iter().map(|node| node.name.clone()).collect();
     services.session.emit(&Event::RunBegun { run: run.to_string(), from: target::running(&facts), target, kind, nodes });
     if !claimed {
-        services.journal.begin_journal(run, PLACE).await;
-        services.journal.prune_journals().await;
+        services.journal.begin(run, PLACE).await;
+        services.journal.prune().await;
     }
     prepare_run(services, &states, target, kind, run).await.map_err(|cause| NotReady { cause, claimed: true })?;
     Ok(Preflight::Ready)
@@ -258,7 +258,7 @@ async fn snapshot(
         hash,
         card: format!("/var/lib/k8s-upgrade/restore-{run}.txt"),
     };
-    services.notices.notify(&begun).await;
+    services.notices.send(&begun).await;
     Ok(snapshot.path)
 }
 

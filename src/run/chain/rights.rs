@@ -52,6 +52,6 @@ async fn allowed(cluster: &Cluster, grant: &Grant, verb: &str) -> Result<bool, C
         ..SelfSubjectAccessReview::default()
     };
     let api: Api<SelfSubjectAccessReview> = cluster.all();
-    let answer = cluster.api("ask for our rights", async || api.create(&PostParams::default(), &review).await).await?;
+    let answer = cluster.call("ask for our rights", async || api.create(&PostParams::default(), &review).await).await?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }

@@ -159,12 +159,12 @@ impl Cluster {
     }
 
     /// Makes a call until it succeeds, fails for good, or patience ends. `what` reads like "list nodes".
-    pub async fn api<T>(&self, what: &str, call: impl AsyncFnMut() -> kube::Result<T>) -> Result<T, Cause> {
-        self.api_within(what, self.patience(), call).await
+    pub async fn call<T>(&self, what: &str, call: impl AsyncFnMut() -> kube::Result<T>) -> Result<T, Cause> {
+        self.call_within(what, self.patience(), call).await
     }
 
     /// The same with a patience of its own; none means one try.
-    pub async fn api_within<T>(
+    pub async fn call_within<T>(
         &self,
         what: &str,
         patience: Duration,
@@ -217,9 +217,9 @@ impl Cluster {
         }
     }
 
-    /// As [`Ctx::api`], for an object that need not exist.
-    pub async fn api_opt<T>(&self, what: &str, mut call: impl AsyncFnMut() -> kube::Result<T>) -> Result<Option<T>, Cause> {
-        self.api(what, async || match call().await {
+    /// As [`Cluster::call`], for an object that need not exist.
+    pub async fn find<T>(&self, what: &str, mut call: impl AsyncFnMut() -> kube::Result<T>) -> Result<Option<T>, Cause> {
+        self.call(what, async || match call().await {
             Ok(value) => Ok(Some(value)),
             Err(Error::Api(status)) if status.code == 404 => Ok(None),
             Err(error) => Err(error),
@@ -236,12 +236,12 @@ impl Cluster {
         };
         if let Some(name) = self.session.identity.pod.as_deref().filter(|_| self.in_cluster) {
             let api: Api<Pod> = self.own();
-            let pod = self.api("read our own pod", async || api.get(name).await).await?;
+            let pod = self.call("read our own pod", async || api.get(name).await).await?;
             let image = pod.spec.and_then(|spec| own(&spec.containers));
             return image.ok_or_else(|| Cause::refused(format!("our own pod {name} has no container named {}", names::PROGRAM)));
         }
         let api: Api<CronJob> = self.own();
-        let found = self.api_opt("read the detection CronJob", async || api.get(names::DETECT_CRONJOB).await).await?;
+        let found = self.find("read the detection CronJob", async || api.get(names::DETECT_CRONJOB).await).await?;
         let install = "k8s-upgrade manifests --image REF | kubectl apply -f -";
         let cronjob = found.ok_or_else(|| {
             Cause::refused(format!(
@@ -266,7 +266,7 @@ impl Cluster {
     pub async fn own_job(&self) -> Result<Option<String>, Cause> {
         let Some(name) = self.session.identity.pod.as_deref().filter(|_| self.in_cluster) else { return Ok(None) };
         let api: Api<Pod> = self.own();
-        let pod = self.api("read our own pod", async || api.get(name).await).await?;
+        let pod = self.call("read our own pod", async || api.get(name).await).await?;
         Ok(pod.metadata.labels.and_then(|labels| labels.get("batch.kubernetes.io/job-name").cloned()))
     }
 
@@ -293,7 +293,7 @@ impl Cluster {
         let (mut all, mut params, mut restarted) = (Vec::new(), first.clone(), false);
         for _ in 0..PAGES {
             let patience = patience.unwrap_or_else(|| self.patience());
-            let page = self.api_within(what, patience, async || match api.list(&params).await {
+            let page = self.call_within(what, patience, async || match api.list(&params).await {
                 Err(Error::Api(status)) if status.code == 410 => Ok(Err(status.message.clone())),
                 page => page.map(Ok),
             });

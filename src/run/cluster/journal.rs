@@ -61,7 +61,7 @@ impl Guardian for Journals {
     fn at(&self, occasion: Occasion) -> LocalBoxFuture<'_, Result<(), Cause>> {
         Box::pin(async move {
             if matches!(occasion, Occasion::StepBegins) {
-                self.write_journal().await;
+                self.write_down().await;
             }
             Ok(())
         })
@@ -73,38 +73,38 @@ impl Journals {
         Journals { session, cluster, observer, book, writing: tokio::sync::Mutex::default(), of: Mutex::default() }
     }
 
-    fn api_of_journals(&self) -> Api<ConfigMap> {
+    fn api(&self) -> Api<ConfigMap> {
         self.cluster.own()
     }
 
     /// What happens from here on may still come to nothing.
-    pub fn withhold_journal(&self) {
+    pub fn withhold(&self) {
         *locked(&self.of) = Of::Withheld;
     }
 
     /// What this process does belongs to that run.
-    pub fn journal_of(&self, run: &str) {
+    pub fn of_run(&self, run: &str) {
         *locked(&self.of) = Of::Run(run.to_owned());
     }
 
     /// A phase of a run begins, or its run has just been claimed.
-    pub async fn begin_journal(&self, run: &str, place: &str) {
-        self.journal_of(run);
+    pub async fn begin(&self, run: &str, place: &str) {
+        self.of_run(run);
         if let Some(book) = &self.book {
             place.clone_into(&mut book.open().head.place);
         }
-        self.write_journal().await;
+        self.write_down().await;
     }
 
     /// Writes what has been told so far. Of steps that begin at once, one writes, and the next takes along what came meanwhile.
-    pub async fn write_journal(&self) {
+    pub async fn write_down(&self) {
         if let Ok(mut writing) = self.writing.try_lock() {
             self.write(&mut writing, false).await;
         }
     }
 
     /// The end of the process. One that has done nothing in any run leaves no journal.
-    pub async fn end_journal(&self, result: &Result<Outcome, Failure>) {
+    pub async fn end(&self, result: &Result<Outcome, Failure>) {
         let Some(book) = &self.book else { return };
         let mut writing = self.writing.lock().await;
         let idle = matches!(result, Ok(Outcome::Nothing));
@@ -158,7 +158,7 @@ impl Journals {
 
     /// One try, whichever of create and patch it takes: of our own the name is unique, so one that is there is an answer that was lost.
     async fn put(&self, writing: &Writing, map: &ConfigMap) -> Result<(), Cause> {
-        let (api, name) = (self.api_of_journals(), map.name_any());
+        let (api, name) = (self.api(), map.name_any());
         let create = async || api.create(&PostParams::default(), map).await;
         let body = json!({ "data": map.data });
         let patch = async || api.patch(&name, &PatchParams::default(), &Patch::Merge(&body)).await;
@@ -185,11 +185,11 @@ impl Journals {
     }
 
     /// Only the last runs' journals are kept.
-    pub async fn prune_journals(&self) {
+    pub async fn prune(&self) {
         if self.book.is_none() {
             return;
         }
-        let (api, ours) = (self.api_of_journals(), self.journals_label());
+        let (api, ours) = (self.api(), self.label());
         let prune = async {
             let there = api.list(&ours).await?.items;
             let kept: Vec<Kept> = there.iter().filter_map(|map| Some(kept(map, &read(map).ok()?))).collect();
@@ -210,13 +210,13 @@ impl Journals {
         self.session.warn("journal", format!("old ones were not removed, which stops nothing: {why}"));
     }
 
-    fn journals_label(&self) -> ListParams {
+    fn label(&self) -> ListParams {
         ListParams::default().labels(&format!("{}={}", names::LABEL_APP, names::APP_JOURNAL))
     }
 
     /// All journals that are there, and the names of those that cannot be read, with the reason.
-    pub async fn journals(&self) -> Result<(Vec<Journal>, Vec<String>), Cause> {
-        let maps = self.cluster.list_all("list journals", self.api_of_journals(), self.journals_label()).await?;
+    pub async fn all(&self) -> Result<(Vec<Journal>, Vec<String>), Cause> {
+        let maps = self.cluster.list_all("list journals", self.api(), self.label()).await?;
         let (mut journals, mut unreadable) = (Vec::new(), Vec::new());
         for map in maps {
             match read(&map) {

@@ -108,7 +108,7 @@ impl Observer {
     /// read, unless it is excluded.
     pub async fn node_now(&self, name: &str) -> Result<Option<Node>, Cause> {
         let api: Api<KubeNode> = self.cluster.all();
-        let Some(node) = self.cluster.api_opt("read the node", async || api.get(name).await).await? else { return Ok(None) };
+        let Some(node) = self.cluster.find("read the node", async || api.get(name).await).await? else { return Ok(None) };
         let node = self.node_fact(&node);
         match node.odd.first().filter(|_| !node.excluded) {
             Some(odd) => Err(odd.clone().during(name)),
@@ -203,7 +203,7 @@ impl Observer {
     /// None: the program is not installed here.
     pub async fn own_namespace(&self) -> Result<Option<Namespace>, Cause> {
         let api: Api<Namespace> = self.cluster.all();
-        self.cluster.api_opt("read the namespace", async || api.get(&self.cluster.namespace).await).await
+        self.cluster.find("read the namespace", async || api.get(&self.cluster.namespace).await).await
     }
 
     /// The run's marks, for a decision: refused where they are not this program's.

@@ -59,7 +59,7 @@ impl Record {
             .change(change, async {
                 for _ in 0..RACES {
                     let namespace =
-                        self.cluster.api("read the namespace", async || api.get(&self.cluster.namespace).await).await?;
+                        self.cluster.call("read the namespace", async || api.get(&self.cluster.namespace).await).await?;
                     let mark = |mark: Mark| namespace.annotations().get(&mark.key(&self.settings.annotation_prefix)).cloned();
                     if mark(Mark::InFlight).is_some() && guard::on(Guard::OneRun) {
                         let owner = mark(Mark::RunId).unwrap_or_else(|| "an older pipeline".into());
@@ -87,7 +87,7 @@ impl Record {
                     let body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&marks) } });
                     match self
                         .cluster
-                        .api("claim the run", async || {
+                        .call("claim the run", async || {
                             api.patch(&self.cluster.namespace, &PatchParams::default(), &Patch::Merge(&body)).await
                         })
                         .await
@@ -145,7 +145,7 @@ impl Record {
         self.session
             .change(change, async {
                 for _ in 0..RACES {
-                    let now = self.cluster.api("read the namespace", async || api.get(&self.cluster.namespace).await).await?;
+                    let now = self.cluster.call("read the namespace", async || api.get(&self.cluster.namespace).await).await?;
                     if !may(&self.observer.marks_of(Some(&now))?)? {
                         return Ok(());
                     }
@@ -154,7 +154,7 @@ impl Record {
                     let patch = Patch::Merge(&body);
                     match self
                         .cluster
-                        .api(step, async || api.patch(&self.cluster.namespace, &PatchParams::default(), &patch).await)
+                        .call(step, async || api.patch(&self.cluster.namespace, &PatchParams::default(), &patch).await)
                         .await
                     {
                         Ok(_) => return Ok(()),
@@ -181,7 +181,7 @@ impl Record {
                 // What we have asked for, though the answer may have been lost.
                 let mut asked = None;
                 for _ in 0..RACES {
-                    let node = self.cluster.api("read the node", async || api.get(&name).await).await?;
+                    let node = self.cluster.call("read the node", async || api.get(&name).await).await?;
                     let edited = edit(&node);
                     if asked.is_some() && asked == node.spec.as_ref().map(|spec| spec.unschedulable.unwrap_or(false)) {
                         self.tell_service(&name, asked.take());
@@ -193,7 +193,7 @@ impl Record {
                     if let Some(unschedulable) = unschedulable {
                         body["spec"] = json!({ "unschedulable": if unschedulable { Value::Bool(true) } else { Value::Null } });
                     }
-                    let patched = self.cluster.api(&step, async || {
+                    let patched = self.cluster.call(&step, async || {
                         match api.patch(&name, &PatchParams::default(), &Patch::Merge(&body)).await {
                             Ok(_) => Ok(true),
                             Err(Error::Api(status)) if status.code == 409 => Ok(false),

@@ -126,7 +126,7 @@ impl Leases {
 
     pub async fn read_lease(&self, which: &Which) -> Result<Option<Lease>, Cause> {
         let api = self.leases();
-        self.cluster.api_opt(&format!("read {}", which.words()), async || api.get(&which.name()).await).await
+        self.cluster.find(&format!("read {}", which.words()), async || api.get(&which.name()).await).await
     }
 
     /// Whether somebody holds a node's Lease, or did when they died.
@@ -224,7 +224,7 @@ impl Leases {
             let metadata = ObjectMeta { name: Some(which.name()), annotations: self.lease_marks(which), ..ObjectMeta::default() };
             let lease = Lease { metadata, spec: Some(self.lease_spec()) };
             let step = format!("create {}", which.words());
-            return match self.cluster.api(&step, async || api.create(&PostParams::default(), &lease).await).await {
+            return match self.cluster.call(&step, async || api.create(&PostParams::default(), &lease).await).await {
                 Ok(made) => Ok(Probe::Ready(held(which, &made))),
                 Err(cause) if cause.class == Class::Contended => Ok(Probe::Not("somebody else just took it".into())),
                 Err(cause) => Err(cause),
@@ -265,7 +265,7 @@ impl Leases {
             body["metadata"]["annotations"] = json!(marks);
         }
         let (patch, name, step) = (Patch::Merge(&body), which.name(), format!("renew {}", which.words()));
-        let swapped = self.cluster.api_opt(&step, async || api.patch(&name, &PatchParams::default(), &patch).await).await?;
+        let swapped = self.cluster.find(&step, async || api.patch(&name, &PatchParams::default(), &patch).await).await?;
         swapped.ok_or_else(|| Cause::contended(format!("{step}: another runner took it, and has given it back")))
     }
 
@@ -374,7 +374,7 @@ impl Leases {
         self.session
             .change(change, async {
                 let step = format!("delete {}", which.words());
-                match self.cluster.api_opt(&step, async || api.delete(&which.name(), &params).await).await {
+                match self.cluster.find(&step, async || api.delete(&which.name(), &params).await).await {
                     Ok(_) => Ok(()),
                     Err(cause) if cause.class == Class::Contended => Ok(()),
                     Err(cause) => Err(cause),

@@ -91,7 +91,7 @@ impl Recorder {
             let begun = Instant::now();
             let write = async {
                 if self.session.chain {
-                    self.write_progress(&mut job, follower, false).await
+                    self.write(&mut job, follower, false).await
                 } else {
                     self.leases.renew_with_progress(follower).await
                 }
@@ -117,13 +117,13 @@ impl Recorder {
 
     /// The end of the process, as its last record. A Job that a halt ended which was lifted meanwhile goes on: whoever lifted it may have
     /// been told, the moment before, that this Job is at work.
-    pub async fn end_progress(&self, result: Result<Outcome, Failure>) -> Result<Outcome, Failure> {
+    pub async fn end(&self, result: Result<Outcome, Failure>) -> Result<Outcome, Failure> {
         let Some(follower) = self.follower.as_ref().filter(|_| self.session.chain) else { return result };
         if let Err(failure) = &result {
             follower.clone().event(self.session.now(), &Event::Failed { failure: failure.clone() });
         }
         // Who asks from here on sees that nothing works any more; who asked before has lifted the halt before, too.
-        let written = tokio::time::timeout(WRITE, self.write_progress(&mut None, follower, true)).await;
+        let written = tokio::time::timeout(WRITE, self.write(&mut None, follower, true)).await;
         let halted = result.as_ref().is_err_and(|failure| failure.class() == Class::Halted);
         if !halted || !matches!(written, Ok(Ok(()))) || !guard::on(Guard::LiftedHalt) {
             return result;
@@ -140,7 +140,7 @@ impl Recorder {
         }
     }
 
-    async fn write_progress(&self, job: &mut Option<String>, follower: &Follower, ended: bool) -> Result<(), Cause> {
+    async fn write(&self, job: &mut Option<String>, follower: &Follower, ended: bool) -> Result<(), Cause> {
         if job.is_none() {
             *job = self.cluster.own_job().await?;
         }

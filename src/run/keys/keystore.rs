@@ -126,7 +126,7 @@ fn secrets(cluster: &Cluster) -> Api<Secret> {
 
 async fn creds_secret(cluster: &Cluster) -> Result<Secret, Cause> {
     let api = secrets(cluster);
-    let found = cluster.api_opt("read the Secret with the SSH key", async || api.get(names::CREDS_SECRET).await).await?;
+    let found = cluster.find("read the Secret with the SSH key", async || api.get(names::CREDS_SECRET).await).await?;
     found.ok_or_else(|| {
         Cause::refused(format!("the Secret {}/{} does not exist", cluster.namespace, names::CREDS_SECRET))
             .next("k8s-upgrade manifests --image REF --ssh-key FILE | kubectl apply -f -")
@@ -210,7 +210,7 @@ pub async fn probe_store(cluster: &Cluster, store: &KeyStore, stored: &Stored) -
             let body = json!({ "metadata": { "resourceVersion": version } });
             let dry = PatchParams { dry_run: true, ..PatchParams::default() };
             let probe = async || api.patch(names::CREDS_SECRET, &dry, &Patch::Merge(&body)).await;
-            cluster.api("ask whether the Secret can be written", probe).await.map(drop)
+            cluster.call("ask whether the Secret can be written", probe).await.map(drop)
         }
         (KeyStore::Secret, At::Vault(_)) => Err(Cause::bug("a version of Vault's for the Secret")),
     }
@@ -261,7 +261,7 @@ async fn write_secret(cluster: &Cluster, version: &str, fields: &[(&str, String)
             Err(error) => Err(error),
         }
     };
-    let wrote = cluster.api("store the key in the Secret", patch).await;
+    let wrote = cluster.call("store the key in the Secret", patch).await;
     match wrote {
         Ok(true) => Ok(()),
         Ok(false) => Err((Cause::contended("somebody else has changed the Secret meanwhile"), false)),

@@ -177,7 +177,7 @@ async fn sync(session: &Session, cluster: &Cluster, settings: &Settings, store: 
         let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("external-secrets.io", "v1", "ExternalSecret"));
         let api: Api<DynamicObject> = Api::namespaced_with(cluster.kube.clone(), &cluster.namespace, &kind);
         let body = json!({ "metadata": { "annotations": { names::FORCE_SYNC: session.now().as_second().to_string() } } });
-        let patch = cluster.api_opt("let External Secrets read Vault", async || {
+        let patch = cluster.find("let External Secrets read Vault", async || {
             api.patch(names::CREDS_SECRET, &PatchParams::default(), &Patch::Merge(&body)).await
         });
         if session.change(Change::settle(PLACE, "let External Secrets read Vault", RECORD), patch).await?.is_none() {

@@ -64,7 +64,7 @@ pub async fn nobody_upgrades(observer: &Observer, leases: &Leases) -> Result<Vec
 }
 
 /// Looks at the run, the store and the nodes (only that one, or all that are not excluded): each must let us in.
-pub async fn survey_keys(services: &Services, only: Option<&str>) -> Result<Survey, Cause> {
+pub async fn survey(services: &Services, only: Option<&str>) -> Result<Survey, Cause> {
     let all = nobody_upgrades(&services.observer, &services.leases).await?;
     let (nodes, others): (Vec<Node>, Vec<Node>) =
         all.into_iter().partition(|node| only.map_or(!node.excluded, |only| node.name == only));

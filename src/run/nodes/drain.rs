@@ -290,7 +290,7 @@ async fn unstick(
         &pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
         format!("{} is deleted: its budget can never let it go, and its ReplicaSet makes it anew", full_name(pod)),
     );
-    match cluster.api_opt("delete a stuck pod", async || api.delete(&pod.name_any(), &params).await).await {
+    match cluster.find("delete a stuck pod", async || api.delete(&pod.name_any(), &params).await).await {
         // Another pod has its name by now.
         Err(cause) if cause.class == Class::Contended => Ok(()),
         other => other.map(drop),

@@ -105,7 +105,7 @@ async fn cluster_configuration(cluster: &Cluster) -> Result<static_pods::Configu
 /// A document in one of kubeadm's ConfigMaps.
 pub async fn kubeadm_map(cluster: &Cluster, name: &str, key: &str) -> Result<String, Cause> {
     let api: Api<ConfigMap> = cluster.within(SYSTEM);
-    let map = cluster.api_opt("read kubeadm's configuration", async || api.get(name).await).await?;
+    let map = cluster.find("read kubeadm's configuration", async || api.get(name).await).await?;
     map.and_then(|map| map.data)
         .and_then(|mut data| data.remove(key))
         .ok_or_else(|| Cause::refused(format!("ConfigMap {SYSTEM}/{name} has no {key}: is this a kubeadm cluster?")))

@@ -36,7 +36,7 @@ impl Credentials {
 
     /// Read once: from the file that a setting names, else the mounted Secret, else the Secret through the API; a key that stands
     /// nowhere leaves the agent.
-    pub async fn creds(&self) -> Result<&Creds, Cause> {
+    pub async fn get(&self) -> Result<&Creds, Cause> {
         self.creds.get_or_try_init(|| self.read_creds()).await
     }
 
@@ -45,7 +45,7 @@ impl Credentials {
     /// # Errors
     /// Refused: this pod was given no key.
     pub async fn own_login(&self) -> Result<Login, Cause> {
-        self.creds().await?.login.clone().ok_or_else(|| {
+        self.get().await?.login.clone().ok_or_else(|| {
             Cause::refused(format!("no SSH key: {}/{} is not there", names::CREDS_MOUNT, names::SECRET_SSH_KEY))
                 .detail([format!(
                     "the Secret {}/{} is missing or has no {}",
@@ -98,7 +98,7 @@ impl Credentials {
     async fn secret(&self) -> Result<Option<Secret>, Cause> {
         let api: Api<Secret> = self.cluster.own();
         self.cluster
-            .api("read the Secret with the SSH key", async || match api.get_opt(names::CREDS_SECRET).await {
+            .call("read the Secret with the SSH key", async || match api.get_opt(names::CREDS_SECRET).await {
                 Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
                 other => other,
             })

@@ -27,7 +27,7 @@ impl Notices {
     }
 
     /// Sends a notice to all who are to be told. False: somebody could not be.
-    pub async fn notify(&self, notice: &Notice) -> bool {
+    pub async fn send(&self, notice: &Notice) -> bool {
         let text = notice.text(&self.settings.cluster_name);
         let change = Change::settle("slack", "tell Slack", SEND * 2).silent();
         let told = self.session.change(change, async {
@@ -51,7 +51,7 @@ impl Notices {
 
     /// None: there is no webhook.
     async fn slack(&self) -> Result<Option<Slack>, Cause> {
-        let Some(webhook) = self.credentials.creds().await?.slack.clone() else { return Ok(None) };
+        let Some(webhook) = self.credentials.get().await?.slack.clone() else { return Ok(None) };
         if !self.settings.allows(PlainHttp::SlackWebhook, &webhook) {
             let stated = format!("plain-http: [{}]", PlainHttp::SlackWebhook);
             let what = format!("the webhook, a secret, is http:// to another machine: write https://, or set {stated}");

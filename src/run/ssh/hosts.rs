@@ -160,7 +160,7 @@ impl Ssh {
                 None => node::stdin(operation),
             };
             let (_, output) =
-                self.session::<O>(place, stdin.into(), begun, on_line).await.map_err(|cause| cause.during(O::NAME))?;
+                self.reach::<O>(place, stdin.into(), begun, on_line).await.map_err(|cause| cause.during(O::NAME))?;
             if !node::is_elsewhere::<O>(&output) || boots == MOST_BOOTS {
                 return node::read(operation, &output).map_err(|cause| cause.during(O::NAME));
             }
@@ -171,7 +171,7 @@ impl Ssh {
     }
 
     /// One session that reaches the host, and the host as it was reached.
-    pub async fn session<O: Operation>(
+    pub async fn reach<O: Operation>(
         &self,
         place: Place<'_>,
         stdin: Bytes,
@@ -333,8 +333,7 @@ impl Ssh {
             .known_hosts
             .get_or_try_init(async || {
                 let api = self.config_maps();
-                let map =
-                    self.cluster.api_opt("read the known host keys", async || api.get(names::KNOWN_HOSTS_MAP).await).await?;
+                let map = self.cluster.find("read the known host keys", async || api.get(names::KNOWN_HOSTS_MAP).await).await?;
                 Ok::<_, Cause>(Mutex::new(map.and_then(|map| map.data).unwrap_or_default()))
             })
             .await?;

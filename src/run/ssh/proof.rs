@@ -24,7 +24,7 @@ use crate::words::command;
 const TRIES: u32 = 8;
 
 impl Ssh {
-    /// The machine that is the node; proved once, until something speaks against it ([`Ctx::forget_proof`]).
+    /// The machine that is the node; proved once, until something speaks against it ([`Ssh::forget_proof`]).
     ///
     /// # Errors
     /// Refused: it is another one, or nothing tells. Whatever keeps SSH from it.
@@ -34,7 +34,7 @@ impl Ssh {
         }
         let stdin = node::stdin(&Identify).into();
         let during = |cause: Cause| cause.during(Identify::NAME);
-        let (host, output) = self.session::<Identify>(place, stdin, begun, &mut |_| {}).await.map_err(during)?;
+        let (host, output) = self.reach::<Identify>(place, stdin, begun, &mut |_| {}).await.map_err(during)?;
         let found = node::read(&Identify, &output).map_err(during)?;
         let machine = found.machine_id.clone().zip(found.boot_id.clone());
         let proof = identity::prove(is, &Shown { certificate: found.certificate, machine_id: found.machine_id });
@@ -76,7 +76,7 @@ impl Ssh {
         }
         let api: Api<ConfigMap> = self.cluster.own();
         for _ in 0..TRIES {
-            let map = self.cluster.api_opt("read the known host keys", async || api.get(names::KNOWN_HOSTS_MAP).await).await?;
+            let map = self.cluster.find("read the known host keys", async || api.get(names::KNOWN_HOSTS_MAP).await).await?;
             let Some(map) = map else {
                 return Err(Cause::refused(format!(
                     "ConfigMap {}/{} does not exist",
@@ -101,7 +101,7 @@ impl Ssh {
             }
             let body = json!({ "metadata": { "resourceVersion": map.metadata.resource_version }, "data": { node: key } });
             let permit = Permit { class: ChangeClass::Prepare, step: "learn a host key".into() };
-            let keep = self.cluster.api("keep a host key", async || {
+            let keep = self.cluster.call("keep a host key", async || {
                 api.patch(names::KNOWN_HOSTS_MAP, &PatchParams::default(), &Patch::Merge(&body)).await
             });
             match permit.scope(keep).await {

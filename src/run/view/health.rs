@@ -38,7 +38,7 @@ pub async fn health(services: &Services) -> Result<Seen, Cause> {
 /// None: there is no CronJob of that name.
 pub async fn cron(cluster: &Cluster, name: &str) -> Result<Option<Cron>, Cause> {
     let api: Api<CronJob> = cluster.own();
-    let found = cluster.api_opt("read the CronJob", async || api.get(name).await).await?;
+    let found = cluster.find("read the CronJob", async || api.get(name).await).await?;
     Ok(found.and_then(|cronjob| {
         let created = cronjob.creation_timestamp().map(|time| time.0);
         let spec = cronjob.spec?;

@@ -23,7 +23,7 @@ pub async fn look(services: &Services) -> Result<Seen, Cause> {
     let leases = services.cluster.list_all("list the Leases", api, ListParams::default()).await?;
     let driver = leases.iter().find_map(|lease| driver(lease, &services.settings.annotation_prefix));
     let api: Api<CronJob> = services.cluster.own();
-    let watch = services.cluster.api_opt("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
+    let watch = services.cluster.find("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
     let no_watch = no_watch(watch.as_ref());
     let units = services.ssh.units(&facts).await;
     Ok(Seen { units, leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(), driver, no_watch, facts })
