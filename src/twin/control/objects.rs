@@ -184,10 +184,11 @@ pub fn child_meta(owner: &Value, name: &str, template: &Value) -> Value {
 /// Creates what a controller wants.
 pub fn create(state: &mut State, kind: Kind, mut object: Value) -> Option<Arc<Value>> {
     let now = state.now();
-    match admit(state, kind, &mut object).and_then(|()| state.store.create(now, kind, object)) {
+    let admitted = admit(state, kind, &mut object).map_err(|refusal| refusal.message);
+    match admitted.and_then(|()| state.store.create(now, kind, object).map_err(|taken| taken.to_string())) {
         Ok(object) => Some(object),
-        Err(refusal) => {
-            state.tell(format_args!("a controller's {} is refused: {}", kind.names().kind, refusal.message));
+        Err(why) => {
+            state.tell(format_args!("a controller's {} is refused: {why}", kind.names().kind));
             None
         }
     }
