@@ -300,15 +300,6 @@ impl State {
     pub fn log(&mut self, uid: &str, text: &str) {
         self.logs.entry(uid.to_owned()).or_default().push(text.to_owned());
     }
-
-    /// Kills every process of the program, as a machine's power does: what they began goes on, what they meant to do does not.
-    pub fn kill_programs(&mut self) {
-        let running: Vec<String> = self.programs.keys().cloned().collect();
-        for uid in running {
-            control::program_ended(self, &uid, 137);
-        }
-        control::react(self);
-    }
 }
 
 pub fn later(time: Timestamp, span: Duration) -> Timestamp {

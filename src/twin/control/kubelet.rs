@@ -274,6 +274,17 @@ pub fn program_ended(state: &mut State, uid: &str, code: u8) {
     wake_at(state, Due::Pod(uid.to_owned()), when);
 }
 
+impl State {
+    /// Kills every process of the program, as a machine's power does: what they began goes on, what they meant to do does not.
+    pub fn kill_programs(&mut self) {
+        let running: Vec<String> = self.programs.keys().cloned().collect();
+        for uid in running {
+            program_ended(self, &uid, 137);
+        }
+        super::react(self);
+    }
+}
+
 /// The machine's power is gone: no container lives through that.
 pub fn power_lost(state: &mut State, node: &str) {
     let now = state.now();
