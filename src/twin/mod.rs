@@ -8,6 +8,7 @@
 //! kubeadm), `web` (Prometheus, Pushgateway, Slack, the package index), `scenario` (what a world begins as), `rehearsal` (a scenario that is lived through, and what is told of it).
 
 pub mod api;
+mod clockwork;
 pub mod control;
 mod doors;
 mod drive;
