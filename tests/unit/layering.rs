@@ -1,10 +1,13 @@
 //! Who may call whom, held to the table at the top of `src/lib.rs`: that table is the rule, this reads and enforces it.
-//!
-//! Files are cut into tokens, so that comments and strings never count and a grouped `use crate::{a, b::c}` counts in full.
+
+mod circles;
+mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use reading::{Use, tokens, uses};
 
 /// Ends of paths that decisions must not touch: whoever decides gets `now` and facts as arguments.
 const IMPURE: [&str; 13] = [
@@ -144,7 +147,7 @@ fn room(file: &str) -> Option<&str> {
 fn violations(table: &Table, file: &str, text: &str) -> Vec<String> {
     let Some(room) = room(file) else { return Vec::new() };
     let mut found = Vec::new();
-    for Use { line, path, rooted } in uses(file, text) {
+    for Use { line, path, rooted, .. } in uses(file, &tokens(text)) {
         let whole = path.join("::");
         let mut say = |what: String| found.push(format!("src/{file}:{line}: {what}"));
         if rooted {
@@ -167,154 +170,6 @@ fn violations(table: &Table, file: &str, text: &str) -> Vec<String> {
         }
     }
     found
-}
-
-// --- reading Rust ----------------------------------------------------------------------------------
-
-/// A path as it is used somewhere: `rooted` ones begin below `crate`.
-struct Use {
-    line: usize,
-    path: Vec<String>,
-    rooted: bool,
-}
-
-/// Every path in a file, groups spelled out, and single words too where they stand as `word::`, `word!`, `async` or `await`.
-fn uses(file: &str, text: &str) -> Vec<Use> {
-    let tokens = tokens(text);
-    // Modules between the crate's root and here: of the file, and those opened by `mod name {`.
-    // `gates_tests.rs` is the module `gates::tests`.
-    let of_file = file.trim_end_matches(".rs").trim_end_matches("/mod").replace("_tests", "/tests").split('/').count();
-    let mut braces: Vec<bool> = Vec::new();
-    let (mut found, mut at) = (Vec::new(), 0);
-    while at < tokens.len() {
-        let word = |ahead: usize| tokens.get(at + ahead).map_or("", |(_, token)| token.as_str());
-        match word(0) {
-            "{" => braces.push(at >= 2 && tokens[at - 2].1 == "mod"),
-            "}" => drop(braces.pop()),
-            _ if !is_word(word(0)) => {}
-            _ if word(1) == "::" || word(1) == "!" || ["async", "await"].contains(&word(0)) => {
-                let depth = of_file + braces.iter().filter(|is_module| **is_module).count();
-                let line = tokens[at].0;
-                let mut paths = Vec::new();
-                at = spell_out(&tokens, at, Vec::new(), &mut paths);
-                found.extend(paths.into_iter().filter_map(|path| resolve(line, path, depth)));
-                continue;
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    found
-}
-
-/// Where a path leads: below `crate`, elsewhere, or (None) nowhere outside its own room.
-fn resolve(line: usize, path: Vec<String>, depth: usize) -> Option<Use> {
-    let supers = path.iter().take_while(|word| *word == "super").count();
-    let skipped = match path[0].as_str() {
-        "crate" => 1,
-        "super" if supers >= depth => supers,
-        "super" | "self" => return None,
-        _ => 0,
-    };
-    let rest: Vec<String> = path[skipped..].to_vec();
-    (!rest.is_empty()).then_some(Use { line, path: rest, rooted: skipped > 0 })
-}
-
-/// Reads a path with its groups from `at`, adds each of its branches to `paths`, and returns where it ends.
-fn spell_out(tokens: &[(usize, String)], mut at: usize, mut path: Vec<String>, paths: &mut Vec<Vec<String>>) -> usize {
-    let word = |at: usize| tokens.get(at).map_or("", |(_, token)| token.as_str());
-    loop {
-        match word(at) {
-            "{" => {
-                at += 1;
-                while !["}", ""].contains(&word(at)) {
-                    let next = spell_out(tokens, at, path.clone(), paths);
-                    at = if next == at { at + 1 } else { next };
-                }
-                return at + 1;
-            }
-            "self" if !path.is_empty() => at += 1,
-            name if is_word(name) || name == "*" => {
-                path.push(name.to_owned());
-                at += 1;
-            }
-            _ => return at,
-        }
-        if word(at) != "::" {
-            paths.push(path);
-            return at;
-        }
-        at += 1;
-        // `Vec::<T>::new`: the path goes no further for us.
-        if !is_word(word(at)) && word(at) != "{" && word(at) != "*" {
-            paths.push(path);
-            return at;
-        }
-    }
-}
-
-fn is_word(token: &str) -> bool {
-    token.starts_with(|first: char| first.is_alphabetic() || first == '_')
-}
-
-/// Words, `::`, and single characters, each with its line; comments, strings and character literals are left out.
-fn tokens(text: &str) -> Vec<(usize, String)> {
-    let chars: Vec<char> = text.chars().collect();
-    let is = |at: usize, wanted: &str| wanted.chars().enumerate().all(|(i, c)| chars.get(at + i) == Some(&c));
-    let (mut found, mut line, mut at) = (Vec::new(), 1, 0);
-    while at < chars.len() {
-        let begun = at;
-        match chars[at] {
-            '/' if is(at, "//") => at = end(&chars, at, |i| is(i, "\n")),
-            '/' if is(at, "/*") => {
-                let mut depth = 0;
-                loop {
-                    depth += i32::from(is(at, "/*")) - i32::from(is(at, "*/"));
-                    at += if is(at, "/*") || is(at, "*/") { 2 } else { 1 };
-                    if depth == 0 || at >= chars.len() {
-                        break;
-                    }
-                }
-            }
-            '"' => at = end_of_string(&chars, at + 1),
-            '\'' if is(at + 1, "\\") => at = end(&chars, at + 3, |i| is(i, "'")) + 1,
-            '\'' if is(at + 2, "'") => at += 3,
-            c if c.is_alphanumeric() || c == '_' => {
-                at = end(&chars, at, |i| !(chars[i].is_alphanumeric() || chars[i] == '_'));
-                let word: String = chars[begun..at].iter().collect();
-                let hashes = chars[at..].iter().take_while(|c| **c == '#').count();
-                if ["r", "br", "cr"].contains(&word.as_str()) && is(at + hashes, "\"") {
-                    let close = format!("\"{}", "#".repeat(hashes));
-                    at = end(&chars, at + hashes + 1, |i| is(i, &close)) + close.len();
-                } else {
-                    found.push((line, word));
-                }
-            }
-            ':' if is(at, "::") => {
-                found.push((line, "::".to_owned()));
-                at += 2;
-            }
-            c => {
-                if !c.is_whitespace() {
-                    found.push((line, c.to_string()));
-                }
-                at += 1;
-            }
-        }
-        line += chars[begun..at.min(chars.len())].iter().filter(|c| **c == '\n').count();
-    }
-    found
-}
-
-fn end(chars: &[char], from: usize, stops: impl Fn(usize) -> bool) -> usize {
-    (from..chars.len()).find(|at| stops(*at)).unwrap_or(chars.len())
-}
-
-fn end_of_string(chars: &[char], mut at: usize) -> usize {
-    while at < chars.len() && chars[at] != '"' {
-        at += if chars[at] == '\\' { 2 } else { 1 };
-    }
-    at + 1
 }
 
 // --- the files -------------------------------------------------------------------------------------
