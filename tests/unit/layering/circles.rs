@@ -140,7 +140,7 @@ impl House {
         let (mut arrows, mut globs) = (BTreeMap::new(), Vec::new());
         for (here, (file, uses)) in &modules {
             let mut out = BTreeMap::new();
-            for (path, line) in uses.iter().filter_map(|used| Some((names.from_root(here, used)?, used.line))) {
+            for (path, line) in uses.iter().filter_map(|used| Some((names.path_of(here, used)?, used.line))) {
                 let glob = path.last().is_some_and(|last| last == "*").then(|| format!("src/{file}:{line}: {}", path.join("::")));
                 let to = names.home(path);
                 globs.extend(glob.filter(|_| to != *here));
@@ -183,7 +183,7 @@ impl Names {
         let mut names = Names(modules.keys().map(|module| (module.clone(), BTreeMap::new())).collect());
         for (here, (_, uses)) in modules {
             let named = uses.iter().filter(|used| used.path.last().is_none_or(|last| last != "*"));
-            let named = named.filter_map(|used| Some((used.known_as.clone()?, names.from_root(here, used)?)));
+            let named = named.filter_map(|used| Some((used.known_as.clone()?, names.path_of(here, used)?)));
             // A module within a file brings in what stands in that file.
             let of_others = named.filter(|(_, path)| path[..path.len() - 1] != **here).collect();
             names.0.insert(here.clone(), of_others);
@@ -192,7 +192,7 @@ impl Names {
     }
 
     /// The path of something that is used in the module `here`; None: it is nobody's here.
-    fn from_root(&self, here: &[String], used: &Use) -> Option<Vec<String>> {
+    fn path_of(&self, here: &[String], used: &Use) -> Option<Vec<String>> {
         let below = [here, &used.path[..1]].concat();
         match (used.rooted, self.0.get(here)?.get(&used.path[0])) {
             (true, _) => Some(used.path.clone()),

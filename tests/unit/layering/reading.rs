@@ -34,9 +34,8 @@ pub fn uses(file: &str, tokens: &[Token]) -> Vec<Use> {
                 }
             }
             "}" => {
-                if braces.pop() == Some(true) {
-                    here.pop();
-                }
+                let of_module = braces.pop() == Some(true);
+                here.truncate(here.len() - usize::from(of_module));
             }
             _ if !is_word(word(0)) => {}
             _ if word(1) == "::" || word(1) == "!" || ["async", "await"].contains(&word(0)) => {
