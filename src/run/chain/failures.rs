@@ -9,7 +9,8 @@ use crate::plan::decide::orphan::Verdict;
 use crate::plan::model::facts::Facts;
 use crate::plan::view::news::News;
 use crate::report::Notice;
-use crate::run::{Services, nodes};
+use crate::run::nodes;
+use crate::run::services::Services;
 use crate::words::{command, ssh};
 
 /// A message does not wait longer for what is known of those before it.

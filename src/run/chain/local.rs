@@ -9,7 +9,7 @@ use crate::plan::model::facts::{Phase, Step};
 use crate::plan::model::version::Version;
 use crate::report::Event;
 use crate::run::guards::no_job_at_work;
-use crate::run::{Services, chain};
+use crate::run::services::Services;
 use crate::words::command;
 
 /// All phases in this process, by the same facts: a run that was begun and cut is taken up where it stands.
@@ -35,13 +35,13 @@ pub async fn run_here(services: &Services, target: Version) -> Result<Outcome, F
         services.session.emit(&Event::PhaseStarted { place: place.clone(), phase, done, total });
         let begun = Instant::now();
         let result = match (phase, &node) {
-            (Phase::Preflight, _) => match chain::preflight::preflight(services, target, &run).await {
+            (Phase::Preflight, _) => match super::preflight::preflight(services, target, &run).await {
                 Ok(Preflight::Ready) => Ok(()),
                 Ok(Preflight::NothingToDo) => return Ok(Outcome::Nothing),
                 Err(not_ready) => Err(not_ready.cause),
             },
-            (Phase::Postflight, _) => chain::phases::postflight(services, target, Some(&run)).await,
-            (_, Some(node)) => chain::phases::node_phase(services, node, target, &run).await,
+            (Phase::Postflight, _) => super::phases::postflight(services, target, Some(&run)).await,
+            (_, Some(node)) => super::phases::node_phase(services, node, target, &run).await,
             (_, None) => Err(Cause::bug("a node's phase without a node")),
         };
         if let Err(cause) = result {
