@@ -38,7 +38,8 @@ fn complaints(defect: &str) -> Vec<String> {
     wrong
 }
 
-/// What git says to a patch that does not apply to the program as it stands here, in a repository or not.
+/// What git says to a patch that does not apply to the program as it stands here, in a repository or not. (Asked in a folder of another
+/// repository, it would pass by every patch in silence: so it is told of none.)
 fn refused(diff: &str) -> Option<String> {
     let mut git = Command::new("git")
         .args(["apply", "--check", "--whitespace=nowarn", "-"])
