@@ -25,6 +25,7 @@
 //! settings and hands [`run::Services`] to one file of [`commands`], which observes ([`run::cluster::Observer`]) what is, asks [`plan`] what to
 //! do, and performs it through `Session::change`, the door to every change but the program's own records. `tests/unit/layering.rs` reads this
 //! table and holds the house to it: the last column is the rule, a room may always use itself, and `main` stands above all.
+//! A room with such a table in its `mod.rs` has floors, and is held to that, too. Within a room no files use each other in a circle.
 //!
 //! [`run`]: mod@run
 #![allow(rustdoc::private_intra_doc_links)] // who reads it here sees private items, too

@@ -1,12 +1,12 @@
 //! `acknowledge`: what kubeadm would write over, and that it may.
 
-use crate::run::{Services, nodes};
 use serde_json::json;
 
 use super::{Asker, failure};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::decide::losses::{self, Difference};
 use crate::report::Printed;
+use crate::run::{Services, nodes};
 
 /// Shows what kubeadm would write over; with the `id` of exactly that, records that a person means to lose it.
 pub async fn acknowledge(services: &Services, asker: &mut Asker, id: Option<String>) -> Result<Outcome, Failure> {

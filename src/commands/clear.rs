@@ -4,7 +4,7 @@ use super::{Asker, by_hand, failure};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::model::facts::{Facts, JobFact, JobState, Node, RunMarks};
 use crate::report::Notice;
-use crate::run::nodes::upgrade::begun;
+use crate::run::nodes::inspect::begun;
 use crate::run::{Services, chain, nodes};
 use crate::words::RunId;
 

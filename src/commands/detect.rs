@@ -1,6 +1,5 @@
 //! `detect`: what the weekly CronJob runs.
 
-use crate::run::{Services, chain};
 use serde_json::json;
 
 use super::failure;
@@ -12,6 +11,7 @@ use crate::plan::decide::target;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
 use crate::report::Printed;
+use crate::run::{Services, chain};
 use crate::words::command;
 
 const PLACE: &str = "detect";

@@ -1,6 +1,5 @@
 //! `drain NODE`: as the chain does, but the cordon is the operator's and stays.
 
-use crate::run::{Services, chain, nodes};
 use serde_json::json;
 
 use super::{Asker, by_hand, failure, failure_in_run};
@@ -8,6 +7,7 @@ use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::decide::drain::Loss;
 use crate::report::Printed;
 use crate::run::guards::no_job_at_work;
+use crate::run::{Services, nodes};
 use crate::words::command;
 
 /// Cordons and drains by hand, as the chain does, and leaves the node cordoned. Dry, it only forecasts.
@@ -19,7 +19,7 @@ pub async fn drain(services: &Services, asker: &mut Asker, node: &str, dry_run: 
     if dry_run {
         return forecast(services, node).await;
     }
-    chain::halting::nobody_at_work(&services.leases, &facts).await.map_err(failure)?;
+    services.leases.nobody_at_work(&facts).await.map_err(failure)?;
     asker.confirm(services, &format!("{node} will be cordoned and drained; it stays cordoned.")).await?;
     by_hand(services, drained(services, node)).await
 }

@@ -1,6 +1,5 @@
 //! `status --watch`: the screen of `status`, live. In a terminal it is drawn in place; elsewhere each change is a screen, or a line of JSON.
 
-use crate::run::{Services, view};
 use std::io::ErrorKind;
 
 use jiff::Timestamp;
@@ -10,6 +9,7 @@ use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::view::screen::{Screen, Seen, Stale};
 use crate::report::{self, Printed};
 use crate::run::view::live::More;
+use crate::run::{Services, view};
 
 /// `status --watch`: draws the screen anew with whatever changes, until Ctrl-C.
 pub async fn watch(services: &Services) -> Result<Outcome, Failure> {

@@ -20,7 +20,6 @@ mod start;
 mod status;
 mod watch;
 
-use crate::run::{Services, nodes};
 use std::io::{BufRead as _, Read as _};
 use std::time::Duration;
 
@@ -31,6 +30,7 @@ use crate::failure::{Advice, Cause, Class, Failure, Outcome};
 use crate::plan::decide::orphan::{self, Verdict};
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
+use crate::run::{Services, nodes};
 use crate::words::{RunId, command, ssh};
 
 pub use docs::{completions, completions_of, man, pages};

@@ -5,6 +5,7 @@ use super::{Asker, by_hand, failure, of_run, target_of};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::decide::target;
 use crate::plan::model::version::Version;
+use crate::run::guards;
 use crate::run::{Services, chain};
 use crate::words::{RunId, command};
 
@@ -26,7 +27,7 @@ pub async fn upgrade(
         return Ok(Outcome::Nothing);
     }
     if !services.session.chain {
-        chain::halting::nobody_at_work(&services.leases, &facts).await.map_err(failure)?;
+        services.leases.nobody_at_work(&facts).await.map_err(failure)?;
         if facts.node(node).is_none() {
             let names: Vec<&str> = facts.nodes.iter().map(|node| node.name.as_str()).collect();
             return Err(failure(
@@ -38,7 +39,7 @@ pub async fn upgrade(
     }
     if !services.session.chain {
         let alone = async {
-            chain::halting::same_run(&services.observer, &facts).await.map_err(failure)?;
+            guards::same_run(&services.observer, &facts).await.map_err(failure)?;
             phase(services, node, target, &run, facts.marks.in_flight).await
         };
         return by_hand(services, alone).await;

@@ -1,6 +1,5 @@
 //! `preflight` and `postflight`: one phase; as a Job of the chain also its successor.
 
-use crate::run::{Services, chain};
 use std::time::Duration;
 
 use super::{by_hand, failure, failure_in_run, of_run, target_of};
@@ -11,6 +10,7 @@ use crate::plan::model::version::Version;
 use crate::plan::view::news::News;
 use crate::report::Notice;
 use crate::run::chain::preflight::Preflight;
+use crate::run::{Services, chain};
 use crate::words::{RunId, command};
 
 /// A message does not wait longer for what is known of those before it.

@@ -1,6 +1,5 @@
 //! `rehearse`: the chain on a cluster in memory, at hand or copied from a real one.
 
-use crate::run::{Services, chain};
 use std::path::Path;
 use std::sync::PoisonError;
 
@@ -16,6 +15,7 @@ use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::model::answer::Answer;
 use crate::report::{Event, Out, Printed, Shared};
 use crate::run::session::{Stop, signalled};
+use crate::run::{Services, chain};
 use crate::settings::{Settings, Sources};
 use crate::twin::Process;
 use crate::twin::rehearsal::{Injection, Told, rehearse};

@@ -5,7 +5,7 @@ use crate::failure::{Class, Failure, Outcome};
 use crate::plan::rescue::rollback::{self, Back, Kept, Rollback};
 use crate::report::Printed;
 use crate::run::guards::no_job_at_work;
-use crate::run::{Services, chain, nodes};
+use crate::run::{Services, nodes};
 use crate::words::{RunId, command};
 
 /// Takes a worker back to the versions on record. Of a control plane it prints the plan, and changes nothing.
@@ -42,7 +42,7 @@ pub async fn rollback(services: &Services, asker: &mut Asker, node: &str, dry_ru
         }
     };
     if !dry_run {
-        chain::halting::nobody_at_work(&services.leases, &facts).await.map_err(failure)?;
+        services.leases.nobody_at_work(&facts).await.map_err(failure)?;
     }
     let what = told(node, &back, facts.marks.in_flight);
     if dry_run {

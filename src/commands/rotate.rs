@@ -1,6 +1,5 @@
 //! `rotate-key`: the runbook's one-shot key rotation.
 
-use crate::run::{Services, keys};
 use serde_json::json;
 
 use super::{Asker, by_hand, failure};
@@ -9,8 +8,9 @@ use crate::names;
 use crate::plan::trust::keys::{Left, MARK, Public, Rotation};
 use crate::report::Printed;
 use crate::run::keys::keystore::KeyStore;
-use crate::run::keys::rotate::Cut;
 use crate::run::keys::survey::{Open, Survey};
+use crate::run::keys::turn::Cut;
+use crate::run::{Services, keys};
 use crate::words::command;
 
 const AGAIN: &str = "k8s-upgrade rotate-key";

@@ -9,7 +9,7 @@ use crate::plan::model::facts::{Facts, Phase, Step};
 use crate::plan::model::halt::Skip;
 use crate::plan::model::version::Version;
 use crate::report::Notice;
-use crate::run::{Services, chain};
+use crate::run::Services;
 use crate::words::{RunId, command};
 
 /// What will be skipped, found before anything is asked, and once more after it.
@@ -68,7 +68,7 @@ async fn wanted(services: &Services, facts: &Facts, options: &Options) -> Result
         services.session.next("skip-phase", "go on with", "k8s-upgrade resume");
         return Ok(None);
     }
-    chain::halting::nobody_at_work(&services.leases, facts).await?;
+    services.leases.nobody_at_work(facts).await?;
     let reason = may_be_forced(facts, &step, options)?;
     Ok(Some(Wanted { run: facts.marks.run()?.clone(), target, step, reason }))
 }

@@ -1,6 +1,5 @@
 //! `start` and `resume`: the first Job of a chain, or the one that the facts ask for; `--local` does it all in this process.
 
-use crate::run::{Services, chain};
 use tokio::time::Instant;
 
 use super::{Asker, by_hand, failure, failure_in_run};
@@ -15,7 +14,9 @@ use crate::plan::model::version::Version;
 use crate::report::Event;
 use crate::run::chain::phases;
 use crate::run::chain::preflight::Preflight;
+use crate::run::guards;
 use crate::run::guards::no_job_at_work;
+use crate::run::{Services, chain};
 use crate::words::command;
 
 /// Begins a run by hand: creates preflight's Job or, with `local`, performs all phases in this process.
@@ -33,11 +34,11 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
     }
     let wanted = target::check_target(&facts, target).map_err(failure)?;
     if marks.in_flight {
-        chain::halting::nobody_at_work(&services.leases, &facts).await.map_err(failure)?;
+        services.leases.nobody_at_work(&facts).await.map_err(failure)?;
         asker.confirm(services, &format!("the run to {target} goes on where the facts say it stands")).await?;
         // From here on the watch leaves it alone, until `resume` gives it back to Jobs.
         let here = async {
-            chain::halting::same_run(&services.observer, &facts).await.map_err(failure)?;
+            guards::same_run(&services.observer, &facts).await.map_err(failure)?;
             let who = Some(services.session.identity.holder.clone());
             let run = facts.marks.run().map_err(failure)?;
             services

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Printed;
-use super::status::{WIDTH, folded};
+use super::page::{WIDTH, folded};
 use crate::plan::view::health::Check;
 use crate::words::{line, shown};
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Printed;
-use super::status::{WIDTH, folded};
+use super::page::{WIDTH, folded};
 use crate::plan::rescue::hosts::{Asked, End, Found, Package, Unit, pod};
 use crate::plan::rescue::restore::Restore;
 use crate::words::{self, shown};

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{Printed, status};
+use super::page::WIDTH;
+use super::{Printed, page, status};
 use crate::plan::view::screen::{Row, Screen, Stale};
 
 /// The other screen of a terminal, and back; what a person had on the first is as it was.
@@ -32,7 +33,7 @@ pub fn left() -> Printed {
 
 /// The whole screen, as wide as it is on paper.
 pub fn text(screen: &Screen, stale: &[Stale], now: Timestamp) -> Printed {
-    Printed::page(status::within(screen, stale, now, status::WIDTH))
+    Printed::page(status::within(screen, stale, now, WIDTH))
 }
 
 /// As `status -o json`, and beside it what of the screen is old because its watch broke.
@@ -47,12 +48,12 @@ pub fn data(screen: &Screen, stale: &[Stale], now: Timestamp) -> Value {
 /// is still too much is cut off at the end, and that is said. A command that is wider is left to the terminal to break, so that it can be
 /// copied whole.
 pub fn frame(screen: &Screen, stale: &[Stale], now: Timestamp, rows: usize, columns: usize) -> Vec<String> {
-    let width = columns.min(status::WIDTH);
+    let width = columns.min(WIDTH);
     let lines = |screen: &Screen| {
         let text = status::within(screen, stale, now, width);
         let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
         let mut folded = String::new();
-        status::folded(&mut folded, "k8s-upgrade  ", head.trim_start_matches("k8s-upgrade").trim_start(), columns);
+        page::folded(&mut folded, "k8s-upgrade  ", head.trim_start_matches("k8s-upgrade").trim_start(), columns);
         folded.lines().chain(rest.lines()).map(str::to_owned).collect::<Vec<_>>()
     };
     let height = |line: &String| line.chars().count().div_ceil(columns.max(1)).max(1);

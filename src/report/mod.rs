@@ -8,6 +8,7 @@ mod json;
 mod live;
 mod notice;
 mod paced;
+mod page;
 mod plain;
 mod printed;
 mod progress;

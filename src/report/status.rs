@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::hosts::{printed, unit_data};
+use super::page::{Page, WIDTH, labelled, listed};
 use super::{Printed, span};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::lease::{Driver, Lease};
@@ -11,57 +12,6 @@ use crate::plan::model::progress::{Doing, Draining, Progress, Span, Waiting};
 use crate::plan::rescue::hosts::{End, Unit};
 use crate::plan::view::screen::{Failed, Row, Screen, Stale, Work};
 use crate::words::shown;
-
-/// Columns of a screen; names of nodes and Jobs may need more.
-pub(super) const WIDTH: usize = 100;
-
-/// Lines of a screen, folded at its width.
-struct Page {
-    text: String,
-    width: usize,
-}
-
-impl Page {
-    fn push_str(&mut self, text: &str) {
-        self.text.push_str(text);
-    }
-    fn push(&mut self, sign: char) {
-        self.text.push(sign);
-    }
-}
-
-/// Writes `label  text`, folded at words; lines after the first are indented alike.
-fn labelled(out: &mut Page, label: &str, text: &str) {
-    folded(&mut out.text, &format!("  {label:8}"), text, out.width);
-}
-
-/// Adds `label` and the text, folded at words so that no line is wider than `width` characters.
-pub(super) fn folded(out: &mut String, label: &str, text: &str, width: usize) {
-    let mut line = label.to_owned();
-    let indent = if label.ends_with(": ") { 10 } else { label.chars().count() };
-    let mut empty = true;
-    for word in text.split(' ') {
-        if !empty && line.chars().count() + 1 + word.chars().count() > width {
-            out.push_str(line.trim_end());
-            out.push('\n');
-            (line, empty) = (" ".repeat(indent), true);
-        }
-        if !empty {
-            line.push(' ');
-        }
-        line.push_str(word);
-        empty = false;
-    }
-    out.push_str(line.trim_end());
-    out.push('\n');
-}
-
-/// Lines under one label, each as it is.
-fn listed(out: &mut Page, label: &str, lines: impl IntoIterator<Item = impl AsRef<str>>) {
-    for (index, line) in lines.into_iter().enumerate() {
-        out.push_str(&format!("  {:8}{}\n", if index == 0 { label } else { "" }, line.as_ref()));
-    }
-}
 
 fn by_hand(driver: &Driver, now: Timestamp) -> String {
     let by = &driver.by;

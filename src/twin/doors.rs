@@ -1,7 +1,6 @@
 //! The world's traits, answered by a twin, for one program.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,30 +9,9 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::client::ClientBuilder;
 
-use super::{Twin, api, hosts, web};
+use super::{Twin, Who, api, hosts, web};
 use crate::permit::Gate;
 use crate::world::{Clock, Files, KubeConnection, KubeSource, KubeTarget, Random, Size, Terminal, World};
-
-/// Who calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Who {
-    /// The program in a pod, with the rights of its ServiceAccount (namespace, name).
-    Pod { name: String, uid: String, account: (String, String) },
-    /// A person with a kubeconfig, outside the cluster.
-    Operator(String),
-    /// Whoever shows a token that nobody has issued.
-    Stranger,
-}
-
-impl fmt::Display for Who {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Who::Pod { name, .. } => f.write_str(name),
-            Who::Operator(name) => write!(f, "operator {name}"),
-            Who::Stranger => f.write_str("a stranger"),
-        }
-    }
-}
 
 impl Twin {
     /// What the program `who` sees of this twin; `files` are those of the machine or container that it runs in.

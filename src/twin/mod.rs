@@ -8,6 +8,7 @@
 //! kubeadm), `web` (Prometheus, Pushgateway, Slack, the package index), `scenario` (what a world begins as), `rehearsal` (a scenario that is lived through, and what is told of it).
 
 pub mod api;
+mod clockwork;
 pub mod control;
 mod doors;
 mod drive;
@@ -17,6 +18,7 @@ pub mod scenario;
 pub mod state;
 pub mod store;
 pub mod web;
+mod who;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,10 +27,10 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-pub use doors::Who;
 pub use drive::{Driver, Process, Start};
 pub use scenario::Scenario;
 pub use state::State;
+pub use who::Who;
 
 /// A world that lives: its state, and the moment at which its time began to pass.
 #[derive(Clone)]

@@ -1,6 +1,10 @@
 //! Everything that the world in memory is, as one value: clone it, and there are two worlds that know nothing of each other.
 //!
 //! Time is data here: what will happen stands in a queue of due timers. Nothing in a state is a task, a future or a lock.
+//!
+//! The twin's kernel: the state has what `control`, `hosts` and `web` remember and calls them when their timers are due, and they act on all
+//! of the state, since in a cluster everything meets everything. So these use each other, and may (`tests/unit/layering`); what knows
+//! nothing of them stands below, in `clockwork` and `store`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -9,11 +13,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::clockwork::{Agenda, Chance, Lines};
 use super::control;
 use super::hosts;
 use super::store::{Key, Store};
 use super::web;
 use crate::world::{Env, Size};
+
+pub use super::clockwork::later;
 
 /// Something that will happen.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,10 +35,8 @@ pub enum Timer {
 
 #[derive(Clone)]
 pub struct State {
-    now: Timestamp,
-    timers: BTreeMap<(Timestamp, u64), Timer>,
-    tickets: u64,
-    random: u64,
+    agenda: Agenda<Timer>,
+    chance: Chance,
     pub store: Store,
     pub control: control::Control,
     pub hosts: hosts::Hosts,
@@ -117,58 +122,11 @@ pub enum ProgramPhase {
     Killed,
 }
 
-/// Lines, newest last; a clone shares all that was there.
-#[derive(Clone, Default)]
-pub struct Lines {
-    last: Option<Arc<Line>>,
-    len: usize,
-}
-
-struct Line {
-    text: String,
-    before: Option<Arc<Line>>,
-}
-
-impl Lines {
-    pub fn push(&mut self, text: String) {
-        self.last = Some(Arc::new(Line { text, before: self.last.take() }));
-        self.len += 1;
-    }
-    pub fn len(&self) -> usize {
-        self.len
-    }
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-    /// From the newest to the oldest.
-    pub fn newest(&self) -> impl Iterator<Item = &str> {
-        std::iter::successors(self.last.as_deref(), |line| line.before.as_deref()).map(|line| line.text.as_str())
-    }
-    pub fn all(&self) -> Vec<&str> {
-        let mut all: Vec<&str> = self.newest().collect();
-        all.reverse();
-        all
-    }
-}
-
-/// A long list must not be dropped by recursion.
-impl Drop for Line {
-    fn drop(&mut self) {
-        let mut next = self.before.take();
-        while let Some(line) = next.and_then(Arc::into_inner) {
-            let mut line = line;
-            next = line.before.take();
-        }
-    }
-}
-
 impl State {
     pub fn new(now: Timestamp, seed: u64) -> Self {
         State {
-            now,
-            timers: BTreeMap::new(),
-            tickets: 0,
-            random: seed,
+            agenda: Agenda::new(now),
+            chance: Chance(seed),
             store: Store::default(),
             control: control::Control::default(),
             hosts: hosts::Hosts::default(),
@@ -189,57 +147,48 @@ impl State {
     }
 
     pub fn now(&self) -> Timestamp {
-        self.now
+        self.agenda.now()
     }
 
     /// The next number of this world's one source of chance.
     pub fn random(&mut self) -> u64 {
-        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.random;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        self.chance.number()
     }
 
     /// A span between two bounds, in milliseconds.
     pub fn between(&mut self, least: u64, most: u64) -> Duration {
-        Duration::from_millis(least + self.random() % (most - least + 1))
+        self.chance.between(least, most)
     }
 
     /// From now on a world of its own: the same facts, another fate.
     pub fn reseed(&mut self, seed: u64) {
-        self.random = seed;
+        self.chance = Chance(seed);
     }
 
     pub fn at(&mut self, when: Timestamp, timer: Timer) {
-        self.tickets += 1;
-        self.timers.insert((when.max(self.now), self.tickets), timer);
+        self.agenda.at(when, timer);
     }
 
     pub fn after(&mut self, span: Duration, timer: Timer) {
-        self.at(later(self.now, span), timer);
+        self.agenda.at(later(self.now(), span), timer);
     }
 
     /// Takes back timers that have lost their meaning.
     pub fn cancel(&mut self, obsolete: impl Fn(&Timer) -> bool) {
-        self.timers.retain(|_, timer| !obsolete(timer));
+        self.agenda.cancel(obsolete);
     }
 
     pub fn is_due(&self, wanted: impl Fn(&Timer) -> bool) -> bool {
-        self.timers.values().any(wanted)
+        self.agenda.all().any(wanted)
     }
 
     pub fn next_timer(&self) -> Option<Timestamp> {
-        self.timers.keys().next().map(|(when, _)| *when)
+        self.agenda.next()
     }
 
     /// Lets everything happen that is due until `now`, each at its own time; `after` sees the state after each.
     pub fn advance(&mut self, now: Timestamp, mut after: impl FnMut(&mut State)) {
-        while let Some((&(when, ticket), _)) = self.timers.first_key_value()
-            && when <= now
-            && let Some(timer) = self.timers.remove(&(when, ticket))
-        {
-            self.now = self.now.max(when);
+        while let Some(timer) = self.agenda.take(now) {
             match timer {
                 Timer::Control(due) => control::fire(self, due),
                 Timer::Host(due) => hosts::fire(self, due),
@@ -248,12 +197,12 @@ impl State {
             control::react(self);
             after(self);
         }
-        self.now = self.now.max(now);
+        self.agenda.reach(now);
     }
 
     /// How the API server meets a request now.
     pub fn access(&self) -> Access {
-        let on = |outage: &&Outage| outage.from <= self.now && self.now < outage.until;
+        let on = |outage: &&Outage| outage.from <= self.now() && self.now() < outage.until;
         // The gravest counts where several overlap.
         let refused = self.outages.iter().filter(on).any(|outage| outage.how == Access::Refused);
         if refused { Access::Refused } else { self.outages.iter().find(on).map_or(Access::Up, |outage| outage.how) }
@@ -261,7 +210,7 @@ impl State {
 
     /// When the API server serves again: now, if it does.
     pub fn serves_again(&self) -> Timestamp {
-        let mut when = self.now;
+        let mut when = self.now();
         while let Some(outage) = self.outages.iter().find(|outage| outage.from <= when && when < outage.until) {
             when = outage.until;
         }
@@ -282,7 +231,8 @@ impl State {
         let until = later(from, span);
         let forbidden = later(until, Duration::from_millis(1500));
         let failing = later(forbidden, Duration::from_secs(1));
-        self.outages.retain(|outage| outage.until > self.now);
+        let now = self.now();
+        self.outages.retain(|outage| outage.until > now);
         for (from, until, how) in
             [(from, until, Access::Refused), (until, forbidden, Access::Status(403)), (forbidden, failing, Access::Status(500))]
         {
@@ -293,24 +243,11 @@ impl State {
 
     /// One line of what happened, with the time.
     pub fn tell(&mut self, line: impl std::fmt::Display) {
-        let text = format!("{} {line}", self.now.strftime("%m-%d %H:%M:%S%.3f"));
+        let text = format!("{} {line}", self.now().strftime("%m-%d %H:%M:%S%.3f"));
         self.history.push(text);
     }
 
     pub fn log(&mut self, uid: &str, text: &str) {
         self.logs.entry(uid.to_owned()).or_default().push(text.to_owned());
     }
-
-    /// Kills every process of the program, as a machine's power does: what they began goes on, what they meant to do does not.
-    pub fn kill_programs(&mut self) {
-        let running: Vec<String> = self.programs.keys().cloned().collect();
-        for uid in running {
-            control::program_ended(self, &uid, 137);
-        }
-        control::react(self);
-    }
-}
-
-pub fn later(time: Timestamp, span: Duration) -> Timestamp {
-    jiff::SignedDuration::try_from(span).ok().and_then(|span| time.checked_add(span).ok()).unwrap_or(Timestamp::MAX)
 }

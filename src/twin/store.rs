@@ -1,14 +1,13 @@
 //! The objects of the API server: what etcd holds, and what it tells those who watch.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
-
-use super::api::Refusal;
 
 /// The kinds that exist here. Any other is unmodelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -171,6 +170,16 @@ pub struct Event {
     pub before: Option<Arc<Value>>,
 }
 
+/// There is an object of that name already.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken(pub Key);
+
+impl fmt::Display for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {:?} already exists", self.0.kind.qualified(), self.0.name)
+    }
+}
+
 /// How many events a watch may lag behind before its version is too old.
 const REMEMBERED: usize = 4000;
 
@@ -275,7 +284,7 @@ impl Store {
     }
 
     /// Creates an object with the fields that the API server fills in.
-    pub fn create(&mut self, now: Timestamp, kind: Kind, mut object: Value) -> Result<Arc<Value>, Refusal> {
+    pub fn create(&mut self, now: Timestamp, kind: Kind, mut object: Value) -> Result<Arc<Value>, Taken> {
         let names = kind.names();
         if object["metadata"]["name"].as_str().is_none_or(str::is_empty)
             && let Some(start) = object["metadata"]["generateName"].as_str().map(str::to_owned)
@@ -284,7 +293,7 @@ impl Store {
         }
         let key = Key::of(kind, &object);
         if self.objects.contains_key(&key) {
-            return Err(Refusal::already_exists(&key));
+            return Err(Taken(key));
         }
         if object["metadata"]["uid"].is_null() {
             object["metadata"]["uid"] = json!(self.next_uid());

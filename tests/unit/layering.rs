@@ -1,10 +1,14 @@
-//! Who may call whom, held to the table at the top of `src/lib.rs`: that table is the rule, this reads and enforces it.
-//!
-//! Files are cut into tokens, so that comments and strings never count and a grouped `use crate::{a, b::c}` counts in full.
+//! Who may call whom, held to the table at the top of `src/lib.rs`: that table is the rule, this reads and enforces it. A room whose `mod.rs`
+//! has such a table is held to that in the same way: it has floors.
+
+mod circles;
+mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use reading::{Use, module, tokens, uses};
 
 /// Ends of paths that decisions must not touch: whoever decides gets `now` and facts as arguments.
 const IMPURE: [&str; 13] = [
@@ -26,30 +30,34 @@ const IMPURE: [&str; 13] = [
 const ENVIRONMENT: [&str; 6] = ["env::var", "env::vars", "env::var_os", "env::vars_os", "env::set_var", "env::remove_var"];
 
 #[test]
-fn rooms_use_only_what_the_table_allows() {
-    let table = Table::parse(&read(&source().join("lib.rs")));
-    let found: Vec<String> = files().iter().flat_map(|(name, text)| violations(&table, name, text)).collect();
-    assert!(found.is_empty(), "see the table in src/lib.rs:\n{}", found.join("\n"));
+fn rooms_use_only_what_the_tables_allow() {
+    let files = files();
+    let tables = tables(&files);
+    let found: Vec<String> = files.iter().flat_map(|(name, text)| violations(&tables, name, text)).collect();
+    assert!(found.is_empty(), "see the table in src/lib.rs, or in the mod.rs of the room:\n{}", found.join("\n"));
 }
 
 #[test]
-fn the_table_names_every_room_and_no_other() {
-    let rooms: BTreeSet<String> = files().iter().filter_map(|(name, _)| room(name).map(str::to_owned)).collect();
-    let table = Table::parse(&read(&source().join("lib.rs")));
-    assert_eq!(table.0.keys().cloned().collect::<BTreeSet<_>>(), rooms);
+fn each_table_names_every_room_and_no_other() {
+    let files = files();
+    for table in tables(&files) {
+        let rooms: BTreeSet<String> = files.iter().filter_map(|(name, _)| table.room(&module(name)).map(str::to_owned)).collect();
+        assert_eq!(table.rows.keys().cloned().collect::<BTreeSet<_>>(), rooms, "the table of {}", table.name());
+    }
 }
 
 /// A circle would have no bottom. Takes away the rooms that use none of those left, until nothing is left.
 #[test]
 fn dependencies_point_down() {
-    let mut left = Table::parse(&read(&source().join("lib.rs"))).0;
-    while !left.is_empty() {
-        let (upper, lowest): (BTreeMap<_, _>, BTreeMap<_, _>) = left
-            .iter()
-            .map(|(room, uses)| (room.clone(), uses.clone()))
-            .partition(|(_, uses)| uses.iter().any(|used| left.contains_key(used.split("::").next().unwrap())));
-        assert!(!lowest.is_empty(), "these use each other in a circle: {:?}", left.keys());
-        left = upper;
+    for Table { rows: mut left, .. } in tables(&files()) {
+        while !left.is_empty() {
+            let (upper, lowest): (BTreeMap<_, _>, BTreeMap<_, _>) = left
+                .iter()
+                .map(|(room, uses)| (room.clone(), uses.clone()))
+                .partition(|(_, uses)| uses.iter().any(|used| left.contains_key(used.split("::").next().unwrap())));
+            assert!(!lowest.is_empty(), "these use each other in a circle: {:?}", left.keys());
+            left = upper;
+        }
     }
 }
 
@@ -57,9 +65,10 @@ fn dependencies_point_down() {
 #[test]
 fn a_made_up_violation_is_caught() {
     let table = Table::parse(
+        Vec::new(),
         "//! | [`plan`] | … | names |\n//! | [`names`] | … | nothing |\n//! | [`run`] | … | plan::version, names |\n//! | [`settings`] | … | names |",
     );
-    let check = |file, text| violations(&table, file, text);
+    let check = |file, text| violations(std::slice::from_ref(&table), file, text);
     for (file, text, wanted) in [
         ("plan/a.rs", "use crate::run::Services;", "src/plan/a.rs:1: uses run::Services"),
         ("plan/a.rs", "\nfn f() -> crate::run::Services {}", "src/plan/a.rs:2: uses run::Services"),
@@ -101,13 +110,73 @@ fn a_made_up_violation_is_caught() {
     }
 }
 
+/// A room with a table of its own: its floors are held to it, whichever way they name each other.
+#[test]
+fn a_made_up_violation_of_floors_is_caught() {
+    let map =
+        "//! | [`plan`] | … | nothing |\n//! | [`run`] | … | plan |\n//! | [`a`] | … | nothing |\n//! | [`b`] | … | nothing |";
+    let floors = "//! | [`model`] | … | nothing |\n//! | [`gates`] | … | model |\n//! | [`decide`] | … | model, gates::Gate |";
+    let files =
+        [("lib.rs", map), ("plan/mod.rs", floors), ("plan/decide/mod.rs", "//! | name | of a column |"), ("run/mod.rs", "")];
+    let tables = tables(&files.map(|(name, text)| (name.to_owned(), text.to_owned())));
+    assert_eq!(tables.iter().map(Table::name).collect::<Vec<_>>(), ["src", "src/plan"]);
+    for (file, text, wanted) in [
+        ("plan/model.rs", "use super::gates;", "src/plan/model.rs:1: uses plan::gates, and plan::model may not"),
+        (
+            "plan/model/a.rs",
+            "use super::super::gates::Gate;",
+            "src/plan/model/a.rs:1: uses plan::gates::Gate, and plan::model may not",
+        ),
+        ("plan/model/mod.rs", "use crate::plan::{model::X, gates::Gate};", "src/plan/model/mod.rs:1: uses plan::gates::Gate"),
+        (
+            "plan/gates.rs",
+            "\nfn f() { super::decide::now() }",
+            "src/plan/gates.rs:2: uses plan::decide::now, and plan::gates may not",
+        ),
+        ("plan/gates_tests.rs", "use super::super::decide;", "src/plan/gates_tests.rs:1: uses plan::decide"),
+        ("plan/decide/a.rs", "use crate::plan::gates::open;", "src/plan/decide/a.rs:1: uses plan::gates::open"),
+        ("plan/decide/a.rs", "use super::super::Whatever;", "src/plan/decide/a.rs:1: uses plan::Whatever"),
+        ("plan/decide/a.rs", "use crate::plan;", "src/plan/decide/a.rs:1: uses plan, and plan::decide may not"),
+        ("plan/decide/a.rs", "use crate::run::Ctx;", "src/plan/decide/a.rs:1: uses run::Ctx, and plan may not"),
+        ("plan/decide/a.rs", "mod tests { use super::super::super::gates::*; }", "src/plan/decide/a.rs:1: uses plan::gates::*"),
+    ] {
+        let found = violations(&tables, file, text);
+        assert!(found.iter().any(|line| line.starts_with(wanted)), "{text:?} should give {wanted:?}, gave {found:?}");
+    }
+    for (file, text) in [
+        ("plan/mod.rs", "mod decide; pub use decide::Decision; use gates::Gate;"),
+        ("plan/tests.rs", "use super::decide::*;"),
+        ("plan/decide/a.rs", "use crate::plan::model::X; use super::super::gates::Gate; use super::b::Y; use self::c::Z;"),
+        (
+            "plan/gates.rs",
+            "use super::model::X; mod tests { use super::*; use crate::plan::gates; } pub(in crate::plan) fn f() {}",
+        ),
+        ("run/a.rs", "use crate::plan::gates::open;"),
+    ] {
+        assert_eq!(violations(&tables, file, text), Vec::<String>::new(), "{text:?} is no violation");
+    }
+}
+
 // --- the rule --------------------------------------------------------------------------------------
 
-/// Room → what it may use besides itself: rooms, or paths in them.
-struct Table(BTreeMap<String, Vec<String>>);
+/// Who may use what of the rooms in `within`, as a module: the whole house, or one room that has floors.
+struct Table {
+    within: Vec<String>,
+    /// Room → what it may use besides itself: rooms, or paths in them.
+    rows: BTreeMap<String, Vec<String>>,
+}
+
+/// The house's, and that of each room that has one.
+fn tables(files: &[(String, String)]) -> Vec<Table> {
+    let named = |name: &str| name == "lib.rs" || name.ends_with("/mod.rs");
+    let all = files.iter().filter(|(name, _)| named(name)).map(|(name, text)| Table::parse(module(name), text));
+    let all: Vec<Table> = all.filter(|table| !table.rows.is_empty()).collect();
+    assert!(all.iter().any(|table| table.within.is_empty() && table.rows.len() > 3), "the table in src/lib.rs cannot be read");
+    all
+}
 
 impl Table {
-    fn parse(lib: &str) -> Table {
+    fn parse(within: Vec<String>, text: &str) -> Table {
         let cells =
             |line: &str| Some(line.strip_prefix("//! |")?.split('|').map(str::trim).map(str::to_owned).collect::<Vec<_>>());
         let row = |cells: Vec<String>| match cells.as_slice() {
@@ -118,48 +187,56 @@ impl Table {
             }
             _ => None,
         };
-        let rows: BTreeMap<_, _> = lib.lines().filter_map(cells).filter_map(row).collect();
-        assert!(rows.len() > 3, "the table of rooms in src/lib.rs cannot be read");
-        Table(rows)
+        Table { within, rows: text.lines().filter_map(cells).filter_map(row).collect() }
+    }
+
+    fn name(&self) -> String {
+        [&["src".to_owned()], self.within.as_slice()].concat().join("/")
+    }
+
+    /// The room of this table that a module is in; what tests a room as a whole stands above its floors, as its `mod.rs` does.
+    fn room<'a>(&self, module: &'a [String]) -> Option<&'a str> {
+        let room = module.strip_prefix(self.within.as_slice())?.first()?;
+        (room != "tests").then_some(room)
     }
 
     fn allows(&self, room: &str, path: &[String]) -> bool {
+        // A path that leads elsewhere is none of this table's.
+        let Some(path) = path.strip_prefix(self.within.as_slice()) else { return true };
         let within = |allowed: &String| {
             allowed
                 .split("::")
                 .zip(path.iter().map(Some).chain(std::iter::repeat(None)))
                 .all(|(a, p)| Some(a) == p.map(String::as_str))
         };
-        path[0] == room || self.0.get(room).is_some_and(|uses| uses.iter().any(within))
+        path.first().is_some_and(|first| first == room) || self.rows.get(room).is_some_and(|uses| uses.iter().any(within))
     }
 }
 
-/// `plan/gates.rs` → `plan`; main.rs and lib.rs stand above all rooms.
-fn room(file: &str) -> Option<&str> {
-    let room = file.split('/').next()?.trim_end_matches(".rs");
-    (!["main", "lib"].contains(&room)).then_some(room)
-}
-
-/// What `file` (relative to src) does against the table and the purity of plan, as `file:line: what`.
-fn violations(table: &Table, file: &str, text: &str) -> Vec<String> {
-    let Some(room) = room(file) else { return Vec::new() };
+/// What `file` (relative to src) does against the tables and the purity of plan, as `file:line: what`.
+fn violations(tables: &[Table], file: &str, text: &str) -> Vec<String> {
+    let here = module(file);
+    let Some(house) = here.first() else { return Vec::new() };
     let mut found = Vec::new();
-    for Use { line, path, rooted } in uses(file, text) {
+    for Use { line, path, rooted, .. } in uses(file, &tokens(text)) {
         let whole = path.join("::");
         let mut say = |what: String| found.push(format!("src/{file}:{line}: {what}"));
         if rooted {
-            if !table.allows(room, &path) {
-                say(format!("uses {whole}, and {room} may not"));
+            for table in tables {
+                if let Some(room) = table.room(&here).filter(|room| !table.allows(room, &path)) {
+                    let room = [table.within.as_slice(), &[room.to_owned()]].concat().join("::");
+                    say(format!("uses {whole}, and {room} may not"));
+                }
             }
             continue;
         }
         let names = |banned: &&&str| format!("::{whole}::").contains(&format!("::{banned}::"));
-        if room == "plan"
+        if house == "plan"
             && let Some(banned) = IMPURE.iter().find(names)
         {
             say(format!("{banned}: plan decides; it neither waits nor looks"));
         }
-        if room != "settings" && ENVIRONMENT.iter().any(|banned| names(&banned)) {
+        if house != "settings" && ENVIRONMENT.iter().any(|banned| names(&banned)) {
             say(format!("{whole}: the environment is read in main.rs and settings.rs"));
         }
         if path[0] == "anyhow" {
@@ -167,154 +244,6 @@ fn violations(table: &Table, file: &str, text: &str) -> Vec<String> {
         }
     }
     found
-}
-
-// --- reading Rust ----------------------------------------------------------------------------------
-
-/// A path as it is used somewhere: `rooted` ones begin below `crate`.
-struct Use {
-    line: usize,
-    path: Vec<String>,
-    rooted: bool,
-}
-
-/// Every path in a file, groups spelled out, and single words too where they stand as `word::`, `word!`, `async` or `await`.
-fn uses(file: &str, text: &str) -> Vec<Use> {
-    let tokens = tokens(text);
-    // Modules between the crate's root and here: of the file, and those opened by `mod name {`.
-    // `gates_tests.rs` is the module `gates::tests`.
-    let of_file = file.trim_end_matches(".rs").trim_end_matches("/mod").replace("_tests", "/tests").split('/').count();
-    let mut braces: Vec<bool> = Vec::new();
-    let (mut found, mut at) = (Vec::new(), 0);
-    while at < tokens.len() {
-        let word = |ahead: usize| tokens.get(at + ahead).map_or("", |(_, token)| token.as_str());
-        match word(0) {
-            "{" => braces.push(at >= 2 && tokens[at - 2].1 == "mod"),
-            "}" => drop(braces.pop()),
-            _ if !is_word(word(0)) => {}
-            _ if word(1) == "::" || word(1) == "!" || ["async", "await"].contains(&word(0)) => {
-                let depth = of_file + braces.iter().filter(|is_module| **is_module).count();
-                let line = tokens[at].0;
-                let mut paths = Vec::new();
-                at = spell_out(&tokens, at, Vec::new(), &mut paths);
-                found.extend(paths.into_iter().filter_map(|path| resolve(line, path, depth)));
-                continue;
-            }
-            _ => {}
-        }
-        at += 1;
-    }
-    found
-}
-
-/// Where a path leads: below `crate`, elsewhere, or (None) nowhere outside its own room.
-fn resolve(line: usize, path: Vec<String>, depth: usize) -> Option<Use> {
-    let supers = path.iter().take_while(|word| *word == "super").count();
-    let skipped = match path[0].as_str() {
-        "crate" => 1,
-        "super" if supers >= depth => supers,
-        "super" | "self" => return None,
-        _ => 0,
-    };
-    let rest: Vec<String> = path[skipped..].to_vec();
-    (!rest.is_empty()).then_some(Use { line, path: rest, rooted: skipped > 0 })
-}
-
-/// Reads a path with its groups from `at`, adds each of its branches to `paths`, and returns where it ends.
-fn spell_out(tokens: &[(usize, String)], mut at: usize, mut path: Vec<String>, paths: &mut Vec<Vec<String>>) -> usize {
-    let word = |at: usize| tokens.get(at).map_or("", |(_, token)| token.as_str());
-    loop {
-        match word(at) {
-            "{" => {
-                at += 1;
-                while !["}", ""].contains(&word(at)) {
-                    let next = spell_out(tokens, at, path.clone(), paths);
-                    at = if next == at { at + 1 } else { next };
-                }
-                return at + 1;
-            }
-            "self" if !path.is_empty() => at += 1,
-            name if is_word(name) || name == "*" => {
-                path.push(name.to_owned());
-                at += 1;
-            }
-            _ => return at,
-        }
-        if word(at) != "::" {
-            paths.push(path);
-            return at;
-        }
-        at += 1;
-        // `Vec::<T>::new`: the path goes no further for us.
-        if !is_word(word(at)) && word(at) != "{" && word(at) != "*" {
-            paths.push(path);
-            return at;
-        }
-    }
-}
-
-fn is_word(token: &str) -> bool {
-    token.starts_with(|first: char| first.is_alphabetic() || first == '_')
-}
-
-/// Words, `::`, and single characters, each with its line; comments, strings and character literals are left out.
-fn tokens(text: &str) -> Vec<(usize, String)> {
-    let chars: Vec<char> = text.chars().collect();
-    let is = |at: usize, wanted: &str| wanted.chars().enumerate().all(|(i, c)| chars.get(at + i) == Some(&c));
-    let (mut found, mut line, mut at) = (Vec::new(), 1, 0);
-    while at < chars.len() {
-        let begun = at;
-        match chars[at] {
-            '/' if is(at, "//") => at = end(&chars, at, |i| is(i, "\n")),
-            '/' if is(at, "/*") => {
-                let mut depth = 0;
-                loop {
-                    depth += i32::from(is(at, "/*")) - i32::from(is(at, "*/"));
-                    at += if is(at, "/*") || is(at, "*/") { 2 } else { 1 };
-                    if depth == 0 || at >= chars.len() {
-                        break;
-                    }
-                }
-            }
-            '"' => at = end_of_string(&chars, at + 1),
-            '\'' if is(at + 1, "\\") => at = end(&chars, at + 3, |i| is(i, "'")) + 1,
-            '\'' if is(at + 2, "'") => at += 3,
-            c if c.is_alphanumeric() || c == '_' => {
-                at = end(&chars, at, |i| !(chars[i].is_alphanumeric() || chars[i] == '_'));
-                let word: String = chars[begun..at].iter().collect();
-                let hashes = chars[at..].iter().take_while(|c| **c == '#').count();
-                if ["r", "br", "cr"].contains(&word.as_str()) && is(at + hashes, "\"") {
-                    let close = format!("\"{}", "#".repeat(hashes));
-                    at = end(&chars, at + hashes + 1, |i| is(i, &close)) + close.len();
-                } else {
-                    found.push((line, word));
-                }
-            }
-            ':' if is(at, "::") => {
-                found.push((line, "::".to_owned()));
-                at += 2;
-            }
-            c => {
-                if !c.is_whitespace() {
-                    found.push((line, c.to_string()));
-                }
-                at += 1;
-            }
-        }
-        line += chars[begun..at.min(chars.len())].iter().filter(|c| **c == '\n').count();
-    }
-    found
-}
-
-fn end(chars: &[char], from: usize, stops: impl Fn(usize) -> bool) -> usize {
-    (from..chars.len()).find(|at| stops(*at)).unwrap_or(chars.len())
-}
-
-fn end_of_string(chars: &[char], mut at: usize) -> usize {
-    while at < chars.len() && chars[at] != '"' {
-        at += if chars[at] == '\\' { 2 } else { 1 };
-    }
-    at + 1
 }
 
 // --- the files -------------------------------------------------------------------------------------

@@ -1,10 +1,6 @@
 //! The etcd snapshot before anything changes: a Job from the backup CronJob's own template, its end, its word for what it wrote, and what
 //! lies on the host.
 
-use crate::run::cluster::Cluster;
-use crate::run::session::{Probe, Session, Wait};
-use crate::run::ssh::Ssh;
-use crate::settings::Settings;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,8 +17,12 @@ use crate::plan::model::facts::{JobState, Node};
 use crate::plan::model::parse;
 use crate::plan::model::policy::Unverified;
 use crate::plan::model::version::Version;
-use crate::run::Services;
-use crate::run::cluster::observer::job_state;
+use crate::run::cluster::Cluster;
+use crate::run::cluster::job::job_state;
+use crate::run::services::Services;
+use crate::run::session::{Probe, Session, Wait};
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use crate::words::{NotAToken, command, ssh};
 
 /// Lines of a backup's log that are read: its last ones, where it says what it wrote.

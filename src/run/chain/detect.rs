@@ -1,10 +1,5 @@
 //! Detection: what runs, what there is, and whether a chain is to be started.
 
-use crate::run::outside::{Monitoring, seconds};
-use crate::run::session::Session;
-use crate::run::ssh::Ssh;
-use crate::settings::Settings;
-use crate::world::World;
 use std::time::Duration;
 
 use crate::clients::{Gauge, Packages, Release};
@@ -17,6 +12,11 @@ use crate::plan::decide::{order, target};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
+use crate::run::outside::{Monitoring, seconds};
+use crate::run::session::Session;
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
+use crate::world::World;
 
 const INDEX: Duration = Duration::from_secs(60);
 const PLACE: &str = "detect";

@@ -1,24 +1,22 @@
 //! What a halt sets and lifts beside its mark: the detection, the alert; and the end of what works.
 
-use crate::failure::{Advice, Cause, Class};
-use crate::guard;
-use crate::guard::Guard;
-use crate::names;
-use crate::names::Mark;
-use crate::node::Inspect;
-use crate::plan::model::facts::Facts;
-use crate::plan::model::halt::Halt;
-use crate::run::cluster::{Cluster, Observer, Record};
-use crate::run::guards::{Leases, no_job_at_work};
-use crate::run::outside::{Monitoring, blocker};
-use crate::run::session::{Change, Probe, RECORD, Session, Wait};
-use crate::run::ssh::Ssh;
-use crate::settings::Settings;
+use std::time::Duration;
+
 use k8s_openapi::api::batch::v1::CronJob;
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
-use std::time::Duration;
+
+use crate::failure::{Cause, Class};
+use crate::names::{self, Mark};
+use crate::node::Inspect;
+use crate::plan::model::facts::Facts;
+use crate::plan::model::halt::Halt;
+use crate::run::cluster::{Cluster, Observer, Record};
+use crate::run::outside::{Monitoring, blocker};
+use crate::run::session::{Change, Probe, RECORD, Session, Wait};
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 
 /// Records a halt; None lifts it.
 pub async fn record_halt(observer: &Observer, record: &Record, halt: Option<&Halt>) -> Result<(), Cause> {
@@ -89,21 +87,4 @@ pub async fn units_ended(
             Ok(if running.is_empty() { Probe::Ready(()) } else { Probe::Not(running.join(", ")) })
         })
         .await
-}
-
-/// One node at a time, whoever takes it out: a person's command waits for the chain's Job, and for another person's.
-pub async fn nobody_at_work(leases: &Leases, facts: &Facts) -> Result<(), Cause> {
-    no_job_at_work(facts)?;
-    leases.nobody_by_hand().await
-}
-
-/// A look of one's own once a question is answered, which may have stood for hours: the run is the one that was shown, and no Job has
-/// taken it up meanwhile.
-pub async fn same_run(observer: &Observer, shown: &Facts) -> Result<(), Cause> {
-    let now = observer.observe().await?;
-    let of = |facts: &Facts| (facts.marks.in_flight, facts.marks.run_id.clone(), facts.marks.target);
-    if of(&now) != of(shown) && guard::on(Guard::SameRun) {
-        return Err(Cause::contended("the run in flight is not the one that was shown").next(Advice::status()));
-    }
-    no_job_at_work(&now)
 }

@@ -1,8 +1,5 @@
 //! The chain: a Job creates its successor under a deterministic name. Whatever Job died, the facts say what comes next.
 
-use crate::run::cluster::Cluster;
-use crate::run::session::{Change, Probe, Session, Wait};
-use crate::settings::Settings;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
@@ -17,7 +14,10 @@ use crate::plan::decide::planned::Planned;
 use crate::plan::manifests::jobs::{self, Template};
 use crate::plan::model::facts::{Facts, Phase};
 use crate::plan::model::version::Version;
-use crate::run::Services;
+use crate::run::cluster::Cluster;
+use crate::run::services::Services;
+use crate::run::session::{Change, Probe, Session, Wait};
+use crate::settings::Settings;
 use crate::words::RunId;
 
 /// A deleted Job's pods have their grace period.

@@ -1,8 +1,5 @@
 //! One phase each for nodes and the end of a run; who calls them (a Job, an operator, `start --local`) makes no difference.
 
-use crate::run::cluster::{Observer, Record};
-use crate::run::ssh::Ssh;
-use crate::settings::Settings;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -19,8 +16,12 @@ use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{Facts, Node, Phase, RunMarks};
 use crate::plan::model::version::Version;
 use crate::report::{Event, Notice};
+use crate::run::cluster::{Observer, Record};
+use crate::run::nodes;
+use crate::run::services::Services;
 use crate::run::session::{Probe, Wait};
-use crate::run::{Services, nodes};
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use crate::words::{RunId, command};
 
 /// One node: gates, its work, its soak. A node that is gone or done already ends well.

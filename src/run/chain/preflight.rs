@@ -1,6 +1,5 @@
 //! Preflight: ask every gate while nothing has changed, then claim the run, back up etcd, and prepare the nodes.
 
-use crate::run::ssh::Ssh;
 use std::time::Duration;
 
 use crate::failure::Cause;
@@ -19,7 +18,9 @@ use crate::plan::rescue::card::Card;
 use crate::plan::trust::identity;
 use crate::report::{Event, Notice};
 use crate::run::chain::backup::Saved;
-use crate::run::{Services, nodes};
+use crate::run::nodes;
+use crate::run::services::Services;
+use crate::run::ssh::Ssh;
 use crate::words::RunId;
 
 const PLACE: &str = "preflight";

@@ -1,13 +1,13 @@
 //! Whether we may do what a run will do: asked of the API server before anything changes, so that no missing verb is found midway.
 
-use crate::run::cluster::Cluster;
-use crate::settings::Settings;
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec};
 use kube::Api;
 use kube::api::PostParams;
 
 use crate::failure::Cause;
 use crate::plan::manifests::rights::{Account, Grant, Scope};
+use crate::run::cluster::Cluster;
+use crate::settings::Settings;
 
 /// Whoever asks, a person too, must be able to do what that account does.
 pub async fn permissions(cluster: &Cluster, settings: &Settings, account: Account) -> Result<(), Cause> {

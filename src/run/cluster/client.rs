@@ -5,21 +5,21 @@
 //! `no_unexpected_refusal` in `tests/live/audit.rs` asserts. So in the middle of a run these are waited for; a person's first call is
 //! told at once.
 
-use crate::names;
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::batch::v1::CronJob;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::ListParams;
-use kube::{Api, Error, Resource};
-use serde::de::DeserializeOwned;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::{Request, Response};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
 use kube::client::Body;
+use kube::{Api, Error, Resource};
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use crate::failure::{Cause, Class};
+use crate::names;
 use crate::permit::NoPermit;
 use crate::plan::model::progress::Awaited;
 use crate::report::Event;

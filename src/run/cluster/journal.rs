@@ -1,11 +1,11 @@
 //! Journals: what a process did in a run, kept in a ConfigMap that outlives its Job. Best effort: one that cannot be written stops
 //! nothing and is told once.
 
-use crate::report::Book;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::{Error, ResourceExt};
@@ -16,10 +16,10 @@ use crate::failure::{Cause, Failure, Outcome, exit_code};
 use crate::names;
 use crate::permit::{ChangeClass, Permit};
 use crate::plan::model::journal::{self, End, Journal, Kept};
+use crate::report::Book;
 use crate::run::cluster::client::cause;
 use crate::run::cluster::{Cluster, Observer};
 use crate::run::session::{Guardian, Occasion, Session, locked};
-use futures::future::LocalBoxFuture;
 
 /// No step waits longer for its journal.
 const WRITE: Duration = Duration::from_secs(5);

@@ -1,5 +1,7 @@
 //! The facts of a run that outlive every process: annotations on the namespace and on nodes.
 
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode};
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Error, ResourceExt};
@@ -15,7 +17,6 @@ use crate::run::cluster::{Cluster, Observer};
 use crate::run::session::{Change, RECORD, Session};
 use crate::settings::Settings;
 use crate::words::RunId;
-use std::sync::Arc;
 
 /// Patches guarded by resourceVersion lose races against status updates; looked at again this often.
 const RACES: usize = 20;

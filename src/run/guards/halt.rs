@@ -1,13 +1,14 @@
 //! A person's halt: seen by every process at its safe points, set and lifted by `halt`.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use futures::future::LocalBoxFuture;
 
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
 use crate::run::cluster::Observer;
 use crate::run::session::{Guardian, Occasion, Session};
-use futures::future::LocalBoxFuture;
-use std::sync::Arc;
 
 /// A halt is seen at the latest this long after it was set, wherever it may stop something.
 const LOOK: Duration = Duration::from_secs(10);

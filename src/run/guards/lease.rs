@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures::future::LocalBoxFuture;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
@@ -26,7 +27,6 @@ use crate::report::{Follower, span};
 use crate::run::cluster::Cluster;
 use crate::run::session::{Change, Guardian, Occasion, Probe, RECORD, Session, Wait, Waited, locked};
 use crate::settings::Settings;
-use futures::future::LocalBoxFuture;
 
 /// By a Lease's name: its renewTime, and when this process first saw that.
 pub type Sightings = BTreeMap<String, (Option<MicroTime>, Instant)>;

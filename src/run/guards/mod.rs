@@ -7,5 +7,5 @@ mod progress;
 
 pub use halt::HaltWatch;
 pub use lease::Leases;
-pub use others::no_job_at_work;
+pub use others::{no_job_at_work, same_run};
 pub use progress::Recorder;

@@ -2,16 +2,23 @@
 
 use std::time::Duration;
 
-use crate::failure::Cause;
+use crate::failure::{Advice, Cause};
 use crate::guard::{self, Guard};
 use crate::plan::model::facts::{Facts, JobState};
 use crate::plan::model::lease::Driver;
 use crate::report::span;
+use crate::run::cluster::Observer;
 use crate::run::guards::Leases;
 use crate::run::guards::lease::{Which, holder, lasts};
 use crate::run::session::{Probe, Wait, Waited};
 
 impl Leases {
+    /// One node at a time, whoever takes it out: a person's command waits for the chain's Job, and for another person's.
+    pub async fn nobody_at_work(&self, facts: &Facts) -> Result<(), Cause> {
+        no_job_at_work(facts)?;
+        self.nobody_by_hand().await
+    }
+
     /// No Job tells of a person's process; its Lease does.
     pub async fn nobody_by_hand(&self) -> Result<(), Cause> {
         match self.other_driver().await?.filter(|_| guard::on(Guard::WorkByHand)) {
@@ -76,4 +83,15 @@ pub fn no_job_at_work(facts: &Facts) -> Result<(), Cause> {
         Some(job) if guard::on(Guard::JobAtWork) => Err(Cause::contended(format!("Job {} of the chain is at work", job.name))),
         _ => Ok(()),
     }
+}
+
+/// A look of one's own once a question is answered, which may have stood for hours: the run is the one that was shown, and no Job has
+/// taken it up meanwhile.
+pub async fn same_run(observer: &Observer, shown: &Facts) -> Result<(), Cause> {
+    let now = observer.observe().await?;
+    let of = |facts: &Facts| (facts.marks.in_flight, facts.marks.run_id.clone(), facts.marks.target);
+    if of(&now) != of(shown) && guard::on(Guard::SameRun) {
+        return Err(Cause::contended("the run in flight is not the one that was shown").next(Advice::status()));
+    }
+    no_job_at_work(&now)
 }

@@ -4,6 +4,7 @@
 //! Best effort, as journals are: a record that cannot be written stops nothing and is told once.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
@@ -20,7 +21,6 @@ use crate::run::cluster::{Cluster, Observer, cause};
 use crate::run::guards::Leases;
 use crate::run::session::Session;
 use crate::settings::Settings;
-use std::sync::Arc;
 
 /// At most one record in this time; a change waits no longer.
 const AT_ONCE: Duration = Duration::from_secs(1);

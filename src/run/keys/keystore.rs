@@ -1,10 +1,6 @@
 //! Where the installation's SSH key is stored: Vault's KV v2 where the settings name one, else the Secret itself. Each is written under the
 //! version that was read, and what a write came to is never guessed.
 
-use crate::run::cluster::Cluster;
-use crate::run::session::Session;
-use crate::settings::Settings;
-use crate::world::{SECRET_FILE, World};
 use std::fmt;
 use std::time::Duration;
 
@@ -21,7 +17,11 @@ use crate::clients::vault::{Kept, Wrote};
 use crate::failure::{Cause, Class};
 use crate::names;
 use crate::plan::trust::keys::{Pair, Public, brings_back, same};
+use crate::run::cluster::Cluster;
+use crate::run::session::Session;
+use crate::settings::Settings;
 use crate::words::command;
+use crate::world::{SECRET_FILE, World};
 
 const ASK: Duration = Duration::from_secs(15);
 /// A write to Vault whose end is not known is made again, under the same version: this often.

@@ -4,3 +4,4 @@ pub mod keystore;
 pub mod retire;
 pub mod rotate;
 pub mod survey;
+pub mod turn;

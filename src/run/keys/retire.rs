@@ -1,10 +1,6 @@
 //! The end of a rotation: the former key goes. Nothing is removed anywhere unless every node still lets the new key in, also those that
 //! have joined meanwhile, and both stores still hold it: whoever writes authorized_keys or the Secret besides us would lock the cluster out.
 
-use crate::run::cluster::Cluster;
-use crate::run::session::Session;
-use crate::run::ssh::Ssh;
-use crate::settings::Settings;
 use std::slice;
 
 use crate::failure::{Advice, Cause, Class};
@@ -12,10 +8,14 @@ use crate::guard::{self, Guard};
 use crate::node::RemoveKeys;
 use crate::plan::model::facts::Node;
 use crate::plan::trust::keys::Left;
-use crate::run::Services;
+use crate::run::cluster::Cluster;
 use crate::run::keys::keystore::KeyStore;
-use crate::run::keys::rotate::{Cut, PLACE, Turn, cut};
 use crate::run::keys::survey::{Open, Ring, Survey};
+use crate::run::keys::turn::{Cut, PLACE, Turn, cut};
+use crate::run::services::Services;
+use crate::run::session::Session;
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use crate::words::command;
 
 const AGAIN: &str = "k8s-upgrade rotate-key";
@@ -81,7 +81,7 @@ async fn clear(
         if away.iter().any(|(node, _)| *node == name) {
             continue;
         }
-        match super::rotate::remove(session, ssh, open, &turn.login(), "remove the former key", &remove).await {
+        match super::turn::remove(session, ssh, open, &turn.login(), "remove the former key", &remove).await {
             Ok((removed, keys)) => (open.done.removed, open.done.keys) = (removed, keys),
             Err(cause) if cause.class == Class::Refused => {
                 let cause = put_back(session, ssh, settings, open, &survey.ring, turn, cause).await;
@@ -145,7 +145,7 @@ async fn put_back(
         Ok((login, _)) => login,
     };
     open.login = others;
-    let again = match super::rotate::spread(session, ssh, settings, slice::from_mut(open), turn).await {
+    let again = match super::turn::spread(session, ssh, settings, slice::from_mut(open), turn).await {
         Ok(()) => "it was added once more, and opens the node again".to_owned(),
         Err(cause) => format!("it could not be added once more: {}", cause.what),
     };
@@ -169,7 +169,7 @@ async fn bring(
         session.note(&name, "joined meanwhile: the new key is brought there, too");
         let brought = async {
             let mut open = super::survey::look_at(ssh, settings, vec![node], &survey.ring, false).await?;
-            super::rotate::spread(session, ssh, settings, &mut open, turn).await?;
+            super::turn::spread(session, ssh, settings, &mut open, turn).await?;
             Ok::<_, Cause>(open)
         };
         match brought.await {

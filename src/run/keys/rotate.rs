@@ -2,63 +2,31 @@
 //! holds opens every node: the new one is stored only where it has logged in everywhere, and the old one goes only once the Secret holds
 //! the new one. What the new key replaces is stored beside it in the same write, so that a rotation that was cut can be finished.
 
-use crate::run::cluster::Cluster;
-use crate::run::session::{Change, Probe, RECORD, Session, Wait};
-use crate::run::ssh::Ssh;
-use crate::settings::Settings;
 use std::time::Duration;
 
 use kube::Api;
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, Patch, PatchParams};
 use serde_json::json;
 
-pub use super::keystore::KeyStore;
-pub use super::survey::{Open, Survey};
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names;
-use crate::node::{AddKey, Operation, RemoveKeys};
+use crate::node::RemoveKeys;
 use crate::plan::trust::keys::{Left, Pair, Public, Rotation};
-use crate::run::Services;
+use crate::run::cluster::Cluster;
 use crate::run::keys::keystore::Written;
-use crate::words::{KeyBase64, command};
-use crate::world::Login;
+use crate::run::keys::turn::{Cut, PLACE, Turn, cut};
+use crate::run::services::Services;
+use crate::run::session::{Change, Probe, RECORD, Session, Wait};
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
+use crate::words::command;
 
-/// Where its steps are told.
-pub const PLACE: &str = "rotate-key";
-/// Beside an operation's own time: connecting.
-const CONNECT: Duration = Duration::from_secs(60);
+pub use super::keystore::KeyStore;
+pub use super::survey::{Open, Survey};
+
 /// Storing is tried again within this.
 const STORE: Duration = Duration::from_secs(120);
-
-/// The key that comes, and those that go with it. It has no Debug.
-pub struct Turn {
-    pub(super) pair: Pair,
-    gone: Vec<Public>,
-}
-
-impl Turn {
-    /// By the new key.
-    pub fn login(&self) -> Login {
-        Login::Key(self.pair.private.as_str().into())
-    }
-
-    /// What no node shall accept in the end.
-    pub fn gone(&self) -> Vec<KeyBase64> {
-        self.gone.iter().map(|key| key.base64.clone()).collect()
-    }
-}
-
-/// Why a rotation ended early, and what it leaves.
-pub struct Cut {
-    pub cause: Cause,
-    pub left: Left,
-}
-
-/// For `map_err`: a cause, with what the rotation leaves.
-pub fn cut(left: Left) -> impl Fn(Cause) -> Cut {
-    move |cause| Cut { cause, left }
-}
 
 /// All of it, from the survey on. What becomes of each node stands in the survey, also where it ends early.
 pub async fn rotate(services: &Services, survey: &mut Survey, only: bool) -> Result<(), Cut> {
@@ -67,7 +35,9 @@ pub async fn rotate(services: &Services, survey: &mut Survey, only: bool) -> Res
         Rotation::Finish { key, gone } => {
             let pair = Pair { private: survey.stored.private.clone().unwrap_or_default(), public: key };
             let (turn, left) = (Turn { pair, gone }, if only { Left::Node } else { Left::Kept });
-            spread(&services.session, &services.ssh, &services.settings, &mut survey.nodes, &turn).await.map_err(cut(left))?;
+            super::turn::spread(&services.session, &services.ssh, &services.settings, &mut survey.nodes, &turn)
+                .await
+                .map_err(cut(left))?;
             turn
         }
     };
@@ -86,7 +56,8 @@ async fn begin_rotation(services: &Services, survey: &mut Survey, gone: Vec<Publ
     let pair = seed.and_then(|seed| Pair::from_seed(&seed)).map_err(cut(Left::TakenOff))?;
     let turn = Turn { pair, gone };
     services.session.note(PLACE, format!("the new key is {}", turn.pair.public.fingerprint()));
-    if let Err(cause) = spread(&services.session, &services.ssh, &services.settings, &mut survey.nodes, &turn).await {
+    if let Err(cause) = super::turn::spread(&services.session, &services.ssh, &services.settings, &mut survey.nodes, &turn).await
+    {
         return Err(Cut {
             cause: take_off(&services.session, &services.ssh, &services.settings, &mut survey.nodes, &turn, cause).await,
             left: Left::TakenOff,
@@ -96,29 +67,12 @@ async fn begin_rotation(services: &Services, survey: &mut Survey, gone: Vec<Publ
     Ok(turn)
 }
 
-/// Puts the key on these nodes and logs in with it.
-pub async fn spread(session: &Session, ssh: &Ssh, settings: &Settings, nodes: &mut [Open], turn: &Turn) -> Result<(), Cause> {
-    let key = &turn.pair.public;
-    for open in nodes {
-        let add =
-            AddKey { user: settings.ssh_user.clone(), kind: key.kind.clone(), key: key.base64.clone(), replaces: turn.gone() };
-        let name = &open.node.name;
-        let change = Change::prepare(name, "add the new key", AddKey::DEADLINE + CONNECT);
-        (open.done.added, open.done.keys) =
-            session.change(change, ssh.on_node_as(&open.node, &open.login, &add)).await.map_err(|c| c.during(name))?;
-        super::survey::opens(ssh, settings, &open.node, &[turn.login()], &[])
-            .await
-            .map_err(|cause| cause.during(format!("{name}: logging in with the new key")))?;
-    }
-    Ok(())
-}
-
 /// Takes off again what was added; a node that is not reached is named.
 async fn take_off(session: &Session, ssh: &Ssh, settings: &Settings, nodes: &mut [Open], turn: &Turn, mut cause: Cause) -> Cause {
     let gone = vec![turn.pair.public.base64.clone()];
     let keys = RemoveKeys { user: settings.ssh_user.clone(), keep: None, strays: false, gone };
     for open in nodes {
-        match remove(session, ssh, open, &open.login, "take the new key off again", &keys).await {
+        match super::turn::remove(session, ssh, open, &open.login, "take the new key off again", &keys).await {
             Ok((_, keys)) => (open.done.added, open.done.keys) = (false, keys),
             Err(left) => cause.detail.push(format!(
                 "{}: the new key may still stand there, whose private half is gone for good; the next rotation removes it ({})",
@@ -127,19 +81,6 @@ async fn take_off(session: &Session, ssh: &Ssh, settings: &Settings, nodes: &mut
         }
     }
     cause
-}
-
-/// Removes lines of one node's authorized_keys, by that login: how many went, and how many keys are left.
-pub async fn remove(
-    session: &Session,
-    ssh: &Ssh,
-    open: &Open,
-    login: &Login,
-    step: &str,
-    remove: &RemoveKeys,
-) -> Result<(u32, u32), Cause> {
-    let change = Change::settle(&open.node.name, step, RemoveKeys::DEADLINE + CONNECT);
-    session.change(change, ssh.on_node_as(&open.node, login, remove)).await
 }
 
 async fn store_or_take_off(

@@ -9,8 +9,8 @@ use crate::run::cluster::Observer;
 use crate::run::guards::Leases;
 use crate::run::keys::keystore::{KeyStore, Stored};
 use crate::run::outside::Credentials;
+use crate::run::services::Services;
 use crate::run::ssh::Ssh;
-use crate::run::{Services, chain};
 use crate::settings::Settings;
 use crate::words::{HostAddress, ssh};
 use crate::world::Login;
@@ -59,7 +59,7 @@ pub async fn nobody_upgrades(observer: &Observer, leases: &Leases) -> Result<Vec
         let what = "a run is in flight: its Jobs have read the key that stands now";
         return Err(Cause::contended(what).next(Advice::status()));
     }
-    chain::halting::nobody_at_work(leases, &facts).await?;
+    leases.nobody_at_work(&facts).await?;
     Ok(facts.nodes)
 }
 

@@ -8,7 +8,6 @@ use crate::permit::ChangeClass;
 use crate::plan::model::facts::Node;
 use crate::run::cluster::Record;
 use crate::run::guards::Leases;
-use crate::run::nodes::upgrade::begun;
 use crate::run::session::{Change, RECORD, Session};
 use crate::settings::Settings;
 
@@ -31,7 +30,7 @@ pub async fn cordon(
     let key = Mark::CordonedBy.key(&settings.annotation_prefix);
     let versions: Vec<String> = state.packages.iter().map(|package| format!("{}={}", package.name, package.version)).collect();
     // A node that is half done is out of service already, or should be.
-    let class = if begun(node, state, target) { ChangeClass::Settle } else { ChangeClass::Disrupt };
+    let class = if super::inspect::begun(node, state, target) { ChangeClass::Settle } else { ChangeClass::Disrupt };
     let change = Change { class, ..Change::disrupt(&node.name, "cordon", RECORD) };
     record
         .edit_node(change, |now| {

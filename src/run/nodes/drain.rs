@@ -1,8 +1,5 @@
 //! The drain: evict all that may go, retry the moment a budget allows it, name what holds. Which pod goes is decided in `plan::decide::drain`.
 
-use crate::run::cluster::{Cluster, Mirror, cause};
-use crate::run::session::{Change, RECORD, Session};
-use crate::settings::Settings;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
@@ -21,7 +18,10 @@ use crate::permit::ChangeClass;
 use crate::plan::decide::drain::{self, Fate, Held, Refusal, Refused, UnstickRule};
 use crate::plan::decide::gates::full_name;
 use crate::report::{Event, span};
-use crate::run::Services;
+use crate::run::cluster::{Cluster, Mirror, cause};
+use crate::run::services::Services;
+use crate::run::session::{Change, RECORD, Session};
+use crate::settings::Settings;
 use crate::words::command;
 
 /// At least this often it is looked whether a pod may be tried again.

@@ -1,9 +1,5 @@
 //! Asks the gates, and waits where waiting may help. What they decide is in `plan`.
 
-use crate::run::cluster::{Cluster, Observer};
-use crate::run::outside::Monitoring;
-use crate::run::session::{Probe, Session, Wait, Waited};
-use crate::settings::Settings;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -16,6 +12,10 @@ use crate::plan::decide::gates::full_name;
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::progress::Awaited;
 use crate::report::span;
+use crate::run::cluster::{Cluster, Observer};
+use crate::run::outside::Monitoring;
+use crate::run::session::{Probe, Session, Wait, Waited};
+use crate::settings::Settings;
 
 /// How often a closed gate is asked again.
 const ASK: Duration = Duration::from_secs(10);

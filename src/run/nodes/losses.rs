@@ -1,14 +1,10 @@
 //! Looks for what people changed by hand and kubeadm would write over, and records what they mean to lose. What counts is in
 //! [`crate::plan::decide::losses`].
 
-use crate::run::cluster::{Cluster, Observer, Record};
-use crate::run::session::Session;
-use crate::run::ssh::Ssh;
-use crate::settings::Settings;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::{Api, ListParams};
+use kube::api::ListParams;
 
 use crate::failure::Cause;
 use crate::names::{self, Mark};
@@ -16,6 +12,10 @@ use crate::node::{Inspect, NodeState};
 use crate::plan::decide::losses::static_pods::StaticPod;
 use crate::plan::decide::losses::{self, Acknowledged, Difference, coredns, kubelet, static_pods};
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
+use crate::run::cluster::{Cluster, Observer, Record};
+use crate::run::session::Session;
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 
 const SYSTEM: &str = "kube-system";
 
@@ -56,7 +56,7 @@ pub async fn losses(
     settings: &Settings,
     facts: &Facts,
 ) -> Result<Vec<Difference>, Cause> {
-    let states = super::prepare::look_at_nodes(ssh, settings, facts).await?;
+    let states = super::inspect::look_at_nodes(ssh, settings, facts).await?;
     let mut found = of_nodes(cluster, &facts.managed().collect::<Vec<_>>(), &states).await?;
     found.extend(of_coredns(cluster, settings).await?);
     not_acknowledged(observer, found).await
@@ -91,7 +91,8 @@ async fn of_nodes(cluster: &Cluster, nodes: &[&Node], states: &[(String, NodeSta
         found.extend(static_pods::differences(&configuration, &pods)?);
     }
     if !states.is_empty() {
-        let of_kubelets = kubelet::Configuration::read(&kubeadm_map(cluster, names::KUBELET_CONFIG, "kubelet").await?)?;
+        let of_kubelets =
+            kubelet::Configuration::read(&super::inspect::kubeadm_map(cluster, names::KUBELET_CONFIG, "kubelet").await?)?;
         let of_node = |(name, state): &(String, NodeState)| kubelet::differences(&of_kubelets, name, &state.kubelet_config);
         found.extend(states.iter().flat_map(of_node));
     }
@@ -99,16 +100,7 @@ async fn of_nodes(cluster: &Cluster, nodes: &[&Node], states: &[(String, NodeSta
 }
 
 async fn cluster_configuration(cluster: &Cluster) -> Result<static_pods::Configuration, Cause> {
-    static_pods::Configuration::read(&kubeadm_map(cluster, names::KUBEADM_CONFIG, "ClusterConfiguration").await?)
-}
-
-/// A document in one of kubeadm's ConfigMaps.
-pub async fn kubeadm_map(cluster: &Cluster, name: &str, key: &str) -> Result<String, Cause> {
-    let api: Api<ConfigMap> = cluster.within(SYSTEM);
-    let map = cluster.find("read kubeadm's configuration", async || api.get(name).await).await?;
-    map.and_then(|map| map.data)
-        .and_then(|mut data| data.remove(key))
-        .ok_or_else(|| Cause::refused(format!("ConfigMap {SYSTEM}/{name} has no {key}: is this a kubeadm cluster?")))
+    static_pods::Configuration::read(&super::inspect::kubeadm_map(cluster, names::KUBEADM_CONFIG, "ClusterConfiguration").await?)
 }
 
 /// The static pods of control planes; one that is not to be seen cannot be compared.

@@ -3,6 +3,7 @@
 pub mod cordon;
 pub mod drain;
 pub mod gates;
+pub mod inspect;
 pub mod losses;
 pub mod prepare;
 pub mod rollback;

@@ -1,46 +1,21 @@
 //! What preflight does on nodes before anything is disrupted: look at each, point to the repository, fetch packages and images.
 
-use crate::run::cluster::Cluster;
-use crate::run::ssh::Ssh;
-use crate::settings::Settings;
-use futures::{StreamExt, stream};
-
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names;
 use crate::node::{Inspect, Madison, NodeState, Prefetch, Prefetched, Refresh, Repository, WriteCard};
 use crate::permit::ChangeClass;
-use crate::plan::decide::order;
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::parse;
 use crate::plan::model::version::Version;
-use crate::run::Services;
+use crate::run::cluster::Cluster;
+use crate::run::services::Services;
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use crate::words::{ImageName, NotAToken, command};
 
 /// What a node's filesystems must have free before packages and images are fetched.
 const FREE: &[(&str, u64)] = &[("/var/cache/apt", 600 << 20), ("/usr", 600 << 20), ("/etc/kubernetes", 600 << 20)];
-
-/// Runs `work` for each managed node, a bounded number at a time, and gathers every complaint.
-async fn each_node<'a, T>(
-    settings: &Settings,
-    facts: &'a Facts,
-    work: impl AsyncFn(&'a Node) -> Result<T, Cause>,
-) -> Result<Vec<(&'a Node, T)>, Cause> {
-    let work = &work;
-    let tasks = facts.managed().map(|node| async move { (node, work(node).await) });
-    let results: Vec<_> = stream::iter(tasks).buffer_unordered(usize::from(settings.parallel)).collect().await;
-    let mut done = Vec::new();
-    let mut failed = Vec::new();
-    for (node, result) in results {
-        match result {
-            Ok(value) => done.push((node, value)),
-            Err(cause) => failed.push((node.name.clone(), cause)),
-        }
-    }
-    done.sort_by(|a, b| order::natural(&a.0.name, &b.0.name));
-    failed.sort_by(|a, b| order::natural(&a.0, &b.0));
-    Cause::together("nodes failed", failed).map_or(Ok(done), Err)
-}
 
 /// Looks at every node: SSH and sudo work, packages are whole, there is room. Changes nothing.
 pub async fn inspect_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
@@ -49,12 +24,7 @@ pub async fn inspect_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Res
         fit(&state)?;
         Ok(state)
     };
-    Ok(named(each_node(settings, facts, fit).await?))
-}
-
-/// The same, whatever state they are in.
-pub async fn look_at_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
-    Ok(named(each_node(settings, facts, async |node| ssh.on_node(node, &Inspect).await).await?))
+    Ok(super::inspect::named(super::inspect::each_node(settings, facts, fit).await?))
 }
 
 /// Points every node's package source to the target's minor version, where it is not, and refreshes its lists.
@@ -65,7 +35,7 @@ pub async fn point_repositories(
     states: &[(String, NodeState)],
     target: Version,
 ) -> Result<(), Cause> {
-    each_node(settings, facts, async |node| {
+    super::inspect::each_node(settings, facts, async |node| {
         let state = states.iter().find(|(name, _)| *name == node.name).map(|(_, state)| state);
         point_repository(ssh, settings, node, state, target).await
     })
@@ -139,7 +109,9 @@ pub async fn prefetch(
     target: Version,
     image_repository: Option<ImageName>,
 ) -> Result<(), Cause> {
-    each_node(settings, facts, async |node| prefetch_node(ssh, node, target, image_repository.clone()).await).await.map(drop)
+    super::inspect::each_node(settings, facts, async |node| prefetch_node(ssh, node, target, image_repository.clone()).await)
+        .await
+        .map(drop)
 }
 
 async fn prefetch_node(
@@ -155,14 +127,14 @@ async fn prefetch_node(
 /// Where this cluster's images come from, if it is not Kubernetes' own registry: kubeadm's configuration says.
 pub async fn image_repository(cluster: &Cluster) -> Result<Option<ImageName>, Cause> {
     let named =
-        parse::image_repository(&super::losses::kubeadm_map(cluster, names::KUBEADM_CONFIG, "ClusterConfiguration").await?)?;
+        parse::image_repository(&super::inspect::kubeadm_map(cluster, names::KUBEADM_CONFIG, "ClusterConfiguration").await?)?;
     let odd = |error: NotAToken| Cause::refused(format!("imageRepository of kubeadm's ClusterConfiguration: {error}"));
     named.map(|name| name.parse()).transpose().map_err(odd)
 }
 
 /// Leaves what a restore needs on every control plane, where it can be read without the API.
 pub async fn restore_cards(ssh: &Ssh, settings: &Settings, facts: &Facts, card: &WriteCard) -> Result<(), Cause> {
-    each_node(settings, facts, async |node| {
+    super::inspect::each_node(settings, facts, async |node| {
         if !node.control_plane {
             return Ok(());
         }
@@ -170,10 +142,6 @@ pub async fn restore_cards(ssh: &Ssh, settings: &Settings, facts: &Facts, card: 
     })
     .await
     .map(drop)
-}
-
-fn named(states: Vec<(&Node, NodeState)>) -> Vec<(String, NodeState)> {
-    states.into_iter().map(|(node, state)| (node.name.clone(), state)).collect()
 }
 
 /// What a look at a node must show; all that it does not, told at once.

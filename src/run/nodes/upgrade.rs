@@ -1,10 +1,6 @@
 //! A node's work: cordon → drain → kubeadm package → `kubeadm upgrade` → kubelet packages and restart → Ready at version →
 //! uncordon → verify. Each is looked at first: is it needed? So it may be killed anywhere and started again.
 
-use crate::run::cluster::Observer;
-use crate::run::session::{Change, Probe, RECORD, Session, Wait, Waited};
-use crate::run::ssh::Ssh;
-use crate::settings::Settings;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,7 +15,11 @@ use crate::plan::decide::order;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
 use crate::plan::model::version::{Version, told};
 use crate::report::span;
-use crate::run::Services;
+use crate::run::cluster::Observer;
+use crate::run::services::Services;
+use crate::run::session::{Change, Probe, RECORD, Session, Wait, Waited};
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use crate::words::{RunId, command};
 
 /// So long a runner that goes first waits for another to give way. Who does not by then has seen nobody, and is at work.
@@ -29,12 +29,6 @@ const STEADY: u32 = 4;
 
 /// So long a static pod that was just restarted may be missing from a list.
 const SHOWN: Duration = Duration::from_secs(60);
-
-/// The node's work has begun, and must be finished: it cannot serve half done. A control plane that rests after its first turn, whose end is
-/// on record, has not begun the second.
-pub fn begun(node: &Node, state: &NodeState, target: &str) -> bool {
-    state.touched(target) && !(node.changed_at.is_some() && state.rests(target))
-}
 
 /// A kubelet that waits for another API server has its former package: any restart would take up a newer one. Which one server does not
 /// show is soon known, so that node stays out of service until then.
@@ -76,7 +70,7 @@ async fn upgrade_held(services: &Services, name: &str, target: Version, run: &Ru
         return back_in_service(services, node, target, target, None).await;
     }
     let whole = super::gates::whole_deployments(&services.cluster).await?;
-    let (since, begun) = (Instant::now(), begun(node, &state, &to));
+    let (since, begun) = (Instant::now(), super::inspect::begun(node, &state, &to));
     if let Err(cause) =
         super::cordon::cordon(&services.session, &services.record, &services.settings, node, &state, &to, run).await
     {
@@ -161,7 +155,7 @@ async fn replace(
     run: &RunId,
 ) -> Result<Version, Cause> {
     let (name, to) = (node.name.as_str(), target.to_string());
-    let begun = begun(node, state, &to);
+    let begun = super::inspect::begun(node, state, &to);
     super::drain::drain(&services.session, &services.cluster, &services.settings, name, !begun).await?;
     let mut first = if begun { ChangeClass::Settle } else { ChangeClass::Disrupt };
     if !begun && state.rests(&to) {
@@ -214,7 +208,7 @@ async fn components_there(observer: &Observer, name: &str, target: Version) -> R
 
 /// Whether the node's work has begun, as the node itself says.
 pub async fn has_begun(ssh: &Ssh, node: &Node, target: &str) -> Result<bool, Cause> {
-    Ok(begun(node, &ssh.on_node(node, &Inspect).await?, target))
+    Ok(super::inspect::begun(node, &ssh.on_node(node, &Inspect).await?, target))
 }
 
 /// Facts that tell whether the kubelet of a control plane has to wait. An API server that does not show counts as old, but one that

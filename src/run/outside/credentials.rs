@@ -1,10 +1,10 @@
 //! The SSH key and the Slack webhook. They live in memory and are read anew by every process.
 
-use crate::world::{Files, Login, SECRET_FILE};
-use k8s_openapi::api::core::v1::Secret;
-use kube::Api;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
 use tokio::sync::OnceCell;
 
 use crate::failure::Cause;
@@ -12,6 +12,7 @@ use crate::names;
 use crate::run::cluster::Cluster;
 use crate::settings::Settings;
 use crate::words::command;
+use crate::world::{Files, Login, SECRET_FILE};
 
 /// Secrets, in memory alone. It has no Debug.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! Prometheus and Pushgateway, as the settings name them. A dead Pushgateway stops nothing: it is told and left.
 
-use crate::world::Web;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clients::{Endpoint, Gauge, Prometheus, Pushgateway};
@@ -14,7 +14,7 @@ use crate::run::cluster::Cluster;
 use crate::run::session::{Change, Session};
 use crate::settings::Settings;
 use crate::words::Address;
-use std::sync::Arc;
+use crate::world::Web;
 
 const ASK: Duration = Duration::from_secs(10);
 

@@ -1,6 +1,6 @@
 //! Tells people who look at no screen. One that cannot be told stops nothing.
 
-use crate::world::Web;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clients::{Notifier, Slack};
@@ -9,7 +9,7 @@ use crate::report::Notice;
 use crate::run::outside::Credentials;
 use crate::run::session::{Change, Session};
 use crate::settings::{PlainHttp, Settings};
-use std::sync::Arc;
+use crate::world::Web;
 
 const SEND: Duration = Duration::from_secs(10);
 

@@ -1,23 +1,22 @@
 //! Operations on nodes, over SSH, each on the machine that was proved to be the node ([`super::proof`]). Host keys are learned once and kept
 //! in a ConfigMap that all runners share; then they are strict. Where the settings name a known_hosts file, that file alone counts.
 
-use crate::node::{self, Identify, Machine, Operation};
-use crate::permit::{ChangeClass, Gate};
-use crate::world::{Bounds, Files, Host, HostError, HostOutput, Hosts, Login, TEXT_FILE, World};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::OnceCell;
 
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names;
+use crate::node::{self, Identify, Machine, Operation};
+use crate::permit::{ChangeClass, Gate};
 use crate::plan::model::facts::Node;
 use crate::plan::model::policy::HostKeys;
 use crate::plan::model::progress::Awaited;
@@ -28,6 +27,7 @@ use crate::run::outside::Credentials;
 use crate::run::session::{Change, Session, locked};
 use crate::settings::Settings;
 use crate::words::{command, ssh};
+use crate::world::{Bounds, Files, Host, HostError, HostOutput, Hosts, Login, TEXT_FILE, World};
 
 /// A machine that boots again and again under one operation is left alone.
 const MOST_BOOTS: u32 = 2;

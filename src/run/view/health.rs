@@ -1,8 +1,5 @@
 //! Looks at all that an upgrade needs beside the cluster: CronJobs, gauges, rules. Reads only.
 
-use crate::run::cluster::Cluster;
-use crate::settings::Settings;
-use crate::world::{BINARY_FILE, World};
 use std::path::Path;
 
 use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
@@ -16,9 +13,12 @@ use crate::names;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{JobFact, JobState};
 use crate::plan::view::health::{Cron, Seen};
-use crate::run::Services;
-use crate::run::cluster::observer::{job_fact, own_container};
+use crate::run::cluster::Cluster;
+use crate::run::cluster::job::{job_fact, own_container};
 use crate::run::image::{OWN_BINARY, archive};
+use crate::run::services::Services;
+use crate::settings::Settings;
+use crate::world::{BINARY_FILE, World};
 
 /// All that the checks of `status --health` are made of.
 pub async fn health(services: &Services) -> Result<Seen, Cause> {

@@ -28,7 +28,7 @@ use serde_json::{Value, json};
 use tower::{BoxError, Service};
 
 use super::state::Access;
-use super::store::{Key, Kind};
+use super::store::{Key, Kind, Taken};
 use super::{Call, State, Twin, Who};
 use crate::permit::Gate;
 
@@ -88,9 +88,9 @@ impl Refusal {
     pub fn not_found(key: &Key) -> Self {
         Self::new(404, "NotFound", format!("{} {:?} not found", key.kind.qualified(), key.name)).of(key.kind, &key.name)
     }
-    pub fn already_exists(key: &Key) -> Self {
-        let what = format!("{} {:?} already exists", key.kind.qualified(), key.name);
-        Self::new(409, "AlreadyExists", what).of(key.kind, &key.name)
+    pub fn already_exists(taken: &Taken) -> Self {
+        let Taken(key) = taken;
+        Self::new(409, "AlreadyExists", taken.to_string()).of(key.kind, &key.name)
     }
     pub fn conflict(key: &Key, why: &str) -> Self {
         let what = format!("Operation cannot be fulfilled on {} {:?}: {why}", key.kind.qualified(), key.name);

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::super::store::{Key, Kind, seconds};
+use super::super::store::{Key, Kind, Taken, seconds};
 use super::super::{State, Twin, Who, web};
 use super::authz::{Ask, reason};
 use super::route::{Request, Target, Verb};
@@ -192,7 +192,7 @@ fn create(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refu
     admit::admit(state, kind, &mut object)?;
     let new = Key::of(kind, &object);
     if let Some(known) = state.store.get(&new) {
-        let mut refusal = Refusal::already_exists(&new);
+        let mut refusal = Refusal::already_exists(&Taken(new));
         if known["metadata"]["deletionTimestamp"].is_string() {
             refusal.message = format!("object is being deleted: {}", refusal.message);
         }
@@ -203,7 +203,8 @@ fn create(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refu
         object["metadata"]["creationTimestamp"] = json!(seconds(now));
         return Ok(Reply::Object(201, object));
     }
-    state.store.create(now, kind, object).map(|object| Reply::Object(201, (*object).clone()))
+    let created = state.store.create(now, kind, object).map_err(|taken| Refusal::already_exists(&taken))?;
+    Ok(Reply::Object(201, (*created).clone()))
 }
 
 /// What the API server alone writes is not taken from others.

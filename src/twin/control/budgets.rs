@@ -10,8 +10,7 @@ use serde_json::{Map, Value, json};
 use super::super::api::matches_selector;
 use super::super::state::{State, later};
 use super::super::store::{Key, Kind};
-use super::objects::{condition, owner, ready, set_condition, terminating, time, uid, write_status};
-use super::workloads::replicas;
+use super::objects::{condition, owner, ready, replicas, scaled, set_condition, terminating, time, uid, write_status};
 use super::{Due, wake_at};
 
 /// How long an evicted pod may take to be marked as deleted; after that its eviction counts no more.
@@ -121,13 +120,4 @@ fn scale(state: &State, pods: &[(String, Arc<Value>)]) -> Result<u64, String> {
         found.insert(uid(scaled).to_owned(), replicas(scaled));
     }
     Ok(found.values().sum())
-}
-
-/// A number, or a percentage of `total`, rounded up or down.
-pub fn scaled(share: &Value, total: u64, up: bool) -> Option<u64> {
-    if let Some(number) = share.as_u64() {
-        return Some(number);
-    }
-    let percent: u64 = share.as_str()?.strip_suffix('%')?.parse().ok()?;
-    Some(if up { (total * percent).div_ceil(100) } else { total * percent / 100 })
 }

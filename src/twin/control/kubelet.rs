@@ -11,7 +11,7 @@ use super::super::api::delete_pod;
 use super::super::state::{Access, ProgramPhase, State, later};
 use super::super::store::{Key, seconds};
 use super::objects::{MIRROR, annotation, finished, is, node_of, owner, phase, ready, set_condition, terminating, uid};
-use super::{BACKUP, Backup, Due, ENDS_AFTER, NEVER_READY, READY_AFTER, delay, nodes, process, wake, wake_at};
+use super::{BACKUP, Backup, Due, ENDS_AFTER, NEVER_READY, READY_AFTER, delay, process, wake, wake_at};
 
 /// How long a Job's pod runs that is not this program (the lab's backup: 3.2 s).
 const JOB_RUNS: Duration = Duration::from_secs(3);
@@ -39,6 +39,12 @@ pub struct Container {
     ends_at: Option<Timestamp>,
     kill_at: Option<Timestamp>,
     ended: Option<(Timestamp, u8)>,
+}
+
+/// Whether a node's kubelet works and reports.
+pub fn alive(state: &State, node: &str) -> bool {
+    let by_hand = state.control.by_hand;
+    by_hand || (!state.control.silent.contains(node) && state.hosts.kubelet_alive(node))
 }
 
 /// A pod has been bound to a node: its kubelet will start it.
@@ -104,7 +110,7 @@ fn look(state: &mut State, uid: &str, own: &mut Container) -> bool {
         own.ended = Some((now, if own.backup { process::back_up(state, &own.node, uid) } else { 0 }));
     }
     // A kubelet that is back looks at all its pods.
-    if !nodes::alive(state, &own.node) {
+    if !alive(state, &own.node) {
         return true;
     }
     let pod = state.store.get(&own.pod).filter(|pod| super::objects::uid(pod) == uid).cloned();
@@ -266,6 +272,17 @@ pub fn program_ended(state: &mut State, uid: &str, code: u8) {
     // The kubelet looks at its containers every second.
     let when = later(now, delay(state, 200, 1200));
     wake_at(state, Due::Pod(uid.to_owned()), when);
+}
+
+impl State {
+    /// Kills every process of the program, as a machine's power does: what they began goes on, what they meant to do does not.
+    pub fn kill_programs(&mut self) {
+        let running: Vec<String> = self.programs.keys().cloned().collect();
+        for uid in running {
+            program_ended(self, &uid, 137);
+        }
+        super::react(self);
+    }
 }
 
 /// The machine's power is gone: no container lives through that.

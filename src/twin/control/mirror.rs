@@ -8,7 +8,7 @@ use serde_json::json;
 use super::super::state::{State, later};
 use super::super::store::{Key, Kind};
 use super::objects::{create, hash};
-use super::{Due, delay, kubelet, nodes, unmodelled, wake_at};
+use super::{Due, delay, kubelet, unmodelled, wake_at};
 
 const NAMESPACE: &str = "kube-system";
 const HASHES: [&str; 2] = ["kubernetes.io/config.hash", "kubernetes.io/config.mirror"];
@@ -39,7 +39,7 @@ pub fn look_at_all(state: &mut State, node: &str) {
 }
 
 pub fn sync(state: &mut State, node: &str, component: &str) {
-    if !nodes::alive(state, node) {
+    if !kubelet::alive(state, node) {
         return;
     }
     let Some(wanted) = state.control.statics.remove(&(node.to_owned(), component.to_owned())) else { return };

@@ -39,16 +39,10 @@ pub struct Seen {
     bad_since: Option<Timestamp>,
 }
 
-/// Whether a node's kubelet works and reports.
-pub fn alive(state: &State, node: &str) -> bool {
-    let by_hand = state.control.by_hand;
-    by_hand || (!state.control.silent.contains(node) && state.hosts.kubelet_alive(node))
-}
-
 /// Notices kubelets that fell silent or are back.
 pub fn watch(state: &mut State) {
     let changed = |(name, seen): (&String, &Seen)| {
-        let lives = alive(state, name);
+        let lives = kubelet::alive(state, name);
         (lives == seen.silent_since.is_some()).then(|| (name.clone(), lives))
     };
     let changed: Vec<(String, bool)> = state.control.nodes.iter().filter_map(changed).collect();
@@ -84,7 +78,7 @@ pub fn node_power(state: &mut State, node: &str, on: bool) {
 }
 
 pub fn report(state: &mut State, name: &str) {
-    if !alive(state, name) {
+    if !kubelet::alive(state, name) {
         // It reports when it is back.
         return;
     }

@@ -53,6 +53,19 @@ pub fn terminating(object: &Value) -> bool {
     object["metadata"]["deletionTimestamp"].is_string()
 }
 
+pub fn replicas(object: &Value) -> u64 {
+    object["spec"]["replicas"].as_u64().unwrap_or(1)
+}
+
+/// A number, or a percentage of `total`, rounded up or down.
+pub fn scaled(share: &Value, total: u64, up: bool) -> Option<u64> {
+    if let Some(number) = share.as_u64() {
+        return Some(number);
+    }
+    let percent: u64 = share.as_str()?.strip_suffix('%')?.parse().ok()?;
+    Some(if up { (total * percent).div_ceil(100) } else { total * percent / 100 })
+}
+
 pub fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
     object["status"]["conditions"].as_array()?.iter().find(|condition| condition["type"] == kind)
 }
@@ -171,10 +184,11 @@ pub fn child_meta(owner: &Value, name: &str, template: &Value) -> Value {
 /// Creates what a controller wants.
 pub fn create(state: &mut State, kind: Kind, mut object: Value) -> Option<Arc<Value>> {
     let now = state.now();
-    match admit(state, kind, &mut object).and_then(|()| state.store.create(now, kind, object)) {
+    let admitted = admit(state, kind, &mut object).map_err(|refusal| refusal.message);
+    match admitted.and_then(|()| state.store.create(now, kind, object).map_err(|taken| taken.to_string())) {
         Ok(object) => Some(object),
-        Err(refusal) => {
-            state.tell(format_args!("a controller's {} is refused: {}", kind.names().kind, refusal.message));
+        Err(why) => {
+            state.tell(format_args!("a controller's {} is refused: {why}", kind.names().kind));
             None
         }
     }

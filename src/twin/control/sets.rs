@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::super::api::delete_pod;
 use super::super::state::State;
 use super::super::store::{Key, Kind};
-use super::objects::{children, counted, create, finished, hash, node_of, pod_of, ready, terminating, uid, write_status};
+use super::objects::{
+    children, counted, create, finished, hash, node_of, pod_of, ready, replicas, terminating, uid, write_status,
+};
 use super::schedule::fits;
-use super::workloads::replicas;
 
 const REVISION: &str = "controller-revision-hash";
 

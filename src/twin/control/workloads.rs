@@ -7,17 +7,12 @@ use serde_json::{Value, json};
 use super::super::api::delete_pod;
 use super::super::state::State;
 use super::super::store::{Key, Kind};
-use super::budgets::scaled;
 use super::objects::{
-    child_meta, children, condition, counted, create, finished, hash, node_of, pod_of, ready, set_condition, terminating, uid,
-    write_status,
+    child_meta, children, condition, counted, create, finished, hash, node_of, pod_of, ready, replicas, scaled, set_condition,
+    terminating, uid, write_status,
 };
 
 const HASH: &str = "pod-template-hash";
-
-pub fn replicas(object: &Value) -> u64 {
-    object["spec"]["replicas"].as_u64().unwrap_or(1)
-}
 
 fn count(object: &Value, field: &str) -> u64 {
     object["status"][field].as_u64().unwrap_or(0)

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::super::{State, control};
-use super::machine::{File, KubeletUnit, Machine};
+use super::machine::{Dpkg, File, KubeletUnit, Machine, Package};
 use super::packages::{
-    self, CONTAINERD, Dpkg, KUBERNETES, LOCK_WAIT, Stop, audit, failed, locked, locked_for, offered, outside, refused, revision,
+    self, CONTAINERD, KUBERNETES, LOCK_WAIT, Stop, audit, failed, locked, locked_for, offered, outside, refused, revision,
     room_to_install, unreachable,
 };
+use super::past::former;
 use super::work::{Next, Stage, Staged, log, say, soon};
 use super::{kubeadm, power};
 use crate::node::Step;
@@ -129,11 +130,6 @@ fn noted() -> String {
     format!("/var/lib/k8s-upgrade/held-{CONTAINERD}")
 }
 
-/// The copy of the kubelet's configuration that `kubeadm upgrade` is preceded by, away from this release.
-pub fn former(release: &str) -> String {
-    format!("/var/lib/k8s-upgrade/former-{release}")
-}
-
 fn choose(state: &mut State, machine: &Machine, step: &Step, target: &str) -> Result<Vec<(String, String)>, Stop> {
     if let Step::Rollback { packages } = step {
         let exact = packages.iter().filter_map(|package| package.split_once('='));
@@ -171,7 +167,7 @@ fn install(state: &mut State, node: &str, machine: &Machine, wanted: &[(String, 
         if !back && wanted.iter().any(newer) {
             return Err(refused(format!("installing {all}: this would be a downgrade")));
         }
-        let others = |(name, package): (&String, &packages::Package)| {
+        let others = |(name, package): (&String, &Package)| {
             package.dpkg == Dpkg::HalfInstalled && !wanted.iter().any(|(wanted, _)| wanted == name)
         };
         if machine.packages.iter().any(others) {

@@ -7,11 +7,12 @@ use serde_json::json;
 use super::super::state::{Access, Outage, later};
 use super::super::store::{Key, Kind};
 use super::super::{State, control};
-use super::install;
-use super::machine::{Bundle, COMPONENTS, File, MIB, Machine, REGISTRY, images};
+use super::configuration::{configure, configured, image, registry};
+use super::machine::{File, MIB, Machine};
 use super::packages::{Stop, failed, need_space, outside};
 use super::past;
-use super::work::{Next, Stage, Staged, log, say, soon};
+use super::release::{Bundle, COMPONENTS, images};
+use super::work::{Next, Phase, Stage, Staged, log, say, soon};
 use super::written;
 use crate::plan::model::version::{Kind as Hop, Version};
 use crate::words::Flag;
@@ -59,19 +60,6 @@ impl Pace {
 /// upload-config and the addons.
 const CONFIG: Duration = Duration::from_secs(4);
 
-#[derive(Clone, Debug, PartialEq)]
-pub enum Phase {
-    Preflight,
-    Pull,
-    /// One of [`COMPONENTS`].
-    Component(usize),
-    /// It waits for a static pod that does not change.
-    Stuck,
-    Config,
-    Addons,
-    Finish,
-}
-
 /// One run of it.
 pub struct Upgrade<'a> {
     pub node: &'a str,
@@ -112,7 +100,7 @@ impl Upgrade<'_> {
             runs.after_all += u32::from(all);
             let release = machine.release("kubelet").to_owned();
             if release != self.target {
-                machine.files.entry(install::former(&release)).or_insert(File { bytes: 0, at, text: None });
+                machine.files.entry(past::former(&release)).or_insert(File { bytes: 0, at, text: None });
             }
         });
         soon(Stage::Kubeadm(Phase::Preflight))
@@ -335,37 +323,6 @@ fn spend(state: &mut State, node: &str) {
 /// The oldest version of a component among the control planes.
 pub fn oldest(state: &State, component: &str) -> Option<Version> {
     state.hosts.all().filter_map(|(_, machine)| machine.manifests.get(component)?.parse().ok()).min()
-}
-
-fn image(registry: &str, component: &str, version: &str) -> String {
-    let v = if component == "etcd" { "" } else { "v" };
-    format!("{registry}/{component}:{v}{version}")
-}
-
-/// A field of kubeadm's ClusterConfiguration in the cluster.
-fn configured(state: &State, field: &str) -> Option<String> {
-    let map = state.store.get(&Key::new(Kind::ConfigMap, "kube-system", "kubeadm-config"))?;
-    let text = map["data"]["ClusterConfiguration"].as_str()?;
-    text.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().trim_matches('"').to_owned()))
-}
-
-/// The image of a static pod at a version, as this cluster's kubeadm names it.
-pub fn image_of(state: &State, component: &str, version: &str) -> String {
-    image(&registry(state), component, version)
-}
-
-fn registry(state: &State) -> String {
-    configured(state, "imageRepository").unwrap_or_else(|| REGISTRY.to_owned())
-}
-
-fn configure(state: &mut State, to: Version) {
-    state.store.update(&Key::new(Kind::ConfigMap, "kube-system", "kubeadm-config"), |map| {
-        let text = map["data"]["ClusterConfiguration"].as_str().unwrap_or_default();
-        let line = |line: &str| {
-            if line.starts_with("kubernetesVersion:") { format!("kubernetesVersion: v{to}\n") } else { format!("{line}\n") }
-        };
-        map["data"]["ClusterConfiguration"] = json!(text.lines().map(line).collect::<String>());
-    });
 }
 
 /// Another API server serves while this one does not.

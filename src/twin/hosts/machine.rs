@@ -9,9 +9,8 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::super::web::UPSTREAM_KEY;
-use super::packages::Package;
-use super::work::Unit;
-use super::written;
+use super::release::{Bundle, COMPONENTS, KUBELET_CONFIG, REGISTRY, images, kubelet_config};
+use crate::node::Step;
 use crate::plan::model::version::Version;
 
 pub const KERNEL: &str = "6.1.0-28-amd64";
@@ -23,8 +22,6 @@ const FREE: u64 = 40_000 * MIB;
 /// The folders whose room is looked at, where they exist.
 pub const WORKER_FOLDERS: [&str; 3] = ["/var/cache/apt", "/usr", "/etc/kubernetes"];
 pub const ETCD_FOLDER: &str = "/var/lib/etcd";
-/// The static pods of a control plane, in the order in which kubeadm upgrades them.
-pub const COMPONENTS: [&str; 4] = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"];
 
 #[derive(Clone)]
 pub struct Machine {
@@ -167,7 +164,7 @@ impl Machine {
             containerd: containerd.to_owned(),
             manifests: if control_plane { COMPONENTS.map(manifest).into() } else { BTreeMap::new() },
             commands: BTreeMap::new(),
-            kubelet_config: written::kubelet_config(written::KUBELET_CONFIG).into(),
+            kubelet_config: kubelet_config(KUBELET_CONFIG).into(),
             renewed: None,
             stray_manifests: Vec::new(),
             free: FREE,
@@ -214,40 +211,76 @@ pub fn machine_id(node: &str) -> String {
     Sha256::digest(format!("machine id of {node}")).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Where images come from unless the cluster's configuration says otherwise.
-pub const REGISTRY: &str = "registry.k8s.io";
-
-/// What a release of Kubernetes brings along.
-pub struct Bundle {
-    pub etcd: &'static str,
-    pub coredns: &'static str,
-    pub pause: &'static str,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Package {
+    /// With revision. While it is being unpacked: the former one.
+    pub version: String,
+    pub dpkg: Dpkg,
+    pub held: bool,
 }
 
-impl Bundle {
-    pub fn of(version: Version) -> Bundle {
-        let (etcd, coredns, pause) = match version.minor {
-            ..=33 => ("3.5.24-0", "v1.12.0", "3.10"),
-            34 => ("3.6.5-0", "v1.12.1", "3.10.1"),
-            35 => ("3.6.6-0", "v1.13.1", "3.10.1"),
-            36.. => ("3.6.8-0", "v1.14.6", "3.10.2"),
+/// How far dpkg has come with a package; what a power cut leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dpkg {
+    Installed,
+    /// Cut while unpacking.
+    HalfInstalled,
+    Unpacked,
+    HalfConfigured,
+}
+
+impl Package {
+    pub fn new(version: &str, held: bool) -> Self {
+        Package { version: version.to_owned(), dpkg: Dpkg::Installed, held }
+    }
+
+    pub fn letters(&self) -> String {
+        let state = match self.dpkg {
+            Dpkg::Installed => "i",
+            Dpkg::HalfInstalled => "HR",
+            Dpkg::Unpacked => "U",
+            Dpkg::HalfConfigured => "F",
         };
-        Bundle { etcd, coredns, pause }
+        format!("{}{state}", if self.held { 'h' } else { 'i' })
+    }
+
+    /// Without the revision.
+    pub fn release(&self) -> &str {
+        self.version.split_once('-').map_or(self.version.as_str(), |(release, _)| release)
+    }
+
+    /// Installed, configured, and of that version, whatever its revision.
+    pub fn at(&self, version: &str) -> bool {
+        self.dpkg == Dpkg::Installed && is(&self.version, version)
     }
 }
 
-/// What `kubeadm config images list` names, in its order; workers need the last but one and pause.
-pub fn images(version: Version, control_plane: bool, registry: &str) -> Vec<String> {
-    let bundle = Bundle::of(version);
-    let all = [
-        format!("{registry}/kube-apiserver:v{version}"),
-        format!("{registry}/kube-controller-manager:v{version}"),
-        format!("{registry}/kube-scheduler:v{version}"),
-        format!("{registry}/kube-proxy:v{version}"),
-        format!("{registry}/coredns/coredns:{}", bundle.coredns),
-        format!("{registry}/pause:{}", bundle.pause),
-        format!("{registry}/etcd:{}", bundle.etcd),
-    ];
-    let needed = |image: &String| control_plane || image.contains("/kube-proxy:") || image.contains("/pause:");
-    all.into_iter().filter(needed).collect()
+/// `exact` is that version, whatever its revision.
+pub fn is(exact: &str, version: &str) -> bool {
+    exact.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+/// The one transient unit of a machine.
+#[derive(Clone, Debug)]
+pub struct Unit {
+    pub step: Step,
+    pub target: String,
+    pub run: String,
+    /// The boot in which it began.
+    pub boot: u32,
+    pub begun: Timestamp,
+    pub end: Option<End>,
+    pub log: String,
+    /// Tells its timers from those of units before it.
+    pub ticket: u64,
+    /// When something in it happens next.
+    pub next: Timestamp,
+}
+
+/// How the unit's process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    Status(u8),
+    /// systemd's word: `signal`, `oom-kill`.
+    Killed(String),
 }

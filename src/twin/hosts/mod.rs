@@ -1,9 +1,10 @@
 //! The nodes' machines: packages, kubeadm, the kubelet's unit, disks, and the way in by SSH.
 //!
 //! A [`Machine`] answers an operation of [`crate::node`] exactly as its script would (`ops`); long work is a unit (`work`) whose stages
-//! are timers: `install` does packages as dpkg leaves them at any moment, `kubeadm` changes the cluster phase by phase with the lab's
+//! are timers (`stages`): `install` does packages as dpkg leaves them at any moment, `kubeadm` changes the cluster phase by phase with the lab's
 //! times. `power` is what a cut and a boot do. Whoever sets faults writes [`Machine::faults`] through [`Hosts::change`].
 
+mod configuration;
 mod identity;
 mod install;
 mod keys;
@@ -14,8 +15,10 @@ mod packages;
 mod past;
 mod plan;
 mod power;
+mod release;
 mod script;
 mod ssh;
+mod stages;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -24,12 +27,11 @@ mod written;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use machine::{Faults, File, KubeletUnit, Machine, Runs, machine_id};
-pub use packages::{Dpkg, Package};
+pub use machine::{Dpkg, End, Faults, File, KubeletUnit, Machine, Package, Runs, Unit, machine_id};
 pub use power::{power, power_cut};
+pub use release::KUBELET_CONFIG;
 pub use ssh::Ssh;
-pub use work::{End, Unit};
-pub use written::{KUBELET_CONFIG, edit_manifest, write_commands};
+pub use written::{edit_manifest, write_commands};
 
 use super::State;
 
@@ -61,7 +63,7 @@ pub enum Due {
 
 pub fn fire(state: &mut State, due: Due) {
     match due {
-        Due::Work { node, ticket, stage } => work::fire(state, &node, ticket, &stage),
+        Due::Work { node, ticket, stage } => stages::fire(state, &node, ticket, &stage),
         Due::PowerOn { node } => power(state, &node, true),
         Due::Booted { node, boot } => power::booted(state, &node, boot),
     }

@@ -6,11 +6,12 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::super::State;
-use super::machine::{ETCD_FOLDER, File, KERNEL, KubeletUnit, Machine, REGISTRY, SOURCE_FILE, WORKER_FOLDERS, images};
+use super::machine::{ETCD_FOLDER, File, KERNEL, KubeletUnit, Machine, SOURCE_FILE, WORKER_FOLDERS};
 use super::packages::{
     KUBERNETES, Stop, audit, available, failed, key_of, outside, refresh, refused, repository, revision, room_to_download,
     unreachable, wait_for_locks,
 };
+use super::release::{REGISTRY, images};
 use super::script::{Op, Request};
 use super::{identity, keys, past, plan, put, work};
 

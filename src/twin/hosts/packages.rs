@@ -1,10 +1,10 @@
-//! apt and dpkg: what a package is like, what the node's lists offer, and what stands in the way of an installation.
+//! apt and dpkg: what the node's lists offer, and what stands in the way of an installation.
 
 use std::cmp::Reverse;
 use std::time::Duration;
 
 use super::super::{State, web};
-use super::machine::{MIB, Machine};
+use super::machine::{Dpkg, MIB, Machine, is};
 use crate::plan::model::version::Version;
 
 /// kubeadm wants these held.
@@ -14,55 +14,6 @@ pub const CONTAINERD: &str = "containerd.io";
 pub const LOCK_WAIT: u64 = 300;
 /// What the scripts want free before they download or install, in MiB.
 const ROOM: u64 = 300;
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Package {
-    /// With revision. While it is being unpacked: the former one.
-    pub version: String,
-    pub dpkg: Dpkg,
-    pub held: bool,
-}
-
-/// How far dpkg has come with a package; what a power cut leaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dpkg {
-    Installed,
-    /// Cut while unpacking.
-    HalfInstalled,
-    Unpacked,
-    HalfConfigured,
-}
-
-impl Package {
-    pub fn new(version: &str, held: bool) -> Self {
-        Package { version: version.to_owned(), dpkg: Dpkg::Installed, held }
-    }
-
-    pub fn letters(&self) -> String {
-        let state = match self.dpkg {
-            Dpkg::Installed => "i",
-            Dpkg::HalfInstalled => "HR",
-            Dpkg::Unpacked => "U",
-            Dpkg::HalfConfigured => "F",
-        };
-        format!("{}{state}", if self.held { 'h' } else { 'i' })
-    }
-
-    /// Without the revision.
-    pub fn release(&self) -> &str {
-        self.version.split_once('-').map_or(self.version.as_str(), |(release, _)| release)
-    }
-
-    /// Installed, configured, and of that version, whatever its revision.
-    pub fn at(&self, version: &str) -> bool {
-        self.dpkg == Dpkg::Installed && is(&self.version, version)
-    }
-}
-
-/// `exact` is that version, whatever its revision.
-fn is(exact: &str, version: &str) -> bool {
-    exact.strip_prefix(version).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-}
 
 /// How a script ends when it cannot go on.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use jiff::Timestamp;
 
 use super::super::State;
-use super::kubeadm;
+use super::configuration::image_of;
 use super::machine::{File, Machine};
 
 /// Where kubeadm puts what it replaces; each run has folders of its own.
@@ -35,6 +35,11 @@ pub fn forget_copies(machine: &mut Machine) {
     }
 }
 
+/// The copy of the kubelet's configuration that `kubeadm upgrade` is preceded by, away from this release.
+pub fn former(release: &str) -> String {
+    format!("{KEPT}former-{release}")
+}
+
 fn stamp(at: Timestamp) -> impl Display {
     at.strftime("%Y-%m-%dT%H:%M:%SZ")
 }
@@ -42,7 +47,7 @@ fn stamp(at: Timestamp) -> impl Display {
 /// Prints line by line.
 pub fn look_back(state: &State, machine: &Machine, snapshots: &str, mut line: impl FnMut(String)) {
     for (pod, version) in &machine.manifests {
-        line(format!("static-pod {} {pod}", kubeadm::image_of(state, pod, version)));
+        line(format!("static-pod {} {pod}", image_of(state, pod, version)));
     }
     let under = |prefix: &str| -> Vec<(&str, &str, &File)> {
         let mine = machine.files.iter().filter_map(|(path, file)| Some((path.as_str(), path.strip_prefix(prefix)?, file)));

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::super::State;
 use super::super::state::Access;
 use super::kubeadm::oldest;
-use super::machine::{Bundle, COMPONENTS};
 use super::packages::{Stop, failed, unreachable};
+use super::release::{Bundle, COMPONENTS};
 use crate::plan::model::version::Version;
 
 /// What kubeadm prints on stdout, and the script's `note …` lines. The error: lines on stderr, and how the script ends.

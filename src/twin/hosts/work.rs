@@ -6,37 +6,13 @@ use jiff::Timestamp;
 
 use super::super::State;
 use super::super::state::{Timer, later};
-use super::machine::Machine;
+use super::Due;
+use super::machine::{End, Machine, Unit};
 use super::packages::{Stop, contended};
-use super::{Due, install, kubeadm};
 use crate::node::Step;
 
 /// From systemd-run to the script's first command.
 const LAUNCH: Duration = Duration::from_millis(50);
-
-#[derive(Clone, Debug)]
-pub struct Unit {
-    pub step: Step,
-    pub target: String,
-    pub run: String,
-    /// The boot in which it began.
-    pub boot: u32,
-    pub begun: Timestamp,
-    pub end: Option<End>,
-    pub log: String,
-    /// Tells its timers from those of units before it.
-    pub ticket: u64,
-    /// When something in it happens next.
-    pub next: Timestamp,
-}
-
-/// How the unit's process ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    Status(u8),
-    /// systemd's word: `signal`, `oom-kill`.
-    Killed(String),
-}
 
 /// Where the unit's script is.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,8 +33,22 @@ pub enum Stage {
     Installed,
     /// The service that the packages are for is up again.
     Restarted,
-    Kubeadm(kubeadm::Phase),
+    Kubeadm(Phase),
     Done,
+}
+
+/// Where `kubeadm upgrade` is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Phase {
+    Preflight,
+    Pull,
+    /// One of [`super::release::COMPONENTS`].
+    Component(usize),
+    /// It waits for a static pod that does not change.
+    Stuck,
+    Config,
+    Addons,
+    Finish,
 }
 
 /// What the script does next.
@@ -88,7 +78,7 @@ pub fn state_line(machine: &Machine) -> String {
     }
 }
 
-fn running(machine: &Machine) -> Option<&Unit> {
+pub fn running(machine: &Machine) -> Option<&Unit> {
     machine.unit.as_ref().filter(|unit| unit.end.is_none() && unit.boot == machine.boot)
 }
 
@@ -154,38 +144,6 @@ pub fn log(state: &mut State, node: &str, line: &str) {
 
 pub fn say(state: &mut State, node: &str, line: &str) {
     log(state, node, &format!("# {line}"));
-}
-
-/// The unit's script goes on.
-pub fn fire(state: &mut State, node: &str, ticket: u64, stage: &Stage) {
-    let unit = state.hosts.machine(node).and_then(running).filter(|unit| unit.ticket == ticket);
-    let Some((step, target)) = unit.map(|unit| (unit.step.clone(), unit.target.clone())) else { return };
-    let next = match &step {
-        Step::KubeadmUpgrade { first_control_plane, flags } => {
-            let run = kubeadm::Upgrade { node, target: &target, apply: *first_control_plane, flags };
-            run.stage(state, stage)
-        }
-        _ => install::stage(state, node, &step, &target, stage),
-    };
-    let end = match next {
-        Ok(Next::After(span, stage)) => {
-            let next = later(state.now(), span);
-            state.hosts.change(node, |machine| {
-                if let Some(unit) = &mut machine.unit {
-                    unit.next = next;
-                }
-            });
-            state.at(next, Timer::Host(Due::Work { node: node.to_owned(), ticket, stage }));
-            return;
-        }
-        Ok(Next::End) => 0,
-        Err(stop) => {
-            log(state, node, &format!("! {}", stop.what));
-            stop.status
-        }
-    };
-    finish(state, node, End::Status(end));
-    state.tell(format_args!("{} of {target} on {node} ends with {end}", step.name()));
 }
 
 /// The unit ends, whatever its script meant to do.

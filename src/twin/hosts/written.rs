@@ -4,52 +4,9 @@ use serde_json::Value;
 
 use super::super::store::{Key, Kind};
 use super::super::{State, control};
-use super::machine::COMPONENTS;
+use super::configuration::document;
+use super::release::{COMPONENTS, kubelet_config};
 use crate::names;
-
-/// kubeadm's KubeletConfiguration, in the ConfigMap and on every node of a new cluster.
-pub const KUBELET_CONFIG: &str = "\
-apiVersion: kubelet.config.k8s.io/v1beta1
-authentication:
-  anonymous:
-    enabled: false
-  webhook:
-    cacheTTL: 0s
-    enabled: true
-  x509:
-    clientCAFile: /etc/kubernetes/pki/ca.crt
-authorization:
-  mode: Webhook
-cgroupDriver: systemd
-clusterDNS:
-- 10.96.0.10
-clusterDomain: cluster.local
-containerRuntimeEndpoint: \"\"
-cpuManagerReconcilePeriod: 0s
-healthzBindAddress: 127.0.0.1
-healthzPort: 10248
-kind: KubeletConfiguration
-logging:
-  flushFrequency: 0
-  verbosity: 0
-memorySwap: {}
-rotateCertificates: true
-staticPodPath: /etc/kubernetes/manifests
-syncFrequency: 0s
-";
-/// What the configuration of one node adds to it.
-const INSTANCE: (&str, &str) =
-    ("containerRuntimeEndpoint: \"\"", "containerRuntimeEndpoint: unix:///var/run/containerd/containerd.sock");
-
-/// The file on a node, of what the ConfigMap says.
-pub fn kubelet_config(of_cluster: &str) -> String {
-    of_cluster.replace(INSTANCE.0, INSTANCE.1)
-}
-
-fn document(state: &State, name: &str, key: &str) -> Option<String> {
-    let map = state.store.get(&Key::new(Kind::ConfigMap, "kube-system", name))?;
-    map["data"][key].as_str().map(str::to_owned)
-}
 
 /// `kubeadm upgrade`'s phase kubelet-config.
 pub fn write_kubelet_config(state: &mut State, node: &str) {

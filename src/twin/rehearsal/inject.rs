@@ -248,8 +248,8 @@ fn deadlock(state: &mut State, node: &str, prefix: &str) -> String {
                 "spec": { "selector": { "matchLabels": labels }, "maxUnavailable": 0 },
             });
             let now = state.now();
-            if let Err(refusal) = state.store.create(now, Kind::Budget, object) {
-                return format!("no PDB could be made: {}", refusal.message);
+            if let Err(taken) = state.store.create(now, Kind::Budget, object) {
+                return format!("no PDB could be made: {taken}");
             }
             Key::new(Kind::Budget, &key.namespace, DEADLOCK)
         }

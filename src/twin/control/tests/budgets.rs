@@ -1,8 +1,8 @@
 use serde_json::{Value, json};
 
 use super::super::super::store::{Key, Kind};
-use super::super::budgets::{Sum, scaled};
-use super::super::objects::is;
+use super::super::budgets::Sum;
+use super::super::objects::{is, scaled};
 use super::{add, begin, budget, cluster, edit, evict, get, pass, pass_ms, pods, workload};
 
 /// Expected, healthy, desired, allowed of a budget over `replicas` Ready pods of one Deployment.

@@ -1,0 +1,231 @@
+//! Jobs and pods, as facts.
+
+use std::borrow::Borrow;
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::core::v1::{Container, Pod};
+use kube::ResourceExt;
+
+use crate::names;
+use crate::names::Mark;
+use crate::plan::decide::gates;
+use crate::plan::manifests::jobs;
+use crate::plan::model::facts::{Component, JobFact, JobState, PodFact, TakenUp};
+use crate::plan::model::parse;
+use crate::plan::model::progress::Progress;
+
+/// A static pod of kubeadm's control plane, by its component label; etcd is not a Kubernetes component.
+pub fn component(pod: &Pod) -> Option<Component> {
+    let name = pod.labels().get("component")?.clone();
+    if !["kube-apiserver", "kube-controller-manager", "kube-scheduler"].contains(&name.as_str()) {
+        return None;
+    }
+    let image = pod.spec.as_ref()?.containers.first()?.image.clone().unwrap_or_default();
+    let status = pod.status.clone().unwrap_or_default();
+    let ready =
+        status.conditions.unwrap_or_default().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    Some(Component { name, version: parse::image_version(&image), running: status.phase.as_deref() == Some("Running") && ready })
+}
+
+/// The state of a Job; its conditions alone tell a finished one.
+pub fn job_state(job: &Job, exit: Option<i32>) -> JobState {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    let has = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind && condition.status == "True");
+    if has("Complete").is_some() {
+        return JobState::Complete;
+    }
+    match has("Failed") {
+        Some(failed) => JobState::Failed { reason: failed.reason.clone().unwrap_or_default(), exit },
+        None => JobState::Active,
+    }
+}
+
+/// The newest pod's exit code, once it has ended; of a pod that is gone, what the Job's condition says.
+fn exit_code(job: &Job, newest: Option<&Pod>) -> Option<i32> {
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let failed = conditions.iter().find(|condition| condition.type_ == "Failed" && condition.status == "True");
+    failed.and_then(|failed| parse::exit_code(failed.message.as_deref()?)).or_else(|| pod_exit(newest?))
+}
+
+fn pod_exit(pod: &Pod) -> Option<i32> {
+    let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+    Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
+}
+
+/// When the Job is ended if it has not ended itself.
+fn deadline(job: &Job) -> Option<Timestamp> {
+    let seconds = job.spec.as_ref()?.active_deadline_seconds?;
+    job.status.as_ref()?.start_time.as_ref()?.0.checked_add(SignedDuration::from_secs(seconds)).ok()
+}
+
+/// Why a pod does not run yet: the scheduler's word, else the kubelet's.
+fn pending(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Pending"))?;
+    let conditions = status.conditions.as_deref().unwrap_or_default();
+    let unscheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
+    let container = status.container_statuses.as_ref().and_then(|all| all.first()?.state.as_ref()?.waiting.as_ref());
+    // A container that is being made is on its way.
+    let waits = container.filter(|waiting| waiting.reason.as_deref() != Some("ContainerCreating"));
+    let word = |reason: &Option<String>, message: &Option<String>| {
+        [reason, message].into_iter().flatten().cloned().collect::<Vec<_>>().join(": ")
+    };
+    unscheduled
+        .map(|condition| word(&condition.reason, &condition.message))
+        .or_else(|| waits.map(|waiting| word(&waiting.reason, &waiting.message)))
+}
+
+/// The container of this program in the pods of a Job.
+pub fn own_container(job: Option<&JobSpec>) -> Option<&Container> {
+    job?.template.spec.as_ref()?.containers.iter().find(|container| container.name == names::PROGRAM)
+}
+
+/// One Job, out of its object and those of `pods` that are its own.
+pub fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> JobFact {
+    // By UID: a Job that was replaced had the same name, and its last pod may still be there.
+    let uid = job.uid().unwrap_or_default();
+    let pods: Vec<&Pod> =
+        pods.iter().map(Borrow::borrow).filter(|pod| pod.owner_references().iter().any(|owner| owner.uid == uid)).collect();
+    let created = |pod: &Pod| pod.creation_timestamp().map(|time| time.0);
+    let node = |pod: &Pod| pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+    let newest = pods.iter().copied().max_by_key(|pod| created(pod));
+    let exit = exit_code(job, newest);
+    // A Job that is being deleted is as good as gone, but its name is taken until then.
+    let deleting = job.metadata.deletion_timestamp.is_some();
+    let state = if deleting { JobState::Failed { reason: "it is being deleted".into(), exit } } else { job_state(job, exit) };
+    let spec = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let arguments =
+        spec.and_then(|spec| spec.containers.first()).and_then(|container| container.args.clone()).unwrap_or_default();
+    let conditions = job.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    let condition = conditions
+        .into_iter()
+        .find(|condition| ["Complete", "Failed"].contains(&condition.type_.as_str()) && condition.status == "True");
+    let after = |flag: &str| arguments.iter().skip_while(|argument| *argument != flag).nth(1);
+    let times = job.annotations().get(&Mark::TakenUp.key(prefix)).and_then(|times| times.parse().ok());
+    JobFact {
+        name: job.name_any(),
+        state,
+        node: newest.and_then(node),
+        run: after(jobs::RUN).and_then(|run| run.parse().ok()),
+        target: after(jobs::TARGET).and_then(|target| target.parse().ok()),
+        created: job.creation_timestamp().map(|time| time.0),
+        deleting,
+        image: own_container(job.spec.as_ref()).and_then(|container| container.image.clone()),
+        pin: spec.and_then(jobs::pinned_to).map(str::to_owned),
+        pods: pods
+            .iter()
+            .filter(|pod| !gates::finished(pod))
+            .map(|pod| PodFact { node: node(pod), created: created(pod) })
+            .collect(),
+        pod: newest.map(|pod| pod.name_any()),
+        pending: newest.and_then(pending),
+        deadline: deadline(job),
+        ended: condition.as_ref().and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
+        message: condition.and_then(|condition| condition.message),
+        exits: pods.iter().copied().filter_map(pod_exit).collect(),
+        taken_up: times.map(|times| TakenUp { times, held: arguments.iter().any(|argument| argument == jobs::HELD) }),
+        progress: job.annotations().get(&Mark::Progress.key(prefix)).map(|text| Progress::read(text)),
+        uid,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Value, json};
+
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::plan::decide::planned::Planned;
+    use crate::plan::manifests::jobs::{Template, manifest};
+    use crate::plan::model::facts::Facts;
+    use crate::plan::model::facts::Step;
+    use crate::plan::model::version::Version;
+
+    const PREFIX: &str = names::ANNOTATION_PREFIX;
+    const NONE: &[Pod] = &[];
+
+    /// A Job as the chain creates it and the API server gives it back.
+    fn job(taken_up: Option<TakenUp>, status: Value) -> Job {
+        let target = Version::new(1, 36, 3);
+        let deadline = std::time::Duration::from_secs(60);
+        let policy = crate::plan::model::policy::Policy {
+            runner: Default::default(),
+            standby: Vec::new(),
+            quiet: deadline,
+            soak: deadline,
+            ready_ratio: 1.0,
+        };
+        let template =
+            Template { policy: &policy, namespace: "n", prefix: PREFIX, image: "i", target, run: "0000000f", deadline };
+        let planned = Planned { step: Step::postflight(), job: "j".into(), pin: None, replaces: None, taken_up };
+        let mut job = manifest(&Facts::default(), &planned, &template).unwrap();
+        job["metadata"]["uid"] = json!("u1");
+        job["metadata"]["creationTimestamp"] = json!("2026-11-22T12:00:00Z");
+        job["status"] = status;
+        serde_json::from_value(job).unwrap()
+    }
+
+    fn pod(owner: &str, created: &str, node: Option<&str>, exit: Option<i32>) -> Pod {
+        let phase = if exit.is_some() { "Failed" } else { "Running" };
+        let state = exit.map_or(json!({}), |exit| json!({ "terminated": { "exitCode": exit } }));
+        let owner = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": owner });
+        let container = json!({ "name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state });
+        serde_json::from_value(json!({
+            "metadata": { "name": created, "creationTimestamp": created, "ownerReferences": [owner] },
+            "spec": { "containers": [], "nodeName": node },
+            "status": { "phase": phase, "containerStatuses": [container] },
+        }))
+        .unwrap()
+    }
+
+    fn failed(message: &str) -> Value {
+        json!({ "conditions": [{ "type": "Failed", "status": "True", "reason": "R", "message": message }] })
+    }
+
+    #[test]
+    fn what_a_job_was_created_with_reads_back() {
+        for taken_up in [None, Some(TakenUp { times: 2, held: false }), Some(TakenUp { times: 0, held: true })] {
+            let fact = job_fact(&job(taken_up, json!({})), NONE, PREFIX);
+            assert_eq!((fact.taken_up, fact.run.as_deref(), fact.pin), (taken_up, Some("0000000f"), None));
+            assert!(fact.created.is_some() && fact.state == JobState::Active && !fact.deleting);
+        }
+        let mut pinned = job(None, json!({}));
+        let field = json!({ "key": "metadata.name", "operator": "In", "values": ["k8s-node1"] });
+        let terms = json!({ "nodeSelectorTerms": [{ "matchFields": [field] }] });
+        let affinity = json!({ "nodeAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": terms } });
+        let spec = pinned.spec.as_mut().unwrap().template.spec.as_mut().unwrap();
+        // A label is anybody's word: it is no pin.
+        spec.node_selector = Some(BTreeMap::from([(names::LABEL_HOSTNAME.to_owned(), "vm-17".to_owned())]));
+        spec.affinity = Some(serde_json::from_value(affinity).unwrap());
+        assert_eq!(job_fact(&pinned, NONE, PREFIX).pin.as_deref(), Some("k8s-node1"));
+    }
+
+    #[test]
+    fn pods_are_a_jobs_own_by_uid_and_act_until_they_have_ended() {
+        let pods = [
+            pod("u1", "2026-11-22T12:00:01Z", Some("a"), Some(137)),
+            pod("u1", "2026-11-22T12:05:00Z", None, None),
+            pod("u0", "2026-11-22T12:09:00Z", Some("b"), None), // of a Job of the same name that was replaced
+        ];
+        let fact = job_fact(&job(None, json!({})), &pods, PREFIX);
+        let created = "2026-11-22T12:05:00Z".parse().ok();
+        assert_eq!((fact.node, fact.pods, fact.exits), (None, vec![PodFact { node: None, created }], vec![137]));
+    }
+
+    #[test]
+    fn the_exit_code_is_the_conditions_and_else_the_newest_pods() {
+        let pods =
+            [pod("u1", "2026-11-22T12:05:00Z", Some("a"), Some(5)), pod("u1", "2026-11-22T12:00:01Z", Some("a"), Some(137))];
+        let exit = |message: &str, pods: &[Pod]| match job_fact(&job(None, failed(message)), pods, PREFIX).state {
+            JobState::Failed { exit, .. } => exit,
+            other => unreachable!("{other:?}"),
+        };
+        let policy = "Container k8s-upgrade for pod n/j-x failed with exit code 4 matching FailJob rule at index 1";
+        assert_eq!(exit(policy, &[]), Some(4));
+        assert_eq!(exit(policy, &pods), Some(4));
+        assert_eq!(exit("Job has reached the specified backoff limit", &pods), Some(5));
+        assert_eq!(exit("Job was active longer than specified deadline", &[]), None);
+    }
+}

@@ -1,0 +1,62 @@
+//! What nodes say of themselves, and kubeadm of its cluster, before anything is done to them.
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
+
+use crate::failure::Cause;
+use crate::node::{Inspect, NodeState};
+use crate::plan::decide::order;
+use crate::plan::model::facts::{Facts, Node};
+use crate::run::cluster::Cluster;
+use crate::run::ssh::Ssh;
+use crate::settings::Settings;
+
+/// Runs `work` for each managed node, a bounded number at a time, and gathers every complaint.
+pub async fn each_node<'a, T>(
+    settings: &Settings,
+    facts: &'a Facts,
+    work: impl AsyncFn(&'a Node) -> Result<T, Cause>,
+) -> Result<Vec<(&'a Node, T)>, Cause> {
+    let work = &work;
+    let tasks = facts.managed().map(|node| async move { (node, work(node).await) });
+    let results: Vec<_> = stream::iter(tasks).buffer_unordered(usize::from(settings.parallel)).collect().await;
+    let mut done = Vec::new();
+    let mut failed = Vec::new();
+    for (node, result) in results {
+        match result {
+            Ok(value) => done.push((node, value)),
+            Err(cause) => failed.push((node.name.clone(), cause)),
+        }
+    }
+    done.sort_by(|a, b| order::natural(&a.0.name, &b.0.name));
+    failed.sort_by(|a, b| order::natural(&a.0, &b.0));
+    Cause::together("nodes failed", failed).map_or(Ok(done), Err)
+}
+
+/// What every node says, whatever state it is in.
+pub async fn look_at_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
+    Ok(named(each_node(settings, facts, async |node| ssh.on_node(node, &Inspect).await).await?))
+}
+
+pub fn named(states: Vec<(&Node, NodeState)>) -> Vec<(String, NodeState)> {
+    states.into_iter().map(|(node, state)| (node.name.clone(), state)).collect()
+}
+
+/// The node's work has begun, and must be finished: it cannot serve half done. A control plane that rests after its first turn, whose end is
+/// on record, has not begun the second.
+pub fn begun(node: &Node, state: &NodeState, target: &str) -> bool {
+    state.touched(target) && !(node.changed_at.is_some() && state.rests(target))
+}
+
+/// Where kubeadm keeps its configuration.
+const SYSTEM: &str = "kube-system";
+
+/// A document in one of kubeadm's ConfigMaps.
+pub async fn kubeadm_map(cluster: &Cluster, name: &str, key: &str) -> Result<String, Cause> {
+    let api: Api<ConfigMap> = cluster.within(SYSTEM);
+    let map = cluster.find("read kubeadm's configuration", async || api.get(name).await).await?;
+    map.and_then(|map| map.data)
+        .and_then(|mut data| data.remove(key))
+        .ok_or_else(|| Cause::refused(format!("ConfigMap {SYSTEM}/{name} has no {key}: is this a kubeadm cluster?")))
+}
