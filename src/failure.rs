@@ -274,6 +274,13 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// Of a command as a whole: nothing was begun.
+    pub fn nothing_begun(cause: Cause) -> Self {
+        let next = if cause.next.is_empty() { vec![Advice::status()] } else { Vec::new() };
+        let next = if matches!(cause.class, Class::Usage | Class::Stopped(_) | Class::Halted) { Vec::new() } else { next };
+        Failure { cause, place: String::new(), state: "Nothing was begun.".to_owned(), next }
+    }
+
     /// Decides the exit code.
     pub fn class(&self) -> Class {
         self.cause.class

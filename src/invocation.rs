@@ -208,20 +208,24 @@ async fn perform(
     let global = &cli.global;
     let sources =
         Sources { config: global.config.as_deref(), set: &global.set, env: &invocation.env, files: world.files.as_ref() };
-    let settings = Settings::load(&sources).map_err(commands::failure)?;
+    let settings = Settings::load(&sources).map_err(Failure::nothing_begun)?;
     for name in settings::service_links(&invocation.env) {
         let line = format!("{name} is no setting: the kubelet sets it, for a Service of this name");
         let event = Event::Output { place: "environment".to_owned(), line };
         sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &event);
     }
     match &cli.command {
-        Command::Completions { shell } => return commands::completions(&invocation.stdout, *shell).map_err(commands::failure),
-        Command::Man { folder } => return commands::man(world, folder).map_err(commands::failure),
-        Command::Image { output } => return commands::image(world, &sink, &invocation.stdout, output).map_err(commands::failure),
+        Command::Completions { shell } => {
+            return commands::completions(&invocation.stdout, *shell).map_err(Failure::nothing_begun);
+        }
+        Command::Man { folder } => return commands::man(world, folder).map_err(Failure::nothing_begun),
+        Command::Image { output } => {
+            return commands::image(world, &sink, &invocation.stdout, output).map_err(Failure::nothing_begun);
+        }
         Command::Manifests(wanted) => {
             let (stdout, settings, namespace) = (&invocation.stdout, &settings, &global.namespace);
             let printing = commands::Printing { world, sink: &sink, stdout, settings, namespace };
-            return commands::manifests(&printing, wanted).map_err(commands::failure);
+            return commands::manifests(&printing, wanted).map_err(Failure::nothing_begun);
         }
         Command::Rehearse(wanted) if !wanted.from_cluster => {
             let rehearsal = commands::Rehearsal { wanted, process: &Program, sink, stdout: &invocation.stdout, world };
@@ -236,7 +240,7 @@ async fn perform(
             (Ok(connection), _) => connection,
             // A control plane's plan can do without.
             (Err(why), Command::Rollback { .. }) => unconnected(&why),
-            (Err(why), _) => return Err(commands::failure(Cause::unreachable(why))),
+            (Err(why), _) => return Err(Failure::nothing_begun(Cause::unreachable(why))),
         },
     };
     let (dry_run, chain, json) = flags(&cli.command);
@@ -300,7 +304,7 @@ async fn perform(
     tokio::select! {
         biased;
         signal = second => Err(left(signal)),
-        () = told => Err(commands::failure(Cause::bug("the listener for signals ended"))),
+        () = told => Err(Failure::nothing_begun(Cause::bug("the listener for signals ended"))),
         result = performed => result,
     }
 }
@@ -317,7 +321,7 @@ fn left(signal: u8) -> Failure {
 async fn connect(world: &World, kube: &KubeTarget, stop: Stop) -> Result<Result<KubeConnection, String>, Failure> {
     tokio::select! {
         biased;
-        signal = signalled(stop) => Err(commands::failure(Cause::new(Class::Stopped(signal), "left before the API server was asked"))),
+        signal = signalled(stop) => Err(Failure::nothing_begun(Cause::new(Class::Stopped(signal), "left before the API server was asked"))),
         connection = world.kube.connect(kube, crate::permit::Gate) => Ok(connection),
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Asker, failure};
+use super::Asker;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::decide::losses::{self, Difference};
 use crate::report::Printed;
@@ -10,10 +10,10 @@ use crate::run::{Services, nodes};
 
 /// Shows what kubeadm would write over; with the `id` of exactly that, records that a person means to lose it.
 pub async fn acknowledge(services: &Services, asker: &mut Asker, id: Option<String>) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe().await.map_err(failure)?;
+    let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     let open = nodes::losses::losses(&services.cluster, &services.observer, &services.ssh, &services.settings, &facts)
         .await
-        .map_err(failure)?;
+        .map_err(Failure::nothing_begun)?;
     let now = losses::id(&open);
     let Some(id) = id else { return show(services, &open, &now) };
     if open.is_empty() {
@@ -22,11 +22,16 @@ pub async fn acknowledge(services: &Services, asker: &mut Asker, id: Option<Stri
     }
     if id != now {
         let Err(cause) = losses::verdict(&open) else { return Ok(Outcome::Nothing) };
-        return Err(failure(Cause { what: format!("{id} does not name what is there now: {}", cause.what), ..cause }));
+        return Err(Failure::nothing_begun(Cause {
+            what: format!("{id} does not name what is there now: {}", cause.what),
+            ..cause
+        }));
     }
     open.iter().for_each(|difference| services.session.found("", difference.line()));
     asker.confirm(services, "the next run may lose all that").await?;
-    nodes::losses::acknowledge(&services.session, &services.observer, &services.record, &open).await.map_err(failure)?;
+    nodes::losses::acknowledge(&services.session, &services.observer, &services.record, &open)
+        .await
+        .map_err(Failure::nothing_begun)?;
     let on = if facts.marks.in_flight {
         "k8s-upgrade resume"
     } else {
@@ -42,11 +47,11 @@ fn show(services: &Services, open: &[Difference], id: &str) -> Result<Outcome, F
         let changes: Vec<_> =
             open.iter().map(|one| json!({ "place": one.place, "what": one.what, "digest": one.digest() })).collect();
         let id = if open.is_empty() { None } else { Some(id) };
-        Printed::pretty(&json!({ "id": id, "changes": changes })).map_err(failure)?
+        Printed::pretty(&json!({ "id": id, "changes": changes })).map_err(Failure::nothing_begun)?
     } else {
         Printed::lines(open.iter().map(Difference::line))
     };
-    services.session.print(&text).map_err(failure)?;
+    services.session.print(&text).map_err(Failure::nothing_begun)?;
     if open.is_empty() {
         services.session.note("", "kubeadm would write over nothing that was not acknowledged");
         return Ok(Outcome::Nothing);

@@ -1,6 +1,6 @@
 //! `clear-state`: what is left of a run that was given up, or that ended without its end.
 
-use super::{Asker, by_hand, failure};
+use super::{Asker, by_hand};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::model::facts::{Facts, JobFact, JobState, Node, RunMarks};
 use crate::report::Notice;
@@ -28,10 +28,10 @@ struct Shown {
 
 /// Clears what a run that is given up has left: marks, gauges, our cordons, stale Leases, Jobs that never began.
 pub async fn clear(services: &Services, asker: &mut Asker) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe_as_it_is().await.map_err(failure)?;
-    let shown = shown(&facts, &look(services, &facts).await.map_err(failure)?);
+    let facts = services.observer.observe_as_it_is().await.map_err(Failure::nothing_begun)?;
+    let shown = shown(&facts, &look(services, &facts).await.map_err(Failure::nothing_begun)?);
     // A person's process died: its Lease becomes ours for this, and goes with it.
-    let died = services.leases.driver().await.map_err(failure)?;
+    let died = services.leases.driver().await.map_err(Failure::nothing_begun)?;
     if shown.lines.is_empty() && died.is_none() {
         services.monitoring.push_marks(&facts.marks).await;
         services.session.found(PLACE, "no run is in flight, and nothing of one is left; its gauges are 0");
@@ -49,11 +49,11 @@ pub async fn clear(services: &Services, asker: &mut Asker) -> Result<Outcome, Fa
 
 /// Alone, and by a look of its own: the question may have stood for hours.
 async fn perform(services: &Services, told: &Shown) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe_as_it_is().await.map_err(failure)?;
-    let found = look(services, &facts).await.map_err(failure)?;
+    let facts = services.observer.observe_as_it_is().await.map_err(Failure::nothing_begun)?;
+    let found = look(services, &facts).await.map_err(Failure::nothing_begun)?;
     if shown(&facts, &found) != *told {
         let cause = Cause::contended("what is to be cleared is not what was shown: somebody has changed it meanwhile");
-        return Err(failure(cause.next("k8s-upgrade clear-state")));
+        return Err(Failure::nothing_begun(cause.next("k8s-upgrade clear-state")));
     }
     match forget(services, &facts.marks, &found).await {
         Ok(()) => {

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use super::failure;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::plan::decide::detect::{Available, Detection};
@@ -18,7 +17,7 @@ const PLACE: &str = "detect";
 
 /// Looks for a newer release, pushes what it found, and creates preflight's Job where a run may begin.
 pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe().await.map_err(failure)?;
+    let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     if !services.session.dry_run && facts.marks.in_flight {
         services.monitoring.push_marks(&facts.marks).await;
         let target = facts.marks.target.map_or("an unknown target".to_owned(), |target| target.to_string());
@@ -30,12 +29,12 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         services.session.next(PLACE, "follow it with", "k8s-upgrade status");
         return Ok(Outcome::Nothing);
     }
-    let found = chain::detect::detect(&services.settings, &services.world, &facts).await.map_err(failure)?;
+    let found = chain::detect::detect(&services.settings, &services.world, &facts).await.map_err(Failure::nothing_begun)?;
     if !services.session.dry_run {
         chain::detect::push_detection(&services.session, &services.monitoring, &facts, &found).await;
     }
     let not_now = match found.target {
-        Some(_) => not_now(services, &facts).await.map_err(failure)?,
+        Some(_) => not_now(services, &facts).await.map_err(Failure::nothing_begun)?,
         None => None,
     };
     print(services, Some(found.running), Some(&found), not_now.as_deref())?;
@@ -44,7 +43,7 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
             services.session.note(PLACE, format!("{} is the newest release that this cluster can go to", found.running));
             return Ok(Outcome::Nothing);
         }
-        return Err(failure(
+        return Err(Failure::nothing_begun(
             Cause::unreachable("the package index could not be read, so whether there is a new release is not known")
                 .detail(found.unknown),
         ));
@@ -59,10 +58,12 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         services.session.next(PLACE, "start it with", &command!("k8s-upgrade start --target {}", target));
         return Ok(Outcome::Nothing);
     }
-    chain::detect::installable(&services.ssh, &facts, target).await.map_err(failure)?;
-    match next::first(&facts, &services.settings.policy(), target).map_err(failure)? {
+    chain::detect::installable(&services.ssh, &facts, target).await.map_err(Failure::nothing_begun)?;
+    match next::first(&facts, &services.settings.policy(), target).map_err(Failure::nothing_begun)? {
         Next::Create(planned) => {
-            chain::jobs::create_job(services, &facts, &planned, target, &services.session.new_run()).await.map_err(failure)?;
+            chain::jobs::create_job(services, &facts, &planned, target, &services.session.new_run())
+                .await
+                .map_err(Failure::nothing_begun)?;
             services.session.next(PLACE, "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }
@@ -92,14 +93,14 @@ fn print(
             "unknown": found.map_or(&[][..], |found| &found.unknown),
             "deferred": deferred,
         });
-        Printed::pretty(&data).map_err(failure)?
+        Printed::pretty(&data).map_err(Failure::nothing_begun)?
     } else {
         let word = |version, none: &str| word(version).unwrap_or_else(|| none.to_owned());
         let one =
             |a: &Available| format!("{:5}  running {}  available {}", a.kind.word(), word(running, "?"), word(a.target, "none"));
         Printed::lines(available.iter().map(one))
     };
-    services.session.print(&text).map_err(failure)
+    services.session.print(&text).map_err(Failure::nothing_begun)
 }
 
 /// Why nothing may be started now, whatever there is: a person has halted it, or works by hand.

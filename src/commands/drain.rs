@@ -2,53 +2,53 @@
 
 use serde_json::json;
 
-use super::{Asker, by_hand, failure, failure_in_run};
+use super::{Asker, by_hand};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::decide::drain::Loss;
 use crate::report::Printed;
 use crate::run::guards::no_job_at_work;
-use crate::run::{Services, nodes};
+use crate::run::{Services, chain, nodes};
 use crate::words::command;
 
 /// Cordons and drains by hand, as the chain does, and leaves the node cordoned. Dry, it only forecasts.
 pub async fn drain(services: &Services, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
-    if services.observer.node_now(node).await.map_err(failure)?.is_none() {
-        return Err(failure(Cause::usage(format!("{node} is no node of this cluster")).next("kubectl get nodes")));
+    if services.observer.node_now(node).await.map_err(Failure::nothing_begun)?.is_none() {
+        return Err(Failure::nothing_begun(Cause::usage(format!("{node} is no node of this cluster")).next("kubectl get nodes")));
     }
-    let facts = services.observer.observe().await.map_err(failure)?;
+    let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     if dry_run {
         return forecast(services, node).await;
     }
-    services.leases.nobody_at_work(&facts).await.map_err(failure)?;
+    services.leases.nobody_at_work(&facts).await.map_err(Failure::nothing_begun)?;
     asker.confirm(services, &format!("{node} will be cordoned and drained; it stays cordoned.")).await?;
     by_hand(services, drained(services, node)).await
 }
 
 /// A look of its own: the question may have stood for hours.
 async fn drained(services: &Services, node: &str) -> Result<Outcome, Failure> {
-    no_job_at_work(&services.observer.observe().await.map_err(failure)?).map_err(failure)?;
+    no_job_at_work(&services.observer.observe().await.map_err(Failure::nothing_begun)?).map_err(Failure::nothing_begun)?;
     match nodes::drain::drain_by_hand(services, node).await {
         Ok(()) => {
             services.session.did(node, "drained; it stays cordoned");
             services.session.next(node, "let it serve again with", &command!("kubectl uncordon {}", node));
             Ok(Outcome::Done)
         }
-        Err(cause) => Err(failure_in_run(services, node, cause).await),
+        Err(cause) => Err(chain::failures::failure_in_run(services, node, cause).await),
     }
 }
 
 async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
-    let forecast = nodes::drain::forecast(&services.cluster, node).await.map_err(failure)?;
+    let forecast = nodes::drain::forecast(&services.cluster, node).await.map_err(Failure::nothing_begun)?;
     if services.session.json {
         let pods: Vec<_> = forecast.iter().map(|f| json!({ "pod": f.pod, "held": f.held, "loses": losses(&f.loses) })).collect();
         let printed = Printed::pretty(&json!({ "node": node, "pods": pods }));
-        printed.and_then(|printed| services.session.print(&printed)).map_err(failure)?;
+        printed.and_then(|printed| services.session.print(&printed)).map_err(Failure::nothing_begun)?;
     } else {
         for f in &forecast {
             let held = f.held.as_deref().map_or("evictable".to_owned(), |held| format!("held: {held}"));
             let losses = losses(&f.loses);
             let loses = if losses.is_empty() { String::new() } else { format!("  (loses {})", losses.join(" and ")) };
-            services.session.print(&Printed::lines([format!("{}  {held}{loses}", f.pod)])).map_err(failure)?;
+            services.session.print(&Printed::lines([format!("{}  {held}{loses}", f.pod)])).map_err(Failure::nothing_begun)?;
         }
     }
     let held: Vec<&str> = forecast.iter().filter(|f| f.held.is_some()).map(|f| f.pod.as_str()).collect();

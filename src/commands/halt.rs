@@ -1,6 +1,6 @@
 //! `halt`: stops upgrades until a person lifts it.
 
-use super::{Asker, failure};
+use super::Asker;
 use crate::cli::Halt as Options;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::names;
@@ -12,7 +12,7 @@ use crate::words::{command, ssh};
 
 /// Halts upgrades in the way that a person chose, or lifts exactly what was set.
 pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe_as_it_is().await.map_err(failure)?;
+    let facts = services.observer.observe_as_it_is().await.map_err(Failure::nothing_begun)?;
     if options.lift {
         return lift(services, &facts).await;
     }
@@ -23,7 +23,7 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
         let state = "what kubeadm or apt does on a node is left to finish; the run stays in flight, a node may stay cordoned";
         asker.confirm(services, &format!("{what}; {state}.")).await?;
     }
-    let running = chain::halting::detection_suspended(&services.cluster).await.map_err(failure)? == Some(false);
+    let running = chain::halting::detection_suspended(&services.cluster).await.map_err(Failure::nothing_begun)? == Some(false);
     let halt = Halt {
         by: services.session.identity.holder.clone(),
         at: Some(services.session.now()),
@@ -34,7 +34,7 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
     }
     .beside(former);
     // First of all: from here on nothing begins, and `--lift` knows what to undo.
-    chain::halting::record_halt(&services.observer, &services.record, Some(&halt)).await.map_err(failure)?;
+    chain::halting::record_halt(&services.observer, &services.record, Some(&halt)).await.map_err(Failure::nothing_begun)?;
     let mut unknown = Vec::new();
     let set = async {
         if running && halt.suspended {

@@ -1,6 +1,5 @@
 //! `status --hosts`, and the way back of a control plane while the API server is away: by SSH alone.
 
-use super::failure;
 use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::plan::rescue::hosts::{self, Asked};
 use crate::plan::rescue::restore::restore;
@@ -9,14 +8,14 @@ use crate::run::Services;
 
 /// A host that says nothing is a line, and in the end the exit code.
 pub async fn hosts(services: &Services) -> Result<Outcome, Failure> {
-    let asked = services.ssh.ask_hosts().await.map_err(failure)?;
+    let asked = services.ssh.ask_hosts().await.map_err(Failure::nothing_begun)?;
     let commands = hosts::commands(&asked, &services.settings.ssh_user, services.settings.ssh_port);
     let cluster = &services.settings.cluster_name;
     let text = match services.session.json {
-        true => Printed::pretty(&report::hosts_data(&asked, &commands, cluster)).map_err(failure)?,
+        true => Printed::pretty(&report::hosts_data(&asked, &commands, cluster)).map_err(Failure::nothing_begun)?,
         false => report::hosts_text(&asked, &commands, cluster),
     };
-    services.session.print(&text).map_err(failure)?;
+    services.session.print(&text).map_err(Failure::nothing_begun)?;
     match hosts::silent(&asked) {
         None => Ok(Outcome::Done),
         Some(cause) => Err(Failure { cause, place: String::new(), state: String::new(), next: Vec::new() }),
@@ -27,26 +26,26 @@ pub async fn hosts(services: &Services) -> Result<Outcome, Failure> {
 pub async fn rollback(services: &Services, node: &str, away: Cause) -> Result<Outcome, Failure> {
     if let Err(missing) = services.settings.by_ssh_alone() {
         let lines = std::iter::once(missing.what).chain(missing.detail);
-        return Err(failure(away.detail(lines)));
+        return Err(Failure::nothing_begun(away.detail(lines)));
     }
     services.session.warn(node, format!("{}; asking the hosts by SSH alone", away.what));
-    let asked = services.ssh.ask_hosts().await.map_err(failure)?;
+    let asked = services.ssh.ask_hosts().await.map_err(Failure::nothing_begun)?;
     let Some(Asked { address, found, .. }) = asked.iter().find(|host| host.node == node) else {
         let known: Vec<&str> = asked.iter().map(|host| host.node.as_str()).collect();
         let cause = Cause::usage(format!("{node} is not in the setting host-addresses"));
-        return Err(failure(cause.detail([format!("hosts: {}", known.join(", "))])));
+        return Err(Failure::nothing_begun(cause.detail([format!("hosts: {}", known.join(", "))])));
     };
-    let found = found.as_ref().map_err(|cause| failure(cause.clone()))?;
+    let found = found.as_ref().map_err(|cause| Failure::nothing_begun(cause.clone()))?;
     if !found.control_plane() {
         let why = format!("{node} is a worker: its way back drains it, and that needs the API server");
-        return Err(failure(away.detail([why]).next(Advice::look("k8s-upgrade status --hosts"))));
+        return Err(Failure::nothing_begun(away.detail([why]).next(Advice::look("k8s-upgrade status --hosts"))));
     }
     let snapshot = services.ssh.snapshot_on(node, found).await;
     let plan = restore(node, found, &snapshot, &asked);
     let text = report::restore_text(node, address, &plan);
     match services.session.json {
         true => text.as_str().lines().for_each(|line| services.session.found(node, line)),
-        false => services.session.print(&text).map_err(failure)?,
+        false => services.session.print(&text).map_err(Failure::nothing_begun)?,
     }
     Ok(Outcome::Nothing)
 }

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use jiff::Timestamp;
 
-use super::{failure, status};
+use super::status;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::view::screen::{Screen, Seen, Stale};
 use crate::report::{self, Printed};
@@ -16,7 +16,7 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
     let mut view = View { services, drawn: false, last: None };
     let watched = view::live::live(services, |seen, stale| view.show(seen, stale)).await;
     view.close();
-    watched.map_err(failure)?;
+    watched.map_err(Failure::nothing_begun)?;
     Ok(Outcome::Done)
 }
 

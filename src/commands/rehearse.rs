@@ -8,7 +8,6 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::api::ListParams;
 use serde::de::DeserializeOwned;
 
-use super::failure;
 use super::install::write_out;
 use crate::cli::{Form, Rehearse};
 use crate::failure::{Cause, Class, Failure, Outcome};
@@ -38,16 +37,16 @@ impl Rehearsal<'_> {
     /// cluster.
     pub async fn of_scenario(self, set: &[String], stop: Stop) -> Result<Outcome, Failure> {
         if self.wanted.schema {
-            write_out(self.stdout, SCHEMA.as_bytes()).map_err(failure)?;
+            write_out(self.stdout, SCHEMA.as_bytes()).map_err(Failure::nothing_begun)?;
             return Ok(Outcome::Done);
         }
-        let scenario = self.read(set).map_err(failure)?;
+        let scenario = self.read(set).map_err(Failure::nothing_begun)?;
         self.go(scenario, stop).await
     }
 
     /// A copy of the cluster that `services` reads.
     pub async fn of_cluster(self, services: &Services, stop: Stop) -> Result<Outcome, Failure> {
-        let scenario = copy(services, self.wanted).await.map_err(failure)?;
+        let scenario = copy(services, self.wanted).await.map_err(Failure::nothing_begun)?;
         self.go(scenario, stop).await
     }
 
@@ -86,11 +85,11 @@ impl Rehearsal<'_> {
             scenario.seed = seed;
         }
         if let Some(path) = &self.wanted.save {
-            self.save(&scenario, path).map_err(failure)?;
+            self.save(&scenario, path).map_err(Failure::nothing_begun)?;
             return Ok(Outcome::Done);
         }
         let read = |text: &String| Injection::read(text, &scenario);
-        let injections = self.wanted.inject.iter().map(read).collect::<Result<Vec<_>, _>>().map_err(failure)?;
+        let injections = self.wanted.inject.iter().map(read).collect::<Result<Vec<_>, _>>().map_err(Failure::nothing_begun)?;
         let place = "rehearsal".to_owned();
         let text = format!("to {} in memory: nothing outside is touched", scenario.target);
         self.tell(scenario.start, &Event::Note { place, text });
@@ -102,12 +101,12 @@ impl Rehearsal<'_> {
             told = rehearse(&scenario, injections, self.process, self.sink.clone()) => told,
         };
         tokio::time::resume();
-        let told = told.map_err(failure)?;
+        let told = told.map_err(Failure::nothing_begun)?;
         let text = match self.wanted.data.output {
             Form::Text => told.text(),
-            Form::Json => Printed::pretty(&told).map_err(failure)?,
+            Form::Json => Printed::pretty(&told).map_err(Failure::nothing_begun)?,
         };
-        write_out(self.stdout, text.as_str().as_bytes()).map_err(failure)?;
+        write_out(self.stdout, text.as_str().as_bytes()).map_err(Failure::nothing_begun)?;
         if told.end.class.is_none() {
             let (what_for, command) = match self.wanted.from_cluster {
                 true => ("do it with", command!("k8s-upgrade start --target {}", scenario.target)),

@@ -1,6 +1,5 @@
 //! `report`: what happened in a run, from its journals.
 
-use super::failure;
 use crate::cli::Page;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::model::journal::{BY_HAND, Journal};
@@ -10,8 +9,8 @@ use crate::run::Services;
 
 /// The story of a run, else of the newest, out of its journals.
 pub async fn report(services: &Services, run: Option<&str>, output: Page) -> Result<Outcome, Failure> {
-    let (journals, unreadable) = services.journal.all().await.map_err(failure)?;
-    let in_flight = services.observer.observe_as_it_is().await.map_err(failure)?.marks;
+    let (journals, unreadable) = services.journal.all().await.map_err(Failure::nothing_begun)?;
+    let in_flight = services.observer.observe_as_it_is().await.map_err(Failure::nothing_begun)?.marks;
     let Some(run) = run.map(str::to_owned).or_else(|| newest(&journals)) else {
         for line in &unreadable {
             services.session.warn("", line);
@@ -23,16 +22,16 @@ pub async fn report(services: &Services, run: Option<&str>, output: Page) -> Res
     let now = in_flight.in_flight && in_flight.run_id.as_deref() == Some(run.as_str());
     let Some(story) = story::tell(&run, of_run, &unreadable, now, run == BY_HAND) else {
         let detail: Vec<String> = known(&journals).into_iter().chain(unreadable).collect();
-        return Err(failure(
+        return Err(Failure::nothing_begun(
             Cause::usage(format!("no journal of a run {run} is there")).detail(detail).next("k8s-upgrade report"),
         ));
     };
     let text = match output {
         Page::Text => report::text(&story),
         Page::Markdown => report::markdown(&story),
-        Page::Json => Printed::pretty(&story).map_err(failure)?,
+        Page::Json => Printed::pretty(&story).map_err(Failure::nothing_begun)?,
     };
-    services.session.print(&text).map_err(failure)?;
+    services.session.print(&text).map_err(Failure::nothing_begun)?;
     Ok(Outcome::Done)
 }
 

@@ -1,20 +1,20 @@
 //! `rollback NODE`: a worker's way back; of a control plane the plan alone, and that without the API server, too.
 
-use super::{Asker, by_hand, failure, failure_in_run, hosts};
+use super::{Asker, by_hand, hosts};
 use crate::failure::{Class, Failure, Outcome};
 use crate::plan::rescue::rollback::{self, Back, Kept, Rollback};
 use crate::report::Printed;
 use crate::run::guards::no_job_at_work;
-use crate::run::{Services, nodes};
+use crate::run::{Services, chain, nodes};
 use crate::words::{RunId, command};
 
 /// Takes a worker back to the versions on record. Of a control plane it prints the plan, and changes nothing.
 pub async fn rollback(services: &Services, asker: &mut Asker, node: &str, dry_run: bool) -> Result<Outcome, Failure> {
     let facts = match services.observer.observe().await {
         Err(away) if away.class == Class::Unreachable => return hosts::rollback(services, node, away).await,
-        observed => observed.map_err(failure)?,
+        observed => observed.map_err(Failure::nothing_begun)?,
     };
-    let back = match rollback::plan(&facts, node).map_err(failure)? {
+    let back = match rollback::plan(&facts, node).map_err(Failure::nothing_begun)? {
         Rollback::Worker(back) => back,
         Rollback::Nothing => {
             services
@@ -36,13 +36,13 @@ pub async fn rollback(services: &Services, asker: &mut Asker, node: &str, dry_ru
             let plan = rollback::restore_plan(snapshot, &packages, &Kept::default());
             match services.session.json {
                 true => plan.iter().for_each(|line| services.session.found(node, line)),
-                false => services.session.print(&Printed::lines(plan)).map_err(failure)?,
+                false => services.session.print(&Printed::lines(plan)).map_err(Failure::nothing_begun)?,
             }
             return Ok(Outcome::Nothing);
         }
     };
     if !dry_run {
-        services.leases.nobody_at_work(&facts).await.map_err(failure)?;
+        services.leases.nobody_at_work(&facts).await.map_err(Failure::nothing_begun)?;
     }
     let what = told(node, &back, facts.marks.in_flight);
     if dry_run {
@@ -56,8 +56,8 @@ pub async fn rollback(services: &Services, asker: &mut Asker, node: &str, dry_ru
 
 /// A look of its own: the question may have stood for hours. What goes back is planned anew under the node's Lease.
 async fn rolled_back(services: &Services, node: &str) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe().await.map_err(failure)?;
-    no_job_at_work(&facts).map_err(failure)?;
+    let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
+    no_job_at_work(&facts).map_err(Failure::nothing_begun)?;
     let run = facts.marks.run_id.clone().filter(|_| facts.marks.in_flight).unwrap_or_else(RunId::by_hand);
     match nodes::rollback::roll_back(services, node, &run).await {
         Ok(()) => {
@@ -68,7 +68,7 @@ async fn rolled_back(services: &Services, node: &str) -> Result<Outcome, Failure
         }
         Err(cause) => {
             let again = command!("k8s-upgrade rollback {}      # after mending it: goes on where it stands", node);
-            Err(failure_in_run(services, node, cause.next(again)).await)
+            Err(chain::failures::failure_in_run(services, node, cause.next(again)).await)
         }
     }
 }

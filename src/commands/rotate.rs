@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Asker, by_hand, failure};
+use super::{Asker, by_hand};
 use crate::failure::{Advice, Cause, Failure, Outcome, Purpose};
 use crate::names;
 use crate::plan::trust::keys::{Left, MARK, Public, Rotation};
@@ -17,7 +17,7 @@ const AGAIN: &str = "k8s-upgrade rotate-key";
 
 /// Brings a new SSH key to every node, or with `only` the stored one to a node that was away.
 pub async fn rotate(services: &Services, asker: &mut Asker, only: Option<&str>) -> Result<Outcome, Failure> {
-    let survey = keys::survey::survey(services, only).await.map_err(failure)?;
+    let survey = keys::survey::survey(services, only).await.map_err(Failure::nothing_begun)?;
     for node in &survey.excluded {
         let later = command!("k8s-upgrade rotate-key --only {} --set ssh-key-file=FILE", node);
         services.session.warn(node, format!("excluded: it keeps the former key, which the cluster holds no more after this; have another that opens it, for: {later}"));
@@ -26,7 +26,7 @@ pub async fn rotate(services: &Services, asker: &mut Asker, only: Option<&str>) 
     if services.session.dry_run {
         probe(services, &survey).await?;
         services.session.note("", plan);
-        found(services, &survey).and_then(|printed| services.session.print(&printed)).map_err(failure)?;
+        found(services, &survey).and_then(|printed| services.session.print(&printed)).map_err(Failure::nothing_begun)?;
         return Ok(Outcome::Nothing);
     }
     asker.confirm(services, &plan).await?;
@@ -36,7 +36,7 @@ pub async fn rotate(services: &Services, asker: &mut Asker, only: Option<&str>) 
 async fn probe(services: &Services, survey: &Survey) -> Result<(), Failure> {
     match survey.rotation {
         Rotation::Begin { .. } => {
-            keys::keystore::probe_store(&services.cluster, &survey.store, &survey.stored).await.map_err(failure)
+            keys::keystore::probe_store(&services.cluster, &survey.store, &survey.stored).await.map_err(Failure::nothing_begun)
         }
         Rotation::Finish { .. } => Ok(()),
     }
@@ -44,9 +44,9 @@ async fn probe(services: &Services, survey: &Survey) -> Result<(), Failure> {
 
 /// Alone, and by a look of its own: the question may have stood for hours, and somebody else may have rotated meanwhile.
 async fn perform(services: &Services, shown: &Rotation, only: Option<&str>) -> Result<Outcome, Failure> {
-    let mut survey = keys::survey::survey(services, only).await.map_err(failure)?;
+    let mut survey = keys::survey::survey(services, only).await.map_err(Failure::nothing_begun)?;
     if survey.rotation != *shown {
-        return Err(failure(
+        return Err(Failure::nothing_begun(
             Cause::contended("the keys are not as they were shown: somebody has rotated meanwhile").next(Advice::go_on(AGAIN)),
         ));
     }
@@ -56,7 +56,7 @@ async fn perform(services: &Services, shown: &Rotation, only: Option<&str>) -> R
     ended.map_err(|cut| cut_short(cut, only))?;
     printed.map_err(|cause| Failure {
         state: "The keys are rotated; only this table was not written.".to_owned(),
-        ..failure(cause)
+        ..Failure::nothing_begun(cause)
     })?;
     if only.is_none() {
         warn_of_files(services, &survey);

@@ -1,6 +1,6 @@
 //! `skip-phase`: jumps a phase; by force only with a reason, and never as if it had passed.
 
-use super::{Asker, by_hand, failure};
+use super::{Asker, by_hand};
 use crate::cli::{PhaseName, Skip as Options};
 use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::names::Mark;
@@ -23,8 +23,10 @@ struct Wanted {
 
 /// Goes past a step whose work is done; by force past a worker's that is not, and the run ends as partial.
 pub async fn skip(services: &Services, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe().await.map_err(failure)?;
-    let Some(shown) = wanted(services, &facts, &options).await.map_err(failure)? else { return Ok(Outcome::Nothing) };
+    let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
+    let Some(shown) = wanted(services, &facts, &options).await.map_err(Failure::nothing_begun)? else {
+        return Ok(Outcome::Nothing);
+    };
     let (target, token) = (shown.target, shown.step.token());
     asker
         .confirm(services, &format!("The run to {target} will go past {token}, whose work is not done, and end as partial."))
@@ -34,17 +36,25 @@ pub async fn skip(services: &Services, asker: &mut Asker, options: Options) -> R
 
 /// Alone, and by a look of its own: the question may have stood for hours.
 async fn perform(services: &Services, options: &Options, shown: &Wanted) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe().await.map_err(failure)?;
-    let Some(wanted) = wanted(services, &facts, options).await.map_err(failure)? else { return Ok(Outcome::Nothing) };
+    let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
+    let Some(wanted) = wanted(services, &facts, options).await.map_err(Failure::nothing_begun)? else {
+        return Ok(Outcome::Nothing);
+    };
     if wanted != *shown {
-        return Err(failure(Cause::contended("the run in flight is not the one that was shown").next(Advice::status())));
+        return Err(Failure::nothing_begun(
+            Cause::contended("the run in flight is not the one that was shown").next(Advice::status()),
+        ));
     }
     let Wanted { run, target, step, reason } = wanted;
     let skip = Skip { step: step.token(), by: services.session.identity.holder.clone(), reason };
     let mut skips = facts.marks.skipped.clone();
     skips.push(skip.clone());
     let value = Some(Skip::write(&skips));
-    services.record.mark_run(&run, "skip-phase", "record what is skipped", &[(Mark::Skipped, value)]).await.map_err(failure)?;
+    services
+        .record
+        .mark_run(&run, "skip-phase", "record what is skipped", &[(Mark::Skipped, value)])
+        .await
+        .map_err(Failure::nothing_begun)?;
     services.session.did("skip-phase", format!("skipped {skip}; the run will end as partial"));
     services.session.next("skip-phase", "go on with", "k8s-upgrade resume");
     services.notices.send(&Notice::Skipped { target, skip }).await;

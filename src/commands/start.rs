@@ -1,52 +1,45 @@
 //! `start` and `resume`: the first Job of a chain, or the one that the facts ask for; `--local` does it all in this process.
 
-use tokio::time::Instant;
-
-use super::{Asker, by_hand, failure, failure_in_run};
-use crate::failure::{Advice, Cause, Class, Failure, Outcome, Purpose};
+use super::{Asker, by_hand};
+use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::decide::next::{self, Next};
 use crate::plan::decide::planned::Planned;
 use crate::plan::decide::target::{self, Wanted};
 use crate::plan::model::answer::Answer;
-use crate::plan::model::facts::{Facts, JobState, Phase, Step};
+use crate::plan::model::facts::{Facts, JobState};
 use crate::plan::model::version::Version;
-use crate::report::Event;
-use crate::run::chain::phases;
-use crate::run::chain::preflight::Preflight;
-use crate::run::guards;
-use crate::run::guards::no_job_at_work;
-use crate::run::{Services, chain};
+use crate::run::{Services, chain, guards};
 use crate::words::command;
 
 /// Begins a run by hand: creates preflight's Job or, with `local`, performs all phases in this process.
 pub async fn start(services: &Services, asker: &mut Asker, target: Version, local: bool) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe().await.map_err(failure)?;
+    let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     if !services.session.dry_run {
-        services.halt.may_begin().await.map_err(failure)?;
+        services.halt.may_begin().await.map_err(Failure::nothing_begun)?;
     }
     let marks = &facts.marks;
     if marks.in_flight && (!local || marks.target != Some(target) || marks.run_id.is_none()) {
         let to = marks.target.map_or("an unknown target".to_owned(), |target| target.to_string());
-        return Err(failure(
+        return Err(Failure::nothing_begun(
             Cause::contended(format!("a run to {to} is in flight")).next(Advice::status()).next(Advice::resume()),
         ));
     }
-    let wanted = target::check_target(&facts, target).map_err(failure)?;
+    let wanted = target::check_target(&facts, target).map_err(Failure::nothing_begun)?;
     if marks.in_flight {
-        services.leases.nobody_at_work(&facts).await.map_err(failure)?;
+        services.leases.nobody_at_work(&facts).await.map_err(Failure::nothing_begun)?;
         asker.confirm(services, &format!("the run to {target} goes on where the facts say it stands")).await?;
         // From here on the watch leaves it alone, until `resume` gives it back to Jobs.
         let here = async {
-            guards::same_run(&services.observer, &facts).await.map_err(failure)?;
+            guards::same_run(&services.observer, &facts).await.map_err(Failure::nothing_begun)?;
             let who = Some(services.session.identity.holder.clone());
-            let run = facts.marks.run().map_err(failure)?;
+            let run = facts.marks.run().map_err(Failure::nothing_begun)?;
             services
                 .record
                 .mark_run(run, "", "record that this process has the run", &[(Mark::Local, who)])
                 .await
-                .map_err(failure)?;
-            run_here(services, target).await
+                .map_err(Failure::nothing_begun)?;
+            chain::local::run_here(services, target).await
         };
         return by_hand(services, here).await;
     }
@@ -54,10 +47,10 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
         services.session.found("", format!("every node is at {target}: nothing to do"));
         return Ok(Outcome::Nothing);
     };
-    services.leases.nobody_by_hand().await.map_err(failure)?;
+    services.leases.nobody_by_hand().await.map_err(Failure::nothing_begun)?;
     // An index that only the cluster can reach is asked by preflight.
     if let Answer::Known(false) = chain::detect::released(&services.settings, &services.world, target).await {
-        return Err(failure(chain::detect::not_released(&services.settings, target)));
+        return Err(Failure::nothing_begun(chain::detect::not_released(&services.settings, target)));
     }
     let running = target::running(&facts).map_or("?".to_owned(), |version| version.to_string());
     let nodes: Vec<&str> = facts.managed().map(|node| node.name.as_str()).collect();
@@ -70,29 +63,31 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
         asker.confirm(services, &what).await?;
     }
     if local {
-        return by_hand(services, run_here(services, target)).await;
+        return by_hand(services, chain::local::run_here(services, target)).await;
     }
-    match next::first(&facts, &services.settings.policy(), target).map_err(failure)? {
+    match next::first(&facts, &services.settings.policy(), target).map_err(Failure::nothing_begun)? {
         Next::Create(planned) if services.session.dry_run => {
             services.session.found("", format!("would create Job {} on {}", planned.job, planned.place()));
             services.session.next("", "start it with", &command!("k8s-upgrade start --target {}", target));
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) => {
-            chain::jobs::create_job(services, &facts, &planned, target, &services.session.new_run()).await.map_err(failure)?;
+            chain::jobs::create_job(services, &facts, &planned, target, &services.session.new_run())
+                .await
+                .map_err(Failure::nothing_begun)?;
             services.session.next("", "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }
-        Next::Running(job) => Err(failure(Cause::contended(format!("Job {job} is at work already")))),
+        Next::Running(job) => Err(Failure::nothing_begun(Cause::contended(format!("Job {job} is at work already")))),
         Next::Done => Ok(Outcome::Nothing),
     }
 }
 
 /// Creates the Job that the facts ask for; a finished one of its name makes room.
 pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe_settled().await.map_err(failure)?;
+    let facts = services.observer.observe_settled().await.map_err(Failure::nothing_begun)?;
     if !services.session.dry_run {
-        services.halt.may_begin().await.map_err(failure)?;
+        services.halt.may_begin().await.map_err(Failure::nothing_begun)?;
     }
     if let (Some(target), true) = (facts.marks.target, facts.marks.in_flight) {
         found(services, &facts, target);
@@ -101,13 +96,17 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
         }
     }
     if !services.session.dry_run {
-        services.leases.nobody_by_hand().await.map_err(failure)?;
+        services.leases.nobody_by_hand().await.map_err(Failure::nothing_begun)?;
     }
     if facts.marks.local.is_some() && !services.session.dry_run {
-        let run = facts.marks.run().map_err(failure)?;
-        services.record.mark_run(run, "", "give the run back to Jobs", &[(Mark::Local, None)]).await.map_err(failure)?;
+        let run = facts.marks.run().map_err(Failure::nothing_begun)?;
+        services
+            .record
+            .mark_run(run, "", "give the run back to Jobs", &[(Mark::Local, None)])
+            .await
+            .map_err(Failure::nothing_begun)?;
     }
-    match next::next(&facts, &services.settings.policy(), None).map_err(failure)? {
+    match next::next(&facts, &services.settings.policy(), None).map_err(Failure::nothing_begun)? {
         Next::Done => match next::unclaimed(&facts) {
             Some(target) if !services.session.dry_run => {
                 services
@@ -146,16 +145,20 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
         Next::Create(planned) => {
             if facts.marks.told.is_some() {
                 // Somebody tries again who wants to know how it ends.
-                let run = facts.marks.run().map_err(failure)?;
-                services.record.mark_run(run, "", "forget what Slack was told", &[(Mark::Told, None)]).await.map_err(failure)?;
+                let run = facts.marks.run().map_err(Failure::nothing_begun)?;
+                services
+                    .record
+                    .mark_run(run, "", "forget what Slack was told", &[(Mark::Told, None)])
+                    .await
+                    .map_err(Failure::nothing_begun)?;
             }
             let (Some(target), Some(run)) = (facts.marks.target, &facts.marks.run_id) else {
-                return Err(failure(Cause::refused(
+                return Err(Failure::nothing_begun(Cause::refused(
                     "the run in flight has no target or no run id: it was not begun by this program",
                 )));
             };
             services.session.found("", why(&facts, &planned));
-            chain::jobs::create_job(services, &facts, &planned, target, run).await.map_err(failure)?;
+            chain::jobs::create_job(services, &facts, &planned, target, run).await.map_err(Failure::nothing_begun)?;
             services.session.next("", "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }
@@ -164,7 +167,7 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
 
 /// What `resume` finds: how far the run is, how its Jobs failed, which nodes are in the middle.
 fn found(services: &Services, facts: &Facts, target: Version) {
-    let (done, total) = phases::progress(facts, &services.settings.policy(), target);
+    let (done, total) = next::progress(facts, &services.settings.policy(), target);
     services.session.found("", format!("found: the run to {target}, {done} of {total} phases done"));
     for skip in &facts.marks.skipped {
         services.session.found("", format!("found: skipped by force: {skip}"));
@@ -190,48 +193,4 @@ fn why(facts: &Facts, planned: &Planned) -> String {
     };
     let room = planned.replaces.as_ref().map_or("", |_| "; the finished Job of this name makes room");
     format!("{why}{room}")
-}
-
-/// All phases in this process, by the same facts: a run that was begun and cut is taken up where it stands.
-async fn run_here(services: &Services, target: Version) -> Result<Outcome, Failure> {
-    let run = services.observer.observe().await.map_err(failure)?.marks.run_id.unwrap_or_else(|| services.session.new_run());
-    loop {
-        let facts = services.observer.observe().await.map_err(failure)?;
-        let policy = services.settings.policy();
-        no_job_at_work(&facts).map_err(failure)?;
-        let Some(link) = next::chain(&facts, &policy, target).into_iter().find(|link| !link.done) else {
-            return Err(failure(Cause::bug("a run in flight has no step left")));
-        };
-        let (done, total) = phases::progress(&facts, &policy, target);
-        let Step { phase, node } = link.step;
-        let place = node.clone().unwrap_or_else(|| phase.word().to_owned());
-        services.session.emit(&Event::PhaseStarted { place: place.clone(), phase, done, total });
-        let begun = Instant::now();
-        let result = match (phase, &node) {
-            (Phase::Preflight, _) => match chain::preflight::preflight(services, target, &run).await {
-                Ok(Preflight::Ready) => Ok(()),
-                Ok(Preflight::NothingToDo) => return Ok(Outcome::Nothing),
-                Err(not_ready) => Err(not_ready.cause),
-            },
-            (Phase::Postflight, _) => chain::phases::postflight(services, target, Some(&run)).await,
-            (_, Some(node)) => chain::phases::node_phase(services, node, target, &run).await,
-            (_, None) => Err(Cause::bug("a node's phase without a node")),
-        };
-        if let Err(cause) = result {
-            let class = cause.class;
-            let mut failure = failure_in_run(services, &place, cause).await;
-            if class != Class::Usage {
-                failure.next.retain(|advice| advice.purpose != Purpose::GoOn);
-                let again =
-                    command!("k8s-upgrade start --target {} --local      # goes on where the facts say it stands", target);
-                failure.next.push(Advice::go_on(again));
-            }
-            super::phases::tell(services, &failure).await;
-            return Err(failure);
-        }
-        services.session.emit(&Event::PhaseDone { place, phase, took: begun.elapsed() });
-        if phase == Phase::Postflight {
-            return Ok(Outcome::Done);
-        }
-    }
 }

@@ -1,6 +1,5 @@
 //! `status`: where a run stands, what blocks it, what to do next.
 
-use super::failure;
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::view::screen::{Screen, Seen};
 use crate::plan::view::{health, status};
@@ -11,13 +10,13 @@ use crate::run::{Services, view};
 pub async fn status(services: &Services) -> Result<Outcome, Failure> {
     let seen = view::look::look(services).await.map_err(away)?;
     let printed = written(services, &screen(services, &seen)).and_then(|screen| services.session.print(&screen));
-    printed.map_err(failure)?;
+    printed.map_err(Failure::nothing_begun)?;
     Ok(Outcome::Done)
 }
 
 /// Each check on a line; one that is not ok refuses.
 pub async fn health(services: &Services) -> Result<Outcome, Failure> {
-    let seen = view::health::health(services).await.map_err(failure)?;
+    let seen = view::health::health(services).await.map_err(Failure::nothing_begun)?;
     let checks = health::checks(
         &seen,
         &services.settings.policy(),
@@ -27,10 +26,10 @@ pub async fn health(services: &Services) -> Result<Outcome, Failure> {
     );
     let cluster = &services.settings.cluster_name;
     let text = match services.session.json {
-        true => Printed::pretty(&report::health_data(&checks, cluster)).map_err(failure)?,
+        true => Printed::pretty(&report::health_data(&checks, cluster)).map_err(Failure::nothing_begun)?,
         false => report::health_text(&checks, cluster),
     };
-    services.session.print(&text).map_err(failure)?;
+    services.session.print(&text).map_err(Failure::nothing_begun)?;
     let wrong = checks.iter().filter(|check| !check.ok).count();
     if wrong == 0 {
         return Ok(Outcome::Done);
@@ -43,8 +42,8 @@ pub async fn health(services: &Services) -> Result<Outcome, Failure> {
 /// An API server that does not answer: its nodes may.
 fn away(cause: Cause) -> Failure {
     match cause.class {
-        Class::Unreachable => failure(cause.next("k8s-upgrade status --hosts    # asks the nodes, by SSH alone")),
-        _ => failure(cause),
+        Class::Unreachable => Failure::nothing_begun(cause.next("k8s-upgrade status --hosts    # asks the nodes, by SSH alone")),
+        _ => Failure::nothing_begun(cause),
     }
 }
 

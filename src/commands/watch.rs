@@ -1,6 +1,5 @@
 //! `resume --if-orphaned`: what the watch's CronJob runs.
 
-use super::failure;
 use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
@@ -12,31 +11,36 @@ const PLACE: &str = "watch";
 
 /// Takes up a run whose Jobs all died, where that needs no person; whatever else it finds is told and left.
 pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe().await.map_err(failure)?;
+    let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     if !services.session.dry_run {
         // Also without a run: a gauge of one that has ended would stay for ever.
         services.monitoring.push_marks(&facts.marks).await;
     }
-    let found = match orphan::judge(&facts, &services.settings.policy(), services.session.now()).map_err(failure)? {
-        Verdict::Leave(why) => {
-            services.session.found(PLACE, why);
-            if facts.marks.in_flight {
-                services.session.next(PLACE, "where the run stands, and what to type", "k8s-upgrade status");
+    let found =
+        match orphan::judge(&facts, &services.settings.policy(), services.session.now()).map_err(Failure::nothing_begun)? {
+            Verdict::Leave(why) => {
+                services.session.found(PLACE, why);
+                if facts.marks.in_flight {
+                    services.session.next(PLACE, "where the run stands, and what to type", "k8s-upgrade status");
+                }
+                return Ok(Outcome::Nothing);
             }
-            return Ok(Outcome::Nothing);
-        }
-        Verdict::TakeUp(found) => found,
-    };
+            Verdict::TakeUp(found) => found,
+        };
     services.session.found(PLACE, &found.why);
     if let Some(node) = &found.planned.step.node
-        && let Some(other) =
-            services.leases.other_on(node).await.map_err(failure)?.filter(|_| guard::on(Guard::LeaseBeforeTakingUp))
+        && let Some(other) = services
+            .leases
+            .other_on(node)
+            .await
+            .map_err(Failure::nothing_begun)?
+            .filter(|_| guard::on(Guard::LeaseBeforeTakingUp))
     {
         services.session.found(PLACE, format!("{} is at work on {node}: left alone", other.by));
         return Ok(Outcome::Nothing);
     }
     if let Some(driver) =
-        services.leases.other_driver().await.map_err(failure)?.filter(|_| guard::on(Guard::LocalRunBeforeTakingUp))
+        services.leases.other_driver().await.map_err(Failure::nothing_begun)?.filter(|_| guard::on(Guard::LocalRunBeforeTakingUp))
     {
         services.session.found(PLACE, format!("driven by {}: left alone", driver.by));
         return Ok(Outcome::Nothing);
@@ -48,9 +52,9 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
         return Ok(Outcome::Nothing);
     }
     // What is missing halfway leaves half a deed behind: a Job that is gone, and none in its place.
-    chain::rights::permissions(&services.cluster, &services.settings, Account::Watch).await.map_err(failure)?;
+    chain::rights::permissions(&services.cluster, &services.settings, Account::Watch).await.map_err(Failure::nothing_begun)?;
     let (Some(target), Some(run)) = (facts.marks.target, &facts.marks.run_id) else {
-        return Err(failure(Cause::bug(format!("{job} was planned for a run without a target or an id"))));
+        return Err(Failure::nothing_begun(Cause::bug(format!("{job} was planned for a run without a target or an id"))));
     };
     let taken_up = async {
         let intent = found.intent();

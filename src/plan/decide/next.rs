@@ -109,6 +109,12 @@ fn planned(facts: &Facts, policy: &Policy, target: Version, step: Step) -> Resul
     Ok(Next::Create(Planned { step, job, pin, replaces: same.map(|fact| fact.uid.clone()), taken_up: None }))
 }
 
+/// How much of the chain is behind us, for people: phases done, and of how many.
+pub fn progress(facts: &Facts, policy: &Policy, target: Version) -> (usize, usize) {
+    let chain = chain(facts, policy, target);
+    (chain.iter().filter(|link| link.done && !facts.marks.is_skipped(&link.step)).count(), chain.len())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]

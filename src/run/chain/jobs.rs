@@ -7,13 +7,14 @@ use kube::Api;
 use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
 use serde_json::Value;
 
-use crate::failure::{Cause, Class};
+use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::plan::decide::next::{self, Next};
 use crate::plan::decide::planned::Planned;
 use crate::plan::manifests::jobs::{self, Template};
 use crate::plan::model::facts::{Facts, Phase};
 use crate::plan::model::version::Version;
+use crate::run::chain;
 use crate::run::cluster::Cluster;
 use crate::run::services::Services;
 use crate::run::session::{Change, Probe, Session, Wait};
@@ -152,4 +153,29 @@ fn job_deadline(settings: &Settings, phase: Phase) -> Duration {
         Phase::Postflight => s.soak + s.resolve_wait * 2,
     };
     (waits + s.api_patience * 2 + MARGIN) * TRIES
+}
+
+/// Creates the successor; that nothing follows is a defect or somebody else's doing, and is said.
+pub async fn successor(services: &Services, place: &str, run: &RunId) -> Result<Outcome, Failure> {
+    let created = async {
+        let own = services.cluster.own_job().await?;
+        match chain::jobs::create_next(services, own.as_deref(), run).await? {
+            Next::Running(job) if Some(&job) == own.as_ref() => {
+                Err(Cause::step("the work ended, but the facts still call it undone").detail([format!("Job {job}")]))
+            }
+            Next::Running(job) => {
+                services.session.note(place, format!("Job {job} is at work already"));
+                Ok(())
+            }
+            Next::Create(_) => Ok(()),
+            Next::Done => {
+                services.session.note(place, "no run is in flight any more: nothing follows");
+                Ok(())
+            }
+        }
+    };
+    match created.await {
+        Ok(()) => Ok(Outcome::Done),
+        Err(cause) => Err(super::failures::told(services, place, cause).await),
+    }
 }

@@ -2,8 +2,10 @@
 
 pub mod backup;
 pub mod detect;
+pub mod failures;
 pub mod halting;
 pub mod jobs;
+pub mod local;
 pub mod phases;
 pub mod preflight;
 pub mod rights;

@@ -11,7 +11,7 @@ use crate::names::Mark;
 use crate::permit::ChangeClass;
 use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::entry::{self, Entry};
-use crate::plan::decide::{gates, next, order};
+use crate::plan::decide::{gates, order};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{Facts, Node, Phase, RunMarks};
 use crate::plan::model::version::Version;
@@ -299,10 +299,4 @@ fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
     }
     Err(Cause::refused(format!("all control planes come before any worker: {} is older than {target}", behind.join(", ")))
         .next(command!("k8s-upgrade upgrade-node {} --target {}", behind[0], target)))
-}
-
-/// How much of the chain is behind us, for people: phases done, and of how many.
-pub fn progress(facts: &Facts, policy: &crate::plan::model::policy::Policy, target: Version) -> (usize, usize) {
-    let chain = next::chain(facts, policy, target);
-    (chain.iter().filter(|link| link.done && !facts.marks.is_skipped(&link.step)).count(), chain.len())
 }

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::future::LocalBoxFuture;
-use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::Api;
@@ -16,13 +15,12 @@ use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Precon
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::term::{Which, driver, lasts};
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
-use crate::names::{self, Mark};
+use crate::names::Mark;
 use crate::permit::{ChangeClass, Permit};
 use crate::plan::model::lease::Driver;
-use crate::plan::model::named::subdomain;
-use crate::plan::model::progress::Progress;
 use crate::report::{Follower, span};
 use crate::run::cluster::Cluster;
 use crate::run::session::{Change, Guardian, Occasion, Probe, RECORD, Session, Wait, Waited, locked};
@@ -37,35 +35,6 @@ pub struct Held {
     lease: Which,
     version: String,
     renewed: Instant,
-}
-
-/// Of a node, or None: of whoever works by hand.
-#[derive(Clone, Debug)]
-pub struct Which(pub Option<String>);
-
-/// The name of a node's Lease.
-pub fn of_node(node: &str) -> String {
-    subdomain(names::LEASE_PREFIX, node)
-}
-
-impl Which {
-    pub fn node(node: &str) -> Self {
-        Which(Some(node.to_owned()))
-    }
-
-    /// Two nodes never share a name.
-    fn name(&self) -> String {
-        self.0.as_deref().map_or(names::LEASE_BY_HAND.to_owned(), of_node)
-    }
-
-    /// Where steps are told.
-    pub fn place(&self) -> &str {
-        self.0.as_deref().unwrap_or_default()
-    }
-
-    pub fn words(&self) -> &'static str {
-        if self.0.is_some() { "the node's Lease" } else { "the Lease of work by hand" }
-    }
 }
 
 /// The Leases that this process holds, and what it has seen of others'.
@@ -384,35 +353,7 @@ impl Leases {
     }
 }
 
-/// For how long it is its holder's once it was renewed.
-pub fn lasts(spec: &LeaseSpec) -> Duration {
-    Duration::from_secs(u64::try_from(spec.lease_duration_seconds.unwrap_or(0)).unwrap_or(0))
-}
-
 fn held(which: &Which, lease: &Lease) -> Held {
     let version = lease.metadata.resource_version.clone().unwrap_or_default();
     Held { lease: which.clone(), version, renewed: Instant::now() }
-}
-
-/// Who holds the Lease of work by hand, if it is that; whether they live is another question.
-pub fn driver(lease: &Lease, prefix: &str) -> Option<Driver> {
-    (lease.metadata.name.as_deref() == Some(names::LEASE_BY_HAND)).then(|| holder(lease, prefix))?
-}
-
-/// Who holds a Lease, whatever it is of.
-pub fn holder(lease: &Lease, prefix: &str) -> Option<Driver> {
-    let (holder, renewed, until) = term(lease)?;
-    let marks = lease.metadata.annotations.as_ref();
-    let mark = |mark: Mark| marks.and_then(|marks| marks.get(&mark.key(prefix)));
-    let by = mark(Mark::Driver).cloned().unwrap_or_else(|| holder.clone());
-    let progress = mark(Mark::Progress).map(|text| Progress::read(text));
-    Some(Driver { by, holder, renewed, until, progress })
-}
-
-/// Who holds a Lease, when they renewed it, and when it is anybody's.
-pub fn term(lease: &Lease) -> Option<(String, Timestamp, Timestamp)> {
-    let spec = lease.spec.as_ref()?;
-    let renewed = spec.renew_time.as_ref()?.0;
-    let until = renewed.checked_add(SignedDuration::from_secs(spec.lease_duration_seconds?.into())).ok()?;
-    Some((spec.holder_identity.clone()?, renewed, until))
 }

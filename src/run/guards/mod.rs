@@ -1,9 +1,10 @@
 //! What keeps two from working at once, and all from working against a person's word: Leases, the halt; and what is at work, on record.
 
 mod halt;
-pub mod lease;
+mod lease;
 mod others;
 mod progress;
+pub mod term;
 
 pub use halt::HaltWatch;
 pub use lease::Leases;

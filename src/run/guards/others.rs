@@ -9,7 +9,7 @@ use crate::plan::model::lease::Driver;
 use crate::report::span;
 use crate::run::cluster::Observer;
 use crate::run::guards::Leases;
-use crate::run::guards::lease::{Which, holder, lasts};
+use crate::run::guards::term::{Which, holder, lasts};
 use crate::run::session::{Probe, Wait, Waited};
 
 impl Leases {

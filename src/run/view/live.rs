@@ -20,7 +20,7 @@ use crate::plan::model::facts::Facts;
 use crate::plan::view::screen::{Seen, Stale};
 use crate::run::cluster::Mirror;
 use crate::run::cluster::objects::{Objects, of_chain, of_control_plane};
-use crate::run::guards::lease::driver;
+use crate::run::guards::term::driver;
 use crate::run::services::Services;
 use crate::run::session::locked;
 use crate::run::view::look::{lease, no_watch};

@@ -10,7 +10,7 @@ use crate::names;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::lease::Lease;
 use crate::plan::view::screen::Seen;
-use crate::run::guards::lease::{driver, of_node, term};
+use crate::run::guards::term::{driver, of_node, term};
 use crate::run::services::Services;
 
 /// The facts and all that a person wants to know beside them.

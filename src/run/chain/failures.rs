@@ -1,0 +1,113 @@
+//! How a failure in the middle of a run is told: what state it leaves, what follows by itself, and the one command that goes on.
+
+use std::time::Duration;
+
+use crate::failure::{Advice, Cause, Class, Failure};
+use crate::names::Mark;
+use crate::plan::decide::orphan;
+use crate::plan::decide::orphan::Verdict;
+use crate::plan::model::facts::Facts;
+use crate::plan::view::news::News;
+use crate::report::Notice;
+use crate::run::{Services, nodes};
+use crate::words::{command, ssh};
+
+/// A message does not wait longer for what is known of those before it.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// A failure in the middle of a run: what state it leaves, and the one command that goes on.
+pub async fn failure_in_run(services: &Services, place: &str, cause: Cause) -> Failure {
+    if cause.class == Class::Unreachable && !services.session.has_changed() {
+        return Failure { place: place.to_owned(), ..Failure::nothing_begun(cause) };
+    }
+    let facts = tokio::time::timeout(Duration::from_secs(60), services.observer.observe_as_it_is()).await;
+    let mut next = vec![Advice::status()];
+    let (run, node) = match facts {
+        Ok(Ok(facts)) => {
+            let node = facts.node(place);
+            let run =
+                match (facts.marks.target.filter(|_| facts.marks.in_flight), node.and_then(|node| node.cordoned_by.as_ref())) {
+                    (Some(target), _) => {
+                        next.push(Advice::go_on(
+                            "k8s-upgrade resume                 # after mending it: goes on where the facts say it stands",
+                        ));
+                        format!("The run to {target} stays in flight. {}", what_follows(services, &facts, cause.class))
+                    }
+                    (None, Some(_)) => "No run is in flight.".to_owned(),
+                    (None, None) => {
+                        if services.session.chain {
+                            next.push(Advice::go_on(
+                                "k8s-upgrade resume                 # after mending it: begins this run anew",
+                            ));
+                        }
+                        "No run is in flight; nothing was left behind.".to_owned()
+                    }
+                };
+            (
+                run,
+                if node.is_some() {
+                    format!("{} ", nodes::upgrade::node_state(&services.observer, place).await)
+                } else {
+                    String::new()
+                },
+            )
+        }
+        Ok(Err(cause)) => (format!("The cluster cannot be looked at now ({}).", cause.what), String::new()),
+        Err(_) => ("The API server does not answer now.".to_owned(), String::new()),
+    };
+    if !node.is_empty() && cause.class == Class::Step {
+        let log = command!("sudo tail -n 50 {}/work/log", crate::names::NODE_DIR);
+        next.push(ssh(&services.settings.ssh_user, place, services.settings.ssh_port, &log).into());
+    }
+    Failure { cause, place: place.to_owned(), state: format!("{node}{run}"), next }
+}
+
+/// What happens by itself after a failure in a run.
+fn what_follows(services: &Services, facts: &Facts, class: Class) -> &'static str {
+    match class {
+        Class::Step | Class::Contended | Class::Unreachable if services.session.chain => {
+            "Kubernetes tries this Job again, three times in all; then the watch takes it up, three times at most."
+        }
+        Class::Hold if services.session.chain => {
+            "The watch tries this step again every 10 minutes; as long as it holds, nothing more is told."
+        }
+        // A person's command beside a chain that died.
+        _ => match orphan::judge(facts, &services.settings.policy(), services.session.now()) {
+            Ok(Verdict::TakeUp(_)) if !services.session.chain => "The watch takes its Job up within 10 minutes.",
+            _ => "Nothing else will start.",
+        },
+    }
+}
+
+/// A failure of a run, told in Slack when a Job failed: nobody watches its log.
+pub async fn told(services: &Services, place: &str, cause: Cause) -> Failure {
+    let failure = failure_in_run(services, place, cause).await;
+    if services.session.chain {
+        tell(services, &failure).await;
+    }
+    failure
+}
+
+/// Tells Slack of a failure, unless the try before this one has: a retry is no news, and neither is a hold that goes on.
+pub async fn tell(services: &Services, failure: &Failure) {
+    let Some(news) = News::of(failure) else { return };
+    let told = async {
+        let facts = services.observer.observe().await?;
+        let own = services.cluster.own_job().await?;
+        let old = news.is_old(&facts, own.as_deref());
+        Ok::<_, Cause>((old, facts.marks.run_id.filter(|_| facts.marks.in_flight)))
+    };
+    // Twice is better than not at all.
+    let (old, run) = match tokio::time::timeout(LOOK, told).await {
+        Ok(Ok(known)) => known,
+        Ok(Err(_)) | Err(_) => (false, None),
+    };
+    if old || !services.notices.send(&Notice::Failed(failure.clone())).await {
+        return;
+    }
+    let Some(run) = run else { return };
+    let mark = [(Mark::Told, Some(news.to_string()))];
+    if let Err(cause) = services.record.mark_run(&run, &failure.place, "record what Slack was told", &mark).await {
+        services.session.warn("slack", format!("a retry will tell the same once more: {}", cause.what));
+    }
+}
