@@ -52,7 +52,7 @@ fn the_guard_of_each_is_taken_out_by_a_defect() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sim/defects");
     let defects = std::fs::read_dir(folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     let named: BTreeSet<String> = defects
-        .flat_map(|text| text.lines().filter_map(|line| Some(line.strip_prefix("test ")?.to_owned())).collect::<Vec<_>>())
+        .flat_map(|text| text.lines().filter_map(|line| Some(line.strip_prefix("Test: ")?.to_owned())).collect::<Vec<_>>())
         .collect();
     let shown_by = |number: u32, test: &str| match ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == number) {
         Some((_, shown)) => test == *shown,
