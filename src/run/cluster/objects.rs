@@ -1,4 +1,4 @@
-//! The objects that [`Facts`] are made of: listed once for a decision, or mirrored for whoever watches.
+//! The objects that facts are made of: listed once for a decision, or mirrored for whoever watches.
 
 use std::sync::Arc;
 
