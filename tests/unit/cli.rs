@@ -1,12 +1,11 @@
 //! The whole program by its one entry, as a person or a Job calls it: exit codes, and what stands on which stream.
 
+use super::ports;
 use super::program::program;
 
 /// A kubeconfig of an API server that nobody listens for.
 fn nobody(folder: &tempfile::TempDir) -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
+    let port = ports::free();
     let path = folder.path().join("kubeconfig");
     let text = format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n\

@@ -12,6 +12,7 @@ mod layering;
 mod node;
 mod panics;
 mod pasted;
+mod ports;
 mod program;
 mod properties;
 mod rehearse;

@@ -55,7 +55,7 @@ impl Sshd {
         if user() == "root" {
             std::fs::create_dir_all("/run/sshd").unwrap();
         }
-        let port = free_port();
+        let port = super::ports::free();
         let root = folder.path().display();
         // A shell under sshd reads its home's .bashrc, and what that of whoever runs the tests prints would be the command's words.
         let config = format!(
@@ -100,10 +100,6 @@ impl Sshd {
             known_keys: vec![self.public("host_ed25519.pub")],
         }
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -257,7 +253,7 @@ fn twenty_at_once_get_in_though_sshd_drops_some() {
 
 #[test]
 fn an_absent_sshd_and_a_silent_one() {
-    let port = free_port();
+    let port = super::ports::free();
     let login = Login::Key("".into());
     let host = Host { node: "k8s-node1".into(), address: "127.0.0.1".into(), port, user: user(), login, known_keys: vec![] };
     let error = exec(&host, "true", b"", SHORT).unwrap_err();

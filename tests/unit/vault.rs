@@ -33,7 +33,7 @@ impl Drop for Server {
 
 impl Server {
     async fn start() -> Server {
-        let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = format!("127.0.0.1:{}", super::ports::free());
         let child = Command::new("vault")
             .args(["server", "-dev", "-dev-no-store-token", &format!("-dev-listen-address={address}")])
             .arg(format!("-dev-root-token-id={ROOT}"))

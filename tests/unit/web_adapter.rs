@@ -96,11 +96,11 @@ fn the_deadline_holds_for_a_server_that_is_silent() {
 #[test]
 fn a_refused_connection_is_told_without_the_secret_path() {
     run(async {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let free = format!("127.0.0.1:{}", super::ports::free());
         let error = RealWeb::default().send(get(format!("http://{free}/services/T0/SECRET")), BOUNDS).await.unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, WebError::Unreachable(..)), "{text}");
-        assert!(text.contains("refused") && text.contains(&free.to_string()) && !text.contains("SECRET"), "{text}");
+        assert!(text.contains("refused") && text.contains(&free) && !text.contains("SECRET"), "{text}");
     });
 }
 

@@ -130,17 +130,20 @@ async fn put_back(
     turn: &Turn,
     refused: Cause,
 ) -> Cause {
-    let (key, way) = (&turn.pair.public, super::survey::way_to(settings, &open.node));
+    let key = &turn.pair.public;
+    let way = |then: &str| super::survey::way_to(settings, &open.node, then);
     let others = match super::survey::opens(ssh, settings, &open.node, &ring.logins, slice::from_ref(key)).await {
         Err(cause) => {
-            return refused
-                .detail([format!("nor does another key that is at hand open it: {}", cause.what)])
-                .next(format!("{way}      # by another way in; into ~/.ssh/authorized_keys: {}", key.line()));
+            return refused.detail([format!("nor does another key that is at hand open it: {}", cause.what)]).next(format!(
+                "{}      # by another way in; into ~/.ssh/authorized_keys: {}",
+                way(""),
+                key.line()
+            ));
         }
         Ok((_, there)) if there.has.contains(&key.base64) => {
             return refused
                 .detail(["its line stands there all the same: what sshd logs on the node says why"])
-                .next(format!("{way} sudo journalctl -u ssh -n 50"));
+                .next(way("sudo journalctl -u ssh -n 50"));
         }
         Ok((login, _)) => login,
     };

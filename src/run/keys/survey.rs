@@ -125,7 +125,7 @@ pub async fn look_at(ssh: &Ssh, settings: &Settings, nodes: Vec<Node>, ring: &Ri
                 shut = true;
                 failed.push((node.name, cause));
             }
-            Ok((login, there)) => match in_one_file(&way_to(settings, &node), &login, &ring.asked, &there) {
+            Ok((login, there)) => match in_one_file(&way_to(settings, &node, ""), &login, &ring.asked, &there) {
                 Err(cause) => failed.push((node.name, cause)),
                 Ok(()) => {
                     let done = NodeDone { keys: there.keys, ..NodeDone::default() };
@@ -140,11 +140,11 @@ pub async fn look_at(ssh: &Ssh, settings: &Settings, nodes: Vec<Node>, ring: &Ri
     Err(if shut { cause.detail(all.then_some(later)).detail([own]) } else { cause })
 }
 
-/// The command that leads a person to a node.
-pub fn way_to(settings: &Settings, node: &Node) -> String {
+/// The command that leads a person to a node, and does something there.
+pub fn way_to(settings: &Settings, node: &Node, then: &str) -> String {
     let set = settings.host_addresses.get(node.name.as_str()).map(HostAddress::as_str);
     let at = set.or(node.address.as_deref()).unwrap_or(&node.name);
-    ssh(&settings.ssh_user, at, settings.ssh_port, "")
+    ssh(&settings.ssh_user, at, settings.ssh_port, then)
 }
 
 /// The first of these logins that the node accepts, and its keys.
