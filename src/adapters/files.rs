@@ -71,10 +71,19 @@ const NONBLOCK: i32 = OFlags::NONBLOCK.bits() as i32;
 /// Until it can be read or written.
 fn ready(file: &File, wish: PollFlags) -> io::Result<()> {
     let silence = Timespec { tv_sec: i64::try_from(SILENCE.as_secs()).unwrap_or(i64::MAX), tv_nsec: 0 };
-    match poll(&mut [PollFd::from_borrowed_fd(file.as_fd(), wish)], Some(&silence)) {
-        Ok(0) => Err(io::Error::new(ErrorKind::TimedOut, format!("whoever is at its other end is silent for {SILENCE:?}"))),
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(error) => Err(error.into()),
+    loop {
+        match poll(&mut [PollFd::from_borrowed_fd(file.as_fd(), wish)], Some(&silence)) {
+            Ok(0) => {
+                return Err(io::Error::new(
+                    ErrorKind::TimedOut,
+                    format!("whoever is at its other end is silent for {SILENCE:?}"),
+                ));
+            }
+            Ok(_) => return Ok(()),
+            // A signal says nothing of the file: whoever read a FIFO now would find nothing in it, and take that for all.
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -78,6 +78,11 @@ fn the_second_signal_ends_the_program_whatever_blocks() {
     }
     signal(&child, "-TERM");
     std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(
+        child.try_wait().unwrap(),
+        None,
+        "the first signal is no end of the file: settings that nobody has read are not empty"
+    );
     signal(&child, "-TERM");
     let begun = Instant::now();
     assert_eq!(code(&mut child), Some(143));
