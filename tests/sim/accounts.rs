@@ -1,15 +1,15 @@
 //! What a person's commands give as data: one document each, also where they refuse; and the words beside it say the same.
 
 use k8s_upgrade::twin::scenario::Scenario;
-use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::store::Kind;
 use k8s_upgrade::twin::{Driver, State, hosts};
 use regex::Regex;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::driven::broken_off;
 use super::hands::unit_runs;
 use super::mask::{SPAN, by_place, in_order};
-use super::world::{NAMESPACE, at_work, begin, is_over, jobs, live, mark, pass, quick, types, when};
+use super::world::{at_work, begin, is_over, jobs, live, mark, pass, quick, suspend, types, when};
 
 /// Its document after the words that it says as text.
 async fn account(driver: &mut Driver<'_>, line: &str, code: u8) -> String {
@@ -122,10 +122,6 @@ fn what_only_looks_gives_its_data() {
         let lines = ["detect --dry-run", "acknowledge", "drain k8s-node2 --dry-run", "rotate-key --dry-run"];
         insta::assert_snapshot!(looks(driver, &lines).await.join("\n"));
     });
-}
-
-fn suspend(state: &mut State, cronjob: &str) {
-    state.store.update(&Key::new(Kind::CronJob, NAMESPACE, cronjob), |cronjob| cronjob["spec"]["suspend"] = json!(true));
 }
 
 /// What goes on, what does not, and how it is taken back.

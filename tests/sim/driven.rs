@@ -9,7 +9,7 @@ use k8s_upgrade::twin::{Driver, State};
 use serde_json::json;
 
 use super::hands::{done, observed, runbook, unit_runs, version};
-use super::world::{LIMIT, NAMESPACE, amiss, at_work, in_flight, is_over, live, mark, pass, said, tail, types, when};
+use super::world::{LIMIT, NAMESPACE, amiss, at_work, in_flight, is_over, live, mark, pass, said, suspend, tail, types, when};
 
 fn by_hand(state: &State) -> bool {
     state.store.get(&Key::new(Kind::Lease, NAMESPACE, "k8s-upgrade-by-hand")).is_some()
@@ -293,7 +293,6 @@ fn a_nodes_lease_of_the_future_keeps_nobody_out() {
 }
 
 fn suspend_detection(state: &mut State) {
-    let key = Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check");
-    state.store.update(&key, |cronjob| cronjob["spec"]["suspend"] = json!(true));
+    suspend(state, "k8s-version-check");
     assert!(mark(super::world::namespace(state), "in-flight").is_none());
 }

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::journal;
 use super::rules::Observer;
 use super::world::{
-    LIMIT, NAMESPACE, amiss, at_work, begin, in_flight, is_over, jobs, live, mark, namespace, pass, quick, tail, types,
+    LIMIT, NAMESPACE, amiss, at_work, begin, in_flight, is_over, jobs, live, mark, namespace, pass, quick, suspend, tail, types,
     version_of, when,
 };
 
@@ -151,10 +151,7 @@ fn the_runbooks_other_halts() {
         });
         // The watch asks the gate again by itself: nobody had halted the run.
         when(driver, "the end", is_over).await;
-        driver.twin.edit(|state| {
-            let key = Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check");
-            state.store.update(&key, |cronjob| cronjob["spec"]["suspend"] = json!(true));
-        });
+        driver.twin.edit(|state| suspend(state, "k8s-version-check"));
         for (name, line) in [("h", "halt"), ("l2", "halt --lift")] {
             assert_eq!(types(driver, name, line).await.0, 0);
         }

@@ -10,7 +10,7 @@ use k8s_upgrade::Program;
 use k8s_upgrade::twin::state::{ProgramPhase, later};
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, Hook, Scenario, State, Twin};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::mask::masked;
 use super::rules::given_away;
@@ -227,4 +227,9 @@ pub fn jobs(state: &State) -> String {
 
 pub fn now(state: &State) -> Timestamp {
     state.now()
+}
+
+/// A CronJob that starts nothing by itself.
+pub fn suspend(state: &mut State, cronjob: &str) {
+    state.store.update(&Key::new(Kind::CronJob, NAMESPACE, cronjob), |cronjob| cronjob["spec"]["suspend"] = json!(true));
 }

@@ -13,7 +13,7 @@ use crate::run::nodes;
 use crate::run::services::Services;
 use crate::words::{command, ssh};
 
-/// A message does not wait longer for what is known of those before it.
+/// A failure, and the message of it, wait no longer for what the cluster says of it.
 const LOOK: Duration = Duration::from_secs(60);
 
 /// A failure in the middle of a run: what state it leaves, and the one command that goes on.
@@ -21,7 +21,7 @@ pub async fn failure_in_run(services: &Services, place: &str, cause: Cause) -> F
     if cause.class == Class::Unreachable && !services.session.has_changed() {
         return Failure { place: place.to_owned(), ..Failure::nothing_begun(cause) };
     }
-    let facts = tokio::time::timeout(Duration::from_secs(60), services.observer.observe_as_it_is()).await;
+    let facts = tokio::time::timeout(LOOK, services.observer.observe_as_it_is()).await;
     let mut next = vec![Advice::status()];
     let (run, node) = match facts {
         Ok(Ok(facts)) => {

@@ -67,16 +67,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         services.monitoring.push_run(&facts.marks).await;
     }
     if node.control_plane && guard::on(Guard::AlertsAfterControlPlane) {
-        nodes::gates::alert_gate(
-            &services.session,
-            &services.observer,
-            &services.monitoring,
-            &services.settings,
-            name,
-            services.settings.alert_wait,
-            |_| Moment::Upgrading,
-        )
-        .await?;
+        nodes::gates::alert_gate(services, name, services.settings.alert_wait, |_| Moment::Upgrading).await?;
     }
     nodes::gates::soak(&services.session, &services.observer, &services.settings, name).await?;
     // What comes next at this place is news again: a control plane may have a second turn.
@@ -140,16 +131,7 @@ async fn before_disruption(services: &Services, node: &Node, target: Version) ->
     nodes::gates::soak(&services.session, &services.observer, &services.settings, name).await?;
     let phase = if node.control_plane { Phase::Master } else { Phase::Worker };
     if guard::on(Guard::AlertsBeforeNode) {
-        nodes::gates::alert_gate(
-            &services.session,
-            &services.observer,
-            &services.monitoring,
-            &services.settings,
-            name,
-            services.settings.alert_wait,
-            |facts| Moment::of(phase, facts),
-        )
-        .await?;
+        nodes::gates::alert_gate(services, name, services.settings.alert_wait, |facts| Moment::of(phase, facts)).await?;
     }
     if guard::on(Guard::WorkloadsBeforeNode) {
         nodes::gates::workloads_settled(&services.session, &services.cluster, name).await?;
@@ -207,16 +189,8 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     // Progress: a run that stalled on its way here must not be held by the alert that says so.
     services.monitoring.push_run(&facts.marks).await;
     if guard::on(Guard::AlertsBeforeEnd) {
-        nodes::gates::alert_gate(
-            &services.session,
-            &services.observer,
-            &services.monitoring,
-            &services.settings,
-            place,
-            services.settings.resolve_wait,
-            |facts| Moment::of(Phase::Postflight, facts),
-        )
-        .await?;
+        nodes::gates::alert_gate(services, place, services.settings.resolve_wait, |facts| Moment::of(Phase::Postflight, facts))
+            .await?;
     }
     let wait = Wait {
         place,

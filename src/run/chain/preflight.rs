@@ -164,16 +164,7 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Ve
         &mut closed,
         Guard::AlertsBeforeRun,
         "alerts",
-        nodes::gates::alert_gate(
-            &services.session,
-            &services.observer,
-            &services.monitoring,
-            &services.settings,
-            PLACE,
-            patience,
-            |facts| Moment::of(Phase::Preflight, facts),
-        )
-        .await,
+        nodes::gates::alert_gate(services, PLACE, patience, |facts| Moment::of(Phase::Preflight, facts)).await,
     );
     if closed.is_empty() && !services.session.dry_run {
         ask(&mut closed, Guard::KubeadmAgrees, "kubeadm", kubeadm_agrees(&services.ssh, facts, target).await);

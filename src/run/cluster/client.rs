@@ -164,7 +164,7 @@ impl Cluster {
     }
 
     /// The same with a patience of its own; none means one try.
-    pub async fn call_within<T>(
+    async fn call_within<T>(
         &self,
         what: &str,
         patience: Duration,

@@ -97,7 +97,7 @@ impl Journals {
     }
 
     /// Writes what has been told so far. Of steps that begin at once, one writes, and the next takes along what came meanwhile.
-    pub async fn write_down(&self) {
+    async fn write_down(&self) {
         if let Ok(mut writing) = self.writing.try_lock() {
             self.write(&mut writing, false).await;
         }

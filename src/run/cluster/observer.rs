@@ -199,7 +199,7 @@ impl Observer {
     }
 
     /// None: the program is not installed here.
-    pub async fn own_namespace(&self) -> Result<Option<Namespace>, Cause> {
+    async fn own_namespace(&self) -> Result<Option<Namespace>, Cause> {
         let api: Api<Namespace> = self.cluster.all();
         self.cluster.find("read the namespace", async || api.get(&self.cluster.namespace).await).await
     }

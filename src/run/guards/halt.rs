@@ -38,7 +38,7 @@ impl HaltWatch {
     }
 
     /// Looks whether somebody has halted us meanwhile, unless that was looked at a moment ago.
-    pub async fn look(&self) -> Result<(), Cause> {
+    async fn look(&self) -> Result<(), Cause> {
         let fresh = self.observer.latest_halt().1.is_some_and(|ago| ago < LOOK);
         if fresh { Ok(()) } else { self.observer.marks_as_they_are().await.map(drop) }
     }

@@ -13,7 +13,7 @@ use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::progress::Awaited;
 use crate::report::span;
 use crate::run::cluster::{Cluster, Observer};
-use crate::run::outside::Monitoring;
+use crate::run::services::Services;
 use crate::run::session::{Probe, Session, Wait, Waited};
 use crate::settings::Settings;
 
@@ -26,15 +26,12 @@ const BAD_LOOKS: usize = 3;
 
 /// The alert gate: passes, or holds once `patience` is over. `moment` is looked at anew with each try.
 pub async fn alert_gate(
-    session: &Session,
-    observer: &Observer,
-    monitoring: &Monitoring,
-    settings: &Settings,
+    services: &Services,
     place: &str,
     patience: Duration,
     moment: impl Fn(&Facts) -> Moment,
 ) -> Result<(), Cause> {
-    let ignore = settings.alert_ignore.regex();
+    let ignore = services.settings.alert_ignore.regex();
     let wait = Wait {
         place,
         on: "the alert gate",
@@ -43,10 +40,11 @@ pub async fn alert_gate(
         stoppable: true,
     };
     let mut last = Judgement::Pass;
-    session
+    services
+        .session
         .wait_or_not(wait, async || {
-            let facts = observer.observe().await?;
-            last = alerts::judge(&monitoring.alerts().await, moment(&facts), ignore);
+            let facts = services.observer.observe().await?;
+            last = alerts::judge(&services.monitoring.alerts().await, moment(&facts), ignore);
             Ok(match &last {
                 Judgement::Pass => Probe::Ready(()),
                 Judgement::Blocked(names) => Probe::Not(format!("firing: {}", names.join(", "))),

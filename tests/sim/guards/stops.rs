@@ -13,7 +13,7 @@ use super::super::hands::{NEW, is_out, observed, ours, runbook, unit_runs, versi
 use super::super::recovery::{self, watch};
 use super::super::rules::Observer;
 use super::super::world::{
-    NAMESPACE, at_work, begin, in_flight, is_of_chain, jobs, live, mark, namespace, pass, quick, said, tail, types, when,
+    NAMESPACE, at_work, begin, in_flight, is_of_chain, jobs, live, mark, namespace, pass, quick, said, suspend, tail, types, when,
 };
 
 /// Seconds until a process has ended that was asked to.
@@ -54,8 +54,7 @@ fn begins(driver: &mut Driver<'_>, line: &str) {
 
 fn by_hand() -> State {
     let mut state = runbook();
-    let key = Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check");
-    state.store.update(&key, |cronjob| cronjob["spec"]["suspend"] = json!(true));
+    suspend(&mut state, "k8s-version-check");
     state
 }
 
@@ -133,8 +132,7 @@ fn first_is_done(state: &State) -> bool {
 #[test]
 pub fn a_signal_in_a_soak() {
     let mut state = begin(&soaks());
-    let key = Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check");
-    state.store.update(&key, |cronjob| cronjob["spec"]["suspend"] = json!(true));
+    suspend(&mut state, "k8s-version-check");
     observed(state, async |driver| {
         begins(driver, "start --target 1.34.7 --local --yes");
         when(driver, "the master's end", first_is_done).await;
@@ -168,8 +166,7 @@ fn slow_to_end() -> Scenario {
 #[test]
 pub fn a_signal_while_pods_end() {
     let mut state = begin(&slow_to_end());
-    let key = Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check");
-    state.store.update(&key, |cronjob| cronjob["spec"]["suspend"] = json!(true));
+    suspend(&mut state, "k8s-version-check");
     observed(state, async |driver| {
         begins(driver, "drain k8s-node4 --yes");
         when(driver, "the cordon", |state| state.store.get(&Key::node("k8s-node4")).unwrap()["spec"]["unschedulable"] == true)
@@ -217,8 +214,7 @@ fn slowly<T>(state: State, work: impl AsyncFnOnce(&mut Driver<'_>) -> T) -> T {
 #[test]
 pub fn a_signal_between_evictions() {
     let mut state = crowded();
-    let key = Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check");
-    state.store.update(&key, |cronjob| cronjob["spec"]["suspend"] = json!(true));
+    suspend(&mut state, "k8s-version-check");
     slowly(state, async |driver| {
         begins(driver, "drain k8s-node4 --yes");
         when(driver, "an eviction", |state| state.evictions.get("k8s-node4").is_some_and(|some| some.granted > 0)).await;
