@@ -119,6 +119,8 @@ guards! {
     NodeVersion,
     /// Another Job is deleted that has the name by now.
     JobUid,
+    /// A run goes on with another build of the program: a Job that the watch or a person creates runs what is installed by now.
+    ImageOfRun,
     /// Another pod is evicted that has the name by now.
     EvictionUid,
 

@@ -75,97 +75,135 @@ pub const JOB_TTL_SECONDS: i32 = 604_800;
 /// The prefix of every annotation, unless the settings name another.
 pub const ANNOTATION_PREFIX: &str = "viktorbarzin.me";
 
-/// An annotation that outlives a process; its full key is `<prefix>/k8s-upgrade-<suffix>`.
+/// Where a mark stands, and who writes it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    // on the namespace
-    InFlight,
-    Target,
-    SnapshotPath,
-    RunId,
+pub enum Place {
+    /// On our namespace, a part of the record of the run in flight: its end removes all of that in one write.
+    Run(Writer),
+    /// On our namespace, whatever runs.
+    Namespace,
+    /// On a node that this program changed.
+    Node,
+    /// On a Job of the chain.
+    Job,
+    /// On a Lease that a person's process holds.
+    Lease,
+    /// On a pod or its disruption budget, by its owner.
+    Workload,
+}
+
+/// Whose word a part of a run's record is. The API server's policy holds it: rights cannot say who may write which annotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// Jobs of the chain, and whoever does their work by hand.
+    Chain,
+    /// The watch, which may write little else of it.
+    Watch,
+    /// Who creates the run's first Job: the chain or the watch.
+    Creator,
+    /// A person alone: a Job may remove it with the rest, and never write it.
+    Person,
+    /// A person alone, before the run that it is for: its beginning leaves it.
+    PersonBefore,
+}
+
+/// The marks, a row each: what it is, its suffix, where it stands. What is read out of those of a run is in
+/// [`crate::plan::model::marks`], and a test there finds a row that nobody reads.
+macro_rules! marks {
+    ($($(#[$doc:meta])* $mark:ident = $suffix:literal, $place:expr;)*) => {
+        /// An annotation that outlives a process; its full key is `<prefix>/k8s-upgrade-<suffix>`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Mark {
+            $($(#[$doc])* $mark,)*
+        }
+
+        impl Mark {
+            /// Every one of them.
+            pub const ALL: &[Mark] = &[$(Mark::$mark,)*];
+
+            fn suffix(self) -> &'static str {
+                match self { $(Mark::$mark => $suffix,)* }
+            }
+
+            /// Where it stands, and who writes it.
+            pub fn place(self) -> Place {
+                match self { $(Mark::$mark => $place,)* }
+            }
+        }
+    };
+}
+
+marks! {
+    /// A run is on: this alone says so.
+    InFlight = "in-flight", Place::Run(Writer::Chain);
+    /// The version that it goes to.
+    Target = "target", Place::Run(Writer::Chain);
+    /// Where etcd's snapshot lies.
+    SnapshotPath = "snapshot-path", Place::Run(Writer::Chain);
+    /// In which version of the record the run is written ([`crate::plan::model::marks::VERSION`]).
+    RecordVersion = "record-version", Place::Run(Writer::Chain);
+    /// The run's id.
+    RunId = "run-id", Place::Run(Writer::Chain);
     /// Preflight has ended well: nodes have their repositories and packages.
-    Prepared,
-    Started,
-    /// What the Jobs of this run run, whatever is installed meanwhile. Only where a Job claimed it.
-    Image,
-    Skipped,
+    Prepared = "prepared", Place::Run(Writer::Chain);
+    /// When it began.
+    Started = "started", Place::Run(Writer::Chain);
+    /// What the Jobs of this run run, whatever is installed meanwhile. None before the first Job of it.
+    Image = "image", Place::Run(Writer::Creator);
+    /// Steps that a person skipped by force.
+    Skipped = "skipped", Place::Run(Writer::Person);
     /// Who performs the run in a process of their own, after Jobs had begun it.
-    Local,
+    Local = "local", Place::Run(Writer::Person);
     /// The Job that the watch is about to replace.
-    TakingUp,
+    TakingUp = "taking-up", Place::Run(Writer::Watch);
     /// UID of a Job that died with its work done: the watch has created its successor.
-    HandedOn,
-    /// Which failure of which place Slack was told of last: its retries are no news.
-    Told,
+    HandedOn = "handed-on", Place::Run(Writer::Watch);
     /// What a person means to lose by the next run: JSON of [`crate::plan::decide::losses::Acknowledged`].
-    Acknowledged,
-    Halted,
-    // on a node that this program changed
-    CordonedBy,
-    FormerVersions,
-    ChangedAt,
-    // on a Job of the chain
+    Acknowledged = "acknowledged", Place::Run(Writer::PersonBefore);
+    /// Which failure of which place Slack was told of last: its retries are no news.
+    Told = "told", Place::Run(Writer::Chain);
+    /// Upgrades are halted: JSON of [`crate::plan::model::halt::Halt`], or anybody's words.
+    Halted = "halted", Place::Namespace;
+    /// Id of the run that cordoned the node.
+    CordonedBy = "cordoned-by", Place::Node;
+    /// Which packages it had before.
+    FormerVersions = "former-versions", Place::Node;
+    /// When a run changed it last.
+    ChangedAt = "changed-at", Place::Node;
     /// How often the watch took this step up because it had failed.
-    TakenUp,
-    /// What its pod does: JSON of [`crate::plan::model::progress::Progress`].
-    Progress,
-    // on a Lease that a person's process holds
-    /// Who that is, where, and what they typed.
-    Driver,
-    // on a pod or its disruption budget, by its owner: the drain never deletes it
-    Unstick,
+    TakenUp = "taken-up", Place::Job;
+    /// What its pod, or the holder of the Lease, does: JSON of [`crate::plan::model::progress::Progress`].
+    Progress = "progress", Place::Job;
+    /// Who holds the Lease, where, and what they typed.
+    Driver = "driver", Place::Lease;
+    /// `never`: the drain does not delete it.
+    Unstick = "unstick", Place::Workload;
 }
 
 impl Mark {
     /// What a run leaves on the namespace and its end removes, all in one write: a run is there whole or not at all.
-    pub const OF_A_RUN: [Mark; 13] = [
-        Mark::InFlight,
-        Mark::Target,
-        Mark::SnapshotPath,
-        Mark::RunId,
-        Mark::Prepared,
-        Mark::Started,
-        Mark::Image,
-        Mark::Skipped,
-        Mark::Local,
-        Mark::TakingUp,
-        Mark::HandedOn,
-        Mark::Acknowledged,
-        Mark::Told,
-    ];
-    /// Of these, what only a person says: a Job may remove it with the rest, and never write it.
-    pub const OF_A_PERSON: [Mark; 3] = [Mark::Skipped, Mark::Local, Mark::Acknowledged];
-    /// Of these, what the watch writes.
-    pub const OF_THE_WATCH: [Mark; 2] = [Mark::TakingUp, Mark::HandedOn];
+    pub fn of_a_run() -> impl Iterator<Item = Mark> {
+        Self::ALL.iter().copied().filter(|mark| matches!(mark.place(), Place::Run(_)))
+    }
+
+    /// Of these, what only a person says.
+    pub fn of_a_person() -> impl Iterator<Item = Mark> {
+        Self::of_a_run().filter(|mark| matches!(mark.place(), Place::Run(Writer::Person | Writer::PersonBefore)))
+    }
+
+    /// Of these, what the watch may write.
+    pub fn of_the_watch() -> impl Iterator<Item = Mark> {
+        Self::of_a_run().filter(|mark| matches!(mark.place(), Place::Run(Writer::Watch | Writer::Creator)))
+    }
+
     /// What a run leaves on a node.
-    pub const OF_A_NODE: [Mark; 3] = [Mark::CordonedBy, Mark::FormerVersions, Mark::ChangedAt];
+    pub fn of_a_node() -> impl Iterator<Item = Mark> {
+        Self::ALL.iter().copied().filter(|mark| mark.place() == Place::Node)
+    }
 
     /// The annotation's whole key; `prefix` is the setting `annotation-prefix`.
     pub fn key(self, prefix: &str) -> String {
-        let suffix = match self {
-            Mark::InFlight => "in-flight",
-            Mark::Target => "target",
-            Mark::SnapshotPath => "snapshot-path",
-            Mark::RunId => "run-id",
-            Mark::Prepared => "prepared",
-            Mark::Started => "started",
-            Mark::Image => "image",
-            Mark::Skipped => "skipped",
-            Mark::Local => "local",
-            Mark::TakingUp => "taking-up",
-            Mark::HandedOn => "handed-on",
-            Mark::Told => "told",
-            Mark::Acknowledged => "acknowledged",
-            Mark::Halted => "halted",
-            Mark::CordonedBy => "cordoned-by",
-            Mark::FormerVersions => "former-versions",
-            Mark::ChangedAt => "changed-at",
-            Mark::TakenUp => "taken-up",
-            Mark::Progress => "progress",
-            Mark::Driver => "driver",
-            Mark::Unstick => "unstick",
-        };
-        format!("{prefix}/k8s-upgrade-{suffix}")
+        format!("{prefix}/k8s-upgrade-{}", self.suffix())
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{Asker, by_hand};
 use crate::failure::{Cause, Class, Failure, Outcome};
-use crate::plan::model::facts::{Facts, JobFact, JobState, Node, RunMarks};
+use crate::plan::model::facts::{Facts, JobFact, JobState, Node};
+use crate::plan::model::marks::RunMarks;
 use crate::report::Notice;
 use crate::run::nodes::inspect::begun;
 use crate::run::{Services, chain, nodes};

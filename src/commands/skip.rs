@@ -3,10 +3,10 @@
 use super::{Asker, by_hand};
 use crate::cli::{PhaseName, Skip as Options};
 use crate::failure::{Advice, Cause, Failure, Outcome};
-use crate::names::Mark;
 use crate::plan::decide::next;
 use crate::plan::model::facts::{Facts, Phase, Step};
 use crate::plan::model::halt::Skip;
+use crate::plan::model::marks::Edit;
 use crate::plan::model::version::Version;
 use crate::report::Notice;
 use crate::run::Services;
@@ -49,10 +49,9 @@ async fn perform(services: &Services, options: &Options, shown: &Wanted) -> Resu
     let skip = Skip { step: step.token(), by: services.session.identity.holder.clone(), reason };
     let mut skips = facts.marks.skipped.clone();
     skips.push(skip.clone());
-    let value = Some(Skip::write(&skips));
     services
         .record
-        .mark_run(&run, "skip-phase", "record what is skipped", &[(Mark::Skipped, value)])
+        .mark_run(&run, "skip-phase", "record what is skipped", &[Edit::skipped(&skips)])
         .await
         .map_err(Failure::nothing_begun)?;
     services.session.did("skip-phase", format!("skipped {skip}; the run will end as partial"));

@@ -8,6 +8,7 @@ use crate::plan::decide::planned::Planned;
 use crate::plan::decide::target::{self, Wanted};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobState};
+use crate::plan::model::marks::Edit;
 use crate::plan::model::version::Version;
 use crate::run::{Services, chain, guards};
 use crate::words::command;
@@ -32,11 +33,11 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
         // From here on the watch leaves it alone, until `resume` gives it back to Jobs.
         let here = async {
             guards::same_run(&services.observer, &facts).await.map_err(Failure::nothing_begun)?;
-            let who = Some(services.session.identity.holder.clone());
+            let who = services.session.identity.holder.clone();
             let run = facts.marks.run().map_err(Failure::nothing_begun)?;
             services
                 .record
-                .mark_run(run, "", "record that this process has the run", &[(Mark::Local, who)])
+                .mark_run(run, "", "record that this process has the run", &[Edit::set(Mark::Local, who)])
                 .await
                 .map_err(Failure::nothing_begun)?;
             chain::local::run_here(services, target).await
@@ -102,7 +103,7 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
         let run = facts.marks.run().map_err(Failure::nothing_begun)?;
         services
             .record
-            .mark_run(run, "", "give the run back to Jobs", &[(Mark::Local, None)])
+            .mark_run(run, "", "give the run back to Jobs", &[Edit::remove(Mark::Local)])
             .await
             .map_err(Failure::nothing_begun)?;
     }
@@ -148,7 +149,7 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
                 let run = facts.marks.run().map_err(Failure::nothing_begun)?;
                 services
                     .record
-                    .mark_run(run, "", "forget what Slack was told", &[(Mark::Told, None)])
+                    .mark_run(run, "", "forget what Slack was told", &[Edit::remove(Mark::Told)])
                     .await
                     .map_err(Failure::nothing_begun)?;
             }

@@ -5,6 +5,7 @@ use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::plan::decide::orphan::{self, Verdict};
 use crate::plan::manifests::rights::Account;
+use crate::plan::model::marks::Edit;
 use crate::run::{Services, chain};
 
 const PLACE: &str = "watch";
@@ -58,11 +59,12 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
     };
     let taken_up = async {
         let intent = found.intent();
-        if intent.is_some() {
-            services.record.mark_run(run, PLACE, "record which Job is replaced", &[(Mark::TakingUp, intent)]).await?;
+        if let Some(intent) = intent {
+            let replaced = Edit::set(Mark::TakingUp, intent);
+            services.record.mark_run(run, PLACE, "record which Job is replaced", &[replaced]).await?;
         }
         chain::jobs::create_job(services, &facts, &found.planned, target, run).await?;
-        let there = [(Mark::TakingUp, None), (Mark::HandedOn, found.hands_on)];
+        let there = [Edit::remove(Mark::TakingUp), Edit::set_or_remove(Mark::HandedOn, found.hands_on)];
         services.record.mark_run(run, PLACE, "record that the Job is there", &there).await
     };
     match taken_up.await {

@@ -20,7 +20,9 @@ use k8s_upgrade::twin::State;
 use k8s_upgrade::twin::store::{Key, Kind};
 use serde_json::json;
 
-use super::{asked, drains, driven, halted, hands, incidents, late, mixed_up, proof, rollback, rotate, tempted, turns};
+use super::{
+    another_build, asked, drains, driven, halted, hands, incidents, late, mixed_up, proof, rollback, rotate, tempted, turns,
+};
 
 type Simulation = fn();
 
@@ -79,6 +81,7 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     NamespaceVersion: late::a_late_process_leaves_the_next_run_alone,
     NodeVersion: written::a_cordon_of_the_last_moment_is_a_persons,
     JobUid: written::a_job_of_the_last_moment_stays,
+    ImageOfRun: another_build::a_run_keeps_its_image_to_its_end,
     EvictionUid: written::a_pod_that_has_moved_is_not_evicted,
     // preflight
     TargetAllowed: hands::start_refuses_an_impossible_target,

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod alone;
+mod another_build;
 mod asked;
 mod backups;
 mod behaviour;

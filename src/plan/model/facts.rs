@@ -2,12 +2,12 @@
 
 use jiff::Timestamp;
 
-use super::halt::{Halt, Skip};
+use super::marks::RunMarks;
 use super::progress::Progress;
 use super::version::Version;
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
-use crate::words::{RunId, command, texts};
+use crate::words::{RunId, texts};
 
 /// All that decisions are made of.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -185,79 +185,6 @@ pub struct Component {
     pub version: Option<Version>,
     /// Its pod is Running and Ready.
     pub running: bool,
-}
-
-/// The namespace's annotations. `in_flight` alone says that a run is on.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RunMarks {
-    pub in_flight: bool,
-    pub run_id: Option<RunId>,
-    pub target: Option<Version>,
-    pub started: Option<Timestamp>,
-    pub snapshot_path: Option<String>,
-    /// Preflight of this run has ended well.
-    pub prepared: bool,
-    /// Steps that a person skipped by force.
-    pub skipped: Vec<Skip>,
-    /// Who performs the run in a process of their own, after Jobs had begun it.
-    pub local: Option<String>,
-    /// What the watch was about to do when it wrote this.
-    pub taking_up: Option<String>,
-    /// UID of a dead Job whose successor the watch has created.
-    pub handed_on: Option<String>,
-    /// As it stands there.
-    pub acknowledged: Option<String>,
-    /// Of which failure Slack was told last, as [`crate::plan::view::news::News`] writes it.
-    pub told: Option<String>,
-    pub halted: Option<Halt>,
-    /// Annotations with something in them that this program never writes there, as if they were not there. Views show them; whoever decides
-    /// refuses, and whoever ends a run or stops it goes on.
-    pub garbled: Vec<Garbled>,
-}
-
-/// An annotation of the namespace that cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Garbled {
-    /// The whole key.
-    pub key: String,
-    /// As it stands there.
-    pub text: String,
-    /// What is wrong with it.
-    pub why: String,
-}
-
-impl RunMarks {
-    /// Nothing in them but what this program writes.
-    ///
-    /// # Errors
-    /// Refused: names each annotation that is not ours, and how to be rid of it.
-    pub fn whole(&self, namespace: &str) -> Result<(), Cause> {
-        let Some(first) = self.garbled.first() else { return Ok(()) };
-        let lines = self.garbled.iter().skip(1).map(|garbled| format!("annotation {}: {}", garbled.key, garbled.why));
-        let cause =
-            Cause::refused(format!("annotation {} on namespace {namespace} is not this program's: {}", first.key, first.why));
-        let forget = |garbled: &Garbled| command!("kubectl annotate namespace {} {}-", namespace, garbled.key);
-        let cause =
-            cause.detail(lines).next("k8s-upgrade clear-state      # gives the run up; or, where a person knows what it was:");
-        Err(self.garbled.iter().fold(cause, |cause, garbled| cause.next(forget(garbled))))
-    }
-
-    /// The run in flight, for what belongs to it alone.
-    ///
-    /// # Errors
-    /// Refused: something is marked as in flight that is no run of this program.
-    pub fn run(&self) -> Result<&RunId, Cause> {
-        let none = || {
-            Cause::refused("the run in flight has no run id: it was not begun by this program")
-                .next("k8s-upgrade clear-state      # gives it up")
-        };
-        self.run_id.as_ref().ok_or_else(none)
-    }
-
-    /// A person has skipped this step by force: nothing says that its work is done.
-    pub fn is_skipped(&self, step: &Step) -> bool {
-        self.skipped.iter().any(|skip| skip.step == step.token())
-    }
 }
 
 /// A Job of the chain, with what its pods tell.

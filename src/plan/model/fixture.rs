@@ -1,6 +1,7 @@
 //! Clusters for the tables of this room's tests: the runbook's, and ones of any size.
 
-use super::facts::{COMPONENTS, Component, Facts, JobFact, JobState, Node, RunMarks, Taint};
+use super::facts::{COMPONENTS, Component, Facts, JobFact, JobState, Node, Taint};
+use super::marks::RunMarks;
 use super::policy::{Policy, Runner};
 use super::version::Version;
 

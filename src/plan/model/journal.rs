@@ -17,6 +17,9 @@ pub const BY_HAND: &str = RunId::BY_HAND;
 /// So many lines back it is looked for the one that a new line continues: several nodes may be told of at once.
 const BACK: usize = 16;
 
+/// The version of journals that this build writes, and the only one that it reads. A journal without one is of this version's first builds.
+const VERSION: u32 = 1;
+
 const HEAD: &str = "head";
 const LINES: &str = "lines";
 const END: &str = "end";
@@ -43,6 +46,25 @@ pub struct Head {
     /// Lines that had to go to make room.
     #[serde(default)]
     pub dropped: usize,
+}
+
+/// A head as it is written.
+#[derive(Serialize)]
+struct Form<'a> {
+    version: u32,
+    #[serde(flatten)]
+    head: &'a Head,
+}
+
+/// What is looked at before the rest, for that depends on it.
+#[derive(Deserialize)]
+struct Versioned {
+    #[serde(default = "first")]
+    version: u32,
+}
+
+fn first() -> u32 {
+    VERSION
 }
 
 /// One line.
@@ -194,7 +216,8 @@ impl Journal {
     pub fn data(&mut self) -> Result<BTreeMap<String, String>, serde_json::Error> {
         let end = self.end.as_ref().map(serde_json::to_string).transpose()?;
         let mut lines = self.lines.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
-        let rest = serde_json::to_string(&self.head)?.len() + 20 + end.as_ref().map_or(0, String::len);
+        let rest =
+            serde_json::to_string(&Form { version: VERSION, head: &self.head })?.len() + 20 + end.as_ref().map_or(0, String::len);
         let room = LIMIT.saturating_sub(rest);
         let mut size: usize = lines.iter().map(|line| line.len() + 1).sum();
         for detail in [true, false] {
@@ -214,7 +237,8 @@ impl Journal {
             }
         }
         let lines: String = lines.into_iter().map(|line| line + "\n").collect();
-        let mut data = BTreeMap::from([(HEAD.to_owned(), serde_json::to_string(&self.head)?), (LINES.to_owned(), lines)]);
+        let head = serde_json::to_string(&Form { version: VERSION, head: &self.head })?;
+        let mut data = BTreeMap::from([(HEAD.to_owned(), head), (LINES.to_owned(), lines)]);
         data.extend(end.map(|end| (END.to_owned(), end)));
         Ok(data)
     }
@@ -225,7 +249,13 @@ impl Journal {
     /// Which part is not this program's, or of another form.
     pub fn read(data: &BTreeMap<String, String>) -> Result<Journal, String> {
         let text = |key: &str| data.get(key).map(String::as_str);
-        let head = serde_json::from_str(text(HEAD).ok_or("it has no head")?).map_err(|error| format!("its head: {error}"))?;
+        let of_head = |error: serde_json::Error| format!("its head: {error}");
+        let head = text(HEAD).ok_or("it has no head")?;
+        match serde_json::from_str::<Versioned>(head).map_err(of_head)?.version {
+            VERSION => {}
+            other => return Err(format!("it has version {other}, written by another build; this build reads version {VERSION}")),
+        }
+        let head = serde_json::from_str(head).map_err(of_head)?;
         let line = |(number, line): (usize, &str)| {
             serde_json::from_str(line).map_err(|error| format!("its line {}: {error}", number + 1))
         };

@@ -95,6 +95,15 @@ fn it_reads_back() {
     data.insert(LINES.to_owned(), "nonsense".to_owned());
     assert!(Journal::read(&data).unwrap_err().starts_with("its line 1: "));
     assert_eq!(Journal::read(&BTreeMap::new()).unwrap_err(), "it has no head");
+    let written = journal.data().unwrap();
+    let of_version = |version: &str| {
+        let mut data = written.clone();
+        data.insert(HEAD.to_owned(), data[HEAD].replace(r#""version":1,"#, version));
+        Journal::read(&data)
+    };
+    assert_eq!(of_version("").unwrap(), journal, "builds before wrote none");
+    let other = "it has version 2, written by another build; this build reads version 1";
+    assert_eq!(of_version(r#""version":2,"#).unwrap_err(), other);
 }
 
 #[test]

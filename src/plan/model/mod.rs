@@ -5,6 +5,7 @@ pub mod facts;
 pub mod halt;
 pub mod journal;
 pub mod lease;
+pub mod marks;
 pub mod named;
 pub mod parse;
 pub mod policy;

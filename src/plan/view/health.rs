@@ -9,7 +9,8 @@ use crate::plan::decide::orphan::{self, Verdict};
 use crate::plan::decide::rules;
 use crate::plan::manifests::policies;
 use crate::plan::model::answer::Answer;
-use crate::plan::model::facts::{Facts, JobFact, JobState, RunMarks};
+use crate::plan::model::facts::{Facts, JobFact, JobState};
+use crate::plan::model::marks::RunMarks;
 use crate::plan::model::policy::{Policy, Unstick};
 use crate::words::{command, texts};
 

@@ -7,6 +7,7 @@ use crate::names::Mark;
 use crate::plan::decide::orphan;
 use crate::plan::decide::orphan::Verdict;
 use crate::plan::model::facts::Facts;
+use crate::plan::model::marks::Edit;
 use crate::plan::view::news::News;
 use crate::report::Notice;
 use crate::run::nodes;
@@ -107,7 +108,7 @@ pub async fn tell(services: &Services, failure: &Failure) {
         return;
     }
     let Some(run) = run else { return };
-    let mark = [(Mark::Told, Some(news.to_string()))];
+    let mark = [Edit::set(Mark::Told, news.to_string())];
     if let Err(cause) = services.record.mark_run(&run, &failure.place, "record what Slack was told", &mark).await {
         services.session.warn("slack", format!("a retry will tell the same once more: {}", cause.what));
     }

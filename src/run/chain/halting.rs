@@ -8,10 +8,11 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::failure::{Cause, Class};
-use crate::names::{self, Mark};
+use crate::names;
 use crate::node::Inspect;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::halt::Halt;
+use crate::plan::model::marks::Edit;
 use crate::run::cluster::{Cluster, Observer, Record};
 use crate::run::outside::{Monitoring, blocker};
 use crate::run::session::{Change, Probe, RECORD, Session, Wait};
@@ -20,7 +21,7 @@ use crate::settings::Settings;
 
 /// Records a halt; None lifts it.
 pub async fn record_halt(observer: &Observer, record: &Record, halt: Option<&Halt>) -> Result<(), Cause> {
-    record.mark_namespace("", "record the halt", &[(Mark::Halted, halt.map(Halt::write))]).await?;
+    record.mark_namespace("", "record the halt", &[Edit::halted(halt)]).await?;
     observer.halt_is(halt);
     Ok(())
 }

@@ -9,10 +9,12 @@ use serde_json::Value;
 
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
+use crate::names::Mark;
 use crate::plan::decide::next::{self, Next};
 use crate::plan::decide::planned::Planned;
 use crate::plan::manifests::jobs::{self, Template};
 use crate::plan::model::facts::{Facts, Phase};
+use crate::plan::model::marks::Edit;
 use crate::plan::model::version::Version;
 use crate::run::chain;
 use crate::run::cluster::Cluster;
@@ -49,7 +51,7 @@ pub async fn create_job(
     services.journal.of_run(run);
     services.session.about(Some(run), Some(target), planned.step.node.as_deref());
     services.halt.not_halted(Guard::HaltBeforeJob).await?;
-    let image = services.cluster.own_image().await?;
+    let image = image(services, facts, run).await?;
     let policy = services.settings.policy();
     let template = Template {
         policy: &policy,
@@ -68,6 +70,22 @@ pub async fn create_job(
     let place = planned.step.node.as_deref().unwrap_or(planned.step.phase.word());
     services.session.did(place, format!("Job {} created, to run on {}", planned.job, planned.place()));
     Ok(())
+}
+
+/// What the run's Jobs run: one image to its end, whatever is installed meanwhile. A run that was begun by hand gets it with its first Job.
+async fn image(services: &Services, facts: &Facts, run: &RunId) -> Result<String, Cause> {
+    let is_on = facts.marks.is_of(run) && guard::on(Guard::ImageOfRun);
+    match facts.marks.image.clone().filter(|_| is_on) {
+        Some(image) => Ok(image),
+        None => {
+            let image = services.cluster.own_image().await?;
+            if is_on {
+                let edit = Edit::set(Mark::Image, image.clone());
+                services.record.mark_run(run, "chain", "record which image the run's Jobs run", &[edit]).await?;
+            }
+            Ok(image)
+        }
+    }
 }
 
 /// Creates a Job from its manifest; one of that name that exists already is left alone, unless it is being deleted: then it goes first.

@@ -13,7 +13,8 @@ use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::entry::{self, Entry};
 use crate::plan::decide::{gates, order};
 use crate::plan::model::answer::{Answer, Verdict};
-use crate::plan::model::facts::{Facts, Node, Phase, RunMarks};
+use crate::plan::model::facts::{Facts, Node, Phase};
+use crate::plan::model::marks::{Edit, RunMarks};
 use crate::plan::model::version::Version;
 use crate::report::{Event, Notice};
 use crate::run::cluster::{Observer, Record};
@@ -72,7 +73,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     nodes::gates::soak(&services.session, &services.observer, &services.settings, name).await?;
     // What comes next at this place is news again: a control plane may have a second turn.
     if let (Some(_), Some(run)) = (&facts.marks.told, &facts.marks.run_id) {
-        services.record.mark_run(run, name, "forget what Slack was told", &[(Mark::Told, None)]).await?;
+        services.record.mark_run(run, name, "forget what Slack was told", &[Edit::remove(Mark::Told)]).await?;
     }
     if !said {
         services.notices.send(&Notice::NodeDone { node: name.to_owned(), target }).await;

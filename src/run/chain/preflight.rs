@@ -12,6 +12,7 @@ use crate::plan::decide::{gates, order};
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node, Phase};
+use crate::plan::model::marks::Edit;
 use crate::plan::model::parse;
 use crate::plan::model::version::{Kind, Version};
 use crate::plan::rescue::card::Card;
@@ -60,11 +61,7 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
     let Wanted::Upgrade(kind) = target::check_target(&facts, target).map_err(held)? else {
         if claimed && !services.session.dry_run {
             // Somebody has brought the nodes there meanwhile: what is left of the run is its end.
-            services
-                .record
-                .mark_run(run, PLACE, "record the end of preflight", &[(Mark::Prepared, Some(run.to_string()))])
-                .await
-                .map_err(held)?;
+            services.record.mark_run(run, PLACE, "record the end of preflight", &[Edit::prepared(run)]).await.map_err(held)?;
             return Ok(Preflight::Ready);
         }
         return Ok(Preflight::NothingToDo);
@@ -204,7 +201,7 @@ async fn prepare_run(
         nodes::prepare::image_repository(&services.cluster).await?,
     )
     .await?;
-    services.record.mark_run(run, PLACE, "record the end of preflight", &[(Mark::Prepared, Some(run.to_string()))]).await
+    services.record.mark_run(run, PLACE, "record the end of preflight", &[Edit::prepared(run)]).await
 }
 
 /// The backup, looked at on the host where that is possible; its card; then the mark, so that a crash in between does it again.
@@ -239,7 +236,7 @@ async fn snapshot(
     nodes::prepare::restore_cards(&services.ssh, &services.settings, facts, &WriteCard { name, content: card.write() }).await?;
     services
         .record
-        .mark_run(run, PLACE, "record the snapshot's path", &[(Mark::SnapshotPath, Some(snapshot.path.clone()))])
+        .mark_run(run, PLACE, "record the snapshot's path", &[Edit::set(Mark::SnapshotPath, snapshot.path.clone())])
         .await?;
     let begun = Notice::Begun {
         from: running(facts),

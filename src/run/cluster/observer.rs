@@ -1,7 +1,5 @@
 //! Looks at what is and puts it in the terms of [`crate::plan::model::facts`]. Reads only.
 
-use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,8 +13,9 @@ use tokio::time::Instant;
 use super::job::{component, job_fact};
 use crate::failure::Cause;
 use crate::names::{self, Mark};
-use crate::plan::model::facts::{Facts, Garbled, Node, RunMarks, Taint};
-use crate::plan::model::halt::{Halt, Skip};
+use crate::plan::model::facts::{Facts, Node, Taint};
+use crate::plan::model::halt::Halt;
+use crate::plan::model::marks::{self, RunMarks};
 use crate::plan::model::version::Version;
 use crate::run::cluster::Cluster;
 use crate::run::cluster::objects::{Objects, of_chain, of_control_plane};
@@ -138,7 +137,7 @@ impl Observer {
         let taints = spec.taints.unwrap_or_default();
         let conditions = status.conditions.unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
-        let mark = |mark: Mark| self.mark(node.annotations(), mark);
+        let mark = |mark: Mark| marks::mark(node.annotations(), &self.settings.annotation_prefix, mark);
         let key = Mark::ChangedAt.key(&self.settings.annotation_prefix);
         let remedy =
             command!("kubectl annotate node {} {}-    # removes it: then the node counts as not changed by us", name, key);
@@ -181,10 +180,6 @@ impl Observer {
             odd,
             name,
         }
-    }
-
-    fn mark(&self, annotations: &BTreeMap<String, String>, mark: Mark) -> Option<String> {
-        annotations.get(&mark.key(&self.settings.annotation_prefix)).filter(|value| !value.is_empty()).cloned()
     }
 
     /// A time that we wrote; one that cannot be read is not "never".
@@ -233,49 +228,9 @@ impl Observer {
             ))
             .next("k8s-upgrade manifests --help")
         })?;
-        let mark = |mark: Mark| self.mark(namespace.annotations(), mark);
-        let mut garbled = Vec::new();
-        let target: Option<Version> = self.read_mark(namespace, Mark::Target, &mut garbled);
-        let started: Option<Timestamp> = self.read_mark(namespace, Mark::Started, &mut garbled);
-        let run_id = self.read_mark(namespace, Mark::RunId, &mut garbled).filter(|run: &RunId| {
-            // It stands for no run, and so never for the one in flight.
-            if run.is_by_hand() {
-                let key = Mark::RunId.key(&self.settings.annotation_prefix);
-                garbled.push(Garbled { key, why: format!("{run:?} is the id of no run"), text: run.to_string() });
-            }
-            !run.is_by_hand()
-        });
-        let halted = mark(Mark::Halted).map(|text| Halt::read(&text));
-        self.saw(halted.as_ref(), run_id.as_ref().filter(|_| mark(Mark::InFlight).is_some()).map(RunId::as_str));
-        Ok(RunMarks {
-            in_flight: mark(Mark::InFlight).is_some(),
-            prepared: run_id.is_some() && mark(Mark::Prepared).as_deref() == run_id.as_deref(),
-            run_id,
-            target,
-            started,
-            snapshot_path: mark(Mark::SnapshotPath),
-            skipped: mark(Mark::Skipped).map(|text| Skip::read(&text)).unwrap_or_default(),
-            local: mark(Mark::Local),
-            taking_up: mark(Mark::TakingUp),
-            handed_on: mark(Mark::HandedOn),
-            acknowledged: mark(Mark::Acknowledged),
-            told: mark(Mark::Told),
-            halted,
-            garbled,
-        })
-    }
-
-    /// A mark of the namespace, if it is what we write there; what else it is goes to the others that are not.
-    fn read_mark<T: FromStr<Err: Display>>(&self, namespace: &Namespace, mark: Mark, garbled: &mut Vec<Garbled>) -> Option<T> {
-        let text = self.mark(namespace.annotations(), mark)?;
-        match text.parse() {
-            Ok(read) => Some(read),
-            Err(error) => {
-                let key = mark.key(&self.settings.annotation_prefix);
-                garbled.push(Garbled { key, why: error.to_string(), text });
-                None
-            }
-        }
+        let marks = RunMarks::read(namespace.annotations(), &self.settings.annotation_prefix);
+        self.saw(marks.halted.as_ref(), marks.run_id.as_ref().filter(|_| marks.in_flight).map(RunId::as_str));
+        Ok(marks)
     }
 
     /// Everything that decisions are made of, as it is now.

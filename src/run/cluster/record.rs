@@ -5,12 +5,12 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode};
 use kube::api::{Api, Patch, PatchParams};
 use kube::{Error, ResourceExt};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::failure::{Advice, Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
-use crate::plan::model::facts::RunMarks;
+use crate::plan::model::marks::{self, Edit, RunMarks};
 use crate::plan::model::version::Version;
 use crate::report::Event;
 use crate::run::cluster::{Cluster, Observer};
@@ -44,10 +44,8 @@ impl Record {
         Record { settings, session, cluster, observer }
     }
 
-    fn annotations(&self, marks: &[(Mark, Option<String>)]) -> Value {
-        let prefix = &self.settings.annotation_prefix;
-        let map: Map<String, Value> = marks.iter().map(|(mark, value)| (mark.key(prefix), json!(value))).collect();
-        Value::Object(map)
+    fn annotations(&self, edits: &[Edit]) -> Value {
+        Value::Object(Edit::annotations(edits, &self.settings.annotation_prefix))
     }
 
     /// Claims the cluster for a run: whoever patches first has it, everybody else is told who does. Claiming twice is no error.
@@ -73,19 +71,9 @@ impl Record {
                         ))
                         .next(Advice::status()));
                     }
-                    let marks = [
-                        (Mark::InFlight, Some("true".to_owned())),
-                        (Mark::RunId, Some(run.to_string())),
-                        (Mark::Target, Some(target.to_string())),
-                        (Mark::Started, Some(self.session.stamp())),
-                        (Mark::Image, image.clone()),
-                    ];
-                    // Nothing of a run before is left, but what a person has acknowledged: that is said before the run that it is for.
-                    let given = |mark: &Mark| *mark == Mark::Acknowledged || marks.iter().any(|(known, _)| known == mark);
-                    let gone = Mark::OF_A_RUN.into_iter().filter(|mark| !given(mark)).map(|mark| (mark, None));
-                    let marks: Vec<_> = gone.chain(marks.clone()).collect();
+                    let begun = marks::begun(run, target, self.session.now(), image.clone());
                     let version = namespace.resource_version().filter(|_| guard::on(Guard::ClaimVersion));
-                    let body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&marks) } });
+                    let body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&begun) } });
                     match self
                         .cluster
                         .call("claim the run", async || {
@@ -106,8 +94,8 @@ impl Record {
 
     /// Records facts of a run on the namespace, while that very run is in flight: a process that is late, whose run has ended meanwhile, writes
     /// nothing into the next one.
-    pub async fn mark_run(&self, run: &RunId, place: &str, step: &str, marks: &[(Mark, Option<String>)]) -> Result<(), Cause> {
-        self.edit_namespace(place, step, marks, |now| match now.in_flight && now.run_id.as_ref() == Some(run) {
+    pub async fn mark_run(&self, run: &RunId, place: &str, step: &str, marks: &[Edit]) -> Result<(), Cause> {
+        self.edit_namespace(place, step, marks, |now| match now.is_of(run) {
             false if guard::on(Guard::RunOfMark) => Err(not_in_flight(run, now)),
             _ => Ok(true),
         })
@@ -115,19 +103,17 @@ impl Record {
     }
 
     /// Records what belongs to no run, but to whatever comes.
-    pub async fn mark_namespace(&self, place: &str, step: &str, marks: &[(Mark, Option<String>)]) -> Result<(), Cause> {
+    pub async fn mark_namespace(&self, place: &str, step: &str, marks: &[Edit]) -> Result<(), Cause> {
         self.edit_namespace(place, step, marks, |_| Ok(true)).await
     }
 
     /// Ends the run that was seen: all its marks go in one write, so that it is there whole or not at all. One that somebody else has ended is
     /// ended; another one stays.
     pub async fn clear_run(&self, place: &str, seen: &RunMarks) -> Result<(), Cause> {
-        let gone: Vec<_> = Mark::OF_A_RUN.into_iter().map(|mark| (mark, None)).collect();
-        let of = |marks: &RunMarks| (marks.in_flight, marks.run_id.clone(), marks.garbled.clone());
-        self.edit_namespace(place, "clear the run's annotations", &gone, |now| match of(now) {
-            same if same == of(seen) || !guard::on(Guard::RunOfClear) => Ok(true),
-            (false, None, garbled) if garbled.is_empty() => Ok(false),
-            _ => Err(not_in_flight(seen.run_id.as_ref().map_or("(without an id)", RunId::as_str), now)),
+        self.edit_namespace(place, "clear the run's annotations", &marks::ended(), |now| match () {
+            () if now.same_run(seen) || !guard::on(Guard::RunOfClear) => Ok(true),
+            () if now.nothing() => Ok(false),
+            () => Err(not_in_flight(seen.run_id.as_ref().map_or("(without an id)", RunId::as_str), now)),
         })
         .await
     }
@@ -137,7 +123,7 @@ impl Record {
         &self,
         place: &str,
         step: &str,
-        marks: &[(Mark, Option<String>)],
+        marks: &[Edit],
         may: impl Fn(&RunMarks) -> Result<bool, Cause>,
     ) -> Result<(), Cause> {
         let api: Api<Namespace> = self.cluster.all();
@@ -173,7 +159,7 @@ impl Record {
     pub async fn edit_node(
         &self,
         change: Change<'_>,
-        edit: impl Fn(&KubeNode) -> Option<(Option<bool>, Vec<(Mark, Option<String>)>)>,
+        edit: impl Fn(&KubeNode) -> Option<(Option<bool>, Vec<Edit>)>,
     ) -> Result<bool, Cause> {
         let api: Api<KubeNode> = self.cluster.all();
         let (name, step) = (change.place.to_owned(), change.step.to_owned());

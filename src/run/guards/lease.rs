@@ -21,6 +21,7 @@ use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::permit::{ChangeClass, Permit};
 use crate::plan::model::lease::Driver;
+use crate::plan::model::marks::Edit;
 use crate::report::{Follower, span};
 use crate::run::cluster::Cluster;
 use crate::run::session::{Change, Guardian, Occasion, Probe, RECORD, Session, Wait, Waited, locked};
@@ -78,9 +79,12 @@ impl Leases {
         if which.0.is_some() {
             return None;
         }
-        let marks = [(Mark::Driver, Some(self.session.identity.driver.clone())), (Mark::Progress, self.progress_now())];
-        let key = |mark: Mark| mark.key(&self.settings.annotation_prefix);
-        Some(marks.into_iter().filter_map(|(mark, text)| Some((key(mark), text?))).collect())
+        let marks = [
+            Edit::set(Mark::Driver, self.session.identity.driver.clone()),
+            Edit::set_or_remove(Mark::Progress, self.progress_now()),
+        ];
+        let annotations = Edit::annotations(&marks, &self.settings.annotation_prefix);
+        Some(annotations.into_iter().filter_map(|(key, text)| Some((key, text.as_str()?.to_owned()))).collect())
     }
 
     fn lease_spec(&self) -> LeaseSpec {

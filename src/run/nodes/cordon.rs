@@ -6,6 +6,7 @@ use crate::names::Mark;
 use crate::node::NodeState;
 use crate::permit::ChangeClass;
 use crate::plan::model::facts::Node;
+use crate::plan::model::marks::Edit;
 use crate::run::cluster::Record;
 use crate::run::guards::Leases;
 use crate::run::session::{Change, RECORD, Session};
@@ -14,7 +15,7 @@ use crate::settings::Settings;
 /// Before the first change of a control plane's second turn: from here on it is in the middle of its work again.
 pub async fn turn_again(record: &Record, name: &str, class: ChangeClass) -> Result<(), Cause> {
     let change = Change { class, ..Change::disrupt(name, "record that its kubelet's turn begins", RECORD) };
-    record.edit_node(change, |_| Some((None, vec![(Mark::ChangedAt, None)]))).await.map(drop)
+    record.edit_node(change, |_| Some((None, vec![Edit::remove(Mark::ChangedAt)]))).await.map(drop)
 }
 
 /// Marks the node as ours in the write that cordons it; a node that a person had cordoned is not marked, and stays as it is.
@@ -39,13 +40,13 @@ pub async fn cordon(
             let mut marks = Vec::new();
             // Half-new versions are no former ones.
             if !state.reached(target) {
-                marks.push((Mark::FormerVersions, Some(versions.join(","))));
+                marks.push(Edit::set(Mark::FormerVersions, versions.join(",")));
             }
             if !state.rests(target) {
-                marks.push((Mark::ChangedAt, None));
+                marks.push(Edit::remove(Mark::ChangedAt));
             }
             if !unschedulable || !guard::on(Guard::PersonsCordonNotOurs) {
-                marks.push((Mark::CordonedBy, Some(run.to_owned())));
+                marks.push(Edit::set(Mark::CordonedBy, run.to_owned()));
                 return Some((Some(true), marks));
             }
             if !ours {
@@ -65,10 +66,10 @@ pub async fn take_cordon_back(record: &Record, settings: &Settings, name: &str) 
     record
         .edit_node(change, |now| {
             let has = |key: &String| now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(key));
-            let mut marks = vec![(Mark::CordonedBy, None)];
+            let mut marks = vec![Edit::remove(Mark::CordonedBy)];
             // What it had before a change is of no use where nothing changed; beside the time of a change it is that change's.
             if has(&former) && !has(&changed) {
-                marks.push((Mark::FormerVersions, None));
+                marks.push(Edit::remove(Mark::FormerVersions));
             }
             let ours = has(&cordoned);
             (ours || marks.len() > 1).then(|| (ours.then_some(false), marks))
@@ -91,7 +92,7 @@ pub async fn leave_cordon_held(record: &Record, settings: &Settings, name: &str,
     record
         .edit_node(change, |now| {
             let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
-            ours.then(|| (serves.then_some(false), vec![(Mark::CordonedBy, None)]))
+            ours.then(|| (serves.then_some(false), vec![Edit::remove(Mark::CordonedBy)]))
         })
         .await
         .map(drop)

@@ -12,6 +12,7 @@ use crate::node::{Inspect, NodeState};
 use crate::plan::decide::losses::static_pods::StaticPod;
 use crate::plan::decide::losses::{self, Acknowledged, Difference, coredns, kubelet, static_pods};
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
+use crate::plan::model::marks::Edit;
 use crate::run::cluster::{Cluster, Observer, Record};
 use crate::run::session::Session;
 use crate::run::ssh::Ssh;
@@ -72,7 +73,7 @@ pub async fn acknowledge(session: &Session, observer: &Observer, record: &Record
         at: session.stamp(),
     }));
     let text = serde_json::to_string(&all).map_err(|error| Cause::bug(format!("acknowledged changes as JSON: {error}")))?;
-    record.mark_namespace("", "record what was acknowledged", &[(Mark::Acknowledged, Some(text))]).await
+    record.mark_namespace("", "record what was acknowledged", &[Edit::set(Mark::Acknowledged, text)]).await
 }
 
 async fn not_acknowledged(observer: &Observer, found: Vec<Difference>) -> Result<Vec<Difference>, Cause> {

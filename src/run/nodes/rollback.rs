@@ -6,6 +6,7 @@ use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::{Inspect, Step, WorkState};
 use crate::permit::ChangeClass;
+use crate::plan::model::marks::Edit;
 use crate::plan::rescue::rollback::{self, Back, Rollback};
 use crate::run::cluster::Record;
 use crate::run::services::Services;
@@ -81,7 +82,7 @@ async fn cordon_for_rollback(record: &Record, name: &str, run: &RunId) -> Result
     record
         .edit_node(change, |now| {
             let unschedulable = now.spec.as_ref().and_then(|spec| spec.unschedulable).unwrap_or(false);
-            (!unschedulable).then(|| (Some(true), vec![(Mark::CordonedBy, Some(run.to_string()))]))
+            (!unschedulable).then(|| (Some(true), vec![Edit::set(Mark::CordonedBy, run.to_string())]))
         })
         .await
         .map(drop)
@@ -95,7 +96,11 @@ async fn end_rollback(session: &Session, record: &Record, settings: &Settings, n
     record
         .edit_node(change, |now| {
             let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
-            let marks = vec![(Mark::CordonedBy, None), (Mark::FormerVersions, None), (Mark::ChangedAt, Some(changed.clone()))];
+            let marks = vec![
+                Edit::remove(Mark::CordonedBy),
+                Edit::remove(Mark::FormerVersions),
+                Edit::set(Mark::ChangedAt, changed.clone()),
+            ];
             Some((ours.then_some(false), marks))
         })
         .await?;

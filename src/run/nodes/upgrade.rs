@@ -13,6 +13,7 @@ use crate::permit::ChangeClass;
 use crate::plan::decide::gates::{self, Turn};
 use crate::plan::decide::order;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
+use crate::plan::model::marks::Edit;
 use crate::plan::model::version::{Version, told};
 use crate::report::span;
 use crate::run::cluster::Observer;
@@ -310,7 +311,7 @@ async fn back_in_service(
         .record
         .edit_node(change, |now| {
             let ours = now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(&key));
-            let marks = vec![(Mark::CordonedBy, None), (Mark::ChangedAt, Some(changed.clone()))];
+            let marks = vec![Edit::remove(Mark::CordonedBy), Edit::set(Mark::ChangedAt, changed.clone())];
             let lifts = ours || !guard::on(Guard::PersonsCordonStays);
             (ours || fresh).then(|| (lifts.then_some(false), marks))
         })

@@ -8,7 +8,7 @@ use crate::failure::Cause;
 use crate::names;
 use crate::plan::decide::alerts::Alert;
 use crate::plan::model::answer::Answer;
-use crate::plan::model::facts::RunMarks;
+use crate::plan::model::marks::RunMarks;
 use crate::plan::view::health::{Rule, Series};
 use crate::run::cluster::Cluster;
 use crate::run::session::{Change, Session};

@@ -63,6 +63,7 @@ const READERS: &[(&str, &str, &str)] = &[
         "read_intent",
         "A name, a number and a word, split at blanks; whatever else stands there is no intent.",
     ),
+    ("src/plan/model/marks.rs", "parsed", "words::tokens"),
     ("src/plan/model/parse.rs", "backup_done", "plan::backups"),
     ("src/plan/model/parse.rs", "exit_code", "plan::messages_of_jobs"),
     ("src/plan/model/parse.rs", "image_repository", "plan::image_repositories"),
@@ -81,7 +82,6 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/run/chain/jobs.rs", "submit_job", "It reads what a pure function of this program has just made."),
     ("src/run/cluster/job.rs", "job_fact", "words::versions"),
     ("src/run/cluster/observer.rs", "node_fact", "words::versions"),
-    ("src/run/cluster/observer.rs", "read_mark", "words::tokens"),
     (
         "src/run/cluster/observer.rs",
         "time",

@@ -39,7 +39,7 @@ pub(super) fn rest_is_as_it_was(parts: &[&str]) -> String {
 /// Of a node: whether it takes pods, and our marks. Also that we uncordon only what we cordoned: our mark comes with a cordon that was not
 /// there, and an uncordon needs the mark.
 pub fn nodes(install: &Install) -> Policy {
-    let marks = Mark::OF_A_NODE.map(|mark| mark.key(install.prefix));
+    let marks = Mark::of_a_node().map(|mark| mark.key(install.prefix));
     let ours = Mark::CordonedBy.key(install.prefix);
     let mut variables = old_and_new();
     variables.extend([
@@ -66,7 +66,7 @@ pub fn nodes(install: &Install) -> Policy {
                 format!("{} && {}", rest_is_as_it_was(&["metadata", "spec"]), same("Spec", &list(["unschedulable"]))),
                 "of a node only spec.unschedulable and our marks may change",
             ),
-            rule(same("Marks", &list(&marks)), "of a node's annotations only our marks may change"),
+            rule(same("Marks", &list(marks)), "of a node's annotations only our marks may change"),
             rule(
                 "variables.is == variables.was || (variables.is ? variables.has : variables.had)".to_owned(),
                 "a node is cordoned with our mark, and uncordoned only where it had that",
@@ -80,8 +80,10 @@ pub fn nodes(install: &Install) -> Policy {
 }
 
 /// Of our namespace: the run's marks. What only a person writes may be removed, at a run's end; the image of a run can only be the installed one.
+/// Another build's chain may be at work under this policy (it is applied while a run is on): a mark that this program does not write any more
+/// stays in the list until no run of the build before can be in flight.
 pub fn namespace(install: &Install) -> Policy {
-    let keys = |marks: &[Mark]| list(marks.iter().map(|mark| mark.key(install.prefix)));
+    let keys = |marks: &mut dyn Iterator<Item = Mark>| list(marks.map(|mark| mark.key(install.prefix)));
     let image = Mark::Image.key(install.prefix);
     let mut variables = old_and_new();
     variables.push((
@@ -89,8 +91,8 @@ pub fn namespace(install: &Install) -> Policy {
         format!(
             "request.userInfo.username == '{}' ? {} : {}",
             user(install, Account::Watch),
-            keys(&Mark::OF_THE_WATCH),
-            keys(&Mark::OF_A_RUN)
+            keys(&mut Mark::of_the_watch()),
+            keys(&mut Mark::of_a_run())
         ),
     ));
     let rule = |expression: String, message: &str| (expression, message.to_owned());
@@ -113,7 +115,7 @@ pub fn namespace(install: &Install) -> Policy {
             rule(
                 format!(
                     "{}.all(k, !(k in variables.newMarks) || (k in variables.oldMarks && variables.newMarks[k] == variables.oldMarks[k]))",
-                    keys(&Mark::OF_A_PERSON)
+                    keys(&mut Mark::of_a_person())
                 ),
                 "what a person has said of a run may only be removed",
             ),

@@ -1,0 +1,330 @@
+//! The record of a run: its marks, annotations on our namespace, as this build writes and reads them. They are read and written in this file alone.
+//!
+//! Each part is an annotation of its own and not all of them one text, since each has its writers (a person, the watch, the chain), and an
+//! API server's policy can tell who wrote what by the key alone. `in-flight`, `target` and `snapshot-path` are what people and dashboards
+//! look at, under the names that they have had since before this program.
+//!
+//! The program may be upgraded while a run is on. Then a process of one build meets the record of another: whoever decides refuses one of a
+//! version that it does not know, and says what to finish first; a view shows what it can; a halt and `clear-state` do not ask.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+
+use super::facts::Step;
+use super::halt::{Halt, Skip};
+use super::version::Version;
+use crate::failure::{Advice, Cause};
+use crate::names::{Mark, Place, Writer};
+use crate::words::{RunId, command};
+
+/// The version of a run's record that this build writes, and the only one that it reads. It is raised when a mark changes its meaning, or when
+/// one comes that a build before must not pass over. A record without a version is of the builds that wrote none, and is this one's first.
+pub const VERSION: u32 = 1;
+
+/// The namespace's annotations. `in_flight` alone says that a run is on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RunMarks {
+    pub in_flight: bool,
+    /// The record's version, where it is not [`VERSION`]: another build began the run.
+    pub other_version: Option<String>,
+    pub run_id: Option<RunId>,
+    pub target: Option<Version>,
+    pub started: Option<Timestamp>,
+    /// Which image the run's Jobs run, to its end.
+    pub image: Option<String>,
+    pub snapshot_path: Option<String>,
+    /// Preflight of this run has ended well.
+    pub prepared: bool,
+    /// Steps that a person skipped by force.
+    pub skipped: Vec<Skip>,
+    /// Who performs the run in a process of their own, after Jobs had begun it.
+    pub local: Option<String>,
+    /// What the watch was about to do when it wrote this.
+    pub taking_up: Option<String>,
+    /// UID of a dead Job whose successor the watch has created.
+    pub handed_on: Option<String>,
+    /// As it stands there.
+    pub acknowledged: Option<String>,
+    /// Of which failure Slack was told last, as [`crate::plan::view::news::News`] writes it.
+    pub told: Option<String>,
+    pub halted: Option<Halt>,
+    /// Annotations with something in them that this program never writes there, as if they were not there. Views show them; whoever decides
+    /// refuses, and whoever ends a run or stops it goes on.
+    pub garbled: Vec<Garbled>,
+}
+
+/// An annotation of the namespace that cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Garbled {
+    /// The whole key.
+    pub key: String,
+    /// As it stands there.
+    pub text: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// One mark, to be written or to be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    mark: Mark,
+    text: Option<String>,
+}
+
+impl Edit {
+    /// Writes it.
+    pub fn set(mark: Mark, text: impl Into<String>) -> Self {
+        Edit { mark, text: Some(text.into()) }
+    }
+
+    /// Removes it; one that is not there is no error.
+    pub fn remove(mark: Mark) -> Self {
+        Edit { mark, text: None }
+    }
+
+    /// The run's preflight has ended well. It names the run: another's is none.
+    pub fn prepared(run: &RunId) -> Self {
+        Self::set(Mark::Prepared, run.to_string())
+    }
+
+    /// These steps were skipped by force.
+    pub fn skipped(skips: &[Skip]) -> Self {
+        Self::set(Mark::Skipped, Skip::write(skips))
+    }
+
+    /// Written, or removed where there is nothing to say.
+    pub fn set_or_remove(mark: Mark, text: Option<String>) -> Self {
+        Edit { mark, text }
+    }
+
+    /// The halt that stands; None: it is lifted.
+    pub fn halted(halt: Option<&Halt>) -> Self {
+        Self::set_or_remove(Mark::Halted, halt.map(Halt::write))
+    }
+
+    /// As the annotations of a merge patch. `prefix` is the setting `annotation-prefix`.
+    pub fn annotations(edits: &[Edit], prefix: &str) -> Map<String, Value> {
+        edits.iter().map(|edit| (edit.mark.key(prefix), edit.text.as_deref().map_or(Value::Null, Value::from))).collect()
+    }
+}
+
+/// What begins a run: its own marks, and nothing left of one before, but what a person has said for it. `image` is None where no Job begins it.
+pub fn begun(run: &RunId, target: Version, at: Timestamp, image: Option<String>) -> Vec<Edit> {
+    let own = [
+        Edit::set(Mark::InFlight, "true"),
+        Edit::set(Mark::RecordVersion, VERSION.to_string()),
+        Edit::set(Mark::RunId, run.to_string()),
+        Edit::set(Mark::Target, target.to_string()),
+        Edit::set(Mark::Started, at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        Edit::set_or_remove(Mark::Image, image),
+    ];
+    let kept = |mark: &Mark| mark.place() == Place::Run(Writer::PersonBefore) || own.iter().any(|edit| edit.mark == *mark);
+    let gone: Vec<Edit> = Mark::of_a_run().filter(|mark| !kept(mark)).map(Edit::remove).collect();
+    gone.into_iter().chain(own).collect()
+}
+
+/// What ends a run: nothing is left of it.
+pub fn ended() -> Vec<Edit> {
+    Mark::of_a_run().map(Edit::remove).collect()
+}
+
+/// One mark out of annotations; an empty one is none.
+pub fn mark(annotations: &BTreeMap<String, String>, prefix: &str, mark: Mark) -> Option<String> {
+    annotations.get(&mark.key(prefix)).filter(|value| !value.is_empty()).cloned()
+}
+
+impl RunMarks {
+    /// Out of the annotations of our namespace. `prefix` is the setting `annotation-prefix`.
+    pub fn read(annotations: &BTreeMap<String, String>, prefix: &str) -> Self {
+        let mark = |mark: Mark| self::mark(annotations, prefix, mark);
+        let mut garbled = Vec::new();
+        let run_id = parsed(annotations, prefix, Mark::RunId, &mut garbled).filter(|run: &RunId| {
+            // It stands for no run, and so never for the one in flight.
+            if run.is_by_hand() {
+                let key = Mark::RunId.key(prefix);
+                garbled.push(Garbled { key, why: format!("{run:?} is the id of no run"), text: run.to_string() });
+            }
+            !run.is_by_hand()
+        });
+        RunMarks {
+            in_flight: mark(Mark::InFlight).is_some(),
+            other_version: mark(Mark::RecordVersion).filter(|version| *version != VERSION.to_string()),
+            target: parsed(annotations, prefix, Mark::Target, &mut garbled),
+            started: parsed(annotations, prefix, Mark::Started, &mut garbled),
+            image: mark(Mark::Image),
+            snapshot_path: mark(Mark::SnapshotPath),
+            prepared: run_id.is_some() && mark(Mark::Prepared).as_deref() == run_id.as_deref(),
+            skipped: mark(Mark::Skipped).map(|text| Skip::read(&text)).unwrap_or_default(),
+            local: mark(Mark::Local),
+            taking_up: mark(Mark::TakingUp),
+            handed_on: mark(Mark::HandedOn),
+            acknowledged: mark(Mark::Acknowledged),
+            told: mark(Mark::Told),
+            halted: mark(Mark::Halted).map(|text| Halt::read(&text)),
+            run_id,
+            garbled,
+        }
+    }
+
+    /// Nothing in them but what this build writes.
+    ///
+    /// # Errors
+    /// Refused: another build's record, with what to finish first; or names each annotation that is not ours, and how to be rid of it.
+    pub fn whole(&self, namespace: &str) -> Result<(), Cause> {
+        if let Some(why) = self.of_another_build() {
+            return Err(self.unknown_version(namespace, why));
+        }
+        let Some(first) = self.garbled.first() else { return Ok(()) };
+        let lines = self.garbled.iter().skip(1).map(|garbled| format!("annotation {}: {}", garbled.key, garbled.why));
+        let cause =
+            Cause::refused(format!("annotation {} on namespace {namespace} is not this program's: {}", first.key, first.why));
+        let forget = |garbled: &Garbled| command!("kubectl annotate namespace {} {}-", namespace, garbled.key);
+        let cause =
+            cause.detail(lines).next("k8s-upgrade clear-state      # gives the run up; or, where a person knows what it was:");
+        Err(self.garbled.iter().fold(cause, |cause, garbled| cause.next(forget(garbled))))
+    }
+
+    /// What there is to say of a record that this build does not read; None: it does.
+    pub fn of_another_build(&self) -> Option<String> {
+        let version = self.other_version.as_ref().filter(|_| self.in_flight)?;
+        let run = self.run_id.as_ref().map_or("the run in flight".to_owned(), |run| format!("run {run}"));
+        let with = self.image.as_ref().map_or(String::new(), |image| format!(" (its Jobs run {image})"));
+        Some(format!(
+            "{run} has a record of version {version}, written by another build{with}; this build reads version {VERSION}"
+        ))
+    }
+
+    fn unknown_version(&self, namespace: &str, why: String) -> Cause {
+        let cause =
+            Cause::refused(why).detail(["its own Jobs go on with it: let them finish first, or finish it with that build"]);
+        let cause = cause.next(Advice::status()).next(command!("kubectl -n {} get jobs -o wide", namespace));
+        cause.next("k8s-upgrade clear-state      # gives the run up")
+    }
+
+    /// The run in flight, for what belongs to it alone.
+    ///
+    /// # Errors
+    /// Refused: something is marked as in flight that is no run of this program.
+    pub fn run(&self) -> Result<&RunId, Cause> {
+        let none = || {
+            Cause::refused("the run in flight has no run id: it was not begun by this program")
+                .next("k8s-upgrade clear-state      # gives it up")
+        };
+        self.run_id.as_ref().ok_or_else(none)
+    }
+
+    /// A person has skipped this step by force: nothing says that its work is done.
+    pub fn is_skipped(&self, step: &Step) -> bool {
+        self.skipped.iter().any(|skip| skip.step == step.token())
+    }
+
+    /// Both tell of the same run.
+    pub fn same_run(&self, other: &RunMarks) -> bool {
+        let of = |marks: &RunMarks| (marks.in_flight, marks.run_id.clone(), marks.other_version.clone(), marks.garbled.clone());
+        of(self) == of(other)
+    }
+
+    /// No run is on, and nothing stands there that nobody can read.
+    pub fn nothing(&self) -> bool {
+        self.same_run(&RunMarks::default())
+    }
+
+    /// The run in flight is this one.
+    pub fn is_of(&self, run: &RunId) -> bool {
+        self.in_flight && self.run_id.as_ref() == Some(run)
+    }
+}
+
+/// A mark of the namespace, if it is what we write there; what else it is goes to the others that are not.
+fn parsed<T: FromStr<Err: Display>>(
+    annotations: &BTreeMap<String, String>,
+    prefix: &str,
+    mark: Mark,
+    garbled: &mut Vec<Garbled>,
+) -> Option<T> {
+    let text = self::mark(annotations, prefix, mark)?;
+    match text.parse() {
+        Ok(read) => Some(read),
+        Err(error) => {
+            garbled.push(Garbled { key: mark.key(prefix), why: error.to_string(), text });
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const PREFIX: &str = "example.com";
+
+    fn written(edits: &[Edit]) -> BTreeMap<String, String> {
+        let set = Edit::annotations(edits, PREFIX).into_iter().filter_map(|(key, value)| Some((key, value.as_str()?.to_owned())));
+        set.collect()
+    }
+
+    fn run() -> RunId {
+        "0badcafe".parse().unwrap()
+    }
+
+    /// A mark that is written and read by nobody would be forgotten by `status`, and by whoever decides.
+    #[test]
+    fn every_mark_of_a_run_is_read() {
+        let id = written(&[Edit::set(Mark::RunId, "0badcafe")]);
+        for mark in Mark::of_a_run() {
+            let text = if mark == Mark::Prepared { "0badcafe" } else { "something" };
+            let mut annotations = if mark == Mark::RunId { BTreeMap::new() } else { id.clone() };
+            let without = RunMarks::read(&annotations, PREFIX);
+            annotations.insert(mark.key(PREFIX), text.to_owned());
+            assert_ne!(RunMarks::read(&annotations, PREFIX), without, "{mark:?}");
+        }
+    }
+
+    #[test]
+    fn a_run_begins_with_its_own_marks_alone() {
+        let all: BTreeMap<String, String> = Mark::of_a_run().map(|mark| (mark.key(PREFIX), "before".to_owned())).collect();
+        let mut after = all.clone();
+        for (key, value) in Edit::annotations(&begun(&run(), "1.34.7".parse().unwrap(), Timestamp::UNIX_EPOCH, None), PREFIX) {
+            match value.as_str() {
+                Some(text) => after.insert(key, text.to_owned()),
+                None => after.remove(&key),
+            };
+        }
+        let marks = RunMarks::read(&after, PREFIX);
+        let own = RunMarks {
+            in_flight: true,
+            run_id: Some(run()),
+            target: Some("1.34.7".parse().unwrap()),
+            started: Some(Timestamp::UNIX_EPOCH),
+            acknowledged: Some("before".to_owned()),
+            ..RunMarks::default()
+        };
+        assert_eq!(marks, own);
+        assert!(marks.whole("k8s-upgrade").is_ok());
+        let mut keys = all.into_keys();
+        let ended = Edit::annotations(&ended(), PREFIX);
+        assert!(keys.all(|key| ended.get(&key) == Some(&Value::Null)), "{ended:?}");
+    }
+
+    #[test]
+    fn a_record_of_another_version_is_refused_and_shown() {
+        let mut edits = begun(&run(), "1.34.7".parse().unwrap(), Timestamp::UNIX_EPOCH, Some("here/k8s-upgrade:b".into()));
+        edits.push(Edit::set(Mark::RecordVersion, "2"));
+        let marks = RunMarks::read(&written(&edits), PREFIX);
+        assert_eq!(marks.target, Some("1.34.7".parse().unwrap()));
+        let cause = marks.whole("k8s-upgrade").unwrap_err();
+        assert_eq!(
+            cause.what,
+            "run 0badcafe has a record of version 2, written by another build (its Jobs run here/k8s-upgrade:b); this build reads version 1"
+        );
+        // The builds before wrote none, and the same marks.
+        edits.push(Edit::remove(Mark::RecordVersion));
+        let without: Vec<Edit> = edits.into_iter().filter(|edit| edit.mark != Mark::RecordVersion).collect();
+        assert!(RunMarks::read(&written(&without), PREFIX).whole("k8s-upgrade").is_ok());
+    }
+}
