@@ -161,6 +161,8 @@ pub struct Cause {
     pub class: Class,
     /// A lowercase fragment: `kubeadm upgrade node failed (exit 1)`.
     pub what: String,
+    /// The same without what it happened to, where [`Cause::during`] said so: by this, failures that have one reason are known.
+    pub why: Option<String>,
     /// The few lines of somebody's output that matter.
     pub detail: Vec<String>,
     /// The command to type first, where the cause knows better than the step runner.
@@ -170,7 +172,7 @@ pub struct Cause {
 impl Cause {
     /// Without detail and advice; most callers take one of the constructors below.
     pub fn new(class: Class, what: impl Into<String>) -> Self {
-        Cause { class, what: what.into(), detail: Vec::new(), next: Vec::new() }
+        Cause { class, what: what.into(), why: None, detail: Vec::new(), next: Vec::new() }
     }
     /// See [`Class::Bug`].
     pub fn bug(what: impl Into<String>) -> Self {
@@ -215,14 +217,16 @@ impl Cause {
     }
     /// Says where or during what it happened: `context: what`.
     pub fn during(mut self, context: impl fmt::Display) -> Self {
-        self.what = format!("{context}: {}", self.what);
+        let what = format!("{context}: {}", self.what);
+        let bare = std::mem::replace(&mut self.what, what);
+        self.why.get_or_insert(bare);
         self
     }
 }
 
 texts!(none: Class, Purpose);
 texts!(Advice { purpose, command });
-texts!(Cause { class, what, detail, next });
+texts!(Cause { class, what, why, detail, next });
 texts!(Failure { cause, place, state, next });
 
 /// Of the names that are known, the one that was meant most likely.

@@ -89,9 +89,9 @@ fn root(error: &(dyn std::error::Error + 'static)) -> String {
 
 /// An API error as a cause, without a second try.
 pub fn cause(what: &str, error: &Error) -> Cause {
-    match error {
+    let bare = match error {
         Error::Api(status) => {
-            let text = format!("{what}: {}", status.message);
+            let text = status.message.clone();
             match status.code {
                 401 | 403 => Cause::refused(text),
                 409 => Cause::contended(text),
@@ -100,12 +100,13 @@ pub fn cause(what: &str, error: &Error) -> Cause {
             }
         }
         Error::Service(inner) => match (within::<NoPermit>(inner.as_ref()), within::<TooMuch>(inner.as_ref())) {
-            (Some(no_permit), _) => Cause::bug(no_permit.to_string()),
-            (_, Some(too_much)) => Cause::unreachable(format!("{what}: {too_much}")),
-            _ => Cause::unreachable(format!("{what}: the API server cannot be reached: {}", root(inner.as_ref()))),
+            (Some(no_permit), _) => return Cause::bug(no_permit.to_string()),
+            (_, Some(too_much)) => Cause::unreachable(too_much.to_string()),
+            _ => Cause::unreachable(format!("the API server cannot be reached: {}", root(inner.as_ref()))),
         },
-        other => Cause::unreachable(format!("{what}: {}", root(other))),
-    }
+        other => Cause::unreachable(root(other).to_string()),
+    };
+    bare.during(what)
 }
 
 /// The API server: calls and lists, each with a deadline, tried again by one table.
@@ -195,7 +196,10 @@ impl Cluster {
                 }
                 Err(_) => {
                     *locked(&self.last_outage) = Some(Instant::now());
-                    (Cause::unreachable(format!("{what}: the API server did not answer within {}s", CALL.as_secs())), patience)
+                    (
+                        Cause::unreachable(format!("the API server did not answer within {}s", CALL.as_secs())).during(what),
+                        patience,
+                    )
                 }
             };
             let (cause, bound) = failed;

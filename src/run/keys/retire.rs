@@ -171,17 +171,13 @@ async fn bring(
         let name = node.name.clone();
         session.note(&name, "joined meanwhile: the new key is brought there, too");
         let brought = async {
-            let mut open = super::survey::look_at(ssh, settings, vec![node], &survey.ring, false).await?;
-            super::turn::spread(session, ssh, settings, &mut open, turn).await?;
+            let mut open = super::survey::look_at_one(ssh, settings, node, &survey.ring).await?;
+            super::turn::spread_to(session, ssh, settings, &mut open, turn).await?;
             Ok::<_, Cause>(open)
         };
         match brought.await {
-            Ok(open) => survey.nodes.extend(open),
-            // Its place is told once.
-            Err(cause) => {
-                let what = cause.what.strip_prefix(&format!("{name}: ")).unwrap_or(&cause.what).to_owned();
-                failed.push((name, Cause { what, ..cause }));
-            }
+            Ok(open) => survey.nodes.push(open),
+            Err(cause) => failed.push((name, cause)),
         }
     }
     let only = |(node, _): &(String, Cause)| {

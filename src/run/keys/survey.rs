@@ -115,29 +115,48 @@ async fn ring<'a>(
     Ok(Ring { logins, asked, own: public })
 }
 
+/// What else a person can do about a node that stays shut.
+const OWN_KEY: &str = "another key that opens a node: --set ssh-key-file=FILE";
+const LATER: &str = "a node that stays away: --set exclude-nodes=NODE; once it is back: rotate-key --only NODE --set ssh-key-file=FILE, with a key of yours that opens it";
+
 /// Gets into each of these nodes and looks at its keys. One that stays shut, or whose keys could not be taken away, fails all.
 pub async fn look_at(ssh: &Ssh, settings: &Settings, nodes: Vec<Node>, ring: &Ring, all: bool) -> Result<Vec<Open>, Cause> {
-    let of: Vec<Public> = ring.asked.iter().chain(&ring.own).cloned().collect();
     let (mut open, mut failed, mut shut) = (Vec::new(), Vec::new(), false);
     for node in nodes {
-        match opens(ssh, settings, &node, &ring.logins, &of).await {
-            Err(cause) => {
-                shut = true;
-                failed.push((node.name, cause));
+        let name = node.name.clone();
+        match look_at_one(ssh, settings, node, ring).await {
+            Ok(one) => open.push(one),
+            Err(Unseen { cause, is_shut }) => {
+                shut |= is_shut;
+                failed.push((name, cause));
             }
-            Ok((login, there)) => match in_one_file(&way_to(settings, &node, ""), &login, &ring.asked, &there) {
-                Err(cause) => failed.push((node.name, cause)),
-                Ok(()) => {
-                    let done = NodeDone { keys: there.keys, ..NodeDone::default() };
-                    open.push(Open { node, login, there, done });
-                }
-            },
         }
     }
     let Some(cause) = Cause::together("nodes cannot be looked at", failed) else { return Ok(open) };
-    let own = "another key that opens a node: --set ssh-key-file=FILE";
-    let later = "a node that stays away: --set exclude-nodes=NODE; once it is back: rotate-key --only NODE --set ssh-key-file=FILE, with a key of yours that opens it";
-    Err(if shut { cause.detail(all.then_some(later)).detail([own]) } else { cause })
+    Err(if shut { cause.detail(all.then_some(LATER)).detail([OWN_KEY]) } else { cause })
+}
+
+/// Why a node's keys are not known.
+pub struct Unseen {
+    cause: Cause,
+    /// No key opens it; else it is open, and its keys could not be taken away.
+    is_shut: bool,
+}
+
+impl From<Unseen> for Cause {
+    fn from(Unseen { cause, is_shut }: Unseen) -> Self {
+        cause.detail(is_shut.then_some(OWN_KEY))
+    }
+}
+
+/// Gets into one of them. What fails does not say which: who asks does.
+pub async fn look_at_one(ssh: &Ssh, settings: &Settings, node: Node, ring: &Ring) -> Result<Open, Unseen> {
+    let of: Vec<Public> = ring.asked.iter().chain(&ring.own).cloned().collect();
+    let opened = opens(ssh, settings, &node, &ring.logins, &of).await;
+    let (login, there) = opened.map_err(|cause| Unseen { cause, is_shut: true })?;
+    in_one_file(&way_to(settings, &node, ""), &login, &ring.asked, &there).map_err(|cause| Unseen { cause, is_shut: false })?;
+    let done = NodeDone { keys: there.keys, ..NodeDone::default() };
+    Ok(Open { node, login, there, done })
 }
 
 /// The command that leads a person to a node, and does something there.

@@ -49,19 +49,21 @@ pub fn cut(left: Left) -> impl Fn(Cause) -> Cut {
 
 /// Puts the key on these nodes and logs in with it.
 pub async fn spread(session: &Session, ssh: &Ssh, settings: &Settings, nodes: &mut [Open], turn: &Turn) -> Result<(), Cause> {
-    let key = &turn.pair.public;
     for open in nodes {
-        let add =
-            AddKey { user: settings.ssh_user.clone(), kind: key.kind.clone(), key: key.base64.clone(), replaces: turn.gone() };
-        let name = &open.node.name;
-        let change = Change::prepare(name, "add the new key", AddKey::DEADLINE + CONNECT);
-        (open.done.added, open.done.keys) =
-            session.change(change, ssh.on_node_as(&open.node, &open.login, &add)).await.map_err(|c| c.during(name))?;
-        super::survey::opens(ssh, settings, &open.node, &[turn.login()], &[])
-            .await
-            .map_err(|cause| cause.during(format!("{name}: logging in with the new key")))?;
+        let name = open.node.name.clone();
+        spread_to(session, ssh, settings, open, turn).await.map_err(|cause| cause.during(name))?;
     }
     Ok(())
+}
+
+/// Adds it on one of them. What fails does not say which: who asks does.
+pub async fn spread_to(session: &Session, ssh: &Ssh, settings: &Settings, open: &mut Open, turn: &Turn) -> Result<(), Cause> {
+    let key = &turn.pair.public;
+    let add = AddKey { user: settings.ssh_user.clone(), kind: key.kind.clone(), key: key.base64.clone(), replaces: turn.gone() };
+    let change = Change::prepare(&open.node.name, "add the new key", AddKey::DEADLINE + CONNECT);
+    (open.done.added, open.done.keys) = session.change(change, ssh.on_node_as(&open.node, &open.login, &add)).await?;
+    let opened = super::survey::opens(ssh, settings, &open.node, &[turn.login()], &[]).await;
+    opened.map(drop).map_err(|cause| cause.during("logging in with the new key"))
 }
 
 /// Removes lines of one node's authorized_keys, by that login: how many went, and how many keys are left.

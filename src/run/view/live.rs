@@ -48,16 +48,17 @@ pub enum More {
 
 /// A kind of objects as its mirror has them, and since when and why they are old.
 struct Shelf<K> {
-    /// Reads like "list nodes".
+    /// What they are, and the call that lists them.
     what: &'static str,
+    call: &'static str,
     /// None until they were listed once.
     objects: Mutex<Option<Vec<Arc<K>>>>,
     stale: Mutex<Option<(Timestamp, String)>>,
 }
 
 impl<K> Shelf<K> {
-    fn new(what: &'static str) -> Self {
-        Shelf { what, objects: Mutex::new(None), stale: Mutex::new(None) }
+    fn new(what: &'static str, call: &'static str) -> Self {
+        Shelf { what, call, objects: Mutex::new(None), stale: Mutex::new(None) }
     }
 
     fn objects(&self) -> Option<Vec<Arc<K>>> {
@@ -71,10 +72,9 @@ impl<K> Shelf<K> {
 
     /// They are old from the first doubt on; the last one says why.
     fn doubt(&self, now: Timestamp, why: &str) {
-        let why = why.strip_prefix(self.what).and_then(|why| why.strip_prefix(": ")).unwrap_or(why).to_owned();
         let mut stale = locked(&self.stale);
         let since = stale.as_ref().map_or(now, |(since, _)| *since);
-        *stale = Some((since, why));
+        *stale = Some((since, why.to_owned()));
     }
 }
 
@@ -135,13 +135,13 @@ impl<'a> Live<'a> {
     fn new(services: &'a Services) -> Self {
         Live {
             services,
-            nodes: Shelf::new("list nodes"),
-            namespace: Shelf::new("list the run's marks"),
-            jobs: Shelf::new("list the chain's Jobs"),
-            pods: Shelf::new("list the chain's pods"),
-            control_plane: Shelf::new("list control-plane pods"),
-            leases: Shelf::new("list Leases"),
-            cronjobs: Shelf::new("list CronJobs"),
+            nodes: Shelf::new("nodes", "list nodes"),
+            namespace: Shelf::new("the run's marks", "list the run's marks"),
+            jobs: Shelf::new("the chain's Jobs", "list the chain's Jobs"),
+            pods: Shelf::new("the chain's pods", "list the chain's pods"),
+            control_plane: Shelf::new("control-plane pods", "list control-plane pods"),
+            leases: Shelf::new("Leases", "list Leases"),
+            cronjobs: Shelf::new("CronJobs", "list CronJobs"),
             silent: Mutex::default(),
             changes: watch::Sender::new(()),
         }
@@ -171,7 +171,7 @@ impl<'a> Live<'a> {
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     {
-        let mut mirror = Mirror::new(shelf.what, api, selection).looks_on();
+        let mut mirror = Mirror::new(shelf.call, api, selection).looks_on();
         loop {
             let again = match mirror.renew(&self.services.cluster).await {
                 Ok(()) => {
@@ -180,7 +180,7 @@ impl<'a> Live<'a> {
                 }
                 Err(cause) if shelf.objects().is_none() => return Err(cause),
                 Err(cause) => {
-                    shelf.doubt(self.services.session.now(), &cause.what);
+                    shelf.doubt(self.services.session.now(), cause.why.as_deref().unwrap_or(&cause.what));
                     AGAIN
                 }
             };
@@ -241,7 +241,6 @@ impl<'a> Live<'a> {
         }
         let mut told: Vec<Stale> = Vec::new();
         let mut tell = |what: &'static str, stale: &Mutex<Option<(Timestamp, String)>>| {
-            let what = what.strip_prefix("list ").unwrap_or(what);
             let old = |since: Timestamp| now.duration_since(since).unsigned_abs() >= UNTOLD;
             let Some((since, why)) = locked(stale).clone().filter(|(since, _)| old(*since)) else { return };
             match told.iter_mut().find(|other| other.why == why) {
