@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::lab::{Lab, NAMESPACE};
+use super::lab::{COMMAND, Lab, NAMESPACE};
+use super::process::{self, Ended};
 
 /// kubeadm dislikes cgroups v1, and may have no others.
 pub const KUBEADM_FLAG: &str = "--ignore-preflight-errors=SystemVerification";
@@ -24,23 +25,35 @@ fn settings(lab: &Lab, waits: &str) -> String {
 pub fn install(lab: &Lab, waits: &str) -> String {
     lab.phase("install");
     let path = |name: &str| lab.scratch(name).display().to_string();
-    let (config, archive, rules, webhook) = (path("config.yaml"), path("image.tar"), path("upgrade-gates.yaml"), path("webhook"));
+    let (config, rules) = (path("config.yaml"), path("upgrade-gates.yaml"));
     std::fs::write(&config, settings(lab, waits)).expect("the settings are written");
-    std::fs::write(&webhook, lab.env("LAB_SLACK_URL")).expect("the webhook is written");
-
-    let image = lab.product(&["image", "-o", &archive]).good();
-    lab.tool(&["image", &archive]);
     std::fs::write(&rules, lab.product(&["manifests", "--only", "rules"]).good()).expect("the rules are written");
     lab.tool(&["rules", &rules]);
-    let key = lab.env("LAB_SSH_KEY");
-    let manifests =
-        lab.product(&["--config", &config, "manifests", "--image", image.trim(), "--ssh-key", key, "--slack-webhook", &webhook]);
-    lab.apply(&manifests.good());
+    apply(lab, &config, |args| lab.product(args).good());
     lab.until(Duration::from_secs(60), "the alert Watchdog to fire", || {
         let seen = lab.query("ALERTS{alertname=\"Watchdog\",alertstate=\"firing\"}");
         if seen.is_empty() { Err("it is not to be seen".to_owned()) } else { Ok(()) }
     });
     config
+}
+
+/// The image and the manifests of a build. Returns the image's name.
+fn apply(lab: &Lab, config: &str, build: impl Fn(&[&str]) -> String) -> String {
+    let path = |name: &str| lab.scratch(name).display().to_string();
+    let (archive, webhook) = (path("image.tar"), path("webhook"));
+    std::fs::write(&webhook, lab.env("LAB_SLACK_URL")).expect("the webhook is written");
+    let image = build(&["image", "-o", &archive]).trim().to_owned();
+    lab.tool(&["image", &archive]);
+    let key = lab.env("LAB_SSH_KEY");
+    lab.apply(&build(&["--config", config, "manifests", "--image", &image, "--ssh-key", key, "--slack-webhook", &webhook]));
+    image
+}
+
+/// Another build of the program is installed over this one, as whoever upgrades it does. Returns its image's name, and what it says of the run.
+pub fn install_another_build(lab: &Lab, config: &str) -> (String, Ended) {
+    let binary = lab.another_build();
+    let image = apply(lab, config, |args| process::run(&mut lab.command_of(&binary, args), "", COMMAND).good());
+    (image, process::run(&mut lab.command_of(&binary, &["--config", config, "status"]), "", COMMAND))
 }
 
 /// `kubectl create job --from=cronjob/k8s-version-check`, to its end.

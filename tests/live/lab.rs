@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, Mutex};
@@ -193,7 +194,21 @@ impl Lab {
     }
 
     pub fn product_command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
+        self.command_of(&self.binary, args)
+    }
+
+    /// Another build of the same program: it does the same, and its bytes, so its image, are others.
+    pub fn another_build(&self) -> PathBuf {
+        let (file, mut bytes) = (self.scratch("another-build"), std::fs::read(&self.binary).expect("the binary is read"));
+        bytes.extend(b"another build");
+        std::fs::write(&file, bytes).expect("it is written");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("it may be run");
+        file
+    }
+
+    /// The same as [`Lab::product_command`], of that binary.
+    pub fn command_of(&self, binary: &Path, args: &[&str]) -> Command {
+        let mut command = Command::new(binary);
         command.args(args).env_clear().env("KUBECONFIG", self.env("KUBECONFIG")).env("HOME", self.scratch.path());
         command
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::disturb::{PHASE, SESSIONS, cut_sessions, delete_pod, kill, wait_for_pod, working, workload};
 use super::end::{self, Expected};
-use super::install::{detect, ended, install};
+use super::install::{detect, ended, install, install_another_build};
 use super::lab::{COMMAND, Lab, NAMESPACE};
 use super::nonsense::Nonsense;
 use super::process::{Begun, Ended};
@@ -76,6 +76,14 @@ pub fn run() {
     });
     untouched(&lab, "k8s-node2", "no alert could be seen");
 
+    lab.phase("another build of the program is installed meanwhile");
+    let (image, newer) = (image_of(&lab, node2), install_another_build(&lab, &config));
+    assert_ne!(image, newer.0, "it is the same build");
+    let says = format!("the run keeps its image {image} to its end; installed is {}", newer.0);
+    assert!(newer.1.code == Some(0) && newer.1.stderr.contains(&says), "{}\n{}", newer.1.stdout, newer.1.stderr);
+    assert!(newer.1.stdout.contains(TARGET) && newer.1.stdout.contains("k8s-node2"), "{}", newer.1.stdout);
+    lab.say(&newer.1.stdout);
+
     lab.phase("something answers in Prometheus' place, and it is nonsense");
     let nonsense = Nonsense::at(lab.env("LAB_PROMETHEUS_URL"));
     lab.until(Duration::from_secs(90), "every kind of nonsense to have been told", || nonsense.all_told());
@@ -131,6 +139,9 @@ pub fn run() {
     let (lowest, at) = seen.lowest["web"];
     assert!(lowest >= 6 - 2, "only {lowest} of 6 web replicas were available at {at}, 2 may be away");
     once_each(&lab);
+    for (job, ..) in expected.jobs() {
+        assert_eq!(image_of(&lab, &job), image, "{job}: a run keeps its image");
+    }
     same_containerd(&lab, &seen, &containerd);
 }
 
@@ -181,6 +192,11 @@ fn finished_by_hand(lab: &Lab, config: &str) {
             assert!(ended.stderr.contains(word), "{word:?} is not said:\n{}", ended.stderr);
         }
     });
+}
+
+/// What a Job of the chain runs.
+fn image_of(lab: &Lab, job: &str) -> String {
+    lab.kubectl(&["-n", NAMESPACE, "get", "job", job, "-o", "jsonpath={.spec.template.spec.containers[0].image}"])
 }
 
 fn untouched(lab: &Lab, node: &str, when: &str) {
