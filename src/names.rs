@@ -72,8 +72,19 @@ pub const LEASE_BY_HAND: &str = "k8s-upgrade-by-hand";
 /// Finished chain Jobs stay this long (seconds).
 pub const JOB_TTL_SECONDS: i32 = 604_800;
 
-/// The prefix of every annotation, unless the settings name another.
+// Defaults that are those of the cluster this program was written for, whose dashboards and habits know them. Each is a setting;
+// docs/settings.yaml shows what others set.
+
+/// The prefix of every annotation.
 pub const ANNOTATION_PREFIX: &str = "viktorbarzin.me";
+/// Who logs in on the nodes.
+pub const SSH_USER: &str = "wizard";
+/// Namespace and name of the CronJob that makes etcd's snapshot.
+pub const BACKUP_CRONJOB: &str = "default/backup-etcd";
+/// The Service of Prometheus, with its port.
+pub const PROMETHEUS: &str = "monitoring/prometheus-server:80";
+/// The Pushgateway's.
+pub const PUSHGATEWAY: &str = "monitoring/prometheus-prometheus-pushgateway:9091";
 
 /// Where a mark stands, and who writes it there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

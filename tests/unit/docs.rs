@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap_complete::Shell;
+use k8s_upgrade::adapters::SystemFiles;
 use k8s_upgrade::commands;
-use k8s_upgrade::settings::Settings;
+use k8s_upgrade::settings::{Settings, Sources};
 
 const ADVICE: &str = "write them anew: `k8s-upgrade man man` and `k8s-upgrade completions SHELL > completions/FILE`";
 
@@ -37,6 +38,18 @@ fn manual_pages_are_what_the_binary_writes() {
         pages.into_iter().map(|(name, _)| name).collect(),
         "pages of commands that are gone, or not written; {ADVICE}"
     );
+}
+
+/// What a stranger copies is taken, and leaves no name in force that only the cluster of the runbook has.
+#[test]
+fn the_example_of_settings_replaces_all_that_is_one_clusters_own() {
+    let (env, file) = (Default::default(), Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.yaml"));
+    let sources = Sources { config: Some(&file), set: &[], env: &env, files: &SystemFiles };
+    let (example, default) = (Settings::load(&sources).unwrap(), Settings::default());
+    let (example, default) = (serde_json::to_value(example).unwrap(), serde_json::to_value(default).unwrap());
+    let changed = |key: &&String| example[*key] != default[*key];
+    let changed: Vec<&str> = default.as_object().unwrap().keys().filter(changed).map(String::as_str).collect();
+    assert_eq!(changed, ["cluster-name", "annotation-prefix", "ssh-user", "prometheus", "pushgateway", "backup-cronjob"]);
 }
 
 /// A person looks a key up there, and finds its default.

@@ -3,6 +3,9 @@
 //! A live watch proves nothing: one that was open when a real API server went away stayed silent and ended cleanly half a
 //! minute later, as if all were well. So silence, an end, an error or a 410 all lead back to a list, never sooner than a second
 //! after the last one. That a server which hangs is told: `tests/sim/live.rs::a_server_that_hangs_is_told`.
+//!
+//! kube's own `watcher` (5.0) ends a silent watch, too, but goes on from the last version that it knows, tries again for ever, and lists
+//! only where the server refuses that version. A drain decides by a list of *now*, under its own deadline; so this stays ours.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
