@@ -7,7 +7,7 @@ use super::records::{old_and_new, rest_is_as_it_was, same};
 use super::{ENDED_JOBS, JOBS, Policy, SNAPSHOTS, both, user};
 use crate::names::{self, Mark};
 use crate::plan::manifests::installation::Install;
-use crate::plan::manifests::jobs::{self, Secret};
+use crate::plan::manifests::jobs;
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::policy::Runner;
 
@@ -18,6 +18,10 @@ const OF_A_CONTAINER: [&str; 2] = ["args", "image"];
 /// What a Job of ours runs, its words one after the other.
 const COMMAND: &str = r"^(preflight|postflight|upgrade-node [a-z0-9]([-.a-z0-9]*[a-z0-9])?) --chain --target [0-9]+\.[0-9]+\.[0-9]+ --run [0-9a-f]{8}( --held)?$";
 
+/// The shapes of a pod of the chain that are accepted, the newest first: a run goes on with the build that began it, while the policies of
+/// another are in force. One that this program makes no more goes once no run of the build that made it can be in flight.
+const SHAPES: [&str; 1] = [include_str!("shapes/1.json")];
+
 fn rule(expression: String, message: &str) -> (String, String) {
     (expression, message.to_owned())
 }
@@ -27,36 +31,10 @@ fn is_snapshot() -> String {
     format!("object.metadata.?labels[?'{}'].orValue('') == '{}'", names::LABEL_MANAGED_BY, names::PROGRAM)
 }
 
-/// A pod as `commands` of the chain have it, and with what the API server fills in. It never fills in more than that: a new default in pods'
-/// templates would roll out every workload of every cluster. So any other field is somebody else's, also one that is invented tomorrow.
-fn shape(pod: Value) -> (Value, Value) {
-    let mut pod = pod;
-    let mut container = pod["containers"][0].take();
-    for (field, default) in [
-        ("dnsPolicy", json!("ClusterFirst")),
-        ("schedulerName", json!("default-scheduler")),
-        ("serviceAccount", pod["serviceAccountName"].clone()),
-    ] {
-        pod[field] = default;
-    }
-    container["terminationMessagePath"] = json!("/dev/termination-log");
-    container["terminationMessagePolicy"] = json!("File");
-    for variable in container["env"].as_array_mut().into_iter().flatten() {
-        if let Some(field) = variable.pointer_mut("/valueFrom/fieldRef") {
-            field["apiVersion"] = json!("v1");
-        }
-    }
-    for volume in pod["volumes"].as_array_mut().into_iter().flatten() {
-        if let Some(source) = volume.get_mut("configMap") {
-            source["defaultMode"] = json!(0o644);
-        }
-    }
-    for (object, own) in [(&mut pod, &OF_A_POD[..]), (&mut container, &OF_A_CONTAINER[..])] {
-        if let Some(fields) = object.as_object_mut() {
-            fields.retain(|field, _| !own.contains(&field.as_str()));
-        }
-    }
-    (pod, container)
+/// One part of each shape that is accepted, as a list; a shape that is no JSON accepts nothing (a test reads them).
+fn accepted(part: &str) -> String {
+    let shapes = SHAPES.iter().map(|text| serde_json::from_str::<Value>(text).unwrap_or_default()[part].clone());
+    literal(&Value::Array(shapes.collect()))
 }
 
 /// Whether a term of node affinity leaves a control plane alone, or one worker that has the key anyway. All that a term says must hold, so
@@ -82,9 +60,6 @@ fn is_trusted(install: &Install) -> String {
 
 /// A Job of the chain: its name, its one pod, what that runs, where, and what it sees.
 pub fn chain(install: &Install) -> Policy {
-    let shaped = |secret| shape(jobs::Pod { account: Account::Chain, arguments: &[], image: install.image, secret }.spec());
-    // What a pod sees of the Secret is the one thing in which phases differ.
-    let ((pod, container), (postflight, _)) = (shaped(Secret::Key), shaped(Secret::Webhook));
     let is_postflight = "variables.args.size() > 0 && variables.args[0] == 'postflight'";
     let image = Mark::Image.key(install.prefix);
     // What a change leaves as it was is not judged again.
@@ -101,8 +76,8 @@ pub fn chain(install: &Install) -> Policy {
             "dyn(object.spec.template.spec).?affinity.?nodeAffinity.?requiredDuringSchedulingIgnoredDuringExecution.?nodeSelectorTerms.orValue([])"
                 .to_owned(),
         ),
-        ("wantedPod", format!("{is_postflight} ? {} : {}", literal(&postflight), literal(&pod))),
-        ("wantedContainer", literal(&container)),
+        ("pods", format!("{is_postflight} ? {} : {}", accepted("postflight"), accepted("pod"))),
+        ("containers", accepted("container")),
     ]);
     let progress = Mark::Progress.key(install.prefix);
     Policy {
@@ -170,13 +145,13 @@ pub fn chain(install: &Install) -> Policy {
             ),
             rule(
                 unless_snapshot(format!(
-                    "variables.pod.containers.size() == 1 && {}",
-                    same_but("variables.container", "variables.wantedContainer", &list(OF_A_CONTAINER))
+                    "variables.pod.containers.size() == 1 && variables.containers.exists(c, {})",
+                    same_but("variables.container", "c", &list(OF_A_CONTAINER))
                 )),
                 "the container of a Job of the chain is ours to the last field",
             ),
             rule(
-                unless_snapshot(same_but("variables.pod", "variables.wantedPod", &list(OF_A_POD))),
+                unless_snapshot(format!("variables.pods.exists(p, {})", same_but("variables.pod", "p", &list(OF_A_POD)))),
                 "the pod of a Job of the chain is ours to the last field: no other account, volume or right on its host",
             ),
             rule(
@@ -242,5 +217,63 @@ pub fn snapshot(install: &Install) -> Policy {
                 "a Job of etcd's snapshot has as many pods as its CronJob's, with the same annotations",
             ),
         ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::plan::manifests::jobs::Secret;
+
+    /// A pod as `commands` of the chain have it, and with what the API server fills in. It never fills in more than that: a new default in pods'
+    /// templates would roll out every workload of every cluster. So any other field is somebody else's, also one that is invented tomorrow.
+    fn shape(pod: Value) -> (Value, Value) {
+        let mut pod = pod;
+        let mut container = pod["containers"][0].take();
+        for (field, default) in [
+            ("dnsPolicy", json!("ClusterFirst")),
+            ("schedulerName", json!("default-scheduler")),
+            ("serviceAccount", pod["serviceAccountName"].clone()),
+        ] {
+            pod[field] = default;
+        }
+        container["terminationMessagePath"] = json!("/dev/termination-log");
+        container["terminationMessagePolicy"] = json!("File");
+        for variable in container["env"].as_array_mut().into_iter().flatten() {
+            if let Some(field) = variable.pointer_mut("/valueFrom/fieldRef") {
+                field["apiVersion"] = json!("v1");
+            }
+        }
+        for volume in pod["volumes"].as_array_mut().into_iter().flatten() {
+            if let Some(source) = volume.get_mut("configMap") {
+                source["defaultMode"] = json!(0o644);
+            }
+        }
+        for (object, own) in [(&mut pod, &OF_A_POD[..]), (&mut container, &OF_A_CONTAINER[..])] {
+            if let Some(fields) = object.as_object_mut() {
+                fields.retain(|field, _| !own.contains(&field.as_str()));
+            }
+        }
+        (pod, container)
+    }
+
+    /// What of a pod of the chain is the same in all of them: of the phases before the last, of that one, and their container's.
+    fn newest() -> Value {
+        let shaped = |secret| shape(jobs::Pod { account: Account::Chain, arguments: &[], image: "", secret }.spec());
+        // What a pod sees of the Secret is the one thing in which phases differ.
+        let ((pod, container), (postflight, _)) = (shaped(Secret::Key), shaped(Secret::Webhook));
+        json!({ "pod": pod, "postflight": postflight, "container": container })
+    }
+
+    /// Whoever changes what a pod of the chain looks like writes the new shape beside the former, which stays accepted.
+    #[test]
+    fn the_newest_shape_is_what_jobs_are_made_of() {
+        let written: Value = serde_json::from_str(SHAPES[0]).unwrap();
+        assert!(written == newest(), "write it as a new file, first in SHAPES:\n{:#}", newest());
+        for text in SHAPES {
+            let shape: Value = serde_json::from_str(text).unwrap();
+            assert!(["pod", "postflight", "container"].iter().all(|part| shape[part].is_object()), "{shape:#}");
+        }
     }
 }
