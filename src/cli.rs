@@ -131,7 +131,7 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Take up a run where the facts say it stands
+    /// Resume an interrupted upgrade
     #[command(
         after_help = "Examples:\n  k8s-upgrade resume\n  k8s-upgrade resume --if-orphaned --dry-run    # what the watch would do now"
     )]
@@ -153,7 +153,7 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade halt --reason \"disks are being replaced\"\n  k8s-upgrade halt --lift && k8s-upgrade resume"
     )]
     Halt(Halt),
-    /// Jump a phase whose work is done; by force also one whose work is not, and the run then ends as partial
+    /// Skip a completed phase; by force also one that is not completed, and the run then ends as partial
     #[command(
         after_help = "Examples:\n  k8s-upgrade skip-phase worker k8s-node3\n  k8s-upgrade skip-phase worker k8s-node3 --force --reason \"its disk is being replaced\""
     )]

@@ -221,7 +221,7 @@ impl View<'_> {
                 words.push("HALF DONE".to_owned());
             }
             (Some(target), None) if self.facts().is_done_for_now(node, target) => {
-                words.push("control plane done, its kubelet follows the last one's".to_owned());
+                words.push("control plane done, its kubelet is upgraded after the last control plane".to_owned());
             }
             (Some(_), None) if self.facts().marks.is_skipped(&Step::of(node)) => words.push("SKIPPED by force".to_owned()),
             (Some(_), None) => words.push("waiting".to_owned()),
