@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::names;
+use crate::plan::decide::gate::{Gate, Occasion};
 use crate::plan::model::version::Version;
 use crate::words::{ContextName, ImageRef, LossId, Namespace, NodeName, ObjectName, Reason, RunId};
 
@@ -19,6 +20,17 @@ Phases:    preflight, drain, upgrade-node, postflight
 Exit codes: 0 done or nothing to do · 2 usage · 3 hold: not now · 4 refused: a person must change something ·
 5 a step failed, resumable · 6 somebody else holds the run or the node · 7 an endpoint could not be reached ·
 130/143 stopped at a safe point · 1 a bug of this program";
+
+const PREFLIGHT_EXAMPLES: &str =
+    "Examples:\n  k8s-upgrade preflight --target 1.36.3 --dry-run\n  k8s-upgrade preflight --target 1.36.3";
+
+/// What preflight asks, from the table of gates, and the examples.
+fn gates_of_preflight() -> String {
+    let rows: Vec<_> = Gate::of(Occasion::Preflight).map(Gate::row).collect();
+    let width = rows.iter().map(|row| row.id.len()).max().unwrap_or_default();
+    let lines: String = rows.iter().map(|row| format!("  {:width$}  {}\n", row.id, row.question)).collect();
+    format!("Gates, in the order in which they are asked; the manual page k8s-upgrade(1) has all:\n{lines}\n{PREFLIGHT_EXAMPLES}")
+}
 
 /// Upgrades kubeadm clusters by itself, one node at a time, as a chain of Kubernetes Jobs.
 #[derive(Debug, Parser)]
@@ -131,7 +143,7 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Take up a run where the facts say it stands
+    /// Resume an interrupted upgrade
     #[command(
         after_help = "Examples:\n  k8s-upgrade resume\n  k8s-upgrade resume --if-orphaned --dry-run    # what the watch would do now"
     )]
@@ -153,7 +165,7 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade halt --reason \"disks are being replaced\"\n  k8s-upgrade halt --lift && k8s-upgrade resume"
     )]
     Halt(Halt),
-    /// Jump a phase whose work is done; by force also one whose work is not, and the run then ends as partial
+    /// Skip a completed phase; by force also one that is not completed, and the run then ends as partial
     #[command(
         after_help = "Examples:\n  k8s-upgrade skip-phase worker k8s-node3\n  k8s-upgrade skip-phase worker k8s-node3 --force --reason \"its disk is being replaced\""
     )]
@@ -205,7 +217,8 @@ pub enum Command {
     },
     /// Check that the cluster may be upgraded, claim the run, back up etcd, prefetch
     #[command(
-        after_help = "Examples:\n  k8s-upgrade preflight --target 1.36.3 --dry-run\n  k8s-upgrade preflight --target 1.36.3"
+        after_help = PREFLIGHT_EXAMPLES,
+        after_long_help = gates_of_preflight()
     )]
     Preflight {
         #[arg(long, value_name = "X.Y.Z")]

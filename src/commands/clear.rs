@@ -132,7 +132,7 @@ fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
     for (node, whole) in &found.cordons {
         let what = match whole {
             true => "our cordon is taken back: it serves again",
-            false => "is half upgraded, or may be: it stays cordoned, and that cordon is yours from then on (kubectl uncordon)",
+            false => "is half upgraded, or may be: it stays cordoned until you run kubectl uncordon",
         };
         line(&node.name, what.to_owned());
     }

@@ -3,10 +3,12 @@
 use std::path::Path;
 
 use clap::CommandFactory;
+use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::Cli;
 use crate::failure::{Cause, Outcome};
 use crate::names;
+use crate::plan::decide::gate::Gate;
 use crate::report::Out;
 use crate::world::World;
 
@@ -21,12 +23,32 @@ pub fn completions_of(shell: clap_complete::Shell) -> Vec<u8> {
 pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     let mut root = Cli::command();
     root.build();
-    let mut pages = vec![page(names::PROGRAM.to_owned(), root.clone())?];
+    let (name, mut text) = page(names::PROGRAM.to_owned(), root.clone())?;
+    gates().to_writer(&mut text)?;
+    let mut pages = vec![(name, text)];
     for sub in root.get_subcommands().filter(|sub| sub.get_name() != "help") {
         let name = format!("{}-{}", names::PROGRAM, sub.get_name());
         pages.push(page(name.clone(), sub.clone())?);
     }
     Ok(pages)
+}
+
+/// The section on gates, from their table.
+fn gates() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["GATES"]);
+    roff.text([roman("What is asked before a run goes on. Where the answer is not yes, it holds, and says how to go on.")]);
+    for row in Gate::ALL.iter().map(|gate| gate.row()) {
+        let asked: Vec<&str> = row.asked.iter().map(|occasion| occasion.words()).collect();
+        roff.control("TP", []);
+        roff.text([bold(row.id), roman(format!(" ({})", asked.join(", ")))]);
+        roff.text([
+            roman(format!("{} For: {}. Closed: ", row.question, row.explanation)),
+            bold(row.command),
+            roman(format!(": {}", row.purpose)),
+        ]);
+    }
+    roff
 }
 
 fn page(name: String, command: clap::Command) -> std::io::Result<(String, Vec<u8>)> {

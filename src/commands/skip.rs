@@ -1,4 +1,4 @@
-//! `skip-phase`: jumps a phase; by force only with a reason, and never as if it had passed.
+//! `skip-phase`: skips a phase; by force only with a reason, and never as if it had passed.
 
 use super::{Asker, by_hand};
 use crate::cli::{PhaseName, Skip as Options};

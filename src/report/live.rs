@@ -126,6 +126,7 @@ mod tests {
             units: Vec::new(),
             backup: None,
             blocks: Vec::new(),
+            gates: Vec::new(),
             failure: None,
             then: None,
             commands: vec!["k8s-upgrade resume".into()],

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::hosts::{printed, unit_data};
 use super::page::{Page, WIDTH, labelled, listed};
 use super::{Printed, span};
+use crate::plan::decide::gate;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::lease::{Driver, Lease};
 use crate::plan::model::progress::{Doing, Draining, Progress, Span, Waiting};
@@ -81,6 +82,10 @@ pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: us
     for (what, since) in &screen.blocks {
         let since = since.map_or(String::new(), |since| format!(", for {} now", ago(now, since)));
         labelled(&mut out, "HELD BY", &format!("{what}{since}"));
+    }
+    for gate in &screen.gates {
+        let gate::Row { id, question, explanation, .. } = gate.row();
+        labelled(&mut out, "gate", &format!("{id}: {question} ({explanation})"));
     }
     if let Some(failed) = &screen.failure {
         failure(&mut out, failed, now);
@@ -196,7 +201,12 @@ pub fn data(screen: &Screen, now: Timestamp) -> Value {
     };
     let waits = |wait: &Option<Waiting>| {
         wait.as_ref().map(|Waiting { on, since, until }| {
-            json!({ "what": on.to_string(), "since": since.to_string(), "until": until.to_string(), "soak": on.soak })
+            let mut wait =
+                json!({ "what": on.to_string(), "since": since.to_string(), "until": until.to_string(), "soak": on.soak });
+            if let Some(gate) = &on.gate {
+                wait["gate"] = json!(gate);
+            }
+            wait
         })
     };
     let row = |row: &Row| {

@@ -6,6 +6,7 @@ use std::path::Path;
 use clap_complete::Shell;
 use k8s_upgrade::adapters::SystemFiles;
 use k8s_upgrade::commands;
+use k8s_upgrade::plan::decide::gate::{Gate, Occasion, Row};
 use k8s_upgrade::settings::{Settings, Sources};
 
 const ADVICE: &str = "write them anew: `k8s-upgrade man man` and `k8s-upgrade completions SHELL > completions/FILE`";
@@ -72,5 +73,34 @@ fn the_readme_lists_every_setting_and_no_other() {
             let own = settings[*key].as_str().map_or(settings[*key].to_string(), str::to_owned);
             assert!(own == *told || own.is_empty(), "{key} is {own}, and README says {told}");
         }
+    }
+}
+
+/// What a person reads of gates is what the program asks.
+#[test]
+fn the_readme_has_the_table_of_gates() {
+    let readme = committed("README.md");
+    let section = readme.split_once("\n## Gates\n").unwrap().1.split_once("\n## ").unwrap().0;
+    let listed: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
+    let row = |gate: &Gate| {
+        let Row { id, asked, question, explanation, command, purpose } = gate.row();
+        let asked: Vec<&str> = asked.iter().map(|occasion| occasion.words()).collect();
+        let command = command.replace('|', "\\|");
+        format!("| `{id}` | {} | {question} | {explanation} | `{command}`: {purpose} |", asked.join(", "))
+    };
+    let rows: Vec<String> = Gate::ALL.iter().map(row).collect();
+    assert!(listed == rows, "the rows of README's section on gates are to be:\n{}", rows.join("\n"));
+}
+
+/// Its help lists what preflight asks; the program's page has every gate.
+#[test]
+fn help_and_manual_name_the_gates() {
+    let pages = commands::pages().unwrap();
+    let page = |name: &str| String::from_utf8(pages.iter().find(|(page, _)| page == name).unwrap().1.clone()).unwrap();
+    let (all, preflight) = (page("k8s-upgrade.1"), page("k8s-upgrade-preflight.1"));
+    for gate in Gate::ALL {
+        let Row { id, asked, .. } = gate.row();
+        assert!(all.contains(&format!("\\fB{id}\\fR")), "{id}");
+        assert_eq!(preflight.contains(&format!("  {id} ")), asked.contains(&Occasion::Preflight), "{id}");
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_upgrade::failure::{Advice, Cause, Failure, Outcome};
+use k8s_upgrade::plan::decide::gate::Gate;
 use k8s_upgrade::plan::model::answer::Answer;
 use k8s_upgrade::plan::model::facts::Phase;
 use k8s_upgrade::plan::model::lease::{Driver, Lease};
@@ -249,6 +250,7 @@ fn screen() -> Screen {
         driver: Some(Driver { by: text(), holder: text(), renewed: at(), until: at(), progress: Some(Err(text())) }),
         backup: Some(text()),
         blocks: vec![(text(), Some(at()))],
+        gates: vec![Gate::Alerts],
         failure: Some(Failed { job: text(), ended: Some(at()), reason: text(), exit: None, told }),
         then: Some(text()),
         commands: texts(),

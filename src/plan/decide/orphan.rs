@@ -121,7 +121,7 @@ fn follow(facts: &Facts, freed: &Facts, planned: Planned) -> Result<TakeUp, Stri
     let back = || of_run().find(|job| job.name == planned.job).map(|job| once_more(job.taken_up.unwrap_or_default()));
     let taken_up = if same { again } else { back() };
     if taken_up.is_some_and(|taken_up| taken_up.times > TIMES) && guard::on(Guard::TakenUpTimes) {
-        return Err(format!("{why}, and this step was taken up {TIMES} times already: it is a person's now"));
+        return Err(format!("{why}, and this step was retried {TIMES} times: it needs manual action"));
     }
     let hands_on = (!same).then(|| newest.uid.clone());
     Ok(TakeUp { planned: Planned { taken_up, ..planned }, why, hands_on })

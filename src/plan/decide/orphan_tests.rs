@@ -155,7 +155,8 @@ fn played(mut facts: Facts, state: &JobState) -> Vec<String> {
 fn a_step_that_fails_is_taken_up_three_times() {
     let told = played(at_node4(failed(5)), &failed(5));
     let counted: Vec<_> = told.iter().map(|told| told.split(" for ").next().unwrap()).collect();
-    let end = "left: Job worker-node4 failed (BackoffLimitExceeded, exit 5), and this step was taken up 3 times already: it is a person's now";
+    let end =
+        "left: Job worker-node4 failed (BackoffLimitExceeded, exit 5), and this step was retried 3 times: it needs manual action";
     assert_eq!(counted, ["worker/node4@node1 1", "worker/node4@node1 2", "worker/node4@node1 3", end]);
 }
 
@@ -200,7 +201,7 @@ fn a_step_that_the_facts_call_undone_again_is_counted_on() {
     node(&mut facts, "k8s-node4").cordoned_by = Some("5f3a21bc".to_owned());
     assert_eq!(judged(&facts), "worker/node4@node1 3 for worker-node4, after worker-node3");
     facts.jobs[0].taken_up = Some(TakenUp { times: 3, held: false });
-    assert!(judged(&facts).ends_with("this step was taken up 3 times already: it is a person's now"));
+    assert!(judged(&facts).ends_with("this step was retried 3 times: it needs manual action"));
 }
 
 #[test]

@@ -131,7 +131,12 @@ fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
             .within(backup_namespace),
     ];
     if unstick != Unstick::Never {
-        grants.push(cluster("", "pods", &["delete"], "a drain unsticks what its budget can never let go (drain-unstick)"));
+        grants.push(cluster(
+            "",
+            "pods",
+            &["delete"],
+            "a drain deletes pods whose PodDisruptionBudget never allows an eviction (drain-unstick)",
+        ));
     }
     grants
 }

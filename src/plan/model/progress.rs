@@ -65,12 +65,15 @@ pub struct Awaited {
     pub missing: String,
     /// It is the run's own pace: time in which the nodes' health is watched. What is missing then is what looks bad.
     pub soak: bool,
+    /// The id of the gate that is closed, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<String>,
 }
 
 impl Awaited {
-    /// A wait that is no soak.
+    /// A wait that is no soak, and no gate's.
     pub fn new(on: impl Into<String>, missing: impl Into<String>) -> Self {
-        Awaited { on: on.into(), missing: missing.into(), soak: false }
+        Awaited { on: on.into(), missing: missing.into(), soak: false, gate: None }
     }
 
     /// The watch after a node; `complaints` are what looks bad meanwhile.
@@ -121,7 +124,7 @@ pub struct Told {
 texts!(Progress { version, writer, written, ended, doing });
 texts!(Doing { step, wait, drain, failure, last });
 texts!(Span { what, since, until });
-texts!(Awaited { on, missing, soak });
+texts!(Awaited { on, missing, soak, gate });
 texts!(Waiting { on, since, until });
 texts!(Draining { left, total, held });
 texts!(Told { what, state, next });

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::plan::decide::gate::Gate;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::lease::{Driver, Lease};
@@ -50,6 +51,8 @@ pub struct Screen {
     pub backup: Option<String>,
     /// What holds the run, and since when.
     pub blocks: Vec<(String, Option<Timestamp>)>,
+    /// The gates among them.
+    pub gates: Vec<Gate>,
     pub failure: Option<Failed>,
     /// What will happen.
     pub then: Option<String>,
@@ -123,6 +126,7 @@ texts!(Screen {
     driver,
     backup,
     blocks,
+    gates,
     failure,
     then,
     commands,

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::screen::{Failed, Row, Run, Screen, Seen, Work};
 use crate::failure::{Cause, Purpose};
 use crate::names;
+use crate::plan::decide::gate::Gate;
 use crate::plan::decide::next::{self, Next};
 use crate::plan::decide::order;
 use crate::plan::decide::orphan::{self, Verdict};
@@ -58,6 +59,7 @@ pub fn screen(seen: &Seen, policy: &Policy, cluster: &str, namespace: &str, now:
         driver: seen.driver.clone(),
         backup: marks.snapshot_path.clone().filter(|_| marks.in_flight),
         blocks: view.blocks(),
+        gates: view.gates(),
         then: view.then(),
         commands: view.commands(failure.as_ref(), namespace),
         safe: view.safe(failure.as_ref()),
@@ -221,7 +223,7 @@ impl View<'_> {
                 words.push("HALF DONE".to_owned());
             }
             (Some(target), None) if self.facts().is_done_for_now(node, target) => {
-                words.push("control plane done, its kubelet follows the last one's".to_owned());
+                words.push("control plane done, its kubelet is upgraded after the last control plane".to_owned());
             }
             (Some(_), None) if self.facts().marks.is_skipped(&Step::of(node)) => words.push("SKIPPED by force".to_owned()),
             (Some(_), None) => words.push("waiting".to_owned()),
@@ -241,10 +243,23 @@ impl View<'_> {
         (if words.is_empty() { "serving".to_owned() } else { words.join(", ") }, since, until)
     }
 
+    /// What those at work have recorded, Jobs and people.
+    fn doings(&self) -> impl Iterator<Item = &Doing> {
+        let by_hand = self.driver().and_then(|driver| driver.progress.as_ref()?.as_ref().ok()).map(|progress| &progress.doing);
+        self.work.iter().map(|work| &work.doing).chain(by_hand)
+    }
+
+    /// The gates that somebody at work waits for.
+    fn gates(&self) -> Vec<Gate> {
+        let waits = self.doings().filter_map(|doing| doing.wait.as_ref()).filter(|wait| wait.on.is_block());
+        let mut gates: Vec<Gate> = waits.filter_map(|wait| Gate::by_id(wait.on.gate.as_deref()?)).collect();
+        gates.dedup();
+        gates
+    }
+
     fn blocks(&self) -> Vec<(String, Option<Timestamp>)> {
         let mut blocks = Vec::new();
-        let by_hand = self.driver().and_then(|driver| driver.progress.as_ref()?.as_ref().ok()).map(|progress| &progress.doing);
-        for doing in self.work.iter().map(|work| &work.doing).chain(by_hand) {
+        for doing in self.doings() {
             // A soak is the run's own pace, and a step that goes on is no block.
             let wait = doing.wait.iter().filter(|wait| wait.on.is_block());
             blocks.extend(wait.map(|wait| (wait.on.to_string(), Some(wait.since))));
@@ -293,6 +308,7 @@ impl View<'_> {
         if self.facts().marks.halted.is_some() {
             commands.push("k8s-upgrade halt --lift    # when it may go on: undoes what was set, and no more".to_owned());
         }
+        commands.extend(self.gates().iter().map(|gate| gate.row().advice().command));
         // This screen is the look; how it goes on is known better now.
         let advised = failure.iter().flat_map(|failed| &failed.told.next).filter(|advice| advice.purpose != Purpose::Look);
         match self.next {

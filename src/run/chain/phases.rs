@@ -1,5 +1,6 @@
 //! One phase each for nodes and the end of a run; who calls them (a Job, an operator, `start --local`) makes no difference.
 
+use std::future::ready;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -11,16 +12,18 @@ use crate::names::Mark;
 use crate::permit::ChangeClass;
 use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::entry::{self, Entry};
+use crate::plan::decide::gate::{Gate, Occasion};
 use crate::plan::decide::{gates, order};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{Facts, Node, Phase};
 use crate::plan::model::marks::{Edit, RunMarks};
 use crate::plan::model::version::Version;
 use crate::report::{Event, Notice};
-use crate::run::cluster::{Observer, Record};
+use crate::run::cluster::{Cluster, Observer, Record};
 use crate::run::nodes;
+use crate::run::nodes::asking::Asking;
 use crate::run::services::Services;
-use crate::run::session::{Probe, Wait};
+use crate::run::session::{Probe, Session, Wait};
 use crate::run::ssh::Ssh;
 use crate::settings::Settings;
 use crate::words::{RunId, command};
@@ -46,7 +49,9 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     if services.session.identity.node.as_deref() == Some(name) && guard::on(Guard::OwnNode) {
         return Err(Cause::refused(format!("this pod runs on {name}: it must not drain its own node")));
     }
-    in_turn(&facts, node, target)?;
+    let mut before = Asking::at(Occasion::BeforeNode, &services.session, name);
+    before.heard(Gate::Order, in_turn(&facts, node, target))?;
+    let mut after = Asking::at(Occasion::AfterNode, &services.session, name);
     // An earlier runner came to its end, and said so.
     let over = |changed| services.session.now().duration_since(changed).unsigned_abs() >= services.settings.soak;
     let (done, kubelet_waits) = (facts.is_done_for_now(node, target), facts.kubelet_waits(node, target));
@@ -54,23 +59,26 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     if done && guard::on(Guard::FinishedNode) {
         services.halt.not_halted(Guard::HaltBeforeChange).await?;
         nodes::upgrade::skipped(&services.session, name, "upgrade", &format!("it is at {target} already"));
+        after.not_here(Gate::Workloads);
     } else {
         let begun = enter(services, node, target).await?;
         if !begun {
-            if guard::on(Guard::PackagesOffered) {
-                nodes::prepare::offered(services, node, target).await?;
-            }
-            before_disruption(services, node, target).await?;
+            before_disruption(services, before, node, target).await?;
         }
         services.monitoring.push_run(&facts.marks).await;
         let class = if begun { ChangeClass::Settle } else { ChangeClass::Prepare };
-        nodes::upgrade::upgrade_node(services, name, target, run, class).await?;
+        nodes::upgrade::upgrade_node(services, name, target, run, class, &mut after).await?;
         services.monitoring.push_run(&facts.marks).await;
     }
-    if node.control_plane && guard::on(Guard::AlertsAfterControlPlane) {
-        nodes::gates::alert_gate(services, name, services.settings.alert_wait, |_| Moment::Upgrading).await?;
+    if node.control_plane {
+        let alerts = nodes::gates::alert_gate(services, name, services.settings.alert_wait, |_| Moment::Upgrading);
+        after.pass(Gate::Alerts, Guard::AlertsAfterControlPlane, alerts).await?;
+    } else {
+        after.not_here(Gate::Alerts);
     }
-    nodes::gates::soak(&services.session, &services.observer, &services.settings, name).await?;
+    let soak = nodes::gates::soak(&services.session, &services.observer, &services.settings, name);
+    after.pass(Gate::Soak, Guard::Soak, soak).await?;
+    after.end()?;
     // What comes next at this place is news again: a control plane may have a second turn.
     if let (Some(_), Some(run)) = (&facts.marks.told, &facts.marks.run_id) {
         services.record.mark_run(run, name, "forget what Slack was told", &[Edit::remove(Mark::Told)]).await?;
@@ -127,45 +135,34 @@ async fn cordon_back(
 }
 
 /// What must hold before a node is taken out of service.
-async fn before_disruption(services: &Services, node: &Node, target: Version) -> Result<(), Cause> {
+async fn before_disruption(services: &Services, mut asking: Asking<'_>, node: &Node, target: Version) -> Result<(), Cause> {
     let name = node.name.as_str();
-    nodes::gates::soak(&services.session, &services.observer, &services.settings, name).await?;
+    asking.pass(Gate::Packages, Guard::PackagesOffered, nodes::prepare::offered(services, node, target)).await?;
+    let soak = nodes::gates::soak(&services.session, &services.observer, &services.settings, name);
+    asking.pass(Gate::Soak, Guard::Soak, soak).await?;
     let phase = if node.control_plane { Phase::Master } else { Phase::Worker };
-    if guard::on(Guard::AlertsBeforeNode) {
-        nodes::gates::alert_gate(services, name, services.settings.alert_wait, |facts| Moment::of(phase, facts)).await?;
-    }
-    if guard::on(Guard::WorkloadsBeforeNode) {
-        nodes::gates::workloads_settled(&services.session, &services.cluster, name).await?;
-    }
+    let alerts = nodes::gates::alert_gate(services, name, services.settings.alert_wait, |facts| Moment::of(phase, facts));
+    asking.pass(Gate::Alerts, Guard::AlertsBeforeNode, alerts).await?;
+    let settled = nodes::gates::workloads_settled(&services.session, &services.cluster, name);
+    asking.pass(Gate::Workloads, Guard::WorkloadsBeforeNode, settled).await?;
     let wait = Wait { place: name, on: "the cluster to be fit", deadline: FIT, every: Duration::from_secs(3), stoppable: true };
     services
         .session
         .wait_or_hold(wait, async || {
             let facts = services.observer.observe().await?;
-            let mut asked = Vec::new();
-            if guard::on(Guard::NodesReadyBeforeNode) {
-                asked.push(gates::nodes_ready(&facts, services.session.now()));
-            }
-            if guard::on(Guard::ApiServersReadyBeforeNode) {
-                asked.push(gates::apiservers_ready(&facts));
-            }
-            if guard::on(Guard::AloneBeforeNode) {
-                asked.push(gates::alone(&facts, name));
-            }
-            if !node.control_plane && guard::on(Guard::ControlPlaneBeforeWorker) {
-                asked.push(gates::control_plane(&facts, target));
-            }
-            Ok(match Verdict::all(asked) {
-                Verdict::Pass => Probe::Ready(()),
-                Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
-            })
+            let control_plane = if node.control_plane { Verdict::Pass } else { gates::control_plane(&facts, target) };
+            Ok(asking.look([
+                (Gate::Nodes, Guard::NodesReadyBeforeNode, gates::nodes_ready(&facts, services.session.now())),
+                (Gate::ApiServers, Guard::ApiServersReadyBeforeNode, gates::apiservers_ready(&facts)),
+                (Gate::OneAtATime, Guard::AloneBeforeNode, gates::alone(&facts, name)),
+                (Gate::ControlPlane, Guard::ControlPlaneBeforeWorker, control_plane),
+            ]))
         })
-        .await?;
-    if guard::on(Guard::NothingLostOnNode) {
-        nodes::losses::nothing_lost_on(&services.cluster, &services.observer, &services.ssh, &services.settings, node).await
-    } else {
-        Ok(())
-    }
+        .await
+        .map_err(|cause| asking.late(cause))?;
+    let lost = nodes::losses::nothing_lost_on(&services.cluster, &services.observer, &services.ssh, &services.settings, node);
+    asking.pass(Gate::ChangesByHand, Guard::NothingLostOnNode, lost).await?;
+    asking.end()
 }
 
 /// The end of a run: everything is verified, then cleared and told. `run`: the one that a Job is for; a person ends what is in flight.
@@ -181,44 +178,28 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     if let Some(run) = marks.run_id.as_ref().filter(|_| marks.in_flight) {
         services.journal.begin(run, place).await;
     }
-    nodes::gates::soak(&services.session, &services.observer, &services.settings, place).await?;
+    let mut asking = Asking::at(Occasion::Postflight, &services.session, place);
+    let soak = nodes::gates::soak(&services.session, &services.observer, &services.settings, place);
+    asking.pass(Gate::Soak, Guard::Soak, soak).await?;
     let facts = services.observer.observe().await?;
     services.halt.not_halted(Guard::HaltBeforeEnd).await?;
-    if guard::on(Guard::TargetBeforeEnd) {
-        gates::at_target(&facts, target).into_result("the cluster is not at the target")?;
-    }
+    let at_target = gates::at_target(&facts, target).into_result("the cluster is not at the target");
+    asking.pass(Gate::Target, Guard::TargetBeforeEnd, ready(at_target)).await?;
     // Progress: a run that stalled on its way here must not be held by the alert that says so.
     services.monitoring.push_run(&facts.marks).await;
-    if guard::on(Guard::AlertsBeforeEnd) {
-        nodes::gates::alert_gate(services, place, services.settings.resolve_wait, |facts| Moment::of(Phase::Postflight, facts))
-            .await?;
-    }
-    let wait = Wait {
-        place,
-        on: "pods to be Ready",
-        deadline: services.settings.resolve_wait,
-        every: Duration::from_secs(5),
-        stoppable: true,
-    };
-    let policy = services.settings.policy();
-    services
-        .session
-        .wait_or_hold(wait, async || {
-            let pods: Vec<Pod> = services.cluster.list_all("list pods", services.cluster.all(), ListParams::default()).await?;
-            Ok(match gates::pods_ready(&Answer::Known(pods), &policy) {
-                Verdict::Pass => Probe::Ready(()),
-                _ if !guard::on(Guard::PodsReadyBeforeEnd) => Probe::Ready(()),
-                Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
-            })
-        })
+    let patience = services.settings.resolve_wait;
+    let alerts = nodes::gates::alert_gate(services, place, patience, |facts| Moment::of(Phase::Postflight, facts));
+    asking.pass(Gate::Alerts, Guard::AlertsBeforeEnd, alerts).await?;
+    asking
+        .pass(Gate::Pods, Guard::PodsReadyBeforeEnd, pods_ready(&services.session, &services.cluster, &services.settings))
         .await?;
     // A node may have joined, or been reinstalled, while that was waited for: it is part of this run.
     let facts = services.observer.observe().await?;
     let same = (facts.marks.in_flight, &facts.marks.run_id) == (marks.in_flight, &marks.run_id);
     of_run(same || !guard::on(Guard::RunAfterPostflight))?;
-    if guard::on(Guard::TargetBeforeEnd) {
-        gates::at_target(&facts, target).into_result("the cluster is not at the target any more")?;
-    }
+    let at_target = gates::at_target(&facts, target).into_result("the cluster is not at the target any more");
+    asking.pass(Gate::Target, Guard::TargetBeforeEnd, ready(at_target)).await?;
+    asking.end()?;
     for node in facts.managed() {
         services.leases.expire(&node.name).await?;
     }
@@ -238,6 +219,27 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     services.session.emit(&Event::RunDone { text, whole: facts.marks.skipped.is_empty() });
     services.notices.send(&done).await;
     Ok(())
+}
+
+/// Waits until enough pods are Ready: what a drain drove away may still be on its way.
+async fn pods_ready(session: &Session, cluster: &Cluster, settings: &Settings) -> Result<(), Cause> {
+    let wait = Wait {
+        place: Phase::Postflight.word(),
+        on: "pods to be Ready",
+        deadline: settings.resolve_wait,
+        every: Duration::from_secs(5),
+        stoppable: true,
+    };
+    let policy = settings.policy();
+    session
+        .hold_at(Gate::Pods, wait, async || {
+            let pods: Vec<Pod> = cluster.list_all("list pods", cluster.all(), ListParams::default()).await?;
+            Ok(match gates::pods_ready(&Answer::Known(pods), &policy) {
+                Verdict::Pass => Probe::Ready(()),
+                Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
+            })
+        })
+        .await
 }
 
 /// A restart of the kubelet or the API server may make a cluster look unfit for a moment; this long it is waited for.

@@ -7,6 +7,7 @@ use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::{KubeadmPlan, NodeState, WriteCard};
 use crate::plan::decide::alerts::Moment;
+use crate::plan::decide::gate::{Gate, Occasion};
 use crate::plan::decide::target::{self, Wanted};
 use crate::plan::decide::{gates, order};
 use crate::plan::manifests::rights::Account;
@@ -20,6 +21,7 @@ use crate::plan::trust::identity;
 use crate::report::{Event, Notice};
 use crate::run::chain::backup::Saved;
 use crate::run::nodes;
+use crate::run::nodes::asking::Asking;
 use crate::run::services::Services;
 use crate::run::ssh::Ssh;
 use crate::words::RunId;
@@ -88,46 +90,35 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
 /// All gates, so that a person sees every reason at once.
 async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Vec<(String, NodeState)>, Cause> {
     let policy = services.settings.policy();
-    let mut closed = Vec::new();
-    if guard::on(Guard::WorkByHandBeforeRun)
-        && let Some(driver) = services.leases.other_driver().await?
-    {
-        // They began after the detection that led here.
-        closed.push(("work by hand".to_owned(), Cause::hold(format!("driven by {}", driver.by))));
-    }
-    let ask = |closed: &mut Vec<(String, Cause)>, asks: Guard, gate: &str, result: Result<(), Cause>| match result {
-        Err(_) if !guard::on(asks) => {}
-        Ok(()) => services.session.note(PLACE, format!("gate {gate}: pass")),
-        Err(cause) => closed.push((gate.to_owned(), cause)),
-    };
-    ask(
-        &mut closed,
+    let mut asking = Asking::at(Occasion::Preflight, &services.session, PLACE);
+    // They began after the detection that led here.
+    let driver = services.leases.other_driver().await?;
+    let by_hand = driver.map_or(Ok(()), |driver| Err(Cause::hold(format!("driven by {}", driver.by))));
+    // That nobody does is no news.
+    asking.collect(Gate::WorkByHand, Guard::WorkByHandBeforeRun, by_hand);
+    asking.tell(
+        Gate::Nodes,
         Guard::NodesReadyBeforeRun,
-        "nodes",
         gates::nodes_ready(facts, services.session.now()).into_result("not every node is fit"),
     );
-    ask(
-        &mut closed,
+    asking.tell(
+        Gate::ApiServers,
         Guard::ApiServersReadyBeforeRun,
-        "control plane",
         gates::apiservers_ready(facts).into_result("not every API server is ready"),
     );
-    ask(
-        &mut closed,
+    asking.tell(
+        Gate::Quiet,
         Guard::QuietBeforeRun,
-        "quiet",
         gates::quiet(facts, &policy, services.session.now()).into_result("nodes came or went lately"),
     );
-    ask(
-        &mut closed,
+    asking.tell(
+        Gate::Permissions,
         Guard::Permissions,
-        "permissions",
         super::rights::permissions(&services.cluster, &services.settings, Account::Chain).await,
     );
-    ask(
-        &mut closed,
+    asking.tell(
+        Gate::Backup,
         Guard::BackupTemplate,
-        "backup",
         super::backup::backup_template(&services.cluster, &services.settings).await.map(drop),
     );
     // Before the claim: prefetch, which comes after it, would be the first to miss the packages.
@@ -136,12 +127,11 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Ve
         Answer::Known(false) => Err(super::detect::not_released(&services.settings, target)),
         Answer::Unknown(why) => Err(Cause::unreachable(format!("whether {target} is released is not known: {why}"))),
     };
-    ask(&mut closed, Guard::Released, "release", released);
+    asking.tell(Gate::Release, Guard::Released, released);
     let mut states = Vec::new();
-    ask(
-        &mut closed,
+    asking.tell(
+        Gate::Hosts,
         Guard::HostsAnswer,
-        "hosts",
         nodes::prepare::inspect_nodes(&services.ssh, &services.settings, facts).await.map(|found| states = found),
     );
     for nodes in identity::sharing(&facts.nodes) {
@@ -149,24 +139,24 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Ve
             .session
             .note(PLACE, format!("{} report one machine id: their kubelets' certificates tell them apart", nodes.join(", ")));
     }
-    ask(
-        &mut closed,
+    asking.tell(
+        Gate::ChangesByHand,
         Guard::NothingLostBeforeRun,
-        "changes by hand",
         nodes::losses::nothing_lost(&services.cluster, &services.observer, &services.settings, facts, &states).await,
     );
     // Held already: the alerts are looked at for the person who reads this, and not waited for.
-    let patience = if closed.is_empty() && !services.session.dry_run { services.settings.alert_wait } else { Duration::ZERO };
-    ask(
-        &mut closed,
+    let patience = if asking.is_open() && !services.session.dry_run { services.settings.alert_wait } else { Duration::ZERO };
+    asking.tell(
+        Gate::Alerts,
         Guard::AlertsBeforeRun,
-        "alerts",
         nodes::gates::alert_gate(services, PLACE, patience, |facts| Moment::of(Phase::Preflight, facts)).await,
     );
-    if closed.is_empty() && !services.session.dry_run {
-        ask(&mut closed, Guard::KubeadmAgrees, "kubeadm", kubeadm_agrees(&services.ssh, facts, target).await);
+    if asking.is_open() && !services.session.dry_run {
+        asking.tell(Gate::Kubeadm, Guard::KubeadmAgrees, kubeadm_agrees(&services.ssh, facts, target).await);
+    } else {
+        asking.not_here(Gate::Kubeadm);
     }
-    Cause::together("gates are closed", closed).map_or(Ok(states), Err)
+    asking.end().map(|()| states)
 }
 
 async fn kubeadm_agrees(ssh: &Ssh, facts: &Facts, target: Version) -> Result<(), Cause> {

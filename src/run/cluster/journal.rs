@@ -138,7 +138,7 @@ impl Journals {
             Err(cause) => {
                 writing.not_before = Some(Instant::now() + PAUSE);
                 if !std::mem::replace(&mut writing.told, true) {
-                    self.session.warn("journal", format!("was not written, which stops nothing: {}", cause.what));
+                    self.session.warn("journal", format!("could not be written, the run goes on: {}", cause.what));
                 }
             }
         }
@@ -207,7 +207,7 @@ impl Journals {
             Ok(Err(error)) => cause("prune journals", &error).what,
             Err(_) => "the API server did not answer in time".to_owned(),
         };
-        self.session.warn("journal", format!("old ones were not removed, which stops nothing: {why}"));
+        self.session.warn("journal", format!("old ones could not be removed, the run goes on: {why}"));
     }
 
     fn label(&self) -> ListParams {

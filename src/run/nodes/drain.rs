@@ -265,7 +265,7 @@ async fn evict_all(
     Ok(())
 }
 
-/// Deletes a pod that its budget can never let go, if the policy allows that for this very pod.
+/// Deletes a pod whose PodDisruptionBudget never allows an eviction, if the policy allows that for this very pod.
 async fn unstick(
     session: &Session,
     cluster: &Cluster,
@@ -288,7 +288,10 @@ async fn unstick(
     };
     session.warn(
         &pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
-        format!("{} is deleted: its budget can never let it go, and its ReplicaSet makes it anew", full_name(pod)),
+        format!(
+            "{} is deleted: its PodDisruptionBudget never allows an eviction, and its ReplicaSet makes it anew",
+            full_name(pod)
+        ),
     );
     match cluster.find("delete a stuck pod", async || api.delete(&pod.name_any(), &params).await).await {
         // Another pod has its name by now.

@@ -5,9 +5,10 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::ListParams;
 
-use crate::failure::{Cause, Class};
+use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::plan::decide::alerts::{self, Judgement, Moment};
+use crate::plan::decide::gate::Gate;
 use crate::plan::decide::gates::full_name;
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::progress::Awaited;
@@ -42,7 +43,7 @@ pub async fn alert_gate(
     let mut last = Judgement::Pass;
     services
         .session
-        .wait_or_not(wait, async || {
+        .wait_at(Gate::Alerts, wait, async || {
             let facts = services.observer.observe().await?;
             last = alerts::judge(&services.monitoring.alerts().await, moment(&facts), ignore);
             Ok(match &last {
@@ -79,12 +80,11 @@ pub async fn soak(session: &Session, observer: &Observer, settings: &Settings, p
         }
         if bad.len() >= BAD_LOOKS && guard::on(Guard::HealthInSoak) {
             return Err(Cause::hold("the cluster got worse after the last node: nothing else will be started")
-                .detail(bad.pop().unwrap_or_default())
-                .next("kubectl get nodes"));
+                .detail(bad.pop().unwrap_or_default()));
         }
         // A soak that was over before is no reason to look: what a node needs is asked before it.
         let over = session.now().duration_since(begun).unsigned_abs() + soak < passed;
-        if (passed >= soak && (bad.is_empty() || over)) || !guard::on(Guard::Soak) {
+        if passed >= soak && (bad.is_empty() || over) {
             let took = session.now().duration_since(begun).unsigned_abs();
             if took > Duration::from_secs(1) {
                 session.note(place, format!("soaked, {}", span(took)));
@@ -93,7 +93,8 @@ pub async fn soak(session: &Session, observer: &Observer, settings: &Settings, p
         }
         session.safe_point(Guard::StopInSoak, Guard::HaltInSoak).await?;
         let left = soak.saturating_sub(passed);
-        let on = Awaited::soak(bad.last().map_or(&[], Vec::as_slice));
+        let gate = (!bad.is_empty()).then(|| Gate::Soak.row().id.to_owned());
+        let on = Awaited { gate, ..Awaited::soak(bad.last().map_or(&[], Vec::as_slice)) };
         session.emit(&crate::report::Event::Waiting { place: place.into(), on, left });
         let pause = if bad.is_empty() { ASK.min(left.max(Duration::from_secs(1))) } else { ASK };
         session.sleep(pause, guard::on(Guard::StopInSoak)).await;
@@ -121,7 +122,7 @@ async fn all_whole(cluster: &Cluster, counts: impl Fn(&str) -> bool) -> Result<P
 /// still not whole then was broken by something else, and is for alerts to judge.
 pub async fn workloads_settled(session: &Session, cluster: &Cluster, place: &str) -> Result<(), Cause> {
     let wait = Wait { place, on: "Deployments to be whole", deadline: SETTLE, every: Duration::from_secs(2), stoppable: true };
-    if let Waited::Late(missing) = session.wait_or_not(wait, async || all_whole(cluster, |_| true).await).await? {
+    if let Waited::Late(missing) = session.wait_at(Gate::Workloads, wait, async || all_whole(cluster, |_| true).await).await? {
         session.warn(place, format!("not whole before this run touched the node: {missing}"));
     }
     Ok(())
@@ -143,9 +144,8 @@ pub async fn workloads_back(
         stoppable: true,
     };
     session
-        .wait_or_hold(wait, async || all_whole(cluster, |name| before.iter().any(|whole| whole == name)).await)
+        .hold_at(Gate::Workloads, wait, async || all_whole(cluster, |name| before.iter().any(|whole| whole == name)).await)
         .await
-        .map_err(|cause| if cause.class == Class::Hold { cause.next("kubectl get deployments -A") } else { cause })
 }
 
 /// What is wrong with a node that should serve.

@@ -1,5 +1,6 @@
 //! What is done to nodes.
 
+pub mod asking;
 pub mod cordon;
 pub mod drain;
 pub mod gates;

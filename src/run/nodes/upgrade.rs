@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::asking::Asking;
 use crate::failure::{Advice, Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::{Inspect, NodeState, Step};
 use crate::permit::ChangeClass;
+use crate::plan::decide::gate::Gate;
 use crate::plan::decide::gates::{self, Turn};
 use crate::plan::decide::order;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
@@ -46,28 +48,37 @@ fn kubelet_may_wait(facts: &Facts, state: &NodeState, target: &str) -> Result<()
 }
 
 /// Upgrades one node to `target`; done already is no error. Ends with the node in service, or says what state it is in. `class`: to
-/// finish what was begun settles.
+/// finish what was begun settles. `after`: the gates after a node, of which one is asked before its Lease is given back.
 pub async fn upgrade_node(
     services: &Services,
     name: &str,
     target: Version,
     run: &RunId,
     class: ChangeClass,
+    after: &mut Asking<'_>,
 ) -> Result<(), Cause> {
-    services.leases.holding(name, class, upgrade_held(services, name, target, run)).await
+    services.leases.holding(name, class, upgrade_held(services, name, target, run, after)).await
 }
 
 /// The facts are looked at under the Lease: while we waited for it, another runner may have done it all.
-async fn upgrade_held(services: &Services, name: &str, target: Version, run: &RunId) -> Result<(), Cause> {
+async fn upgrade_held(
+    services: &Services,
+    name: &str,
+    target: Version,
+    run: &RunId,
+    after: &mut Asking<'_>,
+) -> Result<(), Cause> {
     let facts = observe_turn(&services.observer, name, target).await?;
     let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
     if facts.is_done_for_now(node, target) && guard::on(Guard::FinishedNode) {
         skipped(&services.session, name, "upgrade", &format!("another runner brought it to {target}"));
+        after.not_here(Gate::Workloads);
         return Ok(());
     }
     let to = target.to_string();
     let state = settled_state(&services.session, &services.ssh, &services.settings, node).await?;
     if node.is_upgraded(target) && state.finished(&to) && guard::on(Guard::FinishedNode) {
+        after.not_here(Gate::Workloads);
         return back_in_service(services, node, target, target, None).await;
     }
     let whole = super::gates::whole_deployments(&services.cluster).await?;
@@ -93,11 +104,8 @@ async fn upgrade_held(services: &Services, name: &str, target: Version, run: &Ru
         }
     };
     back_in_service(services, node, target, kubelet, Some(since)).await?;
-    if guard::on(Guard::WorkloadsAfterNode) {
-        super::gates::workloads_back(&services.session, &services.cluster, &services.settings, name, &whole).await
-    } else {
-        Ok(())
-    }
+    let back = super::gates::workloads_back(&services.session, &services.cluster, &services.settings, name, &whole);
+    after.pass(Gate::Workloads, Guard::WorkloadsAfterNode, back).await
 }
 
 /// One node at a time, whoever takes it out: two runners may have passed that gate together, and see each other only now that both

@@ -64,7 +64,7 @@ impl Monitoring {
     /// Pushes gauges of one Pushgateway job.
     pub async fn push(&self, job: &str, gauges: &[Gauge]) {
         if let Err(cause) = self.push_surely("push gauges", job, gauges).await {
-            self.session.warn("metrics", format!("gauges were not pushed, which stops nothing: {}", cause.what));
+            self.session.warn("metrics", format!("gauges could not be pushed, work goes on: {}", cause.what));
         }
     }
 

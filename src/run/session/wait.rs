@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
+use crate::plan::decide::gate::Gate;
 use crate::plan::model::progress::Awaited;
 use crate::report::{Event, span};
 use crate::run::session::Session;
@@ -49,18 +50,46 @@ impl Session {
     /// The same for what time may still bring: too late is a hold.
     pub async fn wait_or_hold<T>(&self, wait: Wait<'_>, probe: impl AsyncFnMut() -> Result<Probe<T>, Cause>) -> Result<T, Cause> {
         let (deadline, on) = (wait.deadline, wait.on);
-        match self.wait_or_not(wait, probe).await? {
-            Waited::Ready(value) => Ok(value),
-            Waited::Late(missing) => Err(Cause::hold(format!("waited {} for {on}: {missing}", span(deadline)))),
-        }
+        held(deadline, on, self.wait_or_not(wait, probe).await?)
+    }
+
+    /// A hold, too, for one gate to open: whoever looks on is told which.
+    pub async fn hold_at<T>(
+        &self,
+        gate: Gate,
+        wait: Wait<'_>,
+        probe: impl AsyncFnMut() -> Result<Probe<T>, Cause>,
+    ) -> Result<T, Cause> {
+        let (deadline, on) = (wait.deadline, wait.on);
+        held(deadline, on, self.wait_at(gate, wait, probe).await?)
+    }
+
+    /// Looks until one gate is open: see [`Session::wait_or_not`].
+    pub async fn wait_at<T>(
+        &self,
+        gate: Gate,
+        wait: Wait<'_>,
+        probe: impl AsyncFnMut() -> Result<Probe<T>, Cause>,
+    ) -> Result<Waited<T>, Cause> {
+        self.wait_for(Some(gate), wait, probe).await
     }
 
     /// Looks until the probe is ready or the deadline has passed, which is no failure: the caller says what it means.
     pub async fn wait_or_not<T>(
         &self,
         wait: Wait<'_>,
+        probe: impl AsyncFnMut() -> Result<Probe<T>, Cause>,
+    ) -> Result<Waited<T>, Cause> {
+        self.wait_for(None, wait, probe).await
+    }
+
+    async fn wait_for<T>(
+        &self,
+        gate: Option<Gate>,
+        wait: Wait<'_>,
         mut probe: impl AsyncFnMut() -> Result<Probe<T>, Cause>,
     ) -> Result<Waited<T>, Cause> {
+        let gate = gate.map(|gate| gate.row().id.to_owned());
         let begun = Instant::now();
         loop {
             let missing = match probe().await? {
@@ -74,10 +103,18 @@ impl Session {
             if wait.stoppable {
                 self.safe_point(Guard::StopInWait, Guard::HaltInWait).await?;
             }
-            self.emit(&Event::Waiting { place: wait.place.into(), on: Awaited::new(wait.on, missing), left });
+            let on = Awaited { gate: gate.clone(), ..Awaited::new(wait.on, missing) };
+            self.emit(&Event::Waiting { place: wait.place.into(), on, left });
             self.sleep(wait.every.min(left), wait.stoppable && guard::on(Guard::StopInWait)).await;
             // A wait is longer than a Lease lasts.
             self.keep(Guard::LeaseInWait).await?;
         }
+    }
+}
+
+fn held<T>(deadline: Duration, on: &str, waited: Waited<T>) -> Result<T, Cause> {
+    match waited {
+        Waited::Ready(value) => Ok(value),
+        Waited::Late(missing) => Err(Cause::hold(format!("waited {} for {on}: {missing}", span(deadline)))),
     }
 }

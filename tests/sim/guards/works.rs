@@ -111,7 +111,7 @@ pub fn a_stuck_pod_is_deleted_after_its_time() {
         when(driver, "a drain", is_out("k8s-node4")).await;
         let since = driver.twin.now();
         when(driver, "its deletion", |state| {
-            logs(state).contains("mail/imap") && logs(state).contains("its budget can never let it go")
+            logs(state).contains("mail/imap") && logs(state).contains("its PodDisruptionBudget never allows an eviction")
         })
         .await;
         let waited = driver.twin.now().duration_since(since).as_secs();

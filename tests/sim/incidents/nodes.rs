@@ -26,7 +26,7 @@ fn incident_01_a_runner_drained_its_own_node() {
 fn incident_02_a_drain_looped_on_a_budget_of_one_replica() {
     let end = to_the_end(runbook(), None);
     done(&end, NEW);
-    says(&logs(&end), "is deleted: its budget can never let it go");
+    says(&logs(&end), "is deleted: its PodDisruptionBudget never allows an eviction");
 
     let end = live(begin(&with_setting("drain-unstick", json!("never"))), None, async |driver| {
         when(driver, "a hold", |state| slack(state).contains("🛑")).await;

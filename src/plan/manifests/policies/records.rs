@@ -186,7 +186,7 @@ pub fn config_maps(install: &Install) -> Policy {
     }
 }
 
-/// A pod that a drain deletes, because its budget can never let it go. What never deletes one needs no policy: it has no right to.
+/// A pod that a drain deletes, because its PodDisruptionBudget never allows an eviction. What never deletes one needs no policy: it has no right to.
 pub fn pods(install: &Install) -> Option<Policy> {
     let owned = "oldObject.metadata.?ownerReferences.orValue([])";
     let made_anew = match install.unstick {

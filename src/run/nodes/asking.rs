@@ -1,0 +1,105 @@
+//! Asks the gates of one occasion, as the table in [`crate::plan::decide::gate`] has them, so that none is forgotten.
+
+use std::collections::BTreeSet;
+
+use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
+use crate::plan::decide::gate::{Gate, Occasion};
+use crate::plan::model::answer::Verdict;
+use crate::run::session::{Probe, Session};
+
+/// The gates of one occasion while they are asked. Whoever goes on without [`Asking::end`] has decided that none need be asked.
+pub struct Asking<'a> {
+    session: &'a Session,
+    place: &'a str,
+    occasion: Occasion,
+    asked: BTreeSet<Gate>,
+    /// What [`Asking::collect`] has found closed.
+    closed: Vec<(Gate, Cause)>,
+    /// The first that [`Asking::look`] has found closed last.
+    shut: Option<Gate>,
+}
+
+impl<'a> Asking<'a> {
+    /// `place`: node or phase that is told of.
+    pub fn at(occasion: Occasion, session: &'a Session, place: &'a str) -> Self {
+        Asking { session, place, occasion, asked: BTreeSet::new(), closed: Vec::new(), shut: None }
+    }
+
+    /// This gate does not concern this node, or not now.
+    pub fn not_here(&mut self, gate: Gate) {
+        self.asked.insert(gate);
+    }
+
+    /// Keeps the answer, for a person wants every reason at once. Without its guard a gate is open. True if it passed.
+    pub fn collect(&mut self, gate: Gate, guard: Guard, answer: Result<(), Cause>) -> bool {
+        self.asked.insert(gate);
+        match answer {
+            Ok(()) => return true,
+            Err(_) if !guard::on(guard) => {}
+            Err(cause) => self.closed.push((gate, advised(gate, cause))),
+        }
+        false
+    }
+
+    /// The same, and tells that it passed.
+    pub fn tell(&mut self, gate: Gate, guard: Guard, answer: Result<(), Cause>) {
+        if self.collect(gate, guard, answer) {
+            self.session.note(self.place, format!("gate {}: pass", gate.row().id));
+        }
+    }
+
+    /// None of those that were asked so far is closed.
+    pub fn is_open(&self) -> bool {
+        self.closed.is_empty()
+    }
+
+    /// Asks, and ends at once where the gate is closed. Without its guard nothing is asked.
+    pub async fn pass(&mut self, gate: Gate, guard: Guard, answer: impl Future<Output = Result<(), Cause>>) -> Result<(), Cause> {
+        self.asked.insert(gate);
+        if !guard::on(guard) {
+            return Ok(());
+        }
+        // Of whoever refuses meanwhile (the API server, a machine) the table knows nothing.
+        answer.await.map_err(|cause| if cause.class == Class::Hold { advised(gate, cause) } else { cause })
+    }
+
+    /// The same for an answer that is there, and whose parts have guards of their own.
+    pub fn heard(&mut self, gate: Gate, answer: Result<(), Cause>) -> Result<(), Cause> {
+        self.asked.insert(gate);
+        answer.map_err(|cause| advised(gate, cause))
+    }
+
+    /// One look at several, which is repeated until all are open: see [`Asking::late`].
+    pub fn look<const N: usize>(&mut self, verdicts: [(Gate, Guard, Verdict); N]) -> Probe<()> {
+        self.asked.extend(verdicts.iter().map(|(gate, ..)| *gate));
+        let closed = || verdicts.iter().filter(|(_, guard, verdict)| *verdict != Verdict::Pass && guard::on(*guard));
+        self.shut = closed().next().map(|(gate, ..)| *gate);
+        match Verdict::all(closed().map(|(.., verdict)| verdict.clone())) {
+            Verdict::Pass => Probe::Ready(()),
+            Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
+        }
+    }
+
+    /// The wait for them has ended with this: the first that is closed says how to go on.
+    pub fn late(&self, cause: Cause) -> Cause {
+        self.shut.map_or(cause.clone(), |gate| advised(gate, cause))
+    }
+
+    /// # Errors
+    /// What is closed, as one cause; or the gate of this occasion that nobody has asked, which is a bug.
+    pub fn end(self) -> Result<(), Cause> {
+        if let Some(gate) = Gate::of(self.occasion).find(|gate| !self.asked.contains(gate)) {
+            return Err(Cause::bug(format!("the gate {:?} was forgotten ({})", gate.row().id, self.occasion.words())));
+        }
+        let closed = self.closed.into_iter().map(|(gate, cause)| (gate.row().id.to_owned(), cause)).collect();
+        Cause::together("gates are closed", closed).map_or(Ok(()), Err)
+    }
+}
+
+/// A closed gate whose cause has no better word on how to go on has the table's. What is no answer (an API server that is away, a signal)
+/// is told by whoever knows it.
+fn advised(gate: Gate, cause: Cause) -> Cause {
+    let closed = matches!(cause.class, Class::Hold | Class::Refused);
+    if closed && cause.next.is_empty() { cause.next(gate.row().advice()) } else { cause }
+}
