@@ -1,2 +1,2 @@
-# PACKAGE: every version of it that apt could install.
-available "$1" | sed 's/^/available /'
+# PACKAGE: every version of it that could be installed.
+packages_available "$1" | sed 's/^/available /'

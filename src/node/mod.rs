@@ -59,7 +59,12 @@ pub trait Operation {
 }
 
 const PRELUDE: &str = include_str!("prelude.sh");
-const APT: &str = include_str!("apt.sh");
+/// The package manager's own functions.
+const MANAGER: &str = crate::packages::IN_USE.functions;
+/// Those for a new repository.
+const REPOSITORY: &str = crate::packages::IN_USE.repository;
+/// What is done with any package manager's functions.
+const PACKAGES: &str = crate::packages::COMMON;
 const WORK: &str = include_str!("work.sh");
 const KEYS: &str = include_str!("keys.sh");
 
