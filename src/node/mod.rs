@@ -24,7 +24,7 @@ pub use files::{SnapshotHash, SnapshotInfo, SnapshotKind, WriteCard};
 pub use identify::{Identify, Identity, Machine};
 pub use inspect::{Free, Inspect, NodeState, Package, Source};
 pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
-pub use packages::{KubeadmPlan, Madison, PlanText, Prefetch, Prefetched, Refresh, Repository};
+pub use packages::{Available, KubeadmPlan, PlanText, Prefetch, Prefetched, Refresh, Repository};
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
 pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};
 

@@ -70,19 +70,19 @@ impl Operation for Refresh {
 
 /// The versions of a package that can be installed on the node, with their revisions, newest first.
 #[derive(Clone, Debug)]
-pub struct Madison {
+pub struct Available {
     /// One that this program knows by name.
     pub package: &'static str,
 }
 
-impl Operation for Madison {
-    const NAME: &'static str = "madison";
+impl Operation for Available {
+    const NAME: &'static str = "available";
     const MUTATES: bool = false;
     const DEADLINE: Duration = Duration::from_secs(60);
     type Output = Vec<Revision>;
 
     fn script(&self) -> &'static str {
-        include_str!("madison.sh")
+        include_str!("available.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
         &[MANAGER]

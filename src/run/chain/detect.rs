@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clients::{Gauge, Packages, Release};
 use crate::failure::Cause;
 use crate::names;
-use crate::node::{Inspect, Madison, Refresh};
+use crate::node::{Available, Inspect, Refresh};
 use crate::packages::IN_USE;
 use crate::permit::ChangeClass;
 use crate::plan::decide::detect::{self, Detection};
@@ -82,7 +82,7 @@ pub async fn installable(ssh: &Ssh, facts: &Facts, target: Version) -> Result<()
         return Ok(());
     }
     ssh.change_node(master, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
-    let offered = ssh.on_node(master, &Madison { package: "kubeadm" }).await?;
+    let offered = ssh.on_node(master, &Available { package: "kubeadm" }).await?;
     if offered.iter().any(|revision| revision.starts_with(&format!("{target}-"))) {
         return Ok(());
     }

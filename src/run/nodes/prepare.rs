@@ -3,7 +3,7 @@
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names;
-use crate::node::{Inspect, Madison, NodeState, Prefetch, Prefetched, Refresh, Repository, WriteCard};
+use crate::node::{Available, Inspect, NodeState, Prefetch, Prefetched, Refresh, Repository, WriteCard};
 use crate::packages;
 use crate::permit::ChangeClass;
 use crate::plan::model::facts::{Facts, Node};
@@ -90,7 +90,7 @@ pub async fn offered(services: &Services, node: &Node, target: Version) -> Resul
 /// Which of the packages the node cannot install at that version, as its lists are now.
 async fn not_offered(ssh: &Ssh, node: &Node, to: &str) -> Result<Option<Cause>, Cause> {
     for package in ["kubeadm", "kubelet"] {
-        let offered = ssh.on_node(node, &Madison { package }).await?;
+        let offered = ssh.on_node(node, &Available { package }).await?;
         if !offered.iter().any(|revision| revision.starts_with(&format!("{to}-"))) {
             let newest: Vec<&str> = offered.iter().take(5).map(|revision| revision.as_str()).collect();
             let cause = Cause::refused(format!("its repository does not offer {package} {to}"))
