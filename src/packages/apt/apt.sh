@@ -100,7 +100,7 @@ packages_download() { run_apt "downloading $*" apt_get install --download-only -
 
 # PACKAGE REVISION: the file that was downloaded.
 packages_archive() {
-    local archives=("$root$packages_cache"/archives/"$1"_"${2//:/%3a}"_*.deb)
+    local archives=("$root$packages_cache/archives/$1_${2//:/%3a}"_*.deb)
     [[ -f ${archives[0]} ]] || failed "apt downloaded no package $1 $2 into $packages_cache/archives"
     echo "${archives[0]}"
 }
