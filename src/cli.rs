@@ -328,7 +328,7 @@ pub struct Halt {
     /// Only suspend the detection; a run in flight goes on
     #[arg(long, group = "how")]
     pub detection_only: bool,
-    /// Delete the Jobs at work at once; kubeadm or apt on a node is left to finish, the node may stay cordoned
+    /// Delete the Jobs at work at once; kubeadm or the package manager on a node is left to finish, the node may stay cordoned
     #[arg(long, group = "how")]
     pub now: bool,
     /// Only raise the alert that blocks upgrades and reboots at their next gate

@@ -9,13 +9,14 @@
 //! | [`words`] | words from outside: tokens with strict parsers, text made fit to show, words of the shell | nothing |
 //! | [`failure`] | what can go wrong, by class; the one table class → exit code | words |
 //! | [`guard`] | each place where harm is kept off, by name; a simulation may do without one | nothing |
-//! | [`plan`] | PURE: facts and policy in, decisions out | names, failure, guard, words |
-//! | [`node`] | the scripts that run on a node and their typed operations | world, failure, plan::model::version, words |
+//! | [`packages`] | the seam to the nodes' package manager: its shell functions, its files, its words; a folder for each | words |
+//! | [`plan`] | PURE: facts and policy in, decisions out | names, failure, guard, packages, words |
+//! | [`node`] | the scripts that run on a node and their typed operations | world, failure, packages, plan::model::version, words |
 //! | [`clients`] | Prometheus, Pushgateway, Slack, Vault, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure, words |
 //! | [`permit`] | no change without one: the classes of change, and the gate that refuses the rest | nothing |
 //! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | permit, words |
-//! | [`run`] | performs what was planned, each change under a permit | plan, node, clients, world, permit, report, settings, signals, names, failure, guard, words |
-//! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, twin, names, failure, guard, words |
+//! | [`run`] | performs what was planned, each change under a permit | plan, node, clients, world, permit, report, settings, signals, names, failure, guard, packages, words |
+//! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, twin, names, failure, guard, packages, words |
 //! | [`report`] | pure renderers of events: terminal, log lines, JSON | plan, failure, words |
 //! | [`signals`] | the first signal asks to stop, the second ends | nothing |
 //! | [`twin`] | the world in memory, for rehearsals and simulations: cluster, machines and services behind [`world`], on paused time | world, permit, names, failure, plan, node, report, signals, words |
@@ -39,6 +40,7 @@ pub mod guard;
 mod invocation;
 pub mod names;
 pub mod node;
+pub mod packages;
 pub mod permit;
 pub mod plan;
 pub mod report;

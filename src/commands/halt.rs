@@ -4,6 +4,7 @@ use super::Asker;
 use crate::cli::Halt as Options;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::names;
+use crate::packages;
 use crate::plan::model::facts::{Facts, JobState};
 use crate::plan::model::halt::Halt;
 use crate::report::Notice;
@@ -20,7 +21,10 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
     if options.now {
         let jobs: Vec<&str> = at_work(&facts).collect();
         let what = if jobs.is_empty() { "no Job is at work".to_owned() } else { format!("{} will be deleted", jobs.join(", ")) };
-        let state = "what kubeadm or apt does on a node is left to finish; the run stays in flight, a node may stay cordoned";
+        let manager = packages::IN_USE.name;
+        let state = format!(
+            "what kubeadm or {manager} does on a node is left to finish; the run stays in flight, a node may stay cordoned"
+        );
         asker.confirm(services, &format!("{what}; {state}.")).await?;
     }
     let running = chain::halting::detection_suspended(&services.cluster).await.map_err(Failure::nothing_begun)? == Some(false);
@@ -68,7 +72,10 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
     for node in unknown {
         let log = command!("sudo tail -n 50 {}/work/log", names::NODE_DIR);
         let look = ssh(&services.settings.ssh_user, &node, services.settings.ssh_port, &log);
-        services.session.warn(&node, format!("UNKNOWN: before you touch it, see that kubeadm and apt have ended: {look}"));
+        services.session.warn(
+            &node,
+            format!("UNKNOWN: before you touch it, see that kubeadm and {} have ended: {look}", packages::IN_USE.name),
+        );
     }
     if options.now {
         left_out(services).await.map_err(half_set)?;

@@ -2,6 +2,7 @@
 
 use super::{Asker, by_hand, hosts};
 use crate::failure::{Class, Failure, Outcome};
+use crate::packages::IN_USE;
 use crate::plan::rescue::rollback::{self, Back, Kept, Rollback};
 use crate::report::Printed;
 use crate::run::guards::no_job_at_work;
@@ -25,7 +26,7 @@ pub async fn rollback(services: &Services, asker: &mut Asker, node: &str, dry_ru
         Rollback::ControlPlane => {
             let former = facts.node(node).and_then(|node| node.former_versions.as_deref());
             let on_record = former.and_then(|record| rollback::packages_of(record).ok());
-            let packages = on_record.as_ref().map_or("PACKAGES=VERSIONS".to_owned(), |packages| rollback::as_words(packages));
+            let packages = on_record.as_ref().map_or("PACKAGES=VERSIONS".to_owned(), |packages| IN_USE.words(packages));
             let snapshot = facts.marks.snapshot_path.as_deref();
             if snapshot.is_none() || on_record.is_none() {
                 services.session.warn(

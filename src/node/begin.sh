@@ -27,7 +27,8 @@ printf '%s' "$script" | write_durably "$work/script" 0700
 if [[ -e $work/log ]]; then mv -f -- "$work/log" "$work/log.former"; fi
 : >"$work/log"
 record_work "$step" "$target" "$run" "$(boot_id)" running
-# No --wait: with --remain-after-exit it never returns. The stop timeout leaves dpkg and kubeadm time when the machine shuts down.
+# No --wait: with --remain-after-exit it never returns. The stop timeout leaves the package manager and kubeadm time when the machine
+# shuts down.
 systemd-run --quiet --unit="$unit" --description="k8s-upgrade: $step $target" --remain-after-exit \
     -p StandardOutput=append:"$work/log" -p StandardError=append:"$work/log" -p TimeoutStopSec=15min \
     /bin/bash "$work/script"

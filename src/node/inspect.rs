@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::work::{Step, Work, WorkState};
-use super::{Operation, WORK, garbled, results, token};
+use super::{MANAGER, Operation, WORK, garbled, results, token};
 use crate::failure::Cause;
 use crate::words::{BootId, HostPath, Keyword, Letters, Minor, PackageName, Revision};
 
@@ -11,11 +11,11 @@ use crate::words::{BootId, HostPath, Keyword, Letters, Minor, PackageName, Revis
 #[derive(Clone, Copy, Debug)]
 pub struct Inspect;
 
-/// A package as dpkg knows it.
+/// A package as the node's package manager knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
     pub name: PackageName,
-    /// dpkg's letters: wanted, state, error: `ii`, `hi` (held), `iU`, `iF`, `iHR`.
+    /// What is wanted, its state, an error: `ii`, `hi` (held), `iU`, `iF`, `iHR`. Each package manager's are put into these.
     pub letters: Letters,
     pub version: Revision,
 }
@@ -39,7 +39,7 @@ pub struct Free {
     pub bytes: u64,
 }
 
-/// An apt source that points at a Kubernetes repository.
+/// A package source that points at a Kubernetes repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     pub file: HostPath,
@@ -55,7 +55,7 @@ pub struct NodeState {
     /// Those of kubeadm, kubelet, kubectl, containerd, containerd.io that are installed, however badly.
     pub packages: Vec<Package>,
     pub holds: Vec<PackageName>,
-    /// The text of `dpkg --audit`; empty when all is well.
+    /// What the package manager finds half installed, as it says it; empty when all is well.
     pub audit: Vec<String>,
     pub free: Vec<Free>,
     /// systemd's word: `active`, `inactive`, `failed`, `unknown`… Always there in an answer.
@@ -145,7 +145,7 @@ impl Operation for Inspect {
         include_str!("inspect.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
-        &[WORK]
+        &[MANAGER, WORK]
     }
     fn args(&self) -> Vec<String> {
         Vec::new()

@@ -24,7 +24,7 @@ pub use files::{SnapshotHash, SnapshotInfo, SnapshotKind, WriteCard};
 pub use identify::{Identify, Identity, Machine};
 pub use inspect::{Free, Inspect, NodeState, Package, Source};
 pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
-pub use packages::{KubeadmPlan, Madison, PlanText, Prefetch, Prefetched, Refresh, Repository};
+pub use packages::{Available, KubeadmPlan, PlanText, Prefetch, Prefetched, Refresh, Repository};
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
 pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};
 
@@ -59,7 +59,12 @@ pub trait Operation {
 }
 
 const PRELUDE: &str = include_str!("prelude.sh");
-const APT: &str = include_str!("apt.sh");
+/// The package manager's own functions.
+const MANAGER: &str = crate::packages::IN_USE.functions;
+/// Those for a new repository.
+const REPOSITORY: &str = crate::packages::IN_USE.repository;
+/// What is done with any package manager's functions.
+const PACKAGES: &str = crate::packages::COMMON;
 const WORK: &str = include_str!("work.sh");
 const KEYS: &str = include_str!("keys.sh");
 

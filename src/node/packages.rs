@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{APT, Operation, garbled, results, token};
+use super::{MANAGER, Operation, PACKAGES, REPOSITORY, garbled, results, token};
 use crate::failure::Cause;
 use crate::plan::model::version::Version;
 use crate::words::{Fingerprint, Flag, ImageName, PackageName, PackagesUrl, Revision};
@@ -33,7 +33,7 @@ impl Operation for Repository {
         include_str!("repository.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
-        &[APT]
+        &[MANAGER, REPOSITORY, PACKAGES]
     }
     fn args(&self) -> Vec<String> {
         let what = [self.base_url.to_string(), self.target.series(), self.target.to_string()];
@@ -58,7 +58,7 @@ impl Operation for Refresh {
         include_str!("refresh.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
-        &[APT]
+        &[MANAGER]
     }
     fn args(&self) -> Vec<String> {
         Vec::new()
@@ -68,24 +68,24 @@ impl Operation for Refresh {
     }
 }
 
-/// The versions of a package that can be installed on the node, with their revisions, newest first as apt lists them.
+/// The versions of a package that can be installed on the node, with their revisions, newest first.
 #[derive(Clone, Debug)]
-pub struct Madison {
+pub struct Available {
     /// One that this program knows by name.
     pub package: &'static str,
 }
 
-impl Operation for Madison {
-    const NAME: &'static str = "madison";
+impl Operation for Available {
+    const NAME: &'static str = "available";
     const MUTATES: bool = false;
     const DEADLINE: Duration = Duration::from_secs(60);
     type Output = Vec<Revision>;
 
     fn script(&self) -> &'static str {
-        include_str!("madison.sh")
+        include_str!("available.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
-        &[APT]
+        &[MANAGER]
     }
     fn args(&self) -> Vec<String> {
         vec![self.package.to_owned()]
@@ -132,7 +132,7 @@ impl Operation for Prefetch {
         include_str!("prefetch.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
-        &[APT]
+        &[MANAGER, PACKAGES]
     }
     fn args(&self) -> Vec<String> {
         let role = if self.control_plane { "control-plane" } else { "worker" };

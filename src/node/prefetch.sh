@@ -9,28 +9,27 @@ for package in $names; do
 done
 ((${#packages[@]} > 0)) || refused "kubeadm and kubelet are not installed as packages on this node"
 
-held=$(apt-mark showhold)
-need_space /var/cache/apt 300
-wait_for_locks
+held=$(packages_held)
+need_space "$packages_cache" 300
+packages_wait
 say "downloading ${packages[*]}"
-run_apt "downloading ${packages[*]}" apt_get install --download-only --allow-change-held-packages "${packages[@]}"
-now_held=$(apt-mark showhold)
+packages_download "${packages[@]}"
+now_held=$(packages_held)
 if [[ $now_held != "$held" ]]; then
     mapfile -t lost < <(comm -23 <(sort <<<"$held") <(sort <<<"$now_held"))
-    apt-mark hold "${lost[@]}" >&2
+    packages_hold "${lost[@]}"
 fi
 
 # The target's own kubeadm knows the images; it is in the package just downloaded, unless it is installed already.
 kubeadm=kubeadm
 if ! at_version kubeadm "$target"; then
     exact=$(revision kubeadm "$target")
-    archives=("$root"/var/cache/apt/archives/kubeadm_"${exact//:/%3a}"_*.deb)
-    [[ -f ${archives[0]} ]] || failed "apt downloaded no package kubeadm $exact into /var/cache/apt/archives"
+    archive=$(packages_archive kubeadm "$exact")
     # Not in /tmp, from which hardened nodes run nothing.
     install -d -m 0700 "$state"
     unpacked=$(mktemp -d -p "$state")
     trap 'rm -rf "$unpacked"' EXIT
-    dpkg-deb --fsys-tarfile "${archives[0]}" | tar -x -C "$unpacked" ./usr/bin/kubeadm
+    packages_unpack "$archive" "$unpacked" ./usr/bin/kubeadm
     kubeadm=$unpacked/usr/bin/kubeadm
 fi
 from=()

@@ -1,6 +1,7 @@
 # Refreshes the list of every source that points at a Kubernetes repository.
-files=$(kubernetes_sources)
-[[ -n $files ]] || refused "no apt source of this node points at a Kubernetes repository (…/core:/stable:/v1.N/deb/)"
+files=$(packages_sources)
+[[ -n $files ]] || refused "no $packages_manager source of this node points at a Kubernetes repository" \
+    "(…/core:/stable:/v1.N/$packages_format/)"
 while IFS= read -r file; do
-    update_list "$file"
+    packages_refresh "$file"
 done <<<"$files"

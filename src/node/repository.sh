@@ -2,23 +2,17 @@
 # FINGERPRINT is acknowledged, whatever is in force.
 base=$1 minor=$2 target=$3
 shift 3
-# What it is put into, a line of an apt source, ends at a blank and at a bracket.
+# What it is put into, a line of a package source, ends at a blank and at a bracket.
 [[ $base =~ ^https?://[]A-Za-z0-9._~:/[-]+$ ]] || refused "not a URL of packages: ${base:0:60}"
 # A redirect never leads from https to something that others may read and change.
 schemes='=https'
 if [[ $base == http://* ]]; then schemes='=http,https'; fi
-url=$base/core:/stable:/v$minor/deb
-keyring=/etc/apt/keyrings/kubernetes-apt-keyring.gpg
-list=/etc/apt/sources.list.d/kubernetes.list
-# Beside the real ones, so that a rename is atomic; under names that apt reads only when told to. The sandbox of apt must be able
-# to read the key: no private folder.
-new_keyring=/etc/apt/keyrings/kubernetes-apt-keyring.new.gpg
-new_list=/etc/apt/kubernetes.new.list
+url=$base/core:/stable:/v$minor/$packages_format
 armored=$(mktemp)
-trap 'rm -f "$armored" "$root$new_keyring" "$root$new_list"' EXIT
+trap 'rm -f "$armored" "$root$packages_new_key" "$root$packages_new_source"' EXIT
 
-command -v curl >/dev/null || refused "curl is missing on this node (apt-get install curl)"
-command -v gpg >/dev/null || refused "gpg is missing on this node (apt-get install gnupg)"
+command -v curl >/dev/null || refused "curl is missing on this node ($packages_installer curl)"
+command -v gpg >/dev/null || refused "gpg is missing on this node ($packages_installer gnupg)"
 # A key has a few KiB. The limit of the file holds where the server does not say how much comes.
 largest=65536
 status=0
@@ -37,34 +31,22 @@ case $status in
 1) refused "$url/Release.key leads away from https" ;;
 *) unreachable "the repository cannot be reached: $url/Release.key (curl exit $status)" ;;
 esac
-install -d -m 0755 "$root/etc/apt/keyrings" "$root/etc/apt/sources.list.d"
-gpg --batch --yes --dearmor -o "$root$new_keyring" <"$armored" || refused "what $url/Release.key gives is no OpenPGP key"
+install -d -m 0755 "$root${packages_key%/*}" "$root${packages_source%/*}"
+gpg --batch --yes --dearmor -o "$root$packages_new_key" <"$armored" || refused "what $url/Release.key gives is no OpenPGP key"
 
 # KEYRING: the fingerprints of its primary keys.
 fingerprints() {
     gpg --batch --show-keys --with-colons "$1" 2>/dev/null |
         awk -F : '$1 == "pub" { primary = 1 } $1 == "fpr" && primary { print $10; primary = 0 }'
 }
-# The keyrings by which apt proves what it has of a Kubernetes repository now.
-keyrings_in_force() {
-    local file entries
-    while IFS= read -r file; do
-        case $file in
-        '') continue ;;
-        *.sources) entries=$(awk 'BEGIN { RS = "" } /\/core:\/stable:\/v[0-9]/' "$file") ;;
-        *) entries=$(grep -E '^[^#]*/core:/stable:/v[0-9]' "$file") ;;
-        esac
-        sed -nE 's/.*[Ss]igned-[Bb]y[=:][[:space:]]*([^][:space:]]+).*/\1/p' <<<"$entries" | tr ',' '\n'
-    done <<<"$(kubernetes_sources)"
-}
-offered_keys=$(fingerprints "$root$new_keyring")
+offered_keys=$(fingerprints "$root$packages_new_key")
 [[ $offered_keys =~ ^[0-9A-F]{40,64}($'\n'[0-9A-F]{40,64})*$ ]] || refused "what $url/Release.key gives is no OpenPGP key"
 known=
-in_force=$(keyrings_in_force)
+in_force=$(packages_keyrings)
 while IFS= read -r keyring_there; do
     if [[ $keyring_there == /* && -f $root$keyring_there ]]; then known+=$(fingerprints "$root$keyring_there")$'\n'; fi
 done <<<"$in_force"
-sources=$(kubernetes_sources)
+sources=$(packages_sources)
 while IFS= read -r key; do
     say "the repository's key is $key"
     if grep -qxF -- "$key" <<<"$known"; then continue; fi
@@ -78,34 +60,16 @@ while IFS= read -r key; do
     refused "the repository's key has changed: $url/Release.key is of $key, and the one in force on this node of ${former:-a keyring that cannot be read}." \
         "Ask whoever runs the repository; if that is right, have this line in the settings and run it again: package-keys: [$key]"
 done <<<"$offered_keys"
-chmod 0644 "$root$new_keyring"
-printf 'deb [signed-by=%s] %s/ /\n' "$root$new_keyring" "$url" >"$root$new_list"
-chmod 0644 "$root$new_list"
+chmod 0644 "$root$packages_new_key"
+packages_propose "$url"
 
 say "proving the repository of v$minor"
-update_list "$root$new_list"
-offer=$(apt-cache madison -o Dir::Etc::sourcelist="$root$new_list" -o Dir::Etc::sourceparts=- kubeadm)
-grep -qF -- " $target-" <<<"$offer" || refused "the repository $url does not offer kubeadm $target"
+packages_refresh "$root$packages_new_source"
+offer=$(packages_proposed kubeadm)
+[[ $'\n'$offer == *$'\n'"$target"-* ]] || refused "the repository $url does not offer kubeadm $target"
 
 # It works: put it in force, and take out every other entry of the same repository.
-printf 'deb [signed-by=%s] %s/ /\n' "$keyring" "$url" >"$root$new_list"
-mv -f -- "$root$new_keyring" "$root$keyring"
-mv -f -- "$root$new_list" "$root$list"
-while IFS= read -r file; do
-    if [[ -z $file || $file == "$root$list" ]]; then continue; fi
-    case $file in
-    *.sources) rest=$(awk 'BEGIN { RS = ""; ORS = "\n\n" } !/\/core:\/stable:\/v[0-9]/' "$file") ;;
-    *) rest=$(grep -vE '^[^#]*/core:/stable:/v[0-9]' "$file" || true) ;;
-    esac
-    say "taking the former entry out of ${file#"$root"}"
-    if [[ -n ${rest//[[:space:]]/} || $file == */sources.list ]]; then
-        printf '%s\n' "$rest" >"$file.new"
-        chmod --reference="$file" "$file.new"
-        mv -f -- "$file.new" "$file"
-    else
-        rm -f -- "$file"
-    fi
-done <<<"$(kubernetes_sources)"
-update_list "$root$list"
+packages_adopt "$url"
+packages_refresh "$root$packages_source"
 [[ -n $(offered kubeadm "$target") ]] || failed "kubeadm $target is still not offered after the refresh"
 say "the repository is at v$minor"

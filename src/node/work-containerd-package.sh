@@ -7,27 +7,27 @@ done
 [[ -n $package ]] || refused "containerd is not installed as a package on this node"
 noted=$state/held-$package
 
-wait_for_locks
-audit=$(dpkg --audit)
+packages_wait
+audit=$(packages_broken)
 if [[ -n $audit ]]; then
     say "an earlier installation was cut: repairing"
-    run_apt "dpkg --configure -a" dpkg --force-confold --configure -a
+    packages_finish
 fi
-held=$(apt-mark showhold)
+held=$(packages_held)
 if grep -qxF -- "$package" <<<"$held"; then : | write_durably "$noted" 0600; fi
 if at_version "$package" "$version"; then
     say "$package is at $version"
 else
     exact=$(offered "$package" "$version")
-    if [[ -z $exact ]]; then run_apt "refreshing the package lists" apt_get update; fi
+    if [[ -z $exact ]]; then packages_refresh_all; fi
     exact=$(revision "$package" "$version")
     install_exact "$package=$exact"
 fi
 if [[ -e $noted ]]; then
-    apt-mark hold "$package" >&2
+    packages_hold "$package"
     rm -f -- "$noted"
 fi
-at_version "$package" "$version" || failed "$package is $(package_state "$package") after its installation"
+at_version "$package" "$version" || failed "$package is $(packages_state "$package") after its installation"
 systemctl daemon-reload
 systemctl restart containerd
 wait_active containerd

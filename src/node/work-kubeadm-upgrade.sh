@@ -22,7 +22,7 @@ fi
 
 # For a way back: as the kubelet was configured at its former release. Once its package is at the target, it no longer is.
 if ! at_version kubelet "$target"; then
-    former=$(package_state kubelet)
+    former=$(packages_state kubelet)
     former=${former#* } copy=$state/former-${former%%-*}
     if [[ ! -d $copy ]]; then
         rm -rf -- "$state"/former-*

@@ -3,7 +3,7 @@
 target=$1
 now=$(kubeadm version -o short)
 [[ $now == "v$target" ]] || failed "kubeadm on this node is $now, not v$target: the kubelet must not pass it"
-wait_for_locks
+packages_wait
 repair "$target" kubeadm kubelet kubectl
 hold_kubernetes
 packages=$(kubernetes_packages)
@@ -18,6 +18,6 @@ if ((${#wanted[@]} > 0)); then
     install_exact "${wanted[@]}"
     hold_kubernetes
 fi
-at_version kubelet "$target" || failed "kubelet's package is $(package_state kubelet) after its installation"
+at_version kubelet "$target" || failed "kubelet's package is $(packages_state kubelet) after its installation"
 
 restart_kubelet "$target"

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{APT, Operation, WORK, assemble, cause_of, garbled, results};
+use super::{MANAGER, Operation, PACKAGES, WORK, assemble, cause_of, garbled, results};
 use crate::failure::Cause;
 use crate::plan::model::version::Version;
 use crate::words::{ExactPackage, Flag, Keyword, Revision, RunId, quoted};
@@ -66,10 +66,10 @@ impl Step {
             Step::KubeadmPackage | Step::KubeletPackages | Step::ContainerdPackage => {}
         }
         let mark = format!("{} {} {}", quoted(self.name()), quoted(&target), quoted(run));
-        // A shutdown of the machine asks with SIGTERM: dpkg and kubeadm are left to finish (systemd waits, see begin.sh).
+        // A shutdown of the machine asks with SIGTERM: the package manager and kubeadm are left to finish (systemd waits, see begin.sh).
         let begin = "trap '' TERM HUP\n";
         let end = format!("record_work {mark} \"$(boot_id)\" \"$status\"\nexit \"$status\"\n");
-        format!("#!/bin/bash\n{}", assemble(&args, &[APT, WORK], begin, self.body(), &end))
+        format!("#!/bin/bash\n{}", assemble(&args, &[MANAGER, PACKAGES, WORK], begin, self.body(), &end))
     }
 }
 

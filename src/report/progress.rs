@@ -242,7 +242,7 @@ mod tests {
         }
         follower.again();
         assert_eq!((follower.changed(), follower.take().step), (Some(Urgency::Changes), None));
-        follower.event(at(0), &Event::Output { place: place(), line: "apt says".into() });
-        assert_eq!((follower.changed(), follower.take().last.unwrap().contains("apt says")), (None, false));
+        follower.event(at(0), &Event::Output { place: place(), line: "kubeadm says".into() });
+        assert_eq!((follower.changed(), follower.take().last.unwrap().contains("kubeadm says")), (None, false));
     }
 }

@@ -119,12 +119,12 @@ tokens! {
     NodeName, "node name", "lower-case letters, digits, hyphens and dots are wanted, 253 at most, for example k8s-node4", is_subdomain;
     /// The version of a Debian package with its revision: `1.35.4-1.1`, `2.1.4-1~debian.12~bookworm`, `1:2.3`.
     Revision, "package version", "a digit, then letters, digits and . + : ~ - are wanted, 128 at most, for example 1.36.3-1.1", is_revision;
-    /// The name of a Debian package, with its architecture where apt names that: `kubeadm`, `libc6:i386`.
+    /// The name of a Debian package, with its architecture where a package manager names that: `kubeadm`, `libc6:i386`.
     PackageName, "package name", "lower-case letters, digits and . + - are wanted, 128 at most, for example kubeadm", is_package;
-    /// A package and its exact version, as apt takes them: `kubelet=1.35.4-1.1`.
+    /// A package and its exact version: `kubelet=1.35.4-1.1`.
     ExactPackage, "package with its version", "NAME=VERSION is wanted, for example kubelet=1.35.4-1.1",
         |text| text.split_once('=').is_some_and(|(name, version)| is_package(name) && is_revision(version));
-    /// dpkg's letters for what is wanted of a package, and how it is: `ii`, `hi`, `iHR`.
+    /// What is wanted of a package, and how it is, in letters: `ii`, `hi`, `iHR`.
     Letters, "state of a package", "two or three letters are wanted, for example ii",
         |text| (2..=3).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphabetic());
     /// One of the fixed words of a program, of systemd for example: `active`, `oom-kill`.
@@ -136,7 +136,7 @@ tokens! {
     /// Where a container image is taken from, with or without its tag or digest: `registry.k8s.io/pause:3.10`.
     ImageName, "image", "letters, digits and . _ : / @ - are wanted, 512 at most, for example registry.k8s.io/pause:3.10", is_image;
     /// Where the Kubernetes packages are, before `/core:/stable:/…` and without a slash at its end: `https://pkgs.k8s.io`. Neither user nor
-    /// query, and nothing that a line of an apt source would take for its end. Whether plain `http` will do is for the settings to say.
+    /// query, and nothing that a line of a package source would take for its end. Whether plain `http` will do is for the settings to say.
     PackagesUrl, "URL of packages", "https://HOST[:PORT][/PATH] is wanted, for example https://pkgs.k8s.io", is_url;
     /// Of an OpenPGP key, whole: `DE15B14486CD377B9E876E1A234654DA9A296436`.
     Fingerprint, "fingerprint of an OpenPGP key",

@@ -2,6 +2,7 @@
 //! has such a table is held to that in the same way: it has floors.
 
 mod circles;
+mod packages;
 mod reading;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,4 +1,4 @@
-//! What kubeadm, apt and the backup print, and what image names and runtimes say: as values. What cannot be read is an error, never "none".
+//! What kubeadm and the backup print, and what image names and runtimes say: as values. What cannot be read is an error, never "none".
 
 use std::sync::LazyLock;
 

@@ -3,6 +3,7 @@
 use super::card::Card;
 use crate::failure::{Advice, Cause};
 use crate::names;
+use crate::packages::IN_USE;
 use crate::plan::model::facts::COMPONENTS;
 use crate::plan::model::parse;
 use crate::words::{Texts, texts};
@@ -20,7 +21,7 @@ pub struct Asked {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     pub packages: Vec<Package>,
-    /// What `dpkg --audit` says.
+    /// What the package manager finds half installed.
     pub audit: Vec<String>,
     /// systemd's word for the kubelet's unit.
     pub kubelet: String,
@@ -41,12 +42,12 @@ pub struct Found {
     pub snapshots: Vec<Snapshot>,
 }
 
-/// A package of Kubernetes or containerd, as dpkg has it.
+/// A package of Kubernetes or containerd, as the package manager has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
     pub name: String,
     pub version: String,
-    /// dpkg's letters.
+    /// As [`crate::words::Letters`].
     pub letters: String,
     pub held: bool,
     /// Installed and configured.
@@ -201,7 +202,7 @@ pub fn commands(asked: &[Asked], user: &str, port: u16) -> Vec<String> {
             Some(End::Done) | None => {}
         }
         if found.half_done() {
-            commands.push(there("dpkg --audit", "packages are half installed"));
+            commands.push(there(IN_USE.audit, "packages are half installed"));
         }
         if found.kubelet != "active" {
             commands.push(there("journalctl -u kubelet -n 50 --no-pager", "its kubelet does not run"));
@@ -252,9 +253,9 @@ mod tests {
             (Found { unit: unit(End::Running), ..healthy() }, &["tail -f"]),
             (Found { unit: unit(End::Done), ..healthy() }, &[]),
             (Found { unit: unit(End::Bad("failed (exit 1)".into())), ..healthy() }, &["cat"]),
-            (Found { packages: vec![half.clone()], ..healthy() }, &["dpkg --audit"]),
+            (Found { packages: vec![half.clone()], ..healthy() }, &[IN_USE.audit]),
             (Found { packages: vec![half], unit: unit(End::Running), ..healthy() }, &["tail -f"]),
-            (Found { audit: vec!["x".into()], ..healthy() }, &["dpkg --audit"]),
+            (Found { audit: vec!["x".into()], ..healthy() }, &[IN_USE.audit]),
             (Found { kubelet: "failed".into(), ..healthy() }, &["journalctl"]),
             (
                 Found { static_pods: vec![("kube-apiserver".into(), image.clone())], ..healthy() },

@@ -1,7 +1,8 @@
 //! The way back of a control plane, from what its host alone says: for a person's hands, never the program's.
 
 use super::hosts::{Asked, End, Found, pod};
-use super::rollback::{Kept, as_words, restore_plan};
+use super::rollback::{Kept, restore_plan};
+use crate::packages;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::COMPONENTS;
 use crate::plan::model::parse;
@@ -60,7 +61,10 @@ pub fn restore(node: &str, found: &Found, snapshot: &SnapshotFile, others: &[Ask
     }
     let kubelet = former.and_then(|former| found.former.iter().find(|(release, _)| *release == former.to_string()));
     let kept = Kept { manifests, kubelet: kubelet.map(|(_, folder)| folder.clone()) };
-    Restore { known, plan: restore_plan(found.card().map(|card| card.snapshot.as_str()), &as_words(&packages), &kept) }
+    Restore {
+        known,
+        plan: restore_plan(found.card().map(|card| card.snapshot.as_str()), &packages::IN_USE.words(&packages), &kept),
+    }
 }
 
 /// The release that it had: as the card says, else as what is kept of it does.
@@ -72,7 +76,7 @@ fn former(node: &str, found: &Found) -> Option<Version> {
     kubelet.or_else(kept).or_else(|| parse::image_version(&copies().max_by_key(|copy| &copy.at)?.image))
 }
 
-/// With revisions where the card has them; else apt finds the revision of the release.
+/// With revisions where the card has them; else the package manager finds the revision of the release.
 fn packages(node: &str, found: &Found, former: Option<Version>) -> Vec<String> {
     let on_card = found.card().and_then(|card| card.packages_of(node)).filter(|packages| !packages.is_empty());
     let release = former.map_or("VERSION".to_owned(), |former| format!("{former}-*"));

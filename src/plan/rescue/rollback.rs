@@ -4,6 +4,7 @@
 //! kubelet's configuration are all that the upgrade changed there (`former-versions`, written with the cordon).
 
 use crate::failure::Cause;
+use crate::packages::IN_USE;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
 use crate::words::{ExactPackage, NotAToken, word};
@@ -84,11 +85,6 @@ pub fn packages_of(record: &str) -> Result<Vec<ExactPackage>, NotAToken> {
     record.split(',').filter(ours).map(str::parse).collect()
 }
 
-/// As they stand behind `apt-get install`.
-pub fn as_words(packages: &[impl ToString]) -> String {
-    packages.iter().map(|package| word(&package.to_string())).collect::<Vec<_>>().join(" ")
-}
-
 /// Files of before the upgrade that are known to be left on a control plane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -113,10 +109,8 @@ pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &Kept) -> Vec<
         format!(
             "  etcdutl snapshot restore {path} --data-dir /var/lib/etcd                # flags for several members: see etcd's documentation"
         ),
-        "  apt-mark unhold kubeadm kubelet kubectl".to_owned(),
-        format!("  apt-get install --allow-downgrades {packages}"),
-        "  apt-mark hold kubeadm kubelet kubectl".to_owned(),
     ];
+    plan.extend((IN_USE.go_back)(&PACKAGES.join(" "), packages).iter().map(|line| format!("  {line}")));
     plan.extend(kept.manifests.iter().map(|file| format!("  cp {} /root/manifests/", word(file))));
     plan.extend(kept.kubelet.iter().map(|folder| format!("  cp -p {}/* /var/lib/kubelet/", word(folder))));
     plan.push(format!("  mv /root/manifests/*.yaml /etc/kubernetes/manifests/{versions}"));
@@ -168,7 +162,7 @@ mod tests {
         assert_eq!(plan(&facts, "k8s-node3"), Ok(Rollback::Nothing));
         node(&mut facts, "k8s-node3").cordoned_by = Some("5f3a21bc".to_owned());
         assert!(refusal(&facts, "k8s-node3").1.contains("not on record"));
-        node(&mut facts, "k8s-node4").former_versions = Some("kubelet=1.34.2-1.1,kubectl=1 -o APT::x=$(id)".to_owned());
+        node(&mut facts, "k8s-node4").former_versions = Some("kubelet=1.34.2-1.1,kubectl=1 -o x=$(id)".to_owned());
         let said = refusal(&facts, "k8s-node4");
         assert!(said.0 == Class::Refused && said.1.contains("cannot be read: \"kubectl=1 -o"), "{said:?}");
         node(&mut facts, "k8s-node4").former_versions = Some("containerd=1.7".to_owned());

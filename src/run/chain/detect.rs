@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::clients::{Gauge, Packages, Release};
 use crate::failure::Cause;
 use crate::names;
-use crate::node::{Inspect, Madison, Refresh};
+use crate::node::{Available, Inspect, Refresh};
+use crate::packages::IN_USE;
 use crate::permit::ChangeClass;
 use crate::plan::decide::detect::{self, Detection};
 use crate::plan::decide::{order, target};
@@ -72,7 +73,7 @@ pub async fn push_detection(session: &Session, monitoring: &Monitoring, facts: &
     monitoring.push_run(&facts.marks).await;
 }
 
-/// Asks apt on the first control plane whether it can install `target`, where its repository is that of the target's minor version.
+/// Asks the package manager of the first control plane whether it can install `target`, where its repository is that of the target's minor version.
 /// (A new minor version's repository is set up by preflight, which then asks the same.)
 pub async fn installable(ssh: &Ssh, facts: &Facts, target: Version) -> Result<(), Cause> {
     let Some(master) = order::first_control_plane(facts) else { return Ok(()) };
@@ -81,11 +82,11 @@ pub async fn installable(ssh: &Ssh, facts: &Facts, target: Version) -> Result<()
         return Ok(());
     }
     ssh.change_node(master, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
-    let offered = ssh.on_node(master, &Madison { package: "kubeadm" }).await?;
+    let offered = ssh.on_node(master, &Available { package: "kubeadm" }).await?;
     if offered.iter().any(|revision| revision.starts_with(&format!("{target}-"))) {
         return Ok(());
     }
-    Err(Cause::hold(format!("the package index lists {target}, but apt on {} cannot install it", master.name))
+    Err(Cause::hold(format!("the package index lists {target}, but {} on {} cannot install it", IN_USE.name, master.name))
         .detail(offered.into_iter().take(5))
         .during(PLACE))
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::failure::{Cause, Class};
 use crate::names;
 use crate::node::Inspect;
+use crate::packages::IN_USE;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::halt::Halt;
 use crate::plan::model::marks::Edit;
@@ -53,7 +54,7 @@ pub async fn block(monitoring: &Monitoring, on: bool) -> Result<(), Cause> {
     monitoring.push_surely(step, names::PUSH_JOB_BLOCKER, &[blocker(on)]).await
 }
 
-/// Waits until no unit of ours works on the nodes that are out of service: neither kubeadm nor dpkg is ever cut. A node that cannot be
+/// Waits until no unit of ours works on the nodes that are out of service: neither kubeadm nor the package manager is ever cut. A node that cannot be
 /// asked is not waited for, and named in `unknown`: the deletion of a Job cuts nothing there.
 pub async fn units_ended(
     session: &Session,
@@ -80,7 +81,10 @@ pub async fn units_ended(
                     Ok(state) => running.extend(state.running().map(|step| format!("{step} on {}", node.name))),
                     Err(cause) if cause.class == Class::Bug => return Err(cause),
                     Err(cause) => {
-                        session.warn(&node.name, format!("whether kubeadm or apt works there is unknown: {}", cause.what));
+                        session.warn(
+                            &node.name,
+                            format!("whether kubeadm or {} works there is unknown: {}", IN_USE.name, cause.what),
+                        );
                         unknown.push(node.name.clone());
                     }
                 }

@@ -3,7 +3,8 @@
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names;
-use crate::node::{Inspect, Madison, NodeState, Prefetch, Prefetched, Refresh, Repository, WriteCard};
+use crate::node::{Available, Inspect, NodeState, Prefetch, Prefetched, Refresh, Repository, WriteCard};
+use crate::packages;
 use crate::permit::ChangeClass;
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::parse;
@@ -15,7 +16,7 @@ use crate::settings::Settings;
 use crate::words::{ImageName, NotAToken, command};
 
 /// What a node's filesystems must have free before packages and images are fetched.
-const FREE: &[(&str, u64)] = &[("/var/cache/apt", 600 << 20), ("/usr", 600 << 20), ("/etc/kubernetes", 600 << 20)];
+const FREE: &[(&str, u64)] = &[(packages::IN_USE.cache, 600 << 20), ("/usr", 600 << 20), ("/etc/kubernetes", 600 << 20)];
 
 /// Looks at every node: SSH and sudo work, packages are whole, there is room. Changes nothing.
 pub async fn inspect_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
@@ -86,10 +87,10 @@ pub async fn offered(services: &Services, node: &Node, target: Version) -> Resul
     }
 }
 
-/// Which of the packages apt on the node cannot install at that version, as its lists are now.
+/// Which of the packages the node cannot install at that version, as its lists are now.
 async fn not_offered(ssh: &Ssh, node: &Node, to: &str) -> Result<Option<Cause>, Cause> {
     for package in ["kubeadm", "kubelet"] {
-        let offered = ssh.on_node(node, &Madison { package }).await?;
+        let offered = ssh.on_node(node, &Available { package }).await?;
         if !offered.iter().any(|revision| revision.starts_with(&format!("{to}-"))) {
             let newest: Vec<&str> = offered.iter().take(5).map(|revision| revision.as_str()).collect();
             let cause = Cause::refused(format!("its repository does not offer {package} {to}"))
@@ -155,7 +156,11 @@ fn fit(state: &NodeState) -> Result<(), Cause> {
         .chain(state.audit.iter().take(4).cloned())
         .collect();
     if !bad.is_empty() && guard::on(Guard::PackagesWhole) {
-        wrong.push(Cause::refused("packages are half installed").detail(bad).next("sudo dpkg --configure -a    # on the node"));
+        wrong.push(
+            Cause::refused("packages are half installed")
+                .detail(bad)
+                .next(["sudo ", packages::IN_USE.finish, "    # on the node"].concat()),
+        );
     }
     for (path, wanted) in FREE {
         let low = state.free.iter().find(|free| free.path == **path && free.bytes < *wanted);
@@ -211,7 +216,8 @@ mod tests {
             "  /etc/kubernetes/manifests/etcd.yaml.bak",
         ];
         assert_eq!(cause.detail, detail);
-        let next = ["sudo dpkg --configure -a    # on the node", "df -h /usr    # on the node"];
+        let finish = ["sudo ", packages::IN_USE.finish, "    # on the node"].concat();
+        let next = [finish.as_str(), "df -h /usr    # on the node"];
         assert_eq!(cause.next, [&next[..], &["move them out of /etc/kubernetes/manifests"]].concat());
     }
 }

@@ -89,7 +89,7 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         Op::Identify => identity::shown(node, &machine).iter().for_each(|line| session.line(line)),
         Op::Inspect => inspect(node, &machine, session),
         Op::LookBack { snapshots } => past::look_back(state, &machine, snapshots, |line| session.line(line)),
-        Op::Madison { package } => {
+        Op::Available { package } => {
             available(state, &machine, package).iter().for_each(|v| session.line(format_args!("available {v}")))
         }
         Op::Refresh => {

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::node::{
-    AddKey, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Madison, Operation, Prefetch, Refresh,
+    AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch, Refresh,
     RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 
@@ -13,7 +13,7 @@ pub enum Op {
     Identify,
     Inspect,
     LookBack { snapshots: String },
-    Madison { package: String },
+    Available { package: String },
     Refresh,
     Repository { base: String, minor: String, target: String, keys: Vec<String> },
     Prefetch { target: String, control_plane: bool, registry: String },
@@ -72,7 +72,7 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         (Identify::NAME, []) => of::<Identify>(Op::Identify),
         (Inspect::NAME, []) => of::<Inspect>(Op::Inspect),
         (LookBack::NAME, [folder]) => of::<LookBack>(Op::LookBack { snapshots: (*folder).into() }),
-        (Madison::NAME, [package]) => of::<Madison>(Op::Madison { package: (*package).to_owned() }),
+        (Available::NAME, [package]) => of::<Available>(Op::Available { package: (*package).to_owned() }),
         (Refresh::NAME, []) => of::<Refresh>(Op::Refresh),
         (Repository::NAME, [base, minor, target, keys @ ..]) => of::<Repository>(Op::Repository {
             base: (*base).into(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, Madison, Operation, Prefetch, Refresh, RemoveKeys,
+    self, AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, Operation, Prefetch, Refresh, RemoveKeys,
     Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
@@ -181,7 +181,7 @@ fn assembled() -> Vec<(String, String)> {
             node::stdin(&Repository { base_url: word("https://a"), target: release("1.36.3"), keys: Vec::new() }),
         ),
         (text("refresh"), node::stdin(&Refresh)),
-        (text("madison"), node::stdin(&Madison { package: "kubeadm" })),
+        (text("available"), node::stdin(&Available { package: "kubeadm" })),
         (text("prefetch"), node::stdin(&Prefetch { target: release("1.36.3"), control_plane: true, image_repository: None })),
         (text("kubeadm-plan"), node::stdin(&KubeadmPlan { target: release("1.36.3"), flags: vec![word("--x")] })),
         (text("follow"), node::stdin(&Follow { from: 0, wait: Duration::from_secs(1) })),

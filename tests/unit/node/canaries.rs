@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Madison, Operation, Prefetch, Refresh,
+    self, AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch, Refresh,
     RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
@@ -112,7 +112,7 @@ fn every(visit: &mut impl Visit) {
         "",
     );
     visit.visit(|_| Refresh, "");
-    visit.visit(|_| Madison { package: "kubeadm" }, "available 1.36.3-1.1\n");
+    visit.visit(|_| Available { package: "kubeadm" }, "available 1.36.3-1.1\n");
     visit.visit(
         |fill| Prefetch { target: fill.put("1.36.3"), control_plane: false, image_repository: Some(fill.put("registry.k8s.io")) },
         "package kubeadm 1.36.3-1.1\npresent registry.k8s.io/pause:3.10.2\npulled registry.k8s.io/kube-proxy:v1.36.3\n",

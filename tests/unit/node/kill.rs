@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use k8s_upgrade::node::{
-    AddKey, Begin, Follow, Madison, Operation, Prefetch, RemoveKeys, Repository, Step, WorkState, WriteCard,
+    AddKey, Available, Begin, Follow, Operation, Prefetch, RemoveKeys, Repository, Step, WorkState, WriteCard,
 };
 
 use super::bench::{self, Node, RUN, release, word};
@@ -163,7 +163,7 @@ fn repository() {
     let stanza = format!("Types: deb\nURIs: https://repo.test/core:/stable:/v1.35/deb/\nSuites: /\nSigned-By: {keyring}\n");
     node.root("etc/apt/sources.list.d/k8s.sources", &stanza);
     kill_operation(&op, &node, |node| {
-        let offered = node.run(&Madison { package: "kubeadm" }).unwrap();
+        let offered = node.run(&Available { package: "kubeadm" }).unwrap();
         assert!(!offered.is_empty(), "no repository is in force");
     });
 }

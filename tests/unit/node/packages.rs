@@ -1,7 +1,7 @@
 //! Package sources, lists, prefetch and kubeadm's forecast.
 
 use k8s_upgrade::failure::Class;
-use k8s_upgrade::node::{KubeadmPlan, Madison, Prefetch, Refresh, Repository};
+use k8s_upgrade::node::{Available, KubeadmPlan, Prefetch, Refresh, Repository};
 
 use super::bench::{Node, release, word};
 
@@ -31,7 +31,7 @@ fn the_repository_moves_to_the_next_minor() {
                 .replace(&format!("/{KEYRING}"), "/etc/apt/keyrings/kubernetes-apt-keyring.gpg")
         );
         assert_eq!(node.read_root(KEYRING), "key of v1.36\n");
-        assert_eq!(node.run(&Madison { package: "kubeadm" }).unwrap(), ["1.36.3-1.1", "1.36.1-2.1"]);
+        assert_eq!(node.run(&Available { package: "kubeadm" }).unwrap(), ["1.36.3-1.1", "1.36.1-2.1"]);
         let left: Vec<_> =
             std::fs::read_dir(node.root_path("etc/apt")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left.len(), 2, "{left:?}");
@@ -57,7 +57,7 @@ fn a_failure_leaves_the_former_repository_in_force() {
         assert_eq!(cause.class, class, "{cause}");
         assert!(cause.what.contains(words), "{cause}");
         assert_eq!(node.facts(), before, "{words}");
-        assert_eq!(node.run(&Madison { package: "kubeadm" }).unwrap()[0], "1.35.4-1.1");
+        assert_eq!(node.run(&Available { package: "kubeadm" }).unwrap()[0], "1.35.4-1.1");
     }
 }
 
@@ -142,7 +142,7 @@ fn refreshing_waits_for_the_lock_and_a_stale_index_is_no_success() {
     node.state("lists-locked", "once\ntwice\n");
     node.state("upstream/v1.36", "kubeadm 1.36.4-1.1\n");
     node.run(&Refresh).unwrap();
-    assert_eq!(node.run(&Madison { package: "kubeadm" }).unwrap(), ["1.36.4-1.1"]);
+    assert_eq!(node.run(&Available { package: "kubeadm" }).unwrap(), ["1.36.4-1.1"]);
     node.state("offline", "");
     let cause = node.run(&Refresh).unwrap_err();
     assert_eq!(cause.class, Class::Unreachable, "{cause}");

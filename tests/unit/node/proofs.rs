@@ -4,25 +4,26 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 
 use regex::Regex;
 
 /// Names in arithmetic, and why each is a number there: bash runs `a[$(…)]`, wherever it comes from.
 const NUMBERS: &[(&str, &str, &str)] = &[
-    ("apt.sh", "missing", "the length of an array"),
-    ("apt.sh", "mend", "the length of an array"),
-    ("apt.sh", "tries", "counted here"),
-    ("apt.sh", "lock_wait", "a constant of this file"),
-    ("apt.sh", "pause", "a constant of this function"),
-    ("apt.sh", "free", "numbers"),
-    ("apt.sh", "$2", "numbers"),
-    ("apt.sh", "status", "0 or $?"),
     ("follow.sh", "size", "numbers"),
     ("follow.sh", "offset", "numbers, then counted here"),
     ("follow.sh", "limit", "numbers"),
     ("follow.sh", "chunk", "the length of a string"),
     ("follow.sh", "SECONDS", "bash's own clock"),
     ("follow.sh", "end", "counted here"),
+    ("packages/apt/apt.sh", "tries", "counted here"),
+    ("packages/apt/apt.sh", "lock_wait", "a constant of this file"),
+    ("packages/apt/apt.sh", "pause", "a constant of this function"),
+    ("packages/apt/apt.sh", "status", "0 or $?"),
+    ("packages/common.sh", "missing", "the length of an array"),
+    ("packages/common.sh", "mend", "the length of an array"),
+    ("packages/common.sh", "free", "numbers"),
+    ("packages/common.sh", "$2", "numbers"),
     ("prefetch.sh", "packages", "the length of an array"),
     ("remove-keys.sh", "before", "numbers"),
     ("remove-keys.sh", "after", "numbers"),
@@ -39,14 +40,14 @@ const NUMBERS: &[(&str, &str, &str)] = &[
 /// Commands with a language of their own, as far as a variable is among their words, and why it is none of that language.
 const COMMANDS: &[(&str, &str, &str)] = &[
     ("add-key.sh", r#"awk -v key="$1" ''"#, "base64: no backslash"),
-    ("apt.sh", r#"grep -qxF -- "$package" <<<"$held""#, "-F, after --"),
-    ("apt.sh", r#"awk -v exact="$2" -v start="$2-" ''"#, "a version: no backslash"),
-    ("apt.sh", r#"grep -qE '' "$file""#, "a file"),
-    ("apt.sh", r#"sed -nE '' <<<"$1""#, "its input"),
-    ("apt.sh", r#"grep -E '' <<<"$output""#, "its input"),
-    ("apt.sh", r#"grep -qE '' <<<"$output""#, "its input"),
+    ("packages/common.sh", r#"grep -qxF -- "$package" <<<"$held""#, "-F, after --"),
+    ("packages/common.sh", r#"awk -v exact="$2" -v start="$2-" ''"#, "a version: no backslash"),
+    ("packages/apt/apt.sh", r#"grep -qE '' "$file""#, "a file"),
+    ("packages/apt/apt.sh", r#"sed -nE '' "$file""#, "a file"),
+    ("packages/apt/apt.sh", r#"sed -nE '' <<<"$1""#, "its input"),
+    ("packages/apt/apt.sh", r#"grep -E '' <<<"$output""#, "its input"),
+    ("packages/apt/apt.sh", r#"grep -qE '' <<<"$output""#, "its input"),
     ("identify.sh", r#"awk -v name="$1:" '' "$config""#, "a constant of this file"),
-    ("inspect.sh", r#"sed -nE '' "$file""#, "a file"),
     ("inspect.sh", r#"sed '' "$root/var/lib/kubelet/config.yaml""#, "a file"),
     ("keys.sh", r#"awk -v key="$1" ''"#, "base64: no backslash"),
     ("kubeadm-plan.sh", r#"grep -qE '' "$notes""#, "a file"),
@@ -59,12 +60,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("prefetch.sh", r#"grep -E '' <<<"$wanted""#, "its input"),
     ("prefetch.sh", r#"grep -qxF -- "$image" <<<"$have_images""#, "-F, after --"),
     ("remove-keys.sh", r#"awk -v keep="$keep" -v strays="$strays" -v mark="$mark" -v gone="$*" ''"#, "base64: no backslash"),
-    ("repository.sh", r#"awk '' "$file""#, "a file"),
-    ("repository.sh", r#"grep -E '' "$file""#, "a file"),
-    ("repository.sh", r#"grep -vE '' "$file""#, "a file"),
-    ("repository.sh", r#"sed -nE '' <<<"$entries""#, "its input"),
+    ("packages/apt/repository.sh", r#"awk '' "$file""#, "a file"),
+    ("packages/apt/repository.sh", r#"grep -E '' "$file""#, "a file"),
+    ("packages/apt/repository.sh", r#"grep -vE '' "$file""#, "a file"),
+    ("packages/apt/repository.sh", r#"sed -nE '' <<<"$entries""#, "its input"),
     ("repository.sh", r#"grep -qxF -- "$key" <<<"$known""#, "-F, after --"),
-    ("repository.sh", r#"grep -qF -- " $target-" <<<"$offer""#, "-F, after --"),
     ("work-containerd-package.sh", r#"grep -qxF -- "$package" <<<"$held""#, "-F, after --"),
     (
         "work-kubeadm-upgrade.sh",
@@ -75,7 +75,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
 
 /// Words that are split or are a pattern because no quotes are about them.
 const BARE: &[(&str, &str, &str)] = &[
-    ("apt.sh", "for package in $packages", "names of ours: kubernetes_packages"),
+    ("packages/common.sh", "for package in $packages", "names of ours: kubernetes_packages"),
     ("prefetch.sh", "for package in $names", "names of ours: kubernetes_packages"),
     ("prelude.sh", "=~ ^(0|[1-9][0-9]{0,17})$", "no variable: the end of the word"),
     ("work-kubelet-packages.sh", "for package in $packages", "names of ours: kubernetes_packages"),
@@ -158,14 +158,21 @@ fn arithmetic(code: &str) -> Vec<String> {
     found
 }
 
+/// All that runs on a node: by its path below `src/node`, or below `src`.
 fn scripts() -> Vec<(String, String)> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/node");
-    let mut scripts: Vec<(String, String)> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "sh"))
-        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), code(&fs::read_to_string(&path).unwrap())))
-        .collect();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut folders, mut scripts) = (vec![source.join("node"), source.join("packages")], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "sh") {
+                let name = path.strip_prefix(&source).unwrap().display().to_string();
+                let name = name.strip_prefix("node/").unwrap_or(&name).to_owned();
+                scripts.push((name, code(&fs::read_to_string(&path).unwrap())));
+            }
+        }
+    }
     scripts.sort();
     assert!(scripts.len() > 20, "they are not where they are looked for");
     scripts

@@ -107,7 +107,7 @@ fn keys() {
 fn packages() {
     answers(&Refresh, &["# refreshes\n"]);
     answers(&Repository { base_url: "https://pkgs.example".parse().unwrap(), target: RELEASE, keys: Vec::new() }, &["# adds\n"]);
-    answers(&Madison { package: "kubeadm" }, &["available 1.36.3-1.1\navailable 1.36.2-1.1\n"]);
+    answers(&Available { package: "kubeadm" }, &["available 1.36.3-1.1\navailable 1.36.2-1.1\n"]);
     let prefetch = Prefetch { target: RELEASE, control_plane: true, image_repository: None };
     answers(
         &prefetch,

@@ -19,7 +19,7 @@ use super::script::Request;
 use super::*;
 use crate::failure::{Cause, Class};
 use crate::node::{
-    self, Begin, Begun, Follow, Followed, Inspect, KubeadmPlan, Madison, NodeState, Operation, Prefetch, Refresh, Repository,
+    self, Available, Begin, Begun, Follow, Followed, Inspect, KubeadmPlan, NodeState, Operation, Prefetch, Refresh, Repository,
     SnapshotHash, Step, Target, WorkState, WriteCard,
 };
 use crate::plan::model::parse::{UpgradePlan, plan_agrees, upgrade_plan};
@@ -149,10 +149,10 @@ fn a_machine_tells_what_it_is() {
 #[test]
 fn lists_are_what_the_last_refresh_found() {
     let mut state = world();
-    let madison = Madison { package: "kubeadm" };
-    assert_eq!(ask(&mut state, WORKER, &madison).unwrap(), ["1.34.2-1.1"], "stale");
+    let offered = Available { package: "kubeadm" };
+    assert_eq!(ask(&mut state, WORKER, &offered).unwrap(), ["1.34.2-1.1"], "stale");
     ask(&mut state, WORKER, &Refresh).unwrap();
-    assert_eq!(ask(&mut state, WORKER, &madison).unwrap(), ["1.34.7-1.1", "1.34.2-1.1"]);
+    assert_eq!(ask(&mut state, WORKER, &offered).unwrap(), ["1.34.7-1.1", "1.34.2-1.1"]);
     for (target, says) in [("1.36.0", "has no v1.36"), ("1.35.5", "does not offer kubeadm 1.35.5")] {
         let cause = ask(&mut state, WORKER, &repository(target)).unwrap_err();
         assert!(cause.class == Class::Refused && cause.what.contains(says), "{}", cause.what);
@@ -164,7 +164,7 @@ fn lists_are_what_the_last_refresh_found() {
     let acknowledged = Repository { keys: vec!["0".repeat(40).parse().unwrap()], ..repository("1.35.4") };
     ask(&mut state, WORKER, &acknowledged).unwrap();
     assert_eq!(inspect(&mut state, WORKER).sources[0].minor, "1.35");
-    assert_eq!(ask(&mut state, WORKER, &madison).unwrap(), ["1.35.10-1.1", "1.35.4-1.1"]);
+    assert_eq!(ask(&mut state, WORKER, &offered).unwrap(), ["1.35.10-1.1", "1.35.4-1.1"]);
     let until = later(state.now(), secs(3600));
     state.hosts.change(WORKER, |machine| machine.faults.outside_away_until = Some(until));
     assert_eq!(ask(&mut state, WORKER, &Refresh).unwrap_err().class, Class::Unreachable);

@@ -2,14 +2,14 @@
 
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{
-    self, Identify, Inspect, LookBack, Madison, Past, Prefetch, Refresh, SnapshotHash, Step, WorkState, WriteCard,
+    self, Available, Identify, Inspect, LookBack, Past, Prefetch, Refresh, SnapshotHash, Step, WorkState, WriteCard,
 };
 use k8s_upgrade::words::{ImageName, Revision};
 
 use super::{Machine, standing, word};
 
 fn offered(machine: &mut dyn Machine) -> Vec<Revision> {
-    machine.run(&Madison { package: "kubeadm" }).unwrap()
+    machine.run(&Available { package: "kubeadm" }).unwrap()
 }
 
 pub fn a_machine_says_what_it_is(machine: &mut dyn Machine) {

@@ -1,6 +1,13 @@
-# Packages by apt and dpkg. Exact versions only; never -f install: it takes the newest there is. Only a rollback allows a downgrade.
+# Packages by apt and dpkg: the functions and variables that manager.rs describes. Exact versions only; never -f install: it takes the
+# newest there is. Only a rollback allows a downgrade.
+packages_manager=apt
+packages_format=deb
+packages_cache=/var/cache/apt
+packages_installer='apt-get install'
 lock_wait=300
 downgrades=()
+
+packages_here() { command -v dpkg-query >/dev/null; }
 
 apt_get() {
     apt-get -q -y --no-remove -o DPkg::Lock::Timeout="$lock_wait" -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 \
@@ -53,8 +60,19 @@ run_apt() {
     fi
 }
 
+# NAME…: those of them that are here, however badly: the name, dpkg's letters and the version.
+packages_list() {
+    local known name_letters name letters version
+    # 1: dpkg knows one of them not, an answer.
+    known=$(dpkg-query -W -f='${Package} ${db:Status-Abbrev}\t${Version}\n' "$@" 2>/dev/null) || [[ $? == 1 ]]
+    while IFS=$'\t' read -r name_letters version; do
+        read -r name letters <<<"$name_letters"
+        if [[ -n $version ]]; then echo "$name ${letters// /} $version"; fi
+    done <<<"$known"
+}
+
 # PACKAGE: dpkg's letters and the version; nothing for a package that is not there.
-package_state() {
+packages_state() {
     local shown
     # 1: dpkg knows no such package, an answer.
     shown=$(dpkg-query -W -f='${db:Status-Abbrev}\t${Version}\n' "$1" 2>/dev/null) || [[ $? == 1 ]]
@@ -64,49 +82,34 @@ package_state() {
     *) printf '%s %s\n' "${letters// /}" "${shown#*$'\t'}" ;;
     esac
 }
-installed() { [[ -n $(package_state "$1") ]]; }
 
-# PACKAGE VERSION: installed, configured, and of that version, whatever its revision.
-at_version() {
-    local letters version
-    read -r letters version <<<"$(package_state "$1")"
-    [[ $letters == [hi]i && ($version == "$2" || $version == "$2"-*) ]]
+# PACKAGE [OPTION…]: its versions in the lists, newest first.
+packages_available() { apt-cache madison "${@:2}" "$1" | awk -F '[ |]+' 'NF > 2 { print ($1 == "" ? $3 : $2) }'; }
+
+packages_held() { apt-mark showhold; }
+packages_hold() { apt-mark hold "$@" >&2; }
+
+packages_broken() { dpkg --audit; }
+packages_finish() { run_apt "dpkg --configure -a" dpkg --force-confold --configure -a; }
+
+packages_allow_downgrades() { downgrades=(--allow-downgrades); }
+# The holds of these are dropped.
+packages_install() { run_apt "installing $*" apt_get install --allow-change-held-packages "${downgrades[@]}" "$@"; }
+# Holds may be dropped here, too.
+packages_download() { run_apt "downloading $*" apt_get install --download-only --allow-change-held-packages "$@"; }
+
+# PACKAGE REVISION: the file that was downloaded.
+packages_archive() {
+    local archives=("$root$packages_cache/archives/$1_${2//:/%3a}"_*.deb)
+    [[ -f ${archives[0]} ]] || failed "apt downloaded no package $1 $2 into $packages_cache/archives"
+    echo "${archives[0]}"
 }
-
-available() { apt-cache madison "$1" | awk -F '[ |]+' 'NF > 2 { print ($1 == "" ? $3 : $2) }'; }
-
-# PACKAGE VERSION: the exact revision that the lists offer; nothing if they do not.
-offered() { available "$1" | awk -v exact="$2" -v start="$2-" '!done && ($0 "" == exact || index($0, start) == 1) { print; done = 1 }'; }
-
-revision() {
-    local found
-    found=$(offered "$1" "$2")
-    [[ -n $found ]] || refused "the repository of this node does not offer $1 $2"
-    printf '%s\n' "$found"
-}
-
-# Those of the three packages that kubeadm wants held and that are here.
-kubernetes_packages() {
-    local package
-    for package in kubeadm kubelet kubectl; do
-        if installed "$package"; then echo "$package"; fi
-    done
-}
-
-# --allow-change-held-packages drops a hold, and a crash leaves it dropped: put them back, whoever lost them.
-hold_kubernetes() {
-    local held packages package missing=()
-    held=$(apt-mark showhold)
-    packages=$(kubernetes_packages)
-    for package in $packages; do
-        grep -qxF -- "$package" <<<"$held" || missing+=("$package")
-    done
-    ((${#missing[@]} == 0)) || apt-mark hold "${missing[@]}" >&2
-}
+# ARCHIVE FOLDER PATH: that file of it, unpacked.
+packages_unpack() { dpkg-deb --fsys-tarfile "$1" | tar -x -C "$2" "$3"; }
 
 # Until nobody else holds dpkg's locks, and says whom it waits for: apt would wait in silence. What else apt-get check finds wrong is
 # repaired later.
-wait_for_locks() {
+packages_wait() {
     local output holder told='' tries pause=2
     for ((tries = lock_wait / pause; ; tries--)); do
         if output=$(apt_get -o DPkg::Lock::Timeout=0 check 2>&1); then return 0; fi
@@ -124,56 +127,32 @@ wait_for_locks() {
     done
 }
 
-# PATH MIB: room on the filesystem of a folder.
-need_space() {
-    local free
-    mkdir -p -- "$root$1"
-    free=$(df -BM --output=avail "$root$1" | sed -n '2{s/[^0-9]//g;p}')
-    numbers "$free" "$2"
-    ((free >= $2)) || refused "the disk is full: $1 has $free MiB free, $2 MiB are needed"
-}
-
-# PACKAGE=REVISION…: exactly these, and the holds back.
-install_exact() {
-    need_space /var/cache/apt 300
-    need_space /usr 300
-    say "installing $*"
-    run_apt "installing $*" apt_get install --allow-change-held-packages "${downgrades[@]}" "$@"
-}
-
-# VERSION PACKAGE…: mends what a crash left half done. The named packages may be brought to VERSION; any other only to the version
-# that dpkg has on record for it.
-repair() {
-    local version=$1 audit packages package now letters recorded wanted mend=()
-    shift
-    audit=$(dpkg --audit)
-    [[ -n $audit ]] || return 0
-    say "an earlier installation was cut: repairing"
-    run_apt "dpkg --configure -a" dpkg --force-confold --configure -a
-    # What was cut while unpacking stays half installed (iHR) and blocks apt until it is installed anew.
-    packages=$(kubernetes_packages)
-    for package in $packages; do
-        now=$(package_state "$package")
-        read -r letters recorded <<<"$now"
-        if [[ $letters == [hi]i ]]; then continue; fi
-        if [[ " $* " == *" $package "* ]]; then wanted=$(revision "$package" "$version"); else wanted=$(offered "$package" "$recorded"); fi
-        [[ -n $wanted ]] || refused "$package is half installed ($letters $recorded) and the repository no longer offers that version"
-        mend+=("$package=$wanted")
+# A line MINOR FILE for each entry of a source that points at a Kubernetes repository.
+packages_minors() {
+    local file minor
+    for file in "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/*.list "$root"/etc/apt/sources.list.d/*.sources; do
+        if [[ -f $file ]]; then
+            # The name of a file is no part of a sed script, which may run commands.
+            sed -nE '/^[[:space:]]*#/d; s|.*/core:/stable:/v([0-9]+\.[0-9]+)/.*|\1|p' "$file" |
+                while IFS= read -r minor; do echo "$minor ${file#"$root"}"; done
+        fi
     done
-    ((${#mend[@]} == 0)) || install_exact --reinstall "${mend[@]}"
 }
 
 # The source files that point at a Kubernetes repository, whatever their name or format.
-kubernetes_sources() {
+packages_sources() {
     local file
     for file in "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/*.list "$root"/etc/apt/sources.list.d/*.sources; do
         if [[ -f $file ]] && grep -qE '^[^#]*/core:/stable:/v[0-9]' "$file"; then echo "$file"; fi
     done
 }
 
-# LIST: refreshes what this one file names. DPkg::Lock::Timeout does not cover the lock of the lists: try again. Without
+# Of all sources.
+packages_refresh_all() { run_apt "refreshing the package lists" apt_get update; }
+
+# SOURCE: refreshes what this one file names. DPkg::Lock::Timeout does not cover the lock of the lists: try again. Without
 # Error-Mode=any, and in older apts even with it, a failed refresh ends with 0 and keeps the former index: read the text.
-update_list() {
+packages_refresh() {
     local output status tries
     for ((tries = 1; ; tries++)); do
         status=0

@@ -1,2 +1,0 @@
-# PACKAGE: every version of it that apt could install.
-available "$1" | sed 's/^/available /'
