@@ -17,6 +17,7 @@ use crate::commands::{self, Asker};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::model::journal::Head;
+use crate::report::data::{self, Document};
 use crate::report::{self, Account, Book, Event, Follower, Out, Printed, Shared, Sink, Style};
 use crate::run::cluster::unconnected;
 use crate::run::session::{self, Identity, Session, Stop, signalled};
@@ -108,13 +109,7 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
 
 /// A command with `-o json` that does something, and has no data of its own.
 fn gives_account(command: &Command) -> bool {
-    let own = match command {
-        Command::Drain { dry_run, .. } => *dry_run,
-        Command::Acknowledge { id, .. } => id.is_none(),
-        Command::Detect { .. } | Command::Status { .. } | Command::Rehearse(_) | Command::RotateKey { .. } => true,
-        _ => false,
-    };
-    flags(command).2 && !own
+    flags(command).2 && commands::document(command) == Some(data::Account::NAME)
 }
 
 /// This program as the process of a twin: the same entry, a world in memory.

@@ -1,11 +1,10 @@
 //! `acknowledge`: what kubeadm would write over, and that it may.
 
-use serde_json::json;
-
 use super::Asker;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::decide::losses::{self, Difference};
 use crate::report::Printed;
+use crate::report::data::LocalChanges;
 use crate::run::{Services, nodes};
 
 /// Shows what kubeadm would write over; with the `id` of exactly that, records that a person means to lose it.
@@ -44,10 +43,7 @@ pub async fn acknowledge(services: &Services, asker: &mut Asker, id: Option<Stri
 
 fn show(services: &Services, open: &[Difference], id: &str) -> Result<Outcome, Failure> {
     let text = if services.session.json {
-        let changes: Vec<_> =
-            open.iter().map(|one| json!({ "place": one.place, "what": one.what, "digest": one.digest() })).collect();
-        let id = if open.is_empty() { None } else { Some(id) };
-        Printed::pretty(&json!({ "id": id, "changes": changes })).map_err(Failure::nothing_begun)?
+        Printed::pretty(&LocalChanges::of(id, open)).map_err(Failure::nothing_begun)?
     } else {
         Printed::lines(open.iter().map(Difference::line))
     };

@@ -1,7 +1,5 @@
 //! `detect`: what the weekly CronJob runs.
 
-use serde_json::json;
-
 use crate::failure::{Cause, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::plan::decide::detect::{Available, Detection};
@@ -9,7 +7,7 @@ use crate::plan::decide::next::{self, Next};
 use crate::plan::decide::target;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
-use crate::report::Printed;
+use crate::report::{Printed, data};
 use crate::run::{Services, chain};
 use crate::words::command;
 
@@ -82,20 +80,11 @@ fn print(
     found: Option<&Detection>,
     deferred: Option<&str>,
 ) -> Result<(), Failure> {
-    let available: &[Available] = found.map_or(&[], |found| &found.available);
-    let word = |version: Option<Version>| version.map(|version| version.to_string());
     let text = if services.session.json {
-        let one = |a: &Available| json!({ "kind": a.kind.word(), "target": word(a.target) });
-        let data = json!({
-            "running": word(running),
-            "available": available.iter().map(one).collect::<Vec<_>>(),
-            "target": word(found.and_then(|found| found.target)),
-            "unknown": found.map_or(&[][..], |found| &found.unknown),
-            "deferred": deferred,
-        });
-        Printed::pretty(&data).map_err(Failure::nothing_begun)?
+        Printed::pretty(&data::Detection::of(running, found, deferred)).map_err(Failure::nothing_begun)?
     } else {
-        let word = |version, none: &str| word(version).unwrap_or_else(|| none.to_owned());
+        let available: &[Available] = found.map_or(&[], |found| &found.available);
+        let word = |version: Option<Version>, none: &str| version.map_or(none.to_owned(), |version| version.to_string());
         let one =
             |a: &Available| format!("{:5}  running {}  available {}", a.kind.word(), word(running, "?"), word(a.target, "none"));
         Printed::lines(available.iter().map(one))

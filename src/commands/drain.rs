@@ -1,11 +1,10 @@
 //! `drain NODE`: as the chain does, but the cordon is the operator's and stays.
 
-use serde_json::json;
-
 use super::{Asker, by_hand};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::decide::drain::Loss;
 use crate::report::Printed;
+use crate::report::data::{DrainForecast, PodForecast};
 use crate::run::guards::no_job_at_work;
 use crate::run::{Services, chain, nodes};
 use crate::words::command;
@@ -40,8 +39,8 @@ async fn drained(services: &Services, node: &str) -> Result<Outcome, Failure> {
 async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
     let forecast = nodes::drain::forecast(&services.cluster, node).await.map_err(Failure::nothing_begun)?;
     if services.session.json {
-        let pods: Vec<_> = forecast.iter().map(|f| json!({ "pod": f.pod, "held": f.held, "loses": losses(&f.loses) })).collect();
-        let printed = Printed::pretty(&json!({ "node": node, "pods": pods }));
+        let pods = forecast.iter().map(|f| PodForecast { pod: &f.pod, held: f.held.as_deref(), loses: losses(&f.loses) });
+        let printed = Printed::pretty(&DrainForecast { node, pods: pods.collect() });
         printed.and_then(|printed| services.session.print(&printed)).map_err(Failure::nothing_begun)?;
     } else {
         for f in &forecast {

@@ -3,7 +3,7 @@
 use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::plan::rescue::hosts::{self, Asked};
 use crate::plan::rescue::restore::restore;
-use crate::report::{self, Printed};
+use crate::report::{self, Printed, data};
 use crate::run::Services;
 
 /// A host that says nothing is a line, and in the end the exit code.
@@ -12,7 +12,7 @@ pub async fn hosts(services: &Services) -> Result<Outcome, Failure> {
     let commands = hosts::commands(&asked, &services.settings.ssh_user, services.settings.ssh_port);
     let cluster = &services.settings.cluster_name;
     let text = match services.session.json {
-        true => Printed::pretty(&report::hosts_data(&asked, &commands, cluster)).map_err(Failure::nothing_begun)?,
+        true => Printed::pretty(&data::Hosts::of(&asked, &commands, cluster)).map_err(Failure::nothing_begun)?,
         false => report::hosts_text(&asked, &commands, cluster),
     };
     services.session.print(&text).map_err(Failure::nothing_begun)?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::status;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::view::screen::{Screen, Seen, Stale};
-use crate::report::{self, Printed};
+use crate::report::{self, Printed, data};
 use crate::run::view::live::More;
 use crate::run::{Services, view};
 
@@ -38,7 +38,7 @@ impl View<'_> {
                 vec![report::drawn(&lines, enters, size.columns)]
             }
             None if self.last.as_ref().is_some_and(|last| is_same(last, &screen, stale, now)) => return Ok(More::Yes),
-            None if self.services.session.json => vec![Printed::json(&report::live_data(&screen, stale, now))?],
+            None if self.services.session.json => vec![Printed::json(&data::LiveStatus::of(&screen, stale, now))?],
             None => {
                 let gap = self.last.is_some().then(|| Printed::lines([""]));
                 gap.into_iter().chain([report::live_text(&screen, stale, now)]).collect()

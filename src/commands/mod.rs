@@ -4,6 +4,7 @@ mod acknowledge;
 mod clear;
 mod detect;
 mod docs;
+mod document;
 mod drain;
 mod halt;
 mod hosts;
@@ -15,6 +16,8 @@ mod rehearse;
 mod report;
 mod rollback;
 mod rotate;
+#[cfg(test)]
+mod schema_tests;
 mod skip;
 mod start;
 mod status;
@@ -32,6 +35,7 @@ use crate::run::Services;
 use crate::words::RunId;
 
 pub use docs::{completions, completions_of, man, pages};
+pub use document::document;
 pub use install::{Printing, image, manifests};
 pub use rehearse::Rehearsal;
 

@@ -1,12 +1,11 @@
 //! `rotate-key`: the runbook's one-shot key rotation.
 
-use serde_json::json;
-
 use super::{Asker, by_hand};
 use crate::failure::{Advice, Cause, Failure, Outcome, Purpose};
 use crate::names;
 use crate::plan::trust::keys::{Left, MARK, Public, Rotation};
 use crate::report::Printed;
+use crate::report::data::{NodeKeys, NodeRotated, RotationForecast, RotationResult};
 use crate::run::keys::keystore::KeyStore;
 use crate::run::keys::survey::{Open, Survey};
 use crate::run::keys::turn::Cut;
@@ -108,8 +107,9 @@ fn rotation(services: &Services, survey: &Survey, only: Option<&str>) -> String 
 /// What a dry run has seen of each node.
 fn found(services: &Services, survey: &Survey) -> Result<Printed, Cause> {
     if services.session.json {
-        let node = |open: &Open| json!({ "node": open.node.name, "keys": open.there.keys, "marked": open.there.marked });
-        return Printed::pretty(&json!({ "nodes": survey.nodes.iter().map(node).collect::<Vec<_>>() }));
+        let nodes =
+            survey.nodes.iter().map(|open| NodeKeys { node: &open.node.name, keys: open.there.keys, marked: open.there.marked });
+        return Printed::pretty(&RotationForecast { nodes: nodes.collect() });
     }
     let line =
         |open: &Open| format!("{}  {} keys, {} marked k8s-upgrade-key", open.node.name, open.there.keys, open.there.marked);
@@ -118,8 +118,13 @@ fn found(services: &Services, survey: &Survey) -> Result<Printed, Cause> {
 
 fn told(services: &Services, nodes: &[Open]) -> Result<Printed, Cause> {
     if services.session.json {
-        let node = |Open { node, done, .. }: &Open| json!({ "node": node.name, "added": done.added, "removed": done.removed, "keys": done.keys });
-        return Printed::pretty(&json!({ "nodes": nodes.iter().map(node).collect::<Vec<_>>() }));
+        let nodes = nodes.iter().map(|Open { node, done, .. }| NodeRotated {
+            node: &node.name,
+            added: done.added,
+            removed: done.removed,
+            keys: done.keys,
+        });
+        return Printed::pretty(&RotationResult { nodes: nodes.collect() });
     }
     let line = |Open { node, done, .. }: &Open| {
         let added = if done.added { "key added" } else { "no key added" };

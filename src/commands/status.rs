@@ -3,7 +3,7 @@
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::view::screen::{Screen, Seen};
 use crate::plan::view::{health, status};
-use crate::report::{self, Printed};
+use crate::report::{self, Printed, data};
 use crate::run::{Services, view};
 
 /// One screen: where the run stands, what blocks it, and what to type next.
@@ -26,7 +26,7 @@ pub async fn health(services: &Services) -> Result<Outcome, Failure> {
     );
     let cluster = &services.settings.cluster_name;
     let text = match services.session.json {
-        true => Printed::pretty(&report::health_data(&checks, cluster)).map_err(Failure::nothing_begun)?,
+        true => Printed::pretty(&data::Health::of(&checks, cluster)).map_err(Failure::nothing_begun)?,
         false => report::health_text(&checks, cluster),
     };
     services.session.print(&text).map_err(Failure::nothing_begun)?;
@@ -60,7 +60,7 @@ pub(super) fn screen(services: &Services, seen: &Seen) -> Screen {
 
 fn written(services: &Services, screen: &Screen) -> Result<Printed, Cause> {
     match services.session.json {
-        true => Printed::pretty(&report::status_data(screen, services.session.now())),
+        true => Printed::pretty(&data::Status::of(screen, services.session.now())),
         false => Ok(report::status_text(screen, services.session.now())),
     }
 }

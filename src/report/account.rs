@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-use super::{Event, Sink, json as lines, sentence};
+use super::data::{self, Line};
+use super::{Event, Sink, sentence};
 use crate::failure::{Failure, Outcome};
 use crate::plan::model::version::Version;
 
@@ -14,10 +14,10 @@ struct Told {
     run: Option<String>,
     target: Option<Version>,
     node: Option<String>,
-    found: Vec<Value>,
-    done: Vec<Value>,
-    notes: Vec<Value>,
-    warnings: Vec<Value>,
+    found: Vec<Line>,
+    done: Vec<Line>,
+    notes: Vec<Line>,
+    warnings: Vec<Line>,
     next: Vec<String>,
 }
 
@@ -35,37 +35,44 @@ impl Account {
     }
 
     /// The document of `-o json`.
-    pub fn data(&self, command: &str, result: &Result<Outcome, Failure>) -> Value {
+    pub fn data<'a>(&self, command: &'a str, result: &'a Result<Outcome, Failure>) -> data::Account<'a> {
         let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = match result {
-            Ok(Outcome::Done) => "done",
-            Ok(Outcome::Nothing) => "nothing",
-            Ok(Outcome::Deferred) => "deferred",
-            Err(failure) => failure.class().word(),
-        };
-        let failure = result.as_ref().err().map(lines::failure);
-        let advised = failure.iter().flat_map(|failure| failure["next"].as_array()).flatten();
-        let next: Vec<Value> = told.next.iter().map(|next| json!(next)).chain(advised.cloned()).collect();
-        json!({
-            "command": command, "outcome": outcome, "run": told.run, "target": told.target.map(|target| target.to_string()),
-            "node": told.node, "found": told.found, "done": told.done, "notes": told.notes, "warnings": told.warnings,
-            "next": next, "failure": failure,
-        })
+        let failure = result.as_ref().err();
+        let advised = failure.into_iter().flat_map(Failure::advice).map(|advice| &advice.command);
+        data::Account {
+            command,
+            outcome: data::outcome(result),
+            run: told.run.clone(),
+            target: told.target.map(|target| target.to_string()),
+            node: told.node.clone(),
+            found: told.found.clone(),
+            done: told.done.clone(),
+            notes: told.notes.clone(),
+            warnings: told.warnings.clone(),
+            next: told.next.iter().chain(advised).cloned().collect(),
+            failure: failure.map(data::Failure::of),
+        }
     }
 }
 
 impl Sink for Account {
     fn event(&mut self, _: Timestamp, event: &Event) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let line = || json!({ "place": super::place(event), "what": sentence(event).trim_start_matches("found: ") });
+        let line = || Line {
+            place: super::place(event).to_owned(),
+            what: sentence(event).trim_start_matches("found: ").to_owned(),
+            seconds: None,
+        };
         match event {
             Event::Found { .. } => told.found.push(line()),
             Event::Did { .. } | Event::RunBegun { .. } | Event::Snapshot { .. } | Event::RunDone { .. } => told.done.push(line()),
             Event::StepDone { place, step, took } => {
-                told.done.push(json!({ "place": place, "what": step, "seconds": took.as_secs_f64() }));
+                told.done.push(Line { place: place.clone(), what: step.clone(), seconds: Some(took.as_secs_f64()) });
             }
             Event::Note { .. } | Event::StepSkipped { .. } => told.notes.push(line()),
-            Event::Warning { text, place } => told.warnings.push(json!({ "place": place, "what": text })),
+            Event::Warning { text, place } => {
+                told.warnings.push(Line { place: place.clone(), what: text.clone(), seconds: None });
+            }
             Event::Next { command, .. } => told.next.push(command.clone()),
             _ => {}
         }

@@ -1,6 +1,4 @@
-//! The checks of `status --health`, for people and as JSON.
-
-use serde_json::{Value, json};
+//! The checks of `status --health`, for people.
 
 use super::Printed;
 use super::page::{WIDTH, folded};
@@ -20,11 +18,4 @@ pub fn text(checks: &[Check], cluster: &str) -> Printed {
         }
     }
     Printed::page(out)
-}
-
-/// The same as JSON.
-pub fn data(checks: &[Check], cluster: &str) -> Value {
-    let check = |check: &Check| json!({ "name": check.name, "ok": check.ok, "says": check.says, "command": check.command });
-    let healthy = checks.iter().all(|check| check.ok);
-    json!({ "cluster": cluster, "healthy": healthy, "checks": checks.iter().map(check).collect::<Vec<_>>() })
 }

@@ -1,10 +1,8 @@
-//! What hosts say by SSH alone, for people and as JSON; and the way back of a control plane.
-
-use serde_json::{Value, json};
+//! What hosts say by SSH alone, for people; and the way back of a control plane.
 
 use super::Printed;
 use super::page::{WIDTH, folded};
-use crate::plan::rescue::hosts::{Asked, End, Found, Package, Unit, pod};
+use crate::plan::rescue::hosts::{Asked, Found, Package, Unit, pod};
 use crate::plan::rescue::restore::Restore;
 use crate::words::{self, shown};
 
@@ -109,18 +107,6 @@ fn host_text(out: &mut String, found: &Found) {
     line(out, "free", &free.join(", "));
 }
 
-/// The same as JSON.
-pub fn data(asked: &[Asked], commands: &[String], cluster: &str) -> Value {
-    let host = |host: &Asked| match &host.found {
-        Ok(found) => host_data(host, found),
-        Err(cause) => json!({
-            "node": host.node, "address": host.address, "answered": false, "why": cause.what, "class": cause.class.word(),
-            "detail": cause.detail, "next": cause.next.iter().map(|advice| &advice.command).collect::<Vec<_>>(),
-        }),
-    };
-    json!({ "cluster": cluster, "hosts": asked.iter().map(host).collect::<Vec<_>>(), "commands": commands })
-}
-
 /// The end of what it printed, as it is; a long line is cut, for JSON has it whole.
 pub(super) fn printed(out: &mut String, unit: &Unit, width: usize) {
     for text in &unit.log {
@@ -128,44 +114,6 @@ pub(super) fn printed(out: &mut String, unit: &Unit, width: usize) {
         out.push_str(text.trim_end());
         out.push('\n');
     }
-}
-
-/// None: nothing was ever begun there.
-pub(super) fn unit_data(unit: &Unit) -> Option<Value> {
-    let work = unit.work.as_ref()?;
-    let (state, how) = match &work.end {
-        End::Running => ("running", None),
-        End::Done => ("done", None),
-        End::Bad(how) => ("ended badly", Some(how)),
-    };
-    Some(json!({ "step": work.step, "target": work.target, "run": work.run, "state": state, "how": how, "log": unit.log }))
-}
-
-fn host_data(host: &Asked, found: &Found) -> Value {
-    let package = |package: &Package| {
-        json!({
-            "name": package.name, "version": package.version, "state": package.letters, "held": package.held,
-            "whole": package.whole,
-        })
-    };
-    let card = found.card.as_ref().map(|(path, card)| {
-        let card = card.as_ref();
-        json!({
-            "path": path, "run": card.map(|card| &card.run), "from": card.map(|card| &card.from), "to": card.map(|card| &card.to),
-            "snapshot": card.map(|card| &card.snapshot), "bytes": card.map(|card| card.bytes), "hash": card.map(|card| &card.hash),
-        })
-    });
-    json!({
-        "node": host.node, "address": host.address, "answered": true, "controlPlane": found.control_plane(),
-        "kubelet": found.kubelet, "packages": found.packages.iter().map(package).collect::<Vec<_>>(), "audit": found.audit,
-        "manifests": found.static_pods.iter().map(|(pod, image)| json!({ "pod": pod, "image": image })).collect::<Vec<_>>(),
-        "withoutManifest": found.without_manifest(), "unit": unit_data(&found.unit),
-        "former": found.former.iter().map(|(release, path)| json!({ "release": release, "path": path })).collect::<Vec<_>>(),
-        "restoreCard": card,
-        "snapshots": found.snapshots.iter()
-            .map(|file| json!({ "path": file.path, "bytes": file.bytes, "at": file.at })).collect::<Vec<_>>(),
-        "free": found.free.iter().map(|(path, bytes)| json!({ "path": path, "bytes": bytes })).collect::<Vec<_>>(),
-    })
 }
 
 /// The plan, with what it was made of.

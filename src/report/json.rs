@@ -1,10 +1,9 @@
 //! One JSON object an event, for machines.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
+use super::data::{self, Awaited, Kind};
 use super::{Event, Out, Printed, Sink, essence, place, put, sentence};
-use crate::failure::Failure;
 
 /// One JSON object a line, for machines (`--log-format json`).
 pub struct Json {
@@ -20,61 +19,64 @@ impl Json {
     }
 }
 
-/// A failure with its three parts.
-pub fn failure(failure: &Failure) -> Value {
-    json!({
-        "class": failure.class().word(), "exitCode": failure.class().code(), "place": failure.place, "what": failure.cause.what,
-        "detail": failure.cause.detail, "state": failure.state, "next": failure.advice().map(|advice| &advice.command).collect::<Vec<_>>(),
-    })
-}
-
 impl Sink for Json {
     fn event(&mut self, now: Timestamp, event: &Event) {
-        let essence = format!("{} {}", kind(event), essence(event));
+        let essence = format!("{:?} {}", kind(event), essence(event));
         if std::mem::replace(&mut self.last, essence.clone()) == essence {
             return;
         }
-        let mut object = json!({ "time": now.to_string(), "place": place(event), "event": kind(event), "text": sentence(event) });
-        match event {
-            Event::Failed { failure: failed } => object["failure"] = failure(failed),
-            Event::StepDone { took, .. } | Event::PhaseDone { took, .. } => object["seconds"] = json!(took.as_secs_f64()),
-            Event::Waiting { on, left, .. } => {
-                object["on"] = json!(on);
-                object["secondsLeft"] = json!(left.as_secs());
-            }
-            Event::Draining { left, total, held, .. } => {
-                object["left"] = json!(left);
-                object["total"] = json!(total);
-                object["held"] = json!(held);
-            }
-            _ => {}
-        }
-        // A JSON value is always written.
-        put(&self.out, &Printed::json(&object).unwrap_or_default());
+        // A struct of numbers and texts is always written.
+        put(&self.out, &Printed::json(&line(now, event)).unwrap_or_default());
     }
 }
 
-fn kind(event: &Event) -> &'static str {
+fn line(time: Timestamp, event: &Event) -> data::Event<'_> {
+    let mut line = data::Event {
+        time,
+        place: place(event),
+        event: kind(event),
+        text: sentence(event),
+        failure: None,
+        seconds: None,
+        on: None,
+        seconds_left: None,
+        left: None,
+        total: None,
+        held: None,
+    };
     match event {
-        Event::PhaseStarted { .. } => "phase-started",
-        Event::PhaseDone { .. } => "phase-done",
-        Event::StepStarted { .. } => "step-started",
-        Event::StepDone { .. } => "step-done",
-        Event::StepSkipped { .. } => "step-skipped",
-        Event::Waiting { .. } => "waiting",
-        Event::Draining { .. } => "draining",
-        Event::Output { .. } => "output",
-        Event::Note { .. } => "note",
-        Event::Found { .. } => "found",
-        Event::Did { .. } => "done",
-        Event::Next { .. } => "next",
-        Event::Warning { .. } => "warning",
-        Event::RunBegun { .. } => "run-begun",
-        Event::Snapshot { .. } => "snapshot",
-        Event::OutOfService { .. } => "out-of-service",
-        Event::InService { .. } => "in-service",
-        Event::RunDone { .. } => "run-done",
-        Event::Failed { .. } => "failed",
+        Event::Failed { failure } => line.failure = Some(data::Failure::of(failure)),
+        Event::StepDone { took, .. } | Event::PhaseDone { took, .. } => line.seconds = Some(took.as_secs_f64()),
+        Event::Waiting { on, left, .. } => (line.on, line.seconds_left) = (Some(Awaited::of(on)), Some(left.as_secs())),
+        Event::Draining { left, total, held, .. } => {
+            (line.left, line.total, line.held) = (Some(*left), Some(*total), Some(held.as_slice()));
+        }
+        _ => {}
+    }
+    line
+}
+
+fn kind(event: &Event) -> Kind {
+    match event {
+        Event::PhaseStarted { .. } => Kind::PhaseStarted,
+        Event::PhaseDone { .. } => Kind::PhaseDone,
+        Event::StepStarted { .. } => Kind::StepStarted,
+        Event::StepDone { .. } => Kind::StepDone,
+        Event::StepSkipped { .. } => Kind::StepSkipped,
+        Event::Waiting { .. } => Kind::Waiting,
+        Event::Draining { .. } => Kind::Draining,
+        Event::Output { .. } => Kind::Output,
+        Event::Note { .. } => Kind::Note,
+        Event::Found { .. } => Kind::Found,
+        Event::Did { .. } => Kind::Did,
+        Event::Next { .. } => Kind::Next,
+        Event::Warning { .. } => Kind::Warning,
+        Event::RunBegun { .. } => Kind::RunBegun,
+        Event::Snapshot { .. } => Kind::Snapshot,
+        Event::OutOfService { .. } => Kind::OutOfService,
+        Event::InService { .. } => Kind::InService,
+        Event::RunDone { .. } => Kind::RunDone,
+        Event::Failed { .. } => Kind::Failed,
     }
 }
 
@@ -83,6 +85,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
+
+    use serde_json::Value;
 
     use super::*;
     use crate::plan::model::progress::Awaited;

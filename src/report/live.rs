@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
 use super::page::WIDTH;
 use super::{Printed, page, status};
@@ -34,14 +33,6 @@ pub fn left() -> Printed {
 /// The whole screen, as wide as it is on paper.
 pub fn text(screen: &Screen, stale: &[Stale], now: Timestamp) -> Printed {
     Printed::page(status::within(screen, stale, now, WIDTH))
-}
-
-/// As `status -o json`, and beside it what of the screen is old because its watch broke.
-pub fn data(screen: &Screen, stale: &[Stale], now: Timestamp) -> Value {
-    let mut data = status::data(screen, now);
-    let stale = stale.iter().map(|stale| json!({ "what": stale.what, "since": stale.since.to_string(), "why": stale.why }));
-    data["stale"] = stale.collect();
-    data
 }
 
 /// The lines of the screen on so many rows and columns. Where it is too high, nodes of which nothing is to be said stand in one line; what

@@ -1,6 +1,7 @@
 //! What happens is told once, as an [`Event`]; terminal, log lines and JSON render the same facts. Emitting is synchronous and cannot fail.
 
 mod account;
+pub mod data;
 mod health;
 mod hosts;
 mod journal;
@@ -31,13 +32,13 @@ pub use crate::plan::model::span::span;
 use crate::plan::model::version::{Kind, Version};
 use crate::words::{shown, texts};
 
-pub use health::{data as health_data, text as health_text};
-pub use hosts::{data as hosts_data, restore as restore_text, text as hosts_text};
-pub use live::{data as live_data, drawn, frame, left, text as live_text};
+pub use health::text as health_text;
+pub use hosts::{restore as restore_text, text as hosts_text};
+pub use live::{drawn, frame, left, text as live_text};
 pub use notice::Notice;
 pub use printed::{Printed, put, write};
 pub use progress::{Follower, Urgency};
-pub use status::{data as status_data, text as status_text};
+pub use status::text as status_text;
 
 /// A fact about the run. `place` is a node, a phase, or empty for the run as a whole.
 #[derive(Clone, Debug)]

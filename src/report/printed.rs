@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use serde::Serialize;
-
 use super::Out;
+use super::data::{Document, Versioned};
 use crate::failure::{Cause, Failure};
 use crate::words;
 
@@ -28,14 +27,14 @@ impl Printed {
         Self::page(format!("{failure}\n"))
     }
 
-    /// On one line, for a log.
-    pub fn json(data: &impl Serialize) -> Result<Self, Cause> {
-        written(serde_json::to_string(data))
+    /// With its version, on one line, for a log.
+    pub fn json(data: &impl Document) -> Result<Self, Cause> {
+        written(serde_json::to_string(&Versioned::of(data)))
     }
 
-    /// For people who look at it, too.
-    pub fn pretty(data: &impl Serialize) -> Result<Self, Cause> {
-        written(serde_json::to_string_pretty(data))
+    /// The same for people who look at it, too.
+    pub fn pretty(data: &impl Document) -> Result<Self, Cause> {
+        written(serde_json::to_string_pretty(&Versioned::of(data)))
     }
 
     /// What was put together from sane lines; what is left in it that a terminal obeys was forgotten, and is taken out here.

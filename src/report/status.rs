@@ -1,15 +1,14 @@
-//! The screen of `status`, for people and as JSON.
+//! The screen of `status`, for people.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
 
-use super::hosts::{printed, unit_data};
+use super::hosts::printed;
 use super::page::{Page, WIDTH, labelled, listed};
 use super::{Printed, span};
 use crate::plan::decide::gate;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::lease::{Driver, Lease};
-use crate::plan::model::progress::{Doing, Draining, Progress, Span, Waiting};
+use crate::plan::model::progress::{Doing, Waiting};
 use crate::plan::rescue::hosts::{End, Unit};
 use crate::plan::view::screen::{Failed, Row, Screen, Stale, Work};
 use crate::words::shown;
@@ -191,75 +190,4 @@ fn failure(out: &mut Page, failed: &Failed, now: Timestamp) {
     labelled(out, label, &format!("Job {}{ended}: {how}", failed.job));
     failed.told.what.iter().for_each(|line| labelled(out, "", line));
     // What state it left then is in the data; what state it is now is on the rest of the screen.
-}
-
-/// The screen as data. Times are absolute.
-pub fn data(screen: &Screen, now: Timestamp) -> Value {
-    let time = |time: Option<Timestamp>| time.map(|time| time.to_string());
-    let lasts = |span: &Option<Span>| {
-        span.as_ref().map(|span| json!({ "what": span.what, "since": span.since.to_string(), "until": span.until.to_string() }))
-    };
-    let waits = |wait: &Option<Waiting>| {
-        wait.as_ref().map(|Waiting { on, since, until }| {
-            let mut wait =
-                json!({ "what": on.to_string(), "since": since.to_string(), "until": until.to_string(), "soak": on.soak });
-            if let Some(gate) = &on.gate {
-                wait["gate"] = json!(gate);
-            }
-            wait
-        })
-    };
-    let row = |row: &Row| {
-        json!({
-            "name": row.node, "role": row.role, "version": row.version, "state": row.state, "since": time(row.since),
-            "until": time(row.until),
-        })
-    };
-    let drain = |doing: &Doing| {
-        let held = |held: &(String, Timestamp)| json!({ "what": held.0, "since": held.1.to_string() });
-        let drain = |drain: &Draining| json!({ "left": drain.left, "total": drain.total, "held": drain.held.iter().map(held).collect::<Vec<_>>() });
-        doing.drain.as_ref().map(drain)
-    };
-    let work = |work: &Work| {
-        json!({
-            "step": work.step, "job": work.job, "pod": work.pod, "node": work.node, "pin": work.pin, "since": time(work.created),
-            "deadline": time(work.deadline), "doing": lasts(&work.doing.step), "waits": waits(&work.doing.wait), "drain": drain(&work.doing),
-            "unknown": work.silent, "said": work.doing.last,
-        })
-    };
-    let lease = |lease: &Lease| json!({ "node": lease.node, "holder": lease.holder, "renewed": lease.renewed.to_string(), "until": lease.until.to_string() });
-    let unit = |(node, unit): &(String, Answer<Unit>)| match unit {
-        Answer::Known(unit) => json!({ "node": node, "unit": unit_data(unit), "unknown": null }),
-        Answer::Unknown(why) => json!({ "node": node, "unit": null, "unknown": why }),
-    };
-    let driver = |driver: &Driver| {
-        let progress = driver.progress.as_ref();
-        let of = |progress: &Progress| (lasts(&progress.doing.step), waits(&progress.doing.wait), drain(&progress.doing));
-        let (doing, waits, drain) = progress.and_then(|progress| progress.as_ref().ok()).map(of).unwrap_or_default();
-        json!({
-            "by": driver.by, "holder": driver.holder, "renewed": driver.renewed.to_string(), "until": driver.until.to_string(),
-            "doing": doing, "waits": waits, "drain": drain, "unknown": progress.and_then(|progress| progress.as_ref().err()),
-        })
-    };
-    let block = |(what, since): &(String, Option<Timestamp>)| json!({ "what": what, "since": time(*since) });
-    let failed = |failed: &Failed| {
-        json!({
-            "job": failed.job, "at": time(failed.ended), "reason": failed.reason, "exitCode": failed.exit,
-            "what": failed.told.what, "state": failed.told.state, "next": failed.told.next.iter().map(|advice| &advice.command).collect::<Vec<_>>(),
-        })
-    };
-    let run = screen.run.as_ref().map(|run| {
-        json!({
-            "id": run.id, "target": run.target.map(|v| v.to_string()), "started": time(run.started), "position": run.position,
-            "snapshotPath": screen.backup,
-        })
-    });
-    json!({
-        "now": now.to_string(), "cluster": screen.cluster, "running": screen.running.map(|v| v.to_string()), "run": run,
-        "halted": screen.halted, "skipped": screen.skipped, "stopped": screen.stopped, "nodes": screen.rows.iter().map(row).collect::<Vec<_>>(),
-        "work": screen.work.iter().map(work).collect::<Vec<_>>(), "leases": screen.leases.iter().map(lease).collect::<Vec<_>>(),
-        "units": screen.units.iter().map(unit).collect::<Vec<_>>(), "drivenBy": screen.driver.as_ref().map(driver), "blocks": screen.blocks.iter().map(block).collect::<Vec<_>>(), "failure": screen.failure.as_ref().map(failed),
-        "then": screen.then, "commands": screen.commands,
-        "safeToWalkAway": { "safe": screen.safe.0, "why": screen.safe.1 },
-    })
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_upgrade::plan::model::journal::{End, Head, Journal, Line, What};
 use k8s_upgrade::plan::view::story::{Ending, Story, tell};
-use k8s_upgrade::report::{markdown, text};
+use k8s_upgrade::report::{Printed, markdown, text};
 
 const RUN: &str = "5f3a21bc";
 
@@ -141,7 +141,7 @@ fn as_markdown() {
 
 #[test]
 fn as_json() {
-    let json = serde_json::to_string_pretty(&told(all(), false)).unwrap();
+    let json = Printed::pretty(&told(all(), false)).unwrap();
     insta::assert_snapshot!(format!("$ k8s-upgrade report -o json    # 0\n{json}"));
 }
 

@@ -18,7 +18,7 @@ use k8s_upgrade::plan::rescue::restore::Restore;
 use k8s_upgrade::plan::view::health::Check;
 use k8s_upgrade::plan::view::screen::{Failed, Row, Run, Screen, Stale, Work};
 use k8s_upgrade::plan::view::story::{self, Ending, Outage, Story};
-use k8s_upgrade::report::{self, Account, Book, Event, Printed, Sink, Style};
+use k8s_upgrade::report::{self, Account, Book, Event, Printed, Sink, Style, data};
 use k8s_upgrade::words::Texts;
 
 /// What somebody wrote who hopes that it is printed: steering, a line of its own, direction, markup, and too much.
@@ -263,8 +263,8 @@ fn status_and_the_live_screen() {
     let (screen, stale) = (filled(screen()), vec![filled(Stale { what: texts(), since: at(), why: text() })]);
     is_sane(report::status_text(&screen, at()).as_str(), "status");
     is_sane(report::live_text(&screen, &stale, at()).as_str(), "the live screen, printed");
-    is_sane_json(&Printed::pretty(&report::status_data(&screen, at())).unwrap(), "status as data");
-    is_sane_json(&Printed::json(&report::live_data(&screen, &stale, at())).unwrap(), "the live screen as data");
+    is_sane_json(&Printed::pretty(&data::Status::of(&screen, at())).unwrap(), "status as data");
+    is_sane_json(&Printed::json(&data::LiveStatus::of(&screen, &stale, at())).unwrap(), "the live screen as data");
     for (rows, columns) in [(24, 80), (5, 20), (2, 1), (1000, 300)] {
         let frame = report::frame(&screen, &stale, at(), rows, columns).join("\n");
         assert!(!frame.chars().any(|c| c.is_control() && c != '\n'), "{rows} × {columns}: {frame:.300}");
@@ -277,7 +277,7 @@ fn health() {
     let check = |ok| Check { name: "name", ok, says: text(), command: Some(text()) };
     let checks = filled(vec![check(true), check(false)]);
     is_sane(report::health_text(&checks, &canary()).as_str(), "health");
-    is_sane_json(&Printed::pretty(&report::health_data(&checks, &canary())).unwrap(), "health as data");
+    is_sane_json(&Printed::pretty(&data::Health::of(&checks, &canary())).unwrap(), "health as data");
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn hosts_and_the_way_back() {
     let asked = filled(vec![asked(Ok(found)), asked(Err(failure().cause))]);
     let commands = filled(texts());
     is_sane(report::hosts_text(&asked, &commands, &canary()).as_str(), "hosts");
-    is_sane_json(&Printed::pretty(&report::hosts_data(&asked, &commands, &canary())).unwrap(), "hosts as data");
+    is_sane_json(&Printed::pretty(&data::Hosts::of(&asked, &commands, &canary())).unwrap(), "hosts as data");
     let restore = Restore { known: vec![("label", text())], plan: vec!["  first".to_owned(), text()] };
     let mut restore = filled(restore);
     restore.plan.iter_mut().for_each(|line| line.insert_str(0, "  "));

@@ -11,29 +11,46 @@ use crate::words::texts;
 
 /// A run from its beginning to its end, as a report has it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Story {
+    /// Id of the run, or by-hand for what was done outside any.
     pub run: String,
+    /// The release before it; null where no journal tells.
     pub from: Option<String>,
+    /// The release that it goes to; null where no journal tells.
     pub target: Option<String>,
+    /// Patch or minor; null where no journal tells.
     pub kind: Option<String>,
+    /// When the first that is known of it began, in UTC as all times.
     #[serde(with = "time")]
+    #[cfg_attr(test, schemars(with = "Timestamp"))]
     pub began: Timestamp,
     /// The last that is known of it.
     #[serde(with = "time")]
+    #[cfg_attr(test, schemars(with = "Timestamp"))]
     pub until: Timestamp,
+    /// How it ended, as far as journals tell.
     pub result: Ending,
+    /// Path of its etcd snapshot; null where no journal tells.
     pub snapshot: Option<String>,
+    /// Each process' work on a node or a phase, in the order of their beginnings.
     pub phases: Vec<Phase>,
+    /// When nodes took no new pods by our doing.
     pub out_of_service: Vec<Outage>,
+    /// The sum of that over all nodes.
     pub out_of_service_seconds: u64,
+    /// What people typed that changed something.
     pub by_hand: Vec<ByHand>,
+    /// All that happened, in its order.
     pub timeline: Vec<Told>,
+    /// What is not known, a sentence each.
     pub missing: Vec<String>,
 }
 
 /// How it ended, as far as journals tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Ending {
     Complete,
@@ -48,50 +65,73 @@ pub enum Ending {
 
 /// One process' work on a node or a phase.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Phase {
+    /// The node, or the phase.
     pub place: String,
-    /// Counted by place.
+    /// Counted by place, from one.
     pub attempt: usize,
+    /// When it began.
     #[serde(with = "time")]
+    #[cfg_attr(test, schemars(with = "Timestamp"))]
     pub began: Timestamp,
-    /// None: it was killed, or is at work.
+    /// How long it took; null where it was killed, or is at work.
     pub seconds: Option<u64>,
+    /// How it ended; null where no end is told.
     pub result: Option<String>,
     /// The pod, or the person.
     pub by: String,
+    /// The node on which it ran; null where it ran elsewhere.
     pub on: Option<String>,
 }
 
 /// A node took no new pods by our doing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Outage {
+    /// The node.
     pub node: String,
+    /// Since when; null where no journal tells.
     #[serde(serialize_with = "maybe")]
+    #[cfg_attr(test, schemars(with = "Option<Timestamp>"))]
     pub from: Option<Timestamp>,
-    /// None: it still did not at the end of the journals.
+    /// Until when; null where it still was so at the end of the journals.
     #[serde(serialize_with = "maybe")]
+    #[cfg_attr(test, schemars(with = "Option<Timestamp>"))]
     pub to: Option<Timestamp>,
+    /// How long; null where one of the two is not known.
     pub seconds: Option<u64>,
 }
 
 /// A person's command that changed something.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ByHand {
+    /// When it was typed.
     #[serde(with = "time")]
+    #[cfg_attr(test, schemars(with = "Timestamp"))]
     pub at: Timestamp,
+    /// Who typed it, and on which machine.
     pub who: String,
+    /// What was typed.
     pub command: String,
+    /// How it ended; null where no end is told.
     pub result: Option<String>,
 }
 
 /// A line of the timeline.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Told {
+    /// When it happened.
     #[serde(with = "time")]
+    #[cfg_attr(test, schemars(with = "Timestamp"))]
     pub at: Timestamp,
+    /// Node or phase; empty for the run as a whole.
     pub place: String,
+    /// What happened, in one sentence for people.
     pub text: String,
-    /// More lines of it: a failure's.
+    /// More lines of it, such as a failure's; missing where there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub detail: Vec<String>,
 }

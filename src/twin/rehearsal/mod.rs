@@ -1,7 +1,9 @@
 //! A rehearsal: a scenario is brought to life, a person starts the chain in it, and what happened is told.
 //!
-//! `step` names where in a run something is, `inject` disturbs it there, `watch` looks on, `told` is the result for people and programs.
+//! `step` names where in a run something is, `inject` disturbs it there, `watch` looks on, `data` is the result, and `told` makes it and writes it
+//! out for people.
 
+mod data;
 mod inject;
 mod step;
 mod told;
@@ -22,8 +24,8 @@ use crate::names::{self, Mark};
 use crate::report::Shared;
 use crate::world::Env;
 
+pub use data::{End, Told};
 pub use inject::{Injection, Injector, KNOWN};
-pub use told::{End, Told};
 
 /// The image that its Jobs name: none is ever fetched.
 const IMAGE: &str = "docker.io/library/k8s-upgrade:rehearsal";

@@ -1,11 +1,9 @@
-//! How a rehearsal went, for people and for programs.
+//! How a rehearsal went, out of what was seen; and the same for people.
 
 use std::fmt::Write;
 use std::time::Duration;
 
-use jiff::Timestamp;
-use serde::Serialize;
-
+use super::data::{Done, End, Gauge, Job, Message, Node, Remark, Told};
 use super::watch::{Ran, Seen};
 use super::{Scenario, State, step};
 use crate::failure::Class;
@@ -13,7 +11,8 @@ use crate::names;
 use crate::plan::model::version::{Kind, Version};
 use crate::report::{Printed, span};
 use crate::twin::store::Key;
-use crate::words::{line, shown, texts};
+use crate::words::{line, shown};
+use jiff::Timestamp;
 
 /// What every rehearsal rests on.
 const ASSUMPTIONS: [&str; 3] = [
@@ -22,136 +21,7 @@ const ASSUMPTIONS: [&str; 3] = [
     "Nothing else changes the cluster meanwhile.",
 ];
 
-/// The whole result; `rehearse -o json` prints it as it is.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Told {
-    pub from: String,
-    pub target: String,
-    pub seed: u64,
-    pub began: Timestamp,
-    pub ended: Timestamp,
-    pub end: End,
-    pub jobs: Vec<Job>,
-    pub nodes: Vec<Node>,
-    /// The sum over all nodes, in seconds.
-    pub out_of_service_seconds: u64,
-    /// How long the API server was away or not ready, in seconds.
-    pub api_away_seconds: u64,
-    pub remarks: Vec<Remark>,
-    pub injected: Vec<Remark>,
-    /// Injections whose step was not reached.
-    pub not_injected: Vec<String>,
-    /// Every change of a gauge.
-    pub gauges: Vec<Gauge>,
-    pub slack: Vec<Message>,
-    pub assumptions: Vec<String>,
-    /// What was asked of the world in memory that it cannot imitate: a result with such an entry proves nothing.
-    pub unmodelled: Vec<String>,
-}
-
-/// How the chain ended.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct End {
-    /// `done`, `nothing`, or the class of its failure: `hold`, `refused`, `failed`…
-    pub state: String,
-    pub exit_code: u8,
-    /// Node or phase; empty where the command that starts it did not.
-    pub place: String,
-    pub why: String,
-    pub detail: Vec<String>,
-    #[serde(skip)]
-    pub class: Option<Class>,
-}
-
-/// One try of a Job.
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Job {
-    pub place: String,
-    pub pod: String,
-    pub node: String,
-    pub began: Timestamp,
-    pub seconds: Option<u64>,
-    /// None: it was killed.
-    pub exit_code: Option<u8>,
-    pub steps: Vec<Done>,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Done {
-    pub step: String,
-    /// On how many nodes at the same time, or how often.
-    pub times: usize,
-    /// The longest.
-    pub seconds: u64,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Node {
-    pub name: String,
-    pub version: String,
-    pub out_of_service_seconds: u64,
-    /// Evictions of its pods that were granted, and asked for in vain.
-    pub evicted: u32,
-    pub refused: u32,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Remark {
-    pub at: Timestamp,
-    pub place: String,
-    pub text: String,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Gauge {
-    pub at: Timestamp,
-    pub job: String,
-    pub series: String,
-    pub value: f64,
-}
-
-#[derive(Clone, Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Message {
-    pub at: Timestamp,
-    pub text: String,
-}
-
-texts!(Told {
-    from,
-    target,
-    seed,
-    began,
-    ended,
-    end,
-    jobs,
-    nodes,
-    out_of_service_seconds,
-    api_away_seconds,
-    remarks,
-    injected,
-    not_injected,
-    gauges,
-    slack,
-    assumptions,
-    unmodelled
-});
-texts!(End { state, exit_code, place, why, detail, class });
-texts!(Job { place, pod, node, began, seconds, exit_code, steps });
-texts!(Done { step, times, seconds });
-texts!(Node { name, version, out_of_service_seconds, evicted, refused });
-texts!(Remark { at, place, text });
-texts!(Gauge { at, job, series, value });
-// Of several lines, which are told line by line.
-texts!(none: Message);
-
+/// How it went, when it has ended.
 pub fn tell(scenario: &Scenario, state: &State, seen: &Seen, ended: Timestamp) -> Told {
     let version = |name: &str| {
         let node = state.store.get(&Key::node(name));

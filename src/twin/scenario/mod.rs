@@ -388,6 +388,6 @@ mod optional_text {
 #[cfg(test)]
 mod read_tests;
 #[cfg(test)]
-mod schema_tests;
+pub(crate) mod schema_tests;
 #[cfg(test)]
 mod tests;

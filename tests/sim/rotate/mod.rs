@@ -291,6 +291,7 @@ fn with_vault() {
     assert_eq!(code, Some(0), "{said}");
     insta::assert_snapshot!(told(&said), @r#"
     {
+      "version": 1,
       "nodes": [
         {
           "node": "k8s-master",
@@ -360,6 +361,7 @@ fn a_dry_run_looks_and_changes_nothing() {
     k8s-node3  warning: its host key, SHA256:wzOhFy4jsozaESkcM+zJ+8b54+dmuvME/uzAP/sAGfU, is not known and was accepted unseen; a dry run keeps none
     k8s-node4  warning: its host key, SHA256:3isnizL/24WT7Di9/Apw7Lq+fEh5DAFsgPpuUATyTIo, is not known and was accepted unseen; a dry run keeps none
     {
+      "version": 1,
       "nodes": [
         {
           "node": "k8s-master",

@@ -1,0 +1,38 @@
+//! Which document each command prints with `-o json`: the one table of that.
+
+use crate::cli::Command;
+use crate::plan::view::story::Story;
+use crate::report::data::{
+    Account, Detection, Document, DrainForecast, Health, Hosts, LiveStatus, LocalChanges, RotationForecast, RotationResult,
+    Status,
+};
+use crate::twin::rehearsal::Told;
+
+/// The document's name; None: the command has none.
+pub fn document(command: &Command) -> Option<&'static str> {
+    Some(match command {
+        Command::Detect { .. } => Detection::NAME,
+        Command::Status { hosts: true, .. } => Hosts::NAME,
+        Command::Status { health: true, .. } => Health::NAME,
+        Command::Status { watch: true, .. } => LiveStatus::NAME,
+        Command::Status { .. } => Status::NAME,
+        Command::Report { .. } => Story::NAME,
+        Command::Acknowledge { id: None, .. } => LocalChanges::NAME,
+        Command::Drain { dry_run: true, .. } => DrainForecast::NAME,
+        Command::RotateKey { dry_run: true, .. } => RotationForecast::NAME,
+        Command::RotateKey { .. } => RotationResult::NAME,
+        Command::Rehearse(_) => Told::NAME,
+        Command::Start { .. }
+        | Command::Resume { .. }
+        | Command::Halt(_)
+        | Command::SkipPhase(_)
+        | Command::ClearState { .. }
+        | Command::Acknowledge { .. }
+        | Command::Preflight { .. }
+        | Command::UpgradeNode { .. }
+        | Command::Postflight { .. }
+        | Command::Drain { .. }
+        | Command::Rollback { .. } => Account::NAME,
+        Command::Manifests(_) | Command::Image { .. } | Command::Completions { .. } | Command::Man { .. } => return None,
+    })
+}
