@@ -89,7 +89,7 @@ impl<'a> Asking<'a> {
     /// # Errors
     /// What is closed, as one cause; or the gate of this occasion that nobody has asked, which is a bug.
     pub fn end(self) -> Result<(), Cause> {
-        if let Some(gate) = Gate::of(self.occasion).find(|gate| !self.asked.contains(gate)) {
+        if let Some(gate) = forgotten(self.occasion, &self.asked) {
             return Err(Cause::bug(format!("the gate {:?} was forgotten ({})", gate.row().id, self.occasion.words())));
         }
         let closed = self.closed.into_iter().map(|(gate, cause)| (gate.row().id.to_owned(), cause)).collect();
@@ -97,9 +97,37 @@ impl<'a> Asking<'a> {
     }
 }
 
+fn forgotten(occasion: Occasion, asked: &BTreeSet<Gate>) -> Option<Gate> {
+    Gate::of(occasion).find(|gate| !asked.contains(gate))
+}
+
 /// A closed gate whose cause has no better word on how to go on has the table's. What is no answer (an API server that is away, a signal)
 /// is told by whoever knows it.
 fn advised(gate: Gate, cause: Cause) -> Cause {
     let closed = matches!(cause.class, Class::Hold | Class::Refused);
     if closed && cause.next.is_empty() { cause.next(gate.row().advice()) } else { cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_nobody_asked_is_found() {
+        for occasion in Occasion::ALL {
+            let mut asked: BTreeSet<Gate> = Gate::of(occasion).collect();
+            assert_eq!(forgotten(occasion, &asked), None);
+            let last = asked.pop_last();
+            assert_eq!(forgotten(occasion, &asked), last, "{occasion:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_closed_says_how_to_go_on_and_better_advice_stays() {
+        let table = vec![Gate::Quiet.row().advice()];
+        assert_eq!(advised(Gate::Quiet, Cause::hold("x")).next, table);
+        assert_eq!(advised(Gate::Quiet, Cause::refused("x")).next, table);
+        assert_eq!(advised(Gate::Quiet, Cause::hold("x").next("kubectl version")).next, ["kubectl version"]);
+        assert!(advised(Gate::Quiet, Cause::unreachable("x")).next.is_empty());
+    }
 }
