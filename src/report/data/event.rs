@@ -18,7 +18,7 @@ pub struct Event<'a> {
     pub place: &'a str,
     /// What kind of event it is.
     pub event: Kind,
-    /// What happened, in one sentence for people.
+    /// What happened, for people: a sentence, of failed with more lines.
     pub text: String,
     /// Of failed: the failure.
     #[serde(skip_serializing_if = "Option::is_none")]
