@@ -362,7 +362,7 @@ mod tests {
         );
         let fingerprint = "DE15B14486CD377B9E876E1A234654DA9A296436";
         accepts::<Fingerprint>(&[fingerprint], &[&fingerprint[1..], &fingerprint.to_lowercase(), "234654DA9A296436"]);
-        accepts::<Login>(&["wizard", "_apt", "k8s-upgrade", "Ann.B"], &["-a", "1a", "a/b", "a b", &"a".repeat(33)]);
+        accepts::<Login>(&["wizard", "_chrony", "k8s-upgrade", "Ann.B"], &["-a", "1a", "a/b", "a b", &"a".repeat(33)]);
         accepts::<KeyType>(&["ssh-ed25519", "sk-ssh-ed25519@openssh.com"], &["SSH", "ssh ed"]);
         accepts::<KeyBase64>(&["AAAAC3Nz", "AA+/=="], &["=", "AA===", "A-A"]);
         assert!("/a b/ä$(id)'".parse::<HostPath>().is_ok() && "--a=$(id) 'b'".parse::<Flag>().is_ok());

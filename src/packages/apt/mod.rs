@@ -1,8 +1,8 @@
-//! apt and dpkg, of Debian and Ubuntu.
+//! apt and dpkg.
 
 use super::manager::PackageManager;
 
-/// It wants apt 1.1 or newer, which takes a list of sources by option.
+/// The one of Debian and Ubuntu.
 pub const APT: PackageManager = PackageManager {
     name: "apt",
     functions: include_str!("apt.sh"),
