@@ -18,7 +18,7 @@ use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::model::journal::Head;
 use crate::report::data::{self, Document};
-use crate::report::{self, Account, Book, Event, Follower, Out, Printed, Shared, Sink, Style};
+use crate::report::{self, Account, Event, Follower, Out, Printed, Shared, SharedJournal, Sink, Style};
 use crate::run::cluster::unconnected;
 use crate::run::session::{self, Identity, Session, Stop, signalled};
 use crate::run::{Parts, Services};
@@ -85,7 +85,7 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
         _ => report::sink(style, verbosity, invocation.stderr.clone()),
     };
     let account = gives_account(&cli.command).then(Account::default);
-    let book = keeps_journal(&cli.command).then(Book::default);
+    let book = keeps_journal(&cli.command).then(SharedJournal::default);
     let others = invocation.tee.take().into_iter().chain(book.clone().map(|book| Box::new(book) as Box<dyn Sink>));
     let others = others.chain(account.clone().map(|account| Box::new(account) as Box<dyn Sink>));
     // Who keeps a journal does something: under a Job it is recorded there, by hand on the Lease that is held meanwhile.
@@ -93,7 +93,7 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     let others = others.chain(follower.clone().map(|follower| Box::new(follower) as Box<dyn Sink>));
     let sink = report::shared(std::iter::once(own).chain(others).collect());
     let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());
-    let kept = Kept { book, account: account.clone(), follower };
+    let kept = Subscribers { book, account: account.clone(), follower };
     let result = perform(invocation, world, cli, sink.clone(), kept).await;
     if let Err(failure) = &result {
         sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed { failure: failure.clone() });
@@ -187,8 +187,8 @@ impl std::io::Write for Diagnosis {
 }
 
 /// What else hears the events, where the command has a use for it.
-struct Kept {
-    book: Option<Book>,
+struct Subscribers {
+    book: Option<SharedJournal>,
     account: Option<Account>,
     follower: Option<Follower>,
 }
@@ -198,7 +198,7 @@ async fn perform(
     world: &World,
     cli: Cli,
     sink: Shared,
-    Kept { book, account, follower }: Kept,
+    Subscribers { book, account, follower }: Subscribers,
 ) -> Result<Outcome, Failure> {
     let global = &cli.global;
     let sources =

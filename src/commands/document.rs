@@ -6,7 +6,7 @@ use crate::report::data::{
     Account, Detection, Document, DrainForecast, Health, Hosts, LiveStatus, LocalChanges, RotationForecast, RotationResult,
     Status,
 };
-use crate::twin::rehearsal::Told;
+use crate::twin::rehearsal::Rehearsed;
 
 /// The document's name; None: the command has none.
 pub fn document(command: &Command) -> Option<&'static str> {
@@ -21,7 +21,7 @@ pub fn document(command: &Command) -> Option<&'static str> {
         Command::Drain { dry_run: true, .. } => DrainForecast::NAME,
         Command::RotateKey { dry_run: true, .. } => RotationForecast::NAME,
         Command::RotateKey { .. } => RotationResult::NAME,
-        Command::Rehearse(_) => Told::NAME,
+        Command::Rehearse(_) => Rehearsed::NAME,
         Command::Start { .. }
         | Command::Resume { .. }
         | Command::Halt(_)

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::status;
 use crate::failure::{Cause, Failure, Outcome};
-use crate::plan::view::screen::{Screen, Seen, Stale};
+use crate::plan::view::screen::{Screen, ScreenInput, Stale};
 use crate::report::{self, Printed, data};
 use crate::run::view::live::More;
 use crate::run::{Services, view};
@@ -28,7 +28,7 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    fn show(&mut self, seen: &Seen, stale: &[Stale]) -> Result<More, Cause> {
+    fn show(&mut self, seen: &ScreenInput, stale: &[Stale]) -> Result<More, Cause> {
         let now = self.services.session.now();
         let screen = status::screen(self.services, seen);
         let next = match self.services.world.terminal.size().filter(|_| !self.services.session.json) {

@@ -17,7 +17,7 @@ use crate::run::session::{Stop, signalled};
 use crate::run::{Services, chain};
 use crate::settings::{Settings, Sources};
 use crate::twin::Process;
-use crate::twin::rehearsal::{Injection, Told, rehearse};
+use crate::twin::rehearsal::{Injection, Rehearsed, rehearse};
 use crate::twin::scenario::{Fault, Objects, Release, SCHEMA, Scenario, Source};
 use crate::words::command;
 use crate::world::{Env, Files, TEXT_FILE, World};
@@ -133,7 +133,7 @@ impl Rehearsal<'_> {
 }
 
 /// The rehearsed run's end is the command's.
-fn outcome(told: Told) -> Result<Outcome, Failure> {
+fn outcome(told: Rehearsed) -> Result<Outcome, Failure> {
     let Some(class) = told.end.class else {
         return Ok(if told.jobs.is_empty() { Outcome::Nothing } else { Outcome::Done });
     };

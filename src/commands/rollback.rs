@@ -3,7 +3,7 @@
 use super::{Asker, by_hand, hosts};
 use crate::failure::{Class, Failure, Outcome};
 use crate::packages::IN_USE;
-use crate::plan::rescue::rollback::{self, Back, Kept, Rollback};
+use crate::plan::rescue::rollback::{self, Back, FormerFiles, Rollback};
 use crate::report::Printed;
 use crate::run::guards::no_job_at_work;
 use crate::run::{Services, chain, nodes};
@@ -34,7 +34,7 @@ pub async fn rollback(services: &Services, asker: &mut Asker, node: &str, dry_ru
                     "not all is on record in the cluster: see /var/lib/k8s-upgrade/restore-*.txt on the control planes",
                 );
             }
-            let plan = rollback::restore_plan(snapshot, &packages, &Kept::default());
+            let plan = rollback::restore_plan(snapshot, &packages, &FormerFiles::default());
             match services.session.json {
                 true => plan.iter().for_each(|line| services.session.found(node, line)),
                 false => services.session.print(&Printed::lines(plan)).map_err(Failure::nothing_begun)?,

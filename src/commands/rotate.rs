@@ -8,7 +8,7 @@ use crate::report::Printed;
 use crate::report::data::{NodeKeys, NodeRotated, RotationForecast, RotationResult};
 use crate::run::keys::keystore::KeyStore;
 use crate::run::keys::survey::{Open, Survey};
-use crate::run::keys::turn::Cut;
+use crate::run::keys::turn::Interrupted;
 use crate::run::{Services, keys};
 use crate::words::command;
 
@@ -133,7 +133,7 @@ fn told(services: &Services, nodes: &[Open]) -> Result<Printed, Cause> {
     Ok(Printed::lines(nodes.iter().map(line)))
 }
 
-fn cut_short(Cut { cause, left }: Cut, only: Option<&str>) -> Failure {
+fn cut_short(Interrupted { cause, left }: Interrupted, only: Option<&str>) -> Failure {
     let next = match left {
         Left::TakenOff => format!("{AGAIN}          # after mending it: begins anew"),
         Left::Unknown => format!("{AGAIN}          # looks what was stored, and finishes it or begins anew"),

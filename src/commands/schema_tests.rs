@@ -18,7 +18,7 @@ use crate::cli::Cli;
 use crate::failure::{Cause, Failure};
 use crate::plan::model::facts::Phase;
 use crate::plan::model::progress::Awaited;
-use crate::plan::model::version::Kind;
+use crate::plan::model::version::UpgradeKind;
 use crate::plan::view::screen::{Screen, Stale};
 use crate::plan::view::story::Story;
 use crate::report::data::{
@@ -26,7 +26,7 @@ use crate::report::data::{
     RotationResult, Status,
 };
 use crate::report::{Event, Printed, Style, sink};
-use crate::twin::rehearsal::Told;
+use crate::twin::rehearsal::Rehearsed;
 use crate::twin::scenario::schema_tests::contradictions;
 
 /// All of them, each with its schema.
@@ -38,7 +38,7 @@ fn documents() -> [(&'static str, Value); 13] {
         schema::<DrainForecast<'_>>("k8s-upgrade drain NODE --dry-run -o json"),
         schema::<EventLine<'_>>("A line of k8s-upgrade --log-format json"),
         schema::<Story>("k8s-upgrade report -o json"),
-        schema::<Told>("k8s-upgrade rehearse -o json"),
+        schema::<Rehearsed>("k8s-upgrade rehearse -o json"),
         schema::<RotationResult<'_>>("k8s-upgrade rotate-key -o json"),
         schema::<RotationForecast<'_>>("k8s-upgrade rotate-key --dry-run -o json"),
         schema::<Status<'_>>("k8s-upgrade status -o json"),
@@ -71,7 +71,7 @@ fn schema<D: Document + JsonSchema>(title: &str) -> (&'static str, Value) {
 /// A field that may be missing is never null: what would be null is left out.
 fn or_missing(schema: &mut Value) {
     let required = schema["required"].clone();
-    let fields = schema["properties"].as_object_mut().into_iter().flatten();
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten();
     for (_, field) in fields.filter(|(name, _)| !required.as_array().unwrap().contains(&json!(name))) {
         if let Some(types) = field["type"].as_array().cloned() {
             let [one] = types.into_iter().filter(|one| one != "null").collect::<Vec<_>>().try_into().unwrap();
@@ -250,7 +250,7 @@ fn events_fulfil_their_schema() {
         Event::Did { place: place(), text: text() },
         Event::Next { place: place(), what_for: text(), command: text() },
         Event::Warning { place: place(), text: text() },
-        Event::RunBegun { run: text(), from: None, target, kind: Kind::Patch, nodes: vec![place()] },
+        Event::RunBegun { run: text(), from: None, target, kind: UpgradeKind::Patch, nodes: vec![place()] },
         Event::Snapshot { path: text() },
         Event::OutOfService { place: place() },
         Event::InService { place: place() },

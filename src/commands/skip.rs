@@ -14,7 +14,7 @@ use crate::words::{RunId, command};
 
 /// What will be skipped, found before anything is asked, and once more after it.
 #[derive(PartialEq)]
-struct Wanted {
+struct SkipPlan {
     run: RunId,
     target: Version,
     step: Step,
@@ -35,7 +35,7 @@ pub async fn skip(services: &Services, asker: &mut Asker, options: Options) -> R
 }
 
 /// Alone, and by a look of its own: the question may have stood for hours.
-async fn perform(services: &Services, options: &Options, shown: &Wanted) -> Result<Outcome, Failure> {
+async fn perform(services: &Services, options: &Options, shown: &SkipPlan) -> Result<Outcome, Failure> {
     let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     let Some(wanted) = wanted(services, &facts, options).await.map_err(Failure::nothing_begun)? else {
         return Ok(Outcome::Nothing);
@@ -45,7 +45,7 @@ async fn perform(services: &Services, options: &Options, shown: &Wanted) -> Resu
             Cause::contended("the run in flight is not the one that was shown").next(Advice::status()),
         ));
     }
-    let Wanted { run, target, step, reason } = wanted;
+    let SkipPlan { run, target, step, reason } = wanted;
     let skip = Skip { step: step.token(), by: services.session.identity.holder.clone(), reason };
     let mut skips = facts.marks.skipped.clone();
     skips.push(skip.clone());
@@ -61,7 +61,7 @@ async fn perform(services: &Services, options: &Options, shown: &Wanted) -> Resu
 }
 
 /// None: there is nothing to skip, which is told.
-async fn wanted(services: &Services, facts: &Facts, options: &Options) -> Result<Option<Wanted>, Cause> {
+async fn wanted(services: &Services, facts: &Facts, options: &Options) -> Result<Option<SkipPlan>, Cause> {
     let step = step(facts, options)?;
     let token = step.token();
     let Some(target) = facts.marks.target.filter(|_| facts.marks.in_flight) else {
@@ -79,7 +79,7 @@ async fn wanted(services: &Services, facts: &Facts, options: &Options) -> Result
     }
     services.leases.nobody_at_work(facts).await?;
     let reason = may_be_forced(facts, &step, options)?;
-    Ok(Some(Wanted { run: facts.marks.run()?.clone(), target, step, reason }))
+    Ok(Some(SkipPlan { run: facts.marks.run()?.clone(), target, step, reason }))
 }
 
 fn step(facts: &Facts, options: &Options) -> Result<Step, Cause> {

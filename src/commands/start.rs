@@ -5,7 +5,7 @@ use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::decide::next::{self, Next};
 use crate::plan::decide::planned::Planned;
-use crate::plan::decide::target::{self, Wanted};
+use crate::plan::decide::target::{self, TargetCheck};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobState};
 use crate::plan::model::marks::Edit;
@@ -44,7 +44,7 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
         };
         return by_hand(services, here).await;
     }
-    let Wanted::Upgrade(kind) = wanted else {
+    let TargetCheck::Upgrade(kind) = wanted else {
         services.session.found("", format!("every node is at {target}: nothing to do"));
         return Ok(Outcome::Nothing);
     };

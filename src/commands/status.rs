@@ -1,7 +1,7 @@
 //! `status`: where a run stands, what blocks it, what to do next.
 
 use crate::failure::{Cause, Class, Failure, Outcome};
-use crate::plan::view::screen::{Screen, Seen};
+use crate::plan::view::screen::{Screen, ScreenInput};
 use crate::plan::view::{health, status};
 use crate::report::{self, Printed, data};
 use crate::run::{Services, view};
@@ -48,7 +48,7 @@ fn away(cause: Cause) -> Failure {
 }
 
 /// The screen as data, out of what was seen.
-pub(super) fn screen(services: &Services, seen: &Seen) -> Screen {
+pub(super) fn screen(services: &Services, seen: &ScreenInput) -> Screen {
     status::screen(
         seen,
         &services.settings.policy(),

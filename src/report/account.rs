@@ -10,7 +10,7 @@ use crate::failure::{Failure, Outcome};
 use crate::plan::model::version::Version;
 
 #[derive(Default)]
-struct Told {
+struct AccountData {
     run: Option<String>,
     target: Option<Version>,
     node: Option<String>,
@@ -23,7 +23,7 @@ struct Told {
 
 /// One command's account, shared by the sink that fills it and whoever prints it.
 #[derive(Clone, Default)]
-pub struct Account(Arc<Mutex<Told>>);
+pub struct Account(Arc<Mutex<AccountData>>);
 
 impl Account {
     /// What is said is kept; None leaves what was said before.

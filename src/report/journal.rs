@@ -9,16 +9,16 @@ use crate::plan::model::journal::{Journal, Line, What};
 
 /// One process' journal, shared by the sink that fills it and the run that writes it.
 #[derive(Clone, Default)]
-pub struct Book(Arc<Mutex<Journal>>);
+pub struct SharedJournal(Arc<Mutex<Journal>>);
 
-impl Book {
+impl SharedJournal {
     /// For reading and writing, until the guard is dropped.
     pub fn open(&self) -> MutexGuard<'_, Journal> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Sink for Book {
+impl Sink for SharedJournal {
     fn event(&mut self, now: Timestamp, event: &Event) {
         if let Some(what) = what(now, event) {
             self.open().add(Line { at: now, place: place(event).to_owned(), what });

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::data::{self, Awaited, Kind};
+use super::data::{self, Awaited, EventKind};
 use super::{Event, Out, Printed, Sink, essence, place, put, sentence};
 
 /// One JSON object a line, for machines (`--log-format json`).
@@ -56,27 +56,27 @@ fn line(time: Timestamp, event: &Event) -> data::Event<'_> {
     line
 }
 
-fn kind(event: &Event) -> Kind {
+fn kind(event: &Event) -> EventKind {
     match event {
-        Event::PhaseStarted { .. } => Kind::PhaseStarted,
-        Event::PhaseDone { .. } => Kind::PhaseDone,
-        Event::StepStarted { .. } => Kind::StepStarted,
-        Event::StepDone { .. } => Kind::StepDone,
-        Event::StepSkipped { .. } => Kind::StepSkipped,
-        Event::Waiting { .. } => Kind::Waiting,
-        Event::Draining { .. } => Kind::Draining,
-        Event::Output { .. } => Kind::Output,
-        Event::Note { .. } => Kind::Note,
-        Event::Found { .. } => Kind::Found,
-        Event::Did { .. } => Kind::Did,
-        Event::Next { .. } => Kind::Next,
-        Event::Warning { .. } => Kind::Warning,
-        Event::RunBegun { .. } => Kind::RunBegun,
-        Event::Snapshot { .. } => Kind::Snapshot,
-        Event::OutOfService { .. } => Kind::OutOfService,
-        Event::InService { .. } => Kind::InService,
-        Event::RunDone { .. } => Kind::RunDone,
-        Event::Failed { .. } => Kind::Failed,
+        Event::PhaseStarted { .. } => EventKind::PhaseStarted,
+        Event::PhaseDone { .. } => EventKind::PhaseDone,
+        Event::StepStarted { .. } => EventKind::StepStarted,
+        Event::StepDone { .. } => EventKind::StepDone,
+        Event::StepSkipped { .. } => EventKind::StepSkipped,
+        Event::Waiting { .. } => EventKind::Waiting,
+        Event::Draining { .. } => EventKind::Draining,
+        Event::Output { .. } => EventKind::Output,
+        Event::Note { .. } => EventKind::Note,
+        Event::Found { .. } => EventKind::Found,
+        Event::Did { .. } => EventKind::Did,
+        Event::Next { .. } => EventKind::Next,
+        Event::Warning { .. } => EventKind::Warning,
+        Event::RunBegun { .. } => EventKind::RunBegun,
+        Event::Snapshot { .. } => EventKind::Snapshot,
+        Event::OutOfService { .. } => EventKind::OutOfService,
+        Event::InService { .. } => EventKind::InService,
+        Event::RunDone { .. } => EventKind::RunDone,
+        Event::Failed { .. } => EventKind::Failed,
     }
 }
 

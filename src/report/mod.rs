@@ -22,14 +22,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use account::Account;
-pub use journal::Book;
+pub use journal::SharedJournal;
 pub use story::{markdown, text};
 
 use crate::failure::Failure;
 use crate::plan::model::facts::Phase;
 use crate::plan::model::progress::Awaited;
 pub use crate::plan::model::span::span;
-use crate::plan::model::version::{Kind, Version};
+use crate::plan::model::version::{UpgradeKind, Version};
 use crate::words::{shown, texts};
 
 pub use health::text as health_text;
@@ -118,7 +118,7 @@ pub enum Event {
         run: String,
         from: Option<Version>,
         target: Version,
-        kind: Kind,
+        kind: UpgradeKind,
         /// In the order of their upgrade.
         nodes: Vec<String>,
     },

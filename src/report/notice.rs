@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::span;
 use crate::failure::Failure;
 use crate::plan::model::halt::{Halt, Skip};
-use crate::plan::model::version::{Kind, Version};
+use crate::plan::model::version::{UpgradeKind, Version};
 
 /// One message, sent once.
 #[derive(Clone, Debug)]
@@ -14,7 +14,7 @@ pub enum Notice {
     Begun {
         from: String,
         target: Version,
-        kind: Kind,
+        kind: UpgradeKind,
         /// Path, and how it was verified.
         snapshot: String,
         bytes: u64,

@@ -48,14 +48,14 @@ mod tests {
 
     /// What stands on the terminal, in turn with the waits.
     #[derive(Debug, PartialEq)]
-    enum Seen {
+    enum Drawn {
         Line(String),
         Wait(Duration),
     }
 
-    impl Sink for Sender<Seen> {
+    impl Sink for Sender<Drawn> {
         fn event(&mut self, now: Timestamp, event: &Event) {
-            self.send(Seen::Line(format!("{} {}", now.strftime("%H:%M:%S"), super::super::sentence(event)))).unwrap();
+            self.send(Drawn::Line(format!("{} {}", now.strftime("%H:%M:%S"), super::super::sentence(event)))).unwrap();
         }
     }
 
@@ -65,7 +65,7 @@ mod tests {
         let (tell, told) = channel();
         let wait = {
             let tell = tell.clone();
-            move |long| tell.send(Seen::Wait(long)).unwrap()
+            move |long| tell.send(Drawn::Wait(long)).unwrap()
         };
         let mut paced = Paced { inner: tell, wait, last: None };
         let moments = [("12:00:00", "first"), ("12:00:00", "at once"), ("12:00:14", "soon"), ("12:45:00", "much later")];
@@ -74,16 +74,16 @@ mod tests {
             paced.event(at, &Event::Note { place: String::new(), text: text.to_owned() });
         }
         drop(paced);
-        let line = |text: &str| Seen::Line(text.to_owned());
+        let line = |text: &str| Drawn::Line(text.to_owned());
         assert_eq!(
             told.into_iter().collect::<Vec<_>>(),
             [
                 line("12:00:00 first"),
-                Seen::Wait(Duration::ZERO),
+                Drawn::Wait(Duration::ZERO),
                 line("12:00:00 at once"),
-                Seen::Wait(Duration::from_millis(100)),
+                Drawn::Wait(Duration::from_millis(100)),
                 line("12:00:14 soon"),
-                Seen::Wait(LONGEST),
+                Drawn::Wait(LONGEST),
                 line("12:45:00 much later"),
             ]
         );

@@ -60,8 +60,8 @@ mod tests {
     use crate::plan::model::progress::Awaited;
 
     #[derive(Clone, Default)]
-    struct Kept(Arc<Mutex<Vec<u8>>>);
-    impl Write for Kept {
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+    impl Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
             self.0.lock().map_err(|_| std::io::ErrorKind::Other)?.extend_from_slice(bytes);
             Ok(bytes.len())
@@ -72,7 +72,7 @@ mod tests {
     }
 
     fn told(verbosity: i8, events: &[Event]) -> String {
-        let kept = Kept::default();
+        let kept = Buffer::default();
         let mut sink = Plain::new(verbosity, Arc::new(Mutex::new(kept.clone())));
         events.iter().for_each(|event| sink.event(Timestamp::UNIX_EPOCH, event));
         let bytes = kept.0.lock().map(|bytes| bytes.clone()).unwrap_or_default();

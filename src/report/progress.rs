@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::{Event, Sink, timed, told};
 use crate::failure::Failure;
-use crate::plan::model::progress::{Doing, Draining, Progress, Span, Told, VERSION, Waiting};
+use crate::plan::model::progress::{Doing, Draining, Progress, Span, ToldFailure, VERSION, Waiting};
 
 /// What one process does, shared by the sink that follows it and the run that records it.
 #[derive(Clone, Default)]
@@ -127,9 +127,9 @@ fn follow(doing: &mut Doing, now: Timestamp, event: &Event) {
 }
 
 /// The three parts of a failure.
-fn parts(failure: &Failure) -> Told {
+fn parts(failure: &Failure) -> ToldFailure {
     let cause = &failure.cause;
-    Told {
+    ToldFailure {
         what: std::iter::once(failure.headline()).chain(cause.detail.iter().map(|line| line.trim().to_owned())).collect(),
         state: failure.state.clone(),
         next: failure.advice().cloned().collect(),
@@ -213,7 +213,7 @@ mod tests {
             next: vec![Advice::status(), Advice::go_on("k8s-upgrade resume    # then")],
         };
         let doing = followed(&[(0, begins("kubeadm upgrade node")), (9, Event::Failed { failure })]);
-        let wanted = Told {
+        let wanted = ToldFailure {
             what: vec!["✗ k8s-node3: kubeadm upgrade node failed (exit 1)".into(), "[ERROR Port-10250]".into()],
             state: "k8s-node3 is cordoned.".into(),
             next: vec!["first".into(), Advice::status(), Advice::go_on("k8s-upgrade resume    # then")],

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{Printed, span};
-use crate::plan::view::story::{Ending, Outage, Story, Told};
+use crate::plan::view::story::{Ending, Outage, Story, TimelineLine};
 use crate::words::shown;
 
 fn stamp(at: Timestamp) -> String {
@@ -109,7 +109,7 @@ pub fn text(story: &Story) -> Printed {
         }
     }
     out.push_str("  TIMELINE\n");
-    for Told { at, place, text, detail } in &story.timeline {
+    for TimelineLine { at, place, text, detail } in &story.timeline {
         let gap = if place.is_empty() { "" } else { "  " };
         let _ = writeln!(out, "  {}  {place}{gap}{text}", clock(Some(*at)));
         for line in detail {
@@ -172,7 +172,7 @@ pub fn markdown(story: &Story) -> Printed {
     table(&mut out, "Out of service", &outages(story));
     table(&mut out, "By hand", &by_hand(story));
     out.push_str("\n## Timeline\n\n");
-    for Told { at, place, text, detail } in &story.timeline {
+    for TimelineLine { at, place, text, detail } in &story.timeline {
         let place = if place.is_empty() { String::new() } else { format!(" **{}**", plain(place)) };
         let _ = writeln!(out, "- {}{place} {}", clock(Some(*at)), plain(text));
         for line in detail {

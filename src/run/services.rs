@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use crate::report::{Book, Follower};
+use crate::report::{Follower, SharedJournal};
 use crate::run::cluster::{Cluster, Journals, Observer, Record};
 use crate::run::guards::{HaltWatch, Leases, Recorder};
 use crate::run::outside::{Credentials, Monitoring, Notices};
@@ -21,7 +21,7 @@ pub struct Parts {
     /// What a person does to a node that is no upgrade goes on while upgrades are halted.
     pub despite_halt: bool,
     /// None: a command that keeps no journal.
-    pub book: Option<Book>,
+    pub book: Option<SharedJournal>,
     /// None: a command that records no progress.
     pub follower: Option<Follower>,
 }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::lab::{Lab, NAMESPACE};
-use super::watch::Seen;
+use super::watch::Observed;
 
 /// As the program's accounts are called there, up to their own names.
 const USERS: &str = "system:serviceaccount:k8s-upgrade:k8s-upgrade-";
@@ -76,7 +76,7 @@ pub fn asked(lab: &Lab, from: Timestamp) -> Vec<Asked> {
 }
 
 /// No 403 but right after an outage; and those end in a yes to the same question.
-pub fn no_unexpected_refusal(lab: &Lab, asked: &[Asked], seen: &Seen) {
+pub fn no_unexpected_refusal(lab: &Lab, asked: &[Asked], seen: &Observed) {
     let refused: Vec<&Asked> = asked.iter().filter(|asked| asked.code == 403).collect();
     let (expected, unexpected): (Vec<&Asked>, Vec<&Asked>) =
         refused.into_iter().partition(|asked| seen.near_outage(asked.at, AFTER_OUTAGE));

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::lab::{Lab, NAMESPACE, mark};
-use super::watch::Seen;
+use super::watch::Observed;
 
 /// A run, as the test expects it.
 pub struct Expected<'a> {
@@ -110,7 +110,7 @@ fn jobs(lab: &Lab, expected: &Expected<'_>) {
 }
 
 /// Where each pod of the chain really ran: on its pin, and never on the node that it drained.
-pub fn places(seen: &Seen, expected: &Expected<'_>) {
+pub fn places(seen: &Observed, expected: &Expected<'_>) {
     for (job, drained, pin) in expected.jobs() {
         let pods: Vec<_> = seen.pods.iter().filter(|(_, pod)| pod.job == job && !pod.node.is_empty()).collect();
         assert!(!pods.is_empty(), "no pod of {job} was seen on a node");

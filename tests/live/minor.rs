@@ -11,7 +11,7 @@ use super::end::{self, Expected};
 use super::hands;
 use super::install::{detect, ended, install, rolled_out};
 use super::lab::{Lab, NAMESPACE};
-use super::watch::{Seen, Watch};
+use super::watch::{Observed, Watch};
 
 const WAITS: &str = "soak: 5s\nalert-wait: 20s\nresolve-wait: 2m\ndrain-unstick-after: 5s\ndrain-deadline: 8m\n";
 /// A minor upgrade of five nodes; the plain shell sequence takes about six minutes.
@@ -229,7 +229,7 @@ fn follow(lab: &Lab, watch: &Watch, expected: &Expected<'_>) -> u64 {
 }
 
 /// A pod of the chain that failed: in this test none may.
-fn stopped(seen: &Seen) {
+fn stopped(seen: &Observed) {
     if let Some((name, pod)) = seen.pods.iter().find(|(_, pod)| pod.phase == "Failed") {
         panic!("{name} failed on {}:\n{}", pod.node, pod.log.as_deref().unwrap_or("(its log was not read)"));
     }
@@ -248,7 +248,7 @@ fn seconds(value: &Value) -> Option<Timestamp> {
 }
 
 /// The times of a run, for a person.
-fn table(lab: &Lab, seen: &Seen, expected: &Expected<'_>, peak: u64) {
+fn table(lab: &Lab, seen: &Observed, expected: &Expected<'_>, peak: u64) {
     lab.say(format!("{} looks, about one a second", seen.looks));
     lab.say("Job                                        node         seconds");
     for (job, drained, _) in expected.jobs() {

@@ -14,7 +14,7 @@ use super::lab::{COMMAND, Lab, NAMESPACE};
 use super::nonsense::Nonsense;
 use super::process::{Begun, Ended};
 use super::refusals;
-use super::watch::{Seen, Watch};
+use super::watch::{Observed, Watch};
 
 pub const WAITS: &str = "soak: 5s\nalert-wait: 3m\nresolve-wait: 2m\ndrain-unstick-after: 5s\n";
 const TARGET: &str = "1.36.4";
@@ -236,7 +236,7 @@ fn containerd_package(lab: &Lab, node: &str) -> String {
 }
 
 /// It was replaced once, while the node was out of service, and before kubeadm was.
-fn same_containerd(lab: &Lab, seen: &Seen, version: &str) {
+fn same_containerd(lab: &Lab, seen: &Observed, version: &str) {
     let runtimes = runtimes(lab);
     assert!(runtimes.values().all(|runtime| *runtime == runtimes["k8s-node1"]), "{runtimes:?}");
     assert_eq!(containerd_package(lab, "k8s-master"), version);
@@ -256,7 +256,7 @@ fn same_containerd(lab: &Lab, seen: &Seen, version: &str) {
     );
 }
 
-fn told(lab: &Lab, seen: &Seen) {
+fn told(lab: &Lab, seen: &Observed) {
     for (name, pod) in &seen.pods {
         lab.say(format!("{name} on {}: {}", pod.node, pod.phase));
     }

@@ -26,7 +26,7 @@ pub struct ChainPod {
 
 /// All that was seen.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct Observed {
     pub looks: usize,
     /// Chain pods by name.
     pub pods: BTreeMap<String, ChainPod>,
@@ -42,7 +42,7 @@ pub struct Seen {
     last_look: Option<Timestamp>,
 }
 
-impl Seen {
+impl Observed {
     /// The chain pod at work on a Job, if one is running.
     pub fn running(&self, job: &str) -> Option<(String, ChainPod)> {
         let newest = self.pods.iter().filter(|(_, pod)| pod.job == job && pod.phase == "Running");
@@ -57,14 +57,14 @@ impl Seen {
 }
 
 pub struct Watch {
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Observed>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watch {
     pub fn start(lab: &Lab) -> Watch {
-        let (seen, stop) = (Arc::new(Mutex::new(Seen::default())), Arc::new(AtomicBool::new(false)));
+        let (seen, stop) = (Arc::new(Mutex::new(Observed::default())), Arc::new(AtomicBool::new(false)));
         let kubeconfig = PathBuf::from(lab.env("KUBECONFIG"));
         let thread = std::thread::spawn({
             let (seen, stop) = (seen.clone(), stop.clone());
@@ -76,12 +76,12 @@ impl Watch {
         Watch { seen, stop, thread: Some(thread) }
     }
 
-    pub fn now(&self) -> Seen {
+    pub fn now(&self) -> Observed {
         self.seen.lock().expect("the watcher lives").clone()
     }
 
     /// Everything that was seen; the watcher ends.
-    pub fn end(mut self) -> Seen {
+    pub fn end(mut self) -> Observed {
         self.stop.store(true, Ordering::Relaxed);
         self.thread.take().expect("it was started").join().expect("the watcher did not panic");
         self.now()
@@ -94,7 +94,7 @@ impl Drop for Watch {
     }
 }
 
-impl Seen {
+impl Observed {
     /// Notes a look and, where the API server did not answer it, since when and why.
     fn answered(&mut self, looked: Result<(), String>, at: Timestamp) {
         let away = self.now_away;
@@ -109,7 +109,7 @@ impl Seen {
     }
 }
 
-async fn look_until_stopped(kubeconfig: &Path, seen: &Mutex<Seen>, stop: &AtomicBool) {
+async fn look_until_stopped(kubeconfig: &Path, seen: &Mutex<Observed>, stop: &AtomicBool) {
     let mut api: Option<kube::Client> = None;
     while !stop.load(Ordering::Relaxed) {
         let begun = Instant::now();
@@ -161,7 +161,7 @@ fn items(list: &Value) -> impl Iterator<Item = &Value> {
     list["items"].as_array().into_iter().flatten()
 }
 
-async fn look(api: &kube::Client, seen: &Mutex<Seen>, at: Timestamp) -> Result<(), String> {
+async fn look(api: &kube::Client, seen: &Mutex<Observed>, at: Timestamp) -> Result<(), String> {
     let pods = get(api, &format!("/api/v1/namespaces/{NAMESPACE}/pods?labelSelector=app%3Dk8s-upgrade-chain")).await?;
     let mut ended = Vec::new();
     for pod in items(&pods) {

@@ -15,7 +15,7 @@ pub fn a_pod_that_tolerates_the_cordon_is_evicted_once() {
     scenario.workloads.push(Workload {
         node_selector: BTreeMap::from([("kubernetes.io/hostname".to_owned(), "k8s-node3".to_owned())]),
         tolerations: vec![Toleration { operator: Some("Exists".to_owned()), ..Toleration::default() }],
-        ..Workload::new(scenario::Kind::Deployment, "monitoring", "exporter")
+        ..Workload::new(scenario::WorkloadKind::Deployment, "monitoring", "exporter")
     });
     let end = observed(begin(&scenario), async |driver| {
         when(driver, "the end", is_over).await;

@@ -30,8 +30,11 @@ fn crash_matrix_patch_of_five_nodes() {
 fn crash_matrix_minor_of_five_nodes() {
     let mut scenario = Scenario::runbook_minor();
     scenario.nodes.iter_mut().filter(|node| node.name == "k8s-node2").for_each(|node| node.cordoned = true);
-    let slow =
-        Workload { replicas: 2, ready_after_seconds: Some(90), ..Workload::new(scenario::Kind::Deployment, "mail", "imap") };
+    let slow = Workload {
+        replicas: 2,
+        ready_after_seconds: Some(90),
+        ..Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap")
+    };
     scenario.workloads.push(slow);
     matrix("minor, five nodes", scenario);
 }

@@ -82,7 +82,11 @@ fn a_newer_release_waits_for_the_end() {
 fn what_can_be_satisfied_is_not_deleted() {
     let mut scenario = quick(Scenario::runbook());
     let placed_on = ["k8s-node4", "k8s-node3"].map(str::to_owned).to_vec();
-    scenario.workloads.push(Workload { replicas: 2, placed_on, ..Workload::new(scenario::Kind::Deployment, "mail", "imap") });
+    scenario.workloads.push(Workload {
+        replicas: 2,
+        placed_on,
+        ..Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap")
+    });
     scenario.budgets.push(Budget {
         namespace: "mail".to_owned(),
         name: "imap".to_owned(),

@@ -31,7 +31,7 @@ fn scenario() -> Scenario {
             operator: Some("Exists".to_owned()),
             ..Toleration::default()
         }],
-        ..Workload::new(scenario::Kind::Deployment, "vault", "keeper")
+        ..Workload::new(scenario::WorkloadKind::Deployment, "vault", "keeper")
     });
     let budget = scenario.budgets[0].clone();
     scenario.budgets.push(Budget {

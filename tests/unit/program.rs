@@ -10,9 +10,9 @@ use k8s_upgrade::{Invocation, Panics, adapters, run, signals};
 
 /// A stream that keeps what was written.
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
+struct Buffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Kept {
+impl Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -22,7 +22,7 @@ impl Write for Kept {
     }
 }
 
-impl Kept {
+impl Buffer {
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
@@ -52,7 +52,7 @@ pub fn program(args: &[&str], env: &[(&str, &str)]) -> Ran {
 
 /// The same in a world that is made inside the runtime; else the real one. A command that stops time has no deadline here.
 pub fn program_in(world: Option<&dyn Fn() -> World>, args: &[&str], env: &[(&str, &str)]) -> Ran {
-    let (stdout, stderr) = (Kept::default(), Kept::default());
+    let (stdout, stderr) = (Buffer::default(), Buffer::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let code = runtime.block_on(async {
         let env: Env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();

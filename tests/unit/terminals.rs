@@ -10,15 +10,15 @@ use k8s_upgrade::plan::decide::gate::Gate;
 use k8s_upgrade::plan::model::answer::Answer;
 use k8s_upgrade::plan::model::facts::Phase;
 use k8s_upgrade::plan::model::lease::{Driver, Lease};
-use k8s_upgrade::plan::model::progress::{Awaited, Doing, Draining, Span, Told, Waiting};
-use k8s_upgrade::plan::model::version::{Kind, Version};
+use k8s_upgrade::plan::model::progress::{Awaited, Doing, Draining, Span, ToldFailure, Waiting};
+use k8s_upgrade::plan::model::version::{UpgradeKind, Version};
 use k8s_upgrade::plan::rescue::card::Card;
 use k8s_upgrade::plan::rescue::hosts::{Asked, Copy, End, Found, Package, Snapshot, Unit, Work as OnNode};
 use k8s_upgrade::plan::rescue::restore::Restore;
 use k8s_upgrade::plan::view::health::Check;
 use k8s_upgrade::plan::view::screen::{Failed, Row, Run, Screen, Stale, Work};
 use k8s_upgrade::plan::view::story::{self, Ending, Outage, Story};
-use k8s_upgrade::report::{self, Account, Book, Event, Printed, Sink, Style, data};
+use k8s_upgrade::report::{self, Account, Event, Printed, SharedJournal, Sink, Style, data};
 use k8s_upgrade::words::Texts;
 
 /// What somebody wrote who hopes that it is printed: steering, a line of its own, direction, markup, and too much.
@@ -100,7 +100,7 @@ fn events() -> Vec<Event> {
         Event::Found { place: place.clone(), text: text() },
         Event::Did { place: place.clone(), text: text() },
         Event::Next { place: place.clone(), what_for: text(), command: text() },
-        Event::RunBegun { run: text(), from: Some(version), target: version, kind: Kind::Patch, nodes: texts() },
+        Event::RunBegun { run: text(), from: Some(version), target: version, kind: UpgradeKind::Patch, nodes: texts() },
         Event::Snapshot { path: text() },
         Event::OutOfService { place: place.clone() },
         Event::InService { place },
@@ -135,9 +135,9 @@ fn number(event: &Event) -> usize {
 }
 
 #[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Vec<u8>>>);
+struct Buffer(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Kept {
+impl Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -149,7 +149,7 @@ impl Write for Kept {
 
 /// What a sink makes of one event, told as a process tells it.
 fn told(event: &Event, sink: impl FnOnce(report::Out) -> Box<dyn Sink>) -> String {
-    let kept = Kept::default();
+    let kept = Buffer::default();
     report::shared(vec![sink(Arc::new(Mutex::new(kept.clone())))]).lock().unwrap().event(at(), event);
     let bytes = kept.0.lock().unwrap().clone();
     String::from_utf8(bytes).unwrap()
@@ -179,7 +179,7 @@ fn every_event_in_every_style() {
 
 #[test]
 fn the_account_and_the_journal_of_all_events() {
-    let (account, book) = (Account::default(), Book::default());
+    let (account, book) = (Account::default(), SharedJournal::default());
     let sink = report::shared(vec![Box::new(account.clone()), Box::new(book.clone())]);
     events().into_iter().map(filled).for_each(|event| sink.lock().unwrap().event(at(), &event));
     let result: Result<Outcome, Failure> = Err(filled(failure()));
@@ -207,7 +207,7 @@ fn span() -> Span {
 }
 
 fn doing() -> Doing {
-    let told = Told { what: texts(), state: text(), next: advice() };
+    let told = ToldFailure { what: texts(), state: text(), next: advice() };
     let drain = Draining { left: 1, total: 2, held: vec![(text(), at())] };
     let wait = Waiting { on: Awaited::new(text(), text()), since: at(), until: at() };
     Doing { step: Some(span()), wait: Some(wait), drain: Some(drain), failure: Some(told), last: Some(text()) }
@@ -230,7 +230,7 @@ fn screen() -> Screen {
         silent,
         doing,
     };
-    let told = Told { what: texts(), state: text(), next: advice() };
+    let told = ToldFailure { what: texts(), state: text(), next: advice() };
     let row = Row { node: text(), role: text(), version: text(), state: text(), since: Some(at()), until: Some(at()) };
     Screen {
         cluster: text(),
@@ -342,7 +342,7 @@ fn the_story_as_text_and_as_markdown() {
         out_of_service: vec![Outage { node: text(), from: Some(at()), to: Some(at()), seconds: Some(1) }],
         out_of_service_seconds: 1,
         by_hand: vec![story::ByHand { at: at(), who: text(), command: text(), result: Some(text()) }],
-        timeline: vec![story::Told { at: at(), place: text(), text: text(), detail: texts() }],
+        timeline: vec![story::TimelineLine { at: at(), place: text(), text: text(), detail: texts() }],
         missing: texts(),
     };
     let story = filled(story);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Method, Request};
 use k8s_upgrade::adapters::RealWeb;
 use k8s_upgrade::clients::Vault;
-use k8s_upgrade::clients::vault::{Kept, Refusal, Wrote};
+use k8s_upgrade::clients::vault::{Refusal, StoredSecret, Wrote};
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::permit::{ChangeClass, Permit};
 use k8s_upgrade::world::{Bounds, Web};
@@ -90,7 +90,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-async fn write(vault: &Vault, kept: &Kept, fields: Value) -> Result<Wrote, Refusal> {
+async fn write(vault: &Vault, kept: &StoredSecret, fields: Value) -> Result<Wrote, Refusal> {
     let permit = Permit { class: ChangeClass::Settle, step: "test".into() };
     permit.scope(vault.write(kept, &fields, SHORT)).await
 }
@@ -146,7 +146,7 @@ fn a_real_vault_tells_its_versions_apart() {
             let vault = server.client_of(mount, ROOT);
             let cause = vault.read(SHORT).await.err().unwrap();
             assert!(cause.class == Class::Refused && cause.what.contains("and not KV version 2"), "{mount}: {cause:?}");
-            let none = Kept { version: 0, data: None };
+            let none = StoredSecret { version: 0, data: None };
             assert_eq!(vault.may_write(&none, SHORT).await.unwrap_err(), cause, "{mount}");
             assert_eq!(server.asks(Method::GET, &format!("{mount}/data/k8s-upgrade"), Value::Null).await.0, 404, "{mount}");
         }

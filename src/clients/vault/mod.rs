@@ -36,7 +36,7 @@ pub struct Vault {
 
 /// A secret as it stands. It has no Debug: its data are shown nowhere.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct StoredSecret {
     /// 0 where there was never one.
     pub version: u64,
     /// None: there is no such secret, or its last version was deleted.
@@ -85,7 +85,7 @@ impl Vault {
     ///
     /// # Errors
     /// The class that `refusal` gives to Vault's answer, or unreachable.
-    pub async fn read(&self, deadline: Duration) -> Result<Kept, Cause> {
+    pub async fn read(&self, deadline: Duration) -> Result<StoredSecret, Cause> {
         #[derive(Deserialize)]
         struct Answer {
             data: Inner,
@@ -110,7 +110,7 @@ impl Vault {
             Err(_) => {
                 self.is_kv2(deadline).await?;
                 if answer.status() == StatusCode::NOT_FOUND {
-                    return Ok(Kept { version: 0, data: None });
+                    return Ok(StoredSecret { version: 0, data: None });
                 }
                 return Err(Cause::step(format!("{}: the answer is not that of a KV v2 engine", self.place())));
             }
@@ -118,20 +118,20 @@ impl Vault {
         // What is no text is none of ours.
         let text = |(key, value): (String, Value)| Some((key, value.as_str()?.to_owned()));
         let data = read.data.data.map(|data| data.into_iter().filter_map(text).collect());
-        Ok(Kept { version: read.data.metadata.version, data })
+        Ok(StoredSecret { version: read.data.metadata.version, data })
     }
 
     /// Asks whether this token may write, by a write that cannot succeed: without the right it is 403, with it the version is refused.
     /// It persists nothing, so it needs no permit. That holds for KV v2 alone: to an older engine a version is a field like others, so the
     /// mount is asked what it is before.
-    pub async fn may_write(&self, kept: &Kept, deadline: Duration) -> Result<(), Cause> {
+    pub async fn may_write(&self, kept: &StoredSecret, deadline: Duration) -> Result<(), Cause> {
         self.is_kv2(deadline).await?;
         let answer = self.write_at(kept, NEVER, &json!({}), deadline).await.map_err(|refusal| refusal.cause)?;
         if is_stale(&answer) { Ok(()) } else { Err(self.refused(Doing::Write(kept), &answer, deadline).await) }
     }
 
     /// Merges fields into the secret, or makes it, if it still is as it was read. Needs a live permit.
-    pub async fn write(&self, kept: &Kept, fields: &Value, deadline: Duration) -> Result<Wrote, Refusal> {
+    pub async fn write(&self, kept: &StoredSecret, fields: &Value, deadline: Duration) -> Result<Wrote, Refusal> {
         let place = || format!("a write to {}", self.place());
         Gate.check(true, place).map_err(|error| Refusal { cause: Cause::bug(error.to_string()), definite: true })?;
         let answer = self.write_at(kept, kept.version, fields, deadline).await?;
@@ -153,7 +153,13 @@ impl Vault {
     }
 
     /// A patch is 404 where there is nothing to patch.
-    async fn write_at(&self, kept: &Kept, version: u64, fields: &Value, deadline: Duration) -> Result<Response<Bytes>, Refusal> {
+    async fn write_at(
+        &self,
+        kept: &StoredSecret,
+        version: u64,
+        fields: &Value,
+        deadline: Duration,
+    ) -> Result<Response<Bytes>, Refusal> {
         let body = json!({ "options": { "cas": version }, "data": fields }).to_string();
         let method = if kept.data.is_some() { Method::PATCH } else { Method::POST };
         self.send(method, &self.data(), Some(body), deadline).await

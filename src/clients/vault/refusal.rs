@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Kept, Vault};
+use super::{StoredSecret, Vault};
 use crate::failure::Cause;
 use crate::words::command;
 
@@ -18,7 +18,7 @@ const NEEDED: [&str; 4] = ["read", "patch", "create", "update"];
 pub(super) enum Doing<'a> {
     Read,
     /// Over that which was read.
-    Write(&'a Kept),
+    Write(&'a StoredSecret),
 }
 
 impl Doing<'_> {
@@ -33,8 +33,8 @@ impl Doing<'_> {
     fn capability(self) -> &'static str {
         match self {
             Doing::Read => "read",
-            Doing::Write(Kept { data: Some(_), .. }) => "patch",
-            Doing::Write(Kept { version: 0, .. }) => "create",
+            Doing::Write(StoredSecret { data: Some(_), .. }) => "patch",
+            Doing::Write(StoredSecret { version: 0, .. }) => "create",
             // Its last version was deleted: there is something to update still.
             Doing::Write(_) => "update",
         }
@@ -109,7 +109,7 @@ impl Vault {
 
     /// It was there when it was read.
     fn gone(&self, cause: Cause, doing: Doing<'_>) -> Cause {
-        let Doing::Write(Kept { version, data: Some(_) }) = doing else { return cause };
+        let Doing::Write(StoredSecret { version, data: Some(_) }) = doing else { return cause };
         cause.detail(["somebody has deleted the secret, or its last version, since it was read"]).next(command!(
             "vault kv undelete -mount={} -versions={} {}      # brings it back, with all of its fields",
             self.mount,

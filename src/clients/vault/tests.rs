@@ -41,8 +41,8 @@ fn a_secret_is_read_with_its_version() {
     }
 }
 
-fn kept(version: u64) -> Kept {
-    Kept { version, data: Some(BTreeMap::new()) }
+fn kept(version: u64) -> StoredSecret {
+    StoredSecret { version, data: Some(BTreeMap::new()) }
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn a_write_is_guarded_by_its_version() {
     let written = fake::permitted(vault(&web).write(&kept(3), &json!({ "ssh_key": "k" }), SECOND)).unwrap();
     assert_eq!(written, Wrote::Version(4));
     // Where there is nothing, nothing can be patched.
-    fake::permitted(vault(&web).write(&Kept { version: 0, data: None }, &json!({ "ssh_key": "k" }), SECOND)).unwrap();
+    fake::permitted(vault(&web).write(&StoredSecret { version: 0, data: None }, &json!({ "ssh_key": "k" }), SECOND)).unwrap();
     let asked = |method: &str, cas| {
         let body = format!(r#"{{"options":{{"cas":{cas}}},"data":{{"ssh_key":"k"}}}}"#);
         (format!("{method} https://vault.example:8200/v1/secret/data/k8s-upgrade"), body)
@@ -122,11 +122,11 @@ fn only_to_kv_version_2_anything_is_sent() {
 #[test]
 fn a_refusal_says_what_is_missing() {
     let may = |words: &str| format!(r#"{{"data":{{"secret/data/k8s-upgrade":[{words}]}}}}"#);
-    let write = |kept: Kept, may: &str| {
+    let write = |kept: StoredSecret, may: &str| {
         let web = FakeWeb::knows(&[(MOUNT, 200, KV2), ("capabilities-self", 200, may), ("", 403, DENIED)]);
         fake::permitted(vault(&web).write(&kept, &json!({}), SECOND)).unwrap_err().cause
     };
-    let gone = |version| Kept { version, data: None };
+    let gone = |version| StoredSecret { version, data: None };
     for (kept, words, says) in [
         (kept(3), r#""read""#, "the token may do read on secret/data/k8s-upgrade: its policy lacks patch"),
         (kept(3), r#""create","update""#, "the token may do create, update on secret/data/k8s-upgrade: its policy lacks patch"),

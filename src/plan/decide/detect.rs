@@ -4,7 +4,7 @@ use super::target;
 use crate::failure::Cause;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{COMPONENTS, Facts};
-use crate::plan::model::version::{Kind, Version};
+use crate::plan::model::version::{UpgradeKind, Version};
 
 /// What detection found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub struct Detection {
 /// A gauge `k8s_upgrade_available{kind,running,target}`: 1 with its target, 0 with none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Available {
-    pub kind: Kind,
+    pub kind: UpgradeKind,
     pub target: Option<Version>,
 }
 
@@ -34,11 +34,11 @@ pub fn detect(facts: &Facts, current: &Answer<Vec<Version>>, next: &Answer<Vec<V
     let seen = target::running(facts).zip(target::begun(facts));
     let (running, newest) = seen.ok_or_else(|| Cause::hold("no node, or no pod of kube-apiserver, is to be seen"))?;
     if differs(facts, newest) {
-        let begun = Kind::between(running, newest);
+        let begun = UpgradeKind::between(running, newest);
         let of = |kind| Available { kind, target: (kind == begun).then_some(newest) };
         return Ok(Detection {
             running,
-            available: vec![of(Kind::Patch), of(Kind::Minor)],
+            available: vec![of(UpgradeKind::Patch), of(UpgradeKind::Minor)],
             target: Some(newest),
             unknown: Vec::new(),
         });
@@ -49,7 +49,7 @@ pub fn detect(facts: &Facts, current: &Answer<Vec<Version>>, next: &Answer<Vec<V
         Answer::Known(target) => Some(Available { kind, target: *target }),
         Answer::Unknown(_) => None,
     };
-    let available = [found(Kind::Patch, &patch), found(Kind::Minor, &minor)].into_iter().flatten().collect();
+    let available = [found(UpgradeKind::Patch, &patch), found(UpgradeKind::Minor, &minor)].into_iter().flatten().collect();
     let (target, unknown) = match (patch, minor) {
         (Answer::Known(Some(patch)), _) => (Some(patch), Vec::new()),
         (Answer::Known(None), Answer::Known(minor)) => (minor, Vec::new()),

@@ -5,7 +5,7 @@
 use crate::failure::{Advice, Cause};
 use crate::guard::{self, Guard};
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
-use crate::plan::model::version::{Kind, Version};
+use crate::plan::model::version::{UpgradeKind, Version};
 use crate::words::command;
 
 /// A kubelet (and kube-proxy) may be this many minor versions older than the API server.
@@ -13,8 +13,8 @@ const KUBELET_MINORS_BEHIND: i64 = 3;
 
 /// What a target means for the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    Upgrade(Kind),
+pub enum TargetCheck {
+    Upgrade(UpgradeKind),
     /// Every node is at the target: nothing to do.
     Nothing,
 }
@@ -53,7 +53,7 @@ impl std::fmt::Display for Running<'_> {
 ///
 /// Refuses a downgrade, more than one minor version a hop, and whatever breaks the skew rules, nodes that the settings exclude included;
 /// holds while a control plane does not show its components.
-pub fn check_target(facts: &Facts, target: Version) -> Result<Wanted, Cause> {
+pub fn check_target(facts: &Facts, target: Version) -> Result<TargetCheck, Cause> {
     let running = everything(facts)?;
     let older_than_target = |r: &&Running| r.version < target;
     let Some(oldest) = running.iter().min_by_key(|r| r.version) else {
@@ -85,8 +85,8 @@ pub fn check_target(facts: &Facts, target: Version) -> Result<Wanted, Cause> {
     }
     skew_of_the_rest(facts, target)?;
     Ok(match running.iter().find(older_than_target) {
-        Some(_) => Wanted::Upgrade(Kind::between(oldest.version, target)),
-        None => Wanted::Nothing,
+        Some(_) => TargetCheck::Upgrade(UpgradeKind::between(oldest.version, target)),
+        None => TargetCheck::Nothing,
     })
 }
 
@@ -196,9 +196,9 @@ mod tests {
     #[test]
     fn a_target_is_allowed_by_the_rules() {
         for (from, to, wanted) in [
-            ("1.34.2", "1.34.7", Wanted::Upgrade(Kind::Patch)),
-            ("1.34.2", "1.35.0", Wanted::Upgrade(Kind::Minor)),
-            ("1.34.7", "1.34.7", Wanted::Nothing),
+            ("1.34.2", "1.34.7", TargetCheck::Upgrade(UpgradeKind::Patch)),
+            ("1.34.2", "1.35.0", TargetCheck::Upgrade(UpgradeKind::Minor)),
+            ("1.34.7", "1.34.7", TargetCheck::Nothing),
         ] {
             assert_eq!(check_target(&uniform(from), v(to)), Ok(wanted), "{from} -> {to}");
         }
@@ -219,16 +219,16 @@ mod tests {
         let mut facts = uniform("1.35.4");
         for done in ["k8s-master", "k8s-node4", "k8s-node3", "k8s-node2"] {
             upgrade(&mut facts, done, v("1.36.3"));
-            assert_eq!(check_target(&facts, v("1.36.3")), Ok(Wanted::Upgrade(Kind::Minor)), "{done} done");
+            assert_eq!(check_target(&facts, v("1.36.3")), Ok(TargetCheck::Upgrade(UpgradeKind::Minor)), "{done} done");
             assert_eq!(check_target(&facts, v("1.35.9")).unwrap_err().class, Class::Refused, "nothing goes back");
             let cause = check_target(&facts, v("1.37.0")).unwrap_err();
             assert!(cause.what.contains("go to 1.36.x first"), "{}", cause.what);
         }
         upgrade(&mut facts, "k8s-node1", v("1.36.3"));
-        assert_eq!(check_target(&facts, v("1.36.3")), Ok(Wanted::Nothing));
+        assert_eq!(check_target(&facts, v("1.36.3")), Ok(TargetCheck::Nothing));
         // kubeadm was killed between two manifests: only the scheduler is old, and it counts
         node(&mut facts, "k8s-master").components[2].version = Some(v("1.35.4"));
-        assert_eq!(check_target(&facts, v("1.36.3")), Ok(Wanted::Upgrade(Kind::Minor)));
+        assert_eq!(check_target(&facts, v("1.36.3")), Ok(TargetCheck::Upgrade(UpgradeKind::Minor)));
     }
 
     #[test]

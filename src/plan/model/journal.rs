@@ -281,7 +281,7 @@ pub fn name(head: &Head) -> String {
 
 /// A journal as pruning sees it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Kept {
+pub struct StoredJournal {
     /// Of its ConfigMap.
     pub name: String,
     pub run: String,
@@ -289,9 +289,11 @@ pub struct Kept {
 }
 
 /// The names of those that go: of all runs but the newest, and of as many commands outside any run.
-pub fn stale(journals: &[Kept]) -> Vec<String> {
+pub fn stale(journals: &[StoredJournal]) -> Vec<String> {
     // What is typed outside runs would be one run without an end.
-    let unit = |journal: &Kept| if journal.run == BY_HAND { (true, journal.name.clone()) } else { (false, journal.run.clone()) };
+    let unit = |journal: &StoredJournal| {
+        if journal.run == BY_HAND { (true, journal.name.clone()) } else { (false, journal.run.clone()) }
+    };
     let mut newest: BTreeMap<(bool, String), Timestamp> = BTreeMap::new();
     for journal in journals {
         let last = newest.entry(unit(journal)).or_insert(journal.begun);

@@ -140,8 +140,8 @@ fn its_name_is_one_that_an_api_server_takes() {
 
 #[test]
 fn the_newest_runs_are_kept_and_as_many_commands_outside_any() {
-    let kept = |run: String, writer: &str, begun: i64| Kept { name: format!("{run}-{writer}"), run, begun: at(begun) };
-    let mut all: Vec<Kept> =
+    let kept = |run: String, writer: &str, begun: i64| StoredJournal { name: format!("{run}-{writer}"), run, begun: at(begun) };
+    let mut all: Vec<StoredJournal> =
         (0..12).flat_map(|run| ["a", "b"].map(|writer| kept(format!("r{run}"), writer, run * 100))).collect();
     // A late word of an old run makes it a new one.
     all.push(kept("r0".to_owned(), "resume", 5000));

@@ -41,7 +41,7 @@ pub struct Doing {
     pub wait: Option<Waiting>,
     pub drain: Option<Draining>,
     /// How it ended.
-    pub failure: Option<Told>,
+    pub failure: Option<ToldFailure>,
     /// The last line of its log.
     pub last: Option<String>,
 }
@@ -115,7 +115,7 @@ pub struct Draining {
 /// A failure as its three parts were told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Told {
+pub struct ToldFailure {
     pub what: Vec<String>,
     pub state: String,
     pub next: Vec<Advice>,
@@ -127,7 +127,7 @@ texts!(Span { what, since, until });
 texts!(Awaited { on, missing, soak, gate });
 texts!(Waiting { on, since, until });
 texts!(Draining { left, total, held });
-texts!(Told { what, state, next });
+texts!(ToldFailure { what, state, next });
 
 impl Progress {
     /// # Errors
@@ -220,7 +220,7 @@ mod tests {
             step: span(),
             wait: Some(Waiting { on: Awaited::new(long.clone(), long.clone()), since, until: since }),
             drain: Some(Draining { left: 1, total: 1, held: vec![(long.clone(), since); 500] }),
-            failure: Some(Told {
+            failure: Some(ToldFailure {
                 what: vec![long.clone(); 500],
                 state: long.clone(),
                 next: vec![format!("{long} --yes").into(), Advice::resume()],

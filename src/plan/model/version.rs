@@ -36,29 +36,29 @@ impl Version {
 
 /// What an upgrade crosses: repositories change with the minor version, and only then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum UpgradeKind {
     Patch,
     Minor,
 }
 
-impl Kind {
+impl UpgradeKind {
     /// What lies between two releases.
     pub fn between(running: Version, target: Version) -> Self {
-        if (running.major, running.minor) == (target.major, target.minor) { Kind::Patch } else { Kind::Minor }
+        if (running.major, running.minor) == (target.major, target.minor) { UpgradeKind::Patch } else { UpgradeKind::Minor }
     }
 
     /// The value of the metric's label `kind`.
     pub fn word(self) -> &'static str {
         match self {
-            Kind::Patch => "patch",
-            Kind::Minor => "minor",
+            UpgradeKind::Patch => "patch",
+            UpgradeKind::Minor => "minor",
         }
     }
 }
 
-texts!(none: Version, Kind);
+texts!(none: Version, UpgradeKind);
 
-impl fmt::Display for Kind {
+impl fmt::Display for UpgradeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.word())
     }
@@ -134,8 +134,8 @@ mod tests {
 
     #[test]
     fn a_patch_stays_in_its_series() {
-        assert_eq!(Kind::between(Version::new(1, 35, 4), Version::new(1, 35, 9)), Kind::Patch);
-        assert_eq!(Kind::between(Version::new(1, 35, 4), Version::new(1, 36, 0)), Kind::Minor);
+        assert_eq!(UpgradeKind::between(Version::new(1, 35, 4), Version::new(1, 35, 9)), UpgradeKind::Patch);
+        assert_eq!(UpgradeKind::between(Version::new(1, 35, 4), Version::new(1, 36, 0)), UpgradeKind::Minor);
         assert_eq!(Version::new(1, 36, 3).series(), "1.36");
         assert_eq!(Version::new(1, 36, 3).dashed(), "1-36-3");
     }

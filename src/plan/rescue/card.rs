@@ -1,7 +1,7 @@
 //! The restore card: what preflight leaves on every control plane, where it can be read without the API server. Written for people, and
 //! read back by whoever makes a plan of it.
 
-use super::rollback::{Kept, restore_plan};
+use super::rollback::{FormerFiles, restore_plan};
 use crate::words::ExactPackage;
 use crate::words::texts;
 
@@ -34,7 +34,7 @@ impl Card {
             text.push_str(&format!("  {node}: {}\n", packages.join(" ")));
         }
         text.push('\n');
-        for line in restore_plan(Some(snapshot), "<the packages above>", &Kept::default()) {
+        for line in restore_plan(Some(snapshot), "<the packages above>", &FormerFiles::default()) {
             text.push_str(&format!("{line}\n"));
         }
         text

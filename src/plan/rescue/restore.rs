@@ -1,7 +1,7 @@
 //! The way back of a control plane, from what its host alone says: for a person's hands, never the program's.
 
 use super::hosts::{Asked, End, Found, pod};
-use super::rollback::{Kept, restore_plan};
+use super::rollback::{FormerFiles, restore_plan};
 use crate::packages;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::COMPONENTS;
@@ -60,7 +60,7 @@ pub fn restore(node: &str, found: &Found, snapshot: &SnapshotFile, others: &[Ask
         known.push(("also", format!("{}: their packages and manifests by the same command for each", more.join(", "))));
     }
     let kubelet = former.and_then(|former| found.former.iter().find(|(release, _)| *release == former.to_string()));
-    let kept = Kept { manifests, kubelet: kubelet.map(|(_, folder)| folder.clone()) };
+    let kept = FormerFiles { manifests, kubelet: kubelet.map(|(_, folder)| folder.clone()) };
     Restore {
         known,
         plan: restore_plan(found.card().map(|card| card.snapshot.as_str()), &packages::IN_USE.words(&packages), &kept),

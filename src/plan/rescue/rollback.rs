@@ -87,7 +87,7 @@ pub fn packages_of(record: &str) -> Result<Vec<ExactPackage>, NotAToken> {
 
 /// Files of before the upgrade that are known to be left on a control plane.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Kept {
+pub struct FormerFiles {
     /// Manifests of static pods.
     pub manifests: Vec<String>,
     /// The folder of the kubelet's configuration.
@@ -96,7 +96,7 @@ pub struct Kept {
 
 /// Which snapshot a control plane would be restored from, and how, line by line: for a person's hands, never the program's. `packages` are
 /// words of the shell already.
-pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &Kept) -> Vec<String> {
+pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &FormerFiles) -> Vec<String> {
     let path = snapshot.map_or("SNAPSHOT".to_owned(), word);
     let versions = if kept.manifests.is_empty() { "                # the versions in them: as before the upgrade" } else { "" };
     let mut plan = vec![

@@ -58,7 +58,7 @@ impl Series {
 
 /// What was looked at.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct HealthInput {
     pub facts: Facts,
     /// Detection's and the watch's, None where there is none.
     pub detection: Option<Cron>,
@@ -96,7 +96,7 @@ impl Check {
 }
 
 /// The checks, in the order of the runbook.
-pub fn checks(seen: &Seen, policy: &Policy, unstick: Unstick, namespace: &str, now: Timestamp) -> Vec<Check> {
+pub fn checks(seen: &HealthInput, policy: &Policy, unstick: Unstick, namespace: &str, now: Timestamp) -> Vec<Check> {
     let mut checks = vec![
         cron("detection", names::DETECT_CRONJOB, seen.detection.as_ref(), namespace),
         cron("watch", names::WATCH_CRONJOB, seen.watch.as_ref(), namespace),
@@ -132,7 +132,7 @@ fn cron(name: &'static str, cronjob: &str, found: Option<&Cron>, namespace: &str
 }
 
 /// What a person has in hand is not always what was deployed. Only names that hold a build's hash can be compared.
-fn build(seen: &Seen) -> Check {
+fn build(seen: &HealthInput) -> Check {
     let name = "build";
     let crons = [(names::DETECT_CRONJOB, &seen.detection), (names::WATCH_CRONJOB, &seen.watch)];
     let crons = crons.map(|(name, cron)| Some((name, cron.as_ref()?.image.as_deref()?)));
@@ -194,7 +194,7 @@ fn is_hash(tag: &str) -> bool {
     tag.len() == names::BUILD_DIGITS && tag.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
 }
 
-fn last_detection(seen: &Seen, namespace: &str, now: Timestamp) -> Check {
+fn last_detection(seen: &HealthInput, namespace: &str, now: Timestamp) -> Check {
     let name = "detected";
     let again = command!("kubectl -n {} create job --from=cronjob/{} version-check-test", namespace, names::DETECT_CRONJOB);
     let old = |at: Timestamp| now.duration_since(at) > MISSED;
@@ -245,7 +245,7 @@ fn chain(facts: &Facts, policy: &Policy, now: Timestamp) -> Check {
 }
 
 /// The annotations are the truth; an alert that looks at a gauge sees nothing else.
-fn gauges(seen: &Seen, namespace: &str) -> Check {
+fn gauges(seen: &HealthInput, namespace: &str) -> Check {
     let name = "gauges";
     let push = command!("kubectl -n {} create job --from=cronjob/{} push-gauges", namespace, names::WATCH_CRONJOB);
     let series = match &seen.gauges {

@@ -4,13 +4,13 @@ use crate::plan::model::fixture::{job, runbook};
 const ONE: &str = "docker.io/library/k8s-upgrade:0123456789ab";
 const OTHER: &str = "docker.io/library/k8s-upgrade:ba9876543210";
 
-fn seen(detection: &str, watch: &str, own: Answer<String>) -> Seen {
+fn seen(detection: &str, watch: &str, own: Answer<String>) -> HealthInput {
     let cron = |image: &str| {
         let image = Some(image.to_owned()).filter(|image| !image.is_empty());
         Some(Cron { suspended: false, ours: image.is_some(), image, schedule: String::new(), created: None, last: None })
     };
     let unknown = || "not asked".to_owned();
-    Seen {
+    HealthInput {
         facts: runbook(),
         detection: cron(detection),
         watch: cron(watch),

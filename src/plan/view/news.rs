@@ -9,11 +9,11 @@ use crate::plan::model::facts::Facts;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct News {
     place: String,
-    kind: Kind,
+    kind: NewsKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum NewsKind {
     /// It will be tried again.
     Failed,
     /// A gate is closed.
@@ -26,9 +26,9 @@ impl News {
     /// None: it is no failure, but what a person asked for.
     pub fn of(failure: &Failure) -> Option<News> {
         let kind = match failure.class() {
-            Class::Step | Class::Contended | Class::Unreachable => Kind::Failed,
-            Class::Hold => Kind::Held,
-            Class::Bug | Class::Usage | Class::Refused => Kind::Persons,
+            Class::Step | Class::Contended | Class::Unreachable => NewsKind::Failed,
+            Class::Hold => NewsKind::Held,
+            Class::Bug | Class::Usage | Class::Refused => NewsKind::Persons,
             Class::Stopped(_) | Class::Halted => return None,
         };
         Some(News { place: failure.place.clone(), kind })
@@ -41,16 +41,16 @@ impl News {
         }
         let retryable = [Class::Step, Class::Contended, Class::Unreachable].map(|class| i32::from(class.code()));
         let own = facts.jobs.iter().find(|job| own_job == Some(job.name.as_str()));
-        self.kind == Kind::Failed && own.is_some_and(|job| job.exits.iter().any(|exit| retryable.contains(exit)))
+        self.kind == NewsKind::Failed && own.is_some_and(|job| job.exits.iter().any(|exit| retryable.contains(exit)))
     }
 }
 
 impl fmt::Display for News {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
-            Kind::Failed => "failed",
-            Kind::Held => "held",
-            Kind::Persons => "refused",
+            NewsKind::Failed => "failed",
+            NewsKind::Held => "held",
+            NewsKind::Persons => "refused",
         };
         write!(f, "{kind} {}", self.place)
     }

@@ -6,14 +6,14 @@ use crate::plan::decide::gate::Gate;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::lease::{Driver, Lease};
-use crate::plan::model::progress::{Doing, Told};
+use crate::plan::model::progress::{Doing, ToldFailure};
 use crate::plan::model::version::Version;
 use crate::plan::rescue::hosts::Unit;
 use crate::words::texts;
 
 /// All that a screen is made of.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct ScreenInput {
     pub facts: Facts,
     pub leases: Vec<Lease>,
     pub driver: Option<Driver>,
@@ -108,7 +108,7 @@ pub struct Failed {
     pub ended: Option<Timestamp>,
     pub reason: String,
     pub exit: Option<i32>,
-    pub told: Told,
+    pub told: ToldFailure,
 }
 
 texts!(Stale { what, since, why });

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::screen::{Failed, Row, Run, Screen, Seen, Work};
+use super::screen::{Failed, Row, Run, Screen, ScreenInput, Work};
 use crate::failure::{Cause, Purpose};
 use crate::names;
 use crate::plan::decide::gate::Gate;
@@ -17,7 +17,7 @@ use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobFact, JobState, Node, Step};
 use crate::plan::model::lease::Driver;
 use crate::plan::model::policy::Policy;
-use crate::plan::model::progress::{Doing, Told};
+use crate::plan::model::progress::{Doing, ToldFailure};
 use crate::plan::model::version::Version;
 use crate::plan::rescue::hosts::{End, Unit};
 use crate::words::command;
@@ -28,7 +28,7 @@ const NAMED: usize = 4;
 const FRESH: Duration = Duration::from_secs(60);
 
 /// The screen, now.
-pub fn screen(seen: &Seen, policy: &Policy, cluster: &str, namespace: &str, now: Timestamp) -> Screen {
+pub fn screen(seen: &ScreenInput, policy: &Policy, cluster: &str, namespace: &str, now: Timestamp) -> Screen {
     let facts = &seen.facts;
     let marks = &facts.marks;
     // Nothing is told to be next where nobody who acts could say so.
@@ -99,7 +99,7 @@ fn doing(job: &JobFact) -> (Doing, Option<String>) {
     }
 }
 
-fn at_work(seen: &Seen, job: &JobFact, now: Timestamp) -> Work {
+fn at_work(seen: &ScreenInput, job: &JobFact, now: Timestamp) -> Work {
     let (doing, silent) = doing(job);
     let is_new = job.progress.is_none() && job.created.is_some_and(|created| now.duration_since(created).unsigned_abs() < FRESH);
     Work {
@@ -122,17 +122,17 @@ pub fn last_failed(facts: &Facts) -> Option<&JobFact> {
     matches!(newest.state, JobState::Failed { .. }).then_some(newest)
 }
 
-fn failed(seen: &Seen) -> Option<Failed> {
+fn failed(seen: &ScreenInput) -> Option<Failed> {
     let job = last_failed(&seen.facts)?;
     let JobState::Failed { reason, exit } = &job.state else { return None };
     let (doing, silent) = doing(job);
     let message = || silent.into_iter().chain(job.message.clone()).collect();
-    let told = doing.failure.unwrap_or_else(|| Told { what: message(), ..Told::default() });
+    let told = doing.failure.unwrap_or_else(|| ToldFailure { what: message(), ..ToldFailure::default() });
     Some(Failed { job: job.name.clone(), ended: job.ended, reason: reason.clone(), exit: *exit, told })
 }
 
 struct View<'a> {
-    seen: &'a Seen,
+    seen: &'a ScreenInput,
     policy: &'a Policy,
     now: Timestamp,
     work: &'a [Work],

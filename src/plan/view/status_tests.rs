@@ -17,11 +17,11 @@ fn run() -> Facts {
     facts
 }
 
-fn seen(facts: Facts) -> Seen {
-    Seen { facts, leases: Vec::new(), driver: None, units: Vec::new(), no_watch: None }
+fn seen(facts: Facts) -> ScreenInput {
+    ScreenInput { facts, leases: Vec::new(), driver: None, units: Vec::new(), no_watch: None }
 }
 
-fn shown(seen: &Seen) -> Screen {
+fn shown(seen: &ScreenInput) -> Screen {
     screen(seen, &policy(), "homelab", "k8s-upgrade", now())
 }
 
@@ -31,7 +31,7 @@ fn failed_with(exit: i32) -> JobState {
 
 #[test]
 fn one_may_go_when_the_rest_goes_by_itself_or_nothing_is_left_out_of_service() {
-    let safe = |change: fn(&mut Seen)| {
+    let safe = |change: fn(&mut ScreenInput)| {
         let mut seen = seen(run());
         change(&mut seen);
         shown(&seen).safe
@@ -91,7 +91,7 @@ fn the_last_failure_is_the_runs_own_and_only_if_nothing_followed_it() {
 #[test]
 fn what_is_not_recorded_is_said_to_be_so_and_the_jobs_own_words_stand() {
     let mut seen = seen(run());
-    let told = |seen: &Seen| shown(seen).failure.unwrap().told.what;
+    let told = |seen: &ScreenInput| shown(seen).failure.unwrap().told.what;
     seen.facts.jobs = vec![JobFact { message: Some("deadline".into()), pod: Some("p".into()), ..job(NODE4, failed_with(5)) }];
     assert_eq!(told(&seen), ["pod p has recorded no progress", "deadline"]);
     // Whatever build wrote it, what can be told is.

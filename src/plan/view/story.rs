@@ -43,7 +43,7 @@ pub struct Story {
     /// What people typed that changed something.
     pub by_hand: Vec<ByHand>,
     /// All that happened, in its order.
-    pub timeline: Vec<Told>,
+    pub timeline: Vec<TimelineLine>,
     /// What is not known, a sentence each.
     pub missing: Vec<String>,
 }
@@ -122,7 +122,7 @@ pub struct ByHand {
 /// A line of the timeline.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Told {
+pub struct TimelineLine {
     /// When it happened.
     #[serde(with = "time")]
     #[cfg_attr(test, schemars(with = "Timestamp"))]
@@ -156,7 +156,7 @@ texts!(Story {
 texts!(Phase { place, attempt, began, seconds, result, by, on });
 texts!(Outage { node, from, to, seconds });
 texts!(ByHand { at, who, command, result });
-texts!(Told { at, place, text, detail });
+texts!(TimelineLine { at, place, text, detail });
 
 #[expect(clippy::ref_option, reason = "serde hands it over like this")]
 fn maybe<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -341,10 +341,11 @@ fn clock(at: Timestamp) -> String {
     at.strftime("%H:%M:%S").to_string()
 }
 
-fn timeline(journals: &[Journal]) -> Vec<Told> {
+fn timeline(journals: &[Journal]) -> Vec<TimelineLine> {
     let mut told = Vec::new();
     for Journal { head, lines, end } in journals {
-        let mut tell = |at, place: &str, text: String, detail| told.push(Told { at, place: place.to_owned(), text, detail });
+        let mut tell =
+            |at, place: &str, text: String, detail| told.push(TimelineLine { at, place: place.to_owned(), text, detail });
         let who = match (&head.person, &head.on) {
             (Some(person), _) => format!("{person} types: {}", head.command),
             (None, Some(on)) => format!("{} begins on {on}", head.writer),

@@ -17,7 +17,7 @@ pub struct Event<'a> {
     /// Node, phase or command; empty for the run as a whole.
     pub place: &'a str,
     /// What kind of event it is.
-    pub event: Kind,
+    pub event: EventKind,
     /// What happened, for people: a sentence, of failed with more lines.
     pub text: String,
     /// Of failed: the failure.
@@ -62,7 +62,7 @@ pub struct Awaited<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum EventKind {
     PhaseStarted,
     PhaseDone,
     StepStarted,

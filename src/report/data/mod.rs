@@ -25,7 +25,7 @@ pub use acknowledge::LocalChanges;
 pub use detection::Detection;
 pub use document::{Document, Versioned};
 pub use drain::{DrainForecast, PodForecast};
-pub use event::{Awaited, Event, Kind};
+pub use event::{Awaited, Event, EventKind};
 pub use failure::Failure;
 pub use health::Health;
 pub use hosts::Hosts;

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::failure::Class;
-use crate::plan::model::version::Kind;
+use crate::plan::model::version::UpgradeKind;
 
-/// [`Kind::word`] of each.
+/// [`UpgradeKind::word`] of each.
 pub fn kinds() -> [&'static str; 2] {
-    [Kind::Patch, Kind::Minor].map(Kind::word)
+    [UpgradeKind::Patch, UpgradeKind::Minor].map(UpgradeKind::word)
 }
 
 /// Each class once. The match is there for whoever adds one: it does not compile until that stands in the list, too.

@@ -8,14 +8,14 @@ use crate::names::Mark;
 use crate::node::{KubeadmPlan, NodeState, WriteCard};
 use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::gate::{Gate, Occasion};
-use crate::plan::decide::target::{self, Wanted};
+use crate::plan::decide::target::{self, TargetCheck};
 use crate::plan::decide::{gates, order};
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node, Phase};
 use crate::plan::model::marks::Edit;
 use crate::plan::model::parse;
-use crate::plan::model::version::{Kind, Version};
+use crate::plan::model::version::{UpgradeKind, Version};
 use crate::plan::rescue::card::Card;
 use crate::plan::trust::identity;
 use crate::report::{Event, Notice};
@@ -60,7 +60,7 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
         nodes::upgrade::skipped(&services.session, PLACE, PLACE, "it has ended well before");
         return Ok(Preflight::Ready);
     }
-    let Wanted::Upgrade(kind) = target::check_target(&facts, target).map_err(held)? else {
+    let TargetCheck::Upgrade(kind) = target::check_target(&facts, target).map_err(held)? else {
         if claimed && !services.session.dry_run {
             // Somebody has brought the nodes there meanwhile: what is left of the run is its end.
             services.record.mark_run(run, PLACE, "record the end of preflight", &[Edit::prepared(run)]).await.map_err(held)?;
@@ -171,7 +171,7 @@ async fn prepare_run(
     services: &Services,
     states: &[(String, NodeState)],
     target: Version,
-    kind: Kind,
+    kind: UpgradeKind,
     run: &RunId,
 ) -> Result<(), Cause> {
     let facts = services.observer.observe().await?;
@@ -200,7 +200,7 @@ async fn snapshot(
     facts: &Facts,
     states: &[(String, NodeState)],
     target: Version,
-    kind: Kind,
+    kind: UpgradeKind,
     run: &RunId,
 ) -> Result<String, Cause> {
     let master = first_control_plane(facts)?;

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 use crate::failure::{Cause, Failure, Outcome, exit_code};
 use crate::names;
 use crate::permit::{ChangeClass, Permit};
-use crate::plan::model::journal::{self, End, Journal, Kept};
-use crate::report::Book;
+use crate::plan::model::journal::{self, End, Journal, StoredJournal};
+use crate::report::SharedJournal;
 use crate::run::cluster::client::cause;
 use crate::run::cluster::{Cluster, Observer};
 use crate::run::session::{Guardian, Occasion, Session, locked};
@@ -28,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// In which run's name a process writes.
 #[derive(Clone, Debug, Default, PartialEq)]
-enum Of {
+enum JournalOf {
     /// The one in flight; outside of it, what a person did by hand.
     #[default]
     Found,
@@ -51,10 +51,10 @@ pub struct Journals {
     cluster: Arc<Cluster>,
     observer: Arc<Observer>,
     /// None: a command that keeps no journal.
-    book: Option<Book>,
+    book: Option<SharedJournal>,
     writing: tokio::sync::Mutex<Writing>,
     /// Beside the lock of the writing, so that it can be said while a write is under way.
-    of: Mutex<Of>,
+    of: Mutex<JournalOf>,
 }
 
 impl Guardian for Journals {
@@ -69,7 +69,7 @@ impl Guardian for Journals {
 }
 
 impl Journals {
-    pub fn new(session: Arc<Session>, cluster: Arc<Cluster>, observer: Arc<Observer>, book: Option<Book>) -> Self {
+    pub fn new(session: Arc<Session>, cluster: Arc<Cluster>, observer: Arc<Observer>, book: Option<SharedJournal>) -> Self {
         Journals { session, cluster, observer, book, writing: tokio::sync::Mutex::default(), of: Mutex::default() }
     }
 
@@ -79,12 +79,12 @@ impl Journals {
 
     /// What happens from here on may still come to nothing.
     pub fn withhold(&self) {
-        *locked(&self.of) = Of::Withheld;
+        *locked(&self.of) = JournalOf::Withheld;
     }
 
     /// What this process does belongs to that run.
     pub fn of_run(&self, run: &str) {
-        *locked(&self.of) = Of::Run(run.to_owned());
+        *locked(&self.of) = JournalOf::Run(run.to_owned());
     }
 
     /// A phase of a run begins, or its run has just been claimed.
@@ -109,7 +109,7 @@ impl Journals {
         let mut writing = self.writing.lock().await;
         let idle = matches!(result, Ok(Outcome::Nothing));
         let by_hand = self.session.identity.pod.is_none() && self.session.has_changed() && !idle;
-        if !writing.there && !by_hand && !matches!(*locked(&self.of), Of::Run(_)) {
+        if !writing.there && !by_hand && !matches!(*locked(&self.of), JournalOf::Run(_)) {
             return;
         }
         book.open().end = Some(end(self.session.now(), result));
@@ -120,9 +120,9 @@ impl Journals {
         let Some(book) = &self.book else { return };
         let run = {
             match &*locked(&self.of) {
-                Of::Withheld => return,
-                Of::Run(run) => run.clone(),
-                Of::Found => self.observer.first_run().unwrap_or_else(|| journal::BY_HAND.to_owned()),
+                JournalOf::Withheld => return,
+                JournalOf::Run(run) => run.clone(),
+                JournalOf::Found => self.observer.first_run().unwrap_or_else(|| journal::BY_HAND.to_owned()),
             }
         };
         if !last && writing.not_before.is_some_and(|then| Instant::now() < then) {
@@ -192,7 +192,7 @@ impl Journals {
         let (api, ours) = (self.api(), self.label());
         let prune = async {
             let there = api.list(&ours).await?.items;
-            let kept: Vec<Kept> = there.iter().filter_map(|map| Some(kept(map, &read(map).ok()?))).collect();
+            let kept: Vec<StoredJournal> = there.iter().filter_map(|map| Some(kept(map, &read(map).ok()?))).collect();
             for name in journal::stale(&kept) {
                 match api.delete(&name, &DeleteParams::default()).await {
                     Err(Error::Api(status)) if status.code == 404 => {}
@@ -232,8 +232,8 @@ fn read(map: &ConfigMap) -> Result<Journal, String> {
     Journal::read(map.data.as_ref().ok_or("it is empty")?)
 }
 
-fn kept(map: &ConfigMap, journal: &Journal) -> Kept {
-    Kept { name: map.name_any(), run: journal.head.run.clone(), begun: journal.head.begun }
+fn kept(map: &ConfigMap, journal: &Journal) -> StoredJournal {
+    StoredJournal { name: map.name_any(), run: journal.head.run.clone(), begun: journal.head.begun }
 }
 
 fn end(at: jiff::Timestamp, result: &Result<Outcome, Failure>) -> End {

@@ -15,7 +15,7 @@ use kube::api::{DeleteParams, ObjectMeta, Patch, PatchParams, PostParams, Precon
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::term::{Which, driver, lasts};
+use super::term::{LeaseName, driver, lasts};
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
@@ -33,7 +33,7 @@ pub type Sightings = BTreeMap<String, (Option<MicroTime>, Instant)>;
 /// A Lease that we hold.
 #[derive(Clone, Debug)]
 pub struct Held {
-    lease: Which,
+    lease: LeaseName,
     version: String,
     renewed: Instant,
 }
@@ -75,7 +75,7 @@ impl Leases {
     }
 
     /// What tells people who holds it, and what they do: of a node's, its holder's name and that one's Job do.
-    fn lease_marks(&self, which: &Which) -> Option<BTreeMap<String, String>> {
+    fn lease_marks(&self, which: &LeaseName) -> Option<BTreeMap<String, String>> {
         if which.0.is_some() {
             return None;
         }
@@ -97,14 +97,14 @@ impl Leases {
         }
     }
 
-    pub async fn read_lease(&self, which: &Which) -> Result<Option<Lease>, Cause> {
+    pub async fn read_lease(&self, which: &LeaseName) -> Result<Option<Lease>, Cause> {
         let api = self.leases();
         self.cluster.find(&format!("read {}", which.words()), async || api.get(&which.name()).await).await
     }
 
     /// Whether somebody holds a node's Lease, or did when they died.
     pub async fn has_lease(&self, node: &str) -> Result<bool, Cause> {
-        Ok(self.read_lease(&Which::node(node)).await?.is_some())
+        Ok(self.read_lease(&LeaseName::node(node)).await?.is_some())
     }
 
     /// Works on a node under its Lease, and gives it back whatever becomes of the work.
@@ -128,14 +128,14 @@ impl Leases {
 
     /// Whose process works by hand now, or did when it died.
     pub async fn driver(&self) -> Result<Option<Driver>, Cause> {
-        let found = self.read_lease(&Which(None)).await?;
+        let found = self.read_lease(&LeaseName(None)).await?;
         Ok(found.as_ref().and_then(|lease| driver(lease, &self.settings.annotation_prefix)))
     }
 
     /// Works while everybody can see that somebody does, and nobody else does so by hand. A process that dies is seen for as long as a
     /// Lease lasts.
     pub async fn drive<T>(&self, work: impl Future<Output = T>) -> Result<T, Cause> {
-        let held = self.take(Which(None), ChangeClass::Prepare).await?;
+        let held = self.take(LeaseName(None), ChangeClass::Prepare).await?;
         *self.driving.lock().await = Some(held);
         // A loss is told by the next change, which it refuses.
         let renewing = async {
@@ -162,12 +162,12 @@ impl Leases {
 
     /// Takes the node's Lease, waiting until another holder's has expired.
     pub async fn acquire_for(&self, node: &str, class: ChangeClass) -> Result<(), Cause> {
-        let lease = self.take(Which::node(node), class).await?;
+        let lease = self.take(LeaseName::node(node), class).await?;
         *self.lease.lock().await = Some(lease);
         Ok(())
     }
 
-    async fn take(&self, which: Which, class: ChangeClass) -> Result<Held, Cause> {
+    async fn take(&self, which: LeaseName, class: ChangeClass) -> Result<Held, Cause> {
         let patience = self.settings.lease_duration * 2;
         let (place, on) = (which.place(), which.words());
         let step = format!("take {on}");
@@ -191,7 +191,7 @@ impl Leases {
             .await
     }
 
-    async fn try_acquire(&self, which: &Which, found: Option<Lease>) -> Result<Probe<Held>, Cause> {
+    async fn try_acquire(&self, which: &LeaseName, found: Option<Lease>) -> Result<Probe<Held>, Cause> {
         let api = self.leases();
         let Some(found) = found else {
             let metadata = ObjectMeta { name: Some(which.name()), annotations: self.lease_marks(which), ..ObjectMeta::default() };
@@ -220,7 +220,7 @@ impl Leases {
     }
 
     /// For how long this process has seen it unchanged.
-    pub fn quiet(&self, which: &Which, spec: &LeaseSpec) -> Duration {
+    pub fn quiet(&self, which: &LeaseName, spec: &LeaseSpec) -> Duration {
         let mut sightings = locked(&self.sightings);
         let seen = sightings.entry(which.name()).or_insert_with(|| (spec.renew_time.clone(), Instant::now()));
         if seen.0 != spec.renew_time && guard::on(Guard::LeaseRenewalSeen) {
@@ -230,7 +230,7 @@ impl Leases {
     }
 
     /// Writes ourselves as the holder, if nobody wrote since `version`.
-    async fn swap(&self, which: &Which, version: String) -> Result<Lease, Cause> {
+    async fn swap(&self, which: &LeaseName, version: String) -> Result<Lease, Cause> {
         let api = self.leases();
         let version = Some(version).filter(|_| guard::on(Guard::LeaseVersion));
         let mut body = json!({ "metadata": { "resourceVersion": version }, "spec": self.lease_spec() });
@@ -288,7 +288,7 @@ impl Leases {
         Ok(())
     }
 
-    async fn still_ours(&self, which: &Which, cause: Cause) -> Result<Lease, Cause> {
+    async fn still_ours(&self, which: &LeaseName, cause: Cause) -> Result<Lease, Cause> {
         let found = self.read_lease(which).await?;
         let holder = |lease: &Lease| lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
         match found {
@@ -307,15 +307,15 @@ impl Leases {
 
     /// Removes the Lease that a killed runner has left, once it has surely expired; one that is in use stays its holder's.
     pub async fn expire(&self, node: &str) -> Result<(), Cause> {
-        self.expire_lease(Which::node(node)).await
+        self.expire_lease(LeaseName::node(node)).await
     }
 
     /// The same for the Lease of work by hand.
     pub async fn expire_driver(&self) -> Result<(), Cause> {
-        self.expire_lease(Which(None)).await
+        self.expire_lease(LeaseName(None)).await
     }
 
-    async fn expire_lease(&self, which: Which) -> Result<(), Cause> {
+    async fn expire_lease(&self, which: LeaseName) -> Result<(), Cause> {
         if self.read_lease(&which).await?.is_none() {
             return Ok(());
         }
@@ -357,7 +357,7 @@ impl Leases {
     }
 }
 
-fn held(which: &Which, lease: &Lease) -> Held {
+fn held(which: &LeaseName, lease: &Lease) -> Held {
     let version = lease.metadata.resource_version.clone().unwrap_or_default();
     Held { lease: which.clone(), version, renewed: Instant::now() }
 }

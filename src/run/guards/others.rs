@@ -9,7 +9,7 @@ use crate::plan::model::lease::Driver;
 use crate::report::span;
 use crate::run::cluster::Observer;
 use crate::run::guards::Leases;
-use crate::run::guards::term::{Which, holder, lasts};
+use crate::run::guards::term::{LeaseName, holder, lasts};
 use crate::run::session::{Probe, Wait, Waited};
 
 impl Leases {
@@ -34,18 +34,18 @@ impl Leases {
 
     /// Who else holds the Lease of work by hand and lives.
     pub async fn other_driver(&self) -> Result<Option<Driver>, Cause> {
-        self.other(Which(None)).await
+        self.other(LeaseName(None)).await
     }
 
     /// Who else holds a node's Lease and lives.
     pub async fn other_on(&self, node: &str) -> Result<Option<Driver>, Cause> {
-        self.other(Which::node(node)).await
+        self.other(LeaseName::node(node)).await
     }
 
     /// That a Lease was renewed a moment ago is believed: then its holder lives for as long as it lasts, at most. Where their clock says
     /// anything else, it is theirs that may be wrong, fast or slow: they live if the Lease changes while it is watched for as long as it
     /// lasts. An old one of a node is taken for dead at once: that no two work there is the Lease's own doing.
-    async fn other(&self, which: Which) -> Result<Option<Driver>, Cause> {
+    async fn other(&self, which: LeaseName) -> Result<Option<Driver>, Cause> {
         let Some((first, deadline)) = self.other_seen(&which).await? else { return Ok(None) };
         let lives = first.lives(self.session.now());
         let reckoned = self.session.dry_run || (which.0.is_some() && !lives) || !guard::on(Guard::SignOfLife);
@@ -68,7 +68,7 @@ impl Leases {
     }
 
     /// Who else holds it, and how much longer it must be seen unchanged until they are dead.
-    async fn other_seen(&self, which: &Which) -> Result<Option<(Driver, Duration)>, Cause> {
+    async fn other_seen(&self, which: &LeaseName) -> Result<Option<(Driver, Duration)>, Cause> {
         let Some(lease) = self.read_lease(which).await? else { return Ok(None) };
         let spec = lease.spec.clone().unwrap_or_default();
         let left = lasts(&spec).saturating_sub(self.quiet(which, &spec));

@@ -13,16 +13,16 @@ use crate::plan::model::progress::Progress;
 
 /// Of a node, or None: of whoever works by hand.
 #[derive(Clone, Debug)]
-pub struct Which(pub Option<String>);
+pub struct LeaseName(pub Option<String>);
 
 /// The name of a node's Lease.
 pub fn of_node(node: &str) -> String {
     subdomain(names::LEASE_PREFIX, node)
 }
 
-impl Which {
+impl LeaseName {
     pub fn node(node: &str) -> Self {
-        Which(Some(node.to_owned()))
+        LeaseName(Some(node.to_owned()))
     }
 
     /// Two nodes never share a name.

@@ -13,7 +13,7 @@ use kube::{Error, ResourceExt};
 use serde_json::{Map, Value, json};
 
 use crate::clients::Vault;
-use crate::clients::vault::{Kept, Wrote};
+use crate::clients::vault::{StoredSecret, Wrote};
 use crate::failure::{Cause, Class};
 use crate::names;
 use crate::plan::trust::keys::{Pair, Public, brings_back, same};
@@ -67,7 +67,7 @@ impl fmt::Display for Other {
 
 /// The version that was read.
 enum At {
-    Vault(Kept),
+    Vault(StoredSecret),
     Secret(String),
 }
 
@@ -272,7 +272,12 @@ async fn write_secret(cluster: &Cluster, version: &str, fields: &[(&str, String)
     }
 }
 
-async fn write_vault(session: &Session, vault: &Vault, kept: &Kept, fields: &[(&str, String)]) -> Result<(), (Cause, bool)> {
+async fn write_vault(
+    session: &Session,
+    vault: &Vault,
+    kept: &StoredSecret,
+    fields: &[(&str, String)],
+) -> Result<(), (Cause, bool)> {
     let fields: Map<String, Value> = fields.iter().map(|(key, text)| ((*key).to_owned(), json!(text))).collect();
     let fields = Value::Object(fields);
     let mut tries = 0;

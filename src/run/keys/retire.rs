@@ -11,7 +11,7 @@ use crate::plan::trust::keys::Left;
 use crate::run::cluster::Cluster;
 use crate::run::keys::keystore::KeyStore;
 use crate::run::keys::survey::{Open, Ring, Survey};
-use crate::run::keys::turn::{Cut, PLACE, Turn, cut};
+use crate::run::keys::turn::{Interrupted, PLACE, Turn, cut};
 use crate::run::services::Services;
 use crate::run::session::Session;
 use crate::run::ssh::Ssh;
@@ -22,7 +22,7 @@ const AGAIN: &str = "k8s-upgrade rotate-key";
 
 /// Removes what the new key replaced, once nothing speaks against it. A node that has gone away meanwhile is left for later. One that has
 /// joined is brought the key; whoever joins while lines are removed is found by a last look.
-pub async fn retire(services: &Services, survey: &mut Survey, turn: &Turn, only: bool) -> Result<(), Cut> {
+pub async fn retire(services: &Services, survey: &mut Survey, turn: &Turn, only: bool) -> Result<(), Interrupted> {
     let mut away = let_in(&services.session, &services.ssh, &services.settings, survey, turn).await?;
     // A run may have begun meanwhile, with the former key.
     let mut all = super::survey::nobody_upgrades(&services.observer, &services.leases).await.map_err(cut(Left::Held))?;
@@ -33,7 +33,7 @@ pub async fn retire(services: &Services, survey: &mut Survey, turn: &Turn, only:
         let new: Vec<Node> = all.into_iter().filter(|node| !only && !known(node)).collect();
         if let Err(cause) = bring(&services.session, &services.ssh, &services.settings, survey, new, turn).await {
             let rest = (cleared == 0).then(|| Advice::go_on(format!("{AGAIN}          # then: goes on")));
-            return Err(Cut { cause: rest.into_iter().fold(cause, Cause::next), left });
+            return Err(Interrupted { cause: rest.into_iter().fold(cause, Cause::next), left });
         }
         if cleared == survey.nodes.len() {
             break;
@@ -57,7 +57,7 @@ pub async fn retire(services: &Services, survey: &mut Survey, turn: &Turn, only:
         |(node, _): &(String, Cause)| Advice::go_on(command!("k8s-upgrade rotate-key --only {}      # once it answers", node));
     let later: Vec<Advice> = away.iter().map(later).collect();
     match Cause::together("nodes still accept the former key", away) {
-        Some(cause) => Err(Cut { cause: Cause { next: later, ..cause }, left: Left::Held }),
+        Some(cause) => Err(Interrupted { cause: Cause { next: later, ..cause }, left: Left::Held }),
         None => Ok(()),
     }
 }
@@ -71,7 +71,7 @@ async fn clear(
     turn: &Turn,
     from: usize,
     away: &[(String, Cause)],
-) -> Result<Vec<(String, Cause)>, Cut> {
+) -> Result<Vec<(String, Cause)>, Interrupted> {
     let user = settings.ssh_user.clone();
     let keep = Some(turn.pair.public.base64.clone());
     let remove = RemoveKeys { user, keep, strays: true, gone: turn.gone() };
@@ -85,7 +85,7 @@ async fn clear(
             Ok((removed, keys)) => (open.done.removed, open.done.keys) = (removed, keys),
             Err(cause) if cause.class == Class::Refused => {
                 let cause = put_back(session, ssh, settings, open, &survey.ring, turn, cause).await;
-                return Err(Cut { cause: cause.during(name), left: Left::Held });
+                return Err(Interrupted { cause: cause.during(name), left: Left::Held });
             }
             Err(cause) => missed.push((name, cause)),
         }
@@ -100,7 +100,7 @@ async fn let_in(
     settings: &Settings,
     survey: &mut Survey,
     turn: &Turn,
-) -> Result<Vec<(String, Cause)>, Cut> {
+) -> Result<Vec<(String, Cause)>, Interrupted> {
     let (mut away, mut refused) = (Vec::new(), Vec::new());
     for open in &mut survey.nodes {
         let name = open.node.name.clone();
@@ -114,7 +114,7 @@ async fn let_in(
         }
     }
     match Cause::together("nodes do not let the new key in any more", refused) {
-        Some(cause) => Err(Cut { cause, left: Left::Kept }),
+        Some(cause) => Err(Interrupted { cause, left: Left::Kept }),
         None => Ok(away),
     }
 }

@@ -15,7 +15,7 @@ use crate::node::RemoveKeys;
 use crate::plan::trust::keys::{Left, Pair, Public, Rotation};
 use crate::run::cluster::Cluster;
 use crate::run::keys::keystore::Written;
-use crate::run::keys::turn::{Cut, PLACE, Turn, cut};
+use crate::run::keys::turn::{Interrupted, PLACE, Turn, cut};
 use crate::run::services::Services;
 use crate::run::session::{Change, Probe, RECORD, Session, Wait};
 use crate::run::ssh::Ssh;
@@ -29,7 +29,7 @@ pub use super::survey::{Open, Survey};
 const STORE: Duration = Duration::from_secs(120);
 
 /// All of it, from the survey on. What becomes of each node stands in the survey, also where it ends early.
-pub async fn rotate(services: &Services, survey: &mut Survey, only: bool) -> Result<(), Cut> {
+pub async fn rotate(services: &Services, survey: &mut Survey, only: bool) -> Result<(), Interrupted> {
     let turn = match survey.rotation.clone() {
         Rotation::Begin { gone } => begin_rotation(services, survey, gone).await?,
         Rotation::Finish { key, gone } => {
@@ -47,18 +47,18 @@ pub async fn rotate(services: &Services, survey: &mut Survey, only: bool) -> Res
             .map_err(cut(Left::Stored))?;
     }
     let ended = super::retire::retire(services, survey, &turn, only).await;
-    ended.map_err(|cut| if only { Cut { left: Left::Node, ..cut } } else { cut })
+    ended.map_err(|cut| if only { Interrupted { left: Left::Node, ..cut } } else { cut })
 }
 
 /// Makes a key, brings it to every node and stores it; what cannot be stored is taken off again.
-async fn begin_rotation(services: &Services, survey: &mut Survey, gone: Vec<Public>) -> Result<Turn, Cut> {
+async fn begin_rotation(services: &Services, survey: &mut Survey, gone: Vec<Public>) -> Result<Turn, Interrupted> {
     let seed = services.world.random.secret().map_err(|error| Cause::step(format!("no key can be made: {error}")));
     let pair = seed.and_then(|seed| Pair::from_seed(&seed)).map_err(cut(Left::TakenOff))?;
     let turn = Turn { pair, gone };
     services.session.note(PLACE, format!("the new key is {}", turn.pair.public.fingerprint()));
     if let Err(cause) = super::turn::spread(&services.session, &services.ssh, &services.settings, &mut survey.nodes, &turn).await
     {
-        return Err(Cut {
+        return Err(Interrupted {
             cause: take_off(&services.session, &services.ssh, &services.settings, &mut survey.nodes, &turn, cause).await,
             left: Left::TakenOff,
         });
@@ -90,7 +90,7 @@ async fn store_or_take_off(
     settings: &Settings,
     survey: &mut Survey,
     turn: &Turn,
-) -> Result<(), Cut> {
+) -> Result<(), Interrupted> {
     let (mut begun, mut certain) = (false, false);
     let write = async {
         begun = true;
@@ -107,9 +107,9 @@ async fn store_or_take_off(
         return Ok(());
     };
     if begun && !certain {
-        return Err(Cut { cause, left: Left::Unknown });
+        return Err(Interrupted { cause, left: Left::Unknown });
     }
-    Err(Cut { cause: take_off(session, ssh, settings, &mut survey.nodes, turn, cause).await, left: Left::TakenOff })
+    Err(Interrupted { cause: take_off(session, ssh, settings, &mut survey.nodes, turn, cause).await, left: Left::TakenOff })
 }
 
 /// Lets External Secrets read Vault now, and waits until the Secret holds the private key.

@@ -37,14 +37,14 @@ impl Turn {
 }
 
 /// Why a rotation ended early, and what it leaves.
-pub struct Cut {
+pub struct Interrupted {
     pub cause: Cause,
     pub left: Left,
 }
 
 /// For `map_err`: a cause, with what the rotation leaves.
-pub fn cut(left: Left) -> impl Fn(Cause) -> Cut {
-    move |cause| Cut { cause, left }
+pub fn cut(left: Left) -> impl Fn(Cause) -> Interrupted {
+    move |cause| Interrupted { cause, left }
 }
 
 /// Puts the key on these nodes and logs in with it.

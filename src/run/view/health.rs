@@ -12,7 +12,7 @@ use crate::failure::Cause;
 use crate::names;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{JobFact, JobState};
-use crate::plan::view::health::{Cron, Seen};
+use crate::plan::view::health::{Cron, HealthInput};
 use crate::run::cluster::Cluster;
 use crate::run::cluster::job::{job_fact, own_container};
 use crate::run::image::{OWN_BINARY, archive};
@@ -21,8 +21,8 @@ use crate::settings::Settings;
 use crate::world::{BINARY_FILE, World};
 
 /// All that the checks of `status --health` are made of.
-pub async fn health(services: &Services) -> Result<Seen, Cause> {
-    Ok(Seen {
+pub async fn health(services: &Services) -> Result<HealthInput, Cause> {
+    Ok(HealthInput {
         facts: services.observer.observe_as_it_is().await?,
         detection: cron(&services.cluster, names::DETECT_CRONJOB).await?,
         watch: cron(&services.cluster, names::WATCH_CRONJOB).await?,

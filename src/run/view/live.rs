@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::model::facts::Facts;
-use crate::plan::view::screen::{Seen, Stale};
+use crate::plan::view::screen::{ScreenInput, Stale};
 use crate::run::cluster::Mirror;
 use crate::run::cluster::objects::{Objects, of_chain, of_control_plane};
 use crate::run::guards::term::driver;
@@ -94,7 +94,7 @@ struct Live<'a> {
 
 /// Shows what is there now, and again whenever something has changed or a second has passed; until a signal comes, or `show` has had
 /// enough. Fails only where not even a first look succeeds.
-pub async fn live(services: &Services, mut show: impl FnMut(&Seen, &[Stale]) -> Result<More, Cause>) -> Result<(), Cause> {
+pub async fn live(services: &Services, mut show: impl FnMut(&ScreenInput, &[Stale]) -> Result<More, Cause>) -> Result<(), Cause> {
     let live = Live::new(services);
     let shown = async {
         let mut changes = live.changes.subscribe();
@@ -217,14 +217,14 @@ impl<'a> Live<'a> {
     }
 
     /// None until all was read once.
-    fn seen(&self) -> Option<Result<Seen, Cause>> {
+    fn seen(&self) -> Option<Result<ScreenInput, Cause>> {
         let (leases, cronjobs) = (self.leases.objects()?, self.cronjobs.objects()?);
         let facts = match self.facts()? {
             Ok(facts) => facts,
             Err(cause) => return Some(Err(cause)),
         };
         let watch = cronjobs.iter().find(|cronjob| cronjob.name_any() == names::WATCH_CRONJOB);
-        Some(Ok(Seen {
+        Some(Ok(ScreenInput {
             leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(),
             units: Vec::new(), // a session to a node every few seconds would be too much; what its runner waits for there is on its Job
             driver: leases.iter().find_map(|lease| driver(lease, &self.services.settings.annotation_prefix)),

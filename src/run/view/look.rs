@@ -9,12 +9,12 @@ use crate::failure::Cause;
 use crate::names;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::lease::Lease;
-use crate::plan::view::screen::Seen;
+use crate::plan::view::screen::ScreenInput;
 use crate::run::guards::term::{driver, of_node, term};
 use crate::run::services::Services;
 
 /// The facts and all that a person wants to know beside them.
-pub async fn look(services: &Services) -> Result<Seen, Cause> {
+pub async fn look(services: &Services) -> Result<ScreenInput, Cause> {
     let facts = services.observer.observe_as_it_is().await?;
     for garbled in &facts.marks.garbled {
         services.session.warn("", format!("annotation {} is not this program's: {}", garbled.key, garbled.why));
@@ -29,7 +29,7 @@ pub async fn look(services: &Services) -> Result<Seen, Cause> {
     }
     let no_watch = no_watch(watch.as_ref());
     let units = services.ssh.units(&facts).await;
-    Ok(Seen { units, leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(), driver, no_watch, facts })
+    Ok(ScreenInput { units, leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(), driver, no_watch, facts })
 }
 
 /// Why the CronJob that takes up what died cannot, if it cannot.

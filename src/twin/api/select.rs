@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::super::store::Kind;
 
 /// A label selector of a query: `app=web,tier!=cache,env in (a, b),!legacy,track`.
-pub struct Labels(Vec<Wanted>);
+pub struct Labels(Vec<Requirement>);
 
-enum Wanted {
+enum Requirement {
     Is(String, Vec<String>),
     IsNot(String, Vec<String>),
     Exists(String),
@@ -27,22 +27,22 @@ impl Labels {
             let key = |key: &str| key.trim().to_owned();
             let listed = |rest: &str| list(rest).ok_or(None);
             wanted.push(if let Some((name, rest)) = part.split_once(" notin ") {
-                Wanted::IsNot(key(name), listed(rest)?)
+                Requirement::IsNot(key(name), listed(rest)?)
             } else if let Some((name, rest)) = part.split_once(" in ") {
-                Wanted::Is(key(name), listed(rest)?)
+                Requirement::Is(key(name), listed(rest)?)
             } else if let Some((name, value)) = part.split_once("!=") {
-                Wanted::IsNot(key(name), vec![key(value)])
+                Requirement::IsNot(key(name), vec![key(value)])
             } else if let Some((name, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
-                Wanted::Is(key(name), vec![key(value)])
+                Requirement::Is(key(name), vec![key(value)])
             } else if let Some(name) = part.strip_prefix('!') {
-                Wanted::Absent(key(name))
+                Requirement::Absent(key(name))
             } else if let Some((_, rest)) = part.split_once(' ') {
                 let found = rest.split_whitespace().next().unwrap_or_default();
                 return Err(Some(format!(
                     "unable to parse requirement: found '{found}', expected: in, notin, =, ==, !=, gt, lt"
                 )));
             } else {
-                Wanted::Exists(key(part))
+                Requirement::Exists(key(part))
             });
         }
         Ok(Labels(wanted))
@@ -55,10 +55,10 @@ impl Labels {
     pub fn select(&self, object: &Value) -> bool {
         let label = |key: &str| object["metadata"]["labels"][key].as_str();
         self.0.iter().all(|wanted| match wanted {
-            Wanted::Is(key, values) => label(key).is_some_and(|own| values.iter().any(|value| value == own)),
-            Wanted::IsNot(key, values) => label(key).is_none_or(|own| values.iter().all(|value| value != own)),
-            Wanted::Exists(key) => label(key).is_some(),
-            Wanted::Absent(key) => label(key).is_none(),
+            Requirement::Is(key, values) => label(key).is_some_and(|own| values.iter().any(|value| value == own)),
+            Requirement::IsNot(key, values) => label(key).is_none_or(|own| values.iter().all(|value| value != own)),
+            Requirement::Exists(key) => label(key).is_some(),
+            Requirement::Absent(key) => label(key).is_none(),
         })
     }
 }

@@ -130,7 +130,7 @@ fn node(state: &mut State, key: &Key, before: Option<&Value>, after: Option<&Val
         return wake_at(state, Due::Node(name.clone()), when);
     };
     if before.is_none() {
-        state.control.nodes.insert(name.clone(), nodes::Seen::default());
+        state.control.nodes.insert(name.clone(), nodes::NodeHealth::default());
     }
     if before.map(ready) == Some(ready(now)) && !differs(before, after, &["/metadata/labels", "/spec"]) {
         return;

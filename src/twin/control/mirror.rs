@@ -15,7 +15,7 @@ const HASHES: [&str; 2] = ["kubernetes.io/config.hash", "kubernetes.io/config.mi
 
 /// A manifest that the kubelet has not shown yet.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct PendingManifest {
     image: String,
     ready_at: Timestamp,
 }
@@ -24,7 +24,7 @@ pub struct Wanted {
 pub fn static_pod_replaced(state: &mut State, node: &str, component: &str, image: &str, ready_after: Duration) {
     let ready_at = later(state.now(), ready_after);
     let place = (node.to_owned(), component.to_owned());
-    state.control.statics.insert(place, Wanted { image: image.to_owned(), ready_at });
+    state.control.statics.insert(place, PendingManifest { image: image.to_owned(), ready_at });
     let when = later(state.now(), delay(state, 500, 1500));
     wake_at(state, Due::Static(node.to_owned(), component.to_owned()), when);
 }

@@ -76,11 +76,11 @@ pub struct Control {
     index: index::Index,
     /// By the pod's UID.
     containers: BTreeMap<String, kubelet::Container>,
-    nodes: BTreeMap<String, nodes::Seen>,
+    nodes: BTreeMap<String, nodes::NodeHealth>,
     /// By the Job's UID.
     jobs: BTreeMap<String, jobs::Ends>,
     /// By node and component.
-    statics: BTreeMap<(String, String), mirror::Wanted>,
+    statics: BTreeMap<(String, String), mirror::PendingManifest>,
     /// Nothing takes time: a world is being set up.
     at_once: bool,
 }

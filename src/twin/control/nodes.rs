@@ -31,7 +31,7 @@ const CONDITIONS: [(&str, &str, &str); 4] = [
 
 /// What is remembered of a node.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct NodeHealth {
     silent_since: Option<Timestamp>,
     /// Its kubelet is back and reports from then on.
     back_at: Option<Timestamp>,
@@ -41,7 +41,7 @@ pub struct Seen {
 
 /// Notices kubelets that fell silent or are back.
 pub fn watch(state: &mut State) {
-    let changed = |(name, seen): (&String, &Seen)| {
+    let changed = |(name, seen): (&String, &NodeHealth)| {
         let lives = kubelet::alive(state, name);
         (lives == seen.silent_since.is_some()).then(|| (name.clone(), lives))
     };

@@ -14,7 +14,7 @@ use super::past;
 use super::release::{Bundle, COMPONENTS, images};
 use super::work::{Next, Phase, Stage, Staged, log, say, soon};
 use super::written;
-use crate::plan::model::version::{Kind as Hop, Version};
+use crate::plan::model::version::{UpgradeKind, Version};
 use crate::words::Flag;
 
 /// etcd's data, of which every run leaves a copy behind, and what the script wants free besides.
@@ -47,12 +47,12 @@ struct Pace {
 
 impl Pace {
     /// apply: 178 s minor, 114 s patch; node: 158 s and 122 s.
-    const fn of(hop: Hop, apply: bool) -> Pace {
+    const fn of(hop: UpgradeKind, apply: bool) -> Pace {
         match (hop, apply) {
-            (Hop::Minor, true) => Pace { preflight: 8, components: [70, 52, 16, 16], slow: 60, away: 42, finish: 8 },
-            (Hop::Patch, true) => Pace { preflight: 6, components: [30, 36, 14, 14], slow: 24, away: 29, finish: 6 },
-            (Hop::Minor, false) => Pace { preflight: 8, components: [62, 44, 14, 14], slow: 40, away: 39, finish: 8 },
-            (Hop::Patch, false) => Pace { preflight: 6, components: [36, 38, 14, 14], slow: 24, away: 29, finish: 6 },
+            (UpgradeKind::Minor, true) => Pace { preflight: 8, components: [70, 52, 16, 16], slow: 60, away: 42, finish: 8 },
+            (UpgradeKind::Patch, true) => Pace { preflight: 6, components: [30, 36, 14, 14], slow: 24, away: 29, finish: 6 },
+            (UpgradeKind::Minor, false) => Pace { preflight: 8, components: [62, 44, 14, 14], slow: 40, away: 39, finish: 8 },
+            (UpgradeKind::Patch, false) => Pace { preflight: 6, components: [36, 38, 14, 14], slow: 24, away: 29, finish: 6 },
         }
     }
 }
@@ -133,7 +133,7 @@ impl Upgrade<'_> {
         let Some(to) = self.goal(state) else {
             return Err(self.fails(state, "error: the ConfigMap kube-system/kubeadm-config has no kubernetesVersion"));
         };
-        let hop = machine.kubelet.parse().map_or(Hop::Patch, |from| Hop::between(from, to));
+        let hop = machine.kubelet.parse().map_or(UpgradeKind::Patch, |from| UpgradeKind::between(from, to));
         let pace = Pace::of(hop, self.apply);
         let next = |span, phase| Ok(Next::After(span, Stage::Kubeadm(phase)));
         match phase {

@@ -7,7 +7,7 @@ use super::super::{State, control, web};
 use super::machine::KubeletUnit;
 use super::packages::CONTAINERD;
 use super::{Due, kubeadm, work};
-use crate::plan::model::version::{Kind, Version};
+use crate::plan::model::version::{UpgradeKind, Version};
 
 /// From power to sshd and the kubelet.
 const BOOT: Duration = Duration::from_secs(25);
@@ -80,9 +80,9 @@ pub fn booted(state: &mut State, node: &str, boot: u32) {
 pub fn start_kubelet(state: &mut State, node: &str) -> bool {
     let Some(machine) = state.hosts.machine(node) else { return false };
     let (former, now) = (machine.kubelet.clone(), machine.release("kubelet").to_owned());
-    let hop = former.parse::<Version>().ok().zip(now.parse().ok()).map(|(former, now)| Kind::between(former, now));
+    let hop = former.parse::<Version>().ok().zip(now.parse().ok()).map(|(former, now)| UpgradeKind::between(former, now));
     state.tell(format_args!("{node}: kubelet {now} starts"));
     state.hosts.change(node, |machine| (machine.kubelet, machine.kubelet_unit) = (now, KubeletUnit::Active));
     control::kubelet_restarted(state, node);
-    hop == Some(Kind::Minor)
+    hop == Some(UpgradeKind::Minor)
 }

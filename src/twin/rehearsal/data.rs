@@ -11,7 +11,7 @@ use crate::words::texts;
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
-pub struct Told {
+pub struct Rehearsed {
     /// The release before the rehearsed run.
     pub from: String,
     /// The release that it was to go to.
@@ -157,7 +157,7 @@ pub struct Message {
     pub text: String,
 }
 
-texts!(Told {
+texts!(Rehearsed {
     from,
     target,
     seed,
@@ -185,6 +185,6 @@ texts!(Gauge { at, job, series, value });
 // Of several lines, which are told line by line.
 texts!(none: Message);
 
-impl Document for Told {
+impl Document for Rehearsed {
     const NAME: &'static str = "rehearse";
 }

@@ -24,7 +24,7 @@ use crate::names::{self, Mark};
 use crate::report::Shared;
 use crate::world::Env;
 
-pub use data::{End, Told};
+pub use data::{End, Rehearsed};
 pub use inject::{Injection, Injector, KNOWN};
 
 /// The image that its Jobs name: none is ever fetched.
@@ -43,10 +43,10 @@ pub async fn rehearse(
     injections: Vec<Injection>,
     process: &dyn Process,
     sink: Shared,
-) -> Result<Told, Cause> {
+) -> Result<Rehearsed, Cause> {
     let state = scenario.state(IMAGE)?;
     let prefix = scenario.prefix().to_owned();
-    let seen = Arc::new(Mutex::new(watch::Seen::new(scenario.steps())));
+    let seen = Arc::new(Mutex::new(watch::Observations::new(scenario.steps())));
     let watcher = watch::Watcher::new(seen.clone(), inject::Injector::new(injections, &prefix));
     let watched = watch::Watched { inner: process, seen: seen.clone(), sink };
     let mut driver = Driver::new(Twin::new(state, Some(Box::new(watcher))), &watched, None);
@@ -73,7 +73,7 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Nobody is at work, and nobody will be: the run has ended, or has been idle for too long. Or it holds, again and again.
-fn is_over(state: &State, prefix: &str, seen: &watch::Seen, quiet_since: &mut Option<Timestamp>) -> bool {
+fn is_over(state: &State, prefix: &str, seen: &watch::Observations, quiet_since: &mut Option<Timestamp>) -> bool {
     if seen.holds_in_a_row() >= HOLDS {
         return true;
     }

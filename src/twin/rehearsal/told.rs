@@ -3,12 +3,12 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::data::{Done, End, Gauge, Job, Message, Node, Remark, Told};
-use super::watch::{Ran, Seen};
+use super::data::{Done, End, Gauge, Job, Message, Node, Rehearsed, Remark};
+use super::watch::{Observations, Ran};
 use super::{Scenario, State, step};
 use crate::failure::Class;
 use crate::names;
-use crate::plan::model::version::{Kind, Version};
+use crate::plan::model::version::{UpgradeKind, Version};
 use crate::report::{Printed, span};
 use crate::twin::store::Key;
 use crate::words::{line, shown};
@@ -22,7 +22,7 @@ const ASSUMPTIONS: [&str; 3] = [
 ];
 
 /// How it went, when it has ended.
-pub fn tell(scenario: &Scenario, state: &State, seen: &Seen, ended: Timestamp) -> Told {
+pub fn tell(scenario: &Scenario, state: &State, seen: &Observations, ended: Timestamp) -> Rehearsed {
     let version = |name: &str| {
         let node = state.store.get(&Key::node(name));
         let version = node.and_then(|node| node["status"]["nodeInfo"]["kubeletVersion"].as_str());
@@ -44,7 +44,7 @@ pub fn tell(scenario: &Scenario, state: &State, seen: &Seen, ended: Timestamp) -
         })
         .collect();
     let remark = |(at, text): &(Timestamp, String)| Remark { at: *at, place: String::new(), text: text.clone() };
-    Told {
+    Rehearsed {
         from: running(scenario).map_or(String::new(), |version| version.to_string()),
         target: scenario.target.to_string(),
         seed: scenario.seed,
@@ -95,7 +95,7 @@ fn job(ran: &Ran) -> Job {
 }
 
 /// By facts first: a run that no longer stands in the annotations and whose nodes are all there is done, whatever was said on its way.
-fn end(scenario: &Scenario, state: &State, seen: &Seen) -> End {
+fn end(scenario: &Scenario, state: &State, seen: &Observations) -> End {
     let plain = |word: &str, code: u8, why: String| End {
         state: word.to_owned(),
         exit_code: code,
@@ -150,7 +150,7 @@ impl std::fmt::Display for Done {
     }
 }
 
-impl Told {
+impl Rehearsed {
     pub fn text(&self) -> Printed {
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -160,7 +160,7 @@ impl Told {
 
     fn write(&self, out: &mut String) -> std::fmt::Result {
         let kind = match (self.from.parse::<Version>(), self.target.parse::<Version>()) {
-            (Ok(from), Ok(target)) => format!(" ({})", Kind::between(from, target)),
+            (Ok(from), Ok(target)) => format!(" ({})", UpgradeKind::between(from, target)),
             _ => String::new(),
         };
         let lasted = span(self.ended.duration_since(self.began).unsigned_abs());

@@ -71,7 +71,7 @@ impl Out {
     }
 }
 
-pub struct Seen {
+pub struct Observations {
     pub ran: Vec<Ran>,
     pub remarks: Vec<Remark>,
     /// The last failure of the chain, or of the person's command that began it.
@@ -87,9 +87,9 @@ pub struct Seen {
     steps: usize,
 }
 
-impl Seen {
+impl Observations {
     pub fn new(steps: usize) -> Self {
-        Seen {
+        Observations {
             ran: Vec::new(),
             remarks: Vec::new(),
             failure: None,
@@ -150,12 +150,12 @@ fn well(ran: &Ran) -> bool {
 
 /// Looks at every state and call.
 pub struct Watcher {
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Observations>>,
     injector: Injector,
 }
 
 impl Watcher {
-    pub fn new(seen: Arc<Mutex<Seen>>, injector: Injector) -> Self {
+    pub fn new(seen: Arc<Mutex<Observations>>, injector: Injector) -> Self {
         locked(&seen).not_injected = injector.left();
         Watcher { seen, injector }
     }
@@ -203,7 +203,7 @@ fn is_ready(node: &Value) -> bool {
 /// The program, with somebody who listens.
 pub struct Watched<'a> {
     pub inner: &'a dyn Process,
-    pub seen: Arc<Mutex<Seen>>,
+    pub seen: Arc<Mutex<Observations>>,
     pub sink: Shared,
 }
 
@@ -262,7 +262,7 @@ impl Watched<'_> {
 
 /// Hears what one process tells.
 struct Ear {
-    seen: Arc<Mutex<Seen>>,
+    seen: Arc<Mutex<Observations>>,
     sink: Shared,
     process: Option<usize>,
     /// Only warnings and failures are passed on.

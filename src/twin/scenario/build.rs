@@ -11,7 +11,7 @@ use super::super::store::Kind as Object;
 use super::super::web::{self, Injected, Service};
 use super::super::{control, hosts};
 use super::objects::SYSTEM;
-use super::{Budget, Kind, Node, Scenario, Workload, objects};
+use super::{Budget, Node, Scenario, Workload, WorkloadKind, objects};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::manifests::install;
@@ -162,10 +162,10 @@ impl World<'_> {
         }
         let spec = json!({ "replicas": workload.replicas, "selector": { "matchLabels": labels }, "template": template });
         let kind = match workload.kind {
-            Kind::Deployment => return self.deployment(workload, &meta, spec),
-            Kind::StatefulSet => Object::StatefulSet,
-            Kind::DaemonSet => Object::DaemonSet,
-            Kind::Pod => {
+            WorkloadKind::Deployment => return self.deployment(workload, &meta, spec),
+            WorkloadKind::StatefulSet => Object::StatefulSet,
+            WorkloadKind::DaemonSet => Object::DaemonSet,
+            WorkloadKind::Pod => {
                 let mut pod = template;
                 (pod["metadata"]["name"], pod["metadata"]["namespace"]) = (json!(name), json!(namespace));
                 if let Some(node) = workload.placed_on.first() {

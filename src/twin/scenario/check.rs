@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::read::Fault;
-use super::{Budget, Kind, Scenario, Workload};
+use super::{Budget, Scenario, Workload, WorkloadKind};
 
 /// Effects of taints, and operators of tolerations and of selectors: what the API server takes.
 pub const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
@@ -109,10 +109,10 @@ impl Scenario {
                 format!("{namespace}/{name} has {replicas} pods: {MOST_PODS} are the most that a rehearsal can have of one");
             found.add(format!("{at}/replicas"), what);
         }
-        if *kind == Kind::Pod && *replicas != 1 {
+        if *kind == WorkloadKind::Pod && *replicas != 1 {
             let what = format!("the Pod {namespace}/{name} is one pod: leave this out, or make it a Deployment");
             found.add(format!("{at}/replicas"), what);
-        } else if *kind != Kind::DaemonSet && placed_on.len() > *replicas as usize {
+        } else if *kind != WorkloadKind::DaemonSet && placed_on.len() > *replicas as usize {
             let what =
                 format!("{namespace}/{name} has {replicas} pods, and {} are placed: one entry a pod, or fewer", placed_on.len());
             found.add(format!("{at}/placed-on"), what);

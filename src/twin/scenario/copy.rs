@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::ResourceExt;
 use serde_json::Map;
 
-use super::{Alert, Budget, Expression, Kind, Node, Release, Scenario, Taint, Toleration, Workload};
+use super::{Alert, Budget, Expression, Node, Release, Scenario, Taint, Toleration, Workload, WorkloadKind};
 use crate::failure::Cause;
 use crate::names::{LABEL_CONTROL_PLANE, LABEL_HOSTNAME, Mark};
 use crate::plan::model::parse;
@@ -184,7 +184,7 @@ impl Copier<'_> {
         }
         for found in objects.deployments.iter().filter(|found| elsewhere(&found.metadata)) {
             let Some(spec) = found.spec.as_ref().filter(|spec| spec.replicas != Some(0)) else { continue };
-            workloads.push(self.workload(Kind::Deployment, &found.metadata, spec.replicas, &spec.template));
+            workloads.push(self.workload(WorkloadKind::Deployment, &found.metadata, spec.replicas, &spec.template));
         }
         for found in objects.replica_sets.iter().filter(|found| elsewhere(&found.metadata)) {
             let place = (found.namespace().unwrap_or_default(), found.name_any());
@@ -193,17 +193,17 @@ impl Copier<'_> {
             };
             let Some(template) = &spec.template else { continue };
             self.note("A ReplicaSet without a Deployment is taken for a Deployment", format!("{}/{}", place.0, place.1));
-            workloads.push(self.workload(Kind::Deployment, &found.metadata, spec.replicas, template));
+            workloads.push(self.workload(WorkloadKind::Deployment, &found.metadata, spec.replicas, template));
         }
         for found in objects.stateful_sets.iter().filter(|found| elsewhere(&found.metadata)) {
             let Some(spec) = found.spec.as_ref().filter(|spec| spec.replicas != Some(0)) else { continue };
-            workloads.push(self.workload(Kind::StatefulSet, &found.metadata, spec.replicas, &spec.template));
+            workloads.push(self.workload(WorkloadKind::StatefulSet, &found.metadata, spec.replicas, &spec.template));
         }
         for found in objects.daemon_sets.iter().filter(|found| elsewhere(&found.metadata)) {
             let Some(spec) = &found.spec else { continue };
-            workloads.push(self.workload(Kind::DaemonSet, &found.metadata, None, &spec.template));
+            workloads.push(self.workload(WorkloadKind::DaemonSet, &found.metadata, None, &spec.template));
         }
-        let index: BTreeMap<(Kind, String, String), usize> = workloads
+        let index: BTreeMap<(WorkloadKind, String, String), usize> = workloads
             .iter()
             .enumerate()
             .map(|(index, workload)| ((workload.kind, workload.namespace.clone(), workload.name.clone()), index))
@@ -216,9 +216,9 @@ impl Copier<'_> {
             let place = match owner(&pod.metadata) {
                 Some(owner) if owner.kind == "ReplicaSet" => {
                     let above = rs_owner.get(&(namespace.clone(), owner.name.clone()));
-                    (Kind::Deployment, namespace, above.unwrap_or(&owner.name).clone())
+                    (WorkloadKind::Deployment, namespace, above.unwrap_or(&owner.name).clone())
                 }
-                Some(owner) if owner.kind == "StatefulSet" => (Kind::StatefulSet, namespace, owner.name.clone()),
+                Some(owner) if owner.kind == "StatefulSet" => (WorkloadKind::StatefulSet, namespace, owner.name.clone()),
                 Some(owner) if owner.kind == "DaemonSet" => continue,
                 other => {
                     workloads.extend(self.lone_pod(pod, other));
@@ -249,12 +249,12 @@ impl Copier<'_> {
         }
         let spec = pod.spec.clone()?;
         let template = PodTemplateSpec { metadata: Some(pod.metadata.clone()), spec: Some(spec) };
-        let mut workload = self.workload(Kind::Pod, &pod.metadata, None, &template);
+        let mut workload = self.workload(WorkloadKind::Pod, &pod.metadata, None, &template);
         placed(&mut workload, pod);
         Some(workload)
     }
 
-    fn workload(&mut self, kind: Kind, meta: &ObjectMeta, replicas: Option<i32>, template: &PodTemplateSpec) -> Workload {
+    fn workload(&mut self, kind: WorkloadKind, meta: &ObjectMeta, replicas: Option<i32>, template: &PodTemplateSpec) -> Workload {
         let (namespace, name) = (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
         let spec = template.spec.clone().unwrap_or_default();
         self.note_what_is_ignored(&format!("{namespace}/{name}"), &spec);

@@ -145,7 +145,7 @@ pub struct Toleration {
 /// Who keeps a workload's pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-pub enum Kind {
+pub enum WorkloadKind {
     /// Pods that are replaced anywhere.
     Deployment,
     /// Pods with names of their own, replaced one by one.
@@ -162,7 +162,7 @@ pub enum Kind {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Workload {
     /// Who keeps the pods.
-    pub kind: Kind,
+    pub kind: WorkloadKind,
     /// Where it is; the namespace is made.
     pub namespace: String,
     /// Its name, from which its pods have theirs.
@@ -316,7 +316,7 @@ impl Node {
 
 impl Workload {
     /// One pod (of a DaemonSet: one a node) without anything special.
-    pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
+    pub fn new(kind: WorkloadKind, namespace: &str, name: &str) -> Self {
         Workload {
             kind,
             namespace: namespace.to_owned(),

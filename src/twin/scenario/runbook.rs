@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::Map;
 
-use super::{Budget, Kind, Node, Release, Scenario, Taint, Toleration, Workload};
+use super::{Budget, Node, Release, Scenario, Taint, Toleration, Workload, WorkloadKind};
 use crate::names;
 use crate::plan::model::version::Version;
 
@@ -97,9 +97,9 @@ fn workloads() -> Vec<Workload> {
         Workload {
             labels: label("k8s-app", "kube-proxy"),
             tolerations: everywhere(),
-            ..new(Kind::DaemonSet, "kube-system", "kube-proxy")
+            ..new(WorkloadKind::DaemonSet, "kube-system", "kube-proxy")
         },
-        Workload { tolerations: everywhere(), ..new(Kind::DaemonSet, "kube-flannel", "kube-flannel") },
+        Workload { tolerations: everywhere(), ..new(WorkloadKind::DaemonSet, "kube-flannel", "kube-flannel") },
         Workload {
             replicas: 2,
             labels: label("k8s-app", "kube-dns"),
@@ -107,27 +107,27 @@ fn workloads() -> Vec<Workload> {
             ends_after_seconds: Some(5),
             ready_after_seconds: Some(6),
             tolerations: vec![on_control_planes],
-            ..new(Kind::Deployment, "kube-system", "coredns")
+            ..new(WorkloadKind::Deployment, "kube-system", "coredns")
         },
-        Workload { ready_after_seconds: Some(20), ..new(Kind::Deployment, "kube-system", "metrics-server") },
+        Workload { ready_after_seconds: Some(20), ..new(WorkloadKind::Deployment, "kube-system", "metrics-server") },
         Workload {
             replicas: 12,
             ends_after_seconds: Some(5),
             ready_after_seconds: Some(8),
-            ..new(Kind::Deployment, "web", "shop")
+            ..new(WorkloadKind::Deployment, "web", "shop")
         },
         // One replica behind a budget that wants one: nothing but a deletion moves it.
-        Workload { ready_after_seconds: Some(4), ..new(Kind::Deployment, "web", "anubis") },
+        Workload { ready_after_seconds: Some(4), ..new(WorkloadKind::Deployment, "web", "anubis") },
         Workload {
             replicas: 3,
             grace_seconds: Some(120),
             ends_after_seconds: Some(12),
             ready_after_seconds: Some(18),
-            ..new(Kind::StatefulSet, "db", "postgres")
+            ..new(WorkloadKind::StatefulSet, "db", "postgres")
         },
-        Workload { empty_dir: true, ..new(Kind::Deployment, "ci", "build-cache") },
-        Workload { placed_on: vec!["k8s-node2".to_owned()], ..new(Kind::Pod, "ci", "debug") },
-        Workload { replicas: 2, ready_after_seconds: Some(10), ..new(Kind::Deployment, "mail", "smtp") },
+        Workload { empty_dir: true, ..new(WorkloadKind::Deployment, "ci", "build-cache") },
+        Workload { placed_on: vec!["k8s-node2".to_owned()], ..new(WorkloadKind::Pod, "ci", "debug") },
+        Workload { replicas: 2, ready_after_seconds: Some(10), ..new(WorkloadKind::Deployment, "mail", "smtp") },
     ]
 }
 

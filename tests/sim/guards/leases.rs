@@ -72,7 +72,7 @@ pub fn a_lease_is_kept_while_pods_end() {
         placed_on: vec![NODE.to_owned()],
         grace_seconds: Some(280),
         ends_after_seconds: Some(270),
-        ..Workload::new(scenario::Kind::Deployment, "mail", "imap")
+        ..Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap")
     };
     scenario.workloads.push(slow);
     is_kept(begin(&scenario), None, is_out(NODE), |_, _| {});
@@ -91,7 +91,11 @@ impl Hook for SlowEvictions {
 pub fn a_lease_is_kept_between_evictions() {
     let mut scenario = quick(Scenario::runbook());
     let placed_on = vec![NODE.to_owned(); 12];
-    scenario.workloads.push(Workload { replicas: 12, placed_on, ..Workload::new(scenario::Kind::Deployment, "mail", "imap") });
+    scenario.workloads.push(Workload {
+        replicas: 12,
+        placed_on,
+        ..Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap")
+    });
     is_kept(begin(&scenario), Some(Box::new(SlowEvictions)), is_out(NODE), |_, _| {});
 }
 

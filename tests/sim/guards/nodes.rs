@@ -159,7 +159,7 @@ pub fn what_a_drain_drove_away_is_back_first() {
         replicas: 2,
         ready_after_seconds: Some(300),
         placed_on,
-        ..Workload::new(scenario::Kind::Deployment, "mail", "imap")
+        ..Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap")
     };
     scenario.workloads.push(slow);
     whole_at_its_turn(&scenario, |_| {});
@@ -174,7 +174,7 @@ pub fn what_is_not_whole_is_waited_for() {
         replicas: 2,
         ready_after_seconds: Some(60),
         placed_on,
-        ..Workload::new(scenario::Kind::Deployment, "mail", "imap")
+        ..Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap")
     };
     scenario.workloads.push(slow);
     whole_at_its_turn(&scenario, |state| {

@@ -157,7 +157,7 @@ fn slow_to_end() -> Scenario {
         placed_on: vec!["k8s-node4".to_owned()],
         grace_seconds: Some(280),
         ends_after_seconds: Some(270),
-        ..Workload::new(scenario::Kind::Deployment, "mail", "imap")
+        ..Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap")
     };
     scenario.workloads.push(slow);
     scenario
@@ -199,7 +199,11 @@ impl Hook for SlowEvictions {
 fn crowded() -> State {
     let mut scenario = quick(Scenario::runbook());
     let placed_on = vec!["k8s-node4".to_owned(); 12];
-    scenario.workloads.push(Workload { replicas: 12, placed_on, ..Workload::new(scenario::Kind::Deployment, "mail", "imap") });
+    scenario.workloads.push(Workload {
+        replicas: 12,
+        placed_on,
+        ..Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap")
+    });
     begin(&scenario)
 }
 

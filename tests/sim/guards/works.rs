@@ -22,7 +22,11 @@ fn logs(state: &State) -> String {
 fn imap(replicas: u32, min_available: i32) -> Scenario {
     let mut scenario = quick(Scenario::runbook());
     let placed_on = ["k8s-node4", "k8s-node3"].into_iter().take(replicas as usize).map(str::to_owned).collect();
-    scenario.workloads.push(Workload { replicas, placed_on, ..Workload::new(scenario::Kind::Deployment, "mail", "imap") });
+    scenario.workloads.push(Workload {
+        replicas,
+        placed_on,
+        ..Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap")
+    });
     scenario.budgets.push(Budget {
         namespace: "mail".to_owned(),
         name: "imap".to_owned(),
@@ -77,7 +81,7 @@ pub fn a_pod_that_a_watch_has_missed_is_evicted() {
         placed_on: vec!["k8s-node4".to_owned()],
         grace_seconds: Some(60),
         ends_after_seconds: Some(40),
-        ..Workload::new(scenario::Kind::Deployment, "mail", "imap")
+        ..Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap")
     };
     scenario.workloads.push(slow);
     observed(begin(&scenario), async |driver| {
@@ -157,7 +161,7 @@ pub fn a_stuck_pod_stays_where_its_annotation_says_so() {
 #[test]
 pub fn a_stuck_pod_stays_that_no_replica_set_makes_anew() {
     let mut scenario = imap(1, 1);
-    scenario.workloads.last_mut().unwrap().kind = scenario::Kind::StatefulSet;
+    scenario.workloads.last_mut().unwrap().kind = scenario::WorkloadKind::StatefulSet;
     stays(&scenario, "a StatefulSet's");
 }
 

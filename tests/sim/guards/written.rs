@@ -112,7 +112,7 @@ fn moved(scenario: &Scenario, pod: &'static str, call: fn(&Call) -> bool) {
     });
 }
 
-fn database(kind: scenario::Kind) -> Scenario {
+fn database(kind: scenario::WorkloadKind) -> Scenario {
     let mut scenario = quick(Scenario::runbook());
     let placed_on = vec!["k8s-node4".to_owned()];
     scenario.workloads.push(Workload { placed_on, ..Workload::new(kind, "db", "pg") });
@@ -122,12 +122,12 @@ fn database(kind: scenario::Kind) -> Scenario {
 #[test]
 pub fn a_pod_that_has_moved_is_not_evicted() {
     let evicts = |call: &Call| call.changes && call.what.contains("/namespaces/db/pods/pg-0/eviction");
-    moved(&database(scenario::Kind::StatefulSet), "pg-0", evicts);
+    moved(&database(scenario::WorkloadKind::StatefulSet), "pg-0", evicts);
 }
 
 #[test]
 pub fn a_pod_that_has_moved_is_not_deleted() {
-    let mut scenario = database(scenario::Kind::StatefulSet);
+    let mut scenario = database(scenario::WorkloadKind::StatefulSet);
     scenario.settings.insert("drain-unstick".to_owned(), json!("all"));
     scenario.settings.insert("drain-unstick-after".to_owned(), json!("30s"));
     scenario.budgets.push(Budget {

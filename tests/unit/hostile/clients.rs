@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use futures::future::{BoxFuture, join_all};
 use k8s_upgrade::adapters::RealWeb;
-use k8s_upgrade::clients::vault::Kept;
+use k8s_upgrade::clients::vault::StoredSecret;
 use k8s_upgrade::clients::{Endpoint, Packages, Prometheus, Pushgateway, Slack, Vault};
 use k8s_upgrade::permit::{ChangeClass, Permit};
 use k8s_upgrade::plan::model::answer::Answer;
@@ -32,8 +32,8 @@ fn vault(base: &str) -> Vault {
     Vault::new(base, "secret", "k8s-upgrade", "hvs.x", web()).unwrap()
 }
 
-fn kept() -> Kept {
-    Kept { version: 1, data: Some(BTreeMap::new()) }
+fn kept() -> StoredSecret {
+    StoredSecret { version: 1, data: Some(BTreeMap::new()) }
 }
 
 fn unknown<T>(answer: Answer<T>) -> Option<String> {

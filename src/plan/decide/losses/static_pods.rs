@@ -19,7 +19,7 @@ pub struct StaticPod {
 
 /// What kubeadm writes for a flag.
 #[derive(Clone, Debug)]
-enum Wanted {
+enum ExpectedFlag {
     /// The first of these; releases or circumstances differ.
     Default(Vec<String>),
     /// One of them, or nothing.
@@ -30,7 +30,7 @@ enum Wanted {
     Any,
 }
 
-type Flags = BTreeMap<String, Wanted>;
+type Flags = BTreeMap<String, ExpectedFlag>;
 
 /// kubeadm's ClusterConfiguration.
 pub struct Configuration(Value);
@@ -135,19 +135,21 @@ fn compare(actual: &BTreeMap<String, Vec<String>>, wanted: &Flags) -> Vec<String
     for (name, values) in actual {
         let would = match wanted.get(name) {
             None => "drop it".to_owned(),
-            Some(Wanted::Any) => continue,
-            Some(Wanted::Default(one) | Wanted::Maybe(one)) if values.len() == 1 && one.contains(&values[0]) => continue,
-            Some(Wanted::Extra(all)) if all == values => continue,
-            Some(Wanted::Default(one) | Wanted::Maybe(one)) => format!("write {}", told(name, &one[..1])),
-            Some(Wanted::Extra(all)) => format!("write {}", told(name, all)),
+            Some(ExpectedFlag::Any) => continue,
+            Some(ExpectedFlag::Default(one) | ExpectedFlag::Maybe(one)) if values.len() == 1 && one.contains(&values[0]) => {
+                continue;
+            }
+            Some(ExpectedFlag::Extra(all)) if all == values => continue,
+            Some(ExpectedFlag::Default(one) | ExpectedFlag::Maybe(one)) => format!("write {}", told(name, &one[..1])),
+            Some(ExpectedFlag::Extra(all)) => format!("write {}", told(name, all)),
         };
         lines.push(format!("{}: kubeadm would {would}", told(name, values)));
     }
     for (name, one) in wanted.iter().filter(|(name, _)| !actual.contains_key(*name)) {
         let values = match one {
-            Wanted::Default(one) => &one[..1],
+            ExpectedFlag::Default(one) => &one[..1],
             // Not rolled out yet: nothing is lost by it.
-            Wanted::Extra(_) | Wanted::Maybe(_) | Wanted::Any => continue,
+            ExpectedFlag::Extra(_) | ExpectedFlag::Maybe(_) | ExpectedFlag::Any => continue,
         };
         lines.push(format!("is without --{name}: kubeadm would write {}", told(name, values)));
     }
@@ -155,14 +157,14 @@ fn compare(actual: &BTreeMap<String, Vec<String>>, wanted: &Flags) -> Vec<String
 }
 
 fn flags<const N: usize>(pairs: [(&str, String); N]) -> Flags {
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), Wanted::Default(vec![value]))).collect()
+    pairs.into_iter().map(|(name, value)| (name.to_owned(), ExpectedFlag::Default(vec![value]))).collect()
 }
 
 /// Overrides replace all instances of their flag.
 fn overridden(mut flags: Flags, extra: Vec<(String, String)>) -> Flags {
     let mut lists: BTreeMap<String, Vec<String>> = BTreeMap::new();
     extra.into_iter().for_each(|(name, value)| lists.entry(name).or_default().push(value));
-    flags.extend(lists.into_iter().map(|(name, values)| (name, Wanted::Extra(values))));
+    flags.extend(lists.into_iter().map(|(name, values)| (name, ExpectedFlag::Extra(values))));
     flags
 }
 
@@ -243,7 +245,7 @@ fn controller_manager(configuration: &Configuration) -> Flags {
     ]);
     // Empty where the CA's key is not on the node.
     for (flag, name) in [("cluster-signing-cert-file", "ca.crt"), ("cluster-signing-key-file", "ca.key")] {
-        all.insert(text(flag), Wanted::Default(vec![file(name), String::new()]));
+        all.insert(text(flag), ExpectedFlag::Default(vec![file(name), String::new()]));
     }
     let pods = configuration.text("/networking/podSubnet", "");
     if !pods.is_empty() {
@@ -303,10 +305,10 @@ fn etcd(configuration: &Configuration, node: &str, address: &str) -> Flags {
         ("experimental-initial-corrupt-check", "true"),
         ("experimental-watch-progress-notify-interval", "5s"),
     ] {
-        all.insert(text(flag), Wanted::Maybe(vec![text(value)]));
+        all.insert(text(flag), ExpectedFlag::Maybe(vec![text(value)]));
     }
     for flag in ["initial-cluster", "initial-cluster-state"] {
-        all.insert(text(flag), Wanted::Any);
+        all.insert(text(flag), ExpectedFlag::Any);
     }
     overridden(all, configuration.extra("/etcd/local"))
 }
