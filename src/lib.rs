@@ -24,7 +24,7 @@
 //!
 //! One run: `main` builds an [`Invocation`] and the real [`world::World`], [`run`](fn@run) parses the arguments, merges the
 //! settings and hands [`run::Services`] to one file of [`commands`], which observes ([`run::cluster::Observer`]) what is, asks [`plan`] what to
-//! do, and performs it through `Session::change`, the door to every change but the program's own records. `tests/unit/layering.rs` reads this
+//! do, and performs it through `Session::change`, the door to every change but the program's own records. `tests/offline/layering.rs` reads this
 //! table and holds the house to it: the last column is the rule, a room may always use itself, and `main` stands above all.
 //! A room with such a table in its `mod.rs` has floors, and is held to that, too. Within a room no files use each other in a circle.
 //!

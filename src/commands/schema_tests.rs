@@ -209,7 +209,7 @@ fn fulfils(name: &str, printed: &str, whence: &str) {
 /// The golden files hold what the whole program printed; numbers that differ from run to run are masked in them.
 #[test]
 fn golden_documents_fulfil_their_schemas() {
-    let folders = ["tests/sim/snapshots", "tests/unit/snapshots"];
+    let folders = ["tests/sim/snapshots", "tests/offline/snapshots"];
     let folders = folders.map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
     let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).map(|file| file.unwrap().path());
     let mut seen = BTreeSet::from([EventLine::NAME, LiveStatus::NAME]);

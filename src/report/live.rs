@@ -81,7 +81,7 @@ fn shortened(rows: &[Row], at_most: usize) -> Vec<Row> {
     if !gone.is_empty() {
         let state = gone.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ");
         let node = format!("… {} more", gone.values().sum::<usize>());
-        rows.push(Row { node, role: String::new(), version: String::new(), state, since: None, until: None });
+        rows.push(Row { node, role: String::new(), version: String::new(), state, since: None, is_over: false, until: None });
     }
     rows
 }
@@ -102,6 +102,7 @@ mod tests {
             }
             .into(),
             since: None,
+            is_over: false,
             until: None,
         };
         Screen {

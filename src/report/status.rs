@@ -121,7 +121,10 @@ fn table(out: &mut Page, rows: &[Row], now: Timestamp) {
     let (n, r, v) = (wide("NODE", |row| &row.node), wide("ROLE", |row| &row.role), wide("VERSION", |row| &row.version));
     out.push_str(&format!("  {:n$}  {:r$}  {:v$}  STATE\n", "NODE", "ROLE", "VERSION"));
     for row in rows {
-        let since = row.since.map_or(String::new(), |since| format!(", {}", ago(now, since)));
+        let since = row.since.map_or(String::new(), |since| match row.is_over {
+            true => format!(" {} ago", ago(now, since)),
+            false => format!(", for {}", ago(now, since)),
+        });
         let until = row.until.map_or(String::new(), |until| format!(" ({})", left(now, until)));
         out.push_str(&format!("  {:n$}  {:r$}  {:v$}  {}{since}{until}\n", row.node, row.role, row.version, row.state));
     }

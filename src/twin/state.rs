@@ -3,7 +3,7 @@
 //! Time is data here: what will happen stands in a queue of due timers. Nothing in a state is a task, a future or a lock.
 //!
 //! The twin's kernel: the state has what `control`, `hosts` and `web` remember and calls them when their timers are due, and they act on all
-//! of the state, since in a cluster everything meets everything. So these use each other, and may (`tests/unit/layering`); what knows
+//! of the state, since in a cluster everything meets everything. So these use each other, and may (`tests/offline/layering`); what knows
 //! nothing of them stands below, in `clockwork` and `store`.
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -19,13 +19,13 @@ mod power;
 mod process;
 mod refusals;
 mod registry;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, unused_macros, unused_imports)] // each of the programs uses a part
+mod support;
 mod turns;
 mod vault;
 mod watch;
 mod worker;
-
-#[path = "../unit/node/suite/mod.rs"]
-mod suite;
 
 /// From 1.35 to 1.36 on the runbook's own cluster, with nothing in its way but an alert at first.
 #[test]

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::lab::Lab;
 use super::minor;
-use super::suite::{self, Machine};
 use super::worker::Worker;
+use crate::support::suite::{self, Machine};
 
 /// 1.36.1 is there to be gone back to, which must not be.
 const PUBLISHED: [&str; 3] = ["1.35.4", "1.36.1", "1.36.3"];

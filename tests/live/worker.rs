@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use super::install::KUBEADM_FLAG;
 use super::lab::Lab;
 use super::registry::Registry;
-use super::suite::{Machine, word};
+use crate::support::suite::{Machine, word};
 
 /// Longer than any session here, and than any unit.
 const DEADLINE: Duration = Duration::from_secs(180);

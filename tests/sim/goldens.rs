@@ -75,7 +75,7 @@ fn shown(files: &[String]) -> BTreeSet<(String, Form)> {
 
 fn files() -> Vec<String> {
     let folders =
-        ["tests/sim/snapshots", "tests/unit/snapshots"].map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+        ["tests/sim/snapshots", "tests/offline/snapshots"].map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
     let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
     let files = files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|ext| ext == "snap"));
     files.map(|path| std::fs::read_to_string(path).unwrap()).collect()

@@ -30,9 +30,6 @@ mod live;
 mod mask;
 mod mixed_up;
 mod odd;
-#[path = "../unit/program.rs"]
-#[allow(dead_code)] // not all of it is used here
-mod program;
 mod proof;
 mod recovery;
 mod rehearse;
@@ -42,6 +39,9 @@ mod rotate;
 mod rules;
 mod schedules;
 mod status;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, unused_macros, unused_imports)] // each of the programs uses a part
+mod support;
 mod tempted;
 mod turns;
 mod twin;

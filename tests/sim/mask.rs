@@ -14,7 +14,7 @@ static MASKS: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"\d\d:\d\d:\d\d( UTC)?".to_owned(), "<time>"),
         (r"etcd-\d{8}-\d{6}".to_owned(), "etcd-<time>"),
         (format!(r"{SPAN}( ago| so far| left| now| more\))"), "<span>$1"),
-        (format!(r"(?m)(, |done, |done after ){SPAN}($| \()"), "$1<span>$2"),
+        (format!(r"(?m)(, |, for |done, |done after ){SPAN}($| \()"), "$1<span>$2"),
         // A process of a person; the ends that controllers give; the id of a run.
         (r"operator-[0-9a-f]{8}".to_owned(), "ann"),
         (r"-[bcdfghjklmnpqrstvwxz2456789]{5}\b".to_owned(), "-<pod>"),

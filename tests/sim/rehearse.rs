@@ -9,7 +9,7 @@ use regex::Regex;
 use serde_json::Value;
 
 use super::mask::{SPAN, in_order, masked};
-use super::program::{Ran, program_in};
+use crate::support::program::{Ran, program_in};
 
 /// The scenario behind an API server: what `--from-cluster` reads.
 fn cluster(scenario: &Scenario) -> World {

@@ -81,6 +81,8 @@ pub struct Row {
     pub state: String,
     /// Since when it is in this state, where that is known.
     pub since: Option<Timestamp>,
+    /// What it says is over, and was at [`Row::since`]; else it lasts since then.
+    pub is_over: bool,
     /// When a state that ends by itself ends.
     pub until: Option<Timestamp>,
 }
@@ -133,6 +135,6 @@ texts!(Screen {
     safe
 });
 texts!(Run { id, target, started, position });
-texts!(Row { node, role, version, state, since, until });
+texts!(Row { node, role, version, state, since, is_over, until });
 texts!(Work { job, step, created, deadline, pod, node, pin, silent, doing });
 texts!(Failed { job, ended, reason, exit, told });

@@ -27,6 +27,9 @@ const NAMED: usize = 4;
 /// So long after its Job was created a pod need not have recorded anything.
 const FRESH: Duration = Duration::from_secs(60);
 
+/// A node of which all is done, and that serves.
+const DONE: &str = "done";
+
 /// The screen, now.
 pub fn screen(seen: &ScreenInput, policy: &Policy, cluster: &str, namespace: &str, now: Timestamp) -> Screen {
     let facts = &seen.facts;
@@ -188,6 +191,8 @@ impl View<'_> {
     fn row(&self, node: &Node) -> Row {
         let runner = order::runner(self.facts(), self.policy).is_some_and(|runner| runner.name == node.name);
         let (state, since, until) = self.state(node);
+        // One that is done and does not serve is told for how long it does not.
+        let is_over = state == [DONE];
         Row {
             node: node.name.clone(),
             role: format!(
@@ -196,13 +201,14 @@ impl View<'_> {
                 if runner { ", runner" } else { "" }
             ),
             version: versions(node),
-            state,
+            state: if state.is_empty() { "serving".to_owned() } else { state.join(", ") },
             since,
+            is_over,
             until,
         }
     }
 
-    fn state(&self, node: &Node) -> (String, Option<Timestamp>, Option<Timestamp>) {
+    fn state(&self, node: &Node) -> (Vec<String>, Option<Timestamp>, Option<Timestamp>) {
         let (mut words, mut since, mut until) = (Vec::new(), None, None);
         let token = Step::of(node).token();
         let work = self.work.iter().find(|work| work.step == token);
@@ -211,7 +217,7 @@ impl View<'_> {
             (Some(target), _) if node.is_done(target) => {
                 since = node.changed_at.filter(|_| node.changed_by(&self.facts().marks));
                 until = work.and_then(|work| work.doing.wait.as_ref()).filter(|wait| wait.on.soak).map(|wait| wait.until);
-                words.push(if until.is_some() { "done, soaking" } else { "done" }.to_owned());
+                words.push(if until.is_some() { "done, soaking" } else { DONE }.to_owned());
             }
             (Some(_), Some(work)) => {
                 let (state, at) = phase(&work.doing);
@@ -240,7 +246,7 @@ impl View<'_> {
         }
         words.extend(node.pressures.iter().cloned());
         words.extend(node.odd.iter().map(|odd| odd.what.clone()));
-        (if words.is_empty() { "serving".to_owned() } else { words.join(", ") }, since, until)
+        (words, since, until)
     }
 
     /// What those at work have recorded, Jobs and people.

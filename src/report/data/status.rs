@@ -291,7 +291,7 @@ impl<'a> Run<'a> {
 
 impl<'a> Node<'a> {
     fn of(row: &'a screen::Row) -> Self {
-        let screen::Row { node, role, version, state, since, until } = row;
+        let screen::Row { node, role, version, state, since, until, is_over: _ } = row;
         Node { name: node, role, version, state, since: *since, until: *until }
     }
 }

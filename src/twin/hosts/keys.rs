@@ -78,7 +78,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// The file that the scripts' own test edits (`tests/unit/node/keys.rs`), and what they make of it.
+    /// The file that the scripts' own test edits (`tests/offline/node/keys.rs`), and what they make of it.
     const BEFORE: &str = "# the keys of AAAAold k8s-upgrade-key\n\nssh-rsa AAAAalice alice@laptop\nfrom=\"10.0.0.0/8, 192.168.1.1\",no-pty  ssh-ed25519 \
                           AAAAold wizard@infra k8s-upgrade-key\n  ecdsa-sha2-nistp256 AAAAbob";
 

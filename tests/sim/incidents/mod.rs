@@ -3,8 +3,8 @@
 //! Those that the world in memory can show have a test below, by number; the others are shown [elsewhere](ELSEWHERE). Of each, the guard is
 //! taken out in `tests/sim/defects`, and its test must fail then.
 //!
-//! What 21 was (a redirect not followed) is the adapter's: unit, `web_adapter::redirects_are_followed_and_any_status_is_an_answer`; here, that
-//! no answer is none. What 27 was needs a name for each build; that a binary tells its own is unit, `cli::help_and_version_are_data`.
+//! What 21 was (a redirect not followed) is the adapter's: offline, `web_adapter::redirects_are_followed_and_any_status_is_an_answer`; here, that
+//! no answer is none. What 27 was needs a name for each build; that a binary tells its own is offline, `cli::help_and_version_are_data`.
 
 pub mod before;
 mod by_hand;
@@ -37,11 +37,11 @@ const HOUR: u64 = 3600;
 /// Incidents that no cluster is needed to show, and the test that does, as a defect names it.
 const ELSEWHERE: [(u32, &str); 4] = [
     // An empty grep aborted on a healthy node. (That a script ends where it fails, and says so: `node::assembly`.)
-    (5, "unit:node::inspect::a_healthy_node"),
+    (5, "offline:node::inspect::a_healthy_node"),
     // A plan without a version: the target is an argument of the operation, always.
-    (24, "unit:node::packages::the_forecast_is_passed_through"),
+    (24, "offline:node::packages::the_forecast_is_passed_through"),
     // 145 leaked etcd backups.
-    (25, "unit:node::work::leftovers_of_earlier_runs_go_but_the_newest_and_what_is_not_kubeadms"),
+    (25, "offline:node::work::leftovers_of_earlier_runs_go_but_the_newest_and_what_is_not_kubeadms"),
     // A deploy that never deployed.
     (27, "lib:run::image::tests::the_same_binary_is_the_same_image_and_another_is_not"),
 ];

@@ -15,7 +15,7 @@ use k8s_upgrade::world::{Env, Files, KubeConnection, KubeSource, KubeTarget, Wor
 use k8s_upgrade::{Panics, adapters};
 use kube::client::Body;
 
-use super::program::program_in;
+use crate::support::program::program_in;
 
 /// An API server at whose first answer the program goes down.
 struct Mine;

@@ -4,16 +4,16 @@
 mod bash;
 mod memory;
 
-use super::suite;
+use crate::support::suite;
 
 macro_rules! on_bash {
     ($($room:ident: $($name:ident),+;)+) => {
-        mod on_bash { $(mod $room { $(#[test] fn $name() { super::super::suite::$room::$name(&mut super::super::bash::machine()); })+ })+ }
+        mod on_bash { $(mod $room { $(#[test] fn $name() { crate::support::suite::$room::$name(&mut super::super::bash::machine()); })+ })+ }
     };
 }
 macro_rules! on_the_twin {
     ($($room:ident: $($name:ident),+;)+) => {
-        mod on_the_twin { $(mod $room { $(#[test] fn $name() { super::super::suite::$room::$name(&mut super::super::memory::machine()); })+ })+ }
+        mod on_the_twin { $(mod $room { $(#[test] fn $name() { crate::support::suite::$room::$name(&mut super::super::memory::machine()); })+ })+ }
     };
 }
 suite::behaviours!(on_bash);

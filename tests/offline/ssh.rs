@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::node::bench::Node;
-use super::program::program;
+use crate::support::program::program;
 use bytes::Bytes;
 use k8s_upgrade::adapters::Ssh;
 use k8s_upgrade::world::{Bounds, Host, HostError, HostOutput, Hosts, Login};

@@ -202,7 +202,7 @@ fn no_operation_is_forgotten() {
     }
     let mut names = Names(BTreeSet::new());
     every(&mut names);
-    let missing: Vec<String> = super::suite::known().into_iter().filter(|name| !names.0.contains(name)).collect();
+    let missing: Vec<String> = crate::support::suite::known().into_iter().filter(|name| !names.0.contains(name)).collect();
     assert!(missing.is_empty(), "these get no canaries: {missing:?}");
 }
 

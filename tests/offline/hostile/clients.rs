@@ -150,5 +150,5 @@ fn no_call_is_forgotten() {
             }
         }
     }
-    assert_eq!(missing, Vec::<String>::new(), "tests/unit/hostile/clients.rs has no row for these");
+    assert_eq!(missing, Vec::<String>::new(), "tests/offline/hostile/clients.rs has no row for these");
 }

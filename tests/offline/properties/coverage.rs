@@ -141,7 +141,7 @@ fn every_reader_is_held_by_properties() {
 
 fn is_test(root: &Path, by: &str) -> bool {
     let Some((file, test)) = by.split_once("::") else { return false };
-    let path = root.join("tests/unit/properties").join(file).with_extension("rs");
+    let path = root.join("tests/offline/properties").join(file).with_extension("rs");
     std::fs::read_to_string(path).is_ok_and(|text| text.contains(&format!("#[test]\nfn {test}(")))
 }
 

@@ -11,7 +11,7 @@ fn rows<'a>(text: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
     section.lines().filter(|line| line.starts_with('|')).skip(2).map(cells).collect()
 }
 
-/// What stands in backticks and is a place in the repository: `tests/unit/ssh.rs`, or `tests/unit/ssh.rs::a_test`.
+/// What stands in backticks and is a place in the repository: `tests/offline/ssh.rs`, or `tests/offline/ssh.rs::a_test`.
 fn places(text: &str) -> Vec<&str> {
     let ours = |word: &&str| ["tests/", "src/"].iter().any(|folder| word.starts_with(folder)) && !word.contains(' ');
     text.split('`').skip(1).step_by(2).filter(ours).collect()

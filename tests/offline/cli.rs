@@ -1,7 +1,7 @@
 //! The whole program by its one entry, as a person or a Job calls it: exit codes, and what stands on which stream.
 
 use super::ports;
-use super::program::program;
+use crate::support::program::program;
 
 /// A kubeconfig of an API server that nobody listens for.
 fn nobody(folder: &tempfile::TempDir) -> String {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::program::{Ran, program};
+use crate::support::program::{Ran, program};
 
 fn rehearse(args: &[&str]) -> Ran {
     program(&[&["rehearse"], args].concat(), &[])

@@ -231,7 +231,8 @@ fn screen() -> Screen {
         doing,
     };
     let told = ToldFailure { what: texts(), state: text(), next: advice() };
-    let row = Row { node: text(), role: text(), version: text(), state: text(), since: Some(at()), until: Some(at()) };
+    let row =
+        Row { node: text(), role: text(), version: text(), state: text(), since: Some(at()), is_over: false, until: Some(at()) };
     Screen {
         cluster: text(),
         running: Some(Version::new(1, 34, 2)),

@@ -13,12 +13,14 @@ mod node;
 mod panics;
 mod pasted;
 mod ports;
-mod program;
 mod properties;
 mod rehearse;
 mod report;
 mod security;
 mod ssh;
+#[path = "../support/mod.rs"]
+#[allow(dead_code, unused_macros, unused_imports)] // each of the programs uses a part
+mod support;
 mod terminals;
 mod vault;
 mod watch;

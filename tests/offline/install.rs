@@ -12,7 +12,7 @@ use k8s_upgrade::plan::model::policy::{Runner, Unstick};
 use regex::Regex;
 use serde_json::Value;
 
-use super::program::program;
+use crate::support::program::program;
 
 fn install(credentials: Credentials<'_>) -> Install<'_> {
     Install {

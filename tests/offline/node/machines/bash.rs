@@ -4,8 +4,8 @@ use std::os::unix::fs::MetadataExt;
 
 use k8s_upgrade::world::HostOutput;
 
-use super::suite::Machine;
 use crate::node::bench::Node;
+use crate::support::suite::Machine;
 
 pub fn machine() -> Bash {
     let node = Node::new();

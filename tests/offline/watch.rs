@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::program::{Ran, program};
+use crate::support::program::{Ran, program};
 
 const JOB: &str = "k8s-upgrade-worker-1-34-7-k8s-node2";
 const NS: &str = "/api/v1/namespaces/k8s-upgrade";

@@ -15,7 +15,7 @@ use k8s_upgrade::world::{Bounds, Host, HostOutput, Hosts, Login};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use super::suite::Machine;
+use crate::support::suite::Machine;
 
 const NODE: &str = "k8s-node1";
 const ADDRESS: &str = "10.0.20.101";

@@ -10,5 +10,4 @@ mod kill;
 mod machines;
 mod packages;
 mod proofs;
-mod suite;
 mod work;

@@ -58,7 +58,7 @@ fn refused(diff: &str) -> Option<String> {
 /// Whether there is a test of that name, as a defect writes it.
 fn exists(test: &str) -> bool {
     let (folder, path) = match test.split_once(':') {
-        Some(("unit", path)) if !path.starts_with(':') => ("tests/unit", path),
+        Some(("offline", path)) if !path.starts_with(':') => ("tests/offline", path),
         Some(("lib", path)) if !path.starts_with(':') => ("src", path),
         _ => ("tests/sim", test),
     };
@@ -101,7 +101,7 @@ fn each_applies_and_names_its_test() {
 
 #[test]
 fn one_that_has_rotted_is_told() {
-    let test = "Test: unit:defects::one_that_has_rotted_is_told\n";
+    let test = "Test: offline:defects::one_that_has_rotted_is_told\n";
     let diff = "\ndiff --git a/rustfmt.toml b/rustfmt.toml\n--- a/rustfmt.toml\n+++ b/rustfmt.toml\n@@ -1 +1,2 @@\n";
     let first = std::fs::read_to_string(Path::new(ROOT).join("rustfmt.toml")).unwrap().lines().next().unwrap().to_owned();
     let there = format!("{diff}+# odd\n {first}\n");
@@ -114,7 +114,7 @@ fn one_that_has_rotted_is_told() {
         (format!("It is odd.\n\nTest: proof::gone\n{there}"), "there is no test proof::gone"),
         (format!("It is odd.\n\nTest: gone::one\n{there}"), "there is no test gone::one"),
         // It is a function, and no test.
-        (format!("It is odd.\n\nTest: unit:defects::complaints\n{there}"), "there is no test unit:defects::complaints"),
+        (format!("It is odd.\n\nTest: offline:defects::complaints\n{there}"), "there is no test offline:defects::complaints"),
         (format!("It is odd.\n\nSet: SEED=1\n{there}"), "it names no test"),
         (format!("It is odd.\n\n{test}Set: SEED\n{there}"), "not understood: Set: SEED"),
         (format!("{test}{there}"), "no word on what is wrong"),

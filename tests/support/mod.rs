@@ -1,0 +1,4 @@
+//! What several of the test programs share; each uses its part.
+
+pub mod program;
+pub mod suite;
