@@ -109,7 +109,7 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
 
 /// A command with `-o json` that does something, and has no data of its own.
 fn gives_account(command: &Command) -> bool {
-    flags(command).2 && commands::document(command) == Some(data::Account::NAME)
+    manner(command).json && commands::document(command) == Some(data::Account::NAME)
 }
 
 /// This program as the process of a twin: the same entry, a world in memory.
@@ -238,7 +238,7 @@ async fn perform(
             (Err(why), _) => return Err(Failure::nothing_begun(Cause::unreachable(why))),
         },
     };
-    let (dry_run, chain, json) = flags(&cli.command);
+    let Manner { dry_run, chain, json } = manner(&cli.command);
     let mut stop = invocation.stop.clone();
     let identity = identity(&invocation.argv, &invocation.env, world, connection.in_cluster);
     if let Some(book) = &book {
@@ -323,7 +323,7 @@ async fn connect(world: &World, kube: &KubeTarget, stop: Stop) -> Result<Result<
 
 /// What changes nothing has nothing to write down; a detection is told by the preflight that it creates.
 fn keeps_journal(command: &Command) -> bool {
-    !flags(command).0 && !matches!(command, Command::Detect { .. })
+    !manner(command).dry_run && !matches!(command, Command::Detect { .. })
 }
 
 /// Whose journal it is.
@@ -373,25 +373,35 @@ async fn tell_first_stop(session: &Session, mut stop: Stop) {
     std::future::pending::<()>().await;
 }
 
-/// Dry run, part of a chain, JSON wanted.
-fn flags(command: &Command) -> (bool, bool, bool) {
+/// What a command says of itself, wherever its flags stand.
+struct Manner {
+    /// It changes nothing.
+    dry_run: bool,
+    /// It runs as a Job of a chain.
+    chain: bool,
+    /// Its data are wanted as JSON.
+    json: bool,
+}
+
+fn manner(command: &Command) -> Manner {
     let json = |data: &Data| data.output == Form::Json;
+    let of = |dry_run, chain, json| Manner { dry_run, chain, json };
     match command {
-        Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => (*dry_run, false, json(data)),
-        Command::Drain { dry_run, data, .. } | Command::RotateKey { dry_run, data, .. } => (*dry_run, false, json(data)),
-        Command::Acknowledge { id, data } => (id.is_none(), false, json(data)),
-        Command::Start { dry_run, data, .. } | Command::Rollback { dry_run, data, .. } => (*dry_run, false, json(data)),
+        Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => of(*dry_run, false, json(data)),
+        Command::Drain { dry_run, data, .. } | Command::RotateKey { dry_run, data, .. } => of(*dry_run, false, json(data)),
+        Command::Acknowledge { id, data } => of(id.is_none(), false, json(data)),
+        Command::Start { dry_run, data, .. } | Command::Rollback { dry_run, data, .. } => of(*dry_run, false, json(data)),
         Command::Halt(Halt { data, .. }) | Command::SkipPhase(Skip { data, .. }) | Command::ClearState { data } => {
-            (false, false, json(data))
+            of(false, false, json(data))
         }
-        Command::Status { data, .. } => (true, false, json(data)),
-        Command::Report { .. } => (true, false, false),
+        Command::Status { data, .. } => of(true, false, json(data)),
+        Command::Report { .. } => of(true, false, false),
         // What it does to the real cluster is nothing.
-        Command::Rehearse(wanted) => (true, false, json(&wanted.data)),
-        Command::Preflight { dry_run, chain, data, .. } => (*dry_run, chain.chain, json(data)),
-        Command::UpgradeNode { chain, data, .. } | Command::Postflight { chain, data, .. } => (false, chain.chain, json(data)),
+        Command::Rehearse(wanted) => of(true, false, json(&wanted.data)),
+        Command::Preflight { dry_run, chain, data, .. } => of(*dry_run, chain.chain, json(data)),
+        Command::UpgradeNode { chain, data, .. } | Command::Postflight { chain, data, .. } => of(false, chain.chain, json(data)),
         Command::Manifests(_) | Command::Image { .. } | Command::Completions { .. } | Command::Man { .. } => {
-            (false, false, false)
+            of(false, false, false)
         }
     }
 }

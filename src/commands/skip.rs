@@ -67,7 +67,7 @@ async fn wanted(services: &Services, facts: &Facts, options: &Options) -> Result
     let Some(target) = facts.marks.target.filter(|_| facts.marks.in_flight) else {
         return Err(Cause::refused("no run is in flight: there is nothing to skip"));
     };
-    if facts.marks.is_skipped(&step) {
+    if step.is_skipped(&facts.marks) {
         services.session.found("skip-phase", format!("{token} was skipped already"));
         return Ok(None);
     }

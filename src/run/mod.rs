@@ -1,4 +1,5 @@
-//! Performs what was planned. Each change to cluster, host or web goes through [`session::Session::change`].
+//! Performs what was planned. Each change to cluster, host or web goes through [`session::Session::change`]; only the program's own records (Leases,
+//! journals, progress) take a permit themselves.
 //!
 //! | room | what it is for | may use |
 //! |---|---|---|

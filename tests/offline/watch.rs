@@ -112,6 +112,7 @@ fn cluster(exit: i32) -> Cluster {
     let marks = json!({
         mark("in-flight"): "true", mark("run-id"): "5f3a21bc", mark("target"): "1.34.7", mark("started"): "2026-11-22T12:00:00Z",
         mark("prepared"): "5f3a21bc", mark("snapshot-path"): "/backup/etcd.db",
+        mark("image"): "docker.io/library/k8s-upgrade:0123456789ab",
     });
     insert(NS, json!({ "metadata": { "name": "k8s-upgrade", "annotations": marks } }));
     for (name, version, labels) in [

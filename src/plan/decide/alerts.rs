@@ -36,7 +36,7 @@ impl Moment {
 /// A worker that was skipped by force, and is old indeed.
 fn left_old(node: &Node, facts: &Facts) -> bool {
     let old = facts.marks.target.is_none_or(|target| !node.is_upgraded(target));
-    !node.control_plane && old && facts.marks.is_skipped(&Step::of(node))
+    !node.control_plane && old && Step::of(node).is_skipped(&facts.marks)
 }
 
 /// What the alerts say.

@@ -96,7 +96,7 @@ fn others_out(facts: &Facts, name: &str) -> Vec<String> {
 /// Everything is at `target` or past it, kubelets and control planes: what postflight asks.
 pub fn at_target(facts: &Facts, target: Version) -> Verdict {
     // What a person skipped by force is told as such, and never as done.
-    let skipped = |node: &Node| facts.marks.is_skipped(&Step::of(node));
+    let skipped = |node: &Node| Step::of(node).is_skipped(&facts.marks);
     let old = facts.managed().filter(|node| node.kubelet < Some(target) && !skipped(node));
     let kubelets = old.map(|node| format!("{}: kubelet {}, not {target}", node.name, told(node.kubelet))).collect();
     Verdict::all([control_plane(facts, target), Verdict::hold_if(kubelets)])

@@ -29,7 +29,7 @@ pub struct Link {
 /// The whole chain to `target`, in order. In a minor upgrade of several control planes those whose kubelet had to wait come again, in their
 /// old place, once every API server is new. A node that joins late and is old is in it; one that is gone is not.
 pub fn chain(facts: &Facts, policy: &Policy, target: Version) -> Vec<Link> {
-    let skipped = |step: &Step| facts.marks.is_skipped(step);
+    let skipped = |step: &Step| step.is_skipped(&facts.marks);
     let preflight = Step::preflight();
     let mut chain = vec![Link { done: (facts.marks.in_flight && facts.marks.prepared) || skipped(&preflight), step: preflight }];
     chain.extend(order::order(facts, policy).into_iter().map(|node| {
@@ -112,7 +112,7 @@ fn planned(facts: &Facts, policy: &Policy, target: Version, step: Step) -> Resul
 /// How much of the chain is behind us, for people: phases done, and of how many.
 pub fn progress(facts: &Facts, policy: &Policy, target: Version) -> (usize, usize) {
     let chain = chain(facts, policy, target);
-    (chain.iter().filter(|link| link.done && !facts.marks.is_skipped(&link.step)).count(), chain.len())
+    (chain.iter().filter(|link| link.done && !link.step.is_skipped(&facts.marks)).count(), chain.len())
 }
 
 #[cfg(test)]

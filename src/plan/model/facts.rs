@@ -315,6 +315,11 @@ impl Step {
         Step { phase: if node.control_plane { Phase::Master } else { Phase::Worker }, node: Some(node.name.clone()) }
     }
 
+    /// A person has skipped it by force: nothing says that its work is done.
+    pub fn is_skipped(&self, marks: &RunMarks) -> bool {
+        marks.skipped.iter().any(|skip| skip.step == self.token())
+    }
+
     /// How annotations name it: `preflight`, `master/k8s-master`, `worker/k8s-node4`, `postflight`.
     pub fn token(&self) -> String {
         match &self.node {

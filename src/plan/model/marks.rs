@@ -14,7 +14,6 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::facts::Step;
 use super::halt::{Halt, Skip};
 use super::version::Version;
 use crate::failure::{Advice, Cause};
@@ -215,11 +214,6 @@ impl RunMarks {
                 .next("k8s-upgrade clear-state      # gives it up")
         };
         self.run_id.as_ref().ok_or_else(none)
-    }
-
-    /// A person has skipped this step by force: nothing says that its work is done.
-    pub fn is_skipped(&self, step: &Step) -> bool {
-        self.skipped.iter().any(|skip| skip.step == step.token())
     }
 
     /// Both tell of the same run.

@@ -231,7 +231,7 @@ impl View<'_> {
             (Some(target), None) if self.facts().is_done_for_now(node, target) => {
                 words.push("control plane done, its kubelet is upgraded after the last control plane".to_owned());
             }
-            (Some(_), None) if self.facts().marks.is_skipped(&Step::of(node)) => words.push("SKIPPED by force".to_owned()),
+            (Some(_), None) if Step::of(node).is_skipped(&self.facts().marks) => words.push("SKIPPED by force".to_owned()),
             (Some(_), None) => words.push("waiting".to_owned()),
             (None, _) => {}
         }

@@ -45,7 +45,7 @@ pub struct AnsweredHost<'a> {
     pub kubelet: &'a str,
     /// The packages of Kubernetes and of containerd.
     pub packages: Vec<Package<'a>>,
-    /// What dpkg --audit says, line by line.
+    /// What the package manager finds half installed, line by line.
     pub audit: &'a [String],
     /// The static pods of a control plane, by their manifests.
     pub manifests: Vec<Manifest<'a>>,
@@ -85,17 +85,17 @@ pub struct SilentHost<'a> {
     pub next: Vec<&'a str>,
 }
 
-/// A package, as dpkg has it.
+/// A package, as the package manager has it.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Package<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Its version, as Debian writes it.
+    /// Its version, as the package manager writes it.
     pub version: &'a str,
-    /// The letters of dpkg: what is wanted of it, and what is.
+    /// Two letters or more: what is wanted of it, and what is.
     pub state: &'a str,
-    /// It is on hold: apt leaves it alone.
+    /// It is on hold: the package manager leaves it alone.
     pub held: bool,
     /// It is installed and configured.
     pub whole: bool,

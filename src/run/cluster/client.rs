@@ -83,7 +83,7 @@ fn within<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error 
 }
 
 /// The innermost error says what happened ("connection refused"), the outer ones only where.
-fn root(error: &(dyn std::error::Error + 'static)) -> String {
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
 }
 
@@ -102,9 +102,9 @@ pub fn cause(what: &str, error: &Error) -> Cause {
         Error::Service(inner) => match (within::<NoPermit>(inner.as_ref()), within::<TooMuch>(inner.as_ref())) {
             (Some(no_permit), _) => return Cause::bug(no_permit.to_string()),
             (_, Some(too_much)) => Cause::unreachable(too_much.to_string()),
-            _ => Cause::unreachable(format!("the API server cannot be reached: {}", root(inner.as_ref()))),
+            _ => Cause::unreachable(format!("the API server cannot be reached: {}", innermost(inner.as_ref()))),
         },
-        other => Cause::unreachable(root(other).to_string()),
+        other => Cause::unreachable(innermost(other)),
     };
     bare.during(what)
 }

@@ -63,6 +63,11 @@ const READERS: &[(&str, &str, &str)] = &[
         "read_intent",
         "A name, a number and a word, split at blanks; whatever else stands there is no intent.",
     ),
+    (
+        "src/plan/manifests/policies/jobs.rs",
+        "accepted",
+        "It reads files of this repository, which are compiled in; a test reads each.",
+    ),
     ("src/plan/model/marks.rs", "parsed", "words::tokens"),
     ("src/plan/model/parse.rs", "backup_done", "plan::backups"),
     ("src/plan/model/parse.rs", "exit_code", "plan::messages_of_jobs"),
