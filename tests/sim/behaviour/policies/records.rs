@@ -96,15 +96,18 @@ pub async fn of_namespaces_only_the_runs_marks_change(b: &Bench<'_>) {
         one.not_granted(&chain).await;
     }
     patch("a claim, by the watch", &ours, annotated("in-flight", json!("true"))).refused(&watch, "namespace").await;
+    patch("another image, by the watch", &ours, annotated("image", json!("evil:1"))).refused(&watch, "namespace").await;
     // As a run does it: the claim, its end, and what the watch writes.
-    let claim = json!({ mark("in-flight"): "true", mark("run-id"): "0badcafe", mark("target"): "1.34.7", mark("image"): IMAGE, mark("skipped"): null });
+    let claim = json!({ mark("in-flight"): "true", mark("run-id"): "0badcafe", mark("target"): "1.34.7", mark("image"): IMAGE, mark("record-version"): "1", mark("skipped"): null });
     chain.patch(&ours, json!({ "metadata": { "annotations": claim } })).await.ok();
     watch.patch(&ours, annotated("taking-up", json!("k8s-upgrade-preflight-1-34-7"))).await.ok();
+    // A run that was begun by hand gets its image with its first Job, which may be the watch's.
+    watch.patch(&ours, annotated("image", json!(IMAGE))).await.ok();
     // The installed image changes, the run's does not: it is kept with every other write.
     b.patch(&ours, annotated("image", json!("before:1"))).await.ok();
     chain.patch(&ours, annotated("prepared", json!("0badcafe"))).await.ok();
     let gone: serde_json::Map<String, Value> =
-        ["in-flight", "run-id", "target", "image", "prepared", "taking-up", "local", "skipped", "acknowledged"]
+        ["in-flight", "run-id", "target", "image", "record-version", "prepared", "taking-up", "local", "skipped", "acknowledged"]
             .iter()
             .map(|name| (mark(name), Value::Null))
             .collect();
