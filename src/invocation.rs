@@ -85,15 +85,15 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
         _ => report::sink(style, verbosity, invocation.stderr.clone()),
     };
     let account = gives_account(&cli.command).then(Account::default);
-    let book = keeps_journal(&cli.command).then(SharedJournal::default);
-    let others = invocation.tee.take().into_iter().chain(book.clone().map(|book| Box::new(book) as Box<dyn Sink>));
+    let journal = keeps_journal(&cli.command).then(SharedJournal::default);
+    let others = invocation.tee.take().into_iter().chain(journal.clone().map(|journal| Box::new(journal) as Box<dyn Sink>));
     let others = others.chain(account.clone().map(|account| Box::new(account) as Box<dyn Sink>));
     // Who keeps a journal does something: under a Job it is recorded there, by hand on the Lease that is held meanwhile.
     let follower = keeps_journal(&cli.command).then(Follower::default);
     let others = others.chain(follower.clone().map(|follower| Box::new(follower) as Box<dyn Sink>));
     let sink = report::shared(std::iter::once(own).chain(others).collect());
     let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());
-    let kept = Subscribers { book, account: account.clone(), follower };
+    let kept = Subscribers { journal, account: account.clone(), follower };
     let result = perform(invocation, world, cli, sink.clone(), kept).await;
     if let Err(failure) = &result {
         sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed { failure: failure.clone() });
@@ -188,7 +188,7 @@ impl std::io::Write for Diagnosis {
 
 /// What else hears the events, where the command has a use for it.
 struct Subscribers {
-    book: Option<SharedJournal>,
+    journal: Option<SharedJournal>,
     account: Option<Account>,
     follower: Option<Follower>,
 }
@@ -198,7 +198,7 @@ async fn perform(
     world: &World,
     cli: Cli,
     sink: Shared,
-    Subscribers { book, account, follower }: Subscribers,
+    Subscribers { journal, account, follower }: Subscribers,
 ) -> Result<Outcome, Failure> {
     let global = &cli.global;
     let sources =
@@ -241,8 +241,8 @@ async fn perform(
     let Manner { dry_run, chain, json } = manner(&cli.command);
     let mut stop = invocation.stop.clone();
     let identity = identity(&invocation.argv, &invocation.env, world, connection.in_cluster);
-    if let Some(book) = &book {
-        book.open().head = head(&invocation, world, &identity);
+    if let Some(journal) = &journal {
+        journal.open().head = head(&invocation, world, &identity);
     }
     let session = session::Parts {
         clock: world.clock.clone(),
@@ -266,7 +266,7 @@ async fn perform(
         world: world.clone(),
         session,
         despite_halt: despite_halt(&cli.command),
-        book,
+        journal,
         follower,
     });
     let mut asker = Asker { stdin: invocation.stdin, interactive: invocation.interactive, yes: global.yes };

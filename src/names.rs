@@ -110,7 +110,7 @@ pub enum Writer {
     Chain,
     /// The watch, which may write little else of it.
     Watch,
-    /// Who creates the run's first Job: the chain or the watch.
+    /// The chain where a Job claims the run; else who creates the first Job of one that a person began: the chain or the watch.
     Creator,
     /// A person alone: a Job may remove it with the rest, and never write it.
     Person,

@@ -37,13 +37,15 @@ pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
 fn gates() -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["GATES"]);
-    roff.text([roman("What is asked before a run goes on. Where the answer is not yes, it holds, and says how to go on.")]);
+    roff.text([roman(
+        "What is asked before a run goes on. Where the answer is not yes, it holds or refuses, and says how to go on.",
+    )]);
     for row in Gate::ALL.iter().map(|gate| gate.row()) {
         let asked: Vec<&str> = row.asked.iter().map(|occasion| occasion.words()).collect();
         roff.control("TP", []);
         roff.text([bold(row.id), roman(format!(" ({})", asked.join(", ")))]);
         roff.text([
-            roman(format!("{} For: {}. Closed: ", row.question, row.explanation)),
+            roman(format!("{} Why: {}. Where it is closed: ", row.question, row.explanation)),
             bold(row.command),
             roman(format!(": {}", row.purpose)),
         ]);

@@ -89,6 +89,9 @@ pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: us
     if let Some(failed) = &screen.failure {
         failure(&mut out, failed, now);
     }
+    if let Some((image, installed)) = screen.run.as_ref().and_then(|run| run.image.as_ref().zip(run.installed.as_ref())) {
+        labelled(&mut out, "image", &format!("{image} to the end of the run; installed is {installed}"));
+    }
     if let Some(path) = &screen.backup {
         labelled(&mut out, "backup", path);
     }

@@ -21,7 +21,7 @@ pub struct Parts {
     /// What a person does to a node that is no upgrade goes on while upgrades are halted.
     pub despite_halt: bool,
     /// None: a command that keeps no journal.
-    pub book: Option<SharedJournal>,
+    pub journal: Option<SharedJournal>,
     /// None: a command that records no progress.
     pub follower: Option<Follower>,
 }
@@ -46,7 +46,7 @@ pub struct Services {
 
 impl Services {
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, namespace, connection, world, session, despite_halt, book, follower } = parts;
+        let Parts { settings, namespace, connection, world, session, despite_halt, journal, follower } = parts;
         let settings = Arc::new(settings);
         let session = Arc::new(Session::new(session));
         let cluster = Arc::new(Cluster::new(connection, namespace, session.clone(), settings.api_patience));
@@ -54,7 +54,7 @@ impl Services {
         let record = Arc::new(Record::new(settings.clone(), session.clone(), cluster.clone(), observer.clone()));
         let halt = Arc::new(HaltWatch::new(session.clone(), observer.clone(), despite_halt));
         let leases = Arc::new(Leases::new(settings.clone(), session.clone(), cluster.clone(), follower.clone()));
-        let journal = Arc::new(Journals::new(session.clone(), cluster.clone(), observer.clone(), book));
+        let journal = Arc::new(Journals::new(session.clone(), cluster.clone(), observer.clone(), journal));
         let progress = Arc::new(Recorder::new(
             settings.clone(),
             session.clone(),

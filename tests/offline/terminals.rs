@@ -1,6 +1,5 @@
 //! Nothing that others wrote steers a terminal, starts a line of its own, or floods the screen: in every event, every view and every form.
 
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +19,8 @@ use k8s_upgrade::plan::view::screen::{Failed, Row, Run, Screen, Stale, Work};
 use k8s_upgrade::plan::view::story::{self, Ending, Outage, Story};
 use k8s_upgrade::report::{self, Account, Event, Printed, SharedJournal, Sink, Style, data};
 use k8s_upgrade::words::Texts;
+
+use crate::support::program::Buffer;
 
 /// What somebody wrote who hopes that it is printed: steering, a line of its own, direction, markup, and too much.
 fn canary() -> String {
@@ -134,25 +135,11 @@ fn number(event: &Event) -> usize {
     }
 }
 
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
 /// What a sink makes of one event, told as a process tells it.
 fn told(event: &Event, sink: impl FnOnce(report::Out) -> Box<dyn Sink>) -> String {
     let kept = Buffer::default();
     report::shared(vec![sink(Arc::new(Mutex::new(kept.clone())))]).lock().unwrap().event(at(), event);
-    let bytes = kept.0.lock().unwrap().clone();
-    String::from_utf8(bytes).unwrap()
+    kept.text()
 }
 
 #[test]
@@ -236,7 +223,14 @@ fn screen() -> Screen {
     Screen {
         cluster: text(),
         running: Some(Version::new(1, 34, 2)),
-        run: Some(Run { id: Some(text()), target: Some(Version::new(1, 34, 7)), started: Some(at()), position: text() }),
+        run: Some(Run {
+            id: Some(text()),
+            target: Some(Version::new(1, 34, 7)),
+            started: Some(at()),
+            position: text(),
+            image: Some(text()),
+            installed: Some(text()),
+        }),
         halted: Some(text()),
         skipped: texts(),
         stopped: Some(text()),

@@ -48,7 +48,8 @@ pub fn a_run_keeps_its_image_to_its_end() {
         driver.twin.edit(|state| state.store.remove(&third));
         when(driver, "nobody at work", |state| !at_work(state)).await;
         let (_, said) = types(driver, "status", "status").await;
-        let both = said.contains("keeps its image docker.io/library/k8s-upgrade:sim") && said.contains(NEWER);
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        let both = said.contains(&format!("image docker.io/library/k8s-upgrade:sim to the end of the run; installed is {NEWER}"));
         assert!(both, "status says nothing of it:\n{said}");
         assert_eq!(types(driver, "resume", "resume --yes").await.0, 0);
         when(driver, "the end", is_over).await;

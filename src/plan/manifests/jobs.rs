@@ -35,7 +35,7 @@ pub struct Template<'a> {
     pub namespace: &'a str,
     /// Prefix of our annotations.
     pub prefix: &'a str,
-    /// The creator's own image.
+    /// The run's image.
     pub image: &'a str,
     pub target: Version,
     pub run: &'a str,

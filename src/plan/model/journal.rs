@@ -243,6 +243,11 @@ impl Journal {
         Ok(data)
     }
 
+    /// Its head alone, of whichever version; None: it is no journal.
+    pub fn head(data: &BTreeMap<String, String>) -> Option<Head> {
+        serde_json::from_str(data.get(HEAD)?).ok()
+    }
+
     /// Out of a ConfigMap's data.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The record of a run: its marks, annotations on our namespace, as this build writes and reads them. They are read and written in this file alone.
+//! The record of a run: its marks, annotations on our namespace, as this build writes and reads them: what each holds is known in this file alone.
 //!
 //! Each part is an annotation of its own and not all of them one text, since each has its writers (a person, the watch, the chain), and an
 //! API server's policy can tell who wrote what by the key alone. `in-flight`, `target` and `snapshot-path` are what people and dashboards

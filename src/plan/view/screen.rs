@@ -21,6 +21,8 @@ pub struct ScreenInput {
     pub units: Vec<(String, Answer<Unit>)>,
     /// Why the CronJob that takes up what died cannot, if it cannot.
     pub no_watch: Option<String>,
+    /// The image that is installed, as that CronJob says.
+    pub installed: Option<String>,
 }
 
 /// What a watch that broke leaves old on the screen.
@@ -70,6 +72,10 @@ pub struct Run {
     pub started: Option<Timestamp>,
     /// `worker 2 of 4`.
     pub position: String,
+    /// What its Jobs run to its end; None before the first.
+    pub image: Option<String>,
+    /// What is installed by now, where that is another.
+    pub installed: Option<String>,
 }
 
 /// A node.
@@ -134,7 +140,7 @@ texts!(Screen {
     commands,
     safe
 });
-texts!(Run { id, target, started, position });
+texts!(Run { id, target, started, position, image, installed });
 texts!(Row { node, role, version, state, since, is_over, until });
 texts!(Work { job, step, created, deadline, pod, node, pin, silent, doing });
 texts!(Failed { job, ended, reason, exit, told });

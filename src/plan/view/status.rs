@@ -48,6 +48,8 @@ pub fn screen(seen: &ScreenInput, policy: &Policy, cluster: &str, namespace: &st
             target: marks.target,
             started: marks.started,
             position: view.position(),
+            image: marks.image.clone(),
+            installed: seen.installed.clone().filter(|installed| marks.image.as_ref().is_some_and(|image| image != installed)),
         }),
         halted: marks.halted.as_ref().map(ToString::to_string),
         skipped: marks.skipped.iter().map(ToString::to_string).collect(),

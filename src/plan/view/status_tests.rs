@@ -18,7 +18,7 @@ fn run() -> Facts {
 }
 
 fn seen(facts: Facts) -> ScreenInput {
-    ScreenInput { facts, leases: Vec::new(), driver: None, units: Vec::new(), no_watch: None }
+    ScreenInput { facts, leases: Vec::new(), driver: None, units: Vec::new(), no_watch: None, installed: None }
 }
 
 fn shown(seen: &ScreenInput) -> Screen {

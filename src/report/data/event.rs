@@ -53,7 +53,7 @@ pub struct Awaited<'a> {
     pub missing: &'a str,
     /// It is the watch over health after a node; what is missing then is what looks bad.
     pub soak: bool,
-    /// The id of the gate that is closed; absent where it is none.
+    /// The id of the gate that is closed, where it is one gate alone; else absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<&'a str>,
 }

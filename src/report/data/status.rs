@@ -66,6 +66,10 @@ pub struct Run<'a> {
     pub position: &'a str,
     /// Where its etcd snapshot is; null until there is one.
     pub snapshot_path: Option<&'a str>,
+    /// What its Jobs run to its end; null before the first.
+    pub image: Option<&'a str>,
+    /// What is installed by now, where that is another; null where it is not.
+    pub installed_image: Option<&'a str>,
 }
 
 /// A node.
@@ -140,7 +144,7 @@ pub struct Wait {
     pub until: Timestamp,
     /// It is the watch over health after a node.
     pub soak: bool,
-    /// The id of the gate that is closed; absent where it is none.
+    /// The id of the gate that is closed, where it is one gate alone; else absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<String>,
 }
@@ -283,9 +287,10 @@ impl<'a> Status<'a> {
 
 impl<'a> Run<'a> {
     fn of(run: &'a screen::Run, snapshot_path: Option<&'a str>) -> Self {
-        let screen::Run { id, target, started, position } = run;
+        let screen::Run { id, target, started, position, image, installed } = run;
         let target = target.map(|version| version.to_string());
-        Run { id: id.as_deref(), target, started: *started, position, snapshot_path }
+        let (image, installed_image) = (image.as_deref(), installed.as_deref());
+        Run { id: id.as_deref(), target, started: *started, position, snapshot_path, image, installed_image }
     }
 }
 

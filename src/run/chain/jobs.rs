@@ -9,12 +9,10 @@ use serde_json::Value;
 
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
-use crate::names::Mark;
 use crate::plan::decide::next::{self, Next};
 use crate::plan::decide::planned::Planned;
 use crate::plan::manifests::jobs::{self, Template};
 use crate::plan::model::facts::{Facts, Phase};
-use crate::plan::model::marks::Edit;
 use crate::plan::model::version::Version;
 use crate::run::chain;
 use crate::run::cluster::Cluster;
@@ -79,11 +77,7 @@ async fn image(services: &Services, facts: &Facts, run: &RunId) -> Result<String
         Some(image) => Ok(image),
         None => {
             let image = services.cluster.own_image().await?;
-            if is_on {
-                let edit = Edit::set(Mark::Image, image.clone());
-                services.record.mark_run(run, "chain", "record which image the run's Jobs run", &[edit]).await?;
-            }
-            Ok(image)
+            if is_on { services.record.keep_image(run, image).await } else { Ok(image) }
         }
     }
 }

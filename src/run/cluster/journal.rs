@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::failure::{Cause, Failure, Outcome, exit_code};
 use crate::names;
 use crate::permit::{ChangeClass, Permit};
-use crate::plan::model::journal::{self, End, Journal, StoredJournal};
+use crate::plan::model::journal::{self, End, Head, Journal, StoredJournal};
 use crate::report::SharedJournal;
 use crate::run::cluster::client::cause;
 use crate::run::cluster::{Cluster, Observer};
@@ -51,7 +51,7 @@ pub struct Journals {
     cluster: Arc<Cluster>,
     observer: Arc<Observer>,
     /// None: a command that keeps no journal.
-    book: Option<SharedJournal>,
+    own: Option<SharedJournal>,
     writing: tokio::sync::Mutex<Writing>,
     /// Beside the lock of the writing, so that it can be said while a write is under way.
     of: Mutex<JournalOf>,
@@ -69,8 +69,8 @@ impl Guardian for Journals {
 }
 
 impl Journals {
-    pub fn new(session: Arc<Session>, cluster: Arc<Cluster>, observer: Arc<Observer>, book: Option<SharedJournal>) -> Self {
-        Journals { session, cluster, observer, book, writing: tokio::sync::Mutex::default(), of: Mutex::default() }
+    pub fn new(session: Arc<Session>, cluster: Arc<Cluster>, observer: Arc<Observer>, own: Option<SharedJournal>) -> Self {
+        Journals { session, cluster, observer, own, writing: tokio::sync::Mutex::default(), of: Mutex::default() }
     }
 
     fn api(&self) -> Api<ConfigMap> {
@@ -90,8 +90,8 @@ impl Journals {
     /// A phase of a run begins, or its run has just been claimed.
     pub async fn begin(&self, run: &str, place: &str) {
         self.of_run(run);
-        if let Some(book) = &self.book {
-            place.clone_into(&mut book.open().head.place);
+        if let Some(own) = &self.own {
+            place.clone_into(&mut own.open().head.place);
         }
         self.write_down().await;
     }
@@ -105,19 +105,19 @@ impl Journals {
 
     /// The end of the process. One that has done nothing in any run leaves no journal.
     pub async fn end(&self, result: &Result<Outcome, Failure>) {
-        let Some(book) = &self.book else { return };
+        let Some(own) = &self.own else { return };
         let mut writing = self.writing.lock().await;
         let idle = matches!(result, Ok(Outcome::Nothing));
         let by_hand = self.session.identity.pod.is_none() && self.session.has_changed() && !idle;
         if !writing.there && !by_hand && !matches!(*locked(&self.of), JournalOf::Run(_)) {
             return;
         }
-        book.open().end = Some(end(self.session.now(), result));
+        own.open().end = Some(end(self.session.now(), result));
         self.write(&mut writing, true).await;
     }
 
     async fn write(&self, writing: &mut Writing, last: bool) {
-        let Some(book) = &self.book else { return };
+        let Some(own) = &self.own else { return };
         let run = {
             match &*locked(&self.of) {
                 JournalOf::Withheld => return,
@@ -128,7 +128,7 @@ impl Journals {
         if !last && writing.not_before.is_some_and(|then| Instant::now() < then) {
             return;
         }
-        let map = self.config_map(&mut book.open(), &run);
+        let map = self.config_map(&mut own.open(), &run);
         let written = match map {
             Ok(map) => self.put(writing, &map).await,
             Err(error) => Err(Cause::bug(format!("the journal as JSON: {error}"))),
@@ -186,13 +186,13 @@ impl Journals {
 
     /// Only the last runs' journals are kept.
     pub async fn prune(&self) {
-        if self.book.is_none() {
+        if self.own.is_none() {
             return;
         }
         let (api, ours) = (self.api(), self.label());
         let prune = async {
             let there = api.list(&ours).await?.items;
-            let kept: Vec<StoredJournal> = there.iter().filter_map(|map| Some(kept(map, &read(map).ok()?))).collect();
+            let kept: Vec<StoredJournal> = there.iter().filter_map(|map| Some(kept(map, head(map)?))).collect();
             for name in journal::stale(&kept) {
                 match api.delete(&name, &DeleteParams::default()).await {
                     Err(Error::Api(status)) if status.code == 404 => {}
@@ -232,8 +232,13 @@ fn read(map: &ConfigMap) -> Result<Journal, String> {
     Journal::read(map.data.as_ref().ok_or("it is empty")?)
 }
 
-fn kept(map: &ConfigMap, journal: &Journal) -> StoredJournal {
-    StoredJournal { name: map.name_any(), run: journal.head.run.clone(), begun: journal.head.begun }
+/// Whose it is, whichever version it has: one that this build does not read is as old as others, and goes with them.
+fn head(map: &ConfigMap) -> Option<Head> {
+    Journal::head(map.data.as_ref()?)
+}
+
+fn kept(map: &ConfigMap, head: Head) -> StoredJournal {
+    StoredJournal { name: map.name_any(), run: head.run, begun: head.begun }
 }
 
 fn end(at: jiff::Timestamp, result: &Result<Outcome, Failure>) -> End {

@@ -1,5 +1,6 @@
 //! The facts of a run that outlive every process: annotations on the namespace and on nodes.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode};
@@ -51,7 +52,7 @@ impl Record {
     /// Claims the cluster for a run: whoever patches first has it, everybody else is told who does. Claiming twice is no error.
     pub async fn claim(&self, run: &RunId, target: Version) -> Result<(), Cause> {
         let api: Api<Namespace> = self.cluster.all();
-        // By hand there is none: Jobs that follow run what is installed.
+        // By hand there is none: the first Job that follows says which ([`Record::keep_image`]).
         let image = if self.cluster.in_cluster { Some(self.cluster.own_image().await?) } else { None };
         let change = Change::prepare("preflight", "claim the run", RECORD);
         self.session
@@ -59,17 +60,14 @@ impl Record {
                 for _ in 0..RACES {
                     let namespace =
                         self.cluster.call("read the namespace", async || api.get(&self.cluster.namespace).await).await?;
-                    let mark = |mark: Mark| namespace.annotations().get(&mark.key(&self.settings.annotation_prefix)).cloned();
-                    if mark(Mark::InFlight).is_some() && guard::on(Guard::OneRun) {
-                        let owner = mark(Mark::RunId).unwrap_or_else(|| "an older pipeline".into());
-                        if *run == *owner {
+                    let now = self.observer.marks_of(Some(&namespace))?;
+                    if now.in_flight && guard::on(Guard::OneRun) {
+                        if now.is_of(run) {
                             return Ok(());
                         }
-                        return Err(Cause::contended(format!(
-                            "run {owner} to {} is in flight",
-                            mark(Mark::Target).unwrap_or_else(|| "an unknown target".into())
-                        ))
-                        .next(Advice::status()));
+                        let owner = now.run_id.map_or("an older pipeline".to_owned(), String::from);
+                        let target = now.target.map_or("an unknown target".to_owned(), |target| target.to_string());
+                        return Err(Cause::contended(format!("run {owner} to {target} is in flight")).next(Advice::status()));
                     }
                     let begun = marks::begun(run, target, self.session.now(), image.clone());
                     let version = namespace.resource_version().filter(|_| guard::on(Guard::ClaimVersion));
@@ -100,6 +98,22 @@ impl Record {
             _ => Ok(true),
         })
         .await
+    }
+
+    /// Records which image the run's Jobs run, unless one stands there already: whoever creates its first Job says so, and two may try.
+    /// Returns what stands there then.
+    pub async fn keep_image(&self, run: &RunId, image: String) -> Result<String, Cause> {
+        let there = RefCell::new(None);
+        let edit = Edit::set(Mark::Image, image.clone());
+        self.edit_namespace("chain", "record which image the run's Jobs run", &[edit], |now| {
+            if !now.is_of(run) {
+                return Err(not_in_flight(run, now));
+            }
+            there.replace(now.image.clone());
+            Ok(now.image.is_none())
+        })
+        .await?;
+        Ok(there.into_inner().unwrap_or(image))
     }
 
     /// Records what belongs to no run, but to whatever comes.

@@ -11,7 +11,7 @@ use crate::plan::trust::keys::Left;
 use crate::run::cluster::Cluster;
 use crate::run::keys::keystore::KeyStore;
 use crate::run::keys::survey::{Open, Ring, Survey};
-use crate::run::keys::turn::{Interrupted, PLACE, Turn, cut};
+use crate::run::keys::turn::{Interrupted, PLACE, Turn, interrupted};
 use crate::run::services::Services;
 use crate::run::session::Session;
 use crate::run::ssh::Ssh;
@@ -25,7 +25,7 @@ const AGAIN: &str = "k8s-upgrade rotate-key";
 pub async fn retire(services: &Services, survey: &mut Survey, turn: &Turn, only: bool) -> Result<(), Interrupted> {
     let mut away = let_in(&services.session, &services.ssh, &services.settings, survey, turn).await?;
     // A run may have begun meanwhile, with the former key.
-    let mut all = super::survey::nobody_upgrades(&services.observer, &services.leases).await.map_err(cut(Left::Held))?;
+    let mut all = super::survey::nobody_upgrades(&services.observer, &services.leases).await.map_err(interrupted(Left::Held))?;
     let mut cleared = 0;
     loop {
         let left = if cleared == 0 { Left::Kept } else { Left::Held };
@@ -39,7 +39,7 @@ pub async fn retire(services: &Services, survey: &mut Survey, turn: &Turn, only:
             break;
         }
         if guard::on(Guard::KeyStillInSecret) {
-            still_held(&services.cluster, survey, turn).await.map_err(cut(left))?;
+            still_held(&services.cluster, survey, turn).await.map_err(interrupted(left))?;
         }
         away.extend(clear(&services.session, &services.ssh, &services.settings, survey, turn, cleared, &away).await?);
         cleared = survey.nodes.len();

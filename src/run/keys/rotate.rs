@@ -15,7 +15,7 @@ use crate::node::RemoveKeys;
 use crate::plan::trust::keys::{Left, Pair, Public, Rotation};
 use crate::run::cluster::Cluster;
 use crate::run::keys::keystore::Written;
-use crate::run::keys::turn::{Interrupted, PLACE, Turn, cut};
+use crate::run::keys::turn::{Interrupted, PLACE, Turn, interrupted};
 use crate::run::services::Services;
 use crate::run::session::{Change, Probe, RECORD, Session, Wait};
 use crate::run::ssh::Ssh;
@@ -37,14 +37,14 @@ pub async fn rotate(services: &Services, survey: &mut Survey, only: bool) -> Res
             let (turn, left) = (Turn { pair, gone }, if only { Left::Node } else { Left::Kept });
             super::turn::spread(&services.session, &services.ssh, &services.settings, &mut survey.nodes, &turn)
                 .await
-                .map_err(cut(left))?;
+                .map_err(interrupted(left))?;
             turn
         }
     };
     if !only && guard::on(Guard::KeyInSecret) {
         sync(&services.session, &services.cluster, &services.settings, &survey.store, &turn.pair.private)
             .await
-            .map_err(cut(Left::Stored))?;
+            .map_err(interrupted(Left::Stored))?;
     }
     let ended = super::retire::retire(services, survey, &turn, only).await;
     ended.map_err(|cut| if only { Interrupted { left: Left::Node, ..cut } } else { cut })
@@ -53,7 +53,7 @@ pub async fn rotate(services: &Services, survey: &mut Survey, only: bool) -> Res
 /// Makes a key, brings it to every node and stores it; what cannot be stored is taken off again.
 async fn begin_rotation(services: &Services, survey: &mut Survey, gone: Vec<Public>) -> Result<Turn, Interrupted> {
     let seed = services.world.random.secret().map_err(|error| Cause::step(format!("no key can be made: {error}")));
-    let pair = seed.and_then(|seed| Pair::from_seed(&seed)).map_err(cut(Left::TakenOff))?;
+    let pair = seed.and_then(|seed| Pair::from_seed(&seed)).map_err(interrupted(Left::TakenOff))?;
     let turn = Turn { pair, gone };
     services.session.note(PLACE, format!("the new key is {}", turn.pair.public.fingerprint()));
     if let Err(cause) = super::turn::spread(&services.session, &services.ssh, &services.settings, &mut survey.nodes, &turn).await

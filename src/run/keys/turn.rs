@@ -43,7 +43,7 @@ pub struct Interrupted {
 }
 
 /// For `map_err`: a cause, with what the rotation leaves.
-pub fn cut(left: Left) -> impl Fn(Cause) -> Interrupted {
+pub fn interrupted(left: Left) -> impl Fn(Cause) -> Interrupted {
     move |cause| Interrupted { cause, left }
 }
 

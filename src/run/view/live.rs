@@ -23,7 +23,7 @@ use crate::run::cluster::objects::{Objects, of_chain, of_control_plane};
 use crate::run::guards::term::driver;
 use crate::run::services::Services;
 use crate::run::session::locked;
-use crate::run::view::look::{lease, no_watch};
+use crate::run::view::look::{installed, lease, no_watch};
 
 /// At most one screen in this time; and so often the times on it are told anew.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -229,6 +229,7 @@ impl<'a> Live<'a> {
             units: Vec::new(), // a session to a node every few seconds would be too much; what its runner waits for there is on its Job
             driver: leases.iter().find_map(|lease| driver(lease, &self.services.settings.annotation_prefix)),
             no_watch: no_watch(watch.map(Arc::as_ref)),
+            installed: installed(watch.map(Arc::as_ref)),
             facts,
         }))
     }

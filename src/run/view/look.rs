@@ -10,6 +10,7 @@ use crate::names;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::lease::Lease;
 use crate::plan::view::screen::ScreenInput;
+use crate::run::cluster::job::own_container;
 use crate::run::guards::term::{driver, of_node, term};
 use crate::run::services::Services;
 
@@ -24,12 +25,16 @@ pub async fn look(services: &Services) -> Result<ScreenInput, Cause> {
     let driver = leases.iter().find_map(|lease| driver(lease, &services.settings.annotation_prefix));
     let api: Api<CronJob> = services.cluster.own();
     let watch = services.cluster.find("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
-    if let Some(why) = facts.marks.of_another_build().or_else(|| another_image(&facts, watch.as_ref())) {
-        services.session.warn("", why);
-    }
-    let no_watch = no_watch(watch.as_ref());
+    let (no_watch, installed) = (no_watch(watch.as_ref()), installed(watch.as_ref()));
     let units = services.ssh.units(&facts).await;
-    Ok(ScreenInput { units, leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(), driver, no_watch, facts })
+    Ok(ScreenInput {
+        units,
+        leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(),
+        driver,
+        no_watch,
+        installed,
+        facts,
+    })
 }
 
 /// Why the CronJob that takes up what died cannot, if it cannot.
@@ -41,12 +46,9 @@ pub fn no_watch(found: Option<&CronJob>) -> Option<String> {
     }
 }
 
-/// That the run in flight and the installation are not of one build. What is installed, the watch's CronJob says.
-fn another_image(facts: &Facts, watch: Option<&CronJob>) -> Option<String> {
-    let image = facts.marks.image.as_ref().filter(|_| facts.marks.in_flight)?;
-    let pod = watch?.spec.as_ref()?.job_template.spec.as_ref()?.template.spec.as_ref()?;
-    let installed = pod.containers.iter().find(|container| container.name == names::PROGRAM)?.image.as_ref()?;
-    (installed != image).then(|| format!("the run keeps its image {image} to its end; installed is {installed}"))
+/// The image that it runs.
+pub fn installed(watch: Option<&CronJob>) -> Option<String> {
+    own_container(watch?.spec.as_ref()?.job_template.spec.as_ref())?.image.clone()
 }
 
 /// A node's Lease, by the node's name.

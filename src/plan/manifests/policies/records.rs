@@ -84,7 +84,7 @@ pub fn nodes(install: &Install) -> Policy {
 /// stays in the list until no run of the build before can be in flight.
 pub fn namespace(install: &Install) -> Policy {
     let keys = |marks: &mut dyn Iterator<Item = Mark>| list(marks.map(|mark| mark.key(install.prefix)));
-    let image = Mark::Image.key(install.prefix);
+    let (on, image) = (Mark::InFlight.key(install.prefix), Mark::Image.key(install.prefix));
     let mut variables = old_and_new();
     variables.push((
         "ours",
@@ -126,6 +126,13 @@ pub fn namespace(install: &Install) -> Policy {
                     super::cel::literal(&install.image.into())
                 ),
                 "a run begins with the image that is installed",
+            ),
+            rule(
+                format!(
+                    "!('{on}' in variables.oldMarks && '{on}' in variables.newMarks && '{image}' in variables.oldMarks) \
+                     || ('{image}' in variables.newMarks && variables.newMarks['{image}'] == variables.oldMarks['{image}'])"
+                ),
+                "a run keeps its image to its end",
             ),
         ],
     }

@@ -106,6 +106,10 @@ pub async fn of_namespaces_only_the_runs_marks_change(b: &Bench<'_>) {
     // The installed image changes, the run's does not: it is kept with every other write.
     b.patch(&ours, annotated("image", json!("before:1"))).await.ok();
     chain.patch(&ours, annotated("prepared", json!("0badcafe"))).await.ok();
+    for account in [&chain, &watch] {
+        patch("the image of a run that goes", &ours, annotated("image", Value::Null)).refused(account, "namespace").await;
+        patch("the image of a run that changes", &ours, annotated("image", json!(IMAGE))).refused(account, "namespace").await;
+    }
     let gone: serde_json::Map<String, Value> =
         ["in-flight", "run-id", "target", "image", "record-version", "prepared", "taking-up", "local", "skipped", "acknowledged"]
             .iter()
