@@ -211,7 +211,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s y -l 
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l no-color -d 'No colour, no bars'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s V -l version -d 'Print version'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l target -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l target -d 'The release to go to' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l run -d 'Id of the run that this belongs to' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
 json\t''"
@@ -229,7 +229,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s v 
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s q -l quiet -d 'Only warnings and failures'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s y -l yes -d 'Do not ask before a change'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l no-color -d 'No colour, no bars'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l target -d 'The release to go to; else the target of the run in flight' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l run -d 'Id of the run that this belongs to' -r

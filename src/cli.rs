@@ -216,11 +216,9 @@ pub enum Command {
         output: Page,
     },
     /// Check that the cluster may be upgraded, claim the run, back up etcd, prefetch
-    #[command(
-        after_help = PREFLIGHT_EXAMPLES,
-        after_long_help = gates_of_preflight()
-    )]
+    #[command(after_help = gates_of_preflight())]
     Preflight {
+        /// The release to go to
         #[arg(long, value_name = "X.Y.Z")]
         target: Version,
         #[command(flatten)]
@@ -236,6 +234,7 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade upgrade-node k8s-node4\n  k8s-upgrade upgrade-node k8s-master --target 1.36.3"
     )]
     UpgradeNode {
+        /// Name of the node
         node: NodeName,
         /// The release to go to; else the target of the run in flight
         #[arg(long, value_name = "X.Y.Z")]
@@ -261,6 +260,7 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade drain k8s-node4 --dry-run    # what would go, what would hold\n  k8s-upgrade drain k8s-node4"
     )]
     Drain {
+        /// Name of the node
         node: NodeName,
         /// Forecast by server-side dry-run evictions
         #[arg(long)]
@@ -273,6 +273,7 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade rollback k8s-node4 --dry-run\n  k8s-upgrade rollback k8s-master     # changes nothing: the plan, with the snapshot's path"
     )]
     Rollback {
+        /// Name of the node
         node: NodeName,
         /// Say what would be done
         #[arg(long)]
@@ -317,10 +318,16 @@ pub enum Command {
     #[command(
         after_help = "Examples:\n  k8s-upgrade completions bash > /etc/bash_completion.d/k8s-upgrade\n  k8s-upgrade completions zsh > ~/.zfunc/_k8s-upgrade"
     )]
-    Completions { shell: clap_complete::Shell },
+    Completions {
+        /// Whose completions
+        shell: clap_complete::Shell,
+    },
     /// Write the manual pages into a folder
     #[command(after_help = "Examples:\n  k8s-upgrade man ./man\n  man ./man/k8s-upgrade.1")]
-    Man { folder: PathBuf },
+    Man {
+        /// A folder that exists
+        folder: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -346,6 +353,7 @@ pub struct Halt {
 
 #[derive(Debug, Args)]
 pub struct Skip {
+    /// Which phase
     #[arg(value_enum)]
     pub phase: PhaseName,
     /// Which node's, for master and worker

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use clap::CommandFactory;
 use clap_complete::Shell;
 use k8s_upgrade::adapters::SystemFiles;
+use k8s_upgrade::cli::Cli;
 use k8s_upgrade::commands;
 use k8s_upgrade::plan::decide::gate::{Gate, Occasion, Row};
 use k8s_upgrade::settings::{Settings, Sources};
@@ -103,4 +105,18 @@ fn help_and_manual_name_the_gates() {
         assert!(all.contains(&format!("\\fB{id}\\fR")), "{id}");
         assert_eq!(preflight.contains(&format!("  {id} ")), asked.contains(&Occasion::Preflight), "{id}");
     }
+}
+
+/// Whoever asks for the help of a command learns what each word of it is for.
+#[test]
+fn every_argument_says_what_it_is_for() {
+    let mut cli = Cli::command();
+    cli.build();
+    let (mut silent, mut commands) = (Vec::new(), vec![cli]);
+    while let Some(command) = commands.pop() {
+        let of_command = command.get_arguments().filter(|argument| argument.get_help().is_none());
+        silent.extend(of_command.map(|argument| format!("{} {}", command.get_name(), argument.get_id())));
+        commands.extend(command.get_subcommands().filter(|sub| sub.get_name() != "help").cloned());
+    }
+    assert!(silent.is_empty(), "{silent:#?}");
 }
