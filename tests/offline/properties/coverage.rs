@@ -48,6 +48,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/plan/rescue/card.rs", "read", "plan::restore_cards"),
     ("src/plan/model/halt.rs", "read", "plan::halts_and_skips"),
     ("src/plan/model/journal.rs", "deserialize", "plan::journals"),
+    ("src/plan/model/journal.rs", "head", "plan::journals"),
     ("src/plan/model/journal.rs", "read", "plan::journals"),
     ("src/plan/trust/keys.rs", "fingerprint", "plan::keys"),
     ("src/plan/trust/keys.rs", "of", "plan::keys"),

@@ -210,7 +210,11 @@ fn journals() {
     let samples = [format!("{head}\u{c}{lines}\u{c}{end}"), format!("{head}\u{c}{lines}")];
     let samples: Vec<&str> = samples.iter().map(String::as_str).collect();
     check(&samples, |text| {
+        let head = Journal::head(&parts(text));
         let Ok(journal) = Journal::read(&parts(text)) else { return Ok(false) };
+        if head.as_ref() != Some(&journal.head) {
+            return Err(format!("its head alone is {head:?}, and {:?} with the rest", journal.head));
+        }
         let mut written = journal.clone();
         let again = written.data().map_err(|error| error.to_string()).and_then(|data| Journal::read(&data));
         if again.as_ref() == Ok(&journal) { Ok(true) } else { Err(format!("{journal:?} is read back as {again:?}")) }
