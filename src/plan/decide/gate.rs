@@ -126,7 +126,7 @@ gates! {
         "k8s-upgrade acknowledge", "shows the changes, and the ID that lets the next run overwrite them";
     Alerts: Preflight BeforeNode AfterNode Postflight, "alerts",
         "is no alert firing that blocks upgrades?",
-        "an upgrade makes worse what is broken already; alerts that cannot be read count as firing; after a node: after a control plane alone",
+        "an upgrade makes worse what is broken already; alerts that cannot be read count as firing",
         "k8s-upgrade status --health", "whether alerts can be read; the setting alert-ignore names those that never block";
     Kubeadm: Preflight, "kubeadm",
         "does kubeadm upgrade plan lead to the target?",
