@@ -38,14 +38,14 @@ impl Bounds {
 
 /// Somebody sent more than is taken of an answer of that kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{peer} sent more than {}, which is the limit for {what}", size(*limit))]
+#[error("{peer} sent more than {}, which is the limit for {what}", size(*limit_bytes))]
 pub struct TooMuch {
     /// Who: `https://10.0.0.1:6443 (context homelab)`.
     pub peer: String,
     /// What it is a limit of: `an answer`.
     pub what: &'static str,
     /// Bytes.
-    pub limit: usize,
+    pub limit_bytes: usize,
 }
 
 /// Bytes as people read them; limits are round.

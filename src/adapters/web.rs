@@ -49,7 +49,7 @@ impl RealWeb {
         let mut body = BytesMut::new();
         while let Some(part) = answer.chunk().await.map_err(failed)? {
             if body.len() + part.len() > limit {
-                return Err(TooMuch { peer: place.to_owned(), what: "an answer", limit }.into());
+                return Err(TooMuch { peer: place.to_owned(), what: "an answer", limit_bytes: limit }.into());
             }
             body.extend_from_slice(&part);
         }

@@ -92,7 +92,7 @@ impl Endpoint {
                         Limited::new(body, bounds.bytes).collect().await.map_err(|error| match error
                             .is::<http_body_util::LengthLimitError>(
                         ) {
-                            true => TooMuch { peer: self.place(), what: "an answer", limit: bounds.bytes }.into(),
+                            true => TooMuch { peer: self.place(), what: "an answer", limit_bytes: bounds.bytes }.into(),
                             false => unreachable(error.to_string()),
                         })?;
                     Ok(Response::from_parts(head, of_proxy(body.to_bytes())))

@@ -17,7 +17,7 @@ pub struct SnapshotHash {
 pub struct SnapshotInfo {
     pub bytes: u64,
     /// When it was written last, by the node's clock (seconds since 1970).
-    pub modified: i64,
+    pub modified_seconds: i64,
     pub kind: SnapshotKind,
     /// Lowercase hexadecimal.
     pub sha256: String,
@@ -61,8 +61,8 @@ impl Operation for SnapshotHash {
                     _ => return Err(bad()),
                 };
                 let bytes = bytes.parse().map_err(|_| bad())?;
-                let modified = modified.parse().map_err(|_| bad())?;
-                Ok(Some(SnapshotInfo { bytes, modified, kind, sha256: (*sha256).to_owned() }))
+                let modified_seconds = modified.parse().map_err(|_| bad())?;
+                Ok(Some(SnapshotInfo { bytes, modified_seconds, kind, sha256: (*sha256).to_owned() }))
             }
             _ => Err(bad()),
         }

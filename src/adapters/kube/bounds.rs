@@ -114,7 +114,7 @@ where
             };
             if self.came > self.limit.bytes {
                 let Limit { what, bytes: limit, .. } = self.limit;
-                return Poll::Ready(Some(Err(TooMuch { peer: self.peer.to_string(), what, limit }.into())));
+                return Poll::Ready(Some(Err(TooMuch { peer: self.peer.to_string(), what, limit_bytes: limit }.into())));
             }
         }
         Poll::Ready(Some(Ok(frame)))

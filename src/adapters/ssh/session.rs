@@ -333,7 +333,7 @@ impl Drained {
                 }
                 Ok(count) => {
                     if self.bytes.len() + count > self.limit {
-                        return Err(TooMuch { peer: call.place(), what: self.what, limit: self.limit }.into());
+                        return Err(TooMuch { peer: call.place(), what: self.what, limit_bytes: self.limit }.into());
                     }
                     self.bytes.extend_from_slice(&bite[..count]);
                     progress = true;

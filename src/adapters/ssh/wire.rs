@@ -147,7 +147,7 @@ impl Carrier {
             true => Err(TooMuch {
                 peer: self.call.place(),
                 what: "an SSH connection",
-                limit: usize::try_from(limit).unwrap_or(usize::MAX),
+                limit_bytes: usize::try_from(limit).unwrap_or(usize::MAX),
             }
             .into()),
             false => Ok(()),

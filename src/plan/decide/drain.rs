@@ -15,9 +15,9 @@ use crate::guard::{self, Guard};
 use crate::plan::model::policy::Unstick;
 
 /// No pod gets longer than this to end (seconds).
-pub const LONGEST_GRACE: i64 = 300;
+pub const LONGEST_GRACE_SECONDS: i64 = 300;
 /// What Kubernetes gives a pod that asks for nothing (seconds).
-const USUAL_GRACE: i64 = 30;
+const USUAL_GRACE_SECONDS: i64 = 30;
 const MIRROR: &str = "kubernetes.io/config.mirror";
 
 /// What the drain does with a pod.
@@ -25,7 +25,7 @@ const MIRROR: &str = "kubernetes.io/config.mirror";
 pub enum Fate {
     Evict {
         /// Seconds.
-        grace: i64,
+        grace_seconds: i64,
         loses: Vec<Loss>,
     },
     /// It is ending already: only waited for.
@@ -70,8 +70,8 @@ pub fn fate(pod: &Pod) -> Fate {
     if !over && controller.is_none() {
         loses.push(Loss::Pod);
     }
-    let own = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(USUAL_GRACE);
-    Fate::Evict { grace: own.min(LONGEST_GRACE), loses }
+    let own = pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds).unwrap_or(USUAL_GRACE_SECONDS);
+    Fate::Evict { grace_seconds: own.min(LONGEST_GRACE_SECONDS), loses }
 }
 
 /// The taint of a cordon. A pod that tolerates it may be put on a cordoned node, so its replacement may come back to where it was evicted.

@@ -67,7 +67,7 @@ fn some_pods_come_back_to_a_cordoned_node() {
 
 #[test]
 fn each_kind_of_pod_has_its_fate() {
-    let evict = |grace, loses: &[Loss]| Fate::Evict { grace, loses: loses.to_vec() };
+    let evict = |grace_seconds, loses: &[Loss]| Fate::Evict { grace_seconds, loses: loses.to_vec() };
     let empty_dir = json!({ "spec": { "volumes": [{ "name": "v", "emptyDir": {} }, { "name": "c", "configMap": {} }] } });
     let bare = json!({ "metadata": { "ownerReferences": null } });
     let finished = json!({ "status": { "phase": "Succeeded" } });

@@ -178,8 +178,9 @@ async fn looked_at(ssh: &Ssh, host: &Node, told: &parse::Snapshot, made: Timesta
     if info.bytes != told.bytes && guard::on(Guard::SnapshotSize) {
         return Ok(OnHost::Amiss(format!("{there} has {} bytes, but its backup said {}", info.bytes, told.bytes)));
     }
-    if info.modified < made.as_second() - CLOCKS && guard::on(Guard::SnapshotAge) {
-        let at = Timestamp::from_second(info.modified).map_or_else(|_| info.modified.to_string(), |at| at.to_string());
+    if info.modified_seconds < made.as_second() - CLOCKS && guard::on(Guard::SnapshotAge) {
+        let at =
+            Timestamp::from_second(info.modified_seconds).map_or_else(|_| info.modified_seconds.to_string(), |at| at.to_string());
         return Ok(OnHost::Amiss(format!("{there} is of {at}, older than the backup that should have made it ({made})")));
     }
     let unverified = match info.kind {

@@ -209,7 +209,7 @@ async fn evict_all(
     let Tries { blocked, accepted, spent, .. } = tries;
     spent.retain(|state, _| budgets.iter().any(|budget| budget.resource_version().as_ref() == Some(state)));
     for pod in left {
-        let (Fate::Evict { grace, .. }, Some(uid)) = (drain::fate(pod), pod.uid()) else { continue };
+        let (Fate::Evict { grace_seconds: grace, .. }, Some(uid)) = (drain::fate(pod), pod.uid()) else { continue };
         if accepted.contains(&uid) {
             continue;
         }
@@ -332,7 +332,7 @@ pub async fn forecast(cluster: &Cluster, node: &str) -> Result<Vec<Forecast>, Ca
     let budgets = budgets(cluster).await?;
     let mut forecast = Vec::new();
     for pod in pods_on(cluster, node).await? {
-        let Fate::Evict { grace, loses } = drain::fate(&pod) else { continue };
+        let Fate::Evict { grace_seconds: grace, loses } = drain::fate(&pod) else { continue };
         let held = match evict(cluster, &pod, grace, true).await {
             Ok(()) | Err(Refused::Gone | Refused::NamespaceEnding) => None,
             Err(Refused::Budget { says, .. }) => Some(drain::held(&pod, &budgets).map_or(says, |held| told(&held))),

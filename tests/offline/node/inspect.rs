@@ -78,7 +78,7 @@ fn a_whole_snapshot_is_told_from_a_torn_one() {
     let kind = |bytes: &[u8]| {
         std::fs::write(node.root_path("backup/db"), bytes).unwrap();
         let info = node.run(&SnapshotHash { path: word("/backup/db") }).unwrap().unwrap();
-        assert!(info.bytes == bytes.len() as u64 && info.modified > 1_700_000_000, "{info:?}");
+        assert!(info.bytes == bytes.len() as u64 && info.modified_seconds > 1_700_000_000, "{info:?}");
         info.kind
     };
     let mut whole = vec![0; 4096];
