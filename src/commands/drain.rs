@@ -61,7 +61,7 @@ fn losses(losses: &[Loss]) -> Vec<&'static str> {
         .iter()
         .map(|loss| match loss {
             Loss::LocalData => "its emptyDir data",
-            Loss::Pod => "itself: nothing makes it anew",
+            Loss::Pod => "itself: nothing recreates it",
         })
         .collect()
 }

@@ -135,10 +135,10 @@ fn told(services: &Services, nodes: &[Open]) -> Result<Printed, Cause> {
 
 fn cut_short(Interrupted { cause, left }: Interrupted, only: Option<&str>) -> Failure {
     let next = match left {
-        Left::TakenOff => format!("{AGAIN}          # after mending it: begins anew"),
-        Left::Unknown => format!("{AGAIN}          # looks what was stored, and finishes it or begins anew"),
+        Left::TakenOff => format!("{AGAIN}          # after mending it: starts over"),
+        Left::Unknown => format!("{AGAIN}          # looks at what was stored, and finishes it or starts over"),
         Left::Stored | Left::Held => format!("{AGAIN}          # goes on"),
-        Left::Kept => format!("{AGAIN}          # after mending it: goes on, or begins anew"),
+        Left::Kept => format!("{AGAIN}          # after mending it: goes on, or starts over"),
         Left::Node => command!("k8s-upgrade rotate-key --only {}      # goes on", only.unwrap_or_default()),
     };
     // What says which node to go on with says it better.

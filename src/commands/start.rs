@@ -116,7 +116,7 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
                 start(services, asker, target, local).await
             }
             Some(target) => {
-                services.session.found("", format!("would begin the run to {target} anew, which ended in its preflight"));
+                services.session.found("", format!("would start the run to {target} over: it ended in its preflight"));
                 services.session.next("", "do it with", "k8s-upgrade resume");
                 Ok(Outcome::Nothing)
             }

@@ -8,7 +8,7 @@ use crate::run::{Services, view};
 
 /// One screen: where the run stands, what blocks it, and what to type next.
 pub async fn status(services: &Services) -> Result<Outcome, Failure> {
-    let seen = view::look::look(services).await.map_err(away)?;
+    let seen = view::input::screen_input(services).await.map_err(away)?;
     let printed = written(services, &screen(services, &seen)).and_then(|screen| services.session.print(&screen));
     printed.map_err(Failure::nothing_begun)?;
     Ok(Outcome::Done)

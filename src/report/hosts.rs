@@ -81,7 +81,7 @@ fn host_text(out: &mut String, found: &Found) {
     }
     match &found.unit.work {
         None => line(out, "unit", "nothing of ours was ever begun here"),
-        Some(work) => line(out, if work.is_bad() { "UNIT" } else { "unit" }, &work.told()),
+        Some(work) => line(out, if work.is_bad() { "UNIT" } else { "unit" }, &work.summary()),
     }
     printed(out, &found.unit, WIDTH);
     for (release, folder) in &found.former {

@@ -282,7 +282,7 @@ fn place(event: &Event) -> &str {
 }
 
 /// Whether an event is told at this verbosity; lines that are not redrawn leave out what programs on nodes print, unless asked.
-fn told(event: &Event, verbosity: i8) -> bool {
+fn is_shown(event: &Event, verbosity: i8) -> bool {
     match event {
         Event::Failed { .. } | Event::Warning { .. } => true,
         // The steps around them say so.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Event, Out, Printed, Sink, essence, put, timed, told};
+use super::{Event, Out, Printed, Sink, essence, is_shown, put, timed};
 
 /// Lines about one drain come at least this far apart.
 const DRAIN_EVERY: Duration = Duration::from_secs(5);
@@ -28,7 +28,7 @@ impl Plain {
 
 impl Sink for Plain {
     fn event(&mut self, now: Timestamp, event: &Event) {
-        if !told(event, self.verbosity) || (self.verbosity < 1 && matches!(event, Event::Output { .. })) {
+        if !is_shown(event, self.verbosity) || (self.verbosity < 1 && matches!(event, Event::Output { .. })) {
             return;
         }
         if matches!(event, Event::Draining { .. }) {

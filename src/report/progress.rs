@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 
-use super::{Event, Sink, timed, told};
+use super::{Event, Sink, is_shown, timed};
 use crate::failure::Failure;
 use crate::plan::model::progress::{Doing, Draining, Progress, Span, ToldFailure, VERSION, Waiting};
 
@@ -68,7 +68,7 @@ impl Follower {
 impl Sink for Follower {
     fn event(&mut self, now: Timestamp, event: &Event) {
         // Of what programs on nodes print nothing is kept: nobody has looked it through for secrets.
-        if !told(event, 0) || matches!(event, Event::Output { .. }) {
+        if !is_shown(event, 0) || matches!(event, Event::Output { .. }) {
             return;
         }
         let mut state = self.state();

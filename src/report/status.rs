@@ -22,7 +22,7 @@ fn by_hand(driver: &Driver, now: Timestamp) -> String {
         );
     }
     let is = if driver.lives(now) { "driven by" } else { "died, as it seems:" };
-    format!("{is} {by}; heard of {} ago", ago(now, driver.renewed))
+    format!("{is} {by}; last seen {} ago", ago(now, driver.renewed))
 }
 
 fn ago(now: Timestamp, at: Timestamp) -> String {
@@ -176,7 +176,7 @@ fn on_node(out: &mut Page, node: &str, unit: &Answer<Unit>) {
     match &unit.work {
         None => labelled(out, "unit", &format!("{node}: nothing is begun there")),
         Some(work) => {
-            labelled(out, if work.is_bad() { "UNIT" } else { "unit" }, &format!("{node}: {}", work.told()));
+            labelled(out, if work.is_bad() { "UNIT" } else { "unit" }, &format!("{node}: {}", work.summary()));
             // What ended well needs no reading.
             if work.end != End::Done {
                 printed(&mut out.text, unit, out.width);

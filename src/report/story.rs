@@ -37,8 +37,8 @@ fn result(story: &Story) -> String {
     match story.result {
         Ending::Complete => format!("complete after {lasted}"),
         Ending::Partial => format!("partial after {lasted}: steps were skipped by force"),
-        Ending::InFlight => format!("in flight; {lasted} are told of"),
-        Ending::Unknown => format!("not in flight any more, its end is not known; {lasted} are told of"),
+        Ending::InFlight => format!("in flight; {lasted} on record"),
+        Ending::Unknown => format!("not in flight any more, its end is not known; {lasted} on record"),
         Ending::None => "no run was in flight".to_owned(),
     }
 }
@@ -49,7 +49,7 @@ fn phases(story: &Story) -> Table {
     let row = |phase: &crate::plan::view::story::Phase| {
         let again = if phase.attempt > 1 { format!(" (attempt {})", phase.attempt) } else { String::new() };
         let on = phase.on.as_ref().map_or(String::new(), |on| format!(" on {on}"));
-        let result = phase.result.clone().unwrap_or_else(|| "no end is told".to_owned());
+        let result = phase.result.clone().unwrap_or_else(|| "no end on record".to_owned());
         vec![
             format!("{}{again}", phase.place),
             clock(Some(phase.began)),
@@ -73,7 +73,7 @@ fn outages(story: &Story) -> Table {
 
 fn by_hand(story: &Story) -> Table {
     let row = |hand: &crate::plan::view::story::ByHand| {
-        let result = hand.result.clone().unwrap_or_else(|| "no end is told".to_owned());
+        let result = hand.result.clone().unwrap_or_else(|| "no end on record".to_owned());
         vec![hand.who.clone(), clock(Some(hand.at)), hand.command.clone(), result]
     };
     (vec!["BY HAND", "AT", "COMMAND", "RESULT"], story.by_hand.iter().map(row).collect())

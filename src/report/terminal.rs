@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
-use super::{Event, Out, Printed, Sink, place, put, sentence, told};
+use super::{Event, Out, Printed, Sink, is_shown, place, put, sentence};
 
 /// Bars and lines, for a person at a terminal.
 pub struct Terminal {
@@ -93,7 +93,7 @@ impl Terminal {
 
 impl Sink for Terminal {
     fn event(&mut self, now: Timestamp, event: &Event) {
-        if !told(event, self.verbosity) {
+        if !is_shown(event, self.verbosity) {
             return;
         }
         self.tick(now);

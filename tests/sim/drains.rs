@@ -25,6 +25,6 @@ pub fn a_pod_that_tolerates_the_cordon_is_evicted_once() {
     let evicted: Vec<&str> =
         end.history.newest().filter(|line| line.contains("/pods/exporter-") && line.contains("/eviction")).collect();
     assert_eq!(evicted.len(), 1, "{evicted:#?}");
-    let told = "tolerates the cordon and came here anew: it stays";
+    let told = "tolerates the cordon and was scheduled here again: it stays";
     assert!(end.logs.values().any(|log| log.newest().any(|line| line.contains(told))), "nobody says so");
 }

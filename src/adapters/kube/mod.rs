@@ -138,12 +138,12 @@ fn client(mut config: Config, place: &str, gate: Gate) -> Result<Client, String>
                 ClientBuilder::try_from(config)
             }
         })
-        .map_err(|error| format!("no client for {place} can be made: {}", told(&error)))?;
+        .map_err(|error| format!("no client for {place} can be made: {}", reason(&error)))?;
     Ok(builder.with_layer(&Bounded { peer: place.into() }).with_layer(&gate).build())
 }
 
 /// kube repeats a plugin's command line, its environment and its output, which may be the credentials.
-fn told(error: &kube::Error) -> String {
+fn reason(error: &kube::Error) -> String {
     match error {
         kube::Error::Auth(AuthError::AuthExecRun { out, .. }) => format!("the credential plugin failed ({})", out.status),
         kube::Error::Auth(AuthError::AuthExecParse(_) | AuthError::ParseTokenKey(_)) => {

@@ -70,14 +70,14 @@ pub fn judge(answer: &Answer<Vec<Alert>>, moment: Moment, ignore: Option<&Regex>
         let own = known.is_some_and(|known| known.own.contains(&moment));
         counts && !own && !ignore.is_some_and(|ignore| ignore.is_match(&alert.name))
     };
-    let mut blocked: Vec<_> = firing().filter(blocks).map(told).collect();
+    let mut blocked: Vec<_> = firing().filter(blocks).map(label).collect();
     blocked.sort();
     blocked.dedup();
     if blocked.is_empty() { Judgement::Pass } else { Judgement::Blocked(blocked) }
 }
 
 /// `NodeDiskFull (node=k8s-node2)`.
-fn told(alert: &Alert) -> String {
+fn label(alert: &Alert) -> String {
     const WHERE: [&str; 4] = ["node", "namespace", "pod", "instance"];
     let labels: Vec<_> = WHERE.iter().filter_map(|key| Some(format!("{key}={}", alert.labels.get(*key)?))).collect();
     if labels.is_empty() { alert.name.clone() } else { format!("{} ({})", alert.name, labels.join(", ")) }

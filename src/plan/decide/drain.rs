@@ -231,7 +231,7 @@ pub fn unstick(pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration
         Some(owner) if owner.kind == "ReplicaSet" && owner.api_version.starts_with("apps/") => Ok(()),
         _ if !guard::on(Guard::UnstickMadeAnew) => Ok(()),
         Some(owner) => Err(format!("{name} belongs to {} {}, not to a ReplicaSet", owner.kind, owner.name)),
-        None => Err(format!("{name} has no controller that would make it anew")),
+        None => Err(format!("{name} has no controller that would recreate it")),
     }
 }
 

@@ -122,7 +122,7 @@ gates! {
         "k8s-upgrade status --hosts", "what each node says by SSH";
     ChangesByHand: Preflight BeforeNode, "changes by hand",
         "would kubeadm overwrite no change that was made by hand?",
-        "kubeadm writes its files anew, and does not say what it drops",
+        "kubeadm rewrites its files, and does not say what it drops",
         "k8s-upgrade acknowledge", "shows the changes, and the ID that lets the next run overwrite them";
     Alerts: Preflight BeforeNode AfterNode Postflight, "alerts",
         "is no alert firing that blocks upgrades?",
@@ -145,7 +145,7 @@ gates! {
         "what an upgrade breaks often shows only minutes later",
         "kubectl get nodes", "repair what got worse: nothing else is started until then";
     Workloads: BeforeNode AfterNode, "workloads",
-        "are the Deployments whole again?",
+        "do the Deployments have all their replicas again?",
         "two drains in a row must not take both of two replicas; before a node it only warns",
         "kubectl get deployments -A", "find those that are not Available";
     OneAtATime: BeforeNode, "one at a time",

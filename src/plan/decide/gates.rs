@@ -12,7 +12,7 @@ use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{COMPONENTS, Facts, Node, Step};
 use crate::plan::model::parse;
 use crate::plan::model::policy::Policy;
-use crate::plan::model::version::{Version, told};
+use crate::plan::model::version::{Version, or_unknown};
 
 /// Every node to upgrade is Ready and under no pressure.
 pub fn nodes_ready(facts: &Facts, now: Timestamp) -> Verdict {
@@ -59,7 +59,7 @@ pub fn apiservers_ready(facts: &Facts) -> Verdict {
 }
 
 /// No other node is out of service by our doing.
-pub fn alone(facts: &Facts, name: &str) -> Verdict {
+pub fn one_at_a_time(facts: &Facts, name: &str) -> Verdict {
     Verdict::hold_if(
         others_out(facts, name).iter().map(|other| format!("{other} carries our cordon: one node at a time")).collect(),
     )
@@ -98,7 +98,7 @@ pub fn at_target(facts: &Facts, target: Version) -> Verdict {
     // What a person skipped by force is told as such, and never as done.
     let skipped = |node: &Node| Step::of(node).is_skipped(&facts.marks);
     let old = facts.managed().filter(|node| node.kubelet < Some(target) && !skipped(node));
-    let kubelets = old.map(|node| format!("{}: kubelet {}, not {target}", node.name, told(node.kubelet))).collect();
+    let kubelets = old.map(|node| format!("{}: kubelet {}, not {target}", node.name, or_unknown(node.kubelet))).collect();
     Verdict::all([control_plane(facts, target), Verdict::hold_if(kubelets)])
 }
 

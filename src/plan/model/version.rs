@@ -71,7 +71,7 @@ impl fmt::Display for Version {
 }
 
 /// For people: `1.36.3`, or that nobody knows.
-pub fn told(version: Option<Version>) -> String {
+pub fn or_unknown(version: Option<Version>) -> String {
     version.map_or("of an unknown version".to_owned(), |version| version.to_string())
 }
 

@@ -121,7 +121,7 @@ impl Work {
     }
 
     /// For people, on one line.
-    pub fn told(&self) -> String {
+    pub fn summary(&self) -> String {
         let end = match &self.end {
             End::Running => "is running",
             End::Done => "ended well",

@@ -31,7 +31,7 @@ pub fn restore(node: &str, found: &Found, snapshot: &SnapshotFile, others: &[Ask
     let mut known = vec![("now", list(found.static_pods.iter().map(|(name, image)| pod(name, image)))), ("", installed(found))];
     if let Some(work) = &found.unit.work {
         let wait = if work.end == End::Running { ": WAIT for its end before anything else" } else { "" };
-        known.push(("unit", format!("{}{wait}", work.told())));
+        known.push(("unit", format!("{}{wait}", work.summary())));
     }
     let packages = packages(node, found, former);
     known.push(("before", before(found, former)));

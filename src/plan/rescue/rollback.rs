@@ -53,7 +53,7 @@ pub fn plan(facts: &Facts, name: &str) -> Result<Rollback, Cause> {
     let servers = facts.nodes.iter().flat_map(|node| node.components.iter().filter(|c| c.name == "kube-apiserver"));
     for server in servers {
         let Some(version) = server.version else {
-            return Err(Cause::hold("the version of an API server cannot be told now"));
+            return Err(Cause::hold("the version of an API server is not known now"));
         };
         if version.minors_above(back.to).is_none_or(|minors| minors > KUBELET_BEHIND) {
             return Err(Cause::refused(format!(

@@ -161,7 +161,7 @@ fn build(seen: &HealthInput) -> Check {
         ),
         Answer::Unknown(why) => Check::wrong(
             name,
-            format!("the CronJobs run {image}, and which build this binary is cannot be told: {why}{at_work}"),
+            format!("the CronJobs run {image}, and which build this binary is cannot be determined: {why}{at_work}"),
             "k8s-upgrade image -o k8s-upgrade.tar    # says what to do",
         ),
     }

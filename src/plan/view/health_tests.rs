@@ -48,7 +48,13 @@ fn another_build_than_the_one_in_hand_is_told() {
         ("", "", own(), true, "no CronJob of this program"),
         ("k8s-upgrade:v1", "k8s-upgrade:v1", own(), true, "does not say whether it is this binary"),
         ("localhost:5000/k8s-upgrade", "localhost:5000/k8s-upgrade", own(), true, "does not say whether it is this binary"),
-        (ONE, ONE, Answer::Unknown("it is linked dynamically".to_owned()), false, "cannot be told: it is linked dynamically"),
+        (
+            ONE,
+            ONE,
+            Answer::Unknown("it is linked dynamically".to_owned()),
+            false,
+            "cannot be determined: it is linked dynamically",
+        ),
     ] {
         let check = build(&seen(detection, watch, own));
         assert_eq!((check.ok, check.command.is_none()), (ok, ok), "{check:?}");

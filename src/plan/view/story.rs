@@ -77,7 +77,7 @@ pub struct Phase {
     pub began: Timestamp,
     /// How long it took; null where it was killed, or is at work.
     pub seconds: Option<u64>,
-    /// How it ended; null where no end is told.
+    /// How it ended; null where no end on record.
     pub result: Option<String>,
     /// The pod, or the person.
     pub by: String,
@@ -115,7 +115,7 @@ pub struct ByHand {
     pub who: String,
     /// What was typed.
     pub command: String,
-    /// How it ended; null where no end is told.
+    /// How it ended; null where no end on record.
     pub result: Option<String>,
 }
 

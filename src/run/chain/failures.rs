@@ -39,7 +39,7 @@ pub async fn failure_in_run(services: &Services, place: &str, cause: Cause) -> F
                     (None, None) => {
                         if services.session.chain {
                             next.push(Advice::go_on(
-                                "k8s-upgrade resume                 # after mending it: begins this run anew",
+                                "k8s-upgrade resume                 # after mending it: starts this run over",
                             ));
                         }
                         "No run is in flight; nothing was left behind.".to_owned()
@@ -71,7 +71,7 @@ fn what_follows(services: &Services, facts: &Facts, class: Class) -> &'static st
             "Kubernetes tries this Job again, three times in all; then the watch takes it up, three times at most."
         }
         Class::Hold if services.session.chain => {
-            "The watch tries this step again every 10 minutes; as long as it holds, nothing more is told."
+            "The watch tries this step again every 10 minutes; while it holds, no further message is sent."
         }
         // A person's command beside a chain that died.
         _ => match orphan::judge(facts, &services.settings.policy(), services.session.now()) {

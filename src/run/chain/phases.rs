@@ -154,7 +154,7 @@ async fn before_disruption(services: &Services, mut asking: Asking<'_>, node: &N
             Ok(asking.look([
                 (Gate::Nodes, Guard::NodesReadyBeforeNode, gates::nodes_ready(&facts, services.session.now())),
                 (Gate::ApiServers, Guard::ApiServersReadyBeforeNode, gates::apiservers_ready(&facts)),
-                (Gate::OneAtATime, Guard::AloneBeforeNode, gates::alone(&facts, name)),
+                (Gate::OneAtATime, Guard::AloneBeforeNode, gates::one_at_a_time(&facts, name)),
                 (Gate::ControlPlane, Guard::ControlPlaneBeforeWorker, control_plane),
             ]))
         })

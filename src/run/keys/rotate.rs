@@ -46,7 +46,7 @@ pub async fn rotate(services: &Services, survey: &mut Survey, only: bool) -> Res
             .await
             .map_err(interrupted(Left::Stored))?;
     }
-    let ended = super::retire::retire(services, survey, &turn, only).await;
+    let ended = super::remove_former::remove_former(services, survey, &turn, only).await;
     ended.map_err(|cut| if only { Interrupted { left: Left::Node, ..cut } } else { cut })
 }
 

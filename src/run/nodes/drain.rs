@@ -182,7 +182,7 @@ fn must_go<'a>(session: &Session, node: &str, pods: impl Iterator<Item = &'a Pod
         if tries.first.contains(&uid) || !drain::tolerates_cordon(pod) || !guard::on(Guard::ReturnedPodStays) {
             left.push(pod);
         } else if tries.back.insert(uid) {
-            session.note(node, format!("{} tolerates the cordon and came here anew: it stays", full_name(pod)));
+            session.note(node, format!("{} tolerates the cordon and was scheduled here again: it stays", full_name(pod)));
         }
     }
     left
@@ -289,7 +289,7 @@ async fn unstick(
     session.warn(
         &pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
         format!(
-            "{} is deleted: its PodDisruptionBudget never allows an eviction, and its ReplicaSet makes it anew",
+            "{} is deleted: its PodDisruptionBudget never allows an eviction, and its ReplicaSet recreates it",
             full_name(pod)
         ),
     );

@@ -121,9 +121,15 @@ async fn all_whole(cluster: &Cluster, counts: impl Fn(&str) -> bool) -> Result<P
 /// Gives Deployments time to become whole before a drain: a runner that was killed after the last node knows no "before". What is
 /// still not whole then was broken by something else, and is for alerts to judge.
 pub async fn workloads_settled(session: &Session, cluster: &Cluster, place: &str) -> Result<(), Cause> {
-    let wait = Wait { place, on: "Deployments to be whole", deadline: SETTLE, every: Duration::from_secs(2), stoppable: true };
+    let wait = Wait {
+        place,
+        on: "Deployments to have all their replicas",
+        deadline: SETTLE,
+        every: Duration::from_secs(2),
+        stoppable: true,
+    };
     if let Waited::Late(missing) = session.wait_at(Gate::Workloads, wait, async || all_whole(cluster, |_| true).await).await? {
-        session.warn(place, format!("not whole before this run touched the node: {missing}"));
+        session.warn(place, format!("without all replicas before this run touched the node: {missing}"));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::plan::decide::gates::{self, Turn};
 use crate::plan::decide::order;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
 use crate::plan::model::marks::Edit;
-use crate::plan::model::version::{Version, told};
+use crate::plan::model::version::{Version, or_unknown};
 use crate::report::span;
 use crate::run::cluster::Observer;
 use crate::run::services::Services;
@@ -354,7 +354,7 @@ pub async fn ready_at(
             Ok(match (arrived, now.ready) {
                 (true, true) => Probe::Ready(()),
                 (true, false) => Probe::Not(now.not_ready.map_or("not Ready".to_owned(), |why| format!("not Ready: {why}"))),
-                (false, _) => Probe::Not(format!("kubelet is {}", told(now.kubelet))),
+                (false, _) => Probe::Not(format!("kubelet is {}", or_unknown(now.kubelet))),
             })
         })
         .await
@@ -409,5 +409,5 @@ pub async fn node_state(observer: &Observer, name: &str) -> String {
         (false, _) => "schedulable",
     };
     let ready = if now.ready { "Ready" } else { "NOT Ready" };
-    format!("{name} is {cordon} and {ready}, its kubelet is {}.", told(now.kubelet))
+    format!("{name} is {cordon} and {ready}, its kubelet is {}.", or_unknown(now.kubelet))
 }

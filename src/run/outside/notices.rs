@@ -37,7 +37,7 @@ impl Notices {
             Ok(())
         });
         if let Err(cause) = told.await {
-            self.session.warn("slack", format!("could not be told, work goes on: {}", cause.what));
+            self.session.warn("slack", format!("could not be notified, work goes on: {}", cause.what));
             return false;
         }
         true

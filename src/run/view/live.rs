@@ -1,4 +1,4 @@
-//! What `status --watch` shows: the same as `look`, kept up to date by watches. Nothing is listed twice as long as its watch lives.
+//! What `status --watch` shows: the same as `input` gives it, kept up to date by watches. Nothing is listed twice as long as its watch lives.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -23,7 +23,7 @@ use crate::run::cluster::objects::{Objects, of_chain, of_control_plane};
 use crate::run::guards::term::driver;
 use crate::run::services::Services;
 use crate::run::session::locked;
-use crate::run::view::look::{installed, lease, no_watch};
+use crate::run::view::input::{installed, lease, no_watch};
 
 /// At most one screen in this time; and so often the times on it are told anew.
 const REDRAW: Duration = Duration::from_secs(1);

@@ -1,5 +1,5 @@
 //! What people look at.
 
 pub mod health;
+pub mod input;
 pub mod live;
-pub mod look;

@@ -5,8 +5,8 @@
 
 mod data;
 mod inject;
+mod outcome;
 mod step;
-mod told;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -65,7 +65,7 @@ pub async fn rehearse(
     let state = driver.twin.look(State::clone);
     drop(driver);
     let seen = locked(&seen);
-    Ok(told::tell(scenario, &state, &seen, quiet_since.unwrap_or(state.now())))
+    Ok(outcome::outcome(scenario, &state, &seen, quiet_since.unwrap_or(state.now())))
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

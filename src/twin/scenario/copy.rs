@@ -242,9 +242,7 @@ impl Copier<'_> {
                 self.note("Pods of Jobs are left out", full_name);
                 return None;
             }
-            Some(_) => {
-                self.note("A pod of a controller that is not known here is not created anew once it is evicted", full_name)
-            }
+            Some(_) => self.note("A pod of a controller that is not known here is not recreated once it is evicted", full_name),
             None => {}
         }
         let spec = pod.spec.clone()?;

@@ -122,7 +122,7 @@ fn a_line_that_somebody_takes_away_is_told_and_put_back() {
                 it was added once more, and opens the node again
                 let what writes it (Ansible, cloud-init, …) write this line, too: ssh-ed25519 AAAAnew k8s-upgrade-key
               State: This command has removed the former key nowhere.
-              Next:  k8s-upgrade rotate-key          # after mending it: goes on, or begins anew
+              Next:  k8s-upgrade rotate-key          # after mending it: goes on, or starts over
             "#),
             _ => insta::assert_snapshot!(shown, @r#"
             ✗ refused: k8s-node2: the new key's line is gone from ~/.ssh/authorized_keys: something else writes that file
@@ -154,7 +154,7 @@ fn a_node_that_nothing_opens_any_more_is_told() {
       State: This command has removed the former key nowhere.
       Next:  ssh wizard@10.0.20.102 true
              ssh wizard@10.0.20.102      # by another way in; into ~/.ssh/authorized_keys: ssh-ed25519 AAAAnew k8s-upgrade-key
-             k8s-upgrade rotate-key          # after mending it: goes on, or begins anew
+             k8s-upgrade rotate-key          # after mending it: goes on, or starts over
     "#);
 }
 
@@ -178,7 +178,7 @@ pub fn a_secret_that_somebody_changes_back_keeps_the_former_key() {
             what writes it (Flux, Argo CD, an ExternalSecret, a person) must leave ssh_key alone, or write the new one
           State: This command has removed the former key nowhere.
           Next:  kubectl -n k8s-upgrade get secret k8s-upgrade-creds -o yaml --show-managed-fields
-                 k8s-upgrade rotate-key          # after mending it: goes on, or begins anew
+                 k8s-upgrade rotate-key          # after mending it: goes on, or starts over
         "#);
         }
     }
@@ -219,6 +219,6 @@ fn a_vault_that_somebody_changes_back_keeps_the_former_key() {
     ✗ refused: secret/k8s-upgrade in Vault at https://vault.rehearsal:8200 does not hold the new key any more: something else writes it
         what writes it (Terraform, a person) must leave ssh_key and ssh_key_pub alone: it would bring the former key back
       State: This command has removed the former key nowhere.
-      Next:  k8s-upgrade rotate-key          # after mending it: goes on, or begins anew
+      Next:  k8s-upgrade rotate-key          # after mending it: goes on, or starts over
     "#);
 }

@@ -85,7 +85,7 @@ fn what_cannot_be_stored_is_taken_off_again() {
         the token's policy allows patch on secret/data/k8s-upgrade: something else forbids it, such as a quota or a policy of Sentinel's
       State: The former key is as it was, on the nodes and where it is stored.
       Next:  vault token lookup
-             k8s-upgrade rotate-key          # after mending it: begins anew
+             k8s-upgrade rotate-key          # after mending it: starts over
     "#);
     untouched(&end, "refused");
     // Somebody else writes in between.
@@ -161,7 +161,7 @@ fn an_answer_that_is_lost_is_no_refusal() {
     insta::assert_snapshot!(failure(&said), @r#"
     ✗ cannot reach https://vault.rehearsal:8200: connection closed before the answer came
       State: It is not known whether the new key was stored: every node accepts both keys, whichever is.
-      Next:  k8s-upgrade rotate-key          # looks what was stored, and finishes it or begins anew
+      Next:  k8s-upgrade rotate-key          # looks at what was stored, and finishes it or starts over
     "#);
     assert!(locked_out.lock().unwrap().is_empty() && NODES.iter().all(|node| keys_of(&end, node).lines().count() == 5));
     let (end, code, said) = run(end, None, Store::Vault, "rotate-key --yes");
@@ -186,7 +186,7 @@ fn a_key_that_opens_nothing_is_not_stored() {
         k8s-node2: the new key may still stand there, whose private half is gone for good; the next rotation removes it (identify: k8s-node2 (10.0.20.102) refused the key of wizard: Username/PublicKey combination invalid)
       State: The former key is as it was, on the nodes and where it is stored.
       Next:  ssh wizard@10.0.20.102 true
-             k8s-upgrade rotate-key          # after mending it: begins anew
+             k8s-upgrade rotate-key          # after mending it: starts over
     "#);
     assert_eq!(end.web.vault.versions.len(), 1);
     let lines = |node| keys_of(&end, node).lines().count();

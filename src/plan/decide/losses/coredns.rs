@@ -43,16 +43,16 @@ pub fn differences(deployment: &Value) -> Vec<Difference> {
 }
 
 /// Each field of a set of them, with its path and value.
-fn walk(fields: &Map<String, Value>, path: &str, value: Option<&Value>, told: &mut impl FnMut(&str, Option<&Value>)) {
+fn walk(fields: &Map<String, Value>, path: &str, value: Option<&Value>, each: &mut impl FnMut(&str, Option<&Value>)) {
     let mut below = fields.iter().filter(|(key, _)| *key != ".").peekable();
     if below.peek().is_none() {
-        return told(path, value);
+        return each(path, value);
     }
     for (key, inner) in below {
         let (path, value) = step(path, key, value);
         match inner.as_object() {
-            Some(inner) => walk(inner, &path, value, told),
-            None => told(&path, value),
+            Some(inner) => walk(inner, &path, value, each),
+            None => each(&path, value),
         }
     }
 }

@@ -45,17 +45,17 @@ pub fn differences(configuration: &Configuration, node: &str, file: &str) -> Vec
     let of_the_node = |path: &str, value: &Value| {
         OF_THE_NODE.iter().any(|(known, usual)| *known == path && usual.is_none_or(|usual| value == usual))
     };
-    let told = |path: &str, value: &Value| {
+    let text_of = |path: &str, value: &Value| {
         if path.starts_with(SECRET) { format!("(hidden, sha256 {})", super::hex(&value.to_string(), 12)) } else { shown(value) }
     };
     let lost = own.iter().filter(|(path, value)| !of_the_node(path, value) && configuration.0.get(*path) != Some(*value));
     lost.filter_map(|(path, value)| {
         let would = match configuration.0.get(path) {
-            Some(other) => format!("write {}", told(path, other)),
+            Some(other) => format!("write {}", text_of(path, other)),
             None if is_unset(path, value) => return None,
             None => "drop it".to_owned(),
         };
-        Some(difference(format!("{path}: {}: kubeadm would {would}", told(path, value))))
+        Some(difference(format!("{path}: {}: kubeadm would {would}", text_of(path, value))))
     })
     .collect()
 }

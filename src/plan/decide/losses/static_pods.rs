@@ -129,7 +129,7 @@ fn parse(command: &[String]) -> BTreeMap<String, Vec<String>> {
 
 fn compare(actual: &BTreeMap<String, Vec<String>>, wanted: &Flags) -> Vec<String> {
     let mut lines = Vec::new();
-    let told = |name: &str, values: &[String]| {
+    let text_of = |name: &str, values: &[String]| {
         values.iter().map(|value| format!("--{name}={}", shown(&value.as_str().into()))).collect::<Vec<_>>().join(" ")
     };
     for (name, values) in actual {
@@ -140,10 +140,10 @@ fn compare(actual: &BTreeMap<String, Vec<String>>, wanted: &Flags) -> Vec<String
                 continue;
             }
             Some(ExpectedFlag::Extra(all)) if all == values => continue,
-            Some(ExpectedFlag::Default(one) | ExpectedFlag::Maybe(one)) => format!("write {}", told(name, &one[..1])),
-            Some(ExpectedFlag::Extra(all)) => format!("write {}", told(name, all)),
+            Some(ExpectedFlag::Default(one) | ExpectedFlag::Maybe(one)) => format!("write {}", text_of(name, &one[..1])),
+            Some(ExpectedFlag::Extra(all)) => format!("write {}", text_of(name, all)),
         };
-        lines.push(format!("{}: kubeadm would {would}", told(name, values)));
+        lines.push(format!("{}: kubeadm would {would}", text_of(name, values)));
     }
     for (name, one) in wanted.iter().filter(|(name, _)| !actual.contains_key(*name)) {
         let values = match one {
@@ -151,7 +151,7 @@ fn compare(actual: &BTreeMap<String, Vec<String>>, wanted: &Flags) -> Vec<String
             // Not rolled out yet: nothing is lost by it.
             ExpectedFlag::Extra(_) | ExpectedFlag::Maybe(_) | ExpectedFlag::Any => continue,
         };
-        lines.push(format!("is without --{name}: kubeadm would write {}", told(name, values)));
+        lines.push(format!("is without --{name}: kubeadm would write {}", text_of(name, values)));
     }
     lines
 }

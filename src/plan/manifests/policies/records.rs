@@ -216,7 +216,7 @@ pub fn pods(install: &Install) -> Option<Policy> {
         variables: vec![("annotations", annotations), ("options", "dyn(request).?options.?preconditions.?uid".to_owned())],
         rules: vec![
             rule("variables.options.hasValue()".to_owned(), "a pod is deleted by its UID, or not at all"),
-            rule(made_anew, "a pod is deleted only where its owner makes it anew elsewhere"),
+            rule(made_anew, "a pod is deleted only where its owner recreates it elsewhere"),
             rule(
                 format!(
                     "!('{}' in variables.annotations) && !('kubernetes.io/config.mirror' in variables.annotations)",

@@ -15,7 +15,7 @@ use crate::run::guards::term::{driver, of_node, term};
 use crate::run::services::Services;
 
 /// The facts and all that a person wants to know beside them.
-pub async fn look(services: &Services) -> Result<ScreenInput, Cause> {
+pub async fn screen_input(services: &Services) -> Result<ScreenInput, Cause> {
     let facts = services.observer.observe_as_it_is().await?;
     for garbled in &facts.marks.garbled {
         services.session.warn("", format!("annotation {} is not this program's: {}", garbled.key, garbled.why));

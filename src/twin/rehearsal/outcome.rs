@@ -22,7 +22,7 @@ const ASSUMPTIONS: [&str; 3] = [
 ];
 
 /// How it went, when it has ended.
-pub fn tell(scenario: &Scenario, state: &State, seen: &Observations, ended: Timestamp) -> Rehearsed {
+pub fn outcome(scenario: &Scenario, state: &State, seen: &Observations, ended: Timestamp) -> Rehearsed {
     let version = |name: &str| {
         let node = state.store.get(&Key::node(name));
         let version = node.and_then(|node| node["status"]["nodeInfo"]["kubeletVersion"].as_str());

@@ -22,7 +22,7 @@ const AGAIN: &str = "k8s-upgrade rotate-key";
 
 /// Removes what the new key replaced, once nothing speaks against it. A node that has gone away meanwhile is left for later. One that has
 /// joined is brought the key; whoever joins while lines are removed is found by a last look.
-pub async fn retire(services: &Services, survey: &mut Survey, turn: &Turn, only: bool) -> Result<(), Interrupted> {
+pub async fn remove_former(services: &Services, survey: &mut Survey, turn: &Turn, only: bool) -> Result<(), Interrupted> {
     let mut away = let_in(&services.session, &services.ssh, &services.settings, survey, turn).await?;
     // A run may have begun meanwhile, with the former key.
     let mut all = super::survey::nobody_upgrades(&services.observer, &services.leases).await.map_err(interrupted(Left::Held))?;
