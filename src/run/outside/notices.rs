@@ -31,10 +31,12 @@ impl Notices {
         let text = notice.text(&self.settings.cluster_name);
         let change = Change::settle("slack", "tell Slack", SEND * 2).silent();
         let told = self.session.change(change, async {
+            let mut sent = Ok(());
+            // One that is away keeps nothing from the others.
             for notifier in self.notifiers().await? {
-                notifier.send(&text, SEND).await?;
+                sent = sent.and(notifier.send(&text, SEND).await);
             }
-            Ok(())
+            sent
         });
         if let Err(cause) = told.await {
             self.session.warn("slack", format!("could not be notified, work goes on: {}", cause.what));
