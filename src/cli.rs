@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::names;
-use crate::plan::decide::gate::{Gate, Occasion};
+use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::model::version::Version;
 use crate::words::{ContextName, ImageRef, LossId, Namespace, NodeName, ObjectName, Reason, RunId};
 

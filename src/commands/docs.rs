@@ -8,7 +8,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use crate::cli::Cli;
 use crate::failure::{Cause, Outcome};
 use crate::names;
-use crate::plan::decide::gate::Gate;
+use crate::plan::decide::gates::Gate;
 use crate::report::Out;
 use crate::world::World;
 

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::hosts::printed;
 use super::page::{Page, WIDTH, labelled, listed};
 use super::{Printed, span};
-use crate::plan::decide::gate;
+use crate::plan::decide::gates;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::lease::{Driver, Lease};
 use crate::plan::model::progress::{Doing, Waiting};
@@ -83,7 +83,7 @@ pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: us
         labelled(&mut out, "HELD BY", &format!("{what}{since}"));
     }
     for gate in &screen.gates {
-        let gate::Row { id, question, explanation, .. } = gate.row();
+        let gates::Row { id, question, explanation, .. } = gate.row();
         labelled(&mut out, "gate", &format!("{id}: {question} ({explanation})"));
     }
     if let Some(failed) = &screen.failure {

@@ -8,7 +8,7 @@ use clap_complete::Shell;
 use k8s_upgrade::adapters::SystemFiles;
 use k8s_upgrade::cli::Cli;
 use k8s_upgrade::commands;
-use k8s_upgrade::plan::decide::gate::{Gate, Occasion, Row};
+use k8s_upgrade::plan::decide::gates::{Gate, Occasion, Row};
 use k8s_upgrade::settings::{Settings, Sources};
 
 const ADVICE: &str = "write them anew: `k8s-upgrade man man` and `k8s-upgrade completions SHELL > completions/FILE`";

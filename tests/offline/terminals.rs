@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_upgrade::failure::{Advice, Cause, Failure, Outcome};
-use k8s_upgrade::plan::decide::gate::Gate;
+use k8s_upgrade::plan::decide::gates::Gate;
 use k8s_upgrade::plan::model::answer::Answer;
 use k8s_upgrade::plan::model::facts::Phase;
 use k8s_upgrade::plan::model::lease::{Driver, Lease};

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 use serde_json::json;
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::plan::model::fixture::*;
 
@@ -153,5 +155,39 @@ fn containerd_of_a_control_plane_follows_the_newest_worker() {
         node(&mut facts, "k8s-node3").container_runtime = worker.into();
         let found = containerd_behind(&facts, facts.node("k8s-master").unwrap()).map(|node| node.name.as_str());
         assert_eq!(found, wanted, "{master} {worker}");
+    }
+}
+
+#[test]
+fn every_row_is_whole() {
+    for gate in Gate::ALL {
+        let row = gate.row();
+        let order: Vec<usize> =
+            row.asked.iter().filter_map(|asked| Occasion::ALL.iter().position(|occasion| occasion == asked)).collect();
+        assert!(!order.is_empty() && order.is_sorted_by(|a, b| a < b), "{gate:?} is asked at {:?}", row.asked);
+        assert!(row.question.ends_with('?'), "{gate:?}: {}", row.question);
+        for text in [row.id, row.question, row.explanation, row.command, row.purpose] {
+            assert!(!text.is_empty() && text.trim() == text && !text.ends_with('.'), "{gate:?}: {text:?}");
+            assert!(!text.contains(['|', '`', '\n']) || text == row.command, "{gate:?}: README has {text:?} in a table");
+        }
+        for text in [row.question, row.explanation, row.purpose] {
+            assert!(text.starts_with(char::is_lowercase), "{gate:?}: {text:?} stands behind a colon");
+        }
+        assert!(!row.command.contains('#') && row.advice() == &*format!("{}    # {}", row.command, row.purpose));
+    }
+}
+
+#[test]
+fn ids_are_unique_and_found_again() {
+    let ids: BTreeSet<&str> = Gate::ALL.iter().map(|gate| gate.row().id).collect();
+    assert_eq!(ids.len(), Gate::ALL.len());
+    assert!(Gate::ALL.iter().all(|gate| Gate::by_id(gate.row().id) == Some(*gate)));
+    assert_eq!(Gate::by_id("another build's"), None);
+}
+
+#[test]
+fn each_occasion_has_gates() {
+    for occasion in Occasion::ALL {
+        assert!(Gate::of(occasion).count() >= 3, "{occasion:?}");
     }
 }

@@ -4,7 +4,6 @@ pub mod alerts;
 pub mod detect;
 pub mod drain;
 pub mod entry;
-pub mod gate;
 pub mod gates;
 pub mod losses;
 pub mod next;

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::plan::decide::gate::Gate;
+use crate::plan::decide::gates::Gate;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::lease::{Driver, Lease};

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::screen::{Failed, Row, Run, Screen, ScreenInput, Work};
 use crate::failure::{Cause, Purpose};
 use crate::names;
-use crate::plan::decide::gate::Gate;
+use crate::plan::decide::gates::Gate;
 use crate::plan::decide::next::{self, Next};
 use crate::plan::decide::order;
 use crate::plan::decide::orphan::{self, Verdict};

@@ -12,7 +12,7 @@ use crate::names::Mark;
 use crate::permit::ChangeClass;
 use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::entry::{self, Entry};
-use crate::plan::decide::gate::{Gate, Occasion};
+use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::decide::{gates, order};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{Facts, Node, Phase};

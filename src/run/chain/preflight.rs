@@ -7,7 +7,7 @@ use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::{KubeadmPlan, NodeState, WriteCard};
 use crate::plan::decide::alerts::Moment;
-use crate::plan::decide::gate::{Gate, Occasion};
+use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::decide::target::{self, TargetCheck};
 use crate::plan::decide::{gates, order};
 use crate::plan::manifests::rights::Account;

@@ -1,10 +1,10 @@
-//! Asks the gates of one occasion, as the table in [`crate::plan::decide::gate`] has them, so that none is forgotten.
+//! Asks the gates of one occasion, as the table in [`crate::plan::decide::gates`] has them, so that none is forgotten.
 
 use std::collections::BTreeSet;
 
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
-use crate::plan::decide::gate::{Gate, Occasion};
+use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::model::answer::Verdict;
 use crate::run::session::{Probe, Session};
 

@@ -8,7 +8,7 @@ use kube::api::ListParams;
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::plan::decide::alerts::{self, Judgement, Moment};
-use crate::plan::decide::gate::Gate;
+use crate::plan::decide::gates::Gate;
 use crate::plan::decide::gates::full_name;
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::progress::Awaited;

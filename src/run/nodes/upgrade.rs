@@ -11,7 +11,7 @@ use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::{Inspect, NodeState, Step};
 use crate::permit::ChangeClass;
-use crate::plan::decide::gate::Gate;
+use crate::plan::decide::gates::Gate;
 use crate::plan::decide::gates::{self, Turn};
 use crate::plan::decide::order;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
-use crate::plan::decide::gate::Gate;
+use crate::plan::decide::gates::Gate;
 use crate::plan::model::progress::Awaited;
 use crate::report::{Event, span};
 use crate::run::session::Session;
