@@ -14,6 +14,7 @@ macro_rules! guards {
         }
 
         impl Guard {
+            /// Every one of them.
             pub const ALL: &[Guard] = &[$(Guard::$guard,)+];
 
             const fn words(self) -> &'static str {

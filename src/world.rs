@@ -84,6 +84,7 @@ pub struct KubeConnection {
 
 /// Makes a client whose every request first passes `gate`.
 pub trait KubeSource: Send + Sync {
+    /// Opens a connection to an API server, past this gate of permits. Errors: why there is none.
     fn connect<'a>(&'a self, target: &'a KubeTarget, gate: crate::permit::Gate) -> BoxFuture<'a, Result<KubeConnection, String>>;
 }
 
@@ -177,6 +178,7 @@ pub enum WebError {
 
 /// One HTTP exchange; redirects are followed unless a header is marked sensitive. Any status is an answer.
 pub trait Web: Send + Sync {
+    /// Sends one request and reads its answer, within the deadline and the limit of bytes.
     fn send<'a>(
         &'a self,
         request: http::Request<Bytes>,
@@ -186,11 +188,13 @@ pub trait Web: Send + Sync {
 
 /// The one clock. Sleeping is tokio's, which a test can pause.
 pub trait Clock: Send + Sync {
+    /// The time of day.
     fn now(&self) -> jiff::Timestamp;
 }
 
 /// Where ids and keys come from; a simulation has its own, by a seed.
 pub trait Random: Send + Sync {
+    /// Any number, each as likely.
     fn u64(&self) -> u64;
     /// Bytes that nobody can guess, for keys.
     fn secret(&self) -> std::io::Result<[u8; 32]>;

@@ -45,6 +45,7 @@ pub trait Operation {
     const DEADLINE: Duration;
     /// How many bytes it may print in that session.
     const OUTPUT: usize = 1 << 20;
+    /// What its answer is read as.
     type Output;
 
     /// Its body, which sees [`Operation::args`] as `$1`, `$2`, ….
@@ -53,6 +54,7 @@ pub trait Operation {
     fn libraries(&self) -> &'static [&'static str] {
         &[]
     }
+    /// The arguments of its script, each a word of its own; they are quoted where the script is put together.
     fn args(&self) -> Vec<String>;
     /// Reads what the body printed, given that it ended well.
     fn parse(&self, stdout: &str) -> Result<Self::Output, Cause>;

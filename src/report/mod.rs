@@ -167,6 +167,7 @@ texts!(enum Event {
 
 /// Renders events for somebody.
 pub trait Sink: Send {
+    /// Takes one event in, told at `now`.
     fn event(&mut self, now: jiff::Timestamp, event: &Event);
 }
 

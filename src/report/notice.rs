@@ -57,6 +57,7 @@ pub enum Notice {
 }
 
 impl Notice {
+    /// As one message; `cluster` is the setting `cluster-name`.
     pub fn text(&self, cluster: &str) -> String {
         match self {
             Notice::Begun { from, target, kind, snapshot, bytes, hash, card } => format!(

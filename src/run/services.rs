@@ -45,6 +45,7 @@ pub struct Services {
 }
 
 impl Services {
+    /// Builds them from the ground up; guardians register themselves with the session.
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, namespace, connection, world, session, despite_halt, journal, follower } = parts;
         let settings = Arc::new(settings);

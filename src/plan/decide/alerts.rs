@@ -21,6 +21,7 @@ pub struct Alert {
 }
 
 impl Moment {
+    /// Which moment of a run a phase is: some alerts are of the run's own doing then.
     pub fn of(phase: Phase, facts: &Facts) -> Self {
         match phase {
             Phase::Preflight if !facts.marks.in_flight => Moment::Unclaimed,

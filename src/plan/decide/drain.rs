@@ -51,6 +51,7 @@ pub enum Stays {
     Mirror,
 }
 
+/// What becomes of a pod when its node is drained: kubectl's rules.
 pub fn fate(pod: &Pod) -> Fate {
     let over = finished(pod);
     let controller = controller(pod);
@@ -268,6 +269,7 @@ pub enum Refused {
 /// Between two tries where the server asks for no other time.
 const SOON: Duration = Duration::from_secs(1);
 
+/// What an eviction that was refused means for the pod: wait for its budget, or a reason that no wait mends.
 pub fn refused(refusal: Refusal) -> Refused {
     let cause = |wanted: &str| refusal.causes.iter().find(|(reason, _)| *reason == wanted).map(|(_, says)| *says);
     let Refusal { code, message, retry_after, .. } = refusal;

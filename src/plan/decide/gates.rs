@@ -34,6 +34,7 @@ pub enum Occasion {
 }
 
 impl Occasion {
+    /// In the order of a run.
     pub const ALL: [Occasion; 4] = [Occasion::Preflight, Occasion::BeforeNode, Occasion::AfterNode, Occasion::Postflight];
 
     /// As people read it.

@@ -17,6 +17,7 @@ const TIMES: u32 = 3;
 /// A node that has been away this long is given up as a place to run: many times what a Lease lasts.
 const AWAY: SignedDuration = SignedDuration::from_mins(10);
 
+/// What the watch does about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing is to be done, and why not.
@@ -24,6 +25,7 @@ pub enum Verdict {
     TakeUp(TakeUp),
 }
 
+/// The Job that it creates, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakeUp {
     pub planned: Planned,

@@ -48,6 +48,7 @@ struct Rule {
     description: &'static str,
 }
 
+/// Every alert of this program.
 pub const KNOWN: [Known; 7] = [
     Known {
         name: ALERT_SKEW,

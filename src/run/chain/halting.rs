@@ -34,6 +34,7 @@ pub async fn detection_suspended(cluster: &Cluster) -> Result<Option<bool>, Caus
     Ok(found.map(|cronjob| cronjob.spec.and_then(|spec| spec.suspend).unwrap_or(false)))
 }
 
+/// Suspends detection's CronJob, or lets it go on.
 pub async fn suspend_detection(session: &Session, cluster: &Cluster, suspend: bool) -> Result<(), Cause> {
     let api: Api<CronJob> = cluster.own();
     let body = json!({ "spec": { "suspend": suspend } });

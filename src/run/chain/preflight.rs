@@ -42,6 +42,7 @@ pub struct NotReady {
     pub claimed: bool,
 }
 
+/// The first phase: all gates, the claim, the snapshot, the nodes prepared. What was done before it died is not done again.
 pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Result<Preflight, NotReady> {
     let before = |cause| NotReady { cause, claimed: false };
     let facts = services.observer.observe().await.map_err(before)?;

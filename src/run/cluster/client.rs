@@ -125,6 +125,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// Of an open connection. `api_patience`: how long an outage is waited for in the middle of a run.
     pub fn new(connection: KubeConnection, namespace: String, session: Arc<Session>, api_patience: Duration) -> Self {
         let KubeConnection { client: kube, in_cluster, place } = connection;
         Cluster { kube, namespace, in_cluster, place, session, api_patience, last_outage: Mutex::default() }

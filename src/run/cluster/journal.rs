@@ -69,6 +69,7 @@ impl Guardian for Journals {
 }
 
 impl Journals {
+    /// `own`: this process' journal; None keeps none, and reads those of others.
     pub fn new(session: Arc<Session>, cluster: Arc<Cluster>, observer: Arc<Observer>, own: Option<SharedJournal>) -> Self {
         Journals { session, cluster, observer, own, writing: tokio::sync::Mutex::default(), of: Mutex::default() }
     }

@@ -46,6 +46,7 @@ struct Latest {
 }
 
 impl Observer {
+    /// Has seen nothing yet.
     pub fn new(settings: Arc<Settings>, session: Arc<Session>, cluster: Arc<Cluster>) -> Self {
         Observer { settings, session, cluster, latest: Mutex::default() }
     }

@@ -41,6 +41,7 @@ pub struct Record {
 }
 
 impl Record {
+    /// Of what it writes by, and what it looks by.
     pub fn new(settings: Arc<Settings>, session: Arc<Session>, cluster: Arc<Cluster>, observer: Arc<Observer>) -> Self {
         Record { settings, session, cluster, observer }
     }

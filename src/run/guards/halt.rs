@@ -33,6 +33,7 @@ impl Guardian for HaltWatch {
 }
 
 impl HaltWatch {
+    /// `despite_halt`: this command does its work although upgrades are halted.
     pub fn new(session: Arc<Session>, observer: Arc<Observer>, despite_halt: bool) -> Self {
         HaltWatch { session, observer, despite_halt }
     }

@@ -65,6 +65,7 @@ impl Guardian for Leases {
 }
 
 impl Leases {
+    /// Holds none yet. `follower`: what this process does, for who looks at its Lease.
     pub fn new(settings: Arc<Settings>, session: Arc<Session>, cluster: Arc<Cluster>, follower: Option<Follower>) -> Self {
         let (lease, driving, sightings) = (tokio::sync::Mutex::default(), tokio::sync::Mutex::default(), Mutex::default());
         Leases { settings, session, cluster, follower, lease, driving, sightings }
@@ -97,6 +98,7 @@ impl Leases {
         }
     }
 
+    /// As it is now; None: nobody holds it, or ever did.
     pub async fn read_lease(&self, which: &LeaseName) -> Result<Option<Lease>, Cause> {
         let api = self.leases();
         self.cluster.find(&format!("read {}", which.words()), async || api.get(&which.name()).await).await

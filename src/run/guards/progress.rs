@@ -43,6 +43,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
+    /// `follower`: what this process does; None records nothing.
     pub fn new(
         settings: Arc<Settings>,
         session: Arc<Session>,

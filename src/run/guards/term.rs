@@ -21,6 +21,7 @@ pub fn of_node(node: &str) -> String {
 }
 
 impl LeaseName {
+    /// A node's.
     pub fn node(node: &str) -> Self {
         LeaseName(Some(node.to_owned()))
     }
@@ -35,6 +36,7 @@ impl LeaseName {
         self.0.as_deref().unwrap_or_default()
     }
 
+    /// For messages.
     pub fn words(&self) -> &'static str {
         if self.0.is_some() { "the node's Lease" } else { "the Lease of work by hand" }
     }

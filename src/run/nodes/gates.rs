@@ -101,6 +101,7 @@ pub async fn soak(session: &Session, observer: &Observer, settings: &Settings, p
     }
 }
 
+/// All of the cluster.
 pub async fn deployments(cluster: &Cluster) -> Result<Vec<Deployment>, Cause> {
     cluster.list_all("list Deployments", cluster.all(), ListParams::default()).await
 }

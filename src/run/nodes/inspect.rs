@@ -39,6 +39,7 @@ pub async fn look_at_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Res
     Ok(named(each_node(settings, facts, async |node| ssh.on_node(node, &Inspect).await).await?))
 }
 
+/// With their names alone.
 pub fn named(states: Vec<(&Node, NodeState)>) -> Vec<(String, NodeState)> {
     states.into_iter().map(|(node, state)| (node.name.clone(), state)).collect()
 }

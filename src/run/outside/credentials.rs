@@ -31,6 +31,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
+    /// Has read nothing yet: secrets are read when they are needed.
     pub fn new(settings: Arc<Settings>, cluster: Arc<Cluster>, files: Arc<dyn Files>) -> Self {
         Credentials { settings, cluster, files, creds: OnceCell::new() }
     }

@@ -27,6 +27,7 @@ pub struct Monitoring {
 }
 
 impl Monitoring {
+    /// Has asked nothing yet.
     pub fn new(settings: Arc<Settings>, session: Arc<Session>, cluster: Arc<Cluster>, web: Arc<dyn Web>) -> Self {
         Monitoring { settings, session, cluster, web }
     }

@@ -22,6 +22,7 @@ pub struct Notices {
 }
 
 impl Notices {
+    /// Has told nobody yet.
     pub fn new(settings: Arc<Settings>, session: Arc<Session>, credentials: Arc<Credentials>, web: Arc<dyn Web>) -> Self {
         Notices { settings, session, credentials, web }
     }

@@ -118,15 +118,19 @@ impl<'a> Change<'a> {
     fn new(class: ChangeClass, place: &'a str, step: &'a str, deadline: Duration, told: bool) -> Self {
         Change { class, place, step, deadline, told }
     }
+    /// Makes something ready, and takes nothing out of service.
     pub fn prepare(place: &'a str, step: &'a str, deadline: Duration) -> Self {
         Self::new(ChangeClass::Prepare, place, step, deadline, true)
     }
+    /// Takes something out of service.
     pub fn disrupt(place: &'a str, step: &'a str, deadline: Duration) -> Self {
         Self::new(ChangeClass::Disrupt, place, step, deadline, true)
     }
+    /// Finishes or takes back what was begun: neither a halt nor a signal keeps it from that.
     pub fn settle(place: &'a str, step: &'a str, deadline: Duration) -> Self {
         Self::new(ChangeClass::Settle, place, step, deadline, true)
     }
+    /// A small record: people are not told of it as a step.
     pub fn silent(mut self) -> Self {
         self.told = false;
         self
@@ -147,6 +151,7 @@ pub async fn signalled(mut stop: Stop) -> u8 {
 }
 
 impl Session {
+    /// Has changed nothing yet, and is guarded by nobody.
     pub fn new(parts: Parts) -> Self {
         let Parts { clock, random, sink, stdout, stderr, json, stop, dry_run, chain, held, identity, account, api_patience } =
             parts;
@@ -170,6 +175,7 @@ impl Session {
         }
     }
 
+    /// By this machine's clock.
     pub fn now(&self) -> jiff::Timestamp {
         self.clock.now()
     }
@@ -179,10 +185,12 @@ impl Session {
         self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
+    /// Tells all who listen.
     pub fn emit(&self, event: &Event) {
         locked(&self.sink).event(self.now(), event);
     }
 
+    /// Tells what is good to know; `place`: node or phase, empty for the run.
     pub fn note(&self, place: &str, text: impl Into<String>) {
         self.emit(&Event::Note { place: place.into(), text: text.into() });
     }
@@ -202,6 +210,7 @@ impl Session {
         self.emit(&Event::Next { place: place.into(), what_for: what_for.into(), command: command.into() });
     }
 
+    /// Tells what a person should look at, though the work goes on.
     pub fn warn(&self, place: &str, text: impl Into<String>) {
         self.emit(&Event::Warning { place: place.into(), text: text.into() });
     }

@@ -100,6 +100,7 @@ pub struct Ssh {
 }
 
 impl Ssh {
+    /// Has no session yet.
     pub fn new(
         settings: Arc<Settings>,
         session: Arc<Session>,
