@@ -246,7 +246,7 @@ pub fn one_at_a_time(facts: &Facts, name: &str) -> Verdict {
     )
 }
 
-/// What a runner does that has just cordoned `name`, and looks once more. Two may have passed [`alone`] at the same time; since each
+/// What a runner does that has just cordoned `name`, and looks once more. Two may have passed [`one_at_a_time`] at the same time; since each
 /// cordons before it looks, at least the later one sees the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
