@@ -77,7 +77,7 @@ pub fn run() {
     untouched(&lab, "k8s-node2", "no alert could be seen");
 
     lab.phase("another build of the program is installed meanwhile");
-    let (image, newer) = (image_of(&lab, node2), install_another_build(&lab, &config));
+    let (image, newer) = (image_of(&lab, master), install_another_build(&lab, &config));
     assert_ne!(image, newer.0, "it is the same build");
     let says = format!("image {image} to the end of the run; installed is {}", newer.0);
     let shown = newer.1.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
