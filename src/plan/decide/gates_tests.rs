@@ -136,6 +136,8 @@ fn postflight_wants_nine_of_ten_unfinished_pods() {
     let wanted = "1 of 8 pods are Ready (0.12, 0.90 wanted): not web/Pending-0, web/Pending-1, web/Pending-2, web/Pending-3, \
                   web/Pending-4 and 2 more";
     assert_eq!(told, [wanted]);
+    let five = reasons(pods_ready(&Answer::Known(pods(1, 5, 0)), &policy()));
+    assert!(five[0].ends_with("web/Pending-4"), "all that are not Ready are named, and no more: {five:?}");
     assert_eq!(reasons(pods_ready(&Answer::Unknown("timed out".into()), &policy())).len(), 1);
 }
 
