@@ -56,6 +56,12 @@ struct Form<'a> {
     head: &'a Head,
 }
 
+impl Head {
+    fn written(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&Form { version: VERSION, head: self })
+    }
+}
+
 /// What is looked at before the rest, for that depends on it.
 #[derive(Deserialize)]
 struct Versioned {
@@ -216,8 +222,7 @@ impl Journal {
     pub fn data(&mut self) -> Result<BTreeMap<String, String>, serde_json::Error> {
         let end = self.end.as_ref().map(serde_json::to_string).transpose()?;
         let mut lines = self.lines.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
-        let rest =
-            serde_json::to_string(&Form { version: VERSION, head: &self.head })?.len() + 20 + end.as_ref().map_or(0, String::len);
+        let rest = self.head.written()?.len() + 20 + end.as_ref().map_or(0, String::len);
         let room = LIMIT.saturating_sub(rest);
         let mut size: usize = lines.iter().map(|line| line.len() + 1).sum();
         for detail in [true, false] {
@@ -237,8 +242,7 @@ impl Journal {
             }
         }
         let lines: String = lines.into_iter().map(|line| line + "\n").collect();
-        let head = serde_json::to_string(&Form { version: VERSION, head: &self.head })?;
-        let mut data = BTreeMap::from([(HEAD.to_owned(), head), (LINES.to_owned(), lines)]);
+        let mut data = BTreeMap::from([(HEAD.to_owned(), self.head.written()?), (LINES.to_owned(), lines)]);
         data.extend(end.map(|end| (END.to_owned(), end)));
         Ok(data)
     }

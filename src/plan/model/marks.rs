@@ -111,6 +111,11 @@ impl Edit {
     }
 }
 
+/// A time as marks carry it, to the second.
+pub fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 /// What begins a run: its own marks, and nothing left of one before, but what a person has said for it. `image` is None where no Job begins it.
 pub fn begun(run: &RunId, target: Version, at: Timestamp, image: Option<String>) -> Vec<Edit> {
     let own = [
@@ -118,7 +123,7 @@ pub fn begun(run: &RunId, target: Version, at: Timestamp, image: Option<String>)
         Edit::set(Mark::RecordVersion, VERSION.to_string()),
         Edit::set(Mark::RunId, run.to_string()),
         Edit::set(Mark::Target, target.to_string()),
-        Edit::set(Mark::Started, at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        Edit::set(Mark::Started, stamp(at)),
         Edit::set_or_remove(Mark::Image, image),
     ];
     let kept = |mark: &Mark| mark.place() == Place::Run(Writer::PersonBefore) || own.iter().any(|edit| edit.mark == *mark);
@@ -174,8 +179,8 @@ impl RunMarks {
     /// # Errors
     /// Refused: another build's record, with what to finish first; or names each annotation that is not ours, and how to be rid of it.
     pub fn whole(&self, namespace: &str) -> Result<(), Cause> {
-        if let Some(why) = self.of_another_build() {
-            return Err(self.unknown_version(namespace, why));
+        if let Some(version) = self.other_version.as_ref().filter(|_| self.in_flight) {
+            return Err(self.unknown_version(namespace, version));
         }
         let Some(first) = self.garbled.first() else { return Ok(()) };
         let lines = self.garbled.iter().skip(1).map(|garbled| format!("annotation {}: {}", garbled.key, garbled.why));
@@ -187,17 +192,12 @@ impl RunMarks {
         Err(self.garbled.iter().fold(cause, |cause, garbled| cause.next(forget(garbled))))
     }
 
-    /// What there is to say of a record that this build does not read; None: it does.
-    pub fn of_another_build(&self) -> Option<String> {
-        let version = self.other_version.as_ref().filter(|_| self.in_flight)?;
+    fn unknown_version(&self, namespace: &str, version: &str) -> Cause {
         let run = self.run_id.as_ref().map_or("the run in flight".to_owned(), |run| format!("run {run}"));
         let with = self.image.as_ref().map_or(String::new(), |image| format!(" (its Jobs run {image})"));
-        Some(format!(
+        let why = format!(
             "{run} has a record of version {version}, written by another build{with}; this build reads version {VERSION}"
-        ))
-    }
-
-    fn unknown_version(&self, namespace: &str, why: String) -> Cause {
+        );
         let cause =
             Cause::refused(why).detail(["its own Jobs go on with it: let them finish first, or finish it with that build"]);
         let cause = cause.next(Advice::status()).next(command!("kubectl -n {} get jobs -o wide", namespace));

@@ -23,6 +23,7 @@ use crate::names;
 use crate::permit::NoPermit;
 use crate::plan::model::progress::Awaited;
 use crate::report::Event;
+use crate::run::cluster::job::{own_container, own_in};
 use crate::run::session::{Session, locked};
 use crate::world::{KubeConnection, TooMuch};
 
@@ -236,13 +237,10 @@ impl Cluster {
 impl Cluster {
     /// The image that Jobs run: our own pod's, or from outside the one of the detection CronJob.
     pub async fn own_image(&self) -> Result<String, Cause> {
-        let own = |containers: &[k8s_openapi::api::core::v1::Container]| {
-            containers.iter().find(|container| container.name == names::PROGRAM).and_then(|container| container.image.clone())
-        };
         if let Some(name) = self.session.identity.pod.as_deref().filter(|_| self.in_cluster) {
             let api: Api<Pod> = self.own();
             let pod = self.call("read our own pod", async || api.get(name).await).await?;
-            let image = pod.spec.and_then(|spec| own(&spec.containers));
+            let image = pod.spec.as_ref().and_then(own_in).and_then(|container| container.image.clone());
             return image.ok_or_else(|| Cause::refused(format!("our own pod {name} has no container named {}", names::PROGRAM)));
         }
         let api: Api<CronJob> = self.own();
@@ -256,8 +254,8 @@ impl Cluster {
             ))
             .next(install)
         })?;
-        let spec = cronjob.spec.and_then(|spec| spec.job_template.spec).and_then(|spec| spec.template.spec);
-        spec.and_then(|spec| own(&spec.containers)).ok_or_else(|| {
+        let job = cronjob.spec.and_then(|spec| spec.job_template.spec);
+        own_container(job.as_ref()).and_then(|container| container.image.clone()).ok_or_else(|| {
             Cause::refused(format!(
                 "CronJob {} has no container named {}: it belongs to another pipeline",
                 names::DETECT_CRONJOB,

@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{Job, JobSpec};
-use k8s_openapi::api::core::v1::{Container, Pod};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::ResourceExt;
 
 use crate::names;
@@ -77,7 +77,12 @@ fn pending(pod: &Pod) -> Option<String> {
 
 /// The container of this program in the pods of a Job.
 pub fn own_container(job: Option<&JobSpec>) -> Option<&Container> {
-    job?.template.spec.as_ref()?.containers.iter().find(|container| container.name == names::PROGRAM)
+    own_in(job?.template.spec.as_ref()?)
+}
+
+/// The same in one pod.
+pub fn own_in(pod: &PodSpec) -> Option<&Container> {
+    pod.containers.iter().find(|container| container.name == names::PROGRAM)
 }
 
 /// One Job, out of its object and those of `pods` that are its own.

@@ -125,10 +125,14 @@ impl Record {
     /// Ends the run that was seen: all its marks go in one write, so that it is there whole or not at all. One that somebody else has ended is
     /// ended; another one stays.
     pub async fn clear_run(&self, place: &str, seen: &RunMarks) -> Result<(), Cause> {
-        self.edit_namespace(place, "clear the run's annotations", &marks::ended(), |now| match () {
-            () if now.same_run(seen) || !guard::on(Guard::RunOfClear) => Ok(true),
-            () if now.nothing() => Ok(false),
-            () => Err(not_in_flight(seen.run_id.as_ref().map_or("(without an id)", RunId::as_str), now)),
+        self.edit_namespace(place, "clear the run's annotations", &marks::ended(), |now| {
+            if now.same_run(seen) || !guard::on(Guard::RunOfClear) {
+                Ok(true)
+            } else if now.nothing() {
+                Ok(false)
+            } else {
+                Err(not_in_flight(seen.run_id.as_ref().map_or("(without an id)", RunId::as_str), now))
+            }
         })
         .await
     }

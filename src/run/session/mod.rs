@@ -14,6 +14,7 @@ use crate::failure::{Advice, Cause, Class};
 use crate::guard::{self, Guard};
 use crate::permit::{ChangeClass, Permit};
 use crate::plan::model::journal::BY_HAND;
+use crate::plan::model::marks;
 use crate::plan::model::version::Version;
 use crate::report::{Account, Event, Out, Printed, Shared, span};
 use crate::signals::Asked;
@@ -182,7 +183,7 @@ impl Session {
 
     /// Now, as marks carry it.
     pub fn stamp(&self) -> String {
-        self.now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+        marks::stamp(self.now())
     }
 
     /// Tells all who listen.
