@@ -18,7 +18,7 @@ use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::model::journal::Head;
 use crate::report::data::{self, Document};
-use crate::report::{self, Account, Event, Follower, Out, Printed, Shared, SharedJournal, Sink, Style};
+use crate::report::{self, Account, Event, Follower, Out, Outbox, Printed, Shared, SharedJournal, Sink, Style};
 use crate::run::cluster::unconnected;
 use crate::run::session::{self, Identity, Session, Stop, signalled};
 use crate::run::{Parts, Services};
@@ -91,9 +91,12 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     // Who keeps a journal does something: under a Job it is recorded there, by hand on the Lease that is held meanwhile.
     let follower = keeps_journal(&cli.command).then(Follower::default);
     let others = others.chain(follower.clone().map(|follower| Box::new(follower) as Box<dyn Sink>));
+    // And tells people who look at no screen.
+    let outbox = keeps_journal(&cli.command).then(Outbox::default);
+    let others = others.chain(outbox.clone().map(|outbox| Box::new(outbox) as Box<dyn Sink>));
     let sink = report::shared(std::iter::once(own).chain(others).collect());
     let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());
-    let kept = Subscribers { journal, account: account.clone(), follower };
+    let kept = Subscribers { journal, account: account.clone(), follower, outbox };
     let result = perform(invocation, world, cli, sink.clone(), kept).await;
     if let Err(failure) = &result {
         sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed { failure: failure.clone() });
@@ -191,6 +194,7 @@ struct Subscribers {
     journal: Option<SharedJournal>,
     account: Option<Account>,
     follower: Option<Follower>,
+    outbox: Option<Outbox>,
 }
 
 async fn perform(
@@ -198,7 +202,7 @@ async fn perform(
     world: &World,
     cli: Cli,
     sink: Shared,
-    Subscribers { journal, account, follower }: Subscribers,
+    Subscribers { journal, account, follower, outbox }: Subscribers,
 ) -> Result<Outcome, Failure> {
     let global = &cli.global;
     let sources =
@@ -240,7 +244,7 @@ async fn perform(
     };
     let Manner { dry_run, chain, json } = manner(&cli.command);
     let mut stop = invocation.stop.clone();
-    let identity = identity(&invocation.argv, &invocation.env, world, connection.in_cluster);
+    let identity = identity(&invocation.argv, &invocation.env, world, connection.in_cluster, &settings.cluster_name);
     if let Some(journal) = &journal {
         journal.open().head = head(&invocation, world, &identity);
     }
@@ -268,6 +272,7 @@ async fn perform(
         despite_halt: despite_halt(&cli.command),
         journal,
         follower,
+        outbox,
     });
     let mut asker = Asker { stdin: invocation.stdin, interactive: invocation.interactive, yes: global.yes };
     let second = async {
@@ -292,6 +297,7 @@ async fn perform(
     let performed = async {
         // Caught here, so that the journal hears of it, too.
         let work = caught(invocation.panics.as_ref(), commands::run(&services, &mut asker, cli));
+        let work = services.notices.sending(work);
         let result = services.progress.recording(work).await.flatten();
         services.journal.end(&result).await;
         services.progress.end(result).await
@@ -427,14 +433,14 @@ fn held(command: &Command) -> bool {
 }
 
 /// In a pod by the downward API; elsewhere a name that is ours alone.
-fn identity(argv: &[OsString], env: &Env, world: &World, in_cluster: bool) -> Identity {
+fn identity(argv: &[OsString], env: &Env, world: &World, in_cluster: bool, cluster: &str) -> Identity {
     let var = |name: &str| env.get(name).filter(|_| in_cluster).cloned();
     let pod = var("POD_NAME");
     let holder = match &pod {
         Some(pod) => pod.clone(),
         None => format!("{}-{:08x}", user(env), world.random.u64() & 0xffff_ffff),
     };
-    Identity { pod, node: var("NODE_NAME"), holder, driver: driver(argv, env, world) }
+    Identity { pod, node: var("NODE_NAME"), holder, driver: driver(argv, env, world), cluster: cluster.to_owned() }
 }
 
 #[cfg(test)]

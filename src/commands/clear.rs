@@ -58,9 +58,8 @@ async fn perform(services: &Services, told: &Shown) -> Result<Outcome, Failure> 
     }
     match forget(services, &facts.marks, &found).await {
         Ok(()) => {
-            services.session.did(PLACE, "cleared; a person's cordons, finished Jobs and the nodes' versions are as they were");
+            services.session.notice(PLACE, &Notice::Cleared { by: services.session.identity.holder.clone() });
             services.session.next(PLACE, "see how the nodes stand with", "k8s-upgrade status");
-            services.notices.send(&Notice::Cleared { by: services.session.identity.holder.clone() }).await;
             Ok(Outcome::Done)
         }
         Err(cause) => Err(Failure {

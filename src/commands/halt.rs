@@ -58,7 +58,7 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
         Ok(())
     };
     set.await.map_err(half_set)?;
-    services.session.did("halt", halt.to_string());
+    services.session.notice("halt", &Notice::Halted(halt.clone()));
     if halt.run {
         for job in at_work(&facts).filter(|_| !options.now) {
             services.session.found("halt", format!("Job {job} stops at its next safe point; a node in work is finished first"));
@@ -89,7 +89,6 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
         services.session.found("halt", "the run stays in flight: K8sUpgradeStalled will fire after 90 minutes, to say so");
     }
     services.session.next("halt", "take it back with", "k8s-upgrade halt --lift");
-    services.notices.send(&Notice::Halted(halt)).await;
     Ok(Outcome::Done)
 }
 
@@ -137,10 +136,9 @@ async fn lift(services: &Services, facts: &Facts) -> Result<Outcome, Failure> {
         state: "The halt still holds.".to_owned(),
         next: vec!["k8s-upgrade halt --lift".into()],
     })?;
-    services.session.did("halt", "lifted");
+    services.session.notice("halt", &Notice::Lifted { by: services.session.identity.holder.clone() });
     if facts.marks.in_flight && halt.run {
         services.session.next("halt", "the run goes on with", "k8s-upgrade resume");
     }
-    services.notices.send(&Notice::Lifted { by: services.session.identity.holder.clone() }).await;
     Ok(Outcome::Done)
 }

@@ -44,8 +44,7 @@ async fn prepared(services: &Services, target: Version, run: &RunId) -> Result<O
         Err(not_ready) if services.session.chain && !not_ready.claimed && not_ready.cause.class == Class::Hold => {
             let cause = not_ready.cause;
             let reasons = cause.detail.join("; ");
-            services.session.warn("preflight", format!("deferred: {}: {reasons}", cause.what));
-            services.notices.send(&Notice::Deferred { target, what: cause.what, reasons }).await;
+            services.session.notice("preflight", &Notice::Deferred { target, what: cause.what, reasons });
             Ok(Outcome::Deferred)
         }
         Err(not_ready) => Err(chain::failures::told(services, "preflight", not_ready.cause).await),

@@ -54,9 +54,8 @@ async fn perform(services: &Services, options: &Options, shown: &SkipPlan) -> Re
         .mark_run(&run, "skip-phase", "record what is skipped", &[Edit::skipped(&skips)])
         .await
         .map_err(Failure::nothing_begun)?;
-    services.session.did("skip-phase", format!("skipped {skip}; the run will end as partial"));
+    services.session.notice("skip-phase", &Notice::Skipped { target, skip });
     services.session.next("skip-phase", "go on with", "k8s-upgrade resume");
-    services.notices.send(&Notice::Skipped { target, skip }).await;
     Ok(Outcome::Done)
 }
 

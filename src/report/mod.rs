@@ -8,6 +8,7 @@ mod journal;
 mod json;
 mod live;
 mod notice;
+mod outbox;
 mod paced;
 mod page;
 mod plain;
@@ -36,6 +37,7 @@ pub use health::text as health_text;
 pub use hosts::{restore as restore_text, text as hosts_text};
 pub use live::{drawn, frame, left, text as live_text};
 pub use notice::Notice;
+pub use outbox::Outbox;
 pub use printed::{Printed, put, write};
 pub use progress::{Follower, Urgency};
 pub use status::text as status_text;
@@ -169,6 +171,13 @@ texts!(enum Event {
 pub trait Sink: Send {
     /// Takes one event in, told at `now`.
     fn event(&mut self, now: jiff::Timestamp, event: &Event);
+
+    /// A fact that is told to people who look at no screen, too. Whoever is no way to them takes it as the event that it is.
+    fn notice(&mut self, now: jiff::Timestamp, cluster: &str, place: &str, notice: &Notice) {
+        if let Some(event) = notice.event(cluster, place) {
+            self.event(now, &shown(&event));
+        }
+    }
 }
 
 /// One sink for all that a process tells.
@@ -185,6 +194,10 @@ impl Sink for Fit {
     fn event(&mut self, now: jiff::Timestamp, event: &Event) {
         let event = shown(event);
         self.0.iter_mut().for_each(|sink| sink.event(now, &event));
+    }
+
+    fn notice(&mut self, now: jiff::Timestamp, cluster: &str, place: &str, notice: &Notice) {
+        self.0.iter_mut().for_each(|sink| sink.notice(now, cluster, place, notice));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::span;
+use super::{Event, span};
 use crate::failure::Failure;
 use crate::plan::model::halt::{Halt, Skip};
 use crate::plan::model::version::{UpgradeKind, Version};
@@ -57,6 +57,25 @@ pub enum Notice {
 }
 
 impl Notice {
+    /// What screens, logs and the journal tell of the same fact; None: other events say so.
+    pub fn event(&self, cluster: &str, place: &str) -> Option<Event> {
+        let place = place.to_owned();
+        let did = |text: String| Some(Event::Did { place: place.clone(), text });
+        match self {
+            Notice::Begun { .. } | Notice::NodeDone { .. } | Notice::Failed(_) => None,
+            Notice::Done { skipped, .. } => Some(Event::RunDone { text: self.text(cluster), whole: skipped.is_empty() }),
+            Notice::Skipped { skip, .. } => did(format!("skipped {skip}; the run will end as partial")),
+            Notice::Deferred { what, reasons, .. } => {
+                Some(Event::Warning { place: place.clone(), text: format!("deferred: {what}: {reasons}") })
+            }
+            Notice::Halted(halt) => did(halt.to_string()),
+            Notice::Lifted { .. } => did("lifted".to_owned()),
+            Notice::Cleared { .. } => {
+                did("cleared; a person's cordons, finished Jobs and the nodes' versions are as they were".to_owned())
+            }
+        }
+    }
+
     /// As one message; `cluster` is the setting `cluster-name`.
     pub fn text(&self, cluster: &str) -> String {
         match self {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use crate::report::{Follower, SharedJournal};
+use crate::report::{Follower, Outbox, SharedJournal};
 use crate::run::cluster::{Cluster, Journals, Observer, Record};
 use crate::run::guards::{HaltWatch, Leases, Recorder};
 use crate::run::outside::{Credentials, Monitoring, Notices};
@@ -24,6 +24,8 @@ pub struct Parts {
     pub journal: Option<SharedJournal>,
     /// None: a command that records no progress.
     pub follower: Option<Follower>,
+    /// None: a command that tells nobody who looks at no screen.
+    pub outbox: Option<Outbox>,
 }
 
 /// Handed down by commands and the chain. Whatever needs few of them takes these few.
@@ -47,7 +49,7 @@ pub struct Services {
 impl Services {
     /// Builds them from the ground up; guardians register themselves with the session.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, namespace, connection, world, session, despite_halt, journal, follower } = parts;
+        let Parts { settings, namespace, connection, world, session, despite_halt, journal, follower, outbox } = parts;
         let settings = Arc::new(settings);
         let session = Arc::new(Session::new(session));
         let cluster = Arc::new(Cluster::new(connection, namespace, session.clone(), settings.api_patience));
@@ -67,7 +69,7 @@ impl Services {
         let credentials = Arc::new(Credentials::new(settings.clone(), cluster.clone(), world.files.clone()));
         let ssh = Arc::new(Ssh::new(settings.clone(), session.clone(), cluster.clone(), credentials.clone(), &world));
         let monitoring = Arc::new(Monitoring::new(settings.clone(), session.clone(), cluster.clone(), world.web.clone()));
-        let notices = Arc::new(Notices::new(settings.clone(), session.clone(), credentials.clone(), world.web.clone()));
+        let notices = Arc::new(Notices::new(settings.clone(), session.clone(), credentials.clone(), world.web.clone(), outbox));
         // A halt stops what a Lease would only carry on; the journal is written once neither objects.
         let guardians: [Arc<dyn Guardian>; 3] = [halt.clone(), leases.clone(), journal.clone()];
         session.guarded_by(guardians.iter().map(Arc::downgrade).collect::<Vec<Weak<dyn Guardian>>>());

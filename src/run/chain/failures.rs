@@ -104,7 +104,11 @@ pub async fn tell(services: &Services, failure: &Failure) {
         Ok(Ok(known)) => known,
         Ok(Err(_)) | Err(_) => (false, None),
     };
-    if old || !services.notices.send(&Notice::Failed(failure.clone())).await {
+    if old {
+        return;
+    }
+    services.session.notice(&failure.place, &Notice::Failed(failure.clone()));
+    if !services.notices.flush().await {
         return;
     }
     let Some(run) = run else { return };

@@ -61,6 +61,8 @@ pub async fn create_job(
         deadline: job_deadline(&services.settings, planned.step.phase),
     };
     let manifest = jobs::manifest(facts, planned, &template)?;
+    // The successor tells what comes after.
+    services.notices.flush().await;
     if let Some(uid) = &planned.replaces {
         delete_job(&services.session, &services.cluster, &planned.job, uid).await?;
     }

@@ -18,7 +18,7 @@ use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{Facts, Node, Phase};
 use crate::plan::model::marks::{Edit, RunMarks};
 use crate::plan::model::version::Version;
-use crate::report::{Event, Notice};
+use crate::report::Notice;
 use crate::run::cluster::{Cluster, Observer, Record};
 use crate::run::nodes;
 use crate::run::nodes::asking::Asking;
@@ -84,7 +84,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         services.record.mark_run(run, name, "forget what Slack was told", &[Edit::remove(Mark::Told)]).await?;
     }
     if !said {
-        services.notices.send(&Notice::NodeDone { node: name.to_owned(), target }).await;
+        services.session.notice(name, &Notice::NodeDone { node: name.to_owned(), target });
     }
     Ok(())
 }
@@ -141,8 +141,7 @@ async fn before_disruption(services: &Services, mut asking: Asking<'_>, node: &N
     let soak = nodes::gates::soak(&services.session, &services.observer, &services.settings, name);
     asking.pass(Gate::Soak, Guard::Soak, soak).await?;
     let phase = if node.control_plane { Phase::Master } else { Phase::Worker };
-    let alerts = nodes::gates::alert_gate(services, name, services.settings.alert_wait, |facts| Moment::of(phase, facts));
-    asking.pass(Gate::Alerts, Guard::AlertsBeforeNode, alerts).await?;
+    nodes::gates::before_work(services, &mut asking, name, phase).await?;
     let settled = nodes::gates::workloads_settled(&services.session, &services.cluster, name);
     asking.pass(Gate::Workloads, Guard::WorkloadsBeforeNode, settled).await?;
     let wait = Wait { place: name, on: "the cluster to be fit", deadline: FIT, every: Duration::from_secs(3), stoppable: true };
@@ -215,9 +214,7 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
         excluded: facts.nodes.iter().filter(|node| node.excluded).map(|node| node.name.clone()).collect(),
         skipped: facts.marks.skipped.clone(),
     };
-    let text = done.text(&services.settings.cluster_name);
-    services.session.emit(&Event::RunDone { text, whole: facts.marks.skipped.is_empty() });
-    services.notices.send(&done).await;
+    services.session.notice(place, &done);
     Ok(())
 }
 

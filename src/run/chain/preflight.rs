@@ -1,12 +1,9 @@
 //! Preflight: ask every gate while nothing has changed, then claim the run, back up etcd, and prepare the nodes.
 
-use std::time::Duration;
-
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::{KubeadmPlan, NodeState, WriteCard};
-use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::decide::target::{self, TargetCheck};
 use crate::plan::decide::{gates, order};
@@ -145,13 +142,7 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Ve
         Guard::NothingLostBeforeRun,
         nodes::losses::nothing_lost(&services.cluster, &services.observer, &services.settings, facts, &states).await,
     );
-    // Held already: the alerts are looked at for the person who reads this, and not waited for.
-    let patience = if asking.is_open() && !services.session.dry_run { services.settings.alert_wait } else { Duration::ZERO };
-    asking.tell(
-        Gate::Alerts,
-        Guard::AlertsBeforeRun,
-        nodes::gates::alert_gate(services, PLACE, patience, |facts| Moment::of(Phase::Preflight, facts)).await,
-    );
+    nodes::gates::before_work(services, &mut asking, PLACE, Phase::Preflight).await?;
     if asking.is_open() && !services.session.dry_run {
         asking.tell(Gate::Kubeadm, Guard::KubeadmAgrees, kubeadm_agrees(&services.ssh, facts, target).await);
     } else {
@@ -238,7 +229,7 @@ async fn snapshot(
         hash,
         card: format!("/var/lib/k8s-upgrade/restore-{run}.txt"),
     };
-    services.notices.send(&begun).await;
+    services.session.notice(PLACE, &begun);
     Ok(snapshot.path)
 }
 

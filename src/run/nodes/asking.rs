@@ -49,6 +49,11 @@ impl<'a> Asking<'a> {
         }
     }
 
+    /// When they are asked.
+    pub fn occasion(&self) -> Occasion {
+        self.occasion
+    }
+
     /// None of those that were asked so far is closed.
     pub fn is_open(&self) -> bool {
         self.closed.is_empty()
@@ -64,7 +69,16 @@ impl<'a> Asking<'a> {
         answer.await.map_err(|cause| if cause.class == Class::Hold { advised(gate, cause) } else { cause })
     }
 
-    /// The same for an answer that is there, and whose parts have guards of their own.
+    /// For a gate of several occasions: before a run every reason is wanted at once, later the first one ends it.
+    pub async fn ask(&mut self, gate: Gate, guard: Guard, answer: impl Future<Output = Result<(), Cause>>) -> Result<(), Cause> {
+        if self.occasion == Occasion::Preflight {
+            self.tell(gate, guard, answer.await);
+            return Ok(());
+        }
+        self.pass(gate, guard, answer).await
+    }
+
+    /// The same as [`Asking::pass`] for an answer that is there, and whose parts have guards of their own.
     pub fn heard(&mut self, gate: Gate, answer: Result<(), Cause>) -> Result<(), Cause> {
         self.asked.insert(gate);
         answer.map_err(|cause| advised(gate, cause))

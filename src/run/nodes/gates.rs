@@ -8,12 +8,12 @@ use kube::api::ListParams;
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::plan::decide::alerts::{self, Judgement, Moment};
-use crate::plan::decide::gates::Gate;
-use crate::plan::decide::gates::full_name;
-use crate::plan::model::facts::{Facts, Node};
+use crate::plan::decide::gates::{Gate, Occasion, full_name};
+use crate::plan::model::facts::{Facts, Node, Phase};
 use crate::plan::model::progress::Awaited;
 use crate::report::span;
 use crate::run::cluster::{Cluster, Observer};
+use crate::run::nodes::asking::Asking;
 use crate::run::services::Services;
 use crate::run::session::{Probe, Session, Wait, Waited};
 use crate::settings::Settings;
@@ -61,6 +61,22 @@ pub async fn alert_gate(
             Err(Cause::hold(format!("whether alerts fire is not known{waited}, which counts as firing")).detail([why]))
         }
     }
+}
+
+/// What must hold before a run as before each of its nodes, whatever node it is: one more such gate is one more line here.
+///
+/// # Errors
+/// Before a node, the first that is closed; before a run they are collected.
+pub async fn before_work(services: &Services, asking: &mut Asking<'_>, place: &str, phase: Phase) -> Result<(), Cause> {
+    let guard = match asking.occasion() {
+        Occasion::Preflight => Guard::AlertsBeforeRun,
+        _ => Guard::AlertsBeforeNode,
+    };
+    // Held already: the alerts are looked at for the person who reads this, and not waited for.
+    let waits = asking.is_open() && !services.session.dry_run;
+    let patience = if waits { services.settings.alert_wait } else { Duration::ZERO };
+    let alerts = alert_gate(services, place, patience, |facts| Moment::of(phase, facts));
+    asking.ask(Gate::Alerts, guard, alerts).await
 }
 
 /// Watches health until the soak of whatever node was changed last is over; a regression holds.

@@ -1,17 +1,23 @@
-//! Tells people who look at no screen. One that cannot be told stops nothing.
+//! Sends what the outbox holds to people who look at no screen. One that cannot be told stops nothing, and nothing waits for it but a
+//! Job's successor and the end of the process, and these not for long.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clients::{Notifier, Slack};
 use crate::failure::Cause;
-use crate::report::Notice;
+use crate::permit::{ChangeClass, Permit};
+use crate::report::Outbox;
 use crate::run::outside::Credentials;
-use crate::run::session::{Change, Session};
+use crate::run::session::Session;
 use crate::settings::{PlainHttp, Settings};
 use crate::world::Web;
 
+/// One message to one of them.
 const SEND: Duration = Duration::from_secs(10);
+/// All that is still to be sent.
+const FLUSH: Duration = Duration::from_secs(20);
 
 /// All who are to be told.
 pub struct Notices {
@@ -19,31 +25,63 @@ pub struct Notices {
     session: Arc<Session>,
     credentials: Arc<Credentials>,
     web: Arc<dyn Web>,
+    /// None: a command that tells nobody.
+    outbox: Option<Outbox>,
 }
 
 impl Notices {
     /// Has told nobody yet.
-    pub fn new(settings: Arc<Settings>, session: Arc<Session>, credentials: Arc<Credentials>, web: Arc<dyn Web>) -> Self {
-        Notices { settings, session, credentials, web }
+    pub fn new(
+        settings: Arc<Settings>,
+        session: Arc<Session>,
+        credentials: Arc<Credentials>,
+        web: Arc<dyn Web>,
+        outbox: Option<Outbox>,
+    ) -> Self {
+        Notices { settings, session, credentials, web, outbox }
     }
 
-    /// Sends a notice to all who are to be told. False: somebody could not be.
-    pub async fn send(&self, notice: &Notice) -> bool {
-        let text = notice.text(&self.settings.cluster_name);
-        let change = Change::settle("slack", "tell Slack", SEND * 2).silent();
-        let told = self.session.change(change, async {
-            let mut sent = Ok(());
-            // One that is away keeps nothing from the others.
-            for notifier in self.notifiers().await? {
-                sent = sent.and(notifier.send(&text, SEND).await);
-            }
-            sent
-        });
-        if let Err(cause) = told.await {
-            self.session.warn("slack", format!("could not be notified, work goes on: {}", cause.what));
-            return false;
+    /// Works, and sends meanwhile what is told; then what is left, with a deadline.
+    pub async fn sending<T>(&self, work: impl Future<Output = T>) -> T {
+        let Some(outbox) = &self.outbox else { return work.await };
+        let work = async {
+            let worked = work.await;
+            self.flush().await;
+            worked
+        };
+        tokio::select! {
+            biased;
+            worked = work => worked,
+            never = self.send_all(outbox) => match never {},
         }
-        true
+    }
+
+    /// Waits until all that was told has left, but not for ever. False: something has not arrived.
+    pub async fn flush(&self) -> bool {
+        let Some(outbox) = &self.outbox else { return true };
+        tokio::time::timeout(FLUSH, outbox.emptied()).await.unwrap_or(false)
+    }
+
+    async fn send_all(&self, outbox: &Outbox) -> Infallible {
+        loop {
+            let text = outbox.next().await;
+            // No change of the run: neither its Lease nor a signal has a say in it.
+            let permit = Permit { class: ChangeClass::Settle, step: "tell people".to_owned() };
+            let sent = permit.scope(self.send(&text)).await;
+            if let Err(cause) = &sent {
+                self.session.warn("slack", format!("could not be notified, work goes on: {}", cause.what));
+            }
+            outbox.sent(sent.is_ok());
+        }
+    }
+
+    async fn send(&self, text: &str) -> Result<(), Cause> {
+        let mut sent = Ok(());
+        // One that is away keeps nothing from the others.
+        for notifier in self.notifiers().await? {
+            sent = sent.and(notifier.send(text, SEND).await);
+        }
+        sent
     }
 
     /// All that the settings and the credentials name; a new one is a line here and a file in `clients`.

@@ -16,7 +16,7 @@ use crate::permit::{ChangeClass, Permit};
 use crate::plan::model::journal::BY_HAND;
 use crate::plan::model::marks;
 use crate::plan::model::version::Version;
-use crate::report::{Account, Event, Out, Printed, Shared, span};
+use crate::report::{Account, Event, Notice, Out, Printed, Shared, span};
 use crate::signals::Asked;
 use crate::words::{RunId, command};
 use crate::world::{Clock, Random};
@@ -36,6 +36,8 @@ pub struct Identity {
     pub holder: String,
     /// Who types what on which machine, for people.
     pub driver: String,
+    /// How people call the cluster.
+    pub cluster: String,
 }
 
 /// What a [`Session`] is made of.
@@ -189,6 +191,11 @@ impl Session {
     /// Tells all who listen.
     pub fn emit(&self, event: &Event) {
         locked(&self.sink).event(self.now(), event);
+    }
+
+    /// Tells all who listen, and those who look at no screen.
+    pub fn notice(&self, place: &str, notice: &Notice) {
+        locked(&self.sink).notice(self.now(), &self.identity.cluster, place, notice);
     }
 
     /// Tells what is good to know; `place`: node or phase, empty for the run.
