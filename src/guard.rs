@@ -150,6 +150,10 @@ guards! {
     StrayManifests,
     /// What people changed by hand is written over: looked for before the run.
     NothingLostBeforeRun,
+    /// A run begins although one of its nodes can never be drained.
+    DrainableBeforeRun,
+    /// A budget that has just lost a pod counts as one that never allows an eviction.
+    DrainableTwice,
     /// A run begins while an alert fires.
     AlertsBeforeRun,
     /// A run begins that kubeadm does not agree to.
@@ -200,6 +204,12 @@ guards! {
     ControlPlaneBeforeWorker,
     /// What people changed by hand after preflight is written over.
     NothingLostOnNode,
+    /// A node is taken out of service again and again for drains that do not end.
+    DrainDeadlines,
+    /// After a drain that did not end, the next is tried as soon as the watch comes by.
+    DrainPause,
+    /// A node is cordoned although it can never be drained.
+    DrainableBeforeNode,
     /// Work begins on another machine than the node's.
     Identity,
     /// Work goes on though the machine has booted, or become another, since it was proved.

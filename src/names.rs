@@ -163,6 +163,10 @@ marks! {
     Image = "image", Place::Run(Writer::Creator);
     /// Steps that a person skipped by force.
     Skipped = "skipped", Place::Run(Writer::Person);
+    /// Workers that the run leaves out, since they can never be drained.
+    LeftOut = "left-out", Place::Run(Writer::Chain);
+    /// Drains of a node that did not end: JSON of [`crate::plan::model::held_drain::HeldDrain`].
+    HeldDrain = "held-drain", Place::Run(Writer::Chain);
     /// Who performs the run in a process of their own, after Jobs had begun it.
     Local = "local", Place::Run(Writer::Person);
     /// The Job that the watch is about to replace.

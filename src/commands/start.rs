@@ -144,12 +144,12 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) => {
-            if facts.marks.told.is_some() {
-                // Somebody tries again who wants to know how it ends.
+            if facts.marks.told.is_some() || facts.marks.held_drain.is_some() {
+                // Somebody tries again who wants to know how it ends, and has seen to it that it does.
                 let run = facts.marks.run().map_err(Failure::nothing_begun)?;
                 services
                     .record
-                    .mark_run(run, "", "forget what Slack was told", &[Edit::remove(Mark::Told)])
+                    .mark_run(run, "", "forget what was tried", &[Edit::remove(Mark::Told), Edit::remove(Mark::HeldDrain)])
                     .await
                     .map_err(Failure::nothing_begun)?;
             }
@@ -170,8 +170,8 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
 fn found(services: &Services, facts: &Facts, target: Version) {
     let (done, total) = next::progress(facts, &services.settings.policy(), target);
     services.session.found("", format!("found: the run to {target}, {done} of {total} phases done"));
-    for skip in &facts.marks.skipped {
-        services.session.found("", format!("found: skipped by force: {skip}"));
+    for skip in facts.marks.passed_over() {
+        services.session.found("", format!("found: skipped: {skip}"));
     }
     for job in &facts.jobs {
         if let JobState::Failed { reason, exit } = &job.state {

@@ -33,10 +33,15 @@ pub enum Notice {
         took: Option<Duration>,
         /// Nodes that the settings exclude.
         excluded: Vec<String>,
-        /// What a person skipped by force: with any, the upgrade is partial.
+        /// What a person skipped by force, and what was left out: with any, the upgrade is partial.
         skipped: Vec<Skip>,
     },
     Skipped {
+        target: Version,
+        skip: Skip,
+    },
+    /// A worker that can never be drained is not upgraded by this run.
+    LeftOut {
         target: Version,
         skip: Skip,
     },
@@ -64,6 +69,9 @@ impl Notice {
         match self {
             Notice::Begun { .. } | Notice::NodeDone { .. } | Notice::Failed(_) => None,
             Notice::Done { skipped, .. } => Some(Event::RunDone { text: self.text(cluster), whole: skipped.is_empty() }),
+            Notice::LeftOut { skip, .. } => {
+                Some(Event::Warning { place: place.clone(), text: format!("left out: {skip}; the run will end as partial") })
+            }
             Notice::Skipped { skip, .. } => did(format!("skipped {skip}; the run will end as partial")),
             Notice::Deferred { what, reasons, .. } => {
                 Some(Event::Warning { place: place.clone(), text: format!("deferred: {what}: {reasons}") })
@@ -94,11 +102,12 @@ impl Notice {
                     [] => format!("✅ K8s upgrade complete: {cluster} is at {target}{took}{without}"),
                     skipped => {
                         let skipped = skipped.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-                        format!("⚠️ K8s upgrade partial: {cluster} is at {target}{took}{without}; skipped by force: {skipped}")
+                        format!("⚠️ K8s upgrade partial: {cluster} is at {target}{took}{without}; skipped: {skipped}")
                     }
                 }
             }
             Notice::Skipped { target, skip } => format!("⚠️ {cluster}: K8s upgrade to {target}: skipped {skip}"),
+            Notice::LeftOut { target, skip } => format!("⚠️ {cluster}: K8s upgrade to {target}: left out {skip}"),
             Notice::Deferred { target, what, reasons } => {
                 format!("⏸️ {cluster}: K8s upgrade to {target} deferred: {what}: {reasons}")
             }

@@ -42,6 +42,7 @@ macro_rules! bounds {
 bounds! {
     "ssh-port", ssh_port: number 1.0, 65535.0; "it is a TCP port";
     "parallel", parallel: number 1.0, 64.0; "one node must be prepared at a time, and each takes a connection and a share of the mirror";
+    "drain-tries", drain_tries: number 1.0, 100.0; "a drain must be tried once, and what does not end in a hundred tries does not end";
     "ready-ratio", ready_ratio: number 0.0, 1.0; "it is a share of all pods";
     "quiet", quiet: span Duration::ZERO, hours(30 * 24); "a cluster where no node comes or goes for longer is seldom to be had";
     "soak", soak: span Duration::ZERO, hours(24); "the cluster stays between two versions for the sum of it over all nodes";

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::model::policy::{HostKeys, Policy, Runner, Unstick, Unverified};
+use crate::plan::model::policy::{HostKeys, Policy, Runner, Undrainable, Unstick, Unverified};
 use crate::words::{
     Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
     Url, VaultPath, is_open,
@@ -91,6 +91,10 @@ pub struct Settings {
     pub alert_ignore: AlertFilter,
     /// What a drain may do about a pod that a budget can never release: structural, all or never.
     pub drain_unstick: Unstick,
+    /// A node with pods that can never be evicted, and that drain-unstick does not delete: refuse does not begin a run, skip leaves it out.
+    pub undrainable: Undrainable,
+    /// So many drain deadlines a node may be out of service in one run for drains that do not end; then a person must look.
+    pub drain_tries: u16,
     /// Detection reports what it found and starts nothing.
     pub detection_dry_run: bool,
     /// Nodes that are prepared (inspected, prefetched) at the same time.
@@ -174,6 +178,8 @@ impl Default for Settings {
             kubeadm_flags: Vec::new(),
             alert_ignore: AlertFilter::default(),
             drain_unstick: Unstick::Structural,
+            undrainable: Undrainable::Refuse,
+            drain_tries: 2,
             detection_dry_run: false,
             parallel: 4,
             ready_ratio: 0.9,
@@ -247,6 +253,11 @@ impl Settings {
     /// Whether what goes to this URL may go there: by https, on this machine, or because the settings say that plain http is meant.
     pub fn allows(&self, what: PlainHttp, url: &str) -> bool {
         !is_open(url) || self.plain_http.contains(&what)
+    }
+
+    /// How long a node may be out of service in one run for drains that do not end.
+    pub fn drain_deadlines(&self) -> Duration {
+        self.drain_deadline * u32::from(self.drain_tries)
     }
 
     /// Namespace and name of the backup CronJob.

@@ -145,6 +145,8 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("kubeadm-flags", vec![serde_json::json!([]), serde_json::json!(["--skip-phases=addon/coredns", "--v=5"])]),
         ("alert-ignore", of(&["", "^(CertExpiresSoon|NodeDiskFull)$", "RecentNodeReboot"])),
         ("drain-unstick", of(&["structural", "all", "never"])),
+        ("drain-tries", of(&[1, 3])),
+        ("undrainable", of(&["refuse", "skip"])),
         ("detection-dry-run", of(&[true, false])),
         ("parallel", of(&[1, 64])),
         ("ready-ratio", of(&[0.0, 0.5, 1.0])),

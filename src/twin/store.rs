@@ -25,6 +25,7 @@ pub enum Kind {
     Job,
     CronJob,
     Budget,
+    Autoscaler,
     Lease,
     ClusterRole,
     ClusterRoleBinding,
@@ -47,7 +48,7 @@ pub struct Names {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 21] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Namespace,
         Kind::Node,
         Kind::Pod,
@@ -61,6 +62,7 @@ impl Kind {
         Kind::Job,
         Kind::CronJob,
         Kind::Budget,
+        Kind::Autoscaler,
         Kind::Lease,
         Kind::ClusterRole,
         Kind::ClusterRoleBinding,
@@ -97,6 +99,7 @@ impl Kind {
             Kind::Job => of("batch", "v1", "jobs", "Job", true),
             Kind::CronJob => of("batch", "v1", "cronjobs", "CronJob", true),
             Kind::Budget => of("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", true),
+            Kind::Autoscaler => of("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", true),
             Kind::Lease => of("coordination.k8s.io", "v1", "leases", "Lease", true),
             Kind::ClusterRole => of(RBAC, "v1", "clusterroles", "ClusterRole", false),
             Kind::ClusterRoleBinding => of(RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", false),

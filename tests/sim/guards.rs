@@ -6,6 +6,7 @@ mod gates;
 mod leases;
 mod nodes;
 mod stops;
+mod undrainable;
 mod works;
 mod written;
 
@@ -96,6 +97,8 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     RoomOnDisk: gates::a_disk_that_is_full,
     StrayManifests: gates::a_stray_manifest,
     NothingLostBeforeRun: gates::what_was_tuned_by_hand,
+    DrainableBeforeRun: undrainable::a_node_that_can_never_be_drained_is_found_before_anything_is_touched,
+    DrainableTwice: undrainable::a_budget_that_has_just_lost_a_pod_is_looked_at_again,
     AlertsBeforeRun: gates::an_alert_before_a_run,
     KubeadmAgrees: gates::a_plan_that_disagrees_changes_nothing,
     BackupDeadline: works::a_backup_that_never_ends_is_told,
@@ -120,6 +123,9 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     AloneBeforeNode: nodes::another_node_that_is_out,
     TurnAfterCordon: proof::two_nodes_at_once,
     ControlPlaneBeforeWorker: nodes::a_scheduler_that_does_not_run,
+    DrainDeadlines: undrainable::a_drain_that_does_not_end_is_not_tried_for_ever,
+    DrainPause: undrainable::pauses_between_drains_that_do_not_end_grow,
+    DrainableBeforeNode: undrainable::what_came_in_between_costs_no_second_out_of_service,
     NothingLostOnNode: tempted::what_is_tuned_on_the_way_is_not_written_over,
     Identity: mixed_up::swapped_addresses_of_the_settings,
     IdentityAfterBoot: mixed_up::a_machine_that_becomes_another_in_mid_run,

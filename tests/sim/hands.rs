@@ -28,6 +28,16 @@ pub fn observed<T>(state: State, work: impl AsyncFnOnce(&mut Driver<'_>) -> T) -
     end
 }
 
+/// An autoscaler of this workload: it might make more pods than its budget wants, so the budget counts as one that may come to allow an
+/// eviction. It never does.
+pub fn autoscaled(state: &mut State, kind: &str, namespace: &str, name: &str) {
+    let target = json!({ "apiVersion": "apps/v1", "kind": kind, "name": name });
+    let metadata = json!({ "name": name, "namespace": namespace });
+    let now = state.now();
+    let scaler = json!({ "metadata": metadata, "spec": { "maxReplicas": 9, "scaleTargetRef": target } });
+    state.store.create(now, Kind::Autoscaler, scaler).unwrap();
+}
+
 pub fn done(state: &State, cordoned: &[&str]) {
     let wrong = amiss(state, NEW, &cordoned.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>());
     assert!(wrong.is_empty() && is_over(state), "{}\n{}\n{}", wrong.join("\n"), jobs(state), tail(state, 60));

@@ -18,6 +18,9 @@ use super::world::{NAMESPACE, SOAK, components, cordoned_by_people, is_of_chain,
 
 type Version = (u64, u64, u64);
 
+/// Two drains of half an hour each, and what is waited for around them.
+const IN_VAIN: SignedDuration = SignedDuration::from_mins(70);
+
 /// The exit code of what was killed.
 const KILLED: u64 = 137;
 
@@ -48,6 +51,10 @@ pub struct Observer {
     /// Pods of API servers that are not Ready, and since when.
     unready: BTreeMap<String, Timestamp>,
     halted: Option<Timestamp>,
+    /// Nodes that are out of service, since when, and with which mark of their last change.
+    out: BTreeMap<String, (Timestamp, Option<String>)>,
+    /// How long each was out of service in this run without having been changed.
+    in_vain: BTreeMap<String, SignedDuration>,
     /// Nodes that work has begun on since they were cordoned.
     worked_on: BTreeSet<String>,
     /// Nodes that a person had cordoned before.
@@ -72,6 +79,8 @@ impl Observer {
             terms: BTreeMap::new(),
             unready: BTreeMap::new(),
             halted: None,
+            out: BTreeMap::new(),
+            in_vain: BTreeMap::new(),
             worked_on: BTreeSet::new(),
             cordoned: cordoned_by_people(state),
             at_most: 1,
@@ -236,11 +245,31 @@ impl Observer {
         }
     }
 
+    /// What is out of service again and again for nothing is a person's at some time.
+    fn out_in_vain(&mut self, state: &State, name: &str, node: &Value) {
+        let Some((since, changed)) = self.out.remove(name) else { return };
+        if mark(node, "changed-at").map(str::to_owned) != changed {
+            self.in_vain.remove(name);
+            return;
+        }
+        let sum = self.in_vain.entry(name.to_owned()).or_default();
+        *sum += state.now().duration_since(since);
+        let sum = *sum;
+        if sum > IN_VAIN {
+            self.breaks(
+                state,
+                "in vain",
+                format!("{name} was out of service for more than {IN_VAIN:#}, and nothing on it was changed"),
+            );
+        }
+    }
+
     /// A node whose cordon, as the program marks it, was put on or taken off.
     fn cordon_changed(&mut self, state: &State, name: &str, node: &Value, before: Option<&Value>) {
         let is = mark(node, "cordoned-by").is_some();
         match (before.is_some_and(|before| mark(before, "cordoned-by").is_some()), is) {
             (false, true) => {
+                self.out.insert(name.to_owned(), (state.now(), mark(node, "changed-at").map(str::to_owned)));
                 self.cordoned(state, name);
                 self.cordoned_under_a_halt(state, name);
                 self.snapshot_first(state, name);
@@ -250,6 +279,7 @@ impl Observer {
                 }
             }
             (true, false) => {
+                self.out_in_vain(state, name, node);
                 self.nothing_lost(state, name);
                 self.back_whole(state, name, node, before);
                 self.worked_on.remove(name);
@@ -269,6 +299,10 @@ impl Observer {
                 self.cordon_changed(state, &event.key.name, &event.object, event.before.as_deref());
             }
             (Kind::Namespace, Verb::Modified) if event.key.name == NAMESPACE => {
+                if mark(&event.object, "held-drain").is_none() {
+                    // A person has begun to count anew, or the run is over.
+                    self.in_vain.clear();
+                }
                 if let Some(before) = &event.before {
                     self.run_changed(state, before, &event.object);
                 }

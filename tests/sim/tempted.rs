@@ -12,7 +12,7 @@ use k8s_upgrade::twin::{Driver, State};
 use serde_json::json;
 
 use super::faults::{What, trouble};
-use super::hands::{NEW, done, is_out, observed, ours, runbook, version};
+use super::hands::{NEW, autoscaled, done, is_out, observed, ours, runbook, version};
 use super::world::{NAMESPACE, begin, is_over, mark, namespace, pass, quick, types, when};
 
 const HOUR: u64 = 3600;
@@ -97,7 +97,9 @@ fn what_can_be_satisfied_is_not_deleted() {
         unhealthy_policy: None,
         annotations: Default::default(),
     });
-    let end = observed(begin(&scenario), async |driver| {
+    let mut state = begin(&scenario);
+    autoscaled(&mut state, "Deployment", "mail", "imap");
+    let end = observed(state, async |driver| {
         when(driver, "a drain", is_out("k8s-node4")).await;
         pass(driver, 300).await;
         driver.twin.edit(|state| {

@@ -11,7 +11,7 @@ use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, State};
 use serde_json::json;
 
-use super::hands::{is_out, observed, ours, slack, unit_runs, version};
+use super::hands::{autoscaled, is_out, observed, ours, slack, unit_runs, version};
 use super::world::{amiss, at_work, begin, components, in_flight, is_over, jobs, mark, quick, tail, types, when};
 
 const OLD: &str = "1.34.7";
@@ -43,6 +43,12 @@ fn scenario() -> Scenario {
         ..budget
     });
     scenario
+}
+
+fn begun() -> State {
+    let mut state = begin(&scenario());
+    autoscaled(&mut state, "Deployment", "vault", "keeper");
+    state
 }
 
 /// How many of the two pods must stay.
@@ -80,7 +86,7 @@ fn upgraded(end: &State) {
 /// A budget holds the drain of each turn. Both times the node serves again, people are told, and `resume` goes on once it is mended.
 #[test]
 fn a_drain_that_cannot_end_gives_the_node_back_in_both_turns() {
-    let end = observed(begin(&scenario()), async |driver| {
+    let end = observed(begun(), async |driver| {
         keep(driver, 2);
         when(driver, "the first hold", |state| is_out(FIRST)(state)).await;
         when(driver, "its end", |state| !at_work(state)).await;
@@ -106,7 +112,7 @@ fn a_drain_that_cannot_end_gives_the_node_back_in_both_turns() {
 #[test]
 fn a_halt_stops_a_second_turn_that_has_changed_nothing() {
     for killed in [false, true] {
-        let end = observed(begin(&scenario()), async |driver| {
+        let end = observed(begun(), async |driver| {
             when(driver, "every API server new", all_servers_new).await;
             keep(driver, 2);
             when(driver, "the second turn", is_out(FIRST)).await;
@@ -154,7 +160,7 @@ pub fn a_second_turn_under_a_persons_cordon_is_ended_by_the_next_runner() {
 #[test]
 pub fn a_kubelet_whose_package_is_new_does_not_wait_in_service() {
     let server = Key::new(Kind::Pod, "kube-system", "kube-apiserver-k8s-master2");
-    let end = observed(begin(&scenario()), async |driver| {
+    let end = observed(begun(), async |driver| {
         when(driver, "every API server new", all_servers_new).await;
         when(driver, "its kubelet's packages", unit_runs(FIRST, "kubelet-packages")).await;
         let half = |state: &State| state.hosts.machine(FIRST).unwrap().packages["kubelet"].dpkg == Dpkg::HalfInstalled;

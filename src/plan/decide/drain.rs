@@ -4,6 +4,7 @@
 //! The rules are kubectl's, with `--ignore-daemonsets --delete-emptydir-data --force --grace-period=300`; but a pod's own shorter grace
 //! period is kept.
 
+use std::fmt;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
@@ -91,8 +92,13 @@ pub fn tolerates_cordon(pod: &Pod) -> bool {
     })
 }
 
-fn controller(pod: &Pod) -> Option<&OwnerReference> {
+pub(super) fn controller(pod: &Pod) -> Option<&OwnerReference> {
     pod.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+}
+
+/// What a pod is one of: its controller, or itself where it has none.
+pub fn workload(pod: &Pod) -> String {
+    controller(pod).map(|owner| owner.uid.clone()).or_else(|| pod.metadata.uid.clone()).unwrap_or_default()
 }
 
 /// The budgets that guard a pod, as the API server chooses them: an empty selector takes every pod of the namespace, a missing or an
@@ -132,6 +138,16 @@ pub enum Held {
     Always(String),
     /// More than one budget guards it: the API server refuses to evict such a pod at all.
     Several(Vec<String>),
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Held::Now(says) => f.write_str(says),
+            Held::Always(says) => write!(f, "{says}, and never will"),
+            Held::Several(names) => write!(f, "guarded by {}: the API server never evicts such a pod", names.join(" and ")),
+        }
+    }
 }
 
 /// Forecasts an eviction, by the API server's own rules.
@@ -185,10 +201,27 @@ pub struct UnstickRule<'a> {
 
 /// Whether a pod whose eviction has been refused for `blocked_for` may be deleted instead (with its UID as precondition).
 /// `Err` says why not.
+pub fn unstick(pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration, rule: UnstickRule) -> Result<(), String> {
+    may_unstick(pod, budgets, rule)?;
+    if blocked_for < rule.after && guard::on(Guard::UnstickAfter) {
+        return Err(format!("blocked for {} s of {} s", blocked_for.as_secs(), rule.after.as_secs()));
+    }
+    if rule.unstick == Unstick::All {
+        return Ok(());
+    }
+    let healthy = |budget: &&PodDisruptionBudget| budget.status.as_ref().map(|status| status.current_healthy) == Some(1);
+    let whole = budgets_of(pod, budgets).first().is_some_and(healthy);
+    if (!whole && guard::on(Guard::UnstickHopeless)) || !is_ready(pod) {
+        return Err(format!("{} is not healthy", full_name(pod)));
+    }
+    Ok(())
+}
+
+/// Whether it may be deleted at all, once it is healthy and has been refused for long enough: the gate before a run asks the same as the drain.
 ///
 /// `Structural` deletes only where waiting is hopeless and nobody else is in charge: one budget, current, without owner, that guards one
 /// pod; and that pod healthy and a ReplicaSet's, which makes a new one at once.
-pub fn unstick(pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration, rule: UnstickRule) -> Result<(), String> {
+pub fn may_unstick(pod: &Pod, budgets: &[PodDisruptionBudget], rule: UnstickRule) -> Result<(), String> {
     let name = full_name(pod);
     let guards = budgets_of(pod, budgets);
     let opted_out = |annotations: &Option<std::collections::BTreeMap<String, String>>| {
@@ -203,9 +236,6 @@ pub fn unstick(pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration
     let opted_out = opted_out(&pod.metadata.annotations) || guards.iter().any(|budget| opted_out(&budget.metadata.annotations));
     if opted_out && guard::on(Guard::UnstickOptOut) {
         return Err(format!("the annotation {} says no", rule.opt_out));
-    }
-    if blocked_for < rule.after && guard::on(Guard::UnstickAfter) {
-        return Err(format!("blocked for {} s of {} s", blocked_for.as_secs(), rule.after.as_secs()));
     }
     if rule.unstick == Unstick::All {
         return Ok(());
@@ -224,9 +254,6 @@ pub fn unstick(pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration
     if can_wait && guard::on(Guard::UnstickHopeless) {
         let (expected, desired) = (status.expected_pods, status.desired_healthy);
         return Err(format!("{budget_is} guards {expected} pods and wants {desired} healthy: it can be satisfied"));
-    }
-    if (status.current_healthy != 1 && guard::on(Guard::UnstickHopeless)) || !is_ready(pod) {
-        return Err(format!("{name} is not healthy"));
     }
     match controller(pod) {
         Some(owner) if owner.kind == "ReplicaSet" && owner.api_version.starts_with("apps/") => Ok(()),
@@ -287,4 +314,4 @@ pub fn refused(refusal: Refusal) -> Refused {
 
 #[cfg(test)]
 #[path = "drain_tests.rs"]
-mod tests;
+pub(super) mod tests;

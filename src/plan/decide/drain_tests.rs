@@ -8,12 +8,12 @@ use super::*;
 const OPT_OUT: &str = "viktorbarzin.me/k8s-upgrade-unstick";
 const LONG: Duration = Duration::from_secs(120);
 
-fn rule(unstick: Unstick) -> UnstickRule<'static> {
+pub(in super::super) fn rule(unstick: Unstick) -> UnstickRule<'static> {
     UnstickRule { unstick, after: LONG, opt_out: OPT_OUT }
 }
 
 /// JSON with the fields of `over` laid over it.
-fn with(mut base: Value, over: Value) -> Value {
+pub(in super::super) fn with(mut base: Value, over: Value) -> Value {
     match (&mut base, over) {
         (Value::Object(base), Value::Object(over)) => {
             for (key, value) in over {
@@ -27,7 +27,7 @@ fn with(mut base: Value, over: Value) -> Value {
 }
 
 /// A healthy pod of a ReplicaSet, labelled app=web.
-fn pod(over: Value) -> Pod {
+pub(in super::super) fn pod(over: Value) -> Pod {
     let owner = json!([{ "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web-1", "uid": "u", "controller": true }]);
     let metadata = json!({ "name": "web-1-a", "namespace": "web", "labels": { "app": "web" }, "ownerReferences": owner });
     let status = json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": "True" }] });
@@ -35,7 +35,7 @@ fn pod(over: Value) -> Pod {
 }
 
 /// A budget of the Anubis pattern: minAvailable 1 over one pod.
-fn budget(over: Value) -> PodDisruptionBudget {
+pub(in super::super) fn budget(over: Value) -> PodDisruptionBudget {
     let metadata = json!({ "name": "web", "namespace": "web", "generation": 3 });
     let status = json!({
         "observedGeneration": 3, "expectedPods": 1, "currentHealthy": 1, "desiredHealthy": 1, "disruptionsAllowed": 0,
@@ -44,7 +44,7 @@ fn budget(over: Value) -> PodDisruptionBudget {
     serde_json::from_value(with(json!({ "metadata": metadata, "spec": spec, "status": status }), over)).unwrap()
 }
 
-fn owned_by(api: &str, kind: &str) -> Value {
+pub(in super::super) fn owned_by(api: &str, kind: &str) -> Value {
     json!({ "metadata": { "ownerReferences": [{ "apiVersion": api, "kind": kind, "name": "o", "uid": "u", "controller": true }] } })
 }
 

@@ -139,6 +139,10 @@ gates! {
         "would kubeadm overwrite no change that was made by hand?",
         "kubeadm rewrites its files, and does not say what it drops",
         "k8s-upgrade acknowledge", "shows the changes, and the ID that lets the next run overwrite them";
+    Drainable: Preflight BeforeNode, "drainable",
+        "may every pod leave its node?",
+        "a pod that its PodDisruptionBudget never releases would keep its node out of service in vain",
+        "k8s-upgrade drain NODE --dry-run", "what holds each pod; change the budget or the replicas, or see the setting undrainable";
     Alerts: Preflight BeforeNode AfterNode Postflight, "alerts",
         "is no alert firing that blocks upgrades?",
         "an upgrade makes worse what is broken already; alerts that cannot be read count as firing",

@@ -90,11 +90,11 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
         let why = format!("Job {job} was being replaced by a watch that died");
         return Ok(Verdict::TakeUp(TakeUp { planned: Planned { taken_up: Some(taken_up), ..planned }, why, hands_on: None }));
     }
-    Ok(follow(facts, &freed, planned).map_or_else(Verdict::Leave, Verdict::TakeUp))
+    Ok(follow(facts, &freed, planned, now).map_or_else(Verdict::Leave, Verdict::TakeUp))
 }
 
 /// What follows the newest Job of the run, or why nothing does. `freed`: the facts with stuck Jobs as failed ones.
-fn follow(facts: &Facts, freed: &Facts, planned: Planned) -> Result<TakeUp, String> {
+fn follow(facts: &Facts, freed: &Facts, planned: Planned, now: Timestamp) -> Result<TakeUp, String> {
     let marks = &facts.marks;
     let of_run = || freed.jobs.iter().filter(|job| marks.run_id.is_some() && job.run == marks.run_id);
     let newest = of_run()
@@ -112,7 +112,14 @@ fn follow(facts: &Facts, freed: &Facts, planned: Planned) -> Result<TakeUp, Stri
     let (why, again) = match after(reason, *exit) {
         _ if was_stuck => (format!("Job {name} {reason}"), newest.taken_up),
         Retry::Counted => (failed(), Some(once_more(former))),
-        Retry::Gate => (format!("Job {name} held"), Some(TakenUp { held: true, ..former })),
+        Retry::Gate => {
+            let drained = planned.step.node.as_deref().and_then(|node| marks.held_drain_of(node));
+            if let Some(drained) = drained.filter(|drained| now < drained.again() && guard::on(Guard::DrainPause)) {
+                let at = drained.again().strftime("%H:%M UTC");
+                return Err(format!("Job {name} held ({}): it is tried again at {at}", drained.words()));
+            }
+            (format!("Job {name} held"), Some(TakenUp { held: true, ..former }))
+        }
         Retry::Person => return Err(format!("{}: a person must change something first", failed())),
     };
     let same = planned.replaces.as_deref() == Some(newest.uid.as_str());

@@ -110,6 +110,12 @@ fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
         cluster("", "pods", &["get", "list", "watch"], "what a drain must move, and whether it went"),
         cluster("", "pods/eviction", &["create"], "drain"),
         cluster("policy", "poddisruptionbudgets", &["list", "watch"], "what holds a drain, and when it lets go"),
+        cluster(
+            "autoscaling",
+            "horizontalpodautoscalers",
+            &["list"],
+            "whether a budget that allows nothing may come to allow more",
+        ),
         cluster("apps", "deployments", &["list"], "all back before the next node"),
         namespaces,
         jobs,

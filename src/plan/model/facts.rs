@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::halt::Skip;
 use super::marks::RunMarks;
 use super::progress::Progress;
 use super::version::Version;
@@ -315,9 +316,11 @@ impl Step {
         Step { phase: if node.control_plane { Phase::Master } else { Phase::Worker }, node: Some(node.name.clone()) }
     }
 
-    /// A person has skipped it by force: nothing says that its work is done.
+    /// A person has skipped it by force, or it is a worker that cannot be drained and is left out: nothing says that its work is done.
     pub fn is_skipped(&self, marks: &RunMarks) -> bool {
-        marks.skipped.iter().any(|skip| skip.step == self.token())
+        let own = |skip: &Skip| skip.step == self.token();
+        // A Job has no say in whether a backup is made, or a control plane upgraded.
+        marks.skipped.iter().any(own) || (self.phase == Phase::Worker && marks.left_out.iter().any(own))
     }
 
     /// How annotations name it: `preflight`, `master/k8s-master`, `worker/k8s-node4`, `postflight`.

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::halt::{Halt, Skip};
+use super::held_drain::HeldDrain;
 use super::version::Version;
 use crate::failure::{Advice, Cause};
 use crate::names::{Mark, Place, Writer};
@@ -40,6 +41,10 @@ pub struct RunMarks {
     pub prepared: bool,
     /// Steps that a person skipped by force.
     pub skipped: Vec<Skip>,
+    /// Workers that the run leaves out by itself, as the setting `undrainable` wants it.
+    pub left_out: Vec<Skip>,
+    /// Drains that did not end, of the node that was tried last.
+    pub held_drain: Option<HeldDrain>,
     /// Who performs the run in a process of their own, after Jobs had begun it.
     pub local: Option<String>,
     /// What the watch was about to do when it wrote this.
@@ -98,6 +103,16 @@ impl Edit {
     /// Written, or removed where there is nothing to say.
     pub fn set_or_remove(mark: Mark, text: Option<String>) -> Self {
         Edit { mark, text }
+    }
+
+    /// These workers are left out.
+    pub fn left_out(skips: &[Skip]) -> Self {
+        Self::set(Mark::LeftOut, Skip::write(skips))
+    }
+
+    /// One more drain that did not end.
+    pub fn held_drain(held: &HeldDrain) -> Self {
+        Self::set(Mark::HeldDrain, held.write())
     }
 
     /// The halt that stands; None: it is lifted.
@@ -163,6 +178,8 @@ impl RunMarks {
             snapshot_path: mark(Mark::SnapshotPath),
             prepared: run_id.is_some() && mark(Mark::Prepared).as_deref() == run_id.as_deref(),
             skipped: mark(Mark::Skipped).map(|text| Skip::read(&text)).unwrap_or_default(),
+            left_out: mark(Mark::LeftOut).map(|text| Skip::read(&text)).unwrap_or_default(),
+            held_drain: mark(Mark::HeldDrain).and_then(|text| HeldDrain::read(&text)),
             local: mark(Mark::Local),
             taking_up: mark(Mark::TakingUp),
             handed_on: mark(Mark::HandedOn),
@@ -172,6 +189,16 @@ impl RunMarks {
             run_id,
             garbled,
         }
+    }
+
+    /// Drains of this node that did not end.
+    pub fn held_drain_of(&self, node: &str) -> Option<&HeldDrain> {
+        self.held_drain.as_ref().filter(|held| held.node == node && self.in_flight)
+    }
+
+    /// Everything that the run goes past, whoever said so.
+    pub fn passed_over(&self) -> impl Iterator<Item = &Skip> {
+        self.skipped.iter().chain(&self.left_out)
     }
 
     /// Nothing in them but what this build writes.
@@ -271,7 +298,11 @@ mod tests {
     fn every_mark_of_a_run_is_read() {
         let id = written(&[Edit::set(Mark::RunId, "0badcafe")]);
         for mark in Mark::of_a_run() {
-            let text = if mark == Mark::Prepared { "0badcafe" } else { "something" };
+            let text = match mark {
+                Mark::Prepared => "0badcafe",
+                Mark::HeldDrain => r#"{"node":"n","tries":1,"seconds":1,"last":"2026-11-22T12:00:00Z"}"#,
+                _ => "something",
+            };
             let mut annotations = if mark == Mark::RunId { BTreeMap::new() } else { id.clone() };
             let without = RunMarks::read(&annotations, PREFIX);
             annotations.insert(mark.key(PREFIX), text.to_owned());

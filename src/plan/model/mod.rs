@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod facts;
 pub mod halt;
+pub mod held_drain;
 pub mod journal;
 pub mod lease;
 pub mod marks;

@@ -63,6 +63,17 @@ pub enum Unstick {
     Never,
 }
 
+/// What becomes of a run where a node can never be drained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undrainable {
+    /// It does not begin.
+    #[default]
+    Refuse,
+    /// It leaves out that worker and nothing else, and ends as partial.
+    Skip,
+}
+
 /// What becomes of a host whose key nobody knows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -52,7 +52,7 @@ pub fn screen(seen: &ScreenInput, policy: &Policy, cluster: &str, namespace: &st
             installed: seen.installed.clone().filter(|installed| marks.image.as_ref().is_some_and(|image| image != installed)),
         }),
         halted: marks.halted.as_ref().map(ToString::to_string),
-        skipped: marks.skipped.iter().map(ToString::to_string).collect(),
+        skipped: marks.passed_over().map(ToString::to_string).collect(),
         stopped: match view.next {
             _ if view.driver().is_some() => None,
             Ok(Next::Create(planned)) => Some(format!("no Job is at work, and {} is not done", planned.step.token())),
@@ -233,9 +233,14 @@ impl View<'_> {
             (Some(target), None) if self.facts().is_done_for_now(node, target) => {
                 words.push("control plane done, its kubelet is upgraded after the last control plane".to_owned());
             }
-            (Some(_), None) if Step::of(node).is_skipped(&self.facts().marks) => words.push("SKIPPED by force".to_owned()),
+            (Some(_), None) if Step::of(node).is_skipped(&self.facts().marks) => words.push("SKIPPED".to_owned()),
             (Some(_), None) => words.push("waiting".to_owned()),
             (None, _) => {}
+        }
+        if let Some(held) =
+            self.facts().marks.held_drain_of(&node.name).filter(|_| self.target().is_some_and(|target| !node.is_done(target)))
+        {
+            words.push(held.words());
         }
         if !node.ready {
             since = node.ready_since.or(since);

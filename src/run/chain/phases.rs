@@ -13,10 +13,12 @@ use crate::permit::ChangeClass;
 use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::entry::{self, Entry};
 use crate::plan::decide::gates::{Gate, Occasion};
-use crate::plan::decide::{gates, order};
+use crate::plan::decide::{gates, order, undrainable};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{Facts, Node, Phase};
+use crate::plan::model::halt::Skip;
 use crate::plan::model::marks::{Edit, RunMarks};
+use crate::plan::model::policy::Undrainable;
 use crate::plan::model::version::Version;
 use crate::report::Notice;
 use crate::run::cluster::{Cluster, Observer, Record};
@@ -63,7 +65,9 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     } else {
         let begun = enter(services, node, target).await?;
         if !begun {
-            before_disruption(services, before, node, target).await?;
+            if let Some(skip) = before_disruption(services, before, &facts, node, target).await? {
+                return super::preflight::leave_out(services, name, run, target, &facts.marks.left_out, vec![skip]).await;
+            }
         }
         services.monitoring.push_run(&facts.marks).await;
         let class = if begun { ChangeClass::Settle } else { ChangeClass::Prepare };
@@ -134,8 +138,14 @@ async fn cordon_back(
     Ok(false)
 }
 
-/// What must hold before a node is taken out of service.
-async fn before_disruption(services: &Services, mut asking: Asking<'_>, node: &Node, target: Version) -> Result<(), Cause> {
+/// What must hold before a node is taken out of service. A worker that can never be drained may be left out instead.
+async fn before_disruption(
+    services: &Services,
+    mut asking: Asking<'_>,
+    facts: &Facts,
+    node: &Node,
+    target: Version,
+) -> Result<Option<Skip>, Cause> {
     let name = node.name.as_str();
     asking.pass(Gate::Packages, Guard::PackagesOffered, nodes::prepare::offered(services, node, target)).await?;
     let soak = nodes::gates::soak(&services.session, &services.observer, &services.settings, name);
@@ -161,7 +171,16 @@ async fn before_disruption(services: &Services, mut asking: Asking<'_>, node: &N
         .map_err(|cause| asking.late(cause))?;
     let lost = nodes::losses::nothing_lost_on(&services.cluster, &services.observer, &services.ssh, &services.settings, node);
     asking.pass(Gate::ChangesByHand, Guard::NothingLostOnNode, lost).await?;
-    asking.end()
+    let mut left_out = None;
+    let drainable = async {
+        let stuck = nodes::drainable::undrainable(services, name, &[name]).await?;
+        // What belongs to no run is left out of none.
+        let policy = if facts.marks.in_flight { services.settings.undrainable } else { Undrainable::Refuse };
+        left_out = undrainable::judge(&stuck, facts, target, policy, Occasion::BeforeNode)?.pop();
+        Ok(())
+    };
+    asking.pass(Gate::Drainable, Guard::DrainableBeforeNode, drainable).await?;
+    asking.end().map(|()| left_out)
 }
 
 /// The end of a run: everything is verified, then cleared and told. `run`: the one that a Job is for; a person ends what is in flight.
@@ -212,7 +231,7 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
         target,
         took: facts.marks.started.map(|started| services.session.now().duration_since(started).unsigned_abs()),
         excluded: facts.nodes.iter().filter(|node| node.excluded).map(|node| node.name.clone()).collect(),
-        skipped: facts.marks.skipped.clone(),
+        skipped: facts.marks.passed_over().cloned().collect(),
     };
     services.session.notice(place, &done);
     Ok(())

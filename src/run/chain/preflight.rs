@@ -6,10 +6,11 @@ use crate::names::Mark;
 use crate::node::{KubeadmPlan, NodeState, WriteCard};
 use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::decide::target::{self, TargetCheck};
-use crate::plan::decide::{gates, order};
+use crate::plan::decide::{gates, order, undrainable};
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::answer::Answer;
-use crate::plan::model::facts::{Facts, Node, Phase};
+use crate::plan::model::facts::{Facts, Node, Phase, Step};
+use crate::plan::model::halt::Skip;
 use crate::plan::model::marks::Edit;
 use crate::plan::model::parse;
 use crate::plan::model::version::{UpgradeKind, Version};
@@ -67,7 +68,7 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
         return Ok(Preflight::NothingToDo);
     };
     order::check_setting(&facts, &services.settings.policy()).map_err(held)?;
-    let states = gates(services, &facts, target).await.map_err(held)?;
+    let Passed { states, left_out } = gates(services, &facts, target).await.map_err(held)?;
     if services.session.dry_run && guard::on(Guard::DryRun) {
         services.session.note(PLACE, format!("{} → {target} ({kind}): every gate that changes nothing passes", running(&facts)));
         return Ok(Preflight::Ready);
@@ -81,12 +82,43 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
         services.journal.begin(run, PLACE).await;
         services.journal.prune().await;
     }
+    leave_out(services, PLACE, run, target, &facts.marks.left_out, left_out)
+        .await
+        .map_err(|cause| NotReady { cause, claimed: true })?;
     prepare_run(services, &states, target, kind, run).await.map_err(|cause| NotReady { cause, claimed: true })?;
     Ok(Preflight::Ready)
 }
 
+/// What the gates have found.
+struct Passed {
+    states: Vec<(String, NodeState)>,
+    /// Workers that can never be drained, where the settings leave those out.
+    left_out: Vec<Skip>,
+}
+
+/// Records that the run goes past these workers, and tells it. `before`: those that are recorded already.
+pub(super) async fn leave_out(
+    services: &Services,
+    place: &str,
+    run: &RunId,
+    target: Version,
+    before: &[Skip],
+    left_out: Vec<Skip>,
+) -> Result<(), Cause> {
+    let new: Vec<Skip> = left_out.into_iter().filter(|skip| before.iter().all(|known| known.step != skip.step)).collect();
+    if new.is_empty() {
+        return Ok(());
+    }
+    let all = [before, new.as_slice()].concat();
+    services.record.mark_run(run, place, "record which workers are left out", &[Edit::left_out(&all)]).await?;
+    for skip in new {
+        services.session.notice(place, &Notice::LeftOut { target, skip });
+    }
+    Ok(())
+}
+
 /// All gates, so that a person sees every reason at once.
-async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Vec<(String, NodeState)>, Cause> {
+async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Passed, Cause> {
     let policy = services.settings.policy();
     let mut asking = Asking::at(Occasion::Preflight, &services.session, PLACE);
     // They began after the detection that led here.
@@ -142,13 +174,22 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Ve
         Guard::NothingLostBeforeRun,
         nodes::losses::nothing_lost(&services.cluster, &services.observer, &services.settings, facts, &states).await,
     );
+    let mut left_out = Vec::new();
+    let drainable = async {
+        let old = order::order(facts, &policy).into_iter().filter(|node| !node.is_upgraded(target));
+        let old: Vec<&str> = old.filter(|node| !Step::of(node).is_skipped(&facts.marks)).map(|node| node.name.as_str()).collect();
+        let stuck = nodes::drainable::undrainable(services, PLACE, &old).await?;
+        left_out = undrainable::judge(&stuck, facts, target, services.settings.undrainable, Occasion::Preflight)?;
+        Ok(())
+    };
+    asking.ask(Gate::Drainable, Guard::DrainableBeforeRun, drainable).await?;
     nodes::gates::before_work(services, &mut asking, PLACE, Phase::Preflight).await?;
     if asking.is_open() && !services.session.dry_run {
         asking.tell(Gate::Kubeadm, Guard::KubeadmAgrees, kubeadm_agrees(&services.ssh, facts, target).await);
     } else {
         asking.not_here(Gate::Kubeadm);
     }
-    asking.end().map(|()| states)
+    asking.end().map(|()| Passed { states, left_out })
 }
 
 async fn kubeadm_agrees(ssh: &Ssh, facts: &Facts, target: Version) -> Result<(), Cause> {

@@ -15,7 +15,7 @@ use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::permit::ChangeClass;
-use crate::plan::decide::drain::{self, Fate, Held, Refusal, Refused, UnstickRule};
+use crate::plan::decide::drain::{self, Fate, Refusal, Refused, UnstickRule};
 use crate::plan::decide::gates::full_name;
 use crate::report::{Event, span};
 use crate::run::cluster::{Cluster, Mirror, cause};
@@ -72,23 +72,28 @@ pub struct Forecast {
 }
 
 /// All pods on a node, as they are now.
-async fn pods_on(cluster: &Cluster, node: &str) -> Result<Vec<Pod>, Cause> {
+pub(super) async fn pods_on(cluster: &Cluster, node: &str) -> Result<Vec<Pod>, Cause> {
     let on = ListParams::default().fields(&format!("spec.nodeName={node}"));
     cluster.list_all("list the node's pods", cluster.all(), on).await
 }
 
-async fn budgets(cluster: &Cluster) -> Result<Vec<PodDisruptionBudget>, Cause> {
+pub(super) async fn budgets(cluster: &Cluster) -> Result<Vec<PodDisruptionBudget>, Cause> {
     cluster.list_all("list PodDisruptionBudgets", cluster.all(), ListParams::default()).await
 }
 
-/// Drains a cordoned node. Ends when nothing that must go is left; after the deadline it holds and names the blockers.
+/// Drains a cordoned node. Ends when nothing that must go is left; after `deadline` it holds and names the blockers.
 /// With `stoppable` a stop signal ends it, too.
-pub async fn drain(session: &Session, cluster: &Cluster, settings: &Settings, node: &str, stoppable: bool) -> Result<(), Cause> {
-    let deadline = settings.drain_deadline;
+pub async fn drain(
+    session: &Session,
+    cluster: &Cluster,
+    settings: &Settings,
+    node: &str,
+    deadline: Duration,
+    stoppable: bool,
+) -> Result<(), Cause> {
     let class = if stoppable { ChangeClass::Disrupt } else { ChangeClass::Settle };
     let change = Change { class, ..Change::disrupt(node, "drain", deadline) };
-    let until = Instant::now() + guard::bound(Guard::DrainDeadline, deadline);
-    session.change(change, drain_until(session, cluster, settings, node, until, stoppable)).await
+    session.change(change, drain_within(session, cluster, settings, node, deadline, stoppable)).await
 }
 
 /// An operator's drain: the cordon is theirs and stays; if the drain does not end, a cordon that was ours is taken back.
@@ -104,7 +109,9 @@ pub async fn drain_by_hand(services: &Services, node: &str) -> Result<(), Cause>
         .leases
         .holding(node, ChangeClass::Prepare, async {
             let ours = services.record.edit_node(Change::disrupt(node, "cordon", RECORD), cordon(true)).await?;
-            let drained = drain(&services.session, &services.cluster, &services.settings, node, true).await;
+            let drained =
+                drain(&services.session, &services.cluster, &services.settings, node, services.settings.drain_deadline, true)
+                    .await;
             // Somebody else who has the Lease by now has the cordon, too.
             let lost = drained.as_ref().is_err_and(|cause| cause.class == Class::Contended);
             if drained.is_err()
@@ -120,14 +127,15 @@ pub async fn drain_by_hand(services: &Services, node: &str) -> Result<(), Cause>
         .await
 }
 
-async fn drain_until(
+async fn drain_within(
     session: &Session,
     cluster: &Cluster,
     settings: &Settings,
     node: &str,
-    deadline: Instant,
+    deadline: Duration,
     stoppable: bool,
 ) -> Result<(), Cause> {
+    let until = Instant::now() + guard::bound(Guard::DrainDeadline, deadline);
     let of_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
     let mut pods = Mirror::new("list the node's pods", Api::<Pod>::all(cluster.kube.clone()), of_node);
     let budgets = Api::<PodDisruptionBudget>::all(cluster.kube.clone());
@@ -152,14 +160,14 @@ async fn drain_until(
         evict_all(session, cluster, settings, &left, &guards, &mut tries, stoppable).await?;
         tries.blocked.retain(|uid, _| left.iter().any(|pod| pod.uid().as_deref() == Some(uid)));
         let held = holders(&left, &tries.blocked);
-        let remaining = deadline.saturating_duration_since(Instant::now());
+        let remaining = until.saturating_duration_since(Instant::now());
         session.emit(&Event::Draining { place: node.into(), left: left.len(), total, held: held.clone(), deadline: remaining });
         if stoppable {
             session.safe_point(Guard::StopInDrain, Guard::HaltInDrain).await?;
         }
         if remaining.is_zero() {
             let waiting = left.iter().map(|pod| full_name(*pod)).collect();
-            return Err(too_late(settings, node, held, waiting));
+            return Err(too_late(deadline, node, held, waiting));
         }
         // Whatever happens first: a pod went, a budget allows more, or it is time to try again.
         tokio::select! {
@@ -188,8 +196,8 @@ fn must_go<'a>(session: &Session, node: &str, pods: impl Iterator<Item = &'a Pod
     left
 }
 
-fn too_late(settings: &Settings, node: &str, held: Vec<String>, waiting: Vec<String>) -> Cause {
-    let span = span(settings.drain_deadline);
+fn too_late(deadline: Duration, node: &str, held: Vec<String>, waiting: Vec<String>) -> Cause {
+    let span = span(deadline);
     let (what, detail) = match held.is_empty() {
         true => (format!("drain: {} pods still ending after {span}", waiting.len()), waiting),
         false => (format!("drain: pods held after {span}, by {} reason(s)", held.len()), held),
@@ -248,7 +256,7 @@ async fn evict_all(
             Refused::Gone => continue,
             Refused::NamespaceEnding => ("its namespace is being deleted".to_owned(), RETRY),
             Refused::Budget { says, retry_after } => {
-                let says = drain::held(pod, budgets).map_or(says, |held| told(&held));
+                let says = drain::held(pod, budgets).map_or(says, |held| held.to_string());
                 (says, retry_after.unwrap_or(RETRY))
             }
             Refused::SeveralBudgets => ("several PDBs guard it: the API server never evicts such a pod".to_owned(), RETRY),
@@ -265,6 +273,11 @@ async fn evict_all(
     Ok(())
 }
 
+/// What the settings say of pods that a budget never releases. `opt_out`: the annotation's key.
+pub(super) fn unstick_rule<'a>(settings: &Settings, opt_out: &'a str) -> UnstickRule<'a> {
+    UnstickRule { unstick: settings.drain_unstick, after: settings.drain_unstick_after, opt_out }
+}
+
 /// Deletes a pod whose PodDisruptionBudget never allows an eviction, if the policy allows that for this very pod.
 async fn unstick(
     session: &Session,
@@ -276,8 +289,7 @@ async fn unstick(
     grace: i64,
 ) -> Result<(), Cause> {
     let opt_out = Mark::Unstick.key(&settings.annotation_prefix);
-    let rule = UnstickRule { unstick: settings.drain_unstick, after: settings.drain_unstick_after, opt_out: &opt_out };
-    if drain::unstick(pod, budgets, blocked_for, rule).is_err() {
+    if drain::unstick(pod, budgets, blocked_for, unstick_rule(settings, &opt_out)).is_err() {
         return Ok(());
     }
     let api: Api<Pod> = cluster.within(&pod.namespace().unwrap_or_default());
@@ -327,19 +339,25 @@ async fn evict(cluster: &Cluster, pod: &Pod, grace: i64, dry_run: bool) -> Resul
     }
 }
 
+/// What the API server says to an eviction of this pod, by a dry run; None: it may go, or stays anyhow.
+pub(super) async fn may_evict(cluster: &Cluster, pod: &Pod, budgets: &[PodDisruptionBudget]) -> Option<String> {
+    let Fate::Evict { grace_seconds, .. } = drain::fate(pod) else { return None };
+    match evict(cluster, pod, grace_seconds, true).await {
+        Ok(()) | Err(Refused::Gone | Refused::NamespaceEnding) => None,
+        Err(Refused::Budget { says, .. }) => Some(drain::held(pod, budgets).map_or(says, |held| held.to_string())),
+        Err(Refused::SeveralBudgets) => Some("several PDBs guard it: the API server never evicts such a pod".into()),
+        Err(Refused::Forbidden(message) | Refused::Never(message)) => Some(message),
+        Err(Refused::Again(_)) => Some("the API server is busy or away".into()),
+    }
+}
+
 /// What a drain of this node would meet now. Reads only.
 pub async fn forecast(cluster: &Cluster, node: &str) -> Result<Vec<Forecast>, Cause> {
     let budgets = budgets(cluster).await?;
     let mut forecast = Vec::new();
     for pod in pods_on(cluster, node).await? {
-        let Fate::Evict { grace_seconds: grace, loses } = drain::fate(&pod) else { continue };
-        let held = match evict(cluster, &pod, grace, true).await {
-            Ok(()) | Err(Refused::Gone | Refused::NamespaceEnding) => None,
-            Err(Refused::Budget { says, .. }) => Some(drain::held(&pod, &budgets).map_or(says, |held| told(&held))),
-            Err(Refused::SeveralBudgets) => Some("several PDBs guard it: the API server never evicts such a pod".into()),
-            Err(Refused::Forbidden(message) | Refused::Never(message)) => Some(message),
-            Err(Refused::Again(_)) => Some("the API server is busy or away".into()),
-        };
+        let Fate::Evict { loses, .. } = drain::fate(&pod) else { continue };
+        let held = may_evict(cluster, &pod, &budgets).await;
         forecast.push(Forecast { pod: full_name(&pod), held, loses });
     }
     Ok(forecast)
@@ -357,14 +375,6 @@ fn read_refusal(status: &Status) -> Refused {
         causes: &causes,
         retry_after: retry_after.map(|seconds| Duration::from_secs(u64::from(seconds))),
     })
-}
-
-fn told(held: &Held) -> String {
-    match held {
-        Held::Now(says) => says.clone(),
-        Held::Always(says) => format!("{says}, and never will"),
-        Held::Several(names) => format!("guarded by {}: the API server never evicts such a pod", names.join(" and ")),
-    }
 }
 
 /// What holds pods, and which: `web/checkout-7d9f and 2 more (PDB web/checkout allows 0 …)`, one entry a reason.

@@ -3,6 +3,7 @@
 pub mod asking;
 pub mod cordon;
 pub mod drain;
+pub mod drainable;
 pub mod gates;
 pub mod inspect;
 pub mod losses;

@@ -39,7 +39,15 @@ async fn roll_back_held(services: &Services, name: &str, run: &RunId) -> Result<
         && state.work.target.as_deref() == Some(&*back.to.to_string());
     cordon_for_rollback(&services.record, name, run).await?;
     if begun {
-        super::drain::drain(&services.session, &services.cluster, &services.settings, name, false).await?;
+        super::drain::drain(
+            &services.session,
+            &services.cluster,
+            &services.settings,
+            name,
+            services.settings.drain_deadline,
+            false,
+        )
+        .await?;
     } else if let Err(cause) = out_of_service(services, name).await {
         if node.unrecorded() && guard::on(Guard::HalfUpgradedStaysOut) {
             // Its upgrade was cut in the middle: half changed it must not serve, whichever way it is to go.
@@ -73,7 +81,8 @@ async fn roll_back_held(services: &Services, name: &str, run: &RunId) -> Result<
 
 async fn out_of_service(services: &Services, name: &str) -> Result<(), Cause> {
     super::upgrade::our_turn(&services.session, &services.observer, name).await?;
-    super::drain::drain(&services.session, &services.cluster, &services.settings, name, true).await
+    super::drain::drain(&services.session, &services.cluster, &services.settings, name, services.settings.drain_deadline, true)
+        .await
 }
 
 /// The record of what was there before stays until the node is back.

@@ -15,6 +15,7 @@ use crate::plan::decide::gates::Gate;
 use crate::plan::decide::gates::{self, Turn};
 use crate::plan::decide::order;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
+use crate::plan::model::held_drain::HeldDrain;
 use crate::plan::model::marks::Edit;
 use crate::plan::model::version::{Version, or_unknown};
 use crate::report::span;
@@ -81,8 +82,14 @@ async fn upgrade_held(
         after.not_here(Gate::Workloads);
         return back_in_service(services, node, target, target, None).await;
     }
+    let begun = super::inspect::begun(node, &state, &to);
+    let limit = services.settings.drain_deadlines();
+    let held = facts.marks.held_drain_of(name).filter(|held| !begun && held.out() >= limit && guard::on(Guard::DrainDeadlines));
+    if let Some(held) = held {
+        return Err(tried_enough(name, held));
+    }
     let whole = super::gates::whole_deployments(&services.cluster).await?;
-    let (since, begun) = (Instant::now(), super::inspect::begun(node, &state, &to));
+    let since = Instant::now();
     if let Err(cause) =
         super::cordon::cordon(&services.session, &services.record, &services.settings, node, &state, &to, run).await
     {
@@ -99,8 +106,8 @@ async fn upgrade_held(
     let kubelet = match replace(services, &facts, node, &state, target, run).await {
         Ok(kubelet) => kubelet,
         Err(cause) => {
-            give_up(services, name, begun, &to, &cause).await;
-            return Err(cause);
+            let back = give_up(services, name, begun, &to, &cause).await;
+            return Err(if back { in_vain(services, &facts, node, since.elapsed(), run, cause).await } else { cause });
         }
     };
     back_in_service(services, node, target, kubelet, Some(since)).await?;
@@ -165,7 +172,13 @@ async fn replace(
 ) -> Result<Version, Cause> {
     let (name, to) = (node.name.as_str(), target.to_string());
     let begun = super::inspect::begun(node, state, &to);
-    super::drain::drain(&services.session, &services.cluster, &services.settings, name, !begun).await?;
+    let tried = facts
+        .marks
+        .held_drain_of(name)
+        .filter(|_| !begun && guard::on(Guard::DrainDeadlines))
+        .map_or(Duration::ZERO, HeldDrain::out);
+    let deadline = services.settings.drain_deadline.min(services.settings.drain_deadlines().saturating_sub(tried));
+    super::drain::drain(&services.session, &services.cluster, &services.settings, name, deadline, !begun).await?;
     let mut first = if begun { ChangeClass::Settle } else { ChangeClass::Disrupt };
     if !begun && state.rests(&to) {
         super::cordon::turn_again(&services.record, name, first).await?;
@@ -239,11 +252,12 @@ pub async fn observe_turn(observer: &Observer, name: &str, target: Version) -> R
         .await
 }
 
-/// After a failure: a node on which nothing was changed serves again; one that was is left cordoned, so that nothing lands on it.
-async fn give_up(services: &Services, name: &str, had_begun: bool, target: &str, cause: &Cause) {
+/// After a failure: a node on which nothing was changed serves again; one that was is left cordoned, so that nothing lands on it. True if
+/// it serves again.
+async fn give_up(services: &Services, name: &str, had_begun: bool, target: &str, cause: &Cause) -> bool {
     // Somebody else has the node now; its cordon is theirs.
     if (had_begun && guard::on(Guard::HalfChangedStaysOut)) || cause.class == Class::Contended {
-        return;
+        return false;
     }
     let look = async {
         let Some(node) = services.observer.node_now(name).await? else { return Ok(false) };
@@ -258,11 +272,43 @@ async fn give_up(services: &Services, name: &str, had_begun: bool, target: &str,
             false
         }
     };
-    if (unchanged || !guard::on(Guard::HalfChangedStaysOut))
-        && let Err(cause) = super::cordon::take_cordon_back(&services.record, &services.settings, name).await
-    {
+    if !unchanged && guard::on(Guard::HalfChangedStaysOut) {
+        return false;
+    }
+    let back = super::cordon::take_cordon_back(&services.record, &services.settings, name).await;
+    if let Err(cause) = &back {
         services.session.warn(name, format!("our cordon could not be taken back: {}", cause.what));
     }
+    back.is_ok()
+}
+
+/// It was out of service for nothing: that is counted, for whoever tries again, and ends where a person must look.
+async fn in_vain(services: &Services, facts: &Facts, node: &Node, took: Duration, run: &RunId, cause: Cause) -> Cause {
+    if !facts.marks.is_of(run) {
+        return cause;
+    }
+    let now = services.session.now();
+    // A runner before this one may have cordoned it.
+    let before = node.cordoned_since.filter(|_| node.cordoned_by.is_some());
+    let out = before.map_or(took, |since| now.duration_since(since).unsigned_abs().max(took));
+    let held = HeldDrain::after(facts.marks.held_drain_of(&node.name), &node.name, out, now);
+    let mark = [Edit::held_drain(&held)];
+    if let Err(not) = services.record.mark_run(run, &node.name, "record how long it was out of service", &mark).await {
+        services.session.warn(&node.name, format!("that it was out of service could not be recorded: {}", not.what));
+    }
+    let enough = cause.class == Class::Hold && held.out() >= services.settings.drain_deadlines();
+    if enough && guard::on(Guard::DrainDeadlines) {
+        Cause { detail: cause.detail, ..tried_enough(&node.name, &held) }
+    } else {
+        cause
+    }
+}
+
+/// A person must look.
+fn tried_enough(name: &str, held: &HeldDrain) -> Cause {
+    Cause::refused(format!("{}: it is not drained again without you", held.words()))
+        .next(command!("k8s-upgrade drain {} --dry-run    # what holds, and why", name))
+        .next(Advice::go_on("k8s-upgrade resume                 # tries anew, once the pods can go"))
 }
 
 /// What a node looks like on which nothing of ours runs; refused while something does.

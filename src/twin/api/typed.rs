@@ -1,6 +1,8 @@
 //! Objects in the form of their types: what no type knows is dropped, what does not fit is refused.
 
-use k8s_openapi::api::{admissionregistration::v1 as admission, apps::v1 as apps, batch::v1 as batch};
+use k8s_openapi::api::{
+    admissionregistration::v1 as admission, apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch,
+};
 use k8s_openapi::api::{coordination::v1 as coordination, core::v1 as core, policy::v1 as policy, rbac::v1 as rbac};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -26,6 +28,7 @@ pub fn normal(kind: Kind, mut object: Value) -> Result<Value, Refusal> {
         Kind::Job => through::<batch::Job>(object),
         Kind::CronJob => through::<batch::CronJob>(object),
         Kind::Budget => through::<policy::PodDisruptionBudget>(object),
+        Kind::Autoscaler => through::<autoscaling::HorizontalPodAutoscaler>(object),
         Kind::Lease => through::<coordination::Lease>(object),
         Kind::ClusterRole => through::<rbac::ClusterRole>(object),
         Kind::ClusterRoleBinding => through::<rbac::ClusterRoleBinding>(object),

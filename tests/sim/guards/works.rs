@@ -10,7 +10,7 @@ use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Call, Fate, Hook, State, hosts};
 use serde_json::{Value, json};
 
-use super::super::hands::{NEW, is_out, observed, ours, runbook, slack, unit_runs, version};
+use super::super::hands::{NEW, autoscaled, is_out, observed, ours, runbook, slack, unit_runs, version};
 use super::super::incidents;
 use super::super::recovery::{job, watch};
 use super::super::world::{NAMESPACE, at_work, begin, in_flight, live, mark, namespace, pass, quick, tail, when};
@@ -44,6 +44,7 @@ fn imap(replicas: u32, min_available: i32) -> Scenario {
 #[test]
 pub fn a_drain_that_cannot_end_holds() {
     let mut state = begin(&imap(2, 2));
+    autoscaled(&mut state, "Deployment", "mail", "imap");
     watch(&mut state, false);
     observed(state, async |driver| {
         when(driver, "a drain", is_out("k8s-node4")).await;
@@ -125,6 +126,8 @@ pub fn a_stuck_pod_is_deleted_after_its_time() {
 
 fn stays(scenario: &Scenario, kind: &str) {
     let mut state = begin(scenario);
+    let of = scenario.workloads.last().unwrap().kind;
+    autoscaled(&mut state, if of == scenario::WorkloadKind::StatefulSet { "StatefulSet" } else { "Deployment" }, "mail", "imap");
     watch(&mut state, false);
     observed(state, async |driver| {
         when(driver, "a drain", is_out("k8s-node4")).await;

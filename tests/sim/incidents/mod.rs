@@ -25,6 +25,7 @@ use k8s_upgrade::twin::{Driver, State, hosts};
 use serde_json::{Value, json};
 
 use super::faults::What;
+use super::hands::autoscaled;
 use super::world::{
     LIMIT, NAMESPACE, amiss, at_work, begin, cordoned_by_people, in_flight, is_over, jobs, live, mark, namespace, quick, tail,
     to_the_end, version_of,

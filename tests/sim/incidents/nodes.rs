@@ -28,7 +28,9 @@ fn incident_02_a_drain_looped_on_a_budget_of_one_replica() {
     done(&end, NEW);
     says(&logs(&end), "is deleted: its PodDisruptionBudget never allows an eviction");
 
-    let end = live(begin(&with_setting("drain-unstick", json!("never"))), None, async |driver| {
+    let mut state = begin(&with_setting("drain-unstick", json!("never")));
+    autoscaled(&mut state, "Deployment", "web", "anubis");
+    let end = live(state, None, async |driver| {
         when(driver, "a hold", |state| slack(state).contains("🛑")).await;
         let held = driver.twin.look(State::clone);
         says(&slack(&held), "PDB web/anubis allows 0");

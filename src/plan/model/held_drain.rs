@@ -1,0 +1,96 @@
+//! Drains of a node that did not end, in one run: how often, and how long it was out of service for nothing.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::span::span;
+
+/// The first pause after a drain that did not end; each further one is twice as long.
+const PAUSE: SignedDuration = SignedDuration::from_mins(10);
+/// No pause is longer.
+const LONGEST: SignedDuration = SignedDuration::from_hours(6);
+
+/// As an annotation of our namespace carries it. Another node's drain begins a new one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HeldDrain {
+    pub node: String,
+    pub tries: u32,
+    /// Out of service in all of them, with nothing on the node changed.
+    pub seconds: u64,
+    /// When the last one ended.
+    pub last: Timestamp,
+}
+
+impl HeldDrain {
+    /// None: it is not ours.
+    pub fn read(text: &str) -> Option<Self> {
+        serde_json::from_str(text).ok()
+    }
+
+    /// As the annotation carries it.
+    pub fn write(&self) -> String {
+        serde_json::json!(self).to_string()
+    }
+
+    /// One more has ended at `now`; the node was out of service for `out`.
+    pub fn after(former: Option<&HeldDrain>, node: &str, out: Duration, now: Timestamp) -> Self {
+        let former = former.filter(|former| former.node == node);
+        HeldDrain {
+            node: node.to_owned(),
+            tries: former.map_or(0, |former| former.tries).saturating_add(1),
+            seconds: former.map_or(0, |former| former.seconds).saturating_add(out.as_secs()),
+            last: now,
+        }
+    }
+
+    /// Out of service in all of them.
+    pub fn out(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    /// When nobody is asked, it is not tried again before this.
+    pub fn again(&self) -> Timestamp {
+        let doubled = 1i32.checked_shl(self.tries.saturating_sub(1)).unwrap_or(i32::MAX);
+        let pause = PAUSE.checked_mul(doubled).map_or(LONGEST, |pause| pause.clamp(PAUSE, LONGEST));
+        self.last.checked_add(pause).unwrap_or(Timestamp::MAX)
+    }
+
+    /// For people.
+    pub fn words(&self) -> String {
+        let drains = if self.tries == 1 { "1 drain".to_owned() } else { format!("{} drains", self.tries) };
+        format!("{drains} did not end, out of service {} in all", span(self.out()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn at(minutes: i64) -> Timestamp {
+        "2026-11-22T12:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_mins(minutes)
+    }
+
+    #[test]
+    fn tries_and_time_add_up_and_pauses_grow() {
+        let mut held: Option<HeldDrain> = None;
+        let mut pauses = Vec::new();
+        for _ in 0..40 {
+            let next = HeldDrain::after(held.as_ref(), "n", Duration::from_secs(60), at(0));
+            pauses.push(next.again().duration_since(at(0)).as_mins());
+            held = Some(next);
+        }
+        let held = held.unwrap();
+        assert_eq!((held.tries, held.seconds), (40, 2400));
+        assert_eq!((&pauses[..7], pauses[39]), ([10, 20, 40, 80, 160, 320, 360].as_slice(), 360));
+        assert_eq!(HeldDrain::read(&held.write()), Some(held.clone()));
+        assert_eq!(
+            HeldDrain::after(Some(&held), "other", Duration::from_secs(5), at(1)).words(),
+            "1 drain did not end, out of service 5s in all"
+        );
+        assert_eq!(HeldDrain::read("soon"), None);
+    }
+}

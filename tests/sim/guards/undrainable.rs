@@ -1,0 +1,211 @@
+//! Nodes that can never be drained, and drains that do not end.
+
+use jiff::Timestamp;
+use k8s_upgrade::twin::scenario::{self, Budget, Scenario, Workload};
+use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::{Call, Fate, Hook, State};
+use serde_json::json;
+
+use super::super::hands::{NEW, autoscaled, is_out, observed, ours, slack, version};
+use super::super::recovery::watch;
+use super::super::rules::Observer;
+use super::super::world::{LIMIT, at_work, begin, in_flight, is_over, live, mark, namespace, pass, quick, tail, types, when};
+
+/// Two pods on two nodes, and a budget of that many.
+fn imap(min_available: i32) -> Scenario {
+    let mut scenario = quick(Scenario::runbook());
+    let placed_on = ["k8s-node4", "k8s-node3"].map(str::to_owned).to_vec();
+    let imap = Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap");
+    scenario.workloads.push(Workload { replicas: 2, placed_on, ..imap });
+    let budget = scenario.budgets[0].clone();
+    scenario.budgets.push(Budget {
+        namespace: "mail".to_owned(),
+        name: "imap".to_owned(),
+        selector: [("app".to_owned(), "imap".to_owned())].into(),
+        min_available: Some(k8s_openapi::apimachinery::pkg::util::intstr::IntOrString::Int(min_available)),
+        max_unavailable: None,
+        ..budget
+    });
+    scenario
+}
+
+fn keep(state: &mut State, pods: u32) {
+    state.store.update(&Key::new(Kind::Budget, "mail", "imap"), |budget| budget["spec"]["minAvailable"] = json!(pods));
+}
+
+#[test]
+pub fn a_node_that_can_never_be_drained_is_found_before_anything_is_touched() {
+    observed(begin(&imap(2)), async |driver| {
+        let (code, said) = types(driver, "look", "preflight --target 1.34.7 --dry-run").await;
+        assert!(code == 4 && said.contains("2 nodes can never be drained"), "{code}\n{said}");
+        for said_of in
+            ["k8s-node3: mail/imap-", "k8s-node4: mail/imap-", "PDB mail/imap allows 0 (2 of 2 wanted healthy), and never will"]
+        {
+            assert!(said.contains(said_of), "{said_of}\n{said}");
+        }
+        when(driver, "a refusal", |state| slack(state).contains("🛑")).await;
+        when(driver, "nobody at work", |state| !at_work(state)).await;
+        driver.twin.look(|state| assert!(!in_flight(state) && ours(state).is_empty(), "{}", tail(state, 20)));
+        // One command goes on, once that is mended.
+        driver.twin.edit(|state| keep(state, 1));
+        assert_eq!(types(driver, "again", "resume --yes").await.0, 0);
+        when(driver, "the end", is_over).await;
+    });
+}
+
+/// A pod was evicted by somebody else, and its successor is not counted yet.
+#[test]
+pub fn a_budget_that_has_just_lost_a_pod_is_looked_at_again() {
+    struct Late(bool);
+    impl Hook for Late {
+        fn before(&mut self, _: &mut State, call: &Call) -> Fate {
+            self.0 |= call.what.contains("/horizontalpodautoscalers");
+            Fate::Go
+        }
+        fn look(&mut self, state: &mut State) {
+            if std::mem::take(&mut self.0) {
+                keep(state, 1);
+            }
+        }
+    }
+    live(begin(&imap(2)), Some(Box::new(Late(false))), async |driver| {
+        let (code, said) = types(driver, "look", "preflight --target 1.34.7 --dry-run").await;
+        assert!(code == 0 && said.contains("gate drainable: pass"), "{code}\n{said}");
+    });
+}
+
+#[test]
+pub fn what_came_in_between_costs_no_second_out_of_service() {
+    let mut state = begin(&imap(1));
+    watch(&mut state, false);
+    observed(state, async |driver| {
+        when(driver, "the run", in_flight).await;
+        driver.twin.edit(|state| keep(state, 2));
+        when(driver, "its turn", |state| slack(state).contains("🛑") || is_out("k8s-node4")(state)).await;
+        driver.twin.look(|state| {
+            assert!(
+                !is_out("k8s-node4")(state) && slack(state).contains("can never be drained"),
+                "{}\n{}",
+                slack(state),
+                tail(state, 40)
+            );
+        });
+        // The watch asks again by itself.
+        driver.twin.edit(|state| keep(state, 1));
+        when(driver, "the end", is_over).await;
+    });
+}
+
+/// Left out, found before the run and in its midst; the others are upgraded, and the end says so.
+#[test]
+pub fn a_worker_is_left_out_where_the_settings_say_so() {
+    for from_the_first in [true, false] {
+        let mut scenario = imap(if from_the_first { 2 } else { 1 });
+        scenario.settings.insert("undrainable".to_owned(), json!("skip"));
+        let end = observed(begin(&scenario), async |driver| {
+            when(driver, "the run", in_flight).await;
+            driver.twin.edit(|state| keep(state, 2));
+            when(driver, "the end", is_over).await;
+            driver.twin.look(State::clone)
+        });
+        for (node, wanted) in
+            [("k8s-master", NEW), ("k8s-node1", NEW), ("k8s-node2", NEW), ("k8s-node3", "1.34.2"), ("k8s-node4", "1.34.2")]
+        {
+            assert_eq!(version(&end, node), wanted, "{node}\n{}", tail(&end, 40));
+        }
+        let told = slack(&end);
+        assert_eq!(told.matches("left out worker/").count(), 2, "{told}");
+        assert!(told.contains("⚠️ K8s upgrade partial") && !told.contains('✅') && !told.contains("🛑"), "{told}");
+    }
+}
+
+/// A budget that lets nothing go as long as a node is out of service, and how often that was.
+#[derive(Default)]
+struct StuckWhileOut {
+    cordoned: Vec<Timestamp>,
+    served: Vec<Timestamp>,
+}
+
+impl Hook for StuckWhileOut {
+    fn look(&mut self, state: &mut State) {
+        let is_out = is_out("k8s-node4")(state);
+        if is_out == (self.cordoned.len() == self.served.len()) {
+            let times = if is_out { &mut self.cordoned } else { &mut self.served };
+            times.push(state.now());
+            keep(state, if is_out { 2 } else { 1 });
+        }
+    }
+}
+
+/// How often it was cordoned until a person must look, and the pauses between.
+fn tried(tries: u32) -> (Vec<i64>, State) {
+    let mut scenario = imap(1);
+    scenario.settings.insert("drain-tries".to_owned(), json!(tries));
+    let mut state = begin(&scenario);
+    watch(&mut state, false);
+    let (observer, broken) = Observer::new(&state, None);
+    let times: std::sync::Arc<std::sync::Mutex<StuckWhileOut>> = Default::default();
+    struct Both(Observer, std::sync::Arc<std::sync::Mutex<StuckWhileOut>>);
+    impl Hook for Both {
+        fn before(&mut self, state: &mut State, call: &Call) -> Fate {
+            self.0.before(state, call)
+        }
+        fn after(&mut self, state: &mut State, call: &Call) -> Fate {
+            self.0.after(state, call)
+        }
+        fn look(&mut self, state: &mut State) {
+            self.0.look(state);
+            self.1.lock().unwrap().look(state);
+        }
+    }
+    let end = live(state, Some(Box::new(Both(observer, times.clone()))), async |driver| {
+        when(driver, "a drain", is_out("k8s-node4")).await;
+        pass(driver, 12 * 3600).await;
+        driver.twin.look(State::clone)
+    });
+    assert!(broken.lock().unwrap().is_empty(), "{:#?}", broken.lock().unwrap());
+    let times = times.lock().unwrap();
+    let pauses = times.cordoned.iter().skip(1).zip(&times.served).map(|(next, last)| next.duration_since(*last).as_mins());
+    let pauses: Vec<i64> = pauses.collect();
+    assert_eq!((times.cordoned.len(), times.served.len()), (pauses.len() + 1, pauses.len() + 1));
+    (pauses, end)
+}
+
+#[test]
+pub fn a_drain_that_does_not_end_is_not_tried_for_ever() {
+    let (pauses, end) = tried(2);
+    assert_eq!(pauses.len(), 1, "{pauses:?}\n{}", slack(&end));
+    assert!(slack(&end).contains("2 drains did not end, out of service 20m"), "{}", slack(&end));
+    assert_eq!(slack(&end).matches("🛑").count(), 2, "{}", slack(&end));
+    assert!(in_flight(&end) && ours(&end).is_empty() && mark(namespace(&end), "held-drain").is_some(), "{}", tail(&end, 40));
+    // A person's word begins to count anew.
+    let end = live(end, None, async |driver| {
+        driver.twin.edit(|state| keep(state, 0));
+        let (_, said) = types(driver, "look", "status").await;
+        assert!(said.contains("2 drains did not end, out of service 20m"), "{said}");
+        assert_eq!(types(driver, "resume", "resume --yes").await.0, 0);
+        let limit = k8s_upgrade::twin::state::later(driver.twin.now(), LIMIT);
+        driver.until(limit, is_over).await;
+        driver.twin.look(State::clone)
+    });
+    assert!(is_over(&end) && version(&end, "k8s-node4") == NEW, "{}", tail(&end, 40));
+}
+
+#[test]
+pub fn pauses_between_drains_that_do_not_end_grow() {
+    let (pauses, end) = tried(4);
+    let at_least = [10, 20, 40];
+    assert!(
+        pauses.len() == 3 && pauses.iter().zip(at_least).all(|(pause, least)| *pause >= least),
+        "{pauses:?}\n{}",
+        tail(&end, 40)
+    );
+}
+
+/// The drain of a workload that an autoscaler might enlarge is tried: its budget may come to allow it.
+#[test]
+pub fn an_autoscaler_is_waited_for() {
+    let mut state = begin(&imap(2));
+    autoscaled(&mut state, "Deployment", "mail", "imap");
+    observed(state, async |driver| when(driver, "a drain", is_out("k8s-node4")).await);
+}
