@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::super::State;
 use super::super::store::{Key, Kind};
-use super::Refusal;
+use super::{Refusal, webhooks};
 
 /// On a pod: a kubelet shows what it runs from a file, and nobody is asked.
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -22,6 +22,7 @@ pub fn admit(state: &mut State, kind: Kind, object: &mut Value) -> Result<(), Re
     if kind.names().namespaced {
         open(state, &Key::of(kind, object), kind)?;
     }
+    webhooks::ask(state, "CREATE", &Key::of(kind, object), "")?;
     if object["metadata"]["uid"].is_null() {
         object["metadata"]["uid"] = json!(state.store.next_uid());
     }

@@ -13,7 +13,7 @@ use super::authz::{Ask, reason};
 use super::route::{Request, Target, Verb};
 use super::select::{Fields, Labels};
 use super::watch::{Selection, Watch};
-use super::{Refusal, Reply, admit, delete, evict, patch, typed, unmodelled};
+use super::{Refusal, Reply, admit, delete, evict, patch, typed, unmodelled, webhooks};
 
 pub fn serve(state: &mut State, twin: &Twin, who: &Who, request: &Request) -> Result<Reply, Refusal> {
     let (kind, sub) = match &request.target {
@@ -259,6 +259,7 @@ fn merge(state: &mut State, key: &Key, request: &Request, sub: &str) -> Result<R
     if key.kind == Kind::Job && before["spec"]["template"] != after["spec"]["template"] {
         return Err(Refusal::invalid(key.kind, &key.name, "spec.template: Invalid value: field is immutable"));
     }
+    webhooks::ask(state, "UPDATE", key, sub)?;
     if request.dry_run() {
         return Ok(Reply::Object(200, after));
     }
