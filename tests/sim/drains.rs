@@ -31,11 +31,11 @@ pub fn a_pod_that_tolerates_the_cordon_is_evicted_once() {
     assert!(end.logs.values().any(|log| log.newest().any(|line| line.contains(told))), "nobody says so");
 }
 
-/// A webhook that is asked of every eviction, and with or without somebody who answers.
-fn webhook(state: &mut State, answers: bool) {
+/// A webhook that is asked of every new one of a resource, with or without somebody who answers.
+pub fn webhook(state: &mut State, resource: &str, answers: bool) {
     let now = state.now();
     let service = json!({ "namespace": "kube-system", "name": "guard", "path": "/evict" });
-    let rule = json!({ "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods/eviction"] });
+    let rule = json!({ "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": [resource] });
     let webhook = json!({
         "name": "evict.guard.io", "failurePolicy": "Fail", "clientConfig": { "service": service }, "rules": [rule],
         "sideEffects": "None", "admissionReviewVersions": ["v1"],
@@ -51,13 +51,10 @@ fn webhook(state: &mut State, answers: bool) {
     }
 }
 
-async fn shows(driver: &mut Driver<'_>, words: &str) {
-    for line in ["status", "drain k8s-node4 --dry-run"] {
-        let (_, said) = types(driver, "person", line).await;
-        // A screen breaks lines.
-        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        assert!(said.contains(words), "{line}: {said}");
-    }
+/// What a command prints, in one line: a screen breaks lines.
+pub async fn shown(driver: &mut Driver<'_>, line: &str) -> String {
+    let (_, said) = types(driver, "person", line).await;
+    said.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// It is named, with what it lacks, on every screen; and once it is gone the drain goes on.
@@ -65,10 +62,14 @@ async fn shows(driver: &mut Driver<'_>, words: &str) {
 pub fn a_webhook_that_cannot_be_asked_is_named() {
     let end = observed(runbook(), async |driver| {
         when(driver, "a worker", is_out("k8s-node4")).await;
-        driver.twin.edit(|state| webhook(state, false));
+        driver.twin.edit(|state| webhook(state, "pods/eviction", false));
         pass(driver, 30).await;
-        shows(driver, "failed calling webhook \"evict.guard.io\"").await;
-        shows(driver, "service \"guard\" not found").await;
+        for line in ["status", "drain k8s-node4 --dry-run"] {
+            let said = shown(driver, line).await;
+            for words in ["failed calling webhook \"evict.guard.io\"", "service \"guard\" not found"] {
+                assert!(said.contains(words), "{line}: {said}");
+            }
+        }
         driver.twin.edit(|state| state.store.remove(&Key::new(Kind::ValidatingWebhook, "", "guard")));
         when(driver, "the end", is_over).await;
         driver.twin.look(State::clone)
@@ -80,14 +81,13 @@ pub fn a_webhook_that_cannot_be_asked_is_named() {
 #[test]
 pub fn a_webhooks_denial_is_waited_for() {
     let end = observed(runbook(), async |driver| {
-        driver.twin.edit(|state| webhook(state, true));
+        driver.twin.edit(|state| webhook(state, "pods/eviction", true));
         for (node, code) in [("k8s-node4", 400), ("k8s-node3", 403), ("k8s-node2", 500)] {
             let denial = (code, format!("{node} is not empty yet"));
             when(driver, "a worker", is_out(node)).await;
             driver.twin.edit(|state| state.denials.insert("evict.guard.io".to_owned(), denial));
             pass(driver, 120).await;
-            let (_, said) = types(driver, "person", "status").await;
-            let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+            let said = shown(driver, "status").await;
             let words = format!("admission webhook \"evict.guard.io\" denied the request: {node} is not empty yet");
             assert!(said.contains(&words), "{said}");
             driver.twin.edit(|state| state.denials.clear());

@@ -15,9 +15,9 @@ use super::world::{
     NAMESPACE, amiss, begin, cordoned_by_people, in_flight, is_over, jobs, live, mark, pass, quick, tail, version_of, when,
 };
 
-/// Resource and verb of what both do without: their journals, and the record of what a Job does. In their roles within our own namespace.
-const BEST_EFFORT: [(&str, &str); 4] =
-    [("configmaps", "list"), ("configmaps", "create"), ("configmaps", "delete"), ("jobs", "patch")];
+/// Resource and verb of what both do without: their journals, the record of what a Job does, and why one gets no pod. In their roles within our own namespace.
+const BEST_EFFORT: [(&str, &str); 5] =
+    [("configmaps", "list"), ("configmaps", "create"), ("configmaps", "delete"), ("jobs", "patch"), ("events", "list")];
 
 /// A verb on a resource, in one role.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -123,6 +123,10 @@ fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
             .within("kube-system")
             .named(names::KUBELET_CONFIG),
         journals,
+        Grant {
+            optional: true,
+            ..cluster("", "events", &["list"], "why the next Job gets no pod, or its pod does not start").within(namespace)
+        },
         cluster("batch", "cronjobs", &["get"], "the template of the etcd snapshot's Job")
             .within(backup_namespace)
             .named(backup_name),

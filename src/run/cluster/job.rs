@@ -48,8 +48,10 @@ fn exit_code(job: &Job, newest: Option<&Pod>) -> Option<i32> {
     failed.and_then(|failed| parse::exit_code(failed.message.as_deref()?)).or_else(|| pod_exit(newest?))
 }
 
+/// Of our own container: a mesh may have put others beside it.
 fn pod_exit(pod: &Pod) -> Option<i32> {
-    let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+    let all = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let status = all.iter().find(|status| status.name == names::PROGRAM).or(all.first())?;
     Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
 }
 
@@ -64,15 +66,23 @@ fn pending(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Pending"))?;
     let conditions = status.conditions.as_deref().unwrap_or_default();
     let unscheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    let container = status.container_statuses.as_ref().and_then(|all| all.first()?.state.as_ref()?.waiting.as_ref());
-    // A container that is being made is on its way.
-    let waits = container.filter(|waiting| waiting.reason.as_deref() != Some("ContainerCreating"));
+    let containers = [&status.init_container_statuses, &status.container_statuses].into_iter().flatten().flatten();
+    // A container that is being made, or comes after another, is on its way.
+    let on_its_way = ["ContainerCreating", "PodInitializing"];
+    let waits = containers
+        .filter_map(|container| container.state.as_ref()?.waiting.as_ref())
+        .find(|waiting| waiting.reason.as_deref().is_none_or(|reason| !on_its_way.contains(&reason)));
     let word = |reason: &Option<String>, message: &Option<String>| {
         [reason, message].into_iter().flatten().cloned().collect::<Vec<_>>().join(": ")
     };
     unscheduled
         .map(|condition| word(&condition.reason, &condition.message))
         .or_else(|| waits.map(|waiting| word(&waiting.reason, &waiting.message)))
+}
+
+/// It runs or has run.
+fn has_begun(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| phase != "Pending")
 }
 
 /// The container of this program in the pods of a Job.
@@ -124,6 +134,11 @@ pub fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> JobFact {
             .collect(),
         pod: newest.map(|pod| pod.name_any()),
         pending: newest.and_then(pending),
+        waits_since: match newest {
+            None => job.creation_timestamp().map(|time| time.0),
+            Some(pod) if has_begun(pod) => None,
+            Some(pod) => created(pod),
+        },
         deadline: deadline(job),
         ended: condition.as_ref().and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
         message: condition.and_then(|condition| condition.message),
@@ -217,6 +232,27 @@ mod tests {
         let fact = job_fact(&job(None, json!({})), &pods, PREFIX);
         let created = "2026-11-22T12:05:00Z".parse().ok();
         assert_eq!((fact.node, fact.pods, fact.exits), (None, vec![PodFact { node: None, created }], vec![137]));
+    }
+
+    /// A mesh puts its own beside ours, in the order of their names.
+    #[test]
+    fn of_several_containers_our_own_tells() {
+        let state = |name: &str, state: Value| json!({ "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state });
+        let with = |phase: &str, init: Vec<Value>, containers: Vec<Value>| {
+            let mut pod = serde_json::to_value(pod("u1", "2026-11-22T12:05:00Z", None, None)).unwrap();
+            pod["status"] = json!({ "phase": phase, "initContainerStatuses": init, "containerStatuses": containers });
+            job_fact(&job(None, json!({})), &[serde_json::from_value::<Pod>(pod).unwrap()], PREFIX)
+        };
+        let ended = |code: i32| json!({ "terminated": { "exitCode": code } });
+        let waits = |reason: &str| json!({ "waiting": { "reason": reason } });
+        let fact = with("Failed", vec![], vec![state("istio-proxy", ended(0)), state(names::PROGRAM, ended(4))]);
+        assert_eq!((fact.exits, fact.waits_since), (vec![4], None));
+        let ours = || vec![state(names::PROGRAM, waits("PodInitializing"))];
+        let fact = with("Pending", vec![state("istio-init", waits("ImagePullBackOff"))], ours());
+        assert_eq!(fact.pending.as_deref(), Some("ImagePullBackOff"));
+        let fact = with("Pending", vec![], ours());
+        assert_eq!((fact.pending, fact.waits_since), (None, "2026-11-22T12:05:00Z".parse().ok()));
+        assert_eq!(job_fact(&job(None, json!({})), NONE, PREFIX).waits_since, "2026-11-22T12:00:00Z".parse().ok());
     }
 
     #[test]

@@ -62,7 +62,11 @@ fn concerns(state: &State, webhook: &Value, operation: &str, key: &Key, sub: &st
     };
     let namespace = if key.kind == Kind::Namespace { &key.name } else { &key.namespace };
     let selects = match state.store.get(&Key::new(Kind::Namespace, "", namespace)) {
-        Some(within) if webhook["namespaceSelector"].is_object() => matches_selector(&webhook["namespaceSelector"], within),
+        Some(within) if webhook["namespaceSelector"].is_object() => {
+            let mut within = (**within).clone();
+            within["metadata"]["labels"]["kubernetes.io/metadata.name"] = json!(namespace);
+            matches_selector(&webhook["namespaceSelector"], &within)
+        }
         _ => true,
     };
     selects && webhook["rules"].as_array().into_iter().flatten().any(is)
