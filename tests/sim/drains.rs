@@ -101,3 +101,24 @@ pub fn a_webhooks_denial_is_waited_for() {
     assert!(!jobs(&end).contains("Failed"), "{}", jobs(&end));
     done(&end, &[]);
 }
+
+/// Before anything is touched: who answers for nobody, and who does so from the node that is drained first. It is a warning.
+#[test]
+pub fn preflight_warns_of_webhooks_that_would_be_in_the_way() {
+    let line = "preflight --target 1.34.7 --dry-run";
+    observed(runbook(), async |driver| {
+        assert!(!shown(driver, line).await.contains("webhook"));
+        driver.twin.edit(|state| webhook(state, "pods/eviction", false));
+        let said = shown(driver, line).await;
+        let nobody = "must be asked of pods/eviction, and its Service kube-system/guard has no ready endpoint";
+        assert!(said.contains(nobody) && said.contains("every gate that changes nothing passes"), "{said}");
+        driver.twin.edit(|state| {
+            state.store.remove(&Key::new(Kind::ValidatingWebhook, "", "guard"));
+            webhook(state, "pods/eviction", true);
+            let slice = Key::new(Kind::EndpointSlice, "kube-system", "guard-1");
+            state.store.update(&slice, |slice| slice["endpoints"][0]["nodeName"] = json!("k8s-master"));
+        });
+        let said = shown(driver, line).await;
+        assert!(said.contains("has all its pods on k8s-master, which is drained next"), "{said}");
+    });
+}

@@ -12,3 +12,4 @@ pub mod orphan;
 pub mod planned;
 pub mod rules;
 pub mod target;
+pub mod webhooks;

@@ -145,6 +145,7 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Ve
         Guard::NothingLostBeforeRun,
         nodes::losses::nothing_lost(&services.cluster, &services.observer, &services.settings, facts, &states).await,
     );
+    super::webhooks::warn(services, PLACE, facts).await;
     // Held already: the alerts are looked at for the person who reads this, and not waited for.
     let patience = if asking.is_open() && !services.session.dry_run { services.settings.alert_wait } else { Duration::ZERO };
     asking.tell(

@@ -68,3 +68,20 @@ pub async fn of_what_it_does_not_ask_for_it_is_not_asked(b: &Bench<'_>) {
     dry_eviction(b).await.with_code(201);
     b.delete(&format!("validatingwebhookconfigurations/{}", b.ns), json!({})).await.ok();
 }
+
+/// Slices are found by their Service's name; whoever is not ready is in them, too.
+pub async fn whoever_answers_for_a_service_is_listed(b: &Bench<'_>) {
+    let endpoint = |ready: bool| json!({ "addresses": ["10.1.1.1"], "conditions": { "ready": ready }, "nodeName": "n" });
+    let slice = json!({
+        "metadata": { "name": "guard-1", "labels": { "kubernetes.io/service-name": "guard" } }, "addressType": "IPv4",
+        "endpoints": [endpoint(true), endpoint(false)],
+    });
+    b.post("endpointslices", slice).await.ok();
+    let found = b.items("endpointslices?labelSelector=kubernetes.io/service-name=guard").await;
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let ready: Vec<&Value> = found[0]["endpoints"].as_array().unwrap().iter().map(|one| &one["conditions"]["ready"]).collect();
+    assert_eq!(ready, [true, false]);
+    assert!(b.items("endpointslices?labelSelector=kubernetes.io/service-name=other").await.is_empty());
+    let all = b.get("mutatingwebhookconfigurations?limit=500").await.ok();
+    assert_eq!(all["kind"], "MutatingWebhookConfigurationList");
+}
