@@ -55,6 +55,30 @@ fn pod_exit(pod: &Pod) -> Option<i32> {
     Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
 }
 
+/// How the containers that a Job's template names have ended in one of its pods, where others beside them (a mesh's sidecar) keep that pod
+/// from ending. None: one of them is still at work, or there are no others, and the Job's own end counts.
+pub fn end_of_own(job: &Job, pod: &Pod) -> Option<JobState> {
+    let template = job.spec.as_ref()?.template.spec.as_ref()?;
+    let own: Vec<&str> = template.containers.iter().map(|container| container.name.as_str()).collect();
+    let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Running"))?;
+    if pod.spec.as_ref()?.containers.iter().all(|container| own.contains(&container.name.as_str())) {
+        return None;
+    }
+    let code = |name: &&str| {
+        let status = status.container_statuses.iter().flatten().find(|status| status.name == *name)?;
+        Some((name.to_string(), status.state.as_ref()?.terminated.as_ref()?.exit_code))
+    };
+    let ends: Vec<(String, i32)> = own.iter().map(code).collect::<Option<_>>()?;
+    match ends.into_iter().find(|(_, code)| *code != 0) {
+        None => Some(JobState::Complete),
+        // Else its kubelet starts it anew.
+        Some((name, exit)) if template.restart_policy.as_deref() == Some("Never") => {
+            Some(JobState::Failed { reason: format!("its container {name} ended with {exit}"), exit: Some(exit) })
+        }
+        Some(_) => None,
+    }
+}
+
 /// When the Job is ended if it has not ended itself.
 fn deadline(job: &Job) -> Option<Timestamp> {
     let seconds = job.spec.as_ref()?.active_deadline_seconds?;
@@ -253,6 +277,32 @@ mod tests {
         let fact = with("Pending", vec![], ours());
         assert_eq!((fact.pending, fact.waits_since), (None, "2026-11-22T12:05:00Z".parse().ok()));
         assert_eq!(job_fact(&job(None, json!({})), NONE, PREFIX).waits_since, "2026-11-22T12:00:00Z".parse().ok());
+    }
+
+    #[test]
+    fn a_sidecar_that_never_ends_does_not_hide_the_end_of_the_rest() {
+        let container = |name: &str| json!({ "name": name });
+        let end = |policy: &str, pod: &[&str], ended: &[(&str, i32)]| {
+            let own = json!([container("snapshot"), container("upload")]);
+            let spec = json!({ "template": { "spec": { "restartPolicy": policy, "containers": own } } });
+            let job: Job = serde_json::from_value(json!({ "metadata": { "name": "j" }, "spec": spec })).unwrap();
+            let status = |(name, code): &(&str, i32)| {
+                let state = json!({ "terminated": { "exitCode": code } });
+                json!({ "name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state })
+            };
+            let status = json!({ "phase": "Running", "containerStatuses": ended.iter().map(status).collect::<Vec<_>>() });
+            let containers: Vec<Value> = pod.iter().map(|name| container(name)).collect();
+            let pod = json!({ "spec": { "containers": containers }, "status": status });
+            end_of_own(&job, &serde_json::from_value(pod).unwrap())
+        };
+        let (alone, meshed) = (["snapshot", "upload"], ["istio-proxy", "snapshot", "upload"]);
+        assert_eq!(end("Never", &meshed, &[("snapshot", 0), ("upload", 0)]), Some(JobState::Complete));
+        assert_eq!(end("Never", &meshed, &[("snapshot", 0)]), None);
+        // The Job's own end counts.
+        assert_eq!(end("Never", &alone, &[("snapshot", 0), ("upload", 0)]), None);
+        let failed = JobState::Failed { reason: "its container upload ended with 3".into(), exit: Some(3) };
+        assert_eq!(end("Never", &meshed, &[("snapshot", 0), ("upload", 3)]), Some(failed));
+        assert_eq!(end("OnFailure", &meshed, &[("snapshot", 0), ("upload", 3)]), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::super::State;
+use super::super::control::{MESHED, SIDECAR};
 use super::super::store::{Key, Kind};
 use super::{Refusal, webhooks};
 
@@ -112,7 +113,11 @@ fn job(object: &mut Value) {
 
 fn pod(state: &State, object: &mut Value) -> Result<(), Refusal> {
     let key = Key::of(Kind::Pod, object);
+    let meshed = object["metadata"]["annotations"][MESHED] == "true";
     let spec = &mut object["spec"];
+    if meshed && let Some(containers) = spec["containers"].as_array_mut() {
+        containers.insert(0, json!({ "name": SIDECAR, "image": "docker.io/istio/proxyv2:1.27.0" }));
+    }
     let usual = [
         ("restartPolicy", json!("Always")),
         ("terminationGracePeriodSeconds", json!(30)),
