@@ -239,7 +239,8 @@ impl Cluster {
     pub async fn find<T>(&self, what: &str, mut call: impl AsyncFnMut() -> kube::Result<T>) -> Result<Option<T>, Cause> {
         self.call(what, async || match call().await {
             Ok(value) => Ok(Some(value)),
-            Err(Error::Api(status)) if status.code == 404 => Ok(None),
+            // A webhook may deny with this code, too.
+            Err(Error::Api(status)) if status.code == 404 && admission(&status.message).is_none() => Ok(None),
             Err(error) => Err(error),
         })
         .await
