@@ -62,6 +62,7 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
             chain::jobs::create_job(services, &facts, &planned, target, &services.session.new_run())
                 .await
                 .map_err(Failure::nothing_begun)?;
+            chain::jobs::expect_pod(services, &planned).await;
             services.session.next(PLACE, "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }

@@ -34,6 +34,11 @@ pub enum Kind {
     /// Of admission: kept, and not applied.
     Policy,
     PolicyBinding,
+    MutatingWebhook,
+    ValidatingWebhook,
+    EndpointSlice,
+    /// What controllers say of an object.
+    Event,
     /// A custom kind: what External Secrets brings from Vault into a Secret.
     ExternalSecret,
 }
@@ -48,7 +53,7 @@ pub struct Names {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 26] = [
         Kind::Namespace,
         Kind::Node,
         Kind::Pod,
@@ -70,6 +75,10 @@ impl Kind {
         Kind::RoleBinding,
         Kind::Policy,
         Kind::PolicyBinding,
+        Kind::MutatingWebhook,
+        Kind::ValidatingWebhook,
+        Kind::EndpointSlice,
+        Kind::Event,
         Kind::ExternalSecret,
     ];
 
@@ -109,6 +118,12 @@ impl Kind {
             Kind::PolicyBinding => {
                 of(ADMISSION, "v1", "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding", false)
             }
+            Kind::MutatingWebhook => of(ADMISSION, "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration", false),
+            Kind::ValidatingWebhook => {
+                of(ADMISSION, "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", false)
+            }
+            Kind::EndpointSlice => of("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true),
+            Kind::Event => of("", "v1", "events", "Event", true),
             Kind::ExternalSecret => of("external-secrets.io", "v1", "externalsecrets", "ExternalSecret", true),
         }
     }

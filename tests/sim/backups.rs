@@ -1,11 +1,13 @@
 //! A run's etcd snapshot that is lost before anything recorded it: `resume` makes another one.
 
+use k8s_upgrade::twin::control::{Backup, MESHED};
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{State, hosts};
+use serde_json::json;
 
 use super::hands::{done, observed, runbook, slack};
 use super::recovery::{job, resumes, watch};
-use super::world::{NAMESPACE, at_work, in_flight, jobs, mark, namespace, pass, tail, when};
+use super::world::{NAMESPACE, at_work, in_flight, is_over, jobs, mark, namespace, pass, tail, when};
 
 /// The backup's Job is Complete; before anything recorded its snapshot the runner dies, and the file is gone, or is another one.
 #[test]
@@ -38,6 +40,40 @@ fn a_snapshot_that_is_not_what_its_backup_said_is_made_anew() {
         assert!(backups.len() == 2 && backups[1].contains("-2: active: false"), "{backups:#?}\n{}", jobs(&end));
         assert!(slack(&end).contains("bytes, sha256 ") && !slack(&end).contains("not verified"), "{}", slack(&end));
     }
+}
+
+/// A mesh has put a container beside the backup's own, which keeps its pod from ever ending: how the backup's own ended counts.
+fn meshed(how: Backup) -> State {
+    let mut state = runbook();
+    state.control.backup = how;
+    state.store.update(&Key::new(Kind::CronJob, "default", "backup-etcd"), |cronjob| {
+        cronjob["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["annotations"][MESHED] = json!("true");
+    });
+    state
+}
+
+#[test]
+fn a_sidecar_that_never_ends_does_not_hide_a_snapshot() {
+    let end = observed(meshed(Backup::Fine), async |driver| {
+        when(driver, "a snapshot's path", |state| mark(namespace(state), "snapshot-path").is_some()).await;
+        driver.twin.look(|state| assert!(backups(state)[0].ends_with("active: true"), "{}", jobs(state)));
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    done(&end, &[]);
+    let told = "has done its work, but a container beside its own keeps its pod running";
+    assert_eq!(end.logs.values().filter(|log| log.all().iter().any(|line| line.contains(told))).count(), 1);
+}
+
+#[test]
+fn nor_that_none_was_made() {
+    let end = observed(meshed(Backup::Fails), async |driver| {
+        when(driver, "the end of preflight", |state| jobs(state).contains("Failed")).await;
+        driver.twin.look(State::clone)
+    });
+    let told = slack(&end);
+    assert!(told.contains("its container") && told.contains("ended with 1"), "{told}\n{}", tail(&end, 30));
+    assert!(mark(namespace(&end), "snapshot-path").is_none());
 }
 
 /// The etcd Jobs of runs, in the order of their names.

@@ -70,19 +70,24 @@ fn url(ns: &str, short: &str) -> String {
     }
     let resource = short.split(['/', '?']).next().unwrap_or_default();
     let api = match resource {
-        "nodes" | "namespaces" | "pods" | "configmaps" | "secrets" | "serviceaccounts" => "/api/v1",
+        "nodes" | "namespaces" | "pods" | "configmaps" | "secrets" | "serviceaccounts" | "events" => "/api/v1",
         "jobs" | "cronjobs" => "/apis/batch/v1",
         "deployments" | "replicasets" | "daemonsets" | "statefulsets" => "/apis/apps/v1",
         "leases" => "/apis/coordination.k8s.io/v1",
         "poddisruptionbudgets" => "/apis/policy/v1",
         "selfsubjectaccessreviews" => "/apis/authorization.k8s.io/v1",
         "roles" | "rolebindings" | "clusterroles" | "clusterrolebindings" => "/apis/rbac.authorization.k8s.io/v1",
-        "validatingadmissionpolicies" | "validatingadmissionpolicybindings" => "/apis/admissionregistration.k8s.io/v1",
+        "endpointslices" => "/apis/discovery.k8s.io/v1",
+        "validatingadmissionpolicies"
+        | "validatingadmissionpolicybindings"
+        | "mutatingwebhookconfigurations"
+        | "validatingwebhookconfigurations" => "/apis/admissionregistration.k8s.io/v1",
         other => panic!("the suite does not know where {other} belongs"),
     };
     match resource {
         "nodes" | "namespaces" | "selfsubjectaccessreviews" | "clusterroles" | "clusterrolebindings" => format!("{api}/{short}"),
         "validatingadmissionpolicies" | "validatingadmissionpolicybindings" => format!("{api}/{short}"),
+        "mutatingwebhookconfigurations" | "validatingwebhookconfigurations" => format!("{api}/{short}"),
         _ => format!("{api}/namespaces/{ns}/{short}"),
     }
 }

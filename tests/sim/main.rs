@@ -30,6 +30,7 @@ mod live;
 mod mask;
 mod mixed_up;
 mod odd;
+mod podless;
 mod proof;
 mod recovery;
 mod rehearse;

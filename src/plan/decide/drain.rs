@@ -13,6 +13,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReferen
 
 use super::gates::{finished, full_name, is_ready};
 use crate::guard::{self, Guard};
+use crate::plan::model::admission::admission;
 use crate::plan::model::policy::Unstick;
 
 /// No pod gets longer than this to end (seconds).
@@ -283,8 +284,9 @@ pub enum Refused {
     Budget { says: String, retry_after: Option<Duration> },
     /// Its namespace is being deleted, and the pod with it: only waited for.
     NamespaceEnding,
-    /// The API server is busy, away or just back (it answers 403 and 500 for a while): again after the given time.
-    Again(Duration),
+    /// Not now, in the API server's own words: it is busy or just back (it answers 403 and 500 for a while), or admission does not let the
+    /// pod go. Again after a pause, for as long as the drain lasts: a webhook that denies may first move what runs in the pod.
+    Again { says: String, pause: Duration },
     /// More than one budget guards the pod: this never passes.
     SeveralBudgets,
     /// 403 without a known cause: missing rights, unless the API server has only just come back. Again, for a while.
@@ -295,11 +297,16 @@ pub enum Refused {
 
 /// Between two tries where the server asks for no other time.
 const SOON: Duration = Duration::from_secs(1);
+/// The same where admission holds the pod: what it waits for takes longer, and each question is one more for a webhook that may be in need.
+const ADMITTED: Duration = Duration::from_secs(5);
 
 /// What an eviction that was refused means for the pod: wait for its budget, or a reason that no wait mends.
 pub fn refused(refusal: Refusal) -> Refused {
     let cause = |wanted: &str| refusal.causes.iter().find(|(reason, _)| *reason == wanted).map(|(_, says)| *says);
     let Refusal { code, message, retry_after, .. } = refusal;
+    if admission(message).is_some() {
+        return Refused::Again { says: message.to_owned(), pause: retry_after.unwrap_or(ADMITTED) };
+    }
     match (code, cause("DisruptionBudget"), cause("NamespaceTerminating")) {
         (404, ..) => Refused::Gone,
         (409, ..) if message.contains("UID in the precondition") => Refused::Gone,
@@ -307,7 +314,10 @@ pub fn refused(refusal: Refusal) -> Refused {
         (500, ..) if message.contains("more than one PodDisruptionBudget") => Refused::SeveralBudgets,
         (403, _, Some(_)) => Refused::NamespaceEnding,
         (403, ..) => Refused::Forbidden(message.to_owned()),
-        (401 | 408 | 409 | 429 | 500..=599, ..) => Refused::Again(retry_after.unwrap_or(SOON)),
+        (401 | 408 | 409 | 429 | 500..=599, ..) => {
+            let says = format!("the API server answers {code}: {message}");
+            Refused::Again { says, pause: retry_after.unwrap_or(SOON) }
+        }
         _ => Refused::Never(message.to_owned()),
     }
 }

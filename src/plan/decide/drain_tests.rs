@@ -220,13 +220,24 @@ fn refusals_are_told_apart() {
     let refusal = |code, message, causes, retry_after| refused(Refusal { code, message, causes, retry_after });
     assert_eq!(refusal(404, "pods \"p\" not found", &[], None), Refused::Gone);
     assert_eq!(refusal(409, uid, &[], None), Refused::Gone);
-    assert_eq!(refusal(409, "the object has been modified", &[], None), Refused::Again(SOON));
+    let again = |says: &str, pause| Refused::Again { says: says.to_owned(), pause };
+    let busy = |code: u16, message: &str, pause| again(&format!("the API server answers {code}: {message}"), pause);
+    let modified = "the object has been modified";
+    assert_eq!(refusal(409, modified, &[], None), busy(409, modified, SOON));
     assert_eq!(refusal(429, violates, budget, None), Refused::Budget { says: needs.into(), retry_after: None });
     assert_eq!(refusal(429, violates, budget, ten), Refused::Budget { says: needs.into(), retry_after: ten });
-    assert_eq!(refusal(429, "too many requests", &[], ten), Refused::Again(TEN));
+    assert_eq!(refusal(429, "too many requests", &[], ten), busy(429, "too many requests", TEN));
     assert_eq!(refusal(500, several, &[], None), Refused::SeveralBudgets);
-    assert_eq!(refusal(500, "etcdserver: leader changed", &[], None), Refused::Again(SOON));
-    assert_eq!(refusal(504, "couldn't update PodDisruptionBudget \"web\" due to conflicts", &[], ten), Refused::Again(TEN));
+    assert_eq!(refusal(500, "etcdserver: leader changed", &[], None), busy(500, "etcdserver: leader changed", SOON));
+    let conflicts = "couldn't update PodDisruptionBudget \"web\" due to conflicts";
+    assert_eq!(refusal(504, conflicts, &[], ten), busy(504, conflicts, TEN));
+    // Whatever code a webhook takes, its words count, and it may let go later.
+    let denied = "admission webhook \"evict.guard.io\" denied the request: the machine is moved first";
+    for code in [400, 403, 404, 409, 422, 429, 500] {
+        assert_eq!(refusal(code, denied, &[], None), again(denied, ADMITTED), "{code}");
+    }
+    let unasked = "Internal error occurred: failed calling webhook \"evict.guard.io\": no endpoints available";
+    assert_eq!(refusal(500, unasked, &[], None), again(unasked, ADMITTED));
     assert_eq!(refusal(403, "forbidden", ending, None), Refused::NamespaceEnding);
     assert_eq!(refusal(403, "forbidden", &[], None), Refused::Forbidden("forbidden".into()));
     assert_eq!(refusal(422, "invalid", &[], None), Refused::Never("invalid".into()));

@@ -13,3 +13,4 @@ pub mod planned;
 pub mod rules;
 pub mod target;
 pub mod undrainable;
+pub mod webhooks;

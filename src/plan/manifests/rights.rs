@@ -59,7 +59,7 @@ pub struct Grant {
     pub name: Option<String>,
     pub verbs: &'static [&'static str],
     pub why: &'static str,
-    /// A run does without it: only evidence is lost.
+    /// A run does without it: only evidence or a warning is lost.
     pub optional: bool,
 }
 
@@ -129,6 +129,10 @@ fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
             .within("kube-system")
             .named(names::KUBELET_CONFIG),
         journals,
+        Grant {
+            optional: true,
+            ..cluster("", "events", &["list"], "why the next Job gets no pod, or its pod does not start").within(namespace)
+        },
         cluster("batch", "cronjobs", &["get"], "the template of the etcd snapshot's Job")
             .within(backup_namespace)
             .named(backup_name),
@@ -136,6 +140,14 @@ fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
         cluster("", "pods/log", &["get"], "whether the snapshot says that it is done, and how large it is")
             .within(backup_namespace),
     ];
+    let answers = "whether those answer that must be asked of pods, evictions, nodes, Jobs and Leases";
+    for (group, resource) in [
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations"),
+        ("discovery.k8s.io", "endpointslices"),
+    ] {
+        grants.push(Grant { optional: true, ..cluster(group, resource, &["list"], answers) });
+    }
     if unstick != Unstick::Never {
         grants.push(cluster(
             "",

@@ -1,5 +1,7 @@
 //! What is: the cluster as observed, in the terms that decisions need. `run::observe` fills it; tests write it by hand.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::halt::Skip;
@@ -218,6 +220,8 @@ pub struct JobFact {
     pub pod: Option<String>,
     /// Why the newest pod does not run.
     pub pending: Option<String>,
+    /// Since when it waits for a pod that runs: there is none, or the newest has not begun. None: one has.
+    pub waits_since: Option<Timestamp>,
     /// When its activeDeadlineSeconds are over.
     pub deadline: Option<Timestamp>,
     /// When it was complete or failed, and what was said of a failure.
@@ -233,7 +237,16 @@ pub struct PodFact {
     pub created: Option<Timestamp>,
 }
 
+/// So long a new Job's pod may take to be there and to begin; after that something keeps it.
+pub const STARTS: Duration = Duration::from_secs(60);
+
 impl JobFact {
+    /// Since when it waits for a pod that runs, where that is too long: nothing works for it, and no pod of its own says why.
+    pub fn unstarted(&self, now: Timestamp) -> Option<Timestamp> {
+        let long = |since: &Timestamp| now.duration_since(*since).unsigned_abs() >= STARTS && now > *since;
+        self.waits_since.filter(|since| self.state == JobState::Active && self.pending.is_none() && long(since))
+    }
+
     /// Nothing works for it any more, though the cluster has not said yet what becomes of it: all of its pods so far have ended, or the
     /// newest has recorded that it did, which its kubelet tells the API server some seconds later.
     pub fn is_between(&self) -> bool {

@@ -113,6 +113,7 @@ pub fn job(name: &str, state: JobState) -> JobFact {
         progress: None,
         pod: None,
         pending: None,
+        waits_since: None,
         deadline: None,
         ended: None,
         message: None,

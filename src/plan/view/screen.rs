@@ -1,5 +1,7 @@
 //! What a person at 3 a.m. is shown, as data: what is seen, and the screen that [`super::status`] makes of it.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use crate::plan::decide::gates::Gate;
@@ -23,6 +25,8 @@ pub struct ScreenInput {
     pub no_watch: Option<String>,
     /// The image that is installed, as that CronJob says.
     pub installed: Option<String>,
+    /// By Job that waits for its pod too long (see `unstarted` of a `JobFact`): the newest warning about it, where there is one.
+    pub warnings: BTreeMap<String, Answer<Option<String>>>,
 }
 
 /// What a watch that broke leaves old on the screen.

@@ -115,9 +115,25 @@ fn at_work(seen: &ScreenInput, job: &JobFact, now: Timestamp) -> Work {
         pod: job.pod.clone(),
         node: job.node.clone(),
         pin: job.pin.clone(),
-        silent: job.pending.clone().or(silent.filter(|_| !is_new)),
+        silent: idle(seen, job, now).map(|(why, _)| why).or(silent.filter(|_| !is_new)),
         doing,
     }
+}
+
+/// Why no pod works for a Job that should be at work, and since when.
+fn idle(seen: &ScreenInput, job: &JobFact, now: Timestamp) -> Option<(String, Option<Timestamp>)> {
+    if let Some(pending) = &job.pending {
+        return Some((format!("the pod of {} does not run: {pending}", job.name), job.created));
+    }
+    let since = job.unstarted(now)?;
+    let what =
+        if job.pod.is_some() { format!("the pod of {} does not start", job.name) } else { format!("{} has no pod", job.name) };
+    let why = match seen.warnings.get(&job.name) {
+        Some(Answer::Known(Some(warning))) => warning.clone(),
+        Some(Answer::Unknown(why)) => format!("why is not known: {why}"),
+        Some(Answer::Known(None)) | None => "no event says why".to_owned(),
+    };
+    Some((format!("{what}: {why}"), Some(since)))
 }
 
 /// The last failure that nothing has followed: of the run in flight, else of one that was never claimed.
@@ -286,12 +302,7 @@ impl View<'_> {
                 (format!("{} is not Ready{why}", node.name), node.ready_since)
             }));
         }
-        for work in self.work.iter().filter(|work| work.silent.is_some()) {
-            let job = self.facts().jobs.iter().find(|job| job.name == work.job);
-            if let Some(pending) = job.and_then(|job| job.pending.as_ref()) {
-                blocks.push((format!("the pod of {} does not run: {pending}", work.job), work.created));
-            }
-        }
+        blocks.extend(self.active().filter_map(|job| idle(self.seen, job, self.now)));
         if let Err(cause) = self.next {
             let why: Vec<&str> = std::iter::once(cause.what.as_str()).chain(cause.detail.iter().map(String::as_str)).collect();
             blocks.push((why.join("; "), None));
@@ -329,7 +340,12 @@ impl View<'_> {
                 commands.push("k8s-upgrade halt    # stops that process at its next safe point, as Ctrl-C does".to_owned());
             }
             Ok(Next::Running(job)) => {
-                commands.push(command!("kubectl -n {} logs -f job/{}", namespace, job));
+                let idle = self.active().find(|active| active.name == *job && idle(self.seen, active, self.now).is_some());
+                commands.push(match idle.map(|job| job.pod.as_deref()) {
+                    Some(Some(pod)) => command!("kubectl -n {} describe pod {}    # why it does not run", namespace, pod),
+                    Some(None) => command!("kubectl -n {} describe job {}    # why it has no pod", namespace, job),
+                    None => command!("kubectl -n {} logs -f job/{}", namespace, job),
+                });
             }
             Ok(Next::Create(planned)) => {
                 let pin = planned.place();
@@ -381,7 +397,7 @@ impl View<'_> {
         }
         match (self.next, self.verdict()) {
             (Ok(Next::Running(_)), _) if self.stuck().is_some() => {
-                (false, format!("the Job at work cannot start: {}.", self.stuck().unwrap_or_default()))
+                (false, format!("nothing works: {}.", self.stuck().unwrap_or_default()))
             }
             (Ok(Next::Running(_)), Ok(Verdict::Leave(_)) | Err(_)) if marks.halted.as_ref().is_some_and(|halt| halt.run) => {
                 let safe = "the Job at work stops at its next safe point, a node in work is finished first";
@@ -401,7 +417,11 @@ impl View<'_> {
 
     /// Why the Job at work does not run.
     fn stuck(&self) -> Option<String> {
-        self.facts().jobs.iter().filter(|job| job.state == JobState::Active).find_map(|job| job.pending.clone())
+        self.active().find_map(|job| idle(self.seen, job, self.now)).map(|(why, _)| why)
+    }
+
+    fn active(&self) -> impl Iterator<Item = &JobFact> {
+        self.facts().jobs.iter().filter(|job| job.state == JobState::Active)
     }
 }
 

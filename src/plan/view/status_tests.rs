@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::plan::model::fixture::*;
 use crate::plan::model::halt::Halt;
@@ -18,7 +20,15 @@ fn run() -> Facts {
 }
 
 fn seen(facts: Facts) -> ScreenInput {
-    ScreenInput { facts, leases: Vec::new(), driver: None, units: Vec::new(), no_watch: None, installed: None }
+    ScreenInput {
+        facts,
+        leases: Vec::new(),
+        driver: None,
+        units: Vec::new(),
+        no_watch: None,
+        installed: None,
+        warnings: BTreeMap::new(),
+    }
 }
 
 fn shown(seen: &ScreenInput) -> Screen {
@@ -128,4 +138,34 @@ fn a_large_cluster_is_not_listed_to_its_end() {
     let seen = seen(in_flight(cluster(1, 40)));
     let then = shown(&seen).then.unwrap();
     assert_eq!(then, "master/k8s-master, worker/k8s-node40, worker/k8s-node39, worker/k8s-node38, 37 more, postflight");
+}
+
+/// What never got a pod, or has one that does not begin, is no Job at work; for a minute it is a new one.
+#[test]
+fn a_job_without_a_pod_that_runs_is_a_block() {
+    let at = |time: &str| format!("2026-11-22T{time}Z").parse().ok();
+    let of = |since: &str, pod: Option<&str>, warning: Option<Answer<Option<String>>>| {
+        let mut seen = seen(run());
+        let job = JobFact { waits_since: at(since), pod: pod.map(str::to_owned), ..job(NODE4, JobState::Active) };
+        seen.facts.jobs = vec![job];
+        seen.warnings = warning.map(|warning| (NODE4.to_owned(), warning)).into_iter().collect();
+        shown(&seen)
+    };
+    let new = of("12:59:01", None, None);
+    assert!(new.blocks.is_empty() && new.safe.0, "{new:?}");
+    let quota = || Some(Answer::Known(Some("FailedCreate: exceeded quota".to_owned())));
+    for (pod, warning, what) in [
+        (None, quota(), "has no pod: FailedCreate: exceeded quota"),
+        (None, Some(Answer::Known(None)), "has no pod: no event says why"),
+        (None, Some(Answer::Unknown("events is forbidden".into())), "has no pod: why is not known: events is forbidden"),
+    ] {
+        let screen = of("10:15:00", pod, warning);
+        assert_eq!(screen.blocks, [(format!("{NODE4} {what}"), at("10:15:00"))]);
+        assert!(!screen.safe.0 && screen.safe.1.contains(what), "{:?}", screen.safe);
+        assert!(screen.commands.iter().any(|line| line.contains(&format!("describe job {NODE4}"))), "{:?}", screen.commands);
+    }
+    let mount = "FailedMount: secret \"k8s-upgrade-creds\" not found";
+    let screen = of("10:15:00", Some("p"), Some(Answer::Known(Some(mount.to_owned()))));
+    assert_eq!(screen.blocks[0].0, format!("the pod of {NODE4} does not start: {mount}"));
+    assert!(screen.commands.iter().any(|line| line.contains("describe pod p")), "{:?}", screen.commands);
 }

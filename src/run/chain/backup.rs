@@ -18,7 +18,7 @@ use crate::plan::model::parse;
 use crate::plan::model::policy::Unverified;
 use crate::plan::model::version::Version;
 use crate::run::cluster::Cluster;
-use crate::run::cluster::job::job_state;
+use crate::run::cluster::job::{end_of_own, job_state};
 use crate::run::services::Services;
 use crate::run::session::{Probe, Session, Wait};
 use crate::run::ssh::Ssh;
@@ -77,8 +77,8 @@ pub async fn backup(services: &Services, host: &Node, target: Version, run: &str
     let ended = services.session.wait(wait, async || {
         let found = services.cluster.find("read the backup Job", async || api.get(&name).await).await?;
         let job = found.ok_or_else(|| Cause::step(format!("the backup Job {namespace}/{name} was deleted while it ran")))?;
-        match job_state(&job, None) {
-            JobState::Complete => Ok(Probe::Ready(created(&services.session, &job))),
+        match state_of(&services.cluster, namespace, &job).await? {
+            JobState::Complete => Ok(Probe::Ready(job)),
             JobState::Failed { reason, .. } => {
                 Err(Cause::refused(format!("the backup Job {namespace}/{name} failed ({reason})")))
             }
@@ -86,7 +86,18 @@ pub async fn backup(services: &Services, host: &Node, target: Version, run: &str
         }
     });
     let told = match ended.await {
-        Ok(made) => snapshot_told(&services.cluster, namespace, &name).await.map(|told| (told, made)),
+        Ok(job) => {
+            if job_state(&job, None) == JobState::Active {
+                services.session.warn(
+                    "preflight",
+                    format!(
+                        "backup Job {namespace}/{name} has done its work, but a container beside its own keeps its pod running"
+                    ),
+                );
+            }
+            let made = created(&services.session, &job);
+            snapshot_told(&services.cluster, namespace, &job).await.map(|told| (told, made))
+        }
         Err(cause) => Err(cause),
     };
     let log = command!("kubectl -n {} logs job/{}", namespace, name);
@@ -136,7 +147,7 @@ async fn backup_job(services: &Services, namespace: &str, host: &Node, target: V
             return Ok(Backup::Job(name));
         };
         let since = created(&services.session, &job);
-        let amiss = match job_state(&job, None) {
+        let amiss = match state_of(&services.cluster, namespace, &job).await? {
             JobState::Active
                 if services.session.now().duration_since(since).unsigned_abs() <= services.settings.backup_deadline =>
             {
@@ -144,7 +155,7 @@ async fn backup_job(services: &Services, namespace: &str, host: &Node, target: V
             }
             JobState::Active => format!("has been at work since {since}"),
             JobState::Failed { reason, .. } => format!("failed ({reason})"),
-            JobState::Complete => match snapshot_told(&services.cluster, namespace, &name).await {
+            JobState::Complete => match snapshot_told(&services.cluster, namespace, &job).await {
                 Ok(told) => match looked_at(&services.ssh, host, &told, since).await? {
                     OnHost::Good(saved) => return Ok(Backup::Made(saved)),
                     OnHost::Nothing => format!("is Complete, but {} is not on {}", told.path, host.name),
@@ -164,9 +175,46 @@ fn created(session: &Session, job: &Job) -> Timestamp {
     job.metadata.creation_timestamp.as_ref().map_or(session.now(), |time| time.0)
 }
 
-/// What a Complete backup Job says that it wrote.
-async fn snapshot_told(cluster: &Cluster, namespace: &str, job: &str) -> Result<parse::Snapshot, Cause> {
-    parse::backup_done(&backup_log(cluster, namespace, job).await?)
+/// As its conditions say, and before them its own containers, where others keep its pod from ending.
+async fn state_of(cluster: &Cluster, namespace: &str, job: &Job) -> Result<JobState, Cause> {
+    match job_state(job, None) {
+        JobState::Active => {
+            let pods = pods_of(cluster, namespace, &job.name_any()).await?;
+            let newest = pods.iter().max_by_key(|pod| pod.creation_timestamp().map(|time| time.0));
+            Ok(newest.and_then(|pod| end_of_own(job, pod)).unwrap_or(JobState::Active))
+        }
+        ended => Ok(ended),
+    }
+}
+
+async fn pods_of(cluster: &Cluster, namespace: &str, job: &str) -> Result<Vec<Pod>, Cause> {
+    let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
+    cluster.list_all("list the backup Job's pods", cluster.within(namespace), of_job).await
+}
+
+/// What a backup Job that has done its work says that it wrote: the first of its containers that says so, for one may make the snapshot
+/// and another carry it away.
+async fn snapshot_told(cluster: &Cluster, namespace: &str, job: &Job) -> Result<parse::Snapshot, Cause> {
+    let pods = pods_of(cluster, namespace, &job.name_any()).await?;
+    let succeeded = |pod: &&Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded");
+    let done = pods.iter().find(succeeded).or(pods.iter().find(|pod| end_of_own(job, pod) == Some(JobState::Complete)));
+    let gone = || Cause::step(format!("the pod of the backup Job {} is gone, and its log with it", job.name_any()));
+    let pod = done.ok_or_else(gone)?.name_any();
+    let mut silent = None;
+    for container in writers(job) {
+        match parse::backup_done(&backup_log(cluster, namespace, &pod, container).await?) {
+            Ok(told) => return Ok(told),
+            Err(cause) => drop(silent.get_or_insert(cause)),
+        }
+    }
+    Err(silent.unwrap_or_else(gone))
+}
+
+/// The containers that its template names, those that begin before the rest last; what others have put into its pod says nothing of it.
+fn writers(job: &Job) -> impl Iterator<Item = &str> {
+    let template = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let containers = template.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
+    containers.map(|container| container.name.as_str())
 }
 
 /// `made`: when the backup's Job was created.
@@ -209,15 +257,12 @@ pub async fn backup_template(cluster: &Cluster, settings: &Settings) -> Result<s
     serde_json::to_value(&template).map_err(|error| Cause::bug(format!("CronJob {cronjob}: {error}")))
 }
 
-async fn backup_log(cluster: &Cluster, namespace: &str, job: &str) -> Result<String, Cause> {
+async fn backup_log(cluster: &Cluster, namespace: &str, pod: &str, container: &str) -> Result<String, Cause> {
     let api: Api<Pod> = cluster.within(namespace);
-    let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
-    let pods = cluster.list_all("list the backup Job's pods", api.clone(), of_job).await?;
-    let done = pods.iter().find(|pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded"));
-    let pod = done.ok_or_else(|| Cause::step(format!("the pod of the backup Job {job} is gone, and its log with it")))?;
     // Its last words are what counts, and no more than that is sent.
-    let params = LogParams { tail_lines: Some(TAIL), limit_bytes: Some(LOG_BYTES), ..LogParams::default() };
-    cluster.call("read the backup's log", async || api.logs(&pod.name_any(), &params).await).await
+    let container = Some(container.to_owned());
+    let params = LogParams { container, tail_lines: Some(TAIL), limit_bytes: Some(LOG_BYTES), ..LogParams::default() };
+    cluster.call("read the backup's log", async || api.logs(pod, &params).await).await
 }
 
 /// The backup itself is at fault, not the way to it: only a person can mend it.

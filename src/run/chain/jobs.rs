@@ -3,23 +3,27 @@
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
-use kube::Api;
 use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
+use kube::{Api, ResourceExt};
 use serde_json::Value;
 
-use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::failure::{Advice, Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::plan::decide::next::{self, Next};
 use crate::plan::decide::planned::Planned;
 use crate::plan::manifests::jobs::{self, Template};
-use crate::plan::model::facts::{Facts, Phase};
+use crate::plan::model::answer::Answer;
+use crate::plan::model::facts::{Facts, JobState, Phase, STARTS};
 use crate::plan::model::version::Version;
+use crate::report::span;
 use crate::run::chain;
 use crate::run::cluster::Cluster;
+use crate::run::cluster::events::warning;
+use crate::run::cluster::job::job_state;
 use crate::run::services::Services;
-use crate::run::session::{Change, Probe, Session, Wait};
+use crate::run::session::{Change, Probe, Session, Wait, Waited};
 use crate::settings::Settings;
-use crate::words::RunId;
+use crate::words::{RunId, command};
 
 /// A deleted Job's pods have their grace period.
 const GONE: Duration = Duration::from_secs(180);
@@ -34,8 +38,61 @@ pub async fn create_next(services: &Services, own_job: Option<&str>, run: &RunId
     let next = next::next(&facts, &services.settings.policy(), own_job)?;
     if let (Next::Create(planned), Some(target)) = (&next, facts.marks.target) {
         create_job(services, &facts, planned, target, run).await?;
+        expect_pod(services, planned).await;
     }
     Ok(next)
+}
+
+/// Looks for the pod of a Job that was just created, and tells where none comes: a quota, a policy or a webhook may refuse pods, and a Job
+/// without one looks like a Job at work. That is no failure of whoever created it: its own work is done, and the Job gets its pod by
+/// itself once nothing refuses that any more; a Job that failed for it would only stay, and fire alerts that hold the next node.
+pub async fn expect_pod(services: &Services, planned: &Planned) {
+    let (name, place) = (&planned.job, planned.step.node.as_deref().unwrap_or(planned.step.phase.word()));
+    let api: Api<Job> = services.cluster.own();
+    let wait = Wait { place, on: "the pod of the next Job", deadline: STARTS, every: Duration::from_secs(1), stoppable: false };
+    let mut uid = String::new();
+    let look = services.session.wait_or_not(wait, async || {
+        // One that is gone is somebody else's doing.
+        let found = services.cluster.find("read the next Job", async || api.get(name).await).await?;
+        Ok(match found.filter(|job| !has_pod(job)) {
+            None => Probe::Ready(()),
+            Some(job) => {
+                uid = job.uid().unwrap_or_default();
+                Probe::Not(format!("Job {name} has none yet"))
+            }
+        })
+    });
+    // An API server that is away meanwhile is waited for by whoever has more to do.
+    let unknown = match tokio::time::timeout(STARTS, look).await {
+        Ok(Ok(Waited::Ready(()))) => return,
+        Ok(Ok(Waited::Late(_))) => None,
+        Ok(Err(cause)) => Some(cause.what),
+        Err(_) if uid.is_empty() => Some("the API server did not answer in time".to_owned()),
+        Err(_) => None,
+    };
+    if let Some(why) = unknown {
+        return services.session.note(place, format!("whether Job {name} has a pod is not known: {why}"));
+    }
+    let why = match warning(&services.cluster, &uid, None).await {
+        Answer::Known(warning) => warning.unwrap_or("no event says why".to_owned()),
+        Answer::Unknown(why) => format!("why is not known: {why}"),
+    };
+    let namespace = &services.cluster.namespace;
+    let cause = Cause::hold(format!("Job {name} has had no pod for {}: {why}", span(STARTS))).next(command!(
+        "kubectl -n {} describe job {}    # its events",
+        namespace,
+        name
+    ));
+    services.session.warn(place, &cause.what);
+    let state = "The Job is there, and gets its pod by itself once nothing refuses that any more.".to_owned();
+    let failure = Failure { cause, place: place.to_owned(), state, next: vec![Advice::status()] };
+    super::failures::tell(services, &failure).await;
+}
+
+/// It has made one, whatever became of that.
+fn has_pod(job: &Job) -> bool {
+    let counts = job.status.as_ref().map(|status| [status.active, status.succeeded, status.failed, status.terminating]);
+    counts.into_iter().flatten().flatten().any(|count| count > 0) || job_state(job, None) != JobState::Active
 }
 
 /// Creates a planned Job, in place of a finished (or stuck) one of the same name. One that is at work already is what we wanted.

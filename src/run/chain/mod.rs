@@ -9,3 +9,4 @@ pub mod local;
 pub mod phases;
 pub mod preflight;
 pub mod rights;
+pub mod webhooks;

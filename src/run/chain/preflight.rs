@@ -174,6 +174,7 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
         Guard::NothingLostBeforeRun,
         nodes::losses::nothing_lost(&services.cluster, &services.observer, &services.settings, facts, &states).await,
     );
+    super::webhooks::warn(services, PLACE, facts).await;
     let mut left_out = Vec::new();
     let drainable = async {
         let old = order::order(facts, &policy).into_iter().filter(|node| !node.is_upgraded(target));

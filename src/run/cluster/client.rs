@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use crate::failure::{Cause, Class};
 use crate::names;
 use crate::permit::NoPermit;
+use crate::plan::model::admission::{Admission, admission};
 use crate::plan::model::progress::Awaited;
 use crate::report::Event;
 use crate::run::cluster::job::{own_container, own_in};
@@ -34,26 +35,37 @@ const IMPATIENT: Duration = Duration::from_secs(15);
 /// How long 401 and 403 may follow an outage.
 const FORBIDDEN_AFTER_OUTAGE: Duration = Duration::from_secs(90);
 
+/// What a call that failed waits for.
+const SERVER: &str = "the API server";
+const WEBHOOK: &str = "an admission webhook";
+
 /// Objects a page; a list of thousands of nodes or pods never comes as one answer.
 const PAGE: u32 = 500;
 /// Pages a list: half a million objects. One that never ends is no list.
 const PAGES: u32 = 1000;
 
+/// Where the rules of admission stand, one of which is at fault; the server's words name it.
+const WEBHOOKS: &str =
+    "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies    # who admits what";
+
 /// What to do about an error.
 enum Retry {
     /// The server is away or busy.
     Outage,
-    /// Refused; right after an outage this passes.
+    /// The server is there, and a webhook that it must ask is not: it may be on its way to another node.
+    Webhook,
+    /// Refused; right after an outage this passes, for a webhook that asks the API server itself, too.
     Forbidden,
     No,
 }
 
 fn retry(error: &Error) -> Retry {
     match error {
-        Error::Api(status) => match status.code {
-            401 | 403 => Retry::Forbidden,
-            429 | 500 | 502 | 503 | 504 => Retry::Outage,
-            _ => Retry::No,
+        Error::Api(status) => match (admission(&status.message), status.code) {
+            (Some(Admission::Unasked), _) => Retry::Webhook,
+            (Some(Admission::Denied), _) | (None, 401 | 403) => Retry::Forbidden,
+            (None, 429 | 500 | 502 | 503 | 504) => Retry::Outage,
+            (None, _) => Retry::No,
         },
         Error::HyperError(_) | Error::ReadEvents(_) => Retry::Outage,
         // What was refused here would be refused again.
@@ -93,11 +105,13 @@ pub fn cause(what: &str, error: &Error) -> Cause {
     let bare = match error {
         Error::Api(status) => {
             let text = status.message.clone();
-            match status.code {
-                401 | 403 => Cause::refused(text),
-                409 => Cause::contended(text),
-                429 | 500..=599 => Cause::unreachable(format!("{text} (HTTP {})", status.code)),
-                _ => Cause::step(format!("{text} (HTTP {})", status.code)),
+            match (admission(&text), status.code) {
+                (Some(Admission::Unasked), _) => Cause::unreachable(text).next(WEBHOOKS),
+                (Some(Admission::Denied), _) => Cause::refused(text).next(WEBHOOKS),
+                (None, 401 | 403) => Cause::refused(text),
+                (None, 409) => Cause::contended(text),
+                (None, 429 | 500..=599) => Cause::unreachable(format!("{text} (HTTP {})", status.code)),
+                (None, _) => Cause::step(format!("{text} (HTTP {})", status.code)),
             }
         }
         Error::Service(inner) => match (within::<NoPermit>(inner.as_ref()), within::<TooMuch>(inner.as_ref())) {
@@ -182,7 +196,7 @@ impl Cluster {
                 Ok(Ok(value)) => return Ok(value),
                 Ok(Err(error)) => {
                     let bound = match retry(&error) {
-                        Retry::Outage => patience,
+                        Retry::Outage | Retry::Webhook => patience,
                         // Counted from the end of the outage, which may have been longer than this.
                         Retry::Forbidden if self.after_outage() => {
                             let answers = *forbidden.get_or_insert_with(|| begun.elapsed());
@@ -194,29 +208,27 @@ impl Cluster {
                         forbidden = None;
                         *locked(&self.last_outage) = Some(Instant::now());
                     }
-                    (cause(what, &error), bound)
+                    let on = if matches!(retry(&error), Retry::Webhook) { WEBHOOK } else { SERVER };
+                    (cause(what, &error), bound, on)
                 }
                 Err(_) => {
                     *locked(&self.last_outage) = Some(Instant::now());
                     (
                         Cause::unreachable(format!("the API server did not answer within {}s", CALL.as_secs())).during(what),
                         patience,
+                        SERVER,
                     )
                 }
             };
-            let (cause, bound) = failed;
+            let (cause, bound, on) = failed;
             let left = bound.saturating_sub(begun.elapsed());
             if left.is_zero() {
                 // Which one it is tells a wrong kubeconfig from an outage.
-                let place = (cause.class == Class::Unreachable).then(|| format!("API server: {}", self.place));
+                let place = (cause.class == Class::Unreachable && on == SERVER).then(|| format!("API server: {}", self.place));
                 return Err(cause.detail(place));
             }
             if begun.elapsed() > Duration::from_secs(2) {
-                self.session.emit(&Event::Waiting {
-                    place: String::new(),
-                    on: Awaited::new("the API server", &cause.what),
-                    left,
-                });
+                self.session.emit(&Event::Waiting { place: String::new(), on: Awaited::new(on, &cause.what), left });
             }
             self.session.sleep(pause.min(left), false).await;
             pause = (pause * 2).min(Duration::from_secs(3));
@@ -227,7 +239,8 @@ impl Cluster {
     pub async fn find<T>(&self, what: &str, mut call: impl AsyncFnMut() -> kube::Result<T>) -> Result<Option<T>, Cause> {
         self.call(what, async || match call().await {
             Ok(value) => Ok(Some(value)),
-            Err(Error::Api(status)) if status.code == 404 => Ok(None),
+            // A webhook may deny with this code, too.
+            Err(Error::Api(status)) if status.code == 404 && admission(&status.message).is_none() => Ok(None),
             Err(error) => Err(error),
         })
         .await
@@ -314,5 +327,36 @@ impl Cluster {
             }
         }
         Err(Cause::unreachable(format!("{what}: the API server sent {PAGES} pages, and says that there are more")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn answer(code: u16, message: &str) -> Error {
+        Error::Api(Box::new(Status::failure(message, "").with_code(code)))
+    }
+
+    /// A denial is an answer, whatever its code; and an API server whose webhook is away is not away itself.
+    #[test]
+    fn admission_is_no_outage() {
+        let denied = "admission webhook \"guard.io\" denied the request: no";
+        for code in [400, 403, 404, 409, 429, 500] {
+            let error = answer(code, denied);
+            let cause = cause("create Job j", &error);
+            assert!(matches!(retry(&error), Retry::Forbidden), "{code}");
+            assert_eq!(
+                (cause.class, cause.what.as_str()),
+                (Class::Refused, format!("create Job j: {denied}").as_str()),
+                "{code}"
+            );
+        }
+        let unasked = answer(500, "Internal error occurred: failed calling webhook \"guard.io\": no endpoints available");
+        assert!(matches!(retry(&unasked), Retry::Webhook));
+        assert_eq!(cause("create Job j", &unasked).class, Class::Unreachable);
+        assert!(matches!(retry(&answer(500, "etcdserver: leader changed")), Retry::Outage));
     }
 }

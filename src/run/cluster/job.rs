@@ -48,9 +48,35 @@ fn exit_code(job: &Job, newest: Option<&Pod>) -> Option<i32> {
     failed.and_then(|failed| parse::exit_code(failed.message.as_deref()?)).or_else(|| pod_exit(newest?))
 }
 
+/// Of our own container: a mesh may have put others beside it.
 fn pod_exit(pod: &Pod) -> Option<i32> {
-    let status = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+    let all = pod.status.as_ref()?.container_statuses.as_ref()?;
+    let status = all.iter().find(|status| status.name == names::PROGRAM).or(all.first())?;
     Some(status.state.as_ref()?.terminated.as_ref()?.exit_code)
+}
+
+/// How the containers that a Job's template names have ended in one of its pods, where others beside them (a mesh's sidecar) keep that pod
+/// from ending. None: one of them is still at work, or there are no others, and the Job's own end counts.
+pub fn end_of_own(job: &Job, pod: &Pod) -> Option<JobState> {
+    let template = job.spec.as_ref()?.template.spec.as_ref()?;
+    let own: Vec<&str> = template.containers.iter().map(|container| container.name.as_str()).collect();
+    let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Running"))?;
+    if pod.spec.as_ref()?.containers.iter().all(|container| own.contains(&container.name.as_str())) {
+        return None;
+    }
+    let code = |name: &&str| {
+        let status = status.container_statuses.iter().flatten().find(|status| status.name == *name)?;
+        Some((name.to_string(), status.state.as_ref()?.terminated.as_ref()?.exit_code))
+    };
+    let ends: Vec<(String, i32)> = own.iter().map(code).collect::<Option<_>>()?;
+    match ends.into_iter().find(|(_, code)| *code != 0) {
+        None => Some(JobState::Complete),
+        // Else its kubelet starts it anew.
+        Some((name, exit)) if template.restart_policy.as_deref() == Some("Never") => {
+            Some(JobState::Failed { reason: format!("its container {name} ended with {exit}"), exit: Some(exit) })
+        }
+        Some(_) => None,
+    }
 }
 
 /// When the Job is ended if it has not ended itself.
@@ -64,15 +90,23 @@ fn pending(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref().filter(|status| status.phase.as_deref() == Some("Pending"))?;
     let conditions = status.conditions.as_deref().unwrap_or_default();
     let unscheduled = conditions.iter().find(|condition| condition.type_ == "PodScheduled" && condition.status == "False");
-    let container = status.container_statuses.as_ref().and_then(|all| all.first()?.state.as_ref()?.waiting.as_ref());
-    // A container that is being made is on its way.
-    let waits = container.filter(|waiting| waiting.reason.as_deref() != Some("ContainerCreating"));
+    let containers = [&status.init_container_statuses, &status.container_statuses].into_iter().flatten().flatten();
+    // A container that is being made, or comes after another, is on its way.
+    let on_its_way = ["ContainerCreating", "PodInitializing"];
+    let waits = containers
+        .filter_map(|container| container.state.as_ref()?.waiting.as_ref())
+        .find(|waiting| waiting.reason.as_deref().is_none_or(|reason| !on_its_way.contains(&reason)));
     let word = |reason: &Option<String>, message: &Option<String>| {
         [reason, message].into_iter().flatten().cloned().collect::<Vec<_>>().join(": ")
     };
     unscheduled
         .map(|condition| word(&condition.reason, &condition.message))
         .or_else(|| waits.map(|waiting| word(&waiting.reason, &waiting.message)))
+}
+
+/// It runs or has run.
+fn has_begun(pod: &Pod) -> bool {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| phase != "Pending")
 }
 
 /// The container of this program in the pods of a Job.
@@ -124,6 +158,11 @@ pub fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> JobFact {
             .collect(),
         pod: newest.map(|pod| pod.name_any()),
         pending: newest.and_then(pending),
+        waits_since: match newest {
+            None => job.creation_timestamp().map(|time| time.0),
+            Some(pod) if has_begun(pod) => None,
+            Some(pod) => created(pod),
+        },
         deadline: deadline(job),
         ended: condition.as_ref().and_then(|condition| condition.last_transition_time.as_ref()).map(|time| time.0),
         message: condition.and_then(|condition| condition.message),
@@ -217,6 +256,53 @@ mod tests {
         let fact = job_fact(&job(None, json!({})), &pods, PREFIX);
         let created = "2026-11-22T12:05:00Z".parse().ok();
         assert_eq!((fact.node, fact.pods, fact.exits), (None, vec![PodFact { node: None, created }], vec![137]));
+    }
+
+    /// A mesh puts its own beside ours, in the order of their names.
+    #[test]
+    fn of_several_containers_our_own_tells() {
+        let state = |name: &str, state: Value| json!({ "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state });
+        let with = |phase: &str, init: Vec<Value>, containers: Vec<Value>| {
+            let mut pod = serde_json::to_value(pod("u1", "2026-11-22T12:05:00Z", None, None)).unwrap();
+            pod["status"] = json!({ "phase": phase, "initContainerStatuses": init, "containerStatuses": containers });
+            job_fact(&job(None, json!({})), &[serde_json::from_value::<Pod>(pod).unwrap()], PREFIX)
+        };
+        let ended = |code: i32| json!({ "terminated": { "exitCode": code } });
+        let waits = |reason: &str| json!({ "waiting": { "reason": reason } });
+        let fact = with("Failed", vec![], vec![state("istio-proxy", ended(0)), state(names::PROGRAM, ended(4))]);
+        assert_eq!((fact.exits, fact.waits_since), (vec![4], None));
+        let ours = || vec![state(names::PROGRAM, waits("PodInitializing"))];
+        let fact = with("Pending", vec![state("istio-init", waits("ImagePullBackOff"))], ours());
+        assert_eq!(fact.pending.as_deref(), Some("ImagePullBackOff"));
+        let fact = with("Pending", vec![], ours());
+        assert_eq!((fact.pending, fact.waits_since), (None, "2026-11-22T12:05:00Z".parse().ok()));
+        assert_eq!(job_fact(&job(None, json!({})), NONE, PREFIX).waits_since, "2026-11-22T12:00:00Z".parse().ok());
+    }
+
+    #[test]
+    fn a_sidecar_that_never_ends_does_not_hide_the_end_of_the_rest() {
+        let container = |name: &str| json!({ "name": name });
+        let end = |policy: &str, pod: &[&str], ended: &[(&str, i32)]| {
+            let own = json!([container("snapshot"), container("upload")]);
+            let spec = json!({ "template": { "spec": { "restartPolicy": policy, "containers": own } } });
+            let job: Job = serde_json::from_value(json!({ "metadata": { "name": "j" }, "spec": spec })).unwrap();
+            let status = |(name, code): &(&str, i32)| {
+                let state = json!({ "terminated": { "exitCode": code } });
+                json!({ "name": name, "image": "", "imageID": "", "ready": false, "restartCount": 0, "state": state })
+            };
+            let status = json!({ "phase": "Running", "containerStatuses": ended.iter().map(status).collect::<Vec<_>>() });
+            let containers: Vec<Value> = pod.iter().map(|name| container(name)).collect();
+            let pod = json!({ "spec": { "containers": containers }, "status": status });
+            end_of_own(&job, &serde_json::from_value(pod).unwrap())
+        };
+        let (alone, meshed) = (["snapshot", "upload"], ["istio-proxy", "snapshot", "upload"]);
+        assert_eq!(end("Never", &meshed, &[("snapshot", 0), ("upload", 0)]), Some(JobState::Complete));
+        assert_eq!(end("Never", &meshed, &[("snapshot", 0)]), None);
+        // The Job's own end counts.
+        assert_eq!(end("Never", &alone, &[("snapshot", 0), ("upload", 0)]), None);
+        let failed = JobState::Failed { reason: "its container upload ended with 3".into(), exit: Some(3) };
+        assert_eq!(end("Never", &meshed, &[("snapshot", 0), ("upload", 3)]), Some(failed));
+        assert_eq!(end("OnFailure", &meshed, &[("snapshot", 0), ("upload", 3)]), None);
     }
 
     #[test]

@@ -28,6 +28,8 @@ use crate::words::command;
 const TICK: Duration = Duration::from_secs(1);
 /// A pod that a budget holds is tried again at least this often, even if the budget's status says no.
 const RETRY: Duration = Duration::from_secs(5);
+/// An eviction that got no answer is tried again after this.
+const UNANSWERED: Duration = Duration::from_secs(2);
 /// 403 without a known cause may follow an outage of the API server; after this it is a missing right.
 const FORBIDDEN: Duration = Duration::from_secs(90);
 
@@ -260,7 +262,7 @@ async fn evict_all(
                 (says, retry_after.unwrap_or(RETRY))
             }
             Refused::SeveralBudgets => ("several PDBs guard it: the API server never evicts such a pod".to_owned(), RETRY),
-            Refused::Again(pause) => ("the API server is busy or away".to_owned(), pause),
+            Refused::Again { says, pause } => (says, pause),
             Refused::Forbidden(message) if now - since < guard::bound(Guard::EvictionForbidden, FORBIDDEN) => (message, RETRY),
             Refused::Forbidden(message) => return Err(Cause::refused(format!("evict {}: {message}", full_name(*pod)))),
             Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", full_name(*pod)))),
@@ -333,9 +335,9 @@ async fn evict(cluster: &Cluster, pod: &Pod, grace: i64, dry_run: bool) -> Resul
         Ok(Err(Error::Api(status))) => Err(read_refusal(&status)),
         Ok(Err(error)) => match cause("evict", &error) {
             bug if bug.class == Class::Bug => Err(Refused::Never(bug.what)),
-            _ => Err(Refused::Again(Duration::from_secs(2))),
+            away => Err(Refused::Again { says: away.why.unwrap_or(away.what), pause: UNANSWERED }),
         },
-        Err(_) => Err(Refused::Again(Duration::from_secs(2))),
+        Err(_) => Err(Refused::Again { says: "the API server did not answer in time".to_owned(), pause: UNANSWERED }),
     }
 }
 
@@ -346,8 +348,7 @@ pub(super) async fn may_evict(cluster: &Cluster, pod: &Pod, budgets: &[PodDisrup
         Ok(()) | Err(Refused::Gone | Refused::NamespaceEnding) => None,
         Err(Refused::Budget { says, .. }) => Some(drain::held(pod, budgets).map_or(says, |held| held.to_string())),
         Err(Refused::SeveralBudgets) => Some("several PDBs guard it: the API server never evicts such a pod".into()),
-        Err(Refused::Forbidden(message) | Refused::Never(message)) => Some(message),
-        Err(Refused::Again(_)) => Some("the API server is busy or away".into()),
+        Err(Refused::Again { says, .. } | Refused::Forbidden(says) | Refused::Never(says)) => Some(says),
     }
 }
 

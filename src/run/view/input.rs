@@ -1,5 +1,7 @@
 //! What a person is shown beside the facts: the nodes' Leases, what works on them, and whether the watch watches.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::coordination::v1::Lease as KubeLease;
 use kube::ResourceExt;
@@ -7,9 +9,11 @@ use kube::api::{Api, ListParams};
 
 use crate::failure::Cause;
 use crate::names;
+use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::lease::Lease;
 use crate::plan::view::screen::ScreenInput;
+use crate::run::cluster::events;
 use crate::run::cluster::job::own_container;
 use crate::run::guards::term::{driver, of_node, term};
 use crate::run::services::Services;
@@ -27,14 +31,28 @@ pub async fn screen_input(services: &Services) -> Result<ScreenInput, Cause> {
     let watch = services.cluster.find("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
     let (no_watch, installed) = (no_watch(watch.as_ref()), installed(watch.as_ref()));
     let units = services.ssh.units(&facts).await;
+    let warnings = warnings(services, &facts).await;
     Ok(ScreenInput {
         units,
         leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(),
         driver,
         no_watch,
         installed,
+        warnings,
         facts,
     })
+}
+
+/// By Job that waits for its pod too long: what is said of it.
+pub type Warnings = BTreeMap<String, Answer<Option<String>>>;
+
+/// All of them, as they are now.
+pub async fn warnings(services: &Services, facts: &Facts) -> Warnings {
+    let mut warnings = Warnings::new();
+    for job in facts.jobs.iter().filter(|job| job.unstarted(services.session.now()).is_some()) {
+        warnings.insert(job.name.clone(), events::warning(&services.cluster, &job.uid, job.pod.as_deref()).await);
+    }
+    warnings
 }
 
 /// Why the CronJob that takes up what died cannot, if it cannot.

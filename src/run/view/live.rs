@@ -23,7 +23,7 @@ use crate::run::cluster::objects::{Objects, of_chain, of_control_plane};
 use crate::run::guards::term::driver;
 use crate::run::services::Services;
 use crate::run::session::locked;
-use crate::run::view::input::{installed, lease, no_watch};
+use crate::run::view::input::{Warnings, installed, lease, no_watch, warnings};
 
 /// At most one screen in this time; and so often the times on it are told anew.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -87,6 +87,8 @@ struct Live<'a> {
     control_plane: Shelf<Pod>,
     leases: Shelf<KubeLease>,
     cronjobs: Shelf<CronJob>,
+    /// What is said of Jobs that wait for their pods too long.
+    warnings: Mutex<Warnings>,
     /// Since when the API server does not answer.
     silent: Mutex<Option<Timestamp>>,
     changes: watch::Sender<()>,
@@ -128,6 +130,7 @@ pub async fn live(services: &Services, mut show: impl FnMut(&ScreenInput, &[Stal
         shown = shown => shown,
         kept = live.keep() => match kept? {},
         never = live.feel_pulse() => match never {},
+        never = live.look_for_warnings() => match never {},
     }
 }
 
@@ -142,6 +145,7 @@ impl<'a> Live<'a> {
             control_plane: Shelf::new("control-plane pods", "list control-plane pods"),
             leases: Shelf::new("Leases", "list Leases"),
             cronjobs: Shelf::new("CronJobs", "list CronJobs"),
+            warnings: Mutex::default(),
             silent: Mutex::default(),
             changes: watch::Sender::new(()),
         }
@@ -205,6 +209,15 @@ impl<'a> Live<'a> {
         }
     }
 
+    /// Events are many and change all the time: they are asked for where something waits, and not mirrored.
+    async fn look_for_warnings(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(PULSE).await;
+            let Some(Ok(facts)) = self.facts() else { continue };
+            *locked(&self.warnings) = warnings(self.services, &facts).await;
+        }
+    }
+
     fn facts(&self) -> Option<Result<Facts, Cause>> {
         let objects = Objects {
             nodes: self.nodes.objects()?,
@@ -230,6 +243,7 @@ impl<'a> Live<'a> {
             driver: leases.iter().find_map(|lease| driver(lease, &self.services.settings.annotation_prefix)),
             no_watch: no_watch(watch.map(Arc::as_ref)),
             installed: installed(watch.map(Arc::as_ref)),
+            warnings: locked(&self.warnings).clone(),
             facts,
         }))
     }

@@ -5,8 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::super::State;
+use super::super::control::{MESHED, SIDECAR};
 use super::super::store::{Key, Kind};
-use super::Refusal;
+use super::{Refusal, webhooks};
 
 /// On a pod: a kubelet shows what it runs from a file, and nobody is asked.
 const MIRROR: &str = "kubernetes.io/config.mirror";
@@ -22,6 +23,7 @@ pub fn admit(state: &mut State, kind: Kind, object: &mut Value) -> Result<(), Re
     if kind.names().namespaced {
         open(state, &Key::of(kind, object), kind)?;
     }
+    webhooks::ask(state, "CREATE", &Key::of(kind, object), "")?;
     if object["metadata"]["uid"].is_null() {
         object["metadata"]["uid"] = json!(state.store.next_uid());
     }
@@ -111,7 +113,11 @@ fn job(object: &mut Value) {
 
 fn pod(state: &State, object: &mut Value) -> Result<(), Refusal> {
     let key = Key::of(Kind::Pod, object);
+    let meshed = object["metadata"]["annotations"][MESHED] == "true";
     let spec = &mut object["spec"];
+    if meshed && let Some(containers) = spec["containers"].as_array_mut() {
+        containers.insert(0, json!({ "name": SIDECAR, "image": "docker.io/istio/proxyv2:1.27.0" }));
+    }
     let usual = [
         ("restartPolicy", json!("Always")),
         ("terminationGracePeriodSeconds", json!(30)),

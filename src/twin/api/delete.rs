@@ -9,7 +9,7 @@ use super::super::State;
 use super::super::state::later;
 use super::super::store::{Key, Kind, is_held, seconds};
 use super::route::Request;
-use super::{Refusal, Reply, unmodelled};
+use super::{Refusal, Reply, unmodelled, webhooks};
 
 /// Seconds that a pod has to end unless it says otherwise.
 const USUAL_GRACE: u64 = 30;
@@ -32,6 +32,7 @@ pub fn delete(state: &mut State, key: &Key, request: &Request) -> Result<Reply, 
             return Err(unmodelled(state, format!("deletion of {} with propagationPolicy {other}", kind.qualified())));
         }
     };
+    webhooks::ask(state, "DELETE", key, "")?;
     if request.dry_run() {
         return Ok(if key.kind == Kind::Pod { Reply::Object(200, (*object).clone()) } else { gone(key, &object) });
     }

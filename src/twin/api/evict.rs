@@ -6,7 +6,7 @@ use super::super::State;
 use super::super::store::{Key, Kind, seconds};
 use super::route::Request;
 use super::select::matches_selector;
-use super::{Refusal, Reply, admit, delete};
+use super::{Refusal, Reply, admit, delete, webhooks};
 
 pub fn evict(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal> {
     let node = state.store.get(key).and_then(|pod| pod["spec"]["nodeName"].as_str()).unwrap_or_default().to_owned();
@@ -26,6 +26,7 @@ fn ask(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal
     // An eviction is something new, too.
     admit::open(state, key, Kind::Pod)?;
     let pod = state.store.get(key).cloned().ok_or_else(|| Refusal::not_found(key))?;
+    webhooks::ask(state, "CREATE", key, "eviction")?;
     let options = &request.body["deleteOptions"];
     delete::preconditions(key, &pod, &options["preconditions"])?;
     let guarded = !matches!(pod["status"]["phase"].as_str(), Some("Pending" | "Succeeded" | "Failed"))

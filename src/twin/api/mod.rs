@@ -13,6 +13,7 @@ mod serve;
 mod typed;
 mod used;
 mod watch;
+mod webhooks;
 
 use std::convert::Infallible;
 use std::pin::Pin;

@@ -123,7 +123,10 @@ impl Fields {
                 ("spec.nodeName", Kind::Pod) => "/spec/nodeName",
                 ("status.phase", Kind::Pod) => "/status/phase",
                 ("spec.unschedulable", Kind::Node) => "/spec/unschedulable",
-                (_, Kind::Pod | Kind::Node) => return Err(format!("field label not supported: {name}")),
+                ("involvedObject.uid", Kind::Event) => "/involvedObject/uid",
+                ("involvedObject.name", Kind::Event) => "/involvedObject/name",
+                ("type", Kind::Event) => "/type",
+                (_, Kind::Pod | Kind::Node | Kind::Event) => return Err(format!("field label not supported: {name}")),
                 _ => {
                     return Err(format!(
                         "{name:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""

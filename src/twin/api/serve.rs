@@ -7,13 +7,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
+use super::super::control::SIDECAR;
 use super::super::store::{Key, Kind, Taken, seconds};
 use super::super::{State, Twin, Who, web};
 use super::authz::{Ask, reason};
 use super::route::{Request, Target, Verb};
 use super::select::{Fields, Labels};
 use super::watch::{Selection, Watch};
-use super::{Refusal, Reply, admit, delete, evict, patch, typed, unmodelled};
+use super::{Refusal, Reply, admit, delete, evict, patch, typed, unmodelled, webhooks};
 
 pub fn serve(state: &mut State, twin: &Twin, who: &Who, request: &Request) -> Result<Reply, Refusal> {
     let (kind, sub) = match &request.target {
@@ -23,7 +24,7 @@ pub fn serve(state: &mut State, twin: &Twin, who: &Who, request: &Request) -> Re
     };
     let key = request.key().unwrap_or(Key::new(kind, "", ""));
     match (request.verb, kind, sub) {
-        (Verb::Get, Kind::Pod, "log") => log(state, &key, request.query.get("tailLines")),
+        (Verb::Get, Kind::Pod, "log") => log(state, &key, request.parameter("container"), request.query.get("tailLines")),
         (Verb::Get, _, "") => get(state, &key),
         (Verb::List, _, "") => list(state, &key, request),
         (Verb::Watch, _, "") => watch(state, twin, &key, request),
@@ -45,9 +46,25 @@ fn get(state: &State, key: &Key) -> Result<Reply, Refusal> {
     Ok(Reply::Json(state.store.text(key, object)))
 }
 
-fn log(state: &State, key: &Key, tail: Option<&String>) -> Result<Reply, Refusal> {
+/// What a pod prints is of the first of its containers that nobody has put into it.
+fn log(state: &State, key: &Key, container: Option<&str>, tail: Option<&String>) -> Result<Reply, Refusal> {
     let pod = found(state, key)?;
-    let lines = pod["metadata"]["uid"].as_str().and_then(|uid| state.logs.get(uid));
+    let containers = pod["spec"]["containers"].as_array().into_iter().flatten();
+    let names: Vec<&str> = containers.filter_map(|container| container["name"].as_str()).collect();
+    let chosen = match container {
+        Some(name) if names.contains(&name) => name,
+        Some(name) => return Err(Refusal::bad(format!("container {name} is not valid for pod {}", key.name))),
+        None if names.len() > 1 => {
+            let choose = names.join(" ");
+            return Err(Refusal::bad(format!(
+                "a container name must be specified for pod {}, choose one of: [{choose}]",
+                key.name
+            )));
+        }
+        None => names.first().copied().unwrap_or_default(),
+    };
+    let prints = names.iter().find(|name| **name != SIDECAR) == Some(&chosen);
+    let lines = pod["metadata"]["uid"].as_str().filter(|_| prints).and_then(|uid| state.logs.get(uid));
     let lines = lines.map_or_else(Vec::new, |lines| lines.all().iter().map(|line| format!("{line}\n")).collect());
     let tail = tail.and_then(|tail| tail.parse().ok()).unwrap_or(lines.len());
     Ok(Reply::Text(lines[lines.len().saturating_sub(tail)..].concat()))
@@ -259,6 +276,7 @@ fn merge(state: &mut State, key: &Key, request: &Request, sub: &str) -> Result<R
     if key.kind == Kind::Job && before["spec"]["template"] != after["spec"]["template"] {
         return Err(Refusal::invalid(key.kind, &key.name, "spec.template: Invalid value: field is immutable"));
     }
+    webhooks::ask(state, "UPDATE", key, sub)?;
     if request.dry_run() {
         return Ok(Reply::Object(200, after));
     }

@@ -3,7 +3,8 @@
 use k8s_openapi::api::{
     admissionregistration::v1 as admission, apps::v1 as apps, autoscaling::v2 as autoscaling, batch::v1 as batch,
 };
-use k8s_openapi::api::{coordination::v1 as coordination, core::v1 as core, policy::v1 as policy, rbac::v1 as rbac};
+use k8s_openapi::api::{coordination::v1 as coordination, core::v1 as core, discovery::v1 as discovery};
+use k8s_openapi::api::{policy::v1 as policy, rbac::v1 as rbac};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -36,6 +37,10 @@ pub fn normal(kind: Kind, mut object: Value) -> Result<Value, Refusal> {
         Kind::RoleBinding => through::<rbac::RoleBinding>(object),
         Kind::Policy => through::<admission::ValidatingAdmissionPolicy>(object),
         Kind::PolicyBinding => through::<admission::ValidatingAdmissionPolicyBinding>(object),
+        Kind::MutatingWebhook => through::<admission::MutatingWebhookConfiguration>(object),
+        Kind::ValidatingWebhook => through::<admission::ValidatingWebhookConfiguration>(object),
+        Kind::EndpointSlice => through::<discovery::EndpointSlice>(object),
+        Kind::Event => through::<core::Event>(object),
         // Its definition is not modelled: all is kept as it comes.
         Kind::ExternalSecret => Ok(object),
     };

@@ -10,8 +10,8 @@ use super::super::api::{TRACKING, delete_pod, release, remove};
 use super::super::state::{State, later};
 use super::super::store::{Key, Kind, seconds};
 use super::objects::{
-    children, condition, create, finished, is, node_of, owner, phase, pod_of, ready, seconds_of, set_condition, terminating,
-    time, uid,
+    children, condition, finished, is, node_of, owner, phase, pod_of, ready, seconds_of, set_condition, terminating, time,
+    try_create, uid, warn,
 };
 use super::{Due, unmodelled, wake, wake_at};
 
@@ -183,7 +183,10 @@ pub fn sync(state: &mut State, key: &Key) {
     let mut running = active.len();
     let mut refused = false;
     if wants && pause.is_none() {
-        refused = create(state, Kind::Pod, pod_of_job(&job, key)).is_none();
+        if let Err(why) = try_create(state, Kind::Pod, pod_of_job(&job, key)) {
+            warn(state, &job, "FailedCreate", &format!("Error creating: {why}"));
+            refused = true;
+        }
         running += usize::from(!refused);
     }
     let over = failure.is_some()

@@ -11,7 +11,7 @@ use super::super::api::delete_pod;
 use super::super::state::{Access, ProgramPhase, State, later};
 use super::super::store::{Key, seconds};
 use super::objects::{MIRROR, annotation, finished, is, node_of, owner, phase, ready, set_condition, terminating, uid};
-use super::{BACKUP, Backup, Due, ENDS_AFTER, NEVER_READY, READY_AFTER, delay, process, wake, wake_at};
+use super::{BACKUP, Backup, Due, ENDS_AFTER, MESHED, NEVER_READY, READY_AFTER, SIDECAR, delay, process, wake, wake_at};
 
 /// How long a Job's pod runs that is not this program (the lab's backup: 3.2 s).
 const JOB_RUNS: Duration = Duration::from_secs(3);
@@ -198,7 +198,9 @@ fn report(state: &mut State, own: &Container, pod: &Value) {
     let component = pod["metadata"]["labels"]["component"].as_str().unwrap_or_default();
     let spoilt = state.hosts.machine(&own.node).is_some_and(|machine| machine.faults.unready.contains(component));
     let is_ready = own.ended.is_none() && own.started.is_some() && own.ready_at.is_some_and(|when| when <= now) && !spoilt;
+    let sidecar = annotation(pod, MESHED) == Some("true") && own.kill_at.is_none();
     let wanted = match own.ended {
+        Some(_) if sidecar => "Running",
         Some((_, 0)) => "Succeeded",
         Some(_) => "Failed",
         None if own.started.is_some() => "Running",
@@ -248,6 +250,9 @@ fn container_statuses(containers: &Value, own: &Container, is_ready: bool) -> Va
         (None, None) => json!({ "waiting": { "reason": "ContainerCreating" } }),
     };
     let status = |container: &Value| {
+        // It outlives the rest.
+        let lives = container["name"] == SIDECAR && own.kill_at.is_none() && started.is_some();
+        let state = if lives { &json!({ "running": { "startedAt": started } }) } else { &state };
         json!({
             "name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0,
             "ready": is_ready, "started": own.started.is_some() && own.ended.is_none(), "state": state,

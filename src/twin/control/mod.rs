@@ -44,6 +44,11 @@ pub const ENDS_AFTER: &str = "rehearsal/ends-after";
 /// On a pod: `"true"` says that it makes an etcd snapshot, as `Control::backup` wills.
 pub const BACKUP: &str = "rehearsal/backup";
 
+/// On a pod: `"true"` has a mesh put its sidecar into it, which never ends by itself.
+pub const MESHED: &str = "rehearsal/meshed";
+/// That container's name.
+pub const SIDECAR: &str = "istio-proxy";
+
 /// What becomes of the backups to come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backup {

@@ -182,16 +182,45 @@ pub fn child_meta(owner: &Value, name: &str, template: &Value) -> Value {
 }
 
 /// Creates what a controller wants.
-pub fn create(state: &mut State, kind: Kind, mut object: Value) -> Option<Arc<Value>> {
+pub fn create(state: &mut State, kind: Kind, object: Value) -> Option<Arc<Value>> {
+    try_create(state, kind, object).ok()
+}
+
+/// The same for a controller that tells why it could not.
+pub fn try_create(state: &mut State, kind: Kind, mut object: Value) -> Result<Arc<Value>, String> {
     let now = state.now();
     let admitted = admit(state, kind, &mut object).map_err(|refusal| refusal.message);
     match admitted.and_then(|()| state.store.create(now, kind, object).map_err(|taken| taken.to_string())) {
-        Ok(object) => Some(object),
+        Ok(object) => Ok(object),
         Err(why) => {
             state.tell(format_args!("a controller's {} is refused: {why}", kind.names().kind));
-            None
+            Err(why)
         }
     }
+}
+
+/// Tells of an object what went wrong with it; the same once more is counted.
+pub fn warn(state: &mut State, about: &Value, reason: &str, message: &str) {
+    let meta = &about["metadata"];
+    let text = |field: &str| meta[field].as_str().unwrap_or_default().to_owned();
+    let name = format!("{}.{}", text("name"), hash(&json!([meta["uid"], reason, message])));
+    let now = json!(seconds(state.now()));
+    let key = Key::new(Kind::Event, &text("namespace"), &name);
+    if state.store.get(&key).is_some() {
+        state.store.update(&key, |event| {
+            event["count"] = json!(event["count"].as_u64().unwrap_or(0) + 1);
+            event["lastTimestamp"] = now;
+        });
+        return;
+    }
+    let involved = json!({
+        "apiVersion": about["apiVersion"], "kind": about["kind"], "namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"],
+    });
+    let event = json!({
+        "metadata": { "name": name, "namespace": meta["namespace"] }, "involvedObject": involved, "type": "Warning", "reason": reason,
+        "message": message, "count": 1, "firstTimestamp": now, "lastTimestamp": now,
+    });
+    create(state, Kind::Event, event);
 }
 
 /// A short name for a value, as templates have: the same for the same text.

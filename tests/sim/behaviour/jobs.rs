@@ -83,6 +83,14 @@ pub async fn without_an_account_there_is_no_pod(b: &Bench<'_>) {
     b.always(2, "there is no pod", async || b.items(&format!("pods?labelSelector={PODS}")).await.is_empty()).await;
     let waiting = b.get("jobs/one").await.ok();
     assert!(waiting["status"].get("conditions").is_none() && waiting["status"].get("active").is_none(), "{}", waiting["status"]);
+    // Why is told in an event, and nowhere else.
+    let warnings = format!("events?fieldSelector=involvedObject.uid={},type=Warning", uid(&waiting));
+    let warning = b.until("a warning", async || b.items(&warnings).await.into_iter().next()).await;
+    assert_eq!((&warning["reason"], &warning["involvedObject"]["name"]), (&json!("FailedCreate"), &json!("one")));
+    let says = warning["message"].as_str().unwrap();
+    assert!(says.starts_with("Error creating: pods \"") && says.contains("serviceaccount \"late\" not found"), "{says}");
+    let of_pods = format!("events?fieldSelector=involvedObject.name={},type=Warning", "one-none");
+    assert!(b.items(&of_pods).await.is_empty());
     b.post("serviceaccounts", json!({ "metadata": { "name": "late" } })).await.ok();
     b.new_pod(PODS, &[]).await;
 }

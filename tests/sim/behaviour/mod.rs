@@ -1,5 +1,6 @@
 //! The behaviours, each an `async fn` of its bench. A comment or a name says what one would not guess.
 
+pub mod admission;
 pub mod budgets;
 pub mod cronjobs;
 pub mod deletion;
@@ -41,6 +42,7 @@ macro_rules! behaviours {
             evictions: allowed_it_deletes_with_grace, a_budget_without_room_is_429_with_its_cause, each_takes_one_disruption,
                 a_dry_run_changes_nothing, two_budgets_are_500, it_may_be_meant_for_one_very_pod, what_does_not_run_bypasses_budgets,
                 unready_pods_go_by_policy, in_an_ending_namespace_it_is_403, a_budget_not_yet_judged_asks_for_ten_seconds;
+            admission: a_webhook_without_a_service_is_500_in_its_words, one_that_may_be_ignored_is, whoever_answers_for_a_service_is_listed, of_what_it_does_not_ask_for_it_is_not_asked;
             budgets: of_a_deployments_pods, an_ending_pod_is_not_healthy, an_ending_pod_is_expected_by_a_number,
                 of_pods_without_a_controller, an_empty_selector_takes_all, a_pending_pod_is_expected;
             rights: nothing_is_allowed_at_first, reviews_answer_for_each_verb, a_right_on_a_name_is_on_that_name,
