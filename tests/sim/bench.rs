@@ -74,6 +74,7 @@ fn url(ns: &str, short: &str) -> String {
         "jobs" | "cronjobs" => "/apis/batch/v1",
         "deployments" | "replicasets" | "daemonsets" | "statefulsets" => "/apis/apps/v1",
         "leases" => "/apis/coordination.k8s.io/v1",
+        "horizontalpodautoscalers" => "/apis/autoscaling/v2",
         "poddisruptionbudgets" => "/apis/policy/v1",
         "selfsubjectaccessreviews" => "/apis/authorization.k8s.io/v1",
         "roles" | "rolebindings" | "clusterroles" | "clusterrolebindings" => "/apis/rbac.authorization.k8s.io/v1",

@@ -265,7 +265,7 @@ fn a_skipped_worker_never_looks_done() {
     });
     assert_eq!((version(&end, "k8s-node3").as_str(), version(&end, "k8s-node1").as_str()), ("1.34.2", NEW));
     journal::names_who_skipped_what_and_why(&end);
-    assert!(slack(&end).contains("⚠️ K8s upgrade partial") && slack(&end).contains("skipped by force: worker/k8s-node3"));
+    assert!(slack(&end).contains("⚠️ K8s upgrade partial") && slack(&end).contains("skipped: worker/k8s-node3"));
     assert!(!slack(&end).contains('✅'), "{}", slack(&end));
     assert!(mark(namespace(&end), "skipped").is_none());
 }

@@ -120,7 +120,7 @@ fn disturbances() {
 #[test]
 fn an_end_that_is_not_well_is_told_and_is_the_exit_code() {
     let ran = rehearse(&["--inject", "pdb-deadlock@k8s-node4"]);
-    ran.is(3).says("hold: k8s-node4: the rehearsed run: drain: pods held").says("nothing outside was touched");
+    ran.is(3).says("hold: k8s-node4: the rehearsed run: a node can never be drained").says("nothing outside was touched");
     assert!(ran.stdout.contains("\nhold "), "{}", ran.stdout);
     let ran = rehearse(&["--inject", "kill@postflight", "--inject", "backup-failure@preflight"]);
     assert!(ran.is(4).stdout.contains("kill at postflight: its step was not reached"), "{}", ran.stdout);

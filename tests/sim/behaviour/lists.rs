@@ -33,6 +33,16 @@ pub async fn of_workloads_and_budgets(b: &Bench<'_>) {
     }
 }
 
+/// Whether a workload may come to have more pods.
+pub async fn of_autoscalers(b: &Bench<'_>) {
+    let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" });
+    let spec = json!({ "maxReplicas": 3, "scaleTargetRef": target });
+    b.post("horizontalpodautoscalers", json!({ "metadata": { "name": "web" }, "spec": spec })).await.ok();
+    let all = b.items("/apis/autoscaling/v2/horizontalpodautoscalers?limit=500").await;
+    let ours = all.iter().find(|item| text(item, "/metadata/namespace") == b.ns).unwrap();
+    assert_eq!((&ours["spec"]["maxReplicas"], &ours["spec"]["scaleTargetRef"]), (&json!(3), &target));
+}
+
 /// By which a person sees whether the installation's are there.
 pub async fn policies_and_their_bindings(b: &Bench<'_>) {
     let metadata = json!({ "name": b.ns, "labels": { "bench": b.ns } });

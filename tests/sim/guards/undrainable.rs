@@ -7,7 +7,6 @@ use k8s_upgrade::twin::{Call, Fate, Hook, State};
 use serde_json::json;
 
 use super::super::hands::{NEW, autoscaled, is_out, observed, ours, slack, version};
-use super::super::recovery::watch;
 use super::super::rules::Observer;
 use super::super::world::{LIMIT, at_work, begin, in_flight, is_over, live, mark, namespace, pass, quick, tail, types, when};
 
@@ -76,8 +75,7 @@ pub fn a_budget_that_has_just_lost_a_pod_is_looked_at_again() {
 
 #[test]
 pub fn what_came_in_between_costs_no_second_out_of_service() {
-    let mut state = begin(&imap(1));
-    watch(&mut state, false);
+    let state = begin(&imap(1));
     observed(state, async |driver| {
         when(driver, "the run", in_flight).await;
         driver.twin.edit(|state| keep(state, 2));
@@ -141,8 +139,7 @@ impl Hook for StuckWhileOut {
 fn tried(tries: u32) -> (Vec<i64>, State) {
     let mut scenario = imap(1);
     scenario.settings.insert("drain-tries".to_owned(), json!(tries));
-    let mut state = begin(&scenario);
-    watch(&mut state, false);
+    let state = begin(&scenario);
     let (observer, broken) = Observer::new(&state, None);
     let times: std::sync::Arc<std::sync::Mutex<StuckWhileOut>> = Default::default();
     struct Both(Observer, std::sync::Arc<std::sync::Mutex<StuckWhileOut>>);

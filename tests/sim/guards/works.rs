@@ -128,6 +128,7 @@ fn stays(scenario: &Scenario, kind: &str) {
     let mut state = begin(scenario);
     let of = scenario.workloads.last().unwrap().kind;
     autoscaled(&mut state, if of == scenario::WorkloadKind::StatefulSet { "StatefulSet" } else { "Deployment" }, "mail", "imap");
+    autoscaled(&mut state, "Deployment", "web", "anubis");
     watch(&mut state, false);
     observed(state, async |driver| {
         when(driver, "a drain", is_out("k8s-node4")).await;

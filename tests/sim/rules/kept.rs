@@ -168,7 +168,8 @@ impl Observer {
         if typed(state, who).contains("clear-state") {
             return;
         }
-        let (target, skipped) = (version(mark(run, "target").unwrap_or_default()), mark(run, "skipped").unwrap_or_default());
+        let target = version(mark(run, "target").unwrap_or_default());
+        let skipped = ["skipped", "left-out"].map(|said| mark(run, said).unwrap_or_default()).concat();
         let new = |node: &Value| {
             let created = node["metadata"]["creationTimestamp"].as_str().and_then(|text| text.parse().ok());
             created.is_some_and(|created| state.now().duration_since(created) < NEW)
