@@ -18,6 +18,7 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
     let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     if !services.session.dry_run && facts.marks.in_flight {
         services.monitoring.push_marks(&facts.marks).await;
+        chain::detect::push_detection(&services.session, &services.monitoring, None).await;
         let target = facts.marks.target.map_or("an unknown target".to_owned(), |target| target.to_string());
         let why = format!("a run to {target} is in flight: newer releases wait for its end");
         if services.session.json {
@@ -27,10 +28,13 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         services.session.next(PLACE, "follow it with", "k8s-upgrade status");
         return Ok(Outcome::Nothing);
     }
-    let found = chain::detect::detect(&services.settings, &services.world, &facts).await.map_err(Failure::nothing_begun)?;
+    let found = chain::detect::detect(&services.settings, &services.world, &facts).await;
     if !services.session.dry_run {
-        chain::detect::push_detection(&services.session, &services.monitoring, &facts, &found).await;
+        chain::detect::push_detection(&services.session, &services.monitoring, found.as_ref().ok()).await;
+        // A Pushgateway that was restarted has forgotten the chain's gauges; the annotations have not.
+        services.monitoring.push_run(&facts.marks).await;
     }
+    let found = found.map_err(Failure::nothing_begun)?;
     let not_now = match found.target {
         Some(_) => not_now(services, &facts).await.map_err(Failure::nothing_begun)?,
         None => None,
@@ -42,7 +46,7 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
             return Ok(Outcome::Nothing);
         }
         return Err(Failure::nothing_begun(
-            Cause::unreachable("the package index could not be read, so whether there is a new release is not known")
+            Cause::unreachable("the package index does not say it, so whether there is a new release is not known")
                 .detail(found.unknown),
         ));
     };

@@ -15,12 +15,13 @@ use super::world::{LIMIT, NAMESPACE, at_work, begin, is_over, live, mark, pass, 
 use super::{rotate, twin};
 
 /// What no suite on a control plane without machines can show, and why.
-const BEYOND: [(&str, &str); 6] = [
+const BEYOND: [(&str, &str); 7] = [
     ("get pods/log", "a log is asked of the node's kubelet; the lab's runs read them"),
     ("get with limitBytes", "the same"),
     ("get with tailLines", "the same"),
     ("create services/proxy", "as the next: a person's commands push through it"),
     ("get services/proxy", "a proxy needs a network of pods; the lab's runs go through one"),
+    ("update services/proxy", "the same"),
     (
         "patch externalsecrets.external-secrets.io",
         "a kind that a bare control plane does not have; the patch is that of all kinds",

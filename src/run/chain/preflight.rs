@@ -123,7 +123,7 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Ve
         super::backup::backup_template(&services.cluster, &services.settings).await.map(drop),
     );
     // Before the claim: prefetch, which comes after it, would be the first to miss the packages.
-    let released = match super::detect::released(&services.settings, &services.world, target).await {
+    let released = match super::detect::released(&services.settings, &services.world, facts, target).await {
         Answer::Known(true) => Ok(()),
         Answer::Known(false) => Err(super::detect::not_released(&services.settings, target)),
         Answer::Unknown(why) => Err(Cause::unreachable(format!("whether {target} is released is not known: {why}"))),
