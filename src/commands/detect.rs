@@ -50,12 +50,16 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
                 .detail(found.unknown),
         ));
     };
-    // It is in that person's log, and no news to anybody else; the next detection tries again.
+    let only_looks = services.session.dry_run || services.settings.detection_dry_run;
+    // It is in that person's log, and no news to anybody else; the watch tries again.
     if let Some(why) = not_now {
         services.session.note(PLACE, format!("deferred: {target} is there, but {why}"));
+        if !only_looks {
+            chain::detect::defer(services, PLACE, &services.session.new_run(), target).await;
+        }
         return Ok(Outcome::Deferred);
     }
-    if services.session.dry_run || services.settings.detection_dry_run {
+    if only_looks {
         services.session.note(PLACE, format!("would start the chain to {target}"));
         services.session.next(PLACE, "start it with", &command!("k8s-upgrade start --target {}", target));
         return Ok(Outcome::Nothing);

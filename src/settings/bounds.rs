@@ -44,6 +44,7 @@ bounds! {
     "parallel", parallel: number 1.0, 64.0; "one node must be prepared at a time, and each takes a connection and a share of the mirror";
     "ready-ratio", ready_ratio: number 0.0, 1.0; "it is a share of all pods";
     "quiet", quiet: span Duration::ZERO, hours(30 * 24); "a cluster where no node comes or goes for longer is seldom to be had";
+    "retry-deferred", retry_deferred: span Duration::ZERO, hours(7 * 24); "after a week the next detection looks anyway";
     "soak", soak: span Duration::ZERO, hours(24); "the cluster stays between two versions for the sum of it over all nodes";
     "alert-wait", alert_wait: span Duration::ZERO, hours(24); "a Job sits there so long";
     "resolve-wait", resolve_wait: span Duration::ZERO, hours(24); "a Job sits there so long";

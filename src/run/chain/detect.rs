@@ -14,9 +14,11 @@ use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
 use crate::run::outside::{Monitoring, seconds};
+use crate::run::services::Services;
 use crate::run::session::Session;
 use crate::run::ssh::Ssh;
 use crate::settings::Settings;
+use crate::words::RunId;
 use crate::world::World;
 
 const INDEX: Duration = Duration::from_secs(60);
@@ -68,6 +70,18 @@ pub async fn push_detection(session: &Session, monitoring: &Monitoring, found: O
         .collect();
     gauges.push(Gauge::new(names::METRIC_LAST_CHECK, seconds(session.now())));
     monitoring.replace(names::PUSH_JOB_DETECTION, &gauges).await;
+}
+
+/// Records that the run is deferred, for the watch to try it again. False: it was already, and whoever is told of it knows.
+pub async fn defer(services: &Services, place: &str, run: &RunId, target: Version) -> bool {
+    match services.record.defer(place, run, target).await {
+        Ok(news) => news,
+        Err(cause) => {
+            let what = "that the run is deferred could not be recorded: nothing tries it again before the next detection";
+            services.session.warn(place, format!("{what}: {}", cause.what));
+            true
+        }
+    }
 }
 
 /// Asks the package manager of the first control plane whether it can install `target`, where its repository is that of the target's minor version.
