@@ -1,6 +1,6 @@
 //! `detect`: what the weekly CronJob runs.
 
-use crate::failure::{Cause, Failure, Outcome};
+use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::plan::decide::detect::{Available, Detection};
 use crate::plan::decide::next::{self, Next};
@@ -64,7 +64,14 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         services.session.next(PLACE, "start it with", &command!("k8s-upgrade start --target {}", target));
         return Ok(Outcome::Nothing);
     }
-    chain::detect::installable(&services.ssh, &facts, target).await.map_err(Failure::nothing_begun)?;
+    match chain::detect::installable(&services.ssh, &facts, target).await {
+        Err(cause) if cause.class == Class::Hold => {
+            services.session.warn(PLACE, format!("deferred: {}: {}", cause.what, cause.detail.join("; ")));
+            chain::detect::defer(services, PLACE, &services.session.new_run(), target).await;
+            return Ok(Outcome::Deferred);
+        }
+        other => other.map_err(Failure::nothing_begun)?,
+    }
     match next::first(&facts, &services.settings.policy(), target).map_err(Failure::nothing_begun)? {
         Next::Create(planned) => {
             chain::jobs::create_job(services, &facts, &planned, target, &services.session.new_run())

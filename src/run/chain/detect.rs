@@ -13,6 +13,7 @@ use crate::plan::decide::{order, target};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
+use crate::run::nodes;
 use crate::run::outside::{Monitoring, seconds};
 use crate::run::services::Services;
 use crate::run::session::Session;
@@ -89,7 +90,7 @@ pub async fn defer(services: &Services, place: &str, run: &RunId, target: Versio
 pub async fn installable(ssh: &Ssh, facts: &Facts, target: Version) -> Result<(), Cause> {
     let Some(master) = order::first_control_plane(facts) else { return Ok(()) };
     let state = ssh.on_node(master, &Inspect).await?;
-    if !state.sources.iter().any(|source| *source.minor == *target.series()) {
+    if !nodes::prepare::has_repository(&state, target) {
         return Ok(());
     }
     ssh.change_node(master, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
