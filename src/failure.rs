@@ -340,7 +340,7 @@ pub enum Outcome {
     Done,
     /// There was nothing to do.
     Nothing,
-    /// A detection, or a preflight under `--chain`, holds: told, nothing latched, the next detection tries again.
+    /// A detection, or a preflight under `--chain`, holds: told, nothing latched, the watch tries again.
     Deferred,
 }
 

@@ -175,6 +175,8 @@ marks! {
     HandedOn = "handed-on", Place::Run(Writer::Watch);
     /// What a person means to lose by the next run: JSON of [`crate::plan::decide::losses::Acknowledged`].
     Acknowledged = "acknowledged", Place::Run(Writer::PersonBefore);
+    /// A run that a gate which time opens kept from its claim: [`crate::plan::model::marks::Deferred`]. The watch tries it again.
+    Deferred = "deferred", Place::Run(Writer::Chain);
     /// Which failure of which place Slack was told of last: its retries are no news.
     Told = "told", Place::Run(Writer::Chain);
     /// Upgrades are halted: JSON of [`crate::plan::model::halt::Halt`], or anybody's words.

@@ -56,8 +56,24 @@ impl Endpoint {
 
     /// A change: needs a live permit. Any status is an answer.
     pub async fn post(&self, path: &str, content_type: &str, body: Bytes, deadline: Duration) -> Result<Response<Bytes>, Cause> {
-        Gate.check(true, || format!("POST {}{path}", self.place())).map_err(|error| Cause::bug(error.to_string()))?;
-        let answer = self.send(Method::POST, path, content_type, body, Bounds::new(deadline, WORD)).await;
+        self.change(Method::POST, path, content_type, body, deadline).await
+    }
+
+    /// The same, in place of what is there.
+    pub async fn put(&self, path: &str, content_type: &str, body: Bytes, deadline: Duration) -> Result<Response<Bytes>, Cause> {
+        self.change(Method::PUT, path, content_type, body, deadline).await
+    }
+
+    async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        content_type: &str,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<Response<Bytes>, Cause> {
+        Gate.check(true, || format!("{method} {}{path}", self.place())).map_err(|error| Cause::bug(error.to_string()))?;
+        let answer = self.send(method, path, content_type, body, Bounds::new(deadline, WORD)).await;
         answer.map_err(|error| Cause::unreachable(error.to_string()))
     }
 

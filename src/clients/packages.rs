@@ -1,7 +1,7 @@
 //! The package index over HTTP: which releases of a minor exist, and under which exact package revisions.
 //!
-//! `https://pkgs.k8s.io/core:/stable:/v1.N/deb/Packages` lies flat; a minor that does not exist is a 403 or 404. Everything else that is
-//! no list of packages is Unknown, never "no upgrade".
+//! `https://pkgs.k8s.io/core:/stable:/v1.N/deb/Packages` lies flat; a minor that does not exist is a 403 or 404 (the latter of mirrors: upstream's
+//! storage denies what is not there). Everything else that is no list of packages is Unknown, never "no upgrade".
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::Request;
 
 use super::endpoint::excerpt;
+use crate::plan::decide::detect::Absent;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::version::Version;
 use crate::world::{Bounds, Web};
@@ -41,8 +42,9 @@ impl Packages {
         Packages { base: base.trim_end_matches('/').to_owned(), web }
     }
 
-    /// Releases of v1.`minor`, oldest first, each with its revisions, oldest first. None: this minor does not exist (yet).
-    pub async fn releases(&self, minor: u32, deadline: Duration) -> Answer<Option<Vec<Release>>> {
+    /// Releases of v1.`minor`, oldest first, each with its revisions, oldest first. Whether there may be no index of
+    /// this minor is the caller's to know.
+    pub async fn releases(&self, minor: u32, deadline: Duration) -> Answer<Result<Vec<Release>, Absent>> {
         let url = format!("{}/core:/stable:/v1.{minor}/deb/Packages", self.base);
         let request = match Request::get(&url).body(Bytes::new()) {
             Ok(request) => request,
@@ -52,13 +54,14 @@ impl Packages {
             Ok(answer) => answer,
             Err(error) => return Answer::Unknown(error.to_string()),
         };
+        let said = || format!("{url} answered with status {}: {}", answer.status(), excerpt(answer.body()));
         match answer.status().as_u16() {
             200 => match parse(&String::from_utf8_lossy(answer.body()), minor) {
-                Ok(releases) => Answer::Known(Some(releases)),
+                Ok(releases) => Answer::Known(Ok(releases)),
                 Err(why) => Answer::Unknown(format!("{url} {why}: {}", excerpt(answer.body()))),
             },
-            403 | 404 => Answer::Known(None),
-            _ => Answer::Unknown(format!("{url} answered with status {}: {}", answer.status(), excerpt(answer.body()))),
+            403 | 404 => Answer::Known(Err(Absent(said()))),
+            _ => Answer::Unknown(said()),
         }
     }
 }
@@ -101,7 +104,7 @@ mod tests {
     use super::*;
     use crate::world::WebError;
 
-    fn ask(web: &Arc<FakeWeb>) -> Answer<Option<Vec<Release>>> {
+    fn ask(web: &Arc<FakeWeb>) -> Answer<Result<Vec<Release>, Absent>> {
         fake::run(Packages::new("https://packages.example/", web.clone()).releases(36, SECOND))
     }
 
@@ -117,7 +120,7 @@ mod tests {
     fn releases_of_kubeadm_in_order_with_their_revisions() {
         for index in [LISTED.to_owned(), LISTED.replace('\n', "\r\n")] {
             let web = FakeWeb::answers(200, &index);
-            let Answer::Known(Some(releases)) = ask(&web) else { panic!("{index}") };
+            let Answer::Known(Ok(releases)) = ask(&web) else { panic!("{index}") };
             let seen: Vec<_> = releases.iter().map(|release| format!("{}-{}", release.version, release.revision)).collect();
             assert_eq!(seen, ["1.36.3-2.1", "1.36.3-10.1", "1.36.10-1.1"]);
             assert_eq!(web.seen()[0].0, "GET https://packages.example/core:/stable:/v1.36/deb/Packages");
@@ -126,8 +129,10 @@ mod tests {
 
     #[test]
     fn a_minor_that_does_not_exist_is_known_not_to() {
-        for status in [403, 404] {
-            assert_eq!(ask(&FakeWeb::answers(status, "<Error>AccessDenied</Error>")), Answer::Known(None));
+        for (status, word) in [(403, "403 Forbidden"), (404, "404 Not Found")] {
+            let url = "https://packages.example/core:/stable:/v1.36/deb/Packages";
+            let said = format!("{url} answered with status {word}: <Error>AccessDenied</Error>");
+            assert_eq!(ask(&FakeWeb::answers(status, "<Error>AccessDenied</Error>")), Answer::Known(Err(Absent(said))));
         }
     }
 

@@ -1,9 +1,11 @@
-//! Pushgateway: gauges by POST, which replaces metrics of the same names in a group and leaves the others; never by PUT.
+//! Pushgateway: gauges by POST, which replaces metrics of the same names in a group and leaves the others. By PUT, which replaces the whole
+//! group, only where one command alone fills it, each time anew.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Response;
 
 use super::Endpoint;
 use super::endpoint::{encode, excerpt};
@@ -14,6 +16,7 @@ use crate::world::Bounds;
 
 /// Bytes of all that it holds, which others may push to as well.
 const METRICS: usize = 16 << 20;
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// One sample to push.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,9 +77,15 @@ impl Pushgateway {
 
     /// Pushes gauges to the group of `job`. Needs a live permit.
     pub async fn push(&self, job: &str, gauges: &[Gauge], deadline: Duration) -> Result<(), Cause> {
-        let path = format!("/metrics/job/{}", encode(job));
-        let body = Bytes::from(exposition(gauges));
-        let answer = self.endpoint.post(&path, "text/plain; version=0.0.4; charset=utf-8", body, deadline).await?;
+        self.taken(self.endpoint.post(&group(job), TEXT, Bytes::from(exposition(gauges)), deadline).await?)
+    }
+
+    /// Makes these gauges all that the group of `job` has: one that is not among them is gone. Needs a live permit.
+    pub async fn replace(&self, job: &str, gauges: &[Gauge], deadline: Duration) -> Result<(), Cause> {
+        self.taken(self.endpoint.put(&group(job), TEXT, Bytes::from(exposition(gauges)), deadline).await?)
+    }
+
+    fn taken(&self, answer: Response<Bytes>) -> Result<(), Cause> {
         let status = answer.status();
         if status.is_success() {
             return Ok(());
@@ -84,6 +93,10 @@ impl Pushgateway {
         Err(Cause::step(format!("the Pushgateway at {} answered with status {status}", self.place()))
             .detail([excerpt(answer.body())]))
     }
+}
+
+fn group(job: &str) -> String {
+    format!("/metrics/job/{}", encode(job))
 }
 
 /// `name{labels} value`
@@ -137,7 +150,9 @@ mod tests {
                     k8s_upgrade_available{kind=\"a\\\\b\\\"c\\nd\"} 0\n\
                     # TYPE k8s_upgrade_started_timestamp gauge\n\
                     k8s_upgrade_started_timestamp 1763830000\n";
-        assert_eq!(web.seen(), [("POST http://there/metrics/job/k8s-version-check".to_owned(), body.to_owned())]);
+        fake::permitted(Pushgateway::new(web.endpoint()).replace("k8s-version-check", &gauges, SECOND)).unwrap();
+        let sent = |how: &str| (format!("{how} http://there/metrics/job/k8s-version-check"), body.to_owned());
+        assert_eq!(web.seen(), [sent("POST"), sent("PUT")]);
     }
 
     #[test]

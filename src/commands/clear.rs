@@ -111,7 +111,7 @@ async fn look<'a>(services: &Services, facts: &'a Facts) -> Result<Found<'a>, Ca
 }
 
 fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
-    let RunMarks { in_flight, target, run_id, .. } = &facts.marks;
+    let RunMarks { in_flight, target, run_id, deferred, .. } = &facts.marks;
     let mut lines = Vec::new();
     let mut line = |place: &str, text: String| lines.push((place.to_owned(), text));
     if let (true, Some(target)) = (in_flight, target) {
@@ -124,6 +124,9 @@ fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
                 facts.managed().filter(|node| !node.is_upgraded(*target)).map(|node| node.name.as_str()).collect();
             line(PLACE, format!("the run to {target} is given up; not there: {}", old.join(", ")));
         }
+    }
+    if let Some(deferred) = deferred.as_ref().filter(|_| !in_flight) {
+        line(PLACE, format!("the run to {} that was deferred is given up: the watch tries it no more", deferred.target));
     }
     for job in &found.jobs {
         line(PLACE, format!("Job {} never began: it is deleted", job.name));

@@ -1,6 +1,6 @@
 //! `detect`: what the weekly CronJob runs.
 
-use crate::failure::{Cause, Failure, Outcome};
+use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::plan::decide::detect::{Available, Detection};
 use crate::plan::decide::next::{self, Next};
@@ -18,6 +18,7 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
     let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     if !services.session.dry_run && facts.marks.in_flight {
         services.monitoring.push_marks(&facts.marks).await;
+        chain::detect::push_detection(&services.session, &services.monitoring, None).await;
         let target = facts.marks.target.map_or("an unknown target".to_owned(), |target| target.to_string());
         let why = format!("a run to {target} is in flight: newer releases wait for its end");
         if services.session.json {
@@ -27,10 +28,13 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         services.session.next(PLACE, "follow it with", "k8s-upgrade status");
         return Ok(Outcome::Nothing);
     }
-    let found = chain::detect::detect(&services.settings, &services.world, &facts).await.map_err(Failure::nothing_begun)?;
+    let found = chain::detect::detect(&services.settings, &services.world, &facts).await;
     if !services.session.dry_run {
-        chain::detect::push_detection(&services.session, &services.monitoring, &facts, &found).await;
+        chain::detect::push_detection(&services.session, &services.monitoring, found.as_ref().ok()).await;
+        // A Pushgateway that was restarted has forgotten the chain's gauges; the annotations have not.
+        services.monitoring.push_run(&facts.marks).await;
     }
+    let found = found.map_err(Failure::nothing_begun)?;
     let not_now = match found.target {
         Some(_) => not_now(services, &facts).await.map_err(Failure::nothing_begun)?,
         None => None,
@@ -42,21 +46,32 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
             return Ok(Outcome::Nothing);
         }
         return Err(Failure::nothing_begun(
-            Cause::unreachable("the package index could not be read, so whether there is a new release is not known")
+            Cause::unreachable("the package index does not say it, so whether there is a new release is not known")
                 .detail(found.unknown),
         ));
     };
-    // It is in that person's log, and no news to anybody else; the next detection tries again.
+    let only_looks = services.session.dry_run || services.settings.detection_dry_run;
+    // It is in that person's log, and no news to anybody else; the watch tries again.
     if let Some(why) = not_now {
         services.session.note(PLACE, format!("deferred: {target} is there, but {why}"));
+        if !only_looks {
+            chain::detect::defer(services, PLACE, &services.session.new_run(), target).await;
+        }
         return Ok(Outcome::Deferred);
     }
-    if services.session.dry_run || services.settings.detection_dry_run {
+    if only_looks {
         services.session.note(PLACE, format!("would start the chain to {target}"));
         services.session.next(PLACE, "start it with", &command!("k8s-upgrade start --target {}", target));
         return Ok(Outcome::Nothing);
     }
-    chain::detect::installable(&services.ssh, &facts, target).await.map_err(Failure::nothing_begun)?;
+    match chain::detect::installable(&services.ssh, &facts, target).await {
+        Err(cause) if cause.class == Class::Hold => {
+            services.session.warn(PLACE, format!("deferred: {}: {}", cause.what, cause.detail.join("; ")));
+            chain::detect::defer(services, PLACE, &services.session.new_run(), target).await;
+            return Ok(Outcome::Deferred);
+        }
+        other => other.map_err(Failure::nothing_begun)?,
+    }
     match next::first(&facts, &services.settings.policy(), target).map_err(Failure::nothing_begun)? {
         Next::Create(planned) => {
             chain::jobs::create_job(services, &facts, &planned, target, &services.session.new_run())

@@ -40,11 +40,16 @@ async fn prepared(services: &Services, target: Version, run: &RunId) -> Result<O
             }
             Ok(Outcome::Done)
         }
-        // Nothing was changed, and time may open the gate: the next detection tries again. No Failed Job stays behind.
+        // Nothing was changed, and time may open the gate: the watch tries again. No Failed Job stays behind.
         Err(not_ready) if services.session.chain && !not_ready.claimed && not_ready.cause.class == Class::Hold => {
             let cause = not_ready.cause;
             let reasons = cause.detail.join("; ");
-            services.session.notice("preflight", &Notice::Deferred { target, what: cause.what, reasons });
+            // That it goes on holding is no news.
+            if chain::detect::defer(services, "preflight", run, target).await {
+                services.session.notice("preflight", &Notice::Deferred { target, what: cause.what, reasons });
+            } else {
+                services.session.warn("preflight", format!("still deferred: {}: {reasons}", cause.what));
+            }
             Ok(Outcome::Deferred)
         }
         Err(not_ready) => Err(chain::failures::told(services, "preflight", not_ready.cause).await),

@@ -50,7 +50,7 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
     };
     services.leases.nobody_by_hand().await.map_err(Failure::nothing_begun)?;
     // An index that only the cluster can reach is asked by preflight.
-    if let Answer::Known(false) = chain::detect::released(&services.settings, &services.world, target).await {
+    if let Answer::Known(false) = chain::detect::released(&services.settings, &services.world, &facts, target).await {
         return Err(Failure::nothing_begun(chain::detect::not_released(&services.settings, target)));
     }
     let running = target::running(&facts).map_or("?".to_owned(), |version| version.to_string());

@@ -10,7 +10,7 @@ use crate::run::{Services, chain};
 
 const PLACE: &str = "watch";
 
-/// Takes up a run whose Jobs all died, where that needs no person; whatever else it finds is told and left.
+/// Takes up a run whose Jobs all died, where that needs no person, and tries one again that was deferred; whatever else it finds is told and left.
 pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
     let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     if !services.session.dry_run {
@@ -54,6 +54,14 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
     }
     // What is missing halfway leaves half a deed behind: a Job that is gone, and none in its place.
     chain::rights::permissions(&services.cluster, &services.settings, Account::Watch).await.map_err(Failure::nothing_begun)?;
+    if let Some(deferred) = facts.marks.deferred.as_ref().filter(|_| !facts.marks.in_flight) {
+        // Whoever dies before the Job is there leaves the same as it was found: nothing of it is to be recorded.
+        chain::jobs::create_job(services, &facts, &found.planned, deferred.target, &deferred.run)
+            .await
+            .map_err(Failure::nothing_begun)?;
+        services.session.next(PLACE, "follow it with", "k8s-upgrade status");
+        return Ok(Outcome::Done);
+    }
     let (Some(target), Some(run)) = (facts.marks.target, &facts.marks.run_id) else {
         return Err(Failure::nothing_begun(Cause::bug(format!("{job} was planned for a run without a target or an id"))));
     };

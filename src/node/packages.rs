@@ -14,7 +14,8 @@ use crate::words::{Fingerprint, Flag, ImageName, PackageName, PackagesUrl, Revis
 /// each minor version, whose packages are installed as root.
 ///
 /// # Errors
-/// Unreachable: the repository cannot be reached. Refused: its key is wrong, or another than before, or it does not offer the target.
+/// Unreachable: the repository cannot be reached. Refused: its key is wrong, or another than before. Hold: it does not offer the target, as a
+/// mirror that lags behind, or that lacks the node's architecture.
 #[derive(Clone, Debug)]
 pub struct Repository {
     pub base_url: PackagesUrl,

@@ -66,7 +66,7 @@ packages_propose "$url"
 say "proving the repository of v$minor"
 packages_refresh "$root$packages_new_source"
 offer=$(packages_proposed kubeadm)
-[[ $'\n'$offer == *$'\n'"$target"-* ]] || refused "the repository $url does not offer kubeadm $target"
+[[ $'\n'$offer == *$'\n'"$target"-* ]] || hold "the repository $url does not offer kubeadm $target yet"
 
 # It works: put it in force, and take out every other entry of the same repository.
 packages_adopt "$url"

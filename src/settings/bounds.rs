@@ -45,6 +45,7 @@ bounds! {
     "drain-tries", drain_tries: number 1.0, 100.0; "a drain must be tried once, and what does not end in a hundred tries does not end";
     "ready-ratio", ready_ratio: number 0.0, 1.0; "it is a share of all pods";
     "quiet", quiet: span Duration::ZERO, hours(30 * 24); "a cluster where no node comes or goes for longer is seldom to be had";
+    "retry-deferred", retry_deferred: span Duration::ZERO, hours(7 * 24); "after a week the next detection looks anyway";
     "soak", soak: span Duration::ZERO, hours(24); "the cluster stays between two versions for the sum of it over all nodes";
     "alert-wait", alert_wait: span Duration::ZERO, hours(24); "a Job sits there so long";
     "resolve-wait", resolve_wait: span Duration::ZERO, hours(24); "a Job sits there so long";

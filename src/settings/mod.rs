@@ -105,6 +105,9 @@ pub struct Settings {
     /// No node may have changed its readiness for this long before a run.
     #[serde(with = "span")]
     pub quiet: Duration,
+    /// How long a run that was deferred is tried again, hourly; 0: not before the next detection.
+    #[serde(with = "span")]
+    pub retry_deferred: Duration,
     /// Watch after each node before the next begins.
     #[serde(with = "span")]
     pub soak: Duration,
@@ -184,6 +187,7 @@ impl Default for Settings {
             parallel: 4,
             ready_ratio: 0.9,
             quiet: minutes(24 * 60),
+            retry_deferred: minutes(24 * 60),
             soak: minutes(10),
             alert_wait: minutes(30),
             resolve_wait: minutes(10),
@@ -227,6 +231,7 @@ impl Settings {
             runner: Runner::read(self.runner.as_deref().unwrap_or_default()),
             standby: self.runner_standby.iter().map(ToString::to_string).collect(),
             quiet: self.quiet,
+            retry_deferred: self.retry_deferred,
             soak: self.soak,
             ready_ratio: self.ready_ratio,
         }

@@ -151,6 +151,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("parallel", of(&[1, 64])),
         ("ready-ratio", of(&[0.0, 0.5, 1.0])),
         ("quiet", spans()),
+        ("retry-deferred", spans()),
         ("soak", spans()),
         ("alert-wait", spans()),
         ("resolve-wait", spans()),

@@ -22,6 +22,7 @@ const BEYOND: [(&str, &str); 7] = [
     ("get with tailLines", "the same"),
     ("create services/proxy", "as the next: a person's commands push through it"),
     ("get services/proxy", "a proxy needs a network of pods; the lab's runs go through one"),
+    ("update services/proxy", "the same"),
     (
         "patch externalsecrets.external-secrets.io",
         "a kind that a bare control plane does not have; the patch is that of all kinds",

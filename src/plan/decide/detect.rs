@@ -6,6 +6,13 @@ use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{COMPONENTS, Facts};
 use crate::plan::model::version::{UpgradeKind, Version};
 
+/// No index of this minor version: what was answered in its place. Of the next one that is usual, for it may not be published yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent(pub String);
+
+/// The releases that a package index lists of one minor version.
+pub type Index = Answer<Result<Vec<Version>, Absent>>;
+
 /// What detection found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Detection {
@@ -14,7 +21,8 @@ pub struct Detection {
     pub available: Vec<Available>,
     /// The release to go to.
     pub target: Option<Version>,
-    /// Why it might be that there is a target after all: indexes that did not answer. Not empty only where that matters.
+    /// Why it might be that there is a target after all: indexes that did not answer, or that are not whole. Not empty only where that
+    /// matters.
     pub unknown: Vec<String>,
 }
 
@@ -26,11 +34,12 @@ pub struct Available {
 }
 
 /// Chooses the target. `current` and `next` are the releases that the package index has of the running minor version and of the one after
-/// it; an index that does not exist (yet) is known and empty.
+/// it. Of the next one there may be no index (yet): nothing is published. That of the one that runs was there when it was installed: where
+/// it is gone, or does not list what runs, it is a mirror that lags, a proxy that denies or a wrong address, and says nothing of what is new.
 ///
 /// A cluster whose versions differ is finished before it goes on: its target is the newest version on its control planes. A patch comes
 /// before a minor version. Holds if the cluster shows no version at all.
-pub fn detect(facts: &Facts, current: &Answer<Vec<Version>>, next: &Answer<Vec<Version>>) -> Result<Detection, Cause> {
+pub fn detect(facts: &Facts, current: &Index, next: &Index) -> Result<Detection, Cause> {
     let seen = target::running(facts).zip(target::begun(facts));
     let (running, newest) = seen.ok_or_else(|| Cause::hold("no node, or no pod of kube-apiserver, is to be seen"))?;
     if differs(facts, newest) {
@@ -43,8 +52,13 @@ pub fn detect(facts: &Facts, current: &Answer<Vec<Version>>, next: &Answer<Vec<V
             unknown: Vec::new(),
         });
     }
-    let patch = newest_of(current, |v| v.minors_above(running) == Some(0) && v > running);
-    let minor = newest_of(next, |v| v.minors_above(running) == Some(1));
+    let patch = newest_of(&whole(current, running), |v| v.minors_above(running) == Some(0) && v > running);
+    let next = match (current, next) {
+        // What denies an index that must be there may deny the other one, too.
+        (Answer::Known(Err(_)), Answer::Known(Err(Absent(said)))) => Answer::Unknown(said.clone()),
+        _ => published(next),
+    };
+    let minor = newest_of(&next, |v| v.minors_above(running) == Some(1));
     let found = |kind, answer: &Answer<Option<Version>>| match answer {
         Answer::Known(target) => Some(Available { kind, target: *target }),
         Answer::Unknown(_) => None,
@@ -58,6 +72,46 @@ pub fn detect(facts: &Facts, current: &Answer<Vec<Version>>, next: &Answer<Vec<V
         (Answer::Unknown(patch), Answer::Unknown(minor)) => (None, vec![patch, minor]),
     };
     Ok(Detection { running, available, target, unknown })
+}
+
+/// Whether `target` is a release, by the index of its minor version. Where the cluster runs that minor version, an index that does not know
+/// what runs cannot deny a release either.
+pub fn released(facts: &Facts, target: Version, index: &Index) -> Answer<bool> {
+    let has = |releases: &Vec<Version>| releases.contains(&target);
+    if matches!(index, Answer::Known(Ok(releases)) if has(releases)) {
+        return Answer::Known(true);
+    }
+    let here = [target::running(facts), target::begun(facts)].into_iter().flatten().find(|v| v.minors_above(target) == Some(0));
+    match here.map_or_else(|| published(index), |running| whole(index, running)) {
+        Answer::Known(releases) => Answer::Known(has(&releases)),
+        Answer::Unknown(why) => Answer::Unknown(why),
+    }
+}
+
+/// An index that may be absent: then it lists nothing.
+fn published(index: &Index) -> Answer<Vec<Version>> {
+    match index {
+        Answer::Known(releases) => Answer::Known(releases.clone().unwrap_or_default()),
+        Answer::Unknown(why) => Answer::Unknown(why.clone()),
+    }
+}
+
+/// An index that must be there, and must list what runs.
+fn whole(index: &Index, running: Version) -> Answer<Vec<Version>> {
+    match index {
+        Answer::Known(Ok(releases)) if releases.contains(&running) => Answer::Known(releases.clone()),
+        Answer::Known(Ok(releases)) => {
+            let newest = releases.iter().max().map_or("no release".to_owned(), |newest| format!("{newest} as its newest"));
+            Answer::Unknown(format!(
+                "the package index of v{} lists {newest}, and not {running}, which this cluster runs: is it whole?",
+                running.series()
+            ))
+        }
+        Answer::Known(Err(Absent(said))) => Answer::Unknown(format!(
+            "{said}; this cluster runs {running}, so that index must exist: does packages-url lead to it?"
+        )),
+        Answer::Unknown(why) => Answer::Unknown(why.clone()),
+    }
 }
 
 fn differs(facts: &Facts, newest: Version) -> bool {
@@ -80,10 +134,12 @@ mod tests {
     use super::*;
     use crate::plan::model::fixture::*;
 
-    fn index(text: &str) -> Answer<Vec<Version>> {
+    /// `?why`: no answer; empty: no such index.
+    fn index(text: &str) -> Index {
         match text.strip_prefix('?') {
             Some(why) => Answer::Unknown(why.to_owned()),
-            None => Answer::Known(text.split_whitespace().map(|v| v.parse().unwrap()).collect()),
+            None if text.is_empty() => Answer::Known(Err(Absent("403".to_owned()))),
+            None => Answer::Known(Ok(text.split_whitespace().map(|v| v.parse().unwrap()).collect())),
         }
     }
 
@@ -102,13 +158,65 @@ mod tests {
             ("1.34.2 1.34.10 1.34.7", "", "1.34.10 | patch=1.34.10 minor=none | "),
             ("1.34.2 1.34.7", "1.35.0 1.35.1", "1.34.7 | patch=1.34.7 minor=1.35.1 | "),
             ("1.34.2", "1.35.0 1.35.1", "1.35.1 | patch=none minor=1.35.1 | "),
-            ("1.34.0", "1.34.9 1.36.0", "none | patch=none minor=none | "), // indexes that hold what they should not
-            ("1.34.7", "?timed out", "1.34.7 | patch=1.34.7 | "),
+            ("1.34.0 1.34.2", "1.34.9 1.36.0", "none | patch=none minor=none | "), // indexes that hold what they should not
+            ("1.34.2 1.34.7", "?timed out", "1.34.7 | patch=1.34.7 | "),
             ("1.34.2", "?timed out", "none | patch=none | timed out"),
             ("?timed out", "1.35.1", "none | minor=1.35.1 | timed out"), // a patch may have to come first
             ("?a", "?b", "none |  | a,b"),
         ] {
             assert_eq!(shown(&facts, current, next), wanted, "{current:?} {next:?}");
+        }
+    }
+
+    #[test]
+    fn an_index_that_does_not_know_what_runs_says_nothing_of_what_is_new() {
+        let facts = runbook(); // 1.34.2
+        for (current, next, gauges, says) in [
+            ("", "", "", "403; this cluster runs 1.34.2, so that index must exist: does packages-url lead to it?,403"),
+            (
+                "",
+                "1.35.1",
+                "minor=1.35.1",
+                "403; this cluster runs 1.34.2, so that index must exist: does packages-url lead to it?",
+            ),
+            (
+                "1.34.0 1.34.1",
+                "",
+                "minor=none",
+                "the package index of v1.34 lists 1.34.1 as its newest, and not 1.34.2, which this cluster runs: is it whole?",
+            ),
+            (
+                "1.34.7",
+                "1.35.1",
+                "minor=1.35.1",
+                "the package index of v1.34 lists 1.34.7 as its newest, and not 1.34.2, which this cluster runs: is it whole?",
+            ),
+        ] {
+            assert_eq!(shown(&facts, current, next), format!("none | {gauges} | {says}"), "{current:?} {next:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_index_that_knows_what_runs_can_deny_a_release() {
+        let facts = runbook(); // 1.34.2
+        for (target, there, wanted) in [
+            ("1.34.7", "1.34.2 1.34.7", Some(true)),
+            ("1.34.7", "1.34.7", Some(true)),
+            ("1.34.8", "1.34.2 1.34.7", Some(false)),
+            ("1.34.8", "1.34.0", None),
+            ("1.34.8", "", None),
+            ("1.34.8", "?away", None),
+            ("1.35.1", "1.35.0 1.35.1", Some(true)),
+            ("1.35.1", "1.35.0", Some(false)),
+            ("1.35.1", "", Some(false)),
+            ("1.35.1", "?away", None),
+        ] {
+            let answer = released(&facts, target.parse().unwrap(), &index(there));
+            assert_eq!(
+                matches!(answer, Answer::Known(_)).then(|| answer == Answer::Known(true)),
+                wanted,
+                "{target} {there:?}: {answer:?}"
+            );
         }
     }
 
@@ -137,7 +245,7 @@ mod tests {
         let mut facts = runbook();
         upgrade(&mut facts, "k8s-node3", Version::new(1, 33, 0));
         node(&mut facts, "k8s-node3").excluded = true;
-        assert_eq!(shown(&facts, "1.34.7", ""), "1.34.7 | patch=1.34.7 minor=none | ");
+        assert_eq!(shown(&facts, "1.34.2 1.34.7", ""), "1.34.7 | patch=1.34.7 minor=none | ");
     }
 
     #[test]

@@ -128,8 +128,8 @@ gates! {
         "without a snapshot no control plane can be restored",
         "kubectl get cronjobs -A", "name the one that makes them (setting backup-cronjob)";
     Release: Preflight, "release",
-        "does the package index list the target?",
-        "no node could install a release that does not exist",
+        "does the package index list the target, and does the mirror of every node have it?",
+        "no node could install a release that does not exist, or that its mirror does not have yet",
         "k8s-upgrade detect --dry-run", "says which releases there are";
     Hosts: Preflight, "hosts",
         "does every node answer by SSH, and is it fit to be upgraded?",

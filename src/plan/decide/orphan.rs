@@ -1,4 +1,5 @@
-//! The orphan watch: is a run in flight that no Job will take further, and may it be taken up without a person's word?
+//! The orphan watch: is a run in flight that no Job will take further, and may it be taken up without a person's word? Or is none, and one that
+//! was deferred is to be tried again?
 //!
 //! What is to be done is [`next`]'s to say; here stands only whether, and how often. Whatever a person may have meant (a Job that was
 //! deleted, a halt, a run in a process of its own) is left to `resume`.
@@ -7,15 +8,21 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::next::{self, Next};
 use super::planned::Planned;
+use super::target::{self, TargetCheck};
 use crate::failure::{Cause, Class, Retry};
 use crate::guard::{self, Guard};
 use crate::plan::model::facts::{Facts, JobFact, JobState, TakenUp};
+use crate::plan::model::marks::Deferred;
 use crate::plan::model::policy::Policy;
+use crate::plan::model::span::span;
 
 /// A step that fails is taken up this often; then it is a person's.
 const TIMES: u32 = 3;
 /// A node that has been away this long is given up as a place to run: many times what a Lease lasts.
 const AWAY: SignedDuration = SignedDuration::from_mins(10);
+
+/// Between two tries of a run that was deferred.
+const AGAIN: SignedDuration = SignedDuration::from_hours(1);
 
 /// What the watch does about a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +64,10 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
     let leave = |why: String| Ok(Verdict::Leave(why));
     let marks = &facts.marks;
     if !marks.in_flight {
-        return leave("no run is in flight".to_owned());
+        return match &marks.deferred {
+            None => leave("no run is in flight".to_owned()),
+            Some(deferred) => Ok(again(facts, policy, deferred, now)?.map_or_else(Verdict::Leave, Verdict::TakeUp)),
+        };
     }
     if let Some(halt) = marks.halted.as_ref().filter(|halt| halt.run && guard::on(Guard::HaltBeforeJob)) {
         return leave(halt.to_string());
@@ -91,6 +101,45 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
         return Ok(Verdict::TakeUp(TakeUp { planned: Planned { taken_up: Some(taken_up), ..planned }, why, hands_on: None }));
     }
     Ok(follow(facts, &freed, planned, now).map_or_else(Verdict::Leave, Verdict::TakeUp))
+}
+
+/// Preflight of a run that was deferred, once more; or why not now. It is detection's word that stands: whatever halts that keeps it off.
+fn again(facts: &Facts, policy: &Policy, deferred: &Deferred, now: Timestamp) -> Result<Result<TakeUp, String>, Cause> {
+    let Deferred { target, run, since } = deferred;
+    let what = format!("the run to {target} that was deferred at {since}");
+    if let Some(halt) = &facts.marks.halted {
+        return Ok(Err(format!("{what} is not tried again: {halt}")));
+    }
+    if now.duration_since(*since).unsigned_abs() > policy.retry_deferred {
+        return Ok(Err(format!(
+            "{what} is tried no more after {}: it waits for the next detection",
+            span(policy.retry_deferred)
+        )));
+    }
+    let newest = facts.jobs.iter().filter(|job| job.run.as_ref() == Some(run)).max_by_key(|job| job.created);
+    if let Some(JobFact { name, state: JobState::Failed { reason, exit }, .. }) = newest
+        && after(reason, *exit) == Retry::Person
+    {
+        return Ok(Err(format!("{what} is not tried again: Job {name} failed, and a person must change something first")));
+    }
+    let due = newest.and_then(|job| job.created).unwrap_or(*since).saturating_add(AGAIN).unwrap_or(now);
+    if now < due {
+        return Ok(Err(format!("{what} is tried again at {due}")));
+    }
+    let planned = match target::check_target(facts, *target) {
+        Ok(TargetCheck::Nothing) => return Ok(Err(format!("every node is at {target}: nothing to do"))),
+        Ok(TargetCheck::Upgrade(_)) => next::first(facts, policy, *target),
+        Err(cause) => Err(cause),
+    };
+    match planned {
+        Ok(Next::Create(planned)) => Ok(Ok(TakeUp { planned, why: format!("{what} is tried again"), hands_on: None })),
+        Ok(Next::Running(job)) => Ok(Err(format!("Job {job} is at work"))),
+        Ok(Next::Done) => Ok(Err("no run is in flight".to_owned())),
+        Err(cause) if matches!(cause.class, Class::Hold | Class::Refused) => {
+            Ok(Err(format!("{what} cannot be tried again now: {}", cause.what)))
+        }
+        Err(cause) => Err(cause),
+    }
 }
 
 /// What follows the newest Job of the run, or why nothing does. `freed`: the facts with stuck Jobs as failed ones.

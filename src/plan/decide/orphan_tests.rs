@@ -5,6 +5,7 @@ use super::*;
 use crate::plan::model::facts::PodFact;
 use crate::plan::model::fixture::*;
 use crate::plan::model::halt::Halt;
+use crate::plan::model::version::Version;
 
 const PREFLIGHT: &str = "k8s-upgrade-preflight-1-34-7";
 const MASTER: &str = "k8s-upgrade-master-1-34-7";
@@ -338,4 +339,59 @@ fn the_last_steps_are_taken_up_as_well() {
     assert_eq!(judged(&facts), "postflight@any anew for postflight");
     facts.jobs[1].pods[0].node = None;
     assert_eq!(judged(&facts), "left: Job postflight is at work");
+}
+
+/// Deferred at 12:05, its preflight at 12:00; now it is 14:00.
+fn deferred(jobs: Vec<JobFact>) -> Facts {
+    let mut facts = runbook();
+    facts.marks.deferred = Some("1.34.7 5f3a21bc 2026-11-22T12:05:00Z".parse().unwrap());
+    facts.jobs = jobs.into_iter().map(|job| JobFact { run: "5f3a21bc".parse().ok(), ..job }).collect();
+    facts
+}
+
+#[test]
+fn a_deferred_run_is_tried_again_hourly() {
+    for (created, wanted) in [
+        ("12:00", "preflight@node1 anew for preflight"),
+        ("13:00", "preflight@node1 anew for preflight"),
+        ("13:10", "left: the run to 1.34.7 that was deferred at 2026-11-22T12:05:00Z is tried again at 2026-11-22T14:10:00Z"),
+    ] {
+        assert_eq!(judged(&deferred(vec![at_work(PREFLIGHT, created, JobState::Complete)])), wanted, "{created}");
+    }
+    // Detection alone had deferred it; or a watch died between two Jobs.
+    assert_eq!(judged(&deferred(Vec::new())), "preflight@node1 anew");
+    // Its try met with a package mirror that is away, or with a pod that was killed.
+    for exit in [7, 137] {
+        let facts = deferred(vec![at_work(PREFLIGHT, "13:00", failed(exit))]);
+        assert_eq!(judged(&facts), "preflight@node1 anew for preflight", "{exit}");
+    }
+}
+
+#[test]
+fn a_deferred_run_is_left_where_it_must_not_begin() {
+    let held = || vec![at_work(PREFLIGHT, "12:00", JobState::Complete)];
+    let left = |facts: &Facts, says: &str| {
+        let judged = judged(facts);
+        assert!(judged.starts_with("left: ") && judged.contains(says), "{judged} should say {says}");
+    };
+    let mut facts = deferred(held());
+    facts.marks.deferred = None; // a preflight that ended and was given up
+    left(&facts, "no run is in flight");
+    let mut facts = deferred(held());
+    facts.marks.deferred.as_mut().unwrap().since = "2026-11-21T13:59:00Z".parse().unwrap();
+    left(&facts, "is tried no more after 24h 00m: it waits");
+    for run in [true, false] {
+        let mut facts = deferred(held());
+        facts.marks.halted = Some(Halt { run, suspended: true, ..Halt::default() });
+        left(&facts, "is not tried again: ");
+    }
+    left(&deferred(vec![at_work(PREFLIGHT, "12:00", JobState::Active)]), "is at work");
+    left(&deferred(vec![at_work(PREFLIGHT, "12:00", failed(4))]), "a person must change something first");
+    let mut facts = deferred(held());
+    for name in ["k8s-master", "k8s-node1", "k8s-node2", "k8s-node3", "k8s-node4"] {
+        upgrade(&mut facts, name, NEW);
+    }
+    left(&facts, "every node is at 1.34.7");
+    upgrade(&mut facts, "k8s-node4", Version::new(1, 35, 0)); // somebody went past it
+    left(&facts, "cannot be tried again now: 1.34.7 is older than what runs");
 }

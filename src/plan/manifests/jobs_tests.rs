@@ -7,8 +7,14 @@ use crate::plan::decide::next;
 use crate::plan::model::fixture::*;
 use crate::plan::model::policy::Runner;
 
-const POLICY: Policy =
-    Policy { runner: Runner::FirstWorker, standby: Vec::new(), quiet: Duration::ZERO, soak: Duration::ZERO, ready_ratio: 0.9 };
+const POLICY: Policy = Policy {
+    runner: Runner::FirstWorker,
+    standby: Vec::new(),
+    quiet: Duration::ZERO,
+    retry_deferred: Duration::ZERO,
+    soak: Duration::ZERO,
+    ready_ratio: 0.9,
+};
 
 const TEMPLATE: Template<'_> = Template {
     policy: &POLICY,

@@ -13,6 +13,7 @@ pub fn policy() -> Policy {
         runner: Runner::FirstWorker,
         standby: Vec::new(),
         quiet: std::time::Duration::from_secs(24 * 3600),
+        retry_deferred: std::time::Duration::from_secs(24 * 3600),
         soak: std::time::Duration::from_secs(600),
         ready_ratio: 0.9,
     }

@@ -8,7 +8,7 @@
 //! version that it does not know, and says what to finish first; a view shows what it can; a halt and `clear-state` do not ask.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -56,6 +56,8 @@ pub struct RunMarks {
     /// Of which failure Slack was told last, as [`crate::plan::view::news::News`] writes it.
     pub told: Option<String>,
     pub halted: Option<Halt>,
+    /// Where a run was to go that is not claimed, for it has to wait.
+    pub deferred: Option<Deferred>,
     /// Annotations with something in them that this program never writes there, as if they were not there. Views show them; whoever decides
     /// refuses, and whoever ends a run or stops it goes on.
     pub garbled: Vec<Garbled>,
@@ -70,6 +72,35 @@ pub struct Garbled {
     pub text: String,
     /// What is wrong with it.
     pub why: String,
+}
+
+/// Where a run was to go that no gate let begin, as the annotation carries it: `1.34.7 5f3a21bc 2026-11-22T12:05:00Z`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deferred {
+    pub target: Version,
+    /// The id that it would have had, and has when it is tried again: so its tries are told from a new deferral.
+    pub run: RunId,
+    /// When it was deferred at first.
+    pub since: Timestamp,
+}
+
+impl fmt::Display for Deferred {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.target, self.run, stamp(self.since))
+    }
+}
+
+impl FromStr for Deferred {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let [target, run, since] = text.split(' ').collect::<Vec<_>>().try_into().ok()?;
+            Some(Deferred { target: target.parse().ok()?, run: run.parse().ok()?, since: since.parse().ok()? })
+        };
+        let read = read().filter(|read| !read.run.is_by_hand() && read.to_string() == text);
+        read.ok_or_else(|| format!("{text:?} is no deferred run, which is a release, a run id and a time"))
+    }
 }
 
 /// One mark, to be written or to be removed.
@@ -186,6 +217,7 @@ impl RunMarks {
             acknowledged: mark(Mark::Acknowledged),
             told: mark(Mark::Told),
             halted: mark(Mark::Halted).map(|text| Halt::read(&text)),
+            deferred: parsed(annotations, prefix, Mark::Deferred, &mut garbled),
             run_id,
             garbled,
         }
@@ -351,5 +383,26 @@ mod tests {
         edits.push(Edit::remove(Mark::RecordVersion));
         let without: Vec<Edit> = edits.into_iter().filter(|edit| edit.mark != Mark::RecordVersion).collect();
         assert!(RunMarks::read(&written(&without), PREFIX).whole("k8s-upgrade").is_ok());
+    }
+
+    #[test]
+    fn a_deferred_run_is_read_as_it_was_written_and_nothing_else_is() {
+        let text = "1.34.7 5f3a21bc 2026-11-22T12:05:00Z";
+        assert_eq!(text.parse::<Deferred>().unwrap().to_string(), text);
+        for other in [
+            "",
+            "true",
+            "1.34.7",
+            "1.34.7 5f3a21bc",
+            "1.34.7 5f3a21bc yesterday",
+            "1.34.7 by-hand 2026-11-22T12:05:00Z",
+            "1.34 5f3a21bc 2026-11-22T12:05:00Z",
+            "1.34.7  5f3a21bc 2026-11-22T12:05:00Z",
+            "1.34.7 5f3a21bc 2026-11-22T12:05:00Z ",
+            "1.34.7 5f3a21bc 2026-11-22T12:05:00Z 1",
+            "1.34.7 5f3a21bc 2026-11-22T14:05:00+02:00",
+        ] {
+            assert!(other.parse::<Deferred>().is_err(), "{other:?}");
+        }
     }
 }

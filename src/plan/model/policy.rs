@@ -12,6 +12,8 @@ pub struct Policy {
     pub standby: Vec<String>,
     /// How long nodes must have been quiet (no Ready transition) before a run.
     pub quiet: Duration,
+    /// How long the watch tries a run again that was deferred.
+    pub retry_deferred: Duration,
     /// Watch after a node before the next.
     pub soak: Duration,
     /// Ready pods over unfinished pods that postflight wants.

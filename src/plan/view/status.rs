@@ -386,6 +386,7 @@ impl View<'_> {
             return match (failure, out.as_slice()) {
                 (_, [_, ..]) => (false, format!("no run is on, and {} still has our cordon.", out.join(", "))),
                 (Some(_), []) => (true, "nothing was begun, and nothing is out of service.".to_owned()),
+                (None, []) if marks.deferred.is_some() => (true, self.deferred()),
                 (None, []) => (true, "nothing is going on.".to_owned()),
             };
         }
@@ -412,6 +413,16 @@ impl View<'_> {
             },
             (_, Ok(Verdict::Leave(why))) => (out.is_empty(), format!("nothing more will start by itself: {why}. {meanwhile}.")),
             (_, Err(cause)) => (false, format!("{cause}. {meanwhile}.")),
+        }
+    }
+
+    /// What becomes of a run that was deferred.
+    fn deferred(&self) -> String {
+        match (self.verdict(), &self.seen.no_watch) {
+            (Ok(Verdict::TakeUp(found)), None) => format!("{}, by the watch within 10 minutes.", found.why),
+            (Ok(Verdict::TakeUp(_)), Some(why)) => format!("nothing tries the deferred run again: {why}."),
+            (Ok(Verdict::Leave(why)), _) => format!("{why}."),
+            (Err(cause), _) => format!("{cause}."),
         }
     }
 

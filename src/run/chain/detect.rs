@@ -2,21 +2,24 @@
 
 use std::time::Duration;
 
-use crate::clients::{Gauge, Packages, Release};
+use crate::clients::{Gauge, Packages};
 use crate::failure::Cause;
 use crate::names;
 use crate::node::{Available, Inspect, Refresh};
 use crate::packages::IN_USE;
 use crate::permit::ChangeClass;
-use crate::plan::decide::detect::{self, Detection};
+use crate::plan::decide::detect::{self, Detection, Index};
 use crate::plan::decide::{order, target};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
+use crate::run::nodes;
 use crate::run::outside::{Monitoring, seconds};
+use crate::run::services::Services;
 use crate::run::session::Session;
 use crate::run::ssh::Ssh;
 use crate::settings::Settings;
+use crate::words::RunId;
 use crate::world::World;
 
 const INDEX: Duration = Duration::from_secs(60);
@@ -25,23 +28,22 @@ const PLACE: &str = "detect";
 /// Looks for a release to go to. Changes nothing.
 pub async fn detect(settings: &Settings, world: &World, facts: &Facts) -> Result<Detection, Cause> {
     let running = target::running(facts).ok_or_else(|| Cause::hold("no node of the cluster can be seen"))?;
-    let packages = Packages::new(&settings.packages_url, world.web.clone());
-    let versions = |answer: Answer<Option<Vec<Release>>>| match answer {
-        Answer::Known(releases) => {
-            Answer::Known(releases.unwrap_or_default().into_iter().map(|release| release.version).collect())
-        }
-        Answer::Unknown(why) => Answer::Unknown(why),
-    };
-    let current = versions(packages.releases(running.minor, INDEX).await);
-    let next = versions(packages.releases(running.minor + 1, INDEX).await);
+    let current = index(settings, world, running.minor).await;
+    let next = index(settings, world, running.minor + 1).await;
     detect::detect(facts, &current, &next)
 }
 
-/// Whether the package index lists `target`; unknown where it cannot be read.
-pub async fn released(settings: &Settings, world: &World, target: Version) -> Answer<bool> {
-    let packages = Packages::new(&settings.packages_url, world.web.clone());
-    match packages.releases(target.minor, INDEX).await {
-        Answer::Known(releases) => Answer::Known(releases.iter().flatten().any(|release| release.version == target)),
+/// Whether the package index lists `target`; unknown where it cannot be read, or cannot be believed.
+pub async fn released(settings: &Settings, world: &World, facts: &Facts, target: Version) -> Answer<bool> {
+    detect::released(facts, target, &index(settings, world, target.minor).await)
+}
+
+/// What the package index lists of v1.`minor`.
+async fn index(settings: &Settings, world: &World, minor: u32) -> Index {
+    match Packages::new(&settings.packages_url, world.web.clone()).releases(minor, INDEX).await {
+        Answer::Known(releases) => {
+            Answer::Known(releases.map(|releases| releases.into_iter().map(|release| release.version).collect()))
+        }
         Answer::Unknown(why) => Answer::Unknown(why),
     }
 }
@@ -54,23 +56,33 @@ pub fn not_released(settings: &Settings, target: Version) -> Cause {
         .next("k8s-upgrade detect --dry-run          # says which releases there are")
 }
 
-/// Tells Prometheus what detection found.
-pub async fn push_detection(session: &Session, monitoring: &Monitoring, facts: &Facts, found: &Detection) {
-    let mut gauges: Vec<Gauge> = found
-        .available
-        .iter()
-        .map(|available| {
+/// Tells Prometheus what detection found, in place of what the one before had found: of what nobody knows now, no gauge says anything.
+/// `found` is None where nobody has looked, or nothing was to be seen.
+pub async fn push_detection(session: &Session, monitoring: &Monitoring, found: Option<&Detection>) {
+    let each = found.into_iter().flat_map(|found| found.available.iter().map(|available| (found.running, available)));
+    let mut gauges: Vec<Gauge> = each
+        .map(|(running, available)| {
             let target = available.target.map_or(String::new(), |target| target.to_string());
             Gauge::new(names::METRIC_AVAILABLE, if available.target.is_some() { 1.0 } else { 0.0 })
                 .label("kind", available.kind.word())
-                .label("running", &found.running.to_string())
+                .label("running", &running.to_string())
                 .label("target", &target)
         })
         .collect();
     gauges.push(Gauge::new(names::METRIC_LAST_CHECK, seconds(session.now())));
-    monitoring.push(names::PUSH_JOB_DETECTION, &gauges).await;
-    // A Pushgateway that was restarted has forgotten the chain's gauges; the annotations have not.
-    monitoring.push_run(&facts.marks).await;
+    monitoring.replace(names::PUSH_JOB_DETECTION, &gauges).await;
+}
+
+/// Records that the run is deferred, for the watch to try it again. False: it was already, and whoever is told of it knows.
+pub async fn defer(services: &Services, place: &str, run: &RunId, target: Version) -> bool {
+    match services.record.defer(place, run, target).await {
+        Ok(news) => news,
+        Err(cause) => {
+            let what = "that the run is deferred could not be recorded: nothing tries it again before the next detection";
+            services.session.warn(place, format!("{what}: {}", cause.what));
+            true
+        }
+    }
 }
 
 /// Asks the package manager of the first control plane whether it can install `target`, where its repository is that of the target's minor version.
@@ -78,7 +90,7 @@ pub async fn push_detection(session: &Session, monitoring: &Monitoring, facts: &
 pub async fn installable(ssh: &Ssh, facts: &Facts, target: Version) -> Result<(), Cause> {
     let Some(master) = order::first_control_plane(facts) else { return Ok(()) };
     let state = ssh.on_node(master, &Inspect).await?;
-    if !state.sources.iter().any(|source| *source.minor == *target.series()) {
+    if !nodes::prepare::has_repository(&state, target) {
         return Ok(());
     }
     ssh.change_node(master, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;

@@ -152,18 +152,25 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
         super::backup::backup_template(&services.cluster, &services.settings).await.map(drop),
     );
     // Before the claim: prefetch, which comes after it, would be the first to miss the packages.
-    let released = match super::detect::released(&services.settings, &services.world, target).await {
+    let released = match super::detect::released(&services.settings, &services.world, facts, target).await {
         Answer::Known(true) => Ok(()),
         Answer::Known(false) => Err(super::detect::not_released(&services.settings, target)),
         Answer::Unknown(why) => Err(Cause::unreachable(format!("whether {target} is released is not known: {why}"))),
     };
-    asking.tell(Gate::Release, Guard::Released, released);
     let mut states = Vec::new();
     asking.tell(
         Gate::Hosts,
         Guard::HostsAnswer,
         nodes::prepare::inspect_nodes(&services.ssh, &services.settings, facts).await.map(|found| states = found),
     );
+    // What the index lists, a node's own mirror may lack. Under a dry run its lists stay as old as they are, and say nothing.
+    let released = match released {
+        Ok(()) if !services.session.dry_run => {
+            nodes::prepare::installable(&services.ssh, &services.settings, facts, &states, target).await
+        }
+        listed => listed,
+    };
+    asking.tell(Gate::Release, Guard::Released, released);
     for nodes in identity::sharing(&facts.nodes) {
         services
             .session

@@ -198,6 +198,7 @@ mod tests {
             runner: Default::default(),
             standby: Vec::new(),
             quiet: deadline,
+            retry_deferred: std::time::Duration::ZERO,
             soak: deadline,
             ready_ratio: 1.0,
         };

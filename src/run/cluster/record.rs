@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::failure::{Advice, Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
-use crate::plan::model::marks::{self, Edit, RunMarks};
+use crate::plan::model::marks::{self, Deferred, Edit, RunMarks};
 use crate::plan::model::version::Version;
 use crate::report::Event;
 use crate::run::cluster::{Cluster, Observer};
@@ -120,6 +120,17 @@ impl Record {
     /// Records what belongs to no run, but to whatever comes.
     pub async fn mark_namespace(&self, place: &str, step: &str, marks: &[Edit]) -> Result<(), Cause> {
         self.edit_namespace(place, step, marks, |_| Ok(true)).await
+    }
+
+    /// Records that a run to be has to wait, for the watch to try it again; where it has before, the first time stays. True: it is news.
+    pub async fn defer(&self, place: &str, run: &RunId, target: Version) -> Result<bool, Cause> {
+        let former = self.observer.observe().await?.marks.deferred.filter(|former| former.run == *run);
+        let since = former.as_ref().map_or_else(|| self.session.now(), |former| former.since);
+        let deferred = Deferred { target, run: run.clone(), since };
+        let edit = [Edit::set(Mark::Deferred, deferred.to_string())];
+        // Somebody else's run has begun meanwhile: nothing waits any more.
+        self.edit_namespace(place, "record that the run is deferred", &edit, |now| Ok(!now.in_flight)).await?;
+        Ok(former.is_none())
     }
 
     /// Ends the run that was seen: all its marks go in one write, so that it is there whole or not at all. One that somebody else has ended is

@@ -53,10 +53,41 @@ async fn point_repository(
 ) -> Result<(), Cause> {
     let minor = target.series();
     if state.is_some_and(|state| state.sources.len() == 1 && *state.sources[0].minor == *minor) {
-        return ssh.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await;
+        return refresh_lists(ssh, node).await;
     }
     let step = format!("package repository v{minor}");
     ssh.change_node(node, ChangeClass::Prepare, &step, &repository(settings, target)).await
+}
+
+async fn refresh_lists(ssh: &Ssh, node: &Node) -> Result<(), Cause> {
+    ssh.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await
+}
+
+/// That each node can have the target's packages, as its lists are once they are read anew: its mirror may lag behind, or lack what the node's
+/// architecture wants. Where the repository of another minor version is in force, the target's is tried when the node is pointed to it.
+pub async fn installable(
+    ssh: &Ssh,
+    settings: &Settings,
+    facts: &Facts,
+    states: &[(String, NodeState)],
+    target: Version,
+) -> Result<(), Cause> {
+    let asked = super::inspect::each_node(settings, facts, async |node| {
+        let state = states.iter().find(|(name, _)| *name == node.name).map(|(_, state)| state);
+        match state.filter(|state| has_repository(state, target) && !state.whole_at("kubeadm", &target.to_string())) {
+            None => Ok(()),
+            Some(state) => {
+                refresh_lists(ssh, node).await?;
+                not_offered(ssh, node, state, target).await?.map_or(Ok(()), Err)
+            }
+        }
+    });
+    asked.await.map(drop)
+}
+
+/// The node's repository is that of the target's minor version.
+pub fn has_repository(state: &NodeState, target: Version) -> bool {
+    state.sources.iter().any(|source| *source.minor == *target.series())
 }
 
 /// The repository of a release's minor version, as the settings name it.
@@ -69,7 +100,7 @@ pub fn repository(settings: &Settings, target: Version) -> Repository {
 pub async fn offered(services: &Services, node: &Node, target: Version) -> Result<(), Cause> {
     let to = target.to_string();
     let state = services.ssh.on_node(node, &Inspect).await?;
-    if state.whole_at("kubeadm", &to) || not_offered(&services.ssh, node, &to).await?.is_none() {
+    if state.whole_at("kubeadm", &to) || not_offered(&services.ssh, node, &state, target).await?.is_none() {
         return Ok(());
     }
     if services.observer.marks().await?.prepared {
@@ -79,24 +110,32 @@ pub async fn offered(services: &Services, node: &Node, target: Version) -> Resul
         point_repository(&services.ssh, &services.settings, node, Some(&state), target).await?;
         prefetch_node(&services.ssh, node, target, image_repository(&services.cluster).await?).await?;
     } else {
-        services.ssh.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
+        refresh_lists(&services.ssh, node).await?;
     }
-    match not_offered(&services.ssh, node, &to).await? {
+    match not_offered(&services.ssh, node, &state, target).await? {
         None => Ok(()),
         Some(cause) => Err(cause),
     }
 }
 
-/// Which of the packages the node cannot install at that version, as its lists are now.
-async fn not_offered(ssh: &Ssh, node: &Node, to: &str) -> Result<Option<Cause>, Cause> {
+/// Which of the packages the node cannot install at that version, as its lists are now. A mirror of the right minor version may lag behind,
+/// which time mends.
+async fn not_offered(ssh: &Ssh, node: &Node, state: &NodeState, target: Version) -> Result<Option<Cause>, Cause> {
+    let to = target.to_string();
     for package in ["kubeadm", "kubelet"] {
         let offered = ssh.on_node(node, &Available { package }).await?;
         if !offered.iter().any(|revision| revision.starts_with(&format!("{to}-"))) {
             let newest: Vec<&str> = offered.iter().take(5).map(|revision| revision.as_str()).collect();
-            let cause = Cause::refused(format!("its repository does not offer {package} {to}"))
-                .detail([format!("it offers {}", if newest.is_empty() { "none".into() } else { newest.join(", ") })])
-                .next(command!("k8s-upgrade preflight --target {}      # begins a run: repositories, snapshot, packages", to));
-            return Ok(Some(cause));
+            let offers = format!("it offers {}", if newest.is_empty() { "none".into() } else { newest.join(", ") });
+            let what = format!("its repository does not offer {package} {to}");
+            return Ok(Some(match has_repository(state, target) {
+                true => Cause::hold(format!("{what} yet")).detail([offers]),
+                false => {
+                    let begin =
+                        command!("k8s-upgrade preflight --target {}      # begins a run: repositories, snapshot, packages", to);
+                    Cause::refused(what).detail([offers]).next(begin)
+                }
+            }));
         }
     }
     Ok(None)

@@ -65,8 +65,23 @@ impl Monitoring {
     /// Pushes gauges of one Pushgateway job.
     pub async fn push(&self, job: &str, gauges: &[Gauge]) {
         if let Err(cause) = self.push_surely("push gauges", job, gauges).await {
-            self.session.warn("metrics", format!("gauges could not be pushed, work goes on: {}", cause.what));
+            self.not_pushed(&cause);
         }
+    }
+
+    /// Pushes gauges of one Pushgateway job, in place of all that it had.
+    pub async fn replace(&self, job: &str, gauges: &[Gauge]) {
+        let change = Change::settle("metrics", "push gauges", ASK * 2).silent();
+        let replaced = self.session.change(change, async {
+            Pushgateway::new(self.endpoint(&self.settings.pushgateway)).replace(job, gauges, ASK).await
+        });
+        if let Err(cause) = replaced.await {
+            self.not_pushed(&cause);
+        }
+    }
+
+    fn not_pushed(&self, cause: &Cause) {
+        self.session.warn("metrics", format!("gauges could not be pushed, work goes on: {}", cause.what));
     }
 
     /// Pushes the chain's gauges anew from the annotations, and that the run has made progress.

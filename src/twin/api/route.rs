@@ -13,6 +13,8 @@ pub enum Verb {
     List,
     Watch,
     Create,
+    /// Of nothing but what is behind a proxy: this program patches.
+    Update,
     Patch,
     Delete,
 }
@@ -24,6 +26,7 @@ impl Verb {
             Verb::List => "list",
             Verb::Watch => "watch",
             Verb::Create => "create",
+            Verb::Update => "update",
             Verb::Patch => "patch",
             Verb::Delete => "delete",
         }
@@ -101,6 +104,7 @@ impl<'a> Request<'a> {
             Method::GET if one || proxied => Verb::Get,
             Method::GET => Verb::List,
             Method::POST => Verb::Create,
+            Method::PUT if proxied => Verb::Update,
             Method::PATCH if one => Verb::Patch,
             Method::DELETE if one => Verb::Delete,
             _ => return Err(asked),

@@ -47,6 +47,8 @@ pub struct Machine {
     pub source: Option<String>,
     /// The fingerprint of the key that source is proved by.
     pub keyring: String,
+    /// A release that the mirror of this machine does not have yet, or not for its architecture.
+    pub lacks: Option<Version>,
     /// What the last refresh of the lists found there, newest first.
     pub lists: Vec<String>,
     /// `kubeadm=1.34.7-1.1`, downloaded.
@@ -156,6 +158,7 @@ impl Machine {
             packages,
             source: release.map(Version::series),
             keyring: UPSTREAM_KEY.to_owned(),
+            lacks: None,
             lists: vec![format!("{version}-1.1")],
             archives: BTreeSet::new(),
             images: release.map(|version| images(version, control_plane, REGISTRY).into_iter().collect()).unwrap_or_default(),

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::super::State;
 use super::machine::{ETCD_FOLDER, File, KERNEL, KubeletUnit, Machine, SOURCE_FILE, WORKER_FOLDERS};
 use super::packages::{
-    KUBERNETES, Stop, audit, available, failed, key_of, outside, refresh, refused, repository, revision, room_to_download,
+    KUBERNETES, Stop, audit, available, failed, hold, key_of, outside, refresh, refused, repository, revision, room_to_download,
     unreachable, wait_for_locks,
 };
 use super::release::{REGISTRY, images};
@@ -119,7 +119,7 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
             session.line(format_args!("# proving the repository of v{minor}"));
             session.wait(wait_for_locks(state, &machine, "refreshing the list of the Kubernetes repository")?);
             if !offer.iter().any(|exact| exact.starts_with(&format!("{target}-"))) {
-                return Err(refused(format!("the repository {url} does not offer kubeadm {target}")));
+                return Err(hold(format!("the repository {url} does not offer kubeadm {target} yet")));
             }
             state.hosts.change(node, |machine| {
                 (machine.source, machine.lists, machine.keyring) = (Some(minor.clone()), offer, key);

@@ -104,6 +104,7 @@ pub fn repository(state: &State, machine: &Machine, minor: &str) -> Result<Optio
     let Some(number) = minor.strip_prefix("1.").and_then(|number| number.parse().ok()) else { return Ok(None) };
     let mut there = web::offered(state, number)?;
     if let Some(there) = &mut there {
+        there.retain(|exact| !machine.lacks.is_some_and(|lacks| is(exact, &lacks.to_string())));
         there.sort_by_key(|exact| {
             let (release, revision) = exact.split_once('-').unwrap_or((exact, ""));
             Reverse((release.parse::<Version>().ok(), revision.to_owned()))

@@ -58,6 +58,17 @@ impl Pushgateway {
         let again: Vec<Series> = group.keys().filter(|old| gauges.keys().any(|new| name(new) == name(old))).cloned().collect();
         let former: BTreeMap<Series, f64> =
             again.into_iter().filter_map(|series| group.remove(&series).map(|value| (series, value))).collect();
+        self.set(at, job, former, gauges);
+    }
+
+    /// All that the group had goes.
+    fn replace(&mut self, at: Timestamp, job: &str, gauges: BTreeMap<Series, f64>) {
+        let former = self.groups.insert(job.to_owned(), BTreeMap::new()).unwrap_or_default();
+        self.set(at, job, former, gauges);
+    }
+
+    fn set(&mut self, at: Timestamp, job: &str, former: BTreeMap<Series, f64>, gauges: BTreeMap<Series, f64>) {
+        let group = self.groups.entry(job.to_owned()).or_default();
         for (series, value) in gauges {
             if former.get(&series) != Some(&value) {
                 Arc::make_mut(&mut self.pushed).push(Pushed { at, job: job.to_owned(), series: series.clone(), value });
@@ -76,12 +87,16 @@ pub(super) fn serve(state: &mut State, method: &str, path: &str, body: &[u8]) ->
         return Some((200, state.web.pushgateway.exposition().into_bytes()));
     }
     let job = path.strip_prefix("/metrics/job/")?;
-    if method != "POST" || job.contains(['/', '%']) || job.is_empty() {
+    if !["POST", "PUT"].contains(&method) || job.contains(['/', '%']) || job.is_empty() {
         return None;
     }
     Some(match read(&String::from_utf8_lossy(body)) {
         Ok(gauges) => {
-            state.web.pushgateway.push(state.now(), job, gauges);
+            let now = state.now();
+            match method {
+                "PUT" => state.web.pushgateway.replace(now, job, gauges),
+                _ => state.web.pushgateway.push(now, job, gauges),
+            }
             (200, Vec::new())
         }
         Err(why) => (400, why.into_bytes()),

@@ -59,6 +59,9 @@ const CALLS: &[(&str, &str, usize, Ask)] = &[
     ("endpoint.rs", "post", 64 << 10, |base| {
         Box::pin(async move { why(permitted(endpoint(base).post("/", "text/plain", "x".into(), DEADLINE)).await) })
     }),
+    ("endpoint.rs", "put", 64 << 10, |base| {
+        Box::pin(async move { why(permitted(endpoint(base).put("/", "text/plain", "x".into(), DEADLINE)).await) })
+    }),
     ("packages.rs", "releases", 16 << 20, |base| {
         Box::pin(async move { unknown(Packages::new(&base, web()).releases(36, DEADLINE).await) })
     }),
@@ -77,6 +80,9 @@ const CALLS: &[(&str, &str, usize, Ask)] = &[
     ("pushgateway.rs", "push", 64 << 10, |base| {
         Box::pin(async move { why(permitted(Pushgateway::new(endpoint(base)).push("job", &[], DEADLINE)).await) })
     }),
+    ("pushgateway.rs", "replace", 64 << 10, |base| {
+        Box::pin(async move { why(permitted(Pushgateway::new(endpoint(base)).replace("job", &[], DEADLINE)).await) })
+    }),
     ("slack.rs", "send", 64 << 10, |base| {
         Box::pin(async move {
             why(permitted(Slack::new(&format!("{base}/services/SECRET"), web()).unwrap().send("x", DEADLINE)).await)
@@ -94,8 +100,8 @@ const CALLS: &[(&str, &str, usize, Ask)] = &[
 
 /// Answers that a call may take, for it only wants a status.
 fn may_be_taken(name: &str, manner: Manner) -> bool {
-    let any = name == "get" || name == "post";
-    let done = name == "push" || name == "send";
+    let any = ["get", "post", "put"].contains(&name);
+    let done = ["push", "replace", "send"].contains(&name);
     match manner {
         Manner::NotEvenText | Manner::OtherThanAsked => any || done,
         // Any status is an answer, and so is a redirect that leads nowhere.

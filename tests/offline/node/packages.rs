@@ -47,7 +47,7 @@ fn a_failure_leaves_the_former_repository_in_force() {
         (|node| node.state("out-of-service", "503"), Class::Unreachable, "is out of service"),
         (|node| node.state("keys/v1.36", "<html>login</html>\n"), Class::Refused, "no OpenPGP key"),
         (|node| node.state("keys/v1.36", "-----BEGIN PGP\nkey of another\n"), Class::Refused, "signature does not fit the key"),
-        (|node| node.state("upstream/v1.36", "kubeadm 1.36.1-1.1\n"), Class::Refused, "does not offer kubeadm 1.36.3"),
+        (|node| node.state("upstream/v1.36", "kubeadm 1.36.1-1.1\n"), Class::Hold, "does not offer kubeadm 1.36.3"),
     ];
     for (spoil, class, words) in cases {
         let node = former();

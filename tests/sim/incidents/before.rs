@@ -67,6 +67,73 @@ fn incident_23_a_refusal_looked_like_a_failure_every_night() {
     done(&end, NEW);
 }
 
+/// Nobody types anything: the watch tries it hourly, and the third time the alert has gone. It was told once.
+#[test]
+fn a_deferred_run_begins_when_its_gate_opens_and_not_next_week() {
+    let mut scenario = quick(Scenario::runbook());
+    let until = later(scenario.start, Duration::from_secs(2 * HOUR));
+    scenario.alerts.push(Alert { name: "NodeDiskFull".to_owned(), labels: BTreeMap::new(), from: None, until: Some(until) });
+    let end = live(begin(&scenario), None, async |driver| {
+        over(driver, 5 * HOUR).await;
+        driver.twin.look(State::clone)
+    });
+    assert_eq!(preflights(&end), 3, "{}", jobs(&end));
+    assert_eq!(slack(&end).matches("deferred: alerts: 1 alert(s) firing").count(), 1, "{}", slack(&end));
+    assert!(mark(namespace(&end), "deferred").is_none());
+    done(&end, NEW);
+}
+
+/// It is tried for as long as the settings say, and not where a person has halted or given it up.
+#[test]
+fn a_deferred_run_is_left_after_its_time_and_to_a_persons_word() {
+    for (words, tries) in [(None, 2), (Some(["halt", "--detection-only"].as_slice()), 1), (Some(&["clear-state", "--yes"]), 1)] {
+        let mut scenario = quick(Scenario::runbook());
+        scenario.settings.insert("retry-deferred".to_owned(), "90m".into());
+        scenario.alerts.push(Alert { name: "NodeDiskFull".to_owned(), labels: BTreeMap::new(), from: None, until: None });
+        let end = live(begin(&scenario), None, async |driver| {
+            when(driver, "a deferral", |state| mark(namespace(state), "deferred").is_some()).await;
+            pass(driver, 120).await; // its Job is over
+            if let Some(words) = words {
+                let argv = [&["k8s-upgrade"], words].concat();
+                assert_eq!(types(driver, "person", &argv).await, Some(0), "{words:?}");
+            }
+            pass(driver, 6 * HOUR).await;
+            driver.twin.look(State::clone)
+        });
+        assert_eq!(preflights(&end), tries, "{words:?}\n{}", jobs(&end));
+        untouched(&end);
+    }
+}
+
+/// The index lists the release, and the mirror of one node does not have it yet: nothing is claimed until it has. Of another minor version the
+/// node's repository is asked once it may be tried: then the run holds, and goes on by itself.
+#[test]
+fn a_mirror_that_lags_on_one_node_holds_the_run_until_it_has_the_release() {
+    for (target, claimed) in [(Version::new(1, 34, 7), false), (Version::new(1, 35, 4), true)] {
+        let mut scenario = quick(Scenario::runbook());
+        (scenario.target, scenario.releases[0].version) = (target, target);
+        let mut state = begin(&scenario);
+        state.hosts.change("k8s-node3", |machine| machine.lacks = Some(target));
+        let end = live(state, None, async |driver| {
+            pass(driver, HOUR / 2).await;
+            driver.twin.edit(|state| {
+                says(&logs(state), &format!("does not offer kubeadm {target} yet"));
+                assert_eq!(in_flight(state), claimed, "{}", jobs(state));
+                assert!(state.store.list(Kind::Node).all(|(_, node)| version_of(node) == OLD));
+                state.hosts.change("k8s-node3", |machine| machine.lacks = None);
+            });
+            over(driver, 4 * HOUR).await;
+            driver.twin.look(State::clone)
+        });
+        done(&end, &target.to_string());
+    }
+}
+
+/// How often a pod of preflight began.
+fn preflights(state: &State) -> usize {
+    state.history.newest().filter(|line| line.contains("starts: k8s-upgrade preflight --chain")).count()
+}
+
 #[test]
 fn incident_26_a_stray_backup_among_the_manifests_was_run() {
     let mut state = runbook();

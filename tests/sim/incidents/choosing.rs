@@ -37,11 +37,13 @@ fn incident_19_an_empty_plan_read_as_a_failure() {
     done(&end, NEW);
 }
 
-/// An index that gives no answer is not an index without a release.
+/// An index that gives no answer is not an index without a release; nor is one that is denied, or gone, for the minor version that runs. Of
+/// what nobody knows no gauge speaks, last week's neither.
 #[test]
 fn incident_21_no_answer_read_as_no_upgrade() {
-    for how in [How::Refused, How::Silent, How::Nonsense, How::Status(502)] {
+    for how in [How::Refused, How::Silent, How::Nonsense, How::Status(502), How::Status(403), How::Status(404)] {
         let mut state = runbook();
+        last_weeks(&mut state);
         let from = state.now();
         let trouble = Trouble { service: Service::Packages, from, until: Timestamp::MAX, how };
         state.web.troubles.push(trouble);
@@ -52,8 +54,40 @@ fn incident_21_no_answer_read_as_no_upgrade() {
         says(&logs(&end), "whether there is a new release is not known");
         let told = end.web.pushgateway.pushed.iter().any(|pushed| pushed.series.starts_with("k8s_upgrade_available"));
         assert!(!told, "a gauge says what nobody knows");
+        assert_eq!(detections_gauges(&end), ["k8s_version_check_last_run_timestamp"], "{how:?}");
         untouched(&end);
     }
+}
+
+/// It looks for nothing new while a run is on, and has run all the same: an alert on its last run stays silent.
+#[test]
+fn a_detection_during_a_run_says_that_it_ran() {
+    let end = live(runbook(), None, async |driver| {
+        when(driver, "a claim", in_flight).await;
+        let began = driver.twin.edit(|state| {
+            last_weeks(state);
+            state.now()
+        });
+        assert_eq!(types(driver, "detect", &["k8s-upgrade", "detect", "--yes"]).await, Some(0));
+        driver.twin.look(|state| {
+            assert_eq!(detections_gauges(state), ["k8s_version_check_last_run_timestamp"]);
+            let last = state.web.pushgateway.max("k8s_version_check_last_run_timestamp").unwrap();
+            assert!(last >= began.as_second() as f64, "{last}");
+        });
+        over(driver, 3 * HOUR).await;
+        driver.twin.look(State::clone)
+    });
+    done(&end, NEW);
+}
+
+/// A release that the detection of last week had found.
+fn last_weeks(state: &mut State) {
+    let series = format!("k8s_upgrade_available{{kind=\"patch\",running=\"{OLD}\",target=\"1.34.5\"}}");
+    state.web.pushgateway.groups.insert("k8s-version-check".to_owned(), BTreeMap::from([(series, 1.0)]));
+}
+
+fn detections_gauges(state: &State) -> Vec<&str> {
+    state.web.pushgateway.groups["k8s-version-check"].keys().map(String::as_str).collect()
 }
 
 /// No table of versions ends before Kubernetes does.

@@ -38,7 +38,7 @@ pub fn the_repository_moves_and_lists_follow(machine: &mut dyn Machine) {
 
 pub fn a_release_that_is_not_offered_moves_nothing(machine: &mut dyn Machine) {
     let cause = machine.move_repository("1.36.9").unwrap_err();
-    assert!(cause.class == Class::Refused && cause.what.contains("does not offer kubeadm 1.36.9"), "{cause}");
+    assert!(cause.class == Class::Hold && cause.what.contains("does not offer kubeadm 1.36.9"), "{cause}");
     machine.offline(true);
     assert_eq!(machine.move_repository("1.36.3").unwrap_err().class, Class::Unreachable);
     assert_eq!(machine.inspect().sources[0].minor, "1.35");

@@ -153,9 +153,11 @@ fn lists_are_what_the_last_refresh_found() {
     assert_eq!(ask(&mut state, WORKER, &offered).unwrap(), ["1.34.2-1.1"], "stale");
     ask(&mut state, WORKER, &Refresh).unwrap();
     assert_eq!(ask(&mut state, WORKER, &offered).unwrap(), ["1.34.7-1.1", "1.34.2-1.1"]);
-    for (target, says) in [("1.36.0", "has no v1.36"), ("1.35.5", "does not offer kubeadm 1.35.5")] {
+    for (target, class, says) in
+        [("1.36.0", Class::Refused, "has no v1.36"), ("1.35.5", Class::Hold, "does not offer kubeadm 1.35.5 yet")]
+    {
         let cause = ask(&mut state, WORKER, &repository(target)).unwrap_err();
-        assert!(cause.class == Class::Refused && cause.what.contains(says), "{}", cause.what);
+        assert!(cause.class == class && cause.what.contains(says), "{}", cause.what);
     }
     state.web.packages.keys = Arc::new([(35, "0".repeat(40))].into());
     let cause = ask(&mut state, WORKER, &repository("1.35.4")).unwrap_err();
