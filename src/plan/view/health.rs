@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::decide::alerts::{self, Alert, Judgement, Moment};
+use crate::plan::decide::alerts::{self, Alert, Asker, Judgement, Moment, Rule};
 use crate::plan::decide::orphan::{self, Verdict};
 use crate::plan::decide::rules;
 use crate::plan::manifests::policies;
@@ -31,14 +31,6 @@ pub struct Cron {
     pub schedule: String,
     pub created: Option<Timestamp>,
     pub last: Option<Timestamp>,
-}
-
-/// An alert rule that Prometheus has loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    pub name: String,
-    /// `ok`, or why its evaluation fails.
-    pub health: String,
 }
 
 /// A gauge at the Pushgateway: its name and labels as written there.
@@ -295,9 +287,10 @@ fn rules_loaded(loaded: &Answer<Vec<Rule>>) -> Check {
 
 /// What fires holds a run, which is no illness; that nobody can say what fires is one.
 fn alerts_seen(alerts: &Answer<Vec<Alert>>) -> Check {
-    match alerts::judge(alerts, Moment::Upgrading, None) {
+    let asker = Asker { moment: Moment::Upgrading, skewed: true, gates: &[], ignore: None, info_holds: false };
+    match alerts::judge(alerts, &asker) {
         Judgement::Pass => Check::ok("alerts", "none fires that would hold a run"),
-        Judgement::Blocked(firing) => Check::ok("alerts", format!("a run would be held now by {}", firing.join(", "))),
+        Judgement::Blocked(blocked) => Check::ok("alerts", format!("a run would be held now by {}", blocked.alerts.join(", "))),
         Judgement::Unknown(why) => Check::wrong("alerts", why, MONITORING),
     }
 }

@@ -50,6 +50,8 @@ pub struct Prometheus {
     pub injected: Vec<Injected>,
     /// Rules that somebody has taken away.
     pub unloaded: BTreeSet<String>,
+    /// Rules of other people, by group and name: what sets them off is injected.
+    pub others: Vec<(String, String)>,
     /// When machines were booted, by node.
     booted: BTreeMap<String, Timestamp>,
 }
@@ -94,11 +96,17 @@ pub fn booted(state: &mut State, node: &str) {
 
 pub(super) fn serve(state: &State, method: &str, path: &str) -> Option<(u16, Vec<u8>)> {
     if (method, path) == ("GET", "/api/v1/rules") {
-        let rule =
-            |rule: &Rule| json!({ "name": rule.name, "health": "ok", "type": "alerting", "state": "inactive", "alerts": [] });
-        let loaded = RULES.iter().filter(|rule| !state.web.prometheus.unloaded.contains(&rule.name));
-        let group = json!({ "name": names::ALERT_GROUP, "rules": loaded.map(rule).collect::<Vec<_>>() });
-        return Some((200, json!({ "status": "success", "data": { "groups": [group] } }).to_string().into_bytes()));
+        let prometheus = &state.web.prometheus;
+        let loaded = RULES.iter().filter(|rule| !prometheus.unloaded.contains(&rule.name));
+        let ours = loaded.map(|rule| (names::ALERT_GROUP, rule.name.as_str()));
+        let others = prometheus.others.iter().map(|(group, name)| (group.as_str(), name.as_str()));
+        let mut groups: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        for (group, name) in ours.chain(others) {
+            let rule = json!({ "name": name, "health": "ok", "type": "alerting", "state": "inactive", "alerts": [] });
+            groups.entry(group).or_default().push(rule);
+        }
+        let groups: Vec<Value> = groups.iter().map(|(name, rules)| json!({ "name": name, "rules": rules })).collect();
+        return Some((200, json!({ "status": "success", "data": { "groups": groups } }).to_string().into_bytes()));
     }
     if (method, path) != ("GET", "/api/v1/alerts") {
         return None;
