@@ -23,9 +23,10 @@ impl AlertFilter {
     }
 }
 
-/// Names that no filter may match: that alerting works is seen by the first, a person's block is the second. An expression that matches
+/// Names that no filter may match: that alerting works is seen by the first, a person's block are the next two. An expression that matches
 /// one of the others, which nobody would give an alert, matches practically all.
-const NEVER_IGNORED: [&str; 5] = [names::ALERT_WATCHDOG, names::ALERT_BLOCKER, "Xyzzyq", "qqfjx", "_0_"];
+const NEVER_IGNORED: [&str; 6] =
+    [names::ALERT_WATCHDOG, names::ALERT_BLOCKER, names::ALERT_BLOCKER_FORMER, "Xyzzyq", "qqfjx", "_0_"];
 /// Of what an expression is compiled to, in bytes.
 const LARGEST_FILTER: usize = 1 << 20;
 

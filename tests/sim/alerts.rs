@@ -7,7 +7,7 @@ use k8s_upgrade::twin::{Scenario, State};
 
 use super::hands::{NEW, done, observed, runbook, slack, version};
 use super::recovery::fires;
-use super::world::{NAMESPACE, begin, in_flight, is_over, mark, namespace, pass, quick, tail, types, when};
+use super::world::{NAMESPACE, begin, in_flight, is_over, mark, namespace, pass, quick, tail, to_the_end, types, when};
 
 /// The control plane has the new version, and no worker.
 fn skewed(state: &State) -> bool {
@@ -58,6 +58,36 @@ fn the_end_waits_for_an_alert_of_the_group() {
             state.web.prometheus.injected.retain(|alert| alert.name == "NodeDiskFull");
         });
         when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    done(&end, &[]);
+}
+
+/// Last week's run was refused: its Job is kept, and the stock rules tell of it until it goes. This week's run is what would do better.
+#[test]
+fn the_failed_job_of_a_refused_run_does_not_hold_the_next() {
+    let mut state = runbook();
+    let (from, until) = (state.now(), jiff::Timestamp::MAX);
+    let labels = [("namespace", NAMESPACE), ("job_name", "k8s-upgrade-preflight-1-34-6"), ("severity", "warning")];
+    let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+    state.web.prometheus.injected.push(Injected { name: "KubeJobFailed".to_owned(), labels, from, until });
+    done(&to_the_end(state, None), &[]);
+}
+
+/// A halt of the detection alone, under which a run that is on goes on to its end: the gauge says since when, until it is lifted.
+#[test]
+fn the_gauge_of_a_halt_is_there_as_long_as_the_halt() {
+    let gauge = |state: &State| state.web.pushgateway.max("k8s_upgrade_halted_timestamp");
+    let end = observed(runbook(), async |driver| {
+        when(driver, "a run", in_flight).await;
+        assert_eq!(types(driver, "halt", "halt --detection-only").await.0, 0);
+        let since = driver.twin.look(gauge).filter(|since| *since > 0.0).expect("pushed");
+        when(driver, "the end", is_over).await;
+        driver.twin.edit(|state| state.web.pushgateway.restart());
+        pass(driver, 1200).await;
+        assert_eq!(driver.twin.look(gauge), Some(since), "the watch tells a Pushgateway that has forgotten");
+        assert_eq!(types(driver, "lift", "halt --lift").await.0, 0);
+        assert_eq!(driver.twin.look(gauge), Some(0.0));
         driver.twin.look(State::clone)
     });
     done(&end, &[]);

@@ -9,7 +9,7 @@ use super::others;
 use super::rules::KNOWN;
 pub use super::rules::Moment;
 use crate::guard::{self, Guard};
-use crate::names::{ALERT_BLOCKER, ALERT_GROUP, ALERT_WATCHDOG};
+use crate::names::{ALERT_BLOCKER, ALERT_BLOCKER_FORMER, ALERT_GROUP, ALERT_WATCHDOG, ETCD_JOB_PREFIX};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node, Phase, Step};
 use crate::plan::model::policy::LONGEST_FILTER;
@@ -74,6 +74,8 @@ pub fn skewed(facts: &Facts) -> bool {
 #[derive(Clone, Debug)]
 pub struct Asker<'a> {
     pub moment: Moment,
+    /// Our namespace.
+    pub namespace: &'a str,
     /// See [`skewed`].
     pub skewed: bool,
     /// At the end of a run: see [`gates`].
@@ -138,7 +140,17 @@ pub fn judge(answer: &Answer<Vec<Alert>>, asker: &Asker<'_>) -> Judgement {
 
 /// An alert of somebody else's rule that the run causes, or that its end resolves.
 fn is_own(alert: &Alert, asker: &Asker<'_>) -> bool {
-    others::kind(&alert.name).is_some_and(|kind| kind.own.contains(&asker.moment) && (asker.skewed || !kind.skewed))
+    let kind = others::kind(&alert.name).filter(|kind| kind.own.contains(&asker.moment) && (asker.skewed || !kind.skewed));
+    kind.is_some() || is_of_our_job(alert, asker.namespace)
+}
+
+/// About a Job or CronJob of ours, as kube-state-metrics labels them: one that a run was refused in fails and is kept for a week, and the
+/// next run is what would do better. It must not be held by that.
+fn is_of_our_job(alert: &Alert, namespace: &str) -> bool {
+    let label = |key: &str| alert.labels.get(key).map(String::as_str);
+    let named = label("job_name").or(label("cronjob"));
+    let snapshot = named.is_some_and(|job| job.starts_with(&format!("{ETCD_JOB_PREFIX}-")));
+    snapshot || named.is_some() && label("namespace") == Some(namespace)
 }
 
 /// What is told, and asks nobody to act: the severities that alert rules commonly have for that.
@@ -148,8 +160,8 @@ fn is_information(alert: &Alert) -> bool {
 
 /// An expression of what is ignored already and of these names, as a settings file may have it. A person's block is ignored by none.
 fn passing(names: &BTreeSet<&str>, ignore: Option<&Regex>) -> Option<String> {
-    let plain = |name: &&str| name.chars().all(|c| c.is_ascii_alphanumeric() || "_-:. ".contains(c)) && **name != *ALERT_BLOCKER;
-    if !names.iter().all(|name| plain(name)) {
+    let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "_-:. ".contains(c));
+    if !names.iter().all(|name| plain(name) && ![ALERT_BLOCKER, ALERT_BLOCKER_FORMER].contains(name)) {
         return None;
     }
     let names: Vec<String> = names.iter().map(|name| regex::escape(name)).collect();

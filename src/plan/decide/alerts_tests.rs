@@ -1,7 +1,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use super::*;
-use crate::names::{ALERT_BLOCKER, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED};
+use crate::names::{
+    ALERT_BLOCKER, ALERT_BLOCKER_FORMER, ALERT_DETECTION_MISSED, ALERT_HALTED_LONG, ALERT_IN_FLIGHT, ALERT_JOB_FAILED,
+    ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED,
+};
 use crate::plan::model::fixture::*;
 
 fn alert(name: &str, firing: bool) -> Alert {
@@ -9,7 +12,7 @@ fn alert(name: &str, firing: bool) -> Alert {
 }
 
 fn asker(moment: Moment, ignore: Option<&Regex>) -> Asker<'_> {
-    Asker { moment, skewed: true, gates: &[], ignore, info_holds: false }
+    Asker { moment, namespace: "k8s-upgrade", skewed: true, gates: &[], ignore, info_holds: false }
 }
 
 fn blocked(alerts: &[&str], pass: &str) -> Judgement {
@@ -26,7 +29,7 @@ fn with_watchdog(name: &str) -> Answer<Vec<Alert>> {
 #[test]
 fn what_blocks_when() {
     use Moment::{Claimed, Finishing, Partial, Unclaimed, Upgrading};
-    let table: [(&str, &[Moment]); 10] = [
+    let table: [(&str, &[Moment]); 14] = [
         (ALERT_WATCHDOG, &[]),
         (ALERT_IN_FLIGHT, &[]),
         (ALERT_SKEW, &[Finishing]),
@@ -34,13 +37,17 @@ fn what_blocks_when() {
         (ALERT_SNAPSHOT_MISSING, &[Unclaimed, Finishing, Partial]),
         (ALERT_RECENT_REBOOT, &[Unclaimed, Claimed]),
         (ALERT_BLOCKER, &[Unclaimed, Claimed, Upgrading, Finishing, Partial]),
+        (ALERT_BLOCKER_FORMER, &[Unclaimed, Claimed, Upgrading, Finishing, Partial]),
+        (ALERT_JOB_FAILED, &[]),
+        (ALERT_DETECTION_MISSED, &[]),
+        (ALERT_HALTED_LONG, &[]),
         ("KubeNodeNotReady", &[Unclaimed, Claimed, Upgrading]),
         ("KubeVersionMismatch", &[]),
         ("KubernetesVersionOutdated", &[]),
     ];
     for (name, blocks_at) in table {
         for moment in [Unclaimed, Claimed, Upgrading, Finishing, Partial] {
-            let pass = if name == ALERT_BLOCKER { String::new() } else { format!("^({name})$") };
+            let pass = if [ALERT_BLOCKER, ALERT_BLOCKER_FORMER].contains(&name) { String::new() } else { format!("^({name})$") };
             let wanted = if blocks_at.contains(&moment) { blocked(&[name], &pass) } else { Judgement::Pass };
             assert_eq!(judge(&with_watchdog(name), &asker(moment, None)), wanted, "{name} at {moment:?}");
         }
@@ -166,5 +173,24 @@ fn the_end_waits_for_what_the_group_has() {
     ] {
         let judged = judge(&with_watchdog(name), &Asker { gates: &gates, ..asker(moment, None) });
         assert_eq!(judged != Judgement::Pass, blocks, "{name} at {moment:?}");
+    }
+}
+
+/// The week's run was refused, its Job failed, and the stock rules tell of that for as long as the Job is kept.
+#[test]
+fn a_failed_job_of_ours_does_not_hold_the_run_that_replaces_it() {
+    for (namespace, label, name, holds) in [
+        ("k8s-upgrade", "job_name", "k8s-upgrade-preflight-1-34-7", false),
+        ("k8s-upgrade", "job_name", "k8s-version-check-29922480", false),
+        ("k8s-upgrade", "cronjob", "k8s-version-check", false),
+        ("default", "job_name", "pre-upgrade-etcd-1-34-7-5f3a21bc", false),
+        ("default", "job_name", "backup-etcd-29922480", true),
+        ("default", "job_name", "k8s-upgrade-preflight-1-34-7", true),
+        ("k8s-upgrade", "pod", "k8s-upgrade-preflight-1-34-7-abcde", true),
+    ] {
+        let mut failed = alert("KubeJobFailed", true);
+        failed.labels = [("namespace", namespace), (label, name)].map(|(key, value)| (key.into(), value.into())).into();
+        let answer = Answer::Known(vec![alert(ALERT_WATCHDOG, true), failed]);
+        assert_eq!(judge(&answer, &asker(Moment::Unclaimed, None)) != Judgement::Pass, holds, "{namespace} {name}");
     }
 }

@@ -71,15 +71,16 @@ pub async fn alert_gate(
 
 /// What fires now, judged.
 async fn judged(services: &Services, moment: Moment, skewed: bool) -> Judgement {
-    let gates = match moment.ends() {
-        true => match services.monitoring.rules_loaded().await {
-            Answer::Known(rules) => alerts::gates(rules),
-            Answer::Unknown(why) => return Judgement::Unknown(why),
-        },
-        false => Vec::new(),
+    let rules = if moment.ends() { services.monitoring.rules_loaded().await } else { Answer::Known(Vec::new()) };
+    let (gates, alerts) = match rules {
+        Answer::Known(rules) => (alerts::gates(rules), services.monitoring.alerts().await),
+        // Which alerts count is not known, and so not whether one of them fires.
+        Answer::Unknown(why) => (Vec::new(), Answer::Unknown(why)),
     };
     let (ignore, info_holds) = (services.settings.alert_ignore.regex(), services.settings.alert_info_holds);
-    alerts::judge(&services.monitoring.alerts().await, &Asker { moment, skewed, gates: &gates, ignore, info_holds })
+    let namespace = services.cluster.namespace.as_str();
+    let asker = Asker { moment, namespace, skewed, gates: &gates, ignore, info_holds };
+    alerts::judge(&alerts, &asker)
 }
 
 /// Watches health until the soak of whatever node was changed last is over; a regression holds.

@@ -12,7 +12,7 @@ use super::super::world::{NAMESPACE, components, is_of_chain, mark, version_of};
 use super::{Observer, version};
 
 /// Alerts that a run sets off itself, and the one that always fires.
-const OWN: [&str; 7] = [
+const OWN: [&str; 10] = [
     "Watchdog",
     "K8sVersionSkew",
     "KubeVersionMismatch",
@@ -20,6 +20,9 @@ const OWN: [&str; 7] = [
     "K8sUpgradeStalled",
     "EtcdPreUpgradeSnapshotMissing",
     "RecentNodeReboot",
+    "K8sUpgradeJobFailed",
+    "K8sVersionCheckMissed",
+    "K8sUpgradeHaltedForLong",
 ];
 /// A drain and three steps of half an hour each, and what is waited for around them.
 const WORK: SignedDuration = SignedDuration::from_mins(150);
