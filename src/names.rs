@@ -248,6 +248,8 @@ pub const METRIC_PROGRESS: &str = "k8s_upgrade_progress_timestamp";
 pub const METRIC_AVAILABLE: &str = "k8s_upgrade_available";
 /// When detection last came to an end (seconds since 1970).
 pub const METRIC_LAST_CHECK: &str = "k8s_version_check_last_run_timestamp";
+/// Since when a person's halt stands (seconds since 1970); 0 without one.
+pub const METRIC_HALTED: &str = "k8s_upgrade_halted_timestamp";
 /// 1 while a person blocks upgrades and reboots.
 pub const METRIC_BLOCKER: &str = "k8s_upgrade_blocker";
 
@@ -261,10 +263,18 @@ pub const ALERT_SNAPSHOT_MISSING: &str = "EtcdPreUpgradeSnapshotMissing";
 pub const ALERT_STALLED: &str = "K8sUpgradeStalled";
 /// A run is on: others who reboot nodes wait for it.
 pub const ALERT_IN_FLIGHT: &str = "K8sUpgradeInFlight";
-/// A node rebooted lately. No rule of ours: a cluster may have it.
+/// A node rebooted lately.
 pub const ALERT_RECENT_REBOOT: &str = "RecentNodeReboot";
 /// A person blocks upgrades and reboots.
-pub const ALERT_BLOCKER: &str = "K8sUpgradeBlocked";
+pub const ALERT_BLOCKER: &str = "K8sUpgradeHaltedByOperator";
+/// The same, as rules name it that a build before has written and that are loaded still.
+pub const ALERT_BLOCKER_FORMER: &str = "K8sUpgradeBlocked";
+/// A Job of a run has failed, and nothing has taken it up.
+pub const ALERT_JOB_FAILED: &str = "K8sUpgradeJobFailed";
+/// Detection has not run for [`crate::plan::decide::rules::MISSED_AFTER`].
+pub const ALERT_DETECTION_MISSED: &str = "K8sVersionCheckMissed";
+/// A person's halt stands for [`crate::plan::decide::rules::FORGOTTEN_AFTER`].
+pub const ALERT_HALTED_LONG: &str = "K8sUpgradeHaltedForLong";
 /// Always firing; that it is seen proves that the alert gate works.
 pub const ALERT_WATCHDOG: &str = "Watchdog";
 

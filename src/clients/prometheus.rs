@@ -8,9 +8,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::Endpoint;
 use super::endpoint::{encode, excerpt};
-use crate::plan::decide::alerts::Alert;
+use crate::plan::decide::alerts::{Alert, Rule};
 use crate::plan::model::answer::Answer;
-use crate::plan::view::health::Rule;
 use crate::world::Bounds;
 
 /// Bytes of an answer: thousands of rules or alerts.
@@ -58,11 +57,13 @@ impl Prometheus {
     /// The alert rules that are loaded.
     pub async fn rules(&self, deadline: Duration) -> Answer<Vec<Rule>> {
         let asked: Result<Groups, String> = self.ask("/api/v1/rules?type=alert", deadline).await;
-        let health = |rule: WireRule| match rule.last_error.filter(|error| !error.is_empty()) {
-            Some(error) => Rule { name: rule.name, health: error },
-            None => Rule { name: rule.name, health: rule.health },
+        let rules = |group: Group| {
+            group.rules.into_iter().map(move |rule| {
+                let health = rule.last_error.filter(|error| !error.is_empty()).unwrap_or(rule.health);
+                Rule { name: rule.name, group: group.name.clone(), health }
+            })
         };
-        answer(asked.map(|data| data.groups.into_iter().flat_map(|group| group.rules).map(health).collect()))
+        answer(asked.map(|data| data.groups.into_iter().flat_map(rules).collect()))
     }
 
     fn alert(&self, alert: WireAlert) -> Result<Alert, String> {
@@ -138,6 +139,7 @@ struct Groups {
 
 #[derive(Deserialize)]
 struct Group {
+    name: String,
     rules: Vec<WireRule>,
 }
 
@@ -190,7 +192,7 @@ mod tests {
             {"state":"inactive","name":"K8sVersionSkew","query":"vector(1)","duration":0,"labels":{},"annotations":{},"alerts":[],"health":"ok","type":"alerting"},
             {"state":"inactive","name":"Bad","query":"x","duration":0,"labels":{},"annotations":{},"alerts":[],"health":"err","lastError":"many-to-many","type":"alerting"}]}]}}"#;
         let ask = |body| fake::run(Prometheus::new(FakeWeb::answers(200, body).endpoint()).rules(SECOND));
-        let rule = |name: &str, health: &str| Rule { name: name.into(), health: health.into() };
+        let rule = |name: &str, health: &str| Rule { name: name.into(), group: "Upgrade Gates".into(), health: health.into() };
         assert_eq!(ask(body), Answer::Known(vec![rule("K8sVersionSkew", "ok"), rule("Bad", "many-to-many")]));
         assert!(matches!(ask("<html>"), Answer::Unknown(_)));
     }

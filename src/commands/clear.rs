@@ -161,6 +161,6 @@ async fn forget(services: &Services, marks: &RunMarks, found: &Found<'_>) -> Res
     for node in &found.leases {
         services.leases.expire(&node.name).await?;
     }
-    services.monitoring.push_marks(&RunMarks::default()).await;
+    services.monitoring.push_marks(&marks.ended()).await;
     services.record.clear_run(PLACE, marks).await
 }

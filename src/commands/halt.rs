@@ -7,6 +7,7 @@ use crate::names;
 use crate::packages;
 use crate::plan::model::facts::{Facts, JobState};
 use crate::plan::model::halt::Halt;
+use crate::plan::model::marks::RunMarks;
 use crate::report::Notice;
 use crate::run::{Services, chain};
 use crate::words::{command, ssh};
@@ -58,6 +59,7 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
         Ok(())
     };
     set.await.map_err(half_set)?;
+    services.monitoring.push_marks(&RunMarks { halted: Some(halt.clone()), ..facts.marks.clone() }).await;
     services.session.notice("halt", &Notice::Halted(halt.clone()));
     if halt.run {
         for job in at_work(&facts).filter(|_| !options.now) {
@@ -136,6 +138,7 @@ async fn lift(services: &Services, facts: &Facts) -> Result<Outcome, Failure> {
         state: "The halt still holds.".to_owned(),
         next: vec!["k8s-upgrade halt --lift".into()],
     })?;
+    services.monitoring.push_marks(&RunMarks { halted: None, ..facts.marks.clone() }).await;
     services.session.notice("halt", &Notice::Lifted { by: services.session.identity.holder.clone() });
     if facts.marks.in_flight && halt.run {
         services.session.next("halt", "the run goes on with", "k8s-upgrade resume");

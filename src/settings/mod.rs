@@ -89,6 +89,8 @@ pub struct Settings {
     pub kubeadm_flags: Vec<KubeadmFlag>,
     /// Alerts that never block: a regular expression that matches anywhere in the name, as kured's filter does.
     pub alert_ignore: AlertFilter,
+    /// Alerts of the severities none and info hold a run like any other.
+    pub alert_info_holds: bool,
     /// What a drain may do about a pod that a budget can never release: structural, all or never.
     pub drain_unstick: Unstick,
     /// A node with pods that can never be evicted, and that drain-unstick does not delete: refuse does not begin a run, skip leaves it out.
@@ -180,6 +182,7 @@ impl Default for Settings {
             backup_cronjob: known(names::BACKUP_CRONJOB),
             kubeadm_flags: Vec::new(),
             alert_ignore: AlertFilter::default(),
+            alert_info_holds: false,
             drain_unstick: Unstick::Structural,
             undrainable: Undrainable::Refuse,
             drain_tries: 2,

@@ -144,6 +144,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("backup-cronjob", of(&["default/backup-etcd", "ops/etcd"])),
         ("kubeadm-flags", vec![serde_json::json!([]), serde_json::json!(["--skip-phases=addon/coredns", "--v=5"])]),
         ("alert-ignore", of(&["", "^(CertExpiresSoon|NodeDiskFull)$", "RecentNodeReboot"])),
+        ("alert-info-holds", of(&[true, false])),
         ("drain-unstick", of(&["structural", "all", "never"])),
         ("drain-tries", of(&[1, 3])),
         ("undrainable", of(&["refuse", "skip"])),

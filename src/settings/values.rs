@@ -8,6 +8,7 @@ use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::names;
+use crate::plan::model::policy::LONGEST_FILTER;
 use crate::words::{Flag, NotAToken, line};
 
 /// Alerts that never block: a regular expression that matches anywhere in the name, as kured's filter does. Empty: there are none.
@@ -22,11 +23,11 @@ impl AlertFilter {
     }
 }
 
-/// Names that no filter may match: that alerting works is seen by the first, a person's block is the second. An expression that matches
+/// Names that no filter may match: that alerting works is seen by the first, a person's block are the next two. An expression that matches
 /// one of the others, which nobody would give an alert, matches practically all.
-const NEVER_IGNORED: [&str; 5] = [names::ALERT_WATCHDOG, names::ALERT_BLOCKER, "Xyzzyq", "qqfjx", "_0_"];
-/// Of an expression, in characters; and of what it is compiled to, in bytes.
-const LONGEST_FILTER: usize = 2000;
+const NEVER_IGNORED: [&str; 6] =
+    [names::ALERT_WATCHDOG, names::ALERT_BLOCKER, names::ALERT_BLOCKER_FORMER, "Xyzzyq", "qqfjx", "_0_"];
+/// Of what an expression is compiled to, in bytes.
 const LARGEST_FILTER: usize = 1 << 20;
 
 impl FromStr for AlertFilter {

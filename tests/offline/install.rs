@@ -188,6 +188,9 @@ tests:
       - {series: 'kubernetes_build_info{job="kubernetes-apiservers",git_version="v1.36.3"}', values: '1x200'}
       - {series: 'kubernetes_build_info{job="kubelet",git_version="v1.36.3"}', values: '1x200'}
       - {series: 'kubernetes_build_info{job="coredns",git_version="v0.0.0-master"}', values: '1x200'}
+      - {series: 'kube_node_info{node="a",kubelet_version="v1.36.3"}', values: '1x200'}
+      - {series: 'node_boot_time_seconds{instance="a"}', values: '-90000x200'}
+      - {series: 'kube_cronjob_created{cronjob="k8s-version-check"}', values: '0x200'}
     promql_expr_test:
       - {expr: 'count(ALERTS) by (alertname)', eval_time: 3h, exp_samples: [{labels: '{alertname="Watchdog"}', value: 1}]}
   # half done for 30 minutes
@@ -199,6 +202,16 @@ tests:
     promql_expr_test:
       - {expr: 'ALERTS{alertname="K8sVersionSkew",alertstate="firing"}', eval_time: 29m}
       - {expr: 'count(ALERTS{alertname="K8sVersionSkew",alertstate="firing"})', eval_time: 31m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="K8sVersionSkew"}', eval_time: 70m}
+  # the same, where only kube-state-metrics is scraped
+  - interval: 1m
+    input_series:
+      - {series: 'kube_node_info{node="a",kubelet_version="v1.36.3"}', values: '1x200'}
+      - {series: 'kube_node_info{node="b",kubelet_version="v1.35.4"}', values: '1x60 _x140'}
+      - {series: 'kube_node_info{node="b",kubelet_version="v1.36.3"}', values: '_x60 1x140'}
+    promql_expr_test:
+      - {expr: 'ALERTS{alertname="K8sVersionSkew",alertstate="firing"}', eval_time: 29m}
+      - {expr: 'count(count_over_time(ALERTS{alertname="K8sVersionSkew",alertstate="firing"}[25m]) >= 25)', eval_time: 59m, exp_samples: [{value: 1}]}
       - {expr: 'ALERTS{alertname="K8sVersionSkew"}', eval_time: 70m}
   # a run that makes progress for five hours, its snapshot late, and that ends
   - interval: 1m
@@ -228,8 +241,84 @@ tests:
     input_series:
       - {series: 'k8s_upgrade_blocker{job="k8s-upgrade-blocker"}', values: '1x10 0x10'}
     promql_expr_test:
-      - {expr: 'count(ALERTS{alertname="K8sUpgradeBlocked",alertstate="firing"})', eval_time: 1m, exp_samples: [{value: 1}]}
-      - {expr: 'ALERTS{alertname="K8sUpgradeBlocked"}', eval_time: 12m}
+      - {expr: 'count(ALERTS{alertname="K8sUpgradeHaltedByOperator",alertstate="firing"})', eval_time: 1m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname=~"K8sUpgrade(HaltedByOperator|Blocked)"}', eval_time: 12m}
+  # a reboot, with scrapes that fail around it: told of for a day without a gap
+  - interval: 1m
+    input_series:
+      - {series: 'node_boot_time_seconds{instance="a"}', values: '-90000x60 _x5 3600x100 _x20 3600x1500'}
+      - {series: 'node_boot_time_seconds{instance="b"}', values: '-90000x1700'}
+    promql_expr_test:
+      - {expr: 'ALERTS{alertname="RecentNodeReboot"}', eval_time: 60m}
+      - {expr: 'count(ALERTS{alertname="RecentNodeReboot",instance="a",alertstate="firing"})', eval_time: 67m, exp_samples: [{value: 1}]}
+      - {expr: 'count(count_over_time(ALERTS{alertname="RecentNodeReboot",alertstate="firing"}[1400m]) >= 1400)', eval_time: 1490m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="RecentNodeReboot"}', eval_time: 1502m}
+  # Jobs of a run: one that the watch takes up is none, one that is left is, and a person's resume clears it
+  - interval: 1m
+    input_series:
+      - {series: 'k8s_upgrade_in_flight{job="k8s-version-upgrade"}', values: '1x400'}
+      - {series: 'k8s_upgrade_progress_timestamp{job="k8s-version-upgrade"}', values: '0+60x400'}
+      - {series: 'k8s_upgrade_snapshot_taken{job="k8s-version-upgrade"}', values: '1x400'}
+      - {series: 'kube_job_failed{condition="true",namespace="k8s-upgrade",job_name="k8s-upgrade-master-1-36-3"}', values: '1x10 _x20 1x10 _x400'}
+      - {series: 'kube_job_failed{condition="true",namespace="k8s-upgrade",job_name="k8s-upgrade-worker-1-36-3-n2"}', values: '_x100 1x100 _x200'}
+      - {series: 'kube_job_failed{condition="true",namespace="shop",job_name="nightly"}', values: '1x400'}
+    promql_expr_test:
+      - {expr: 'ALERTS{alertname="K8sUpgradeJobFailed",alertstate="firing"}', eval_time: 45m}
+      - {expr: 'ALERTS{alertname="K8sUpgradeJobFailed"}', eval_time: 60m}
+      - {expr: 'ALERTS{alertname="K8sUpgradeJobFailed",alertstate="firing"}', eval_time: 129m}
+      - {expr: 'count(ALERTS{alertname="K8sUpgradeJobFailed",alertstate="firing",job_name="k8s-upgrade-worker-1-36-3-n2"})', eval_time: 132m, exp_samples: [{value: 1}]}
+      - {expr: 'count(count_over_time(ALERTS{alertname="K8sUpgradeJobFailed",alertstate="firing"}[60m]) >= 60)', eval_time: 195m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="K8sUpgradeJobFailed"}', eval_time: 210m}
+  # the weekly run was refused before it began: its Job is kept for a week, and nothing fires
+  - interval: 1m
+    input_series:
+      - {series: 'k8s_upgrade_in_flight{job="k8s-version-upgrade"}', values: '0x400'}
+      - {series: 'kube_job_failed{condition="true",namespace="k8s-upgrade",job_name="k8s-upgrade-preflight-1-36-3"}', values: '1x400'}
+    promql_expr_test:
+      - {expr: 'count(ALERTS) by (alertname)', eval_time: 5h, exp_samples: [{labels: '{alertname="Watchdog"}', value: 1}]}
+"#;
+
+/// The same over days, looked at less often.
+const EXPECTED_IN_DAYS: &str = r#"
+rule_files: [rules.yaml]
+evaluation_interval: 4m
+tests:
+  # detection has run at the beginning, and on the tenth day again
+  - interval: 4m
+    input_series:
+      - {series: 'k8s_version_check_last_run_timestamp{job="k8s-version-check"}', values: '0x3600 864000x400'}
+      - {series: 'kube_cronjob_status_last_schedule_time{cronjob="k8s-version-check"}', values: '0x4000'}
+    promql_expr_test:
+      - {expr: 'ALERTS{alertname="K8sVersionCheckMissed"}', eval_time: 9d}
+      - {expr: 'ALERTS{alertname="K8sVersionCheckMissed",alertstate="firing"}', eval_time: 216h55m}
+      - {expr: 'count(ALERTS{alertname="K8sVersionCheckMissed",alertstate="firing"})', eval_time: 217h5m, exp_samples: [{value: 1}]}
+      - {expr: 'count(count_over_time(ALERTS{alertname="K8sVersionCheckMissed",alertstate="firing"}[22h]) >= 330)', eval_time: 239h30m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="K8sVersionCheckMissed"}', eval_time: 241h}
+  # the Pushgateway has forgotten on the eighth day when detection ran, and the CronJob has not
+  - interval: 4m
+    input_series:
+      - {series: 'k8s_version_check_last_run_timestamp{job="k8s-version-check"}', values: '604800x2880 _x1000'}
+      - {series: 'kube_cronjob_status_last_schedule_time{cronjob="k8s-version-check"}', values: '604800x4000'}
+      - {series: 'kube_cronjob_created{cronjob="k8s-version-check"}', values: '0x4000'}
+    promql_expr_test:
+      - {expr: 'ALERTS{alertname="K8sVersionCheckMissed"}', eval_time: 10d}
+  # a CronJob that has never run
+  - interval: 4m
+    input_series:
+      - {series: 'kube_cronjob_created{cronjob="k8s-version-check"}', values: '0x4000'}
+    promql_expr_test:
+      - {expr: 'count(ALERTS{alertname="K8sVersionCheckMissed",alertstate="firing"})', eval_time: 10d, exp_samples: [{value: 1}]}
+  # a halt of the first hour, lifted on the tenth day: of the detection that it suspends no second alert tells
+  - interval: 4m
+    input_series:
+      - {series: 'k8s_upgrade_halted_timestamp{job="k8s-version-upgrade"}', values: '0x14 3600x3585 0x400'}
+      - {series: 'k8s_version_check_last_run_timestamp{job="k8s-version-check"}', values: '0x3600 864000x400'}
+    promql_expr_test:
+      - {expr: 'ALERTS{alertname="K8sUpgradeHaltedForLong"}', eval_time: 7d}
+      - {expr: 'ALERTS{alertname="K8sUpgradeHaltedForLong",alertstate="firing"}', eval_time: 169h55m}
+      - {expr: 'count(ALERTS{alertname="K8sUpgradeHaltedForLong",alertstate="firing"})', eval_time: 170h5m, exp_samples: [{value: 1}]}
+      - {expr: 'count(count_over_time(ALERTS{alertname="K8sUpgradeHaltedForLong",alertstate="firing"}[60h]) >= 900)', eval_time: 239h, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname=~"K8sUpgradeHaltedForLong|K8sVersionCheckMissed"}', eval_time: 241h}
 "#;
 
 #[test]
@@ -237,8 +326,9 @@ fn the_alert_rules_fire_and_resolve_as_prometheus_computes_them() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("rules.yaml"), rules().unwrap()).unwrap();
     std::fs::write(folder.path().join("test.yaml"), EXPECTED).unwrap();
-    assert!(promtool(folder.path(), &["check", "rules", "rules.yaml"]).contains("6 rules found"));
-    promtool(folder.path(), &["test", "rules", "test.yaml"]);
+    std::fs::write(folder.path().join("days.yaml"), EXPECTED_IN_DAYS).unwrap();
+    assert!(promtool(folder.path(), &["check", "rules", "rules.yaml"]).contains("10 rules found"));
+    promtool(folder.path(), &["test", "rules", "test.yaml", "days.yaml"]);
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::world::{LIMIT, NAMESPACE, at_work, begin, is_over, live, mark, pass, 
 use super::{rotate, twin};
 
 /// What no suite on a control plane without machines can show, and why.
-const BEYOND: [(&str, &str); 7] = [
+const BEYOND: [(&str, &str); 8] = [
     ("get pods/log", "a log is asked of the node's kubelet; the lab's runs read them"),
     ("get with container", "the same"),
     ("get with limitBytes", "the same"),

@@ -152,7 +152,7 @@ fn the_runbooks_other_halts() {
         let (code, said) = types(driver, "b", "halt --blocker-alert --reason storm").await;
         assert_eq!(code, 0, "{said}");
         driver.twin.look(|state| assert_eq!(state.web.pushgateway.max("k8s_upgrade_blocker"), Some(1.0)));
-        when(driver, "a hold", |state| slack(state).contains("K8sUpgradeBlocked")).await;
+        when(driver, "a hold", |state| slack(state).contains("K8sUpgradeHaltedByOperator")).await;
         driver.twin.look(|state| assert!(ours(state).is_empty() && in_flight(state)));
         assert_eq!(types(driver, "l", "halt --lift").await.0, 0);
         driver.twin.look(|state| {

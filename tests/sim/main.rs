@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
 mod accounts;
+mod alerts;
 mod alone;
 mod another_build;
 mod asked;

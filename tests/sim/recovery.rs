@@ -121,7 +121,7 @@ const ENDS: [End; 11] = [
         code: 3,
         what: "an alert",
         phases: &["master", "k8s-node4", "k8s-node1", "postflight"],
-        breaks: |state, _| fires(state, "K8sUpgradeBlocked"),
+        breaks: |state, _| fires(state, "K8sUpgradeHaltedByOperator"),
         mends: |state, _| state.web.prometheus.injected.clear(),
     },
     End {

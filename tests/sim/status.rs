@@ -182,6 +182,7 @@ fn the_installation_is_broken() {
     });
     state.store.remove(&Key::new(Kind::CronJob, NAMESPACE, "k8s-upgrade-watch"));
     state.web.prometheus.unloaded = ["K8sUpgradeStalled", "Watchdog"].map(str::to_owned).into();
+    state.web.prometheus.unscraped = ["node_boot_time_seconds", "kubernetes_build_info"].map(str::to_owned).into();
     live(state, None, async |driver| {
         pass(driver, 60).await;
         insta::assert_snapshot!("broken", shown(driver, &["status", "--health"], 4).await);

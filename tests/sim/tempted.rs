@@ -52,7 +52,7 @@ pub fn who_joins_at_the_very_end_is_part_of_the_run() {
         when(driver, "postflight", |state| state.store.get(&postflight).is_some()).await;
         driver.twin.edit(|state| {
             let (from, until) = (state.now(), later(state.now(), Duration::from_secs(600)));
-            let name = "K8sUpgradeBlocked".to_owned();
+            let name = "K8sUpgradeHaltedByOperator".to_owned();
             state.web.prometheus.injected.push(Injected { name, labels: Default::default(), from, until });
         });
         pass(driver, 240).await;

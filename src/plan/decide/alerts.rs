@@ -1,15 +1,18 @@
-//! Which firing alerts block a run. The run's own consequences never do: [`super::rules`] has them, by moment.
+//! Which firing alerts block a run. The run's own consequences never do: [`super::rules`] has those of our rules, by moment,
+//! [`super::others`] those of other people's.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use regex::Regex;
 
+use super::others;
 use super::rules::KNOWN;
 pub use super::rules::Moment;
 use crate::guard::{self, Guard};
-use crate::names::ALERT_WATCHDOG;
+use crate::names::{ALERT_BLOCKER, ALERT_BLOCKER_FORMER, ALERT_GROUP, ALERT_WATCHDOG, ETCD_JOB_PREFIX};
 use crate::plan::model::answer::Answer;
-use crate::plan::model::facts::{Facts, Node, Phase, Step};
+use crate::plan::model::facts::{COMPONENTS, Facts, Node, Phase, Step};
+use crate::plan::model::policy::LONGEST_FILTER;
 
 /// An alert of Prometheus that is not inactive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +23,27 @@ pub struct Alert {
     pub labels: BTreeMap<String, String>,
 }
 
+/// An alert rule that Prometheus has loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    pub name: String,
+    /// Of rules: only the one named [`ALERT_GROUP`] matters here.
+    pub group: String,
+    /// `ok`, or why its evaluation fails.
+    pub health: String,
+}
+
+/// The alerts that the end of a run waits for beside our own: those of the group "Upgrade Gates", whoever wrote its rules.
+pub fn gates(rules: Vec<Rule>) -> Vec<String> {
+    rules.into_iter().filter(|rule| rule.group == ALERT_GROUP).map(|rule| rule.name).collect()
+}
+
 impl Moment {
+    /// Only alerts of the group "Upgrade Gates" count: which those are is asked.
+    pub fn ends(self) -> bool {
+        matches!(self, Moment::Finishing | Moment::Partial)
+    }
+
     /// Which moment of a run a phase is: some alerts are of the run's own doing then.
     pub fn of(phase: Phase, facts: &Facts) -> Self {
         match phase {
@@ -40,20 +63,52 @@ fn left_old(node: &Node, facts: &Facts) -> bool {
     !node.control_plane && old && Step::of(node).is_skipped(&facts.marks)
 }
 
+/// Nodes run several versions, or one node does: the excluded ones count, for rules see them, too.
+pub fn skewed(facts: &Facts) -> bool {
+    let components = |node: &Node| COMPONENTS.map(|name| node.component(name).and_then(|component| component.version));
+    let versions = facts.nodes.iter().flat_map(|node| components(node).into_iter().chain([node.kubelet])).flatten();
+    versions.collect::<BTreeSet<_>>().len() > 1
+}
+
+/// For whom the alerts are judged.
+#[derive(Clone, Debug)]
+pub struct Asker<'a> {
+    pub moment: Moment,
+    /// Our namespace.
+    pub namespace: &'a str,
+    /// See [`skewed`].
+    pub skewed: bool,
+    /// At the end of a run: see [`gates`].
+    pub gates: &'a [String],
+    /// Matches anywhere in an alert's name, as kured's filter does.
+    pub ignore: Option<&'a Regex>,
+    /// Alerts of the severities none and info block like any other.
+    pub info_holds: bool,
+}
+
 /// What the alerts say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Judgement {
     Pass,
-    /// The firing alerts that block, with the labels that say where.
-    Blocked(Vec<String>),
+    /// Some block.
+    Blocked(Blocked),
     /// Nobody can say whether alerts fire: this blocks too.
     Unknown(String),
 }
 
-/// Judges the alerts. `ignore` matches anywhere in an alert's name, as kured's filter does.
+/// The firing alerts that block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocked {
+    /// With the labels that say where.
+    pub alerts: Vec<String>,
+    /// The value of the setting alert-ignore that would let them pass, and all that it lets pass already. None: no value would.
+    pub pass: Option<String>,
+}
+
+/// Judges the alerts.
 ///
 /// Watchdog always fires where alerting works: unless it is seen, the answer is unknown.
-pub fn judge(answer: &Answer<Vec<Alert>>, moment: Moment, ignore: Option<&Regex>) -> Judgement {
+pub fn judge(answer: &Answer<Vec<Alert>>, asker: &Asker<'_>) -> Judgement {
     let alerts = match answer {
         Answer::Known(alerts) => alerts,
         Answer::Unknown(_) if !guard::on(Guard::AlertsKnown) => return Judgement::Pass,
@@ -67,14 +122,51 @@ pub fn judge(answer: &Answer<Vec<Alert>>, moment: Moment, ignore: Option<&Regex>
     }
     let blocks = |alert: &&Alert| {
         let known = KNOWN.iter().find(|known| known.name == alert.name);
-        let counts = !matches!(moment, Moment::Finishing | Moment::Partial) || known.is_some_and(|known| known.gate);
-        let own = known.is_some_and(|known| known.own.contains(&moment));
-        counts && !own && !ignore.is_some_and(|ignore| ignore.is_match(&alert.name))
+        let gate = known.is_some_and(|known| known.gate) || asker.gates.contains(&alert.name);
+        let own = match known {
+            Some(known) => known.own.contains(&asker.moment),
+            None => is_information(alert) && !asker.info_holds || is_own(alert, asker),
+        };
+        (gate || !asker.moment.ends()) && !own && !asker.ignore.is_some_and(|ignore| ignore.is_match(&alert.name))
     };
-    let mut blocked: Vec<_> = firing().filter(blocks).map(label).collect();
-    blocked.sort();
-    blocked.dedup();
-    if blocked.is_empty() { Judgement::Pass } else { Judgement::Blocked(blocked) }
+    let blocking: Vec<&Alert> = firing().filter(blocks).collect();
+    if blocking.is_empty() {
+        return Judgement::Pass;
+    }
+    let alerts: BTreeSet<String> = blocking.iter().map(|alert| label(alert)).collect();
+    let names: BTreeSet<&str> = blocking.iter().map(|alert| alert.name.as_str()).collect();
+    Judgement::Blocked(Blocked { alerts: alerts.into_iter().collect(), pass: passing(&names, asker.ignore) })
+}
+
+/// An alert of somebody else's rule that the run causes, or that its end resolves.
+fn is_own(alert: &Alert, asker: &Asker<'_>) -> bool {
+    let kind = others::kind(&alert.name).filter(|kind| kind.own.contains(&asker.moment) && (asker.skewed || !kind.skewed));
+    kind.is_some() || is_of_our_job(alert, asker.namespace)
+}
+
+/// About a Job or CronJob of ours, as kube-state-metrics labels them: one that a run was refused in fails and is kept for a week, and the
+/// next run is what would do better. It must not be held by that.
+fn is_of_our_job(alert: &Alert, namespace: &str) -> bool {
+    let label = |key: &str| alert.labels.get(key).map(String::as_str);
+    let named = label("job_name").or(label("cronjob"));
+    let snapshot = named.is_some_and(|job| job.starts_with(&format!("{ETCD_JOB_PREFIX}-")));
+    snapshot || named.is_some() && label("namespace") == Some(namespace)
+}
+
+/// What is told, and asks nobody to act: the severities that alert rules commonly have for that.
+fn is_information(alert: &Alert) -> bool {
+    alert.labels.get("severity").is_some_and(|severity| ["none", "info"].contains(&severity.as_str()))
+}
+
+/// An expression of what is ignored already and of these names, as a settings file may have it. A person's block is ignored by none.
+fn passing(names: &BTreeSet<&str>, ignore: Option<&Regex>) -> Option<String> {
+    let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "_-:. ".contains(c));
+    if !names.iter().all(|name| plain(name) && ![ALERT_BLOCKER, ALERT_BLOCKER_FORMER].contains(name)) {
+        return None;
+    }
+    let names: Vec<String> = names.iter().map(|name| regex::escape(name)).collect();
+    let former = ignore.map_or(String::new(), |ignore| format!("{ignore}|"));
+    Some(format!("{former}^({})$", names.join("|"))).filter(|expression| expression.chars().count() <= LONGEST_FILTER)
 }
 
 /// `NodeDiskFull (node=k8s-node2)`.
@@ -85,100 +177,5 @@ fn label(alert: &Alert) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-    use super::*;
-    use crate::names::{ALERT_BLOCKER, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED};
-    use crate::plan::model::fixture::*;
-
-    fn alert(name: &str, firing: bool) -> Alert {
-        Alert { name: name.to_owned(), firing, labels: BTreeMap::new() }
-    }
-
-    fn with_watchdog(name: &str) -> Answer<Vec<Alert>> {
-        Answer::Known(vec![alert(ALERT_WATCHDOG, true), alert(name, true)])
-    }
-
-    #[test]
-    fn what_blocks_when() {
-        use Moment::{Claimed, Finishing, Partial, Unclaimed, Upgrading};
-        let table: [(&str, &[Moment]); 8] = [
-            (ALERT_WATCHDOG, &[]),
-            (ALERT_IN_FLIGHT, &[]),
-            (ALERT_SKEW, &[Finishing]),
-            (ALERT_STALLED, &[Unclaimed, Finishing, Partial]),
-            (ALERT_SNAPSHOT_MISSING, &[Unclaimed, Finishing, Partial]),
-            (ALERT_RECENT_REBOOT, &[Unclaimed, Claimed]),
-            (ALERT_BLOCKER, &[Unclaimed, Claimed, Upgrading, Finishing, Partial]),
-            ("KubeNodeNotReady", &[Unclaimed, Claimed, Upgrading]),
-        ];
-        for (name, blocks_at) in table {
-            for moment in [Unclaimed, Claimed, Upgrading, Finishing, Partial] {
-                let wanted =
-                    if blocks_at.contains(&moment) { Judgement::Blocked(vec![name.to_owned()]) } else { Judgement::Pass };
-                assert_eq!(judge(&with_watchdog(name), moment, None), wanted, "{name} at {moment:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn no_watchdog_and_no_answer_are_unknown() {
-        let unseen =
-            [Answer::Known(vec![]), Answer::Known(vec![alert(ALERT_WATCHDOG, false)]), Answer::Unknown("timed out".into())];
-        for answer in unseen {
-            assert!(matches!(judge(&answer, Moment::Claimed, None), Judgement::Unknown(_)), "{answer:?}");
-        }
-        let everything = Regex::new(".*").unwrap();
-        let blocked_too = Answer::Known(vec![alert("KubeNodeNotReady", true)]);
-        assert!(matches!(judge(&blocked_too, Moment::Claimed, Some(&everything)), Judgement::Unknown(_)));
-    }
-
-    #[test]
-    fn pending_and_ignored_alerts_do_not_block_and_firing_ones_say_where() {
-        let mut full = alert("NodeDiskFull", true);
-        full.labels = BTreeMap::from([("node".into(), "k8s-node2".into()), ("severity".into(), "warning".into())]);
-        let alerts =
-            vec![alert(ALERT_WATCHDOG, true), alert("Pending", false), full.clone(), full, alert("CertExpiresSoon", true)];
-        let answer = Answer::Known(alerts);
-        let ignore = Regex::new("^Cert|Memory").unwrap();
-        assert_eq!(
-            judge(&answer, Moment::Upgrading, Some(&ignore)),
-            Judgement::Blocked(vec!["NodeDiskFull (node=k8s-node2)".into()])
-        );
-        assert_eq!(judge(&answer, Moment::Upgrading, Some(&Regex::new("Cert|Disk").unwrap())), Judgement::Pass);
-    }
-
-    #[test]
-    fn the_moment_follows_from_facts() {
-        let mut facts = runbook();
-        assert_eq!(Moment::of(Phase::Preflight, &facts), Moment::Unclaimed);
-        facts = in_flight(facts);
-        assert_eq!(Moment::of(Phase::Preflight, &facts), Moment::Claimed);
-        node(&mut facts, "k8s-master").changed_at = "2026-11-01T00:00:00Z".parse().ok(); // an earlier run's
-        assert_eq!(Moment::of(Phase::Master, &facts), Moment::Claimed);
-        node(&mut facts, "k8s-master").cordoned_by = Some("5f3a21bc".into()); // its Job was killed and is here again
-        assert_eq!(Moment::of(Phase::Master, &facts), Moment::Upgrading);
-        assert_eq!(Moment::of(Phase::Worker, &facts), Moment::Upgrading);
-        assert_eq!(Moment::of(Phase::Postflight, &facts), Moment::Finishing);
-    }
-    /// Only what stays old for good makes skew for good: no other skip, and no skipped worker that was upgraded after all.
-    #[test]
-    fn only_a_worker_that_stays_old_loosens_the_end() {
-        let with = |skips: &[&str]| {
-            let mut facts = in_flight(runbook());
-            facts.marks.skipped = skips.iter().map(|step| (*step).into()).collect();
-            facts
-        };
-        let of = |facts: &Facts| Moment::of(Phase::Postflight, facts);
-        for skips in [&[][..], &["preflight"], &["master/k8s-master"], &["postflight"], &["worker/gone"]] {
-            assert_eq!(of(&with(skips)), Moment::Finishing, "{skips:?}");
-        }
-        let mut facts = with(&["preflight", "worker/k8s-node3"]);
-        assert_eq!(of(&facts), Moment::Partial);
-        upgrade(&mut facts, "k8s-node3", NEW);
-        assert_eq!(of(&facts), Moment::Finishing);
-        node(&mut facts, "k8s-node3").kubelet = Some(OLD);
-        node(&mut facts, "k8s-node3").excluded = true;
-        assert_eq!(of(&facts), Moment::Finishing);
-    }
-}
+#[path = "alerts_tests.rs"]
+mod tests;

@@ -9,6 +9,7 @@ pub mod losses;
 pub mod next;
 pub mod order;
 pub mod orphan;
+pub mod others;
 pub mod planned;
 pub mod rules;
 pub mod target;

@@ -4,12 +4,19 @@
 use serde_json::{Value, json};
 
 use crate::names::{
-    ALERT_BLOCKER, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_WATCHDOG,
-    METRIC_BLOCKER, METRIC_IN_FLIGHT, METRIC_PROGRESS, METRIC_SNAPSHOT, METRIC_STARTED,
+    ALERT_BLOCKER, ALERT_BLOCKER_FORMER, ALERT_DETECTION_MISSED, ALERT_HALTED_LONG, ALERT_IN_FLIGHT, ALERT_JOB_FAILED,
+    ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_WATCHDOG, DETECT_CRONJOB, JOB_PREFIX,
+    METRIC_BLOCKER, METRIC_HALTED, METRIC_IN_FLIGHT, METRIC_LAST_CHECK, METRIC_PROGRESS, METRIC_SNAPSHOT, METRIC_STARTED,
 };
 
 /// A run without progress for this long (seconds) is stalled.
 pub const STALLED_AFTER: u32 = 5400;
+/// A node that was booted is told of for this long.
+pub const REBOOTED_FOR: u32 = 24 * 3600;
+/// Detection runs once a week: by now (seconds) it has been missed, with two days for what was away on that Sunday.
+pub const MISSED_AFTER: u32 = 9 * 24 * 3600;
+/// A halt that stands for this long (seconds) may have been forgotten.
+pub const FORGOTTEN_AFTER: u32 = 7 * 24 * 3600;
 
 /// How far the run is, as far as alerts go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +33,9 @@ pub enum Moment {
     Partial,
 }
 use Moment::{Claimed, Finishing, Partial, Unclaimed, Upgrading};
+
+/// What never blocks a run.
+const ALWAYS: &[Moment] = &[Unclaimed, Claimed, Upgrading, Finishing, Partial];
 
 /// One alert that a run knows.
 pub struct Known {
@@ -46,25 +56,36 @@ struct Rule {
     summary: &'static str,
     /// What it means, and what to type.
     description: &'static str,
+    /// What Prometheus must have for it to be able to fire: a series of one selector of each list.
+    inputs: &'static [&'static [&'static str]],
 }
 
+/// Kubelets and API servers, by the names that their scrape jobs usually have: other programs built from Kubernetes' source export the same
+/// metric with versions of their own.
+const BUILDS: &str = r#"kubernetes_build_info{job=~".*(apiserver|kubelet|node).*"}"#;
+/// What kube-state-metrics says of kubelets: enough, where nothing else is scraped.
+const NODES: &str = "kube_node_info";
+/// The chain's gauges are there: the Pushgateway is scraped. (Those of detection and of a block are pushed only where there is something to say.)
+const PUSHED: &[&str] = &[METRIC_IN_FLIGHT];
+
 /// Every alert of this program.
-pub const KNOWN: [Known; 7] = [
+pub const KNOWN: [Known; 11] = [
     Known {
         name: ALERT_SKEW,
         // A half-done cluster has skew that this run will end. It must have resolved at the end, unless a worker stays old.
         own: &[Unclaimed, Claimed, Upgrading, Partial],
         gate: true,
-        // Kubelets and API servers only, by the names that their scrape jobs usually have: other programs built from Kubernetes' source
-        // export the same metric with versions of their own.
         rule: Some(Rule {
             expr: || {
-                r#"count(count by (git_version) (kubernetes_build_info{job=~".*(apiserver|kubelet|node).*"})) > 1"#.to_owned()
+                let version = |of: &str, label: &str| format!("label_replace({of}, \"version\", \"$1\", \"{label}\", \"(.+)\")");
+                let (builds, nodes) = (version(BUILDS, "git_version"), version(NODES, "kubelet_version"));
+                format!("count(count by (version) ({builds} or {nodes})) > 1")
             },
             held: "30m",
             severity: "warning",
             summary: "kubelets and API servers run {{ $value }} different versions",
             description: "An upgrade is half done. Type `k8s-upgrade status` to see where it stands and `k8s-upgrade resume` to go on.",
+            inputs: &[&[BUILDS, NODES]],
         }),
     },
     Known {
@@ -77,6 +98,7 @@ pub const KNOWN: [Known; 7] = [
             severity: "critical",
             summary: "an upgrade is on without an etcd snapshot",
             description: "The backup Job failed or is stuck. Type `k8s-upgrade status`; mend the backup, then `k8s-upgrade resume`.",
+            inputs: &[PUSHED],
         }),
     },
     Known {
@@ -95,12 +117,13 @@ pub const KNOWN: [Known; 7] = [
             severity: "critical",
             summary: "an upgrade has made no progress for 90 minutes",
             description: "Type `k8s-upgrade status` to see what failed or holds it, mend that, then `k8s-upgrade resume`.",
+            inputs: &[PUSHED, &[METRIC_PROGRESS, METRIC_STARTED]],
         }),
     },
     Known {
         name: ALERT_IN_FLIGHT,
         // The claim itself, not a gauge, says whether a run is on; it is until the very end.
-        own: &[Unclaimed, Claimed, Upgrading, Finishing, Partial],
+        own: ALWAYS,
         gate: true,
         rule: Some(Rule {
             expr: || format!("max({METRIC_IN_FLIGHT}) == 1"),
@@ -108,6 +131,7 @@ pub const KNOWN: [Known; 7] = [
             severity: "info",
             summary: "a Kubernetes upgrade is on",
             description: "Nothing to do: reboots wait for it. Type `k8s-upgrade status` to see where it stands.",
+            inputs: &[PUSHED],
         }),
     },
     Known {
@@ -120,12 +144,13 @@ pub const KNOWN: [Known; 7] = [
             severity: "warning",
             summary: "a person has blocked Kubernetes upgrades",
             description: "`k8s-upgrade status` says who and why; let go with `k8s-upgrade halt --lift`.",
+            inputs: &[PUSHED],
         }),
     },
     Known {
         name: ALERT_WATCHDOG,
         // It always fires, and must.
-        own: &[Unclaimed, Claimed, Upgrading, Finishing, Partial],
+        own: ALWAYS,
         gate: false,
         rule: Some(Rule {
             expr: || "vector(1)".to_owned(),
@@ -133,15 +158,87 @@ pub const KNOWN: [Known; 7] = [
             severity: "none",
             summary: "always firing",
             description: "That it is seen proves that alerts can be seen; an upgrade holds while it is not.",
+            inputs: &[],
         }),
     },
-    Known { name: ALERT_RECENT_REBOOT, own: &[Upgrading, Finishing, Partial], gate: true, rule: None },
+    Known {
+        name: ALERT_RECENT_REBOOT,
+        own: &[Upgrading, Finishing, Partial],
+        gate: true,
+        // A scrape that fails, as during the reboot itself, is no reason to forget it.
+        rule: Some(Rule {
+            expr: || format!("time() - max by (instance) (last_over_time(node_boot_time_seconds[1h])) < {REBOOTED_FOR}"),
+            held: "0m",
+            severity: "info",
+            summary: "{{ $labels.instance }} has rebooted within 24 hours",
+            description: "Nothing to do: no upgrade begins until the node has run for a day.",
+            inputs: &[&["node_boot_time_seconds"]],
+        }),
+    },
+    Known {
+        name: ALERT_JOB_FAILED,
+        // What takes the Job up, or replaces it, is the run that this would hold.
+        own: ALWAYS,
+        gate: false,
+        // Only while a run is on: a Job that was refused before its run began is kept for a week, and nothing is amiss. The watch takes
+        // up what time mends, so what has failed for longer waits for a person.
+        rule: Some(Rule {
+            expr: || {
+                format!(
+                    "max by (namespace, job_name) (kube_job_failed{{condition=\"true\",\
+                     job_name=~\"{JOB_PREFIX}-(preflight|master|worker|postflight)-.+\"}}) == 1 and on () max({METRIC_IN_FLIGHT}) == 1"
+                )
+            },
+            held: "30m",
+            severity: "warning",
+            summary: "Job {{ $labels.job_name }} of the Kubernetes upgrade has failed, and nothing takes it up",
+            description: "Type `k8s-upgrade status` to see why; mend that, then `k8s-upgrade resume`.",
+            inputs: &[PUSHED, &["kube_job_info"]],
+        }),
+    },
+    Known {
+        name: ALERT_DETECTION_MISSED,
+        // A run that a person starts is none of its business, and detection itself is what resolves it.
+        own: ALWAYS,
+        gate: false,
+        // A Pushgateway that was restarted has forgotten when it ran: the CronJob remembers. One that has never run counts from its creation.
+        rule: Some(Rule {
+            expr: || {
+                let cronjob = format!("{{cronjob=\"{DETECT_CRONJOB}\"}}");
+                format!(
+                    "time() - (max({METRIC_LAST_CHECK}) or max(kube_cronjob_status_last_schedule_time{cronjob}) or \
+                     max(kube_cronjob_created{cronjob})) > {MISSED_AFTER} unless max({METRIC_HALTED}) > 0"
+                )
+            },
+            held: "60m",
+            severity: "warning",
+            summary: "no new Kubernetes release has been looked for in nine days",
+            description: "Type `k8s-upgrade status --health` to see why detection does not run.",
+            inputs: &[PUSHED],
+        }),
+    },
+    Known {
+        name: ALERT_HALTED_LONG,
+        // While it stands, the halt itself holds everything; once lifted, this has nothing to say.
+        own: ALWAYS,
+        gate: false,
+        rule: Some(Rule {
+            expr: || format!("time() - (max({METRIC_HALTED}) > 0) > {FORGOTTEN_AFTER}"),
+            held: "60m",
+            severity: "warning",
+            summary: "Kubernetes upgrades have been halted for more than a week",
+            description: "`k8s-upgrade status` says by whom and why; let go with `k8s-upgrade halt --lift`.",
+            inputs: &[PUSHED],
+        }),
+    },
+    // Of rules that a build before has written.
+    Known { name: ALERT_BLOCKER_FORMER, own: &[], gate: true, rule: None },
 ];
 
 /// The rules that are ours, each as Prometheus' file writes it.
 pub fn alerts() -> Vec<Value> {
     let shipped = |known: &Known| {
-        let Rule { expr, held, severity, summary, description } = known.rule.as_ref()?;
+        let Rule { expr, held, severity, summary, description, inputs: _ } = known.rule.as_ref()?;
         Some(json!({
             "alert": known.name,
             "expr": expr(),
@@ -151,4 +248,33 @@ pub fn alerts() -> Vec<Value> {
         }))
     };
     KNOWN.iter().filter_map(shipped).collect()
+}
+
+/// What Prometheus must have for rules of ours to be able to fire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// Selectors: a series of one of them will do.
+    pub any: &'static [&'static str],
+    /// Those that need it.
+    pub alerts: Vec<&'static str>,
+}
+
+impl Input {
+    /// In PromQL: has a result where it is there.
+    pub fn query(&self) -> String {
+        self.any.iter().map(|selector| format!("count({selector})")).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+/// All that our rules look at, each once.
+pub fn inputs() -> Vec<Input> {
+    let mut inputs: Vec<Input> = Vec::new();
+    let rules = KNOWN.iter().filter_map(|known| Some((known.name, known.rule.as_ref()?)));
+    for (name, any) in rules.flat_map(|(name, rule)| rule.inputs.iter().map(move |any| (name, *any))) {
+        match inputs.iter_mut().find(|input| input.any == any) {
+            Some(input) => input.alerts.push(name),
+            None => inputs.push(Input { any, alerts: vec![name] }),
+        }
+    }
+    inputs
 }

@@ -188,6 +188,11 @@ pub fn mark(annotations: &BTreeMap<String, String>, prefix: &str, mark: Mark) ->
 }
 
 impl RunMarks {
+    /// What is left of them once the run has ended: a halt is of the namespace.
+    pub fn ended(&self) -> Self {
+        RunMarks { halted: self.halted.clone(), ..RunMarks::default() }
+    }
+
     /// Out of the annotations of our namespace. `prefix` is the setting `annotation-prefix`.
     pub fn read(annotations: &BTreeMap<String, String>, prefix: &str) -> Self {
         let mark = |mark: Mark| self::mark(annotations, prefix, mark);

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+/// Characters of the setting alert-ignore.
+pub const LONGEST_FILTER: usize = 2000;
+
 /// What is wanted of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {

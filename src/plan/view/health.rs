@@ -4,9 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::decide::alerts::{self, Alert, Judgement, Moment};
+use crate::plan::decide::alerts::{self, Alert, Asker, Judgement, Moment, Rule};
 use crate::plan::decide::orphan::{self, Verdict};
-use crate::plan::decide::rules;
+use crate::plan::decide::rules::{self, Input};
 use crate::plan::manifests::policies;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobFact, JobState};
@@ -31,14 +31,6 @@ pub struct Cron {
     pub schedule: String,
     pub created: Option<Timestamp>,
     pub last: Option<Timestamp>,
-}
-
-/// An alert rule that Prometheus has loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rule {
-    pub name: String,
-    /// `ok`, or why its evaluation fails.
-    pub health: String,
 }
 
 /// A gauge at the Pushgateway: its name and labels as written there.
@@ -71,6 +63,8 @@ pub struct HealthInput {
     pub policies: Answer<Vec<String>>,
     pub gauges: Answer<Vec<Series>>,
     pub rules: Answer<Vec<Rule>>,
+    /// What our rules look at and Prometheus has not.
+    pub missing: Answer<Vec<Input>>,
     pub alerts: Answer<Vec<Alert>>,
 }
 
@@ -106,7 +100,8 @@ pub fn checks(seen: &HealthInput, policy: &Policy, unstick: Unstick, namespace: 
         chain(&seen.facts, policy, now),
         gauges(seen, namespace),
         rules_loaded(&seen.rules),
-        alerts_seen(&seen.alerts),
+        inputs(&seen.missing),
+        alerts_seen(&seen.alerts, namespace),
     ];
     checks.extend(seen.facts.readable(namespace).err().map(|odd| {
         let says: Vec<String> = std::iter::once(odd.what).chain(odd.detail).collect();
@@ -269,9 +264,15 @@ fn gauges(seen: &HealthInput, namespace: &str) -> Check {
 }
 
 /// Which gauges of the chain are other than zero.
-fn wanted(marks: &RunMarks) -> [(&'static str, bool); 3] {
+fn wanted(marks: &RunMarks) -> [(&'static str, bool); 4] {
     let (on, taken) = (marks.in_flight, marks.snapshot_path.is_some());
-    [(names::METRIC_IN_FLIGHT, on), (names::METRIC_STARTED, on && marks.started.is_some()), (names::METRIC_SNAPSHOT, on && taken)]
+    let halted = marks.halted.as_ref().is_some_and(|halt| halt.at.is_some());
+    [
+        (names::METRIC_IN_FLIGHT, on),
+        (names::METRIC_STARTED, on && marks.started.is_some()),
+        (names::METRIC_SNAPSHOT, on && taken),
+        (names::METRIC_HALTED, halted),
+    ]
 }
 
 fn rules_loaded(loaded: &Answer<Vec<Rule>>) -> Check {
@@ -293,11 +294,27 @@ fn rules_loaded(loaded: &Answer<Vec<Rule>>) -> Check {
     }
 }
 
+/// A rule without series to look at is quiet for ever, and looks like one that finds nothing amiss.
+fn inputs(missing: &Answer<Vec<Input>>) -> Check {
+    let name = "inputs";
+    let missing = match missing {
+        Answer::Known(missing) => missing,
+        Answer::Unknown(why) => return Check::wrong(name, why, MONITORING),
+    };
+    if missing.is_empty() {
+        return Check::ok(name, "Prometheus has what each rule needs to fire");
+    }
+    let lacks = |input: &Input| format!("without {} there can never fire {}", input.any.join(" or "), input.alerts.join(", "));
+    let says = format!("what Prometheus scrapes is not enough: {}", missing.iter().map(lacks).collect::<Vec<_>>().join("; "));
+    Check::wrong(name, says, "kubectl get pods -A | grep -iE 'prometheus|pushgateway|kube-state-metrics|node-exporter'")
+}
+
 /// What fires holds a run, which is no illness; that nobody can say what fires is one.
-fn alerts_seen(alerts: &Answer<Vec<Alert>>) -> Check {
-    match alerts::judge(alerts, Moment::Upgrading, None) {
+fn alerts_seen(alerts: &Answer<Vec<Alert>>, namespace: &str) -> Check {
+    let asker = Asker { moment: Moment::Upgrading, namespace, skewed: true, gates: &[], ignore: None, info_holds: false };
+    match alerts::judge(alerts, &asker) {
         Judgement::Pass => Check::ok("alerts", "none fires that would hold a run"),
-        Judgement::Blocked(firing) => Check::ok("alerts", format!("a run would be held now by {}", firing.join(", "))),
+        Judgement::Blocked(blocked) => Check::ok("alerts", format!("a run would be held now by {}", blocked.alerts.join(", "))),
         Judgement::Unknown(why) => Check::wrong("alerts", why, MONITORING),
     }
 }

@@ -19,6 +19,7 @@ fn seen(detection: &str, watch: &str, own: Answer<String>) -> HealthInput {
         policies: Answer::Unknown(unknown()),
         gauges: Answer::Unknown(unknown()),
         rules: Answer::Unknown(unknown()),
+        missing: Answer::Unknown(unknown()),
         alerts: Answer::Unknown(unknown()),
     }
 }
@@ -81,4 +82,26 @@ fn a_policy_that_is_not_there_is_missed() {
     assert!(!check.ok && check.command.is_some() && check.says.contains(&wanted[0]), "{check:?}");
     let check = bounds(&Answer::Unknown("not allowed".to_owned()), &wanted);
     assert!(!check.ok && check.says == "not allowed", "{check:?}");
+}
+
+/// A rule that has nothing to look at is told with what it lacks; one of several ways to see the same is enough.
+#[test]
+fn a_rule_that_could_never_fire_is_told() {
+    assert!(inputs(&Answer::Known(vec![])).ok);
+    let check = inputs(&Answer::Known(rules::inputs()));
+    assert!(!check.ok && check.command.is_some(), "{check:?}");
+    for says in [
+        "without node_boot_time_seconds there can never fire RecentNodeReboot",
+        "without k8s_upgrade_progress_timestamp or k8s_upgrade_started_timestamp there can never fire K8sUpgradeStalled",
+        r#"without kubernetes_build_info{job=~".*(apiserver|kubelet|node).*"} or kube_node_info there can never fire K8sVersionSkew"#,
+    ] {
+        assert!(check.says.contains(says), "{check:?}");
+    }
+    let told = |alert: &str| rules::inputs().iter().any(|input| input.alerts.contains(&alert));
+    for rule in rules::alerts() {
+        let alert = rule["alert"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(told(&alert), alert != names::ALERT_WATCHDOG, "what {alert} looks at");
+    }
+    let check = inputs(&Answer::Unknown("timed out".to_owned()));
+    assert!(!check.ok && check.says == "timed out", "{check:?}");
 }

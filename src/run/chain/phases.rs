@@ -17,7 +17,7 @@ use crate::plan::decide::{gates, order, undrainable};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{Facts, Node, Phase};
 use crate::plan::model::halt::Skip;
-use crate::plan::model::marks::{Edit, RunMarks};
+use crate::plan::model::marks::Edit;
 use crate::plan::model::policy::Undrainable;
 use crate::plan::model::version::Version;
 use crate::report::Notice;
@@ -225,7 +225,7 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
         services.leases.expire_driver().await?;
     }
     // Gauges first: a crash in between leaves a run that postflight ends again.
-    services.monitoring.push_run(&RunMarks::default()).await;
+    services.monitoring.push_run(&facts.marks.ended()).await;
     services.record.clear_run(place, &facts.marks).await?;
     let done = Notice::Done {
         target,

@@ -7,8 +7,9 @@ use kube::api::ListParams;
 
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
-use crate::plan::decide::alerts::{self, Judgement, Moment};
+use crate::plan::decide::alerts::{self, Asker, Judgement, Moment};
 use crate::plan::decide::gates::{Gate, Occasion, full_name};
+use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node, Phase};
 use crate::plan::model::progress::Awaited;
 use crate::report::span;
@@ -32,7 +33,6 @@ pub async fn alert_gate(
     patience: Duration,
     moment: impl Fn(&Facts) -> Moment,
 ) -> Result<(), Cause> {
-    let ignore = services.settings.alert_ignore.regex();
     let wait = Wait {
         place,
         on: "the alert gate",
@@ -45,10 +45,10 @@ pub async fn alert_gate(
         .session
         .wait_at(Gate::Alerts, wait, async || {
             let facts = services.observer.observe().await?;
-            last = alerts::judge(&services.monitoring.alerts().await, moment(&facts), ignore);
+            last = judged(services, moment(&facts), alerts::skewed(&facts)).await;
             Ok(match &last {
                 Judgement::Pass => Probe::Ready(()),
-                Judgement::Blocked(names) => Probe::Not(format!("firing: {}", names.join(", "))),
+                Judgement::Blocked(blocked) => Probe::Not(format!("firing: {}", blocked.alerts.join(", "))),
                 Judgement::Unknown(why) => Probe::Not(format!("unknown: {why}")),
             })
         })
@@ -56,7 +56,13 @@ pub async fn alert_gate(
     let waited = if patience.is_zero() { String::new() } else { format!(" (waited {})", span(patience)) };
     match last {
         Judgement::Pass => Ok(()),
-        Judgement::Blocked(names) => Err(Cause::hold(format!("{} alert(s) firing{waited}", names.len())).detail(names)),
+        Judgement::Blocked(blocked) => {
+            let what = format!("{} alert(s) firing{waited}", blocked.alerts.len());
+            let pass = blocked
+                .pass
+                .map(|pass| format!("the setting that would let this pass: alert-ignore: '{}'", pass.replace('\'', "''")));
+            Err(Cause::hold(what).detail(blocked.alerts).detail(pass))
+        }
         Judgement::Unknown(why) => {
             Err(Cause::hold(format!("whether alerts fire is not known{waited}, which counts as firing")).detail([why]))
         }
@@ -77,6 +83,20 @@ pub async fn before_work(services: &Services, asking: &mut Asking<'_>, place: &s
     let patience = if waits { services.settings.alert_wait } else { Duration::ZERO };
     let alerts = alert_gate(services, place, patience, |facts| Moment::of(phase, facts));
     asking.ask(Gate::Alerts, guard, alerts).await
+}
+
+/// What fires now, judged.
+async fn judged(services: &Services, moment: Moment, skewed: bool) -> Judgement {
+    let rules = if moment.ends() { services.monitoring.rules_loaded().await } else { Answer::Known(Vec::new()) };
+    let (gates, alerts) = match rules {
+        Answer::Known(rules) => (alerts::gates(rules), services.monitoring.alerts().await),
+        // Which alerts count is not known, and so not whether one of them fires.
+        Answer::Unknown(why) => (Vec::new(), Answer::Unknown(why)),
+    };
+    let (ignore, info_holds) = (services.settings.alert_ignore.regex(), services.settings.alert_info_holds);
+    let namespace = services.cluster.namespace.as_str();
+    let asker = Asker { moment, namespace, skewed, gates: &gates, ignore, info_holds };
+    alerts::judge(&alerts, &asker)
 }
 
 /// Watches health until the soak of whatever node was changed last is over; a regression holds.

@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::clients::{Endpoint, Gauge, Prometheus, Pushgateway};
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::decide::alerts::Alert;
+use crate::plan::decide::alerts::{Alert, Rule};
+use crate::plan::decide::rules::{self, Input};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::marks::RunMarks;
-use crate::plan::view::health::{Rule, Series};
+use crate::plan::view::health::Series;
 use crate::run::cluster::Cluster;
 use crate::run::session::{Change, Session};
 use crate::settings::Settings;
@@ -44,6 +45,20 @@ impl Monitoring {
     /// The alert rules that Prometheus has loaded, or why it cannot say.
     pub async fn rules_loaded(&self) -> Answer<Vec<Rule>> {
         Prometheus::new(self.endpoint(&self.settings.prometheus)).rules(ASK).await
+    }
+
+    /// What our rules look at and Prometheus has not, or why it cannot say.
+    pub async fn inputs_missing(&self) -> Answer<Vec<Input>> {
+        let prometheus = Prometheus::new(self.endpoint(&self.settings.prometheus));
+        let mut missing = Vec::new();
+        for input in rules::inputs() {
+            match prometheus.query(&input.query(), ASK).await {
+                Answer::Known(samples) if samples.is_empty() => missing.push(input),
+                Answer::Known(_) => {}
+                Answer::Unknown(why) => return Answer::Unknown(why),
+            }
+        }
+        Answer::Known(missing)
     }
 
     /// The gauges that the Pushgateway holds, or why it cannot say.
@@ -104,10 +119,12 @@ impl Monitoring {
 fn gauges(marks: &RunMarks) -> Vec<Gauge> {
     let number = |on: bool| if on { 1.0 } else { 0.0 };
     let started = marks.started.filter(|_| marks.in_flight).map_or(0.0, seconds);
+    let halted = marks.halted.as_ref().and_then(|halt| halt.at).map_or(0.0, seconds);
     vec![
         Gauge::new(names::METRIC_IN_FLIGHT, number(marks.in_flight)),
         Gauge::new(names::METRIC_STARTED, started),
         Gauge::new(names::METRIC_SNAPSHOT, number(marks.in_flight && marks.snapshot_path.is_some())),
+        Gauge::new(names::METRIC_HALTED, halted),
     ]
 }
 

@@ -31,6 +31,7 @@ pub async fn health(services: &Services) -> Result<HealthInput, Cause> {
         policies: policies(&services.cluster).await,
         gauges: services.monitoring.gauges_there().await,
         rules: services.monitoring.rules_loaded().await,
+        missing: services.monitoring.inputs_missing().await,
         alerts: services.monitoring.alerts().await,
     })
 }

@@ -153,7 +153,7 @@ pub fn serve(state: &mut State, method: &str, url: &str, headers: &HeaderMap, bo
     }
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let answer = match service {
-        Service::Prometheus => prometheus::serve(state, method, path),
+        Service::Prometheus => prometheus::serve(state, method, path, query),
         Service::Pushgateway => pushgateway::serve(state, method, path, body),
         Service::Slack => slack::serve(state, method, path, body),
         Service::Packages => packages::serve(state, method, path),

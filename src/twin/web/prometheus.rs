@@ -13,15 +13,16 @@ use super::super::store::Kind;
 use super::{Due, How, Service};
 use crate::names;
 use crate::names::{
-    ALERT_BLOCKER, ALERT_IN_FLIGHT, ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_WATCHDOG,
-    METRIC_BLOCKER, METRIC_IN_FLIGHT, METRIC_PROGRESS, METRIC_SNAPSHOT, METRIC_STARTED,
+    ALERT_BLOCKER, ALERT_DETECTION_MISSED, ALERT_HALTED_LONG, ALERT_IN_FLIGHT, ALERT_JOB_FAILED, ALERT_RECENT_REBOOT, ALERT_SKEW,
+    ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_WATCHDOG, APP_CHAIN, LABEL_APP, METRIC_BLOCKER, METRIC_HALTED, METRIC_IN_FLIGHT,
+    METRIC_LAST_CHECK, METRIC_PROGRESS, METRIC_SNAPSHOT, METRIC_STARTED,
 };
 use crate::plan::decide::rules;
 
 /// Between two scrapes and evaluations.
 const INTERVAL: Duration = Duration::from_secs(15);
 /// A node that was booted is told of for this long.
-const RECENT: Duration = Duration::from_secs(24 * 3600);
+const RECENT: Duration = Duration::from_secs(rules::REBOOTED_FOR as u64);
 
 /// A rule as far as an evaluation needs it.
 struct Rule {
@@ -50,6 +51,10 @@ pub struct Prometheus {
     pub injected: Vec<Injected>,
     /// Rules that somebody has taken away.
     pub unloaded: BTreeSet<String>,
+    /// Metrics of exporters that this cluster has not, or that nobody scrapes.
+    pub unscraped: BTreeSet<String>,
+    /// Rules of other people, by group and name: what sets them off is injected.
+    pub others: Vec<(String, String)>,
     /// When machines were booted, by node.
     booted: BTreeMap<String, Timestamp>,
 }
@@ -92,13 +97,27 @@ pub fn booted(state: &mut State, node: &str) {
     state.web.prometheus.booted.insert(node.to_owned(), now);
 }
 
-pub(super) fn serve(state: &State, method: &str, path: &str) -> Option<(u16, Vec<u8>)> {
+pub(super) fn serve(state: &State, method: &str, path: &str, query: &str) -> Option<(u16, Vec<u8>)> {
+    if (method, path) == ("GET", "/api/v1/query") {
+        let query = decoded(query.strip_prefix("query=")?)?;
+        let input = rules::inputs().into_iter().find(|input| input.query() == query)?;
+        let there = input.any.iter().any(|selector| scraped(state, selector));
+        let series = there.then(|| json!({ "metric": {}, "value": [0, "1"] }));
+        let data = json!({ "resultType": "vector", "result": series.into_iter().collect::<Vec<_>>() });
+        return Some((200, json!({ "status": "success", "data": data }).to_string().into_bytes()));
+    }
     if (method, path) == ("GET", "/api/v1/rules") {
-        let rule =
-            |rule: &Rule| json!({ "name": rule.name, "health": "ok", "type": "alerting", "state": "inactive", "alerts": [] });
-        let loaded = RULES.iter().filter(|rule| !state.web.prometheus.unloaded.contains(&rule.name));
-        let group = json!({ "name": names::ALERT_GROUP, "rules": loaded.map(rule).collect::<Vec<_>>() });
-        return Some((200, json!({ "status": "success", "data": { "groups": [group] } }).to_string().into_bytes()));
+        let prometheus = &state.web.prometheus;
+        let loaded = RULES.iter().filter(|rule| !prometheus.unloaded.contains(&rule.name));
+        let ours = loaded.map(|rule| (names::ALERT_GROUP, rule.name.as_str()));
+        let others = prometheus.others.iter().map(|(group, name)| (group.as_str(), name.as_str()));
+        let mut groups: BTreeMap<&str, Vec<Value>> = BTreeMap::new();
+        for (group, name) in ours.chain(others) {
+            let rule = json!({ "name": name, "health": "ok", "type": "alerting", "state": "inactive", "alerts": [] });
+            groups.entry(group).or_default().push(rule);
+        }
+        let groups: Vec<Value> = groups.iter().map(|(name, rules)| json!({ "name": name, "rules": rules })).collect();
+        return Some((200, json!({ "status": "success", "data": { "groups": groups } }).to_string().into_bytes()));
     }
     if (method, path) != ("GET", "/api/v1/alerts") {
         return None;
@@ -120,26 +139,26 @@ pub(super) fn evaluate(state: &mut State) {
         return;
     }
     let mut active = BTreeMap::new();
-    for rule in RULES.iter().filter(|rule| !state.web.prometheus.unloaded.contains(&rule.name)) {
+    let loaded = |name: &str| !state.web.prometheus.unloaded.contains(name);
+    let mut unknown = Vec::new();
+    // The one that has an alert a node comes below.
+    for rule in RULES.iter().filter(|rule| loaded(&rule.name) && rule.name != ALERT_RECENT_REBOOT) {
         match (holds(state, &rule.name), rule.held) {
             (Some(true), Some(held)) => {
                 active.insert(labels(&[("alertname", &rule.name), ("severity", &rule.severity)]), held);
             }
             (Some(false), Some(_)) => {}
-            _ => {
-                let what = format!("Prometheus: the alert rule {}", rule.name);
-                if !state.unmodelled.contains(&what) {
-                    state.unmodelled.push(what);
-                }
-            }
+            _ => unknown.push(format!("Prometheus: the alert rule {}", rule.name)),
         }
     }
-    for (node, booted) in &state.web.prometheus.booted {
+    for (node, booted) in state.web.prometheus.booted.iter().filter(|_| loaded(ALERT_RECENT_REBOOT)) {
         if now < later(*booted, RECENT) {
             let labels = labels(&[("alertname", ALERT_RECENT_REBOOT), ("node", node), ("severity", "info")]);
             active.insert(labels, Duration::ZERO);
         }
     }
+    unknown.retain(|what| !state.unmodelled.contains(what));
+    state.unmodelled.extend(unknown);
     let before = std::mem::take(&mut state.web.prometheus.active);
     let since = |labels: &Labels| before.get(labels).map_or(now, |alert| alert.since);
     state.web.prometheus.active = active
@@ -157,19 +176,51 @@ fn holds(state: &State, alert: &str) -> Option<bool> {
     let scraped = state.web.trouble(Service::Pushgateway, state.now()).is_none();
     let max = |metric: &str| state.web.pushgateway.max(metric).filter(|_| scraped);
     let is_one = |metric: &str| max(metric) == Some(1.0);
+    let now = state.now().as_duration().as_secs_f64();
+    let older = |metric: &str, seconds: u32| max(metric).is_some_and(|since| since > 0.0 && now - since > f64::from(seconds));
     Some(match alert {
         ALERT_WATCHDOG => true,
         ALERT_SKEW => versions(state).len() > 1,
         ALERT_SNAPSHOT_MISSING => is_one(METRIC_IN_FLIGHT) && !is_one(METRIC_SNAPSHOT),
         ALERT_STALLED => {
             let last = [METRIC_PROGRESS, METRIC_STARTED].into_iter().filter_map(max).reduce(f64::max);
-            let now = state.now().as_duration().as_secs_f64();
             is_one(METRIC_IN_FLIGHT) && last.is_some_and(|last| now - last > f64::from(rules::STALLED_AFTER))
         }
         ALERT_IN_FLIGHT => is_one(METRIC_IN_FLIGHT),
         ALERT_BLOCKER => is_one(METRIC_BLOCKER),
+        ALERT_JOB_FAILED => is_one(METRIC_IN_FLIGHT) && state.store.list(Kind::Job).any(|(_, job)| failed(job)),
+        ALERT_DETECTION_MISSED => older(METRIC_LAST_CHECK, rules::MISSED_AFTER) && max(METRIC_HALTED).is_none_or(|at| at == 0.0),
+        ALERT_HALTED_LONG => older(METRIC_HALTED, rules::FORGOTTEN_AFTER),
         _ => return None,
     })
+}
+
+/// A value of a URL's query, out of its percent-encoding.
+fn decoded(text: &str) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        bytes.push(u8::from_str_radix(part.get(..2)?, 16).ok()?);
+        bytes.extend(part.get(2..)?.bytes());
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Whether there is a series of a selector: gauges where they were pushed, and of the usual exporters what they have.
+fn scraped(state: &State, selector: &str) -> bool {
+    let metric = selector.split('{').next().unwrap_or_default();
+    let pushed = || {
+        let scraped = state.web.trouble(Service::Pushgateway, state.now()).is_none();
+        scraped && state.web.pushgateway.max(metric).is_some()
+    };
+    !state.web.prometheus.unscraped.contains(metric) && (!metric.starts_with("k8s_") || pushed())
+}
+
+/// A Job of the chain that Kubernetes has given up.
+fn failed(job: &Value) -> bool {
+    let conditions = job["status"]["conditions"].as_array();
+    let of_chain = job["metadata"]["labels"][LABEL_APP] == APP_CHAIN;
+    of_chain && conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Failed" && c["status"] == "True"))
 }
 
 /// What kubelets and API servers that can be scraped say that they are.

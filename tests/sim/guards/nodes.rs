@@ -225,7 +225,7 @@ fn not_ended(scenario: &Scenario, spoils: impl Fn(&mut State), mends: impl Fn(&m
 
 #[test]
 pub fn an_alert_before_the_end() {
-    let fires = |state: &mut State| recovery::fires(state, "K8sUpgradeBlocked");
+    let fires = |state: &mut State| recovery::fires(state, "K8sUpgradeHaltedByOperator");
     not_ended(&quick(Scenario::runbook()), fires, |state| state.web.prometheus.injected.clear());
 }
 

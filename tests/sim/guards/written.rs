@@ -175,7 +175,7 @@ pub fn a_run_that_began_while_postflight_waited_is_not_ended() {
     live(runbook(), None, async |driver| {
         let postflight = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-postflight-1-34-7");
         when(driver, "postflight", |state| state.store.get(&postflight).is_some()).await;
-        driver.twin.edit(|state| super::super::recovery::fires(state, "K8sUpgradeBlocked"));
+        driver.twin.edit(|state| super::super::recovery::fires(state, "K8sUpgradeHaltedByOperator"));
         pass(driver, 120).await;
         driver.twin.edit(|state| {
             let key = Key::new(Kind::Namespace, "", NAMESPACE);

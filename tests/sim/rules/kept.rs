@@ -12,13 +12,17 @@ use super::super::world::{NAMESPACE, components, is_of_chain, mark, version_of};
 use super::{Observer, version};
 
 /// Alerts that a run sets off itself, and the one that always fires.
-const OWN: [&str; 6] = [
+const OWN: [&str; 10] = [
     "Watchdog",
     "K8sVersionSkew",
+    "KubeVersionMismatch",
     "K8sUpgradeInFlight",
     "K8sUpgradeStalled",
     "EtcdPreUpgradeSnapshotMissing",
     "RecentNodeReboot",
+    "K8sUpgradeJobFailed",
+    "K8sVersionCheckMissed",
+    "K8sUpgradeHaltedForLong",
 ];
 /// A drain and three steps of half an hour each, and what is waited for around them.
 const WORK: SignedDuration = SignedDuration::from_mins(150);
@@ -31,11 +35,14 @@ fn alarm(state: &State) -> Option<String> {
         return Some("had no answer".to_owned());
     }
     let alerts = state.web.prometheus.alerts(state.now());
-    let names = || alerts.iter().filter(|(_, alert)| alert.firing).filter_map(|(labels, _)| labels.get("alertname"));
+    let firing = || alerts.iter().filter(|(_, alert)| alert.firing).map(|(labels, _)| labels);
+    let names = || firing().filter_map(|labels| labels.get("alertname"));
     if !names().any(|name| name == "Watchdog") {
         return Some("showed no Watchdog".to_owned());
     }
-    names().find(|name| !OWN.contains(&name.as_str())).map(|name| format!("showed {name}"))
+    let acted_on = firing().filter(|labels| labels.get("severity").is_none_or(|severity| severity != "info"));
+    let mut names = acted_on.filter_map(|labels| labels.get("alertname"));
+    names.find(|name| !OWN.contains(&name.as_str())).map(|name| format!("showed {name}"))
 }
 
 /// What a person typed who is at work under this name.
