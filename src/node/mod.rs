@@ -14,6 +14,7 @@ mod inspect;
 mod keys;
 mod packages;
 mod past;
+mod patches;
 mod work;
 
 use std::fmt;
@@ -26,6 +27,7 @@ pub use inspect::{Free, Inspect, NodeState, Package, Source};
 pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
 pub use packages::{Available, KubeadmPlan, PlanText, Prefetch, Prefetched, Refresh, Repository};
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
+pub use patches::{PatchFile, ReadPatches};
 pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};
 
 use crate::failure::{Cause, Class};

@@ -150,6 +150,14 @@ tokens! {
     KeyBase64, "SSH public key", "base64 is wanted, 16 KiB at most", is_base64;
     /// A flag for kubeadm: `--ignore-preflight-errors=Swap`. One line, whatever its value.
     Flag, "flag", "--NAME or --NAME=VALUE is wanted, in one line of 1024 bytes at most", is_flag;
+    /// A file of kubeadm's patches: `TARGET[SUFFIX][+TYPE].{json,yaml}`.
+    PatchName, "name of a kubeadm patch", "letters, digits and - _ . + are wanted, 255 at most, for example etcd+json.yaml",
+        |text| text.len() <= 255 && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b));
+    /// A check of kubeadm's preflight, as `--ignore-preflight-errors` names it: `CreateJob`.
+    KubeadmCheck, "check of kubeadm's preflight", "letters, digits and - _ . / are wanted, 128 at most, for example CreateJob",
+        |text| text.len() <= 128 && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b));
     /// Of one boot of a machine: a new one comes with each.
     BootId, "boot id", "a UUID is wanted", is_uuid;
     /// Of an installed machine, as systemd keeps it: clones may share one.
@@ -327,6 +335,11 @@ mod tests {
         accepts::<ExactPackage>(&["kubelet=1.35.4-1.1"], &["kubelet", "kubelet=", "=1", "kubelet=v1", "a b=1", "a=1=2", "-a=1"]);
         accepts::<Letters>(&["ii", "hi", "iHR"], &["i", "iHRx", "i1"]);
         accepts::<Keyword>(&["active", "oom-kill"], &["Active", "a1", &"a".repeat(41)]);
+        accepts::<KubeadmCheck>(
+            &["CreateJob", "FileAvailable--etc-a.yaml", "Port-10250"],
+            &["a b", "a=b", "a,b", &"a".repeat(129)],
+        );
+        accepts::<PatchName>(&["etcd0+json.yaml", "kube-apiserver.json"], &["../etcd", "Etcd", "a b", &"a".repeat(256)]);
         accepts::<Stamp>(&["2026-11-22T12:04:00Z"], &["2026-11-22 12:04:00Z", "2026-11-22T12:04:00", "2026-11-22T12:04:00Z "]);
         accepts::<ImageName>(
             &["registry.k8s.io", "registry.k8s.io/pause:3.10", "r.test:5000/a_b/c@sha256:00ff"],

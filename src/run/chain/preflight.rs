@@ -143,7 +143,8 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Ve
     asking.tell(
         Gate::ChangesByHand,
         Guard::NothingLostBeforeRun,
-        nodes::losses::nothing_lost(&services.cluster, &services.observer, &services.settings, facts, &states).await,
+        nodes::losses::nothing_lost(&services.cluster, &services.observer, &services.ssh, &services.settings, facts, &states)
+            .await,
     );
     // Held already: the alerts are looked at for the person who reads this, and not waited for.
     let patience = if asking.is_open() && !services.session.dry_run { services.settings.alert_wait } else { Duration::ZERO };

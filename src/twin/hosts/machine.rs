@@ -122,6 +122,8 @@ pub struct Faults {
     pub kubeadm_fails: u32,
     /// The release that `kubeadm upgrade plan` would go to, whatever it is asked.
     pub kubeadm_plans: Option<String>,
+    /// What kubeadm's preflight objects to: the name of a check.
+    pub kubeadm_objects: Option<String>,
     /// Static pods that run, and that its kubelet reports as not Ready.
     pub unready: BTreeSet<String>,
     /// Snapshots on it lack their end.

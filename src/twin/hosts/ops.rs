@@ -89,6 +89,15 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         Op::Identify => identity::shown(node, &machine).iter().for_each(|line| session.line(line)),
         Op::Inspect => inspect(node, &machine, session),
         Op::LookBack { snapshots } => past::look_back(state, &machine, snapshots, |line| session.line(line)),
+        Op::ReadPatches { folder } => {
+            for (path, file) in &machine.files {
+                if let Some(name) = path.strip_prefix(folder.as_str()).and_then(|rest| rest.strip_prefix('/')) {
+                    session.line(format_args!("patch {name}"));
+                    let text = file.text.as_deref().unwrap_or_default();
+                    text.lines().for_each(|line| session.line(format_args!("text {line}")));
+                }
+            }
+        }
         Op::Available { package } => {
             available(state, &machine, package).iter().for_each(|v| session.line(format_args!("available {v}")))
         }
@@ -129,8 +138,13 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         Op::Prefetch { target, control_plane, registry } => {
             prefetch(state, node, &machine, target, (*control_plane, registry), session)?;
         }
-        Op::KubeadmPlan { target } => {
+        Op::KubeadmPlan { target, flags } => {
             session.millis = PLAN;
+            let ignored = |check: &&String| flags.contains(&format!("--ignore-preflight-errors={check}"));
+            if let Some(check) = machine.faults.kubeadm_objects.as_ref().filter(|check| !ignored(check)) {
+                session.line(format_args!("objects {check}\nnote \t[ERROR {check}]: it did not complete in 15s"));
+                return Ok(());
+            }
             match plan::plan(state, target) {
                 Ok(text) => session.stdout.push_str(&text),
                 Err((stderr, stop)) => {

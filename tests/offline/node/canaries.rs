@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch, Refresh,
-    RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    self, AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch,
+    ReadPatches, Refresh, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -112,6 +112,7 @@ fn every(visit: &mut impl Visit) {
         "",
     );
     visit.visit(|_| Refresh, "");
+    visit.visit(|fill| ReadPatches { folder: fill.put("/etc/patches") }, "patch etcd+json.yaml\ntext - op: add\n");
     visit.visit(|_| Available { package: "kubeadm" }, "available 1.36.3-1.1\n");
     visit.visit(
         |fill| Prefetch { target: fill.put("1.36.3"), control_plane: false, image_repository: Some(fill.put("registry.k8s.io")) },
@@ -119,7 +120,7 @@ fn every(visit: &mut impl Visit) {
     );
     visit.visit(
         |fill| KubeadmPlan { target: fill.put("1.36.3"), flags: vec![fill.put("--v=1")] },
-        "note text\n{ \"kind\": \"UpgradePlan\" }\n",
+        "note text\nobjects CreateJob\n{ \"kind\": \"UpgradePlan\" }\n",
     );
     visit
         .visit(|fill| SnapshotHash { path: fill.put("/backup/a") }, &format!("snapshot 5 1795348680 whole {}\n", "0".repeat(64)));
@@ -246,12 +247,20 @@ fn nothing_of_an_argument_is_run() {
     let mut arguments = Arguments { taken: BTreeSet::new() };
     every(&mut arguments);
     // All others are tokens, numbers, or words of ours.
-    let text = [("begin", 0), ("kubeadm-plan", 1), ("look-back", 0), ("snapshot-hash", 0), ("write-card", 0), ("write-card", 1)];
+    let text = [
+        ("begin", 0),
+        ("kubeadm-plan", 1),
+        ("look-back", 0),
+        ("patches", 0),
+        ("snapshot-hash", 0),
+        ("write-card", 0),
+        ("write-card", 1),
+    ];
     assert_eq!(arguments.taken.into_iter().collect::<Vec<_>>(), text);
 }
 
 /// Results whose value is text: it is shown, and goes into no argument. All else must be a token.
-const TEXT: [(&str, &str); 11] = [
+const TEXT: [(&str, &str); 12] = [
     ("identify", "none"),
     ("inspect", "audit"),
     ("inspect", "kernel"),
@@ -260,6 +269,7 @@ const TEXT: [(&str, &str); 11] = [
     ("look-back", "card-line"),
     ("follow", "last"),
     ("look-at-keys", "unread"),
+    ("patches", "text"),
     ("kubeadm-plan", "note"),
     ("kubeadm-plan", ""), // kubeadm's own JSON, read in `plan::model::parse`
     ("kubeadm-plan", "{"),

@@ -114,7 +114,7 @@ fn packages() {
         &["package kubeadm 1.36.3-1.1\npresent registry.k8s.io/pause:3.10\npulled registry.k8s.io/kube-proxy:v1.36.3\n"],
     );
     let plan = KubeadmPlan { target: RELEASE, flags: Vec::new() };
-    answers(&plan, &["{ \"kind\": \"UpgradePlan\" }\nnote W1122 all fine\n"]);
+    answers(&plan, &["{ \"kind\": \"UpgradePlan\" }\nnote W1122 all fine\nobjects CreateJob\n"]);
 }
 
 #[test]
@@ -124,6 +124,7 @@ fn files() {
         &SnapshotHash { path: "/backup/etcd.db".parse().unwrap() },
         &[&format!("snapshot 4575264 1763812980 whole {hash}\n"), "absent\n"],
     );
+    answers(&ReadPatches { folder: "/etc/a".parse().unwrap() }, &["patch etcd+json.yaml\ntext - op: add\ntext \n"]);
     answers(&WriteCard { name: "card".into(), content: String::new() }, &["card /var/lib/k8s-upgrade/restore.txt\n"]);
 }
 
