@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{MANAGER, Operation, PACKAGES, REPOSITORY, garbled, results, token};
 use crate::failure::Cause;
 use crate::plan::model::version::Version;
-use crate::words::{Fingerprint, Flag, ImageName, PackageName, PackagesUrl, Revision};
+use crate::words::{Fingerprint, Flag, ImageName, KubeadmCheck, PackageName, PackagesUrl, Revision};
 
 /// Points the node at the repository of another minor. The new key and list are proved aside first: until they work, and offer the
 /// target, the former repository stays in force. Afterwards there is one entry for the repository, whatever there was.
@@ -169,8 +169,10 @@ pub struct KubeadmPlan {
 pub struct PlanText {
     /// kubeadm's stdout, untouched. Empty at target, and in some states that are not.
     pub json: String,
-    /// The last lines of its stderr.
+    /// The last lines of its stderr; where its preflight objects to something, those that say why.
     pub notes: Vec<String>,
+    /// What that is: the names of its checks.
+    pub objections: Vec<KubeadmCheck>,
 }
 
 impl Operation for KubeadmPlan {
@@ -188,12 +190,10 @@ impl Operation for KubeadmPlan {
     fn parse(&self, stdout: &str) -> Result<PlanText, Cause> {
         let mut text = PlanText::default();
         for line in stdout.lines() {
-            match line.strip_prefix("note ") {
-                Some(note) => text.notes.push(note.to_owned()),
-                None => {
-                    text.json.push_str(line);
-                    text.json.push('\n');
-                }
+            match line.split_once(' ') {
+                Some(("note", note)) => text.notes.push(note.to_owned()),
+                Some(("objects", check)) => text.objections.push(token(Self::NAME, check)?),
+                _ => text.json.extend([line, "\n"]),
             }
         }
         text.json = text.json.trim().to_owned();

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::answer::Verdict;
 use super::version::Version;
 use crate::failure::Cause;
+use crate::words::KubeadmCheck;
 
 /// `kubeadm upgrade plan TARGET -o json` (output.kubeadm.k8s.io).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +78,17 @@ pub fn upgrade_plan(stdout: &str, stderr: &str) -> Result<UpgradePlan, Cause> {
     let components = document.available_upgrades.into_iter().flat_map(|upgrade| upgrade.components).collect();
     let manual = document.config_versions.into_iter().filter(|c| c.manual_upgrade_required).map(|c| c.group).collect();
     Ok(UpgradePlan::Available { components, manual })
+}
+
+/// Refuses while kubeadm's preflight objects to something; `notes` say why.
+pub fn no_objections(checks: &[KubeadmCheck], notes: &[String]) -> Result<(), Cause> {
+    if checks.is_empty() {
+        return Ok(());
+    }
+    let names = checks.iter().map(|check| check.as_str()).collect::<Vec<_>>().join(",");
+    Err(Cause::refused(format!("kubeadm's own preflight objects: {names}"))
+        .detail(notes.iter().map(|line| line.trim().to_owned()))
+        .next(format!("add --ignore-preflight-errors={names} to kubeadm-flags in the settings    # if it cannot be mended, and does no harm here")))
 }
 
 /// etcd that may precede 3.6: before it, a member can lose its place when it is upgraded.

@@ -123,3 +123,14 @@ fn a_jobs_condition_tells_the_exit_code_when_its_pod_is_gone() {
         assert_eq!(exit_code(message), None, "{message:?}");
     }
 }
+
+#[test]
+fn what_kubeadms_preflight_objects_to_is_a_refusal_with_its_name() {
+    let check = |name: &str| name.parse().unwrap();
+    let notes = ["\t[ERROR CreateJob]: Job \"upgrade-health-check\" did not complete in 15s".to_owned()];
+    assert_eq!(no_objections(&[], &notes), Ok(()));
+    let cause = no_objections(&[check("CreateJob"), check("Swap")], &notes).unwrap_err();
+    assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "kubeadm's own preflight objects: CreateJob,Swap"));
+    assert_eq!(cause.detail, ["[ERROR CreateJob]: Job \"upgrade-health-check\" did not complete in 15s"]);
+    assert!(cause.next[0].to_string().starts_with("add --ignore-preflight-errors=CreateJob,Swap to kubeadm-flags"), "{cause:?}");
+}

@@ -24,6 +24,7 @@ use crate::run::nodes;
 use crate::run::nodes::asking::Asking;
 use crate::run::services::Services;
 use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use crate::words::RunId;
 
 const PLACE: &str = "preflight";
@@ -154,17 +155,19 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Ve
         nodes::gates::alert_gate(services, PLACE, patience, |facts| Moment::of(Phase::Preflight, facts)).await,
     );
     if asking.is_open() && !services.session.dry_run {
-        asking.tell(Gate::Kubeadm, Guard::KubeadmAgrees, kubeadm_agrees(&services.ssh, facts, target).await);
+        asking.tell(Gate::Kubeadm, Guard::KubeadmAgrees, kubeadm_agrees(&services.ssh, &services.settings, facts, target).await);
     } else {
         asking.not_here(Gate::Kubeadm);
     }
     asking.end().map(|()| states)
 }
 
-async fn kubeadm_agrees(ssh: &Ssh, facts: &Facts, target: Version) -> Result<(), Cause> {
+async fn kubeadm_agrees(ssh: &Ssh, settings: &Settings, facts: &Facts, target: Version) -> Result<(), Cause> {
     let master = first_control_plane(facts)?;
-    let plan = KubeadmPlan { target, flags: Vec::new() };
-    let text = ssh.on_node(master, &plan).await?;
+    // Of the flags for `apply` and `node`, the one that `plan` knows as well.
+    let flags = settings.kubeadm_flags().into_iter().filter(|flag| flag.starts_with("--ignore-preflight-errors=")).collect();
+    let text = ssh.on_node(master, &KubeadmPlan { target, flags }).await?;
+    parse::no_objections(&text.objections, &text.notes)?;
     let plan = parse::upgrade_plan(&text.json, &text.notes.join("\n"))?;
     parse::plan_agrees(&plan, target).into_result("`kubeadm upgrade plan` does not agree")
 }

@@ -234,6 +234,14 @@ fn the_forecast_is_passed_through() {
     let cause = node.run(&op).unwrap_err();
     assert_eq!((cause.class, cause.what.as_str()), (Class::Step, "kubeadm upgrade plan v1.36.3 failed (exit 1)"));
     assert_eq!(cause.detail, ["[upgrade/health] FATAL: Job did not complete"]);
+    // What kubeadm 1.34 to 1.36 print where a policy keeps their health Job from its end.
+    let objects = "W1129 12:00:00.1   1 x.go] slow\n[upgrade/health] FATAL: [preflight] Some fatal errors occurred:\n\t[ERROR CreateJob]: Job \"upgrade-health-check-1\" in the \
+                   namespace \"kube-system\" did not complete in 15s\n\t[ERROR Swap]: on\n[preflight] If you know what you are doing, you can make a check \
+                   non-fatal with `--ignore-preflight-errors=...`\n";
+    node.state("plan-stderr", objects);
+    let text = node.run(&op).unwrap();
+    assert_eq!(text.objections, ["CreateJob", "Swap"]);
+    assert!(text.notes.iter().any(|line| line.contains("did not complete in 15s")), "{text:?}");
     node.state("plan-stderr", "dial tcp 10.0.0.1:6443: connect: connection refused\n");
     assert_eq!(node.run(&op).unwrap_err().class, Class::Unreachable);
 }
