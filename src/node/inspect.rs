@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::work::{Step, Work, WorkState};
-use super::{MANAGER, Operation, WORK, garbled, results, token};
+use super::{MANAGER, Operation, RUNTIME, WORK, garbled, results, token};
 use crate::failure::Cause;
 use crate::words::{BootId, HostPath, Keyword, Letters, Minor, PackageName, Revision};
 
@@ -69,7 +69,17 @@ pub struct NodeState {
     pub leftover_bytes: u64,
     /// The text of /var/lib/kubelet/config.yaml; empty if there is none.
     pub kubelet_config: String,
+    /// Always there in an answer of this build's script.
+    pub runtime: Option<Runtime>,
     pub work: Work,
+}
+
+/// The container runtime that the kubelet uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    pub socket: HostPath,
+    /// Something on the node can pull images through it.
+    pub pulls: bool,
 }
 
 /// The packages that make a node's version.
@@ -145,7 +155,7 @@ impl Operation for Inspect {
         include_str!("inspect.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
-        &[MANAGER, WORK]
+        &[MANAGER, RUNTIME, WORK]
     }
     fn args(&self) -> Vec<String> {
         Vec::new()
@@ -178,6 +188,10 @@ impl Operation for Inspect {
                 }
                 ("stray", _) => state.stray_manifests.push(token(Self::NAME, rest)?),
                 ("leftovers", [bytes]) => state.leftover_bytes = bytes.parse().map_err(|_| bad())?,
+                ("runtime", _) => {
+                    let (puller, socket) = rest.split_once(' ').ok_or_else(bad)?;
+                    state.runtime = Some(Runtime { socket: token(Self::NAME, socket)?, pulls: puller != "nothing" });
+                }
                 ("work", _) => state.work = Work::parse(rest).ok_or_else(bad)?,
                 _ => return Err(bad()),
             }

@@ -23,9 +23,9 @@ use std::time::Duration;
 
 pub use files::{SnapshotHash, SnapshotInfo, SnapshotKind, WriteCard};
 pub use identify::{Identify, Identity, Machine};
-pub use inspect::{Free, Inspect, NodeState, Package, Source};
+pub use inspect::{Free, Inspect, NodeState, Package, Runtime, Source};
 pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
-pub use packages::{Available, KubeadmPlan, PlanText, Prefetch, Prefetched, Refresh, Repository};
+pub use packages::{Available, ImageSource, Images, KubeadmPlan, PlanText, Prefetch, Prefetched, Refresh, Repository};
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
 pub use patches::{PatchFile, ReadPatches};
 pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};
@@ -70,6 +70,7 @@ const REPOSITORY: &str = crate::packages::IN_USE.repository;
 /// What is done with any package manager's functions.
 const PACKAGES: &str = crate::packages::COMMON;
 const WORK: &str = include_str!("work.sh");
+const RUNTIME: &str = include_str!("runtime.sh");
 const KEYS: &str = include_str!("keys.sh");
 
 /// The whole script of an operation, as it goes to the standard input of [`COMMAND`].

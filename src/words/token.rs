@@ -135,6 +135,10 @@ tokens! {
     Stamp, "time", "UTC to the second is wanted, for example 2026-11-22T12:04:00Z", is_stamp;
     /// Where a container image is taken from, with or without its tag or digest: `registry.k8s.io/pause:3.10`.
     ImageName, "image", "letters, digits and . _ : / @ - are wanted, 512 at most, for example registry.k8s.io/pause:3.10", is_image;
+    /// Of a container image: `v1.14.6`.
+    ImageTag, "tag of an image", "letters, digits and _ . - are wanted, 128 at most, for example v1.14.6",
+        |text| (1..=128).contains(&text.len()) && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
     /// Where the Kubernetes packages are, before `/core:/stable:/…` and without a slash at its end: `https://pkgs.k8s.io`. Neither user nor
     /// query, and nothing that a line of a package source would take for its end. Whether plain `http` will do is for the settings to say.
     PackagesUrl, "URL of packages", "https://HOST[:PORT][/PATH] is wanted, for example https://pkgs.k8s.io", is_url;
@@ -340,6 +344,7 @@ mod tests {
             &["a b", "a=b", "a,b", &"a".repeat(129)],
         );
         accepts::<PatchName>(&["etcd0+json.yaml", "kube-apiserver.json"], &["../etcd", "Etcd", "a b", &"a".repeat(256)]);
+        accepts::<ImageTag>(&["v1.14.6", "3.6.8-0", "_a"], &["a:b", "a@b", "a/b", ".a", &"a".repeat(129)]);
         accepts::<Stamp>(&["2026-11-22T12:04:00Z"], &["2026-11-22 12:04:00Z", "2026-11-22T12:04:00", "2026-11-22T12:04:00Z "]);
         accepts::<ImageName>(
             &["registry.k8s.io", "registry.k8s.io/pause:3.10", "r.test:5000/a_b/c@sha256:00ff"],

@@ -193,7 +193,7 @@ async fn prepare_run(
         &services.settings,
         &facts,
         target,
-        nodes::prepare::image_repository(&services.cluster).await?,
+        nodes::prepare::images(&services.cluster, &services.settings).await?,
     )
     .await?;
     services.record.mark_run(run, PLACE, "record the end of preflight", &[Edit::prepared(run)]).await

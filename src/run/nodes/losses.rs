@@ -208,7 +208,7 @@ async fn static_pods(cluster: &Cluster, masters: &[&Node], etcd: bool) -> Result
 }
 
 /// The Deployment, if there is one.
-async fn coredns(cluster: &Cluster) -> Result<Option<Value>, Cause> {
+pub async fn coredns(cluster: &Cluster) -> Result<Option<Value>, Cause> {
     let deployments: Vec<Deployment> = super::gates::deployments(cluster).await?;
     let ours = |found: &&Deployment| found.namespace().as_deref() == Some(SYSTEM) && found.name_any() == "coredns";
     let as_json =

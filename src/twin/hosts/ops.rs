@@ -135,8 +135,8 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
             });
             session.line(format_args!("# the repository is at v{minor}"));
         }
-        Op::Prefetch { target, control_plane, registry } => {
-            prefetch(state, node, &machine, target, (*control_plane, registry), session)?;
+        Op::Prefetch { target, control_plane, registry, without } => {
+            prefetch(state, node, &machine, target, (*control_plane, registry, without), session)?;
         }
         Op::KubeadmPlan { target, flags } => {
             session.millis = PLAN;
@@ -243,6 +243,7 @@ fn inspect(node: &str, machine: &Machine, session: &mut Session) {
         session.line(format_args!("leftovers {}", machine.leftovers));
     }
     machine.kubelet_config.lines().for_each(|line| session.line(format_args!("kubelet-config {line}")));
+    session.line("runtime crictl /run/containerd/containerd.sock");
     session.line(format_args!("work {}", work::state_line(machine)));
 }
 
@@ -251,7 +252,7 @@ fn prefetch(
     node: &str,
     machine: &Machine,
     target: &str,
-    (control_plane, registry): (bool, &str),
+    (control_plane, registry, without): (bool, &str, &[String]),
     session: &mut Session,
 ) -> Result<(), Stop> {
     let mut packages = Vec::new();
@@ -276,6 +277,9 @@ fn prefetch(
     let bad = || failed(format!("kubeadm config images list failed for v{target}"));
     let registry = if registry.is_empty() { REGISTRY } else { registry };
     for image in images(target.parse().map_err(|_| bad())?, control_plane, registry) {
+        if without.iter().any(|name| image.contains(&format!("/{name}:"))) {
+            continue;
+        }
         if machine.images.contains(&image) {
             session.line(format_args!("present {image}"));
             continue;

@@ -17,7 +17,7 @@ pub enum Op {
     Available { package: String },
     Refresh,
     Repository { base: String, minor: String, target: String, keys: Vec<String> },
-    Prefetch { target: String, control_plane: bool, registry: String },
+    Prefetch { target: String, control_plane: bool, registry: String, without: Vec<String> },
     KubeadmPlan { target: String, flags: Vec<String> },
     SnapshotHash { path: String },
     WriteCard { name: String, content: String },
@@ -82,10 +82,11 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
             target: (*target).into(),
             keys: words(keys),
         }),
-        (Prefetch::NAME, [target, role, registry]) => of::<Prefetch>(Op::Prefetch {
+        (Prefetch::NAME, [target, role, registry, _, _, _, _, without @ ..]) => of::<Prefetch>(Op::Prefetch {
             target: (*target).into(),
             control_plane: *role != "worker",
             registry: (*registry).into(),
+            without: words(without),
         }),
         (KubeadmPlan::NAME, [target, flags @ ..]) => {
             of::<KubeadmPlan>(Op::KubeadmPlan { target: (*target).into(), flags: words(flags) })

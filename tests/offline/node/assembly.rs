@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, Operation, Prefetch, ReadPatches,
+    self, AddKey, Available, Begin, Follow, Identify, Images, Inspect, KubeadmPlan, LookAtKeys, Operation, Prefetch, ReadPatches,
     Refresh, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
@@ -182,7 +182,7 @@ fn assembled() -> Vec<(String, String)> {
         ),
         (text("refresh"), node::stdin(&Refresh)),
         (text("available"), node::stdin(&Available { package: "kubeadm" })),
-        (text("prefetch"), node::stdin(&Prefetch { target: release("1.36.3"), control_plane: true, image_repository: None })),
+        (text("prefetch"), node::stdin(&Prefetch { target: release("1.36.3"), control_plane: true, images: Images::default() })),
         (text("kubeadm-plan"), node::stdin(&KubeadmPlan { target: release("1.36.3"), flags: vec![word("--x")] })),
         (text("follow"), node::stdin(&Follow { from: 0, wait: Duration::from_secs(1) })),
         (text("patches"), node::stdin(&ReadPatches { folder: word("/a") })),

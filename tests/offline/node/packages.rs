@@ -1,7 +1,9 @@
 //! Package sources, lists, prefetch and kubeadm's forecast.
 
 use k8s_upgrade::failure::Class;
-use k8s_upgrade::node::{Available, KubeadmPlan, Prefetch, Refresh, Repository};
+use k8s_upgrade::node::{Available, ImageSource, Images, Inspect, KubeadmPlan, Prefetch, Refresh, Repository};
+
+use k8s_upgrade::words::ImageName;
 
 use super::bench::{Node, release, word};
 
@@ -165,7 +167,7 @@ fn only_the_kubernetes_list_is_refreshed() {
 fn prefetch_brings_what_a_worker_needs_and_keeps_the_holds() {
     let node = Node::new();
     node.state("registry", "registry.k8s.io/kube-proxy:v1.36.3\n");
-    let op = Prefetch { target: release("1.36.3"), control_plane: false, image_repository: None };
+    let op = Prefetch { target: release("1.36.3"), control_plane: false, images: Images::default() };
     let fetched = node.run(&op).unwrap();
     let names: Vec<_> = fetched.packages.iter().map(|(name, revision)| format!("{name}={revision}")).collect();
     assert_eq!(names, ["kubeadm=1.36.3-1.1", "kubelet=1.36.3-1.1", "kubectl=1.36.3-1.1"]);
@@ -190,7 +192,11 @@ fn prefetch_on_a_control_plane_with_its_own_registry() {
     ];
     let registry: String = images.iter().map(|image| format!("mirror.test/k8s/{image}\n")).collect();
     node.state("registry", &registry);
-    let op = Prefetch { target: release("1.36.3"), control_plane: true, image_repository: Some(word("mirror.test/k8s")) };
+    let op = Prefetch {
+        target: release("1.36.3"),
+        control_plane: true,
+        images: Images { repository: Some(word("mirror.test/k8s")), ..Images::default() },
+    };
     assert_eq!(node.run(&op).unwrap().pulled.len(), 7);
     node.state("images", "");
     node.state("registry", "");
@@ -202,10 +208,49 @@ fn prefetch_on_a_control_plane_with_its_own_registry() {
     assert!(cause.detail.iter().any(|line| line.contains("not found")), "{cause:?}");
 }
 
+/// A mirror that has what this cluster runs and nothing else: CoreDNS of its own, no kube-proxy, etcd elsewhere, and CRI-O.
+#[test]
+fn prefetch_takes_what_the_cluster_uses_through_its_own_runtime() {
+    let node = Node::new();
+    let mirrored =
+        ["k8s/kube-apiserver:v1.36.3", "k8s/kube-controller-manager:v1.36.3", "k8s/kube-scheduler:v1.36.3", "dns/coredns:v1.9.3"];
+    node.state("registry", &mirrored.map(|image| format!("mirror.test/{image}\n")).concat());
+    node.state("images", "mirror.test/k8s/pause:3.10.2\n");
+    node.root("var/lib/kubelet/config.yaml", "containerRuntimeEndpoint: \"\"\nkind: KubeletConfiguration\n");
+    node.root("var/lib/kubelet/instance-config.yaml", "containerRuntimeEndpoint: unix:///var/run/crio/crio.sock\n");
+    let images = Images {
+        repository: Some(word("mirror.test/k8s")),
+        coredns: ImageSource { repository: Some(word("mirror.test/dns")), tag: Some(word("v1.9.3")) },
+        without: vec!["kube-proxy", "etcd"],
+        ..Images::default()
+    };
+    let op = Prefetch { target: release("1.36.3"), control_plane: true, images };
+    let fetched = node.run(&op).unwrap();
+    let names = |images: &[ImageName]| images.iter().map(|image| image.replace("mirror.test/", "")).collect::<Vec<_>>();
+    let [apiserver, manager, scheduler, dns] = mirrored;
+    assert_eq!(names(&fetched.pulled), [apiserver, manager, scheduler, dns]);
+    assert_eq!(names(&fetched.present), ["k8s/pause:3.10.2"]);
+    let calls = node.calls();
+    let mut of_runtime = calls.iter().filter(|call| call.starts_with("crictl ") || call.starts_with("ctr "));
+    assert!(of_runtime.all(|call| call.starts_with("crictl --runtime-endpoint unix:///var/run/crio/crio.sock ")), "{calls:?}");
+    // A flag of the kubelet counts before its configuration.
+    let pulls = || node.run(&Inspect).unwrap().runtime.map(|runtime| (runtime.socket.to_string(), runtime.pulls));
+    assert_eq!(pulls(), Some(("/var/run/crio/crio.sock".to_owned(), true)));
+    node.root(
+        "var/lib/kubelet/kubeadm-flags.env",
+        "KUBELET_KUBEADM_ARGS=\"--container-runtime-endpoint=unix:///run/cri-dockerd.sock --v=1\"\n",
+    );
+    node.without(&["crictl"]);
+    assert_eq!(pulls(), Some(("/run/cri-dockerd.sock".to_owned(), false)));
+    let cause = node.run(&op).unwrap_err();
+    let what = "no crictl is on this node: images cannot be pulled for the runtime at /run/cri-dockerd.sock";
+    assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, what));
+}
+
 #[test]
 fn prefetch_of_what_is_not_there() {
     let node = Node::new();
-    let op = Prefetch { target: release("1.36.9"), control_plane: false, image_repository: None };
+    let op = Prefetch { target: release("1.36.9"), control_plane: false, images: Images::default() };
     let cause = node.run(&op).unwrap_err();
     assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "the repository of this node does not offer kubeadm 1.36.9"));
     node.state("offline", "");

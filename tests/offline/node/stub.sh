@@ -335,6 +335,10 @@ ctr)
     ;;
 crictl)
     image=${*: -1}
+    if [[ $* == *' inspecti '* ]]; then
+        grep -qxF "$image" "$S/images"
+        end $?
+    fi
     if ! grep -qxF "$image" "$S/registry"; then echo "E1: failed to pull image $image: not found" >&2; end 1; fi
     echo "$image" >>"$S/images"
     end 0

@@ -75,7 +75,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/plan/model/marks.rs", "parsed", "words::tokens"),
     ("src/plan/model/parse.rs", "backup_done", "plan::backups"),
     ("src/plan/model/parse.rs", "exit_code", "plan::messages_of_jobs"),
-    ("src/plan/model/parse.rs", "image_repository", "plan::image_repositories"),
+    ("src/plan/model/parse.rs", "images", "plan::image_repositories"),
     ("src/plan/model/parse.rs", "image_version", "plan::images_and_runtimes"),
     ("src/plan/model/parse.rs", "leading_version", "plan::images_and_runtimes"),
     ("src/plan/model/parse.rs", "plan_agrees", "plan::plans_of_kubeadm"),
@@ -96,7 +96,7 @@ const READERS: &[(&str, &str, &str)] = &[
         "time",
         "The parser of times is that of the jiff crate; what it refuses is a refusal that names the annotation.",
     ),
-    ("src/run/nodes/prepare.rs", "image_repository", "words::tokens"),
+    ("src/run/nodes/prepare.rs", "configured", "words::tokens"),
     ("src/settings/load.rs", "apply", "settings::the_file"),
     ("src/settings/load.rs", "file", "settings::the_file"),
     (

@@ -108,7 +108,7 @@ fn packages() {
     answers(&Refresh, &["# refreshes\n"]);
     answers(&Repository { base_url: "https://pkgs.example".parse().unwrap(), target: RELEASE, keys: Vec::new() }, &["# adds\n"]);
     answers(&Available { package: "kubeadm" }, &["available 1.36.3-1.1\navailable 1.36.2-1.1\n"]);
-    let prefetch = Prefetch { target: RELEASE, control_plane: true, image_repository: None };
+    let prefetch = Prefetch { target: RELEASE, control_plane: true, images: Images::default() };
     answers(
         &prefetch,
         &["package kubeadm 1.36.3-1.1\npresent registry.k8s.io/pause:3.10\npulled registry.k8s.io/kube-proxy:v1.36.3\n"],

@@ -42,7 +42,7 @@ fn plans_of_kubeadm() {
 fn image_repositories() {
     returns(
         CONFIGURATION,
-        |text| parse::image_repository(text).ok(),
+        |text| parse::images(text).ok().map(|found| found.repository),
         |found| match found {
             // Every character by its number: what YAML makes of the raw ones is not what is asked here.
             Some(repository) => {

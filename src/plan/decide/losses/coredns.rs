@@ -15,8 +15,13 @@ const RESTARTED: &str = "kubectl.kubernetes.io/restartedAt";
 
 /// `flags` of `kubeadm upgrade` leave it alone.
 pub fn is_skipped(flags: &[Flag]) -> bool {
+    skips_addon(flags, "coredns")
+}
+
+/// They leave an addon alone.
+pub fn skips_addon(flags: &[Flag], addon: &str) -> bool {
     let lists = flags.iter().filter_map(|flag| flag.strip_prefix("--skip-phases="));
-    lists.flat_map(|list| list.split(',')).any(|phase| phase == "addon" || phase == "addon/coredns")
+    lists.flat_map(|list| list.split(',')).any(|phase| phase == "addon" || phase.strip_prefix("addon/") == Some(addon))
 }
 
 /// What in the Deployment `kube-system/coredns` is not kubeadm's. Any control plane may be the one that writes it: what the patches of them all
