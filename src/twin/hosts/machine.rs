@@ -112,6 +112,8 @@ pub struct Faults {
     pub hangs_until: Option<Timestamp>,
     pub key_refused: bool,
     pub sudo_refused: bool,
+    /// What it says to whoever logs in, and does nothing else.
+    pub own_words: Option<String>,
     /// So many of the next sessions are cut after their effect.
     pub sessions_cut: u32,
     /// Somebody else's package manager holds the locks until then.
