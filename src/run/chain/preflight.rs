@@ -101,7 +101,9 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Ve
     asking.tell(
         Gate::Nodes,
         Guard::NodesReadyBeforeRun,
-        gates::nodes_ready(facts, services.session.now()).into_result("not every node is fit"),
+        gates::nodes_ready(facts, services.session.now())
+            .into_result("not every node is fit")
+            .and_then(|()| gates::hostnames_differ(facts)),
     );
     asking.tell(
         Gate::ApiServers,
@@ -187,6 +189,7 @@ async fn prepare_run(
     };
     services.session.emit(&Event::Snapshot { path: snapshot });
     services.monitoring.push_run(&services.observer.observe().await?.marks).await;
+    nodes::prepare::take_in_pulled_ahead(&services.session, &services.record, &facts, states, target).await?;
     nodes::prepare::point_repositories(&services.ssh, &services.settings, &facts, states, target).await?;
     nodes::prepare::prefetch(
         &services.ssh,

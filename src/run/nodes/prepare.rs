@@ -7,7 +7,7 @@ use kube::api::ListParams;
 
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
-use crate::names;
+use crate::names::{self, Mark};
 use crate::node::{
     Available, ImageSource, Images, Inspect, NodeState, Prefetch, Prefetched, Refresh, Repository, Runtime, WriteCard,
 };
@@ -15,10 +15,12 @@ use crate::packages;
 use crate::permit::ChangeClass;
 use crate::plan::decide::losses::coredns::skips_addon;
 use crate::plan::model::facts::{Facts, Node};
+use crate::plan::model::marks::Edit;
 use crate::plan::model::parse::{self, ConfiguredImages};
 use crate::plan::model::version::Version;
-use crate::run::cluster::Cluster;
+use crate::run::cluster::{Cluster, Record};
 use crate::run::services::Services;
+use crate::run::session::{Change, RECORD, Session};
 use crate::run::ssh::Ssh;
 use crate::settings::Settings;
 use crate::words::{NotAToken, command};
@@ -36,6 +38,32 @@ pub async fn inspect_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Res
         Ok(state)
     };
     Ok(super::inspect::named(super::inspect::each_node(settings, facts, fit).await?))
+}
+
+/// Workers that somebody has brought to the target by packages alone, as an upgrade of all packages does: their kubelets look done, but
+/// `kubeadm upgrade` never ran there, and nothing holds the packages, or they would have been left. They are marked as begun, so that their step comes.
+pub async fn take_in_pulled_ahead(
+    session: &Session,
+    record: &Record,
+    facts: &Facts,
+    states: &[(String, NodeState)],
+    target: Version,
+) -> Result<(), Cause> {
+    for node in facts.managed().filter(|node| !node.control_plane && node.is_done(target)) {
+        let Some((_, state)) = states.iter().find(|(name, _)| *name == node.name) else { continue };
+        let to = target.to_string();
+        // Past the target it is not this run's: packages are never taken back.
+        if !state.whole_at("kubelet", &to) || state.finished(&to) {
+            continue;
+        }
+        let change = Change { class: ChangeClass::Prepare, ..Change::disrupt(&node.name, "record that its step is due", RECORD) };
+        let versions: Vec<String> = state.packages.iter().map(|own| format!("{}={}", own.name, own.version)).collect();
+        let marks = || vec![Edit::set(Mark::FormerVersions, versions.join(",")), Edit::remove(Mark::ChangedAt)];
+        record.edit_node(change, |_| Some((None, marks()))).await?;
+        let why = "its kubelet is at the target, but its packages are not held: kubeadm's step is made up for there";
+        session.note(&node.name, why);
+    }
+    Ok(())
 }
 
 /// Points every node's package source to the target's minor version, where it is not, and refreshes its lists.
