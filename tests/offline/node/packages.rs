@@ -290,3 +290,56 @@ fn the_forecast_is_passed_through() {
     node.state("plan-stderr", "dial tcp 10.0.0.1:6443: connect: connection refused\n");
     assert_eq!(node.run(&op).unwrap_err().class, Class::Unreachable);
 }
+
+/// What a person must mend, and what time mends, told apart by apt's own words.
+#[test]
+fn the_words_of_apt_have_their_class() {
+    let node = Node::new();
+    let release = "Release file for https://repo.test/core:/stable:/v1.36/deb/InRelease";
+    for (said, class, says) in [
+        (format!("E: {release} is not valid yet (invalid for another 2h 3min 4s)."), Class::Hold, "newer than this node's clock"),
+        (
+            "E: Repository 'https://repo.test deb InRelease' changed its 'Label' value from 'a' to 'b'".to_owned(),
+            Class::Refused,
+            "changed its 'Label' value from 'a' to 'b'",
+        ),
+    ] {
+        node.state("update-fails", &format!("{said}\n"));
+        let cause = node.run(&Refresh).unwrap_err();
+        assert!(cause.class == class && cause.what.contains(says), "{cause:?}");
+    }
+    let unmet = "The following packages have unmet dependencies:\n kubelet : Depends: kubernetes-cni (>= 1.2.0) but 1.1.1-1 is to be installed\n\
+                 E: Unable to correct problems, you have held broken packages.\n";
+    node.state("install-fails", unmet);
+    let op = Prefetch { target: super::bench::release("1.36.3"), control_plane: false, images: Images::default() };
+    let cause = node.run(&op).unwrap_err();
+    assert_eq!(cause.class, Class::Refused);
+    assert!(cause.what.ends_with("kubelet : Depends: kubernetes-cni (>= 1.2.0) but 1.1.1-1 is to be installed"), "{cause:?}");
+}
+
+#[test]
+fn the_key_is_fetched_through_the_proxy_of_apt() {
+    for (settings, taken) in [
+        ("", "https_proxy= no_proxy="),
+        ("Acquire::http::Proxy http://user:secret@proxy:3128/\n", "https_proxy=http://user:secret@proxy:3128/ no_proxy="),
+        ("Acquire::http::proxy http://a:1\nAcquire::https::Proxy http://b:2\n", "https_proxy=http://b:2 no_proxy="),
+        ("Acquire::https::Proxy http://b:2\nAcquire::http::Proxy::repo.test DIRECT\n", "https_proxy= no_proxy=*"),
+    ] {
+        let node = former();
+        node.state("apt-config", settings);
+        node.run(&repository()).unwrap();
+        assert_eq!(node.read_state("proxies").lines().last(), Some(taken), "{settings}");
+        assert!(!node.calls().iter().any(|call| call.contains("secret")), "a password in an argument");
+    }
+}
+
+/// Beside it, the node would install from whichever is newer.
+#[test]
+fn a_source_that_is_not_known_and_offers_kubeadm_is_named() {
+    let node = former();
+    let url = "https://nexus.test/repository/k8s-1.35 ./ Packages";
+    node.state("strangers", &format!("   kubeadm | 1.35.4-1.1 | {url}\n"));
+    let cause = node.run(&repository()).unwrap_err();
+    assert!(cause.class == Class::Refused && cause.what.contains(url), "{cause:?}");
+    assert!(node.read_root(LIST).contains("/v1.35/"), "nothing was changed");
+}
