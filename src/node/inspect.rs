@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::work::{Step, Work, WorkState};
-use super::{MANAGER, Operation, WORK, garbled, results, token};
+use super::{MANAGER, Operation, RUNTIME, WORK, garbled, results, token};
 use crate::failure::Cause;
 use crate::words::{BootId, HostPath, Keyword, Letters, Minor, PackageName, Revision};
 
@@ -69,7 +69,17 @@ pub struct NodeState {
     pub leftover_bytes: u64,
     /// The text of /var/lib/kubelet/config.yaml; empty if there is none.
     pub kubelet_config: String,
+    /// Always there in an answer of this build's script.
+    pub runtime: Option<Runtime>,
     pub work: Work,
+}
+
+/// The container runtime that the kubelet uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runtime {
+    pub socket: HostPath,
+    /// Something on the node can pull images through it.
+    pub pulls: bool,
 }
 
 /// The packages that make a node's version.
@@ -100,7 +110,11 @@ impl NodeState {
     /// cannot be read says nothing: the packages do.
     pub fn touched(&self, target: &str) -> bool {
         let ended = matches!(self.work.state, WorkState::None | WorkState::Done | WorkState::Garbled);
-        let runtime_broken = self.work.step == Step::ContainerdPackage.name() && !ended;
+        // Where the former version stands whole, the step ended before it changed anything.
+        let to = self.work.target.as_ref();
+        let installed = |own: &Package| !own.healthy() || to.is_none_or(|to| own.version == *to);
+        let runtimes = ["containerd.io", "containerd"].into_iter().filter_map(|name| self.package(name));
+        let runtime_broken = self.work.step == Step::ContainerdPackage.name() && !ended && runtimes.into_iter().any(installed);
         self.reached(target) || !self.audit.is_empty() || self.running().is_some() || runtime_broken
     }
 
@@ -145,7 +159,7 @@ impl Operation for Inspect {
         include_str!("inspect.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
-        &[MANAGER, WORK]
+        &[MANAGER, RUNTIME, WORK]
     }
     fn args(&self) -> Vec<String> {
         Vec::new()
@@ -178,6 +192,10 @@ impl Operation for Inspect {
                 }
                 ("stray", _) => state.stray_manifests.push(token(Self::NAME, rest)?),
                 ("leftovers", [bytes]) => state.leftover_bytes = bytes.parse().map_err(|_| bad())?,
+                ("runtime", _) => {
+                    let (puller, socket) = rest.split_once(' ').ok_or_else(bad)?;
+                    state.runtime = Some(Runtime { socket: token(Self::NAME, socket)?, pulls: puller != "nothing" });
+                }
                 ("work", _) => state.work = Work::parse(rest).ok_or_else(bad)?,
                 _ => return Err(bad()),
             }
@@ -233,6 +251,17 @@ mod tests {
         let mut busy = old;
         busy.work = work(WorkState::Running, "kubeadm-package", TO, RUN);
         assert!(busy.touched(TO) && !busy.finished(TO));
+    }
+
+    #[test]
+    fn a_runtime_that_was_never_installed_leaves_the_node_as_it_was() {
+        let with = |version: &str, letters: &str| NodeState {
+            work: work(WorkState::Failed(11), "containerd-package", "2.1.4-1~ubuntu.22.04~jammy", RUN),
+            ..state(&[("containerd.io", letters, version), ("kubelet", "hi", "1.35.4-1.1")], &[])
+        };
+        assert!(!with("1.7.24-1~debian.12~bookworm", "ii").touched(TO), "no such version is offered: its cordon is given back");
+        assert!(with("1.7.24-1~debian.12~bookworm", "iF").touched(TO));
+        assert!(with("2.1.4-1~ubuntu.22.04~jammy", "ii").touched(TO), "installed, and its restart failed");
     }
 
     #[test]

@@ -38,4 +38,5 @@ if [[ -f $root/var/lib/kubelet/config.yaml ]]; then
     sed 's/^/kubelet-config /' "$root/var/lib/kubelet/config.yaml"
     echo
 fi
+echo "runtime $(runtime_puller) $(runtime_socket)"
 echo "work $(work_state)"

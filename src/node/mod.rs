@@ -14,6 +14,7 @@ mod inspect;
 mod keys;
 mod packages;
 mod past;
+mod patches;
 mod work;
 
 use std::fmt;
@@ -22,10 +23,11 @@ use std::time::Duration;
 
 pub use files::{SnapshotHash, SnapshotInfo, SnapshotKind, WriteCard};
 pub use identify::{Identify, Identity, Machine};
-pub use inspect::{Free, Inspect, NodeState, Package, Source};
+pub use inspect::{Free, Inspect, NodeState, Package, Runtime, Source};
 pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
-pub use packages::{Available, KubeadmPlan, PlanText, Prefetch, Prefetched, Refresh, Repository};
+pub use packages::{Available, ImageSource, Images, KubeadmPlan, PlanText, Prefetch, Prefetched, Refresh, Repository};
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
+pub use patches::{PatchFile, ReadPatches};
 pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};
 
 use crate::failure::{Cause, Class};
@@ -68,6 +70,7 @@ const REPOSITORY: &str = crate::packages::IN_USE.repository;
 /// What is done with any package manager's functions.
 const PACKAGES: &str = crate::packages::COMMON;
 const WORK: &str = include_str!("work.sh");
+const RUNTIME: &str = include_str!("runtime.sh");
 const KEYS: &str = include_str!("keys.sh");
 
 /// The whole script of an operation, as it goes to the standard input of [`COMMAND`].
@@ -119,11 +122,11 @@ pub fn waits(progress: &str) -> Option<(Duration, &str)> {
 /// What the operation gave.
 ///
 /// # Errors
-/// No status line: the session was cut (class step), or sudo did not let us in (refused). A status other than 0: the class that
+/// No status line: the session was cut (class step), or what answered is not our script (refused: [`is_foreign`]), or sudo. A status other than 0: the class that
 /// [`cause_of`] gives it. Whatever the parser says.
 pub fn read<O: Operation>(op: &O, output: &HostOutput) -> Result<O::Output, Cause> {
     match status::<O>(output) {
-        None => Err(no_status(O::NAME, &output.stderr)),
+        None => Err(no_status::<O>(output)),
         Some((body, 0)) => op.parse(body),
         Some((body, code)) => {
             let lines: Vec<&str> = body.lines().filter_map(progress).chain(output.stderr.lines()).collect();
@@ -148,13 +151,52 @@ fn status<O: Operation>(output: &HostOutput) -> Option<(&str, u8)> {
     Some((body, status.trim().parse().ok()?))
 }
 
-fn no_status(name: &str, stderr: &str) -> Cause {
+/// Nothing of ours began there, or something spoke after its end: the login shell is none, a command of the node's own is forced upon the
+/// key, or another user is wanted. sudo, which refuses, says so itself.
+pub fn is_foreign<O: Operation>(output: &HostOutput) -> bool {
+    status::<O>(output).is_none()
+        && !sudo_refuses(&output.stderr)
+        && (!has_begun::<O>(output) || own_words::<O>(output).is_some())
+}
+
+fn has_begun<O: Operation>(output: &HostOutput) -> bool {
+    output.stdout.contains(&format!("@k8s-upgrade begin {}\n", O::NAME))
+}
+
+/// The first words that the node said in the place of our script, or after its end.
+fn own_words<O: Operation>(output: &HostOutput) -> Option<&str> {
+    let end = format!("\n@k8s-upgrade end {} ", O::NAME);
+    let said = if has_begun::<O>(output) {
+        [output.stdout.rsplit_once(&end)?.1.split_once('\n')?.1, ""]
+    } else {
+        [output.stdout.as_str(), output.stderr.as_str()]
+    };
+    let mut lines = said.into_iter().flat_map(str::lines).map(str::trim);
+    // Not the node's, either: what sudo minds and runs nevertheless, and bash at a script whose end was cut off on its way.
+    let noise = ["setrlimit", "unexpected end of file", "unexpected EOF"];
+    lines.find(|line| !line.is_empty() && !noise.iter().any(|sign| line.contains(sign)))
+}
+
+fn sudo_refuses(stderr: &str) -> bool {
     let signs = ["sudo: ", "is not in the sudoers file", "may not run sudo", "sudo: not found", "sudo: command not found"];
-    let refused = stderr.lines().any(|line| signs.iter().any(|sign| line.contains(sign)) && !line.contains("setrlimit"));
-    if refused {
+    stderr.lines().any(|line| signs.iter().any(|sign| line.contains(sign)) && !line.contains("setrlimit"))
+}
+
+fn no_status<O: Operation>(output: &HostOutput) -> Cause {
+    let (name, stderr) = (O::NAME, output.stderr.as_str());
+    if sudo_refuses(stderr) {
         return Cause::refused("sudo on the node does not let this user run commands as root without a password")
             .detail(last_lines(&stderr.lines().collect::<Vec<_>>()))
             .next("on the node, as root: visudo -f /etc/sudoers.d/k8s-upgrade    # USER ALL=(ALL) NOPASSWD: ALL");
+    }
+    if let Some(words) = own_words::<O>(output) {
+        let words: String = words::line(words).chars().take(SHOWN).collect();
+        let what = if has_begun::<O>(output) { "speaks after the end of" } else { "runs nothing of ours, but answers" };
+        return Cause::refused(format!("the node {what} {name} with words of its own: {words}"))
+            .detail(last_lines(&stderr.lines().collect::<Vec<_>>()));
+    }
+    if !has_begun::<O>(output) {
+        return Cause::step(format!("the node ended the session without a word before {name} began"));
     }
     Cause::step(format!("the session ended before {name} did: whatever it started may still run"))
         .detail(last_lines(&stderr.lines().collect::<Vec<_>>()))

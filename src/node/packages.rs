@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{MANAGER, Operation, PACKAGES, REPOSITORY, garbled, results, token};
+use super::{MANAGER, Operation, PACKAGES, REPOSITORY, RUNTIME, garbled, results, token};
 use crate::failure::Cause;
 use crate::plan::model::version::Version;
-use crate::words::{Fingerprint, Flag, ImageName, PackageName, PackagesUrl, Revision};
+use crate::words::{Fingerprint, Flag, ImageName, ImageTag, KubeadmCheck, PackageName, PackagesUrl, Revision};
 
 /// Points the node at the repository of another minor. The new key and list are proved aside first: until they work, and offer the
 /// target, the former repository stays in force. Afterwards there is one entry for the repository, whatever there was.
@@ -110,8 +110,25 @@ pub struct Prefetch {
     pub target: Version,
     /// Workers need only kube-proxy and pause.
     pub control_plane: bool,
+    pub images: Images,
+}
+
+/// Which of kubeadm's images the cluster uses, and where they come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Images {
     /// The cluster's own registry (`imageRepository` of kubeadm's ClusterConfiguration), where it is not the default.
-    pub image_repository: Option<ImageName>,
+    pub repository: Option<ImageName>,
+    pub coredns: ImageSource,
+    pub etcd: ImageSource,
+    /// By their names, those that it does without: it has no such addon, or etcd elsewhere.
+    pub without: Vec<&'static str>,
+}
+
+/// What the ClusterConfiguration says of one image alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageSource {
+    pub repository: Option<ImageName>,
+    pub tag: Option<ImageTag>,
 }
 
 /// What the node has now, for the upgrade to need no network.
@@ -133,12 +150,18 @@ impl Operation for Prefetch {
         include_str!("prefetch.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
-        &[MANAGER, PACKAGES]
+        &[MANAGER, PACKAGES, RUNTIME]
     }
     fn args(&self) -> Vec<String> {
+        fn text(word: Option<&impl ToString>) -> String {
+            word.map_or_else(String::new, ToString::to_string)
+        }
         let role = if self.control_plane { "control-plane" } else { "worker" };
-        let images = self.image_repository.as_ref().map_or_else(String::new, ToString::to_string);
-        vec![self.target.to_string(), role.to_owned(), images]
+        let Images { repository, coredns, etcd, without } = &self.images;
+        let mut args = vec![self.target.to_string(), role.to_owned(), text(repository.as_ref())];
+        args.extend([coredns, etcd].iter().flat_map(|from| [text(from.repository.as_ref()), text(from.tag.as_ref())]));
+        args.extend(without.iter().map(|name| (*name).to_owned()));
+        args
     }
     fn parse(&self, stdout: &str) -> Result<Prefetched, Cause> {
         let mut prefetched = Prefetched::default();
@@ -170,8 +193,10 @@ pub struct KubeadmPlan {
 pub struct PlanText {
     /// kubeadm's stdout, untouched. Empty at target, and in some states that are not.
     pub json: String,
-    /// The last lines of its stderr.
+    /// The last lines of its stderr; where its preflight objects to something, those that say why.
     pub notes: Vec<String>,
+    /// What that is: the names of its checks.
+    pub objections: Vec<KubeadmCheck>,
 }
 
 impl Operation for KubeadmPlan {
@@ -189,12 +214,10 @@ impl Operation for KubeadmPlan {
     fn parse(&self, stdout: &str) -> Result<PlanText, Cause> {
         let mut text = PlanText::default();
         for line in stdout.lines() {
-            match line.strip_prefix("note ") {
-                Some(note) => text.notes.push(note.to_owned()),
-                None => {
-                    text.json.push_str(line);
-                    text.json.push('\n');
-                }
+            match line.split_once(' ') {
+                Some(("note", note)) => text.notes.push(note.to_owned()),
+                Some(("objects", check)) => text.objections.push(token(Self::NAME, check)?),
+                _ => text.json.extend([line, "\n"]),
             }
         }
         text.json = text.json.trim().to_owned();

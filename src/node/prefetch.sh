@@ -1,5 +1,8 @@
-# TARGET ROLE IMAGE_REPOSITORY: packages and images of the target, so that nothing is waited for later.
+# TARGET ROLE REPOSITORY DNS_REPOSITORY DNS_TAG ETCD_REPOSITORY ETCD_TAG WITHOUT…: packages and images of the target, so that nothing is
+# waited for later. What is empty is as kubeadm has it; images named in WITHOUT are not needed in this cluster.
 target=$1 role=$2 image_repository=$3
+of_coredns=("$4" "$5") of_etcd=("$6" "$7")
+shift 7
 names=$(kubernetes_packages)
 packages=()
 for package in $names; do
@@ -37,22 +40,40 @@ if [[ -n $image_repository ]]; then from=(--image-repository "$image_repository"
 wanted=$("$kubeadm" config images list --kubernetes-version "v$target" "${from[@]}")
 if [[ $role == worker ]]; then wanted=$(grep -E '/(kube-proxy|pause):' <<<"$wanted"); fi
 
+# IMAGE REPOSITORY TAG: the image, from there and with that tag where they are given.
+instead() {
+    local name=${1##*/}
+    echo "${2:-${1%/*}}/${name%%:*}:${3:-${name##*:}}"
+}
+wanted=$(while IFS= read -r image; do
+    name=${image##*/}
+    name=${name%%:*}
+    if [[ " $* " == *" $name "* ]]; then continue; fi
+    case $name in
+    coredns) instead "$image" "${of_coredns[@]}" ;;
+    etcd) instead "$image" "${of_etcd[@]}" ;;
+    *) echo "$image" ;;
+    esac
+done <<<"$wanted")
+
+socket=$(runtime_socket)
+case $(runtime_puller) in
+crictl) pull=(crictl --runtime-endpoint "unix://$socket" pull) ;;
+ctr) pull=(ctr -n k8s.io images pull) ;;
+*) refused "no crictl is on this node: images cannot be pulled for the runtime at $socket" ;;
+esac
 have_images=
-if command -v ctr >/dev/null; then have_images=$(ctr -n k8s.io images ls -q); fi
+if [[ $socket == */containerd.sock ]] && command -v ctr >/dev/null; then have_images=$(ctr -n k8s.io images ls -q); fi
+# IMAGE
+there() { grep -qxF -- "$1" <<<"$have_images" || { [[ ${pull[0]} == crictl ]] && "${pull[@]:0:3}" inspecti "$1" &>/dev/null; }; }
 while IFS= read -r image; do
-    if grep -qxF -- "$image" <<<"$have_images"; then
+    if [[ -z $image ]]; then continue; fi
+    if there "$image"; then
         echo "present $image"
         continue
     fi
     say "pulling $image"
-    if command -v crictl >/dev/null; then
-        pull=(crictl --runtime-endpoint unix:///run/containerd/containerd.sock pull "$image")
-    elif command -v ctr >/dev/null; then
-        pull=(ctr -n k8s.io images pull "$image")
-    else
-        refused "neither crictl nor ctr is on this node: images cannot be pulled"
-    fi
-    if output=$("${pull[@]}" 2>&1); then
+    if output=$("${pull[@]}" "$image" 2>&1); then
         echo "pulled $image"
     else
         tail -n 4 <<<"$output" >&2

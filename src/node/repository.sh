@@ -13,6 +13,16 @@ trap 'rm -f "$armored" "$root$packages_new_key" "$root$packages_new_source"' EXI
 
 command -v curl >/dev/null || refused "curl is missing on this node ($packages_installer curl)"
 command -v gpg >/dev/null || refused "gpg is missing on this node ($packages_installer gnupg)"
+strangers=$(packages_strangers)
+[[ -z $strangers ]] || refused "another source of this node offers kubeadm, and would be left beside $url: ${strangers%%$'\n'*}." \
+    "Take it out, or have packages-url in the settings name that repository"
+# As the package manager goes there. Not as an argument, for it may hold a password.
+proxy=$(packages_proxy "$url")
+case $proxy in
+'') ;;
+DIRECT) export no_proxy='*' ;;
+*) export http_proxy=$proxy https_proxy=$proxy ;;
+esac
 # A key has a few KiB. The limit of the file holds where the server does not say how much comes.
 largest=65536
 status=0

@@ -27,6 +27,8 @@ use crate::words::word;
 /// | `packages_install [--reinstall] NAME=VERSION…` | installs these; configuration that was changed by hand stays; may drop holds; removes nothing |
 /// | `packages_allow_downgrades` | from here on, `packages_install` may go back |
 /// | `packages_sources` | the files of its sources that point at a Kubernetes repository |
+/// | `packages_strangers` | the URLs of other sources that offer kubeadm |
+/// | `packages_proxy URL` | the proxy that it takes to that URL: a URL, `DIRECT`, or nothing where it has no setting |
 /// | `packages_minors` | a line `MINOR FILE` for each such entry |
 /// | `packages_refresh FILE` | the lists of that source, and fails where they stay the former ones |
 /// | `packages_refresh_all` | the lists of every source |

@@ -20,6 +20,6 @@ pub use text::{LONGEST, block, json, line};
 pub(crate) use texts::texts;
 pub use texts::{Texts, shown};
 pub use token::{
-    BootId, ExactPackage, Fingerprint, Flag, HostPath, ImageName, KeyBase64, KeyType, Keyword, Letters, Login, MachineId, Minor,
-    NodeName, NotAToken, PackageName, PackagesUrl, Revision, RunId, Stamp,
+    BootId, ExactPackage, Fingerprint, Flag, HostPath, ImageName, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters,
+    Login, MachineId, Minor, NodeName, NotAToken, PackageName, PackagesUrl, PatchName, Revision, RunId, Stamp,
 };

@@ -135,6 +135,10 @@ tokens! {
     Stamp, "time", "UTC to the second is wanted, for example 2026-11-22T12:04:00Z", is_stamp;
     /// Where a container image is taken from, with or without its tag or digest: `registry.k8s.io/pause:3.10`.
     ImageName, "image", "letters, digits and . _ : / @ - are wanted, 512 at most, for example registry.k8s.io/pause:3.10", is_image;
+    /// Of a container image: `v1.14.6`.
+    ImageTag, "tag of an image", "letters, digits and _ . - are wanted, 128 at most, for example v1.14.6",
+        |text| (1..=128).contains(&text.len()) && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
     /// Where the Kubernetes packages are, before `/core:/stable:/…` and without a slash at its end: `https://pkgs.k8s.io`. Neither user nor
     /// query, and nothing that a line of a package source would take for its end. Whether plain `http` will do is for the settings to say.
     PackagesUrl, "URL of packages", "https://HOST[:PORT][/PATH] is wanted, for example https://pkgs.k8s.io", is_url;
@@ -150,6 +154,14 @@ tokens! {
     KeyBase64, "SSH public key", "base64 is wanted, 16 KiB at most", is_base64;
     /// A flag for kubeadm: `--ignore-preflight-errors=Swap`. One line, whatever its value.
     Flag, "flag", "--NAME or --NAME=VALUE is wanted, in one line of 1024 bytes at most", is_flag;
+    /// A file of kubeadm's patches: `TARGET[SUFFIX][+TYPE].{json,yaml}`.
+    PatchName, "name of a kubeadm patch", "letters, digits and - _ . + are wanted, 255 at most, for example etcd+json.yaml",
+        |text| text.len() <= 255 && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b));
+    /// A check of kubeadm's preflight, as `--ignore-preflight-errors` names it: `CreateJob`.
+    KubeadmCheck, "check of kubeadm's preflight", "letters, digits and - _ . / are wanted, 128 at most, for example CreateJob",
+        |text| text.len() <= 128 && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b));
     /// Of one boot of a machine: a new one comes with each.
     BootId, "boot id", "a UUID is wanted", is_uuid;
     /// Of an installed machine, as systemd keeps it: clones may share one.
@@ -327,6 +339,12 @@ mod tests {
         accepts::<ExactPackage>(&["kubelet=1.35.4-1.1"], &["kubelet", "kubelet=", "=1", "kubelet=v1", "a b=1", "a=1=2", "-a=1"]);
         accepts::<Letters>(&["ii", "hi", "iHR"], &["i", "iHRx", "i1"]);
         accepts::<Keyword>(&["active", "oom-kill"], &["Active", "a1", &"a".repeat(41)]);
+        accepts::<KubeadmCheck>(
+            &["CreateJob", "FileAvailable--etc-a.yaml", "Port-10250"],
+            &["a b", "a=b", "a,b", &"a".repeat(129)],
+        );
+        accepts::<PatchName>(&["etcd0+json.yaml", "kube-apiserver.json"], &["../etcd", "Etcd", "a b", &"a".repeat(256)]);
+        accepts::<ImageTag>(&["v1.14.6", "3.6.8-0", "_a"], &["a:b", "a@b", "a/b", ".a", &"a".repeat(129)]);
         accepts::<Stamp>(&["2026-11-22T12:04:00Z"], &["2026-11-22 12:04:00Z", "2026-11-22T12:04:00", "2026-11-22T12:04:00Z "]);
         accepts::<ImageName>(
             &["registry.k8s.io", "registry.k8s.io/pause:3.10", "r.test:5000/a_b/c@sha256:00ff"],

@@ -16,7 +16,7 @@ apt_get() {
 
 # WHAT OUTPUT: ends with the class that the output of apt or dpkg gives.
 apt_failed() {
-    local what=$1 output=$2 line
+    local what=$1 output=$2 line unmet
     line=$(grep -E '^(E:|W:|dpkg: error)' <<<"$output" | grep -v 'Some index files' | tail -n 1 | sed -E 's|^[EW]: *||' || true)
     case $output in
     *'No space left on device'* | *'enough free space'*) refused "$what: the disk is full" ;;
@@ -25,6 +25,16 @@ apt_failed() {
         ;;
     *'get lock'* | *'acquire the dpkg frontend lock'* | *'was locked by another process'*)
         hold "$what: $(lock_holder "$output") has held the lock for $lock_wait s"
+        ;;
+    *'is not valid yet'*) hold "$what: the repository is newer than this node's clock: $line" ;;
+    *' changed its '*' value from '*)
+        line=$(grep -m 1 ' changed its ' <<<"$output")
+        refused "$what: the repository is another than before (if that is right: apt-get update --allow-releaseinfo-change): ${line#[EWN]: }"
+        ;;
+    *'unmet dependencies'* | *'you have held broken packages'*)
+        unmet=$(grep -E -m 1 ' : (Pre)?Depends: ' <<<"$output" || true)
+        read -r unmet <<<"$unmet"
+        refused "$what: what it needs cannot be installed, for it is held or not offered: ${unmet:-$line}"
         ;;
     *'Unable to locate package'* | *"was not found"* | *'no installation candidate'*) refused "$what: ${line:-no such package}" ;;
     *'Packages were downgraded'*) refused "$what: this would be a downgrade" ;;
@@ -137,6 +147,21 @@ packages_minors() {
                 while IFS= read -r minor; do echo "$minor ${file#"$root"}"; done
         fi
     done
+}
+
+# URLs that offer kubeadm, of sources that none of these functions would know as a Kubernetes repository.
+packages_strangers() { apt-cache madison kubeadm | awk -F ' *[|] *' 'NF > 2 && $3 !~ /\/core:\/stable:\/v[0-9]/ { print $3 }' | sort -u; }
+
+# URL: the proxy that apt takes to it: a URL, DIRECT, or nothing where no setting of apt says.
+packages_proxy() {
+    local scheme=${1%%://*} host=${1#*://} key settings found=
+    host=${host%%[:/]*}
+    settings=$(apt-config dump --no-empty --format '%f %v%n' Acquire)
+    for key in "$scheme::proxy::$host" "http::proxy::$host" "$scheme::proxy" http::proxy; do
+        found=$(awk -v key="acquire::$key" 'tolower($1) == key && NF == 2 { print $2 }' <<<"$settings")
+        if [[ -n $found ]]; then break; fi
+    done
+    echo "${found%%$'\n'*}"
 }
 
 # The source files that point at a Kubernetes repository, whatever their name or format.

@@ -4,6 +4,7 @@
 //! The lists of preflight and of a node, `preflight --help`, the manual page, README and `status` are views of the table. What the alert gate
 //! decides is in [`super::alerts`]; `run::nodes::asking` asks, and finds a gate that was forgotten to be a bug.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, Unit};
@@ -12,7 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::order;
-use crate::failure::Advice;
+use crate::failure::{Advice, Cause};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{COMPONENTS, Facts, Node, Step};
 use crate::plan::model::parse;
@@ -211,6 +212,23 @@ pub fn nodes_ready(facts: &Facts, now: Timestamp) -> Verdict {
         reasons.extend(node.pressures.iter().map(|pressure| format!("{} has {pressure}", node.name)));
     }
     Verdict::hold_if(reasons)
+}
+
+/// No two nodes bear one hostname label: what is to run on one, by that label, runs on the other as well.
+///
+/// # Errors
+/// Refused: which do.
+pub fn hostnames_differ(facts: &Facts) -> Result<(), Cause> {
+    let mut of_each = BTreeMap::<&str, Vec<&str>>::new();
+    facts.nodes.iter().for_each(|node| of_each.entry(&node.hostname).or_default().push(&node.name));
+    let shared: Vec<_> = of_each.into_iter().filter(|(_, nodes)| nodes.len() > 1).collect();
+    if shared.is_empty() {
+        return Ok(());
+    }
+    let line = |(hostname, nodes): &(&str, Vec<&str>)| format!("{}: {hostname}", nodes.join(", "));
+    Err(Cause::refused("nodes bear one hostname label")
+        .detail(shared.iter().map(line))
+        .next("kubectl get nodes -L kubernetes.io/hostname    # give each its own name on its machine, and restart its kubelet"))
 }
 
 /// No node came or went within `policy.quiet`. What this run did itself does not count. A node whose last transition is unknown holds.

@@ -6,6 +6,7 @@ use serde_json::json;
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::failure::Class;
 use crate::plan::model::fixture::*;
 
 const NOW: &str = "2026-11-22T13:00:00Z";
@@ -72,6 +73,15 @@ fn unready_nodes_and_pressure_hold_unless_excluded() {
     node(&mut facts, "k8s-node3").excluded = true;
     node(&mut facts, "k8s-node2").excluded = true;
     assert_eq!(nodes_ready(&facts, at(NOW)), Verdict::Pass);
+}
+
+#[test]
+fn one_hostname_for_two_nodes_is_a_persons_to_mend() {
+    let mut facts = runbook();
+    assert_eq!(hostnames_differ(&facts), Ok(()));
+    node(&mut facts, "k8s-node3").hostname = "k8s-node2".to_owned();
+    let cause = hostnames_differ(&facts).unwrap_err();
+    assert_eq!((cause.class, cause.detail), (Class::Refused, vec!["k8s-node3, k8s-node2: k8s-node2".to_owned()]));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::answer::Verdict;
 use super::version::Version;
 use crate::failure::Cause;
+use crate::words::KubeadmCheck;
 
 /// `kubeadm upgrade plan TARGET -o json` (output.kubeadm.k8s.io).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +80,17 @@ pub fn upgrade_plan(stdout: &str, stderr: &str) -> Result<UpgradePlan, Cause> {
     Ok(UpgradePlan::Available { components, manual })
 }
 
+/// Refuses while kubeadm's preflight objects to something; `notes` say why.
+pub fn no_objections(checks: &[KubeadmCheck], notes: &[String]) -> Result<(), Cause> {
+    if checks.is_empty() {
+        return Ok(());
+    }
+    let names = checks.iter().map(|check| check.as_str()).collect::<Vec<_>>().join(",");
+    Err(Cause::refused(format!("kubeadm's own preflight objects: {names}"))
+        .detail(notes.iter().map(|line| line.trim().to_owned()))
+        .next(format!("add --ignore-preflight-errors={names} to kubeadm-flags in the settings    # if it cannot be mended, and does no harm here")))
+}
+
 /// etcd that may precede 3.6: before it, a member can lose its place when it is upgraded.
 const ETCD_BEFORE_3_6: Version = Version::new(3, 5, 26);
 
@@ -112,16 +124,56 @@ pub fn plan_agrees(plan: &UpgradePlan, target: Version) -> Verdict {
 /// Where images come from unless a cluster's configuration says otherwise.
 const USUAL_REPOSITORY: &str = "registry.k8s.io";
 
-/// `imageRepository` of kubeadm's ClusterConfiguration, if it is not Kubernetes' own.
-pub fn image_repository(cluster_configuration: &str) -> Result<Option<String>, Cause> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
+/// What kubeadm's ClusterConfiguration says of images; None where it leaves them to kubeadm.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConfiguredImages {
+    pub repository: Option<String>,
+    /// Repository and tag of CoreDNS alone.
+    pub coredns: (Option<String>, Option<String>),
+    pub etcd: (Option<String>, Option<String>),
+    /// By their names, the images that it does without.
+    pub without: Vec<&'static str>,
+}
+
+/// Where the cluster's images come from, and which of kubeadm's it does not use.
+pub fn images(cluster_configuration: &str) -> Result<ConfiguredImages, Cause> {
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
     struct Configuration {
         image_repository: Option<String>,
+        dns: Option<Part>,
+        proxy: Option<Part>,
+        etcd: Option<Etcd>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Part {
+        disabled: Option<bool>,
+        image_repository: Option<String>,
+        image_tag: Option<String>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Etcd {
+        local: Option<Part>,
+        external: Option<serde::de::IgnoredAny>,
     }
     let read: Configuration = serde_saphyr::from_str(cluster_configuration)
         .map_err(|error| Cause::refused("kubeadm's ClusterConfiguration cannot be read").detail(error.to_string().lines()))?;
-    Ok(read.image_repository.filter(|repository| !repository.is_empty() && repository != USUAL_REPOSITORY))
+    let (dns, proxy, etcd) = (read.dns.unwrap_or_default(), read.proxy.unwrap_or_default(), read.etcd.unwrap_or_default());
+    let local = etcd.local.unwrap_or_default();
+    let without = [
+        ("coredns", dns.disabled == Some(true)),
+        ("kube-proxy", proxy.disabled == Some(true)),
+        ("etcd", etcd.external.is_some()),
+    ];
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    Ok(ConfiguredImages {
+        repository: given(read.image_repository).filter(|repository| repository != USUAL_REPOSITORY),
+        coredns: (given(dns.image_repository), given(dns.image_tag)),
+        etcd: (given(local.image_repository), given(local.image_tag)),
+        without: without.into_iter().filter(|(_, without)| *without).map(|(name, _)| name).collect(),
+    })
 }
 
 /// The snapshot that a backup's log speaks of.

@@ -71,12 +71,20 @@ fn an_empty_plan_is_no_failure_and_nonsense_is() {
 
 #[test]
 fn an_image_repository_of_the_cluster_s_own_is_seen() {
-    let of = |text: &str| image_repository(text).map_err(|cause| cause.class);
+    let of = |text: &str| images(text).map(|found| found.repository).map_err(|cause| cause.class);
     let usual = "apiVersion: kubeadm.k8s.io/v1beta4\nimageRepository: registry.k8s.io\nkind: ClusterConfiguration\nnetworking:\n  dnsDomain: x\n";
     assert_eq!(of(usual), Ok(None));
     assert_eq!(of("kind: ClusterConfiguration\n"), Ok(None));
     assert_eq!(of("imageRepository: mirror.example.org/k8s\n"), Ok(Some("mirror.example.org/k8s".into())));
     assert_eq!(of("imageRepository: [a]\n"), Err(Class::Refused));
+    let own = "dns: { imageRepository: mirror/dns, imageTag: v1.9.3 }\netcd: { local: { imageTag: 3.6.8-0 } }\nproxy: { disabled: true }\n";
+    let found = images(own).unwrap();
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!((found.coredns, found.etcd), ((text("mirror/dns"), text("v1.9.3")), (None, text("3.6.8-0"))));
+    assert_eq!((found.repository, found.without), (None, vec!["kube-proxy"]));
+    let without = images("dns: { disabled: true }\netcd: { external: { endpoints: [a] } }\nproxy: {}\n").unwrap().without;
+    assert_eq!(without, ["coredns", "etcd"]);
+    assert_eq!(images("dns: {}\netcd:\n  local:\n    dataDir: /var/lib/etcd\nproxy:\n").unwrap(), ConfiguredImages::default());
 }
 
 #[test]
@@ -122,4 +130,15 @@ fn a_jobs_condition_tells_the_exit_code_when_its_pod_is_gone() {
     for message in ["", "Job has reached the specified backoff limit", "it failed with exit code x"] {
         assert_eq!(exit_code(message), None, "{message:?}");
     }
+}
+
+#[test]
+fn what_kubeadms_preflight_objects_to_is_a_refusal_with_its_name() {
+    let check = |name: &str| name.parse().unwrap();
+    let notes = ["\t[ERROR CreateJob]: Job \"upgrade-health-check\" did not complete in 15s".to_owned()];
+    assert_eq!(no_objections(&[], &notes), Ok(()));
+    let cause = no_objections(&[check("CreateJob"), check("Swap")], &notes).unwrap_err();
+    assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "kubeadm's own preflight objects: CreateJob,Swap"));
+    assert_eq!(cause.detail, ["[ERROR CreateJob]: Job \"upgrade-health-check\" did not complete in 15s"]);
+    assert!(cause.next[0].to_string().starts_with("add --ignore-preflight-errors=CreateJob,Swap to kubeadm-flags"), "{cause:?}");
 }

@@ -22,6 +22,7 @@ use crate::run::nodes;
 use crate::run::nodes::asking::Asking;
 use crate::run::services::Services;
 use crate::run::ssh::Ssh;
+use crate::settings::Settings;
 use crate::words::RunId;
 
 const PLACE: &str = "preflight";
@@ -129,7 +130,9 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
     asking.tell(
         Gate::Nodes,
         Guard::NodesReadyBeforeRun,
-        gates::nodes_ready(facts, services.session.now()).into_result("not every node is fit"),
+        gates::nodes_ready(facts, services.session.now())
+            .into_result("not every node is fit")
+            .and_then(|()| gates::hostnames_differ(facts)),
     );
     asking.tell(
         Gate::ApiServers,
@@ -179,7 +182,8 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
     asking.tell(
         Gate::ChangesByHand,
         Guard::NothingLostBeforeRun,
-        nodes::losses::nothing_lost(&services.cluster, &services.observer, &services.settings, facts, &states).await,
+        nodes::losses::nothing_lost(&services.cluster, &services.observer, &services.ssh, &services.settings, facts, &states)
+            .await,
     );
     super::webhooks::warn(services, PLACE, facts).await;
     let mut left_out = Vec::new();
@@ -193,17 +197,19 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
     asking.ask(Gate::Drainable, Guard::DrainableBeforeRun, drainable).await?;
     nodes::gates::before_work(services, &mut asking, PLACE, Phase::Preflight).await?;
     if asking.is_open() && !services.session.dry_run {
-        asking.tell(Gate::Kubeadm, Guard::KubeadmAgrees, kubeadm_agrees(&services.ssh, facts, target).await);
+        asking.tell(Gate::Kubeadm, Guard::KubeadmAgrees, kubeadm_agrees(&services.ssh, &services.settings, facts, target).await);
     } else {
         asking.not_here(Gate::Kubeadm);
     }
     asking.end().map(|()| Passed { states, left_out })
 }
 
-async fn kubeadm_agrees(ssh: &Ssh, facts: &Facts, target: Version) -> Result<(), Cause> {
+async fn kubeadm_agrees(ssh: &Ssh, settings: &Settings, facts: &Facts, target: Version) -> Result<(), Cause> {
     let master = first_control_plane(facts)?;
-    let plan = KubeadmPlan { target, flags: Vec::new() };
-    let text = ssh.on_node(master, &plan).await?;
+    // Of the flags for `apply` and `node`, the one that `plan` knows as well.
+    let flags = settings.kubeadm_flags().into_iter().filter(|flag| flag.starts_with("--ignore-preflight-errors=")).collect();
+    let text = ssh.on_node(master, &KubeadmPlan { target, flags }).await?;
+    parse::no_objections(&text.objections, &text.notes)?;
     let plan = parse::upgrade_plan(&text.json, &text.notes.join("\n"))?;
     parse::plan_agrees(&plan, target).into_result("`kubeadm upgrade plan` does not agree")
 }
@@ -223,13 +229,14 @@ async fn prepare_run(
     };
     services.session.emit(&Event::Snapshot { path: snapshot });
     services.monitoring.push_run(&services.observer.observe().await?.marks).await;
+    nodes::prepare::take_in_pulled_ahead(&services.session, &services.record, &facts, states, target).await?;
     nodes::prepare::point_repositories(&services.ssh, &services.settings, &facts, states, target).await?;
     nodes::prepare::prefetch(
         &services.ssh,
         &services.settings,
         &facts,
         target,
-        nodes::prepare::image_repository(&services.cluster).await?,
+        nodes::prepare::images(&services.cluster, &services.settings).await?,
     )
     .await?;
     services.record.mark_run(run, PLACE, "record the end of preflight", &[Edit::prepared(run)]).await

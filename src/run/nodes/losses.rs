@@ -5,18 +5,21 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::ListParams;
+use serde_json::Value;
 
 use crate::failure::Cause;
 use crate::names::{self, Mark};
-use crate::node::{Inspect, NodeState};
+use crate::node::{Inspect, NodeState, ReadPatches};
+use crate::plan::decide::losses::patches::{self, Patches};
 use crate::plan::decide::losses::static_pods::StaticPod;
-use crate::plan::decide::losses::{self, Acknowledged, Difference, coredns, kubelet, static_pods};
+use crate::plan::decide::losses::{self, Acknowledged, Difference, Keep, coredns, kubelet, static_pods};
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
 use crate::plan::model::marks::Edit;
 use crate::run::cluster::{Cluster, Observer, Record};
 use crate::run::session::Session;
 use crate::run::ssh::Ssh;
 use crate::settings::Settings;
+use crate::words::HostPath;
 
 const SYSTEM: &str = "kube-system";
 
@@ -24,12 +27,12 @@ const SYSTEM: &str = "kube-system";
 pub async fn nothing_lost(
     cluster: &Cluster,
     observer: &Observer,
+    ssh: &Ssh,
     settings: &Settings,
     facts: &Facts,
     states: &[(String, NodeState)],
 ) -> Result<(), Cause> {
-    let mut found = of_nodes(cluster, &facts.managed().collect::<Vec<_>>(), states).await?;
-    found.extend(of_coredns(cluster, settings).await?);
+    let found = lost(cluster, ssh, settings, &facts.managed().collect::<Vec<_>>(), states).await?;
     losses::verdict(&not_acknowledged(observer, found).await?)
 }
 
@@ -42,10 +45,7 @@ pub async fn nothing_lost_on(
     node: &Node,
 ) -> Result<(), Cause> {
     let states = [(node.name.clone(), ssh.on_node(node, &Inspect).await?)];
-    let mut found = of_nodes(cluster, &[node], &states).await?;
-    if node.control_plane {
-        found.extend(of_coredns(cluster, settings).await?);
-    }
+    let found = lost(cluster, ssh, settings, &[node], &states).await?;
     losses::verdict(&not_acknowledged(observer, found).await?)
 }
 
@@ -58,8 +58,7 @@ pub async fn losses(
     facts: &Facts,
 ) -> Result<Vec<Difference>, Cause> {
     let states = super::inspect::look_at_nodes(ssh, settings, facts).await?;
-    let mut found = of_nodes(cluster, &facts.managed().collect::<Vec<_>>(), &states).await?;
-    found.extend(of_coredns(cluster, settings).await?);
+    let found = lost(cluster, ssh, settings, &facts.managed().collect::<Vec<_>>(), &states).await?;
     not_acknowledged(observer, found).await
 }
 
@@ -83,21 +82,96 @@ async fn not_acknowledged(observer: &Observer, found: Vec<Difference>) -> Result
     Ok(losses::open(found, &losses::acknowledged(observer.marks().await?.acknowledged.as_deref())?))
 }
 
-async fn of_nodes(cluster: &Cluster, nodes: &[&Node], states: &[(String, NodeState)]) -> Result<Vec<Difference>, Cause> {
-    let mut found = Vec::new();
-    let masters: Vec<&Node> = nodes.iter().copied().filter(|node| node.control_plane).collect();
-    if !masters.is_empty() {
-        let configuration = cluster_configuration(cluster).await?;
-        let pods = static_pods(cluster, &masters, configuration.local_etcd()).await?;
-        found.extend(static_pods::differences(&configuration, &pods)?);
+/// What kubeadm would write over on these nodes, and of CoreDNS if one of them may write it.
+async fn lost(
+    cluster: &Cluster,
+    ssh: &Ssh,
+    settings: &Settings,
+    nodes: &[&Node],
+    states: &[(String, NodeState)],
+) -> Result<Vec<Difference>, Cause> {
+    let there = There::read(cluster, settings, nodes, states).await?;
+    let found = there.differences(&patches::OfNodes::new())?;
+    if found.is_empty() {
+        return Ok(found);
     }
-    if !states.is_empty() {
-        let of_kubelets =
-            kubelet::Configuration::read(&super::inspect::kubeadm_map(cluster, names::KUBELET_CONFIG, "kubelet").await?)?;
-        let of_node = |(name, state): &(String, NodeState)| kubelet::differences(&of_kubelets, name, &state.kubelet_config);
-        found.extend(states.iter().flat_map(of_node));
+    if let Some(folder) = patches::folder(&settings.kubeadm_flags()) {
+        let mut all = patches::OfNodes::new();
+        for node in nodes {
+            let odd = |cause: Cause| Cause { what: format!("{}: {}", node.name, cause.what), ..cause };
+            all.insert(node.name.clone(), patches_of(ssh, node, &folder).await?.map_err(odd)?);
+        }
+        return there.differences(&all);
     }
-    Ok(found)
+    // Nobody has told kubeadm of that folder: there it is for the hint alone, and what cannot be read in it stops nothing.
+    let usual: HostPath = patches::USUAL_FOLDER.parse().map_err(|error| Cause::bug(format!("{error}")))?;
+    let mut all = patches::OfNodes::new();
+    for node in nodes {
+        all.extend(patches_of(ssh, node, &usual).await?.ok().map(|own| (node.name.clone(), own)));
+    }
+    let not_kept = there.differences(&all)?;
+    let hinted = |difference: Difference| {
+        if not_kept.contains(&difference) { difference } else { Difference { keep: Keep::Patches, ..difference } }
+    };
+    Ok(found.into_iter().map(hinted).collect())
+}
+
+/// What lies in that folder of a node; within, whether it can be read as patches.
+async fn patches_of(ssh: &Ssh, node: &Node, folder: &HostPath) -> Result<Result<Patches, Cause>, Cause> {
+    let files = ssh.on_node(node, &ReadPatches { folder: folder.clone() }).await?;
+    Ok(Patches::read(files.iter().map(|file| (file.name.as_str(), file.text.as_str()))))
+}
+
+/// What stands in the cluster and on nodes, and what kubeadm makes of its configuration.
+struct There<'a> {
+    states: &'a [(String, NodeState)],
+    static_pods: Option<(static_pods::Configuration, Vec<StaticPod>)>,
+    kubelets: Option<kubelet::Configuration>,
+    coredns: Option<Value>,
+    control_planes: Vec<&'a Node>,
+}
+
+impl<'a> There<'a> {
+    async fn read(
+        cluster: &Cluster,
+        settings: &Settings,
+        nodes: &[&'a Node],
+        states: &'a [(String, NodeState)],
+    ) -> Result<Self, Cause> {
+        let control_planes: Vec<&Node> = nodes.iter().copied().filter(|node| node.control_plane).collect();
+        let (mut static_pods, mut coredns, mut kubelets) = (None, None, None);
+        if !control_planes.is_empty() {
+            let configuration = cluster_configuration(cluster).await?;
+            let pods = self::static_pods(cluster, &control_planes, configuration.local_etcd()).await?;
+            if !coredns::is_skipped(&settings.kubeadm_flags()) && !configuration.dns_disabled() {
+                coredns = self::coredns(cluster).await?;
+            }
+            static_pods = Some((configuration, pods));
+        }
+        if !states.is_empty() {
+            let text = super::inspect::kubeadm_map(cluster, names::KUBELET_CONFIG, "kubelet").await?;
+            kubelets = Some(kubelet::Configuration::read(&text)?);
+        }
+        Ok(There { states, static_pods, kubelets, coredns, control_planes })
+    }
+
+    fn differences(&self, patches: &patches::OfNodes) -> Result<Vec<Difference>, Cause> {
+        let mut found = Vec::new();
+        if let Some((configuration, pods)) = &self.static_pods {
+            found.extend(static_pods::differences(configuration, pods, patches)?);
+        }
+        if let Some(kubelets) = &self.kubelets {
+            let of_node = |(name, state): &(String, NodeState)| {
+                kubelet::differences(kubelets, name, &state.kubelet_config, patches.get(name))
+            };
+            found.extend(self.states.iter().flat_map(of_node));
+        }
+        if let Some(coredns) = &self.coredns {
+            let of_each: Vec<&Patches> = self.control_planes.iter().filter_map(|node| patches.get(&node.name)).collect();
+            found.extend(coredns::differences(coredns, &of_each));
+        }
+        Ok(found)
+    }
 }
 
 async fn cluster_configuration(cluster: &Cluster) -> Result<static_pods::Configuration, Cause> {
@@ -133,13 +207,11 @@ async fn static_pods(cluster: &Cluster, masters: &[&Node], etcd: bool) -> Result
         .detail(missing))
 }
 
-async fn of_coredns(cluster: &Cluster, settings: &Settings) -> Result<Vec<Difference>, Cause> {
-    if coredns::is_skipped(&settings.kubeadm_flags()) || cluster_configuration(cluster).await?.dns_disabled() {
-        return Ok(Vec::new());
-    }
+/// The Deployment, if there is one.
+pub async fn coredns(cluster: &Cluster) -> Result<Option<Value>, Cause> {
     let deployments: Vec<Deployment> = super::gates::deployments(cluster).await?;
     let ours = |found: &&Deployment| found.namespace().as_deref() == Some(SYSTEM) && found.name_any() == "coredns";
-    let Some(deployment) = deployments.iter().find(ours) else { return Ok(Vec::new()) };
-    let value = serde_json::to_value(deployment).map_err(|error| Cause::bug(format!("a Deployment as JSON: {error}")))?;
-    Ok(coredns::differences(&value))
+    let as_json =
+        |deployment| serde_json::to_value(deployment).map_err(|error| Cause::bug(format!("a Deployment as JSON: {error}")));
+    deployments.iter().find(ours).map(as_json).transpose()
 }

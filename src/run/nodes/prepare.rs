@@ -1,19 +1,31 @@
 //! What preflight does on nodes before anything is disrupted: look at each, point to the repository, fetch packages and images.
 
+use std::str::FromStr;
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
-use crate::names;
-use crate::node::{Available, Inspect, NodeState, Prefetch, Prefetched, Refresh, Repository, WriteCard};
+use crate::names::{self, Mark};
+use crate::node::{
+    Available, ImageSource, Images, Inspect, NodeState, Prefetch, Prefetched, Refresh, Repository, Runtime, WriteCard,
+};
 use crate::packages;
 use crate::permit::ChangeClass;
+use crate::plan::decide::losses::coredns::skips_addon;
 use crate::plan::model::facts::{Facts, Node};
-use crate::plan::model::parse;
+use crate::plan::model::marks::Edit;
+use crate::plan::model::parse::{self, ConfiguredImages};
 use crate::plan::model::version::Version;
-use crate::run::cluster::Cluster;
+use crate::run::cluster::{Cluster, Record};
 use crate::run::services::Services;
+use crate::run::session::{Change, RECORD, Session};
 use crate::run::ssh::Ssh;
 use crate::settings::Settings;
-use crate::words::{ImageName, NotAToken, command};
+use crate::words::{NotAToken, command};
+
+const SYSTEM: &str = "kube-system";
 
 /// What a node's filesystems must have free before packages and images are fetched.
 const FREE: &[(&str, u64)] = &[(packages::IN_USE.cache, 600 << 20), ("/usr", 600 << 20), ("/etc/kubernetes", 600 << 20)];
@@ -26,6 +38,32 @@ pub async fn inspect_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Res
         Ok(state)
     };
     Ok(super::inspect::named(super::inspect::each_node(settings, facts, fit).await?))
+}
+
+/// Workers that somebody has brought to the target by packages alone, as an upgrade of all packages does: their kubelets look done, but
+/// `kubeadm upgrade` never ran there, and nothing holds the packages, or they would have been left. They are marked as begun, so that their step comes.
+pub async fn take_in_pulled_ahead(
+    session: &Session,
+    record: &Record,
+    facts: &Facts,
+    states: &[(String, NodeState)],
+    target: Version,
+) -> Result<(), Cause> {
+    for node in facts.managed().filter(|node| !node.control_plane && node.is_done(target)) {
+        let Some((_, state)) = states.iter().find(|(name, _)| *name == node.name) else { continue };
+        let to = target.to_string();
+        // Past the target it is not this run's: packages are never taken back.
+        if !state.whole_at("kubelet", &to) || state.finished(&to) {
+            continue;
+        }
+        let change = Change { class: ChangeClass::Prepare, ..Change::disrupt(&node.name, "record that its step is due", RECORD) };
+        let versions: Vec<String> = state.packages.iter().map(|own| format!("{}={}", own.name, own.version)).collect();
+        let marks = || vec![Edit::set(Mark::FormerVersions, versions.join(",")), Edit::remove(Mark::ChangedAt)];
+        record.edit_node(change, |_| Some((None, marks()))).await?;
+        let why = "its kubelet is at the target, but its packages are not held: kubeadm's step is made up for there";
+        session.note(&node.name, why);
+    }
+    Ok(())
 }
 
 /// Points every node's package source to the target's minor version, where it is not, and refreshes its lists.
@@ -108,7 +146,7 @@ pub async fn offered(services: &Services, node: &Node, target: Version) -> Resul
             .session
             .note(&node.name, format!("its lists do not offer {to}, so it joined after preflight: it is prepared now"));
         point_repository(&services.ssh, &services.settings, node, Some(&state), target).await?;
-        prefetch_node(&services.ssh, node, target, image_repository(&services.cluster).await?).await?;
+        prefetch_node(&services.ssh, node, target, images(&services.cluster, &services.settings).await?).await?;
     } else {
         refresh_lists(&services.ssh, node).await?;
     }
@@ -142,34 +180,47 @@ async fn not_offered(ssh: &Ssh, node: &Node, state: &NodeState, target: Version)
 }
 
 /// Fetches packages and images, so that no node is out of service while it downloads.
-pub async fn prefetch(
-    ssh: &Ssh,
-    settings: &Settings,
-    facts: &Facts,
-    target: Version,
-    image_repository: Option<ImageName>,
-) -> Result<(), Cause> {
-    super::inspect::each_node(settings, facts, async |node| prefetch_node(ssh, node, target, image_repository.clone()).await)
+pub async fn prefetch(ssh: &Ssh, settings: &Settings, facts: &Facts, target: Version, images: Images) -> Result<(), Cause> {
+    super::inspect::each_node(settings, facts, async |node| prefetch_node(ssh, node, target, images.clone()).await)
         .await
         .map(drop)
 }
 
-async fn prefetch_node(
-    ssh: &Ssh,
-    node: &Node,
-    target: Version,
-    image_repository: Option<ImageName>,
-) -> Result<Prefetched, Cause> {
-    let prefetch = Prefetch { target, control_plane: node.control_plane, image_repository };
+async fn prefetch_node(ssh: &Ssh, node: &Node, target: Version, images: Images) -> Result<Prefetched, Cause> {
+    let prefetch = Prefetch { target, control_plane: node.control_plane, images };
     ssh.change_node(node, ChangeClass::Prepare, "prefetch packages and images", &prefetch).await
 }
 
-/// Where this cluster's images come from, if it is not Kubernetes' own registry: kubeadm's configuration says.
-pub async fn image_repository(cluster: &Cluster) -> Result<Option<ImageName>, Cause> {
-    let named =
-        parse::image_repository(&super::inspect::kubeadm_map(cluster, names::KUBEADM_CONFIG, "ClusterConfiguration").await?)?;
-    let odd = |error: NotAToken| Cause::refused(format!("imageRepository of kubeadm's ClusterConfiguration: {error}"));
-    named.map(|name| name.parse()).transpose().map_err(odd)
+/// Which of kubeadm's images this cluster uses, and where they come from: kubeadm's configuration says, and which addons are there. kubeadm
+/// brings no addon back that somebody has removed.
+pub async fn images(cluster: &Cluster, settings: &Settings) -> Result<Images, Cause> {
+    let text = super::inspect::kubeadm_map(cluster, names::KUBEADM_CONFIG, "ClusterConfiguration").await?;
+    let ConfiguredImages { repository, coredns, etcd, mut without } = parse::images(&text)?;
+    let flags = settings.kubeadm_flags();
+    let proxies = ListParams::default().labels("k8s-app=kube-proxy");
+    let proxies: Vec<Pod> = cluster.list_all("list the pods of kube-proxy", cluster.within(SYSTEM), proxies).await?;
+    if proxies.is_empty() || skips_addon(&flags, "kube-proxy") {
+        without.push("kube-proxy");
+    }
+    if skips_addon(&flags, "coredns") || super::losses::coredns(cluster).await?.is_none() {
+        without.push("coredns");
+    }
+    let source = |what: &str, (repository, tag): (Option<String>, Option<String>)| {
+        let (of_repository, of_tag) = (format!("imageRepository of {what}"), format!("imageTag of {what}"));
+        Ok::<_, Cause>(ImageSource { repository: configured(&of_repository, repository)?, tag: configured(&of_tag, tag)? })
+    };
+    Ok(Images {
+        repository: configured("imageRepository", repository)?,
+        coredns: source("dns", coredns)?,
+        etcd: source("etcd", etcd)?,
+        without,
+    })
+}
+
+/// A word of kubeadm's configuration, which must be of that kind.
+fn configured<T: FromStr<Err = NotAToken>>(field: &str, word: Option<String>) -> Result<Option<T>, Cause> {
+    let odd = |error: NotAToken| Cause::refused(format!("{field} in kubeadm's ClusterConfiguration: {error}"));
+    word.map(|word| word.parse()).transpose().map_err(odd)
 }
 
 /// Leaves what a restore needs on every control plane, where it can be read without the API.
@@ -216,6 +267,10 @@ fn fit(state: &NodeState) -> Result<(), Cause> {
                 .next("move them out of /etc/kubernetes/manifests"),
         );
     }
+    if let Some(Runtime { socket, pulls: false }) = &state.runtime {
+        let what = format!("nothing there can pull images for the container runtime at {socket}");
+        wrong.push(Cause::refused(what).next("install crictl (package cri-tools) on the node"));
+    }
     match wrong.len() {
         0 | 1 => wrong.pop().map_or(Ok(()), Err),
         several => Err(wrong.into_iter().fold(Cause::refused(format!("{several} things are wrong")), |all, cause| Cause {
@@ -237,6 +292,12 @@ mod tests {
     fn all_that_is_wrong_with_a_node_is_told_at_once() {
         let mut state = NodeState::default();
         assert_eq!(fit(&state), Ok(()));
+        let runtime = |pulls| Some(Runtime { socket: "/run/crio/crio.sock".parse().unwrap(), pulls });
+        let of_runtime = |pulls| fit(&NodeState { runtime: runtime(pulls), ..NodeState::default() });
+        assert_eq!(of_runtime(true), Ok(()));
+        let cause = of_runtime(false).unwrap_err();
+        let what = "nothing there can pull images for the container runtime at /run/crio/crio.sock";
+        assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, what));
         let free = |path: &str, bytes| Free { path: path.parse().unwrap(), bytes };
         state.free = vec![free("/usr", 5 << 20), free("/etc/kubernetes", 1 << 40)];
         let full = "/usr has 5 MiB free, 600 MiB are wanted";

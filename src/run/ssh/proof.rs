@@ -17,7 +17,7 @@ use crate::plan::trust::identity::{self, Proof, Shown};
 use crate::plan::trust::known_hosts;
 use crate::run::session::locked;
 use crate::run::ssh::Ssh;
-use crate::run::ssh::hosts::Place;
+use crate::run::ssh::hosts::{Place, answer};
 use crate::words::command;
 
 /// How often a host key is tried to be kept while others write the same object.
@@ -35,7 +35,7 @@ impl Ssh {
         let stdin = node::stdin(&Identify).into();
         let during = |cause: Cause| cause.during(Identify::NAME);
         let (host, output) = self.reach::<Identify>(place, stdin, begun, &mut |_| {}).await.map_err(during)?;
-        let found = node::read(&Identify, &output).map_err(during)?;
+        let found = answer(&host, &Identify, &output)?;
         let machine = found.machine_id.clone().zip(found.boot_id.clone());
         let proof = identity::prove(is, &Shown { certificate: found.certificate, machine_id: found.machine_id });
         let by_certificate = proof == Proof::ByCertificate;

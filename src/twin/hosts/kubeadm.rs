@@ -184,7 +184,7 @@ impl Upgrade<'_> {
                 next(CONFIG + Duration::from_secs(pace.finish), Phase::Finish)
             }
             Phase::Finish => {
-                written::write_kubelet_config(state, self.node);
+                written::write_kubelet_config(state, self.node, self.flags);
                 let line = if self.apply {
                     format!("[upgrade] SUCCESS! A control plane node of your cluster was upgraded to \"v{to}\".")
                 } else {
@@ -243,7 +243,7 @@ impl Upgrade<'_> {
         let wanted = if component == "etcd" { Bundle::of(to).etcd.to_owned() } else { to.to_string() };
         // etcd's certificates are renewed once a release, even where its image stays.
         let renewed = component != "etcd" || machine.renewed.as_deref() == Some(&to.to_string());
-        let command = written::command(state, self.node, component);
+        let command = written::command(state, self.node, component, self.flags);
         let same = machine.manifests.get(component) == Some(&wanted) && machine.commands.get(component) == Some(&command);
         if same && renewed {
             let line = format!("[upgrade/staticpods] Current and new manifests of {component} are equal, skipping upgrade");

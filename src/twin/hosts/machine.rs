@@ -114,6 +114,8 @@ pub struct Faults {
     pub hangs_until: Option<Timestamp>,
     pub key_refused: bool,
     pub sudo_refused: bool,
+    /// What it says to whoever logs in, and does nothing else.
+    pub own_words: Option<String>,
     /// So many of the next sessions are cut after their effect.
     pub sessions_cut: u32,
     /// Somebody else's package manager holds the locks until then.
@@ -124,6 +126,8 @@ pub struct Faults {
     pub kubeadm_fails: u32,
     /// The release that `kubeadm upgrade plan` would go to, whatever it is asked.
     pub kubeadm_plans: Option<String>,
+    /// What kubeadm's preflight objects to: the name of a check.
+    pub kubeadm_objects: Option<String>,
     /// Static pods that run, and that its kubelet reports as not Ready.
     pub unready: BTreeSet<String>,
     /// Snapshots on it lack their end.

@@ -137,6 +137,12 @@ pub fn put_file(state: &mut State, node: &str, path: &str, bytes: u64) {
     put(state, node, path, File { bytes, at, text: None });
 }
 
+/// Somebody writes a text file on a node.
+pub fn put_text(state: &mut State, node: &str, path: &str, text: &str) {
+    let (bytes, at) = (text.len() as u64, state.now());
+    put(state, node, path, File { bytes, at, text: Some(text.into()) });
+}
+
 fn put(state: &mut State, node: &str, path: &str, file: File) {
     state.hosts.change(node, |machine| {
         let former = machine.files.get(path).map_or(0, |file| file.bytes);

@@ -89,6 +89,15 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         Op::Identify => identity::shown(node, &machine).iter().for_each(|line| session.line(line)),
         Op::Inspect => inspect(node, &machine, session),
         Op::LookBack { snapshots } => past::look_back(state, &machine, snapshots, |line| session.line(line)),
+        Op::ReadPatches { folder } => {
+            for (path, file) in &machine.files {
+                if let Some(name) = path.strip_prefix(folder.as_str()).and_then(|rest| rest.strip_prefix('/')) {
+                    session.line(format_args!("patch {name}"));
+                    let text = file.text.as_deref().unwrap_or_default();
+                    text.lines().for_each(|line| session.line(format_args!("text {line}")));
+                }
+            }
+        }
         Op::Available { package } => {
             available(state, &machine, package).iter().for_each(|v| session.line(format_args!("available {v}")))
         }
@@ -126,11 +135,16 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
             });
             session.line(format_args!("# the repository is at v{minor}"));
         }
-        Op::Prefetch { target, control_plane, registry } => {
-            prefetch(state, node, &machine, target, (*control_plane, registry), session)?;
+        Op::Prefetch { target, control_plane, registry, without } => {
+            prefetch(state, node, &machine, target, (*control_plane, registry, without), session)?;
         }
-        Op::KubeadmPlan { target } => {
+        Op::KubeadmPlan { target, flags } => {
             session.millis = PLAN;
+            let ignored = |check: &&String| flags.contains(&format!("--ignore-preflight-errors={check}"));
+            if let Some(check) = machine.faults.kubeadm_objects.as_ref().filter(|check| !ignored(check)) {
+                session.line(format_args!("objects {check}\nnote \t[ERROR {check}]: it did not complete in 15s"));
+                return Ok(());
+            }
             match plan::plan(state, target) {
                 Ok(text) => session.stdout.push_str(&text),
                 Err((stderr, stop)) => {
@@ -229,6 +243,7 @@ fn inspect(node: &str, machine: &Machine, session: &mut Session) {
         session.line(format_args!("leftovers {}", machine.leftovers));
     }
     machine.kubelet_config.lines().for_each(|line| session.line(format_args!("kubelet-config {line}")));
+    session.line("runtime crictl /run/containerd/containerd.sock");
     session.line(format_args!("work {}", work::state_line(machine)));
 }
 
@@ -237,7 +252,7 @@ fn prefetch(
     node: &str,
     machine: &Machine,
     target: &str,
-    (control_plane, registry): (bool, &str),
+    (control_plane, registry, without): (bool, &str, &[String]),
     session: &mut Session,
 ) -> Result<(), Stop> {
     let mut packages = Vec::new();
@@ -262,6 +277,9 @@ fn prefetch(
     let bad = || failed(format!("kubeadm config images list failed for v{target}"));
     let registry = if registry.is_empty() { REGISTRY } else { registry };
     for image in images(target.parse().map_err(|_| bad())?, control_plane, registry) {
+        if without.iter().any(|name| image.contains(&format!("/{name}:"))) {
+            continue;
+        }
         if machine.images.contains(&image) {
             session.line(format_args!("present {image}"));
             continue;

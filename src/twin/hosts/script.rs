@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use crate::node::{
-    AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch, Refresh,
-    RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch, ReadPatches,
+    Refresh, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
@@ -13,11 +13,12 @@ pub enum Op {
     Identify,
     Inspect,
     LookBack { snapshots: String },
+    ReadPatches { folder: String },
     Available { package: String },
     Refresh,
     Repository { base: String, minor: String, target: String, keys: Vec<String> },
-    Prefetch { target: String, control_plane: bool, registry: String },
-    KubeadmPlan { target: String },
+    Prefetch { target: String, control_plane: bool, registry: String, without: Vec<String> },
+    KubeadmPlan { target: String, flags: Vec<String> },
     SnapshotHash { path: String },
     WriteCard { name: String, content: String },
     Begin { step: Step, target: String, run: String },
@@ -72,6 +73,7 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         (Identify::NAME, []) => of::<Identify>(Op::Identify),
         (Inspect::NAME, []) => of::<Inspect>(Op::Inspect),
         (LookBack::NAME, [folder]) => of::<LookBack>(Op::LookBack { snapshots: (*folder).into() }),
+        (ReadPatches::NAME, [folder]) => of::<ReadPatches>(Op::ReadPatches { folder: (*folder).into() }),
         (Available::NAME, [package]) => of::<Available>(Op::Available { package: (*package).to_owned() }),
         (Refresh::NAME, []) => of::<Refresh>(Op::Refresh),
         (Repository::NAME, [base, minor, target, keys @ ..]) => of::<Repository>(Op::Repository {
@@ -80,12 +82,15 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
             target: (*target).into(),
             keys: words(keys),
         }),
-        (Prefetch::NAME, [target, role, registry]) => of::<Prefetch>(Op::Prefetch {
+        (Prefetch::NAME, [target, role, registry, _, _, _, _, without @ ..]) => of::<Prefetch>(Op::Prefetch {
             target: (*target).into(),
             control_plane: *role != "worker",
             registry: (*registry).into(),
+            without: words(without),
         }),
-        (KubeadmPlan::NAME, [target, ..]) => of::<KubeadmPlan>(Op::KubeadmPlan { target: (*target).into() }),
+        (KubeadmPlan::NAME, [target, flags @ ..]) => {
+            of::<KubeadmPlan>(Op::KubeadmPlan { target: (*target).into(), flags: words(flags) })
+        }
         (SnapshotHash::NAME, [path]) => of::<SnapshotHash>(Op::SnapshotHash { path: (*path).into() }),
         (WriteCard::NAME, [name, content]) => of::<WriteCard>(Op::WriteCard { name: (*name).into(), content: (*content).into() }),
         (Begin::NAME, [step, target, run, script]) => {

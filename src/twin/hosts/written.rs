@@ -7,16 +7,27 @@ use super::super::{State, control};
 use super::configuration::document;
 use super::release::{COMPONENTS, kubelet_config};
 use crate::names;
+use crate::plan::decide::losses::patches;
+use crate::words::Flag;
 
-/// `kubeadm upgrade`'s phase kubelet-config.
-pub fn write_kubelet_config(state: &mut State, node: &str) {
+/// `kubeadm upgrade`'s phase kubelet-config. A patch of it is taken for lines of YAML that the ConfigMap has not.
+pub fn write_kubelet_config(state: &mut State, node: &str, flags: &[Flag]) {
     if let Some(text) = document(state, names::KUBELET_CONFIG, "kubelet") {
-        state.hosts.change(node, |machine| machine.kubelet_config = kubelet_config(&text).into());
+        let text = kubelet_config(&text) + &patched(state, node, flags, "kubeletconfiguration").concat();
+        state.hosts.change(node, |machine| machine.kubelet_config = text.into());
     }
 }
 
-/// The command of a component, as kubeadm's configuration in the cluster has it.
-pub fn command(state: &State, node: &str, component: &str) -> Vec<String> {
+/// The texts of kubeadm's patches for one target, in the folder of a machine that the flags name.
+fn patched(state: &State, node: &str, flags: &[Flag], target: &str) -> Vec<String> {
+    let (Some(folder), Some(machine)) = (patches::folder(flags), state.hosts.machine(node)) else { return Vec::new() };
+    let prefix = format!("{folder}/{target}");
+    let own = machine.files.iter().filter(|(path, _)| path.starts_with(&prefix));
+    own.filter_map(|(_, file)| file.text.as_deref().map(str::to_owned)).collect()
+}
+
+/// The command of a component, as kubeadm's configuration in the cluster has it, and with what patches add to its end.
+pub fn command(state: &State, node: &str, component: &str, flags: &[Flag]) -> Vec<String> {
     let text = document(state, names::KUBEADM_CONFIG, "ClusterConfiguration").unwrap_or_default();
     let configuration: Value = serde_saphyr::from_str(&text).unwrap_or_default();
     let address = state.hosts.machine(node).map_or(String::new(), |machine| machine.address.clone());
@@ -79,13 +90,19 @@ pub fn command(state: &State, node: &str, component: &str) -> Vec<String> {
     let is_extra = |flag: &&str| extra.iter().any(|(name, _)| flag.split('=').next() == Some(name));
     let base = base.split_whitespace().filter(|flag| !is_extra(flag)).map(|flag| format!("--{flag}")).collect::<Vec<_>>();
     let extra = extra.iter().map(|(name, value)| format!("--{name}={value}"));
-    std::iter::once(component.to_owned()).chain(base).chain(extra).collect()
+    let patches =
+        patched(state, node, flags, component).into_iter().map(|text| serde_saphyr::from_str(&text).unwrap_or_default());
+    let added: Vec<String> = patches
+        .flat_map(|patch: Value| patch.as_array().cloned().unwrap_or_default())
+        .filter_map(|operation| operation["value"].as_str().map(str::to_owned))
+        .collect();
+    std::iter::once(component.to_owned()).chain(base).chain(extra).chain(added).collect()
 }
 
 /// The manifests of a new control plane.
 pub fn write_commands(state: &mut State, node: &str) {
     for component in COMPONENTS {
-        let command = command(state, node, component);
+        let command = command(state, node, component, &[]);
         state.hosts.change(node, |machine| machine.commands.insert(component.to_owned(), command));
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, Operation, Prefetch, Refresh, RemoveKeys,
-    Repository, SnapshotHash, Step, WriteCard,
+    self, AddKey, Available, Begin, Follow, Identify, Images, Inspect, KubeadmPlan, LookAtKeys, Operation, Prefetch, ReadPatches,
+    Refresh, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -139,10 +139,37 @@ fn sudo_that_refuses_is_told_apart_from_a_lost_session() {
     }
     let warning = "sudo: setrlimit(RLIMIT_CORE): Operation not permitted\n";
     for stderr in ["", "Connection reset by peer\n", warning] {
-        let cause = node::read(&Inspect, &HostOutput { stderr: stderr.to_owned(), ..HostOutput::default() }).unwrap_err();
-        assert_eq!(cause.class, Class::Step, "{stderr}");
+        let stdout = "@k8s-upgrade begin inspect\nkernel 6\n".to_owned();
+        let cut = HostOutput { stdout, stderr: stderr.to_owned(), ..HostOutput::default() };
+        let cause = node::read(&Inspect, &cut).unwrap_err();
+        assert_eq!((cause.class, node::is_foreign::<Inspect>(&cut)), (Class::Step, false), "{stderr}");
         assert!(cause.what.contains("may still run"), "{cause}");
     }
+}
+
+/// A shell that is none, a forced command, another user, and what a logout adds: the node's own words tell a person at once what is wrong, and
+/// nobody is told of work that may still run.
+#[test]
+fn a_node_that_speaks_for_itself_is_repeated() {
+    let ended = "@k8s-upgrade begin inspect\nkernel 6\n\n@k8s-upgrade end inspect 0\nGood bye!\n";
+    let nologin = "This account is currently not available.\n";
+    let user = "\nPlease login as the user \"ubuntu\" rather than the user \"root\".\n\n";
+    for (stdout, stderr, words) in [
+        (nologin, "", "This account is currently not available."),
+        (user, "", "Please login as the user \"ubuntu\" rather than the user \"root\"."),
+        ("", "exec request failed on channel 0\n", "exec request failed on channel 0"),
+        ("backup 2.1\nready\n", "", "backup 2.1"),
+        (ended, "", "Good bye!"),
+    ] {
+        let output = HostOutput { stdout: stdout.to_owned(), stderr: stderr.to_owned(), ..HostOutput::default() };
+        let cause = node::read(&Inspect, &output).unwrap_err();
+        assert_eq!((cause.class, node::is_foreign::<Inspect>(&output)), (Class::Refused, true), "{cause}");
+        assert!(cause.what.ends_with(words) && !cause.what.contains("may still run"), "{cause}");
+    }
+    let silent = HostOutput::default();
+    let cause = node::read(&Inspect, &silent).unwrap_err();
+    assert_eq!((cause.class, node::is_foreign::<Inspect>(&silent)), (Class::Step, true));
+    assert_eq!(cause.what, "the node ended the session without a word before inspect began");
 }
 
 /// One machine, by the number of its boot.
@@ -182,9 +209,10 @@ fn assembled() -> Vec<(String, String)> {
         ),
         (text("refresh"), node::stdin(&Refresh)),
         (text("available"), node::stdin(&Available { package: "kubeadm" })),
-        (text("prefetch"), node::stdin(&Prefetch { target: release("1.36.3"), control_plane: true, image_repository: None })),
+        (text("prefetch"), node::stdin(&Prefetch { target: release("1.36.3"), control_plane: true, images: Images::default() })),
         (text("kubeadm-plan"), node::stdin(&KubeadmPlan { target: release("1.36.3"), flags: vec![word("--x")] })),
         (text("follow"), node::stdin(&Follow { from: 0, wait: Duration::from_secs(1) })),
+        (text("patches"), node::stdin(&ReadPatches { folder: word("/a") })),
         (text("snapshot-hash"), node::stdin(&SnapshotHash { path: word("/a") })),
         (text("look-at-keys"), node::stdin(&LookAtKeys { user: word("u"), of: vec![word("AAAA")] })),
         (

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch, Refresh,
-    RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    self, AddKey, Available, Begin, Follow, Identify, ImageSource, Images, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation,
+    Prefetch, ReadPatches, Refresh, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -91,7 +91,7 @@ const UUID: &str = bench::BOOT;
 fn every(visit: &mut impl Visit) {
     let inspect = format!(
         "boot-id {UUID}\nkernel 6.1.0-28-amd64\npackage kubeadm hi 1.35.4-1.1\nhold kubeadm\naudit The following packages\nfree 1024 /usr\n\
-         kubelet active\nkubeadm v1.35.4\nsource 1.36 /etc/apt/a b.list\nstray /etc/x.bak\nleftovers 5\nkubelet-config a: 1\n\
+         kubelet active\nkubeadm v1.35.4\nsource 1.36 /etc/apt/a b.list\nstray /etc/x.bak\nleftovers 5\nkubelet-config a: 1\nruntime crictl /run/a.sock\n\
          work failed kubeadm-upgrade 1.36.3 {RUN} 1\n"
     );
     visit.visit(|_| Inspect, &inspect);
@@ -112,14 +112,24 @@ fn every(visit: &mut impl Visit) {
         "",
     );
     visit.visit(|_| Refresh, "");
+    visit.visit(|fill| ReadPatches { folder: fill.put("/etc/patches") }, "patch etcd+json.yaml\ntext - op: add\n");
     visit.visit(|_| Available { package: "kubeadm" }, "available 1.36.3-1.1\n");
     visit.visit(
-        |fill| Prefetch { target: fill.put("1.36.3"), control_plane: false, image_repository: Some(fill.put("registry.k8s.io")) },
+        |fill| Prefetch {
+            target: fill.put("1.36.3"),
+            control_plane: false,
+            images: Images {
+                repository: Some(fill.put("registry.k8s.io")),
+                coredns: ImageSource { repository: Some(fill.put("a/b")), tag: Some(fill.put("v1")) },
+                etcd: ImageSource { repository: Some(fill.put("a/b")), tag: Some(fill.put("v1")) },
+                without: vec!["kube-proxy"],
+            },
+        },
         "package kubeadm 1.36.3-1.1\npresent registry.k8s.io/pause:3.10.2\npulled registry.k8s.io/kube-proxy:v1.36.3\n",
     );
     visit.visit(
         |fill| KubeadmPlan { target: fill.put("1.36.3"), flags: vec![fill.put("--v=1")] },
-        "note text\n{ \"kind\": \"UpgradePlan\" }\n",
+        "note text\nobjects CreateJob\n{ \"kind\": \"UpgradePlan\" }\n",
     );
     visit
         .visit(|fill| SnapshotHash { path: fill.put("/backup/a") }, &format!("snapshot 5 1795348680 whole {}\n", "0".repeat(64)));
@@ -246,12 +256,20 @@ fn nothing_of_an_argument_is_run() {
     let mut arguments = Arguments { taken: BTreeSet::new() };
     every(&mut arguments);
     // All others are tokens, numbers, or words of ours.
-    let text = [("begin", 0), ("kubeadm-plan", 1), ("look-back", 0), ("snapshot-hash", 0), ("write-card", 0), ("write-card", 1)];
+    let text = [
+        ("begin", 0),
+        ("kubeadm-plan", 1),
+        ("look-back", 0),
+        ("patches", 0),
+        ("snapshot-hash", 0),
+        ("write-card", 0),
+        ("write-card", 1),
+    ];
     assert_eq!(arguments.taken.into_iter().collect::<Vec<_>>(), text);
 }
 
 /// Results whose value is text: it is shown, and goes into no argument. All else must be a token.
-const TEXT: [(&str, &str); 11] = [
+const TEXT: [(&str, &str); 12] = [
     ("identify", "none"),
     ("inspect", "audit"),
     ("inspect", "kernel"),
@@ -260,12 +278,14 @@ const TEXT: [(&str, &str); 11] = [
     ("look-back", "card-line"),
     ("follow", "last"),
     ("look-at-keys", "unread"),
+    ("patches", "text"),
     ("kubeadm-plan", "note"),
     ("kubeadm-plan", ""), // kubeadm's own JSON, read in `plan::model::parse`
     ("kubeadm-plan", "{"),
 ];
 /// Results that end with a path, which may hold any sign but those of control. It may begin with a canary only after its root.
-const PATHS: [&str; 10] = ["asks", "free", "source", "stray", "manifest", "etcd-data", "former", "card", "snapshot", "elsewhere"];
+const PATHS: [&str; 11] =
+    ["runtime", "asks", "free", "source", "stray", "manifest", "etcd-data", "former", "card", "snapshot", "elsewhere"];
 
 fn judged<O: Operation<Output: Debug>>(op: &O, key: &str, body: &str, texts: &mut BTreeSet<(&'static str, String)>) {
     let name = O::NAME;

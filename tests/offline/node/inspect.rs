@@ -1,7 +1,9 @@
 //! What `inspect` sees, and the file operations.
 
 use k8s_upgrade::failure::Class;
-use k8s_upgrade::node::{Begin, Identify, Inspect, LookBack, SnapshotHash, SnapshotKind, Source, Step, WorkState, WriteCard};
+use k8s_upgrade::node::{
+    Begin, Identify, Inspect, LookBack, ReadPatches, SnapshotHash, SnapshotKind, Source, Step, WorkState, WriteCard,
+};
 
 use sha2::{Digest, Sha256};
 
@@ -59,6 +61,32 @@ fn the_kubelets_configuration_is_read_whole() {
         let state = node.run(&Inspect).unwrap();
         assert_eq!((state.kubelet_config.trim_end(), state.work.state), (text.trim_end(), WorkState::None));
     }
+}
+
+/// Whole, in kubeadm's order, and only what kubeadm itself would read.
+#[test]
+fn the_patches_of_a_folder_are_read() {
+    let node = Node::new();
+    let read = || {
+        let files = node.run(&ReadPatches { folder: word("/etc/kubernetes/patches") }).unwrap();
+        files.into_iter().map(|file| (file.name.to_string(), file.text.trim_end().to_owned())).collect::<Vec<_>>()
+    };
+    assert_eq!(read(), []);
+    let (json, kubelet) = ("- op: add\n  path: /spec/containers/0/command/-\n  value: --v=4", "# ours\n\nmaxPods: 250");
+    for (name, text) in [
+        ("kubeletconfiguration+merge.yaml", kubelet),
+        ("etcd1+json.yaml", json),
+        ("etcd0.json", "{}"),
+        ("README.md", "text"),
+        ("etcd.yaml.bak", "text"),
+        ("kube-apiserver.d/etcd.yaml", "text"),
+        ("own.yaml", "text"),
+    ] {
+        node.root(&format!("etc/kubernetes/patches/{name}"), text);
+    }
+    let named = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let all = [named("etcd0.json", "{}"), named("etcd1+json.yaml", json), named("kubeletconfiguration+merge.yaml", kubelet)];
+    assert_eq!(read(), all);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use k8s_upgrade::node::{
-    AddKey, Available, Begin, Follow, Operation, Prefetch, RemoveKeys, Repository, Step, WorkState, WriteCard,
+    AddKey, Available, Begin, Follow, Images, Operation, Prefetch, RemoveKeys, Repository, Step, WorkState, WriteCard,
 };
 
 use super::bench::{self, Node, RUN, release, word};
@@ -172,7 +172,7 @@ fn repository() {
 fn prefetch() {
     let node = Node::new();
     node.state("registry", "registry.k8s.io/kube-proxy:v1.36.3\n");
-    let op = Prefetch { target: release("1.36.3"), control_plane: false, image_repository: None };
+    let op = Prefetch { target: release("1.36.3"), control_plane: false, images: Images::default() };
     kill_operation(&op, &node, |node| assert_eq!(node.read_state("pkg/kubelet"), "hi 1.35.4-1.1\n"));
 }
 

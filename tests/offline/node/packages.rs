@@ -1,7 +1,9 @@
 //! Package sources, lists, prefetch and kubeadm's forecast.
 
 use k8s_upgrade::failure::Class;
-use k8s_upgrade::node::{Available, KubeadmPlan, Prefetch, Refresh, Repository};
+use k8s_upgrade::node::{Available, ImageSource, Images, Inspect, KubeadmPlan, Prefetch, Refresh, Repository};
+
+use k8s_upgrade::words::ImageName;
 
 use super::bench::{Node, release, word};
 
@@ -165,7 +167,7 @@ fn only_the_kubernetes_list_is_refreshed() {
 fn prefetch_brings_what_a_worker_needs_and_keeps_the_holds() {
     let node = Node::new();
     node.state("registry", "registry.k8s.io/kube-proxy:v1.36.3\n");
-    let op = Prefetch { target: release("1.36.3"), control_plane: false, image_repository: None };
+    let op = Prefetch { target: release("1.36.3"), control_plane: false, images: Images::default() };
     let fetched = node.run(&op).unwrap();
     let names: Vec<_> = fetched.packages.iter().map(|(name, revision)| format!("{name}={revision}")).collect();
     assert_eq!(names, ["kubeadm=1.36.3-1.1", "kubelet=1.36.3-1.1", "kubectl=1.36.3-1.1"]);
@@ -190,7 +192,11 @@ fn prefetch_on_a_control_plane_with_its_own_registry() {
     ];
     let registry: String = images.iter().map(|image| format!("mirror.test/k8s/{image}\n")).collect();
     node.state("registry", &registry);
-    let op = Prefetch { target: release("1.36.3"), control_plane: true, image_repository: Some(word("mirror.test/k8s")) };
+    let op = Prefetch {
+        target: release("1.36.3"),
+        control_plane: true,
+        images: Images { repository: Some(word("mirror.test/k8s")), ..Images::default() },
+    };
     assert_eq!(node.run(&op).unwrap().pulled.len(), 7);
     node.state("images", "");
     node.state("registry", "");
@@ -202,10 +208,49 @@ fn prefetch_on_a_control_plane_with_its_own_registry() {
     assert!(cause.detail.iter().any(|line| line.contains("not found")), "{cause:?}");
 }
 
+/// A mirror that has what this cluster runs and nothing else: CoreDNS of its own, no kube-proxy, etcd elsewhere, and CRI-O.
+#[test]
+fn prefetch_takes_what_the_cluster_uses_through_its_own_runtime() {
+    let node = Node::new();
+    let mirrored =
+        ["k8s/kube-apiserver:v1.36.3", "k8s/kube-controller-manager:v1.36.3", "k8s/kube-scheduler:v1.36.3", "dns/coredns:v1.9.3"];
+    node.state("registry", &mirrored.map(|image| format!("mirror.test/{image}\n")).concat());
+    node.state("images", "mirror.test/k8s/pause:3.10.2\n");
+    node.root("var/lib/kubelet/config.yaml", "containerRuntimeEndpoint: \"\"\nkind: KubeletConfiguration\n");
+    node.root("var/lib/kubelet/instance-config.yaml", "containerRuntimeEndpoint: unix:///var/run/crio/crio.sock\n");
+    let images = Images {
+        repository: Some(word("mirror.test/k8s")),
+        coredns: ImageSource { repository: Some(word("mirror.test/dns")), tag: Some(word("v1.9.3")) },
+        without: vec!["kube-proxy", "etcd"],
+        ..Images::default()
+    };
+    let op = Prefetch { target: release("1.36.3"), control_plane: true, images };
+    let fetched = node.run(&op).unwrap();
+    let names = |images: &[ImageName]| images.iter().map(|image| image.replace("mirror.test/", "")).collect::<Vec<_>>();
+    let [apiserver, manager, scheduler, dns] = mirrored;
+    assert_eq!(names(&fetched.pulled), [apiserver, manager, scheduler, dns]);
+    assert_eq!(names(&fetched.present), ["k8s/pause:3.10.2"]);
+    let calls = node.calls();
+    let mut of_runtime = calls.iter().filter(|call| call.starts_with("crictl ") || call.starts_with("ctr "));
+    assert!(of_runtime.all(|call| call.starts_with("crictl --runtime-endpoint unix:///var/run/crio/crio.sock ")), "{calls:?}");
+    // A flag of the kubelet counts before its configuration.
+    let pulls = || node.run(&Inspect).unwrap().runtime.map(|runtime| (runtime.socket.to_string(), runtime.pulls));
+    assert_eq!(pulls(), Some(("/var/run/crio/crio.sock".to_owned(), true)));
+    node.root(
+        "var/lib/kubelet/kubeadm-flags.env",
+        "KUBELET_KUBEADM_ARGS=\"--container-runtime-endpoint=unix:///run/cri-dockerd.sock --v=1\"\n",
+    );
+    node.without(&["crictl"]);
+    assert_eq!(pulls(), Some(("/run/cri-dockerd.sock".to_owned(), false)));
+    let cause = node.run(&op).unwrap_err();
+    let what = "no crictl is on this node: images cannot be pulled for the runtime at /run/cri-dockerd.sock";
+    assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, what));
+}
+
 #[test]
 fn prefetch_of_what_is_not_there() {
     let node = Node::new();
-    let op = Prefetch { target: release("1.36.9"), control_plane: false, image_repository: None };
+    let op = Prefetch { target: release("1.36.9"), control_plane: false, images: Images::default() };
     let cause = node.run(&op).unwrap_err();
     assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "the repository of this node does not offer kubeadm 1.36.9"));
     node.state("offline", "");
@@ -234,6 +279,67 @@ fn the_forecast_is_passed_through() {
     let cause = node.run(&op).unwrap_err();
     assert_eq!((cause.class, cause.what.as_str()), (Class::Step, "kubeadm upgrade plan v1.36.3 failed (exit 1)"));
     assert_eq!(cause.detail, ["[upgrade/health] FATAL: Job did not complete"]);
+    // What kubeadm 1.34 to 1.36 print where a policy keeps their health Job from its end.
+    let objects = "W1129 12:00:00.1   1 x.go] slow\n[upgrade/health] FATAL: [preflight] Some fatal errors occurred:\n\t[ERROR CreateJob]: Job \"upgrade-health-check-1\" in the \
+                   namespace \"kube-system\" did not complete in 15s\n\t[ERROR Swap]: on\n[preflight] If you know what you are doing, you can make a check \
+                   non-fatal with `--ignore-preflight-errors=...`\n";
+    node.state("plan-stderr", objects);
+    let text = node.run(&op).unwrap();
+    assert_eq!(text.objections, ["CreateJob", "Swap"]);
+    assert!(text.notes.iter().any(|line| line.contains("did not complete in 15s")), "{text:?}");
     node.state("plan-stderr", "dial tcp 10.0.0.1:6443: connect: connection refused\n");
     assert_eq!(node.run(&op).unwrap_err().class, Class::Unreachable);
+}
+
+/// What a person must mend, and what time mends, told apart by apt's own words.
+#[test]
+fn the_words_of_apt_have_their_class() {
+    let node = Node::new();
+    let release = "Release file for https://repo.test/core:/stable:/v1.36/deb/InRelease";
+    for (said, class, says) in [
+        (format!("E: {release} is not valid yet (invalid for another 2h 3min 4s)."), Class::Hold, "newer than this node's clock"),
+        (
+            "E: Repository 'https://repo.test deb InRelease' changed its 'Label' value from 'a' to 'b'".to_owned(),
+            Class::Refused,
+            "changed its 'Label' value from 'a' to 'b'",
+        ),
+    ] {
+        node.state("update-fails", &format!("{said}\n"));
+        let cause = node.run(&Refresh).unwrap_err();
+        assert!(cause.class == class && cause.what.contains(says), "{cause:?}");
+    }
+    let unmet = "The following packages have unmet dependencies:\n kubelet : Depends: kubernetes-cni (>= 1.2.0) but 1.1.1-1 is to be installed\n\
+                 E: Unable to correct problems, you have held broken packages.\n";
+    node.state("install-fails", unmet);
+    let op = Prefetch { target: super::bench::release("1.36.3"), control_plane: false, images: Images::default() };
+    let cause = node.run(&op).unwrap_err();
+    assert_eq!(cause.class, Class::Refused);
+    assert!(cause.what.ends_with("kubelet : Depends: kubernetes-cni (>= 1.2.0) but 1.1.1-1 is to be installed"), "{cause:?}");
+}
+
+#[test]
+fn the_key_is_fetched_through_the_proxy_of_apt() {
+    for (settings, taken) in [
+        ("", "https_proxy= no_proxy="),
+        ("Acquire::http::Proxy http://user:secret@proxy:3128/\n", "https_proxy=http://user:secret@proxy:3128/ no_proxy="),
+        ("Acquire::http::proxy http://a:1\nAcquire::https::Proxy http://b:2\n", "https_proxy=http://b:2 no_proxy="),
+        ("Acquire::https::Proxy http://b:2\nAcquire::http::Proxy::repo.test DIRECT\n", "https_proxy= no_proxy=*"),
+    ] {
+        let node = former();
+        node.state("apt-config", settings);
+        node.run(&repository()).unwrap();
+        assert_eq!(node.read_state("proxies").lines().last(), Some(taken), "{settings}");
+        assert!(!node.calls().iter().any(|call| call.contains("secret")), "a password in an argument");
+    }
+}
+
+/// Beside it, the node would install from whichever is newer.
+#[test]
+fn a_source_that_is_not_known_and_offers_kubeadm_is_named() {
+    let node = former();
+    let url = "https://nexus.test/repository/k8s-1.35 ./ Packages";
+    node.state("strangers", &format!("   kubeadm | 1.35.4-1.1 | {url}\n"));
+    let cause = node.run(&repository()).unwrap_err();
+    assert!(cause.class == Class::Refused && cause.what.contains(url), "{cause:?}");
+    assert!(node.read_root(LIST).contains("/v1.35/"), "nothing was changed");
 }

@@ -42,6 +42,7 @@ update() {
         echo 'E: Could not get lock /var/lib/apt/lists/lock. It is held by process 4711 (apt-get)'
         end 100
     fi
+    if [[ -e $S/update-fails ]]; then cat "$S/update-fails"; end 100; fi
     sources "$@" | while read -r file; do
         minor=$(minors -o "Dir::Etc::sourcelist=$file")
         if [[ -z $minor ]]; then continue; fi
@@ -78,6 +79,7 @@ install() {
         echo 'E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by process 4711 (unattended-upgr)'
         end 100
     fi
+    if [[ -e $S/install-fails ]]; then cat "$S/install-fails"; end 100; fi
     for p in "$S"/pkg/*; do
         name=${p##*/}
         load "$name"
@@ -170,7 +172,12 @@ apt-cache)
     for word in "$@"; do
         case $word in madison | -o | Dir::*) ;; *) name=$word ;; esac
     done
+    cat "$S/strangers" 2>/dev/null
     offers "$name" "$@" | sed "s/.*/   $name | & | https:\/\/repo.test\/core:\/stable:\/v1.36\/deb  Packages/"
+    end 0
+    ;;
+apt-config)
+    cat "$S/apt-config" 2>/dev/null
     end 0
     ;;
 apt-mark)
@@ -283,6 +290,7 @@ systemd-run)
     ;;
 curl)
     out='' url=${*: -1}
+    echo "https_proxy=${https_proxy:-} no_proxy=${no_proxy:-}" >>"$S/proxies"
     if [[ " $* " != *' --proto-redir =http'* || " $* " != *' --max-filesize '* ]]; then echo "curl: not bounded: $*" >&2; end 2; fi
     while (($# > 1)); do
         if [[ $1 == -o ]]; then out=$2; fi
@@ -335,6 +343,10 @@ ctr)
     ;;
 crictl)
     image=${*: -1}
+    if [[ $* == *' inspecti '* ]]; then
+        grep -qxF "$image" "$S/images"
+        end $?
+    fi
     if ! grep -qxF "$image" "$S/registry"; then echo "E1: failed to pull image $image: not found" >&2; end 1; fi
     echo "$image" >>"$S/images"
     end 0

@@ -108,13 +108,13 @@ fn packages() {
     answers(&Refresh, &["# refreshes\n"]);
     answers(&Repository { base_url: "https://pkgs.example".parse().unwrap(), target: RELEASE, keys: Vec::new() }, &["# adds\n"]);
     answers(&Available { package: "kubeadm" }, &["available 1.36.3-1.1\navailable 1.36.2-1.1\n"]);
-    let prefetch = Prefetch { target: RELEASE, control_plane: true, image_repository: None };
+    let prefetch = Prefetch { target: RELEASE, control_plane: true, images: Images::default() };
     answers(
         &prefetch,
         &["package kubeadm 1.36.3-1.1\npresent registry.k8s.io/pause:3.10\npulled registry.k8s.io/kube-proxy:v1.36.3\n"],
     );
     let plan = KubeadmPlan { target: RELEASE, flags: Vec::new() };
-    answers(&plan, &["{ \"kind\": \"UpgradePlan\" }\nnote W1122 all fine\n"]);
+    answers(&plan, &["{ \"kind\": \"UpgradePlan\" }\nnote W1122 all fine\nobjects CreateJob\n"]);
 }
 
 #[test]
@@ -124,6 +124,7 @@ fn files() {
         &SnapshotHash { path: "/backup/etcd.db".parse().unwrap() },
         &[&format!("snapshot 4575264 1763812980 whole {hash}\n"), "absent\n"],
     );
+    answers(&ReadPatches { folder: "/etc/a".parse().unwrap() }, &["patch etcd+json.yaml\ntext - op: add\ntext \n"]);
     answers(&WriteCard { name: "card".into(), content: String::new() }, &["card /var/lib/k8s-upgrade/restore.txt\n"]);
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_upgrade::plan::decide::losses::patches::{OfNodes, Patches};
 use k8s_upgrade::plan::decide::losses::{acknowledged, coredns, kubelet, static_pods};
 use k8s_upgrade::plan::model::halt::{Halt, Skip};
 use k8s_upgrade::plan::model::journal::Journal;
@@ -41,7 +42,7 @@ fn plans_of_kubeadm() {
 fn image_repositories() {
     returns(
         CONFIGURATION,
-        |text| parse::image_repository(text).ok(),
+        |text| parse::images(text).ok().map(|found| found.repository),
         |found| match found {
             // Every character by its number: what YAML makes of the raw ones is not what is asked here.
             Some(repository) => {
@@ -67,7 +68,7 @@ fn configurations_of_static_pods() {
         let mut pods: Vec<_> = commands.map(|line| pod(line.split(' ').next().unwrap_or_default(), words(line))).into();
         // Its flags come from outside as well.
         pods.push(pod("kube-controller-manager", words(text)));
-        Some(static_pods::differences(&configuration, &pods))
+        Some(static_pods::differences(&configuration, &pods, &OfNodes::new()))
     });
 }
 
@@ -80,7 +81,33 @@ fn configurations_of_kubelets() {
     ];
     ends(&samples, |text| {
         let theirs = kubelet::Configuration::read(text).ok()?;
-        Some((kubelet::differences(&theirs, "m", "maxPods: 110\n"), kubelet::differences(&ours, "m", text)))
+        Some((kubelet::differences(&theirs, "m", "maxPods: 110\n", None), kubelet::differences(&ours, "m", text, None)))
+    });
+}
+
+/// Laid over what is there, whatever they are: a list of operations, documents one after the other, or none.
+#[test]
+fn patches_of_kubeadm() {
+    let samples = [
+        "- { op: add, path: /spec/containers/0/command/-, value: --v=4 }\n- { op: remove, path: /evictionHard }\n",
+        "spec: { containers: [{ name: etcd, command: [etcd, --v=4], args: [--name, m] }] }\n---\nmaxPods: 250\nevictionHard: null\n",
+    ];
+    ends(&samples, |text| {
+        let named = ["etcd+json.yaml", "etcd.yaml", "kubeletconfiguration+json.yaml", "kubeletconfiguration.yaml"];
+        let read: Vec<Patches> = named.iter().filter_map(|name| Patches::read([(*name, text)]).ok()).collect();
+        let configuration = static_pods::Configuration::read(CONFIGURATION[0]).ok()?;
+        let kubelets = kubelet::Configuration::read("maxPods: 110\n").ok()?;
+        let command = |line: &str| line.split(' ').map(str::to_owned).collect();
+        let pods = ["etcd --name m", "kube-apiserver --advertise-address=10.0.0.1"].map(|line| static_pods::StaticPod {
+            node: "m".to_owned(),
+            component: line.split(' ').next().unwrap_or_default().to_owned(),
+            command: command(line),
+        });
+        let judged = |own: &Patches| {
+            let of_pods = static_pods::differences(&configuration, &pods, &OfNodes::from([("m".to_owned(), own.clone())]));
+            (of_pods.map(|found| found.len()), kubelet::differences(&kubelets, "m", "maxPods: 250\n", Some(own)).len())
+        };
+        (!read.is_empty()).then(|| read.iter().map(judged).collect::<Vec<_>>())
     });
 }
 
@@ -90,7 +117,7 @@ fn deployments_of_coredns() {
         r#"{ "spec": { "replicas": 3, "template": { "spec": { "containers": [{ "name": "coredns", "image": "r/coredns:v1.14.6",
         "args": ["-conf", "/etc/coredns/Corefile"], "resources": { "limits": { "memory": "170Mi" } } }], "tolerations": [] } } } }"#,
     ];
-    ends(&samples, |text| Some(coredns::differences(&serde_json::from_str(text).ok()?)));
+    ends(&samples, |text| Some(coredns::differences(&serde_json::from_str(text).ok()?, &[])));
 }
 
 #[test]

@@ -4,8 +4,9 @@ use k8s_upgrade::plan::model::progress::Progress;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
     self, Address, AnnotationPrefix, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress, HostPath,
-    ImageName, ImageRef, KeyBase64, KeyType, Keyword, Letters, Login, LossId, MachineId, Minor, Namespace, NodeName, ObjectName,
-    ObjectPath, PackageName, PackagesUrl, Reason, Revision, RunId, Stamp, Url, VaultPath,
+    ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters, Login, LossId, MachineId, Minor,
+    Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PatchName, Reason, Revision, RunId, Stamp, Url,
+    VaultPath,
 };
 
 use super::{check, ends, returns};
@@ -45,6 +46,9 @@ fn tokens() {
     token::<Stamp>(plain, &["2026-11-22T12:04:00Z"]);
     token::<ImageName>(plain, &["registry.k8s.io/pause:3.10", "r:5000/x@sha256:00ff"]);
     token::<PackagesUrl>(plain, &["https://pkgs.example", "http://10.0.0.1:8080/a/b"]);
+    token::<KubeadmCheck>(plain, &["CreateJob", "FileAvailable--etc-kubernetes-a.yaml"]);
+    token::<ImageTag>(plain, &["v1.14.6", "3.6.8-0"]);
+    token::<PatchName>(plain, &["etcd0+json.yaml", "kube-apiserver.json"]);
     // One that is near another is seldom one.
     token::<Fingerprint>(hex, &["DE15B14486CD377B9E876E1A234654DA9A296436"]);
     token::<Login>(plain, &["wizard", "_apt"]);

@@ -88,6 +88,22 @@ pub fn a_disk_that_is_full() {
 }
 
 #[test]
+fn two_nodes_of_one_hostname() {
+    let mut state = runbook();
+    state.store.update(&Key::node("k8s-node3"), |node| node["metadata"]["labels"]["kubernetes.io/hostname"] = json!("k8s-node2"));
+    closes(state, PREFLIGHT, "nodes bear one hostname label");
+}
+
+#[test]
+fn a_node_that_speaks_for_itself() {
+    let mut state = runbook();
+    let words = "This account is currently not available.";
+    state.hosts.change("k8s-node2", |machine| machine.faults.own_words = Some(format!("{words}\n")));
+    closes(state.clone(), PREFLIGHT, words);
+    closes(state, PREFLIGHT, "sudo -n true");
+}
+
+#[test]
 pub fn a_stray_manifest() {
     let mut state = runbook();
     let stray = "/etc/kubernetes/manifests/kube-apiserver.yaml.bak".to_owned();

@@ -160,6 +160,57 @@ fn incident_30_kubelet_tuning_was_wiped() {
     assert!(!tuned(&end, "k8s-node3", "maxPods") && !tuned(&end, "k8s-node1", "serializeImagePulls"));
 }
 
+/// What lies in the folder that kubeadm is told of is written again by it: nobody has to acknowledge that before each run. The same without
+/// the flag would be lost, and the refusal says which flag it lacks.
+#[test]
+fn incident_20_flags_in_kubeadms_patches_are_kept() {
+    let patched = |flags: Value| {
+        let mut scenario = quick(Scenario::runbook());
+        scenario.settings.insert("kubeadm-flags".to_owned(), flags);
+        let mut state = begin(&scenario);
+        let json = format!("- {{op: add, path: /spec/containers/0/command/-, value: {AUDIT}}}\n");
+        hosts::put_text(&mut state, "k8s-master", "/etc/kubernetes/patches/kube-apiserver+json.yaml", &json);
+        audits(&mut state);
+        hosts::put_text(&mut state, "k8s-node3", "/etc/kubernetes/patches/kubeletconfiguration.yaml", "maxPods: 250\n");
+        state.hosts.change("k8s-node3", |machine| {
+            machine.kubelet_config = format!("{}maxPods: 250\n", machine.kubelet_config).into();
+        });
+        state
+    };
+    let end = to_the_end(patched(json!(["--patches=/etc/kubernetes/patches"])), None);
+    done(&end, NEW);
+    assert_eq!((refusals(&end), has_flag(&end, AUDIT)), (0, [true, true]));
+    assert!(end.hosts.machine("k8s-node3").unwrap().kubelet_config.contains("maxPods: 250"));
+    live(patched(json!([])), None, async |driver| {
+        refused(driver, 1).await;
+        let text = driver.twin.look(slack);
+        says(&text, &format!("k8s-master: kube-apiserver {AUDIT}: kubeadm would drop it"));
+        says(&text, "set kubeadm-flags: [--patches=/etc/kubernetes/patches] in the settings");
+    });
+}
+
+/// A policy that keeps kubeadm's own health Job from its end: named before anything changes, with the way on; which kubeadm is then told.
+#[test]
+fn incident_23_kubeadms_own_preflight_objects() {
+    let objects = |flags: Value| {
+        let mut scenario = quick(Scenario::runbook());
+        scenario.settings.insert("kubeadm-flags".to_owned(), flags);
+        let mut state = begin(&scenario);
+        state.hosts.change("k8s-master", |machine| machine.faults.kubeadm_objects = Some("CreateJob".to_owned()));
+        state
+    };
+    live(objects(json!([])), None, async |driver| {
+        refused(driver, 1).await;
+        driver.twin.look(|state| {
+            untouched(state);
+            says(&slack(state), "kubeadm's own preflight objects: CreateJob");
+            says(&slack(state), "add --ignore-preflight-errors=CreateJob to kubeadm-flags in the settings");
+        });
+    });
+    let end = to_the_end(objects(json!(["--ignore-preflight-errors=CreateJob"])), None);
+    done(&end, NEW);
+}
+
 /// Found by whoever else has set a field of it; not asked where kubeadm is told to leave it alone.
 #[test]
 fn incident_15_a_custom_coredns_is_found() {

@@ -2,6 +2,25 @@
 
 use super::*;
 
+/// `apt upgrade` on a worker whose packages nothing held: its kubelet is new, so the facts call it done; kubeadm has never run there.
+#[test]
+fn a_worker_that_apt_pulled_ahead_gets_its_step_and_its_holds() {
+    let mut state = runbook();
+    let ahead = "k8s-node3";
+    state.hosts.change(ahead, |machine| {
+        for name in ["kubeadm", "kubelet", "kubectl"] {
+            machine.packages.insert(name.to_owned(), hosts::Package::new(&format!("{NEW}-1.1"), false));
+        }
+        machine.kubelet = NEW.to_owned();
+    });
+    state.store.update(&Key::node(ahead), |node| node["status"]["nodeInfo"]["kubeletVersion"] = json!(format!("v{NEW}")));
+    let end = to_the_end(state, None);
+    done(&end, NEW);
+    let machine = end.hosts.machine(ahead).unwrap();
+    assert_eq!(machine.runs.get(NEW).map(|runs| runs.ended_well == 1), Some(true), "{:?}", machine.runs);
+    assert!(machine.packages.iter().filter(|(name, _)| name.starts_with("kube")).all(|(_, package)| package.held));
+}
+
 #[test]
 fn incident_01_a_runner_drained_its_own_node() {
     let mut upgrades = BTreeSet::new();

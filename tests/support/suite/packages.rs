@@ -2,7 +2,7 @@
 
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{
-    self, Available, Identify, Inspect, LookBack, Past, Prefetch, Refresh, SnapshotHash, Step, WorkState, WriteCard,
+    self, Available, Identify, Images, Inspect, LookBack, Past, Prefetch, Refresh, SnapshotHash, Step, WorkState, WriteCard,
 };
 use k8s_upgrade::words::{ImageName, Revision};
 
@@ -57,7 +57,7 @@ pub fn a_list_is_what_the_last_refresh_found(machine: &mut dyn Machine) {
 /// Packages and images; a second time nothing is left to fetch. Nothing is installed by it.
 pub fn what_is_fetched_is_there(machine: &mut dyn Machine) {
     machine.moved();
-    let prefetch = |target: &str| Prefetch { target: word(target), control_plane: false, image_repository: None };
+    let prefetch = |target: &str| Prefetch { target: word(target), control_plane: false, images: Images::default() };
     let before = standing(&machine.inspect());
     let fetched = machine.run(&prefetch("1.36.3")).unwrap();
     let packages: Vec<String> = fetched.packages.iter().map(|(name, revision)| format!("{name}={revision}")).collect();

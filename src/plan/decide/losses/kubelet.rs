@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::patches::Patches;
 use super::{Difference, Keep, shown};
 use crate::failure::Cause;
 
@@ -28,8 +29,8 @@ impl Configuration {
     }
 }
 
-/// What of a node's file kubeadm would not write.
-pub fn differences(configuration: &Configuration, node: &str, file: &str) -> Vec<Difference> {
+/// What of a node's file kubeadm would not write, with the node's patches.
+pub fn differences(configuration: &Configuration, node: &str, file: &str, patches: Option<&Patches>) -> Vec<Difference> {
     let difference =
         |what: String| Difference { place: node.to_owned(), what: format!("kubelet {what}"), keep: Keep::KubeletConfiguration };
     if file.trim().is_empty() {
@@ -48,9 +49,15 @@ pub fn differences(configuration: &Configuration, node: &str, file: &str) -> Vec
     let text_of = |path: &str, value: &Value| {
         if path.starts_with(SECRET) { format!("(hidden, sha256 {})", super::hex(&value.to_string(), 12)) } else { shown(value) }
     };
-    let lost = own.iter().filter(|(path, value)| !of_the_node(path, value) && configuration.0.get(*path) != Some(*value));
+    let mut patched = configuration.0.clone();
+    if let Some(patches) = patches {
+        patches.lay_over(&mut patched);
+    }
+    // What a patch alone would change is not rolled out yet: nobody has made it by hand.
+    let by_hand = |path: &str, value: &Value| !of_the_node(path, value) && configuration.0.get(path) != Some(value);
+    let lost = own.iter().filter(|(path, value)| by_hand(path, value) && patched.get(*path) != Some(*value));
     lost.filter_map(|(path, value)| {
-        let would = match configuration.0.get(path) {
+        let would = match patched.get(path) {
             Some(other) => format!("write {}", text_of(path, other)),
             None if is_unset(path, value) => return None,
             None => "drop it".to_owned(),

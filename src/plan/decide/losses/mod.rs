@@ -2,10 +2,11 @@
 //! Deployment. Each difference holds the run until somebody has acknowledged it; one that changed since is another difference.
 //!
 //! What `kubeadm upgrade` keeps is no difference: `extraArgs` and all else that its ConfigMaps say, `kubeadm-flags.env`, drop-ins of the
-//! kubelet's unit, the replicas of CoreDNS, and a Corefile of one's own.
+//! kubelet's unit, the replicas of CoreDNS, a Corefile of one's own, and what its own [`patches`] write again.
 
 pub mod coredns;
 pub mod kubelet;
+pub mod patches;
 pub mod static_pods;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,8 @@ pub enum Keep {
     ClusterConfiguration,
     KubeletConfiguration,
     CoreDns,
+    /// It is kept by what lies in the usual folder, where kubeadm looks for nothing unless it is told to.
+    Patches,
 }
 
 impl Keep {
@@ -33,6 +36,9 @@ impl Keep {
             }
             Keep::KubeletConfiguration => {
                 "kubectl -n kube-system edit configmap kubelet-config    # to keep the kubelet's settings, on every node"
+            }
+            Keep::Patches => {
+                "set kubeadm-flags: [--patches=/etc/kubernetes/patches] in the settings    # that folder patches it; without, kubeadm does not look there"
             }
             Keep::CoreDns => "set kubeadm-flags: [--skip-phases=addon/coredns] in the settings    # to keep CoreDNS as it is",
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::patches::{self, Command, Patches};
 use super::{Difference, Keep, shown};
 use crate::failure::Cause;
 
@@ -72,9 +73,14 @@ impl Configuration {
     }
 }
 
-/// All that kubeadm would not write as it stands there. A control plane whose address is not to be seen cannot be judged: that is an error.
-pub fn differences(configuration: &Configuration, pods: &[StaticPod]) -> Result<Vec<Difference>, Cause> {
-    let mut found = Vec::new();
+/// All that kubeadm would not write as it stands there, with the patches of each node. A control plane whose address is not to be seen cannot be
+/// judged: that is an error.
+pub fn differences(
+    configuration: &Configuration,
+    pods: &[StaticPod],
+    patches: &patches::OfNodes,
+) -> Result<Vec<Difference>, Cause> {
+    let (mut found, none) = (Vec::new(), Patches::default());
     for pod in pods {
         // kubeadm itself takes the address from the API server's pod of that node.
         let advertised = || {
@@ -107,7 +113,13 @@ pub fn differences(configuration: &Configuration, pods: &[StaticPod]) -> Result<
                 shown(&program.as_str().into())
             )));
         }
-        found.extend(compare(&parse(&pod.command), &wanted).into_iter().map(difference));
+        let actual = parse(&pod.command);
+        let by_hand = compare(&actual, &wanted);
+        let commands = patches.get(&pod.node).unwrap_or(&none).commands(&pod.component);
+        let mut lost = compare(&actual, &commands.iter().fold(wanted, patched));
+        // What a patch alone would change is not rolled out yet: nobody has made it by hand.
+        lost.retain(|(flag, _)| by_hand.iter().any(|(changed, _)| changed == flag));
+        found.extend(lost.into_iter().map(|(_, line)| difference(line)));
     }
     Ok(found)
 }
@@ -127,7 +139,8 @@ fn parse(command: &[String]) -> BTreeMap<String, Vec<String>> {
     flags
 }
 
-fn compare(actual: &BTreeMap<String, Vec<String>>, wanted: &Flags) -> Vec<String> {
+/// The flags that differ, each with what is to be said of it.
+fn compare(actual: &BTreeMap<String, Vec<String>>, wanted: &Flags) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     let text_of = |name: &str, values: &[String]| {
         values.iter().map(|value| format!("--{name}={}", shown(&value.as_str().into()))).collect::<Vec<_>>().join(" ")
@@ -143,7 +156,7 @@ fn compare(actual: &BTreeMap<String, Vec<String>>, wanted: &Flags) -> Vec<String
             Some(ExpectedFlag::Default(one) | ExpectedFlag::Maybe(one)) => format!("write {}", text_of(name, &one[..1])),
             Some(ExpectedFlag::Extra(all)) => format!("write {}", text_of(name, all)),
         };
-        lines.push(format!("{}: kubeadm would {would}", text_of(name, values)));
+        lines.push((name.clone(), format!("{}: kubeadm would {would}", text_of(name, values))));
     }
     for (name, one) in wanted.iter().filter(|(name, _)| !actual.contains_key(*name)) {
         let values = match one {
@@ -151,7 +164,7 @@ fn compare(actual: &BTreeMap<String, Vec<String>>, wanted: &Flags) -> Vec<String
             // Not rolled out yet: nothing is lost by it.
             ExpectedFlag::Extra(_) | ExpectedFlag::Maybe(_) | ExpectedFlag::Any => continue,
         };
-        lines.push(format!("is without --{name}: kubeadm would write {}", text_of(name, values)));
+        lines.push((name.clone(), format!("is without --{name}: kubeadm would write {}", text_of(name, values))));
     }
     lines
 }
@@ -165,6 +178,26 @@ fn overridden(mut flags: Flags, extra: Vec<(String, String)>) -> Flags {
     let mut lists: BTreeMap<String, Vec<String>> = BTreeMap::new();
     extra.into_iter().for_each(|(name, value)| lists.entry(name).or_default().push(value));
     flags.extend(lists.into_iter().map(|(name, values)| (name, ExpectedFlag::Extra(values))));
+    flags
+}
+
+/// What kubeadm writes for the flags, once a patch has changed the command that it made.
+fn patched(mut flags: Flags, command: &Command) -> Flags {
+    let (Command::Whole(words) | Command::Behind(words) | Command::Instead(words)) = command;
+    if matches!(command, Command::Whole(_)) {
+        flags.clear();
+    }
+    // The first word of a whole command is its program.
+    let program = (!matches!(command, Command::Whole(_))).then(String::new);
+    for (name, values) in parse(&program.into_iter().chain(words.iter().cloned()).collect::<Vec<_>>()) {
+        let before = match (command, flags.get(&name)) {
+            (Command::Behind(_), Some(ExpectedFlag::Extra(all))) => &all[..],
+            (Command::Behind(_), Some(ExpectedFlag::Default(one) | ExpectedFlag::Maybe(one))) => &one[..1],
+            _ => &[],
+        };
+        let all = [before, &values].concat();
+        flags.insert(name, ExpectedFlag::Extra(all));
+    }
     flags
 }
 

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::patches::{OfNodes, Patches};
 use super::static_pods::StaticPod;
 use super::*;
 use crate::failure::Class;
@@ -73,7 +74,7 @@ fn pods(edit: impl Fn(&str) -> String) -> Vec<StaticPod> {
 
 fn found(configuration: &str, edit: impl Fn(&str) -> String) -> Vec<String> {
     let configuration = static_pods::Configuration::read(configuration).unwrap();
-    static_pods::differences(&configuration, &pods(edit)).unwrap().iter().map(Difference::line).collect()
+    static_pods::differences(&configuration, &pods(edit), &OfNodes::new()).unwrap().iter().map(Difference::line).collect()
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn what_kubeadm_made_is_no_difference() {
             .replace("/etc/kubernetes/pki/apiserver-etcd-client.key", "/k")
     };
     let configuration = static_pods::Configuration::read(&external).unwrap();
-    assert_eq!(static_pods::differences(&configuration, &pods(command)[..3]).unwrap(), []);
+    assert_eq!(static_pods::differences(&configuration, &pods(command)[..3], &OfNodes::new()).unwrap(), []);
     // An override takes the place of kubeadm's own; a structured configuration, of the modes.
     let own = "  - name: profiling\n    value: \"false\"\n  - name: authorization-config\n    value: /a.yaml\n  - name: audit-policy-file";
     let overridden = CONFIGURATION.replace("  - name: audit-policy-file", own);
@@ -182,7 +183,7 @@ fn what_cannot_be_read_is_no_pass() {
     }
     let configuration = static_pods::Configuration::read(CONFIGURATION).unwrap();
     let hidden = pods(|command| command.replace("--advertise-address=10.77.0.10 ", ""));
-    assert_eq!(static_pods::differences(&configuration, &hidden).unwrap_err().class, Class::Hold);
+    assert_eq!(static_pods::differences(&configuration, &hidden, &OfNodes::new()).unwrap_err().class, Class::Hold);
     assert_eq!(acknowledged(Some("yes")).unwrap_err().class, Class::Refused);
     assert_eq!(acknowledged(None).unwrap(), []);
 }
@@ -191,7 +192,8 @@ fn what_cannot_be_read_is_no_pass() {
 fn the_kubelets_file_against_the_config_map() {
     let map = "cgroupDriver: systemd\nclusterDNS: [10.96.0.10]\ncontainerRuntimeEndpoint: \"\"\nevictionHard: {nodefs.available: 10%}\nmaxPods: 110\n";
     let configuration = kubelet::Configuration::read(map).unwrap();
-    let lines = |file: &str| kubelet::differences(&configuration, "n", file).iter().map(Difference::line).collect::<Vec<_>>();
+    let lines =
+        |file: &str| kubelet::differences(&configuration, "n", file, None).iter().map(Difference::line).collect::<Vec<_>>();
     let none: Vec<String> = Vec::new();
     assert_eq!(lines(map), none);
     assert_eq!(lines(""), none);
@@ -223,7 +225,8 @@ fn deployment(managers: Value) -> Value {
 
 #[test]
 fn what_somebody_else_has_set_in_the_coredns_deployment() {
-    let lines = |managers: Value| coredns::differences(&deployment(managers)).iter().map(Difference::line).collect::<Vec<_>>();
+    let lines =
+        |managers: Value| coredns::differences(&deployment(managers), &[]).iter().map(Difference::line).collect::<Vec<_>>();
     let none: Vec<String> = Vec::new();
     let entry = |manager: &str, subresource: &str, spec: Value| json!({ "manager": manager, "subresource": subresource, "fieldsV1": { "f:spec": spec } });
     let all = json!({ "f:replicas": {}, "f:template": { "f:spec": { "f:containers": {} } } });
@@ -252,6 +255,116 @@ fn what_somebody_else_has_set_in_the_coredns_deployment() {
             && flags("--skip-phases=preflight,addon")
             && !flags("--skip-phases=addon/kube-proxy")
     );
+}
+
+fn patches(files: &[(&str, &str)]) -> Patches {
+    Patches::read(files.iter().copied()).unwrap()
+}
+
+/// As people write them: at the end of kubeadm's command, as arguments behind it, in the place of a flag, or the whole command anew.
+#[test]
+fn what_a_patch_names_is_not_lost_and_all_else_is() {
+    let configuration = static_pods::Configuration::read(CONFIGURATION).unwrap();
+    let lines = |files: &[(&str, &str)], edit: &dyn Fn(&str) -> String| -> Vec<String> {
+        let own = OfNodes::from([("m".to_owned(), patches(files))]);
+        static_pods::differences(&configuration, &pods(edit), &own).unwrap().iter().map(Difference::line).collect()
+    };
+    let edit = |command: &str| {
+        let command = command.replace("--secure-port=6443", "--secure-port=6443 --max-requests-inflight=800 --profiling=false");
+        command.replace("--snapshot-count=10000", "--snapshot-count=5000 --quota-backend-bytes=8589934592")
+    };
+    let lost = [
+        "m: kube-apiserver --max-requests-inflight=800: kubeadm would drop it",
+        "m: kube-apiserver --profiling=false: kubeadm would drop it",
+        "m: etcd --quota-backend-bytes=8589934592: kubeadm would drop it",
+        "m: etcd --snapshot-count=5000: kubeadm would write --snapshot-count=10000",
+    ];
+    assert_eq!(lines(&[], &edit), lost);
+    let add = |flag: &str| format!("- op: add\n  path: /spec/containers/0/command/-\n  value: {flag}\n");
+    let apiserver = add("--max-requests-inflight=800");
+    let etcd = "spec:\n  containers:\n  - name: etcd\n    args: [--quota-backend-bytes=8589934592]\n";
+    let kept = [("kube-apiserver0+json.yaml", apiserver.as_str()), ("etcd.yaml", etcd)];
+    assert_eq!(lines(&kept, &edit), [lost[1], lost[3]]);
+    // One file, two patches; and the flag that kubeadm writes itself, in its place.
+    let both = format!("{apiserver}---\n{}", add("--profiling=false"));
+    let replace = add("--snapshot-count=5000").replace("op: add", "op: replace").replace("/-", "/15");
+    let all = [kept[1], ("etcd1+json.yaml", &replace), ("kube-apiserver+json.yaml", &both)];
+    assert_eq!(lines(&all, &edit), Vec::<String>::new());
+    // Another value than runs there, and another component.
+    let other = add("--max-requests-inflight=400");
+    assert_eq!(
+        lines(&[("kube-apiserver+json.yaml", &other), ("kube-scheduler+json.yaml", &both)], &edit)[0],
+        "m: kube-apiserver --max-requests-inflight=800: kubeadm would write --max-requests-inflight=400"
+    );
+    // Added behind kubeadm's own, which stays; and not rolled out yet.
+    let twice = |command: &str| command.replace("--snapshot-count=10000", "--snapshot-count=10000 --snapshot-count=5000");
+    assert_eq!(
+        lines(
+            &[("etcd+json.json", r#"[{"op":"add","path":"/spec/containers/0/command/-","value":"--snapshot-count=5000"}]"#)],
+            &twice
+        ),
+        Vec::<String>::new()
+    );
+    assert_eq!(lines(&all, &str::to_owned), Vec::<String>::new());
+    // A whole command says all of it: what it leaves out is lost.
+    let whole =
+        |command: &str| format!("spec: {{containers: [{{name: kube-scheduler, command: [{}]}}]}}", command.replace(' ', ", "));
+    let own = |command: &str| command.replace("--leader-elect=true", "--leader-elect=true --v=4");
+    let names = ["kube-scheduler --v=4", "kube-scheduler --leader-elect=true"];
+    let scheduler = own(SCHEDULER).split_whitespace().collect::<Vec<_>>().join(" ");
+    let of_scheduler = |files: &[(&str, &str)]| {
+        let all = lines(files, &own);
+        names.map(|name| all.iter().any(|line| line.contains(name)))
+    };
+    assert_eq!(of_scheduler(&[("kube-scheduler+strategic.yaml", &whole(&scheduler))]), [false, false]);
+    assert_eq!(of_scheduler(&[("kube-scheduler.yaml", &whole("kube-scheduler --bind-address=127.0.0.1"))]), [true, false]);
+}
+
+#[test]
+fn what_a_patch_names_of_the_kubelet_and_of_coredns_is_not_lost() {
+    let configuration = kubelet::Configuration::read("maxPods: 110\nevictionHard: {nodefs.available: 10%}\n").unwrap();
+    let tuned = "maxPods: 250\nevictionHard: {nodefs.available: 10%, memory.available: 500Mi}\nfailSwapOn: false\n";
+    let lines = |files: &[(&str, &str)]| {
+        let found = kubelet::differences(&configuration, "n", tuned, Some(&patches(files)));
+        found.iter().map(Difference::line).collect::<Vec<_>>()
+    };
+    let memory = "n: kubelet evictionHard.memory.available: 500Mi: kubeadm would drop it";
+    let swap = "n: kubelet failSwapOn: false: kubeadm would drop it";
+    assert_eq!(lines(&[("kubeletconfiguration.yaml", "maxPods: 250\n")]), [memory, swap]);
+    assert_eq!(
+        lines(&[("kubeletconfiguration+merge.json", r#"{"maxPods": 200, "failSwapOn": false}"#)]),
+        [memory, "n: kubelet maxPods: 250: kubeadm would write 200"]
+    );
+    let json = r#"[{"op":"replace","path":"/maxPods","value":250},{"op":"add","path":"/evictionHard/memory.available","value":"500Mi"}]"#;
+    assert_eq!(
+        lines(&[("kubeletconfiguration+json.yaml", json), ("kubeletconfiguration1.yaml", "evictionHard: null")]),
+        [memory, swap]
+    );
+    let image = json!({ "f:template": { "f:spec": { "f:containers": { "k:{\"name\":\"coredns\"}": { "f:image": {}, "f:args": {} } } } } });
+    let deployment = deployment(json!([{ "manager": "helm", "fieldsV1": { "f:spec": image } }]));
+    let patch = "spec: {template: {spec: {containers: [{name: coredns, image: \"registry.example/coredns:own\"}]}}}";
+    let (own, none) = (patches(&[("corednsdeployment+strategic.yaml", patch)]), Patches::default());
+    let count = |patches: &[&Patches]| coredns::differences(&deployment, patches).len();
+    assert_eq!(
+        [count(&[]), count(&[&none]), count(&[&own]), count(&[&own, &none])],
+        [2, 2, 1, 2],
+        "any control plane may write it"
+    );
+}
+
+#[test]
+fn what_is_no_patch_is_refused_as_kubeadm_would() {
+    for (name, text) in [("etcd.yaml", "- op: add"), ("etcd+json.yaml", "a: b"), ("etcd.json", "{"), ("etcd.yaml", "text")] {
+        let refused = Patches::read([(name, text)]).unwrap_err();
+        assert_eq!((refused.class, refused.what), (Class::Refused, format!("kubeadm's patch {name} cannot be read")));
+    }
+    assert_eq!(Patches::read([("etcd.yaml", ""), ("etcd1.yaml", "---\n---\n")]).unwrap(), Patches::default());
+    let folder = |flags: &[&str]| {
+        let flags: Vec<_> = flags.iter().map(|flag| flag.parse().unwrap()).collect();
+        super::patches::folder(&flags).map(|folder| folder.to_string())
+    };
+    assert_eq!(folder(&["--v=5", "--patches=/etc/kubernetes/patches"]).as_deref(), Some("/etc/kubernetes/patches"));
+    assert_eq!(folder(&["--skip-phases=addon"]), None);
 }
 
 #[test]

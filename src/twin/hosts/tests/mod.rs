@@ -19,8 +19,8 @@ use super::script::Request;
 use super::*;
 use crate::failure::{Cause, Class};
 use crate::node::{
-    self, Available, Begin, Begun, Follow, Followed, Inspect, KubeadmPlan, NodeState, Operation, Prefetch, Refresh, Repository,
-    SnapshotHash, Step, Target, WorkState, WriteCard,
+    self, Available, Begin, Begun, Follow, Followed, Images, Inspect, KubeadmPlan, NodeState, Operation, Prefetch, Refresh,
+    Repository, SnapshotHash, Step, Target, WorkState, WriteCard,
 };
 use crate::plan::model::parse::{UpgradePlan, plan_agrees, upgrade_plan};
 use crate::plan::model::version::Version;
@@ -175,7 +175,7 @@ fn lists_are_what_the_last_refresh_found() {
 #[test]
 fn what_is_prefetched_needs_no_repository_later() {
     let mut state = refreshed();
-    let prefetch = |control_plane| Prefetch { target: Version::new(1, 34, 7), control_plane, image_repository: None };
+    let prefetch = |control_plane| Prefetch { target: Version::new(1, 34, 7), control_plane, images: Images::default() };
     let fetched = ask(&mut state, WORKER, &prefetch(false)).unwrap();
     assert_eq!(fetched.packages.len(), 3);
     assert_eq!(fetched.pulled, ["registry.k8s.io/kube-proxy:v1.34.7"]);

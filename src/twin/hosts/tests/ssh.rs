@@ -36,6 +36,12 @@ fn who_gets_in() {
         fault(|machine| machine.faults.sudo_refused = true);
         let refused = exec(&ssh, &host, &Inspect).await.unwrap().0.unwrap_err();
         assert!(refused.class == Class::Refused && refused.what.contains("sudo"), "{}", refused.what);
+        fault(|machine| {
+            machine.faults.own_words = Some("Please login as the user \"ubuntu\" rather than \"root\".\n".to_owned())
+        });
+        let refused = exec(&ssh, &host, &Inspect).await.unwrap().0.unwrap_err();
+        assert!(refused.class == Class::Refused && refused.what.contains("Please login as"), "{}", refused.what);
+        fault(|machine| machine.faults.own_words = None);
         fault(|machine| (machine.faults.sudo_refused, machine.faults.sessions_cut) = (false, 1));
         assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::Lost(..))));
         exec(&ssh, &host, &Inspect).await.unwrap().0.unwrap();

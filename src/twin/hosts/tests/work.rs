@@ -56,7 +56,7 @@ fn apply_takes_the_lab_s_time_and_a_second_one_skips() {
         if target == "1.35.4" {
             ask(&mut state, MASTER, &repository(target)).unwrap();
         }
-        let prefetch = Prefetch { target: target.parse().unwrap(), control_plane: true, image_repository: None };
+        let prefetch = Prefetch { target: target.parse().unwrap(), control_plane: true, images: Images::default() };
         ask(&mut state, MASTER, &prefetch).unwrap();
         work(&mut state, MASTER, Step::KubeadmPackage, target).unwrap();
         let begun = state.now();
@@ -99,7 +99,7 @@ fn several_control_planes_leave_gaps_and_the_last_brings_the_addons() {
     }
     let begun = state.now();
     for (node, apply, seconds) in [(MASTER, true, 114), ("k8s-master2", false, 122), ("k8s-master3", false, 122)] {
-        let prefetch = Prefetch { target: Version::new(1, 34, 7), control_plane: true, image_repository: None };
+        let prefetch = Prefetch { target: Version::new(1, 34, 7), control_plane: true, images: Images::default() };
         ask(&mut state, node, &prefetch).unwrap();
         work(&mut state, node, Step::KubeadmPackage, "1.34.7").unwrap();
         let took = work(&mut state, node, kubeadm(apply), "1.34.7").unwrap();
