@@ -10,6 +10,7 @@ use crate::names;
 use crate::plan::manifests::install;
 use crate::plan::manifests::installation::{Credentials, Install};
 use crate::plan::model::policy::{Policy, Runner};
+use crate::plan::trust::keys::Public;
 use crate::plan::trust::known_hosts::{KnownHosts, Seeds};
 use crate::report::{Event, Out, Shared};
 use crate::run::image::{OWN_BINARY, archive};
@@ -70,6 +71,32 @@ fn host_keys(printing: &Printing<'_>) -> Result<BTreeMap<String, String>, Cause>
     Ok(of)
 }
 
+/// The public half beside a private key file, as ssh-keygen names it: `key` and `key.pub`. Of another key it would be brought to every node,
+/// and none would let the Jobs in.
+fn public_half(printing: &Printing<'_>, path: &Path, private: &[u8]) -> Result<Vec<u8>, Cause> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".pub");
+    let beside = Path::new(&name);
+    let make = || command!("ssh-keygen -y -f {} > {}      # writes the one that belongs to it", path.display(), beside.display());
+    let public = read(printing.world, beside, SECRET_FILE).map_err(|cause| cause.next(make()))?;
+    let there = Public::parse(&String::from_utf8_lossy(&public))
+        .ok_or_else(|| Cause::usage(format!("{} is no public key", beside.display())).next(make()))?;
+    match Public::of(&String::from_utf8_lossy(private)) {
+        Some(own) if own == there => {}
+        Some(own) => {
+            let what = format!("{} and {} are of two keys: nothing is printed", path.display(), beside.display());
+            let of = |path: &Path, key: &Public| format!("{}: {}", path.display(), key.fingerprint());
+            return Err(Cause::usage(what).detail([of(path, &own), of(beside, &there)]).next(make()));
+        }
+        None => printing.warn(format!(
+            "{} is no private key in OpenSSH's own format, so whether {} belongs to it is not known",
+            path.display(),
+            beside.display()
+        )),
+    }
+    Ok(public)
+}
+
 /// Prints what `kubectl apply` installs, or one part of it; warnings go to stderr.
 pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome, Cause> {
     let Printing { world, sink, stdout, settings, namespace } = *printing;
@@ -92,16 +119,22 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
             .next(command!("{} image -o k8s-upgrade.tar      # writes it, and prints its name", names::PROGRAM))
     })?;
     let key = wanted.ssh_key.as_deref().map(|path| read(world, path, SECRET_FILE)).transpose()?;
-    let public = wanted.ssh_key.as_deref().map(|path| read(world, &path.with_extension("pub"), SECRET_FILE)).transpose()?;
+    let public = match (wanted.ssh_key.as_deref(), &key) {
+        (Some(path), Some(key)) => Some(public_half(printing, path, key)?),
+        _ => None,
+    };
     let slack = wanted.slack_webhook.as_deref().map(|path| read(world, path, SECRET_FILE)).transpose()?;
+    let there = settings.external_key();
     let credentials = match (&key, &public, wanted.external_secret.as_deref()) {
         (Some(key), Some(public), _) => {
             Credentials::Secret { ssh_key: key, ssh_key_pub: public, slack_webhook: slack.as_deref() }
         }
-        (_, _, Some(store)) => Credentials::External { store },
+        (_, _, Some(store)) => Credentials::External { store, key: &there },
         _ => Credentials::Existing,
     };
-    for (key, instead) in settings.left_behind()? {
+    // An ExternalSecret carries where in Vault the secret is.
+    let carried = |key: &str| wanted.external_secret.is_some() && ["vault-mount", "vault-path"].contains(&key);
+    for (key, instead) in settings.left_behind()?.into_iter().filter(|(key, _)| !carried(key)) {
         printing.warn(format!("the setting {key} is of this machine and does not go into the cluster: {instead}"));
     }
     let host_keys = host_keys(printing)?;

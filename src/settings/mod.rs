@@ -258,6 +258,13 @@ impl Settings {
         Ok(OF_THIS_MACHINE.into_iter().filter(|(key, _)| own.get(*key) != default.get(*key) && is_set(key)).collect())
     }
 
+    /// The secret in Vault as External Secrets names it: by its path, which it looks for in the mount of its store; where the settings name
+    /// another mount, by both.
+    pub fn external_key(&self) -> String {
+        let path = self.vault_path.to_string();
+        if self.vault_mount == Settings::default().vault_mount { path } else { format!("{}/{path}", self.vault_mount) }
+    }
+
     /// Whether what goes to this URL may go there: by https, on this machine, or because the settings say that plain http is meant.
     pub fn allows(&self, what: PlainHttp, url: &str) -> bool {
         !is_open(url) || self.plain_http.contains(&what)

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use k8s_upgrade::names::ANNOTATION_PREFIX;
 use k8s_upgrade::plan::manifests::install::{manifests, objects, rules};
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
@@ -38,12 +40,59 @@ fn the_manifests_as_printed() {
 #[test]
 fn yaml_reads_back_as_the_objects() {
     let awkward = "on: yes\nversion: 1.30\ntrailing space: \n\n  indented: 'it''s'\nend";
-    let config = Install { config: awkward, image: "yes", ..install(Credentials::External { store: "1.30" }) };
+    let config = Install { config: awkward, image: "yes", ..install(Credentials::External { store: "1.30", key: "0x1" }) };
     let text = manifests(&config).unwrap();
     let read: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
     assert_eq!(read, objects(&config).unwrap());
     // kubectl reads YAML 1.1, in which these would be a boolean and a number.
     assert!(!text.contains("image: yes") && !text.contains("name: 1.30"), "{text}");
+}
+
+/// The public half stands beside the private one as ssh-keygen names it; one of another key is refused, and so nothing is printed.
+#[test]
+fn a_key_is_printed_with_its_own_public_half() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).display().to_string();
+    for name in ["my.key", "other"] {
+        let made = Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f", &file(name)]).status().unwrap();
+        assert!(made.success());
+    }
+    // What stands under the name without its ending is of another key.
+    std::fs::copy(file("other.pub"), file("my.pub")).unwrap();
+    let key = file("my.key");
+    let line = ["manifests", "--image", "r.test/a:1", "--ssh-key", &key];
+    let ran = program(&line, &[]);
+    let encoded = BASE64_STANDARD.encode(std::fs::read(file("my.key.pub")).unwrap());
+    assert!(ran.is(0).stdout.contains(&encoded), "{}", ran.stdout);
+    std::fs::copy(file("other.pub"), file("my.key.pub")).unwrap();
+    let ran = program(&line, &[]);
+    assert_eq!(ran.is(2).says("are of two keys").says("SHA256:").says("ssh-keygen -y -f").stdout, "");
+    std::fs::remove_file(file("my.key.pub")).unwrap();
+    assert_eq!(program(&line, &[]).is(2).says("my.key.pub").says("ssh-keygen -y -f").stdout, "");
+}
+
+/// Where in Vault the secret is goes into the ExternalSecret, and is not told to be left behind; what must be there is named, the webhook not.
+#[test]
+fn an_external_secret_reads_where_the_settings_say() {
+    let asked = |more: &[&str]| {
+        let line = [&["manifests", "--image", "r.test/a:1", "--external-secret", "store"], more].concat();
+        let ran = program(&line, &[]);
+        ran.is(0);
+        assert!(!ran.stderr.contains("vault-path is of") && !ran.stderr.contains("vault-mount is of"), "{}", ran.stderr);
+        let read: Vec<Value> = serde_saphyr::from_multiple(&ran.stdout).unwrap();
+        of_kind(&read, "ExternalSecret")[0]["spec"].clone()
+    };
+    for (more, key) in [
+        (&[][..], "k8s-upgrade"),
+        (&["--set", "vault-path=team/k8s"], "team/k8s"),
+        (&["--set", "vault-path=team/k8s", "--set", "vault-mount=kv"], "kv/team/k8s"),
+    ] {
+        let spec = asked(more);
+        let named: Vec<&Value> = spec["data"].as_array().unwrap().iter().map(|entry| &entry["remoteRef"]).collect();
+        let wanted = ["ssh_key", "ssh_key_pub"].map(|property| serde_json::json!({ "key": key, "property": property }));
+        assert_eq!(named, wanted.iter().collect::<Vec<_>>());
+        assert_eq!(spec["dataFrom"], serde_json::json!([{ "extract": { "key": key } }]));
+    }
 }
 
 /// A name for scripts on stdout; what is done with it, for people.
@@ -73,7 +122,7 @@ fn secrets_are_made_only_when_asked_for() {
     let given = objects(&install(given)).unwrap();
     let data = &of_kind(&given, "Secret")[0]["data"];
     assert_eq!(*data, serde_json::json!({ "ssh_key": "S0VZCg==", "ssh_key_pub": "UFVCCg==" }));
-    let external = objects(&install(Credentials::External { store: "vault-kv" })).unwrap();
+    let external = objects(&install(Credentials::External { store: "vault-kv", key: "k8s-upgrade" })).unwrap();
     insta::assert_snapshot!(serde_saphyr::to_string(of_kind(&external, "ExternalSecret")[0]).unwrap());
 }
 

@@ -77,14 +77,16 @@ fn credentials(install: &Install) -> Option<Value> {
             }
             Some(secret)
         }
-        Credentials::External { store } => {
+        Credentials::External { store, key: secret_there } => {
             let mut secret = object(install, "external-secrets.io/v1", "ExternalSecret", names::CREDS_SECRET);
-            let keys = [names::SECRET_SSH_KEY, names::SECRET_SSH_KEY_PUB, names::SECRET_SLACK];
+            let keys = [names::SECRET_SSH_KEY, names::SECRET_SSH_KEY_PUB];
             secret["spec"] = json!({
                 "refreshInterval": "15m",
                 "secretStoreRef": { "kind": "ClusterSecretStore", "name": store },
                 "target": { "name": names::CREDS_SECRET, "creationPolicy": "Owner" },
-                "data": keys.map(|key| json!({ "secretKey": key, "remoteRef": { "key": names::VAULT_PATH, "property": key } })),
+                "data": keys.map(|key| json!({ "secretKey": key, "remoteRef": { "key": secret_there, "property": key } })),
+                // The webhook, where there is one: a property that is named and missing would leave the Secret without the key, too.
+                "dataFrom": [{ "extract": { "key": secret_there } }],
             });
             Some(secret)
         }

@@ -48,6 +48,8 @@ pub enum Credentials<'a> {
     /// External Secrets reads it out of the ClusterSecretStore of this name.
     External {
         store: &'a str,
+        /// The secret in it, as a remote key.
+        key: &'a str,
     },
 }
 
@@ -56,7 +58,7 @@ impl std::fmt::Debug for Credentials<'_> {
         match self {
             Credentials::Existing => f.write_str("Existing"),
             Credentials::Secret { .. } => f.write_str("Secret(…)"),
-            Credentials::External { store } => write!(f, "External({store})"),
+            Credentials::External { store, .. } => write!(f, "External({store})"),
         }
     }
 }

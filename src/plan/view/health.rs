@@ -115,7 +115,10 @@ fn cron(name: &'static str, cronjob: &str, found: Option<&Cron>, namespace: &str
     match found {
         None => Check::wrong(name, format!("CronJob {cronjob} does not exist"), install),
         Some(cron) if !cron.ours => {
-            Check::wrong(name, format!("CronJob {cronjob} runs another program: it belongs to another pipeline"), install)
+            // Applied over it, our container would be merged into its pods, beside the one that is there.
+            let gone =
+                [command!("kubectl -n {} delete cronjob {}", namespace, cronjob), format!("    # then: {install}")].concat();
+            Check::wrong(name, format!("CronJob {cronjob} runs another program: it belongs to another pipeline"), gone)
         }
         Some(cron) if cron.suspended => Check::wrong(
             name,

@@ -45,9 +45,12 @@ pub async fn cron(cluster: &Cluster, name: &str) -> Result<Option<Cron>, Cause> 
         let spec = cronjob.spec?;
         let zone = spec.time_zone.map_or(String::new(), |zone| format!(" ({zone})"));
         let container = own_container(spec.job_template.spec.as_ref());
+        let pod = spec.job_template.spec.as_ref().and_then(|job| job.template.spec.as_ref());
+        let alone = pod.is_some_and(|pod| pod.containers.len() == 1);
         Some(Cron {
             suspended: spec.suspend == Some(true),
-            ours: container.is_some(),
+            // Beside another one ours runs in pods of an older pipeline, into which `kubectl apply` has merged it.
+            ours: container.is_some() && alone,
             image: container.and_then(|container| container.image.clone()),
             schedule: format!("{}{zone}", spec.schedule),
             created,

@@ -11,6 +11,7 @@ use super::super::store::{Key, Kind};
 use super::super::web::Service;
 use super::objects::create;
 use super::{Due, delay, wake_at};
+use crate::names;
 
 /// As `manifests` has it.
 const REFRESH: Duration = Duration::from_secs(900);
@@ -37,7 +38,12 @@ pub fn sync(state: &mut State, key: &Key) {
         })
         .collect();
     // A property that is missing leaves the Secret as it is.
-    let Some(data) = data else { return };
+    let Some(mut data) = data else { return };
+    if external["spec"]["dataFrom"][0]["extract"].is_object() {
+        for name in [names::SECRET_SLACK, names::SECRET_FORMER] {
+            data.extend(state.web.vault.field(name).map(|text| (name.to_owned(), json!(BASE64_STANDARD.encode(text)))));
+        }
+    }
     let target = Key::new(Kind::Secret, &key.namespace, external["spec"]["target"]["name"].as_str().unwrap_or(&key.name));
     if state.store.update(&target, |secret| secret["data"] = Value::Object(data.clone())).is_none() {
         let owner = json!([{

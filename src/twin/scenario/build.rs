@@ -250,7 +250,7 @@ impl World<'_> {
             runner: &runner,
             standby: &standby,
             credentials: match self.scenario.text_setting("vault-address") {
-                Some(_) => Credentials::External { store: "vault" },
+                Some(_) => Credentials::External { store: "vault", key: names::VAULT_PATH },
                 None => Credentials::Secret {
                     ssh_key: self.key.private.as_bytes(),
                     ssh_key_pub: public.as_bytes(),

@@ -73,6 +73,7 @@ const READERS: &[(&str, &str, &str)] = &[
         "It reads files of this repository, which are compiled in; a test reads each.",
     ),
     ("src/plan/model/marks.rs", "fmt", "What it would not write the same again is refused; a test has what is near it."),
+    ("src/plan/model/marks.rs", "from_str", "What it would not write the same again is refused; a test has what is near it."),
     ("src/plan/model/marks.rs", "parsed", "words::tokens"),
     ("src/plan/model/parse.rs", "backup_done", "plan::backups"),
     ("src/plan/model/parse.rs", "exit_code", "plan::messages_of_jobs"),
