@@ -1,10 +1,7 @@
 //! Jobs whose pods are refused: nothing works, and without a word it looks as if something did.
 
-use std::time::Duration;
-
 use k8s_upgrade::twin::State;
 use k8s_upgrade::twin::scenario::Scenario;
-use k8s_upgrade::twin::state::{Access, Outage, later};
 use k8s_upgrade::twin::store::{Key, Kind};
 use serde_json::json;
 
@@ -50,25 +47,6 @@ fn a_job_that_gets_no_pod_is_told_and_goes_on_once_it_may() {
     });
     assert!(!jobs(&end).contains("Failed"), "{}", jobs(&end));
     done(&end, &[]);
-}
-
-/// The API server goes away just when the next Job is there: its predecessor does not wait for that, and tells of no lack.
-#[test]
-fn an_outage_is_no_lack_of_pods() {
-    for span in [30, 300] {
-        let end = observed(runbook(), async |driver| {
-            when(driver, "the next Job", |state| state.store.get(&Key::new(Kind::Job, NAMESPACE, NEXT)).is_some()).await;
-            driver.twin.edit(|state| {
-                let (from, until) = (state.now(), later(state.now(), Duration::from_secs(span)));
-                state.outages.push(Outage { from, until, how: Access::Refused });
-            });
-            when(driver, "the end", is_over).await;
-            driver.twin.look(State::clone)
-        });
-        assert!(!slack(&end).contains("has had no pod"), "{}", slack(&end));
-        assert!(!jobs(&end).contains("Failed"), "{}", jobs(&end));
-        done(&end, &[]);
-    }
 }
 
 /// The first of a run, created by a detection: nothing is in flight yet.
