@@ -91,8 +91,8 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     // Who keeps a journal does something: under a Job it is recorded there, by hand on the Lease that is held meanwhile.
     let follower = keeps_journal(&cli.command).then(Follower::default);
     let others = others.chain(follower.clone().map(|follower| Box::new(follower) as Box<dyn Sink>));
-    // And tells people who look at no screen.
-    let outbox = keeps_journal(&cli.command).then(Outbox::default);
+    // Who may change something tells people who look at no screen, too.
+    let outbox = (!manner(&cli.command).dry_run).then(Outbox::default);
     let others = others.chain(outbox.clone().map(|outbox| Box::new(outbox) as Box<dyn Sink>));
     let sink = report::shared(std::iter::once(own).chain(others).collect());
     let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());

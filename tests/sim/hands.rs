@@ -280,7 +280,9 @@ fn only_a_worker_that_stays_old_loosens_the_last_gate() {
         let end = observed(runbook(), async |driver| {
             when(driver, step, |state| if step == "preflight" { unprepared(state) } else { state.store.get(&third).is_some() })
                 .await;
-            pass(driver, 1).await; // the Job before it ends
+            // It waits for its successor's pod.
+            let before = |state: &State| state.programs.keys().any(|pod| pod.to_string().contains("k8s-node4"));
+            when(driver, "the end of the Job before it", |state| !before(state)).await;
             driver.twin.edit(|state| {
                 state.kill_programs();
                 let job = if step == "preflight" { "k8s-upgrade-preflight-1-34-7" } else { third.name.as_str() };
