@@ -281,8 +281,9 @@ fn only_a_worker_that_stays_old_loosens_the_last_gate() {
             when(driver, step, |state| if step == "preflight" { unprepared(state) } else { state.store.get(&third).is_some() })
                 .await;
             // It waits for its successor's pod.
-            let before = |state: &State| state.programs.keys().any(|pod| pod.to_string().contains("k8s-node4"));
-            when(driver, "the end of the Job before it", |state| !before(state)).await;
+            let fourth = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-worker-1-34-7-k8s-node4");
+            let ended = |job: &serde_json::Value| job["status"]["completionTime"].is_string();
+            when(driver, "the end of the Job before it", |state| state.store.get(&fourth).is_none_or(|job| ended(job))).await;
             driver.twin.edit(|state| {
                 state.kill_programs();
                 let job = if step == "preflight" { "k8s-upgrade-preflight-1-34-7" } else { third.name.as_str() };
