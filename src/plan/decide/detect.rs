@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(shown(&facts, "1.34.7 1.34.9", ""), "1.34.7 | patch=1.34.7 minor=none | ");
         let mut facts = runbook();
         node(&mut facts, "k8s-node3").kubelet = Some(NEW); // what a worker brings along decides nothing
-        assert_eq!(shown(&facts, "1.34.9", ""), "1.34.9 | patch=1.34.9 minor=none | ");
+        assert_eq!(shown(&facts, "1.34.2 1.34.9", ""), "1.34.9 | patch=1.34.9 minor=none | ");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::answer::Verdict;
 use super::version::Version;
 use crate::failure::Cause;
-use crate::words::KubeadmCheck;
+use crate::words::{KubeadmCheck, command};
 
 /// `kubeadm upgrade plan TARGET -o json` (output.kubeadm.k8s.io).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,10 @@ pub fn no_objections(checks: &[KubeadmCheck], notes: &[String]) -> Result<(), Ca
     let names = checks.iter().map(|check| check.as_str()).collect::<Vec<_>>().join(",");
     Err(Cause::refused(format!("kubeadm's own preflight objects: {names}"))
         .detail(notes.iter().map(|line| line.trim().to_owned()))
-        .next(format!("add --ignore-preflight-errors={names} to kubeadm-flags in the settings    # if it cannot be mended, and does no harm here")))
+        .next(command!(
+            "k8s-upgrade --set kubeadm-flags=--ignore-preflight-errors={} preflight --target X.Y.Z --dry-run    # if it cannot be mended and does no harm here; then the same in the settings",
+            names
+        )))
 }
 
 /// etcd that may precede 3.6: before it, a member can lose its place when it is upgraded.

@@ -83,6 +83,14 @@ pub fn perform(state: &mut State, node: &str, request: &Request, begun: Timestam
     Reply::Done { stdout, stderr: session.stderr, status, span: Duration::from_millis(session.millis) }
 }
 
+/// What kubeadm patches, as the names of its patches begin.
+const PATCHED: [&str; 6] =
+    ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd", "kubeletconfiguration", "corednsdeployment"];
+
+fn is_patch(name: &str) -> bool {
+    PATCHED.iter().any(|target| name.starts_with(target)) && (name.ends_with(".json") || name.ends_with(".yaml"))
+}
+
 fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<(), Stop> {
     let Some(machine) = state.hosts.machine(node).cloned() else { return Ok(()) };
     match op {
@@ -91,7 +99,8 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         Op::LookBack { snapshots } => past::look_back(state, &machine, snapshots, |line| session.line(line)),
         Op::ReadPatches { folder } => {
             for (path, file) in &machine.files {
-                if let Some(name) = path.strip_prefix(folder.as_str()).and_then(|rest| rest.strip_prefix('/')) {
+                let name = path.strip_prefix(folder.as_str()).and_then(|rest| rest.strip_prefix('/'));
+                if let Some(name) = name.filter(|name| is_patch(name)) {
                     session.line(format_args!("patch {name}"));
                     let text = file.text.as_deref().unwrap_or_default();
                     text.lines().for_each(|line| session.line(format_args!("text {line}")));

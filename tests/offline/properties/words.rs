@@ -1,5 +1,6 @@
 //! Tokens, versions, and text that is made fit to be shown.
 
+use k8s_upgrade::plan::model::held_drain::HeldDrain;
 use k8s_upgrade::plan::model::progress::Progress;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
@@ -134,6 +135,20 @@ fn unquoted(word: &str) -> Option<String> {
         }
     }
     Some(text)
+}
+
+#[test]
+fn records_of_drains() {
+    let sample = r#"{"node":"k8s-node4","tries":2,"seconds":3600,"last":"2026-11-22T12:00:00Z"}"#;
+    // Whatever numbers stand there, they are counted on and told.
+    check(&[sample], |text| match HeldDrain::read(text) {
+        Some(held) if HeldDrain::read(&held.write()).as_ref() != Some(&held) => Err(format!("{held:?} does not read back")),
+        Some(held) => {
+            let next = HeldDrain::after(Some(&held), &held.node, held.out(), held.last);
+            if next.again() >= held.last && !next.words().is_empty() { Ok(true) } else { Err(format!("{next:?}")) }
+        }
+        None => Ok(false),
+    });
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{
-    self, Available, Identify, Images, Inspect, LookBack, Past, Prefetch, Refresh, SnapshotHash, Step, WorkState, WriteCard,
+    self, Available, Identify, Images, Inspect, LookBack, Past, Prefetch, ReadPatches, Refresh, SnapshotHash, Step, WorkState,
+    WriteCard,
 };
 use k8s_upgrade::words::{ImageName, Revision};
 
@@ -89,6 +90,16 @@ pub fn files_are_hashed_and_written(machine: &mut dyn Machine) {
         let card = WriteCard { name: name.to_owned(), content: String::new() };
         assert_eq!(machine.run(&card).unwrap_err().class, Class::Refused, "{name}");
     }
+}
+
+pub fn patches_are_what_kubeadm_reads(machine: &mut dyn Machine) {
+    let patches = ReadPatches { folder: word("/etc/kubernetes/patches") };
+    assert_eq!(machine.run(&patches).unwrap(), []);
+    for name in ["README", "own.yaml", "etcd.yaml.bak", "kubeletconfiguration1+merge.yaml"] {
+        machine.file(&format!("/etc/kubernetes/patches/{name}"), 20);
+    }
+    let names: Vec<String> = machine.run(&patches).unwrap().iter().map(|file| file.name.to_string()).collect();
+    assert_eq!(names, ["kubeletconfiguration1+merge.yaml"]);
 }
 
 pub fn a_machine_looks_back(machine: &mut dyn Machine) {
