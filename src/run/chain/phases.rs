@@ -64,10 +64,8 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         after.not_here(Gate::Workloads);
     } else {
         let begun = enter(services, node, target).await?;
-        if !begun {
-            if let Some(skip) = before_disruption(services, before, &facts, node, target).await? {
-                return super::preflight::leave_out(services, name, run, target, &facts.marks.left_out, vec![skip]).await;
-            }
+        if !begun && let Some(skip) = before_disruption(services, before, &facts, node, target).await? {
+            return super::preflight::leave_out(services, name, run, target, &facts.marks.left_out, vec![skip]).await;
         }
         services.monitoring.push_run(&facts.marks).await;
         let class = if begun { ChangeClass::Settle } else { ChangeClass::Prepare };

@@ -13,7 +13,7 @@ pub const USUAL_FOLDER: &str = "/etc/kubernetes/patches";
 
 /// The folder that `flags` of `kubeadm upgrade` name.
 pub fn folder(flags: &[Flag]) -> Option<HostPath> {
-    flags.iter().filter_map(|flag| flag.strip_prefix("--patches=")?.parse().ok()).last()
+    flags.iter().rev().find_map(|flag| flag.strip_prefix("--patches=")?.parse().ok())
 }
 
 /// The patches in one node's folder, in kubeadm's order.
