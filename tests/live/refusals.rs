@@ -27,7 +27,7 @@ pub fn run() {
     it.rights();
     it.somebody_elses_run();
     it.backups();
-    it.a_budget_that_cannot_be_satisfied();
+    it.a_budget_that_can_never_be_satisfied();
     it.a_run_that_was_not_meant();
     let wrong = it.wrong.take();
     assert!(wrong.is_empty(), "{} refusals are not as they should be:\n\n{}", wrong.len(), wrong.join("\n\n"));
@@ -360,33 +360,36 @@ impl Refusals<'_> {
         );
     }
 
-    /// It holds and names pod and budget; our cordon is taken back, and the pod lives.
-    fn a_budget_that_cannot_be_satisfied(&self) {
+    /// A StatefulSet's only pod behind a budget of one: known before a run and before a node, which is not taken out of service for it. Who
+    /// drains nevertheless is told pod and budget; our cordon is taken back, and the pod lives.
+    fn a_budget_that_can_never_be_satisfied(&self) {
         let lab = self.lab;
         lab.phase("a budget that can never be satisfied");
         lab.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n");
         lab.apply(&format!(
-            "apiVersion: v1\nkind: Pod\nmetadata: {{name: stuck, namespace: shop, labels: {{app: stuck}}}}\nspec:\n  \
-             nodeName: k8s-master\n  tolerations: [{{operator: Exists}}]\n  terminationGracePeriodSeconds: 1\n  \
-             containers: [{{name: web, image: \"{}\"}}]\n---\napiVersion: policy/v1\nkind: PodDisruptionBudget\n\
-             metadata: {{name: stuck, namespace: shop}}\nspec: {{minAvailable: 1, selector: {{matchLabels: {{app: stuck}}}}}}\n",
+            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: stuck, namespace: shop}}\nspec:\n  replicas: 1\n  \
+             serviceName: stuck\n  selector: {{matchLabels: {{app: stuck}}}}\n  template:\n    metadata: {{labels: {{app: stuck}}}}\n    \
+             spec:\n      nodeSelector: {{kubernetes.io/hostname: k8s-master}}\n      \
+             tolerations: [{{key: node-role.kubernetes.io/control-plane, operator: Exists}}]\n      \
+             terminationGracePeriodSeconds: 1\n      containers: [{{name: web, image: \"{}\"}}]\n---\n\
+             apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {{name: stuck, namespace: shop}}\n\
+             spec: {{minAvailable: 1, selector: {{matchLabels: {{app: stuck}}}}}}\n",
             lab.env("LAB_WEB_IMAGE")
         ));
-        lab.kubectl(&["-n", "shop", "wait", "--for=condition=Ready", "pod/stuck", "--timeout=60s"]);
-        let uid = || lab.json(&["-n", "shop", "get", "pod", "stuck"])["metadata"]["uid"].clone();
+        lab.kubectl(&["-n", "shop", "rollout", "status", "statefulset/stuck", "--timeout=60s"]);
+        let uid = || lab.json(&["-n", "shop", "get", "pod", "stuck-0"])["metadata"]["uid"].clone();
         let before = uid();
-        let args = [
-            "upgrade-node",
-            "k8s-master",
-            "--target",
-            TARGET,
-            "--yes",
-            "--set",
-            "drain-unstick=never",
-            "--set",
-            "drain-deadline=20s",
-        ];
-        self.refuses("a pod that cannot be evicted", &args, 3, &["shop/stuck", "PDB shop/stuck allows 0"]);
+        let never = ["k8s-master: shop/stuck-0 (PDB shop/stuck allows 0", "can never be drained"];
+        self.refuses("before a run", &["preflight", "--target", TARGET], 4, &never);
+        self.refuses(
+            "nor is a control plane left out",
+            &["preflight", "--target", TARGET, "--set", "undrainable=skip"],
+            4,
+            &never,
+        );
+        self.refuses("before a node", &["upgrade-node", "k8s-master", "--target", TARGET, "--yes"], 3, &never);
+        let drain = ["drain", "k8s-master", "--yes", "--set", "drain-deadline=20s"];
+        self.refuses("a pod that cannot be evicted", &drain, 3, &["shop/stuck-0", "PDB shop/stuck allows 0"]);
         assert_eq!(uid(), before, "the pod that its budget guards was replaced");
         lab.kubectl(&["delete", "namespace", "shop", "--wait=true"]);
         lab.kubectl(&["-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=120s"]);
