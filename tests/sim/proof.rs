@@ -145,7 +145,7 @@ pub fn two_nodes_at_once() {
                 self.evicted.lock().unwrap().push(format!("{}: {}", call.who, call.what));
             }
             if call.what.contains(&format!("PATCH /api/v1/nodes/{}", NODES[0])) && !std::mem::replace(&mut self.is_late, true) {
-                return Fate::Late(Duration::from_secs(3));
+                return Fate::Late(Duration::from_secs(8));
             }
             Fate::Go
         }
@@ -155,7 +155,9 @@ pub fn two_nodes_at_once() {
     let evicted = Arc::<Mutex<Vec<String>>>::default();
     let end = live(state, Some(Box::new(Both { out, is_late: false, evicted: evicted.clone() })), async |driver| {
         let jobs = NODES.map(|node| Key::new(Kind::Job, NAMESPACE, &format!("k8s-upgrade-worker-1-34-7-{node}")));
-        when(driver, "the first worker's Job", |state| state.store.get(&jobs[0]).is_some()).await;
+        let starts = format!("{}-", jobs[0].name);
+        let runs = |state: &State| state.history.newest().any(|line| line.contains(&starts) && line.contains(" starts: "));
+        when(driver, "the first worker's runner", runs).await;
         driver.twin.edit(|state| {
             let text = state.store.get(&jobs[0]).unwrap().to_string().replace(NODES[0], NODES[1]);
             let job: Value = serde_json::from_str(&text).unwrap();
