@@ -1,16 +1,20 @@
 //! `rehearse`: the chain on a cluster in memory, at hand or copied from a real one.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::PoisonError;
 
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::ResourceQuota;
+use kube::ResourceExt;
 use kube::api::ListParams;
 use serde::de::DeserializeOwned;
 
 use super::install::write_out;
 use crate::cli::{Form, Rehearse};
 use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::names::{ALERT_GROUP, ALERT_WATCHDOG};
 use crate::plan::model::answer::Answer;
 use crate::report::{Event, Out, Printed, Shared};
 use crate::run::session::{Stop, signalled};
@@ -184,6 +188,8 @@ async fn copy(services: &Services, wanted: &Rehearse) -> Result<Scenario, Cause>
         stateful_sets: everywhere(services, "list StatefulSets").await?,
         daemon_sets: everywhere(services, "list DaemonSets").await?,
         budgets: everywhere(services, "list PodDisruptionBudgets").await?,
+        autoscalers: everywhere(services, "list HorizontalPodAutoscalers").await?,
+        beside: beside(services).await,
     };
     let mut scenario = Scenario::from_objects(
         &objects,
@@ -197,14 +203,50 @@ async fn copy(services: &Services, wanted: &Rehearse) -> Result<Scenario, Cause>
     Ok(match services.monitoring.alerts().await {
         Answer::Known(alerts) => {
             let own = |name: &str| crate::plan::decide::rules::alerts().iter().any(|rule| rule["alert"] == name);
+            if !alerts.iter().any(|alert| alert.firing && alert.name == ALERT_WATCHDOG) {
+                let what =
+                    "The alert rules of the upgrade are loaded; in your cluster Watchdog does not fire, and a run would hold.";
+                scenario.assumptions.push(what.to_owned());
+            }
+            let gates = match services.monitoring.rules_loaded().await {
+                Answer::Known(rules) => {
+                    rules.into_iter().filter(|rule| rule.group == ALERT_GROUP).map(|rule| rule.name).collect()
+                }
+                Answer::Unknown(why) => {
+                    let what = "No alert of other people is of the group Upgrade Gates: which rules are loaded is not known";
+                    scenario.assumptions.push(format!("{what} ({why})."));
+                    BTreeSet::new()
+                }
+            };
             let firing = alerts.into_iter().filter(|alert| alert.firing && !own(&alert.name));
-            scenario.with_alerts(firing.map(|alert| (alert.name, alert.labels)))
+            scenario.with_alerts(firing.map(|alert| (alert.name, alert.labels)), &gates)
         }
         Answer::Unknown(why) => {
             scenario.assumptions.push(format!("No alert fires: which do now is not known ({why})."));
             scenario
         }
     })
+}
+
+/// What a rehearsal does not imitate, where the cluster has it. A reader who may not see it is told so: it stops no rehearsal.
+async fn beside(services: &Services) -> Vec<(&'static str, String)> {
+    let mut found = Vec::new();
+    match chain::webhooks::closed(&services.cluster).await {
+        Ok(webhooks) => {
+            let what = "Admission webhooks let everything pass, and always answer";
+            found.extend(webhooks.into_iter().map(|webhook| (what, webhook.name)));
+        }
+        Err(cause) => found.push(("There are no admission webhooks: which there are is not known", cause.what)),
+    }
+    match everywhere::<ResourceQuota>(services, "list ResourceQuotas").await {
+        Ok(quotas) => {
+            let what = "Quotas are not counted: no pod and no Job is refused for one";
+            let name = |quota: ResourceQuota| format!("{}/{}", quota.namespace().unwrap_or_default(), quota.name_any());
+            found.extend(quotas.into_iter().map(|quota| (what, name(quota))));
+        }
+        Err(cause) => found.push(("There are no quotas: which there are is not known", cause.what)),
+    }
+    found
 }
 
 async fn everywhere<K>(services: &Services, what: &str) -> Result<Vec<K>, Cause>

@@ -37,6 +37,7 @@ pub enum Kind {
     MutatingWebhook,
     ValidatingWebhook,
     EndpointSlice,
+    Quota,
     /// What controllers say of an object.
     Event,
     /// A custom kind: what External Secrets brings from Vault into a Secret.
@@ -53,7 +54,7 @@ pub struct Names {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 26] = [
+    pub const ALL: [Kind; 27] = [
         Kind::Namespace,
         Kind::Node,
         Kind::Pod,
@@ -78,6 +79,7 @@ impl Kind {
         Kind::MutatingWebhook,
         Kind::ValidatingWebhook,
         Kind::EndpointSlice,
+        Kind::Quota,
         Kind::Event,
         Kind::ExternalSecret,
     ];
@@ -123,6 +125,7 @@ impl Kind {
                 of(ADMISSION, "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", false)
             }
             Kind::EndpointSlice => of("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true),
+            Kind::Quota => of("", "v1", "resourcequotas", "ResourceQuota", true),
             Kind::Event => of("", "v1", "events", "Event", true),
             Kind::ExternalSecret => of("external-secrets.io", "v1", "externalsecrets", "ExternalSecret", true),
         }

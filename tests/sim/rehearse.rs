@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use k8s_upgrade::twin::scenario::Alert;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_upgrade::twin::scenario::{Alert, Autoscaler, Budget, Workload, WorkloadKind};
 use k8s_upgrade::twin::{Scenario, Twin, Who};
 use k8s_upgrade::world::{Env, World};
 use regex::Regex;
@@ -114,6 +115,7 @@ fn disturbances() {
         let end = &told["end"];
         assert_eq!((end["exitCode"].as_u64(), end["place"].as_str()), (Some(code), Some(place)), "{injected}: {end:#}");
         assert_eq!(told["injected"].as_array().unwrap().len(), 1, "{injected}: {told:#}");
+        assert_eq!(told["injected"][0]["noEffect"], Value::Null, "{injected}: {told:#}");
     }
 }
 
@@ -126,6 +128,124 @@ fn an_end_that_is_not_well_is_told_and_is_the_exit_code() {
     assert!(ran.is(4).stdout.contains("kill at postflight: its step was not reached"), "{}", ran.stdout);
     rehearse(&["--target", "1.33.9"]).is(4).says("1.33.9");
     rehearse(&["--target", "1.34.2"]).is(0);
+}
+
+/// A scenario of a file.
+fn rehearsed(scenario: &Scenario, args: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("it.yaml");
+    std::fs::write(&path, scenario.yaml().unwrap()).unwrap();
+    json(&[&["--scenario", path.to_str().unwrap()], args].concat())
+}
+
+/// Two pods on two workers, and a budget that wants both.
+fn never_drained() -> Scenario {
+    let mut scenario = Scenario::runbook();
+    let placed_on = ["k8s-node4", "k8s-node2"].map(str::to_owned).to_vec();
+    scenario.workloads.push(Workload { replicas: 2, placed_on, ..Workload::new(WorkloadKind::Deployment, "mail", "imap") });
+    let (min_available, max_unavailable) = (Some(IntOrString::String("100%".to_owned())), None);
+    let selector = [("app".to_owned(), "imap".to_owned())].into();
+    let of = scenario.budgets[0].clone();
+    let budget = Budget { namespace: "mail".to_owned(), name: "imap".to_owned(), selector, min_available, max_unavailable, ..of };
+    scenario.budgets.push(budget);
+    scenario
+}
+
+/// Names of nodes that are old, and of those that were out of service.
+fn old_and_out(told: &Value) -> (Vec<&str>, Vec<&str>) {
+    let nodes = || told["nodes"].as_array().unwrap().iter();
+    let names =
+        |of: &dyn Fn(&Value) -> bool| nodes().filter(|node| of(node)).map(|node| node["name"].as_str().unwrap()).collect();
+    (names(&|node| node["version"] != told["target"]), names(&|node| node["outOfServiceSeconds"] != 0))
+}
+
+#[test]
+fn a_budget_that_never_lets_go_is_found_before_anything_is_touched() {
+    let told = rehearsed(&never_drained(), &[]);
+    let end = &told["end"];
+    assert_eq!((end["exitCode"].as_u64(), end["place"].as_str()), (Some(4), Some("preflight")), "{end:#}");
+    assert!(end.to_string().contains("k8s-node2: mail/imap-") && end.to_string().contains("k8s-node4: mail/imap-"), "{end:#}");
+    let (old, out) = old_and_out(&told);
+    assert_eq!((old.len(), out.len()), (5, 0), "{told:#}");
+    assert!(jobs(&told).iter().all(|job| job.starts_with("preflight ")), "{told:#}");
+}
+
+/// And nothing of those is out of service.
+#[test]
+fn workers_that_are_left_out_make_a_partial_end() {
+    let told = rehearsed(&never_drained(), &["--set", "undrainable=skip"]);
+    assert_eq!((&told["end"]["state"], &told["end"]["exitCode"]), (&"partial".into(), &0.into()), "{told:#}");
+    assert!(told["end"]["why"].as_str().unwrap().ends_with("left out: k8s-node2, k8s-node4"), "{told:#}");
+    let (old, out) = old_and_out(&told);
+    assert_eq!((old, out), (vec!["k8s-node2", "k8s-node4"], vec!["k8s-master", "k8s-node1", "k8s-node3"]), "{told:#}");
+}
+
+#[test]
+fn a_worker_that_becomes_undrainable_is_left_out_without_being_touched() {
+    let args = ["--inject", "pdb-deadlock@worker/k8s-node3", "--inject", "kill@k8s-node3", "--set", "undrainable=skip"];
+    let told = json(&args);
+    assert_eq!((&told["end"]["state"], &told["end"]["exitCode"]), (&"partial".into(), &0.into()), "{told:#}");
+    let (old, out) = old_and_out(&told);
+    assert_eq!((old, out.len()), (vec!["k8s-node3"], 4), "{told:#}");
+    assert_eq!(told["notInjected"], serde_json::json!(["kill at k8s-node3: its step ended before kubeadm began"]));
+    let ran = rehearse(&args);
+    ran.is(0).says("k8s-node3  injected: pdb-deadlock: PDB ");
+    assert!(
+        ran.stdout.contains("\npartial    after ") && ran.stdout.contains("is at 1.34.7; left out: k8s-node3\n"),
+        "{}",
+        ran.stdout
+    );
+}
+
+/// Rules that most clusters have tell of the skew that a minor upgrade is.
+#[test]
+fn an_alert_of_the_skew_does_not_hold_an_upgrade() {
+    let mut scenario = Scenario::runbook_minor();
+    let from = scenario.start.checked_add(jiff::SignedDuration::from_mins(20)).ok();
+    let labels = [("severity".to_owned(), "warning".to_owned())].into();
+    scenario.alerts.push(Alert { name: "KubeVersionMismatch".to_owned(), labels, group: None, from, until: None });
+    assert_eq!(rehearsed(&scenario, &[])["end"]["state"], "done");
+}
+
+/// An operator's budget is not ours to go past, and neither is it where an autoscaler could make room: the copy knows both.
+#[test]
+fn owners_of_budgets_and_autoscalers_are_copied() {
+    let forecast = |scenario: &Scenario| {
+        let world: &dyn Fn() -> World = &|| cluster(scenario);
+        let args = ["rehearse", "--from-cluster", "--target", "1.34.7", "-o", "json"];
+        let ran = program_in(Some(world), &args, &[]);
+        let told: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stderr));
+        told
+    };
+    let mut scenario = Scenario::runbook();
+    let anubis = scenario.budgets.iter_mut().find(|budget| budget.name == "anubis").unwrap();
+    anubis.owner = Some("Gateway/anubis".to_owned());
+    let told = forecast(&scenario);
+    assert_eq!(told["end"]["exitCode"], 4, "{told:#}");
+    assert!(told["end"].to_string().contains("web/anubis-"), "{told:#}");
+    let (namespace, name) = ("web".to_owned(), "anubis".to_owned());
+    let (kind, scales) = ("Deployment".to_owned(), name.clone());
+    scenario.autoscalers.push(Autoscaler { namespace, name, kind, scales, max_replicas: 3 });
+    let told = forecast(&scenario);
+    // It is tried, and waits in vain: nothing scales here.
+    assert_eq!((&told["end"]["exitCode"], told["end"]["place"] == "preflight"), (&3.into(), false), "{told:#}");
+    let assumes = told["assumptions"].to_string();
+    assert!(assumes.contains("Autoscalers do not scale") && assumes.contains("(web/anubis)"), "{assumes}");
+}
+
+#[test]
+fn an_injection_that_nobody_met_says_so() {
+    for (injected, args, wanted) in
+        [("alert@postflight", &[][..], Some("Upgrade Gates")), ("kill@k8s-node2", &["--set", "exclude-nodes=k8s-node2"], None)]
+    {
+        let told = json(&[&["--inject", injected], args].concat());
+        let why = told["injected"][0]["noEffect"].as_str();
+        match wanted {
+            Some(wanted) => assert!(why.is_some_and(|why| why.contains(wanted)), "{injected}: {told:#}"),
+            None => assert!(told["notInjected"][0].as_str().unwrap().contains("exclude-nodes"), "{injected}: {told:#}"),
+        }
+        assert_eq!(told["end"]["state"], "done", "{injected}: {told:#}");
+    }
 }
 
 #[test]
@@ -178,6 +298,7 @@ fn the_alerts_of_a_cluster_are_copied() {
     let alert = |name: &str, from: Option<&str>| Alert {
         name: name.to_owned(),
         labels: BTreeMap::from([("device".to_owned(), "/dev/sda1".to_owned())]),
+        group: None,
         from: from.map(|at| at.parse().unwrap()),
         until: None,
     };

@@ -96,6 +96,7 @@ fn what_can_be_satisfied_is_not_deleted() {
         max_unavailable: None,
         unhealthy_policy: None,
         annotations: Default::default(),
+        owner: None,
     });
     let mut state = begin(&scenario);
     autoscaled(&mut state, "Deployment", "mail", "imap");

@@ -39,7 +39,7 @@ pub async fn warn(services: &Services, place: &str, facts: &Facts) {
 }
 
 /// Those that fail what they cannot be asked of, and that are asked of something that an upgrade needs.
-async fn closed(cluster: &Cluster) -> Result<Vec<Webhook>, Cause> {
+pub async fn closed(cluster: &Cluster) -> Result<Vec<Webhook>, Cause> {
     let all = ListParams::default;
     let what = "list admission webhooks";
     let (validating, _) = cluster.list_at(what, cluster.all::<ValidatingWebhookConfiguration>(), all(), ONCE).await?;

@@ -35,8 +35,8 @@ pub struct Rehearsed {
     /// What was told on the way that a person should know.
     pub remarks: Vec<Remark>,
     /// What was broken on purpose, and when.
-    pub injected: Vec<Remark>,
-    /// Injections whose step was not reached.
+    pub injected: Vec<Injected>,
+    /// Injections that never came up, each with why.
     pub not_injected: Vec<String>,
     /// Every change of a gauge.
     pub gauges: Vec<Gauge>,
@@ -53,7 +53,7 @@ pub struct Rehearsed {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct End {
-    /// The words done or nothing, or the class of its failure: hold, refused, failed and others.
+    /// The words done, partial (a node was left out) or nothing, or the class of its failure: hold, refused, failed and others.
     pub state: String,
     /// The exit code that belongs to it.
     pub exit_code: u8,
@@ -118,7 +118,22 @@ pub struct Node {
     pub refused: u32,
 }
 
-/// Something that was told, or done to the world in memory.
+/// Something that was broken on purpose.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Injected {
+    /// When it was done.
+    pub at: Timestamp,
+    /// The node or phase at whose step it was done.
+    pub place: String,
+    /// What was done, in one sentence for people.
+    pub text: String,
+    /// Why nothing came of it; null where something did.
+    pub no_effect: Option<String>,
+}
+
+/// Something that was told.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -180,6 +195,7 @@ texts!(End { state, exit_code, place, why, detail, class });
 texts!(Job { place, pod, node, began, seconds, exit_code, steps });
 texts!(Done { step, times, seconds });
 texts!(Node { name, version, out_of_service_seconds, evicted, refused });
+texts!(Injected { at, place, text, no_effect });
 texts!(Remark { at, place, text });
 texts!(Gauge { at, job, series, value });
 // Of several lines, which are told line by line.

@@ -70,30 +70,106 @@ impl Injection {
         }
     }
 
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Why it never came up. `began`: its step did.
+    pub fn missed(&self, began: bool, scenario: &Scenario) -> String {
+        let Injection { what, place } = self;
+        let node = scenario.node(place);
+        let why = match node {
+            Some(_) if began => "its step ended before kubeadm began".to_owned(),
+            None if began => "its step ended before its work began".to_owned(),
+            Some(_) if scenario.is_excluded(place) => "the setting exclude-nodes leaves that node out".to_owned(),
+            Some(node) if node.version == scenario.target => format!("that node was at {} before the run", node.version),
+            _ => "its step was not reached".to_owned(),
+        };
+        format!("{what} at {place}: {why}")
+    }
+
     /// At the step's first call, or only in the middle of its work.
     fn at_once(&self) -> bool {
         !matches!(self.what, "kill" | "ssh-loss" | "api-outage" | "node-not-ready" | "power-cut")
     }
 }
 
+/// What happened, and whether anybody met it.
+#[derive(Clone, Debug)]
+pub struct Struck {
+    pub at: Timestamp,
+    pub place: String,
+    pub text: String,
+    effect: Effect,
+}
+
+impl Struck {
+    /// Why nothing came of it.
+    pub fn without_effect(&self) -> Option<&str> {
+        match &self.effect {
+            Effect::Met => None,
+            Effect::Open { otherwise, .. } => Some(otherwise),
+            Effect::None(why) => Some(why),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Effect {
+    Met,
+    /// Not until somebody calls this in time; if nobody does, that is why it had none.
+    Open {
+        by: Callers,
+        until: Timestamp,
+        otherwise: &'static str,
+    },
+    None(&'static str),
+}
+
+/// Whose calls meet a disturbance.
+#[derive(Clone, Debug)]
+enum Callers {
+    Of(Service),
+    OfSsh(String),
+    /// Of any call that begins, or ends, with this.
+    From(String),
+    To(&'static str),
+}
+
+impl Callers {
+    fn has(&self, state: &State, call: &Call) -> bool {
+        match self {
+            Callers::Of(service) => {
+                let url = call.what.split_once(' ').map(|(_, url)| url);
+                url.is_some_and(|url| state.web.service_at(url) == Some(*service))
+            }
+            Callers::OfSsh(node) => call.what.strip_suffix(node).is_some_and(|before| before.ends_with(" on ")),
+            Callers::From(start) => call.what.starts_with(start),
+            Callers::To(end) => call.what.ends_with(end),
+        }
+    }
+}
+
 /// Lets injections happen when their time has come.
 pub struct Injector {
     waiting: Vec<Injection>,
-    /// What happened, and when.
-    pub happened: Vec<(Timestamp, String)>,
+    pub happened: Vec<Struck>,
     /// Kubelets that are silent until then.
     silent: Vec<(Timestamp, String)>,
     prefix: String,
+    /// How a Job for the etcd backup is made.
+    backup: String,
 }
 
 impl Injector {
-    pub fn new(waiting: Vec<Injection>, prefix: &str) -> Self {
-        Injector { waiting, happened: Vec::new(), silent: Vec::new(), prefix: prefix.to_owned() }
+    pub fn new(waiting: Vec<Injection>, scenario: &Scenario) -> Self {
+        let backup = format!("POST /apis/batch/v1/namespaces/{}/jobs", scenario.backup().0);
+        Injector { waiting, happened: Vec::new(), silent: Vec::new(), prefix: scenario.prefix().to_owned(), backup }
     }
 
-    /// What never came up, for its step was not reached.
-    pub fn left(&self) -> Vec<String> {
-        self.waiting.iter().map(|injection| format!("{} at {}", injection.what, injection.place)).collect()
+    /// What has not come up yet.
+    pub fn left(&self) -> &[Injection] {
+        &self.waiting
     }
 
     /// Ends what has lasted long enough.
@@ -106,6 +182,15 @@ impl Injector {
 
     /// Before a call's effect.
     pub fn before(&mut self, state: &mut State, call: &Call) -> Fate {
+        let now = state.now();
+        for struck in &mut self.happened {
+            if let Effect::Open { by, until, .. } = &struck.effect
+                && now < *until
+                && by.has(state, call)
+            {
+                struck.effect = Effect::Met;
+            }
+        }
         self.strike(state, call, true)
     }
 
@@ -133,29 +218,33 @@ impl Injector {
         for injection in struck {
             // Where a phase has no node of its own, the one that its pod runs on.
             let on = step.node.clone().or_else(|| node_of(state, uid)).unwrap_or_default();
-            let text = match injection.what {
+            let (did, effect) = match injection.what {
                 "kill" => {
                     fate = Fate::Kill;
-                    format!("kill: the program in {name} is killed")
+                    (format!("the program in {name} is killed"), Effect::Met)
                 }
-                what => format!("{what}: {}", self.break_it(state, what, &on)),
+                what => self.break_it(state, what, &on, &place),
             };
+            let text = format!("{}: {did}", injection.what);
             state.tell(format_args!("=== {text}"));
-            self.happened.push((state.now(), text));
+            self.happened.push(Struck { at: state.now(), place: place.clone(), text, effect });
         }
         fate
     }
 
     /// Does it, and says what it did.
-    fn break_it(&mut self, state: &mut State, what: &str, node: &str) -> String {
+    fn break_it(&mut self, state: &mut State, what: &str, node: &str, place: &str) -> (String, Effect) {
         let now = state.now();
-        match what {
+        let open = |by, until, otherwise| Effect::Open { by, until, otherwise };
+        let text = match what {
             "ssh-loss" => {
                 state.hosts.change(node, |machine| {
                     machine.faults.sessions_cut = 1;
                     machine.faults.away_until = Some(later(now, SSH_AWAY));
                 });
-                format!("{node} cannot be reached by SSH for 2 min")
+                let effect =
+                    open(Callers::OfSsh(node.to_owned()), later(now, SSH_AWAY), "nobody asked that node by SSH meanwhile");
+                return (format!("{node} cannot be reached by SSH for 2 min"), effect);
             }
             "api-outage" => {
                 state.take_api_away(now, API_AWAY);
@@ -164,27 +253,33 @@ impl Injector {
             "alert" => {
                 let until = Timestamp::MAX;
                 state.web.prometheus.injected.push(Injected { name: ALERT.to_owned(), labels: [].into(), from: now, until });
-                format!("{ALERT} fires")
+                let effect = match place {
+                    "postflight" => Effect::None("the end of a run waits only for alerts of the group Upgrade Gates"),
+                    _ => open(Callers::To("/api/v1/alerts"), until, "the run asked for no alerts any more"),
+                };
+                return (format!("{ALERT} fires"), effect);
             }
             "node-not-ready" => {
                 state.control.silent.insert(node.to_owned());
                 self.silent.push((later(now, SILENT), node.to_owned()));
                 format!("the kubelet of {node} reports nothing for 5 min")
             }
-            "pdb-deadlock" => deadlock(state, node, &self.prefix),
+            "pdb-deadlock" => return deadlock(state, node, &self.prefix),
             "backup-failure" => {
                 state.control.backup = Backup::Fails;
-                "backups fail".to_owned()
+                let effect = open(Callers::From(self.backup.clone()), Timestamp::MAX, "the run ended before it made a backup");
+                return ("backups fail".to_owned(), effect);
             }
             "power-cut" => {
                 hosts::power_cut(state, node, POWER);
                 format!("{node} has no power for 3 min")
             }
-            "prometheus-away" => away(state, Service::Prometheus),
-            "pushgateway-away" => away(state, Service::Pushgateway),
-            "slack-away" => away(state, Service::Slack),
-            _ => newer_release(state),
-        }
+            "prometheus-away" => return away(state, Service::Prometheus),
+            "pushgateway-away" => return away(state, Service::Pushgateway),
+            "slack-away" => return away(state, Service::Slack),
+            _ => return newer_release(state),
+        };
+        (text, Effect::Met)
     }
 }
 
@@ -193,26 +288,27 @@ fn node_of(state: &State, uid: &str) -> Option<String> {
     pod["spec"]["nodeName"].as_str().map(str::to_owned)
 }
 
-fn away(state: &mut State, service: Service) -> String {
-    let from = state.now();
-    state.web.troubles.push(Trouble { service, from, until: later(from, SERVICE_AWAY), how: How::Refused });
-    format!("{service:?} is away for 20 min")
+fn away(state: &mut State, service: Service) -> (String, Effect) {
+    let (from, until) = (state.now(), later(state.now(), SERVICE_AWAY));
+    state.web.troubles.push(Trouble { service, from, until, how: How::Refused });
+    let effect = Effect::Open { by: Callers::Of(service), until, otherwise: "nobody asked it for anything meanwhile" };
+    (format!("{service:?} is away for 20 min"), effect)
 }
 
-fn newer_release(state: &mut State) -> String {
+fn newer_release(state: &mut State) -> (String, Effect) {
     let now = state.now();
     match state.web.packages.newest(now) {
         Some(newest) => {
             let newer = crate::plan::model::version::Version::new(newest.major, newest.minor, newest.patch + 1);
             state.web.packages.release(newer, now);
-            format!("{newer} is released")
+            (format!("{newer} is released"), Effect::Met)
         }
-        None => "there is no release to be newer than".to_owned(),
+        None => ("nothing is released".to_owned(), Effect::None("there is no release to be newer than")),
     }
 }
 
 /// Makes sure that a budget never lets one pod of the node go: its own, or a new one where none guards it.
-fn deadlock(state: &mut State, node: &str, prefix: &str) -> String {
+fn deadlock(state: &mut State, node: &str, prefix: &str) -> (String, Effect) {
     let movable = |pod: &Value| {
         let controller = pod["metadata"]["ownerReferences"][0]["kind"].as_str().unwrap_or_default();
         pod["spec"]["nodeName"] == node
@@ -222,7 +318,8 @@ fn deadlock(state: &mut State, node: &str, prefix: &str) -> String {
     };
     let Some((key, pod)) = state.store.list(Kind::Pod).find(|(_, pod)| movable(pod)).map(|(k, pod)| (k.clone(), pod.clone()))
     else {
-        return format!("no pod on {node} that could be held");
+        let why = "no pod of a Deployment or StatefulSet runs there";
+        return (format!("no pod on {node} is held"), Effect::None(why));
     };
     let guards = |(budget, object): &(&Key, &std::sync::Arc<Value>)| {
         budget.namespace == key.namespace && matches_selector(&object["spec"]["selector"], &pod)
@@ -249,10 +346,10 @@ fn deadlock(state: &mut State, node: &str, prefix: &str) -> String {
             });
             let now = state.now();
             if let Err(taken) = state.store.create(now, Kind::Budget, object) {
-                return format!("no PDB could be made: {taken}");
+                return (format!("no PDB could be made: {taken}"), Effect::None("an earlier one has its name"));
             }
             Key::new(Kind::Budget, &key.namespace, DEADLOCK)
         }
     };
-    format!("PDB {} never lets {} go", budget.full_name(), key.full_name())
+    (format!("PDB {} never lets {} go", budget.full_name(), key.full_name()), Effect::Met)
 }

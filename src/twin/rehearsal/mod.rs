@@ -47,7 +47,7 @@ pub async fn rehearse(
     let state = scenario.state(IMAGE)?;
     let prefix = scenario.prefix().to_owned();
     let seen = Arc::new(Mutex::new(watch::Observations::new(scenario.steps())));
-    let watcher = watch::Watcher::new(seen.clone(), inject::Injector::new(injections, &prefix));
+    let watcher = watch::Watcher::new(seen.clone(), inject::Injector::new(injections, scenario), sink.clone());
     let watched = watch::Watched { inner: process, seen: seen.clone(), sink };
     let mut driver = Driver::new(Twin::new(state, Some(Box::new(watcher))), &watched, None);
     let limit = later(scenario.start, LIMIT);

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::data::{Done, End, Gauge, Job, Message, Node, Rehearsed, Remark};
+use super::data::{Done, End, Gauge, Injected, Job, Message, Node, Rehearsed, Remark};
+use super::inject::Struck;
 use super::watch::{Observations, Ran};
 use super::{Scenario, State, step};
 use crate::failure::Class;
@@ -43,7 +44,7 @@ pub fn outcome(scenario: &Scenario, state: &State, seen: &Observations, ended: T
             }
         })
         .collect();
-    let remark = |(at, text): &(Timestamp, String)| Remark { at: *at, place: String::new(), text: text.clone() };
+    let began = |place: &str| seen.ran.iter().any(|ran| step::place(&ran.step) == place);
     Rehearsed {
         from: running(scenario).map_or(String::new(), |version| version.to_string()),
         target: scenario.target.to_string(),
@@ -56,8 +57,8 @@ pub fn outcome(scenario: &Scenario, state: &State, seen: &Observations, ended: T
         nodes,
         api_away_seconds: seen.api.total(ended).as_secs(),
         remarks: seen.remarks.iter().map(|r| Remark { at: r.at, place: r.place.clone(), text: r.text.clone() }).collect(),
-        injected: seen.injected.iter().map(remark).collect(),
-        not_injected: seen.not_injected.clone(),
+        injected: seen.injected.iter().map(injected).collect(),
+        not_injected: seen.not_injected.iter().map(|it| it.missed(began(it.place()), scenario)).collect(),
         gauges: state
             .web
             .pushgateway
@@ -73,6 +74,11 @@ pub fn outcome(scenario: &Scenario, state: &State, seen: &Observations, ended: T
 
 fn running(scenario: &Scenario) -> Option<Version> {
     scenario.nodes.iter().map(|node| node.version).min()
+}
+
+fn injected(struck: &Struck) -> Injected {
+    let Struck { at, place, text, .. } = struck;
+    Injected { at: *at, place: place.clone(), text: text.clone(), no_effect: struck.without_effect().map(str::to_owned) }
 }
 
 fn job(ran: &Ran) -> Job {
@@ -110,12 +116,19 @@ fn end(scenario: &Scenario, state: &State, seen: &Observations) -> End {
     }
     let target = scenario.target.to_string();
     let in_flight = super::in_flight(state, scenario.prefix());
-    let at_target = scenario.nodes.iter().filter(|node| !scenario.is_excluded(&node.name)).all(|node| {
-        let object = state.store.get(&Key::node(&node.name));
-        // A node that is gone is nobody's to upgrade.
-        object.is_none_or(|object| object["status"]["nodeInfo"]["kubeletVersion"] == format!("v{target}"))
-    });
-    if at_target && !in_flight {
+    let managed = scenario.nodes.iter().map(|node| node.name.as_str()).filter(|name| !scenario.is_excluded(name));
+    let old: Vec<&str> = managed
+        .filter(|name| {
+            let object = state.store.get(&Key::node(name));
+            // A node that is gone is nobody's to upgrade.
+            object.is_some_and(|object| object["status"]["nodeInfo"]["kubeletVersion"] != format!("v{target}"))
+        })
+        .collect();
+    // As postflight, which passes over what was left out: nothing failed, and the word says that not all is done.
+    if seen.done == Some(false) && !old.is_empty() && !in_flight {
+        return plain("partial", 0, format!("every other node is at {target}; left out: {}", old.join(", ")));
+    }
+    if old.is_empty() && !in_flight {
         let begun = !seen.ran.is_empty();
         let why = format!("every node is at {target}");
         return if begun { plain("done", 0, why) } else { plain("nothing", 0, why) };
@@ -173,15 +186,19 @@ impl Rehearsed {
         self.write_jobs(out)?;
         self.write_nodes(out)?;
         for (index, what) in self.not_injected.iter().enumerate() {
-            writeln!(out, "{:9}  never     {what}: its step was not reached", if index == 0 { "injected" } else { "" })?;
+            writeln!(out, "{:9}  never     {what}", if index == 0 { "injected" } else { "" })?;
         }
-        for (title, remarks) in [("injected", &self.injected), ("told", &self.remarks)] {
-            for (index, remark) in remarks.iter().enumerate() {
-                let gap = if remark.place.is_empty() { "" } else { "  " };
-                let follows = index > 0 || (title == "injected" && !self.not_injected.is_empty());
-                let title = if follows { "" } else { title };
-                writeln!(out, "{title:9}  {}  {}{gap}{}", clock(remark.at), remark.place, remark.text)?;
+        for (index, Injected { at, place, text, no_effect }) in self.injected.iter().enumerate() {
+            let title = if index == 0 && self.not_injected.is_empty() { "injected" } else { "" };
+            writeln!(out, "{title:9}  {}  {place}  {text}", clock(*at))?;
+            if let Some(why) = no_effect {
+                writeln!(out, "                     no effect: {why}")?;
             }
+        }
+        for (index, remark) in self.remarks.iter().enumerate() {
+            let gap = if remark.place.is_empty() { "" } else { "  " };
+            let title = if index == 0 { "told" } else { "" };
+            writeln!(out, "{title:9}  {}  {}{gap}{}", clock(remark.at), remark.place, remark.text)?;
         }
         self.write_gauges(out)?;
         for (index, message) in self.slack.iter().enumerate() {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::super::state::Access;
 use super::super::store::Kind;
 use super::super::{Call, Fate, Hook, Process, Start, State};
-use super::inject::Injector;
+use super::inject::{Injection, Injector, Struck};
 use super::{locked, step};
 use crate::failure::{Class, Failure};
 use crate::names;
@@ -78,11 +78,13 @@ pub struct Observations {
     pub failure: Option<(Timestamp, Failure)>,
     /// Why preflight put the run off.
     pub deferred: Option<String>,
+    /// The run has ended; whole, unless a node was left out.
+    pub done: Option<bool>,
     /// By node.
     pub out: BTreeMap<String, Out>,
     pub api: Out,
-    pub injected: Vec<(Timestamp, String)>,
-    pub not_injected: Vec<String>,
+    pub injected: Vec<Struck>,
+    pub not_injected: Vec<Injection>,
     /// Steps of the whole run.
     steps: usize,
 }
@@ -94,6 +96,7 @@ impl Observations {
             remarks: Vec::new(),
             failure: None,
             deferred: None,
+            done: None,
             out: BTreeMap::new(),
             api: Out::default(),
             injected: Vec::new(),
@@ -134,6 +137,7 @@ impl Observations {
                     self.deferred = Some(why.to_owned());
                 }
             }
+            Event::RunDone { whole, .. } => self.done = Some(*whole),
             Event::Failed { failure } => {
                 let text = format!("{}: {}", failure.class().word(), failure.cause.what);
                 self.remarks.push(Remark { at: now, place: failure.place.clone(), text });
@@ -152,18 +156,26 @@ fn well(ran: &Ran) -> bool {
 pub struct Watcher {
     seen: Arc<Mutex<Observations>>,
     injector: Injector,
+    sink: Shared,
 }
 
 impl Watcher {
-    pub fn new(seen: Arc<Mutex<Observations>>, injector: Injector) -> Self {
-        locked(&seen).not_injected = injector.left();
-        Watcher { seen, injector }
+    pub fn new(seen: Arc<Mutex<Observations>>, injector: Injector, sink: Shared) -> Self {
+        locked(&seen).not_injected = injector.left().to_vec();
+        Watcher { seen, injector, sink }
     }
 
+    /// Keeps what was injected, and tells of it where it is new.
     fn keep(&self) {
         let mut seen = locked(&self.seen);
+        let told = seen.injected.len();
         seen.injected.clone_from(&self.injector.happened);
-        seen.not_injected = self.injector.left();
+        seen.not_injected = self.injector.left().to_vec();
+        drop(seen);
+        for struck in self.injector.happened.iter().skip(told) {
+            let event = Event::Note { place: struck.place.clone(), text: format!("injected: {}", struck.text) };
+            self.sink.lock().unwrap_or_else(PoisonError::into_inner).event(struck.at, &event);
+        }
     }
 }
 

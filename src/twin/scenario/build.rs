@@ -11,7 +11,7 @@ use super::super::store::Kind as Object;
 use super::super::web::{self, Injected, Service};
 use super::super::{control, hosts};
 use super::objects::SYSTEM;
-use super::{Budget, Node, Scenario, Workload, WorkloadKind, objects};
+use super::{Autoscaler, Budget, Node, Scenario, Workload, WorkloadKind, objects};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::manifests::install;
@@ -46,6 +46,7 @@ impl Scenario {
         self.nodes.iter().try_for_each(|node| world.node(node))?;
         self.workloads.iter().try_for_each(|workload| world.workload(workload))?;
         self.budgets.iter().try_for_each(|budget| world.budget(budget))?;
+        self.autoscalers.iter().try_for_each(|scaler| world.autoscaler(scaler))?;
         world.backup()?;
         world.installation(image)?;
         world.services();
@@ -73,7 +74,7 @@ impl Scenario {
     }
 
     /// Namespace and name of the CronJob that backs etcd up.
-    fn backup(&self) -> (&str, &str) {
+    pub fn backup(&self) -> (&str, &str) {
         self.text_setting("backup-cronjob").and_then(|setting| setting.split_once('/')).unwrap_or(BACKUP)
     }
 }
@@ -99,10 +100,11 @@ impl World<'_> {
     }
 
     fn namespaces(&mut self) -> Result<(), Cause> {
-        let Scenario { workloads, budgets, .. } = self.scenario;
+        let Scenario { workloads, budgets, autoscalers, .. } = self.scenario;
         let mut names: BTreeSet<&str> = BTreeSet::from(["default", SYSTEM, "monitoring", self.scenario.backup().0]);
         names.extend(workloads.iter().map(|workload| workload.namespace.as_str()));
         names.extend(budgets.iter().map(|budget| budget.namespace.as_str()));
+        names.extend(autoscalers.iter().map(|scaler| scaler.namespace.as_str()));
         // The installation brings its own.
         names.remove(names::NAMESPACE);
         for name in names {
@@ -228,6 +230,10 @@ impl World<'_> {
         self.create(Object::Budget, objects::budget(budget)).map(drop)
     }
 
+    fn autoscaler(&mut self, scaler: &Autoscaler) -> Result<(), Cause> {
+        self.create(Object::Autoscaler, objects::autoscaler(scaler)).map(drop)
+    }
+
     fn backup(&mut self) -> Result<(), Cause> {
         let (namespace, name) = self.scenario.backup();
         self.create(Object::CronJob, objects::backup(namespace, name)).map(drop)
@@ -298,6 +304,7 @@ impl World<'_> {
             services.packages.release(release.version, release.from.unwrap_or(self.born));
         }
         for alert in &self.scenario.alerts {
+            services.prometheus.others.extend(alert.group.clone().map(|group| (group, alert.name.clone())));
             services.prometheus.injected.push(Injected {
                 name: alert.name.clone(),
                 labels: alert.labels.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::read::Fault;
-use super::{Budget, Scenario, Workload, WorkloadKind};
+use super::{Autoscaler, Budget, Scenario, Workload, WorkloadKind};
 
 /// Effects of taints, and operators of tolerations and of selectors: what the API server takes.
 pub const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
@@ -49,6 +49,18 @@ impl Scenario {
                 found.add(format!("{at}/name"), format!("the budget {namespace}/{name} is there twice: give each its own name"));
             }
             found.budget(&at, budget);
+        }
+        let mut autoscalers = BTreeSet::new();
+        for (index, scaler) in self.autoscalers.iter().enumerate() {
+            let at = format!("autoscalers/{index}");
+            let Autoscaler { namespace, name, scales, .. } = scaler;
+            found.name(&format!("{at}/namespace"), "namespace", namespace);
+            found.name(&format!("{at}/name"), "autoscaler", name);
+            found.name(&format!("{at}/scales"), "workload", scales);
+            if !autoscalers.insert((namespace, name)) {
+                let what = format!("the autoscaler {namespace}/{name} is there twice: give each its own name");
+                found.add(format!("{at}/name"), what);
+            }
         }
         for (index, alert) in self.alerts.iter().enumerate() {
             if alert.until.is_some_and(|until| alert.from.unwrap_or(self.start) >= until) {
@@ -159,6 +171,11 @@ impl Faults {
                 let what = format!("{field} is {given}: write a number of pods (0 or more) or a share from 0% to 100%");
                 self.add(format!("{at}/{field}"), what);
             }
+        }
+        if let Some(owner) = &budget.owner
+            && !owner.split_once('/').is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty())
+        {
+            self.add(format!("{at}/owner"), format!("{owner:?} is no owner: write its kind and name, as Cluster/db"));
         }
         if let Some(policy) = &budget.unhealthy_policy {
             self.one_of(&format!("{at}/unhealthy-policy"), "policy", policy, UNHEALTHY);

@@ -4,15 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, ReplicaSet, StatefulSet};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Node as KubeNode, Pod, PodSpec, PodTemplateSpec};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::ResourceExt;
 use serde_json::Map;
 
-use super::{Alert, Budget, Expression, Node, Release, Scenario, Taint, Toleration, Workload, WorkloadKind};
+use super::{Alert, Autoscaler, Budget, Expression, Node, Release, Scenario, Taint, Toleration, Workload, WorkloadKind};
 use crate::failure::Cause;
-use crate::names::{LABEL_CONTROL_PLANE, LABEL_HOSTNAME, Mark};
+use crate::names::{ALERT_GROUP, LABEL_CONTROL_PLANE, LABEL_HOSTNAME, Mark};
 use crate::plan::model::parse;
 use crate::plan::model::version::Version;
 
@@ -26,6 +27,9 @@ pub struct Objects {
     pub stateful_sets: Vec<StatefulSet>,
     pub daemon_sets: Vec<DaemonSet>,
     pub budgets: Vec<PodDisruptionBudget>,
+    pub autoscalers: Vec<HorizontalPodAutoscaler>,
+    /// What else there is that a rehearsal does not imitate: what that means for its result, and whose it is.
+    pub beside: Vec<(&'static str, String)>,
 }
 
 /// A static pod: its machine brings it.
@@ -53,12 +57,16 @@ impl Scenario {
         workloads.sort_by(|a, b| (&a.namespace, a.kind, &a.name).cmp(&(&b.namespace, b.kind, &b.name)));
         let budgets = objects.budgets.iter().filter(|found| found.namespace().as_deref() != Some(installation));
         let budgets = budgets.filter_map(|found| copier.budget(found)).collect();
+        let autoscalers = objects.autoscalers.iter().filter(|found| found.namespace().as_deref() != Some(installation));
+        let autoscalers = autoscalers.filter_map(|found| copier.autoscaler(found)).collect();
+        objects.beside.iter().for_each(|(what, whose)| copier.note(what, whose.clone()));
         let mut assumptions = copier.assumptions();
         assumptions.extend(
             [
                 "Drains end pods and pods become ready as fast as they did when they started last; \
                  where that cannot be seen, within seconds.",
                 "Disks have room, images and packages can be fetched, and the etcd backup works.",
+                "The package sources of every node offer the target and each containerd that any node runs, under plain versions.",
                 "Flags of static pods, the kubelets' configuration and CoreDNS are as kubeadm writes them.",
             ]
             .map(str::to_owned),
@@ -71,6 +79,7 @@ impl Scenario {
             nodes,
             workloads,
             budgets,
+            autoscalers,
             alerts: Vec::new(),
             releases: vec![Release { version: target, from: None }],
             settings: Map::new(),
@@ -78,13 +87,18 @@ impl Scenario {
         })
     }
 
-    /// Takes over the alerts that fire: by name and labels.
-    pub fn with_alerts(mut self, firing: impl IntoIterator<Item = (String, BTreeMap<String, String>)>) -> Self {
+    /// Takes over the alerts that fire: by name and labels, and of the `gates`, the rules of other people that a run waits for, their group.
+    pub fn with_alerts(
+        mut self,
+        firing: impl IntoIterator<Item = (String, BTreeMap<String, String>)>,
+        gates: &BTreeSet<String>,
+    ) -> Self {
         self.alerts = firing
             .into_iter()
             .map(|(name, mut labels)| {
                 labels.remove("alertname");
-                Alert { name, labels, from: None, until: None }
+                let group = gates.contains(&name).then(|| ALERT_GROUP.to_owned());
+                Alert { name, labels, group, from: None, until: None }
             })
             .collect();
         self
@@ -320,6 +334,23 @@ impl Copier<'_> {
             max_unavailable: spec.max_unavailable,
             unhealthy_policy: spec.unhealthy_pod_eviction_policy,
             annotations: found.annotations().iter().filter(|(key, _)| keep(key)).map(|(k, v)| (k.clone(), v.clone())).collect(),
+            owner: found.owner_references().first().map(|owner| format!("{}/{}", owner.kind, owner.name)),
+        })
+    }
+
+    fn autoscaler(&mut self, found: &HorizontalPodAutoscaler) -> Option<Autoscaler> {
+        let (spec, namespace) = (found.spec.as_ref()?, found.namespace().unwrap_or_default());
+        let target = &spec.scale_target_ref;
+        self.note(
+            "Autoscalers do not scale: a drain that waits for one waits until its deadline",
+            format!("{namespace}/{}", found.name_any()),
+        );
+        Some(Autoscaler {
+            name: found.name_any(),
+            kind: target.kind.clone(),
+            scales: target.name.clone(),
+            max_replicas: u32::try_from(spec.max_replicas).unwrap_or_default(),
+            namespace,
         })
     }
 }

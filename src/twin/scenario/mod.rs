@@ -50,6 +50,9 @@ pub struct Scenario {
     /// PodDisruptionBudgets, which decide what a drain may evict.
     #[serde(default)]
     pub budgets: Vec<Budget>,
+    /// HorizontalPodAutoscalers: what they might make room for is waited for. None of them scales in a rehearsal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub autoscalers: Vec<Autoscaler>,
     /// Alerts that fire, beside those of the upgrade's own rules, which are evaluated anyway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<Alert>,
@@ -232,6 +235,26 @@ pub struct Budget {
     /// Its annotations: an opt-out of unsticking, for one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
+    /// Kind and name of what made it and is in charge of it, as Cluster/db: no drain deletes a pod that such a budget holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+/// A HorizontalPodAutoscaler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Autoscaler {
+    /// Where it is; it scales what is in this namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The kind that it scales, as Deployment.
+    pub kind: String,
+    /// The name of what it scales.
+    pub scales: String,
+    /// The most pods that it would make.
+    pub max_replicas: u32,
 }
 
 /// What a label must be, as a selector's matchExpressions.
@@ -259,6 +282,9 @@ pub struct Alert {
     /// Its labels beside the name: `node` or `severity`, for one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// The group of its rule, where that matters: the end of a run waits for all of Upgrade Gates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
     /// When it begins to fire; at the start if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,

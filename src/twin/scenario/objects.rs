@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::store::seconds;
 use super::super::{control, hosts};
-use super::{Budget, Node, Workload};
+use super::{Autoscaler, Budget, Node, Workload};
 use crate::names;
 
 pub const SYSTEM: &str = "kube-system";
@@ -109,8 +109,21 @@ pub fn budget(budget: &Budget) -> Value {
             spec[field] = value;
         }
     }
-    let meta = json!({ "name": budget.name, "namespace": budget.namespace, "annotations": budget.annotations });
+    let mut meta = json!({ "name": budget.name, "namespace": budget.namespace, "annotations": budget.annotations });
+    if let Some((kind, name)) = budget.owner.as_ref().and_then(|owner| owner.split_once('/')) {
+        // Of what made it nothing else is known here; that somebody did is what a drain asks for.
+        meta["ownerReferences"] =
+            json!([{ "apiVersion": "rehearsal/v1", "kind": kind, "name": name, "uid": name, "controller": true }]);
+    }
     json!({ "metadata": meta, "spec": spec })
+}
+
+pub fn autoscaler(scaler: &Autoscaler) -> Value {
+    let target = json!({ "apiVersion": "apps/v1", "kind": scaler.kind, "name": scaler.scales });
+    json!({
+        "metadata": { "name": scaler.name, "namespace": scaler.namespace },
+        "spec": { "maxReplicas": scaler.max_replicas, "scaleTargetRef": target },
+    })
 }
 
 pub fn backup(namespace: &str, name: &str) -> Value {

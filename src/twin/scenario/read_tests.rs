@@ -19,9 +19,10 @@ workloads:
       tolerations: [{ key: k, operator: Equal, value: v, effect: NoSchedule }], placed-on: [m] }
 budgets:
   - { namespace: a, name: b, selector: { x: one }, expressions: [{ key: z, operator: In, values: [w] }],
-      max-unavailable: 25%, unhealthy-policy: AlwaysAllow, annotations: { n: v } }
+      max-unavailable: 25%, unhealthy-policy: AlwaysAllow, annotations: { n: v }, owner: Cluster/db }
   - { namespace: a, name: c, min-available: 1 }
-alerts: [{ name: DiskFull, labels: { node: m }, from: 2026-11-22T12:05:00Z, until: 2026-11-22T12:35:00Z }]
+autoscalers: [{ namespace: a, name: b, kind: Deployment, scales: b, max-replicas: 5 }]
+alerts: [{ name: DiskFull, labels: { node: m }, group: Upgrade Gates, from: 2026-11-22T12:05:00Z, until: 2026-11-22T12:35:00Z }]
 releases: [{ version: 1.34.7, from: 2026-11-22T12:05:00Z }]
 settings: { soak: 1m }
 assumptions: [none]
@@ -75,6 +76,7 @@ fn what_is_no_scenario_is_told_with_its_place_and_what_to_write() {
         ("- name: w", "- name: w\n  name: w2"),
         ("- name: w", "- name: m"),
         ("- name: w", "- name: W1"),
+        ("  min-available: 1", "  min-available: 1\n  owner: Cluster"),
         ("- name: w", "- name: w\n  control-plane-version: 1.34.7"),
         ("- name: w", "- name: w\n  taints:\n  - key: k\n    effect: Never"),
         ("  address: 10.0.0.2", "  address: 10.0.0.1"),

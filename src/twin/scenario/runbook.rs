@@ -60,6 +60,7 @@ fn cluster(masters: u8, running: Version, target: Version) -> Scenario {
         nodes: control_planes.chain(workers).collect(),
         workloads: workloads(),
         budgets: budgets(),
+        autoscalers: Vec::new(),
         alerts: Vec::new(),
         releases: vec![Release { version: target, from: None }],
         settings: Map::new(),
@@ -141,6 +142,7 @@ fn budgets() -> Vec<Budget> {
         max_unavailable: None,
         unhealthy_policy: None,
         annotations: BTreeMap::new(),
+        owner: None,
     };
     vec![
         Budget { max_unavailable: Some(IntOrString::Int(2)), ..budget("web", "shop") },

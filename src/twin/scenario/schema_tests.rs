@@ -167,6 +167,7 @@ fn nothing_in_it_is_unknown_to_the_program() {
         ("Toleration", &written["workloads"][0]["tolerations"][0]),
         ("Budget", &written["budgets"][0]),
         ("Expression", &written["budgets"][0]["expressions"][0]),
+        ("Autoscaler", &written["autoscalers"][0]),
         ("Alert", &written["alerts"][0]),
         ("Release", &written["releases"][0]),
     ];

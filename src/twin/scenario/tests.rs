@@ -148,8 +148,17 @@ fn objects() -> Objects {
             { "metadata": { "name": "shop", "namespace": "web" },
               "spec": { "maxUnavailable": "50%", "selector": { "matchLabels": { "app": "shop" } } } },
             { "metadata": { "name": "idle", "namespace": "web" }, "spec": { "minAvailable": 1 } },
+            { "metadata": { "name": "db", "namespace": "web", "ownerReferences": [
+                { "apiVersion": "postgresql.cnpg.io/v1", "kind": "Cluster", "name": "db", "uid": "u", "controller": true }] },
+              "spec": { "minAvailable": 1, "selector": { "matchLabels": { "app": "db" } } } },
         ]))
         .unwrap(),
+        autoscalers: serde_json::from_value(json!([
+            { "metadata": { "name": "shop", "namespace": "web" },
+              "spec": { "maxReplicas": 9, "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "shop" } } },
+        ]))
+        .unwrap(),
+        beside: vec![("Quotas are not counted", "web/compute".to_owned())],
         ..Objects::default()
     })
     .unwrap()
@@ -168,7 +177,11 @@ fn a_real_cluster_is_copied_without_its_secrets() {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
     insta::assert_snapshot!(text.split_once("\ntarget").unwrap().1);
-    scenario.state(IMAGE).unwrap();
+    let state = scenario.state(IMAGE).unwrap();
+    let budget = state.store.get(&Key::new(Object::Budget, "web", "db")).unwrap();
+    assert_eq!(budget["metadata"]["ownerReferences"][0]["kind"], "Cluster");
+    let scaler = state.store.get(&Key::new(Object::Autoscaler, "web", "shop")).unwrap();
+    assert_eq!((&scaler["spec"]["scaleTargetRef"]["name"], &scaler["spec"]["maxReplicas"]), (&json!("shop"), &json!(9)));
 }
 
 /// With a Vault the Secret is External Secrets' own, and follows it.

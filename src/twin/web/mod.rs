@@ -114,6 +114,11 @@ impl Services {
         self.addresses.iter().find_map(|(service, address)| Some((*service, within(address)?)))
     }
 
+    /// The service that a call goes to; of Slack's its host says it.
+    pub fn service_at(&self, url: &str) -> Option<Service> {
+        self.route(url).map(|(service, _)| service)
+    }
+
     /// How a service is out of order now.
     pub fn trouble(&self, service: Service, now: Timestamp) -> Option<How> {
         let on = |trouble: &&Trouble| trouble.service == service && trouble.from <= now && now < trouble.until;

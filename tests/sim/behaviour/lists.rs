@@ -43,6 +43,14 @@ pub async fn of_autoscalers(b: &Bench<'_>) {
     assert_eq!((&ours["spec"]["maxReplicas"], &ours["spec"]["scaleTargetRef"]), (&json!(3), &target));
 }
 
+/// What a copy of a cluster tells that it leaves out.
+pub async fn of_quotas(b: &Bench<'_>) {
+    b.post("resourcequotas", json!({ "metadata": { "name": "web" }, "spec": { "hard": { "pods": "100" } } })).await.ok();
+    let all = b.items("/api/v1/resourcequotas?limit=500").await;
+    let ours = all.iter().find(|item| text(item, "/metadata/namespace") == b.ns).unwrap();
+    assert_eq!(ours["spec"]["hard"]["pods"], "100");
+}
+
 /// By which a person sees whether the installation's are there.
 pub async fn policies_and_their_bindings(b: &Bench<'_>) {
     let metadata = json!({ "name": b.ns, "labels": { "bench": b.ns } });

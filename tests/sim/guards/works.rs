@@ -36,6 +36,7 @@ fn imap(replicas: u32, min_available: i32) -> Scenario {
         max_unavailable: None,
         unhealthy_policy: None,
         annotations: Default::default(),
+        owner: None,
     });
     scenario
 }

@@ -139,6 +139,7 @@ pub fn a_pod_that_has_moved_is_not_deleted() {
         max_unavailable: None,
         unhealthy_policy: None,
         annotations: Default::default(),
+        owner: None,
     });
     let deletes = |call: &Call| call.what.starts_with("DELETE") && call.what.contains("/namespaces/db/pods/pg-0");
     moved(&scenario, "pg-0", deletes);
