@@ -347,7 +347,7 @@ fn injected(step: &str) {
         let mut state = begin(&scenario);
         watch(&mut state, false);
         let happened = Arc::new(AtomicBool::new(false));
-        let injector = Struck(Injector::new(vec![injection], "viktorbarzin.me"), happened.clone());
+        let injector = Struck(Injector::new(vec![injection], &scenario), happened.clone());
         let (observer, broken) = Observer::new(&state, Some(Box::new(injector)));
         let end = live(state, Some(Box::new(observer)), async |driver| {
             let limit = later(driver.twin.now(), LIMIT);

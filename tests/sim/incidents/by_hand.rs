@@ -204,7 +204,7 @@ fn incident_23_kubeadms_own_preflight_objects() {
         driver.twin.look(|state| {
             untouched(state);
             says(&slack(state), "kubeadm's own preflight objects: CreateJob");
-            says(&slack(state), "add --ignore-preflight-errors=CreateJob to kubeadm-flags in the settings");
+            says(&slack(state), "--set kubeadm-flags=--ignore-preflight-errors=CreateJob preflight");
         });
     });
     let end = to_the_end(objects(json!(["--ignore-preflight-errors=CreateJob"])), None);

@@ -125,7 +125,7 @@ fn incident_11_finished_nodes_were_drained_again() {
 fn incident_12_alerts_of_the_runs_own_making_blocked_it() {
     let mut scenario = with_setting("soak", json!("20m"));
     scenario.settings.insert("alert-ignore".to_owned(), json!("^CertExpires"));
-    let warning = Alert { name: "CertExpiresSoon".to_owned(), labels: BTreeMap::new(), from: None, until: None };
+    let warning = Alert { name: "CertExpiresSoon".to_owned(), labels: BTreeMap::new(), group: None, from: None, until: None };
     scenario.alerts.push(warning);
     let end = live(begin(&scenario), None, async |driver| {
         let mut fired = BTreeSet::new();
