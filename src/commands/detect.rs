@@ -64,7 +64,7 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         services.session.next(PLACE, "start it with", &command!("k8s-upgrade start --target {}", target));
         return Ok(Outcome::Nothing);
     }
-    match chain::detect::installable(&services.ssh, &facts, target).await {
+    match chain::detect::installable(services, &facts, target).await {
         Err(cause) if cause.class == Class::Hold => {
             services.session.warn(PLACE, format!("deferred: {}: {}", cause.what, cause.detail.join("; ")));
             chain::detect::defer(services, PLACE, &services.session.new_run(), target).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::work::{Step, Work, WorkState};
-use super::{MANAGER, Operation, RUNTIME, WORK, garbled, results, token};
+use super::{KEYRING, MANAGER, Operation, REPOSITORY, RUNTIME, SigningKey, WORK, garbled, results, token};
 use crate::failure::Cause;
 use crate::words::{BootId, HostPath, Keyword, Letters, Minor, PackageName, Revision};
 
@@ -63,6 +63,8 @@ pub struct NodeState {
     /// `1.35.4`, if kubeadm runs.
     pub kubeadm: Option<Revision>,
     pub sources: Vec<Source>,
+    /// What proves those sources, as far as each names its keyring.
+    pub keys: Vec<SigningKey>,
     /// Files in the static-pod folder that the kubelet loads though nobody means it to (a `.bak` is a second apiserver).
     pub stray_manifests: Vec<HostPath>,
     /// What earlier upgrades left in /etc/kubernetes/tmp.
@@ -159,7 +161,7 @@ impl Operation for Inspect {
         include_str!("inspect.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
-        &[MANAGER, RUNTIME, WORK]
+        &[MANAGER, REPOSITORY, KEYRING, RUNTIME, WORK]
     }
     fn args(&self) -> Vec<String> {
         Vec::new()
@@ -190,6 +192,7 @@ impl Operation for Inspect {
                     let (minor, file) = rest.split_once(' ').ok_or_else(bad)?;
                     state.sources.push(Source { file: token(Self::NAME, file)?, minor: token(Self::NAME, minor)? });
                 }
+                ("key", _) => state.keys.push(SigningKey::parse(Self::NAME, rest)?),
                 ("stray", _) => state.stray_manifests.push(token(Self::NAME, rest)?),
                 ("leftovers", [bytes]) => state.leftover_bytes = bytes.parse().map_err(|_| bad())?,
                 ("runtime", _) => {

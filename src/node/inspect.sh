@@ -27,6 +27,7 @@ if command -v kubeadm >/dev/null; then
 fi
 
 packages_minors | sed 's/^/source /'
+keys_in_force | sort -u | sed 's/^/key /'
 
 for file in "$root"/etc/kubernetes/manifests/*; do
     if [[ -f $file && $file != *.yaml ]]; then echo "stray ${file#"$root"}"; fi

@@ -15,6 +15,7 @@ mod keys;
 mod packages;
 mod past;
 mod patches;
+mod repository;
 mod work;
 
 use std::fmt;
@@ -25,9 +26,10 @@ pub use files::{SnapshotHash, SnapshotInfo, SnapshotKind, WriteCard};
 pub use identify::{Identify, Identity, Machine};
 pub use inspect::{Free, Inspect, NodeState, Package, Runtime, Source};
 pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
-pub use packages::{Available, ImageSource, Images, KubeadmPlan, PlanText, Prefetch, Prefetched, Refresh, Repository};
+pub use packages::{Available, ImageSource, Images, KubeadmPlan, PlanText, Prefetch, Prefetched};
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
 pub use patches::{PatchFile, ReadPatches};
+pub use repository::{Refresh, Refreshed, Repository, SigningKey};
 pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};
 
 use crate::failure::{Cause, Class};
@@ -70,6 +72,8 @@ const REPOSITORY: &str = crate::packages::IN_USE.repository;
 /// What is done with any package manager's functions.
 const PACKAGES: &str = crate::packages::COMMON;
 const WORK: &str = include_str!("work.sh");
+/// Whose keys are in force.
+const KEYRING: &str = include_str!("keyring.sh");
 const RUNTIME: &str = include_str!("runtime.sh");
 const KEYS: &str = include_str!("keys.sh");
 

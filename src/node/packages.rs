@@ -1,73 +1,11 @@
-//! Package sources, prefetch and kubeadm's own forecast: all that is done on a node before anything there changes.
+//! What the lists offer, prefetch and kubeadm's own forecast: all that is done on a node before anything there changes.
 
 use std::time::Duration;
 
-use super::{MANAGER, Operation, PACKAGES, REPOSITORY, RUNTIME, garbled, results, token};
+use super::{MANAGER, Operation, PACKAGES, RUNTIME, garbled, results, token};
 use crate::failure::Cause;
 use crate::plan::model::version::Version;
-use crate::words::{Fingerprint, Flag, ImageName, ImageTag, KubeadmCheck, PackageName, PackagesUrl, Revision};
-
-/// Points the node at the repository of another minor. The new key and list are proved aside first: until they work, and offer the
-/// target, the former repository stays in force. Afterwards there is one entry for the repository, whatever there was.
-///
-/// A key that is not among those in force there is believed only where the settings name it: whoever serves that URL would else decide, at
-/// each minor version, whose packages are installed as root.
-///
-/// # Errors
-/// Unreachable: the repository cannot be reached. Refused: its key is wrong, or another than before. Hold: it does not offer the target, as a
-/// mirror that lags behind, or that lacks the node's architecture.
-#[derive(Clone, Debug)]
-pub struct Repository {
-    pub base_url: PackagesUrl,
-    pub target: Version,
-    /// Keys that somebody has acknowledged.
-    pub keys: Vec<Fingerprint>,
-}
-
-impl Operation for Repository {
-    const NAME: &'static str = "repository";
-    const MUTATES: bool = true;
-    const DEADLINE: Duration = Duration::from_secs(420);
-    type Output = ();
-
-    fn script(&self) -> &'static str {
-        include_str!("repository.sh")
-    }
-    fn libraries(&self) -> &'static [&'static str] {
-        &[MANAGER, REPOSITORY, PACKAGES]
-    }
-    fn args(&self) -> Vec<String> {
-        let what = [self.base_url.to_string(), self.target.series(), self.target.to_string()];
-        what.into_iter().chain(self.keys.iter().map(ToString::to_string)).collect()
-    }
-    fn parse(&self, _stdout: &str) -> Result<(), Cause> {
-        Ok(())
-    }
-}
-
-/// Refreshes the lists of the Kubernetes repository, and of nothing else.
-#[derive(Clone, Copy, Debug)]
-pub struct Refresh;
-
-impl Operation for Refresh {
-    const NAME: &'static str = "refresh";
-    const MUTATES: bool = true;
-    const DEADLINE: Duration = Duration::from_secs(300);
-    type Output = ();
-
-    fn script(&self) -> &'static str {
-        include_str!("refresh.sh")
-    }
-    fn libraries(&self) -> &'static [&'static str] {
-        &[MANAGER]
-    }
-    fn args(&self) -> Vec<String> {
-        Vec::new()
-    }
-    fn parse(&self, _stdout: &str) -> Result<(), Cause> {
-        Ok(())
-    }
-}
+use crate::words::{Flag, ImageName, ImageTag, KubeadmCheck, PackageName, Revision};
 
 /// The versions of a package that can be installed on the node, with their revisions, newest first.
 #[derive(Clone, Debug)]

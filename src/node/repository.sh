@@ -44,18 +44,11 @@ esac
 install -d -m 0755 "$root${packages_key%/*}" "$root${packages_source%/*}"
 gpg --batch --yes --dearmor -o "$root$packages_new_key" <"$armored" || refused "what $url/Release.key gives is no OpenPGP key"
 
-# KEYRING: the fingerprints of its primary keys.
-fingerprints() {
-    gpg --batch --show-keys --with-colons "$1" 2>/dev/null |
-        awk -F : '$1 == "pub" { primary = 1 } $1 == "fpr" && primary { print $10; primary = 0 }'
-}
-offered_keys=$(fingerprints "$root$packages_new_key")
+new_keys=$(keys_of "$root$packages_new_key")
+offered_keys=$(cut -d ' ' -f 1 <<<"$new_keys")
 [[ $offered_keys =~ ^[0-9A-F]{40,64}($'\n'[0-9A-F]{40,64})*$ ]] || refused "what $url/Release.key gives is no OpenPGP key"
-known=
-in_force=$(packages_keyrings)
-while IFS= read -r keyring_there; do
-    if [[ $keyring_there == /* && -f $root$keyring_there ]]; then known+=$(fingerprints "$root$keyring_there")$'\n'; fi
-done <<<"$in_force"
+former_keys=$(keys_in_force)
+known=$(cut -d ' ' -f 1 <<<"$former_keys")
 sources=$(packages_sources)
 while IFS= read -r key; do
     say "the repository's key is $key"
@@ -65,16 +58,16 @@ while IFS= read -r key; do
     done
     # With no repository in force there is nothing that could have changed.
     if [[ -z $sources ]]; then continue; fi
-    former=$(tr -s '\n' ' ' <<<"$known")
-    former=${former# } former=${former% }
-    refused "the repository's key has changed: $url/Release.key is of $key, and the one in force on this node of ${former:-a keyring that cannot be read}." \
+    former=$(described "$former_keys")
+    refused "the repository's key has changed: $url/Release.key is of $(described "$(grep -F -- "$key " <<<"$new_keys")"), and the one in force on this node of ${former:-a keyring that cannot be read}." \
         "Ask whoever runs the repository; if that is right, have this line in the settings and run it again: package-keys: [$key]"
 done <<<"$offered_keys"
 chmod 0644 "$root$packages_new_key"
 packages_propose "$url"
 
 say "proving the repository of v$minor"
-packages_refresh "$root$packages_new_source"
+unfit() { refused "$1. What $url/Release.key gives is $(described "$new_keys"): whoever runs the repository has to prolong it"; }
+packages_refresh "$root$packages_new_source" unfit
 offer=$(packages_proposed kubeadm)
 [[ $'\n'$offer == *$'\n'"$target"-* ]] || hold "the repository $url does not offer kubeadm $target yet"
 
@@ -83,3 +76,4 @@ packages_adopt "$url"
 packages_refresh "$root$packages_source"
 [[ -n $(offered kubeadm "$target") ]] || failed "kubeadm $target is still not offered after the refresh"
 say "the repository is at v$minor"
+sort -u <<<"$new_keys" | sed 's/^/key /'

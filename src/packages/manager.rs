@@ -30,7 +30,7 @@ use crate::words::word;
 /// | `packages_strangers` | the URLs of other sources that offer kubeadm |
 /// | `packages_proxy URL` | the proxy that it takes to that URL: a URL, `DIRECT`, or nothing where it has no setting |
 /// | `packages_minors` | a line `MINOR FILE` for each such entry |
-/// | `packages_refresh FILE` | the lists of that source, and fails where they stay the former ones |
+/// | `packages_refresh FILE [UNFIT]` | the lists of that source, and fails where they stay the former ones; where that is for its key, which has ended or is another than the repository's, by the function UNFIT, which gets the reason |
 /// | `packages_refresh_all` | the lists of every source |
 ///
 /// For a new repository, in [`PackageManager::repository`]:

@@ -14,14 +14,19 @@ apt_get() {
         -o Acquire::Retries=3 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@"
 }
 
-# WHAT OUTPUT: ends with the class that the output of apt or dpkg gives.
+# WHAT OUTPUT [UNFIT]: ends with the class that the output of apt or dpkg gives. Where the key in force has ended, or is another than the
+# repository's, UNFIT is called in the place of refused.
 apt_failed() {
-    local what=$1 output=$2 line unmet
+    local what=$1 output=$2 unfit=${3:-refused} line unmet sign
     line=$(grep -E '^(E:|W:|dpkg: error)' <<<"$output" | grep -v 'Some index files' | tail -n 1 | sed -E 's|^[EW]: *||' || true)
     case $output in
     *'No space left on device'* | *'enough free space'*) refused "$what: the disk is full" ;;
     *NO_PUBKEY* | *EXPKEYSIG* | *BADSIG* | *REVKEYSIG* | *'is not signed'* | *'cannot be authenticated'*)
-        refused "$what: the repository's signature does not fit the key: $line"
+        # apt's last line does not say why.
+        sign=$(grep -oE -m 1 '(NO_PUBKEY|EXPKEYSIG|BADSIG|REVKEYSIG) [0-9A-F]+' <<<"$output" || true)
+        sign=${sign%%$'\n'*}
+        case $sign in NO_PUBKEY* | EXPKEYSIG*) ;; *) unfit=refused ;; esac
+        "$unfit" "$what: the repository's signature does not fit the key: ${sign:-$line}"
         ;;
     *'get lock'* | *'acquire the dpkg frontend lock'* | *'was locked by another process'*)
         hold "$what: $(lock_holder "$output") has held the lock for $lock_wait s"
@@ -175,7 +180,7 @@ packages_sources() {
 # Of all sources.
 packages_refresh_all() { run_apt "refreshing the package lists" apt_get update; }
 
-# SOURCE: refreshes what this one file names. DPkg::Lock::Timeout does not cover the lock of the lists: try again. Without
+# SOURCE [UNFIT]: refreshes what this one file names. DPkg::Lock::Timeout does not cover the lock of the lists: try again. Without
 # Error-Mode=any, and in older apts even with it, a failed refresh ends with 0 and keeps the former index: read the text.
 packages_refresh() {
     local output status tries
@@ -189,6 +194,6 @@ packages_refresh() {
     done
     printf '%s\n' "$output" >&2
     if ((status != 0)) || grep -qE '^(E:|Err:|W: (Failed to fetch|Some index files|An error occurred|GPG error))' <<<"$output"; then
-        apt_failed "refreshing the list of the Kubernetes repository" "$output"
+        apt_failed "refreshing the list of the Kubernetes repository" "$output" "${2:-refused}"
     fi
 }

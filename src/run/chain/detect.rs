@@ -5,9 +5,8 @@ use std::time::Duration;
 use crate::clients::{Gauge, Packages};
 use crate::failure::Cause;
 use crate::names;
-use crate::node::{Available, Inspect, Refresh};
+use crate::node::{Available, Inspect};
 use crate::packages::IN_USE;
-use crate::permit::ChangeClass;
 use crate::plan::decide::detect::{self, Detection, Index};
 use crate::plan::decide::{order, target};
 use crate::plan::model::answer::Answer;
@@ -17,7 +16,6 @@ use crate::run::nodes;
 use crate::run::outside::{Monitoring, seconds};
 use crate::run::services::Services;
 use crate::run::session::Session;
-use crate::run::ssh::Ssh;
 use crate::settings::Settings;
 use crate::words::RunId;
 use crate::world::World;
@@ -87,13 +85,14 @@ pub async fn defer(services: &Services, place: &str, run: &RunId, target: Versio
 
 /// Asks the package manager of the first control plane whether it can install `target`, where its repository is that of the target's minor version.
 /// (A new minor version's repository is set up by preflight, which then asks the same.)
-pub async fn installable(ssh: &Ssh, facts: &Facts, target: Version) -> Result<(), Cause> {
+pub async fn installable(services: &Services, facts: &Facts, target: Version) -> Result<(), Cause> {
+    let ssh = &services.ssh;
     let Some(master) = order::first_control_plane(facts) else { return Ok(()) };
     let state = ssh.on_node(master, &Inspect).await?;
     if !nodes::prepare::has_repository(&state, target) {
         return Ok(());
     }
-    ssh.change_node(master, ChangeClass::Prepare, "refresh package lists", &Refresh).await?;
+    nodes::prepare::refresh_lists(services, master, target).await?;
     let offered = ssh.on_node(master, &Available { package: "kubeadm" }).await?;
     if offered.iter().any(|revision| revision.starts_with(&format!("{target}-"))) {
         return Ok(());

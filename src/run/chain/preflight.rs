@@ -166,11 +166,10 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
         Guard::HostsAnswer,
         nodes::prepare::inspect_nodes(&services.ssh, &services.settings, facts).await.map(|found| states = found),
     );
+    nodes::prepare::warn_of_ends(&services.session, PLACE, &states);
     // What the index lists, a node's own mirror may lack. Under a dry run its lists stay as old as they are, and say nothing.
     let released = match released {
-        Ok(()) if !services.session.dry_run => {
-            nodes::prepare::installable(&services.ssh, &services.settings, facts, &states, target).await
-        }
+        Ok(()) if !services.session.dry_run => nodes::prepare::installable(services, facts, &states, target).await,
         listed => listed,
     };
     asking.tell(Gate::Release, Guard::Released, released);
@@ -230,7 +229,7 @@ async fn prepare_run(
     services.session.emit(&Event::Snapshot { path: snapshot });
     services.monitoring.push_run(&services.observer.observe().await?.marks).await;
     nodes::prepare::take_in_pulled_ahead(&services.session, &services.record, &facts, states, target).await?;
-    nodes::prepare::point_repositories(&services.ssh, &services.settings, &facts, states, target).await?;
+    nodes::prepare::point_repositories(services, &facts, states, target).await?;
     nodes::prepare::prefetch(
         &services.ssh,
         &services.settings,

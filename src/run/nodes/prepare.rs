@@ -9,11 +9,13 @@ use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names::{self, Mark};
 use crate::node::{
-    Available, ImageSource, Images, Inspect, NodeState, Prefetch, Prefetched, Refresh, Repository, Runtime, WriteCard,
+    Available, ImageSource, Images, Inspect, NodeState, Prefetch, Prefetched, Refresh, Refreshed, Repository, Runtime,
+    SigningKey, WriteCard,
 };
 use crate::packages;
 use crate::permit::ChangeClass;
 use crate::plan::decide::losses::coredns::skips_addon;
+use crate::plan::decide::signing;
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::marks::Edit;
 use crate::plan::model::parse::{self, ConfiguredImages};
@@ -68,55 +70,78 @@ pub async fn take_in_pulled_ahead(
 
 /// Points every node's package source to the target's minor version, where it is not, and refreshes its lists.
 pub async fn point_repositories(
-    ssh: &Ssh,
-    settings: &Settings,
+    services: &Services,
     facts: &Facts,
     states: &[(String, NodeState)],
     target: Version,
 ) -> Result<(), Cause> {
-    super::inspect::each_node(settings, facts, async |node| {
+    super::inspect::each_node(&services.settings, facts, async |node| {
         let state = states.iter().find(|(name, _)| *name == node.name).map(|(_, state)| state);
-        point_repository(ssh, settings, node, state, target).await
+        point_repository(services, node, state, target).await
     })
     .await
     .map(drop)
 }
 
-async fn point_repository(
-    ssh: &Ssh,
-    settings: &Settings,
-    node: &Node,
-    state: Option<&NodeState>,
-    target: Version,
-) -> Result<(), Cause> {
+async fn point_repository(services: &Services, node: &Node, state: Option<&NodeState>, target: Version) -> Result<(), Cause> {
     let minor = target.series();
     if state.is_some_and(|state| state.sources.len() == 1 && *state.sources[0].minor == *minor) {
-        return refresh_lists(ssh, node).await;
+        return refresh_lists(services, node, target).await;
     }
     let step = format!("package repository v{minor}");
-    ssh.change_node(node, ChangeClass::Prepare, &step, &repository(settings, target)).await
+    let op = repository(&services.settings, target);
+    services.ssh.change_node(node, ChangeClass::Prepare, &step, &op).await.map(drop)
 }
 
-async fn refresh_lists(ssh: &Ssh, node: &Node) -> Result<(), Cause> {
-    ssh.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await
+/// Reads the node's lists anew. Where the key in force there proves its repository no more, it is renewed as for a new minor version: fetched and
+/// proved aside, and believed only where it is the former one, prolonged, or where a person has acknowledged it.
+pub async fn refresh_lists(services: &Services, node: &Node, target: Version) -> Result<(), Cause> {
+    let Services { ssh, settings, session, .. } = services;
+    let former = match ssh.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await? {
+        Refreshed::Done => return Ok(()),
+        Refreshed::KeyUnfit(former) => summary(&former),
+    };
+    let what = format!("the key in force there proves the repository no more: {former}");
+    let op = repository(settings, target);
+    let renew = ssh.change_node(node, ChangeClass::Prepare, "renew the repository's key", &op);
+    let now = summary(&renew.await.map_err(|cause| cause.detail([what]))?);
+    session.note(&node.name, format!("the repository's key was renewed: {former} proved it no more, and {now} is in force"));
+    Ok(())
+}
+
+/// Keys with their ends, for people.
+fn summary(keys: &[SigningKey]) -> String {
+    let told = |SigningKey { fingerprint, ends }: &SigningKey| match ends {
+        Some(ends) => format!("{fingerprint} until {}", ends.strftime("%F")),
+        None => format!("{fingerprint} without an end"),
+    };
+    if keys.is_empty() { "none that can be read".to_owned() } else { keys.iter().map(told).collect::<Vec<_>>().join(", ") }
+}
+
+/// Tells of keys of the nodes' repositories that end soon.
+pub fn warn_of_ends(session: &Session, place: &str, states: &[(String, NodeState)]) {
+    let with_end = states.iter().flat_map(|of| {
+        let (node, keys) = (of.0.as_str(), of.1.keys.as_slice());
+        keys.iter().filter_map(move |key| Some((node, &key.fingerprint, key.ends?)))
+    });
+    signing::ending(with_end, session.now()).into_iter().for_each(|warning| session.warn(place, warning));
 }
 
 /// That each node can have the target's packages, as its lists are once they are read anew: its mirror may lag behind, or lack what the node's
 /// architecture wants. Where the repository of another minor version is in force, the target's is tried when the node is pointed to it.
 pub async fn installable(
-    ssh: &Ssh,
-    settings: &Settings,
+    services: &Services,
     facts: &Facts,
     states: &[(String, NodeState)],
     target: Version,
 ) -> Result<(), Cause> {
-    let asked = super::inspect::each_node(settings, facts, async |node| {
+    let asked = super::inspect::each_node(&services.settings, facts, async |node| {
         let state = states.iter().find(|(name, _)| *name == node.name).map(|(_, state)| state);
         match state.filter(|state| has_repository(state, target) && !state.whole_at("kubeadm", &target.to_string())) {
             None => Ok(()),
             Some(state) => {
-                refresh_lists(ssh, node).await?;
-                not_offered(ssh, node, state, target).await?.map_or(Ok(()), Err)
+                refresh_lists(services, node, target).await?;
+                not_offered(&services.ssh, node, state, target).await?.map_or(Ok(()), Err)
             }
         }
     });
@@ -145,10 +170,10 @@ pub async fn offered(services: &Services, node: &Node, target: Version) -> Resul
         services
             .session
             .note(&node.name, format!("its lists do not offer {to}, so it joined after preflight: it is prepared now"));
-        point_repository(&services.ssh, &services.settings, node, Some(&state), target).await?;
+        point_repository(services, node, Some(&state), target).await?;
         prefetch_node(&services.ssh, node, target, images(&services.cluster, &services.settings).await?).await?;
     } else {
-        refresh_lists(&services.ssh, node).await?;
+        refresh_lists(services, node, target).await?;
     }
     match not_offered(&services.ssh, node, &state, target).await? {
         None => Ok(()),

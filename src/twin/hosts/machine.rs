@@ -47,6 +47,8 @@ pub struct Machine {
     pub source: Option<String>,
     /// The fingerprint of the key that source is proved by.
     pub keyring: String,
+    /// From then on that key is believed no more; None: it has no end.
+    pub keyring_ends: Option<Timestamp>,
     /// A release that the mirror of this machine does not have yet, or not for its architecture.
     pub lacks: Option<Version>,
     /// What the last refresh of the lists found there, newest first.
@@ -162,6 +164,7 @@ impl Machine {
             packages,
             source: release.map(Version::series),
             keyring: UPSTREAM_KEY.to_owned(),
+            keyring_ends: None,
             lacks: None,
             lists: vec![format!("{version}-1.1")],
             archives: BTreeSet::new(),

@@ -115,6 +115,12 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
             let none = "no apt source of this node points at a Kubernetes repository (…/core:/stable:/v1.N/deb/)";
             let minor = machine.source.as_deref().ok_or_else(|| refused(none))?;
             session.wait(wait_for_locks(state, &machine, "refreshing the list of the Kubernetes repository")?);
+            if key_of(state, minor) != machine.keyring || has_ended(machine.keyring_ends, state.now()) {
+                session.line("# the repository's signature does not fit the key");
+                session.line(key_line(&machine.keyring, machine.keyring_ends));
+                session.line("unfit");
+                return Ok(());
+            }
             refresh(state, node, minor)?;
         }
         Op::Repository { base, minor, target, keys } => {
@@ -136,13 +142,21 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
             }
             session.line(format_args!("# proving the repository of v{minor}"));
             session.wait(wait_for_locks(state, &machine, "refreshing the list of the Kubernetes repository")?);
+            let ends = state.web.packages.keys_end;
+            if has_ended(ends, state.now()) {
+                return Err(refused(format!(
+                    "the repository's signature does not fit the key: what {url}/Release.key gives is {key}"
+                )));
+            }
             if !offer.iter().any(|exact| exact.starts_with(&format!("{target}-"))) {
                 return Err(hold(format!("the repository {url} does not offer kubeadm {target} yet")));
             }
             state.hosts.change(node, |machine| {
-                (machine.source, machine.lists, machine.keyring) = (Some(minor.clone()), offer, key);
+                (machine.source, machine.lists) = (Some(minor.clone()), offer);
+                (machine.keyring, machine.keyring_ends) = (key.clone(), ends);
             });
             session.line(format_args!("# the repository is at v{minor}"));
+            session.line(key_line(&key, ends));
         }
         Op::Prefetch { target, control_plane, registry, without } => {
             prefetch(state, node, &machine, target, (*control_plane, registry, without), session)?;
@@ -222,6 +236,15 @@ impl File {
     }
 }
 
+/// As `keyring.sh` prints it.
+fn key_line(fingerprint: &str, ends: Option<Timestamp>) -> String {
+    format!("key {fingerprint} {}", ends.map_or("-".to_owned(), |ends| ends.as_second().to_string()))
+}
+
+fn has_ended(ends: Option<Timestamp>, now: Timestamp) -> bool {
+    ends.is_some_and(|ends| ends <= now)
+}
+
 fn inspect(node: &str, machine: &Machine, session: &mut Session) {
     session.line(format_args!("boot-id {}", machine.boot_id(node)));
     session.line(format_args!("kernel {KERNEL}"));
@@ -246,6 +269,7 @@ fn inspect(node: &str, machine: &Machine, session: &mut Session) {
     }
     if let Some(minor) = &machine.source {
         session.line(format_args!("source {minor} {SOURCE_FILE}"));
+        session.line(key_line(&machine.keyring, machine.keyring_ends));
     }
     machine.stray_manifests.iter().for_each(|file| session.line(format_args!("stray {file}")));
     if machine.leftovers > 0 {

@@ -20,6 +20,8 @@ pub struct Packages {
     releases: Arc<BTreeMap<Version, (Timestamp, String)>>,
     /// Who signs a minor version's repository, where that is not who signs all of upstream's: the key's fingerprint.
     pub keys: Arc<BTreeMap<u32, String>>,
+    /// The end of every key, as the repositories give it now.
+    pub keys_end: Option<Timestamp>,
 }
 
 /// The key of all of upstream's repositories.

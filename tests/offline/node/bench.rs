@@ -147,6 +147,12 @@ impl Node {
             fs::remove_file(self.path("bin").join(program)).unwrap();
         }
     }
+    /// Programs that are real here.
+    pub fn real(&self, programs: &[&str]) {
+        for program in programs {
+            symlink(find(program), self.path("real").join(program)).unwrap();
+        }
+    }
     pub fn calls(&self) -> Vec<String> {
         self.read_state("calls").lines().map(str::to_owned).collect()
     }
@@ -188,7 +194,12 @@ impl Node {
     fn command(&self) -> Command {
         let mut command = Command::new(find("bash"));
         let path = format!("{}:{}", self.path("bin").display(), self.path("real").display());
-        command.env_clear().env("PATH", path).env("S", self.path("state")).env("K8S_UPGRADE_ROOT", self.path("root"));
+        command
+            .env_clear()
+            .env("PATH", path)
+            .env("S", self.path("state"))
+            .env("HOME", self.path("root"))
+            .env("K8S_UPGRADE_ROOT", self.path("root"));
         // A group of its own: a stub that kills takes the script and itself, and nothing else.
         command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
         command

@@ -10,4 +10,5 @@ mod kill;
 mod machines;
 mod packages;
 mod proofs;
+mod signing;
 mod work;

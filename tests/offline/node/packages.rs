@@ -75,9 +75,10 @@ fn a_key_that_changed_is_refused_until_it_is_acknowledged() {
     let cause = node.run(&repository()).unwrap_err();
     assert_eq!(cause.class, Class::Refused, "{cause}");
     let upstream = "DE15B14486CD377B9E876E1A234654DA9A296436";
-    for words in
-        [&format!("is of {OTHER}, and the one in force on this node of {upstream}."), &format!("package-keys: [{OTHER}]")]
-    {
+    for words in [
+        &format!("is of {OTHER} (its end: 2028-12-27), and the one in force on this node of {upstream} (its end: 2028-12-27)."),
+        &format!("package-keys: [{OTHER}]"),
+    ] {
         assert!(cause.what.contains(words.as_str()), "{cause}");
     }
     assert_eq!(node.facts(), before, "the former repository stays in force");

@@ -54,6 +54,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("prefetch.sh", r#"grep -qxF -- "$1" <<<"$have_images""#, "-F, after --"),
     ("runtime.sh", r#"sed -nE '' "$kubelet/instance-config.yaml" "$kubelet/config.yaml""#, "files"),
     ("runtime.sh", r#"sed -nE '' "$kubelet/kubeadm-flags.env""#, "a file"),
+    ("packages/apt/apt.sh", r#"grep -oE -m 1 '' <<<"$output""#, "its input"),
     ("identify.sh", r#"awk -v name="$1:" '' "$config""#, "a constant of this file"),
     ("inspect.sh", r#"sed '' "$root/var/lib/kubelet/config.yaml""#, "a file"),
     ("keys.sh", r#"awk -v key="$1" ''"#, "base64: no backslash"),
@@ -73,6 +74,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("packages/apt/repository.sh", r#"grep -vE '' "$file""#, "a file"),
     ("packages/apt/repository.sh", r#"sed -nE '' <<<"$entries""#, "its input"),
     ("repository.sh", r#"grep -qxF -- "$key" <<<"$known""#, "-F, after --"),
+    ("repository.sh", r#"grep -F -- "$key " <<<"$new_keys""#, "-F, after --"),
     ("work-containerd-package.sh", r#"grep -qxF -- "$package" <<<"$held""#, "-F, after --"),
     (
         "work-kubeadm-upgrade.sh",

@@ -53,7 +53,16 @@ update() {
             exit 0
         fi
         key=$(sed -nE 's/.*[Ss]igned-[Bb]y[=:] ?([^] ]+).*/\1/p' "$file")
-        if ! grep -qx "key of $minor" "${key/#\/etc/$K8S_UPGRADE_ROOT\/etc}"; then
+        key=${key/#\/etc/$K8S_UPGRADE_ROOT\/etc}
+        if [[ -e $S/signed/$minor ]]; then
+            # Really signed: judged as apt judges it, by gpgv, and told in apt's words.
+            said=$(gpgv --homedir "$S" --status-fd 1 --keyring "$key" "$S/signed/$minor" 2>/dev/null | grep -oE '(EXPKEYSIG|NO_PUBKEY) .*')
+            if [[ -n $said ]]; then
+                echo "W: GPG error: https://repo.test/core:/stable:/$minor/deb InRelease: The following signatures were invalid: $said"
+                echo "E: The repository 'https://repo.test/core:/stable:/$minor/deb InRelease' is not signed."
+                exit 100
+            fi
+        elif ! grep -qx "key of $minor" "$key"; then
             echo "W: GPG error: https://repo.test/core:/stable:/$minor/deb InRelease: The following signatures couldn't be verified because the public key is not available: NO_PUBKEY 234654DA9A296436"
             echo "E: The repository 'https://repo.test/core:/stable:/$minor/deb InRelease' is not signed."
             exit 100

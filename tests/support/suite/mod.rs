@@ -135,7 +135,7 @@ impl dyn Machine + '_ {
 
     /// Its repository becomes that of the target's minor, which must offer it.
     fn move_repository(&mut self, target: &str) -> Result<(), Cause> {
-        self.run(&Repository { base_url: word(self.packages_url()), target: word(target), keys: self.package_keys() })
+        self.run(&Repository { base_url: word(self.packages_url()), target: word(target), keys: self.package_keys() }).map(drop)
     }
 
     fn moved(&mut self) {

@@ -1,0 +1,117 @@
+//! The source of Kubernetes' packages on a node, and the keys that prove it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{KEYRING, MANAGER, Operation, PACKAGES, REPOSITORY, garbled, results, token};
+use crate::failure::Cause;
+use crate::plan::model::version::Version;
+use crate::words::{Fingerprint, PackagesUrl};
+
+/// A key that proves a Kubernetes repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningKey {
+    pub fingerprint: Fingerprint,
+    /// From then on nothing that it signs is believed; None: it has no end.
+    pub ends: Option<Timestamp>,
+}
+
+impl SigningKey {
+    /// `FINGERPRINT SECONDS`, or `FINGERPRINT -`.
+    pub(super) fn parse(name: &str, line: &str) -> Result<Self, Cause> {
+        let bad = || garbled(name, format_args!("key {line}"));
+        let (fingerprint, end) = line.split_once(' ').ok_or_else(bad)?;
+        let ends = match end {
+            "-" => None,
+            end => Some(end.parse().ok().and_then(|end| Timestamp::from_second(end).ok()).ok_or_else(bad)?),
+        };
+        Ok(SigningKey { fingerprint: token(name, fingerprint)?, ends })
+    }
+}
+
+/// Points the node at the repository of another minor. The new key and list are proved aside first: until they work, and offer the
+/// target, the former repository stays in force. Afterwards there is one entry for the repository, whatever there was.
+///
+/// A key that is not among those in force there is believed only where the settings name it: whoever serves that URL would else decide, at
+/// each minor version, whose packages are installed as root.
+///
+/// # Errors
+/// Unreachable: the repository cannot be reached. Refused: its key is wrong, or another than before. Hold: it does not offer the target, as a
+/// mirror that lags behind, or that lacks the node's architecture.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    pub base_url: PackagesUrl,
+    pub target: Version,
+    /// Keys that somebody has acknowledged.
+    pub keys: Vec<Fingerprint>,
+}
+
+impl Operation for Repository {
+    const NAME: &'static str = "repository";
+    const MUTATES: bool = true;
+    const DEADLINE: Duration = Duration::from_secs(420);
+    /// The keys that are in force there now.
+    type Output = Vec<SigningKey>;
+
+    fn script(&self) -> &'static str {
+        include_str!("repository.sh")
+    }
+    fn libraries(&self) -> &'static [&'static str] {
+        &[MANAGER, REPOSITORY, KEYRING, PACKAGES]
+    }
+    fn args(&self) -> Vec<String> {
+        let what = [self.base_url.to_string(), self.target.series(), self.target.to_string()];
+        what.into_iter().chain(self.keys.iter().map(ToString::to_string)).collect()
+    }
+    fn parse(&self, stdout: &str) -> Result<Vec<SigningKey>, Cause> {
+        results(stdout)
+            .map(|(key, rest)| match key {
+                "key" => SigningKey::parse(Self::NAME, rest),
+                _ => Err(garbled(Self::NAME, format_args!("{key} {rest}"))),
+            })
+            .collect()
+    }
+}
+
+/// How a refresh of the lists ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refreshed {
+    Done,
+    /// The key in force proves the repository no more: it has ended, or it is another than the repository's. The lists are the former ones. With the
+    /// keys in force, as far as they can be read.
+    KeyUnfit(Vec<SigningKey>),
+}
+
+/// Refreshes the lists of the Kubernetes repository, and of nothing else.
+#[derive(Clone, Copy, Debug)]
+pub struct Refresh;
+
+impl Operation for Refresh {
+    const NAME: &'static str = "refresh";
+    const MUTATES: bool = true;
+    const DEADLINE: Duration = Duration::from_secs(300);
+    type Output = Refreshed;
+
+    fn script(&self) -> &'static str {
+        include_str!("refresh.sh")
+    }
+    fn libraries(&self) -> &'static [&'static str] {
+        &[MANAGER, REPOSITORY, KEYRING]
+    }
+    fn args(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn parse(&self, stdout: &str) -> Result<Refreshed, Cause> {
+        let mut keys = Vec::new();
+        let mut unfit = false;
+        for (key, rest) in results(stdout) {
+            match (key, rest) {
+                ("key", _) => keys.push(SigningKey::parse(Self::NAME, rest)?),
+                ("unfit", "") => unfit = true,
+                _ => return Err(garbled(Self::NAME, format_args!("{key} {rest}"))),
+            }
+        }
+        Ok(if unfit { Refreshed::KeyUnfit(keys) } else { Refreshed::Done })
+    }
+}
