@@ -140,5 +140,6 @@ fn what_kubeadms_preflight_objects_to_is_a_refusal_with_its_name() {
     let cause = no_objections(&[check("CreateJob"), check("Swap")], &notes).unwrap_err();
     assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "kubeadm's own preflight objects: CreateJob,Swap"));
     assert_eq!(cause.detail, ["[ERROR CreateJob]: Job \"upgrade-health-check\" did not complete in 15s"]);
-    assert!(cause.next[0].to_string().starts_with("add --ignore-preflight-errors=CreateJob,Swap to kubeadm-flags"), "{cause:?}");
+    let next = cause.next[0].to_string();
+    assert!(next.starts_with("k8s-upgrade --set kubeadm-flags=--ignore-preflight-errors=CreateJob,Swap preflight"), "{cause:?}");
 }

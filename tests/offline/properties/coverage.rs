@@ -45,6 +45,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/node/packages.rs", "parse", "node::packages"),
     ("src/node/past.rs", "parse", "node::look_back"),
     ("src/node/patches.rs", "parse", "node::files"),
+    ("src/node/repository.rs", "parse", "node::packages"),
     ("src/node/work.rs", "parse", "node::work"),
     ("src/plan/rescue/card.rs", "read", "plan::restore_cards"),
     ("src/plan/model/halt.rs", "read", "plan::halts_and_skips"),

@@ -1,5 +1,7 @@
 //! What stops a run while nothing has changed.
 
+use std::sync::Arc;
+
 use super::*;
 
 /// No name resolves in the world in memory: machines are found by address alone. A node without one is refused before anything changes.
@@ -144,6 +146,43 @@ fn a_mirror_that_lags_on_one_node_holds_the_run_until_it_has_the_release() {
             driver.twin.look(State::clone)
         });
         done(&end, &target.to_string());
+    }
+}
+
+/// Upstream's key ends on one day for every cluster. A patch run takes the same key, prolonged, and tells it; another key it takes from nobody.
+#[test]
+fn a_repositorys_key_that_has_ended_is_renewed_by_a_patch_run_where_it_is_the_same() {
+    let year = Duration::from_secs(365 * 24 * HOUR);
+    for same in [true, false] {
+        let scenario = quick(Scenario::runbook());
+        let mut state = begin(&scenario);
+        let ended = Some(scenario.start);
+        let nodes: Vec<String> = ["k8s-master", "k8s-node1", "k8s-node2", "k8s-node3", "k8s-node4"].map(str::to_owned).into();
+        nodes.iter().for_each(|node| {
+            state.hosts.change(node, |machine| machine.keyring_ends = ended);
+        });
+        state.web.packages.keys_end = Some(later(scenario.start, year));
+        if !same {
+            state.web.packages.keys = Arc::new([(34, "0".repeat(40))].into());
+        }
+        let end = live(state, None, async |driver| {
+            if same {
+                over(driver, 5 * HOUR).await;
+            } else {
+                pass(driver, HOUR).await;
+            }
+            driver.twin.look(State::clone)
+        });
+        let now = |node: &String| end.hosts.machine(node).unwrap().keyring_ends;
+        if same {
+            says(&logs(&end), "the repository's key was renewed: ");
+            assert!(nodes.iter().all(|node| now(node) == end.web.packages.keys_end));
+            done(&end, NEW);
+        } else {
+            says(&logs(&end), &format!("package-keys: [{}]", "0".repeat(40)));
+            assert!(nodes.iter().all(|node| now(node) == ended));
+            untouched(&end);
+        }
     }
 }
 
