@@ -143,5 +143,10 @@ async fn lift(services: &Services, facts: &Facts) -> Result<Outcome, Failure> {
     if facts.marks.in_flight && halt.run {
         services.session.next("halt", "the run goes on with", "k8s-upgrade resume");
     }
+    if let Some(deferred) = facts.marks.deferred.as_ref().filter(|_| !facts.marks.in_flight) {
+        let tries = format!("the watch tries the run to {} again that was deferred at {}", deferred.target, deferred.since);
+        services.session.found("halt", tries);
+        services.session.next("halt", "give that run up with", "k8s-upgrade clear-state");
+    }
     Ok(Outcome::Done)
 }

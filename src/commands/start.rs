@@ -35,9 +35,10 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
             guards::same_run(&services.observer, &facts).await.map_err(Failure::nothing_begun)?;
             let who = services.session.identity.holder.clone();
             let run = facts.marks.run().map_err(Failure::nothing_begun)?;
+            let begins = [Edit::tried_anew().as_slice(), &[Edit::set(Mark::Local, who)]].concat();
             services
                 .record
-                .mark_run(run, "", "record that this process has the run", &[Edit::set(Mark::Local, who)])
+                .mark_run(run, "", "record that this process has the run", &begins)
                 .await
                 .map_err(Failure::nothing_begun)?;
             chain::local::run_here(services, target).await
@@ -144,12 +145,12 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) => {
-            if facts.marks.told.is_some() || facts.marks.held_drain.is_some() {
+            if facts.marks.told.is_some() || facts.marks.held_drain.is_some() || !facts.marks.left_out.is_empty() {
                 // Somebody tries again who wants to know how it ends, and has seen to it that it does.
                 let run = facts.marks.run().map_err(Failure::nothing_begun)?;
                 services
                     .record
-                    .mark_run(run, "", "forget what was tried", &[Edit::remove(Mark::Told), Edit::remove(Mark::HeldDrain)])
+                    .mark_run(run, "", "forget what was tried", &Edit::tried_anew())
                     .await
                     .map_err(Failure::nothing_begun)?;
             }

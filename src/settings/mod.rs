@@ -93,7 +93,8 @@ pub struct Settings {
     pub alert_info_holds: bool,
     /// What a drain may do about a pod that a budget can never release: structural, all or never.
     pub drain_unstick: Unstick,
-    /// A node with pods that can never be evicted, and that drain-unstick does not delete: refuse does not begin a run, skip leaves it out.
+    /// A node with pods that can never be evicted, and that drain-unstick does not delete: refuse does not begin a run, skip leaves
+    /// it out, try drains it nevertheless, for an operator may move such a pod once its node is cordoned.
     pub undrainable: Undrainable,
     /// So many drain deadlines a node may be out of service in one run for drains that do not end; then a person must look.
     pub drain_tries: u16,
@@ -234,7 +235,8 @@ impl Settings {
             runner: Runner::read(self.runner.as_deref().unwrap_or_default()),
             standby: self.runner_standby.iter().map(ToString::to_string).collect(),
             quiet: self.quiet,
-            retry_deferred: self.retry_deferred,
+            // Detection that starts nothing has nothing tried again either.
+            retry_deferred: if self.detection_dry_run { Duration::ZERO } else { self.retry_deferred },
             soak: self.soak,
             ready_ratio: self.ready_ratio,
         }

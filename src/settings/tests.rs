@@ -147,7 +147,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("alert-info-holds", of(&[true, false])),
         ("drain-unstick", of(&["structural", "all", "never"])),
         ("drain-tries", of(&[1, 3])),
-        ("undrainable", of(&["refuse", "skip"])),
+        ("undrainable", of(&["refuse", "skip", "try"])),
         ("detection-dry-run", of(&[true, false])),
         ("parallel", of(&[1, 64])),
         ("ready-ratio", of(&[0.0, 0.5, 1.0])),
@@ -495,4 +495,10 @@ fn what_stays_on_this_machine_is_told_and_nothing_else_is_lost() {
         let told = changed.left_behind().unwrap().iter().any(|(told, _)| *told == key);
         assert!(travels != told, "{key} travels: {travels}, is told: {told}");
     }
+}
+
+#[test]
+fn detection_that_starts_nothing_has_nothing_tried_again() {
+    assert_eq!(load("retry-deferred: 2h", &[], &[]).unwrap().policy().retry_deferred, Duration::from_secs(7200));
+    assert!(load("retry-deferred: 2h\ndetection-dry-run: true", &[], &[]).unwrap().policy().retry_deferred.is_zero());
 }

@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(unclaimed(&with(vec![dead()])), Some(NEW));
         assert_eq!(unclaimed(&with(vec![])), None);
         assert_eq!(unclaimed(&in_flight(with(vec![dead()]))), None, "it is claimed");
-        assert_eq!(unclaimed(&with(vec![job(name, JobState::Complete)])), None, "deferred: the next detection tries again");
+        assert_eq!(unclaimed(&with(vec![job(name, JobState::Complete)])), None, "deferred: it is tried again");
         assert_eq!(unclaimed(&with(vec![job(name, JobState::Active)])), None);
         assert_eq!(unclaimed(&with(vec![JobFact { deleting: true, ..dead() }])), None);
         let later = at(13, job("k8s-upgrade-postflight-1-34-7", JobState::Complete));

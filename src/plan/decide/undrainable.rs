@@ -32,7 +32,7 @@ const NAMED: usize = 3;
 /// The nodes, each with what holds its pods: before a run refused, for a person has to change something before any of it begins; before a node
 /// a hold, for the run goes on by itself once that was changed.
 pub fn judge(stuck: &Stuck, facts: &Facts, target: Version, policy: Undrainable, occasion: Occasion) -> Result<Vec<Skip>, Cause> {
-    let Some(first) = stuck.keys().next() else { return Ok(Vec::new()) };
+    let Some(first) = stuck.keys().next().filter(|_| policy != Undrainable::Try) else { return Ok(Vec::new()) };
     let class = if occasion == Occasion::Preflight { Class::Refused } else { Class::Hold };
     let closed = |why: &str| {
         let lines = stuck.iter().map(|(node, pods)| format!("{node}: {}", named(pods)));
@@ -62,7 +62,8 @@ pub fn judge(stuck: &Stuck, facts: &Facts, target: Version, policy: Undrainable,
     Ok(stuck.iter().filter_map(skip).collect())
 }
 
-fn named(pods: &[String]) -> String {
+/// The first of them, and how many more.
+pub fn named(pods: &[String]) -> String {
     let more = if pods.len() > NAMED { format!(" and {} more", pods.len() - NAMED) } else { String::new() };
     format!("{}{more}", pods.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "))
 }
@@ -222,6 +223,7 @@ mod tests {
             |names: &[&str]| -> Stuck { names.iter().map(|name| ((*name).to_owned(), vec!["web/a (b)".to_owned()])).collect() };
         let judged = |names: &[&str], policy, occasion| judge(&stuck(names), &facts, target, policy, occasion);
         assert_eq!(judged(&[], Undrainable::Refuse, Occasion::Preflight), Ok(vec![]));
+        assert_eq!(judged(&["k8s-master", "k8s-node3"], Undrainable::Try, Occasion::Preflight), Ok(vec![]));
         let refused = judged(&["k8s-node3"], Undrainable::Refuse, Occasion::Preflight).unwrap_err();
         assert_eq!((refused.class, refused.detail.as_slice()), (Class::Refused, ["k8s-node3: web/a (b)".to_owned()].as_slice()));
         // In mid-run it goes on by itself, once the budget was changed.

@@ -22,7 +22,7 @@ use crate::names::{Mark, Place, Writer};
 use crate::words::{RunId, command};
 
 /// The version of a run's record that this build writes, and the only one that it reads. It is raised when a mark changes its meaning, or when
-/// one comes that a build before must not pass over. A record without a version is of the builds that wrote none, and is this one's first.
+/// one comes that a build before must not pass over. (One that it may: it drains a worker that this build has left out, and waits as it always did.) A record without a version is of the builds that wrote none, and is this one's first.
 pub const VERSION: u32 = 1;
 
 /// The namespace's annotations. `in_flight` alone says that a run is on.
@@ -144,6 +144,11 @@ impl Edit {
     /// One more drain that did not end.
     pub fn held_drain(held: &HeldDrain) -> Self {
         Self::set(Mark::HeldDrain, held.write())
+    }
+
+    /// A person lets it be tried again: how it ends is news, drains are counted from now on, and workers that were left out have their turn.
+    pub fn tried_anew() -> [Self; 3] {
+        [Mark::Told, Mark::HeldDrain, Mark::LeftOut].map(Self::remove)
     }
 
     /// The halt that stands; None: it is lifted.

@@ -77,6 +77,8 @@ pub enum Undrainable {
     Refuse,
     /// It leaves out that worker and nothing else, and ends as partial.
     Skip,
+    /// It is drained nevertheless, as often as the settings allow: an operator may move the pod once its node is cordoned.
+    Try,
 }
 
 /// What becomes of a host whose key nobody knows.

@@ -7,6 +7,7 @@ use crate::names::Mark;
 use crate::plan::decide::orphan;
 use crate::plan::decide::orphan::Verdict;
 use crate::plan::model::facts::Facts;
+use crate::plan::model::held_drain::HeldDrain;
 use crate::plan::model::marks::Edit;
 use crate::plan::view::news::News;
 use crate::report::Notice;
@@ -33,7 +34,7 @@ pub async fn failure_in_run(services: &Services, place: &str, cause: Cause) -> F
                         next.push(Advice::go_on(
                             "k8s-upgrade resume                 # after mending it: goes on where the facts say it stands",
                         ));
-                        format!("The run to {target} stays in flight. {}", what_follows(services, &facts, cause.class))
+                        format!("The run to {target} stays in flight. {}", what_follows(services, &facts, place, cause.class))
                     }
                     (None, Some(_)) => "No run is in flight.".to_owned(),
                     (None, None) => {
@@ -65,10 +66,14 @@ pub async fn failure_in_run(services: &Services, place: &str, cause: Cause) -> F
 }
 
 /// What happens by itself after a failure in a run.
-fn what_follows(services: &Services, facts: &Facts, class: Class) -> &'static str {
-    match class {
+fn what_follows(services: &Services, facts: &Facts, place: &str, class: Class) -> String {
+    let follows = match class {
         Class::Step | Class::Contended | Class::Unreachable if services.session.chain => {
             "Kubernetes tries this Job again, three times in all; then the watch takes it up, three times at most."
+        }
+        Class::Hold if services.session.chain && facts.marks.held_drain_of(place).is_some() => {
+            let again = facts.marks.held_drain_of(place).map(HeldDrain::again).unwrap_or_default();
+            return format!("The watch tries this step again from {} on.", again.strftime("%Y-%m-%d %H:%M UTC"));
         }
         Class::Hold if services.session.chain => {
             "The watch tries this step again every 10 minutes; while it holds, no further message is sent."
@@ -78,7 +83,8 @@ fn what_follows(services: &Services, facts: &Facts, class: Class) -> &'static st
             Ok(Verdict::TakeUp(_)) if !services.session.chain => "The watch takes its Job up within 10 minutes.",
             _ => "Nothing else will start.",
         },
-    }
+    };
+    follows.to_owned()
 }
 
 /// A failure of a run, told in Slack when a Job failed: nobody watches its log.
@@ -107,6 +113,8 @@ pub async fn tell(services: &Services, failure: &Failure) {
     if old {
         return;
     }
+    // Whether what came before has arrived is of no interest here.
+    services.notices.flush().await;
     services.session.notice(&failure.place, &Notice::Failed(failure.clone()));
     if !services.notices.flush().await {
         return;

@@ -15,7 +15,7 @@ use crate::plan::manifests::jobs::{self, Template};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobState, Phase, STARTS};
 use crate::plan::model::version::Version;
-use crate::report::span;
+use crate::report::{Notice, span};
 use crate::run::chain;
 use crate::run::cluster::Cluster;
 use crate::run::cluster::events::warning;
@@ -86,7 +86,8 @@ pub async fn expect_pod(services: &Services, planned: &Planned) {
     services.session.warn(place, &cause.what);
     let state = "The Job is there, and gets its pod by itself once nothing refuses that any more.".to_owned();
     let failure = Failure { cause, place: place.to_owned(), state, next: vec![Advice::status()] };
-    super::failures::tell(services, &failure).await;
+    // Not recorded as told: what its step may come to later is other news.
+    services.session.notice(place, &Notice::Failed(failure));
 }
 
 /// It has made one, whatever became of that.

@@ -167,9 +167,12 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
         nodes::prepare::inspect_nodes(&services.ssh, &services.settings, facts).await.map(|found| states = found),
     );
     nodes::prepare::warn_of_ends(&services.session, PLACE, &states);
-    // What the index lists, a node's own mirror may lack. Under a dry run its lists stay as old as they are, and say nothing.
+    // What the index lists, a node's own mirror may lack: its lists are read anew, unless somebody else may be at work or the run cannot begin
+    // anyhow. Under a dry run they stay as old as they are, and say nothing.
     let released = match released {
-        Ok(()) if !services.session.dry_run => nodes::prepare::installable(services, facts, &states, target).await,
+        Ok(()) if !services.session.dry_run && asking.is_open() => {
+            nodes::prepare::installable(services, facts, &states, target).await
+        }
         listed => listed,
     };
     asking.tell(Gate::Release, Guard::Released, released);

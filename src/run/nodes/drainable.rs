@@ -16,10 +16,14 @@ use crate::names::Mark;
 use crate::plan::decide::drain::{self, Fate};
 use crate::plan::decide::gates::full_name;
 use crate::plan::decide::undrainable::{self, Stuck};
+use crate::plan::model::policy::Undrainable;
+use crate::report::span;
 use crate::run::services::Services;
 
 /// A budget that has just lost a pod, or gained one, may seem to allow nothing for ever; so long until it is looked at again.
 const AGAIN: Duration = Duration::from_secs(10);
+/// So long evictions of one node are tried; an API server that is away answers none.
+const ASKED: Duration = Duration::from_secs(60);
 /// So many pods that would be refused now are named of a node.
 const NAMED: usize = 3;
 
@@ -30,6 +34,13 @@ pub async fn undrainable(services: &Services, place: &str, nodes: &[&str]) -> Re
         services.session.sleep(AGAIN, true).await;
         let again: Vec<&str> = nodes.iter().copied().filter(|node| found.contains_key(*node)).collect();
         found = look(services, place, &again, false).await?;
+    }
+    if services.settings.undrainable == Undrainable::Try {
+        for (node, pods) in &found {
+            services
+                .session
+                .warn(place, format!("{node} is drained nevertheless (setting undrainable): {}", undrainable::named(pods)));
+        }
     }
     Ok(found)
 }
@@ -42,7 +53,13 @@ async fn look(services: &Services, place: &str, nodes: &[&str], asks: bool) -> R
         let pods = pods_on(&services.cluster, node).await?;
         let (stuck, others) = apart(services, &pods, &budgets, &autoscalers);
         if asks {
-            tell_refused(services, place, node, &others, &budgets).await?;
+            let told = tell_refused(services, place, node, &others, &budgets);
+            match tokio::time::timeout(ASKED, told).await {
+                Ok(told) => told?,
+                Err(_) => {
+                    services.session.warn(place, format!("{node}: not every eviction could be tried within {}", span(ASKED)))
+                }
+            }
         }
         Ok::<_, Cause>((node.to_owned(), stuck))
     };

@@ -159,7 +159,7 @@ pub fn repository(settings: &Settings, target: Version) -> Repository {
 }
 
 /// That a node can have the target's packages is seen while it still serves. One that joined after preflight is prepared now, as
-/// preflight has prepared the others; outside a run its lists are refreshed, and nothing else is touched.
+/// preflight has prepared the others; outside a run its lists are refreshed, and its key is renewed if it has ended.
 pub async fn offered(services: &Services, node: &Node, target: Version) -> Result<(), Cause> {
     let to = target.to_string();
     let state = services.ssh.on_node(node, &Inspect).await?;

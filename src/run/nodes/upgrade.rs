@@ -103,11 +103,18 @@ async fn upgrade_held(
         }
         return Err(cause);
     }
-    let kubelet = match replace(services, &facts, node, &state, target, run).await {
+    let drained = drain(services, &facts, name, begun).await;
+    // A drain that came to its deadline; what stops it otherwise is no sign that it cannot end.
+    let held = drained.as_ref().is_err_and(|cause| cause.class == Class::Hold);
+    let replaced = match drained {
+        Ok(()) => replace(services, &facts, node, &state, target, run).await,
+        Err(cause) => Err(cause),
+    };
+    let kubelet = match replaced {
         Ok(kubelet) => kubelet,
         Err(cause) => {
             let back = give_up(services, name, begun, &to, &cause).await;
-            return Err(if back { in_vain(services, &facts, node, since.elapsed(), run, cause).await } else { cause });
+            return Err(if back && held { in_vain(services, &facts, node, since.elapsed(), run, cause).await } else { cause });
         }
     };
     back_in_service(services, node, target, kubelet, Some(since)).await?;
@@ -160,8 +167,15 @@ async fn settled_state(session: &Session, ssh: &Ssh, settings: &Settings, node: 
     ssh.on_node(node, &Inspect).await
 }
 
-/// Drains, and replaces what runs. A stop signal counts until the first package change, and not after it. Returns the version that
-/// the kubelet is to have now.
+/// A stop signal counts until the first package change, and not after it.
+async fn drain(services: &Services, facts: &Facts, name: &str, begun: bool) -> Result<(), Cause> {
+    let tried = facts.marks.held_drain_of(name).filter(|_| !begun && guard::on(Guard::DrainDeadlines));
+    let left = services.settings.drain_deadlines().saturating_sub(tried.map_or(Duration::ZERO, HeldDrain::out));
+    let deadline = services.settings.drain_deadline.min(left);
+    super::drain::drain(&services.session, &services.cluster, &services.settings, name, deadline, !begun).await
+}
+
+/// Replaces what runs on a drained node. Returns the version that the kubelet is to have now.
 async fn replace(
     services: &Services,
     facts: &Facts,
@@ -172,13 +186,6 @@ async fn replace(
 ) -> Result<Version, Cause> {
     let (name, to) = (node.name.as_str(), target.to_string());
     let begun = super::inspect::begun(node, state, &to);
-    let tried = facts
-        .marks
-        .held_drain_of(name)
-        .filter(|_| !begun && guard::on(Guard::DrainDeadlines))
-        .map_or(Duration::ZERO, HeldDrain::out);
-    let deadline = services.settings.drain_deadline.min(services.settings.drain_deadlines().saturating_sub(tried));
-    super::drain::drain(&services.session, &services.cluster, &services.settings, name, deadline, !begun).await?;
     let mut first = if begun { ChangeClass::Settle } else { ChangeClass::Disrupt };
     if !begun && state.rests(&to) {
         super::cordon::turn_again(&services.record, name, first).await?;
@@ -296,7 +303,7 @@ async fn in_vain(services: &Services, facts: &Facts, node: &Node, took: Duration
     if let Err(not) = services.record.mark_run(run, &node.name, "record how long it was out of service", &mark).await {
         services.session.warn(&node.name, format!("that it was out of service could not be recorded: {}", not.what));
     }
-    let enough = cause.class == Class::Hold && held.out() >= services.settings.drain_deadlines();
+    let enough = held.out() >= services.settings.drain_deadlines();
     if enough && guard::on(Guard::DrainDeadlines) {
         Cause { detail: cause.detail, ..tried_enough(&node.name, &held) }
     } else {

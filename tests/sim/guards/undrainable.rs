@@ -206,3 +206,32 @@ pub fn an_autoscaler_is_waited_for() {
     autoscaled(&mut state, "Deployment", "mail", "imap");
     observed(state, async |driver| when(driver, "a drain", is_out("k8s-node4")).await);
 }
+
+/// An operator may move its pod once the node is cordoned: where the settings say so, that is tried.
+#[test]
+pub fn what_never_goes_is_tried_where_the_settings_say_so() {
+    let mut scenario = imap(2);
+    scenario.settings.insert("undrainable".to_owned(), json!("try"));
+    let end = observed(begin(&scenario), async |driver| {
+        when(driver, "a drain", is_out("k8s-node4")).await;
+        // As it does then.
+        driver.twin.edit(|state| keep(state, 1));
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    assert!(version(&end, "k8s-node4") == NEW && slack(&end).contains('✅'), "{}", tail(&end, 40));
+}
+
+/// A drain that a person has stopped is none that did not end.
+#[test]
+pub fn only_a_drain_that_does_not_end_is_counted() {
+    observed(begin(&imap(1)), async |driver| {
+        when(driver, "a drain", is_out("k8s-node4")).await;
+        assert_eq!(types(driver, "halt", "halt --reason disks").await.0, 0);
+        when(driver, "nobody at work", |state| !at_work(state)).await;
+        driver.twin.look(|state| {
+            assert!(ours(state).is_empty() && version(state, "k8s-node4") != NEW, "{}", tail(state, 40));
+            assert!(mark(namespace(state), "held-drain").is_none(), "{}", tail(state, 40));
+        });
+    });
+}
