@@ -64,18 +64,14 @@ pub enum Notice {
 impl Notice {
     /// What screens, logs and the journal tell of the same fact; None: other events say so.
     pub fn event(&self, cluster: &str, place: &str) -> Option<Event> {
-        let place = place.to_owned();
-        let did = |text: String| Some(Event::Did { place: place.clone(), text });
+        let did = |text: String| Some(Event::Did { place: place.to_owned(), text });
+        let warns = |text: String| Some(Event::Warning { place: place.to_owned(), text });
         match self {
             Notice::Begun { .. } | Notice::NodeDone { .. } | Notice::Failed(_) => None,
             Notice::Done { skipped, .. } => Some(Event::RunDone { text: self.text(cluster), whole: skipped.is_empty() }),
-            Notice::LeftOut { skip, .. } => {
-                Some(Event::Warning { place: place.clone(), text: format!("left out: {skip}; the run will end as partial") })
-            }
+            Notice::LeftOut { skip, .. } => warns(format!("left out: {skip}; the run will end as partial")),
             Notice::Skipped { skip, .. } => did(format!("skipped {skip}; the run will end as partial")),
-            Notice::Deferred { what, reasons, .. } => {
-                Some(Event::Warning { place: place.clone(), text: format!("deferred: {what}: {reasons}") })
-            }
+            Notice::Deferred { what, reasons, .. } => warns(format!("deferred: {what}: {reasons}")),
             Notice::Halted(halt) => did(halt.to_string()),
             Notice::Lifted { .. } => did("lifted".to_owned()),
             Notice::Cleared { .. } => {

@@ -326,10 +326,8 @@ pub fn pods_ready(pods: &Answer<Vec<Pod>>, policy: &Policy) -> Verdict {
         return Verdict::Pass;
     }
     const NAMED: usize = 5;
-    let more = if unready.len() > NAMED { format!(" and {} more", unready.len() - NAMED) } else { String::new() };
-    let named: Vec<_> = unready.into_iter().take(NAMED).collect();
     let share = format!("{ready} of {} pods are Ready ({:.2}, {:.2} wanted)", unfinished.len(), ratio, policy.ready_ratio);
-    Verdict::Hold(vec![format!("{share}: not {}{more}", named.join(", "))])
+    Verdict::Hold(vec![format!("{share}: not {}", first_few(&unready, NAMED))])
 }
 
 /// The worker whose containerd a control plane has to catch up with: the newest, if it is newer than `master`'s.
@@ -349,6 +347,12 @@ pub fn finished(pod: &Pod) -> bool {
 pub(super) fn is_ready(pod: &Pod) -> bool {
     let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
+}
+
+/// The first of them, and how many more there are.
+pub fn first_few(names: &[String], most: usize) -> String {
+    let first = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
+    if names.len() > most { format!("{first} and {} more", names.len() - most) } else { first }
 }
 
 /// `namespace/name`.

@@ -9,7 +9,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::drain::{self, Fate, Held, UnstickRule};
-use super::gates::Occasion;
+use super::gates::{Occasion, first_few};
 use crate::failure::{Cause, Class};
 use crate::plan::model::facts::{Facts, Step};
 use crate::plan::model::halt::Skip;
@@ -24,7 +24,7 @@ const TEMPLATE_HASH: &str = "pod-template-hash";
 pub type Stuck = BTreeMap<String, Vec<String>>;
 
 /// So many pods of a node are named.
-const NAMED: usize = 3;
+pub const NAMED: usize = 3;
 
 /// What the policy makes of them: the nodes that this run leaves out.
 ///
@@ -35,7 +35,7 @@ pub fn judge(stuck: &Stuck, facts: &Facts, target: Version, policy: Undrainable,
     let Some(first) = stuck.keys().next().filter(|_| policy != Undrainable::Try) else { return Ok(Vec::new()) };
     let class = if occasion == Occasion::Preflight { Class::Refused } else { Class::Hold };
     let closed = |why: &str| {
-        let lines = stuck.iter().map(|(node, pods)| format!("{node}: {}", named(pods)));
+        let lines = stuck.iter().map(|(node, pods)| format!("{node}: {}", first_few(pods, NAMED)));
         let cause = Cause::new(class, format!("{} can never be drained{why}", count(stuck.len()))).detail(lines);
         Err(cause
             .next(command!("k8s-upgrade drain {} --dry-run    # what holds each pod; change the budget or the replicas", first)))
@@ -56,16 +56,10 @@ pub fn judge(stuck: &Stuck, facts: &Facts, target: Version, policy: Undrainable,
         Some(Skip {
             step: of(name)?.token(),
             by: "setting undrainable".to_owned(),
-            reason: format!("it can never be drained: {}", named(pods)),
+            reason: format!("it can never be drained: {}", first_few(pods, NAMED)),
         })
     };
     Ok(stuck.iter().filter_map(skip).collect())
-}
-
-/// The first of them, and how many more.
-pub fn named(pods: &[String]) -> String {
-    let more = if pods.len() > NAMED { format!(" and {} more", pods.len() - NAMED) } else { String::new() };
-    format!("{}{more}", pods.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "))
 }
 
 fn count(nodes: usize) -> String {

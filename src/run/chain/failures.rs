@@ -7,7 +7,6 @@ use crate::names::Mark;
 use crate::plan::decide::orphan;
 use crate::plan::decide::orphan::Verdict;
 use crate::plan::model::facts::Facts;
-use crate::plan::model::held_drain::HeldDrain;
 use crate::plan::model::marks::Edit;
 use crate::plan::view::news::News;
 use crate::report::Notice;
@@ -71,11 +70,10 @@ fn what_follows(services: &Services, facts: &Facts, place: &str, class: Class) -
         Class::Step | Class::Contended | Class::Unreachable if services.session.chain => {
             "Kubernetes tries this Job again, three times in all; then the watch takes it up, three times at most."
         }
-        Class::Hold if services.session.chain && facts.marks.held_drain_of(place).is_some() => {
-            let again = facts.marks.held_drain_of(place).map(HeldDrain::again).unwrap_or_default();
-            return format!("The watch tries this step again from {} on.", again.strftime("%Y-%m-%d %H:%M UTC"));
-        }
         Class::Hold if services.session.chain => {
+            if let Some(drained) = facts.marks.held_drain_of(place) {
+                return format!("The watch tries this step again from {} on.", drained.again().strftime("%Y-%m-%d %H:%M UTC"));
+            }
             "The watch tries this step again every 10 minutes; while it holds, no further message is sent."
         }
         // A person's command beside a chain that died.

@@ -33,6 +33,8 @@ const UNANSWERED: Duration = Duration::from_secs(2);
 /// 403 without a known cause may follow an outage of the API server; after this it is a missing right.
 const FORBIDDEN: Duration = Duration::from_secs(90);
 
+const SEVERAL_BUDGETS: &str = "several PDBs guard it: the API server never evicts such a pod";
+
 /// What is known of a pod whose eviction was refused.
 struct Blocked {
     since: Instant,
@@ -261,7 +263,7 @@ async fn evict_all(
                 let says = drain::held(pod, budgets).map_or(says, |held| held.to_string());
                 (says, retry_after.unwrap_or(RETRY))
             }
-            Refused::SeveralBudgets => ("several PDBs guard it: the API server never evicts such a pod".to_owned(), RETRY),
+            Refused::SeveralBudgets => (SEVERAL_BUDGETS.to_owned(), RETRY),
             Refused::Again { says, pause } => (says, pause),
             Refused::Forbidden(message) if now - since < guard::bound(Guard::EvictionForbidden, FORBIDDEN) => (message, RETRY),
             Refused::Forbidden(message) => return Err(Cause::refused(format!("evict {}: {message}", full_name(*pod)))),
@@ -347,7 +349,7 @@ pub(super) async fn may_evict(cluster: &Cluster, pod: &Pod, budgets: &[PodDisrup
     match evict(cluster, pod, grace_seconds, true).await {
         Ok(()) | Err(Refused::Gone | Refused::NamespaceEnding) => None,
         Err(Refused::Budget { says, .. }) => Some(drain::held(pod, budgets).map_or(says, |held| held.to_string())),
-        Err(Refused::SeveralBudgets) => Some("several PDBs guard it: the API server never evicts such a pod".into()),
+        Err(Refused::SeveralBudgets) => Some(SEVERAL_BUDGETS.to_owned()),
         Err(Refused::Again { says, .. } | Refused::Forbidden(says) | Refused::Never(says)) => Some(says),
     }
 }

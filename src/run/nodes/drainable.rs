@@ -14,8 +14,8 @@ use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::plan::decide::drain::{self, Fate};
-use crate::plan::decide::gates::full_name;
-use crate::plan::decide::undrainable::{self, Stuck};
+use crate::plan::decide::gates::{first_few, full_name};
+use crate::plan::decide::undrainable::{self, NAMED, Stuck};
 use crate::plan::model::policy::Undrainable;
 use crate::report::span;
 use crate::run::services::Services;
@@ -24,8 +24,6 @@ use crate::run::services::Services;
 const AGAIN: Duration = Duration::from_secs(10);
 /// So long evictions of one node are tried; an API server that is away answers none.
 const ASKED: Duration = Duration::from_secs(60);
-/// So many pods that would be refused now are named of a node.
-const NAMED: usize = 3;
 
 /// Which of the nodes can never be drained. What is only refused at this moment is told, for a drain waits for that.
 pub async fn undrainable(services: &Services, place: &str, nodes: &[&str]) -> Result<Stuck, Cause> {
@@ -39,7 +37,7 @@ pub async fn undrainable(services: &Services, place: &str, nodes: &[&str]) -> Re
         for (node, pods) in &found {
             services
                 .session
-                .warn(place, format!("{node} is drained nevertheless (setting undrainable): {}", undrainable::named(pods)));
+                .warn(place, format!("{node} is drained nevertheless (setting undrainable): {}", first_few(pods, NAMED)));
         }
     }
     Ok(found)
@@ -104,9 +102,7 @@ async fn tell_refused(
         }
     }
     for (says, pods) in refused {
-        let more = if pods.len() > NAMED { format!(" and {} more", pods.len() - NAMED) } else { String::new() };
-        let pods = pods.into_iter().take(NAMED).collect::<Vec<_>>().join(", ");
-        services.session.warn(place, format!("{node}: a drain would wait for {pods}{more}: {says}"));
+        services.session.warn(place, format!("{node}: a drain would wait for {}: {says}", first_few(&pods, NAMED)));
     }
     Ok(())
 }

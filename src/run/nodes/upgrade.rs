@@ -114,7 +114,7 @@ async fn upgrade_held(
         Ok(kubelet) => kubelet,
         Err(cause) => {
             let back = give_up(services, name, begun, &to, &cause).await;
-            return Err(if back && held { in_vain(services, &facts, node, since.elapsed(), run, cause).await } else { cause });
+            return Err(if back && held { in_vain(services, &facts, name, since.elapsed(), run, cause).await } else { cause });
         }
     };
     back_in_service(services, node, target, kubelet, Some(since)).await?;
@@ -290,25 +290,18 @@ async fn give_up(services: &Services, name: &str, had_begun: bool, target: &str,
 }
 
 /// It was out of service for nothing: that is counted, for whoever tries again, and ends where a person must look.
-async fn in_vain(services: &Services, facts: &Facts, node: &Node, took: Duration, run: &RunId, cause: Cause) -> Cause {
+async fn in_vain(services: &Services, facts: &Facts, name: &str, took: Duration, run: &RunId, cause: Cause) -> Cause {
     if !facts.marks.is_of(run) {
         return cause;
     }
-    let now = services.session.now();
-    // A runner before this one may have cordoned it.
-    let before = node.cordoned_since.filter(|_| node.cordoned_by.is_some());
-    let out = before.map_or(took, |since| now.duration_since(since).unsigned_abs().max(took));
-    let held = HeldDrain::after(facts.marks.held_drain_of(&node.name), &node.name, out, now);
+    // A cordon of a runner before this one was taken back before the gates.
+    let held = HeldDrain::after(facts.marks.held_drain_of(name), name, took, services.session.now());
     let mark = [Edit::held_drain(&held)];
-    if let Err(not) = services.record.mark_run(run, &node.name, "record how long it was out of service", &mark).await {
-        services.session.warn(&node.name, format!("that it was out of service could not be recorded: {}", not.what));
+    if let Err(not) = services.record.mark_run(run, name, "record how long it was out of service", &mark).await {
+        services.session.warn(name, format!("that it was out of service could not be recorded: {}", not.what));
     }
     let enough = held.out() >= services.settings.drain_deadlines();
-    if enough && guard::on(Guard::DrainDeadlines) {
-        Cause { detail: cause.detail, ..tried_enough(&node.name, &held) }
-    } else {
-        cause
-    }
+    if enough && guard::on(Guard::DrainDeadlines) { Cause { detail: cause.detail, ..tried_enough(name, &held) } } else { cause }
 }
 
 /// A person must look.

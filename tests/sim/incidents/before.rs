@@ -46,18 +46,18 @@ fn incident_16_a_date_that_could_not_be_read_switched_a_gate_off() {
     untouched(&end);
 }
 
+/// Of it an alert fires from the first; None: for ever.
+fn with_a_full_disk(seconds: Option<u64>) -> Scenario {
+    let mut scenario = quick(Scenario::runbook());
+    let until = seconds.map(|seconds| later(scenario.start, Duration::from_secs(seconds)));
+    scenario.alerts.push(Alert { name: "NodeDiskFull".to_owned(), labels: BTreeMap::new(), group: None, from: None, until });
+    scenario
+}
+
 /// A gate that time opens: told once, nothing latched, no Failed Job, and the next detection tries again.
 #[test]
 fn incident_23_a_refusal_looked_like_a_failure_every_night() {
-    let mut scenario = quick(Scenario::runbook());
-    let until = later(scenario.start, Duration::from_secs(2 * HOUR));
-    scenario.alerts.push(Alert {
-        name: "NodeDiskFull".to_owned(),
-        labels: BTreeMap::new(),
-        group: None,
-        from: None,
-        until: Some(until),
-    });
+    let scenario = with_a_full_disk(Some(2 * HOUR));
     let end = live(begin(&scenario), None, async |driver| {
         pass(driver, HOUR).await;
         driver.twin.look(|state| {
@@ -78,15 +78,7 @@ fn incident_23_a_refusal_looked_like_a_failure_every_night() {
 /// Nobody types anything: the watch tries it hourly, and the third time the alert has gone. It was told once.
 #[test]
 fn a_deferred_run_begins_when_its_gate_opens_and_not_next_week() {
-    let mut scenario = quick(Scenario::runbook());
-    let until = later(scenario.start, Duration::from_secs(2 * HOUR));
-    scenario.alerts.push(Alert {
-        name: "NodeDiskFull".to_owned(),
-        labels: BTreeMap::new(),
-        group: None,
-        from: None,
-        until: Some(until),
-    });
+    let scenario = with_a_full_disk(Some(2 * HOUR));
     let end = live(begin(&scenario), None, async |driver| {
         over(driver, 5 * HOUR).await;
         driver.twin.look(State::clone)
@@ -101,15 +93,8 @@ fn a_deferred_run_begins_when_its_gate_opens_and_not_next_week() {
 #[test]
 fn a_deferred_run_is_left_after_its_time_and_to_a_persons_word() {
     for (words, tries) in [(None, 2), (Some(["halt", "--detection-only"].as_slice()), 1), (Some(&["clear-state", "--yes"]), 1)] {
-        let mut scenario = quick(Scenario::runbook());
+        let mut scenario = with_a_full_disk(None);
         scenario.settings.insert("retry-deferred".to_owned(), "90m".into());
-        scenario.alerts.push(Alert {
-            name: "NodeDiskFull".to_owned(),
-            labels: BTreeMap::new(),
-            group: None,
-            from: None,
-            until: None,
-        });
         let end = live(begin(&scenario), None, async |driver| {
             when(driver, "a deferral", |state| mark(namespace(state), "deferred").is_some()).await;
             pass(driver, 120).await; // its Job is over
