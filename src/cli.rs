@@ -10,7 +10,7 @@ use crate::plan::model::version::Version;
 use crate::words::{ContextName, ImageRef, LossId, Namespace, NodeName, ObjectName, Reason, RunId};
 
 const GROUPS: &str = "\
-Watch:     status, report
+Watch:     check, status, report
 Run:       detect, start, resume, acknowledge
 Stop:      halt, skip-phase, clear-state
 Try:       rehearse
@@ -183,6 +183,17 @@ pub enum Command {
     Acknowledge {
         /// What `acknowledge` or a refusal has named; without it, nothing is recorded
         id: Option<LossId>,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Check all that an installation and an upgrade need, before and after installing; changes nothing
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade check\n  k8s-upgrade check --write-config config.yaml    # the settings that this cluster seems to need"
+    )]
+    Check {
+        /// Also write the settings that this cluster seems to need, never over a file; `-` prints them alone
+        #[arg(long, value_name = "FILE")]
+        write_config: Option<PathBuf>,
         #[command(flatten)]
         data: Data,
     },

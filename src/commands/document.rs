@@ -3,8 +3,8 @@
 use crate::cli::Command;
 use crate::plan::view::story::Story;
 use crate::report::data::{
-    Account, Detection, Document, DrainForecast, Health, Hosts, LiveStatus, LocalChanges, RotationForecast, RotationResult,
-    Status,
+    Account, Check, Detection, Document, DrainForecast, Health, Hosts, LiveStatus, LocalChanges, RotationForecast,
+    RotationResult, Status,
 };
 use crate::twin::rehearsal::Rehearsed;
 
@@ -12,6 +12,7 @@ use crate::twin::rehearsal::Rehearsed;
 pub fn document(command: &Command) -> Option<&'static str> {
     Some(match command {
         Command::Detect { .. } => Detection::NAME,
+        Command::Check { .. } => Check::NAME,
         Command::Status { hosts: true, .. } => Hosts::NAME,
         Command::Status { health: true, .. } => Health::NAME,
         Command::Status { watch: true, .. } => LiveStatus::NAME,

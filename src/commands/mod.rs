@@ -1,6 +1,7 @@
 //! One file a subcommand, thin: what is asked of `run`, and how its end is told.
 
 mod acknowledge;
+mod check;
 mod clear;
 mod detect;
 mod docs;
@@ -47,6 +48,9 @@ pub async fn run(services: &Services, asker: &mut Asker, cli: Cli) -> Result<Out
         Command::Resume { if_orphaned: true, .. } => later(|| watch::watch(services)),
         Command::Resume { local, .. } => later(|| start::resume(services, asker, local)),
         Command::Acknowledge { id, .. } => later(|| acknowledge::acknowledge(services, asker, id.map(String::from))),
+        Command::Check { write_config, .. } => {
+            later(move || async move { check::check(services, write_config.as_deref()).await })
+        }
         Command::Status { hosts: true, .. } => later(|| hosts::hosts(services)),
         Command::Status { health: true, .. } => later(|| status::health(services)),
         Command::Status { watch: true, .. } => later(|| live::watch(services)),

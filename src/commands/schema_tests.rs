@@ -22,18 +22,19 @@ use crate::plan::model::version::UpgradeKind;
 use crate::plan::view::screen::{Screen, Stale};
 use crate::plan::view::story::Story;
 use crate::report::data::{
-    Account, Detection, Document, DrainForecast, Event as EventLine, Health, Hosts, LiveStatus, LocalChanges, RotationForecast,
-    RotationResult, Status,
+    Account, Check, Detection, Document, DrainForecast, Event as EventLine, Health, Hosts, LiveStatus, LocalChanges,
+    RotationForecast, RotationResult, Status,
 };
 use crate::report::{Event, Printed, Style, sink};
 use crate::twin::rehearsal::Rehearsed;
 use crate::twin::scenario::schema_tests::contradictions;
 
 /// All of them, each with its schema.
-fn documents() -> [(&'static str, Value); 13] {
+fn documents() -> [(&'static str, Value); 14] {
     [
         schema::<Account<'_>>("What a command of k8s-upgrade that acts prints with -o json"),
         schema::<LocalChanges<'_>>("k8s-upgrade acknowledge -o json"),
+        schema::<Check<'_>>("k8s-upgrade check -o json"),
         schema::<Detection<'_>>("k8s-upgrade detect -o json"),
         schema::<DrainForecast<'_>>("k8s-upgrade drain NODE --dry-run -o json"),
         schema::<EventLine<'_>>("A line of k8s-upgrade --log-format json"),

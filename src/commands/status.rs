@@ -40,7 +40,7 @@ pub async fn health(services: &Services) -> Result<Outcome, Failure> {
 }
 
 /// An API server that does not answer: its nodes may.
-fn away(cause: Cause) -> Failure {
+pub(super) fn away(cause: Cause) -> Failure {
     match cause.class {
         Class::Unreachable => Failure::nothing_begun(cause.next("k8s-upgrade status --hosts    # asks the nodes, by SSH alone")),
         _ => Failure::nothing_begun(cause),

@@ -1,6 +1,7 @@
 //! What happens is told once, as an [`Event`]; terminal, log lines and JSON render the same facts. Emitting is synchronous and cannot fail.
 
 mod account;
+mod check;
 pub mod data;
 mod health;
 mod hosts;
@@ -33,6 +34,7 @@ pub use crate::plan::model::span::span;
 use crate::plan::model::version::{UpgradeKind, Version};
 use crate::words::{shown, texts};
 
+pub use check::text as check_text;
 pub use health::text as health_text;
 pub use hosts::{restore as restore_text, text as hosts_text};
 pub use live::{drawn, frame, left, text as live_text};

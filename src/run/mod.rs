@@ -13,7 +13,7 @@
 //! | [`nodes`] | what is done to a node: cordon, drain, upgrade, rollback, and the gates around it | session, cluster, guards, outside, ssh, services |
 //! | [`chain`] | the phases of a run, and the Jobs that perform them | session, cluster, guards, outside, ssh, services, nodes |
 //! | [`keys`] | the rotation of the SSH key | session, cluster, guards, outside, ssh, services |
-//! | [`view`] | what people look at | session, cluster, guards, outside, ssh, services, image |
+//! | [`view`] | what people look at | session, cluster, guards, outside, ssh, services, image, nodes, chain |
 //!
 //! A service owns its state, and has in hand only those that it needs. What needs few services takes these few; what needs many takes
 //! [`Services`].

@@ -242,22 +242,27 @@ impl Settings {
         }
     }
 
-    /// The settings that differ from the defaults, for the ConfigMap of an installation; those of this machine mean nothing to a pod.
-    pub fn for_jobs(&self) -> Result<Map<String, Value>, Cause> {
+    /// The settings that differ from the defaults.
+    ///
+    /// # Errors
+    /// A bug: they are not of the kind that settings are.
+    pub fn set(&self) -> Result<Map<String, Value>, Cause> {
         let default = as_map(&Settings::default())?;
+        // Where `vault login` leaves it, nobody has set it.
+        let is_set = |key: &str| key != "vault-token-file" || !self.vault_token_file.ends_with(load::TOKEN_FILE);
+        Ok(as_map(self)?.into_iter().filter(|(key, value)| default.get(key) != Some(value) && is_set(key)).collect())
+    }
+
+    /// Those of them that an installation takes into its ConfigMap; those of this machine mean nothing to a pod.
+    pub fn for_jobs(&self) -> Result<Map<String, Value>, Cause> {
         let travels = |key: &str| OF_THIS_MACHINE.iter().all(|(own, _)| *own != key);
-        Ok(as_map(self)?.into_iter().filter(|(key, value)| travels(key) && default.get(key) != Some(value)).collect())
+        Ok(self.set()?.into_iter().filter(|(key, _)| travels(key)).collect())
     }
 
     /// The settings that are set and mean nothing to a pod: each with what to do instead.
     pub fn left_behind(&self) -> Result<Vec<(&'static str, &'static str)>, Cause> {
-        let (default, own) = (as_map(&Settings::default())?, as_map(self)?);
-        // Where `vault login` leaves it, nobody has set it.
-        let is_set = |key: &str| match key {
-            "vault-token-file" => !self.vault_token_file.ends_with(load::TOKEN_FILE),
-            _ => true,
-        };
-        Ok(OF_THIS_MACHINE.into_iter().filter(|(key, _)| own.get(*key) != default.get(*key) && is_set(key)).collect())
+        let set = self.set()?;
+        Ok(OF_THIS_MACHINE.into_iter().filter(|(key, _)| set.contains_key(*key)).collect())
     }
 
     /// The secret in Vault as External Secrets names it: by its path, which it looks for in the mount of its store; where the settings name

@@ -37,6 +37,7 @@ pub enum Kind {
     MutatingWebhook,
     ValidatingWebhook,
     EndpointSlice,
+    Service,
     Quota,
     /// What controllers say of an object.
     Event,
@@ -54,7 +55,7 @@ pub struct Names {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 27] = [
+    pub const ALL: [Kind; 28] = [
         Kind::Namespace,
         Kind::Node,
         Kind::Pod,
@@ -79,6 +80,7 @@ impl Kind {
         Kind::MutatingWebhook,
         Kind::ValidatingWebhook,
         Kind::EndpointSlice,
+        Kind::Service,
         Kind::Quota,
         Kind::Event,
         Kind::ExternalSecret,
@@ -125,6 +127,7 @@ impl Kind {
                 of(ADMISSION, "v1", "validatingwebhookconfigurations", "ValidatingWebhookConfiguration", false)
             }
             Kind::EndpointSlice => of("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true),
+            Kind::Service => of("", "v1", "services", "Service", true),
             Kind::Quota => of("", "v1", "resourcequotas", "ResourceQuota", true),
             Kind::Event => of("", "v1", "events", "Event", true),
             Kind::ExternalSecret => of("external-secrets.io", "v1", "externalsecrets", "ExternalSecret", true),

@@ -30,7 +30,7 @@ const BEYOND: [(&str, &str); 8] = [
 ];
 
 /// What a person types in a cluster at rest, one after the other.
-const AT_REST: [&str; 27] = [
+const AT_REST: [&str; 28] = [
     "status",
     "acknowledge",
     "detect --dry-run",
@@ -48,6 +48,7 @@ const AT_REST: [&str; 27] = [
     "postflight --target 1.34.7",
     "resume --if-orphaned --dry-run",
     "status --health",
+    "check --write-config -",
     "halt",
     "halt --lift",
     "halt --detection-only",

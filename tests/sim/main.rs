@@ -13,6 +13,7 @@ mod asked;
 mod backups;
 mod behaviour;
 mod bench;
+mod check;
 mod control_plane;
 mod coverage;
 mod crash;

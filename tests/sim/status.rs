@@ -24,7 +24,7 @@ async fn shown(driver: &mut Driver<'_>, argv: &[&str], code: u8) -> String {
 }
 
 /// The same on a machine that has these files.
-async fn shown_with(driver: &mut Driver<'_>, argv: &[&str], code: u8, files: Disk) -> String {
+pub async fn shown_with(driver: &mut Driver<'_>, argv: &[&str], code: u8, files: Disk) -> String {
     let line = argv.join(" ");
     let (ended, text) = types_with(driver, "text", &line, files.clone()).await;
     assert_eq!(ended, code, "{text}");
@@ -134,7 +134,7 @@ fn the_installation_is_healthy() {
 }
 
 /// A build, in so far as an image is made of it.
-fn binary(build: u8) -> Vec<u8> {
+pub fn binary(build: u8) -> Vec<u8> {
     let mut elf = vec![0; 65];
     elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
     elf[18..20].copy_from_slice(&62u16.to_le_bytes());
@@ -145,12 +145,12 @@ fn binary(build: u8) -> Vec<u8> {
 }
 
 /// It is deployed.
-fn installed(build: &[u8]) -> State {
+pub fn installed(build: &[u8]) -> State {
     quick(Scenario::runbook()).state(&archive(build).unwrap().tag).unwrap()
 }
 
 /// It is the one in a person's hand.
-fn has(build: &[u8]) -> Disk {
+pub fn has(build: &[u8]) -> Disk {
     BTreeMap::from([(OWN_BINARY.into(), build.into())])
 }
 

@@ -1,7 +1,9 @@
 //! What people are shown and told, as data that `report` writes out.
 
+pub mod check;
 pub mod health;
 pub mod news;
+pub mod offer;
 pub mod screen;
 pub mod status;
 pub mod story;

@@ -6,6 +6,7 @@
 
 mod account;
 mod acknowledge;
+mod check;
 mod detection;
 mod document;
 mod drain;
@@ -22,6 +23,7 @@ mod story;
 
 pub use account::{Account, Line, outcome};
 pub use acknowledge::LocalChanges;
+pub use check::Check;
 pub use detection::Detection;
 pub use document::{Document, Versioned};
 pub use drain::{DrainForecast, PodForecast};

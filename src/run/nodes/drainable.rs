@@ -43,6 +43,11 @@ pub async fn undrainable(services: &Services, place: &str, nodes: &[&str]) -> Re
     Ok(found)
 }
 
+/// The same by the budgets' arithmetic alone, at once: no eviction is tried, and nothing is told.
+pub async fn never_drained(services: &Services, nodes: &[&str]) -> Result<Stuck, Cause> {
+    look(services, "", nodes, false).await
+}
+
 async fn look(services: &Services, place: &str, nodes: &[&str], asks: bool) -> Result<Stuck, Cause> {
     let budgets = budgets(&services.cluster).await?;
     let autoscalers: Vec<HorizontalPodAutoscaler> =

@@ -34,12 +34,15 @@ const FREE: &[(&str, u64)] = &[(packages::IN_USE.cache, 600 << 20), ("/usr", 600
 
 /// Looks at every node: SSH and sudo work, packages are whole, there is room. Changes nothing.
 pub async fn inspect_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
-    let fit = async |node| {
-        let state = ssh.on_node(node, &Inspect).await?;
-        fit(&state)?;
-        Ok(state)
-    };
+    let fit = async |node| inspect_node(ssh, node).await;
     Ok(super::inspect::named(super::inspect::each_node(settings, facts, fit).await?))
+}
+
+/// The same look at one of them.
+pub async fn inspect_node(ssh: &Ssh, node: &Node) -> Result<NodeState, Cause> {
+    let state = ssh.on_node(node, &Inspect).await?;
+    fit(&state)?;
+    Ok(state)
 }
 
 /// Workers that somebody has brought to the target by packages alone, as an upgrade of all packages does: their kubelets look done, but

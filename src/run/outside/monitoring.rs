@@ -42,6 +42,16 @@ impl Monitoring {
         Prometheus::new(self.endpoint(&self.settings.prometheus)).alerts(ASK).await
     }
 
+    /// Whether a Prometheus answers at an address that nobody has set.
+    pub async fn is_prometheus(&self, address: &Address) -> bool {
+        matches!(Prometheus::new(self.endpoint(address)).rules(ASK).await, Answer::Known(_))
+    }
+
+    /// Whether a Pushgateway answers at an address that nobody has set.
+    pub async fn is_pushgateway(&self, address: &Address) -> bool {
+        matches!(Pushgateway::new(self.endpoint(address)).series(ASK).await, Answer::Known(_))
+    }
+
     /// The alert rules that Prometheus has loaded, or why it cannot say.
     pub async fn rules_loaded(&self) -> Answer<Vec<Rule>> {
         Prometheus::new(self.endpoint(&self.settings.prometheus)).rules(ASK).await

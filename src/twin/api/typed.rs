@@ -40,6 +40,7 @@ pub fn normal(kind: Kind, mut object: Value) -> Result<Value, Refusal> {
         Kind::MutatingWebhook => through::<admission::MutatingWebhookConfiguration>(object),
         Kind::ValidatingWebhook => through::<admission::ValidatingWebhookConfiguration>(object),
         Kind::EndpointSlice => through::<discovery::EndpointSlice>(object),
+        Kind::Service => through::<core::Service>(object),
         Kind::Quota => through::<core::ResourceQuota>(object),
         Kind::Event => through::<core::Event>(object),
         // Its definition is not modelled: all is kept as it comes.

@@ -34,6 +34,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/clients/vault/refusal.rs", "capabilities", "It takes words out of any JSON, as the mount's answer is read."),
     ("src/clients/vault/refusal.rs", "elsewhere", "The URL parser is that of the http crate, and none is an answer, too."),
     ("src/clients/vault/refusal.rs", "said", "clients::vault"),
+    ("src/commands/check.rs", "settings", "It reads the file that it has just made, as every command reads settings."),
     ("src/node/files.rs", "parse", "node::files"),
     ("src/node/identify.rs", "parse", "node::identify"),
     ("src/node/inspect.rs", "parse", "node::inspect"),
@@ -101,6 +102,7 @@ const READERS: &[(&str, &str, &str)] = &[
         "The parser of times is that of the jiff crate; what it refuses is a refusal that names the annotation.",
     ),
     ("src/run/nodes/prepare.rs", "configured", "words::tokens"),
+    ("src/run/view/check.rs", "first_that", "words::places"),
     ("src/settings/load.rs", "apply", "settings::the_file"),
     ("src/settings/load.rs", "file", "settings::the_file"),
     (

@@ -33,6 +33,20 @@ pub async fn of_workloads_and_budgets(b: &Bench<'_>) {
     }
 }
 
+/// What is looked at of them: where they are, their labels, and their ports with names.
+pub async fn of_services(b: &Bench<'_>) {
+    let metadata = json!({ "name": "prometheus", "labels": { "app.kubernetes.io/name": "prometheus" } });
+    let spec = json!({ "selector": { "app": "prometheus" }, "ports": [{ "name": "web", "port": 9090, "targetPort": 9090 }] });
+    b.post("services", json!({ "metadata": metadata, "spec": spec })).await.ok();
+    let all = b.items("/api/v1/services?limit=500").await;
+    let found =
+        all.iter().find(|service| service["metadata"]["namespace"] == b.ns && service["metadata"]["name"] == "prometheus");
+    let found = found.unwrap_or_else(|| panic!("it is not listed: {all:?}"));
+    assert_eq!(found["metadata"]["labels"]["app.kubernetes.io/name"], "prometheus");
+    let ports = (&found["spec"]["ports"][0]["name"], &found["spec"]["ports"][0]["port"]);
+    assert_eq!(ports, (&json!("web"), &json!(9090)));
+}
+
 /// Whether a workload may come to have more pods.
 pub async fn of_autoscalers(b: &Bench<'_>) {
     let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" });

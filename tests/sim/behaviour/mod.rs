@@ -28,7 +28,7 @@ macro_rules! behaviours {
             patches: maps_are_merged_and_null_deletes, lists_are_replaced, an_old_version_is_a_conflict,
                 a_namespace_and_a_node_are_guarded_alike, a_secret_is_guarded_and_can_be_probed, one_that_changes_nothing_makes_no_version, status_is_patched_apart,
                 a_generation_counts_changes_of_the_spec;
-            lists: of_workloads_and_budgets, of_autoscalers, of_quotas, policies_and_their_bindings, leases_are_listed_and_watched, label_selectors, field_selectors_of_pods, a_field_that_cannot_be_selected_by_is_400, pages_are_of_one_moment,
+            lists: of_workloads_and_budgets, of_autoscalers, of_services, of_quotas, policies_and_their_bindings, leases_are_listed_and_watched, label_selectors, field_selectors_of_pods, a_field_that_cannot_be_selected_by_is_400, pages_are_of_one_moment,
                 a_continue_token_must_be_one, a_list_of_all_namespaces_is_ordered_by_namespace;
             watches: events_come_in_order_from_the_lists_version, without_a_version_it_begins_with_what_is,
                 what_leaves_the_selection_is_deleted, pods_of_a_node, one_namespace, of_what_a_person_watches, a_budget_says_when_it_allows_more, its_timeout_ends_it_cleanly, a_bookmark_comes_once_a_minute,

@@ -1,0 +1,228 @@
+//! Looks at all that an installation and an upgrade need, before and after installing. Reads only, and everything at once.
+
+use std::str::FromStr;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::batch::v1::CronJob;
+use k8s_openapi::api::core::v1::Service as KubeService;
+use kube::ResourceExt;
+use kube::api::ListParams;
+
+use crate::failure::Cause;
+use crate::names;
+use crate::plan::decide::gates::{self, first_few};
+use crate::plan::decide::{order, target, undrainable::NAMED};
+use crate::plan::manifests::rights::Account;
+use crate::plan::model::answer::Answer;
+use crate::plan::model::facts::{Facts, Node};
+use crate::plan::model::version::or_unknown;
+use crate::plan::view::check::{Finding, Section};
+use crate::plan::view::health;
+use crate::plan::view::offer::{self, Offer, Service};
+use crate::run::chain;
+use crate::run::nodes;
+use crate::run::services::Services;
+use crate::words::Address;
+
+/// Every section, always all of them and in this order.
+pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
+    let facts = services.observer.observe_as_it_is().await?;
+    let (cluster, rights, nodes, releases, snapshot, monitoring, workloads, installation) = tokio::join!(
+        cluster(services, &facts),
+        rights(services),
+        hosts(services, &facts),
+        releases(services, &facts),
+        snapshot(services),
+        monitoring(services),
+        workloads(services, &facts),
+        installation(services),
+    );
+    let section = |name, findings| Section { name, findings };
+    Ok(vec![
+        section("cluster", cluster),
+        section("rights", rights),
+        section("nodes", nodes),
+        section("releases", releases),
+        section("snapshot", snapshot),
+        section("monitoring", monitoring),
+        section("workloads", workloads),
+        section("installation", installation),
+    ])
+}
+
+async fn cluster(services: &Services, facts: &Facts) -> Vec<Finding> {
+    let now = services.session.now();
+    let (planes, all) = (facts.nodes.iter().filter(|node| node.control_plane).count(), facts.nodes.len());
+    let configured = nodes::inspect::kubeadm_map(&services.cluster, names::KUBEADM_CONFIG, "ClusterConfiguration").await;
+    let who = format!("{planes} control plane(s) and {} worker(s), running {}", all - planes, or_unknown(target::running(facts)));
+    vec![
+        Finding::of(format!("a kubeadm cluster: {who}"), configured.map(drop)),
+        Finding::of("its marks and versions can be read", facts.readable(&services.cluster.namespace)),
+        Finding::of(
+            "every node is Ready and under no pressure",
+            gates::nodes_ready(facts, now).into_result("not every node is fit").and_then(|()| gates::hostnames_differ(facts)),
+        ),
+        Finding::of("every API server is Ready", gates::apiservers_ready(facts).into_result("not every API server is ready")),
+        Finding::of(
+            "no node has come or gone lately",
+            gates::quiet(facts, &services.settings.policy(), now).into_result("nodes came or went lately"),
+        ),
+        Finding::of("the runner is a node that can be one", order::check_setting(facts, &services.settings.policy())),
+    ]
+}
+
+async fn rights(services: &Services) -> Vec<Finding> {
+    let may = chain::rights::permissions(&services.cluster, &services.settings, Account::Chain).await;
+    vec![Finding::of("you may do everything that a run does", may)]
+}
+
+/// Each by itself: one that does not answer hides no other.
+async fn hosts(services: &Services, facts: &Facts) -> Vec<Finding> {
+    let look = |node: &Node| {
+        let (node, good) = (node.clone(), format!("{}: SSH, sudo, packages and room are fine", node.name));
+        async move {
+            let seen = nodes::prepare::inspect_node(&services.ssh, &node).await;
+            Finding::of(good, seen.map(drop).map_err(|cause| Cause { what: format!("{}: {}", node.name, cause.what), ..cause }))
+        }
+    };
+    stream::iter(facts.managed().map(look)).buffered(usize::from(services.settings.parallel)).collect().await
+}
+
+async fn releases(services: &Services, facts: &Facts) -> Vec<Finding> {
+    let found = chain::detect::detect(&services.settings, &services.world, facts).await;
+    match found {
+        Err(cause) => vec![Finding::of("", Err(cause))],
+        Ok(found) if !found.unknown.is_empty() => {
+            let cause = Cause::unreachable("the package index does not say which releases there are").detail(found.unknown);
+            vec![Finding::of("", Err(cause))]
+        }
+        Ok(found) => match found.target {
+            Some(target) => vec![Finding::good(format!("{target} is there, and this cluster can go to it"))],
+            None => vec![Finding::good(format!("{} is the newest release that this cluster can go to", found.running))],
+        },
+    }
+}
+
+async fn snapshot(services: &Services) -> Vec<Finding> {
+    let (namespace, name) = services.settings.backup();
+    let template = chain::backup::backup_template(&services.cluster, &services.settings).await;
+    vec![Finding::of(format!("CronJob {namespace}/{name} makes etcd snapshots"), template.map(drop))]
+}
+
+async fn monitoring(services: &Services) -> Vec<Finding> {
+    let (prometheus, pushgateway) = (&services.settings.prometheus, &services.settings.pushgateway);
+    let (alerts, gauges, slack) =
+        tokio::join!(services.monitoring.alerts(), services.monitoring.gauges_there(), services.credentials.get());
+    let away = |who: &str, why: String| {
+        Cause::unreachable(format!("{who}: {why}")).next("k8s-upgrade check --write-config FILE    # looks for it in the cluster")
+    };
+    let mut findings = Vec::new();
+    findings.push(match alerts {
+        Answer::Known(alerts) if alerts.iter().any(|alert| alert.name == names::ALERT_WATCHDOG) => {
+            Finding::good(format!("Prometheus answers ({prometheus}), and Watchdog fires"))
+        }
+        Answer::Known(_) => Finding {
+            detail: vec!["without it a run holds: nobody can tell quiet from blind".to_owned()],
+            ..Finding::of(
+                "",
+                Err(Cause::refused(format!("Prometheus answers ({prometheus}), but Watchdog does not fire"))
+                    .next("k8s-upgrade manifests --only rules > upgrade-gates.yaml    # then let Prometheus load it")),
+            )
+        },
+        Answer::Unknown(why) => Finding::of("", Err(away("Prometheus", why))),
+    });
+    findings.push(match gauges {
+        Answer::Known(_) => Finding::good(format!("the Pushgateway answers ({pushgateway})")),
+        // A run goes on without it; the alerts that look at its gauges are blind.
+        Answer::Unknown(why) => Finding::of("", Err(away("the Pushgateway", why))).minded(),
+    });
+    findings.push(match slack {
+        Ok(creds) if creds.slack.is_some() => Finding::good("a Slack webhook is there"),
+        Ok(_) => Finding::mind(
+            "no Slack webhook: nobody is told of holds and ends",
+            "k8s-upgrade manifests --help    # --slack-webhook",
+        ),
+        Err(cause) => Finding::of("", Err(cause.clone())),
+    });
+    findings
+}
+
+async fn workloads(services: &Services, facts: &Facts) -> Vec<Finding> {
+    let order = order::order(facts, &services.settings.policy());
+    let all: Vec<&str> = order.iter().map(|node| node.name.as_str()).collect();
+    let stuck = match nodes::drainable::never_drained(services, &all).await {
+        Ok(stuck) => stuck,
+        Err(cause) => return vec![Finding::of("", Err(cause))],
+    };
+    let said = stuck.iter().map(|(node, pods)| format!("{node}: {}", first_few(pods, NAMED))).collect::<Vec<_>>();
+    let verdict = match said.is_empty() {
+        true => Ok(()),
+        false => Err(Cause::refused("some pods can never be evicted, so their nodes cannot be drained").detail(said).next(
+            "k8s-upgrade drain NODE --dry-run    # what holds each pod; change the budget or the replicas, or see undrainable",
+        )),
+    };
+    vec![Finding::of("every pod may leave its node, now or in time", verdict)]
+}
+
+/// Before there is one, how to come to it; then what `status --health` says.
+async fn installation(services: &Services) -> Vec<Finding> {
+    let seen = match super::health::health(services).await {
+        Ok(seen) => seen,
+        Err(cause) => return vec![Finding::of("", Err(cause))],
+    };
+    if seen.detection.is_none() && seen.watch.is_none() {
+        let install = "k8s-upgrade manifests --image REF | kubectl apply -f -";
+        return vec![Finding::mind(format!("not installed in the namespace {} yet", services.cluster.namespace), install)];
+    }
+    let settings = &services.settings;
+    let checks =
+        health::checks(&seen, &settings.policy(), settings.drain_unstick, &services.cluster.namespace, services.session.now());
+    checks.into_iter().map(Finding::from).collect()
+}
+
+/// What would fit where the settings do not: only for what does not answer as it is.
+pub async fn offers(services: &Services) -> Result<Vec<Offer>, Cause> {
+    let Services { settings, cluster, monitoring, .. } = services;
+    let (rules, gauges) = tokio::join!(monitoring.rules_loaded(), monitoring.gauges_there());
+    let listed = cluster.list_all("list Services", cluster.all::<KubeService>(), ListParams::default()).await?;
+    let found: Vec<Service> = listed.into_iter().map(service).collect();
+    let mut offers = Vec::new();
+    if matches!(rules, Answer::Unknown(_)) {
+        let values = first_that(offer::prometheus(&found), async |address| monitoring.is_prometheus(address).await).await;
+        offers.push(Offer { key: "prometheus", what: "Where alerts are asked for: namespace/service:port, or a URL.", values });
+    }
+    if matches!(gauges, Answer::Unknown(_)) {
+        let values = first_that(offer::pushgateway(&found), async |address| monitoring.is_pushgateway(address).await).await;
+        offers.push(Offer { key: "pushgateway", what: "Where gauges are pushed to.", values });
+    }
+    if chain::backup::backup_template(cluster, settings).await.is_err() {
+        let all = cluster.list_all("list CronJobs", cluster.all::<CronJob>(), ListParams::default()).await?;
+        let paths: Vec<String> =
+            all.iter().map(|cron| format!("{}/{}", cron.namespace().unwrap_or_default(), cron.name_any())).collect();
+        let what = "The CronJob whose template makes etcd snapshots.";
+        offers.push(Offer { key: "backup-cronjob", what, values: offer::backups(&paths) });
+    }
+    Ok(offers)
+}
+
+/// One that answers comes before those that do not.
+async fn first_that(values: Vec<String>, answers: impl AsyncFn(&Address) -> bool) -> Vec<String> {
+    let (mut good, mut others) = (Vec::new(), Vec::new());
+    for value in values {
+        let answered = match Address::from_str(&value) {
+            Ok(address) => answers(&address).await,
+            Err(_) => continue,
+        };
+        if answered { good.push(value) } else { others.push(value) }
+    }
+    good.extend(others);
+    good
+}
+
+fn service(found: KubeService) -> Service {
+    let (namespace, name) = (found.namespace().unwrap_or_default(), found.name_any());
+    let labels = found.labels().clone();
+    let ports = found.spec.and_then(|spec| spec.ports).into_iter().flatten();
+    let ports = ports.filter_map(|port| Some((port.name, u16::try_from(port.port).ok()?))).collect();
+    Service { namespace, name, ports, labels }
+}
