@@ -38,6 +38,12 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
         blocker: options.blocker_alert,
     }
     .beside(former);
+    if options.blocker_alert && !services.monitoring.pushes_gauges() {
+        let what = "no gauges are pushed (setting gauges: off), so the blocker alert would never fire";
+        return Err(Failure::nothing_begun(
+            Cause::usage(what).next("k8s-upgrade halt    # upgrades stop without it, and kured is not told"),
+        ));
+    }
     // First of all: from here on nothing begins, and `--lift` knows what to undo.
     chain::halting::record_halt(&services.observer, &services.record, Some(&halt)).await.map_err(Failure::nothing_begun)?;
     let mut unknown = Vec::new();

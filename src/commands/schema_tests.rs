@@ -276,6 +276,7 @@ fn a_live_status_fulfils_its_schema() {
         running: "1.34.7".parse().ok(),
         run: None,
         halted: None,
+        off: Vec::new(),
         skipped: Vec::new(),
         stopped: None,
         rows: Vec::new(),
@@ -294,5 +295,5 @@ fn a_live_status_fulfils_its_schema() {
     let stale = [Stale { what: vec!["nodes".into()], since: Timestamp::UNIX_EPOCH, why: "the watch was refused".into() }];
     let printed = Printed::json(&LiveStatus::of(&screen, &stale, Timestamp::UNIX_EPOCH)).unwrap();
     fulfils(LiveStatus::NAME, printed.as_str(), "a line of status --watch");
-    insta::assert_snapshot!(printed.as_str(), @r#"{"version":1,"now":"1970-01-01T00:00:00Z","cluster":"homelab","running":"1.34.7","run":null,"halted":null,"skipped":[],"stopped":null,"nodes":[],"work":[],"leases":[],"units":[],"drivenBy":null,"blocks":[],"failure":null,"then":null,"commands":[],"safeToWalkAway":{"safe":true,"why":"nothing is going on."},"stale":[{"what":["nodes"],"since":"1970-01-01T00:00:00Z","why":"the watch was refused"}]}"#);
+    insta::assert_snapshot!(printed.as_str(), @r#"{"version":1,"now":"1970-01-01T00:00:00Z","cluster":"homelab","running":"1.34.7","run":null,"halted":null,"off":[],"skipped":[],"stopped":null,"nodes":[],"work":[],"leases":[],"units":[],"drivenBy":null,"blocks":[],"failure":null,"then":null,"commands":[],"safeToWalkAway":{"safe":true,"why":"nothing is going on."},"stale":[{"what":["nodes"],"since":"1970-01-01T00:00:00Z","why":"the watch was refused"}]}"#);
 }

@@ -10,7 +10,7 @@ use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobState};
 use crate::plan::model::marks::Edit;
 use crate::plan::model::version::Version;
-use crate::run::{Services, chain, guards};
+use crate::run::{Services, chain, guards, view};
 use crate::words::command;
 
 /// Begins a run by hand: creates preflight's Job or, with `local`, performs all phases in this process.
@@ -53,6 +53,9 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
     // An index that only the cluster can reach is asked by preflight.
     if let Answer::Known(false) = chain::detect::released(&services.settings, &services.world, &facts, target).await {
         return Err(Failure::nothing_begun(chain::detect::not_released(&services.settings, target)));
+    }
+    for off in view::input::off(&services.settings) {
+        services.session.warn("", off);
     }
     let running = target::running(&facts).map_or("?".to_owned(), |version| version.to_string());
     let nodes: Vec<&str> = facts.managed().map(|node| node.name.as_str()).collect();

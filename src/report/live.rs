@@ -111,6 +111,7 @@ mod tests {
             run: None,
             halted: None,
             skipped: Vec::new(),
+            off: Vec::new(),
             stopped: None,
             rows: (0..nodes).map(row).collect(),
             work: Vec::new(),

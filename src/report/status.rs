@@ -57,6 +57,7 @@ pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: us
     if let Some(halted) = &screen.halted {
         labelled(&mut out, "HALTED", halted);
     }
+    screen.off.iter().for_each(|off| labelled(&mut out, "off", off));
     screen.skipped.iter().for_each(|skip| labelled(&mut out, "SKIPPED", skip));
     if let Some(stopped) = &screen.stopped {
         labelled(&mut out, "STOPPED", stopped);

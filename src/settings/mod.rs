@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::model::policy::{HostKeys, Policy, Runner, Undrainable, Unstick, Unverified};
+use crate::plan::model::policy::{Alerts, Gauges, HostKeys, Policy, Runner, Undrainable, Unstick, Unverified};
 use crate::words::{
     Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
     Url, VaultPath, is_open,
@@ -61,6 +61,10 @@ pub struct Settings {
     /// A snapshot that cannot be looked at on the first control plane: tell goes by its backup's word, refuse does not.
     pub snapshot_unverified: Unverified,
 
+    /// Who is asked for alerts that hold a run: prometheus; or off, nobody, and the cluster's own health alone holds it.
+    pub alerts: Alerts,
+    /// Where gauges are pushed to: pushgateway; or off, nowhere, and the alerts that look at them never fire.
+    pub gauges: Gauges,
     /// Prometheus: a URL, or `namespace/service:port` (by its DNS name in the cluster, through the API server from outside).
     pub prometheus: Address,
     pub pushgateway: Address,
@@ -170,6 +174,8 @@ impl Default for Settings {
             host_keys: HostKeys::Learn,
             snapshot_folder: None,
             snapshot_unverified: Unverified::Tell,
+            alerts: Alerts::Prometheus,
+            gauges: Gauges::Pushgateway,
             prometheus: known(names::PROMETHEUS),
             pushgateway: known(names::PUSHGATEWAY),
             slack_webhook_file: PathBuf::new(),

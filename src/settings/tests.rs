@@ -131,6 +131,8 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("host-keys", of(&["learn", "strict"])),
         ("snapshot-unverified", of(&["tell", "refuse"])),
         ("snapshot-folder", of(&["", "/var/backups/etcd"])),
+        ("alerts", of(&["prometheus", "off"])),
+        ("gauges", of(&["pushgateway", "off"])),
         ("prometheus", of(&["monitoring/prometheus-server:80", "http://10.0.0.9:9090/prometheus"])),
         ("pushgateway", of(&["monitoring/push:9091", "https://push.example.org"])),
         ("slack-webhook-file", of(&["", "/home/ann/webhook"])),

@@ -232,6 +232,7 @@ fn screen() -> Screen {
             installed: Some(text()),
         }),
         halted: Some(text()),
+        off: Vec::new(),
         skipped: texts(),
         stopped: Some(text()),
         rows: vec![row; 2],

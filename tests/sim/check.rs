@@ -11,6 +11,7 @@ use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::web::{How, Service, Trouble};
 use serde_json::{Value, json};
 
+use super::hands::{NEW, is_out, ours, version};
 use super::status::{binary, has, installed, shown_with};
 use super::world::{NAMESPACE, begin, is_over, live, pass, quick, types, when};
 
@@ -66,6 +67,34 @@ fn gone(kind: Kind, namespace: &'static str, name: &'static str) -> impl FnOnce(
     move |state| {
         state.store.remove(&Key::new(kind, namespace, name));
     }
+}
+
+/// A cluster without Prometheus and Pushgateway: the whole run, what a person is told of it, and that nothing was asked or pushed.
+#[test]
+fn without_prometheus_and_pushgateway_a_run_comes_to_its_end() {
+    let mut scenario = quick(Scenario::runbook());
+    scenario.settings.extend(["alerts", "gauges"].map(|key| (key.to_owned(), json!("off"))));
+    let mut state = begin(&scenario);
+    away(Service::Prometheus)(&mut state);
+    away(Service::Pushgateway)(&mut state);
+    live(state, None, async |driver| {
+        when(driver, "a worker", is_out("k8s-node4")).await;
+        let (code, said) = types(driver, "look", "status --set alerts=off --set gauges=off").await;
+        assert!(code == 0 && said.contains("no alerts are asked for") && said.contains("no gauges are pushed"), "{code} {said}");
+        when(driver, "the end", is_over).await;
+        let (code, said) = types(driver, "health", "check --set alerts=off --set gauges=off").await;
+        assert!(said.contains("alerts are off by the setting alerts"), "{code} {said}");
+        let (code, said) = types(driver, "halt", "halt --blocker-alert --set gauges=off").await;
+        assert!(code == 2 && said.contains("the blocker alert would never fire"), "{code} {said}");
+        driver.twin.look(|state| {
+            let old: Vec<_> = state.store.list(Kind::Node).filter(|(key, _)| version(state, &key.name) != NEW).collect();
+            assert!(old.is_empty() && ours(state).is_empty(), "{old:?}");
+            let asked = |line: &&str| ["prometheus-server", "pushgateway"].iter().any(|service| line.contains(service));
+            assert_eq!(state.history.newest().filter(asked).count(), 0);
+            let warned = state.logs.values().any(|log| log.all().iter().any(|line| line.contains("no alerts are asked for")));
+            assert!(warned, "no Job says so");
+        });
+    });
 }
 
 /// Each section has something that makes it bad, and then it is that section alone which says so.

@@ -57,6 +57,27 @@ impl Runner {
     }
 }
 
+/// Who says whether the cluster is well enough to go on, beside the cluster itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Alerts {
+    /// Whatever fires there holds.
+    #[default]
+    Prometheus,
+    /// Nobody: there is no Prometheus, or it is not to be asked.
+    Off,
+}
+
+/// Where the run's gauges go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gauges {
+    #[default]
+    Pushgateway,
+    /// Nowhere: the alerts that look at them never fire.
+    Off,
+}
+
 /// What a drain may do about a pod that its budget can never release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

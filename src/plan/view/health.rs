@@ -61,7 +61,15 @@ pub struct HealthInput {
     pub own: Answer<String>,
     /// Names of the admission policies with our label that are there and bound.
     pub policies: Answer<Vec<String>>,
-    pub gauges: Answer<Vec<Series>>,
+    /// None: nothing is pushed (setting gauges).
+    pub gauges: Option<Answer<Vec<Series>>>,
+    /// None: nobody is asked (setting alerts).
+    pub prometheus: Option<Prometheus>,
+}
+
+/// What Prometheus says.
+#[derive(Clone, Debug)]
+pub struct Prometheus {
     pub rules: Answer<Vec<Rule>>,
     /// What our rules look at and Prometheus has not.
     pub missing: Answer<Vec<Input>>,
@@ -99,10 +107,11 @@ pub fn checks(seen: &HealthInput, policy: &Policy, unstick: Unstick, namespace: 
         last_detection(seen, namespace, now),
         chain(&seen.facts, policy, now),
         gauges(seen, namespace),
-        rules_loaded(&seen.rules),
-        inputs(&seen.missing),
-        alerts_seen(&seen.alerts, namespace),
     ];
+    match &seen.prometheus {
+        Some(said) => checks.extend([rules_loaded(&said.rules), inputs(&said.missing), alerts_seen(&said.alerts, namespace)]),
+        None => checks.push(Check::ok("alerts", "off by the setting alerts: the cluster's own health alone holds a run")),
+    }
     checks.extend(seen.facts.readable(namespace).err().map(|odd| {
         let says: Vec<String> = std::iter::once(odd.what).chain(odd.detail).collect();
         Check::wrong("cluster", says.join("; "), odd.next.first().map_or("kubectl get nodes".to_owned(), ToString::to_string))
@@ -196,7 +205,7 @@ fn last_detection(seen: &HealthInput, namespace: &str, now: Timestamp) -> Check 
     let name = "detected";
     let again = command!("kubectl -n {} create job --from=cronjob/{} version-check-test", namespace, names::DETECT_CRONJOB);
     let old = |at: Timestamp| now.duration_since(at) > MISSED;
-    let series: &[Series] = if let Answer::Known(series) = &seen.gauges { series } else { &[] };
+    let series: &[Series] = if let Some(Answer::Known(series)) = &seen.gauges { series } else { &[] };
     let available = series.iter().filter(|series| series.name == names::METRIC_AVAILABLE && series.value >= 1.0);
     let found: Vec<String> =
         available.filter_map(|series| Some(format!("{} ({})", series.label("target")?, series.label("kind")?))).collect();
@@ -247,8 +256,9 @@ fn gauges(seen: &HealthInput, namespace: &str) -> Check {
     let name = "gauges";
     let push = command!("kubectl -n {} create job --from=cronjob/{} push-gauges", namespace, names::WATCH_CRONJOB);
     let series = match &seen.gauges {
-        Answer::Known(series) => series,
-        Answer::Unknown(why) => return Check::wrong(name, why, MONITORING),
+        None => return Check::ok(name, "off by the setting gauges: alerts that look at them never fire"),
+        Some(Answer::Known(series)) => series,
+        Some(Answer::Unknown(why)) => return Check::wrong(name, why, MONITORING),
     };
     let wrong: Vec<String> = wanted(&seen.facts.marks)
         .into_iter()

@@ -17,10 +17,12 @@ fn seen(detection: &str, watch: &str, own: Answer<String>) -> HealthInput {
         detected: None,
         own,
         policies: Answer::Unknown(unknown()),
-        gauges: Answer::Unknown(unknown()),
-        rules: Answer::Unknown(unknown()),
-        missing: Answer::Unknown(unknown()),
-        alerts: Answer::Unknown(unknown()),
+        gauges: Some(Answer::Unknown(unknown())),
+        prometheus: Some(Prometheus {
+            rules: Answer::Unknown(unknown()),
+            missing: Answer::Unknown(unknown()),
+            alerts: Answer::Unknown(unknown()),
+        }),
     }
 }
 

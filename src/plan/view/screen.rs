@@ -25,6 +25,8 @@ pub struct ScreenInput {
     pub no_watch: Option<String>,
     /// The image that is installed, as that CronJob says.
     pub installed: Option<String>,
+    /// What the settings switch off that would hold a run or tell of it.
+    pub off: Vec<String>,
     /// By Job that waits for its pod too long (see `unstarted` of a `JobFact`): the newest warning about it, where there is one.
     pub warnings: BTreeMap<String, Answer<Option<String>>>,
 }
@@ -47,6 +49,8 @@ pub struct Screen {
     pub halted: Option<String>,
     /// Steps that a person skipped by force, by whom and why.
     pub skipped: Vec<String>,
+    /// What the settings switch off that would hold a run or tell of it.
+    pub off: Vec<String>,
     /// What is not done though nothing is at work.
     pub stopped: Option<String>,
     pub rows: Vec<Row>,
@@ -130,6 +134,7 @@ texts!(Screen {
     run,
     halted,
     skipped,
+    off,
     stopped,
     rows,
     work,

@@ -52,6 +52,7 @@ pub fn screen(seen: &ScreenInput, policy: &Policy, cluster: &str, namespace: &st
             installed: seen.installed.clone().filter(|installed| marks.image.as_ref().is_some_and(|image| image != installed)),
         }),
         halted: marks.halted.as_ref().map(ToString::to_string),
+        off: seen.off.clone(),
         skipped: marks.passed_over().map(ToString::to_string).collect(),
         stopped: match view.next {
             _ if view.driver().is_some() => None,

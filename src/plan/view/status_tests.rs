@@ -21,6 +21,7 @@ fn run() -> Facts {
 
 fn seen(facts: Facts) -> ScreenInput {
     ScreenInput {
+        off: Vec::new(),
         facts,
         leases: Vec::new(),
         driver: None,

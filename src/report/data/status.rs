@@ -25,6 +25,8 @@ pub struct Status<'a> {
     pub run: Option<Run<'a>>,
     /// Who halted upgrades, when and why; null where nobody did.
     pub halted: Option<&'a str>,
+    /// What the settings switch off that would hold a run or tell of it.
+    pub off: &'a [String],
     /// Steps that a person skipped by force, by whom and why.
     pub skipped: &'a [String],
     /// What is not done though nothing is at work; null where that is not so.
@@ -269,6 +271,7 @@ impl<'a> Status<'a> {
             running: screen.running.map(|version| version.to_string()),
             run: screen.run.as_ref().map(|run| Run::of(run, screen.backup.as_deref())),
             halted: screen.halted.as_deref(),
+            off: &screen.off,
             skipped: &screen.skipped,
             stopped: screen.stopped.as_deref(),
             nodes: screen.rows.iter().map(Node::of).collect(),

@@ -19,6 +19,9 @@ use crate::run::services::Services;
 use crate::run::session::{Probe, Session, Wait, Waited};
 use crate::settings::Settings;
 
+/// What whoever begins a run is told, where nobody looks at alerts.
+pub const ALERTS_OFF: &str = "no alerts are asked for (setting alerts: off): the cluster's own health alone holds this run";
+
 /// How often a closed gate is asked again.
 const ASK: Duration = Duration::from_secs(10);
 /// Deployments have this long to become whole before a drain.
@@ -78,6 +81,9 @@ pub async fn before_work(services: &Services, asking: &mut Asking<'_>, place: &s
         Occasion::Preflight => Guard::AlertsBeforeRun,
         _ => Guard::AlertsBeforeNode,
     };
+    if asking.occasion() == Occasion::Preflight && !services.monitoring.asks_alerts() {
+        services.session.warn(place, ALERTS_OFF);
+    }
     // Held already: the alerts are looked at for the person who reads this, and not waited for.
     let waits = asking.is_open() && !services.session.dry_run;
     let patience = if waits { services.settings.alert_wait } else { Duration::ZERO };
@@ -87,6 +93,9 @@ pub async fn before_work(services: &Services, asking: &mut Asking<'_>, place: &s
 
 /// What fires now, judged.
 async fn judged(services: &Services, moment: Moment, skewed: bool) -> Judgement {
+    if !services.monitoring.asks_alerts() {
+        return Judgement::Pass;
+    }
     let rules = if moment.ends() { services.monitoring.rules_loaded().await } else { Answer::Known(Vec::new()) };
     let (gates, alerts) = match rules {
         Answer::Known(rules) => (alerts::gates(rules), services.monitoring.alerts().await),

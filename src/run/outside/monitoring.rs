@@ -10,6 +10,7 @@ use crate::plan::decide::alerts::{Alert, Rule};
 use crate::plan::decide::rules::{self, Input};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::marks::RunMarks;
+use crate::plan::model::policy::{Alerts, Gauges};
 use crate::plan::view::health::Series;
 use crate::run::cluster::Cluster;
 use crate::run::session::{Change, Session};
@@ -35,6 +36,16 @@ impl Monitoring {
 
     fn endpoint(&self, address: &Address) -> Endpoint {
         Endpoint::new(address, &self.web, &self.cluster.kube, self.cluster.in_cluster)
+    }
+
+    /// Whether alerts hold a run at all.
+    pub fn asks_alerts(&self) -> bool {
+        self.settings.alerts == Alerts::Prometheus
+    }
+
+    /// Whether gauges are pushed at all.
+    pub fn pushes_gauges(&self) -> bool {
+        self.settings.gauges == Gauges::Pushgateway
     }
 
     /// The alerts that Prometheus knows, or why it cannot say.
@@ -78,6 +89,9 @@ impl Monitoring {
 
     /// Pushes gauges of one Pushgateway job; that this fails is the caller's to judge.
     pub async fn push_surely(&self, step: &str, job: &str, gauges: &[Gauge]) -> Result<(), Cause> {
+        if !self.pushes_gauges() {
+            return Ok(());
+        }
         let change = Change::settle("metrics", step, ASK * 2).silent();
         self.session
             .change(change, async {
@@ -96,6 +110,9 @@ impl Monitoring {
 
     /// Pushes gauges of one Pushgateway job, in place of all that it had.
     pub async fn replace(&self, job: &str, gauges: &[Gauge]) {
+        if !self.pushes_gauges() {
+            return;
+        }
         let change = Change::settle("metrics", "push gauges", ASK * 2).silent();
         let replaced = self.session.change(change, async {
             Pushgateway::new(self.endpoint(&self.settings.pushgateway)).replace(job, gauges, ASK).await

@@ -111,17 +111,20 @@ async fn snapshot(services: &Services) -> Vec<Finding> {
 
 async fn monitoring(services: &Services) -> Vec<Finding> {
     let (prometheus, pushgateway) = (&services.settings.prometheus, &services.settings.pushgateway);
-    let (alerts, gauges, slack) =
-        tokio::join!(services.monitoring.alerts(), services.monitoring.gauges_there(), services.credentials.get());
+    let (asked, pushed) = (services.monitoring.asks_alerts(), services.monitoring.pushes_gauges());
+    let alerts = async { if asked { Some(services.monitoring.alerts().await) } else { None } };
+    let gauges = async { if pushed { Some(services.monitoring.gauges_there().await) } else { None } };
+    let (alerts, gauges, slack) = tokio::join!(alerts, gauges, services.credentials.get());
     let away = |who: &str, why: String| {
         Cause::unreachable(format!("{who}: {why}")).next("k8s-upgrade check --write-config FILE    # looks for it in the cluster")
     };
     let mut findings = Vec::new();
     findings.push(match alerts {
-        Answer::Known(alerts) if alerts.iter().any(|alert| alert.name == names::ALERT_WATCHDOG) => {
+        None => Finding::good("alerts are off by the setting alerts: the cluster's own health alone holds a run"),
+        Some(Answer::Known(alerts)) if alerts.iter().any(|alert| alert.name == names::ALERT_WATCHDOG) => {
             Finding::good(format!("Prometheus answers ({prometheus}), and Watchdog fires"))
         }
-        Answer::Known(_) => Finding {
+        Some(Answer::Known(_)) => Finding {
             detail: vec!["without it a run holds: nobody can tell quiet from blind".to_owned()],
             ..Finding::of(
                 "",
@@ -129,12 +132,13 @@ async fn monitoring(services: &Services) -> Vec<Finding> {
                     .next("k8s-upgrade manifests --only rules > upgrade-gates.yaml    # then let Prometheus load it")),
             )
         },
-        Answer::Unknown(why) => Finding::of("", Err(away("Prometheus", why))),
+        Some(Answer::Unknown(why)) => Finding::of("", Err(away("Prometheus", why))),
     });
     findings.push(match gauges {
-        Answer::Known(_) => Finding::good(format!("the Pushgateway answers ({pushgateway})")),
+        None => Finding::good("gauges are off by the setting gauges: alerts that look at them never fire"),
+        Some(Answer::Known(_)) => Finding::good(format!("the Pushgateway answers ({pushgateway})")),
         // A run goes on without it; the alerts that look at its gauges are blind.
-        Answer::Unknown(why) => Finding::of("", Err(away("the Pushgateway", why))).minded(),
+        Some(Answer::Unknown(why)) => Finding::of("", Err(away("the Pushgateway", why))).minded(),
     });
     findings.push(match slack {
         Ok(creds) if creds.slack.is_some() => Finding::good("a Slack webhook is there"),
@@ -187,13 +191,15 @@ pub async fn offers(services: &Services) -> Result<Vec<Offer>, Cause> {
     let listed = cluster.list_all("list Services", cluster.all::<KubeService>(), ListParams::default()).await?;
     let found: Vec<Service> = listed.into_iter().map(service).collect();
     let mut offers = Vec::new();
-    if matches!(rules, Answer::Unknown(_)) {
+    if matches!(rules, Answer::Unknown(_)) && monitoring.asks_alerts() {
         let values = first_that(offer::prometheus(&found), async |address| monitoring.is_prometheus(address).await).await;
-        offers.push(Offer { key: "prometheus", what: "Where alerts are asked for: namespace/service:port, or a URL.", values });
+        let what = "Where alerts are asked for: namespace/service:port, or a URL. To go without any: alerts: \"off\"";
+        offers.push(Offer { key: "prometheus", what, values });
     }
-    if matches!(gauges, Answer::Unknown(_)) {
+    if matches!(gauges, Answer::Unknown(_)) && monitoring.pushes_gauges() {
         let values = first_that(offer::pushgateway(&found), async |address| monitoring.is_pushgateway(address).await).await;
-        offers.push(Offer { key: "pushgateway", what: "Where gauges are pushed to.", values });
+        let what = "Where gauges are pushed to. To go without any: gauges: \"off\"";
+        offers.push(Offer { key: "pushgateway", what, values });
     }
     if chain::backup::backup_template(cluster, settings).await.is_err() {
         let all = cluster.list_all("list CronJobs", cluster.all::<CronJob>(), ListParams::default()).await?;

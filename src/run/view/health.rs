@@ -12,7 +12,7 @@ use crate::failure::Cause;
 use crate::names;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{JobFact, JobState};
-use crate::plan::view::health::{Cron, HealthInput};
+use crate::plan::view::health::{Cron, HealthInput, Prometheus};
 use crate::run::cluster::Cluster;
 use crate::run::cluster::job::{job_fact, own_container};
 use crate::run::image::{OWN_BINARY, archive};
@@ -22,6 +22,7 @@ use crate::world::{BINARY_FILE, World};
 
 /// All that the checks of `status --health` are made of.
 pub async fn health(services: &Services) -> Result<HealthInput, Cause> {
+    let monitoring = &services.monitoring;
     Ok(HealthInput {
         facts: services.observer.observe_as_it_is().await?,
         detection: cron(&services.cluster, names::DETECT_CRONJOB).await?,
@@ -29,10 +30,18 @@ pub async fn health(services: &Services) -> Result<HealthInput, Cause> {
         detected: detected(&services.cluster, &services.settings).await?,
         own: own_build(&services.world),
         policies: policies(&services.cluster).await,
-        gauges: services.monitoring.gauges_there().await,
-        rules: services.monitoring.rules_loaded().await,
-        missing: services.monitoring.inputs_missing().await,
-        alerts: services.monitoring.alerts().await,
+        gauges: match monitoring.pushes_gauges() {
+            true => Some(monitoring.gauges_there().await),
+            false => None,
+        },
+        prometheus: match monitoring.asks_alerts() {
+            true => Some(Prometheus {
+                rules: monitoring.rules_loaded().await,
+                missing: monitoring.inputs_missing().await,
+                alerts: monitoring.alerts().await,
+            }),
+            false => None,
+        },
     })
 }
 

@@ -12,11 +12,13 @@ use crate::names;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::lease::Lease;
+use crate::plan::model::policy::{Alerts, Gauges};
 use crate::plan::view::screen::ScreenInput;
 use crate::run::cluster::events;
 use crate::run::cluster::job::own_container;
 use crate::run::guards::term::{driver, of_node, term};
 use crate::run::services::Services;
+use crate::settings::Settings;
 
 /// The facts and all that a person wants to know beside them.
 pub async fn screen_input(services: &Services) -> Result<ScreenInput, Cause> {
@@ -38,9 +40,18 @@ pub async fn screen_input(services: &Services) -> Result<ScreenInput, Cause> {
         driver,
         no_watch,
         installed,
+        off: off(&services.settings),
         warnings,
         facts,
     })
+}
+
+/// What the settings switch off that would hold a run or tell of it.
+pub fn off(settings: &Settings) -> Vec<String> {
+    let alerts =
+        (settings.alerts == Alerts::Off, "no alerts are asked for (setting alerts): the cluster's own health alone holds a run");
+    let gauges = (settings.gauges == Gauges::Off, "no gauges are pushed (setting gauges): alerts that look at them never fire");
+    [alerts, gauges].into_iter().filter_map(|(off, says)| off.then(|| says.to_owned())).collect()
 }
 
 /// By Job that waits for its pod too long: what is said of it.

@@ -23,7 +23,7 @@ use crate::run::cluster::objects::{Objects, of_chain, of_control_plane};
 use crate::run::guards::term::driver;
 use crate::run::services::Services;
 use crate::run::session::locked;
-use crate::run::view::input::{Warnings, installed, lease, no_watch, warnings};
+use crate::run::view::input::{Warnings, installed, lease, no_watch, off, warnings};
 
 /// At most one screen in this time; and so often the times on it are told anew.
 const REDRAW: Duration = Duration::from_secs(1);
@@ -243,6 +243,7 @@ impl<'a> Live<'a> {
             driver: leases.iter().find_map(|lease| driver(lease, &self.services.settings.annotation_prefix)),
             no_watch: no_watch(watch.map(Arc::as_ref)),
             installed: installed(watch.map(Arc::as_ref)),
+            off: off(&self.services.settings),
             warnings: locked(&self.warnings).clone(),
             facts,
         }))
