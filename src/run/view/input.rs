@@ -51,7 +51,7 @@ pub fn off(settings: &Settings) -> Vec<String> {
     let alerts =
         (settings.alerts == Alerts::Off, "no alerts are asked for (setting alerts): the cluster's own health alone holds a run");
     let gauges = (settings.gauges == Gauges::Off, "no gauges are pushed (setting gauges): alerts that look at them never fire");
-    [alerts, gauges].into_iter().filter_map(|(off, says)| off.then(|| says.to_owned())).collect()
+    [alerts, gauges].into_iter().filter(|(off, _)| *off).map(|(_, says)| says.to_owned()).collect()
 }
 
 /// By Job that waits for its pod too long: what is said of it.
