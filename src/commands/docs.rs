@@ -16,7 +16,13 @@ use crate::world::World;
 pub fn completions_of(shell: clap_complete::Shell) -> Vec<u8> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), names::PROGRAM, &mut text);
-    text
+    if shell != clap_complete::Shell::Bash {
+        return text;
+    }
+    // clap_complete 4.6 takes the parts of a name with a hyphen for commands where it writes its labels, and nowhere else: no word that is
+    // typed would lead to them.
+    let (wrong, right) = (names::PROGRAM.replace('-', "__subcmd__"), names::PROGRAM.replace('-', "__"));
+    String::from_utf8_lossy(&text).replace(&wrong, &right).into_bytes()
 }
 
 /// Name and text of each manual page: the program's and one a subcommand.
