@@ -138,6 +138,8 @@ guards! {
     Permissions,
     /// A run begins that has no backup to make.
     BackupTemplate,
+    /// A run begins whose hooks cannot be run, or run by themselves.
+    HooksUsable,
     /// A run begins to a release that does not exist.
     Released,
     /// A run begins though a node does not answer, or is not fit.
@@ -251,6 +253,13 @@ guards! {
     /// Another pod is deleted that has the name by now.
     UnstickUid,
 
+    /// A node is taken out of service though the hook before it has failed.
+    HookBeforeNode,
+    /// A hook that never ends is waited for without end.
+    HookDeadline,
+    /// The hook after a node does not run where the node did not get its turn: what the one before it has set stays for ever.
+    HookAfterGivenUp,
+
     // --- the work on a node ---
     /// Work begins beside that of an earlier runner.
     EarlierWorkEnds,
@@ -276,6 +285,8 @@ guards! {
     HalfUpgradedStaysOut,
 
     // --- after a node, and the end ---
+    /// The next node begins, or the run ends, though the hook after this one has not ended well.
+    HookAfterNode,
     /// The chain goes on past a control plane that set off an alert.
     AlertsAfterControlPlane,
     /// The next drain takes the second of two replicas, for the first is not back.

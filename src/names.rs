@@ -51,8 +51,10 @@ pub const VAULT_PATH: &str = "k8s-upgrade";
 pub const LABEL_APP: &str = "app";
 /// On all that `manifests` prints.
 pub const LABEL_NAME: &str = "app.kubernetes.io/name";
-/// Who made an object out of somebody else's template: on the Jobs of etcd's snapshot, by which their policy knows them.
+/// Who made an object out of somebody else's template: on the Jobs of etcd's snapshot and of hooks, by which their policies know them.
 pub const LABEL_MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// kubectl's word on a Job that somebody has made out of a CronJob.
+pub const INSTANTIATE: &str = "cronjob.kubernetes.io/instantiate";
 /// Jobs of the chain and their pods.
 pub const APP_CHAIN: &str = "k8s-upgrade-chain";
 /// Detection.
@@ -65,6 +67,8 @@ pub const APP_JOURNAL: &str = "k8s-upgrade-journal";
 pub const JOB_PREFIX: &str = "k8s-upgrade";
 /// How names of the snapshot's Jobs begin.
 pub const ETCD_JOB_PREFIX: &str = "pre-upgrade-etcd";
+/// How names of the Jobs of hooks begin; which hook, the turn and its node follow.
+pub const HOOK_JOB_PREFIX: &str = "upgrade-hook";
 /// How names of the nodes' Leases begin; the node's name follows.
 pub const LEASE_PREFIX: &str = "k8s-upgrade-node";
 /// Held by a person's process as long as it works: no Job tells of it.
@@ -99,7 +103,7 @@ pub enum Place {
     Job,
     /// On a Lease that a person's process holds.
     Lease,
-    /// On a pod or its disruption budget, by its owner.
+    /// On an object that is not ours, as people read or write it.
     Workload,
 }
 
@@ -187,6 +191,10 @@ marks! {
     FormerVersions = "former-versions", Place::Node;
     /// When a run changed it last.
     ChangedAt = "changed-at", Place::Node;
+    /// The node's turn whose hooks have begun: its id. It goes once the hook after the node has done its work.
+    Hooked = "hooked", Place::Node;
+    /// For which node a hook's Job runs.
+    HookNode = "hook-node", Place::Workload;
     /// How often the watch took this step up because it had failed.
     TakenUp = "taken-up", Place::Job;
     /// What its pod, or the holder of the Lease, does: JSON of [`crate::plan::model::progress::Progress`].

@@ -18,6 +18,8 @@ struct Found<'a> {
     /// Unfinished Jobs that no node runs.
     jobs: Vec<&'a JobFact>,
     leases: Vec<&'a Node>,
+    /// Nodes whose hooks have begun: the one after them is owed.
+    hooked: Vec<&'a Node>,
 }
 
 /// The run, and what a person is shown of its end: place and words.
@@ -107,7 +109,8 @@ async fn look<'a>(services: &Services, facts: &'a Facts) -> Result<Found<'a>, Ca
             cordons.push((node, whole));
         }
     }
-    Ok(Found { cordons, jobs: active().collect(), leases })
+    let hooked = facts.nodes.iter().filter(|node| node.hooked.is_some()).collect();
+    Ok(Found { cordons, jobs: active().collect(), leases, hooked })
 }
 
 fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
@@ -138,6 +141,9 @@ fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
         };
         line(&node.name, what.to_owned());
     }
+    for node in &found.hooked {
+        line(&node.name, "its hooks have begun: the one after it is run".to_owned());
+    }
     for node in &found.leases {
         line(&node.name, "its stale Lease is removed".to_owned());
     }
@@ -157,6 +163,9 @@ async fn forget(services: &Services, marks: &RunMarks, found: &Found<'_>) -> Res
     }
     for (node, whole) in &found.cordons {
         nodes::cordon::leave_cordon(&services.record, &services.leases, &services.settings, &node.name, *whole).await?;
+    }
+    for node in &found.hooked {
+        nodes::hooks::finish_alone(services, node).await?;
     }
     for node in &found.leases {
         services.leases.expire(&node.name).await?;

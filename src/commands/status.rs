@@ -21,6 +21,7 @@ pub async fn health(services: &Services) -> Result<Outcome, Failure> {
         &seen,
         &services.settings.policy(),
         services.settings.drain_unstick,
+        services.settings.hooks(),
         &services.cluster.namespace,
         services.session.now(),
     );

@@ -50,6 +50,7 @@ bounds! {
     "alert-wait", alert_wait: span Duration::ZERO, hours(24); "a Job sits there so long";
     "resolve-wait", resolve_wait: span Duration::ZERO, hours(24); "a Job sits there so long";
     "backup-deadline", backup_deadline: span seconds(10), hours(24); "a snapshot takes seconds at least, and the cluster is claimed meanwhile";
+    "hook-deadline", hook_deadline: span seconds(10), hours(24); "a hook's pod takes seconds at least, and a Job sits there so long";
     "drain-deadline", drain_deadline: span seconds(1), hours(24); "the node is out of service meanwhile";
     "drain-unstick-after", drain_unstick_after: span Duration::ZERO, hours(24); "longer than any drain, it would never happen";
     "step-deadline", step_deadline: span seconds(60), hours(24); "packages and kubeadm take a minute at least, and the node is out of service meanwhile";

@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Cause;
 use crate::names;
+use crate::plan::model::hooks::Hooks;
 use crate::plan::model::policy::{Alerts, Gauges, HostKeys, Policy, Runner, Undrainable, Unstick, Unverified};
 use crate::words::{
     Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
@@ -88,6 +89,12 @@ pub struct Settings {
     pub plain_http: Vec<PlainHttp>,
     /// `namespace/name` of the CronJob whose template makes etcd snapshots.
     pub backup_cronjob: ObjectPath,
+    /// `namespace/name` of a suspended CronJob whose template is run before each node is taken out of service; empty: none.
+    #[serde(with = "values::optional")]
+    pub hook_before_node: Option<ObjectPath>,
+    /// The same once a node is back in service, upgraded or not.
+    #[serde(with = "values::optional")]
+    pub hook_after_node: Option<ObjectPath>,
 
     /// Flags added to every `kubeadm upgrade apply` and `node`.
     pub kubeadm_flags: Vec<KubeadmFlag>,
@@ -126,6 +133,8 @@ pub struct Settings {
     pub resolve_wait: Duration,
     #[serde(with = "span")]
     pub backup_deadline: Duration,
+    #[serde(with = "span")]
+    pub hook_deadline: Duration,
     #[serde(with = "span")]
     pub drain_deadline: Duration,
     /// How long a pod must have been refused before it may be unstuck.
@@ -187,6 +196,8 @@ impl Default for Settings {
             package_keys: Vec::new(),
             plain_http: Vec::new(),
             backup_cronjob: known(names::BACKUP_CRONJOB),
+            hook_before_node: None,
+            hook_after_node: None,
             kubeadm_flags: Vec::new(),
             alert_ignore: AlertFilter::default(),
             alert_info_holds: false,
@@ -202,6 +213,7 @@ impl Default for Settings {
             alert_wait: minutes(30),
             resolve_wait: minutes(10),
             backup_deadline: minutes(15),
+            hook_deadline: minutes(10),
             drain_deadline: minutes(30),
             drain_unstick_after: minutes(2),
             step_deadline: minutes(30),
@@ -291,6 +303,14 @@ impl Settings {
     /// Namespace and name of the backup CronJob.
     pub fn backup(&self) -> (&str, &str) {
         (&self.backup_cronjob.namespace, &self.backup_cronjob.name)
+    }
+
+    /// The CronJobs of the hooks.
+    pub fn hooks(&self) -> Hooks<'_> {
+        fn path(setting: &Option<ObjectPath>) -> Option<(&str, &str)> {
+            setting.as_ref().map(|path| (path.namespace.as_str(), path.name.as_str()))
+        }
+        Hooks { before: path(&self.hook_before_node), after: path(&self.hook_after_node) }
     }
 
     /// The flags that are added to kubeadm's.

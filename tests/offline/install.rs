@@ -10,6 +10,7 @@ use k8s_upgrade::plan::manifests::install::{manifests, objects, rules};
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
 use k8s_upgrade::plan::manifests::policies::names;
 use k8s_upgrade::plan::manifests::rights::{Account, Grant, Scope};
+use k8s_upgrade::plan::model::hooks::Hooks;
 use k8s_upgrade::plan::model::policy::{Runner, Unstick};
 use regex::Regex;
 use serde_json::Value;
@@ -22,6 +23,7 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         image: "docker.io/library/k8s-upgrade:0123456789ab",
         config: "soak: 5m\nkubeadm-flags:\n- --ignore-preflight-errors=SystemVerification\n",
         backup: ("default", "backup-etcd"),
+        hooks: Hooks::default(),
         prefix: ANNOTATION_PREFIX,
         unstick: Unstick::Structural,
         credentials,
@@ -127,7 +129,7 @@ fn secrets_are_made_only_when_asked_for() {
 }
 
 fn scope(backup: &str) -> Scope<'_> {
-    Scope { namespace: "k8s-upgrade", backup: (backup, "backup-etcd"), unstick: Unstick::Structural }
+    Scope { namespace: "k8s-upgrade", backup: (backup, "backup-etcd"), hooks: Hooks::default(), unstick: Unstick::Structural }
 }
 
 #[test]
@@ -177,6 +179,35 @@ fn pods_are_deleted_only_where_drains_unstick() {
     }
 }
 
+/// Each hook has its rights and its policy, and neither where the settings do not name it.
+#[test]
+fn hooks_have_rights_only_where_they_are_set() {
+    let (before, after) = (Some(("ceph", "noout")), Some(("storage", "unset")));
+    for (before, after) in [(None, None), (before, None), (None, after), (before, after)] {
+        let objects = objects(&Install { hooks: Hooks { before, after }, ..install(Credentials::Existing) }).unwrap();
+        for (hook, place, name) in [("before", "ceph", "noout"), ("after", "storage", "unset")] {
+            let set = [before, after].contains(&Some((place, name)));
+            let roles: Vec<&Value> =
+                of_kind(&objects, "Role").into_iter().filter(|role| role["metadata"]["namespace"] == place).collect();
+            assert_eq!(roles.len(), usize::from(set), "{hook}");
+            for rule in roles.iter().flat_map(|role| role["rules"].as_array().unwrap()) {
+                let reads_template = rule["resources"][0] == "cronjobs" && rule["resourceNames"][0] == name;
+                let makes_jobs = rule["resources"][0] == "jobs" && rule["verbs"] == serde_json::json!(["get", "create"]);
+                let reads_logs = rule["resources"][0] == "pods/log" && rule["verbs"] == serde_json::json!(["get"]);
+                assert!(reads_template || makes_jobs || reads_logs, "{rule}");
+            }
+            let named = |kind: &str| {
+                let name = format!("k8s-upgrade-hooks-{hook}");
+                of_kind(&objects, kind).into_iter().find(|object| object["metadata"]["name"] == name.as_str()).cloned()
+            };
+            assert_eq!(named("ValidatingAdmissionPolicy").is_some(), set, "{hook}");
+            let bound = named("ValidatingAdmissionPolicyBinding").map(|binding| binding["spec"]["paramRef"].clone());
+            let wanted = serde_json::json!({ "namespace": place, "name": name, "parameterNotFoundAction": "Deny" });
+            assert_eq!(bound, set.then_some(wanted), "{hook}");
+        }
+    }
+}
+
 /// Two installations in one cluster share nothing: neither in the cluster, nor in a namespace of somebody else.
 #[test]
 fn two_installations_share_no_object() {
@@ -200,13 +231,17 @@ fn policies_come_before_rights() {
 /// `status --health` looks for what is printed.
 #[test]
 fn policies_are_known_by_their_names() {
-    for (namespace, unstick) in [("k8s-upgrade", Unstick::Structural), ("second", Unstick::All), ("k8s-upgrade", Unstick::Never)]
-    {
-        let objects = objects(&Install { namespace, unstick, ..install(Credentials::Existing) }).unwrap();
+    let hooked = Hooks { before: Some(("ceph", "noout")), after: Some(("ceph", "unset")) };
+    for (namespace, unstick, hooks) in [
+        ("k8s-upgrade", Unstick::Structural, Hooks::default()),
+        ("second", Unstick::All, hooked),
+        ("k8s-upgrade", Unstick::Never, Hooks { after: None, ..hooked }),
+    ] {
+        let objects = objects(&Install { namespace, unstick, hooks, ..install(Credentials::Existing) }).unwrap();
         for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
             let mut printed: Vec<&str> =
                 of_kind(&objects, kind).iter().map(|object| object["metadata"]["name"].as_str().unwrap()).collect();
-            let mut known = names(namespace, unstick);
+            let mut known = names(namespace, unstick, hooks);
             printed.sort_unstable();
             known.sort_unstable();
             assert_eq!(printed, known);

@@ -3,6 +3,7 @@
 
 mod beside;
 mod gates;
+mod hooks;
 mod leases;
 mod nodes;
 mod stops;
@@ -91,6 +92,7 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     QuietBeforeRun: gates::a_node_that_came_lately,
     Permissions: incidents::before::incident_07_missing_rights_were_found_midway,
     BackupTemplate: gates::a_backup_that_is_not_there,
+    HooksUsable: hooks::hooks_that_cannot_be_run_are_found_before_a_run,
     Released: gates::a_release_that_does_not_exist,
     HostsAnswer: gates::a_node_that_does_not_answer,
     PackagesWhole: gates::packages_that_are_half_installed,
@@ -126,6 +128,9 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     DrainDeadlines: undrainable::a_drain_that_does_not_end_is_not_tried_for_ever,
     DrainPause: undrainable::pauses_between_drains_that_do_not_end_grow,
     DrainableBeforeNode: undrainable::what_came_in_between_costs_no_second_out_of_service,
+    HookBeforeNode: hooks::a_hook_that_fails_costs_no_second_out_of_service,
+    HookDeadline: hooks::a_hook_that_never_ends_is_told,
+    HookAfterGivenUp: hooks::a_node_that_does_not_get_its_turn_has_its_hook_after,
     NothingLostOnNode: tempted::what_is_tuned_on_the_way_is_not_written_over,
     Identity: mixed_up::swapped_addresses_of_the_settings,
     IdentityAfterBoot: mixed_up::a_machine_that_becomes_another_in_mid_run,
@@ -160,6 +165,7 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     RollbackWaitsForWork: works::a_rollback_waits_for_the_upgrades_work,
     HalfUpgradedStaysOut: rollback::a_rollback_that_is_held_leaves_a_half_upgraded_worker_cordoned,
     // after a node, and the end
+    HookAfterNode: hooks::the_hook_after_a_node_holds_the_next_where_it_fails,
     AlertsAfterControlPlane: nodes::an_alert_after_a_control_plane,
     WorkloadsAfterNode: nodes::what_a_drain_drove_away_is_back_first,
     RunBeforePostflight: written::a_late_postflight_ends_no_other_run,

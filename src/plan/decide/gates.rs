@@ -128,6 +128,10 @@ gates! {
         "does the CronJob exist that makes etcd snapshots?",
         "without a snapshot no control plane can be restored",
         "kubectl get cronjobs -A", "name the one that makes them (setting backup-cronjob)";
+    Hooks: Preflight, "hooks",
+        "are the CronJobs of the settings hook-before-node and hook-after-node there, and suspended?",
+        "a hook that is not there would stop the run before a node, and one that is not suspended runs by itself",
+        "kubectl get cronjobs -A", "suspend the one that is meant, or take the setting away";
     Release: Preflight, "release",
         "does the package index list the target, and does the mirror of every node have it?",
         "no node could install a release that does not exist, or that its mirror does not have yet",

@@ -95,14 +95,15 @@ fn nowhere(drained: &str) -> Cause {
 }
 
 /// The nodes to upgrade, in order: control planes first; workers from the last to the first, the runner last; in each class a node that
-/// still carries our cordon before all others, since it is out of service already.
+/// still carries our cordon before all others, since it is out of service already, or whose hooks have begun.
 pub fn order<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
     let runner = runner(facts, policy).map(|node| node.name.as_str());
     let (mut masters, mut workers): (Vec<_>, Vec<_>) =
         in_natural_order(facts.managed()).into_iter().partition(|node| node.control_plane);
-    masters.sort_by_key(|node| node.cordoned_by.is_none());
+    let untouched = |node: &Node| node.cordoned_by.is_none() && node.hooked.is_none();
+    masters.sort_by_key(|node| untouched(node));
     workers.reverse();
-    workers.sort_by_key(|node| (node.cordoned_by.is_none(), Some(node.name.as_str()) == runner));
+    workers.sort_by_key(|node| (untouched(node), Some(node.name.as_str()) == runner));
     masters.into_iter().chain(workers).collect()
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::rights::Scope;
+use crate::plan::model::hooks::Hooks;
 use crate::plan::model::policy::{Runner, Unstick};
 
 /// What differs from cluster to cluster.
@@ -15,6 +16,8 @@ pub struct Install<'a> {
     pub config: &'a str,
     /// Namespace and name of the CronJob whose template makes etcd snapshots.
     pub backup: (&'a str, &'a str),
+    /// The CronJobs whose templates are run before and after each node.
+    pub hooks: Hooks<'a>,
     /// Prefix of our annotations.
     pub prefix: &'a str,
     /// What a drain may delete.
@@ -31,7 +34,7 @@ pub struct Install<'a> {
 impl Install<'_> {
     /// What its accounts' rights depend on.
     pub(super) fn scope(&self) -> Scope<'_> {
-        Scope { namespace: self.namespace, backup: self.backup, unstick: self.unstick }
+        Scope { namespace: self.namespace, backup: self.backup, hooks: self.hooks, unstick: self.unstick }
     }
 }
 

@@ -271,9 +271,14 @@ fn tolerations(taints: &[&Taint]) -> Value {
     Value::Array(tolerations)
 }
 
-/// A Job out of a CronJob's template, as `kubectl create job --from` makes one, with every field that the template has. Finished, it stays
-/// as long as the chain's own, unless the template says otherwise.
+/// The Job that makes etcd's snapshot.
 pub fn etcd_job(cronjob: &Value, name: &str) -> Result<Value, Cause> {
+    of_template(cronjob, name, names::PROGRAM)
+}
+
+/// A Job out of a CronJob's template, as `kubectl create job --from` makes one, with every field that the template has. Finished, it stays
+/// as long as the chain's own, unless the template says otherwise. By `managed_by` the policy of its kind knows it.
+pub fn of_template(cronjob: &Value, name: &str, managed_by: &str) -> Result<Value, Cause> {
     let place = |path: &str| cronjob.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (namespace, from) = (place("/metadata/namespace"), place("/metadata/name"));
     let no_template = || Cause::refused(format!("CronJob {namespace}/{from} has no Job template"));
@@ -283,9 +288,9 @@ pub fn etcd_job(cronjob: &Value, name: &str) -> Result<Value, Cause> {
     let of_template =
         |key: &str| cronjob.pointer(&format!("/spec/jobTemplate/metadata/{key}")).and_then(Value::as_object).cloned();
     let mut labels = of_template("labels").unwrap_or_else(Map::new);
-    labels.insert(names::LABEL_MANAGED_BY.to_owned(), json!(names::PROGRAM));
+    labels.insert(names::LABEL_MANAGED_BY.to_owned(), json!(managed_by));
     let mut annotations = of_template("annotations").unwrap_or_else(Map::new);
-    annotations.insert("cronjob.kubernetes.io/instantiate".to_owned(), json!("manual"));
+    annotations.insert(names::INSTANTIATE.to_owned(), json!("manual"));
     Ok(json!({
         "apiVersion": "batch/v1",
         "kind": "Job",

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::names;
+use crate::plan::model::hooks::Hooks;
 use crate::plan::model::policy::Unstick;
 
 /// What rights depend on from one installation to the next.
@@ -12,6 +13,8 @@ pub struct Scope<'a> {
     pub namespace: &'a str,
     /// Namespace and name of the CronJob whose template makes etcd snapshots.
     pub backup: (&'a str, &'a str),
+    /// The CronJobs whose templates are run before and after each node.
+    pub hooks: Hooks<'a>,
     /// What a drain may delete.
     pub unstick: Unstick,
 }
@@ -101,7 +104,7 @@ fn of_a_run(namespace: &str, journals: &'static [&'static str]) -> [Grant; 3] {
     ]
 }
 
-fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
+fn of_the_chain(Scope { namespace, backup, hooks, unstick }: Scope<'_>) -> Vec<Grant> {
     let (backup_namespace, backup_name) = backup;
     let [namespaces, jobs, journals] = of_a_run(namespace, &["list", "create", "patch", "delete"]);
     let progress = cluster("batch", "jobs", &["patch"], "what a Job does now is an annotation on it").within(namespace);
@@ -147,6 +150,20 @@ fn of_the_chain(Scope { namespace, backup, unstick }: Scope<'_>) -> Vec<Grant> {
         ("discovery.k8s.io", "endpointslices"),
     ] {
         grants.push(Grant { optional: true, ..cluster(group, resource, &["list"], answers) });
+    }
+    for (_, (place, cronjob)) in hooks.there() {
+        let log = "what a hook says, and how it failed";
+        let rights = [
+            cluster("batch", "cronjobs", &["get"], "the template of a hook's Job").within(place).named(cronjob),
+            cluster("batch", "jobs", &["get", "create"], "the Job of a hook").within(place),
+            Grant { optional: true, ..cluster("", "pods/log", &["get"], log).within(place) },
+        ];
+        for right in rights {
+            // Both hooks may be in one namespace.
+            if !grants.contains(&right) {
+                grants.push(right);
+            }
+        }
     }
     if unstick != Unstick::Never {
         grants.push(cluster(

@@ -68,8 +68,13 @@ impl Facts {
         node.control_plane && old && self.nodes.iter().any(older)
     }
 
-    /// All that may be done with a node at this point of a run is done, and it serves.
+    /// All that may be done with a node at this point of a run is done, it serves, and the hook after it has done its work.
     pub fn is_done_for_now(&self, node: &Node, target: Version) -> bool {
+        self.serves_for_now(node, target) && !node.hook_is_owed()
+    }
+
+    /// The same, whatever a hook has still to do.
+    pub fn serves_for_now(&self, node: &Node, target: Version) -> bool {
         let done = if self.kubelet_waits(node, target) { node.components_at(target) } else { node.is_upgraded(target) };
         done && node.is_recorded()
     }
@@ -94,9 +99,14 @@ impl Node {
         COMPONENTS.iter().all(|name| self.component(name).and_then(|c| c.version).is_some_and(|v| v >= target))
     }
 
-    /// Upgraded, our cordon is gone, and its change is on record.
+    /// Upgraded, our cordon is gone, its change is on record, and no hook has anything left to do.
     pub fn is_done(&self, target: Version) -> bool {
-        self.is_upgraded(target) && self.is_recorded()
+        self.is_upgraded(target) && self.is_recorded() && !self.hook_is_owed()
+    }
+
+    /// Its hooks have begun, and the one after it has not done its work.
+    pub fn hook_is_owed(&self) -> bool {
+        self.hooked.is_some() && guard::on(Guard::HookAfterNode)
     }
 
     fn is_recorded(&self) -> bool {
@@ -166,6 +176,8 @@ pub struct Node {
     /// Run id of the run that cordoned it (our annotation).
     pub cordoned_by: Option<String>,
     pub former_versions: Option<String>,
+    /// Its turn whose hooks have begun, until the one after it has done its work.
+    pub hooked: Option<RunId>,
     pub changed_at: Option<Timestamp>,
     /// What of it cannot be read. See [`Facts::unreadable`].
     pub odd: Vec<Cause>,

@@ -41,6 +41,7 @@ pub fn worker(name: &str, version: Version) -> Node {
         excluded: false,
         cordoned_by: None,
         former_versions: None,
+        hooked: None,
         changed_at: None,
         odd: Vec::new(),
     }

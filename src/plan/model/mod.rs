@@ -5,6 +5,7 @@ pub mod answer;
 pub mod facts;
 pub mod halt;
 pub mod held_drain;
+pub mod hooks;
 pub mod journal;
 pub mod lease;
 pub mod marks;

@@ -10,6 +10,7 @@ use crate::plan::decide::rules::{self, Input};
 use crate::plan::manifests::policies;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobFact, JobState};
+use crate::plan::model::hooks::Hooks;
 use crate::plan::model::marks::RunMarks;
 use crate::plan::model::policy::{Policy, Unstick};
 use crate::words::{command, texts};
@@ -98,12 +99,19 @@ impl Check {
 }
 
 /// The checks, in the order of the runbook.
-pub fn checks(seen: &HealthInput, policy: &Policy, unstick: Unstick, namespace: &str, now: Timestamp) -> Vec<Check> {
+pub fn checks(
+    seen: &HealthInput,
+    policy: &Policy,
+    unstick: Unstick,
+    hooks: Hooks<'_>,
+    namespace: &str,
+    now: Timestamp,
+) -> Vec<Check> {
     let mut checks = vec![
         cron("detection", names::DETECT_CRONJOB, seen.detection.as_ref(), namespace),
         cron("watch", names::WATCH_CRONJOB, seen.watch.as_ref(), namespace),
         build(seen),
-        bounds(&seen.policies, &policies::names(namespace, unstick)),
+        bounds(&seen.policies, &policies::names(namespace, unstick, hooks)),
         last_detection(seen, namespace, now),
         chain(&seen.facts, policy, now),
         gauges(seen, namespace),

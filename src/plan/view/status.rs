@@ -259,6 +259,9 @@ impl View<'_> {
         {
             words.push(held.words());
         }
+        if node.hooked.is_some() && work.is_none() {
+            words.push("the hook after it is owed".to_owned());
+        }
         if !node.ready {
             since = node.ready_since.or(since);
             words.push("NOT Ready".to_owned());

@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{ApiResource, DynamicObject, ListParams, LogParams};
 use kube::{Api, ResourceExt};
+use serde_json::Value;
 
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
@@ -18,6 +18,7 @@ use crate::plan::model::parse;
 use crate::plan::model::policy::Unverified;
 use crate::plan::model::version::Version;
 use crate::run::cluster::Cluster;
+use crate::run::cluster::created::{self, Tail};
 use crate::run::cluster::job::{end_of_own, job_state};
 use crate::run::services::Services;
 use crate::run::session::{Probe, Session, Wait};
@@ -25,10 +26,8 @@ use crate::run::ssh::Ssh;
 use crate::settings::Settings;
 use crate::words::{NotAToken, command, ssh};
 
-/// Lines of a backup's log that are read: its last ones, where it says what it wrote.
-const TAIL: i64 = 200;
-/// And that many bytes of them.
-const LOG_BYTES: i64 = 256 << 10;
+/// What is read of a backup's log: its last lines, where it says what it wrote.
+const LOG: Tail = Tail { lines: 200, bytes: 256 << 10 };
 
 /// A snapshot, as its backup told of it and as its host has it.
 pub struct Saved {
@@ -77,7 +76,7 @@ pub async fn backup(services: &Services, host: &Node, target: Version, run: &str
     let ended = services.session.wait(wait, async || {
         let found = services.cluster.find("read the backup Job", async || api.get(&name).await).await?;
         let job = found.ok_or_else(|| Cause::step(format!("the backup Job {namespace}/{name} was deleted while it ran")))?;
-        match state_of(&services.cluster, namespace, &job).await? {
+        match created::state_of(&services.cluster, namespace, &job).await? {
             JobState::Complete => Ok(Probe::Ready(job)),
             JobState::Failed { reason, .. } => {
                 Err(Cause::refused(format!("the backup Job {namespace}/{name} failed ({reason})")))
@@ -142,12 +141,12 @@ async fn backup_job(services: &Services, namespace: &str, host: &Node, target: V
         let name = jobs::etcd_name(target, run, attempt);
         let Some(job) = services.cluster.find("read the backup Job", async || api.get(&name).await).await? else {
             let template = backup_template(&services.cluster, &services.settings).await?;
-            super::jobs::submit_job(&services.session, &services.cluster, namespace, &name, jobs::etcd_job(&template, &name)?)
-                .await?;
+            let manifest = jobs::etcd_job(&template, &name)?;
+            created::submit(&services.session, &services.cluster, "chain", namespace, &name, manifest).await?;
             return Ok(Backup::Job(name));
         };
         let since = created(&services.session, &job);
-        let amiss = match state_of(&services.cluster, namespace, &job).await? {
+        let amiss = match created::state_of(&services.cluster, namespace, &job).await? {
             JobState::Active
                 if services.session.now().duration_since(since).unsigned_abs() <= services.settings.backup_deadline =>
             {
@@ -175,46 +174,22 @@ fn created(session: &Session, job: &Job) -> Timestamp {
     job.metadata.creation_timestamp.as_ref().map_or(session.now(), |time| time.0)
 }
 
-/// As its conditions say, and before them its own containers, where others keep its pod from ending.
-async fn state_of(cluster: &Cluster, namespace: &str, job: &Job) -> Result<JobState, Cause> {
-    match job_state(job, None) {
-        JobState::Active => {
-            let pods = pods_of(cluster, namespace, &job.name_any()).await?;
-            let newest = pods.iter().max_by_key(|pod| pod.creation_timestamp().map(|time| time.0));
-            Ok(newest.and_then(|pod| end_of_own(job, pod)).unwrap_or(JobState::Active))
-        }
-        ended => Ok(ended),
-    }
-}
-
-async fn pods_of(cluster: &Cluster, namespace: &str, job: &str) -> Result<Vec<Pod>, Cause> {
-    let of_job = ListParams::default().labels(&format!("batch.kubernetes.io/job-name={job}"));
-    cluster.list_all("list the backup Job's pods", cluster.within(namespace), of_job).await
-}
-
 /// What a backup Job that has done its work says that it wrote: the first of its containers that says so, for one may make the snapshot
 /// and another carry it away.
 async fn snapshot_told(cluster: &Cluster, namespace: &str, job: &Job) -> Result<parse::Snapshot, Cause> {
-    let pods = pods_of(cluster, namespace, &job.name_any()).await?;
+    let pods = created::pods_of(cluster, namespace, &job.name_any()).await?;
     let succeeded = |pod: &&Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Succeeded");
     let done = pods.iter().find(succeeded).or(pods.iter().find(|pod| end_of_own(job, pod) == Some(JobState::Complete)));
     let gone = || Cause::step(format!("the pod of the backup Job {} is gone, and its log with it", job.name_any()));
     let pod = done.ok_or_else(gone)?.name_any();
     let mut silent = None;
-    for container in writers(job) {
-        match parse::backup_done(&backup_log(cluster, namespace, &pod, container).await?) {
+    for container in created::own_containers(job) {
+        match parse::backup_done(&created::log(cluster, "read the backup's log", namespace, &pod, container, LOG).await?) {
             Ok(told) => return Ok(told),
             Err(cause) => drop(silent.get_or_insert(cause)),
         }
     }
     Err(silent.unwrap_or_else(gone))
-}
-
-/// The containers that its template names, those that begin before the rest last; what others have put into its pod says nothing of it.
-fn writers(job: &Job) -> impl Iterator<Item = &str> {
-    let template = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-    let containers = template.into_iter().flat_map(|spec| spec.containers.iter().chain(spec.init_containers.iter().flatten()));
-    containers.map(|container| container.name.as_str())
 }
 
 /// `made`: when the backup's Job was created.
@@ -243,26 +218,14 @@ async fn looked_at(ssh: &Ssh, host: &Node, told: &parse::Snapshot, made: Timesta
     Ok(OnHost::Good(Saved { told: told.clone(), sha256: Some(info.sha256), unverified }))
 }
 
-/// The backup CronJob as it stands, unknown fields and all: a typed struct would lose what it does not know. Asked for before the
-/// claim, too: a run without a backup must not begin.
-pub async fn backup_template(cluster: &Cluster, settings: &Settings) -> Result<serde_json::Value, Cause> {
+/// Its CronJob, asked for before the claim, too: a run without a backup must not begin.
+pub async fn backup_template(cluster: &Cluster, settings: &Settings) -> Result<Value, Cause> {
     let (namespace, cronjob) = settings.backup();
-    let kind = ApiResource::from_gvk(&kube::api::GroupVersionKind::gvk("batch", "v1", "CronJob"));
-    let api: Api<DynamicObject> = Api::namespaced_with(cluster.kube.clone(), namespace, &kind);
-    let found = cluster.find("read the backup CronJob", async || api.get(cronjob).await).await?;
-    let template = found.ok_or_else(|| {
+    let found = created::template(cluster, "read the backup CronJob", namespace, cronjob).await?;
+    found.ok_or_else(|| {
         Cause::refused(format!("CronJob {namespace}/{cronjob}, which makes etcd snapshots, does not exist"))
             .next("k8s-upgrade … --set backup-cronjob=NAMESPACE/NAME")
-    })?;
-    serde_json::to_value(&template).map_err(|error| Cause::bug(format!("CronJob {cronjob}: {error}")))
-}
-
-async fn backup_log(cluster: &Cluster, namespace: &str, pod: &str, container: &str) -> Result<String, Cause> {
-    let api: Api<Pod> = cluster.within(namespace);
-    // Its last words are what counts, and no more than that is sent.
-    let container = Some(container.to_owned());
-    let params = LogParams { container, tail_lines: Some(TAIL), limit_bytes: Some(LOG_BYTES), ..LogParams::default() };
-    cluster.call("read the backup's log", async || api.logs(pod, &params).await).await
+    })
 }
 
 /// The backup itself is at fault, not the way to it: only a person can mend it.

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
-use kube::api::{DeleteParams, PostParams, Preconditions, PropagationPolicy};
+use kube::api::{DeleteParams, Preconditions, PropagationPolicy};
 use kube::{Api, ResourceExt};
-use serde_json::Value;
 
 use crate::failure::{Advice, Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
@@ -18,6 +17,7 @@ use crate::plan::model::version::Version;
 use crate::report::{Notice, span};
 use crate::run::chain;
 use crate::run::cluster::Cluster;
+use crate::run::cluster::created::{self, GONE};
 use crate::run::cluster::events::warning;
 use crate::run::cluster::job::job_state;
 use crate::run::services::Services;
@@ -25,8 +25,6 @@ use crate::run::session::{Change, Probe, Session, Wait, Waited};
 use crate::settings::Settings;
 use crate::words::{RunId, command};
 
-/// A deleted Job's pods have their grace period.
-const GONE: Duration = Duration::from_secs(180);
 /// A Job's first try and its two retries (backoffLimit): the last one must not run out of time with a node cordoned.
 const TRIES: u32 = 3;
 /// What the bookkeeping of a phase may take beside its waits.
@@ -124,7 +122,8 @@ pub async fn create_job(
     if let Some(uid) = &planned.replaces {
         delete_job(&services.session, &services.cluster, &planned.job, uid).await?;
     }
-    submit_job(&services.session, &services.cluster, &services.cluster.namespace, &planned.job, manifest).await?;
+    let own = &services.cluster.namespace;
+    created::submit(&services.session, &services.cluster, "chain", own, &planned.job, manifest).await?;
     let place = planned.step.node.as_deref().unwrap_or(planned.step.phase.word());
     services.session.did(place, format!("Job {} created, to run on {}", planned.job, planned.place()));
     Ok(())
@@ -140,39 +139,6 @@ async fn image(services: &Services, facts: &Facts, run: &RunId) -> Result<String
             if is_on { services.record.keep_image(run, image).await } else { Ok(image) }
         }
     }
-}
-
-/// Creates a Job from its manifest; one of that name that exists already is left alone, unless it is being deleted: then it goes first.
-pub async fn submit_job(session: &Session, cluster: &Cluster, namespace: &str, name: &str, manifest: Value) -> Result<(), Cause> {
-    let job: Job = serde_json::from_value(manifest).map_err(|error| Cause::bug(format!("manifest of {name}: {error}")))?;
-    let api: Api<Job> = cluster.within(namespace);
-    let wait =
-        Wait { place: "chain", on: "the Job to be created", deadline: GONE, every: Duration::from_secs(1), stoppable: false };
-    let change = Change::settle("chain", "create the Job", GONE).silent();
-    session
-        .change(change, async {
-            session
-                .wait(wait, async || {
-                    match cluster
-                        .call(&format!("create Job {name}"), async || api.create(&PostParams::default(), &job).await)
-                        .await
-                    {
-                        Ok(_) => Ok(Probe::Ready(())),
-                        // AlreadyExists: another runner was faster, or our own answer was lost, or one is on its way out.
-                        Err(cause) if cause.class == Class::Contended => {
-                            let there = cluster.find("read the Job", async || api.get(name).await).await?;
-                            Ok(match there.map(|job| job.metadata.deletion_timestamp.is_some()) {
-                                Some(false) => Probe::Ready(()),
-                                Some(true) => Probe::Not(format!("{name} of before is being deleted")),
-                                None => Probe::Not(format!("{name} of before was just deleted")),
-                            })
-                        }
-                        Err(cause) => Err(cause),
-                    }
-                })
-                .await
-        })
-        .await
 }
 
 /// Deletes one very Job, not whatever bears its name by then, and waits until it is gone.
@@ -220,7 +186,8 @@ fn job_deadline(settings: &Settings, phase: Phase) -> Duration {
     let waits = match phase {
         Phase::Preflight => s.alert_wait + s.backup_deadline + s.step_deadline * 2,
         Phase::Master | Phase::Worker => {
-            s.soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 3
+            let hooks = if s.hooks().is_empty() { Duration::ZERO } else { s.hook_deadline * 4 };
+            s.soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 3 + hooks
         }
         Phase::Postflight => s.soak + s.resolve_wait * 2,
     };

@@ -63,10 +63,20 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         nodes::upgrade::skipped(&services.session, name, "upgrade", &format!("it is at {target} already"));
         after.not_here(Gate::Workloads);
     } else {
-        let begun = enter(services, node, target).await?;
-        if !begun && let Some(skip) = before_disruption(services, before, &facts, node, target).await? {
-            return super::preflight::leave_out(services, name, run, target, &facts.marks.left_out, vec![skip]).await;
-        }
+        // Of one that serves at the target only the hook after it is left.
+        let entered = match facts.serves_for_now(node, target) {
+            true => Ok(Entered::Begun),
+            false => entered(services, before, &facts, node, target).await,
+        };
+        let begun = match entered {
+            Ok(Entered::Begun) => true,
+            Ok(Entered::Open) => false,
+            Ok(Entered::LeftOut(skip)) => {
+                nodes::hooks::finish_alone(services, node).await?;
+                return super::preflight::leave_out(services, name, run, target, &facts.marks.left_out, vec![skip]).await;
+            }
+            Err(cause) => return Err(nodes::hooks::give_up_alone(services, node, cause).await),
+        };
         services.monitoring.push_run(&facts.marks).await;
         let class = if begun { ChangeClass::Settle } else { ChangeClass::Prepare };
         nodes::upgrade::upgrade_node(services, name, target, run, class, &mut after).await?;
@@ -89,6 +99,23 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         services.session.notice(name, &Notice::NodeDone { node: name.to_owned(), target });
     }
     Ok(())
+}
+
+/// How a node's turn begins.
+enum Entered {
+    /// Its upgrade has begun, and is to be finished.
+    Begun,
+    /// Every gate is open.
+    Open,
+    /// It can never be drained, and the run goes past it.
+    LeftOut(Skip),
+}
+
+async fn entered(services: &Services, before: Asking<'_>, facts: &Facts, node: &Node, target: Version) -> Result<Entered, Cause> {
+    if enter(services, node, target).await? {
+        return Ok(Entered::Begun);
+    }
+    Ok(before_disruption(services, before, facts, node, target).await?.map_or(Entered::Open, Entered::LeftOut))
 }
 
 /// Before the gates of a node: what an earlier runner of ours has left. True if its upgrade has begun, and is to be finished without
@@ -216,6 +243,10 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     let at_target = gates::at_target(&facts, target).into_result("the cluster is not at the target any more");
     asking.pass(Gate::Target, Guard::TargetBeforeEnd, ready(at_target)).await?;
     asking.end()?;
+    // Of one that was skipped by force.
+    for node in facts.nodes.iter().filter(|node| node.hook_is_owed()) {
+        nodes::hooks::finish_alone(services, node).await?;
+    }
     for node in facts.managed() {
         services.leases.expire(&node.name).await?;
     }

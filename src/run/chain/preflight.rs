@@ -154,6 +154,11 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
         Guard::BackupTemplate,
         super::backup::backup_template(&services.cluster, &services.settings).await.map(drop),
     );
+    if services.settings.hooks().is_empty() {
+        asking.not_here(Gate::Hooks);
+    } else {
+        asking.tell(Gate::Hooks, Guard::HooksUsable, nodes::hooks::usable(services).await);
+    }
     // Before the claim: prefetch, which comes after it, would be the first to miss the packages.
     let released = match super::detect::released(&services.settings, &services.world, facts, target).await {
         Answer::Known(true) => Ok(()),

@@ -1,6 +1,7 @@
 //! What the API server says and is told: calls, lists, the facts, the record of the run, journals.
 
 mod client;
+pub mod created;
 pub mod events;
 pub mod job;
 mod journal;

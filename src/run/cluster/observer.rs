@@ -143,6 +143,15 @@ impl Observer {
         let remedy =
             command!("kubectl annotate node {} {}-    # removes it: then the node counts as not changed by us", name, key);
         let changed_at = self.time(mark(Mark::ChangedAt), Mark::ChangedAt, &remedy, &mut odd);
+        let key = Mark::Hooked.key(&self.settings.annotation_prefix);
+        let hooked = mark(Mark::Hooked).and_then(|text| {
+            let turn = text.parse().ok().filter(|turn: &RunId| !turn.is_by_hand());
+            if turn.is_none() {
+                let remedy = command!("kubectl annotate node {} {}-    # removes it: then no hook is owed", name, key);
+                odd.push(Cause::refused(format!("annotation {key} is {text:?}, which is no id of ours")).next(remedy));
+            }
+            turn
+        });
         Node {
             hostname: node.labels().get(names::LABEL_HOSTNAME).cloned().unwrap_or_else(|| name.clone()),
             address: status
@@ -177,6 +186,7 @@ impl Observer {
             excluded: self.settings.exclude_nodes.iter().any(|excluded| *excluded == *name),
             cordoned_by: mark(Mark::CordonedBy),
             former_versions: mark(Mark::FormerVersions),
+            hooked,
             changed_at,
             odd,
             name,

@@ -5,6 +5,7 @@ pub mod cordon;
 pub mod drain;
 pub mod drainable;
 pub mod gates;
+pub mod hooks;
 pub mod inspect;
 pub mod losses;
 pub mod prepare;

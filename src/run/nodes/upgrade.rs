@@ -71,37 +71,42 @@ async fn upgrade_held(
 ) -> Result<(), Cause> {
     let facts = observe_turn(&services.observer, name, target).await?;
     let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
-    if facts.is_done_for_now(node, target) && guard::on(Guard::FinishedNode) {
+    if facts.serves_for_now(node, target) && guard::on(Guard::FinishedNode) {
         skipped(&services.session, name, "upgrade", &format!("another runner brought it to {target}"));
         after.not_here(Gate::Workloads);
-        return Ok(());
+        return super::hooks::finish(services, name, None).await;
     }
     let to = target.to_string();
     let state = settled_state(&services.session, &services.ssh, &services.settings, node).await?;
     if node.is_upgraded(target) && state.finished(&to) && guard::on(Guard::FinishedNode) {
         after.not_here(Gate::Workloads);
-        return back_in_service(services, node, target, target, None).await;
+        back_in_service(services, node, target, target, None).await?;
+        return super::hooks::finish(services, name, None).await;
     }
     let begun = super::inspect::begun(node, &state, &to);
     let limit = services.settings.drain_deadlines();
     let held = facts.marks.held_drain_of(name).filter(|held| !begun && held.out() >= limit && guard::on(Guard::DrainDeadlines));
     if let Some(held) = held {
-        return Err(tried_enough(name, held));
+        return Err(super::hooks::give_up(services, node, tried_enough(name, held)).await);
+    }
+    if !begun && let Err(cause) = super::hooks::before(services, node).await {
+        return Err(super::hooks::give_up(services, node, cause).await);
     }
     let whole = super::gates::whole_deployments(&services.cluster).await?;
     let since = Instant::now();
     if let Err(cause) =
         super::cordon::cordon(&services.session, &services.record, &services.settings, node, &state, &to, run).await
     {
-        give_up(services, name, begun, &to, &cause).await;
-        return Err(cause);
+        let back = give_up(services, name, begun, &to, &cause).await;
+        return Err(if back { super::hooks::give_up(services, node, cause).await } else { cause });
     }
     if !begun && let Err(cause) = our_turn(&services.session, &services.observer, name).await {
         // Nothing on the node was changed. (Whose Lease is lost changes nothing: this is refused, too.)
         if let Err(back) = super::cordon::take_cordon_back(&services.record, &services.settings, name).await {
             services.session.warn(name, format!("our cordon could not be taken back: {}", back.what));
+            return Err(cause);
         }
-        return Err(cause);
+        return Err(super::hooks::give_up(services, node, cause).await);
     }
     let drained = drain(services, &facts, name, begun).await;
     // A drain that came to its deadline; what stops it otherwise is no sign that it cannot end.
@@ -114,10 +119,13 @@ async fn upgrade_held(
         Ok(kubelet) => kubelet,
         Err(cause) => {
             let back = give_up(services, name, begun, &to, &cause).await;
-            return Err(if back && held { in_vain(services, &facts, name, since.elapsed(), run, cause).await } else { cause });
+            let out = since.elapsed();
+            let cause = if back && held { in_vain(services, &facts, name, out, run, cause).await } else { cause };
+            return Err(if back { super::hooks::give_up(services, node, cause).await } else { cause });
         }
     };
     back_in_service(services, node, target, kubelet, Some(since)).await?;
+    super::hooks::finish(services, name, None).await?;
     let back = super::gates::workloads_back(&services.session, &services.cluster, &services.settings, name, &whole);
     after.pass(Gate::Workloads, Guard::WorkloadsAfterNode, back).await
 }

@@ -180,7 +180,7 @@ async fn installation(services: &Services) -> Vec<Finding> {
     }
     let settings = &services.settings;
     let checks =
-        health::checks(&seen, &settings.policy(), settings.drain_unstick, &services.cluster.namespace, services.session.now());
+        health::checks(&seen, &settings.policy(), settings.drain_unstick, settings.hooks(), &services.cluster.namespace, services.session.now());
     checks.into_iter().map(Finding::from).collect()
 }
 

@@ -11,7 +11,9 @@ use super::super::api::delete_pod;
 use super::super::state::{Access, ProgramPhase, State, later};
 use super::super::store::{Key, seconds};
 use super::objects::{MIRROR, annotation, finished, is, node_of, owner, phase, ready, set_condition, terminating, uid};
-use super::{BACKUP, Backup, Due, ENDS_AFTER, MESHED, NEVER_READY, READY_AFTER, SIDECAR, delay, process, wake, wake_at};
+use super::{
+    BACKUP, Backup, Due, ENDS_AFTER, HOOK, HookEnd, MESHED, NEVER_READY, READY_AFTER, SIDECAR, delay, process, wake, wake_at,
+};
 
 /// How long a Job's pod runs that is not this program (the lab's backup: 3.2 s).
 const JOB_RUNS: Duration = Duration::from_secs(3);
@@ -31,6 +33,7 @@ pub struct Container {
     /// It ends by itself, one day.
     of_job: bool,
     backup: bool,
+    hook: Option<String>,
     /// It is not started anew where it ends.
     never_restarts: bool,
     start_at: Timestamp,
@@ -59,6 +62,7 @@ pub fn adopt(state: &mut State, key: &Key, pod: &Value) {
         node: node.to_owned(),
         of_job: owner(pod).is_some_and(|owner| owner.reference["kind"] == "Job"),
         backup: annotation(pod, BACKUP) == Some("true"),
+        hook: annotation(pod, HOOK).map(str::to_owned),
         never_restarts: pod["spec"]["restartPolicy"] == "Never",
         start_at,
         started: None,
@@ -107,7 +111,12 @@ fn look(state: &mut State, uid: &str, own: &mut Container) -> bool {
     let now = state.now();
     let due = |when: Option<Timestamp>| when.is_some_and(|when| when <= now);
     if own.ended.is_none() && due(own.ends_at) {
-        own.ended = Some((now, if own.backup { process::back_up(state, &own.node, uid) } else { 0 }));
+        let code = match &own.hook {
+            Some(hook) => process::hook(state, uid, hook),
+            None if own.backup => process::back_up(state, &own.node, uid),
+            None => 0,
+        };
+        own.ended = Some((now, code));
     }
     // A kubelet that is back looks at all its pods.
     if !alive(state, &own.node) {
@@ -188,7 +197,8 @@ fn start(state: &mut State, uid: &str, own: &mut Container, pod: &Value) {
         (_, None) if own.of_job => Some(now),
         (_, None) => Some(later(now, delay(state, 2000, 5000))),
     };
-    let stuck = own.backup && state.control.backup == Backup::Stuck;
+    let hangs = own.hook.as_ref().is_some_and(|hook| state.control.hooks.get(hook) == Some(&HookEnd::Never));
+    let stuck = hangs || (own.backup && state.control.backup == Backup::Stuck);
     own.ends_at = (own.of_job && !program && !stuck).then(|| later(now, JOB_RUNS));
 }
 

@@ -44,6 +44,9 @@ pub const ENDS_AFTER: &str = "rehearsal/ends-after";
 /// On a pod: `"true"` says that it makes an etcd snapshot, as `Control::backup` wills.
 pub const BACKUP: &str = "rehearsal/backup";
 
+/// On a pod: `before` or `after` says that it is that hook's, which ends as `Control::hooks` wills.
+pub const HOOK: &str = "rehearsal/hook";
+
 /// On a pod: `"true"` has a mesh put its sidecar into it, which never ends by itself.
 pub const MESHED: &str = "rehearsal/meshed";
 /// That container's name.
@@ -61,6 +64,16 @@ pub enum Backup {
     Small,
 }
 
+/// What becomes of a hook's pods to come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HookEnd {
+    #[default]
+    Well,
+    Fails,
+    /// It never ends.
+    Never,
+}
+
 /// What controllers remember; only what the objects do not say.
 #[derive(Clone, Default)]
 pub struct Control {
@@ -68,6 +81,8 @@ pub struct Control {
     pub seen: u64,
     /// A fault: what the backups do.
     pub backup: Backup,
+    /// A fault: what the hooks do that do not end well, by `before` and `after`.
+    pub hooks: BTreeMap<String, HookEnd>,
     /// A fault: nodes whose kubelet works, but reaches no API server.
     pub silent: BTreeSet<String>,
     /// A fault: objects that no watch tells of.

@@ -1,4 +1,4 @@
-//! What runs in pods: this program, and the backup.
+//! What runs in pods: this program, the backup, and hooks.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::super::hosts;
 use super::super::state::{Program, ProgramPhase, State};
 use super::super::store::{Key, Kind};
-use super::{Backup, unmodelled};
+use super::{Backup, HookEnd, unmodelled};
 use crate::names;
 use crate::world::Env;
 
@@ -118,6 +118,20 @@ fn files(state: &mut State, namespace: &str, volumes: &Value, mounts: &Value) ->
         }
     }
     Ok(files)
+}
+
+/// A hook ends: its exit code.
+pub fn hook(state: &mut State, uid: &str, hook: &str) -> u8 {
+    match state.control.hooks.get(hook).copied().unwrap_or_default() {
+        HookEnd::Well | HookEnd::Never => {
+            state.log(uid, if hook == "before" { "noout is set" } else { "noout is unset" });
+            0
+        }
+        HookEnd::Fails => {
+            state.log(uid, "Error EPERM: no monitor allows that");
+            1
+        }
+    }
 }
 
 /// A backup ends: its exit code.

@@ -17,6 +17,7 @@ use crate::names;
 use crate::plan::manifests::install;
 use crate::plan::manifests::installation::{Credentials, Install};
 use crate::plan::model::facts::COMPONENTS;
+use crate::plan::model::hooks::{Hook, Hooks};
 use crate::plan::model::policy::{Runner, Unstick};
 use crate::plan::trust::keys::Pair;
 
@@ -48,6 +49,7 @@ impl Scenario {
         self.budgets.iter().try_for_each(|budget| world.budget(budget))?;
         self.autoscalers.iter().try_for_each(|scaler| world.autoscaler(scaler))?;
         world.backup()?;
+        world.hooks()?;
         world.installation(image)?;
         world.services();
         let mut state = world.state;
@@ -71,6 +73,12 @@ impl Scenario {
     fn unstick(&self) -> Result<Unstick, Cause> {
         let Some(setting) = self.settings.get("drain-unstick") else { return Ok(Unstick::Structural) };
         serde_json::from_value(setting.clone()).map_err(|error| Cause::usage(format!("drain-unstick of the scenario: {error}")))
+    }
+
+    /// The CronJobs of the hooks.
+    pub fn hooks(&self) -> Hooks<'_> {
+        let path = |hook: Hook| self.text_setting(hook.setting()).and_then(|setting| setting.split_once('/'));
+        Hooks { before: path(Hook::Before), after: path(Hook::After) }
     }
 
     /// Namespace and name of the CronJob that backs etcd up.
@@ -102,6 +110,7 @@ impl World<'_> {
     fn namespaces(&mut self) -> Result<(), Cause> {
         let Scenario { workloads, budgets, autoscalers, .. } = self.scenario;
         let mut names: BTreeSet<&str> = BTreeSet::from(["default", SYSTEM, "monitoring", self.scenario.backup().0]);
+        names.extend(self.scenario.hooks().there().map(|(_, (namespace, _))| namespace));
         names.extend(workloads.iter().map(|workload| workload.namespace.as_str()));
         names.extend(budgets.iter().map(|budget| budget.namespace.as_str()));
         names.extend(autoscalers.iter().map(|scaler| scaler.namespace.as_str()));
@@ -239,6 +248,15 @@ impl World<'_> {
         self.create(Object::CronJob, objects::backup(namespace, name)).map(drop)
     }
 
+    fn hooks(&mut self) -> Result<(), Cause> {
+        let hooks = self.scenario.hooks().there();
+        hooks
+            .map(|(hook, (namespace, name))| objects::hook(hook, namespace, name))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .try_for_each(|cronjob| self.create(Object::CronJob, cronjob).map(drop))
+    }
+
     /// What `manifests … | kubectl apply -f -` creates.
     fn installation(&mut self, image: &str) -> Result<(), Cause> {
         let config = self.scenario.config()?;
@@ -251,6 +269,7 @@ impl World<'_> {
             image,
             config: &config,
             backup: self.scenario.backup(),
+            hooks: self.scenario.hooks(),
             prefix: self.scenario.text_setting("annotation-prefix").unwrap_or(names::ANNOTATION_PREFIX),
             unstick: self.scenario.unstick()?,
             runner: &runner,

@@ -9,6 +9,7 @@ use super::super::store::seconds;
 use super::super::{control, hosts};
 use super::{Autoscaler, Budget, Node, Workload};
 use crate::names;
+use crate::plan::model::hooks::Hook;
 
 pub const SYSTEM: &str = "kube-system";
 
@@ -141,6 +142,22 @@ pub fn backup(namespace: &str, name: &str) -> Value {
                         "tolerations": [{ "key": names::LABEL_CONTROL_PLANE, "operator": "Exists", "effect": "NoSchedule" }],
                         "containers": [{ "name": "backup", "image": "backup-etcd:1" }],
                     },
+                },
+            } },
+        },
+    })
+}
+
+pub fn hook(hook: Hook, namespace: &str, name: &str) -> Value {
+    json!({
+        "metadata": { "name": name, "namespace": namespace },
+        "spec": {
+            "schedule": "0 0 1 1 *", "suspend": true,
+            "jobTemplate": { "spec": {
+                "backoffLimit": 0,
+                "template": {
+                    "metadata": { "annotations": { control::HOOK: hook.word() } },
+                    "spec": { "restartPolicy": "Never", "containers": [{ "name": "hook", "image": "ceph:1" }] },
                 },
             } },
         },

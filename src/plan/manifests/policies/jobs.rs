@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::cel::{list, literal, map, same_but};
 use super::records::{old_and_new, rest_is_as_it_was, same};
-use super::{ENDED_JOBS, JOBS, Policy, SNAPSHOTS, both, user};
+use super::{ENDED_JOBS, JOBS, Policy, SNAPSHOTS, both, of_hook, user};
 use crate::names::{self, Mark};
 use crate::plan::manifests::installation::Install;
-use crate::plan::manifests::jobs;
 use crate::plan::manifests::rights::Account;
+use crate::plan::manifests::{hooks, jobs};
+use crate::plan::model::hooks::Hook;
 use crate::plan::model::policy::Runner;
 
 /// What differs from Job to Job in a pod's spec, and is looked at by itself or only narrows where it runs.
@@ -18,6 +19,9 @@ const OF_A_CONTAINER: [&str; 2] = ["args", "image"];
 /// What a Job of ours runs, its words one after the other.
 const COMMAND: &str = r"^(preflight|postflight|upgrade-node [a-z0-9]([-.a-z0-9]*[a-z0-9])?) --chain --target [0-9]+\.[0-9]+\.[0-9]+ --run [0-9a-f]{8}( --held)?$";
 
+/// A node's name.
+const NODE: &str = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$";
+
 /// The shapes of a pod of the chain that are accepted, the newest first: a run goes on with the build that began it, while the policies of
 /// another are in force. One that this program makes no more goes once no run of the build that made it can be in flight.
 const SHAPES: [&str; 1] = [include_str!("shapes/1.json")];
@@ -26,9 +30,15 @@ fn rule(expression: String, message: &str) -> (String, String) {
     (expression, message.to_owned())
 }
 
-/// Bears the label by which the snapshot's policy knows its Jobs.
-fn is_snapshot() -> String {
-    format!("object.metadata.?labels[?'{}'].orValue('') == '{}'", names::LABEL_MANAGED_BY, names::PROGRAM)
+/// Bears the label by which the policy of such Jobs knows them.
+fn bears(managed_by: &str) -> String {
+    format!("object.metadata.?labels[?'{}'].orValue('') == '{managed_by}'", names::LABEL_MANAGED_BY)
+}
+
+/// Jobs out of somebody's CronJob: how each is known, and where it may be created.
+fn templated<'a>(install: &Install<'a>) -> Vec<(String, &'a str)> {
+    let hooks = install.hooks.there().map(|(hook, (place, _))| (bears(&hooks::managed_by(hook)), place));
+    std::iter::once((bears(names::PROGRAM), install.backup.0)).chain(hooks).collect()
 }
 
 /// One part of each shape that is accepted, as a list; a shape that is no JSON accepts nothing (a test reads them).
@@ -63,11 +73,16 @@ pub fn chain(install: &Install) -> Policy {
     let is_postflight = "variables.args.size() > 0 && variables.args[0] == 'postflight'";
     let image = Mark::Image.key(install.prefix);
     // What a change leaves as it was is not judged again.
-    let unless_snapshot = |expression: String| format!("variables.snapshot || request.operation == 'UPDATE' || ({expression})");
+    let unless_templated = |expression: String| format!("variables.templated || request.operation == 'UPDATE' || ({expression})");
+    let templated = templated(install);
+    let chain = user(install, Account::Chain);
+    let place = templated.iter().rev().fold(format!("request.namespace == '{}'", install.namespace), |other, (is, place)| {
+        format!("{is} ? request.namespace == '{place}' && request.userInfo.username == '{chain}' : ({other})")
+    });
     let mut variables = old_and_new();
     let template_annotations = literal(&jobs::pod_annotations());
     variables.extend([
-        ("snapshot", is_snapshot()),
+        ("templated", templated.iter().map(|(is, _)| is.as_str()).collect::<Vec<_>>().join(" || ")),
         ("pod", "dyn(object.spec.template.spec)".to_owned()),
         ("container", "dyn(object.spec.template.spec.containers[0])".to_owned()),
         ("args", "dyn(object.spec.template.spec.containers[0]).?args.orValue([])".to_owned()),
@@ -92,23 +107,18 @@ pub fn chain(install: &Install) -> Policy {
         rules: vec![
             rule(
                 format!(
-                    "request.operation == 'CREATE' || (!variables.snapshot && {} && {})",
+                    "request.operation == 'CREATE' || (!variables.templated && {} && {})",
                     rest_is_as_it_was(&["metadata"]),
                     same("Marks", &list([progress]))
                 ),
                 "of a Job that is there only the record of its progress may change",
             ),
             rule(
-                format!(
-                    "variables.snapshot ? request.namespace == '{}' && request.userInfo.username == '{}' : request.namespace == '{}'",
-                    install.backup.0,
-                    user(install, Account::Chain),
-                    install.namespace
-                ),
-                "Jobs are created in our own namespace, and those of etcd's snapshot where its CronJob is",
+                place,
+                "Jobs are created in our own namespace, and those of etcd's snapshot and of hooks where their CronJobs are",
             ),
             rule(
-                unless_snapshot(format!(
+                unless_templated(format!(
                     "object.metadata.name.startsWith('{}-') && {} == {} && {}.all(k, k == '{}')",
                     names::JOB_PREFIX,
                     map("object", "metadata.labels"),
@@ -119,11 +129,11 @@ pub fn chain(install: &Install) -> Policy {
                 "a Job of the chain has its name, its label, and no annotation but its own",
             ),
             rule(
-                unless_snapshot("object.spec.parallelism == 1 && object.spec.completions == 1".to_owned()),
+                unless_templated("object.spec.parallelism == 1 && object.spec.completions == 1".to_owned()),
                 "a Job of the chain has one pod",
             ),
             rule(
-                unless_snapshot(format!(
+                unless_templated(format!(
                     "{} == {template_annotations} && {}.all(k, k in {} || k == '{}')",
                     map("object", "spec.template.metadata.annotations"),
                     map("object", "spec.template.metadata.labels"),
@@ -133,29 +143,29 @@ pub fn chain(install: &Install) -> Policy {
                 "a pod of the chain has our labels and annotations",
             ),
             rule(
-                unless_snapshot(format!("variables.args.join(' ').matches({})", literal(&COMMAND.into()))),
+                unless_templated(format!("variables.args.join(' ').matches({})", literal(&COMMAND.into()))),
                 "a Job of the chain runs preflight, upgrade-node or postflight with --chain, --target and --run",
             ),
             rule(
-                unless_snapshot(format!(
+                unless_templated(format!(
                     "variables.container.image == {} || variables.container.image == namespaceObject.metadata.?annotations[?'{image}'].orValue('')",
                     literal(&install.image.into())
                 )),
                 "a Job of the chain runs the image that is installed, or the one that began the run",
             ),
             rule(
-                unless_snapshot(format!(
+                unless_templated(format!(
                     "variables.pod.containers.size() == 1 && variables.containers.exists(c, {})",
                     same_but("variables.container", "c", &list(OF_A_CONTAINER))
                 )),
                 "the container of a Job of the chain is ours to the last field",
             ),
             rule(
-                unless_snapshot(format!("variables.pods.exists(p, {})", same_but("variables.pod", "p", &list(OF_A_POD)))),
+                unless_templated(format!("variables.pods.exists(p, {})", same_but("variables.pod", "p", &list(OF_A_POD)))),
                 "the pod of a Job of the chain is ours to the last field: no other account, volume or right on its host",
             ),
             rule(
-                unless_snapshot(format!("variables.places.size() > 0 && variables.places.all(t, {})", is_trusted(install))),
+                unless_templated(format!("variables.places.size() > 0 && variables.places.all(t, {})", is_trusted(install))),
                 "a Job of the chain runs on a control plane, or on the runner or who stands in for it, by the Node's own name",
             ),
         ],
@@ -189,34 +199,73 @@ pub fn ended(install: &Install) -> Policy {
 /// A Job that makes etcd's snapshot: as its CronJob would make one. Both are filled in alike by the API server; a webhook that changes Jobs
 /// and not CronJobs has to leave these alone.
 pub fn snapshot(install: &Install) -> Policy {
+    of_template(
+        install,
+        SNAPSHOTS,
+        names::PROGRAM.to_owned(),
+        install.backup,
+        vec![rule(
+            format!("object.metadata.name.startsWith('{}-')", names::ETCD_JOB_PREFIX),
+            "a Job of etcd's snapshot has its name",
+        )],
+    )
+}
+
+/// A Job of a hook: as its CronJob would make one. For which node it runs stands on the Job, as a node is named and in no other words.
+pub fn hook(install: &Install, hook: Hook, cronjob: (&str, &str)) -> Policy {
+    let annotations = map("object", "metadata.annotations");
+    let template = map("params", "spec.jobTemplate.metadata.annotations");
+    let node = Mark::HookNode.key(install.prefix);
+    let rules = vec![
+        rule(format!("object.metadata.name.startsWith('{}-')", hooks::prefix(hook)), "a Job of a hook has its name"),
+        rule(
+            format!(
+                "{annotations}.all(k, k == '{node}' || k == '{}' || (k in {template} && {annotations}[k] == {template}[k]))",
+                names::INSTANTIATE
+            ),
+            "a Job of a hook has the annotations of its CronJob's template, and the name of its node",
+        ),
+        rule(
+            format!("object.metadata.?annotations[?'{node}'].orValue('').matches({})", literal(&NODE.into())),
+            "a Job of a hook names its node",
+        ),
+    ];
+    of_template(install, of_hook(hook), hooks::managed_by(hook), cronjob, rules)
+}
+
+/// A Job out of somebody's CronJob: its pod is the one of the template.
+fn of_template(
+    install: &Install,
+    name: &'static str,
+    managed_by: String,
+    (place, cronjob): (&str, &str),
+    own: Vec<(String, String)>,
+) -> Policy {
     let annotations = |object: &str, path: &str| map(object, &format!("{path}template.metadata.annotations"));
+    let rules = [
+        rule(
+            "dyn(object.spec.template.spec) == dyn(params.spec.jobTemplate.spec.template.spec)".to_owned(),
+            "the pod of such a Job is the one of its CronJob, to the last field",
+        ),
+        rule(
+            format!(
+                "{} == {} && object.spec.parallelism == params.spec.jobTemplate.spec.?parallelism.orValue(1)",
+                annotations("object", "spec."),
+                annotations("params", "spec.jobTemplate.spec.")
+            ),
+            "such a Job has as many pods as its CronJob's, with the same annotations",
+        ),
+    ];
     Policy {
-        name: SNAPSHOTS,
+        name,
         accounts: both(install),
         group: "batch",
         resource: "jobs",
         operations: &["CREATE"],
-        label: Some((names::LABEL_MANAGED_BY, names::PROGRAM)),
-        cronjob: Some((install.backup.0.to_owned(), install.backup.1.to_owned())),
+        label: Some((names::LABEL_MANAGED_BY, managed_by)),
+        cronjob: Some((place.to_owned(), cronjob.to_owned())),
         variables: Vec::new(),
-        rules: vec![
-            rule(
-                format!("object.metadata.name.startsWith('{}-')", names::ETCD_JOB_PREFIX),
-                "a Job of etcd's snapshot has its name",
-            ),
-            rule(
-                "dyn(object.spec.template.spec) == dyn(params.spec.jobTemplate.spec.template.spec)".to_owned(),
-                "the pod of etcd's snapshot is the one of its CronJob, to the last field",
-            ),
-            rule(
-                format!(
-                    "{} == {} && object.spec.parallelism == params.spec.jobTemplate.spec.?parallelism.orValue(1)",
-                    annotations("object", "spec."),
-                    annotations("params", "spec.jobTemplate.spec.")
-                ),
-                "a Job of etcd's snapshot has as many pods as its CronJob's, with the same annotations",
-            ),
-        ],
+        rules: own.into_iter().chain(rules).collect(),
     }
 }
 

@@ -2,8 +2,8 @@
 //! what*; where they cannot say *how much of it*, these do. They match our accounts by name, so that nobody else is ever refused by one.
 //!
 //! A policy that asks for another object (a parameter) is refused to **everybody** where that is missing, before it is known who asks.
-//! So only one does, the snapshot's, and it looks only at Jobs that bear our label; everything else that it takes stands in the policy's
-//! own text. And once the last policy with a parameter of some kind of Kubernetes' own is deleted, the API server's cache of that kind stands
+//! So only those of Jobs out of somebody's CronJob do, and they look only at Jobs that bear our label; everything else that they take stands in the
+//! policies' own text. And once the last policy with a parameter of some kind of Kubernetes' own is deleted, the API server's cache of that kind stands
 //! still until it is restarted, also for a policy that comes anew: policies are changed in place, never deleted and made again.
 
 mod cel;
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::installation::Install;
 use super::rights::Account;
 use crate::names;
+use crate::plan::model::hooks::{Hook, Hooks};
 use crate::plan::model::policy::Unstick;
 
 const NODES: &str = "nodes";
@@ -35,7 +36,7 @@ struct Policy {
     resource: &'static str,
     operations: &'static [&'static str],
     /// Looks only at objects with this label.
-    label: Option<(&'static str, &'static str)>,
+    label: Option<(&'static str, String)>,
     /// Namespace and name of the CronJob that its expressions call `params`.
     cronjob: Option<(String, String)>,
     variables: Vec<(&'static str, String)>,
@@ -51,8 +52,8 @@ impl Policy {
         let mut constraints = json!({ "resourceRules": [{
             "apiGroups": [self.group], "apiVersions": ["v1"], "resources": [self.resource], "operations": self.operations,
         }] });
-        if let Some((key, value)) = self.label {
-            constraints["objectSelector"] = json!({ "matchLabels": { key: value } });
+        if let Some((key, value)) = &self.label {
+            constraints["objectSelector"] = json!({ "matchLabels": { *key: value } });
         }
         let variables: Vec<Value> =
             self.variables.iter().map(|(name, expression)| json!({ "name": name, "expression": expression })).collect();
@@ -100,14 +101,23 @@ fn policies(install: &Install) -> Vec<Policy> {
         Some(jobs::ended(install)),
         Some(jobs::snapshot(install)),
     ];
-    policies.into_iter().flatten().collect()
+    let hooks = install.hooks.there().map(|(hook, cronjob)| jobs::hook(install, hook, cronjob));
+    policies.into_iter().flatten().chain(hooks).collect()
 }
 
 /// What the policies of an installation are called, each as its binding is.
-pub fn names(namespace: &str, unstick: Unstick) -> Vec<String> {
+pub fn names(namespace: &str, unstick: Unstick, hooks: Hooks<'_>) -> Vec<String> {
     let of_drains = (unstick != Unstick::Never).then_some(PODS);
     let all = [NODES, NAMESPACE, CONFIG_MAPS, JOBS, ENDED_JOBS, SNAPSHOTS].into_iter().chain(of_drains);
-    all.map(|name| full_name(name, namespace)).collect()
+    let of_hooks = hooks.there().map(|(hook, _)| of_hook(hook));
+    all.chain(of_hooks).map(|name| full_name(name, namespace)).collect()
+}
+
+fn of_hook(hook: Hook) -> &'static str {
+    match hook {
+        Hook::Before => "hooks-before",
+        Hook::After => "hooks-after",
+    }
 }
 
 fn full_name(name: &str, namespace: &str) -> String {

@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
-use k8s_upgrade::plan::manifests::jobs;
+use k8s_upgrade::names::ANNOTATION_PREFIX;
+use k8s_upgrade::plan::manifests::{hooks, jobs};
+use k8s_upgrade::plan::model::hooks::Hook;
 use k8s_upgrade::plan::model::policy::{Runner, Unstick};
 use k8s_upgrade::twin::Scenario;
 use k8s_upgrade::twin::store::Kind;
@@ -286,4 +288,34 @@ pub async fn a_snapshots_job_is_that_of_its_cronjob(b: &Bench<'_>) {
     let mut elsewhere = ours;
     elsewhere["metadata"]["namespace"] = json!(b.ns);
     post("somebody's of that label in another namespace", "jobs", elsewhere).accepted(b).await;
+}
+
+pub async fn a_hooks_job_is_that_of_its_cronjob(b: &Bench<'_>) {
+    let Installed { chain, watch, backup, .. } = install(b).await;
+    let (path, cronjobs) =
+        (format!("/apis/batch/v1/namespaces/{backup}/jobs"), format!("/apis/batch/v1/namespaces/{backup}/cronjobs"));
+    let template = chain.there(&format!("{cronjobs}/noout")).await;
+    let turn = "0badcafe".parse().unwrap();
+    let name = hooks::name(Hook::Before, &turn, "k8s-node4", 1);
+    let ours = hooks::job(&template, Hook::Before, &name, "k8s-node4", ANNOTATION_PREFIX).unwrap();
+    let node = format!("/metadata/annotations/{ANNOTATION_PREFIX}~1k8s-upgrade-hook-node");
+    for (what, pointer, value) in [
+        ("another image", format!("{POD}/containers/0/image"), json!("evil:1")),
+        ("another path of its host", format!("{POD}/volumes/0/hostPath/path"), json!("/")),
+        ("all rights", format!("{POD}/containers/0/securityContext"), json!({ "privileged": true })),
+        ("a snapshot's name", "/metadata/name".to_owned(), json!("pre-upgrade-etcd-1")),
+        ("more pods", "/spec/parallelism".to_owned(), json!(5)),
+        ("a pod's annotation", "/spec/template/metadata/annotations/a".to_owned(), json!("b")),
+        ("an annotation of the Job", "/metadata/annotations/a".to_owned(), json!("b")),
+        ("a node that no node is called", node.clone(), json!("$(id)")),
+    ] {
+        post(what, &path, changed(&ours, &pointer, value)).refused(&chain, "hooks-before").await;
+    }
+    // It is no snapshot, and no hook that is not set.
+    for other in ["k8s-upgrade-hook-after", ""] {
+        let other = changed(&ours, "/metadata/labels/app.kubernetes.io~1managed-by", json!(other));
+        post("one that hides from its policy", &path, other).refused(&chain, "jobs").await;
+    }
+    post("by the watch", &path, ours.clone()).not_granted(&watch).await;
+    post("ours", &path, ours).accepted(&chain).await;
 }

@@ -8,14 +8,15 @@ mod schemas;
 use k8s_upgrade::names::{ANNOTATION_PREFIX, SERVICE_ACCOUNT, WATCH_ACCOUNT, of_cluster};
 use k8s_upgrade::plan::manifests::install;
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
+use k8s_upgrade::plan::model::hooks::Hooks;
 use k8s_upgrade::plan::model::policy::{Runner, Unstick};
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, SOON, text};
 pub use jobs::{
-    a_job_of_the_chain_has_its_shape, a_job_runs_on_a_control_plane_alone_where_no_worker_is_trusted,
-    a_job_runs_on_the_runner_or_who_stands_in_for_it, a_snapshots_job_is_that_of_its_cronjob, of_a_job_only_its_progress_changes,
-    only_a_job_of_the_chain_is_removed,
+    a_hooks_job_is_that_of_its_cronjob, a_job_of_the_chain_has_its_shape,
+    a_job_runs_on_a_control_plane_alone_where_no_worker_is_trusted, a_job_runs_on_the_runner_or_who_stands_in_for_it,
+    a_snapshots_job_is_that_of_its_cronjob, of_a_job_only_its_progress_changes, only_a_job_of_the_chain_is_removed,
 };
 pub use records::{
     a_node_is_cordoned_and_marked_and_nothing_else, a_pod_is_deleted_where_unsticking_would,
@@ -42,12 +43,17 @@ async fn install<'a>(b: &'a Bench<'a>) -> Installed<'a> {
 async fn install_with<'a>(b: &'a Bench<'a>, unstick: Unstick, runner: &Runner, standby: &[String]) -> Installed<'a> {
     let backup = format!("backup-{}", b.ns);
     b.post("namespaces", json!({ "metadata": { "name": backup } })).await.ok();
-    b.post(&format!("/apis/batch/v1/namespaces/{backup}/cronjobs"), cronjob()).await.ok();
+    let mut hook = cronjob();
+    hook["metadata"]["name"] = json!("noout");
+    for cronjob in [cronjob(), hook] {
+        b.post(&format!("/apis/batch/v1/namespaces/{backup}/cronjobs"), cronjob).await.ok();
+    }
     let install = Install {
         namespace: &b.ns,
         image: IMAGE,
         config: "",
         backup: (&backup, "backup-etcd"),
+        hooks: Hooks { before: Some((&backup, "noout")), after: None },
         prefix: ANNOTATION_PREFIX,
         unstick,
         credentials: Credentials::Existing,
