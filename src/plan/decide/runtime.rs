@@ -93,7 +93,8 @@ mod tests {
             node(&mut facts, "k8s-master").container_runtime = master.to_owned();
             node(&mut facts, "k8s-node3").container_runtime = worker.to_owned();
             assert_eq!(behind(&facts, facts.node("k8s-node1").unwrap()), None, "a worker follows nobody");
-            behind(&facts, facts.node("k8s-master").unwrap()).map(|behind| behind.newer.iter().map(|(version, of)| format!("{version} {of}")).collect())
+            behind(&facts, facts.node("k8s-master").unwrap())
+                .map(|behind| behind.newer.iter().map(|(version, of)| format!("{version} {of}")).collect())
         };
         for (master, worker, newer) in [
             ("containerd://1.7.28", "containerd://1.7.28", None),
@@ -111,10 +112,8 @@ mod tests {
 
     #[test]
     fn it_is_raised_to_its_own_packages_revision_of_a_release_that_a_worker_runs_or_left() {
-        let behind = Behind {
-            own: Version::new(1, 7, 28),
-            newer: vec![(Version::new(2, 1, 4), "w2"), (Version::new(2, 0, 5), "w1")],
-        };
+        let behind =
+            Behind { own: Version::new(1, 7, 28), newer: vec![(Version::new(2, 1, 4), "w2"), (Version::new(2, 0, 5), "w1")] };
         let raised = |revision: &'static str| Ok(revision);
         let left = |why: &'static str| Err(why);
         for (installed, offered, wanted) in [
@@ -124,9 +123,17 @@ mod tests {
             (Some(("containerd.io", "1.7.28-1")), &["2.1.4-2", "2.1.4-1"], raised("2.1.4-2")),
             // Never one that no worker runs, be it newer or older; the next that one does.
             (Some(("containerd.io", "1.7.28-1")), &["2.2.0-1", "2.1.3-1", "2.0.5-1"], raised("2.0.5-1")),
-            (Some(("containerd.io", "1.7.28-1")), &["2.1.5-1", "2.1.40-1", "2.1.4~rc.1-1", "1.7.28-1"], left("lists offer 2.1.5-1, 2.1.40-1, 2.1.4~rc.1-1")),
+            (
+                Some(("containerd.io", "1.7.28-1")),
+                &["2.1.5-1", "2.1.40-1", "2.1.4~rc.1-1", "1.7.28-1"],
+                left("lists offer 2.1.5-1, 2.1.40-1, 2.1.4~rc.1-1"),
+            ),
             // Debian's package beside Docker's.
-            (Some(("containerd", "1.7.28~ds1-6")), &["1.7.28~ds1-6+deb13u1"], left("of its package containerd, its lists offer 1.7.28~ds1-6+deb13u1")),
+            (
+                Some(("containerd", "1.7.28~ds1-6")),
+                &["1.7.28~ds1-6+deb13u1"],
+                left("of its package containerd, its lists offer 1.7.28~ds1-6+deb13u1"),
+            ),
             (Some(("containerd", "1.7.28~ds1-6")), &["2.1.4~ds1-1"], raised("2.1.4~ds1-1")),
             (Some(("containerd.io", "1.7.28-1")), &[], left("its lists offer nothing")),
             (None, &[], left("not installed there as a package")),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::super::{State, control};
 use super::machine::{Dpkg, File, KubeletUnit, Machine, Package};
 use super::packages::{
-    self, KUBERNETES, LOCK_WAIT, Stop, audit, failed, locked, locked_for, offered, outside, refused, revision,
-    room_to_install, unreachable,
+    self, KUBERNETES, LOCK_WAIT, Stop, audit, failed, locked, locked_for, offered, outside, refused, revision, room_to_install,
+    unreachable,
 };
 use super::past::former;
 use super::work::{Next, Stage, Staged, log, say, soon};
@@ -148,7 +148,10 @@ fn choose(state: &mut State, machine: &Machine, step: &Step, target: &str) -> Re
     };
     let mut machine = machine.clone();
     // What the lists do not have, all of them are read anew for.
-    if *step == Step::ContainerdPackage && machine.containerd_unread && offered(state, &machine, machine.runtime(), target).is_none() {
+    if *step == Step::ContainerdPackage
+        && machine.containerd_unread
+        && offered(state, &machine, machine.runtime(), target).is_none()
+    {
         machine.containerd_unread = false;
     }
     let lacking = names.iter().filter(|name| machine.lacks(name, target));

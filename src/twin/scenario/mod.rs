@@ -85,8 +85,7 @@ pub struct Node {
     #[serde(default, with = "optional_text", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<Version>"))]
     pub control_plane_version: Option<Version>,
-    /// Version of containerd, as 1.7.28. What follows a `~` is its distribution (2.1.4~debian.12): a node's package sources offer what nodes of
-    /// the same distribution run.
+    /// Version of containerd, as 1.7.28; with its distribution, as 2.1.4~debian.12: sources offer what nodes of that one run.
     pub containerd: String,
     /// The package that it is of; containerd.io, Docker's, if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]

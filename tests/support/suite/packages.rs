@@ -2,8 +2,8 @@
 
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{
-    self, Available, Identify, Images, Inspect, LookBack, Past, Prefetch, ReadPatches, Refresh, RefreshAll, SnapshotHash, Step, WorkState,
-    WriteCard,
+    self, Available, Identify, Images, Inspect, LookBack, Past, Prefetch, ReadPatches, Refresh, RefreshAll, SnapshotHash, Step,
+    WorkState, WriteCard,
 };
 use k8s_upgrade::words::{ImageName, Revision};
 
