@@ -121,11 +121,18 @@ impl NodeState {
     }
 
     /// Between the two turns of a control plane whose kubelet waits for the other API servers: kubeadm's part ended well, the kubelet's has
-    /// not begun. So it may serve for as long as it takes.
+    /// not begun, or ended before it changed anything. So it may serve for as long as it takes.
     pub fn rests(&self, target: &str) -> bool {
         let Work { state, step, target: to, .. } = &self.work;
-        let kubeadm_ended = *step == Step::KUBEADM_UPGRADE && *state == WorkState::Done && to.as_deref() == Some(target);
-        kubeadm_ended && self.whole_at("kubeadm", target) && self.kubelet_is_former(target) && self.audit.is_empty()
+        let kubeadm_ended = *step == Step::KUBEADM_UPGRADE && *state == WorkState::Done;
+        let cut = matches!(state, WorkState::Failed(_) | WorkState::Killed(_) | WorkState::Interrupted(_));
+        // It comes after kubeadm's alone, and its first change is a package.
+        let kubelet_cut = *step == Step::KubeletPackages.name() && cut;
+        (kubeadm_ended || kubelet_cut)
+            && to.as_deref() == Some(target)
+            && self.whole_at("kubeadm", target)
+            && self.kubelet_is_former(target)
+            && self.audit.is_empty()
     }
 
     /// Its packages, whole, are not those of `target` yet.
@@ -285,6 +292,13 @@ mod tests {
         not(|state| state.work.state = WorkState::Failed(1));
         not(|state| state.work.state = WorkState::Running);
         not(|state| state.work.step = "kubelet-packages");
+        let cut = Work { state: WorkState::Failed(10), step: "kubelet-packages", ..ended.work.clone() };
+        assert!(NodeState { work: cut, ..ended.clone() }.rests(TO), "its packages stand as they were");
+        not(|state| state.work = Work { state: WorkState::Running, step: "kubelet-packages", ..state.work.clone() });
+        not(|state| {
+            state.work = Work { state: WorkState::Failed(10), step: "kubelet-packages", ..state.work.clone() };
+            state.packages[2].version = "1.36.3-1.1".parse().unwrap();
+        });
         not(|state| state.packages[0].letters = "iF".parse().unwrap());
         not(|state| state.packages[1].version = "1.36.3-1.1".parse().unwrap());
         not(|state| state.packages[2].letters = "iU".parse().unwrap());

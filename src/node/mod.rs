@@ -29,7 +29,7 @@ pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
 pub use packages::{Available, ImageSource, Images, KubeadmPlan, PlanText, Prefetch, Prefetched};
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
 pub use patches::{PatchFile, ReadPatches};
-pub use repository::{Refresh, Refreshed, Repository, SigningKey};
+pub use repository::{Refresh, RefreshAll, Refreshed, Repository, SigningKey};
 pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};
 
 use crate::failure::{Cause, Class};

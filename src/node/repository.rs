@@ -115,3 +115,27 @@ impl Operation for Refresh {
         Ok(if unfit { Refreshed::KeyUnfit(keys) } else { Refreshed::Done })
     }
 }
+
+/// Refreshes the lists of every source of the node: that of its distribution, too, which other packages come from.
+#[derive(Clone, Copy, Debug)]
+pub struct RefreshAll;
+
+impl Operation for RefreshAll {
+    const NAME: &'static str = "refresh-all";
+    const MUTATES: bool = true;
+    const DEADLINE: Duration = Duration::from_secs(300);
+    type Output = ();
+
+    fn script(&self) -> &'static str {
+        include_str!("refresh-all.sh")
+    }
+    fn libraries(&self) -> &'static [&'static str] {
+        &[MANAGER]
+    }
+    fn args(&self) -> Vec<String> {
+        Vec::new()
+    }
+    fn parse(&self, stdout: &str) -> Result<(), Cause> {
+        results(stdout).next().map_or(Ok(()), |(key, _)| Err(garbled(Self::NAME, key)))
+    }
+}

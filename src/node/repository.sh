@@ -66,7 +66,13 @@ chmod 0644 "$root$packages_new_key"
 packages_propose "$url"
 
 say "proving the repository of v$minor"
-unfit() { refused "$1. What $url/Release.key gives is $(described "$new_keys"): whoever runs the repository has to prolong it"; }
+unfit() {
+    local way=
+    # A key that is prolonged is given only by minors that are still published.
+    case $1 in *EXPKEYSIG*) way=". Where v$minor is published no more, that is not done: then serve a mirror of it whose Release.key is that of a newer minor, \
+which is the same key prolonged, and name it by packages-url in the settings (package-keys does not help: $packages_manager believes no key that has ended)" ;; esac
+    refused "$1. What $url/Release.key gives is $(described "$new_keys"): whoever runs the repository has to prolong it$way"
+}
 packages_refresh "$root$packages_new_source" unfit
 offer=$(packages_proposed kubeadm)
 [[ $'\n'$offer == *$'\n'"$target"-* ]] || hold "the repository $url does not offer kubeadm $target yet"

@@ -103,6 +103,12 @@ fn host_text(out: &mut String, found: &Found) {
     for file in found.snapshots.iter().filter(|file| Some(file.path.as_str()) != recorded) {
         line(out, "snapshot", &format!("{} ({} bytes, of {})", file.path, file.bytes, file.at));
     }
+    for key in &found.keys {
+        let day = |ends: &String| ends.split('T').next().unwrap_or_default().to_owned();
+        let end = key.ends.as_ref().map_or("has no end".to_owned(), |ends| format!("ends on {}", day(ends)));
+        let label = if key.near { "KEY" } else { "key" };
+        line(out, label, &format!("{} of the Kubernetes repository {end}", key.fingerprint));
+    }
     let free: Vec<String> = found.free.iter().map(|(path, bytes)| format!("{path} {} MiB", bytes >> 20)).collect();
     line(out, "free", &free.join(", "));
 }

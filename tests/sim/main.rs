@@ -40,6 +40,7 @@ mod rights;
 mod rollback;
 mod rotate;
 mod rules;
+mod runtimes;
 mod schedules;
 mod status;
 #[path = "../support/mod.rs"]

@@ -82,6 +82,8 @@ packages_list() {
     known=$(dpkg-query -W -f='${Package} ${db:Status-Abbrev}\t${Version}\n' "$@" 2>/dev/null) || [[ $? == 1 ]]
     while IFS=$'\t' read -r name_letters version; do
         read -r name letters <<<"$name_letters"
+        # What was removed and has left its configuration is not there.
+        if [[ $letters == ?[nc]* ]]; then continue; fi
         if [[ -n $version ]]; then echo "$name ${letters// /} $version"; fi
     done <<<"$known"
 }

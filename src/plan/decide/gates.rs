@@ -16,7 +16,6 @@ use super::order;
 use crate::failure::{Advice, Cause};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{COMPONENTS, Facts, Node, Step};
-use crate::plan::model::parse;
 use crate::plan::model::policy::Policy;
 use crate::plan::model::version::{Version, or_unknown};
 use crate::words::texts;
@@ -332,14 +331,6 @@ pub fn pods_ready(pods: &Answer<Vec<Pod>>, policy: &Policy) -> Verdict {
     const NAMED: usize = 5;
     let share = format!("{ready} of {} pods are Ready ({:.2}, {:.2} wanted)", unfinished.len(), ratio, policy.ready_ratio);
     Verdict::Hold(vec![format!("{share}: not {}", first_few(&unready, NAMED))])
-}
-
-/// The worker whose containerd a control plane has to catch up with: the newest, if it is newer than `master`'s.
-pub fn containerd_behind<'a>(facts: &'a Facts, master: &Node) -> Option<&'a Node> {
-    let own = parse::containerd(&master.container_runtime)?;
-    let workers = facts.managed().filter(|node| !node.control_plane);
-    let newest = workers.filter_map(|node| Some((parse::containerd(&node.container_runtime)?, node))).max_by_key(|(v, _)| *v)?;
-    (newest.0 > own).then_some(newest.1)
 }
 
 /// Succeeded or Failed: it will never be Ready, and nothing guards it.

@@ -152,25 +152,6 @@ fn postflight_wants_nine_of_ten_unfinished_pods() {
 }
 
 #[test]
-fn containerd_of_a_control_plane_follows_the_newest_worker() {
-    for (master, worker, wanted) in [
-        ("containerd://1.7.28", "containerd://1.7.28", None),
-        ("containerd://1.7.9", "containerd://1.7.28", Some("k8s-node3")),
-        ("containerd://2.0.1", "containerd://1.7.99", None),
-        ("containerd://1.6.20~ds1", "containerd://2.1.0", Some("k8s-node3")),
-        ("cri-o://1.30.0", "containerd://2.1.0", None),
-        ("containerd://1.7.28", "cri-o://9.9.9", None),
-    ] {
-        let mut facts = runbook();
-        facts.nodes.iter_mut().for_each(|node| node.container_runtime = "containerd://1.6.0".into());
-        node(&mut facts, "k8s-master").container_runtime = master.into();
-        node(&mut facts, "k8s-node3").container_runtime = worker.into();
-        let found = containerd_behind(&facts, facts.node("k8s-master").unwrap()).map(|node| node.name.as_str());
-        assert_eq!(found, wanted, "{master} {worker}");
-    }
-}
-
-#[test]
 fn every_row_is_whole() {
     for gate in Gate::ALL {
         let row = gate.row();

@@ -12,6 +12,7 @@ pub mod orphan;
 pub mod others;
 pub mod planned;
 pub mod rules;
+pub mod runtime;
 pub mod signing;
 pub mod target;
 pub mod undrainable;

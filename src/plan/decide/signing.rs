@@ -8,10 +8,15 @@ use crate::words::Fingerprint;
 /// So long before its end a key is warned of.
 const AHEAD: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// It has ended, or will soon.
+pub fn is_near(ends: Timestamp, now: Timestamp) -> bool {
+    ends.duration_since(now) <= AHEAD
+}
+
 /// Keys that have ended, or will soon, each once, with the nodes that have it so. `keys`: of each node, those with an end.
 pub fn ending<'a>(keys: impl IntoIterator<Item = (&'a str, &'a Fingerprint, Timestamp)>, now: Timestamp) -> Vec<String> {
     let mut found: Vec<(&Fingerprint, Timestamp, Vec<&str>)> = Vec::new();
-    for (node, key, ends) in keys.into_iter().filter(|(_, _, ends)| ends.duration_since(now) <= AHEAD) {
+    for (node, key, ends) in keys.into_iter().filter(|(_, _, ends)| is_near(*ends, now)) {
         match found.iter_mut().find(|(other, end, _)| *other == key && *end == ends) {
             Some((_, _, nodes)) => nodes.push(node),
             None => found.push((key, ends, vec![node])),

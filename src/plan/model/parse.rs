@@ -223,9 +223,16 @@ pub fn exit_code(message: &str) -> Option<i32> {
     message.split_once(" failed with exit code ")?.1.split(' ').next()?.parse().ok()
 }
 
-/// containerd's version in a node's runtime: 1.6.20 of `containerd://1.6.20~ds1`. None for another runtime.
+/// containerd's version in a node's runtime: 1.6.20 of `containerd://1.6.20~ds1`. None for another runtime, and for a pre-release.
 pub fn containerd(runtime: &str) -> Option<Version> {
-    leading_version(runtime.strip_prefix("containerd://")?)
+    upstream(runtime.strip_prefix("containerd://")?)
+}
+
+/// The release that a distribution's package is made of: 2.1.4 of `5:2.1.4-1~debian.12~bookworm`. None for a pre-release.
+pub fn upstream(revision: &str) -> Option<Version> {
+    let (_, text) = revision.split_once(':').unwrap_or(("", revision));
+    let early = ["-alpha", "-beta", "-rc", "~alpha", "~beta", "~rc"].iter().any(|word| text.contains(word));
+    leading_version(text).filter(|_| !early)
 }
 
 /// The release that a text begins with, whatever suffix follows.

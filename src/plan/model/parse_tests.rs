@@ -121,6 +121,20 @@ fn versions_are_read_out_of_image_tags_and_runtimes() {
     }
     assert_eq!(containerd("containerd://1.6.20~ds1"), Some(Version::new(1, 6, 20)));
     assert_eq!(containerd("cri-o://1.30.0"), None);
+    let of = Some(Version::new(2, 1, 4));
+    for (revision, release) in [
+        ("2.1.4-1~debian.12~bookworm", of),
+        ("5:2.1.4-1~ubuntu.22.04~jammy", of),
+        ("2.1.4~ds1-6+deb13u1", of),
+        ("2.1.4-0ubuntu1~24.04.1", of),
+        ("2.1.4", of),
+        ("2.1.4~rc.1-1", None),
+        ("2.1.4-beta.0", None),
+        ("2.1", None),
+        ("", None),
+    ] {
+        assert_eq!(upstream(revision), release, "{revision}");
+    }
 }
 
 #[test]

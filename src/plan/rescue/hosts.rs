@@ -34,12 +34,24 @@ pub struct Found {
     pub copies: Vec<Copy>,
     /// kubeadm's copies of etcd's data: time and path.
     pub etcd_data: Vec<(String, String)>,
+    /// Those by which the package manager proves the Kubernetes repository.
+    pub keys: Vec<Key>,
     /// Folder and bytes.
     pub free: Vec<(String, u64)>,
     /// The newest restore card: where it is, and what it says if it can be read.
     pub card: Option<(String, Option<Card>)>,
     /// Snapshots in the folder that the settings name, newest first.
     pub snapshots: Vec<Snapshot>,
+}
+
+/// A key of the Kubernetes repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub fingerprint: String,
+    /// RFC 3339: from then on nothing that it signs is believed. None: it has no end.
+    pub ends: Option<String>,
+    /// It has ended, or will soon.
+    pub near: bool,
 }
 
 /// A package of Kubernetes or containerd, as the package manager has it.
@@ -98,7 +110,8 @@ pub struct Snapshot {
 }
 
 texts!(Asked { node, address, found });
-texts!(Found { packages, audit, kubelet, static_pods, unit, former, copies, etcd_data, free, card, snapshots });
+texts!(Found { packages, audit, kubelet, static_pods, unit, former, copies, etcd_data, keys, free, card, snapshots });
+texts!(Key { fingerprint, ends, near });
 texts!(Package { name, version, letters, held, whole });
 texts!(Unit { work, log });
 texts!(Work { step, target, run, end });

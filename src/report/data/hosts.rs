@@ -59,6 +59,8 @@ pub struct AnsweredHost<'a> {
     pub restore_card: Option<RestoreCard<'a>>,
     /// The etcd snapshots in the folder that the settings name, newest first.
     pub snapshots: Vec<Snapshot<'a>>,
+    /// The keys by which the package manager proves the Kubernetes repository.
+    pub repository_keys: Vec<RepositoryKey<'a>>,
     /// How much room there is.
     pub free: Vec<Free<'a>>,
 }
@@ -183,6 +185,18 @@ pub struct Snapshot<'a> {
     pub at: &'a str,
 }
 
+/// A key of the Kubernetes repository.
+#[derive(Clone, Debug, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RepositoryKey<'a> {
+    /// Its fingerprint.
+    pub fingerprint: &'a str,
+    /// When it ends: from then on nothing that it signs is believed; null where it has no end.
+    pub ends: Option<&'a str>,
+    /// It has ended, or will within a month.
+    pub near: bool,
+}
+
 /// The room on a file system.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -237,6 +251,11 @@ impl<'a> AnsweredHost<'a> {
                 .snapshots
                 .iter()
                 .map(|file| Snapshot { path: &file.path, bytes: file.bytes, at: &file.at })
+                .collect(),
+            repository_keys: found
+                .keys
+                .iter()
+                .map(|key| RepositoryKey { fingerprint: &key.fingerprint, ends: key.ends.as_deref(), near: key.near })
                 .collect(),
             free: found.free.iter().map(|(path, bytes)| Free { path, bytes: *bytes }).collect(),
         }

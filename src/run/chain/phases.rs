@@ -121,7 +121,7 @@ async fn entered(services: &Services, before: Asking<'_>, facts: &Facts, node: &
 /// Before the gates of a node: what an earlier runner of ours has left. True if its upgrade has begun, and is to be finished without
 /// asking any: it is out of service, and waiting makes nothing better.
 async fn enter(services: &Services, node: &Node, target: Version) -> Result<bool, Cause> {
-    let begun = node.unschedulable && nodes::upgrade::has_begun(&services.ssh, node, &target.to_string()).await?;
+    let begun = node.unschedulable && nodes::inspect::has_begun(&services.ssh, node, &target.to_string()).await?;
     match entry::entry(node, begun, services.halt.halted().is_some()) {
         Entry::Finish => {
             services
@@ -153,12 +153,12 @@ async fn cordon_back(
     target: Version,
 ) -> Result<bool, Cause> {
     let Some(node) = observer.node_now(name).await? else { return Ok(false) };
-    let begun = nodes::upgrade::has_begun(ssh, &node, &target.to_string()).await?;
+    let begun = nodes::inspect::has_begun(ssh, &node, &target.to_string()).await?;
     match (begun, node.unschedulable) {
         (true, true) => return Ok(true),
         // A person let it serve half changed. That is theirs to say; what it had before stays on record.
         (true, false) => nodes::cordon::leave_cordon_held(record, settings, name, true).await?,
-        (false, _) => nodes::cordon::take_cordon_back(record, settings, name).await?,
+        (false, _) => nodes::cordon::take_cordon_back(record, settings, name, None).await?,
     }
     Ok(false)
 }

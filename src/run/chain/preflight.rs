@@ -181,6 +181,8 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
         listed => listed,
     };
     asking.tell(Gate::Release, Guard::Released, released);
+    let refreshes = !services.session.dry_run && asking.is_open();
+    nodes::runtime::forecast(services, facts, &states, target, refreshes).await;
     for nodes in identity::sharing(&facts.nodes) {
         services
             .session

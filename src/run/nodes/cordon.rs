@@ -1,12 +1,14 @@
 //! Our cordon on a node, and the marks that go with it: whose it is, what the node had before, when its change ended.
 
+use jiff::Timestamp;
+
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::NodeState;
 use crate::permit::ChangeClass;
 use crate::plan::model::facts::Node;
-use crate::plan::model::marks::Edit;
+use crate::plan::model::marks::{Edit, stamp};
 use crate::run::cluster::Record;
 use crate::run::guards::Leases;
 use crate::run::session::{Change, RECORD, Session};
@@ -58,8 +60,9 @@ pub async fn cordon(
         .map(drop)
 }
 
-/// Puts a node back in service that we cordoned and did not change.
-pub async fn take_cordon_back(record: &Record, settings: &Settings, name: &str) -> Result<(), Cause> {
+/// Puts a node back in service that we cordoned and did not change. `rested`: when its first turn ended, of a control plane whose second has
+/// changed nothing; that is on record again.
+pub async fn take_cordon_back(record: &Record, settings: &Settings, name: &str, rested: Option<Timestamp>) -> Result<(), Cause> {
     let key = |mark: Mark| mark.key(&settings.annotation_prefix);
     let (cordoned, former, changed) = (key(Mark::CordonedBy), key(Mark::FormerVersions), key(Mark::ChangedAt));
     let change = Change::settle(name, "take our cordon back", RECORD);
@@ -68,8 +71,10 @@ pub async fn take_cordon_back(record: &Record, settings: &Settings, name: &str) 
             let has = |key: &String| now.metadata.annotations.as_ref().is_some_and(|annotations| annotations.contains_key(key));
             let mut marks = vec![Edit::remove(Mark::CordonedBy)];
             // What it had before a change is of no use where nothing changed; beside the time of a change it is that change's.
-            if has(&former) && !has(&changed) {
-                marks.push(Edit::remove(Mark::FormerVersions));
+            match rested.filter(|_| !has(&changed)) {
+                Some(rested) => marks.push(Edit::set(Mark::ChangedAt, stamp(rested))),
+                None if has(&former) && !has(&changed) => marks.push(Edit::remove(Mark::FormerVersions)),
+                None => {}
             }
             let ours = has(&cordoned);
             (ours || marks.len() > 1).then(|| (ours.then_some(false), marks))

@@ -50,6 +50,11 @@ pub fn begun(node: &Node, state: &NodeState, target: &str) -> bool {
     state.touched(target) && !(node.changed_at.is_some() && state.rests(target))
 }
 
+/// Whether the node's work has begun, as the node itself says.
+pub async fn has_begun(ssh: &Ssh, node: &Node, target: &str) -> Result<bool, Cause> {
+    Ok(begun(node, &ssh.on_node(node, &Inspect).await?, target))
+}
+
 /// Where kubeadm keeps its configuration.
 const SYSTEM: &str = "kube-system";
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::asking::Asking;
+use super::give_up::{Before, give_up, in_vain, tried_enough};
 use crate::failure::{Advice, Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
@@ -14,6 +15,7 @@ use crate::permit::ChangeClass;
 use crate::plan::decide::gates::Gate;
 use crate::plan::decide::gates::{self, Turn};
 use crate::plan::decide::order;
+use crate::plan::decide::runtime::Decision;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
 use crate::plan::model::held_drain::HeldDrain;
 use crate::plan::model::marks::Edit;
@@ -24,7 +26,7 @@ use crate::run::services::Services;
 use crate::run::session::{Change, Probe, RECORD, Session, Wait, Waited};
 use crate::run::ssh::Ssh;
 use crate::settings::Settings;
-use crate::words::{RunId, command};
+use crate::words::{Revision, RunId, command};
 
 /// So long a runner that goes first waits for another to give way. Who does not by then has seen nobody, and is at work.
 const YIELD: Duration = Duration::from_secs(30);
@@ -84,25 +86,27 @@ async fn upgrade_held(
         return super::hooks::finish(services, name, None).await;
     }
     let begun = super::inspect::begun(node, &state, &to);
+    let before = Before { begun, rested: node.changed_at.filter(|_| !begun && state.rests(&to)) };
     let limit = services.settings.drain_deadlines();
     let held = facts.marks.held_drain_of(name).filter(|held| !begun && held.out() >= limit && guard::on(Guard::DrainDeadlines));
     if let Some(held) = held {
         return Err(super::hooks::give_up(services, node, tried_enough(name, held)).await);
     }
+    let runtime = runtime(services, &facts, node, &state).await?;
+    let whole = super::gates::whole_deployments(&services.cluster).await?;
     if !begun && let Err(cause) = super::hooks::before(services, node).await {
         return Err(super::hooks::give_up(services, node, cause).await);
     }
-    let whole = super::gates::whole_deployments(&services.cluster).await?;
     let since = Instant::now();
     if let Err(cause) =
         super::cordon::cordon(&services.session, &services.record, &services.settings, node, &state, &to, run).await
     {
-        let back = give_up(services, name, begun, &to, &cause).await;
+        let back = give_up(services, node, before, &to, &cause).await;
         return Err(if back { super::hooks::give_up(services, node, cause).await } else { cause });
     }
     if !begun && let Err(cause) = our_turn(&services.session, &services.observer, name).await {
         // Nothing on the node was changed. (Whose Lease is lost changes nothing: this is refused, too.)
-        if let Err(back) = super::cordon::take_cordon_back(&services.record, &services.settings, name).await {
+        if let Err(back) = super::cordon::take_cordon_back(&services.record, &services.settings, name, None).await {
             services.session.warn(name, format!("our cordon could not be taken back: {}", back.what));
             return Err(cause);
         }
@@ -112,13 +116,13 @@ async fn upgrade_held(
     // A drain that came to its deadline; what stops it otherwise is no sign that it cannot end.
     let held = drained.as_ref().is_err_and(|cause| cause.class == Class::Hold);
     let replaced = match drained {
-        Ok(()) => replace(services, &facts, node, &state, target, run).await,
+        Ok(()) => replace(services, &facts, node, &state, target, run, runtime).await,
         Err(cause) => Err(cause),
     };
     let kubelet = match replaced {
         Ok(kubelet) => kubelet,
         Err(cause) => {
-            let back = give_up(services, name, begun, &to, &cause).await;
+            let back = give_up(services, node, before, &to, &cause).await;
             let out = since.elapsed();
             let cause = if back && held { in_vain(services, &facts, name, out, run, cause).await } else { cause };
             return Err(if back { super::hooks::give_up(services, node, cause).await } else { cause });
@@ -175,6 +179,18 @@ async fn settled_state(session: &Session, ssh: &Ssh, settings: &Settings, node: 
     ssh.on_node(node, &Inspect).await
 }
 
+/// The exact revision to which its containerd is raised once it is drained; None: it stays as it is, and why is told.
+async fn runtime(services: &Services, facts: &Facts, node: &Node, state: &NodeState) -> Result<Option<Revision>, Cause> {
+    Ok(match super::runtime::decide(&services.ssh, facts, node, state).await? {
+        Some(Decision::Raise(revision, _)) => Some(revision),
+        Some(Decision::Leave(why)) => {
+            skipped(&services.session, &node.name, "containerd package", &why);
+            None
+        }
+        None => None,
+    })
+}
+
 /// A stop signal counts until the first package change, and not after it.
 async fn drain(services: &Services, facts: &Facts, name: &str, begun: bool) -> Result<(), Cause> {
     let tried = facts.marks.held_drain_of(name).filter(|_| !begun && guard::on(Guard::DrainDeadlines));
@@ -191,6 +207,7 @@ async fn replace(
     state: &NodeState,
     target: Version,
     run: &RunId,
+    runtime: Option<Revision>,
 ) -> Result<Version, Cause> {
     let (name, to) = (node.name.as_str(), target.to_string());
     let begun = super::inspect::begun(node, state, &to);
@@ -199,7 +216,8 @@ async fn replace(
         super::cordon::turn_again(&services.record, name, first).await?;
         first = ChangeClass::Settle;
     }
-    if containerd(&services.session, &services.ssh, facts, node, first, run).await? {
+    if let Some(revision) = runtime {
+        services.ssh.work(node, first, "containerd package", Step::ContainerdPackage, revision.into(), run).await?;
         first = ChangeClass::Settle;
     }
     if state.whole_at("kubeadm", &to) && state.audit.is_empty() {
@@ -243,11 +261,6 @@ async fn components_there(observer: &Observer, name: &str, target: Version) -> R
     Ok(observer.observe().await?.node(name).is_some_and(|node| node.components_at(target)))
 }
 
-/// Whether the node's work has begun, as the node itself says.
-pub async fn has_begun(ssh: &Ssh, node: &Node, target: &str) -> Result<bool, Cause> {
-    Ok(super::inspect::begun(node, &ssh.on_node(node, &Inspect).await?, target))
-}
-
 /// Facts that tell whether the kubelet of a control plane has to wait. An API server that does not show counts as old, but one that
 /// has just been restarted is missing from a list for a moment only.
 pub async fn observe_turn(observer: &Observer, name: &str, target: Version) -> Result<Facts, Cause> {
@@ -267,58 +280,6 @@ pub async fn observe_turn(observer: &Observer, name: &str, target: Version) -> R
         .await
 }
 
-/// After a failure: a node on which nothing was changed serves again; one that was is left cordoned, so that nothing lands on it. True if
-/// it serves again.
-async fn give_up(services: &Services, name: &str, had_begun: bool, target: &str, cause: &Cause) -> bool {
-    // Somebody else has the node now; its cordon is theirs.
-    if (had_begun && guard::on(Guard::HalfChangedStaysOut)) || cause.class == Class::Contended {
-        return false;
-    }
-    let look = async {
-        let Some(node) = services.observer.node_now(name).await? else { return Ok(false) };
-        Ok::<_, Cause>(!has_begun(&services.ssh, &node, target).await?)
-    };
-    let unchanged = match look.await {
-        Ok(unchanged) => unchanged,
-        Err(cause) => {
-            services
-                .session
-                .warn(name, format!("if it is cordoned it stays so, for whether it was changed is not known: {}", cause.what));
-            false
-        }
-    };
-    if !unchanged && guard::on(Guard::HalfChangedStaysOut) {
-        return false;
-    }
-    let back = super::cordon::take_cordon_back(&services.record, &services.settings, name).await;
-    if let Err(cause) = &back {
-        services.session.warn(name, format!("our cordon could not be taken back: {}", cause.what));
-    }
-    back.is_ok()
-}
-
-/// It was out of service for nothing: that is counted, for whoever tries again, and ends where a person must look.
-async fn in_vain(services: &Services, facts: &Facts, name: &str, took: Duration, run: &RunId, cause: Cause) -> Cause {
-    if !facts.marks.is_of(run) {
-        return cause;
-    }
-    // A cordon of a runner before this one was taken back before the gates.
-    let held = HeldDrain::after(facts.marks.held_drain_of(name), name, took, services.session.now());
-    let mark = [Edit::held_drain(&held)];
-    if let Err(not) = services.record.mark_run(run, name, "record how long it was out of service", &mark).await {
-        services.session.warn(name, format!("that it was out of service could not be recorded: {}", not.what));
-    }
-    let enough = held.out() >= services.settings.drain_deadlines();
-    if enough && guard::on(Guard::DrainDeadlines) { Cause { detail: cause.detail, ..tried_enough(name, &held) } } else { cause }
-}
-
-/// A person must look.
-fn tried_enough(name: &str, held: &HeldDrain) -> Cause {
-    Cause::refused(format!("{}: it is not drained again without you", held.words()))
-        .next(command!("k8s-upgrade drain {} --dry-run    # what holds, and why", name))
-        .next(Advice::go_on("k8s-upgrade resume                 # tries anew, once the pods can go"))
-}
-
 /// What a node looks like on which nothing of ours runs; refused while something does.
 pub async fn settled(ssh: &Ssh, node: &Node) -> Result<NodeState, Cause> {
     let state = ssh.on_node(node, &Inspect).await?;
@@ -326,27 +287,6 @@ pub async fn settled(ssh: &Ssh, node: &Node) -> Result<NodeState, Cause> {
         Some(step) => Err(Cause::contended(format!("{step} is running on {}", node.name))),
         None => Ok(state),
     }
-}
-
-/// A control plane whose containerd is older than the workers' catches up while it is drained. True if it did.
-async fn containerd(
-    session: &Session,
-    ssh: &Ssh,
-    facts: &Facts,
-    node: &Node,
-    class: ChangeClass,
-    run: &RunId,
-) -> Result<bool, Cause> {
-    let Some(newer) = node.control_plane.then(|| gates::containerd_behind(facts, node)).flatten() else { return Ok(false) };
-    let (theirs, own) = (ssh.on_node(newer, &Inspect).await?, ssh.on_node(node, &Inspect).await?);
-    let packages = ["containerd.io", "containerd"].iter().find_map(|name| Some((theirs.package(name)?, own.package(name)?)));
-    let Some((wanted, _)) = packages else {
-        // Debian's package and Docker's are no versions of each other: that is for a person.
-        session
-            .warn(&node.name, format!("containerd is older than on {}, but is another package there: left as it is", newer.name));
-        return Ok(false);
-    };
-    ssh.work(node, class, "containerd package", Step::ContainerdPackage, wanted.version.clone().into(), run).await.map(|()| true)
 }
 
 /// Ready with its kubelet at that version, then uncordoned if the cordon is ours. `begun`: when it was cordoned, if that was us just now.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 
 use crate::failure::Cause;
 use crate::node::{self, Inspect, LookBack, NodeState, Past, SnapshotHash};
-use crate::plan::decide::order;
+use crate::plan::decide::{order, signing};
 use crate::plan::model::answer::Answer;
 use crate::plan::rescue::card::Card;
-use crate::plan::rescue::hosts::{Asked, Copy, Found, Package, Snapshot, Unit};
+use crate::plan::rescue::hosts::{Asked, Copy, Found, Key, Package, Snapshot, Unit};
 use crate::plan::rescue::restore::SnapshotFile;
 use crate::run::ssh::Ssh;
 use crate::run::ssh::hosts::Place;
@@ -42,7 +43,7 @@ impl Ssh {
         let state = self.on_host(node, &Inspect).await?;
         let past = self.on_host(node, &LookBack { snapshots: self.settings.snapshot_folder.clone() }).await?;
         let unit = self.unit(Place::alone(node), &state).await?;
-        Ok(found(state, past, unit))
+        Ok(found(state, past, unit, self.session.now()))
     }
 
     /// Whether the snapshot on record lies on that host, and is what the card says.
@@ -63,7 +64,7 @@ fn image(named: Option<ImageName>) -> String {
     named.map_or_else(|| "-".to_owned(), String::from)
 }
 
-fn found(state: NodeState, past: Past, unit: Unit) -> Found {
+fn found(state: NodeState, past: Past, unit: Unit, now: Timestamp) -> Found {
     let package = |package: &node::Package| Package {
         name: package.name.to_string(),
         version: package.version.to_string(),
@@ -89,6 +90,15 @@ fn found(state: NodeState, past: Past, unit: Unit) -> Found {
             })
             .collect(),
         etcd_data: past.etcd_data.into_iter().map(|(at, path)| (at.into(), path.into())).collect(),
+        keys: state
+            .keys
+            .into_iter()
+            .map(|key| Key {
+                fingerprint: key.fingerprint.to_string(),
+                ends: key.ends.map(|ends| ends.to_string()),
+                near: key.ends.is_some_and(|ends| signing::is_near(ends, now)),
+            })
+            .collect(),
         free: state.free.into_iter().map(|free| (free.path.into(), free.bytes)).collect(),
         card: past.card.map(|(_, path, text)| (path.into(), Card::read(&text))),
         snapshots: past

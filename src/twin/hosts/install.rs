@@ -5,14 +5,14 @@ use std::time::Duration;
 use super::super::{State, control};
 use super::machine::{Dpkg, File, KubeletUnit, Machine, Package};
 use super::packages::{
-    self, CONTAINERD, KUBERNETES, LOCK_WAIT, Stop, audit, failed, locked, locked_for, offered, outside, refused, revision,
-    room_to_install, unreachable,
+    self, KUBERNETES, LOCK_WAIT, Stop, audit, failed, locked, locked_for, offered, outside, refused, revision, room_to_install,
+    unreachable,
 };
 use super::past::former;
 use super::work::{Next, Stage, Staged, log, say, soon};
 use super::{kubeadm, power};
 use crate::node::Step;
-use crate::plan::model::version::Version;
+use crate::plan::model::parse;
 
 /// dpkg's pace, a package.
 const UNPACKS: Duration = Duration::from_millis(600);
@@ -109,8 +109,8 @@ fn put_holds_back(state: &mut State, node: &str, step: &Step) {
     let at = state.now();
     state.hosts.change(node, |machine| match step {
         Step::ContainerdPackage => {
-            if machine.packages.get(CONTAINERD).is_some_and(|package| package.held) {
-                machine.files.insert(noted(), File { bytes: 0, at, text: Some("".into()) });
+            if machine.packages.get(machine.runtime()).is_some_and(|package| package.held) {
+                machine.files.insert(noted(machine.runtime()), File { bytes: 0, at, text: Some("".into()) });
             }
         }
         _ => {
@@ -126,8 +126,8 @@ impl Machine {
     }
 }
 
-fn noted() -> String {
-    format!("/var/lib/k8s-upgrade/held-{CONTAINERD}")
+fn noted(package: &str) -> String {
+    format!("/var/lib/k8s-upgrade/held-{package}")
 }
 
 fn choose(state: &mut State, machine: &Machine, step: &Step, target: &str) -> Result<Vec<(String, String)>, Stop> {
@@ -142,12 +142,20 @@ fn choose(state: &mut State, machine: &Machine, step: &Step, target: &str) -> Re
             .collect();
     }
     let names: &[&str] = match step {
-        Step::ContainerdPackage => &[CONTAINERD],
+        Step::ContainerdPackage => &[machine.runtime()],
         Step::KubeletPackages => &["kubelet", "kubectl"],
         _ => &["kubeadm"],
     };
+    let mut machine = machine.clone();
+    // What the lists do not have, all of them are read anew for.
+    if *step == Step::ContainerdPackage
+        && machine.containerd_unread
+        && offered(state, &machine, machine.runtime(), target).is_none()
+    {
+        machine.containerd_unread = false;
+    }
     let lacking = names.iter().filter(|name| machine.lacks(name, target));
-    lacking.map(|name| Ok(((*name).to_owned(), revision(state, machine, name, target)?))).collect()
+    lacking.map(|name| Ok(((*name).to_owned(), revision(state, &machine, name, target)?))).collect()
 }
 
 /// dpkg unpacks all, then configures all. What it has come to is in the packages at every moment: a power cut leaves just that.
@@ -160,8 +168,7 @@ fn install(state: &mut State, node: &str, machine: &Machine, wanted: &[(String, 
         room_to_install(machine)?;
         say(state, node, &format!("installing {all}"));
         let newer = |(name, version): &(String, String)| {
-            let number = |text: &str| text.split('-').next().and_then(|release| release.parse::<Version>().ok());
-            machine.packages.get(name).is_some_and(|package| number(package.release()) > number(version))
+            machine.packages.get(name).is_some_and(|package| parse::upstream(&package.version) > parse::upstream(version))
         };
         let back = machine.unit.as_ref().is_some_and(|unit| matches!(unit.step, Step::Rollback { .. }));
         if !back && wanted.iter().any(newer) {
@@ -238,8 +245,8 @@ fn installed(state: &mut State, node: &str, machine: &Machine, step: &Step, targ
         }
         Step::ContainerdPackage => {
             state.hosts.change(node, |machine| {
-                let noted = machine.files.remove(&noted()).is_some();
-                if let Some(package) = machine.packages.get_mut(CONTAINERD) {
+                let noted = machine.files.remove(&noted(machine.runtime())).is_some();
+                if let Some(package) = machine.packages.get_mut(machine.runtime()) {
                     package.held |= noted;
                 }
             });
@@ -256,7 +263,7 @@ fn installed(state: &mut State, node: &str, machine: &Machine, step: &Step, targ
 
 fn restarted(state: &mut State, node: &str, step: &Step) {
     if *step == Step::ContainerdPackage {
-        state.hosts.change(node, |machine| machine.containerd = machine.release(CONTAINERD).to_owned());
+        state.hosts.change(node, |machine| machine.containerd = machine.release(machine.runtime()).to_owned());
         control::kubelet_restarted(state, node);
         return;
     }

@@ -61,6 +61,12 @@ pub struct Machine {
     pub kubelet_unit: KubeletUnit,
     /// The containerd that runs.
     pub containerd: String,
+    /// Whose packages it takes: what follows the `~` of its first containerd; empty where that is plain.
+    pub distribution: String,
+    /// Revisions of its containerd's package that its sources offer, beside those that machines of the same distribution began with.
+    pub containerd_offers: BTreeSet<String>,
+    /// Its lists do not show those yet: its distribution's source was read last before they came.
+    pub containerd_unread: bool,
     /// Version of each static pod's manifest (etcd's: `3.6.4-0`).
     pub manifests: BTreeMap<String, String>,
     /// Command of each static pod's container, in its manifest.
@@ -136,11 +142,14 @@ pub struct Faults {
     pub torn_snapshots: bool,
 }
 
+/// Packages of containerd: Docker's, and that of distributions.
+pub const RUNTIMES: [&str; 2] = ["containerd.io", "containerd"];
+
 impl Machine {
     pub fn new(address: &str, version: &str, containerd: &str, control_plane: bool, key: &str) -> Self {
         let kubernetes = |name: &str| (name.to_owned(), Package::new(&format!("{version}-1.1"), true));
         let mut packages: BTreeMap<_, _> = ["kubeadm", "kubelet", "kubectl"].map(kubernetes).into();
-        packages.insert("containerd.io".to_owned(), Package::new(&format!("{containerd}-1"), false));
+        packages.insert(RUNTIMES[0].to_owned(), Package::new(&format!("{containerd}-1"), false));
         let release = version.parse().ok();
         let manifest = |name: &str| {
             let of = if name == "etcd" {
@@ -172,6 +181,9 @@ impl Machine {
             kubelet: version.to_owned(),
             kubelet_unit: KubeletUnit::Active,
             containerd: containerd.to_owned(),
+            distribution: containerd.split_once('~').map_or("", |(_, distribution)| distribution).to_owned(),
+            containerd_offers: BTreeSet::new(),
+            containerd_unread: false,
             manifests: if control_plane { COMPONENTS.map(manifest).into() } else { BTreeMap::new() },
             commands: BTreeMap::new(),
             kubelet_config: kubelet_config(KUBELET_CONFIG).into(),
@@ -202,6 +214,11 @@ impl Machine {
         let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0 ".to_vec();
         blob.extend(Sha256::digest(format!("host key {} of {node}", self.host_keys)));
         format!("ssh-ed25519 {}", BASE64_STANDARD.encode(blob))
+    }
+
+    /// The package that its containerd is of: a distribution's own, or Docker's.
+    pub fn runtime(&self) -> &'static str {
+        RUNTIMES.into_iter().find(|name| self.packages.contains_key(*name)).unwrap_or(RUNTIMES[0])
     }
 
     /// The release of a package, without its revision, whatever its state.

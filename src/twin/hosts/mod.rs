@@ -27,7 +27,7 @@ mod written;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use machine::{Dpkg, End, Faults, File, KubeletUnit, Machine, Package, Runs, Unit, machine_id};
+pub use machine::{Dpkg, End, Faults, File, KubeletUnit, Machine, Package, RUNTIMES, Runs, Unit, machine_id};
 pub use power::{power, power_cut};
 pub use release::KUBELET_CONFIG;
 pub use ssh::Ssh;
@@ -38,8 +38,8 @@ use super::State;
 #[derive(Clone, Default)]
 pub struct Hosts {
     machines: BTreeMap<String, Arc<Machine>>,
-    /// What the distribution's repository has of containerd.
-    pub containerds: BTreeSet<String>,
+    /// What the repositories of distributions have of containerd: package, distribution and revision.
+    containerds: BTreeSet<(&'static str, String, String)>,
     /// Numbers units.
     tickets: u64,
 }
@@ -73,10 +73,32 @@ impl Hosts {
     /// A machine of the cluster, running and whole: `version` of Kubernetes' packages (`1.34.2`), `containerd` (`1.7.24`), and the
     /// line of the key that its sshd accepts.
     pub fn add(&mut self, node: &str, address: &str, version: &str, containerd: &str, control_plane: bool, key: &str) {
-        self.containerds.insert(containerd.to_owned());
         let machine = Machine::new(address, version, containerd, control_plane, key);
         let machine = Machine { machine_id: machine::machine_id(node), kubelet_of: node.to_owned(), ..machine };
         self.machines.insert(node.to_owned(), Arc::new(machine));
+        self.publish_containerds();
+    }
+
+    /// What machines run is what the repositories of their distributions have, from then on.
+    fn publish_containerds(&mut self) {
+        for machine in self.machines.values() {
+            if let Some(package) = machine.packages.get(machine.runtime()) {
+                self.containerds.insert((machine.runtime(), machine.distribution.clone(), package.version.clone()));
+            }
+        }
+    }
+
+    /// Before anything runs: a machine's containerd is of another package than Docker's, and its sources offer these revisions as well.
+    pub fn containerd_of(&mut self, node: &str, package: Option<&str>, offers: &[String]) {
+        self.change(node, |machine| {
+            let package = machine::RUNTIMES.into_iter().find(|known| Some(*known) == package);
+            if let (Some(package), Some(own)) = (package, machine.packages.remove(machine.runtime())) {
+                machine.packages.insert(package.to_owned(), own);
+            }
+            machine.containerd_offers = offers.iter().cloned().collect();
+        });
+        self.containerds.clear();
+        self.publish_containerds();
     }
 
     pub fn remove(&mut self, node: &str) {

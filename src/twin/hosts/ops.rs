@@ -123,6 +123,18 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
             }
             refresh(state, node, minor)?;
         }
+        Op::RefreshAll => {
+            const WHAT: &str = "refreshing the package lists";
+            session.millis = REFRESH;
+            session.wait(wait_for_locks(state, &machine, WHAT)?);
+            // What cannot be fetched stays as it was, and apt's end is good.
+            if outside(state, &machine).is_ok() {
+                if let Some(minor) = &machine.source {
+                    refresh(state, node, minor)?;
+                }
+                state.hosts.change(node, |machine| machine.containerd_unread = false);
+            }
+        }
         Op::Repository { base, minor, target, keys } => {
             let url = format!("{base}/core:/stable:/v{minor}/deb");
             session.millis = REPOSITORY;

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::super::{State, web};
 use super::machine::{Dpkg, MIB, Machine, is};
+use crate::plan::model::parse;
 use crate::plan::model::version::Version;
 
 /// kubeadm wants these held.
 pub const KUBERNETES: [&str; 3] = ["kubeadm", "kubelet", "kubectl"];
-pub const CONTAINERD: &str = "containerd.io";
 /// How long apt waits for somebody else's lock, in seconds; `lock_wait` of the scripts.
 pub const LOCK_WAIT: u64 = 300;
 /// What the scripts want free before they download or install, in MiB.
@@ -41,10 +41,25 @@ pub fn contended(what: impl Into<String>) -> Stop {
 /// Every version of a package that apt on this node knows of, newest first.
 pub fn available(state: &State, machine: &Machine, package: &str) -> Vec<String> {
     match package {
-        CONTAINERD => state.hosts.containerds.iter().map(|version| format!("{version}-1")).collect(),
+        package if package == machine.runtime() => containerds(state, machine),
         package if KUBERNETES.contains(&package) => machine.lists.clone(),
         _ => Vec::new(),
     }
+}
+
+fn containerds(state: &State, machine: &Machine) -> Vec<String> {
+    let own = machine.packages.get(machine.runtime()).map(|package| package.version.clone());
+    if machine.containerd_unread {
+        return own.into_iter().collect();
+    }
+    let alike = |(package, distribution, _): &&(&str, String, String)| {
+        *package == machine.runtime() && *distribution == machine.distribution
+    };
+    let of_distribution = state.hosts.containerds.iter().filter(alike).map(|(.., revision)| revision.clone());
+    let mut found: Vec<String> = of_distribution.chain(machine.containerd_offers.iter().cloned()).collect();
+    found.sort_by_key(|revision| Reverse((parse::upstream(revision), revision.clone())));
+    found.dedup();
+    found
 }
 
 /// The exact revision that the lists offer.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::super::state::{Access, Outage, Timer};
 use super::super::{State, control, web};
 use super::machine::KubeletUnit;
-use super::packages::CONTAINERD;
 use super::{Due, kubeadm, work};
 use crate::plan::model::version::{UpgradeKind, Version};
 
@@ -69,7 +68,7 @@ pub fn booted(state: &mut State, node: &str, boot: u32) {
     }
     state.hosts.change(node, |machine| {
         machine.booting = false;
-        machine.containerd = machine.release(CONTAINERD).to_owned();
+        machine.containerd = machine.release(machine.runtime()).to_owned();
     });
     web::booted(state, node);
     control::node_power(state, node, true);

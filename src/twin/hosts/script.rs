@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::node::{
     AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch, ReadPatches,
-    Refresh, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
@@ -16,6 +16,7 @@ pub enum Op {
     ReadPatches { folder: String },
     Available { package: String },
     Refresh,
+    RefreshAll,
     Repository { base: String, minor: String, target: String, keys: Vec<String> },
     Prefetch { target: String, control_plane: bool, registry: String, without: Vec<String> },
     KubeadmPlan { target: String, flags: Vec<String> },
@@ -76,6 +77,7 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         (ReadPatches::NAME, [folder]) => of::<ReadPatches>(Op::ReadPatches { folder: (*folder).into() }),
         (Available::NAME, [package]) => of::<Available>(Op::Available { package: (*package).to_owned() }),
         (Refresh::NAME, []) => of::<Refresh>(Op::Refresh),
+        (RefreshAll::NAME, []) => of::<RefreshAll>(Op::RefreshAll),
         (Repository::NAME, [base, minor, target, keys @ ..]) => of::<Repository>(Op::Repository {
             base: (*base).into(),
             minor: (*minor).into(),

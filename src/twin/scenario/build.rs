@@ -126,6 +126,7 @@ impl World<'_> {
         let created = self.create(Object::Node, objects::node(node, earlier(self.scenario.start, QUIET)))?;
         let version = node.version.to_string();
         self.state.hosts.add(&node.name, &node.address, &version, &node.containerd, node.control_plane, &self.key.public.line());
+        self.state.hosts.containerd_of(&node.name, node.containerd_package.as_deref(), &node.containerd_offers);
         if node.control_plane {
             let uid = created["metadata"]["uid"].clone();
             self.static_pods(node, &uid)?;

@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
+use super::super::hosts;
 use super::read::Fault;
 use super::{Autoscaler, Budget, Scenario, Workload, WorkloadKind};
+use crate::words::Revision;
 
+/// Packages of containerd.
+pub const CONTAINERDS: &[&str] = &hosts::RUNTIMES;
 /// Effects of taints, and operators of tolerations and of selectors: what the API server takes.
 pub const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 pub const TOLERATES: &[&str] = &["Exists", "Equal"];
@@ -87,6 +91,14 @@ impl Scenario {
             if node.control_plane_version.is_some() && !node.control_plane {
                 let what = format!("{} is no control plane: leave this out, or write `control-plane: true`", node.name);
                 found.add(format!("{at}/control-plane-version"), what);
+            }
+            if let Some(package) = &node.containerd_package {
+                found.one_of(&format!("{at}/containerd-package"), "containerd-package", package, CONTAINERDS);
+            }
+            for (offer, on) in node.containerd_offers.iter().zip(0..) {
+                if let Err(error) = offer.parse::<Revision>() {
+                    found.add(format!("{at}/containerd-offers/{on}"), error.to_string());
+                }
             }
             for (taint, on) in node.taints.iter().zip(0..) {
                 found.one_of(&format!("{at}/taints/{on}/effect"), "effect", &taint.effect, EFFECTS);

@@ -164,6 +164,8 @@ impl Copier<'_> {
             version,
             control_plane_version: components,
             containerd,
+            containerd_package: None,
+            containerd_offers: Vec::new(),
             address: address.unwrap_or_default(),
             hostname,
             labels: labels.map(|(key, value)| (key.clone(), value.clone())).collect(),

@@ -85,8 +85,15 @@ pub struct Node {
     #[serde(default, with = "optional_text", skip_serializing_if = "Option::is_none")]
     #[cfg_attr(test, schemars(with = "Option<Version>"))]
     pub control_plane_version: Option<Version>,
-    /// Version of containerd, as 1.7.28.
+    /// Version of containerd, as 1.7.28; with its distribution, as 2.1.4~debian.12: sources offer what nodes of that one run.
     pub containerd: String,
+    /// The package that it is of; containerd.io, Docker's, if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("enum" = check::CONTAINERDS)))]
+    pub containerd_package: Option<String>,
+    /// What else the node's package sources offer of that package, each by its whole version, as 2.1.4-1~ubuntu.22.04~jammy.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containerd_offers: Vec<String>,
     /// InternalIP: where SSH finds it.
     pub address: String,
     /// The label kubernetes.io/hostname, where it is not the name.

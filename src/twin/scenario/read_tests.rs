@@ -11,7 +11,7 @@ seed: 7
 start: 2026-11-22T12:05:00Z
 nodes:
   - { name: m, control-plane: true, version: 1.34.2, control-plane-version: 1.34.7, containerd: 1.7.28, address: 10.0.0.1,
-      hostname: m.example, labels: { disk: ssd }, taints: [{ key: k, value: v, effect: NoSchedule }], cordoned: true, not-ready: true,
+      containerd-package: containerd, containerd-offers: [2.1.4-1], hostname: m.example, labels: { disk: ssd }, taints: [{ key: k, value: v, effect: NoSchedule }], cordoned: true, not-ready: true,
       ready-since: 2026-11-22T11:05:00Z }
 workloads:
   - { kind: Deployment, namespace: a, name: b, replicas: 2, labels: { x: one }, annotations: { n: v }, empty-dir: true,
@@ -80,6 +80,8 @@ fn what_is_no_scenario_is_told_with_its_place_and_what_to_write() {
         ("- name: w", "- name: w\n  control-plane-version: 1.34.7"),
         ("- name: w", "- name: w\n  taints:\n  - key: k\n    effect: Never"),
         ("  address: 10.0.0.2", "  address: 10.0.0.1"),
+        ("  address: 10.0.0.2", "  address: 10.0.0.2\n  containerd-package: docker"),
+        ("  address: 10.0.0.2", "  address: 10.0.0.2\n  containerd-offers: [2.1.4-1, newest]"),
         ("  control-plane: true\n", ""),
         ("  control-plane: true", "  control-plane: perhaps"),
         ("kind: Deployment", "kind: Deploymnet"),

@@ -75,6 +75,8 @@ fn node(name: String, last_byte: u8, version: Version) -> Node {
         version,
         control_plane_version: None,
         containerd: CONTAINERD.to_owned(),
+        containerd_package: None,
+        containerd_offers: Vec::new(),
         address: format!("10.0.20.{last_byte}"),
         hostname: None,
         labels: BTreeMap::new(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
     self, AddKey, Available, Begin, Follow, Identify, Images, Inspect, KubeadmPlan, LookAtKeys, Operation, Prefetch, ReadPatches,
-    Refresh, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -208,6 +208,7 @@ fn assembled() -> Vec<(String, String)> {
             node::stdin(&Repository { base_url: word("https://a"), target: release("1.36.3"), keys: Vec::new() }),
         ),
         (text("refresh"), node::stdin(&Refresh)),
+        (text("refresh-all"), node::stdin(&RefreshAll)),
         (text("available"), node::stdin(&Available { package: "kubeadm" })),
         (text("prefetch"), node::stdin(&Prefetch { target: release("1.36.3"), control_plane: true, images: Images::default() })),
         (text("kubeadm-plan"), node::stdin(&KubeadmPlan { target: release("1.36.3"), flags: vec![word("--x")] })),

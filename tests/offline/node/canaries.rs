@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
     self, AddKey, Available, Begin, Follow, Identify, ImageSource, Images, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation,
-    Prefetch, ReadPatches, Refresh, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -112,6 +112,7 @@ fn every(visit: &mut impl Visit) {
         "",
     );
     visit.visit(|_| Refresh, "");
+    visit.visit(|_| RefreshAll, "");
     visit.visit(|fill| ReadPatches { folder: fill.put("/etc/patches") }, "patch etcd+json.yaml\ntext - op: add\n");
     visit.visit(|_| Available { package: "kubeadm" }, "available 1.36.3-1.1\n");
     visit.visit(

@@ -9,6 +9,17 @@ use sha2::{Digest, Sha256};
 
 use super::bench::{BOOT, Node, RUN, release, word};
 
+/// Docker's containerd in the place of the distribution's, which has left its configuration.
+#[test]
+fn a_package_that_was_removed_is_not_there() {
+    let node = Node::new();
+    node.state("pkg/containerd", "rc 1.6.20~ds1-1\n");
+    node.state("pkg/containerd.io", "ii 1.7.28-1~debian.12~bookworm\n");
+    let state = node.run(&Inspect).unwrap();
+    assert_eq!(state.package("containerd"), None);
+    assert!(state.package("containerd.io").unwrap().healthy() && state.package("kubeadm").unwrap().healthy());
+}
+
 #[test]
 fn a_healthy_node() {
     let node = Node::new();

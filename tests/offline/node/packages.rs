@@ -1,11 +1,15 @@
 //! Package sources, lists, prefetch and kubeadm's forecast.
 
+use std::time::Duration;
+
 use k8s_upgrade::failure::Class;
-use k8s_upgrade::node::{Available, ImageSource, Images, Inspect, KubeadmPlan, Prefetch, Refresh, Repository};
+use k8s_upgrade::node::{
+    Available, Begin, Follow, ImageSource, Images, Inspect, KubeadmPlan, Prefetch, Refresh, RefreshAll, Repository, Step,
+};
 
 use k8s_upgrade::words::ImageName;
 
-use super::bench::{Node, release, word};
+use super::bench::{Node, RUN, release, target, word};
 
 const LIST: &str = "etc/apt/sources.list.d/kubernetes.list";
 const KEYRING: &str = "etc/apt/keyrings/kubernetes-apt-keyring.gpg";
@@ -137,6 +141,39 @@ fn whatever_entry_there_was_one_is_left() {
         "deb http://debian.test/debian bookworm main\n# deb https://repo.test/core:/stable:/v1.33/deb/ /\n"
     );
     assert!(node.read_root(LIST).contains("/v1.36/"));
+}
+
+/// Docker's containerd, by Ubuntu's repository; a worker of Debian runs `2.1.4-1~debian.12~bookworm`. What the lists offer of the package that is
+/// here can be installed exactly; the worker's own revision cannot, and the attempt changes nothing.
+#[test]
+fn of_containerd_the_revisions_of_this_nodes_own_sources_are_offered() {
+    let (jammy, own) = ("2.1.4-1~ubuntu.22.04~jammy", "1.7.28-1~ubuntu.22.04~jammy");
+    let node = Node::new();
+    node.forget("pkg/containerd");
+    node.state("pkg/containerd.io", &format!("hi {own}\n"));
+    let index = format!("containerd.io {jammy}\ncontainerd.io {own}\n");
+    node.state("upstream/v1.36", &index);
+    node.state("lists/v1.36", "");
+    let offered = |package| node.run(&Available { package }).unwrap();
+    assert_eq!(offered("containerd.io"), [""; 0]);
+    node.run(&RefreshAll).unwrap();
+    assert_eq!(offered("containerd.io"), [jammy, own]);
+    assert_eq!(offered("containerd"), [""; 0], "the distribution's package is another");
+    for (revision, wanted, left) in [
+        ("2.1.4-1~debian.12~bookworm", Err("does not offer containerd.io 2.1.4-1~debian.12~bookworm"), format!("hi {own}\n")),
+        (jammy, Ok(()), format!("hi {jammy}\n")),
+    ] {
+        let begin = Begin { step: Step::ContainerdPackage, target: target(revision), run: word(RUN) };
+        node.run(&begin).unwrap();
+        node.run_unit();
+        let end = node.run(&Follow { from: 0, wait: Duration::ZERO }).unwrap().end().expect("it has ended");
+        match wanted {
+            Ok(()) => assert_eq!(end, Ok(())),
+            Err(says) => assert!(end.unwrap_err().what.contains(says)),
+        }
+        assert_eq!(node.read_state("pkg/containerd.io"), left, "its hold stays");
+        assert!(!node.run(&Inspect).unwrap().touched("1.36.3"), "its cordon would be given back, or its step is done");
+    }
 }
 
 #[test]

@@ -107,6 +107,7 @@ fn keys() {
 fn packages() {
     let key = format!("key {} 1798502400\nkey {} -\n", "0A".repeat(20), "F".repeat(64));
     answers(&Refresh, &["# refreshes\n", &format!("{key}unfit\n")]);
+    answers(&RefreshAll, &["# refreshes\n"]);
     let repository = Repository { base_url: "https://pkgs.example".parse().unwrap(), target: RELEASE, keys: Vec::new() };
     answers(&repository, &["# adds\n", &key]);
     answers(&Available { package: "kubeadm" }, &["available 1.36.3-1.1\navailable 1.36.2-1.1\n"]);

@@ -137,6 +137,7 @@ fn backups() {
 fn images_and_runtimes() {
     let samples = ["registry.k8s.io/kube-apiserver:v1.36.3", "r.local:5000/k8s/x:v1.36.3@sha256:00ff", "kube-apiserver:v1.36.3"];
     returns(&samples, parse::image_version, |version| format!("registry.local:5000/x:v{version}"));
+    returns(&["5:2.1.4-1~debian.12~bookworm", "1.6.20~ds1-1"], parse::upstream, |version| format!("{version}-1"));
     returns(&["containerd://1.6.20~ds1", "containerd://2.1.4"], parse::containerd, |version| format!("containerd://{version}"));
 }
 

@@ -2,8 +2,8 @@
 
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{
-    self, Available, Identify, Images, Inspect, LookBack, Past, Prefetch, ReadPatches, Refresh, SnapshotHash, Step, WorkState,
-    WriteCard,
+    self, Available, Identify, Images, Inspect, LookBack, Past, Prefetch, ReadPatches, Refresh, RefreshAll, SnapshotHash, Step,
+    WorkState, WriteCard,
 };
 use k8s_upgrade::words::{ImageName, Revision};
 
@@ -53,6 +53,20 @@ pub fn a_list_is_what_the_last_refresh_found(machine: &mut dyn Machine) {
     assert_eq!(offered(machine), ["1.35.4-1.1"], "the former one stays");
     machine.offline(false);
     machine.run(&Refresh).unwrap();
+}
+
+/// Of every source; what cannot be fetched stays as it was.
+pub fn all_lists_are_read_anew(machine: &mut dyn Machine) {
+    let state = machine.inspect();
+    let package = ["containerd.io", "containerd"].into_iter().find(|name| state.package(name).is_some());
+    let runtimes = Available { package: package.expect("containerd is a package there") };
+    for offline in [false, true] {
+        machine.offline(offline);
+        machine.run(&RefreshAll).unwrap();
+        assert_eq!(offered(machine), ["1.35.4-1.1"]);
+        assert!(!machine.run(&runtimes).unwrap().is_empty());
+    }
+    machine.offline(false);
 }
 
 /// Packages and images; a second time nothing is left to fetch. Nothing is installed by it.
