@@ -5,7 +5,7 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 
 use crate::failure::Cause;
-use crate::node::{Inspect, NodeState};
+use crate::node::NodeState;
 use crate::plan::decide::order;
 use crate::plan::model::facts::{Facts, Node};
 use crate::run::cluster::Cluster;
@@ -36,7 +36,7 @@ pub async fn each_node<'a, T>(
 
 /// What every node says, whatever state it is in.
 pub async fn look_at_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
-    Ok(named(each_node(settings, facts, async |node| ssh.on_node(node, &Inspect).await).await?))
+    Ok(named(each_node(settings, facts, async |node| ssh.on_node(node, &super::prepare::inspect(settings)).await).await?))
 }
 
 /// With their names alone.

@@ -156,7 +156,7 @@ pub async fn our_turn(session: &Session, observer: &Observer, name: &str) -> Res
 
 /// What the node looks like once nothing of an earlier runner's works on it any more.
 async fn settled_state(session: &Session, ssh: &Ssh, settings: &Settings, node: &Node) -> Result<NodeState, Cause> {
-    let state = ssh.on_node(node, &Inspect).await?;
+    let state = ssh.on_node(node, &Inspect::default()).await?;
     let Some(step) = state.running().filter(|_| guard::on(Guard::EarlierWorkEnds)) else { return Ok(state) };
     session.note(&node.name, format!("{step} is still running there, begun by an earlier runner"));
     let change = Change::settle(&node.name, "finish what an earlier runner began", settings.step_deadline);
@@ -164,7 +164,7 @@ async fn settled_state(session: &Session, ssh: &Ssh, settings: &Settings, node: 
     if let Err(cause) = session.change(change, ssh.follow(node)).await {
         session.warn(&node.name, cause.what);
     }
-    ssh.on_node(node, &Inspect).await
+    ssh.on_node(node, &Inspect::default()).await
 }
 
 /// A stop signal counts until the first package change, and not after it.
@@ -237,7 +237,7 @@ async fn components_there(observer: &Observer, name: &str, target: Version) -> R
 
 /// Whether the node's work has begun, as the node itself says.
 pub async fn has_begun(ssh: &Ssh, node: &Node, target: &str) -> Result<bool, Cause> {
-    Ok(super::inspect::begun(node, &ssh.on_node(node, &Inspect).await?, target))
+    Ok(super::inspect::begun(node, &ssh.on_node(node, &Inspect::default()).await?, target))
 }
 
 /// Facts that tell whether the kubelet of a control plane has to wait. An API server that does not show counts as old, but one that
@@ -313,7 +313,7 @@ fn tried_enough(name: &str, held: &HeldDrain) -> Cause {
 
 /// What a node looks like on which nothing of ours runs; refused while something does.
 pub async fn settled(ssh: &Ssh, node: &Node) -> Result<NodeState, Cause> {
-    let state = ssh.on_node(node, &Inspect).await?;
+    let state = ssh.on_node(node, &Inspect::default()).await?;
     match state.running() {
         Some(step) => Err(Cause::contended(format!("{step} is running on {}", node.name))),
         None => Ok(state),
@@ -330,7 +330,7 @@ async fn containerd(
     run: &RunId,
 ) -> Result<bool, Cause> {
     let Some(newer) = node.control_plane.then(|| gates::containerd_behind(facts, node)).flatten() else { return Ok(false) };
-    let (theirs, own) = (ssh.on_node(newer, &Inspect).await?, ssh.on_node(node, &Inspect).await?);
+    let (theirs, own) = (ssh.on_node(newer, &Inspect::default()).await?, ssh.on_node(node, &Inspect::default()).await?);
     let packages = ["containerd.io", "containerd"].iter().find_map(|name| Some((theirs.package(name)?, own.package(name)?)));
     let Some((wanted, _)) = packages else {
         // Debian's package and Docker's are no versions of each other: that is for a person.

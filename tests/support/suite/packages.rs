@@ -47,12 +47,12 @@ pub fn a_release_that_is_not_offered_moves_nothing(machine: &mut dyn Machine) {
 }
 
 pub fn a_list_is_what_the_last_refresh_found(machine: &mut dyn Machine) {
-    machine.run(&Refresh).unwrap();
+    machine.run(&Refresh::default()).unwrap();
     machine.offline(true);
-    assert_eq!(machine.run(&Refresh).unwrap_err().class, Class::Unreachable);
+    assert_eq!(machine.run(&Refresh::default()).unwrap_err().class, Class::Unreachable);
     assert_eq!(offered(machine), ["1.35.4-1.1"], "the former one stays");
     machine.offline(false);
-    machine.run(&Refresh).unwrap();
+    machine.run(&Refresh::default()).unwrap();
 }
 
 /// Packages and images; a second time nothing is left to fetch. Nothing is installed by it.
@@ -134,6 +134,6 @@ pub fn a_machine_shows_whose_it_is(m: &mut dyn Machine) {
     let output = m.answer(&node::stdin_on(&Identify, &there));
     assert_eq!(node::read(&Identify, &output).unwrap().machine_id, Some(machine_id));
     let elsewhere = node::Machine { machine_id: "0123456789abcdef0123456789abcdef".parse().unwrap(), ..there };
-    let output = m.answer(&node::stdin_on(&Inspect, &elsewhere));
+    let output = m.answer(&node::stdin_on(&Inspect::default(), &elsewhere));
     assert!(node::is_elsewhere::<Inspect>(&output), "{output:?}");
 }
