@@ -325,9 +325,22 @@ fn the_key_is_fetched_through_the_proxy_of_apt() {
         ("Acquire::http::Proxy http://user:secret@proxy:3128/\n", "https_proxy=http://user:secret@proxy:3128/ no_proxy="),
         ("Acquire::http::proxy http://a:1\nAcquire::https::Proxy http://b:2\n", "https_proxy=http://b:2 no_proxy="),
         ("Acquire::https::Proxy http://b:2\nAcquire::http::Proxy::repo.test DIRECT\n", "https_proxy= no_proxy=*"),
+        // What a program of apt's configuration finds; one that has nothing to say, or is not there, leaves it to the rest.
+        (
+            "Acquire::https::Proxy http://b:2\nAcquire::https::Proxy-Auto-Detect ROOT/detect\n",
+            "https_proxy=http://found:8/ no_proxy=",
+        ),
+        ("Acquire::https::Proxy http://b:2\nAcquire::https::Proxy-Auto-Detect ROOT/silent\n", "https_proxy=http://b:2 no_proxy="),
+        ("Acquire::http::Proxy http://a:1\nAcquire::https::ProxyAutoDetect ROOT/none\n", "https_proxy=http://a:1 no_proxy="),
     ] {
         let node = former();
-        node.state("apt-config", settings);
+        node.root("detect", "#!/bin/bash\necho http://found:8/\necho more\n");
+        node.root("silent", "#!/bin/bash\n");
+        for program in ["detect", "silent"] {
+            std::fs::set_permissions(node.root_path(program), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        let root = node.root_path("");
+        node.state("apt-config", &settings.replace("ROOT/", &format!("{}/", root.display()).replace("//", "/")));
         node.run(&repository()).unwrap();
         assert_eq!(node.read_state("proxies").lines().last(), Some(taken), "{settings}");
         assert!(!node.calls().iter().any(|call| call.contains("secret")), "a password in an argument");

@@ -157,7 +157,7 @@ fn a_mirror_in_its_own_layout_is_gone_through_for_a_minor_version() {
     let pattern = "https://nexus.test/repository/kubernetes-v{minor}/apt";
     scenario.settings.insert("packages-url".to_owned(), pattern.into());
     let end = to_the_end(begin(&scenario), None);
-    for (node, machine) in end.hosts.machines() {
+    for (node, machine) in end.hosts.all() {
         assert_eq!(machine.source_url.as_deref(), Some("https://nexus.test/repository/kubernetes-v1.35/apt"), "{node}");
     }
     done(&end, &target.to_string());

@@ -5,6 +5,7 @@ use k8s_upgrade::node::{
     self, Available, Identify, Images, Inspect, LookBack, Past, Prefetch, ReadPatches, Refresh, SnapshotHash, Step, WorkState,
     WriteCard,
 };
+use k8s_upgrade::packages::IN_USE;
 use k8s_upgrade::words::{ImageName, Revision};
 
 use super::{Machine, standing, word};
@@ -21,6 +22,8 @@ pub fn a_machine_says_what_it_is(machine: &mut dyn Machine) {
     assert_eq!((state.kubelet.as_deref(), state.kubeadm.as_deref()), (Some("active"), Some("1.35.4")));
     let sources: Vec<(&str, &str)> = state.sources.iter().map(|source| (source.file.as_str(), source.minor.as_str())).collect();
     assert_eq!(sources, [("/etc/apt/sources.list.d/kubernetes.list", "1.35")]);
+    assert!(state.sources[0].url.ends_with("/core:/stable:/v1.35/deb"), "{state:?}");
+    assert_eq!(state.strangers, [], "nothing else offers kubeadm");
     let free: Vec<&str> = state.free.iter().map(|free| free.path.as_str()).collect();
     assert_eq!(free[..3], ["/var/cache/apt", "/usr", "/etc/kubernetes"]);
     assert!(!state.kernel.is_empty());
@@ -33,7 +36,8 @@ pub fn the_repository_moves_and_lists_follow(machine: &mut dyn Machine) {
         machine.move_repository("1.36.3").unwrap();
         assert_eq!(offered(machine), ["1.36.3-1.1", "1.36.1-1.1"]);
         let sources = machine.inspect().sources;
-        assert_eq!(sources.iter().map(|source| source.minor.as_str()).collect::<Vec<_>>(), ["1.36"]);
+        let url = IN_USE.repository_of(&word(machine.packages_url()), "1.36");
+        assert_eq!(sources.iter().map(|source| (&*source.minor, &*source.url)).collect::<Vec<_>>(), [("1.36", &*url)]);
     }
 }
 
