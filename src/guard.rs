@@ -148,6 +148,10 @@ guards! {
     PackagesWhole,
     /// A filesystem is full in the middle of an upgrade.
     RoomOnDisk,
+    /// A run is claimed that a package source on a node, which nobody knows, then keeps from going on.
+    SourcesKnown,
+    /// A node's packages come from another repository than before, because its key has ended.
+    OwnRepositoryRenewed,
     /// A copy among the manifests is run as a static pod.
     StrayManifests,
     /// What people changed by hand is written over: looked for before the run.

@@ -1,6 +1,6 @@
 //! The package index over HTTP: which releases of a minor exist, and under which exact package revisions.
 //!
-//! `https://pkgs.k8s.io/core:/stable:/v1.N/deb/Packages` lies flat; a minor that does not exist is a 403 or 404 (the latter of mirrors: upstream's
+//! It lies flat: `https://pkgs.k8s.io/core:/stable:/v1.N/deb/Packages`; a minor that does not exist is a 403 or 404 (the latter of mirrors: upstream's
 //! storage denies what is not there). Everything else that is no list of packages is Unknown, never "no upgrade".
 
 use std::cmp::Ordering;
@@ -29,23 +29,23 @@ pub struct Release {
     pub revision: String,
 }
 
-/// The package index of the repositories below one base URL.
+/// The package index of one repository.
 #[derive(Clone)]
 pub struct Packages {
-    base: String,
+    repository: String,
     web: Arc<dyn Web>,
 }
 
 impl Packages {
-    /// `base` is what stands before `/core:/stable:/v1.N/deb/`.
-    pub fn new(base: &str, web: Arc<dyn Web>) -> Self {
-        Packages { base: base.trim_end_matches('/').to_owned(), web }
+    /// `repository`: the URL below which the index lies.
+    pub fn new(repository: &str, web: Arc<dyn Web>) -> Self {
+        Packages { repository: repository.trim_end_matches('/').to_owned(), web }
     }
 
     /// Releases of v1.`minor`, oldest first, each with its revisions, oldest first. Whether there may be no index of
     /// this minor is the caller's to know.
     pub async fn releases(&self, minor: u32, deadline: Duration) -> Answer<Result<Vec<Release>, Absent>> {
-        let url = format!("{}/core:/stable:/v1.{minor}/deb/Packages", self.base);
+        let url = format!("{}/Packages", self.repository);
         let request = match Request::get(&url).body(Bytes::new()) {
             Ok(request) => request,
             Err(error) => return Answer::Unknown(format!("{url} is no URL: {error}")),
@@ -105,7 +105,7 @@ mod tests {
     use crate::world::WebError;
 
     fn ask(web: &Arc<FakeWeb>) -> Answer<Result<Vec<Release>, Absent>> {
-        fake::run(Packages::new("https://packages.example/", web.clone()).releases(36, SECOND))
+        fake::run(Packages::new("https://packages.example/core:/stable:/v1.36/deb/", web.clone()).releases(36, SECOND))
     }
 
     const LISTED: &str = "Package: cri-tools\nVersion: 1.36.0-1.1\nArchitecture: amd64\n\n\

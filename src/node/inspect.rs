@@ -5,11 +5,15 @@ use std::time::Duration;
 use super::work::{Step, Work, WorkState};
 use super::{KEYRING, MANAGER, Operation, REPOSITORY, RUNTIME, SigningKey, WORK, garbled, results, token};
 use crate::failure::Cause;
-use crate::words::{BootId, HostPath, Keyword, Letters, Minor, PackageName, Revision};
+use crate::packages::IN_USE;
+use crate::words::{BootId, HostPath, Keyword, Letters, Minor, PackageName, PackagesUrl, Revision, SourceUrl};
 
 /// Looks, and changes nothing. A program that the node lacks is an absent answer, not a failure.
-#[derive(Clone, Copy, Debug)]
-pub struct Inspect;
+#[derive(Clone, Debug, Default)]
+pub struct Inspect {
+    /// Where the settings have the Kubernetes repository, for whoever asks about package sources: without it only upstream's layout is known.
+    pub packages: Option<PackagesUrl>,
+}
 
 /// A package as the node's package manager knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +48,15 @@ pub struct Free {
 pub struct Source {
     pub file: HostPath,
     pub minor: Minor,
+    pub url: SourceUrl,
+}
+
+/// Another that offers kubeadm, whatever it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stranger {
+    pub url: SourceUrl,
+    /// None where the package manager knows of it, and no file tells.
+    pub file: Option<HostPath>,
 }
 
 /// All that decides what is still to be done on a node.
@@ -63,6 +76,7 @@ pub struct NodeState {
     /// `1.35.4`, if kubeadm runs.
     pub kubeadm: Option<Revision>,
     pub sources: Vec<Source>,
+    pub strangers: Vec<Stranger>,
     /// What proves those sources, as far as each names its keyring.
     pub keys: Vec<SigningKey>,
     /// Files in the static-pod folder that the kubelet loads though nobody means it to (a `.bak` is a second apiserver).
@@ -171,7 +185,7 @@ impl Operation for Inspect {
         &[MANAGER, REPOSITORY, KEYRING, RUNTIME, WORK]
     }
     fn args(&self) -> Vec<String> {
-        Vec::new()
+        self.packages.iter().map(|packages| IN_USE.pattern(packages)).collect()
     }
     fn parse(&self, stdout: &str) -> Result<NodeState, Cause> {
         let mut state = NodeState::default();
@@ -196,8 +210,18 @@ impl Operation for Inspect {
                 ("kubelet-config", _) => state.kubelet_config.extend([rest, "\n"]),
                 ("kubeadm", _) => state.kubeadm = Some(token(Self::NAME, rest.strip_prefix('v').unwrap_or(rest))?),
                 ("source", _) => {
-                    let (minor, file) = rest.split_once(' ').ok_or_else(bad)?;
-                    state.sources.push(Source { file: token(Self::NAME, file)?, minor: token(Self::NAME, minor)? });
+                    let (minor, place) = rest.split_once(' ').ok_or_else(bad)?;
+                    let (url, file) = place.split_once(' ').ok_or_else(bad)?;
+                    state.sources.push(Source {
+                        file: token(Self::NAME, file)?,
+                        minor: token(Self::NAME, minor)?,
+                        url: token(Self::NAME, url)?,
+                    });
+                }
+                ("stranger", _) => {
+                    let (url, file) = rest.split_once(' ').ok_or_else(bad)?;
+                    let file = if file == "-" { None } else { Some(token(Self::NAME, file)?) };
+                    state.strangers.push(Stranger { url: token(Self::NAME, url)?, file });
                 }
                 ("key", _) => state.keys.push(SigningKey::parse(Self::NAME, rest)?),
                 ("stray", _) => state.stray_manifests.push(token(Self::NAME, rest)?),

@@ -1,3 +1,5 @@
+# [PATTERN]: how the settings write the URL of a repository, with {minor} in it.
+packages_pattern=${1:-}
 echo "boot-id $(boot_id)"
 echo "kernel $(uname -r)"
 
@@ -27,6 +29,10 @@ if command -v kubeadm >/dev/null; then
 fi
 
 packages_minors | sed 's/^/source /'
+if packages_here; then
+    # What cannot be said now is asked again before a repository is changed.
+    if strangers=$(packages_strangers 2>/dev/null) && [[ -n $strangers ]]; then sed 's/^/stranger /' <<<"$strangers"; fi
+fi
 keys_in_force | sort -u | sed 's/^/key /'
 
 for file in "$root"/etc/kubernetes/manifests/*; do

@@ -24,7 +24,7 @@ use std::time::Duration;
 
 pub use files::{SnapshotHash, SnapshotInfo, SnapshotKind, WriteCard};
 pub use identify::{Identify, Identity, Machine};
-pub use inspect::{Free, Inspect, NodeState, Package, Runtime, Source};
+pub use inspect::{Free, Inspect, NodeState, Package, Runtime, Source, Stranger};
 pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
 pub use packages::{Available, ImageSource, Images, KubeadmPlan, PlanText, Prefetch, Prefetched};
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};

@@ -6,8 +6,9 @@ use jiff::Timestamp;
 
 use super::{KEYRING, MANAGER, Operation, PACKAGES, REPOSITORY, garbled, results, token};
 use crate::failure::Cause;
+use crate::packages::IN_USE;
 use crate::plan::model::version::Version;
-use crate::words::{Fingerprint, PackagesUrl};
+use crate::words::{Fingerprint, PackagesUrl, SourceUrl};
 
 /// A key that proves a Kubernetes repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl SigningKey {
 /// mirror that lags behind, or that lacks the node's architecture.
 #[derive(Clone, Debug)]
 pub struct Repository {
-    pub base_url: PackagesUrl,
+    pub packages: PackagesUrl,
     pub target: Version,
     /// Keys that somebody has acknowledged.
     pub keys: Vec<Fingerprint>,
@@ -61,7 +62,9 @@ impl Operation for Repository {
         &[MANAGER, REPOSITORY, KEYRING, PACKAGES]
     }
     fn args(&self) -> Vec<String> {
-        let what = [self.base_url.to_string(), self.target.series(), self.target.to_string()];
+        let minor = self.target.series();
+        let url = IN_USE.repository_of(&self.packages, &minor);
+        let what = [url, IN_USE.pattern(&self.packages), minor, self.target.to_string()];
         what.into_iter().chain(self.keys.iter().map(ToString::to_string)).collect()
     }
     fn parse(&self, stdout: &str) -> Result<Vec<SigningKey>, Cause> {
@@ -78,14 +81,21 @@ impl Operation for Repository {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refreshed {
     Done,
-    /// The key in force proves the repository no more: it has ended, or it is another than the repository's. The lists are the former ones. With the
-    /// keys in force, as far as they can be read.
-    KeyUnfit(Vec<SigningKey>),
+    /// The key in force proves the repository no more: it has ended, or it is another than the repository's. The lists are the former ones.
+    KeyUnfit {
+        /// Those in force, as far as they can be read.
+        keys: Vec<SigningKey>,
+        /// Where the source leads that they do not prove.
+        of: Vec<SourceUrl>,
+    },
 }
 
-/// Refreshes the lists of the Kubernetes repository, and of nothing else.
-#[derive(Clone, Copy, Debug)]
-pub struct Refresh;
+/// Refreshes the lists of the Kubernetes repository, and of nothing else. Where a node has none that is known, what else offers kubeadm there is that.
+#[derive(Clone, Debug, Default)]
+pub struct Refresh {
+    /// Where the settings have the repository, if not in upstream's layout.
+    pub packages: Option<PackagesUrl>,
+}
 
 impl Operation for Refresh {
     const NAME: &'static str = "refresh";
@@ -100,19 +110,18 @@ impl Operation for Refresh {
         &[MANAGER, REPOSITORY, KEYRING]
     }
     fn args(&self) -> Vec<String> {
-        Vec::new()
+        self.packages.iter().map(|packages| IN_USE.pattern(packages)).collect()
     }
     fn parse(&self, stdout: &str) -> Result<Refreshed, Cause> {
-        let mut keys = Vec::new();
-        let mut unfit = false;
+        let (mut keys, mut of) = (Vec::new(), Vec::new());
         for (key, rest) in results(stdout) {
             match (key, rest) {
                 ("key", _) => keys.push(SigningKey::parse(Self::NAME, rest)?),
-                ("unfit", "") => unfit = true,
+                ("unfit", _) => of.push(token(Self::NAME, rest)?),
                 _ => return Err(garbled(Self::NAME, format_args!("{key} {rest}"))),
             }
         }
-        Ok(if unfit { Refreshed::KeyUnfit(keys) } else { Refreshed::Done })
+        Ok(if of.is_empty() { Refreshed::Done } else { Refreshed::KeyUnfit { keys, of } })
     }
 }
 

@@ -1,21 +1,23 @@
-# BASE MINOR TARGET [FINGERPRINT…]: the repository of that minor, its key and its list proved before they replace the former ones. A key of a
-# FINGERPRINT is acknowledged, whatever is in force.
-base=$1 minor=$2 target=$3
-shift 3
+# URL PATTERN MINOR TARGET [FINGERPRINT…]: the repository of that minor, its key and its list proved before they replace the former ones. PATTERN is
+# how the settings write the URL, with {minor} in it. A key of a FINGERPRINT is acknowledged, whatever is in force.
+url=$1 packages_pattern=$2 minor=$3 target=$4
+shift 4
 # What it is put into, a line of a package source, ends at a blank and at a bracket.
-[[ $base =~ ^https?://[]A-Za-z0-9._~:/[-]+$ ]] || refused "not a URL of packages: ${base:0:60}"
+[[ $url =~ ^https?://[]A-Za-z0-9._~:/%[-]+$ ]] || refused "not a URL of packages: ${url:0:60}"
 # A redirect never leads from https to something that others may read and change.
 schemes='=https'
-if [[ $base == http://* ]]; then schemes='=http,https'; fi
-url=$base/core:/stable:/v$minor/$packages_format
+if [[ $url == http://* ]]; then schemes='=http,https'; fi
 armored=$(mktemp)
 trap 'rm -f "$armored" "$root$packages_new_key" "$root$packages_new_source"' EXIT
 
 command -v curl >/dev/null || refused "curl is missing on this node ($packages_installer curl)"
 command -v gpg >/dev/null || refused "gpg is missing on this node ($packages_installer gnupg)"
-strangers=$(packages_strangers)
-[[ -z $strangers ]] || refused "another source of this node offers kubeadm, and would be left beside $url: ${strangers%%$'\n'*}." \
-    "Take it out, or have packages-url in the settings name that repository"
+strangers=$(packages_strangers) || failed "what offers kubeadm on this node is not known: its package manager cannot say"
+if [[ -n $strangers ]]; then
+    read -r stranger file <<<"$strangers"
+    refused "another source of this node offers kubeadm, and would be left beside $url: $stranger ($file)." \
+        "Take it out, or have packages-url in the settings name that repository"
+fi
 # As the package manager goes there. Not as an argument, for it may hold a password.
 proxy=$(packages_proxy "$url")
 case $proxy in

@@ -26,10 +26,11 @@ use crate::words::word;
 /// | `packages_unpack FILE FOLDER PATH` | takes one file out of it, into the folder |
 /// | `packages_install [--reinstall] NAME=VERSION…` | installs these; configuration that was changed by hand stays; may drop holds; removes nothing |
 /// | `packages_allow_downgrades` | from here on, `packages_install` may go back |
-/// | `packages_sources` | the files of its sources that point at a Kubernetes repository |
-/// | `packages_strangers` | the URLs of other sources that offer kubeadm |
+/// | `packages_pattern` | how the settings write the URL of a repository, `{minor}` in it for its minor version; empty where a script does not know it |
+/// | `packages_sources` | the files of its sources that point at a Kubernetes repository: upstream's layout, however a mirror writes its colons, or `packages_pattern` |
+/// | `packages_strangers` | a line `URL FILE` for each other source that offers kubeadm; the file is `-` where it cannot be told |
 /// | `packages_proxy URL` | the proxy that it takes to that URL: a URL, `DIRECT`, or nothing where it has no setting |
-/// | `packages_minors` | a line `MINOR FILE` for each such entry |
+/// | `packages_minors` | a line `MINOR URL FILE` for each entry of such a source; the URL as `packages_pattern` would write it, and without a password |
 /// | `packages_refresh FILE [UNFIT]` | the lists of that source, and fails where they stay the former ones; where that is for its key, which has ended or is another than the repository's, by the function UNFIT, which gets the reason |
 /// | `packages_refresh_all` | the lists of every source |
 ///
@@ -47,6 +48,8 @@ use crate::words::word;
 pub struct PackageManager {
     /// As people call it.
     pub name: &'static str,
+    /// The last part of a repository's URL in upstream's layout.
+    pub format: &'static str,
     /// Its shell functions.
     pub functions: &'static str,
     /// Those for a new repository.

@@ -5,8 +5,10 @@
 //! script calls each package manager has, and nobody outside of this room names one.
 
 pub mod apt;
+mod layout;
 mod manager;
 
+pub use layout::same;
 pub use manager::PackageManager;
 
 /// The package manager of all nodes: the line that chooses.

@@ -80,7 +80,7 @@ pub struct Settings {
     /// File with a token that may read and patch it; empty: `~/.vault-token`, where `vault login` leaves it.
     #[serde(with = "values::file")]
     pub vault_token_file: PathBuf,
-    /// Base of the package repositories: `<base>/core:/stable:/v1.N/deb/`.
+    /// Where the package repositories are: the base of upstream's layout (`<base>/core:/stable:/v1.N/deb/`), or a URL with `{minor}` in it.
     #[serde(with = "values::packages")]
     pub packages_url: PackagesUrl,
     /// OpenPGP keys of package repositories that a person has acknowledged: a node whose key would change takes these.

@@ -140,7 +140,10 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("vault-mount", of(&["secret", "kv/team"])),
         ("vault-path", of(&["k8s-upgrade", "team/k8s-upgrade"])),
         ("vault-token-file", of(&["", "/run/token"])),
-        ("packages-url", of(&["https://pkgs.k8s.io", "https://mirror.example.org/k8s"])),
+        (
+            "packages-url",
+            of(&["https://pkgs.k8s.io", "https://mirror.example.org/k8s", "https://mirror.example.org/k8s-v{minor}/deb"]),
+        ),
         ("plain-http", vec![serde_json::json!([]), serde_json::json!(["packages-url", "vault-address", "slack-webhook"])]),
         ("package-keys", vec![serde_json::json!([]), serde_json::json!(["DE15B14486CD377B9E876E1A234654DA9A296436"])]),
         ("backup-cronjob", of(&["default/backup-etcd", "ops/etcd"])),

@@ -139,9 +139,17 @@ tokens! {
     ImageTag, "tag of an image", "letters, digits and _ . - are wanted, 128 at most, for example v1.14.6",
         |text| (1..=128).contains(&text.len()) && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b));
-    /// Where the Kubernetes packages are, before `/core:/stable:/…` and without a slash at its end: `https://pkgs.k8s.io`. Neither user nor
-    /// query, and nothing that a line of a package source would take for its end. Whether plain `http` will do is for the settings to say.
-    PackagesUrl, "URL of packages", "https://HOST[:PORT][/PATH] is wanted, for example https://pkgs.k8s.io", is_url;
+    /// Where the Kubernetes packages are, without a slash at its end: what stands before `/core:/stable:/…` (`https://pkgs.k8s.io`), or, for any
+    /// other layout, all of it with `{minor}` in the place of the minor version. Neither user nor query, and nothing that a line of a package
+    /// source would take for its end. Whether plain `http` will do is for the settings to say.
+    PackagesUrl, "URL of packages",
+        "https://HOST[:PORT][/PATH] is wanted, for example https://pkgs.k8s.io; where a mirror has another layout, {minor} in the path, and no \
+         other braces, for the minor version (1.36): https://mirror.example/kubernetes-v{minor}/deb",
+        is_packages_url;
+    /// Where a source of packages on a node leads, as its package manager writes it: `https://mirror.example/k8s`, `file:/srv/k8s`.
+    SourceUrl, "URL of a package source", "SCHEME:… without blanks is wanted, 1024 bytes at most",
+        |text| text.len() <= 1024 && text.bytes().all(|b| b.is_ascii_graphic())
+            && text.split_once(':').is_some_and(|(scheme, rest)| !rest.is_empty() && is_scheme(scheme));
     /// Of an OpenPGP key, whole: `DE15B14486CD377B9E876E1A234654DA9A296436`.
     Fingerprint, "fingerprint of an OpenPGP key",
         "40 or 64 hexadecimal digits in capitals are wanted, for example DE15B14486CD377B9E876E1A234654DA9A296436",
@@ -267,6 +275,27 @@ pub(super) fn is_url(text: &str) -> bool {
     text.len() <= 512 && named && port && path.is_none_or(|path| path.split('/').all(segment))
 }
 
+/// A URL, in whose path the minor version may be left out. What it becomes must be read back out of it: nothing that follows a minor version may be
+/// taken for its end. Percent signs only where they write one character.
+fn is_packages_url(text: &str) -> bool {
+    let path = text.splitn(4, '/').nth(3).unwrap_or_default();
+    let parts: Vec<&str> = path.split("{minor}").collect();
+    let ends = parts.iter().skip(1).all(|part| !part.starts_with(|c: char| c.is_ascii_digit()));
+    let apart = parts.len() < 3 || parts[1..parts.len() - 1].iter().all(|part| !part.is_empty());
+    let hex = |c: Option<char>| c.is_some_and(|c| c.is_ascii_hexdigit());
+    let escapes = path.match_indices('%').all(|(at, _)| {
+        let mut two = path[at + 1..].chars();
+        hex(two.next()) && hex(two.next())
+    });
+    let host = &text[..text.len() - path.len()];
+    ends && apart && escapes && is_url(&[host, &path.replace("{minor}", "1.0").replace('%', "-")].concat())
+}
+
+fn is_scheme(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+.-".contains(&b);
+    text.starts_with(|c: char| c.is_ascii_lowercase()) && text.bytes().all(inner)
+}
+
 /// A TCP port, without zeros before it.
 pub(super) fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port: &u16| *port > 0 && port.to_string() == text)
@@ -350,12 +379,19 @@ mod tests {
             &["registry.k8s.io", "registry.k8s.io/pause:3.10", "r.test:5000/a_b/c@sha256:00ff"],
             &["-x", "/a", ".a", "a b", "a;b", "a$b", &"a".repeat(513)],
         );
+        accepts::<SourceUrl>(
+            &["https://a.test/b", "file:/srv/k8s", "mirror+https://a/b%20"],
+            &["https:", "a b:c", ":x", "https://a b"],
+        );
         accepts::<PackagesUrl>(
             &[
                 "https://pkgs.k8s.io",
                 "https://mirror.test:8443/isv:/kubernetes:",
                 "http://127.0.0.1:8099",
                 "https://[2001:db8::1]:8443/k8s",
+                "https://mirror.test/kubernetes-v{minor}/deb",
+                "https://mirror.test/{minor}/a/{minor}",
+                "https://mirror.test/core%3A/stable%3A/v{minor}/deb",
             ],
             &[
                 "pkgs.k8s.io",
@@ -368,6 +404,15 @@ mod tests {
                 "https://h/a b",
                 "https://h/a//b",
                 "https://h/../b",
+                "https://h/{version}",
+                "https://h/{minor",
+                "https://h/{}",
+                "https://{minor}.h/a",
+                "https://h/{minor}{minor}",
+                "https://h/{minor}0",
+                "https://h/a%",
+                "https://h/a%3",
+                "https://h%3A/a",
                 "https://h/",
                 "https://h:0",
                 "https://h:65536",
@@ -442,6 +487,7 @@ mod tests {
             of::<Stamp>("2026-11-22T12:04:00Z", ""),
             of::<ImageName>("registry.k8s.io/", ""),
             of::<PackagesUrl>("https://pkgs.k8s.io", ""),
+            of::<SourceUrl>("https://pkgs.k8s.io", ""),
             of::<Fingerprint>("DE15B14486CD377B9E876E1A234654DA9A296436", ""),
             of::<Login>("wizard", ""),
             of::<KeyType>("ssh-", ""),

@@ -298,6 +298,7 @@ fn hosts_and_the_way_back() {
         former: vec![(text(), text())],
         copies: vec![Copy { pod: text(), image: text(), at: text(), path: text() }],
         etcd_data: vec![(text(), text())],
+        keys: Vec::new(),
         free: vec![(text(), 1)],
         card: Some((text(), Some(card))),
         snapshots: vec![snapshot(), snapshot()],

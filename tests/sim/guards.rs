@@ -97,6 +97,8 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     HostsAnswer: gates::a_node_that_does_not_answer,
     PackagesWhole: gates::packages_that_are_half_installed,
     RoomOnDisk: gates::a_disk_that_is_full,
+    SourcesKnown: gates::a_package_source_that_nobody_knows,
+    OwnRepositoryRenewed: gates::a_key_of_another_repository_than_the_settings,
     StrayManifests: gates::a_stray_manifest,
     NothingLostBeforeRun: gates::what_was_tuned_by_hand,
     DrainableBeforeRun: undrainable::a_node_that_can_never_be_drained_is_found_before_anything_is_touched,

@@ -6,6 +6,8 @@ packages_cache=/var/cache/apt
 packages_installer='apt-get install'
 lock_wait=300
 downgrades=()
+# The URL of a repository as the settings write it, {minor} in it for its minor version; scripts that know it set it.
+packages_pattern=
 
 packages_here() { command -v dpkg-query >/dev/null; }
 
@@ -144,39 +146,154 @@ packages_wait() {
     done
 }
 
-# A line MINOR FILE for each entry of a source that points at a Kubernetes repository.
-packages_minors() {
-    local file minor
+# [yes] [FILE]: a line MINOR FROM TO KEYRINGS URL for each place that a file of sources names, in stanzas where it says yes, with the lines
+# of the entry. MINOR is that of the Kubernetes repository there, - for any other place: what is one is decided here and nowhere else. It is
+# upstream's layout, however a mirror writes its colons, or packages_pattern. KEYRINGS: - where it names none.
+apt_places() {
+    local stanzas=$1
+    shift
+    awk -v pattern="$packages_pattern" -v stanzas="$stanzas" '
+        function minor_of(url, flat,    rest, parts, count, i, minor) {
+            if (match(url "/", /\/core:?\/stable:?\/v[1-9][0-9]*\.[0-9]+\//)) {
+                rest = substr(url "/", RSTART, RLENGTH - 1)
+                sub(/.*\/v/, "", rest)
+                return rest
+            }
+            # Compared as fixed text: nothing of it is a pattern here.
+            count = split(decoded(pattern), parts, /[{]minor[}]/)
+            if (!flat || count < 2 || index(url, parts[1]) != 1) return "-"
+            rest = substr(url, length(parts[1]) + 1)
+            if (!match(rest, /^[1-9][0-9]*\.[0-9]+/)) return "-"
+            minor = substr(rest, 1, RLENGTH)
+            rest = parts[1]
+            for (i = 2; i <= count; i++) rest = rest minor parts[i]
+            return rest == url ? minor : "-"
+        }
+        function decoded(url) { gsub(/%3[Aa]/, ":", url); sub(/\/+$/, "", url); return url }
+        # What may be a password is not repeated. The index of a suite that ends in a slash lies there, flat.
+        function tell(uri, suite, from, to, keyrings,    flat) {
+            if (match(uri, /^[^\/]*:\/\/[^\/]*@/)) uri = substr(uri, 1, index(uri, "://") + 2) substr(uri, RLENGTH + 1)
+            uri = decoded(uri)
+            if (uri == "") return
+            flat = suite ~ /\/$/
+            if (flat) {
+                sub(/^[.]?\/+/, "", suite)
+                if (suite != "") uri = decoded(uri "/" suite)
+            }
+            print minor_of(uri, flat), from, to, keyrings == "" ? "-" : keyrings, uri
+        }
+        function stanza(    uris, suites, words, i, j, n, m, keyrings) {
+            if (from && tolower(text["enabled"]) !~ /^[ \t]*(no|false|without|off|disable|0)[ \t\r]*$/) {
+                n = split(text["signed-by"], words)
+                # It may be the key itself.
+                for (i = 1; words[1] ~ /^\// && i <= n; i++) if (words[i] ~ /^\//) keyrings = keyrings (i == 1 ? "" : ",") words[i]
+                n = split(text["uris"], uris)
+                m = split(text["suites"], suites)
+                for (i = 1; i <= n; i++) for (j = 1; j <= m; j++) tell(uris[i], suites[j], from, to, keyrings)
+            }
+            split("", text)
+            from = 0
+        }
+        stanzas && /^\r?$/ { stanza(); next }
+        stanzas {
+            if (!from) from = NR
+            to = NR
+            if (/^#/) next
+            if (/^[ \t]/) { text[field] = text[field] " " $0; next }
+            field = tolower(substr($0, 1, index($0, ":") - 1))
+            text[field] = substr($0, index($0, ":") + 1)
+            next
+        }
+        /^[ \t]*deb(-src)?[ \t]/ {
+            options = keyrings = ""
+            sub(/^[ \t]*deb(-src)?[ \t]+/, "")
+            if (/^\[/) {
+                options = substr($0, 2, index($0, "]") - 2)
+                $0 = substr($0, index($0, "]") + 1)
+            }
+            sub(/#.*/, "")
+            gsub(/"/, "")
+            n = split(options, words)
+            for (i = 1; i <= n; i++) if (tolower(words[i]) ~ /^signed-by=/) keyrings = substr(words[i], 11)
+            # In such a line apt takes a percent sign as the beginning of one character.
+            uri = $1
+            gsub(/%25/, "%", uri)
+            if (NF > 1) tell(uri, $2, NR, NR, keyrings)
+        }
+        END { if (stanzas) stanza() }' "$@"
+}
+
+# The same of all sources that are in force, with the FILE at the end.
+apt_entries() {
+    local file stanzas places place
     for file in "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/*.list "$root"/etc/apt/sources.list.d/*.sources; do
-        if [[ -f $file ]]; then
-            # The name of a file is no part of a sed script, which may run commands.
-            sed -nE '/^[[:space:]]*#/d; s|.*/core:/stable:/v([0-9]+\.[0-9]+)/.*|\1|p' "$file" |
-                while IFS= read -r minor; do echo "$minor ${file#"$root"}"; done
-        fi
+        if [[ ! -f $file ]]; then continue; fi
+        stanzas=
+        if [[ $file == *.sources ]]; then stanzas=yes; fi
+        places=$(apt_places "$stanzas" "$file") || return
+        while IFS= read -r place; do
+            if [[ -n $place ]]; then echo "$place ${file#"$root"}"; fi
+        done <<<"$places"
     done
 }
 
-# URLs that offer kubeadm, of sources that none of these functions would know as a Kubernetes repository.
-packages_strangers() { apt-cache madison kubeadm | awk -F ' *[|] *' 'NF > 2 && $3 !~ /\/core:\/stable:\/v[0-9]/ { print $3 }' | sort -u; }
+# A line MINOR URL FILE for each entry of a source that points at a Kubernetes repository.
+packages_minors() {
+    local entries minor url file
+    entries=$(apt_entries) || return
+    while read -r minor _ _ _ url file; do
+        case $minor in
+        '' | -) ;;
+        *) echo "$minor $url $file" ;;
+        esac
+    done <<<"$entries"
+}
+
+# A line URL FILE for each source that offers kubeadm and is none of those. The FILE is - where no entry is found that would give that place.
+packages_strangers() {
+    local known offering entries minor url file found of
+    # As apt-cache writes a place, it is a line of sources.list but for its options.
+    known=$(apt-cache madison kubeadm) || return
+    offering=$(awk -F '|' '
+        NF > 2 { split($3, words, " "); print "deb", words[1], (words[2] ~ /\/$/ || words[3] != "" ? words[2] : "/") }' <<<"$known" |
+        apt_places '' | sort -u -k 5) || return
+    [[ -n $offering ]] || return 0
+    entries=$(apt_entries) || return
+    while read -r minor _ _ _ url; do
+        if [[ $minor != - ]]; then continue; fi
+        found=-
+        while read -r _ _ _ _ of file; do
+            if [[ $of == "$url" ]]; then found=$file; fi
+        done <<<"$entries"
+        echo "$url $found"
+    done <<<"$offering"
+}
 
 # URL: the proxy that apt takes to it: a URL, DIRECT, or nothing where no setting of apt says.
 packages_proxy() {
     local scheme=${1%%://*} host=${1#*://} key settings found=
     host=${host%%[:/]*}
     settings=$(apt-config dump --no-empty --format '%f %v%n' Acquire)
-    for key in "$scheme::proxy::$host" "http::proxy::$host" "$scheme::proxy" http::proxy; do
+    for key in "$scheme::proxy::$host" "http::proxy::$host" "$scheme::proxy-auto-detect" "$scheme::proxyautodetect" "$scheme::proxy" http::proxy; do
         found=$(awk -v key="acquire::$key" 'tolower($1) == key && NF == 2 { print $2 }' <<<"$settings")
+        found=${found%%$'\n'*}
+        # Its word is a program, which may have nothing to say.
+        if [[ $key == *detect && -n $found ]]; then
+            found=$("$found" "$1" 2>/dev/null) || found=
+            read -r found <<<"$found" || true
+        fi
         if [[ -n $found ]]; then break; fi
     done
-    echo "${found%%$'\n'*}"
+    echo "$found"
 }
 
 # The source files that point at a Kubernetes repository, whatever their name or format.
 packages_sources() {
-    local file
-    for file in "$root"/etc/apt/sources.list "$root"/etc/apt/sources.list.d/*.list "$root"/etc/apt/sources.list.d/*.sources; do
-        if [[ -f $file ]] && grep -qE '^[^#]*/core:/stable:/v[0-9]' "$file"; then echo "$file"; fi
-    done
+    local minors file
+    minors=$(packages_minors) || return
+    while read -r _ _ file; do
+        if [[ -n $file ]]; then echo "$root$file"; fi
+    done <<<"$minors" | sort -u
 }
 
 # Of all sources.

@@ -5,6 +5,7 @@ use super::manager::PackageManager;
 /// The one of Debian and Ubuntu.
 pub const APT: PackageManager = PackageManager {
     name: "apt",
+    format: "deb",
     functions: include_str!("apt.sh"),
     repository: include_str!("repository.sh"),
     cache: "/var/cache/apt",
@@ -26,7 +27,11 @@ mod tests {
 
     #[test]
     fn the_scripts_know_the_same_names() {
-        for line in [format!("packages_manager={}", APT.name), format!("packages_cache={}", APT.cache)] {
+        for line in [
+            format!("packages_manager={}", APT.name),
+            format!("packages_format={}", APT.format),
+            format!("packages_cache={}", APT.cache),
+        ] {
             assert!(APT.functions.lines().any(|known| known == line), "{line}");
         }
         assert!(APT.functions.contains(&format!("packages_broken() {{ {}; }}", APT.audit)));

@@ -7,39 +7,37 @@ packages_new_key=/etc/apt/keyrings/kubernetes-apt-keyring.new.gpg
 packages_new_source=/etc/apt/kubernetes.new.list
 
 # The keyrings by which apt proves what it has of a Kubernetes repository now.
-packages_keyrings() {
-    local file entries
-    while IFS= read -r file; do
-        case $file in
-        '') continue ;;
-        *.sources) entries=$(awk 'BEGIN { RS = "" } /\/core:\/stable:\/v[0-9]/' "$file") ;;
-        *) entries=$(grep -E '^[^#]*/core:/stable:/v[0-9]' "$file") ;;
-        esac
-        sed -nE 's/.*[Ss]igned-[Bb]y[=:][[:space:]]*([^][:space:]]+).*/\1/p' <<<"$entries" | tr ',' '\n'
-    done <<<"$(packages_sources)"
-}
+packages_keyrings() { apt_entries | awk '$1 != "-" && $4 != "-" { print $4 }' | tr ',' '\n' | sort -u; }
+
+# KEYRING URL: such a source, in one line. apt would take a percent sign for the beginning of one character.
+apt_line() { printf 'deb [signed-by=%s] %s/ /\n' "$1" "${2//%/%25}"; }
 
 # URL: a source of it beside those in force.
 packages_propose() {
-    printf 'deb [signed-by=%s] %s/ /\n' "$root$packages_new_key" "$1" >"$root$packages_new_source"
+    apt_line "$root$packages_new_key" "$1" >"$root$packages_new_source"
     chmod 0644 "$root$packages_new_source"
 }
 
 # PACKAGE: its versions in the list of that source alone.
 packages_proposed() { packages_available "$1" -o Dir::Etc::sourcelist="$root$packages_new_source" -o Dir::Etc::sourceparts=-; }
 
-# URL: the new key and source are put in force, and every other entry of the same repository is taken out.
+# URL: the new key and source are put in force, and every other entry of a Kubernetes repository is taken out.
 packages_adopt() {
-    local file rest
-    printf 'deb [signed-by=%s] %s/ /\n' "$packages_key" "$1" >"$root$packages_new_source"
+    local files file entries rest minor from to of cut
+    apt_line "$packages_key" "$1" >"$root$packages_new_source"
     mv -f -- "$root$packages_new_key" "$root$packages_key"
     mv -f -- "$root$packages_new_source" "$root$packages_source"
+    files=$(packages_sources) || return
+    entries=$(apt_entries) || return
     while IFS= read -r file; do
         if [[ -z $file || $file == "$root$packages_source" ]]; then continue; fi
-        case $file in
-        *.sources) rest=$(awk 'BEGIN { RS = ""; ORS = "\n\n" } !/\/core:\/stable:\/v[0-9]/' "$file") ;;
-        *) rest=$(grep -vE '^[^#]*/core:/stable:/v[0-9]' "$file" || true) ;;
-        esac
+        cut=
+        while read -r minor from to _ _ of; do
+            if [[ $minor != - && $root$of == "$file" ]]; then cut+="$from $to "; fi
+        done <<<"$entries"
+        rest=$(awk -v cut="$cut" '
+            BEGIN { count = split(cut, lines) }
+            { for (i = 1; i < count; i += 2) if (NR >= lines[i] + 0 && NR <= lines[i + 1] + 0) next; print }' "$file")
         say "taking the former entry out of ${file#"$root"}"
         if [[ -n ${rest//[[:space:]]/} || $file == */sources.list ]]; then
             printf '%s\n' "$rest" >"$file.new"
@@ -48,5 +46,5 @@ packages_adopt() {
         else
             rm -f -- "$file"
         fi
-    done <<<"$(packages_sources)"
+    done <<<"$files"
 }

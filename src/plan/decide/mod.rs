@@ -14,6 +14,7 @@ pub mod planned;
 pub mod rules;
 pub mod runtime;
 pub mod signing;
+pub mod sources;
 pub mod target;
 pub mod undrainable;
 pub mod webhooks;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clients::{Gauge, Packages};
 use crate::failure::Cause;
 use crate::names;
-use crate::node::{Available, Inspect};
+use crate::node::Available;
 use crate::packages::IN_USE;
 use crate::plan::decide::detect::{self, Detection, Index};
 use crate::plan::decide::{order, target};
@@ -38,7 +38,8 @@ pub async fn released(settings: &Settings, world: &World, facts: &Facts, target:
 
 /// What the package index lists of v1.`minor`.
 async fn index(settings: &Settings, world: &World, minor: u32) -> Index {
-    match Packages::new(&settings.packages_url, world.web.clone()).releases(minor, INDEX).await {
+    let repository = IN_USE.repository_of(&settings.packages_url, &format!("1.{minor}"));
+    match Packages::new(&repository, world.web.clone()).releases(minor, INDEX).await {
         Answer::Known(releases) => {
             Answer::Known(releases.map(|releases| releases.into_iter().map(|release| release.version).collect()))
         }
@@ -50,7 +51,7 @@ async fn index(settings: &Settings, world: &World, minor: u32) -> Index {
 pub fn not_released(settings: &Settings, target: Version) -> Cause {
     let Version { major, minor, .. } = target;
     Cause::refused(format!("{target} is no release: the package index of v{major}.{minor} does not list it"))
-        .detail([format!("{}/core:/stable:/v{major}.{minor}/deb/", settings.packages_url.trim_end_matches('/'))])
+        .detail([format!("{}/", IN_USE.repository_of(&settings.packages_url, &target.series()))])
         .next("k8s-upgrade detect --dry-run          # says which releases there are")
 }
 
@@ -88,7 +89,7 @@ pub async fn defer(services: &Services, place: &str, run: &RunId, target: Versio
 pub async fn installable(services: &Services, facts: &Facts, target: Version) -> Result<(), Cause> {
     let ssh = &services.ssh;
     let Some(master) = order::first_control_plane(facts) else { return Ok(()) };
-    let state = ssh.on_node(master, &Inspect).await?;
+    let state = ssh.on_node(master, &nodes::prepare::inspect(&services.settings)).await?;
     if !nodes::prepare::has_repository(&state, target) {
         return Ok(());
     }

@@ -78,7 +78,7 @@ pub async fn units_ended(
                 if unknown.contains(&node.name) {
                     continue;
                 }
-                match ssh.on_node(node, &Inspect).await {
+                match ssh.on_node(node, &Inspect::default()).await {
                     Ok(state) => running.extend(state.running().map(|step| format!("{step} on {}", node.name))),
                     Err(cause) if cause.class == Class::Bug => return Err(cause),
                     Err(cause) => {

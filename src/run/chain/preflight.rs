@@ -169,9 +169,10 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
     asking.tell(
         Gate::Hosts,
         Guard::HostsAnswer,
-        nodes::prepare::inspect_nodes(&services.ssh, &services.settings, facts).await.map(|found| states = found),
+        nodes::prepare::inspect_nodes(&services.ssh, &services.settings, facts, target).await.map(|found| states = found),
     );
     nodes::prepare::warn_of_ends(&services.session, PLACE, &states);
+    nodes::sources::warn_of_strangers(&services.session, PLACE, &states, target);
     // What the index lists, a node's own mirror may lack: its lists are read anew, unless somebody else may be at work or the run cannot begin
     // anyhow. Under a dry run they stay as old as they are, and say nothing.
     let released = match released {

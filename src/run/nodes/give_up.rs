@@ -32,7 +32,7 @@ pub async fn give_up(services: &Services, node: &Node, before: Before, target: &
     }
     let look = async {
         let Some(node) = services.observer.node_now(name).await? else { return Ok(false) };
-        let state = services.ssh.on_node(&node, &Inspect).await?;
+        let state = services.ssh.on_node(&node, &Inspect::default()).await?;
         // That the second turn began is on record; nothing has come of it where the node rests as it did.
         let rests = before.rested.is_some() && state.rests(target);
         Ok::<_, Cause>(rests || !super::inspect::begun(&node, &state, target))

@@ -36,7 +36,7 @@ pub async fn each_node<'a, T>(
 
 /// What every node says, whatever state it is in.
 pub async fn look_at_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
-    Ok(named(each_node(settings, facts, async |node| ssh.on_node(node, &Inspect).await).await?))
+    Ok(named(each_node(settings, facts, async |node| ssh.on_node(node, &super::prepare::inspect(settings)).await).await?))
 }
 
 /// With their names alone.
@@ -52,7 +52,7 @@ pub fn begun(node: &Node, state: &NodeState, target: &str) -> bool {
 
 /// Whether the node's work has begun, as the node itself says.
 pub async fn has_begun(ssh: &Ssh, node: &Node, target: &str) -> Result<bool, Cause> {
-    Ok(begun(node, &ssh.on_node(node, &Inspect).await?, target))
+    Ok(begun(node, &ssh.on_node(node, &Inspect::default()).await?, target))
 }
 
 /// Where kubeadm keeps its configuration.

@@ -44,7 +44,7 @@ pub async fn nothing_lost_on(
     settings: &Settings,
     node: &Node,
 ) -> Result<(), Cause> {
-    let states = [(node.name.clone(), ssh.on_node(node, &Inspect).await?)];
+    let states = [(node.name.clone(), ssh.on_node(node, &Inspect::default()).await?)];
     let found = lost(cluster, ssh, settings, &[node], &states).await?;
     losses::verdict(&not_acknowledged(observer, found).await?)
 }

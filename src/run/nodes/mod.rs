@@ -12,4 +12,5 @@ pub mod losses;
 pub mod prepare;
 pub mod rollback;
 pub mod runtime;
+pub mod sources;
 pub mod upgrade;

@@ -15,7 +15,7 @@ use crate::node::{
 use crate::packages;
 use crate::permit::ChangeClass;
 use crate::plan::decide::losses::coredns::skips_addon;
-use crate::plan::decide::signing;
+use crate::plan::decide::{signing, sources};
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::marks::Edit;
 use crate::plan::model::parse::{self, ConfiguredImages};
@@ -32,17 +32,28 @@ const SYSTEM: &str = "kube-system";
 /// What a node's filesystems must have free before packages and images are fetched.
 const FREE: &[(&str, u64)] = &[(packages::IN_USE.cache, 600 << 20), ("/usr", 600 << 20), ("/etc/kubernetes", 600 << 20)];
 
-/// Looks at every node: SSH and sudo work, packages are whole, there is room. Changes nothing.
-pub async fn inspect_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
-    let fit = async |node| inspect_node(ssh, node).await;
+/// Looks at every node: SSH and sudo work, packages are whole, their sources can be pointed to the target, there is room. Changes nothing.
+pub async fn inspect_nodes(
+    ssh: &Ssh,
+    settings: &Settings,
+    facts: &Facts,
+    target: Version,
+) -> Result<Vec<(String, NodeState)>, Cause> {
+    let fit = async |node| inspect_node(ssh, settings, node, Some(target)).await;
     Ok(super::inspect::named(super::inspect::each_node(settings, facts, fit).await?))
 }
 
-/// The same look at one of them.
-pub async fn inspect_node(ssh: &Ssh, node: &Node) -> Result<NodeState, Cause> {
-    let state = ssh.on_node(node, &Inspect).await?;
-    fit(&state)?;
+/// The same look at one of them; without a target nobody knows what its sources have to offer.
+pub async fn inspect_node(ssh: &Ssh, settings: &Settings, node: &Node, target: Option<Version>) -> Result<NodeState, Cause> {
+    let state = ssh.on_node(node, &inspect(settings)).await?;
+    let strangers = |target| super::sources::of(&state).strangers_in_the_way(target, &settings.packages_url);
+    fit(&state, target.and_then(strangers))?;
     Ok(state)
+}
+
+/// A look that knows the sources of packages as the settings have them.
+pub fn inspect(settings: &Settings) -> Inspect {
+    Inspect { packages: Some(settings.packages_url.clone()) }
 }
 
 /// Workers that somebody has brought to the target by packages alone, as an upgrade of all packages does: their kubelets look done, but
@@ -88,7 +99,7 @@ pub async fn point_repositories(
 
 async fn point_repository(services: &Services, node: &Node, state: Option<&NodeState>, target: Version) -> Result<(), Cause> {
     let minor = target.series();
-    if state.is_some_and(|state| state.sources.len() == 1 && *state.sources[0].minor == *minor) {
+    if state.is_some_and(|state| super::sources::of(state).stay(&minor)) {
         return refresh_lists(services, node, target).await;
     }
     let step = format!("package repository v{minor}");
@@ -97,14 +108,19 @@ async fn point_repository(services: &Services, node: &Node, state: Option<&NodeS
 }
 
 /// Reads the node's lists anew. Where the key in force there proves its repository no more, it is renewed as for a new minor version: fetched and
-/// proved aside, and believed only where it is the former one, prolonged, or where a person has acknowledged it.
+/// proved aside, and believed only where it is the former one, prolonged, or where a person has acknowledged it. Where the node's repository is
+/// not the one that the settings have, nothing is fetched.
 pub async fn refresh_lists(services: &Services, node: &Node, target: Version) -> Result<(), Cause> {
     let Services { ssh, settings, session, .. } = services;
-    let former = match ssh.change_node(node, ChangeClass::Prepare, "refresh package lists", &Refresh).await? {
+    let op = Refresh { packages: Some(settings.packages_url.clone()) };
+    let (former, of) = match ssh.change_node(node, ChangeClass::Prepare, "refresh package lists", &op).await? {
         Refreshed::Done => return Ok(()),
-        Refreshed::KeyUnfit(former) => summary(&former),
+        Refreshed::KeyUnfit { keys, of } => (summary(&keys), of),
     };
     let what = format!("the key in force there proves the repository no more: {former}");
+    if guard::on(Guard::OwnRepositoryRenewed) {
+        sources::renewable(&of, target, &settings.packages_url).map_err(|cause| cause.detail([what.clone()]))?;
+    }
     let op = repository(settings, target);
     let renew = ssh.change_node(node, ChangeClass::Prepare, "renew the repository's key", &op);
     let now = summary(&renew.await.map_err(|cause| cause.detail([what]))?);
@@ -151,21 +167,21 @@ pub async fn installable(
     asked.await.map(drop)
 }
 
-/// The node's repository is that of the target's minor version.
+/// The node's repository is that of the target's minor version, also where nobody knows it.
 pub fn has_repository(state: &NodeState, target: Version) -> bool {
-    state.sources.iter().any(|source| *source.minor == *target.series())
+    super::sources::of(state).are_of(&target.series())
 }
 
 /// The repository of a release's minor version, as the settings name it.
 pub fn repository(settings: &Settings, target: Version) -> Repository {
-    Repository { base_url: settings.packages_url.clone(), target, keys: settings.package_keys.clone() }
+    Repository { packages: settings.packages_url.clone(), target, keys: settings.package_keys.clone() }
 }
 
 /// That a node can have the target's packages is seen while it still serves. One that joined after preflight is prepared now, as
 /// preflight has prepared the others; outside a run its lists are refreshed, and its key is renewed if it has ended.
 pub async fn offered(services: &Services, node: &Node, target: Version) -> Result<(), Cause> {
     let to = target.to_string();
-    let state = services.ssh.on_node(node, &Inspect).await?;
+    let state = services.ssh.on_node(node, &inspect(&services.settings)).await?;
     if state.whole_at("kubeadm", &to) || not_offered(&services.ssh, node, &state, target).await?.is_none() {
         return Ok(());
     }
@@ -263,9 +279,10 @@ pub async fn restore_cards(ssh: &Ssh, settings: &Settings, facts: &Facts, card: 
     .map(drop)
 }
 
-/// What a look at a node must show; all that it does not, told at once.
-fn fit(state: &NodeState) -> Result<(), Cause> {
+/// What a look at a node must show; all that it does not, told at once. `strange`: what keeps its package source from being changed.
+fn fit(state: &NodeState, strange: Option<Cause>) -> Result<(), Cause> {
     let mut wrong = Vec::new();
+    wrong.extend(strange.filter(|_| guard::on(Guard::SourcesKnown)));
     let bad: Vec<String> = state
         .packages
         .iter()
@@ -319,9 +336,9 @@ mod tests {
     #[test]
     fn all_that_is_wrong_with_a_node_is_told_at_once() {
         let mut state = NodeState::default();
-        assert_eq!(fit(&state), Ok(()));
+        assert_eq!(fit(&state, None), Ok(()));
         let runtime = |pulls| Some(Runtime { socket: "/run/crio/crio.sock".parse().unwrap(), pulls });
-        let of_runtime = |pulls| fit(&NodeState { runtime: runtime(pulls), ..NodeState::default() });
+        let of_runtime = |pulls| fit(&NodeState { runtime: runtime(pulls), ..NodeState::default() }, None);
         assert_eq!(of_runtime(true), Ok(()));
         let cause = of_runtime(false).unwrap_err();
         let what = "nothing there can pull images for the container runtime at /run/crio/crio.sock";
@@ -329,12 +346,12 @@ mod tests {
         let free = |path: &str, bytes| Free { path: path.parse().unwrap(), bytes };
         state.free = vec![free("/usr", 5 << 20), free("/etc/kubernetes", 1 << 40)];
         let full = "/usr has 5 MiB free, 600 MiB are wanted";
-        assert_eq!(fit(&state).unwrap_err().what, full);
+        assert_eq!(fit(&state, None).unwrap_err().what, full);
         let half =
             Package { name: "kubelet".parse().unwrap(), letters: "iU".parse().unwrap(), version: "1.36.3-1.1".parse().unwrap() };
         state.packages.push(half);
         state.stray_manifests.push("/etc/kubernetes/manifests/etcd.yaml.bak".parse().unwrap());
-        let cause = fit(&state).unwrap_err();
+        let cause = fit(&state, None).unwrap_err();
         assert_eq!((cause.class, cause.what.as_str()), (Class::Refused, "3 things are wrong"));
         let detail = [
             "packages are half installed",

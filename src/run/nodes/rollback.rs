@@ -4,7 +4,7 @@
 use crate::failure::{Advice, Cause};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
-use crate::node::{Inspect, Step, WorkState};
+use crate::node::{Step, WorkState};
 use crate::permit::ChangeClass;
 use crate::plan::model::marks::Edit;
 use crate::plan::rescue::rollback::{self, Back, Rollback};
@@ -28,7 +28,7 @@ async fn roll_back_held(services: &Services, name: &str, run: &RunId) -> Result<
         return Ok(());
     };
     let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
-    let state = services.ssh.on_node(node, &Inspect).await?;
+    let state = services.ssh.on_node(node, &super::prepare::inspect(&services.settings)).await?;
     if let Some(step) = state.running().filter(|step| *step != Step::ROLLBACK && guard::on(Guard::RollbackWaitsForWork)) {
         return Err(
             Cause::contended(format!("{step} is still running on {name}: a rollback waits for its end")).next(Advice::status())
@@ -58,7 +58,7 @@ async fn roll_back_held(services: &Services, name: &str, run: &RunId) -> Result<
         }
         return Err(cause);
     }
-    if state.sources.len() != 1 || *state.sources[0].minor != *back.to.series() {
+    if !super::sources::of(&state).stay(&back.to.series()) {
         let step = format!("package repository v{}", back.to.series());
         services
             .ssh

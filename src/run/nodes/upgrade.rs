@@ -168,7 +168,7 @@ pub async fn our_turn(session: &Session, observer: &Observer, name: &str) -> Res
 
 /// What the node looks like once nothing of an earlier runner's works on it any more.
 async fn settled_state(session: &Session, ssh: &Ssh, settings: &Settings, node: &Node) -> Result<NodeState, Cause> {
-    let state = ssh.on_node(node, &Inspect).await?;
+    let state = ssh.on_node(node, &Inspect::default()).await?;
     let Some(step) = state.running().filter(|_| guard::on(Guard::EarlierWorkEnds)) else { return Ok(state) };
     session.note(&node.name, format!("{step} is still running there, begun by an earlier runner"));
     let change = Change::settle(&node.name, "finish what an earlier runner began", settings.step_deadline);
@@ -176,7 +176,7 @@ async fn settled_state(session: &Session, ssh: &Ssh, settings: &Settings, node: 
     if let Err(cause) = session.change(change, ssh.follow(node)).await {
         session.warn(&node.name, cause.what);
     }
-    ssh.on_node(node, &Inspect).await
+    ssh.on_node(node, &Inspect::default()).await
 }
 
 /// The exact revision to which its containerd is raised once it is drained; None: it stays as it is, and why is told.
@@ -282,7 +282,7 @@ pub async fn observe_turn(observer: &Observer, name: &str, target: Version) -> R
 
 /// What a node looks like on which nothing of ours runs; refused while something does.
 pub async fn settled(ssh: &Ssh, node: &Node) -> Result<NodeState, Cause> {
-    let state = ssh.on_node(node, &Inspect).await?;
+    let state = ssh.on_node(node, &Inspect::default()).await?;
     match state.running() {
         Some(step) => Err(Cause::contended(format!("{step} is running on {}", node.name))),
         None => Ok(state),

@@ -28,7 +28,7 @@ impl Ssh {
 
     async fn glance(&self, node: &Node) -> Answer<Unit> {
         let look = async {
-            let state = self.exec(Place::glance(node), &Inspect, &mut |_| {}).await?;
+            let state = self.exec(Place::glance(node), &Inspect::default(), &mut |_| {}).await?;
             self.unit(Place::glance(node), &state).await
         };
         match tokio::time::timeout(GLANCE, look).await {

@@ -40,7 +40,7 @@ impl Ssh {
     }
 
     async fn ask_host(&self, node: &str) -> Result<Found, Cause> {
-        let state = self.on_host(node, &Inspect).await?;
+        let state = self.on_host(node, &Inspect::default()).await?;
         let past = self.on_host(node, &LookBack { snapshots: self.settings.snapshot_folder.clone() }).await?;
         let unit = self.unit(Place::alone(node), &state).await?;
         Ok(found(state, past, unit, self.session.now()))

@@ -81,7 +81,7 @@ async fn hosts(services: &Services, facts: &Facts) -> Vec<Finding> {
     let look = |node: &Node| {
         let (node, good) = (node.clone(), format!("{}: SSH, sudo, packages and room are fine", node.name));
         async move {
-            let seen = nodes::prepare::inspect_node(&services.ssh, &node).await;
+            let seen = nodes::prepare::inspect_node(&services.ssh, &services.settings, &node, None).await;
             Finding::of(good, seen.map(drop).map_err(|cause| Cause { what: format!("{}: {}", node.name, cause.what), ..cause }))
         }
     };
@@ -179,8 +179,14 @@ async fn installation(services: &Services) -> Vec<Finding> {
         return vec![Finding::mind(format!("not installed in the namespace {} yet", services.cluster.namespace), install)];
     }
     let settings = &services.settings;
-    let checks =
-        health::checks(&seen, &settings.policy(), settings.drain_unstick, settings.hooks(), &services.cluster.namespace, services.session.now());
+    let checks = health::checks(
+        &seen,
+        &settings.policy(),
+        settings.drain_unstick,
+        settings.hooks(),
+        &services.cluster.namespace,
+        services.session.now(),
+    );
     checks.into_iter().map(Finding::from).collect()
 }
 

@@ -45,6 +45,10 @@ pub struct Machine {
     pub packages: BTreeMap<String, Package>,
     /// The minor that its package source points at: `1.34`.
     pub source: Option<String>,
+    /// Where that source leads; None: to upstream's repository.
+    pub source_url: Option<String>,
+    /// Where another source leads that offers kubeadm as well.
+    pub beside: Option<String>,
     /// The fingerprint of the key that source is proved by.
     pub keyring: String,
     /// From then on that key is believed no more; None: it has no end.
@@ -172,6 +176,8 @@ impl Machine {
             boot: 1,
             packages,
             source: release.map(Version::series),
+            source_url: None,
+            beside: None,
             keyring: UPSTREAM_KEY.to_owned(),
             keyring_ends: None,
             lacks: None,

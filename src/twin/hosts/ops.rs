@@ -8,8 +8,8 @@ use sha2::{Digest, Sha256};
 use super::super::State;
 use super::machine::{ETCD_FOLDER, File, KERNEL, KubeletUnit, Machine, SOURCE_FILE, WORKER_FOLDERS};
 use super::packages::{
-    KUBERNETES, Stop, audit, available, failed, hold, key_of, outside, refresh, refused, repository, revision, room_to_download,
-    unreachable, wait_for_locks,
+    KUBERNETES, Stop, audit, available, failed, hold, is_known, key_of, outside, refresh, refused, repository, revision,
+    room_to_download, source, strangers, unreachable, wait_for_locks,
 };
 use super::release::{REGISTRY, images};
 use super::script::{Op, Request};
@@ -95,7 +95,7 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
     let Some(machine) = state.hosts.machine(node).cloned() else { return Ok(()) };
     match op {
         Op::Identify => identity::shown(node, &machine).iter().for_each(|line| session.line(line)),
-        Op::Inspect => inspect(node, &machine, session),
+        Op::Inspect { packages } => inspect(node, &machine, packages, session),
         Op::LookBack { snapshots } => past::look_back(state, &machine, snapshots, |line| session.line(line)),
         Op::ReadPatches { folder } => {
             for (path, file) in &machine.files {
@@ -110,15 +110,17 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         Op::Available { package } => {
             available(state, &machine, package).iter().for_each(|v| session.line(format_args!("available {v}")))
         }
-        Op::Refresh => {
+        Op::Refresh { packages } => {
             session.millis = REFRESH;
             let none = "no apt source of this node points at a Kubernetes repository (…/core:/stable:/v1.N/deb/)";
-            let minor = machine.source.as_deref().ok_or_else(|| refused(none))?;
+            let (minor, url) = source(&machine).ok_or_else(|| refused(none))?;
             session.wait(wait_for_locks(state, &machine, "refreshing the list of the Kubernetes repository")?);
             if key_of(state, minor) != machine.keyring || has_ended(machine.keyring_ends, state.now()) {
                 session.line("# the repository's signature does not fit the key");
-                session.line(key_line(&machine.keyring, machine.keyring_ends));
-                session.line("unfit");
+                if is_known(&url, minor, packages) {
+                    session.line(key_line(&machine.keyring, machine.keyring_ends));
+                }
+                session.line(format_args!("unfit {url}"));
                 return Ok(());
             }
             refresh(state, node, minor)?;
@@ -135,9 +137,14 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
                 state.hosts.change(node, |machine| machine.containerd_unread = false);
             }
         }
-        Op::Repository { base, minor, target, keys } => {
-            let url = format!("{base}/core:/stable:/v{minor}/deb");
+        Op::Repository { url, packages, minor, target, keys } => {
             session.millis = REPOSITORY;
+            if let Some(stranger) = strangers(&machine, packages).first() {
+                return Err(refused(format!(
+                    "another source of this node offers kubeadm, and would be left beside {url}: {stranger} ({SOURCE_FILE}). \
+                     Take it out, or have packages-url in the settings name that repository"
+                )));
+            }
             let there = repository(state, &machine, minor)
                 .map_err(|why| unreachable(format!("the repository cannot be reached: {url}/Release.key ({why})")))?;
             let none = || refused(format!("the repository has no v{minor}: {url}/Release.key answers 404"));
@@ -165,6 +172,7 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
             }
             state.hosts.change(node, |machine| {
                 (machine.source, machine.lists) = (Some(minor.clone()), offer);
+                machine.source_url = Some(url.clone());
                 (machine.keyring, machine.keyring_ends) = (key.clone(), ends);
             });
             session.line(format_args!("# the repository is at v{minor}"));
@@ -257,7 +265,7 @@ fn has_ended(ends: Option<Timestamp>, now: Timestamp) -> bool {
     ends.is_some_and(|ends| ends <= now)
 }
 
-fn inspect(node: &str, machine: &Machine, session: &mut Session) {
+fn inspect(node: &str, machine: &Machine, packages: &str, session: &mut Session) {
     session.line(format_args!("boot-id {}", machine.boot_id(node)));
     session.line(format_args!("kernel {KERNEL}"));
     for (name, package) in &machine.packages {
@@ -279,10 +287,11 @@ fn inspect(node: &str, machine: &Machine, session: &mut Session) {
     if machine.packages.contains_key("kubeadm") {
         session.line(format_args!("kubeadm v{}", machine.release("kubeadm")));
     }
-    if let Some(minor) = &machine.source {
-        session.line(format_args!("source {minor} {SOURCE_FILE}"));
+    if let Some((minor, url)) = source(machine).filter(|(minor, url)| is_known(url, minor, packages)) {
+        session.line(format_args!("source {minor} {url} {SOURCE_FILE}"));
         session.line(key_line(&machine.keyring, machine.keyring_ends));
     }
+    strangers(machine, packages).iter().for_each(|url| session.line(format_args!("stranger {url} {SOURCE_FILE}")));
     machine.stray_manifests.iter().for_each(|file| session.line(format_args!("stray {file}")));
     if machine.leftovers > 0 {
         session.line(format_args!("leftovers {}", machine.leftovers));

@@ -128,6 +128,24 @@ pub fn repository(state: &State, machine: &Machine, minor: &str) -> Result<Optio
     Ok(there)
 }
 
+/// The source of a machine, as its minor and where it leads.
+pub fn source(machine: &Machine) -> Option<(&str, String)> {
+    let minor = machine.source.as_deref()?;
+    let upstream = || format!("{}/core:/stable:/v{minor}/deb", web::PACKAGES);
+    Some((minor, machine.source_url.clone().unwrap_or_else(upstream)))
+}
+
+/// A Kubernetes repository, as the scripts know one: upstream's layout, or as the settings write it.
+pub fn is_known(url: &str, minor: &str, packages: &str) -> bool {
+    url.contains(&format!("/core:/stable:/v{minor}/")) || packages.replace("{minor}", minor) == url
+}
+
+/// Other sources that offer kubeadm.
+pub fn strangers(machine: &Machine, packages: &str) -> Vec<String> {
+    let own = source(machine).filter(|(minor, url)| !is_known(url, minor, packages)).map(|(_, url)| url);
+    own.into_iter().chain(machine.beside.clone()).collect()
+}
+
 /// The fingerprint of the key that the repository of a minor (`1.34`) is signed by.
 pub fn key_of<'a>(state: &'a State, minor: &str) -> &'a str {
     let number = minor.strip_prefix("1.").and_then(|number| number.parse().ok()).unwrap_or_default();

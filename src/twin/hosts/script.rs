@@ -11,13 +11,13 @@ use crate::node::{
 #[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     Identify,
-    Inspect,
+    Inspect { packages: String },
     LookBack { snapshots: String },
     ReadPatches { folder: String },
     Available { package: String },
-    Refresh,
     RefreshAll,
-    Repository { base: String, minor: String, target: String, keys: Vec<String> },
+    Refresh { packages: String },
+    Repository { url: String, packages: String, minor: String, target: String, keys: Vec<String> },
     Prefetch { target: String, control_plane: bool, registry: String, without: Vec<String> },
     KubeadmPlan { target: String, flags: Vec<String> },
     SnapshotHash { path: String },
@@ -72,14 +72,17 @@ fn only(body: &str) -> Option<(String, String)> {
 fn request(name: &str, args: &[&str]) -> Option<Request> {
     match (name, args) {
         (Identify::NAME, []) => of::<Identify>(Op::Identify),
-        (Inspect::NAME, []) => of::<Inspect>(Op::Inspect),
+        (Inspect::NAME, []) => of::<Inspect>(Op::Inspect { packages: String::new() }),
+        (Inspect::NAME, [packages]) => of::<Inspect>(Op::Inspect { packages: (*packages).into() }),
         (LookBack::NAME, [folder]) => of::<LookBack>(Op::LookBack { snapshots: (*folder).into() }),
         (ReadPatches::NAME, [folder]) => of::<ReadPatches>(Op::ReadPatches { folder: (*folder).into() }),
         (Available::NAME, [package]) => of::<Available>(Op::Available { package: (*package).to_owned() }),
-        (Refresh::NAME, []) => of::<Refresh>(Op::Refresh),
         (RefreshAll::NAME, []) => of::<RefreshAll>(Op::RefreshAll),
-        (Repository::NAME, [base, minor, target, keys @ ..]) => of::<Repository>(Op::Repository {
-            base: (*base).into(),
+        (Refresh::NAME, []) => of::<Refresh>(Op::Refresh { packages: String::new() }),
+        (Refresh::NAME, [packages]) => of::<Refresh>(Op::Refresh { packages: (*packages).into() }),
+        (Repository::NAME, [url, packages, minor, target, keys @ ..]) => of::<Repository>(Op::Repository {
+            url: (*url).into(),
+            packages: (*packages).into(),
             minor: (*minor).into(),
             target: (*target).into(),
             keys: words(keys),
@@ -171,7 +174,10 @@ mod tests {
         let card = WriteCard { name: "card".into(), content: "it's\n  'two' lines\nset -- 'x'\n".into() };
         let op = Op::WriteCard { name: card.name.clone(), content: card.content.clone() };
         assert_eq!(Request::read(&stdin(&card)), Ok(Request { name: "write-card", changes: true, op, only: None }));
-        assert_eq!(Request::read(&stdin(&Inspect)).map(|request| (request.op, request.changes)), Ok((Op::Inspect, false)));
+        assert_eq!(
+            Request::read(&stdin(&Inspect::default())).map(|request| (request.op, request.changes)),
+            Ok((Op::Inspect { packages: String::new() }, false))
+        );
         let upgrade =
             Step::KubeadmUpgrade { first_control_plane: true, flags: vec!["--skip-phases=addon/coredns".parse().unwrap()] };
         for step in [Step::KubeadmPackage, Step::KubeletPackages, Step::ContainerdPackage, upgrade] {
@@ -186,8 +192,11 @@ mod tests {
     fn whom_a_script_is_for_is_read_back() {
         let (machine_id, boot_id) = ("0b9c6d1e4f2a4c3b9d8e7f6a5b4c3d2e", "0b9c6d1e-4f2a-4c3b-9d8e-7f6a5b4c3d2e");
         let machine = node::Machine { machine_id: machine_id.parse().unwrap(), boot_id: boot_id.parse().unwrap() };
-        let request = Request::read(&node::stdin_on(&Inspect, &machine)).unwrap();
-        assert_eq!((request.op, request.only), (Op::Inspect, Some((machine_id.to_owned(), boot_id.to_owned()))));
+        let request = Request::read(&node::stdin_on(&Inspect::default(), &machine)).unwrap();
+        assert_eq!(
+            (request.op, request.only),
+            (Op::Inspect { packages: String::new() }, Some((machine_id.to_owned(), boot_id.to_owned())))
+        );
     }
 
     #[test]
@@ -215,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_it_does_not_write_is_not_understood() {
-        let other = stdin(&Inspect).replace("begin inspect", "begin reboot");
+        let other = stdin(&Inspect::default()).replace("begin inspect", "begin reboot");
         assert_eq!(Request::read(&other), Err("operation reboot with 0 arguments".to_owned()));
         for text in ["", "reboot", "{\nset -- 'x\n"] {
             assert!(Request::read(text).is_err(), "{text}");

@@ -313,6 +313,22 @@ impl World<'_> {
                 services.listen(service, setting);
             }
         }
+        if let Some(setting) = self.scenario.text_setting("packages-url") {
+            let setting = setting.trim_end_matches('/');
+            // The address ends where the folder begins that is of a minor version.
+            let folder = setting.find("{minor}").and_then(|at| setting[..at].rfind('/'));
+            if let Some(folder) = folder {
+                services.listen(Service::Packages, &setting[..folder]);
+                services.packages.layout = Some(setting[folder..].to_owned());
+            }
+            let pattern = if folder.is_some() { setting.to_owned() } else { format!("{setting}/core:/stable:/v{{minor}}/deb") };
+            for node in &self.scenario.nodes {
+                self.state.hosts.change(&node.name, |machine| {
+                    machine.source_url = machine.source.as_ref().map(|minor| pattern.replace("{minor}", minor));
+                });
+            }
+        }
+        let services = &mut self.state.web;
         let running = self.scenario.nodes.iter().flat_map(|node| [node.version, node.components()]);
         for version in running {
             services.packages.release(version, self.born);

@@ -24,7 +24,7 @@ pub use vault::{VAULT, Vault};
 /// Where the services are unless a cluster's settings say otherwise.
 const PROMETHEUS: &str = "http://prometheus-server.monitoring.svc:80";
 const PUSHGATEWAY: &str = "http://prometheus-prometheus-pushgateway.monitoring.svc:9091";
-const PACKAGES: &str = "https://pkgs.k8s.io";
+pub(super) const PACKAGES: &str = "https://pkgs.k8s.io";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Service {

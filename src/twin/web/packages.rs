@@ -20,6 +20,8 @@ pub struct Packages {
     releases: Arc<BTreeMap<Version, (Timestamp, String)>>,
     /// Who signs a minor version's repository, where that is not who signs all of upstream's: the key's fingerprint.
     pub keys: Arc<BTreeMap<u32, String>>,
+    /// Where the repository of a minor version is below their address, if not as upstream has it: `/k8s-{minor}/deb`.
+    pub layout: Option<String>,
     /// The end of every key, as the repositories give it now.
     pub keys_end: Option<Timestamp>,
 }
@@ -45,6 +47,15 @@ impl Packages {
     /// The newest release that is there at `now`.
     pub fn newest(&self, now: Timestamp) -> Option<Version> {
         self.releases.iter().rfind(|(_, (from, _))| *from <= now).map(|(version, _)| *version)
+    }
+
+    /// Of which minor version the repository at a path is.
+    fn minor_of(&self, path: &str) -> Option<u32> {
+        let layout = self.layout.as_deref().unwrap_or("/core:/stable:/v{minor}/deb");
+        let (before, _) = layout.split_once("{minor}")?;
+        let number = path.strip_prefix(before)?.strip_prefix("1.")?;
+        let minor = number.chars().take_while(char::is_ascii_digit).collect::<String>().parse().ok()?;
+        (layout.replace("{minor}", &format!("1.{minor}")) == path).then_some(minor)
     }
 
     /// What is there of v1.`minor` at `now`, oldest first, as package versions: `1.34.7-1.1`.
@@ -73,7 +84,7 @@ pub fn offered(state: &State, minor: u32) -> Result<Option<Vec<String>>, String>
 }
 
 pub(super) fn serve(state: &State, method: &str, path: &str) -> Option<(u16, Vec<u8>)> {
-    let minor = path.strip_prefix("/core:/stable:/v1.")?.strip_suffix("/deb/Packages")?.parse().ok()?;
+    let minor = state.web.packages.minor_of(path.strip_suffix("/Packages")?)?;
     if method != "GET" {
         return None;
     }

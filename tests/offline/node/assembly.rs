@@ -132,7 +132,8 @@ fn sudo_that_refuses_is_told_apart_from_a_lost_session() {
         "Sorry, user wizard may not run sudo on k8s-node1.\n",
         "bash: line 1: sudo: command not found\n",
     ] {
-        let cause = node::read(&Inspect, &HostOutput { stderr: text.to_owned(), ..HostOutput::default() }).unwrap_err();
+        let cause =
+            node::read(&Inspect::default(), &HostOutput { stderr: text.to_owned(), ..HostOutput::default() }).unwrap_err();
         assert_eq!(cause.class, Class::Refused, "{text}");
         assert!(cause.next[0].command.contains("sudoers"), "{cause:?}");
         assert_eq!(cause.detail, [text.trim_end()]);
@@ -141,7 +142,7 @@ fn sudo_that_refuses_is_told_apart_from_a_lost_session() {
     for stderr in ["", "Connection reset by peer\n", warning] {
         let stdout = "@k8s-upgrade begin inspect\nkernel 6\n".to_owned();
         let cut = HostOutput { stdout, stderr: stderr.to_owned(), ..HostOutput::default() };
-        let cause = node::read(&Inspect, &cut).unwrap_err();
+        let cause = node::read(&Inspect::default(), &cut).unwrap_err();
         assert_eq!((cause.class, node::is_foreign::<Inspect>(&cut)), (Class::Step, false), "{stderr}");
         assert!(cause.what.contains("may still run"), "{cause}");
     }
@@ -162,12 +163,12 @@ fn a_node_that_speaks_for_itself_is_repeated() {
         (ended, "", "Good bye!"),
     ] {
         let output = HostOutput { stdout: stdout.to_owned(), stderr: stderr.to_owned(), ..HostOutput::default() };
-        let cause = node::read(&Inspect, &output).unwrap_err();
+        let cause = node::read(&Inspect::default(), &output).unwrap_err();
         assert_eq!((cause.class, node::is_foreign::<Inspect>(&output)), (Class::Refused, true), "{cause}");
         assert!(cause.what.ends_with(words) && !cause.what.contains("may still run"), "{cause}");
     }
     let silent = HostOutput::default();
-    let cause = node::read(&Inspect, &silent).unwrap_err();
+    let cause = node::read(&Inspect::default(), &silent).unwrap_err();
     assert_eq!((cause.class, node::is_foreign::<Inspect>(&silent)), (Class::Step, true));
     assert_eq!(cause.what, "the node ended the session without a word before inspect began");
 }
@@ -200,14 +201,14 @@ fn what_is_for_one_machine_does_nothing_elsewhere() {
 fn assembled() -> Vec<(String, String)> {
     let text = |word: &str| word.to_owned();
     let mut scripts = vec![
-        (text("inspect"), node::stdin(&Inspect)),
+        (text("inspect"), node::stdin(&Inspect::default())),
         (text("identify"), node::stdin(&Identify)),
-        (text("inspect there"), node::stdin_on(&Inspect, &machine(0))),
+        (text("inspect there"), node::stdin_on(&Inspect::default(), &machine(0))),
         (
             text("repository"),
-            node::stdin(&Repository { base_url: word("https://a"), target: release("1.36.3"), keys: Vec::new() }),
+            node::stdin(&Repository { packages: word("https://a"), target: release("1.36.3"), keys: Vec::new() }),
         ),
-        (text("refresh"), node::stdin(&Refresh)),
+        (text("refresh"), node::stdin(&Refresh::default())),
         (text("refresh-all"), node::stdin(&RefreshAll)),
         (text("available"), node::stdin(&Available { package: "kubeadm" })),
         (text("prefetch"), node::stdin(&Prefetch { target: release("1.36.3"), control_plane: true, images: Images::default() })),

@@ -91,10 +91,10 @@ const UUID: &str = bench::BOOT;
 fn every(visit: &mut impl Visit) {
     let inspect = format!(
         "boot-id {UUID}\nkernel 6.1.0-28-amd64\npackage kubeadm hi 1.35.4-1.1\nhold kubeadm\naudit The following packages\nfree 1024 /usr\n\
-         kubelet active\nkubeadm v1.35.4\nsource 1.36 /etc/apt/a b.list\nstray /etc/x.bak\nleftovers 5\nkubelet-config a: 1\nruntime crictl /run/a.sock\n\
+         kubelet active\nkubeadm v1.35.4\nsource 1.36 https://a/v1.36 /etc/apt/a b.list\nstranger file:/srv/k8s /etc/apt/a b.list\nstranger https://b -\nstray /etc/x.bak\nleftovers 5\nkubelet-config a: 1\nruntime crictl /run/a.sock\n\
          work failed kubeadm-upgrade 1.36.3 {RUN} 1\n"
     );
-    visit.visit(|_| Inspect, &inspect);
+    visit.visit(|fill| Inspect { packages: Some(fill.put("https://repo.test/{minor}")) }, &inspect);
     let certificate = "certificate -----BEGIN CERTIFICATE-----\ncertificate AAAA\ncertificate -----END CERTIFICATE-----";
     visit.visit(|_| Identify, &format!("machine-id {}\nboot-id {UUID}\n{certificate}\nnone text\n", "0".repeat(32)));
     visit.visit(
@@ -105,13 +105,13 @@ fn every(visit: &mut impl Visit) {
     );
     visit.visit(
         |fill| Repository {
-            base_url: fill.put("https://repo.test"),
+            packages: fill.put("https://repo.test"),
             target: fill.put("1.36.3"),
             keys: vec![fill.put("DE15B14486CD377B9E876E1A234654DA9A296436")],
         },
         "",
     );
-    visit.visit(|_| Refresh, "");
+    visit.visit(|fill| Refresh { packages: Some(fill.put("https://repo.test/{minor}")) }, "unfit https://repo.test/1.36\n");
     visit.visit(|_| RefreshAll, "");
     visit.visit(|fill| ReadPatches { folder: fill.put("/etc/patches") }, "patch etcd+json.yaml\ntext - op: add\n");
     visit.visit(|_| Available { package: "kubeadm" }, "available 1.36.3-1.1\n");
@@ -413,7 +413,7 @@ fn a_record_of_the_work_that_is_not_ours_is_never_evaluated() {
     assert!(cause.class == Class::Step && cause.what.contains("work/status, cannot be read"), "{cause}");
     node.run(&begin).unwrap();
     node.run_unit();
-    assert_eq!(node.run(&Inspect).unwrap().work.state, node::WorkState::Done);
+    assert_eq!(node.run(&Inspect::default()).unwrap().work.state, node::WorkState::Done);
 }
 
 /// By a build before this one, in one line.
@@ -440,7 +440,7 @@ fn a_record_of_a_former_build_reads_as_before() {
         ),
     ] {
         node.root(RECORD, &format!("{record}\n"));
-        let work = node.run(&Inspect).unwrap().work;
+        let work = node.run(&Inspect::default()).unwrap().work;
         assert_eq!((work.state, work.step, work.run.as_deref()), (state, step, Some(run)), "{record}");
     }
 }

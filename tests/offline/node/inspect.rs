@@ -15,7 +15,7 @@ fn a_package_that_was_removed_is_not_there() {
     let node = Node::new();
     node.state("pkg/containerd", "rc 1.6.20~ds1-1\n");
     node.state("pkg/containerd.io", "ii 1.7.28-1~debian.12~bookworm\n");
-    let state = node.run(&Inspect).unwrap();
+    let state = node.run(&Inspect::default()).unwrap();
     assert_eq!(state.package("containerd"), None);
     assert!(state.package("containerd.io").unwrap().healthy() && state.package("kubeadm").unwrap().healthy());
 }
@@ -23,7 +23,7 @@ fn a_package_that_was_removed_is_not_there() {
 #[test]
 fn a_healthy_node() {
     let node = Node::new();
-    let state = node.run(&Inspect).unwrap();
+    let state = node.run(&Inspect::default()).unwrap();
     assert_eq!(state.boot_id, Some(word(BOOT)));
     assert!(!state.kernel.is_empty());
     let kubelet = state.package("kubelet").unwrap();
@@ -32,7 +32,9 @@ fn a_healthy_node() {
     assert_eq!(state.package("containerd.io"), None);
     assert_eq!(state.holds, ["kubeadm", "kubectl", "kubelet"]);
     assert_eq!((state.kubelet.as_deref(), state.kubeadm.as_deref()), (Some("active"), Some("1.35.4")));
-    assert_eq!(state.sources, [Source { file: word("/etc/apt/sources.list.d/kubernetes.list"), minor: word("1.36") }]);
+    let file = word("/etc/apt/sources.list.d/kubernetes.list");
+    assert_eq!(state.sources, [Source { file, minor: word("1.36"), url: word("https://repo.test/core:/stable:/v1.36/deb") }]);
+    assert_eq!(state.strangers, []);
     assert_eq!(
         state.free.iter().map(|free| &*free.path).collect::<Vec<_>>(),
         ["/var/cache/apt", "/usr", "/etc/kubernetes", "/var/lib/etcd"]
@@ -52,7 +54,7 @@ fn a_node_after_a_power_cut() {
     node.root("etc/kubernetes/tmp/kubeadm-backup-etcd-1/db", &"x".repeat(5000));
     node.run(&Begin { step: Step::KubeletPackages, target: release("1.36.3").into(), run: word(RUN) }).unwrap();
     node.reboot();
-    let state = node.run(&Inspect).unwrap();
+    let state = node.run(&Inspect::default()).unwrap();
     assert_eq!((&*state.package("kubelet").unwrap().letters, state.package("kubelet").unwrap().healthy()), ("iHR", false));
     assert_eq!(state.holds, ["kubeadm", "kubectl"]);
     assert!(state.audit[0].contains("kubelet"));
@@ -66,10 +68,10 @@ fn a_node_after_a_power_cut() {
 #[test]
 fn the_kubelets_configuration_is_read_whole() {
     let node = Node::new();
-    assert_eq!(node.run(&Inspect).unwrap().kubelet_config, "");
+    assert_eq!(node.run(&Inspect::default()).unwrap().kubelet_config, "");
     for text in ["a: 1\n\n# kept\nlogging:\n  verbosity: 0\n", "| b\nwork none"] {
         node.root("var/lib/kubelet/config.yaml", text);
-        let state = node.run(&Inspect).unwrap();
+        let state = node.run(&Inspect::default()).unwrap();
         assert_eq!((state.kubelet_config.trim_end(), state.work.state), (text.trim_end(), WorkState::None));
     }
 }
@@ -104,7 +106,7 @@ fn the_patches_of_a_folder_are_read() {
 fn a_node_without_the_programs() {
     let node = Node::new();
     node.without(&["apt-get", "apt-cache", "apt-mark", "dpkg", "dpkg-query", "kubeadm", "systemctl"]);
-    let state = node.run(&Inspect).unwrap();
+    let state = node.run(&Inspect::default()).unwrap();
     assert_eq!((state.packages.len(), state.kubeadm, state.kubelet.as_deref()), (0, None, Some("unknown")));
     assert_eq!(state.boot_id, Some(word(BOOT)));
 }

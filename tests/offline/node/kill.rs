@@ -156,7 +156,7 @@ fn begin() {
 
 #[test]
 fn repository() {
-    let op = Repository { base_url: word("https://repo.test"), target: release("1.36.3"), keys: Vec::new() };
+    let op = Repository { packages: word("https://repo.test"), target: release("1.36.3"), keys: Vec::new() };
     let node = Node::new();
     node.source("v1.35");
     let keyring = "/etc/apt/keyrings/kubernetes-apt-keyring.gpg";

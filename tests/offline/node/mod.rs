@@ -11,4 +11,5 @@ mod machines;
 mod packages;
 mod proofs;
 mod signing;
+mod sources;
 mod work;

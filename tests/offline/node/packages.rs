@@ -15,7 +15,7 @@ const LIST: &str = "etc/apt/sources.list.d/kubernetes.list";
 const KEYRING: &str = "etc/apt/keyrings/kubernetes-apt-keyring.gpg";
 
 fn repository() -> Repository {
-    Repository { base_url: word("https://repo.test"), target: release("1.36.3"), keys: Vec::new() }
+    Repository { packages: word("https://repo.test"), target: release("1.36.3"), keys: Vec::new() }
 }
 
 /// A node whose repository is still that of 1.35.
@@ -118,7 +118,7 @@ fn a_key_without_end_is_none() {
 fn https_is_never_left() {
     for (base, schemes) in [("https://repo.test", "=https"), ("http://repo.test", "=http,https")] {
         let node = former();
-        node.run(&Repository { base_url: word(base), ..repository() }).ok();
+        node.run(&Repository { packages: word(base), ..repository() }).ok();
         let call = node.calls().into_iter().find(|call| call.starts_with("curl ")).unwrap();
         assert!(call.contains(&format!(" --proto {schemes} --proto-redir {schemes} ")), "{call}");
     }
@@ -172,7 +172,7 @@ fn of_containerd_the_revisions_of_this_nodes_own_sources_are_offered() {
             Err(says) => assert!(end.unwrap_err().what.contains(says)),
         }
         assert_eq!(node.read_state("pkg/containerd.io"), left, "its hold stays");
-        assert!(!node.run(&Inspect).unwrap().touched("1.36.3"), "its cordon would be given back, or its step is done");
+        assert!(!node.run(&Inspect::default()).unwrap().touched("1.36.3"), "its cordon would be given back, or its step is done");
     }
 }
 
@@ -181,22 +181,22 @@ fn refreshing_waits_for_the_lock_and_a_stale_index_is_no_success() {
     let node = Node::new();
     node.state("lists-locked", "once\ntwice\n");
     node.state("upstream/v1.36", "kubeadm 1.36.4-1.1\n");
-    node.run(&Refresh).unwrap();
+    node.run(&Refresh::default()).unwrap();
     assert_eq!(node.run(&Available { package: "kubeadm" }).unwrap(), ["1.36.4-1.1"]);
     node.state("offline", "");
-    let cause = node.run(&Refresh).unwrap_err();
+    let cause = node.run(&Refresh::default()).unwrap_err();
     assert_eq!(cause.class, Class::Unreachable, "{cause}");
     node.forget("offline");
     node.state("lists-locked", &"again\n".repeat(100));
-    assert_eq!(node.run(&Refresh).unwrap_err().class, Class::Hold);
+    assert_eq!(node.run(&Refresh::default()).unwrap_err().class, Class::Hold);
     std::fs::remove_file(node.root_path(LIST)).unwrap();
-    assert_eq!(node.run(&Refresh).unwrap_err().class, Class::Refused);
+    assert_eq!(node.run(&Refresh::default()).unwrap_err().class, Class::Refused);
 }
 
 #[test]
 fn only_the_kubernetes_list_is_refreshed() {
     let node = Node::new();
-    node.run(&Refresh).unwrap();
+    node.run(&Refresh::default()).unwrap();
     let update = node.calls().into_iter().find(|call| call.contains(" update ")).unwrap();
     assert!(update.contains("sources.list.d/kubernetes.list") && update.contains("Dir::Etc::sourceparts=-"), "{update}");
 }
@@ -272,7 +272,7 @@ fn prefetch_takes_what_the_cluster_uses_through_its_own_runtime() {
     let mut of_runtime = calls.iter().filter(|call| call.starts_with("crictl ") || call.starts_with("ctr "));
     assert!(of_runtime.all(|call| call.starts_with("crictl --runtime-endpoint unix:///var/run/crio/crio.sock ")), "{calls:?}");
     // A flag of the kubelet counts before its configuration.
-    let pulls = || node.run(&Inspect).unwrap().runtime.map(|runtime| (runtime.socket.to_string(), runtime.pulls));
+    let pulls = || node.run(&Inspect::default()).unwrap().runtime.map(|runtime| (runtime.socket.to_string(), runtime.pulls));
     assert_eq!(pulls(), Some(("/var/run/crio/crio.sock".to_owned(), true)));
     node.root(
         "var/lib/kubelet/kubeadm-flags.env",
@@ -343,7 +343,7 @@ fn the_words_of_apt_have_their_class() {
         ),
     ] {
         node.state("update-fails", &format!("{said}\n"));
-        let cause = node.run(&Refresh).unwrap_err();
+        let cause = node.run(&Refresh::default()).unwrap_err();
         assert!(cause.class == class && cause.what.contains(says), "{cause:?}");
     }
     let unmet = "The following packages have unmet dependencies:\n kubelet : Depends: kubernetes-cni (>= 1.2.0) but 1.1.1-1 is to be installed\n\
@@ -362,9 +362,22 @@ fn the_key_is_fetched_through_the_proxy_of_apt() {
         ("Acquire::http::Proxy http://user:secret@proxy:3128/\n", "https_proxy=http://user:secret@proxy:3128/ no_proxy="),
         ("Acquire::http::proxy http://a:1\nAcquire::https::Proxy http://b:2\n", "https_proxy=http://b:2 no_proxy="),
         ("Acquire::https::Proxy http://b:2\nAcquire::http::Proxy::repo.test DIRECT\n", "https_proxy= no_proxy=*"),
+        // What a program of apt's configuration finds; one that has nothing to say, or is not there, leaves it to the rest.
+        (
+            "Acquire::https::Proxy http://b:2\nAcquire::https::Proxy-Auto-Detect ROOT/detect\n",
+            "https_proxy=http://found:8/ no_proxy=",
+        ),
+        ("Acquire::https::Proxy http://b:2\nAcquire::https::Proxy-Auto-Detect ROOT/silent\n", "https_proxy=http://b:2 no_proxy="),
+        ("Acquire::http::Proxy http://a:1\nAcquire::https::ProxyAutoDetect ROOT/none\n", "https_proxy=http://a:1 no_proxy="),
     ] {
         let node = former();
-        node.state("apt-config", settings);
+        node.root("detect", "#!/bin/bash\necho http://found:8/\necho more\n");
+        node.root("silent", "#!/bin/bash\n");
+        for program in ["detect", "silent"] {
+            std::fs::set_permissions(node.root_path(program), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        let root = node.root_path("");
+        node.state("apt-config", &settings.replace("ROOT/", &format!("{}/", root.display()).replace("//", "/")));
         node.run(&repository()).unwrap();
         assert_eq!(node.read_state("proxies").lines().last(), Some(taken), "{settings}");
         assert!(!node.calls().iter().any(|call| call.contains("secret")), "a password in an argument");
@@ -378,6 +391,6 @@ fn a_source_that_is_not_known_and_offers_kubeadm_is_named() {
     let url = "https://nexus.test/repository/k8s-1.35 ./ Packages";
     node.state("strangers", &format!("   kubeadm | 1.35.4-1.1 | {url}\n"));
     let cause = node.run(&repository()).unwrap_err();
-    assert!(cause.class == Class::Refused && cause.what.contains(url), "{cause:?}");
+    assert!(cause.class == Class::Refused && cause.what.contains("https://nexus.test/repository/k8s-1.35 (-)"), "{cause:?}");
     assert!(node.read_root(LIST).contains("/v1.35/"), "nothing was changed");
 }

@@ -77,7 +77,7 @@ fn serve(node: &Node, signer: &Signer) {
 }
 
 fn repository() -> Repository {
-    Repository { base_url: word("https://repo.test"), target: release("1.36.3"), keys: Vec::new() }
+    Repository { packages: word("https://repo.test"), target: release("1.36.3"), keys: Vec::new() }
 }
 
 fn bytes(path: &Path) -> Vec<u8> {
@@ -91,18 +91,21 @@ fn the_same_key_prolonged_is_put_in_force() {
     signer.prolong();
     serve(&node, &signer);
     node.state("upstream/v1.36", "kubeadm 1.36.3-1.1\nkubeadm 1.36.4-1.1\n");
-    let Refreshed::KeyUnfit(former) = node.run(&Refresh).unwrap() else { panic!("apt believes a key that has ended") };
+    let Refreshed::KeyUnfit { keys: former, of: from } = node.run(&Refresh::default()).unwrap() else {
+        panic!("apt believes a key that has ended")
+    };
+    assert_eq!(from, ["https://repo.test/core:/stable:/v1.36/deb"]);
     let ends = |key: &k8s_upgrade::node::SigningKey| key.ends.unwrap().strftime("%F").to_string();
     let of = |keys: &[k8s_upgrade::node::SigningKey]| {
         keys.iter().map(|key| (key.fingerprint.to_string(), ends(key))).collect::<Vec<_>>()
     };
     assert_eq!(of(&former), [(signer.fingerprint.clone(), END.to_owned())]);
-    assert_eq!(of(&node.run(&Inspect).unwrap().keys), of(&former));
+    assert_eq!(of(&node.run(&Inspect::default()).unwrap().keys), of(&former));
     let renewed = node.run(&repository()).unwrap();
     assert_eq!(of(&renewed), [(signer.fingerprint.clone(), "2044-09-26".to_owned())]);
-    assert_eq!(of(&node.run(&Inspect).unwrap().keys), of(&renewed));
+    assert_eq!(of(&node.run(&Inspect::default()).unwrap().keys), of(&renewed));
     assert_eq!(node.run(&Available { package: "kubeadm" }).unwrap(), ["1.36.3-1.1", "1.36.4-1.1"]);
-    assert_eq!(node.run(&Refresh).unwrap(), Refreshed::Done);
+    assert_eq!(node.run(&Refresh::default()).unwrap(), Refreshed::Done);
 }
 
 /// Nobody has prolonged it yet: the key and its end are named, and nothing changes.
@@ -126,7 +129,7 @@ fn another_key_is_refused_until_it_is_acknowledged() {
     let node = node(&signer);
     other.prolong();
     serve(&node, &other);
-    assert!(matches!(node.run(&Refresh).unwrap(), Refreshed::KeyUnfit(_)));
+    assert!(matches!(node.run(&Refresh::default()).unwrap(), Refreshed::KeyUnfit { .. }));
     let before = bytes(&node.root_path(KEYRING));
     let cause = node.run(&repository()).unwrap_err();
     for words in [
@@ -138,7 +141,7 @@ fn another_key_is_refused_until_it_is_acknowledged() {
     }
     assert_eq!(bytes(&node.root_path(KEYRING)), before);
     node.run(&Repository { keys: vec![word(&other.fingerprint)], ..repository() }).unwrap();
-    assert_eq!(node.run(&Refresh).unwrap(), Refreshed::Done);
+    assert_eq!(node.run(&Refresh::default()).unwrap(), Refreshed::Done);
 }
 
 /// A keyring that cannot be read says nothing, and a look at the node goes on.
@@ -147,5 +150,5 @@ fn what_is_no_keyring_has_no_keys() {
     let signer = Signer::new();
     let node = node(&signer);
     node.root(KEYRING, "<html>login</html>\n");
-    assert_eq!(node.run(&Inspect).unwrap().keys, []);
+    assert_eq!(node.run(&Inspect::default()).unwrap().keys, []);
 }

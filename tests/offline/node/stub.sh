@@ -33,7 +33,8 @@ sources() {
     done
     ls "$K8S_UPGRADE_ROOT"/etc/apt/sources.list "$K8S_UPGRADE_ROOT"/etc/apt/sources.list.d/*.list "$K8S_UPGRADE_ROOT"/etc/apt/sources.list.d/*.sources 2>/dev/null
 }
-minors() { sources "$@" | xargs -r sed -nE '/^#/d; s|.*/core:/stable:/(v[0-9.]+)/.*|\1|p'; }
+# Of the places that their entries name, whatever their layout.
+minors() { sources "$@" | xargs -r sed -nE '/^(deb|URIs:|Suites:)/!d; s|.*[^0-9.]([0-9][.][0-9]+).*|v\1|p'; }
 offers() { minors "${@:2}" | while read -r minor; do sed -n "s/^$1 //p" "$S/lists/$minor" 2>/dev/null; done; }
 
 update() {
@@ -312,7 +313,7 @@ curl)
         printf %s "$code"
         end 22
     fi
-    release=${url%/deb/Release.key} release=${release##*/}
+    release=v$(grep -oE '[0-9][.][0-9]+' <<<"$url" | tail -n 1)
     if [[ ! -e $S/keys/$release ]]; then echo 'curl: (22) The requested URL returned error: 403' >&2; printf 403; end 22; fi
     if [[ -e $S/key-without-end ]]; then dd if=/dev/zero bs=1k count=1000 of="$out" status=none; end "$?"; fi
     cp "$S/keys/$release" "$out"

@@ -36,13 +36,15 @@ fn inspect() {
         "kubelet active",
         "kubelet-config maxPods: 110",
         "kubeadm v1.35.4",
-        "source 1.36 /etc/apt/sources.list.d/kubernetes.list",
+        "source 1.36 https://pkgs.example/core:/stable:/v1.36/deb /etc/apt/sources.list.d/kubernetes.list",
+        "stranger https://nexus.example/k8s-1.36 /etc/apt/sources.list.d/nexus.sources",
+        "stranger file:/srv/k8s -",
         "stray /etc/kubernetes/manifests/etcd.yaml.bak",
         "leftovers 4096",
         "work failed kubeadm-upgrade 1.36.3 5f3a21bc 1",
         "# looks around",
     ];
-    answers(&Inspect, &[&(state.join("\n") + "\n"), &format!("{BOOT}\nkubelet inactive\nwork none\n")]);
+    answers(&Inspect::default(), &[&(state.join("\n") + "\n"), &format!("{BOOT}\nkubelet inactive\nwork none\n")]);
 }
 
 #[test]
@@ -106,9 +108,9 @@ fn keys() {
 #[test]
 fn packages() {
     let key = format!("key {} 1798502400\nkey {} -\n", "0A".repeat(20), "F".repeat(64));
-    answers(&Refresh, &["# refreshes\n", &format!("{key}unfit\n")]);
     answers(&RefreshAll, &["# refreshes\n"]);
-    let repository = Repository { base_url: "https://pkgs.example".parse().unwrap(), target: RELEASE, keys: Vec::new() };
+    answers(&Refresh::default(), &["# refreshes\n", &format!("{key}unfit https://pkgs.example/core:/stable:/v1.36/deb\n")]);
+    let repository = Repository { packages: "https://pkgs.example".parse().unwrap(), target: RELEASE, keys: Vec::new() };
     answers(&repository, &["# adds\n", &key]);
     answers(&Available { package: "kubeadm" }, &["available 1.36.3-1.1\navailable 1.36.2-1.1\n"]);
     let prefetch = Prefetch { target: RELEASE, control_plane: true, images: Images::default() };

@@ -6,8 +6,8 @@ use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
     self, Address, AnnotationPrefix, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress, HostPath,
     ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters, Login, LossId, MachineId, Minor,
-    Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PatchName, Reason, Revision, RunId, Stamp, Url,
-    VaultPath,
+    Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PatchName, Reason, Revision, RunId, SourceUrl, Stamp,
+    Url, VaultPath,
 };
 
 use super::{check, ends, returns};
@@ -46,7 +46,9 @@ fn tokens() {
     token::<HostPath>(one_line, &["/var/lib/etcd backup/e.db"]);
     token::<Stamp>(plain, &["2026-11-22T12:04:00Z"]);
     token::<ImageName>(plain, &["registry.k8s.io/pause:3.10", "r:5000/x@sha256:00ff"]);
-    token::<PackagesUrl>(plain, &["https://pkgs.example", "http://10.0.0.1:8080/a/b"]);
+    let pattern = |c| plain(c) || "%{}".contains(c);
+    token::<PackagesUrl>(pattern, &["https://pkgs.example", "http://10.0.0.1:8080/a/b", "https://a/k8s-v{minor}/core%3A/deb"]);
+    token::<SourceUrl>(one_line, &["https://mirror.example/k8s-1.36", "file:/srv/k8s", "mirror+https://a/b"]);
     token::<KubeadmCheck>(plain, &["CreateJob", "FileAvailable--etc-kubernetes-a.yaml"]);
     token::<ImageTag>(plain, &["v1.14.6", "3.6.8-0"]);
     token::<PatchName>(plain, &["etcd0+json.yaml", "kube-apiserver.json"]);

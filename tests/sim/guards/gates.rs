@@ -104,6 +104,41 @@ fn a_node_that_speaks_for_itself() {
 }
 
 #[test]
+pub fn a_package_source_that_nobody_knows() {
+    let mut state = runbook();
+    let now = state.now();
+    state.web.packages.release("1.35.4".parse().unwrap(), now);
+    let nexus = "https://nexus.test/repository/kubernetes-1.34".to_owned();
+    state.hosts.change("k8s-node2", |machine| machine.source_url = Some(nexus));
+    let to = "preflight --target 1.35.4 --dry-run";
+    closes(state.clone(), to, "/etc/apt/sources.list.d/kubernetes.list: https://nexus.test/repository/kubernetes-1.34");
+    closes(state, to, "packages-url: https://nexus.test/repository/kubernetes-{minor} in the settings");
+    // Beside one that is known.
+    let mut state = runbook();
+    state.web.packages.release("1.35.4".parse().unwrap(), now);
+    state.hosts.change("k8s-node2", |machine| machine.beside = Some("https://apt.test/k8s".to_owned()));
+    closes(state, to, "https://apt.test/k8s");
+}
+
+/// Its key is fetched from nowhere else: the node would get its packages from there.
+#[test]
+pub fn a_key_of_another_repository_than_the_settings() {
+    let mut state = runbook();
+    let (now, mirror) = (state.now(), "https://mirror.test/core:/stable:/v1.34/deb");
+    state.hosts.change("k8s-node2", |machine| {
+        (machine.source_url, machine.keyring_ends) = (Some(mirror.to_owned()), Some(now));
+    });
+    live(state, None, async |driver| {
+        when(driver, "a refusal", |state| slack(state).contains("packages-url: https://mirror.test in the settings")).await;
+        driver.twin.look(|state| {
+            assert!(!in_flight(state), "{}", tail(state, 20));
+            let url = state.hosts.machine("k8s-node2").unwrap().source_url.as_deref();
+            assert_eq!(url, Some(mirror), "its packages come from elsewhere now");
+        });
+    });
+}
+
+#[test]
 pub fn a_stray_manifest() {
     let mut state = runbook();
     let stray = "/etc/kubernetes/manifests/kube-apiserver.yaml.bak".to_owned();

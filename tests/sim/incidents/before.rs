@@ -134,6 +134,35 @@ fn a_mirror_that_lags_on_one_node_holds_the_run_until_it_has_the_release() {
     }
 }
 
+/// A mirror in its own layout, that the settings do not know: a patch release comes from there, told, and nothing is changed on it.
+#[test]
+fn a_patch_release_comes_from_whatever_source_a_node_has() {
+    let mut state = begin(&quick(Scenario::runbook()));
+    let nexus = "https://nexus.test/repository/kubernetes-1.34";
+    for node in ["k8s-master", "k8s-node1"] {
+        state.hosts.change(node, |machine| machine.source_url = Some(nexus.to_owned()));
+    }
+    let end = to_the_end(state, None);
+    says(&logs(&end), &format!("{nexus} offers kubeadm, and is no source that k8s-upgrade knows (k8s-master, k8s-node1)"));
+    assert_eq!(end.hosts.machine("k8s-master").unwrap().source_url.as_deref(), Some(nexus));
+    done(&end, NEW);
+}
+
+/// The same with the pattern in the settings: it is known, asked for releases, and every node is pointed to the next minor version.
+#[test]
+fn a_mirror_in_its_own_layout_is_gone_through_for_a_minor_version() {
+    let mut scenario = quick(Scenario::runbook());
+    let target = Version::new(1, 35, 4);
+    (scenario.target, scenario.releases[0].version) = (target, target);
+    let pattern = "https://nexus.test/repository/kubernetes-v{minor}/apt";
+    scenario.settings.insert("packages-url".to_owned(), pattern.into());
+    let end = to_the_end(begin(&scenario), None);
+    for (node, machine) in end.hosts.all() {
+        assert_eq!(machine.source_url.as_deref(), Some("https://nexus.test/repository/kubernetes-v1.35/apt"), "{node}");
+    }
+    done(&end, &target.to_string());
+}
+
 /// Upstream's key ends on one day for every cluster. A patch run takes the same key, prolonged, and tells it; another key it takes from nobody.
 #[test]
 fn a_repositorys_key_that_has_ended_is_renewed_by_a_patch_run_where_it_is_the_same() {

@@ -106,7 +106,7 @@ impl dyn Machine + '_ {
     }
 
     fn inspect(&mut self) -> NodeState {
-        self.run(&Inspect).unwrap()
+        self.run(&Inspect::default()).unwrap()
     }
 
     fn begin(&mut self, step: Step, target: &str) -> Result<Begun, Cause> {
@@ -135,7 +135,7 @@ impl dyn Machine + '_ {
 
     /// Its repository becomes that of the target's minor, which must offer it.
     fn move_repository(&mut self, target: &str) -> Result<(), Cause> {
-        self.run(&Repository { base_url: word(self.packages_url()), target: word(target), keys: self.package_keys() }).map(drop)
+        self.run(&Repository { packages: word(self.packages_url()), target: word(target), keys: self.package_keys() }).map(drop)
     }
 
     fn moved(&mut self) {

@@ -5,6 +5,7 @@ use k8s_upgrade::node::{
     self, Available, Identify, Images, Inspect, LookBack, Past, Prefetch, ReadPatches, Refresh, RefreshAll, SnapshotHash, Step,
     WorkState, WriteCard,
 };
+use k8s_upgrade::packages::IN_USE;
 use k8s_upgrade::words::{ImageName, Revision};
 
 use super::{Machine, standing, word};
@@ -21,6 +22,8 @@ pub fn a_machine_says_what_it_is(machine: &mut dyn Machine) {
     assert_eq!((state.kubelet.as_deref(), state.kubeadm.as_deref()), (Some("active"), Some("1.35.4")));
     let sources: Vec<(&str, &str)> = state.sources.iter().map(|source| (source.file.as_str(), source.minor.as_str())).collect();
     assert_eq!(sources, [("/etc/apt/sources.list.d/kubernetes.list", "1.35")]);
+    assert!(state.sources[0].url.ends_with("/core:/stable:/v1.35/deb"), "{state:?}");
+    assert_eq!(state.strangers, [], "nothing else offers kubeadm");
     let free: Vec<&str> = state.free.iter().map(|free| free.path.as_str()).collect();
     assert_eq!(free[..3], ["/var/cache/apt", "/usr", "/etc/kubernetes"]);
     assert!(!state.kernel.is_empty());
@@ -33,7 +36,8 @@ pub fn the_repository_moves_and_lists_follow(machine: &mut dyn Machine) {
         machine.move_repository("1.36.3").unwrap();
         assert_eq!(offered(machine), ["1.36.3-1.1", "1.36.1-1.1"]);
         let sources = machine.inspect().sources;
-        assert_eq!(sources.iter().map(|source| source.minor.as_str()).collect::<Vec<_>>(), ["1.36"]);
+        let url = IN_USE.repository_of(&word(machine.packages_url()), "1.36");
+        assert_eq!(sources.iter().map(|source| (&*source.minor, &*source.url)).collect::<Vec<_>>(), [("1.36", &*url)]);
     }
 }
 
@@ -47,12 +51,12 @@ pub fn a_release_that_is_not_offered_moves_nothing(machine: &mut dyn Machine) {
 }
 
 pub fn a_list_is_what_the_last_refresh_found(machine: &mut dyn Machine) {
-    machine.run(&Refresh).unwrap();
+    machine.run(&Refresh::default()).unwrap();
     machine.offline(true);
-    assert_eq!(machine.run(&Refresh).unwrap_err().class, Class::Unreachable);
+    assert_eq!(machine.run(&Refresh::default()).unwrap_err().class, Class::Unreachable);
     assert_eq!(offered(machine), ["1.35.4-1.1"], "the former one stays");
     machine.offline(false);
-    machine.run(&Refresh).unwrap();
+    machine.run(&Refresh::default()).unwrap();
 }
 
 /// Of every source; what cannot be fetched stays as it was.
@@ -148,6 +152,6 @@ pub fn a_machine_shows_whose_it_is(m: &mut dyn Machine) {
     let output = m.answer(&node::stdin_on(&Identify, &there));
     assert_eq!(node::read(&Identify, &output).unwrap().machine_id, Some(machine_id));
     let elsewhere = node::Machine { machine_id: "0123456789abcdef0123456789abcdef".parse().unwrap(), ..there };
-    let output = m.answer(&node::stdin_on(&Inspect, &elsewhere));
+    let output = m.answer(&node::stdin_on(&Inspect::default(), &elsewhere));
     assert!(node::is_elsewhere::<Inspect>(&output), "{output:?}");
 }

@@ -87,7 +87,7 @@ fn ask<O: Operation>(state: &mut State, node: &str, operation: &O) -> Result<O::
 }
 
 fn inspect(state: &mut State, node: &str) -> NodeState {
-    ask(state, node, &Inspect).unwrap()
+    ask(state, node, &Inspect::default()).unwrap()
 }
 
 fn begin(state: &mut State, node: &str, step: Step, target: &str) -> Begun {
@@ -117,13 +117,13 @@ fn kubeadm(apply: bool) -> Step {
 }
 
 fn repository(target: &str) -> Repository {
-    Repository { base_url: "https://pkgs.k8s.io".parse().unwrap(), target: target.parse().unwrap(), keys: Vec::new() }
+    Repository { packages: "https://pkgs.k8s.io".parse().unwrap(), target: target.parse().unwrap(), keys: Vec::new() }
 }
 
 fn refreshed() -> State {
     let mut state = world();
     for node in [MASTER, WORKER] {
-        ask(&mut state, node, &Refresh).unwrap();
+        ask(&mut state, node, &Refresh::default()).unwrap();
     }
     state
 }
@@ -151,7 +151,7 @@ fn lists_are_what_the_last_refresh_found() {
     let mut state = world();
     let offered = Available { package: "kubeadm" };
     assert_eq!(ask(&mut state, WORKER, &offered).unwrap(), ["1.34.2-1.1"], "stale");
-    ask(&mut state, WORKER, &Refresh).unwrap();
+    ask(&mut state, WORKER, &Refresh::default()).unwrap();
     assert_eq!(ask(&mut state, WORKER, &offered).unwrap(), ["1.34.7-1.1", "1.34.2-1.1"]);
     for (target, class, says) in
         [("1.36.0", Class::Refused, "has no v1.36"), ("1.35.5", Class::Hold, "does not offer kubeadm 1.35.5 yet")]
@@ -169,7 +169,7 @@ fn lists_are_what_the_last_refresh_found() {
     assert_eq!(ask(&mut state, WORKER, &offered).unwrap(), ["1.35.10-1.1", "1.35.4-1.1"]);
     let until = later(state.now(), secs(3600));
     state.hosts.change(WORKER, |machine| machine.faults.outside_away_until = Some(until));
-    assert_eq!(ask(&mut state, WORKER, &Refresh).unwrap_err().class, Class::Unreachable);
+    assert_eq!(ask(&mut state, WORKER, &Refresh::default()).unwrap_err().class, Class::Unreachable);
 }
 
 #[test]

@@ -32,38 +32,38 @@ fn who_gets_in() {
         let mut host = host(WORKER, "10.0.20.101");
         let key = twin.look(|state| state.hosts.host_key(WORKER));
         host.known_keys = vec![key];
-        exec(&ssh, &host, &Inspect).await.unwrap().0.unwrap();
+        exec(&ssh, &host, &Inspect::default()).await.unwrap().0.unwrap();
         fault(|machine| machine.faults.sudo_refused = true);
-        let refused = exec(&ssh, &host, &Inspect).await.unwrap().0.unwrap_err();
+        let refused = exec(&ssh, &host, &Inspect::default()).await.unwrap().0.unwrap_err();
         assert!(refused.class == Class::Refused && refused.what.contains("sudo"), "{}", refused.what);
         fault(|machine| {
             machine.faults.own_words = Some("Please login as the user \"ubuntu\" rather than \"root\".\n".to_owned())
         });
-        let refused = exec(&ssh, &host, &Inspect).await.unwrap().0.unwrap_err();
+        let refused = exec(&ssh, &host, &Inspect::default()).await.unwrap().0.unwrap_err();
         assert!(refused.class == Class::Refused && refused.what.contains("Please login as"), "{}", refused.what);
         fault(|machine| machine.faults.own_words = None);
         fault(|machine| (machine.faults.sudo_refused, machine.faults.sessions_cut) = (false, 1));
-        assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::Lost(..))));
-        exec(&ssh, &host, &Inspect).await.unwrap().0.unwrap();
+        assert!(matches!(exec(&ssh, &host, &Inspect::default()).await, Err(HostError::Lost(..))));
+        exec(&ssh, &host, &Inspect::default()).await.unwrap().0.unwrap();
         fault(|machine| machine.host_keys += 1);
-        assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::HostKeyChanged(..))));
+        assert!(matches!(exec(&ssh, &host, &Inspect::default()).await, Err(HostError::HostKeyChanged(..))));
         host.known_keys.clear();
         host.login = Login::Key(Pair::from_seed(&[2; 32]).unwrap().private.into());
-        assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::Auth(..))));
+        assert!(matches!(exec(&ssh, &host, &Inspect::default()).await, Err(HostError::Auth(..))));
         host.login = Login::Key("nonsense".into());
-        assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::BadKey(..))));
+        assert!(matches!(exec(&ssh, &host, &Inspect::default()).await, Err(HostError::BadKey(..))));
         host.login = Login::Agent;
         fault(|machine| machine.faults.away_until = Some(Timestamp::MAX));
-        assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::Connect(..))));
+        assert!(matches!(exec(&ssh, &host, &Inspect::default()).await, Err(HostError::Connect(..))));
         fault(|machine| (machine.faults.away_until, machine.faults.hangs_until) = (None, Some(Timestamp::MAX)));
         let begun = twin.now();
-        assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::Deadline(..))));
+        assert!(matches!(exec(&ssh, &host, &Inspect::default()).await, Err(HostError::Deadline(..))));
         assert_eq!(twin.now().duration_since(begun).as_secs(), 60);
         fault(|machine| machine.faults = Faults::default());
         let other = ssh.exec(&host, "reboot", Bytes::new(), Bounds::new(secs(9), 0), &mut |_| {}).await;
         assert!(other.is_err() && twin.look(|state| state.unmodelled.len()) == 1);
         twin.edit(|state| power(state, WORKER, false));
-        assert!(matches!(exec(&ssh, &host, &Inspect).await, Err(HostError::Connect(..))));
+        assert!(matches!(exec(&ssh, &host, &Inspect::default()).await, Err(HostError::Connect(..))));
     });
 }
 

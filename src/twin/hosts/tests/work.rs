@@ -95,7 +95,7 @@ fn several_control_planes_leave_gaps_and_the_last_brings_the_addons() {
     let mut state = refreshed();
     for (node, address) in [("k8s-master2", "10.0.20.110"), ("k8s-master3", "10.0.20.111")] {
         state.hosts.add(node, address, "1.34.2", "1.7.28", true, &key().public.line());
-        ask(&mut state, node, &Refresh).unwrap();
+        ask(&mut state, node, &Refresh::default()).unwrap();
     }
     let begun = state.now();
     for (node, apply, seconds) in [(MASTER, true, 114), ("k8s-master2", false, 122), ("k8s-master3", false, 122)] {
