@@ -100,6 +100,8 @@ pub struct Settings {
     pub drain_tries: u16,
     /// Detection reports what it found and starts nothing.
     pub detection_dry_run: bool,
+    /// People are reminded of a run that is held: after 1 h, 6 h, then each day.
+    pub remind: bool,
     /// Nodes that are prepared (inspected, prefetched) at the same time.
     pub parallel: u16,
     /// Ready pods over unfinished pods that postflight wants.
@@ -188,6 +190,7 @@ impl Default for Settings {
             undrainable: Undrainable::Refuse,
             drain_tries: 2,
             detection_dry_run: false,
+            remind: true,
             parallel: 4,
             ready_ratio: 0.9,
             quiet: minutes(24 * 60),

@@ -149,6 +149,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("drain-tries", of(&[1, 3])),
         ("undrainable", of(&["refuse", "skip", "try"])),
         ("detection-dry-run", of(&[true, false])),
+        ("remind", of(&[true, false])),
         ("parallel", of(&[1, 64])),
         ("ready-ratio", of(&[0.0, 0.5, 1.0])),
         ("quiet", spans()),

@@ -153,9 +153,15 @@ fn rights_have_no_wildcard_and_are_all_bound() {
     }
 }
 
-/// Nothing that would make it root by itself: it leaves nodes alone, and sees no Secret.
+/// Nothing that would make it root by itself: it leaves nodes alone, reads no Secret, and of the one that is mounted it sees Slack's webhook.
 #[test]
-fn the_watch_changes_no_node_and_sees_no_secret() {
+fn the_watch_changes_no_node_and_sees_no_key() {
+    let objects = objects(&install(Credentials::Existing)).unwrap();
+    let watch = of_kind(&objects, "CronJob").into_iter().find(|cronjob| cronjob["metadata"]["name"] == "k8s-upgrade-watch").unwrap();
+    let volumes = watch.pointer("/spec/jobTemplate/spec/template/spec/volumes").unwrap().as_array().unwrap();
+    let secrets: Vec<&Value> = volumes.iter().filter_map(|volume| volume.get("secret")).collect();
+    assert_eq!((secrets.len(), &secrets[0]["optional"]), (1, &json!(true)));
+    assert_eq!(secrets[0]["items"], json!([{ "key": "slack_webhook", "path": "slack_webhook" }]));
     for grant in Account::Watch.grants(scope("default")) {
         let reads = grant.verbs.iter().all(|verb| ["get", "list"].contains(verb));
         assert!(reads || !["nodes", "pods", "leases"].contains(&grant.resource), "{grant:?}");

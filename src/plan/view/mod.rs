@@ -4,4 +4,5 @@ pub mod health;
 pub mod news;
 pub mod screen;
 pub mod status;
+pub mod still_held;
 pub mod story;
