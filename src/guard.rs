@@ -250,6 +250,10 @@ guards! {
     UnstickMadeAnew,
     /// Another pod is deleted that has the name by now.
     UnstickUid,
+    /// A pod is deleted by force in a namespace that nobody has named.
+    ForceNamed,
+    /// A pod is deleted by force before its time.
+    ForceAfter,
 
     // --- the work on a node ---
     /// Work begins beside that of an earlier runner.

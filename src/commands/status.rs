@@ -20,7 +20,7 @@ pub async fn health(services: &Services) -> Result<Outcome, Failure> {
     let checks = health::checks(
         &seen,
         &services.settings.policy(),
-        services.settings.drain_unstick,
+        services.settings.drain_unstick.deletes(services.settings.forced_in()),
         &services.cluster.namespace,
         services.session.now(),
     );

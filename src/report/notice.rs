@@ -46,6 +46,15 @@ pub enum Notice {
         target: Version,
         skip: Skip,
     },
+    /// A pod is deleted that its budget can never release, as the setting `undrainable` wants it.
+    Forced {
+        node: String,
+        pod: String,
+        /// What the budget says.
+        says: String,
+        /// So long its eviction was refused.
+        after: Duration,
+    },
     /// A gate is closed before anything was claimed.
     Deferred {
         target: Version,
@@ -73,6 +82,7 @@ impl Notice {
             Notice::Begun { .. } | Notice::NodeDone { .. } | Notice::Failed(_) => None,
             Notice::Done { skipped, .. } => Some(Event::RunDone { text: self.text(cluster), whole: skipped.is_empty() }),
             Notice::LeftOut { skip, .. } => warns(format!("left out: {skip}; the run will end as partial")),
+            Notice::Forced { pod, says, after, .. } => warns(forced(pod, says, *after)),
             Notice::Skipped { skip, .. } => did(format!("skipped {skip}; the run will end as partial")),
             Notice::Deferred { what, reasons, .. } => warns(format!("deferred: {what}: {reasons}")),
             Notice::StillHeld(held) => {
@@ -111,6 +121,7 @@ impl Notice {
             }
             Notice::Skipped { target, skip } => format!("⚠️ {cluster}: K8s upgrade to {target}: skipped {skip}"),
             Notice::LeftOut { target, skip } => format!("⚠️ {cluster}: K8s upgrade to {target}: left out {skip}"),
+            Notice::Forced { node, pod, says, after } => format!("⚠️ {cluster}: {node}: {}", forced(pod, says, *after)),
             Notice::Deferred { target, what, reasons } => {
                 format!("⏸️ {cluster}: K8s upgrade to {target} deferred: {what}: {reasons}")
             }
@@ -141,4 +152,8 @@ fn reminder(held: &StillHeld) -> String {
     let label = |i| if i == 0 { "Next: " } else { "      " };
     lines.extend(held.next.iter().enumerate().map(|(i, command)| format!("{}{command}", label(i))));
     lines.join("\n")
+}
+
+fn forced(pod: &str, says: &str, after: Duration) -> String {
+    format!("{pod} is deleted: its eviction was refused for {} ({says}; setting undrainable: force-after)", span(after))
 }

@@ -76,7 +76,7 @@ fn a_run_that_another_build_began_is_told() {
 
 #[test]
 fn a_policy_that_is_not_there_is_missed() {
-    let wanted = policies::names("k8s-upgrade", Unstick::Structural);
+    let wanted = policies::names("k8s-upgrade", true);
     assert!(bounds(&Answer::Known(wanted.clone()), &wanted).ok);
     let check = bounds(&Answer::Known(wanted[1..].to_vec()), &wanted);
     assert!(!check.ok && check.command.is_some() && check.says.contains(&wanted[0]), "{check:?}");

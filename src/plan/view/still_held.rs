@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::screen::Screen;
 use crate::plan::decide::reminders::{At, Hold};
-use crate::plan::model::facts::Facts;
+use crate::plan::model::facts::{Facts, JobFact};
 use crate::plan::model::reminded::Reminded;
 use crate::plan::model::version::Version;
 
@@ -42,6 +42,10 @@ pub fn still_held(screen: &Screen, hold: &Hold, known: &Reminded, facts: &Facts,
         let lines: Vec<&str> = failed.told.what.iter().take(TOLD).map(String::as_str).collect();
         (format!("Job {} failed: {}", failed.job, lines.join("; ")), failed.ended.map(lasts))
     });
+    // It has ended well, and its last line is the reason.
+    let of_run = facts.jobs.iter().filter(|job| hold.at == At::Beginning && job.run.as_deref() == Some(hold.run.as_str()));
+    let newest = of_run.max_by_key(|job| job.created).and_then(JobFact::progress_of_newest);
+    let deferred = newest.and_then(|progress| progress.doing.last.clone()).map(|last| (last, None));
     let stopped = screen.stopped.iter().filter(|_| screen.failure.is_none()).map(|stopped| (stopped.clone(), None));
     let out = facts.nodes.iter().filter(|node| node.cordoned_by.is_some());
     StillHeld {
@@ -49,7 +53,7 @@ pub fn still_held(screen: &Screen, hold: &Hold, known: &Reminded, facts: &Facts,
         at: hold.at.clone(),
         since: known.since,
         lasts: lasts(known.since),
-        why: halted.chain(blocks).chain(failed).chain(stopped).take(TOLD).collect(),
+        why: halted.chain(blocks).chain(failed).chain(stopped).chain(deferred).take(TOLD).collect(),
         out: out.map(|node| (node.name.clone(), node.cordoned_since.map(lasts))).collect(),
         drains: marks.held_drain.as_ref().filter(|_| marks.in_flight).map(|held| (held.node.clone(), held.words())),
         then: screen.safe.1.clone(),

@@ -9,4 +9,5 @@ pub mod inspect;
 pub mod losses;
 pub mod prepare;
 pub mod rollback;
+mod stuck;
 pub mod upgrade;

@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use super::installation::Install;
 use super::rights::Account;
 use crate::names;
-use crate::plan::model::policy::Unstick;
 
 const NODES: &str = "nodes";
 const NAMESPACE: &str = "namespace";
@@ -104,8 +103,8 @@ fn policies(install: &Install) -> Vec<Policy> {
 }
 
 /// What the policies of an installation are called, each as its binding is.
-pub fn names(namespace: &str, unstick: Unstick) -> Vec<String> {
-    let of_drains = (unstick != Unstick::Never).then_some(PODS);
+pub fn names(namespace: &str, deletes_pods: bool) -> Vec<String> {
+    let of_drains = deletes_pods.then_some(PODS);
     let all = [NODES, NAMESPACE, CONFIG_MAPS, JOBS, ENDED_JOBS, SNAPSHOTS].into_iter().chain(of_drains);
     all.map(|name| full_name(name, namespace)).collect()
 }
