@@ -208,9 +208,13 @@ pub fn pods(install: &Install) -> Option<Policy> {
         Unstick::All => not_a_daemon.clone(),
     };
     // What the settings force, a person has named.
-    let made_anew = match install.forced_in {
-        [] => made_anew,
-        named => format!("{made_anew} || (request.namespace in {} && {not_a_daemon})", list(named)),
+    let why = "a pod is deleted only where its owner recreates it elsewhere";
+    let (made_anew, why) = match install.forced_in {
+        [] => (made_anew, why.to_owned()),
+        named => {
+            let named = list(named);
+            (format!("{made_anew} || (request.namespace in {named} && {not_a_daemon})"), format!("{why}, or in {named}"))
+        }
     };
     let annotations = map("oldObject", "metadata.annotations");
     let rule = |expression: String, message: &str| (expression, message.to_owned());
@@ -225,7 +229,7 @@ pub fn pods(install: &Install) -> Option<Policy> {
         variables: vec![("annotations", annotations), ("options", "dyn(request).?options.?preconditions.?uid".to_owned())],
         rules: vec![
             rule("variables.options.hasValue()".to_owned(), "a pod is deleted by its UID, or not at all"),
-            rule(made_anew, "a pod is deleted only where its owner recreates it elsewhere, or where its namespace is named"),
+            rule(made_anew, &why),
             rule(
                 format!(
                     "!('{}' in variables.annotations) && !('kubernetes.io/config.mirror' in variables.annotations)",

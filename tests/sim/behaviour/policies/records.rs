@@ -101,6 +101,7 @@ pub async fn of_namespaces_only_the_runs_marks_change(b: &Bench<'_>) {
     let claim = json!({ mark("in-flight"): "true", mark("run-id"): "0badcafe", mark("target"): "1.34.7", mark("image"): IMAGE, mark("record-version"): "1", mark("skipped"): null });
     chain.patch(&ours, json!({ "metadata": { "annotations": claim } })).await.ok();
     watch.patch(&ours, annotated("taking-up", json!("k8s-upgrade-preflight-1-34-7"))).await.ok();
+    watch.patch(&ours, annotated("reminded", json!("{}"))).await.ok();
     // A run that was begun by hand gets its image with its first Job, which may be the watch's.
     watch.patch(&ours, annotated("image", json!(IMAGE))).await.ok();
     // The installed image changes, the run's does not: it is kept with every other write.
@@ -111,7 +112,7 @@ pub async fn of_namespaces_only_the_runs_marks_change(b: &Bench<'_>) {
         patch("the image of a run that changes", &ours, annotated("image", json!(IMAGE))).refused(account, "namespace").await;
     }
     let gone: serde_json::Map<String, Value> =
-        ["in-flight", "run-id", "target", "image", "record-version", "prepared", "taking-up", "local", "skipped", "acknowledged"]
+        ["in-flight", "run-id", "target", "image", "record-version", "prepared", "taking-up", "reminded", "local", "skipped", "acknowledged"]
             .iter()
             .map(|name| (mark(name), Value::Null))
             .collect();
