@@ -50,10 +50,14 @@ async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
     } else {
         for f in &forecast {
             let held = f.held.as_deref().map_or("evictable".to_owned(), |held| format!("held: {held}"));
-            let forced = f.forced_after.map_or(String::new(), |after| format!("; deleted once it was refused for {}", span(after)));
+            let forced =
+                f.forced_after.map_or(String::new(), |after| format!("; deleted once it was refused for {}", span(after)));
             let losses = losses(&f.loses);
             let loses = if losses.is_empty() { String::new() } else { format!("  (loses {})", losses.join(" and ")) };
-            services.session.print(&Printed::lines([format!("{}  {held}{forced}{loses}", f.pod)])).map_err(Failure::nothing_begun)?;
+            services
+                .session
+                .print(&Printed::lines([format!("{}  {held}{forced}{loses}", f.pod)]))
+                .map_err(Failure::nothing_begun)?;
         }
     }
     let held: Vec<&str> = forecast.iter().filter(|f| f.held.is_some()).map(|f| f.pod.as_str()).collect();

@@ -181,7 +181,11 @@ impl Merged {
             let way = "name them: undrainable-namespaces: [NAMESPACE, …]; nothing is deleted elsewhere";
             ("undrainable", "force-after deletes pods of the namespaces that are named, and none is".to_owned(), way)
         } else if after >= deadline {
-            let why = format!("{} is not shorter than the drain-deadline of {}: no drain would last so long", span(after), span(deadline));
+            let why = format!(
+                "{} is not shorter than the drain-deadline of {}: no drain would last so long",
+                span(after),
+                span(deadline)
+            );
             ("undrainable-after", why, "set a shorter one, or a longer drain-deadline")
         } else {
             return Ok(());

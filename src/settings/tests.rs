@@ -513,8 +513,14 @@ fn force_is_named_and_bounded() {
     let settings = load(named, &[], &[]).unwrap();
     assert_eq!((settings.forced_in(), settings.force().unwrap().after), (["data".to_owned()].as_slice(), minutes(15)));
     for (yaml, wanted) in [
-        ("undrainable: force-after\n".to_owned(), "f.yaml: setting undrainable: force-after deletes pods of the namespaces that are named, and none is"),
-        (format!("{named}undrainable-after: 30m\n"), "f.yaml: setting undrainable-after: 30m 00s is not shorter than the drain-deadline of 30m 00s"),
+        (
+            "undrainable: force-after\n".to_owned(),
+            "f.yaml: setting undrainable: force-after deletes pods of the namespaces that are named, and none is",
+        ),
+        (
+            format!("{named}undrainable-after: 30m\n"),
+            "f.yaml: setting undrainable-after: 30m 00s is not shorter than the drain-deadline of 30m 00s",
+        ),
         (format!("{named}drain-deadline: 10m\n"), "the default: setting undrainable-after: 15m 00s is not shorter"),
         (format!("{named}undrainable-after: 10s\n"), "f.yaml: setting undrainable-after: 10s does not lie between 1m 00s and"),
         ("undrainable-namespaces: [\"Data\"]\n".to_owned(), "f.yaml: setting undrainable-namespaces: "),

@@ -158,7 +158,8 @@ fn rights_have_no_wildcard_and_are_all_bound() {
 #[test]
 fn the_watch_changes_no_node_and_sees_no_key() {
     let objects = objects(&install(Credentials::Existing)).unwrap();
-    let watch = of_kind(&objects, "CronJob").into_iter().find(|cronjob| cronjob["metadata"]["name"] == "k8s-upgrade-watch").unwrap();
+    let watch =
+        of_kind(&objects, "CronJob").into_iter().find(|cronjob| cronjob["metadata"]["name"] == "k8s-upgrade-watch").unwrap();
     let volumes = watch.pointer("/spec/jobTemplate/spec/template/spec/volumes").unwrap().as_array().unwrap();
     let secrets: Vec<&Value> = volumes.iter().filter_map(|volume| volume.get("secret")).collect();
     assert_eq!((secrets.len(), &secrets[0]["optional"]), (1, &serde_json::json!(true)));

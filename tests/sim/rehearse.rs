@@ -202,7 +202,8 @@ fn a_worker_that_becomes_undrainable_is_left_out_without_being_touched() {
 fn a_budget_that_never_lets_go_is_gone_past_where_its_namespace_is_named() {
     let deadlock = ["--inject", "pdb-deadlock@worker/k8s-node3"];
     let ran = rehearse(&deadlock);
-    let injected = ran.stdout.lines().chain(ran.stderr.lines()).find(|line| line.contains("injected: pdb-deadlock: PDB ")).unwrap();
+    let injected =
+        ran.stdout.lines().chain(ran.stderr.lines()).find(|line| line.contains("injected: pdb-deadlock: PDB ")).unwrap();
     let namespace = injected.split("PDB ").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
     let named = format!("undrainable-namespaces={namespace}");
     let told = json(&[&deadlock[..], &["--set", "undrainable=force-after", "--set", &named]].concat());

@@ -37,7 +37,8 @@ fn a_halted_run_is_told_after_one_hour_six_and_each_day() {
         driver.twin.look(|state| {
             assert_eq!(hours(state), ["1", "6", "24", "48", "72"], "{}", slack(state));
             let last = reminders(state).pop().unwrap();
-            for words in ["K8s upgrade to 1.34.7 has been halted for 72h", "upgrades are halted by", ": disks", "k8s-upgrade halt --lift"]
+            for words in
+                ["K8s upgrade to 1.34.7 has been halted for 72h", "upgrades are halted by", ": disks", "k8s-upgrade halt --lift"]
             {
                 assert!(last.contains(words), "{words}: {last}");
             }
@@ -139,10 +140,8 @@ struct Killer {
 impl Hook for Killer {
     fn before(&mut self, state: &mut State, call: &Call) -> Fate {
         let Who::Pod { uid, .. } = &call.who else { return Fate::Go };
-        let of_watch = state
-            .store
-            .by_uid(Kind::Pod, uid)
-            .is_some_and(|(_, pod)| pod["metadata"]["labels"]["app"] == "k8s-upgrade-watch");
+        let of_watch =
+            state.store.by_uid(Kind::Pod, uid).is_some_and(|(_, pod)| pod["metadata"]["labels"]["app"] == "k8s-upgrade-watch");
         let records = call.what.starts_with("PATCH /api/v1/namespaces/k8s-upgrade") && reminders(state).len() > self.killed.len();
         let kill = of_watch && records && self.killed.len() < self.times && self.killed.insert(uid.clone());
         if kill { Fate::Kill } else { Fate::Go }

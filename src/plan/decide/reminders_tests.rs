@@ -90,13 +90,21 @@ fn every_kind_of_hold_is_known() {
         ),
         // a Job waits
         ("a Job at a gate", at_node4(JobState::Active, waits(gate.clone())), "worker/k8s-node4 since 13:10"),
-        ("a soak that looks bad", at_node4(JobState::Active, waits(Awaited::soak(&["x".into()]))), "worker/k8s-node4 since 13:10"),
+        (
+            "a soak that looks bad",
+            at_node4(JobState::Active, waits(Awaited::soak(&["x".into()]))),
+            "worker/k8s-node4 since 13:10",
+        ),
         (
             "a drain that is held",
             at_node4(JobState::Active, Doing { drain: Some(held_drain), ..Doing::default() }),
             "worker/k8s-node4 since 13:15",
         ),
-        ("a Job without a pod", with(works(), |facts| facts.jobs[0].waits_since = Some(at("13:40"))), "worker/k8s-node4 since 13:40"),
+        (
+            "a Job without a pod",
+            with(works(), |facts| facts.jobs[0].waits_since = Some(at("13:40"))),
+            "worker/k8s-node4 since 13:40",
+        ),
         (
             "a pod that does not run",
             with(works(), |facts| facts.jobs[0].pending = Some("ImagePullBackOff".into())),
@@ -116,8 +124,19 @@ fn every_kind_of_hold_is_known() {
         ("after a failure", at_node4(failed(5), Doing::default()), "worker/k8s-node4 since 13:30"),
         ("after a bug", at_node4(failed(101), Doing::default()), "worker/k8s-node4 since 13:30"),
         ("after a Job that somebody deleted", with(works(), |facts| facts.jobs.clear()), "worker/k8s-node4 since 14:00"),
-        ("a process by hand that has died", with(works(), |facts| { facts.jobs.clear(); local(facts); }), "worker/k8s-node4 since 14:00"),
-        ("a run that nobody can read", with(at_node4(failed(5), Doing::default()), |facts| facts.marks.target = None), " since 13:30"),
+        (
+            "a process by hand that has died",
+            with(works(), |facts| {
+                facts.jobs.clear();
+                local(facts);
+            }),
+            "worker/k8s-node4 since 14:00",
+        ),
+        (
+            "a run that nobody can read",
+            with(at_node4(failed(5), Doing::default()), |facts| facts.marks.target = None),
+            " since 13:30",
+        ),
         (
             "a halt, nothing is at work",
             with(at_node4(failed(130), Doing::default()), |facts| facts.marks.halted = Some(halt())),
@@ -134,7 +153,12 @@ fn every_kind_of_hold_is_known() {
 }
 
 /// A watch each ten minutes: at which hours after its beginning people are told.
-fn told_at(hold: &Hold, former: Option<Reminded>, ticks: impl IntoIterator<Item = i64>, arrives: impl Fn(i64) -> bool) -> Vec<i64> {
+fn told_at(
+    hold: &Hold,
+    former: Option<Reminded>,
+    ticks: impl IntoIterator<Item = i64>,
+    arrives: impl Fn(i64) -> bool,
+) -> Vec<i64> {
     let mut former = former;
     let mut hours = Vec::new();
     for tick in ticks {

@@ -263,7 +263,12 @@ mod tests {
         assert_eq!(judged(&["k8s-master", "k8s-node3"], Undrainable::Try, Occasion::Preflight), Ok(vec![]));
         let refused = judged(&["k8s-node3"], Undrainable::Refuse, Occasion::Preflight).unwrap_err();
         assert_eq!((refused.class, refused.detail.as_slice()), (Class::Refused, ["k8s-node3: web/a (b)".to_owned()].as_slice()));
-        assert!(judged(&["k8s-node3"], Undrainable::ForceAfter, Occasion::Preflight).unwrap_err().what.contains("undrainable-namespaces"));
+        assert!(
+            judged(&["k8s-node3"], Undrainable::ForceAfter, Occasion::Preflight)
+                .unwrap_err()
+                .what
+                .contains("undrainable-namespaces")
+        );
         // In mid-run it goes on by itself, once the budget was changed.
         assert_eq!(judged(&["k8s-node3"], Undrainable::Refuse, Occasion::BeforeNode).unwrap_err().class, Class::Hold);
         let steps = |skips: Vec<Skip>| skips.into_iter().map(|skip| skip.step).collect::<Vec<_>>();

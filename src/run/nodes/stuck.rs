@@ -22,12 +22,7 @@ use crate::settings::Settings;
 
 /// What the settings say of pods that a budget never releases. `opt_out`: the annotation's key.
 pub(super) fn unstick_rule<'a>(settings: &'a Settings, opt_out: &'a str) -> UnstickRule<'a> {
-    UnstickRule {
-        unstick: settings.drain_unstick,
-        after: settings.drain_unstick_after,
-        opt_out,
-        force: settings.force(),
-    }
+    UnstickRule { unstick: settings.drain_unstick, after: settings.drain_unstick_after, opt_out, force: settings.force() }
 }
 
 /// Deletes a pod whose PodDisruptionBudget never allows an eviction, if the policy allows that for this very pod.

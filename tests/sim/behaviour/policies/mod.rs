@@ -18,9 +18,9 @@ pub use jobs::{
     only_a_job_of_the_chain_is_removed,
 };
 pub use records::{
-    a_node_is_cordoned_and_marked_and_nothing_else, a_pod_is_deleted_where_unsticking_would,
-    no_pod_is_deleted_where_unsticking_never_does, of_config_maps_only_journals_and_new_host_keys,
-    of_namespaces_only_the_runs_marks_change,
+    a_node_is_cordoned_and_marked_and_nothing_else, a_pod_is_deleted_by_force_where_its_namespace_is_named,
+    a_pod_is_deleted_where_unsticking_would, no_pod_is_deleted_by_force_elsewhere, no_pod_is_deleted_where_unsticking_never_does,
+    of_config_maps_only_journals_and_new_host_keys, of_namespaces_only_the_runs_marks_change,
 };
 pub use schemas::{no_field_of_a_node_is_forgotten, no_field_of_a_pod_is_forgotten};
 
@@ -36,10 +36,16 @@ struct Installed<'a> {
 }
 
 async fn install<'a>(b: &'a Bench<'a>) -> Installed<'a> {
-    install_with(b, Unstick::Structural, &Runner::FirstWorker, &[]).await
+    install_with(b, Unstick::Structural, &[], &Runner::FirstWorker, &[]).await
 }
 
-async fn install_with<'a>(b: &'a Bench<'a>, unstick: Unstick, runner: &Runner, standby: &[String]) -> Installed<'a> {
+async fn install_with<'a>(
+    b: &'a Bench<'a>,
+    unstick: Unstick,
+    forced_in: &[String],
+    runner: &Runner,
+    standby: &[String],
+) -> Installed<'a> {
     let backup = format!("backup-{}", b.ns);
     b.post("namespaces", json!({ "metadata": { "name": backup } })).await.ok();
     b.post(&format!("/apis/batch/v1/namespaces/{backup}/cronjobs"), cronjob()).await.ok();
@@ -50,6 +56,7 @@ async fn install_with<'a>(b: &'a Bench<'a>, unstick: Unstick, runner: &Runner, s
         backup: (&backup, "backup-etcd"),
         prefix: ANNOTATION_PREFIX,
         unstick,
+        forced_in,
         credentials: Credentials::Existing,
         runner,
         standby,
