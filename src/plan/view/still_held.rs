@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::screen::Screen;
+use crate::failure::Class;
 use crate::plan::decide::reminders::{At, Hold};
 use crate::plan::model::facts::{Facts, JobFact};
 use crate::plan::model::reminded::Reminded;
@@ -40,7 +41,12 @@ pub fn still_held(screen: &Screen, hold: &Hold, known: &Reminded, facts: &Facts,
     let blocks = screen.blocks.iter().map(|(what, since)| (what.clone(), since.map(lasts)));
     let failed = screen.failure.iter().map(|failed| {
         let lines: Vec<&str> = failed.told.what.iter().take(TOLD).map(String::as_str).collect();
-        (format!("Job {} failed: {}", failed.job, lines.join("; ")), failed.ended.map(lasts))
+        let how = match failed.exit {
+            Some(code) if code == i32::from(Class::Hold.code()) => "held",
+            Some(code) if code == i32::from(Class::Refused.code()) => "refused",
+            _ => "failed",
+        };
+        (format!("Job {} {how}: {}", failed.job, lines.join("; ")), failed.ended.map(lasts))
     });
     // It has ended well, and its last line is the reason.
     let of_run = facts.jobs.iter().filter(|job| hold.at == At::Beginning && job.run.as_deref() == Some(hold.run.as_str()));
