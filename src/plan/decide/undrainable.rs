@@ -230,7 +230,7 @@ mod tests {
 
     #[test]
     fn only_in_a_namespace_that_is_named_and_after_its_time_it_is_deleted() {
-        let minutes = |n| Duration::from_secs(60 * n);
+        let minutes = |n: u64| Duration::from_secs(60 * n);
         let (named, others) = (["data".to_owned(), "web".to_owned()], ["webs".to_owned(), "we".to_owned(), String::new()]);
         let force = |namespaces| UnstickRule { force: Some(Force { namespaces, after: minutes(15) }), ..rule(Unstick::Never) };
         let (web, stuck) = (pod(json!({})), [budget(json!({}))]);
