@@ -256,6 +256,10 @@ guards! {
     UnstickMadeAnew,
     /// Another pod is deleted that has the name by now.
     UnstickUid,
+    /// A pod is deleted by force in a namespace that nobody has named.
+    ForceNamed,
+    /// A pod is deleted by force before its time.
+    ForceAfter,
 
     /// A node is taken out of service though the hook before it has failed.
     HookBeforeNode,

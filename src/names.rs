@@ -183,6 +183,8 @@ marks! {
     Deferred = "deferred", Place::Run(Writer::Chain);
     /// Which failure of which place Slack was told of last: its retries are no news.
     Told = "told", Place::Run(Writer::Chain);
+    /// Of which hold people were reminded, and when: JSON of [`crate::plan::model::reminded::Reminded`].
+    Reminded = "reminded", Place::Run(Writer::Watch);
     /// Upgrades are halted: JSON of [`crate::plan::model::halt::Halt`], or anybody's words.
     Halted = "halted", Place::Namespace;
     /// Id of the run that cordoned the node.

@@ -3,8 +3,8 @@
 use super::{Asker, by_hand};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::decide::drain::Loss;
-use crate::report::Printed;
 use crate::report::data::{DrainForecast, PodForecast};
+use crate::report::{Printed, span};
 use crate::run::guards::no_job_at_work;
 use crate::run::{Services, chain, nodes};
 use crate::words::command;
@@ -37,17 +37,27 @@ async fn drained(services: &Services, node: &str) -> Result<Outcome, Failure> {
 }
 
 async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
-    let forecast = nodes::drain::forecast(&services.cluster, node).await.map_err(Failure::nothing_begun)?;
+    let forecast = nodes::drain::forecast(&services.cluster, &services.settings, node).await.map_err(Failure::nothing_begun)?;
     if services.session.json {
-        let pods = forecast.iter().map(|f| PodForecast { pod: &f.pod, held: f.held.as_deref(), loses: losses(&f.loses) });
+        let pods = forecast.iter().map(|f| PodForecast {
+            pod: &f.pod,
+            held: f.held.as_deref(),
+            deleted_after_seconds: f.forced_after.map(|after| after.as_secs()),
+            loses: losses(&f.loses),
+        });
         let printed = Printed::pretty(&DrainForecast { node, pods: pods.collect() });
         printed.and_then(|printed| services.session.print(&printed)).map_err(Failure::nothing_begun)?;
     } else {
         for f in &forecast {
             let held = f.held.as_deref().map_or("evictable".to_owned(), |held| format!("held: {held}"));
+            let forced =
+                f.forced_after.map_or(String::new(), |after| format!("; deleted once it was refused for {}", span(after)));
             let losses = losses(&f.loses);
             let loses = if losses.is_empty() { String::new() } else { format!("  (loses {})", losses.join(" and ")) };
-            services.session.print(&Printed::lines([format!("{}  {held}{loses}", f.pod)])).map_err(Failure::nothing_begun)?;
+            services
+                .session
+                .print(&Printed::lines([format!("{}  {held}{forced}{loses}", f.pod)]))
+                .map_err(Failure::nothing_begun)?;
         }
     }
     let held: Vec<&str> = forecast.iter().filter(|f| f.held.is_some()).map(|f| f.pod.as_str()).collect();

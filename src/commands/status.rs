@@ -4,7 +4,7 @@ use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::view::screen::{Screen, ScreenInput};
 use crate::plan::view::{health, status};
 use crate::report::{self, Printed, data};
-use crate::run::{Services, view};
+use crate::run::{Services, chain, view};
 
 /// One screen: where the run stands, what blocks it, and what to type next.
 pub async fn status(services: &Services) -> Result<Outcome, Failure> {
@@ -20,9 +20,7 @@ pub async fn health(services: &Services) -> Result<Outcome, Failure> {
     let checks = health::checks(
         &seen,
         &services.settings.policy(),
-        services.settings.drain_unstick,
-        services.settings.hooks(),
-        &services.cluster.namespace,
+        chain::rights::scope(&services.cluster.namespace, &services.settings),
         services.session.now(),
     );
     let cluster = &services.settings.cluster_name;

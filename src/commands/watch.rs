@@ -6,6 +6,7 @@ use crate::names::Mark;
 use crate::plan::decide::orphan::{self, Verdict};
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::marks::Edit;
+use crate::run::chain::remind;
 use crate::run::{Services, chain};
 
 const PLACE: &str = "watch";
@@ -17,6 +18,8 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
         // Also without a run: a gauge of one that has ended would stay for ever.
         services.monitoring.push_marks(&facts.marks).await;
     }
+    // As it stands, before anything is done about it.
+    remind::remind(services, &facts).await;
     let found =
         match orphan::judge(&facts, &services.settings.policy(), services.session.now()).map_err(Failure::nothing_begun)? {
             Verdict::Leave(why) => {

@@ -6,6 +6,7 @@ use super::{Event, span};
 use crate::failure::Failure;
 use crate::plan::model::halt::{Halt, Skip};
 use crate::plan::model::version::{UpgradeKind, Version};
+use crate::plan::view::still_held::StillHeld;
 
 /// One message, sent once.
 #[derive(Clone, Debug)]
@@ -45,6 +46,15 @@ pub enum Notice {
         target: Version,
         skip: Skip,
     },
+    /// A pod is deleted that its budget can never release, as the setting `undrainable` wants it.
+    Forced {
+        node: String,
+        pod: String,
+        /// What the budget says.
+        says: String,
+        /// So long its eviction was refused.
+        after: Duration,
+    },
     /// A gate is closed before anything was claimed.
     Deferred {
         target: Version,
@@ -52,6 +62,8 @@ pub enum Notice {
         reasons: String,
     },
     Failed(Failure),
+    /// A reminder: a run has stood for long.
+    StillHeld(StillHeld),
     Halted(Halt),
     Lifted {
         by: String,
@@ -70,8 +82,13 @@ impl Notice {
             Notice::Begun { .. } | Notice::NodeDone { .. } | Notice::Failed(_) => None,
             Notice::Done { skipped, .. } => Some(Event::RunDone { text: self.text(cluster), whole: skipped.is_empty() }),
             Notice::LeftOut { skip, .. } => warns(format!("left out: {skip}; the run will end as partial")),
+            Notice::Forced { pod, says, after, .. } => warns(forced(pod, says, *after)),
             Notice::Skipped { skip, .. } => did(format!("skipped {skip}; the run will end as partial")),
             Notice::Deferred { what, reasons, .. } => warns(format!("deferred: {what}: {reasons}")),
+            Notice::StillHeld(held) => {
+                let why: Vec<&str> = held.why.iter().map(|(why, _)| why.as_str()).collect();
+                warns(format!("people are reminded: {}: {}", stands(held), why.join("; ")))
+            }
             Notice::Halted(halt) => did(halt.to_string()),
             Notice::Lifted { .. } => did("lifted".to_owned()),
             Notice::Cleared { .. } => {
@@ -104,13 +121,39 @@ impl Notice {
             }
             Notice::Skipped { target, skip } => format!("⚠️ {cluster}: K8s upgrade to {target}: skipped {skip}"),
             Notice::LeftOut { target, skip } => format!("⚠️ {cluster}: K8s upgrade to {target}: left out {skip}"),
+            Notice::Forced { node, pod, says, after } => format!("⚠️ {cluster}: {node}: {}", forced(pod, says, *after)),
             Notice::Deferred { target, what, reasons } => {
                 format!("⏸️ {cluster}: K8s upgrade to {target} deferred: {what}: {reasons}")
             }
             Notice::Failed(failure) => format!("🛑 {cluster}: K8s upgrade\n{failure}"),
+            Notice::StillHeld(held) => format!("⏳ {cluster}: {}", reminder(held)),
             Notice::Halted(halt) => format!("⏸️ {cluster}: {halt}"),
             Notice::Lifted { by } => format!("▶️ {cluster}: the halt is lifted by {by}"),
             Notice::Cleared { by } => format!("🧹 {cluster}: the state of the run was cleared by {by}"),
         }
     }
+}
+
+/// Where it stands, and for how long.
+fn stands(held: &StillHeld) -> String {
+    let to = held.target.map_or(String::new(), |target| format!(" to {target}"));
+    let since = held.since.strftime("%Y-%m-%d %H:%M UTC");
+    format!("K8s upgrade{to} {} for {}, since {since}", held.at, span(held.lasts))
+}
+
+/// All that a person wants to know who reads it at 3 a.m.; in the words of `status`.
+fn reminder(held: &StillHeld) -> String {
+    let lasting = |lasts: &Option<Duration>| lasts.map_or(String::new(), |lasts| format!(", for {} now", span(lasts)));
+    let mut lines = vec![stands(held)];
+    lines.extend(held.why.iter().map(|(why, lasts)| format!("Held by: {why}{}", lasting(lasts))));
+    lines.extend(held.out.iter().map(|(node, lasts)| format!("Out of service: {node}{}", lasting(lasts))));
+    lines.extend(held.drains.iter().map(|(node, drains)| format!("{node}: {drains}")));
+    lines.push(held.then.clone());
+    let label = |i| if i == 0 { "Next: " } else { "      " };
+    lines.extend(held.next.iter().enumerate().map(|(i, command)| format!("{}{command}", label(i))));
+    lines.join("\n")
+}
+
+fn forced(pod: &str, says: &str, after: Duration) -> String {
+    format!("{pod} is deleted: its eviction was refused for {} ({says}; setting undrainable: force-after)", span(after))
 }

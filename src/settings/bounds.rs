@@ -53,6 +53,7 @@ bounds! {
     "hook-deadline", hook_deadline: span seconds(10), hours(24); "a hook's pod takes seconds at least, and a Job sits there so long";
     "drain-deadline", drain_deadline: span seconds(1), hours(24); "the node is out of service meanwhile";
     "drain-unstick-after", drain_unstick_after: span Duration::ZERO, hours(24); "longer than any drain, it would never happen";
+    "undrainable-after", undrainable_after: span seconds(60), hours(24); "a budget may be mended within minutes, and no drain lasts longer";
     "step-deadline", step_deadline: span seconds(60), hours(24); "packages and kubeadm take a minute at least, and the node is out of service meanwhile";
     "ready-deadline", ready_deadline: span seconds(1), hours(24); "the node is out of service meanwhile";
     "sync-deadline", sync_deadline: span seconds(10), hours(24); "two keys open the nodes meanwhile";

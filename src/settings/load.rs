@@ -11,6 +11,8 @@ use super::values::shown;
 use super::{PlainHttp, Settings, as_map, bounds};
 use crate::failure::{Cause, nearest};
 use crate::names;
+use crate::plan::model::policy::Force;
+use crate::plan::model::span::span;
 use crate::words::line;
 use crate::world::{Env, Files, TEXT_FILE};
 
@@ -102,7 +104,7 @@ impl Settings {
                 .ok_or_else(|| Cause::usage(format!("--set {}: key=value is wanted, for example --set soak=5m", shown(pair))))?;
             merged.text("--set", key, value)?;
         }
-        merged.plain_http_is_stated().map_err(|fault| fault.cause)?;
+        merged.plain_http_is_stated().and_then(|()| merged.force_is_bounded()).map_err(|fault| fault.cause)?;
         let mut settings = merged.settings;
         if let Some(home) = sources.env.get("HOME").filter(|_| settings.vault_token_file.as_os_str().is_empty()) {
             settings.vault_token_file = Path::new(home).join(TOKEN_FILE);
@@ -121,6 +123,7 @@ impl Settings {
         };
         let mut faults: Vec<Fault> = map.iter().filter_map(apply).collect();
         faults.extend(merged.plain_http_is_stated().err());
+        faults.extend(merged.force_is_bounded().err());
         Ok(faults)
     }
 }
@@ -168,6 +171,28 @@ impl Merged {
             }
         }
         Ok(())
+    }
+
+    /// Pods are deleted by force only where that is named, and within a drain.
+    fn force_is_bounded(&self) -> Result<(), Fault> {
+        let Some(Force { namespaces, after }) = self.settings.force() else { return Ok(()) };
+        let deadline = self.settings.drain_deadline;
+        let (key, why, way) = if namespaces.is_empty() {
+            let way = "name them: undrainable-namespaces: [NAMESPACE, …]; nothing is deleted elsewhere";
+            ("undrainable", "force-after deletes pods of the namespaces that are named, and none is".to_owned(), way)
+        } else if after >= deadline {
+            let why = format!(
+                "{} is not shorter than the drain-deadline of {}: no drain would last so long",
+                span(after),
+                span(deadline)
+            );
+            ("undrainable-after", why, "set a shorter one, or a longer drain-deadline")
+        } else {
+            return Ok(());
+        };
+        let source = self.sources.get(key).map_or("the default", String::as_str);
+        let cause = Cause::usage(format!("{source}: setting {key}: {why}")).detail([way]);
+        Err(Fault { key: key.to_owned(), cause })
     }
 
     fn file(&mut self, path: &str, text: &str) -> Result<(), Cause> {

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::model::hooks::Hooks;
-use crate::plan::model::policy::{Alerts, Gauges, HostKeys, Policy, Runner, Undrainable, Unstick, Unverified};
+use crate::plan::model::policy::{Alerts, Force, Gauges, HostKeys, Policy, Runner, Undrainable, Unstick, Unverified};
 use crate::words::{
     Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
     Url, VaultPath, is_open,
@@ -105,12 +105,18 @@ pub struct Settings {
     /// What a drain may do about a pod that a budget can never release: structural, all or never.
     pub drain_unstick: Unstick,
     /// A node with pods that can never be evicted, and that drain-unstick does not delete: refuse does not begin a run, skip leaves
-    /// it out, try drains it nevertheless, for an operator may move such a pod once its node is cordoned.
+    /// it out, try drains it nevertheless, for an operator may move such a pod once its node is cordoned, force-after deletes those of
+    /// the namespaces that are named.
     pub undrainable: Undrainable,
+    /// With force-after: where a drain deletes such a pod.
+    #[serde(with = "values::namespaces")]
+    pub undrainable_namespaces: Vec<String>,
     /// So many drain deadlines a node may be out of service in one run for drains that do not end; then a person must look.
     pub drain_tries: u16,
     /// Detection reports what it found and starts nothing.
     pub detection_dry_run: bool,
+    /// People are reminded of a run that is held: after 1 h, 6 h, then each day.
+    pub remind: bool,
     /// Nodes that are prepared (inspected, prefetched) at the same time.
     pub parallel: u16,
     /// Ready pods over unfinished pods that postflight wants.
@@ -140,6 +146,9 @@ pub struct Settings {
     /// How long a pod must have been refused before it may be unstuck.
     #[serde(with = "span")]
     pub drain_unstick_after: Duration,
+    /// With force-after: how long such a pod must have been refused before it is deleted.
+    #[serde(with = "span")]
+    pub undrainable_after: Duration,
     /// One long step on a node (packages, kubeadm).
     #[serde(with = "span")]
     pub step_deadline: Duration,
@@ -203,8 +212,10 @@ impl Default for Settings {
             alert_info_holds: false,
             drain_unstick: Unstick::Structural,
             undrainable: Undrainable::Refuse,
+            undrainable_namespaces: Vec::new(),
             drain_tries: 2,
             detection_dry_run: false,
+            remind: true,
             parallel: 4,
             ready_ratio: 0.9,
             quiet: minutes(24 * 60),
@@ -216,6 +227,7 @@ impl Default for Settings {
             hook_deadline: minutes(10),
             drain_deadline: minutes(30),
             drain_unstick_after: minutes(2),
+            undrainable_after: minutes(15),
             step_deadline: minutes(30),
             ready_deadline: minutes(10),
             sync_deadline: minutes(20),
@@ -298,6 +310,17 @@ impl Settings {
     /// How long a node may be out of service in one run for drains that do not end.
     pub fn drain_deadlines(&self) -> Duration {
         self.drain_deadline * u32::from(self.drain_tries)
+    }
+
+    /// Where, and when, a drain deletes a pod that its budget can never release; None: nowhere.
+    pub fn force(&self) -> Option<Force<'_>> {
+        let Settings { undrainable_namespaces: namespaces, undrainable_after: after, .. } = self;
+        (self.undrainable == Undrainable::ForceAfter).then_some(Force { namespaces, after: *after })
+    }
+
+    /// The namespaces of [`Settings::force`].
+    pub fn forced_in(&self) -> &[String] {
+        self.force().map_or(&[], |force| force.namespaces)
     }
 
     /// Namespace and name of the backup CronJob.

@@ -156,7 +156,10 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("drain-unstick", of(&["structural", "all", "never"])),
         ("drain-tries", of(&[1, 3])),
         ("undrainable", of(&["refuse", "skip", "try"])),
+        ("undrainable-namespaces", vec![serde_json::json!([]), serde_json::json!(["data", "kafka-2"])]),
+        ("undrainable-after", of(&["5m", "1h"])),
         ("detection-dry-run", of(&[true, false])),
+        ("remind", of(&[true, false])),
         ("parallel", of(&[1, 64])),
         ("ready-ratio", of(&[0.0, 0.5, 1.0])),
         ("quiet", spans()),
@@ -509,4 +512,33 @@ fn what_stays_on_this_machine_is_told_and_nothing_else_is_lost() {
 fn detection_that_starts_nothing_has_nothing_tried_again() {
     assert_eq!(load("retry-deferred: 2h", &[], &[]).unwrap().policy().retry_deferred, Duration::from_secs(7200));
     assert!(load("retry-deferred: 2h\ndetection-dry-run: true", &[], &[]).unwrap().policy().retry_deferred.is_zero());
+}
+
+/// Nothing is deleted by force where nobody has named a namespace, and none later than its drain ends.
+#[test]
+fn force_is_named_and_bounded() {
+    let named = "undrainable: force-after\nundrainable-namespaces: [data]\n";
+    let settings = load(named, &[], &[]).unwrap();
+    assert_eq!((settings.forced_in(), settings.force().unwrap().after), (["data".to_owned()].as_slice(), minutes(15)));
+    for (yaml, wanted) in [
+        (
+            "undrainable: force-after\n".to_owned(),
+            "f.yaml: setting undrainable: force-after deletes pods of the namespaces that are named, and none is",
+        ),
+        (
+            format!("{named}undrainable-after: 30m\n"),
+            "f.yaml: setting undrainable-after: 30m 00s is not shorter than the drain-deadline of 30m 00s",
+        ),
+        (format!("{named}drain-deadline: 10m\n"), "the default: setting undrainable-after: 15m 00s is not shorter"),
+        (format!("{named}undrainable-after: 10s\n"), "f.yaml: setting undrainable-after: 10s does not lie between 1m 00s and"),
+        ("undrainable-namespaces: [\"Data\"]\n".to_owned(), "f.yaml: setting undrainable-namespaces: "),
+    ] {
+        let why = load(&yaml, &[], &[]).unwrap_err();
+        assert!(why.contains(wanted), "{yaml}: {why}");
+    }
+    // Names alone force nothing.
+    for policy in ["refuse", "skip", "try"] {
+        let settings = load(&format!("undrainable: {policy}\nundrainable-namespaces: [data]\n"), &[], &[]).unwrap();
+        assert!(settings.force().is_none() && settings.forced_in().is_empty(), "{policy}");
+    }
 }

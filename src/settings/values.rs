@@ -234,6 +234,22 @@ pub(super) mod optional {
     }
 }
 
+/// Names of namespaces.
+pub(super) mod namespaces {
+    use super::*;
+    use crate::words::Namespace;
+
+    /// As they stand.
+    pub fn serialize<S: Serializer>(names: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+        names.serialize(serializer)
+    }
+
+    /// Each is one that a namespace can have.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+        Ok(Vec::<Namespace>::deserialize(deserializer)?.into_iter().map(String::from).collect())
+    }
+}
+
 /// A file of this machine: empty, or a path that a message can show.
 pub(super) mod file {
     use super::*;

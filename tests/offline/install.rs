@@ -26,6 +26,7 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         hooks: Hooks::default(),
         prefix: ANNOTATION_PREFIX,
         unstick: Unstick::Structural,
+        forced_in: &[],
         credentials,
         runner: &Runner::FirstWorker,
         standby: &[],
@@ -129,7 +130,13 @@ fn secrets_are_made_only_when_asked_for() {
 }
 
 fn scope(backup: &str) -> Scope<'_> {
-    Scope { namespace: "k8s-upgrade", backup: (backup, "backup-etcd"), hooks: Hooks::default(), unstick: Unstick::Structural }
+    Scope {
+        namespace: "k8s-upgrade",
+        backup: (backup, "backup-etcd"),
+        hooks: Hooks::default(),
+        unstick: Unstick::Structural,
+        forced_in: &[],
+    }
 }
 
 #[test]
@@ -155,9 +162,16 @@ fn rights_have_no_wildcard_and_are_all_bound() {
     }
 }
 
-/// Nothing that would make it root by itself: it leaves nodes alone, and sees no Secret.
+/// Nothing that would make it root by itself: it leaves nodes alone, reads no Secret, and of the one that is mounted it sees Slack's webhook.
 #[test]
-fn the_watch_changes_no_node_and_sees_no_secret() {
+fn the_watch_changes_no_node_and_sees_no_key() {
+    let objects = objects(&install(Credentials::Existing)).unwrap();
+    let watch =
+        of_kind(&objects, "CronJob").into_iter().find(|cronjob| cronjob["metadata"]["name"] == "k8s-upgrade-watch").unwrap();
+    let volumes = watch.pointer("/spec/jobTemplate/spec/template/spec/volumes").unwrap().as_array().unwrap();
+    let secrets: Vec<&Value> = volumes.iter().filter_map(|volume| volume.get("secret")).collect();
+    assert_eq!((secrets.len(), &secrets[0]["optional"]), (1, &serde_json::json!(true)));
+    assert_eq!(secrets[0]["items"], serde_json::json!([{ "key": "slack_webhook", "path": "slack_webhook" }]));
     for grant in Account::Watch.grants(scope("default")) {
         let reads = grant.verbs.iter().all(|verb| ["get", "list"].contains(verb));
         assert!(reads || !["nodes", "pods", "leases"].contains(&grant.resource), "{grant:?}");
@@ -168,8 +182,14 @@ fn the_watch_changes_no_node_and_sees_no_secret() {
 /// A right that an opt-in needs is not printed without it.
 #[test]
 fn pods_are_deleted_only_where_drains_unstick() {
-    for (unstick, wanted) in [(Unstick::Never, false), (Unstick::Structural, true), (Unstick::All, true)] {
-        let objects = objects(&Install { unstick, ..install(Credentials::Existing) }).unwrap();
+    let named = ["data".to_owned()];
+    for (unstick, forced_in, wanted) in [
+        (Unstick::Never, [].as_slice(), false),
+        (Unstick::Structural, &[], true),
+        (Unstick::All, &[], true),
+        (Unstick::Never, &named, true),
+    ] {
+        let objects = objects(&Install { unstick, forced_in, ..install(Credentials::Existing) }).unwrap();
         let rules = of_kind(&objects, "ClusterRole").into_iter().flat_map(|role| role["rules"].as_array().unwrap());
         let holds = |list: &Value, word: &str| list.as_array().unwrap().iter().any(|known| known == word);
         let mut granting = rules.filter(|rule| holds(&rule["resources"], "pods") && holds(&rule["verbs"], "delete"));
@@ -241,7 +261,8 @@ fn policies_are_known_by_their_names() {
         for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
             let mut printed: Vec<&str> =
                 of_kind(&objects, kind).iter().map(|object| object["metadata"]["name"].as_str().unwrap()).collect();
-            let mut known = names(namespace, unstick, hooks);
+            let scope = Scope { namespace, hooks, unstick, ..scope("default") };
+            let mut known = names(scope);
             printed.sort_unstable();
             known.sort_unstable();
             assert_eq!(printed, known);

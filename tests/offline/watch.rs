@@ -174,7 +174,8 @@ impl Cluster {
     fn watch(&self, more: &[&str]) -> Ran {
         let kubeconfig = self.folder.path().join("kubeconfig").display().to_string();
         let pushgateway = format!("pushgateway={}", self.server);
-        let args = ["--kubeconfig", &kubeconfig, "--set", &pushgateway, "resume", "--if-orphaned"];
+        // What it reminds people of, and records of that, the simulations have.
+        let args = ["--kubeconfig", &kubeconfig, "--set", &pushgateway, "--set", "remind=false", "resume", "--if-orphaned"];
         program(&[&args[..], more].concat(), &[])
     }
 

@@ -154,6 +154,8 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     UnstickHopeless: works::a_budget_that_can_be_satisfied_is_waited_for,
     UnstickMadeAnew: works::a_stuck_pod_stays_that_no_replica_set_makes_anew,
     UnstickUid: written::a_pod_that_has_moved_is_not_deleted,
+    ForceNamed: undrainable::a_pod_of_a_namespace_that_is_not_named_is_never_deleted,
+    ForceAfter: undrainable::a_pod_is_deleted_by_force_after_its_time,
     // the work on a node
     EarlierWorkEnds: works::an_earlier_runners_work_is_waited_for,
     ControlPlaneAfterKubeadm: works::a_control_plane_that_went_back_gets_no_kubelet,

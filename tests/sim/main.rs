@@ -36,6 +36,7 @@ mod podless;
 mod proof;
 mod recovery;
 mod rehearse;
+mod reminders;
 mod rights;
 mod rollback;
 mod rotate;

@@ -197,6 +197,20 @@ fn a_worker_that_becomes_undrainable_is_left_out_without_being_touched() {
     );
 }
 
+/// Where its namespace is named, its pod is deleted after its time, and every node is done.
+#[test]
+fn a_budget_that_never_lets_go_is_gone_past_where_its_namespace_is_named() {
+    let deadlock = ["--inject", "pdb-deadlock@worker/k8s-node3"];
+    let ran = rehearse(&deadlock);
+    let injected =
+        ran.stdout.lines().chain(ran.stderr.lines()).find(|line| line.contains("injected: pdb-deadlock: PDB ")).unwrap();
+    let namespace = injected.split("PDB ").nth(1).and_then(|rest| rest.split('/').next()).unwrap();
+    let named = format!("undrainable-namespaces={namespace}");
+    let told = json(&[&deadlock[..], &["--set", "undrainable=force-after", "--set", &named]].concat());
+    assert_eq!((&told["end"]["state"], &told["end"]["exitCode"]), (&"done".into(), &0.into()), "{told:#}");
+    assert!(old_and_out(&told).0.is_empty(), "{told:#}");
+}
+
 /// Rules that most clusters have tell of the skew that a minor upgrade is.
 #[test]
 fn an_alert_of_the_skew_does_not_hold_an_upgrade() {

@@ -4,6 +4,7 @@
 //! The rules are kubectl's, with `--ignore-daemonsets --delete-emptydir-data --force --grace-period=300`; but a pod's own shorter grace
 //! period is kept.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, OwnerReferen
 use super::gates::{finished, full_name, is_ready};
 use crate::guard::{self, Guard};
 use crate::plan::model::admission::admission;
-use crate::plan::model::policy::Unstick;
+use crate::plan::model::policy::{Force, Unstick};
 
 /// No pod gets longer than this to end (seconds).
 pub const LONGEST_GRACE_SECONDS: i64 = 300;
@@ -198,6 +199,17 @@ pub struct UnstickRule<'a> {
     pub after: Duration,
     /// The annotation by which a pod or its budget says no, whatever its value.
     pub opt_out: &'a str,
+    /// None: a pod that stays blocked is blocked.
+    pub force: Option<Force<'a>>,
+}
+
+/// The pod, or a budget that guards it, bears the annotation that says no.
+pub(super) fn opts_out(pod: &Pod, budgets: &[PodDisruptionBudget], rule: UnstickRule) -> bool {
+    let says_no = |annotations: &Option<BTreeMap<String, String>>| {
+        annotations.as_ref().is_some_and(|annotations| annotations.contains_key(rule.opt_out))
+    };
+    let by_budget = || budgets_of(pod, budgets).iter().any(|budget| says_no(&budget.metadata.annotations));
+    (says_no(&pod.metadata.annotations) || by_budget()) && guard::on(Guard::UnstickOptOut)
 }
 
 /// Whether a pod whose eviction has been refused for `blocked_for` may be deleted instead (with its UID as precondition).
@@ -225,17 +237,13 @@ pub fn unstick(pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration
 pub fn may_unstick(pod: &Pod, budgets: &[PodDisruptionBudget], rule: UnstickRule) -> Result<(), String> {
     let name = full_name(pod);
     let guards = budgets_of(pod, budgets);
-    let opted_out = |annotations: &Option<std::collections::BTreeMap<String, String>>| {
-        annotations.as_ref().is_some_and(|annotations| annotations.contains_key(rule.opt_out))
-    };
     if rule.unstick == Unstick::Never && guard::on(Guard::UnstickAllowed) {
         return Err("the settings never delete a pod (drain-unstick)".to_owned());
     }
     if !matches!(fate(pod), Fate::Evict { .. }) {
         return Err(format!("{name} is not to be evicted"));
     }
-    let opted_out = opted_out(&pod.metadata.annotations) || guards.iter().any(|budget| opted_out(&budget.metadata.annotations));
-    if opted_out && guard::on(Guard::UnstickOptOut) {
+    if opts_out(pod, budgets, rule) {
         return Err(format!("the annotation {} says no", rule.opt_out));
     }
     if rule.unstick == Unstick::All {

@@ -9,7 +9,7 @@ const OPT_OUT: &str = "viktorbarzin.me/k8s-upgrade-unstick";
 const LONG: Duration = Duration::from_secs(120);
 
 pub(in super::super) fn rule(unstick: Unstick) -> UnstickRule<'static> {
-    UnstickRule { unstick, after: LONG, opt_out: OPT_OUT }
+    UnstickRule { unstick, after: LONG, opt_out: OPT_OUT, force: None }
 }
 
 /// JSON with the fields of `over` laid over it.

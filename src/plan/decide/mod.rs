@@ -11,6 +11,7 @@ pub mod order;
 pub mod orphan;
 pub mod others;
 pub mod planned;
+pub mod reminders;
 pub mod rules;
 pub mod runtime;
 pub mod signing;

@@ -201,7 +201,7 @@ fn after(reason: &str, exit: Option<i32>) -> Retry {
 
 /// Why a Job that counts as active cannot do anything any more, if that is so: its pin has been out of use for long, and none of its
 /// pods can still act.
-fn stuck(facts: &Facts, job: &JobFact, now: Timestamp) -> Option<String> {
+pub(super) fn stuck(facts: &Facts, job: &JobFact, now: Timestamp) -> Option<String> {
     let long = |since: Option<Timestamp>| since.is_some_and(|since| now.duration_since(since) >= AWAY);
     // A node that is gone gives no time; its pods are soon gone as well.
     let away = |name: &str| facts.node(name).is_some_and(|node| !node.ready && long(node.ready_since));

@@ -2,6 +2,7 @@
 //! Ready, an autoscaler, a rollout) is not among them, and neither is what the drain deletes itself.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,6 +12,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::drain::{self, Fate, Held, UnstickRule};
 use super::gates::{Occasion, first_few};
 use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
 use crate::plan::model::facts::{Facts, Step};
 use crate::plan::model::halt::Skip;
 use crate::plan::model::policy::Undrainable;
@@ -40,8 +42,10 @@ pub fn judge(stuck: &Stuck, facts: &Facts, target: Version, policy: Undrainable,
         Err(cause
             .next(command!("k8s-upgrade drain {} --dry-run    # what holds each pod; change the budget or the replicas", first)))
     };
-    if policy == Undrainable::Refuse {
-        return closed("");
+    match policy {
+        Undrainable::Refuse | Undrainable::Try => return closed(""),
+        Undrainable::ForceAfter => return closed(" (none of these pods may be deleted: undrainable-namespaces)"),
+        Undrainable::Skip => {}
     }
     let of = |name: &str| facts.node(name).map(Step::of);
     if stuck.keys().any(|name| facts.node(name).is_some_and(|node| node.control_plane)) {
@@ -84,6 +88,21 @@ pub fn never(
     drain::may_unstick(pod, budgets, rule).is_err().then_some(says)
 }
 
+/// After which time a drain deletes such a pod nevertheless; None: it stays. In a namespace that the settings name, and where no annotation
+/// says no.
+pub fn force_after(pod: &Pod, budgets: &[PodDisruptionBudget], rule: UnstickRule) -> Option<Duration> {
+    let force = rule.force?;
+    let own = pod.metadata.namespace.as_ref();
+    let is_named = own.is_some_and(|own| force.namespaces.contains(own)) || !guard::on(Guard::ForceNamed);
+    (is_named && !drain::opts_out(pod, budgets, rule)).then_some(force.after)
+}
+
+/// Whether its time is over, for one whose eviction has been refused for `blocked_for`; that it can [`never`] go is asked beside this.
+pub fn is_forced(pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration, rule: UnstickRule) -> bool {
+    let over = |after| blocked_for >= after || !guard::on(Guard::ForceAfter);
+    force_after(pod, budgets, rule).is_some_and(over)
+}
+
 /// An autoscaler may make more pods than the budget wants, as a number: a share of them, or none that may be away, grows with them.
 fn may_grow(pod: &Pod, budget: &PodDisruptionBudget, autoscalers: &[HorizontalPodAutoscaler]) -> bool {
     let Some(spec) = &budget.spec else { return false };
@@ -119,7 +138,7 @@ mod tests {
     use super::super::drain::tests::{budget, owned_by, pod, rule, with};
     use super::*;
     use crate::plan::model::fixture;
-    use crate::plan::model::policy::Unstick;
+    use crate::plan::model::policy::{Force, Unstick};
 
     /// As its controller counts the pods of this budget, all of them healthy.
     fn of(expected: i32, desired: i32, spec: Value) -> PodDisruptionBudget {
@@ -210,6 +229,30 @@ mod tests {
     }
 
     #[test]
+    fn only_in_a_namespace_that_is_named_and_after_its_time_it_is_deleted() {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        let (named, others) = (["data".to_owned(), "web".to_owned()], ["webs".to_owned(), "we".to_owned(), String::new()]);
+        let force = |namespaces| UnstickRule { force: Some(Force { namespaces, after: minutes(15) }), ..rule(Unstick::Never) };
+        let (web, stuck) = (pod(json!({})), [budget(json!({}))]);
+        for (what, rule, pod, budgets, wanted) in [
+            ("named", force(named.as_slice()), &web, &stuck, Some(minutes(15))),
+            ("not named", force(others.as_slice()), &web, &stuck, None),
+            ("none is named", force([].as_slice()), &web, &stuck, None),
+            ("not asked for", rule(Unstick::All), &web, &stuck, None),
+        ] {
+            assert_eq!(force_after(pod, budgets, rule), wanted, "{what}");
+            for (blocked, over) in [(minutes(0), false), (minutes(15) - Duration::from_secs(1), false), (minutes(15), true)] {
+                assert_eq!(is_forced(pod, budgets, blocked, rule), over && wanted.is_some(), "{what} {blocked:?}");
+            }
+        }
+        // A person's word on the pod or on its budget counts.
+        let no = json!({ "metadata": { "annotations": { rule(Unstick::All).opt_out: "never" } } });
+        let rule = force(named.as_slice());
+        assert_eq!(force_after(&pod(no.clone()), &stuck, rule), None);
+        assert_eq!(force_after(&web, &[budget(no)], rule), None);
+    }
+
+    #[test]
     fn a_run_is_refused_or_goes_past_that_worker_alone() {
         let facts = fixture::runbook();
         let target = "1.34.7".parse().unwrap();
@@ -220,6 +263,12 @@ mod tests {
         assert_eq!(judged(&["k8s-master", "k8s-node3"], Undrainable::Try, Occasion::Preflight), Ok(vec![]));
         let refused = judged(&["k8s-node3"], Undrainable::Refuse, Occasion::Preflight).unwrap_err();
         assert_eq!((refused.class, refused.detail.as_slice()), (Class::Refused, ["k8s-node3: web/a (b)".to_owned()].as_slice()));
+        assert!(
+            judged(&["k8s-node3"], Undrainable::ForceAfter, Occasion::Preflight)
+                .unwrap_err()
+                .what
+                .contains("undrainable-namespaces")
+        );
         // In mid-run it goes on by itself, once the budget was changed.
         assert_eq!(judged(&["k8s-node3"], Undrainable::Refuse, Occasion::BeforeNode).unwrap_err().class, Class::Hold);
         let steps = |skips: Vec<Skip>| skips.into_iter().map(|skip| skip.step).collect::<Vec<_>>();

@@ -133,7 +133,8 @@ fn watch(install: &Install) -> Value {
     let scheduled = Scheduled {
         name: names::WATCH_CRONJOB,
         account: Account::Watch,
-        secret: Secret::Nothing,
+        // It reminds people of what holds.
+        secret: Secret::Webhook,
         anywhere: true,
         app: names::APP_WATCH,
         schedule: "*/10 * * * *",

@@ -22,6 +22,8 @@ pub struct Install<'a> {
     pub prefix: &'a str,
     /// What a drain may delete.
     pub unstick: Unstick,
+    /// Namespaces in which it deletes what its budget can never release.
+    pub forced_in: &'a [String],
     pub credentials: Credentials<'a>,
     /// Who hosts Jobs, beside the control planes.
     pub runner: &'a Runner,
@@ -34,7 +36,8 @@ pub struct Install<'a> {
 impl Install<'_> {
     /// What its accounts' rights depend on.
     pub(super) fn scope(&self) -> Scope<'_> {
-        Scope { namespace: self.namespace, backup: self.backup, hooks: self.hooks, unstick: self.unstick }
+        let Install { namespace, backup, hooks, unstick, forced_in, .. } = *self;
+        Scope { namespace, backup, hooks, unstick, forced_in }
     }
 }
 

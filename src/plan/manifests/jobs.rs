@@ -175,9 +175,7 @@ pub(super) fn pod_annotations() -> Value {
 /// of it runs on a node that is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Secret {
-    /// It asks no node and tells nobody.
-    Nothing,
-    /// It tells people in Slack.
+    /// It asks no node, and tells people in Slack.
     Webhook,
     /// It asks nodes by SSH, and tells people.
     Key,
@@ -186,7 +184,6 @@ pub(super) enum Secret {
 impl Secret {
     fn items(self) -> &'static [&'static str] {
         match self {
-            Secret::Nothing => &[],
             Secret::Webhook => &[names::SECRET_SLACK],
             Secret::Key => &[names::SECRET_SSH_KEY, names::SECRET_SLACK],
         }
@@ -207,15 +204,13 @@ impl Pod<'_> {
         let field = |name: &str, path: &str| json!({ "name": name, "valueFrom": { "fieldRef": { "fieldPath": path } } });
         // Optional, both: what is missing is for the program to name, not for a pod that never starts.
         let config = json!({ "name": "config", "configMap": { "name": names::CONFIG_MAP, "optional": true } });
-        let (mut mounts, mut volumes) = (Vec::new(), Vec::new());
-        if self.secret != Secret::Nothing {
-            let items: Vec<Value> = self.secret.items().iter().map(|key| json!({ "key": key, "path": key })).collect();
-            let source = json!({ "secretName": names::CREDS_SECRET, "items": items, "defaultMode": 0o440, "optional": true });
-            volumes.push(json!({ "name": "creds", "secret": source }));
-            mounts.push(json!({ "name": "creds", "mountPath": names::CREDS_MOUNT, "readOnly": true }));
-        }
-        volumes.push(config);
-        mounts.push(json!({ "name": "config", "mountPath": names::CONFIG_MOUNT, "readOnly": true }));
+        let items: Vec<Value> = self.secret.items().iter().map(|key| json!({ "key": key, "path": key })).collect();
+        let source = json!({ "secretName": names::CREDS_SECRET, "items": items, "defaultMode": 0o440, "optional": true });
+        let volumes = json!([{ "name": "creds", "secret": source }, config]);
+        let mounts = json!([
+            { "name": "creds", "mountPath": names::CREDS_MOUNT, "readOnly": true },
+            { "name": "config", "mountPath": names::CONFIG_MOUNT, "readOnly": true },
+        ]);
         json!({
             "restartPolicy": "Never",
             "serviceAccountName": self.account.name(),

@@ -161,8 +161,8 @@ fn a_pod_sees_no_more_of_the_secret_than_its_command_uses() {
         assert_eq!((spec.host_network, spec.host_pid, spec.host_ipc, spec.host_users), (None, None, None, None));
         assert_eq!(spec.containers[0].resources.as_ref().unwrap().limits.as_ref().unwrap()["memory"].0, "128Mi");
     }
-    let nothing = Pod { account: Account::Watch, arguments: &[], image: "i", secret: Secret::Nothing }.spec();
-    assert!(!nothing.to_string().contains(names::CREDS_SECRET), "{nothing}");
+    let watch = Pod { account: Account::Watch, arguments: &[], image: "i", secret: Secret::Webhook }.spec();
+    assert!(watch.to_string().contains(names::SECRET_SLACK) && !watch.to_string().contains(names::SECRET_SSH_KEY), "{watch}");
 }
 
 #[test]

@@ -17,6 +17,8 @@ pub struct Scope<'a> {
     pub hooks: Hooks<'a>,
     /// What a drain may delete.
     pub unstick: Unstick,
+    /// Namespaces in which it deletes by force.
+    pub forced_in: &'a [String],
 }
 
 /// As whom the program's pods act. A kubelet may ask for tokens of the accounts of its pods, so each has only what its pods do.
@@ -104,7 +106,7 @@ fn of_a_run(namespace: &str, journals: &'static [&'static str]) -> [Grant; 3] {
     ]
 }
 
-fn of_the_chain(Scope { namespace, backup, hooks, unstick }: Scope<'_>) -> Vec<Grant> {
+fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in }: Scope<'_>) -> Vec<Grant> {
     let (backup_namespace, backup_name) = backup;
     let [namespaces, jobs, journals] = of_a_run(namespace, &["list", "create", "patch", "delete"]);
     let progress = cluster("batch", "jobs", &["patch"], "what a Job does now is an annotation on it").within(namespace);
@@ -165,12 +167,12 @@ fn of_the_chain(Scope { namespace, backup, hooks, unstick }: Scope<'_>) -> Vec<G
             }
         }
     }
-    if unstick != Unstick::Never {
+    if unstick.deletes(forced_in) {
         grants.push(cluster(
             "",
             "pods",
             &["delete"],
-            "a drain deletes pods whose PodDisruptionBudget never allows an eviction (drain-unstick)",
+            "a drain deletes pods whose PodDisruptionBudget never allows an eviction (drain-unstick, undrainable)",
         ));
     }
     grants

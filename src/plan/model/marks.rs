@@ -16,6 +16,7 @@ use serde_json::{Map, Value};
 
 use super::halt::{Halt, Skip};
 use super::held_drain::HeldDrain;
+use super::reminded::Reminded;
 use super::version::Version;
 use crate::failure::{Advice, Cause};
 use crate::names::{Mark, Place, Writer};
@@ -55,6 +56,8 @@ pub struct RunMarks {
     pub acknowledged: Option<String>,
     /// Of which failure Slack was told last, as [`crate::plan::view::news::News`] writes it.
     pub told: Option<String>,
+    /// Of which hold the watch has reminded people, and when.
+    pub reminded: Option<Reminded>,
     pub halted: Option<Halt>,
     /// Where a run was to go that is not claimed, for it has to wait.
     pub deferred: Option<Deferred>,
@@ -146,9 +149,15 @@ impl Edit {
         Self::set(Mark::HeldDrain, held.write())
     }
 
-    /// A person lets it be tried again: how it ends is news, drains are counted from now on, and workers that were left out have their turn.
-    pub fn tried_anew() -> [Self; 3] {
-        [Mark::Told, Mark::HeldDrain, Mark::LeftOut].map(Self::remove)
+    /// What people know of a hold.
+    pub fn reminded(reminded: &Reminded) -> Self {
+        Self::set(Mark::Reminded, reminded.write())
+    }
+
+    /// A person lets it be tried again: how it ends is news, as is what holds it then, drains are counted from now on, and workers that were
+    /// left out have their turn.
+    pub fn tried_anew() -> [Self; 4] {
+        [Mark::Told, Mark::Reminded, Mark::HeldDrain, Mark::LeftOut].map(Self::remove)
     }
 
     /// The halt that stands; None: it is lifted.
@@ -226,6 +235,7 @@ impl RunMarks {
             handed_on: mark(Mark::HandedOn),
             acknowledged: mark(Mark::Acknowledged),
             told: mark(Mark::Told),
+            reminded: mark(Mark::Reminded).and_then(|text| Reminded::read(&text)),
             halted: mark(Mark::Halted).map(|text| Halt::read(&text)),
             deferred: parsed(annotations, prefix, Mark::Deferred, &mut garbled),
             run_id,
@@ -343,6 +353,7 @@ mod tests {
             let text = match mark {
                 Mark::Prepared => "0badcafe",
                 Mark::HeldDrain => r#"{"node":"n","tries":1,"seconds":1,"last":"2026-11-22T12:00:00Z"}"#,
+                Mark::Reminded => r#"{"run":"0badcafe","at":"worker/n","since":"2026-11-22T12:00:00Z","times":0,"last":null}"#,
                 _ => "something",
             };
             let mut annotations = if mark == Mark::RunId { BTreeMap::new() } else { id.clone() };

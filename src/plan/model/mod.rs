@@ -13,6 +13,7 @@ pub mod named;
 pub mod parse;
 pub mod policy;
 pub mod progress;
+pub mod reminded;
 pub mod span;
 pub mod version;
 

@@ -100,6 +100,24 @@ pub enum Undrainable {
     Skip,
     /// It is drained nevertheless, as often as the settings allow: an operator may move the pod once its node is cordoned.
     Try,
+    /// It is drained, and a pod that its budget can never release is deleted after a time: in namespaces that are named, and there alone.
+    ForceAfter,
+}
+
+/// Where, and after which time, a drain deletes a pod that its budget can never release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Force<'a> {
+    /// Names of namespaces.
+    pub namespaces: &'a [String],
+    /// So long its eviction was refused before.
+    pub after: Duration,
+}
+
+impl Unstick {
+    /// Whether a drain may delete a pod at all. `forced_in`: the namespaces of [`Force`].
+    pub fn deletes(self, forced_in: &[String]) -> bool {
+        self != Unstick::Never || !forced_in.is_empty()
+    }
 }
 
 /// What becomes of a host whose key nobody knows.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::plan::model::fixture::{job, runbook};
+use crate::plan::model::policy::Unstick;
 
 const ONE: &str = "docker.io/library/k8s-upgrade:0123456789ab";
 const OTHER: &str = "docker.io/library/k8s-upgrade:ba9876543210";
@@ -78,7 +79,14 @@ fn a_run_that_another_build_began_is_told() {
 
 #[test]
 fn a_policy_that_is_not_there_is_missed() {
-    let wanted = policies::names("k8s-upgrade", Unstick::Structural, Default::default());
+    let scope = Scope {
+        namespace: "k8s-upgrade",
+        backup: ("default", "backup-etcd"),
+        hooks: Default::default(),
+        unstick: Unstick::Structural,
+        forced_in: &[],
+    };
+    let wanted = policies::names(scope);
     assert!(bounds(&Answer::Known(wanted.clone()), &wanted).ok);
     let check = bounds(&Answer::Known(wanted[1..].to_vec()), &wanted);
     assert!(!check.ok && check.command.is_some() && check.says.contains(&wanted[0]), "{check:?}");

@@ -6,4 +6,5 @@ pub mod news;
 pub mod offer;
 pub mod screen;
 pub mod status;
+pub mod still_held;
 pub mod story;

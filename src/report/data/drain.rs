@@ -22,6 +22,8 @@ pub struct PodForecast<'a> {
     pub pod: &'a str,
     /// Why the API server would refuse its eviction now; null where it would not.
     pub held: Option<&'a str>,
+    /// It can never go, and a drain deletes it once its eviction was refused for so long (setting `undrainable`); null where it does not.
+    pub deleted_after_seconds: Option<u64>,
     /// What is lost with it, in words for people.
     pub loses: Vec<&'static str>,
 }

@@ -8,5 +8,6 @@ pub mod jobs;
 pub mod local;
 pub mod phases;
 pub mod preflight;
+pub mod remind;
 pub mod rights;
 pub mod webhooks;

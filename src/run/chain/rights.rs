@@ -9,11 +9,21 @@ use crate::plan::manifests::rights::{Account, Grant, Scope};
 use crate::run::cluster::Cluster;
 use crate::settings::Settings;
 
+/// What rights depend on, as the settings have it.
+pub fn scope<'a>(namespace: &'a str, settings: &'a Settings) -> Scope<'a> {
+    Scope {
+        namespace,
+        backup: settings.backup(),
+        hooks: settings.hooks(),
+        unstick: settings.drain_unstick,
+        forced_in: settings.forced_in(),
+    }
+}
+
 /// Whoever asks, a person too, must be able to do what that account does.
 pub async fn permissions(cluster: &Cluster, settings: &Settings, account: Account) -> Result<(), Cause> {
     let mut missing = Vec::new();
-    let (backup, hooks, unstick) = (settings.backup(), settings.hooks(), settings.drain_unstick);
-    let grants = account.grants(Scope { namespace: &cluster.namespace, backup, hooks, unstick });
+    let grants = account.grants(scope(&cluster.namespace, settings));
     for grant in grants.into_iter().filter(|grant| !grant.optional) {
         for verb in grant.verbs {
             if !allowed(cluster, &grant, verb).await? {

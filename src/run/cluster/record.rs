@@ -12,6 +12,7 @@ use crate::failure::{Advice, Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::plan::model::marks::{self, Deferred, Edit, RunMarks};
+use crate::plan::model::reminded::Reminded;
 use crate::plan::model::version::Version;
 use crate::report::Event;
 use crate::run::cluster::{Cluster, Observer};
@@ -131,6 +132,14 @@ impl Record {
         // Somebody else's run has begun meanwhile: nothing waits any more.
         self.edit_namespace(place, "record that the run is deferred", &edit, |now| Ok(!now.in_flight)).await?;
         Ok(former.is_none())
+    }
+
+    /// Records what people know of a hold, while what was seen is what there is.
+    pub async fn remind(&self, place: &str, seen: &RunMarks, reminded: &Reminded) -> Result<(), Cause> {
+        self.edit_namespace(place, "record what people were reminded of", &[Edit::reminded(reminded)], |now| {
+            Ok(now.same_run(seen) && now.deferred == seen.deferred)
+        })
+        .await
     }
 
     /// Ends the run that was seen: all its marks go in one write, so that it is there whole or not at all. One that somebody else has ended is

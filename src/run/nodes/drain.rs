@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{Api, DeleteParams, ListParams, PostParams, Preconditions};
+use kube::api::{Api, ListParams, PostParams};
 use kube::core::Status;
 use kube::{Error, ResourceExt};
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::stuck::{self, autoscalers, unstick_rule};
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::permit::ChangeClass;
-use crate::plan::decide::drain::{self, Fate, Refusal, Refused, UnstickRule};
+use crate::plan::decide::drain::{self, Fate, Refusal, Refused};
 use crate::plan::decide::gates::full_name;
+use crate::plan::decide::undrainable;
 use crate::report::{Event, span};
 use crate::run::cluster::{Cluster, Mirror, cause};
 use crate::run::services::Services;
@@ -72,6 +74,8 @@ pub struct Forecast {
     pub pod: String,
     /// What the API server says to a dry-run eviction; None: it may go.
     pub held: Option<String>,
+    /// It can never go, and is deleted after this time; None: it is not.
+    pub forced_after: Option<Duration>,
     pub loses: Vec<drain::Loss>,
 }
 
@@ -271,49 +275,11 @@ async fn evict_all(
         };
         blocked.insert(uid, Blocked { since, retry: now + pause, says, by_budget, of: of.map(|(state, _)| state) });
         if by_budget {
-            unstick(session, cluster, settings, pod, budgets, now - since, grace).await?;
+            stuck::unstick(session, cluster, settings, pod, budgets, now - since, grace).await?;
+            stuck::force(session, cluster, settings, pod, budgets, now - since, grace).await?;
         }
     }
     Ok(())
-}
-
-/// What the settings say of pods that a budget never releases. `opt_out`: the annotation's key.
-pub(super) fn unstick_rule<'a>(settings: &Settings, opt_out: &'a str) -> UnstickRule<'a> {
-    UnstickRule { unstick: settings.drain_unstick, after: settings.drain_unstick_after, opt_out }
-}
-
-/// Deletes a pod whose PodDisruptionBudget never allows an eviction, if the policy allows that for this very pod.
-async fn unstick(
-    session: &Session,
-    cluster: &Cluster,
-    settings: &Settings,
-    pod: &Pod,
-    budgets: &[PodDisruptionBudget],
-    blocked_for: Duration,
-    grace: i64,
-) -> Result<(), Cause> {
-    let opt_out = Mark::Unstick.key(&settings.annotation_prefix);
-    if drain::unstick(pod, budgets, blocked_for, unstick_rule(settings, &opt_out)).is_err() {
-        return Ok(());
-    }
-    let api: Api<Pod> = cluster.within(&pod.namespace().unwrap_or_default());
-    let params = DeleteParams {
-        grace_period_seconds: u32::try_from(grace).ok(),
-        preconditions: Some(Preconditions { uid: pod.uid().filter(|_| guard::on(Guard::UnstickUid)), resource_version: None }),
-        ..DeleteParams::default()
-    };
-    session.warn(
-        &pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
-        format!(
-            "{} is deleted: its PodDisruptionBudget never allows an eviction, and its ReplicaSet recreates it",
-            full_name(pod)
-        ),
-    );
-    match cluster.find("delete a stuck pod", async || api.delete(&pod.name_any(), &params).await).await {
-        // Another pod has its name by now.
-        Err(cause) if cause.class == Class::Contended => Ok(()),
-        other => other.map(drop),
-    }
 }
 
 /// One eviction, or with `dry_run` the question whether it would be allowed.
@@ -355,13 +321,18 @@ pub(super) async fn may_evict(cluster: &Cluster, pod: &Pod, budgets: &[PodDisrup
 }
 
 /// What a drain of this node would meet now. Reads only.
-pub async fn forecast(cluster: &Cluster, node: &str) -> Result<Vec<Forecast>, Cause> {
+pub async fn forecast(cluster: &Cluster, settings: &Settings, node: &str) -> Result<Vec<Forecast>, Cause> {
     let budgets = budgets(cluster).await?;
+    let opt_out = Mark::Unstick.key(&settings.annotation_prefix);
+    let rule = unstick_rule(settings, &opt_out);
+    let autoscalers = if rule.force.is_some() { autoscalers(cluster).await? } else { Vec::new() };
     let mut forecast = Vec::new();
     for pod in pods_on(cluster, node).await? {
         let Fate::Evict { loses, .. } = drain::fate(&pod) else { continue };
         let held = may_evict(cluster, &pod, &budgets).await;
-        forecast.push(Forecast { pod: full_name(&pod), held, loses });
+        let never = || undrainable::never(&pod, &budgets, &autoscalers, rule).is_some();
+        let forced_after = undrainable::force_after(&pod, &budgets, rule).filter(|_| never());
+        forecast.push(Forecast { pod: full_name(&pod), held, forced_after, loses });
     }
     Ok(forecast)
 }

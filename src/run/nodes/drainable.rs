@@ -7,9 +7,9 @@ use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::ListParams;
 
-use super::drain::{budgets, may_evict, pods_on, unstick_rule};
+use super::drain::{budgets, may_evict, pods_on};
+use super::stuck::{autoscalers, unstick_rule};
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names::Mark;
@@ -50,12 +50,15 @@ pub async fn never_drained(services: &Services, nodes: &[&str]) -> Result<Stuck,
 
 async fn look(services: &Services, place: &str, nodes: &[&str], asks: bool) -> Result<Stuck, Cause> {
     let budgets = budgets(&services.cluster).await?;
-    let autoscalers: Vec<HorizontalPodAutoscaler> =
-        services.cluster.list_all("list HorizontalPodAutoscalers", services.cluster.all(), ListParams::default()).await?;
+    let autoscalers = autoscalers(&services.cluster).await?;
     let of_node = async |node: &str| {
         let pods = pods_on(&services.cluster, node).await?;
-        let (stuck, others) = apart(services, &pods, &budgets, &autoscalers);
+        let Apart { stuck, forced, others } = apart(services, &pods, &budgets, &autoscalers);
         if asks {
+            for (pod, after) in forced {
+                let text = format!("{node}: the drain deletes {pod} once it has been refused for {}", span(after));
+                services.session.warn(place, format!("{text} (setting undrainable)"));
+            }
             let told = tell_refused(services, place, node, &others, &budgets);
             match tokio::time::timeout(ASKED, told).await {
                 Ok(told) => told?,
@@ -71,24 +74,37 @@ async fn look(services: &Services, place: &str, nodes: &[&str], asks: bool) -> R
     Ok(all.into_iter().filter(|(_, stuck)| !stuck.is_empty()).collect())
 }
 
-/// What can never go, with its reason; and of the rest one pod of each workload, for its others are alike.
+/// The pods of a node, by what a drain makes of them.
+struct Apart<'a> {
+    /// Can never go, each with its reason.
+    stuck: Vec<String>,
+    /// Neither, and are deleted after this time.
+    forced: Vec<(String, Duration)>,
+    /// Of the rest one of each workload, for its others are alike.
+    others: Vec<&'a Pod>,
+}
+
 fn apart<'a>(
     services: &Services,
     pods: &'a [Pod],
     budgets: &[PodDisruptionBudget],
     autoscalers: &[HorizontalPodAutoscaler],
-) -> (Vec<String>, Vec<&'a Pod>) {
+) -> Apart<'a> {
     let opt_out = Mark::Unstick.key(&services.settings.annotation_prefix);
     let rule = unstick_rule(&services.settings, &opt_out);
-    let (mut stuck, mut others, mut workloads) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut stuck, mut forced, mut others, mut workloads) = (Vec::new(), Vec::new(), Vec::new(), BTreeSet::new());
     for pod in pods.iter().filter(|pod| matches!(drain::fate(pod), Fate::Evict { .. })) {
         if let Some(says) = undrainable::never(pod, budgets, autoscalers, rule) {
-            stuck.push(format!("{} ({says})", full_name(pod)));
+            let named = format!("{} ({says})", full_name(pod));
+            match undrainable::force_after(pod, budgets, rule) {
+                Some(after) => forced.push((named, after)),
+                None => stuck.push(named),
+            }
         } else if drain::held(pod, budgets).is_none() && workloads.insert(drain::workload(pod)) {
             others.push(pod);
         }
     }
-    (stuck, others)
+    Apart { stuck, forced, others }
 }
 
 /// A dry run of evictions: a webhook has a say, too. What it refuses now it may allow later.

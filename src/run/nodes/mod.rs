@@ -13,4 +13,5 @@ pub mod prepare;
 pub mod rollback;
 pub mod runtime;
 pub mod sources;
+mod stuck;
 pub mod upgrade;

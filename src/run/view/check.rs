@@ -182,9 +182,7 @@ async fn installation(services: &Services) -> Vec<Finding> {
     let checks = health::checks(
         &seen,
         &settings.policy(),
-        settings.drain_unstick,
-        settings.hooks(),
-        &services.cluster.namespace,
+        chain::rights::scope(&services.cluster.namespace, settings),
         services.session.now(),
     );
     checks.into_iter().map(Finding::from).collect()

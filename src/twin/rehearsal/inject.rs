@@ -13,7 +13,7 @@ use super::super::web::{How, Injected, Service, Trouble};
 use super::super::{Call, Fate, Scenario, State, Who, hosts};
 use super::step;
 use crate::failure::Cause;
-use crate::names::{self, Mark};
+use crate::names;
 
 /// What can be injected, and what that is.
 pub const KNOWN: [(&str, &str); 12] = [
@@ -156,7 +156,6 @@ pub struct Injector {
     pub happened: Vec<Struck>,
     /// Kubelets that are silent until then.
     silent: Vec<(Timestamp, String)>,
-    prefix: String,
     /// How a Job for the etcd backup is made.
     backup: String,
 }
@@ -164,7 +163,7 @@ pub struct Injector {
 impl Injector {
     pub fn new(waiting: Vec<Injection>, scenario: &Scenario) -> Self {
         let backup = format!("POST /apis/batch/v1/namespaces/{}/jobs", scenario.backup().0);
-        Injector { waiting, happened: Vec::new(), silent: Vec::new(), prefix: scenario.prefix().to_owned(), backup }
+        Injector { waiting, happened: Vec::new(), silent: Vec::new(), backup }
     }
 
     /// What has not come up yet.
@@ -264,7 +263,7 @@ impl Injector {
                 self.silent.push((later(now, SILENT), node.to_owned()));
                 format!("the kubelet of {node} reports nothing for 5 min")
             }
-            "pdb-deadlock" => return deadlock(state, node, &self.prefix),
+            "pdb-deadlock" => return deadlock(state, node),
             "backup-failure" => {
                 state.control.backup = Backup::Fails;
                 let effect = open(Callers::From(self.backup.clone()), Timestamp::MAX, "the run ended before it made a backup");
@@ -307,8 +306,13 @@ fn newer_release(state: &mut State) -> (String, Effect) {
     }
 }
 
+/// Of a budget that belongs to an operator: what a drain deletes behind others' budgets, it leaves alone behind this.
+fn operators() -> Value {
+    json!([{ "apiVersion": "example.org/v1", "kind": "Database", "name": DEADLOCK, "uid": DEADLOCK, "controller": true }])
+}
+
 /// Makes sure that a budget never lets one pod of the node go: its own, or a new one where none guards it.
-fn deadlock(state: &mut State, node: &str, prefix: &str) -> (String, Effect) {
+fn deadlock(state: &mut State, node: &str) -> (String, Effect) {
     let movable = |pod: &Value| {
         let controller = pod["metadata"]["ownerReferences"][0]["kind"].as_str().unwrap_or_default();
         pod["spec"]["nodeName"] == node
@@ -324,12 +328,11 @@ fn deadlock(state: &mut State, node: &str, prefix: &str) -> (String, Effect) {
     let guards = |(budget, object): &(&Key, &std::sync::Arc<Value>)| {
         budget.namespace == key.namespace && matches_selector(&object["spec"]["selector"], &pod)
     };
-    let opt_out = Mark::Unstick.key(prefix);
     let own = state.store.list(Kind::Budget).find(guards).map(|(budget, _)| budget.clone());
     let budget = match own {
         Some(budget) => {
             state.store.update(&budget, |object| {
-                object["metadata"]["annotations"][&opt_out] = json!("never");
+                object["metadata"]["ownerReferences"] = operators();
                 if let Some(spec) = object["spec"].as_object_mut() {
                     spec.shift_remove("minAvailable");
                     spec.insert("maxUnavailable".to_owned(), json!(0));
@@ -341,7 +344,7 @@ fn deadlock(state: &mut State, node: &str, prefix: &str) -> (String, Effect) {
             let mut labels = pod["metadata"]["labels"].as_object().cloned().unwrap_or_default();
             labels.retain(|label, _| !label.contains("hash") && !label.contains("pod-"));
             let object = json!({
-                "metadata": { "name": DEADLOCK, "namespace": key.namespace, "annotations": { opt_out: "never" } },
+                "metadata": { "name": DEADLOCK, "namespace": key.namespace, "ownerReferences": operators() },
                 "spec": { "selector": { "matchLabels": labels }, "maxUnavailable": 0 },
             });
             let now = state.now();

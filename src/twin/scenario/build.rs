@@ -263,8 +263,13 @@ impl World<'_> {
         let config = self.scenario.config()?;
         let public = format!("{}\n", self.key.public.line());
         let runner = Runner::read(self.scenario.text_setting("runner").unwrap_or_default());
-        let standby = self.scenario.settings.get("runner-standby").and_then(Value::as_array);
-        let standby: Vec<String> = standby.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        let names = |key: &str| -> Vec<String> {
+            let names = self.scenario.settings.get(key).and_then(Value::as_array);
+            names.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        let standby = names("runner-standby");
+        let forces = self.scenario.text_setting("undrainable") == Some("force-after");
+        let forced_in = if forces { names("undrainable-namespaces") } else { Vec::new() };
         let install = Install {
             namespace: names::NAMESPACE,
             image,
@@ -273,6 +278,7 @@ impl World<'_> {
             hooks: self.scenario.hooks(),
             prefix: self.scenario.text_setting("annotation-prefix").unwrap_or(names::ANNOTATION_PREFIX),
             unstick: self.scenario.unstick()?,
+            forced_in: &forced_in,
             runner: &runner,
             standby: &standby,
             credentials: match self.scenario.text_setting("vault-address") {

@@ -109,8 +109,8 @@ pub async fn a_right_on_a_name_is_on_that_name(b: &Bench<'_>) {
 pub async fn the_programs_own_grants(b: &Bench<'_>) {
     let backup = format!("backup-{}", b.ns);
     b.post("namespaces", json!({ "metadata": { "name": backup } })).await.ok();
-    let scope =
-        Scope { namespace: &b.ns, backup: (&backup, "backup-etcd"), hooks: Default::default(), unstick: Unstick::Structural };
+    let (hooks, unstick) = (Default::default(), Unstick::Structural);
+    let scope = Scope { namespace: &b.ns, backup: (&backup, "backup-etcd"), hooks, unstick, forced_in: &[] };
     for object in rights::objects(scope) {
         let kind = text(&object, "/kind").to_lowercase();
         if kind == "serviceaccount" {

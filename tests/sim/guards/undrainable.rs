@@ -235,3 +235,89 @@ pub fn only_a_drain_that_does_not_end_is_counted() {
         });
     });
 }
+
+/// With force, in these namespaces.
+fn forced(namespaces: &[&str]) -> Scenario {
+    let mut scenario = imap(2);
+    for (key, value) in
+        [("undrainable", json!("force-after")), ("undrainable-namespaces", json!(namespaces)), ("undrainable-after", json!("4m"))]
+    {
+        scenario.settings.insert(key.to_owned(), value);
+    }
+    scenario
+}
+
+/// The UIDs of its pods.
+fn pods(state: &State) -> Vec<String> {
+    let own = state.store.list(Kind::Pod).filter(|(key, _)| key.namespace == "mail" && key.name.starts_with("imap"));
+    own.map(|(_, pod)| pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// Known and said before the run, told when it happens, and nothing else is lost: the run is done.
+#[test]
+pub fn a_pod_is_deleted_by_force_after_its_time() {
+    let end = observed(begin(&forced(&["mail"])), async |driver| {
+        let (code, said) = types(driver, "look", "preflight --target 1.34.7 --dry-run").await;
+        assert!(code == 0 && said.contains("gate drainable: pass"), "{code}\n{said}");
+        assert!(said.contains("the drain deletes mail/imap-") && said.contains("once it has been refused for 4m"), "{said}");
+        let (_, said) = types(driver, "forecast", "drain k8s-node4 --dry-run").await;
+        assert!(said.contains("and never will; deleted once it was refused for 4m"), "{said}");
+        when(driver, "a drain", is_out("k8s-node4")).await;
+        let since = driver.twin.now();
+        let before = driver.twin.look(pods);
+        when(driver, "its deletion", |state| slack(state).contains("is deleted: its eviction was refused for 4m")).await;
+        let waited = driver.twin.now().duration_since(since).as_secs();
+        assert!(waited >= 235, "{waited} s");
+        driver.twin.look(|state| assert_eq!(pods(state), before, "not before it is told"));
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    // Once on each of the nodes where one of them ran.
+    let told = slack(&end);
+    assert_eq!(told.matches("is deleted: its eviction was refused").count(), 2, "{told}");
+    assert!(told.contains("⚠️") && told.contains("k8s-node4: mail/imap-") && told.contains('✅'), "{told}");
+    for node in ["k8s-master", "k8s-node1", "k8s-node2", "k8s-node3", "k8s-node4"] {
+        assert_eq!(version(&end, node), NEW, "{node}\n{}", tail(&end, 40));
+    }
+}
+
+/// Refused before anything is touched, as without force; and where it comes in between, it is a hold that costs nothing.
+#[test]
+pub fn a_pod_of_a_namespace_that_is_not_named_is_never_deleted() {
+    observed(begin(&forced(&["web", "mai", "mailx"])), async |driver| {
+        let before = driver.twin.look(pods);
+        let (code, said) = types(driver, "look", "preflight --target 1.34.7 --dry-run").await;
+        assert!(code == 4 && said.contains("2 nodes can never be drained (none of these pods may be deleted"), "{code}\n{said}");
+        when(driver, "a refusal", |state| slack(state).contains("🛑")).await;
+        when(driver, "nobody at work", |state| !at_work(state)).await;
+        driver.twin.look(|state| {
+            assert!(!in_flight(state) && ours(state).is_empty(), "{}", tail(state, 20));
+            assert_eq!(pods(state), before);
+        });
+    });
+}
+
+/// By its own annotation it stays, whatever the settings force.
+#[test]
+pub fn an_opt_out_is_no_matter_of_force() {
+    let mut scenario = forced(&["mail"]);
+    let last = scenario.budgets.last_mut().unwrap();
+    last.annotations.insert("viktorbarzin.me/k8s-upgrade-unstick".to_owned(), "never".to_owned());
+    observed(begin(&scenario), async |driver| {
+        let (code, said) = types(driver, "look", "preflight --target 1.34.7 --dry-run").await;
+        assert!(code == 4 && said.contains("2 nodes can never be drained"), "{code}\n{said}");
+    });
+}
+
+/// A budget that is mended in time costs no pod.
+#[test]
+pub fn a_budget_that_is_mended_in_time_is_obeyed() {
+    let end = observed(begin(&forced(&["mail"])), async |driver| {
+        when(driver, "a drain", is_out("k8s-node4")).await;
+        pass(driver, 120).await;
+        driver.twin.edit(|state| keep(state, 1));
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    assert!(slack(&end).contains('✅') && !slack(&end).contains("is deleted"), "{}", slack(&end));
+}

@@ -13,10 +13,9 @@ mod records;
 use serde_json::{Value, json};
 
 use super::installation::Install;
-use super::rights::Account;
+use super::rights::{Account, Scope};
 use crate::names;
-use crate::plan::model::hooks::{Hook, Hooks};
-use crate::plan::model::policy::Unstick;
+use crate::plan::model::hooks::Hook;
 
 const NODES: &str = "nodes";
 const NAMESPACE: &str = "namespace";
@@ -106,11 +105,11 @@ fn policies(install: &Install) -> Vec<Policy> {
 }
 
 /// What the policies of an installation are called, each as its binding is.
-pub fn names(namespace: &str, unstick: Unstick, hooks: Hooks<'_>) -> Vec<String> {
-    let of_drains = (unstick != Unstick::Never).then_some(PODS);
+pub fn names(scope: Scope<'_>) -> Vec<String> {
+    let of_drains = scope.unstick.deletes(scope.forced_in).then_some(PODS);
     let all = [NODES, NAMESPACE, CONFIG_MAPS, JOBS, ENDED_JOBS, SNAPSHOTS].into_iter().chain(of_drains);
-    let of_hooks = hooks.there().map(|(hook, _)| of_hook(hook));
-    all.chain(of_hooks).map(|name| full_name(name, namespace)).collect()
+    let of_hooks = scope.hooks.there().map(|(hook, _)| of_hook(hook));
+    all.chain(of_hooks).map(|name| full_name(name, scope.namespace)).collect()
 }
 
 fn of_hook(hook: Hook) -> &'static str {

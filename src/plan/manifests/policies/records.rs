@@ -196,12 +196,25 @@ pub fn config_maps(install: &Install) -> Policy {
 /// A pod that a drain deletes, because its PodDisruptionBudget never allows an eviction. What never deletes one needs no policy: it has no right to.
 pub fn pods(install: &Install) -> Option<Policy> {
     let owned = "oldObject.metadata.?ownerReferences.orValue([])";
+    if !install.unstick.deletes(install.forced_in) {
+        return None;
+    }
+    let not_a_daemon = format!("!{owned}.exists(o, o.?controller.orValue(false) && o.kind == 'DaemonSet')");
     let made_anew = match install.unstick {
-        Unstick::Never => return None,
+        Unstick::Never => "false".to_owned(),
         Unstick::Structural => format!(
             "{owned}.exists(o, o.?controller.orValue(false) && o.kind == 'ReplicaSet' && o.apiVersion.startsWith('apps/'))"
         ),
-        Unstick::All => format!("!{owned}.exists(o, o.?controller.orValue(false) && o.kind == 'DaemonSet')"),
+        Unstick::All => not_a_daemon.clone(),
+    };
+    // What the settings force, a person has named.
+    let why = "a pod is deleted only where its owner recreates it elsewhere";
+    let (made_anew, why) = match install.forced_in {
+        [] => (made_anew, why.to_owned()),
+        named => {
+            let named = list(named);
+            (format!("{made_anew} || (request.namespace in {named} && {not_a_daemon})"), format!("{why}, or in {named}"))
+        }
     };
     let annotations = map("oldObject", "metadata.annotations");
     let rule = |expression: String, message: &str| (expression, message.to_owned());
@@ -216,7 +229,7 @@ pub fn pods(install: &Install) -> Option<Policy> {
         variables: vec![("annotations", annotations), ("options", "dyn(request).?options.?preconditions.?uid".to_owned())],
         rules: vec![
             rule("variables.options.hasValue()".to_owned(), "a pod is deleted by its UID, or not at all"),
-            rule(made_anew, "a pod is deleted only where its owner recreates it elsewhere"),
+            rule(made_anew, &why),
             rule(
                 format!(
                     "!('{}' in variables.annotations) && !('kubernetes.io/config.mirror' in variables.annotations)",

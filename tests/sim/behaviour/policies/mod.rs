@@ -19,9 +19,9 @@ pub use jobs::{
     a_snapshots_job_is_that_of_its_cronjob, of_a_job_only_its_progress_changes, only_a_job_of_the_chain_is_removed,
 };
 pub use records::{
-    a_node_is_cordoned_and_marked_and_nothing_else, a_pod_is_deleted_where_unsticking_would,
-    no_pod_is_deleted_where_unsticking_never_does, of_config_maps_only_journals_and_new_host_keys,
-    of_namespaces_only_the_runs_marks_change,
+    a_node_is_cordoned_and_marked_and_nothing_else, a_pod_is_deleted_by_force_where_its_namespace_is_named,
+    a_pod_is_deleted_where_unsticking_would, no_pod_is_deleted_by_force_elsewhere, no_pod_is_deleted_where_unsticking_never_does,
+    of_config_maps_only_journals_and_new_host_keys, of_namespaces_only_the_runs_marks_change,
 };
 pub use schemas::{no_field_of_a_node_is_forgotten, no_field_of_a_pod_is_forgotten};
 
@@ -37,10 +37,16 @@ struct Installed<'a> {
 }
 
 async fn install<'a>(b: &'a Bench<'a>) -> Installed<'a> {
-    install_with(b, Unstick::Structural, &Runner::FirstWorker, &[]).await
+    install_with(b, Unstick::Structural, &[], &Runner::FirstWorker, &[]).await
 }
 
-async fn install_with<'a>(b: &'a Bench<'a>, unstick: Unstick, runner: &Runner, standby: &[String]) -> Installed<'a> {
+async fn install_with<'a>(
+    b: &'a Bench<'a>,
+    unstick: Unstick,
+    forced_in: &[String],
+    runner: &Runner,
+    standby: &[String],
+) -> Installed<'a> {
     let backup = format!("backup-{}", b.ns);
     b.post("namespaces", json!({ "metadata": { "name": backup } })).await.ok();
     let mut hook = cronjob();
@@ -56,6 +62,7 @@ async fn install_with<'a>(b: &'a Bench<'a>, unstick: Unstick, runner: &Runner, s
         hooks: Hooks { before: Some((&backup, "noout")), after: None },
         prefix: ANNOTATION_PREFIX,
         unstick,
+        forced_in,
         credentials: Credentials::Existing,
         runner,
         standby,

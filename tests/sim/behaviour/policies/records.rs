@@ -101,6 +101,7 @@ pub async fn of_namespaces_only_the_runs_marks_change(b: &Bench<'_>) {
     let claim = json!({ mark("in-flight"): "true", mark("run-id"): "0badcafe", mark("target"): "1.34.7", mark("image"): IMAGE, mark("record-version"): "1", mark("skipped"): null });
     chain.patch(&ours, json!({ "metadata": { "annotations": claim } })).await.ok();
     watch.patch(&ours, annotated("taking-up", json!("k8s-upgrade-preflight-1-34-7"))).await.ok();
+    watch.patch(&ours, annotated("reminded", json!("{}"))).await.ok();
     // A run that was begun by hand gets its image with its first Job, which may be the watch's.
     watch.patch(&ours, annotated("image", json!(IMAGE))).await.ok();
     // The installed image changes, the run's does not: it is kept with every other write.
@@ -110,11 +111,22 @@ pub async fn of_namespaces_only_the_runs_marks_change(b: &Bench<'_>) {
         patch("the image of a run that goes", &ours, annotated("image", Value::Null)).refused(account, "namespace").await;
         patch("the image of a run that changes", &ours, annotated("image", json!(IMAGE))).refused(account, "namespace").await;
     }
-    let gone: serde_json::Map<String, Value> =
-        ["in-flight", "run-id", "target", "image", "record-version", "prepared", "taking-up", "local", "skipped", "acknowledged"]
-            .iter()
-            .map(|name| (mark(name), Value::Null))
-            .collect();
+    let gone: serde_json::Map<String, Value> = [
+        "in-flight",
+        "run-id",
+        "target",
+        "image",
+        "record-version",
+        "prepared",
+        "taking-up",
+        "reminded",
+        "local",
+        "skipped",
+        "acknowledged",
+    ]
+    .iter()
+    .map(|name| (mark(name), Value::Null))
+    .collect();
     let left = chain.patch(&ours, json!({ "metadata": { "annotations": gone } })).await.ok();
     assert_eq!(left["metadata"]["annotations"], json!({ mark("halted"): "{}" }));
 }
@@ -210,9 +222,35 @@ pub async fn a_pod_is_deleted_where_unsticking_would(b: &Bench<'_>) {
 }
 
 pub async fn no_pod_is_deleted_where_unsticking_never_does(b: &Bench<'_>) {
-    let Installed { chain, .. } = install_with(b, Unstick::Never, &Runner::FirstWorker, &[]).await;
+    let Installed { chain, .. } = install_with(b, Unstick::Never, &[], &Runner::FirstWorker, &[]).await;
     let (path, options) = stuck(b, "of-a-replicaset", Some("ReplicaSet"), json!({})).await;
     delete_with("one of a ReplicaSet", &path, &options).not_granted(&chain).await;
+}
+
+pub async fn a_pod_is_deleted_by_force_where_its_namespace_is_named(b: &Bench<'_>) {
+    let named = [b.ns.clone()];
+    let Installed { chain, watch, .. } = install_with(b, Unstick::Never, &named, &Runner::FirstWorker, &[]).await;
+    let (alone, by_uid) = stuck(b, "alone", None, json!({})).await;
+    delete("without its UID", &alone).refused(&chain, "pods").await;
+    delete_with("by the watch", &alone, &by_uid).not_granted(&watch).await;
+    delete_with("one that nothing makes anew", &alone, &by_uid).accepted(&chain).await;
+    let (path, options) = stuck(b, "of-a-statefulset", Some("StatefulSet"), json!({})).await;
+    delete_with("one of a StatefulSet", &path, &options).accepted(&chain).await;
+    for (name, owner, annotations) in
+        [("of-a-daemonset", Some("DaemonSet"), json!({})), ("opts-out", Some("StatefulSet"), json!({ mark("unstick"): "never" }))]
+    {
+        let (path, options) = stuck(b, name, owner, annotations).await;
+        delete_with("a pod that stays", &path, &options).refused(&chain, "pods").await;
+    }
+}
+
+pub async fn no_pod_is_deleted_by_force_elsewhere(b: &Bench<'_>) {
+    let named = [format!("{}-2", b.ns), "elsewhere".to_owned()];
+    let Installed { chain, .. } = install_with(b, Unstick::Never, &named, &Runner::FirstWorker, &[]).await;
+    for (name, owner) in [("alone", None), ("of-a-replicaset", Some("ReplicaSet")), ("of-a-statefulset", Some("StatefulSet"))] {
+        let (path, options) = stuck(b, name, owner, json!({})).await;
+        delete_with("a pod whose namespace is not named", &path, &options).refused(&chain, "pods").await;
+    }
 }
 
 fn cordon(unschedulable: Value, cordoned_by: Value) -> Value {

@@ -1,0 +1,90 @@
+//! Pods that their budget can never release: what a drain deletes instead, and what it says of that. Which they are is decided in
+//! `plan::decide::drain` and `plan::decide::undrainable`.
+
+use std::time::Duration;
+
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use kube::ResourceExt;
+use kube::api::{Api, DeleteParams, ListParams, Preconditions};
+
+use crate::failure::{Cause, Class};
+use crate::guard::{self, Guard};
+use crate::names::Mark;
+use crate::plan::decide::drain::{self, UnstickRule};
+use crate::plan::decide::gates::full_name;
+use crate::plan::decide::undrainable;
+use crate::report::Notice;
+use crate::run::cluster::Cluster;
+use crate::run::session::Session;
+use crate::settings::Settings;
+
+/// What the settings say of pods that a budget never releases. `opt_out`: the annotation's key.
+pub(super) fn unstick_rule<'a>(settings: &'a Settings, opt_out: &'a str) -> UnstickRule<'a> {
+    UnstickRule { unstick: settings.drain_unstick, after: settings.drain_unstick_after, opt_out, force: settings.force() }
+}
+
+/// Deletes a pod whose PodDisruptionBudget never allows an eviction, if the policy allows that for this very pod.
+pub(super) async fn unstick(
+    session: &Session,
+    cluster: &Cluster,
+    settings: &Settings,
+    pod: &Pod,
+    budgets: &[PodDisruptionBudget],
+    blocked_for: Duration,
+    grace: i64,
+) -> Result<(), Cause> {
+    let opt_out = Mark::Unstick.key(&settings.annotation_prefix);
+    if drain::unstick(pod, budgets, blocked_for, unstick_rule(settings, &opt_out)).is_err() {
+        return Ok(());
+    }
+    session.warn(
+        &pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
+        format!(
+            "{} is deleted: its PodDisruptionBudget never allows an eviction, and its ReplicaSet recreates it",
+            full_name(pod)
+        ),
+    );
+    delete(cluster, pod, grace).await
+}
+
+/// Deletes a pod that its budget can never release, where the settings name its namespace and its time is over; told to all who listen.
+pub(super) async fn force(
+    session: &Session,
+    cluster: &Cluster,
+    settings: &Settings,
+    pod: &Pod,
+    budgets: &[PodDisruptionBudget],
+    blocked_for: Duration,
+    grace: i64,
+) -> Result<(), Cause> {
+    let opt_out = Mark::Unstick.key(&settings.annotation_prefix);
+    let rule = unstick_rule(settings, &opt_out);
+    if !undrainable::is_forced(pod, budgets, blocked_for, rule) {
+        return Ok(());
+    }
+    // The gate's own question: an autoscaler may have come meanwhile.
+    let Some(says) = undrainable::never(pod, budgets, &autoscalers(cluster).await?, rule) else { return Ok(()) };
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
+    session.notice(&node, &Notice::Forced { node: node.clone(), pod: full_name(pod), says, after: blocked_for });
+    delete(cluster, pod, grace).await
+}
+
+/// By its UID: another pod may have its name by now.
+async fn delete(cluster: &Cluster, pod: &Pod, grace: i64) -> Result<(), Cause> {
+    let api: Api<Pod> = cluster.within(&pod.namespace().unwrap_or_default());
+    let params = DeleteParams {
+        grace_period_seconds: u32::try_from(grace).ok(),
+        preconditions: Some(Preconditions { uid: pod.uid().filter(|_| guard::on(Guard::UnstickUid)), resource_version: None }),
+        ..DeleteParams::default()
+    };
+    match cluster.find("delete a stuck pod", async || api.delete(&pod.name_any(), &params).await).await {
+        Err(cause) if cause.class == Class::Contended => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+pub(super) async fn autoscalers(cluster: &Cluster) -> Result<Vec<HorizontalPodAutoscaler>, Cause> {
+    cluster.list_all("list HorizontalPodAutoscalers", cluster.all(), ListParams::default()).await
+}
