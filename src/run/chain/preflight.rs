@@ -161,11 +161,14 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
         Answer::Unknown(why) => Err(Cause::unreachable(format!("whether {target} is released is not known: {why}"))),
     };
     let mut states = Vec::new();
-    asking.tell(
-        Gate::Hosts,
-        Guard::HostsAnswer,
-        nodes::prepare::inspect_nodes(&services.ssh, &services.settings, facts).await.map(|found| states = found),
-    );
+    let hosts = match nodes::prepare::inspect_nodes(&services.ssh, &services.settings, facts).await {
+        Ok(found) => {
+            states = found;
+            nodes::own_image::there(services, PLACE, facts).await
+        }
+        Err(cause) => Err(cause),
+    };
+    asking.tell(Gate::Hosts, Guard::HostsAnswer, hosts);
     nodes::prepare::warn_of_ends(&services.session, PLACE, &states);
     // What the index lists, a node's own mirror may lack: its lists are read anew, unless somebody else may be at work or the run cannot begin
     // anyhow. Under a dry run they stay as old as they are, and say nothing.

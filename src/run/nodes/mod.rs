@@ -7,6 +7,7 @@ pub mod drainable;
 pub mod gates;
 pub mod inspect;
 pub mod losses;
+pub mod own_image;
 pub mod prepare;
 pub mod rollback;
 pub mod upgrade;

@@ -49,6 +49,9 @@ impl Scenario {
         self.autoscalers.iter().try_for_each(|scaler| world.autoscaler(scaler))?;
         world.backup()?;
         world.installation(image)?;
+        for node in &self.nodes {
+            world.state.hosts.change(&node.name, |machine| machine.images.insert(image.to_owned()));
+        }
         world.services();
         let mut state = world.state;
         control::begin(&mut state);

@@ -36,6 +36,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/clients/vault/refusal.rs", "said", "clients::vault"),
     ("src/node/files.rs", "parse", "node::files"),
     ("src/node/identify.rs", "parse", "node::identify"),
+    ("src/node/images.rs", "parse", "node::packages"),
     ("src/node/inspect.rs", "parse", "node::inspect"),
     ("src/node/keys.rs", "parse", "node::keys"),
     ("src/node/mod.rs", "parse", "node::inspect"),
