@@ -13,12 +13,11 @@ use crate::permit::ChangeClass;
 use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::entry::{self, Entry};
 use crate::plan::decide::gates::{Gate, Occasion};
-use crate::plan::decide::{gates, order, undrainable};
+use crate::plan::decide::{gates, order};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{Facts, Node, Phase};
 use crate::plan::model::halt::Skip;
 use crate::plan::model::marks::Edit;
-use crate::plan::model::policy::Undrainable;
 use crate::plan::model::version::Version;
 use crate::report::Notice;
 use crate::run::cluster::{Cluster, Observer, Record};
@@ -63,7 +62,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         nodes::upgrade::skipped(&services.session, name, "upgrade", &format!("it is at {target} already"));
         after.not_here(Gate::Workloads);
     } else {
-        let begun = enter(services, node, target).await?;
+        let begun = enter(services, &facts, node, target, run).await?;
         if !begun && let Some(skip) = before_disruption(services, before, &facts, node, target).await? {
             return super::preflight::leave_out(services, name, run, target, &facts.marks.left_out, vec![skip]).await;
         }
@@ -171,10 +170,7 @@ async fn before_disruption(
     asking.pass(Gate::ChangesByHand, Guard::NothingLostOnNode, lost).await?;
     let mut left_out = None;
     let drainable = async {
-        let stuck = nodes::drainable::undrainable(services, name, &[name]).await?;
-        // What belongs to no run is left out of none.
-        let policy = if facts.marks.in_flight { services.settings.undrainable } else { Undrainable::Refuse };
-        left_out = undrainable::judge(&stuck, facts, target, policy, Occasion::BeforeNode)?.pop();
+        left_out = nodes::drainable::left_out(services, name, &[name], facts, target, Occasion::BeforeNode).await?.pop();
         Ok(())
     };
     asking.pass(Gate::Drainable, Guard::DrainableBeforeNode, drainable).await?;

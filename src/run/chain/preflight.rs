@@ -6,7 +6,7 @@ use crate::names::Mark;
 use crate::node::{KubeadmPlan, NodeState, WriteCard};
 use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::decide::target::{self, TargetCheck};
-use crate::plan::decide::{gates, order, undrainable};
+use crate::plan::decide::{gates, order};
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node, Phase, Step};
@@ -195,8 +195,7 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
     let drainable = async {
         let old = order::order(facts, &policy).into_iter().filter(|node| !node.is_upgraded(target));
         let old: Vec<&str> = old.filter(|node| !Step::of(node).is_skipped(&facts.marks)).map(|node| node.name.as_str()).collect();
-        let stuck = nodes::drainable::undrainable(services, PLACE, &old).await?;
-        left_out = undrainable::judge(&stuck, facts, target, services.settings.undrainable, Occasion::Preflight)?;
+        left_out = nodes::drainable::left_out(services, PLACE, &old, facts, target, Occasion::Preflight).await?;
         Ok(())
     };
     asking.ask(Gate::Drainable, Guard::DrainableBeforeRun, drainable).await?;
