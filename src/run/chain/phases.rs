@@ -92,7 +92,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
 
 /// Before the gates of a node: what an earlier runner of ours has left. True if its upgrade has begun, and is to be finished without
 /// asking any: it is out of service, and waiting makes nothing better.
-async fn enter(services: &Services, node: &Node, target: Version) -> Result<bool, Cause> {
+async fn enter(services: &Services, facts: &Facts, node: &Node, target: Version, run: &RunId) -> Result<bool, Cause> {
     let begun = node.unschedulable && nodes::upgrade::has_begun(&services.ssh, node, &target.to_string()).await?;
     match entry::entry(node, begun, services.halt.halted().is_some()) {
         Entry::Finish => {
@@ -109,6 +109,7 @@ async fn enter(services: &Services, node: &Node, target: Version) -> Result<bool
             if services.leases.release().await.and(back)? {
                 return Ok(true);
             }
+            nodes::upgrade::cut_off(services, facts, node, run).await;
         }
         Entry::Gates | Entry::Stop => {}
     }
