@@ -419,6 +419,12 @@ impl View<'_> {
     /// What becomes of a run that was deferred.
     fn deferred(&self) -> String {
         match (self.verdict(), &self.seen.no_watch) {
+            (Ok(Verdict::TakeUp(_)), _) if self.seen.suspended => self
+                .facts()
+                .marks
+                .deferred
+                .as_ref()
+                .map_or_else(String::new, |deferred| format!("{}.", orphan::kept_off(deferred))),
             (Ok(Verdict::TakeUp(found)), None) => format!("{}, by the watch within 10 minutes.", found.why),
             (Ok(Verdict::TakeUp(_)), Some(why)) => format!("nothing tries the deferred run again: {why}."),
             (Ok(Verdict::Leave(why)), _) => format!("{why}."),

@@ -26,6 +26,7 @@ fn seen(facts: Facts) -> ScreenInput {
         driver: None,
         units: Vec::new(),
         no_watch: None,
+        suspended: false,
         installed: None,
         warnings: BTreeMap::new(),
     }

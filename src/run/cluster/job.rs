@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::batch::v1::{CronJob, Job, JobSpec};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::ResourceExt;
 
@@ -107,6 +107,11 @@ fn pending(pod: &Pod) -> Option<String> {
 /// It runs or has run.
 fn has_begun(pod: &Pod) -> bool {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| phase != "Pending")
+}
+
+/// It creates no Jobs for now.
+pub fn is_suspended(cronjob: &CronJob) -> bool {
+    cronjob.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true))
 }
 
 /// The container of this program in the pods of a Job.
