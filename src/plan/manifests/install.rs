@@ -173,7 +173,13 @@ fn cronjob(install: &Install, scheduled: &Scheduled) -> Value {
                 "ttlSecondsAfterFinished": scheduled.ttl,
                 "podReplacementPolicy": "Failed",
                 "podFailurePolicy": jobs::pod_failure_policy(),
-                "template": { "metadata": { "labels": labels }, "spec": spec },
+                "template": {
+                    "metadata": {
+                        "labels": jobs::pod_labels(scheduled.app),
+                        "annotations": { names::ANNOTATION_LINKERD: "disabled" },
+                    },
+                    "spec": spec,
+                },
             },
         },
     });
