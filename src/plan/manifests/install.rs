@@ -19,6 +19,11 @@ pub fn manifests(install: &Install) -> Result<String, Cause> {
     yaml(&objects(install)?)
 }
 
+/// The namespace and the policies alone: where they are in force before the rest comes, they refuse what is wrong with it.
+pub fn policies(install: &Install) -> Result<String, Cause> {
+    yaml(&std::iter::once(namespace(install)).chain(policies::objects(install)).collect::<Vec<_>>())
+}
+
 /// The objects of [`manifests`].
 pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
     let mut objects = vec![namespace(install)];

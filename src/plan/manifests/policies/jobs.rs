@@ -65,7 +65,7 @@ pub fn chain(install: &Install) -> Policy {
     // What a change leaves as it was is not judged again.
     let unless_snapshot = |expression: String| format!("variables.snapshot || request.operation == 'UPDATE' || ({expression})");
     let mut variables = old_and_new();
-    let template_annotations = literal(&jobs::pod_annotations());
+    let template_annotations = [jobs::pod_annotations(), jobs::former_pod_annotations()].map(|accepted| literal(&accepted));
     variables.extend([
         ("snapshot", is_snapshot()),
         ("pod", "dyn(object.spec.template.spec)".to_owned()),
@@ -82,7 +82,7 @@ pub fn chain(install: &Install) -> Policy {
     let progress = Mark::Progress.key(install.prefix);
     Policy {
         name: JOBS,
-        accounts: both(install),
+        binds: both(install),
         group: "batch",
         resource: "jobs",
         operations: &["CREATE", "UPDATE"],
@@ -124,11 +124,20 @@ pub fn chain(install: &Install) -> Policy {
             ),
             rule(
                 unless_snapshot(format!(
-                    "{} == {template_annotations} && {}.all(k, k in {} || k == '{}')",
+                    "[{}].exists(a, {} == a) && {}.all(k, k in {} || k == '{}') && {}[?'{}'].orValue('false') == 'false'",
+                    template_annotations.join(", "),
                     map("object", "spec.template.metadata.annotations"),
                     map("object", "spec.template.metadata.labels"),
-                    list(["controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"]),
-                    names::LABEL_APP
+                    list([
+                        "controller-uid",
+                        "job-name",
+                        "batch.kubernetes.io/controller-uid",
+                        "batch.kubernetes.io/job-name",
+                        names::LABEL_ISTIO,
+                    ]),
+                    names::LABEL_APP,
+                    map("object", "spec.template.metadata.labels"),
+                    names::LABEL_ISTIO,
                 )),
                 "a pod of the chain has our labels and annotations",
             ),
@@ -166,7 +175,7 @@ pub fn chain(install: &Install) -> Policy {
 pub fn ended(install: &Install) -> Policy {
     Policy {
         name: ENDED_JOBS,
-        accounts: both(install),
+        binds: both(install),
         group: "batch",
         resource: "jobs",
         operations: &["DELETE"],
@@ -192,7 +201,7 @@ pub fn snapshot(install: &Install) -> Policy {
     let annotations = |object: &str, path: &str| map(object, &format!("{path}template.metadata.annotations"));
     Policy {
         name: SNAPSHOTS,
-        accounts: both(install),
+        binds: both(install),
         group: "batch",
         resource: "jobs",
         operations: &["CREATE"],
