@@ -972,7 +972,7 @@ _k8s__upgrade() {
                     return 0
                     ;;
                 --only)
-                    COMPREPLY=($(compgen -W "rules" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "rules policies" -- "${cur}"))
                     return 0
                     ;;
                 --ssh-key)

@@ -359,7 +359,8 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l no-
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l image -d 'The image that Jobs run; `k8s-upgrade image` prints its name' -r
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l only -d 'Only one part' -r -f -a "rules\t'The Prometheus rule file'"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l only -d 'Only one part' -r -f -a "rules\t'The Prometheus rule file'
+policies\t'The namespace and the admission policies, to apply before the rest where another pipeline has run'"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l ssh-key -d 'Private key file to put into the Secret; without it and --external-secret the Secret is expected to exist' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l slack-webhook -d 'File with the Slack webhook URL to put into the Secret' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l external-secret -d 'Name of the ClusterSecretStore that an ExternalSecret reads the key from' -r

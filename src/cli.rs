@@ -443,4 +443,6 @@ pub struct Manifests {
 pub enum Part {
     /// The Prometheus rule file
     Rules,
+    /// The namespace and the admission policies, to apply before the rest where another pipeline has run
+    Policies,
 }

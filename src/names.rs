@@ -49,6 +49,10 @@ pub const VAULT_PATH: &str = "k8s-upgrade";
 
 /// Tells our kinds of Jobs, pods and ConfigMaps apart, by one of the values `APP_…`.
 pub const LABEL_APP: &str = "app";
+/// A label of a pod: `false` keeps Istio's sidecar away.
+pub const LABEL_ISTIO: &str = "sidecar.istio.io/inject";
+/// An annotation of a pod: `disabled` keeps Linkerd's away.
+pub const ANNOTATION_LINKERD: &str = "linkerd.io/inject";
 /// On all that `manifests` prints.
 pub const LABEL_NAME: &str = "app.kubernetes.io/name";
 /// Who made an object out of somebody else's template: on the Jobs of etcd's snapshot and of hooks, by which their policies know them.

@@ -145,7 +145,7 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         serde_saphyr::to_string(&changed).map_err(|error| Cause::bug(format!("settings as YAML: {error}")))?
     };
     let policy = settings.policy();
-    let text = install::manifests(&Install {
+    let install = Install {
         namespace,
         image,
         config: &config,
@@ -158,7 +158,11 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         runner: &policy.runner,
         standby: &policy.standby,
         host_keys,
-    })?;
+    };
+    let text = match wanted.only {
+        Some(Part::Policies) => install::policies(&install)?,
+        Some(Part::Rules) | None => install::manifests(&install)?,
+    };
     write_out(stdout, text.as_bytes())?;
     let note = Event::Note { place: String::new(), text: trusted(&policy) };
     sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &note);

@@ -49,6 +49,12 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
         services.session.found(PLACE, format!("driven by {}: left alone", driver.by));
         return Ok(Outcome::Nothing);
     }
+    if let Some(deferred) = facts.marks.deferred.as_ref().filter(|_| !facts.marks.in_flight)
+        && chain::halting::detection_suspended(&services.cluster).await.map_err(Failure::nothing_begun)? == Some(true)
+    {
+        services.session.found(PLACE, orphan::kept_off(deferred));
+        return Ok(Outcome::Nothing);
+    }
     let job = &found.planned.job;
     if services.session.dry_run {
         services.session.found(PLACE, format!("would create Job {job} on {}", found.planned.place()));

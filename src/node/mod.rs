@@ -10,6 +10,7 @@
 
 mod files;
 mod identify;
+mod images;
 mod inspect;
 mod keys;
 mod packages;
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 pub use files::{SnapshotHash, SnapshotInfo, SnapshotKind, WriteCard};
 pub use identify::{Identify, Identity, Machine};
+pub use images::ImagesThere;
 pub use inspect::{Free, Inspect, NodeState, Package, Runtime, Source, Stranger};
 pub use keys::{AddKey, KeysThere, LookAtKeys, RemoveKeys};
 pub use packages::{Available, ImageSource, Images, KubeadmPlan, PlanText, Prefetch, Prefetched};

@@ -71,6 +71,9 @@ fn host_text(out: &mut String, found: &Found) {
     }
     let held: Vec<&str> = found.packages.iter().filter(|package| package.held).map(|package| package.name.as_str()).collect();
     line(out, "held", &if held.is_empty() { "no package".to_owned() } else { held.join(", ") });
+    if let Some(images) = &found.images {
+        line(out, "image", &if images.is_empty() { "none of this program".to_owned() } else { images.join(", ") });
+    }
     if !found.static_pods.is_empty() {
         let pods: Vec<String> = found.static_pods.iter().map(|(name, image)| pod(name, image)).collect();
         line(out, "manifests", &pods.join(", "));

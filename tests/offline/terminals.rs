@@ -299,6 +299,7 @@ fn hosts_and_the_way_back() {
         copies: vec![Copy { pod: text(), image: text(), at: text(), path: text() }],
         etcd_data: vec![(text(), text())],
         keys: Vec::new(),
+        images: Some(texts()),
         free: vec![(text(), 1)],
         card: Some((text(), Some(card))),
         snapshots: vec![snapshot(), snapshot()],

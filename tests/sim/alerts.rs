@@ -27,6 +27,21 @@ fn a_stock_alert_about_skew_does_not_hold_the_run_that_ends_it() {
     assert!(!slack(&end).contains("🛑"), "{}", slack(&end));
 }
 
+/// The settings exclude a node: it stays old, and no end of any run resolves the alert that says so.
+#[test]
+fn skew_that_an_excluded_node_makes_does_not_hold_the_end() {
+    let mut scenario = quick(Scenario::runbook());
+    scenario.settings.insert("exclude-nodes".to_owned(), serde_json::json!(["k8s-node2"]));
+    let end = observed(begin(&scenario), async |driver| {
+        when(driver, "skew", skewed).await;
+        driver.twin.edit(|state| fires(state, "K8sVersionSkew"));
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    assert!(version(&end, "k8s-node1") == NEW && version(&end, "k8s-node2") != NEW, "{}", tail(&end, 40));
+    assert!(slack(&end).contains('✅') && !slack(&end).contains("🛑"), "{}", slack(&end));
+}
+
 /// With one version everywhere it is about something that no upgrade ends.
 #[test]
 fn an_alert_about_skew_holds_where_there_is_none() {

@@ -51,16 +51,17 @@ impl Moment {
             Phase::Preflight => Moment::Claimed,
             Phase::Master if !facts.managed().any(|node| node.control_plane && node.changed_by(&facts.marks)) => Moment::Claimed,
             Phase::Master | Phase::Worker => Moment::Upgrading,
-            Phase::Postflight if facts.managed().any(|node| left_old(node, facts)) => Moment::Partial,
+            Phase::Postflight if facts.nodes.iter().any(|node| left_old(node, facts)) => Moment::Partial,
             Phase::Postflight => Moment::Finishing,
         }
     }
 }
 
-/// A worker that was skipped by force, and is old indeed.
+/// A worker that the run goes past, or a node that the settings exclude, which has another version indeed: the skew that is left is theirs,
+/// for every other node is looked at by itself.
 fn left_old(node: &Node, facts: &Facts) -> bool {
     let old = facts.marks.target.is_none_or(|target| !node.is_upgraded(target));
-    !node.control_plane && old && Step::of(node).is_skipped(&facts.marks)
+    old && (node.excluded || !node.control_plane && Step::of(node).is_skipped(&facts.marks))
 }
 
 /// Nodes run several versions, or one node does: the excluded ones count, for rules see them, too.

@@ -94,7 +94,7 @@ fn the_moment_follows_from_facts() {
 }
 /// Only what stays old for good makes skew for good: no other skip, and no skipped worker that was upgraded after all.
 #[test]
-fn only_a_worker_that_stays_old_loosens_the_end() {
+fn of_skips_only_a_worker_that_stays_old_loosens_the_end() {
     let with = |skips: &[&str]| {
         let mut facts = in_flight(runbook());
         facts.marks.skipped = skips.iter().map(|step| (*step).into()).collect();
@@ -109,8 +109,18 @@ fn only_a_worker_that_stays_old_loosens_the_end() {
     upgrade(&mut facts, "k8s-node3", NEW);
     assert_eq!(of(&facts), Moment::Finishing);
     node(&mut facts, "k8s-node3").kubelet = Some(OLD);
+    assert_eq!(of(&facts), Moment::Partial);
+}
+
+/// The settings exclude it, so no run ever ends the skew that it makes; one that has the target's version makes none.
+#[test]
+fn an_excluded_node_that_stays_old_loosens_the_end() {
+    let mut facts = in_flight(runbook());
     node(&mut facts, "k8s-node3").excluded = true;
-    assert_eq!(of(&facts), Moment::Finishing);
+    assert_eq!(Moment::of(Phase::Postflight, &facts), Moment::Partial);
+    assert_eq!(judge(&with_watchdog(ALERT_SKEW), &asker(Moment::Partial, None)), Judgement::Pass);
+    upgrade(&mut facts, "k8s-node3", NEW);
+    assert_eq!(Moment::of(Phase::Postflight, &facts), Moment::Finishing);
 }
 
 /// Where all nodes run one version, a mismatch that somebody sees is none that an upgrade makes or ends.
@@ -173,6 +183,22 @@ fn the_end_waits_for_what_the_group_has() {
     ] {
         let judged = judge(&with_watchdog(name), &Asker { gates: &gates, ..asker(moment, None) });
         assert_eq!(judged != Judgement::Pass, blocks, "{name} at {moment:?}");
+    }
+}
+
+/// Information holds nobody, in the group as anywhere, unless it is asked for.
+#[test]
+fn the_end_waits_for_no_information_even_of_the_group() {
+    let gates = ["Slow".to_owned()];
+    for moment in [Moment::Finishing, Moment::Partial] {
+        for (severity, asked, blocks) in
+            [("info", false, false), ("none", false, false), ("info", true, true), ("none", true, true), ("warning", false, true)]
+        {
+            let slow = Alert { labels: BTreeMap::from([("severity".into(), severity.into())]), ..alert("Slow", true) };
+            let answer = Answer::Known(vec![alert(ALERT_WATCHDOG, true), slow]);
+            let judged = judge(&answer, &Asker { gates: &gates, info_holds: asked, ..asker(moment, None) });
+            assert_eq!(judged != Judgement::Pass, blocks, "{severity}, asked for: {asked}, {moment:?}");
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub mod next;
 pub mod order;
 pub mod orphan;
 pub mod others;
+pub mod own_image;
 pub mod planned;
 pub mod reminders;
 pub mod rules;

@@ -54,7 +54,7 @@ pub fn runner<'a>(facts: &'a Facts, policy: &Policy) -> Option<&'a Node> {
 }
 
 /// The nodes that may host a Job, and with it have the key: the control planes, the runner, and who stands in for it.
-fn trusted<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
+pub(super) fn trusted<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
     let runner = runner(facts, policy).map(|node| node.name.as_str());
     let trusted = |node: &&Node| node.control_plane || Some(node.name.as_str()) == runner || policy.standby.contains(&node.name);
     in_natural_order(facts.managed().filter(trusted))

@@ -11,6 +11,7 @@ use super::planned::Planned;
 use super::target::{self, TargetCheck};
 use crate::failure::{Cause, Class, Retry};
 use crate::guard::{self, Guard};
+use crate::names;
 use crate::plan::model::facts::{Facts, JobFact, JobState, TakenUp};
 use crate::plan::model::marks::Deferred;
 use crate::plan::model::policy::Policy;
@@ -103,10 +104,20 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
     Ok(follow(facts, &freed, planned, now).map_or_else(Verdict::Leave, Verdict::TakeUp))
 }
 
+/// Why a run that was deferred is not tried again while detection's CronJob is suspended, by whatever hand: then nobody wants a run to begin by
+/// itself.
+pub fn kept_off(deferred: &Deferred) -> String {
+    format!("{} is not tried again: CronJob {} is suspended", deferred_run(deferred), names::DETECT_CRONJOB)
+}
+
+fn deferred_run(Deferred { target, since, .. }: &Deferred) -> String {
+    format!("the run to {target} that was deferred at {since}")
+}
+
 /// Preflight of a run that was deferred, once more; or why not now. It is detection's word that stands: whatever halts that keeps it off.
 fn again(facts: &Facts, policy: &Policy, deferred: &Deferred, now: Timestamp) -> Result<Result<TakeUp, String>, Cause> {
     let Deferred { target, run, since } = deferred;
-    let what = format!("the run to {target} that was deferred at {since}");
+    let what = deferred_run(deferred);
     if let Some(halt) = &facts.marks.halted {
         return Ok(Err(format!("{what} is not tried again: {halt}")));
     }

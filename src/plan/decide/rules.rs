@@ -29,7 +29,7 @@ pub enum Moment {
     Upgrading,
     /// All nodes are done; only the alerts that the end waits for count.
     Finishing,
-    /// The same, but a worker that a person skipped by force stays old, and the cluster skewed.
+    /// The same, but a worker that the run goes past, or a node that the settings exclude, stays old, and the cluster skewed.
     Partial,
 }
 use Moment::{Claimed, Finishing, Partial, Unclaimed, Upgrading};
@@ -72,7 +72,7 @@ const PUSHED: &[&str] = &[METRIC_IN_FLIGHT];
 pub const KNOWN: [Known; 11] = [
     Known {
         name: ALERT_SKEW,
-        // A half-done cluster has skew that this run will end. It must have resolved at the end, unless a worker stays old.
+        // A half-done cluster has skew that this run will end. It must have resolved at the end, unless a node stays old for good.
         own: &[Unclaimed, Claimed, Upgrading, Partial],
         gate: true,
         rule: Some(Rule {

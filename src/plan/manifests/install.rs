@@ -19,6 +19,11 @@ pub fn manifests(install: &Install) -> Result<String, Cause> {
     yaml(&objects(install)?)
 }
 
+/// The namespace and the policies alone: where they are in force before the rest comes, they refuse what is wrong with it.
+pub fn policies(install: &Install) -> Result<String, Cause> {
+    yaml(&std::iter::once(namespace(install)).chain(policies::objects(install)).collect::<Vec<_>>())
+}
+
 /// The objects of [`manifests`].
 pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
     let mut objects = vec![namespace(install)];
@@ -174,7 +179,13 @@ fn cronjob(install: &Install, scheduled: &Scheduled) -> Value {
                 "ttlSecondsAfterFinished": scheduled.ttl,
                 "podReplacementPolicy": "Failed",
                 "podFailurePolicy": jobs::pod_failure_policy(),
-                "template": { "metadata": { "labels": labels }, "spec": spec },
+                "template": {
+                    "metadata": {
+                        "labels": jobs::pod_labels(scheduled.app),
+                        "annotations": { names::ANNOTATION_LINKERD: "disabled" },
+                    },
+                    "spec": spec,
+                },
             },
         },
     });

@@ -105,7 +105,7 @@ pub fn manifest(facts: &Facts, planned: &Planned, template: &Template) -> Result
             "podFailurePolicy": pod_failure_policy(),
             "template": {
                 "metadata": {
-                    "labels": labels,
+                    "labels": pod_labels(names::APP_CHAIN),
                     "annotations": pod_annotations(),
                 },
                 "spec": spec,
@@ -166,9 +166,21 @@ pub fn pod_failure_policy() -> Value {
     ] })
 }
 
-/// Autoscalers leave it alone.
+/// Autoscalers leave it alone, and no mesh puts a sidecar beside it, which would outlive our container, and with it the Job.
 pub(super) fn pod_annotations() -> Value {
+    let mut annotations = former_pod_annotations();
+    annotations[names::ANNOTATION_LINKERD] = json!("disabled");
+    annotations
+}
+
+/// Those of the builds before: a run goes on with the build that began it.
+pub(super) fn former_pod_annotations() -> Value {
     json!({ "cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true" })
+}
+
+/// The same for a mesh that goes by labels.
+pub(super) fn pod_labels(app: &str) -> Value {
+    json!({ names::LABEL_APP: app, names::LABEL_ISTIO: "false" })
 }
 
 /// What a pod sees of the Secret: no more than its command uses. Whoever is root on its node sees all of it, which is why no pod with any

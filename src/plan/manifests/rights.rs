@@ -189,6 +189,8 @@ fn of_the_watch(namespace: &str) -> Vec<Grant> {
             .within(namespace),
         cluster("coordination.k8s.io", "leases", &["get"], "who else is at work").within(namespace),
         journals,
+        cluster("batch", "cronjobs", &["get"], "whether detection is suspended: then no deferred run is tried again")
+            .within(namespace),
         cluster("", "pods", &["list"], "versions of the control planes").within("kube-system"),
     ]
 }

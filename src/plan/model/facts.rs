@@ -232,6 +232,8 @@ pub struct JobFact {
     pub pod: Option<String>,
     /// Why the newest pod does not run.
     pub pending: Option<String>,
+    /// Containers of others (a mesh's) in the newest pod that run on though ours has ended: they keep its Job from ending.
+    pub outlived_by: Vec<String>,
     /// Since when it waits for a pod that runs: there is none, or the newest has not begun. None: one has.
     pub waits_since: Option<Timestamp>,
     /// When its activeDeadlineSeconds are over.

@@ -115,6 +115,7 @@ pub fn job(name: &str, state: JobState) -> JobFact {
         progress: None,
         pod: None,
         pending: None,
+        outlived_by: Vec::new(),
         waits_since: None,
         deadline: None,
         ended: None,

@@ -46,6 +46,13 @@ impl HeldDrain {
         }
     }
 
+    /// Whoever drained was killed, after the node had been out of service for `out`: that counts as well, but it is no sign that the drain
+    /// would not have ended.
+    pub fn cut_off(former: Option<&HeldDrain>, node: &str, out: Duration, now: Timestamp) -> Self {
+        let next = Self::after(former, node, out, now);
+        HeldDrain { tries: next.tries - 1, ..next }
+    }
+
     /// Out of service in all of them.
     pub fn out(&self) -> Duration {
         Duration::from_secs(self.seconds)
@@ -53,6 +60,9 @@ impl HeldDrain {
 
     /// When nobody is asked, it is not tried again before this.
     pub fn again(&self) -> Timestamp {
+        if self.tries == 0 {
+            return self.last;
+        }
         let doubled = 1i32.checked_shl(self.tries.saturating_sub(1)).unwrap_or(i32::MAX);
         let pause = PAUSE.checked_mul(doubled).map_or(LONGEST, |pause| pause.clamp(PAUSE, LONGEST));
         self.last.checked_add(pause).unwrap_or(Timestamp::MAX)
@@ -60,8 +70,12 @@ impl HeldDrain {
 
     /// For people.
     pub fn words(&self) -> String {
-        let drains = if self.tries == 1 { "1 drain".to_owned() } else { format!("{} drains", self.tries) };
-        format!("{drains} did not end, out of service {} in all", span(self.out()))
+        let drains = match self.tries {
+            0 => "a drain was cut off".to_owned(),
+            1 => "1 drain did not end".to_owned(),
+            tries => format!("{tries} drains did not end"),
+        };
+        format!("{drains}, out of service {} in all", span(self.out()))
     }
 }
 
@@ -92,5 +106,15 @@ mod tests {
             "1 drain did not end, out of service 5s in all"
         );
         assert_eq!(HeldDrain::read("soon"), None);
+    }
+
+    #[test]
+    fn a_drain_that_was_cut_off_counts_by_its_time_alone() {
+        let cut = HeldDrain::cut_off(None, "n", Duration::from_secs(90), at(3));
+        assert_eq!((cut.words().as_str(), cut.again()), ("a drain was cut off, out of service 1m 30s in all", at(3)));
+        let held = HeldDrain::after(Some(&cut), "n", Duration::from_secs(600), at(20));
+        let cut = HeldDrain::cut_off(Some(&held), "n", Duration::from_secs(30), at(40));
+        assert_eq!((cut.tries, cut.seconds), (1, 720));
+        assert_eq!(HeldDrain::cut_off(Some(&held), "other", Duration::from_secs(30), at(40)).seconds, 30);
     }
 }

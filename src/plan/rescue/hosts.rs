@@ -25,6 +25,8 @@ pub struct Found {
     pub audit: Vec<String>,
     /// systemd's word for the kubelet's unit.
     pub kubelet: String,
+    /// This program's own images that the runtime has; None: it could not be asked.
+    pub images: Option<Vec<String>>,
     /// Static pods of the control plane, with the images of their manifests.
     pub static_pods: Vec<(String, String)>,
     pub unit: Unit,
@@ -110,7 +112,7 @@ pub struct Snapshot {
 }
 
 texts!(Asked { node, address, found });
-texts!(Found { packages, audit, kubelet, static_pods, unit, former, copies, etcd_data, keys, free, card, snapshots });
+texts!(Found { packages, audit, kubelet, images, static_pods, unit, former, copies, etcd_data, keys, free, card, snapshots });
 texts!(Key { fingerprint, ends, near });
 texts!(Package { name, version, letters, held, whole });
 texts!(Unit { work, log });

@@ -23,7 +23,9 @@ pub struct ScreenInput {
     pub units: Vec<(String, Answer<Unit>)>,
     /// Why the CronJob that takes up what died cannot, if it cannot.
     pub no_watch: Option<String>,
-    /// The image that is installed, as that CronJob says.
+    /// The detection's CronJob is suspended.
+    pub suspended: bool,
+    /// The image that is installed, as the watch's CronJob says.
     pub installed: Option<String>,
     /// What the settings switch off that would hold a run or tell of it.
     pub off: Vec<String>,

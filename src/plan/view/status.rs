@@ -137,6 +137,12 @@ fn idle(seen: &ScreenInput, job: &JobFact, now: Timestamp) -> Option<(String, Op
     Some((format!("{what}: {why}"), Some(since)))
 }
 
+/// It has done its work, or failed at it; only the Job itself does not know.
+fn outlived_by(job: &JobFact) -> String {
+    let (name, others) = (&job.name, job.outlived_by.join(", "));
+    format!("{name} does not end, though its work has: {others} runs on beside it; keep that out of the pods of this namespace")
+}
+
 /// The last failure that nothing has followed: of the run in flight, else of one that was never claimed.
 pub fn last_failed(facts: &Facts) -> Option<&JobFact> {
     let of_run = |job: &&JobFact| !facts.marks.in_flight || job.run == facts.marks.run_id;
@@ -307,6 +313,8 @@ impl View<'_> {
             }));
         }
         blocks.extend(self.active().filter_map(|job| idle(self.seen, job, self.now)));
+        let outlived = self.facts().jobs.iter().filter(|job| !job.outlived_by.is_empty() && self.target().is_some());
+        blocks.extend(outlived.map(|job| (outlived_by(job), None)));
         if let Err(cause) = self.next {
             let why: Vec<&str> = std::iter::once(cause.what.as_str()).chain(cause.detail.iter().map(String::as_str)).collect();
             blocks.push((why.join("; "), None));
@@ -423,6 +431,12 @@ impl View<'_> {
     /// What becomes of a run that was deferred.
     fn deferred(&self) -> String {
         match (self.verdict(), &self.seen.no_watch) {
+            (Ok(Verdict::TakeUp(_)), _) if self.seen.suspended => self
+                .facts()
+                .marks
+                .deferred
+                .as_ref()
+                .map_or_else(String::new, |deferred| format!("{}.", orphan::kept_off(deferred))),
             (Ok(Verdict::TakeUp(found)), None) => format!("{}, by the watch within 10 minutes.", found.why),
             (Ok(Verdict::TakeUp(_)), Some(why)) => format!("nothing tries the deferred run again: {why}."),
             (Ok(Verdict::Leave(why)), _) => format!("{why}."),

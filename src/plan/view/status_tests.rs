@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::plan::model::fixture::*;
 use crate::plan::model::halt::Halt;
+use crate::plan::model::marks::Deferred;
 use crate::plan::model::progress::Progress;
 
 const NODE4: &str = "k8s-upgrade-worker-1-34-7-k8s-node4";
@@ -27,6 +28,7 @@ fn seen(facts: Facts) -> ScreenInput {
         driver: None,
         units: Vec::new(),
         no_watch: None,
+        suspended: false,
         installed: None,
         warnings: BTreeMap::new(),
     }
@@ -38,6 +40,26 @@ fn shown(seen: &ScreenInput) -> Screen {
 
 fn failed_with(exit: i32) -> JobState {
     JobState::Failed { reason: "PodFailurePolicy".into(), exit: Some(exit) }
+}
+
+#[test]
+fn a_sidecar_that_outlives_our_container_is_named() {
+    let mut seen = seen(run());
+    seen.facts.jobs = vec![JobFact { outlived_by: vec!["istio-proxy".to_owned()], ..job(NODE4, JobState::Complete) }];
+    let blocks: Vec<String> = shown(&seen).blocks.into_iter().map(|(what, _)| what).collect();
+    assert!(blocks.iter().any(|what| what.contains(NODE4) && what.contains("istio-proxy runs on")), "{blocks:?}");
+}
+
+#[test]
+fn a_deferred_run_is_said_to_wait_for_a_detection_that_is_suspended() {
+    let mut seen = seen(runbook());
+    let since = now() - jiff::SignedDuration::from_hours(2);
+    seen.facts.marks.deferred = Some(Deferred { target: NEW, run: "5f3a21bc".parse().unwrap(), since });
+    let (may, why) = shown(&seen).safe;
+    assert!(may && why.contains("is tried again"), "{why}");
+    seen.suspended = true;
+    let (may, why) = shown(&seen).safe;
+    assert!(may && why.contains("is not tried again: CronJob k8s-version-check is suspended"), "{why}");
 }
 
 #[test]

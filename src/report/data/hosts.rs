@@ -47,6 +47,8 @@ pub struct AnsweredHost<'a> {
     pub packages: Vec<Package<'a>>,
     /// What the package manager finds half installed, line by line.
     pub audit: &'a [String],
+    /// This program's own images that the container runtime has; null where it could not be asked.
+    pub images: Option<&'a [String]>,
     /// The static pods of a control plane, by their manifests.
     pub manifests: Vec<Manifest<'a>>,
     /// Components of a control plane of which there is no manifest, though there is one of another.
@@ -242,6 +244,7 @@ impl<'a> AnsweredHost<'a> {
             kubelet: &found.kubelet,
             packages: found.packages.iter().map(Package::of).collect(),
             audit: &found.audit,
+            images: found.images.as_deref(),
             manifests: found.static_pods.iter().map(|(pod, image)| Manifest { pod, image }).collect(),
             without_manifest: found.without_manifest(),
             unit: Unit::of(&found.unit),

@@ -5,7 +5,6 @@ use std::time::Duration;
 use crate::clients::{Gauge, Packages};
 use crate::failure::Cause;
 use crate::names;
-use crate::node::Available;
 use crate::packages::IN_USE;
 use crate::plan::decide::detect::{self, Detection, Index};
 use crate::plan::decide::{order, target};
@@ -84,21 +83,10 @@ pub async fn defer(services: &Services, place: &str, run: &RunId, target: Versio
     }
 }
 
-/// Asks the package manager of the first control plane whether it can install `target`, where its repository is that of the target's minor version.
-/// (A new minor version's repository is set up by preflight, which then asks the same.)
+/// Asks the first control plane whether it can install `target`, as preflight asks every node.
 pub async fn installable(services: &Services, facts: &Facts, target: Version) -> Result<(), Cause> {
-    let ssh = &services.ssh;
     let Some(master) = order::first_control_plane(facts) else { return Ok(()) };
-    let state = ssh.on_node(master, &nodes::prepare::inspect(&services.settings)).await?;
-    if !nodes::prepare::has_repository(&state, target) {
-        return Ok(());
-    }
-    nodes::prepare::refresh_lists(services, master, target).await?;
-    let offered = ssh.on_node(master, &Available { package: "kubeadm" }).await?;
-    if offered.iter().any(|revision| revision.starts_with(&format!("{target}-"))) {
-        return Ok(());
-    }
-    Err(Cause::hold(format!("the package index lists {target}, but {} on {} cannot install it", IN_USE.name, master.name))
-        .detail(offered.into_iter().take(5))
-        .during(PLACE))
+    let state = services.ssh.on_node(master, &nodes::prepare::inspect(&services.settings)).await?;
+    let asked = nodes::prepare::installable_on(services, master, &state, target).await;
+    asked.map_err(|cause| Cause { what: format!("{}: {}", master.name, cause.what), ..cause }.during(PLACE))
 }

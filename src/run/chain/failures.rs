@@ -71,7 +71,7 @@ fn what_follows(services: &Services, facts: &Facts, place: &str, class: Class) -
             "Kubernetes tries this Job again, three times in all; then the watch takes it up, three times at most."
         }
         Class::Hold if services.session.chain => {
-            if let Some(drained) = facts.marks.held_drain_of(place) {
+            if let Some(drained) = facts.marks.held_drain_of(place).filter(|drained| drained.tries > 0) {
                 return format!("The watch tries this step again from {} on.", drained.again().strftime("%Y-%m-%d %H:%M UTC"));
             }
             "The watch tries this step again every 10 minutes; while it holds, no further message is sent."

@@ -14,6 +14,7 @@ use crate::packages::IN_USE;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::halt::Halt;
 use crate::plan::model::marks::Edit;
+use crate::run::cluster::job::is_suspended;
 use crate::run::cluster::{Cluster, Observer, Record};
 use crate::run::outside::{Monitoring, blocker};
 use crate::run::session::{Change, Probe, RECORD, Session, Wait};
@@ -31,7 +32,7 @@ pub async fn record_halt(observer: &Observer, record: &Record, halt: Option<&Hal
 pub async fn detection_suspended(cluster: &Cluster) -> Result<Option<bool>, Cause> {
     let api: Api<CronJob> = cluster.own();
     let found = cluster.find("read the detection CronJob", async || api.get(names::DETECT_CRONJOB).await).await?;
-    Ok(found.map(|cronjob| cronjob.spec.and_then(|spec| spec.suspend).unwrap_or(false)))
+    Ok(found.as_ref().map(is_suspended))
 }
 
 /// Suspends detection's CronJob, or lets it go on.

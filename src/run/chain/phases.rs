@@ -13,12 +13,11 @@ use crate::permit::ChangeClass;
 use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::entry::{self, Entry};
 use crate::plan::decide::gates::{Gate, Occasion};
-use crate::plan::decide::{gates, order, undrainable};
+use crate::plan::decide::{gates, order};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{Facts, Node, Phase};
 use crate::plan::model::halt::Skip;
 use crate::plan::model::marks::Edit;
-use crate::plan::model::policy::Undrainable;
 use crate::plan::model::version::Version;
 use crate::report::Notice;
 use crate::run::cluster::{Cluster, Observer, Record};
@@ -66,7 +65,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         // Of one that serves at the target only the hook after it is left.
         let entered = match facts.serves_for_now(node, target) {
             true => Ok(Entered::Begun),
-            false => entered(services, before, &facts, node, target).await,
+            false => entered(services, before, &facts, node, target, run).await,
         };
         let begun = match entered {
             Ok(Entered::Begun) => true,
@@ -111,8 +110,15 @@ enum Entered {
     LeftOut(Skip),
 }
 
-async fn entered(services: &Services, before: Asking<'_>, facts: &Facts, node: &Node, target: Version) -> Result<Entered, Cause> {
-    if enter(services, node, target).await? {
+async fn entered(
+    services: &Services,
+    before: Asking<'_>,
+    facts: &Facts,
+    node: &Node,
+    target: Version,
+    run: &RunId,
+) -> Result<Entered, Cause> {
+    if enter(services, facts, node, target, run).await? {
         return Ok(Entered::Begun);
     }
     Ok(before_disruption(services, before, facts, node, target).await?.map_or(Entered::Open, Entered::LeftOut))
@@ -120,7 +126,7 @@ async fn entered(services: &Services, before: Asking<'_>, facts: &Facts, node: &
 
 /// Before the gates of a node: what an earlier runner of ours has left. True if its upgrade has begun, and is to be finished without
 /// asking any: it is out of service, and waiting makes nothing better.
-async fn enter(services: &Services, node: &Node, target: Version) -> Result<bool, Cause> {
+async fn enter(services: &Services, facts: &Facts, node: &Node, target: Version, run: &RunId) -> Result<bool, Cause> {
     let begun = node.unschedulable && nodes::inspect::has_begun(&services.ssh, node, &target.to_string()).await?;
     match entry::entry(node, begun, services.halt.halted().is_some()) {
         Entry::Finish => {
@@ -137,6 +143,7 @@ async fn enter(services: &Services, node: &Node, target: Version) -> Result<bool
             if services.leases.release().await.and(back)? {
                 return Ok(true);
             }
+            nodes::give_up::cut_off(services, facts, node, run).await;
         }
         Entry::Gates | Entry::Stop => {}
     }
@@ -198,10 +205,7 @@ async fn before_disruption(
     asking.pass(Gate::ChangesByHand, Guard::NothingLostOnNode, lost).await?;
     let mut left_out = None;
     let drainable = async {
-        let stuck = nodes::drainable::undrainable(services, name, &[name]).await?;
-        // What belongs to no run is left out of none.
-        let policy = if facts.marks.in_flight { services.settings.undrainable } else { Undrainable::Refuse };
-        left_out = undrainable::judge(&stuck, facts, target, policy, Occasion::BeforeNode)?.pop();
+        left_out = nodes::drainable::left_out(services, name, &[name], facts, target, Occasion::BeforeNode).await?.pop();
         Ok(())
     };
     asking.pass(Gate::Drainable, Guard::DrainableBeforeNode, drainable).await?;

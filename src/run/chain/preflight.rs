@@ -6,7 +6,7 @@ use crate::names::Mark;
 use crate::node::{KubeadmPlan, NodeState, WriteCard};
 use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::decide::target::{self, TargetCheck};
-use crate::plan::decide::{gates, order, undrainable};
+use crate::plan::decide::{gates, order};
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node, Phase, Step};
@@ -166,11 +166,14 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
         Answer::Unknown(why) => Err(Cause::unreachable(format!("whether {target} is released is not known: {why}"))),
     };
     let mut states = Vec::new();
-    asking.tell(
-        Gate::Hosts,
-        Guard::HostsAnswer,
-        nodes::prepare::inspect_nodes(&services.ssh, &services.settings, facts, target).await.map(|found| states = found),
-    );
+    let hosts = match nodes::prepare::inspect_nodes(&services.ssh, &services.settings, facts, target).await {
+        Ok(found) => {
+            states = found;
+            nodes::own_image::there(services, PLACE, facts).await
+        }
+        Err(cause) => Err(cause),
+    };
+    asking.tell(Gate::Hosts, Guard::HostsAnswer, hosts);
     nodes::prepare::warn_of_ends(&services.session, PLACE, &states);
     nodes::sources::warn_of_strangers(&services.session, PLACE, &states, target);
     // What the index lists, a node's own mirror may lack: its lists are read anew, unless somebody else may be at work or the run cannot begin
@@ -200,8 +203,7 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
     let drainable = async {
         let old = order::order(facts, &policy).into_iter().filter(|node| !node.is_upgraded(target));
         let old: Vec<&str> = old.filter(|node| !Step::of(node).is_skipped(&facts.marks)).map(|node| node.name.as_str()).collect();
-        let stuck = nodes::drainable::undrainable(services, PLACE, &old).await?;
-        left_out = undrainable::judge(&stuck, facts, target, services.settings.undrainable, Occasion::Preflight)?;
+        left_out = nodes::drainable::left_out(services, PLACE, &old, facts, target, Occasion::Preflight).await?;
         Ok(())
     };
     asking.ask(Gate::Drainable, Guard::DrainableBeforeRun, drainable).await?;

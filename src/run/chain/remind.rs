@@ -39,8 +39,14 @@ async fn remind_if_due(services: &Services, facts: &Facts) -> Result<(), Cause> 
     }
     let mut known = reminders::known(&hold, former);
     if reminders::is_due(&known, now) {
-        let screen =
-            status::screen(&seen(services, facts), &policy, &services.settings.cluster_name, &services.cluster.namespace, now);
+        let suspended = super::halting::detection_suspended(&services.cluster).await? == Some(true);
+        let screen = status::screen(
+            &seen(services, facts, suspended),
+            &policy,
+            &services.settings.cluster_name,
+            &services.cluster.namespace,
+            now,
+        );
         // Whether what came before has arrived is of no interest here.
         services.notices.flush().await;
         services.session.notice(PLACE, &Notice::StillHeld(still_held(&screen, &hold, &known, facts, now)));
@@ -57,11 +63,12 @@ async fn remind_if_due(services: &Services, facts: &Facts) -> Result<(), Cause> 
 }
 
 /// What the watch sees of what a screen is made of: it reads no events, and asks no node.
-fn seen(services: &Services, facts: &Facts) -> ScreenInput {
+fn seen(services: &Services, facts: &Facts, suspended: bool) -> ScreenInput {
     let unstarted = facts.jobs.iter().filter(|job| job.unstarted(services.session.now()).is_some());
     let unknown = || Answer::Unknown("the watch reads no events".to_owned());
     ScreenInput {
         off: Vec::new(),
+        suspended,
         facts: facts.clone(),
         leases: Vec::new(),
         driver: None,

@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::batch::v1::{Job, JobSpec};
+use k8s_openapi::api::batch::v1::{CronJob, Job, JobSpec};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
 use kube::ResourceExt;
 
@@ -79,6 +79,14 @@ pub fn end_of_own(job: &Job, pod: &Pod) -> Option<JobState> {
     }
 }
 
+/// Containers of a pod that its Job's template does not name.
+fn others_in(job: &Job, pod: &Pod) -> Vec<String> {
+    let own = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
+    let own = |name: &String| own.is_some_and(|own| own.containers.iter().any(|container| container.name == *name));
+    let all = pod.spec.iter().flat_map(|spec| &spec.containers).map(|container| container.name.clone());
+    all.filter(|name| !own(name)).collect()
+}
+
 /// When the Job is ended if it has not ended itself.
 fn deadline(job: &Job) -> Option<Timestamp> {
     let seconds = job.spec.as_ref()?.active_deadline_seconds?;
@@ -109,6 +117,11 @@ fn has_begun(pod: &Pod) -> bool {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).is_some_and(|phase| phase != "Pending")
 }
 
+/// It creates no Jobs for now.
+pub fn is_suspended(cronjob: &CronJob) -> bool {
+    cronjob.spec.as_ref().is_some_and(|spec| spec.suspend == Some(true))
+}
+
 /// The container of this program in the pods of a Job.
 pub fn own_container(job: Option<&JobSpec>) -> Option<&Container> {
     own_in(job?.template.spec.as_ref()?)
@@ -131,7 +144,12 @@ pub fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> JobFact {
     let exit = exit_code(job, newest);
     // A Job that is being deleted is as good as gone, but its name is taken until then.
     let deleting = job.metadata.deletion_timestamp.is_some();
-    let state = if deleting { JobState::Failed { reason: "it is being deleted".into(), exit } } else { job_state(job, exit) };
+    let own_end = |pod: &Pod| end_of_own(job, pod);
+    let state = match job_state(job, exit) {
+        _ if deleting => JobState::Failed { reason: "it is being deleted".into(), exit },
+        JobState::Active => newest.and_then(own_end).unwrap_or(JobState::Active),
+        ended => ended,
+    };
     let spec = job.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
     let arguments =
         spec.and_then(|spec| spec.containers.first()).and_then(|container| container.args.clone()).unwrap_or_default();
@@ -153,11 +171,12 @@ pub fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> JobFact {
         pin: spec.and_then(jobs::pinned_to).map(str::to_owned),
         pods: pods
             .iter()
-            .filter(|pod| !gates::finished(pod))
+            .filter(|pod| !gates::finished(pod) && own_end(pod).is_none())
             .map(|pod| PodFact { node: node(pod), created: created(pod) })
             .collect(),
         pod: newest.map(|pod| pod.name_any()),
         pending: newest.and_then(pending),
+        outlived_by: newest.filter(|pod| own_end(pod).is_some()).map(|pod| others_in(job, pod)).unwrap_or_default(),
         waits_since: match newest {
             None => job.creation_timestamp().map(|time| time.0),
             Some(pod) if has_begun(pod) => None,
@@ -278,6 +297,31 @@ mod tests {
         let fact = with("Pending", vec![], ours());
         assert_eq!((fact.pending, fact.waits_since), (None, "2026-11-22T12:05:00Z".parse().ok()));
         assert_eq!(job_fact(&job(None, json!({})), NONE, PREFIX).waits_since, "2026-11-22T12:00:00Z".parse().ok());
+    }
+
+    /// A mesh's sidecar runs on beside our container, whatever became of that: then the Job's own conditions never say so.
+    #[test]
+    fn a_job_of_the_chain_ends_with_our_own_container() {
+        let with = |own: Value, others: &[&str]| {
+            let status = |name: &str, state: Value| json!({ "name": name, "image": "i", "imageID": "", "ready": false, "restartCount": 0, "state": state });
+            let running = |name: &&str| status(name, json!({ "running": {} }));
+            let names = others.iter().chain([&names::PROGRAM]).map(|name| json!({ "name": name })).collect::<Vec<_>>();
+            let statuses = others.iter().map(running).chain([status(names::PROGRAM, own)]).collect::<Vec<_>>();
+            let mut pod = serde_json::to_value(pod("u1", "2026-11-22T12:05:00Z", Some("a"), None)).unwrap();
+            pod["spec"]["containers"] = json!(names);
+            pod["status"] = json!({ "phase": "Running", "containerStatuses": statuses });
+            job_fact(&job(None, json!({})), &[serde_json::from_value::<Pod>(pod).unwrap()], PREFIX)
+        };
+        let ended = |code: i32| json!({ "terminated": { "exitCode": code } });
+        let fact = with(ended(0), &["istio-proxy"]);
+        assert_eq!((fact.state, fact.pods.len(), fact.outlived_by), (JobState::Complete, 0, vec!["istio-proxy".to_owned()]));
+        let fact = with(ended(5), &["linkerd-proxy"]);
+        assert!(matches!(fact.state, JobState::Failed { exit: Some(5), .. }), "{:?}", fact.state);
+        let fact = with(json!({ "running": {} }), &["istio-proxy"]);
+        assert_eq!((fact.state, fact.pods.len(), fact.outlived_by), (JobState::Active, 1, vec![]));
+        // The Job's own end is a moment away.
+        let fact = with(ended(0), &[]);
+        assert_eq!((fact.state, fact.outlived_by), (JobState::Active, vec![]));
     }
 
     #[test]

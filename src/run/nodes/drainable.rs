@@ -14,9 +14,12 @@ use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::plan::decide::drain::{self, Fate};
-use crate::plan::decide::gates::{first_few, full_name};
+use crate::plan::decide::gates::{Occasion, first_few, full_name};
 use crate::plan::decide::undrainable::{self, NAMED, Stuck};
+use crate::plan::model::facts::Facts;
+use crate::plan::model::halt::Skip;
 use crate::plan::model::policy::Undrainable;
+use crate::plan::model::version::Version;
 use crate::report::span;
 use crate::run::services::Services;
 
@@ -25,8 +28,27 @@ const AGAIN: Duration = Duration::from_secs(10);
 /// So long evictions of one node are tried; an API server that is away answers none.
 const ASKED: Duration = Duration::from_secs(60);
 
+/// Whom of these nodes the run goes past, because they can never be drained and the settings say so.
+///
+/// # Errors
+/// One that can never be drained is to be upgraded nevertheless: see [`undrainable::judge`].
+pub async fn left_out(
+    services: &Services,
+    place: &str,
+    nodes: &[&str],
+    facts: &Facts,
+    target: Version,
+    occasion: Occasion,
+) -> Result<Vec<Skip>, Cause> {
+    let stuck = undrainable(services, place, nodes).await?;
+    // What belongs to no run is left out of none; preflight is about to begin one.
+    let of_run = facts.marks.in_flight || occasion == Occasion::Preflight;
+    let policy = if of_run { services.settings.undrainable } else { Undrainable::Refuse };
+    undrainable::judge(&stuck, facts, target, policy, occasion)
+}
+
 /// Which of the nodes can never be drained. What is only refused at this moment is told, for a drain waits for that.
-pub async fn undrainable(services: &Services, place: &str, nodes: &[&str]) -> Result<Stuck, Cause> {
+async fn undrainable(services: &Services, place: &str, nodes: &[&str]) -> Result<Stuck, Cause> {
     let mut found = look(services, place, nodes, true).await?;
     if !found.is_empty() && guard::on(Guard::DrainableTwice) {
         services.session.sleep(AGAIN, true).await;

@@ -61,14 +61,28 @@ pub async fn in_vain(services: &Services, facts: &Facts, name: &str, took: Durat
     if !facts.marks.is_of(run) {
         return cause;
     }
-    // A cordon of a runner before this one was taken back before the gates.
+    // A cordon of a runner before this one was taken back before the gates, and counted then.
     let held = HeldDrain::after(facts.marks.held_drain_of(name), name, took, services.session.now());
-    let mark = [Edit::held_drain(&held)];
-    if let Err(not) = services.record.mark_run(run, name, "record how long it was out of service", &mark).await {
-        services.session.warn(name, format!("that it was out of service could not be recorded: {}", not.what));
-    }
+    record_out(services, run, &held).await;
     let enough = held.out() >= services.settings.drain_deadlines();
     if enough && guard::on(Guard::DrainDeadlines) { Cause { detail: cause.detail, ..tried_enough(name, &held) } } else { cause }
+}
+
+/// A runner before this one was killed while the node was out of service and not changed: without this, one that dies in every drain would
+/// keep it so for as long as it likes. What dies may lie dead for long; it counts as one drain at most.
+pub async fn cut_off(services: &Services, facts: &Facts, node: &Node, run: &RunId) {
+    let Some(since) = node.cordoned_since.filter(|_| facts.marks.is_of(run)) else { return };
+    let now = services.session.now();
+    let out = now.duration_since(since).unsigned_abs().min(services.settings.drain_deadline);
+    let held = HeldDrain::cut_off(facts.marks.held_drain_of(&node.name), &node.name, out, now);
+    record_out(services, run, &held).await;
+}
+
+async fn record_out(services: &Services, run: &RunId, held: &HeldDrain) {
+    let mark = [Edit::held_drain(held)];
+    if let Err(not) = services.record.mark_run(run, &held.node, "record how long it was out of service", &mark).await {
+        services.session.warn(&held.node, format!("that it was out of service could not be recorded: {}", not.what));
+    }
 }
 
 /// A person must look.

@@ -9,6 +9,7 @@ pub mod give_up;
 pub mod hooks;
 pub mod inspect;
 pub mod losses;
+pub mod own_image;
 pub mod prepare;
 pub mod rollback;
 pub mod runtime;

@@ -155,20 +155,25 @@ pub async fn installable(
     target: Version,
 ) -> Result<(), Cause> {
     let asked = super::inspect::each_node(&services.settings, facts, async |node| {
-        let state = states.iter().find(|(name, _)| *name == node.name).map(|(_, state)| state);
-        match state.filter(|state| has_repository(state, target) && !state.whole_at("kubeadm", &target.to_string())) {
+        match states.iter().find(|(name, _)| *name == node.name) {
+            Some((_, state)) => installable_on(services, node, state, target).await,
             None => Ok(()),
-            Some(state) => {
-                refresh_lists(services, node, target).await?;
-                not_offered(&services.ssh, node, state, target).await?.map_or(Ok(()), Err)
-            }
         }
     });
     asked.await.map(drop)
 }
 
+/// The same of one node.
+pub async fn installable_on(services: &Services, node: &Node, state: &NodeState, target: Version) -> Result<(), Cause> {
+    if !has_repository(state, target) || state.whole_at("kubeadm", &target.to_string()) {
+        return Ok(());
+    }
+    refresh_lists(services, node, target).await?;
+    not_offered(&services.ssh, node, state, target).await?.map_or(Ok(()), Err)
+}
+
 /// The node's repository is that of the target's minor version, also where nobody knows it.
-pub fn has_repository(state: &NodeState, target: Version) -> bool {
+fn has_repository(state: &NodeState, target: Version) -> bool {
     super::sources::of(state).are_of(&target.series())
 }
 

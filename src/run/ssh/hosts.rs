@@ -234,6 +234,11 @@ impl Ssh {
         self.settings.host_addresses.get(place.node).map(ToString::to_string).or_else(|| place.address.map(str::to_owned))
     }
 
+    /// The same, of a node of the cluster.
+    pub fn address_of(&self, node: &Node) -> Option<String> {
+        self.address(node.into())
+    }
+
     async fn host(&self, place: Place<'_>) -> Result<Host, Cause> {
         let address = self.address(place).ok_or_else(|| {
             Cause::refused(format!("{} has no InternalIP", place.node)).detail(["set host-addresses for it".to_owned()])

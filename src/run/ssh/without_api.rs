@@ -6,7 +6,8 @@ use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::failure::Cause;
-use crate::node::{self, Inspect, LookBack, NodeState, Past, SnapshotHash};
+use crate::names;
+use crate::node::{self, ImagesThere, Inspect, LookBack, NodeState, Past, SnapshotHash};
 use crate::plan::decide::{order, signing};
 use crate::plan::model::answer::Answer;
 use crate::plan::rescue::card::Card;
@@ -42,8 +43,13 @@ impl Ssh {
     async fn ask_host(&self, node: &str) -> Result<Found, Cause> {
         let state = self.on_host(node, &Inspect::default()).await?;
         let past = self.on_host(node, &LookBack { snapshots: self.settings.snapshot_folder.clone() }).await?;
+        // One that cannot be asked is no reason to say nothing of the rest.
+        let images = match names::PROGRAM.parse() {
+            Ok(name) => self.on_host(node, &ImagesThere { name }).await.ok(),
+            Err(_) => None,
+        };
         let unit = self.unit(Place::alone(node), &state).await?;
-        Ok(found(state, past, unit, self.session.now()))
+        Ok(found(state, images, past, unit, self.session.now()))
     }
 
     /// Whether the snapshot on record lies on that host, and is what the card says.
@@ -64,7 +70,7 @@ fn image(named: Option<ImageName>) -> String {
     named.map_or_else(|| "-".to_owned(), String::from)
 }
 
-fn found(state: NodeState, past: Past, unit: Unit, now: Timestamp) -> Found {
+fn found(state: NodeState, images: Option<Vec<ImageName>>, past: Past, unit: Unit, now: Timestamp) -> Found {
     let package = |package: &node::Package| Package {
         name: package.name.to_string(),
         version: package.version.to_string(),
@@ -76,6 +82,7 @@ fn found(state: NodeState, past: Past, unit: Unit, now: Timestamp) -> Found {
         packages: state.packages.iter().map(package).collect(),
         audit: state.audit,
         kubelet: state.kubelet.map_or_else(String::new, String::from),
+        images: images.map(|images| images.into_iter().map(String::from).collect()),
         static_pods: past.static_pods.into_iter().map(|manifest| (manifest.pod, image(manifest.image))).collect(),
         unit,
         former: past.former.into_iter().map(|(release, folder)| (release.into(), folder.into())).collect(),

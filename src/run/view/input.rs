@@ -15,7 +15,7 @@ use crate::plan::model::lease::Lease;
 use crate::plan::model::policy::{Alerts, Gauges};
 use crate::plan::view::screen::ScreenInput;
 use crate::run::cluster::events;
-use crate::run::cluster::job::own_container;
+use crate::run::cluster::job::{is_suspended, own_container};
 use crate::run::guards::term::{driver, of_node, term};
 use crate::run::services::Services;
 use crate::settings::Settings;
@@ -32,6 +32,8 @@ pub async fn screen_input(services: &Services) -> Result<ScreenInput, Cause> {
     let api: Api<CronJob> = services.cluster.own();
     let watch = services.cluster.find("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
     let (no_watch, installed) = (no_watch(watch.as_ref()), installed(watch.as_ref()));
+    let detection = services.cluster.find("read the detection CronJob", async || api.get(names::DETECT_CRONJOB).await).await?;
+    let suspended = detection.as_ref().is_some_and(is_suspended);
     let units = services.ssh.units(&facts).await;
     let warnings = warnings(services, &facts).await;
     Ok(ScreenInput {
@@ -39,6 +41,7 @@ pub async fn screen_input(services: &Services) -> Result<ScreenInput, Cause> {
         leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(),
         driver,
         no_watch,
+        suspended,
         installed,
         off: off(&services.settings),
         warnings,
@@ -68,9 +71,9 @@ pub async fn warnings(services: &Services, facts: &Facts) -> Warnings {
 
 /// Why the CronJob that takes up what died cannot, if it cannot.
 pub fn no_watch(found: Option<&CronJob>) -> Option<String> {
-    match found.and_then(|cronjob| cronjob.spec.as_ref()) {
+    match found {
         None => Some(format!("CronJob {} does not exist", names::WATCH_CRONJOB)),
-        Some(spec) if spec.suspend == Some(true) => Some(format!("CronJob {} is suspended", names::WATCH_CRONJOB)),
+        Some(watch) if is_suspended(watch) => Some(format!("CronJob {} is suspended", names::WATCH_CRONJOB)),
         Some(_) => None,
     }
 }

@@ -19,6 +19,7 @@ use crate::names;
 use crate::plan::model::facts::Facts;
 use crate::plan::view::screen::{ScreenInput, Stale};
 use crate::run::cluster::Mirror;
+use crate::run::cluster::job::is_suspended;
 use crate::run::cluster::objects::{Objects, of_chain, of_control_plane};
 use crate::run::guards::term::driver;
 use crate::run::services::Services;
@@ -237,11 +238,13 @@ impl<'a> Live<'a> {
             Err(cause) => return Some(Err(cause)),
         };
         let watch = cronjobs.iter().find(|cronjob| cronjob.name_any() == names::WATCH_CRONJOB);
+        let detection = cronjobs.iter().find(|cronjob| cronjob.name_any() == names::DETECT_CRONJOB);
         Some(Ok(ScreenInput {
             leases: leases.iter().filter_map(|found| lease(found, &facts)).collect(),
             units: Vec::new(), // a session to a node every few seconds would be too much; what its runner waits for there is on its Job
             driver: leases.iter().find_map(|lease| driver(lease, &self.services.settings.annotation_prefix)),
             no_watch: no_watch(watch.map(Arc::as_ref)),
+            suspended: detection.is_some_and(|cronjob| is_suspended(cronjob)),
             installed: installed(watch.map(Arc::as_ref)),
             off: off(&self.services.settings),
             warnings: locked(&self.warnings).clone(),

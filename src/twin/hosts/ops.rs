@@ -14,6 +14,7 @@ use super::packages::{
 use super::release::{REGISTRY, images};
 use super::script::{Op, Request};
 use super::{identity, keys, past, plan, put, work};
+use crate::plan::decide::own_image;
 
 /// How long sessions last, in milliseconds.
 const SHORT: u64 = 300;
@@ -96,6 +97,10 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
     match op {
         Op::Identify => identity::shown(node, &machine).iter().for_each(|line| session.line(line)),
         Op::Inspect { packages } => inspect(node, &machine, packages, session),
+        Op::ImagesThere { name } => {
+            let named = |image: &&String| own_image::name(image) == name;
+            machine.images.iter().filter(named).for_each(|image| session.line(format_args!("image {image}")));
+        }
         Op::LookBack { snapshots } => past::look_back(state, &machine, snapshots, |line| session.line(line)),
         Op::ReadPatches { folder } => {
             for (path, file) in &machine.files {

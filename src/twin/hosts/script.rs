@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use crate::node::{
-    AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch, ReadPatches,
-    Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    AddKey, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch,
+    ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
@@ -12,6 +12,7 @@ use crate::node::{
 pub enum Op {
     Identify,
     Inspect { packages: String },
+    ImagesThere { name: String },
     LookBack { snapshots: String },
     ReadPatches { folder: String },
     Available { package: String },
@@ -74,6 +75,7 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         (Identify::NAME, []) => of::<Identify>(Op::Identify),
         (Inspect::NAME, []) => of::<Inspect>(Op::Inspect { packages: String::new() }),
         (Inspect::NAME, [packages]) => of::<Inspect>(Op::Inspect { packages: (*packages).into() }),
+        (ImagesThere::NAME, [name]) => of::<ImagesThere>(Op::ImagesThere { name: (*name).to_owned() }),
         (LookBack::NAME, [folder]) => of::<LookBack>(Op::LookBack { snapshots: (*folder).into() }),
         (ReadPatches::NAME, [folder]) => of::<ReadPatches>(Op::ReadPatches { folder: (*folder).into() }),
         (Available::NAME, [package]) => of::<Available>(Op::Available { package: (*package).to_owned() }),

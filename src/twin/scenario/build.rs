@@ -51,6 +51,9 @@ impl Scenario {
         world.backup()?;
         world.hooks()?;
         world.installation(image)?;
+        for node in &self.nodes {
+            world.state.hosts.change(&node.name, |machine| machine.images.insert(image.to_owned()));
+        }
         world.services();
         let mut state = world.state;
         control::begin(&mut state);

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Available, Begin, Follow, Identify, Images, Inspect, KubeadmPlan, LookAtKeys, Operation, Prefetch, ReadPatches,
-    Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    self, AddKey, Available, Begin, Follow, Identify, Images, ImagesThere, Inspect, KubeadmPlan, LookAtKeys, Operation, Prefetch,
+    ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -211,6 +211,7 @@ fn assembled() -> Vec<(String, String)> {
         (text("refresh"), node::stdin(&Refresh::default())),
         (text("refresh-all"), node::stdin(&RefreshAll)),
         (text("available"), node::stdin(&Available { package: "kubeadm" })),
+        (text("images"), node::stdin(&ImagesThere { name: word("k8s-upgrade") })),
         (text("prefetch"), node::stdin(&Prefetch { target: release("1.36.3"), control_plane: true, images: Images::default() })),
         (text("kubeadm-plan"), node::stdin(&KubeadmPlan { target: release("1.36.3"), flags: vec![word("--x")] })),
         (text("follow"), node::stdin(&Follow { from: 0, wait: Duration::from_secs(1) })),

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Available, Begin, Follow, Identify, ImageSource, Images, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation,
-    Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    self, AddKey, Available, Begin, Follow, Identify, ImageSource, Images, ImagesThere, Inspect, KubeadmPlan, LookAtKeys,
+    LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -114,6 +114,7 @@ fn every(visit: &mut impl Visit) {
     visit.visit(|fill| Refresh { packages: Some(fill.put("https://repo.test/{minor}")) }, "unfit https://repo.test/1.36\n");
     visit.visit(|_| RefreshAll, "");
     visit.visit(|fill| ReadPatches { folder: fill.put("/etc/patches") }, "patch etcd+json.yaml\ntext - op: add\n");
+    visit.visit(|fill| ImagesThere { name: fill.put("k8s-upgrade") }, "image docker.io/library/k8s-upgrade:1\n");
     visit.visit(|_| Available { package: "kubeadm" }, "available 1.36.3-1.1\n");
     visit.visit(
         |fill| Prefetch {

@@ -37,6 +37,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/commands/check.rs", "settings", "It reads the file that it has just made, as every command reads settings."),
     ("src/node/files.rs", "parse", "node::files"),
     ("src/node/identify.rs", "parse", "node::identify"),
+    ("src/node/images.rs", "parse", "node::packages"),
     ("src/node/inspect.rs", "parse", "node::inspect"),
     ("src/node/keys.rs", "parse", "node::keys"),
     ("src/node/mod.rs", "parse", "node::inspect"),

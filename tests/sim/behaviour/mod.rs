@@ -73,7 +73,7 @@ macro_rules! admitted {
                 a_pod_is_deleted_by_force_where_its_namespace_is_named, no_pod_is_deleted_by_force_elsewhere,
                 a_job_of_the_chain_has_its_shape, of_a_job_only_its_progress_changes, a_job_runs_on_the_runner_or_who_stands_in_for_it,
                 a_job_runs_on_a_control_plane_alone_where_no_worker_is_trusted, no_field_of_a_pod_is_forgotten, only_a_job_of_the_chain_is_removed,
-                a_snapshots_job_is_that_of_its_cronjob, a_hooks_job_is_that_of_its_cronjob;
+                a_snapshots_job_is_that_of_its_cronjob, a_hooks_job_is_that_of_its_cronjob, our_container_is_merged_into_no_other_cronjob;
         }
     };
 }

@@ -146,6 +146,32 @@ pub fn a_stray_manifest() {
     closes(state, PREFLIGHT, "kube-apiserver.yaml.bak");
 }
 
+/// Side-loaded, and gone: a kubelet that wanted room, or a node that was made anew. Where no Job of ours ever runs it is not missed.
+#[test]
+pub fn our_own_image_that_nobody_can_pull() {
+    let image = "docker.io/library/k8s-upgrade:sim";
+    let without = |node: &str| {
+        let mut state = runbook();
+        state.hosts.change(node, |machine| machine.images.remove(image));
+        state
+    };
+    for node in ["k8s-node1", "k8s-master"] {
+        closes(without(node), PREFLIGHT, &format!("{node}: the runtime does not have {image}"));
+        closes(without(node), PREFLIGHT, "sudo ctr -n k8s.io images import - < k8s-upgrade.tar");
+    }
+    live(without("k8s-node3"), None, async |driver| {
+        let (code, said) = types(driver, "look", PREFLIGHT).await;
+        assert_eq!(code, 0, "{said}");
+    });
+    // The run itself is refused, and nothing of it begins.
+    observed(without("k8s-node1"), async |driver| {
+        when(driver, "a refusal", |state| slack(state).contains("🛑")).await;
+        driver.twin.look(|state| {
+            assert!(slack(state).contains(image) && !in_flight(state) && ours(state).is_empty(), "{}", slack(state));
+        });
+    });
+}
+
 #[test]
 pub fn what_was_tuned_by_hand() {
     let mut state = runbook();

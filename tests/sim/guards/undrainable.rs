@@ -222,6 +222,28 @@ pub fn what_never_goes_is_tried_where_the_settings_say_so() {
     assert!(version(&end, "k8s-node4") == NEW && slack(&end).contains('✅'), "{}", tail(&end, 40));
 }
 
+/// A runner that is killed in the middle of a drain takes nothing back and says nothing: whoever comes next counts the time for it.
+#[test]
+pub fn a_drain_that_is_cut_off_counts_by_its_time() {
+    let end = observed(begin(&imap(1)), async |driver| {
+        when(driver, "a drain", is_out("k8s-node4")).await;
+        driver.twin.edit(|state| keep(state, 2));
+        pass(driver, 120).await;
+        driver.twin.edit(State::kill_programs);
+        when(driver, "a count", |state| mark(namespace(state), "held-drain").is_some()).await;
+        driver.twin.edit(|state| {
+            let held = mark(namespace(state), "held-drain").unwrap().to_owned();
+            assert!(held.contains("\"tries\":0") && !held.contains("\"seconds\":0"), "{held}");
+            keep(state, 1);
+        });
+        let (_, said) = types(driver, "look", "status").await;
+        assert!(said.contains("a drain was cut off, out of service 2m"), "{said}");
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    assert!(version(&end, "k8s-node4") == NEW && slack(&end).contains('✅'), "{}", tail(&end, 40));
+}
+
 /// A drain that a person has stopped is none that did not end.
 #[test]
 pub fn only_a_drain_that_does_not_end_is_counted() {

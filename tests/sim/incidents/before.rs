@@ -110,6 +110,27 @@ fn a_deferred_run_is_left_after_its_time_and_to_a_persons_word() {
     }
 }
 
+/// Who suspends detection with kubectl alone wants no run to begin by itself, either; once it may look again, the watch goes on.
+#[test]
+fn a_deferred_run_waits_while_detection_is_suspended() {
+    let set = |driver: &mut Driver<'_>, suspended: bool| {
+        let detection = Key::new(Kind::CronJob, NAMESPACE, "k8s-version-check");
+        driver.twin.edit(|state| state.store.update(&detection, |cronjob| cronjob["spec"]["suspend"] = json!(suspended)));
+    };
+    let end = live(begin(&with_a_full_disk(Some(2 * HOUR))), None, async |driver| {
+        when(driver, "a deferral", |state| mark(namespace(state), "deferred").is_some()).await;
+        set(driver, true);
+        pass(driver, 4 * HOUR).await;
+        driver.twin.look(|state| assert_eq!(preflights(state), 1, "{}", jobs(state)));
+        driver.twin.look(|state| says(&logs(state), "is not tried again: CronJob k8s-version-check is suspended"));
+        set(driver, false);
+        over(driver, 5 * HOUR).await;
+        driver.twin.look(State::clone)
+    });
+    assert_eq!(preflights(&end), 2, "{}", jobs(&end));
+    done(&end, NEW);
+}
+
 /// The index lists the release, and the mirror of one node does not have it yet: nothing is claimed until it has. Of another minor version the
 /// node's repository is asked once it may be tried: then the run holds, and goes on by itself.
 #[test]

@@ -2,8 +2,8 @@
 
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{
-    self, Available, Identify, Images, Inspect, LookBack, Past, Prefetch, ReadPatches, Refresh, RefreshAll, SnapshotHash, Step,
-    WorkState, WriteCard,
+    self, Available, Identify, Images, ImagesThere, Inspect, LookBack, Past, Prefetch, ReadPatches, Refresh, RefreshAll,
+    SnapshotHash, Step, WorkState, WriteCard,
 };
 use k8s_upgrade::packages::IN_USE;
 use k8s_upgrade::words::{ImageName, Revision};
@@ -92,6 +92,17 @@ pub fn what_is_fetched_is_there(machine: &mut dyn Machine) {
     machine.free(12);
     let cause = machine.run(&prefetch("1.36.1")).unwrap_err();
     assert!(cause.class == Class::Refused && cause.what.contains("the disk is full"), "{cause}");
+}
+
+/// The last part of an image's name is asked for, whatever its registry; a runtime without one has none.
+pub fn the_runtime_names_its_images(machine: &mut dyn Machine) {
+    let there = |name: &str| ImagesThere { name: word(name) };
+    let proxies = machine.run(&there("kube-proxy")).unwrap();
+    assert!(proxies.iter().any(|image| image.contains("/kube-proxy:v1.")), "{proxies:?}");
+    assert!(proxies.iter().all(|image| image.contains("/kube-proxy")), "{proxies:?}");
+    for other in ["kube", "registry.k8s.io", "kube-proxy2"] {
+        assert_eq!(machine.run(&there(other)).unwrap().len(), 0, "{other}");
+    }
 }
 
 pub fn files_are_hashed_and_written(machine: &mut dyn Machine) {

@@ -80,7 +80,7 @@ pub fn chain(install: &Install) -> Policy {
         format!("{is} ? request.namespace == '{place}' && request.userInfo.username == '{chain}' : ({other})")
     });
     let mut variables = old_and_new();
-    let template_annotations = literal(&jobs::pod_annotations());
+    let template_annotations = [jobs::pod_annotations(), jobs::former_pod_annotations()].map(|accepted| literal(&accepted));
     variables.extend([
         ("templated", templated.iter().map(|(is, _)| is.as_str()).collect::<Vec<_>>().join(" || ")),
         ("pod", "dyn(object.spec.template.spec)".to_owned()),
@@ -97,7 +97,7 @@ pub fn chain(install: &Install) -> Policy {
     let progress = Mark::Progress.key(install.prefix);
     Policy {
         name: JOBS,
-        accounts: both(install),
+        binds: both(install),
         group: "batch",
         resource: "jobs",
         operations: &["CREATE", "UPDATE"],
@@ -134,11 +134,20 @@ pub fn chain(install: &Install) -> Policy {
             ),
             rule(
                 unless_templated(format!(
-                    "{} == {template_annotations} && {}.all(k, k in {} || k == '{}')",
+                    "[{}].exists(a, {} == a) && {}.all(k, k in {} || k == '{}') && {}[?'{}'].orValue('false') == 'false'",
+                    template_annotations.join(", "),
                     map("object", "spec.template.metadata.annotations"),
                     map("object", "spec.template.metadata.labels"),
-                    list(["controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"]),
-                    names::LABEL_APP
+                    list([
+                        "controller-uid",
+                        "job-name",
+                        "batch.kubernetes.io/controller-uid",
+                        "batch.kubernetes.io/job-name",
+                        names::LABEL_ISTIO,
+                    ]),
+                    names::LABEL_APP,
+                    map("object", "spec.template.metadata.labels"),
+                    names::LABEL_ISTIO,
                 )),
                 "a pod of the chain has our labels and annotations",
             ),
@@ -176,7 +185,7 @@ pub fn chain(install: &Install) -> Policy {
 pub fn ended(install: &Install) -> Policy {
     Policy {
         name: ENDED_JOBS,
-        accounts: both(install),
+        binds: both(install),
         group: "batch",
         resource: "jobs",
         operations: &["DELETE"],
@@ -258,7 +267,7 @@ fn of_template(
     ];
     Policy {
         name,
-        accounts: both(install),
+        binds: both(install),
         group: "batch",
         resource: "jobs",
         operations: &["CREATE"],

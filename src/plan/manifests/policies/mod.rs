@@ -1,5 +1,6 @@
 //! What our accounts may do with the rights that they have: policies of admission, which the API server itself applies. Rights say *on
-//! what*; where they cannot say *how much of it*, these do. They match our accounts by name, so that nobody else is ever refused by one.
+//! what*; where they cannot say *how much of it*, these do. They match our accounts by name, so that nobody else is ever refused by one;
+//! but the one of our CronJobs, which keeps whoever installs from merging ours into another pipeline's.
 //!
 //! A policy that asks for another object (a parameter) is refused to **everybody** where that is missing, before it is known who asks.
 //! So only those of Jobs out of somebody's CronJob do, and they look only at Jobs that bear our label; everything else that they take stands in the
@@ -7,6 +8,7 @@
 //! still until it is restarted, also for a policy that comes anew: policies are changed in place, never deleted and made again.
 
 mod cel;
+mod cronjobs;
 mod jobs;
 mod records;
 
@@ -24,13 +26,14 @@ const PODS: &str = "pods";
 const JOBS: &str = "jobs";
 const ENDED_JOBS: &str = "ended-jobs";
 const SNAPSHOTS: &str = "snapshots";
+const CRONJOBS: &str = "cronjobs";
 
 /// One policy, which is bound where it stands.
 struct Policy {
     /// Behind `k8s-upgrade-`.
     name: &'static str,
-    /// Whom it binds.
-    accounts: Vec<String>,
+    /// Whom or what it binds: the name of a condition, and its expression.
+    binds: (&'static str, String),
     group: &'static str,
     resource: &'static str,
     operations: &'static [&'static str],
@@ -64,10 +67,7 @@ impl Policy {
         let mut spec = json!({
             "failurePolicy": "Fail",
             "matchConstraints": constraints,
-            "matchConditions": [{
-                "name": "one-of-our-accounts",
-                "expression": format!("request.userInfo.username in {}", cel::list(&self.accounts)),
-            }],
+            "matchConditions": [{ "name": self.binds.0, "expression": self.binds.1 }],
             "variables": variables,
             "validations": validations,
         });
@@ -99,6 +99,7 @@ fn policies(install: &Install) -> Vec<Policy> {
         Some(jobs::chain(install)),
         Some(jobs::ended(install)),
         Some(jobs::snapshot(install)),
+        Some(cronjobs::unmixed(install)),
     ];
     let hooks = install.hooks.there().map(|(hook, cronjob)| jobs::hook(install, hook, cronjob));
     policies.into_iter().flatten().chain(hooks).collect()
@@ -107,7 +108,7 @@ fn policies(install: &Install) -> Vec<Policy> {
 /// What the policies of an installation are called, each as its binding is.
 pub fn names(scope: Scope<'_>) -> Vec<String> {
     let of_drains = scope.unstick.deletes(scope.forced_in).then_some(PODS);
-    let all = [NODES, NAMESPACE, CONFIG_MAPS, JOBS, ENDED_JOBS, SNAPSHOTS].into_iter().chain(of_drains);
+    let all = [NODES, NAMESPACE, CONFIG_MAPS, JOBS, ENDED_JOBS, SNAPSHOTS, CRONJOBS].into_iter().chain(of_drains);
     let of_hooks = scope.hooks.there().map(|(hook, _)| of_hook(hook));
     all.chain(of_hooks).map(|name| full_name(name, scope.namespace)).collect()
 }
@@ -128,6 +129,11 @@ fn user(install: &Install, account: Account) -> String {
     format!("system:serviceaccount:{}:{}", install.namespace, account.name())
 }
 
-fn both(install: &Install) -> Vec<String> {
-    Account::ALL.map(|account| user(install, account)).into()
+/// It binds these accounts of ours.
+fn accounts(users: &[String]) -> (&'static str, String) {
+    ("one-of-our-accounts", format!("request.userInfo.username in {}", cel::list(users)))
+}
+
+fn both(install: &Install) -> (&'static str, String) {
+    accounts(&Account::ALL.map(|account| user(install, account)))
 }

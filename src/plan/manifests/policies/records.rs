@@ -1,7 +1,7 @@
 //! What our accounts write into objects that others own, too: nodes, our namespace, ConfigMaps, and pods that a drain deletes.
 
 use super::cel::{list, map, same_but};
-use super::{CONFIG_MAPS, NAMESPACE, NODES, PODS, Policy, both, user};
+use super::{CONFIG_MAPS, NAMESPACE, NODES, PODS, Policy, accounts, both, user};
 use crate::names::{self, Mark};
 use crate::plan::manifests::installation::Install;
 use crate::plan::manifests::rights::Account;
@@ -53,7 +53,7 @@ pub fn nodes(install: &Install) -> Policy {
     let rule = |expression: String, message: &str| (expression, message.to_owned());
     Policy {
         name: NODES,
-        accounts: both(install),
+        binds: both(install),
         group: "",
         resource: "nodes",
         operations: &["CREATE", "UPDATE", "DELETE"],
@@ -98,7 +98,7 @@ pub fn namespace(install: &Install) -> Policy {
     let rule = |expression: String, message: &str| (expression, message.to_owned());
     Policy {
         name: NAMESPACE,
-        accounts: both(install),
+        binds: both(install),
         group: "",
         resource: "namespaces",
         operations: &["CREATE", "UPDATE", "DELETE"],
@@ -173,7 +173,7 @@ pub fn config_maps(install: &Install) -> Policy {
     let rule = |expression: String, message: &str| (expression, message.to_owned());
     Policy {
         name: CONFIG_MAPS,
-        accounts: both(install),
+        binds: both(install),
         group: "",
         resource: "configmaps",
         operations: &["CREATE", "UPDATE", "DELETE"],
@@ -220,7 +220,7 @@ pub fn pods(install: &Install) -> Option<Policy> {
     let rule = |expression: String, message: &str| (expression, message.to_owned());
     Some(Policy {
         name: PODS,
-        accounts: vec![user(install, Account::Chain)],
+        binds: accounts(&[user(install, Account::Chain)]),
         group: "",
         resource: "pods",
         operations: &["DELETE"],

@@ -37,7 +37,7 @@ pub fn of_runs(ns: &str) -> Vec<Value> {
         let mut job = job.clone();
         let metadata = json!({ "name": job["metadata"]["name"], "namespace": ns, "labels": job["metadata"]["labels"] });
         job["metadata"] = metadata;
-        job["spec"]["template"]["metadata"]["labels"] = json!({ "app": "k8s-upgrade-chain" });
+        job["spec"]["template"]["metadata"]["labels"] = json!({ "app": "k8s-upgrade-chain", "sidecar.istio.io/inject": "false" });
         job["spec"]["template"]["spec"]["containers"][0]["image"] = json!(IMAGE);
         job.as_object_mut().unwrap().retain(|field, _| field != "status");
         job["spec"].as_object_mut().unwrap().retain(|field, _| field != "selector");
@@ -79,6 +79,7 @@ pub async fn a_job_of_the_chain_has_its_shape(b: &Bench<'_>) {
             json!("unconfined"),
         ),
         ("a pod's label", "/spec/template/metadata/labels/team".to_owned(), json!("a")),
+        ("a sidecar that is asked for", "/spec/template/metadata/labels/sidecar.istio.io~1inject".to_owned(), json!("true")),
         ("another image", format!("{ONE}/image"), json!("evil:1")),
         ("another command", format!("{ONE}/command"), json!(["sh"])),
         ("another argument", format!("{ONE}/args/-"), json!("--set=ssh-user=root")),

@@ -1,6 +1,7 @@
 //! What the API server itself refuses our accounts, whatever they ask: the policies that `manifests` prints, each tried from both sides.
 //! A try is dry, so that one that is wrongly accepted changes nothing for the next.
 
+mod cronjobs;
 mod jobs;
 mod records;
 mod schemas;
@@ -13,6 +14,7 @@ use k8s_upgrade::plan::model::policy::{Runner, Unstick};
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, SOON, text};
+pub use cronjobs::our_container_is_merged_into_no_other_cronjob;
 pub use jobs::{
     a_hooks_job_is_that_of_its_cronjob, a_job_of_the_chain_has_its_shape,
     a_job_runs_on_a_control_plane_alone_where_no_worker_is_trusted, a_job_runs_on_the_runner_or_who_stands_in_for_it,

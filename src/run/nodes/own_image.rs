@@ -1,0 +1,69 @@
+//! Asks the runtimes of the nodes that may host a Job whether they have the program's own image.
+
+use futures::{StreamExt, stream};
+
+use crate::failure::Cause;
+use crate::node::ImagesThere;
+use crate::plan::decide::{order, own_image};
+use crate::plan::model::facts::{Facts, Node};
+use crate::run::services::Services;
+use crate::words::{ImageTag, command, ssh};
+
+/// Where a node's runtime is containerd, this brings an image to it.
+const IMPORT: &str = "sudo ctr -n k8s.io images import -";
+
+/// That each of them has it, or can pull it. A run that a process outside the cluster performs needs it on none: then it is only told.
+pub async fn there(services: &Services, place: &str, facts: &Facts) -> Result<(), Cause> {
+    let installed = match &facts.marks.image {
+        Some(image) if facts.marks.in_flight => image.clone(),
+        _ => match services.cluster.own_image().await {
+            Ok(image) => image,
+            // By hand nothing need be installed.
+            Err(_) if !services.cluster.in_cluster => return Ok(()),
+            Err(cause) => return Err(cause),
+        },
+    };
+    let name: ImageTag = own_image::name(&installed)
+        .parse()
+        .map_err(|error| Cause::refused(format!("the image that is installed, {installed}: {error}")))?;
+    let lacks = async |node: &Node| {
+        let listed = services.ssh.on_node(node, &ImagesThere { name: name.clone() }).await?;
+        Ok::<_, Cause>(!own_image::is_there(&installed, &listed))
+    };
+    let (lacks, policy) = (&lacks, services.settings.policy());
+    let asked = own_image::hosts(facts, &policy).into_iter().map(|node| async move { (node, lacks(node).await) });
+    let asked: Vec<_> = stream::iter(asked).buffered(usize::from(services.settings.parallel)).collect().await;
+    let (mut lacking, mut failed) = (Vec::new(), Vec::new());
+    for (node, lacks) in asked {
+        match lacks {
+            Ok(lacks) => lacking.extend(lacks.then_some(node)),
+            Err(cause) => failed.push((node.name.clone(), cause)),
+        }
+    }
+    if let Some(cause) = Cause::together("nodes failed", failed) {
+        return Err(cause);
+    }
+    lacking.sort_by(|a, b| order::natural(&a.name, &b.name));
+    let names: Vec<&str> = lacking.iter().map(|node| node.name.as_str()).collect();
+    match own_image::judge(&installed, &names) {
+        Ok(None) => {}
+        Ok(Some(told)) => services.session.note(place, told),
+        Err(cause) if services.session.chain || services.session.dry_run => {
+            return Err(bring(services, &lacking, &installed, cause));
+        }
+        Err(cause) => services.session.warn(place, cause.what),
+    }
+    Ok(())
+}
+
+/// How it comes there: from the very build that is installed, for its name is a hash of that.
+fn bring(services: &Services, lacking: &[&Node], installed: &str, cause: Cause) -> Cause {
+    let settings = &services.settings;
+    let write = command!("k8s-upgrade image -o k8s-upgrade.tar    # by the build that is {}", installed);
+    lacking.iter().fold(cause.next(write), |cause, node| {
+        let address = services.ssh.address_of(node).unwrap_or_else(|| node.name.clone());
+        let import = ssh(&settings.ssh_user, &address, settings.ssh_port, IMPORT);
+        let on = if node.container_runtime.starts_with("containerd") { "" } else { "; as its runtime wants it" };
+        cause.next(format!("{import} < k8s-upgrade.tar    # {}{on}", node.name))
+    })
+}
