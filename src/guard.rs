@@ -250,6 +250,20 @@ guards! {
     UnstickMadeAnew,
     /// Another pod is deleted that has the name by now.
     UnstickUid,
+    /// A Deployment is restarted though the settings do not ask for that.
+    SurgeAllowed,
+    /// A Deployment is restarted whose new pod cannot come up beside the former one.
+    SurgeEligible,
+    /// A Deployment is restarted though its annotation, its pod's or its budget's says no.
+    SurgeOptOut,
+    /// A Deployment is restarted once more, for a pod that its last restart has taken away already.
+    SurgePodStays,
+    /// A Deployment is restarted as it was, not as it is.
+    SurgeVersion,
+    /// A Deployment's only pod is evicted before its new one is there.
+    SurgeWaits,
+    /// A new pod that never comes up keeps its node out of service until the drain's deadline.
+    SurgeDeadline,
 
     // --- the work on a node ---
     /// Work begins beside that of an earlier runner.

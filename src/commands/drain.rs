@@ -37,17 +37,31 @@ async fn drained(services: &Services, node: &str) -> Result<Outcome, Failure> {
 }
 
 async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
-    let forecast = nodes::drain::forecast(&services.cluster, node).await.map_err(Failure::nothing_begun)?;
+    let forecast = nodes::forecast::forecast(services, node).await.map_err(Failure::nothing_begun)?;
     if services.session.json {
-        let pods = forecast.iter().map(|f| PodForecast { pod: &f.pod, held: f.held.as_deref(), loses: losses(&f.loses) });
+        let pods = forecast.iter().map(|f| PodForecast {
+            pod: &f.pod,
+            surge: f.surge,
+            no_surge: f.no_surge.as_deref(),
+            held: f.held.as_deref(),
+            loses: losses(&f.loses),
+        });
         let printed = Printed::pretty(&DrainForecast { node, pods: pods.collect() });
         printed.and_then(|printed| services.session.print(&printed)).map_err(Failure::nothing_begun)?;
     } else {
         for f in &forecast {
-            let held = f.held.as_deref().map_or("evictable".to_owned(), |held| format!("held: {held}"));
+            let held = match &f.held {
+                _ if f.surge => "restarted elsewhere first (surge)".to_owned(),
+                Some(held) => format!("held: {held}"),
+                None => "evictable".to_owned(),
+            };
+            let not = f.no_surge.as_deref().map_or(String::new(), |why| format!("  (no surge: {why})"));
             let losses = losses(&f.loses);
             let loses = if losses.is_empty() { String::new() } else { format!("  (loses {})", losses.join(" and ")) };
-            services.session.print(&Printed::lines([format!("{}  {held}{loses}", f.pod)])).map_err(Failure::nothing_begun)?;
+            services
+                .session
+                .print(&Printed::lines([format!("{}  {held}{not}{loses}", f.pod)]))
+                .map_err(Failure::nothing_begun)?;
         }
     }
     let held: Vec<&str> = forecast.iter().filter(|f| f.held.is_some()).map(|f| f.pod.as_str()).collect();

@@ -42,6 +42,8 @@ pub enum Kind {
     Event,
     /// A custom kind: what External Secrets brings from Vault into a Secret.
     ExternalSecret,
+    /// A pod's disk, as it is asked for: nothing is bound to it here.
+    Claim,
 }
 
 /// How a kind is named in paths and in objects.
@@ -54,7 +56,7 @@ pub struct Names {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 27] = [
+    pub const ALL: [Kind; 28] = [
         Kind::Namespace,
         Kind::Node,
         Kind::Pod,
@@ -82,6 +84,7 @@ impl Kind {
         Kind::Quota,
         Kind::Event,
         Kind::ExternalSecret,
+        Kind::Claim,
     ];
 
     pub const fn names(self) -> Names {
@@ -127,6 +130,7 @@ impl Kind {
             Kind::EndpointSlice => of("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", true),
             Kind::Quota => of("", "v1", "resourcequotas", "ResourceQuota", true),
             Kind::Event => of("", "v1", "events", "Event", true),
+            Kind::Claim => of("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true),
             Kind::ExternalSecret => of("external-secrets.io", "v1", "externalsecrets", "ExternalSecret", true),
         }
     }

@@ -13,6 +13,7 @@ pub mod others;
 pub mod planned;
 pub mod rules;
 pub mod signing;
+pub mod surge;
 pub mod target;
 pub mod undrainable;
 pub mod webhooks;

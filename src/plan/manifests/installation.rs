@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::rights::Scope;
-use crate::plan::model::policy::{Runner, Unstick};
+use crate::plan::model::policy::{Runner, Surge, Unstick};
 
 /// What differs from cluster to cluster.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct Install<'a> {
     pub prefix: &'a str,
     /// What a drain may delete.
     pub unstick: Unstick,
+    /// Whether it restarts Deployments.
+    pub surge: Surge,
     pub credentials: Credentials<'a>,
     /// Who hosts Jobs, beside the control planes.
     pub runner: &'a Runner,
@@ -31,7 +33,7 @@ pub struct Install<'a> {
 impl Install<'_> {
     /// What its accounts' rights depend on.
     pub(super) fn scope(&self) -> Scope<'_> {
-        Scope { namespace: self.namespace, backup: self.backup, unstick: self.unstick }
+        Scope { namespace: self.namespace, backup: self.backup, unstick: self.unstick, surge: self.surge }
     }
 }
 

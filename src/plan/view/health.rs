@@ -7,11 +7,10 @@ use crate::names;
 use crate::plan::decide::alerts::{self, Alert, Asker, Judgement, Moment, Rule};
 use crate::plan::decide::orphan::{self, Verdict};
 use crate::plan::decide::rules::{self, Input};
-use crate::plan::manifests::policies;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobFact, JobState};
 use crate::plan::model::marks::RunMarks;
-use crate::plan::model::policy::{Policy, Unstick};
+use crate::plan::model::policy::Policy;
 use crate::words::{command, texts};
 
 /// Detection runs once a week; a day later it is missed.
@@ -89,13 +88,13 @@ impl Check {
     }
 }
 
-/// The checks, in the order of the runbook.
-pub fn checks(seen: &HealthInput, policy: &Policy, unstick: Unstick, namespace: &str, now: Timestamp) -> Vec<Check> {
+/// The checks, in the order of the runbook. `bounding`: the policies that the settings ask for.
+pub fn checks(seen: &HealthInput, policy: &Policy, bounding: &[String], namespace: &str, now: Timestamp) -> Vec<Check> {
     let mut checks = vec![
         cron("detection", names::DETECT_CRONJOB, seen.detection.as_ref(), namespace),
         cron("watch", names::WATCH_CRONJOB, seen.watch.as_ref(), namespace),
         build(seen),
-        bounds(&seen.policies, &policies::names(namespace, unstick)),
+        bounds(&seen.policies, bounding),
         last_detection(seen, namespace, now),
         chain(&seen.facts, policy, now),
         gauges(seen, namespace),

@@ -1,5 +1,7 @@
 use super::*;
+use crate::plan::manifests::policies;
 use crate::plan::model::fixture::{job, runbook};
+use crate::plan::model::policy::{Surge, Unstick};
 
 const ONE: &str = "docker.io/library/k8s-upgrade:0123456789ab";
 const OTHER: &str = "docker.io/library/k8s-upgrade:ba9876543210";
@@ -76,7 +78,7 @@ fn a_run_that_another_build_began_is_told() {
 
 #[test]
 fn a_policy_that_is_not_there_is_missed() {
-    let wanted = policies::names("k8s-upgrade", Unstick::Structural);
+    let wanted = policies::names("k8s-upgrade", Unstick::Structural, Surge::Single);
     assert!(bounds(&Answer::Known(wanted.clone()), &wanted).ok);
     let check = bounds(&Answer::Known(wanted[1..].to_vec()), &wanted);
     assert!(!check.ok && check.command.is_some() && check.says.contains(&wanted[0]), "{check:?}");

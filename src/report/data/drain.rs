@@ -20,6 +20,10 @@ pub struct DrainForecast<'a> {
 pub struct PodForecast<'a> {
     /// Namespace and name, with a slash between them.
     pub pod: &'a str,
+    /// It is replaced elsewhere before it goes, by a rollout restart of its Deployment (setting drain-surge).
+    pub surge: bool,
+    /// Why not, though the settings ask for that and it is its Deployment's only pod, in words for people; else null.
+    pub no_surge: Option<&'a str>,
     /// Why the API server would refuse its eviction now; null where it would not.
     pub held: Option<&'a str>,
     /// What is lost with it, in words for people.

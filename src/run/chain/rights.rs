@@ -12,8 +12,8 @@ use crate::settings::Settings;
 /// Whoever asks, a person too, must be able to do what that account does.
 pub async fn permissions(cluster: &Cluster, settings: &Settings, account: Account) -> Result<(), Cause> {
     let mut missing = Vec::new();
-    let (backup, unstick) = (settings.backup(), settings.drain_unstick);
-    let grants = account.grants(Scope { namespace: &cluster.namespace, backup, unstick });
+    let (unstick, surge) = (settings.drain_unstick, settings.drain_surge);
+    let grants = account.grants(Scope { namespace: &cluster.namespace, backup: settings.backup(), unstick, surge });
     for grant in grants.into_iter().filter(|grant| !grant.optional) {
         for verb in grant.verbs {
             if !allowed(cluster, &grant, verb).await? {

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use kube::api::ListParams;
 
 use super::drain::{budgets, may_evict, pods_on, unstick_rule};
+use super::surge::{deployments, judge};
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names::Mark;
@@ -47,9 +49,10 @@ async fn look(services: &Services, place: &str, nodes: &[&str], asks: bool) -> R
     let budgets = budgets(&services.cluster).await?;
     let autoscalers: Vec<HorizontalPodAutoscaler> =
         services.cluster.list_all("list HorizontalPodAutoscalers", services.cluster.all(), ListParams::default()).await?;
+    let deployments = deployments(&services.cluster, &services.settings).await?;
     let of_node = async |node: &str| {
         let pods = pods_on(&services.cluster, node).await?;
-        let (stuck, others) = apart(services, &pods, &budgets, &autoscalers);
+        let (stuck, others) = apart(services, &pods, &budgets, &autoscalers, &deployments).await?;
         if asks {
             let told = tell_refused(services, place, node, &others, &budgets);
             match tokio::time::timeout(ASKED, told).await {
@@ -67,23 +70,27 @@ async fn look(services: &Services, place: &str, nodes: &[&str], asks: bool) -> R
 }
 
 /// What can never go, with its reason; and of the rest one pod of each workload, for its others are alike.
-fn apart<'a>(
+async fn apart<'a>(
     services: &Services,
     pods: &'a [Pod],
     budgets: &[PodDisruptionBudget],
     autoscalers: &[HorizontalPodAutoscaler],
-) -> (Vec<String>, Vec<&'a Pod>) {
+    deployments: &[Deployment],
+) -> Result<(Vec<String>, Vec<&'a Pod>), Cause> {
     let opt_out = Mark::Unstick.key(&services.settings.annotation_prefix);
     let rule = unstick_rule(&services.settings, &opt_out);
     let (mut stuck, mut others, mut workloads) = (Vec::new(), Vec::new(), BTreeSet::new());
     for pod in pods.iter().filter(|pod| matches!(drain::fate(pod), Fate::Evict { .. })) {
         if let Some(says) = undrainable::never(pod, budgets, autoscalers, rule) {
-            stuck.push(format!("{} ({says})", full_name(pod)));
+            let judged = judge(&services.cluster, &services.settings, pod, budgets, deployments).await?;
+            if !judged.is_some_and(|judged| judged.instead.is_ok()) {
+                stuck.push(format!("{} ({says})", full_name(pod)));
+            }
         } else if drain::held(pod, budgets).is_none() && workloads.insert(drain::workload(pod)) {
             others.push(pod);
         }
     }
-    (stuck, others)
+    Ok((stuck, others))
 }
 
 /// A dry run of evictions: a webhook has a say, too. What it refuses now it may allow later.

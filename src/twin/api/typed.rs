@@ -42,6 +42,7 @@ pub fn normal(kind: Kind, mut object: Value) -> Result<Value, Refusal> {
         Kind::EndpointSlice => through::<discovery::EndpointSlice>(object),
         Kind::Quota => through::<core::ResourceQuota>(object),
         Kind::Event => through::<core::Event>(object),
+        Kind::Claim => through::<core::PersistentVolumeClaim>(object),
         // Its definition is not modelled: all is kept as it comes.
         Kind::ExternalSecret => Ok(object),
     };

@@ -15,12 +15,13 @@ use serde_json::{Value, json};
 use super::installation::Install;
 use super::rights::Account;
 use crate::names;
-use crate::plan::model::policy::Unstick;
+use crate::plan::model::policy::{Surge, Unstick};
 
 const NODES: &str = "nodes";
 const NAMESPACE: &str = "namespace";
 const CONFIG_MAPS: &str = "config-maps";
 const PODS: &str = "pods";
+const DEPLOYMENTS: &str = "deployments";
 const JOBS: &str = "jobs";
 const ENDED_JOBS: &str = "ended-jobs";
 const SNAPSHOTS: &str = "snapshots";
@@ -96,6 +97,7 @@ fn policies(install: &Install) -> Vec<Policy> {
         Some(records::namespace(install)),
         Some(records::config_maps(install)),
         records::pods(install),
+        records::deployments(install),
         Some(jobs::chain(install)),
         Some(jobs::ended(install)),
         Some(jobs::snapshot(install)),
@@ -104,9 +106,9 @@ fn policies(install: &Install) -> Vec<Policy> {
 }
 
 /// What the policies of an installation are called, each as its binding is.
-pub fn names(namespace: &str, unstick: Unstick) -> Vec<String> {
-    let of_drains = (unstick != Unstick::Never).then_some(PODS);
-    let all = [NODES, NAMESPACE, CONFIG_MAPS, JOBS, ENDED_JOBS, SNAPSHOTS].into_iter().chain(of_drains);
+pub fn names(namespace: &str, unstick: Unstick, surge: Surge) -> Vec<String> {
+    let of_drains = [(unstick != Unstick::Never).then_some(PODS), (surge != Surge::Never).then_some(DEPLOYMENTS)];
+    let all = [NODES, NAMESPACE, CONFIG_MAPS, JOBS, ENDED_JOBS, SNAPSHOTS].into_iter().chain(of_drains.into_iter().flatten());
     all.map(|name| full_name(name, namespace)).collect()
 }
 
