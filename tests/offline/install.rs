@@ -10,7 +10,7 @@ use k8s_upgrade::plan::manifests::install::{manifests, objects, rules};
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
 use k8s_upgrade::plan::manifests::policies::names;
 use k8s_upgrade::plan::manifests::rights::{Account, Grant, Scope};
-use k8s_upgrade::plan::model::policy::{Runner, Unstick};
+use k8s_upgrade::plan::model::policy::{Runner, Surge, Unstick};
 use regex::Regex;
 use serde_json::Value;
 
@@ -24,6 +24,7 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         backup: ("default", "backup-etcd"),
         prefix: ANNOTATION_PREFIX,
         unstick: Unstick::Structural,
+        surge: Surge::Never,
         credentials,
         runner: &Runner::FirstWorker,
         standby: &[],
@@ -127,7 +128,7 @@ fn secrets_are_made_only_when_asked_for() {
 }
 
 fn scope(backup: &str) -> Scope<'_> {
-    Scope { namespace: "k8s-upgrade", backup: (backup, "backup-etcd"), unstick: Unstick::Structural }
+    Scope { namespace: "k8s-upgrade", backup: (backup, "backup-etcd"), unstick: Unstick::Structural, surge: Surge::Never }
 }
 
 #[test]
@@ -177,6 +178,24 @@ fn pods_are_deleted_only_where_drains_unstick() {
     }
 }
 
+/// The same of Deployments that are restarted: what must be known of them, one patch, and the policy that bounds it.
+#[test]
+fn deployments_are_restarted_only_where_drains_surge() {
+    let asked = [("deployments", "patch"), ("replicasets", "get"), ("persistentvolumeclaims", "get")];
+    for (surge, wanted) in [(Surge::Never, false), (Surge::Single, true)] {
+        let objects = objects(&Install { surge, ..install(Credentials::Existing) }).unwrap();
+        let rules: Vec<&Value> =
+            of_kind(&objects, "ClusterRole").into_iter().flat_map(|role| role["rules"].as_array().unwrap()).collect();
+        let holds = |list: &Value, word: &str| list.as_array().unwrap().iter().any(|known| known == word);
+        for (resource, verb) in asked {
+            let granted = rules.iter().any(|rule| holds(&rule["resources"], resource) && holds(&rule["verbs"], verb));
+            assert_eq!(granted, wanted, "{verb} {resource} with {surge:?}");
+        }
+        let mut policies = of_kind(&objects, "ValidatingAdmissionPolicy").into_iter();
+        assert_eq!(policies.any(|policy| policy["metadata"]["name"] == "k8s-upgrade-deployments"), wanted, "{surge:?}");
+    }
+}
+
 /// Two installations in one cluster share nothing: neither in the cluster, nor in a namespace of somebody else.
 #[test]
 fn two_installations_share_no_object() {
@@ -200,13 +219,16 @@ fn policies_come_before_rights() {
 /// `status --health` looks for what is printed.
 #[test]
 fn policies_are_known_by_their_names() {
-    for (namespace, unstick) in [("k8s-upgrade", Unstick::Structural), ("second", Unstick::All), ("k8s-upgrade", Unstick::Never)]
-    {
-        let objects = objects(&Install { namespace, unstick, ..install(Credentials::Existing) }).unwrap();
+    for (namespace, unstick, surge) in [
+        ("k8s-upgrade", Unstick::Structural, Surge::Never),
+        ("second", Unstick::All, Surge::Single),
+        ("k8s-upgrade", Unstick::Never, Surge::Single),
+    ] {
+        let objects = objects(&Install { namespace, unstick, surge, ..install(Credentials::Existing) }).unwrap();
         for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
             let mut printed: Vec<&str> =
                 of_kind(&objects, kind).iter().map(|object| object["metadata"]["name"].as_str().unwrap()).collect();
-            let mut known = names(namespace, unstick);
+            let mut known = names(namespace, unstick, surge);
             printed.sort_unstable();
             known.sort_unstable();
             assert_eq!(printed, known);

@@ -6,6 +6,7 @@ mod gates;
 mod leases;
 mod nodes;
 mod stops;
+mod surge;
 mod undrainable;
 mod works;
 mod written;
@@ -147,6 +148,13 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     UnstickHopeless: works::a_budget_that_can_be_satisfied_is_waited_for,
     UnstickMadeAnew: works::a_stuck_pod_stays_that_no_replica_set_makes_anew,
     UnstickUid: written::a_pod_that_has_moved_is_not_deleted,
+    SurgeAllowed: surge::nothing_is_restarted_where_the_settings_do_not_ask_for_it,
+    SurgeEligible: surge::what_cannot_have_its_successor_first_is_evicted,
+    SurgeOptOut: surge::whoever_says_no_is_not_restarted,
+    SurgePodStays: surge::a_pod_that_is_going_is_not_restarted_again,
+    SurgeVersion: surge::a_deployment_that_was_just_changed_is_not_restarted,
+    SurgeWaits: surge::there_is_no_moment_without_a_ready_pod,
+    SurgeDeadline: surge::a_new_pod_that_never_comes_is_waited_for_half_a_drain,
     // the work on a node
     EarlierWorkEnds: works::an_earlier_runners_work_is_waited_for,
     ControlPlaneAfterKubeadm: works::a_control_plane_that_went_back_gets_no_kubelet,

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use k8s_upgrade::plan::manifests::jobs;
-use k8s_upgrade::plan::model::policy::{Runner, Unstick};
+use k8s_upgrade::plan::model::policy::{Runner, Surge, Unstick};
 use k8s_upgrade::twin::Scenario;
 use k8s_upgrade::twin::store::Kind;
 use serde_json::{Value, json};
@@ -194,7 +194,7 @@ fn named(operator: &str, node: &str) -> Value {
 async fn runs_only_on(b: &Bench<'_>, runner: Runner, standby: &[&str], workers: &[&str]) {
     const PLANE: &str = "node-role.kubernetes.io/control-plane";
     let standby: Vec<String> = standby.iter().map(ToString::to_string).collect();
-    let Installed { chain, watch, .. } = install_with(b, Unstick::Structural, &runner, &standby).await;
+    let Installed { chain, watch, .. } = install_with(b, (Unstick::Structural, Surge::Never), &runner, &standby).await;
     let ours = of_runs(&b.ns);
     let worker = ours.iter().find(|job| text(job, "/spec/template/spec/containers/0/args/0") == "upgrade-node").unwrap();
     let at = |affinity: Value| changed(worker, &format!("{POD}/affinity"), affinity);

@@ -8,7 +8,7 @@ mod schemas;
 use k8s_upgrade::names::{ANNOTATION_PREFIX, SERVICE_ACCOUNT, WATCH_ACCOUNT, of_cluster};
 use k8s_upgrade::plan::manifests::install;
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
-use k8s_upgrade::plan::model::policy::{Runner, Unstick};
+use k8s_upgrade::plan::model::policy::{Runner, Surge, Unstick};
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, SOON, text};
@@ -19,7 +19,8 @@ pub use jobs::{
 };
 pub use records::{
     a_node_is_cordoned_and_marked_and_nothing_else, a_pod_is_deleted_where_unsticking_would,
-    no_pod_is_deleted_where_unsticking_never_does, of_config_maps_only_journals_and_new_host_keys,
+    no_deployment_is_restarted_where_drains_never_do, no_pod_is_deleted_where_unsticking_never_does,
+    of_a_deployment_only_its_restart_changes, of_config_maps_only_journals_and_new_host_keys,
     of_namespaces_only_the_runs_marks_change,
 };
 pub use schemas::{no_field_of_a_node_is_forgotten, no_field_of_a_pod_is_forgotten};
@@ -36,10 +37,15 @@ struct Installed<'a> {
 }
 
 async fn install<'a>(b: &'a Bench<'a>) -> Installed<'a> {
-    install_with(b, Unstick::Structural, &Runner::FirstWorker, &[]).await
+    install_with(b, (Unstick::Structural, Surge::Single), &Runner::FirstWorker, &[]).await
 }
 
-async fn install_with<'a>(b: &'a Bench<'a>, unstick: Unstick, runner: &Runner, standby: &[String]) -> Installed<'a> {
+async fn install_with<'a>(
+    b: &'a Bench<'a>,
+    (unstick, surge): (Unstick, Surge),
+    runner: &Runner,
+    standby: &[String],
+) -> Installed<'a> {
     let backup = format!("backup-{}", b.ns);
     b.post("namespaces", json!({ "metadata": { "name": backup } })).await.ok();
     b.post(&format!("/apis/batch/v1/namespaces/{backup}/cronjobs"), cronjob()).await.ok();
@@ -50,6 +56,7 @@ async fn install_with<'a>(b: &'a Bench<'a>, unstick: Unstick, runner: &Runner, s
         backup: (&backup, "backup-etcd"),
         prefix: ANNOTATION_PREFIX,
         unstick,
+        surge,
         credentials: Credentials::Existing,
         runner,
         standby,
@@ -176,7 +183,7 @@ pub async fn all_are_understood(b: &Bench<'_>) {
     install(b).await;
     let ours = b.items("validatingadmissionpolicies?labelSelector=app.kubernetes.io/name=k8s-upgrade").await;
     let ours: Vec<&Value> = ours.iter().filter(|policy| text(policy, "/metadata/name").ends_with(&b.ns)).collect();
-    assert_eq!(ours.len(), 7, "{ours:?}");
+    assert_eq!(ours.len(), 8, "{ours:?}");
     for policy in ours {
         let path = format!("validatingadmissionpolicies/{}", text(policy, "/metadata/name"));
         let judged = b.is(&path, |policy| policy["status"]["observedGeneration"] == policy["metadata"]["generation"]).await;
