@@ -260,6 +260,20 @@ guards! {
     ForceNamed,
     /// A pod is deleted by force before its time.
     ForceAfter,
+    /// A Deployment is restarted though the settings do not ask for that.
+    SurgeAllowed,
+    /// A Deployment is restarted whose new pod cannot come up beside the former one.
+    SurgeEligible,
+    /// A Deployment is restarted though its annotation, its pod's or its budget's says no.
+    SurgeOptOut,
+    /// A Deployment is restarted once more, for a pod that its last restart has taken away already.
+    SurgePodStays,
+    /// A Deployment is restarted as it was, not as it is.
+    SurgeVersion,
+    /// A Deployment's only pod is evicted before its new one is there.
+    SurgeWaits,
+    /// A new pod that never comes up keeps its node out of service until the drain's deadline.
+    SurgeDeadline,
 
     /// A node is taken out of service though the hook before it has failed.
     HookBeforeNode,

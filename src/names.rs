@@ -292,6 +292,8 @@ pub const ALERT_HALTED_LONG: &str = "K8sUpgradeHaltedForLong";
 /// Always firing; that it is seen proves that the alert gate works.
 pub const ALERT_WATCHDOG: &str = "Watchdog";
 
+/// kubectl's, in a pod template: `kubectl rollout restart` writes it, and so every pod is made anew.
+pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";
 /// kubeadm's, on each control-plane node.
 pub const LABEL_CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
 /// The taint of a cordon.

@@ -37,10 +37,12 @@ async fn drained(services: &Services, node: &str) -> Result<Outcome, Failure> {
 }
 
 async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
-    let forecast = nodes::drain::forecast(&services.cluster, &services.settings, node).await.map_err(Failure::nothing_begun)?;
+    let forecast = nodes::forecast::forecast(services, node).await.map_err(Failure::nothing_begun)?;
     if services.session.json {
         let pods = forecast.iter().map(|f| PodForecast {
             pod: &f.pod,
+            surge: f.surge,
+            no_surge: f.no_surge.as_deref(),
             held: f.held.as_deref(),
             deleted_after_seconds: f.forced_after.map(|after| after.as_secs()),
             loses: losses(&f.loses),
@@ -49,14 +51,19 @@ async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
         printed.and_then(|printed| services.session.print(&printed)).map_err(Failure::nothing_begun)?;
     } else {
         for f in &forecast {
-            let held = f.held.as_deref().map_or("evictable".to_owned(), |held| format!("held: {held}"));
+            let held = match &f.held {
+                _ if f.surge => "restarted elsewhere first (surge)".to_owned(),
+                Some(held) => format!("held: {held}"),
+                None => "evictable".to_owned(),
+            };
+            let not = f.no_surge.as_deref().map_or(String::new(), |why| format!("  (no surge: {why})"));
             let forced =
                 f.forced_after.map_or(String::new(), |after| format!("; deleted once it was refused for {}", span(after)));
             let losses = losses(&f.loses);
             let loses = if losses.is_empty() { String::new() } else { format!("  (loses {})", losses.join(" and ")) };
             services
                 .session
-                .print(&Printed::lines([format!("{}  {held}{forced}{loses}", f.pod)]))
+                .print(&Printed::lines([format!("{}  {held}{forced}{not}{loses}", f.pod)]))
                 .map_err(Failure::nothing_begun)?;
         }
     }

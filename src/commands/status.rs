@@ -1,6 +1,7 @@
 //! `status`: where a run stands, what blocks it, what to do next.
 
 use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::plan::manifests::policies;
 use crate::plan::view::screen::{Screen, ScreenInput};
 use crate::plan::view::{health, status};
 use crate::report::{self, Printed, data};
@@ -17,12 +18,9 @@ pub async fn status(services: &Services) -> Result<Outcome, Failure> {
 /// Each check on a line; one that is not ok refuses.
 pub async fn health(services: &Services) -> Result<Outcome, Failure> {
     let seen = view::health::health(services).await.map_err(Failure::nothing_begun)?;
-    let checks = health::checks(
-        &seen,
-        &services.settings.policy(),
-        chain::rights::scope(&services.cluster.namespace, &services.settings),
-        services.session.now(),
-    );
+    let (settings, namespace) = (&services.settings, &services.cluster.namespace);
+    let bounding = policies::names(chain::rights::scope(namespace, settings));
+    let checks = health::checks(&seen, &settings.policy(), &bounding, namespace, services.session.now());
     let cluster = &services.settings.cluster_name;
     let text = match services.session.json {
         true => Printed::pretty(&data::Health::of(&checks, cluster)).map_err(Failure::nothing_begun)?,

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::model::hooks::Hooks;
-use crate::plan::model::policy::{Alerts, Force, Gauges, HostKeys, Policy, Runner, Undrainable, Unstick, Unverified};
+use crate::plan::model::policy::{Alerts, Force, Gauges, HostKeys, Policy, Runner, Surge, Undrainable, Unstick, Unverified};
 use crate::words::{
     Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
     Url, VaultPath, is_open,
@@ -104,6 +104,9 @@ pub struct Settings {
     pub alert_info_holds: bool,
     /// What a drain may do about a pod that a budget can never release: structural, all or never.
     pub drain_unstick: Unstick,
+    /// What a drain does for a Deployment's only pod: never evicts it, single restarts the Deployment first, so that its new pod is up
+    /// elsewhere before the former goes.
+    pub drain_surge: Surge,
     /// A node with pods that can never be evicted, and that drain-unstick does not delete: refuse does not begin a run, skip leaves
     /// it out, try drains it nevertheless, for an operator may move such a pod once its node is cordoned, force-after deletes those of
     /// the namespaces that are named.
@@ -211,6 +214,7 @@ impl Default for Settings {
             alert_ignore: AlertFilter::default(),
             alert_info_holds: false,
             drain_unstick: Unstick::Structural,
+            drain_surge: Surge::Never,
             undrainable: Undrainable::Refuse,
             undrainable_namespaces: Vec::new(),
             drain_tries: 2,

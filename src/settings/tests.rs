@@ -154,6 +154,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("alert-ignore", of(&["", "^(CertExpiresSoon|NodeDiskFull)$", "RecentNodeReboot"])),
         ("alert-info-holds", of(&[true, false])),
         ("drain-unstick", of(&["structural", "all", "never"])),
+        ("drain-surge", of(&["never", "single"])),
         ("drain-tries", of(&[1, 3])),
         ("undrainable", of(&["refuse", "skip", "try"])),
         ("undrainable-namespaces", vec![serde_json::json!([]), serde_json::json!(["data", "kafka-2"])]),

@@ -43,6 +43,8 @@ pub enum Kind {
     Event,
     /// A custom kind: what External Secrets brings from Vault into a Secret.
     ExternalSecret,
+    /// A pod's disk, as it is asked for: nothing is bound to it here.
+    Claim,
 }
 
 /// How a kind is named in paths and in objects.
@@ -55,7 +57,7 @@ pub struct Names {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 28] = [
+    pub const ALL: [Kind; 29] = [
         Kind::Namespace,
         Kind::Node,
         Kind::Pod,
@@ -84,6 +86,7 @@ impl Kind {
         Kind::Quota,
         Kind::Event,
         Kind::ExternalSecret,
+        Kind::Claim,
     ];
 
     pub const fn names(self) -> Names {
@@ -130,6 +133,7 @@ impl Kind {
             Kind::Service => of("", "v1", "services", "Service", true),
             Kind::Quota => of("", "v1", "resourcequotas", "ResourceQuota", true),
             Kind::Event => of("", "v1", "events", "Event", true),
+            Kind::Claim => of("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", true),
             Kind::ExternalSecret => of("external-secrets.io", "v1", "externalsecrets", "ExternalSecret", true),
         }
     }

@@ -11,7 +11,7 @@ use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
 use k8s_upgrade::plan::manifests::policies::names;
 use k8s_upgrade::plan::manifests::rights::{Account, Grant, Scope};
 use k8s_upgrade::plan::model::hooks::Hooks;
-use k8s_upgrade::plan::model::policy::{Runner, Unstick};
+use k8s_upgrade::plan::model::policy::{Runner, Surge, Unstick};
 use regex::Regex;
 use serde_json::Value;
 
@@ -27,6 +27,7 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         prefix: ANNOTATION_PREFIX,
         unstick: Unstick::Structural,
         forced_in: &[],
+        surge: Surge::Never,
         credentials,
         runner: &Runner::FirstWorker,
         standby: &[],
@@ -136,6 +137,7 @@ fn scope(backup: &str) -> Scope<'_> {
         hooks: Hooks::default(),
         unstick: Unstick::Structural,
         forced_in: &[],
+        surge: Surge::Never,
     }
 }
 
@@ -228,6 +230,24 @@ fn hooks_have_rights_only_where_they_are_set() {
     }
 }
 
+/// The same of Deployments that are restarted: what must be known of them, one patch, and the policy that bounds it.
+#[test]
+fn deployments_are_restarted_only_where_drains_surge() {
+    let asked = [("deployments", "patch"), ("replicasets", "get"), ("persistentvolumeclaims", "get")];
+    for (surge, wanted) in [(Surge::Never, false), (Surge::Single, true)] {
+        let objects = objects(&Install { surge, ..install(Credentials::Existing) }).unwrap();
+        let rules: Vec<&Value> =
+            of_kind(&objects, "ClusterRole").into_iter().flat_map(|role| role["rules"].as_array().unwrap()).collect();
+        let holds = |list: &Value, word: &str| list.as_array().unwrap().iter().any(|known| known == word);
+        for (resource, verb) in asked {
+            let granted = rules.iter().any(|rule| holds(&rule["resources"], resource) && holds(&rule["verbs"], verb));
+            assert_eq!(granted, wanted, "{verb} {resource} with {surge:?}");
+        }
+        let mut policies = of_kind(&objects, "ValidatingAdmissionPolicy").into_iter();
+        assert_eq!(policies.any(|policy| policy["metadata"]["name"] == "k8s-upgrade-deployments"), wanted, "{surge:?}");
+    }
+}
+
 /// Two installations in one cluster share nothing: neither in the cluster, nor in a namespace of somebody else.
 #[test]
 fn two_installations_share_no_object() {
@@ -252,16 +272,16 @@ fn policies_come_before_rights() {
 #[test]
 fn policies_are_known_by_their_names() {
     let hooked = Hooks { before: Some(("ceph", "noout")), after: Some(("ceph", "unset")) };
-    for (namespace, unstick, hooks) in [
-        ("k8s-upgrade", Unstick::Structural, Hooks::default()),
-        ("second", Unstick::All, hooked),
-        ("k8s-upgrade", Unstick::Never, Hooks { after: None, ..hooked }),
+    for (namespace, unstick, hooks, surge) in [
+        ("k8s-upgrade", Unstick::Structural, Hooks::default(), Surge::Never),
+        ("second", Unstick::All, hooked, Surge::Single),
+        ("k8s-upgrade", Unstick::Never, Hooks { after: None, ..hooked }, Surge::Single),
     ] {
-        let objects = objects(&Install { namespace, unstick, hooks, ..install(Credentials::Existing) }).unwrap();
+        let objects = objects(&Install { namespace, unstick, hooks, surge, ..install(Credentials::Existing) }).unwrap();
         for kind in ["ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"] {
             let mut printed: Vec<&str> =
                 of_kind(&objects, kind).iter().map(|object| object["metadata"]["name"].as_str().unwrap()).collect();
-            let scope = Scope { namespace, hooks, unstick, ..scope("default") };
+            let scope = Scope { namespace, hooks, unstick, surge, ..scope("default") };
             let mut known = names(scope);
             printed.sort_unstable();
             known.sort_unstable();

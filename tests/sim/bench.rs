@@ -70,8 +70,16 @@ fn url(ns: &str, short: &str) -> String {
     }
     let resource = short.split(['/', '?']).next().unwrap_or_default();
     let api = match resource {
-        "nodes" | "namespaces" | "pods" | "configmaps" | "secrets" | "services" | "serviceaccounts" | "events"
-        | "resourcequotas" => "/api/v1",
+        "nodes"
+        | "namespaces"
+        | "pods"
+        | "configmaps"
+        | "secrets"
+        | "services"
+        | "serviceaccounts"
+        | "events"
+        | "resourcequotas"
+        | "persistentvolumeclaims" => "/api/v1",
         "jobs" | "cronjobs" => "/apis/batch/v1",
         "deployments" | "replicasets" | "daemonsets" | "statefulsets" => "/apis/apps/v1",
         "leases" => "/apis/coordination.k8s.io/v1",

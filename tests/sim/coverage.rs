@@ -177,6 +177,9 @@ fn what_the_program_asks_is_in_the_suite() {
     for more in [by_hand(), on_the_way(), acknowledged(), rotated_in_vault(), orphaned(Scenario::runbook())] {
         used.extend(more);
     }
+    let mut surging = quick(Scenario::runbook());
+    surging.settings.insert("drain-surge".to_owned(), "single".into());
+    used.extend((*to_the_end(begin(&surging), None).used).clone());
     for scenario in
         [Scenario::runbook(), Scenario::runbook_minor(), Scenario::three_control_planes(), Scenario::three_control_planes_minor()]
     {

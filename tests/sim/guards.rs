@@ -7,6 +7,7 @@ mod hooks;
 mod leases;
 mod nodes;
 mod stops;
+mod surge;
 mod undrainable;
 mod works;
 mod written;
@@ -156,6 +157,13 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     UnstickUid: written::a_pod_that_has_moved_is_not_deleted,
     ForceNamed: undrainable::a_pod_of_a_namespace_that_is_not_named_is_never_deleted,
     ForceAfter: undrainable::a_pod_is_deleted_by_force_after_its_time,
+    SurgeAllowed: surge::nothing_is_restarted_where_the_settings_do_not_ask_for_it,
+    SurgeEligible: surge::what_cannot_have_its_successor_first_is_evicted,
+    SurgeOptOut: surge::whoever_says_no_is_not_restarted,
+    SurgePodStays: surge::a_pod_that_is_going_is_not_restarted_again,
+    SurgeVersion: surge::a_deployment_that_was_just_changed_is_not_restarted,
+    SurgeWaits: surge::there_is_no_moment_without_a_ready_pod,
+    SurgeDeadline: surge::a_new_pod_that_never_comes_is_waited_for_half_a_drain,
     // the work on a node
     EarlierWorkEnds: works::an_earlier_runners_work_is_waited_for,
     ControlPlaneAfterKubeadm: works::a_control_plane_that_went_back_gets_no_kubelet,

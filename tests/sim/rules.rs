@@ -3,6 +3,7 @@
 
 mod begun;
 mod kept;
+mod surge;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -298,6 +299,9 @@ impl Observer {
                 self.cordons(state, &event.key, &event.object);
                 self.cordon_changed(state, &event.key.name, &event.object, event.before.as_deref());
             }
+            (Kind::Deployment, Verb::Modified) => {
+                event.before.iter().for_each(|before| self.restarted(state, &event.key, before, &event.object));
+            }
             (Kind::Namespace, Verb::Modified) if event.key.name == NAMESPACE => {
                 if mark(&event.object, "held-drain").is_none() {
                     // A person has begun to count anew, or the run is over.
@@ -348,6 +352,7 @@ impl Hook for Observer {
         self.own_node(state, call);
         self.asks(call);
         self.deletes(state, call);
+        self.goes_last(state, call);
         if call.changes {
             self.obeys_halt(state, call);
             self.one_runner(state, call);

@@ -115,7 +115,7 @@ pub fn budgets_of<'a>(pod: &Pod, budgets: &'a [PodDisruptionBudget]) -> Vec<&'a 
 }
 
 /// None for a selector that is invalid.
-fn selects(selector: &LabelSelector, pod: &Pod) -> Option<bool> {
+pub(super) fn selects(selector: &LabelSelector, pod: &Pod) -> Option<bool> {
     let label = |key: &str| pod.metadata.labels.as_ref().and_then(|labels| labels.get(key));
     let mut all = selector.match_labels.iter().flatten().all(|(key, value)| label(key) == Some(value));
     for wanted in selector.match_expressions.iter().flatten() {

@@ -17,6 +17,7 @@ pub mod rules;
 pub mod runtime;
 pub mod signing;
 pub mod sources;
+pub mod surge;
 pub mod target;
 pub mod undrainable;
 pub mod webhooks;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::rights::Scope;
 use crate::plan::model::hooks::Hooks;
-use crate::plan::model::policy::{Runner, Unstick};
+use crate::plan::model::policy::{Runner, Surge, Unstick};
 
 /// What differs from cluster to cluster.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Install<'a> {
     pub unstick: Unstick,
     /// Namespaces in which it deletes what its budget can never release.
     pub forced_in: &'a [String],
+    /// Whether it restarts Deployments.
+    pub surge: Surge,
     pub credentials: Credentials<'a>,
     /// Who hosts Jobs, beside the control planes.
     pub runner: &'a Runner,
@@ -36,8 +38,8 @@ pub struct Install<'a> {
 impl Install<'_> {
     /// What its accounts' rights depend on.
     pub(super) fn scope(&self) -> Scope<'_> {
-        let Install { namespace, backup, hooks, unstick, forced_in, .. } = *self;
-        Scope { namespace, backup, hooks, unstick, forced_in }
+        let Install { namespace, backup, hooks, unstick, forced_in, surge, .. } = *self;
+        Scope { namespace, backup, hooks, unstick, forced_in, surge }
     }
 }
 

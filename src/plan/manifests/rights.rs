@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::names;
 use crate::plan::model::hooks::Hooks;
-use crate::plan::model::policy::Unstick;
+use crate::plan::model::policy::{Surge, Unstick};
 
 /// What rights depend on from one installation to the next.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,8 @@ pub struct Scope<'a> {
     pub unstick: Unstick,
     /// Namespaces in which it deletes by force.
     pub forced_in: &'a [String],
+    /// Whether it restarts Deployments.
+    pub surge: Surge,
 }
 
 /// As whom the program's pods act. A kubelet may ask for tokens of the accounts of its pods, so each has only what its pods do.
@@ -106,7 +108,7 @@ fn of_a_run(namespace: &str, journals: &'static [&'static str]) -> [Grant; 3] {
     ]
 }
 
-fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in }: Scope<'_>) -> Vec<Grant> {
+fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in, surge }: Scope<'_>) -> Vec<Grant> {
     let (backup_namespace, backup_name) = backup;
     let [namespaces, jobs, journals] = of_a_run(namespace, &["list", "create", "patch", "delete"]);
     let progress = cluster("batch", "jobs", &["patch"], "what a Job does now is an annotation on it").within(namespace);
@@ -174,6 +176,13 @@ fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in }: Scope<'_
             &["delete"],
             "a drain deletes pods whose PodDisruptionBudget never allows an eviction (drain-unstick, undrainable)",
         ));
+    }
+    if surge != Surge::Never {
+        grants.extend([
+            cluster("apps", "deployments", &["patch"], "a drain restarts a Deployment of one pod first (drain-surge)"),
+            cluster("apps", "replicasets", &["get"], "which Deployment a pod belongs to (drain-surge)"),
+            cluster("", "persistentvolumeclaims", &["get"], "whether two nodes can have a pod's volumes at once (drain-surge)"),
+        ]);
     }
     grants
 }

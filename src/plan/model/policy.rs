@@ -89,6 +89,17 @@ pub enum Unstick {
     Never,
 }
 
+/// Whether a drain replaces a pod elsewhere before it goes, where an eviction would leave a moment without any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Surge {
+    /// It evicts it, as kubectl does.
+    #[default]
+    Never,
+    /// A Deployment's only pod: by a rollout restart.
+    Single,
+}
+
 /// What becomes of a run where a node can never be drained.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -7,8 +7,6 @@ use crate::names;
 use crate::plan::decide::alerts::{self, Alert, Asker, Judgement, Moment, Rule};
 use crate::plan::decide::orphan::{self, Verdict};
 use crate::plan::decide::rules::{self, Input};
-use crate::plan::manifests::policies;
-use crate::plan::manifests::rights::Scope;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobFact, JobState};
 use crate::plan::model::marks::RunMarks;
@@ -98,14 +96,13 @@ impl Check {
     }
 }
 
-/// The checks, in the order of the runbook.
-pub fn checks(seen: &HealthInput, policy: &Policy, scope: Scope<'_>, now: Timestamp) -> Vec<Check> {
-    let namespace = scope.namespace;
+/// The checks, in the order of the runbook. `bounding`: the policies that the settings ask for.
+pub fn checks(seen: &HealthInput, policy: &Policy, bounding: &[String], namespace: &str, now: Timestamp) -> Vec<Check> {
     let mut checks = vec![
         cron("detection", names::DETECT_CRONJOB, seen.detection.as_ref(), namespace),
         cron("watch", names::WATCH_CRONJOB, seen.watch.as_ref(), namespace),
         build(seen),
-        bounds(&seen.policies, &policies::names(scope)),
+        bounds(&seen.policies, bounding),
         last_detection(seen, namespace, now),
         chain(&seen.facts, policy, now),
         gauges(seen, namespace),

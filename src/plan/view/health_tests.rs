@@ -1,6 +1,8 @@
 use super::*;
+use crate::plan::manifests::policies;
+use crate::plan::manifests::rights::Scope;
 use crate::plan::model::fixture::{job, runbook};
-use crate::plan::model::policy::Unstick;
+use crate::plan::model::policy::{Surge, Unstick};
 
 const ONE: &str = "docker.io/library/k8s-upgrade:0123456789ab";
 const OTHER: &str = "docker.io/library/k8s-upgrade:ba9876543210";
@@ -85,6 +87,7 @@ fn a_policy_that_is_not_there_is_missed() {
         hooks: Default::default(),
         unstick: Unstick::Structural,
         forced_in: &[],
+        surge: Surge::Single,
     };
     let wanted = policies::names(scope);
     assert!(bounds(&Answer::Known(wanted.clone()), &wanted).ok);

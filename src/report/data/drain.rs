@@ -17,9 +17,14 @@ pub struct DrainForecast<'a> {
 /// A pod that a drain evicts.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct PodForecast<'a> {
     /// Namespace and name, with a slash between them.
     pub pod: &'a str,
+    /// It is replaced elsewhere before it goes, by a rollout restart of its Deployment (setting drain-surge).
+    pub surge: bool,
+    /// Why not, though the settings ask for that and it is its Deployment's only pod, in words for people; else null.
+    pub no_surge: Option<&'a str>,
     /// Why the API server would refuse its eviction now; null where it would not.
     pub held: Option<&'a str>,
     /// It can never go, and a drain deletes it once its eviction was refused for so long (setting `undrainable`); null where it does not.

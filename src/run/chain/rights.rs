@@ -17,6 +17,7 @@ pub fn scope<'a>(namespace: &'a str, settings: &'a Settings) -> Scope<'a> {
         hooks: settings.hooks(),
         unstick: settings.drain_unstick,
         forced_in: settings.forced_in(),
+        surge: settings.drain_surge,
     }
 }
 

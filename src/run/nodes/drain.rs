@@ -11,14 +11,13 @@ use kube::{Error, ResourceExt};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::stuck::{self, autoscalers, unstick_rule};
+use super::stuck;
+use super::surge::Surges;
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
-use crate::names::Mark;
 use crate::permit::ChangeClass;
 use crate::plan::decide::drain::{self, Fate, Refusal, Refused};
 use crate::plan::decide::gates::full_name;
-use crate::plan::decide::undrainable;
 use crate::report::{Event, span};
 use crate::run::cluster::{Cluster, Mirror, cause};
 use crate::run::services::Services;
@@ -66,17 +65,6 @@ struct Tries {
 fn guard(pod: &Pod, budgets: &[PodDisruptionBudget]) -> Option<(String, i32)> {
     let [budget] = drain::budgets_of(pod, budgets)[..] else { return None };
     Some((budget.resource_version()?, budget.status.as_ref()?.disruptions_allowed))
-}
-
-/// What one look at a node found, for people and for a forecast.
-#[derive(Clone, Debug)]
-pub struct Forecast {
-    pub pod: String,
-    /// What the API server says to a dry-run eviction; None: it may go.
-    pub held: Option<String>,
-    /// It can never go, and is deleted after this time; None: it is not.
-    pub forced_after: Option<Duration>,
-    pub loses: Vec<drain::Loss>,
 }
 
 /// All pods on a node, as they are now.
@@ -149,6 +137,7 @@ async fn drain_within(
     let budgets = Api::<PodDisruptionBudget>::all(cluster.kube.clone());
     let mut budgets = Mirror::new("list PodDisruptionBudgets", budgets, ListParams::default());
     let mut tries = Tries::default();
+    let mut surges = Surges::new(session, cluster, settings, node, deadline, stoppable);
     let mut total = 0;
     pods.list(cluster).await?;
     budgets.list(cluster).await?;
@@ -165,9 +154,11 @@ async fn drain_within(
         }
         total = total.max(left.len());
         let guards: Vec<PodDisruptionBudget> = budgets.items().cloned().collect();
-        evict_all(session, cluster, settings, &left, &guards, &mut tries, stoppable).await?;
+        surges.look(&left, &guards).await?;
+        let go: Vec<&Pod> = left.iter().copied().filter(|pod| surges.lets_go(pod)).collect();
+        evict_all(session, cluster, settings, &go, &guards, &mut tries, stoppable).await?;
         tries.blocked.retain(|uid, _| left.iter().any(|pod| pod.uid().as_deref() == Some(uid)));
-        let held = holders(&left, &tries.blocked);
+        let held = holders(&left, &tries.blocked, &surges);
         let remaining = until.saturating_duration_since(Instant::now());
         session.emit(&Event::Draining { place: node.into(), left: left.len(), total, held: held.clone(), deadline: remaining });
         if stoppable {
@@ -320,23 +311,6 @@ pub(super) async fn may_evict(cluster: &Cluster, pod: &Pod, budgets: &[PodDisrup
     }
 }
 
-/// What a drain of this node would meet now. Reads only.
-pub async fn forecast(cluster: &Cluster, settings: &Settings, node: &str) -> Result<Vec<Forecast>, Cause> {
-    let budgets = budgets(cluster).await?;
-    let opt_out = Mark::Unstick.key(&settings.annotation_prefix);
-    let rule = unstick_rule(settings, &opt_out);
-    let autoscalers = if rule.force.is_some() { autoscalers(cluster).await? } else { Vec::new() };
-    let mut forecast = Vec::new();
-    for pod in pods_on(cluster, node).await? {
-        let Fate::Evict { loses, .. } = drain::fate(&pod) else { continue };
-        let held = may_evict(cluster, &pod, &budgets).await;
-        let never = || undrainable::never(&pod, &budgets, &autoscalers, rule).is_some();
-        let forced_after = undrainable::force_after(&pod, &budgets, rule).filter(|_| never());
-        forecast.push(Forecast { pod: full_name(&pod), held, forced_after, loses });
-    }
-    Ok(forecast)
-}
-
 fn read_refusal(status: &Status) -> Refused {
     let details = status.details.as_ref();
     let causes: Vec<(&str, &str)> = details
@@ -352,11 +326,12 @@ fn read_refusal(status: &Status) -> Refused {
 }
 
 /// What holds pods, and which: `web/checkout-7d9f and 2 more (PDB web/checkout allows 0 …)`, one entry a reason.
-fn holders(left: &[&Pod], blocked: &HashMap<String, Blocked>) -> Vec<String> {
+fn holders(left: &[&Pod], blocked: &HashMap<String, Blocked>, surges: &Surges) -> Vec<String> {
     let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for pod in left.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-        if let Some(known) = pod.uid().and_then(|uid| blocked.get(&uid)) {
-            by_reason.entry(&known.says).or_default().push(full_name(*pod));
+        let known = pod.uid().and_then(|uid| blocked.get(&uid)).map(|known| known.says.as_str());
+        if let Some(says) = surges.waits_for(pod).or(known) {
+            by_reason.entry(says).or_default().push(full_name(*pod));
         }
     }
     by_reason

@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::drain::{budgets, may_evict, pods_on};
 use super::stuck::{autoscalers, unstick_rule};
+use super::surge::{deployments, judge};
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names::Mark;
@@ -73,9 +75,10 @@ pub async fn never_drained(services: &Services, nodes: &[&str]) -> Result<Stuck,
 async fn look(services: &Services, place: &str, nodes: &[&str], asks: bool) -> Result<Stuck, Cause> {
     let budgets = budgets(&services.cluster).await?;
     let autoscalers = autoscalers(&services.cluster).await?;
+    let deployments = deployments(&services.cluster, &services.settings).await?;
     let of_node = async |node: &str| {
         let pods = pods_on(&services.cluster, node).await?;
-        let Apart { stuck, forced, others } = apart(services, &pods, &budgets, &autoscalers);
+        let Apart { stuck, forced, others } = apart(services, &pods, &budgets, &autoscalers, &deployments).await?;
         if asks {
             for (pod, after) in forced {
                 let text = format!("{node}: the drain deletes {pod} once it has been refused for {}", span(after));
@@ -106,17 +109,22 @@ struct Apart<'a> {
     others: Vec<&'a Pod>,
 }
 
-fn apart<'a>(
+async fn apart<'a>(
     services: &Services,
     pods: &'a [Pod],
     budgets: &[PodDisruptionBudget],
     autoscalers: &[HorizontalPodAutoscaler],
-) -> Apart<'a> {
+    deployments: &[Deployment],
+) -> Result<Apart<'a>, Cause> {
     let opt_out = Mark::Unstick.key(&services.settings.annotation_prefix);
     let rule = unstick_rule(&services.settings, &opt_out);
     let (mut stuck, mut forced, mut others, mut workloads) = (Vec::new(), Vec::new(), Vec::new(), BTreeSet::new());
     for pod in pods.iter().filter(|pod| matches!(drain::fate(pod), Fate::Evict { .. })) {
         if let Some(says) = undrainable::never(pod, budgets, autoscalers, rule) {
+            let judged = judge(&services.cluster, &services.settings, pod, budgets, deployments).await?;
+            if judged.is_some_and(|judged| judged.instead.is_ok()) {
+                continue;
+            }
             let named = format!("{} ({says})", full_name(pod));
             match undrainable::force_after(pod, budgets, rule) {
                 Some(after) => forced.push((named, after)),
@@ -126,7 +134,7 @@ fn apart<'a>(
             others.push(pod);
         }
     }
-    Apart { stuck, forced, others }
+    Ok(Apart { stuck, forced, others })
 }
 
 /// A dry run of evictions: a webhook has a say, too. What it refuses now it may allow later.

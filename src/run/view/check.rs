@@ -12,6 +12,7 @@ use crate::failure::Cause;
 use crate::names;
 use crate::plan::decide::gates::{self, first_few};
 use crate::plan::decide::{order, target, undrainable::NAMED};
+use crate::plan::manifests::policies;
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node};
@@ -179,12 +180,8 @@ async fn installation(services: &Services) -> Vec<Finding> {
         return vec![Finding::mind(format!("not installed in the namespace {} yet", services.cluster.namespace), install)];
     }
     let settings = &services.settings;
-    let checks = health::checks(
-        &seen,
-        &settings.policy(),
-        chain::rights::scope(&services.cluster.namespace, settings),
-        services.session.now(),
-    );
+    let bounding = policies::names(chain::rights::scope(&services.cluster.namespace, settings));
+    let checks = health::checks(&seen, &settings.policy(), &bounding, &services.cluster.namespace, services.session.now());
     checks.into_iter().map(Finding::from).collect()
 }
 

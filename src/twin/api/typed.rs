@@ -43,6 +43,7 @@ pub fn normal(kind: Kind, mut object: Value) -> Result<Value, Refusal> {
         Kind::Service => through::<core::Service>(object),
         Kind::Quota => through::<core::ResourceQuota>(object),
         Kind::Event => through::<core::Event>(object),
+        Kind::Claim => through::<core::PersistentVolumeClaim>(object),
         // Its definition is not modelled: all is kept as it comes.
         Kind::ExternalSecret => Ok(object),
     };

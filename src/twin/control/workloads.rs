@@ -18,22 +18,31 @@ fn count(object: &Value, field: &str) -> u64 {
     object["status"][field].as_u64().unwrap_or(0)
 }
 
-/// A new template has a ReplicaSet of its own at once; the former ones go when its pods are all available. Between, a real cluster would
-/// go step by step.
+/// A new template has a ReplicaSet of its own at once; the former ones go when enough of its pods are available. Between, a real cluster
+/// would go step by step. With the strategy Recreate the former pods go first; a paused one rolls nothing out.
 pub fn deployment(state: &mut State, key: &Key) {
     let Some(deployment) = state.store.get(key).cloned() else { return };
     let wanted = replicas(&deployment);
     let sets = children(state, uid(&deployment), Kind::ReplicaSet);
     let current = sets.iter().find(|(_, set)| same_template(&deployment["spec"]["template"], &set["spec"]["template"]));
+    let former: Vec<&(Key, Arc<Value>)> = sets.iter().filter(|(key, _)| current.is_none_or(|(own, _)| key != own)).collect();
+    if deployment["spec"]["paused"] == true && current.is_none() {
+        return write_status(state, key, &[("observedGeneration", deployment["metadata"]["generation"].clone())]);
+    }
+    if deployment["spec"]["strategy"]["type"] == "Recreate" {
+        former.iter().for_each(|(former, set)| scale(state, former, set, 0));
+        if former.iter().any(|(_, set)| !children(state, uid(set), Kind::Pod).is_empty()) {
+            return write_status(state, key, &[("observedGeneration", deployment["metadata"]["generation"].clone())]);
+        }
+    }
     let Some((current, set)) = current else {
         let name = format!("{}-{}", key.name, hash(&deployment["spec"]["template"]));
         create(state, Kind::ReplicaSet, replica_set_of(&deployment, &name));
         return;
     };
     scale(state, current, set, wanted);
-    let complete = count(set, "availableReplicas") >= wanted;
-    let former: Vec<&(Key, Arc<Value>)> = sets.iter().filter(|(key, _)| key != current).collect();
-    if complete {
+    let may_miss = may_miss(&deployment["spec"]["strategy"]["rollingUpdate"], wanted);
+    if count(set, "availableReplicas") + may_miss >= wanted {
         for (former, set) in &former {
             scale(state, former, set, 0);
         }
@@ -52,8 +61,6 @@ pub fn deployment(state: &mut State, key: &Key) {
             ("unavailableReplicas", counted(wanted.saturating_sub(available))),
         ],
     );
-    let share = &deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"];
-    let may_miss = if share.is_null() { wanted / 4 } else { scaled(share, wanted, false).unwrap_or(0) };
     let (status, reason) = match available + may_miss >= wanted {
         true => ("True", "MinimumReplicasAvailable"),
         false => ("False", "MinimumReplicasUnavailable"),
@@ -65,6 +72,16 @@ pub fn deployment(state: &mut State, key: &Key) {
             set_condition(object, now, "Progressing", "True", "NewReplicaSetAvailable", "");
         });
     }
+}
+
+/// maxUnavailable, which is not nothing where maxSurge is nothing, too.
+fn may_miss(rolling: &Value, wanted: u64) -> u64 {
+    let share = |field: &str, up: bool| match &rolling[field] {
+        Value::Null => scaled(&json!("25%"), wanted, up),
+        share => scaled(share, wanted, up),
+    };
+    let (missing, surge) = (share("maxUnavailable", false).unwrap_or(0), share("maxSurge", true).unwrap_or(0));
+    if missing == 0 && surge == 0 { 1 } else { missing }
 }
 
 fn scale(state: &mut State, key: &Key, set: &Value, wanted: u64) {

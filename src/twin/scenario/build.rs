@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::super::state::State;
@@ -18,7 +19,7 @@ use crate::plan::manifests::install;
 use crate::plan::manifests::installation::{Credentials, Install};
 use crate::plan::model::facts::COMPONENTS;
 use crate::plan::model::hooks::{Hook, Hooks};
-use crate::plan::model::policy::{Runner, Unstick};
+use crate::plan::model::policy::{Runner, Surge, Unstick};
 use crate::plan::trust::keys::Pair;
 
 /// The key in the Secret, which every machine accepts.
@@ -73,9 +74,10 @@ impl Scenario {
         self.settings.get(key).and_then(Value::as_str)
     }
 
-    fn unstick(&self) -> Result<Unstick, Cause> {
-        let Some(setting) = self.settings.get("drain-unstick") else { return Ok(Unstick::Structural) };
-        serde_json::from_value(setting.clone()).map_err(|error| Cause::usage(format!("drain-unstick of the scenario: {error}")))
+    /// A setting with a type of its own; `usual` where nothing is said.
+    fn setting<T: DeserializeOwned>(&self, key: &str, usual: T) -> Result<T, Cause> {
+        let Some(setting) = self.settings.get(key) else { return Ok(usual) };
+        serde_json::from_value(setting.clone()).map_err(|error| Cause::usage(format!("{key} of the scenario: {error}")))
     }
 
     /// The CronJobs of the hooks.
@@ -280,7 +282,8 @@ impl World<'_> {
             backup: self.scenario.backup(),
             hooks: self.scenario.hooks(),
             prefix: self.scenario.text_setting("annotation-prefix").unwrap_or(names::ANNOTATION_PREFIX),
-            unstick: self.scenario.unstick()?,
+            unstick: self.scenario.setting("drain-unstick", Unstick::Structural)?,
+            surge: self.scenario.setting("drain-surge", Surge::Never)?,
             forced_in: &forced_in,
             runner: &runner,
             standby: &standby,

@@ -14,6 +14,7 @@ use serde_json::Map;
 use super::{Alert, Autoscaler, Budget, Expression, Node, Release, Scenario, Taint, Toleration, Workload, WorkloadKind};
 use crate::failure::Cause;
 use crate::names::{ALERT_GROUP, LABEL_CONTROL_PLANE, LABEL_HOSTNAME, Mark};
+use crate::plan::decide::surge;
 use crate::plan::model::parse;
 use crate::plan::model::version::Version;
 
@@ -200,6 +201,10 @@ impl Copier<'_> {
         }
         for found in objects.deployments.iter().filter(|found| elsewhere(&found.metadata)) {
             let Some(spec) = found.spec.as_ref().filter(|spec| spec.replicas != Some(0)) else { continue };
+            if spec.replicas == Some(1) && surge::new_pod_first(found).is_err() {
+                let what = "How a Deployment replaces its pod is not imitated: drain-surge finds it fit";
+                self.note(what, format!("{}/{}", found.namespace().unwrap_or_default(), found.name_any()));
+            }
             workloads.push(self.workload(WorkloadKind::Deployment, &found.metadata, spec.replicas, &spec.template));
         }
         for found in objects.replica_sets.iter().filter(|found| elsewhere(&found.metadata)) {

@@ -72,6 +72,11 @@ const READERS: &[(&str, &str, &str)] = &[
         "A name, a number and a word, split at blanks; whatever else stands there is no intent.",
     ),
     (
+        "src/plan/decide/surge.rs",
+        "bounds",
+        "A number before a percent sign; whatever is none is no share, and such a Deployment is left alone.",
+    ),
+    (
         "src/plan/manifests/policies/jobs.rs",
         "accepted",
         "It reads files of this repository, which are compiled in; a test reads each.",
@@ -120,7 +125,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/settings/values.rs", "regex", "settings::one_by_one"),
     ("src/settings/values.rs", "try_from", "settings::one_by_one"),
     ("src/twin/rehearsal/outcome.rs", "write", "It reads lines that this program has written in this process."),
-    ("src/twin/scenario/build.rs", "unstick", "settings::scenarios"),
+    ("src/twin/scenario/build.rs", "setting", "settings::scenarios"),
     ("src/twin/scenario/check.rs", "percentage", "settings::scenarios"),
     ("src/twin/scenario/copy.rs", "node", "words::versions"),
     ("src/twin/scenario/mod.rs", "deserialize", "settings::scenarios"),

@@ -57,7 +57,8 @@ macro_rules! behaviours {
             nodes: a_new_node_is_not_ready, a_cordon_has_its_taint, a_node_that_says_not_ready_is_tainted;
             workloads: a_deployments_pods_are_its_replicasets, a_deployment_is_available_when_its_pods_are_ready,
                 a_deleted_pod_is_replaced_while_it_ends, a_statefulsets_pod_waits_for_the_old_one, a_daemonset_is_on_every_node,
-                a_failed_pod_is_replaced;
+                a_failed_pod_is_replaced, a_restarted_deployment_has_its_new_pod_first, a_restart_is_of_what_was_seen,
+                a_claim_says_who_may_mount_it;
         }
     };
 }
@@ -71,6 +72,7 @@ macro_rules! admitted {
                 of_namespaces_only_the_runs_marks_change, of_config_maps_only_journals_and_new_host_keys,
                 a_pod_is_deleted_where_unsticking_would, no_pod_is_deleted_where_unsticking_never_does,
                 a_pod_is_deleted_by_force_where_its_namespace_is_named, no_pod_is_deleted_by_force_elsewhere,
+                of_a_deployment_only_its_restart_changes, no_deployment_is_restarted_where_drains_never_do,
                 a_job_of_the_chain_has_its_shape, of_a_job_only_its_progress_changes, a_job_runs_on_the_runner_or_who_stands_in_for_it,
                 a_job_runs_on_a_control_plane_alone_where_no_worker_is_trusted, no_field_of_a_pod_is_forgotten, only_a_job_of_the_chain_is_removed,
                 a_snapshots_job_is_that_of_its_cronjob, a_hooks_job_is_that_of_its_cronjob, our_container_is_merged_into_no_other_cronjob;

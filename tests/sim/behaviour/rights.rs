@@ -1,7 +1,7 @@
 //! RBAC: what a ServiceAccount may do, how it can ask, and how it is refused.
 
 use k8s_upgrade::plan::manifests::rights::{self, Account, Scope};
-use k8s_upgrade::plan::model::policy::Unstick;
+use k8s_upgrade::plan::model::policy::{Surge, Unstick};
 use serde_json::{Value, json};
 
 use crate::bench::{Bench, text};
@@ -109,8 +109,8 @@ pub async fn a_right_on_a_name_is_on_that_name(b: &Bench<'_>) {
 pub async fn the_programs_own_grants(b: &Bench<'_>) {
     let backup = format!("backup-{}", b.ns);
     b.post("namespaces", json!({ "metadata": { "name": backup } })).await.ok();
-    let (hooks, unstick) = (Default::default(), Unstick::Structural);
-    let scope = Scope { namespace: &b.ns, backup: (&backup, "backup-etcd"), hooks, unstick, forced_in: &[] };
+    let (hooks, unstick, surge) = (Default::default(), Unstick::Structural, Surge::Never);
+    let scope = Scope { namespace: &b.ns, backup: (&backup, "backup-etcd"), hooks, unstick, forced_in: &[], surge };
     for object in rights::objects(scope) {
         let kind = text(&object, "/kind").to_lowercase();
         if kind == "serviceaccount" {

@@ -1,8 +1,8 @@
-//! What puts pods back: Deployments, StatefulSets, DaemonSets.
+//! What puts pods back, and what moves them: Deployments, StatefulSets, DaemonSets.
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, condition, container, names, text, uid};
+use crate::bench::{Bench, condition, container, names, text, uid, version};
 
 fn template() -> Value {
     json!({ "metadata": { "labels": { "app": "web" } }, "spec": container() })
@@ -151,4 +151,64 @@ pub async fn a_failed_pod_is_replaced(b: &Bench<'_>) {
     b.new_pod("app=web", &[&pod]).await;
     let all = names(&b.items("pods?labelSelector=app=web").await);
     assert!(all.contains(&pod), "{all:?}");
+}
+
+/// As `kubectl rollout restart` says it, at what was seen of the Deployment.
+fn restart(seen: &Value) -> Value {
+    let annotations = json!({ "kubectl.kubernetes.io/restartedAt": "2026-11-22T12:00:00Z" });
+    json!({
+        "metadata": { "resourceVersion": version(seen) },
+        "spec": { "template": { "metadata": { "annotations": annotations } } },
+    })
+}
+
+/// A Deployment of one pod, which runs.
+async fn of_one(b: &Bench<'_>, node: &str) -> (Value, String) {
+    b.post("deployments", workload(1)).await.ok();
+    let pod = b.new_pod("app=web", &[]).await;
+    b.run_pod(&pod, node).await;
+    let up = b.is("deployments/web", |web| web["status"]["availableReplicas"] == 1).await;
+    (up, pod)
+}
+
+/// The former pod stays until the new one is available: one of one may not be missing, and one more may be there.
+pub async fn a_restarted_deployment_has_its_new_pod_first(b: &Bench<'_>) {
+    let (node, other) = (b.node("n").await, b.node("m").await);
+    let (up, former) = of_one(b, &node).await;
+    let set = b.get(&format!("pods/{former}")).await.ok();
+    let set = b.get(&format!("replicasets/{}", text(&set, "/metadata/ownerReferences/0/name"))).await.ok();
+    assert_eq!(text(&set, "/metadata/ownerReferences/0/uid"), uid(&up));
+    let restarted = b.patch("deployments/web", restart(&up)).await.ok();
+    assert_eq!((&up["metadata"]["generation"], &restarted["metadata"]["generation"]), (&json!(1), &json!(2)));
+    let new = b.new_pod("app=web", &[&former]).await;
+    let rolling = b.is("deployments/web", |web| web["status"]["observedGeneration"] == 2 && web["status"]["replicas"] == 2).await;
+    assert_eq!((&rolling["status"]["updatedReplicas"], &rolling["status"]["availableReplicas"]), (&json!(1), &json!(1)));
+    let path = format!("pods/{former}");
+    b.always(1, "the former stays", async || b.get(&path).await.ok()["metadata"].get("deletionTimestamp").is_none()).await;
+    b.run_pod(&new, &other).await;
+    b.is(&path, |pod| pod["metadata"]["deletionTimestamp"].is_string()).await;
+    let over = b.is("deployments/web", |web| web["status"]["replicas"] == 1).await;
+    assert_eq!((&over["status"]["updatedReplicas"], &over["status"]["availableReplicas"]), (&json!(1), &json!(1)));
+    b.stop_pod(&former).await;
+}
+
+/// Of a Deployment that somebody has changed meanwhile nothing is restarted.
+pub async fn a_restart_is_of_what_was_seen(b: &Bench<'_>) {
+    let node = b.node("n").await;
+    let (up, _) = of_one(b, &node).await;
+    b.patch("deployments/web", json!({ "spec": { "paused": true } })).await.ok();
+    b.patch("deployments/web", restart(&up)).await.with_code(409);
+    let web = b.get("deployments/web").await.ok();
+    assert!(web["spec"]["template"]["metadata"].get("annotations").is_none(), "{web}");
+}
+
+/// Its own words, whether anything is bound to it or not.
+pub async fn a_claim_says_who_may_mount_it(b: &Bench<'_>) {
+    let spec = json!({
+        "accessModes": ["ReadWriteOnce"], "storageClassName": "", "resources": { "requests": { "storage": "1Gi" } },
+    });
+    b.post("persistentvolumeclaims", json!({ "metadata": { "name": "data" }, "spec": spec })).await.ok();
+    let claim = b.get("persistentvolumeclaims/data").await.ok();
+    assert_eq!(claim["spec"]["accessModes"], json!(["ReadWriteOnce"]));
+    b.get("persistentvolumeclaims/other").await.with_code(404);
 }

@@ -18,11 +18,13 @@ use super::installation::Install;
 use super::rights::{Account, Scope};
 use crate::names;
 use crate::plan::model::hooks::Hook;
+use crate::plan::model::policy::Surge;
 
 const NODES: &str = "nodes";
 const NAMESPACE: &str = "namespace";
 const CONFIG_MAPS: &str = "config-maps";
 const PODS: &str = "pods";
+const DEPLOYMENTS: &str = "deployments";
 const JOBS: &str = "jobs";
 const ENDED_JOBS: &str = "ended-jobs";
 const SNAPSHOTS: &str = "snapshots";
@@ -96,6 +98,7 @@ fn policies(install: &Install) -> Vec<Policy> {
         Some(records::namespace(install)),
         Some(records::config_maps(install)),
         records::pods(install),
+        records::deployments(install),
         Some(jobs::chain(install)),
         Some(jobs::ended(install)),
         Some(jobs::snapshot(install)),
@@ -107,8 +110,10 @@ fn policies(install: &Install) -> Vec<Policy> {
 
 /// What the policies of an installation are called, each as its binding is.
 pub fn names(scope: Scope<'_>) -> Vec<String> {
-    let of_drains = scope.unstick.deletes(scope.forced_in).then_some(PODS);
-    let all = [NODES, NAMESPACE, CONFIG_MAPS, JOBS, ENDED_JOBS, SNAPSHOTS, CRONJOBS].into_iter().chain(of_drains);
+    let of_drains =
+        [scope.unstick.deletes(scope.forced_in).then_some(PODS), (scope.surge != Surge::Never).then_some(DEPLOYMENTS)];
+    let all =
+        [NODES, NAMESPACE, CONFIG_MAPS, JOBS, ENDED_JOBS, SNAPSHOTS, CRONJOBS].into_iter().chain(of_drains.into_iter().flatten());
     let of_hooks = scope.hooks.there().map(|(hook, _)| of_hook(hook));
     all.chain(of_hooks).map(|name| full_name(name, scope.namespace)).collect()
 }

@@ -1,11 +1,11 @@
-//! What our accounts write into objects that others own, too: nodes, our namespace, ConfigMaps, and pods that a drain deletes.
+//! What our accounts write into objects that others own, too: nodes, our namespace, ConfigMaps, and what a drain deletes or restarts.
 
 use super::cel::{list, map, same_but};
-use super::{CONFIG_MAPS, NAMESPACE, NODES, PODS, Policy, accounts, both, user};
+use super::{CONFIG_MAPS, DEPLOYMENTS, NAMESPACE, NODES, PODS, Policy, accounts, both, user};
 use crate::names::{self, Mark};
 use crate::plan::manifests::installation::Install;
 use crate::plan::manifests::rights::Account;
-use crate::plan::model::policy::Unstick;
+use crate::plan::model::policy::{Surge, Unstick};
 
 /// What of an object's metadata a write of ours changes, or the API server with it.
 const WRITTEN: [&str; 4] = ["annotations", "managedFields", "resourceVersion", "generation"];
@@ -236,6 +236,61 @@ pub fn pods(install: &Install) -> Option<Policy> {
                     Mark::Unstick.key(install.prefix)
                 ),
                 "a pod that opts out, or that a node runs by itself, is not deleted",
+            ),
+        ],
+    })
+}
+
+/// A Deployment that a drain restarts, as `kubectl rollout restart` does. What never restarts one needs no policy: it has no right to.
+pub fn deployments(install: &Install) -> Option<Policy> {
+    if install.surge == Surge::Never {
+        return None;
+    }
+    let mut variables = old_and_new();
+    let parts = [
+        (["newSpec", "oldSpec"], "spec"),
+        (["newTemplate", "oldTemplate"], "spec.template"),
+        (["newPodMeta", "oldPodMeta"], "spec.template.metadata"),
+        (["newPodMarks", "oldPodMarks"], "spec.template.metadata.annotations"),
+    ];
+    for ([new, old], path) in parts {
+        variables.extend([(new, map("object", path)), (old, map("oldObject", path))]);
+    }
+    let restarted = names::RESTARTED_AT;
+    let rule = |expression: String, message: &str| (expression, message.to_owned());
+    Some(Policy {
+        name: DEPLOYMENTS,
+        binds: both(install),
+        group: "apps",
+        resource: "deployments",
+        operations: &["CREATE", "UPDATE", "DELETE"],
+        label: None,
+        cronjob: None,
+        variables,
+        rules: vec![
+            rule("request.operation == 'UPDATE'".to_owned(), "Deployments are neither made nor removed"),
+            rule(
+                format!(
+                    "{} && {} && {} && {} && {} && {}",
+                    rest_is_as_it_was(&["metadata", "spec"]),
+                    same("Marks", "[]"),
+                    same("Spec", &list(["template"])),
+                    same("Template", &list(["metadata"])),
+                    same("PodMeta", &list(["annotations"])),
+                    same("PodMarks", &list([restarted]))
+                ),
+                "of a Deployment only when its pods were restarted may change",
+            ),
+            rule(format!("'{restarted}' in variables.newPodMarks"), "a Deployment that was restarted keeps the word of it"),
+            rule(
+                "object.spec.?replicas.orValue(1) == 1 && object.spec.?strategy.?type.orValue('RollingUpdate') == 'RollingUpdate' \
+                 && !object.spec.?paused.orValue(false)"
+                    .to_owned(),
+                "only a Deployment of one pod is restarted, and only where that makes the new one first",
+            ),
+            rule(
+                format!("!('{}' in variables.oldMarks)", Mark::Unstick.key(install.prefix)),
+                "a Deployment that opts out is not restarted",
             ),
         ],
     })

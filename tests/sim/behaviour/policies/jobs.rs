@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use k8s_upgrade::names::ANNOTATION_PREFIX;
 use k8s_upgrade::plan::manifests::{hooks, jobs};
 use k8s_upgrade::plan::model::hooks::Hook;
-use k8s_upgrade::plan::model::policy::{Runner, Unstick};
+use k8s_upgrade::plan::model::policy::{Runner, Surge, Unstick};
 use k8s_upgrade::twin::Scenario;
 use k8s_upgrade::twin::store::Kind;
 use serde_json::{Value, json};
@@ -197,7 +197,8 @@ fn named(operator: &str, node: &str) -> Value {
 async fn runs_only_on(b: &Bench<'_>, runner: Runner, standby: &[&str], workers: &[&str]) {
     const PLANE: &str = "node-role.kubernetes.io/control-plane";
     let standby: Vec<String> = standby.iter().map(ToString::to_string).collect();
-    let Installed { chain, watch, .. } = install_with(b, Unstick::Structural, &[], &runner, &standby).await;
+    let drains = (Unstick::Structural, Surge::Never);
+    let Installed { chain, watch, .. } = install_with(b, drains, &[], &runner, &standby).await;
     let ours = of_runs(&b.ns);
     let worker = ours.iter().find(|job| text(job, "/spec/template/spec/containers/0/args/0") == "upgrade-node").unwrap();
     let at = |affinity: Value| changed(worker, &format!("{POD}/affinity"), affinity);

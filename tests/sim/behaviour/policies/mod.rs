@@ -10,7 +10,7 @@ use k8s_upgrade::names::{ANNOTATION_PREFIX, SERVICE_ACCOUNT, WATCH_ACCOUNT, of_c
 use k8s_upgrade::plan::manifests::install;
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
 use k8s_upgrade::plan::model::hooks::Hooks;
-use k8s_upgrade::plan::model::policy::{Runner, Unstick};
+use k8s_upgrade::plan::model::policy::{Runner, Surge, Unstick};
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, SOON, text};
@@ -22,8 +22,10 @@ pub use jobs::{
 };
 pub use records::{
     a_node_is_cordoned_and_marked_and_nothing_else, a_pod_is_deleted_by_force_where_its_namespace_is_named,
-    a_pod_is_deleted_where_unsticking_would, no_pod_is_deleted_by_force_elsewhere, no_pod_is_deleted_where_unsticking_never_does,
-    of_config_maps_only_journals_and_new_host_keys, of_namespaces_only_the_runs_marks_change,
+    a_pod_is_deleted_where_unsticking_would, no_deployment_is_restarted_where_drains_never_do,
+    no_pod_is_deleted_by_force_elsewhere, no_pod_is_deleted_where_unsticking_never_does,
+    of_a_deployment_only_its_restart_changes, of_config_maps_only_journals_and_new_host_keys,
+    of_namespaces_only_the_runs_marks_change,
 };
 pub use schemas::{no_field_of_a_node_is_forgotten, no_field_of_a_pod_is_forgotten};
 
@@ -39,12 +41,12 @@ struct Installed<'a> {
 }
 
 async fn install<'a>(b: &'a Bench<'a>) -> Installed<'a> {
-    install_with(b, Unstick::Structural, &[], &Runner::FirstWorker, &[]).await
+    install_with(b, (Unstick::Structural, Surge::Single), &[], &Runner::FirstWorker, &[]).await
 }
 
 async fn install_with<'a>(
     b: &'a Bench<'a>,
-    unstick: Unstick,
+    (unstick, surge): (Unstick, Surge),
     forced_in: &[String],
     runner: &Runner,
     standby: &[String],
@@ -65,6 +67,7 @@ async fn install_with<'a>(
         prefix: ANNOTATION_PREFIX,
         unstick,
         forced_in,
+        surge,
         credentials: Credentials::Existing,
         runner,
         standby,
@@ -191,7 +194,7 @@ pub async fn all_are_understood(b: &Bench<'_>) {
     install(b).await;
     let ours = b.items("validatingadmissionpolicies?labelSelector=app.kubernetes.io/name=k8s-upgrade").await;
     let ours: Vec<&Value> = ours.iter().filter(|policy| text(policy, "/metadata/name").ends_with(&b.ns)).collect();
-    assert_eq!(ours.len(), 7, "{ours:?}");
+    assert_eq!(ours.len(), 8, "{ours:?}");
     for policy in ours {
         let path = format!("validatingadmissionpolicies/{}", text(policy, "/metadata/name"));
         let judged = b.is(&path, |policy| policy["status"]["observedGeneration"] == policy["metadata"]["generation"]).await;

@@ -1,10 +1,10 @@
-//! Nodes, our namespace, ConfigMaps, and pods that a drain deletes.
+//! Nodes, our namespace, ConfigMaps, and what a drain deletes or restarts.
 
-use k8s_upgrade::plan::model::policy::{Runner, Unstick};
+use k8s_upgrade::plan::model::policy::{Runner, Surge, Unstick};
 use serde_json::{Value, json};
 
 use super::{IMAGE, Installed, Try, annotated, delete, dry_delete, install, install_with, mark, patch, post};
-use crate::bench::{Bench, text};
+use crate::bench::{Bench, container, text};
 
 pub async fn a_node_is_cordoned_and_marked_and_nothing_else(b: &Bench<'_>) {
     let Installed { chain, watch, .. } = install(b).await;
@@ -222,14 +222,14 @@ pub async fn a_pod_is_deleted_where_unsticking_would(b: &Bench<'_>) {
 }
 
 pub async fn no_pod_is_deleted_where_unsticking_never_does(b: &Bench<'_>) {
-    let Installed { chain, .. } = install_with(b, Unstick::Never, &[], &Runner::FirstWorker, &[]).await;
+    let Installed { chain, .. } = install_with(b, (Unstick::Never, Surge::Never), &[], &Runner::FirstWorker, &[]).await;
     let (path, options) = stuck(b, "of-a-replicaset", Some("ReplicaSet"), json!({})).await;
     delete_with("one of a ReplicaSet", &path, &options).not_granted(&chain).await;
 }
 
 pub async fn a_pod_is_deleted_by_force_where_its_namespace_is_named(b: &Bench<'_>) {
     let named = [b.ns.clone()];
-    let Installed { chain, watch, .. } = install_with(b, Unstick::Never, &named, &Runner::FirstWorker, &[]).await;
+    let Installed { chain, watch, .. } = install_with(b, (Unstick::Never, Surge::Never), &named, &Runner::FirstWorker, &[]).await;
     let (alone, by_uid) = stuck(b, "alone", None, json!({})).await;
     delete("without its UID", &alone).refused(&chain, "pods").await;
     delete_with("by the watch", &alone, &by_uid).not_granted(&watch).await;
@@ -246,11 +246,93 @@ pub async fn a_pod_is_deleted_by_force_where_its_namespace_is_named(b: &Bench<'_
 
 pub async fn no_pod_is_deleted_by_force_elsewhere(b: &Bench<'_>) {
     let named = [format!("{}-2", b.ns), "elsewhere".to_owned()];
-    let Installed { chain, .. } = install_with(b, Unstick::Never, &named, &Runner::FirstWorker, &[]).await;
+    let Installed { chain, .. } = install_with(b, (Unstick::Never, Surge::Never), &named, &Runner::FirstWorker, &[]).await;
     for (name, owner) in [("alone", None), ("of-a-replicaset", Some("ReplicaSet")), ("of-a-statefulset", Some("StatefulSet"))] {
         let (path, options) = stuck(b, name, owner, json!({})).await;
         delete_with("a pod whose namespace is not named", &path, &options).refused(&chain, "pods").await;
     }
+}
+
+/// A Deployment that asks for this, and where it is.
+async fn deployment(b: &Bench<'_>, name: &str, annotations: Value, over: Value) -> String {
+    let labels = json!({ "app": name });
+    let template = json!({ "metadata": { "labels": labels, "annotations": { "team": "web" } }, "spec": container() });
+    let mut spec = json!({ "replicas": 1, "selector": { "matchLabels": labels }, "template": template });
+    for (field, value) in over.as_object().into_iter().flatten() {
+        spec[field] = value.clone();
+    }
+    b.post("deployments", json!({ "metadata": { "name": name, "annotations": annotations }, "spec": spec })).await.ok();
+    format!("deployments/{name}")
+}
+
+fn restarted(at: Value) -> Value {
+    let annotations = json!({ "kubectl.kubernetes.io/restartedAt": at });
+    json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } })
+}
+
+pub async fn of_a_deployment_only_its_restart_changes(b: &Bench<'_>) {
+    let Installed { chain, watch, .. } = install(b).await;
+    let web = deployment(b, "web", json!({}), json!({})).await;
+    let now = restarted(json!("2026-11-22T12:00:00Z"));
+    let of_pod = |fields: Value| {
+        let mut patch = now.clone();
+        patch["spec"]["template"]["spec"] = fields;
+        patch
+    };
+    let with = |pointer: &str, value: Value| {
+        let mut patch = now.clone();
+        let mut at = &mut patch;
+        for field in pointer.split('/') {
+            at = &mut at[field];
+        }
+        *at = value;
+        patch
+    };
+    for (what, body) in [
+        ("its image", of_pod(json!({ "containers": [{ "name": "k8s-upgrade", "image": "evil" }] }))),
+        ("its account", of_pod(json!({ "serviceAccountName": "admin" }))),
+        ("the host's network", of_pod(json!({ "hostNetwork": true }))),
+        ("a volume of the host", of_pod(json!({ "volumes": [{ "name": "host", "hostPath": { "path": "/" } }] }))),
+        ("its replicas", with("spec/replicas", json!(0))),
+        ("a pause", with("spec/paused", json!(true))),
+        ("its strategy", with("spec/strategy", json!({ "type": "Recreate", "rollingUpdate": null }))),
+        ("its time to become ready", with("spec/minReadySeconds", json!(9))),
+        ("its history", with("spec/revisionHistoryLimit", json!(0))),
+        ("an annotation of its own", with("metadata/annotations", json!({ "a": "b" }))),
+        ("a label of its own", with("metadata/labels", json!({ "a": "b" }))),
+        ("a finalizer", with("metadata/finalizers", json!(["a.b/c"]))),
+        ("another annotation of its pods", with("spec/template/metadata/annotations/inject", json!("true"))),
+        ("an annotation of its pods that goes", with("spec/template/metadata/annotations/team", json!(null))),
+        ("a label of its pods", with("spec/template/metadata/labels", json!({ "a": "b" }))),
+        ("no restart at all", restarted(json!(null))),
+    ] {
+        patch(what, &web, body).refused(&chain, "deployments").await;
+    }
+    for (name, annotations, over) in [
+        ("two", json!({}), json!({ "replicas": 2 })),
+        ("recreated", json!({}), json!({ "strategy": { "type": "Recreate" } })),
+        ("paused", json!({}), json!({ "paused": true })),
+        ("opts-out", json!({ mark("unstick"): "never" }), json!({})),
+    ] {
+        let path = deployment(b, name, annotations, over).await;
+        patch("a Deployment that is not to be restarted", &path, now.clone()).refused(&chain, "deployments").await;
+        // A person may.
+        assert_eq!(b.patch(&format!("{path}?dryRun=All"), now.clone()).await.code, 200, "{path}");
+    }
+    post("a Deployment", "deployments", json!({ "metadata": { "name": "new" } })).not_granted(&chain).await;
+    delete("a Deployment's removal", &web).not_granted(&chain).await;
+    patch("a restart by the watch", &web, now.clone()).not_granted(&watch).await;
+    patch("a restart", &web, now.clone()).accepted(&chain).await;
+    // And once more.
+    b.patch(&web, now).await.ok();
+    patch("a second restart", &web, restarted(json!("2026-11-22T13:00:00Z"))).accepted(&chain).await;
+    patch("a restart that is taken back", &web, restarted(json!(null))).refused(&chain, "deployments").await;
+}
+
+pub async fn no_deployment_is_restarted_where_drains_never_do(b: &Bench<'_>) {
+    let Installed { chain, .. } = install_with(b, (Unstick::Structural, Surge::Never), &[], &Runner::FirstWorker, &[]).await;
+    let web = deployment(b, "web", json!({}), json!({})).await;
+    patch("a restart", &web, restarted(json!("2026-11-22T12:00:00Z"))).not_granted(&chain).await;
 }
 
 fn cordon(unschedulable: Value, cordoned_by: Value) -> Value {
