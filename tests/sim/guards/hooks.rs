@@ -12,16 +12,23 @@ use serde_json::{Value, json};
 use super::super::hands::{NEW, done, is_out, ours, slack, version};
 use super::super::rules::Observer;
 use super::super::world::{
-    at_work, begin, in_flight, is_over, jobs, live, mark, namespace, pass, quick, said, suspend, tail, to_the_end, types, when,
+    at_work, begin, in_flight, is_over, jobs, live, mark, namespace, pass, quick, said, suspend, tail, to_the_end, when,
 };
 
 const PLACE: &str = "rook-ceph";
+/// A person's settings are of their own machine.
+const SETTINGS: [(&str, &str); 3] =
+    [("hook-before-node", "rook-ceph/noout"), ("hook-after-node", "rook-ceph/unset-noout"), ("hook-deadline", "1m")];
+
+/// With the settings of the cluster.
+async fn types(driver: &mut Driver<'_>, name: &str, line: &str) -> (u8, String) {
+    let set: String = SETTINGS.iter().map(|(key, value)| format!(" --set {key}={value}")).collect();
+    super::super::world::types(driver, name, &format!("{line}{set}")).await
+}
 
 fn hooked() -> Scenario {
     let mut scenario = quick(Scenario::runbook());
-    for (key, value) in
-        [("hook-before-node", "rook-ceph/noout"), ("hook-after-node", "rook-ceph/unset-noout"), ("hook-deadline", "1m")]
-    {
+    for (key, value) in SETTINGS {
         scenario.settings.insert(key.to_owned(), value.into());
     }
     scenario
@@ -304,7 +311,10 @@ fn a_signal_leaves_a_hook_at_work() {
     let mut state = begin(&hooked());
     suspend(&mut state, "k8s-version-check");
     watched(state, async |driver| {
-        let line = ["k8s-upgrade", "upgrade-node", "k8s-master", "--target", "1.34.7", "--yes"];
+        let mut line: Vec<String> =
+            ["k8s-upgrade", "upgrade-node", "k8s-master", "--target", "1.34.7", "--yes"].map(str::to_owned).to_vec();
+        line.extend(SETTINGS.iter().flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]));
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
         driver.operate("hand", &line, Default::default());
         when(driver, "a hook at work", |state| !runs(state).is_empty()).await;
         driver.interrupt("hand");

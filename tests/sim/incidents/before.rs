@@ -84,7 +84,7 @@ fn a_deferred_run_begins_when_its_gate_opens_and_not_next_week() {
         driver.twin.look(State::clone)
     });
     assert_eq!(preflights(&end), 3, "{}", jobs(&end));
-    assert_eq!(slack(&end).matches("deferred: alerts: 1 alert(s) firing").count(), 1, "{}", slack(&end));
+    assert_eq!(slack(&end).matches("K8s upgrade to 1.34.7 deferred: alerts: 1 alert(s) firing").count(), 1, "{}", slack(&end));
     assert!(mark(namespace(&end), "deferred").is_none());
     done(&end, NEW);
 }
