@@ -91,9 +91,11 @@ impl Hosts {
     /// Before anything runs: a machine's containerd is of another package than Docker's, and its sources offer these revisions as well.
     pub fn containerd_of(&mut self, node: &str, package: Option<&str>, offers: &[String]) {
         self.change(node, |machine| {
-            let package = machine::RUNTIMES.into_iter().find(|known| Some(*known) == package);
-            if let (Some(package), Some(own)) = (package, machine.packages.remove(machine.runtime())) {
-                machine.packages.insert(package.to_owned(), own);
+            let wanted = machine::RUNTIMES.into_iter().find(|known| Some(*known) == package);
+            if let Some(wanted) = wanted
+                && let Some(own) = machine.packages.remove(machine.runtime())
+            {
+                machine.packages.insert(wanted.to_owned(), own);
             }
             machine.containerd_offers = offers.iter().cloned().collect();
         });
