@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{KEYRING, MANAGER, Operation, PACKAGES, REPOSITORY, garbled, results, token};
+use super::{FETCH_KEY, KEYRING, MANAGER, Operation, PACKAGES, REPOSITORY, garbled, results, token};
 use crate::failure::Cause;
 use crate::plan::model::version::Version;
 use crate::words::{Fingerprint, PackagesUrl};
@@ -58,7 +58,7 @@ impl Operation for Repository {
         include_str!("repository.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
-        &[MANAGER, REPOSITORY, KEYRING, PACKAGES]
+        &[MANAGER, REPOSITORY, KEYRING, FETCH_KEY, PACKAGES]
     }
     fn args(&self) -> Vec<String> {
         let what = [self.base_url.to_string(), self.target.series(), self.target.to_string()];

@@ -19,10 +19,10 @@ packages_keyrings() {
     done <<<"$(packages_sources)"
 }
 
-# URL: a source of it beside those in force.
+# URL KEY SOURCE: writes a source of it that trusts that key alone, beside those in force.
 packages_propose() {
-    printf 'deb [signed-by=%s] %s/ /\n' "$root$packages_new_key" "$1" >"$root$packages_new_source"
-    chmod 0644 "$root$packages_new_source"
+    printf 'deb [signed-by=%s] %s/ /\n' "$2" "$1" >"$3"
+    chmod 0644 "$3"
 }
 
 # PACKAGE: its versions in the list of that source alone.

@@ -14,5 +14,6 @@ pub mod planned;
 pub mod rules;
 pub mod signing;
 pub mod target;
+pub mod trial;
 pub mod undrainable;
 pub mod webhooks;

@@ -9,4 +9,5 @@ pub mod inspect;
 pub mod losses;
 pub mod prepare;
 pub mod rollback;
+pub mod trial;
 pub mod upgrade;
