@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::node::{
     AddKey, Available, Begin, Follow, Identify, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch, ReadPatches,
-    Refresh, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    Refresh, RemoveKeys, Repository, SnapshotHash, Step, Trial, WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
@@ -19,6 +19,7 @@ pub enum Op {
     Repository { base: String, minor: String, target: String, keys: Vec<String> },
     Prefetch { target: String, control_plane: bool, registry: String, without: Vec<String> },
     KubeadmPlan { target: String, flags: Vec<String> },
+    Trial { base: String, minor: String, target: String, first: bool, keys: Vec<String>, flags: Vec<String> },
     SnapshotHash { path: String },
     WriteCard { name: String, content: String },
     Begin { step: Step, target: String, run: String },
@@ -90,6 +91,12 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         }),
         (KubeadmPlan::NAME, [target, flags @ ..]) => {
             of::<KubeadmPlan>(Op::KubeadmPlan { target: (*target).into(), flags: words(flags) })
+        }
+        (Trial::NAME, [base, minor, target, role, rest @ ..]) => {
+            let mut parts = rest.splitn(2, |word| *word == "--");
+            let (keys, flags) = (words(parts.next()?), words(parts.next()?));
+            let (base, minor, target) = ((*base).into(), (*minor).into(), (*target).into());
+            of::<Trial>(Op::Trial { base, minor, target, first: *role == "first", keys, flags })
         }
         (SnapshotHash::NAME, [path]) => of::<SnapshotHash>(Op::SnapshotHash { path: (*path).into() }),
         (WriteCard::NAME, [name, content]) => of::<WriteCard>(Op::WriteCard { name: (*name).into(), content: (*content).into() }),

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::read::Fault;
 use super::{Autoscaler, Budget, Scenario, Workload, WorkloadKind};
+use crate::words::Flag;
 
 /// Effects of taints, and operators of tolerations and of selectors: what the API server takes.
 pub const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
@@ -87,6 +88,9 @@ impl Scenario {
             if node.control_plane_version.is_some() && !node.control_plane {
                 let what = format!("{} is no control plane: leave this out, or write `control-plane: true`", node.name);
                 found.add(format!("{at}/control-plane-version"), what);
+            }
+            for (flag, on) in node.kubelet_flags.iter().zip(0..).filter(|(flag, _)| flag.parse::<Flag>().is_err()) {
+                found.add(format!("{at}/kubelet-flags/{on}"), format!("{flag:?} is no flag: write it as --NAME=VALUE"));
             }
             for (taint, on) in node.taints.iter().zip(0..) {
                 found.one_of(&format!("{at}/taints/{on}/effect"), "effect", &taint.effect, EFFECTS);

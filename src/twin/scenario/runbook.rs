@@ -75,6 +75,8 @@ fn node(name: String, last_byte: u8, version: Version) -> Node {
         version,
         control_plane_version: None,
         containerd: CONTAINERD.to_owned(),
+        cgroup_v1: false,
+        kubelet_flags: Vec::new(),
         address: format!("10.0.20.{last_byte}"),
         hostname: None,
         labels: BTreeMap::new(),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
     self, AddKey, Available, Begin, Follow, Identify, ImageSource, Images, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation,
-    Prefetch, ReadPatches, Refresh, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    Prefetch, ReadPatches, Refresh, RemoveKeys, Repository, SnapshotHash, Step, Trial, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -110,6 +110,16 @@ fn every(visit: &mut impl Visit) {
             keys: vec![fill.put("DE15B14486CD377B9E876E1A234654DA9A296436")],
         },
         "",
+    );
+    visit.visit(
+        |fill| Trial {
+            base_url: fill.put("https://repo.test"),
+            target: fill.put("1.36.3"),
+            keys: vec![fill.put("DE15B14486CD377B9E876E1A234654DA9A296436")],
+            first_control_plane: true,
+            flags: vec![fill.put("--v=1")],
+        },
+        "cgroup 1\nallows-cgroup-1\nrefuses --gone Error: unknown flag\nset 3 /etc/default/kubelet\nobjects Swap\nnote text\ntried\n",
     );
     visit.visit(|_| Refresh, "");
     visit.visit(|fill| ReadPatches { folder: fill.put("/etc/patches") }, "patch etcd+json.yaml\ntext - op: add\n");
@@ -262,6 +272,7 @@ fn nothing_of_an_argument_is_run() {
         ("look-back", 0),
         ("patches", 0),
         ("snapshot-hash", 0),
+        ("trial", 3),
         ("write-card", 0),
         ("write-card", 1),
     ];
@@ -269,7 +280,7 @@ fn nothing_of_an_argument_is_run() {
 }
 
 /// Results whose value is text: it is shown, and goes into no argument. All else must be a token.
-const TEXT: [(&str, &str); 12] = [
+const TEXT: [(&str, &str); 15] = [
     ("identify", "none"),
     ("inspect", "audit"),
     ("inspect", "kernel"),
@@ -282,6 +293,9 @@ const TEXT: [(&str, &str); 12] = [
     ("kubeadm-plan", "note"),
     ("kubeadm-plan", ""), // kubeadm's own JSON, read in `plan::model::parse`
     ("kubeadm-plan", "{"),
+    ("trial", "refuses"), // the kubelet's words; the name before them is a token
+    ("trial", "set"),     // a path, from its root
+    ("trial", "note"),
 ];
 /// Results that end with a path, which may hold any sign but those of control. It may begin with a canary only after its root.
 const PATHS: [&str; 11] =

@@ -11,4 +11,5 @@ mod machines;
 mod packages;
 mod proofs;
 mod signing;
+mod trial;
 mod work;
