@@ -164,6 +164,8 @@ guards! {
     AlertsBeforeRun,
     /// A run begins that kubeadm does not agree to.
     KubeadmAgrees,
+    /// A node is drained for a kubelet or a kubeadm that does not start there.
+    Trial,
     /// A backup that never ends is waited for without end.
     BackupDeadline,
     /// A snapshot counts that has another size than its backup says.

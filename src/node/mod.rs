@@ -17,6 +17,7 @@ mod packages;
 mod past;
 mod patches;
 mod repository;
+mod trial;
 mod work;
 
 use std::fmt;
@@ -32,6 +33,7 @@ pub use packages::{Available, ImageSource, Images, KubeadmPlan, PlanText, Prefet
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
 pub use patches::{PatchFile, ReadPatches};
 pub use repository::{Refresh, RefreshAll, Refreshed, Repository, SigningKey};
+pub use trial::{Cgroup, RefusedFlag, SetAt, Trial, Tried};
 pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};
 
 use crate::failure::{Cause, Class};
@@ -76,6 +78,10 @@ const PACKAGES: &str = crate::packages::COMMON;
 const WORK: &str = include_str!("work.sh");
 /// Whose keys are in force.
 const KEYRING: &str = include_str!("keyring.sh");
+/// The key of another repository.
+const FETCH_KEY: &str = include_str!("fetch-key.sh");
+/// What kubeadm objects to.
+const OBJECTIONS: &str = include_str!("objections.sh");
 const RUNTIME: &str = include_str!("runtime.sh");
 const KEYS: &str = include_str!("keys.sh");
 

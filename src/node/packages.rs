@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{MANAGER, Operation, PACKAGES, RUNTIME, garbled, results, token};
+use super::{MANAGER, OBJECTIONS, Operation, PACKAGES, RUNTIME, garbled, results, token};
 use crate::failure::Cause;
 use crate::plan::model::version::Version;
 use crate::words::{Flag, ImageName, ImageTag, KubeadmCheck, PackageName, Revision};
@@ -145,6 +145,9 @@ impl Operation for KubeadmPlan {
 
     fn script(&self) -> &'static str {
         include_str!("kubeadm-plan.sh")
+    }
+    fn libraries(&self) -> &'static [&'static str] {
+        &[OBJECTIONS]
     }
     fn args(&self) -> Vec<String> {
         std::iter::once(self.target.to_string()).chain(self.flags.iter().map(ToString::to_string)).collect()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{KEYRING, MANAGER, Operation, PACKAGES, REPOSITORY, garbled, results, token};
+use super::{FETCH_KEY, KEYRING, MANAGER, Operation, PACKAGES, REPOSITORY, garbled, results, token};
 use crate::failure::Cause;
 use crate::packages::IN_USE;
 use crate::plan::model::version::Version;
@@ -59,7 +59,7 @@ impl Operation for Repository {
         include_str!("repository.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
-        &[MANAGER, REPOSITORY, KEYRING, PACKAGES]
+        &[MANAGER, REPOSITORY, KEYRING, FETCH_KEY, PACKAGES]
     }
     fn args(&self) -> Vec<String> {
         let minor = self.target.series();

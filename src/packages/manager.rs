@@ -22,7 +22,9 @@ use crate::words::word;
 /// | `packages_wait` | until nobody else holds its locks; says by `waits` whom it waits for, and holds after a bounded time |
 /// | `packages_available NAME` | the versions that its lists offer, newest first |
 /// | `packages_download NAME=VERSION…` | fetches these and what they need into its cache; may drop holds |
-/// | `packages_archive NAME VERSION` | the path of the file that was downloaded |
+/// | `packages_aside FOLDER SOURCE` | from here on refreshes, versions and downloads are of that source alone, and all that they write lies in the folder, which only root may read |
+/// | `packages_download_into FOLDER NAME=VERSION…` | fetches the files of these alone into the folder |
+/// | `packages_archive NAME VERSION [FOLDER]` | the path of the file that was downloaded, into the cache or that folder |
 /// | `packages_unpack FILE FOLDER PATH` | takes one file out of it, into the folder |
 /// | `packages_install [--reinstall] NAME=VERSION…` | installs these; configuration that was changed by hand stays; may drop holds; removes nothing |
 /// | `packages_allow_downgrades` | from here on, `packages_install` may go back |
@@ -41,7 +43,7 @@ use crate::words::word;
 /// | `packages_key`, `packages_source` | the files of the repository's key and of its source, once in force |
 /// | `packages_new_key`, `packages_new_source` | where they lie before, on the same filesystems, where nothing reads them unless it is told to |
 /// | `packages_keyrings` | the files of the keys that are trusted for a Kubernetes repository now |
-/// | `packages_propose URL` | writes the new source, which trusts the new key alone |
+/// | `packages_propose URL KEY SOURCE` | writes a source of it to that file, which trusts that key alone |
 /// | `packages_proposed NAME` | as `packages_available`, of the new source alone |
 /// | `packages_adopt URL` | puts both in force, and takes out every other entry for a Kubernetes repository |
 #[derive(Clone, Copy, Debug)]

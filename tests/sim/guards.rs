@@ -8,6 +8,7 @@ mod leases;
 mod nodes;
 mod stops;
 mod surge;
+mod trial;
 mod undrainable;
 mod works;
 mod written;
@@ -106,6 +107,7 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     DrainableTwice: undrainable::a_budget_that_has_just_lost_a_pod_is_looked_at_again,
     AlertsBeforeRun: gates::an_alert_before_a_run,
     KubeadmAgrees: gates::a_plan_that_disagrees_changes_nothing,
+    Trial: trial::a_flag_that_is_gone_is_found_before_anything_is_touched,
     BackupDeadline: works::a_backup_that_never_ends_is_told,
     SnapshotSize: works::a_snapshot_of_another_size_is_none,
     SnapshotAge: works::a_snapshot_of_before_is_none,

@@ -8,12 +8,13 @@ lock_wait=300
 downgrades=()
 # The URL of a repository as the settings write it, {minor} in it for its minor version; scripts that know it set it.
 packages_pattern=
+aside=()
 
 packages_here() { command -v dpkg-query >/dev/null; }
 
 apt_get() {
     apt-get -q -y --no-remove -o DPkg::Lock::Timeout="$lock_wait" -o Dpkg::Options::=--force-confold -o Dpkg::Use-Pty=0 \
-        -o Acquire::Retries=3 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "$@"
+        -o Acquire::Retries=3 -o Acquire::http::Timeout=30 -o Acquire::https::Timeout=30 "${aside[@]}" "$@"
 }
 
 # WHAT OUTPUT [UNFIT]: ends with the class that the output of apt or dpkg gives. Where the key in force has ended, or is another than the
@@ -103,7 +104,7 @@ packages_state() {
 }
 
 # PACKAGE [OPTION…]: its versions in the lists, newest first.
-packages_available() { apt-cache madison "${@:2}" "$1" | awk -F '[ |]+' 'NF > 2 { print ($1 == "" ? $3 : $2) }'; }
+packages_available() { apt-cache madison "${aside[@]}" "${@:2}" "$1" | awk -F '[ |]+' 'NF > 2 { print ($1 == "" ? $3 : $2) }'; }
 
 packages_held() { apt-mark showhold; }
 packages_hold() { apt-mark hold "$@" >&2; }
@@ -117,10 +118,24 @@ packages_install() { run_apt "installing $*" apt_get install --allow-change-held
 # Holds may be dropped here, too.
 packages_download() { run_apt "downloading $*" apt_get install --download-only --allow-change-held-packages "$@"; }
 
-# PACKAGE REVISION: the file that was downloaded.
+# FOLDER SOURCE: from here on only that source counts, and lists, caches and locks lie in the folder. The sandbox of apt could not read there.
+packages_aside() {
+    mkdir -p "$1/lists/partial" "$1/archives/partial"
+    aside=(-o APT::Sandbox::User=root -o Dir::State="$1" -o Dir::State::lists="$1/lists" -o Dir::State::status="$root/var/lib/dpkg/status"
+        -o Dir::Cache="$1" -o Dir::Cache::archives="$1/archives" -o Dir::Etc::sourcelist="$2" -o Dir::Etc::sourceparts=-)
+}
+# FOLDER PACKAGE=REVISION…: the files of these alone.
+packages_download_into() {
+    local folder=$1
+    shift
+    (cd -- "$folder" && run_apt "downloading $*" apt_get download "$@")
+}
+
+# PACKAGE REVISION [FOLDER]: the file that was downloaded.
 packages_archive() {
-    local archives=("$root$packages_cache/archives/$1_${2//:/%3a}"_*.deb)
-    [[ -f ${archives[0]} ]] || failed "apt downloaded no package $1 $2 into $packages_cache/archives"
+    local folder=${3:-$root$packages_cache/archives} archives
+    archives=("$folder/$1_${2//:/%3a}"_*.deb)
+    [[ -f ${archives[0]} ]] || failed "apt downloaded no package $1 $2 into ${folder#"$root"}"
     echo "${archives[0]}"
 }
 # ARCHIVE FOLDER PATH: that file of it, unpacked.

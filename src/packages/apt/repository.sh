@@ -12,10 +12,10 @@ packages_keyrings() { apt_entries | awk '$1 != "-" && $4 != "-" { print $4 }' | 
 # KEYRING URL: such a source, in one line. apt would take a percent sign for the beginning of one character.
 apt_line() { printf 'deb [signed-by=%s] %s/ /\n' "$1" "${2//%/%25}"; }
 
-# URL: a source of it beside those in force.
+# URL KEY SOURCE: writes a source of it that trusts that key alone, beside those in force.
 packages_propose() {
-    apt_line "$root$packages_new_key" "$1" >"$root$packages_new_source"
-    chmod 0644 "$root$packages_new_source"
+    apt_line "$2" "$1" >"$3"
+    chmod 0644 "$3"
 }
 
 # PACKAGE: its versions in the list of that source alone.

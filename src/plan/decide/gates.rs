@@ -155,6 +155,10 @@ gates! {
         "does kubeadm upgrade plan lead to the target?",
         "kubeadm itself knows what it cannot upgrade",
         "sudo kubeadm upgrade plan", "on the first control plane: what kubeadm would do, and why";
+    Trial: Preflight, "trial",
+        "do the target's own kubelet and kubeadm accept every node?",
+        "a removed flag or a configuration that no longer starts is found before anything is drained",
+        "systemctl cat kubelet", "on the node: where the flags of its kubelet are set";
     Order: BeforeNode, "order",
         "is it this node's turn?",
         "no kubelet may be newer than an API server, so all control planes come before any worker",

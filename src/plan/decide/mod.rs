@@ -19,5 +19,6 @@ pub mod signing;
 pub mod sources;
 pub mod surge;
 pub mod target;
+pub mod trial;
 pub mod undrainable;
 pub mod webhooks;

@@ -213,6 +213,12 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
     } else {
         asking.not_here(Gate::Kubeadm);
     }
+    // The dearest question last.
+    if asking.is_open() && !services.session.dry_run {
+        asking.tell(Gate::Trial, Guard::Trial, nodes::trial::accepted(services, facts, &states, target).await);
+    } else {
+        asking.not_here(Gate::Trial);
+    }
     asking.end().map(|()| Passed { states, left_out })
 }
 

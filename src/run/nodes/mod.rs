@@ -17,4 +17,5 @@ pub mod runtime;
 pub mod sources;
 mod stuck;
 mod surge;
+pub mod trial;
 pub mod upgrade;

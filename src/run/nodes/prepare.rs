@@ -147,7 +147,7 @@ pub fn warn_of_ends(session: &Session, place: &str, states: &[(String, NodeState
 }
 
 /// That each node can have the target's packages, as its lists are once they are read anew: its mirror may lag behind, or lack what the node's
-/// architecture wants. Where the repository of another minor version is in force, the target's is tried when the node is pointed to it.
+/// architecture wants. Where the repository of another minor version is in force, the target's is asked aside, by the gate `trial`.
 pub async fn installable(
     services: &Services,
     facts: &Facts,

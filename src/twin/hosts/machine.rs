@@ -75,6 +75,10 @@ pub struct Machine {
     pub manifests: BTreeMap<String, String>,
     /// Command of each static pod's container, in its manifest.
     pub commands: BTreeMap<String, Vec<String>>,
+    /// KUBELET_EXTRA_ARGS in /etc/default/kubelet.
+    pub kubelet_flags: Vec<String>,
+    /// Its kernel's control groups are set up as version 1.
+    pub cgroup_v1: bool,
     /// /var/lib/kubelet/config.yaml.
     pub kubelet_config: Arc<str>,
     /// For which release kubeadm renewed etcd's certificates last.
@@ -192,6 +196,8 @@ impl Machine {
             containerd_unread: false,
             manifests: if control_plane { COMPONENTS.map(manifest).into() } else { BTreeMap::new() },
             commands: BTreeMap::new(),
+            kubelet_flags: Vec::new(),
+            cgroup_v1: false,
             kubelet_config: kubelet_config(KUBELET_CONFIG).into(),
             renewed: None,
             stray_manifests: Vec::new(),

@@ -17,10 +17,12 @@ mod plan;
 mod power;
 mod release;
 mod script;
+mod session;
 mod ssh;
 mod stages;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod work;
 mod written;
 

@@ -8,11 +8,13 @@ use sha2::{Digest, Sha256};
 use super::super::State;
 use super::machine::{ETCD_FOLDER, File, KERNEL, KubeletUnit, Machine, SOURCE_FILE, WORKER_FOLDERS};
 use super::packages::{
-    KUBERNETES, Stop, audit, available, failed, hold, is_known, key_of, outside, refresh, refused, repository, revision,
-    room_to_download, source, strangers, unreachable, wait_for_locks,
+    KUBERNETES, Stop, audit, available, failed, has_ended, hold, is_known, key_of, offered_by, outside, refresh, refused,
+    repository, revision, room_to_download, source, strangers, unreachable, wait_for_locks,
 };
 use super::release::{REGISTRY, images};
 use super::script::{Op, Request};
+use super::session::Session;
+use super::trial::{self, Asked};
 use super::{identity, keys, past, plan, put, work};
 use crate::plan::decide::own_image;
 
@@ -31,23 +33,6 @@ pub enum Reply {
     Done { stdout: String, stderr: String, status: u8, span: Duration },
     /// It goes on at least until then; its stdout so far.
     Waits { stdout: String, until: Timestamp },
-}
-
-/// What a script has printed when it ends, and how long that took.
-#[derive(Default)]
-struct Session {
-    stdout: String,
-    stderr: String,
-    millis: u64,
-}
-
-impl Session {
-    fn line(&mut self, line: impl std::fmt::Display) {
-        self.stdout.push_str(&format!("{line}\n"));
-    }
-    fn wait(&mut self, span: Duration) {
-        self.millis += u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
-    }
 }
 
 /// Runs an operation of a session that began at `begun`, now.
@@ -150,20 +135,8 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
                      Take it out, or have packages-url in the settings name that repository"
                 )));
             }
-            let there = repository(state, &machine, minor)
-                .map_err(|why| unreachable(format!("the repository cannot be reached: {url}/Release.key ({why})")))?;
-            let none = || refused(format!("the repository has no v{minor}: {url}/Release.key answers 404"));
-            let offer = there.ok_or_else(none)?;
+            let offer = offered_by(state, &machine, url, minor, keys, session)?;
             let key = key_of(state, minor).to_owned();
-            session.line(format_args!("# the repository's key is {key}"));
-            if machine.source.is_some() && key != machine.keyring && !keys.contains(&key) {
-                return Err(refused(format!(
-                    "the repository's key has changed: {url}/Release.key is of {key}, and the one in force on this node of {}. \
-                     Ask whoever runs the repository; if that is right, have this line in the settings and run it again: \
-                     package-keys: [{key}]",
-                    machine.keyring
-                )));
-            }
             session.line(format_args!("# proving the repository of v{minor}"));
             session.wait(wait_for_locks(state, &machine, "refreshing the list of the Kubernetes repository")?);
             let ends = state.web.packages.keys_end;
@@ -200,6 +173,9 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
                     return Err(stop);
                 }
             }
+        }
+        Op::Trial { url, packages, minor, target, first, keys, flags } => {
+            trial::tried(state, &machine, &Asked { url, packages, minor, target, first: *first, keys, flags }, session)?;
         }
         Op::SnapshotHash { path } if !path.starts_with('/') => {
             return Err(refused(format!("the snapshot's path is not absolute: {path}")));
@@ -264,10 +240,6 @@ impl File {
 /// As `keyring.sh` prints it.
 fn key_line(fingerprint: &str, ends: Option<Timestamp>) -> String {
     format!("key {fingerprint} {}", ends.map_or("-".to_owned(), |ends| ends.as_second().to_string()))
-}
-
-fn has_ended(ends: Option<Timestamp>, now: Timestamp) -> bool {
-    ends.is_some_and(|ends| ends <= now)
 }
 
 fn inspect(node: &str, machine: &Machine, packages: &str, session: &mut Session) {

@@ -3,8 +3,11 @@
 use std::cmp::Reverse;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::super::{State, web};
 use super::machine::{Dpkg, MIB, Machine, is};
+use super::session::Session;
 use crate::plan::model::parse;
 use crate::plan::model::version::Version;
 
@@ -150,6 +153,37 @@ pub fn strangers(machine: &Machine, packages: &str) -> Vec<String> {
 pub fn key_of<'a>(state: &'a State, minor: &str) -> &'a str {
     let number = minor.strip_prefix("1.").and_then(|number| number.parse().ok()).unwrap_or_default();
     state.web.packages.key(number)
+}
+
+/// That belief in a key has come to its end.
+pub fn has_ended(ends: Option<Timestamp>, now: Timestamp) -> bool {
+    ends.is_some_and(|ends| ends <= now)
+}
+
+/// What the repository of a minor offers, whose key is one that is believed; the error: how `fetch-key.sh` ends where it is not.
+pub fn offered_by(
+    state: &State,
+    machine: &Machine,
+    url: &str,
+    minor: &str,
+    keys: &[String],
+    session: &mut Session,
+) -> Result<Vec<String>, Stop> {
+    let there = repository(state, machine, minor)
+        .map_err(|why| unreachable(format!("the repository cannot be reached: {url}/Release.key ({why})")))?;
+    let none = || refused(format!("the repository has no v{minor}: {url}/Release.key answers 404"));
+    let offer = there.ok_or_else(none)?;
+    let key = key_of(state, minor);
+    session.line(format_args!("# the repository's key is {key}"));
+    if machine.source.is_some() && key != machine.keyring && !keys.iter().any(|known| known == key) {
+        return Err(refused(format!(
+            "the repository's key has changed: {url}/Release.key is of {key}, and the one in force on this node of {}. \
+             Ask whoever runs the repository; if that is right, have this line in the settings and run it again: \
+             package-keys: [{key}]",
+            machine.keyring
+        )));
+    }
+    Ok(offer)
 }
 
 /// Refreshes the lists of the source that the node points at, or says why the former ones stay.

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::node::{
     AddKey, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch,
-    ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, Trial, WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
@@ -21,6 +21,7 @@ pub enum Op {
     Repository { url: String, packages: String, minor: String, target: String, keys: Vec<String> },
     Prefetch { target: String, control_plane: bool, registry: String, without: Vec<String> },
     KubeadmPlan { target: String, flags: Vec<String> },
+    Trial { url: String, packages: String, minor: String, target: String, first: bool, keys: Vec<String>, flags: Vec<String> },
     SnapshotHash { path: String },
     WriteCard { name: String, content: String },
     Begin { step: Step, target: String, run: String },
@@ -97,6 +98,12 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         }),
         (KubeadmPlan::NAME, [target, flags @ ..]) => {
             of::<KubeadmPlan>(Op::KubeadmPlan { target: (*target).into(), flags: words(flags) })
+        }
+        (Trial::NAME, [url, packages, minor, target, role, rest @ ..]) => {
+            let mut parts = rest.splitn(2, |word| *word == "--");
+            let (keys, flags) = (words(parts.next()?), words(parts.next()?));
+            let (url, packages, minor, target) = ((*url).into(), (*packages).into(), (*minor).into(), (*target).into());
+            of::<Trial>(Op::Trial { url, packages, minor, target, first: *role == "first", keys, flags })
         }
         (SnapshotHash::NAME, [path]) => of::<SnapshotHash>(Op::SnapshotHash { path: (*path).into() }),
         (WriteCard::NAME, [name, content]) => of::<WriteCard>(Op::WriteCard { name: (*name).into(), content: (*content).into() }),

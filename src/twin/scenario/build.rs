@@ -132,6 +132,9 @@ impl World<'_> {
         let version = node.version.to_string();
         self.state.hosts.add(&node.name, &node.address, &version, &node.containerd, node.control_plane, &self.key.public.line());
         self.state.hosts.containerd_of(&node.name, node.containerd_package.as_deref(), &node.containerd_offers);
+        self.state.hosts.change(&node.name, |machine| {
+            (machine.cgroup_v1, machine.kubelet_flags) = (node.cgroup_v1, node.kubelet_flags.clone());
+        });
         if node.control_plane {
             let uid = created["metadata"]["uid"].clone();
             self.static_pods(node, &uid)?;

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::super::hosts;
 use super::read::Fault;
 use super::{Autoscaler, Budget, Scenario, Workload, WorkloadKind};
-use crate::words::Revision;
+use crate::words::{Flag, Revision};
 
 /// Packages of containerd.
 pub const CONTAINERDS: &[&str] = &hosts::RUNTIMES;
@@ -99,6 +99,9 @@ impl Scenario {
                 if let Err(error) = offer.parse::<Revision>() {
                     found.add(format!("{at}/containerd-offers/{on}"), error.to_string());
                 }
+            }
+            for (flag, on) in node.kubelet_flags.iter().zip(0..).filter(|(flag, _)| flag.parse::<Flag>().is_err()) {
+                found.add(format!("{at}/kubelet-flags/{on}"), format!("{flag:?} is no flag: write it as --NAME=VALUE"));
             }
             for (taint, on) in node.taints.iter().zip(0..) {
                 found.one_of(&format!("{at}/taints/{on}/effect"), "effect", &taint.effect, EFFECTS);

@@ -68,7 +68,8 @@ impl Scenario {
                  where that cannot be seen, within seconds.",
                 "Disks have room, images and packages can be fetched, and the etcd backup works.",
                 "The package sources of every node offer the target and each containerd that any node runs, under plain versions.",
-                "Flags of static pods, the kubelets' configuration and CoreDNS are as kubeadm writes them.",
+                "Flags of static pods and kubelets, the kubelets' configuration and CoreDNS are as kubeadm writes them, and every node runs \
+                 on cgroup v2.",
             ]
             .map(str::to_owned),
         );
@@ -167,6 +168,8 @@ impl Copier<'_> {
             containerd,
             containerd_package: None,
             containerd_offers: Vec::new(),
+            cgroup_v1: false,
+            kubelet_flags: Vec::new(),
             address: address.unwrap_or_default(),
             hostname,
             labels: labels.map(|(key, value)| (key.clone(), value.clone())).collect(),

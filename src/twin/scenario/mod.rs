@@ -94,6 +94,12 @@ pub struct Node {
     /// What else the node's package sources offer of that package, each by its whole version, as 2.1.4-1~ubuntu.22.04~jammy.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub containerd_offers: Vec<String>,
+    /// Its kernel's control groups are set up as version 1, on which newer kubelets start only if their configuration allows it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cgroup_v1: bool,
+    /// What /etc/default/kubelet adds to the flags of its kubelet, as --node-ip=10.0.0.1.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kubelet_flags: Vec<String>,
     /// InternalIP: where SSH finds it.
     pub address: String,
     /// The label kubernetes.io/hostname, where it is not the name.

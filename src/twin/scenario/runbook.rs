@@ -77,6 +77,8 @@ fn node(name: String, last_byte: u8, version: Version) -> Node {
         containerd: CONTAINERD.to_owned(),
         containerd_package: None,
         containerd_offers: Vec::new(),
+        cgroup_v1: false,
+        kubelet_flags: Vec::new(),
         address: format!("10.0.20.{last_byte}"),
         hostname: None,
         labels: BTreeMap::new(),

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
     self, AddKey, Available, Begin, Follow, Identify, ImageSource, Images, ImagesThere, Inspect, KubeadmPlan, LookAtKeys,
-    LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, Trial,
+    WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -113,6 +114,16 @@ fn every(visit: &mut impl Visit) {
     );
     visit.visit(|fill| Refresh { packages: Some(fill.put("https://repo.test/{minor}")) }, "unfit https://repo.test/1.36\n");
     visit.visit(|_| RefreshAll, "");
+    visit.visit(
+        |fill| Trial {
+            packages: fill.put("https://repo.test/{minor}"),
+            target: fill.put("1.36.3"),
+            keys: vec![fill.put("DE15B14486CD377B9E876E1A234654DA9A296436")],
+            first_control_plane: true,
+            flags: vec![fill.put("--v=1")],
+        },
+        "cgroup 1\nallows-cgroup-1\nrefuses --gone Error: unknown flag\nset 3 /etc/default/kubelet\nobjects Swap\nnote text\ntried\n",
+    );
     visit.visit(|fill| ReadPatches { folder: fill.put("/etc/patches") }, "patch etcd+json.yaml\ntext - op: add\n");
     visit.visit(|fill| ImagesThere { name: fill.put("k8s-upgrade") }, "image docker.io/library/k8s-upgrade:1\n");
     visit.visit(|_| Available { package: "kubeadm" }, "available 1.36.3-1.1\n");
@@ -264,6 +275,7 @@ fn nothing_of_an_argument_is_run() {
         ("look-back", 0),
         ("patches", 0),
         ("snapshot-hash", 0),
+        ("trial", 3),
         ("write-card", 0),
         ("write-card", 1),
     ];
@@ -271,7 +283,7 @@ fn nothing_of_an_argument_is_run() {
 }
 
 /// Results whose value is text: it is shown, and goes into no argument. All else must be a token.
-const TEXT: [(&str, &str); 12] = [
+const TEXT: [(&str, &str); 15] = [
     ("identify", "none"),
     ("inspect", "audit"),
     ("inspect", "kernel"),
@@ -284,6 +296,9 @@ const TEXT: [(&str, &str); 12] = [
     ("kubeadm-plan", "note"),
     ("kubeadm-plan", ""), // kubeadm's own JSON, read in `plan::model::parse`
     ("kubeadm-plan", "{"),
+    ("trial", "refuses"), // the kubelet's words; the name before them is a token
+    ("trial", "set"),     // a path, from its root
+    ("trial", "note"),
 ];
 /// Results that end with a path, which may hold any sign but those of control. It may begin with a canary only after its root.
 const PATHS: [&str; 11] =

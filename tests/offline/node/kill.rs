@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use k8s_upgrade::node::{
-    AddKey, Available, Begin, Follow, Images, Operation, Prefetch, RemoveKeys, Repository, Step, WorkState, WriteCard,
+    AddKey, Available, Begin, Follow, Images, Operation, Prefetch, RemoveKeys, Repository, Step, Trial, WorkState, WriteCard,
 };
 
 use super::bench::{self, Node, RUN, release, word};
@@ -174,6 +174,36 @@ fn prefetch() {
     node.state("registry", "registry.k8s.io/kube-proxy:v1.36.3\n");
     let op = Prefetch { target: release("1.36.3"), control_plane: false, images: Images::default() };
     kill_operation(&op, &node, |node| assert_eq!(node.read_state("pkg/kubelet"), "hi 1.35.4-1.1\n"));
+}
+
+/// A folder that a death left is emptied by the next trial, and so is what kubeadm left.
+#[test]
+fn trial() {
+    let node = Node::new();
+    node.source("v1.35");
+    node.forget("lists/v1.36");
+    node.state("dry-run-stays", "");
+    let op = Trial {
+        packages: word("https://repo.test"),
+        target: release("1.36.3"),
+        keys: Vec::new(),
+        first_control_plane: true,
+        flags: Vec::new(),
+    };
+    let before = node.facts();
+    let left = |node: &Node| std::fs::read_dir(node.root_path("etc/kubernetes/tmp")).unwrap().count();
+    let unkilled = node.twin();
+    unkilled.run(&op).unwrap();
+    for (death, call) in deaths(&unkilled.calls()) {
+        let node = node.twin();
+        node.state("kill", &death);
+        assert!(node.run(&op).is_err(), "survived {death}: {call}");
+        assert_eq!(node.facts(), before, "{call}");
+        node.run(&op).unwrap();
+        assert_eq!(node.facts(), before, "{call}");
+        let stays = node.root_path("var/lib/k8s-upgrade/trial").exists();
+        assert!(!stays && left(&node) == 0, "killed at {death}: {call}");
+    }
 }
 
 #[test]

@@ -12,4 +12,5 @@ mod packages;
 mod proofs;
 mod signing;
 mod sources;
+mod trial;
 mod work;

@@ -33,9 +33,17 @@ sources() {
     done
     ls "$K8S_UPGRADE_ROOT"/etc/apt/sources.list "$K8S_UPGRADE_ROOT"/etc/apt/sources.list.d/*.list "$K8S_UPGRADE_ROOT"/etc/apt/sources.list.d/*.sources 2>/dev/null
 }
+# Where the lists are: the node's own, or the folder named by -o Dir::State::lists=…
+lists() {
+    local word
+    for word in "$@"; do
+        if [[ $word == Dir::State::lists=* ]]; then echo "${word#*=}"; return; fi
+    done
+    echo "$S/lists"
+}
 # Of the places that their entries name, whatever their layout.
 minors() { sources "$@" | xargs -r sed -nE '/^(deb|URIs:|Suites:)/!d; s|.*[^0-9.]([0-9][.][0-9]+).*|v\1|p'; }
-offers() { minors "${@:2}" | while read -r minor; do sed -n "s/^$1 //p" "$S/lists/$minor" 2>/dev/null; done; }
+offers() { minors "${@:2}" | while read -r minor; do sed -n "s/^$1 //p" "$(lists "${@:2}")/$minor" 2>/dev/null; done; }
 
 update() {
     if [[ -s $S/lists-locked ]]; then
@@ -68,7 +76,7 @@ update() {
             echo "E: The repository 'https://repo.test/core:/stable:/$minor/deb InRelease' is not signed."
             exit 100
         fi
-        cp "$S/upstream/$minor" "$S/lists/$minor"
+        cp "$S/upstream/$minor" "$(lists "$@")/$minor"
     done
     end $?
 }
@@ -148,6 +156,21 @@ install() {
     end 0
 }
 
+# Into the folder where it is called, without a look at what is installed.
+download() {
+    local word name want
+    if [[ -e $S/offline ]]; then echo 'E: Failed to fetch https://repo.test/a.deb'; end 100; fi
+    for word in "$@"; do
+        case $word in [a-z]*=[0-9]*) name=${word%%=*} want=${word#*=} ;; *) continue ;; esac
+        if ! offers "$name" "$@" | grep -qxF "$want"; then
+            echo "E: Version '$want' for '$name' was not found"
+            end 100
+        fi
+        echo "$want" >"${name}_${want}_amd64.deb"
+    done
+    end 0
+}
+
 case $me in
 sync) end 0 ;;
 mv | rm | df)
@@ -176,6 +199,7 @@ apt-get)
         end 0
         ;;
     *' install '*) install "$@" ;;
+    *' download '*) download "$@" ;;
     esac
     ;;
 apt-cache)
@@ -226,24 +250,34 @@ dpkg-query)
     end "$missing"
     ;;
 dpkg-deb)
+    # A package has one program, which knows its version.
+    name=${2##*/} name=${name%%_*}
     unpacked=$(mktemp -d)
     mkdir -p "$unpacked/usr/bin"
-    printf '#!/bin/bash\nKUBEADM=%s exec %q "$@"\n' "$(sed 's/-.*//' "$2")" "$0/../kubeadm" >"$unpacked/usr/bin/kubeadm"
-    sed -i "s|$0/../|${0%/*}/|" "$unpacked/usr/bin/kubeadm"
-    chmod +x "$unpacked/usr/bin/kubeadm"
-    tar -c -C "$unpacked" ./usr/bin/kubeadm
+    printf '#!/bin/bash\nOF_PACKAGE=%s exec %q "$@"\n' "$(sed 's/-.*//' "$2")" "${0%/*}/$name" >"$unpacked/usr/bin/$name"
+    chmod +x "$unpacked/usr/bin/$name"
+    tar -c -C "$unpacked" "./usr/bin/$name"
     rm -rf "$unpacked"
     end 0
     ;;
 kubeadm)
     load kubeadm
-    mine=${KUBEADM:-${version%%-*}}
+    mine=${OF_PACKAGE:-${version%%-*}}
     case "$*" in
     'version -o short') echo "v$mine" ;;
     'upgrade plan '*)
         cat "$S/plan-stderr" >&2
         cat "$S/plan"
         end "$(cat "$S/plan-status" 2>/dev/null || echo 0)"
+        ;;
+    'upgrade apply '*' --dry-run '*)
+        # As kubeadm does it: into the folder that it is told, or, before it could be told, into one of its own that it leaves there.
+        folder=${KUBEADM_UPGRADE_DRYRUN_DIR:-}
+        if [[ -z $folder || -e $S/dry-run-stays ]]; then folder=$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-upgrade-apply-dryrun$RANDOM; fi
+        echo "${https_proxy:-}" >"$S/kubeadm-proxy"
+        mkdir -p "$folder/tmp"
+        echo '[dryrun] Would perform action CREATE on resource "secrets"'
+        if [[ -e $S/dry-run-fails ]]; then cat "$S/dry-run-fails" >&2; end 1; fi
         ;;
     'upgrade apply '* | 'upgrade node'*)
         mkdir -p "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-backup-etcd-$(date +%s%N)" "$(mktemp -d "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-upgraded-manifestsXXXX")"
@@ -265,11 +299,20 @@ kubeadm)
     ;;
 kubelet)
     load kubelet
-    echo "Kubernetes v${version%%-*}"
+    # What it knows no more, where it is another than the installed one.
+    for word in "$@"; do
+        if [[ -n ${OF_PACKAGE:-} ]] && grep -qxF -- "${word%%=*}" "$S/flags-gone" 2>/dev/null; then
+            echo "Error: failed to parse kubelet flag: unknown flag: ${word%%=*}" >&2
+            end 1
+        fi
+    done
+    if [[ ${*: -1} != --version ]]; then echo "a second kubelet" >>"$S/started"; end 1; fi
+    echo "Kubernetes v${OF_PACKAGE:-${version%%-*}}"
     end 0
     ;;
 systemctl)
     case "$*" in
+    'show kubelet '*) cat "$S/kubelet-pid" 2>/dev/null || echo 0 ;;
     'show '*) cat "$S/unit" 2>/dev/null || printf 'LoadState=not-found\nSubState=dead\nResult=success\nExecMainStatus=0\n' ;;
     'stop '* | 'reset-failed '*)
         if [[ ! -e $S/unit ]]; then echo "Unit $2 not loaded." >&2; end 5; fi

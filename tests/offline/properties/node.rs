@@ -119,6 +119,20 @@ fn packages() {
         &prefetch,
         &["package kubeadm 1.36.3-1.1\npresent registry.k8s.io/pause:3.10\npulled registry.k8s.io/kube-proxy:v1.36.3\n"],
     );
+    let trial = Trial {
+        packages: "https://pkgs.example".parse().unwrap(),
+        target: RELEASE,
+        keys: Vec::new(),
+        first_control_plane: true,
+        flags: Vec::new(),
+    };
+    answers(
+        &trial,
+        &[
+            "# fetches\ncgroup 2\ntried\n",
+            "cgroup 1\nallows-cgroup-1\nrefuses --gone Error: unknown\nset 3 /etc/default/kubelet\nobjects Swap\nnote text\ntried\n",
+        ],
+    );
     let plan = KubeadmPlan { target: RELEASE, flags: Vec::new() };
     answers(&plan, &["{ \"kind\": \"UpgradePlan\" }\nnote W1122 all fine\nobjects CreateJob\n"]);
 }

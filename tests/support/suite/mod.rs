@@ -165,7 +165,7 @@ macro_rules! behaviours {
         $each! {
             keys: keys_come_and_go_and_the_others_stay, what_is_to_stay_must_be_there;
             packages: a_machine_says_what_it_is, a_machine_shows_whose_it_is, the_repository_moves_and_lists_follow, a_release_that_is_not_offered_moves_nothing,
-                a_list_is_what_the_last_refresh_found, all_lists_are_read_anew, what_is_fetched_is_there, the_runtime_names_its_images, files_are_hashed_and_written,
+                a_list_is_what_the_last_refresh_found, all_lists_are_read_anew, the_targets_binaries_are_tried, what_is_fetched_is_there, the_runtime_names_its_images, files_are_hashed_and_written,
                 patches_are_what_kubeadm_reads,
                 a_machine_looks_back;
             steps: begun_attached_and_contended, a_worker_is_upgraded, a_second_run_of_each_step_changes_nothing, a_worker_goes_back,

@@ -3,7 +3,7 @@
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{
     self, Available, Identify, Images, ImagesThere, Inspect, LookBack, Past, Prefetch, ReadPatches, Refresh, RefreshAll,
-    SnapshotHash, Step, WorkState, WriteCard,
+    SnapshotHash, Step, Trial, WorkState, WriteCard,
 };
 use k8s_upgrade::packages::IN_USE;
 use k8s_upgrade::words::{ImageName, Revision};
@@ -103,6 +103,41 @@ pub fn the_runtime_names_its_images(machine: &mut dyn Machine) {
     for other in ["kube", "registry.k8s.io", "kube-proxy2"] {
         assert_eq!(machine.run(&there(other)).unwrap().len(), 0, "{other}");
     }
+}
+
+/// The binaries of another minor and of its own are asked; whatever comes of it, the machine stays as it was.
+pub fn the_targets_binaries_are_tried(machine: &mut dyn Machine) {
+    let keys = machine.package_keys();
+    let base = machine.packages_url().to_owned();
+    let flags = machine.kubeadm_flags();
+    let trial = |target: &str| Trial {
+        packages: word(&base),
+        target: word(target),
+        keys: keys.clone(),
+        first_control_plane: false,
+        flags: flags.clone(),
+    };
+    let before = (standing(&machine.inspect()), machine.inspect().sources, machine.inspect().holds);
+    for target in ["1.36.3", "1.35.4"] {
+        let tried = machine.run(&trial(target)).unwrap();
+        assert!(tried.refused.is_empty() && tried.objections.is_empty() && tried.cgroup.is_some(), "{target}: {tried:?}");
+    }
+    for (target, says) in
+        [("1.36.9", "does not offer kubelet 1.36.9 yet"), ("1.35.9", "its repository does not offer kubelet 1.35.9 yet")]
+    {
+        let cause = machine.run(&trial(target)).unwrap_err();
+        assert!(cause.class == Class::Hold && cause.what.contains(says), "{cause}");
+    }
+    machine.offline(true);
+    for target in ["1.36.3", "1.35.4"] {
+        assert_eq!(machine.run(&trial(target)).unwrap_err().class, Class::Unreachable, "{target}");
+    }
+    machine.offline(false);
+    assert_eq!((standing(&machine.inspect()), machine.inspect().sources, machine.inspect().holds), before);
+    assert_eq!(offered(machine), ["1.35.4-1.1"], "its own lists are the former ones");
+    machine.free(12);
+    let cause = machine.run(&trial("1.36.3")).unwrap_err();
+    assert!(cause.class == Class::Refused && cause.what.contains("the disk is full"), "{cause}");
 }
 
 pub fn files_are_hashed_and_written(machine: &mut dyn Machine) {

@@ -23,6 +23,7 @@ pub fn machine() -> Bash {
     node.root(keys, "ssh-ed25519 AAAAown k8s-upgrade-key\n");
     let owner = std::fs::metadata(node.root_path(keys)).expect("the file that was just written");
     node.state("passwd", &format!("wizard:x:{}:{}::/home/wizard:/bin/bash\n", owner.uid(), owner.gid()));
+    node.root("sys/fs/cgroup/cgroup.controllers", "cpu memory\n");
     node.root("etc/machine-id", "0b9c6d1e4f2a4c3b9d8e7f6a5b4c3d2e\n");
     node.root("proc/sys/kernel/random/boot_id", "0b9c6d1e-4f2a-4c3b-9d8e-7f6a5b4c3d2e\n");
     let (certificate, key) = ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "-----BEGIN PRIVATE KEY-----\n");
