@@ -89,7 +89,7 @@ pub async fn defer(services: &Services, place: &str, run: &RunId, target: Versio
 pub async fn installable(services: &Services, facts: &Facts, target: Version) -> Result<(), Cause> {
     let ssh = &services.ssh;
     let Some(master) = order::first_control_plane(facts) else { return Ok(()) };
-    let state = ssh.on_node(master, &nodes::prepare::inspect(&services.settings)).await?;
+    let state = ssh.on_node(master, &nodes::sources::inspect(&services.settings)).await?;
     if !nodes::prepare::has_repository(&state, target) {
         return Ok(());
     }

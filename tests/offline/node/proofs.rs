@@ -61,7 +61,6 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("packages/apt/apt.sh", r#"grep -oE -m 1 '' <<<"$output""#, "its input"),
     ("identify.sh", r#"awk -v name="$1:" '' "$config""#, "a constant of this file"),
     ("inspect.sh", r#"sed '' "$root/var/lib/kubelet/config.yaml""#, "a file"),
-    ("inspect.sh", r#"sed '' <<<"$strangers""#, "its input"),
     ("keys.sh", r#"awk -v key="$1" ''"#, "base64: no backslash"),
     ("kubeadm-plan.sh", r#"grep -qE '' "$notes""#, "a file"),
     ("kubeadm-plan.sh", r#"grep -F '' -A 1 "$notes""#, "a file"),
