@@ -31,7 +31,7 @@ fi
 packages_minors | sed 's/^/source /'
 if packages_here; then
     # What cannot be said now is asked again before a repository is changed.
-    if strangers=$(packages_strangers 2>/dev/null) && [[ -n $strangers ]]; then sed 's/^/stranger /' <<<"$strangers"; fi
+    { packages_strangers 2>/dev/null || true; } | sed 's/^/stranger /'
 fi
 keys_in_force | sort -u | sed 's/^/key /'
 

@@ -289,7 +289,8 @@ packages_proxy() {
     local scheme=${1%%://*} host=${1#*://} key settings found=
     host=${host%%[:/]*}
     settings=$(apt-config dump --no-empty --format '%f %v%n' Acquire)
-    for key in "$scheme::proxy::$host" "http::proxy::$host" "$scheme::proxy-auto-detect" "$scheme::proxyautodetect" "$scheme::proxy" http::proxy; do
+    for key in "$scheme::proxy::$host" "http::proxy::$host" "$scheme::proxy-auto-detect" "$scheme::proxyautodetect" \
+        "$scheme::proxy" http::proxy; do
         found=$(awk -v key="acquire::$key" 'tolower($1) == key && NF == 2 { print $2 }' <<<"$settings")
         found=${found%%$'\n'*}
         # Its word is a program, which may have nothing to say.

@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_refusal_names_file_url_and_the_setting_to_write() {
-        let file: HostPath = "/etc/apt/sources.list.d/nexus.list".parse().unwrap();
+        let file: HostPath = "/etc/sources/nexus.list".parse().unwrap();
         let (known, other): (SourceUrl, SourceUrl) = (NEXUS.parse().unwrap(), "file:/srv/k8s".parse().unwrap());
         let strangers = vec![(&known, Some(&file)), (&other, None)];
         let sources = Sources { minors: vec!["1.35"], strangers, kubeadm: Some("1.35.4-1.1") };
@@ -148,7 +148,7 @@ mod tests {
         assert_eq!(
             cause.detail,
             [
-                &*format!("/etc/apt/sources.list.d/nexus.list: {NEXUS}"),
+                &*format!("/etc/sources/nexus.list: {NEXUS}"),
                 "a file that cannot be told: file:/srv/k8s",
                 "packages-url would have https://pkgs.k8s.io/core:/stable:/v1.36/deb, beside it",
             ]

@@ -86,7 +86,7 @@ pub async fn defer(services: &Services, place: &str, run: &RunId, target: Versio
 /// Asks the first control plane whether it can install `target`, as preflight asks every node.
 pub async fn installable(services: &Services, facts: &Facts, target: Version) -> Result<(), Cause> {
     let Some(master) = order::first_control_plane(facts) else { return Ok(()) };
-    let state = services.ssh.on_node(master, &nodes::prepare::inspect(&services.settings)).await?;
+    let state = services.ssh.on_node(master, &nodes::sources::inspect(&services.settings)).await?;
     let asked = nodes::prepare::installable_on(services, master, &state, target).await;
     asked.map_err(|cause| Cause { what: format!("{}: {}", master.name, cause.what), ..cause }.during(PLACE))
 }

@@ -36,7 +36,7 @@ pub async fn each_node<'a, T>(
 
 /// What every node says, whatever state it is in.
 pub async fn look_at_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
-    Ok(named(each_node(settings, facts, async |node| ssh.on_node(node, &super::prepare::inspect(settings)).await).await?))
+    Ok(named(each_node(settings, facts, async |node| ssh.on_node(node, &super::sources::inspect(settings)).await).await?))
 }
 
 /// With their names alone.

@@ -9,8 +9,8 @@ use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names::{self, Mark};
 use crate::node::{
-    Available, ImageSource, Images, Inspect, NodeState, Prefetch, Prefetched, Refresh, Refreshed, Repository, Runtime,
-    SigningKey, WriteCard,
+    Available, ImageSource, Images, NodeState, Prefetch, Prefetched, Refresh, Refreshed, Repository, Runtime, SigningKey,
+    WriteCard,
 };
 use crate::packages;
 use crate::permit::ChangeClass;
@@ -45,15 +45,10 @@ pub async fn inspect_nodes(
 
 /// The same look at one of them; without a target nobody knows what its sources have to offer.
 pub async fn inspect_node(ssh: &Ssh, settings: &Settings, node: &Node, target: Option<Version>) -> Result<NodeState, Cause> {
-    let state = ssh.on_node(node, &inspect(settings)).await?;
+    let state = ssh.on_node(node, &super::sources::inspect(settings)).await?;
     let strangers = |target| super::sources::of(&state).strangers_in_the_way(target, &settings.packages_url);
     fit(&state, target.and_then(strangers))?;
     Ok(state)
-}
-
-/// A look that knows the sources of packages as the settings have them.
-pub fn inspect(settings: &Settings) -> Inspect {
-    Inspect { packages: Some(settings.packages_url.clone()) }
 }
 
 /// Workers that somebody has brought to the target by packages alone, as an upgrade of all packages does: their kubelets look done, but
@@ -186,7 +181,7 @@ pub fn repository(settings: &Settings, target: Version) -> Repository {
 /// preflight has prepared the others; outside a run its lists are refreshed, and its key is renewed if it has ended.
 pub async fn offered(services: &Services, node: &Node, target: Version) -> Result<(), Cause> {
     let to = target.to_string();
-    let state = services.ssh.on_node(node, &inspect(&services.settings)).await?;
+    let state = services.ssh.on_node(node, &super::sources::inspect(&services.settings)).await?;
     if state.whole_at("kubeadm", &to) || not_offered(&services.ssh, node, &state, target).await?.is_none() {
         return Ok(());
     }

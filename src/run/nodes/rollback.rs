@@ -28,7 +28,7 @@ async fn roll_back_held(services: &Services, name: &str, run: &RunId) -> Result<
         return Ok(());
     };
     let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
-    let state = services.ssh.on_node(node, &super::prepare::inspect(&services.settings)).await?;
+    let state = services.ssh.on_node(node, &super::sources::inspect(&services.settings)).await?;
     if let Some(step) = state.running().filter(|step| *step != Step::ROLLBACK && guard::on(Guard::RollbackWaitsForWork)) {
         return Err(
             Cause::contended(format!("{step} is still running on {name}: a rollback waits for its end")).next(Advice::status())

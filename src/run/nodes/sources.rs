@@ -1,9 +1,15 @@
 //! Package sources of nodes: what decisions are asked of them, and what is told.
 
-use crate::node::NodeState;
+use crate::node::{Inspect, NodeState};
 use crate::plan::decide::sources::{self, Sources};
 use crate::plan::model::version::Version;
 use crate::run::session::Session;
+use crate::settings::Settings;
+
+/// A look that knows the sources of packages as the settings have them.
+pub fn inspect(settings: &Settings) -> Inspect {
+    Inspect { packages: Some(settings.packages_url.clone()) }
+}
 
 /// What a node has, for decisions.
 pub fn of(state: &NodeState) -> Sources<'_> {

@@ -301,8 +301,20 @@ const TEXT: [(&str, &str); 15] = [
     ("trial", "note"),
 ];
 /// Results that end with a path, which may hold any sign but those of control. It may begin with a canary only after its root.
-const PATHS: [&str; 11] =
-    ["runtime", "asks", "free", "source", "stray", "manifest", "etcd-data", "former", "card", "snapshot", "elsewhere"];
+const PATHS: [&str; 12] = [
+    "runtime",
+    "asks",
+    "free",
+    "source",
+    "stranger",
+    "stray",
+    "manifest",
+    "etcd-data",
+    "former",
+    "card",
+    "snapshot",
+    "elsewhere",
+];
 
 fn judged<O: Operation<Output: Debug>>(op: &O, key: &str, body: &str, texts: &mut BTreeSet<(&'static str, String)>) {
     let name = O::NAME;

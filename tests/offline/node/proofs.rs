@@ -64,7 +64,6 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("identify.sh", r#"awk -v name="$1:" '' "$config""#, "a constant of this file"),
     ("images.sh", r#"sed -nE ''"#, "its input"),
     ("inspect.sh", r#"sed '' "$root/var/lib/kubelet/config.yaml""#, "a file"),
-    ("inspect.sh", r#"sed '' <<<"$strangers""#, "its input"),
     ("keys.sh", r#"awk -v key="$1" ''"#, "base64: no backslash"),
     ("objections.sh", r#"grep -qE '' "$1""#, "a file"),
     ("objections.sh", r#"grep -F '' -A 1 "$1""#, "a file"),
