@@ -17,6 +17,7 @@ pub struct DrainForecast<'a> {
 /// A pod that a drain evicts.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct PodForecast<'a> {
     /// Namespace and name, with a slash between them.
     pub pod: &'a str,
