@@ -269,10 +269,10 @@ fn forced(namespaces: &[&str]) -> Scenario {
     scenario
 }
 
-/// What a person types with the same settings, which are of their own machine.
-fn forcing(line: &str, namespaces: &[&str]) -> String {
-    let namespaces = namespaces.join(",");
-    format!("{line} --set undrainable=force-after --set undrainable-namespaces={namespaces} --set undrainable-after=4m")
+/// The same, as somebody types it at another machine.
+fn with_force(line: &str, namespaces: &str) -> String {
+    let settings = format!("undrainable=force-after undrainable-namespaces={namespaces} undrainable-after=4m drain-deadline=10m");
+    settings.split(' ').fold(line.to_owned(), |line, set| format!("{line} --set {set}"))
 }
 
 /// The UIDs of its pods.
@@ -285,10 +285,10 @@ fn pods(state: &State) -> Vec<String> {
 #[test]
 pub fn a_pod_is_deleted_by_force_after_its_time() {
     let end = observed(begin(&forced(&["mail"])), async |driver| {
-        let (code, said) = types(driver, "look", &forcing("preflight --target 1.34.7 --dry-run", &["mail"])).await;
+        let (code, said) = types(driver, "look", &with_force("preflight --target 1.34.7 --dry-run", "mail")).await;
         assert!(code == 0 && said.contains("gate drainable: pass"), "{code}\n{said}");
         assert!(said.contains("the drain deletes mail/imap-") && said.contains("once it has been refused for 4m"), "{said}");
-        let (_, said) = types(driver, "forecast", &forcing("drain k8s-node4 --dry-run", &["mail"])).await;
+        let (_, said) = types(driver, "forecast", &with_force("drain k8s-node4 --dry-run", "mail")).await;
         assert!(said.contains("and never will; deleted once it was refused for 4m"), "{said}");
         when(driver, "a drain", is_out("k8s-node4")).await;
         let since = driver.twin.now();
@@ -314,8 +314,7 @@ pub fn a_pod_is_deleted_by_force_after_its_time() {
 pub fn a_pod_of_a_namespace_that_is_not_named_is_never_deleted() {
     observed(begin(&forced(&["web", "mai", "mailx"])), async |driver| {
         let before = driver.twin.look(pods);
-        let line = forcing("preflight --target 1.34.7 --dry-run", &["web", "mai", "mailx"]);
-        let (code, said) = types(driver, "look", &line).await;
+        let (code, said) = types(driver, "look", &with_force("preflight --target 1.34.7 --dry-run", "web,mai,mailx")).await;
         assert!(code == 4 && said.contains("2 nodes can never be drained (none of these pods may be deleted"), "{code}\n{said}");
         when(driver, "a refusal", |state| slack(state).contains("🛑")).await;
         when(driver, "nobody at work", |state| !at_work(state)).await;
@@ -333,7 +332,7 @@ pub fn an_opt_out_is_no_matter_of_force() {
     let last = scenario.budgets.last_mut().unwrap();
     last.annotations.insert("viktorbarzin.me/k8s-upgrade-unstick".to_owned(), "never".to_owned());
     observed(begin(&scenario), async |driver| {
-        let (code, said) = types(driver, "look", &forcing("preflight --target 1.34.7 --dry-run", &["mail"])).await;
+        let (code, said) = types(driver, "look", &with_force("preflight --target 1.34.7 --dry-run", "mail")).await;
         assert!(code == 4 && said.contains("2 nodes can never be drained"), "{code}\n{said}");
     });
 }
