@@ -72,10 +72,8 @@ fn a_pod_of_two_budgets_is_found_before_anything_is_touched() {
 /// Workers may be, for nothing follows them that needs them.
 #[test]
 fn a_control_plane_is_never_left_out() {
-    let mut scenario = imap_on(["k8s-master", "k8s-node3"], 2);
-    scenario.settings.insert("undrainable".to_owned(), json!("skip"));
-    live(begin(&scenario), None, async |driver| {
-        let (code, said) = types(driver, "look", "preflight --target 1.34.7 --dry-run").await;
+    live(begin(&imap_on(["k8s-master", "k8s-node3"], 2)), None, async |driver| {
+        let (code, said) = types(driver, "look", "--set undrainable=skip preflight --target 1.34.7 --dry-run").await;
         assert!(code == 4 && said.contains("a control plane is never left out"), "{code}\n{said}");
     });
 }
