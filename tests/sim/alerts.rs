@@ -3,11 +3,11 @@
 
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::web::Injected;
-use k8s_upgrade::twin::{Scenario, State};
+use k8s_upgrade::twin::{Call, Fate, Hook, Scenario, State};
 
 use super::hands::{NEW, done, observed, runbook, slack, version};
 use super::recovery::fires;
-use super::world::{NAMESPACE, begin, in_flight, is_over, mark, namespace, pass, quick, tail, to_the_end, types, when};
+use super::world::{NAMESPACE, begin, in_flight, is_over, live, mark, namespace, pass, quick, tail, to_the_end, types, when};
 
 /// The control plane has the new version, and no worker.
 fn skewed(state: &State) -> bool {
@@ -78,6 +78,36 @@ fn the_end_waits_for_an_alert_of_the_group() {
     done(&end, &[]);
 }
 
+/// As long as its alert fires, nobody can read which rules there are.
+struct Unread;
+
+impl Hook for Unread {
+    fn before(&mut self, state: &mut State, call: &Call) -> Fate {
+        let fires = state.web.prometheus.injected.iter().any(|alert| alert.name == "BackupTooOld");
+        if fires && call.what.ends_with("/api/v1/rules") { Fate::Break } else { Fate::Go }
+    }
+}
+
+/// Then it is not known which alerts count, and so not whether one of them fires.
+#[test]
+fn rules_that_cannot_be_read_keep_a_run_from_its_end() {
+    let mut state = runbook();
+    state.web.prometheus.others = vec![("Upgrade Gates".to_owned(), "BackupTooOld".to_owned())];
+    let end = live(state, Some(Box::new(Unread)), async |driver| {
+        let postflight = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-postflight-1-34-7");
+        when(driver, "postflight", |state| state.store.get(&postflight).is_some()).await;
+        driver.twin.edit(|state| fires(state, "BackupTooOld"));
+        pass(driver, 1200).await;
+        driver.twin.edit(|state| {
+            assert!(in_flight(state), "{}", tail(state, 60));
+            state.web.prometheus.injected.clear();
+        });
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    done(&end, &[]);
+}
+
 /// Last week's run was refused: its Job is kept, and the stock rules tell of it until it goes. This week's run is what would do better.
 #[test]
 fn the_failed_job_of_a_refused_run_does_not_hold_the_next() {
@@ -110,16 +140,16 @@ fn the_gauge_of_a_halt_is_there_as_long_as_the_halt() {
 
 #[test]
 fn information_holds_a_run_only_where_that_was_asked_for() {
-    for (asked, held) in [(false, false), (true, true)] {
+    for (severity, asked, held) in [("info", false, false), ("info", true, true), ("warning", false, true)] {
         let mut scenario = quick(Scenario::runbook());
         scenario.settings.insert("alert-info-holds".to_owned(), asked.into());
         let mut state = begin(&scenario);
         let (from, until) = (state.now(), jiff::Timestamp::MAX);
-        let labels = [("severity".to_owned(), "info".to_owned())].into();
+        let labels = [("severity".to_owned(), severity.to_owned())].into();
         state.web.prometheus.injected.push(Injected { name: "CPUThrottlingHigh".to_owned(), labels, from, until });
         observed(state, async |driver| {
             pass(driver, 600).await;
-            driver.twin.look(|state| assert_eq!(!in_flight(state), held, "asked: {asked}\n{}", tail(state, 60)));
+            driver.twin.look(|state| assert_eq!(!in_flight(state), held, "{severity}, asked: {asked}\n{}", tail(state, 60)));
         });
     }
 }

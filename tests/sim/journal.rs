@@ -1,7 +1,7 @@
 //! Journals, their report, and what Slack is told: whole runs, cut and mended.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_upgrade::plan::model::journal::{Head, Journal, KEPT, name};
@@ -9,12 +9,12 @@ use k8s_upgrade::twin::scenario::Scenario;
 use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::web::{How, Service, Trouble};
-use k8s_upgrade::twin::{Driver, State};
+use k8s_upgrade::twin::{Call, Driver, Fate, Hook, State};
 use serde_json::{Value, json};
 
 use super::world::{
     LIMIT, NAMESPACE, amiss, at_work, begin, cordoned_by_people, in_flight, is_over, jobs, live, mark, namespace, quick, tail,
-    to_the_end,
+    to_the_end, version_of,
 };
 
 const NEW: &str = "1.34.7";
@@ -188,6 +188,60 @@ fn slack_is_told_once_however_often_a_step_is_tried() {
     for (what, times) in [("begins", 1), ("✔️", 5), ("✅", 1), ("🛑", 2)] {
         assert_eq!(counted(&end, what), times, "{what} {told:#?}");
     }
+    done(&end);
+}
+
+/// A message that never arrived is none that was told: the next try of the step has it to tell.
+#[test]
+fn a_message_that_was_lost_is_told_by_the_next_try() {
+    live(runbook(), None, async |driver| {
+        when(driver, "a drain", |state| out_of_service(state, "k8s-node4")).await;
+        driver.twin.edit(|state| {
+            state.hosts.change("k8s-node4", |machine| machine.faults.kubeadm_fails = u32::MAX);
+            let (from, until) = (state.now(), jiff::Timestamp::MAX);
+            state.web.troubles.push(Trouble { service: Service::Slack, from, until, how: How::Status(503) });
+        });
+        let worker = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-worker-1-34-7-k8s-node4");
+        let tried = |state: &State| state.store.get(&worker).is_some_and(|job| job["status"]["failed"].as_u64() >= Some(1));
+        when(driver, "a try that failed", tried).await;
+        driver.twin.edit(|state| {
+            assert_eq!((counted(state, "🛑"), mark(namespace(state), "told")), (0, None));
+            state.web.troubles.clear();
+        });
+        when(driver, "the next try's word", |state| counted(state, "🛑") == 1).await;
+        when(driver, "its mark", |state| mark(namespace(state), "told") == Some("failed k8s-node4")).await;
+    });
+}
+
+/// A Slack that takes its time, and what nodes that are done had not been told of when the next Job was created.
+#[derive(Default)]
+struct Slow(Arc<Mutex<Vec<String>>>);
+
+impl Hook for Slow {
+    fn before(&mut self, state: &mut State, call: &Call) -> Fate {
+        if call.what.contains("hooks.slack.com") {
+            return Fate::Late(Duration::from_secs(5));
+        }
+        if call.what.starts_with("POST ") && call.what.ends_with(&format!("/namespaces/{NAMESPACE}/jobs")) {
+            let is_done = |node: &Value| version_of(node) == NEW && node["spec"]["unschedulable"] != true;
+            let done = state.store.list(Kind::Node).filter(|(_, node)| is_done(node)).count();
+            let told = counted(state, "✔️");
+            if done != told {
+                self.0.lock().unwrap().push(format!("{done} nodes are done, {told} told: {}", call.what));
+            }
+        }
+        Fate::Go
+    }
+}
+
+/// Else messages come out of their order, or are lost with the pod that had them.
+#[test]
+fn what_a_step_has_to_tell_leaves_before_the_next_begins() {
+    let slow = Slow::default();
+    let untold = slow.0.clone();
+    let end = to_the_end(runbook(), Some(Box::new(slow)));
+    assert!(untold.lock().unwrap().is_empty(), "{:#?}", untold.lock().unwrap());
+    assert_eq!(counted(&end, "✔️"), 5);
     done(&end);
 }
 

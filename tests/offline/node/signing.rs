@@ -144,6 +144,16 @@ fn another_key_is_refused_until_it_is_acknowledged() {
     assert_eq!(node.run(&Refresh::default()).unwrap(), Refreshed::Done);
 }
 
+/// What does not fit its signature was changed on its way. No key mends that, and none is fetched from there.
+#[test]
+fn what_was_changed_on_its_way_is_refused() {
+    let signer = Signer::new();
+    let node = node(&signer);
+    node.state("signed/v1.36", &signer.signed().replace("Suite: test", "Suite: other"));
+    let cause = node.run(&Refresh).unwrap_err();
+    assert!(cause.class == Class::Refused && cause.what.contains("does not fit the key: BADSIG "), "{cause}");
+}
+
 /// A keyring that cannot be read says nothing, and a look at the node goes on.
 #[test]
 fn what_is_no_keyring_has_no_keys() {

@@ -65,7 +65,7 @@ update() {
         key=${key/#\/etc/$K8S_UPGRADE_ROOT\/etc}
         if [[ -e $S/signed/$minor ]]; then
             # Really signed: judged as apt judges it, by gpgv, and told in apt's words.
-            said=$(gpgv --homedir "$S" --status-fd 1 --keyring "$key" "$S/signed/$minor" 2>/dev/null | grep -oE '(EXPKEYSIG|NO_PUBKEY) .*')
+            said=$(gpgv --homedir "$S" --status-fd 1 --keyring "$key" "$S/signed/$minor" 2>/dev/null | grep -oE '(EXPKEYSIG|NO_PUBKEY|BADSIG) .*')
             if [[ -n $said ]]; then
                 echo "W: GPG error: https://repo.test/core:/stable:/$minor/deb InRelease: The following signatures were invalid: $said"
                 echo "E: The repository 'https://repo.test/core:/stable:/$minor/deb InRelease' is not signed."

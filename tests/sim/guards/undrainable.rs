@@ -12,8 +12,12 @@ use super::super::world::{LIMIT, at_work, begin, in_flight, is_over, live, mark,
 
 /// Two pods on two nodes, and a budget of that many.
 fn imap(min_available: i32) -> Scenario {
+    imap_on(["k8s-node4", "k8s-node3"], min_available)
+}
+
+fn imap_on(nodes: [&str; 2], min_available: i32) -> Scenario {
     let mut scenario = quick(Scenario::runbook());
-    let placed_on = ["k8s-node4", "k8s-node3"].map(str::to_owned).to_vec();
+    let placed_on = nodes.map(str::to_owned).to_vec();
     let imap = Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap");
     scenario.workloads.push(Workload { replicas: 2, placed_on, ..imap });
     let budget = scenario.budgets[0].clone();
@@ -49,6 +53,28 @@ pub fn a_node_that_can_never_be_drained_is_found_before_anything_is_touched() {
         driver.twin.edit(|state| keep(state, 1));
         assert_eq!(types(driver, "again", "resume --yes").await.0, 0);
         when(driver, "the end", is_over).await;
+    });
+}
+
+/// The API server never evicts such a pod, however many of them each budget lets go.
+#[test]
+fn a_pod_of_two_budgets_is_found_before_anything_is_touched() {
+    let mut scenario = imap(1);
+    let other = scenario.budgets.last().unwrap().clone();
+    scenario.budgets.push(Budget { name: "imap-too".to_owned(), ..other });
+    live(begin(&scenario), None, async |driver| {
+        let (code, said) = types(driver, "look", "preflight --target 1.34.7 --dry-run").await;
+        assert!(code == 4 && said.contains("guarded by PDB mail/imap and PDB mail/imap-too"), "{code}\n{said}");
+        driver.twin.look(|state| assert!(!in_flight(state) && ours(state).is_empty(), "{}", tail(state, 20)));
+    });
+}
+
+/// Workers may be, for nothing follows them that needs them.
+#[test]
+fn a_control_plane_is_never_left_out() {
+    live(begin(&imap_on(["k8s-master", "k8s-node3"], 2)), None, async |driver| {
+        let (code, said) = types(driver, "look", "--set undrainable=skip preflight --target 1.34.7 --dry-run").await;
+        assert!(code == 4 && said.contains("a control plane is never left out"), "{code}\n{said}");
     });
 }
 
@@ -186,6 +212,39 @@ pub fn a_drain_that_does_not_end_is_not_tried_for_ever() {
         driver.twin.look(State::clone)
     });
     assert!(is_over(&end) && version(&end, "k8s-node4") == NEW, "{}", tail(&end, 40));
+}
+
+/// The first drain of each of these nodes is in vain.
+#[derive(Default)]
+struct StuckAtFirst {
+    out: Option<&'static str>,
+    known: Vec<&'static str>,
+}
+
+impl Hook for StuckAtFirst {
+    fn look(&mut self, state: &mut State) {
+        let out = ["k8s-node4", "k8s-node3"].into_iter().find(|node| is_out(node)(state));
+        if out == self.out {
+            return;
+        }
+        self.out = out;
+        let is_first = out.is_some_and(|node| !self.known.contains(&node));
+        self.known.extend(out);
+        keep(state, if is_first { 2 } else { 1 });
+    }
+}
+
+/// Each may be out of service for nothing as long as the settings say: two that were so once are no node that was so twice.
+#[test]
+fn each_node_has_its_own_count() {
+    let mut scenario = imap(1);
+    scenario.settings.insert("drain-tries".to_owned(), json!(2));
+    let end = live(begin(&scenario), Some(Box::new(StuckAtFirst::default())), async |driver| {
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    let held = slack(&end).matches("pods held after").count();
+    assert!(held == 2 && version(&end, "k8s-node3") == NEW, "{held}\n{}\n{}", slack(&end), tail(&end, 40));
 }
 
 #[test]

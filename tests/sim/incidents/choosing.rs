@@ -59,6 +59,44 @@ fn incident_21_no_answer_read_as_no_upgrade() {
     }
 }
 
+/// A mirror that stands still knows nothing newer than what it had: that is not "the newest".
+#[test]
+fn an_index_that_does_not_list_what_runs_is_no_answer() {
+    let mut state = runbook();
+    let born = state.now();
+    state.web.packages.release(Version::new(1, 34, 1), born);
+    for gone in [Version::new(1, 34, 2), Version::new(1, 34, 7)] {
+        state.web.packages.release(gone, Timestamp::MAX);
+    }
+    let end = live(state, None, async |driver| {
+        assert_eq!(types(driver, "detect", &["k8s-upgrade", "detect", "--yes"]).await, Some(7));
+        driver.twin.look(State::clone)
+    });
+    says(&logs(&end), "lists 1.34.1 as its newest, and not 1.34.2, which this cluster runs");
+    untouched(&end);
+}
+
+/// Its own registry may be all that its nodes can reach; and an image that is not there is pulled while its node is out of service.
+#[test]
+fn images_are_fetched_from_where_the_cluster_has_them() {
+    let mut state = runbook();
+    state.store.update(&Key::new(Kind::ConfigMap, "kube-system", "kubeadm-config"), |map| {
+        let text = map["data"]["ClusterConfiguration"].as_str().unwrap();
+        let own = text.replace("imageRepository: registry.k8s.io", "imageRepository: registry.example/k8s");
+        assert_ne!(own, text);
+        map["data"]["ClusterConfiguration"] = json!(own);
+    });
+    live(state, None, async |driver| {
+        when(driver, "the end of preflight", |state| mark(namespace(state), "prepared").is_some()).await;
+        driver.twin.look(|state| {
+            for (node, machine) in state.hosts.all() {
+                let has = |registry: &str| machine.images.contains(&format!("{registry}/kube-proxy:v{NEW}"));
+                assert!(has("registry.example/k8s") && !has("registry.k8s.io"), "{node}: {:?}", machine.images);
+            }
+        });
+    });
+}
+
 /// It looks for nothing new while a run is on, and has run all the same: an alert on its last run stays silent.
 #[test]
 fn a_detection_during_a_run_says_that_it_ran() {
