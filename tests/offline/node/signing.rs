@@ -150,7 +150,7 @@ fn what_was_changed_on_its_way_is_refused() {
     let signer = Signer::new();
     let node = node(&signer);
     node.state("signed/v1.36", &signer.signed().replace("Suite: test", "Suite: other"));
-    let cause = node.run(&Refresh).unwrap_err();
+    let cause = node.run(&Refresh::default()).unwrap_err();
     assert!(cause.class == Class::Refused && cause.what.contains("does not fit the key: BADSIG "), "{cause}");
 }
 
