@@ -42,6 +42,8 @@ impl Hands<'_> {
         let target = expected.to;
         self.types(&["status"], 0, &["no run in flight", target, "safe to walk away: yes"]);
         self.types(&["status", "--health"], 0, &["k8s-version-check"]);
+        let checked = self.types(&["check"], 0, &["every pod may leave its node", "etcd snapshots"]);
+        self.lab.say(&checked.stdout);
         self.types(&["acknowledge"], 0, &[]);
         let report: Value = serde_json::from_str(&self.types(&["report", run, "-o", "json"], 0, &[]).stdout).expect("JSON");
         assert_eq!((&report["run"], &report["result"]), (&json!(run), &json!("complete")), "{report:#}");

@@ -22,9 +22,11 @@ mod registry;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, unused_macros, unused_imports)] // each of the programs uses a part
 mod support;
+mod trial;
 mod turns;
 mod vault;
 mod watch;
+mod ways;
 mod worker;
 
 /// From 1.35 to 1.36 on the runbook's own cluster, with nothing in its way but an alert at first.

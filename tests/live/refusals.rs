@@ -11,7 +11,7 @@ use super::install::install;
 use super::lab::{Lab, NAMESPACE, mark};
 use super::process::{self, Ended, missing_parts};
 
-const TARGET: &str = "1.36.4";
+pub const TARGET: &str = "1.36.4";
 /// In what this ends.
 pub const LEFT: &str = "two workers at 1.36.3, as if nobody had used them";
 
@@ -26,16 +26,18 @@ pub fn run() {
     it.alerts();
     it.rights();
     it.somebody_elses_run();
+    it.the_trial();
     it.backups();
     it.a_budget_that_can_never_be_satisfied();
+    super::ways::an_only_pod_is_moved_without_a_gap(&lab, &it.config);
     it.a_run_that_was_not_meant();
     let wrong = it.wrong.take();
     assert!(wrong.is_empty(), "{} refusals are not as they should be:\n\n{}", wrong.len(), wrong.join("\n\n"));
     lab.leave(LEFT);
 }
 
-struct Refusals<'a> {
-    lab: &'a Lab,
+pub struct Refusals<'a> {
+    pub lab: &'a Lab,
     config: String,
     /// Told together at the end: one wrong message hides no other.
     wrong: RefCell<Vec<String>>,
@@ -73,7 +75,7 @@ impl Refusals<'_> {
     }
 
     /// Runs a command that must end with `code` and say each of `words`, and leaves the cluster as it was.
-    fn refuses(&self, what: &str, args: &[&str], code: i32, words: &[&str]) {
+    pub fn refuses(&self, what: &str, args: &[&str], code: i32, words: &[&str]) {
         let before = self.traces();
         let ended = self.ends(what, args, code, words);
         self.unchanged(what, &before, &ended);
