@@ -230,7 +230,7 @@ impl Observer {
     }
 
     /// What was half changed does not serve; but for a control plane whose kubelet must wait for an older API server, or has waited and is
-    /// still untouched: that its first turn ended well was on record before this one began.
+    /// still untouched: that its first turn ended well was on record before this one began, or is so again.
     fn back_whole(&self, state: &State, name: &str, node: &Value, before: Option<&Value>) {
         let (Some(machine), Some(target)) = (state.hosts.machine(name), mark(namespace(state), "target")) else { return };
         let begun = machine.packages.get("kubeadm").is_some_and(|package| package.at(target));
@@ -238,7 +238,7 @@ impl Observer {
         let older =
             components(state).any(|(of, component, at)| of != name && component == "kube-apiserver" && minor(at) < minor(target));
         let mut own = components(state).filter(|(of, ..)| *of == name).map(|(.., at)| at).peekable();
-        let recorded = before.is_some_and(|before| mark(before, "changed-at").is_some());
+        let recorded = before.into_iter().chain([node]).any(|at| mark(at, "changed-at").is_some());
         let untouched = recorded && machine.packages.get("kubelet").is_some_and(|package| package.at(version_of(node)));
         let waits = (older || untouched) && own.peek().is_some() && own.all(|at| at == target);
         if begun && !waits && node["spec"]["unschedulable"] != true && version_of(node) != target {

@@ -132,7 +132,9 @@ fn detections_gauges(state: &State) -> Vec<&str> {
 #[test]
 fn incident_22_a_ceiling_of_versions_blocked_patches() {
     let mut scenario = quick(Scenario::runbook());
-    scenario.nodes.iter_mut().for_each(|node| node.version = Version::new(1, 99, 2));
+    for node in &mut scenario.nodes {
+        (node.version, node.containerd) = (Version::new(1, 99, 2), "2.1.4".to_owned());
+    }
     scenario.target = Version::new(1, 99, 11);
     scenario.releases[0].version = scenario.target;
     done(&to_the_end(begin(&scenario), None), "1.99.11");
