@@ -191,7 +191,7 @@ marks! {
     FormerVersions = "former-versions", Place::Node;
     /// When a run changed it last.
     ChangedAt = "changed-at", Place::Node;
-    /// The node's turn whose hooks have begun: its id. It goes once the hook after the node has done its work.
+    /// The node's turn whose hooks have begun: [`crate::plan::model::hooks::Turn`]. It goes once the hook after the node has done its work.
     Hooked = "hooked", Place::Node;
     /// For which node a hook's Job runs.
     HookNode = "hook-node", Place::Workload;

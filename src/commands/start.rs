@@ -183,6 +183,9 @@ fn found(services: &Services, facts: &Facts, target: Version) {
     for node in facts.nodes.iter().filter(|node| node.cordoned_by.is_some() || node.unrecorded()) {
         services.session.found(&node.name, "found: in the middle of its upgrade, out of service");
     }
+    for node in facts.nodes.iter().filter(|node| node.hooked.is_some()) {
+        services.session.found(&node.name, "found: its hooks have begun, and the one after it is owed");
+    }
 }
 
 /// Why it is this Job that comes next.

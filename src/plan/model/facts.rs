@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::halt::Skip;
+use super::hooks::Turn;
 use super::marks::RunMarks;
 use super::progress::Progress;
 use super::version::Version;
@@ -177,7 +178,7 @@ pub struct Node {
     pub cordoned_by: Option<String>,
     pub former_versions: Option<String>,
     /// Its turn whose hooks have begun, until the one after it has done its work.
-    pub hooked: Option<RunId>,
+    pub hooked: Option<Turn>,
     pub changed_at: Option<Timestamp>,
     /// What of it cannot be read. See [`Facts::unreadable`].
     pub odd: Vec<Cause>,

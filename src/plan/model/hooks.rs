@@ -1,5 +1,10 @@
 //! Hooks: Jobs out of other people's CronJobs, run before a node is taken out of service and once it is back.
 
+use std::fmt;
+use std::str::FromStr;
+
+use crate::words::RunId;
+
 /// When a hook runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Hook {
@@ -52,5 +57,47 @@ impl<'a> Hooks<'a> {
     /// There is none.
     pub fn is_empty(self) -> bool {
         self == Hooks::default()
+    }
+}
+
+/// One try to upgrade a node, as the node's annotation carries it while its hooks have not all done their work: `5f3a21bc after`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// Of this turn alone; in the names of its Jobs.
+    pub id: RunId,
+    /// There is a hook after it, which is owed: whoever ends the turn must know one.
+    pub after: bool,
+}
+
+impl fmt::Display for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.id, if self.after { " after" } else { "" })
+    }
+}
+
+impl FromStr for Turn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (id, after) = text.strip_suffix(" after").map_or((text, false), |id| (id, true));
+        let id: Option<RunId> = id.parse().ok().filter(|id: &RunId| !id.is_by_hand());
+        id.map(|id| Turn { id, after })
+            .ok_or_else(|| format!("{text:?} is no turn of a node, which is an id, and perhaps the word after"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_reads_back() {
+        for text in ["5f3a21bc", "5f3a21bc after"] {
+            assert_eq!(text.parse::<Turn>().map(|turn| turn.to_string()).as_deref(), Ok(text));
+        }
+        for other in ["", "after", " after", "by-hand", "by-hand after", "5f3a21bc  after", "5f3a21bc after ", "5f3a21bc before"]
+        {
+            assert!(other.parse::<Turn>().is_err(), "{other:?}");
+        }
     }
 }

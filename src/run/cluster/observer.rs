@@ -15,6 +15,7 @@ use crate::failure::Cause;
 use crate::names::{self, Mark};
 use crate::plan::model::facts::{Facts, Node, Taint};
 use crate::plan::model::halt::Halt;
+use crate::plan::model::hooks::Turn;
 use crate::plan::model::marks::{self, RunMarks};
 use crate::plan::model::version::Version;
 use crate::run::cluster::Cluster;
@@ -145,12 +146,12 @@ impl Observer {
         let changed_at = self.time(mark(Mark::ChangedAt), Mark::ChangedAt, &remedy, &mut odd);
         let key = Mark::Hooked.key(&self.settings.annotation_prefix);
         let hooked = mark(Mark::Hooked).and_then(|text| {
-            let turn = text.parse().ok().filter(|turn: &RunId| !turn.is_by_hand());
-            if turn.is_none() {
+            let turn = text.parse::<Turn>();
+            turn.map_err(|why| {
                 let remedy = command!("kubectl annotate node {} {}-    # removes it: then no hook is owed", name, key);
-                odd.push(Cause::refused(format!("annotation {key} is {text:?}, which is no id of ours")).next(remedy));
-            }
-            turn
+                odd.push(Cause::refused(format!("annotation {key}: {why}")).next(remedy));
+            })
+            .ok()
         });
         Node {
             hostname: node.labels().get(names::LABEL_HOSTNAME).cloned().unwrap_or_else(|| name.clone()),

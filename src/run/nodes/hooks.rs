@@ -13,13 +13,13 @@ use crate::names::Mark;
 use crate::permit::ChangeClass;
 use crate::plan::manifests::hooks;
 use crate::plan::model::facts::{JobState, Node};
-use crate::plan::model::hooks::Hook;
+use crate::plan::model::hooks::{Hook, Turn};
 use crate::plan::model::marks::Edit;
 use crate::report::span;
 use crate::run::cluster::created::{self, Tail};
 use crate::run::services::Services;
 use crate::run::session::{Change, Probe, RECORD, Wait, Waited};
-use crate::words::{RunId, command, line};
+use crate::words::{command, line};
 
 /// What is kept of a hook's log: its last words.
 const LOG: Tail = Tail { lines: 20, bytes: 16 << 10 };
@@ -31,7 +31,7 @@ const TRIES: u32 = 100;
 struct Wanted<'a> {
     hook: Hook,
     cronjob: (&'a str, &'a str),
-    turn: &'a RunId,
+    turn: &'a Turn,
     node: &'a str,
 }
 
@@ -89,8 +89,8 @@ pub async fn before(services: &Services, node: &Node) -> Result<(), Cause> {
 }
 
 /// Records the turn before anything of it begins.
-async fn begin(services: &Services, name: &str) -> Result<RunId, Cause> {
-    let turn = services.session.new_run();
+async fn begin(services: &Services, name: &str) -> Result<Turn, Cause> {
+    let turn = Turn { id: services.session.new_run(), after: services.settings.hooks().after.is_some() };
     let key = Mark::Hooked.key(&services.settings.annotation_prefix);
     let change = Change::prepare(name, "record that its hooks begin", RECORD).silent();
     services
@@ -105,7 +105,7 @@ async fn begin(services: &Services, name: &str) -> Result<RunId, Cause> {
 
 /// Ends a node's turn: what is left of the hook before it is waited for, the one after it runs, and nothing is owed any more. `known`: the turn,
 /// should the node itself be gone.
-pub async fn finish(services: &Services, name: &str, known: Option<&RunId>) -> Result<(), Cause> {
+pub async fn finish(services: &Services, name: &str, known: Option<&Turn>) -> Result<(), Cause> {
     let now = services.observer.node_now(name).await?;
     let there = now.is_some();
     let Some(turn) = now.map_or(known.cloned(), |node| node.hooked) else { return Ok(()) };
@@ -113,8 +113,10 @@ pub async fn finish(services: &Services, name: &str, known: Option<&RunId>) -> R
     if let Some(cronjob) = hooks.before {
         at_rest(services, Wanted { hook: Hook::Before, cronjob, turn: &turn, node: name }).await?;
     }
-    if let Some(cronjob) = hooks.after {
-        run(services, Wanted { hook: Hook::After, cronjob, turn: &turn, node: name }).await?;
+    match hooks.after {
+        Some(cronjob) => run(services, Wanted { hook: Hook::After, cronjob, turn: &turn, node: name }).await?,
+        None if turn.after => return Err(unknown(services, name)),
+        None => {}
     }
     if !there {
         return Ok(());
@@ -124,7 +126,7 @@ pub async fn finish(services: &Services, name: &str, known: Option<&RunId>) -> R
     services
         .record
         .edit_node(change, |now| {
-            let ours = now.annotations().get(&key).is_some_and(|there| *there == *turn);
+            let ours = now.annotations().get(&key).is_some_and(|there| *there == turn.to_string());
             ours.then(|| (None, vec![Edit::remove(Mark::Hooked)]))
         })
         .await
@@ -182,13 +184,25 @@ async fn begin_after(services: &Services, name: &str) -> Result<(), Cause> {
     {
         return Err(Cause::hold(format!("Job {job} of the one before it is at work")));
     }
-    let Some(cronjob) = hooks.after else { return Ok(()) };
-    create(services, Wanted { hook: Hook::After, cronjob, turn: &turn, node: name }).await.map(drop)
+    let Some(cronjob) = hooks.after else { return if turn.after { Err(unknown(services, name)) } else { Ok(()) } };
+    let wanted = Wanted { hook: Hook::After, cronjob, turn: &turn, node: name };
+    let job = create(services, wanted).await?;
+    services.session.note(name, format!("{}: Job {}/{job} is at work, and is not waited for", wanted.words(), cronjob.0));
+    Ok(())
+}
+
+/// A person's settings may lack what the installation's have: a turn does not end for that.
+fn unknown(services: &Services, name: &str) -> Cause {
+    let key = Mark::Hooked.key(&services.settings.annotation_prefix);
+    let what = format!("the hook after {name} is owed, and these settings name none (hook-after-node)");
+    Cause::refused(what)
+        .next("k8s-upgrade … --set hook-after-node=NAMESPACE/NAME    # as the installation's settings have it")
+        .next(command!("kubectl annotate node {} {}-    # if it is not to run", name, key))
 }
 
 async fn find(services: &Services, wanted: Wanted<'_>, attempt: u32) -> Result<Option<Job>, Cause> {
     let api: Api<Job> = services.cluster.within(wanted.cronjob.0);
-    let name = hooks::name(wanted.hook, wanted.turn, wanted.node, attempt);
+    let name = hooks::name(wanted.hook, &wanted.turn.id, wanted.node, attempt);
     services.cluster.find("read a hook's Job", async || api.get(&name).await).await
 }
 
@@ -196,7 +210,7 @@ async fn find(services: &Services, wanted: Wanted<'_>, attempt: u32) -> Result<O
 async fn create(services: &Services, wanted: Wanted<'_>) -> Result<String, Cause> {
     let Wanted { hook, cronjob: (namespace, cronjob), turn, node } = wanted;
     for attempt in 1..=TRIES {
-        let name = hooks::name(hook, turn, node, attempt);
+        let name = hooks::name(hook, &turn.id, node, attempt);
         match find(services, wanted, attempt).await? {
             Some(job) => match created::state_of(&services.cluster, namespace, &job).await? {
                 JobState::Failed { .. } => {}

@@ -17,6 +17,9 @@ use super::super::world::{
 
 const PLACE: &str = "rook-ceph";
 
+/// A person's settings, as the installation has them.
+const SET: &str = " --set hook-before-node=rook-ceph/noout --set hook-after-node=rook-ceph/unset-noout --set hook-deadline=1m";
+
 fn hooked() -> Scenario {
     let mut scenario = quick(Scenario::runbook());
     for (key, value) in
@@ -98,7 +101,8 @@ fn complete(job: Option<&Arc<Value>>) -> bool {
 impl Turns {
     fn look(&mut self, state: &State) {
         for (key, node) in state.store.list(Kind::Node) {
-            let (turn, out) = (mark(node, "hooked").map(str::to_owned), mark(node, "cordoned-by").is_some());
+            let turn = mark(node, "hooked").and_then(|turn| turn.split(' ').next()).map(str::to_owned);
+            let (turn, out) = (turn, mark(node, "cordoned-by").is_some());
             let (former, was_out) = self.were.insert(key.name.clone(), (turn.clone(), out)).unwrap_or_default();
             if out && !was_out {
                 self.out.insert(key.name.clone());
@@ -110,7 +114,7 @@ impl Turns {
                 }
             }
             if let Some(former) = former.filter(|former| turn.as_ref() != Some(former)) {
-                let ended = (1..9).any(|attempt| {
+                let ended = (1..=100).any(|attempt| {
                     let name = if attempt == 1 { key.name.clone() } else { format!("{}-{attempt}", key.name) };
                     complete(job(state, "after", &former, &name))
                 });
@@ -200,7 +204,7 @@ pub fn hooks_that_cannot_be_run_are_found_before_a_run() {
         suspend(&mut state, "k8s-version-check");
         fault(&mut state);
         watched(state, async |driver| {
-            let (code, said) = types(driver, "look", "preflight --target 1.34.7 --dry-run").await;
+            let (code, said) = types(driver, "look", &format!("preflight --target 1.34.7 --dry-run{SET}")).await;
             assert!(code == 4 && said.contains("CronJob rook-ceph/noout (setting hook-before-node)"), "{code}\n{said}");
             assert!(said.contains(wanted), "{said}");
         });
@@ -237,7 +241,7 @@ pub fn a_hook_that_never_ends_is_told() {
     let mut state = begin(&hooked());
     ends(&mut state, "before", HookEnd::Never);
     let (end, _) = watched(state, async |driver| {
-        when(driver, "a failure", |state| slack(state).contains("has not ended within 1m, and is left at work")).await;
+        when(driver, "a failure", |state| slack(state).contains(", and is left at work")).await;
         driver.twin.look(|state| assert!(ours(state).is_empty() && runs(state).len() == 1, "{:?}", runs(state)));
         when(driver, "nobody at work", |state| !at_work(state)).await;
         driver.twin.edit(|state| {
@@ -304,8 +308,8 @@ fn a_signal_leaves_a_hook_at_work() {
     let mut state = begin(&hooked());
     suspend(&mut state, "k8s-version-check");
     watched(state, async |driver| {
-        let line = ["k8s-upgrade", "upgrade-node", "k8s-master", "--target", "1.34.7", "--yes"];
-        driver.operate("hand", &line, Default::default());
+        let line = format!("k8s-upgrade upgrade-node k8s-master --target 1.34.7 --yes{SET}");
+        driver.operate("hand", &line.split(' ').collect::<Vec<_>>(), Default::default());
         when(driver, "a hook at work", |state| !runs(state).is_empty()).await;
         driver.interrupt("hand");
         let limit = k8s_upgrade::twin::state::later(driver.twin.now(), std::time::Duration::from_secs(25));
@@ -316,7 +320,7 @@ fn a_signal_leaves_a_hook_at_work() {
             assert!(said(state, "hand").contains("the hook after k8s-master is owed"), "{}", said(state, "hand"));
         });
         pass(driver, 60).await;
-        let (code, said) = types(driver, "again", "upgrade-node k8s-master --target 1.34.7 --yes").await;
+        let (code, said) = types(driver, "again", &format!("upgrade-node k8s-master --target 1.34.7 --yes{SET}")).await;
         driver.twin.look(|state| {
             assert!(code == 0 && version(state, "k8s-master") == NEW && owed(state).is_empty(), "{code}\n{said}");
             assert_eq!(runs(state).len(), 2, "{:?}", runs(state));
@@ -333,11 +337,14 @@ fn clear_state_runs_the_hook_that_is_owed() {
         when(driver, "a failure", |state| slack(state).contains("hook rook-ceph/unset-noout (after k8s-master) failed")).await;
         assert_eq!(types(driver, "halt", "halt --reason ceph").await.0, 0);
         when(driver, "nobody at work", |state| !at_work(state)).await;
+        // Where nobody knows which one it is, it stays owed.
         let (code, said) = types(driver, "clear", "clear-state --yes").await;
+        assert!(code == 4 && said.contains("these settings name none (hook-after-node)"), "{code}\n{said}");
+        let (code, said) = types(driver, "clear", &format!("clear-state --yes{SET}")).await;
         assert!(code == 5 && said.contains("its hooks have begun: the one after it is run"), "{code}\n{said}");
         driver.twin.look(|state| assert!(in_flight(state) && owed(state).len() == 1, "{}", tail(state, 20)));
         driver.twin.edit(|state| ends(state, "after", HookEnd::Well));
-        let (code, said) = types(driver, "clear again", "clear-state --yes").await;
+        let (code, said) = types(driver, "clear again", &format!("clear-state --yes{SET}")).await;
         driver.twin.look(|state| {
             assert!(code == 0 && !in_flight(state) && owed(state).is_empty(), "{code}\n{said}");
             assert!(mark(namespace(state), "target").is_none(), "{said}");
