@@ -53,6 +53,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/plan/rescue/card.rs", "read", "plan::restore_cards"),
     ("src/plan/model/halt.rs", "read", "plan::halts_and_skips"),
     ("src/plan/model/held_drain.rs", "read", "words::records_of_drains"),
+    ("src/plan/model/hooks.rs", "from_str", "words::tokens"),
     ("src/plan/model/journal.rs", "deserialize", "plan::journals"),
     ("src/plan/model/journal.rs", "head", "plan::journals"),
     ("src/plan/model/journal.rs", "read", "plan::journals"),

@@ -1,6 +1,7 @@
 //! Tokens, versions, and text that is made fit to be shown.
 
 use k8s_upgrade::plan::model::held_drain::HeldDrain;
+use k8s_upgrade::plan::model::hooks::Turn;
 use k8s_upgrade::plan::model::progress::Progress;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
@@ -52,6 +53,7 @@ fn tokens() {
     token::<KubeadmCheck>(plain, &["CreateJob", "FileAvailable--etc-kubernetes-a.yaml"]);
     token::<ImageTag>(plain, &["v1.14.6", "3.6.8-0"]);
     token::<PatchName>(plain, &["etcd0+json.yaml", "kube-apiserver.json"]);
+    token::<Turn>(|c| plain(c) || c == ' ', &["5f3a21bc", "5f3a21bc after"]);
     // One that is near another is seldom one.
     token::<Fingerprint>(hex, &["DE15B14486CD377B9E876E1A234654DA9A296436"]);
     token::<Login>(plain, &["wizard", "_apt"]);
