@@ -189,7 +189,7 @@ impl Observer {
         }
     }
 
-    /// Rule 9: our own Jobs, Leases and journals are deleted, and pods that no eviction can ever move; pods go from cordoned nodes only.
+    /// Rule 9: our own Jobs, Leases and journals are deleted, and pods that no eviction can ever move, or of a namespace that is named; pods go from cordoned nodes only.
     pub(super) fn deletes(&self, state: &State, call: &Call) {
         let (path, deleted) = match call.what.split_once(' ') {
             Some(("DELETE", path)) => (path, true),
@@ -205,7 +205,7 @@ impl Observer {
         let ours = key.namespace == NAMESPACE;
         let may = match key.kind {
             Kind::Pod if object["spec"]["nodeName"].as_str().is_some_and(in_use) => false,
-            Kind::Pod => !deleted || wedged(state, &key, object),
+            Kind::Pod => !deleted || wedged(state, &key, object) || forced(state, &key),
             Kind::Job => ours && is_of_chain(object),
             Kind::Lease => ours && ["k8s-upgrade-node-", "k8s-upgrade-by-hand"].iter().any(|own| key.name.starts_with(own)),
             Kind::ConfigMap => ours && label == "k8s-upgrade-journal",
@@ -244,4 +244,13 @@ fn written(state: &State, node: &str) -> Vec<String> {
     let Some(machine) = state.hosts.machine(node) else { return Vec::new() };
     let flags = machine.commands.values().flatten().cloned();
     flags.chain(machine.kubelet_config.lines().map(str::to_owned)).collect()
+}
+
+/// The settings of the installation have it deleted by force: its namespace is named.
+fn forced(state: &State, pod: &Key) -> bool {
+    let config = state.store.get(&Key::new(Kind::ConfigMap, NAMESPACE, "k8s-upgrade-config"));
+    let config = config.and_then(|config| config["data"]["config.yaml"].as_str()).unwrap_or_default();
+    let mut names = config.lines().skip_while(|line| *line != "undrainable-namespaces:").skip(1);
+    let names = names.by_ref().map_while(|line| line.trim().strip_prefix("- "));
+    config.lines().any(|line| line == "undrainable: force-after") && names.into_iter().any(|name| name == pod.namespace)
 }
