@@ -487,7 +487,8 @@ mod tests {
             of::<Stamp>("2026-11-22T12:04:00Z", ""),
             of::<ImageName>("registry.k8s.io/", ""),
             of::<PackagesUrl>("https://pkgs.k8s.io", ""),
-            of::<SourceUrl>("https://pkgs.k8s.io", ""),
+            // It is shown alone.
+            of::<SourceUrl>("https://pkgs.k8s.io", "$()`'\"\\*?;&|<>#%{}!,^"),
             of::<Fingerprint>("DE15B14486CD377B9E876E1A234654DA9A296436", ""),
             of::<Login>("wizard", ""),
             of::<KeyType>("ssh-", ""),

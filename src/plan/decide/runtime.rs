@@ -46,7 +46,7 @@ impl Behind<'_> {
             return self.leave(&format!("which release {package} {has} is cannot be told"));
         };
         for (to, like) in &self.newer {
-            // Nothing is taken back, and what dpkg has already is only restarted.
+            // Nothing is taken back, and what is installed already is only restarted.
             let fits = |offer: &&Revision| present < *to && parse::upstream(offer) == Some(*to) && epoch(offer) >= epoch(has);
             let found = if present == *to { Some(has) } else { offered.iter().find(fits) };
             if let Some(revision) = found {

@@ -62,8 +62,9 @@ fn bring(services: &Services, lacking: &[&Node], installed: &str, cause: Cause) 
     let write = command!("k8s-upgrade image -o k8s-upgrade.tar    # by the build that is {}", installed);
     lacking.iter().fold(cause.next(write), |cause, node| {
         let address = services.ssh.address_of(node).unwrap_or_else(|| node.name.clone());
-        let import = ssh(&settings.ssh_user, &address, settings.ssh_port, IMPORT);
+        let mut import = ssh(&settings.ssh_user, &address, settings.ssh_port, IMPORT);
         let on = if node.container_runtime.starts_with("containerd") { "" } else { "; as its runtime wants it" };
-        cause.next(format!("{import} < k8s-upgrade.tar    # {}{on}", node.name))
+        import.push_str(&format!(" < k8s-upgrade.tar    # {}{on}", node.name));
+        cause.next(import)
     })
 }

@@ -11,7 +11,7 @@ seed: 7
 start: 2026-11-22T12:05:00Z
 nodes:
   - { name: m, control-plane: true, version: 1.34.2, control-plane-version: 1.34.7, containerd: 1.7.28, address: 10.0.0.1,
-      containerd-package: containerd, containerd-offers: [2.1.4-1], hostname: m.example, labels: { disk: ssd }, taints: [{ key: k, value: v, effect: NoSchedule }], cordoned: true, not-ready: true,
+      containerd-package: containerd, containerd-offers: [2.1.4-1], cgroup-v1: true, kubelet-flags: [--node-ip=10.0.0.1], hostname: m.example, labels: { disk: ssd }, taints: [{ key: k, value: v, effect: NoSchedule }], cordoned: true, not-ready: true,
       ready-since: 2026-11-22T11:05:00Z }
 workloads:
   - { kind: Deployment, namespace: a, name: b, replicas: 2, labels: { x: one }, annotations: { n: v }, empty-dir: true,

@@ -62,7 +62,6 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("runtime.sh", r#"sed -nE '' "$kubelet/kubeadm-flags.env""#, "a file"),
     ("packages/apt/apt.sh", r#"grep -oE -m 1 '' <<<"$output""#, "its input"),
     ("identify.sh", r#"awk -v name="$1:" '' "$config""#, "a constant of this file"),
-    ("images.sh", r#"sed -nE ''"#, "its input"),
     ("inspect.sh", r#"sed '' "$root/var/lib/kubelet/config.yaml""#, "a file"),
     ("keys.sh", r#"awk -v key="$1" ''"#, "base64: no backslash"),
     ("objections.sh", r#"grep -qE '' "$1""#, "a file"),

@@ -3,6 +3,7 @@
 use k8s_upgrade::plan::model::held_drain::HeldDrain;
 use k8s_upgrade::plan::model::hooks::Turn;
 use k8s_upgrade::plan::model::progress::Progress;
+use k8s_upgrade::plan::model::reminded::Reminded;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
     self, Address, AnnotationPrefix, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress, HostPath,
@@ -150,6 +151,20 @@ fn records_of_drains() {
         Some(held) => {
             let next = HeldDrain::after(Some(&held), &held.node, held.out(), held.last);
             if next.again() >= held.last && !next.words().is_empty() { Ok(true) } else { Err(format!("{next:?}")) }
+        }
+        None => Ok(false),
+    });
+}
+
+#[test]
+fn records_of_reminders() {
+    let sample = r#"{"run":"5f3a21bc","at":"gate","since":"2026-11-22T12:00:00Z","times":2,"last":"2026-11-22T18:00:00Z"}"#;
+    check(&[sample], |text| match Reminded::read(text) {
+        Some(known) if Reminded::read(&known.write()).as_ref() != Some(&known) => Err(format!("{known:?} does not read back")),
+        Some(known) => {
+            let (times, now) = (known.times, known.since);
+            let told = known.told(now);
+            if told.times >= times && told.last == Some(now) { Ok(true) } else { Err(format!("{told:?}")) }
         }
         None => Ok(false),
     });

@@ -11,7 +11,8 @@ pub fn machine() -> Bash {
     let node = Node::new();
     for (minor, versions) in [("v1.35", &["1.35.4-1.1"][..]), ("v1.36", &["1.36.3-1.1", "1.36.1-1.1"])] {
         let all = ["kubeadm", "kubelet", "kubectl"].into_iter().flat_map(|package| versions.iter().map(move |v| (package, v)));
-        let index: String = all.map(|(package, version)| format!("{package} {version}\n")).collect();
+        let mut index: String = all.map(|(package, version)| format!("{package} {version}\n")).collect();
+        index.push_str("containerd 1.7.24~ds1-6\n");
         node.state(&format!("upstream/{minor}"), &index);
         node.state(&format!("lists/{minor}"), &index);
     }
