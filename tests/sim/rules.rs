@@ -237,7 +237,9 @@ impl Observer {
         let older =
             components(state).any(|(of, component, at)| of != name && component == "kube-apiserver" && minor(at) < minor(target));
         let mut own = components(state).filter(|(of, ..)| *of == name).map(|(.., at)| at).peekable();
-        let recorded = before.is_some_and(|before| mark(before, "changed-at").is_some());
+        // The record of its second turn's beginning may be taken back, but to the letter.
+        let restored = self.out.get(name).is_some_and(|(_, at)| at.is_some() && mark(node, "changed-at") == at.as_deref());
+        let recorded = restored || before.is_some_and(|before| mark(before, "changed-at").is_some());
         let untouched = recorded && machine.packages.get("kubelet").is_some_and(|package| package.at(version_of(node)));
         let waits = (older || untouched) && own.peek().is_some() && own.all(|at| at == target);
         if begun && !waits && node["spec"]["unschedulable"] != true && version_of(node) != target {
@@ -279,9 +281,9 @@ impl Observer {
                 }
             }
             (true, false) => {
+                self.back_whole(state, name, node, before);
                 self.out_in_vain(state, name, node);
                 self.nothing_lost(state, name);
-                self.back_whole(state, name, node, before);
                 self.worked_on.remove(name);
             }
             _ => {}
