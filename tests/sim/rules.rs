@@ -3,7 +3,6 @@
 
 mod begun;
 mod kept;
-mod surge;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -230,7 +229,7 @@ impl Observer {
     }
 
     /// What was half changed does not serve; but for a control plane whose kubelet must wait for an older API server, or has waited and is
-    /// still untouched: that its first turn ended well was on record before this one began, or is so again.
+    /// still untouched: that its first turn ended well was on record before this one began.
     fn back_whole(&self, state: &State, name: &str, node: &Value, before: Option<&Value>) {
         let (Some(machine), Some(target)) = (state.hosts.machine(name), mark(namespace(state), "target")) else { return };
         let begun = machine.packages.get("kubeadm").is_some_and(|package| package.at(target));
@@ -238,7 +237,9 @@ impl Observer {
         let older =
             components(state).any(|(of, component, at)| of != name && component == "kube-apiserver" && minor(at) < minor(target));
         let mut own = components(state).filter(|(of, ..)| *of == name).map(|(.., at)| at).peekable();
-        let recorded = before.into_iter().chain([node]).any(|at| mark(at, "changed-at").is_some());
+        // The record of its second turn's beginning may be taken back, but to the letter.
+        let restored = self.out.get(name).is_some_and(|(_, at)| at.is_some() && mark(node, "changed-at") == at.as_deref());
+        let recorded = restored || before.is_some_and(|before| mark(before, "changed-at").is_some());
         let untouched = recorded && machine.packages.get("kubelet").is_some_and(|package| package.at(version_of(node)));
         let waits = (older || untouched) && own.peek().is_some() && own.all(|at| at == target);
         if begun && !waits && node["spec"]["unschedulable"] != true && version_of(node) != target {
@@ -280,9 +281,9 @@ impl Observer {
                 }
             }
             (true, false) => {
+                self.back_whole(state, name, node, before);
                 self.out_in_vain(state, name, node);
                 self.nothing_lost(state, name);
-                self.back_whole(state, name, node, before);
                 self.worked_on.remove(name);
             }
             _ => {}
@@ -298,9 +299,6 @@ impl Observer {
             (Kind::Node, Verb::Added | Verb::Modified) => {
                 self.cordons(state, &event.key, &event.object);
                 self.cordon_changed(state, &event.key.name, &event.object, event.before.as_deref());
-            }
-            (Kind::Deployment, Verb::Modified) => {
-                event.before.iter().for_each(|before| self.restarted(state, &event.key, before, &event.object));
             }
             (Kind::Namespace, Verb::Modified) if event.key.name == NAMESPACE => {
                 if mark(&event.object, "held-drain").is_none() {
@@ -352,7 +350,6 @@ impl Hook for Observer {
         self.own_node(state, call);
         self.asks(call);
         self.deletes(state, call);
-        self.goes_last(state, call);
         if call.changes {
             self.obeys_halt(state, call);
             self.one_runner(state, call);
