@@ -129,6 +129,10 @@ pub fn a_worker_is_left_out_where_the_settings_say_so() {
         let end = observed(begin(&scenario), async |driver| {
             when(driver, "the run", in_flight).await;
             driver.twin.edit(|state| keep(state, 2));
+            let is_over = |state: &State| {
+                assert!(slack(state).matches("left out worker/").count() <= 2, "again and again\n{}", slack(state));
+                is_over(state)
+            };
             when(driver, "the end", is_over).await;
             driver.twin.look(State::clone)
         });
