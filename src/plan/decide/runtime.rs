@@ -1,6 +1,8 @@
 //! Whether a control plane's containerd catches up with the workers', and with which package. It is decided by upstream version: the package that
 //! a worker has installed may be of another distribution, or another one altogether, and is none that this node could have.
 
+use std::cmp::Reverse;
+
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::parse;
 use crate::plan::model::version::Version;
@@ -31,7 +33,7 @@ pub fn behind<'a>(facts: &'a Facts, node: &Node) -> Option<Behind<'a>> {
     let mut newer: Vec<_> =
         workers.filter_map(|worker| Some((parse::containerd(&worker.container_runtime)?, worker.name.as_str()))).collect();
     newer.retain(|(version, _)| *version > own);
-    newer.sort_by(|a, b| b.0.cmp(&a.0));
+    newer.sort_by_key(|(version, _)| Reverse(*version));
     newer.dedup_by_key(|(version, _)| *version);
     (!newer.is_empty()).then_some(Behind { own, newer })
 }

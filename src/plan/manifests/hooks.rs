@@ -113,9 +113,8 @@ mod tests {
         assert_eq!(name(Hook::Before, &turn, "k8s-node4", 1), "upgrade-hook-before-5f3a21bc-k8s-node4");
         assert_eq!(name(Hook::After, &turn, "k8s-node4", 2), "upgrade-hook-after-5f3a21bc-k8s-node4-2");
         let long = format!("{}.example.org", "n".repeat(60));
-        for (a, b) in [(name(Hook::After, &turn, &long, 1), name(Hook::After, &turn, &long, 2))] {
-            assert!(a != b && a.len() <= 63 && b.len() <= 63 && !a.contains('.'), "{a} {b}");
-        }
+        let (a, b) = (name(Hook::After, &turn, &long, 1), name(Hook::After, &turn, &long, 2));
+        assert!(a != b && a.len() <= 63 && b.len() <= 63 && !a.contains('.'), "{a} {b}");
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn a_node_that_is_accepted_stays_as_it_was() {
             let wanted = "kubeadm upgrade apply v1.36.3 --dry-run --yes --ignore-preflight-errors=Swap";
             assert_eq!(dry_runs, if first { vec![wanted] } else { vec![] });
             // With all flags at once, as the kubelet runs.
-            let asked = calls.iter().filter(|call| call.starts_with("kubelet ") && call.ends_with(" --version")).last().unwrap();
+            let asked = calls.iter().rev().find(|call| call.starts_with("kubelet ") && call.ends_with(" --version")).unwrap();
             assert!(asked.contains("--config=/var/lib/kubelet/config.yaml") && asked.contains("--node-ip=10.0.0.1"), "{asked}");
         }
     }

@@ -198,7 +198,8 @@ pub fn hooks_that_cannot_be_run_are_found_before_a_run() {
     let cronjob = || Key::new(Kind::CronJob, PLACE, "noout");
     let gone = |state: &mut State| drop(state.store.remove(&cronjob()));
     let awake = |state: &mut State| drop(state.store.update(&cronjob(), |it| it["spec"]["suspend"] = json!(false)));
-    let faults: [(&str, &dyn Fn(&mut State)); 2] = [("does not exist", &gone), ("is not suspended", &awake)];
+    type Fault<'a> = &'a dyn Fn(&mut State);
+    let faults: [(&str, Fault<'_>); 2] = [("does not exist", &gone), ("is not suspended", &awake)];
     for (wanted, fault) in faults {
         let mut state = begin(&hooked());
         suspend(&mut state, "k8s-version-check");
