@@ -103,7 +103,7 @@ pub fn checks(seen: &HealthInput, policy: &Policy, unstick: Unstick, namespace: 
         inputs(&seen.missing),
         alerts_seen(&seen.alerts, namespace),
         // Nothing but a look at the nodes tells.
-        Check::ok("repository", "when the key of its packages ends, the nodes alone know: k8s-upgrade status --hosts asks them"),
+        Check::ok("packages", "when the key of their source ends, the nodes alone know: k8s-upgrade status --hosts asks them"),
     ];
     checks.extend(seen.facts.readable(namespace).err().map(|odd| {
         let says: Vec<String> = std::iter::once(odd.what).chain(odd.detail).collect();
