@@ -112,8 +112,8 @@ pub fn checks(seen: &HealthInput, policy: &Policy, bounding: &[String], namespac
         None => checks.push(Check::ok("alerts", "off by the setting alerts: the cluster's own health alone holds a run")),
     }
     // Nothing but a look at the nodes tells.
-    let asks = "when the key of its packages ends, the nodes alone know: k8s-upgrade status --hosts asks them";
-    checks.push(Check::ok("repository", asks));
+    let asks = "when the key of their source ends, the nodes alone know: k8s-upgrade status --hosts asks them";
+    checks.push(Check::ok("packages", asks));
     checks.extend(seen.facts.readable(namespace).err().map(|odd| {
         let says: Vec<String> = std::iter::once(odd.what).chain(odd.detail).collect();
         Check::wrong("cluster", says.join("; "), odd.next.first().map_or("kubectl get nodes".to_owned(), ToString::to_string))

@@ -250,7 +250,7 @@ fn written(state: &State, node: &str) -> Vec<String> {
 fn forced(state: &State, pod: &Key) -> bool {
     let config = state.store.get(&Key::new(Kind::ConfigMap, NAMESPACE, "k8s-upgrade-config"));
     let config = config.and_then(|config| config["data"]["config.yaml"].as_str()).unwrap_or_default();
-    let mut names = config.lines().skip_while(|line| *line != "undrainable-namespaces:").skip(1);
-    let names = names.by_ref().map_while(|line| line.trim().strip_prefix("- "));
-    config.lines().any(|line| line == "undrainable: force-after") && names.into_iter().any(|name| name == pod.namespace)
+    let names = config.lines().skip_while(|line| *line != "undrainable-namespaces:").skip(1);
+    let mut names = names.map_while(|line| line.trim().strip_prefix("- "));
+    config.lines().any(|line| line == "undrainable: force-after") && names.any(|name| name == pod.namespace)
 }
