@@ -194,7 +194,7 @@ pub async fn all_are_understood(b: &Bench<'_>) {
     install(b).await;
     let ours = b.items("validatingadmissionpolicies?labelSelector=app.kubernetes.io/name=k8s-upgrade").await;
     let ours: Vec<&Value> = ours.iter().filter(|policy| text(policy, "/metadata/name").ends_with(&b.ns)).collect();
-    assert_eq!(ours.len(), 8, "{ours:?}");
+    assert_eq!(ours.len(), 10, "{ours:?}");
     for policy in ours {
         let path = format!("validatingadmissionpolicies/{}", text(policy, "/metadata/name"));
         let judged = b.is(&path, |policy| policy["status"]["observedGeneration"] == policy["metadata"]["generation"]).await;
