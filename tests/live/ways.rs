@@ -76,18 +76,36 @@ pub fn an_only_pod_is_moved_without_a_gap(lab: &Lab, config: &str) {
     let address: SocketAddr = format!("{master}:30080").parse().expect("an address");
     lab.until(Duration::from_secs(20), "the Service to answer", || ask(address).map_err(|error| error.to_string()));
 
-    let client = Client::of(address);
-    let args =
-        ["drain", &node, "--yes", "--set", "drain-surge=single", "--set", "drain-unstick=never", "--set", "drain-deadline=120s"];
-    let ended = lab.typed(config, &args, COMMAND);
-    lab.kubectl(&["-n", "shop", "rollout", "status", "deployment/only", "--timeout=60s"]);
-    let (answered, failed) = client.end();
-    assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
-    lab.say(format!("    a client asked {} times, {} without an answer", answered as usize + failed.len(), failed.len()));
+    let (answered, failed) = drained(lab, config, address, &node, "single");
     assert!(failed.is_empty() && answered > 20, "of {answered} and these: {failed:#?}");
     let after = pod();
     assert_ne!(after["metadata"]["uid"], before["metadata"]["uid"], "the pod was not replaced");
     assert_ne!(after["spec"]["nodeName"], before["spec"]["nodeName"], "it is where it was");
     lab.kubectl(&["uncordon", &node]);
+
+    // The same client does see a gap: where such a pod is evicted.
+    lab.kubectl(&["-n", "shop", "delete", "poddisruptionbudget", "only"]);
+    let node = after["spec"]["nodeName"].as_str().expect("its node").to_owned();
+    let (_, failed) = drained(lab, config, address, &node, "never");
+    assert!(!failed.is_empty(), "a client that misses nothing proves nothing");
+    lab.kubectl(&["uncordon", &node]);
     lab.kubectl(&["delete", "namespace", "shop", "--wait=true"]);
+}
+
+/// Drains the node under a client; how often that was answered, and why not.
+fn drained(lab: &Lab, config: &str, address: SocketAddr, node: &str, surge: &str) -> (u32, Vec<String>) {
+    let client = Client::of(address);
+    let surge = format!("drain-surge={surge}");
+    let sets = [surge.as_str(), "drain-unstick=never", "drain-deadline=120s"];
+    let args = [&["drain", node, "--yes"][..], &sets.iter().flat_map(|set| ["--set", set]).collect::<Vec<_>>()].concat();
+    let ended = lab.typed(config, &args, COMMAND);
+    lab.kubectl(&["-n", "shop", "rollout", "status", "deployment/only", "--timeout=60s"]);
+    let (answered, failed) = client.end();
+    assert_eq!(ended.code, Some(0), "{}\n{}", ended.stdout, ended.stderr);
+    lab.say(format!(
+        "    a client asked {} times, {} of them without an answer ({surge})",
+        answered as usize + failed.len(),
+        failed.len()
+    ));
+    (answered, failed)
 }
