@@ -24,19 +24,20 @@ kubelet_variables() {
 
 # Sets flags to those that it runs with now, and those that the next start would take from files; each once.
 kubelet_flags() {
-    local pid=0 running=() file line words known word
+    local pid=0 running=() file line lines words known word
     flags=()
     if command -v systemctl >/dev/null; then pid=$(systemctl show kubelet -p MainPID --value); fi
     if [[ $pid =~ ^[1-9][0-9]*$ && -r $root/proc/$pid/cmdline ]]; then
         mapfile -d '' -t running <"$root/proc/$pid/cmdline"
         add_flags "${running[@]:1}"
     fi
-    running=("${flags[@]}")
     while IFS= read -r file; do
+        if [[ -z $file ]]; then continue; fi
+        lines=$(sed -nE 's/^[[:space:]]*KUBELET_(KUBEADM_ARGS|EXTRA_ARGS)=//p' "$file")
         while IFS= read -r line; do
             read -r -a words <<<"${line//[\"\']/}"
             add_flags "${words[@]}"
-        done <<<"$(sed -nE 's/^[[:space:]]*KUBELET_(KUBEADM_ARGS|EXTRA_ARGS)=//p' "$file")"
+        done <<<"$lines"
     done <<<"$(kubelet_variables)"
     words=("${flags[@]}")
     flags=()
@@ -58,7 +59,7 @@ flag_files() {
         kubelet_variables
         if ((${#files[@]} > 0)); then
             printf '%s\n' "${files[@]}"
-            sed -nE "s|^EnvironmentFile=-?(/[^*?]*)\$|\1|p" "${files[@]}" | while IFS= read -r file; do
+            sed -nE 's/^EnvironmentFile=-?(\/[^*?]*)$/\1/p' "${files[@]}" | while IFS= read -r file; do
                 if [[ -f $root$file ]]; then echo "$root$file"; fi
             done
         fi
@@ -69,6 +70,7 @@ flag_files() {
 flag_lines() {
     local file number
     while IFS= read -r file; do
+        if [[ -z $file ]]; then continue; fi
         number=$(awk -v flag="$1" '
             /^[[:space:]]*[#;]/ { next }
             {

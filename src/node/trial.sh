@@ -45,7 +45,7 @@ else
     packages_aside "$trial/packages" "$source"
     packages_refresh "$source" unfit_key
 fi
-for package in kubelet kubeadm; do
+for package in kubeadm kubelet; do
     exact=$(offered "$package" "$target")
     [[ -n $exact ]] || hold "$where does not offer $package $target yet"
     say "fetching $package $exact"
@@ -75,15 +75,18 @@ for flag in "${flags[@]}"; do
         echo "allows-cgroup-1"
     fi
 done
-if ! "$kubelet" "${flags[@]}" --version &>/dev/null; then
+told=
+if ! all=$("$kubelet" "${flags[@]}" --version 2>&1); then
     for flag in "${flags[@]}"; do
-        if said=$("$kubelet" "$flag" --version 2>&1); then continue; fi
         name=${flag%%=*}
+        if [[ " $told " == *" $name "* ]] || said=$("$kubelet" "$flag" --version 2>&1); then continue; fi
         [[ $name =~ ^--[a-z][a-z0-9-]{0,127}$ ]] || refused "its kubelet is started with ${name:0:60}, which kubelet $target does not take"
         said=$(grep -m 1 . <<<"$said") || said=
+        told+=" $name"
         echo "refuses $name ${said:0:300}"
         flag_lines "$name" | sed 's/^/set /'
     done
+    [[ -n $told ]] || refused "kubelet $target does not take all flags of this node's kubelet: ${all:0:300}"
 fi
 
 if [[ $role == first ]]; then

@@ -108,7 +108,10 @@ fn what_apt_writes_lies_in_the_folder() {
 fn a_removed_flag_is_named_with_each_file_and_line_that_sets_it() {
     let node = node();
     node.state("flags-gone", "--pod-infra-container-image\n--gone\n");
-    node.root(DEFAULTS, "# --gone was here\nOTHER=1\nKUBELET_EXTRA_ARGS=\"--gone=1 --gone-not=2\"\n");
+    node.root(
+        DEFAULTS,
+        "# --gone was here\nOTHER=1\nKUBELET_EXTRA_ARGS=\"--gone=1 --gone-not=2 --pod-infra-container-image=other\"\n",
+    );
     node.root(DROP_IN, "[Service]\nEnvironmentFile=-/etc/own env\nEnvironment=\"A=--pod-infra-container-image=b\"\n");
     node.root("etc/own env", "B=--gone\n");
     node.root(OF_PACKAGE, "[Service]\nExecStart=\n");
@@ -119,7 +122,11 @@ fn a_removed_flag_is_named_with_each_file_and_line_that_sets_it() {
         [
             (
                 "--pod-infra-container-image".to_owned(),
-                places(&["/etc/systemd/system/kubelet.service.d/20-own.conf:3", "/var/lib/kubelet/kubeadm-flags.env:1"])
+                places(&[
+                    "/etc/default/kubelet:3",
+                    "/etc/systemd/system/kubelet.service.d/20-own.conf:3",
+                    "/var/lib/kubelet/kubeadm-flags.env:1"
+                ])
             ),
             ("--gone".to_owned(), places(&["/etc/default/kubelet:3", "/etc/own env:1"])),
         ]
@@ -188,8 +195,8 @@ fn what_a_dry_run_leaves_goes_again() {
 fn what_cannot_be_tried_has_its_class() {
     type Break = fn(&Node);
     let cases: [(Break, Class, &str); 9] = [
-        (|node| node.state("upstream/v1.36", "kubeadm 1.36.1-1.1\n"), Class::Hold, "v1.36/deb does not offer kubelet 1.36.3 yet"),
-        (|node| node.state("upstream/v1.36", "kubelet 1.36.3-1.1\n"), Class::Hold, "v1.36/deb does not offer kubeadm 1.36.3 yet"),
+        (|node| node.state("upstream/v1.36", "kubeadm 1.36.1-1.1\n"), Class::Hold, "v1.36/deb does not offer kubeadm 1.36.3 yet"),
+        (|node| node.state("upstream/v1.36", "kubeadm 1.36.3-1.1\n"), Class::Hold, "v1.36/deb does not offer kubelet 1.36.3 yet"),
         (|node| node.state("offline", ""), Class::Unreachable, "cannot be reached"),
         (|node| node.state("out-of-service", "503"), Class::Unreachable, "is out of service"),
         (|node| node.forget("keys/v1.36"), Class::Refused, "the repository has no v1.36"),

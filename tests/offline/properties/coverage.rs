@@ -120,6 +120,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/settings/values.rs", "try_from", "settings::one_by_one"),
     ("src/twin/rehearsal/outcome.rs", "write", "It reads lines that this program has written in this process."),
     ("src/twin/scenario/build.rs", "unstick", "settings::scenarios"),
+    ("src/twin/scenario/check.rs", "nodes", "settings::scenarios"),
     ("src/twin/scenario/check.rs", "percentage", "settings::scenarios"),
     ("src/twin/scenario/copy.rs", "node", "words::versions"),
     ("src/twin/scenario/mod.rs", "deserialize", "settings::scenarios"),
