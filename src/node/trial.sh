@@ -50,7 +50,7 @@ else
     packages_aside "$trial/packages" "$source"
     packages_refresh "$source" unfit_key
 fi
-for package in kubelet kubeadm; do
+for package in kubeadm kubelet; do
     exact=$(offered "$package" "$target")
     [[ -n $exact ]] || hold "$where does not offer $package $target yet"
     say "fetching $package $exact"

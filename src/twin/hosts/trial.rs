@@ -39,8 +39,8 @@ pub fn tried(state: &State, machine: &Machine, asked: &Asked<'_>, session: &mut 
     };
     let start = format!("{target}-");
     let exact = offer.iter().find(|exact| exact.starts_with(&start));
-    let exact = exact.ok_or_else(|| hold(format!("{place} does not offer kubelet {target} yet")))?;
-    for package in ["kubelet", "kubeadm"] {
+    let exact = exact.ok_or_else(|| hold(format!("{place} does not offer kubeadm {target} yet")))?;
+    for package in ["kubeadm", "kubelet"] {
         session.line(format_args!("# fetching {package} {exact}"));
     }
     session.line(if machine.cgroup_v1 { "cgroup 1" } else { "cgroup 2" });

@@ -195,8 +195,8 @@ fn what_a_dry_run_leaves_goes_again() {
 fn what_cannot_be_tried_has_its_class() {
     type Break = fn(&Node);
     let cases: [(Break, Class, &str); 9] = [
-        (|node| node.state("upstream/v1.36", "kubeadm 1.36.1-1.1\n"), Class::Hold, "v1.36/deb does not offer kubelet 1.36.3 yet"),
-        (|node| node.state("upstream/v1.36", "kubelet 1.36.3-1.1\n"), Class::Hold, "v1.36/deb does not offer kubeadm 1.36.3 yet"),
+        (|node| node.state("upstream/v1.36", "kubeadm 1.36.1-1.1\n"), Class::Hold, "v1.36/deb does not offer kubeadm 1.36.3 yet"),
+        (|node| node.state("upstream/v1.36", "kubeadm 1.36.3-1.1\n"), Class::Hold, "v1.36/deb does not offer kubelet 1.36.3 yet"),
         (|node| node.state("offline", ""), Class::Unreachable, "cannot be reached"),
         (|node| node.state("out-of-service", "503"), Class::Unreachable, "is out of service"),
         (|node| node.forget("keys/v1.36"), Class::Refused, "the repository has no v1.36"),

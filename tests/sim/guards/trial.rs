@@ -88,7 +88,7 @@ fn an_old_containerd_is_found() {
 fn a_mirror_that_lacks_the_next_minor_on_one_node_is_a_hold_before_the_claim() {
     let mut state = minor(|_| {});
     state.hosts.change("k8s-node2", |machine| machine.lacks = "1.35.4".parse().ok());
-    closes(state, 3, &["k8s-node2: ", "/v1.35/deb does not offer kubelet 1.35.4 yet"]);
+    closes(state, 3, &["k8s-node2: ", "/v1.35/deb does not offer kubeadm 1.35.4 yet"]);
 }
 
 #[test]

@@ -125,7 +125,7 @@ pub fn the_targets_binaries_are_tried(machine: &mut dyn Machine) {
         assert!(tried.refused.is_empty() && tried.objections.is_empty() && tried.cgroup.is_some(), "{target}: {tried:?}");
     }
     for (target, says) in
-        [("1.36.9", "does not offer kubelet 1.36.9 yet"), ("1.35.9", "its repository does not offer kubelet 1.35.9 yet")]
+        [("1.36.9", "does not offer kubeadm 1.36.9 yet"), ("1.35.9", "its repository does not offer kubeadm 1.35.9 yet")]
     {
         let cause = machine.run(&trial(target)).unwrap_err();
         assert!(cause.class == Class::Hold && cause.what.contains(says), "{cause}");
