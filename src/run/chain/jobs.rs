@@ -184,7 +184,8 @@ pub async fn delete_job(session: &Session, cluster: &Cluster, name: &str, uid: &
 fn job_deadline(settings: &Settings, phase: Phase) -> Duration {
     let s = settings;
     let waits = match phase {
-        Phase::Preflight => s.alert_wait + s.backup_deadline + s.step_deadline * 2,
+        // The trial, the repositories, what is fetched beforehand.
+        Phase::Preflight => s.alert_wait + s.backup_deadline + s.step_deadline * 3,
         Phase::Master | Phase::Worker => {
             let hooks = if s.hooks().is_empty() { Duration::ZERO } else { s.hook_deadline * 4 };
             s.soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 3 + hooks
