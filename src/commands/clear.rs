@@ -22,6 +22,13 @@ struct Found<'a> {
     hooked: Vec<&'a Node>,
 }
 
+impl Found<'_> {
+    /// It was half changed, and is a person's to bring back.
+    fn stays_out(&self, node: &Node) -> bool {
+        self.cordons.iter().any(|(of, whole)| of.name == node.name && !whole)
+    }
+}
+
 /// The run, and what a person is shown of its end: place and words.
 #[derive(PartialEq)]
 struct Shown {
@@ -142,7 +149,11 @@ fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
         line(&node.name, what.to_owned());
     }
     for node in &found.hooked {
-        line(&node.name, "its hooks have begun: the one after it is run".to_owned());
+        let what = match found.stays_out(node) {
+            true => "its hooks have begun: the one after it is not run, for it stays out of service",
+            false => "its hooks have begun: the one after it is run",
+        };
+        line(&node.name, what.to_owned());
     }
     for node in &found.leases {
         line(&node.name, "its stale Lease is removed".to_owned());
@@ -165,7 +176,10 @@ async fn forget(services: &Services, marks: &RunMarks, found: &Found<'_>) -> Res
         nodes::cordon::leave_cordon(&services.record, &services.leases, &services.settings, &node.name, *whole).await?;
     }
     for node in &found.hooked {
-        nodes::hooks::finish_alone(services, node).await?;
+        match found.stays_out(node) {
+            true => nodes::hooks::disown(services, node).await?,
+            false => nodes::hooks::finish_alone(services, node).await?,
+        }
     }
     for node in &found.leases {
         services.leases.expire(&node.name).await?;

@@ -4,7 +4,7 @@
 add_flags() {
     local word flag=
     for word; do
-        if [[ $word == -* ]]; then
+        if [[ $word == -* && ($word != -[0-9]* || -z $flag || $flag == *=*) ]]; then
             if [[ -n $flag ]]; then flags+=("$flag"); fi
             flag=$word
         elif [[ -n $flag && $flag != *=* ]]; then

@@ -36,6 +36,8 @@ pub struct Tried {
     pub cgroup: Option<Cgroup>,
     /// A flag or a drop-in of the kubelet's configuration allows cgroup v1.
     pub allows_cgroup_v1: bool,
+    /// Feature gates that flags of its kubelet set.
+    pub gates: Vec<KubeadmCheck>,
     /// Flags of this node's kubelet that the target's does not know, or does not take so.
     pub refused: Vec<RefusedFlag>,
     /// What kubeadm's preflight objects to, and the lines that say why.
@@ -96,6 +98,7 @@ impl Operation for Trial {
             match (key, rest) {
                 ("cgroup", "1") => tried.cgroup = Some(Cgroup::V1),
                 ("cgroup", "2") => tried.cgroup = Some(Cgroup::V2),
+                ("gate", _) => tried.gates.push(token(Self::NAME, rest)?),
                 ("allows-cgroup-1", "") => tried.allows_cgroup_v1 = true,
                 ("refuses", _) => {
                     let (name, says) = rest.split_once(' ').ok_or_else(bad)?;

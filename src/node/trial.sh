@@ -17,7 +17,7 @@ tidy() {
     local path
     # What a dry run of ours left beside the folder; what stood there before is somebody else's.
     if [[ -f $trial/before ]]; then
-        for path in "$leftovers"/kubeadm-upgrade*dryrun*; do
+        for path in "$leftovers"/kubeadm-upgrade*dryrun* "$leftovers"/kubeadm-kubelet-config*; do
             if [[ -d $path ]] && ! grep -qxF -- "$path" "$trial/before"; then rm -rf -- "$path"; fi
         done
     fi
@@ -76,6 +76,14 @@ fi
 kubelet_flags
 for flag in "${flags[@]}"; do
     case $flag in --fail-cgroupv1=false | --fail-cgroupv1=0) echo "allows-cgroup-1" ;; esac
+    if [[ $flag == --feature-gates=* ]]; then
+        # --version ends before they are looked at.
+        IFS=, read -r -a words <<<"${flag#*=}"
+        for word in "${words[@]}"; do
+            word=${word%%=*}
+            if [[ $word =~ ^[A-Za-z][A-Za-z0-9]{0,127}$ ]]; then echo "gate $word"; fi
+        done
+    fi
     if [[ $flag == --config-dir=* ]] && grep -qsE '^[[:space:]]*"?failCgroupV1"?:[[:space:]]*false' -- "$root${flag#*=}"/*.conf; then
         echo "allows-cgroup-1"
     fi
@@ -96,7 +104,7 @@ fi
 
 if [[ $role == first ]]; then
     say "dry run of kubeadm $target"
-    printf '%s\n' "$leftovers"/kubeadm-upgrade*dryrun* >"$trial/before"
+    printf '%s\n' "$leftovers"/kubeadm-upgrade*dryrun* "$leftovers"/kubeadm-kubelet-config* >"$trial/before"
     status=0
     KUBEADM_UPGRADE_DRYRUN_DIR=$trial/dry-run "$kubeadm" upgrade apply "v$target" --dry-run --yes "$@" \
         >"$trial/printed" 2>"$trial/notes" || status=$?

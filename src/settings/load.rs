@@ -11,7 +11,7 @@ use super::values::shown;
 use super::{PlainHttp, Settings, as_map, bounds};
 use crate::failure::{Cause, nearest};
 use crate::names;
-use crate::plan::model::policy::Force;
+use crate::plan::model::policy::{Force, Surge};
 use crate::plan::model::span::span;
 use crate::words::line;
 use crate::world::{Env, Files, TEXT_FILE};
@@ -176,16 +176,15 @@ impl Merged {
     /// Pods are deleted by force only where that is named, and within a drain.
     fn force_is_bounded(&self) -> Result<(), Fault> {
         let Some(Force { namespaces, after }) = self.settings.force() else { return Ok(()) };
-        let deadline = self.settings.drain_deadline;
+        // With a surge the first half of a drain is its own.
+        let surges = self.settings.drain_surge != Surge::Never;
+        let deadline = if surges { self.settings.drain_deadline / 2 } else { self.settings.drain_deadline };
         let (key, why, way) = if namespaces.is_empty() {
             let way = "name them: undrainable-namespaces: [NAMESPACE, …]; nothing is deleted elsewhere";
             ("undrainable", "force-after deletes pods of the namespaces that are named, and none is".to_owned(), way)
         } else if after >= deadline {
-            let why = format!(
-                "{} is not shorter than the drain-deadline of {}: no drain would last so long",
-                span(after),
-                span(deadline)
-            );
+            let of = if surges { "half of the drain-deadline, for drain-surge has the other," } else { "the drain-deadline" };
+            let why = format!("{} is not shorter than {of} of {}: no drain would last so long", span(after), span(deadline));
             ("undrainable-after", why, "set a shorter one, or a longer drain-deadline")
         } else {
             return Ok(());

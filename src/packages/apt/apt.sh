@@ -209,7 +209,8 @@ apt_places() {
             split("", text)
             from = 0
         }
-        stanzas && /^\r?$/ { stanza(); next }
+        { sub(/\r$/, "") }
+        stanzas && /^$/ { stanza(); next }
         stanzas {
             if (!from) from = NR
             to = NR
@@ -228,6 +229,7 @@ apt_places() {
             }
             sub(/#.*/, "")
             gsub(/"/, "")
+            gsub(/"/, "", options)
             n = split(options, words)
             for (i = 1; i <= n; i++) if (tolower(words[i]) ~ /^signed-by=/) keyrings = substr(words[i], 11)
             # In such a line apt takes a percent sign as the beginning of one character.

@@ -45,10 +45,10 @@ pub fn is_there(image: &str, listed: &[ImageName]) -> bool {
         .any(|other| canonical(other) == wanted || (!image.contains('/') && other.ends_with(&unnamed)))
 }
 
-/// A registry may have it. No image of ours is in the place of Docker's own, which is where `k8s-upgrade image` puts it by name.
+/// A registry may have it, one on the node's own port, too. No image of ours is in the place of Docker's own, which is where `k8s-upgrade image` puts it by name.
 pub fn may_be_pulled(image: &str) -> bool {
     let image = canonical(image);
-    !image.starts_with(OFFICIAL) && !image.starts_with("localhost")
+    !image.starts_with(OFFICIAL) && !image.starts_with("localhost/")
 }
 
 /// The nodes that may host a Job, and so need the image.

@@ -7,7 +7,7 @@ use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::drain::{self, Fate};
-use super::gates::full_name;
+use super::gates::{finished, full_name};
 use crate::guard::{self, Guard};
 
 /// What the API server fills in where a Deployment says nothing of its surge, or of what may be unavailable.
@@ -62,7 +62,9 @@ pub fn set_of<'a>(pod: &'a Pod, deployments: &[Deployment]) -> Option<&'a str> {
             && (replicas(deployment) == 1 || !guard::on(Guard::SurgeEligible))
             && selector.is_some_and(|selector| drain::selects(selector, pod) == Some(true))
     };
-    (matches!(drain::fate(pod), Fate::Evict { .. }) && deployments.iter().any(alone)).then_some(owner.name.as_str())
+    // One that has finished counts for no ReplicaSet, and no rollout takes it away.
+    let lives = matches!(drain::fate(pod), Fate::Evict { .. }) && !finished(pod);
+    (lives && deployments.iter().any(alone)).then_some(owner.name.as_str())
 }
 
 /// The Deployment that a ReplicaSet belongs to.

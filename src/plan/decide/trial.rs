@@ -92,6 +92,8 @@ pub struct Found<'a> {
     pub patched: bool,
     /// The containerd that it will have; None: it has another runtime.
     pub containerd: Option<Version>,
+    /// Feature gates that flags of its kubelet set.
+    pub gates: Vec<String>,
     pub refused: Vec<Refused>,
     /// What the new kubeadm's preflight objects to, and the lines that say why.
     pub objections: Vec<KubeadmCheck>,
@@ -176,10 +178,11 @@ fn gates(found: &Found<'_>, target: Version) -> Vec<Cause> {
     };
     let (here, everywhere) = (of(found.file), of(found.configuration));
     let gone = GATES_GONE.iter().filter(|(since, _)| target.minor >= *since).flat_map(|(_, gates)| gates.iter().copied());
-    let set = gone.filter(|gate| here.iter().chain(&everywhere).any(|own| own == gate));
+    let set = gone.filter(|gate| here.iter().chain(&everywhere).chain(&found.gates).any(|own| own == gate));
     set.map(|gate| {
         let place = match line_of(found.file, gate) {
             Some(line) => format!("{FILE}:{line}"),
+            None if found.gates.iter().any(|own| own == gate) => "--feature-gates".to_owned(),
             None => "ConfigMap kube-system/kubelet-config".to_owned(),
         };
         let what = format!("kubelet {target} does not start with the feature gate {gate}, which is gone ({place})");

@@ -183,14 +183,14 @@ pub async fn delete_job(session: &Session, cluster: &Cluster, name: &str, uid: &
 /// Over the sum of a phase's waits: what bounds a pod that never starts, and nothing that still makes progress.
 fn job_deadline(settings: &Settings, phase: Phase) -> Duration {
     let s = settings;
+    let hooks = if s.hooks().is_empty() { Duration::ZERO } else { s.hook_deadline * 4 };
     let waits = match phase {
         // The trial, the repositories, what is fetched beforehand.
         Phase::Preflight => s.alert_wait + s.backup_deadline + s.step_deadline * 3,
         Phase::Master | Phase::Worker => {
-            let hooks = if s.hooks().is_empty() { Duration::ZERO } else { s.hook_deadline * 4 };
             s.soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 3 + hooks
         }
-        Phase::Postflight => s.soak + s.resolve_wait * 2,
+        Phase::Postflight => s.soak + s.resolve_wait * 2 + hooks,
     };
     (waits + s.api_patience * 2 + MARGIN) * TRIES
 }

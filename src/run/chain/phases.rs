@@ -249,7 +249,10 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     asking.end()?;
     // Of one that was skipped by force.
     for node in facts.nodes.iter().filter(|node| node.hook_is_owed()) {
-        nodes::hooks::finish_alone(services, node).await?;
+        match node.cordoned_by.is_some() || node.unrecorded() {
+            true => nodes::hooks::disown(services, node).await?,
+            false => nodes::hooks::finish_alone(services, node).await?,
+        }
     }
     for node in facts.managed() {
         services.leases.expire(&node.name).await?;

@@ -215,7 +215,7 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
     }
     // The dearest question last.
     if asking.is_open() && !services.session.dry_run {
-        asking.tell(Gate::Trial, Guard::Trial, nodes::trial::accepted(services, facts, &states, target).await);
+        asking.tell(Gate::Trial, Guard::Trial, nodes::trial::accepted(services, facts, &states, target, &left_out).await);
     } else {
         asking.not_here(Gate::Trial);
     }

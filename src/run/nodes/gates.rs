@@ -22,6 +22,10 @@ use crate::settings::Settings;
 /// What whoever begins a run is told, where nobody looks at alerts.
 pub const ALERTS_OFF: &str = "no alerts are asked for (setting alerts: off): the cluster's own health alone holds this run";
 
+/// And where nobody is told by gauges.
+pub const GAUGES_OFF: &str =
+    "no gauges are pushed (setting gauges: off): K8sUpgradeInFlight never fires, so kured does not wait for this run to end";
+
 /// How often a closed gate is asked again.
 const ASK: Duration = Duration::from_secs(10);
 /// Deployments have this long to become whole before a drain.
@@ -81,8 +85,15 @@ pub async fn before_work(services: &Services, asking: &mut Asking<'_>, place: &s
         Occasion::Preflight => Guard::AlertsBeforeRun,
         _ => Guard::AlertsBeforeNode,
     };
-    if asking.occasion() == Occasion::Preflight && !services.monitoring.asks_alerts() {
-        services.session.warn(place, ALERTS_OFF);
+    if asking.occasion() == Occasion::Preflight && !services.monitoring.pushes_gauges() {
+        services.session.warn(place, GAUGES_OFF);
+    }
+    if !services.monitoring.asks_alerts() {
+        if asking.occasion() == Occasion::Preflight {
+            services.session.warn(place, ALERTS_OFF);
+        }
+        asking.not_here(Gate::Alerts);
+        return Ok(());
     }
     // Held already: the alerts are looked at for the person who reads this, and not waited for.
     let waits = asking.is_open() && !services.session.dry_run;

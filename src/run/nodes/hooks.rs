@@ -63,10 +63,11 @@ fn concern(services: &Services, node: &Node) -> bool {
     node.hooked.is_some() || !services.settings.hooks().is_empty()
 }
 
-/// Runs the hook before a node, which nothing has touched yet; one that an earlier runner began is waited for.
-pub async fn before(services: &Services, node: &Node) -> Result<(), Cause> {
+/// Runs the hook before a node, which nothing has touched yet; one that an earlier runner began is waited for. True if there is one: what
+/// was known before it may hold no more.
+pub async fn before(services: &Services, node: &Node) -> Result<bool, Cause> {
     if !concern(services, node) {
-        return Ok(());
+        return Ok(false);
     }
     let (hooks, name) = (services.settings.hooks(), node.name.as_str());
     let mut turn = node.hooked.clone();
@@ -83,9 +84,40 @@ pub async fn before(services: &Services, node: &Node) -> Result<(), Cause> {
         None => begin(services, name).await?,
     };
     match hooks.before {
-        Some(cronjob) => run(services, Wanted { hook: Hook::Before, cronjob, turn: &turn, node: name }).await,
-        None => Ok(()),
+        Some(cronjob) => {
+            run(services, Wanted { hook: Hook::Before, cronjob, turn: &turn, node: name }).await?;
+            Ok(true)
+        }
+        None => Ok(false),
     }
+}
+
+/// Ends a node's turn without its hook after: the node stays out of service, and a person brings it back.
+pub async fn disown(services: &Services, node: &Node) -> Result<(), Cause> {
+    let name = node.name.as_str();
+    let (Some(turn), hooks) = (&node.hooked, services.settings.hooks()) else { return Ok(()) };
+    let run = match hooks.after {
+        Some((namespace, cronjob)) => command!("kubectl -n {} create job after-{} --from=cronjob/{}", namespace, name, cronjob),
+        None if turn.after => "what the installation's settings have as hook-after-node".to_owned(),
+        None => String::new(),
+    };
+    if !run.is_empty() {
+        services.session.warn(name, format!("stays out of service, so the hook after it has not run; once it serves: {run}"));
+    }
+    services.leases.holding(name, ChangeClass::Settle, forget(services, name, turn)).await
+}
+
+async fn forget(services: &Services, name: &str, turn: &Turn) -> Result<(), Cause> {
+    let key = Mark::Hooked.key(&services.settings.annotation_prefix);
+    let change = Change::settle(name, "record that its hooks are over", RECORD).silent();
+    services
+        .record
+        .edit_node(change, |now| {
+            let ours = now.annotations().get(&key).is_some_and(|there| *there == turn.to_string());
+            ours.then(|| (None, vec![Edit::remove(Mark::Hooked)]))
+        })
+        .await
+        .map(drop)
 }
 
 /// Records the turn before anything of it begins.
@@ -114,23 +146,13 @@ pub async fn finish(services: &Services, name: &str, known: Option<&Turn>) -> Re
         at_rest(services, Wanted { hook: Hook::Before, cronjob, turn: &turn, node: name }).await?;
     }
     match hooks.after {
-        Some(cronjob) => run(services, Wanted { hook: Hook::After, cronjob, turn: &turn, node: name }).await?,
+        Some(cronjob) => run(services, Wanted { hook: Hook::After, cronjob, turn: &turn, node: name })
+            .await
+            .map_err(|cause| cause.next(not_to_run(services, name)))?,
         None if turn.after => return Err(unknown(services, name)),
         None => {}
     }
-    if !there {
-        return Ok(());
-    }
-    let key = Mark::Hooked.key(&services.settings.annotation_prefix);
-    let change = Change::settle(name, "record that its hooks are over", RECORD).silent();
-    services
-        .record
-        .edit_node(change, |now| {
-            let ours = now.annotations().get(&key).is_some_and(|there| *there == turn.to_string());
-            ours.then(|| (None, vec![Edit::remove(Mark::Hooked)]))
-        })
-        .await
-        .map(drop)
+    if there { forget(services, name, &turn).await } else { Ok(()) }
 }
 
 /// The same where we do not hold the node's Lease yet.
@@ -164,6 +186,14 @@ pub async fn give_up_alone(services: &Services, node: &Node, cause: Cause) -> Ca
     if node.hooked.is_none() {
         return cause;
     }
+    // What an earlier runner has begun is no turn that is given up: the hook after it has to wait until the node serves.
+    let serves = match services.observer.node_now(&node.name).await {
+        Ok(now) => now.is_none_or(|now| now.cordoned_by.is_none() && !now.unrecorded()),
+        Err(_) => false,
+    };
+    if !serves {
+        return cause;
+    }
     if let Err(not) = services.leases.acquire_for(&node.name, ChangeClass::Settle).await {
         services.session.warn(&node.name, format!("the hook after it is owed: {}", not.what));
         return cause;
@@ -193,11 +223,16 @@ async fn begin_after(services: &Services, name: &str) -> Result<(), Cause> {
 
 /// A person's settings may lack what the installation's have: a turn does not end for that.
 fn unknown(services: &Services, name: &str) -> Cause {
-    let key = Mark::Hooked.key(&services.settings.annotation_prefix);
     let what = format!("the hook after {name} is owed, and these settings name none (hook-after-node)");
     Cause::refused(what)
         .next("k8s-upgrade … --set hook-after-node=NAMESPACE/NAME    # as the installation's settings have it")
-        .next(command!("kubectl annotate node {} {}-    # if it is not to run", name, key))
+        .next(not_to_run(services, name))
+}
+
+/// The way on where the hook after a node can never end well.
+fn not_to_run(services: &Services, name: &str) -> String {
+    let key = Mark::Hooked.key(&services.settings.annotation_prefix);
+    command!("kubectl annotate node {} {}-    # if the hook after it is not to run", name, key)
 }
 
 async fn find(services: &Services, wanted: Wanted<'_>, attempt: u32) -> Result<Option<Job>, Cause> {

@@ -85,6 +85,8 @@ pub(super) struct Surges<'a> {
     next: Instant,
     /// Pods that are evicted like any other, by UID.
     others: HashSet<String>,
+    /// Pods whose Deployment this drain has restarted, by UID: that does not help a second time.
+    restarted: HashSet<String>,
     /// What the others wait for.
     waits: HashMap<String, String>,
     told: bool,
@@ -100,8 +102,21 @@ impl<'a> Surges<'a> {
         stoppable: bool,
     ) -> Self {
         let (begun, deadline) = (Instant::now(), guard::bound(Guard::SurgeDeadline, drain / 2));
-        let (others, waits) = (HashSet::new(), HashMap::new());
-        Surges { session, cluster, settings, node, stoppable, begun, deadline, next: begun, others, waits, told: false }
+        let (others, restarted, waits) = (HashSet::new(), HashSet::new(), HashMap::new());
+        Surges {
+            session,
+            cluster,
+            settings,
+            node,
+            stoppable,
+            begun,
+            deadline,
+            next: begun,
+            others,
+            restarted,
+            waits,
+            told: false,
+        }
     }
 
     /// It is evicted like any other.
@@ -159,6 +174,14 @@ impl<'a> Surges<'a> {
                 return Ok(None);
             }
             Ok(Instead::Wait(says)) if !late => format!("surge: Deployment {of} is rolled out: {says}"),
+            // Somebody takes the annotation back, as GitOps tools do, or the new pod is none of this Deployment's.
+            Ok(Instead::Restart)
+                if guard::on(Guard::SurgePodStays) && pod.uid().is_some_and(|uid| self.restarted.contains(&uid)) =>
+            {
+                let text = format!("{name} is evicted like any other: its Deployment was restarted, and it is still here");
+                self.session.warn(self.node, text);
+                return Ok(None);
+            }
             Ok(Instead::Restart) if !late => match self.restart(pod, deployment).await {
                 Ok(says) => says,
                 Err(cause) if cause.class == Class::Bug => return Err(cause),
@@ -204,6 +227,7 @@ impl<'a> Surges<'a> {
             Ok(Err(error)) => return Err(cause(&what, &error)),
             Err(_) => return Err(Cause::unreachable("the API server did not answer in time").during(&what)),
         }
+        self.restarted.extend(pod.uid());
         let only = full_name(pod);
         self.session.note(
             self.node,
@@ -213,7 +237,7 @@ impl<'a> Surges<'a> {
             let key = names::RESTARTED_AT;
             let text = format!(
                 "if Argo CD or Flux manages a Deployment that is restarted, it may show the annotation {key} of its pod template as drift; one \
-                 that takes it back rolls the pod once more, in the same way"
+                 that takes it back before the new pod is there has the former one evicted like any other"
             );
             self.session.note(self.node, text);
         }

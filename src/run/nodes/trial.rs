@@ -10,15 +10,25 @@ use crate::plan::decide::order;
 use crate::plan::decide::runtime::Decision;
 use crate::plan::decide::trial::{self, Found, Refused};
 use crate::plan::model::facts::{Facts, Node, Step};
+use crate::plan::model::halt::Skip;
 use crate::plan::model::parse;
 use crate::plan::model::version::Version;
 use crate::run::services::Services;
 
 /// The gate of preflight: every node that this run is going to upgrade, and all that keeps the target from any of them.
-pub async fn accepted(services: &Services, facts: &Facts, states: &[(String, NodeState)], target: Version) -> Result<(), Cause> {
+/// `left_out`: whom it goes past.
+pub async fn accepted(
+    services: &Services,
+    facts: &Facts,
+    states: &[(String, NodeState)],
+    target: Version,
+    left_out: &[Skip],
+) -> Result<(), Cause> {
     let configuration = super::inspect::kubeadm_map(&services.cluster, names::KUBELET_CONFIG, "kubelet").await?;
     let tried = super::inspect::each_node(&services.settings, facts, async |node| {
-        if node.is_upgraded(target) || Step::of(node).is_skipped(&facts.marks) {
+        let step = Step::of(node);
+        let passed = step.is_skipped(&facts.marks) || left_out.iter().any(|skip| skip.step == step.token());
+        if node.is_upgraded(target) || passed {
             return Ok(());
         }
         try_on(services, facts, states, node, target, &configuration).await
@@ -51,6 +61,7 @@ async fn try_on(
         configuration,
         patched: patches::folder(&op.flags).is_some(),
         containerd: containerd(services, facts, state_of(states, &node.name), node).await?,
+        gates: tried.gates.iter().map(ToString::to_string).collect(),
         refused: tried.refused.into_iter().map(refused).collect(),
         objections: tried.objections,
         notes: tried.notes,

@@ -13,7 +13,7 @@ use crate::names::Mark;
 use crate::node::{Inspect, NodeState, Step};
 use crate::permit::ChangeClass;
 use crate::plan::decide::gates::Gate;
-use crate::plan::decide::gates::{self, Turn};
+use crate::plan::decide::gates::{self, Occasion, Turn};
 use crate::plan::decide::order;
 use crate::plan::decide::runtime::Decision;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
@@ -92,11 +92,19 @@ async fn upgrade_held(
     if let Some(held) = held {
         return Err(super::hooks::give_up(services, node, tried_enough(name, held)).await);
     }
-    let runtime = runtime(services, &facts, node, &state).await?;
-    let whole = super::gates::whole_deployments(&services.cluster).await?;
-    if !begun && let Err(cause) = super::hooks::before(services, node).await {
-        return Err(super::hooks::give_up(services, node, cause).await);
-    }
+    let known = async {
+        let runtime = runtime(services, &facts, node, &state).await?;
+        let whole = super::gates::whole_deployments(&services.cluster).await?;
+        if !begun && super::hooks::before(services, node).await? {
+            still_drainable(services, &facts, name, target).await?;
+        }
+        Ok((runtime, whole))
+    };
+    let (runtime, whole) = match known.await {
+        Ok(known) => known,
+        Err(cause) if begun => return Err(cause),
+        Err(cause) => return Err(super::hooks::give_up(services, node, cause).await),
+    };
     let since = Instant::now();
     if let Err(cause) =
         super::cordon::cordon(&services.session, &services.record, &services.settings, node, &state, &to, run).await
@@ -189,6 +197,15 @@ async fn runtime(services: &Services, facts: &Facts, node: &Node, state: &NodeSt
         }
         None => None,
     })
+}
+
+/// A hook may move what guards a pod, and takes its time: the question that a drain in vain depends on is asked once more.
+async fn still_drainable(services: &Services, facts: &Facts, name: &str, target: Version) -> Result<(), Cause> {
+    let gone_by = super::drainable::left_out(services, name, &[name], facts, target, Occasion::BeforeNode).await?;
+    match gone_by.first() {
+        None => Ok(()),
+        Some(skip) => Err(Cause::hold(format!("since the hook before it: {skip}"))),
+    }
 }
 
 /// A stop signal counts until the first package change, and not after it.

@@ -122,7 +122,7 @@ fn every(visit: &mut impl Visit) {
             first_control_plane: true,
             flags: vec![fill.put("--v=1")],
         },
-        "cgroup 1\nallows-cgroup-1\nrefuses --gone Error: unknown flag\nset 3 /etc/default/kubelet\nobjects Swap\nnote text\ntried\n",
+        "cgroup 1\ngate Gone\nallows-cgroup-1\nrefuses --gone Error: unknown flag\nset 3 /etc/default/kubelet\nobjects Swap\nnote text\ntried\n",
     );
     visit.visit(|fill| ReadPatches { folder: fill.put("/etc/patches") }, "patch etcd+json.yaml\ntext - op: add\n");
     visit.visit(|fill| ImagesThere { name: fill.put("k8s-upgrade") }, "image docker.io/library/k8s-upgrade:1\n");

@@ -106,6 +106,7 @@ const BARE: &[(&str, &str, &str)] = &[
     ("fetch-key.sh", "=~ ^https?://[]A-Za-z0-9._~:/%[-]+$", "no variable: the end of the word"),
     ("fetch-key.sh", "=~ ^[0-9A-F]{40,64}($''[0-9A-F]{40,64})*$", "no variable: the end of the word"),
     ("kubelet-flags.sh", "=~ ^[1-9][0-9]*$", "no variable: the end of the word"),
+    ("trial.sh", "=~ ^[A-Za-z][A-Za-z0-9]{0,127}$", "no variable: the end of the word"),
     ("trial.sh", "=~ ^--[a-z][a-z0-9-]{0,127}$", "no variable: the end of the word"),
     (
         "patches.sh",
