@@ -50,12 +50,12 @@ impl Sources<'_> {
             cause.detail.push(format!("{}: {url}", file.map_or("a file that cannot be told", |file| file.as_str())));
         }
         cause.detail.push(format!("packages-url would have {repository}, beside it"));
+        // No word of the node: people paste these lines.
         for (url, _) in &self.strangers {
             let set = match self.kubeadm.and_then(series_of).and_then(|from| IN_USE.setting_for(url, &from)) {
-                Some(setting) => format!("set packages-url: {setting} in the settings    # if {url} is right"),
-                None => format!(
-                    "set packages-url: https://…{{minor}}… in the settings    # {url}, with {{minor}} for the minor version"
-                ),
+                Some(setting) => format!("set packages-url: {setting} in the settings    # if that is right"),
+                None => "set packages-url: https://…{minor}… in the settings    # its URL, with {minor} for the minor version"
+                    .to_owned(),
             };
             cause.next.push(set.into());
         }
@@ -80,8 +80,8 @@ pub fn renewable(of: &[SourceUrl], target: Version, setting: &PackagesUrl) -> Re
         "the key that has to be renewed is that of {other}, and packages-url has {repository}: no key is fetched from there"
     );
     let own = match IN_USE.setting_for(other, &minor) {
-        Some(setting) => format!("set packages-url: {setting} in the settings    # if {other} is right"),
-        None => format!("put the new key of {other} in force on the node by hand"),
+        Some(setting) => format!("set packages-url: {setting} in the settings    # if that is right"),
+        None => "put its new key in force on the node by hand".to_owned(),
     };
     Err(Cause::refused(what).next(own))
 }
@@ -156,10 +156,8 @@ mod tests {
         assert_eq!(
             cause.next,
             [
-                &*format!(
-                    "set packages-url: https://nexus.test/repository/kubernetes-{{minor}} in the settings    # if {NEXUS} is right"
-                ),
-                "set packages-url: https://…{minor}… in the settings    # file:/srv/k8s, with {minor} for the minor version",
+                "set packages-url: https://nexus.test/repository/kubernetes-{minor} in the settings    # if that is right",
+                "set packages-url: https://…{minor}… in the settings    # its URL, with {minor} for the minor version",
                 "or take it out on the node    # if https://pkgs.k8s.io/core:/stable:/v1.36/deb is right",
             ]
         );
