@@ -37,8 +37,10 @@ async fn remind_if_due(services: &Services, facts: &Facts) -> Result<(), Cause> 
     if services.leases.other_driver().await?.is_some() {
         return Ok(());
     }
-    let known = reminders::known(&hold, former);
-    if reminders::is_due(&known, now) {
+    let mut known = reminders::known(&hold, former);
+    // What cannot be recorded would be sent every ten minutes: nothing is before a record of this hold stands.
+    let recorded = former.is_some_and(|former| former.at == known.at);
+    if recorded && reminders::is_due(&known, now) {
         let suspended = super::halting::detection_suspended(&services.cluster).await? == Some(true);
         let screen = status::screen(
             &seen(services, facts, suspended),
@@ -49,15 +51,11 @@ async fn remind_if_due(services: &Services, facts: &Facts) -> Result<(), Cause> 
         );
         // Whether what came before has arrived is of no interest here.
         services.notices.flush().await;
-        // On record before it goes: one whose record is refused would be sent every ten minutes.
-        let told = known.clone().told(now);
-        services.record.remind(PLACE, &facts.marks, &told).await?;
         services.session.notice(PLACE, &Notice::StillHeld(still_held(&screen, &hold, &known, facts, now)));
+        // One that has not arrived is tried again by the next watch.
         if services.notices.flush().await {
-            return Ok(());
+            known = known.told(now);
         }
-        // It has not arrived: the next watch tries again.
-        return services.record.remind(PLACE, &facts.marks, &known).await;
     }
     // Also before the first: a Job that is tried again knows only of its own time.
     if former == Some(&known) {
