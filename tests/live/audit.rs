@@ -115,10 +115,11 @@ fn granted(lab: &Lab) -> BTreeSet<Right> {
     rights
 }
 
-/// Rights that a run needs only where something is amiss, which this one is not; simulations show them in use.
-const IN_TROUBLE: [(&str, &str); 2] = [
-    ("list", "endpointslices"), // there is an admission webhook that must be asked
-    ("list", "events"),         // a Job gets no pod
+/// Rights that a run needs only where something is amiss, which this one is not: verb, resource, namespace. Simulations show them in use.
+const IN_TROUBLE: [(&str, &str, &str); 3] = [
+    ("list", "endpointslices", ""), // there is an admission webhook that must be asked
+    ("list", "events", NAMESPACE),  // a Job gets no pod
+    ("get", "cronjobs", NAMESPACE), // the watch is to try a deferred run again
 ];
 
 /// Rights that no request of this run needed.
@@ -130,7 +131,7 @@ pub fn never_used(lab: &Lab, asked: &[Asked]) -> Vec<String> {
         })
     };
     let place = |place: &str| if place.is_empty() { "the cluster".to_owned() } else { place.to_owned() };
-    let in_trouble = |right: &Right| IN_TROUBLE.contains(&(right.3.as_str(), right.2.as_str()));
+    let in_trouble = |right: &Right| IN_TROUBLE.contains(&(right.3.as_str(), right.2.as_str(), right.0.as_str()));
     let unused = granted(lab).into_iter().filter(|right| !used(right) && !in_trouble(right));
     unused.map(|right| format!("{} {} in {}", right.3, right.2, place(&right.0))).collect()
 }

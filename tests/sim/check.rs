@@ -25,9 +25,13 @@ fn begun() -> State {
 /// What it prints as data.
 fn data(mut state: State, edit: impl FnOnce(&mut State), code: u8) -> Value {
     edit(&mut state);
+    told(state, "check -o json", code)
+}
+
+fn told(state: State, typed: &str, code: u8) -> Value {
     live(state, None, async |driver| {
         pass(driver, WATCHED).await;
-        let (ended, said) = types(driver, "person", "check -o json").await;
+        let (ended, said) = types(driver, "person", typed).await;
         assert_eq!(ended, code, "{said}");
         let from = said.find('{').unwrap_or_else(|| panic!("no data: {said}"));
         let until = said.rfind('}').unwrap_or_else(|| panic!("no data: {said}"));
@@ -130,10 +134,19 @@ fn a_pod_that_can_never_leave_is_named() {
     let (namespace, name, budget) = ("shop".to_owned(), "stuck".to_owned(), scenario.budgets[0].clone());
     let (min_available, max_unavailable) = (Some(IntOrString::Int(1)), None);
     scenario.budgets.push(Budget { namespace, name, selector, min_available, max_unavailable, ..budget });
-    let found = odd(&data(begin(&scenario), |_| (), 4));
-    let named =
-        |[name, stands, says]: &[String; 3]| name == "workloads" && stands == "bad" && says.contains("can never be evicted");
-    assert!(found.iter().any(named), "{found:?}");
+    for (policy, code, standing, words) in [
+        ("refuse", 4, "bad", "can never be drained"),
+        ("skip", 0, "mind", "goes past"),
+        ("try", 0, "mind", "drained nevertheless"),
+        ("force-after", 4, "bad", "undrainable-namespaces"),
+    ] {
+        let told =
+            told(begin(&scenario), &format!("check -o json --set undrainable={policy} --set undrainable-namespaces=other"), code);
+        let found = odd(&told);
+        let named = |[name, stands, says]: &[String; 3]| name == "workloads" && stands == standing && says.contains(words);
+        assert!(found.iter().any(named), "{policy}: {found:?}");
+        assert_eq!(told["ready"], code == 0);
+    }
 }
 
 /// It looks for what does not answer where the settings say, tries what it finds, and writes nothing of what fits.

@@ -10,20 +10,21 @@ use kube::api::ListParams;
 
 use crate::failure::Cause;
 use crate::names;
-use crate::plan::decide::gates::{self, first_few};
-use crate::plan::decide::{order, target, undrainable::NAMED};
+use crate::plan::decide::gates::{self, Occasion, first_few};
+use crate::plan::decide::{order, target, undrainable};
 use crate::plan::manifests::policies;
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node};
-use crate::plan::model::version::or_unknown;
+use crate::plan::model::policy::Undrainable;
+use crate::plan::model::version::{Version, or_unknown};
 use crate::plan::view::check::{Finding, Section};
 use crate::plan::view::health;
 use crate::plan::view::offer::{self, Offer, Service};
 use crate::run::chain;
 use crate::run::nodes;
 use crate::run::services::Services;
-use crate::words::Address;
+use crate::words::{Address, command};
 
 /// Every section, always all of them and in this order.
 pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
@@ -159,14 +160,19 @@ async fn workloads(services: &Services, facts: &Facts) -> Vec<Finding> {
         Ok(stuck) => stuck,
         Err(cause) => return vec![Finding::of("", Err(cause))],
     };
-    let said = stuck.iter().map(|(node, pods)| format!("{node}: {}", first_few(pods, NAMED))).collect::<Vec<_>>();
-    let verdict = match said.is_empty() {
-        true => Ok(()),
-        false => Err(Cause::refused("some pods can never be evicted, so their nodes cannot be drained").detail(said).next(
-            "k8s-upgrade drain NODE --dry-run    # what holds each pod; change the budget or the replicas, or see undrainable",
-        )),
+    let Some(first) = stuck.keys().next() else { return vec![Finding::good("every pod may leave its node, now or in time")] };
+    // As the gate judges it before a run, whichever release that goes to.
+    let beyond = Version::new(u32::MAX, 0, 0);
+    if let Err(cause) = undrainable::judge(&stuck, facts, beyond, services.settings.undrainable, Occasion::Preflight) {
+        return vec![Finding::of("", Err(cause))];
+    }
+    let says = match services.settings.undrainable {
+        Undrainable::Skip => "a run goes past the nodes whose pods can never be evicted (setting undrainable)",
+        _ => "nodes whose pods can never be evicted are drained nevertheless (setting undrainable)",
     };
-    vec![Finding::of("every pod may leave its node, now or in time", verdict)]
+    let looks = command!("k8s-upgrade drain {} --dry-run    # what holds each pod", first);
+    let detail = stuck.iter().map(|(node, pods)| format!("{node}: {}", first_few(pods, undrainable::NAMED))).collect();
+    vec![Finding { detail, ..Finding::mind(says, looks.to_string()) }]
 }
 
 /// Before there is one, how to come to it; then what `status --health` says.
