@@ -24,13 +24,15 @@ keep() {
 
 # As it was kept. A program is put back only where it is another one, and the kubelet is restarted only then.
 put_back() { # IMAGE…: it has none of these
-	local name
+	local name folder
 	for name in "$unit" suite-lock.service; do
 		systemctl kill -s KILL "$name" 2>/dev/null || true
 		systemctl stop "$name" 2>/dev/null || true
 		systemctl reset-failed "$name" 2>/dev/null || true
 	done
-	while mountpoint -q /var/cache/apt; do umount /var/cache/apt; done
+	for folder in /var/cache/apt /var/lib/k8s-upgrade; do
+		while mountpoint -q "$folder"; do umount "$folder"; done
+	done
 	forget_images "$@"
 	rm -rf /var/lib/k8s-upgrade /backup /var/lib/dpkg /var/lib/apt /etc/apt /etc/kubernetes/tmp \
 		/var/cache/apt/*.bin /var/cache/apt/archives/*.deb "$kept/kubelet.conf" "$now/no-time"
@@ -88,9 +90,11 @@ take_lock() {
 	done
 }
 
-# A small file system where packages are kept: the folder that is looked at first. Half a MiB below the full number, which df rounds up:
-# what apt keeps beside the packages may grow a little.
+# A small file system where packages are kept, the folder that is looked at first, and one for what is ours. Half a MiB below the full number,
+# which df rounds up: what apt keeps beside the packages may grow a little.
 fill() { # MIB
+	mkdir -p /var/lib/k8s-upgrade
+	mount -t tmpfs -o "size=$(($1 * 1024 - 512))k,mode=0700" suite /var/lib/k8s-upgrade
 	local beside
 	beside=$(du -sk --exclude=archives /var/cache/apt | cut -f 1)
 	cp -a /var/cache/apt/*.bin "$now/"

@@ -1,5 +1,7 @@
 //! Asks the runtimes of the nodes that may host a Job whether they have the program's own image.
 
+use std::time::Duration;
+
 use futures::{StreamExt, stream};
 
 use crate::failure::Cause;
@@ -11,16 +13,18 @@ use crate::words::{ImageTag, command, ssh};
 
 /// Where a node's runtime is containerd, this brings an image to it.
 const IMPORT: &str = "sudo ctr -n k8s.io images import -";
+/// So long a command by hand is given to find out what is installed.
+const BY_HAND: Duration = Duration::from_secs(10);
 
 /// That each of them has it, or can pull it. A run that a process outside the cluster performs needs it on none: then it is only told.
 pub async fn there(services: &Services, place: &str, facts: &Facts) -> Result<(), Cause> {
     let installed = match &facts.marks.image {
         Some(image) if facts.marks.in_flight => image.clone(),
-        _ => match services.cluster.own_image().await {
-            Ok(image) => image,
-            // By hand nothing need be installed.
-            Err(_) if !services.cluster.in_cluster => return Ok(()),
-            Err(cause) => return Err(cause),
+        _ if services.cluster.in_cluster => services.cluster.own_image().await?,
+        // By hand nothing need be installed, and whoever types need not have the right to see it; the chain's own preflight asks again.
+        _ => match tokio::time::timeout(BY_HAND, services.cluster.own_image()).await {
+            Ok(Ok(image)) => image,
+            Ok(Err(_)) | Err(_) => return Ok(()),
         },
     };
     let name: ImageTag = own_image::name(&installed)
