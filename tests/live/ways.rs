@@ -51,7 +51,8 @@ fn ask(address: SocketAddr) -> std::io::Result<()> {
     if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { Err(std::io::Error::other(answer)) }
 }
 
-/// Its budget never lets it go, and its Deployment may have two for a while.
+/// Its budget never lets it go, and its Deployment may have two for a while. It is longer in coming than in going, so that an eviction of it is
+/// seen by whoever asks.
 pub fn an_only_pod_is_moved_without_a_gap(lab: &Lab, config: &str) {
     lab.phase("a Deployment's only pod is moved without a gap");
     lab.apply("apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n");
@@ -59,7 +60,7 @@ pub fn an_only_pod_is_moved_without_a_gap(lab: &Lab, config: &str) {
         "apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: only, namespace: shop}}\nspec:\n  replicas: 1\n  \
          selector: {{matchLabels: {{app: only}}}}\n  template:\n    metadata: {{labels: {{app: only}}}}\n    spec:\n      \
          terminationGracePeriodSeconds: 20\n      containers:\n      - name: web\n        image: \"{}\"\n        \
-         env: [{{name: START_DELAY, value: 2s}}, {{name: STOP_DELAY, value: 5s}}]\n        \
+         env: [{{name: START_DELAY, value: 10s}}, {{name: STOP_DELAY, value: 5s}}]\n        \
          readinessProbe: {{httpGet: {{path: /ready, port: 8080}}, periodSeconds: 1}}\n---\n\
          apiVersion: v1\nkind: Service\nmetadata: {{name: only, namespace: shop}}\n\
          spec: {{type: NodePort, selector: {{app: only}}, ports: [{{port: 80, targetPort: 8080, nodePort: 30080}}]}}\n---\n\
