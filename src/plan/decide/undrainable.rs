@@ -97,7 +97,7 @@ pub fn force_after(pod: &Pod, budgets: &[PodDisruptionBudget], rule: UnstickRule
     (is_named && !drain::opts_out(pod, budgets, rule)).then_some(force.after)
 }
 
-/// Whether its time is over, for one whose eviction has been refused for `blocked_for`; that it can [`never`] go is asked beside this.
+/// Whether its time is over, for one whose eviction has been refused for `blocked_for`; that it can [`never()`] go is asked beside this.
 pub fn is_forced(pod: &Pod, budgets: &[PodDisruptionBudget], blocked_for: Duration, rule: UnstickRule) -> bool {
     let over = |after| blocked_for >= after || !guard::on(Guard::ForceAfter);
     force_after(pod, budgets, rule).is_some_and(over)
