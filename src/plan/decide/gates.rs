@@ -221,6 +221,14 @@ pub fn nodes_ready(facts: &Facts, now: Timestamp) -> Verdict {
     Verdict::hold_if(reasons)
 }
 
+/// What the gate asks of all nodes before a run: they are fit, and told apart by what is placed by hostname.
+///
+/// # Errors
+/// A hold for what time may mend; refused where a label must be changed.
+pub fn nodes_fit(facts: &Facts, now: Timestamp) -> Result<(), Cause> {
+    nodes_ready(facts, now).into_result("not every node is fit").and_then(|()| hostnames_differ(facts))
+}
+
 /// No two nodes bear one hostname label: what is to run on one, by that label, runs on the other as well.
 ///
 /// # Errors

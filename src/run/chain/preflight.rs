@@ -127,13 +127,7 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
     let by_hand = driver.map_or(Ok(()), |driver| Err(Cause::hold(format!("driven by {}", driver.by))));
     // That nobody does is no news.
     asking.collect(Gate::WorkByHand, Guard::WorkByHandBeforeRun, by_hand);
-    asking.tell(
-        Gate::Nodes,
-        Guard::NodesReadyBeforeRun,
-        gates::nodes_ready(facts, services.session.now())
-            .into_result("not every node is fit")
-            .and_then(|()| gates::hostnames_differ(facts)),
-    );
+    asking.tell(Gate::Nodes, Guard::NodesReadyBeforeRun, gates::nodes_fit(facts, services.session.now()));
     asking.tell(
         Gate::ApiServers,
         Guard::ApiServersReadyBeforeRun,

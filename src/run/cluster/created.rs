@@ -76,12 +76,17 @@ pub async fn submit(
 pub async fn state_of(cluster: &Cluster, namespace: &str, job: &Job) -> Result<JobState, Cause> {
     match job_state(job, None) {
         JobState::Active => {
-            let pods = pods_of(cluster, namespace, &job.name_any()).await?;
-            let newest = pods.iter().max_by_key(|pod| pod.creation_timestamp().map(|time| time.0));
-            Ok(newest.and_then(|pod| end_of_own(job, pod)).unwrap_or(JobState::Active))
+            let newest = newest_pod(cluster, namespace, job).await?;
+            Ok(newest.and_then(|pod| end_of_own(job, &pod)).unwrap_or(JobState::Active))
         }
         ended => Ok(ended),
     }
+}
+
+/// The newest that is left of a Job's pods.
+pub async fn newest_pod(cluster: &Cluster, namespace: &str, job: &Job) -> Result<Option<Pod>, Cause> {
+    let pods = pods_of(cluster, namespace, &job.name_any()).await?;
+    Ok(pods.into_iter().max_by_key(|pod| pod.creation_timestamp().map(|time| time.0)))
 }
 
 /// All that are left of a Job's pods.

@@ -266,8 +266,7 @@ async fn evict_all(
         };
         blocked.insert(uid, Blocked { since, retry: now + pause, says, by_budget, of: of.map(|(state, _)| state) });
         if by_budget {
-            stuck::unstick(session, cluster, settings, pod, budgets, now - since, grace).await?;
-            stuck::force(session, cluster, settings, pod, budgets, now - since, grace).await?;
+            stuck::release(session, cluster, settings, pod, budgets, now - since, grace).await?;
         }
     }
     Ok(())

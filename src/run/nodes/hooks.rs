@@ -350,9 +350,8 @@ async fn until_ended(
 /// in its place, and is no failure.
 async fn last_words(services: &Services, namespace: &str, job: &Job) -> Vec<String> {
     let read = async {
-        let pods = created::pods_of(&services.cluster, namespace, &job.name_any()).await?;
-        let newest = pods.iter().max_by_key(|pod| pod.creation_timestamp().map(|time| time.0));
-        let Some(pod) = newest.map(ResourceExt::name_any) else {
+        let newest = created::newest_pod(&services.cluster, namespace, job).await?;
+        let Some(pod) = newest.map(|pod| pod.name_any()) else {
             return Ok(vec!["(its pod is gone, and its log with it)".to_owned()]);
         };
         for container in created::own_containers(job) {

@@ -44,6 +44,11 @@ pub fn named(states: Vec<(&Node, NodeState)>) -> Vec<(String, NodeState)> {
     states.into_iter().map(|(node, state)| (node.name.clone(), state)).collect()
 }
 
+/// What a look at all nodes has found on this one; None: it was not looked at.
+pub fn state_of<'a>(states: &'a [(String, NodeState)], node: &str) -> Option<&'a NodeState> {
+    states.iter().find(|(name, _)| name == node).map(|(_, state)| state)
+}
+
 /// The node's work has begun, and must be finished: it cannot serve half done. A control plane that rests after its first turn, whose end is
 /// on record, has not begun the second.
 pub fn begun(node: &Node, state: &NodeState, target: &str) -> bool {

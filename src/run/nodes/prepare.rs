@@ -5,6 +5,7 @@ use std::str::FromStr;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 
+use super::inspect::state_of;
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names::{self, Mark};
@@ -61,7 +62,7 @@ pub async fn take_in_pulled_ahead(
     target: Version,
 ) -> Result<(), Cause> {
     for node in facts.managed().filter(|node| !node.control_plane && node.is_done(target)) {
-        let Some((_, state)) = states.iter().find(|(name, _)| *name == node.name) else { continue };
+        let Some(state) = state_of(states, &node.name) else { continue };
         let to = target.to_string();
         // Past the target it is not this run's: packages are never taken back.
         if !state.whole_at("kubelet", &to) || state.finished(&to) {
@@ -85,8 +86,7 @@ pub async fn point_repositories(
     target: Version,
 ) -> Result<(), Cause> {
     super::inspect::each_node(&services.settings, facts, async |node| {
-        let state = states.iter().find(|(name, _)| *name == node.name).map(|(_, state)| state);
-        point_repository(services, node, state, target).await
+        point_repository(services, node, state_of(states, &node.name), target).await
     })
     .await
     .map(drop)
@@ -149,11 +149,9 @@ pub async fn installable(
     states: &[(String, NodeState)],
     target: Version,
 ) -> Result<(), Cause> {
-    let asked = super::inspect::each_node(&services.settings, facts, async |node| {
-        match states.iter().find(|(name, _)| *name == node.name) {
-            Some((_, state)) => installable_on(services, node, state, target).await,
-            None => Ok(()),
-        }
+    let asked = super::inspect::each_node(&services.settings, facts, async |node| match state_of(states, &node.name) {
+        Some(state) => installable_on(services, node, state, target).await,
+        None => Ok(()),
     });
     asked.await.map(drop)
 }

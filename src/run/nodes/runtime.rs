@@ -1,6 +1,7 @@
 //! A control plane's containerd, older than the workers': what becomes of it is told in preflight, and decided again before its node is taken out
 //! of service. Nothing is tried on a drained node that was not known to be on offer.
 
+use super::inspect::state_of;
 use crate::failure::Cause;
 use crate::node::{Available, NodeState, Package, RefreshAll};
 use crate::permit::ChangeClass;
@@ -33,7 +34,7 @@ pub async fn decide(ssh: &Ssh, facts: &Facts, node: &Node, state: &NodeState) ->
 /// do not have what is wanted, they are read anew first.
 pub async fn forecast(services: &Services, facts: &Facts, states: &[(String, NodeState)], target: Version, refreshes: bool) {
     for node in facts.managed().filter(|node| node.control_plane && !node.is_upgraded(target)) {
-        let Some((_, state)) = states.iter().find(|(name, _)| *name == node.name) else { continue };
+        let Some(state) = state_of(states, &node.name) else { continue };
         let session = &services.session;
         match refreshed(services, facts, node, state, refreshes).await {
             Ok(None) => {}

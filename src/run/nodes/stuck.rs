@@ -25,32 +25,9 @@ pub(super) fn unstick_rule<'a>(settings: &'a Settings, opt_out: &'a str) -> Unst
     UnstickRule { unstick: settings.drain_unstick, after: settings.drain_unstick_after, opt_out, force: settings.force() }
 }
 
-/// Deletes a pod whose PodDisruptionBudget never allows an eviction, if the policy allows that for this very pod.
-pub(super) async fn unstick(
-    session: &Session,
-    cluster: &Cluster,
-    settings: &Settings,
-    pod: &Pod,
-    budgets: &[PodDisruptionBudget],
-    blocked_for: Duration,
-    grace: i64,
-) -> Result<(), Cause> {
-    let opt_out = Mark::Unstick.key(&settings.annotation_prefix);
-    if drain::unstick(pod, budgets, blocked_for, unstick_rule(settings, &opt_out)).is_err() {
-        return Ok(());
-    }
-    session.warn(
-        &pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default(),
-        format!(
-            "{} is deleted: its PodDisruptionBudget never allows an eviction, and its ReplicaSet recreates it",
-            full_name(pod)
-        ),
-    );
-    delete(cluster, pod, grace).await
-}
-
-/// Deletes a pod that its budget can never release, where the settings name its namespace and its time is over; told to all who listen.
-pub(super) async fn force(
+/// Deletes a pod that its budget can never release, if the policy allows that for this very pod; where it is only forced, that is told to all
+/// who listen.
+pub(super) async fn release(
     session: &Session,
     cluster: &Cluster,
     settings: &Settings,
@@ -61,13 +38,17 @@ pub(super) async fn force(
 ) -> Result<(), Cause> {
     let opt_out = Mark::Unstick.key(&settings.annotation_prefix);
     let rule = unstick_rule(settings, &opt_out);
-    if !undrainable::is_forced(pod, budgets, blocked_for, rule) {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
+    if drain::unstick(pod, budgets, blocked_for, rule).is_ok() {
+        let why = "its PodDisruptionBudget never allows an eviction, and its ReplicaSet recreates it";
+        session.warn(&node, format!("{} is deleted: {why}", full_name(pod)));
+    } else if undrainable::is_forced(pod, budgets, blocked_for, rule) {
+        // The gate's own question: an autoscaler may have come meanwhile.
+        let Some(says) = undrainable::never(pod, budgets, &autoscalers(cluster).await?, rule) else { return Ok(()) };
+        session.notice(&node, &Notice::Forced { node: node.clone(), pod: full_name(pod), says, after: blocked_for });
+    } else {
         return Ok(());
     }
-    // The gate's own question: an autoscaler may have come meanwhile.
-    let Some(says) = undrainable::never(pod, budgets, &autoscalers(cluster).await?, rule) else { return Ok(()) };
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
-    session.notice(&node, &Notice::Forced { node: node.clone(), pod: full_name(pod), says, after: blocked_for });
     delete(cluster, pod, grace).await
 }
 

@@ -1,6 +1,7 @@
 //! Tries the target's own kubelet and kubeadm on every node that is still to be upgraded, before a run is claimed. What counts is in
 //! [`crate::plan::decide::trial`].
 
+use super::inspect::state_of;
 use crate::failure::Cause;
 use crate::names;
 use crate::node::{Cgroup, NodeState, RefusedFlag, Trial};
@@ -73,10 +74,6 @@ async fn try_on(
 
 fn refused(RefusedFlag { name, says, set_at }: RefusedFlag) -> Refused {
     Refused { flag: name, says, set_at: set_at.into_iter().map(|at| (at.file, at.line)).collect() }
-}
-
-fn state_of<'a>(states: &'a [(String, NodeState)], node: &str) -> Option<&'a NodeState> {
-    states.iter().find(|(name, _)| name == node).map(|(_, state)| state)
 }
 
 /// The release of containerd that the node's new kubelet will meet: a control plane's may be raised before.

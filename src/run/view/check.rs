@@ -60,10 +60,7 @@ async fn cluster(services: &Services, facts: &Facts) -> Vec<Finding> {
     vec![
         Finding::of(format!("a kubeadm cluster: {who}"), configured.map(drop)),
         Finding::of("its marks and versions can be read", facts.readable(&services.cluster.namespace)),
-        Finding::of(
-            "every node is Ready and under no pressure",
-            gates::nodes_ready(facts, now).into_result("not every node is fit").and_then(|()| gates::hostnames_differ(facts)),
-        ),
+        Finding::of("every node is Ready and under no pressure", gates::nodes_fit(facts, now)),
         Finding::of("every API server is Ready", gates::apiservers_ready(facts).into_result("not every API server is ready")),
         Finding::of(
             "no node has come or gone lately",
