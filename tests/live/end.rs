@@ -39,7 +39,7 @@ impl Expected<'_> {
         jobs
     }
 
-    fn nodes(&self) -> Vec<&str> {
+    pub fn nodes(&self) -> Vec<&str> {
         std::iter::once("k8s-master").chain(self.workers.iter().copied()).collect()
     }
 }

@@ -71,6 +71,7 @@ impl Lab {
         lab.tool(&["up", "--workers", &workers.to_string(), "--version", version]);
         lab.tool(&[&["publish"], published].concat());
         lab.learn_env();
+        assert_eq!(lab.pushed("k8s_upgrade_"), "", "a fresh Pushgateway holds none of the program's gauges");
         lab
     }
 
@@ -247,6 +248,12 @@ impl Lab {
         let text = self.curl(&["-G", &url, "--data-urlencode", &format!("query={query}")]);
         let answer: Value = serde_json::from_str(&text).expect("Prometheus answers JSON");
         answer["data"]["result"].as_array().cloned().unwrap_or_default()
+    }
+
+    /// The lines of what the Pushgateway holds that begin so.
+    pub fn pushed(&self, prefix: &str) -> String {
+        let text = self.curl(&[&format!("{}/metrics", self.env("LAB_PUSHGATEWAY_URL"))]);
+        text.lines().filter(|line| line.starts_with(prefix)).collect::<Vec<_>>().join("\n")
     }
 
     /// Every value that Prometheus scraped of a gauge since `from`, in order, with repetitions left out.

@@ -13,7 +13,8 @@ use super::install::{detect, ended, install, rolled_out};
 use super::lab::{Lab, NAMESPACE};
 use super::watch::{Observed, Watch};
 
-const WAITS: &str = "soak: 5s\nalert-wait: 20s\nresolve-wait: 2m\ndrain-unstick-after: 5s\ndrain-deadline: 8m\n";
+const WAITS: &str = "soak: 5s\nalert-wait: 20s\nresolve-wait: 2m\ndrain-unstick-after: 5s\ndrain-deadline: 8m\n\
+    hook-before-node: default/hook-before\nhook-after-node: default/hook-after\n";
 /// A minor upgrade of five nodes; the plain shell sequence takes about six minutes.
 const CHAIN: Duration = Duration::from_secs(20 * 60);
 const WEB: i64 = 60;
@@ -26,6 +27,7 @@ pub fn run() {
     let lab = Lab::fresh(4, "1.35.4", &["1.35.4", "1.36.3"]);
     let config = install(&lab, WAITS);
     workload(&lab);
+    hooks(&lab);
     let former = Worker::of(&lab, "k8s-node4");
     let agents = uids(&lab, "agent");
     let images = end::images(&lab);
@@ -78,6 +80,9 @@ pub fn run() {
     audit::no_unexpected_refusal(&lab, &asked_for, &seen);
     let unused = audit::never_used(&lab, &asked_for);
     assert!(unused.is_empty(), "rights that were granted and never used:\n{}", unused.join("\n"));
+
+    lab.phase("hooks around each node");
+    hooks_ran(&lab, &seen, &expected);
 
     hands::after_a_run(&lab, &config, &run, &expected);
 
@@ -169,6 +174,52 @@ fn workload(lab: &Lab) {
     rolled_out(lab, &["deployment/web", "deployment/solo", "deployment/cache", "daemonset/agent"]);
 }
 
+/// Two suspended CronJobs, as somebody's noout and its end; their Jobs use the image that every node has.
+fn hooks(lab: &Lab) {
+    let detection = lab.json(&["-n", NAMESPACE, "get", "cronjob", "k8s-version-check"]);
+    let image =
+        detection["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"].as_str().expect("an image");
+    let cronjob = |name: &str| {
+        format!(
+            "---\napiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: {name}, namespace: default}}\n\
+             spec: {{suspend: true, schedule: \"0 0 1 1 *\", jobTemplate: {{spec: {{backoffLimit: 0, template: {{spec: {{restartPolicy: Never, \
+             containers: [{{name: hook, image: \"{image}\", imagePullPolicy: Never, args: [\"--version\"]}}]}}}}}}}}}}\n"
+        )
+    };
+    lab.apply(&[cronjob("hook-before"), cronjob("hook-after")].concat());
+}
+
+/// One Job of each hook around each node's turn: the one before it ended before the cordon, the one after it began after its end.
+fn hooks_ran(lab: &Lab, seen: &Observed, expected: &Expected<'_>) {
+    let mut spans = std::collections::BTreeMap::new();
+    for job in lab.items(&["-n", "default", "get", "jobs"]) {
+        let labels = &job["metadata"]["labels"]["app.kubernetes.io/managed-by"];
+        let Some(hook) = labels.as_str().and_then(|by| by.strip_prefix("k8s-upgrade-hook-")) else { continue };
+        let node =
+            end::marks(&job).into_iter().find(|(key, _)| key == "hook-node").map(|(_, node)| node).expect("whose turn it was");
+        let time = |text: &Value| -> Timestamp { text.as_str().expect("a time").parse().expect("a time") };
+        let span = (time(&job["status"]["startTime"]), time(&job["status"]["completionTime"]));
+        assert!(spans.insert((hook.to_owned(), node.clone()), span).is_none(), "two Jobs of the hook {hook} for {node}");
+    }
+    for node in expected.nodes() {
+        let (from, to) = (seen.cordoned[node].first().expect("a cordon").0, seen.cordoned[node].last().expect("a cordon").1);
+        // Kubernetes' times are whole seconds, and the watcher looks about once in one.
+        let (before, after) = (spans[&("before".to_owned(), node.to_owned())], spans[&("after".to_owned(), node.to_owned())]);
+        assert!(
+            before.1.as_second() <= from.as_second() + 1,
+            "{node}: the hook before it ended at {}, the cordon came at {from}",
+            before.1
+        );
+        assert!(
+            after.0.as_second() >= to.as_second() - 2,
+            "{node}: the hook after it began at {}, the cordon went at {to}",
+            after.0
+        );
+    }
+    assert_eq!(spans.len(), expected.nodes().len() * 2, "{spans:?}");
+    lab.say(format!("hooks: {} Jobs, each on its side of its node's cordon", spans.len()));
+}
+
 fn uids(lab: &Lab, app: &str) -> Vec<String> {
     let pods = lab.items(&["-n", "shop", "get", "pods", "-l", &format!("app={app}")]);
     let mut uids: Vec<String> = pods.iter().filter_map(|pod| pod["metadata"]["uid"].as_str().map(str::to_owned)).collect();
@@ -195,7 +246,8 @@ fn deferred(lab: &Lab, since: Timestamp) {
     let backups = lab.items(&["-n", "default", "get", "jobs"]);
     assert!(backups.is_empty(), "no backup is made for a run that does not begin: {backups:?}");
     let in_flight = lab.values("k8s_upgrade_in_flight{job=\"k8s-version-upgrade\"}", since);
-    assert!(in_flight.iter().all(|value| *value == 0.0), "k8s_upgrade_in_flight was {in_flight:?}");
+    let pushed = || lab.pushed("push_");
+    assert!(in_flight.iter().all(|value| *value == 0.0), "k8s_upgrade_in_flight was {in_flight:?}; {}", pushed());
     lab.tool(&["alert", "NodeDiskFull", "off"]);
 }
 

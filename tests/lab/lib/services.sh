@@ -32,6 +32,8 @@ service_answers() {
 service_start() { # NAME
 	service_command "$1" >/dev/null
 	! service_pid "$1" >/dev/null || return 0
+	# It would answer in place of ours, with what it holds, until ours has found the port taken.
+	! service_answers "$1" || die "something else listens on $HOST_IP:$(service_port "$1")" "$1 was not started" "ss -ltnp    # whose it is"
 	mkdir -p "$LAB_STATE/services" "$LAB_STATE/logs"
 	setsid "$LAB_SELF" __call service_process "$1" </dev/null >>"$LAB_STATE/logs/$1.log" 2>&1 7>&- 9>&- &
 	wait_for 30 "$1 to answer" service_answers "$1" ||
