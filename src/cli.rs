@@ -318,12 +318,12 @@ pub enum Command {
     Manifests(Manifests),
     /// Write this binary as an image archive, for `ctr -n k8s.io images import`
     #[command(
-        after_help = "Examples:\n  k8s-upgrade image -o k8s-upgrade.tar     # prints the image's name\n  ctr -n k8s.io images import k8s-upgrade.tar"
+        after_help = "Examples:\n  k8s-upgrade image --file k8s-upgrade.tar     # prints the image's name\n  ctr -n k8s.io images import k8s-upgrade.tar"
     )]
     Image {
-        /// Archive to write
-        #[arg(short, long, value_name = "FILE")]
-        output: PathBuf,
+        /// Archive to write; `-` for stdout, and the image's name goes to stderr
+        #[arg(long, value_name = "FILE", short_alias = 'o', alias = "output")]
+        file: PathBuf,
     },
     /// Print the completions of a shell
     #[command(
@@ -336,7 +336,7 @@ pub enum Command {
     /// Write the manual pages into a folder
     #[command(after_help = "Examples:\n  k8s-upgrade man ./man\n  man ./man/k8s-upgrade.1")]
     Man {
-        /// A folder that exists
+        /// The folder; it is made where it is not there
         folder: PathBuf,
     },
 }
@@ -399,7 +399,7 @@ pub struct Rehearse {
     /// A file that --save wrote, or one of runbook, minor, three-control-planes
     #[arg(long, value_name = "FILE", default_value = "runbook")]
     pub scenario: String,
-    /// Write the scenario to a file, - for stdout, and do no more: names, labels and versions, to share and to change
+    /// Write the scenario to a file, never over one, - for stdout, and do no more: names, labels and versions, to share and to change
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
     /// Print what a scenario may say, field by field (JSON Schema), and do no more

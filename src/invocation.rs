@@ -218,8 +218,8 @@ async fn perform(
             return commands::completions(&invocation.stdout, *shell).map_err(Failure::nothing_begun);
         }
         Command::Man { folder } => return commands::man(world, folder).map_err(Failure::nothing_begun),
-        Command::Image { output } => {
-            return commands::image(world, &sink, &invocation.stdout, output).map_err(Failure::nothing_begun);
+        Command::Image { file } => {
+            return commands::image(world, &sink, &invocation.stdout, file).map_err(Failure::nothing_begun);
         }
         Command::Manifests(wanted) => {
             let (stdout, settings, namespace) = (&invocation.stdout, &settings, &global.namespace);

@@ -214,6 +214,10 @@ pub trait Files: Send + Sync {
     /// Writes a whole file or nothing: to a temporary name first, then renamed. A symbolic link stays, and what it leads to is written;
     /// what is no regular file, such as /dev/stdout or a FIFO, is written to and never replaced.
     fn write(&self, path: &Path, content: &[u8], mode: u32) -> std::io::Result<()>;
+    /// Makes a folder and those that it lies in, where they are not there.
+    fn make_folder(&self, path: &Path) -> std::io::Result<()>;
+    /// A regular file is there, which a write would replace.
+    fn is_file(&self, path: &Path) -> std::io::Result<bool>;
 }
 
 /// What stands behind stdout.

@@ -1,10 +1,10 @@
 //! `check`: what an installation and an upgrade need, before and after installing.
 
-use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use super::never_over;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::view::check::{Standing, count};
 use crate::plan::view::offer;
@@ -12,7 +12,6 @@ use crate::report::{self, Printed, data};
 use crate::run::{Services, view};
 use crate::settings::Settings;
 use crate::words::command;
-use crate::world::TEXT_FILE;
 
 /// Every section; what is not as it must be refuses. With a file, the settings that this cluster seems to need are written there; `-` prints
 /// them in place of the sections.
@@ -61,17 +60,9 @@ async fn settings(services: &Services, place: &str) -> Result<Written, Cause> {
     Ok(Written { text, offered: offers.len(), found })
 }
 
-/// A file that is there is somebody's.
 async fn write(services: &Services, file: &Path) -> Result<(), Cause> {
     let (place, files) = (file.display().to_string(), &services.world.files);
-    match files.read(file, TEXT_FILE) {
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(Cause::usage(format!("cannot write {place}: {error}"))),
-        Ok(_) => {
-            return Err(Cause::usage(format!("{place} is there already, and is not written over"))
-                .next("k8s-upgrade check --write-config -    # prints the settings instead"));
-        }
-    }
+    never_over(&services.world, file, "k8s-upgrade check --write-config -    # prints the settings instead")?;
     let Written { text, offered, found } = settings(services, &place).await?;
     files.write(file, text.as_bytes(), 0o600).map_err(|error| Cause::usage(format!("cannot write {place}: {error}")))?;
     let what = match offered {

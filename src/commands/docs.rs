@@ -74,6 +74,7 @@ pub fn completions(stdout: &Out, shell: clap_complete::Shell) -> Result<Outcome,
 /// Writes one page a command into the folder.
 pub fn man(world: &World, folder: &Path) -> Result<Outcome, Cause> {
     let cannot = |error: std::io::Error| Cause::usage(format!("cannot write manual pages into {}: {error}", folder.display()));
+    world.files.make_folder(folder).map_err(cannot)?;
     for (name, text) in pages().map_err(cannot)? {
         world.files.write(&folder.join(name), &text, 0o644).map_err(cannot)?;
     }

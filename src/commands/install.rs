@@ -116,7 +116,7 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
     }
     let image = wanted.image.as_deref().ok_or_else(|| {
         Cause::usage("manifests need the image that the Jobs run: --image REF")
-            .next(command!("{} image -o k8s-upgrade.tar      # writes it, and prints its name", names::PROGRAM))
+            .next(command!("{} image --file k8s-upgrade.tar      # writes it, and prints its name", names::PROGRAM))
     })?;
     let key = wanted.ssh_key.as_deref().map(|path| read(world, path, SECRET_FILE)).transpose()?;
     let public = match (wanted.ssh_key.as_deref(), &key) {
@@ -181,21 +181,29 @@ fn trusted(policy: &Policy) -> String {
     format!("trusted with the SSH key, beside the control planes: {workers} (settings runner, runner-standby)")
 }
 
-/// Writes the running binary as an image archive, and prints the image's name.
-pub fn image(world: &World, sink: &Shared, stdout: &Out, output: &Path) -> Result<Outcome, Cause> {
+/// Writes the running binary as an image archive, and prints the image's name. `-` for the file: the archive goes to stdout.
+pub fn image(world: &World, sink: &Shared, stdout: &Out, file: &Path) -> Result<Outcome, Cause> {
     let binary = read(world, Path::new(OWN_BINARY), BINARY_FILE)?;
     let image = archive(&binary)?;
-    world
-        .files
-        .write(output, &image.bytes, 0o644)
-        .map_err(|error| Cause::usage(format!("cannot write {}: {error}", output.display())))?;
-    write_out(stdout, format!("{}\n", image.tag).as_bytes())?;
+    let to_stdout = file == Path::new("-");
+    if to_stdout {
+        write_out(stdout, &image.bytes)?;
+    } else {
+        let cannot = |error| Cause::usage(format!("cannot write {}: {error}", file.display()));
+        world.files.write(file, &image.bytes, 0o644).map_err(cannot)?;
+        write_out(stdout, format!("{}\n", image.tag).as_bytes())?;
+    }
     let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+    if to_stdout {
+        sink.event(world.clock.now(), &Event::Note { place: String::new(), text: format!("image {}", image.tag) });
+    }
     let mut next = |what_for: &str, command: String| {
         let event = Event::Next { place: String::new(), what_for: what_for.to_owned(), command };
         sink.event(world.clock.now(), &event);
     };
-    next("bring it to each node", command!("ssh NODE sudo ctr -n k8s.io images import - < {}", output.display()));
+    if !to_stdout {
+        next("bring it to each node", command!("ssh NODE sudo ctr -n k8s.io images import - < {}", file.display()));
+    }
     next("then install it", command!("{} manifests --image {} | kubectl apply -f -", names::PROGRAM, image.tag));
     Ok(Outcome::Done)
 }

@@ -25,6 +25,7 @@ mod status;
 mod watch;
 
 use std::io::{BufRead as _, Read as _};
+use std::path::Path;
 
 use futures::future::LocalBoxFuture;
 
@@ -34,6 +35,7 @@ use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
 use crate::run::Services;
 use crate::words::RunId;
+use crate::world::World;
 
 pub use docs::{completions, completions_of, man, pages};
 pub use document::document;
@@ -135,6 +137,18 @@ impl Asker {
         let (stdin, line) = read.await.map_err(std::io::Error::other)?;
         self.stdin = stdin;
         line
+    }
+}
+
+/// A file that is there is somebody's. `instead`: what to type where it is.
+///
+/// # Errors
+/// Usage: it is there, or nobody can tell.
+fn never_over(world: &World, file: &Path, instead: &str) -> Result<(), Cause> {
+    match world.files.is_file(file) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Cause::usage(format!("{} is there already, and is not written over", file.display())).next(instead)),
+        Err(error) => Err(Cause::usage(format!("cannot write {}: {error}", file.display()))),
     }
 }
 

@@ -12,6 +12,7 @@ use kube::api::ListParams;
 use serde::de::DeserializeOwned;
 
 use super::install::write_out;
+use super::never_over;
 use crate::cli::{Form, Rehearse};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::names::{ALERT_GROUP, ALERT_WATCHDOG};
@@ -132,6 +133,7 @@ impl Rehearsal<'_> {
             return write_out(self.stdout, text.as_bytes());
         }
         let cannot = |error| Cause::usage(format!("cannot write {}: {error}", path.display()));
+        never_over(self.world, path, "the same with --save -    # prints the scenario instead")?;
         self.world.files.write(path, text.as_bytes(), 0o644).map_err(cannot)
     }
 }
@@ -164,6 +166,12 @@ impl Files for NoFiles {
     }
     fn write(&self, _: &Path, _: &[u8], _: u32) -> std::io::Result<()> {
         Err(std::io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+    fn make_folder(&self, _: &Path) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+    fn is_file(&self, _: &Path) -> std::io::Result<bool> {
+        Ok(false)
     }
 }
 

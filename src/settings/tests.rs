@@ -16,6 +16,12 @@ impl Files for OneFile {
     fn write(&self, _: &Path, _: &[u8], _: u32) -> std::io::Result<()> {
         Err(std::io::Error::other("read-only"))
     }
+    fn make_folder(&self, _: &Path) -> std::io::Result<()> {
+        Err(std::io::Error::other("read-only"))
+    }
+    fn is_file(&self, _: &Path) -> std::io::Result<bool> {
+        Ok(true)
+    }
 }
 
 fn load(file: &str, env: &[(&str, &str)], set: &[&str]) -> Result<Settings, String> {

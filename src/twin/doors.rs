@@ -88,4 +88,10 @@ impl Files for Disk {
     fn write(&self, _: &Path, _: &[u8], _: u32) -> io::Result<()> {
         Err(io::ErrorKind::ReadOnlyFilesystem.into())
     }
+    fn make_folder(&self, _: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+    fn is_file(&self, path: &Path) -> io::Result<bool> {
+        Ok(self.0.contains_key(path))
+    }
 }

@@ -104,13 +104,13 @@ fn an_external_secret_reads_where_the_settings_say() {
 fn an_image_says_where_it_goes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("k8s-upgrade.tar").display().to_string();
-    let ran = program(&["image", "-o", &path], &[]);
+    let ran = program(&["image", "--file", &path], &[]);
     let name = ran.is(0).stdout.trim_end().to_owned();
     assert!(name.starts_with("docker.io/library/k8s-upgrade:") && std::fs::metadata(&path).unwrap().len() > 0, "{name}");
     let said = format!("{}{}", ran.stdout, ran.stderr);
     let said = said.replace(&path, "k8s-upgrade.tar").replace(name.rsplit(':').next().unwrap(), "<build>");
     let said = Regex::new(r"(?m)^\d\d:\d\d:\d\d  ").unwrap().replace_all(&said, "");
-    insta::assert_snapshot!(format!("$ k8s-upgrade image -o k8s-upgrade.tar    # 0\n{said}"));
+    insta::assert_snapshot!(format!("$ k8s-upgrade image --file k8s-upgrade.tar    # 0\n{said}"));
 }
 
 fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {

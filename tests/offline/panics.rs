@@ -41,6 +41,12 @@ impl Files for Torn {
     fn write(&self, path: &Path, _: &[u8], _: u32) -> std::io::Result<()> {
         panic!("torn: {}", path.display())
     }
+    fn make_folder(&self, path: &Path) -> std::io::Result<()> {
+        panic!("torn: {}", path.display())
+    }
+    fn is_file(&self, path: &Path) -> std::io::Result<bool> {
+        panic!("torn: {}", path.display())
+    }
 }
 
 fn mined() -> World {

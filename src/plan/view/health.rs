@@ -166,12 +166,12 @@ fn build(seen: &HealthInput) -> Check {
         Answer::Known(own) => Check::wrong(
             name,
             format!("the CronJobs run {image}, and this binary is another build, or for another machine: {own}{at_work}"),
-            "k8s-upgrade image -o k8s-upgrade.tar    # if yours is the newer; it says how it is installed",
+            "k8s-upgrade image --file k8s-upgrade.tar    # if yours is the newer; it says how it is installed",
         ),
         Answer::Unknown(why) => Check::wrong(
             name,
             format!("the CronJobs run {image}, and which build this binary is cannot be determined: {why}{at_work}"),
-            "k8s-upgrade image -o k8s-upgrade.tar    # says what to do",
+            "k8s-upgrade image --file k8s-upgrade.tar    # says what to do",
         ),
     }
 }

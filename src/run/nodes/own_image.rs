@@ -63,7 +63,7 @@ pub async fn there(services: &Services, place: &str, facts: &Facts) -> Result<()
 /// How it comes there: from the very build that is installed, for its name is a hash of that.
 fn bring(services: &Services, lacking: &[&Node], installed: &str, cause: Cause) -> Cause {
     let settings = &services.settings;
-    let write = command!("k8s-upgrade image -o k8s-upgrade.tar    # by the build that is {}", installed);
+    let write = command!("k8s-upgrade image --file k8s-upgrade.tar    # by the build that is {}", installed);
     lacking.iter().fold(cause.next(write), |cause, node| {
         let address = services.ssh.address_of(node).unwrap_or_else(|| node.name.clone());
         let mut import = ssh(&settings.ssh_user, &address, settings.ssh_port, IMPORT);

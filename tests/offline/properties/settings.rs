@@ -18,6 +18,12 @@ impl Files for OneFile {
     fn write(&self, _: &Path, _: &[u8], _: u32) -> std::io::Result<()> {
         Err(std::io::ErrorKind::Unsupported.into())
     }
+    fn make_folder(&self, _: &Path) -> std::io::Result<()> {
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+    fn is_file(&self, _: &Path) -> std::io::Result<bool> {
+        Ok(true)
+    }
 }
 
 fn load(file: &str, set: &[String]) -> Option<Settings> {
