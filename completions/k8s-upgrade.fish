@@ -1,6 +1,6 @@
 # Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
 function __fish_k8s_upgrade_global_optspecs
-    string join \n kubeconfig= context= n/namespace= config= set= log-format= v/verbose q/quiet y/yes no-color h/help V/version
+    string join \n kubeconfig= context= n/namespace= request-timeout= config= set= log-format= v/verbose q/quiet y/yes no-color h/help V/version
 end
 
 function __fish_k8s_upgrade_needs_command
@@ -27,6 +27,7 @@ end
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_needs_command" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -64,6 +65,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -81,6 +83,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -98,6 +101,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -117,6 +121,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -137,6 +142,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand skip-phase" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -153,6 +159,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand clear-state" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -168,6 +175,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand acknowledge" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand acknowledge" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand acknowledge" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand acknowledge" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand acknowledge" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand acknowledge" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand acknowledge" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -184,6 +192,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand check" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand check" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand check" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand check" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand check" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand check" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand check" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -199,6 +208,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -218,6 +228,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -235,6 +246,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -255,6 +267,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -274,6 +287,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand postflight" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -291,6 +305,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand drain" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -307,6 +322,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rollback" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rollback" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rollback" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rollback" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rollback" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rollback" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rollback" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -324,6 +340,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rotate-key" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rotate-key" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rotate-key" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rotate-key" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rotate-key" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rotate-key" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rotate-key" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -337,7 +354,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rotate-key" -s h
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rotate-key" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l target -d 'The release to go to; else the scenario\'s, or with --from-cluster the one that detection would choose' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l scenario -d 'A file that --save wrote, or one of runbook, minor, three-control-planes' -r
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l save -d 'Write the scenario to a file, - for stdout, and do no more: names, labels and versions, to share and to change' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l save -d 'Write the scenario to a file, never over one, - for stdout, and do no more: names, labels and versions, to share and to change' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l inject -d 'Break something at preflight, master, worker/NODE, postflight or a node\'s step; may be repeated: kill, ssh-loss, api-outage, alert, node-not-ready, pdb-deadlock, backup-failure, power-cut, prometheus-away, pushgateway-away, slack-away, new-release' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l seed -d 'One seed gives one history' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
@@ -345,6 +362,7 @@ json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -367,6 +385,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l ex
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -377,10 +396,11 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -s y 
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l no-color -d 'No colour, no bars'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -s V -l version -d 'Print version'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -s o -l output -d 'Archive to write' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l file -d 'Archive to write; `-` for stdout, and the image\'s name goes to stderr' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -394,6 +414,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand image" -s V -l v
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
@@ -407,6 +428,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand completions" -s 
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l context -d 'Context of the kubeconfig' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -s n -l namespace -d 'Namespace of the installation' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l request-timeout -d 'How long an API server that does not answer is waited for by a command that has changed nothing yet' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l config -d 'Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l set -d 'One setting, over file and environment (K8S_UPGRADE_KEY); may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand man" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''

@@ -1,6 +1,7 @@
 //! The command line: types and help texts. Parsing never acts.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -32,9 +33,12 @@ fn gates_of_preflight() -> String {
     format!("Gates, in the order in which they are asked; the manual page k8s-upgrade(1) has all:\n{lines}\n{PREFLIGHT_EXAMPLES}")
 }
 
+/// As `--version` tells it: a release with its commit.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("OF_COMMIT"));
+
 /// Upgrades kubeadm clusters by itself, one node at a time, as a chain of Kubernetes Jobs.
 #[derive(Debug, Parser)]
-#[command(name = names::PROGRAM, version, after_help = GROUPS, max_term_width = 100, propagate_version = true)]
+#[command(name = names::PROGRAM, version = VERSION, after_help = GROUPS, max_term_width = 100, propagate_version = true)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,
@@ -53,6 +57,9 @@ pub struct Global {
     /// Namespace of the installation
     #[arg(short, long, global = true, value_name = "NAME", default_value = names::NAMESPACE, help_heading = "Global options")]
     pub namespace: Namespace,
+    /// How long an API server that does not answer is waited for by a command that has changed nothing yet
+    #[arg(long, global = true, value_name = "DURATION", default_value = "5s", value_parser = duration, help_heading = "Global options")]
+    pub request_timeout: Duration,
     /// Settings file; else the mounted ConfigMap, or ~/.config/k8s-upgrade/config.yaml
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub config: Option<PathBuf>,
@@ -74,6 +81,12 @@ pub struct Global {
     /// No colour, no bars
     #[arg(long, global = true, help_heading = "Global options")]
     pub no_color: bool,
+}
+
+/// `5s` or `1m 30s`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = text.parse::<jiff::SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    parsed.ok_or_else(|| "a duration is wanted, for example 5s or 1m".to_owned())
 }
 
 /// How progress or data are written.

@@ -285,6 +285,21 @@ impl Failure {
         Failure { cause, place: String::new(), state: "Nothing was begun.".to_owned(), next }
     }
 
+    /// Without advice that would lead in a circle. `repeats`: whether a command is the one that has just failed.
+    pub fn not_in_a_circle(mut self, repeats: impl Fn(&str) -> bool) -> Self {
+        let told = self.advice().count();
+        self.cause.next.retain(|advice| !repeats(&advice.command));
+        self.next.retain(|advice| !repeats(&advice.command));
+        if told > 0 && self.advice().next().is_none() {
+            let instead = [
+                "k8s-upgrade check    # what is missing or wrong",
+                "kubectl get --raw=/readyz?verbose    # what the API server says of itself",
+            ];
+            self.next.extend(instead.into_iter().filter(|command| !repeats(command)).take(1).map(Advice::look));
+        }
+        self
+    }
+
     /// Decides the exit code.
     pub fn class(&self) -> Class {
         self.cause.class

@@ -97,7 +97,9 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     let sink = report::shared(std::iter::once(own).chain(others).collect());
     let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());
     let kept = Subscribers { journal, account: account.clone(), follower, outbox };
+    let own = format!("{:?}", cli.command);
     let result = perform(invocation, world, cli, sink.clone(), kept).await;
+    let result = result.map_err(|failure| failure.not_in_a_circle(|advised| repeats(advised, &own)));
     if let Err(failure) = &result {
         sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed { failure: failure.clone() });
     }
@@ -108,6 +110,13 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
         }
     }
     exit_code(&result)
+}
+
+/// Whether a command that is advised is the one that was typed, whatever its global options. One that cannot be read as a command of ours is
+/// another one.
+fn repeats(advised: &str, typed: &str) -> bool {
+    let words = advised.split(" # ").next().unwrap_or_default().split_whitespace();
+    Cli::try_parse_from(words).is_ok_and(|advised| format!("{:?}", advised.command) == typed)
 }
 
 /// A command with `-o json` that does something, and has no data of its own.
@@ -239,7 +248,10 @@ async fn perform(
             (Ok(connection), _) => connection,
             // A control plane's plan can do without.
             (Err(why), Command::Rollback { .. }) => unconnected(&why),
-            (Err(why), _) => return Err(Failure::nothing_begun(Cause::unreachable(why))),
+            (Err(why), _) => {
+                let known = "kubectl config get-contexts    # which clusters are known here";
+                return Err(Failure::nothing_begun(Cause::usage(why).next(known)));
+            }
         },
     };
     let Manner { dry_run, chain, json } = manner(&cli.command);
@@ -269,6 +281,7 @@ async fn perform(
         connection,
         world: world.clone(),
         session,
+        request_timeout: global.request_timeout,
         despite_halt: despite_halt(&cli.command),
         journal,
         follower,

@@ -141,7 +141,7 @@ fn sample(arg: &Arg) -> &'static str {
         "phase" => "worker",
         "run" => "5f3a21bc",
         "id" => "3f9a2c81",
-        "output" | "folder" => "it",
+        "file" | "folder" => "it",
         "shell" => "bash",
         other => panic!("a value of {other} is wanted here"),
     }

@@ -1,6 +1,7 @@
 //! What a process works with: each service owns its state, and has in hand only those that it needs.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crate::report::{Follower, Outbox, SharedJournal};
 use crate::run::cluster::{Cluster, Journals, Observer, Record};
@@ -18,6 +19,8 @@ pub struct Parts {
     pub connection: KubeConnection,
     pub world: World,
     pub session: session::Parts,
+    /// How long an API server that does not answer is waited for before anything has changed.
+    pub request_timeout: Duration,
     /// What a person does to a node that is no upgrade goes on while upgrades are halted.
     pub despite_halt: bool,
     /// None: a command that keeps no journal.
@@ -49,10 +52,11 @@ pub struct Services {
 impl Services {
     /// Builds them from the ground up; guardians register themselves with the session.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, namespace, connection, world, session, despite_halt, journal, follower, outbox } = parts;
+        let Parts { settings, namespace, connection, world, session, request_timeout, despite_halt, journal, follower, outbox } =
+            parts;
         let settings = Arc::new(settings);
         let session = Arc::new(Session::new(session));
-        let cluster = Arc::new(Cluster::new(connection, namespace, session.clone(), settings.api_patience));
+        let cluster = Arc::new(Cluster::new(connection, namespace, session.clone(), settings.api_patience, request_timeout));
         let observer = Arc::new(Observer::new(settings.clone(), session.clone(), cluster.clone()));
         let record = Arc::new(Record::new(settings.clone(), session.clone(), cluster.clone(), observer.clone()));
         let halt = Arc::new(HaltWatch::new(session.clone(), observer.clone(), despite_halt));

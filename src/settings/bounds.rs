@@ -61,6 +61,18 @@ bounds! {
     "lease-duration", lease_duration: span seconds(15), hours(1); "it is renewed between steps, and what has died is waited for so long";
 }
 
+/// What the value of a duration or a number looks like, for whoever gave something else; None: the key is neither.
+pub fn wanted(key: &str) -> Option<String> {
+    let bounds = BOUNDS.iter().find(|bounds| bounds.key == key)?;
+    Some(match &bounds.range {
+        Range::Span { least, most, .. } => {
+            format!("a duration from {} to {} is wanted, for example 90s, 30m or 1h 30m", span(*least), span(*most))
+        }
+        Range::Number { least, most, .. } if *most > 1.0 => format!("a whole number from {least} to {most} is wanted"),
+        Range::Number { least, most, .. } => format!("a number from {least} to {most} is wanted"),
+    })
+}
+
 /// Whether the value of `key` lies within its bounds; the error says which they are, and why.
 pub fn check(settings: &Settings, key: &str) -> Result<(), String> {
     let Some(Bounds { range, why, .. }) = BOUNDS.iter().find(|bounds| bounds.key == key) else { return Ok(()) };

@@ -240,8 +240,11 @@ impl Merged {
         }
         let refused = |why: String| Cause::usage(format!("{source}: setting {key}: {}", brief(&why)));
         let mut map = as_map(&self.settings)?;
-        map.insert(key.to_owned(), value);
-        let settings = serde_json::from_value(Value::Object(map)).map_err(|error| refused(error.to_string()))?;
+        map.insert(key.to_owned(), value.clone());
+        let settings = serde_json::from_value(Value::Object(map)).map_err(|error| match bounds::wanted(key) {
+            Some(wanted) => refused(format!("{} does not do: {wanted}", shown(&value.to_string()))),
+            None => refused(error.to_string()),
+        })?;
         bounds::check(&settings, key).map_err(refused)?;
         self.settings = settings;
         self.sources.insert(key.to_owned(), source.to_owned());

@@ -1,5 +1,8 @@
 //! The whole program by its one entry, as a person or a Job calls it: exit codes, and what stands on which stream.
 
+use clap::CommandFactory;
+use k8s_upgrade::cli::Cli;
+
 use super::ports;
 use crate::support::program::program;
 
@@ -76,7 +79,44 @@ fn an_api_server_that_is_not_there_is_told_in_bounded_time() {
     let ran = program(&["status", "--kubeconfig", &kubeconfig], &[]);
     ran.is(7).says("✗ list nodes").says("onnection refused").says("Next:");
     let ran = program(&["status", "--kubeconfig", "/nonexistent/kubeconfig"], &[]);
-    ran.is(7).says("/nonexistent/kubeconfig");
+    ran.is(2).says("/nonexistent/kubeconfig").says("Next:  kubectl config get-contexts");
+}
+
+/// What a required argument is given, by its name.
+fn sample(arg: &clap::Arg) -> &'static str {
+    match arg.get_id().as_str() {
+        "target" => "1.36.3",
+        "node" => "k8s-node4",
+        "phase" => "worker",
+        other => panic!("a value of {other} is wanted here"),
+    }
+}
+
+#[test]
+fn no_command_advises_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = nobody(&folder);
+    let mut cli = Cli::command();
+    cli.build();
+    let without_cluster = ["help", "completions", "man", "manifests", "image", "rehearse"];
+    let mut asked = 0;
+    for command in cli.get_subcommands().filter(|command| !without_cluster.contains(&command.get_name())) {
+        let required = command.get_arguments().filter(|arg| arg.is_required_set() && !arg.is_global_set());
+        let required =
+            required.flat_map(|arg| arg.get_long().map(|long| format!("--{long}")).into_iter().chain([sample(arg).to_owned()]));
+        let line: Vec<String> = std::iter::once(command.get_name().to_owned()).chain(required).collect();
+        let words: Vec<&str> = line.iter().map(String::as_str).collect();
+        let ran = program(&[&words[..], &["--yes", "--kubeconfig", &kubeconfig, "--request-timeout", "0s"]].concat(), &[]);
+        let own = format!("k8s-upgrade {}", line.join(" "));
+        let next = ran.stderr.split_once("\n  Next:  ").unwrap_or_else(|| panic!("{own}: {}", ran.stderr)).1;
+        assert!(
+            next.lines().all(|line| line.split(" # ").next().unwrap().trim() != own),
+            "{own} advises itself:\n{}",
+            ran.stderr
+        );
+        asked += 1;
+    }
+    assert!(asked > 12, "{asked}");
 }
 
 #[test]
@@ -84,7 +124,7 @@ fn json_goes_to_stderr_for_failures_too() {
     let ran = program(&["status", "--kubeconfig", "/nonexistent/kubeconfig", "--log-format", "json"], &[]);
     let last = ran.stderr.lines().last().unwrap();
     let event: serde_json::Value = serde_json::from_str(last).unwrap();
-    assert_eq!((event["event"].as_str(), event["failure"]["exitCode"].as_u64()), (Some("failed"), Some(7)), "{last}");
+    assert_eq!((event["event"].as_str(), event["failure"]["exitCode"].as_u64()), (Some("failed"), Some(2)), "{last}");
 }
 
 #[test]

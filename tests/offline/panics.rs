@@ -66,7 +66,8 @@ fn a_panic_is_a_failure_in_three_parts() {
         let ran = program_in(Some(world), args, &[]);
         ran.is(1)
             .says(&format!("this program has a defect: {what}\n  State: "))
-            .says("\n  Next:  k8s-upgrade status ")
+            .says("\n  Next:  ")
+            .says("report this text to ")
             .says("-vv");
         assert!(!ran.stderr.contains("panicked at"), "{}", ran.stderr);
         let ran = program_in(Some(world), &[args, &["--log-format", "json"]].concat(), &[]);

@@ -30,8 +30,6 @@ use crate::world::{KubeConnection, TooMuch};
 
 /// One call may take this long; a stuck connection is dropped and tried again.
 const CALL: Duration = Duration::from_secs(30);
-/// A person waits this long for an API server that does not answer.
-const IMPATIENT: Duration = Duration::from_secs(15);
 /// How long 401 and 403 may follow an outage.
 const FORBIDDEN_AFTER_OUTAGE: Duration = Duration::from_secs(90);
 
@@ -56,6 +54,9 @@ enum Retry {
     Webhook,
     /// Refused; right after an outage this passes, for a webhook that asks the API server itself, too.
     Forbidden,
+    /// Its certificate is not one that is trusted: with a wrong kubeconfig that stays so, in the middle of a run a stranger may have its address
+    /// for a moment.
+    Distrusted,
     No,
 }
 
@@ -71,6 +72,7 @@ fn retry(error: &Error) -> Retry {
         // What was refused here would be refused again.
         Error::Service(inner) if within::<Unconnected>(inner.as_ref()).is_some() => Retry::No,
         Error::Service(inner) if within::<TooMuch>(inner.as_ref()).is_some() => Retry::No,
+        Error::Service(inner) if distrusted(inner.as_ref()) => Retry::Distrusted,
         Error::Service(inner) if within::<NoPermit>(inner.as_ref()).is_none() => Retry::Outage,
         _ => Retry::No,
     }
@@ -95,6 +97,17 @@ fn within<'a, E: std::error::Error + 'static>(error: &'a (dyn std::error::Error 
     std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref())
 }
 
+/// The server showed a certificate that is not trusted. What reads and writes wraps errors so that they are no source of its own.
+fn distrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    let of_tls = |error: &(dyn std::error::Error + 'static)| {
+        matches!(error.downcast_ref(), Some(rustls::Error::InvalidCertificate(_) | rustls::Error::InvalidCertRevocationList(_)))
+    };
+    std::iter::successors(Some(error), |error| error.source()).any(|error| {
+        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        of_tls(error) || inner.is_some_and(|inner| of_tls(inner))
+    })
+}
+
 /// The innermost error says what happened ("connection refused"), the outer ones only where.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
@@ -108,7 +121,8 @@ pub fn cause(what: &str, error: &Error) -> Cause {
             match (admission(&text), status.code) {
                 (Some(Admission::Unasked), _) => Cause::unreachable(text).next(WEBHOOKS),
                 (Some(Admission::Denied), _) => Cause::refused(text).next(WEBHOOKS),
-                (None, 401 | 403) => Cause::refused(text),
+                (None, 401) => Cause::refused(text).next("kubectl auth whoami    # whom the API server takes this for"),
+                (None, 403) => Cause::refused(text),
                 (None, 409) => Cause::contended(text),
                 (None, 429 | 500..=599) => Cause::unreachable(format!("{text} (HTTP {})", status.code)),
                 (None, _) => Cause::step(format!("{text} (HTTP {})", status.code)),
@@ -117,6 +131,10 @@ pub fn cause(what: &str, error: &Error) -> Cause {
         Error::Service(inner) => match (within::<NoPermit>(inner.as_ref()), within::<TooMuch>(inner.as_ref())) {
             (Some(no_permit), _) => return Cause::bug(no_permit.to_string()),
             (_, Some(too_much)) => Cause::unreachable(too_much.to_string()),
+            _ if distrusted(inner.as_ref()) => {
+                Cause::unreachable(format!("the API server is not the one that is meant: {}", innermost(inner.as_ref())))
+                    .next("kubectl config view --minify    # its address, and whose certificates are trusted")
+            }
             _ => Cause::unreachable(format!("the API server cannot be reached: {}", innermost(inner.as_ref()))),
         },
         other => Cause::unreachable(innermost(other)),
@@ -135,15 +153,24 @@ pub struct Cluster {
     session: Arc<Session>,
     /// How long an outage is waited for in the middle of a run.
     api_patience: Duration,
+    /// The same where nothing has changed yet.
+    request_timeout: Duration,
     /// When the API server was last seen away: right after that it refuses with 403 what it will allow again.
     last_outage: Mutex<Option<Instant>>,
 }
 
 impl Cluster {
-    /// Of an open connection. `api_patience`: how long an outage is waited for in the middle of a run.
-    pub fn new(connection: KubeConnection, namespace: String, session: Arc<Session>, api_patience: Duration) -> Self {
+    /// Of an open connection. How long an outage is waited for: `api_patience` in the middle of a run, `request_timeout` before anything has
+    /// changed.
+    pub fn new(
+        connection: KubeConnection,
+        namespace: String,
+        session: Arc<Session>,
+        api_patience: Duration,
+        request_timeout: Duration,
+    ) -> Self {
         let KubeConnection { client: kube, in_cluster, place } = connection;
-        Cluster { kube, namespace, in_cluster, place, session, api_patience, last_outage: Mutex::default() }
+        Cluster { kube, namespace, in_cluster, place, session, api_patience, request_timeout, last_outage: Mutex::default() }
     }
 
     /// Objects of no namespace, or of all.
@@ -168,7 +195,7 @@ impl Cluster {
 
     /// How long it is waited for.
     pub fn patience(&self) -> Duration {
-        if self.patient() { self.api_patience } else { IMPATIENT }
+        if self.patient() { self.api_patience } else { self.request_timeout }
     }
 
     fn after_outage(&self) -> bool {
@@ -202,7 +229,8 @@ impl Cluster {
                             let answers = *forbidden.get_or_insert_with(|| begun.elapsed());
                             answers + FORBIDDEN_AFTER_OUTAGE.min(patience)
                         }
-                        Retry::Forbidden | Retry::No => Duration::ZERO,
+                        Retry::Distrusted if self.patient() => patience,
+                        Retry::Forbidden | Retry::Distrusted | Retry::No => Duration::ZERO,
                     };
                     if matches!(retry(&error), Retry::Outage) {
                         forbidden = None;
