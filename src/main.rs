@@ -7,8 +7,17 @@ use std::sync::{Arc, Mutex};
 use anyhow::Context;
 use k8s_upgrade::{Invocation, Panics, adapters, signals};
 
-#[expect(clippy::disallowed_methods, reason = "here the environment enters")]
+/// Of the thread that does all, in bytes. A run's future is one value, some of which each await below it adds to the stack; the main thread has
+/// what the caller's limits give it, which need not do. What is not touched takes no memory.
+const STACK: usize = 64 << 20;
+
 fn main() -> anyhow::Result<ExitCode> {
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(program).context("cannot start a thread")?;
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+#[expect(clippy::disallowed_methods, reason = "here the environment enters")]
+fn program() -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
     let code = runtime.block_on(async {
         let env = std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect();
