@@ -359,7 +359,8 @@ pub struct Halt {
     /// Only suspend the detection; a run in flight goes on
     #[arg(long, group = "how")]
     pub detection_only: bool,
-    /// Delete the Jobs at work at once; kubeadm or the package manager on a node is left to finish, the node may stay cordoned
+    /// Delete the Jobs at work as soon as kubeadm and the package manager have ended on their nodes, not at the next safe point: a node may stay
+    /// cordoned
     #[arg(long, group = "how")]
     pub now: bool,
     /// Only raise the alert that blocks upgrades and reboots at their next gate

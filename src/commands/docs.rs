@@ -27,12 +27,13 @@ pub fn completions_of(shell: clap_complete::Shell) -> Vec<u8> {
 
 /// Name and text of each manual page: the program's and one a subcommand.
 pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
-    let mut root = Cli::command();
+    // Of `help` there is no page.
+    let mut root = Cli::command().disable_help_subcommand(true);
     root.build();
     let (name, mut text) = page(names::PROGRAM.to_owned(), root.clone())?;
     gates().to_writer(&mut text)?;
     let mut pages = vec![(name, text)];
-    for sub in root.get_subcommands().filter(|sub| sub.get_name() != "help") {
+    for sub in root.get_subcommands() {
         let name = format!("{}-{}", names::PROGRAM, sub.get_name());
         pages.push(page(name.clone(), sub.clone())?);
     }

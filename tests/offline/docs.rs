@@ -68,6 +68,10 @@ fn manual_pages_are_what_the_binary_writes() {
     for (name, text) in &pages {
         assert!(committed(&format!("man/{name}")).as_bytes() == text, "man/{name} is old; {ADVICE}");
     }
+    let root = String::from_utf8(pages[0].1.clone()).unwrap().replace("\\-", "-");
+    for named in root.lines().filter_map(|line| line.strip_suffix("(1)")) {
+        assert!(pages.iter().any(|(name, _)| *name == format!("{named}.1")), "k8s-upgrade.1 names {named}(1), which is no page");
+    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("man");
     let there: BTreeSet<String> =
         std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();

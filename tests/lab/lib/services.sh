@@ -8,7 +8,8 @@ service_command() { # NAME: the words of its command, a line each
 	case $1 in
 	packages) printf '%s\n' "$(own_programs)/packages" -listen "$HOST_IP:8080" -root "$(repository)" -mode "$LAB_STATE/packages/mode" ;;
 	slack) printf '%s\n' "$(own_programs)/slack" -listen "$HOST_IP:8081" -file "$LAB_STATE/slack.jsonl" ;;
-	pushgateway) printf '%s\n' prometheus-pushgateway "--web.listen-address=$HOST_IP:9091" ;;
+	# Debian's keeps what was pushed under /var/lib, for the next lab to find: a run that was in flight when a lab was killed would be in flight there.
+	pushgateway) printf '%s\n' prometheus-pushgateway "--web.listen-address=$HOST_IP:9091" --persistence.file= ;;
 	prometheus) printf '%s\n' prometheus "--config.file=$LAB_STATE/prometheus/prometheus.yml" \
 		"--storage.tsdb.path=$LAB_STATE/prometheus/data" "--web.listen-address=$HOST_IP:9090" --web.enable-lifecycle ;;
 	*) die "no service is called $1; there are: ${SERVICES[*]}" "nothing was changed" "$LAB_SELF status" ;;
