@@ -127,7 +127,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l set -d 
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l detection-only -d 'Only suspend the detection; a run in flight goes on'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l now -d 'Delete the Jobs at work at once; kubeadm or the package manager on a node is left to finish, the node may stay cordoned'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l now -d 'Delete the Jobs at work as soon as kubeadm and the package manager have ended on their nodes, not at the next safe point: a node may stay cordoned'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l blocker-alert -d 'Only raise the alert that blocks upgrades and reboots at their next gate'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -l lift -d 'Undo what was set, and that alone'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand halt" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
