@@ -33,6 +33,7 @@ use super::store::{Key, Kind};
 
 pub use kubelet::program_ended;
 pub use mirror::static_pod_replaced;
+pub use process::SNAPSHOT_BYTES;
 pub use nodes::{kubelet_restarted, node_power};
 
 /// On a pod: seconds from its start until it is Ready.
