@@ -53,7 +53,7 @@ enter_etcd() {
         found=$("${crictl[@]}" ps --quiet --label io.kubernetes.container.name=etcd --label io.kubernetes.pod.namespace=kube-system) ||
             unreachable "the container runtime at $socket lists no containers"
         id=${found%%$'\n'*}
-        in_etcd=(timeout "$1" "${crictl[@]}" exec --sync --timeout "$1" "$id")
+        in_etcd=(timeout --foreground "$1" "${crictl[@]}" exec --sync --timeout "$1" "$id")
         ;;
     ctr)
         local containers
@@ -62,7 +62,7 @@ enter_etcd() {
             unreachable "containerd lists no containers"
         found=$(ctr -n k8s.io tasks ls | awk '$3 == "RUNNING" { print $1 }')
         id=$(grep -m 1 -xF -- "${containers:-none}" <<<"$found") || id=
-        in_etcd=(timeout "$1" ctr -n k8s.io tasks exec --exec-id "k8s-upgrade-$BASHPID-$RANDOM" "$id")
+        in_etcd=(timeout --foreground "$1" ctr -n k8s.io tasks exec --exec-id "k8s-upgrade-$BASHPID-$RANDOM" "$id")
         ;;
     *) refused "no crictl is on this node: etcd's container at $socket cannot be entered" ;;
     esac

@@ -66,6 +66,8 @@ pub struct TakeSnapshot {
     pub node: NodeName,
     /// So many of the node's stay.
     pub keep: u16,
+    /// So long etcdctl, and etcdutl after it, may take; to the second.
+    pub limit: Duration,
 }
 
 /// A snapshot as it lies on its node.
@@ -95,7 +97,8 @@ impl TakeSnapshot {
 impl Operation for TakeSnapshot {
     const NAME: &'static str = "take-snapshot";
     const MUTATES: bool = true;
-    const DEADLINE: Duration = Duration::from_secs(30 * 60);
+    /// The script's own limits come first.
+    const DEADLINE: Duration = Duration::from_secs(25 * 3600);
     type Output = Taken;
 
     fn script(&self) -> &'static str {
@@ -105,7 +108,8 @@ impl Operation for TakeSnapshot {
         &[RUNTIME, ETCD, SNAPSHOT_KIND]
     }
     fn args(&self) -> Vec<String> {
-        vec![self.folder.to_string(), self.name(), self.node.to_string(), self.keep.to_string()]
+        let (keep, limit) = (self.keep.to_string(), self.limit.as_secs().to_string());
+        vec![self.folder.to_string(), self.name(), self.node.to_string(), keep, limit]
     }
     fn parse(&self, stdout: &str) -> Result<Taken, Cause> {
         let mut made = None;

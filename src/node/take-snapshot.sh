@@ -1,6 +1,7 @@
-# FOLDER NAME NODE KEEP: a snapshot of this node's etcd by that name, unless a whole one is there; then the oldest of NODE go until KEEP are left.
-folder=$1 name=$2 node=$3 keep=$4
-numbers "$keep"
+# FOLDER NAME NODE KEEP LIMIT: a snapshot of this node's etcd by that name, unless a whole one is there; then the oldest of NODE go until KEEP are
+# left. No program in etcd's container may take longer than LIMIT seconds.
+folder=$1 name=$2 node=$3 keep=$4 limit=$5
+numbers "$keep" "$limit"
 file=$root$folder/$name
 etcd_here
 exec 9<"$root$etcd_data"
@@ -15,7 +16,7 @@ kind=other
 if [[ -f $file ]]; then snapshot_kind "$file"; fi
 if [[ $kind != whole ]]; then
     etcd_room "$folder"
-    enter_etcd 840
+    enter_etcd "$limit"
     flag=$(etcd_flag listen-client-urls)
     client=(etcdctl "--endpoints=${flag%%,*}")
     flag=$(etcd_flag trusted-ca-file)

@@ -20,7 +20,9 @@ use serde_json::{Map, Value};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::model::hooks::Hooks;
-use crate::plan::model::policy::{Alerts, Force, Gauges, HostKeys, Policy, Runner, Snapshot, Surge, Undrainable, Unstick, Unverified};
+use crate::plan::model::policy::{
+    Alerts, Force, Gauges, HostKeys, Policy, Runner, Snapshot, Surge, Undrainable, Unstick, Unverified,
+};
 use crate::words::{
     Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
     Url, VaultPath, is_open,

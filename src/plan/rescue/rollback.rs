@@ -115,6 +115,8 @@ pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &FormerFiles) 
         "On each control plane, as root:".to_owned(),
         "  mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/     # stops the control plane"
             .to_owned(),
+        "  while pgrep -x 'etcd|kube-apiserver' >/dev/null; do sleep 1; done     # until they have ended: etcd would go on with its data wherever that is"
+            .to_owned(),
     ];
     // First of all, so that the etcd that will run restores its data.
     plan.extend(kept.manifests.iter().map(|file| format!("  cp {} /root/manifests/", word(file))));
@@ -122,7 +124,7 @@ pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &FormerFiles) 
         "  mv /var/lib/etcd /var/lib/etcd.broken".to_owned(),
         format!("  install -D -m 0600 {path} /var/lib/etcd.restored/snapshot.db"),
         format!("  {ETCDUTL}                # etcdutl of etcd's own image"),
-        "  mv /var/lib/etcd.restored/etcd /var/lib/etcd && rm /var/lib/etcd.restored/snapshot.db".to_owned(),
+        "  mv -T /var/lib/etcd.restored/etcd /var/lib/etcd && rm -r /var/lib/etcd.restored".to_owned(),
     ]);
     plan.extend((IN_USE.go_back)(&PACKAGES.join(" "), packages).iter().map(|line| format!("  {line}")));
     plan.extend(kept.kubelet.iter().map(|folder| format!("  cp -p {}/* /var/lib/kubelet/", word(folder))));

@@ -13,8 +13,6 @@ use crate::plan::model::version::Version;
 
 /// How long etcdctl and etcdutl take for one, in milliseconds.
 const TAKEN: u64 = 3_200;
-/// After this long they are ended.
-const HANGS: u64 = 840_000;
 /// Beside the database, in MiB.
 const SPARE: u64 = 256;
 /// etcd's first release that brings etcdutl.
@@ -27,6 +25,8 @@ pub struct Wanted<'a> {
     /// Whose they are, by their names.
     pub of: &'a str,
     pub keep: usize,
+    /// After so many seconds etcdctl is ended.
+    pub limit: u64,
 }
 
 /// The folder of its data.
@@ -36,10 +36,14 @@ pub fn look(machine: &Machine) -> Result<String, Stop> {
         flags.filter_map(|flag| flag.strip_prefix(name)).next_back().map(str::to_owned)
     };
     let Some(release) = machine.manifests.get("etcd") else {
-        return Err(refused(match flag("kube-apiserver", "--etcd-servers=").filter(|_| machine.manifests.contains_key("kube-apiserver")) {
-            Some(servers) => format!("etcd is external ({servers}): whoever runs it there takes its snapshots, and it can be restored nowhere else"),
-            None => "no etcd of kubeadm's is on this node: /etc/kubernetes/manifests/etcd.yaml is not there".to_owned(),
-        }));
+        return Err(refused(
+            match flag("kube-apiserver", "--etcd-servers=").filter(|_| machine.manifests.contains_key("kube-apiserver")) {
+                Some(servers) => format!(
+                    "etcd is external ({servers}): whoever runs it there takes its snapshots, and it can be restored nowhere else"
+                ),
+                None => "no etcd of kubeadm's is on this node: /etc/kubernetes/manifests/etcd.yaml is not there".to_owned(),
+            },
+        ));
     };
     let data = flag("etcd", "--data-dir=").unwrap_or_default();
     let (free, wanted) = (machine.free >> 20, (SNAPSHOT_BYTES >> 20) + SPARE);
@@ -48,7 +52,8 @@ pub fn look(machine: &Machine) -> Result<String, Stop> {
     }
     let release = release.split_once('-').map_or(release.as_str(), |(release, _)| release).parse::<Version>();
     if release.is_ok_and(|release| release < ETCDUTL) {
-        let what = "etcdutl does not run in etcd's container, whose image has it from etcd 3.5 on: executable file not found in $PATH";
+        let what =
+            "etcdutl does not run in etcd's container, whose image has it from etcd 3.5 on: executable file not found in $PATH";
         return Err(refused(what));
     }
     Ok(data)
@@ -64,13 +69,13 @@ pub fn kind(machine: &Machine, file: &File) -> &'static str {
 }
 
 pub fn take(state: &mut State, node: &str, machine: &Machine, wanted: &Wanted<'_>, session: &mut Session) -> Result<(), Stop> {
-    let Wanted { folder, name, .. } = *wanted;
+    let Wanted { folder, name, limit, .. } = *wanted;
     let path = format!("{folder}/{name}");
     let there = machine.files.get(&path).filter(|file| kind(machine, file) == "whole");
     let bytes = match there {
         Some(file) => file.bytes,
         None => {
-            make(state, node, machine, &path, session)?;
+            make(state, node, machine, &path, limit, session)?;
             SNAPSHOT_BYTES
         }
     };
@@ -85,7 +90,7 @@ pub fn take(state: &mut State, node: &str, machine: &Machine, wanted: &Wanted<'_
     Ok(())
 }
 
-fn make(state: &mut State, node: &str, machine: &Machine, path: &str, session: &mut Session) -> Result<(), Stop> {
+fn make(state: &mut State, node: &str, machine: &Machine, path: &str, limit: u64, session: &mut Session) -> Result<(), Stop> {
     look(machine)?;
     session.line(format_args!("# taking a snapshot of etcd, {} MiB", SNAPSHOT_BYTES >> 20));
     session.millis = TAKEN;
@@ -94,7 +99,7 @@ fn make(state: &mut State, node: &str, machine: &Machine, path: &str, session: &
         Backup::Fails => return Err(failed("etcdctl has saved no snapshot: Error: etcdserver: no leader")),
         Backup::Small => return Err(failed("etcdutl finds the snapshot unsound: Error: invalid database")),
         Backup::Stuck => {
-            session.millis = HANGS;
+            session.millis = limit * 1000;
             return Err(failed("etcdctl has saved no snapshot: "));
         }
     }
@@ -108,7 +113,7 @@ fn make(state: &mut State, node: &str, machine: &Machine, path: &str, session: &
 }
 
 /// The oldest of those that the program has named for this node, beside the newest and the wanted one.
-fn outnumbered(machine: &Machine, Wanted { folder, name, of, keep }: &Wanted<'_>) -> Vec<String> {
+fn outnumbered(machine: &Machine, Wanted { folder, name, of, keep, .. }: &Wanted<'_>) -> Vec<String> {
     let is_own = |file: &str| {
         let parts = file.strip_prefix("k8s-upgrade-").and_then(|file| file.strip_suffix(".db")?.split_once('-'));
         let Some((release, (run, node))) = parts.and_then(|(release, rest)| Some((release, rest.split_once('-')?))) else {

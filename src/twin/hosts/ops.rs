@@ -185,8 +185,8 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
             let found = etcd::look(&machine)?;
             session.line(format_args!("etcd {SNAPSHOT_BYTES} {found}"));
         }
-        Op::TakeSnapshot { folder, name, node: of, keep } => {
-            etcd::take(state, node, &machine, &etcd::Wanted { folder, name, of, keep: *keep }, session)?;
+        Op::TakeSnapshot { folder, name, node: of, keep, limit } => {
+            etcd::take(state, node, &machine, &etcd::Wanted { folder, name, of, keep: *keep, limit: *limit }, session)?;
         }
         Op::SnapshotHash { path } => match machine.files.get(path) {
             None => session.line("absent"),

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
+use super::look::{OnHost, Saved, looked_at, seen};
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
 use crate::plan::manifests::jobs;
@@ -17,7 +18,6 @@ use crate::plan::model::version::Version;
 use crate::run::cluster::Cluster;
 use crate::run::cluster::created::{self, Tail};
 use crate::run::cluster::job::{end_of_own, job_state};
-use super::look::{OnHost, Saved, looked_at, seen};
 use crate::run::services::Services;
 use crate::run::session::{Probe, Session, Wait};
 use crate::words::command;
@@ -97,13 +97,7 @@ pub async fn backup(services: &Services, cronjob: CronJob<'_>, host: &Node, targ
 /// The run's backup Job that is at work or has done its work, else a new one. One that failed, hangs, left no word of use, or whose
 /// snapshot is not what it says, stays as evidence, and the next gets the next name: `resume` is all that a person types once the
 /// cause is mended.
-async fn backup_job(
-    services: &Services,
-    cronjob: CronJob<'_>,
-    host: &Node,
-    target: Version,
-    run: &str,
-) -> Result<Backup, Cause> {
+async fn backup_job(services: &Services, cronjob: CronJob<'_>, host: &Node, target: Version, run: &str) -> Result<Backup, Cause> {
     let (namespace, _) = cronjob;
     let api: Api<Job> = services.cluster.within(namespace);
     let mut attempt = 1;
