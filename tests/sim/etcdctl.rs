@@ -74,7 +74,7 @@ fn a_run_that_died_takes_the_snapshot_that_it_made() {
             assert!(!before.1, "it was on record already");
             when(driver, "nobody at work", |state| !at_work(state)).await;
             if torn {
-                let (code, said) = types(driver, "look", "resume --local --yes").await;
+                let (code, said) = types(driver, "look", &format!("resume --local --yes {SET}")).await;
                 assert!(code != 0 && said.contains("does not end with the hash of what it holds"), "{code}: {said}");
                 driver.twin.edit(|state| state.hosts.change("k8s-master", |machine| machine.faults.torn_snapshots = false));
             }
@@ -134,6 +134,7 @@ fn what_keeps_it_from_a_snapshot_is_told_before_anything_begins() {
         live(state, None, async |driver| {
             for line in ["preflight --target 1.34.7 --dry-run", "check"] {
                 let (code, said) = types(driver, "look", &format!("{line} {SET}")).await;
+                let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
                 assert!(code == 4 && said.contains(says), "{line}: {code}, and not {says:?}:\n{said}");
             }
             driver.twin.look(|state| assert!(!in_flight(state) && ours(state).is_empty(), "{}", tail(state, 20)));
