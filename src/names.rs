@@ -306,5 +306,8 @@ pub const USER: u32 = 65532;
 /// Hex digits of a build's hash that are the tag of its image.
 pub const BUILD_DIGITS: usize = 12;
 
+/// Folder on a control plane for the etcd snapshots that the program takes itself; root only.
+pub const SNAPSHOT_DIR: &str = "/var/backups/k8s-upgrade";
+
 /// Folder on a node for scripts, logs and status files of our units; root only.
 pub const NODE_DIR: &str = "/var/lib/k8s-upgrade";

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Operation, garbled, results, token};
+use super::{Operation, SNAPSHOT_KIND, garbled, results, token};
 use crate::failure::Cause;
 use crate::words::HostPath;
 
@@ -43,6 +43,9 @@ impl Operation for SnapshotHash {
 
     fn script(&self) -> &'static str {
         include_str!("snapshot-hash.sh")
+    }
+    fn libraries(&self) -> &'static [&'static str] {
+        &[SNAPSHOT_KIND]
     }
     fn args(&self) -> Vec<String> {
         vec![self.path.to_string()]

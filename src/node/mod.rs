@@ -17,6 +17,7 @@ mod packages;
 mod past;
 mod patches;
 mod repository;
+mod snapshot;
 mod trial;
 mod work;
 
@@ -33,6 +34,7 @@ pub use packages::{Available, ImageSource, Images, KubeadmPlan, PlanText, Prefet
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
 pub use patches::{PatchFile, ReadPatches};
 pub use repository::{Refresh, RefreshAll, Refreshed, Repository, SigningKey};
+pub use snapshot::{EtcdHere, LookAtEtcd, Made, TakeSnapshot, Taken};
 pub use trial::{Cgroup, RefusedFlag, SetAt, Trial, Tried};
 pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};
 
@@ -84,6 +86,8 @@ const FETCH_KEY: &str = include_str!("fetch-key.sh");
 const OBJECTIONS: &str = include_str!("objections.sh");
 const RUNTIME: &str = include_str!("runtime.sh");
 const KEYS: &str = include_str!("keys.sh");
+/// Whether a file is an etcd snapshot.
+const SNAPSHOT_KIND: &str = include_str!("snapshot-kind.sh");
 
 /// The whole script of an operation, as it goes to the standard input of [`COMMAND`].
 pub fn stdin<O: Operation>(op: &O) -> String {

@@ -20,7 +20,9 @@ use serde_json::{Map, Value};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::model::hooks::Hooks;
-use crate::plan::model::policy::{Alerts, Force, Gauges, HostKeys, Policy, Runner, Surge, Undrainable, Unstick, Unverified};
+use crate::plan::model::policy::{
+    Alerts, Force, Gauges, HostKeys, Policy, Runner, Snapshot, Surge, Undrainable, Unstick, Unverified,
+};
 use crate::words::{
     Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
     Url, VaultPath, is_open,
@@ -56,9 +58,15 @@ pub struct Settings {
     pub known_hosts_file: PathBuf,
     /// A host whose key is not known: learn keeps what it shows at first, strict refuses it.
     pub host_keys: HostKeys,
-    /// Folder of the etcd snapshots on the control planes, for a look at them by SSH alone; empty: the restore card's snapshot alone.
+    /// Who takes the etcd snapshot before a run: cronjob, out of backup-cronjob's template; or etcdctl, the program itself on each control plane, in
+    /// the container in which kubeadm runs etcd.
+    pub snapshot: Snapshot,
+    /// Folder of the etcd snapshots on the control planes. Empty: with etcdctl /var/backups/k8s-upgrade, else the restore card's snapshot alone is
+    /// looked at by SSH alone.
     #[serde(with = "values::optional")]
     pub snapshot_folder: Option<HostPath>,
+    /// With etcdctl: so many snapshots of its own the program keeps on each control plane.
+    pub snapshot_keep: u16,
     /// A snapshot that cannot be looked at on the first control plane: tell goes by its backup's word, refuse does not.
     pub snapshot_unverified: Unverified,
 
@@ -193,7 +201,9 @@ impl Default for Settings {
             host_addresses: BTreeMap::new(),
             known_hosts_file: PathBuf::new(),
             host_keys: HostKeys::Learn,
+            snapshot: Snapshot::Cronjob,
             snapshot_folder: None,
+            snapshot_keep: 5,
             snapshot_unverified: Unverified::Tell,
             alerts: Alerts::Prometheus,
             gauges: Gauges::Pushgateway,
@@ -327,9 +337,16 @@ impl Settings {
         self.force().map_or(&[], |force| force.namespaces)
     }
 
-    /// Namespace and name of the backup CronJob.
-    pub fn backup(&self) -> (&str, &str) {
-        (&self.backup_cronjob.namespace, &self.backup_cronjob.name)
+    /// Namespace and name of the backup CronJob; None: the program takes the etcd snapshot itself.
+    pub fn backup(&self) -> Option<(&str, &str)> {
+        let ObjectPath { namespace, name } = &self.backup_cronjob;
+        (self.snapshot == Snapshot::Cronjob).then_some((namespace, name))
+    }
+
+    /// The folder of the etcd snapshots on the control planes, as far as it is known.
+    pub fn snapshots(&self) -> Option<HostPath> {
+        let own = || (self.snapshot == Snapshot::Etcdctl).then(|| known(names::SNAPSHOT_DIR));
+        self.snapshot_folder.clone().or_else(own)
     }
 
     /// The CronJobs of the hooks.

@@ -19,6 +19,7 @@ mod power;
 mod process;
 mod refusals;
 mod registry;
+mod snapshot;
 #[path = "../support/mod.rs"]
 #[allow(dead_code, unused_macros, unused_imports)] // each of the programs uses a part
 mod support;
@@ -67,6 +68,13 @@ fn workers_that_break_are_told_and_mended() {
 #[ignore = "costly breakages: tests/run lab-full"]
 fn power_cuts_and_outages_end_well() {
     power::run();
+}
+
+/// On a cluster of its own without a backup CronJob: the program's own snapshot, and the way back by it.
+#[test]
+#[ignore = "a cluster of its own: tests/run lab-full"]
+fn snapshot_by_etcdctl_is_restored_by_what_rollback_prints() {
+    snapshot::run();
 }
 
 /// On two nodes, with a Vault in dev mode on this machine.

@@ -22,7 +22,7 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         namespace: "k8s-upgrade",
         image: "docker.io/library/k8s-upgrade:0123456789ab",
         config: "soak: 5m\nkubeadm-flags:\n- --ignore-preflight-errors=SystemVerification\n",
-        backup: ("default", "backup-etcd"),
+        backup: Some(("default", "backup-etcd")),
         hooks: Hooks::default(),
         prefix: ANNOTATION_PREFIX,
         unstick: Unstick::Structural,
@@ -133,7 +133,7 @@ fn secrets_are_made_only_when_asked_for() {
 fn scope(backup: &str) -> Scope<'_> {
     Scope {
         namespace: "k8s-upgrade",
-        backup: (backup, "backup-etcd"),
+        backup: Some((backup, "backup-etcd")),
         hooks: Hooks::default(),
         unstick: Unstick::Structural,
         forced_in: &[],
@@ -152,7 +152,7 @@ fn rights_have_no_wildcard_and_are_all_bound() {
     }
     // Also where the snapshots are made in our own namespace.
     for (backup, roles) in [("default", 5), ("k8s-upgrade", 4)] {
-        let config = Install { backup: (backup, "backup-etcd"), ..install(Credentials::Existing) };
+        let config = Install { backup: Some((backup, "backup-etcd")), ..install(Credentials::Existing) };
         let objects = objects(&config).unwrap();
         assert_eq!((of_kind(&objects, "Role").len(), of_kind(&objects, "RoleBinding").len()), (roles, roles));
         let granted: usize = ["Role", "ClusterRole"]

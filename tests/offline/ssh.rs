@@ -321,7 +321,7 @@ fn by_ssh_alone_the_known_hosts_file_decides() {
     let plan = program(&rollback, &[]);
     plan.is(0).says("kubeconfig /nonexistent");
     assert!(
-        plan.stdout.contains("kube-apiserver 1.35.4") && plan.stdout.contains("etcdutl snapshot restore SNAPSHOT"),
+        plan.stdout.contains("kube-apiserver 1.35.4") && plan.stdout.contains("install -D -m 0600 SNAPSHOT "),
         "{}",
         plan.stdout
     );

@@ -19,6 +19,7 @@ mod coverage;
 mod crash;
 mod drains;
 mod driven;
+mod etcdctl;
 mod faults;
 mod goldens;
 mod guards;

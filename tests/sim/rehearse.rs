@@ -119,6 +119,16 @@ fn disturbances() {
     }
 }
 
+/// Without any backup Job, and where etcd says no.
+#[test]
+fn snapshots_of_its_own_are_rehearsed() {
+    let own = ["--set", "snapshot=etcdctl"];
+    let told = json(&own);
+    assert_eq!((&told["end"]["state"], &told["unmodelled"]), (&"done".into(), &serde_json::json!([])), "{told:#}");
+    let told = json(&[&own[..], &["--inject", "backup-failure@preflight"]].concat());
+    assert_eq!((told["end"]["exitCode"].as_u64(), &told["injected"][0]["noEffect"]), (Some(5), &Value::Null), "{told:#}");
+}
+
 #[test]
 fn an_end_that_is_not_well_is_told_and_is_the_exit_code() {
     let ran = rehearse(&["--inject", "pdb-deadlock@k8s-node4"]);

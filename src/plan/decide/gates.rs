@@ -124,9 +124,9 @@ gates! {
         "a missing right would stop the run halfway",
         "k8s-upgrade manifests --image REF | kubectl apply -f -", "grants the rights that this build needs";
     Backup: Preflight, "backup",
-        "does the CronJob exist that makes etcd snapshots?",
+        "is there a way to an etcd snapshot (setting snapshot)?",
         "without a snapshot no control plane can be restored",
-        "kubectl get cronjobs -A", "name the one that makes them (setting backup-cronjob)";
+        "k8s-upgrade check", "what is missing for the one that is set: its CronJob, or etcd's own container and room on the control planes";
     Hooks: Preflight, "hooks",
         "are the CronJobs of the settings hook-before-node and hook-after-node there, and suspended?",
         "a hook that is not there would stop the run before a node, and one that is not suspended runs by itself",

@@ -39,7 +39,12 @@ fn in_natural_order<'a>(nodes: impl Iterator<Item = &'a Node>) -> Vec<&'a Node> 
 
 /// The control plane whose Job has no node in its name, and which `kubeadm upgrade apply` runs on.
 pub fn first_control_plane(facts: &Facts) -> Option<&Node> {
-    in_natural_order(facts.managed().filter(|node| node.control_plane)).first().copied()
+    control_planes(facts).first().copied()
+}
+
+/// All that the settings leave to this program.
+pub fn control_planes(facts: &Facts) -> Vec<&Node> {
+    in_natural_order(facts.managed().filter(|node| node.control_plane))
 }
 
 /// The node that is meant to host the Jobs, usable or not: as the settings say, else the first worker, else the first control plane. No

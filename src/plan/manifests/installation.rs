@@ -14,8 +14,8 @@ pub struct Install<'a> {
     pub image: &'a str,
     /// The settings, as YAML; empty for the defaults.
     pub config: &'a str,
-    /// Namespace and name of the CronJob whose template makes etcd snapshots.
-    pub backup: (&'a str, &'a str),
+    /// Namespace and name of the CronJob whose template makes etcd snapshots; None: the program takes them itself.
+    pub backup: Option<(&'a str, &'a str)>,
     /// The CronJobs whose templates are run before and after each node.
     pub hooks: Hooks<'a>,
     /// Prefix of our annotations.

@@ -11,8 +11,8 @@ use crate::plan::model::policy::{Surge, Unstick};
 #[derive(Clone, Copy, Debug)]
 pub struct Scope<'a> {
     pub namespace: &'a str,
-    /// Namespace and name of the CronJob whose template makes etcd snapshots.
-    pub backup: (&'a str, &'a str),
+    /// Namespace and name of the CronJob whose template makes etcd snapshots; None: there is no such Job.
+    pub backup: Option<(&'a str, &'a str)>,
     /// The CronJobs whose templates are run before and after each node.
     pub hooks: Hooks<'a>,
     /// What a drain may delete.
@@ -109,7 +109,6 @@ fn of_a_run(namespace: &str, journals: &'static [&'static str]) -> [Grant; 3] {
 }
 
 fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in, surge }: Scope<'_>) -> Vec<Grant> {
-    let (backup_namespace, backup_name) = backup;
     let [namespaces, jobs, journals] = of_a_run(namespace, &["list", "create", "patch", "delete"]);
     let progress = cluster("batch", "jobs", &["patch"], "what a Job does now is an annotation on it").within(namespace);
     let mut grants = vec![
@@ -140,13 +139,15 @@ fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in, surge }: S
             optional: true,
             ..cluster("", "events", &["list"], "why the next Job gets no pod, or its pod does not start").within(namespace)
         },
-        cluster("batch", "cronjobs", &["get"], "the template of the etcd snapshot's Job")
-            .within(backup_namespace)
-            .named(backup_name),
-        cluster("batch", "jobs", &["get", "create"], "the etcd snapshot").within(backup_namespace),
-        cluster("", "pods/log", &["get"], "whether the snapshot says that it is done, and how large it is")
-            .within(backup_namespace),
     ];
+    if let Some((place, cronjob)) = backup {
+        let done = "whether the snapshot says that it is done, and how large it is";
+        grants.extend([
+            cluster("batch", "cronjobs", &["get"], "the template of the etcd snapshot's Job").within(place).named(cronjob),
+            cluster("batch", "jobs", &["get", "create"], "the etcd snapshot").within(place),
+            cluster("", "pods/log", &["get"], done).within(place),
+        ]);
+    }
     let answers = "whether those answer that must be asked of pods, evictions, nodes, Jobs and Leases";
     for (group, resource) in [
         ("admissionregistration.k8s.io", "validatingwebhookconfigurations"),

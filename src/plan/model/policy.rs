@@ -142,6 +142,22 @@ pub enum HostKeys {
     Strict,
 }
 
+/// Who takes the etcd snapshot before a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Snapshot {
+    /// A Job out of the template of a CronJob that is there.
+    #[default]
+    Cronjob,
+    /// The program itself, on each control plane.
+    Etcdctl,
+}
+
+impl Snapshot {
+    /// How the settings say [`Snapshot::Etcdctl`].
+    pub const ETCDCTL: &str = "etcdctl";
+}
+
 /// What becomes of a snapshot that nobody could look at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

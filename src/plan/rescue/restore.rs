@@ -116,7 +116,9 @@ fn recorded(found: &Found, file: &SnapshotFile) -> String {
         Answer::Known(Some((bytes, _))) => {
             format!("{path}: NOT what the card describes ({bytes} bytes, the card says {}, {})", card.bytes, card.hash)
         }
-        Answer::Known(None) => format!("{path}: NOT on this host; look where the backup CronJob keeps them"),
+        Answer::Known(None) => {
+            format!("{path}: NOT on this host; look on the other control planes, and where the backup CronJob keeps them")
+        }
         Answer::Unknown(why) => format!("{path}: whether it is whole is not known: {why}"),
     }
 }

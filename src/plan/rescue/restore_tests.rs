@@ -62,7 +62,7 @@ fn copies_of_all_runs_are_put_back_and_what_is_as_it_was_is_not() {
         .map(|file| format!("  cp /etc/kubernetes/tmp/kubeadm-backup-manifests-{file}.yaml /root/manifests/"));
     assert_eq!(copied, wanted);
     for line in [
-        "etcdutl snapshot restore /backup/etcd.db --data-dir /var/lib/etcd",
+        "install -D -m 0600 /backup/etcd.db /var/lib/etcd.restored/snapshot.db\n",
         "install --allow-downgrades kubeadm=1.34.2-1.1 kubelet=1.34.2-1.1 kubectl=1.34.2-1.1\n",
         "cp -p /var/lib/k8s-upgrade/former-1.34.2/* /var/lib/kubelet/",
     ] {
@@ -116,7 +116,7 @@ fn without_a_card_it_says_so_and_knows_what_is_kept() {
     assert_eq!(said(&found, "before"), "1.34.2, as what is kept says; there is no restore card on this host");
     assert_eq!(said(&found, "snapshot"), "none is on record here; the setting snapshot-folder shows what there is");
     let text = plan(&found);
-    assert!(text.contains("snapshot restore SNAPSHOT "), "{text}");
+    assert!(text.contains("-m 0600 SNAPSHOT "), "{text}");
     assert!(text.contains("--allow-downgrades 'kubeadm=1.34.2-*' 'kubelet=1.34.2-*' 'kubectl=1.34.2-*'"), "{text}");
     found.snapshots = vec![Snapshot { path: "/backup/a.db".into(), bytes: 7, at: "2026-11-22T12:00:00Z".into() }];
     assert_eq!(said(&found, "snapshot"), "none is on record here; on this host are");

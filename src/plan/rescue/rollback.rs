@@ -94,6 +94,12 @@ pub struct FormerFiles {
     pub kubelet: Option<String>,
 }
 
+/// Makes etcd's data out of a snapshot, both in one folder, in a container of its own: no node has etcdutl but in that image, and no container of etcd runs then.
+/// What the member is called is in its manifest.
+const ETCDUTL: &str = "ctr -n k8s.io run --rm --mount type=bind,src=/var/lib/etcd.restored,dst=/restored,options=rbind:rw \
+    \"$(sed -n 's/.*image: //p' /root/manifests/etcd.yaml)\" etcd-restore etcdutl snapshot restore /restored/snapshot.db --data-dir=/restored/etcd \
+    $(grep -oE -- '--(name|initial-cluster|initial-advertise-peer-urls)=[^ ]+' /root/manifests/etcd.yaml)";
+
 /// Which snapshot a control plane would be restored from, and how, line by line: for a person's hands, never the program's. `packages` are
 /// words of the shell already.
 pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &FormerFiles) -> Vec<String> {
@@ -102,16 +108,25 @@ pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &FormerFiles) 
     let mut plan = vec![
         "A minor upgrade of a control plane cannot be taken back by packages alone: restore etcd with every API server stopped."
             .to_owned(),
+        "Several control planes: copy this one file to each first, for members that are restored from different files differ for ever, and give"
+            .to_owned(),
+        "`etcdutl snapshot restore` the same --initial-cluster=NAME=https://ADDRESS:2380,… of all members in the place of the manifest's."
+            .to_owned(),
         "On each control plane, as root:".to_owned(),
         "  mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/     # stops the control plane"
             .to_owned(),
-        "  mv /var/lib/etcd /var/lib/etcd.broken".to_owned(),
-        format!(
-            "  etcdutl snapshot restore {path} --data-dir /var/lib/etcd                # flags for several members: see etcd's documentation"
-        ),
+        "  while pgrep -x 'etcd|kube-apiserver' >/dev/null; do sleep 1; done     # until they have ended: etcd would go on with its data wherever that is"
+            .to_owned(),
     ];
-    plan.extend((IN_USE.go_back)(&PACKAGES.join(" "), packages).iter().map(|line| format!("  {line}")));
+    // First of all, so that the etcd that will run restores its data.
     plan.extend(kept.manifests.iter().map(|file| format!("  cp {} /root/manifests/", word(file))));
+    plan.extend([
+        "  mv /var/lib/etcd /var/lib/etcd.broken".to_owned(),
+        format!("  install -D -m 0600 {path} /var/lib/etcd.restored/snapshot.db"),
+        format!("  {ETCDUTL}                # etcdutl of etcd's own image"),
+        "  mv -T /var/lib/etcd.restored/etcd /var/lib/etcd && rm -r /var/lib/etcd.restored".to_owned(),
+    ]);
+    plan.extend((IN_USE.go_back)(&PACKAGES.join(" "), packages).iter().map(|line| format!("  {line}")));
     plan.extend(kept.kubelet.iter().map(|folder| format!("  cp -p {}/* /var/lib/kubelet/", word(folder))));
     plan.push(format!("  mv /root/manifests/*.yaml /etc/kubernetes/manifests/{versions}"));
     plan.push("  systemctl daemon-reload && systemctl restart kubelet".to_owned());

@@ -83,7 +83,7 @@ fn a_run_that_another_build_began_is_told() {
 fn a_policy_that_is_not_there_is_missed() {
     let scope = Scope {
         namespace: "k8s-upgrade",
-        backup: ("default", "backup-etcd"),
+        backup: Some(("default", "backup-etcd")),
         hooks: Default::default(),
         unstick: Unstick::Structural,
         forced_in: &[],

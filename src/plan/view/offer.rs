@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Cause;
 use crate::plan::manifests::manifest::yaml;
+use crate::plan::model::policy::Snapshot;
 
 /// A Service of the cluster, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,9 +57,16 @@ pub fn pushgateway(services: &[Service]) -> Vec<String> {
     all.filter_map(|service| service.at(9091, &["http", "web"])).collect()
 }
 
-/// CronJobs (`namespace/name`) that may make etcd snapshots.
-pub fn backups(cronjobs: &[String]) -> Vec<String> {
-    cronjobs.iter().filter(|path| path.rsplit('/').next().is_some_and(|name| name.contains("etcd"))).cloned().collect()
+/// Who could take the etcd snapshot, where the CronJob of the settings is not there: others (`namespace/name`) whose names say that they do, else the
+/// program itself.
+pub fn snapshots(cronjobs: &[String]) -> Offer {
+    let says = |path: &&String| path.rsplit('/').next().is_some_and(|name| name.contains("etcd"));
+    let values: Vec<String> = cronjobs.iter().filter(says).cloned().collect();
+    if values.is_empty() {
+        let what = "Who takes the etcd snapshot: no CronJob seems to, so the program does, on each control plane.";
+        return Offer { key: "snapshot", what, values: vec![Snapshot::ETCDCTL.to_owned()] };
+    }
+    Offer { key: "backup-cronjob", what: "The CronJob whose template makes etcd snapshots. Or: snapshot: etcdctl", values }
 }
 
 /// One setting that does not fit as it is.
@@ -134,6 +142,21 @@ mod tests {
         ];
         assert_eq!(prometheus, wanted);
         assert_eq!(pushgateway(&found), ["monitoring/prometheus-prometheus-pushgateway:9091"]);
+    }
+
+    #[test]
+    fn without_a_cronjob_the_program_takes_the_snapshot() {
+        let offered = |cronjobs: &[&str]| {
+            let offer = snapshots(&cronjobs.iter().map(|path| (*path).to_owned()).collect::<Vec<_>>());
+            (offer.key, offer.values)
+        };
+        assert_eq!(offered(&["default/backup-etcd", "etcd/clean"]), ("backup-cronjob", vec!["default/backup-etcd".to_owned()]));
+        for none in [&["etcd/clean"][..], &[]] {
+            let (key, values) = offered(none);
+            assert_eq!(key, "snapshot");
+            let taken: Snapshot = serde_json::from_value(json!(values[0])).unwrap();
+            assert_eq!(taken, Snapshot::Etcdctl);
+        }
     }
 
     /// What is set stays, but for what is offered anew; and what was not found is a comment.

@@ -1,6 +1,5 @@
 //! The phases of a run, and the Jobs that perform them.
 
-pub mod backup;
 pub mod detect;
 pub mod failures;
 pub mod halting;
@@ -10,4 +9,5 @@ pub mod phases;
 pub mod preflight;
 pub mod remind;
 pub mod rights;
+pub mod snapshot;
 pub mod webhooks;

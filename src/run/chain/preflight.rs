@@ -17,7 +17,7 @@ use crate::plan::model::version::{UpgradeKind, Version};
 use crate::plan::rescue::card::Card;
 use crate::plan::trust::identity;
 use crate::report::{Event, Notice};
-use crate::run::chain::backup::Saved;
+use crate::run::chain::snapshot::Saved;
 use crate::run::nodes;
 use crate::run::nodes::asking::Asking;
 use crate::run::services::Services;
@@ -143,11 +143,7 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
         Guard::Permissions,
         super::rights::permissions(&services.cluster, &services.settings, Account::Chain).await,
     );
-    asking.tell(
-        Gate::Backup,
-        Guard::BackupTemplate,
-        super::backup::backup_template(&services.cluster, &services.settings).await.map(drop),
-    );
+    asking.tell(Gate::Backup, Guard::BackupTemplate, super::snapshot::possible(services, facts).await);
     if services.settings.hooks().is_empty() {
         asking.not_here(Gate::Hooks);
     } else {
@@ -264,7 +260,7 @@ async fn snapshot(
     run: &RunId,
 ) -> Result<String, Cause> {
     let master = first_control_plane(facts)?;
-    let Saved { told: snapshot, sha256, .. } = super::backup::backup(services, master, target, run).await?;
+    let Saved { told: snapshot, sha256, .. } = super::snapshot::taken(services, facts, target, run).await?;
     let hash = match sha256 {
         Some(sha256) => format!("sha256 {sha256}"),
         None => format!("not verified: it is not on {}", master.name),

@@ -42,7 +42,7 @@ impl Ssh {
 
     async fn ask_host(&self, node: &str) -> Result<Found, Cause> {
         let state = self.on_host(node, &Inspect::default()).await?;
-        let past = self.on_host(node, &LookBack { snapshots: self.settings.snapshot_folder.clone() }).await?;
+        let past = self.on_host(node, &LookBack { snapshots: self.settings.snapshots() }).await?;
         // One that cannot be asked is no reason to say nothing of the rest.
         let images = match names::PROGRAM.parse() {
             Ok(name) => self.on_host(node, &ImagesThere { name }).await.ok(),

@@ -34,7 +34,7 @@ pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
         rights(services),
         hosts(services, &facts),
         releases(services, &facts),
-        snapshot(services),
+        snapshot(services, &facts),
         monitoring(services),
         workloads(services, &facts),
         installation(services),
@@ -102,10 +102,16 @@ async fn releases(services: &Services, facts: &Facts) -> Vec<Finding> {
     }
 }
 
-async fn snapshot(services: &Services) -> Vec<Finding> {
-    let (namespace, name) = services.settings.backup();
-    let template = chain::backup::backup_template(&services.cluster, &services.settings).await;
-    vec![Finding::of(format!("CronJob {namespace}/{name} makes etcd snapshots"), template.map(drop))]
+async fn snapshot(services: &Services, facts: &Facts) -> Vec<Finding> {
+    let settings = &services.settings;
+    let good = match (settings.backup(), settings.snapshots()) {
+        (Some((namespace, name)), _) => format!("CronJob {namespace}/{name} makes etcd snapshots"),
+        (None, folder) => format!(
+            "the program can take etcd snapshots on each control plane, into {} (setting snapshot)",
+            folder.as_deref().unwrap_or_default()
+        ),
+    };
+    vec![Finding::of(good, chain::snapshot::possible(services, facts).await)]
 }
 
 async fn monitoring(services: &Services) -> Vec<Finding> {
@@ -205,12 +211,12 @@ pub async fn offers(services: &Services) -> Result<Vec<Offer>, Cause> {
         let what = "Where gauges are pushed to. To go without any: gauges: \"off\"";
         offers.push(Offer { key: "pushgateway", what, values });
     }
-    if chain::backup::backup_template(cluster, settings).await.is_err() {
+    let facts = services.observer.observe_as_it_is().await?;
+    if settings.backup().is_some() && chain::snapshot::possible(services, &facts).await.is_err() {
         let all = cluster.list_all("list CronJobs", cluster.all::<CronJob>(), ListParams::default()).await?;
         let paths: Vec<String> =
             all.iter().map(|cron| format!("{}/{}", cron.namespace().unwrap_or_default(), cron.name_any())).collect();
-        let what = "The CronJob whose template makes etcd snapshots.";
-        offers.push(Offer { key: "backup-cronjob", what, values: offer::backups(&paths) });
+        offers.push(offer::snapshots(&paths));
     }
     Ok(offers)
 }

@@ -34,6 +34,7 @@ use super::store::{Key, Kind};
 pub use kubelet::program_ended;
 pub use mirror::static_pod_replaced;
 pub use nodes::{kubelet_restarted, node_power};
+pub use process::SNAPSHOT_BYTES;
 
 /// On a pod: seconds from its start until it is Ready.
 pub const READY_AFTER: &str = "rehearsal/ready-after";

@@ -5,6 +5,7 @@
 //! times. `power` is what a cut and a boot do. Whoever sets faults writes [`Machine::faults`] through [`Hosts::change`].
 
 mod configuration;
+mod etcd;
 mod identity;
 mod install;
 mod keys;

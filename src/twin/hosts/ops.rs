@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::super::State;
+use super::super::control::SNAPSHOT_BYTES;
 use super::machine::{ETCD_FOLDER, File, KERNEL, KubeletUnit, Machine, SOURCE_FILE, WORKER_FOLDERS};
 use super::packages::{
     KUBERNETES, Stop, audit, available, failed, has_ended, hold, is_known, key_of, offered_by, outside, refresh, refused,
@@ -15,7 +16,7 @@ use super::release::{REGISTRY, images};
 use super::script::{Op, Request};
 use super::session::Session;
 use super::trial::{self, Asked};
-use super::{identity, keys, past, plan, put, work};
+use super::{etcd, identity, keys, past, plan, put, work};
 use crate::plan::decide::own_image;
 
 /// How long sessions last, in milliseconds.
@@ -180,14 +181,17 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         Op::SnapshotHash { path } if !path.starts_with('/') => {
             return Err(refused(format!("the snapshot's path is not absolute: {path}")));
         }
+        Op::LookAtEtcd { .. } => {
+            let found = etcd::look(&machine)?;
+            session.line(format_args!("etcd {SNAPSHOT_BYTES} {found}"));
+        }
+        Op::TakeSnapshot { folder, name, node: of, keep, limit } => {
+            etcd::take(state, node, &machine, &etcd::Wanted { folder, name, of, keep: *keep, limit: *limit }, session)?;
+        }
         Op::SnapshotHash { path } => match machine.files.get(path) {
             None => session.line("absent"),
             Some(file) => {
-                let kind = match (&file.text, machine.faults.torn_snapshots) {
-                    (Some(_), _) => "other",
-                    (None, true) => "torn",
-                    (None, false) => "whole",
-                };
+                let kind = etcd::kind(&machine, file);
                 session.line(format_args!("snapshot {} {} {kind} {}", file.bytes, file.at.as_second(), file.sha256(path)));
             }
         },

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use crate::node::{
-    AddKey, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch,
-    ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, Trial, WriteCard,
+    AddKey, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtEtcd, LookAtKeys, LookBack, Operation,
+    Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, TakeSnapshot, Trial, WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
@@ -23,6 +23,8 @@ pub enum Op {
     KubeadmPlan { target: String, flags: Vec<String> },
     Trial { url: String, packages: String, minor: String, target: String, first: bool, keys: Vec<String>, flags: Vec<String> },
     SnapshotHash { path: String },
+    LookAtEtcd { folder: String },
+    TakeSnapshot { folder: String, name: String, node: String, keep: usize, limit: u64 },
     WriteCard { name: String, content: String },
     Begin { step: Step, target: String, run: String },
     Follow { from: u64, seconds: u64 },
@@ -106,6 +108,14 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
             of::<Trial>(Op::Trial { url, packages, minor, target, first: *role == "first", keys, flags })
         }
         (SnapshotHash::NAME, [path]) => of::<SnapshotHash>(Op::SnapshotHash { path: (*path).into() }),
+        (LookAtEtcd::NAME, [folder]) => of::<LookAtEtcd>(Op::LookAtEtcd { folder: (*folder).into() }),
+        (TakeSnapshot::NAME, [folder, name, node, keep, limit]) => of::<TakeSnapshot>(Op::TakeSnapshot {
+            folder: (*folder).into(),
+            name: (*name).into(),
+            node: (*node).into(),
+            keep: keep.parse().ok()?,
+            limit: limit.parse().ok()?,
+        }),
         (WriteCard::NAME, [name, content]) => of::<WriteCard>(Op::WriteCard { name: (*name).into(), content: (*content).into() }),
         (Begin::NAME, [step, target, run, script]) => {
             let step = work(step, target, script)?;

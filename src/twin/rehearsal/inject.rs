@@ -14,6 +14,7 @@ use super::super::{Call, Fate, Scenario, State, Who, hosts};
 use super::step;
 use crate::failure::Cause;
 use crate::names;
+use crate::node::{Operation, TakeSnapshot};
 
 /// What can be injected, and what that is.
 pub const KNOWN: [(&str, &str); 12] = [
@@ -156,13 +157,16 @@ pub struct Injector {
     pub happened: Vec<Struck>,
     /// Kubelets that are silent until then.
     silent: Vec<(Timestamp, String)>,
-    /// How a Job for the etcd backup is made.
+    /// How an etcd backup is made.
     backup: String,
 }
 
 impl Injector {
     pub fn new(waiting: Vec<Injection>, scenario: &Scenario) -> Self {
-        let backup = format!("POST /apis/batch/v1/namespaces/{}/jobs", scenario.backup().0);
+        let backup = match scenario.backup() {
+            Some((namespace, _)) => format!("POST /apis/batch/v1/namespaces/{namespace}/jobs"),
+            None => TakeSnapshot::NAME.to_owned(),
+        };
         Injector { waiting, happened: Vec::new(), silent: Vec::new(), backup }
     }
 

@@ -19,7 +19,7 @@ use crate::plan::manifests::install;
 use crate::plan::manifests::installation::{Credentials, Install};
 use crate::plan::model::facts::COMPONENTS;
 use crate::plan::model::hooks::{Hook, Hooks};
-use crate::plan::model::policy::{Runner, Surge, Unstick};
+use crate::plan::model::policy::{Runner, Snapshot, Surge, Unstick};
 use crate::plan::trust::keys::Pair;
 
 /// The key in the Secret, which every machine accepts.
@@ -86,9 +86,10 @@ impl Scenario {
         Hooks { before: path(Hook::Before), after: path(Hook::After) }
     }
 
-    /// Namespace and name of the CronJob that backs etcd up.
-    pub fn backup(&self) -> (&str, &str) {
-        self.text_setting("backup-cronjob").and_then(|setting| setting.split_once('/')).unwrap_or(BACKUP)
+    /// Namespace and name of the CronJob that backs etcd up; None where the program does.
+    pub fn backup(&self) -> Option<(&str, &str)> {
+        let named = || self.text_setting("backup-cronjob").and_then(|setting| setting.split_once('/')).unwrap_or(BACKUP);
+        (self.text_setting("snapshot") != Some(Snapshot::ETCDCTL)).then(named)
     }
 }
 
@@ -114,7 +115,8 @@ impl World<'_> {
 
     fn namespaces(&mut self) -> Result<(), Cause> {
         let Scenario { workloads, budgets, autoscalers, .. } = self.scenario;
-        let mut names: BTreeSet<&str> = BTreeSet::from(["default", SYSTEM, "monitoring", self.scenario.backup().0]);
+        let mut names: BTreeSet<&str> = BTreeSet::from(["default", SYSTEM, "monitoring"]);
+        names.extend(self.scenario.backup().map(|(namespace, _)| namespace));
         names.extend(self.scenario.hooks().there().map(|(_, (namespace, _))| namespace));
         names.extend(workloads.iter().map(|workload| workload.namespace.as_str()));
         names.extend(budgets.iter().map(|budget| budget.namespace.as_str()));
@@ -253,7 +255,7 @@ impl World<'_> {
     }
 
     fn backup(&mut self) -> Result<(), Cause> {
-        let (namespace, name) = self.scenario.backup();
+        let Some((namespace, name)) = self.scenario.backup() else { return Ok(()) };
         self.create(Object::CronJob, objects::backup(namespace, name)).map(drop)
     }
 

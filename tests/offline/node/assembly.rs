@@ -216,6 +216,8 @@ fn assembled() -> Vec<(String, String)> {
         (text("kubeadm-plan"), node::stdin(&KubeadmPlan { target: release("1.36.3"), flags: vec![word("--x")] })),
         (text("follow"), node::stdin(&Follow { from: 0, wait: Duration::from_secs(1) })),
         (text("patches"), node::stdin(&ReadPatches { folder: word("/a") })),
+        (text("look-at-etcd"), node::stdin(&super::snapshot::look())),
+        (text("take-snapshot"), node::stdin(&super::snapshot::take())),
         (text("snapshot-hash"), node::stdin(&SnapshotHash { path: word("/a") })),
         (text("look-at-keys"), node::stdin(&LookAtKeys { user: word("u"), of: vec![word("AAAA")] })),
         (

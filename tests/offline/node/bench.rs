@@ -19,7 +19,7 @@ const STUBBED: &str = "apt-get apt-cache apt-mark dpkg dpkg-query dpkg-deb apt-c
     mv rm sync sleep df getent sshd";
 /// Real programs that scripts may use; nothing else is in PATH.
 const REAL: &str = "awk base64 bash cat chmod comm cp cut date dd df du find flock grep head install ls mkdir mktemp mv od readlink rm sed \
-    sha256sum sort stat tail tar tee touch tr uname xargs";
+    sha256sum sort stat tail tar tee timeout touch tr uname xargs";
 
 /// The run that begins work here.
 pub const RUN: &str = "5f3a21bc";
@@ -121,6 +121,10 @@ impl Node {
     /// Writes a file of the stubs' state.
     pub fn state(&self, name: &str, content: &str) {
         self.write(&format!("state/{name}"), content);
+    }
+    /// The same of what is no text.
+    pub fn state_bytes(&self, name: &str, content: &[u8]) {
+        fs::write(self.path("state").join(name), content).unwrap();
     }
     fn write(&self, name: &str, content: &str) {
         let path = self.path(name);

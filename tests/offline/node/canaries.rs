@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Available, Begin, Follow, Identify, ImageSource, Images, ImagesThere, Inspect, KubeadmPlan, LookAtKeys,
-    LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, Trial,
-    WriteCard,
+    self, AddKey, Available, Begin, Follow, Identify, ImageSource, Images, ImagesThere, Inspect, KubeadmPlan, LookAtEtcd,
+    LookAtKeys, LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step,
+    TakeSnapshot, Trial, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -144,6 +144,18 @@ fn every(visit: &mut impl Visit) {
         |fill| KubeadmPlan { target: fill.put("1.36.3"), flags: vec![fill.put("--v=1")] },
         "note text\nobjects CreateJob\n{ \"kind\": \"UpgradePlan\" }\n",
     );
+    visit.visit(|fill| LookAtEtcd { folder: fill.put("/backup") }, "etcd 5 /var/lib/etcd\n");
+    visit.visit(
+        |fill| TakeSnapshot {
+            folder: fill.put("/backup"),
+            target: fill.put("1.36.3"),
+            run: fill.put(RUN),
+            node: fill.put("k8s-master"),
+            keep: 1,
+            limit: Duration::from_secs(60),
+        },
+        "made 5 6\nsnapshot 5 /backup/a\n",
+    );
     visit
         .visit(|fill| SnapshotHash { path: fill.put("/backup/a") }, &format!("snapshot 5 1795348680 whole {}\n", "0".repeat(64)));
     visit.visit(|fill| WriteCard { name: fill.put("a.txt"), content: fill.put("text") }, "card /var/lib/k8s-upgrade/a.txt\n");
@@ -193,7 +205,7 @@ fn every(visit: &mut impl Visit) {
 
 /// A node on which every operation has something to do. All files of the trap are in its own folder.
 fn busy() -> (Node, String) {
-    let node = Node::new();
+    let node = super::snapshot::control_plane();
     node.state("passwd", "u:x:0:0::/home/u:/bin/bash\n");
     node.root("home/u/.ssh/authorized_keys", &format!("ssh-ed25519 {BASE64} k8s-upgrade-key\n"));
     node.root("backup/a", "x");
@@ -272,9 +284,11 @@ fn nothing_of_an_argument_is_run() {
     let text = [
         ("begin", 0),
         ("kubeadm-plan", 1),
+        ("look-at-etcd", 0),
         ("look-back", 0),
         ("patches", 0),
         ("snapshot-hash", 0),
+        ("take-snapshot", 0),
         ("trial", 3),
         ("write-card", 0),
         ("write-card", 1),
@@ -301,7 +315,8 @@ const TEXT: [(&str, &str); 15] = [
     ("trial", "note"),
 ];
 /// Results that end with a path, which may hold any sign but those of control. It may begin with a canary only after its root.
-const PATHS: [&str; 12] = [
+const PATHS: [&str; 13] = [
+    "etcd",
     "runtime",
     "asks",
     "free",

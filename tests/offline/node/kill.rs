@@ -206,6 +206,38 @@ fn trial() {
     }
 }
 
+/// Killed anywhere: no half file bears a name, etcd's disk has nothing of it once it is tried again, and there is one snapshot.
+#[test]
+fn snapshot() {
+    let node = super::snapshot::control_plane();
+    let op = super::snapshot::take();
+    let folder = "var/backups/k8s-upgrade";
+    let unkilled = node.twin();
+    let path = unkilled.run(&op).unwrap().path.trim_start_matches('/').to_owned();
+    let whole = std::fs::read(unkilled.root_path(&path)).unwrap();
+    let deaths: Vec<(String, String)> = deaths(&unkilled.calls())
+        .into_iter()
+        .flat_map(|(death, call)| {
+            let half = call.contains("snapshot save").then(|| death.replace("before", "half-saved"));
+            std::iter::once(death).chain(half).map(move |death| (death, call.to_owned()))
+        })
+        .collect();
+    assert!(deaths.len() > 8, "{deaths:?}");
+    for (death, call) in deaths {
+        let node = node.twin();
+        node.state("kill", &death);
+        assert!(node.run(&op).is_err(), "survived {death}: {call}");
+        if let Ok(there) = std::fs::read(node.root_path(&path)) {
+            assert!(there == whole, "killed at {death}: {call}");
+        }
+        node.run(&op).unwrap();
+        assert!(std::fs::read(node.root_path(&path)).unwrap() == whole, "killed at {death}: {call}");
+        for (folder, files) in [(folder, 1), ("var/lib/etcd", 1)] {
+            assert_eq!(std::fs::read_dir(node.root_path(folder)).unwrap().count(), files, "{folder} after {death}: {call}");
+        }
+    }
+}
+
 #[test]
 fn restore_card() {
     let node = Node::new();

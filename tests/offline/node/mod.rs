@@ -11,6 +11,7 @@ mod machines;
 mod packages;
 mod proofs;
 mod signing;
+mod snapshot;
 mod sources;
 mod trial;
 mod work;

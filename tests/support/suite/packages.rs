@@ -1,12 +1,14 @@
 //! What a machine says of itself, where its packages come from, and its files.
 
+use std::time::Duration;
+
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{
-    self, Available, Identify, Images, ImagesThere, Inspect, LookBack, Past, Prefetch, ReadPatches, Refresh, RefreshAll,
-    SnapshotHash, Step, Trial, WorkState, WriteCard,
+    self, Available, Identify, Images, ImagesThere, Inspect, LookAtEtcd, LookBack, Past, Prefetch, ReadPatches, Refresh,
+    RefreshAll, SnapshotHash, Step, TakeSnapshot, Trial, WorkState, WriteCard,
 };
 use k8s_upgrade::packages::IN_USE;
-use k8s_upgrade::words::{ImageName, Revision};
+use k8s_upgrade::words::{HostPath, ImageName, Revision};
 
 use super::{Machine, standing, word};
 
@@ -190,6 +192,24 @@ pub fn a_machine_looks_back(machine: &mut dyn Machine) {
         assert!(at.len() == 20 && at.ends_with('Z'), "{at}");
     }
     assert_eq!(machine.run(&none).unwrap().snapshots, []);
+}
+
+/// That one is taken of a control plane's, bash with stubs, the simulations and the lab's test of snapshots show.
+pub fn a_worker_has_no_etcd(machine: &mut dyn Machine) {
+    let folder: HostPath = word("/var/backups/k8s-upgrade");
+    let target = word("1.36.3");
+    let take = TakeSnapshot {
+        folder: folder.clone(),
+        target,
+        run: word(super::RUN),
+        node: word("k8s-node1"),
+        keep: 1,
+        limit: Duration::from_secs(60),
+    };
+    let causes = [machine.run(&LookAtEtcd { folder }).map(drop), machine.run(&take).map(drop)];
+    for cause in causes.map(Result::unwrap_err) {
+        assert!(cause.class == Class::Refused && cause.what.contains("no etcd of kubeadm's is on this node"), "{cause}");
+    }
 }
 
 pub fn a_machine_shows_whose_it_is(m: &mut dyn Machine) {

@@ -38,7 +38,14 @@ fn bears(managed_by: &str) -> String {
 /// Jobs out of somebody's CronJob: how each is known, and where it may be created.
 fn templated<'a>(install: &Install<'a>) -> Vec<(String, &'a str)> {
     let hooks = install.hooks.there().map(|(hook, (place, _))| (bears(&hooks::managed_by(hook)), place));
-    std::iter::once((bears(names::PROGRAM), install.backup.0)).chain(hooks).collect()
+    let snapshots = install.backup.map(|(place, _)| (bears(names::PROGRAM), place));
+    snapshots.into_iter().chain(hooks).collect()
+}
+
+/// One of these is so; of none it is false.
+fn any<'a>(expressions: impl Iterator<Item = &'a str>) -> String {
+    let any = expressions.collect::<Vec<_>>().join(" || ");
+    if any.is_empty() { "false".to_owned() } else { any }
 }
 
 /// One part of each shape that is accepted, as a list; a shape that is no JSON accepts nothing (a test reads them).
@@ -82,7 +89,7 @@ pub fn chain(install: &Install) -> Policy {
     let mut variables = old_and_new();
     let template_annotations = [jobs::pod_annotations(), jobs::former_pod_annotations()].map(|accepted| literal(&accepted));
     variables.extend([
-        ("templated", templated.iter().map(|(is, _)| is.as_str()).collect::<Vec<_>>().join(" || ")),
+        ("templated", any(templated.iter().map(|(is, _)| is.as_str()))),
         ("pod", "dyn(object.spec.template.spec)".to_owned()),
         ("container", "dyn(object.spec.template.spec.containers[0])".to_owned()),
         ("args", "dyn(object.spec.template.spec.containers[0]).?args.orValue([])".to_owned()),
@@ -207,12 +214,12 @@ pub fn ended(install: &Install) -> Policy {
 
 /// A Job that makes etcd's snapshot: as its CronJob would make one. Both are filled in alike by the API server; a webhook that changes Jobs
 /// and not CronJobs has to leave these alone.
-pub fn snapshot(install: &Install) -> Policy {
+pub fn snapshot(install: &Install, cronjob: (&str, &str)) -> Policy {
     of_template(
         install,
         SNAPSHOTS,
         names::PROGRAM.to_owned(),
-        install.backup,
+        cronjob,
         vec![rule(
             format!("object.metadata.name.startsWith('{}-')", names::ETCD_JOB_PREFIX),
             "a Job of etcd's snapshot has its name",

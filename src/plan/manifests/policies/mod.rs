@@ -101,7 +101,7 @@ fn policies(install: &Install) -> Vec<Policy> {
         records::deployments(install),
         Some(jobs::chain(install)),
         Some(jobs::ended(install)),
-        Some(jobs::snapshot(install)),
+        install.backup.map(|cronjob| jobs::snapshot(install, cronjob)),
         Some(cronjobs::unmixed(install)),
     ];
     let hooks = install.hooks.there().map(|(hook, cronjob)| jobs::hook(install, hook, cronjob));
@@ -110,10 +110,12 @@ fn policies(install: &Install) -> Vec<Policy> {
 
 /// What the policies of an installation are called, each as its binding is.
 pub fn names(scope: Scope<'_>) -> Vec<String> {
-    let of_drains =
-        [scope.unstick.deletes(scope.forced_in).then_some(PODS), (scope.surge != Surge::Never).then_some(DEPLOYMENTS)];
-    let all =
-        [NODES, NAMESPACE, CONFIG_MAPS, JOBS, ENDED_JOBS, SNAPSHOTS, CRONJOBS].into_iter().chain(of_drains.into_iter().flatten());
+    let some = [
+        scope.backup.map(|_| SNAPSHOTS),
+        scope.unstick.deletes(scope.forced_in).then_some(PODS),
+        (scope.surge != Surge::Never).then_some(DEPLOYMENTS),
+    ];
+    let all = [NODES, NAMESPACE, CONFIG_MAPS, JOBS, ENDED_JOBS, CRONJOBS].into_iter().chain(some.into_iter().flatten());
     let of_hooks = scope.hooks.there().map(|(hook, _)| of_hook(hook));
     all.chain(of_hooks).map(|name| full_name(name, scope.namespace)).collect()
 }

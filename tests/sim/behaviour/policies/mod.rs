@@ -62,7 +62,7 @@ async fn install_with<'a>(
         namespace: &b.ns,
         image: IMAGE,
         config: "",
-        backup: (&backup, "backup-etcd"),
+        backup: Some((&backup, "backup-etcd")),
         hooks: Hooks { before: Some((&backup, "noout")), after: None },
         prefix: ANNOTATION_PREFIX,
         unstick,

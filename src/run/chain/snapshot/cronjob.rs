@@ -1,5 +1,4 @@
-//! The etcd snapshot before anything changes: a Job from the backup CronJob's own template, its end, its word for what it wrote, and what
-//! lies on the host.
+//! A snapshot by somebody's backup CronJob: a Job from its own template, its end, its word for what it wrote, and what lies on the host.
 
 use std::time::Duration;
 
@@ -9,37 +8,25 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
 
+use super::look::{OnHost, Saved, looked_at, seen};
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
-use crate::node::{SnapshotHash, SnapshotKind};
 use crate::plan::manifests::jobs;
 use crate::plan::model::facts::{JobState, Node};
 use crate::plan::model::parse;
-use crate::plan::model::policy::Unverified;
 use crate::plan::model::version::Version;
 use crate::run::cluster::Cluster;
 use crate::run::cluster::created::{self, Tail};
 use crate::run::cluster::job::{end_of_own, job_state};
 use crate::run::services::Services;
 use crate::run::session::{Probe, Session, Wait};
-use crate::run::ssh::Ssh;
-use crate::settings::Settings;
-use crate::words::{NotAToken, command, ssh};
+use crate::words::command;
 
 /// What is read of a backup's log: its last lines, where it says what it wrote.
 const LOG: Tail = Tail { lines: 200, bytes: 256 << 10 };
 
-/// A snapshot, as its backup told of it and as its host has it.
-pub struct Saved {
-    pub told: parse::Snapshot,
-    /// None: it does not lie there, and nobody has seen it.
-    pub sha256: Option<String>,
-    /// What nobody could look at, where that is so.
-    pub unverified: Option<String>,
-}
-
-/// How far the clocks of a node and of the API server may be apart (seconds).
-const CLOCKS: i64 = 300;
+/// Namespace and name of the CronJob.
+pub type CronJob<'a> = (&'a str, &'a str);
 
 /// The run's backup.
 enum Backup {
@@ -49,18 +36,10 @@ enum Backup {
     Job(String),
 }
 
-/// What lies at the snapshot's path on the host.
-enum OnHost {
-    Good(Saved),
-    /// It is not what its backup said, or no whole snapshot.
-    Amiss(String),
-    Nothing,
-}
-
 /// Makes a snapshot, or finds the one that this run has made, and looks at it on the control plane's host.
-pub async fn backup(services: &Services, host: &Node, target: Version, run: &str) -> Result<Saved, Cause> {
-    let (namespace, _) = services.settings.backup();
-    let name = match backup_job(services, namespace, host, target, run).await? {
+pub async fn backup(services: &Services, cronjob: CronJob<'_>, host: &Node, target: Version, run: &str) -> Result<Saved, Cause> {
+    let (namespace, _) = cronjob;
+    let name = match backup_job(services, cronjob, host, target, run).await? {
         Backup::Made(saved) => return seen(&services.session, &services.settings, host, saved),
         Backup::Job(name) => name,
     };
@@ -115,32 +94,17 @@ pub async fn backup(services: &Services, host: &Node, target: Version, run: &str
     }
 }
 
-/// What nobody could look at is told; the setting says whether that is enough.
-fn seen(session: &Session, settings: &Settings, host: &Node, saved: Saved) -> Result<Saved, Cause> {
-    let Some(unverified) = &saved.unverified else { return Ok(saved) };
-    let what = format!("the etcd snapshot is not verified: {unverified}");
-    if settings.snapshot_unverified == Unverified::Refuse && guard::on(Guard::SnapshotVerified) {
-        return Err(Cause::refused(what).detail(["snapshot-unverified is refuse"]).next(ssh(
-            &settings.ssh_user,
-            &host.name,
-            settings.ssh_port,
-            "sudo etcdutl snapshot status FILE",
-        )));
-    }
-    session.warn("preflight", what);
-    Ok(saved)
-}
-
 /// The run's backup Job that is at work or has done its work, else a new one. One that failed, hangs, left no word of use, or whose
 /// snapshot is not what it says, stays as evidence, and the next gets the next name: `resume` is all that a person types once the
 /// cause is mended.
-async fn backup_job(services: &Services, namespace: &str, host: &Node, target: Version, run: &str) -> Result<Backup, Cause> {
+async fn backup_job(services: &Services, cronjob: CronJob<'_>, host: &Node, target: Version, run: &str) -> Result<Backup, Cause> {
+    let (namespace, _) = cronjob;
     let api: Api<Job> = services.cluster.within(namespace);
     let mut attempt = 1;
     loop {
         let name = jobs::etcd_name(target, run, attempt);
         let Some(job) = services.cluster.find("read the backup Job", async || api.get(&name).await).await? else {
-            let template = backup_template(&services.cluster, &services.settings).await?;
+            let template = template(&services.cluster, cronjob).await?;
             let manifest = jobs::etcd_job(&template, &name)?;
             created::submit(&services.session, &services.cluster, "chain", namespace, &name, manifest).await?;
             return Ok(Backup::Job(name));
@@ -192,39 +156,13 @@ async fn snapshot_told(cluster: &Cluster, namespace: &str, job: &Job) -> Result<
     Err(silent.unwrap_or_else(gone))
 }
 
-/// `made`: when the backup's Job was created.
-async fn looked_at(ssh: &Ssh, host: &Node, told: &parse::Snapshot, made: Timestamp) -> Result<OnHost, Cause> {
-    let odd = |error: NotAToken| Cause::refused(format!("the backup's word on its snapshot: {error}"));
-    let path = told.path.parse().map_err(odd)?;
-    let Some(info) = ssh.on_node(host, &SnapshotHash { path }).await? else { return Ok(OnHost::Nothing) };
-    let there = format!("the snapshot {} on {}", told.path, host.name);
-    if info.bytes != told.bytes && guard::on(Guard::SnapshotSize) {
-        return Ok(OnHost::Amiss(format!("{there} has {} bytes, but its backup said {}", info.bytes, told.bytes)));
-    }
-    if info.modified_seconds < made.as_second() - CLOCKS && guard::on(Guard::SnapshotAge) {
-        let at =
-            Timestamp::from_second(info.modified_seconds).map_or_else(|_| info.modified_seconds.to_string(), |at| at.to_string());
-        return Ok(OnHost::Amiss(format!("{there} is of {at}, older than the backup that should have made it ({made})")));
-    }
-    let unverified = match info.kind {
-        SnapshotKind::Whole => None,
-        SnapshotKind::Torn if guard::on(Guard::SnapshotWhole) => {
-            return Ok(OnHost::Amiss(format!("{there} is not whole: it does not end with the hash of what it holds")));
-        }
-        SnapshotKind::Torn | SnapshotKind::Other => {
-            Some(format!("nothing tells whether {} holds one (it does not begin as etcd's do)", told.path))
-        }
-    };
-    Ok(OnHost::Good(Saved { told: told.clone(), sha256: Some(info.sha256), unverified }))
-}
-
 /// Its CronJob, asked for before the claim, too: a run without a backup must not begin.
-pub async fn backup_template(cluster: &Cluster, settings: &Settings) -> Result<Value, Cause> {
-    let (namespace, cronjob) = settings.backup();
+pub async fn template(cluster: &Cluster, (namespace, cronjob): CronJob<'_>) -> Result<Value, Cause> {
     let found = created::template(cluster, "read the backup CronJob", namespace, cronjob).await?;
     found.ok_or_else(|| {
         Cause::refused(format!("CronJob {namespace}/{cronjob}, which makes etcd snapshots, does not exist"))
-            .next("k8s-upgrade … --set backup-cronjob=NAMESPACE/NAME")
+            .next("k8s-upgrade … --set backup-cronjob=NAMESPACE/NAME    # the one that makes them")
+            .next("k8s-upgrade … --set snapshot=etcdctl    # without one: the program takes them on the control planes")
     })
 }
 
