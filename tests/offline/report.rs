@@ -62,7 +62,11 @@ fn killed() -> Journal {
         line(
             "12:03:10",
             "k8s-node4",
-            What::Waited { on: "the alert gate: firing: NodeDiskFull".to_owned(), until: at("12:07:10") },
+            What::Waited {
+                on: "the alert gate: firing: NodeDiskFull".to_owned(),
+                kind: Wait::Gate,
+                until: at("12:07:10"),
+            },
         ),
         step("12:07:12", "k8s-node4", "cordon", Some(0)),
         line("12:07:12", "k8s-node4", What::OutOfService),
