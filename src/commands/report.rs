@@ -7,7 +7,7 @@ use crate::plan::view::cut::Now;
 use crate::plan::view::{story, timeline};
 use crate::report::{self, Printed};
 use crate::run::Services;
-use crate::run::view::leases;
+use crate::run::view::input::leases;
 
 /// The story of a run, else of the newest, out of its journals.
 pub async fn report(services: &Services, run: Option<&str>, output: Page) -> Result<Outcome, Failure> {

@@ -12,6 +12,8 @@ use crate::words::texts;
 /// What the cluster says now, beside the journals.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Now {
+    /// When it was asked; None where it was not.
+    pub at: Option<Timestamp>,
     /// The run still is in flight.
     pub in_flight: bool,
     /// Who is at work, by their names as journals have them.
@@ -27,6 +29,7 @@ impl Now {
         let pods = active.filter_map(|job| job.pod.clone());
         let holders = leases.iter().filter(|lease| now < lease.until).map(|lease| lease.holder.clone());
         Now {
+            at: Some(now),
             in_flight: facts.marks.in_flight && facts.marks.run_id.as_deref() == Some(run),
             at_work: pods.chain(holders).collect(),
             leases,

@@ -17,7 +17,7 @@ use crate::words::texts;
 const LANES: usize = 1_000;
 /// Spans that are drawn: of a run that has more, the shortest go.
 const SPANS: usize = 6_000;
-/// What is said of the API server within so much time is one outage.
+/// What is said of the API server within so much time is one outage; and what holds a step, one hold.
 const GAP: Duration = Duration::from_secs(15);
 /// What is shorter is no line to look at, unless it holds the run.
 const SHORT: Duration = Duration::from_secs(1);
@@ -120,6 +120,11 @@ impl Kind {
         }
     }
 
+    /// It is done while a node is out of service.
+    pub fn works(self) -> bool {
+        matches!(self, Kind::Drain | Kind::Packages | Kind::Kubeadm | Kind::Restart)
+    }
+
     /// It kept the run from going on, and has a reason.
     pub fn holds(self) -> bool {
         matches!(self, Kind::Hold | Kind::Stopped | Kind::Killed)
@@ -143,6 +148,26 @@ impl Stretch {
 }
 
 impl Lane {
+    /// The times in which something was done: what its processes did, but for what held them.
+    pub fn busy(&self) -> Vec<Stretch> {
+        let mut busy: Vec<Stretch> = self.spans.iter().filter(|span| !span.kind.holds()).map(|span| span.time).collect();
+        let mut holds: Vec<Stretch> = self.spans.iter().filter(|span| span.kind.holds()).map(|span| span.time).collect();
+        holds.sort_unstable();
+        for process in &self.processes {
+            let mut from = process.from;
+            for hold in &holds {
+                if hold.from > from {
+                    busy.push(Stretch::new(from, hold.from.min(process.to)));
+                }
+                from = from.max(hold.to);
+            }
+            if from < process.to {
+                busy.push(Stretch::new(from, process.to));
+            }
+        }
+        busy
+    }
+
     /// How long the node took no new pods by our doing.
     pub fn out(&self) -> Duration {
         self.out_of_service.iter().map(|out| out.lasted()).sum()
@@ -158,32 +183,43 @@ pub fn draw(story: &Story, journals: &[Journal], now: &Now) -> Timeline {
         What::RunBegun { nodes, .. } => Some(nodes),
         _ => None,
     });
-    begun.into_iter().flatten().for_each(|node| drop(lanes.of(node)));
+    for node in begun.into_iter().flatten() {
+        lanes.of(node);
+    }
     let mut api_away = Vec::new();
+    // What goes on has lasted until now.
+    let until = now.at.filter(|at| now.in_flight && *at > story.until).unwrap_or(story.until);
     for journal in journals {
+        let mut held = HashMap::new();
         for line in &journal.lines {
-            match span(journal, line, story.until, now) {
+            match span(journal, line, until, now) {
                 Some(Drawn::Api(away)) => api_away.push(away),
+                Some(Drawn::Span(span)) if span.kind == Kind::Hold => {
+                    held.entry(line.place.as_str()).or_insert_with(Vec::new).push(span);
+                }
                 Some(Drawn::Span(span)) => lanes.of(&line.place).spans.push(span),
                 None => {}
             }
         }
-        let (place, end) = standstill(journal, journals, story.until, now);
+        for (place, held) in held {
+            lanes.of(place).spans.extend(together(held));
+        }
+        let (place, end) = standstill(journal, journals, until, now);
         if !place.is_empty() {
             lanes.of(place).spans.extend(end);
         }
     }
     for phase in &story.phases {
         let took = phase.seconds.and_then(|seconds| phase.began.checked_add(Duration::from_secs(seconds)).ok());
-        let last = phase.cut.as_ref().map_or(story.until, |cut| if cut.at_work { story.until } else { cut.last });
+        let last = phase.cut.as_ref().map_or(until, |cut| if cut.at_work { until } else { cut.last });
         lanes.of(&phase.place).processes.push(Stretch::new(phase.began, took.unwrap_or(last)));
     }
     for outage in &story.out_of_service {
-        let time = Stretch::new(outage.from.unwrap_or(story.began), outage.to.unwrap_or(story.until));
+        let time = Stretch::new(outage.from.unwrap_or(story.began), outage.to.unwrap_or(until));
         lanes.of(&outage.node).out_of_service.push(time);
     }
     let (lanes, left_out) = lanes.ended();
-    Timeline { began: story.began, until: story.until, lanes, api_away: joined(api_away), left_out }
+    Timeline { began: story.began, until, lanes, api_away: joined(api_away), left_out }
 }
 
 /// By place, in the order in which they were asked for.
@@ -237,11 +273,33 @@ impl Lane {
 
     /// A wait that only a step has within itself is the step's.
     fn settle(&mut self) {
-        let steps: Vec<Stretch> =
-            self.spans.iter().filter(|span| span.kind < Kind::Wait).map(|span| span.time).collect();
+        let steps: Vec<Stretch> = self.spans.iter().filter(|span| span.kind < Kind::Wait).map(|span| span.time).collect();
         self.spans.retain(|span| span.kind != Kind::Wait || !steps.iter().any(|step| step.covers(span.time)));
         self.spans.sort_by_key(|span| (span.time.from, span.kind));
     }
+}
+
+/// One hold with its reasons, however often these changed: of several the one that lasted longest.
+fn together(held: Vec<Span>) -> Vec<Span> {
+    let mut holds: Vec<Vec<Span>> = Vec::new();
+    for span in held {
+        match holds.last_mut() {
+            Some(hold) if hold.last().is_some_and(|last| near(last.time, span.time)) => hold.push(span),
+            _ => holds.push(vec![span]),
+        }
+    }
+    let one = |hold: Vec<Span>| {
+        let (from, to) = (hold.iter().map(|span| span.time.from).min()?, hold.iter().map(|span| span.time.to).max()?);
+        let others = hold.len() - 1;
+        let longest = hold.into_iter().rev().max_by_key(|span| span.time.lasted())?;
+        let more = if others > 0 { format!("; {others} more reasons before or after") } else { String::new() };
+        Some(Span { time: Stretch::new(from, to), text: longest.text + &more, ..longest })
+    };
+    holds.into_iter().filter_map(one).collect()
+}
+
+fn near(before: Stretch, next: Stretch) -> bool {
+    next.from <= before.to || next.from.duration_since(before.to).unsigned_abs() <= GAP
 }
 
 enum Drawn {
@@ -284,7 +342,9 @@ fn kind(step: &str) -> Kind {
 fn standstill<'a>(journal: &'a Journal, all: &[Journal], until: Timestamp, now: &Now) -> (&'a str, Option<Span>) {
     let (place, kind, from, text) = match &journal.end {
         None if now.works(&journal.head.writer) => return ("", None),
-        None => (&journal.head.place, Kind::Killed, story::last(journal), format!("no word of {} after this", journal.head.writer)),
+        None => {
+            (&journal.head.place, Kind::Killed, story::last(journal), format!("no word of {} after this", journal.head.writer))
+        }
         Some(end) if end.failure.is_some() => {
             let kind = if end.result == Class::Hold.word() { Kind::Hold } else { Kind::Stopped };
             (if end.place.is_empty() { &journal.head.place } else { &end.place }, kind, end.at, story::said(end))
@@ -307,7 +367,7 @@ fn joined(mut stretches: Vec<Stretch>) -> Vec<Stretch> {
     let mut joined: Vec<Stretch> = Vec::new();
     for next in stretches {
         match joined.last_mut() {
-            Some(last) if next.from.duration_since(last.to).unsigned_abs() <= GAP || next.from <= last.to => {
+            Some(last) if near(*last, next) => {
                 last.to = last.to.max(next.to);
             }
             _ => joined.push(next),

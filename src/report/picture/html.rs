@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::svg::{Format, picture};
+use super::canvas::{Format, unended};
+use super::svg::picture;
 use super::{CELL, STYLE, clipped, clock, escaped, lasted};
 use crate::plan::view::story::{Story, TimelineLine};
 use crate::plan::view::timeline::Timeline;
@@ -40,7 +41,9 @@ pub fn html(story: &Story, timeline: &Timeline) -> Printed {
     table(&mut out, "By hand", &by_hand(story));
     if !story.missing.is_empty() {
         out.push_str("<h2>Not known</h2>\n<ul>\n");
-        story.missing.iter().for_each(|line| drop(writeln!(out, "<li>{}</li>", cell(line))));
+        for line in &story.missing {
+            let _ = writeln!(out, "<li>{}</li>", cell(line));
+        }
         out.push_str("</ul>\n");
     }
     happened(&mut out, story);
@@ -59,7 +62,7 @@ fn spans(timeline: &Timeline) -> Table {
     });
     let of_lanes = timeline.lanes.iter().flat_map(|lane| {
         lane.spans.iter().map(|span| {
-            let open = if span.open { " (no end on record)" } else { "" };
+            let open = unended(span);
             let (from, took) = (clock(span.time.from), lasted(span.time));
             vec![lane.place.clone(), span.kind.word().to_owned(), from, format!("{took}{open}"), span.text.clone()]
         })
@@ -73,12 +76,12 @@ fn table(out: &mut String, heading: &str, (titles, rows): &Table) {
     }
     let titles: Vec<String> = titles.iter().map(|title| title.to_lowercase()).collect();
     let head: String = titles.iter().map(|title| format!("<th scope=\"col\">{title}</th>")).collect();
-    let _ = writeln!(out, "<h2>{heading}</h2>\n<table>\n<thead><tr>{head}</tr></thead>\n<tbody>");
+    let _ = writeln!(out, "<h2>{heading}</h2>\n<div>\n<table>\n<thead><tr>{head}</tr></thead>\n<tbody>");
     for row in rows {
         let cells = row.iter().zip(&titles).map(|(text, title)| format!("<td data-label=\"{title}\">{}</td>", cell(text)));
         let _ = writeln!(out, "<tr>{}</tr>", cells.collect::<String>());
     }
-    out.push_str("</tbody>\n</table>\n");
+    out.push_str("</tbody>\n</table>\n</div>\n");
 }
 
 fn happened(out: &mut String, story: &Story) {
@@ -91,7 +94,9 @@ fn happened(out: &mut String, story: &Story) {
     for TimelineLine { at, place, text, detail } in story.timeline.iter().skip(before) {
         let place = if place.is_empty() { String::new() } else { format!(" <b>{}</b>", cell(place)) };
         let _ = write!(out, "<li>{}{place} {}", clock(*at), cell(text));
-        detail.iter().for_each(|line| drop(write!(out, "<br/>{}", cell(line))));
+        for line in detail {
+            let _ = write!(out, "<br/>{}", cell(line));
+        }
         out.push_str("</li>\n");
     }
     out.push_str("</ul>\n</details>\n");

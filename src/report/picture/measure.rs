@@ -3,9 +3,17 @@
 /// Lines of one reason.
 const LINES: usize = 3;
 
-/// About as wide as a text is; letters of other scripts are wider.
+/// About as wide as a text is; letters of other scripts are wider, and no font is.
 pub fn wide(text: &str, size: f64) -> f64 {
-    text.chars().map(|c| if c.is_ascii() { 0.57 } else { 1.0 }).sum::<f64>() * size
+    let letter = |c: char| match c {
+        'i' | 'j' | 'l' | '.' | ',' | ':' | ';' | '\'' | '|' => 0.3,
+        ' ' | 'f' | 'r' | 't' | '(' | ')' | '-' | '/' => 0.42,
+        'm' | 'w' | 'M' | 'W' => 0.95,
+        c if c.is_ascii_lowercase() || c.is_ascii_digit() => 0.62,
+        c if c.is_ascii() => 0.7,
+        _ => 1.0,
+    };
+    text.chars().map(letter).sum::<f64>() * size
 }
 
 /// As much of it as has room.

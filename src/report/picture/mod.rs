@@ -2,6 +2,8 @@
 //!
 //! All words of others come in through [`escaped`], cut to a length by [`clipped`].
 
+mod below;
+mod canvas;
 mod html;
 mod measure;
 mod mermaid;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::plan::view::timeline::{Stretch, Timeline};
+use crate::plan::view::timeline::{Lane, Stretch, Timeline};
 
 /// A part of the run that has a share of the width.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +27,7 @@ pub struct Scale {
 const LEAST: f64 = 600.0;
 const SHARE: f64 = 0.2;
 /// Between ticks, in seconds.
-const STEPS: [u32; 17] =
-    [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400];
+const STEPS: [u32; 17] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400];
 
 fn seconds(time: Duration) -> f64 {
     time.as_secs_f64()
@@ -41,8 +40,8 @@ impl Scale {
         let since = |at: Timestamp| seconds(at.max(began).duration_since(began).unsigned_abs());
         // A run of no length has a second to stand in.
         let total = since(timeline.until).max(1.0);
-        let spans = timeline.lanes.iter().flat_map(|lane| &lane.spans).filter(|span| !span.kind.holds());
-        let mut work: Vec<(f64, f64)> = spans.map(|span| (since(span.time.from), since(span.time.to))).collect();
+        let busy = timeline.lanes.iter().flat_map(Lane::busy);
+        let mut work: Vec<(f64, f64)> = busy.map(|time| (since(time.from), since(time.to))).collect();
         work.push((total, total));
         work.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut folds = Vec::new();
@@ -89,7 +88,7 @@ impl Scale {
     /// From where to where; what is short can still be seen.
     pub fn of(&self, time: Stretch) -> (f64, f64) {
         let from = self.x(time.from);
-        (from, self.x(time.to).max(from + 2.0))
+        (from, self.x(time.to).max(from + 3.0))
     }
 
     /// Places of ticks and their words; about `wanted`.

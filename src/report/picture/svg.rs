@@ -1,42 +1,19 @@
 //! The picture itself: a lane for each node and phase over one axis of time, a legend in words, and every hold with its reason.
 
 use std::fmt::Write;
+use std::time::Duration;
 
+use super::canvas::{Canvas, Format, Sheet, unended};
 use super::measure::{fit, lines, wide};
 use super::pattern::patterns;
-use super::scale::Scale;
 use super::{NAME, REASON, STYLE, class, clipped, clock, escaped, lasted};
 use crate::plan::view::story::Story;
-use crate::plan::view::timeline::{Kind, Lane, Span, Timeline};
+use crate::plan::view::timeline::{Kind, Lane, Span, Stretch, Timeline};
 use crate::report::story::{result, stamp, title};
 use crate::report::{Printed, span};
 use crate::words::shown;
 
-/// Holds that the picture explains; a page's table has all.
-const HOLDS: usize = 40;
 const BAR: f64 = 26.0;
-
-/// For which screen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    Wide,
-    /// A phone: names stand above their lanes.
-    Narrow,
-}
-
-/// Measures of a format.
-struct Sheet {
-    prefix: char,
-    width: f64,
-    margin: f64,
-    /// Where the axis begins.
-    left: f64,
-    ticks: f64,
-    fold: f64,
-}
-
-const WIDE: Sheet = Sheet { prefix: 'w', width: 1200.0, margin: 24.0, left: 216.0, ticks: 9.0, fold: 56.0 };
-const NARROW: Sheet = Sheet { prefix: 'n', width: 360.0, margin: 10.0, left: 10.0, ticks: 4.0, fold: 30.0 };
 
 /// A run as one file, for a browser or a wiki that takes SVG.
 pub fn svg(story: &Story, timeline: &Timeline) -> Printed {
@@ -46,29 +23,14 @@ pub fn svg(story: &Story, timeline: &Timeline) -> Printed {
 
 /// The element alone. `alone`: it brings its own style.
 pub fn picture(story: &Story, timeline: &Timeline, format: Format, alone: bool) -> String {
-    let sheet = match format {
-        Format::Wide => &WIDE,
-        Format::Narrow => &NARROW,
-    };
-    let scale = Scale::new(timeline, sheet.left, sheet.width - sheet.margin, sheet.fold);
-    Canvas { out: String::new(), y: 0.0, sheet, scale, holds: Vec::new() }.draw(story, timeline, alone)
-}
-
-struct Canvas<'a> {
-    out: String,
-    /// How far down it is drawn.
-    y: f64,
-    sheet: &'a Sheet,
-    scale: Scale,
-    /// Told below, by number.
-    holds: Vec<(&'a str, &'a Span)>,
+    Canvas::new(timeline, format).draw(story, timeline, alone)
 }
 
 impl<'a> Canvas<'a> {
     fn draw(mut self, story: &Story, timeline: &'a Timeline, alone: bool) -> String {
-        self.heading(story);
+        self.heading(story, alone);
         let top = self.y;
-        self.y += 34.0;
+        self.y += 26.0;
         if timeline.lanes.is_empty() {
             self.line(self.sheet.left, "", "Nothing that lasted is on record.");
         }
@@ -76,10 +38,10 @@ impl<'a> Canvas<'a> {
         for lane in &timeline.lanes {
             self.lane(lane);
         }
-        let body = std::mem::take(&mut self.out);
-        let bottom = self.y;
+        let (lanes, bottom) = (std::mem::take(&mut self.out), self.y);
+        self.out = std::mem::take(&mut self.under);
         self.grid(timeline, top, bottom);
-        self.out.push_str(&body);
+        self.out.push_str(&lanes);
         self.legend(timeline);
         self.reasons();
         if timeline.left_out > 0 {
@@ -102,8 +64,8 @@ impl<'a> Canvas<'a> {
             "{} lanes over time, {}. Nodes out of service {} in all, the API server away {}.",
             timeline.lanes.len(),
             result(story),
-            span(std::time::Duration::from_secs(story.out_of_service_seconds)),
-            span(std::time::Duration::from_secs(away))
+            span(Duration::from_secs(story.out_of_service_seconds)),
+            span(Duration::from_secs(away))
         );
         let _ = writeln!(svg, "<desc id=\"{prefix}-what\">{}</desc>", escaped(&what));
         if alone {
@@ -115,64 +77,50 @@ impl<'a> Canvas<'a> {
         svg
     }
 
-    fn text(&mut self, x: f64, y: f64, classes: &str, text: &str) {
-        let class = if classes.is_empty() { String::new() } else { format!(" class=\"{classes}\"") };
-        let _ = writeln!(self.out, "<text x=\"{x:.1}\" y=\"{y:.1}\"{class}>{}</text>", escaped(text));
-    }
-
-    /// A text of its own line, as much as the width has room for.
-    fn line(&mut self, x: f64, classes: &str, text: &str) {
-        self.y += 18.0;
-        let room = self.sheet.width - self.sheet.margin - x;
-        self.text(x, self.y, classes, &fit(text, if classes == "big" { 18.0 } else { 12.0 }, room));
-    }
-
-    fn rect(&mut self, (left, right): (f64, f64), y: f64, height: f64, rest: &str) {
-        let _ = write!(
-            self.out,
-            "<rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{:.1}\" height=\"{height:.1}\" {rest}",
-            (right - left).max(0.1)
-        );
-    }
-
-    fn heading(&mut self, story: &Story) {
-        self.y += 12.0;
+    /// A page has its own title.
+    fn heading(&mut self, story: &Story, alone: bool) {
+        self.y += if alone { 12.0 } else { 0.0 };
         let (margin, room) = (self.sheet.margin, self.sheet.width - 2.0 * self.sheet.margin);
         let size = if self.sheet.prefix == 'w' { 18.0 } else { 13.0 };
-        for line in lines(&title(story), size, room) {
-            self.line(margin, if size > 13.0 { "big" } else { "name" }, &line);
+        for line in lines(&title(story), size, room).iter().filter(|_| alone) {
+            self.line(margin, if size > 13.0 { "big" } else { "name" }, line);
             self.y += size - 13.0;
         }
-        for line in lines(&result(story), 12.0, room) {
-            self.line(margin, "", &line);
+        for line in lines(&result(story), 12.0, room).iter().filter(|_| alone) {
+            self.line(margin, "", line);
         }
         self.line(margin, "quiet", &format!("time since the beginning, {}", stamp(story.began)));
         self.y += 4.0;
+        self.under.push_str(&std::mem::take(&mut self.out));
     }
 
     /// Ticks, folds, and when the API server was away: they stand behind the lanes.
     fn grid(&mut self, timeline: &Timeline, top: f64, bottom: f64) {
-        let parts = self.scale.parts.clone();
-        let mut free = 0.0;
-        for (x, words) in self.scale.ticks(self.sheet.ticks) {
-            let _ = writeln!(self.out, "<path class=\"tick\" d=\"M{x:.1} {:.1}V{bottom:.1}\"/>", top + 26.0);
-            let left = x.min(self.sheet.width - wide(&words, 11.0) - 2.0);
-            if left >= free {
-                self.text(left, top + 20.0, "quiet", &words);
-                free = left + wide(&words, 11.0) + 8.0;
-            }
-        }
-        for part in parts.iter().filter(|part| part.folded) {
-            let middle = f64::midpoint(part.left, part.right);
+        let top = top + 22.0;
+        let mut words: Vec<(f64, String)> = Vec::new();
+        for part in self.scale.parts.clone().iter().filter(|part| part.folded) {
             for x in [part.left, part.right] {
-                let _ = writeln!(self.out, "<path class=\"fold\" d=\"M{x:.1} {:.1}V{bottom:.1}\"/>", top + 10.0);
+                let _ = writeln!(self.out, "<path class=\"fold\" d=\"M{x:.1} {top:.1}V{bottom:.1}\"/>");
             }
-            let text = span(std::time::Duration::from_secs_f64(part.to - part.from));
-            let left = middle - wide(&text, 11.0) / 2.0;
-            self.text(left, top + 7.0, "quiet", &text);
+            let text = span(Duration::from_secs_f64(part.to - part.from));
+            words.push((f64::midpoint(part.left, part.right) - wide(&text, 11.0) / 2.0, text));
+        }
+        for (x, text) in self.scale.ticks(self.sheet.ticks) {
+            let _ = writeln!(self.out, "<path class=\"tick\" d=\"M{x:.1} {top:.1}V{bottom:.1}\"/>");
+            words.push((x, text));
+        }
+        // What a fold hides comes before a tick's word.
+        let mut taken: Vec<(f64, f64)> = Vec::new();
+        for (left, text) in words {
+            let left = left.min(self.sheet.width - wide(&text, 11.0) - 2.0);
+            let right = left + wide(&text, 11.0) + 6.0;
+            if taken.iter().all(|(from, to)| right < *from || left > *to) {
+                self.text(left, top - 6.0, "quiet", &text);
+                taken.push((left, right));
+            }
         }
         for away in &timeline.api_away {
-            self.rect(self.scale.of(*away), top + 26.0, bottom - top - 26.0, "class=\"band\"/>\n");
+            self.rect(self.scale.of(*away), top, bottom - top, "class=\"band\"/>\n");
         }
     }
 
@@ -180,13 +128,13 @@ impl<'a> Canvas<'a> {
     fn named(&mut self, name: &str, beside: &str, height: f64) -> f64 {
         let Sheet { prefix, width, margin, left, .. } = *self.sheet;
         let top = self.y;
-        self.rect((0.0, width), top, height - 4.0, "class=\"lane\"/>\n");
+        let _ = writeln!(self.under, "<rect y=\"{top:.1}\" width=\"{width}\" height=\"{:.1}\" class=\"lane\"/>", height - 4.0);
         if prefix == 'n' {
             let name = fit(name, 13.0, width - 2.0 * margin - wide(beside, 11.0) - 10.0);
             self.text(margin, top + 15.0, "name", &name);
             self.text(width - margin - wide(beside, 11.0), top + 15.0, "quiet", beside);
             self.y += height;
-            return top + 22.0;
+            return top + 32.0;
         }
         self.text(margin, top + 24.0, "name", &fit(name, 13.5, left - margin - 12.0));
         self.text(margin, top + 40.0, "quiet", beside);
@@ -198,14 +146,15 @@ impl<'a> Canvas<'a> {
         if timeline.api_away.is_empty() {
             return;
         }
-        let extra = if self.sheet.prefix == 'n' { 54.0 } else { 48.0 };
+        let extra = if self.sheet.prefix == 'n' { 60.0 } else { 54.0 };
         let y = self.named("API server", "away or not ready", extra);
         let mut free = 0.0;
         for (number, away) in timeline.api_away.iter().enumerate() {
             let (left, right) = self.scale.of(*away);
             self.rect((left, right), y, 20.0, &format!("class=\"span\" style=\"fill:url(#{}-away)\">", self.sheet.prefix));
             let words = format!("away {}", lasted(*away));
-            let _ = writeln!(self.out, "<title>{}</title></rect>", escaped(&format!("API server {words}, {} UTC", clock(away.from))));
+            let _ =
+                writeln!(self.out, "<title>{}</title></rect>", escaped(&format!("API server {words}, {} UTC", clock(away.from))));
             let next = timeline.api_away.get(number + 1).map_or(self.sheet.width, |next| self.scale.x(next.from));
             let needed = wide(&words, 11.0);
             if right + 5.0 + needed < next {
@@ -219,7 +168,7 @@ impl<'a> Canvas<'a> {
 
     fn lane(&mut self, lane: &'a Lane) {
         let outages = !lane.out_of_service.is_empty();
-        let height = BAR + if self.sheet.prefix == 'n' { 32.0 } else { 22.0 } + if outages { 22.0 } else { 0.0 };
+        let height = BAR + if self.sheet.prefix == 'n' { 42.0 } else { 24.0 } + if outages { 22.0 } else { 0.0 };
         let beside = match lane.processes.len() {
             0 if lane.spans.is_empty() => "not begun".to_owned(),
             0 | 1 => String::new(),
@@ -238,22 +187,22 @@ impl<'a> Canvas<'a> {
             span.kind.holds() && lane.spans.iter().any(within)
         };
         // What holds lies over the step that it held.
-        let (over, under): (Vec<&Span>, Vec<&Span>) = lane.spans.iter().partition(|span| overlaps(span));
-        let label = y + if over.is_empty() { 17.0 } else { 12.0 };
-        let mut marked = f64::MIN;
-        for (spans, top) in [(under, y), (over, y + 16.0)] {
-            for span in spans {
-                self.span(&lane.place, span, top, y + BAR - top, label);
-                if span.kind.holds() {
-                    self.holds.push((&lane.place, span));
-                    let (left, right) = self.scale.of(span.time);
-                    let x = f64::midpoint(left, right);
-                    if x - marked > 14.0 {
-                        let number = self.holds.len().to_string();
-                        self.text(x, y - 3.0, "mark", &number);
-                        marked = x;
-                    }
-                }
+        let over = lane.spans.iter().any(overlaps);
+        let mut marked: Vec<f64> = Vec::new();
+        for pass in [false, true] {
+            for span in lane.spans.iter().filter(|span| overlaps(span) == pass) {
+                let top = if pass { y + 16.0 } else { y };
+                self.span(&lane.place, span, top, y + BAR - top, y + if over { 12.0 } else { 17.0 });
+            }
+        }
+        for span in lane.spans.iter().filter(|span| span.kind.holds()) {
+            self.holds.push((&lane.place, span));
+            let (left, right) = self.scale.of(span.time);
+            let x = f64::midpoint(left, right);
+            if marked.iter().all(|other| (x - other).abs() > 14.0) {
+                let number = self.holds.len().to_string();
+                self.text(x, y - 3.0, "mark", &number);
+                marked.push(x);
             }
         }
         self.brackets(lane, y + BAR + 3.0);
@@ -267,9 +216,12 @@ impl<'a> Canvas<'a> {
             (left, right),
             top,
             height,
-            &format!("class=\"span{open}\" rx=\"2\" style=\"fill:url(#{prefix}-{class});stroke:var(--{class}-line)\">"),
+            &format!(
+                "class=\"span{open}\" rx=\"{}\" style=\"fill:url(#{prefix}-{class});stroke:var(--{class}-line)\">",
+                if right - left > 6.0 { 2 } else { 0 }
+            ),
         );
-        let end = if span.open { ", no end on record" } else { "" };
+        let end = unended(span);
         let told = format!(
             "{place}: {}, {} to {} UTC ({}){end}: {}",
             span.kind.word(),
@@ -300,72 +252,23 @@ impl<'a> Canvas<'a> {
             let next = lane.out_of_service.get(number + 1).map(|next| self.scale.x(next.from));
             let edge = self.sheet.width - 4.0;
             let full = format!("out of service {}", lasted(*out));
-            let room = next.unwrap_or(edge) - left - 6.0;
-            let words = if wide(&full, 11.0) <= room || next.is_none() { full } else { fit(&lasted(*out), 11.0, room) };
+            let parts = worked(lane, *out);
+            let told = if parts.is_empty() { full.clone() } else { format!("{full}: {}", parts.join(", ")) };
+            let room = next.unwrap_or(edge) - if next.is_none() { 2.0 } else { left + 6.0 };
+            let words = [told, full].into_iter().find(|words| wide(words, 11.0) <= room);
+            let words = words.unwrap_or_else(|| fit(&lasted(*out), 11.0, room));
             let x = left.min(edge - wide(&words, 11.0)).max(2.0);
             self.text(x, y + 18.0, "quiet", &words);
         }
     }
+}
 
-    /// What the patterns mean, of those that are there.
-    fn legend(&mut self, timeline: &Timeline) {
-        let there = |kind: &Kind| timeline.lanes.iter().flat_map(|lane| &lane.spans).any(|span| span.kind == *kind);
-        let mut entries: Vec<(&str, &str, String)> = Kind::ALL
-            .into_iter()
-            .filter(there)
-            .map(|kind| (class(kind), kind.word(), format!(";stroke:var(--{}-line)", class(kind))))
-            .collect();
-        if !timeline.api_away.is_empty() {
-            entries.push(("away", "API server away", String::new()));
-        }
-        if self.scale.parts.iter().any(|part| part.folded) {
-            entries.push(("", "between dots: nothing was done", String::new()));
-        }
-        self.y += 14.0;
-        let mut x = self.sheet.margin;
-        for (class, words, stroke) in entries {
-            let needed = 24.0 + wide(words, 12.0) + 18.0;
-            if x + needed - 18.0 > self.sheet.width - self.sheet.margin {
-                (x, self.y) = (self.sheet.margin, self.y + 22.0);
-            }
-            if class.is_empty() {
-                let (a, b) = (self.y, self.y + 14.0);
-                let _ = writeln!(self.out, "<path class=\"fold\" d=\"M{:.1} {a:.1}V{b:.1}M{:.1} {a:.1}V{b:.1}\"/>", x + 2.0, x + 14.0);
-            } else {
-                let rest = format!("class=\"span\" rx=\"2\" style=\"fill:url(#{}-{class}){stroke}\"/>\n", self.sheet.prefix);
-                self.rect((x, x + 18.0), self.y, 14.0, &rest);
-            }
-            self.text(x + 24.0, self.y + 11.5, "", words);
-            x += needed;
-        }
-        self.y += 22.0;
-    }
-
-    /// What the numbers above the lanes mean.
-    fn reasons(&mut self) {
-        let holds = std::mem::take(&mut self.holds);
-        if holds.is_empty() {
-            return;
-        }
-        self.y += 6.0;
-        self.line(self.sheet.margin, "name", "What held, and why");
-        self.y += 2.0;
-        for (number, (place, span)) in holds.iter().take(HOLDS).enumerate() {
-            let (from, took) = (clock(span.time.from), lasted(span.time));
-            let open = if span.open { ", no end on record" } else { "" };
-            let (word, reason) = (span.kind.word(), clipped(&span.text, REASON));
-            let text = format!("{}, {word} at {from} for {took}{open}: {reason}", clipped(place, NAME));
-            let x = self.sheet.margin + 26.0;
-            for (row, line) in lines(&text, 12.0, self.sheet.width - self.sheet.margin - x).iter().enumerate() {
-                self.y += 17.0;
-                if row == 0 {
-                    self.text(self.sheet.margin + 8.0, self.y, "mark", &(number + 1).to_string());
-                }
-                self.text(x, self.y, "", line);
-            }
-        }
-        if holds.len() > HOLDS {
-            self.line(self.sheet.margin + 26.0, "quiet", &format!("… and {} more", holds.len() - HOLDS));
-        }
-    }
+/// What was done in that time, each kind with its figure.
+fn worked(lane: &Lane, out: Stretch) -> Vec<String> {
+    let of = |kind: Kind| {
+        let within = |one: &&Span| one.kind == kind && one.time.from >= out.from && one.time.from <= out.to;
+        let took: Duration = lane.spans.iter().filter(within).map(|one| one.time.lasted()).sum();
+        (!took.is_zero()).then(|| format!("{} {}", kind.word(), span(Duration::from_secs(took.as_secs()))))
+    };
+    Kind::ALL.into_iter().filter(|kind| kind.works()).filter_map(of).collect()
 }

@@ -268,10 +268,7 @@ async fn replace(
             return node.kubelet.ok_or_else(|| Cause::hold(format!("the version of {name} is not to be seen")));
         }
     }
-    services
-        .ssh
-        .work(node, ChangeClass::Settle, work::KUBELET, Step::KubeletPackages, target.into(), run)
-        .await?;
+    services.ssh.work(node, ChangeClass::Settle, work::KUBELET, Step::KubeletPackages, target.into(), run).await?;
     Ok(target)
 }
 
