@@ -1,13 +1,39 @@
-//! What is known of a process that left no end on record: whether it is at work, else until when there is a word of it, and who went on.
+//! One process' work, and what is known of one that left no end on record: whether it is at work, else until when there is a word of it,
+//! and who went on.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::story::Phase;
 use crate::plan::model::facts::{Facts, JobState};
 use crate::plan::model::journal::time;
 use crate::plan::model::lease::Lease;
 use crate::words::texts;
+
+/// One process' work on a node or a phase.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Phase {
+    /// The node, or the phase.
+    pub place: String,
+    /// Counted by place, from one.
+    pub attempt: usize,
+    /// When it began.
+    #[serde(with = "time")]
+    #[cfg_attr(test, schemars(with = "Timestamp"))]
+    pub began: Timestamp,
+    /// How long it took; null where it was killed, or is at work.
+    pub seconds: Option<u64>,
+    /// How it ended; null where no end on record.
+    pub result: Option<String>,
+    /// Where it left no end: what is known of it; else null.
+    pub cut: Option<Cut>,
+    /// The pod, or the person.
+    pub by: String,
+    /// The node on which it ran; null where it ran elsewhere.
+    pub on: Option<String>,
+}
+
+texts!(Phase { place, attempt, began, seconds, result, cut, by, on });
 
 /// What the cluster says now, beside the journals.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use super::cut::Phase;
 use super::cut::{Cut, Now, follow};
 use crate::plan::model::journal::{End, Head, Journal, Line, What, time};
 use crate::plan::model::span::span;
@@ -62,30 +63,6 @@ pub enum Ending {
     Unknown,
     /// What was done outside any run.
     None,
-}
-
-/// One process' work on a node or a phase.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Phase {
-    /// The node, or the phase.
-    pub place: String,
-    /// Counted by place, from one.
-    pub attempt: usize,
-    /// When it began.
-    #[serde(with = "time")]
-    #[cfg_attr(test, schemars(with = "Timestamp"))]
-    pub began: Timestamp,
-    /// How long it took; null where it was killed, or is at work.
-    pub seconds: Option<u64>,
-    /// How it ended; null where no end on record.
-    pub result: Option<String>,
-    /// Where it left no end: what is known of it; else null.
-    pub cut: Option<Cut>,
-    /// The pod, or the person.
-    pub by: String,
-    /// The node on which it ran; null where it ran elsewhere.
-    pub on: Option<String>,
 }
 
 /// A node took no new pods by our doing.
@@ -156,7 +133,6 @@ texts!(Story {
     timeline,
     missing
 });
-texts!(Phase { place, attempt, began, seconds, result, cut, by, on });
 texts!(Outage { node, from, to, seconds });
 texts!(ByHand { at, who, command, result });
 texts!(TimelineLine { at, place, text, detail });

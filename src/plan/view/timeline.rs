@@ -1,6 +1,6 @@
 //! A run drawn over time: a lane for each node and phase, with what was done there, what held it and why, and when it was out of service.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -190,18 +190,19 @@ pub fn draw(story: &Story, journals: &[Journal], now: &Now) -> Timeline {
     // What goes on has lasted until now.
     let until = now.at.filter(|at| now.in_flight && *at > story.until).unwrap_or(story.until);
     for journal in journals {
-        let mut held = HashMap::new();
+        let mut held = BTreeMap::new();
         for line in &journal.lines {
             match span(journal, line, until, now) {
                 Some(Drawn::Api(away)) => api_away.push(away),
                 Some(Drawn::Span(span)) if span.kind == Kind::Hold => {
-                    held.entry(line.place.as_str()).or_insert_with(Vec::new).push(span);
+                    let drain = matches!(line.what, What::Drain { .. });
+                    held.entry((line.place.as_str(), drain)).or_insert_with(Vec::new).push(span);
                 }
                 Some(Drawn::Span(span)) => lanes.of(&line.place).spans.push(span),
                 None => {}
             }
         }
-        for (place, held) in held {
+        for ((place, _), held) in held {
             lanes.of(place).spans.extend(together(held));
         }
         let (place, end) = standstill(journal, journals, until, now);
@@ -292,7 +293,7 @@ fn together(held: Vec<Span>) -> Vec<Span> {
         let (from, to) = (hold.iter().map(|span| span.time.from).min()?, hold.iter().map(|span| span.time.to).max()?);
         let others = hold.len() - 1;
         let longest = hold.into_iter().rev().max_by_key(|span| span.time.lasted())?;
-        let more = if others > 0 { format!("; {others} more reasons before or after") } else { String::new() };
+        let more = if others > 0 { format!("; other reasons before or after: {others}") } else { String::new() };
         Some(Span { time: Stretch::new(from, to), text: longest.text + &more, ..longest })
     };
     holds.into_iter().filter_map(one).collect()
