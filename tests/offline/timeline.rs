@@ -270,3 +270,43 @@ fn a_cluster_of_thousands_has_a_picture_that_opens() {
     }
     assert_eq!(timeline.lanes[5].spans[0].kind, Kind::Drain);
 }
+
+/// Contrast as WCAG 2 measures it.
+fn contrast(one: &str, other: &str) -> f64 {
+    let light = |colour: &str| {
+        let part = |at: usize| {
+            let value = f64::from(u8::from_str_radix(&colour[at..at + 2], 16).unwrap()) / 255.0;
+            if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+        };
+        0.2126 * part(1) + 0.7152 * part(3) + 0.0722 * part(5)
+    };
+    let (one, other) = (light(one), light(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+#[test]
+fn words_can_be_read_on_every_colour_light_and_dark() {
+    let style = include_str!("../../src/report/picture/style.css");
+    let schemes: Vec<&str> = style.split(":root {").skip(1).map(|rest| rest.split('}').next().unwrap()).collect();
+    assert_eq!(schemes.len(), 2);
+    for scheme in schemes {
+        let colour = |name: &str| {
+            let found = scheme.split(&format!("--{name}: ")).nth(1).unwrap_or_else(|| panic!("no --{name}"));
+            &found[..7]
+        };
+        for ground in ["bg", "lane", "out"] {
+            for words in ["text", "quiet"] {
+                let contrast = contrast(colour(words), colour(ground));
+                assert!(contrast >= 4.5, "{words} on {ground}: {contrast:.1}");
+            }
+        }
+        for kind in Kind::ALL {
+            let name = if kind == Kind::Killed { "killed" } else { kind.word() };
+            for (sign, least) in [("text".to_owned(), 4.5), (format!("{name}-line"), 3.0)] {
+                let contrast = contrast(colour(&sign), colour(name));
+                assert!(contrast >= least, "{sign} on {name}: {contrast:.1}");
+            }
+        }
+        assert!(contrast(colour("away"), colour("lane")) >= 3.0);
+    }
+}
