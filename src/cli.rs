@@ -221,7 +221,7 @@ pub enum Command {
     },
     /// Tell what happened in a run, from the journals that outlive its Jobs
     #[command(
-        after_help = "Examples:\n  k8s-upgrade report                       # the newest run\n  k8s-upgrade report 5f3a21bc -o markdown > upgrade.md\n  k8s-upgrade report -o html > run.html    # a timeline, for a browser"
+        after_help = "Examples:\n  k8s-upgrade report 5f3a21bc -o markdown > upgrade.md\n  k8s-upgrade report -o html > run.html    # the newest run, as a timeline for a browser"
     )]
     Report {
         /// Id of a run, or by-hand for what was done outside any; else the newest
@@ -312,7 +312,7 @@ pub enum Command {
     },
     /// Live through an upgrade in memory: the whole chain, without a cluster or on a copy of one; nothing outside is touched
     #[command(
-        after_help = "Examples:\n  k8s-upgrade rehearse\n  k8s-upgrade rehearse --from-cluster --target 1.36.3 --inject power-cut@worker/k8s-node3\n  k8s-upgrade rehearse -o html > run.html    # a timeline, for a browser"
+        after_help = "Examples:\n  k8s-upgrade rehearse --from-cluster --target 1.36.3 --inject power-cut@worker/k8s-node3\n  k8s-upgrade rehearse -o html > run.html    # a timeline, for a browser"
     )]
     Rehearse(Rehearse),
     /// Print everything to install, for `kubectl apply -f -`
