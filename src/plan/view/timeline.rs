@@ -243,7 +243,7 @@ impl Lanes {
     fn ended(self) -> (Vec<Lane>, usize) {
         let mut lanes = self.lanes;
         let is_phase = |lane: &Lane, phase: Phase| lane.place == phase.word();
-        lanes.retain(|lane| !lane.place.is_empty() && !(is_phase(lane, Phase::Preflight) && lane.is_empty()));
+        lanes.retain(|lane| !(lane.place.is_empty() || is_phase(lane, Phase::Preflight) && lane.is_empty()));
         lanes.sort_by_key(|lane| is_phase(lane, Phase::Postflight));
         let mut left_out = lanes.len().saturating_sub(LANES);
         lanes.truncate(LANES);
