@@ -366,7 +366,6 @@ pub mod time {
     }
 
     /// The same, or null.
-    #[expect(clippy::ref_option, reason = "serde hands it over like this")]
     pub fn maybe<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
         match time {
             Some(time) => serialize(time, serializer),
