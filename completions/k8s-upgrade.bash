@@ -1214,11 +1214,11 @@ _k8s__upgrade() {
                     return 0
                     ;;
                 --output)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text markdown html svg json" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text markdown html svg json" -- "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)
@@ -1268,11 +1268,11 @@ _k8s__upgrade() {
             fi
             case "${prev}" in
                 --output)
-                    COMPREPLY=($(compgen -W "text markdown json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text markdown html svg json" -- "${cur}"))
                     return 0
                     ;;
                 -o)
-                    COMPREPLY=($(compgen -W "text markdown json" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "text markdown html svg json" -- "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)

@@ -224,6 +224,8 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s h -l 
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand status" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s o -l output -d 'Form of the report' -r -f -a "text\t''
 markdown\t''
+html\t'A page for a browser, with a picture of the run over time; one file, which fetches nothing'
+svg\t'That picture alone'
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l context -d 'Context of the kubeconfig' -r
@@ -237,7 +239,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s v -l 
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s q -l quiet -d 'Only warnings and failures'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s y -l yes -d 'Do not ask before a change'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -l no-color -d 'No colour, no bars'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand report" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l target -d 'The release to go to' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l run -d 'Id of the run that this belongs to' -r
@@ -357,7 +359,10 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l sce
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l save -d 'Write the scenario to a file, never over one, - for stdout, and do no more: names, labels and versions, to share and to change' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l inject -d 'Break something at preflight, master, worker/NODE, postflight or a node\'s step; may be repeated: kill, ssh-loss, api-outage, alert, node-not-ready, pdb-deadlock, backup-failure, power-cut, prometheus-away, pushgateway-away, slack-away, new-release' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l seed -d 'One seed gives one history' -r
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s o -l output -d 'Form of the result on stdout; markdown, html and svg tell the run as a report does' -r -f -a "text\t''
+markdown\t''
+html\t'A page for a browser, with a picture of the run over time; one file, which fetches nothing'
+svg\t'That picture alone'
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l context -d 'Context of the kubeconfig' -r
@@ -374,7 +379,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s v -
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s q -l quiet -d 'Only warnings and failures'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s y -l yes -d 'Do not ask before a change'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l no-color -d 'No colour, no bars'
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s h -l help -d 'Print help'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l image -d 'The image that Jobs run; `k8s-upgrade image` prints its name' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l only -d 'Only one part' -r -f -a "rules\t'The Prometheus rule file'

@@ -96,11 +96,15 @@ pub enum Form {
     Json,
 }
 
-/// How a report is written.
+/// How a run is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Page {
     Text,
     Markdown,
+    /// A page for a browser, with a picture of the run over time; one file, which fetches nothing
+    Html,
+    /// That picture alone
+    Svg,
     Json,
 }
 
@@ -230,7 +234,7 @@ pub enum Command {
     },
     /// Tell what happened in a run, from the journals that outlive its Jobs
     #[command(
-        after_help = "Examples:\n  k8s-upgrade report                       # the newest run\n  k8s-upgrade report 5f3a21bc -o markdown > upgrade.md"
+        after_help = "Examples:\n  k8s-upgrade report 5f3a21bc -o markdown > upgrade.md\n  k8s-upgrade report -o html > run.html    # the newest run, as a timeline for a browser"
     )]
     Report {
         /// Id of a run, or by-hand for what was done outside any; else the newest
@@ -321,7 +325,7 @@ pub enum Command {
     },
     /// Live through an upgrade in memory: the whole chain, without a cluster or on a copy of one; nothing outside is touched
     #[command(
-        after_help = "Examples:\n  k8s-upgrade rehearse\n  k8s-upgrade rehearse --from-cluster --target 1.36.3 --inject power-cut@worker/k8s-node3"
+        after_help = "Examples:\n  k8s-upgrade rehearse --from-cluster --target 1.36.3 --inject power-cut@worker/k8s-node3\n  k8s-upgrade rehearse -o html > run.html    # a timeline, for a browser"
     )]
     Rehearse(Rehearse),
     /// Print everything to install, for `kubectl apply -f -`
@@ -429,8 +433,9 @@ pub struct Rehearse {
     /// On a terminal, too, as fast as it goes
     #[arg(long)]
     pub fast: bool,
-    #[command(flatten)]
-    pub data: Data,
+    /// Form of the result on stdout; markdown, html and svg tell the run as a report does
+    #[arg(short, long, value_enum, default_value_t = Page::Text)]
+    pub output: Page,
 }
 
 #[derive(Debug, Args)]

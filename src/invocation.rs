@@ -12,7 +12,7 @@ use clap::Parser;
 use futures::future::LocalBoxFuture;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, Data, Form, Halt, Skip};
+use crate::cli::{Cli, Command, Data, Form, Halt, Page, Skip};
 use crate::commands::{self, Asker};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
@@ -416,7 +416,7 @@ fn manner(command: &Command) -> Manner {
         Command::Check { data, .. } | Command::Status { data, .. } => of(true, false, json(data)),
         Command::Report { .. } => of(true, false, false),
         // What it does to the real cluster is nothing.
-        Command::Rehearse(wanted) => of(true, false, json(&wanted.data)),
+        Command::Rehearse(wanted) => of(true, false, wanted.output == Page::Json),
         Command::Preflight { dry_run, chain, data, .. } => of(*dry_run, chain.chain, json(data)),
         Command::UpgradeNode { chain, data, .. } | Command::Postflight { chain, data, .. } => of(false, chain.chain, json(data)),
         Command::Manifests(_) | Command::Image { .. } | Command::Completions { .. } | Command::Man { .. } => {

@@ -13,16 +13,20 @@ use serde::de::DeserializeOwned;
 
 use super::install::write_out;
 use super::never_over;
-use crate::cli::{Form, Rehearse};
+use crate::cli::{Page, Rehearse};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::names::{ALERT_GROUP, ALERT_WATCHDOG};
 use crate::plan::model::answer::Answer;
-use crate::report::{Event, Out, Printed, Shared};
+use crate::plan::model::journal::{BY_HAND, Journal};
+use crate::plan::view::cut::Now;
+use crate::plan::view::story;
+use crate::plan::view::timeline::{self, Timeline};
+use crate::report::{self, Event, Out, Printed, Shared};
 use crate::run::session::{Stop, signalled};
 use crate::run::{Services, chain};
 use crate::settings::{Settings, Sources};
 use crate::twin::Process;
-use crate::twin::rehearsal::{Injection, Rehearsed, rehearse};
+use crate::twin::rehearsal::{Evidence, Injection, Rehearsed, rehearse};
 use crate::twin::scenario::{Fault, Objects, Release, SCHEMA, Scenario, Source};
 use crate::words::command;
 use crate::world::{Env, Files, TEXT_FILE, World};
@@ -107,11 +111,18 @@ impl Rehearsal<'_> {
         };
         tokio::time::resume();
         let told = told.map_err(Failure::nothing_begun)?;
-        let text = match self.wanted.data.output {
-            Form::Text => told.text(),
-            Form::Json => Printed::pretty(&told).map_err(Failure::nothing_begun)?,
+        let text = match self.wanted.output {
+            Page::Text => Some(told.text()),
+            Page::Json => Some(Printed::pretty(&told).map_err(Failure::nothing_begun)?),
+            page => as_reported(&told, page),
         };
-        write_out(self.stdout, text.as_str().as_bytes()).map_err(Failure::nothing_begun)?;
+        match text {
+            Some(text) => write_out(self.stdout, text.as_str().as_bytes()).map_err(Failure::nothing_begun)?,
+            None => {
+                let text = "the rehearsed run did not begin: there is nothing to draw; -o text says why".to_owned();
+                self.tell(told.ended, &Event::Note { place: "rehearsal".to_owned(), text });
+            }
+        }
         if told.end.class.is_none() {
             let (what_for, command) = match self.wanted.from_cluster {
                 true => ("do it with", command!("k8s-upgrade start --target {}", scenario.target)),
@@ -136,6 +147,22 @@ impl Rehearsal<'_> {
         never_over(self.world, path, "the same with --save -    # prints the scenario instead")?;
         self.world.files.write(path, text.as_bytes(), 0o644).map_err(cannot)
     }
+}
+
+/// As `report` would tell it; None: no run has begun.
+fn as_reported(told: &Rehearsed, page: Page) -> Option<Printed> {
+    let Evidence { journals, unreadable, in_flight, api_away } = &told.evidence;
+    let now = Now { at: Some(told.ended), in_flight: *in_flight, ..Now::default() };
+    let run = journals.iter().map(|journal| &journal.head.run).find(|run| *run != BY_HAND)?;
+    let journals: Vec<Journal> = journals.iter().filter(|journal| journal.head.run == *run).cloned().collect();
+    let story = story::tell(run, &journals, unreadable, &now, false)?;
+    // It was seen from outside, better than by those who waited for it.
+    let timeline = Timeline { api_away: api_away.clone(), ..timeline::draw(&story, &journals, &now) };
+    Some(match page {
+        Page::Svg => report::svg(&story, &timeline),
+        Page::Html => report::html(&story, &timeline),
+        _ => report::markdown(&story, &timeline),
+    })
 }
 
 /// The rehearsed run's end is the command's.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::{Event, Sink, place, sentence};
-use crate::plan::model::journal::{Journal, Line, What};
+use crate::plan::model::journal::{Journal, Line, Wait, What};
 
 /// One process' journal, shared by the sink that fills it and the run that writes it.
 #[derive(Clone, Default)]
@@ -34,7 +34,7 @@ fn what(now: Timestamp, event: &Event) -> Option<What> {
         Event::StepStarted { step, .. } => What::Step { step: step.clone(), seconds: None },
         Event::StepDone { step, took, .. } => What::Step { step: step.clone(), seconds: Some(took.as_secs()) },
         Event::StepSkipped { step, why, .. } => What::Skipped { step: step.clone(), why: why.clone() },
-        Event::Waiting { on, .. } => What::Waited { on: on.to_string(), until: now },
+        Event::Waiting { on, .. } => What::Waited { on: on.to_string(), kind: Wait::of(on), until: now },
         Event::Draining { left, total, held, .. } => What::Drain { left: *left, total: *total, held: held.clone(), until: now },
         Event::Note { .. } | Event::Found { .. } | Event::Did { .. } | Event::Next { .. } => What::Note { text: sentence(event) },
         Event::Warning { text, .. } => What::Warning { text: text.clone() },

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::picture::mermaid;
 use super::{Printed, span};
+use crate::plan::view::cut::Cut;
 use crate::plan::view::story::{Ending, Outage, Story, TimelineLine};
+use crate::plan::view::timeline::Timeline;
 use crate::words::shown;
 
-fn stamp(at: Timestamp) -> String {
+pub(super) fn stamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
@@ -21,7 +24,7 @@ fn took(seconds: Option<u64>) -> String {
     seconds.map_or("?".to_owned(), |seconds| span(Duration::from_secs(seconds)))
 }
 
-fn title(story: &Story) -> String {
+pub(super) fn title(story: &Story) -> String {
     match &story.target {
         _ if story.result == Ending::None => "What was done by hand, outside any run".to_owned(),
         Some(target) => {
@@ -32,7 +35,7 @@ fn title(story: &Story) -> String {
     }
 }
 
-fn result(story: &Story) -> String {
+pub(super) fn result(story: &Story) -> String {
     let lasted = took(Some(story.until.duration_since(story.began).unsigned_abs().as_secs()));
     match story.result {
         Ending::Complete => format!("complete after {lasted}"),
@@ -43,25 +46,25 @@ fn result(story: &Story) -> String {
     }
 }
 
-type Table = (Vec<&'static str>, Vec<Vec<String>>);
+pub(super) type Table = (Vec<&'static str>, Vec<Vec<String>>);
 
-fn phases(story: &Story) -> Table {
+pub(super) fn phases(story: &Story) -> Table {
     let row = |phase: &crate::plan::view::story::Phase| {
         let again = if phase.attempt > 1 { format!(" (attempt {})", phase.attempt) } else { String::new() };
         let on = phase.on.as_ref().map_or(String::new(), |on| format!(" on {on}"));
-        let result = phase.result.clone().unwrap_or_else(|| "no end on record".to_owned());
+        let cut = || phase.cut.as_ref().map_or("no end on record".to_owned(), Cut::says);
         vec![
             format!("{}{again}", phase.place),
             clock(Some(phase.began)),
             took(phase.seconds),
-            result,
+            phase.result.clone().unwrap_or_else(cut),
             format!("{}{on}", phase.by),
         ]
     };
     (vec!["PHASE", "BEGAN", "TOOK", "RESULT", "BY"], story.phases.iter().map(row).collect())
 }
 
-fn outages(story: &Story) -> Table {
+pub(super) fn outages(story: &Story) -> Table {
     let row = |outage: &Outage| {
         let to = outage.to.map_or("still is".to_owned(), |to| clock(Some(to)));
         vec![outage.node.clone(), clock(outage.from), to, took(outage.seconds)]
@@ -71,7 +74,7 @@ fn outages(story: &Story) -> Table {
     (vec!["OUT OF SERVICE", "FROM", "TO", "FOR"], rows)
 }
 
-fn by_hand(story: &Story) -> Table {
+pub(super) fn by_hand(story: &Story) -> Table {
     let row = |hand: &crate::plan::view::story::ByHand| {
         let result = hand.result.clone().unwrap_or_else(|| "no end on record".to_owned());
         vec![hand.who.clone(), clock(Some(hand.at)), hand.command.clone(), result]
@@ -161,12 +164,15 @@ fn table(out: &mut String, heading: &str, (titles, rows): &Table) {
     }
 }
 
-/// For a wiki.
-pub fn markdown(story: &Story) -> Printed {
-    let story = &shown(story);
+/// For a wiki, with a chart where it draws Mermaid.
+pub fn markdown(story: &Story, timeline: &Timeline) -> Printed {
+    let (story, timeline) = (&shown(story), &shown(timeline));
     let mut out = format!("# {}\n\n{}; {} to {}\n", plain(&title(story)), result(story), stamp(story.began), stamp(story.until));
     if let Some(path) = &story.snapshot {
         let _ = writeln!(out, "\netcd snapshot {}", code(path));
+    }
+    if let Some(chart) = mermaid(timeline) {
+        let _ = write!(out, "\n{chart}");
     }
     table(&mut out, "Phases", &phases(story));
     table(&mut out, "Out of service", &outages(story));

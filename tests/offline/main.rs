@@ -1,6 +1,7 @@
 //! Everything that needs no cluster. One binary: a new file is a new `mod` here.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod browser;
 mod cli;
 mod defects;
 mod docs;
@@ -22,6 +23,7 @@ mod ssh;
 #[allow(dead_code, unused_macros, unused_imports)] // each of the programs uses a part
 mod support;
 mod terminals;
+mod timeline;
 mod vault;
 mod watch;
 mod web_adapter;

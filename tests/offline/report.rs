@@ -1,21 +1,24 @@
 //! `report`: one story, with all that can happen to it, in its three forms.
 
 use jiff::Timestamp;
-use k8s_upgrade::plan::model::journal::{End, Head, Journal, Line, What};
+use k8s_upgrade::plan::model::journal::{End, Head, Journal, Line, Wait, What};
+use k8s_upgrade::plan::model::lease::Lease;
+use k8s_upgrade::plan::view::cut::Now;
 use k8s_upgrade::plan::view::story::{Ending, Story, tell};
+use k8s_upgrade::plan::view::timeline::draw;
 use k8s_upgrade::report::{Printed, markdown, text};
 
-const RUN: &str = "5f3a21bc";
+pub const RUN: &str = "5f3a21bc";
 
-fn at(clock: &str) -> Timestamp {
+pub fn at(clock: &str) -> Timestamp {
     format!("2026-11-22T{clock}Z").parse().unwrap()
 }
 
-fn line(clock: &str, place: &str, what: What) -> Line {
+pub fn line(clock: &str, place: &str, what: What) -> Line {
     Line { at: at(clock), place: place.to_owned(), what }
 }
 
-fn step(clock: &str, place: &str, step: &str, seconds: Option<u64>) -> Line {
+pub fn step(clock: &str, place: &str, step: &str, seconds: Option<u64>) -> Line {
     line(clock, place, What::Step { step: step.to_owned(), seconds })
 }
 
@@ -23,11 +26,11 @@ fn note(clock: &str, place: &str, text: &str) -> Line {
     line(clock, place, What::Note { text: text.to_owned() })
 }
 
-fn end(clock: &str, result: &str) -> Option<End> {
+pub fn end(clock: &str, result: &str) -> Option<End> {
     Some(End { at: at(clock), result: result.to_owned(), ..End::default() })
 }
 
-fn pod(place: &str, writer: &str, begun: &str, lines: Vec<Line>, end: Option<End>) -> Journal {
+pub fn pod(place: &str, writer: &str, begun: &str, lines: Vec<Line>, end: Option<End>) -> Journal {
     let head = Head {
         run: RUN.to_owned(),
         place: place.to_owned(),
@@ -39,7 +42,7 @@ fn pod(place: &str, writer: &str, begun: &str, lines: Vec<Line>, end: Option<End
     Journal { head, lines, end }
 }
 
-fn preflight() -> Journal {
+pub fn preflight() -> Journal {
     let begun = What::RunBegun {
         from: Some("1.34.2".to_owned()),
         target: "1.34.7".to_owned(),
@@ -56,13 +59,13 @@ fn preflight() -> Journal {
 }
 
 /// Killed in the middle of its drain.
-fn killed() -> Journal {
+pub fn killed() -> Journal {
     let held = vec!["web/checkout-7d9f (PDB web/checkout allows 0 of 2)".to_owned()];
     let lines = vec![
         line(
             "12:03:10",
             "k8s-node4",
-            What::Waited { on: "the alert gate: firing: NodeDiskFull".to_owned(), until: at("12:07:10") },
+            What::Waited { on: "the alert gate: firing: NodeDiskFull".to_owned(), kind: Wait::Gate, until: at("12:07:10") },
         ),
         step("12:07:12", "k8s-node4", "cordon", Some(0)),
         line("12:07:12", "k8s-node4", What::OutOfService),
@@ -72,7 +75,7 @@ fn killed() -> Journal {
     pod("k8s-node4", "node4-a", "12:03:05", lines, None)
 }
 
-fn failed() -> Journal {
+pub fn failed() -> Journal {
     let end = End {
         code: 5,
         place: "k8s-node4".to_owned(),
@@ -85,7 +88,7 @@ fn failed() -> Journal {
     pod("k8s-node4", "node4-b", "12:08:30", vec![step("12:09:00", "k8s-node4", "kubeadm upgrade node", None)], Some(end))
 }
 
-fn resume() -> Journal {
+pub fn resume() -> Journal {
     let mut journal =
         pod("", "alice-0a1b2c3d", "12:20:00", vec![note("12:20:02", "k8s-node4", "Job node4 created")], end("12:20:03", "done"));
     journal.head.person = Some("alice@laptop".to_owned());
@@ -94,7 +97,7 @@ fn resume() -> Journal {
     journal
 }
 
-fn done() -> Journal {
+pub fn done() -> Journal {
     let lines = vec![
         line(
             "12:21:00",
@@ -120,13 +123,13 @@ fn postflight() -> Journal {
     journal
 }
 
-fn all() -> Vec<Journal> {
+pub fn all() -> Vec<Journal> {
     // As an API server lists them: by name.
     vec![resume(), killed(), failed(), done(), postflight(), preflight()]
 }
 
 fn told(journals: Vec<Journal>, in_flight: bool) -> Story {
-    tell(RUN, journals, &[], in_flight, false).unwrap()
+    tell(RUN, &journals, &[], &Now { in_flight, ..Now::default() }, false).unwrap()
 }
 
 #[test]
@@ -136,7 +139,8 @@ fn as_text() {
 
 #[test]
 fn as_markdown() {
-    insta::assert_snapshot!(markdown(&told(all(), false)));
+    let story = told(all(), false);
+    insta::assert_snapshot!(markdown(&story, &draw(&story, &all(), &Now::default())));
 }
 
 #[test]
@@ -157,10 +161,11 @@ fn what_no_journal_tells_is_said() {
     let in_flight = told(vec![preflight(), killed()], true);
     assert_eq!(in_flight.result, Ending::InFlight);
     let wanted = "node4-a: what it did after 12:08:00 (2 of 9 pods left, until 12:08:00 held: web/checkout-7d9f (PDB web/checkout \
-                  allows 0 of 2)): it was killed, or is at work";
+                  allows 0 of 2)): it was killed or cut off";
     assert_eq!(in_flight.missing, [wanted]);
     assert!(text(&in_flight).as_str().contains("k8s-node4       12:07:12  still is  ?"), "{}", text(&in_flight));
-    let without_beginning = tell(RUN, vec![postflight()], &["the journal x cannot be read: y".to_owned()], false, false).unwrap();
+    let without_beginning =
+        tell(RUN, &[postflight()], &["the journal x cannot be read: y".to_owned()], &Now::default(), false).unwrap();
     assert_eq!(
         without_beginning.missing,
         [
@@ -175,7 +180,7 @@ fn what_no_journal_tells_is_said() {
         "{:?}",
         without_node.missing
     );
-    assert_eq!(tell(RUN, Vec::new(), &[], false, false), None);
+    assert_eq!(tell(RUN, &[], &[], &Now::default(), false), None);
 }
 
 #[test]
@@ -190,4 +195,42 @@ fn a_run_in_one_process_is_told_phase_by_phase() {
     let rows: Vec<_> = story.phases.iter().map(|phase| (phase.place.as_str(), phase.seconds, phase.result.as_deref())).collect();
     assert_eq!(rows, [("preflight", Some(60), Some("done")), ("k8s-node4", Some(600), Some("hold: drain: 1 pods still ending"))]);
     assert_eq!(story.by_hand.len(), 1);
+}
+
+/// What the cluster says now tells one that is at work from one that is gone, and whose turn it was from nobody's.
+#[test]
+fn of_one_without_an_end_all_that_is_known_is_said() {
+    let lease = |holder: &str| Lease {
+        node: "k8s-node4".to_owned(),
+        holder: holder.to_owned(),
+        renewed: at("12:08:00"),
+        until: at("12:09:00"),
+    };
+    let now = |at_work: &[&str], leases| Now {
+        at: Some(at("12:08:45")),
+        in_flight: true,
+        at_work: at_work.iter().map(ToString::to_string).collect(),
+        leases,
+    };
+    for (journals, now, wanted) in [
+        (vec![preflight(), killed()], now(&["node4-a"], vec![lease("node4-a")]), "at work"),
+        (vec![preflight(), killed()], now(&[], vec![]), "killed or cut off after 12:08:00; nobody went on"),
+        (
+            vec![preflight(), killed()],
+            now(&[], vec![lease("node4-a")]),
+            "killed or cut off after 12:08:00; its Lease is free from 12:09:00, nobody went on",
+        ),
+        (
+            vec![preflight(), killed(), failed()],
+            now(&["node4-b"], vec![lease("node4-b")]),
+            "killed or cut off after 12:08:00; node4-b went on at 12:08:30",
+        ),
+    ] {
+        let story = tell(RUN, &journals, &[], &now, false).unwrap();
+        let row = &story.phases[1];
+        assert_eq!((row.by.as_str(), &row.result), ("node4-a", &None), "{wanted}");
+        assert_eq!(row.cut.as_ref().unwrap().says(), wanted);
+        assert!(text(&story).as_str().contains(wanted), "{}", text(&story));
+        assert_eq!(story.missing.iter().any(|line| line.ends_with("it is at work")), wanted == "at work", "{:?}", story.missing);
+    }
 }

@@ -14,9 +14,11 @@ use k8s_upgrade::plan::model::version::{UpgradeKind, Version};
 use k8s_upgrade::plan::rescue::card::Card;
 use k8s_upgrade::plan::rescue::hosts::{Asked, Copy, End, Found, Package, Snapshot, Unit, Work as OnNode};
 use k8s_upgrade::plan::rescue::restore::Restore;
+use k8s_upgrade::plan::view::cut::Cut;
 use k8s_upgrade::plan::view::health::Check;
 use k8s_upgrade::plan::view::screen::{Failed, Row, Run, Screen, Stale, Work};
 use k8s_upgrade::plan::view::story::{self, Ending, Outage, Story};
+use k8s_upgrade::plan::view::timeline::{self, Kind, Lane, Stretch, Timeline};
 use k8s_upgrade::report::{self, Account, Event, Printed, SharedJournal, Sink, Style, data};
 use k8s_upgrade::words::Texts;
 
@@ -318,7 +320,7 @@ fn hosts_and_the_way_back() {
 }
 
 #[test]
-fn the_story_as_text_and_as_markdown() {
+fn the_story_in_every_form() {
     let story = Story {
         run: text(),
         from: Some(text()),
@@ -333,7 +335,14 @@ fn the_story_as_text_and_as_markdown() {
             attempt: 2,
             began: at(),
             seconds: Some(1),
-            result: Some(text()),
+            result: None,
+            cut: Some(Cut {
+                at_work: false,
+                last: at(),
+                lease_until: Some(at()),
+                followed_by: Some(text()),
+                followed_at: Some(at()),
+            }),
             by: text(),
             on: Some(text()),
         }],
@@ -346,7 +355,17 @@ fn the_story_as_text_and_as_markdown() {
     let story = filled(story);
     is_sane(report::text(&story).as_str(), "the story");
     is_sane_json(&Printed::pretty(&story).unwrap(), "the story as data");
-    let markdown = report::markdown(&story);
+    let time = Stretch::new(at(), at());
+    let spans: Vec<timeline::Span> =
+        Kind::ALL.into_iter().map(|kind| timeline::Span { kind, time, open: true, text: text() }).collect();
+    let lane = Lane { place: text(), spans, processes: vec![time], out_of_service: vec![time] };
+    let timeline = Timeline { began: at(), until: at(), lanes: vec![lane.clone(), lane], api_away: vec![time], left_out: 1 };
+    let timeline = filled(timeline);
+    for (picture, what) in [(report::svg(&story, &timeline), "as SVG"), (report::html(&story, &timeline), "as HTML")] {
+        is_sane(picture.as_str(), what);
+        assert!(!picture.as_str().contains("<img"), "{what}");
+    }
+    let markdown = report::markdown(&story, &timeline);
     is_sane(markdown.as_str(), "the story as Markdown");
     // Of its own it has backticks around the snapshot's path, and bars between cells.
     for line in markdown.as_str().lines().filter(|line| !line.starts_with("etcd snapshot `")) {

@@ -98,6 +98,10 @@ fn a_run_that_was_cut_is_told_whole() {
         assert_eq!(code, Some(0), "{text}");
         let (code, json) = types(driver, "json", &["k8s-upgrade", "report", "-o", "json"]).await;
         assert_eq!(code, Some(0), "{json}");
+        let (code, page) = types(driver, "html", &["k8s-upgrade", "report", "-o", "html"]).await;
+        assert_eq!(code, Some(0), "{page}");
+        says(&page, "<svg ");
+        says(&page, "no word of k8s-upgrade-worker-1-34-7-k8s-node4");
         let (code, said) = types(driver, "unknown", &["k8s-upgrade", "report", "0badcafe"]).await;
         assert_eq!(code, Some(2), "{said}");
         let known = journals(&driver.twin.look(State::clone))[0].head.run.clone();
@@ -130,8 +134,10 @@ fn a_run_that_was_cut_is_told_whole() {
     assert!(story["outOfService"].as_array().unwrap().iter().all(costs), "{text}");
     let missing: Vec<&str> = story["missing"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
     assert!(missing.len() == 1 && missing[0].contains("k8s-upgrade-worker-1-34-7-k8s-node4"), "{missing:?}");
-    assert!(missing[0].ends_with("it was killed, or is at work"), "{missing:?}");
+    assert!(missing[0].ends_with("it was killed or cut off"), "{missing:?}");
     says(&text, "drain, not ended");
+    says(&text, "killed or cut off after ");
+    says(&text, " went on at ");
     says(&text, "etcd snapshot /");
     // Nothing secret, and no line that a program on a node has printed.
     let all = maps(&end).iter().map(|(_, map)| map.to_string()).collect::<String>();

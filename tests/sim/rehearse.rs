@@ -35,6 +35,22 @@ fn jobs(told: &Value) -> Vec<String> {
     all.iter().map(|job| format!("{} on {}", job["place"].as_str().unwrap(), job["node"].as_str().unwrap())).collect()
 }
 
+/// Of the same journals as a report, and of no run that did not begin.
+#[test]
+fn a_run_is_drawn_before_there_is_one() {
+    let page = rehearse(&["-o", "html", "--inject", "kill@k8s-node3"]).is(0).stdout.clone();
+    for wanted in
+        ["<svg ", "complete after", "k8s-node3", "2 attempts", "killed or cut off after", "API server", "out of service"]
+    {
+        assert!(page.contains(wanted), "{wanted} is missing in {page}");
+    }
+    let held = rehearse(&["-o", "svg", "--inject", "pdb-deadlock@k8s-node4"]);
+    assert!(held.is(3).stdout.contains("and it stands so"), "{}", held.stdout);
+    assert!(rehearse(&["-o", "markdown"]).is(0).stdout.contains("```mermaid"));
+    let none = rehearse(&["-o", "svg", "--target", "1.33.9"]);
+    assert!(none.is(4).says("did not begin").stdout.is_empty(), "{}", none.stdout);
+}
+
 #[test]
 fn the_runbook_s_cluster_is_upgraded_in_its_order() {
     let told = json(&[]);

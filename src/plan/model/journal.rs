@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::progress::Awaited;
 use crate::names;
 use crate::words::RunId;
 
@@ -116,6 +117,8 @@ pub enum What {
     },
     Waited {
         on: String,
+        #[serde(default, skip_serializing_if = "Wait::is_other")]
+        kind: Wait,
         #[serde(with = "time")]
         until: Timestamp,
     },
@@ -134,6 +137,37 @@ pub enum What {
     Warning {
         text: String,
     },
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wait {
+    /// A gate that is closed.
+    Gate,
+    /// The run's own pace, after a node.
+    Soak,
+    /// The API server, which is away or not ready.
+    Api,
+    /// All else: what was done is to take effect. Journals of this version's first builds tell no kinds.
+    #[default]
+    Other,
+}
+
+impl Wait {
+    /// Of what is told.
+    pub fn of(on: &Awaited) -> Wait {
+        match (on.api_away, on.soak, &on.gate) {
+            (true, ..) => Wait::Api,
+            (_, true, _) => Wait::Soak,
+            (.., Some(_)) => Wait::Gate,
+            _ => Wait::Other,
+        }
+    }
+
+    fn is_other(&self) -> bool {
+        *self == Wait::Other
+    }
 }
 
 /// How the process ended.
@@ -182,7 +216,7 @@ impl What {
     /// Takes in what the next one says, if it only goes on with this one.
     fn continued(&mut self, next: &What) -> bool {
         match (self, next) {
-            (What::Waited { on, until }, What::Waited { on: same, until: later }) if on == same => *until = *later,
+            (What::Waited { on, until, .. }, What::Waited { on: same, until: later, .. }) if on == same => *until = *later,
             (What::Drain { left, total, held, until }, What::Drain { left: fewer, total: of, held: same, until: later })
                 if held == same =>
             {
@@ -329,6 +363,14 @@ pub mod time {
     /// UTC, to the second.
     pub fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&text(time))
+    }
+
+    /// The same, or null.
+    pub fn maybe<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+        match time {
+            Some(time) => serialize(time, serializer),
+            None => serializer.serialize_none(),
+        }
     }
 
     /// That form alone.

@@ -10,7 +10,7 @@ fn line(second: i64, place: &str, what: What) -> Line {
 }
 
 fn waited(on: &str, until: i64) -> What {
-    What::Waited { on: on.to_owned(), until: at(until) }
+    What::Waited { on: on.to_owned(), kind: Wait::Other, until: at(until) }
 }
 
 fn step(step: &str, seconds: Option<u64>) -> What {

@@ -68,12 +68,15 @@ pub struct Awaited {
     /// The id of the gate that is closed, where it is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gate: Option<String>,
+    /// It is the API server, which is away or not ready.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub api_away: bool,
 }
 
 impl Awaited {
-    /// A wait that is no soak, and no gate's.
+    /// A wait that is no soak, no gate's, and not for an API server that is away.
     pub fn new(on: impl Into<String>, missing: impl Into<String>) -> Self {
-        Awaited { on: on.into(), missing: missing.into(), soak: false, gate: None }
+        Awaited { on: on.into(), missing: missing.into(), soak: false, gate: None, api_away: false }
     }
 
     /// The watch after a node; `complaints` are what looks bad meanwhile.
@@ -124,7 +127,7 @@ pub struct ToldFailure {
 texts!(Progress { version, writer, written, ended, doing });
 texts!(Doing { step, wait, drain, failure, last });
 texts!(Span { what, since, until });
-texts!(Awaited { on, missing, soak, gate });
+texts!(Awaited { on, missing, soak, gate, api_away });
 texts!(Waiting { on, since, until });
 texts!(Draining { left, total, held });
 texts!(ToldFailure { what, state, next });

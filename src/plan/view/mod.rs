@@ -1,6 +1,7 @@
 //! What people are shown and told, as data that `report` writes out.
 
 pub mod check;
+pub mod cut;
 pub mod health;
 pub mod news;
 pub mod offer;
@@ -8,3 +9,4 @@ pub mod screen;
 pub mod status;
 pub mod still_held;
 pub mod story;
+pub mod timeline;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use super::cut::Phase;
+use super::cut::{Cut, Now, follow};
 use crate::plan::model::journal::{End, Head, Journal, Line, What, time};
 use crate::plan::model::span::span;
 use crate::words::texts;
@@ -63,28 +65,6 @@ pub enum Ending {
     None,
 }
 
-/// One process' work on a node or a phase.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Phase {
-    /// The node, or the phase.
-    pub place: String,
-    /// Counted by place, from one.
-    pub attempt: usize,
-    /// When it began.
-    #[serde(with = "time")]
-    #[cfg_attr(test, schemars(with = "Timestamp"))]
-    pub began: Timestamp,
-    /// How long it took; null where it was killed, or is at work.
-    pub seconds: Option<u64>,
-    /// How it ended; null where no end on record.
-    pub result: Option<String>,
-    /// The pod, or the person.
-    pub by: String,
-    /// The node on which it ran; null where it ran elsewhere.
-    pub on: Option<String>,
-}
-
 /// A node took no new pods by our doing.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -92,11 +72,11 @@ pub struct Outage {
     /// The node.
     pub node: String,
     /// Since when; null where no journal tells.
-    #[serde(serialize_with = "maybe")]
+    #[serde(serialize_with = "time::maybe")]
     #[cfg_attr(test, schemars(with = "Option<Timestamp>"))]
     pub from: Option<Timestamp>,
     /// Until when; null where it still was so at the end of the journals.
-    #[serde(serialize_with = "maybe")]
+    #[serde(serialize_with = "time::maybe")]
     #[cfg_attr(test, schemars(with = "Option<Timestamp>"))]
     pub to: Option<Timestamp>,
     /// How long; null where one of the two is not known.
@@ -153,21 +133,13 @@ texts!(Story {
     timeline,
     missing
 });
-texts!(Phase { place, attempt, began, seconds, result, by, on });
 texts!(Outage { node, from, to, seconds });
 texts!(ByHand { at, who, command, result });
 texts!(TimelineLine { at, place, text, detail });
 
-#[expect(clippy::ref_option, reason = "serde hands it over like this")]
-fn maybe<S: serde::Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    match at {
-        Some(at) => time::serialize(at, serializer),
-        None => serializer.serialize_none(),
-    }
-}
-
-/// Tells a run from all its journals. `in_flight`: it still is. None if there is no journal.
-pub fn tell(run: &str, mut journals: Vec<Journal>, unreadable: &[String], in_flight: bool, outside: bool) -> Option<Story> {
+/// Tells a run from all its journals, and from what the cluster says now. `outside`: it is no run. None if there is no journal.
+pub fn tell(run: &str, journals: &[Journal], unreadable: &[String], now: &Now, outside: bool) -> Option<Story> {
+    let mut journals: Vec<&Journal> = journals.iter().collect();
     journals.sort_by(|a, b| (a.head.begun, &a.head.writer).cmp(&(b.head.begun, &b.head.writer)));
     let began = journals.first()?.head.begun;
     let mut lines: Vec<&Line> = journals.iter().flat_map(|journal| &journal.lines).collect();
@@ -181,12 +153,12 @@ pub fn tell(run: &str, mut journals: Vec<Journal>, unreadable: &[String], in_fli
         _ if outside => Ending::None,
         Some(true) => Ending::Complete,
         Some(false) => Ending::Partial,
-        None if in_flight => Ending::InFlight,
+        None if now.in_flight => Ending::InFlight,
         None => Ending::Unknown,
     };
-    let phases = phases(&journals);
+    let phases = phases(&journals, now);
     let out_of_service = outages(&lines);
-    let mut missing: Vec<String> = journals.iter().flat_map(gaps).collect();
+    let mut missing: Vec<String> = journals.iter().flat_map(|journal| gaps(journal, now)).collect();
     missing.extend(unreadable.iter().cloned());
     if !outside {
         let there = |place: &str| phases.iter().any(|phase| phase.place == place);
@@ -227,7 +199,7 @@ pub fn tell(run: &str, mut journals: Vec<Journal>, unreadable: &[String], in_fli
 }
 
 /// When the last of a line was known.
-fn until(line: &Line) -> Timestamp {
+pub(super) fn until(line: &Line) -> Timestamp {
     match &line.what {
         What::Waited { until, .. } | What::Drain { until, .. } => *until,
         What::Step { seconds: Some(seconds), .. } | What::Phase { seconds: Some(seconds), .. } => {
@@ -236,6 +208,11 @@ fn until(line: &Line) -> Timestamp {
         }
         _ => line.at,
     }
+}
+
+/// When a process was heard of last.
+pub(super) fn last(journal: &Journal) -> Timestamp {
+    journal.lines.iter().map(until).max().unwrap_or(journal.head.begun)
 }
 
 fn seconds(from: Timestamp, to: Timestamp) -> u64 {
@@ -247,18 +224,20 @@ fn by(head: &Head) -> String {
 }
 
 /// What an end says in a word or two.
-fn said(end: &End) -> String {
+pub(super) fn said(end: &End) -> String {
     end.failure.as_ref().map_or_else(|| end.result.clone(), |what| format!("{}: {what}", end.result))
 }
 
-fn phases(journals: &[Journal]) -> Vec<Phase> {
+fn phases(journals: &[&Journal], now: &Now) -> Vec<Phase> {
     let mut phases: Vec<Phase> = Vec::new();
-    for Journal { head, lines, end } in journals {
-        let row = |place: &str, began, seconds, result| Phase {
+    for &journal in journals {
+        let Journal { head, lines, end } = journal;
+        let row = |place: &str, began, seconds, result: Option<String>| Phase {
             place: place.to_owned(),
             attempt: 0,
             began,
             seconds,
+            cut: result.is_none().then(|| Cut::new(&head.writer, last(journal), now)),
             result,
             by: by(head),
             on: head.on.clone(),
@@ -282,6 +261,7 @@ fn phases(journals: &[Journal]) -> Vec<Phase> {
         }
     }
     phases.sort_by_key(|phase| phase.began);
+    follow(&mut phases);
     for number in 0..phases.len() {
         phases[number].attempt = phases[..=number].iter().filter(|other| other.place == phases[number].place).count();
     }
@@ -310,8 +290,8 @@ fn outages(lines: &[&Line]) -> Vec<Outage> {
     outages
 }
 
-fn by_hand(journals: &[Journal]) -> Vec<ByHand> {
-    let of = |journal: &Journal| {
+fn by_hand(journals: &[&Journal]) -> Vec<ByHand> {
+    let of = |journal: &&Journal| {
         Some(ByHand {
             at: journal.head.begun,
             who: journal.head.person.clone()?,
@@ -323,7 +303,7 @@ fn by_hand(journals: &[Journal]) -> Vec<ByHand> {
 }
 
 /// What a journal does not say.
-fn gaps(journal: &Journal) -> Vec<String> {
+fn gaps(journal: &Journal, now: &Now) -> Vec<String> {
     let Journal { head, lines, end } = journal;
     let mut gaps = Vec::new();
     if head.dropped > 0 {
@@ -332,7 +312,8 @@ fn gaps(journal: &Journal) -> Vec<String> {
     if end.is_none() {
         let last = lines.iter().max_by_key(|line| until(line));
         let last = last.map_or(String::new(), |line| format!(" after {} ({})", clock(until(line)), sentence(&line.what)));
-        gaps.push(format!("{}: what it did{last}: it was killed, or is at work", by(head)));
+        let end = if now.works(&head.writer) { "it is at work" } else { "it was killed or cut off" };
+        gaps.push(format!("{}: what it did{last}: {end}", by(head)));
     }
     gaps
 }
@@ -341,9 +322,9 @@ fn clock(at: Timestamp) -> String {
     at.strftime("%H:%M:%S").to_string()
 }
 
-fn timeline(journals: &[Journal]) -> Vec<TimelineLine> {
+fn timeline(journals: &[&Journal]) -> Vec<TimelineLine> {
     let mut told = Vec::new();
-    for Journal { head, lines, end } in journals {
+    for &Journal { head, lines, end } in journals {
         let mut tell =
             |at, place: &str, text: String, detail| told.push(TimelineLine { at, place: place.to_owned(), text, detail });
         let who = match (&head.person, &head.on) {
@@ -382,7 +363,7 @@ fn sentence(what: &What) -> String {
         What::Phase { phase, seconds } => format!("{phase}{}", took(seconds)),
         What::Step { step, seconds } => format!("{step}{}", took(seconds)),
         What::Skipped { step, why } => format!("{step}: not needed, {why}"),
-        What::Waited { on, until } => format!("waits for {on}, until {}", clock(*until)),
+        What::Waited { on, until, .. } => format!("waits for {on}, until {}", clock(*until)),
         What::Drain { left, total, held, .. } if held.is_empty() => format!("{} of {total} pods gone", total - left.min(total)),
         What::Drain { left, total, held, until } => {
             format!("{left} of {total} pods left, until {} held: {}", clock(*until), held.join(", "))

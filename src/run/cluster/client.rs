@@ -256,7 +256,8 @@ impl Cluster {
                 return Err(cause.detail(place));
             }
             if begun.elapsed() > Duration::from_secs(2) {
-                self.session.emit(&Event::Waiting { place: String::new(), on: Awaited::new(on, &cause.what), left });
+                let on = Awaited { api_away: on == SERVER, ..Awaited::new(on, &cause.what) };
+                self.session.emit(&Event::Waiting { place: String::new(), on, left });
             }
             self.session.sleep(pause.min(left), false).await;
             pause = (pause * 2).min(Duration::from_secs(3));

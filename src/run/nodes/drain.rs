@@ -18,6 +18,7 @@ use crate::guard::{self, Guard};
 use crate::permit::ChangeClass;
 use crate::plan::decide::drain::{self, Fate, Refusal, Refused};
 use crate::plan::decide::gates::full_name;
+use crate::plan::model::work;
 use crate::report::{Event, span};
 use crate::run::cluster::{Cluster, Mirror, cause};
 use crate::run::services::Services;
@@ -88,7 +89,7 @@ pub async fn drain(
     stoppable: bool,
 ) -> Result<(), Cause> {
     let class = if stoppable { ChangeClass::Disrupt } else { ChangeClass::Settle };
-    let change = Change { class, ..Change::disrupt(node, "drain", deadline) };
+    let change = Change { class, ..Change::disrupt(node, work::DRAIN, deadline) };
     session.change(change, drain_within(session, cluster, settings, node, deadline, stoppable)).await
 }
 

@@ -20,6 +20,7 @@ use crate::plan::model::facts::{COMPONENTS, Facts, Node};
 use crate::plan::model::held_drain::HeldDrain;
 use crate::plan::model::marks::Edit;
 use crate::plan::model::version::{Version, or_unknown};
+use crate::plan::model::work;
 use crate::report::span;
 use crate::run::cluster::Observer;
 use crate::run::services::Services;
@@ -192,7 +193,7 @@ async fn runtime(services: &Services, facts: &Facts, node: &Node, state: &NodeSt
     Ok(match super::runtime::decide(&services.ssh, facts, node, state).await? {
         Some(Decision::Raise(revision, _)) => Some(revision),
         Some(Decision::Leave(why)) => {
-            skipped(&services.session, &node.name, "containerd package", &why);
+            skipped(&services.session, &node.name, work::CONTAINERD, &why);
             None
         }
         None => None,
@@ -234,13 +235,13 @@ async fn replace(
         first = ChangeClass::Settle;
     }
     if let Some(revision) = runtime {
-        services.ssh.work(node, first, "containerd package", Step::ContainerdPackage, revision.into(), run).await?;
+        services.ssh.work(node, first, work::CONTAINERD, Step::ContainerdPackage, revision.into(), run).await?;
         first = ChangeClass::Settle;
     }
     if state.whole_at("kubeadm", &to) && state.audit.is_empty() {
-        skipped(&services.session, name, "kubeadm package", "it is at the target");
+        skipped(&services.session, name, work::KUBEADM_PACKAGE, "it is at the target");
     } else {
-        services.ssh.work(node, first, "kubeadm package", Step::KubeadmPackage, target.into(), run).await?;
+        services.ssh.work(node, first, work::KUBEADM_PACKAGE, Step::KubeadmPackage, target.into(), run).await?;
     }
     // As it is now: an earlier runner's kubeadm may have ended since the facts were taken.
     let components_there = !node.control_plane || components_there(&services.observer, name, target).await?;
@@ -248,7 +249,7 @@ async fn replace(
         skipped(&services.session, name, "kubeadm upgrade", "it ended well before");
     } else {
         let apply = node.control_plane && order::first_control_plane(facts).is_some_and(|first| first.name == name);
-        let label = if apply { "kubeadm upgrade apply" } else { "kubeadm upgrade node" };
+        let label = if apply { work::KUBEADM_APPLY } else { work::KUBEADM_NODE };
         let step = Step::KubeadmUpgrade { first_control_plane: apply, flags: services.settings.kubeadm_flags() };
         services.ssh.work(node, ChangeClass::Settle, label, step, target.into(), run).await?;
     }
@@ -263,14 +264,11 @@ async fn replace(
                 kubelet_may_wait(&now, state, &to)?;
             }
             let why = "another API server is older: it follows when all are new";
-            skipped(&services.session, name, "kubelet packages and restart", why);
+            skipped(&services.session, name, work::KUBELET, why);
             return node.kubelet.ok_or_else(|| Cause::hold(format!("the version of {name} is not to be seen")));
         }
     }
-    services
-        .ssh
-        .work(node, ChangeClass::Settle, "kubelet packages and restart", Step::KubeletPackages, target.into(), run)
-        .await?;
+    services.ssh.work(node, ChangeClass::Settle, work::KUBELET, Step::KubeletPackages, target.into(), run).await?;
     Ok(target)
 }
 

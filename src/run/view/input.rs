@@ -49,6 +49,13 @@ pub async fn screen_input(services: &Services) -> Result<ScreenInput, Cause> {
     })
 }
 
+/// The nodes' Leases, also those that have run out.
+pub async fn leases(services: &Services, facts: &Facts) -> Result<Vec<Lease>, Cause> {
+    let api: Api<KubeLease> = services.cluster.own();
+    let leases = services.cluster.list_all("list the Leases", api, ListParams::default()).await?;
+    Ok(leases.iter().filter_map(|found| lease(found, facts)).collect())
+}
+
 /// What the settings switch off that would hold a run or tell of it.
 pub fn off(settings: &Settings) -> Vec<String> {
     let alerts =

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::failure::Class;
+use crate::plan::model::journal::Journal;
+use crate::plan::view::timeline::Stretch;
 use crate::report::data::Document;
 use crate::words::texts;
 
@@ -46,7 +48,26 @@ pub struct Rehearsed {
     pub assumptions: Vec<String>,
     /// What was asked of the world in memory that it cannot imitate: a result with such an entry proves nothing.
     pub unmodelled: Vec<String>,
+    /// What a report is made of.
+    #[serde(skip)]
+    pub evidence: Evidence,
 }
+
+/// What the rehearsed run has written down of itself, and what was seen of it from outside.
+#[derive(Clone, Debug, Default)]
+pub struct Evidence {
+    /// As the cluster in memory keeps them.
+    pub journals: Vec<Journal>,
+    /// Journals that cannot be read, a sentence each.
+    pub unreadable: Vec<String>,
+    /// The run stood still, and was not over.
+    pub in_flight: bool,
+    /// When the API server was away or not ready.
+    pub api_away: Vec<Stretch>,
+}
+
+// A story and a picture of it make their texts fit by themselves.
+texts!(none: Evidence);
 
 /// How the chain ended.
 #[derive(Clone, Debug, Serialize)]
@@ -189,7 +210,8 @@ texts!(Rehearsed {
     gauges,
     slack,
     assumptions,
-    unmodelled
+    unmodelled,
+    evidence
 });
 texts!(End { state, exit_code, place, why, detail, class });
 texts!(Job { place, pod, node, began, seconds, exit_code, steps });

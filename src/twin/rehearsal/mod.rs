@@ -24,7 +24,7 @@ use crate::names::{self, Mark};
 use crate::report::Shared;
 use crate::world::Env;
 
-pub use data::{End, Rehearsed};
+pub use data::{End, Evidence, Rehearsed};
 pub use inject::{Injection, Injector, KNOWN};
 
 /// The image that its Jobs name: none is ever fetched.

@@ -3,15 +3,16 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::data::{Done, End, Gauge, Injected, Job, Message, Node, Rehearsed, Remark};
+use super::data::{Done, End, Evidence, Gauge, Injected, Job, Message, Node, Rehearsed, Remark};
 use super::inject::Struck;
 use super::watch::{Observations, Ran};
 use super::{Scenario, State, step};
 use crate::failure::Class;
 use crate::names;
+use crate::plan::model::journal::Journal;
 use crate::plan::model::version::{UpgradeKind, Version};
 use crate::report::{Printed, span};
-use crate::twin::store::Key;
+use crate::twin::store::{Key, Kind};
 use crate::words::{line, shown};
 use jiff::Timestamp;
 
@@ -69,7 +70,25 @@ pub fn outcome(scenario: &Scenario, state: &State, seen: &Observations, ended: T
         slack: state.web.slack.messages.iter().map(|m| Message { at: m.at, text: m.text.clone() }).collect(),
         assumptions: ASSUMPTIONS.iter().map(|text| (*text).to_owned()).chain(scenario.assumptions.iter().cloned()).collect(),
         unmodelled: state.unmodelled.clone(),
+        evidence: evidence(scenario, state, seen, ended),
     }
+}
+
+/// Read as a report reads it.
+fn evidence(scenario: &Scenario, state: &State, seen: &Observations, ended: Timestamp) -> Evidence {
+    let in_flight = super::in_flight(state, scenario.prefix());
+    let mut evidence = Evidence { in_flight, api_away: seen.api.times(ended), ..Evidence::default() };
+    for (key, map) in state.store.list(Kind::ConfigMap) {
+        if map["metadata"]["labels"][names::LABEL_APP] != names::APP_JOURNAL {
+            continue;
+        }
+        let data = serde_json::from_value(map["data"].clone()).map_err(|error| error.to_string());
+        match data.and_then(|data| Journal::read(&data)) {
+            Ok(journal) => evidence.journals.push(journal),
+            Err(why) => evidence.unreadable.push(format!("the journal {} cannot be read: {why}", key.name)),
+        }
+    }
+    evidence
 }
 
 fn running(scenario: &Scenario) -> Option<Version> {

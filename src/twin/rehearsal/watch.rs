@@ -16,6 +16,7 @@ use super::{locked, step};
 use crate::failure::{Class, Failure};
 use crate::names;
 use crate::plan::model::facts::{Phase, Step};
+use crate::plan::view::timeline::Stretch;
 use crate::report::{Event, Shared, Sink};
 use crate::world::World;
 
@@ -44,13 +45,13 @@ pub struct Remark {
     pub text: String,
 }
 
-/// How long something did not serve, in all.
-#[derive(Clone, Copy, Debug, Default)]
+/// When something did not serve.
+#[derive(Clone, Debug, Default)]
 pub struct Out {
     /// It has served at some time: what was out from the beginning is nobody's doing here.
     served: bool,
     since: Option<Timestamp>,
-    total: Duration,
+    over: Vec<Stretch>,
 }
 
 impl Out {
@@ -59,15 +60,20 @@ impl Out {
         match (serves, self.since) {
             (false, None) if self.served => self.since = Some(now),
             (true, Some(since)) => {
-                self.total += now.duration_since(since).unsigned_abs();
+                self.over.push(Stretch::new(since, now));
                 self.since = None;
             }
             _ => {}
         }
     }
 
+    pub fn times(&self, now: Timestamp) -> Vec<Stretch> {
+        let last = self.since.map(|since| Stretch::new(since, now));
+        self.over.iter().copied().chain(last).collect()
+    }
+
     pub fn total(&self, now: Timestamp) -> Duration {
-        self.total + self.since.map_or(Duration::ZERO, |since| now.duration_since(since).unsigned_abs())
+        self.times(now).into_iter().map(Stretch::lasted).sum()
     }
 }
 
