@@ -69,6 +69,8 @@ pub struct Settings {
     /// Prometheus: a URL, or `namespace/service:port` (by its DNS name in the cluster, through the API server from outside).
     pub prometheus: Address,
     pub pushgateway: Address,
+    /// Each step, hold and failure is told as a Kubernetes Event, on our Jobs and on the nodes.
+    pub events: bool,
     /// File with the Slack webhook URL; empty: the mounted Secret or the Secret read through the API. Absent: nothing is sent.
     #[serde(with = "values::file")]
     pub slack_webhook_file: PathBuf,
@@ -199,6 +201,7 @@ impl Default for Settings {
             gauges: Gauges::Pushgateway,
             prometheus: known(names::PROMETHEUS),
             pushgateway: known(names::PUSHGATEWAY),
+            events: true,
             slack_webhook_file: PathBuf::new(),
             vault_address: None,
             vault_mount: known("secret"),

@@ -135,6 +135,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("gauges", of(&["pushgateway", "off"])),
         ("prometheus", of(&["monitoring/prometheus-server:80", "http://10.0.0.9:9090/prometheus"])),
         ("pushgateway", of(&["monitoring/push:9091", "https://push.example.org"])),
+        ("events", of(&[true, false])),
         ("slack-webhook-file", of(&["", "/home/ann/webhook"])),
         ("vault-address", of(&["", "https://vault.example.org:8200"])),
         ("vault-mount", of(&["secret", "kv/team"])),

@@ -26,6 +26,8 @@ pub struct Install<'a> {
     pub forced_in: &'a [String],
     /// Whether it restarts Deployments.
     pub surge: Surge,
+    /// Whether it tells what it does as Events.
+    pub events: bool,
     pub credentials: Credentials<'a>,
     /// Who hosts Jobs, beside the control planes.
     pub runner: &'a Runner,
@@ -38,8 +40,8 @@ pub struct Install<'a> {
 impl Install<'_> {
     /// What its accounts' rights depend on.
     pub(super) fn scope(&self) -> Scope<'_> {
-        let Install { namespace, backup, hooks, unstick, forced_in, surge, .. } = *self;
-        Scope { namespace, backup, hooks, unstick, forced_in, surge }
+        let Install { namespace, backup, hooks, unstick, forced_in, surge, events, .. } = *self;
+        Scope { namespace, backup, hooks, unstick, forced_in, surge, events }
     }
 }
 

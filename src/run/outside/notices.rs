@@ -59,19 +59,19 @@ impl Notices {
     /// Waits until all that was told has left, but not for ever. False: something has not arrived.
     pub async fn flush(&self) -> bool {
         let Some(outbox) = &self.outbox else { return true };
-        tokio::time::timeout(FLUSH, outbox.emptied()).await.unwrap_or(false)
+        tokio::time::timeout(FLUSH, outbox.queue().emptied()).await.unwrap_or(false)
     }
 
     async fn send_all(&self, outbox: &Outbox) -> Infallible {
         loop {
-            let text = outbox.next().await;
+            let text = outbox.queue().next().await;
             // No change of the run: neither its Lease nor a signal has a say in it.
             let permit = Permit { class: ChangeClass::Settle, step: "tell people".to_owned() };
             let sent = permit.scope(self.send(&text)).await;
             if let Err(cause) = &sent {
                 self.session.warn("slack", format!("could not be notified, work goes on: {}", cause.what));
             }
-            outbox.sent(sent.is_ok());
+            outbox.queue().sent(sent.is_ok());
         }
     }
 

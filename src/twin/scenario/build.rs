@@ -287,6 +287,7 @@ impl World<'_> {
             prefix: self.scenario.text_setting("annotation-prefix").unwrap_or(names::ANNOTATION_PREFIX),
             unstick: self.scenario.setting("drain-unstick", Unstick::Structural)?,
             surge: self.scenario.setting("drain-surge", Surge::Never)?,
+            events: self.scenario.setting("events", true)?,
             forced_in: &forced_in,
             runner: &runner,
             standby: &standby,
