@@ -14,7 +14,7 @@ pub const WATCH_ACCOUNT: &str = "k8s-upgrade-watch";
 pub const DETECT_CRONJOB: &str = "k8s-version-check";
 /// Takes up a run whose Jobs all died.
 pub const WATCH_CRONJOB: &str = "k8s-upgrade-watch";
-/// Holds the SSH key and Slack's webhook.
+/// Holds the SSH key and the webhooks.
 pub const CREDS_SECRET: &str = "k8s-upgrade-creds";
 /// Where a Job's pod has that Secret.
 pub const CREDS_MOUNT: &str = "/secrets/k8s-upgrade";
@@ -22,8 +22,10 @@ pub const CREDS_MOUNT: &str = "/secrets/k8s-upgrade";
 pub const SECRET_SSH_KEY: &str = "ssh_key";
 /// Its public half.
 pub const SECRET_SSH_KEY_PUB: &str = "ssh_key_pub";
-/// URL of the webhook; without it nothing is sent.
+/// URL of Slack's webhook; without it nothing is sent there.
 pub const SECRET_SLACK: &str = "slack_webhook";
+/// URLs of the other webhooks, a line `NAME: URL` each. One key for all: pods and policies name the keys that a pod sees.
+pub const SECRET_WEBHOOKS: &str = "webhooks";
 /// Public halves of the keys that the stored one replaced, a line each: a node that was away may accept them still.
 pub const SECRET_FORMER: &str = "ssh_key_pub_former";
 /// An ExternalSecret is read anew when this annotation changes.
@@ -344,7 +346,7 @@ reasons! {
     Normal UpgradeHalted: "a person has halted upgrades";
     Normal HaltLifted: "a person has lifted the halt";
     Normal StateCleared: "a person has cleared the state of the run";
-    Warning UpgradeHeld: "a gate is closed: the run holds";
+    Warning UpgradeHeld: "a gate stays closed: the run holds";
     Warning UpgradeStillHeld: "a reminder: a run has stood for long";
     Warning UpgradeDeferred: "a gate was closed before anything was claimed";
     Warning DrainHeld: "a drain cannot evict a pod";

@@ -72,10 +72,7 @@ impl Bulletins {
             Event::StepDone { .. } => EventReason::StepDone,
             Event::StepSkipped { .. } => EventReason::StepSkipped,
             // What is still missing of it may change, and the wait is the same.
-            Event::Waiting { place, on, .. } => {
-                let reason = if on.gate.is_some() { EventReason::UpgradeHeld } else { EventReason::Waiting };
-                return self.is_new(place, &on.on).then_some(reason);
-            }
+            Event::Waiting { place, on, .. } => return self.is_new(place, &on.on).then_some(EventReason::Waiting),
             Event::Draining { place, held, .. } => {
                 let mut new = false;
                 for held in held {
@@ -116,7 +113,7 @@ impl Sink for Bulletins {
             (_, Some(event)) => sentence(&event),
             (_, None) => notice.text(cluster),
         };
-        self.put(now, about(notice).as_deref().unwrap_or(place), reason, &text);
+        self.put(now, notice.about().unwrap_or(place), reason, &text);
     }
 }
 
@@ -143,18 +140,6 @@ fn reason(notice: &Notice) -> Option<EventReason> {
     })
 }
 
-/// The node that it is about, where it names one.
-fn about(notice: &Notice) -> Option<String> {
-    match notice {
-        Notice::NodeDone { node, .. } | Notice::Forced { node, .. } => Some(node.clone()),
-        // A step's token: its phase, and behind a slash its node.
-        Notice::Skipped { skip, .. } | Notice::LeftOut { skip, .. } => Some(skip.step.split_once('/')?.1.to_owned()),
-        Notice::Failed(failure) => Some(failure.place.clone()),
-        Notice::StillHeld(held) => held.out.first().map(|(node, _)| node.clone()),
-        _ => None,
-    }
-}
-
 /// One line, cut where the API server would refuse more.
 fn message(text: &str) -> String {
     const CUT: char = '…';
@@ -164,4 +149,106 @@ fn message(text: &str) -> String {
         text.push(CUT);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use futures::FutureExt;
+
+    use super::super::notice::samples;
+    use super::*;
+    use crate::plan::model::progress::Awaited;
+    use crate::plan::model::version::UpgradeKind;
+
+    fn taken(bulletins: &Bulletins) -> Vec<Bulletin> {
+        let next = || {
+            let next = bulletins.queue().next().now_or_never()?;
+            bulletins.queue().sent(true);
+            Some(next)
+        };
+        std::iter::from_fn(next).collect()
+    }
+
+    fn told(held: bool, events: &[Event]) -> Vec<(EventReason, String)> {
+        let mut bulletins = Bulletins::new(held);
+        events.iter().for_each(|event| bulletins.event(Timestamp::UNIX_EPOCH, event));
+        taken(&bulletins).into_iter().map(|told| (told.reason, told.with_place())).collect()
+    }
+
+    fn waits(what: &str) -> Event {
+        let on = Awaited::new("the alert gate", what);
+        Event::Waiting { place: "k8s-node4".into(), on, left: Duration::from_secs(9) }
+    }
+
+    fn begins(place: &str) -> Event {
+        Event::StepStarted { place: place.into(), step: "drain".into(), deadline: Duration::from_secs(60) }
+    }
+
+    fn drains(held: &[&str]) -> Event {
+        let held = held.iter().map(|held| (*held).to_owned()).collect();
+        Event::Draining { place: "k8s-node4".into(), left: 2, total: 9, held, deadline: Duration::from_secs(60) }
+    }
+
+    #[test]
+    fn every_reason_is_given_and_its_word_is_one() {
+        let place = || "k8s-node4".to_owned();
+        let took = Duration::from_secs(1);
+        let target = "1.36.3".parse().unwrap();
+        let events = [
+            begins("k8s-node4"),
+            Event::StepDone { place: place(), step: "drain".into(), took },
+            Event::StepSkipped { place: place(), step: "drain".into(), why: "it is empty".into() },
+            waits("firing: DiskFull"),
+            drains(&["web/shop"]),
+            Event::Warning { place: place(), text: "it".into() },
+            Event::RunBegun { run: "r".into(), from: None, target, kind: UpgradeKind::Patch, nodes: vec![place()] },
+            Event::Snapshot { path: "/s".into() },
+            Event::OutOfService { place: place() },
+            Event::InService { place: place() },
+        ];
+        let mut bulletins = Bulletins::new(false);
+        events.iter().for_each(|event| bulletins.event(Timestamp::UNIX_EPOCH, event));
+        samples::all().iter().for_each(|notice| bulletins.notice(Timestamp::UNIX_EPOCH, "homelab", "watch", notice));
+        let told = taken(&bulletins);
+        for reason in EventReason::ALL {
+            assert!(told.iter().any(|told| told.reason == *reason), "{reason:?} is never given");
+            let word = reason.word();
+            assert!(
+                word.starts_with(|c: char| c.is_ascii_uppercase()) && word.bytes().all(|b| b.is_ascii_alphabetic()),
+                "{word}"
+            );
+            assert!(["Normal", "Warning"].contains(&reason.kind()), "{word}");
+        }
+        assert!(told.iter().all(|told| !told.message.is_empty() && !told.message.contains('\n')), "{told:?}");
+    }
+
+    #[test]
+    fn a_look_at_the_same_is_no_news_until_a_step_begins_there() {
+        let wait = (EventReason::Waiting, "k8s-node4: waits for the alert gate: firing: A (at most 9s more)".to_owned());
+        let said = told(false, &[waits("firing: A"), waits("firing: A, B"), begins("k8s-node3"), waits("firing: A")]);
+        assert_eq!(said, [wait.clone(), (EventReason::StepStarted, "k8s-node3: drain … (at most 1m 00s)".to_owned())]);
+        let said = told(false, &[waits("firing: A"), begins("k8s-node4"), waits("firing: A")]);
+        assert_eq!((said.len(), &said[2]), (3, &wait));
+        let held =
+            told(false, &[drains(&[]), drains(&["web/a"]), drains(&["web/a"]), drains(&["web/a", "web/b"]), drains(&["web/b"])]);
+        assert_eq!(held.iter().map(|(reason, _)| *reason).collect::<Vec<_>>(), [EventReason::DrainHeld; 2], "{held:?}");
+    }
+
+    #[test]
+    fn who_goes_on_with_a_hold_says_nothing_until_work_goes_on() {
+        let said = told(true, &[waits("firing: A"), Event::Warning { place: String::new(), text: "it".into() }]);
+        assert_eq!(said, []);
+        let said = told(true, &[waits("firing: A"), begins("k8s-node4"), waits("firing: A")]);
+        assert_eq!(said.iter().map(|(reason, _)| *reason).collect::<Vec<_>>(), [EventReason::StepStarted, EventReason::Waiting]);
+    }
+
+    #[test]
+    fn a_message_is_one_line_of_no_more_bytes_than_may_be() {
+        let long = message(&"ä\n".repeat(9000));
+        assert!(long.len() <= MESSAGE && long.len() > MESSAGE - 8 && long.starts_with("ä ä") && long.ends_with('…'), "{long}");
+        assert_eq!(message("a\u{1b}[2Jb\nc"), "ab c");
+    }
 }

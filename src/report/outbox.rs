@@ -4,14 +4,15 @@ use jiff::Timestamp;
 
 use super::queue::Queue;
 use super::{Event, Notice, Sink};
+use crate::plan::model::webhook::Message;
 
 /// What one process has to tell, shared by the sink that takes it in and the run that sends it.
 #[derive(Clone, Default)]
-pub struct Outbox(Queue<String>);
+pub struct Outbox(Queue<Message>);
 
 impl Outbox {
     /// The messages that are to be sent. Each is tried once, for an answer may be lost where the message was not.
-    pub fn queue(&self) -> &Queue<String> {
+    pub fn queue(&self) -> &Queue<Message> {
         &self.0
     }
 }
@@ -19,7 +20,7 @@ impl Outbox {
 impl Sink for Outbox {
     fn event(&mut self, _: Timestamp, _: &Event) {}
 
-    fn notice(&mut self, _: Timestamp, cluster: &str, _: &str, notice: &Notice) {
-        self.0.put(notice.text(cluster));
+    fn notice(&mut self, now: Timestamp, cluster: &str, place: &str, notice: &Notice) {
+        self.0.put(notice.message(now, cluster, place));
     }
 }

@@ -57,12 +57,7 @@ struct State {
 
 impl KubeEvents {
     /// Has written none yet.
-    pub fn new(
-        session: Arc<Session>,
-        cluster: Arc<Cluster>,
-        observer: Arc<Observer>,
-        bulletins: Option<Bulletins>,
-    ) -> Self {
+    pub fn new(session: Arc<Session>, cluster: Arc<Cluster>, observer: Arc<Observer>, bulletins: Option<Bulletins>) -> Self {
         KubeEvents { session, cluster, observer, bulletins, own: OnceCell::new(), state: Mutex::default() }
     }
 

@@ -113,8 +113,12 @@ fn job(object: &mut Value) {
 }
 
 /// The strings of one that says when it happened, with their bytes: those of older clients are taken as they come.
-const TOLD: [(&str, &str, usize); 4] =
-    [("action", "action", 128), ("reason", "reason", 128), ("reportingComponent", "reportingController", 253), ("reportingInstance", "reportingInstance", 128)];
+const TOLD: [(&str, &str, usize); 4] = [
+    ("action", "action", 128),
+    ("reason", "reason", 128),
+    ("reportingComponent", "reportingController", 253),
+    ("reportingInstance", "reportingInstance", 128),
+];
 const MESSAGE: usize = 1024;
 
 /// One of an object without a namespace lies in `default`, and one that says when it happened says who tells what.

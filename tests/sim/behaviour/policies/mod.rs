@@ -69,6 +69,7 @@ async fn install_with<'a>(
         forced_in,
         surge,
         events: true,
+        gauges: Default::default(),
         credentials: Credentials::Existing,
         runner,
         standby,
