@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::{LocalBoxFuture, join_all};
 use k8s_upgrade::adapters::RealWeb;
 use k8s_upgrade::clients::vault::StoredSecret;
 use k8s_upgrade::clients::{Endpoint, Hook, Notifier, Packages, Prometheus, Pushgateway, Receiver, Slack, Vault};
@@ -29,7 +29,7 @@ fn message() -> Message {
 }
 
 /// Why it gave nothing; None: it took the answer.
-type Ask = fn(String) -> BoxFuture<'static, Option<String>>;
+type Ask = fn(String) -> LocalBoxFuture<'static, Option<String>>;
 
 fn web() -> Arc<dyn Web> {
     Arc::new(RealWeb::default())
@@ -58,7 +58,7 @@ fn why<T>(result: Result<T, k8s_upgrade::failure::Cause>) -> Option<String> {
     result.err().map(|cause| format!("{} {:?}", cause.what, cause.detail))
 }
 
-fn permitted<T: Send>(work: impl Future<Output = T> + Send) -> impl Future<Output = T> + Send {
+fn permitted<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     Permit { class: ChangeClass::Settle, step: "test".into() }.scope(work)
 }
 
