@@ -154,7 +154,7 @@ fn rights_have_no_wildcard_and_are_all_bound() {
         assert!(!writes_secrets, "{grant:?}");
     }
     // Also where the snapshots are made in our own namespace.
-    for (backup, roles) in [("default", 5), ("k8s-upgrade", 4)] {
+    for (backup, roles) in [("default", 6), ("k8s-upgrade", 6)] {
         let config = Install { backup: (backup, "backup-etcd"), ..install(Credentials::Existing) };
         let objects = objects(&config).unwrap();
         assert_eq!((of_kind(&objects, "Role").len(), of_kind(&objects, "RoleBinding").len()), (roles, roles));

