@@ -17,7 +17,7 @@
 //! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | permit, words |
 //! | [`run`] | performs what was planned, each change under a permit | plan, node, clients, world, permit, report, settings, signals, names, failure, guard, packages, words |
 //! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, twin, names, failure, guard, packages, words |
-//! | [`report`] | pure renderers of events: terminal, log lines, JSON | plan, failure, words |
+//! | [`report`] | pure renderers of events: terminal, log lines, JSON | names, plan, failure, words |
 //! | [`signals`] | the first signal asks to stop, the second ends | nothing |
 //! | [`twin`] | the world in memory, for rehearsals and simulations: cluster, machines and services behind [`world`], on paused time | world, permit, names, failure, plan, node, report, signals, words |
 //! | [`adapters`] | the real kube, ssh, web, clock, files and terminal behind [`world`] | world, permit, words |
