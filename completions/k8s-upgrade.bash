@@ -997,7 +997,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__manifests)
-            opts="-n -v -q -y -h -V --image --only --ssh-key --slack-webhook --external-secret --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-n -v -q -y -h -V --image --only --ssh-key --slack-webhook --webhook --external-secret --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1016,6 +1016,10 @@ _k8s__upgrade() {
                     return 0
                     ;;
                 --slack-webhook)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --webhook)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

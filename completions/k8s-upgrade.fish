@@ -386,6 +386,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l on
 policies\t'The namespace and the admission policies, to apply before the rest where another pipeline has run'"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l ssh-key -d 'Private key file to put into the Secret; without it and --external-secret the Secret is expected to exist' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l slack-webhook -d 'File with the Slack webhook URL to put into the Secret' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l webhook -d 'File with the URL of a webhook that the settings name, to put into the Secret; may be repeated' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l external-secret -d 'Name of the ClusterSecretStore that an ExternalSecret reads the key from' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l context -d 'Context of the kubeconfig' -r

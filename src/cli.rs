@@ -1,6 +1,7 @@
 //! The command line: types and help texts. Parsing never acts.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -8,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::names;
 use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::model::version::Version;
-use crate::words::{ContextName, ImageRef, LossId, Namespace, NodeName, ObjectName, Reason, RunId};
+use crate::words::{ContextName, ImageRef, LossId, Namespace, NodeName, NotAToken, ObjectName, Reason, RunId, WebhookName};
 
 const GROUPS: &str = "\
 Watch:     check, status, report
@@ -452,9 +453,28 @@ pub struct Manifests {
     /// File with the Slack webhook URL to put into the Secret
     #[arg(long, value_name = "FILE", requires = "ssh_key")]
     pub slack_webhook: Option<PathBuf>,
+    /// File with the URL of a webhook that the settings name, to put into the Secret; may be repeated
+    #[arg(long = "webhook", value_name = "NAME=FILE", requires = "ssh_key")]
+    pub webhooks: Vec<WebhookFile>,
     /// Name of the ClusterSecretStore that an ExternalSecret reads the key from
     #[arg(long, value_name = "STORE")]
     pub external_secret: Option<ObjectName>,
+}
+
+/// Which webhook, and where its URL stands.
+#[derive(Clone, Debug)]
+pub struct WebhookFile {
+    pub name: WebhookName,
+    pub file: PathBuf,
+}
+
+impl FromStr for WebhookFile {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, file) = text.split_once('=').filter(|(_, file)| !file.is_empty()).ok_or("NAME=FILE is wanted")?;
+        let name = name.parse().map_err(|error: NotAToken| error.to_string())?;
+        Ok(WebhookFile { name, file: file.into() })
+    }
 }
 
 /// What `manifests --only` can print alone.

@@ -18,7 +18,7 @@ use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::model::journal::Head;
 use crate::report::data::{self, Document};
-use crate::report::{self, Account, Event, Follower, Out, Outbox, Printed, Shared, SharedJournal, Sink, Style};
+use crate::report::{self, Account, Bulletins, Event, Follower, Out, Outbox, Printed, Shared, SharedJournal, Sink, Style};
 use crate::run::cluster::unconnected;
 use crate::run::session::{self, Identity, Session, Stop, signalled};
 use crate::run::{Parts, Services};
@@ -94,9 +94,12 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     // Who may change something tells people who look at no screen, too.
     let outbox = (!manner(&cli.command).dry_run).then(Outbox::default);
     let others = others.chain(outbox.clone().map(|outbox| Box::new(outbox) as Box<dyn Sink>));
+    // And the cluster itself.
+    let bulletins = (!manner(&cli.command).dry_run).then(|| Bulletins::new(held(&cli.command)));
+    let others = others.chain(bulletins.clone().map(|bulletins| Box::new(bulletins) as Box<dyn Sink>));
     let sink = report::shared(std::iter::once(own).chain(others).collect());
     let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());
-    let kept = Subscribers { journal, account: account.clone(), follower, outbox };
+    let kept = Subscribers { journal, account: account.clone(), follower, outbox, bulletins };
     let own = format!("{:?}", cli.command);
     let result = perform(invocation, world, cli, sink.clone(), kept).await;
     let result = result.map_err(|failure| failure.not_in_a_circle(|advised| repeats(advised, &own)));
@@ -204,6 +207,7 @@ struct Subscribers {
     account: Option<Account>,
     follower: Option<Follower>,
     outbox: Option<Outbox>,
+    bulletins: Option<Bulletins>,
 }
 
 async fn perform(
@@ -211,7 +215,7 @@ async fn perform(
     world: &World,
     cli: Cli,
     sink: Shared,
-    Subscribers { journal, account, follower, outbox }: Subscribers,
+    Subscribers { journal, account, follower, outbox, bulletins }: Subscribers,
 ) -> Result<Outcome, Failure> {
     let global = &cli.global;
     let sources =
@@ -286,6 +290,7 @@ async fn perform(
         journal,
         follower,
         outbox,
+        bulletins,
     });
     let mut asker = Asker { stdin: invocation.stdin, interactive: invocation.interactive, yes: global.yes };
     let second = async {
@@ -310,8 +315,8 @@ async fn perform(
     let performed = async {
         // Caught here, so that the journal hears of it, too.
         let work = caught(invocation.panics.as_ref(), commands::run(&services, &mut asker, cli));
-        let work = services.notices.sending(work);
-        let result = services.progress.recording(work).await.flatten();
+        let work = async { services.notices.sending(work).await.flatten() };
+        let result = services.progress.recording(services.kube_events.writing(work)).await;
         services.journal.end(&result).await;
         services.progress.end(result).await
     };

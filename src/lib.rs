@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`invocation`] | the one entry: arguments and settings read, a context made, a command called, a failure told | cli, commands, settings, run, report, plan, names, twin, world, permit, failure, words |
 //! | [`cli`] | the command line: types and help texts; parsing never acts | names, plan::decide::gates, plan::model::version, words |
-//! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure, plan::model::hooks, plan::model::policy, plan::model::span, world, words |
+//! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure, plan::model::hooks, plan::model::policy, plan::model::span, plan::model::webhook, world, words |
 //! | [`names`] | every label, annotation, Job, metric, alert and Secret key: the contract with dashboards that exist | nothing |
 //! | [`words`] | words from outside: tokens with strict parsers, text made fit to show, words of the shell | nothing |
 //! | [`failure`] | what can go wrong, by class; the one table class → exit code | words |
@@ -12,12 +12,12 @@
 //! | [`packages`] | the seam to the nodes' package manager: its shell functions, its files, its words; a folder for each | words |
 //! | [`plan`] | PURE: facts and policy in, decisions out | names, failure, guard, packages, words |
 //! | [`node`] | the scripts that run on a node and their typed operations | world, failure, packages, plan::model::version, words |
-//! | [`clients`] | Prometheus, Pushgateway, Slack, Vault, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure, words |
+//! | [`clients`] | Prometheus, Pushgateway, webhooks, Vault, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure, words |
 //! | [`permit`] | no change without one: the classes of change, and the gate that refuses the rest | nothing |
 //! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | permit, words |
 //! | [`run`] | performs what was planned, each change under a permit | plan, node, clients, world, permit, report, settings, signals, names, failure, guard, packages, words |
 //! | [`commands`] | one file a subcommand, thin | cli, settings, run, plan, report, world, twin, names, failure, guard, packages, words |
-//! | [`report`] | pure renderers of events: terminal, log lines, JSON | plan, failure, words |
+//! | [`report`] | pure renderers of events: terminal, log lines, JSON | names, plan, failure, words |
 //! | [`signals`] | the first signal asks to stop, the second ends | nothing |
 //! | [`twin`] | the world in memory, for rehearsals and simulations: cluster, machines and services behind [`world`], on paused time | world, permit, names, failure, plan, node, report, signals, words |
 //! | [`adapters`] | the real kube, ssh, web, clock, files and terminal behind [`world`] | world, permit, words |

@@ -14,7 +14,7 @@ pub const WATCH_ACCOUNT: &str = "k8s-upgrade-watch";
 pub const DETECT_CRONJOB: &str = "k8s-version-check";
 /// Takes up a run whose Jobs all died.
 pub const WATCH_CRONJOB: &str = "k8s-upgrade-watch";
-/// Holds the SSH key and Slack's webhook.
+/// Holds the SSH key and the webhooks.
 pub const CREDS_SECRET: &str = "k8s-upgrade-creds";
 /// Where a Job's pod has that Secret.
 pub const CREDS_MOUNT: &str = "/secrets/k8s-upgrade";
@@ -22,8 +22,10 @@ pub const CREDS_MOUNT: &str = "/secrets/k8s-upgrade";
 pub const SECRET_SSH_KEY: &str = "ssh_key";
 /// Its public half.
 pub const SECRET_SSH_KEY_PUB: &str = "ssh_key_pub";
-/// URL of the webhook; without it nothing is sent.
+/// URL of Slack's webhook; without it nothing is sent there.
 pub const SECRET_SLACK: &str = "slack_webhook";
+/// URLs of the other webhooks, a line `NAME: URL` each. One key for all: pods and policies name the keys that a pod sees.
+pub const SECRET_WEBHOOKS: &str = "webhooks";
 /// Public halves of the keys that the stored one replaced, a line each: a node that was away may accept them still.
 pub const SECRET_FORMER: &str = "ssh_key_pub_former";
 /// An ExternalSecret is read anew when this annotation changes.
@@ -291,6 +293,70 @@ pub const ALERT_DETECTION_MISSED: &str = "K8sVersionCheckMissed";
 pub const ALERT_HALTED_LONG: &str = "K8sUpgradeHaltedForLong";
 /// Always firing; that it is seen proves that the alert gate works.
 pub const ALERT_WATCHDOG: &str = "Watchdog";
+
+/// As whom its Events are reported: what `kubectl describe` shows below "From".
+pub const EVENT_CONTROLLER: &str = PROGRAM;
+/// How names of its Events begin; the API server adds the rest.
+pub const EVENT_PREFIX: &str = "k8s-upgrade-";
+/// Where Events of objects lie that have no namespace, as those of nodes.
+pub const EVENTS_OF_NODES: &str = "default";
+
+macro_rules! reasons {
+    ($($kind:ident $reason:ident: $what:literal;)*) => {
+        /// Why a Kubernetes Event is there: people select and alert by it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum EventReason {
+            $(#[doc = $what] $reason,)*
+        }
+
+        impl EventReason {
+            /// Every one of them.
+            pub const ALL: &[EventReason] = &[$(EventReason::$reason,)*];
+
+            /// As the Event has it.
+            pub fn word(self) -> &'static str {
+                match self { $(EventReason::$reason => stringify!($reason),)* }
+            }
+
+            /// `Normal`, or `Warning` where a person may have to do something.
+            pub fn kind(self) -> &'static str {
+                match self { $(EventReason::$reason => stringify!($kind),)* }
+            }
+
+            /// What has happened, for the manual.
+            pub fn what(self) -> &'static str {
+                match self { $(EventReason::$reason => $what,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    Normal UpgradeStarted: "a run has claimed the cluster";
+    Normal SnapshotTaken: "etcd's snapshot of the run is there, and verified";
+    Normal StepStarted: "a step begins, with its deadline";
+    Normal StepDone: "a step has ended well, and how long it took";
+    Normal StepSkipped: "a step was not needed, and why";
+    Normal Waiting: "something is waited for: told once, however often it is looked at";
+    Normal OutOfService: "the node takes no new pods";
+    Normal InService: "the node takes pods again";
+    Normal NodeUpgraded: "the node is at the target, and has soaked";
+    Normal UpgradeDone: "the run is over, and every node is at the target";
+    Normal UpgradeStopped: "the work was stopped by a signal or a halt";
+    Normal UpgradeHalted: "a person has halted upgrades";
+    Normal HaltLifted: "a person has lifted the halt";
+    Normal StateCleared: "a person has cleared the state of the run";
+    Warning UpgradeHeld: "a gate stays closed: the run holds";
+    Warning UpgradeStillHeld: "a reminder: a run has stood for long";
+    Warning UpgradeDeferred: "a gate was closed before anything was claimed";
+    Warning DrainHeld: "a drain cannot evict a pod";
+    Warning PodForced: "a drain has deleted a pod that its budget can never release";
+    Warning NodeLeftOut: "a worker that can never be drained is not upgraded by this run";
+    Warning StepForced: "a person has skipped a step by force";
+    Warning UpgradePartial: "the run is over, and not every node is at the target";
+    Warning UpgradeWarning: "something to look at, though the work goes on";
+    Warning UpgradeFailed: "the work has failed: what failed, and what state that leaves";
+}
 
 /// kubectl's, in a pod template: `kubectl rollout restart` writes it, and so every pod is made anew.
 pub const RESTARTED_AT: &str = "kubectl.kubernetes.io/restartedAt";

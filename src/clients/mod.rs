@@ -1,4 +1,4 @@
-//! Prometheus, Pushgateway, Slack, Vault and the package index: what their bytes mean, over byte-level HTTP. Every call has a deadline, every
+//! Prometheus, Pushgateway, webhooks, Vault and the package index: what their bytes mean, over byte-level HTTP. Every call has a deadline, every
 //! change passes the permit gate, and whatever is no clear answer is Unknown: a gate must never mistake it for "nothing there".
 
 use std::time::Duration;
@@ -6,8 +6,10 @@ use std::time::Duration;
 use futures::future::LocalBoxFuture;
 
 use crate::failure::Cause;
+use crate::plan::model::webhook::{Message, NoticeKind};
 
 pub mod endpoint;
+pub mod hook;
 pub mod packages;
 pub mod prometheus;
 pub mod pushgateway;
@@ -15,6 +17,7 @@ pub mod slack;
 pub mod vault;
 
 pub use endpoint::Endpoint;
+pub use hook::{Hook, Receiver};
 pub use packages::{Packages, Release};
 pub use prometheus::{Prometheus, Sample};
 pub use pushgateway::{Gauge, Pushgateway};
@@ -23,8 +26,14 @@ pub use vault::Vault;
 
 /// Somebody who tells people.
 pub trait Notifier {
-    /// Sends one text. Needs a live permit.
-    fn send<'a>(&'a self, text: &'a str, deadline: Duration) -> LocalBoxFuture<'a, Result<(), Cause>>;
+    /// How messages call them.
+    fn name(&self) -> &str;
+
+    /// Whether they are told of this.
+    fn wants(&self, kind: NoticeKind) -> bool;
+
+    /// Sends one message. Needs a live permit.
+    fn send<'a>(&'a self, message: &'a Message, deadline: Duration) -> LocalBoxFuture<'a, Result<(), Cause>>;
 }
 
 #[cfg(test)]

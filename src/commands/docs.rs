@@ -7,8 +7,9 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::cli::Cli;
 use crate::failure::{Cause, Outcome};
-use crate::names;
+use crate::names::{self, EventReason};
 use crate::plan::decide::gates::Gate;
+use crate::plan::model::webhook::NoticeKind;
 use crate::report::Out;
 use crate::world::World;
 
@@ -32,6 +33,8 @@ pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     root.build();
     let (name, mut text) = page(names::PROGRAM.to_owned(), root.clone())?;
     gates().to_writer(&mut text)?;
+    events().to_writer(&mut text)?;
+    webhooks().to_writer(&mut text)?;
     let mut pages = vec![(name, text)];
     for sub in root.get_subcommands() {
         let name = format!("{}-{}", names::PROGRAM, sub.get_name());
@@ -59,6 +62,43 @@ fn gates() -> Roff {
     }
     roff
 }
+
+/// The section on Kubernetes Events, from the table of their reasons.
+fn events() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["EVENTS"]);
+    roff.text([roman(format!(
+        "What happens is told as Kubernetes Events reported by {}: on the Jobs in their namespace, and on the nodes, where kubectl describe \
+         node shows them (setting events). Their reasons:",
+        names::EVENT_CONTROLLER
+    ))]);
+    for reason in EventReason::ALL {
+        roff.control("TP", []);
+        roff.text([bold(reason.word()), roman(format!(" ({})", reason.kind()))]);
+        roff.text([roman(reason.what())]);
+    }
+    roff
+}
+
+/// The section on webhooks: examples of services that many have.
+fn webhooks() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["WEBHOOKS"]);
+    let kinds = NoticeKind::ALL.map(|kind| kind.to_string()).join(", ");
+    roff.text([roman(format!(
+        "Who is told beside Slack (setting webhooks). Words in braces are filled in: text, cluster, kind, place, target, time; in JSON, \
+         within strings alone. Kinds: {kinds}. A hold's reminders are of the kind held."
+    ))]);
+    roff.control("nf", []);
+    for line in EXAMPLES.lines() {
+        roff.text([roman(line)]);
+    }
+    roff.control("fi", []);
+    roff
+}
+
+/// Settings of Teams, Discord and ntfy.
+const EXAMPLES: &str = include_str!("../../docs/webhooks.yaml");
 
 fn page(name: String, command: clap::Command) -> std::io::Result<(String, Vec<u8>)> {
     let mut text = Vec::new();

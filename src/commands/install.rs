@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::PoisonError;
 
-use crate::cli::{Manifests, Part};
+use crate::cli::{Manifests, Part, WebhookFile};
 use crate::failure::{Cause, Outcome};
 use crate::names;
 use crate::plan::manifests::install;
@@ -97,11 +97,32 @@ fn public_half(printing: &Printing<'_>, path: &Path, private: &[u8]) -> Result<V
     Ok(public)
 }
 
+/// The URLs of webhooks, as the Secret holds them: each of one that the settings name, for nobody else would say what is sent there.
+fn webhooks(printing: &Printing<'_>, given: &[WebhookFile]) -> Result<String, Cause> {
+    let mut lines = String::new();
+    for WebhookFile { name, file } in given {
+        if !printing.settings.webhooks.contains_key(name) {
+            let what = format!("--webhook {name}: the settings name no webhook {name}, so what is sent there is not known");
+            return Err(Cause::usage(what)
+                .next(command!("man {}      # webhooks of Teams, Discord and ntfy as examples", names::PROGRAM)));
+        }
+        let url = read(printing.world, file, SECRET_FILE)?;
+        let url = String::from_utf8_lossy(&url);
+        // Whatever else is wrong with it is told by whoever sends to it; a second line would be another webhook's.
+        let url = Some(url.trim()).filter(|url| !url.is_empty() && url.lines().count() == 1);
+        let url = url.ok_or_else(|| {
+            Cause::usage(format!("{} does not hold one URL (its value is secret and not shown)", file.display()))
+        })?;
+        lines.push_str(&format!("{name}: {url}\n"));
+    }
+    Ok(lines)
+}
+
 /// Prints what `kubectl apply` installs, or one part of it; warnings go to stderr.
 pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome, Cause> {
     let Printing { world, sink, stdout, settings, namespace } = *printing;
     if wanted.only == Some(Part::Rules) {
-        write_out(stdout, install::rules()?.as_bytes())?;
+        write_out(stdout, install::rules(settings.gauges)?.as_bytes())?;
         return Ok(Outcome::Done);
     }
     if NOT_OURS.contains(&namespace.as_str()) {
@@ -124,10 +145,11 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         _ => None,
     };
     let slack = wanted.slack_webhook.as_deref().map(|path| read(world, path, SECRET_FILE)).transpose()?;
+    let webhooks = webhooks(printing, &wanted.webhooks)?;
     let there = settings.external_key();
     let credentials = match (&key, &public, wanted.external_secret.as_deref()) {
         (Some(key), Some(public), _) => {
-            Credentials::Secret { ssh_key: key, ssh_key_pub: public, slack_webhook: slack.as_deref() }
+            Credentials::Secret { ssh_key: key, ssh_key_pub: public, slack_webhook: slack.as_deref(), webhooks: &webhooks }
         }
         (_, _, Some(store)) => Credentials::External { store, key: &there },
         _ => Credentials::Existing,
@@ -155,6 +177,8 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         unstick: settings.drain_unstick,
         forced_in: settings.forced_in(),
         surge: settings.drain_surge,
+        events: settings.events,
+        gauges: settings.gauges,
         credentials,
         runner: &policy.runner,
         standby: &policy.standby,

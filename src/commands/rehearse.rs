@@ -18,6 +18,7 @@ use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::names::{ALERT_GROUP, ALERT_WATCHDOG};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::journal::{BY_HAND, Journal};
+use crate::plan::model::policy::Gauges;
 use crate::plan::view::cut::Now;
 use crate::plan::view::story;
 use crate::plan::view::timeline::{self, Timeline};
@@ -237,7 +238,8 @@ async fn copy(services: &Services, wanted: &Rehearse) -> Result<Scenario, Cause>
     scenario.settings = services.settings.for_jobs()?;
     Ok(match services.monitoring.alerts().await {
         Answer::Known(alerts) => {
-            let own = |name: &str| crate::plan::decide::rules::alerts().iter().any(|rule| rule["alert"] == name);
+            let own =
+                |name: &str| crate::plan::decide::rules::alerts(Gauges::Pushgateway).iter().any(|rule| rule["alert"] == name);
             if !alerts.iter().any(|alert| alert.firing && alert.name == ALERT_WATCHDOG) {
                 let what =
                     "The alert rules of the upgrade are loaded; in your cluster Watchdog does not fire, and a run would hold.";

@@ -1,6 +1,7 @@
 //! What happens is told once, as an [`Event`]; terminal, log lines and JSON render the same facts. Emitting is synchronous and cannot fail.
 
 mod account;
+mod bulletin;
 mod check;
 pub mod data;
 mod health;
@@ -16,6 +17,7 @@ mod picture;
 mod plain;
 mod printed;
 mod progress;
+mod queue;
 mod status;
 mod story;
 mod terminal;
@@ -25,6 +27,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use account::Account;
+pub use bulletin::{Bulletin, Bulletins};
 pub use journal::SharedJournal;
 pub use story::{markdown, text};
 
@@ -44,6 +47,7 @@ pub use outbox::Outbox;
 pub use picture::{html, svg};
 pub use printed::{Printed, put, write};
 pub use progress::{Follower, Urgency};
+pub use queue::Queue;
 pub use status::text as status_text;
 
 /// A fact about the run. `place` is a node, a phase, or empty for the run as a whole.

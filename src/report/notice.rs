@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{Event, span};
-use crate::failure::Failure;
+use crate::failure::{Class, Failure};
 use crate::plan::model::halt::{Halt, Skip};
 use crate::plan::model::version::{UpgradeKind, Version};
+use crate::plan::model::webhook::{Message, NoticeKind};
 use crate::plan::view::still_held::StillHeld;
 
 /// One message, sent once.
@@ -97,6 +100,60 @@ impl Notice {
         }
     }
 
+    /// The place that it is about, where it names one: a node, or where something failed.
+    pub fn about(&self) -> Option<&str> {
+        match self {
+            Notice::NodeDone { node, .. } | Notice::Forced { node, .. } => Some(node),
+            // A step's token: its phase, and behind a slash its node.
+            Notice::Skipped { skip, .. } | Notice::LeftOut { skip, .. } => Some(skip.step.split_once('/')?.1),
+            Notice::Failed(failure) => Some(&failure.place),
+            Notice::StillHeld(held) => held.out.first().map(|(node, _)| node.as_str()),
+            _ => None,
+        }
+    }
+
+    fn kind(&self) -> NoticeKind {
+        match self {
+            Notice::Begun { .. } => NoticeKind::Started,
+            Notice::NodeDone { .. } => NoticeKind::NodeDone,
+            Notice::Done { skipped, .. } if skipped.is_empty() => NoticeKind::Done,
+            Notice::Done { .. } => NoticeKind::Partial,
+            Notice::Skipped { .. } => NoticeKind::Skipped,
+            Notice::LeftOut { .. } => NoticeKind::LeftOut,
+            Notice::Forced { .. } => NoticeKind::Forced,
+            Notice::Deferred { .. } => NoticeKind::Deferred,
+            Notice::Failed(failure) if failure.class() == Class::Hold => NoticeKind::Held,
+            Notice::Failed(_) => NoticeKind::Failed,
+            // Whoever wants to know of holds wants to be reminded of them.
+            Notice::StillHeld(_) => NoticeKind::Held,
+            Notice::Halted(_) => NoticeKind::Halted,
+            Notice::Lifted { .. } => NoticeKind::Lifted,
+            Notice::Cleared { .. } => NoticeKind::Cleared,
+        }
+    }
+
+    fn target(&self) -> Option<Version> {
+        match self {
+            Notice::Begun { target, .. }
+            | Notice::NodeDone { target, .. }
+            | Notice::Done { target, .. }
+            | Notice::Skipped { target, .. }
+            | Notice::LeftOut { target, .. }
+            | Notice::Deferred { target, .. } => Some(*target),
+            Notice::StillHeld(held) => held.target,
+            Notice::Forced { .. } | Notice::Failed(_) | Notice::Halted(_) | Notice::Lifted { .. } | Notice::Cleared { .. } => {
+                None
+            }
+        }
+    }
+
+    /// To whoever is told of it; `place`: where it happened, unless it says so itself.
+    pub fn message(&self, at: Timestamp, cluster: &str, place: &str) -> Message {
+        let place = self.about().unwrap_or(place).to_owned();
+        let (kind, target) = (self.kind(), self.target());
+        Message { at, kind, cluster: cluster.to_owned(), place, target, text: self.text(cluster) }
+    }
+
     /// As one message; `cluster` is the setting `cluster-name`.
     pub fn text(&self, cluster: &str) -> String {
         match self {
@@ -156,4 +213,130 @@ fn reminder(held: &StillHeld) -> String {
 
 fn forced(pod: &str, says: &str, after: Duration) -> String {
     format!("{pod} is deleted: its eviction was refused for {} ({says}; setting undrainable: force-after)", span(after))
+}
+
+/// One of every kind, for whoever must do with all of them.
+#[cfg(test)]
+pub mod samples {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::failure::Cause;
+    use crate::plan::decide::reminders::At;
+
+    /// Of some kinds several, where they differ.
+    pub fn all() -> Vec<Notice> {
+        let target: Version = "1.36.3".parse().unwrap();
+        let skip = || Skip { step: "worker/k8s-node3".into(), by: "ann".into(), reason: "\"disk\"\n\\ {text}".into() };
+        let failed = |class| {
+            Notice::Failed(Failure {
+                cause: Cause::new(class, "kubeadm upgrade node failed"),
+                place: "k8s-node3".into(),
+                state: "It is cordoned.".into(),
+                next: Vec::new(),
+            })
+        };
+        let lasts = Duration::from_secs(3600);
+        let held = StillHeld {
+            target: Some(target),
+            at: At::Step(None),
+            since: Timestamp::UNIX_EPOCH,
+            lasts,
+            why: vec![("firing: DiskFull".into(), Some(lasts))],
+            out: vec![("k8s-node3".into(), None)],
+            drains: None,
+            then: "Nothing else will start.".into(),
+            next: vec!["k8s-upgrade status".into()],
+        };
+        let done = |skipped| Notice::Done { target, took: Some(lasts), excluded: Vec::new(), skipped };
+        vec![
+            Notice::Begun {
+                from: "1.35.4".into(),
+                target,
+                kind: UpgradeKind::Minor,
+                snapshot: "/var/backups/etcd.db".into(),
+                bytes: 1 << 20,
+                hash: "crc ok".into(),
+                card: "/var/lib/k8s-upgrade/restore.txt".into(),
+            },
+            Notice::NodeDone { node: "k8s-node3".into(), target },
+            done(Vec::new()),
+            done(vec![skip()]),
+            Notice::Skipped { target, skip: skip() },
+            Notice::LeftOut { target, skip: skip() },
+            Notice::Forced { node: "k8s-node3".into(), pod: "web/shop".into(), says: "allows 0".into(), after: lasts },
+            Notice::Deferred { target, what: "preflight".into(), reasons: "firing: DiskFull".into() },
+            failed(Class::Step),
+            failed(Class::Hold),
+            failed(Class::Halted),
+            Notice::StillHeld(held),
+            Notice::Halted(Halt::default()),
+            Notice::Lifted { by: "ann".into() },
+            Notice::Cleared { by: "ann".into() },
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::plan::model::webhook::Webhook;
+
+    /// As docs/webhooks.yaml has them, and the manual.
+    fn examples() -> Vec<(String, Webhook)> {
+        let text = include_str!("../../docs/webhooks.yaml");
+        let file: serde_json::Value = serde_saphyr::from_str(text).unwrap();
+        let webhooks = file["webhooks"].as_object().unwrap().clone();
+        webhooks.into_iter().map(|(name, written)| (name, serde_json::from_value(written).unwrap())).collect()
+    }
+
+    #[test]
+    fn every_kind_of_message_is_told_by_every_example() {
+        let messages: Vec<Message> =
+            samples::all().iter().map(|notice| notice.message(Timestamp::UNIX_EPOCH, "home\"lab", "watch")).collect();
+        let kinds: BTreeSet<String> = messages.iter().map(|message| message.kind.to_string()).collect();
+        assert_eq!(kinds, NoticeKind::ALL.iter().map(ToString::to_string).collect());
+        assert_eq!(examples().len(), 3);
+        for (name, webhook) in examples() {
+            for message in &messages {
+                let body = webhook.body(message);
+                let text = if name == "ntfy" {
+                    body
+                } else {
+                    let sent: serde_json::Value =
+                        serde_json::from_str(&body).unwrap_or_else(|why| panic!("{name}: {why}: {body}"));
+                    let path = if name == "teams" { "/attachments/0/content/body/0/text" } else { "/content" };
+                    sent.pointer(path).unwrap().as_str().unwrap().to_owned()
+                };
+                assert_eq!(text, message.text(crate::plan::model::webhook::LONGEST), "{name}");
+                assert!(webhook.headers(message).all(|(_, value)| !value.contains(['\n', '{'])), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_wants_holds_is_reminded_of_them() {
+        let kind = |notice: &Notice| notice.message(Timestamp::UNIX_EPOCH, "c", "p").kind;
+        let held = samples::all().into_iter().filter(|notice| kind(notice) == NoticeKind::Held);
+        assert_eq!(held.map(|notice| matches!(notice, Notice::StillHeld(_))).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn a_message_says_where() {
+        let place = |notice: &Notice| notice.message(Timestamp::UNIX_EPOCH, "c", "preflight").place;
+        for notice in samples::all() {
+            let node = !matches!(
+                notice,
+                Notice::Begun { .. }
+                    | Notice::Done { .. }
+                    | Notice::Deferred { .. }
+                    | Notice::Halted(_)
+                    | Notice::Lifted { .. }
+                    | Notice::Cleared { .. }
+            );
+            assert_eq!(place(&notice), if node { "k8s-node3" } else { "preflight" }, "{notice:?}");
+        }
+    }
 }

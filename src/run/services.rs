@@ -3,10 +3,10 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::report::{Follower, Outbox, SharedJournal};
+use crate::report::{Bulletins, Follower, Outbox, SharedJournal};
 use crate::run::cluster::{Cluster, Journals, Observer, Record};
 use crate::run::guards::{HaltWatch, Leases, Recorder};
-use crate::run::outside::{Credentials, Monitoring, Notices};
+use crate::run::outside::{Credentials, KubeEvents, Monitoring, Notices};
 use crate::run::session::{self, Guardian, Session};
 use crate::run::ssh::Ssh;
 use crate::settings::Settings;
@@ -29,6 +29,8 @@ pub struct Parts {
     pub follower: Option<Follower>,
     /// None: a command that tells nobody who looks at no screen.
     pub outbox: Option<Outbox>,
+    /// None: a command that changes nothing.
+    pub bulletins: Option<Bulletins>,
 }
 
 /// Handed down by commands and the chain. Whatever needs few of them takes these few.
@@ -47,13 +49,25 @@ pub struct Services {
     pub ssh: Arc<Ssh>,
     pub monitoring: Arc<Monitoring>,
     pub notices: Arc<Notices>,
+    pub kube_events: Arc<KubeEvents>,
 }
 
 impl Services {
     /// Builds them from the ground up; guardians register themselves with the session.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, namespace, connection, world, session, request_timeout, despite_halt, journal, follower, outbox } =
-            parts;
+        let Parts {
+            settings,
+            namespace,
+            connection,
+            world,
+            session,
+            request_timeout,
+            despite_halt,
+            journal,
+            follower,
+            outbox,
+            bulletins,
+        } = parts;
         let settings = Arc::new(settings);
         let session = Arc::new(Session::new(session));
         let cluster = Arc::new(Cluster::new(connection, namespace, session.clone(), settings.api_patience, request_timeout));
@@ -74,6 +88,8 @@ impl Services {
         let ssh = Arc::new(Ssh::new(settings.clone(), session.clone(), cluster.clone(), credentials.clone(), &world));
         let monitoring = Arc::new(Monitoring::new(settings.clone(), session.clone(), cluster.clone(), world.web.clone()));
         let notices = Arc::new(Notices::new(settings.clone(), session.clone(), credentials.clone(), world.web.clone(), outbox));
+        let bulletins = bulletins.filter(|_| settings.events);
+        let kube_events = Arc::new(KubeEvents::new(session.clone(), cluster.clone(), observer.clone(), bulletins));
         // A halt stops what a Lease would only carry on; the journal is written once neither objects.
         let guardians: [Arc<dyn Guardian>; 3] = [halt.clone(), leases.clone(), journal.clone()];
         session.guarded_by(guardians.iter().map(Arc::downgrade).collect::<Vec<Weak<dyn Guardian>>>());
@@ -92,6 +108,7 @@ impl Services {
             ssh,
             monitoring,
             notices,
+            kube_events,
         }
     }
 }

@@ -23,9 +23,10 @@ use crate::plan::model::hooks::Hooks;
 use crate::plan::model::policy::{
     Alerts, Force, Gauges, HostKeys, Policy, Runner, Snapshot, Surge, Undrainable, Unstick, Unverified,
 };
+use crate::plan::model::webhook::Webhook;
 use crate::words::{
     Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
-    Url, VaultPath, is_open,
+    Url, VaultPath, WebhookName, is_open,
 };
 pub use load::{ENV_PREFIX, Fault, Sources, service_links};
 pub use values::{AlertFilter, KubeadmFlag, PlainHttp};
@@ -77,9 +78,16 @@ pub struct Settings {
     /// Prometheus: a URL, or `namespace/service:port` (by its DNS name in the cluster, through the API server from outside).
     pub prometheus: Address,
     pub pushgateway: Address,
+    /// Each step, hold and failure is told as a Kubernetes Event, on our Jobs and on the nodes.
+    pub events: bool,
     /// File with the Slack webhook URL; empty: the mounted Secret or the Secret read through the API. Absent: nothing is sent.
     #[serde(with = "values::file")]
     pub slack_webhook_file: PathBuf,
+    /// Other webhooks: name → what each is sent, and of what it is told. Their URLs are secrets.
+    pub webhooks: BTreeMap<WebhookName, Webhook>,
+    /// File with the webhooks' URLs, a line `NAME: URL` each; empty: the mounted Secret or the Secret read through the API.
+    #[serde(with = "values::file")]
+    pub webhooks_file: PathBuf,
     /// Vault whose KV v2 holds the key, as a URL; empty: the Secret itself is where the key is stored.
     #[serde(with = "values::optional")]
     pub vault_address: Option<Url>,
@@ -93,7 +101,7 @@ pub struct Settings {
     pub packages_url: PackagesUrl,
     /// OpenPGP keys of package repositories that a person has acknowledged: a node whose key would change takes these.
     pub package_keys: Vec<Fingerprint>,
-    /// Which of packages-url, vault-address and slack-webhook may be http:// to another machine, where others can read and change it.
+    /// Which of packages-url, vault-address, slack-webhook and webhooks may be http:// to another machine, where others can read and change it.
     pub plain_http: Vec<PlainHttp>,
     /// `namespace/name` of the CronJob whose template makes etcd snapshots.
     pub backup_cronjob: ObjectPath,
@@ -209,7 +217,10 @@ impl Default for Settings {
             gauges: Gauges::Pushgateway,
             prometheus: known(names::PROMETHEUS),
             pushgateway: known(names::PUSHGATEWAY),
+            events: true,
             slack_webhook_file: PathBuf::new(),
+            webhooks: BTreeMap::new(),
+            webhooks_file: PathBuf::new(),
             vault_address: None,
             vault_mount: known("secret"),
             vault_path: known(names::VAULT_PATH),
@@ -367,10 +378,11 @@ const ROTATION: &str =
     "only rotate-key speaks with Vault, from where you type it; the cluster reads it with --external-secret STORE";
 
 /// Settings that speak of the machine of whoever types, and what an installation has instead.
-const OF_THIS_MACHINE: [(&str, &str); 7] = [
+const OF_THIS_MACHINE: [(&str, &str); 8] = [
     ("ssh-key-file", "Jobs take the key from the Secret: --ssh-key FILE puts it there"),
     ("known-hosts-file", "the host keys of nodes in it are printed into the ConfigMap k8s-upgrade-known-hosts"),
     ("slack-webhook-file", "Jobs take the webhook from the Secret: --slack-webhook FILE puts it there"),
+    ("webhooks-file", "Jobs take their URLs from the Secret: --webhook NAME=FILE puts each there"),
     ("vault-address", ROTATION),
     ("vault-mount", ROTATION),
     ("vault-path", ROTATION),

@@ -143,7 +143,17 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("gauges", of(&["pushgateway", "off"])),
         ("prometheus", of(&["monitoring/prometheus-server:80", "http://10.0.0.9:9090/prometheus"])),
         ("pushgateway", of(&["monitoring/push:9091", "https://push.example.org"])),
+        ("events", of(&[true, false])),
         ("slack-webhook-file", of(&["", "/home/ann/webhook"])),
+        (
+            "webhooks",
+            vec![
+                serde_json::json!({}),
+                serde_json::json!({ "teams": { "body": "{\"text\": \"{text}\"}", "only": ["held", "failed"], "longest": 900 } }),
+                serde_json::json!({ "n-1": { "body": "{text}", "content-type": "text/plain", "headers": { "Title": "{cluster}" } } }),
+            ],
+        ),
+        ("webhooks-file", of(&["", "/home/ann/webhooks"])),
         ("vault-address", of(&["", "https://vault.example.org:8200"])),
         ("vault-mount", of(&["secret", "kv/team"])),
         ("vault-path", of(&["k8s-upgrade", "team/k8s-upgrade"])),
@@ -152,7 +162,10 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
             "packages-url",
             of(&["https://pkgs.k8s.io", "https://mirror.example.org/k8s", "https://mirror.example.org/k8s-v{minor}/deb"]),
         ),
-        ("plain-http", vec![serde_json::json!([]), serde_json::json!(["packages-url", "vault-address", "slack-webhook"])]),
+        (
+            "plain-http",
+            vec![serde_json::json!([]), serde_json::json!(["packages-url", "vault-address", "slack-webhook", "webhooks"])],
+        ),
         ("package-keys", vec![serde_json::json!([]), serde_json::json!(["DE15B14486CD377B9E876E1A234654DA9A296436"])]),
         ("backup-cronjob", of(&["default/backup-etcd", "ops/etcd"])),
         ("hook-before-node", of(&["", "rook-ceph/noout"])),
@@ -501,7 +514,7 @@ fn a_filter_that_ignores_all_alerts_is_refused() {
 
 #[test]
 fn what_stays_on_this_machine_is_told_and_nothing_else_is_lost() {
-    let file = "ssh-key-file: /k\nknown-hosts-file: /h\nslack-webhook-file: /s\nvault-address: https://v\nvault-mount: m\nvault-path: p\nsoak: 1m\n";
+    let file = "ssh-key-file: /k\nknown-hosts-file: /h\nslack-webhook-file: /s\nwebhooks-file: /w\nvault-address: https://v\nvault-mount: m\nvault-path: p\nsoak: 1m\n";
     let s = load(file, &[("HOME", "/home/ann")], &["vault-token-file=/t"]).unwrap();
     let told: Vec<&str> = s.left_behind().unwrap().into_iter().map(|(key, _)| key).collect();
     assert_eq!(told.len(), OF_THIS_MACHINE.len());

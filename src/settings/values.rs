@@ -203,6 +203,7 @@ pub enum PlainHttp {
     PackagesUrl,
     VaultAddress,
     SlackWebhook,
+    Webhooks,
 }
 
 impl fmt::Display for PlainHttp {
@@ -211,6 +212,7 @@ impl fmt::Display for PlainHttp {
             PlainHttp::PackagesUrl => "packages-url",
             PlainHttp::VaultAddress => "vault-address",
             PlainHttp::SlackWebhook => "slack-webhook",
+            PlainHttp::Webhooks => "webhooks",
         })
     }
 }

@@ -31,6 +31,8 @@ tokens! {
     ContextName, "name of a context", "1 to 500 characters in one line are wanted", |text| is_text(text, 500);
     /// Of what kubeadm would write over, as `acknowledge` names it.
     LossId, "ID of changes", "hexadecimal digits are wanted, as `k8s-upgrade acknowledge` prints them", |text| (1..=64).contains(&text.len()) && is_hex(text);
+    /// Of a webhook, as the settings and the Secret call it.
+    WebhookName, "name of a webhook", "lower-case letters, digits and hyphens are wanted, 63 at most, for example teams", is_label;
     /// Why somebody does something, for whoever meets it.
     Reason, "reason", "1 to 500 characters in one line are wanted", |text| is_text(text, 500);
 }

@@ -12,6 +12,7 @@ mod token;
 pub use address::{Address, ObjectPath, Url, is_open};
 pub use given::{
     AnnotationPrefix, ClusterName, ContextName, HostAddress, ImageRef, LossId, Namespace, ObjectName, Reason, VaultPath,
+    WebhookName,
 };
 pub use place::place;
 pub(crate) use shell::command;

@@ -11,7 +11,7 @@ use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
 use k8s_upgrade::plan::manifests::policies::names;
 use k8s_upgrade::plan::manifests::rights::{Account, Grant, Scope};
 use k8s_upgrade::plan::model::hooks::Hooks;
-use k8s_upgrade::plan::model::policy::{Runner, Surge, Unstick};
+use k8s_upgrade::plan::model::policy::{Gauges, Runner, Surge, Unstick};
 use regex::Regex;
 use serde_json::Value;
 
@@ -28,6 +28,8 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         unstick: Unstick::Structural,
         forced_in: &[],
         surge: Surge::Never,
+        events: true,
+        gauges: Gauges::Pushgateway,
         credentials,
         runner: &Runner::FirstWorker,
         standby: &[],
@@ -121,7 +123,7 @@ fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
 fn secrets_are_made_only_when_asked_for() {
     let existing = objects(&install(Credentials::Existing)).unwrap();
     assert!(of_kind(&existing, "Secret").is_empty() && of_kind(&existing, "ExternalSecret").is_empty());
-    let given = Credentials::Secret { ssh_key: b"KEY\n", ssh_key_pub: b"PUB\n", slack_webhook: None };
+    let given = Credentials::Secret { ssh_key: b"KEY\n", ssh_key_pub: b"PUB\n", slack_webhook: None, webhooks: "" };
     assert_eq!(format!("{given:?}"), "Secret(…)");
     let given = objects(&install(given)).unwrap();
     let data = &of_kind(&given, "Secret")[0]["data"];
@@ -138,6 +140,7 @@ fn scope(backup: &str) -> Scope<'_> {
         unstick: Unstick::Structural,
         forced_in: &[],
         surge: Surge::Never,
+        events: true,
     }
 }
 
@@ -151,7 +154,7 @@ fn rights_have_no_wildcard_and_are_all_bound() {
         assert!(!writes_secrets, "{grant:?}");
     }
     // Also where the snapshots are made in our own namespace.
-    for (backup, roles) in [("default", 5), ("k8s-upgrade", 4)] {
+    for (backup, roles) in [("default", 6), ("k8s-upgrade", 6)] {
         let config = Install { backup: Some((backup, "backup-etcd")), ..install(Credentials::Existing) };
         let objects = objects(&config).unwrap();
         assert_eq!((of_kind(&objects, "Role").len(), of_kind(&objects, "RoleBinding").len()), (roles, roles));
@@ -164,7 +167,7 @@ fn rights_have_no_wildcard_and_are_all_bound() {
     }
 }
 
-/// Nothing that would make it root by itself: it leaves nodes alone, reads no Secret, and of the one that is mounted it sees Slack's webhook.
+/// Nothing that would make it root by itself: it leaves nodes alone, reads no Secret, and of the one that is mounted it sees the webhooks.
 #[test]
 fn the_watch_changes_no_node_and_sees_no_key() {
     let objects = objects(&install(Credentials::Existing)).unwrap();
@@ -173,7 +176,8 @@ fn the_watch_changes_no_node_and_sees_no_key() {
     let volumes = watch.pointer("/spec/jobTemplate/spec/template/spec/volumes").unwrap().as_array().unwrap();
     let secrets: Vec<&Value> = volumes.iter().filter_map(|volume| volume.get("secret")).collect();
     assert_eq!((secrets.len(), &secrets[0]["optional"]), (1, &serde_json::json!(true)));
-    assert_eq!(secrets[0]["items"], serde_json::json!([{ "key": "slack_webhook", "path": "slack_webhook" }]));
+    let item = |key: &str| serde_json::json!({ "key": key, "path": key });
+    assert_eq!(secrets[0]["items"], serde_json::json!([item("slack_webhook"), item("webhooks")]));
     for grant in Account::Watch.grants(scope("default")) {
         let reads = grant.verbs.iter().all(|verb| ["get", "list"].contains(verb));
         assert!(reads || !["nodes", "pods", "leases"].contains(&grant.resource), "{grant:?}");
@@ -449,11 +453,95 @@ tests:
 #[test]
 fn the_alert_rules_fire_and_resolve_as_prometheus_computes_them() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("rules.yaml"), rules().unwrap()).unwrap();
+    std::fs::write(folder.path().join("rules.yaml"), rules(Gauges::Pushgateway).unwrap()).unwrap();
     std::fs::write(folder.path().join("test.yaml"), EXPECTED).unwrap();
     std::fs::write(folder.path().join("days.yaml"), EXPECTED_IN_DAYS).unwrap();
     assert!(promtool(folder.path(), &["check", "rules", "rules.yaml"]).contains("10 rules found"));
     promtool(folder.path(), &["test", "rules", "test.yaml", "days.yaml"]);
+}
+
+/// What kube-state-metrics alone can say, where no gauges are pushed.
+const EXPECTED_OF_JOBS: &str = r#"
+rule_files: [jobs.yaml]
+evaluation_interval: 1m
+tests:
+  # nothing is wrong, and finished Jobs of the last run are still there
+  - interval: 1m
+    input_series:
+      - {series: 'kube_job_status_active{namespace="k8s-upgrade",job_name="k8s-upgrade-postflight-1-36-3"}', values: '0x200'}
+      - {series: 'kube_job_status_start_time{namespace="k8s-upgrade",job_name="k8s-upgrade-postflight-1-36-3"}', values: '0x200'}
+      - {series: 'kube_job_status_failed{namespace="k8s-upgrade",job_name="k8s-upgrade-postflight-1-36-3"}', values: '1x200'}
+      - {series: 'kube_job_status_succeeded{namespace="k8s-upgrade",job_name="k8s-upgrade-postflight-1-36-3"}', values: '1x200'}
+      - {series: 'kube_job_status_active{namespace="shop",job_name="nightly"}', values: '1x200'}
+      - {series: 'kube_job_status_failed{namespace="k8s-upgrade",job_name="k8s-upgrade-preflight-1-37-0"}', values: '3x200'}
+    promql_expr_test:
+      - {expr: 'count(ALERTS) by (alertname)', eval_time: 3h, exp_samples: [{labels: '{alertname="Watchdog"}', value: 1}]}
+  # a Job works for two hours, and the next begins at once
+  - interval: 1m
+    input_series:
+      - {series: 'kube_job_status_active{namespace="k8s-upgrade",job_name="k8s-upgrade-worker-1-36-3-n2"}', values: '_x10 1x120 0x200'}
+      - {series: 'kube_job_status_start_time{namespace="k8s-upgrade",job_name="k8s-upgrade-worker-1-36-3-n2"}', values: '_x10 600x320'}
+      - {series: 'kube_job_status_active{namespace="k8s-upgrade",job_name="k8s-upgrade-worker-1-36-3-n3"}', values: '_x130 1x20 0x200'}
+      - {series: 'kube_job_status_start_time{namespace="k8s-upgrade",job_name="k8s-upgrade-worker-1-36-3-n3"}', values: '_x130 7800x220'}
+    promql_expr_test:
+      - {expr: 'ALERTS{alertname="K8sUpgradeInFlight"}', eval_time: 5m}
+      - {expr: 'count(ALERTS{alertname="K8sUpgradeInFlight",alertstate="firing"})', eval_time: 20m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="K8sUpgradeStalled",alertstate="firing"}', eval_time: 100m}
+      - {expr: 'count(ALERTS{alertname="K8sUpgradeStalled",alertstate="firing"})', eval_time: 115m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="K8sUpgradeStalled"}', eval_time: 140m}
+      - {expr: 'count(ALERTS{alertname="K8sUpgradeInFlight",alertstate="firing"})', eval_time: 140m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="K8sUpgradeInFlight"}', eval_time: 170m}
+  # one that has failed: while it is tried again nothing fires, left alone it does, and a resume clears it
+  - interval: 1m
+    input_series:
+      - {series: 'kube_job_status_failed{namespace="k8s-upgrade",job_name="k8s-upgrade-master-1-36-3"}', values: '1x300'}
+      - {series: 'kube_job_status_active{namespace="k8s-upgrade",job_name="k8s-upgrade-master-1-36-3"}', values: '1x60 0x60 1x20 0x160'}
+      - {series: 'kube_job_status_succeeded{namespace="k8s-upgrade",job_name="k8s-upgrade-master-1-36-3"}', values: '0x140 1x160'}
+    promql_expr_test:
+      - {expr: 'ALERTS{alertname="K8sUpgradeJobFailed"}', eval_time: 50m}
+      - {expr: 'ALERTS{alertname="K8sUpgradeJobFailed",alertstate="firing"}', eval_time: 85m}
+      - {expr: 'count(ALERTS{alertname="K8sUpgradeJobFailed",alertstate="firing",job_name="k8s-upgrade-master-1-36-3"})', eval_time: 100m, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="K8sUpgradeJobFailed"}', eval_time: 130m}
+      - {expr: 'ALERTS{alertname="K8sUpgradeJobFailed"}', eval_time: 200m}
+"#;
+
+/// Detection by its CronJob alone.
+const EXPECTED_OF_CRONJOBS: &str = r#"
+rule_files: [jobs.yaml]
+evaluation_interval: 4m
+tests:
+  # it has run at the beginning, and on the tenth day again
+  - interval: 4m
+    input_series:
+      - {series: 'kube_cronjob_status_last_schedule_time{cronjob="k8s-version-check"}', values: '0x3600 864000x400'}
+      - {series: 'kube_cronjob_created{cronjob="k8s-version-check"}', values: '0x4000'}
+      - {series: 'kube_cronjob_spec_suspend{cronjob="k8s-version-check"}', values: '0x4000'}
+    promql_expr_test:
+      - {expr: 'ALERTS{alertname="K8sVersionCheckMissed"}', eval_time: 9d}
+      - {expr: 'count(ALERTS{alertname="K8sVersionCheckMissed",alertstate="firing"})', eval_time: 218h, exp_samples: [{value: 1}]}
+      - {expr: 'ALERTS{alertname="K8sVersionCheckMissed"}', eval_time: 241h}
+  # halted: it is suspended, and missed by nobody
+  - interval: 4m
+    input_series:
+      - {series: 'kube_cronjob_created{cronjob="k8s-version-check"}', values: '0x4000'}
+      - {series: 'kube_cronjob_spec_suspend{cronjob="k8s-version-check"}', values: '1x4000'}
+    promql_expr_test:
+      - {expr: 'ALERTS{alertname="K8sVersionCheckMissed"}', eval_time: 10d}
+"#;
+
+#[test]
+fn without_gauges_the_rules_look_at_jobs_and_fire_and_resolve() {
+    let folder = tempfile::tempdir().unwrap();
+    let rules = rules(Gauges::Off).unwrap();
+    assert!(!rules.contains("k8s_upgrade_") && !rules.contains("k8s_version_check_"), "a gauge that nobody pushes: {rules}");
+    std::fs::write(folder.path().join("jobs.yaml"), rules).unwrap();
+    std::fs::write(folder.path().join("test.yaml"), EXPECTED_OF_JOBS).unwrap();
+    std::fs::write(folder.path().join("days.yaml"), EXPECTED_OF_CRONJOBS).unwrap();
+    // Without those of the snapshot, of a person's block and of a halt that was forgotten, which gauges alone tell.
+    assert!(promtool(folder.path(), &["check", "rules", "jobs.yaml"]).contains("7 rules found"));
+    promtool(folder.path(), &["test", "rules", "test.yaml", "days.yaml"]);
+    let printed = program(&["--set", "gauges=off", "manifests", "--only", "rules"], &[]);
+    assert!(printed.is(0).stdout.contains("kube_job_status_active"), "{}", printed.stdout);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::names::{
     ALERT_RECENT_REBOOT, ALERT_SKEW, ALERT_SNAPSHOT_MISSING, ALERT_STALLED, ALERT_WATCHDOG, DETECT_CRONJOB, JOB_PREFIX,
     METRIC_BLOCKER, METRIC_HALTED, METRIC_IN_FLIGHT, METRIC_LAST_CHECK, METRIC_PROGRESS, METRIC_SNAPSHOT, METRIC_STARTED,
 };
+use crate::plan::model::policy::Gauges;
 
 /// A run without progress for this long (seconds) is stalled.
 pub const STALLED_AFTER: u32 = 5400;
@@ -58,7 +59,41 @@ struct Rule {
     description: &'static str,
     /// What Prometheus must have for it to be able to fire: a series of one selector of each list.
     inputs: &'static [&'static [&'static str]],
+    unpushed: Unpushed,
 }
+
+/// What becomes of a rule where no gauges are pushed, and kube-state-metrics alone says what goes on: Jobs, and nothing between them.
+enum Unpushed {
+    /// It looks at no gauge of ours.
+    Same,
+    /// Only a gauge says it: it is left out.
+    LeftOut,
+    Instead {
+        expr: fn() -> String,
+        summary: &'static str,
+        inputs: &'static [&'static [&'static str]],
+    },
+}
+
+impl Rule {
+    /// Expression, summary and inputs; None: without gauges there is no such rule.
+    fn with(&self, gauges: Gauges) -> Option<(fn() -> String, &'static str, &'static [&'static [&'static str]])> {
+        match (gauges, &self.unpushed) {
+            (Gauges::Pushgateway, _) | (_, Unpushed::Same) => Some((self.expr, self.summary, self.inputs)),
+            (Gauges::Off, Unpushed::LeftOut) => None,
+            (Gauges::Off, Unpushed::Instead { expr, summary, inputs }) => Some((*expr, summary, inputs)),
+        }
+    }
+}
+
+/// kube-state-metrics' word on Jobs of ours: of the chain, or of phases that only a run in flight has.
+fn of_jobs(metric: &str, phases: &str) -> String {
+    format!("{metric}{{job_name=~\"{JOB_PREFIX}-({phases})-.+\"}}")
+}
+const CHAIN: &str = "preflight|master|worker|postflight";
+const CLAIMED: &str = "master|worker|postflight";
+/// It is there as soon as there is any Job in the cluster.
+const JOBS: &str = "kube_job_info";
 
 /// Kubelets and API servers, by the names that their scrape jobs usually have: other programs built from Kubernetes' source export the same
 /// metric with versions of their own.
@@ -86,6 +121,7 @@ pub const KNOWN: [Known; 11] = [
             summary: "kubelets and API servers run {{ $value }} different versions",
             description: "An upgrade is half done. Type `k8s-upgrade status` to see where it stands and `k8s-upgrade resume` to go on.",
             inputs: &[&[BUILDS, NODES]],
+            unpushed: Unpushed::Same,
         }),
     },
     Known {
@@ -99,6 +135,7 @@ pub const KNOWN: [Known; 11] = [
             summary: "an upgrade is on without an etcd snapshot",
             description: "The backup Job failed or is stuck. Type `k8s-upgrade status`; mend the backup, then `k8s-upgrade resume`.",
             inputs: &[PUSHED],
+            unpushed: Unpushed::LeftOut,
         }),
     },
     Known {
@@ -118,6 +155,14 @@ pub const KNOWN: [Known; 11] = [
             summary: "an upgrade has made no progress for 90 minutes",
             description: "Type `k8s-upgrade status` to see what failed or holds it, mend that, then `k8s-upgrade resume`.",
             inputs: &[PUSHED, &[METRIC_PROGRESS, METRIC_STARTED]],
+            unpushed: Unpushed::Instead {
+                expr: || {
+                    let (began, works) = (of_jobs("kube_job_status_start_time", CHAIN), of_jobs("kube_job_status_active", CHAIN));
+                    format!("time() - max({began} and on (namespace, job_name) {works} > 0) > {STALLED_AFTER}")
+                },
+                summary: "a Job of an upgrade has been at work for 90 minutes",
+                inputs: &[&[JOBS]],
+            },
         }),
     },
     Known {
@@ -132,6 +177,11 @@ pub const KNOWN: [Known; 11] = [
             summary: "a Kubernetes upgrade is on",
             description: "Nothing to do: reboots wait for it. Type `k8s-upgrade status` to see where it stands.",
             inputs: &[PUSHED],
+            unpushed: Unpushed::Instead {
+                expr: || format!("max({}) > 0", of_jobs("kube_job_status_active", CHAIN)),
+                summary: "a Kubernetes upgrade is on",
+                inputs: &[&[JOBS]],
+            },
         }),
     },
     Known {
@@ -145,6 +195,7 @@ pub const KNOWN: [Known; 11] = [
             summary: "a person has blocked Kubernetes upgrades",
             description: "`k8s-upgrade status` says who and why; let go with `k8s-upgrade halt --lift`.",
             inputs: &[PUSHED],
+            unpushed: Unpushed::LeftOut,
         }),
     },
     Known {
@@ -159,6 +210,7 @@ pub const KNOWN: [Known; 11] = [
             summary: "always firing",
             description: "That it is seen proves that alerts can be seen; an upgrade holds while it is not.",
             inputs: &[],
+            unpushed: Unpushed::Same,
         }),
     },
     Known {
@@ -173,6 +225,7 @@ pub const KNOWN: [Known; 11] = [
             summary: "{{ $labels.instance }} has rebooted within 24 hours",
             description: "Nothing to do: no upgrade begins until the node has run for a day.",
             inputs: &[&["node_boot_time_seconds"]],
+            unpushed: Unpushed::Same,
         }),
     },
     Known {
@@ -193,7 +246,21 @@ pub const KNOWN: [Known; 11] = [
             severity: "warning",
             summary: "Job {{ $labels.job_name }} of the Kubernetes upgrade has failed, and nothing takes it up",
             description: "Type `k8s-upgrade status` to see why; mend that, then `k8s-upgrade resume`.",
-            inputs: &[PUSHED, &["kube_job_info"]],
+            inputs: &[PUSHED, &[JOBS]],
+            // Whether a run is on, nobody says: a Job of a phase behind the claim means it. One that is tried again, or has ended well, is fine.
+            unpushed: Unpushed::Instead {
+                expr: || {
+                    let of = |metric: &str| of_jobs(metric, CLAIMED);
+                    let (failed, works) = (of("kube_job_status_failed"), of_jobs("kube_job_status_active", CHAIN));
+                    let done = of("kube_job_status_succeeded");
+                    format!(
+                        "max by (namespace, job_name) ({failed}) > 0 unless on (namespace, job_name) {done} > 0 \
+                         unless on () max({works}) > 0"
+                    )
+                },
+                summary: "Job {{ $labels.job_name }} of the Kubernetes upgrade has failed, and nothing takes it up",
+                inputs: &[&[JOBS]],
+            },
         }),
     },
     Known {
@@ -215,6 +282,17 @@ pub const KNOWN: [Known; 11] = [
             summary: "no new Kubernetes release has been looked for in nine days",
             description: "Type `k8s-upgrade status --health` to see why detection does not run.",
             inputs: &[PUSHED],
+            // What a halt suspends is missed by nobody.
+            unpushed: Unpushed::Instead {
+                expr: || {
+                    let of = |metric: &str| format!("max({metric}{{cronjob=\"{DETECT_CRONJOB}\"}})");
+                    let (last, made) = (of("kube_cronjob_status_last_schedule_time"), of("kube_cronjob_created"));
+                    let suspended = of("kube_cronjob_spec_suspend");
+                    format!("time() - ({last} or {made}) > {MISSED_AFTER} unless {suspended} > 0")
+                },
+                summary: "no new Kubernetes release has been looked for in nine days",
+                inputs: &[&["kube_cronjob_info"]],
+            },
         }),
     },
     Known {
@@ -229,16 +307,19 @@ pub const KNOWN: [Known; 11] = [
             summary: "Kubernetes upgrades have been halted for more than a week",
             description: "`k8s-upgrade status` says by whom and why; let go with `k8s-upgrade halt --lift`.",
             inputs: &[PUSHED],
+            unpushed: Unpushed::LeftOut,
         }),
     },
     // Of rules that a build before has written.
     Known { name: ALERT_BLOCKER_FORMER, own: &[], gate: true, rule: None },
 ];
 
-/// The rules that are ours, each as Prometheus' file writes it.
-pub fn alerts() -> Vec<Value> {
+/// The rules that are ours, each as Prometheus' file writes it; `gauges`: what they can look at.
+pub fn alerts(gauges: Gauges) -> Vec<Value> {
     let shipped = |known: &Known| {
-        let Rule { expr, held, severity, summary, description, inputs: _ } = known.rule.as_ref()?;
+        let rule = known.rule.as_ref()?;
+        let Rule { held, severity, description, .. } = rule;
+        let (expr, summary, _) = rule.with(gauges)?;
         Some(json!({
             "alert": known.name,
             "expr": expr(),
@@ -267,10 +348,10 @@ impl Input {
 }
 
 /// All that our rules look at, each once.
-pub fn inputs() -> Vec<Input> {
+pub fn inputs(gauges: Gauges) -> Vec<Input> {
     let mut inputs: Vec<Input> = Vec::new();
-    let rules = KNOWN.iter().filter_map(|known| Some((known.name, known.rule.as_ref()?)));
-    for (name, any) in rules.flat_map(|(name, rule)| rule.inputs.iter().map(move |any| (name, *any))) {
+    let rules = KNOWN.iter().filter_map(|known| Some((known.name, known.rule.as_ref()?.with(gauges)?.2)));
+    for (name, any) in rules.flat_map(|(name, inputs)| inputs.iter().map(move |any| (name, *any))) {
         match inputs.iter_mut().find(|input| input.any == any) {
             Some(input) => input.alerts.push(name),
             None => inputs.push(Input { any, alerts: vec![name] }),

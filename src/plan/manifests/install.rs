@@ -13,6 +13,7 @@ use super::{policies, rights};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::decide::rules;
+use crate::plan::model::policy::Gauges;
 
 /// All objects as YAML documents, in an order in which they can be created.
 pub fn manifests(install: &Install) -> Result<String, Cause> {
@@ -38,16 +39,16 @@ pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
         known_hosts["data"] = json!(install.host_keys);
     }
     let mut alert_rules = object(install, "v1", "ConfigMap", names::RULES_MAP);
-    alert_rules["data"] = json!({ names::RULES_KEY: rules()? });
+    alert_rules["data"] = json!({ names::RULES_KEY: rules(install.gauges)? });
     objects.extend([config, known_hosts, alert_rules]);
     objects.extend(credentials(install));
     objects.extend([detection(install), watch(install)]);
     Ok(objects)
 }
 
-/// Prometheus' rule file, as YAML.
-pub fn rules() -> Result<String, Cause> {
-    yaml(&[json!({ "groups": [{ "name": names::ALERT_GROUP, "rules": rules::alerts() }] })])
+/// Prometheus' rule file, as YAML; `gauges`: what its rules can look at.
+pub fn rules(gauges: Gauges) -> Result<String, Cause> {
+    yaml(&[json!({ "groups": [{ "name": names::ALERT_GROUP, "rules": rules::alerts(gauges) }] })])
 }
 
 fn object(install: &Install, version: &str, kind: &str, name: &str) -> Value {
@@ -69,7 +70,7 @@ fn namespace(install: &Install) -> Value {
 fn credentials(install: &Install) -> Option<Value> {
     match install.credentials {
         Credentials::Existing => None,
-        Credentials::Secret { ssh_key, ssh_key_pub, slack_webhook } => {
+        Credentials::Secret { ssh_key, ssh_key_pub, slack_webhook, webhooks } => {
             let encoded = |bytes: &[u8]| json!(BASE64_STANDARD.encode(bytes));
             let mut secret = object(install, "v1", "Secret", names::CREDS_SECRET);
             secret["type"] = json!("Opaque");
@@ -79,6 +80,9 @@ fn credentials(install: &Install) -> Option<Value> {
             });
             if let Some(webhook) = slack_webhook {
                 secret["data"][names::SECRET_SLACK] = encoded(webhook);
+            }
+            if !webhooks.is_empty() {
+                secret["data"][names::SECRET_WEBHOOKS] = encoded(webhooks.as_bytes());
             }
             Some(secret)
         }
@@ -90,7 +94,7 @@ fn credentials(install: &Install) -> Option<Value> {
                 "secretStoreRef": { "kind": "ClusterSecretStore", "name": store },
                 "target": { "name": names::CREDS_SECRET, "creationPolicy": "Owner" },
                 "data": keys.map(|key| json!({ "secretKey": key, "remoteRef": { "key": secret_there, "property": key } })),
-                // The webhook, where there is one: a property that is named and missing would leave the Secret without the key, too.
+                // The webhooks, where there are any: a property that is named and missing would leave the Secret without the key, too.
                 "dataFrom": [{ "extract": { "key": secret_there } }],
             });
             Some(secret)
@@ -139,7 +143,7 @@ fn watch(install: &Install) -> Value {
         name: names::WATCH_CRONJOB,
         account: Account::Watch,
         // It reminds people of what holds.
-        secret: Secret::Webhook,
+        secret: Secret::Webhooks,
         anywhere: true,
         app: names::APP_WATCH,
         schedule: "*/10 * * * *",

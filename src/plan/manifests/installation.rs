@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::rights::Scope;
 use crate::plan::model::hooks::Hooks;
-use crate::plan::model::policy::{Runner, Surge, Unstick};
+use crate::plan::model::policy::{Gauges, Runner, Surge, Unstick};
 
 /// What differs from cluster to cluster.
 #[derive(Clone, Debug)]
@@ -26,6 +26,10 @@ pub struct Install<'a> {
     pub forced_in: &'a [String],
     /// Whether it restarts Deployments.
     pub surge: Surge,
+    /// Whether it tells what it does as Events.
+    pub events: bool,
+    /// What the alert rules can look at.
+    pub gauges: Gauges,
     pub credentials: Credentials<'a>,
     /// Who hosts Jobs, beside the control planes.
     pub runner: &'a Runner,
@@ -38,8 +42,8 @@ pub struct Install<'a> {
 impl Install<'_> {
     /// What its accounts' rights depend on.
     pub(super) fn scope(&self) -> Scope<'_> {
-        let Install { namespace, backup, hooks, unstick, forced_in, surge, .. } = *self;
-        Scope { namespace, backup, hooks, unstick, forced_in, surge }
+        let Install { namespace, backup, hooks, unstick, forced_in, surge, events, .. } = *self;
+        Scope { namespace, backup, hooks, unstick, forced_in, surge, events }
     }
 }
 
@@ -52,6 +56,8 @@ pub enum Credentials<'a> {
         ssh_key: &'a [u8],
         ssh_key_pub: &'a [u8],
         slack_webhook: Option<&'a [u8]>,
+        /// Of the other webhooks, a line `NAME: URL` each; empty: there are none.
+        webhooks: &'a str,
     },
     /// External Secrets reads it out of the ClusterSecretStore of this name.
     External {

@@ -74,7 +74,7 @@ pub fn manifest(facts: &Facts, planned: &Planned, template: &Template) -> Result
     if planned.taken_up.is_some_and(|taken_up| taken_up.held) {
         arguments.push(HELD.to_owned());
     }
-    let secret = if planned.step.phase == Phase::Postflight { Secret::Webhook } else { Secret::Key };
+    let secret = if planned.step.phase == Phase::Postflight { Secret::Webhooks } else { Secret::Key };
     let pod = Pod { account: Account::Chain, arguments: &arguments, image: template.image, secret };
     let mut spec = pod.spec();
     match pin {
@@ -187,8 +187,8 @@ pub(super) fn pod_labels(app: &str) -> Value {
 /// of it runs on a node that is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Secret {
-    /// It asks no node, and tells people in Slack.
-    Webhook,
+    /// It asks no node, and tells people.
+    Webhooks,
     /// It asks nodes by SSH, and tells people.
     Key,
 }
@@ -196,8 +196,8 @@ pub(super) enum Secret {
 impl Secret {
     fn items(self) -> &'static [&'static str] {
         match self {
-            Secret::Webhook => &[names::SECRET_SLACK],
-            Secret::Key => &[names::SECRET_SSH_KEY, names::SECRET_SLACK],
+            Secret::Webhooks => &[names::SECRET_SLACK, names::SECRET_WEBHOOKS],
+            Secret::Key => &[names::SECRET_SSH_KEY, names::SECRET_SLACK, names::SECRET_WEBHOOKS],
         }
     }
 }

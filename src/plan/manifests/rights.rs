@@ -21,6 +21,8 @@ pub struct Scope<'a> {
     pub forced_in: &'a [String],
     /// Whether it restarts Deployments.
     pub surge: Surge,
+    /// Whether it tells what it does as Events.
+    pub events: bool,
 }
 
 /// As whom the program's pods act. A kubelet may ask for tokens of the accounts of its pods, so each has only what its pods do.
@@ -46,10 +48,14 @@ impl Account {
 
     /// All that it may do. How much of an object it may change, and of which shape it must be, policies say beside this.
     pub fn grants(self, scope: Scope<'_>) -> Vec<Grant> {
-        match self {
+        let mut grants = match self {
             Account::Chain => of_the_chain(scope),
             Account::Watch => of_the_watch(scope.namespace),
+        };
+        if scope.events {
+            grants.extend(telling(scope.namespace));
         }
+        grants
     }
 }
 
@@ -108,7 +114,7 @@ fn of_a_run(namespace: &str, journals: &'static [&'static str]) -> [Grant; 3] {
     ]
 }
 
-fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in, surge }: Scope<'_>) -> Vec<Grant> {
+fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in, surge, events: _ }: Scope<'_>) -> Vec<Grant> {
     let [namespaces, jobs, journals] = of_a_run(namespace, &["list", "create", "patch", "delete"]);
     let progress = cluster("batch", "jobs", &["patch"], "what a Job does now is an annotation on it").within(namespace);
     let mut grants = vec![
@@ -186,6 +192,15 @@ fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in, surge }: S
         ]);
     }
     grants
+}
+
+/// What both tell of what they do. An Event can be written on any object of its namespace, and proves nothing: nobody reads ours as a fact.
+fn telling(namespace: &str) -> [Grant; 2] {
+    let of = |place: &str, why| Grant { optional: true, ..cluster("", "events", &["create"], why).within(place) };
+    [
+        of(namespace, "what happens, on our Jobs (events)"),
+        of(names::EVENTS_OF_NODES, "what happens to a node: Events of nodes lie there (events)"),
+    ]
 }
 
 fn of_the_watch(namespace: &str) -> Vec<Grant> {

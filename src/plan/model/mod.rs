@@ -16,6 +16,7 @@ pub mod progress;
 pub mod reminded;
 pub mod span;
 pub mod version;
+pub mod webhook;
 pub mod work;
 
 #[cfg(test)]

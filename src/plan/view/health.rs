@@ -10,7 +10,7 @@ use crate::plan::decide::rules::{self, Input};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobFact, JobState};
 use crate::plan::model::marks::RunMarks;
-use crate::plan::model::policy::Policy;
+use crate::plan::model::policy::{Gauges, Policy};
 use crate::words::{command, texts};
 
 /// Detection runs once a week; a day later it is missed.
@@ -107,8 +107,11 @@ pub fn checks(seen: &HealthInput, policy: &Policy, bounding: &[String], namespac
         chain(&seen.facts, policy, now),
         gauges(seen, namespace),
     ];
+    let pushed = if seen.gauges.is_some() { Gauges::Pushgateway } else { Gauges::Off };
     match &seen.prometheus {
-        Some(said) => checks.extend([rules_loaded(&said.rules), inputs(&said.missing), alerts_seen(&said.alerts, namespace)]),
+        Some(said) => {
+            checks.extend([rules_loaded(&said.rules, pushed), inputs(&said.missing), alerts_seen(&said.alerts, namespace)])
+        }
         None => checks.push(Check::ok("alerts", "off by the setting alerts: the cluster's own health alone holds a run")),
     }
     // Nothing but a look at the nodes tells.
@@ -290,13 +293,13 @@ fn wanted(marks: &RunMarks) -> [(&'static str, bool); 4] {
     ]
 }
 
-fn rules_loaded(loaded: &Answer<Vec<Rule>>) -> Check {
+fn rules_loaded(loaded: &Answer<Vec<Rule>>, gauges: Gauges) -> Check {
     let name = "rules";
     let loaded = match loaded {
         Answer::Known(loaded) => loaded,
         Answer::Unknown(why) => return Check::wrong(name, why, MONITORING),
     };
-    let ours: Vec<String> = rules::alerts().iter().filter_map(|rule| rule["alert"].as_str().map(str::to_owned)).collect();
+    let ours: Vec<String> = rules::alerts(gauges).iter().filter_map(|rule| rule["alert"].as_str().map(str::to_owned)).collect();
     let missing: Vec<&str> =
         ours.iter().filter(|name| !loaded.iter().any(|rule| rule.name == **name)).map(String::as_str).collect();
     let ill = loaded.iter().filter(|rule| ours.contains(&rule.name) && !["ok", "unknown"].contains(&rule.health.as_str()));

@@ -2,7 +2,7 @@ use super::*;
 use crate::plan::manifests::policies;
 use crate::plan::manifests::rights::Scope;
 use crate::plan::model::fixture::{job, runbook};
-use crate::plan::model::policy::{Surge, Unstick};
+use crate::plan::model::policy::{Gauges, Surge, Unstick};
 
 const ONE: &str = "docker.io/library/k8s-upgrade:0123456789ab";
 const OTHER: &str = "docker.io/library/k8s-upgrade:ba9876543210";
@@ -88,6 +88,7 @@ fn a_policy_that_is_not_there_is_missed() {
         unstick: Unstick::Structural,
         forced_in: &[],
         surge: Surge::Single,
+        events: true,
     };
     let wanted = policies::names(scope);
     assert!(bounds(&Answer::Known(wanted.clone()), &wanted).ok);
@@ -100,8 +101,9 @@ fn a_policy_that_is_not_there_is_missed() {
 /// A rule that has nothing to look at is told with what it lacks; one of several ways to see the same is enough.
 #[test]
 fn a_rule_that_could_never_fire_is_told() {
+    let gauges = Gauges::Pushgateway;
     assert!(inputs(&Answer::Known(vec![])).ok);
-    let check = inputs(&Answer::Known(rules::inputs()));
+    let check = inputs(&Answer::Known(rules::inputs(gauges)));
     assert!(!check.ok && check.command.is_some(), "{check:?}");
     for says in [
         "without node_boot_time_seconds there can never fire RecentNodeReboot",
@@ -110,8 +112,8 @@ fn a_rule_that_could_never_fire_is_told() {
     ] {
         assert!(check.says.contains(says), "{check:?}");
     }
-    let told = |alert: &str| rules::inputs().iter().any(|input| input.alerts.contains(&alert));
-    for rule in rules::alerts() {
+    let told = |alert: &str| rules::inputs(gauges).iter().any(|input| input.alerts.contains(&alert));
+    for rule in rules::alerts(gauges) {
         let alert = rule["alert"].as_str().unwrap_or_default().to_owned();
         assert_eq!(told(&alert), alert != names::ALERT_WATCHDOG, "what {alert} looks at");
     }

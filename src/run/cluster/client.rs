@@ -12,6 +12,7 @@ use http::{Request, Response};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::ListParams;
 use kube::client::Body;
 use kube::{Api, Error, Resource};
@@ -309,10 +310,21 @@ impl Cluster {
 
     /// The name of the Job that our own pod belongs to.
     pub async fn own_job(&self) -> Result<Option<String>, Cause> {
-        let Some(name) = self.session.identity.pod.as_deref().filter(|_| self.in_cluster) else { return Ok(None) };
-        let api: Api<Pod> = self.own();
+        let Some((api, name)) = self.own_pod() else { return Ok(None) };
         let pod = self.call("read our own pod", async || api.get(name).await).await?;
         Ok(pod.metadata.labels.and_then(|labels| labels.get("batch.kubernetes.io/job-name").cloned()))
+    }
+
+    /// The object that our own pod belongs to: its Job. It is asked for once, and no outage is waited for.
+    pub async fn own_owner(&self) -> kube::Result<Option<OwnerReference>> {
+        let Some((api, name)) = self.own_pod() else { return Ok(None) };
+        let owners = api.get(name).await?.metadata.owner_references.unwrap_or_default();
+        Ok(owners.into_iter().find(|owner| owner.controller == Some(true)))
+    }
+
+    fn own_pod(&self) -> Option<(Api<Pod>, &str)> {
+        let name = self.session.identity.pod.as_deref().filter(|_| self.in_cluster)?;
+        Some((self.own(), name))
     }
 
     /// A list, page by page.

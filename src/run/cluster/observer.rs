@@ -1,5 +1,6 @@
 //! Looks at what is and puts it in the terms of [`crate::plan::model::facts`]. Reads only.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Observer {
     pub(super) session: Arc<Session>,
     pub(super) cluster: Arc<Cluster>,
     latest: Mutex<Latest>,
+    /// Names of nodes that were seen.
+    nodes: Mutex<BTreeSet<String>>,
 }
 
 /// What the namespace said last.
@@ -49,7 +52,7 @@ struct Latest {
 impl Observer {
     /// Has seen nothing yet.
     pub fn new(settings: Arc<Settings>, session: Arc<Session>, cluster: Arc<Cluster>) -> Self {
-        Observer { settings, session, cluster, latest: Mutex::default() }
+        Observer { settings, session, cluster, latest: Mutex::default(), nodes: Mutex::default() }
     }
 
     /// Remembers what the namespace said just now, and tells a halt once.
@@ -79,6 +82,11 @@ impl Observer {
     /// The run in flight, as this process first saw it.
     pub fn first_run(&self) -> Option<String> {
         locked(&self.latest).run.clone()
+    }
+
+    /// Whether this process has seen a node of that name.
+    pub fn has_seen_node(&self, name: &str) -> bool {
+        locked(&self.nodes).contains(name)
     }
 
     /// Out of objects that were listed or mirrored.
@@ -117,6 +125,7 @@ impl Observer {
 
     fn node_fact(&self, node: &KubeNode) -> Node {
         let name = node.name_any();
+        locked(&self.nodes).insert(name.clone());
         let spec = node.spec.clone().unwrap_or_default();
         let status = node.status.clone().unwrap_or_default();
         let mut odd = Vec::new();

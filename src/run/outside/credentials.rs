@@ -1,4 +1,4 @@
-//! The SSH key and the Slack webhook. They live in memory and are read anew by every process.
+//! The SSH key and the webhooks. They live in memory and are read anew by every process.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub struct Creds {
     /// None: a pod that has no key.
     login: Option<Login>,
     pub slack: Option<Arc<str>>,
+    /// A line `NAME: URL` each, read by whoever sends: one that is wrong keeps nobody from the key.
+    pub webhooks: Option<Arc<str>>,
 }
 
 /// Where secrets are read from, once a process.
@@ -62,8 +64,15 @@ impl Credentials {
     async fn read_creds(&self) -> Result<Creds, Cause> {
         let key = self.key_in_file(&self.settings.ssh_key_file, names::SECRET_SSH_KEY)?;
         let slack = self.key_in_file(&self.settings.slack_webhook_file, names::SECRET_SLACK)?;
+        let webhooks = self.key_in_file(&self.settings.webhooks_file, names::SECRET_WEBHOOKS)?;
         // In a pod the Secret is mounted; what is not there, is not in it.
-        let secret = if self.cluster.in_cluster || (key.is_some() && slack.is_some()) { None } else { self.secret().await? };
+        let secret = if self.cluster.in_cluster
+            || (key.is_some() && slack.is_some() && (webhooks.is_some() || self.settings.webhooks.is_empty()))
+        {
+            None
+        } else {
+            self.secret().await?
+        };
         let field = |name: &str| {
             let data = secret.as_ref()?.data.as_ref()?.get(name)?;
             String::from_utf8(data.0.clone()).ok().filter(|text| !text.trim().is_empty())
@@ -73,7 +82,8 @@ impl Credentials {
             None => (!self.cluster.in_cluster).then_some(Login::Agent),
         };
         let slack = slack.or_else(|| field(names::SECRET_SLACK)).map(|url| Arc::from(url.trim()));
-        Ok(Creds { login, slack })
+        let webhooks = webhooks.or_else(|| field(names::SECRET_WEBHOOKS)).map(Arc::from);
+        Ok(Creds { login, slack, webhooks })
     }
 
     /// The key of the file that the settings name, else of the mounted Secret: the API server is not asked.

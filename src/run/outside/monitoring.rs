@@ -72,7 +72,7 @@ impl Monitoring {
     pub async fn inputs_missing(&self) -> Answer<Vec<Input>> {
         let prometheus = Prometheus::new(self.endpoint(&self.settings.prometheus));
         let mut missing = Vec::new();
-        for input in rules::inputs() {
+        for input in rules::inputs(self.settings.gauges) {
             match prometheus.query(&input.query(), ASK).await {
                 Answer::Known(samples) if samples.is_empty() => missing.push(input),
                 Answer::Known(_) => {}

@@ -147,12 +147,21 @@ async fn monitoring(services: &Services) -> Vec<Finding> {
     });
     findings.push(match slack {
         Ok(creds) if creds.slack.is_some() => Finding::good("a Slack webhook is there"),
+        // Others are told, as it says below.
+        Ok(_) if !services.settings.webhooks.is_empty() => Finding::good("no Slack webhook, but others"),
         Ok(_) => Finding::mind(
             "no Slack webhook: nobody is told of holds and ends",
             "k8s-upgrade manifests --help    # --slack-webhook",
         ),
         Err(cause) => Finding::of("", Err(cause.clone())),
     });
+    // Nothing is sent: that they take it shows with the first message.
+    for (name, webhook) in &services.settings.webhooks {
+        findings.push(match services.notices.hook(name).await {
+            Ok(hook) => Finding::good(format!("the webhook {name} at {} is told of {}", hook.host(), webhook.told_of())),
+            Err(cause) => Finding::of("", Err(cause)).minded(),
+        });
+    }
     findings
 }
 

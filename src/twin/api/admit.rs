@@ -43,6 +43,7 @@ pub fn admit(state: &mut State, kind: Kind, object: &mut Value) -> Result<(), Re
             job(object);
             Ok(())
         }
+        Kind::Event => event(object),
         Kind::CronJob => {
             let usual = [
                 ("concurrencyPolicy", json!("Allow")),
@@ -109,6 +110,49 @@ fn job(object: &mut Value) {
         ("selector", json!({ "matchLabels": { "batch.kubernetes.io/controller-uid": uid } })),
     ];
     fill(spec, &usual);
+}
+
+/// The strings of one that says when it happened, with their bytes: those of older clients are taken as they come.
+const TOLD: [(&str, &str, usize); 4] = [
+    ("action", "action", 128),
+    ("reason", "reason", 128),
+    ("reportingComponent", "reportingController", 253),
+    ("reportingInstance", "reportingInstance", 128),
+];
+const MESSAGE: usize = 1024;
+
+/// One of an object without a namespace lies in `default`, and one that says when it happened says who tells what.
+fn event(event: &Value) -> Result<(), Refusal> {
+    let text = |place: &str| event.pointer(place).and_then(Value::as_str).unwrap_or_default();
+    let (within, of) = (text("/metadata/namespace"), text("/involvedObject/namespace"));
+    let dated = event["eventTime"].is_string();
+    let misplaced = match (of, dated) {
+        ("", false) => within != "default",
+        ("", true) => within != "default" && within != "kube-system",
+        (of, false) => within != of,
+        (_, true) => false,
+    };
+    let mut wrong: Vec<String> = Vec::new();
+    if misplaced {
+        wrong.push(format!("involvedObject.namespace: Invalid value: {of:?}: does not match event.namespace"));
+    }
+    for (field, shown, most) in TOLD.into_iter().filter(|_| dated) {
+        match text(&format!("/{field}")).len() {
+            0 => wrong.push(format!("{shown}: Required value")),
+            length if length > most => {
+                wrong.push(format!("{shown}: Invalid value: \"\": can have at most {most} characters"));
+            }
+            _ => {}
+        }
+    }
+    if dated && text("/message").len() > MESSAGE {
+        wrong.push(format!("message: Invalid value: \"\": can have at most {MESSAGE} characters"));
+    }
+    match wrong.as_slice() {
+        [] => Ok(()),
+        [one] => Err(Refusal::invalid(Kind::Event, text("/metadata/name"), one)),
+        several => Err(Refusal::invalid(Kind::Event, text("/metadata/name"), &format!("[{}]", several.join(", ")))),
+    }
 }
 
 fn pod(state: &State, object: &mut Value) -> Result<(), Refusal> {

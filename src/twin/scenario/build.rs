@@ -19,7 +19,7 @@ use crate::plan::manifests::install;
 use crate::plan::manifests::installation::{Credentials, Install};
 use crate::plan::model::facts::COMPONENTS;
 use crate::plan::model::hooks::{Hook, Hooks};
-use crate::plan::model::policy::{Runner, Snapshot, Surge, Unstick};
+use crate::plan::model::policy::{Gauges, Runner, Snapshot, Surge, Unstick};
 use crate::plan::trust::keys::Pair;
 
 /// The key in the Secret, which every machine accepts.
@@ -280,6 +280,9 @@ impl World<'_> {
         let standby = names("runner-standby");
         let forces = self.scenario.text_setting("undrainable") == Some("force-after");
         let forced_in = if forces { names("undrainable-namespaces") } else { Vec::new() };
+        let webhooks = self.scenario.settings.get("webhooks").and_then(Value::as_object);
+        let webhooks: String =
+            webhooks.into_iter().flatten().map(|(name, _)| format!("{name}: {}\n", web::webhook(name))).collect();
         let install = Install {
             namespace: names::NAMESPACE,
             image,
@@ -289,6 +292,8 @@ impl World<'_> {
             prefix: self.scenario.text_setting("annotation-prefix").unwrap_or(names::ANNOTATION_PREFIX),
             unstick: self.scenario.setting("drain-unstick", Unstick::Structural)?,
             surge: self.scenario.setting("drain-surge", Surge::Never)?,
+            events: self.scenario.setting("events", true)?,
+            gauges: self.scenario.setting("gauges", Gauges::Pushgateway)?,
             forced_in: &forced_in,
             runner: &runner,
             standby: &standby,
@@ -298,6 +303,7 @@ impl World<'_> {
                     ssh_key: self.key.private.as_bytes(),
                     ssh_key_pub: public.as_bytes(),
                     slack_webhook: Some(web::WEBHOOK.as_bytes()),
+                    webhooks: &webhooks,
                 },
             },
             host_keys: std::collections::BTreeMap::new(),

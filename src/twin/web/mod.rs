@@ -3,6 +3,7 @@
 mod packages;
 mod prometheus;
 mod pushgateway;
+mod receiver;
 mod slack;
 mod vault;
 
@@ -18,6 +19,7 @@ use crate::world::{Bounds, Web, WebError};
 pub use packages::{Packages, UPSTREAM_KEY, offered};
 pub use prometheus::{Active, Injected, Prometheus, booted};
 pub use pushgateway::{Pushed, Pushgateway};
+pub use receiver::{Received, url as webhook};
 pub use slack::{Message, Slack, WEBHOOK};
 pub use vault::{VAULT, Vault};
 
@@ -31,6 +33,8 @@ pub enum Service {
     Prometheus,
     Pushgateway,
     Slack,
+    /// Whatever the settings name as a webhook.
+    Receiver,
     Packages,
     Vault,
 }
@@ -40,6 +44,8 @@ pub struct Services {
     pub prometheus: Prometheus,
     pub pushgateway: Pushgateway,
     pub slack: Slack,
+    /// What other webhooks were told.
+    pub received: std::sync::Arc<Vec<Received>>,
     pub packages: Packages,
     pub vault: Vault,
     /// What is before a path of each service: scheme, host and port.
@@ -80,6 +86,7 @@ impl Default for Services {
             prometheus: Prometheus::default(),
             pushgateway: Pushgateway::default(),
             slack: Slack::default(),
+            received: std::sync::Arc::default(),
             packages: Packages::default(),
             vault: Vault::default(),
             addresses: addresses.map(|(service, at)| (service, at.to_owned())),
@@ -105,10 +112,13 @@ impl Services {
         }
     }
 
-    /// The service that a URL names, and the path in it. Slack's is its whole webhook: the path is the secret.
+    /// The service that a URL names, and the path in it. A webhook's is all of it: the path is the secret.
     fn route<'a>(&self, url: &'a str) -> Option<(Service, &'a str)> {
         if let Some(path) = url.strip_prefix(slack::HOST) {
             return Some((Service::Slack, path));
+        }
+        if let Some(path) = url.strip_prefix(receiver::HOST) {
+            return Some((Service::Receiver, path));
         }
         let within = |address: &str| url.strip_prefix(address).filter(|rest| rest.is_empty() || rest.starts_with('/'));
         self.addresses.iter().find_map(|(service, address)| Some((*service, within(address)?)))
@@ -161,12 +171,13 @@ pub fn serve(state: &mut State, method: &str, url: &str, headers: &HeaderMap, bo
         Service::Prometheus => prometheus::serve(state, method, path, query),
         Service::Pushgateway => pushgateway::serve(state, method, path, body),
         Service::Slack => slack::serve(state, method, path, body),
+        Service::Receiver => receiver::serve(state, method, path, headers, body),
         Service::Packages => packages::serve(state, method, path),
         Service::Vault => vault::serve(state, method, path, headers, body),
     };
     Ok(answer.unwrap_or_else(|| {
         let tail = if query.is_empty() { String::new() } else { format!("?{query}") };
-        let what = if service == Service::Slack { place(url) } else { format!("{path}{tail}") };
+        let what = if matches!(service, Service::Slack | Service::Receiver) { place(url) } else { format!("{path}{tail}") };
         state.unmodelled.push(format!("{service:?}: {method} {what}"));
         (501, b"the rehearsal does not model this".to_vec())
     }))
@@ -193,7 +204,8 @@ impl Web for Http {
 impl Http {
     async fn exchange(&self, request: &Request<Bytes>, place: &str) -> Result<Response<Bytes>, WebError> {
         let (method, url) = (request.method(), request.uri().to_string());
-        let shown = if url.starts_with(slack::HOST) { place } else { &url };
+        let secret = [slack::HOST, receiver::HOST].iter().any(|host| url.starts_with(host));
+        let shown = if secret { place } else { &url };
         let call = Call {
             who: self.who.clone(),
             changes: method != Method::GET && method != Method::HEAD,

@@ -18,6 +18,7 @@ use crate::names::{
     METRIC_LAST_CHECK, METRIC_PROGRESS, METRIC_SNAPSHOT, METRIC_STARTED,
 };
 use crate::plan::decide::rules;
+use crate::plan::model::policy::Gauges;
 
 /// Between two scrapes and evaluations.
 const INTERVAL: Duration = Duration::from_secs(15);
@@ -40,7 +41,7 @@ static RULES: LazyLock<Vec<Rule>> = LazyLock::new(|| {
         severity: text(rule, "/labels/severity"),
         held: minutes(&text(rule, "/for")),
     };
-    rules::alerts().iter().map(read).collect()
+    rules::alerts(Gauges::Pushgateway).iter().map(read).collect()
 });
 
 #[derive(Clone, Default)]
@@ -100,7 +101,8 @@ pub fn booted(state: &mut State, node: &str) {
 pub(super) fn serve(state: &State, method: &str, path: &str, query: &str) -> Option<(u16, Vec<u8>)> {
     if (method, path) == ("GET", "/api/v1/query") {
         let query = decoded(query.strip_prefix("query=")?)?;
-        let input = rules::inputs().into_iter().find(|input| input.query() == query)?;
+        let mut inputs = [Gauges::Pushgateway, Gauges::Off].into_iter().flat_map(rules::inputs);
+        let input = inputs.find(|input| input.query() == query)?;
         let there = input.any.iter().any(|selector| scraped(state, selector));
         let series = there.then(|| json!({ "metric": {}, "value": [0, "1"] }));
         let data = json!({ "resultType": "vector", "result": series.into_iter().collect::<Vec<_>>() });

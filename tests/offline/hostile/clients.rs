@@ -5,20 +5,31 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use futures::future::{BoxFuture, join_all};
+use futures::future::{LocalBoxFuture, join_all};
 use k8s_upgrade::adapters::RealWeb;
 use k8s_upgrade::clients::vault::StoredSecret;
-use k8s_upgrade::clients::{Endpoint, Packages, Prometheus, Pushgateway, Slack, Vault};
+use k8s_upgrade::clients::{Endpoint, Hook, Notifier, Packages, Prometheus, Pushgateway, Receiver, Slack, Vault};
 use k8s_upgrade::permit::{ChangeClass, Permit};
 use k8s_upgrade::plan::model::answer::Answer;
+use k8s_upgrade::plan::model::webhook::{Message, NoticeKind};
 use k8s_upgrade::world::{Bounds, Web};
 use serde_json::json;
 
 use super::server::{ALL, Manner, serve};
 use super::{DEADLINE, SOCKETS, ends, run};
 
+/// A webhook whose path is the secret.
+fn hook(base: &str) -> Hook {
+    Hook::new("teams", &format!("{base}/services/SECRET"), web()).unwrap()
+}
+
+fn message() -> Message {
+    let (at, kind, text) = (jiff::Timestamp::UNIX_EPOCH, NoticeKind::Done, "x".to_owned());
+    Message { at, kind, cluster: String::new(), place: String::new(), target: None, text }
+}
+
 /// Why it gave nothing; None: it took the answer.
-type Ask = fn(String) -> BoxFuture<'static, Option<String>>;
+type Ask = fn(String) -> LocalBoxFuture<'static, Option<String>>;
 
 fn web() -> Arc<dyn Web> {
     Arc::new(RealWeb::default())
@@ -47,7 +58,7 @@ fn why<T>(result: Result<T, k8s_upgrade::failure::Cause>) -> Option<String> {
     result.err().map(|cause| format!("{} {:?}", cause.what, cause.detail))
 }
 
-fn permitted<T: Send>(work: impl Future<Output = T> + Send) -> impl Future<Output = T> + Send {
+fn permitted<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
     Permit { class: ChangeClass::Settle, step: "test".into() }.scope(work)
 }
 
@@ -84,8 +95,12 @@ const CALLS: &[(&str, &str, usize, Ask)] = &[
         Box::pin(async move { why(permitted(Pushgateway::new(endpoint(base)).replace("job", &[], DEADLINE)).await) })
     }),
     ("slack.rs", "send", 64 << 10, |base| {
+        Box::pin(async move { why(permitted(Slack::new(hook(&base)).send(&message(), DEADLINE)).await) })
+    }),
+    ("hook.rs", "send", 64 << 10, |base| {
         Box::pin(async move {
-            why(permitted(Slack::new(&format!("{base}/services/SECRET"), web()).unwrap().send("x", DEADLINE)).await)
+            let webhook = serde_json::from_value(json!({ "body": "\"{text}\"" })).unwrap();
+            why(permitted(Receiver::new("teams", hook(&base), webhook).send(&message(), DEADLINE)).await)
         })
     }),
     ("vault/mod.rs", "read", 8 << 20, |base| Box::pin(async move { why(vault(&base).read(DEADLINE).await) })),

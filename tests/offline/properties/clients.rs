@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use k8s_upgrade::adapters::Proxies;
-use k8s_upgrade::clients::{Endpoint, Packages, Prometheus, Pushgateway, Slack, Vault};
+use k8s_upgrade::clients::{Endpoint, Hook, Packages, Prometheus, Pushgateway, Slack, Vault};
 use k8s_upgrade::plan::model::answer::Answer;
 use k8s_upgrade::world::{Bounds, Env, Web, WebError};
 
@@ -107,7 +107,7 @@ fn vault() {
 fn places() {
     let web: Arc<dyn Web> = Arc::new(Peer::default());
     ends(&["https://vault.example:8200", "http://10.0.0.9/"], |text| Vault::new(text, text, text, "t", web.clone()).ok());
-    ends(&["https://hooks.example.org/services/T/B/x"], |text| Slack::new(text, web.clone()).ok());
+    ends(&["https://hooks.example.org/services/T/B/x"], |text| Hook::new(Slack::NAME, text, web.clone()).ok());
     let proxies = ["http://me:x@proxy.example:3128", "proxy:3128", "socks5://10.0.0.1:1080"];
     let url = "https://pkgs.example".parse().unwrap();
     ends(&proxies, |text| {

@@ -24,7 +24,7 @@ macro_rules! behaviours {
             objects: a_new_object_has_uid_version_and_time, a_list_says_its_kind_and_its_items_do_not, what_is_not_there_is_404,
                 a_missing_namespace_is_missed_only_by_a_create, what_exists_is_409, what_is_being_deleted_still_takes_its_name,
                 a_dry_run_creates_and_deletes_nothing, what_cannot_be_is_422_or_400, a_secret_is_base64_both_ways,
-                a_lease_is_kept_as_written, a_namespace_ends_when_it_is_empty;
+                a_lease_is_kept_as_written, an_event_lies_with_its_object_and_of_a_node_in_default, a_namespace_ends_when_it_is_empty;
             patches: maps_are_merged_and_null_deletes, lists_are_replaced, an_old_version_is_a_conflict,
                 a_namespace_and_a_node_are_guarded_alike, a_secret_is_guarded_and_can_be_probed, one_that_changes_nothing_makes_no_version, status_is_patched_apart,
                 a_generation_counts_changes_of_the_spec;

@@ -145,3 +145,33 @@ pub async fn a_namespace_ends_when_it_is_empty(b: &Bench<'_>) {
     b.patch("configmaps/held", json!({ "metadata": { "finalizers": null } })).await.ok();
     b.gone(&namespace).await;
 }
+
+/// An Event of what has no namespace lies in `default`; one that says when it happened must say who tells what.
+pub async fn an_event_lies_with_its_object_and_of_a_node_in_default(b: &Bench<'_>) {
+    let event = |name: &str, about: serde_json::Value| {
+        json!({
+            "metadata": { "name": name }, "involvedObject": about, "reason": "StepDone", "message": "drain: done", "type": "Normal",
+            "eventTime": "2026-11-22T12:00:00.000000Z", "action": "Upgrade", "reportingComponent": "k8s-upgrade",
+            "reportingInstance": "a-pod", "source": { "component": "k8s-upgrade" }, "count": 1,
+            "firstTimestamp": "2026-11-22T12:00:00Z", "lastTimestamp": "2026-11-22T12:00:00Z",
+        })
+    };
+    let node = json!({ "apiVersion": "v1", "kind": "Node", "name": "n", "uid": "n" });
+    let job = json!({ "apiVersion": "batch/v1", "kind": "Job", "name": "j", "uid": "u", "namespace": b.ns });
+    let made = b.post("events", event("of-a-job", job.clone())).await.with_code(201);
+    assert_eq!((text(&made, "/reason"), text(&made, "/reportingComponent")), ("StepDone", "k8s-upgrade"));
+    let found = b.items("events?fieldSelector=involvedObject.uid=u").await;
+    assert_eq!(names(&found), ["of-a-job"]);
+    let name = format!("{}-of-a-node", b.ns);
+    b.post("/api/v1/namespaces/default/events", event(&name, node.clone())).await.with_code(201);
+    b.delete(&format!("/api/v1/namespaces/default/events/{name}"), json!({})).await.ok();
+    let elsewhere = "Event \"x\" is invalid: involvedObject.namespace: Invalid value: \"\": does not match event.namespace";
+    b.post("events", event("x", node)).await.refused(422, "Invalid", elsewhere);
+    let mut silent = event("x", job.clone());
+    silent["action"] = json!("");
+    b.post("events", silent).await.refused(422, "Invalid", "Event \"x\" is invalid: action: Required value");
+    let mut long = event("x", job);
+    long["message"] = json!("x".repeat(1025));
+    let says = "Event \"x\" is invalid: message: Invalid value: \"\": can have at most 1024 characters";
+    b.post("events", long).await.refused(422, "Invalid", says);
+}

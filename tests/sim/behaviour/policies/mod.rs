@@ -68,6 +68,8 @@ async fn install_with<'a>(
         unstick,
         forced_in,
         surge,
+        events: true,
+        gauges: Default::default(),
         credentials: Credentials::Existing,
         runner,
         standby,
