@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use crate::node::{
-    AddKey, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch,
+    AddKey, AskServers, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch,
     ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, Trial, WriteCard,
 };
 
@@ -14,6 +14,7 @@ pub enum Op {
     Inspect { packages: String },
     ImagesThere { name: String },
     LookBack { snapshots: String },
+    AskServers,
     ReadPatches { folder: String },
     Available { package: String },
     RefreshAll,
@@ -78,6 +79,7 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         (Inspect::NAME, [packages]) => of::<Inspect>(Op::Inspect { packages: (*packages).into() }),
         (ImagesThere::NAME, [name]) => of::<ImagesThere>(Op::ImagesThere { name: (*name).to_owned() }),
         (LookBack::NAME, [folder]) => of::<LookBack>(Op::LookBack { snapshots: (*folder).into() }),
+        (AskServers::NAME, []) => of::<AskServers>(Op::AskServers),
         (ReadPatches::NAME, [folder]) => of::<ReadPatches>(Op::ReadPatches { folder: (*folder).into() }),
         (Available::NAME, [package]) => of::<Available>(Op::Available { package: (*package).to_owned() }),
         (RefreshAll::NAME, []) => of::<RefreshAll>(Op::RefreshAll),
