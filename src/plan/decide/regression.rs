@@ -159,15 +159,16 @@ pub struct Looks {
 }
 
 impl Looks {
-    /// One more look. Of what it has found worse, what stands by now, with the time of the first look that saw it.
-    pub fn see(&mut self, now: Timestamp, worse: &[Symptom]) -> Vec<(Symptom, Timestamp)> {
+    /// One more look. Of what it has found worse, what stands by now, with the time of the first look that saw it; all of it once it is
+    /// `late`, for what changes with each look never stands.
+    pub fn see(&mut self, now: Timestamp, worse: &[Symptom], late: bool) -> Vec<(Symptom, Timestamp)> {
         let former = std::mem::take(&mut self.seen);
         let mut standing = Vec::new();
         for symptom in worse {
             let key = symptom.key();
             let (since, times) = former.get(&key).map_or((now, 1), |(since, times)| (*since, times.saturating_add(1)));
             let stands = times >= LOOKS && now.duration_since(since).unsigned_abs() >= STANDS;
-            if stands || !guard::on(Guard::ThreeLooks) {
+            if stands || late || !guard::on(Guard::ThreeLooks) {
                 standing.push((symptom.clone(), since));
             }
             self.seen.insert(key, (since, times));

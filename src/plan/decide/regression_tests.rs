@@ -59,8 +59,16 @@ fn worse() -> Vec<(Gate, Look, &'static str)> {
             "the health of the API server of m is not known: no route to host",
         ),
         (Gate::Etcd, well().with_control_planes(plane(WELL, ill())), "etcd of m is not well: NOSPACE"),
-        (Gate::Etcd, well().with_control_planes(plane(WELL, unknown())), "the health of the etcd of m is not known: no route to host"),
-        (Gate::Workloads, Look::default().with_workloads([deployment("web", 2, 1)]), "Deployment shop/web has 1 of 2 pods available"),
+        (
+            Gate::Etcd,
+            well().with_control_planes(plane(WELL, unknown())),
+            "the health of the etcd of m is not known: no route to host",
+        ),
+        (
+            Gate::Workloads,
+            Look::default().with_workloads([deployment("web", 2, 1)]),
+            "Deployment shop/web has 1 of 2 pods available",
+        ),
         (
             Gate::CrashLoops,
             well().with_crash_loops(["Deployment shop/web".to_owned(), "Deployment shop/web".to_owned()]),
@@ -133,17 +141,20 @@ fn three_looks_over_a_minute_and_not_one_less() {
     let other = Symptom::new(Gate::Nodes, "n", "is not Ready");
     let found = std::slice::from_ref(&symptom);
     let mut looks = Looks::default();
-    assert_eq!(looks.see(at(0), found), []);
+    assert_eq!(looks.see(at(0), found, false), []);
     // Often enough, and not long enough.
-    assert_eq!(looks.see(at(10), found), []);
-    assert_eq!(looks.see(at(59), found), []);
-    assert_eq!(looks.see(at(60), &[other.clone(), symptom.clone()]), [(symptom.clone(), at(0))]);
+    assert_eq!(looks.see(at(10), found, false), []);
+    assert_eq!(looks.see(at(59), found, false), []);
+    assert_eq!(looks.see(at(60), &[other.clone(), symptom.clone()], false), [(symptom.clone(), at(0))]);
     // Well for one look: it begins anew.
-    assert_eq!(looks.see(at(90), std::slice::from_ref(&other)), []);
-    assert_eq!(looks.see(at(120), found), []);
+    assert_eq!(looks.see(at(90), std::slice::from_ref(&other), false), []);
+    assert_eq!(looks.see(at(120), found, false), []);
     // Long enough, and not often enough.
-    assert_eq!(looks.see(at(300), found), []);
+    assert_eq!(looks.see(at(300), found, false), []);
     // Other words for it are no other thing.
-    let reworded = Symptom { what: "still gives none".to_owned(), ..symptom };
-    assert_eq!(looks.see(at(301), std::slice::from_ref(&reworded)), [(reworded, at(120))]);
+    let reworded = Symptom { what: "still gives none".to_owned(), ..symptom.clone() };
+    assert_eq!(looks.see(at(301), std::slice::from_ref(&reworded), false), [(reworded, at(120))]);
+    // Now this, now that: once it is late, whatever is there counts.
+    assert_eq!(looks.see(at(330), std::slice::from_ref(&other), false), []);
+    assert_eq!(looks.see(at(360), found, true), [(symptom, at(360))]);
 }

@@ -165,7 +165,8 @@ mod tests {
 
     #[test]
     fn a_crash_is_its_owners() {
-        let owned = |kind: &str, name: &str| json!({ "apiVersion": "x", "kind": kind, "name": name, "uid": "u", "controller": true });
+        let owned =
+            |kind: &str, name: &str| json!({ "apiVersion": "x", "kind": kind, "name": name, "uid": "u", "controller": true });
         for (owner, labels, says) in [
             (owned("ReplicaSet", "web-5d9"), json!({ "pod-template-hash": "5d9" }), "Deployment shop/web"),
             (owned("ReplicaSet", "web"), json!({}), "ReplicaSet shop/web"),
@@ -188,7 +189,8 @@ mod tests {
             json!({ "running": { "startedAt": "2026-11-22T12:00:00Z" } }),
             json!({ "terminated": { "exitCode": 1 } }),
         ] {
-            let container = json!({ "name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 7, "state": state });
+            let container =
+                json!({ "name": "c", "image": "i", "imageID": "", "ready": false, "restartCount": 7, "state": state });
             let pod = json!({ "metadata": {}, "status": { "phase": "Running", "containerStatuses": [container] } });
             assert_eq!(crash_looping(&serde_json::from_value(pod).unwrap()), None, "{state}");
         }

@@ -382,7 +382,9 @@ mod tests {
     fn a_run_begins_with_its_own_marks_alone() {
         let all: BTreeMap<String, String> = Mark::of_a_run().map(|mark| (mark.key(PREFIX), "before".to_owned())).collect();
         let mut after = all.clone();
-        for (key, value) in Edit::annotations(&begun(&run(), "1.34.7".parse().unwrap(), Timestamp::UNIX_EPOCH, None, None), PREFIX) {
+        for (key, value) in
+            Edit::annotations(&begun(&run(), "1.34.7".parse().unwrap(), Timestamp::UNIX_EPOCH, None, None), PREFIX)
+        {
             match value.as_str() {
                 Some(text) => after.insert(key, text.to_owned()),
                 None => after.remove(&key),

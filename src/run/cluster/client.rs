@@ -295,7 +295,13 @@ impl Cluster {
     }
 
     /// Of a list, what `pick` makes of each object: of a list of a whole cluster only one page is there at a time.
-    pub async fn pick<K, T>(&self, what: &str, api: Api<K>, params: ListParams, pick: impl Fn(K) -> Option<T>) -> Result<Vec<T>, Cause>
+    pub async fn pick<K, T>(
+        &self,
+        what: &str,
+        api: Api<K>,
+        params: ListParams,
+        pick: impl Fn(K) -> Option<T>,
+    ) -> Result<Vec<T>, Cause>
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
     {

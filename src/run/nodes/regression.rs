@@ -134,20 +134,22 @@ pub async fn baseline(services: &Services, place: &str, facts: &Facts, run: &Run
     }
     let baseline = taken(services, place, facts).await?;
     if facts.marks.is_of(run) {
-        services.session.warn(place, "nothing says what was well when this run was claimed: what is well now counts from here on");
+        services
+            .session
+            .warn(place, "nothing says what was well when this run was claimed: what is well now counts from here on");
         services.record.mark_run(run, place, "record what is well", &[Edit::baseline(&baseline)?]).await?;
     }
     Ok(baseline)
 }
 
 /// Watches the cluster until the soak of whatever node was changed last is over, and nothing is worse than at the baseline. What is worse in
-/// three looks over a minute holds. Before a node, once no soak is left, the gates that are asked there anyhow are left to their own waits.
+/// three looks over a minute holds, and so does what has come and gone for as long as a node is given to be Ready. Before a node, once no soak is left, the gates that are asked there anyhow are left to their own waits.
 pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Baseline) -> Result<(), Cause> {
     let Services { session, settings, observer, .. } = services;
     let place = asking.place();
     asking.not_here(Gate::Soak);
     let soak = if guard::on(Guard::Soak) { settings.soak } else { Duration::ZERO };
-    let (begun, mut looks, mut soaks) = (session.now(), Looks::default(), None);
+    let (begun, mut looks, mut soaks, mut over) = (session.now(), Looks::default(), None, None);
     loop {
         let facts = observer.observe().await?;
         let last = facts.managed().filter_map(|node| Some((node.changed_at?, node.name.as_str()))).max();
@@ -157,10 +159,13 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
         let all = soaks || asking.occasion() != Occasion::BeforeNode;
         let counts = |symptom: &Symptom| GUARDED.iter().any(|(gate, guard)| *gate == symptom.gate && guard::on(*guard));
         let worse: Vec<Symptom> = look(services, &facts, all).await?.worse(baseline).into_iter().filter(counts).collect();
-        let standing = looks.see(session.now(), &worse);
+        let late = passed(begun) >= *over.get_or_insert(left + guard::bound(Guard::WaitDeadline, settings.ready_deadline));
+        let standing = looks.see(session.now(), &worse, late);
         let reasons = |gate: Option<Gate>| -> Vec<String> {
             let of_it = standing.iter().filter(|(symptom, _)| gate.is_none_or(|gate| symptom.gate == gate));
-            of_it.map(|(symptom, since)| format!("{}, since {}", symptom.words(), since.round(Unit::Second).unwrap_or(*since))).collect()
+            of_it
+                .map(|(symptom, since)| format!("{}, since {}", symptom.words(), since.round(Unit::Second).unwrap_or(*since)))
+                .collect()
         };
         let verdicts = GUARDED.map(|(gate, guard)| (gate, guard, Verdict::hold_if(reasons(Some(gate)))));
         if let Probe::Not(_) = asking.look(verdicts) {

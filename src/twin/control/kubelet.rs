@@ -12,7 +12,8 @@ use super::super::state::{Access, ProgramPhase, State, later};
 use super::super::store::{Key, seconds};
 use super::objects::{MIRROR, annotation, finished, is, node_of, owner, phase, ready, set_condition, terminating, uid};
 use super::{
-    BACKUP, Backup, Broken, Due, ENDS_AFTER, HOOK, HookEnd, MESHED, NEVER_READY, READY_AFTER, SIDECAR, delay, process, wake, wake_at,
+    BACKUP, Backup, Broken, Due, ENDS_AFTER, HOOK, HookEnd, MESHED, NEVER_READY, READY_AFTER, SIDECAR, delay, process, wake,
+    wake_at,
 };
 
 /// How long a Job's pod runs that is not this program (the lab's backup: 3.2 s).

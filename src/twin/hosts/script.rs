@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use crate::node::{
-    AddKey, AskServers, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation, Prefetch,
-    ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, Trial, WriteCard,
+    AddKey, AskServers, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtKeys, LookBack, Operation,
+    Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, Trial, WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.

@@ -327,7 +327,9 @@ fn newer_release(state: &mut State) -> (String, Effect) {
 fn breaks(state: &mut State, node: &str, how: Broken) -> (String, Effect) {
     let moves = |pod: &Value| {
         let kept = pod["metadata"]["ownerReferences"][0]["kind"] == "ReplicaSet";
-        kept && pod["spec"]["nodeName"] == node && pod["status"]["phase"] == "Running" && pod["metadata"]["namespace"] != names::NAMESPACE
+        kept && pod["spec"]["nodeName"] == node
+            && pod["status"]["phase"] == "Running"
+            && pod["metadata"]["namespace"] != names::NAMESPACE
     };
     let set = state.store.list(Kind::Pod).find(|(_, pod)| moves(pod)).and_then(|(key, pod)| {
         let set = pod["metadata"]["ownerReferences"][0]["name"].as_str()?;

@@ -167,7 +167,9 @@ pub fn what_a_drain_drove_away_is_back_first() {
         driver.twin.edit(|state| state.store.update(&imap, |imap| imap["spec"]["replicas"] = json!(2)));
         let both = |state: &State| state.store.get(&imap).unwrap()["status"]["availableReplicas"] == 2;
         when(driver, "both", both).await;
-        driver.twin.look(|state| assert!(version(state, "k8s-node4") != NEW && !is_out("k8s-node4")(state), "{}", tail(state, 20)));
+        driver
+            .twin
+            .look(|state| assert!(version(state, "k8s-node4") != NEW && !is_out("k8s-node4")(state), "{}", tail(state, 20)));
         when(driver, "the turn of k8s-node3", is_out("k8s-node3")).await;
         driver.twin.look(|state| assert!(both(state), "{}", tail(state, 40)));
     });

@@ -57,6 +57,15 @@ pub fn an_etcd_that_raises_an_alarm() {
     holds(&quick(Scenario::runbook()), ill, "etcd of k8s-master is not well: ");
 }
 
+/// No answer is no health.
+#[test]
+fn a_control_plane_that_cannot_be_asked() {
+    let shut = |state: &mut State, on: bool| {
+        state.hosts.change("k8s-master", |machine| machine.faults.key_refused = on);
+    };
+    holds(&quick(Scenario::runbook()), shut, "the health of the etcd of k8s-master is not known: ");
+}
+
 #[test]
 pub fn a_dns_that_answers_nobody() {
     let away = |state: &mut State, on: bool| state.dns_away_until = on.then_some(jiff::Timestamp::MAX);
