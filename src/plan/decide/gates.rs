@@ -171,7 +171,7 @@ gates! {
         "has the cluster stayed healthy since the last node (setting soak)?",
         "what an upgrade breaks often shows only minutes later",
         "kubectl get nodes", "wait until its time has passed";
-    Etcd: BeforeNode AfterNode Postflight, "etcd",
+    Etcd: BeforeNode AfterNode, "etcd",
         "is every member of etcd as healthy as when the run was claimed?",
         "with one member ill, the upgrade of another could take the quorum, and so the API, away",
         "kubectl get pods -n kube-system -l component=etcd -o wide", "read the log of the one that is named";

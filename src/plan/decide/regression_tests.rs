@@ -95,7 +95,7 @@ fn what_is_worse_is_told_and_what_was_so_before_is_not() {
     }
 }
 
-/// Every gate of the table that a look asks is asked after each node, before the next, and before the end; each has a way to close.
+/// Every gate of the table that a look asks is asked after each node and before the next; each has a way to close.
 #[test]
 fn every_gate_of_a_look_can_close() {
     let baseline = well().baseline(at(0));
@@ -104,7 +104,7 @@ fn every_gate_of_a_look_can_close() {
     let gates = [Gate::Nodes, Gate::ApiServers, Gate::Etcd, Gate::Workloads, Gate::CrashLoops, Gate::Dns];
     assert_eq!(closed, gates.into());
     for gate in gates {
-        for occasion in [Occasion::BeforeNode, Occasion::AfterNode, Occasion::Postflight] {
+        for occasion in [Occasion::BeforeNode, Occasion::AfterNode] {
             assert!(gate.row().asked.contains(&occasion), "{gate:?} {occasion:?}");
         }
     }

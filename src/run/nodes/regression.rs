@@ -78,26 +78,29 @@ pub async fn workloads_back(
         .await
 }
 
-/// One look: at all of it, or at what no gate before a node waits for by itself.
+/// One look, at what these gates want to know.
 ///
 /// # Errors
 /// The API server cannot be asked. A node or the DNS that cannot is a symptom.
-async fn look(services: &Services, facts: &Facts, all: bool) -> Result<Look, Cause> {
+async fn look(services: &Services, facts: &Facts, wanted: impl Fn(Gate) -> bool) -> Result<Look, Cause> {
     let cluster = &services.cluster;
-    let servers = facts.managed().filter(|node| node.control_plane).map(|node| async move { ask(services, node).await });
-    let servers: Vec<ControlPlane> = stream::iter(servers).buffered(usize::from(services.settings.parallel)).collect().await;
-    let crashes = cluster.pick("list pods", cluster.all(), ListParams::default(), |pod: Pod| crash_looping(&pod)).await?;
-    let look = match all {
-        true => Look::new(facts).with_workloads(workloads(cluster).await?),
-        false => Look::default(),
-    };
-    let look = look.with_control_planes(servers).with_crash_loops(crashes);
-    // From elsewhere the cluster's DNS is not the one that is asked.
-    if !cluster.in_cluster {
-        return Ok(look);
+    let mut look = if wanted(Gate::Nodes) { Look::new(facts) } else { Look::default() };
+    if wanted(Gate::Etcd) {
+        let servers = facts.managed().filter(|node| node.control_plane).map(|node| async move { ask(services, node).await });
+        let servers: Vec<_> = stream::iter(servers).buffered(usize::from(services.settings.parallel)).collect().await;
+        look = look.with_control_planes(servers);
     }
-    let answer = services.world.resolver.resolve(NAME, ANSWERS).await;
-    Ok(look.with_dns(NAME, answer.map_or_else(Answer::Unknown, Answer::Known)))
+    if wanted(Gate::Workloads) {
+        look = look.with_workloads(workloads(cluster).await?);
+    }
+    let crashes = cluster.pick("list pods", cluster.all(), ListParams::default(), |pod: Pod| crash_looping(&pod)).await?;
+    look = look.with_crash_loops(crashes);
+    // From elsewhere the cluster's DNS is not the one that is asked.
+    if cluster.in_cluster {
+        let answer = services.world.resolver.resolve(NAME, ANSWERS).await;
+        look = look.with_dns(NAME, answer.map_or_else(Answer::Unknown, Answer::Known));
+    }
+    Ok(look)
 }
 
 async fn ask(services: &Services, node: &Node) -> ControlPlane {
@@ -115,7 +118,7 @@ async fn ask(services: &Services, node: &Node) -> ControlPlane {
 
 /// What is well now; what is not is told, for no run is held for it.
 pub async fn taken(services: &Services, place: &str, facts: &Facts) -> Result<Baseline, Cause> {
-    let look = look(services, facts, true).await?;
+    let look = look(services, facts, |_| true).await?;
     let ill = look.ill();
     if !ill.is_empty() {
         let told = format!("not well before this run, and no reason to hold it: {}", first_few(&ill, NAMED));
@@ -156,9 +159,14 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
         let passed = |at| session.now().duration_since(at).max(SignedDuration::ZERO).unsigned_abs();
         let left = last.map_or(Duration::ZERO, |(changed, _)| soak.saturating_sub(passed(changed)));
         let soaks = *soaks.get_or_insert(!left.is_zero());
-        let all = soaks || asking.occasion() != Occasion::BeforeNode;
+        let wanted = |gate| match asking.occasion() {
+            Occasion::BeforeNode if !soaks => !matches!(gate, Gate::Nodes | Gate::Workloads),
+            // Its pod has no key, and its last node has asked just now.
+            Occasion::Postflight => gate != Gate::Etcd,
+            _ => true,
+        };
         let counts = |symptom: &Symptom| GUARDED.iter().any(|(gate, guard)| *gate == symptom.gate && guard::on(*guard));
-        let worse: Vec<Symptom> = look(services, &facts, all).await?.worse(baseline).into_iter().filter(counts).collect();
+        let worse: Vec<Symptom> = look(services, &facts, wanted).await?.worse(baseline).into_iter().filter(counts).collect();
         let late = passed(begun) >= *over.get_or_insert(left + guard::bound(Guard::WaitDeadline, settings.ready_deadline));
         let standing = looks.see(session.now(), &worse, late);
         let reasons = |gate: Option<Gate>| -> Vec<String> {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::super::hands::{NEW, done, is_out, observed, ours, slack, version};
 use super::super::recovery::watch;
-use super::super::world::{at_work, begin, in_flight, is_over, mark, namespace, pass, quick, tail, types, when};
+use super::super::world::{at_work, begin, in_flight, is_over, live, mark, namespace, pass, quick, tail, types, when};
 
 /// The chain holds after its first worker for that reason, and goes on once it is mended.
 fn holds(scenario: &Scenario, spoils: impl Fn(&mut State, bool), says: &str) {
@@ -99,7 +99,8 @@ fn a_deployment_that_stays_down_holds_without_alerts() {
         let mut state = begin(&scenario);
         watch(&mut state, false);
         state.control.broken.insert(("shop".to_owned(), "web".to_owned()), how);
-        observed(state, async |driver| {
+        // Seen by no observer, whose rules want alerts to be asked for.
+        live(state, None, async |driver| {
             let next = is_out("k8s-node3");
             when(driver, "a hold", |state| slack(state).contains("🛑") || next(state)).await;
             driver.twin.look(|state| {
