@@ -177,7 +177,7 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
         };
         let verdicts = GUARDED.map(|(gate, guard)| (gate, guard, Verdict::hold_if(reasons(Some(gate)))));
         if let Probe::Not(_) = asking.look(verdicts) {
-            let after = last.map_or("since it was claimed".to_owned(), |(_, node)| format!("after {node} was upgraded"));
+            let after = last.map_or("since the run was claimed".to_owned(), |(_, node)| format!("after {node} was upgraded"));
             let cause = Cause::hold(format!("the cluster got worse {after}: nothing else will be started")).detail(reasons(None));
             return Err(asking.late(cause));
         }
