@@ -57,6 +57,19 @@ pub fn an_etcd_that_raises_an_alarm() {
     holds(&quick(Scenario::runbook()), ill, "etcd of k8s-master is not well: ");
 }
 
+#[test]
+pub fn a_node_that_comes_under_pressure() {
+    let pressed = |state: &mut State, on: bool| {
+        let status = if on { "True" } else { "False" };
+        state.store.update(&Key::node("k8s-node2"), |node| {
+            let conditions = node["status"]["conditions"].as_array_mut().unwrap();
+            conditions.retain(|one| one["type"] != "MemoryPressure");
+            conditions.push(json!({ "type": "MemoryPressure", "status": status }));
+        });
+    };
+    holds(&quick(Scenario::runbook()), pressed, "k8s-node2 has MemoryPressure");
+}
+
 /// No answer is no health.
 #[test]
 fn a_control_plane_that_cannot_be_asked() {
