@@ -284,7 +284,8 @@ fn nothing_of_an_argument_is_run() {
 }
 
 /// Results whose value is text: it is shown, and goes into no argument. All else must be a token.
-const TEXT: [(&str, &str); 15] = [
+const TEXT: [(&str, &str); 16] = [
+    ("servers", "etcd"),
     ("identify", "none"),
     ("inspect", "audit"),
     ("inspect", "kernel"),
