@@ -192,13 +192,25 @@ guards! {
     Soak,
     /// A soak sees nodes fail, and goes on.
     HealthInSoak,
+    /// An API server says that it is not ready, and the run goes on.
+    ApiServersAfterNode,
+    /// A member of etcd is ill since a node, and the run goes on.
+    EtcdHealthy,
+    /// Pods crash again and again since a node, and the run goes on.
+    CrashLoops,
+    /// The cluster's DNS is away since a node, and the run goes on.
+    ClusterDns,
+    /// What was bad before a run holds it.
+    BadBefore,
+    /// What is bad for a moment holds a run.
+    ThreeLooks,
     /// A node is taken out while an alert fires.
     AlertsBeforeNode,
     /// Alerts that nobody can tell of count as none.
     AlertsKnown,
     /// Alert rules that are not evaluated count as silent.
     Watchdog,
-    /// A node is taken out while Deployments are not whole.
+    /// A node is taken out while workloads are not whole that were.
     WorkloadsBeforeNode,
     /// A node is taken out while another one is not Ready.
     NodesReadyBeforeNode,
@@ -313,7 +325,8 @@ guards! {
     HookAfterNode,
     /// The chain goes on past a control plane that set off an alert.
     AlertsAfterControlPlane,
-    /// The next drain takes the second of two replicas, for the first is not back.
+    /// The next drain takes the second of two replicas, for the first is not back. Asked of what was whole before the node, and once more of what
+    /// was whole when the run was claimed.
     WorkloadsAfterNode,
     /// A Job ends a run that is not its own.
     RunBeforePostflight,

@@ -175,6 +175,8 @@ marks! {
     Skipped = "skipped", Place::Run(Writer::Person);
     /// Workers that the run leaves out, since they can never be drained.
     LeftOut = "left-out", Place::Run(Writer::Chain);
+    /// What was well when the run was claimed: JSON of [`crate::plan::model::baseline::Baseline`].
+    Baseline = "baseline", Place::Run(Writer::Chain);
     /// Drains of a node that did not end: JSON of [`crate::plan::model::held_drain::HeldDrain`].
     HeldDrain = "held-drain", Place::Run(Writer::Chain);
     /// Who performs the run in a process of their own, after Jobs had begun it.

@@ -16,6 +16,7 @@ pub struct World {
     pub kube: Arc<dyn KubeSource>,
     pub hosts: Arc<dyn Hosts>,
     pub web: Arc<dyn Web>,
+    pub resolver: Arc<dyn Resolver>,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
     pub files: Arc<dyn Files>,
@@ -184,6 +185,12 @@ pub trait Web: Send + Sync {
         request: http::Request<Bytes>,
         bounds: Bounds,
     ) -> BoxFuture<'a, Result<http::Response<Bytes>, WebError>>;
+}
+
+/// The machine's own way from names to addresses; that of a pod is the cluster's DNS, by the address of its Service.
+pub trait Resolver: Send + Sync {
+    /// Asks for a name's addresses. Errors: why there is none.
+    fn resolve<'a>(&'a self, name: &'a str, deadline: Duration) -> BoxFuture<'a, Result<(), String>>;
 }
 
 /// The one clock. Sleeping is tokio's, which a test can pause.

@@ -4,6 +4,7 @@ mod clock;
 mod files;
 mod kube;
 mod proxy;
+mod resolver;
 mod ssh;
 mod terminal;
 mod web;
@@ -17,6 +18,7 @@ pub use self::kube::RealKube;
 pub use clock::{SystemClock, SystemRandom};
 pub use files::SystemFiles;
 pub use proxy::Proxies;
+pub use resolver::SystemResolver;
 pub use ssh::Ssh;
 pub use terminal::Stdout;
 pub use web::RealWeb;
@@ -29,6 +31,7 @@ pub fn world(env: &Env) -> World {
         kube: Arc::new(RealKube::new(env, proxies.clone())),
         hosts: Arc::new(Ssh::new(env.get("SSH_AUTH_SOCK").filter(|path| !path.is_empty()).map(PathBuf::from))),
         web: Arc::new(RealWeb::new(proxies)),
+        resolver: Arc::new(SystemResolver),
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandom),
         files: Arc::new(SystemFiles),

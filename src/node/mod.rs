@@ -17,6 +17,7 @@ mod packages;
 mod past;
 mod patches;
 mod repository;
+mod servers;
 mod snapshot;
 mod trial;
 mod work;
@@ -34,6 +35,7 @@ pub use packages::{Available, ImageSource, Images, KubeadmPlan, PlanText, Prefet
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
 pub use patches::{PatchFile, ReadPatches};
 pub use repository::{Refresh, RefreshAll, Refreshed, Repository, SigningKey};
+pub use servers::{AskServers, Said, Servers};
 pub use snapshot::{EtcdHere, LookAtEtcd, Made, TakeSnapshot, Taken};
 pub use trial::{Cgroup, RefusedFlag, SetAt, Trial, Tried};
 pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};

@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use kube::client::ClientBuilder;
 
-use super::{Twin, Who, api, hosts, web};
+use super::{Call, Lost, State, Twin, Who, api, hosts, web};
 use crate::permit::Gate;
-use crate::world::{Clock, Files, KubeConnection, KubeSource, KubeTarget, Random, Size, Terminal, World};
+use crate::world::{Clock, Files, KubeConnection, KubeSource, KubeTarget, Random, Resolver, Size, Terminal, World};
 
 impl Twin {
     /// What the program `who` sees of this twin; `files` are those of the machine or container that it runs in.
@@ -21,6 +22,7 @@ impl Twin {
             kube: Arc::new(door.clone()),
             hosts: Arc::new(hosts::Ssh { twin: self.clone(), who: who.clone() }),
             web: Arc::new(web::Http { twin: self.clone(), who: who.clone() }),
+            resolver: Arc::new(door.clone()),
             clock: Arc::new(door.clone()),
             random: Arc::new(door.clone()),
             files: Arc::new(Disk(files)),
@@ -49,6 +51,28 @@ impl KubeSource for Door {
     }
 }
 
+/// What the C library says where no nameserver answers.
+const NO_NAMESERVER: &str = "failed to lookup address information: Try again";
+
+impl Resolver for Door {
+    fn resolve<'a>(&'a self, name: &'a str, deadline: Duration) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move {
+            let call = Call { who: self.who.clone(), changes: false, what: format!("resolve {name}") };
+            let is_away = |state: &mut State| {
+                let away = state.dns_away_until.is_some_and(|until| state.now() < until);
+                (away, String::new())
+            };
+            match self.twin.call(call, is_away).await {
+                Ok(false) => Ok(()),
+                Ok(true) | Err(Lost::Call | Lost::Answer) => {
+                    tokio::time::sleep(deadline).await;
+                    Err(NO_NAMESERVER.to_owned())
+                }
+            }
+        })
+    }
+}
+
 impl Clock for Door {
     fn now(&self) -> Timestamp {
         let off = self.twin.look(|state| {
@@ -64,7 +88,7 @@ impl Clock for Door {
 
 impl Random for Door {
     fn u64(&self) -> u64 {
-        self.twin.edit(super::State::random)
+        self.twin.edit(State::random)
     }
     fn secret(&self) -> io::Result<[u8; 32]> {
         let words = std::array::from_fn::<_, 4, _>(|_| self.u64().to_le_bytes());

@@ -43,6 +43,8 @@ pub struct State {
     pub web: web::Services,
     /// When the API server does not answer as it should; in the order of their beginnings.
     pub outages: Vec<Outage>,
+    /// The cluster's DNS answers nobody until then.
+    pub dns_away_until: Option<Timestamp>,
     /// Admission webhooks that deny, by name: with which code, and in which words. All others allow what they are asked.
     pub denials: BTreeMap<String, (u16, String)>,
     /// What persons sit at; None: their output goes into a pipe.
@@ -134,6 +136,7 @@ impl State {
             hosts: hosts::Hosts::default(),
             web: web::Services::default(),
             outages: Vec::new(),
+            dns_away_until: None,
             denials: BTreeMap::new(),
             terminal: None,
             clock_off: 0,

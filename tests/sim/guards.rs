@@ -6,6 +6,7 @@ mod gates;
 mod hooks;
 mod leases;
 mod nodes;
+mod regressions;
 mod stops;
 mod surge;
 mod trial;
@@ -120,7 +121,13 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     FinishedNode: nodes::a_finished_node_is_left_alone,
     PackagesOffered: incidents::chain::incident_17_a_list_of_nodes_skipped_a_new_one,
     Soak: nodes::a_node_soaks_for_its_time,
-    HealthInSoak: incidents::nodes::incident_32_work_went_on_through_a_failing_cluster,
+    HealthInSoak: regressions::a_node_that_comes_under_pressure,
+    ApiServersAfterNode: regressions::an_api_server_that_says_that_it_is_not_ready,
+    EtcdHealthy: regressions::an_etcd_that_raises_an_alarm,
+    CrashLoops: regressions::a_pod_that_crashes_again_and_again,
+    ClusterDns: regressions::a_dns_that_answers_nobody,
+    BadBefore: regressions::what_was_bad_before_holds_nothing,
+    ThreeLooks: regressions::what_is_bad_for_a_moment_holds_nothing,
     AlertsBeforeNode: nodes::an_alert_before_a_node,
     AlertsKnown: tempted::no_answer_is_no_peace,
     Watchdog: tempted::no_answer_is_no_peace,

@@ -125,6 +125,11 @@ fn disturbances() {
         ("alert@preflight", 3, "preflight"),
         ("alert@k8s-node3", 3, "k8s-node3"),
         ("pdb-deadlock@k8s-node4", 3, "k8s-node4"),
+        // Held after k8s-node4, which is done; the watch tries again, and the next node holds for the same.
+        ("deployment-down@k8s-node4", 3, "k8s-node3"),
+        ("crash-loop@k8s-node4", 3, "k8s-node3"),
+        ("etcd-ill@master", 3, "k8s-master"),
+        ("dns-away@k8s-node4", 3, "k8s-node4"),
         ("backup-failure@preflight", 4, "preflight"),
     ] {
         let told = json(&["--inject", injected]);

@@ -107,12 +107,12 @@ gates! {
         "does nobody else work on the cluster by hand?",
         "two at work could take two nodes out of service at once",
         "k8s-upgrade status --watch", "until their process has ended";
-    Nodes: Preflight BeforeNode, "nodes",
+    Nodes: Preflight BeforeNode AfterNode Postflight, "nodes",
         "is every node Ready and under no pressure?",
         "the pods of a drained node need room on the others",
         "kubectl get nodes", "repair the node, or exclude it (setting exclude-nodes)";
-    ApiServers: Preflight BeforeNode, "control plane",
-        "is the API server of every control plane Running and Ready?",
+    ApiServers: Preflight BeforeNode AfterNode Postflight, "control plane",
+        "is the API server of every control plane Running and Ready, and does its /readyz say so after a node?",
         "with one away already, the upgrade of another could take the whole API away",
         "kubectl get pods -n kube-system -l component=kube-apiserver -o wide", "repair the one that is not Ready";
     Quiet: Preflight, "quiet",
@@ -170,11 +170,23 @@ gates! {
     Soak: BeforeNode AfterNode Postflight, "soak",
         "has the cluster stayed healthy since the last node (setting soak)?",
         "what an upgrade breaks often shows only minutes later",
-        "kubectl get nodes", "repair what got worse: nothing else is started until then";
-    Workloads: BeforeNode AfterNode, "workloads",
-        "do the Deployments have all their replicas again?",
-        "two drains in a row must not take both of two replicas; before a node it only warns",
-        "kubectl get deployments -A", "find those that are not Available";
+        "kubectl get nodes", "wait until its time has passed";
+    Etcd: BeforeNode AfterNode, "etcd",
+        "is every member of etcd as healthy as when the run was claimed?",
+        "with one member ill, the upgrade of another could take the quorum, and so the API, away",
+        "kubectl get pods -n kube-system -l component=etcd -o wide", "read the log of the one that is named";
+    Workloads: BeforeNode AfterNode Postflight, "workloads",
+        "do the Deployments, StatefulSets and DaemonSets that were whole when the run was claimed have all their pods again?",
+        "two drains in a row must not take both of two replicas",
+        "kubectl get deployments,statefulsets,daemonsets -A", "find those that lack pods";
+    CrashLoops: BeforeNode AfterNode Postflight, "crash loops",
+        "does no pod crash again and again that did not when the run was claimed?",
+        "what the new release breaks often starts, and ends at once",
+        "kubectl get pods -A", "find the pods in CrashLoopBackOff, and read their logs";
+    Dns: BeforeNode AfterNode Postflight, "cluster DNS",
+        "does the cluster's DNS answer, asked from the runner's pod?",
+        "without it nothing in the cluster finds anything; whoever works from outside cannot ask it",
+        "kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide", "find the one that is not Ready, and read its log";
     OneAtATime: BeforeNode, "one at a time",
         "is no other node out of service by this program?",
         "the cluster has room for the pods of one node, not of two",

@@ -129,6 +129,8 @@ fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in, surge, eve
             "whether a budget that allows nothing may come to allow more",
         ),
         cluster("apps", "deployments", &["list"], "all back before the next node"),
+        cluster("apps", "statefulsets", &["list"], "the same"),
+        cluster("apps", "daemonsets", &["list"], "the same"),
         namespaces,
         jobs,
         Grant { optional: true, ..progress },

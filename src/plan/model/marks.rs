@@ -14,6 +14,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::baseline::Baseline;
 use super::halt::{Halt, Skip};
 use super::held_drain::HeldDrain;
 use super::reminded::Reminded;
@@ -44,6 +45,8 @@ pub struct RunMarks {
     pub skipped: Vec<Skip>,
     /// Workers that the run leaves out by itself, as the setting `undrainable` wants it.
     pub left_out: Vec<Skip>,
+    /// What was well when the run was claimed; None: a build before this one began it, or what stands there is not ours.
+    pub baseline: Option<Baseline>,
     /// Drains that did not end, of the node that was tried last.
     pub held_drain: Option<HeldDrain>,
     /// Who performs the run in a process of their own, after Jobs had begun it.
@@ -144,6 +147,14 @@ impl Edit {
         Self::set(Mark::LeftOut, Skip::write(skips))
     }
 
+    /// What was well when the run was claimed, where the claim has not said so.
+    ///
+    /// # Errors
+    /// A hold: there is no room for it.
+    pub fn baseline(baseline: &Baseline) -> Result<Self, Cause> {
+        Ok(Self::set(Mark::Baseline, baseline.write()?))
+    }
+
     /// One more drain that did not end.
     pub fn held_drain(held: &HeldDrain) -> Self {
         Self::set(Mark::HeldDrain, held.write())
@@ -176,8 +187,9 @@ pub fn stamp(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// What begins a run: its own marks, and nothing left of one before, but what a person has said for it. `image` is None where no Job begins it.
-pub fn begun(run: &RunId, target: Version, at: Timestamp, image: Option<String>) -> Vec<Edit> {
+/// What begins a run: its own marks, and nothing left of one before, but what a person has said for it. `image` is None where no Job begins it;
+/// `baseline` is as [`Baseline::write`] has it.
+pub fn begun(run: &RunId, target: Version, at: Timestamp, image: Option<String>, baseline: Option<String>) -> Vec<Edit> {
     let own = [
         Edit::set(Mark::InFlight, "true"),
         Edit::set(Mark::RecordVersion, VERSION.to_string()),
@@ -185,6 +197,7 @@ pub fn begun(run: &RunId, target: Version, at: Timestamp, image: Option<String>)
         Edit::set(Mark::Target, target.to_string()),
         Edit::set(Mark::Started, stamp(at)),
         Edit::set_or_remove(Mark::Image, image),
+        Edit::set_or_remove(Mark::Baseline, baseline),
     ];
     let kept = |mark: &Mark| mark.place() == Place::Run(Writer::PersonBefore) || own.iter().any(|edit| edit.mark == *mark);
     let gone: Vec<Edit> = Mark::of_a_run().filter(|mark| !kept(mark)).map(Edit::remove).collect();
@@ -229,6 +242,7 @@ impl RunMarks {
             prepared: run_id.is_some() && mark(Mark::Prepared).as_deref() == run_id.as_deref(),
             skipped: mark(Mark::Skipped).map(|text| Skip::read(&text)).unwrap_or_default(),
             left_out: mark(Mark::LeftOut).map(|text| Skip::read(&text)).unwrap_or_default(),
+            baseline: mark(Mark::Baseline).and_then(|text| Baseline::read(&text)),
             held_drain: mark(Mark::HeldDrain).and_then(|text| HeldDrain::read(&text)),
             local: mark(Mark::Local),
             taking_up: mark(Mark::TakingUp),
@@ -353,6 +367,7 @@ mod tests {
             let text = match mark {
                 Mark::Prepared => "0badcafe",
                 Mark::HeldDrain => r#"{"node":"n","tries":1,"seconds":1,"last":"2026-11-22T12:00:00Z"}"#,
+                Mark::Baseline => r#"{"at":"2026-11-22T12:00:00Z","ill":[],"whole":""}"#,
                 Mark::Reminded => r#"{"run":"0badcafe","at":"worker/n","since":"2026-11-22T12:00:00Z","times":0,"last":null}"#,
                 _ => "something",
             };
@@ -367,7 +382,9 @@ mod tests {
     fn a_run_begins_with_its_own_marks_alone() {
         let all: BTreeMap<String, String> = Mark::of_a_run().map(|mark| (mark.key(PREFIX), "before".to_owned())).collect();
         let mut after = all.clone();
-        for (key, value) in Edit::annotations(&begun(&run(), "1.34.7".parse().unwrap(), Timestamp::UNIX_EPOCH, None), PREFIX) {
+        for (key, value) in
+            Edit::annotations(&begun(&run(), "1.34.7".parse().unwrap(), Timestamp::UNIX_EPOCH, None, None), PREFIX)
+        {
             match value.as_str() {
                 Some(text) => after.insert(key, text.to_owned()),
                 None => after.remove(&key),
@@ -391,7 +408,7 @@ mod tests {
 
     #[test]
     fn a_record_of_another_version_is_refused_and_shown() {
-        let mut edits = begun(&run(), "1.34.7".parse().unwrap(), Timestamp::UNIX_EPOCH, Some("here/k8s-upgrade:b".into()));
+        let mut edits = begun(&run(), "1.34.7".parse().unwrap(), Timestamp::UNIX_EPOCH, Some("here/k8s-upgrade:b".into()), None);
         edits.push(Edit::set(Mark::RecordVersion, "2"));
         let marks = RunMarks::read(&written(&edits), PREFIX);
         assert_eq!(marks.target, Some("1.34.7".parse().unwrap()));

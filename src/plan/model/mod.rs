@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod answer;
+pub mod baseline;
 pub mod facts;
 pub mod halt;
 pub mod held_drain;

@@ -188,9 +188,9 @@ fn job_deadline(settings: &Settings, phase: Phase) -> Duration {
         // The trial, the repositories, what is fetched beforehand.
         Phase::Preflight => s.alert_wait + s.backup_deadline + s.step_deadline * 3,
         Phase::Master | Phase::Worker => {
-            s.soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 3 + hooks
+            s.soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 7 + hooks
         }
-        Phase::Postflight => s.soak + s.resolve_wait * 2 + hooks,
+        Phase::Postflight => s.soak + s.ready_deadline + s.resolve_wait * 2 + hooks,
     };
     (waits + s.api_patience * 2 + MARGIN) * TRIES
 }

@@ -15,6 +15,7 @@ use crate::plan::decide::entry::{self, Entry};
 use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::decide::{gates, order};
 use crate::plan::model::answer::{Answer, Verdict};
+use crate::plan::model::baseline::Baseline;
 use crate::plan::model::facts::{Facts, Node, Phase};
 use crate::plan::model::halt::Skip;
 use crate::plan::model::marks::Edit;
@@ -53,6 +54,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     let mut before = Asking::at(Occasion::BeforeNode, &services.session, name);
     before.heard(Gate::Order, in_turn(&facts, node, target))?;
     let mut after = Asking::at(Occasion::AfterNode, &services.session, name);
+    let baseline = nodes::regression::baseline(services, name, &facts, run).await?;
     // An earlier runner came to its end, and said so.
     let over = |changed| services.session.now().duration_since(changed).unsigned_abs() >= services.settings.soak;
     let (done, kubelet_waits) = (facts.is_done_for_now(node, target), facts.kubelet_waits(node, target));
@@ -60,12 +62,11 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     if done && guard::on(Guard::FinishedNode) {
         services.halt.not_halted(Guard::HaltBeforeChange).await?;
         nodes::upgrade::skipped(&services.session, name, "upgrade", &format!("it is at {target} already"));
-        after.not_here(Gate::Workloads);
     } else {
         // Of one that serves at the target only the hook after it is left.
         let entered = match facts.serves_for_now(node, target) {
             true => Ok(Entered::Begun),
-            false => entered(services, before, &facts, node, target, run).await,
+            false => entered(services, before, &facts, node, target, run, &baseline).await,
         };
         let begun = match entered {
             Ok(Entered::Begun) => true,
@@ -81,14 +82,16 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         nodes::upgrade::upgrade_node(services, name, target, run, class, &mut after).await?;
         services.monitoring.push_run(&facts.marks).await;
     }
+    // Of a runner before this one nothing else says what was whole before its node.
+    let back = workloads_back(services, name, &baseline);
+    after.pass(Gate::Workloads, Guard::WorkloadsAfterNode, back).await?;
     if node.control_plane {
         let alerts = nodes::gates::alert_gate(services, name, services.settings.alert_wait, |_| Moment::Upgrading);
         after.pass(Gate::Alerts, Guard::AlertsAfterControlPlane, alerts).await?;
     } else {
         after.not_here(Gate::Alerts);
     }
-    let soak = nodes::gates::soak(&services.session, &services.observer, &services.settings, name);
-    after.pass(Gate::Soak, Guard::Soak, soak).await?;
+    nodes::regression::watch(services, &mut after, &baseline).await?;
     after.end()?;
     // What comes next at this place is news again: a control plane may have a second turn.
     if let (Some(_), Some(run)) = (&facts.marks.told, &facts.marks.run_id) {
@@ -117,11 +120,12 @@ async fn entered(
     node: &Node,
     target: Version,
     run: &RunId,
+    baseline: &Baseline,
 ) -> Result<Entered, Cause> {
     if enter(services, facts, node, target, run).await? {
         return Ok(Entered::Begun);
     }
-    Ok(before_disruption(services, before, facts, node, target).await?.map_or(Entered::Open, Entered::LeftOut))
+    Ok(before_disruption(services, before, facts, node, target, baseline).await?.map_or(Entered::Open, Entered::LeftOut))
 }
 
 /// Before the gates of a node: what an earlier runner of ours has left. True if its upgrade has begun, and is to be finished without
@@ -177,14 +181,14 @@ async fn before_disruption(
     facts: &Facts,
     node: &Node,
     target: Version,
+    baseline: &Baseline,
 ) -> Result<Option<Skip>, Cause> {
     let name = node.name.as_str();
     asking.pass(Gate::Packages, Guard::PackagesOffered, nodes::prepare::offered(services, node, target)).await?;
-    let soak = nodes::gates::soak(&services.session, &services.observer, &services.settings, name);
-    asking.pass(Gate::Soak, Guard::Soak, soak).await?;
+    nodes::regression::watch(services, &mut asking, baseline).await?;
     let phase = if node.control_plane { Phase::Master } else { Phase::Worker };
     nodes::gates::before_work(services, &mut asking, name, phase).await?;
-    let settled = nodes::gates::workloads_settled(&services.session, &services.cluster, name);
+    let settled = workloads_back(services, name, baseline);
     asking.pass(Gate::Workloads, Guard::WorkloadsBeforeNode, settled).await?;
     let wait = Wait { place: name, on: "the cluster to be fit", deadline: FIT, every: Duration::from_secs(3), stoppable: true };
     services
@@ -226,8 +230,12 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
         services.journal.begin(run, place).await;
     }
     let mut asking = Asking::at(Occasion::Postflight, &services.session, place);
-    let soak = nodes::gates::soak(&services.session, &services.observer, &services.settings, place);
-    asking.pass(Gate::Soak, Guard::Soak, soak).await?;
+    let facts = services.observer.observe().await?;
+    let baseline = match run.or(facts.marks.run_id.as_ref()) {
+        Some(run) => nodes::regression::baseline(services, place, &facts, run).await?,
+        None => nodes::regression::taken(services, place, &facts).await?,
+    };
+    nodes::regression::watch(services, &mut asking, &baseline).await?;
     let facts = services.observer.observe().await?;
     services.halt.not_halted(Guard::HaltBeforeEnd).await?;
     let at_target = gates::at_target(&facts, target).into_result("the cluster is not at the target");
@@ -271,6 +279,12 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     };
     services.session.notice(place, &done);
     Ok(())
+}
+
+/// Workloads that were whole when the run was claimed are so again.
+async fn workloads_back(services: &Services, place: &str, baseline: &Baseline) -> Result<(), Cause> {
+    let Services { session, cluster, settings, .. } = services;
+    nodes::regression::workloads_back(session, cluster, settings, place, |key| baseline.was_whole(key)).await
 }
 
 /// Waits until enough pods are Ready: what a drain drove away may still be on its way.

@@ -74,7 +74,12 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
         services.session.note(PLACE, format!("{} → {target} ({kind}): every gate that changes nothing passes", running(&facts)));
         return Ok(Preflight::Ready);
     }
-    services.record.claim(run, target).await.map_err(held)?;
+    // The facts are of before the gates, which may have waited.
+    let baseline = match claimed {
+        true => None,
+        false => Some(baseline(services).await.map_err(held)?),
+    };
+    services.record.claim(run, target, baseline).await.map_err(held)?;
     services.session.about(Some(run), Some(target), None);
     let order = order::order(&facts, &services.settings.policy());
     let nodes = order.iter().map(|node| node.name.clone()).collect();
@@ -88,6 +93,12 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
         .map_err(|cause| NotReady { cause, claimed: true })?;
     prepare_run(services, &states, target, kind, run).await.map_err(|cause| NotReady { cause, claimed: true })?;
     Ok(Preflight::Ready)
+}
+
+/// What is well now, as the claim carries it.
+async fn baseline(services: &Services) -> Result<String, Cause> {
+    let facts = services.observer.observe().await?;
+    nodes::regression::taken(services, PLACE, &facts).await?.write()
 }
 
 /// What the gates have found.

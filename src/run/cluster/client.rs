@@ -335,6 +335,20 @@ impl Cluster {
         Ok(self.list_at(what, api, params, None).await?.0)
     }
 
+    /// Of a list, what `pick` makes of each object: of a list of a whole cluster only one page is there at a time.
+    pub async fn pick<K, T>(
+        &self,
+        what: &str,
+        api: Api<K>,
+        params: ListParams,
+        pick: impl Fn(K) -> Option<T>,
+    ) -> Result<Vec<T>, Cause>
+    where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        Ok(self.pages(what, api, params, None, pick).await?.0)
+    }
+
     /// A list, and the resource version that it stands for; with a patience of its own, where one is given.
     pub async fn list_at<K>(
         &self,
@@ -343,6 +357,20 @@ impl Cluster {
         params: ListParams,
         patience: Option<Duration>,
     ) -> Result<(Vec<K>, String), Cause>
+    where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        self.pages(what, api, params, patience, Some).await
+    }
+
+    async fn pages<K, T>(
+        &self,
+        what: &str,
+        api: Api<K>,
+        params: ListParams,
+        patience: Option<Duration>,
+        pick: impl Fn(K) -> Option<T>,
+    ) -> Result<(Vec<T>, String), Cause>
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
     {
@@ -356,7 +384,7 @@ impl Cluster {
             });
             match page.await? {
                 Ok(page) => {
-                    all.extend(page.items);
+                    all.extend(page.items.into_iter().filter_map(&pick));
                     match page.metadata.continue_.filter(|token| !token.is_empty()) {
                         Some(token) => params = params.continue_token(&token),
                         None => return Ok((all, page.metadata.resource_version.unwrap_or_default())),

@@ -51,8 +51,9 @@ impl Record {
         Value::Object(Edit::annotations(edits, &self.settings.annotation_prefix))
     }
 
-    /// Claims the cluster for a run: whoever patches first has it, everybody else is told who does. Claiming twice is no error.
-    pub async fn claim(&self, run: &RunId, target: Version) -> Result<(), Cause> {
+    /// Claims the cluster for a run: whoever patches first has it, everybody else is told who does. Claiming twice is no error, and leaves
+    /// the first `baseline`.
+    pub async fn claim(&self, run: &RunId, target: Version, baseline: Option<String>) -> Result<(), Cause> {
         let api: Api<Namespace> = self.cluster.all();
         // By hand there is none: the first Job that follows says which ([`Record::keep_image`]).
         let image = if self.cluster.in_cluster { Some(self.cluster.own_image().await?) } else { None };
@@ -71,7 +72,7 @@ impl Record {
                         let target = now.target.map_or("an unknown target".to_owned(), |target| target.to_string());
                         return Err(Cause::contended(format!("run {owner} to {target} is in flight")).next(Advice::status()));
                     }
-                    let begun = marks::begun(run, target, self.session.now(), image.clone());
+                    let begun = marks::begun(run, target, self.session.now(), image.clone(), baseline.clone());
                     let version = namespace.resource_version().filter(|_| guard::on(Guard::ClaimVersion));
                     let body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&begun) } });
                     match self

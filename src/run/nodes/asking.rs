@@ -49,6 +49,11 @@ impl<'a> Asking<'a> {
         }
     }
 
+    /// The node or phase that is told of.
+    pub fn place(&self) -> &'a str {
+        self.place
+    }
+
     /// When they are asked.
     pub fn occasion(&self) -> Occasion {
         self.occasion

@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod losses;
 pub mod own_image;
 pub mod prepare;
+pub mod regression;
 pub mod rollback;
 pub mod runtime;
 pub mod sources;

@@ -1,6 +1,7 @@
 //! A node's work: cordon → drain → kubeadm package → `kubeadm upgrade` → kubelet packages and restart → Ready at version →
 //! uncordon → verify. Each is looked at first: is it needed? So it may be killed anywhere and started again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -16,6 +17,7 @@ use crate::plan::decide::gates::Gate;
 use crate::plan::decide::gates::{self, Occasion, Turn};
 use crate::plan::decide::order;
 use crate::plan::decide::runtime::Decision;
+use crate::plan::decide::workloads::Workload;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
 use crate::plan::model::held_drain::HeldDrain;
 use crate::plan::model::marks::Edit;
@@ -76,13 +78,11 @@ async fn upgrade_held(
     let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
     if facts.serves_for_now(node, target) && guard::on(Guard::FinishedNode) {
         skipped(&services.session, name, "upgrade", &format!("another runner brought it to {target}"));
-        after.not_here(Gate::Workloads);
         return super::hooks::finish(services, name, None).await;
     }
     let to = target.to_string();
     let state = settled_state(&services.session, &services.ssh, &services.settings, node).await?;
     if node.is_upgraded(target) && state.finished(&to) && guard::on(Guard::FinishedNode) {
-        after.not_here(Gate::Workloads);
         back_in_service(services, node, target, target, None).await?;
         return super::hooks::finish(services, name, None).await;
     }
@@ -95,7 +95,8 @@ async fn upgrade_held(
     }
     let known = async {
         let runtime = runtime(services, &facts, node, &state).await?;
-        let whole = super::gates::whole_deployments(&services.cluster).await?;
+        let whole = super::regression::workloads(&services.cluster).await?.into_iter().filter(Workload::is_whole);
+        let whole: BTreeSet<String> = whole.map(|workload| workload.key()).collect();
         if !begun && super::hooks::before(services, node).await? {
             still_drainable(services, &facts, name, target).await?;
         }
@@ -139,7 +140,9 @@ async fn upgrade_held(
     };
     back_in_service(services, node, target, kubelet, Some(since)).await?;
     super::hooks::finish(services, name, None).await?;
-    let back = super::gates::workloads_back(&services.session, &services.cluster, &services.settings, name, &whole);
+    let back = super::regression::workloads_back(&services.session, &services.cluster, &services.settings, name, |key| {
+        whole.contains(key)
+    });
     after.pass(Gate::Workloads, Guard::WorkloadsAfterNode, back).await
 }
 

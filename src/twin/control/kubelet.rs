@@ -12,7 +12,8 @@ use super::super::state::{Access, ProgramPhase, State, later};
 use super::super::store::{Key, seconds};
 use super::objects::{MIRROR, annotation, finished, is, node_of, owner, phase, ready, set_condition, terminating, uid};
 use super::{
-    BACKUP, Backup, Due, ENDS_AFTER, HOOK, HookEnd, MESHED, NEVER_READY, READY_AFTER, SIDECAR, delay, process, wake, wake_at,
+    BACKUP, Backup, Broken, Due, ENDS_AFTER, HOOK, HookEnd, MESHED, NEVER_READY, READY_AFTER, SIDECAR, delay, process, wake,
+    wake_at,
 };
 
 /// How long a Job's pod runs that is not this program (the lab's backup: 3.2 s).
@@ -42,6 +43,7 @@ pub struct Container {
     ends_at: Option<Timestamp>,
     kill_at: Option<Timestamp>,
     ended: Option<(Timestamp, u8)>,
+    crashes: bool,
 }
 
 /// Whether a node's kubelet works and reports.
@@ -70,6 +72,7 @@ pub fn adopt(state: &mut State, key: &Key, pod: &Value) {
         ends_at: None,
         kill_at: None,
         ended: None,
+        crashes: false,
     };
     state.control.containers.insert(uid(pod).to_owned(), container);
     wake_at(state, Due::Pod(uid(pod).to_owned()), start_at);
@@ -188,9 +191,12 @@ fn start(state: &mut State, uid: &str, own: &mut Container, pod: &Value) {
         }
     };
     own.started = Some(now);
+    let broken = broken(state, pod);
+    own.crashes = broken == Some(Broken::Crashes);
     let wanted = annotation(pod, READY_AFTER).and_then(|text| text.parse().ok()).map(Duration::from_secs);
     own.ready_at = match (annotation(pod, NEVER_READY), wanted) {
         (Some("true"), _) => None,
+        _ if broken.is_some() => None,
         // While a world is set up nobody waits.
         (_, Some(_)) if state.control.at_once => Some(now),
         (_, Some(wanted)) => Some(later(now, wanted)),
@@ -200,6 +206,16 @@ fn start(state: &mut State, uid: &str, own: &mut Container, pod: &Value) {
     let hangs = own.hook.as_ref().is_some_and(|hook| state.control.hooks.get(hook) == Some(&HookEnd::Never));
     let stuck = hangs || (own.backup && state.control.backup == Backup::Stuck);
     own.ends_at = (own.of_job && !program && !stuck).then(|| later(now, JOB_RUNS));
+}
+
+/// What is wrong with the workload that the pod belongs to.
+fn broken(state: &State, pod: &Value) -> Option<Broken> {
+    let owner = owner(pod)?.reference["name"].as_str()?.to_owned();
+    let namespace = pod["metadata"]["namespace"].as_str().unwrap_or_default();
+    // Of a Deployment a ReplicaSet has the pods, whose name ends with a hash.
+    let names = [Some(owner.as_str()), owner.rsplit_once('-').map(|(name, _)| name)];
+    let of = |name: &str| state.control.broken.get(&(namespace.to_owned(), name.to_owned())).copied();
+    names.into_iter().flatten().find_map(of)
 }
 
 /// Tells the API server how the pod is, where it does not know.
@@ -256,6 +272,7 @@ fn container_statuses(containers: &Value, own: &Container, is_ready: bool) -> Va
             "exitCode": code, "reason": if code == 0 { "Completed" } else { "Error" },
             "startedAt": started.clone().unwrap_or_else(|| seconds(at)), "finishedAt": seconds(at),
         } }),
+        (None, Some(_)) if own.crashes => json!({ "waiting": { "reason": "CrashLoopBackOff" } }),
         (None, Some(started)) => json!({ "running": { "startedAt": started } }),
         (None, None) => json!({ "waiting": { "reason": "ContainerCreating" } }),
     };
@@ -264,7 +281,7 @@ fn container_statuses(containers: &Value, own: &Container, is_ready: bool) -> Va
         let lives = container["name"] == SIDECAR && own.kill_at.is_none() && started.is_some();
         let state = if lives { &json!({ "running": { "startedAt": started } }) } else { &state };
         json!({
-            "name": container["name"], "image": container["image"], "imageID": "", "restartCount": 0,
+            "name": container["name"], "image": container["image"], "imageID": "", "restartCount": if own.crashes { 5 } else { 0 },
             "ready": is_ready, "started": own.started.is_some() && own.ended.is_none(), "state": state,
         })
     };

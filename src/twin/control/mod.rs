@@ -75,6 +75,15 @@ pub enum HookEnd {
     Never,
 }
 
+/// What becomes of a workload's pods to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// They run, and are never Ready.
+    Unready,
+    /// They end as soon as they have started, again and again. (The kubelet's first tries, before it waits between them, are left out.)
+    Crashes,
+}
+
 /// What controllers remember; only what the objects do not say.
 #[derive(Clone, Default)]
 pub struct Control {
@@ -84,6 +93,8 @@ pub struct Control {
     pub backup: Backup,
     /// A fault: what the hooks do that do not end well, by `before` and `after`.
     pub hooks: BTreeMap<String, HookEnd>,
+    /// A fault: workloads whose pods to come do not work, by namespace and name.
+    pub broken: BTreeMap<(String, String), Broken>,
     /// A fault: nodes whose kubelet works, but reaches no API server.
     pub silent: BTreeSet<String>,
     /// A fault: objects that no watch tells of.

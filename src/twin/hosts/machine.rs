@@ -146,6 +146,10 @@ pub struct Faults {
     pub kubeadm_objects: Option<String>,
     /// Static pods that run, and that its kubelet reports as not Ready.
     pub unready: BTreeSet<String>,
+    /// Its API server says that it is not ready, which its kubelet has not seen.
+    pub api_ill: bool,
+    /// Its member of etcd says that it is not healthy, and why: `ALARM NOSPACE`.
+    pub etcd_ill: Option<String>,
     /// Snapshots on it lack their end.
     pub torn_snapshots: bool,
 }

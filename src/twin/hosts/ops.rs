@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::State;
 use super::super::control::SNAPSHOT_BYTES;
+use super::super::state::Access;
 use super::machine::{ETCD_FOLDER, File, KERNEL, KubeletUnit, Machine, SOURCE_FILE, WORKER_FOLDERS};
 use super::packages::{
     KUBERNETES, Stop, audit, available, failed, has_ended, hold, is_known, key_of, offered_by, outside, refresh, refused,
@@ -88,6 +89,7 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
             machine.images.iter().filter(named).for_each(|image| session.line(format_args!("image {image}")));
         }
         Op::LookBack { snapshots } => past::look_back(state, &machine, snapshots, |line| session.line(line)),
+        Op::AskServers => servers(state, &machine).iter().for_each(|line| session.line(line)),
         Op::ReadPatches { folder } => {
             for (path, file) in &machine.files {
                 let name = path.strip_prefix(folder.as_str()).and_then(|rest| rest.strip_prefix('/'));
@@ -228,6 +230,20 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         }
     }
     Ok(())
+}
+
+/// As `servers.sh` prints it. An API server that starts is asked by its kubelet as well, which says so.
+fn servers(state: &State, machine: &Machine) -> [String; 2] {
+    let said = |pod: &str, well: bool, ill: &str| match machine.manifests.contains_key(pod) {
+        false => format!("unasked there is no manifest of an {} on this node", if pod == "etcd" { pod } else { "API server" }),
+        true if well => "well".to_owned(),
+        true => format!("ill {ill}"),
+    };
+    let ready = state.access() == Access::Up && !machine.faults.unready.contains("kube-apiserver") && !machine.faults.api_ill;
+    let health = machine.faults.etcd_ill.as_deref();
+    let api = said("kube-apiserver", ready, "[+]ping ok [-]etcd failed: reason withheld readyz check failed");
+    let etcd = said("etcd", health.is_none(), &format!("{{\"health\":\"false\",\"reason\":\"{}\"}}", health.unwrap_or_default()));
+    [format!("api {api}"), format!("etcd {etcd}")]
 }
 
 impl File {

@@ -3,8 +3,9 @@
 use std::str::FromStr;
 
 use crate::node::{
-    AddKey, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtEtcd, LookAtKeys, LookBack, Operation,
-    Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, TakeSnapshot, Trial, WriteCard,
+    AddKey, AskServers, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtEtcd, LookAtKeys, LookBack,
+    Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, TakeSnapshot, Trial,
+    WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
@@ -14,6 +15,7 @@ pub enum Op {
     Inspect { packages: String },
     ImagesThere { name: String },
     LookBack { snapshots: String },
+    AskServers,
     ReadPatches { folder: String },
     Available { package: String },
     RefreshAll,
@@ -80,6 +82,7 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         (Inspect::NAME, [packages]) => of::<Inspect>(Op::Inspect { packages: (*packages).into() }),
         (ImagesThere::NAME, [name]) => of::<ImagesThere>(Op::ImagesThere { name: (*name).to_owned() }),
         (LookBack::NAME, [folder]) => of::<LookBack>(Op::LookBack { snapshots: (*folder).into() }),
+        (AskServers::NAME, []) => of::<AskServers>(Op::AskServers),
         (ReadPatches::NAME, [folder]) => of::<ReadPatches>(Op::ReadPatches { folder: (*folder).into() }),
         (Available::NAME, [package]) => of::<Available>(Op::Available { package: (*package).to_owned() }),
         (RefreshAll::NAME, []) => of::<RefreshAll>(Op::RefreshAll),

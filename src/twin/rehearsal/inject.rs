@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::super::api::matches_selector;
-use super::super::control::Backup;
+use super::super::control::{Backup, Broken};
 use super::super::state::later;
 use super::super::store::{Key, Kind};
 use super::super::web::{How, Injected, Service, Trouble};
@@ -17,13 +17,17 @@ use crate::names;
 use crate::node::{Operation, TakeSnapshot};
 
 /// What can be injected, and what that is.
-pub const KNOWN: [(&str, &str); 12] = [
+pub const KNOWN: [(&str, &str); 16] = [
     ("kill", "the Job's program is killed in the middle of its work"),
     ("ssh-loss", "the session to the node is cut and its sshd is away for 2 min"),
     ("api-outage", "the API server is away for 2 min"),
     ("alert", "an alert fires from the step's beginning on"),
     ("node-not-ready", "the node's kubelet reports nothing for 5 min"),
     ("pdb-deadlock", "a budget lets no pod of one workload on the node go"),
+    ("deployment-down", "what a drain drives away of one Deployment never becomes Ready elsewhere"),
+    ("crash-loop", "the same, and its new pods crash again and again"),
+    ("etcd-ill", "the control plane's etcd raises an alarm"),
+    ("dns-away", "the cluster's DNS answers nobody for 20 min"),
     ("backup-failure", "the etcd backup fails (preflight)"),
     ("power-cut", "the node's machine loses power for 3 min"),
     ("prometheus-away", "Prometheus refuses connections for 20 min"),
@@ -61,7 +65,8 @@ impl Injection {
         let place = step::read(at, scenario).map_err(|cause| cause.during(format!("--inject {text}")))?;
         let of_node = scenario.node(&place).is_some();
         let needs = match *what {
-            "pdb-deadlock" if !of_node => Some("a node's step"),
+            "pdb-deadlock" | "deployment-down" | "crash-loop" if !of_node => Some("a node's step"),
+            "etcd-ill" if !scenario.node(&place).is_some_and(|node| node.control_plane) => Some("a control plane's step"),
             "backup-failure" if place != "preflight" => Some("preflight"),
             _ => None,
         };
@@ -268,6 +273,18 @@ impl Injector {
                 format!("the kubelet of {node} reports nothing for 5 min")
             }
             "pdb-deadlock" => return deadlock(state, node),
+            "deployment-down" => return breaks(state, node, Broken::Unready),
+            "crash-loop" => return breaks(state, node, Broken::Crashes),
+            "etcd-ill" => {
+                state.hosts.change(node, |machine| machine.faults.etcd_ill = Some("ALARM NOSPACE".to_owned()));
+                format!("etcd on {node} has no space left")
+            }
+            "dns-away" => {
+                let until = later(now, SERVICE_AWAY);
+                state.dns_away_until = Some(until);
+                let effect = open(Callers::From("resolve ".to_owned()), until, "nobody asked it for anything meanwhile");
+                return ("the cluster's DNS is away for 20 min".to_owned(), effect);
+            }
             "backup-failure" => {
                 state.control.backup = Backup::Fails;
                 let effect = open(Callers::From(self.backup.clone()), Timestamp::MAX, "the run ended before it made a backup");
@@ -308,6 +325,27 @@ fn newer_release(state: &mut State) -> (String, Effect) {
         }
         None => ("nothing is released".to_owned(), Effect::None("there is no release to be newer than")),
     }
+}
+
+/// A Deployment of which a drain of the node drives pods away: those to come do not work.
+fn breaks(state: &mut State, node: &str, how: Broken) -> (String, Effect) {
+    let moves = |pod: &Value| {
+        let kept = pod["metadata"]["ownerReferences"][0]["kind"] == "ReplicaSet";
+        kept && pod["spec"]["nodeName"] == node
+            && pod["status"]["phase"] == "Running"
+            && pod["metadata"]["namespace"] != names::NAMESPACE
+    };
+    let set = state.store.list(Kind::Pod).find(|(_, pod)| moves(pod)).and_then(|(key, pod)| {
+        let set = pod["metadata"]["ownerReferences"][0]["name"].as_str()?;
+        Some((key.namespace.clone(), set.rsplit_once('-').map_or(set, |(name, _)| name).to_owned()))
+    });
+    let Some(workload) = set else {
+        let why = "no pod of a Deployment runs there";
+        return (format!("no pod on {node} is driven away"), Effect::None(why));
+    };
+    let what = format!("new pods of Deployment {}/{} do not work", workload.0, workload.1);
+    state.control.broken.insert(workload, how);
+    (what, Effect::Met)
 }
 
 /// Of a budget that belongs to an operator: what a drain deletes behind others' budgets, it leaves alone behind this.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Available, Begin, Follow, Identify, Images, ImagesThere, Inspect, KubeadmPlan, LookAtKeys, Operation, Prefetch,
-    ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    self, AddKey, AskServers, Available, Begin, Follow, Identify, Images, ImagesThere, Inspect, KubeadmPlan, LookAtKeys,
+    Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -215,6 +215,7 @@ fn assembled() -> Vec<(String, String)> {
         (text("prefetch"), node::stdin(&Prefetch { target: release("1.36.3"), control_plane: true, images: Images::default() })),
         (text("kubeadm-plan"), node::stdin(&KubeadmPlan { target: release("1.36.3"), flags: vec![word("--x")] })),
         (text("follow"), node::stdin(&Follow { from: 0, wait: Duration::from_secs(1) })),
+        (text("servers"), node::stdin(&AskServers)),
         (text("patches"), node::stdin(&ReadPatches { folder: word("/a") })),
         (text("look-at-etcd"), node::stdin(&super::snapshot::look())),
         (text("take-snapshot"), node::stdin(&super::snapshot::take())),

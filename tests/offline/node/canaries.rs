@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, Available, Begin, Follow, Identify, ImageSource, Images, ImagesThere, Inspect, KubeadmPlan, LookAtEtcd,
-    LookAtKeys, LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step,
-    TakeSnapshot, Trial, WriteCard,
+    self, AddKey, AskServers, Available, Begin, Follow, Identify, ImageSource, Images, ImagesThere, Inspect, KubeadmPlan,
+    LookAtEtcd, LookAtKeys, LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository,
+    SnapshotHash, Step, TakeSnapshot, Trial, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -114,6 +114,7 @@ fn every(visit: &mut impl Visit) {
     );
     visit.visit(|fill| Refresh { packages: Some(fill.put("https://repo.test/{minor}")) }, "unfit https://repo.test/1.36\n");
     visit.visit(|_| RefreshAll, "");
+    visit.visit(|_| AskServers, "api well\netcd ill no leader\n");
     visit.visit(
         |fill| Trial {
             packages: fill.put("https://repo.test/{minor}"),
@@ -297,7 +298,8 @@ fn nothing_of_an_argument_is_run() {
 }
 
 /// Results whose value is text: it is shown, and goes into no argument. All else must be a token.
-const TEXT: [(&str, &str); 15] = [
+const TEXT: [(&str, &str); 16] = [
+    ("servers", "etcd"),
     ("identify", "none"),
     ("inspect", "audit"),
     ("inspect", "kernel"),

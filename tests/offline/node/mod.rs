@@ -10,6 +10,7 @@ mod kill;
 mod machines;
 mod packages;
 mod proofs;
+mod servers;
 mod signing;
 mod snapshot;
 mod sources;

@@ -113,6 +113,7 @@ fn packages() {
     let repository = Repository { packages: "https://pkgs.example".parse().unwrap(), target: RELEASE, keys: Vec::new() };
     answers(&repository, &["# adds\n", &key]);
     answers(&Available { package: "kubeadm" }, &["available 1.36.3-1.1\navailable 1.36.2-1.1\n"]);
+    answers(&AskServers, &["api well\netcd ill ALARM NOSPACE\n", "api unasked curl is missing\netcd well\n"]);
     answers(&ImagesThere { name: "k8s-upgrade".parse().unwrap() }, &["image docker.io/library/k8s-upgrade:1\n"]);
     let prefetch = Prefetch { target: RELEASE, control_plane: true, images: Images::default() };
     answers(

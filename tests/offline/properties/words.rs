@@ -1,5 +1,6 @@
 //! Tokens, versions, and text that is made fit to be shown.
 
+use k8s_upgrade::plan::model::baseline::Baseline;
 use k8s_upgrade::plan::model::held_drain::HeldDrain;
 use k8s_upgrade::plan::model::hooks::Turn;
 use k8s_upgrade::plan::model::progress::Progress;
@@ -165,6 +166,24 @@ fn records_of_reminders() {
             let (times, now) = (known.times, known.since);
             let told = known.told(now);
             if told.times >= times && told.last == Some(now) { Ok(true) } else { Err(format!("{told:?}")) }
+        }
+        None => Ok(false),
+    });
+}
+
+#[test]
+fn records_of_what_was_well() {
+    let sample = r#"{"at":"2026-11-22T12:00:00Z","ill":["etcd: etcd of k8s-master"],"whole":"0badcafe5f3a21bc"}"#;
+    check(&[sample], |text| match Baseline::read(text) {
+        Some(known) if known.write().ok().and_then(|text| Baseline::read(&text)).as_ref() != Some(&known) => {
+            Err(format!("{known:?} does not read back"))
+        }
+        Some(known) => {
+            if known.ill().all(|key| known.was_ill(key)) {
+                Ok(true)
+            } else {
+                Err(format!("{known:?}"))
+            }
         }
         None => Ok(false),
     });

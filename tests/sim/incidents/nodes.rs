@@ -172,7 +172,7 @@ pub fn incident_32_work_went_on_through_a_failing_cluster() {
         driver.twin.look(|state| {
             assert!(!went_on, "{}", tail(state, 60));
             assert!(in_flight(state) && mark(namespace(state), "target") == Some(NEW));
-            says(&slack(state), "the cluster got worse after the last node");
+            says(&slack(state), "the cluster got worse after k8s-node4 was upgraded");
         });
         over(driver, 6 * HOUR).await;
         driver.twin.look(State::clone)
