@@ -160,6 +160,10 @@ guards! {
     DrainableBeforeRun,
     /// A budget that has just lost a pod counts as one that never allows an eviction.
     DrainableTwice,
+    /// A run begins outside of the windows, or in a freeze.
+    WindowBeforeRun,
+    /// Freezes that nobody can read count as none.
+    FreezesKnown,
     /// A run begins while an alert fires.
     AlertsBeforeRun,
     /// A run begins that kubeadm does not agree to.
@@ -192,6 +196,10 @@ guards! {
     Soak,
     /// A soak sees nodes fail, and goes on.
     HealthInSoak,
+    /// A node is taken out of service that a window has no room for.
+    WindowBeforeNode,
+    /// The run goes on past the one worker that a person has begun it for.
+    OnlyStops,
     /// A node is taken out while an alert fires.
     AlertsBeforeNode,
     /// Alerts that nobody can tell of count as none.

@@ -185,6 +185,12 @@ marks! {
     Acknowledged = "acknowledged", Place::Run(Writer::PersonBefore);
     /// A run that a gate which time opens kept from its claim: [`crate::plan::model::marks::Deferred`]. The watch tries it again.
     Deferred = "deferred", Place::Run(Writer::Chain);
+    /// It has come to the end of a window: JSON of [`crate::plan::model::resting::Resting`]. The watch goes on with it in the next one.
+    Resting = "resting", Place::Run(Writer::Chain);
+    /// A person lets this run work outside of the windows: [`crate::plan::model::marks::ByWord`].
+    OutsideWindows = "outside-windows", Place::Run(Writer::PersonBefore);
+    /// The run is to stop after this worker: [`crate::plan::model::marks::Only`].
+    Only = "only", Place::Run(Writer::PersonBefore);
     /// Which failure of which place Slack was told of last: its retries are no news.
     Told = "told", Place::Run(Writer::Chain);
     /// Of which hold people were reminded, and when: JSON of [`crate::plan::model::reminded::Reminded`].

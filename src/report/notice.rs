@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::plan::model::halt::{Halt, Skip};
 use crate::plan::model::version::{UpgradeKind, Version};
 use crate::plan::view::still_held::StillHeld;
+use crate::words::command;
 
 /// One message, sent once.
 #[derive(Clone, Debug)]
@@ -61,6 +62,19 @@ pub enum Notice {
         what: String,
         reasons: String,
     },
+    /// The run has come to the end of a window.
+    Rests {
+        target: Version,
+        /// Whose turn is next.
+        node: String,
+        /// Why, and until when.
+        closed: String,
+    },
+    /// The run has done the one worker that it was begun for.
+    Only {
+        target: Version,
+        node: String,
+    },
     Failed(Failure),
     /// A reminder: a run has stood for long.
     StillHeld(StillHeld),
@@ -85,6 +99,8 @@ impl Notice {
             Notice::Forced { pod, says, after, .. } => warns(forced(pod, says, *after)),
             Notice::Skipped { skip, .. } => did(format!("skipped {skip}; the run will end as partial")),
             Notice::Deferred { what, reasons, .. } => warns(format!("deferred: {what}: {reasons}")),
+            Notice::Rests { node, closed, .. } => did(format!("the run rests before {node}: {closed}")),
+            Notice::Only { node, .. } => did(format!("the run stops after {node}, as it was begun for that worker alone")),
             Notice::StillHeld(held) => {
                 let why: Vec<&str> = held.why.iter().map(|(why, _)| why.as_str()).collect();
                 warns(format!("people are reminded: {}: {}", stands(held), why.join("; ")))
@@ -125,6 +141,15 @@ impl Notice {
             Notice::Deferred { target, what, reasons } => {
                 format!("⏸️ {cluster}: K8s upgrade to {target} deferred: {what}: {reasons}")
             }
+            Notice::Rests { target, node, closed } => {
+                format!("⏸️ {cluster}: K8s upgrade to {target} rests before {node}: {closed}. All nodes serve meanwhile")
+            }
+            Notice::Only { target, node } => format!(
+                "⏸️ {cluster}: {node} is at {target}, and the K8s upgrade stops here, as it was begun for that worker alone.\n\
+                 Next: {}\n      {}",
+                ONWARD,
+                back(node)
+            ),
             Notice::Failed(failure) => format!("🛑 {cluster}: K8s upgrade\n{failure}"),
             Notice::StillHeld(held) => format!("⏳ {cluster}: {}", reminder(held)),
             Notice::Halted(halt) => format!("⏸️ {cluster}: {halt}"),
@@ -132,6 +157,14 @@ impl Notice {
             Notice::Cleared { by } => format!("🧹 {cluster}: the state of the run was cleared by {by}"),
         }
     }
+}
+
+/// How a run goes on that was begun for one worker.
+pub const ONWARD: &str = "k8s-upgrade resume    # goes on with the others";
+
+/// How one goes back from there.
+pub fn back(node: &str) -> String {
+    command!("k8s-upgrade rollback {}    # takes it back; then k8s-upgrade clear-state gives the run up", node)
 }
 
 /// Where it stands, and for how long.

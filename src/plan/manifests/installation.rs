@@ -26,6 +26,8 @@ pub struct Install<'a> {
     pub forced_in: &'a [String],
     /// Whether it restarts Deployments.
     pub surge: Surge,
+    /// Namespace and name of the ConfigMap with freezes.
+    pub freezes: Option<(&'a str, &'a str)>,
     pub credentials: Credentials<'a>,
     /// Who hosts Jobs, beside the control planes.
     pub runner: &'a Runner,
@@ -38,8 +40,8 @@ pub struct Install<'a> {
 impl Install<'_> {
     /// What its accounts' rights depend on.
     pub(super) fn scope(&self) -> Scope<'_> {
-        let Install { namespace, backup, hooks, unstick, forced_in, surge, .. } = *self;
-        Scope { namespace, backup, hooks, unstick, forced_in, surge }
+        let Install { namespace, backup, hooks, unstick, forced_in, surge, freezes, .. } = *self;
+        Scope { namespace, backup, hooks, unstick, forced_in, surge, freezes }
     }
 }
 

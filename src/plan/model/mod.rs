@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod answer;
+pub mod calendar;
 pub mod facts;
 pub mod halt;
 pub mod held_drain;
@@ -14,6 +15,7 @@ pub mod parse;
 pub mod policy;
 pub mod progress;
 pub mod reminded;
+pub mod resting;
 pub mod span;
 pub mod version;
 

@@ -88,6 +88,7 @@ fn a_policy_that_is_not_there_is_missed() {
         unstick: Unstick::Structural,
         forced_in: &[],
         surge: Surge::Single,
+        freezes: None,
     };
     let wanted = policies::names(scope);
     assert!(bounds(&Answer::Known(wanted.clone()), &wanted).ok);

@@ -18,6 +18,7 @@ pub fn scope<'a>(namespace: &'a str, settings: &'a Settings) -> Scope<'a> {
         unstick: settings.drain_unstick,
         forced_in: settings.forced_in(),
         surge: settings.drain_surge,
+        freezes: settings.freezes_elsewhere(),
     }
 }
 

@@ -19,3 +19,4 @@ mod stuck;
 mod surge;
 pub mod trial;
 pub mod upgrade;
+pub mod window;

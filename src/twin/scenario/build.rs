@@ -116,6 +116,8 @@ impl World<'_> {
         let Scenario { workloads, budgets, autoscalers, .. } = self.scenario;
         let mut names: BTreeSet<&str> = BTreeSet::from(["default", SYSTEM, "monitoring", self.scenario.backup().0]);
         names.extend(self.scenario.hooks().there().map(|(_, (namespace, _))| namespace));
+        let freezes = self.scenario.text_setting("freeze-configmap").and_then(|setting| setting.split_once('/'));
+        names.extend(freezes.map(|(namespace, _)| namespace));
         names.extend(workloads.iter().map(|workload| workload.namespace.as_str()));
         names.extend(budgets.iter().map(|budget| budget.namespace.as_str()));
         names.extend(autoscalers.iter().map(|scaler| scaler.namespace.as_str()));
@@ -287,6 +289,7 @@ impl World<'_> {
             prefix: self.scenario.text_setting("annotation-prefix").unwrap_or(names::ANNOTATION_PREFIX),
             unstick: self.scenario.setting("drain-unstick", Unstick::Structural)?,
             surge: self.scenario.setting("drain-surge", Surge::Never)?,
+            freezes: self.scenario.text_setting("freeze-configmap").and_then(|setting| setting.split_once('/')),
             forced_in: &forced_in,
             runner: &runner,
             standby: &standby,
