@@ -28,6 +28,7 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         unstick: Unstick::Structural,
         forced_in: &[],
         surge: Surge::Never,
+        freezes: None,
         credentials,
         runner: &Runner::FirstWorker,
         standby: &[],
@@ -138,6 +139,7 @@ fn scope(backup: &str) -> Scope<'_> {
         unstick: Unstick::Structural,
         forced_in: &[],
         surge: Surge::Never,
+        freezes: None,
     }
 }
 

@@ -68,6 +68,7 @@ async fn install_with<'a>(
         unstick,
         forced_in,
         surge,
+        freezes: None,
         credentials: Credentials::Existing,
         runner,
         standby,
