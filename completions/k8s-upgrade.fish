@@ -78,6 +78,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -l no-co
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -s h -l help -d 'Print help'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand detect" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l target -d 'The release to go to' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l only -d 'Stop after this worker, once it has soaked; `resume` goes on with the others' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s o -l output -d 'Form of the data on stdout' -r -f -a "text\t''
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
@@ -89,6 +90,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l set -d
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l log-format -d 'Form of the progress on stderr; on a terminal text is drawn as bars' -r -f -a "text\t''
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l local -d 'Perform all phases in this process; it must not run on a node of the cluster'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l now -d 'Do not wait for a window, nor for the end of a freeze: a person knows'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -l dry-run -d 'Say what would be created'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand start" -s q -l quiet -d 'Only warnings and failures'
@@ -108,6 +110,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l log-f
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l if-orphaned -d 'Only if all that was at work has died; the command of the CronJob k8s-upgrade-watch'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l local -d 'Perform all that is left in this process, as `start --local` does'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l now -d 'Do not wait for a window, nor for the end of a freeze: a person knows'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -l dry-run -d 'Say what would be created'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand resume" -s q -l quiet -d 'Only warnings and failures'
@@ -255,6 +258,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l lo
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l chain -d 'Create the successor Job afterwards; Jobs pass this'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l held -d 'The Job before this one held at the same step, and told so'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l now -d 'Do not wait for a window, nor for the end of a freeze: a person knows'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -l dry-run -d 'Ask the gates that change nothing, then stop'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand preflight" -s q -l quiet -d 'Only warnings and failures'
@@ -276,6 +280,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l
 json\t''"
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l chain -d 'Create the successor Job afterwards; Jobs pass this'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l held -d 'The Job before this one held at the same step, and told so'
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -l now -d 'Do not wait for a window, nor for the end of a freeze: a person knows'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s v -l verbose -d 'Also show what programs on nodes print; twice: this program\'s own diagnosis'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s q -l quiet -d 'Only warnings and failures'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand upgrade-node" -s y -l yes -d 'Do not ask before a change'

@@ -146,7 +146,7 @@ pub enum Command {
     },
     /// Start the chain by hand
     #[command(
-        after_help = "Examples:\n  k8s-upgrade start --target 1.36.3 --dry-run\n  k8s-upgrade start --target 1.36.3 --local    # all phases in this process, with progress"
+        after_help = "Examples:\n  k8s-upgrade start --target 1.36.3 --dry-run\n  k8s-upgrade start --target 1.36.3 --local    # all phases in this process, with progress\n  k8s-upgrade start --target 1.36.3 --only k8s-node4    # the control planes and one worker, then it stops"
     )]
     Start {
         /// The release to go to
@@ -155,6 +155,12 @@ pub enum Command {
         /// Perform all phases in this process; it must not run on a node of the cluster
         #[arg(long)]
         local: bool,
+        /// Stop after this worker, once it has soaked; `resume` goes on with the others
+        #[arg(long, value_name = "NODE", conflicts_with = "local")]
+        only: Option<NodeName>,
+        /// Do not wait for a window, nor for the end of a freeze: a person knows
+        #[arg(long)]
+        now: bool,
         /// Say what would be created
         #[arg(long, conflicts_with = "local")]
         dry_run: bool,
@@ -172,6 +178,9 @@ pub enum Command {
         /// Perform all that is left in this process, as `start --local` does
         #[arg(long, conflicts_with_all = ["if_orphaned", "dry_run"])]
         local: bool,
+        /// Do not wait for a window, nor for the end of a freeze: a person knows
+        #[arg(long, conflicts_with = "if_orphaned")]
+        now: bool,
         /// Say what would be created
         #[arg(long)]
         dry_run: bool,
@@ -252,6 +261,9 @@ pub enum Command {
         target: Version,
         #[command(flatten)]
         chain: Chain,
+        /// Do not wait for a window, nor for the end of a freeze: a person knows
+        #[arg(long)]
+        now: bool,
         /// Ask the gates that change nothing, then stop
         #[arg(long)]
         dry_run: bool,
@@ -270,6 +282,9 @@ pub enum Command {
         target: Option<Version>,
         #[command(flatten)]
         chain: Chain,
+        /// Do not wait for a window, nor for the end of a freeze: a person knows
+        #[arg(long)]
+        now: bool,
         #[command(flatten)]
         data: Data,
     },

@@ -285,11 +285,13 @@ impl Failure {
         Failure { cause, place: String::new(), state: "Nothing was begun.".to_owned(), next }
     }
 
-    /// Without advice that would lead in a circle. `repeats`: whether a command is the one that has just failed.
+    /// Without advice that would lead in a circle: to look where things stand by the command that could not. `repeats`: whether a command is the
+    /// one that has just failed. To go on with that one, once something is mended, is no circle.
     pub fn not_in_a_circle(mut self, repeats: impl Fn(&str) -> bool) -> Self {
         let told = self.advice().count();
-        self.cause.next.retain(|advice| !repeats(&advice.command));
-        self.next.retain(|advice| !repeats(&advice.command));
+        let leads_on = |advice: &Advice| advice.purpose != Purpose::Look || !repeats(&advice.command);
+        self.cause.next.retain(leads_on);
+        self.next.retain(leads_on);
         if told > 0 && self.advice().next().is_none() {
             let instead = [
                 "k8s-upgrade check    # what is missing or wrong",

@@ -160,6 +160,10 @@ guards! {
     DrainableBeforeRun,
     /// A budget that has just lost a pod counts as one that never allows an eviction.
     DrainableTwice,
+    /// A run begins outside of the windows, or in a freeze.
+    WindowBeforeRun,
+    /// Freezes that nobody can read count as none.
+    FreezesKnown,
     /// A run begins while an alert fires.
     AlertsBeforeRun,
     /// A run begins that kubeadm does not agree to.
@@ -204,6 +208,10 @@ guards! {
     BadBefore,
     /// What is bad for a moment holds a run.
     ThreeLooks,
+    /// A node is taken out of service that a window has no room for.
+    WindowBeforeNode,
+    /// The run goes on past the one worker that a person has begun it for.
+    OnlyStops,
     /// A node is taken out while an alert fires.
     AlertsBeforeNode,
     /// Alerts that nobody can tell of count as none.

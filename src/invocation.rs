@@ -275,6 +275,7 @@ async fn perform(
         dry_run,
         chain,
         held: held(&cli.command),
+        outside_windows: outside_windows(&cli.command),
         identity,
         account,
         api_patience: settings.api_patience,
@@ -446,6 +447,15 @@ fn despite_halt(command: &Command) -> bool {
 fn held(command: &Command) -> bool {
     match command {
         Command::Preflight { chain, .. } | Command::UpgradeNode { chain, .. } | Command::Postflight { chain, .. } => chain.held,
+        _ => false,
+    }
+}
+
+/// A person does not want to wait for a window.
+fn outside_windows(command: &Command) -> bool {
+    match command {
+        Command::Start { now, .. } | Command::Resume { now, .. } => *now,
+        Command::Preflight { now, .. } | Command::UpgradeNode { now, .. } => *now,
         _ => false,
     }
 }

@@ -189,6 +189,12 @@ marks! {
     Acknowledged = "acknowledged", Place::Run(Writer::PersonBefore);
     /// A run that a gate which time opens kept from its claim: [`crate::plan::model::marks::Deferred`]. The watch tries it again.
     Deferred = "deferred", Place::Run(Writer::Chain);
+    /// It has come to the end of a window: JSON of [`crate::plan::model::resting::Resting`]. The watch goes on with it in the next one.
+    Resting = "resting", Place::Run(Writer::Chain);
+    /// A person lets this run work outside of the windows: [`crate::plan::model::marks::ByWord`].
+    OutsideWindows = "outside-windows", Place::Run(Writer::PersonBefore);
+    /// The run is to stop after this worker: [`crate::plan::model::marks::Only`].
+    Only = "only", Place::Run(Writer::PersonBefore);
     /// Which failure of which place Slack was told of last: its retries are no news.
     Told = "told", Place::Run(Writer::Chain);
     /// Of which hold people were reminded, and when: JSON of [`crate::plan::model::reminded::Reminded`].
@@ -344,7 +350,8 @@ reasons! {
     Normal InService: "the node takes pods again";
     Normal NodeUpgraded: "the node is at the target, and has soaked";
     Normal UpgradeDone: "the run is over, and every node is at the target";
-    Normal UpgradeStopped: "the work was stopped by a signal or a halt";
+    Normal UpgradeRests: "no window has room for the next node: the run goes on by itself in the next one";
+    Normal UpgradeStopped: "the work was stopped by a signal, by a halt, or after the one worker that it was begun for";
     Normal UpgradeHalted: "a person has halted upgrades";
     Normal HaltLifted: "a person has lifted the halt";
     Normal StateCleared: "a person has cleared the state of the run";

@@ -4,11 +4,11 @@ use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::plan::decide::detect::{Available, Detection};
 use crate::plan::decide::next::{self, Next};
-use crate::plan::decide::target;
+use crate::plan::decide::{target, when};
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
 use crate::report::{Printed, data};
-use crate::run::{Services, chain};
+use crate::run::{Services, chain, nodes};
 use crate::words::command;
 
 const PLACE: &str = "detect";
@@ -40,6 +40,9 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         None => None,
     };
     print(services, Some(found.running), Some(&found), not_now.as_deref())?;
+    for passed_over in &found.passed_over {
+        services.session.note(PLACE, passed_over.as_str());
+    }
     let Some(target) = found.target else {
         if found.unknown.is_empty() {
             services.session.note(PLACE, format!("{} is the newest release that this cluster can go to", found.running));
@@ -108,11 +111,16 @@ fn print(
     services.session.print(&text).map_err(Failure::nothing_begun)
 }
 
-/// Why nothing may be started now, whatever there is: a person has halted it, or works by hand.
+/// Why nothing may be started now, whatever there is: a person has halted it, or works by hand, or no window is open.
 async fn not_now(services: &Services, facts: &Facts) -> Result<Option<String>, Cause> {
     if let Some(halt) = facts.marks.halted.as_ref().filter(|halt| halt.run) {
         return Ok(Some(halt.to_string()));
     }
     let driver = services.leases.other_driver().await?.filter(|_| guard::on(Guard::WorkByHandBeforeChain));
-    Ok(driver.map(|driver| format!("driven by {}", driver.by)))
+    if let Some(driver) = driver {
+        return Ok(Some(format!("driven by {}", driver.by)));
+    }
+    let policy = nodes::window::policy(&services.cluster, &services.settings).await;
+    let closed = when::may_begin(&policy.calendar, services.session.now(), when::needs_of_run(&policy)).err();
+    Ok(closed.map(|closed| closed.to_string()))
 }

@@ -6,14 +6,17 @@ use jiff::Timestamp;
 
 use super::status;
 use crate::failure::{Cause, Failure, Outcome};
+use crate::plan::model::policy::Policy;
 use crate::plan::view::screen::{Screen, ScreenInput, Stale};
 use crate::report::{self, Printed, data};
 use crate::run::view::live::More;
-use crate::run::{Services, view};
+use crate::run::{Services, nodes, view};
 
 /// `status --watch`: draws the screen anew with whatever changes, until Ctrl-C.
 pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
-    let mut view = View { services, drawn: false, last: None };
+    // Freezes change seldom: they are read once.
+    let policy = nodes::window::policy(&services.cluster, &services.settings).await;
+    let mut view = View { services, policy, drawn: false, last: None };
     let watched = view::live::live(services, |seen, stale| view.show(seen, stale)).await;
     view.close();
     watched.map_err(Failure::nothing_begun)?;
@@ -22,6 +25,7 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
 
 struct View<'a> {
     services: &'a Services,
+    policy: Policy,
     /// The terminal shows its other screen.
     drawn: bool,
     last: Option<(Screen, Vec<Stale>)>,
@@ -30,7 +34,7 @@ struct View<'a> {
 impl View<'_> {
     fn show(&mut self, seen: &ScreenInput, stale: &[Stale]) -> Result<More, Cause> {
         let now = self.services.session.now();
-        let screen = status::screen(self.services, seen);
+        let screen = status::screen(self.services, seen, &self.policy);
         let next = match self.services.world.terminal.size().filter(|_| !self.services.session.json) {
             Some(size) => {
                 let lines = report::frame(&screen, stale, now, size.rows, size.columns);

@@ -46,7 +46,9 @@ pub use rehearse::Rehearsal;
 pub async fn run(services: &Services, asker: &mut Asker, cli: Cli) -> Result<Outcome, Failure> {
     let work: Work<'_> = match cli.command {
         Command::Detect { .. } => later(|| detect::detect(services)),
-        Command::Start { target, local, .. } => later(|| start::start(services, asker, target, local)),
+        Command::Start { target, local, only, .. } => {
+            later(move || async move { start::start(services, asker, target, local, only.as_ref()).await })
+        }
         Command::Resume { if_orphaned: true, .. } => later(|| watch::watch(services)),
         Command::Resume { local, .. } => later(|| start::resume(services, asker, local)),
         Command::Acknowledge { id, .. } => later(|| acknowledge::acknowledge(services, asker, id.map(String::from))),

@@ -4,6 +4,7 @@ use super::{Asker, by_hand, of_run, target_of};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::decide::target;
 use crate::plan::model::version::Version;
+use crate::run::chain::phases::NodePhase;
 use crate::run::{Services, chain, guards};
 use crate::words::{RunId, command};
 
@@ -47,8 +48,9 @@ pub async fn upgrade(
 
 async fn phase(services: &Services, node: &str, target: Version, run: &RunId, in_flight: bool) -> Result<Outcome, Failure> {
     match chain::phases::node_phase(services, node, target, run).await {
-        Ok(()) if services.session.chain => chain::jobs::successor(services, node, run).await,
-        Ok(()) => {
+        Ok(NodePhase::Rests) => Ok(Outcome::Deferred),
+        Ok(NodePhase::Done) if services.session.chain => chain::jobs::successor(services, node, run).await,
+        Ok(NodePhase::Done) => {
             if in_flight {
                 services.session.next(node, "the run goes on with", "k8s-upgrade resume");
             }

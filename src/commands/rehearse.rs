@@ -236,6 +236,10 @@ async fn copy(services: &Services, wanted: &Rehearse) -> Result<Scenario, Cause>
     )?;
     scenario.about = format!("a copy of {}", services.settings.cluster_name);
     scenario.settings = services.settings.for_jobs()?;
+    let waits = ["windows", "freezes", "freeze-configmap"].map(|key| scenario.settings.shift_remove(key).is_some());
+    if waits.contains(&true) {
+        scenario.assumptions.push("It is begun now, and waits for no window and for the end of no freeze.".to_owned());
+    }
     Ok(match services.monitoring.alerts().await {
         Answer::Known(alerts) => {
             let own =

@@ -278,6 +278,7 @@ fn a_live_status_fulfils_its_schema() {
         halted: None,
         off: Vec::new(),
         skipped: Vec::new(),
+        rests: None,
         stopped: None,
         rows: Vec::new(),
         work: Vec::new(),

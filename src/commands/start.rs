@@ -6,16 +6,28 @@ use crate::names::Mark;
 use crate::plan::decide::next::{self, Next};
 use crate::plan::decide::planned::Planned;
 use crate::plan::decide::target::{self, TargetCheck};
+use crate::plan::decide::when;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobState};
 use crate::plan::model::marks::Edit;
 use crate::plan::model::version::Version;
-use crate::run::{Services, chain, guards, view};
-use crate::words::command;
+use crate::run::{Services, chain, guards, nodes, view};
+use crate::words::{NodeName, command};
 
 /// Begins a run by hand: creates preflight's Job or, with `local`, performs all phases in this process.
-pub async fn start(services: &Services, asker: &mut Asker, target: Version, local: bool) -> Result<Outcome, Failure> {
+///
+/// With `only`, it stops after that worker.
+pub async fn start(
+    services: &Services,
+    asker: &mut Asker,
+    target: Version,
+    local: bool,
+    only: Option<&NodeName>,
+) -> Result<Outcome, Failure> {
     let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
+    if let Some(only) = only {
+        is_worker(&facts, only, target).map_err(Failure::nothing_begun)?;
+    }
     if !services.session.dry_run {
         services.halt.may_begin().await.map_err(Failure::nothing_begun)?;
     }
@@ -50,6 +62,14 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
         return Ok(Outcome::Nothing);
     };
     services.leases.nobody_by_hand().await.map_err(Failure::nothing_begun)?;
+    let again = format!(
+        "{}{}{}",
+        command!("k8s-upgrade start --target {}", target),
+        only.map_or(String::new(), |only| command!(" --only {}", only)),
+        if local { " --local" } else { "" }
+    );
+    let needs = when::needs_of_run(&services.settings.policy());
+    nodes::window::may_type(services, &facts, None, needs, &again).await.map_err(Failure::nothing_begun)?;
     // An index that only the cluster can reach is asked by preflight.
     if let Answer::Known(false) = chain::detect::released(&services.settings, &services.world, &facts, target).await {
         return Err(Failure::nothing_begun(chain::detect::not_released(&services.settings, target)));
@@ -61,7 +81,8 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
     let nodes: Vec<&str> = facts.managed().map(|node| node.name.as_str()).collect();
     let order: Vec<&str> =
         crate::plan::decide::order::order(&facts, &services.settings.policy()).iter().map(|node| node.name.as_str()).collect();
-    let what = format!("{running} → {target} ({kind}), {} nodes one after the other: {}", nodes.len(), order.join(", "));
+    let stops = only.map_or(String::new(), |only| format!("; of the workers {only} alone, and then it stops"));
+    let what = format!("{running} → {target} ({kind}), {} nodes one after the other: {}{stops}", nodes.len(), order.join(", "));
     if services.session.dry_run {
         services.session.found("", what);
     } else {
@@ -73,13 +94,18 @@ pub async fn start(services: &Services, asker: &mut Asker, target: Version, loca
     match next::first(&facts, &services.settings.policy(), target).map_err(Failure::nothing_begun)? {
         Next::Create(planned) if services.session.dry_run => {
             services.session.found("", format!("would create Job {} on {}", planned.job, planned.place()));
-            services.session.next("", "start it with", &command!("k8s-upgrade start --target {}", target));
+            services.session.next("", "start it with", &again);
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) => {
-            chain::jobs::create_job(services, &facts, &planned, target, &services.session.new_run())
-                .await
-                .map_err(Failure::nothing_begun)?;
+            let run = services.session.new_run();
+            let outside = services.session.outside_windows.then(|| Edit::outside_windows(&run, services.session.now()));
+            let words: Vec<Edit> = outside.into_iter().chain(only.map(|only| Edit::only(&run, only))).collect();
+            if !words.is_empty() {
+                let recorded = services.record.mark_namespace("", "record what is said of the run", &words).await;
+                recorded.map_err(Failure::nothing_begun)?;
+            }
+            chain::jobs::create_job(services, &facts, &planned, target, &run).await.map_err(Failure::nothing_begun)?;
             services.session.next("", "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }
@@ -97,7 +123,7 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
     if let (Some(target), true) = (facts.marks.target, facts.marks.in_flight) {
         found(services, &facts, target);
         if local {
-            return start(services, asker, target, true).await;
+            return start(services, asker, target, true, None).await;
         }
     }
     if !services.session.dry_run {
@@ -117,7 +143,7 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
                 services
                     .session
                     .found("", format!("found: the run to {target} ended in its preflight, and nothing of it is left"));
-                start(services, asker, target, local).await
+                start(services, asker, target, local, None).await
             }
             Some(target) => {
                 services.session.found("", format!("would start the run to {target} over: it ended in its preflight"));
@@ -148,6 +174,12 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
             Ok(Outcome::Nothing)
         }
         Next::Create(planned) => {
+            let needs = when::needs_of_step(&facts, &planned.step, &services.settings.policy());
+            let may = nodes::window::may_type(services, &facts, facts.marks.run_id.as_ref(), needs, "k8s-upgrade resume");
+            if planned.step.node.is_some() {
+                may.await.map_err(Failure::nothing_begun)?;
+            }
+            said(services, &facts).await.map_err(Failure::nothing_begun)?;
             if facts.marks.told.is_some() || facts.marks.held_drain.is_some() || !facts.marks.left_out.is_empty() {
                 // Somebody tries again who wants to know how it ends, and has seen to it that it does.
                 let run = facts.marks.run().map_err(Failure::nothing_begun)?;
@@ -168,6 +200,35 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
             Ok(Outcome::Done)
         }
     }
+}
+
+/// A person lets the run go on past the worker that it was begun for, or outside of the windows.
+async fn said(services: &Services, facts: &Facts) -> Result<(), Cause> {
+    let mut words: Vec<Edit> = facts.marks.only.iter().map(|_| Edit::remove(Mark::Only)).collect();
+    if services.session.outside_windows {
+        words.push(Edit::outside_windows(facts.marks.run()?, services.session.now()));
+    }
+    if words.is_empty() {
+        return Ok(());
+    }
+    services.record.mark_run(facts.marks.run()?, "", "record what is said of the run", &words).await
+}
+
+/// A run can only be for a worker that it would upgrade.
+fn is_worker(facts: &Facts, name: &NodeName, target: Version) -> Result<(), Cause> {
+    let workers = facts.managed().filter(|node| !node.control_plane && !node.is_upgraded(target));
+    let workers: Vec<&str> = workers.map(|node| node.name.as_str()).collect();
+    if workers.contains(&name.as_str()) {
+        return Ok(());
+    }
+    let why = match facts.node(name) {
+        None => "is no node of this cluster",
+        Some(node) if node.control_plane => "is a control plane: all of those come before any worker",
+        Some(node) if node.excluded => "is excluded by the settings",
+        Some(_) => "is at the target already",
+    };
+    Err(Cause::usage(format!("--only {name}: it {why}"))
+        .detail([format!("workers that are not at {target}: {}", workers.join(", "))]))
 }
 
 /// What `resume` finds: how far the run is, how its Jobs failed, which nodes are in the middle.

@@ -2,15 +2,17 @@
 
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::manifests::policies;
+use crate::plan::model::policy::Policy;
 use crate::plan::view::screen::{Screen, ScreenInput};
 use crate::plan::view::{health, status};
 use crate::report::{self, Printed, data};
-use crate::run::{Services, chain, view};
+use crate::run::{Services, chain, nodes, view};
 
 /// One screen: where the run stands, what blocks it, and what to type next.
 pub async fn status(services: &Services) -> Result<Outcome, Failure> {
     let seen = view::input::screen_input(services).await.map_err(away)?;
-    let printed = written(services, &screen(services, &seen)).and_then(|screen| services.session.print(&screen));
+    let policy = nodes::window::policy(&services.cluster, &services.settings).await;
+    let printed = written(services, &screen(services, &seen, &policy)).and_then(|screen| services.session.print(&screen));
     printed.map_err(Failure::nothing_begun)?;
     Ok(Outcome::Done)
 }
@@ -45,14 +47,8 @@ pub(super) fn away(cause: Cause) -> Failure {
 }
 
 /// The screen as data, out of what was seen.
-pub(super) fn screen(services: &Services, seen: &ScreenInput) -> Screen {
-    status::screen(
-        seen,
-        &services.settings.policy(),
-        &services.settings.cluster_name,
-        &services.cluster.namespace,
-        services.session.now(),
-    )
+pub(super) fn screen(services: &Services, seen: &ScreenInput, policy: &Policy) -> Screen {
+    status::screen(seen, policy, &services.settings.cluster_name, &services.cluster.namespace, services.session.now())
 }
 
 fn written(services: &Services, screen: &Screen) -> Result<Printed, Cause> {

@@ -4,33 +4,39 @@ use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::plan::decide::orphan::{self, Verdict};
+use crate::plan::decide::when;
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::marks::Edit;
 use crate::run::chain::remind;
-use crate::run::{Services, chain};
+use crate::run::{Services, chain, nodes};
 
 const PLACE: &str = "watch";
 
 /// Takes up a run whose Jobs all died, where that needs no person, and tries one again that was deferred; whatever else it finds is told and left.
 pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
     let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
+    let policy = nodes::window::policy(&services.cluster, &services.settings).await;
+    let now = services.session.now();
     if !services.session.dry_run {
-        // Also without a run: a gauge of one that has ended would stay for ever.
-        services.monitoring.push_marks(&facts.marks).await;
+        // Also without a run: a gauge of one that has ended would stay for ever. One that rests, or has come to where a person wants it to
+        // stop, has not stalled.
+        match when::rest(&facts, &policy, now).is_some() || orphan::has_stopped(&facts).is_some() {
+            true => services.monitoring.push_run(&facts.marks).await,
+            false => services.monitoring.push_marks(&facts.marks).await,
+        }
     }
     // As it stands, before anything is done about it.
-    remind::remind(services, &facts).await;
-    let found =
-        match orphan::judge(&facts, &services.settings.policy(), services.session.now()).map_err(Failure::nothing_begun)? {
-            Verdict::Leave(why) => {
-                services.session.found(PLACE, why);
-                if facts.marks.in_flight {
-                    services.session.next(PLACE, "where the run stands, and what to type", "k8s-upgrade status");
-                }
-                return Ok(Outcome::Nothing);
+    remind::remind(services, &facts, &policy).await;
+    let found = match orphan::judge(&facts, &policy, now).map_err(Failure::nothing_begun)? {
+        Verdict::Leave(why) => {
+            services.session.found(PLACE, why);
+            if facts.marks.in_flight {
+                services.session.next(PLACE, "where the run stands, and what to type", "k8s-upgrade status");
             }
-            Verdict::TakeUp(found) => found,
-        };
+            return Ok(Outcome::Nothing);
+        }
+        Verdict::TakeUp(found) => found,
+    };
     services.session.found(PLACE, &found.why);
     if let Some(node) = &found.planned.step.node
         && let Some(other) = services

@@ -102,13 +102,19 @@ impl Bulletins {
 impl Sink for Bulletins {
     fn event(&mut self, now: Timestamp, event: &Event) {
         if let Some(reason) = self.reason(event).filter(|_| !self.quiet) {
-            self.put(now, place(event), reason, &sentence(event));
+            let text = match event {
+                // That it is one, its type says.
+                Event::Warning { text, .. } => text.clone(),
+                event => sentence(event),
+            };
+            self.put(now, place(event), reason, &text);
         }
     }
 
     fn notice(&mut self, now: Timestamp, cluster: &str, place: &str, notice: &Notice) {
         let Some(reason) = reason(notice) else { return };
         let text = match (notice, notice.event(cluster, place)) {
+            (_, Some(Event::Warning { text, .. })) => text,
             (Notice::Failed(failure), _) => format!("{}. {}", failure.cause.what, failure.state),
             (_, Some(event)) => sentence(&event),
             (_, None) => notice.text(cluster),
@@ -128,6 +134,8 @@ fn reason(notice: &Notice) -> Option<EventReason> {
         Notice::LeftOut { .. } => EventReason::NodeLeftOut,
         Notice::Forced { .. } => EventReason::PodForced,
         Notice::Deferred { .. } => EventReason::UpgradeDeferred,
+        Notice::Rests { .. } => EventReason::UpgradeRests,
+        Notice::Only { .. } => EventReason::UpgradeStopped,
         Notice::Failed(failure) => match failure.class() {
             Class::Hold => EventReason::UpgradeHeld,
             Class::Stopped(_) | Class::Halted => EventReason::UpgradeStopped,

@@ -112,6 +112,7 @@ mod tests {
             halted: None,
             skipped: Vec::new(),
             off: Vec::new(),
+            rests: None,
             stopped: None,
             rows: (0..nodes).map(row).collect(),
             work: Vec::new(),

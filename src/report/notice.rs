@@ -10,6 +10,7 @@ use crate::plan::model::halt::{Halt, Skip};
 use crate::plan::model::version::{UpgradeKind, Version};
 use crate::plan::model::webhook::{Message, NoticeKind};
 use crate::plan::view::still_held::StillHeld;
+use crate::words::command;
 
 /// One message, sent once.
 #[derive(Clone, Debug)]
@@ -64,6 +65,19 @@ pub enum Notice {
         what: String,
         reasons: String,
     },
+    /// The run has come to the end of a window.
+    Rests {
+        target: Version,
+        /// Whose turn is next.
+        node: String,
+        /// Why, and until when.
+        closed: String,
+    },
+    /// The run has done the one worker that it was begun for.
+    Only {
+        target: Version,
+        node: String,
+    },
     Failed(Failure),
     /// A reminder: a run has stood for long.
     StillHeld(StillHeld),
@@ -88,6 +102,8 @@ impl Notice {
             Notice::Forced { pod, says, after, .. } => warns(forced(pod, says, *after)),
             Notice::Skipped { skip, .. } => did(format!("skipped {skip}; the run will end as partial")),
             Notice::Deferred { what, reasons, .. } => warns(format!("deferred: {what}: {reasons}")),
+            Notice::Rests { node, closed, .. } => did(format!("the run rests before {node}: {closed}")),
+            Notice::Only { node, .. } => did(format!("the run stops after {node}, as it was begun for that worker alone")),
             Notice::StillHeld(held) => {
                 let why: Vec<&str> = held.why.iter().map(|(why, _)| why.as_str()).collect();
                 warns(format!("people are reminded: {}: {}", stands(held), why.join("; ")))
@@ -103,7 +119,10 @@ impl Notice {
     /// The place that it is about, where it names one: a node, or where something failed.
     pub fn about(&self) -> Option<&str> {
         match self {
-            Notice::NodeDone { node, .. } | Notice::Forced { node, .. } => Some(node),
+            Notice::NodeDone { node, .. }
+            | Notice::Forced { node, .. }
+            | Notice::Rests { node, .. }
+            | Notice::Only { node, .. } => Some(node),
             // A step's token: its phase, and behind a slash its node.
             Notice::Skipped { skip, .. } | Notice::LeftOut { skip, .. } => Some(skip.step.split_once('/')?.1),
             Notice::Failed(failure) => Some(&failure.place),
@@ -122,6 +141,8 @@ impl Notice {
             Notice::LeftOut { .. } => NoticeKind::LeftOut,
             Notice::Forced { .. } => NoticeKind::Forced,
             Notice::Deferred { .. } => NoticeKind::Deferred,
+            Notice::Rests { .. } => NoticeKind::Rests,
+            Notice::Only { .. } => NoticeKind::Only,
             Notice::Failed(failure) if failure.class() == Class::Hold => NoticeKind::Held,
             Notice::Failed(_) => NoticeKind::Failed,
             // Whoever wants to know of holds wants to be reminded of them.
@@ -139,7 +160,9 @@ impl Notice {
             | Notice::Done { target, .. }
             | Notice::Skipped { target, .. }
             | Notice::LeftOut { target, .. }
-            | Notice::Deferred { target, .. } => Some(*target),
+            | Notice::Deferred { target, .. }
+            | Notice::Rests { target, .. }
+            | Notice::Only { target, .. } => Some(*target),
             Notice::StillHeld(held) => held.target,
             Notice::Forced { .. } | Notice::Failed(_) | Notice::Halted(_) | Notice::Lifted { .. } | Notice::Cleared { .. } => {
                 None
@@ -182,6 +205,15 @@ impl Notice {
             Notice::Deferred { target, what, reasons } => {
                 format!("⏸️ {cluster}: K8s upgrade to {target} deferred: {what}: {reasons}")
             }
+            Notice::Rests { target, node, closed } => {
+                format!("⏸️ {cluster}: K8s upgrade to {target} rests before {node}: {closed}. All nodes serve meanwhile")
+            }
+            Notice::Only { target, node } => format!(
+                "⏸️ {cluster}: {node} is at {target}, and the K8s upgrade stops here, as it was begun for that worker alone.\n\
+                 Next: {}\n      {}",
+                ONWARD,
+                back(node)
+            ),
             Notice::Failed(failure) => format!("🛑 {cluster}: K8s upgrade\n{failure}"),
             Notice::StillHeld(held) => format!("⏳ {cluster}: {}", reminder(held)),
             Notice::Halted(halt) => format!("⏸️ {cluster}: {halt}"),
@@ -189,6 +221,14 @@ impl Notice {
             Notice::Cleared { by } => format!("🧹 {cluster}: the state of the run was cleared by {by}"),
         }
     }
+}
+
+/// How a run goes on that was begun for one worker.
+pub const ONWARD: &str = "k8s-upgrade resume    # goes on with the others";
+
+/// How one goes back from there.
+pub fn back(node: &str) -> String {
+    command!("k8s-upgrade rollback {}    # takes it back; then k8s-upgrade clear-state gives the run up", node)
 }
 
 /// Where it stands, and for how long.

@@ -59,6 +59,9 @@ pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: us
     }
     screen.off.iter().for_each(|off| labelled(&mut out, "off", off));
     screen.skipped.iter().for_each(|skip| labelled(&mut out, "SKIPPED", skip));
+    if let Some(rests) = &screen.rests {
+        labelled(&mut out, "rests", rests);
+    }
     if let Some(stopped) = &screen.stopped {
         labelled(&mut out, "STOPPED", stopped);
     }

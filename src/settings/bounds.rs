@@ -44,6 +44,7 @@ bounds! {
     "snapshot-keep", snapshot_keep: number 1.0, 50.0; "the snapshot of the run itself stays, and each is as large as etcd's database";
     "parallel", parallel: number 1.0, 64.0; "one node must be prepared at a time, and each takes a connection and a share of the mirror";
     "drain-tries", drain_tries: number 1.0, 100.0; "a drain must be tried once, and what does not end in a hundred tries does not end";
+    "lag", lag: number 0.0, 20.0; "a minor version seldom has more patches, and none would ever be gone to";
     "ready-ratio", ready_ratio: number 0.0, 1.0; "it is a share of all pods";
     "quiet", quiet: span Duration::ZERO, hours(30 * 24); "a cluster where no node comes or goes for longer is seldom to be had";
     "retry-deferred", retry_deferred: span Duration::ZERO, hours(7 * 24); "after a week the next detection looks anyway";

@@ -11,6 +11,7 @@ use super::values::shown;
 use super::{PlainHttp, Settings, as_map, bounds};
 use crate::failure::{Cause, nearest};
 use crate::names;
+use crate::plan::model::calendar::{CONTROL_PLANE, PREFLIGHT, START};
 use crate::plan::model::policy::{Force, Surge};
 use crate::plan::model::span::span;
 use crate::words::line;
@@ -104,7 +105,8 @@ impl Settings {
                 .ok_or_else(|| Cause::usage(format!("--set {}: key=value is wanted, for example --set soak=5m", shown(pair))))?;
             merged.text("--set", key, value)?;
         }
-        merged.plain_http_is_stated().and_then(|()| merged.force_is_bounded()).map_err(|fault| fault.cause)?;
+        let whole = merged.plain_http_is_stated().and_then(|()| merged.force_is_bounded());
+        whole.and_then(|()| merged.a_window_is_long_enough()).map_err(|fault| fault.cause)?;
         let mut settings = merged.settings;
         if let Some(home) = sources.env.get("HOME").filter(|_| settings.vault_token_file.as_os_str().is_empty()) {
             settings.vault_token_file = Path::new(home).join(TOKEN_FILE);
@@ -124,6 +126,7 @@ impl Settings {
         let mut faults: Vec<Fault> = map.iter().filter_map(apply).collect();
         faults.extend(merged.plain_http_is_stated().err());
         faults.extend(merged.force_is_bounded().err());
+        faults.extend(merged.a_window_is_long_enough().err());
         Ok(faults)
     }
 }
@@ -192,6 +195,16 @@ impl Merged {
         let source = self.sources.get(key).map_or("the default", String::as_str);
         let cause = Cause::usage(format!("{source}: setting {key}: {why}")).detail([way]);
         Err(Fault { key: key.to_owned(), cause })
+    }
+
+    /// A run that can begin in none would wait for ever.
+    fn a_window_is_long_enough(&self) -> Result<(), Fault> {
+        let needs = START + PREFLIGHT + CONTROL_PLANE + self.settings.soak;
+        let Some(longest) = self.settings.policy().calendar.longest().filter(|longest| *longest < needs) else { return Ok(()) };
+        let key = "windows".to_owned();
+        let source = self.sources.get(&key).map_or("the default", String::as_str);
+        let why = format!("{source}: setting {key}: the longest has {}, and a run needs {} to begin", span(longest), span(needs));
+        Err(Fault { key, cause: Cause::usage(why).detail(["set a longer one, or a shorter soak"]) })
     }
 
     fn file(&mut self, path: &str, text: &str) -> Result<(), Cause> {

@@ -19,9 +19,10 @@ use serde_json::{Map, Value};
 
 use crate::failure::Cause;
 use crate::names;
+use crate::plan::model::calendar::{Calendar, Freeze, Window};
 use crate::plan::model::hooks::Hooks;
 use crate::plan::model::policy::{
-    Alerts, Force, Gauges, HostKeys, Policy, Runner, Snapshot, Surge, Undrainable, Unstick, Unverified,
+    Alerts, Ceiling, Force, Gauges, HostKeys, Pace, Policy, Releases, Runner, Snapshot, Surge, Undrainable, Unstick, Unverified,
 };
 use crate::plan::model::webhook::Webhook;
 use crate::words::{
@@ -132,6 +133,22 @@ pub struct Settings {
     pub undrainable_namespaces: Vec<String>,
     /// So many drain deadlines a node may be out of service in one run for drains that do not end; then a person must look.
     pub drain_tries: u16,
+    /// Days and hours in which a run may begin, and each of its nodes: `Sat,Sun 01:00-05:00 Europe/Berlin`; none: at any time.
+    pub windows: Vec<Window>,
+    /// Days on which none does: `2026-12-20..2027-01-06 Europe/Berlin: end of the year`; without a zone those of UTC.
+    pub freezes: Vec<Freeze>,
+    /// `namespace/name` of a ConfigMap with more freezes, which others may write: its keys are reasons, its values days; empty: none.
+    #[serde(with = "values::optional")]
+    pub freeze_configmap: Option<ObjectPath>,
+    /// Patches that detection finds: auto goes there, off leaves them to people.
+    pub patch: Pace,
+    /// The same of minor versions.
+    pub minor: Pace,
+    /// The highest release (`1.36.4`) or minor version (`1.36`) that detection goes to; empty: there is none.
+    #[serde(with = "values::optional")]
+    pub max_version: Option<Ceiling>,
+    /// Detection stays so many patches of a minor version behind the newest.
+    pub lag: u16,
     /// Detection reports what it found and starts nothing.
     pub detection_dry_run: bool,
     /// People are reminded of a run that is held: after 1 h, 6 h, then each day.
@@ -239,6 +256,13 @@ impl Default for Settings {
             undrainable: Undrainable::Refuse,
             undrainable_namespaces: Vec::new(),
             drain_tries: 2,
+            windows: Vec::new(),
+            freezes: Vec::new(),
+            freeze_configmap: None,
+            patch: Pace::Auto,
+            minor: Pace::Auto,
+            max_version: None,
+            lag: 0,
             detection_dry_run: false,
             remind: true,
             parallel: 4,
@@ -291,10 +315,27 @@ impl Settings {
             standby: self.runner_standby.iter().map(ToString::to_string).collect(),
             quiet: self.quiet,
             // Detection that starts nothing has nothing tried again either.
-            retry_deferred: if self.detection_dry_run { Duration::ZERO } else { self.retry_deferred },
+            retry_deferred: (!self.detection_dry_run).then_some(self.retry_deferred),
             soak: self.soak,
             ready_ratio: self.ready_ratio,
+            calendar: self.calendar(),
         }
+    }
+
+    /// What closes a run; that of a ConfigMap is not known yet.
+    fn calendar(&self) -> Calendar {
+        let unread = self.freezes_elsewhere().map(|(namespace, name)| format!("ConfigMap {namespace}/{name} was not read"));
+        Calendar { windows: self.windows.clone(), freezes: self.freezes.clone(), unknown: unread.into_iter().collect() }
+    }
+
+    /// Which releases detection goes to by itself.
+    pub fn releases(&self) -> Releases {
+        Releases { patch: self.patch, minor: self.minor, max: self.max_version, lag: self.lag }
+    }
+
+    /// Namespace and name of the ConfigMap with freezes.
+    pub fn freezes_elsewhere(&self) -> Option<(&str, &str)> {
+        self.freeze_configmap.as_ref().map(|path| (path.namespace.as_str(), path.name.as_str()))
     }
 
     /// The settings that differ from the defaults.

@@ -180,6 +180,19 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("undrainable", of(&["refuse", "skip", "try"])),
         ("undrainable-namespaces", vec![serde_json::json!([]), serde_json::json!(["data", "kafka-2"])]),
         ("undrainable-after", of(&["5m", "1h"])),
+        (
+            "windows",
+            vec![
+                serde_json::json!([]),
+                serde_json::json!(["Sat,Sun 01:00-05:00 Europe/Berlin", "Mon,Tue,Wed,Thu,Fri 23:00-03:00 America/New_York"]),
+            ],
+        ),
+        ("freezes", vec![serde_json::json!([]), serde_json::json!(["2026-12-20..2027-01-06 Europe/Berlin: end of the year"])]),
+        ("freeze-configmap", of(&["", "ops/freezes"])),
+        ("patch", of(&["auto", "off"])),
+        ("minor", of(&["auto", "off"])),
+        ("max-version", of(&["", "1.36", "1.36.4"])),
+        ("lag", of(&[0, 1, 20])),
         ("detection-dry-run", of(&[true, false])),
         ("remind", of(&[true, false])),
         ("parallel", of(&[1, 64])),
@@ -532,8 +545,26 @@ fn what_stays_on_this_machine_is_told_and_nothing_else_is_lost() {
 
 #[test]
 fn detection_that_starts_nothing_has_nothing_tried_again() {
-    assert_eq!(load("retry-deferred: 2h", &[], &[]).unwrap().policy().retry_deferred, Duration::from_secs(7200));
-    assert!(load("retry-deferred: 2h\ndetection-dry-run: true", &[], &[]).unwrap().policy().retry_deferred.is_zero());
+    assert_eq!(load("retry-deferred: 2h", &[], &[]).unwrap().policy().retry_deferred, Some(Duration::from_secs(7200)));
+    assert!(load("retry-deferred: 2h\ndetection-dry-run: true", &[], &[]).unwrap().policy().retry_deferred.is_none());
+}
+
+/// A run that can begin in no window would wait for ever; and what was not read of freezes keeps everything closed.
+#[test]
+fn a_window_is_long_enough_to_begin_in() {
+    let windows = |text: &str| load(&format!("windows: [\"Sat 01:00-02:00 UTC\", \"{text}\"]\n"), &[], &[]);
+    let why = windows("Sun 01:00-02:14 UTC").unwrap_err();
+    let wanted = "f.yaml: setting windows: the longest has 74m 00s, and a run needs 75m 00s to begin";
+    assert!(why.contains(wanted), "{why}");
+    assert_eq!(windows("Sun 01:00-02:15 UTC").unwrap().windows.len(), 2);
+    // Commas stand between windows there, blanks between days.
+    let set = load("", &[], &["windows=Sat Sun 01:00-05:00 UTC, daily 22:00-00:00 UTC"]).unwrap();
+    let shown: Vec<String> = set.windows.iter().map(ToString::to_string).collect();
+    assert_eq!(shown, ["Sat,Sun 01:00-05:00 UTC", "daily 22:00-00:00 UTC"]);
+    assert!(load("windows: [\"Sat 1-5\"]\n", &[], &[]).unwrap_err().contains("a window is DAYS FROM-TO ZONE"));
+    assert!(load("freezes: [\"soon: x\"]\n", &[], &[]).unwrap_err().contains("is no date"));
+    let unread = load("freeze-configmap: ops/freezes\n", &[], &[]).unwrap().policy().calendar;
+    assert_eq!(unread.unknown, ["ConfigMap ops/freezes was not read"]);
 }
 
 /// Nothing is deleted by force where nobody has named a namespace, and none later than its drain ends.

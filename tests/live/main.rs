@@ -28,6 +28,7 @@ mod turns;
 mod vault;
 mod watch;
 mod ways;
+mod windows;
 mod worker;
 
 /// From 1.35 to 1.36 on the runbook's own cluster, with nothing in its way but an alert at first.
@@ -82,4 +83,10 @@ fn snapshot_by_etcdctl_is_restored_by_what_rollback_prints() {
 #[ignore = "needs a vault on PATH: tests/run vault"]
 fn vault_gets_the_rotated_key() {
     vault::run();
+}
+
+/// On two nodes, with freezes that somebody else writes while a run is on.
+#[test]
+fn windows_hold_a_run_and_let_it_go_on() {
+    windows::run();
 }

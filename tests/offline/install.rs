@@ -30,6 +30,7 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         surge: Surge::Never,
         events: true,
         gauges: Gauges::Pushgateway,
+        freezes: None,
         credentials,
         runner: &Runner::FirstWorker,
         standby: &[],
@@ -141,6 +142,7 @@ fn scope(backup: &str) -> Scope<'_> {
         forced_in: &[],
         surge: Surge::Never,
         events: true,
+        freezes: None,
     }
 }
 

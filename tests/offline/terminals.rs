@@ -236,6 +236,7 @@ fn screen() -> Screen {
         halted: Some(text()),
         off: Vec::new(),
         skipped: texts(),
+        rests: Some(text()),
         stopped: Some(text()),
         rows: vec![row; 2],
         work: vec![

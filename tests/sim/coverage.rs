@@ -76,13 +76,17 @@ const ON_THE_WAY: [&str; 7] = [
 const LOOKS: [&str; 2] = ["status", "status --watch"];
 /// What asks no API server: whole commands, and ways of others.
 const OFFLINE: [&str; 4] = ["manifests", "image", "completions", "man"];
-const OTHERWISE: [(&str, &str, &str); 6] = [
+const OTHERWISE: [(&str, &str, &str); 10] = [
     ("status", "--hosts", "asks the nodes alone"),
     ("rehearse", "--schema", "prints a text"),
     ("rehearse", "--fast", "is about a terminal"),
     ("preflight", "--chain", "is what Jobs pass, and their runs are recorded"),
     ("upgrade-node", "--chain", "the same"),
     ("postflight", "--chain", "the same"),
+    ("start", "--now", "reads and writes no more than without it; guards::windows types it"),
+    ("resume", "--now", "the same"),
+    ("preflight", "--now", "the same"),
+    ("upgrade-node", "--now", "the same"),
 ];
 
 /// Each must end well.

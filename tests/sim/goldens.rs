@@ -15,7 +15,7 @@ enum Form {
 use Form::{Json, Text};
 
 /// What has no golden file of its own, and why.
-const BESIDE: [(&str, &[Form], &str); 12] = [
+const BESIDE: [(&str, &[Form], &str); 16] = [
     ("completions", &[Text, Json], "made from the command line; completions/ holds copies that a test compares"),
     ("man", &[Text, Json], "likewise, in man/"),
     ("manifests", &[Json], "YAML is its one form: kubectl reads it"),
@@ -27,6 +27,10 @@ const BESIDE: [(&str, &[Form], &str); 12] = [
     ("preflight --chain", &[Text, Json], "a Job's command; the log of one is read in sim__status__*"),
     ("upgrade-node --chain", &[Text, Json], "likewise"),
     ("postflight --chain", &[Text, Json], "likewise"),
+    ("start --now", &[Text, Json], "as without it in a window; guards::windows asserts what is said outside of one"),
+    ("resume --now", &[Text, Json], "likewise"),
+    ("preflight --now", &[Text, Json], "likewise"),
+    ("upgrade-node --now", &[Text, Json], "likewise"),
     ("help", &[Text, Json], "clap's own; the help texts are compared in man/"),
 ];
 

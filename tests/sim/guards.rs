@@ -11,6 +11,7 @@ mod stops;
 mod surge;
 mod trial;
 mod undrainable;
+mod windows;
 mod works;
 mod written;
 
@@ -106,6 +107,8 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     NothingLostBeforeRun: gates::what_was_tuned_by_hand,
     DrainableBeforeRun: undrainable::a_node_that_can_never_be_drained_is_found_before_anything_is_touched,
     DrainableTwice: undrainable::a_budget_that_has_just_lost_a_pod_is_looked_at_again,
+    WindowBeforeRun: windows::a_run_that_is_begun_elsewhere_waits_for_the_installations_window,
+    FreezesKnown: windows::freezes_that_nobody_can_read_hold,
     AlertsBeforeRun: gates::an_alert_before_a_run,
     KubeadmAgrees: gates::a_plan_that_disagrees_changes_nothing,
     Trial: trial::a_flag_that_is_gone_is_found_before_anything_is_touched,
@@ -128,6 +131,8 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     ClusterDns: regressions::a_dns_that_answers_nobody,
     BadBefore: regressions::what_was_bad_before_holds_nothing,
     ThreeLooks: regressions::what_is_bad_for_a_moment_holds_nothing,
+    WindowBeforeNode: windows::a_run_rests_between_two_windows_and_goes_on_by_itself,
+    OnlyStops: windows::a_run_for_one_worker_stops_after_it,
     AlertsBeforeNode: nodes::an_alert_before_a_node,
     AlertsKnown: tempted::no_answer_is_no_peace,
     Watchdog: tempted::no_answer_is_no_peace,

@@ -24,6 +24,8 @@ pub struct Detection {
     /// Why it might be that there is a target after all: indexes that did not answer, or that are not whole. Not empty only where that
     /// matters.
     pub unknown: Vec<String>,
+    /// Newer releases that the settings do not want, and by which of them.
+    pub passed_over: Vec<String>,
 }
 
 /// A gauge `k8s_upgrade_available{kind,running,target}`: 1 with its target, 0 with none.
@@ -50,6 +52,7 @@ pub fn detect(facts: &Facts, current: &Index, next: &Index) -> Result<Detection,
             available: vec![of(UpgradeKind::Patch), of(UpgradeKind::Minor)],
             target: Some(newest),
             unknown: Vec::new(),
+            passed_over: Vec::new(),
         });
     }
     let patch = newest_of(&whole(current, running), |v| v.minors_above(running) == Some(0) && v > running);
@@ -71,7 +74,7 @@ pub fn detect(facts: &Facts, current: &Index, next: &Index) -> Result<Detection,
         (Answer::Unknown(why), Answer::Known(_)) | (Answer::Known(None), Answer::Unknown(why)) => (None, vec![why]),
         (Answer::Unknown(patch), Answer::Unknown(minor)) => (None, vec![patch, minor]),
     };
-    Ok(Detection { running, available, target, unknown })
+    Ok(Detection { running, available, target, unknown, passed_over: Vec::new() })
 }
 
 /// Whether `target` is a release, by the index of its minor version. Where the cluster runs that minor version, an index that does not know

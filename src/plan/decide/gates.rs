@@ -147,6 +147,10 @@ gates! {
         "may every pod leave its node?",
         "a pod that its PodDisruptionBudget never releases would keep its node out of service in vain",
         "k8s-upgrade drain NODE --dry-run", "what holds each pod; change the budget or the replicas, or see the setting undrainable";
+    Window: Preflight BeforeNode, "window",
+        "is a window open that is long enough (settings windows, freezes, freeze-configmap)?",
+        "a cluster is touched only when its owner has said that it may be",
+        "k8s-upgrade resume --now", "does not wait for the window; a run that has not begun is begun with start --now";
     Alerts: Preflight BeforeNode AfterNode Postflight, "alerts",
         "is no alert firing that blocks upgrades?",
         "an upgrade makes worse what is broken already; alerts that cannot be read count as firing",

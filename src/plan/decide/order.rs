@@ -100,7 +100,7 @@ fn nowhere(drained: &str) -> Cause {
 }
 
 /// The nodes to upgrade, in order: control planes first; workers from the last to the first, the runner last; in each class a node that
-/// still carries our cordon before all others, since it is out of service already, or whose hooks have begun.
+/// still carries our cordon before all others, since it is out of service already, or whose hooks have begun; then the one that a run is for.
 pub fn order<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
     let runner = runner(facts, policy).map(|node| node.name.as_str());
     let (mut masters, mut workers): (Vec<_>, Vec<_>) =
@@ -108,7 +108,12 @@ pub fn order<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
     let untouched = |node: &Node| node.cordoned_by.is_none() && node.hooked.is_none();
     masters.sort_by_key(|node| untouched(node));
     workers.reverse();
-    workers.sort_by_key(|node| (untouched(node), Some(node.name.as_str()) == runner));
+    // Without a claim its word is not on the run yet: nothing depends on it before.
+    let only = facts.marks.only();
+    workers.sort_by_key(|node| {
+        let name = Some(node.name.as_str());
+        (untouched(node), only.is_some() && name != only, name == runner)
+    });
     masters.into_iter().chain(workers).collect()
 }
 

@@ -9,12 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 use super::next::{self, Next};
 use super::planned::Planned;
 use super::target::{self, TargetCheck};
+use super::when::{self, Closed};
 use crate::failure::{Cause, Class, Retry};
 use crate::guard::{self, Guard};
 use crate::names;
-use crate::plan::model::facts::{Facts, JobFact, JobState, TakenUp};
-use crate::plan::model::marks::Deferred;
+use crate::plan::model::facts::{Facts, JobFact, JobState, Step, TakenUp};
+use crate::plan::model::marks::{Deferred, stamp};
 use crate::plan::model::policy::Policy;
+use crate::plan::model::resting::Resting;
 use crate::plan::model::span::span;
 
 /// A step that fails is taken up this often; then it is a person's.
@@ -76,6 +78,12 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
     if let Some(who) = marks.local.as_ref().filter(|_| guard::on(Guard::LocalRunBeforeTakingUp)) {
         return leave(format!("{who} has taken the run over in a process of their own"));
     }
+    if let Some(only) = has_stopped(facts) {
+        return leave(stops_after(only));
+    }
+    if let Some((resting, closed)) = when::rest(facts, policy, now) {
+        return leave(format!("the run rests before {}: {closed}", resting.node));
+    }
     let mut freed = facts.clone();
     for job in freed.jobs.iter_mut().filter(|job| job.state == JobState::Active) {
         match stuck(facts, job, now).filter(|_| job.run == marks.run_id) {
@@ -118,14 +126,32 @@ fn deferred_run(Deferred { target, since, .. }: &Deferred) -> String {
 fn again(facts: &Facts, policy: &Policy, deferred: &Deferred, now: Timestamp) -> Result<Result<TakeUp, String>, Cause> {
     let Deferred { target, run, since } = deferred;
     let what = deferred_run(deferred);
+    // Whoever looks from elsewhere may not have the installation's settings: there the record says until when it waits.
+    let word = facts.marks.is_outside_windows(run);
+    let recorded = facts.marks.resting.as_ref().filter(|_| policy.calendar.is_empty() && !word);
+    let since = &recorded.and_then(|resting| resting.until).unwrap_or(*since);
+    let needs = when::needs_of_run(policy);
     if let Some(halt) = &facts.marks.halted {
         return Ok(Err(format!("{what} is not tried again: {halt}")));
     }
-    if now.duration_since(*since).unsigned_abs() > policy.retry_deferred {
-        return Ok(Err(format!(
-            "{what} is tried no more after {}: it waits for the next detection",
-            span(policy.retry_deferred)
-        )));
+    if let Some(Resting { why, .. }) = recorded.filter(|_| now < *since) {
+        let closed = Closed { until: Some(*since), why: why.clone() };
+        return Ok(Err(format!("{what} waits: {closed}")));
+    }
+    let Some(retry) = policy.retry_deferred else {
+        return Ok(Err(format!("{what} is not tried again: detection starts nothing")));
+    };
+    let later = |at: Timestamp| at.saturating_add(SignedDuration::try_from(retry).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
+    // The time before its first window does not count, and all of that window does.
+    let window = when::first_window(&policy.calendar, *since, needs).filter(|_| !word);
+    let last = window.map_or_else(|| later(*since), |(from, to)| later(from).max(to));
+    if now > last {
+        return Ok(Err(format!("{what} is tried no more after {}: it waits for the next detection", span(retry))));
+    }
+    if let Err(closed) = when::may_begin(&policy.calendar, now, needs)
+        && !word
+    {
+        return Ok(Err(format!("{what} waits: {closed}")));
     }
     let newest = facts.jobs.iter().filter(|job| job.run.as_ref() == Some(run)).max_by_key(|job| job.created);
     if let Some(JobFact { name, state: JobState::Failed { reason, exit }, .. }) = newest
@@ -133,7 +159,12 @@ fn again(facts: &Facts, policy: &Policy, deferred: &Deferred, now: Timestamp) ->
     {
         return Ok(Err(format!("{what} is not tried again: Job {name} failed, and a person must change something first")));
     }
-    let due = newest.and_then(|job| job.created).unwrap_or(*since).saturating_add(AGAIN).unwrap_or(now);
+    // One that waited for a window has not been tried in it yet.
+    let tried = newest.and_then(|job| job.created).unwrap_or(*since);
+    let due = match window {
+        Some((from, _)) if tried < from => from,
+        _ => tried.saturating_add(AGAIN).unwrap_or(now),
+    };
     if now < due {
         return Ok(Err(format!("{what} is tried again at {due}")));
     }
@@ -153,6 +184,27 @@ fn again(facts: &Facts, policy: &Policy, deferred: &Deferred, now: Timestamp) ->
     }
 }
 
+/// Why the run is gone on with that has rested.
+fn rested(Resting { node, since, .. }: &Resting) -> String {
+    format!("the run has rested before {node} since {}", stamp(*since))
+}
+
+/// The worker that the run in flight was for, once that is done: it goes on with the others by a person's word alone.
+pub fn stops_after(node: &str) -> String {
+    format!("the run stops after {node}, as `start --only` has said: `k8s-upgrade resume` goes on with the others")
+}
+
+fn is_done(facts: &Facts, node: &str) -> bool {
+    let done = |target| facts.node(node).is_none_or(|node| node.is_done(target) || Step::of(node).is_skipped(&facts.marks));
+    facts.marks.target.is_some_and(done)
+}
+
+/// The run in flight has come to where a person wants it to stop.
+pub fn has_stopped(facts: &Facts) -> Option<&str> {
+    let others = || facts.managed().any(|node| !is_done(facts, &node.name));
+    facts.marks.only().filter(|node| is_done(facts, node) && others() && guard::on(Guard::OnlyStops))
+}
+
 /// What follows the newest Job of the run, or why nothing does. `freed`: the facts with stuck Jobs as failed ones.
 fn follow(facts: &Facts, freed: &Facts, planned: Planned, now: Timestamp) -> Result<TakeUp, String> {
     let marks = &facts.marks;
@@ -163,6 +215,9 @@ fn follow(facts: &Facts, freed: &Facts, planned: Planned, now: Timestamp) -> Res
     let (name, former) = (&newest.name, newest.taken_up.unwrap_or_default());
     if newest.deleting {
         return Err(format!("Job {name} is being deleted"));
+    }
+    if let Some(resting) = when::resting(facts).filter(|_| planned.replaces.as_deref() == Some(newest.uid.as_str())) {
+        return Ok(TakeUp { planned: Planned { taken_up: newest.taken_up, ..planned }, why: rested(resting), hands_on: None });
     }
     let JobState::Failed { reason, exit } = &newest.state else {
         return Err(format!("Job {name} is complete, and its successor is gone: somebody deleted it"));

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::next;
 use super::orphan;
 use super::target::{self, TargetCheck};
+use super::when;
 use crate::plan::model::facts::{Facts, JobFact, JobState, Step};
 use crate::plan::model::marks::stamp;
 use crate::plan::model::policy::Policy;
@@ -71,7 +72,15 @@ pub fn held(facts: &Facts, policy: &Policy, now: Timestamp) -> Option<Hold> {
         let at_work = facts.jobs.iter().any(|job| job.state == JobState::Active);
         let nothing_to_do = matches!(target::check_target(facts, deferred.target), Ok(TargetCheck::Nothing));
         let run = deferred.run.to_string();
-        return (!at_work && !nothing_to_do).then(|| Hold { run, at: At::Beginning, since: deferred.since.min(now) });
+        // That no window is open is no hold; since when one is, only the deferral before it tells.
+        let needs = when::needs_of_run(policy);
+        let waits = when::may_begin(&policy.calendar, now, needs).is_err_and(|closed| closed.until.is_some());
+        let opened = when::first_window(&policy.calendar, deferred.since, needs).map_or(deferred.since, |(from, _)| from);
+        let stands = !at_work && !nothing_to_do && !waits;
+        return stands.then(|| Hold { run, at: At::Beginning, since: opened.min(now) });
+    }
+    if when::rest(facts, policy, now).is_some_and(|(_, closed)| closed.until.is_some()) {
+        return None;
     }
     let run = marks.run_id.clone().map_or(String::new(), String::from);
     let active: Vec<&JobFact> = facts.jobs.iter().filter(|job| job.state == JobState::Active).collect();

@@ -58,9 +58,14 @@ struct Rule {
     /// What it means, and what to type.
     description: &'static str,
     /// What Prometheus must have for it to be able to fire: a series of one selector of each list.
-    inputs: &'static [&'static [&'static str]],
+    inputs: Inputs,
     unpushed: Unpushed,
 }
+
+/// Of PromQL.
+type Expression = fn() -> String;
+/// What must be there for a rule to be able to fire: a series of one selector of each list.
+type Inputs = &'static [&'static [&'static str]];
 
 /// What becomes of a rule where no gauges are pushed, and kube-state-metrics alone says what goes on: Jobs, and nothing between them.
 enum Unpushed {
@@ -71,13 +76,13 @@ enum Unpushed {
     Instead {
         expr: fn() -> String,
         summary: &'static str,
-        inputs: &'static [&'static [&'static str]],
+        inputs: Inputs,
     },
 }
 
 impl Rule {
     /// Expression, summary and inputs; None: without gauges there is no such rule.
-    fn with(&self, gauges: Gauges) -> Option<(fn() -> String, &'static str, &'static [&'static [&'static str]])> {
+    fn with(&self, gauges: Gauges) -> Option<(Expression, &'static str, Inputs)> {
         match (gauges, &self.unpushed) {
             (Gauges::Pushgateway, _) | (_, Unpushed::Same) => Some((self.expr, self.summary, self.inputs)),
             (Gauges::Off, Unpushed::LeftOut) => None,

@@ -30,6 +30,8 @@ pub struct Install<'a> {
     pub events: bool,
     /// What the alert rules can look at.
     pub gauges: Gauges,
+    /// Namespace and name of the ConfigMap with freezes.
+    pub freezes: Option<(&'a str, &'a str)>,
     pub credentials: Credentials<'a>,
     /// Who hosts Jobs, beside the control planes.
     pub runner: &'a Runner,
@@ -42,8 +44,8 @@ pub struct Install<'a> {
 impl Install<'_> {
     /// What its accounts' rights depend on.
     pub(super) fn scope(&self) -> Scope<'_> {
-        let Install { namespace, backup, hooks, unstick, forced_in, surge, events, .. } = *self;
-        Scope { namespace, backup, hooks, unstick, forced_in, surge, events }
+        let Install { namespace, backup, hooks, unstick, forced_in, surge, events, freezes, .. } = *self;
+        Scope { namespace, backup, hooks, unstick, forced_in, surge, events, freezes }
     }
 }
 

@@ -4,6 +4,7 @@
 use super::*;
 use crate::failure::Class;
 use crate::plan::decide::next;
+use crate::plan::model::calendar::Calendar;
 use crate::plan::model::fixture::*;
 use crate::plan::model::policy::Runner;
 
@@ -11,9 +12,10 @@ const POLICY: Policy = Policy {
     runner: Runner::FirstWorker,
     standby: Vec::new(),
     quiet: Duration::ZERO,
-    retry_deferred: Duration::ZERO,
+    retry_deferred: None,
     soak: Duration::ZERO,
     ready_ratio: 0.9,
+    calendar: Calendar::ALWAYS,
 };
 
 const TEMPLATE: Template<'_> = Template {

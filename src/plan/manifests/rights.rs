@@ -23,6 +23,8 @@ pub struct Scope<'a> {
     pub surge: Surge,
     /// Whether it tells what it does as Events.
     pub events: bool,
+    /// Namespace and name of the ConfigMap with freezes.
+    pub freezes: Option<(&'a str, &'a str)>,
 }
 
 /// As whom the program's pods act. A kubelet may ask for tokens of the accounts of its pods, so each has only what its pods do.
@@ -50,7 +52,7 @@ impl Account {
     pub fn grants(self, scope: Scope<'_>) -> Vec<Grant> {
         let mut grants = match self {
             Account::Chain => of_the_chain(scope),
-            Account::Watch => of_the_watch(scope.namespace),
+            Account::Watch => of_the_watch(scope),
         };
         if scope.events {
             grants.extend(telling(scope.namespace));
@@ -114,7 +116,13 @@ fn of_a_run(namespace: &str, journals: &'static [&'static str]) -> [Grant; 3] {
     ]
 }
 
-fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in, surge, events: _ }: Scope<'_>) -> Vec<Grant> {
+/// What others have written of freezes.
+fn of_freezes(freezes: Option<(&str, &str)>) -> Option<Grant> {
+    let (namespace, name) = freezes?;
+    Some(cluster("", "configmaps", &["get"], "when upgrades are frozen (freeze-configmap)").within(namespace).named(name))
+}
+
+fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in, surge, events: _, freezes }: Scope<'_>) -> Vec<Grant> {
     let [namespaces, jobs, journals] = of_a_run(namespace, &["list", "create", "patch", "delete"]);
     let progress = cluster("batch", "jobs", &["patch"], "what a Job does now is an annotation on it").within(namespace);
     let mut grants = vec![
@@ -178,6 +186,7 @@ fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in, surge, eve
             }
         }
     }
+    grants.extend(of_freezes(freezes));
     if unstick.deletes(forced_in) {
         grants.push(cluster(
             "",
@@ -205,10 +214,10 @@ fn telling(namespace: &str) -> [Grant; 2] {
     ]
 }
 
-fn of_the_watch(namespace: &str) -> Vec<Grant> {
+fn of_the_watch(Scope { namespace, freezes, .. }: Scope<'_>) -> Vec<Grant> {
     // Old journals go when a run begins.
     let [namespaces, jobs, journals] = of_a_run(namespace, &["create", "patch"]);
-    vec![
+    let mut grants = vec![
         cluster("", "nodes", &["list"], "what is done, and where a Job may run"),
         namespaces,
         jobs,
@@ -219,7 +228,9 @@ fn of_the_watch(namespace: &str) -> Vec<Grant> {
         cluster("batch", "cronjobs", &["get"], "whether detection is suspended: then no deferred run is tried again")
             .within(namespace),
         cluster("", "pods", &["list"], "versions of the control planes").within("kube-system"),
-    ]
+    ];
+    grants.extend(of_freezes(freezes));
+    grants
 }
 
 /// The ServiceAccounts, their ClusterRoles and Roles, and what binds them.

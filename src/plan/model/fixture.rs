@@ -1,5 +1,6 @@
 //! Clusters for the tables of this room's tests: the runbook's, and ones of any size.
 
+use super::calendar::Calendar;
 use super::facts::{COMPONENTS, Component, Facts, JobFact, JobState, Node, Taint};
 use super::marks::RunMarks;
 use super::policy::{Policy, Runner};
@@ -13,9 +14,10 @@ pub fn policy() -> Policy {
         runner: Runner::FirstWorker,
         standby: Vec::new(),
         quiet: std::time::Duration::from_secs(24 * 3600),
-        retry_deferred: std::time::Duration::from_secs(24 * 3600),
+        retry_deferred: Some(std::time::Duration::from_secs(24 * 3600)),
         soak: std::time::Duration::from_secs(600),
         ready_ratio: 0.9,
+        calendar: Calendar::ALWAYS,
     }
 }
 

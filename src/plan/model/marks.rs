@@ -18,10 +18,11 @@ use super::baseline::Baseline;
 use super::halt::{Halt, Skip};
 use super::held_drain::HeldDrain;
 use super::reminded::Reminded;
+use super::resting::Resting;
 use super::version::Version;
 use crate::failure::{Advice, Cause};
 use crate::names::{Mark, Place, Writer};
-use crate::words::{RunId, command};
+use crate::words::{NodeName, RunId, command};
 
 /// The version of a run's record that this build writes, and the only one that it reads. It is raised when a mark changes its meaning, or when
 /// one comes that a build before must not pass over. (One that it may: it drains a worker that this build has left out, and waits as it always did.) A record without a version is of the builds that wrote none, and is this one's first.
@@ -55,6 +56,12 @@ pub struct RunMarks {
     pub taking_up: Option<String>,
     /// UID of a dead Job whose successor the watch has created.
     pub handed_on: Option<String>,
+    /// The run rests until a window opens.
+    pub resting: Option<Resting>,
+    /// A person's word that a run need not wait for a window.
+    pub outside_windows: Option<ByWord>,
+    /// The one worker that a run is for.
+    pub only: Option<Only>,
     /// As it stands there.
     pub acknowledged: Option<String>,
     /// Of which failure Slack was told last, as [`crate::plan::view::news::News`] writes it.
@@ -109,6 +116,58 @@ impl FromStr for Deferred {
     }
 }
 
+/// Which run it is for and when a person said so, as the annotation carries it: `5f3a21bc 2026-11-22T12:05:00Z`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ByWord {
+    pub run: RunId,
+    pub at: Timestamp,
+}
+
+impl fmt::Display for ByWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.run, stamp(self.at))
+    }
+}
+
+impl FromStr for ByWord {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (run, at) = text.split_once(' ')?;
+            Some(ByWord { run: run.parse().ok()?, at: at.parse().ok()? })
+        };
+        let read = read().filter(|read| !read.run.is_by_hand() && read.to_string() == text);
+        read.ok_or_else(|| format!("{text:?} is no run id and a time"))
+    }
+}
+
+/// The worker that a run is for and the run, as the annotation carries it: `5f3a21bc k8s-node4`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Only {
+    pub run: RunId,
+    pub node: NodeName,
+}
+
+impl fmt::Display for Only {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.run, self.node)
+    }
+}
+
+impl FromStr for Only {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let read = || {
+            let (run, node) = text.split_once(' ')?;
+            Some(Only { run: run.parse().ok()?, node: node.parse().ok()? })
+        };
+        let read = read().filter(|read| !read.run.is_by_hand());
+        read.ok_or_else(|| format!("{text:?} is no run id and a node"))
+    }
+}
+
 /// One mark, to be written or to be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Edit {
@@ -153,6 +212,21 @@ impl Edit {
     /// A hold: there is no room for it.
     pub fn baseline(baseline: &Baseline) -> Result<Self, Cause> {
         Ok(Self::set(Mark::Baseline, baseline.write()?))
+    }
+
+    /// The run rests.
+    pub fn resting(resting: &Resting) -> Self {
+        Self::set(Mark::Resting, resting.write())
+    }
+
+    /// This run need not wait for a window.
+    pub fn outside_windows(run: &RunId, at: Timestamp) -> Self {
+        Self::set(Mark::OutsideWindows, ByWord { run: run.clone(), at }.to_string())
+    }
+
+    /// This run is for that worker.
+    pub fn only(run: &RunId, node: &NodeName) -> Self {
+        Self::set(Mark::Only, Only { run: run.clone(), node: node.clone() }.to_string())
     }
 
     /// One more drain that did not end.
@@ -247,6 +321,9 @@ impl RunMarks {
             local: mark(Mark::Local),
             taking_up: mark(Mark::TakingUp),
             handed_on: mark(Mark::HandedOn),
+            resting: mark(Mark::Resting).and_then(|text| Resting::read(&text)),
+            outside_windows: parsed(annotations, prefix, Mark::OutsideWindows, &mut garbled),
+            only: parsed(annotations, prefix, Mark::Only, &mut garbled),
             acknowledged: mark(Mark::Acknowledged),
             told: mark(Mark::Told),
             reminded: mark(Mark::Reminded).and_then(|text| Reminded::read(&text)),
@@ -260,6 +337,17 @@ impl RunMarks {
     /// Drains of this node that did not end.
     pub fn held_drain_of(&self, node: &str) -> Option<&HeldDrain> {
         self.held_drain.as_ref().filter(|held| held.node == node && self.in_flight)
+    }
+
+    /// A person has said that this run need not wait for a window.
+    pub fn is_outside_windows(&self, run: &RunId) -> bool {
+        self.outside_windows.as_ref().is_some_and(|word| word.run == *run)
+    }
+
+    /// The worker after which the run in flight is to stop.
+    pub fn only(&self) -> Option<&str> {
+        let only = self.only.as_ref().filter(|only| self.is_of(&only.run))?;
+        Some(&only.node)
     }
 
     /// Everything that the run goes past, whoever said so.

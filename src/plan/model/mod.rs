@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod answer;
 pub mod baseline;
+pub mod calendar;
 pub mod facts;
 pub mod halt;
 pub mod held_drain;
@@ -15,6 +16,7 @@ pub mod parse;
 pub mod policy;
 pub mod progress;
 pub mod reminded;
+pub mod resting;
 pub mod span;
 pub mod version;
 pub mod webhook;

@@ -1,8 +1,13 @@
 //! What is wanted: the settings that decisions depend on, and nothing else of them.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use super::calendar::Calendar;
+use super::version::{NotAVersion, Version};
 
 /// Characters of the setting alert-ignore.
 pub const LONGEST_FILTER: usize = 2000;
@@ -15,12 +20,82 @@ pub struct Policy {
     pub standby: Vec<String>,
     /// How long nodes must have been quiet (no Ready transition) before a run.
     pub quiet: Duration,
-    /// How long the watch tries a run again that was deferred.
-    pub retry_deferred: Duration,
+    /// How long the watch tries a run again that was deferred, beside the time for which no window is open; None: not at all.
+    pub retry_deferred: Option<Duration>,
     /// Watch after a node before the next.
     pub soak: Duration,
     /// Ready pods over unfinished pods that postflight wants.
     pub ready_ratio: f64,
+    /// When nodes may be taken out of service.
+    pub calendar: Calendar,
+}
+
+/// Which releases detection goes to by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Releases {
+    pub patch: Pace,
+    pub minor: Pace,
+    pub max: Option<Ceiling>,
+    /// So many patches of a minor version are left out, the newest.
+    pub lag: u16,
+}
+
+/// What detection does about a kind of release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pace {
+    /// It goes there.
+    #[default]
+    Auto,
+    /// It leaves it to people.
+    Off,
+}
+
+/// The highest release, or minor version, that detection goes to: `1.36.4`, `1.36`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Ceiling {
+    /// With the patch 0 where only the minor version is named.
+    version: Version,
+    patch: bool,
+}
+
+impl Ceiling {
+    /// Whether it lies at or below.
+    pub fn allows(self, release: Version) -> bool {
+        let Version { major, minor, .. } = self.version;
+        if self.patch { release <= self.version } else { (release.major, release.minor) <= (major, minor) }
+    }
+}
+
+impl FromStr for Ceiling {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let patch = text.matches('.').count() != 1;
+        let version = if patch { text.parse() } else { format!("{text}.0").parse() };
+        let version = version.map_err(|error: NotAVersion| format!("{error}, or 1.36"))?;
+        let ceiling = Ceiling { version, patch };
+        if ceiling.to_string() == text { Ok(ceiling) } else { Err(format!("{text:?} is not written as 1.36.3 or 1.36")) }
+    }
+}
+
+impl fmt::Display for Ceiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.patch { self.version.fmt(f) } else { f.write_str(&self.version.series()) }
+    }
+}
+
+impl TryFrom<String> for Ceiling {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Ceiling> for String {
+    fn from(ceiling: Ceiling) -> String {
+        ceiling.to_string()
+    }
 }
 
 /// Which node hosts the Jobs. Beside the control planes it is the one that gets the key, and tokens of the accounts that may create Jobs.

@@ -31,6 +31,10 @@ pub enum NoticeKind {
     Forced,
     /// A run did not begin.
     Deferred,
+    /// A run waits for its next window.
+    Rests,
+    /// A run has done the one worker that it was begun for.
+    Only,
     Failed,
     /// A run holds, or still does: its reminders.
     Held,
@@ -41,7 +45,7 @@ pub enum NoticeKind {
 
 impl NoticeKind {
     /// Every one of them.
-    pub const ALL: [NoticeKind; 13] = [
+    pub const ALL: [NoticeKind; 15] = [
         NoticeKind::Started,
         NoticeKind::NodeDone,
         NoticeKind::Done,
@@ -50,6 +54,8 @@ impl NoticeKind {
         NoticeKind::LeftOut,
         NoticeKind::Forced,
         NoticeKind::Deferred,
+        NoticeKind::Rests,
+        NoticeKind::Only,
         NoticeKind::Failed,
         NoticeKind::Held,
         NoticeKind::Halted,
@@ -69,6 +75,8 @@ impl fmt::Display for NoticeKind {
             NoticeKind::LeftOut => "left-out",
             NoticeKind::Forced => "forced",
             NoticeKind::Deferred => "deferred",
+            NoticeKind::Rests => "rests",
+            NoticeKind::Only => "only",
             NoticeKind::Failed => "failed",
             NoticeKind::Held => "held",
             NoticeKind::Halted => "halted",

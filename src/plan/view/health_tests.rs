@@ -89,6 +89,7 @@ fn a_policy_that_is_not_there_is_missed() {
         forced_in: &[],
         surge: Surge::Single,
         events: true,
+        freezes: None,
     };
     let wanted = policies::names(scope);
     assert!(bounds(&Answer::Known(wanted.clone()), &wanted).ok);

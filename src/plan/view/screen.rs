@@ -53,6 +53,8 @@ pub struct Screen {
     pub skipped: Vec<String>,
     /// What the settings switch off that would hold a run or tell of it.
     pub off: Vec<String>,
+    /// Until when it rests, and why.
+    pub rests: Option<String>,
     /// What is not done though nothing is at work.
     pub stopped: Option<String>,
     pub rows: Vec<Row>,
@@ -137,6 +139,7 @@ texts!(Screen {
     halted,
     skipped,
     off,
+    rests,
     stopped,
     rows,
     work,

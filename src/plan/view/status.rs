@@ -12,7 +12,7 @@ use crate::plan::decide::gates::Gate;
 use crate::plan::decide::next::{self, Next};
 use crate::plan::decide::order;
 use crate::plan::decide::orphan::{self, Verdict};
-use crate::plan::decide::{planned, target};
+use crate::plan::decide::{planned, target, when};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobFact, JobState, Node, Step};
 use crate::plan::model::lease::Driver;
@@ -54,8 +54,9 @@ pub fn screen(seen: &ScreenInput, policy: &Policy, cluster: &str, namespace: &st
         halted: marks.halted.as_ref().map(ToString::to_string),
         off: seen.off.clone(),
         skipped: marks.passed_over().map(ToString::to_string).collect(),
+        rests: view.rest(),
         stopped: match view.next {
-            _ if view.driver().is_some() => None,
+            _ if view.driver().is_some() || view.rest().is_some() => None,
             Ok(Next::Create(planned)) => Some(format!("no Job is at work, and {} is not done", planned.step.token())),
             _ => None,
         },
@@ -335,6 +336,13 @@ impl View<'_> {
         (!named.is_empty()).then(|| named.join(", "))
     }
 
+    /// The window has come to its end, or a person wanted no more than one worker.
+    fn rest(&self) -> Option<String> {
+        let rest = || when::rest(self.facts(), self.policy, self.now);
+        let rests = || rest().map(|(resting, closed)| format!("before {}: {closed}", resting.node));
+        orphan::has_stopped(self.facts()).map(orphan::stops_after).or_else(rests)
+    }
+
     fn verdict(&self) -> Result<Verdict, Cause> {
         orphan::judge(self.facts(), self.policy, self.now)
     }
@@ -363,12 +371,11 @@ impl View<'_> {
                 let pin = planned.place();
                 commands.extend(advised.filter(|advice| advice.purpose != Purpose::GoOn).map(ToString::to_string));
                 let mended = if failure.is_some() { "after mending it: " } else { "" };
-                commands.push(command!(
-                    "k8s-upgrade resume    # {}goes on with {}, run from {}",
-                    mended,
-                    planned.step.token(),
-                    pin
-                ));
+                let step = planned.step.token();
+                commands.push(match when::rest(self.facts(), self.policy, self.now) {
+                    Some(_) => command!("k8s-upgrade resume --now    # goes on with {} at once, run from {}", step, pin),
+                    None => command!("k8s-upgrade resume    # {}goes on with {}, run from {}", mended, step, pin),
+                });
             }
             Ok(Next::Done) => {
                 commands.extend(advised.map(ToString::to_string));
@@ -423,6 +430,13 @@ impl View<'_> {
                 None => (true, format!("the watch takes it up within 10 minutes ({}). {meanwhile}.", found.why)),
                 Some(why) => (false, format!("nothing takes the run up: {why}. {meanwhile}.")),
             },
+            (_, Ok(Verdict::Leave(why))) if when::rest(self.facts(), self.policy, self.now).is_some() => {
+                let takes_up = match &self.seen.no_watch {
+                    None => "the watch goes on with it by itself".to_owned(),
+                    Some(why) => format!("then nothing goes on with it: {why}"),
+                };
+                (out.is_empty() && self.seen.no_watch.is_none(), format!("{why}; {takes_up}. {meanwhile}."))
+            }
             (_, Ok(Verdict::Leave(why))) => (out.is_empty(), format!("nothing more will start by itself: {why}. {meanwhile}.")),
             (_, Err(cause)) => (false, format!("{cause}. {meanwhile}.")),
         }

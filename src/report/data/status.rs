@@ -29,6 +29,9 @@ pub struct Status<'a> {
     pub off: &'a [String],
     /// Steps that a person skipped by force, by whom and why.
     pub skipped: &'a [String],
+    /// Why the run rests between two nodes, and until when; absent where it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rests: Option<&'a str>,
     /// What is not done though nothing is at work; null where that is not so.
     pub stopped: Option<&'a str>,
     /// All nodes, in the order of their upgrade.
@@ -273,6 +276,7 @@ impl<'a> Status<'a> {
             halted: screen.halted.as_deref(),
             off: &screen.off,
             skipped: &screen.skipped,
+            rests: screen.rests.as_deref(),
             stopped: screen.stopped.as_deref(),
             nodes: screen.rows.iter().map(Node::of).collect(),
             work: screen.work.iter().map(Work::of).collect(),

@@ -7,7 +7,7 @@ use crate::failure::Cause;
 use crate::names;
 use crate::packages::IN_USE;
 use crate::plan::decide::detect::{self, Detection, Index};
-use crate::plan::decide::{order, target};
+use crate::plan::decide::{order, target, when};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
@@ -25,9 +25,11 @@ const PLACE: &str = "detect";
 /// Looks for a release to go to. Changes nothing.
 pub async fn detect(settings: &Settings, world: &World, facts: &Facts) -> Result<Detection, Cause> {
     let running = target::running(facts).ok_or_else(|| Cause::hold("no node of the cluster can be seen"))?;
-    let current = index(settings, world, running.minor).await;
-    let next = index(settings, world, running.minor + 1).await;
-    detect::detect(facts, &current, &next)
+    let wanted = settings.releases();
+    let (current, newest) = wanted.of(index(settings, world, running.minor).await, running);
+    let (next, newest_of_next) = wanted.of(index(settings, world, running.minor + 1).await, running);
+    let passed_over = newest.into_iter().chain(newest_of_next).collect();
+    Ok(Detection { passed_over, ..detect::detect(facts, &current, &next)? })
 }
 
 /// Whether the package index lists `target`; unknown where it cannot be read, or cannot be believed.
@@ -73,7 +75,9 @@ pub async fn push_detection(session: &Session, monitoring: &Monitoring, found: O
 
 /// Records that the run is deferred, for the watch to try it again. False: it was already, and whoever is told of it knows.
 pub async fn defer(services: &Services, place: &str, run: &RunId, target: Version) -> bool {
-    match services.record.defer(place, run, target).await {
+    let policy = nodes::window::policy(&services.cluster, &services.settings).await;
+    let closed = when::may_begin(&policy.calendar, services.session.now(), when::needs_of_run(&policy)).err();
+    match services.record.defer(place, run, target, closed).await {
         Ok(news) => news,
         Err(cause) => {
             let what = "that the run is deferred could not be recorded: nothing tries it again before the next detection";

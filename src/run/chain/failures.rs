@@ -33,7 +33,10 @@ pub async fn failure_in_run(services: &Services, place: &str, cause: Cause) -> F
                         next.push(Advice::go_on(
                             "k8s-upgrade resume                 # after mending it: goes on where the facts say it stands",
                         ));
-                        format!("The run to {target} stays in flight. {}", what_follows(services, &facts, place, cause.class))
+                        format!(
+                            "The run to {target} stays in flight. {}",
+                            what_follows(services, &facts, place, cause.class).await
+                        )
                     }
                     (None, Some(_)) => "No run is in flight.".to_owned(),
                     (None, None) => {
@@ -65,7 +68,7 @@ pub async fn failure_in_run(services: &Services, place: &str, cause: Cause) -> F
 }
 
 /// What happens by itself after a failure in a run.
-fn what_follows(services: &Services, facts: &Facts, place: &str, class: Class) -> String {
+async fn what_follows(services: &Services, facts: &Facts, place: &str, class: Class) -> String {
     let follows = match class {
         Class::Step | Class::Contended | Class::Unreachable if services.session.chain => {
             "Kubernetes tries this Job again, three times in all; then the watch takes it up, three times at most."
@@ -77,7 +80,11 @@ fn what_follows(services: &Services, facts: &Facts, place: &str, class: Class) -
             "The watch tries this step again every 10 minutes; while it holds, no further message is sent."
         }
         // A person's command beside a chain that died.
-        _ => match orphan::judge(facts, &services.settings.policy(), services.session.now()) {
+        _ => match orphan::judge(
+            facts,
+            &nodes::window::policy(&services.cluster, &services.settings).await,
+            services.session.now(),
+        ) {
             Ok(Verdict::TakeUp(_)) if !services.session.chain => "The watch takes its Job up within 10 minutes.",
             _ => "Nothing else will start.",
         },

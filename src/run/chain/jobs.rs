@@ -9,6 +9,7 @@ use kube::{Api, ResourceExt};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::plan::decide::next::{self, Next};
+use crate::plan::decide::orphan;
 use crate::plan::decide::planned::Planned;
 use crate::plan::manifests::jobs::{self, Template};
 use crate::plan::model::answer::Answer;
@@ -198,6 +199,13 @@ fn job_deadline(settings: &Settings, phase: Phase) -> Duration {
 /// Creates the successor; that nothing follows is a defect or somebody else's doing, and is said.
 pub async fn successor(services: &Services, place: &str, run: &RunId) -> Result<Outcome, Failure> {
     let created = async {
+        let facts = services.observer.observe().await?;
+        if let Some(target) = facts.marks.target
+            && let Some(node) = orphan::has_stopped(&facts)
+        {
+            services.session.notice(place, &Notice::Only { target, node: node.to_owned() });
+            return Ok(());
+        }
         let own = services.cluster.own_job().await?;
         match chain::jobs::create_next(services, own.as_deref(), run).await? {
             Next::Running(job) if Some(&job) == own.as_ref() => {

@@ -41,7 +41,7 @@ pub async fn run_here(services: &Services, target: Version) -> Result<Outcome, F
                 Err(not_ready) => Err(not_ready.cause),
             },
             (Phase::Postflight, _) => super::phases::postflight(services, target, Some(&run)).await,
-            (_, Some(node)) => super::phases::node_phase(services, node, target, &run).await,
+            (_, Some(node)) => super::phases::node_phase(services, node, target, &run).await.map(drop),
             (_, None) => Err(Cause::bug("a node's phase without a node")),
         };
         if let Err(cause) = result {

@@ -13,12 +13,14 @@ use crate::permit::ChangeClass;
 use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::entry::{self, Entry};
 use crate::plan::decide::gates::{Gate, Occasion};
+use crate::plan::decide::when::{self, Closed};
 use crate::plan::decide::{gates, order};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::baseline::Baseline;
 use crate::plan::model::facts::{Facts, Node, Phase};
 use crate::plan::model::halt::Skip;
 use crate::plan::model::marks::Edit;
+use crate::plan::model::resting::Resting;
 use crate::plan::model::version::Version;
 use crate::report::Notice;
 use crate::run::cluster::{Cluster, Observer, Record};
@@ -30,8 +32,17 @@ use crate::run::ssh::Ssh;
 use crate::settings::Settings;
 use crate::words::{RunId, command};
 
+/// How a node's phase has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodePhase {
+    /// Its turn is over.
+    Done,
+    /// It has not had its turn: the run rests until a window opens.
+    Rests,
+}
+
 /// One node: gates, its work, its soak. A node that is gone or done already ends well.
-pub async fn node_phase(services: &Services, name: &str, target: Version, run: &RunId) -> Result<(), Cause> {
+pub async fn node_phase(services: &Services, name: &str, target: Version, run: &RunId) -> Result<NodePhase, Cause> {
     services.journal.begin(run, name).await;
     services.session.about(Some(run), Some(target), Some(name));
     let facts = nodes::upgrade::observe_turn(&services.observer, name, target).await?;
@@ -46,7 +57,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     }
     let Some(node) = facts.node(name) else {
         services.session.warn(name, "is no node of this cluster any more: nothing to do");
-        return Ok(());
+        return Ok(NodePhase::Done);
     };
     if services.session.identity.node.as_deref() == Some(name) && guard::on(Guard::OwnNode) {
         return Err(Cause::refused(format!("this pod runs on {name}: it must not drain its own node")));
@@ -73,11 +84,19 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
             Ok(Entered::Open) => false,
             Ok(Entered::LeftOut(skip)) => {
                 nodes::hooks::finish_alone(services, node).await?;
-                return super::preflight::leave_out(services, name, run, target, &facts.marks.left_out, vec![skip]).await;
+                super::preflight::leave_out(services, name, run, target, &facts.marks.left_out, vec![skip]).await?;
+                return Ok(NodePhase::Done);
+            }
+            Ok(Entered::Rests(closed)) => {
+                nodes::hooks::finish_alone(services, node).await?;
+                return rests(services, &facts, name, target, run, closed).await.map(|()| NodePhase::Rests);
             }
             Err(cause) => return Err(nodes::hooks::give_up_alone(services, node, cause).await),
         };
         services.monitoring.push_run(&facts.marks).await;
+        if facts.marks.resting.is_some() && facts.marks.is_of(run) {
+            services.record.mark_run(run, name, "record that the run rests no more", &[Edit::remove(Mark::Resting)]).await?;
+        }
         let class = if begun { ChangeClass::Settle } else { ChangeClass::Prepare };
         nodes::upgrade::upgrade_node(services, name, target, run, class, &mut after).await?;
         services.monitoring.push_run(&facts.marks).await;
@@ -100,6 +119,27 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     if !said {
         services.session.notice(name, &Notice::NodeDone { node: name.to_owned(), target });
     }
+    Ok(NodePhase::Done)
+}
+
+/// The window has come to its end before this node: the Job ends well, and the watch goes on in the next one.
+async fn rests(
+    services: &Services,
+    facts: &Facts,
+    name: &str,
+    target: Version,
+    run: &RunId,
+    closed: Closed,
+) -> Result<(), Cause> {
+    let Closed { until, why } = closed.clone();
+    // A Job that the watch took up too early tells nothing new.
+    let former = facts.marks.resting.as_ref().filter(|former| former.until == until && until.is_some());
+    let since = former.map_or_else(|| services.session.now(), |former| former.since);
+    let resting = Resting { node: name.to_owned(), since, until, why };
+    services.record.mark_run(run, name, "record that the run rests", &[Edit::resting(&resting)]).await?;
+    if former.is_none() {
+        services.session.notice(name, &Notice::Rests { target, node: name.to_owned(), closed: closed.to_string() });
+    }
     Ok(())
 }
 
@@ -111,6 +151,8 @@ enum Entered {
     Open,
     /// It can never be drained, and the run goes past it.
     LeftOut(Skip),
+    /// No window has room for it.
+    Rests(Closed),
 }
 
 async fn entered(
@@ -125,7 +167,24 @@ async fn entered(
     if enter(services, facts, node, target, run).await? {
         return Ok(Entered::Begun);
     }
-    Ok(before_disruption(services, before, facts, node, target, baseline).await?.map_or(Entered::Open, Entered::LeftOut))
+    // A Job does not wait for days. Looked at once more after the gates, which take their time.
+    let rests = async || {
+        let policy = nodes::window::policy(&services.cluster, &services.settings).await;
+        let closed = nodes::window::closed(services, facts, run, &policy, when::needs_of(facts, node, &policy));
+        closed.filter(|_| guard::on(Guard::WindowBeforeNode))
+    };
+    let window = match rests().await {
+        Some(closed) if services.session.chain => return Ok(Entered::Rests(closed)),
+        closed => closed.map_or(Ok(()), |closed| Err(closed.cause())),
+    };
+    if let Some(skip) = before_disruption(services, before, facts, node, target, window, baseline).await? {
+        return Ok(Entered::LeftOut(skip));
+    }
+    match rests().await {
+        Some(closed) if services.session.chain => Ok(Entered::Rests(closed)),
+        Some(closed) => Err(closed.cause().next(Gate::Window.row().advice())),
+        None => Ok(Entered::Open),
+    }
 }
 
 /// Before the gates of a node: what an earlier runner of ours has left. True if its upgrade has begun, and is to be finished without
@@ -181,13 +240,14 @@ async fn before_disruption(
     facts: &Facts,
     node: &Node,
     target: Version,
+    window: Result<(), Cause>,
     baseline: &Baseline,
 ) -> Result<Option<Skip>, Cause> {
     let name = node.name.as_str();
     asking.pass(Gate::Packages, Guard::PackagesOffered, nodes::prepare::offered(services, node, target)).await?;
     nodes::regression::watch(services, &mut asking, baseline).await?;
     let phase = if node.control_plane { Phase::Master } else { Phase::Worker };
-    nodes::gates::before_work(services, &mut asking, name, phase).await?;
+    nodes::gates::before_work(services, &mut asking, name, phase, window).await?;
     let settled = workloads_back(services, name, baseline);
     asking.pass(Gate::Workloads, Guard::WorkloadsBeforeNode, settled).await?;
     let wait = Wait { place: name, on: "the cluster to be fit", deadline: FIT, every: Duration::from_secs(3), stoppable: true };

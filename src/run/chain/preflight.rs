@@ -6,7 +6,7 @@ use crate::names::Mark;
 use crate::node::{KubeadmPlan, NodeState, WriteCard};
 use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::decide::target::{self, TargetCheck};
-use crate::plan::decide::{gates, order};
+use crate::plan::decide::{gates, order, when};
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node, Phase, Step};
@@ -69,7 +69,7 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
         return Ok(Preflight::NothingToDo);
     };
     order::check_setting(&facts, &services.settings.policy()).map_err(held)?;
-    let Passed { states, left_out } = gates(services, &facts, target).await.map_err(held)?;
+    let Passed { states, left_out } = gates(services, &facts, target, run, claimed).await.map_err(held)?;
     if services.session.dry_run && guard::on(Guard::DryRun) {
         services.session.note(PLACE, format!("{} → {target} ({kind}): every gate that changes nothing passes", running(&facts)));
         return Ok(Preflight::Ready);
@@ -130,8 +130,8 @@ pub(super) async fn leave_out(
 }
 
 /// All gates, so that a person sees every reason at once.
-async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Passed, Cause> {
-    let policy = services.settings.policy();
+async fn gates(services: &Services, facts: &Facts, target: Version, run: &RunId, claimed: bool) -> Result<Passed, Cause> {
+    let policy = nodes::window::policy(&services.cluster, &services.settings).await;
     let mut asking = Asking::at(Occasion::Preflight, &services.session, PLACE);
     // They began after the detection that led here.
     let driver = services.leases.other_driver().await?;
@@ -208,7 +208,10 @@ async fn gates(services: &Services, facts: &Facts, target: Version) -> Result<Pa
         Ok(())
     };
     asking.ask(Gate::Drainable, Guard::DrainableBeforeRun, drainable).await?;
-    nodes::gates::before_work(services, &mut asking, PLACE, Phase::Preflight).await?;
+    // What is left of a preflight takes nothing out of service: a run that is claimed is made ready, and then rests.
+    let closed = nodes::window::closed(services, facts, run, &policy, when::needs_of_run(&policy)).filter(|_| !claimed);
+    let window = closed.map_or(Ok(()), |closed| Err(closed.cause()));
+    nodes::gates::before_work(services, &mut asking, PLACE, Phase::Preflight, window).await?;
     if asking.is_open() && !services.session.dry_run {
         asking.tell(Gate::Kubeadm, Guard::KubeadmAgrees, kubeadm_agrees(&services.ssh, &services.settings, facts, target).await);
     } else {

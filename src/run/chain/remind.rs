@@ -7,6 +7,7 @@ use crate::failure::Cause;
 use crate::plan::decide::reminders;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
+use crate::plan::model::policy::Policy;
 use crate::plan::view::screen::ScreenInput;
 use crate::plan::view::status;
 use crate::plan::view::still_held::still_held;
@@ -18,11 +19,11 @@ const PLACE: &str = "watch";
 const LONGEST: Duration = Duration::from_secs(120);
 
 /// Reminds people of a run that stands, where that is due; whoever cannot be told stops nothing.
-pub async fn remind(services: &Services, facts: &Facts) {
+pub async fn remind(services: &Services, facts: &Facts, policy: &Policy) {
     if services.session.dry_run || !services.settings.remind {
         return;
     }
-    let why = match tokio::time::timeout(LONGEST, remind_if_due(services, facts)).await {
+    let why = match tokio::time::timeout(LONGEST, remind_if_due(services, facts, policy)).await {
         Ok(Ok(())) => return,
         Ok(Err(cause)) => cause.what,
         Err(_) => "it took too long".to_owned(),
@@ -30,9 +31,9 @@ pub async fn remind(services: &Services, facts: &Facts) {
     services.session.warn(PLACE, format!("whether people are to be reminded of what holds the run is not known: {why}"));
 }
 
-async fn remind_if_due(services: &Services, facts: &Facts) -> Result<(), Cause> {
-    let (now, policy, former) = (services.session.now(), services.settings.policy(), facts.marks.reminded.as_ref());
-    let Some(hold) = reminders::held(facts, &policy, now) else { return Ok(()) };
+async fn remind_if_due(services: &Services, facts: &Facts, policy: &Policy) -> Result<(), Cause> {
+    let (now, former) = (services.session.now(), facts.marks.reminded.as_ref());
+    let Some(hold) = reminders::held(facts, policy, now) else { return Ok(()) };
     // Whoever works by hand looks at a screen.
     if services.leases.other_driver().await?.is_some() {
         return Ok(());
@@ -44,7 +45,7 @@ async fn remind_if_due(services: &Services, facts: &Facts) -> Result<(), Cause> 
         let suspended = super::halting::detection_suspended(&services.cluster).await? == Some(true);
         let screen = status::screen(
             &seen(services, facts, suspended),
-            &policy,
+            policy,
             &services.settings.cluster_name,
             &services.cluster.namespace,
             now,

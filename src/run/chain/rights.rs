@@ -19,6 +19,7 @@ pub fn scope<'a>(namespace: &'a str, settings: &'a Settings) -> Scope<'a> {
         forced_in: settings.forced_in(),
         surge: settings.drain_surge,
         events: settings.events,
+        freezes: settings.freezes_elsewhere(),
     }
 }
 

@@ -217,9 +217,10 @@ mod tests {
             runner: Default::default(),
             standby: Vec::new(),
             quiet: deadline,
-            retry_deferred: std::time::Duration::ZERO,
+            retry_deferred: None,
             soak: deadline,
             ready_ratio: 1.0,
+            calendar: Default::default(),
         };
         let template =
             Template { policy: &policy, namespace: "n", prefix: PREFIX, image: "i", target, run: "0000000f", deadline };

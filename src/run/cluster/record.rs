@@ -11,8 +11,10 @@ use serde_json::{Value, json};
 use crate::failure::{Advice, Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
+use crate::plan::decide::when::Closed;
 use crate::plan::model::marks::{self, Deferred, Edit, RunMarks};
 use crate::plan::model::reminded::Reminded;
+use crate::plan::model::resting::Resting;
 use crate::plan::model::version::Version;
 use crate::report::Event;
 use crate::run::cluster::{Cluster, Observer};
@@ -125,11 +127,16 @@ impl Record {
     }
 
     /// Records that a run to be has to wait, for the watch to try it again; where it has before, the first time stays. True: it is news.
-    pub async fn defer(&self, place: &str, run: &RunId, target: Version) -> Result<bool, Cause> {
+    /// `closed`: why no window lets it begin, if that is so.
+    pub async fn defer(&self, place: &str, run: &RunId, target: Version, closed: Option<Closed>) -> Result<bool, Cause> {
         let former = self.observer.observe().await?.marks.deferred.filter(|former| former.run == *run);
         let since = former.as_ref().map_or_else(|| self.session.now(), |former| former.since);
         let deferred = Deferred { target, run: run.clone(), since };
-        let edit = [Edit::set(Mark::Deferred, deferred.to_string())];
+        let resting = closed.map(|Closed { until, why }| Resting { node: String::new(), since, until, why });
+        let edit = [
+            Edit::set(Mark::Deferred, deferred.to_string()),
+            Edit::set_or_remove(Mark::Resting, resting.map(|resting| resting.write())),
+        ];
         // Somebody else's run has begun meanwhile: nothing waits any more.
         self.edit_namespace(place, "record that the run is deferred", &edit, |now| Ok(!now.in_flight)).await?;
         Ok(former.is_none())

@@ -1,5 +1,6 @@
 //! Asks the gates, and waits where waiting may help. What they decide is in `plan`.
 
+use std::future::ready;
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
@@ -74,7 +75,22 @@ pub async fn alert_gate(
 ///
 /// # Errors
 /// Before a node, the first that is closed; before a run they are collected.
-pub async fn before_work(services: &Services, asking: &mut Asking<'_>, place: &str, phase: Phase) -> Result<(), Cause> {
+pub async fn before_work(
+    services: &Services,
+    asking: &mut Asking<'_>,
+    place: &str,
+    phase: Phase,
+    window: Result<(), Cause>,
+) -> Result<(), Cause> {
+    let of_window = match asking.occasion() {
+        Occasion::Preflight => Guard::WindowBeforeRun,
+        _ => Guard::WindowBeforeNode,
+    };
+    if services.settings.policy().calendar.is_empty() {
+        asking.not_here(Gate::Window);
+    } else {
+        asking.ask(Gate::Window, of_window, ready(window)).await?;
+    }
     let guard = match asking.occasion() {
         Occasion::Preflight => Guard::AlertsBeforeRun,
         _ => Guard::AlertsBeforeNode,

@@ -20,3 +20,4 @@ mod stuck;
 mod surge;
 pub mod trial;
 pub mod upgrade;
+pub mod window;

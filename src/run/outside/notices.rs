@@ -33,6 +33,9 @@ pub struct Notices {
     outbox: Option<Outbox>,
 }
 
+/// Who receives messages, or why that one cannot.
+type Receiving = Result<Box<dyn Notifier>, Cause>;
+
 impl Notices {
     /// Has told nobody yet.
     pub fn new(
@@ -101,9 +104,9 @@ impl Notices {
     }
 
     /// All who are told of this kind, as the settings and the credentials name them; a new one is a line here and a file in `clients`.
-    async fn receivers(&self, kind: NoticeKind) -> Vec<(String, Result<Box<dyn Notifier>, Cause>)> {
+    async fn receivers(&self, kind: NoticeKind) -> Vec<(String, Receiving)> {
         let slack = self.slack().await.transpose();
-        let mut all: Vec<(String, Result<Box<dyn Notifier>, Cause>)> = slack
+        let mut all: Vec<(String, Receiving)> = slack
             .map(|slack| (Slack::NAME.to_owned(), slack.map(|slack| Box::new(slack) as Box<dyn Notifier>)))
             .into_iter()
             .collect();

@@ -55,6 +55,8 @@ pub struct Parts {
     pub chain: bool,
     /// The Job before this one held at the same step, and told so.
     pub held: bool,
+    /// A person does not want to wait for a window.
+    pub outside_windows: bool,
     pub identity: Identity,
     /// None: nobody wants what was done as data.
     pub account: Option<Account>,
@@ -74,6 +76,7 @@ pub struct Session {
     pub dry_run: bool,
     pub chain: bool,
     pub held: bool,
+    pub outside_windows: bool,
     pub identity: Identity,
     account: Option<Account>,
     api_patience: Duration,
@@ -156,8 +159,22 @@ pub async fn signalled(mut stop: Stop) -> u8 {
 impl Session {
     /// Has changed nothing yet, and is guarded by nobody.
     pub fn new(parts: Parts) -> Self {
-        let Parts { clock, random, sink, stdout, stderr, json, stop, dry_run, chain, held, identity, account, api_patience } =
-            parts;
+        let Parts {
+            clock,
+            random,
+            sink,
+            stdout,
+            stderr,
+            json,
+            stop,
+            dry_run,
+            chain,
+            held,
+            outside_windows,
+            identity,
+            account,
+            api_patience,
+        } = parts;
         let (changing, guardians) = (AtomicBool::new(false), OnceLock::new());
         Session {
             clock,
@@ -170,6 +187,7 @@ impl Session {
             dry_run,
             chain,
             held,
+            outside_windows,
             identity,
             account,
             api_patience,

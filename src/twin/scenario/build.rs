@@ -118,6 +118,8 @@ impl World<'_> {
         let mut names: BTreeSet<&str> = BTreeSet::from(["default", SYSTEM, "monitoring"]);
         names.extend(self.scenario.backup().map(|(namespace, _)| namespace));
         names.extend(self.scenario.hooks().there().map(|(_, (namespace, _))| namespace));
+        let freezes = self.scenario.text_setting("freeze-configmap").and_then(|setting| setting.split_once('/'));
+        names.extend(freezes.map(|(namespace, _)| namespace));
         names.extend(workloads.iter().map(|workload| workload.namespace.as_str()));
         names.extend(budgets.iter().map(|budget| budget.namespace.as_str()));
         names.extend(autoscalers.iter().map(|scaler| scaler.namespace.as_str()));
@@ -294,6 +296,7 @@ impl World<'_> {
             surge: self.scenario.setting("drain-surge", Surge::Never)?,
             events: self.scenario.setting("events", true)?,
             gauges: self.scenario.setting("gauges", Gauges::Pushgateway)?,
+            freezes: self.scenario.text_setting("freeze-configmap").and_then(|setting| setting.split_once('/')),
             forced_in: &forced_in,
             runner: &runner,
             standby: &standby,

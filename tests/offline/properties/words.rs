@@ -1,6 +1,10 @@
 //! Tokens, versions, and text that is made fit to be shown.
 
+use std::time::Duration;
+
+use k8s_upgrade::plan::decide::when::{Closed, may_begin};
 use k8s_upgrade::plan::model::baseline::Baseline;
+use k8s_upgrade::plan::model::calendar::{self, Calendar, Freeze, Window};
 use k8s_upgrade::plan::model::held_drain::HeldDrain;
 use k8s_upgrade::plan::model::hooks::Turn;
 use k8s_upgrade::plan::model::progress::Progress;
@@ -12,6 +16,9 @@ use k8s_upgrade::words::{
     Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PatchName, Reason, Revision, RunId, SourceUrl, Stamp,
     Url, VaultPath,
 };
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
 
 use super::{check, ends, returns};
 
@@ -155,6 +162,69 @@ fn records_of_drains() {
         }
         None => Ok(false),
     });
+}
+
+/// What is read is written so that it reads back the same, in one line without anything that a terminal obeys.
+#[test]
+fn windows_and_freezes() {
+    fn reads_back<T: std::str::FromStr + ToString + PartialEq>(samples: &[&str]) {
+        check(samples, |text| match text.parse::<T>() {
+            Ok(read) => {
+                let written = read.to_string();
+                let same = written.parse::<T>().is_ok_and(|again| again == read) && words::line(&written) == written;
+                if same { Ok(true) } else { Err(format!("{written:?} does not read back")) }
+            }
+            Err(_) => Ok(false),
+        });
+    }
+    reads_back::<Window>(&["Sat,Sun 01:00-05:00 Europe/Berlin", "daily 22:00-24:00 UTC", "Mon-Fri 23:00-03:00 America/New_York"]);
+    reads_back::<Freeze>(&["2026-12-20..2027-01-06 Europe/Berlin: end of the year", "2026-12-24: eve"]);
+    ends(&["2026-12-20..2027-01-06 Europe/Berlin\n2027-11-26", "2026-12-24"], |text| {
+        calendar::freezes([("sale", text)].into_iter()).ok()
+    });
+}
+
+/// Between the edges that it goes by, nothing changes: minute by minute, as the clock on the wall shows it, comes to the same.
+#[test]
+fn windows_minute_by_minute() {
+    let zones = ["UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"];
+    // Around the changes of their clocks in 2026, and a plain week.
+    let begins =
+        ["2026-03-27T00:00:00Z", "2026-10-23T12:00:00Z", "2026-04-03T00:00:00Z", "2026-03-06T20:00:00Z", "2026-06-01T07:13:00Z"];
+    let window = (0_usize..zones.len(), 0_u16..1440, 0_u16..=1440, 1_u8..128);
+    let given = (prop::collection::vec(window, 1..3), 0_usize..begins.len(), 0_i64..4000, 1_u64..600);
+    let config = Config { cases: 48, ..Config::default() };
+    TestRunner::new(config)
+        .run(&given, |(windows, begin, later, needs)| {
+            let clock = |minutes: u16| format!("{:02}:{:02}", minutes / 60, minutes % 60);
+            let days = |bits: u8| {
+                let names = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
+                names.iter().enumerate().filter(|(i, _)| bits >> i & 1 == 1).map(|(_, name)| *name).collect::<Vec<_>>().join(",")
+            };
+            let windows = windows.iter().filter(|(_, from, to, _)| from != to);
+            let texts =
+                windows.map(|(zone, from, to, on)| format!("{} {}-{} {}", days(*on), clock(*from), clock(*to), zones[*zone]));
+            let windows: Vec<Window> = texts.map(|text| text.parse().unwrap()).collect();
+            prop_assume!(!windows.is_empty());
+            let now = begins[begin].parse::<jiff::Timestamp>().unwrap() + jiff::SignedDuration::from_mins(later);
+            // A day and a bit beyond the week in which every window comes once.
+            let minutes = 8 * 24 * 60;
+            let is_open = |n: i64| windows.iter().any(|window| window.has(now + jiff::SignedDuration::from_mins(n)));
+            let mut run = 0;
+            let wanted = (0..minutes).find_map(|n| {
+                run = if is_open(n) { run + 1 } else { 0 };
+                (run == needs as i64).then_some(n + 1 - run)
+            });
+            let calendar = Calendar { windows: windows.clone(), ..Calendar::ALWAYS };
+            let found = match may_begin(&calendar, now, Duration::from_secs(needs * 60)) {
+                Ok(()) => Some(0),
+                Err(Closed { until, .. }) => until.map(|until| until.duration_since(now).as_mins()),
+            };
+            // What is further away than that is no matter here.
+            prop_assert_eq!(found.filter(|n| n + needs as i64 <= minutes), wanted, "{:?} at {}", windows, now);
+            Ok(())
+        })
+        .unwrap();
 }
 
 #[test]

@@ -110,8 +110,16 @@ pub async fn the_programs_own_grants(b: &Bench<'_>) {
     let backup = format!("backup-{}", b.ns);
     b.post("namespaces", json!({ "metadata": { "name": backup } })).await.ok();
     let (hooks, unstick, surge) = (Default::default(), Unstick::Structural, Surge::Never);
-    let scope =
-        Scope { namespace: &b.ns, backup: Some((&backup, "backup-etcd")), hooks, unstick, forced_in: &[], surge, events: true };
+    let scope = Scope {
+        namespace: &b.ns,
+        backup: Some((&backup, "backup-etcd")),
+        hooks,
+        unstick,
+        forced_in: &[],
+        surge,
+        events: true,
+        freezes: None,
+    };
     for object in rights::objects(scope) {
         let kind = text(&object, "/kind").to_lowercase();
         if kind == "serviceaccount" {
