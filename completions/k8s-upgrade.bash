@@ -997,7 +997,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__manifests)
-            opts="-n -v -q -y -h -V --image --only --ssh-key --slack-webhook --webhook --external-secret --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-n -v -q -y -h -V --image --only --ssh-key --slack-webhook --webhook --external-secret --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1129,7 +1129,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__preflight)
-            opts="-o -n -v -q -y -h -V --target --chain --run --held --now --dry-run --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --target --chain --run --held --now --dry-run --output --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1319,7 +1319,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__resume)
-            opts="-o -n -v -q -y -h -V --if-orphaned --local --now --dry-run --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --if-orphaned --local --now --dry-run --output --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1543,7 +1543,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__start)
-            opts="-o -n -v -q -y -h -V --target --local --only --now --dry-run --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --target --local --only --now --dry-run --output --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1659,7 +1659,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__upgrade__subcmd__node)
-            opts="-o -n -v -q -y -h -V --target --chain --run --held --now --output --kubeconfig --context --namespace --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-o -n -v -q -y -h -V --target --chain --run --held --now --output --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -361,7 +361,7 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rotate-key" -s h
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rotate-key" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l target -d 'The release to go to; else the scenario\'s, or with --from-cluster the one that detection would choose' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l scenario -d 'A file that --save wrote, or one of runbook, minor, three-control-planes' -r
-complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l save -d 'Write the scenario to a file, - for stdout, and do no more: names, labels and versions, to share and to change' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l save -d 'Write the scenario to a file, never over one, - for stdout, and do no more: names, labels and versions, to share and to change' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l inject -d 'Break something at preflight, master, worker/NODE, postflight or a node\'s step; may be repeated: kill, ssh-loss, api-outage, alert, node-not-ready, pdb-deadlock, deployment-down, crash-loop, etcd-ill, dns-away, backup-failure, power-cut, prometheus-away, pushgateway-away, slack-away, new-release' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -l seed -d 'One seed gives one history' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s o -l output -d 'Form of the result on stdout; markdown, html and svg tell the run as a report does' -r -f -a "text\t''
