@@ -146,7 +146,7 @@ pub enum Command {
     },
     /// Start the chain by hand
     #[command(
-        after_help = "Examples:\n  k8s-upgrade start --target 1.36.3 --dry-run\n  k8s-upgrade start --target 1.36.3 --local    # all phases in this process, with progress\n  k8s-upgrade start --target 1.36.3 --only k8s-node4    # the control planes and one worker, then it stops"
+        after_help = "Examples:\n  k8s-upgrade start --target 1.36.3 --dry-run\n  k8s-upgrade start --target 1.36.3 --only k8s-node4    # one worker first, then it stops"
     )]
     Start {
         /// The release to go to

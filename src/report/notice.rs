@@ -305,6 +305,8 @@ pub mod samples {
             Notice::LeftOut { target, skip: skip() },
             Notice::Forced { node: "k8s-node3".into(), pod: "web/shop".into(), says: "allows 0".into(), after: lasts },
             Notice::Deferred { target, what: "preflight".into(), reasons: "firing: DiskFull".into() },
+            Notice::Rests { target, node: "k8s-node3".into(), closed: "outside of the windows".into() },
+            Notice::Only { target, node: "k8s-node3".into() },
             failed(Class::Step),
             failed(Class::Hold),
             failed(Class::Halted),

@@ -554,7 +554,7 @@ fn detection_that_starts_nothing_has_nothing_tried_again() {
 fn a_window_is_long_enough_to_begin_in() {
     let windows = |text: &str| load(&format!("windows: [\"Sat 01:00-02:00 UTC\", \"{text}\"]\n"), &[], &[]);
     let why = windows("Sun 01:00-02:14 UTC").unwrap_err();
-    let wanted = "f.yaml: setting windows: the longest has 74m 00s, and a run needs 75m 00s to begin";
+    let wanted = "f.yaml: setting windows: the longest has 1h 14m, and a run needs 1h 15m to begin";
     assert!(why.contains(wanted), "{why}");
     assert_eq!(windows("Sun 01:00-02:15 UTC").unwrap().windows.len(), 2);
     // Commas stand between windows there, blanks between days.

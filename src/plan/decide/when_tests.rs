@@ -41,7 +41,7 @@ fn all_that_is_needed_lies_in_one_window() {
         (&nights, &[], "2026-11-28T04:00:00Z", 1, "at 2026-11-29T00:00:00Z"),
         (&nights, &["2026-11-28..2026-11-30 Europe/Berlin: x"], "2026-11-27T12:00:00Z", 60, "at 2026-11-27T22:00:00Z"),
         // The freeze begins at midnight, in the middle of the window.
-        (&nights, &["2026-11-28..2026-11-30 Europe/Berlin: x"], "2026-11-27T12:00:00Z", 61, "at 2026-12-01T22:00:00Z"),
+        (&nights, &["2026-11-28..2026-11-30 Europe/Berlin: x"], "2026-11-27T12:00:00Z", 61, "at 2026-11-30T23:00:00Z"),
         (&[], &["2026-11-28: x"], "2026-11-28T12:00:00Z", 60, "at 2026-11-29T00:00:00Z"),
         (&["daily 00:00-24:00 UTC"], &[], "2026-11-28T12:00:00Z", 7 * 24 * 60, "now"),
         (&["Sat 01:00-03:00 UTC"], &[], "2026-11-28T01:00:00Z", 121, "never"),
@@ -68,7 +68,7 @@ fn why_not_is_said() {
     );
     assert_eq!(
         said(&night, "2026-12-12T04:30:00Z"),
-        "30m 00s are left of the window, and 60m 00s are needed: it may begin at Sat 2026-12-19 01:00 UTC"
+        "30m 00s are left of the window, and 1h 00m are needed: it may begin at Sat 2026-12-19 01:00 UTC"
     );
     let unknown = Calendar { unknown: vec!["ConfigMap a/b: it does not exist".into()], ..Calendar::ALWAYS };
     assert_eq!(

@@ -279,14 +279,18 @@ pub fn freezes<'a>(entries: impl Iterator<Item = (&'a str, &'a str)>) -> Result<
     let (mut freezes, mut odd, mut bytes) = (Vec::new(), Vec::new(), 0);
     for (key, value) in entries {
         bytes += key.len() + value.len();
-        if bytes > LARGEST || freezes.len() + odd.len() >= MOST {
-            return Err(vec![format!("it is larger than {LARGEST} bytes, or has more than {MOST} freezes")]);
+        let too_much = || vec![format!("it is larger than {LARGEST} bytes, or has more than {MOST} freezes")];
+        if bytes > LARGEST {
+            return Err(too_much());
         }
         let lines: Vec<&str> = value.lines().filter(|line| !line.trim().is_empty()).collect();
         if lines.is_empty() {
             odd.push(format!("{} says no days", short(key)));
         }
         for days in lines {
+            if freezes.len() + odd.len() >= MOST {
+                return Err(too_much());
+            }
             match Freeze::read(days, key) {
                 Ok(freeze) => freezes.push(freeze),
                 Err(why) => odd.push(format!("{}: {why}", short(key))),

@@ -456,6 +456,7 @@ mod tests {
                 Mark::Prepared => "0badcafe",
                 Mark::HeldDrain => r#"{"node":"n","tries":1,"seconds":1,"last":"2026-11-22T12:00:00Z"}"#,
                 Mark::Baseline => r#"{"at":"2026-11-22T12:00:00Z","ill":[],"whole":""}"#,
+                Mark::Resting => r#"{"node":"n","since":"2026-11-22T12:00:00Z","until":null,"why":"w"}"#,
                 Mark::Reminded => r#"{"run":"0badcafe","at":"worker/n","since":"2026-11-22T12:00:00Z","times":0,"last":null}"#,
                 _ => "something",
             };
@@ -468,7 +469,13 @@ mod tests {
 
     #[test]
     fn a_run_begins_with_its_own_marks_alone() {
-        let all: BTreeMap<String, String> = Mark::of_a_run().map(|mark| (mark.key(PREFIX), "before".to_owned())).collect();
+        // What a person said of another run stays, and says of which.
+        let said = |mark| match mark {
+            Mark::OutsideWindows => "5f3a21bc 2026-11-22T12:05:00Z",
+            Mark::Only => "5f3a21bc k8s-node4",
+            _ => "before",
+        };
+        let all: BTreeMap<String, String> = Mark::of_a_run().map(|mark| (mark.key(PREFIX), said(mark).to_owned())).collect();
         let mut after = all.clone();
         for (key, value) in
             Edit::annotations(&begun(&run(), "1.34.7".parse().unwrap(), Timestamp::UNIX_EPOCH, None, None), PREFIX)
@@ -485,6 +492,8 @@ mod tests {
             target: Some("1.34.7".parse().unwrap()),
             started: Some(Timestamp::UNIX_EPOCH),
             acknowledged: Some("before".to_owned()),
+            outside_windows: Some(said(Mark::OutsideWindows).parse().unwrap()),
+            only: Some(said(Mark::Only).parse().unwrap()),
             ..RunMarks::default()
         };
         assert_eq!(marks, own);
