@@ -146,7 +146,8 @@ pub async fn baseline(services: &Services, place: &str, facts: &Facts, run: &Run
 }
 
 /// Watches the cluster until the soak of whatever node was changed last is over, and nothing is worse than at the baseline. What is worse in
-/// three looks over a minute holds, and so does what has come and gone for as long as a node is given to be Ready. Before a node, once no soak is left, the gates that are asked there anyhow are left to their own waits.
+/// three looks over a minute holds, and so does what has come and gone for as long as a node is given to be Ready. Before a node, once no soak is
+/// left, the gates that are asked there anyhow are left to their own waits.
 pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Baseline) -> Result<(), Cause> {
     let Services { session, settings, observer, .. } = services;
     let place = asking.place();
@@ -160,12 +161,13 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
         let left = last.map_or(Duration::ZERO, |(changed, _)| soak.saturating_sub(passed(changed)));
         let soaks = *soaks.get_or_insert(!left.is_zero());
         let wanted = |gate| match asking.occasion() {
-            Occasion::BeforeNode if !soaks => !matches!(gate, Gate::Nodes | Gate::Workloads),
+            Occasion::BeforeNode if !soaks => !matches!(gate, Gate::Nodes | Gate::ApiServers | Gate::Workloads),
             // Its pod has no key, and its last node has asked just now.
             Occasion::Postflight => gate != Gate::Etcd,
             _ => true,
         };
-        let counts = |symptom: &Symptom| GUARDED.iter().any(|(gate, guard)| *gate == symptom.gate && guard::on(*guard));
+        let guarded = |symptom: &Symptom| GUARDED.iter().any(|(gate, guard)| *gate == symptom.gate && guard::on(*guard));
+        let counts = |symptom: &Symptom| wanted(symptom.gate) && guarded(symptom);
         let worse: Vec<Symptom> = look(services, &facts, wanted).await?.worse(baseline).into_iter().filter(counts).collect();
         let late = passed(begun) >= *over.get_or_insert(left + guard::bound(Guard::WaitDeadline, settings.ready_deadline));
         let standing = looks.see(session.now(), &worse, late);
