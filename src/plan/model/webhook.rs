@@ -148,14 +148,14 @@ pub struct Webhook {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Body {
-    /// Its strings are filled in.
-    Json(Value),
+    /// Its strings are filled in. It is kept as it was written, too: printed anew, a number could be another one.
+    Json(Value, String),
     Text(String),
 }
 
 /// As the settings have it.
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, expecting = "a map with a body, in a file of settings")]
 struct Written {
     body: String,
     #[serde(default = "json")]
@@ -214,7 +214,7 @@ impl TryFrom<Written> for Webhook {
         }
         let body = if content_type.contains("json") {
             let read = serde_json::from_str(&body);
-            Body::Json(read.map_err(|error| format!("body: it is not JSON, as content-type says: {error}"))?)
+            Body::Json(read.map_err(|error| format!("body: it is not JSON, as content-type says: {error}"))?, body)
         } else {
             Body::Text(body)
         };
@@ -226,8 +226,7 @@ impl From<Webhook> for Written {
     fn from(webhook: Webhook) -> Self {
         let Webhook { body, content_type, headers, only, longest } = webhook;
         let body = match body {
-            Body::Json(value) => value.to_string(),
-            Body::Text(text) => text,
+            Body::Json(_, text) | Body::Text(text) => text,
         };
         Written { body, content_type, headers, only, longest }
     }
@@ -260,7 +259,7 @@ impl Webhook {
     /// What is sent.
     pub fn body(&self, message: &Message) -> String {
         match &self.body {
-            Body::Json(value) => {
+            Body::Json(value, _) => {
                 let mut value = value.clone();
                 each_string(&mut value, &|text| self.filled(text, message));
                 value.to_string()

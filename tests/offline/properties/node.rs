@@ -1,8 +1,11 @@
 //! What nodes print: every operation's answer, through the one door by which it comes in.
 
+use std::time::Duration;
+
 use k8s_upgrade::failure::Cause;
 use k8s_upgrade::node::{self, *};
 use k8s_upgrade::plan::model::version::Version;
+use k8s_upgrade::words::HostPath;
 use k8s_upgrade::world::HostOutput;
 
 use super::ends;
@@ -113,7 +116,6 @@ fn packages() {
     let repository = Repository { packages: "https://pkgs.example".parse().unwrap(), target: RELEASE, keys: Vec::new() };
     answers(&repository, &["# adds\n", &key]);
     answers(&Available { package: "kubeadm" }, &["available 1.36.3-1.1\navailable 1.36.2-1.1\n"]);
-    answers(&AskServers, &["api well\netcd ill ALARM NOSPACE\n", "api unasked curl is missing\netcd well\n"]);
     answers(&ImagesThere { name: "k8s-upgrade".parse().unwrap() }, &["image docker.io/library/k8s-upgrade:1\n"]);
     let prefetch = Prefetch { target: RELEASE, control_plane: true, images: Images::default() };
     answers(
@@ -147,6 +149,34 @@ fn files() {
     );
     answers(&ReadPatches { folder: "/etc/a".parse().unwrap() }, &["patch etcd+json.yaml\ntext - op: add\ntext \n"]);
     answers(&WriteCard { name: "card".into(), content: String::new() }, &["card /var/lib/k8s-upgrade/restore.txt\n"]);
+}
+
+#[test]
+fn servers() {
+    answers(
+        &AskServers,
+        &["api well\netcd ill ALARM NOSPACE\n", "api unasked curl is missing\netcd well\n", "etcd ill\napi well\n"],
+    );
+}
+
+#[test]
+fn snapshots() {
+    let folder: HostPath = "/var/lib/k8s-upgrade/etcd".parse().unwrap();
+    answers(
+        &LookAtEtcd { folder: folder.clone() },
+        &["etcd 20480 /var/lib/etcd\n", "# looks\netcd 4575264 /var/lib/etcd data\n"],
+    );
+    let take = TakeSnapshot {
+        folder,
+        target: RELEASE,
+        run: "5f3a21bc".parse().unwrap(),
+        node: "k8s-master".parse().unwrap(),
+        keep: 3,
+        limit: Duration::from_secs(600),
+    };
+    let path = "/var/lib/k8s-upgrade/etcd/k8s-upgrade-1.36.3-5f3a21bc-k8s-master.db";
+    let there = format!("snapshot 4575264 {path}\n");
+    answers(&take, &[&there, &format!("# saves\nmade 81234 2882343476\n{there}")]);
 }
 
 #[test]

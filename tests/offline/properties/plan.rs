@@ -8,6 +8,7 @@ use k8s_upgrade::plan::model::halt::{Halt, Skip};
 use k8s_upgrade::plan::model::journal::Journal;
 use k8s_upgrade::plan::model::parse;
 use k8s_upgrade::plan::model::version::Version;
+use k8s_upgrade::plan::model::webhook::{self, Message, NoticeKind, Webhook};
 use k8s_upgrade::plan::rescue::card::Card;
 use k8s_upgrade::plan::rescue::rollback;
 use k8s_upgrade::plan::trust::keys::Public;
@@ -159,6 +160,50 @@ fn halts_and_skips() {
     ends(&halts, |text| Some(Halt::read(text).to_string()));
     let skips = [r#"[{"step":"worker/k8s-node4","by":"ann@laptop","reason":"gone"}]"#, "preflight, worker/k8s-node2"];
     returns(&skips, |text| Some(Skip::read(text)), |skips| Skip::write(skips));
+}
+
+/// Whatever is accepted is written so that it reads back, and sends what its receiver reads: JSON where it says so, and headers of one
+/// line each, whatever the message says.
+#[test]
+fn webhooks() {
+    let samples = [
+        r#"{"body":"{\"text\":\"{cluster}: {text}\",\"at\":[\"{time}\",1]}","only":["held","failed"],"longest":1900}"#,
+        // A number that is another one when it is read, printed and read again.
+        r#"{"body":"[118446744073709551615, \"{text}\"]"}"#,
+        r#"{"body":"{kind} {place} {target}: {text}","content-type":"text/plain","headers":{"Title":"{cluster}: {kind}"}}"#,
+    ];
+    let message = Message {
+        at: jiff::Timestamp::UNIX_EPOCH,
+        kind: NoticeKind::Held,
+        cluster: "home\"lab".to_owned(),
+        place: "k8s-node3".to_owned(),
+        target: Some(Version::new(1, 36, 3)),
+        text: "it said \"{cluster}\",\r\n\\ and {nothing}\u{1b}[2J".to_owned(),
+    };
+    check(&samples, |text| {
+        let Ok(webhook) = serde_json::from_str::<Webhook>(text) else { return Ok(false) };
+        let written = serde_json::json!(webhook).to_string();
+        if serde_json::from_str::<Webhook>(&written).as_ref().ok() != Some(&webhook) {
+            return Err(format!("{webhook:?} is written as {written}, which does not read back"));
+        }
+        let body = webhook.body(&message);
+        if webhook.content_type().contains("json") && serde_json::from_str::<serde_json::Value>(&body).is_err() {
+            return Err(format!("{webhook:?} sends {body}, which is not JSON"));
+        }
+        match webhook.headers(&message).find(|(_, value)| value.chars().any(char::is_control)) {
+            Some(header) => Err(format!("{webhook:?} sends {header:?}")),
+            None => Ok(true),
+        }
+    });
+    // Of what is wrong the line's number is told alone: the rest is a secret.
+    check(
+        &["# ours\nteams: https://x.example/SECRET?a: b\n\n  ntfy:  https://ntfy.example/T \n", ""],
+        |text| match webhook::urls(text) {
+            Ok(urls) if urls.values().any(|url| url.is_empty() || url.trim() != *url) => Err(format!("{urls:?}")),
+            Err(why) if why.contains("http") => Err(format!("{why:?} tells of a URL")),
+            read => Ok(read.is_ok()),
+        },
+    );
 }
 
 #[test]

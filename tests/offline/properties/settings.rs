@@ -45,6 +45,8 @@ fn the_file() {
         "# ours\ncluster-name: homelab\nrunner: k8s-node1\nexclude-nodes: [a, b]\nssh-port: 2222\nhost-addresses: { k8s-master: 10.0.0.1 }\n",
         "soak: 5m\nquiet: 1h 30m\nready-ratio: 0.85\nparallel: 2\ndrain-unstick: never\nkubeadm-flags:\n- --v=5\nalert-ignore: ^Node.*$\n",
         "prometheus: http://10.0.0.9:9090\nbackup-cronjob: ops/etcd\nlease-duration: 30s\ndetection-dry-run: true\n",
+        "windows: [\"Sat,Sun 01:00-05:00 Europe/Berlin\"]\nfreezes:\n- \"2026-12-20..2027-01-06 Europe/Berlin: end of the year\"\nmax-version: \"1.36\"\n",
+        include_str!("../../../docs/webhooks.yaml"),
     ];
     returns(&samples, |text| load(text, &[]), printed);
 }
@@ -58,8 +60,14 @@ fn one_by_one() {
         .iter()
         .map(|(key, value)| match value {
             Value::String(text) => format!("{key}={text}"),
+            // What is nested is given in a file alone.
+            Value::Object(_) if key == "webhooks" => {
+                format!("file:\n{key}: {{ ntfy: {{ body: \"{{text}}\", content-type: text/plain, only: [held] }} }}\n")
+            }
             Value::Object(_) => format!("{key}=k8s-master=10.0.0.1,b=10.0.0.2"),
             Value::Array(_) if key == "package-keys" => format!("{key}={}", "DE15B14486CD377B9E876E1A234654DA9A296436"),
+            Value::Array(_) if key == "windows" => format!("{key}=daily 22:00-04:00 UTC,Sat-Sun 01:00-05:00 Europe/Berlin"),
+            Value::Array(_) if key == "freezes" => format!("{key}=2026-12-20..2027-01-06 Europe/Berlin: end of the year"),
             Value::Array(_) if key == "plain-http" => format!("{key}=packages-url"),
             Value::Array(_) if key == "kubeadm-flags" => format!("{key}=--v=5"),
             Value::Array(_) => format!("{key}=k8s-node7"),

@@ -2,19 +2,23 @@
 
 use std::time::Duration;
 
+use clap::{Args, FromArgMatches};
+use k8s_upgrade::cli::{Global, WebhookFile};
 use k8s_upgrade::plan::decide::when::{Closed, may_begin};
 use k8s_upgrade::plan::model::baseline::Baseline;
 use k8s_upgrade::plan::model::calendar::{self, Calendar, Freeze, Window};
 use k8s_upgrade::plan::model::held_drain::HeldDrain;
 use k8s_upgrade::plan::model::hooks::Turn;
+use k8s_upgrade::plan::model::policy::Ceiling;
 use k8s_upgrade::plan::model::progress::Progress;
 use k8s_upgrade::plan::model::reminded::Reminded;
+use k8s_upgrade::plan::model::resting::Resting;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
     self, Address, AnnotationPrefix, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress, HostPath,
     ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters, Login, LossId, MachineId, Minor,
     Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PatchName, Reason, Revision, RunId, SourceUrl, Stamp,
-    Url, VaultPath,
+    Url, VaultPath, WebhookName,
 };
 
 use proptest::prelude::*;
@@ -74,9 +78,23 @@ fn tokens() {
     token::<Minor>(plain, &["1.36", "1.9"]);
 }
 
+/// The options that are no tokens, as the command line reads them.
+#[test]
+fn options() {
+    let command = Global::augment_args(clap::Command::new("x"));
+    let waits = |text: &str| {
+        let given = command.clone().try_get_matches_from(["x", &format!("--request-timeout={text}")]).ok()?;
+        Some(Global::from_arg_matches(&given).ok()?.request_timeout)
+    };
+    returns(&["5s", "1m 30s", "PT1H"], waits, |wait| jiff::SignedDuration::try_from(*wait).unwrap().to_string());
+    let webhook = |text: &str| text.parse::<WebhookFile>().ok().map(|given| (given.name, given.file));
+    returns(&["teams=/run/teams", "ntfy=a=b c"], webhook, |(name, file)| format!("{name}={}", file.display()));
+}
+
 #[test]
 fn what_people_give() {
     token::<Namespace>(plain, &["k8s-upgrade"]);
+    token::<WebhookName>(plain, &["teams", "on-call-2"]);
     token::<ObjectName>(plain, &["vault-store", "a.b"]);
     token::<AnnotationPrefix>(plain, &["example.org"]);
     token::<HostAddress>(plain, &["10.0.20.101", "2001:db8::1", "node4.example.org"]);
@@ -101,6 +119,26 @@ fn places() {
 #[test]
 fn versions() {
     returns(&["1.36.3", "v1.36.0", "10.0.12"], |text| text.parse::<Version>().ok(), Version::to_string);
+}
+
+/// A ceiling is its text, and allows what it names and what lies below, but nothing above.
+#[test]
+fn ceilings() {
+    check(&["1.36.3", "1.36", "2.0"], |text| {
+        let Ok(ceiling) = text.parse::<Ceiling>() else { return Ok(false) };
+        if ceiling.to_string() != text {
+            return Err(format!("{ceiling:?} is not the text that it was read from"));
+        }
+        let numbers: Vec<u32> = text.split('.').filter_map(|number| number.parse().ok()).collect();
+        let (major, minor, patch) = (numbers[0], numbers[1], numbers.get(2).copied().unwrap_or(u32::MAX));
+        let highest = Version::new(major, minor, patch);
+        let near = [(minor, patch), (minor, 0), (minor, patch.saturating_add(1)), (minor.saturating_add(1), 0)];
+        let near = near.map(|(minor, patch)| Version::new(major, minor, patch));
+        match near.into_iter().find(|release| ceiling.allows(*release) != (*release <= highest)) {
+            Some(wrong) => Err(format!("{ceiling:?} is wrong about {wrong}")),
+            None => Ok(true),
+        }
+    });
 }
 
 #[test]
@@ -239,6 +277,15 @@ fn records_of_reminders() {
         }
         None => Ok(false),
     });
+}
+
+#[test]
+fn records_of_rests() {
+    let samples = [
+        r#"{"node":"k8s-node4","since":"2026-11-22T12:00:00Z","until":"2026-11-22T22:00:00Z","why":"no window is open"}"#,
+        r#"{"node":"","since":"2026-11-22T12:00:00Z","until":null,"why":"a freeze: sale"}"#,
+    ];
+    returns(&samples, Resting::read, Resting::write);
 }
 
 #[test]
