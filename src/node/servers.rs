@@ -37,6 +37,9 @@ impl Operation for AskServers {
     fn script(&self) -> &'static str {
         include_str!("servers.sh")
     }
+    fn libraries(&self) -> &'static [&'static str] {
+        &[include_str!("etcd.sh")]
+    }
     fn args(&self) -> Vec<String> {
         Vec::new()
     }

@@ -1,8 +1,6 @@
 # What the API server and the etcd of this control plane say of themselves: each is asked here, as its kubelet asks it, without a certificate.
-manifests=$root/etc/kubernetes/manifests
+api_manifest=$root/etc/kubernetes/manifests/kube-apiserver.yaml
 
-# POD FLAG: its value in the static pod's manifest, as kubeadm writes it; nothing where it is not set.
-flag() { sed -nE "s/^[[:space:]]*- --$2=//p" "$manifests/$1.yaml" | sed -n 1p | sed -E "s/[\"'[:space:]]//g"; }
 # URL GOOD: well, where what it answers matches GOOD.
 ask() {
     local answer
@@ -18,9 +16,9 @@ if ! command -v curl >/dev/null; then
     exit 0
 fi
 
-if [[ -f $manifests/kube-apiserver.yaml ]]; then
-    address=$(flag kube-apiserver advertise-address)
-    port=$(flag kube-apiserver secure-port)
+if [[ -f $api_manifest ]]; then
+    address=$(flag_of "$api_manifest" advertise-address) || address=
+    port=$(flag_of "$api_manifest" secure-port) || port=
     if [[ $address == *:* ]]; then address=[$address]; fi
     ready=https://${address:-127.0.0.1}:${port:-6443}
     if [[ $ready =~ $url ]]; then
@@ -32,8 +30,8 @@ else
     echo 'api unasked there is no manifest of an API server on this node'
 fi
 
-if [[ -f $manifests/etcd.yaml ]]; then
-    metrics=$(flag etcd listen-metrics-urls | tr , '\n' | sed -n '/^http:/{p;q}')
+if [[ -f $etcd_manifest ]]; then
+    metrics=$(flag_of "$etcd_manifest" listen-metrics-urls | tr , '\n' | sed -n '/^http:/{p;q}') || metrics=
     if [[ $metrics =~ $url ]]; then
         echo "etcd $(ask "$metrics/health" '"health": ?"?true')"
     else

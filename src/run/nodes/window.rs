@@ -63,7 +63,10 @@ pub async fn may_type(
     // The installation may have windows that this machine knows nothing of.
     let rest = || when::rest(facts, &policy, services.session.now()).filter(|_| !services.session.outside_windows);
     match closed(services, facts, run.unwrap_or(&open), &policy, needs).or_else(|| rest().map(|(_, closed)| closed)) {
-        Some(closed) => Err(Cause::refused(closed.to_string()).next(format!("{again} --now    # does not wait for the window"))),
+        Some(closed) => {
+            let now = format!("{again} --now");
+            Err(Cause::refused(closed.to_string()).next(format!("{now}    # does not wait for the window")))
+        }
         None => Ok(()),
     }
 }
