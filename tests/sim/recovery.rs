@@ -248,6 +248,8 @@ pub async fn resumes(driver: &mut Driver<'_>, case: &str) {
     let (code, said) = types(driver, "resume", "resume --yes").await;
     assert_eq!(code, 0, "{case}: {said}");
     let limit = later(driver.twin.now(), LIMIT);
+    // The Job of a node that is done stays Failed where what came after it held.
+    driver.until(limit, |state| is_over(state) || at_work(state)).await;
     let over = driver.until(limit, |state| is_over(state) || (!at_work(state) && has_failed_job(state))).await;
     pass(driver, 1).await;
     driver.twin.look(|state| assert!(over && is_over(state), "{case}: {said}\n{}\n{}", jobs(state), tail(state, 80)));
@@ -325,6 +327,9 @@ fn mend(state: &mut State) {
     state.web.prometheus.injected.clear();
     state.web.troubles.clear();
     state.control.backup = Backup::Fine;
+    state.control.broken.clear();
+    state.dns_away_until = None;
+    state.hosts.change("k8s-master", |machine| machine.faults.etcd_ill = None);
     let budgets: Vec<Key> = state.store.list(Kind::Budget).map(|(key, _)| key.clone()).collect();
     for key in budgets {
         let deadlock = state.store.get(&key).is_some_and(|budget| budget["spec"]["maxUnavailable"] == 0);
@@ -339,9 +344,13 @@ fn injected(step: &str) {
     let scenario = calm(Scenario::runbook());
     for (what, _) in KNOWN {
         let Ok(injection) = Injection::read(&format!("{what}@{step}"), &scenario) else {
-            let of_another =
-                if what == "backup-failure" { step != "preflight" } else { !step.contains("master") && !step.contains('/') };
-            assert!(of_another && ["backup-failure", "pdb-deadlock"].contains(&what), "{what}@{step} cannot be asked for");
+            let of_another = match what {
+                "backup-failure" => step != "preflight",
+                "etcd-ill" => !step.contains("master"),
+                "pdb-deadlock" | "deployment-down" | "crash-loop" => !step.contains("master") && !step.contains('/'),
+                _ => false,
+            };
+            assert!(of_another, "{what}@{step} cannot be asked for");
             continue;
         };
         let mut state = begin(&scenario);

@@ -161,13 +161,12 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
         let left = last.map_or(Duration::ZERO, |(changed, _)| soak.saturating_sub(passed(changed)));
         let soaks = *soaks.get_or_insert(!left.is_zero());
         let wanted = |gate| match asking.occasion() {
-            Occasion::BeforeNode if !soaks => !matches!(gate, Gate::Nodes | Gate::ApiServers | Gate::Workloads),
+            Occasion::BeforeNode if !soaks => !matches!(gate, Gate::Nodes | Gate::Workloads),
             // Its pod has no key, and its last node has asked just now.
             Occasion::Postflight => gate != Gate::Etcd,
             _ => true,
         };
-        let guarded = |symptom: &Symptom| GUARDED.iter().any(|(gate, guard)| *gate == symptom.gate && guard::on(*guard));
-        let counts = |symptom: &Symptom| wanted(symptom.gate) && guarded(symptom);
+        let counts = |symptom: &Symptom| GUARDED.iter().any(|(gate, guard)| *gate == symptom.gate && guard::on(*guard));
         let worse: Vec<Symptom> = look(services, &facts, wanted).await?.worse(baseline).into_iter().filter(counts).collect();
         let late = passed(begun) >= *over.get_or_insert(left + guard::bound(Guard::WaitDeadline, settings.ready_deadline));
         let standing = looks.see(session.now(), &worse, late);

@@ -88,9 +88,14 @@ impl KubeEvents {
         }
     }
 
+    /// What only looks writes nothing, not even that it looked.
+    fn acts(&self) -> bool {
+        self.session.chain || self.session.has_changed()
+    }
+
     async fn flush(&self, bulletins: &Bulletins) {
         self.state.lock().await.ending = true;
-        if tokio::time::timeout(LAST, bulletins.queue().emptied()).await.is_err() {
+        if self.acts() && tokio::time::timeout(LAST, bulletins.queue().emptied()).await.is_err() {
             self.tell("the API server did not answer in time").await;
         }
     }
@@ -114,6 +119,10 @@ impl KubeEvents {
     async fn write(&self, bulletin: &Bulletin) -> bool {
         let mut written = 0;
         while !self.state.lock().await.off {
+            if !self.acts() {
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
             let permit = Permit { class: ChangeClass::Settle, step: "write an Event".to_owned() };
             let failed = match tokio::time::timeout(WRITE, permit.scope(self.try_write(bulletin, &mut written))).await {
                 Ok(Ok(())) => {

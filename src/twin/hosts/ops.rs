@@ -232,14 +232,14 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
     Ok(())
 }
 
-/// As `servers.sh` prints it. An API server that starts is asked by its kubelet as well, which says so.
+/// As `servers.sh` prints it: each server's own word, whatever its kubelet makes of its pod.
 fn servers(state: &State, machine: &Machine) -> [String; 2] {
     let said = |pod: &str, well: bool, ill: &str| match machine.manifests.contains_key(pod) {
         false => format!("unasked there is no manifest of an {} on this node", if pod == "etcd" { pod } else { "API server" }),
         true if well => "well".to_owned(),
         true => format!("ill {ill}"),
     };
-    let ready = state.access() == Access::Up && !machine.faults.unready.contains("kube-apiserver") && !machine.faults.api_ill;
+    let ready = state.access() == Access::Up && !machine.faults.api_ill;
     let health = machine.faults.etcd_ill.as_deref();
     let api = said("kube-apiserver", ready, "[+]ping ok [-]etcd failed: reason withheld readyz check failed");
     let etcd = said("etcd", health.is_none(), &format!("{{\"health\":\"false\",\"reason\":\"{}\"}}", health.unwrap_or_default()));
