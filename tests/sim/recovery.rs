@@ -11,7 +11,7 @@ use k8s_upgrade::twin::state::{ProgramPhase, later};
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::web::{How, Injected, Service, Trouble};
 use k8s_upgrade::twin::{Call, Driver, Fate, Hook, Scenario, State};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::hands::{done, observed, runbook, slack};
 use super::rules::Observer;
@@ -237,20 +237,20 @@ fn ends_and_is_resumed(end: &End, phase: &str) {
     assert!(slack(&end_state).contains("✅ K8s upgrade complete"), "{case}: {}", slack(&end_state));
 }
 
-fn has_failed_job(state: &State) -> bool {
+fn failed_jobs(state: &State) -> usize {
     let failed =
-        |line: &str| line.starts_with("k8s-upgrade-") && !line.starts_with("k8s-upgrade-watch") && line.contains("\"Failed\"");
-    jobs(state).lines().any(failed)
+        |line: &&str| line.starts_with("k8s-upgrade-") && !line.starts_with("k8s-upgrade-watch") && line.contains("\"Failed\"");
+    jobs(state).lines().filter(failed).count()
 }
 
 /// The one command, and the run goes to its end.
 pub async fn resumes(driver: &mut Driver<'_>, case: &str) {
     let (code, said) = types(driver, "resume", "resume --yes").await;
     assert_eq!(code, 0, "{case}: {said}");
+    // The Job of a node that is done stays Failed where what came after its upgrade held; one that is replaced is gone by now.
+    let before = driver.twin.look(failed_jobs);
     let limit = later(driver.twin.now(), LIMIT);
-    // The Job of a node that is done stays Failed where what came after it held.
-    driver.until(limit, |state| is_over(state) || at_work(state)).await;
-    let over = driver.until(limit, |state| is_over(state) || (!at_work(state) && has_failed_job(state))).await;
+    let over = driver.until(limit, |state| is_over(state) || (!at_work(state) && failed_jobs(state) > before)).await;
     pass(driver, 1).await;
     driver.twin.look(|state| assert!(over && is_over(state), "{case}: {said}\n{}\n{}", jobs(state), tail(state, 80)));
 }
@@ -327,7 +327,16 @@ fn mend(state: &mut State) {
     state.web.prometheus.injected.clear();
     state.web.troubles.clear();
     state.control.backup = Backup::Fine;
-    state.control.broken.clear();
+    // Whoever has mended a Deployment has its pods made anew.
+    for (namespace, name) in std::mem::take(&mut state.control.broken).into_keys() {
+        let of = |pod: &Value| {
+            let set = pod["metadata"]["ownerReferences"][0]["name"].as_str().unwrap_or_default();
+            set.rsplit_once('-').is_some_and(|(deployment, _)| deployment == name)
+        };
+        let pods = state.store.list(Kind::Pod).filter(|(key, pod)| key.namespace == namespace && of(pod));
+        let pods: Vec<Key> = pods.map(|(key, _)| key.clone()).collect();
+        pods.iter().for_each(|key| drop(state.store.remove(key)));
+    }
     state.dns_away_until = None;
     state.hosts.change("k8s-master", |machine| machine.faults.etcd_ill = None);
     let budgets: Vec<Key> = state.store.list(Kind::Budget).map(|(key, _)| key.clone()).collect();
@@ -377,7 +386,7 @@ fn injected(step: &str) {
                 // A Pushgateway that was away hears of it by the watch.
                 driver.twin.edit(|state| watch(state, true));
                 pass(driver, 1200).await;
-            } else if driver.twin.look(|state| !in_flight(state) && !has_failed_job(state)) {
+            } else if driver.twin.look(|state| !in_flight(state) && failed_jobs(state) == 0) {
                 // Deferred, which is no failure: the next detection tries again.
                 assert_eq!(types(driver, "detect", "detect").await.0, 0, "{case}");
                 when(driver, &case, is_over).await;
