@@ -351,7 +351,7 @@ impl Refusals<'_> {
 
     /// The runbook's "Clear orphaned in-flight state", and the backup Jobs of the runs given up.
     fn give_up(&self) {
-        let marks = ["in-flight", "target", "snapshot-path", "record-version", "run-id", "started"];
+        let marks = ["in-flight", "target", "snapshot-path", "record-version", "run-id", "started", "baseline"];
         let marks = marks.map(|suffix| format!("{}-", mark(suffix)));
         self.lab.kubectl(&[&["annotate", "namespace", NAMESPACE], &marks.each_ref().map(String::as_str)[..]].concat());
         self.lab.kubectl(&["-n", "default", "delete", "jobs", "--all", "--wait=true"]);
