@@ -54,7 +54,7 @@ fn decides(call: &Call) -> bool {
 }
 
 fn only_tells(call: &Call) -> bool {
-    let event = call.what.starts_with("POST /api/v1/namespaces/") && call.what.ends_with("/events");
+    let event = call.what.starts_with("POST /api/v1/namespaces/") && call.what.trim_end_matches('?').ends_with("/events");
     event || call.what.starts_with("PATCH /apis/batch/v1/namespaces/k8s-upgrade/jobs/k8s-upgrade-")
 }
 
