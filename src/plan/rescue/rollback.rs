@@ -96,7 +96,7 @@ pub struct FormerFiles {
 
 /// Makes etcd's data out of a snapshot, both in one folder, in a container of its own: no node has etcdutl but in that image, and no container of etcd runs then.
 /// What the member is called is in its manifest.
-const ETCDUTL: &str = "ctr -n k8s.io run --rm --mount type=bind,src=/var/lib/etcd.restored,dst=/restored,options=rbind:rw \
+const ETCDUTL: &str = "ctr -n k8s.io run --rm --mount type=bind,src=/var/lib/etcd/restored,dst=/restored,options=rbind:rw \
     \"$(sed -n 's/.*image: //p' /root/manifests/etcd.yaml)\" etcd-restore etcdutl snapshot restore /restored/snapshot.db --data-dir=/restored/etcd \
     $(grep -oE -- '--(name|initial-cluster|initial-advertise-peer-urls)=[^ ]+' /root/manifests/etcd.yaml)";
 
@@ -115,16 +115,17 @@ pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &FormerFiles) 
         "On each control plane, as root:".to_owned(),
         "  mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/     # stops the control plane"
             .to_owned(),
-        "  while pgrep -x 'etcd|kube-apiserver' >/dev/null; do sleep 1; done     # until they have ended: etcd would go on with its data wherever that is"
+        "  while pgrep -x etcd >/dev/null || pgrep -x kube-apiserver >/dev/null; do sleep 1; done     # until they have ended: etcd would go on with its data wherever that is"
             .to_owned(),
     ];
     // First of all, so that the etcd that will run restores its data.
     plan.extend(kept.manifests.iter().map(|file| format!("  cp {} /root/manifests/", word(file))));
     plan.extend([
-        "  mv /var/lib/etcd /var/lib/etcd.broken".to_owned(),
-        format!("  install -D -m 0600 {path} /var/lib/etcd.restored/snapshot.db"),
+        // All within that folder, which may be a disk of its own.
+        "  mv /var/lib/etcd/member /var/lib/etcd/member.broken".to_owned(),
+        format!("  install -D -m 0600 {path} /var/lib/etcd/restored/snapshot.db"),
         format!("  {ETCDUTL}                # etcdutl of etcd's own image"),
-        "  mv -T /var/lib/etcd.restored/etcd /var/lib/etcd && rm -r /var/lib/etcd.restored".to_owned(),
+        "  mv /var/lib/etcd/restored/etcd/member /var/lib/etcd/member && rm -r /var/lib/etcd/restored".to_owned(),
     ]);
     plan.extend((IN_USE.go_back)(&PACKAGES.join(" "), packages).iter().map(|line| format!("  {line}")));
     plan.extend(kept.kubelet.iter().map(|folder| format!("  cp -p {}/* /var/lib/kubelet/", word(folder))));
