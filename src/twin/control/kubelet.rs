@@ -148,6 +148,11 @@ fn look(state: &mut State, uid: &str, own: &mut Container) -> bool {
     }
     let Some(pod) = pod else { return own.started.is_some() && own.ended.is_none() };
     if going && own.started.is_none() {
+        // What ran before the machine lost its power has come to its end, and the kubelet says so before it lets the pod go: its Job waits for that.
+        if pod["status"]["phase"] == "Running" {
+            (own.started, own.ended) = (Some(now), Some((now, KILLED)));
+            report(state, own, &pod);
+        }
         delete_pod(state, &own.pod, Some(0));
         return false;
     }
