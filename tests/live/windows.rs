@@ -39,6 +39,11 @@ pub fn run() {
     let watch = Watch::start(&lab);
     detect(&lab, "detect-open");
     wait_for_pod(&lab, &watch, "k8s-upgrade-master-1-36-4");
+    // One that comes sooner holds the control plane itself.
+    lab.until(PHASE, "the control plane to be out of service", || {
+        let out = lab.json(&["get", "node", "k8s-master"])["spec"]["unschedulable"] == true;
+        if out { Ok(()) } else { Err("it serves".to_owned()) }
+    });
     let today = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     freezes(&format!("{}..{}", today.saturating_sub(1.day()), today.saturating_add(7.days())));
 
