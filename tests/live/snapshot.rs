@@ -74,8 +74,11 @@ pub fn run() {
         let states = lab.try_kubectl(&["get", "nodes", "-o", ready]).unwrap_or_default();
         if states.trim() == "True True" { Ok(()) } else { Err(states) }
     });
-    let cleared = lab.typed(&config, &["clear-state", "--yes"], COMMAND);
-    assert_eq!(cleared.code, Some(0), "{}", cleared.stderr);
+    // The snapshot has brought back the Lease of the preflight that took it: until it runs out, somebody may be at work.
+    lab.until(Duration::from_secs(90), "the Lease of the former preflight to run out", || {
+        let cleared = lab.typed(&config, &["clear-state", "--yes"], COMMAND);
+        if cleared.code == Some(0) { Ok(()) } else { Err(cleared.stderr) }
+    });
 }
 
 /// The commands of the plan, as a person finds them without the API server.
