@@ -178,23 +178,7 @@ impl fmt::Display for KubeadmFlag {
     }
 }
 
-macro_rules! as_text {
-    ($($name:ty),+) => {$(
-        impl TryFrom<String> for $name {
-            type Error = String;
-            fn try_from(text: String) -> Result<Self, String> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> String {
-                value.to_string()
-            }
-        }
-    )+};
-}
-as_text!(AlertFilter, KubeadmFlag);
+crate::words::as_text!(AlertFilter, KubeadmFlag);
 
 /// What may go over plain http, although others can read and change it on the way, because somebody has said so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -110,12 +110,12 @@ impl fmt::Display for ObjectPath {
     }
 }
 
-/// As text in settings.
+/// Reads and writes as text, by its own parser, wherever serde meets it: with `#[serde(try_from = "String", into = "String")]`.
 macro_rules! as_text {
     ($($name:ty),+) => {$(
         impl TryFrom<String> for $name {
-            type Error = NotAToken;
-            fn try_from(text: String) -> Result<Self, NotAToken> {
+            type Error = <Self as std::str::FromStr>::Err;
+            fn try_from(text: String) -> Result<Self, Self::Error> {
                 text.parse()
             }
         }
@@ -127,6 +127,7 @@ macro_rules! as_text {
         }
     )+};
 }
+pub(crate) use as_text;
 as_text!(Url, Address, ObjectPath);
 
 #[cfg(test)]

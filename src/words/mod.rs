@@ -9,6 +9,7 @@ mod text;
 mod texts;
 mod token;
 
+pub(crate) use address::as_text;
 pub use address::{Address, ObjectPath, Url, is_open};
 pub use given::{
     AnnotationPrefix, ClusterName, ContextName, HostAddress, ImageRef, LossId, Namespace, ObjectName, Reason, VaultPath,

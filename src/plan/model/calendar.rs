@@ -252,23 +252,7 @@ impl fmt::Display for Freeze {
     }
 }
 
-macro_rules! as_text {
-    ($($name:ty),+) => {$(
-        impl TryFrom<String> for $name {
-            type Error = String;
-            fn try_from(text: String) -> Result<Self, String> {
-                text.parse()
-            }
-        }
-
-        impl From<$name> for String {
-            fn from(value: $name) -> String {
-                value.to_string()
-            }
-        }
-    )+};
-}
-as_text!(Window, Freeze);
+crate::words::as_text!(Window, Freeze);
 
 /// The freezes of a ConfigMap that another team may write: its keys are reasons, its values days, a line each. What cannot be read is no
 /// freeze that is over but one that nobody knows.

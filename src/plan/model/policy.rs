@@ -85,18 +85,7 @@ impl fmt::Display for Ceiling {
     }
 }
 
-impl TryFrom<String> for Ceiling {
-    type Error = String;
-    fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Ceiling> for String {
-    fn from(ceiling: Ceiling) -> String {
-        ceiling.to_string()
-    }
-}
+crate::words::as_text!(Ceiling);
 
 /// Which node hosts the Jobs. Beside the control planes it is the one that gets the key, and tokens of the accounts that may create Jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
