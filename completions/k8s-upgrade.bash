@@ -49,6 +49,9 @@ _k8s__upgrade() {
             k8s__upgrade,manifests)
                 cmd="k8s__upgrade__subcmd__manifests"
                 ;;
+            k8s__upgrade,plan)
+                cmd="k8s__upgrade__subcmd__plan"
+                ;;
             k8s__upgrade,postflight)
                 cmd="k8s__upgrade__subcmd__postflight"
                 ;;
@@ -115,6 +118,9 @@ _k8s__upgrade() {
             k8s__upgrade__subcmd__help,manifests)
                 cmd="k8s__upgrade__subcmd__help__subcmd__manifests"
                 ;;
+            k8s__upgrade__subcmd__help,plan)
+                cmd="k8s__upgrade__subcmd__help__subcmd__plan"
+                ;;
             k8s__upgrade__subcmd__help,postflight)
                 cmd="k8s__upgrade__subcmd__help__subcmd__postflight"
                 ;;
@@ -155,7 +161,7 @@ _k8s__upgrade() {
 
     case "${cmd}" in
         k8s__upgrade)
-            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume halt skip-phase clear-state acknowledge check status report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests image completions man help"
+            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume halt skip-phase clear-state acknowledge check status plan report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -579,7 +585,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__help)
-            opts="detect start resume halt skip-phase clear-state acknowledge check status report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests image completions man help"
+            opts="detect start resume halt skip-phase clear-state acknowledge check status plan report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -733,6 +739,20 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__help__subcmd__manifests)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__upgrade__subcmd__help__subcmd__plan)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1025,6 +1045,64 @@ _k8s__upgrade() {
                     ;;
                 --external-secret)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --request-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__upgrade__subcmd__plan)
+            opts="-o -n -v -q -y -h -V --target --output --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --target)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text markdown json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text markdown json" -- "${cur}"))
                     return 0
                     ;;
                 --kubeconfig)

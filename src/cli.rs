@@ -12,7 +12,7 @@ use crate::plan::model::version::Version;
 use crate::words::{ContextName, ImageRef, LossId, Namespace, NodeName, NotAToken, ObjectName, Reason, RunId, WebhookName};
 
 const GROUPS: &str = "\
-Watch:     check, status, report
+Watch:     check, plan, status, report
 Run:       detect, start, resume, acknowledge
 Stop:      halt, skip-phase, clear-state
 Try:       rehearse
@@ -106,6 +106,15 @@ pub enum Page {
     Html,
     /// That picture alone
     Svg,
+    Json,
+}
+
+/// How a plan is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Sheet {
+    Text,
+    /// For whoever has to approve the change
+    Markdown,
     Json,
 }
 
@@ -241,6 +250,16 @@ pub enum Command {
         hosts: bool,
         #[command(flatten)]
         data: Data,
+    },
+    /// Show a run before it is begun: its Jobs in their order, the gates as they stand, what each node goes through, and how long it takes
+    #[command(after_help = "Examples:\n  k8s-upgrade plan\n  k8s-upgrade plan --target 1.36.3 -o markdown > change.md")]
+    Plan {
+        /// The release to go to; else that of the run in flight, or the one that detection would choose
+        #[arg(long, value_name = "X.Y.Z")]
+        target: Option<Version>,
+        /// Form of the plan
+        #[arg(short, long, value_enum, default_value_t = Sheet::Text)]
+        output: Sheet,
     },
     /// Tell what happened in a run, from the journals that outlive its Jobs
     #[command(

@@ -20,6 +20,8 @@ pub enum Class {
     Hold,
     /// A person must change something first.
     Refused,
+    /// The same, and it is known that there is nothing to change yet: somebody else has to release something first.
+    Pinned,
     /// A step failed; it can be run again.
     Step,
     /// Somebody else holds the run or the node.
@@ -39,7 +41,7 @@ impl Class {
             Class::Bug => 1,
             Class::Usage => 2,
             Class::Hold => 3,
-            Class::Refused => 4,
+            Class::Refused | Class::Pinned => 4,
             Class::Step => 5,
             Class::Contended => 6,
             Class::Unreachable => 7,
@@ -56,6 +58,7 @@ impl Class {
             Class::Usage => "usage",
             Class::Hold => "hold",
             Class::Refused => "refused",
+            Class::Pinned => "pinned",
             Class::Step => "failed",
             Class::Contended => "contended",
             Class::Unreachable => "unreachable",
@@ -190,6 +193,10 @@ impl Cause {
     pub fn refused(what: impl Into<String>) -> Self {
         Self::new(Class::Refused, what)
     }
+    /// See [`Class::Pinned`].
+    pub fn pinned(what: impl Into<String>) -> Self {
+        Self::new(Class::Pinned, what)
+    }
     /// See [`Class::Step`].
     pub fn step(what: impl Into<String>) -> Self {
         Self::new(Class::Step, what)
@@ -242,10 +249,12 @@ impl Class {
             Class::Contended => 1,
             Class::Unreachable => 2,
             Class::Step => 3,
+            // What a person can mend now is worth their time only once nothing is pinned.
             Class::Refused => 4,
-            Class::Usage => 5,
-            Class::Stopped(_) | Class::Halted => 6,
-            Class::Bug => 7,
+            Class::Pinned => 5,
+            Class::Usage => 6,
+            Class::Stopped(_) | Class::Halted => 7,
+            Class::Bug => 8,
         }
     }
 }
@@ -317,6 +326,7 @@ impl Failure {
         let sign = match self.cause.class {
             Class::Hold => "‖ hold:",
             Class::Refused => "✗ refused:",
+            Class::Pinned => "✗ pinned:",
             Class::Stopped(_) | Class::Halted => "■ stopped:",
             Class::Contended => "✗ contended:",
             _ => "✗",
@@ -380,6 +390,7 @@ mod tests {
             (Class::Usage, Retry::Person),
             (Class::Hold, Retry::Gate),
             (Class::Refused, Retry::Person),
+            (Class::Pinned, Retry::Person),
             (Class::Step, Retry::Counted),
             (Class::Contended, Retry::Counted),
             (Class::Unreachable, Retry::Counted),

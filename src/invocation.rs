@@ -12,13 +12,15 @@ use clap::Parser;
 use futures::future::LocalBoxFuture;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, Data, Form, Halt, Page, Skip};
+use crate::cli::{Cli, Command, Data, Form, Halt, Page, Sheet, Skip};
 use crate::commands::{self, Asker};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::model::journal::Head;
 use crate::report::data::{self, Document};
-use crate::report::{self, Account, Bulletins, Event, Follower, Out, Outbox, Printed, Shared, SharedJournal, Sink, Style};
+use crate::report::{
+    self, Account, Bulletins, Event, Follower, GateStates, Out, Outbox, Printed, Shared, SharedJournal, Sink, Style,
+};
 use crate::run::cluster::unconnected;
 use crate::run::session::{self, Identity, Session, Stop, signalled};
 use crate::run::{Parts, Services};
@@ -97,9 +99,12 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     // And the cluster itself.
     let bulletins = (!manner(&cli.command).dry_run).then(|| Bulletins::new(held(&cli.command)));
     let others = others.chain(bulletins.clone().map(|bulletins| Box::new(bulletins) as Box<dyn Sink>));
+    // And whoever draws graphs.
+    let gates = (!manner(&cli.command).dry_run).then(GateStates::default);
+    let others = others.chain(gates.clone().map(|gates| Box::new(gates) as Box<dyn Sink>));
     let sink = report::shared(std::iter::once(own).chain(others).collect());
     let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());
-    let kept = Subscribers { journal, account: account.clone(), follower, outbox, bulletins };
+    let kept = Subscribers { journal, account: account.clone(), follower, outbox, bulletins, gates };
     let own = format!("{:?}", cli.command);
     let result = perform(invocation, world, cli, sink.clone(), kept).await;
     let result = result.map_err(|failure| failure.not_in_a_circle(|advised| repeats(advised, &own)));
@@ -208,6 +213,7 @@ struct Subscribers {
     follower: Option<Follower>,
     outbox: Option<Outbox>,
     bulletins: Option<Bulletins>,
+    gates: Option<GateStates>,
 }
 
 async fn perform(
@@ -215,7 +221,7 @@ async fn perform(
     world: &World,
     cli: Cli,
     sink: Shared,
-    Subscribers { journal, account, follower, outbox, bulletins }: Subscribers,
+    Subscribers { journal, account, follower, outbox, bulletins, gates }: Subscribers,
 ) -> Result<Outcome, Failure> {
     let global = &cli.global;
     let sources =
@@ -292,6 +298,7 @@ async fn perform(
         follower,
         outbox,
         bulletins,
+        gates,
     });
     let mut asker = Asker { stdin: invocation.stdin, interactive: invocation.interactive, yes: global.yes };
     let second = async {
@@ -315,8 +322,9 @@ async fn perform(
     // Dropping the command's future has no effects outside: whatever runs on a node goes on, and the facts show it.
     let performed = async {
         // Caught here, so that the journal hears of it, too.
-        let work = caught(invocation.panics.as_ref(), commands::run(&services, &mut asker, cli));
-        let work = async { services.notices.sending(work).await.flatten() };
+        let work = caught(invocation.panics.as_ref(), commands::run(&services, &mut asker, &Program, cli));
+        let work = services.monitoring.pushing_gates(services.notices.sending(work));
+        let work = async { work.await.flatten() };
         let result = services.progress.recording(services.kube_events.writing(work)).await;
         services.journal.end(&result).await;
         services.progress.end(result).await
@@ -421,6 +429,7 @@ fn manner(command: &Command) -> Manner {
         }
         Command::Check { data, .. } | Command::Status { data, .. } => of(true, false, json(data)),
         Command::Report { .. } => of(true, false, false),
+        Command::Plan { output, .. } => of(true, false, *output == Sheet::Json),
         // What it does to the real cluster is nothing.
         Command::Rehearse(wanted) => of(true, false, wanted.output == Page::Json),
         Command::Preflight { dry_run, chain, data, .. } => of(*dry_run, chain.chain, json(data)),

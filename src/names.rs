@@ -260,6 +260,11 @@ pub const PUSH_JOB_DETECTION: &str = "k8s-version-check";
 /// Pushgateway job of a person's block.
 pub const PUSH_JOB_BLOCKER: &str = "k8s-upgrade-blocker";
 
+/// Pushgateway job of the gates that are closed.
+pub const PUSH_JOB_GATES: &str = "k8s-upgrade-gates";
+
+/// 1 for each gate that is closed: `{gate,verdict}`.
+pub const METRIC_GATE_HOLDING: &str = "k8s_upgrade_gate_holding";
 /// 1 while a run is on.
 pub const METRIC_IN_FLIGHT: &str = "k8s_upgrade_in_flight";
 /// When the run began (seconds since 1970); 0 without one.

@@ -43,7 +43,7 @@ pub async fn clear(services: &Services, asker: &mut Asker) -> Result<Outcome, Fa
     // A person's process died: its Lease becomes ours for this, and goes with it.
     let died = services.leases.driver().await.map_err(Failure::nothing_begun)?;
     if shown.lines.is_empty() && died.is_none() {
-        services.monitoring.push_marks(&facts.marks).await;
+        services.monitoring.push_ended(&facts.marks).await;
         services.session.found(PLACE, "no run is in flight, and nothing of one is left; its gauges are 0");
         return Ok(Outcome::Nothing);
     }
@@ -184,6 +184,6 @@ async fn forget(services: &Services, marks: &RunMarks, found: &Found<'_>) -> Res
     for node in &found.leases {
         services.leases.expire(&node.name).await?;
     }
-    services.monitoring.push_marks(&marks.ended()).await;
+    services.monitoring.push_ended(marks).await;
     services.record.clear_run(PLACE, marks).await
 }

@@ -1,6 +1,7 @@
 //! Which document each command prints with `-o json`: the one table of that.
 
 use crate::cli::Command;
+use crate::plan::view::plan::Plan;
 use crate::plan::view::story::Story;
 use crate::report::data::{
     Account, Check, Detection, Document, DrainForecast, Health, Hosts, LiveStatus, LocalChanges, RotationForecast,
@@ -17,6 +18,7 @@ pub fn document(command: &Command) -> Option<&'static str> {
         Command::Status { health: true, .. } => Health::NAME,
         Command::Status { watch: true, .. } => LiveStatus::NAME,
         Command::Status { .. } => Status::NAME,
+        Command::Plan { .. } => Plan::NAME,
         Command::Report { .. } => Story::NAME,
         Command::Acknowledge { id: None, .. } => LocalChanges::NAME,
         Command::Drain { dry_run: true, .. } => DrainForecast::NAME,

@@ -74,11 +74,13 @@ async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
 }
 
 fn losses(losses: &[Loss]) -> Vec<&'static str> {
-    losses
-        .iter()
-        .map(|loss| match loss {
-            Loss::LocalData => "its emptyDir data",
-            Loss::Pod => "itself: nothing recreates it",
-        })
-        .collect()
+    losses.iter().map(|of| loss(*of)).collect()
+}
+
+/// What is lost with a pod, in words.
+pub(super) fn loss(loss: Loss) -> &'static str {
+    match loss {
+        Loss::LocalData => "its emptyDir data",
+        Loss::Pod => "itself: nothing recreates it",
+    }
 }

@@ -13,6 +13,7 @@ mod install;
 mod live;
 mod node;
 mod phases;
+mod plan;
 mod rehearse;
 mod report;
 mod rollback;
@@ -34,6 +35,7 @@ use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
 use crate::run::Services;
+use crate::twin::Process;
 use crate::words::RunId;
 use crate::world::World;
 
@@ -43,7 +45,13 @@ pub use install::{Printing, image, manifests};
 pub use rehearse::Rehearsal;
 
 /// A command that needs the cluster.
-pub async fn run(services: &Services, asker: &mut Asker, cli: Cli) -> Result<Outcome, Failure> {
+/// `process`: this program, for what it lives through in memory.
+pub async fn run(
+    services: &Services,
+    asker: &mut Asker,
+    process: &'static (dyn Process + Sync),
+    cli: Cli,
+) -> Result<Outcome, Failure> {
     let work: Work<'_> = match cli.command {
         Command::Detect { .. } => later(|| detect::detect(services)),
         Command::Start { target, local, only, .. } => {
@@ -59,6 +67,7 @@ pub async fn run(services: &Services, asker: &mut Asker, cli: Cli) -> Result<Out
         Command::Status { health: true, .. } => later(|| status::health(services)),
         Command::Status { watch: true, .. } => later(|| live::watch(services)),
         Command::Status { .. } => later(|| status::status(services)),
+        Command::Plan { target, output } => later(|| plan::plan(services, process, target, output)),
         Command::Report { run, output } => later(move || async move { report::report(services, run.as_deref(), output).await }),
         Command::Preflight { target, chain, .. } => later(|| phases::preflight(services, target, chain.run)),
         Command::UpgradeNode { node, target, chain, .. } => {

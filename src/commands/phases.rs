@@ -40,8 +40,10 @@ async fn prepared(services: &Services, target: Version, run: &RunId) -> Result<O
             }
             Ok(Outcome::Done)
         }
-        // Nothing was changed, and time may open the gate: the watch tries again. No Failed Job stays behind.
-        Err(not_ready) if services.session.chain && !not_ready.claimed && not_ready.cause.class == Class::Hold => {
+        // Nothing was changed, and time may open the gate, or somebody else's release: the watch tries again. No Failed Job stays behind.
+        Err(not_ready)
+            if services.session.chain && !not_ready.claimed && matches!(not_ready.cause.class, Class::Hold | Class::Pinned) =>
+        {
             let cause = not_ready.cause;
             let reasons = cause.detail.join("; ");
             // That it goes on holding is no news.

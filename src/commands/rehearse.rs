@@ -32,6 +32,9 @@ use crate::twin::scenario::{Fault, Objects, Release, SCHEMA, Scenario, Source};
 use crate::words::command;
 use crate::world::{Env, Files, TEXT_FILE, World};
 
+/// Bytes of the stack of a rehearsal in a thread of its own: a future that is polled stands on it with all that it waits for.
+const STACK: usize = 64 << 20;
+
 /// What a rehearsal is given, wherever its scenario comes from.
 pub struct Rehearsal<'a> {
     pub wanted: &'a Rehearse,
@@ -148,6 +151,21 @@ impl Rehearsal<'_> {
         never_over(self.world, path, "the same with --save -    # prints the scenario instead")?;
         self.world.files.write(path, text.as_bytes(), 0o644).map_err(cannot)
     }
+}
+
+/// The same beside a command that goes on with real time, and untold.
+///
+/// # Errors
+/// What a rehearsal of a scenario meets that is none.
+pub(super) fn rehearsed(scenario: Scenario, process: &'static (dyn Process + Sync)) -> Result<Rehearsed, Cause> {
+    let rehearse = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        let runtime = runtime.map_err(|error| Cause::step(format!("cannot start a rehearsal: {error}")))?;
+        runtime.block_on(rehearse(&scenario, Vec::new(), process, report::shared(Vec::new())))
+    };
+    let thread = std::thread::Builder::new().stack_size(STACK).spawn(rehearse);
+    let thread = thread.map_err(|error| Cause::step(format!("cannot start a rehearsal: {error}")))?;
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// As `report` would tell it; None: no run has begun.

@@ -16,9 +16,11 @@ use serde_json::{Map, Value, json};
 use super::document;
 use crate::cli::Cli;
 use crate::failure::{Cause, Failure};
+use crate::plan::decide::gates::{Found, Gate, Occasion};
 use crate::plan::model::facts::Phase;
 use crate::plan::model::progress::Awaited;
 use crate::plan::model::version::UpgradeKind;
+use crate::plan::view::plan::Plan;
 use crate::plan::view::screen::{Screen, Stale};
 use crate::plan::view::story::Story;
 use crate::report::data::{
@@ -30,7 +32,7 @@ use crate::twin::rehearsal::Rehearsed;
 use crate::twin::scenario::schema_tests::contradictions;
 
 /// All of them, each with its schema.
-fn documents() -> [(&'static str, Value); 14] {
+fn documents() -> [(&'static str, Value); 15] {
     [
         schema::<Account<'_>>("What a command of k8s-upgrade that acts prints with -o json"),
         schema::<LocalChanges<'_>>("k8s-upgrade acknowledge -o json"),
@@ -38,6 +40,7 @@ fn documents() -> [(&'static str, Value); 14] {
         schema::<Detection<'_>>("k8s-upgrade detect -o json"),
         schema::<DrainForecast<'_>>("k8s-upgrade drain NODE --dry-run -o json"),
         schema::<EventLine<'_>>("A line of k8s-upgrade --log-format json"),
+        schema::<Plan>("k8s-upgrade plan -o json"),
         schema::<Story>("k8s-upgrade report -o json"),
         schema::<Rehearsed>("k8s-upgrade rehearse -o json"),
         schema::<RotationResult<'_>>("k8s-upgrade rotate-key -o json"),
@@ -244,6 +247,7 @@ fn events_fulfil_their_schema() {
         Event::StepDone { place: place(), step: text(), took },
         Event::StepSkipped { place: place(), step: text(), why: text() },
         Event::Waiting { place: place(), on: Awaited::new("the node to be Ready", ""), left },
+        Event::Gate { place: place(), occasion: Occasion::Preflight, gate: Gate::Quiet, found: Found::Hold, why: text() },
         Event::Draining { place: place(), left: 1, total: 9, held: vec![text()], deadline },
         Event::Output { place: place(), line: text() },
         Event::Note { place: place(), text: text() },

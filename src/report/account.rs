@@ -69,7 +69,8 @@ impl Sink for Account {
             Event::StepDone { place, step, took } => {
                 told.done.push(Line { place: place.clone(), what: step.clone(), seconds: Some(took.as_secs_f64()) });
             }
-            Event::Note { .. } | Event::StepSkipped { .. } => told.notes.push(line()),
+            Event::Gate { .. } if !super::is_shown(event, 0) => {}
+            Event::Gate { .. } | Event::Note { .. } | Event::StepSkipped { .. } => told.notes.push(line()),
             Event::Warning { text, place } => {
                 told.warnings.push(Line { place: place.clone(), what: text.clone(), seconds: None });
             }

@@ -89,6 +89,7 @@ impl Bulletins {
             Event::PhaseStarted { .. }
             | Event::PhaseDone { .. }
             | Event::Output { .. }
+            | Event::Gate { .. }
             | Event::Note { .. }
             | Event::Found { .. }
             | Event::Did { .. }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 
 use super::{Event, Sink, place, sentence};
+use crate::plan::decide::gates::{Found, Occasion};
 use crate::plan::model::journal::{Journal, Line, Wait, What};
 
 /// One process' journal, shared by the sink that fills it and the run that writes it.
@@ -36,7 +37,11 @@ fn what(now: Timestamp, event: &Event) -> Option<What> {
         Event::StepSkipped { step, why, .. } => What::Skipped { step: step.clone(), why: why.clone() },
         Event::Waiting { on, .. } => What::Waited { on: on.to_string(), kind: Wait::of(on), until: now },
         Event::Draining { left, total, held, .. } => What::Drain { left: *left, total: *total, held: held.clone(), until: now },
-        Event::Note { .. } | Event::Found { .. } | Event::Did { .. } | Event::Next { .. } => What::Note { text: sentence(event) },
+        // Of a node's turn the first that is closed is the end, which says it.
+        Event::Gate { occasion, found, .. } if *occasion != Occasion::Preflight || *found == Found::NotAsked => return None,
+        Event::Gate { .. } | Event::Note { .. } | Event::Found { .. } | Event::Did { .. } | Event::Next { .. } => {
+            What::Note { text: sentence(event) }
+        }
         Event::Warning { text, .. } => What::Warning { text: text.clone() },
         Event::RunBegun { from, target, kind, nodes, .. } => What::RunBegun {
             from: from.map(|from| from.to_string()),

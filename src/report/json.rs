@@ -40,6 +40,8 @@ fn line(time: Timestamp, event: &Event) -> data::Event<'_> {
         seconds: None,
         on: None,
         seconds_left: None,
+        gate: None,
+        verdict: None,
         left: None,
         total: None,
         held: None,
@@ -48,6 +50,7 @@ fn line(time: Timestamp, event: &Event) -> data::Event<'_> {
         Event::Failed { failure } => line.failure = Some(data::Failure::of(failure)),
         Event::StepDone { took, .. } | Event::PhaseDone { took, .. } => line.seconds = Some(took.as_secs_f64()),
         Event::Waiting { on, left, .. } => (line.on, line.seconds_left) = (Some(Awaited::of(on)), Some(left.as_secs())),
+        Event::Gate { gate, found, .. } => (line.gate, line.verdict) = (Some(gate.row().id), Some(found.word())),
         Event::Draining { left, total, held, .. } => {
             (line.left, line.total, line.held) = (Some(*left), Some(*total), Some(held.as_slice()));
         }
@@ -66,6 +69,7 @@ fn kind(event: &Event) -> EventKind {
         Event::Waiting { .. } => EventKind::Waiting,
         Event::Draining { .. } => EventKind::Draining,
         Event::Output { .. } => EventKind::Output,
+        Event::Gate { .. } => EventKind::Gate,
         Event::Note { .. } => EventKind::Note,
         Event::Found { .. } => EventKind::Found,
         Event::Did { .. } => EventKind::Did,

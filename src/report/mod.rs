@@ -4,6 +4,7 @@ mod account;
 mod bulletin;
 mod check;
 pub mod data;
+mod gates;
 mod health;
 mod hosts;
 mod journal;
@@ -15,11 +16,13 @@ mod paced;
 mod page;
 mod picture;
 mod plain;
+mod plan;
 mod printed;
 mod progress;
 mod queue;
 mod status;
 mod story;
+mod table;
 mod terminal;
 
 use std::io::Write;
@@ -32,6 +35,7 @@ pub use journal::SharedJournal;
 pub use story::{markdown, text};
 
 use crate::failure::Failure;
+use crate::plan::decide::gates::{Found, Gate, Occasion};
 use crate::plan::model::facts::Phase;
 use crate::plan::model::progress::Awaited;
 pub use crate::plan::model::span::span;
@@ -39,12 +43,14 @@ use crate::plan::model::version::{UpgradeKind, Version};
 use crate::words::{shown, texts};
 
 pub use check::text as check_text;
+pub use gates::GateStates;
 pub use health::text as health_text;
 pub use hosts::{restore as restore_text, text as hosts_text};
 pub use live::{drawn, frame, left, text as live_text};
 pub use notice::Notice;
 pub use outbox::Outbox;
 pub use picture::{html, svg};
+pub use plan::{markdown as plan_markdown, text as plan_text};
 pub use printed::{Printed, put, write};
 pub use progress::{Follower, Urgency};
 pub use queue::Queue;
@@ -86,6 +92,15 @@ pub enum Event {
         place: String,
         on: Awaited,
         left: Duration,
+    },
+    /// A gate was asked.
+    Gate {
+        place: String,
+        occasion: Occasion,
+        gate: Gate,
+        found: Found,
+        /// In a few words, unless it passed.
+        why: String,
     },
     /// A drain: pods left of all, and what holds them.
     Draining {
@@ -160,6 +175,7 @@ texts!(enum Event {
     StepDone { place, step, took },
     StepSkipped { place, step, why },
     Waiting { place, on, left },
+    Gate { place, occasion, gate, found, why },
     Draining { place, left, total, held, deadline },
     Output { place, line },
     Note { place, text },
@@ -246,6 +262,10 @@ fn sentence(event: &Event) -> String {
         Event::StepDone { step, took, .. } => format!("{step}: done, {}", span(*took)),
         Event::StepSkipped { step, why, .. } => format!("{step}: not needed, {why}"),
         Event::Waiting { on, left, .. } => format!("waits for {on} (at most {} more)", span(*left)),
+        Event::Gate { gate, found, why, .. } => {
+            let why = if why.is_empty() { String::new() } else { format!(", {why}") };
+            format!("gate {}: {}{why}", gate.row().id, found.word())
+        }
         Event::Draining { left, total, held, .. } => {
             let held = if held.is_empty() { String::new() } else { format!("; held: {}", held.join(", ")) };
             format!("drain: {left} of {total} pods left{held}")
@@ -288,6 +308,7 @@ fn place(event: &Event) -> &str {
         | Event::StepDone { place, .. }
         | Event::StepSkipped { place, .. }
         | Event::Waiting { place, .. }
+        | Event::Gate { place, .. }
         | Event::Draining { place, .. }
         | Event::Output { place, .. }
         | Event::Note { place, .. }
@@ -309,6 +330,8 @@ fn is_shown(event: &Event, verbosity: i8) -> bool {
         Event::Failed { .. } | Event::Warning { .. } => true,
         // The steps around them say so.
         Event::OutOfService { .. } | Event::InService { .. } => verbosity > 0,
+        // In a node's turn there are many, and the first that is closed is the failure.
+        Event::Gate { occasion, .. } => verbosity >= if *occasion == Occasion::Preflight { 0 } else { 1 },
         _ => verbosity >= 0,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::picture::mermaid;
+use super::table::{Table, code, columns, plain, table};
 use super::{Printed, span};
 use crate::plan::view::cut::Cut;
 use crate::plan::view::story::{Ending, Outage, Story, TimelineLine};
@@ -46,8 +47,6 @@ pub(super) fn result(story: &Story) -> String {
     }
 }
 
-pub(super) type Table = (Vec<&'static str>, Vec<Vec<String>>);
-
 pub(super) fn phases(story: &Story) -> Table {
     let row = |phase: &crate::plan::view::story::Phase| {
         let again = if phase.attempt > 1 { format!(" (attempt {})", phase.attempt) } else { String::new() };
@@ -82,21 +81,6 @@ pub(super) fn by_hand(story: &Story) -> Table {
     (vec!["BY HAND", "AT", "COMMAND", "RESULT"], story.by_hand.iter().map(row).collect())
 }
 
-/// Columns as wide as what stands in them; the last one is not padded.
-fn columns(out: &mut String, (titles, rows): &Table) {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([titles[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..titles.len()).map(width).collect();
-    let titles: Vec<String> = titles.iter().map(|title| (*title).to_owned()).collect();
-    for row in std::iter::once(&titles).chain(rows) {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        let _ = writeln!(out, "  {}", cells.join("  ").trim_end());
-    }
-    out.push('\n');
-}
-
 /// For a terminal.
 pub fn text(story: &Story) -> Printed {
     let story = &shown(story);
@@ -126,42 +110,6 @@ pub fn text(story: &Story) -> Printed {
         }
     }
     Printed::page(out)
-}
-
-/// What Markdown would take for its own, and the mention of somebody whom a wiki would call.
-fn plain(text: &str) -> String {
-    let text = text.trim_start();
-    let mut plain = String::new();
-    let mut before = ' ';
-    for c in text.chars() {
-        let begins = plain.is_empty() && "#+-=".contains(c);
-        if begins || "\\|`*_<>[]&~$".contains(c) {
-            plain.push('\\');
-        }
-        plain.push(c);
-        if c == '@' && !before.is_alphanumeric() {
-            plain.push_str("<!-- -->");
-        }
-        before = c;
-    }
-    plain
-}
-
-/// In backticks: there is no way to escape one.
-fn code(text: &str) -> String {
-    format!("`{}`", text.replace('`', "'"))
-}
-
-fn table(out: &mut String, heading: &str, (titles, rows): &Table) {
-    if rows.is_empty() {
-        return;
-    }
-    let titles: Vec<String> = titles.iter().map(|title| title.to_lowercase()).collect();
-    let _ = writeln!(out, "\n## {heading}\n\n| {} |\n|{}", titles.join(" | "), "---|".repeat(titles.len()));
-    for row in rows {
-        let cells: Vec<String> = row.iter().map(|cell| plain(cell)).collect();
-        let _ = writeln!(out, "| {} |", cells.join(" | "));
-    }
 }
 
 /// For a wiki, with a chart where it draws Mermaid.

@@ -145,7 +145,8 @@ impl Sink for Terminal {
             }
             Event::Waiting { .. } | Event::Draining { .. } | Event::Output { .. } => self.hold(sentence(event)),
             Event::StepSkipped { .. } => self.finished(event, "  ·", "2"),
-            Event::Note { .. }
+            Event::Gate { .. }
+            | Event::Note { .. }
             | Event::Found { .. }
             | Event::Did { .. }
             | Event::Next { .. }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crate::report::{Bulletins, Follower, Outbox, SharedJournal};
+use crate::report::{Bulletins, Follower, GateStates, Outbox, SharedJournal};
 use crate::run::cluster::{Cluster, Journals, Observer, Record};
 use crate::run::guards::{HaltWatch, Leases, Recorder};
 use crate::run::outside::{Credentials, KubeEvents, Monitoring, Notices};
@@ -31,6 +31,8 @@ pub struct Parts {
     pub outbox: Option<Outbox>,
     /// None: a command that changes nothing.
     pub bulletins: Option<Bulletins>,
+    /// None: a command that changes nothing.
+    pub gates: Option<GateStates>,
 }
 
 /// Handed down by commands and the chain. Whatever needs few of them takes these few.
@@ -67,6 +69,7 @@ impl Services {
             follower,
             outbox,
             bulletins,
+            gates,
         } = parts;
         let settings = Arc::new(settings);
         let session = Arc::new(Session::new(session));
@@ -86,7 +89,7 @@ impl Services {
         ));
         let credentials = Arc::new(Credentials::new(settings.clone(), cluster.clone(), world.files.clone()));
         let ssh = Arc::new(Ssh::new(settings.clone(), session.clone(), cluster.clone(), credentials.clone(), &world));
-        let monitoring = Arc::new(Monitoring::new(settings.clone(), session.clone(), cluster.clone(), world.web.clone()));
+        let monitoring = Arc::new(Monitoring::new(settings.clone(), session.clone(), cluster.clone(), world.web.clone(), gates));
         let notices = Arc::new(Notices::new(settings.clone(), session.clone(), credentials.clone(), world.web.clone(), outbox));
         let bulletins = bulletins.filter(|_| settings.events);
         let kube_events = Arc::new(KubeEvents::new(session.clone(), cluster.clone(), observer.clone(), bulletins));

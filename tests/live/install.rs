@@ -10,14 +10,16 @@ pub const KUBEADM_FLAG: &str = "--ignore-preflight-errors=SystemVerification";
 
 /// What every test of the lab sets; the waits are the test's own. Its services speak http, on this machine's own bridge.
 fn settings(lab: &Lab, waits: &str) -> String {
-    let of = |key| lab.env(key);
+    let (prometheus, pushgateway) = (lab.env("LAB_PROMETHEUS_URL"), lab.env("LAB_PUSHGATEWAY_URL"));
+    format!("{}prometheus: {prometheus}\npushgateway: {pushgateway}\n{waits}", plain_settings(lab))
+}
+
+/// The same of a cluster that has no monitoring.
+fn plain_settings(lab: &Lab) -> String {
+    let (packages, keys) = (lab.env("LAB_PACKAGES_URL"), lab.env("LAB_PACKAGE_KEYS"));
     format!(
-        "cluster-name: lab\nprometheus: {}\npushgateway: {}\npackages-url: {}\nplain-http: [packages-url, slack-webhook]\npackage-keys: [{}]\n\
-         kubeadm-flags: [{KUBEADM_FLAG}]\nquiet: 0s\n{waits}",
-        of("LAB_PROMETHEUS_URL"),
-        of("LAB_PUSHGATEWAY_URL"),
-        of("LAB_PACKAGES_URL"),
-        of("LAB_PACKAGE_KEYS"),
+        "cluster-name: lab\npackages-url: {packages}\nplain-http: [packages-url, slack-webhook]\npackage-keys: [{keys}]\n\
+         kubeadm-flags: [{KUBEADM_FLAG}]\nquiet: 0s\n"
     )
 }
 
@@ -35,6 +37,18 @@ pub fn install(lab: &Lab, waits: &str) -> String {
         if seen.is_empty() { Err("it is not to be seen".to_owned()) } else { Ok(()) }
     });
     config
+}
+
+/// The settings of a cluster that has neither Prometheus nor Pushgateway, in a file; `waits` as with [`install`].
+pub fn plain_config(lab: &Lab, waits: &str) -> String {
+    let config = lab.scratch("config.yaml").display().to_string();
+    std::fs::write(&config, format!("{}{waits}", plain_settings(lab))).expect("the settings are written");
+    config
+}
+
+/// The program under test, installed with these settings and nothing else.
+pub fn install_alone(lab: &Lab, config: &str) {
+    apply(lab, config, |args| lab.product(args).good());
 }
 
 /// The image and the manifests of a build. Returns the image's name.

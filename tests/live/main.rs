@@ -15,6 +15,7 @@ mod minor;
 mod nonsense;
 mod operations;
 mod patch;
+mod plain;
 mod power;
 mod process;
 mod refusals;
@@ -76,6 +77,13 @@ fn power_cuts_and_outages_end_well() {
 #[ignore = "a cluster of its own: tests/run lab-full"]
 fn snapshot_by_etcdctl_is_restored_by_what_rollback_prints() {
     snapshot::run();
+}
+
+/// On two nodes of a stranger: no Prometheus, no Pushgateway, no backup CronJob.
+#[test]
+#[ignore = "a cluster of its own: tests/run lab-full"]
+fn plain_cluster_is_installed_and_upgraded() {
+    plain::run();
 }
 
 /// On two nodes, with a Vault in dev mode on this machine.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_upgrade::failure::{Advice, Cause, Failure, Outcome};
-use k8s_upgrade::plan::decide::gates::Gate;
+use k8s_upgrade::plan::decide::gates::{self, Gate, Occasion};
 use k8s_upgrade::plan::model::answer::Answer;
 use k8s_upgrade::plan::model::facts::Phase;
 use k8s_upgrade::plan::model::lease::{Driver, Lease};
@@ -96,6 +96,13 @@ fn events() -> Vec<Event> {
         Event::StepDone { place: place.clone(), step: text(), took },
         Event::StepSkipped { place: place.clone(), step: text(), why: text() },
         Event::Waiting { place: place.clone(), on: Awaited::new(text(), text()), left: took },
+        Event::Gate {
+            place: place.clone(),
+            occasion: Occasion::Preflight,
+            gate: Gate::Quiet,
+            found: gates::Found::Hold,
+            why: text(),
+        },
         Event::Draining { place: place.clone(), left: 1, total: 2, held: texts(), deadline: took },
         Event::Output { place: place.clone(), line: text() },
         Event::Note { place: place.clone(), text: text() },
@@ -134,6 +141,7 @@ fn number(event: &Event) -> usize {
         Event::InService { .. } => 16,
         Event::RunDone { .. } => 17,
         Event::Failed { .. } => 18,
+        Event::Gate { .. } => 19,
     }
 }
 

@@ -13,7 +13,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::order;
-use crate::failure::{Advice, Cause};
+use crate::failure::{Advice, Cause, Class};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::facts::{COMPONENTS, Facts, Node, Step};
 use crate::plan::model::policy::Policy;
@@ -45,6 +45,53 @@ impl Occasion {
             Occasion::AfterNode => "after a node",
             Occasion::Postflight => "postflight",
         }
+    }
+}
+
+/// How a gate was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Found {
+    Open,
+    /// Time may open it.
+    Hold,
+    /// A person must change something first.
+    Refused,
+    /// The same, and there is nothing to change yet: somebody else has to release something first.
+    Pinned,
+    /// Nobody could say; it is as closed as any other.
+    Unknown,
+    /// It does not concern this node or this run, or was left out for what was found before it.
+    NotAsked,
+}
+
+impl Found {
+    /// What a failed question means.
+    pub fn of(class: Class) -> Self {
+        match class {
+            Class::Hold => Found::Hold,
+            Class::Refused | Class::Usage => Found::Refused,
+            Class::Pinned => Found::Pinned,
+            Class::Bug | Class::Step | Class::Contended | Class::Unreachable | Class::Stopped(_) | Class::Halted => {
+                Found::Unknown
+            }
+        }
+    }
+
+    /// As logs, gauges and data name it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Found::Open => "pass",
+            Found::Hold => "hold",
+            Found::Refused => "refused",
+            Found::Pinned => "pinned",
+            Found::Unknown => "unknown",
+            Found::NotAsked => "not asked",
+        }
+    }
+
+    /// It keeps the run from going on.
+    pub fn closed(self) -> bool {
+        !matches!(self, Found::Open | Found::NotAsked)
     }
 }
 
@@ -209,7 +256,7 @@ gates! {
         "kubectl get pods -A", "find those that are not Ready";
 }
 
-texts!(none: Gate);
+texts!(none: Gate, Found, Occasion);
 
 impl Gate {
     /// The gates of an occasion.

@@ -96,7 +96,7 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
         Ok(Next::Running(job)) => return leave(format!("Job {job} is at work")),
         Ok(Next::Done) => return leave("no run is in flight".to_owned()),
         // The next watch looks again.
-        Err(cause) if matches!(cause.class, Class::Hold | Class::Refused | Class::Usage) => {
+        Err(cause) if matches!(cause.class, Class::Hold | Class::Refused | Class::Pinned | Class::Usage) => {
             let why: Vec<String> = std::iter::once(cause.what).chain(cause.detail).collect();
             return leave(format!("the run cannot be taken up now: {}", why.join("; ")));
         }
@@ -177,7 +177,7 @@ fn again(facts: &Facts, policy: &Policy, deferred: &Deferred, now: Timestamp) ->
         Ok(Next::Create(planned)) => Ok(Ok(TakeUp { planned, why: format!("{what} is tried again"), hands_on: None })),
         Ok(Next::Running(job)) => Ok(Err(format!("Job {job} is at work"))),
         Ok(Next::Done) => Ok(Err("no run is in flight".to_owned())),
-        Err(cause) if matches!(cause.class, Class::Hold | Class::Refused) => {
+        Err(cause) if matches!(cause.class, Class::Hold | Class::Refused | Class::Pinned) => {
             Ok(Err(format!("{what} cannot be tried again now: {}", cause.what)))
         }
         Err(cause) => Err(cause),

@@ -53,6 +53,14 @@ pub struct ControlPlane {
     pub etcd: Answer<Option<String>>,
 }
 
+impl ControlPlane {
+    /// Its node does not answer.
+    pub fn silent(node: String, why: &str) -> Self {
+        let unknown = || Answer::Unknown(why.to_owned());
+        ControlPlane { node, api: unknown(), etcd: unknown() }
+    }
+}
+
 /// What one look has seen.
 #[derive(Clone, Debug, Default)]
 pub struct Look {

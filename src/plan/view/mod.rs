@@ -2,9 +2,11 @@
 
 pub mod check;
 pub mod cut;
+pub mod estimate;
 pub mod health;
 pub mod news;
 pub mod offer;
+pub mod plan;
 pub mod screen;
 pub mod status;
 pub mod still_held;

@@ -28,7 +28,7 @@ impl News {
         let kind = match failure.class() {
             Class::Step | Class::Contended | Class::Unreachable => NewsKind::Failed,
             Class::Hold => NewsKind::Held,
-            Class::Bug | Class::Usage | Class::Refused => NewsKind::Persons,
+            Class::Bug | Class::Usage | Class::Refused | Class::Pinned => NewsKind::Persons,
             Class::Stopped(_) | Class::Halted => return None,
         };
         Some(News { place: failure.place.clone(), kind })

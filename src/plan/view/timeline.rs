@@ -142,7 +142,8 @@ impl Stretch {
         self.to.duration_since(self.from).unsigned_abs()
     }
 
-    fn covers(self, other: Stretch) -> bool {
+    /// The other one lies in it.
+    pub fn covers(self, other: Stretch) -> bool {
         self.from <= other.from && other.to <= self.to
     }
 }
@@ -166,6 +167,19 @@ impl Lane {
             }
         }
         busy
+    }
+
+    /// How long its processes did something, without what held it.
+    pub fn worked(&self) -> Duration {
+        let mut busy = self.busy();
+        busy.retain(|busy| self.processes.iter().any(|process| process.covers(*busy)));
+        busy.sort_unstable();
+        let (mut worked, mut until) = (Duration::ZERO, Timestamp::MIN);
+        for Stretch { from, to } in busy {
+            worked += Stretch::new(from.max(until), to).lasted();
+            until = until.max(to);
+        }
+        worked
     }
 
     /// How long the node took no new pods by our doing.

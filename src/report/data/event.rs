@@ -32,6 +32,12 @@ pub struct Event<'a> {
     /// Of waiting: how much longer it is waited at most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds_left: Option<u64>,
+    /// Of gate: its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gate: Option<&'a str>,
+    /// Of gate: pass, hold, refused, pinned, unknown or not asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<&'static str>,
     /// Of draining: pods that are left.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<usize>,
@@ -70,6 +76,7 @@ pub enum EventKind {
     StepSkipped,
     Waiting,
     Draining,
+    Gate,
     Output,
     Note,
     Found,

@@ -16,6 +16,7 @@ mod health;
 mod hosts;
 mod keys;
 mod live;
+mod plan;
 #[cfg(test)]
 mod schema_tests;
 mod status;

@@ -13,12 +13,13 @@ pub fn kinds() -> [&'static str; 2] {
 }
 
 /// Each class once. The match is there for whoever adds one: it does not compile until that stands in the list, too.
-fn classes() -> [Class; 9] {
+fn classes() -> [Class; 10] {
     let all = [
         Class::Bug,
         Class::Usage,
         Class::Hold,
         Class::Refused,
+        Class::Pinned,
         Class::Step,
         Class::Contended,
         Class::Unreachable,
@@ -30,6 +31,7 @@ fn classes() -> [Class; 9] {
         | Class::Usage
         | Class::Hold
         | Class::Refused
+        | Class::Pinned
         | Class::Step
         | Class::Contended
         | Class::Unreachable

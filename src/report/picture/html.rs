@@ -8,7 +8,8 @@ use super::{CELL, STYLE, clipped, clock, escaped, lasted};
 use crate::plan::view::story::{Story, TimelineLine};
 use crate::plan::view::timeline::Timeline;
 use crate::report::Printed;
-use crate::report::story::{Table, by_hand, outages, phases, result, stamp, title};
+use crate::report::story::{by_hand, outages, phases, result, stamp, title};
+use crate::report::table::Table;
 use crate::words::shown;
 
 const PAGE: &str = include_str!("page.css");

@@ -108,7 +108,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         let alerts = nodes::gates::alert_gate(services, name, services.settings.alert_wait, |_| Moment::Upgrading);
         after.pass(Gate::Alerts, Guard::AlertsAfterControlPlane, alerts).await?;
     } else {
-        after.not_here(Gate::Alerts);
+        after.not_here(Gate::Alerts, "they are asked before the next node");
     }
     nodes::regression::watch(services, &mut after, &baseline).await?;
     after.end()?;

@@ -4,7 +4,7 @@ use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::node::{KubeadmPlan, NodeState, WriteCard};
-use crate::plan::decide::gates::{Gate, Occasion};
+use crate::plan::decide::gates::{Found, Gate, Occasion};
 use crate::plan::decide::target::{self, TargetCheck};
 use crate::plan::decide::{gates, order, when};
 use crate::plan::manifests::rights::Account;
@@ -69,7 +69,8 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
         return Ok(Preflight::NothingToDo);
     };
     order::check_setting(&facts, &services.settings.policy()).map_err(held)?;
-    let Passed { states, left_out } = gates(services, &facts, target, run, claimed).await.map_err(held)?;
+    let Asked { states, left_out, result, .. } = asked(services, &facts, target, run, claimed).await.map_err(held)?;
+    result.map_err(held)?;
     if services.session.dry_run && guard::on(Guard::DryRun) {
         services.session.note(PLACE, format!("{} → {target} ({kind}): every gate that changes nothing passes", running(&facts)));
         return Ok(Preflight::Ready);
@@ -102,10 +103,14 @@ async fn baseline(services: &Services) -> Result<String, Cause> {
 }
 
 /// What the gates have found.
-struct Passed {
-    states: Vec<(String, NodeState)>,
+pub struct Asked {
+    pub states: Vec<(String, NodeState)>,
     /// Workers that can never be drained, where the settings leave those out.
-    left_out: Vec<Skip>,
+    pub left_out: Vec<Skip>,
+    /// How each gate was found, and why it is closed.
+    pub answers: Vec<(Gate, Found, Option<Cause>)>,
+    /// All that are closed, as one cause.
+    pub result: Result<(), Cause>,
 }
 
 /// Records that the run goes past these workers, and tells it. `before`: those that are recorded already.
@@ -129,15 +134,17 @@ pub(super) async fn leave_out(
     Ok(())
 }
 
-/// All gates, so that a person sees every reason at once.
-async fn gates(services: &Services, facts: &Facts, target: Version, run: &RunId, claimed: bool) -> Result<Passed, Cause> {
+/// Asks all gates, so that a person sees every reason at once.
+///
+/// # Errors
+/// They could not be asked at all.
+pub async fn asked(services: &Services, facts: &Facts, target: Version, run: &RunId, claimed: bool) -> Result<Asked, Cause> {
     let policy = nodes::window::policy(&services.cluster, &services.settings).await;
     let mut asking = Asking::at(Occasion::Preflight, &services.session, PLACE);
     // They began after the detection that led here.
     let driver = services.leases.other_driver().await?;
     let by_hand = driver.map_or(Ok(()), |driver| Err(Cause::hold(format!("driven by {}", driver.by))));
-    // That nobody does is no news.
-    asking.collect(Gate::WorkByHand, Guard::WorkByHandBeforeRun, by_hand);
+    asking.tell(Gate::WorkByHand, Guard::WorkByHandBeforeRun, by_hand);
     asking.tell(Gate::Nodes, Guard::NodesReadyBeforeRun, gates::nodes_fit(facts, services.session.now()));
     asking.tell(
         Gate::ApiServers,
@@ -156,7 +163,7 @@ async fn gates(services: &Services, facts: &Facts, target: Version, run: &RunId,
     );
     asking.tell(Gate::Backup, Guard::BackupTemplate, super::snapshot::possible(services, facts).await);
     if services.settings.hooks().is_empty() {
-        asking.not_here(Gate::Hooks);
+        asking.not_here(Gate::Hooks, "none are set");
     } else {
         asking.tell(Gate::Hooks, Guard::HooksUsable, nodes::hooks::usable(services).await);
     }
@@ -212,18 +219,20 @@ async fn gates(services: &Services, facts: &Facts, target: Version, run: &RunId,
     let closed = nodes::window::closed(services, facts, run, &policy, when::needs_of_run(&policy)).filter(|_| !claimed);
     let window = closed.map_or(Ok(()), |closed| Err(closed.cause()));
     nodes::gates::before_work(services, &mut asking, PLACE, Phase::Preflight, window).await?;
+    let later = if services.session.dry_run { "it changes something: a dry run does without" } else { "another gate is closed" };
     if asking.is_open() && !services.session.dry_run {
         asking.tell(Gate::Kubeadm, Guard::KubeadmAgrees, kubeadm_agrees(&services.ssh, &services.settings, facts, target).await);
     } else {
-        asking.not_here(Gate::Kubeadm);
+        asking.not_here(Gate::Kubeadm, later);
     }
     // The dearest question last.
     if asking.is_open() && !services.session.dry_run {
         asking.tell(Gate::Trial, Guard::Trial, nodes::trial::accepted(services, facts, &states, target, &left_out).await);
     } else {
-        asking.not_here(Gate::Trial);
+        asking.not_here(Gate::Trial, later);
     }
-    asking.end().map(|()| Passed { states, left_out })
+    let answers = asking.answers();
+    Ok(Asked { states, left_out, answers, result: asking.end() })
 }
 
 async fn kubeadm_agrees(ssh: &Ssh, settings: &Settings, facts: &Facts, target: Version) -> Result<(), Cause> {

@@ -87,7 +87,7 @@ pub async fn before_work(
         _ => Guard::WindowBeforeNode,
     };
     if services.settings.policy().calendar.is_empty() {
-        asking.not_here(Gate::Window);
+        asking.not_here(Gate::Window, "no windows and no freezes are set");
     } else {
         asking.ask(Gate::Window, of_window, ready(window)).await?;
     }
@@ -102,7 +102,7 @@ pub async fn before_work(
         if asking.occasion() == Occasion::Preflight {
             services.session.warn(place, ALERTS_OFF);
         }
-        asking.not_here(Gate::Alerts);
+        asking.not_here(Gate::Alerts, "the setting alerts is off");
         return Ok(());
     }
     // Held already: the alerts are looked at for the person who reads this, and not waited for.

@@ -82,14 +82,15 @@ pub async fn workloads_back(
 ///
 /// # Errors
 /// The API server cannot be asked. A node or the DNS that cannot is a symptom.
-async fn look(services: &Services, facts: &Facts, wanted: impl Fn(Gate) -> bool) -> Result<Look, Cause> {
+async fn look(
+    services: &Services,
+    facts: &Facts,
+    planes: Vec<ControlPlane>,
+    wanted: impl Fn(Gate) -> bool,
+) -> Result<Look, Cause> {
     let cluster = &services.cluster;
-    let mut look = if wanted(Gate::Nodes) { Look::new(facts) } else { Look::default() };
-    if wanted(Gate::Etcd) {
-        let servers = facts.managed().filter(|node| node.control_plane).map(|node| async move { ask(services, node).await });
-        let servers: Vec<_> = stream::iter(servers).buffered(usize::from(services.settings.parallel)).collect().await;
-        look = look.with_control_planes(servers);
-    }
+    let look = if wanted(Gate::Nodes) { Look::new(facts) } else { Look::default() };
+    let mut look = look.with_control_planes(planes);
     if wanted(Gate::Workloads) {
         look = look.with_workloads(workloads(cluster).await?);
     }
@@ -103,22 +104,40 @@ async fn look(services: &Services, facts: &Facts, wanted: impl Fn(Gate) -> bool)
     Ok(look)
 }
 
-async fn ask(services: &Services, node: &Node) -> ControlPlane {
+/// All control planes; of one that does not answer its name, and why.
+async fn ask_all(services: &Services, facts: &Facts) -> Vec<Result<ControlPlane, (String, Cause)>> {
+    let planes = facts.managed().filter(|node| node.control_plane);
+    let asked = planes.map(|node| async move { ask(services, node).await.map_err(|cause| (node.name.clone(), cause)) });
+    stream::iter(asked).buffered(usize::from(services.settings.parallel)).collect().await
+}
+
+async fn ask(services: &Services, node: &Node) -> Result<ControlPlane, Cause> {
     let said = |said| match said {
         Said::Well => Answer::Known(None),
         Said::Ill(words) => Answer::Known(Some(words)),
         Said::Unasked(why) => Answer::Unknown(why),
     };
-    let (api, etcd) = match services.ssh.on_node(node, &AskServers).await {
-        Ok(servers) => (said(servers.api), said(servers.etcd)),
-        Err(cause) => (Answer::Unknown(cause.what.clone()), Answer::Unknown(cause.what)),
-    };
-    ControlPlane { node: node.name.clone(), api, etcd }
+    let servers = services.ssh.on_node(node, &AskServers).await?;
+    Ok(ControlPlane { node: node.name.clone(), api: said(servers.api), etcd: said(servers.etcd) })
 }
 
 /// What is well now; what is not is told, for no run is held for it.
+///
+/// # Errors
+/// Somebody cannot be asked.
 pub async fn taken(services: &Services, place: &str, facts: &Facts) -> Result<Baseline, Cause> {
-    let look = look(services, facts, |_| true).await?;
+    let (mut planes, mut unreached) = (Vec::new(), Vec::new());
+    for asked in ask_all(services, facts).await {
+        match asked {
+            Ok(plane) => planes.push(plane),
+            Err(silent) => unreached.push(silent),
+        }
+    }
+    // Once in the baseline, it would hold nothing for the whole run.
+    if let Some(cause) = Cause::together("control planes cannot be asked how they are", unreached) {
+        return Err(cause);
+    }
+    let look = look(services, facts, planes, |_| true).await?;
     let ill = look.ill();
     if !ill.is_empty() {
         let told = format!("not well before this run, and no reason to hold it: {}", first_few(&ill, NAMED));
@@ -151,7 +170,6 @@ pub async fn baseline(services: &Services, place: &str, facts: &Facts, run: &Run
 pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Baseline) -> Result<(), Cause> {
     let Services { session, settings, observer, .. } = services;
     let place = asking.place();
-    asking.not_here(Gate::Soak);
     let soak = if guard::on(Guard::Soak) { settings.soak } else { Duration::ZERO };
     let (begun, mut looks, mut soaks, mut over) = (session.now(), Looks::default(), None, None);
     loop {
@@ -167,7 +185,11 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
             _ => true,
         };
         let counts = |symptom: &Symptom| GUARDED.iter().any(|(gate, guard)| *gate == symptom.gate && guard::on(*guard));
-        let worse: Vec<Symptom> = look(services, &facts, wanted).await?.worse(baseline).into_iter().filter(counts).collect();
+        let planes = if wanted(Gate::Etcd) { ask_all(services, &facts).await } else { Vec::new() };
+        let planes =
+            planes.into_iter().map(|asked| asked.unwrap_or_else(|(node, cause)| ControlPlane::silent(node, &cause.what)));
+        let look = look(services, &facts, planes.collect(), wanted).await?;
+        let worse: Vec<Symptom> = look.worse(baseline).into_iter().filter(counts).collect();
         let late = passed(begun) >= *over.get_or_insert(left + guard::bound(Guard::WaitDeadline, settings.ready_deadline));
         let standing = looks.see(session.now(), &worse, late);
         let reasons = |gate: Option<Gate>| -> Vec<String> {
@@ -186,7 +208,7 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
             if soaks {
                 session.note(place, format!("soaked, {}", span(passed(begun))));
             }
-            return Ok(());
+            return asking.heard(Gate::Soak, Ok(()));
         }
         session.safe_point(Guard::StopInSoak, Guard::HaltInSoak).await?;
         let complaints: Vec<String> = worse.iter().map(Symptom::words).collect();

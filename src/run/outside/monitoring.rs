@@ -1,17 +1,23 @@
 //! Prometheus and Pushgateway, as the settings name them. A dead Pushgateway stops nothing: it is told and left.
 
+use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::Mutex;
 
 use crate::clients::{Endpoint, Gauge, Prometheus, Pushgateway};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::decide::alerts::{Alert, Rule};
+use crate::plan::decide::gates::{Found, Gate};
 use crate::plan::decide::rules::{self, Input};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::marks::RunMarks;
 use crate::plan::model::policy::{Alerts, Gauges};
 use crate::plan::view::health::Series;
+use crate::report::GateStates;
 use crate::run::cluster::Cluster;
 use crate::run::session::{Change, Session};
 use crate::settings::Settings;
@@ -26,12 +32,61 @@ pub struct Monitoring {
     session: Arc<Session>,
     cluster: Arc<Cluster>,
     web: Arc<dyn Web>,
+    /// None: a command that changes nothing.
+    gates: Option<GateStates>,
+    /// Those that are closed, as they were pushed last.
+    pushed: Mutex<Option<BTreeMap<Gate, Found>>>,
 }
 
 impl Monitoring {
     /// Has asked nothing yet.
-    pub fn new(settings: Arc<Settings>, session: Arc<Session>, cluster: Arc<Cluster>, web: Arc<dyn Web>) -> Self {
-        Monitoring { settings, session, cluster, web }
+    pub fn new(
+        settings: Arc<Settings>,
+        session: Arc<Session>,
+        cluster: Arc<Cluster>,
+        web: Arc<dyn Web>,
+        gates: Option<GateStates>,
+    ) -> Self {
+        Monitoring { settings, session, cluster, web, gates, pushed: Mutex::default() }
+    }
+
+    /// Works, and pushes meanwhile which gates are closed; in the end, that none is any more or which are left so.
+    pub async fn pushing_gates<T>(&self, work: impl Future<Output = T>) -> T {
+        let Some(gates) = &self.gates else { return work.await };
+        let work = async {
+            let worked = work.await;
+            self.push_gates(gates.closed()).await;
+            worked
+        };
+        tokio::select! {
+            biased;
+            worked = work => worked,
+            never = self.push_closed(gates) => match never {},
+        }
+    }
+
+    async fn push_closed(&self, gates: &GateStates) -> Infallible {
+        loop {
+            gates.news().await;
+            // That all are open is the usual end, and told there.
+            if let Some(closed) = gates.closed().filter(|closed| !closed.is_empty()) {
+                self.push_gates(Some(closed)).await;
+            }
+        }
+    }
+
+    async fn push_gates(&self, closed: Option<BTreeMap<Gate, Found>>) {
+        let mut pushed = self.pushed.lock().await;
+        if closed.is_none() || *pushed == closed {
+            return;
+        }
+        let holding = |(gate, found): (&Gate, &Found)| {
+            Gauge::new(names::METRIC_GATE_HOLDING, 1.0).label("gate", gate.row().id).label("verdict", found.word())
+        };
+        let gauges: Vec<Gauge> = closed.iter().flatten().map(holding).collect();
+        // One that cannot be pushed is told, and not tried again.
+        *pushed = closed;
+        self.replace(names::PUSH_JOB_GATES, &gauges).await;
     }
 
     fn endpoint(&self, address: &Address) -> Endpoint {
@@ -131,6 +186,12 @@ impl Monitoring {
         let mut gauges = gauges(marks);
         gauges.push(Gauge::new(names::METRIC_PROGRESS, seconds(self.session.now())));
         self.push(names::PUSH_JOB_CHAIN, &gauges).await;
+    }
+
+    /// Pushes that no run is on, and that no gate holds one.
+    pub async fn push_ended(&self, marks: &RunMarks) {
+        self.push_marks(&marks.ended()).await;
+        self.push_gates(Some(BTreeMap::new())).await;
     }
 
     /// Pushes the chain's gauges anew from the annotations, which are the truth: a Pushgateway forgets. To look is no progress: a run that

@@ -106,7 +106,8 @@ pub(super) fn serve(state: &mut State, method: &str, path: &str, body: &[u8]) ->
 /// The text format: comments, and lines of `name{labels} value`.
 fn read(text: &str) -> Result<BTreeMap<Series, f64>, String> {
     let mut gauges = BTreeMap::new();
-    if !text.ends_with('\n') {
+    // Nothing is a whole text: with it a group is emptied.
+    if !text.is_empty() && !text.ends_with('\n') {
         return Err("text format parsing error: unexpected end of input stream".to_owned());
     }
     for (index, line) in text.lines().enumerate() {

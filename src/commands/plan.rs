@@ -1,0 +1,196 @@
+//! `plan`: a run before it is begun. Only looks.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, stream};
+
+use super::rehearse::rehearsed;
+use crate::cli::Sheet;
+use crate::failure::{Cause, Failure, Outcome};
+use crate::node::NodeState;
+use crate::plan::decide::target::{self, TargetCheck};
+use crate::plan::decide::{ahead, order};
+use crate::plan::model::facts::{Facts, Node, Phase, Step};
+use crate::plan::model::journal::Journal;
+use crate::plan::model::version::Version;
+use crate::plan::view::cut::Now;
+use crate::plan::view::estimate::Times;
+use crate::plan::view::plan::{Component, GateNow, NodeAhead, Plan, Rests, Turn, kind};
+use crate::plan::view::story::{self, Ending};
+use crate::plan::view::timeline::{self, Timeline};
+use crate::report::{self, Printed, span};
+use crate::run::nodes::forecast::{Forecast, forecast};
+use crate::run::{Services, chain};
+use crate::twin::Process;
+use crate::twin::scenario::Scenario;
+use crate::words::{RunId, command};
+
+/// Prints the run to `target`, else to the one in flight or the one that detection would choose. `process`: this program, for a rehearsal.
+pub async fn plan(
+    services: &Services,
+    process: &'static (dyn Process + Sync),
+    wanted: Option<Version>,
+    sheet: Sheet,
+) -> Result<Outcome, Failure> {
+    let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
+    let Some(target) = target_of(services, &facts, wanted).await.map_err(Failure::nothing_begun)? else {
+        services.session.found("", "no release is there to go to: nothing to plan");
+        return Ok(Outcome::Nothing);
+    };
+    if target::check_target(&facts, target).map_err(Failure::nothing_begun)? == TargetCheck::Nothing && !facts.marks.in_flight {
+        services.session.found("", format!("every node is at {target}: nothing to plan"));
+        return Ok(Outcome::Nothing);
+    }
+    let plan = of(services, process, &facts, target).await.map_err(Failure::nothing_begun)?;
+    let text = match sheet {
+        Sheet::Text => report::plan_text(&plan),
+        Sheet::Markdown => report::plan_markdown(&plan),
+        Sheet::Json => Printed::pretty(&plan).map_err(Failure::nothing_begun)?,
+    };
+    services.session.print(&text).map_err(Failure::nothing_begun)?;
+    match (facts.marks.in_flight, plan.closed().next()) {
+        (true, _) => services.session.next("", "where it stands", "k8s-upgrade status"),
+        (false, None) => services.session.next("", "start it with", &command!("k8s-upgrade start --target {}", target)),
+        (false, Some(_)) => {
+            let again = command!("k8s-upgrade plan --target {}", target);
+            services.session.next("", "gates are closed; once they are open, look again with", &again);
+        }
+    }
+    Ok(Outcome::Done)
+}
+
+async fn target_of(services: &Services, facts: &Facts, wanted: Option<Version>) -> Result<Option<Version>, Cause> {
+    match (wanted, facts.marks.target.filter(|_| facts.marks.in_flight)) {
+        (Some(wanted), Some(target)) if wanted != target => {
+            let what = format!("a run to {target} is in flight: another target must wait for its end");
+            Err(Cause::contended(what).next(crate::failure::Advice::status()))
+        }
+        (_, Some(target)) => Ok(Some(target)),
+        (Some(wanted), None) => Ok(Some(wanted)),
+        (None, None) => {
+            let found = chain::detect::detect(&services.settings, &services.world, facts).await?;
+            match found.target {
+                None if !found.unknown.is_empty() => {
+                    Err(Cause::unreachable("the package index does not say which releases there are").detail(found.unknown))
+                }
+                target => Ok(target),
+            }
+        }
+    }
+}
+
+async fn of(services: &Services, process: &'static (dyn Process + Sync), facts: &Facts, target: Version) -> Result<Plan, Cause> {
+    let policy = services.settings.policy();
+    let run = facts.marks.run_id.clone().filter(|_| facts.marks.in_flight);
+    let planned = ahead::turns(facts, &policy, target, &run.clone().unwrap_or_else(|| services.session.new_run()))?;
+    let running = target::running(facts);
+    let kind = kind(running, target);
+    let (times, rests) = match earlier(services, facts).await? {
+        times if times.is_empty() => (rehearsal(services, process, kind)?, Rests::Rehearsal),
+        times => (times, Rests::EarlierRuns),
+    };
+    let turns: Vec<Turn> = planned.iter().map(|planned| Turn::of(planned, &times)).collect();
+    let mut states = BTreeMap::new();
+    let mut gates = Vec::new();
+    if run.is_none() {
+        let asked = chain::preflight::asked(services, facts, target, &services.session.new_run(), false).await?;
+        gates.extend(asked.answers.iter().map(|(gate, found, why)| GateNow::of(*gate, *found, why.as_ref())));
+        states.extend(asked.states);
+    }
+    let old = order::order(facts, &policy).into_iter().filter(|node| !node.is_upgraded(target));
+    let ahead = old.filter(|node| !Step::of(node).is_skipped(&facts.marks)).map(|node| {
+        let state = states.get(&node.name);
+        async move { node_ahead(services, node, state, target).await }
+    });
+    let nodes = stream::iter(ahead).buffered(usize::from(services.settings.parallel)).collect().await;
+    Ok(Plan {
+        cluster: services.settings.cluster_name.to_string(),
+        running: running.map(|running| running.to_string()),
+        target: target.to_string(),
+        kind,
+        run: run.map(|run: RunId| run.to_string()),
+        seconds: turns.iter().map(|turn| turn.seconds).sum(),
+        turns,
+        times: rests,
+        gates,
+        nodes,
+        open: vec![format!(
+            "Releases of etcd and CoreDNS, and the images of all: kubeadm {target} names them once preflight has fetched it, and pulls them \
+             before any node is drained."
+        )],
+    })
+}
+
+async fn node_ahead(services: &Services, node: &Node, state: Option<&NodeState>, target: Version) -> NodeAhead {
+    let to = target.to_string();
+    let installed = state.into_iter().flat_map(|state| ["kubeadm", "kubelet", "kubectl"].map(|name| state.package(name)));
+    let old = installed.flatten().filter(|package| !package.version.starts_with(&format!("{to}-")));
+    let packages =
+        old.map(|package| Component { name: package.name.to_string(), from: Some(package.version.to_string()), to: to.clone() });
+    let drain = forecast(services, &node.name).await;
+    NodeAhead {
+        node: node.name.clone(),
+        packages: packages.collect(),
+        components: NodeAhead::components(node, target),
+        pods: drain.as_ref().ok().map(Vec::len),
+        drain: match drain {
+            Ok(pods) => pods.iter().filter_map(told).collect(),
+            Err(cause) => vec![cause.what],
+        },
+    }
+}
+
+/// What is worth a word of a pod that a drain moves.
+fn told(pod: &Forecast) -> Option<String> {
+    let mut words = Vec::new();
+    match &pod.held {
+        _ if pod.surge => words.push("restarted elsewhere first".to_owned()),
+        Some(held) => words.push(format!("held: {held}")),
+        None => {}
+    }
+    words.extend(pod.forced_after.map(|after| format!("deleted once it was refused for {}", span(after))));
+    words.extend(pod.loses.iter().map(|loss| format!("loses {}", super::drain::loss(*loss))));
+    (!words.is_empty()).then(|| format!("{}: {}", pod.pod, words.join("; ")))
+}
+
+/// The times of this cluster's earlier runs that ended well.
+async fn earlier(services: &Services, facts: &Facts) -> Result<Times, Cause> {
+    let (journals, _) = services.journal.all().await?;
+    let pictures = pictures(&journals, services.session.now());
+    Ok(Times::of(&pictures, |place| phase(place, |name| facts.node(name).map(|node| node.control_plane))))
+}
+
+/// Of each run that ended well, the newest first.
+fn pictures(journals: &[Journal], now: jiff::Timestamp) -> Vec<Timeline> {
+    let mut runs: BTreeMap<&str, Vec<Journal>> = BTreeMap::new();
+    journals.iter().for_each(|journal| runs.entry(&journal.head.run).or_default().push(journal.clone()));
+    let now = Now { at: Some(now), ..Now::default() };
+    let draw = |(run, journals): (&&str, &Vec<Journal>)| {
+        let story = story::tell(run, journals, &[], &now, false)?;
+        (story.result == Ending::Complete).then(|| timeline::draw(&story, journals, &now))
+    };
+    let mut pictures: Vec<Timeline> = runs.iter().filter_map(draw).collect();
+    pictures.sort_by_key(|picture| std::cmp::Reverse(picture.began));
+    pictures
+}
+
+/// Of which phase a lane is. `control_plane`: of a node by its name; None: it is none.
+fn phase(place: &str, control_plane: impl Fn(&str) -> Option<bool>) -> Option<Phase> {
+    match place {
+        _ if place == Phase::Preflight.word() => Some(Phase::Preflight),
+        _ if place == Phase::Postflight.word() => Some(Phase::Postflight),
+        node => control_plane(node).map(|is| if is { Phase::Master } else { Phase::Worker }),
+    }
+}
+
+/// The times of a run in memory, with the settings that say how fast it may go.
+fn rehearsal(services: &Services, process: &'static (dyn Process + Sync), kind: &str) -> Result<Times, Cause> {
+    let minor = kind == crate::plan::model::version::UpgradeKind::Minor.word();
+    let mut scenario = if minor { Scenario::runbook_minor() } else { Scenario::runbook() };
+    let soak = services.settings.for_jobs()?.shift_remove("soak");
+    scenario.settings.extend(soak.map(|soak| ("soak".to_owned(), soak)));
+    let nodes: BTreeMap<String, bool> = scenario.nodes.iter().map(|node| (node.name.clone(), node.control_plane)).collect();
+    let told = rehearsed(scenario, process)?;
+    let pictures = pictures(&told.evidence.journals, told.ended);
+    Ok(Times::of(&pictures, |place| phase(place, |name| nodes.get(name).copied())).of_phases_alone())
+}
