@@ -278,6 +278,8 @@ fn a_live_status_fulfils_its_schema() {
         halted: None,
         off: Vec::new(),
         skipped: Vec::new(),
+        asks: None,
+        approved: None,
         rests: None,
         stopped: None,
         rows: Vec::new(),

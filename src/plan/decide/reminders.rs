@@ -12,9 +12,9 @@ use super::orphan;
 use super::target::{self, TargetCheck};
 use super::when;
 use crate::plan::model::facts::{Facts, JobFact, JobState, Step};
-use crate::plan::model::marks::stamp;
 use crate::plan::model::policy::Policy;
 use crate::plan::model::reminded::Reminded;
+use crate::plan::model::span::stamp;
 
 /// When people are reminded, after a hold has begun; later, each [`DAY`].
 const FIRST: [SignedDuration; 2] = [SignedDuration::from_hours(1), SignedDuration::from_hours(6)];
