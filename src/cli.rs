@@ -145,7 +145,9 @@ pub enum Command {
         data: Data,
     },
     /// Let a release begin that detection asks for: the watch begins its run in the next window, by itself
-    #[command(after_help = "Examples:\n  k8s-upgrade approve 1.36.3\n  k8s-upgrade approve --lift    # takes it back, as long as its run has not begun")]
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade approve 1.36.3\n  k8s-upgrade approve --lift    # takes it back, as long as its run has not begun"
+    )]
     Approve {
         /// The release that detection asks for, and no other
         #[arg(value_name = "X.Y.Z", required_unless_present = "lift")]

@@ -10,7 +10,7 @@ use crate::plan::model::version::{Version, or_unknown};
 use crate::report::Notice;
 use crate::run::{Services, chain, nodes, view};
 use crate::settings::Settings;
-use crate::words::command;
+use crate::words::{command, line};
 
 const PLACE: &str = "approve";
 
@@ -31,7 +31,7 @@ pub async fn approve(services: &Services, asker: &mut Asker, release: Option<Ver
     // The question may have stood for hours.
     let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     asked(&facts, release).map_err(Failure::nothing_begun)?;
-    services.record.approve(&approved, closed.as_ref()).await.map_err(Failure::nothing_begun)?;
+    services.record.approve(&approved, closed.as_ref(), &facts.marks.found).await.map_err(Failure::nothing_begun)?;
     services.session.notice(PLACE, &Notice::Approved { approved, begins });
     for why in kept_off(services, &facts).await.map_err(Failure::nothing_begun)? {
         services.session.warn(PLACE, format!("nothing begins as long as that is so: {why}"));
@@ -74,14 +74,16 @@ async fn approval(services: &Services, settings: &Settings, release: Version) ->
         let what = "detection starts nothing (setting detection-dry-run), approved or not";
         return Err(Cause::refused(what).next(start));
     }
-    let (at, by) = (services.session.now(), services.session.identity.holder.clone());
+    let (at, by) = (services.session.now(), line(&services.session.identity.holder));
     let until = settings.approval_holds.after(at);
     let policy = nodes::window::policy(&services.cluster, settings).await;
     let closed = when::may_begin(&policy.calendar, at, when::needs_of_run(&policy)).err();
     if let Some(closed) = closed.as_ref().filter(|closed| closed.until.is_none_or(|begins| begins >= until)) {
         let holds = settings.approval_holds;
         let what = format!("an approval holds for {holds} (setting approval-holds), and nothing may begin within that: {closed}");
-        return Err(Cause::refused(what).next(command!("k8s-upgrade start --target {} --now    # does not wait for the window", release)));
+        return Err(
+            Cause::refused(what).next(command!("k8s-upgrade start --target {} --now    # does not wait for the window", release))
+        );
     }
     Ok((Approved { release, run: services.session.new_run(), at, until, by }, closed))
 }

@@ -1,6 +1,6 @@
 //! `detect`: what the weekly CronJob runs.
 
-use std::fmt;
+use jiff::SignedDuration;
 
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
@@ -14,6 +14,8 @@ use crate::run::{Services, chain, nodes};
 use crate::words::{RunId, command};
 
 const PLACE: &str = "detect";
+/// Then the next detection looks.
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Looks for a newer release, pushes what it found, and creates preflight's Job where a run may begin.
 pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
@@ -46,7 +48,7 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         Some(_) => not_now(services, &facts).await.map_err(Failure::nothing_begun)?,
         None => None,
     };
-    print(services, Some(found.running), Some(&found), not_now.as_ref().map(ToString::to_string).as_deref())?;
+    print(services, Some(found.running), Some(&found), not_now.as_ref().map(|not_now| not_now.why.as_str()))?;
     let only_looks = services.session.dry_run || services.settings.detection_dry_run;
     for passed_over in found.passed_over.iter().filter(|passed_over| only_looks || !passed_over.why.is_told()) {
         services.session.note(PLACE, passed_over.to_string());
@@ -71,12 +73,15 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         ));
     };
     // It is in that person's log, and no news to anybody else; the watch tries again.
-    if let Some(NotNow { what, why }) = not_now {
-        if only_looks {
-            services.session.note(PLACE, format!("deferred: {target} is there, but {what}: {why}"));
-        } else {
+    if let Some(NotNow { why, skips }) = not_now {
+        if only_looks || !skips {
+            services.session.note(PLACE, format!("deferred: {target} is there, but {why}"));
+        }
+        if !only_looks {
             chain::detect::defer(services, PLACE, &run_of(services, &facts, target), target).await;
-            chain::tell::deferred(services, PLACE, target, Cause::hold(what).detail([why])).await;
+            if skips {
+                chain::tell::deferred(services, PLACE, target, "windows", Cause::hold(why)).await;
+            }
         }
         return Ok(Outcome::Deferred);
     }
@@ -88,7 +93,7 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
     match chain::detect::installable(services, &facts, target).await {
         Err(cause) if cause.class == Class::Hold => {
             chain::detect::defer(services, PLACE, &run_of(services, &facts, target), target).await;
-            chain::tell::deferred(services, PLACE, target, cause).await;
+            chain::tell::deferred(services, PLACE, target, &cause.what.clone(), cause).await;
             return Ok(Outcome::Deferred);
         }
         other => other.map_err(Failure::nothing_begun)?,
@@ -137,27 +142,24 @@ fn run_of(services: &Services, facts: &Facts, target: Version) -> RunId {
 
 /// Why nothing may be started now, whatever there is.
 struct NotNow {
-    /// What stays the same as long as it is so.
-    what: &'static str,
     why: String,
+    /// Nothing begins before the next detection looks, either, and nobody has been told.
+    skips: bool,
 }
 
-impl fmt::Display for NotNow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.what, self.why)
-    }
-}
-
-/// A person has halted it, or works by hand, or no window is open.
+/// A person has halted it, or works by hand, or no window is open. Of the first two, people know.
 async fn not_now(services: &Services, facts: &Facts) -> Result<Option<NotNow>, Cause> {
     if let Some(halt) = facts.marks.halted.as_ref().filter(|halt| halt.run) {
-        return Ok(Some(NotNow { what: "it is halted", why: halt.to_string() }));
+        return Ok(Some(NotNow { why: halt.to_string(), skips: false }));
     }
     let driver = services.leases.other_driver().await?.filter(|_| guard::on(Guard::WorkByHandBeforeChain));
     if let Some(driver) = driver {
-        return Ok(Some(NotNow { what: "somebody works by hand", why: format!("driven by {}", driver.by) }));
+        return Ok(Some(NotNow { why: format!("driven by {}", driver.by), skips: false }));
     }
-    let policy = nodes::window::policy(&services.cluster, &services.settings).await;
-    let closed = when::may_begin(&policy.calendar, services.session.now(), when::needs_of_run(&policy)).err();
-    Ok(closed.map(|closed| NotNow { what: "no window is open", why: closed.to_string() }))
+    let (policy, now) = (nodes::window::policy(&services.cluster, &services.settings).await, services.session.now());
+    let closed = when::may_begin(&policy.calendar, now, when::needs_of_run(&policy)).err();
+    Ok(closed.map(|closed| {
+        let soon = closed.until.is_some_and(|until| until.duration_since(now) < WEEK);
+        NotNow { why: closed.to_string(), skips: !soon }
+    }))
 }

@@ -44,7 +44,7 @@ async fn prepared(services: &Services, target: Version, run: &RunId) -> Result<O
             let cause = not_ready.cause;
             // That it goes on holding is no news.
             if chain::detect::defer(services, "preflight", run, target).await {
-                chain::tell::deferred(services, "preflight", target, cause).await;
+                chain::tell::deferred(services, "preflight", target, &cause.what.clone(), cause).await;
             } else {
                 let reasons = cause.detail.join("; ");
                 services.session.warn("preflight", format!("still deferred: {}: {reasons}", cause.what));

@@ -136,7 +136,7 @@ fn every_field_is_described() {
 /// What a required argument is given, by its name.
 fn sample(arg: &Arg) -> &'static str {
     match arg.get_id().as_str() {
-        "target" => "1.36.3",
+        "target" | "release" => "1.36.3",
         "node" => "k8s-node4",
         "phase" => "worker",
         "run" => "5f3a21bc",

@@ -3,7 +3,7 @@
 use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
-use crate::plan::decide::orphan::{self, Verdict};
+use crate::plan::decide::orphan::{self, Begins, Verdict};
 use crate::plan::decide::when;
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::marks::Edit;
@@ -56,10 +56,10 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
         services.session.found(PLACE, format!("driven by {}: left alone", driver.by));
         return Ok(Outcome::Nothing);
     }
-    if let Some((target, _)) = found.begins
+    if let Some(begins) = &found.begins
         && chain::halting::detection_suspended(&services.cluster).await.map_err(Failure::nothing_begun)? == Some(true)
     {
-        services.session.found(PLACE, orphan::kept_off(target));
+        services.session.found(PLACE, orphan::kept_off(begins));
         return Ok(Outcome::Nothing);
     }
     let job = &found.planned.job;
@@ -70,7 +70,7 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
     }
     // What is missing halfway leaves half a deed behind: a Job that is gone, and none in its place.
     chain::rights::permissions(&services.cluster, &services.settings, Account::Watch).await.map_err(Failure::nothing_begun)?;
-    if let Some((target, run)) = &found.begins {
+    if let Some(Begins { target, run, .. }) = &found.begins {
         // Whoever dies before the Job is there leaves the same as it was found: nothing of it is to be recorded.
         chain::jobs::create_job(services, &facts, &found.planned, *target, run).await.map_err(Failure::nothing_begun)?;
         services.session.next(PLACE, "follow it with", "k8s-upgrade status");

@@ -131,6 +131,7 @@ impl Notice {
             Notice::LeftOut { skip, .. } => warns(format!("left out: {skip}; the run will end as partial")),
             Notice::Forced { pod, says, after, .. } => warns(forced(pod, says, *after)),
             Notice::Skipped { skip, .. } => did(format!("skipped {skip}; the run will end as partial")),
+            Notice::Deferred { reasons, .. } if reasons.is_empty() => warns(self.brief()),
             Notice::Deferred { what, reasons, .. } => warns(format!("deferred: {what}: {reasons}")),
             Notice::Rests { node, closed, .. } => did(format!("the run rests before {node}: {closed}")),
             Notice::Only { node, .. } => did(format!("the run stops after {node}, as it was begun for that worker alone")),
@@ -220,7 +221,9 @@ impl Notice {
             | Notice::Deferred { target, .. }
             | Notice::Rests { target, .. }
             | Notice::Only { target, .. } => Some(*target),
-            Notice::Asks { release, .. } | Notice::PassedOver { release, .. } | Notice::Withdrawn { release, .. } => Some(*release),
+            Notice::Asks { release, .. } | Notice::PassedOver { release, .. } | Notice::Withdrawn { release, .. } => {
+                Some(*release)
+            }
             Notice::Approved { approved, .. } | Notice::Expired { approved } => Some(approved.release),
             Notice::StillHeld(held) => held.target,
             Notice::Forced { .. } | Notice::Failed(_) | Notice::Halted(_) | Notice::Lifted { .. } | Notice::Cleared { .. } => {
@@ -262,7 +265,8 @@ impl Notice {
             Notice::LeftOut { target, skip } => format!("⚠️ {cluster}: K8s upgrade to {target}: left out {skip}"),
             Notice::Forced { node, pod, says, after } => format!("⚠️ {cluster}: {node}: {}", forced(pod, says, *after)),
             Notice::Deferred { target, what, reasons } => {
-                format!("⏸️ {cluster}: K8s upgrade to {target} deferred: {what}: {reasons}")
+                let reasons = if reasons.is_empty() { String::new() } else { format!(": {reasons}") };
+                format!("⏸️ {cluster}: K8s upgrade to {target} deferred: {what}{reasons}")
             }
             Notice::Rests { target, node, closed } => {
                 format!("⏸️ {cluster}: K8s upgrade to {target} rests before {node}: {closed}. All nodes serve meanwhile")

@@ -22,7 +22,8 @@ use crate::names;
 use crate::plan::model::calendar::{Calendar, Freeze, Window};
 use crate::plan::model::hooks::Hooks;
 use crate::plan::model::policy::{
-    Alerts, Ceiling, Days, Force, Gauges, HostKeys, Pace, Policy, Releases, Runner, Snapshot, Surge, Undrainable, Unstick, Unverified,
+    Alerts, Ceiling, Days, Force, Gauges, HostKeys, Pace, Policy, Releases, Runner, Snapshot, Surge, Undrainable, Unstick,
+    Unverified,
 };
 use crate::plan::model::webhook::Webhook;
 use crate::words::{

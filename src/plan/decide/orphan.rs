@@ -15,8 +15,8 @@ use super::when::{self, Closed};
 use crate::failure::{Cause, Class, Retry};
 use crate::guard::{self, Guard};
 use crate::names;
-use crate::plan::model::facts::{Facts, JobFact, JobState, Step, TakenUp};
 use crate::plan::model::approved::Approved;
+use crate::plan::model::facts::{Facts, JobFact, JobState, Step, TakenUp};
 use crate::plan::model::marks::{Deferred, RunMarks};
 use crate::plan::model::policy::Policy;
 use crate::plan::model::resting::Resting;
@@ -50,7 +50,16 @@ pub struct TakeUp {
     /// that somebody deletes stays away.
     pub hands_on: Option<String>,
     /// The run that it begins; None: it goes on with the one in flight.
-    pub begins: Option<(Version, RunId)>,
+    pub begins: Option<Begins>,
+}
+
+/// A run that begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begins {
+    pub target: Version,
+    pub run: RunId,
+    /// That it does not, in words.
+    pub or_not: String,
 }
 
 impl TakeUp {
@@ -118,8 +127,8 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
 }
 
 /// Why no run begins by itself while detection's CronJob is suspended, by whatever hand: then nobody wants one to.
-pub fn kept_off(target: Version) -> String {
-    format!("the run to {target} does not begin: CronJob {} is suspended", names::DETECT_CRONJOB)
+pub fn kept_off(begins: &Begins) -> String {
+    format!("{}: CronJob {} is suspended", begins.or_not, names::DETECT_CRONJOB)
 }
 
 /// Which run may begin, and why: a gate has kept it from its claim, or a person has approved it.
@@ -228,8 +237,9 @@ fn begin(facts: &Facts, policy: &Policy, waits: Waits<'_>, now: Timestamp) -> Re
     };
     match planned {
         Ok(Next::Create(planned)) => {
+            let begins = Begins { target: *target, run: run.clone(), or_not: format!("{waits} is not {again}") };
             let why = format!("{waits} is {}", if untried { "begun" } else { "tried again" });
-            Ok(Ok(TakeUp { planned, why, hands_on: None, begins: Some((*target, run.clone())) }))
+            Ok(Ok(TakeUp { planned, why, hands_on: None, begins: Some(begins) }))
         }
         Ok(Next::Running(job)) => Ok(Err(format!("Job {job} is at work"))),
         Ok(Next::Done) => Ok(Err("no run is in flight".to_owned())),
@@ -273,7 +283,12 @@ fn follow(facts: &Facts, freed: &Facts, planned: Planned, now: Timestamp) -> Res
         return Err(format!("Job {name} is being deleted"));
     }
     if let Some(resting) = when::resting(facts).filter(|_| planned.replaces.as_deref() == Some(newest.uid.as_str())) {
-        return Ok(TakeUp { planned: Planned { taken_up: newest.taken_up, ..planned }, why: rested(resting), hands_on: None, begins: None });
+        return Ok(TakeUp {
+            planned: Planned { taken_up: newest.taken_up, ..planned },
+            why: rested(resting),
+            hands_on: None,
+            begins: None,
+        });
     }
     let JobState::Failed { reason, exit } = &newest.state else {
         return Err(format!("Job {name} is complete, and its successor is gone: somebody deleted it"));

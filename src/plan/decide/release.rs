@@ -137,12 +137,7 @@ mod tests {
                 " | 1.35.1 is there, and passed over (setting minor: off)",
             ),
             // Who asks wants the newest, too.
-            (
-                Releases { patch: Pace::Ask, minor: Pace::Ask, ..all },
-                None,
-                "1.34.1 1.34.2 1.34.6 1.34.7 | ",
-                "1.35.0 1.35.1 | ",
-            ),
+            (Releases { patch: Pace::Ask, minor: Pace::Ask, ..all }, None, "1.34.1 1.34.2 1.34.6 1.34.7 | ", "1.35.0 1.35.1 | "),
             (
                 Releases { patch: Pace::Ask, ..all },
                 Some("1.34.6"),

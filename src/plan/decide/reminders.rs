@@ -76,7 +76,10 @@ pub fn held(facts: &Facts, policy: &Policy, now: Timestamp) -> Option<Hold> {
         let needs = when::needs_of_run(policy);
         let waits = when::may_begin(&policy.calendar, now, needs).is_err_and(|closed| closed.until.is_some());
         let opened = when::first_window(&policy.calendar, deferred.since, needs).map_or(deferred.since, |(from, _)| from);
-        let stands = !at_work && !nothing_to_do && !waits;
+        // What was told long before it was deferred once more is told again after a month, and not as if it were new.
+        let told = || marks.found.told.iter().filter(|told| told.release == deferred.target).map(|told| told.at).max();
+        let known = told().is_some_and(|told| told < deferred.since);
+        let stands = !at_work && !nothing_to_do && !waits && !known;
         return stands.then(|| Hold { run, at: At::Beginning, since: opened.min(now) });
     }
     if when::rest(facts, policy, now).is_some_and(|(_, closed)| closed.until.is_some()) {

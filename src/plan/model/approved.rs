@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::span::stamp;
 use super::version::Version;
-use crate::words::RunId;
+use crate::words::{RunId, line};
 
 /// `1.36.3 5f3a21bc 2026-11-30T10:00:00Z 2026-12-14T10:00:00Z ann-0badcafe`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ impl FromStr for Approved {
             let (release, run) = (release.parse().ok()?, run.parse().ok()?);
             Some(Approved { release, run, at: at.parse().ok()?, until: until.parse().ok()?, by: by.to_owned() })
         };
-        let read = read().filter(|read| !read.run.is_by_hand() && read.to_string() == text);
+        let read = read().filter(|read| !read.run.is_by_hand() && read.to_string() == text && line(&read.by) == read.by);
         read.ok_or_else(|| format!("{text:?} is no approval, which is a release, a run id, two times and who gave it"))
     }
 }

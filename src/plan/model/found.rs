@@ -56,6 +56,12 @@ impl Found {
         self.last(release, why).is_none_or(|last| now.duration_since(last).abs() >= AGAIN)
     }
 
+    /// A person wants that release now: whatever keeps it off is news.
+    pub fn forget(mut self, release: Version) -> Self {
+        self.told.retain(|told| told.release != release);
+        self
+    }
+
     /// They were told of it now.
     pub fn told(mut self, release: Version, why: &str, now: Timestamp) -> Self {
         self.told.retain(|told| told.release != release || told.why != why);
@@ -118,6 +124,7 @@ mod tests {
             assert_eq!(found.is_due(release, "ask", now), due, "{days}");
         }
         assert!(found.is_due("1.36.4".parse().unwrap(), "ask", first) && found.is_due(release, "closed", first));
+        assert!(found.clone().forget(release).is_due(release, "ask", first));
         let many = (0..50).fold(found, |found, patch| found.told(Version::new(1, 37, patch), "ask", first));
         assert_eq!(many.told.len(), TOLD);
         for odd in ["", "true", "{}", "[]", r#"{"asks":"1","told":[]}"#] {

@@ -323,7 +323,8 @@ impl RunMarks {
     /// The release for which a person's approval is wanted, above what runs. One that is approved is asked for no more.
     pub fn asks(&self, running: Option<Version>) -> Option<Version> {
         let approved = self.approved.as_ref().map(|approved| approved.release);
-        self.found.asks.filter(|release| running.is_none_or(|running| running < *release) && approved != Some(*release))
+        let asks = self.found.asks.filter(|_| !self.in_flight);
+        asks.filter(|release| running.is_none_or(|running| running < *release) && approved != Some(*release))
     }
 
     /// Out of the annotations of our namespace. `prefix` is the setting `annotation-prefix`.

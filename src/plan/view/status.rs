@@ -456,7 +456,7 @@ impl View<'_> {
     fn waits(&self) -> String {
         match (self.verdict(), &self.seen.no_watch) {
             (Ok(Verdict::TakeUp(found)), _) if self.seen.suspended => {
-                found.begins.map_or_else(String::new, |(target, _)| format!("{}.", orphan::kept_off(target)))
+                found.begins.map_or_else(String::new, |begins| format!("{}.", orphan::kept_off(&begins)))
             }
             (Ok(Verdict::TakeUp(found)), None) => format!("{}, by the watch within 10 minutes.", found.why),
             (Ok(Verdict::TakeUp(_)), Some(why)) => format!("nothing begins the run that waits: {why}."),

@@ -40,7 +40,9 @@ pub async fn tell(services: &Services, place: &str, former: &Found, asks: Option
         match former.last(release, &why).filter(|_| !former.is_due(release, &why, now)) {
             Some(last) => {
                 let last = last.strftime("%Y-%m-%d");
-                services.session.note(place, format!("{}; people were told on {last}, and are again after a month", notice.brief()));
+                services
+                    .session
+                    .note(place, format!("{}; people were told on {last}, and are again after a month", notice.brief()));
             }
             None => {
                 // Whether what came before has arrived is of no interest here.
@@ -54,20 +56,21 @@ pub async fn tell(services: &Services, place: &str, former: &Found, asks: Option
         }
     }
     if found != *former
-        && let Err(cause) =
-            services.record.mark_namespace(place, "record what people were told of", &[Edit::found(&found)]).await
+        && let Err(cause) = services.record.mark_namespace(place, "record what people were told of", &[Edit::found(&found)]).await
     {
-        services.session.warn(place, format!("what people were told of could not be recorded, and is told again: {}", cause.what));
+        services
+            .session
+            .warn(place, format!("what people were told of could not be recorded, and is told again: {}", cause.what));
     }
 }
 
-/// A run does not begin, for a reason that time may take away.
-pub async fn deferred(services: &Services, place: &str, target: Version, cause: Cause) {
+/// A run does not begin, for a reason that time may take away; `why` is by what it is known again.
+pub async fn deferred(services: &Services, place: &str, target: Version, why: &str, cause: Cause) {
     let former = match services.observer.observe_as_it_is().await {
         Ok(facts) => facts.marks.found,
         Err(_) => Found::default(),
     };
     let reasons = cause.detail.join("; ");
-    let notice = Notice::Deferred { target, what: cause.what.clone(), reasons };
-    tell(services, place, &former, former.asks, vec![News { release: target, why: cause.what, notice }]).await;
+    let notice = Notice::Deferred { target, what: cause.what, reasons };
+    tell(services, place, &former, former.asks, vec![News { release: target, why: why.to_owned(), notice }]).await;
 }

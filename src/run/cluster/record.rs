@@ -13,6 +13,7 @@ use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::plan::decide::when::Closed;
 use crate::plan::model::approved::Approved;
+use crate::plan::model::found::Found;
 use crate::plan::model::marks::{self, Deferred, Edit, RunMarks};
 use crate::plan::model::reminded::Reminded;
 use crate::plan::model::resting::Resting;
@@ -155,11 +156,14 @@ impl Record {
     }
 
     /// Records what a person approves, and until when it has to wait for a window, unless a run is in flight: for the watch to begin it.
-    pub async fn approve(&self, approved: &Approved, closed: Option<&Closed>) -> Result<(), Cause> {
+    /// `found`: what people were told of.
+    pub async fn approve(&self, approved: &Approved, closed: Option<&Closed>, found: &Found) -> Result<(), Cause> {
         let mut edit = vec![Edit::approved(approved)];
         let Approved { at, .. } = approved;
-        let resting = closed.map(|Closed { until, why }| Resting { node: String::new(), since: *at, until: *until, why: why.clone() });
+        let resting =
+            closed.map(|Closed { until, why }| Resting { node: String::new(), since: *at, until: *until, why: why.clone() });
         edit.push(Edit::set_or_remove(Mark::Resting, resting.map(|resting| resting.write())));
+        edit.push(Edit::found(&found.clone().forget(approved.release)));
         self.edit_namespace("approve", "record the approval", &edit, |now| match now.in_flight {
             true => Err(Cause::contended("a run has begun meanwhile").next(Advice::status())),
             false => Ok(true),
