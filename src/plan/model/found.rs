@@ -80,8 +80,9 @@ impl Seen {
     /// What is not ours is not counted: releases come of age later.
     pub fn read(text: &str) -> Self {
         let entry = |entry: &str| {
-            let (release, at) = entry.split_once('=')?;
-            Some((release.parse().ok()?, at.parse().ok()?))
+            let (release, text) = entry.split_once('=')?;
+            let at = text.parse().ok().filter(|at| stamp(*at) == text)?;
+            Some((release.parse().ok()?, at))
         };
         Seen(text.split(' ').filter_map(entry).take(SEEN).collect())
     }
