@@ -13,7 +13,7 @@ use crate::words::{ContextName, ImageRef, LossId, Namespace, NodeName, NotAToken
 
 const GROUPS: &str = "\
 Watch:     check, plan, status, report
-Run:       detect, start, resume, acknowledge
+Run:       detect, approve, start, resume, acknowledge
 Stop:      halt, skip-phase, clear-state
 Try:       rehearse
 Maintain:  rollback, rotate-key, manifests, image, completions, man
@@ -150,6 +150,20 @@ pub enum Command {
         /// Say what would be started, start nothing, push nothing
         #[arg(long)]
         dry_run: bool,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Let a release begin that detection asks for: the watch begins its run in the next window, by itself
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade approve 1.36.3\n  k8s-upgrade approve --lift    # takes it back, as long as its run has not begun"
+    )]
+    Approve {
+        /// The release that detection asks for, and no other
+        #[arg(value_name = "X.Y.Z", required_unless_present = "lift")]
+        release: Option<Version>,
+        /// Take the approval back
+        #[arg(long, conflicts_with = "release")]
+        lift: bool,
         #[command(flatten)]
         data: Data,
     },

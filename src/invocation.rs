@@ -427,6 +427,7 @@ fn manner(command: &Command) -> Manner {
         Command::Halt(Halt { data, .. }) | Command::SkipPhase(Skip { data, .. }) | Command::ClearState { data } => {
             of(false, false, json(data))
         }
+        Command::Approve { data, .. } => of(false, false, json(data)),
         Command::Check { data, .. } | Command::Status { data, .. } => of(true, false, json(data)),
         Command::Report { .. } => of(true, false, false),
         Command::Plan { output, .. } => of(true, false, *output == Sheet::Json),

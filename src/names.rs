@@ -103,6 +103,8 @@ pub enum Place {
     Run(Writer),
     /// On our namespace, whatever runs.
     Namespace,
+    /// On our namespace, what detection remembers from one week to the next, whatever runs: written by it alone.
+    Detection,
     /// On a node that this program changed.
     Node,
     /// On a Job of the chain.
@@ -126,6 +128,8 @@ pub enum Writer {
     Person,
     /// A person alone, before the run that it is for: its beginning leaves it.
     PersonBefore,
+    /// A person alone, for a release: the claim of a run to that one takes it, and no other run's beginning or end.
+    PersonFor,
 }
 
 /// The marks, a row each: what it is, its suffix, where it stands. What is read out of those of a run is in
@@ -195,12 +199,18 @@ marks! {
     OutsideWindows = "outside-windows", Place::Run(Writer::PersonBefore);
     /// The run is to stop after this worker: [`crate::plan::model::marks::Only`].
     Only = "only", Place::Run(Writer::PersonBefore);
+    /// A person lets a run to this release begin: [`crate::plan::model::approved::Approved`]. The watch begins it.
+    Approved = "approved", Place::Run(Writer::PersonFor);
     /// Which failure of which place Slack was told of last: its retries are no news.
     Told = "told", Place::Run(Writer::Chain);
     /// Of which hold people were reminded, and when: JSON of [`crate::plan::model::reminded::Reminded`].
     Reminded = "reminded", Place::Run(Writer::Watch);
     /// Upgrades are halted: JSON of [`crate::plan::model::halt::Halt`], or anybody's words.
     Halted = "halted", Place::Namespace;
+    /// What detection has told people of: JSON of [`crate::plan::model::found::Found`].
+    Found = "found", Place::Detection;
+    /// When detection first saw releases that are to come of age: [`crate::plan::model::found::Seen`].
+    Seen = "seen", Place::Detection;
     /// Id of the run that cordoned the node.
     CordonedBy = "cordoned-by", Place::Node;
     /// Which packages it had before.
@@ -229,7 +239,18 @@ impl Mark {
 
     /// Of these, what only a person says.
     pub fn of_a_person() -> impl Iterator<Item = Mark> {
-        Self::of_a_run().filter(|mark| matches!(mark.place(), Place::Run(Writer::Person | Writer::PersonBefore)))
+        let person = |mark: &Mark| matches!(mark.place(), Place::Run(Writer::Person | Writer::PersonBefore | Writer::PersonFor));
+        Self::of_a_run().filter(person)
+    }
+
+    /// What the chain's account may write on the namespace, or remove there.
+    pub fn of_the_chain() -> impl Iterator<Item = Mark> {
+        Self::ALL.iter().copied().filter(|mark| matches!(mark.place(), Place::Run(_) | Place::Detection))
+    }
+
+    /// What the watch may remove and never write: an approval whose time is over, and what waited by it.
+    pub fn removed_by_the_watch() -> impl Iterator<Item = Mark> {
+        [Mark::Approved, Mark::Deferred, Mark::Resting].into_iter()
     }
 
     /// Of these, what the watch may write.
@@ -360,6 +381,11 @@ reasons! {
     Normal UpgradeHalted: "a person has halted upgrades";
     Normal HaltLifted: "a person has lifted the halt";
     Normal StateCleared: "a person has cleared the state of the run";
+    Normal ReleasePassedOver: "a newer release is there that the settings keep detection from";
+    Normal UpgradeApproved: "a person has approved a release: the watch begins its run";
+    Normal ApprovalLifted: "a person has taken an approval back";
+    Warning ApprovalWanted: "a release is there, and waits for a person's approval";
+    Warning ApprovalExpired: "an approval's time was over before a run could begin";
     Warning UpgradeHeld: "a gate stays closed: the run holds";
     Warning UpgradeStillHeld: "a reminder: a run has stood for long";
     Warning UpgradeDeferred: "a gate was closed before anything was claimed";

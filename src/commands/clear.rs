@@ -2,8 +2,9 @@
 
 use super::{Asker, by_hand};
 use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::names::Mark;
 use crate::plan::model::facts::{Facts, JobFact, JobState, Node};
-use crate::plan::model::marks::RunMarks;
+use crate::plan::model::marks::{Edit, RunMarks};
 use crate::report::Notice;
 use crate::run::nodes::inspect::begun;
 use crate::run::{Services, chain, nodes};
@@ -121,7 +122,7 @@ async fn look<'a>(services: &Services, facts: &'a Facts) -> Result<Found<'a>, Ca
 }
 
 fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
-    let RunMarks { in_flight, target, run_id, deferred, .. } = &facts.marks;
+    let RunMarks { in_flight, target, run_id, deferred, approved, .. } = &facts.marks;
     let mut lines = Vec::new();
     let mut line = |place: &str, text: String| lines.push((place.to_owned(), text));
     if let (true, Some(target)) = (in_flight, target) {
@@ -137,6 +138,9 @@ fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
     }
     if let Some(deferred) = deferred.as_ref().filter(|_| !in_flight) {
         line(PLACE, format!("the run to {} that was deferred is given up: the watch tries it no more", deferred.target));
+    }
+    if let Some(approved) = approved.as_ref().filter(|_| !given_up(&facts.marks).is_empty()) {
+        line(PLACE, format!("the approval of {} is taken back", approved.release));
     }
     for job in &found.jobs {
         line(PLACE, format!("Job {} never began: it is deleted", job.name));
@@ -167,6 +171,11 @@ fn shown(facts: &Facts, found: &Found<'_>) -> Shown {
     Shown { run: run_id.clone(), lines }
 }
 
+/// An approval is for a run that has not begun: it is given up with what was to begin. One that nobody can read goes, too.
+fn given_up(marks: &RunMarks) -> Vec<Edit> {
+    if marks.in_flight && marks.garbled.is_empty() { Vec::new() } else { vec![Edit::remove(Mark::Approved)] }
+}
+
 /// Gauges first, in-flight last: who dies in between leaves a run that can be cleared again.
 async fn forget(services: &Services, marks: &RunMarks, found: &Found<'_>) -> Result<(), Cause> {
     for job in &found.jobs {
@@ -185,5 +194,5 @@ async fn forget(services: &Services, marks: &RunMarks, found: &Found<'_>) -> Res
         services.leases.expire(&node.name).await?;
     }
     services.monitoring.push_ended(marks).await;
-    services.record.clear_run(PLACE, marks).await
+    services.record.clear_run(PLACE, marks, &given_up(marks)).await
 }

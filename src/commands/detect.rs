@@ -1,5 +1,7 @@
 //! `detect`: what the weekly CronJob runs.
 
+use jiff::SignedDuration;
+
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::plan::decide::detect::{Available, Detection};
@@ -9,9 +11,11 @@ use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
 use crate::report::{Printed, data};
 use crate::run::{Services, chain, nodes};
-use crate::words::command;
+use crate::words::{RunId, command};
 
 const PLACE: &str = "detect";
+/// Then the next detection looks.
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Looks for a newer release, pushes what it found, and creates preflight's Job where a run may begin.
 pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
@@ -28,7 +32,12 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         services.session.next(PLACE, "follow it with", "k8s-upgrade status");
         return Ok(Outcome::Nothing);
     }
-    let found = chain::detect::detect(&services.settings, &services.world, &facts).await;
+    chain::approvals::expire(services, PLACE, &facts).await;
+    let looked = chain::detect::look(&services.settings, &services.world, &facts).await;
+    if let Ok(looked) = &looked {
+        chain::detect::remember(services, PLACE, &facts, looked).await;
+    }
+    let found = looked.map(|looked| looked.found);
     if !services.session.dry_run {
         chain::detect::push_detection(&services.session, &services.monitoring, found.as_ref().ok()).await;
         // A Pushgateway that was restarted has forgotten the chain's gauges; the annotations have not.
@@ -39,9 +48,19 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         Some(_) => not_now(services, &facts).await.map_err(Failure::nothing_begun)?,
         None => None,
     };
-    print(services, Some(found.running), Some(&found), not_now.as_deref())?;
-    for passed_over in &found.passed_over {
-        services.session.note(PLACE, passed_over.as_str());
+    print(services, Some(found.running), Some(&found), not_now.as_ref().map(|not_now| not_now.why.as_str()))?;
+    let only_looks = services.session.dry_run || services.settings.detection_dry_run;
+    for passed_over in found.passed_over.iter().filter(|passed_over| only_looks || !passed_over.why.is_told()) {
+        services.session.note(PLACE, passed_over.to_string());
+    }
+    if !only_looks {
+        let news = chain::tell::of(services, &found);
+        chain::tell::tell(services, PLACE, &facts.marks.found, found.asks, news).await;
+    }
+    if let Some(release) = found.asks {
+        services.session.note(PLACE, format!("{release} waits for a person's approval: nothing starts"));
+        services.session.next(PLACE, "approve it with", &command!("k8s-upgrade approve {}", release));
+        return Ok(Outcome::Deferred);
     }
     let Some(target) = found.target else {
         if found.unknown.is_empty() {
@@ -53,12 +72,16 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
                 .detail(found.unknown),
         ));
     };
-    let only_looks = services.session.dry_run || services.settings.detection_dry_run;
     // It is in that person's log, and no news to anybody else; the watch tries again.
-    if let Some(why) = not_now {
-        services.session.note(PLACE, format!("deferred: {target} is there, but {why}"));
+    if let Some(NotNow { why, skips }) = not_now {
+        if only_looks || !skips {
+            services.session.note(PLACE, format!("deferred: {target} is there, but {why}"));
+        }
         if !only_looks {
-            chain::detect::defer(services, PLACE, &services.session.new_run(), target).await;
+            chain::detect::defer(services, PLACE, &run_of(services, &facts, target), target).await;
+            if skips {
+                chain::tell::deferred(services, PLACE, target, "windows", Cause::hold(why)).await;
+            }
         }
         return Ok(Outcome::Deferred);
     }
@@ -69,15 +92,15 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
     }
     match chain::detect::installable(services, &facts, target).await {
         Err(cause) if cause.class == Class::Hold => {
-            services.session.warn(PLACE, format!("deferred: {}: {}", cause.what, cause.detail.join("; ")));
-            chain::detect::defer(services, PLACE, &services.session.new_run(), target).await;
+            chain::detect::defer(services, PLACE, &run_of(services, &facts, target), target).await;
+            chain::tell::deferred(services, PLACE, target, &cause.what.clone(), cause).await;
             return Ok(Outcome::Deferred);
         }
         other => other.map_err(Failure::nothing_begun)?,
     }
     match next::first(&facts, &services.settings.policy(), target).map_err(Failure::nothing_begun)? {
         Next::Create(planned) => {
-            chain::jobs::create_job(services, &facts, &planned, target, &services.session.new_run())
+            chain::jobs::create_job(services, &facts, &planned, target, &run_of(services, &facts, target))
                 .await
                 .map_err(Failure::nothing_begun)?;
             chain::jobs::expect_pod(services, &planned).await;
@@ -111,16 +134,32 @@ fn print(
     services.session.print(&text).map_err(Failure::nothing_begun)
 }
 
-/// Why nothing may be started now, whatever there is: a person has halted it, or works by hand, or no window is open.
-async fn not_now(services: &Services, facts: &Facts) -> Result<Option<String>, Cause> {
+/// The run that is to begin: of what a person has approved, the one that they were told of.
+fn run_of(services: &Services, facts: &Facts, target: Version) -> RunId {
+    let approved = facts.marks.approval(services.session.now()).filter(|approved| approved.release == target);
+    approved.map_or_else(|| services.session.new_run(), |approved| approved.run.clone())
+}
+
+/// Why nothing may be started now, whatever there is.
+struct NotNow {
+    why: String,
+    /// Nothing begins before the next detection looks, either, and nobody has been told.
+    skips: bool,
+}
+
+/// A person has halted it, or works by hand, or no window is open. Of the first two, people know.
+async fn not_now(services: &Services, facts: &Facts) -> Result<Option<NotNow>, Cause> {
     if let Some(halt) = facts.marks.halted.as_ref().filter(|halt| halt.run) {
-        return Ok(Some(halt.to_string()));
+        return Ok(Some(NotNow { why: halt.to_string(), skips: false }));
     }
     let driver = services.leases.other_driver().await?.filter(|_| guard::on(Guard::WorkByHandBeforeChain));
     if let Some(driver) = driver {
-        return Ok(Some(format!("driven by {}", driver.by)));
+        return Ok(Some(NotNow { why: format!("driven by {}", driver.by), skips: false }));
     }
-    let policy = nodes::window::policy(&services.cluster, &services.settings).await;
-    let closed = when::may_begin(&policy.calendar, services.session.now(), when::needs_of_run(&policy)).err();
-    Ok(closed.map(|closed| closed.to_string()))
+    let (policy, now) = (nodes::window::policy(&services.cluster, &services.settings).await, services.session.now());
+    let closed = when::may_begin(&policy.calendar, now, when::needs_of_run(&policy)).err();
+    Ok(closed.map(|closed| {
+        let soon = closed.until.is_some_and(|until| until.duration_since(now) < WEEK);
+        NotNow { why: closed.to_string(), skips: !soon }
+    }))
 }

@@ -25,7 +25,8 @@ pub fn document(command: &Command) -> Option<&'static str> {
         Command::RotateKey { dry_run: true, .. } => RotationForecast::NAME,
         Command::RotateKey { .. } => RotationResult::NAME,
         Command::Rehearse(_) => Rehearsed::NAME,
-        Command::Start { .. }
+        Command::Approve { .. }
+        | Command::Start { .. }
         | Command::Resume { .. }
         | Command::Halt(_)
         | Command::SkipPhase(_)

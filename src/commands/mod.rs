@@ -1,6 +1,7 @@
 //! One file a subcommand, thin: what is asked of `run`, and how its end is told.
 
 mod acknowledge;
+mod approve;
 mod check;
 mod clear;
 mod detect;
@@ -54,6 +55,7 @@ pub async fn run(
 ) -> Result<Outcome, Failure> {
     let work: Work<'_> = match cli.command {
         Command::Detect { .. } => later(|| detect::detect(services)),
+        Command::Approve { release, .. } => later(move || async move { approve::approve(services, asker, release).await }),
         Command::Start { target, local, only, .. } => {
             later(move || async move { start::start(services, asker, target, local, only.as_ref()).await })
         }

@@ -4,7 +4,6 @@ use super::{by_hand, of_run, target_of};
 use crate::failure::{Class, Failure, Outcome};
 use crate::plan::decide::next::Next;
 use crate::plan::model::version::Version;
-use crate::report::Notice;
 use crate::run::chain::preflight::Preflight;
 use crate::run::{Services, chain};
 use crate::words::{RunId, command};
@@ -45,11 +44,11 @@ async fn prepared(services: &Services, target: Version, run: &RunId) -> Result<O
             if services.session.chain && !not_ready.claimed && matches!(not_ready.cause.class, Class::Hold | Class::Pinned) =>
         {
             let cause = not_ready.cause;
-            let reasons = cause.detail.join("; ");
             // That it goes on holding is no news.
             if chain::detect::defer(services, "preflight", run, target).await {
-                services.session.notice("preflight", &Notice::Deferred { target, what: cause.what, reasons });
+                chain::tell::deferred(services, "preflight", target, &cause.what.clone(), cause).await;
             } else {
+                let reasons = cause.detail.join("; ");
                 services.session.warn("preflight", format!("still deferred: {}: {reasons}", cause.what));
             }
             Ok(Outcome::Deferred)

@@ -227,7 +227,8 @@ async fn copy(services: &Services, wanted: &Rehearse) -> Result<Scenario, Cause>
         Some(target) => target,
         None => {
             let found = chain::detect::detect(&services.settings, &services.world, &services.observer.observe().await?).await?;
-            found.target.ok_or_else(|| {
+            // What is to be approved, or not, is worth a rehearsal above all.
+            found.target.or(found.asks).ok_or_else(|| {
                 let what = "detection would choose no target: say one with --target X.Y.Z";
                 Cause::usage(what).detail(found.unknown)
             })?

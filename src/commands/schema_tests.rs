@@ -139,7 +139,7 @@ fn every_field_is_described() {
 /// What a required argument is given, by its name.
 fn sample(arg: &Arg) -> &'static str {
     match arg.get_id().as_str() {
-        "target" => "1.36.3",
+        "target" | "release" => "1.36.3",
         "node" => "k8s-node4",
         "phase" => "worker",
         "run" => "5f3a21bc",
@@ -282,6 +282,8 @@ fn a_live_status_fulfils_its_schema() {
         halted: None,
         off: Vec::new(),
         skipped: Vec::new(),
+        asks: None,
+        approved: None,
         rests: None,
         stopped: None,
         rows: Vec::new(),

@@ -100,7 +100,10 @@ pub async fn start(
         Next::Create(planned) => {
             let run = services.session.new_run();
             let outside = services.session.outside_windows.then(|| Edit::outside_windows(&run, services.session.now()));
-            let words: Vec<Edit> = outside.into_iter().chain(only.map(|only| Edit::only(&run, only))).collect();
+            let mut words: Vec<Edit> = outside.into_iter().chain(only.map(|only| Edit::only(&run, only))).collect();
+            // Whoever begins it wants to know what keeps it off.
+            let found = facts.marks.found.clone().forget(target);
+            words.extend((found != facts.marks.found).then(|| Edit::found(&found)));
             if !words.is_empty() {
                 let recorded = services.record.mark_namespace("", "record what is said of the run", &words).await;
                 recorded.map_err(Failure::nothing_begun)?;

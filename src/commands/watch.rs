@@ -3,16 +3,16 @@
 use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
-use crate::plan::decide::orphan::{self, Verdict};
+use crate::plan::decide::orphan::{self, Begins, Verdict};
 use crate::plan::decide::when;
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::marks::Edit;
-use crate::run::chain::remind;
+use crate::run::chain::{approvals, remind};
 use crate::run::{Services, chain, nodes};
 
 const PLACE: &str = "watch";
 
-/// Takes up a run whose Jobs all died, where that needs no person, and tries one again that was deferred; whatever else it finds is told and left.
+/// Takes up a run whose Jobs all died, where that needs no person, and begins one that was deferred or approved; whatever else it finds is told and left.
 pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
     let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     let policy = nodes::window::policy(&services.cluster, &services.settings).await;
@@ -27,6 +27,7 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
     }
     // As it stands, before anything is done about it.
     remind::remind(services, &facts, &policy).await;
+    approvals::expire(services, PLACE, &facts).await;
     let found = match orphan::judge(&facts, &policy, now).map_err(Failure::nothing_begun)? {
         Verdict::Leave(why) => {
             services.session.found(PLACE, why);
@@ -55,10 +56,10 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
         services.session.found(PLACE, format!("driven by {}: left alone", driver.by));
         return Ok(Outcome::Nothing);
     }
-    if let Some(deferred) = facts.marks.deferred.as_ref().filter(|_| !facts.marks.in_flight)
+    if let Some(begins) = &found.begins
         && chain::halting::detection_suspended(&services.cluster).await.map_err(Failure::nothing_begun)? == Some(true)
     {
-        services.session.found(PLACE, orphan::kept_off(deferred));
+        services.session.found(PLACE, orphan::kept_off(begins));
         return Ok(Outcome::Nothing);
     }
     let job = &found.planned.job;
@@ -69,11 +70,9 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
     }
     // What is missing halfway leaves half a deed behind: a Job that is gone, and none in its place.
     chain::rights::permissions(&services.cluster, &services.settings, Account::Watch).await.map_err(Failure::nothing_begun)?;
-    if let Some(deferred) = facts.marks.deferred.as_ref().filter(|_| !facts.marks.in_flight) {
+    if let Some(Begins { target, run, .. }) = &found.begins {
         // Whoever dies before the Job is there leaves the same as it was found: nothing of it is to be recorded.
-        chain::jobs::create_job(services, &facts, &found.planned, deferred.target, &deferred.run)
-            .await
-            .map_err(Failure::nothing_begun)?;
+        chain::jobs::create_job(services, &facts, &found.planned, *target, run).await.map_err(Failure::nothing_begun)?;
         services.session.next(PLACE, "follow it with", "k8s-upgrade status");
         return Ok(Outcome::Done);
     }

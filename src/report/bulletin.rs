@@ -137,6 +137,11 @@ fn reason(notice: &Notice) -> Option<EventReason> {
         Notice::Deferred { .. } => EventReason::UpgradeDeferred,
         Notice::Rests { .. } => EventReason::UpgradeRests,
         Notice::Only { .. } => EventReason::UpgradeStopped,
+        Notice::Asks { .. } => EventReason::ApprovalWanted,
+        Notice::PassedOver { .. } => EventReason::ReleasePassedOver,
+        Notice::Approved { .. } => EventReason::UpgradeApproved,
+        Notice::Withdrawn { .. } => EventReason::ApprovalLifted,
+        Notice::Expired { .. } => EventReason::ApprovalExpired,
         Notice::Failed(failure) => match failure.class() {
             Class::Hold => EventReason::UpgradeHeld,
             Class::Stopped(_) | Class::Halted => EventReason::UpgradeStopped,

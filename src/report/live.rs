@@ -112,6 +112,8 @@ mod tests {
             halted: None,
             skipped: Vec::new(),
             off: Vec::new(),
+            asks: None,
+            approved: None,
             rests: None,
             stopped: None,
             rows: (0..nodes).map(row).collect(),

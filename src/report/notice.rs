@@ -6,7 +6,9 @@ use jiff::Timestamp;
 
 use super::{Event, span};
 use crate::failure::{Class, Failure};
+use crate::plan::model::approved::Approved;
 use crate::plan::model::halt::{Halt, Skip};
+use crate::plan::model::policy::Days;
 use crate::plan::model::version::{UpgradeKind, Version};
 use crate::plan::model::webhook::{Message, NoticeKind};
 use crate::plan::view::still_held::StillHeld;
@@ -78,6 +80,34 @@ pub enum Notice {
         target: Version,
         node: String,
     },
+    /// A release is there, and begins by nobody's word but a person's.
+    Asks {
+        release: Version,
+        running: Version,
+        /// So long an approval holds.
+        holds: Days,
+    },
+    /// A newer release is there that the settings keep detection from.
+    PassedOver {
+        release: Version,
+        /// By which of them.
+        why: String,
+    },
+    /// A person lets a run begin.
+    Approved {
+        approved: Approved,
+        /// When it does.
+        begins: String,
+    },
+    /// That is taken back.
+    Withdrawn {
+        release: Version,
+        by: String,
+    },
+    /// It holds no more, and nothing has begun.
+    Expired {
+        approved: Approved,
+    },
     Failed(Failure),
     /// A reminder: a run has stood for long.
     StillHeld(StillHeld),
@@ -101,9 +131,12 @@ impl Notice {
             Notice::LeftOut { skip, .. } => warns(format!("left out: {skip}; the run will end as partial")),
             Notice::Forced { pod, says, after, .. } => warns(forced(pod, says, *after)),
             Notice::Skipped { skip, .. } => did(format!("skipped {skip}; the run will end as partial")),
+            Notice::Deferred { reasons, .. } if reasons.is_empty() => warns(self.brief()),
             Notice::Deferred { what, reasons, .. } => warns(format!("deferred: {what}: {reasons}")),
             Notice::Rests { node, closed, .. } => did(format!("the run rests before {node}: {closed}")),
             Notice::Only { node, .. } => did(format!("the run stops after {node}, as it was begun for that worker alone")),
+            Notice::Asks { .. } | Notice::Expired { .. } => warns(self.brief()),
+            Notice::PassedOver { .. } | Notice::Approved { .. } | Notice::Withdrawn { .. } => did(self.brief()),
             Notice::StillHeld(held) => {
                 let why: Vec<&str> = held.why.iter().map(|(why, _)| why.as_str()).collect();
                 warns(format!("people are reminded: {}: {}", stands(held), why.join("; ")))
@@ -113,6 +146,27 @@ impl Notice {
             Notice::Cleared { .. } => {
                 did("cleared; a person's cordons, finished Jobs and the nodes' versions are as they were".to_owned())
             }
+        }
+    }
+
+    /// What it is about in one line, of what is no part of a run.
+    pub fn brief(&self) -> String {
+        match self {
+            Notice::Asks { release, running, .. } => {
+                let kind = UpgradeKind::between(*running, *release);
+                format!("{release} is there, and waits for a person's approval (setting {kind}: ask)")
+            }
+            Notice::PassedOver { release, why } => format!("{release} is there, and passed over ({why})"),
+            Notice::Approved { approved, begins } => format!("approved: {}; it begins {begins}", approved.words()),
+            Notice::Withdrawn { release, by } => format!("the approval of {release} is taken back by {by}"),
+            Notice::Expired { approved } => {
+                format!("the approval of {} by {} is over, and no run could begin", approved.release, approved.by)
+            }
+            Notice::Deferred { target, what, reasons } => {
+                let reasons = if reasons.is_empty() { String::new() } else { format!(": {reasons}") };
+                format!("deferred: {target} is there, but {what}{reasons}")
+            }
+            other => other.text(""),
         }
     }
 
@@ -143,6 +197,10 @@ impl Notice {
             Notice::Deferred { .. } => NoticeKind::Deferred,
             Notice::Rests { .. } => NoticeKind::Rests,
             Notice::Only { .. } => NoticeKind::Only,
+            // Both want the same of a person.
+            Notice::Asks { .. } | Notice::Expired { .. } => NoticeKind::Asks,
+            Notice::PassedOver { .. } => NoticeKind::PassedOver,
+            Notice::Approved { .. } | Notice::Withdrawn { .. } => NoticeKind::Approved,
             Notice::Failed(failure) if failure.class() == Class::Hold => NoticeKind::Held,
             Notice::Failed(_) => NoticeKind::Failed,
             // Whoever wants to know of holds wants to be reminded of them.
@@ -163,6 +221,10 @@ impl Notice {
             | Notice::Deferred { target, .. }
             | Notice::Rests { target, .. }
             | Notice::Only { target, .. } => Some(*target),
+            Notice::Asks { release, .. } | Notice::PassedOver { release, .. } | Notice::Withdrawn { release, .. } => {
+                Some(*release)
+            }
+            Notice::Approved { approved, .. } | Notice::Expired { approved } => Some(approved.release),
             Notice::StillHeld(held) => held.target,
             Notice::Forced { .. } | Notice::Failed(_) | Notice::Halted(_) | Notice::Lifted { .. } | Notice::Cleared { .. } => {
                 None
@@ -203,7 +265,8 @@ impl Notice {
             Notice::LeftOut { target, skip } => format!("⚠️ {cluster}: K8s upgrade to {target}: left out {skip}"),
             Notice::Forced { node, pod, says, after } => format!("⚠️ {cluster}: {node}: {}", forced(pod, says, *after)),
             Notice::Deferred { target, what, reasons } => {
-                format!("⏸️ {cluster}: K8s upgrade to {target} deferred: {what}: {reasons}")
+                let reasons = if reasons.is_empty() { String::new() } else { format!(": {reasons}") };
+                format!("⏸️ {cluster}: K8s upgrade to {target} deferred: {what}{reasons}")
             }
             Notice::Rests { target, node, closed } => {
                 format!("⏸️ {cluster}: K8s upgrade to {target} rests before {node}: {closed}. All nodes serve meanwhile")
@@ -213,6 +276,19 @@ impl Notice {
                  Next: {}\n      {}",
                 ONWARD,
                 back(node)
+            ),
+            Notice::Asks { release, running, holds } => format!(
+                "🙋 {cluster}: K8s {running} → {release}: {}.\nNext: {}",
+                self.brief(),
+                command!("k8s-upgrade approve {}    # within {} it begins by itself, in a window", release, holds)
+            ),
+            Notice::PassedOver { .. } => format!("⏭️ {cluster}: K8s {}", self.brief()),
+            Notice::Approved { .. } => format!("👍 {cluster}: K8s upgrade {}", self.brief()),
+            Notice::Withdrawn { .. } => format!("✋ {cluster}: K8s upgrade: {}", self.brief()),
+            Notice::Expired { approved } => format!(
+                "⌛ {cluster}: K8s upgrade: {}.\nNext: {}",
+                self.brief(),
+                command!("k8s-upgrade approve {}    # once more", approved.release)
             ),
             Notice::Failed(failure) => format!("🛑 {cluster}: K8s upgrade\n{failure}"),
             Notice::StillHeld(held) => format!("⏳ {cluster}: {}", reminder(held)),
@@ -287,6 +363,13 @@ pub mod samples {
             then: "Nothing else will start.".into(),
             next: vec!["k8s-upgrade status".into()],
         };
+        let approved = Approved {
+            release: target,
+            run: "5f3a21bc".parse().unwrap(),
+            at: Timestamp::UNIX_EPOCH,
+            until: Timestamp::UNIX_EPOCH,
+            by: "ann".into(),
+        };
         let done = |skipped| Notice::Done { target, took: Some(lasts), excluded: Vec::new(), skipped };
         vec![
             Notice::Begun {
@@ -307,6 +390,11 @@ pub mod samples {
             Notice::Deferred { target, what: "preflight".into(), reasons: "firing: DiskFull".into() },
             Notice::Rests { target, node: "k8s-node3".into(), closed: "outside of the windows".into() },
             Notice::Only { target, node: "k8s-node3".into() },
+            Notice::Asks { release: target, running: "1.35.4".parse().unwrap(), holds: "14d".parse().unwrap() },
+            Notice::PassedOver { release: target, why: "setting minor: off".into() },
+            Notice::Approved { approved: approved.clone(), begins: "within 10 minutes".into() },
+            Notice::Withdrawn { release: target, by: "ann".into() },
+            Notice::Expired { approved },
             failed(Class::Step),
             failed(Class::Hold),
             failed(Class::Halted),
@@ -374,6 +462,11 @@ mod tests {
                 Notice::Begun { .. }
                     | Notice::Done { .. }
                     | Notice::Deferred { .. }
+                    | Notice::Asks { .. }
+                    | Notice::PassedOver { .. }
+                    | Notice::Approved { .. }
+                    | Notice::Withdrawn { .. }
+                    | Notice::Expired { .. }
                     | Notice::Halted(_)
                     | Notice::Lifted { .. }
                     | Notice::Cleared { .. }

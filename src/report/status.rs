@@ -59,6 +59,12 @@ pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: us
     }
     screen.off.iter().for_each(|off| labelled(&mut out, "off", off));
     screen.skipped.iter().for_each(|skip| labelled(&mut out, "SKIPPED", skip));
+    if let Some(release) = screen.asks {
+        labelled(&mut out, "asks", &format!("{release} is there, and waits for a person's approval"));
+    }
+    if let Some(approved) = &screen.approved {
+        labelled(&mut out, "approved", approved);
+    }
     if let Some(rests) = &screen.rests {
         labelled(&mut out, "rests", rests);
     }

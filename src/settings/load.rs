@@ -105,13 +105,23 @@ impl Settings {
                 .ok_or_else(|| Cause::usage(format!("--set {}: key=value is wanted, for example --set soak=5m", shown(pair))))?;
             merged.text("--set", key, value)?;
         }
-        let whole = merged.plain_http_is_stated().and_then(|()| merged.force_is_bounded());
-        whole.and_then(|()| merged.a_window_is_long_enough()).map_err(|fault| fault.cause)?;
+        merged.whole().map_err(|fault| fault.cause)?;
         let mut settings = merged.settings;
         if let Some(home) = sources.env.get("HOME").filter(|_| settings.vault_token_file.as_os_str().is_empty()) {
             settings.vault_token_file = Path::new(home).join(TOKEN_FILE);
         }
         Ok(settings)
+    }
+
+    /// Those of one file alone, which `source` names for people.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn of_file(source: &str, text: &str) -> Result<Settings, Cause> {
+        let mut merged = Merged::new()?;
+        merged.file(source, text)?;
+        merged.whole().map_err(|fault| fault.cause)?;
+        Ok(merged.settings)
     }
 
     /// All that is wrong with a map of settings, which `source` names for people.
@@ -146,6 +156,13 @@ impl Merged {
     fn new() -> Result<Self, Cause> {
         let settings = Settings::default();
         Ok(Merged { default: as_map(&settings)?, settings, sources: BTreeMap::new() })
+    }
+
+    /// What no key tells alone.
+    fn whole(&self) -> Result<(), Fault> {
+        self.plain_http_is_stated()?;
+        self.force_is_bounded()?;
+        self.a_window_is_long_enough()
     }
 
     /// What is http to another machine must be said twice: whoever is on the way can read and change it.

@@ -22,7 +22,8 @@ use crate::names;
 use crate::plan::model::calendar::{Calendar, Freeze, Window};
 use crate::plan::model::hooks::Hooks;
 use crate::plan::model::policy::{
-    Alerts, Ceiling, Force, Gauges, HostKeys, Pace, Policy, Releases, Runner, Snapshot, Surge, Undrainable, Unstick, Unverified,
+    Alerts, Ceiling, Days, Force, Gauges, HostKeys, Pace, Policy, Releases, Runner, Snapshot, Surge, Undrainable, Unstick,
+    Unverified,
 };
 use crate::plan::model::webhook::Webhook;
 use crate::words::{
@@ -140,7 +141,7 @@ pub struct Settings {
     /// `namespace/name` of a ConfigMap with more freezes, which others may write: its keys are reasons, its values days; empty: none.
     #[serde(with = "values::optional")]
     pub freeze_configmap: Option<ObjectPath>,
-    /// Patches that detection finds: auto goes there, off leaves them to people.
+    /// Patches that detection finds: auto goes there, ask waits for `approve`, off leaves them to people.
     pub patch: Pace,
     /// The same of minor versions.
     pub minor: Pace,
@@ -149,6 +150,12 @@ pub struct Settings {
     pub max_version: Option<Ceiling>,
     /// Detection stays so many patches of a minor version behind the newest.
     pub lag: u16,
+    /// How long detection must have known a patch before it goes there.
+    pub patch_min_age: Days,
+    /// The same of minor versions.
+    pub minor_min_age: Days,
+    /// How long what a person approves may begin.
+    pub approval_holds: Days,
     /// Detection reports what it found and starts nothing.
     pub detection_dry_run: bool,
     /// People are reminded of a run that is held: after 1 h, 6 h, then each day.
@@ -263,6 +270,9 @@ impl Default for Settings {
             minor: Pace::Auto,
             max_version: None,
             lag: 0,
+            patch_min_age: Days::default(),
+            minor_min_age: Days::default(),
+            approval_holds: known("14d"),
             detection_dry_run: false,
             remind: true,
             parallel: 4,
@@ -330,7 +340,14 @@ impl Settings {
 
     /// Which releases detection goes to by itself.
     pub fn releases(&self) -> Releases {
-        Releases { patch: self.patch, minor: self.minor, max: self.max_version, lag: self.lag }
+        Releases {
+            patch: self.patch,
+            minor: self.minor,
+            patch_age: self.patch_min_age,
+            minor_age: self.minor_min_age,
+            max: self.max_version,
+            lag: self.lag,
+        }
     }
 
     /// Namespace and name of the ConfigMap with freezes.

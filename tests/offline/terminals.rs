@@ -244,6 +244,8 @@ fn screen() -> Screen {
         halted: Some(text()),
         off: Vec::new(),
         skipped: texts(),
+        asks: Some(Version::new(1, 34, 7)),
+        approved: Some(text()),
         rests: Some(text()),
         stopped: Some(text()),
         rows: vec![row; 2],

@@ -30,9 +30,10 @@ const BEYOND: [(&str, &str); 8] = [
 ];
 
 /// What a person types in a cluster at rest, one after the other.
-const AT_REST: [&str; 28] = [
+const AT_REST: [&str; 29] = [
     "status",
     "acknowledge",
+    "approve --lift",
     "detect --dry-run",
     "preflight --target 1.34.7 --dry-run",
     "rehearse --from-cluster --target 1.34.7 --save -",

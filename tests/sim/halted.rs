@@ -162,7 +162,7 @@ fn a_halt_at_once_needs_no_node_to_answer() {
 }
 
 /// What a person may type; None: it asks no cluster where a run stands.
-pub const COMMANDS: [(&str, Option<&str>); 34] = [
+pub const COMMANDS: [(&str, Option<&str>); 36] = [
     ("detect", Some("detect")),
     ("detect", Some("detect --dry-run")),
     ("start", Some("start --target 1.34.7 --yes")),
@@ -176,6 +176,8 @@ pub const COMMANDS: [(&str, Option<&str>); 34] = [
     ("skip-phase", Some("skip-phase worker k8s-node3")),
     ("clear-state", Some("clear-state")),
     ("acknowledge", Some("acknowledge")),
+    ("approve", Some("approve 1.34.7 --yes")),
+    ("approve", Some("approve --lift")),
     ("check", Some("check")),
     ("status", Some("status")),
     ("status", Some("status -o json")),

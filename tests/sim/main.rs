@@ -9,6 +9,7 @@ mod accounts;
 mod alerts;
 mod alone;
 mod another_build;
+mod approvals;
 mod asked;
 mod backups;
 mod behaviour;

@@ -1,5 +1,6 @@
 //! Which release the cluster should go to: the newest patch of its minor version, else the newest of the next.
 
+use super::passed_over::PassedOver;
 use super::target;
 use crate::failure::Cause;
 use crate::plan::model::answer::Answer;
@@ -21,11 +22,15 @@ pub struct Detection {
     pub available: Vec<Available>,
     /// The release to go to.
     pub target: Option<Version>,
+    /// The target is one that a run has begun to: it is finished, whatever the settings want.
+    pub begun: bool,
+    /// The release to go to once a person has approved it; then there is no target.
+    pub asks: Option<Version>,
     /// Why it might be that there is a target after all: indexes that did not answer, or that are not whole. Not empty only where that
     /// matters.
     pub unknown: Vec<String>,
     /// Newer releases that the settings do not want, and by which of them.
-    pub passed_over: Vec<String>,
+    pub passed_over: Vec<PassedOver>,
 }
 
 /// A gauge `k8s_upgrade_available{kind,running,target}`: 1 with its target, 0 with none.
@@ -51,6 +56,8 @@ pub fn detect(facts: &Facts, current: &Index, next: &Index) -> Result<Detection,
             running,
             available: vec![of(UpgradeKind::Patch), of(UpgradeKind::Minor)],
             target: Some(newest),
+            begun: true,
+            asks: None,
             unknown: Vec::new(),
             passed_over: Vec::new(),
         });
@@ -74,7 +81,16 @@ pub fn detect(facts: &Facts, current: &Index, next: &Index) -> Result<Detection,
         (Answer::Unknown(why), Answer::Known(_)) | (Answer::Known(None), Answer::Unknown(why)) => (None, vec![why]),
         (Answer::Unknown(patch), Answer::Unknown(minor)) => (None, vec![patch, minor]),
     };
-    Ok(Detection { running, available, target, unknown, passed_over: Vec::new() })
+    Ok(Detection { running, available, target, begun: false, asks: None, unknown, passed_over: Vec::new() })
+}
+
+/// Releases above what runs, of all indexes that list any.
+pub fn above<'a>(running: Version, indexes: impl IntoIterator<Item = &'a Index>) -> Vec<Version> {
+    let listed = indexes.into_iter().flat_map(|index| match index {
+        Answer::Known(Ok(releases)) => releases.as_slice(),
+        _ => &[],
+    });
+    listed.copied().filter(|release| *release > running).collect()
 }
 
 /// Whether `target` is a release, by the index of its minor version. Where the cluster runs that minor version, an index that does not know

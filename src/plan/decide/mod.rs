@@ -12,6 +12,7 @@ pub mod order;
 pub mod orphan;
 pub mod others;
 pub mod own_image;
+pub mod passed_over;
 pub mod planned;
 pub mod regression;
 pub mod release;

@@ -4,6 +4,8 @@
 //! What is to be done is [`next`]'s to say; here stands only whether, and how often. Whatever a person may have meant (a Job that was
 //! deleted, a halt, a run in a process of its own) is left to `resume`.
 
+use std::fmt;
+
 use jiff::{SignedDuration, Timestamp};
 
 use super::next::{self, Next};
@@ -13,11 +15,14 @@ use super::when::{self, Closed};
 use crate::failure::{Cause, Class, Retry};
 use crate::guard::{self, Guard};
 use crate::names;
+use crate::plan::model::approved::Approved;
 use crate::plan::model::facts::{Facts, JobFact, JobState, Step, TakenUp};
-use crate::plan::model::marks::{Deferred, stamp};
+use crate::plan::model::marks::{Deferred, RunMarks};
 use crate::plan::model::policy::Policy;
 use crate::plan::model::resting::Resting;
-use crate::plan::model::span::span;
+use crate::plan::model::span::{span, stamp};
+use crate::plan::model::version::Version;
+use crate::words::RunId;
 
 /// A step that fails is taken up this often; then it is a person's.
 const TIMES: u32 = 3;
@@ -44,6 +49,17 @@ pub struct TakeUp {
     /// UID of the dead Job, if its own work is done and another step follows. Recorded, so that its successor is created once: one
     /// that somebody deletes stays away.
     pub hands_on: Option<String>,
+    /// The run that it begins; None: it goes on with the one in flight.
+    pub begins: Option<Begins>,
+}
+
+/// A run that begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begins {
+    pub target: Version,
+    pub run: RunId,
+    /// That it does not, in words.
+    pub or_not: String,
 }
 
 impl TakeUp {
@@ -67,10 +83,7 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
     let leave = |why: String| Ok(Verdict::Leave(why));
     let marks = &facts.marks;
     if !marks.in_flight {
-        return match &marks.deferred {
-            None => leave("no run is in flight".to_owned()),
-            Some(deferred) => Ok(again(facts, policy, deferred, now)?.map_or_else(Verdict::Leave, Verdict::TakeUp)),
-        };
+        return Ok(to_begin(facts, policy, now)?.map_or_else(Verdict::Leave, Verdict::TakeUp));
     }
     if let Some(halt) = marks.halted.as_ref().filter(|halt| halt.run && guard::on(Guard::HaltBeforeJob)) {
         return leave(halt.to_string());
@@ -107,66 +120,115 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
         && planned.replaces.is_none()
     {
         let why = format!("Job {job} was being replaced by a watch that died");
-        return Ok(Verdict::TakeUp(TakeUp { planned: Planned { taken_up: Some(taken_up), ..planned }, why, hands_on: None }));
+        let planned = Planned { taken_up: Some(taken_up), ..planned };
+        return Ok(Verdict::TakeUp(TakeUp { planned, why, hands_on: None, begins: None }));
     }
     Ok(follow(facts, &freed, planned, now).map_or_else(Verdict::Leave, Verdict::TakeUp))
 }
 
-/// Why a run that was deferred is not tried again while detection's CronJob is suspended, by whatever hand: then nobody wants a run to begin by
-/// itself.
-pub fn kept_off(deferred: &Deferred) -> String {
-    format!("{} is not tried again: CronJob {} is suspended", deferred_run(deferred), names::DETECT_CRONJOB)
+/// Why no run begins by itself while detection's CronJob is suspended, by whatever hand: then nobody wants one to.
+pub fn kept_off(begins: &Begins) -> String {
+    format!("{}: CronJob {} is suspended", begins.or_not, names::DETECT_CRONJOB)
 }
 
-fn deferred_run(Deferred { target, since, .. }: &Deferred) -> String {
-    format!("the run to {target} that was deferred at {since}")
+/// Which run may begin, and why: a gate has kept it from its claim, or a person has approved it.
+#[derive(Clone, Copy)]
+enum Waits<'a> {
+    Deferred(&'a Deferred),
+    /// With when it was tried in vain, if it was.
+    Approved(&'a Approved, Option<&'a Deferred>),
 }
 
-/// Preflight of a run that was deferred, once more; or why not now. It is detection's word that stands: whatever halts that keeps it off.
-fn again(facts: &Facts, policy: &Policy, deferred: &Deferred, now: Timestamp) -> Result<Result<TakeUp, String>, Cause> {
-    let Deferred { target, run, since } = deferred;
-    let what = deferred_run(deferred);
+impl fmt::Display for Waits<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Waits::Deferred(Deferred { target, since, .. }) => write!(f, "the run to {target} that was deferred at {since}"),
+            Waits::Approved(Approved { release, by, at, .. }, _) => {
+                write!(f, "the run to {release} that {by} has approved at {}", stamp(*at))
+            }
+        }
+    }
+}
+
+/// Preflight of a run that has not begun, or why it does not begin now. What a person has approved comes first, and another waits for no
+/// better reason than that one.
+fn to_begin(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Result<TakeUp, String>, Cause> {
+    let RunMarks { approved, deferred, .. } = &facts.marks;
+    let (of_approval, other) = match (approved, deferred) {
+        (Some(approved), Some(deferred)) if approved.run == deferred.run => (Some(deferred), None),
+        (_, deferred) => (None, deferred.as_ref()),
+    };
+    let approved = approved.as_ref().map(|approved| Waits::Approved(approved, of_approval));
+    let mut why = "no run is in flight".to_owned();
+    for waits in approved.into_iter().chain(other.map(Waits::Deferred)) {
+        match begin(facts, policy, waits, now)? {
+            Ok(found) => return Ok(Ok(found)),
+            Err(not_now) => why = not_now,
+        }
+    }
+    Ok(Err(why))
+}
+
+/// Preflight of that run, once more or at first; or why not now. It is detection's word that stands, or a person's: whatever halts keeps it off.
+fn begin(facts: &Facts, policy: &Policy, waits: Waits<'_>, now: Timestamp) -> Result<Result<TakeUp, String>, Cause> {
+    let (target, run, since, until) = match waits {
+        Waits::Deferred(Deferred { target, run, since }) => (target, run, *since, None),
+        Waits::Approved(approved, deferred) => {
+            let Approved { release, run, at, until, .. } = approved;
+            (release, run, deferred.map_or(*at, |deferred| deferred.since), Some(*until))
+        }
+    };
     // Whoever looks from elsewhere may not have the installation's settings: there the record says until when it waits.
     let word = facts.marks.is_outside_windows(run);
     let recorded = facts.marks.resting.as_ref().filter(|_| policy.calendar.is_empty() && !word);
-    let since = &recorded.and_then(|resting| resting.until).unwrap_or(*since);
+    let since = recorded.and_then(|resting| resting.until).unwrap_or(since);
     let needs = when::needs_of_run(policy);
-    if let Some(halt) = &facts.marks.halted {
-        return Ok(Err(format!("{what} is not tried again: {halt}")));
+    let (again, no_more) = match until {
+        None => ("tried again", "tried no more"),
+        Some(_) => ("begun", "begun no more"),
+    };
+    if let Some(until) = until.filter(|until| now >= *until) {
+        return Ok(Err(format!("{waits} is {no_more}: the approval has held until {}", stamp(until))));
     }
-    if let Some(Resting { why, .. }) = recorded.filter(|_| now < *since) {
-        let closed = Closed { until: Some(*since), why: why.clone() };
-        return Ok(Err(format!("{what} waits: {closed}")));
+    if let Some(halt) = &facts.marks.halted {
+        return Ok(Err(format!("{waits} is not {again}: {halt}")));
+    }
+    if let Some(Resting { why, .. }) = recorded.filter(|_| now < since) {
+        let closed = Closed { until: Some(since), why: why.clone() };
+        return Ok(Err(format!("{waits} waits: {closed}")));
     }
     let Some(retry) = policy.retry_deferred else {
-        return Ok(Err(format!("{what} is not tried again: detection starts nothing")));
+        return Ok(Err(format!("{waits} is not {again}: detection starts nothing")));
     };
     let later = |at: Timestamp| at.saturating_add(SignedDuration::try_from(retry).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
     // The time before its first window does not count, and all of that window does.
-    let window = when::first_window(&policy.calendar, *since, needs).filter(|_| !word);
-    let last = window.map_or_else(|| later(*since), |(from, to)| later(from).max(to));
-    if now > last {
-        return Ok(Err(format!("{what} is tried no more after {}: it waits for the next detection", span(retry))));
+    let window = when::first_window(&policy.calendar, since, needs).filter(|_| !word);
+    let last = window.map_or_else(|| later(since), |(from, to)| later(from).max(to));
+    if until.is_none() && now > last {
+        return Ok(Err(format!("{waits} is {no_more} after {}: it waits for the next detection", span(retry))));
     }
     if let Err(closed) = when::may_begin(&policy.calendar, now, needs)
         && !word
     {
-        return Ok(Err(format!("{what} waits: {closed}")));
+        return Ok(Err(format!("{waits} waits: {closed}")));
     }
     let newest = facts.jobs.iter().filter(|job| job.run.as_ref() == Some(run)).max_by_key(|job| job.created);
     if let Some(JobFact { name, state: JobState::Failed { reason, exit }, .. }) = newest
         && after(reason, *exit) == Retry::Person
     {
-        return Ok(Err(format!("{what} is not tried again: Job {name} failed, and a person must change something first")));
+        return Ok(Err(format!("{waits} is not tried again: Job {name} failed, and a person must change something first")));
     }
-    // One that waited for a window has not been tried in it yet.
-    let tried = newest.and_then(|job| job.created).unwrap_or(*since);
+    // One that waited for a window has not been tried in it yet, and one that was approved not at all.
+    let tried = newest.and_then(|job| job.created);
+    let untried = tried.is_none() && matches!(waits, Waits::Approved(_, None));
+    let tried = tried.unwrap_or(since);
     let due = match window {
+        _ if untried => since.min(now),
         Some((from, _)) if tried < from => from,
         _ => tried.saturating_add(AGAIN).unwrap_or(now),
     };
     if now < due {
-        return Ok(Err(format!("{what} is tried again at {due}")));
+        return Ok(Err(format!("{waits} is tried again at {due}")));
     }
     let planned = match target::check_target(facts, *target) {
         Ok(TargetCheck::Nothing) => return Ok(Err(format!("every node is at {target}: nothing to do"))),
@@ -174,11 +236,15 @@ fn again(facts: &Facts, policy: &Policy, deferred: &Deferred, now: Timestamp) ->
         Err(cause) => Err(cause),
     };
     match planned {
-        Ok(Next::Create(planned)) => Ok(Ok(TakeUp { planned, why: format!("{what} is tried again"), hands_on: None })),
+        Ok(Next::Create(planned)) => {
+            let begins = Begins { target: *target, run: run.clone(), or_not: format!("{waits} is not {again}") };
+            let why = format!("{waits} is {}", if untried { "begun" } else { "tried again" });
+            Ok(Ok(TakeUp { planned, why, hands_on: None, begins: Some(begins) }))
+        }
         Ok(Next::Running(job)) => Ok(Err(format!("Job {job} is at work"))),
         Ok(Next::Done) => Ok(Err("no run is in flight".to_owned())),
         Err(cause) if matches!(cause.class, Class::Hold | Class::Refused | Class::Pinned) => {
-            Ok(Err(format!("{what} cannot be tried again now: {}", cause.what)))
+            Ok(Err(format!("{waits} cannot be {again} now: {}", cause.what)))
         }
         Err(cause) => Err(cause),
     }
@@ -217,7 +283,12 @@ fn follow(facts: &Facts, freed: &Facts, planned: Planned, now: Timestamp) -> Res
         return Err(format!("Job {name} is being deleted"));
     }
     if let Some(resting) = when::resting(facts).filter(|_| planned.replaces.as_deref() == Some(newest.uid.as_str())) {
-        return Ok(TakeUp { planned: Planned { taken_up: newest.taken_up, ..planned }, why: rested(resting), hands_on: None });
+        return Ok(TakeUp {
+            planned: Planned { taken_up: newest.taken_up, ..planned },
+            why: rested(resting),
+            hands_on: None,
+            begins: None,
+        });
     }
     let JobState::Failed { reason, exit } = &newest.state else {
         return Err(format!("Job {name} is complete, and its successor is gone: somebody deleted it"));
@@ -248,7 +319,7 @@ fn follow(facts: &Facts, freed: &Facts, planned: Planned, now: Timestamp) -> Res
         return Err(format!("{why}, and this step was retried {TIMES} times: it needs manual action"));
     }
     let hands_on = (!same).then(|| newest.uid.clone());
-    Ok(TakeUp { planned: Planned { taken_up, ..planned }, why, hands_on })
+    Ok(TakeUp { planned: Planned { taken_up, ..planned }, why, hands_on, begins: None })
 }
 
 fn once_more(former: TakenUp) -> TakenUp {

@@ -395,3 +395,44 @@ fn a_deferred_run_is_left_where_it_must_not_begin() {
     upgrade(&mut facts, "k8s-node4", Version::new(1, 35, 0)); // somebody went past it
     left(&facts, "cannot be tried again now: 1.34.7 is older than what runs");
 }
+
+/// Approved at 10:00 until 15:00; now it is 14:00.
+fn approved(jobs: Vec<JobFact>) -> Facts {
+    let mut facts = deferred(jobs);
+    facts.marks.deferred = None;
+    facts.marks.approved = Some("1.34.7 5f3a21bc 2026-11-22T10:00:00Z 2026-11-22T15:00:00Z ann".parse().unwrap());
+    facts
+}
+
+#[test]
+fn an_approval_begins_a_run_as_long_as_it_holds() {
+    let says = |facts: &Facts, wanted: &str| {
+        let judged = judged(facts);
+        assert!(judged.contains(wanted), "{judged} should say {wanted}");
+    };
+    // At once, and then hourly.
+    assert_eq!(judged(&approved(Vec::new())), "preflight@node1 anew");
+    says(&approved(vec![at_work(PREFLIGHT, "13:10", JobState::Complete)]), "is tried again at 2026-11-22T14:10:00Z");
+    assert_eq!(judged(&approved(vec![at_work(PREFLIGHT, "12:50", JobState::Complete)])), "preflight@node1 anew for preflight");
+    // A gate has deferred it, longer ago than a deferral alone would be tried.
+    let mut facts = approved(vec![at_work(PREFLIGHT, "12:00", JobState::Complete)]);
+    facts.marks.deferred = Some("1.34.7 5f3a21bc 2026-11-20T12:05:00Z".parse().unwrap());
+    assert_eq!(judged(&facts), "preflight@node1 anew for preflight");
+    // Its time is over: what it has deferred begins no more, either.
+    let over = "1.34.7 5f3a21bc 2026-11-22T10:00:00Z 2026-11-22T14:00:00Z ann";
+    for deferral in [None, facts.marks.deferred.clone()] {
+        let mut facts = approved(Vec::new());
+        facts.marks.approved = over.parse().ok();
+        facts.marks.deferred = deferral;
+        says(&facts, "left: the run to 1.34.7 that ann has approved at 2026-11-22T10:00:00Z is begun no more");
+    }
+    // Another run that waits is tried all the same.
+    let mut facts = approved(Vec::new());
+    facts.marks.approved = over.parse().ok();
+    facts.marks.deferred = Some("1.34.7 0badcafe 2026-11-22T12:05:00Z".parse().unwrap());
+    assert_eq!(judged(&facts), "preflight@node1 anew");
+    let mut facts = approved(Vec::new());
+    facts.marks.halted = Some(Halt { run: true, ..Halt::default() });
+    says(&facts, "is not begun: ");
+    says(&approved(vec![at_work(PREFLIGHT, "13:00", JobState::Active)]), "is at work");
+}

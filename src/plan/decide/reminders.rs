@@ -12,9 +12,9 @@ use super::orphan;
 use super::target::{self, TargetCheck};
 use super::when;
 use crate::plan::model::facts::{Facts, JobFact, JobState, Step};
-use crate::plan::model::marks::stamp;
 use crate::plan::model::policy::Policy;
 use crate::plan::model::reminded::Reminded;
+use crate::plan::model::span::stamp;
 
 /// When people are reminded, after a hold has begun; later, each [`DAY`].
 const FIRST: [SignedDuration; 2] = [SignedDuration::from_hours(1), SignedDuration::from_hours(6)];
@@ -76,7 +76,10 @@ pub fn held(facts: &Facts, policy: &Policy, now: Timestamp) -> Option<Hold> {
         let needs = when::needs_of_run(policy);
         let waits = when::may_begin(&policy.calendar, now, needs).is_err_and(|closed| closed.until.is_some());
         let opened = when::first_window(&policy.calendar, deferred.since, needs).map_or(deferred.since, |(from, _)| from);
-        let stands = !at_work && !nothing_to_do && !waits;
+        // What was told long before it was deferred once more is told again after a month, and not as if it were new.
+        let told = || marks.found.told.iter().filter(|told| told.release == deferred.target).map(|told| told.at).max();
+        let known = told().is_some_and(|told| told < deferred.since);
+        let stands = !at_work && !nothing_to_do && !waits && !known;
         return stands.then(|| Hold { run, at: At::Beginning, since: opened.min(now) });
     }
     if when::rest(facts, policy, now).is_some_and(|(_, closed)| closed.until.is_some()) {

@@ -14,11 +14,14 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::approved::Approved;
 use super::baseline::Baseline;
+use super::found::{Found, Seen};
 use super::halt::{Halt, Skip};
 use super::held_drain::HeldDrain;
 use super::reminded::Reminded;
 use super::resting::Resting;
+use super::span::stamp;
 use super::version::Version;
 use crate::failure::{Advice, Cause};
 use crate::names::{Mark, Place, Writer};
@@ -71,6 +74,12 @@ pub struct RunMarks {
     pub halted: Option<Halt>,
     /// Where a run was to go that is not claimed, for it has to wait.
     pub deferred: Option<Deferred>,
+    /// The release that a run may begin to, by a person's word.
+    pub approved: Option<Approved>,
+    /// What detection has told people of.
+    pub found: Found,
+    /// Since when detection has known releases.
+    pub seen: Seen,
     /// Annotations with something in them that this program never writes there, as if they were not there. Views show them; whoever decides
     /// refuses, and whoever ends a run or stops it goes on.
     pub garbled: Vec<Garbled>,
@@ -234,6 +243,21 @@ impl Edit {
         Self::set(Mark::HeldDrain, held.write())
     }
 
+    /// A run to that release may begin.
+    pub fn approved(approved: &Approved) -> Self {
+        Self::set(Mark::Approved, approved.to_string())
+    }
+
+    /// What people know of what detection found.
+    pub fn found(found: &Found) -> Self {
+        Self::set(Mark::Found, found.write())
+    }
+
+    /// Since when detection has known what is there.
+    pub fn seen(seen: &Seen) -> Self {
+        Self::set_or_remove(Mark::Seen, Some(seen.write()).filter(|text| !text.is_empty()))
+    }
+
     /// What people know of a hold.
     pub fn reminded(reminded: &Reminded) -> Self {
         Self::set(Mark::Reminded, reminded.write())
@@ -256,11 +280,6 @@ impl Edit {
     }
 }
 
-/// A time as marks carry it, to the second.
-pub fn stamp(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
 /// What begins a run: its own marks, and nothing left of one before, but what a person has said for it. `image` is None where no Job begins it;
 /// `baseline` is as [`Baseline::write`] has it.
 pub fn begun(run: &RunId, target: Version, at: Timestamp, image: Option<String>, baseline: Option<String>) -> Vec<Edit> {
@@ -273,14 +292,15 @@ pub fn begun(run: &RunId, target: Version, at: Timestamp, image: Option<String>,
         Edit::set_or_remove(Mark::Image, image),
         Edit::set_or_remove(Mark::Baseline, baseline),
     ];
-    let kept = |mark: &Mark| mark.place() == Place::Run(Writer::PersonBefore) || own.iter().any(|edit| edit.mark == *mark);
+    let said = [Place::Run(Writer::PersonBefore), Place::Run(Writer::PersonFor)];
+    let kept = |mark: &Mark| said.contains(&mark.place()) || own.iter().any(|edit| edit.mark == *mark);
     let gone: Vec<Edit> = Mark::of_a_run().filter(|mark| !kept(mark)).map(Edit::remove).collect();
     gone.into_iter().chain(own).collect()
 }
 
 /// What ends a run: nothing is left of it.
 pub fn ended() -> Vec<Edit> {
-    Mark::of_a_run().map(Edit::remove).collect()
+    Mark::of_a_run().filter(|mark| mark.place() != Place::Run(Writer::PersonFor)).map(Edit::remove).collect()
 }
 
 /// One mark out of annotations; an empty one is none.
@@ -289,9 +309,22 @@ pub fn mark(annotations: &BTreeMap<String, String>, prefix: &str, mark: Mark) ->
 }
 
 impl RunMarks {
-    /// What is left of them once the run has ended: a halt is of the namespace.
+    /// What is left of them once the run has ended: what is said of no run, or of another.
     pub fn ended(&self) -> Self {
-        RunMarks { halted: self.halted.clone(), ..RunMarks::default() }
+        let RunMarks { halted, approved, found, seen, .. } = self.clone();
+        RunMarks { halted, approved, found, seen, ..RunMarks::default() }
+    }
+
+    /// A run to this release may begin now, by a person's word.
+    pub fn approval(&self, now: Timestamp) -> Option<&Approved> {
+        self.approved.as_ref().filter(|approved| approved.holds(now))
+    }
+
+    /// The release for which a person's approval is wanted, above what runs. One that is approved is asked for no more.
+    pub fn asks(&self, running: Option<Version>) -> Option<Version> {
+        let approved = self.approved.as_ref().map(|approved| approved.release);
+        let asks = self.found.asks.filter(|_| !self.in_flight);
+        asks.filter(|release| running.is_none_or(|running| running < *release) && approved != Some(*release))
     }
 
     /// Out of the annotations of our namespace. `prefix` is the setting `annotation-prefix`.
@@ -329,6 +362,9 @@ impl RunMarks {
             reminded: mark(Mark::Reminded).and_then(|text| Reminded::read(&text)),
             halted: mark(Mark::Halted).map(|text| Halt::read(&text)),
             deferred: parsed(annotations, prefix, Mark::Deferred, &mut garbled),
+            approved: parsed(annotations, prefix, Mark::Approved, &mut garbled),
+            found: mark(Mark::Found).and_then(|text| Found::read(&text)).unwrap_or_default(),
+            seen: mark(Mark::Seen).map(|text| Seen::read(&text)).unwrap_or_default(),
             run_id,
             garbled,
         }
@@ -473,6 +509,7 @@ mod tests {
         let said = |mark| match mark {
             Mark::OutsideWindows => "5f3a21bc 2026-11-22T12:05:00Z",
             Mark::Only => "5f3a21bc k8s-node4",
+            Mark::Approved => "1.35.1 5f3a21bc 2026-11-22T12:05:00Z 2026-12-06T12:05:00Z ann",
             _ => "before",
         };
         let all: BTreeMap<String, String> = Mark::of_a_run().map(|mark| (mark.key(PREFIX), said(mark).to_owned())).collect();
@@ -494,11 +531,12 @@ mod tests {
             acknowledged: Some("before".to_owned()),
             outside_windows: Some(said(Mark::OutsideWindows).parse().unwrap()),
             only: Some(said(Mark::Only).parse().unwrap()),
+            approved: Some(said(Mark::Approved).parse().unwrap()),
             ..RunMarks::default()
         };
         assert_eq!(marks, own);
         assert!(marks.whole("k8s-upgrade").is_ok());
-        let mut keys = all.into_keys();
+        let mut keys = all.into_keys().filter(|key| *key != Mark::Approved.key(PREFIX));
         let ended = Edit::annotations(&ended(), PREFIX);
         assert!(keys.all(|key| ended.get(&key) == Some(&Value::Null)), "{ended:?}");
     }

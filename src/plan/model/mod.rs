@@ -2,9 +2,11 @@
 
 pub mod admission;
 pub mod answer;
+pub mod approved;
 pub mod baseline;
 pub mod calendar;
 pub mod facts;
+pub mod found;
 pub mod halt;
 pub mod held_drain;
 pub mod hooks;

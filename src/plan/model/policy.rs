@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::calendar::Calendar;
@@ -35,6 +36,10 @@ pub struct Policy {
 pub struct Releases {
     pub patch: Pace,
     pub minor: Pace,
+    /// How long detection must have known a patch.
+    pub patch_age: Days,
+    /// The same of minor versions.
+    pub minor_age: Days,
     pub max: Option<Ceiling>,
     /// So many patches of a minor version are left out, the newest.
     pub lag: u16,
@@ -47,6 +52,8 @@ pub enum Pace {
     /// It goes there.
     #[default]
     Auto,
+    /// It asks people, and goes there once one of them has approved it.
+    Ask,
     /// It leaves it to people.
     Off,
 }
@@ -86,6 +93,43 @@ impl fmt::Display for Ceiling {
 }
 
 crate::words::as_text!(Ceiling);
+
+/// A number of days, as settings have it: `14d`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Days(u16);
+
+impl Days {
+    /// A year: what is to wait for longer is not wanted at all.
+    const MOST: u16 = 365;
+
+    /// That long after it.
+    pub fn after(self, at: Timestamp) -> Timestamp {
+        at.saturating_add(SignedDuration::from_hours(i64::from(self.0) * 24)).unwrap_or(at)
+    }
+
+    /// There is nothing to wait for.
+    pub fn is_none(self) -> bool {
+        self.0 == 0
+    }
+}
+
+impl FromStr for Days {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let days = text.strip_suffix('d').and_then(|number| number.parse().ok()).filter(|days| *days <= Days::MOST).map(Days);
+        let days = days.filter(|days| days.to_string() == text);
+        days.ok_or_else(|| format!("{text:?} is no number of days: 0d to {}d is wanted, for example 14d", Days::MOST))
+    }
+}
+
+impl fmt::Display for Days {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}d", self.0)
+    }
+}
+
+crate::words::as_text!(Days);
 
 /// Which node hosts the Jobs. Beside the control planes it is the one that gets the key, and tokens of the accounts that may create Jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,6 +1,8 @@
-//! Durations as people read them.
+//! Durations as people read them, and times as marks carry them.
 
 use std::time::Duration;
+
+use jiff::Timestamp;
 
 /// `95s` as `1m 35s`.
 pub fn span(duration: Duration) -> String {
@@ -11,4 +13,9 @@ pub fn span(duration: Duration) -> String {
         (0, m, s) => format!("{m}m {s:02}s"),
         (h, m, _) => format!("{h}h {m:02}m"),
     }
+}
+
+/// A time as marks carry it, to the second.
+pub fn stamp(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }

@@ -1,11 +1,15 @@
 //! Kubernetes release versions: `X.Y.Z`, as the kubelet and the images name them.
 
-use crate::words::texts;
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
+use crate::words::{as_text, texts};
+
 /// A release of Kubernetes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Version {
     pub major: u32,
     pub minor: u32,
@@ -56,6 +60,7 @@ impl UpgradeKind {
     }
 }
 
+as_text!(Version);
 texts!(none: Version, UpgradeKind);
 
 impl fmt::Display for UpgradeKind {

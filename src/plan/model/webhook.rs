@@ -35,6 +35,12 @@ pub enum NoticeKind {
     Rests,
     /// A run has done the one worker that it was begun for.
     Only,
+    /// A release waits for a person's approval, or an approval is over.
+    Asks,
+    /// A newer release is there that the settings keep detection from.
+    PassedOver,
+    /// A person has approved a release, or takes that back.
+    Approved,
     Failed,
     /// A run holds, or still does: its reminders.
     Held,
@@ -45,7 +51,7 @@ pub enum NoticeKind {
 
 impl NoticeKind {
     /// Every one of them.
-    pub const ALL: [NoticeKind; 15] = [
+    pub const ALL: [NoticeKind; 18] = [
         NoticeKind::Started,
         NoticeKind::NodeDone,
         NoticeKind::Done,
@@ -56,6 +62,9 @@ impl NoticeKind {
         NoticeKind::Deferred,
         NoticeKind::Rests,
         NoticeKind::Only,
+        NoticeKind::Asks,
+        NoticeKind::PassedOver,
+        NoticeKind::Approved,
         NoticeKind::Failed,
         NoticeKind::Held,
         NoticeKind::Halted,
@@ -77,6 +86,9 @@ impl fmt::Display for NoticeKind {
             NoticeKind::Deferred => "deferred",
             NoticeKind::Rests => "rests",
             NoticeKind::Only => "only",
+            NoticeKind::Asks => "asks",
+            NoticeKind::PassedOver => "passed-over",
+            NoticeKind::Approved => "approved",
             NoticeKind::Failed => "failed",
             NoticeKind::Held => "held",
             NoticeKind::Halted => "halted",

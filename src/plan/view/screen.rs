@@ -53,6 +53,10 @@ pub struct Screen {
     pub skipped: Vec<String>,
     /// What the settings switch off that would hold a run or tell of it.
     pub off: Vec<String>,
+    /// The release that waits for a person's approval.
+    pub asks: Option<Version>,
+    /// What a person has approved, and until when that holds.
+    pub approved: Option<String>,
     /// Until when it rests, and why.
     pub rests: Option<String>,
     /// What is not done though nothing is at work.
@@ -139,6 +143,8 @@ texts!(Screen {
     halted,
     skipped,
     off,
+    asks,
+    approved,
     rests,
     stopped,
     rows,

@@ -14,6 +14,7 @@ use crate::plan::decide::order;
 use crate::plan::decide::orphan::{self, Verdict};
 use crate::plan::decide::{planned, target, when};
 use crate::plan::model::answer::Answer;
+use crate::plan::model::approved::Approved;
 use crate::plan::model::facts::{Facts, JobFact, JobState, Node, Step};
 use crate::plan::model::lease::Driver;
 use crate::plan::model::policy::Policy;
@@ -54,6 +55,8 @@ pub fn screen(seen: &ScreenInput, policy: &Policy, cluster: &str, namespace: &st
         halted: marks.halted.as_ref().map(ToString::to_string),
         off: seen.off.clone(),
         skipped: marks.passed_over().map(ToString::to_string).collect(),
+        asks: marks.asks(target::running(facts)),
+        approved: marks.approved.as_ref().map(Approved::words),
         rests: view.rest(),
         stopped: match view.next {
             _ if view.driver().is_some() || view.rest().is_some() => None,
@@ -379,6 +382,13 @@ impl View<'_> {
             }
             Ok(Next::Done) => {
                 commands.extend(advised.map(ToString::to_string));
+                let marks = &self.facts().marks;
+                if let Some(release) = marks.asks(target::running(self.facts())) {
+                    commands.push(command!("k8s-upgrade approve {}    # it begins by itself, in a window", release));
+                }
+                if marks.approved.is_some() {
+                    commands.push("k8s-upgrade approve --lift    # takes the approval back".to_owned());
+                }
                 commands.push("k8s-upgrade status --health    # whether the next one will start by itself".to_owned());
             }
             Err(cause) => commands.extend(cause.next.iter().map(ToString::to_string)),
@@ -405,7 +415,7 @@ impl View<'_> {
             return match (failure, out.as_slice()) {
                 (_, [_, ..]) => (false, format!("no run is on, and {} still has our cordon.", out.join(", "))),
                 (Some(_), []) => (true, "nothing was begun, and nothing is out of service.".to_owned()),
-                (None, []) if marks.deferred.is_some() => (true, self.deferred()),
+                (None, []) if marks.deferred.is_some() || marks.approved.is_some() => (true, self.waits()),
                 (None, []) => (true, "nothing is going on.".to_owned()),
             };
         }
@@ -442,17 +452,14 @@ impl View<'_> {
         }
     }
 
-    /// What becomes of a run that was deferred.
-    fn deferred(&self) -> String {
+    /// What becomes of a run that was deferred, or approved.
+    fn waits(&self) -> String {
         match (self.verdict(), &self.seen.no_watch) {
-            (Ok(Verdict::TakeUp(_)), _) if self.seen.suspended => self
-                .facts()
-                .marks
-                .deferred
-                .as_ref()
-                .map_or_else(String::new, |deferred| format!("{}.", orphan::kept_off(deferred))),
+            (Ok(Verdict::TakeUp(found)), _) if self.seen.suspended => {
+                found.begins.map_or_else(String::new, |begins| format!("{}.", orphan::kept_off(&begins)))
+            }
             (Ok(Verdict::TakeUp(found)), None) => format!("{}, by the watch within 10 minutes.", found.why),
-            (Ok(Verdict::TakeUp(_)), Some(why)) => format!("nothing tries the deferred run again: {why}."),
+            (Ok(Verdict::TakeUp(_)), Some(why)) => format!("nothing begins the run that waits: {why}."),
             (Ok(Verdict::Leave(why)), _) => format!("{why}."),
             (Err(cause), _) => format!("{cause}."),
         }

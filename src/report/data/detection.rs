@@ -9,6 +9,7 @@ use crate::plan::model::version::Version;
 /// Which newer releases there are, and where a run would go.
 #[derive(Clone, Debug, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
 pub struct Detection<'a> {
     /// The release that the cluster runs; null where it shows none.
     pub running: Option<String>,
@@ -16,6 +17,10 @@ pub struct Detection<'a> {
     pub available: Vec<Available>,
     /// The release to go to; null where there is none.
     pub target: Option<String>,
+    /// The release to go to once a person has approved it, as `k8s-upgrade approve` does; then there is no target. Null where there is none.
+    pub asks: Option<String>,
+    /// Newer releases that the settings want detection not to go to, or not yet, and why.
+    pub passed_over: Vec<String>,
     /// Why there might be a target after all: package indexes that did not answer.
     pub unknown: &'a [String],
     /// Why nothing may be started now, whatever there is; null where something may.
@@ -42,6 +47,8 @@ impl<'a> Detection<'a> {
             running: word(running),
             available: found.map_or(&[][..], |found| &found.available).iter().map(one).collect(),
             target: word(found.and_then(|found| found.target)),
+            asks: word(found.and_then(|found| found.asks)),
+            passed_over: found.map_or(&[][..], |found| &found.passed_over).iter().map(ToString::to_string).collect(),
             unknown: found.map_or(&[], |found| &found.unknown),
             deferred,
         }

@@ -29,6 +29,12 @@ pub struct Status<'a> {
     pub off: &'a [String],
     /// Steps that a person skipped by force, by whom and why.
     pub skipped: &'a [String],
+    /// The release that waits for a person's approval; absent where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asks: Option<String>,
+    /// What a person has approved, who, and until when a run may begin by it; absent where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved: Option<&'a str>,
     /// Why the run rests between two nodes, and until when; absent where it does not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rests: Option<&'a str>,
@@ -276,6 +282,8 @@ impl<'a> Status<'a> {
             halted: screen.halted.as_deref(),
             off: &screen.off,
             skipped: &screen.skipped,
+            asks: screen.asks.map(|release| release.to_string()),
+            approved: screen.approved.as_deref(),
             rests: screen.rests.as_deref(),
             stopped: screen.stopped.as_deref(),
             nodes: screen.rows.iter().map(Node::of).collect(),

@@ -7,9 +7,10 @@ use crate::failure::Cause;
 use crate::names;
 use crate::packages::IN_USE;
 use crate::plan::decide::detect::{self, Detection, Index};
-use crate::plan::decide::{order, target, when};
+use crate::plan::decide::{order, release, target, when};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
+use crate::plan::model::marks::Edit;
 use crate::plan::model::version::Version;
 use crate::run::nodes;
 use crate::run::outside::{Monitoring, seconds};
@@ -22,14 +23,44 @@ use crate::world::World;
 const INDEX: Duration = Duration::from_secs(60);
 const PLACE: &str = "detect";
 
+/// What detection looks at, and what it makes of it.
+pub struct Looked {
+    pub found: Detection,
+    /// Releases that are there above what runs, wanted or not; None: an index did not answer.
+    pub above: Option<Vec<Version>>,
+}
+
 /// Looks for a release to go to. Changes nothing.
-pub async fn detect(settings: &Settings, world: &World, facts: &Facts) -> Result<Detection, Cause> {
+///
+/// # Errors
+/// Holds: no node can be seen.
+pub async fn look(settings: &Settings, world: &World, facts: &Facts) -> Result<Looked, Cause> {
     let running = target::running(facts).ok_or_else(|| Cause::hold("no node of the cluster can be seen"))?;
-    let wanted = settings.releases();
-    let (current, newest) = wanted.of(index(settings, world, running.minor).await, running);
-    let (next, newest_of_next) = wanted.of(index(settings, world, running.minor + 1).await, running);
-    let passed_over = newest.into_iter().chain(newest_of_next).collect();
-    Ok(Detection { passed_over, ..detect::detect(facts, &current, &next)? })
+    let current = index(settings, world, running.minor).await;
+    let next = index(settings, world, running.minor + 1).await;
+    let answered = [&current, &next].into_iter().all(|index| matches!(index, Answer::Known(_)));
+    let above = answered.then(|| detect::above(running, [&current, &next]));
+    Ok(Looked { found: release::wanted(facts, &settings.releases(), current, next, world.clock.now())?, above })
+}
+
+/// The same, where only what it makes of it matters.
+///
+/// # Errors
+/// As [`look`].
+pub async fn detect(settings: &Settings, world: &World, facts: &Facts) -> Result<Detection, Cause> {
+    Ok(look(settings, world, facts).await?.found)
+}
+
+/// Records since when what is there is known, where a release must come of age; what cannot be recorded comes of age later.
+pub async fn remember(services: &Services, place: &str, facts: &Facts, looked: &Looked) {
+    let Some(above) = looked.above.as_ref().filter(|_| services.settings.releases().wait_for_age()) else { return };
+    let seen = facts.marks.seen.with(above.iter().copied(), services.session.now());
+    if services.session.dry_run || seen == facts.marks.seen {
+        return;
+    }
+    if let Err(cause) = services.record.mark_namespace(place, "record which releases are there", &[Edit::seen(&seen)]).await {
+        services.session.warn(place, format!("since when releases are there could not be recorded: {}", cause.what));
+    }
 }
 
 /// Whether the package index lists `target`; unknown where it cannot be read, or cannot be believed.

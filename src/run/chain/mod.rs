@@ -1,5 +1,6 @@
 //! The phases of a run, and the Jobs that perform them.
 
+pub mod approvals;
 pub mod detect;
 pub mod failures;
 pub mod halting;
@@ -10,4 +11,5 @@ pub mod preflight;
 pub mod remind;
 pub mod rights;
 pub mod snapshot;
+pub mod tell;
 pub mod webhooks;

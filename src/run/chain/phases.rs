@@ -330,7 +330,7 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     }
     // Gauges first: a crash in between leaves a run that postflight ends again.
     services.monitoring.push_run(&facts.marks.ended()).await;
-    services.record.clear_run(place, &facts.marks).await?;
+    services.record.clear_run(place, &facts.marks, &[]).await?;
     let done = Notice::Done {
         target,
         took: facts.marks.started.map(|started| services.session.now().duration_since(started).unsigned_abs()),

@@ -1,6 +1,6 @@
 //! The facts of a run that outlive every process: annotations on the namespace and on nodes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode};
@@ -12,6 +12,8 @@ use crate::failure::{Advice, Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
 use crate::plan::decide::when::Closed;
+use crate::plan::model::approved::Approved;
+use crate::plan::model::found::Found;
 use crate::plan::model::marks::{self, Deferred, Edit, RunMarks};
 use crate::plan::model::reminded::Reminded;
 use crate::plan::model::resting::Resting;
@@ -74,7 +76,10 @@ impl Record {
                         let target = now.target.map_or("an unknown target".to_owned(), |target| target.to_string());
                         return Err(Cause::contended(format!("run {owner} to {target} is in flight")).next(Advice::status()));
                     }
-                    let begun = marks::begun(run, target, self.session.now(), image.clone(), baseline.clone());
+                    let mut begun = marks::begun(run, target, self.session.now(), image.clone(), baseline.clone());
+                    // Whoever begins it: what was approved is there then, or is older.
+                    let used = now.approved.as_ref().filter(|approved| approved.release <= target);
+                    begun.extend(used.map(|_| Edit::remove(Mark::Approved)));
                     let version = namespace.resource_version().filter(|_| guard::on(Guard::ClaimVersion));
                     let body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&begun) } });
                     match self
@@ -150,10 +155,47 @@ impl Record {
         .await
     }
 
+    /// Records what a person approves, and until when it has to wait for a window, unless a run is in flight: for the watch to begin it.
+    /// `found`: what people were told of.
+    pub async fn approve(&self, approved: &Approved, closed: Option<&Closed>, found: &Found) -> Result<(), Cause> {
+        let mut edit = vec![Edit::approved(approved)];
+        let Approved { at, .. } = approved;
+        let resting =
+            closed.map(|Closed { until, why }| Resting { node: String::new(), since: *at, until: *until, why: why.clone() });
+        edit.push(Edit::set_or_remove(Mark::Resting, resting.map(|resting| resting.write())));
+        edit.push(Edit::found(&found.clone().forget(approved.release)));
+        self.edit_namespace("approve", "record the approval", &edit, |now| match now.in_flight {
+            true => Err(Cause::contended("a run has begun meanwhile").next(Advice::status())),
+            false => Ok(true),
+        })
+        .await
+    }
+
+    /// Takes an approval back, and with it a run that waits by it alone. False: something has changed meanwhile, and stays.
+    pub async fn disapprove(&self, place: &str, seen: &RunMarks) -> Result<bool, Cause> {
+        let mut edit = vec![Edit::remove(Mark::Approved)];
+        let by_it = |deferred: &Deferred| seen.approved.as_ref().is_some_and(|approved| approved.run == deferred.run);
+        if !seen.in_flight && seen.deferred.as_ref().is_none_or(by_it) {
+            edit.extend([Mark::Deferred, Mark::Resting].map(Edit::remove));
+        }
+        let done = Cell::new(false);
+        self.edit_namespace(place, "take the approval back", &edit, |now| {
+            let same = |marks: &RunMarks| (marks.approved.clone(), marks.deferred.clone());
+            // Our own answer may have been lost.
+            let gone = now.approved.is_none();
+            let as_seen = now.same_run(seen) && same(now) == same(seen);
+            done.set(gone || as_seen);
+            Ok(as_seen && !gone)
+        })
+        .await?;
+        Ok(done.get())
+    }
+
     /// Ends the run that was seen: all its marks go in one write, so that it is there whole or not at all. One that somebody else has ended is
-    /// ended; another one stays.
-    pub async fn clear_run(&self, place: &str, seen: &RunMarks) -> Result<(), Cause> {
-        self.edit_namespace(place, "clear the run's annotations", &marks::ended(), |now| {
+    /// ended; another one stays. `said`: what of a person's words goes with it.
+    pub async fn clear_run(&self, place: &str, seen: &RunMarks, said: &[Edit]) -> Result<(), Cause> {
+        let edit = [marks::ended().as_slice(), said].concat();
+        self.edit_namespace(place, "clear the run's annotations", &edit, |now| {
             if now.same_run(seen) || !guard::on(Guard::RunOfClear) {
                 Ok(true)
             } else if now.nothing() {

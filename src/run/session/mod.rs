@@ -14,7 +14,7 @@ use crate::failure::{Advice, Cause, Class};
 use crate::guard::{self, Guard};
 use crate::permit::{ChangeClass, Permit};
 use crate::plan::model::journal::BY_HAND;
-use crate::plan::model::marks;
+use crate::plan::model::span;
 use crate::plan::model::version::Version;
 use crate::report::{Account, Event, Notice, Out, Printed, Shared, span};
 use crate::signals::Asked;
@@ -203,7 +203,7 @@ impl Session {
 
     /// Now, as marks carry it.
     pub fn stamp(&self) -> String {
-        marks::stamp(self.now())
+        span::stamp(self.now())
     }
 
     /// Tells all who listen.

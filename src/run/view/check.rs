@@ -10,6 +10,7 @@ use kube::api::ListParams;
 
 use crate::failure::Cause;
 use crate::names;
+use crate::plan::decide::detect::Detection;
 use crate::plan::decide::gates::{self, Occasion, first_few};
 use crate::plan::decide::{order, target, undrainable};
 use crate::plan::manifests::policies;
@@ -94,6 +95,9 @@ async fn releases(services: &Services, facts: &Facts) -> Vec<Finding> {
         Ok(found) if !found.unknown.is_empty() => {
             let cause = Cause::unreachable("the package index does not say which releases there are").detail(found.unknown);
             vec![Finding::of("", Err(cause))]
+        }
+        Ok(Detection { asks: Some(release), .. }) => {
+            vec![Finding::good(format!("{release} is there, and waits for a person's approval: k8s-upgrade approve {release}"))]
         }
         Ok(found) => match found.target {
             Some(target) => vec![Finding::good(format!("{target} is there, and this cluster can go to it"))],

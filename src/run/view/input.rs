@@ -29,9 +29,9 @@ pub async fn screen_input(services: &Services) -> Result<ScreenInput, Cause> {
     let api: Api<KubeLease> = services.cluster.own();
     let leases = services.cluster.list_all("list the Leases", api, ListParams::default()).await?;
     let driver = leases.iter().find_map(|lease| driver(lease, &services.settings.annotation_prefix));
-    let api: Api<CronJob> = services.cluster.own();
-    let watch = services.cluster.find("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await?;
+    let watch = watch(services).await?;
     let (no_watch, installed) = (no_watch(watch.as_ref()), installed(watch.as_ref()));
+    let api: Api<CronJob> = services.cluster.own();
     let detection = services.cluster.find("read the detection CronJob", async || api.get(names::DETECT_CRONJOB).await).await?;
     let suspended = detection.as_ref().is_some_and(is_suspended);
     let units = services.ssh.units(&facts).await;
@@ -74,6 +74,12 @@ pub async fn warnings(services: &Services, facts: &Facts) -> Warnings {
         warnings.insert(job.name.clone(), events::warning(&services.cluster, &job.uid, job.pod.as_deref()).await);
     }
     warnings
+}
+
+/// The CronJob that takes up what died, and begins what waits.
+pub async fn watch(services: &Services) -> Result<Option<CronJob>, Cause> {
+    let api: Api<CronJob> = services.cluster.own();
+    services.cluster.find("read the watch's CronJob", async || api.get(names::WATCH_CRONJOB).await).await
 }
 
 /// Why the CronJob that takes up what died cannot, if it cannot.

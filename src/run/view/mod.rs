@@ -3,4 +3,5 @@
 pub mod check;
 pub mod health;
 pub mod input;
+pub mod installed;
 pub mod live;

@@ -65,6 +65,8 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/plan/model/calendar.rs", "rules", "words::windows_and_freezes"),
     ("src/plan/model/hooks.rs", "fmt", "It writes."),
     ("src/plan/model/reminded.rs", "read", "words::records_of_reminders"),
+    ("src/plan/model/approved.rs", "from_str", "words::approvals_and_what_was_found"),
+    ("src/plan/model/found.rs", "read", "words::approvals_and_what_was_found"),
     ("src/plan/rescue/card.rs", "read", "plan::restore_cards"),
     ("src/plan/model/halt.rs", "read", "plan::halts_and_skips"),
     ("src/plan/model/held_drain.rs", "read", "words::records_of_drains"),

@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
+use jiff::Timestamp;
 use k8s_upgrade::cli::{Global, WebhookFile};
 use k8s_upgrade::plan::decide::when::{Closed, may_begin};
+use k8s_upgrade::plan::model::approved::Approved;
 use k8s_upgrade::plan::model::baseline::Baseline;
 use k8s_upgrade::plan::model::calendar::{self, Calendar, Freeze, Window};
+use k8s_upgrade::plan::model::found::{Found, Seen};
 use k8s_upgrade::plan::model::held_drain::HeldDrain;
 use k8s_upgrade::plan::model::hooks::Turn;
-use k8s_upgrade::plan::model::policy::Ceiling;
+use k8s_upgrade::plan::model::policy::{Ceiling, Days};
 use k8s_upgrade::plan::model::progress::Progress;
 use k8s_upgrade::plan::model::reminded::Reminded;
 use k8s_upgrade::plan::model::resting::Resting;
@@ -219,6 +222,30 @@ fn windows_and_freezes() {
     reads_back::<Freeze>(&["2026-12-20..2027-01-06 Europe/Berlin: end of the year", "2026-12-24: eve"]);
     ends(&["2026-12-20..2027-01-06 Europe/Berlin\n2027-11-26", "2026-12-24"], |text| {
         calendar::freezes([("sale", text)].into_iter()).ok()
+    });
+}
+
+/// An approval reads back as it was given, in one line; what detection remembers is never older than now, whatever stands there.
+#[test]
+fn approvals_and_what_was_found() {
+    check(&["1.36.3 5f3a21bc 2026-11-30T10:00:00Z 2026-12-14T10:00:00Z ann"], |text| match text.parse::<Approved>() {
+        Ok(read) if words::line(text) != text || read.to_string() != text => Err(format!("{read:?} does not read back")),
+        read => Ok(read.is_ok()),
+    });
+    check(&["1.36.3=2026-11-30T10:00:00Z 1.37.0=2026-12-14T10:00:00Z"], |text| {
+        let (seen, now) = (Seen::read(text), Timestamp::UNIX_EPOCH);
+        let old = seen.since("1.36.3".parse().unwrap(), now) > now;
+        if old || Seen::read(&seen.write()) != seen { Err(format!("{seen:?}")) } else { Ok(!seen.write().is_empty()) }
+    });
+    check(&[r#"{"asks":"1.36.3","told":[{"release":"1.36.3","why":"ask","at":"2026-11-30T10:00:00Z"}]}"#], |text| {
+        match Found::read(text) {
+            Some(found) if Found::read(&found.write()).as_ref() != Some(&found) => Err(format!("{found:?} does not read back")),
+            found => Ok(found.is_some()),
+        }
+    });
+    check(&["0d", "14d", "365d"], |text| match text.parse::<Days>() {
+        Ok(days) if days.to_string() != text => Err(format!("{days:?} does not read back")),
+        days => Ok(days.is_ok()),
     });
 }
 

@@ -86,15 +86,16 @@ pub fn namespace(install: &Install) -> Policy {
     let keys = |marks: &mut dyn Iterator<Item = Mark>| list(marks.map(|mark| mark.key(install.prefix)));
     let (on, image) = (Mark::InFlight.key(install.prefix), Mark::Image.key(install.prefix));
     let mut variables = old_and_new();
-    variables.push((
-        "ours",
-        format!(
-            "request.userInfo.username == '{}' ? {} : {}",
-            user(install, Account::Watch),
-            keys(&mut Mark::of_the_watch()),
-            keys(&mut Mark::of_a_run())
-        ),
-    ));
+    // Of the watch, of the chain.
+    let of_each = |watch: &mut dyn Iterator<Item = Mark>, chain: &mut dyn Iterator<Item = Mark>| {
+        format!("request.userInfo.username == '{}' ? {} : {}", user(install, Account::Watch), keys(watch), keys(chain))
+    };
+    let of_the_watch = || Mark::of_the_watch().chain(Mark::removed_by_the_watch());
+    let not_the_watchs = Mark::removed_by_the_watch().filter(|mark| Mark::of_a_person().all(|said| said != *mark));
+    variables.extend([
+        ("ours", of_each(&mut of_the_watch(), &mut Mark::of_the_chain())),
+        ("said", of_each(&mut Mark::of_a_person().chain(not_the_watchs), &mut Mark::of_a_person())),
+    ]);
     let rule = |expression: String, message: &str| (expression, message.to_owned());
     Policy {
         name: NAMESPACE,
@@ -115,7 +116,7 @@ pub fn namespace(install: &Install) -> Policy {
             rule(
                 format!(
                     "{}.all(k, !(k in variables.newMarks) || (k in variables.oldMarks && variables.newMarks[k] == variables.oldMarks[k]))",
-                    keys(&mut Mark::of_a_person())
+                    v("said")
                 ),
                 "what a person has said of a run may only be removed",
             ),

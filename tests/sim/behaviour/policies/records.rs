@@ -65,6 +65,8 @@ pub async fn a_node_is_cordoned_and_marked_and_nothing_else(b: &Bench<'_>) {
     }
 }
 
+const APPROVAL: &str = "1.34.7 5f3a21bc 2026-11-22T12:05:00Z 2026-12-06T12:05:00Z ann";
+
 pub async fn of_namespaces_only_the_runs_marks_change(b: &Bench<'_>) {
     let Installed { chain, watch, backup, .. } = install(b).await;
     let ours = format!("namespaces/{}", b.ns);
@@ -82,6 +84,7 @@ pub async fn of_namespaces_only_the_runs_marks_change(b: &Bench<'_>) {
         patch("a mark that is a node's", &ours, annotated("cordoned-by", json!("0badcafe"))),
         patch("what a person skips", &ours, annotated("skipped", json!("worker:k8s-node1"))),
         patch("what a person loses", &ours, annotated("acknowledged", json!("{}"))),
+        patch("what a person approves", &ours, annotated("approved", json!(APPROVAL))),
         patch("who works by hand", &ours, annotated("local", json!("somebody else"))),
         patch("another image", &ours, annotated("image", json!("evil:1"))),
         patch("a finalizer", &ours, json!({ "metadata": { "finalizers": ["a.b/c"] } })),
@@ -95,6 +98,14 @@ pub async fn of_namespaces_only_the_runs_marks_change(b: &Bench<'_>) {
     ] {
         one.not_granted(&chain).await;
     }
+    for (what, mark, value) in [
+        ("an approval, by the watch", "approved", APPROVAL),
+        ("a deferral, by the watch", "deferred", "1.34.7 0badcafe 2026-11-22T12:05:00Z"),
+        ("a rest, by the watch", "resting", "{}"),
+        ("what detection has seen, by the watch", "seen", "1.34.7=2026-11-22T12:05:00Z"),
+    ] {
+        patch(what, &ours, annotated(mark, json!(value))).refused(&watch, "namespace").await;
+    }
     patch("a claim, by the watch", &ours, annotated("in-flight", json!("true"))).refused(&watch, "namespace").await;
     patch("another image, by the watch", &ours, annotated("image", json!("evil:1"))).refused(&watch, "namespace").await;
     // As a run does it: the claim, its end, and what the watch writes.
@@ -102,6 +113,15 @@ pub async fn of_namespaces_only_the_runs_marks_change(b: &Bench<'_>) {
     chain.patch(&ours, json!({ "metadata": { "annotations": claim } })).await.ok();
     watch.patch(&ours, annotated("taking-up", json!("k8s-upgrade-preflight-1-34-7"))).await.ok();
     watch.patch(&ours, annotated("reminded", json!("{}"))).await.ok();
+    // What detection remembers; and an approval that is over goes with what waited by it, by either.
+    chain.patch(&ours, annotated("found", json!("{}"))).await.ok();
+    chain.patch(&ours, annotated("seen", json!("1.34.7=2026-11-22T12:05:00Z"))).await.ok();
+    for account in [&chain, &watch] {
+        b.patch(&ours, annotated("approved", json!(APPROVAL))).await.ok();
+        chain.patch(&ours, annotated("deferred", json!("1.34.7 0badcafe 2026-11-22T12:05:00Z"))).await.ok();
+        let gone = json!({ mark("approved"): null, mark("deferred"): null, mark("resting"): null });
+        account.patch(&ours, json!({ "metadata": { "annotations": gone } })).await.ok();
+    }
     // A run that was begun by hand gets its image with its first Job, which may be the watch's.
     watch.patch(&ours, annotated("image", json!(IMAGE))).await.ok();
     // The installed image changes, the run's does not: it is kept with every other write.
