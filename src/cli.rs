@@ -505,6 +505,12 @@ pub struct Manifests {
     /// File with the URL of a webhook that the settings name, to put into the Secret; may be repeated
     #[arg(long = "webhook", value_name = "NAME=FILE", requires = "ssh_key")]
     pub webhooks: Vec<WebhookFile>,
+    /// File with a bearer token that Prometheus wants, to put into the Secret
+    #[arg(long, value_name = "FILE", requires = "ssh_key", conflicts_with = "prometheus_password")]
+    pub prometheus_token: Option<PathBuf>,
+    /// The user that Prometheus wants, and a file with the password, to put into the Secret
+    #[arg(long, value_name = "USER=FILE", requires = "ssh_key")]
+    pub prometheus_password: Option<PasswordFile>,
     /// Name of the ClusterSecretStore that an ExternalSecret reads the key from
     #[arg(long, value_name = "STORE")]
     pub external_secret: Option<ObjectName>,
@@ -523,6 +529,25 @@ impl FromStr for WebhookFile {
         let (name, file) = text.split_once('=').filter(|(_, file)| !file.is_empty()).ok_or("NAME=FILE is wanted")?;
         let name = name.parse().map_err(|error: NotAToken| error.to_string())?;
         Ok(WebhookFile { name, file: file.into() })
+    }
+}
+
+/// Whose password, and where it stands.
+#[derive(Clone, Debug)]
+pub struct PasswordFile {
+    pub user: String,
+    pub file: PathBuf,
+}
+
+impl FromStr for PasswordFile {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (user, file) = text.split_once('=').ok_or("USER=FILE is wanted")?;
+        let plain = user.len() <= 256 && !user.trim().is_empty() && !user.contains(|c: char| c.is_control() || c == ':');
+        if !plain || file.is_empty() {
+            return Err("USER=FILE is wanted, the user in 256 bytes without colons at most".to_owned());
+        }
+        Ok(PasswordFile { user: user.to_owned(), file: file.into() })
     }
 }
 

@@ -243,7 +243,7 @@ pub fn nearest<'a>(known: impl Iterator<Item = &'a str>, given: &str) -> Option<
 
 impl Class {
     /// Which of several failures decides: a bug outweighs all, what only time can mend outweighs nothing.
-    fn gravity(self) -> u8 {
+    pub fn gravity(self) -> u8 {
         match self {
             Class::Hold => 0,
             Class::Contended => 1,

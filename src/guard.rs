@@ -160,6 +160,8 @@ guards! {
     DrainableBeforeRun,
     /// A budget that has just lost a pod counts as one that never allows an eviction.
     DrainableTwice,
+    /// A run begins to a release that an addon does not go along to, by its owner's word.
+    AddonsAllow,
     /// A run begins outside of the windows, or in a freeze.
     WindowBeforeRun,
     /// Freezes that nobody can read count as none.

@@ -14,7 +14,7 @@ pub const WATCH_ACCOUNT: &str = "k8s-upgrade-watch";
 pub const DETECT_CRONJOB: &str = "k8s-version-check";
 /// Takes up a run whose Jobs all died.
 pub const WATCH_CRONJOB: &str = "k8s-upgrade-watch";
-/// Holds the SSH key and the webhooks.
+/// Holds the SSH key, the webhooks, and what Prometheus wants.
 pub const CREDS_SECRET: &str = "k8s-upgrade-creds";
 /// Where a Job's pod has that Secret.
 pub const CREDS_MOUNT: &str = "/secrets/k8s-upgrade";
@@ -26,6 +26,14 @@ pub const SECRET_SSH_KEY_PUB: &str = "ssh_key_pub";
 pub const SECRET_SLACK: &str = "slack_webhook";
 /// URLs of the other webhooks, a line `NAME: URL` each. One key for all: pods and policies name the keys that a pod sees.
 pub const SECRET_WEBHOOKS: &str = "webhooks";
+/// What Prometheus wants of whoever asks it: a bearer token; or the next two.
+pub const SECRET_PROMETHEUS_TOKEN: &str = "prometheus_token";
+/// Of basic authentication.
+pub const SECRET_PROMETHEUS_USERNAME: &str = "prometheus_username";
+/// Of the same.
+pub const SECRET_PROMETHEUS_PASSWORD: &str = "prometheus_password";
+/// These three.
+pub const SECRET_PROMETHEUS: [&str; 3] = [SECRET_PROMETHEUS_TOKEN, SECRET_PROMETHEUS_USERNAME, SECRET_PROMETHEUS_PASSWORD];
 /// Public halves of the keys that the stored one replaced, a line each: a node that was away may accept them still.
 pub const SECRET_FORMER: &str = "ssh_key_pub_former";
 /// An ExternalSecret is read anew when this annotation changes.

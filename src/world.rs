@@ -177,7 +177,8 @@ pub enum WebError {
     TooMuch(#[from] TooMuch),
 }
 
-/// One HTTP exchange; redirects are followed unless a header is marked sensitive. Any status is an answer.
+/// One HTTP exchange; redirects are followed unless a header is marked sensitive. Any status is an answer. A request whose extensions have
+/// [`crate::words::Certificates`] trusts these authorities and no others.
 pub trait Web: Send + Sync {
     /// Sends one request and reads its answer, within the deadline and the limit of bytes.
     fn send<'a>(

@@ -1,4 +1,5 @@
 //! HTTP by reqwest: redirects followed (not with a header that is marked sensitive: who is sent on would send it along), a deadline on every exchange, no secret in an error.
+//! A request that carries certificates of authorities trusts these alone.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder, Proxy};
 
 use super::Proxies;
-use crate::words::place;
+use crate::words::{Certificates, place};
 use crate::world::{Bounds, TooMuch, Web, WebError};
 
 /// The package index answers every request with a redirect, of which more than one may follow.
@@ -23,18 +24,27 @@ pub struct RealWeb {
     client: Result<Client, String>,
     /// Follows no redirect: for requests with a header that is nobody else's business.
     staying: Result<Client, String>,
+    proxies: Result<Proxies, String>,
 }
 
 impl RealWeb {
     /// `proxies` as the environment says, or why it says nothing that can be used.
     pub fn new(proxies: Result<Proxies, String>) -> Self {
         super::install_crypto_provider();
-        let client = |redirect: fn() -> Policy| {
+        let client = |stays| {
             let proxies = proxies.clone()?;
-            let builder = || builder(proxies.clone()).redirect(redirect());
+            let builder = || builder(proxies.clone(), stays);
             builder().build().or_else(|_| with_bundled_roots(builder())).map_err(|error| with_sources(&error))
         };
-        RealWeb { client: client(|| Policy::limited(MAX_REDIRECTS)), staying: client(Policy::none) }
+        let (client, staying) = (client(false), client(true));
+        RealWeb { client, staying, proxies }
+    }
+
+    /// A client for one exchange, to which these authorities alone vouch for a server.
+    fn trusting(&self, roots: &Certificates, stays: bool) -> Result<Client, String> {
+        let builder = builder(self.proxies.clone()?, stays);
+        let roots: reqwest::Result<Vec<_>> = roots.der().iter().map(|der| Certificate::from_der(der)).collect();
+        roots.and_then(|roots| builder.tls_certs_only(roots).build()).map_err(|error| with_sources(&error))
     }
 
     async fn exchange(&self, request: Request<Bytes>, place: &str, limit: usize) -> Result<Response<Bytes>, WebError> {
@@ -42,8 +52,12 @@ impl RealWeb {
         // The URL may be the secret (Slack): errors name the place only.
         let failed = |error: reqwest::Error| unreachable(with_sources(&error.without_url()));
         let sensitive = request.headers().values().any(HeaderValue::is_sensitive);
-        let client = if sensitive { &self.staying } else { &self.client };
-        let client = client.as_ref().map_err(|why| unreachable(why.clone()))?;
+        let client = match request.extensions().get::<Certificates>() {
+            Some(roots) => self.trusting(roots, sensitive),
+            None if sensitive => self.staying.clone(),
+            None => self.client.clone(),
+        };
+        let client = client.map_err(unreachable)?;
         let mut answer = client.execute(request.try_into().map_err(failed)?).await.map_err(failed)?;
         let (status, headers) = (answer.status(), answer.headers().clone());
         let mut body = BytesMut::new();
@@ -78,12 +92,14 @@ impl Web for RealWeb {
     }
 }
 
-fn builder(proxies: Proxies) -> ClientBuilder {
+fn builder(proxies: Proxies, stays: bool) -> ClientBuilder {
     let proxy = Proxy::custom(move |url| {
         let proxy = proxies.of(&url.as_str().parse().ok()?)?;
         Some(proxy.to_string())
     });
+    let redirects = if stays { Policy::none() } else { Policy::limited(MAX_REDIRECTS) };
     Client::builder()
+        .redirect(redirects)
         .user_agent(concat!("k8s-upgrade/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(Duration::from_secs(10))
         // reqwest would ask the environment itself.

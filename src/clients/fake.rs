@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use kube::client::{Body, ClientBuilder};
 
-use super::Endpoint;
+use super::{Access, Endpoint};
 use crate::permit::{ChangeClass, Gate, Permit};
 use crate::world::{Bounds, Web, WebError};
 
@@ -50,9 +50,14 @@ impl FakeWeb {
         self.seen.lock().unwrap().clone()
     }
 
+    /// The same, of whoever asks with this.
+    pub fn endpoint_with(self: &Arc<Self>, access: Access) -> Endpoint {
+        Endpoint::Url { base: "http://there".into(), web: self.clone(), access }
+    }
+
     /// For clients of a service of the cluster.
     pub fn endpoint(self: &Arc<Self>) -> Endpoint {
-        Endpoint::Url { base: "http://there".into(), web: self.clone() }
+        self.endpoint_with(Access::default())
     }
 }
 

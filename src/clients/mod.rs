@@ -8,6 +8,7 @@ use futures::future::LocalBoxFuture;
 use crate::failure::Cause;
 use crate::plan::model::webhook::{Message, NoticeKind};
 
+pub mod access;
 pub mod endpoint;
 pub mod hook;
 pub mod packages;
@@ -16,6 +17,7 @@ pub mod pushgateway;
 pub mod slack;
 pub mod vault;
 
+pub use access::{Access, Credentials};
 pub use endpoint::Endpoint;
 pub use hook::{Hook, Receiver};
 pub use packages::{Packages, Release};

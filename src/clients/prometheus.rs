@@ -1,4 +1,4 @@
-//! Prometheus: which alerts are there, and instant queries. Anything but a clear answer is Unknown.
+//! Prometheus: which alerts are there, and instant queries. Anything but a clear answer is a cause; to a gate it is Unknown.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::Endpoint;
-use super::endpoint::{encode, excerpt};
+use super::endpoint::encode;
+use crate::failure::Cause;
 use crate::plan::decide::alerts::{Alert, Rule};
 use crate::plan::model::answer::Answer;
 use crate::world::Bounds;
@@ -39,24 +40,27 @@ impl Prometheus {
         self.endpoint.place()
     }
 
-    /// Alerts pending and firing.
-    pub async fn alerts(&self, deadline: Duration) -> Answer<Vec<Alert>> {
-        let asked: Result<Alerts, String> = self.ask("/api/v1/alerts", deadline).await;
-        answer(asked.and_then(|data| data.alerts.into_iter().map(|alert| self.alert(alert)).collect()))
+    /// Alerts pending and firing; where there is no answer, what to do about it.
+    ///
+    /// # Errors
+    /// Refused where Prometheus wants other credentials, else unreachable.
+    pub async fn look(&self, deadline: Duration) -> Result<Vec<Alert>, Cause> {
+        let asked: Alerts = self.ask("/api/v1/alerts", deadline).await?;
+        asked.alerts.into_iter().map(|alert| self.alert(alert)).collect()
     }
 
     /// The samples of an instant query; none is an answer, too.
     pub async fn query(&self, promql: &str, deadline: Duration) -> Answer<Vec<Sample>> {
-        let asked: Result<Vector, String> = self.ask(&format!("/api/v1/query?query={}", encode(promql)), deadline).await;
+        let asked: Result<Vector, Cause> = self.ask(&format!("/api/v1/query?query={}", encode(promql)), deadline).await;
         answer(asked.and_then(|data| match data.result_type.as_str() {
             "vector" => data.result.into_iter().map(|series| self.sample(series)).collect(),
-            other => Err(format!("{} answered {promql:?} with a {other}, not a vector", self.place())),
+            other => Err(Cause::unreachable(format!("{} answered {promql:?} with a {other}, not a vector", self.place()))),
         }))
     }
 
     /// The alert rules that are loaded.
     pub async fn rules(&self, deadline: Duration) -> Answer<Vec<Rule>> {
-        let asked: Result<Groups, String> = self.ask("/api/v1/rules?type=alert", deadline).await;
+        let asked: Result<Groups, Cause> = self.ask("/api/v1/rules?type=alert", deadline).await;
         let rules = |group: Group| {
             group.rules.into_iter().map(move |rule| {
                 let health = rule.last_error.filter(|error| !error.is_empty()).unwrap_or(rule.health);
@@ -66,45 +70,56 @@ impl Prometheus {
         answer(asked.map(|data| data.groups.into_iter().flat_map(rules).collect()))
     }
 
-    fn alert(&self, alert: WireAlert) -> Result<Alert, String> {
+    fn alert(&self, alert: WireAlert) -> Result<Alert, Cause> {
+        let nonsense = |why: String| Cause::unreachable(format!("{} tells of an alert {why}", self.place()));
         let firing = match alert.state.as_str() {
             "firing" => true,
             "pending" => false,
-            other => return Err(format!("{} tells of an alert in the unknown state {other:?}", self.place())),
+            other => return Err(nonsense(format!("in the unknown state {other:?}"))),
         };
         let name = alert.labels.get("alertname").cloned();
-        let name = name.ok_or_else(|| format!("{} tells of an alert without a name", self.place()))?;
+        let name = name.ok_or_else(|| nonsense("without a name".to_owned()))?;
         Ok(Alert { name, firing, labels: alert.labels })
     }
 
-    fn sample(&self, series: Series) -> Result<Sample, String> {
+    fn sample(&self, series: Series) -> Result<Sample, Cause> {
         let (_, text) = series.value;
-        let value = text.parse().map_err(|_| format!("{} answered with the value {text:?}, which is no number", self.place()))?;
+        let no_number = |_| Cause::unreachable(format!("{} answered with the value {text:?}, which is no number", self.place()));
+        let value = text.parse().map_err(no_number)?;
         Ok(Sample { labels: series.metric, value })
     }
 
     /// The data of a successful answer, or why there is none.
-    async fn ask<T: DeserializeOwned>(&self, path: &str, deadline: Duration) -> Result<T, String> {
-        let response = self.endpoint.get(path, Bounds::new(deadline, ANSWER)).await.map_err(|error| error.to_string())?;
-        let place = self.place();
+    async fn ask<T: DeserializeOwned>(&self, path: &str, deadline: Duration) -> Result<T, Cause> {
+        let asked = self.endpoint.get(path, Bounds::new(deadline, ANSWER)).await;
+        let response = asked.map_err(|error| Cause::unreachable(error.to_string()))?;
+        let (place, excerpt) = (self.place(), || self.endpoint.excerpt(&response));
+        if let Some(cause) = self.endpoint.wants_credentials(&response) {
+            return Err(cause);
+        }
         let status = response.status();
         if status != http::StatusCode::OK {
-            return Err(format!("{place} answered with status {status}: {}", excerpt(response.body())));
+            return Err(Cause::unreachable(format!("{place} answered with status {status}: {}", excerpt())));
         }
         let nonsense = |error: serde_json::Error| {
-            format!("{place} answered, but not as Prometheus does ({error}): {}", excerpt(response.body()))
+            Cause::unreachable(format!(
+                "{place} answered, but not as Prometheus does ({}): {}",
+                self.endpoint.shown(&error.to_string()),
+                excerpt()
+            ))
         };
         // Read twice rather than by way of a Value: of an answer that means harm that would be many times as large.
         let envelope: Envelope = serde_json::from_slice(response.body()).map_err(nonsense)?;
         if envelope.status != "success" {
-            return Err(format!("{place} answered with {:?}: {}", envelope.status, envelope.error.unwrap_or_default()));
+            let why = self.endpoint.shown(&envelope.error.unwrap_or_default());
+            return Err(Cause::unreachable(format!("{place} answered with {:?}: {why}", envelope.status)));
         }
         serde_json::from_slice::<Good<T>>(response.body()).map(|good| good.data).map_err(nonsense)
     }
 }
 
-fn answer<T>(result: Result<T, String>) -> Answer<T> {
-    result.map_or_else(Answer::Unknown, Answer::Known)
+fn answer<T>(result: Result<T, Cause>) -> Answer<T> {
+    result.map_or_else(|cause| Answer::Unknown(cause.what), Answer::Known)
 }
 
 #[derive(Deserialize)]
@@ -166,13 +181,15 @@ struct Series {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::panic)]
+    #![allow(clippy::panic, clippy::unwrap_used)]
     use super::super::fake::{self, FakeWeb, SECOND};
+    use super::super::{Access, Credentials};
     use super::*;
+    use crate::failure::Class;
     use crate::world::WebError;
 
     fn alerts(status: u16, body: &str) -> Answer<Vec<Alert>> {
-        fake::run(Prometheus::new(FakeWeb::answers(status, body).endpoint()).alerts(SECOND))
+        answer(fake::run(Prometheus::new(FakeWeb::answers(status, body).endpoint()).look(SECOND)))
     }
 
     #[test]
@@ -231,12 +248,40 @@ mod tests {
         }
     }
 
+    /// What is wanted is told, with what to do; what was sent is not.
+    #[test]
+    fn credentials_that_it_does_not_take_are_told() {
+        let token = || Access { credentials: Credentials::token("hunter2").ok(), ..Access::default() };
+        for (access, status, wanted) in [
+            (
+                Access::default(),
+                401,
+                "http://there answered with status 401 Unauthorized: it wants credentials, and the Secret has none",
+            ),
+            (token(), 401, "http://there answered with status 401 Unauthorized: it does not take the token of the Secret"),
+            (token(), 403, "http://there answered with status 403 Forbidden: the token of the Secret may not ask this"),
+        ] {
+            let web = FakeWeb::answers(status, "no such token: hunter2");
+            let cause = fake::run(Prometheus::new(web.endpoint_with(access)).look(SECOND)).unwrap_err();
+            assert!(cause.class == Class::Refused && cause.what.starts_with(wanted), "{cause:?}");
+            assert!(cause.next[0].to_string().contains("--prometheus-token"), "{cause:?}");
+            assert!(cause.detail[0].starts_with("it says: no such token: "), "{cause:?}");
+        }
+        for (status, body) in
+            [(500, "hunter2"), (200, "hunter2"), (200, r#"{"status":"error","error":"hunter2"}"#), (401, "hunter2")]
+        {
+            let web = FakeWeb::answers(status, body);
+            let cause = fake::run(Prometheus::new(web.endpoint_with(token())).look(SECOND)).unwrap_err();
+            assert!(!format!("{cause:?}").contains("hunter2"), "{cause:?}");
+        }
+    }
+
     #[test]
     fn an_absent_prometheus_is_unknown() {
         let away = WebError::Unreachable("http://there".into(), "connection refused".into());
         let prometheus = Prometheus::new(FakeWeb::fails(away).endpoint());
         let unknown = Answer::Unknown("cannot reach http://there: connection refused".into());
-        assert_eq!(fake::run(prometheus.alerts(SECOND)), unknown);
+        assert_eq!(answer(fake::run(prometheus.look(SECOND))), unknown);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::PoisonError;
 
-use crate::cli::{Manifests, Part, WebhookFile};
+use crate::cli::{Manifests, Part, PasswordFile, WebhookFile};
 use crate::failure::{Cause, Outcome};
 use crate::names;
 use crate::plan::manifests::install;
@@ -15,7 +15,7 @@ use crate::plan::trust::known_hosts::{KnownHosts, Seeds};
 use crate::report::{Event, Out, Shared};
 use crate::run::image::{OWN_BINARY, archive};
 use crate::settings::Settings;
-use crate::words::{Namespace, command};
+use crate::words::{Namespace, bearer_token, command, user_and_password};
 use crate::world::{BINARY_FILE, SECRET_FILE, TEXT_FILE, World};
 
 /// Writes bytes to stdout as they are, at once.
@@ -118,6 +118,26 @@ fn webhooks(printing: &Printing<'_>, given: &[WebhookFile]) -> Result<String, Ca
     Ok(lines)
 }
 
+/// What Prometheus wants, by the keys of the Secret. What could not be sent is refused now, and not by every Job.
+fn prometheus(printing: &Printing<'_>, wanted: &Manifests) -> Result<Vec<(&'static str, String)>, Cause> {
+    let secret = |file: &Path| {
+        let text = String::from_utf8(read(printing.world, file, SECRET_FILE)?);
+        text.map_err(|_| Cause::usage(format!("{} is not text (its value is secret and not shown)", file.display())))
+    };
+    let refused = |file: &Path, why| Cause::usage(format!("{}: {why} (its value is secret and not shown)", file.display()));
+    if let Some(file) = &wanted.prometheus_token {
+        let token = secret(file)?;
+        bearer_token(&token).map(drop).map_err(|why| refused(file, why))?;
+        return Ok(vec![(names::SECRET_PROMETHEUS_TOKEN, token)]);
+    }
+    if let Some(PasswordFile { user, file }) = &wanted.prometheus_password {
+        let password = secret(file)?;
+        user_and_password(user, &password).map(drop).map_err(|why| refused(file, why))?;
+        return Ok(vec![(names::SECRET_PROMETHEUS_USERNAME, user.clone()), (names::SECRET_PROMETHEUS_PASSWORD, password)]);
+    }
+    Ok(Vec::new())
+}
+
 /// Prints what `kubectl apply` installs, or one part of it; warnings go to stderr.
 pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome, Cause> {
     let Printing { world, sink, stdout, settings, namespace } = *printing;
@@ -146,10 +166,12 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
     };
     let slack = wanted.slack_webhook.as_deref().map(|path| read(world, path, SECRET_FILE)).transpose()?;
     let webhooks = webhooks(printing, &wanted.webhooks)?;
+    let prometheus = prometheus(printing, wanted)?;
     let there = settings.external_key();
     let credentials = match (&key, &public, wanted.external_secret.as_deref()) {
         (Some(key), Some(public), _) => {
-            Credentials::Secret { ssh_key: key, ssh_key_pub: public, slack_webhook: slack.as_deref(), webhooks: &webhooks }
+            let (slack_webhook, webhooks, prometheus) = (slack.as_deref(), webhooks.as_str(), prometheus.as_slice());
+            Credentials::Secret { ssh_key: key, ssh_key_pub: public, slack_webhook, webhooks, prometheus }
         }
         (_, _, Some(store)) => Credentials::External { store, key: &there },
         _ => Credentials::Existing,

@@ -259,6 +259,9 @@ async fn copy(services: &Services, wanted: &Rehearse) -> Result<Scenario, Cause>
     if waits.contains(&true) {
         scenario.assumptions.push("It is begun now, and waits for no window and for the end of no freeze.".to_owned());
     }
+    if scenario.settings.shift_remove("addons").is_some() {
+        scenario.assumptions.push("Every addon goes along to the target: at which version each runs is not copied.".to_owned());
+    }
     Ok(match services.monitoring.alerts().await {
         Answer::Known(alerts) => {
             let own =

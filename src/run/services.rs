@@ -89,7 +89,8 @@ impl Services {
         ));
         let credentials = Arc::new(Credentials::new(settings.clone(), cluster.clone(), world.files.clone()));
         let ssh = Arc::new(Ssh::new(settings.clone(), session.clone(), cluster.clone(), credentials.clone(), &world));
-        let monitoring = Arc::new(Monitoring::new(settings.clone(), session.clone(), cluster.clone(), world.web.clone(), gates));
+        let (web, creds) = (world.web.clone(), credentials.clone());
+        let monitoring = Arc::new(Monitoring::new(settings.clone(), session.clone(), cluster.clone(), creds, web, gates));
         let notices = Arc::new(Notices::new(settings.clone(), session.clone(), credentials.clone(), world.web.clone(), outbox));
         let bulletins = bulletins.filter(|_| settings.events);
         let kube_events = Arc::new(KubeEvents::new(session.clone(), cluster.clone(), observer.clone(), bulletins));

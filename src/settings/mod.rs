@@ -19,6 +19,7 @@ use serde_json::{Map, Value};
 
 use crate::failure::Cause;
 use crate::names;
+use crate::plan::model::addons::Addons;
 use crate::plan::model::calendar::{Calendar, Freeze, Window};
 use crate::plan::model::hooks::Hooks;
 use crate::plan::model::policy::{
@@ -27,8 +28,8 @@ use crate::plan::model::policy::{
 };
 use crate::plan::model::webhook::Webhook;
 use crate::words::{
-    Address, AnnotationPrefix, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath, PackagesUrl,
-    Url, VaultPath, WebhookName, is_open,
+    Address, AnnotationPrefix, Certificates, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath,
+    PackagesUrl, Tenant, Url, VaultPath, WebhookName, is_open,
 };
 pub use load::{ENV_PREFIX, Fault, Sources, service_links};
 pub use values::{AlertFilter, KubeadmFlag, PlainHttp};
@@ -79,6 +80,12 @@ pub struct Settings {
     pub gauges: Gauges,
     /// Prometheus: a URL, or `namespace/service:port` (by its DNS name in the cluster, through the API server from outside).
     pub prometheus: Address,
+    /// Who may vouch for a Prometheus by https, as PEM; empty: the usual authorities. With it, nobody else may.
+    #[serde(with = "values::optional")]
+    pub prometheus_ca: Option<Certificates>,
+    /// Whose alerts are asked for, where Prometheus has many tenants: `team-a` behind `X-Scope-OrgID`, or `HEADER: TENANT`; empty: no header.
+    #[serde(with = "values::optional")]
+    pub prometheus_tenant: Option<Tenant>,
     pub pushgateway: Address,
     /// Each step, hold and failure is told as a Kubernetes Event, on our Jobs and on the nodes.
     pub events: bool,
@@ -103,7 +110,8 @@ pub struct Settings {
     pub packages_url: PackagesUrl,
     /// OpenPGP keys of package repositories that a person has acknowledged: a node whose key would change takes these.
     pub package_keys: Vec<Fingerprint>,
-    /// Which of packages-url, vault-address, slack-webhook and webhooks may be http:// to another machine, where others can read and change it.
+    /// Which of packages-url, vault-address, slack-webhook, webhooks and prometheus (with credentials) may be http:// to another machine, where
+    /// others can read and change it.
     pub plain_http: Vec<PlainHttp>,
     /// `namespace/name` of the CronJob whose template makes etcd snapshots.
     pub backup_cronjob: ObjectPath,
@@ -156,6 +164,8 @@ pub struct Settings {
     pub minor_min_age: Days,
     /// How long what a person approves may begin.
     pub approval_holds: Days,
+    /// How far Kubernetes may go while an addon runs at a version: `{cilium: {"1.18": "<=1.35"}}`; none: no addon is looked at.
+    pub addons: Addons,
     /// Detection reports what it found and starts nothing.
     pub detection_dry_run: bool,
     /// People are reminded of a run that is held: after 1 h, 6 h, then each day.
@@ -240,6 +250,8 @@ impl Default for Settings {
             alerts: Alerts::Prometheus,
             gauges: Gauges::Pushgateway,
             prometheus: known(names::PROMETHEUS),
+            prometheus_ca: None,
+            prometheus_tenant: None,
             pushgateway: known(names::PUSHGATEWAY),
             events: true,
             slack_webhook_file: PathBuf::new(),
@@ -273,6 +285,7 @@ impl Default for Settings {
             patch_min_age: Days::default(),
             minor_min_age: Days::default(),
             approval_holds: known("14d"),
+            addons: Addons::default(),
             detection_dry_run: false,
             remind: true,
             parallel: 4,

@@ -142,6 +142,12 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("alerts", of(&["prometheus", "off"])),
         ("gauges", of(&["pushgateway", "off"])),
         ("prometheus", of(&["monitoring/prometheus-server:80", "http://10.0.0.9:9090/prometheus"])),
+        ("prometheus-ca", of(&["", include_str!("../../tests/offline/tls/ca.pem")])),
+        (
+            "addons",
+            vec![serde_json::json!({}), serde_json::json!({ "cilium": { "1.18": "<=1.35" }, "calico/node": { "3": "<=1.34" } })],
+        ),
+        ("prometheus-tenant", of(&["", "team-a", "THANOS-TENANT: team-a"])),
         ("pushgateway", of(&["monitoring/push:9091", "https://push.example.org"])),
         ("events", of(&[true, false])),
         ("slack-webhook-file", of(&["", "/home/ann/webhook"])),

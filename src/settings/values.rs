@@ -188,6 +188,8 @@ pub enum PlainHttp {
     VaultAddress,
     SlackWebhook,
     Webhooks,
+    /// Its credentials: without any, nothing secret goes there.
+    Prometheus,
 }
 
 impl fmt::Display for PlainHttp {
@@ -197,6 +199,7 @@ impl fmt::Display for PlainHttp {
             PlainHttp::VaultAddress => "vault-address",
             PlainHttp::SlackWebhook => "slack-webhook",
             PlainHttp::Webhooks => "webhooks",
+            PlainHttp::Prometheus => "prometheus",
         })
     }
 }

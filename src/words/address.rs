@@ -38,15 +38,24 @@ impl fmt::Display for Url {
     }
 }
 
-/// Whether what goes to a URL and comes from it can be read and changed by whoever is on the way: http, to another machine.
-pub fn is_open(url: &str) -> bool {
-    let Some(rest) = url.strip_prefix("http://") else { return false };
-    let authority = rest.split('/').next().unwrap_or_default();
-    let host = match authority.strip_prefix('[') {
+/// The host of a plain http URL.
+fn plain_host(url: &str) -> Option<&str> {
+    let authority = url.strip_prefix("http://")?.split('/').next().unwrap_or_default();
+    Some(match authority.strip_prefix('[') {
         Some(bracketed) => bracketed.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
-    };
+    })
+}
+
+/// Whether what goes to a URL and comes from it can be read and changed by whoever is on the way: http, to another machine.
+pub fn is_open(url: &str) -> bool {
+    let Some(host) = plain_host(url) else { return false };
     host != "localhost" && !host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Whether a plain http URL names a Service as the cluster's own DNS does: from a pod, what is sent there stays in the cluster.
+pub fn is_of_cluster(url: &str) -> bool {
+    plain_host(url).is_some_and(|host| host.ends_with(".svc") || host.ends_with(".svc.cluster.local"))
 }
 
 /// Where a service of the cluster is: `https://prometheus.example.org`, or `namespace/service:port`.
@@ -203,6 +212,20 @@ mod tests {
             ("http://[2001:db8::1]:8080", true),
         ] {
             assert_eq!(is_open(url), open, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_service_by_its_name_is_of_the_cluster() {
+        for (url, inside) in [
+            ("http://prometheus.monitoring.svc:9090/x", true),
+            ("http://prometheus.monitoring.svc.cluster.local", true),
+            ("http://prometheus.monitoring.svc.example.org", false),
+            ("http://prometheus.example.org/.svc", false),
+            ("http://10.0.0.9:9090", false),
+            ("https://prometheus.monitoring.svc", false),
+        ] {
+            assert_eq!(is_of_cluster(url), inside, "{url}");
         }
     }
 

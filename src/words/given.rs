@@ -31,8 +31,16 @@ tokens! {
     ContextName, "name of a context", "1 to 500 characters in one line are wanted", |text| is_text(text, 500);
     /// Of what kubeadm would write over, as `acknowledge` names it.
     LossId, "ID of changes", "hexadecimal digits are wanted, as `k8s-upgrade acknowledge` prints them", |text| (1..=64).contains(&text.len()) && is_hex(text);
+    /// Of an addon, as its image is called: the last part of its path, or a folder before that: `cilium`, `calico`, `ingress-nginx/controller`.
+    AddonName, "addon", "one to three parts of the path of its image are wanted, without registry and tag, for example cilium or calico/node",
+        |text| text.len() <= 128 && text.split('/').count() <= 3 && text.split('/').all(is_image_component);
     /// Of a webhook, as the settings and the Secret call it.
     WebhookName, "name of a webhook", "lower-case letters, digits and hyphens are wanted, 63 at most, for example teams", is_label;
+    /// Whose data a service with many tenants is asked for: `team-a`, behind the header `X-Scope-OrgID`; or with its header, `THANOS-TENANT: team-a`.
+    Tenant, "tenant",
+        "TENANT or HEADER: TENANT is wanted, for example team-a or THANOS-TENANT: team-a; the header begins with X- or THANOS- and names a \
+         tenant or an org, a tenant has letters, digits and ! - _ . * ' ( ), 150 at most, with | between several",
+        is_tenant;
     /// Why somebody does something, for whoever meets it.
     Reason, "reason", "1 to 500 characters in one line are wanted", |text| is_text(text, 500);
 }
@@ -46,6 +54,28 @@ fn is_text(text: &str, most: usize) -> bool {
 fn is_host(text: &str) -> bool {
     let last = text.rsplit('.').next().unwrap_or_default();
     text.parse::<std::net::IpAddr>().is_ok() || (is_subdomain(text) && !last.bytes().all(|b| b.is_ascii_digit()))
+}
+
+impl Tenant {
+    /// The header that names it, and what stands in it.
+    pub fn header(&self) -> (&str, &str) {
+        self.0.split_once(": ").unwrap_or(("X-Scope-OrgID", &self.0))
+    }
+}
+
+/// Its header names a tenant or an organisation: one that says who asks, or by which way, whoever stands before the service would obey.
+fn is_tenant(text: &str) -> bool {
+    let (header, tenants) = match text.split_once(": ") {
+        Some((header, tenants)) => (header.to_ascii_lowercase(), tenants),
+        None => (String::from("x-scope-orgid"), text),
+    };
+    let token = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let names =
+        (header.starts_with("x-") || header.starts_with("thanos-")) && (header.contains("tenant") || header.contains("org"));
+    let named = names && header.len() <= 64 && header.bytes().all(token);
+    let inner = |byte: u8| byte.is_ascii_alphanumeric() || b"!-_.*'()".contains(&byte);
+    let tenant = |tenant: &str| (1..=150).contains(&tenant.len()) && ![".", ".."].contains(&tenant) && tenant.bytes().all(inner);
+    named && text.len() <= 1024 && tenants.split('|').all(tenant)
 }
 
 fn is_vault_path(text: &str) -> bool {
@@ -151,6 +181,36 @@ mod tests {
         accepts::<VaultPath>(&["secret", "kv/team", "a.b_c-d"], &["/secret", "secret/", "a//b", "../x", "a/..", "a b", "a?b"]);
         accepts::<ClusterName>(&["kubernetes", "Zürich 1"], &[&"ä".repeat(64)]);
         accepts::<Reason>(&["its disk is being replaced", &"ä".repeat(500)], &[&"a".repeat(501)]);
+        accepts::<AddonName>(
+            &["cilium", "calico/node", "a.b_c-d/e/f"],
+            &["Cilium", "a/b/c/d", "/a", "a/", "a:1", "a b", "-a", "a@b"],
+        );
+        accepts::<Tenant>(
+            &["team-a", "a|b", "THANOS-TENANT: team-a", "X-Tenant: (a)'s_1.*!", "x-scope-orgid: 1"],
+            &[
+                ".",
+                "a||b",
+                "a b",
+                "a:b",
+                "a: b",
+                "Authorization: Bearer x",
+                "Impersonate-User: admin",
+                "Cookie: a",
+                "Host: a",
+                "X-Remote-User: admin",
+                "X-Forwarded-For: 127.0.0.1",
+                "X-: a",
+                "Tenant: a",
+                "X-Tenant:a",
+                "X-Tenant: ",
+                "X-Tenant A: a",
+                "X-Tenant: a\r\nB: c",
+                "ä",
+                &"a".repeat(151),
+            ],
+        );
+        assert_eq!("team-a".parse::<Tenant>().unwrap().header(), ("X-Scope-OrgID", "team-a"));
+        assert_eq!("THANOS-TENANT: a".parse::<Tenant>().unwrap().header(), ("THANOS-TENANT", "a"));
         accepts::<ContextName>(&["ann@prod", "arn:aws:eks:eu-central-1:1:cluster/prod"], &[]);
     }
 }

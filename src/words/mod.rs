@@ -2,6 +2,8 @@
 //! shown is *text* and goes through the one sanitiser; what a person is to paste is *quoted* for the shell.
 
 mod address;
+mod certificates;
+mod credentials;
 mod given;
 mod place;
 mod shell;
@@ -10,10 +12,12 @@ mod texts;
 mod token;
 
 pub(crate) use address::as_text;
-pub use address::{Address, ObjectPath, Url, is_open};
+pub use address::{Address, ObjectPath, Url, is_of_cluster, is_open};
+pub use certificates::Certificates;
+pub use credentials::{bearer_token, user_and_password};
 pub use given::{
-    AnnotationPrefix, ClusterName, ContextName, HostAddress, ImageRef, LossId, Namespace, ObjectName, Reason, VaultPath,
-    WebhookName,
+    AddonName, AnnotationPrefix, ClusterName, ContextName, HostAddress, ImageRef, LossId, Namespace, ObjectName, Reason, Tenant,
+    VaultPath, WebhookName,
 };
 pub use place::place;
 pub(crate) use shell::command;

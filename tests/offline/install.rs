@@ -124,11 +124,20 @@ fn of_kind<'a>(objects: &'a [Value], kind: &str) -> Vec<&'a Value> {
 fn secrets_are_made_only_when_asked_for() {
     let existing = objects(&install(Credentials::Existing)).unwrap();
     assert!(of_kind(&existing, "Secret").is_empty() && of_kind(&existing, "ExternalSecret").is_empty());
-    let given = Credentials::Secret { ssh_key: b"KEY\n", ssh_key_pub: b"PUB\n", slack_webhook: None, webhooks: "" };
-    assert_eq!(format!("{given:?}"), "Secret(…)");
-    let given = objects(&install(given)).unwrap();
-    let data = &of_kind(&given, "Secret")[0]["data"];
+    let given = |prometheus| Credentials::Secret {
+        ssh_key: b"KEY\n",
+        ssh_key_pub: b"PUB\n",
+        slack_webhook: None,
+        webhooks: "",
+        prometheus,
+    };
+    assert_eq!(format!("{:?}", given(&[])), "Secret(…)");
+    let bare = objects(&install(given(&[]))).unwrap();
+    let data = &of_kind(&bare, "Secret")[0]["data"];
     assert_eq!(*data, serde_json::json!({ "ssh_key": "S0VZCg==", "ssh_key_pub": "UFVCCg==" }));
+    let token = [("prometheus_token", "TOK".to_owned())];
+    let with = objects(&install(given(&token))).unwrap();
+    assert_eq!(of_kind(&with, "Secret")[0]["data"]["prometheus_token"], "VE9L");
     let external = objects(&install(Credentials::External { store: "vault-kv", key: "k8s-upgrade" })).unwrap();
     insta::assert_snapshot!(serde_saphyr::to_string(of_kind(&external, "ExternalSecret")[0]).unwrap());
 }

@@ -14,6 +14,7 @@ mod node;
 mod panics;
 mod pasted;
 mod ports;
+mod private_ca;
 mod properties;
 mod rehearse;
 mod report;

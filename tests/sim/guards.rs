@@ -98,6 +98,7 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     BackupTemplate: gates::a_backup_that_is_not_there,
     HooksUsable: hooks::hooks_that_cannot_be_run_are_found_before_a_run,
     Released: gates::a_release_that_does_not_exist,
+    AddonsAllow: gates::an_addon_that_does_not_go_along,
     HostsAnswer: gates::a_node_that_does_not_answer,
     PackagesWhole: gates::packages_that_are_half_installed,
     RoomOnDisk: gates::a_disk_that_is_full,

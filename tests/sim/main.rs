@@ -5,6 +5,7 @@
 //! `behaviour/mod.rs`. All else runs in memory, on paused time.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::disallowed_methods)]
 
+mod access;
 mod accounts;
 mod alerts;
 mod alone;

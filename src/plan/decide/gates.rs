@@ -194,6 +194,10 @@ gates! {
         "may every pod leave its node?",
         "a pod that its PodDisruptionBudget never releases would keep its node out of service in vain",
         "k8s-upgrade drain NODE --dry-run", "what holds each pod; change the budget or the replicas, or see the setting undrainable";
+    Addons: Preflight, "addons",
+        "does every addon of the setting addons go along to the target, at the version at which it runs?",
+        "a network or a storage that does not know the new release may stop working with it",
+        "k8s-upgrade check", "which addons run at which version, and how far each goes; upgrade it first, or change the setting";
     Window: Preflight BeforeNode, "window",
         "is a window open that is long enough (settings windows, freezes, freeze-configmap)?",
         "a cluster is touched only when its owner has said that it may be",

@@ -1,5 +1,6 @@
 //! What is done next, where, and whether it may be done now.
 
+pub mod addons;
 pub mod ahead;
 pub mod alerts;
 pub mod detect;

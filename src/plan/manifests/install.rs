@@ -70,7 +70,7 @@ fn namespace(install: &Install) -> Value {
 fn credentials(install: &Install) -> Option<Value> {
     match install.credentials {
         Credentials::Existing => None,
-        Credentials::Secret { ssh_key, ssh_key_pub, slack_webhook, webhooks } => {
+        Credentials::Secret { ssh_key, ssh_key_pub, slack_webhook, webhooks, prometheus } => {
             let encoded = |bytes: &[u8]| json!(BASE64_STANDARD.encode(bytes));
             let mut secret = object(install, "v1", "Secret", names::CREDS_SECRET);
             secret["type"] = json!("Opaque");
@@ -84,6 +84,9 @@ fn credentials(install: &Install) -> Option<Value> {
             if !webhooks.is_empty() {
                 secret["data"][names::SECRET_WEBHOOKS] = encoded(webhooks.as_bytes());
             }
+            for (key, value) in prometheus {
+                secret["data"][*key] = encoded(value.as_bytes());
+            }
             Some(secret)
         }
         Credentials::External { store, key: secret_there } => {
@@ -94,7 +97,7 @@ fn credentials(install: &Install) -> Option<Value> {
                 "secretStoreRef": { "kind": "ClusterSecretStore", "name": store },
                 "target": { "name": names::CREDS_SECRET, "creationPolicy": "Owner" },
                 "data": keys.map(|key| json!({ "secretKey": key, "remoteRef": { "key": secret_there, "property": key } })),
-                // The webhooks, where there are any: a property that is named and missing would leave the Secret without the key, too.
+                // The webhooks and what Prometheus wants, where there are any: a property that is named and missing would leave the Secret without the key, too.
                 "dataFrom": [{ "extract": { "key": secret_there } }],
             });
             Some(secret)

@@ -60,6 +60,8 @@ pub enum Credentials<'a> {
         slack_webhook: Option<&'a [u8]>,
         /// Of the other webhooks, a line `NAME: URL` each; empty: there are none.
         webhooks: &'a str,
+        /// What Prometheus wants, by the keys of the Secret.
+        prometheus: &'a [(&'static str, String)],
     },
     /// External Secrets reads it out of the ClusterSecretStore of this name.
     External {

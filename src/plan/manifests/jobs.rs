@@ -74,7 +74,7 @@ pub fn manifest(facts: &Facts, planned: &Planned, template: &Template) -> Result
     if planned.taken_up.is_some_and(|taken_up| taken_up.held) {
         arguments.push(HELD.to_owned());
     }
-    let secret = if planned.step.phase == Phase::Postflight { Secret::Webhooks } else { Secret::Key };
+    let secret = if planned.step.phase == Phase::Postflight { Secret::Alerts } else { Secret::Key };
     let pod = Pod { account: Account::Chain, arguments: &arguments, image: template.image, secret };
     let mut spec = pod.spec();
     match pin {
@@ -187,18 +187,19 @@ pub(super) fn pod_labels(app: &str) -> Value {
 /// of it runs on a node that is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Secret {
-    /// It asks no node, and tells people.
+    /// It asks neither nodes nor Prometheus, and tells people.
     Webhooks,
-    /// It asks nodes by SSH, and tells people.
+    /// It asks Prometheus and no node, and tells people.
+    Alerts,
+    /// It asks nodes by SSH and Prometheus, and tells people.
     Key,
 }
 
 impl Secret {
-    fn items(self) -> &'static [&'static str] {
-        match self {
-            Secret::Webhooks => &[names::SECRET_SLACK, names::SECRET_WEBHOOKS],
-            Secret::Key => &[names::SECRET_SSH_KEY, names::SECRET_SLACK, names::SECRET_WEBHOOKS],
-        }
+    fn items(self) -> Vec<&'static str> {
+        let key = matches!(self, Secret::Key).then_some(names::SECRET_SSH_KEY);
+        let prometheus = if self == Secret::Webhooks { &[] } else { names::SECRET_PROMETHEUS.as_slice() };
+        key.into_iter().chain([names::SECRET_SLACK, names::SECRET_WEBHOOKS]).chain(prometheus.iter().copied()).collect()
     }
 }
 

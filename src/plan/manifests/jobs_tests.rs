@@ -153,18 +153,17 @@ fn a_pod_sees_no_more_of_the_secret_than_its_command_uses() {
         let volumes = spec.volumes.unwrap();
         let secrets: Vec<_> = volumes.iter().filter_map(|volume| volume.secret.as_ref()).collect();
         let items = |i: usize| secrets[i].items.as_ref().unwrap().iter().map(|item| item.key.as_str()).collect::<Vec<_>>();
-        let wanted = if text(&job, "/metadata/name").contains("postflight") {
-            vec!["slack_webhook", "webhooks"]
-        } else {
-            vec!["ssh_key", "slack_webhook", "webhooks"]
-        };
+        let postflight = text(&job, "/metadata/name").contains("postflight");
+        let key = (!postflight).then_some("ssh_key");
+        let wanted: Vec<&str> = key.into_iter().chain(["slack_webhook", "webhooks"]).chain(names::SECRET_PROMETHEUS).collect();
         assert_eq!((secrets.len(), items(0)), (1, wanted));
         assert_eq!((spec.enable_service_links, spec.automount_service_account_token), (Some(false), Some(true)));
         assert_eq!((spec.host_network, spec.host_pid, spec.host_ipc, spec.host_users), (None, None, None, None));
         assert_eq!(spec.containers[0].resources.as_ref().unwrap().limits.as_ref().unwrap()["memory"].0, "128Mi");
     }
     let watch = Pod { account: Account::Watch, arguments: &[], image: "i", secret: Secret::Webhooks }.spec();
-    assert!(watch.to_string().contains(names::SECRET_SLACK) && !watch.to_string().contains(names::SECRET_SSH_KEY), "{watch}");
+    let sees = |key: &str| watch.to_string().contains(key);
+    assert!(sees(names::SECRET_SLACK) && !sees(names::SECRET_SSH_KEY) && !sees("prometheus"), "{watch}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is, what is wanted, what was done, and what others print, as values: the words in which all else is put.
 
+pub mod addons;
 pub mod admission;
 pub mod answer;
 pub mod approved;

@@ -215,6 +215,11 @@ pub async fn asked(services: &Services, facts: &Facts, target: Version, run: &Ru
         Ok(())
     };
     asking.ask(Gate::Drainable, Guard::DrainableBeforeRun, drainable).await?;
+    if services.settings.addons.is_empty() {
+        asking.not_here(Gate::Addons);
+    } else {
+        asking.tell(Gate::Addons, Guard::AddonsAllow, nodes::addons::allow(services, PLACE, target).await);
+    }
     // What is left of a preflight takes nothing out of service: a run that is claimed is made ready, and then rests.
     let closed = nodes::window::closed(services, facts, run, &policy, when::needs_of_run(&policy)).filter(|_| !claimed);
     let window = closed.map_or(Ok(()), |closed| Err(closed.cause()));

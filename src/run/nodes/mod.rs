@@ -1,5 +1,6 @@
 //! What is done to nodes.
 
+pub mod addons;
 pub mod asking;
 pub mod cordon;
 pub mod drain;

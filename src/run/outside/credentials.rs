@@ -1,4 +1,4 @@
-//! The SSH key and the webhooks. They live in memory and are read anew by every process.
+//! The SSH key, the webhooks, and what Prometheus wants. They live in memory and are read anew by every process.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,6 +7,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use tokio::sync::OnceCell;
 
+use crate::clients;
 use crate::failure::Cause;
 use crate::names;
 use crate::run::cluster::Cluster;
@@ -30,12 +31,14 @@ pub struct Credentials {
     cluster: Arc<Cluster>,
     files: Arc<dyn Files>,
     creds: OnceCell<Creds>,
+    /// As the API server has it; in a pod it is mounted.
+    secret: OnceCell<Option<Secret>>,
 }
 
 impl Credentials {
     /// Has read nothing yet: secrets are read when they are needed.
     pub fn new(settings: Arc<Settings>, cluster: Arc<Cluster>, files: Arc<dyn Files>) -> Self {
-        Credentials { settings, cluster, files, creds: OnceCell::new() }
+        Credentials { settings, cluster, files, creds: OnceCell::new(), secret: OnceCell::new() }
     }
 
     /// Read once: from the file that a setting names, else the mounted Secret, else the Secret through the API; a key that stands
@@ -73,10 +76,7 @@ impl Credentials {
         } else {
             self.secret().await?
         };
-        let field = |name: &str| {
-            let data = secret.as_ref()?.data.as_ref()?.get(name)?;
-            String::from_utf8(data.0.clone()).ok().filter(|text| !text.trim().is_empty())
-        };
+        let field = |name: &str| field(secret, name);
         let login = match key.or_else(|| field(names::SECRET_SSH_KEY)) {
             Some(key) => Some(Login::Key(key.into())),
             None => (!self.cluster.in_cluster).then_some(Login::Agent),
@@ -107,13 +107,43 @@ impl Credentials {
     }
 
     /// The Secret, unless it is absent or not ours to read: then the agent is what is left.
-    async fn secret(&self) -> Result<Option<Secret>, Cause> {
+    async fn secret(&self) -> Result<Option<&Secret>, Cause> {
         let api: Api<Secret> = self.cluster.own();
-        self.cluster
-            .call("read the Secret with the SSH key", async || match api.get_opt(names::CREDS_SECRET).await {
+        let read = || {
+            self.cluster.call("read the Secret with the SSH key", async || match api.get_opt(names::CREDS_SECRET).await {
                 Err(kube::Error::Api(status)) if status.code == 403 => Ok(None),
                 other => other,
             })
-            .await
+        };
+        self.secret.get_or_try_init(read).await.map(Option::as_ref)
     }
+
+    /// What Prometheus wants of whoever asks it; None: the Secret has nothing of the kind. In a pod it is read each time: a token may end
+    /// while a Job waits, and the mounted Secret has the next.
+    ///
+    /// # Errors
+    /// Usage: they are no credentials, or some of two kinds; they are not shown.
+    pub async fn prometheus(&self) -> Result<Option<clients::Credentials>, Cause> {
+        let secret = if self.cluster.in_cluster { None } else { self.secret().await? };
+        let read = |key: &str| Ok::<_, Cause>(self.key_in_file(Path::new(""), key)?.or_else(|| field(secret, key)));
+        let token = read(names::SECRET_PROMETHEUS_TOKEN)?;
+        let (username, password) = (read(names::SECRET_PROMETHEUS_USERNAME)?, read(names::SECRET_PROMETHEUS_PASSWORD)?);
+        let credentials = match (token, username, password) {
+            (None, None, None) => return Ok(None),
+            (Some(token), None, None) => clients::Credentials::token(&token),
+            (None, Some(username), Some(password)) => clients::Credentials::basic(&username, &password),
+            (Some(_), ..) => Err("a token, or a name and a password, is wanted, and not both".to_owned()),
+            (None, ..) => Err("the name and the password belong together, and one of them is missing".to_owned()),
+        };
+        credentials.map(Some).map_err(|why| {
+            Cause::usage(format!("the credentials for Prometheus in the Secret cannot be used: {why}"))
+                .detail([format!("its keys {} (their values are secret and not shown)", names::SECRET_PROMETHEUS.join(", "))])
+                .next("k8s-upgrade manifests --help    # --prometheus-token, --prometheus-password: into the Secret")
+        })
+    }
+}
+
+fn field(secret: Option<&Secret>, name: &str) -> Option<String> {
+    let data = secret?.data.as_ref()?.get(name)?;
+    String::from_utf8(data.0.clone()).ok().filter(|text| !text.trim().is_empty())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use crate::clients::{Endpoint, Gauge, Prometheus, Pushgateway};
+use crate::clients::{Access, Endpoint, Gauge, Prometheus, Pushgateway};
 use crate::failure::Cause;
 use crate::names;
 use crate::plan::decide::alerts::{Alert, Rule};
@@ -19,9 +19,10 @@ use crate::plan::model::policy::{Alerts, Gauges};
 use crate::plan::view::health::Series;
 use crate::report::GateStates;
 use crate::run::cluster::Cluster;
+use crate::run::outside::Credentials;
 use crate::run::session::{Change, Session};
-use crate::settings::Settings;
-use crate::words::Address;
+use crate::settings::{PlainHttp, Settings};
+use crate::words::{Address, is_of_cluster};
 use crate::world::Web;
 
 const ASK: Duration = Duration::from_secs(10);
@@ -31,6 +32,7 @@ pub struct Monitoring {
     settings: Arc<Settings>,
     session: Arc<Session>,
     cluster: Arc<Cluster>,
+    credentials: Arc<Credentials>,
     web: Arc<dyn Web>,
     /// None: a command that changes nothing.
     gates: Option<GateStates>,
@@ -44,10 +46,11 @@ impl Monitoring {
         settings: Arc<Settings>,
         session: Arc<Session>,
         cluster: Arc<Cluster>,
+        credentials: Arc<Credentials>,
         web: Arc<dyn Web>,
         gates: Option<GateStates>,
     ) -> Self {
-        Monitoring { settings, session, cluster, web, gates, pushed: Mutex::default() }
+        Monitoring { settings, session, cluster, credentials, web, gates, pushed: Mutex::default() }
     }
 
     /// Works, and pushes meanwhile which gates are closed; in the end, that none is any more or which are left so.
@@ -89,8 +92,40 @@ impl Monitoring {
         self.replace(names::PUSH_JOB_GATES, &gauges).await;
     }
 
+    /// Without credentials: what is at an address that nobody has set is not known yet.
     fn endpoint(&self, address: &Address) -> Endpoint {
-        Endpoint::new(address, &self.web, &self.cluster.kube, self.cluster.in_cluster)
+        self.endpoint_with(address, Access::default())
+    }
+
+    fn endpoint_with(&self, address: &Address, access: Access) -> Endpoint {
+        Endpoint::new(address, &self.web, &self.cluster.kube, self.cluster.in_cluster, access)
+    }
+
+    /// The Prometheus of the settings, asked with all that it may want.
+    ///
+    /// # Errors
+    /// Usage: its credentials cannot be used, or everybody on the way could read them.
+    async fn prometheus(&self) -> Result<Prometheus, Cause> {
+        let (settings, in_cluster) = (&self.settings, self.cluster.in_cluster);
+        let address = &settings.prometheus;
+        let credentials = match address {
+            // Through the API server's proxy none can be sent.
+            Address::Service { .. } if !in_cluster => None,
+            _ => self.credentials.prometheus().await?,
+        };
+        if let (Address::Url(url), Some(_)) = (address, &credentials) {
+            let inside = in_cluster && is_of_cluster(url.as_str());
+            if !inside && !settings.allows(PlainHttp::Prometheus, url.as_str()) {
+                let why = "everybody on the way could read the credentials that the Secret has for it, and they are not sent";
+                let stated = format!("plain-http: [{}]", PlainHttp::Prometheus);
+                let way = format!(
+                    "write https:// (with setting prometheus-ca, if its authority is your own), or state that this is meant: {stated}"
+                );
+                return Err(Cause::usage(format!("setting prometheus: {url}: {why}")).detail([way]));
+            }
+        }
+        let access = Access { credentials, tenant: settings.prometheus_tenant.clone(), roots: settings.prometheus_ca.clone() };
+        Ok(Prometheus::new(self.endpoint_with(address, access)))
     }
 
     /// Whether alerts hold a run at all.
@@ -105,7 +140,15 @@ impl Monitoring {
 
     /// The alerts that Prometheus knows, or why it cannot say.
     pub async fn alerts(&self) -> Answer<Vec<Alert>> {
-        Prometheus::new(self.endpoint(&self.settings.prometheus)).alerts(ASK).await
+        self.look().await.map_or_else(|cause| Answer::Unknown(cause.what), Answer::Known)
+    }
+
+    /// The same, and where it cannot say, what to do about it.
+    ///
+    /// # Errors
+    /// As [`Prometheus::look`]; usage, where it is not asked at all.
+    pub async fn look(&self) -> Result<Vec<Alert>, Cause> {
+        self.prometheus().await?.look(ASK).await
     }
 
     /// Whether a Prometheus answers at an address that nobody has set.
@@ -120,12 +163,18 @@ impl Monitoring {
 
     /// The alert rules that Prometheus has loaded, or why it cannot say.
     pub async fn rules_loaded(&self) -> Answer<Vec<Rule>> {
-        Prometheus::new(self.endpoint(&self.settings.prometheus)).rules(ASK).await
+        match self.prometheus().await {
+            Ok(prometheus) => prometheus.rules(ASK).await,
+            Err(cause) => Answer::Unknown(cause.what),
+        }
     }
 
     /// What our rules look at and Prometheus has not, or why it cannot say.
     pub async fn inputs_missing(&self) -> Answer<Vec<Input>> {
-        let prometheus = Prometheus::new(self.endpoint(&self.settings.prometheus));
+        let prometheus = match self.prometheus().await {
+            Ok(prometheus) => prometheus,
+            Err(cause) => return Answer::Unknown(cause.what),
+        };
         let mut missing = Vec::new();
         for input in rules::inputs(self.settings.gauges) {
             match prometheus.query(&input.query(), ASK).await {

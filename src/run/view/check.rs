@@ -8,11 +8,11 @@ use k8s_openapi::api::core::v1::Service as KubeService;
 use kube::ResourceExt;
 use kube::api::ListParams;
 
-use crate::failure::Cause;
+use crate::failure::{Cause, Class};
 use crate::names;
 use crate::plan::decide::detect::Detection;
-use crate::plan::decide::gates::{self, Occasion, first_few};
-use crate::plan::decide::{order, target, undrainable};
+use crate::plan::decide::gates::{self, Gate, Occasion, first_few};
+use crate::plan::decide::{addons, order, target, undrainable};
 use crate::plan::manifests::policies;
 use crate::plan::manifests::rights::Account;
 use crate::plan::model::answer::Answer;
@@ -30,7 +30,7 @@ use crate::words::{Address, command};
 /// Every section, always all of them and in this order.
 pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
     let facts = services.observer.observe_as_it_is().await?;
-    let (cluster, rights, nodes, releases, snapshot, monitoring, workloads, installation) = tokio::join!(
+    let (cluster, rights, nodes, releases, snapshot, monitoring, workloads, addons, installation) = tokio::join!(
         cluster(services, &facts),
         rights(services),
         hosts(services, &facts),
@@ -38,6 +38,7 @@ pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
         snapshot(services, &facts),
         monitoring(services),
         workloads(services, &facts),
+        addons(services, &facts),
         installation(services),
     );
     let section = |name, findings| Section { name, findings };
@@ -48,7 +49,7 @@ pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
         section("releases", releases),
         section("snapshot", snapshot),
         section("monitoring", monitoring),
-        section("workloads", workloads),
+        section("workloads", [workloads, addons].concat()),
         section("installation", installation),
     ])
 }
@@ -121,7 +122,7 @@ async fn snapshot(services: &Services, facts: &Facts) -> Vec<Finding> {
 async fn monitoring(services: &Services) -> Vec<Finding> {
     let (prometheus, pushgateway) = (&services.settings.prometheus, &services.settings.pushgateway);
     let (asked, pushed) = (services.monitoring.asks_alerts(), services.monitoring.pushes_gauges());
-    let alerts = async { if asked { Some(services.monitoring.alerts().await) } else { None } };
+    let alerts = async { if asked { Some(services.monitoring.look().await) } else { None } };
     let gauges = async { if pushed { Some(services.monitoring.gauges_there().await) } else { None } };
     let (alerts, gauges, slack) = tokio::join!(alerts, gauges, services.credentials.get());
     let away = |who: &str, why: String| {
@@ -130,10 +131,10 @@ async fn monitoring(services: &Services) -> Vec<Finding> {
     let mut findings = Vec::new();
     findings.push(match alerts {
         None => Finding::good("alerts are off by the setting alerts: the cluster's own health alone holds a run"),
-        Some(Answer::Known(alerts)) if alerts.iter().any(|alert| alert.name == names::ALERT_WATCHDOG) => {
+        Some(Ok(alerts)) if alerts.iter().any(|alert| alert.name == names::ALERT_WATCHDOG) => {
             Finding::good(format!("Prometheus answers ({prometheus}), and Watchdog fires"))
         }
-        Some(Answer::Known(_)) => Finding {
+        Some(Ok(_)) => Finding {
             detail: vec!["without it a run holds: nobody can tell quiet from blind".to_owned()],
             ..Finding::of(
                 "",
@@ -141,7 +142,9 @@ async fn monitoring(services: &Services) -> Vec<Finding> {
                     .next("k8s-upgrade manifests --only rules > upgrade-gates.yaml    # then let Prometheus load it")),
             )
         },
-        Some(Answer::Unknown(why)) => Finding::of("", Err(away("Prometheus", why))),
+        Some(Err(cause)) if cause.class == Class::Unreachable => Finding::of("", Err(away("Prometheus", cause.what))),
+        // It is there, and wants something else; or it was not asked.
+        Some(Err(cause)) => Finding::of("", Err(Cause { what: format!("Prometheus: {}", cause.what), ..cause })),
     });
     findings.push(match gauges {
         None => Finding::good("gauges are off by the setting gauges: alerts that look at them never fire"),
@@ -191,6 +194,34 @@ async fn workloads(services: &Services, facts: &Facts) -> Vec<Finding> {
     vec![Finding { detail, ..Finding::mind(says, looks.to_string()) }]
 }
 
+/// Each addon of the setting with how far it goes; for the release that runs, as the gate judges it before a run.
+async fn addons(services: &Services, facts: &Facts) -> Vec<Finding> {
+    let matrix = &services.settings.addons;
+    let Some(running) = target::running(facts).filter(|_| !matrix.is_empty()) else { return Vec::new() };
+    let runs = match nodes::addons::running(&services.cluster).await {
+        Ok(runs) => runs,
+        Err(cause) => return vec![Finding::of("", Err(cause))],
+    };
+    let next = Version::new(running.major, running.minor + 1, 0);
+    let seen = addons::seen(matrix, &runs);
+    let found = seen.iter().map(|seen| {
+        let goes = seen.limit.map_or(String::new(), |limit| format!("{} lets Kubernetes go to {}", seen.words(), limit.series()));
+        match addons::allows(matrix, seen, running) {
+            Ok(()) if seen.limit.is_some_and(|limit| !limit.allows(next)) => Finding::mind(
+                format!("{goes}: before that, upgrade {}", seen.addon),
+                "k8s-upgrade preflight --help    # the gate addons",
+            ),
+            answer => Finding::of(goes, answer.map_err(|cause| cause.next(Gate::Addons.row().advice()))),
+        }
+    });
+    let missing = addons::missing(matrix, &runs).into_iter().map(|(addon, near)| {
+        let near = near.map_or(String::new(), |near| format!("; did you mean {near}?"));
+        let images = "kubectl get daemonsets,deployments,statefulsets -A -o wide    # which images there are";
+        Finding::mind(format!("no workload runs {addon}, which the setting addons names{near}"), images)
+    });
+    found.chain(missing).collect()
+}
+
 /// Before there is one, how to come to it; then what `status --health` says.
 async fn installation(services: &Services) -> Vec<Finding> {
     let seen = match super::health::health(services).await {
@@ -210,11 +241,12 @@ async fn installation(services: &Services) -> Vec<Finding> {
 /// What would fit where the settings do not: only for what does not answer as it is.
 pub async fn offers(services: &Services) -> Result<Vec<Offer>, Cause> {
     let Services { settings, cluster, monitoring, .. } = services;
-    let (rules, gauges) = tokio::join!(monitoring.rules_loaded(), monitoring.gauges_there());
+    let (alerts, gauges) = tokio::join!(monitoring.look(), monitoring.gauges_there());
     let listed = cluster.list_all("list Services", cluster.all::<KubeService>(), ListParams::default()).await?;
     let found: Vec<Service> = listed.into_iter().map(service).collect();
     let mut offers = Vec::new();
-    if matches!(rules, Answer::Unknown(_)) && monitoring.asks_alerts() {
+    // One that wants credentials is the one that is meant.
+    if alerts.is_err_and(|cause| cause.class == Class::Unreachable) && monitoring.asks_alerts() {
         let values = first_that(offer::prometheus(&found), async |address| monitoring.is_prometheus(address).await).await;
         let what = "Where alerts are asked for: namespace/service:port, or a URL. To go without any: alerts: \"off\"";
         offers.push(Offer { key: "prometheus", what, values });

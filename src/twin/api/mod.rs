@@ -55,7 +55,8 @@ pub enum Reply {
     Object(u16, Value),
     /// What was asked for, as it is stored.
     Json(String),
-    Text(String),
+    /// With its status.
+    Text(u16, String),
     Watch(watch::Watch),
 }
 
@@ -144,12 +145,13 @@ impl Server {
         let call = Call { who: self.who.clone(), changes, what };
         let content_type =
             parts.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let request = route::Request::new(&parts.method, &path, &query, content_type, &body);
+        let request = route::Request::new(&parts.method, &path, &query, content_type, &body)
+            .map(|request| route::Request { headers: parts.headers.clone(), ..request });
         let answer = self.twin.call(call, |state| {
             let answer = meet(state, &self.twin, &self.who, &request);
             let word = match &answer {
-                Ok(Ok(Reply::Object(code, _))) => code.to_string(),
-                Ok(Ok(Reply::Json(_) | Reply::Text(_) | Reply::Watch(_))) => "200".to_owned(),
+                Ok(Ok(Reply::Object(code, _) | Reply::Text(code, _))) => code.to_string(),
+                Ok(Ok(Reply::Json(_) | Reply::Watch(_))) => "200".to_owned(),
                 Ok(Err(refusal)) => format!("{} {}", refusal.code, refusal.message),
                 Err(why) => (*why).to_owned(),
             };
@@ -158,7 +160,7 @@ impl Server {
         match answer.await {
             Ok(Ok(Ok(Reply::Object(code, object)))) => respond(code, "application/json", serde_json::to_vec(&object)?.into()),
             Ok(Ok(Ok(Reply::Json(text)))) => respond(200, "application/json", text.into()),
-            Ok(Ok(Ok(Reply::Text(text)))) => respond(200, "text/plain", text.into()),
+            Ok(Ok(Ok(Reply::Text(code, text)))) => respond(code, "text/plain", text.into()),
             Ok(Ok(Ok(Reply::Watch(watch)))) => {
                 Ok(Response::builder().header("content-type", "application/json").body(watch.body())?)
             }

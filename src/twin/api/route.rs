@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::Method;
+use http::{HeaderMap, Method};
 use serde_json::Value;
 
 use super::super::store::{Key, Kind};
@@ -58,6 +58,8 @@ pub struct Request<'a> {
     pub method: Method,
     pub target: Target,
     pub query: BTreeMap<String, String>,
+    /// For what is behind a proxy.
+    pub headers: HeaderMap,
     pub content_type: &'a str,
     pub bytes: &'a [u8],
     /// The body as JSON; null where there is none.
@@ -110,7 +112,7 @@ impl<'a> Request<'a> {
             _ => return Err(asked),
         };
         let body = if bytes.is_empty() || proxied { Value::Null } else { serde_json::from_slice(bytes).map_err(|_| asked)? };
-        Ok(Request { verb, method: method.clone(), target, query, content_type, bytes, body })
+        Ok(Request { verb, method: method.clone(), target, query, headers: HeaderMap::new(), content_type, bytes, body })
     }
 
     pub fn parameter(&self, name: &str) -> Option<&str> {

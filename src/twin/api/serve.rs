@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
 use super::super::control::SIDECAR;
@@ -67,7 +67,7 @@ fn log(state: &State, key: &Key, container: Option<&str>, tail: Option<&String>)
     let lines = pod["metadata"]["uid"].as_str().filter(|_| prints).and_then(|uid| state.logs.get(uid));
     let lines = lines.map_or_else(Vec::new, |lines| lines.all().iter().map(|line| format!("{line}\n")).collect());
     let tail = tail.and_then(|tail| tail.parse().ok()).unwrap_or(lines.len());
-    Ok(Reply::Text(lines[lines.len().saturating_sub(tail)..].concat()))
+    Ok(Reply::Text(200, lines[lines.len().saturating_sub(tail)..].concat()))
 }
 
 fn access_review(state: &State, who: &Who, body: &Value) -> Reply {
@@ -96,9 +96,11 @@ fn proxy(state: &mut State, request: &Request, namespace: &str, service: &str, p
     let query: Vec<String> = request.query.iter().map(|(key, value)| format!("{key}={value}")).collect();
     let tail = if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) };
     let url = format!("http://{name}.{namespace}.svc:{port}{path}{tail}");
-    match web::serve(state, request.method.as_str(), &url, &HeaderMap::new(), request.bytes) {
-        Ok((200..=299, body)) => Ok(Reply::Text(String::from_utf8_lossy(&body).into_owned())),
-        Ok((code, body)) => Err(Refusal::new(code, "", String::from_utf8_lossy(&body))),
+    // Who asks was said to the API server, which keeps that for itself.
+    let mut headers = request.headers.clone();
+    headers.remove(AUTHORIZATION);
+    match web::serve(state, request.method.as_str(), &url, &headers, request.bytes) {
+        Ok((code, body)) => Ok(Reply::Text(code, String::from_utf8_lossy(&body).into_owned())),
         Err(why) => Err(Refusal::new(503, "ServiceUnavailable", format!("error trying to reach service: {why}"))),
     }
 }

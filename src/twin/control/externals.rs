@@ -40,7 +40,8 @@ pub fn sync(state: &mut State, key: &Key) {
     // A property that is missing leaves the Secret as it is.
     let Some(mut data) = data else { return };
     if external["spec"]["dataFrom"][0]["extract"].is_object() {
-        for name in [names::SECRET_SLACK, names::SECRET_WEBHOOKS, names::SECRET_FORMER] {
+        let ours = [names::SECRET_SLACK, names::SECRET_WEBHOOKS, names::SECRET_FORMER];
+        for name in ours.into_iter().chain(names::SECRET_PROMETHEUS) {
             data.extend(state.web.vault.field(name).map(|text| (name.to_owned(), json!(BASE64_STANDARD.encode(text)))));
         }
     }

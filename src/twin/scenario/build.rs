@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::super::state::State;
 use super::super::store::Kind as Object;
-use super::super::web::{self, Injected, Service};
+use super::super::web::{self, Injected, Service, Wanted};
 use super::super::{control, hosts};
 use super::objects::SYSTEM;
 use super::{Autoscaler, Budget, Node, Scenario, Workload, WorkloadKind, objects};
@@ -285,6 +285,7 @@ impl World<'_> {
         let webhooks = self.scenario.settings.get("webhooks").and_then(Value::as_object);
         let webhooks: String =
             webhooks.into_iter().flatten().map(|(name, _)| format!("{name}: {}\n", web::webhook(name))).collect();
+        let prometheus = self.wants_of_prometheus();
         let install = Install {
             namespace: names::NAMESPACE,
             image,
@@ -307,6 +308,7 @@ impl World<'_> {
                     ssh_key_pub: public.as_bytes(),
                     slack_webhook: Some(web::WEBHOOK.as_bytes()),
                     webhooks: &webhooks,
+                    prometheus: &prometheus,
                 },
             },
             host_keys: std::collections::BTreeMap::new(),
@@ -316,7 +318,8 @@ impl World<'_> {
             (names::SECRET_SSH_KEY_PUB, &public),
             (names::SECRET_SLACK, web::WEBHOOK),
         ];
-        self.state.web.vault.versions = vec![kept.map(|(name, text)| (name.to_owned(), text.to_owned())).into()].into();
+        let kept = kept.into_iter().chain(prometheus.iter().map(|(name, text)| (*name, text.as_str())));
+        self.state.web.vault.versions = vec![kept.map(|(name, text)| (name.to_owned(), text.to_owned())).collect()].into();
         for object in install::objects(&install)? {
             let kind = Object::of_object(&object).ok_or_else(|| {
                 Cause::bug(format!("a rehearsal does not know the kind {} of the installation", object["kind"]))
@@ -324,6 +327,14 @@ impl World<'_> {
             self.create(kind, object)?;
         }
         Ok(())
+    }
+
+    /// Guards Prometheus, and what the Secret has for it.
+    fn wants_of_prometheus(&mut self) -> Vec<(&'static str, String)> {
+        let Some(wants) = &self.scenario.prometheus_wants else { return Vec::new() };
+        let (wanted, keys) = Wanted::new(&wants.credentials, wants.tenant.clone());
+        self.state.web.prometheus.wants = Some(wanted);
+        if wants.missing { Vec::new() } else { keys }
     }
 
     fn services(&mut self) {

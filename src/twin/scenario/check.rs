@@ -15,6 +15,8 @@ pub const CONTAINERDS: &[&str] = &hosts::RUNTIMES;
 pub const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 pub const TOLERATES: &[&str] = &["Exists", "Equal"];
 pub const SELECTS: &[&str] = &["In", "NotIn", "Exists", "DoesNotExist"];
+/// What a service may want of whoever asks it.
+pub const CREDENTIALS: &[&str] = &["token", "password"];
 pub const UNHEALTHY: &[&str] = &["AlwaysAllow", "IfHealthyBudget"];
 
 /// Of one workload: all of them are kept in memory.
@@ -65,6 +67,9 @@ impl Scenario {
                 let what = format!("the autoscaler {namespace}/{name} is there twice: give each its own name");
                 found.add(format!("{at}/name"), what);
             }
+        }
+        if let Some(wants) = &self.prometheus_wants {
+            found.one_of("prometheus-wants/credentials", "kind of credentials", &wants.credentials, CREDENTIALS);
         }
         for (index, alert) in self.alerts.iter().enumerate() {
             if alert.until.is_some_and(|until| alert.from.unwrap_or(self.start) >= until) {

@@ -83,6 +83,7 @@ impl Scenario {
             budgets,
             autoscalers,
             alerts: Vec::new(),
+            prometheus_wants: None,
             releases: vec![Release { version: target, from: None }],
             settings: Map::new(),
             assumptions,

@@ -56,6 +56,9 @@ pub struct Scenario {
     /// Alerts that fire, beside those of the upgrade's own rules, which are evaluated anyway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alerts: Vec<Alert>,
+    /// What Prometheus wants of whoever asks it; nothing, if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus_wants: Option<Wants>,
     /// What the package index lists beside the versions that run; the target alone, if nothing is said.
     #[serde(default)]
     pub releases: Vec<Release>,
@@ -304,6 +307,22 @@ pub struct Alert {
     /// When it is resolved; never if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+/// What a service wants of whoever asks it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Wants {
+    /// A bearer token, or a user with a password.
+    #[cfg_attr(test, schemars(extend("enum" = check::CREDENTIALS)))]
+    pub credentials: String,
+    /// The Secret of the installation has none: they are refused.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub missing: bool,
+    /// The header X-Scope-OrgID with this value; no header, if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
 }
 
 /// A version that the package index offers.

@@ -23,6 +23,7 @@ budgets:
   - { namespace: a, name: c, min-available: 1 }
 autoscalers: [{ namespace: a, name: b, kind: Deployment, scales: b, max-replicas: 5 }]
 alerts: [{ name: DiskFull, labels: { node: m }, group: Upgrade Gates, from: 2026-11-22T12:05:00Z, until: 2026-11-22T12:35:00Z }]
+prometheus-wants: { credentials: token, missing: true, tenant: team-a }
 releases: [{ version: 1.34.7, from: 2026-11-22T12:05:00Z }]
 settings: { soak: 1m }
 assumptions: [none]

@@ -62,6 +62,7 @@ fn cluster(masters: u8, running: Version, target: Version) -> Scenario {
         budgets: budgets(),
         autoscalers: Vec::new(),
         alerts: Vec::new(),
+        prometheus_wants: None,
         releases: vec![Release { version: target, from: None }],
         settings: Map::new(),
         assumptions: Vec::new(),

@@ -169,6 +169,7 @@ fn nothing_in_it_is_unknown_to_the_program() {
         ("Expression", &written["budgets"][0]["expressions"][0]),
         ("Autoscaler", &written["autoscalers"][0]),
         ("Alert", &written["alerts"][0]),
+        ("Wants", &written["prometheus-wants"]),
         ("Release", &written["releases"][0]),
     ];
     for (name, of) in types(&schema).into_iter().filter(|(_, of)| of["properties"].is_object()) {

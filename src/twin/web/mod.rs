@@ -17,7 +17,7 @@ use crate::words::place;
 use crate::world::{Bounds, Web, WebError};
 
 pub use packages::{Packages, UPSTREAM_KEY, offered};
-pub use prometheus::{Active, Injected, Prometheus, booted};
+pub use prometheus::{Active, Injected, Prometheus, Wanted, booted};
 pub use pushgateway::{Pushed, Pushgateway};
 pub use receiver::{Received, url as webhook};
 pub use slack::{Message, Slack, WEBHOOK};
@@ -168,7 +168,7 @@ pub fn serve(state: &mut State, method: &str, url: &str, headers: &HeaderMap, bo
     }
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let answer = match service {
-        Service::Prometheus => prometheus::serve(state, method, path, query),
+        Service::Prometheus => prometheus::serve(state, method, path, query, headers),
         Service::Pushgateway => pushgateway::serve(state, method, path, body),
         Service::Slack => slack::serve(state, method, path, body),
         Service::Receiver => receiver::serve(state, method, path, headers, body),

@@ -4,6 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderMap, header};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -58,6 +61,46 @@ pub struct Prometheus {
     pub others: Vec<(String, String)>,
     /// When machines were booted, by node.
     booted: BTreeMap<String, Timestamp>,
+    /// What it wants of whoever asks; None: nothing.
+    pub wants: Option<Wanted>,
+}
+
+/// What a Prometheus behind a guard wants.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Of the header Authorization.
+    authorization: String,
+    /// Of X-Scope-OrgID; None: it has one tenant.
+    tenant: Option<String>,
+}
+
+/// What is in the Secret for it.
+const SECRET: &str = "prometheus-of-the-rehearsal";
+
+impl Wanted {
+    /// By the kind of its credentials, and what the Secret has to hold for it, by its keys.
+    pub fn new(credentials: &str, tenant: Option<String>) -> (Self, Vec<(&'static str, String)>) {
+        let secret = SECRET.to_owned();
+        let (authorization, keys) = if credentials == "token" {
+            (format!("Bearer {SECRET}"), vec![(names::SECRET_PROMETHEUS_TOKEN, secret)])
+        } else {
+            let user = names::PROGRAM.to_owned();
+            let basic = BASE64_STANDARD.encode(format!("{user}:{SECRET}"));
+            let keys = vec![(names::SECRET_PROMETHEUS_USERNAME, user), (names::SECRET_PROMETHEUS_PASSWORD, secret)];
+            (format!("Basic {basic}"), keys)
+        };
+        (Wanted { authorization, tenant }, keys)
+    }
+
+    /// As Mimir and whoever guards a Prometheus say it; None: that is who may ask.
+    fn refuses(&self, headers: &HeaderMap) -> Option<(u16, Vec<u8>)> {
+        let is = |name: &str, wanted: &str| headers.get(name).is_some_and(|value| value.as_bytes() == wanted.as_bytes());
+        if !is(header::AUTHORIZATION.as_str(), &self.authorization) {
+            return Some((401, b"Unauthorized".to_vec()));
+        }
+        let known = self.tenant.as_ref().is_none_or(|tenant| is("X-Scope-OrgID", tenant));
+        (!known).then(|| (401, b"no org id".to_vec()))
+    }
 }
 
 type Labels = BTreeMap<String, String>;
@@ -98,7 +141,10 @@ pub fn booted(state: &mut State, node: &str) {
     state.web.prometheus.booted.insert(node.to_owned(), now);
 }
 
-pub(super) fn serve(state: &State, method: &str, path: &str, query: &str) -> Option<(u16, Vec<u8>)> {
+pub(super) fn serve(state: &State, method: &str, path: &str, query: &str, headers: &HeaderMap) -> Option<(u16, Vec<u8>)> {
+    if let Some(refusal) = state.web.prometheus.wants.as_ref().and_then(|wants| wants.refuses(headers)) {
+        return Some(refusal);
+    }
     if (method, path) == ("GET", "/api/v1/query") {
         let query = decoded(query.strip_prefix("query=")?)?;
         let mut inputs = [Gauges::Pushgateway, Gauges::Off].into_iter().flat_map(rules::inputs);

@@ -6,7 +6,7 @@ use futures::TryStreamExt;
 use futures::future::{BoxFuture, join_all};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use k8s_upgrade::adapters::{Proxies, RealKube};
-use k8s_upgrade::clients::Endpoint;
+use k8s_upgrade::clients::{Access, Endpoint};
 use k8s_upgrade::permit::Gate;
 use k8s_upgrade::world::{API_ANSWER, Bounds, EVENT, Env, KubeSource, KubeTarget, LOG};
 use kube::api::{Api, ListParams, LogParams, WatchParams};
@@ -32,7 +32,7 @@ const CALLS: &[(&str, usize, Ask)] = &[
     ("service", 1000, |client| {
         Box::pin(async {
             let (namespace, service, port) = ("n".into(), "s".into(), 80);
-            let endpoint = Endpoint::Service { namespace, service, port, client };
+            let endpoint = Endpoint::Service { namespace, service, port, client, access: Access::default() };
             let answer = endpoint.get("/", Bounds::new(DEADLINE, 1000)).await;
             answer.map(drop).map_err(|error| kube::Error::Service(Box::new(error)))
         })

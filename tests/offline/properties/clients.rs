@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use k8s_upgrade::adapters::Proxies;
-use k8s_upgrade::clients::{Endpoint, Hook, Packages, Prometheus, Pushgateway, Slack, Vault};
+use k8s_upgrade::clients::{Access, Endpoint, Hook, Packages, Prometheus, Pushgateway, Slack, Vault};
 use k8s_upgrade::plan::model::answer::Answer;
 use k8s_upgrade::world::{Bounds, Env, Web, WebError};
 
@@ -44,7 +44,7 @@ fn answers<T, F: Future<Output = Option<T>>>(samples: &[&str], ask: impl Fn(Arc<
 }
 
 fn at(web: Arc<dyn Web>) -> Endpoint {
-    Endpoint::Url { base: "http://there".into(), web }
+    Endpoint::Url { base: "http://there".into(), web, access: Access::default() }
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn prometheus() {
         r#"{"status":"success","data":{"alerts":[{"labels":{"alertname":"Watchdog","severity":"none"},"annotations":{},
         "state":"firing","activeAt":"2026-11-22T16:54:41.1Z","value":"1e+00"},{"labels":{"alertname":"A"},"state":"pending"}]}}"#,
     ];
-    answers(&alerts, |web| async move { known(Prometheus::new(at(web)).alerts(DEADLINE).await) });
+    answers(&alerts, |web| async move { Prometheus::new(at(web)).look(DEADLINE).await.ok() });
     let rules = [r#"{"status":"success","data":{"groups":[{"name":"Upgrade Gates","interval":60,"rules":[
         {"state":"inactive","name":"K8sVersionSkew","health":"ok","type":"alerting"},{"name":"Bad","health":"err","lastError":"x"}]}]}}"#];
     answers(&rules, |web| async move { known(Prometheus::new(at(web)).rules(DEADLINE).await) });

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use clap::{Args, FromArgMatches};
 use jiff::Timestamp;
-use k8s_upgrade::cli::{Global, WebhookFile};
+use k8s_upgrade::cli::{Global, PasswordFile, WebhookFile};
 use k8s_upgrade::plan::decide::when::{Closed, may_begin};
+use k8s_upgrade::plan::model::addons::{Image, Limit, Release};
 use k8s_upgrade::plan::model::approved::Approved;
 use k8s_upgrade::plan::model::baseline::Baseline;
 use k8s_upgrade::plan::model::calendar::{self, Calendar, Freeze, Window};
@@ -18,10 +19,10 @@ use k8s_upgrade::plan::model::reminded::Reminded;
 use k8s_upgrade::plan::model::resting::Resting;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
-    self, Address, AnnotationPrefix, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress, HostPath,
-    ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters, Login, LossId, MachineId, Minor,
+    self, AddonName, Address, AnnotationPrefix, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress,
+    HostPath, ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters, Login, LossId, MachineId, Minor,
     Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PatchName, Reason, Revision, RunId, SourceUrl, Stamp,
-    Url, VaultPath, WebhookName,
+    Tenant, Url, VaultPath, WebhookName,
 };
 
 use proptest::prelude::*;
@@ -92,11 +93,15 @@ fn options() {
     returns(&["5s", "1m 30s", "PT1H"], waits, |wait| jiff::SignedDuration::try_from(*wait).unwrap().to_string());
     let webhook = |text: &str| text.parse::<WebhookFile>().ok().map(|given| (given.name, given.file));
     returns(&["teams=/run/teams", "ntfy=a=b c"], webhook, |(name, file)| format!("{name}={}", file.display()));
+    let password = |text: &str| text.parse::<PasswordFile>().ok().map(|given| (given.user, given.file));
+    returns(&["ann=/run/password", "a b=c"], password, |(user, file)| format!("{user}={}", file.display()));
 }
 
 #[test]
 fn what_people_give() {
     token::<Namespace>(plain, &["k8s-upgrade"]);
+    token::<AddonName>(plain, &["cilium", "calico/node", "a.b/c__d/e"]);
+    token::<Tenant>(|c| plain(c) || " !*'()|".contains(c), &["team-a", "a|b", "THANOS-TENANT: team-a"]);
     token::<WebhookName>(plain, &["teams", "on-call-2"]);
     token::<ObjectName>(plain, &["vault-store", "a.b"]);
     token::<AnnotationPrefix>(plain, &["example.org"]);
@@ -122,6 +127,22 @@ fn places() {
 #[test]
 fn versions() {
     returns(&["1.36.3", "v1.36.0", "10.0.12"], |text| text.parse::<Version>().ok(), Version::to_string);
+}
+
+/// What a matrix says, and what an image tells: any image is read, and none is of an addon by what stands in its registry or tag.
+#[test]
+fn addons() {
+    returns(&["1", "1.18", "1.18.3"], |text| text.parse::<Release>().ok(), Release::to_string);
+    returns(&["<=1.35", "<= 1.35"], |text| text.parse::<Limit>().ok(), Limit::to_string);
+    ends(&["<=1.35"], |text| text.parse::<Limit>().ok());
+    let cilium: AddonName = "cilium".parse().unwrap();
+    check(&["quay.io/cilium/cilium:v1.18.3@sha256:00ff", "cilium:1.18"], |text| {
+        let Ok(image) = text.parse::<ImageName>() else { return Ok(false) };
+        match Image::read(&image).fit(&cilium) {
+            Some(_) if !text.contains("cilium") => Err("it is of no such addon".to_owned()),
+            _ => Ok(true),
+        }
+    });
 }
 
 /// A ceiling is its text, and allows what it names and what lies below, but nothing above.

@@ -1,13 +1,13 @@
 //! Gates, one at a time: each is closed by one thing alone, and that is named while nothing has changed.
 
-use k8s_upgrade::twin::State;
 use k8s_upgrade::twin::hosts::Dpkg;
 use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::{Scenario, State};
 use serde_json::json;
 
 use super::super::hands::{observed, ours, runbook, slack};
 use super::super::recovery;
-use super::super::world::{NAMESPACE, in_flight, live, pass, tail, types, when};
+use super::super::world::{Disk, NAMESPACE, begin, in_flight, live, pass, quick, tail, types, types_with, when};
 use super::unready;
 
 const PREFLIGHT: &str = "preflight --target 1.34.7 --dry-run";
@@ -62,6 +62,46 @@ pub fn a_backup_that_is_not_there() {
 #[test]
 pub fn a_release_that_does_not_exist() {
     closes(runbook(), "preflight --target 1.34.99 --dry-run", "is no release");
+}
+
+/// What runs is known by the images of workloads; an addon that is named and runs nowhere holds nothing.
+fn with_flannel(image: &str) -> State {
+    let mut scenario = quick(Scenario::runbook());
+    let matrix = json!({ "flannel": { "0.26": "<=1.33", "0.27": "<=1.34" }, "calico": { "3.30": "<=1.33" } });
+    scenario.settings.insert("addons".to_owned(), matrix);
+    let mut state = begin(&scenario);
+    let flannel = Key::new(Kind::DaemonSet, "kube-flannel", "kube-flannel");
+    state.store.update(&flannel, |set| set["spec"]["template"]["spec"]["containers"][0]["image"] = json!(image));
+    state
+}
+
+/// As a person gives it: what a look from outside goes by.
+const MATRIX: &str = "addons:\n  flannel: {\"0.26\": \"<=1.33\", \"0.27\": \"<=1.34\"}\n  calico: {\"3.30\": \"<=1.33\"}\n";
+
+#[test]
+pub fn an_addon_that_does_not_go_along() {
+    let look = |image: &str| {
+        live(with_flannel(image), None, async |driver| {
+            let files = Disk::from([("/home/ann/config.yaml".into(), MATRIX.as_bytes().to_vec().into())]);
+            let line = format!("{PREFLIGHT} --config /home/ann/config.yaml");
+            let (code, said) = types_with(driver, "look", &line, files).await;
+            driver.twin.look(|state| assert!(!in_flight(state) && ours(state).is_empty(), "{}", tail(state, 20)));
+            (code, said.split_whitespace().collect::<Vec<_>>().join(" "))
+        })
+    };
+    for (image, says) in [
+        (
+            "ghcr.io/flannel-io/flannel:v0.26.7",
+            "flannel 0.26.7 (DaemonSet kube-flannel/kube-flannel) lets Kubernetes go to 1.33 at most",
+        ),
+        ("ghcr.io/flannel-io/flannel:v0.28.0", "the setting addons says nothing of this version, only of 0.26, 0.27"),
+        ("ghcr.io/flannel-io/flannel:latest", "does not say which version it is"),
+    ] {
+        let (code, said) = look(image);
+        assert!(code == 4 && said.contains(says), "{code}, and not {says:?}:\n{said}");
+    }
+    let (code, said) = look("ghcr.io/flannel-io/flannel:v0.27.4");
+    assert!(code == 0 && said.contains("no workload runs calico, which the setting addons names"), "{code}: {said}");
 }
 
 #[test]

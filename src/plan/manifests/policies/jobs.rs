@@ -24,7 +24,7 @@ const NODE: &str = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$";
 
 /// The shapes of a pod of the chain that are accepted, the newest first: a run goes on with the build that began it, while the policies of
 /// another are in force. One that this program makes no more goes once no run of the build that made it can be in flight.
-const SHAPES: [&str; 2] = [include_str!("shapes/2.json"), include_str!("shapes/1.json")];
+const SHAPES: [&str; 3] = [include_str!("shapes/3.json"), include_str!("shapes/2.json"), include_str!("shapes/1.json")];
 
 fn rule(expression: String, message: &str) -> (String, String) {
     (expression, message.to_owned())
@@ -327,7 +327,7 @@ mod tests {
     fn newest() -> Value {
         let shaped = |secret| shape(jobs::Pod { account: Account::Chain, arguments: &[], image: "", secret }.spec());
         // What a pod sees of the Secret is the one thing in which phases differ.
-        let ((pod, container), (postflight, _)) = (shaped(Secret::Key), shaped(Secret::Webhooks));
+        let ((pod, container), (postflight, _)) = (shaped(Secret::Key), shaped(Secret::Alerts));
         json!({ "pod": pod, "postflight": postflight, "container": container })
     }
 
