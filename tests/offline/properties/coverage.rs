@@ -37,7 +37,6 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/clients/vault/refusal.rs", "elsewhere", "The URL parser is that of the http crate, and none is an answer, too."),
     ("src/clients/vault/refusal.rs", "said", "clients::vault"),
     ("src/commands/check.rs", "settings", "It reads the file that it has just made, as every command reads settings."),
-    ("src/node/deprecated.rs", "call", "node::deprecated"),
     ("src/node/deprecated.rs", "parse", "node::deprecated"),
     ("src/node/deprecated.rs", "started", "node::deprecated"),
     ("src/node/files.rs", "parse", "node::files"),
@@ -152,6 +151,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/settings/values.rs", "from_str", "settings::one_by_one"),
     ("src/settings/values.rs", "objection", "settings::one_by_one"),
     ("src/settings/values.rs", "regex", "settings::one_by_one"),
+    ("src/twin/rehearsal/inject.rs", "call_old_api", "It reads a version that the twin has installed itself."),
     ("src/twin/rehearsal/outcome.rs", "evidence", "plan::journals"),
     ("src/twin/rehearsal/outcome.rs", "write", "It reads lines that this program has written in this process."),
     ("src/twin/scenario/build.rs", "setting", "settings::scenarios"),
@@ -171,6 +171,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/words/given.rs", "is_host", "words::what_people_give"),
     ("src/words/token.rs", "as_str", "words::tokens"),
     ("src/words/token.rs", "is_url", "words::places"),
+    ("src/words/token.rs", "numbers", "words::tokens"),
     ("src/words/token.rs", "port", "words::places"),
     ("src/words/token.rs", "try_from", "words::tokens"),
 ];
