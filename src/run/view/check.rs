@@ -98,7 +98,9 @@ async fn releases_and_apis(services: &Services, facts: &Facts) -> (Vec<Finding>,
 
 /// What is called that the next minor version no longer serves: in the way of a run that goes there, and else to be known.
 async fn apis(services: &Services, facts: &Facts, target: Option<Version>) -> Vec<Finding> {
-    let Some(running) = target::running(facts) else { return vec![Finding::good("which version runs is not known")] };
+    let Some(running) = target::running(facts) else {
+        return vec![Finding::of("", Err(Cause::hold("no node of the cluster can be seen")))];
+    };
     let next = Version::new(running.major, running.minor + 1, 0);
     let goes_there = target.is_some_and(|target| UpgradeKind::between(running, target) == UpgradeKind::Minor);
     let found = nodes::removed_apis::called(services, facts, next).await;
