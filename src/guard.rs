@@ -156,6 +156,10 @@ guards! {
     StrayManifests,
     /// What people changed by hand is written over: looked for before the run.
     NothingLostBeforeRun,
+    /// A run begins to a minor version that no longer serves what somebody calls.
+    RemovedApis,
+    /// An API server that nobody could ask counts as one whose deprecated APIs nobody calls.
+    RemovedApisKnown,
     /// A run begins although one of its nodes can never be drained.
     DrainableBeforeRun,
     /// A budget that has just lost a pod counts as one that never allows an eviction.

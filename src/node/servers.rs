@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Operation, garbled, results};
+use super::{API_SERVER, ETCD, Operation, garbled, results};
 use crate::failure::Cause;
 
 /// Asks them, and changes nothing.
@@ -38,7 +38,7 @@ impl Operation for AskServers {
         include_str!("servers.sh")
     }
     fn libraries(&self) -> &'static [&'static str] {
-        &[include_str!("etcd.sh")]
+        &[ETCD, API_SERVER]
     }
     fn args(&self) -> Vec<String> {
         Vec::new()

@@ -28,7 +28,7 @@ use crate::plan::model::policy::{
 };
 use crate::plan::model::webhook::Webhook;
 use crate::words::{
-    Address, AnnotationPrefix, Certificates, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath,
+    Address, AnnotationPrefix, ApiResource, Certificates, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath,
     PackagesUrl, Tenant, Url, VaultPath, WebhookName, is_open,
 };
 pub use load::{ENV_PREFIX, Fault, Sources, service_links};
@@ -124,6 +124,8 @@ pub struct Settings {
 
     /// Flags added to every `kubeadm upgrade apply` and `node`.
     pub kubeadm_flags: Vec<KubeadmFlag>,
+    /// APIs that a run may go on without, though somebody calls them and the target no longer serves them.
+    pub removed_apis_ignore: Vec<ApiResource>,
     /// Alerts that never block: a regular expression that matches anywhere in the name, as kured's filter does.
     pub alert_ignore: AlertFilter,
     /// Alerts of the severities none and info hold a run like any other.
@@ -268,6 +270,7 @@ impl Default for Settings {
             hook_before_node: None,
             hook_after_node: None,
             kubeadm_flags: Vec::new(),
+            removed_apis_ignore: Vec::new(),
             alert_ignore: AlertFilter::default(),
             alert_info_holds: false,
             drain_unstick: Unstick::Structural,

@@ -172,6 +172,10 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
             "plain-http",
             vec![serde_json::json!([]), serde_json::json!(["packages-url", "vault-address", "slack-webhook", "webhooks"])],
         ),
+        (
+            "removed-apis-ignore",
+            vec![serde_json::json!([]), serde_json::json!(["networking.k8s.io/v1beta1/ipaddresses", "v1/endpoints"])],
+        ),
         ("package-keys", vec![serde_json::json!([]), serde_json::json!(["DE15B14486CD377B9E876E1A234654DA9A296436"])]),
         ("backup-cronjob", of(&["default/backup-etcd", "ops/etcd"])),
         ("hook-before-node", of(&["", "rook-ceph/noout"])),

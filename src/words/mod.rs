@@ -26,6 +26,7 @@ pub use text::{LONGEST, block, json, line};
 pub(crate) use texts::texts;
 pub use texts::{Texts, shown};
 pub use token::{
-    BootId, ExactPackage, Fingerprint, Flag, HostPath, ImageName, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters,
-    Login, MachineId, Minor, NodeName, NotAToken, PackageName, PackagesUrl, PatchName, Revision, RunId, SourceUrl, Stamp,
+    ApiResource, BootId, ExactPackage, Fingerprint, Flag, HostPath, ImageName, ImageTag, KeyBase64, KeyType, Keyword,
+    KubeadmCheck, Letters, Login, MachineId, Minor, NodeName, NotAToken, PackageName, PackagesUrl, PatchName, Revision, RunId,
+    SourceUrl, Stamp,
 };

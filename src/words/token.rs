@@ -174,6 +174,8 @@ tokens! {
     BootId, "boot id", "a UUID is wanted", is_uuid;
     /// Of an installed machine, as systemd keeps it: clones may share one.
     MachineId, "machine id", "32 hexadecimal digits are wanted", |text| text.len() == 32 && is_hex(text);
+    /// A resource of the API in one version: GROUP/VERSION/RESOURCE, of the core group VERSION/RESOURCE (`v1/endpoints`).
+    ApiResource, "resource of the API", "GROUP/VERSION/RESOURCE is wanted, for example networking.k8s.io/v1beta1/ipaddresses", is_api_resource;
     /// A minor version, as package repositories name it: `1.36`.
     Minor, "minor version", "two numbers are wanted, for example 1.36", is_minor;
 }
@@ -195,6 +197,23 @@ impl RunId {
     /// Of random bits: unique, and short enough for the names of Jobs.
     pub fn random(bits: u64) -> RunId {
         RunId(format!("{:08x}", bits & 0xffff_ffff))
+    }
+}
+
+impl ApiResource {
+    /// Group, version and resource; the core's group is empty.
+    pub fn parts(&self) -> (&str, &str, &str) {
+        let (before, resource) = self.0.rsplit_once('/').unwrap_or(("", &self.0));
+        let (group, version) = before.rsplit_once('/').unwrap_or(("", before));
+        (group, version, resource)
+    }
+}
+
+impl Minor {
+    /// As numbers, so that 1.9 comes before 1.10.
+    pub fn numbers(&self) -> (u32, u32) {
+        let number = |part: &str| part.parse().unwrap_or_default();
+        self.0.split_once('.').map_or((0, 0), |(major, minor)| (number(major), number(minor)))
     }
 }
 
@@ -337,6 +356,15 @@ fn is_minor(text: &str) -> bool {
         digits && (part == "0" || !part.starts_with('0'))
     };
     text.split_once('.').is_some_and(|(major, minor)| number(major) && number(minor))
+}
+
+fn is_api_resource(text: &str) -> bool {
+    let is_core = |version: &str| version.strip_prefix('v').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    match text.split('/').collect::<Vec<_>>().as_slice() {
+        [version, resource] => is_core(version) && is_label(version) && is_label(resource),
+        [group, version, resource] => is_subdomain(group) && is_label(version) && is_label(resource),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

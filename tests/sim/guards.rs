@@ -7,6 +7,7 @@ mod hooks;
 mod leases;
 mod nodes;
 mod regressions;
+mod removed_apis;
 mod stops;
 mod surge;
 mod trial;
@@ -106,6 +107,8 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     OwnRepositoryRenewed: gates::a_key_of_another_repository_than_the_settings,
     StrayManifests: gates::a_stray_manifest,
     NothingLostBeforeRun: gates::what_was_tuned_by_hand,
+    RemovedApis: removed_apis::a_minor_version_that_no_longer_serves_what_is_called,
+    RemovedApisKnown: removed_apis::an_api_server_that_nobody_can_ask,
     DrainableBeforeRun: undrainable::a_node_that_can_never_be_drained_is_found_before_anything_is_touched,
     DrainableTwice: undrainable::a_budget_that_has_just_lost_a_pod_is_looked_at_again,
     WindowBeforeRun: windows::a_run_that_is_begun_elsewhere_waits_for_the_installations_window,

@@ -140,6 +140,18 @@ fn disturbances() {
     }
 }
 
+#[test]
+fn who_calls_what_the_next_minor_version_no_longer_serves_is_refused_unless_a_person_says_otherwise() {
+    let old = ["--scenario", "minor", "--inject", "old-api-caller@preflight"];
+    let ran = rehearse(&old);
+    ran.is(4)
+        .says("networking.k8s.io/v1beta1/ipaddresses: not served from 1.35 on, and called at k8s-master since its start at ");
+    let ignored = [&old[..], &["--set", "removed-apis-ignore=networking.k8s.io/v1beta1/ipaddresses"]].concat();
+    let told = json(&ignored);
+    assert_eq!((&told["end"]["state"], &told["injected"][0]["noEffect"]), (&"done".into(), &Value::Null), "{told:#}");
+    rehearse(&ignored).is(0).says("the setting removed-apis-ignore lets it pass");
+}
+
 /// Without any backup Job, and where etcd says no.
 #[test]
 fn snapshots_of_its_own_are_rehearsed() {
@@ -281,9 +293,11 @@ fn owners_of_budgets_and_autoscalers_are_copied() {
 
 #[test]
 fn an_injection_that_nobody_met_says_so() {
-    for (injected, args, wanted) in
-        [("alert@postflight", &[][..], Some("Upgrade Gates")), ("kill@k8s-node2", &["--set", "exclude-nodes=k8s-node2"], None)]
-    {
+    for (injected, args, wanted) in [
+        ("alert@postflight", &[][..], Some("Upgrade Gates")),
+        ("old-api-caller@preflight", &[][..], Some("only a run to another minor version")),
+        ("kill@k8s-node2", &["--set", "exclude-nodes=k8s-node2"], None),
+    ] {
         let told = json(&[&["--inject", injected], args].concat());
         let why = told["injected"][0]["noEffect"].as_str();
         match wanted {

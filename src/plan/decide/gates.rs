@@ -190,6 +190,11 @@ gates! {
         "would kubeadm overwrite no change that was made by hand?",
         "kubeadm rewrites its files, and does not say what it drops",
         "k8s-upgrade acknowledge", "shows the changes, and the ID that lets the next run overwrite them";
+    RemovedApis: Preflight, "removed APIs",
+        "before a minor version: does nobody call an API that the target no longer serves (setting removed-apis-ignore)?",
+        "whoever calls it fails as soon as the control plane is upgraded",
+        "kubectl get --raw /metrics | grep apiserver_requested_deprecated_apis",
+        "on the control plane that is named, with its admin.conf: what was called since its API server started";
     Drainable: Preflight BeforeNode, "drainable",
         "may every pod leave its node?",
         "a pod that its PodDisruptionBudget never releases would keep its node out of service in vain",

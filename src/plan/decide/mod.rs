@@ -18,6 +18,7 @@ pub mod planned;
 pub mod regression;
 pub mod release;
 pub mod reminders;
+pub mod removed_apis;
 pub mod rules;
 pub mod runtime;
 pub mod signing;

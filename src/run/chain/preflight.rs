@@ -206,6 +206,12 @@ pub async fn asked(services: &Services, facts: &Facts, target: Version, run: &Ru
         nodes::losses::nothing_lost(&services.cluster, &services.observer, &services.ssh, &services.settings, facts, &states)
             .await,
     );
+    // Nothing that is served goes with a patch.
+    if target::running(facts).is_none_or(|running| UpgradeKind::between(running, target) == UpgradeKind::Minor) {
+        asking.tell(Gate::RemovedApis, Guard::RemovedApis, nodes::removed_apis::served(services, PLACE, facts, target).await);
+    } else {
+        asking.not_here(Gate::RemovedApis);
+    }
     super::webhooks::warn(services, PLACE, facts).await;
     let mut left_out = Vec::new();
     let drainable = async {

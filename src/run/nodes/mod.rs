@@ -14,6 +14,7 @@ pub mod losses;
 pub mod own_image;
 pub mod prepare;
 pub mod regression;
+pub mod removed_apis;
 pub mod rollback;
 pub mod runtime;
 pub mod sources;

@@ -18,7 +18,7 @@ use crate::plan::manifests::rights::Account;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::policy::Undrainable;
-use crate::plan::model::version::{Version, or_unknown};
+use crate::plan::model::version::{UpgradeKind, Version, or_unknown};
 use crate::plan::view::check::{Finding, Section};
 use crate::plan::view::health;
 use crate::plan::view::offer::{self, Offer, Service};
@@ -30,11 +30,11 @@ use crate::words::{Address, command};
 /// Every section, always all of them and in this order.
 pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
     let facts = services.observer.observe_as_it_is().await?;
-    let (cluster, rights, nodes, releases, snapshot, monitoring, workloads, addons, installation) = tokio::join!(
+    let (cluster, rights, nodes, (releases, apis), snapshot, monitoring, workloads, addons, installation) = tokio::join!(
         cluster(services, &facts),
         rights(services),
         hosts(services, &facts),
-        releases(services, &facts),
+        releases_and_apis(services, &facts),
         snapshot(services, &facts),
         monitoring(services),
         workloads(services, &facts),
@@ -47,6 +47,7 @@ pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
         section("rights", rights),
         section("nodes", nodes),
         section("releases", releases),
+        section("deprecated APIs", apis),
         section("snapshot", snapshot),
         section("monitoring", monitoring),
         section("workloads", [workloads, addons].concat()),
@@ -89,8 +90,31 @@ async fn hosts(services: &Services, facts: &Facts) -> Vec<Finding> {
     stream::iter(facts.managed().map(look)).buffered(usize::from(services.settings.parallel)).collect().await
 }
 
-async fn releases(services: &Services, facts: &Facts) -> Vec<Finding> {
+/// What a run would go to decides what is in its way.
+async fn releases_and_apis(services: &Services, facts: &Facts) -> (Vec<Finding>, Vec<Finding>) {
     let found = chain::detect::detect(&services.settings, &services.world, facts).await;
+    let target = found.as_ref().ok().and_then(|found| found.target);
+    (releases(found), apis(services, facts, target).await)
+}
+
+/// What is called that the next minor version no longer serves: in the way of a run that goes there, and else to be known.
+async fn apis(services: &Services, facts: &Facts, target: Option<Version>) -> Vec<Finding> {
+    let Some(running) = target::running(facts) else {
+        return vec![Finding::of("", Err(Cause::hold("no node of the cluster can be seen")))];
+    };
+    let next = Version::new(running.major, running.minor + 1, 0);
+    let goes_there = target.is_some_and(|target| UpgradeKind::between(running, target) == UpgradeKind::Minor);
+    let found = nodes::removed_apis::called(services, facts, next).await;
+    let ignore = &services.settings.removed_apis_ignore;
+    let callers = nodes::removed_apis::callers(&services.cluster, &found).await;
+    let passed = || format!("what is called that {} no longer serves is let pass", next.series());
+    let judged = Finding::of(found.quiet().unwrap_or_else(passed), found.judge(ignore, &callers));
+    let detail = judged.detail.into_iter().chain(found.ignored(ignore)).chain(found.later()).collect();
+    let judged = Finding { detail, ..judged };
+    vec![if goes_there { judged } else { judged.minded() }]
+}
+
+fn releases(found: Result<Detection, Cause>) -> Vec<Finding> {
     match found {
         Err(cause) => vec![Finding::of("", Err(cause))],
         Ok(found) if !found.unknown.is_empty() => {

@@ -23,6 +23,10 @@ pub struct PendingManifest {
 /// The manifest of a node's component names another image now (kubeadm's doing): its pod is replaced, and Ready `ready_after` from now.
 pub fn static_pod_replaced(state: &mut State, node: &str, component: &str, image: &str, ready_after: Duration) {
     let ready_at = later(state.now(), ready_after);
+    if component == "kube-apiserver" {
+        let now = state.now();
+        state.hosts.change(node, |machine| machine.api_starts(now));
+    }
     let place = (node.to_owned(), component.to_owned());
     state.control.statics.insert(place, PendingManifest { image: image.to_owned(), ready_at });
     let when = later(state.now(), delay(state, 500, 1500));

@@ -75,6 +75,10 @@ pub struct Machine {
     pub manifests: BTreeMap<String, String>,
     /// Command of each static pod's container, in its manifest.
     pub commands: BTreeMap<String, Vec<String>>,
+    /// When its API server started.
+    pub api_started: Timestamp,
+    /// Deprecated APIs that this was asked for since, as its metrics have them.
+    pub deprecated: BTreeSet<String>,
     /// KUBELET_EXTRA_ARGS in /etc/default/kubelet.
     pub kubelet_flags: Vec<String>,
     /// Its kernel's control groups are set up as version 1.
@@ -148,6 +152,8 @@ pub struct Faults {
     pub unready: BTreeSet<String>,
     /// Its API server says that it is not ready, which its kubelet has not seen.
     pub api_ill: bool,
+    /// Nobody can read the metrics of its API server.
+    pub metrics_away: bool,
     /// Its member of etcd says that it is not healthy, and why: `ALARM NOSPACE`.
     pub etcd_ill: Option<String>,
     /// Snapshots on it lack their end.
@@ -200,6 +206,8 @@ impl Machine {
             containerd_unread: false,
             manifests: if control_plane { COMPONENTS.map(manifest).into() } else { BTreeMap::new() },
             commands: BTreeMap::new(),
+            api_started: Timestamp::UNIX_EPOCH,
+            deprecated: BTreeSet::new(),
             kubelet_flags: Vec::new(),
             cgroup_v1: false,
             kubelet_config: kubelet_config(KUBELET_CONFIG).into(),
@@ -212,6 +220,12 @@ impl Machine {
             runs: BTreeMap::new(),
             faults: Faults::default(),
         }
+    }
+
+    /// Its API server starts, and has counted nothing.
+    pub fn api_starts(&mut self, at: Timestamp) {
+        self.api_started = at;
+        self.deprecated.clear();
     }
 
     /// Something answers on it.

@@ -31,6 +31,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use machine::{Dpkg, End, Faults, File, KubeletUnit, Machine, Package, RUNTIMES, Runs, Unit, machine_id};
+pub use ops::deprecated_call;
 pub use power::{power, power_cut};
 pub use release::KUBELET_CONFIG;
 pub use ssh::Ssh;

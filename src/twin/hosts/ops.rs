@@ -90,6 +90,7 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         }
         Op::LookBack { snapshots } => past::look_back(state, &machine, snapshots, |line| session.line(line)),
         Op::AskServers => servers(state, &machine).iter().for_each(|line| session.line(line)),
+        Op::AskDeprecated => deprecated(state, &machine, session),
         Op::ReadPatches { folder } => {
             for (path, file) in &machine.files {
                 let name = path.strip_prefix(folder.as_str()).and_then(|rest| rest.strip_prefix('/'));
@@ -244,6 +245,29 @@ fn servers(state: &State, machine: &Machine) -> [String; 2] {
     let api = said("kube-apiserver", ready, "[+]ping ok [-]etcd failed: reason withheld readyz check failed");
     let etcd = said("etcd", health.is_none(), &format!("{{\"health\":\"false\",\"reason\":\"{}\"}}", health.unwrap_or_default()));
     [format!("api {api}"), format!("etcd {etcd}")]
+}
+
+/// As `deprecated.sh` prints it.
+fn deprecated(state: &State, machine: &Machine, session: &mut Session) {
+    if !machine.manifests.contains_key("kube-apiserver") {
+        return session.line("unasked there is no manifest of an API server on this node");
+    }
+    if state.access() != Access::Up || machine.faults.metrics_away {
+        return session.line("unasked its metrics cannot be read: The connection to the server was refused");
+    }
+    machine.deprecated.iter().for_each(|call| session.line(format_args!("called {call}")));
+    session.line(format_args!("started {}", machine.api_started.as_second()));
+    session.line("asked");
+}
+
+/// As metrics print that an API was called: `group/version/resource`, without a group for the core's, and the minor version that no longer serves
+/// it; empty where that is open.
+pub fn deprecated_call(api: &str, removed: &str) -> String {
+    let (before, resource) = api.rsplit_once('/').unwrap_or(("", api));
+    let (group, version) = before.rsplit_once('/').unwrap_or(("", before));
+    format!(
+        "{{group=\"{group}\",removed_release=\"{removed}\",resource=\"{resource}\",subresource=\"\",version=\"{version}\"}} 1"
+    )
 }
 
 impl File {

@@ -66,8 +66,10 @@ pub fn booted(state: &mut State, node: &str, boot: u32) {
     if !machine.booting || machine.boot != boot {
         return;
     }
+    let now = state.now();
     state.hosts.change(node, |machine| {
         machine.booting = false;
+        machine.api_starts(now);
         machine.containerd = machine.release(machine.runtime()).to_owned();
     });
     web::booted(state, node);

@@ -3,9 +3,9 @@
 use std::str::FromStr;
 
 use crate::node::{
-    AddKey, AskServers, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtEtcd, LookAtKeys, LookBack,
-    Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, TakeSnapshot, Trial,
-    WriteCard,
+    AddKey, AskDeprecated, AskServers, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtEtcd,
+    LookAtKeys, LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step,
+    TakeSnapshot, Trial, WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
@@ -16,6 +16,7 @@ pub enum Op {
     ImagesThere { name: String },
     LookBack { snapshots: String },
     AskServers,
+    AskDeprecated,
     ReadPatches { folder: String },
     Available { package: String },
     RefreshAll,
@@ -83,6 +84,7 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         (ImagesThere::NAME, [name]) => of::<ImagesThere>(Op::ImagesThere { name: (*name).to_owned() }),
         (LookBack::NAME, [folder]) => of::<LookBack>(Op::LookBack { snapshots: (*folder).into() }),
         (AskServers::NAME, []) => of::<AskServers>(Op::AskServers),
+        (AskDeprecated::NAME, []) => of::<AskDeprecated>(Op::AskDeprecated),
         (ReadPatches::NAME, [folder]) => of::<ReadPatches>(Op::ReadPatches { folder: (*folder).into() }),
         (Available::NAME, [package]) => of::<Available>(Op::Available { package: (*package).to_owned() }),
         (RefreshAll::NAME, []) => of::<RefreshAll>(Op::RefreshAll),

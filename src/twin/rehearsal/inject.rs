@@ -14,10 +14,11 @@ use super::super::{Call, Fate, Scenario, State, Who, hosts};
 use super::step;
 use crate::failure::Cause;
 use crate::names;
-use crate::node::{Operation, TakeSnapshot};
+use crate::node::{AskDeprecated, Operation, TakeSnapshot};
+use crate::plan::model::version::Version;
 
 /// What can be injected, and what that is.
-pub const KNOWN: [(&str, &str); 16] = [
+pub const KNOWN: [(&str, &str); 17] = [
     ("kill", "the Job's program is killed in the middle of its work"),
     ("ssh-loss", "the session to the node is cut and its sshd is away for 2 min"),
     ("api-outage", "the API server is away for 2 min"),
@@ -28,6 +29,7 @@ pub const KNOWN: [(&str, &str); 16] = [
     ("crash-loop", "the same, and its new pods crash again and again"),
     ("etcd-ill", "the control plane's etcd raises an alarm"),
     ("dns-away", "the cluster's DNS answers nobody for 20 min"),
+    ("old-api-caller", "somebody calls an API that the next minor version no longer serves (preflight)"),
     ("backup-failure", "the etcd backup fails (preflight)"),
     ("power-cut", "the node's machine loses power for 3 min"),
     ("prometheus-away", "Prometheus refuses connections for 20 min"),
@@ -43,6 +45,8 @@ const POWER: Duration = Duration::from_secs(180);
 const SERVICE_AWAY: Duration = Duration::from_secs(20 * 60);
 /// The alert that fires.
 const ALERT: &str = "RehearsedAlert";
+/// What is called though it is to go.
+const OLD_API: &str = "networking.k8s.io/v1beta1/ipaddresses";
 const DEADLOCK: &str = "rehearsed-deadlock";
 
 /// One disturbance, as it was asked for.
@@ -67,7 +71,7 @@ impl Injection {
         let needs = match *what {
             "pdb-deadlock" | "deployment-down" | "crash-loop" if !of_node => Some("a node's step"),
             "etcd-ill" if !scenario.node(&place).is_some_and(|node| node.control_plane) => Some("a control plane's step"),
-            "backup-failure" if place != "preflight" => Some("preflight"),
+            "backup-failure" | "old-api-caller" if place != "preflight" => Some("preflight"),
             _ => None,
         };
         match needs {
@@ -285,6 +289,7 @@ impl Injector {
                 let effect = open(Callers::From("resolve ".to_owned()), until, "nobody asked it for anything meanwhile");
                 return ("the cluster's DNS is away for 20 min".to_owned(), effect);
             }
+            "old-api-caller" => return call_old_api(state),
             "backup-failure" => {
                 state.control.backup = Backup::Fails;
                 let effect = open(Callers::From(self.backup.clone()), Timestamp::MAX, "the run ended before it made a backup");
@@ -315,11 +320,29 @@ fn away(state: &mut State, service: Service) -> (String, Effect) {
     (format!("{service:?} is away for 20 min"), effect)
 }
 
+/// Every API server is asked for it: whoever calls it comes by a load balancer.
+fn call_old_api(state: &mut State) -> (String, Effect) {
+    let masters: Vec<String> = state.hosts.all().filter(|(_, m)| m.control_plane).map(|(node, _)| node.to_owned()).collect();
+    let mut removed = String::new();
+    for node in masters {
+        state.hosts.change(&node, |machine| {
+            let running = machine.manifests.get("kube-apiserver").and_then(|version| version.parse::<Version>().ok());
+            if let Some(running) = running {
+                removed = Version::new(running.major, running.minor + 1, 0).series();
+                machine.deprecated.insert(hosts::deprecated_call(OLD_API, &removed));
+            }
+        });
+    }
+    let by = Callers::From(format!("{} on ", AskDeprecated::NAME));
+    let effect = Effect::Open { by, until: Timestamp::MAX, otherwise: "only a run to another minor version asks for it" };
+    (format!("{OLD_API} is called, which {removed} no longer serves"), effect)
+}
+
 fn newer_release(state: &mut State) -> (String, Effect) {
     let now = state.now();
     match state.web.packages.newest(now) {
         Some(newest) => {
-            let newer = crate::plan::model::version::Version::new(newest.major, newest.minor, newest.patch + 1);
+            let newer = Version::new(newest.major, newest.minor, newest.patch + 1);
             state.web.packages.release(newer, now);
             (format!("{newer} is released"), Effect::Met)
         }

@@ -138,6 +138,7 @@ impl World<'_> {
         self.state.hosts.containerd_of(&node.name, node.containerd_package.as_deref(), &node.containerd_offers);
         self.state.hosts.change(&node.name, |machine| {
             (machine.cgroup_v1, machine.kubelet_flags) = (node.cgroup_v1, node.kubelet_flags.clone());
+            machine.api_started = earlier(self.scenario.start, QUIET);
         });
         if node.control_plane {
             let uid = created["metadata"]["uid"].clone();

@@ -15,7 +15,7 @@ use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::world::HostOutput;
 
 /// Programs that the stub plays.
-const STUBBED: &str = "apt-get apt-cache apt-mark dpkg dpkg-query dpkg-deb apt-config kubeadm kubelet systemctl systemd-run curl gpg ctr crictl \
+const STUBBED: &str = "apt-get apt-cache apt-mark dpkg dpkg-query dpkg-deb apt-config kubeadm kubelet kubectl systemctl systemd-run curl gpg ctr crictl \
     mv rm sync sleep df getent sshd";
 /// Real programs that scripts may use; nothing else is in PATH.
 const REAL: &str = "awk base64 bash cat chmod comm cp cut date dd df du find flock grep head install ls mkdir mktemp mv od readlink rm sed \

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, AskServers, Available, Begin, Follow, Identify, ImageSource, Images, ImagesThere, Inspect, KubeadmPlan,
-    LookAtEtcd, LookAtKeys, LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository,
+    self, AddKey, AskDeprecated, AskServers, Available, Begin, Follow, Identify, ImageSource, Images, ImagesThere, Inspect,
+    KubeadmPlan, LookAtEtcd, LookAtKeys, LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository,
     SnapshotHash, Step, TakeSnapshot, Trial, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
@@ -114,6 +114,11 @@ fn every(visit: &mut impl Visit) {
     );
     visit.visit(|fill| Refresh { packages: Some(fill.put("https://repo.test/{minor}")) }, "unfit https://repo.test/1.36\n");
     visit.visit(|_| RefreshAll, "");
+    visit.visit(
+        |_| AskDeprecated,
+        "started 1.79583564012e+09\ncalled {group=\"networking.k8s.io\",removed_release=\"1.37\",resource=\"ipaddresses\",\
+         subresource=\"status\",version=\"v1beta1\"} 1\nasked\n",
+    );
     visit.visit(|_| AskServers, "api ill no leader\netcd unasked curl is missing\n");
     visit.visit(
         |fill| Trial {

@@ -4,6 +4,7 @@
 mod assembly;
 pub mod bench;
 mod canaries;
+mod deprecated;
 mod inspect;
 mod keys;
 mod kill;

@@ -369,7 +369,18 @@ systemd-run)
     printf 'LoadState=loaded\nSubState=running\nResult=success\nExecMainStatus=0\n' >"$S/unit"
     end 0
     ;;
+kubectl)
+    if [[ " $* " != *' --server '* || " $* " != *' get --raw /metrics ' ]]; then echo "kubectl: what is that: $*" >&2; end 2; fi
+    if [[ ! -e $S/metrics ]]; then echo 'The connection to the server was refused' >&2; end 1; fi
+    cat "$S/metrics" || end 1
+    end 0
+    ;;
 curl)
+    if [[ " $* " == *' --cacert '* ]]; then
+        if [[ ! -e $S/metrics ]]; then echo 'curl: (7) Failed to connect' >&2; end 7; fi
+        cat "$S/metrics" || end 23
+        end 0
+    fi
     if [[ " $* " == *' --insecure '* ]]; then
         answer=$S/${*: -1}
         answer=$S/${answer##*/}

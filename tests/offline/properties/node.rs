@@ -160,6 +160,12 @@ fn servers() {
 }
 
 #[test]
+fn deprecated() {
+    let call = r#"called {group="",removed_release="1.37",resource="endpoints",subresource="status",version="v1"} 1"#;
+    answers(&AskDeprecated, &[&format!("started 1.79583564012e+09\n{call}\nasked\n"), "unasked curl is missing\n"]);
+}
+
+#[test]
 fn snapshots() {
     let folder: HostPath = "/var/lib/k8s-upgrade/etcd".parse().unwrap();
     answers(

@@ -19,7 +19,7 @@ use k8s_upgrade::plan::model::reminded::Reminded;
 use k8s_upgrade::plan::model::resting::Resting;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
-    self, AddonName, Address, AnnotationPrefix, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress,
+    self, AddonName, Address, AnnotationPrefix, ApiResource, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress,
     HostPath, ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters, Login, LossId, MachineId, Minor,
     Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PatchName, Reason, Revision, RunId, SourceUrl, Stamp,
     Tenant, Url, VaultPath, WebhookName,
@@ -80,6 +80,7 @@ fn tokens() {
     token::<BootId>(plain, &["0b9c6d1e-4f2a-4c3b-9d8e-7f6a5b4c3d2e"]);
     token::<MachineId>(hex, &["0b9c6d1e4f2a4c3b9d8e7f6a5b4c3d2e"]);
     token::<Minor>(plain, &["1.36", "1.9"]);
+    token::<ApiResource>(plain, &["v1/endpoints", "networking.k8s.io/v1beta1/ipaddresses"]);
 }
 
 /// The options that are no tokens, as the command line reads them.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{
-    self, AskServers, Available, Identify, Images, ImagesThere, Inspect, LookAtEtcd, LookBack, Past, Prefetch, ReadPatches,
-    Refresh, RefreshAll, Said, SnapshotHash, Step, TakeSnapshot, Trial, WorkState, WriteCard,
+    self, AskDeprecated, AskServers, Available, Deprecated, Identify, Images, ImagesThere, Inspect, LookAtEtcd, LookBack, Past,
+    Prefetch, ReadPatches, Refresh, RefreshAll, Said, SnapshotHash, Step, TakeSnapshot, Trial, WorkState, WriteCard,
 };
 use k8s_upgrade::packages::IN_USE;
 use k8s_upgrade::words::{HostPath, ImageName, Revision};
@@ -217,6 +217,12 @@ pub fn a_worker_has_no_servers_to_ask(machine: &mut dyn Machine) {
     let servers = machine.run(&AskServers).unwrap();
     let none = |of: &str| Said::Unasked(format!("there is no manifest of an {of} on this node"));
     assert_eq!((servers.api, servers.etcd), (none("API server"), none("etcd")));
+}
+
+/// The same of what is called that is deprecated.
+pub fn a_worker_has_no_calls_to_count(machine: &mut dyn Machine) {
+    let why = "there is no manifest of an API server on this node".to_owned();
+    assert_eq!(machine.run(&AskDeprecated).unwrap(), Deprecated::Unasked(why));
 }
 
 pub fn a_machine_shows_whose_it_is(m: &mut dyn Machine) {
