@@ -93,7 +93,6 @@ impl Upgrade<'_> {
         say(state, self.node, format!("kubeadm upgrade {verb} {}", self.flags.join(" ")).trim_end());
         let (all, at) = (machine.finished(self.target), state.now());
         state.hosts.change(self.node, |machine| {
-            past::forget_copies(machine);
             let runs = machine.runs.entry(self.target.to_owned()).or_default();
             runs.began += 1;
             runs.again += u32::from(runs.ended_well > 0);
@@ -102,6 +101,7 @@ impl Upgrade<'_> {
             if release != self.target {
                 machine.files.entry(past::former(&release)).or_insert(File { bytes: 0, at, text: None });
             }
+            past::forget_copies(machine);
         });
         soon(Stage::Kubeadm(Phase::Preflight))
     }

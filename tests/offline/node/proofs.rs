@@ -102,8 +102,8 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("work-containerd-package.sh", r#"grep -qxF -- "$package" <<<"$held""#, "-F, after --"),
     (
         "work-kubeadm-upgrade.sh",
-        r#"find "$leftovers" -mindepth 1 -maxdepth 1 -type d -name "$kind" -printf ''"#,
-        "a folder, from the root, and constant patterns",
+        r#"find "$leftovers" -mindepth 1 -maxdepth 1 -type d -printf ''"#,
+        "a folder, from the root: no option",
     ),
 ];
 
@@ -113,6 +113,7 @@ const BARE: &[(&str, &str, &str)] = &[
     ("prefetch.sh", "for package in $names", "names of ours: kubernetes_packages"),
     ("prelude.sh", "=~ ^(0|[1-9][0-9]{0,17})$", "no variable: the end of the word"),
     ("work-kubelet-packages.sh", "for package in $packages", "names of ours: kubernetes_packages"),
+    ("work-kubeadm-upgrade.sh", "=~ ^kubeadm-$kind$", "constants of this file"),
     ("work.sh", "=~ ^$token$", "a constant of this file"),
     ("work.sh", "=~ $now", "of constants"),
     ("work.sh", "=~ $former", "of constants"),

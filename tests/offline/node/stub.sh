@@ -308,7 +308,7 @@ kubeadm)
         if [[ -e $S/dry-run-fails ]]; then cat "$S/dry-run-fails" >&2; end 1; fi
         ;;
     'upgrade apply '* | 'upgrade node'*)
-        mkdir -p "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-backup-etcd-$(date +%s%N)" "$(mktemp -d "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-upgraded-manifestsXXXX")"
+        mkdir -p "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-backup-etcd-$(date +%s%N)" "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-upgraded-manifests$(date +%s%N)"
         if ! mkdir "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-kubelet-config-$(date +%Y-%m-%d-%H-%M-%S)"; then
             echo 'error: error execution phase kubelet-config: could not create timestamp directory: file exists' >&2
             end 1
