@@ -311,6 +311,8 @@ guards! {
     ControlPlaneAfterKubeadm,
     /// A kubelet becomes newer than an API server.
     KubeletWaits,
+    /// kubeadm restarts the member of etcd that leads, and the API waits for an election.
+    LeaderMoved,
     /// A node whose kubelet's package is new serves, though an API server is hidden.
     NewKubeletStaysOut,
     /// A node serves again before its kubelet runs at its version.

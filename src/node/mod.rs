@@ -35,7 +35,7 @@ pub use packages::{Available, ImageSource, Images, KubeadmPlan, PlanText, Prefet
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
 pub use patches::{PatchFile, ReadPatches};
 pub use repository::{Refresh, RefreshAll, Refreshed, Repository, SigningKey};
-pub use servers::{AskServers, Said, Servers};
+pub use servers::{AskServers, MoveLeader, Said, Servers};
 pub use snapshot::{EtcdHere, LookAtEtcd, Made, TakeSnapshot, Taken};
 pub use trial::{Cgroup, RefusedFlag, SetAt, Trial, Tried};
 pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};
@@ -90,6 +90,8 @@ const RUNTIME: &str = include_str!("runtime.sh");
 const KEYS: &str = include_str!("keys.sh");
 /// Whether a file is an etcd snapshot.
 const SNAPSHOT_KIND: &str = include_str!("snapshot-kind.sh");
+/// Where kubeadm's etcd is on a node, and the way into its container.
+const ETCD: &str = include_str!("etcd.sh");
 
 /// The whole script of an operation, as it goes to the standard input of [`COMMAND`].
 pub fn stdin<O: Operation>(op: &O) -> String {

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Operation, RUNTIME, SNAPSHOT_KIND, garbled, results, token};
+use super::{ETCD, Operation, RUNTIME, SNAPSHOT_KIND, garbled, results, token};
 use crate::failure::Cause;
 use crate::plan::model::version::Version;
 use crate::words::{HostPath, NodeName, RunId};
-
-/// Where kubeadm's etcd is on a node, and the way into its container.
-const ETCD: &str = include_str!("etcd.sh");
 
 /// Asks whether a snapshot of the node's etcd can be taken, and kept; changes nothing.
 ///

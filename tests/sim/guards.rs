@@ -182,6 +182,7 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     EarlierWorkEnds: works::an_earlier_runners_work_is_waited_for,
     ControlPlaneAfterKubeadm: works::a_control_plane_that_went_back_gets_no_kubelet,
     KubeletWaits: turns::a_second_turn_under_a_persons_cordon_is_ended_by_the_next_runner,
+    LeaderMoved: nodes::leadership_moves_off_before_a_control_planes_turn,
     NewKubeletStaysOut: turns::a_kubelet_whose_package_is_new_does_not_wait_in_service,
     ReadyAtVersion: works::a_node_serves_at_its_version_alone,
     ControlPlaneWhole: nodes::a_control_plane_is_whole_before_it_serves,

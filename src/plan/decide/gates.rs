@@ -175,10 +175,6 @@ gates! {
         "has the cluster stayed healthy since the last node (setting soak)?",
         "what an upgrade breaks often shows only minutes later",
         "kubectl get nodes", "wait until its time has passed";
-    Etcd: BeforeNode AfterNode, "etcd",
-        "is every member of etcd as healthy as when the run was claimed?",
-        "with one member ill, the upgrade of another could take the quorum, and so the API, away",
-        "kubectl get pods -n kube-system -l component=etcd -o wide", "read the log of the one that is named";
     Workloads: BeforeNode AfterNode Postflight, "workloads",
         "do the Deployments, StatefulSets and DaemonSets that were whole when the run was claimed have all their pods again?",
         "two drains in a row must not take both of two replicas",

@@ -5,6 +5,7 @@ pub mod detect;
 pub mod drain;
 pub mod entry;
 pub mod gates;
+pub mod etcd;
 pub mod losses;
 pub mod next;
 pub mod order;

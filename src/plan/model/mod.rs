@@ -12,6 +12,7 @@ pub mod journal;
 pub mod lease;
 pub mod marks;
 pub mod named;
+pub mod member;
 pub mod parse;
 pub mod policy;
 pub mod progress;

@@ -20,6 +20,7 @@ use crate::report::{Event, Notice};
 use crate::run::chain::snapshot::Saved;
 use crate::run::nodes;
 use crate::run::nodes::asking::Asking;
+use crate::run::nodes::etcd::Disks;
 use crate::run::services::Services;
 use crate::run::ssh::Ssh;
 use crate::settings::Settings;
@@ -69,7 +70,7 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
         return Ok(Preflight::NothingToDo);
     };
     order::check_setting(&facts, &services.settings.policy()).map_err(held)?;
-    let Passed { states, left_out } = gates(services, &facts, target, run, claimed).await.map_err(held)?;
+    let Passed { states, left_out, disks } = gates(services, &facts, target, run, claimed).await.map_err(held)?;
     if services.session.dry_run && guard::on(Guard::DryRun) {
         services.session.note(PLACE, format!("{} → {target} ({kind}): every gate that changes nothing passes", running(&facts)));
         return Ok(Preflight::Ready);
@@ -77,7 +78,7 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
     // The facts are of before the gates, which may have waited.
     let baseline = match claimed {
         true => None,
-        false => Some(baseline(services).await.map_err(held)?),
+        false => Some(baseline(services, disks).await.map_err(held)?),
     };
     services.record.claim(run, target, baseline).await.map_err(held)?;
     services.session.about(Some(run), Some(target), None);
@@ -96,9 +97,9 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
 }
 
 /// What is well now, as the claim carries it.
-async fn baseline(services: &Services) -> Result<String, Cause> {
+async fn baseline(services: &Services, disks: Disks) -> Result<String, Cause> {
     let facts = services.observer.observe().await?;
-    nodes::regression::taken(services, PLACE, &facts).await?.write()
+    nodes::regression::taken(services, PLACE, &facts, disks).await?.write()
 }
 
 /// What the gates have found.
@@ -106,6 +107,7 @@ struct Passed {
     states: Vec<(String, NodeState)>,
     /// Workers that can never be drained, where the settings leave those out.
     left_out: Vec<Skip>,
+    disks: Disks,
 }
 
 /// Records that the run goes past these workers, and tells it. `before`: those that are recorded already.
@@ -223,7 +225,7 @@ async fn gates(services: &Services, facts: &Facts, target: Version, run: &RunId,
     } else {
         asking.not_here(Gate::Trial);
     }
-    asking.end().map(|()| Passed { states, left_out })
+    asking.end().map(|()| Passed { states, left_out, disks })
 }
 
 async fn kubeadm_agrees(ssh: &Ssh, settings: &Settings, facts: &Facts, target: Version) -> Result<(), Cause> {

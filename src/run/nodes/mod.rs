@@ -5,6 +5,7 @@ pub mod cordon;
 pub mod drain;
 pub mod drainable;
 pub mod forecast;
+pub mod etcd;
 pub mod gates;
 pub mod give_up;
 pub mod hooks;

@@ -2,25 +2,24 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Unit};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
-use crate::node::{AskServers, Said};
 use crate::plan::decide::gates::{Gate, Occasion, first_few};
-use crate::plan::decide::regression::{ControlPlane, LOOKS, Look, Looks, STANDS, Symptom, missing};
+use crate::plan::decide::regression::{LOOKS, Look, Looks, STANDS, Symptom, missing};
 use crate::plan::decide::workloads::{Workload, crash_looping};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::baseline::Baseline;
-use crate::plan::model::facts::{Facts, Node};
+use crate::plan::model::facts::Facts;
 use crate::plan::model::marks::Edit;
 use crate::plan::model::progress::Awaited;
 use crate::report::{Event, span};
 use crate::run::cluster::Cluster;
 use crate::run::nodes::asking::Asking;
+use crate::run::nodes::etcd::{self, Disks};
 use crate::run::services::Services;
 use crate::run::session::{Probe, Session, Wait};
 use crate::settings::Settings;
@@ -78,17 +77,17 @@ pub async fn workloads_back(
         .await
 }
 
-/// One look, at what these gates want to know.
+/// One look, at what these gates want to know. `disks`: as the look before has left them.
 ///
 /// # Errors
 /// The API server cannot be asked. A node or the DNS that cannot is a symptom.
-async fn look(services: &Services, facts: &Facts, wanted: impl Fn(Gate) -> bool) -> Result<Look, Cause> {
+async fn look(services: &Services, facts: &Facts, disks: &mut Disks, wanted: impl Fn(Gate) -> bool) -> Result<Look, Cause> {
     let cluster = &services.cluster;
     let mut look = if wanted(Gate::Nodes) { Look::new(facts) } else { Look::default() };
     if wanted(Gate::Etcd) {
-        let servers = facts.managed().filter(|node| node.control_plane).map(|node| async move { ask(services, node).await });
-        let servers: Vec<_> = stream::iter(servers).buffered(usize::from(services.settings.parallel)).collect().await;
-        look = look.with_control_planes(servers);
+        let asked = etcd::asked(services, facts).await;
+        let means = disks.means(&asked);
+        look = look.with_control_planes(asked).with_disks(means);
     }
     if wanted(Gate::Workloads) {
         look = look.with_workloads(workloads(cluster).await?);
@@ -103,22 +102,9 @@ async fn look(services: &Services, facts: &Facts, wanted: impl Fn(Gate) -> bool)
     Ok(look)
 }
 
-async fn ask(services: &Services, node: &Node) -> ControlPlane {
-    let said = |said| match said {
-        Said::Well => Answer::Known(None),
-        Said::Ill(words) => Answer::Known(Some(words)),
-        Said::Unasked(why) => Answer::Unknown(why),
-    };
-    let (api, etcd) = match services.ssh.on_node(node, &AskServers).await {
-        Ok(servers) => (said(servers.api), said(servers.etcd)),
-        Err(cause) => (Answer::Unknown(cause.what.clone()), Answer::Unknown(cause.what)),
-    };
-    ControlPlane { node: node.name.clone(), api, etcd }
-}
-
 /// What is well now; what is not is told, for no run is held for it.
-pub async fn taken(services: &Services, place: &str, facts: &Facts) -> Result<Baseline, Cause> {
-    let look = look(services, facts, |_| true).await?;
+pub async fn taken(services: &Services, place: &str, facts: &Facts, mut disks: Disks) -> Result<Baseline, Cause> {
+    let look = look(services, facts, &mut disks, |_| true).await?;
     let ill = look.ill();
     if !ill.is_empty() {
         let told = format!("not well before this run, and no reason to hold it: {}", first_few(&ill, NAMED));
@@ -135,7 +121,7 @@ pub async fn baseline(services: &Services, place: &str, facts: &Facts, run: &Run
     if let Some(baseline) = facts.marks.baseline.as_ref().filter(|_| facts.marks.is_of(run)) {
         return Ok(baseline.clone());
     }
-    let baseline = taken(services, place, facts).await?;
+    let baseline = taken(services, place, facts, Disks::default()).await?;
     if facts.marks.is_of(run) {
         services
             .session
@@ -154,6 +140,7 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
     asking.not_here(Gate::Soak);
     let soak = if guard::on(Guard::Soak) { settings.soak } else { Duration::ZERO };
     let (begun, mut looks, mut soaks, mut over) = (session.now(), Looks::default(), None, None);
+    let mut disks = Disks::default();
     loop {
         let facts = observer.observe().await?;
         let last = facts.managed().filter_map(|node| Some((node.changed_at?, node.name.as_str()))).max();
@@ -167,7 +154,8 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
             _ => true,
         };
         let counts = |symptom: &Symptom| GUARDED.iter().any(|(gate, guard)| *gate == symptom.gate && guard::on(*guard));
-        let worse: Vec<Symptom> = look(services, &facts, wanted).await?.worse(baseline).into_iter().filter(counts).collect();
+        let worse: Vec<Symptom> =
+            look(services, &facts, &mut disks, wanted).await?.worse(baseline).into_iter().filter(counts).collect();
         let late = passed(begun) >= *over.get_or_insert(left + guard::bound(Guard::WaitDeadline, settings.ready_deadline));
         let standing = looks.see(session.now(), &worse, late);
         let reasons = |gate: Option<Gate>| -> Vec<String> {

@@ -18,21 +18,23 @@ use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::policy::Undrainable;
 use crate::plan::model::version::{Version, or_unknown};
-use crate::plan::view::check::{Finding, Section};
+use crate::plan::view::check::{Finding, Section, Standing};
 use crate::plan::view::health;
 use crate::plan::view::offer::{self, Offer, Service};
 use crate::run::chain;
 use crate::run::nodes;
+use crate::run::nodes::etcd::Disks;
 use crate::run::services::Services;
 use crate::words::{Address, command};
 
 /// Every section, always all of them and in this order.
 pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
     let facts = services.observer.observe_as_it_is().await?;
-    let (cluster, rights, nodes, releases, snapshot, monitoring, workloads, installation) = tokio::join!(
+    let (cluster, rights, nodes, planes, releases, snapshot, monitoring, workloads, installation) = tokio::join!(
         cluster(services, &facts),
         rights(services),
         hosts(services, &facts),
+        control_planes(services, &facts),
         releases(services, &facts),
         snapshot(services, &facts),
         monitoring(services),
@@ -44,6 +46,7 @@ pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
         section("cluster", cluster),
         section("rights", rights),
         section("nodes", nodes),
+        section("control planes", planes),
         section("releases", releases),
         section("snapshot", snapshot),
         section("monitoring", monitoring),

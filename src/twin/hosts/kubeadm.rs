@@ -260,6 +260,7 @@ impl Upgrade<'_> {
                 slow_etcd(state, self.node, Duration::from_secs(pace.slow));
                 Duration::from_secs(pace.slow)
             }
+                super::etcd::restarted(state, self.node);
             "kube-apiserver" => {
                 restart_api(state, self.node, Duration::from_secs(2), Duration::from_secs(pace.away));
                 Duration::from_secs(pace.away + 4)

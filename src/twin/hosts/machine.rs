@@ -19,6 +19,8 @@ pub const SOURCE_FILE: &str = "/etc/apt/sources.list.d/kubernetes.list";
 pub const MIB: u64 = 1 << 20;
 /// Room on its disk at first.
 const FREE: u64 = 40_000 * MIB;
+/// Of a member of etcd at first: on disk, in use, its quota.
+const ETCD: [u64; 3] = [124 * MIB, 80 * MIB, 2048 * MIB];
 /// The folders whose room is looked at, where they exist.
 pub const WORKER_FOLDERS: [&str; 3] = ["/var/cache/apt", "/usr", "/etc/kubernetes"];
 pub const ETCD_FOLDER: &str = "/var/lib/etcd";
@@ -156,6 +158,10 @@ pub struct Faults {
 
 /// Packages of containerd: Docker's, and that of distributions.
 pub const RUNTIMES: [&str; 2] = ["containerd.io", "containerd"];
+    /// Since then the disk of its etcd takes 400 ms for each write.
+    pub etcd_slow: Option<Timestamp>,
+    /// Its member of etcd gives no leadership away.
+    pub leads_on: bool,
 
 impl Machine {
     pub fn new(address: &str, version: &str, containerd: &str, control_plane: bool, key: &str) -> Self {

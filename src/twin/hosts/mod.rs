@@ -44,6 +44,10 @@ pub struct Hosts {
     /// What the repositories of distributions have of containerd: package, distribution and revision.
     containerds: BTreeSet<(&'static str, String, String)>,
     /// Numbers units.
+    /// Whose member of etcd leads, where it is not the first that is up.
+    leader: Option<String>,
+    /// So often a member of etcd was restarted that led others.
+    pub elections: u32,
     tickets: u64,
 }
 
@@ -179,6 +183,11 @@ fn put(state: &mut State, node: &str, path: &str, file: File) {
 }
 
 /// The work that runs on a node is killed: `how` is systemd's word (`signal`, `oom-kill`).
+/// Whose member of etcd leads.
+pub fn etcd_leader(state: &State) -> Option<String> {
+    etcd::leader(state).map(str::to_owned)
+}
+
 pub fn kill_work(state: &mut State, node: &str, how: &str) {
     let runs = |machine: &Machine| machine.unit.as_ref().is_some_and(|unit| unit.end.is_none() && unit.boot == machine.boot);
     if state.hosts.machine(node).is_some_and(runs) {

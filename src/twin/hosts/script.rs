@@ -28,6 +28,7 @@ pub enum Op {
     LookAtEtcd { folder: String },
     TakeSnapshot { folder: String, name: String, node: String, keep: usize, limit: u64 },
     WriteCard { name: String, content: String },
+    MoveLeader { to: String },
     Begin { step: Step, target: String, run: String },
     Follow { from: u64, seconds: u64 },
     LookAtKeys { user: String, of: Vec<String> },
@@ -121,6 +122,7 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         }),
         (WriteCard::NAME, [name, content]) => of::<WriteCard>(Op::WriteCard { name: (*name).into(), content: (*content).into() }),
         (Begin::NAME, [step, target, run, script]) => {
+        (MoveLeader::NAME, [to]) => of::<MoveLeader>(Op::MoveLeader { to: (*to).into() }),
             let step = work(step, target, script)?;
             of::<Begin>(Op::Begin { step, target: (*target).into(), run: (*run).into() })
         }

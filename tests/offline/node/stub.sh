@@ -180,6 +180,15 @@ in_etcd() {
     case "$*" in
     'etcdutl version') echo 'etcdutl version: 3.6.8' ;;
     etcdctl*' get '*) echo "{\"header\":{\"cluster_id\":1,\"member_id\":2,\"revision\":$revision,\"raft_term\":2}}" ;;
+    etcdctl*' endpoint status')
+        leader=$(cat "$S/leader" 2>/dev/null || echo '"leader":10501334649042878790,')
+        echo "[{\"Endpoint\":\"https://127.0.0.1:2379\",\"Status\":{\"header\":{\"cluster_id\":1,\"member_id\":10501334649042878790,\"revision\":$revision,\"raft_term\":2},\"version\":\"3.6.8\",\"dbSize\":20480,$leader\"raftIndex\":9}}]"
+        ;;
+    etcdctl*' move-leader '*)
+        if [[ -e $S/move-fails ]]; then echo 'Error: etcdserver: request timed out, leader transfer took too long' >&2; end 1; fi
+        if [[ ! -e $S/stays ]]; then echo '"leader":3,' >"$S/leader"; fi
+        echo "Leadership transferred from 91bc3c398fb3c146 to ${*: -1}"
+        ;;
     etcdctl*' snapshot save '*)
         # As etcdctl does it: by its name once it is whole.
         head -c 2000 "$S/snapshot.db" >"$file.part"

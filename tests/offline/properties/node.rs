@@ -155,9 +155,16 @@ fn files() {
 fn servers() {
     answers(
         &AskServers,
-        &["api well\netcd ill ALARM NOSPACE\n", "api unasked curl is missing\netcd well\n", "etcd ill\napi well\n"],
+        &[
+            "api well\netcd ill ALARM NOSPACE\n",
+            "api unasked curl is missing\netcd well\n",
+            "etcd ill\napi absent there is none\n",
+            "api well\netcd well\nmember 8e9e05c52164694d\ncounts server_is_leader 1\ncounts server_quota_backend_bytes -1\n",
+            "api well\netcd well\ncounts disk_wal_fsync_duration_seconds_sum 1.5e+01\ncounts mvcc_db_total_size_in_bytes 2.5e+07\n",
+        ],
     );
 }
+    answers(&MoveLeader { to: "8e9e05c52164694d".parse().unwrap() }, &["moved\n", "# moves\nelsewhere\n"]);
 
 #[test]
 fn snapshots() {

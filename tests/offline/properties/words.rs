@@ -16,7 +16,7 @@ use k8s_upgrade::plan::model::resting::Resting;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
     self, Address, AnnotationPrefix, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress, HostPath,
-    ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters, Login, LossId, MachineId, Minor,
+    ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters, Login, LossId, MachineId, MemberId, Minor,
     Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PatchName, Reason, Revision, RunId, SourceUrl, Stamp,
     Url, VaultPath, WebhookName,
 };
@@ -58,6 +58,7 @@ fn tokens() {
     token::<Letters>(plain, &["ii", "iHR"]);
     token::<Keyword>(plain, &["active", "oom-kill"]);
     token::<HostPath>(one_line, &["/var/lib/etcd backup/e.db"]);
+    token::<MemberId>(plain, &["8e9e05c52164694d"]);
     token::<Stamp>(plain, &["2026-11-22T12:04:00Z"]);
     token::<ImageName>(plain, &["registry.k8s.io/pause:3.10", "r:5000/x@sha256:00ff"]);
     let pattern = |c| plain(c) || "%{}".contains(c);

@@ -1,7 +1,7 @@
 //! Gates, one at a time: each is closed by one thing alone, and that is named while nothing has changed.
 
 use k8s_upgrade::twin::State;
-use k8s_upgrade::twin::hosts::Dpkg;
+use k8s_upgrade::twin::hosts::{Dpkg, Machine};
 use k8s_upgrade::twin::store::{Key, Kind};
 use serde_json::json;
 
