@@ -8,6 +8,7 @@
 //! that says the class of a failure ([`cause_of`]), and with a line `! what` on stderr. They refuse to be clever: each looks whether it is needed,
 //! does it, and looks again, so that any of them can be killed anywhere and started again.
 
+mod certificates;
 mod files;
 mod identify;
 mod images;
@@ -26,6 +27,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use certificates::CheckCertificates;
 pub use files::{SnapshotHash, SnapshotInfo, SnapshotKind, WriteCard};
 pub use identify::{Identify, Identity, Machine};
 pub use images::ImagesThere;
@@ -88,10 +90,10 @@ const FETCH_KEY: &str = include_str!("fetch-key.sh");
 const OBJECTIONS: &str = include_str!("objections.sh");
 const RUNTIME: &str = include_str!("runtime.sh");
 const KEYS: &str = include_str!("keys.sh");
-/// Whether a file is an etcd snapshot.
-const SNAPSHOT_KIND: &str = include_str!("snapshot-kind.sh");
 /// Where kubeadm's etcd is on a node, and the way into its container.
 const ETCD: &str = include_str!("etcd.sh");
+/// Whether a file is an etcd snapshot.
+const SNAPSHOT_KIND: &str = include_str!("snapshot-kind.sh");
 
 /// The whole script of an operation, as it goes to the standard input of [`COMMAND`].
 pub fn stdin<O: Operation>(op: &O) -> String {

@@ -1,11 +1,12 @@
 //! What is done next, where, and whether it may be done now.
 
 pub mod alerts;
+pub mod certificates;
 pub mod detect;
 pub mod drain;
 pub mod entry;
-pub mod gates;
 pub mod etcd;
+pub mod gates;
 pub mod losses;
 pub mod next;
 pub mod order;

@@ -146,6 +146,13 @@ async fn gates(services: &Services, facts: &Facts, target: Version, run: &RunId,
         Guard::ApiServersReadyBeforeRun,
         gates::apiservers_ready(facts).into_result("not every API server is ready"),
     );
+    let mut disks = Disks::default();
+    let (etcd, told) = nodes::etcd::gate(services, facts, &mut disks).await;
+    asking.tell(Gate::Etcd, Guard::EtcdFitBeforeRun, etcd);
+    told.into_iter().for_each(|told| services.session.warn(PLACE, told));
+    let (certificates, told) = nodes::certificates::gate(services, facts).await;
+    asking.tell(Gate::Certificates, Guard::CertificatesLast, certificates);
+    told.into_iter().for_each(|told| services.session.warn(PLACE, told));
     asking.tell(
         Gate::Quiet,
         Guard::QuietBeforeRun,

@@ -1,11 +1,12 @@
 //! What is done to nodes.
 
 pub mod asking;
+pub mod certificates;
 pub mod cordon;
 pub mod drain;
 pub mod drainable;
-pub mod forecast;
 pub mod etcd;
+pub mod forecast;
 pub mod gates;
 pub mod give_up;
 pub mod hooks;

@@ -90,6 +90,23 @@ async fn hosts(services: &Services, facts: &Facts) -> Vec<Finding> {
     stream::iter(facts.managed().map(look)).buffered(usize::from(services.settings.parallel)).collect().await
 }
 
+/// What only they have.
+async fn control_planes(services: &Services, facts: &Facts) -> Vec<Finding> {
+    let mut disks = Disks::default();
+    let (etcd, certificates) =
+        tokio::join!(nodes::etcd::gate(services, facts, &mut disks), nodes::certificates::gate(services, facts));
+    let finding = |good: &str, (answer, told): (Result<(), Cause>, Vec<String>)| {
+        let Finding { standing, says, mut detail, command } = Finding::of(good, answer);
+        let standing = if standing == Standing::Good && !told.is_empty() { Standing::Mind } else { standing };
+        detail.extend(told);
+        Finding { standing, says, detail, command }
+    };
+    vec![
+        finding("every member of etcd is well, with room and a fast disk", etcd),
+        finding("kubeadm's certificates outlast a run, or are renewed in it", certificates),
+    ]
+}
+
 async fn releases(services: &Services, facts: &Facts) -> Vec<Finding> {
     let found = chain::detect::detect(&services.settings, &services.world, facts).await;
     match found {

@@ -193,6 +193,9 @@ impl Upgrade<'_> {
                 log(state, self.node, &line);
                 state.hosts.change(self.node, |machine| {
                     machine.runs.entry(self.target.to_owned()).or_default().ended_well += 1;
+                    if crate::plan::decide::certificates::renews(self.flags) {
+                        super::certificates::renew(machine);
+                    }
                     if machine.control_plane {
                         machine.leftovers = ETCD_DATA * MIB;
                     }
@@ -257,10 +260,10 @@ impl Upgrade<'_> {
         log(state, self.node, &format!("[upgrade/staticpods] Preparing for \"{component}\" upgrade"));
         let ready = match component {
             "etcd" => {
+                super::etcd::restarted(state, self.node);
                 slow_etcd(state, self.node, Duration::from_secs(pace.slow));
                 Duration::from_secs(pace.slow)
             }
-                super::etcd::restarted(state, self.node);
             "kube-apiserver" => {
                 restart_api(state, self.node, Duration::from_secs(2), Duration::from_secs(pace.away));
                 Duration::from_secs(pace.away + 4)

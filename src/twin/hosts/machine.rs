@@ -87,6 +87,12 @@ pub struct Machine {
     pub renewed: Option<String>,
     /// Files in the static-pod folder that nobody means the kubelet to load.
     pub stray_manifests: Vec<String>,
+    /// When certificates of kubeadm's end, and authorities; those that are not named last for 300 days, and for years.
+    pub ends: BTreeMap<String, Timestamp>,
+    /// The keys of its authorities are elsewhere.
+    pub external_ca: bool,
+    /// What its member of etcd has on disk, in use, and as its quota (bytes).
+    pub etcd: [u64; 3],
     pub free: u64,
     pub leftovers: u64,
     pub files: BTreeMap<String, File>,
@@ -152,16 +158,16 @@ pub struct Faults {
     pub api_ill: bool,
     /// Its member of etcd says that it is not healthy, and why: `ALARM NOSPACE`.
     pub etcd_ill: Option<String>,
+    /// Since then the disk of its etcd takes 400 ms for each write.
+    pub etcd_slow: Option<Timestamp>,
+    /// Its member of etcd gives no leadership away.
+    pub leads_on: bool,
     /// Snapshots on it lack their end.
     pub torn_snapshots: bool,
 }
 
 /// Packages of containerd: Docker's, and that of distributions.
 pub const RUNTIMES: [&str; 2] = ["containerd.io", "containerd"];
-    /// Since then the disk of its etcd takes 400 ms for each write.
-    pub etcd_slow: Option<Timestamp>,
-    /// Its member of etcd gives no leadership away.
-    pub leads_on: bool,
 
 impl Machine {
     pub fn new(address: &str, version: &str, containerd: &str, control_plane: bool, key: &str) -> Self {
@@ -211,6 +217,9 @@ impl Machine {
             kubelet_config: kubelet_config(KUBELET_CONFIG).into(),
             renewed: None,
             stray_manifests: Vec::new(),
+            ends: BTreeMap::new(),
+            external_ca: false,
+            etcd: ETCD,
             free: FREE,
             leftovers: 0,
             files: BTreeMap::new(),

@@ -4,6 +4,7 @@
 //! are timers (`stages`): `install` does packages as dpkg leaves them at any moment, `kubeadm` changes the cluster phase by phase with the lab's
 //! times. `power` is what a cut and a boot do. Whoever sets faults writes [`Machine::faults`] through [`Hosts::change`].
 
+mod certificates;
 mod configuration;
 mod etcd;
 mod identity;
@@ -43,11 +44,11 @@ pub struct Hosts {
     machines: BTreeMap<String, Arc<Machine>>,
     /// What the repositories of distributions have of containerd: package, distribution and revision.
     containerds: BTreeSet<(&'static str, String, String)>,
-    /// Numbers units.
     /// Whose member of etcd leads, where it is not the first that is up.
     leader: Option<String>,
     /// So often a member of etcd was restarted that led others.
     pub elections: u32,
+    /// Numbers units.
     tickets: u64,
 }
 
@@ -182,12 +183,12 @@ fn put(state: &mut State, node: &str, path: &str, file: File) {
     });
 }
 
-/// The work that runs on a node is killed: `how` is systemd's word (`signal`, `oom-kill`).
 /// Whose member of etcd leads.
 pub fn etcd_leader(state: &State) -> Option<String> {
     etcd::leader(state).map(str::to_owned)
 }
 
+/// The work that runs on a node is killed: `how` is systemd's word (`signal`, `oom-kill`).
 pub fn kill_work(state: &mut State, node: &str, how: &str) {
     let runs = |machine: &Machine| machine.unit.as_ref().is_some_and(|unit| unit.end.is_none() && unit.boot == machine.boot);
     if state.hosts.machine(node).is_some_and(runs) {

@@ -17,7 +17,7 @@ use super::release::{REGISTRY, images};
 use super::script::{Op, Request};
 use super::session::Session;
 use super::trial::{self, Asked};
-use super::{etcd, identity, keys, past, plan, put, work};
+use super::{certificates, etcd, identity, keys, past, plan, put, work};
 use crate::plan::decide::own_image;
 
 /// How long sessions last, in milliseconds.
@@ -197,6 +197,11 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
                 session.line(format_args!("snapshot {} {} {kind} {}", file.bytes, file.at.as_second(), file.sha256(path)));
             }
         },
+        Op::CheckCertificates => {
+            session.millis = PLAN;
+            session.line(certificates::checked(&machine, state.now()));
+        }
+        Op::MoveLeader { to } => etcd::move_leader(state, node, &machine, to, session)?,
         Op::WriteCard { name, content } => {
             let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
             if !name.bytes().all(fine) || !name.starts_with(|first: char| first.is_ascii_alphanumeric()) {

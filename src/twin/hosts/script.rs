@@ -3,9 +3,9 @@
 use std::str::FromStr;
 
 use crate::node::{
-    AddKey, AskServers, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtEtcd, LookAtKeys, LookBack,
-    Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, TakeSnapshot, Trial,
-    WriteCard,
+    AddKey, AskServers, Available, Begin, CheckCertificates, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtEtcd,
+    LookAtKeys, LookBack, MoveLeader, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository,
+    SnapshotHash, Step, TakeSnapshot, Trial, WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
@@ -16,6 +16,7 @@ pub enum Op {
     ImagesThere { name: String },
     LookBack { snapshots: String },
     AskServers,
+    CheckCertificates,
     ReadPatches { folder: String },
     Available { package: String },
     RefreshAll,
@@ -27,8 +28,8 @@ pub enum Op {
     SnapshotHash { path: String },
     LookAtEtcd { folder: String },
     TakeSnapshot { folder: String, name: String, node: String, keep: usize, limit: u64 },
-    WriteCard { name: String, content: String },
     MoveLeader { to: String },
+    WriteCard { name: String, content: String },
     Begin { step: Step, target: String, run: String },
     Follow { from: u64, seconds: u64 },
     LookAtKeys { user: String, of: Vec<String> },
@@ -84,6 +85,7 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         (ImagesThere::NAME, [name]) => of::<ImagesThere>(Op::ImagesThere { name: (*name).to_owned() }),
         (LookBack::NAME, [folder]) => of::<LookBack>(Op::LookBack { snapshots: (*folder).into() }),
         (AskServers::NAME, []) => of::<AskServers>(Op::AskServers),
+        (CheckCertificates::NAME, []) => of::<CheckCertificates>(Op::CheckCertificates),
         (ReadPatches::NAME, [folder]) => of::<ReadPatches>(Op::ReadPatches { folder: (*folder).into() }),
         (Available::NAME, [package]) => of::<Available>(Op::Available { package: (*package).to_owned() }),
         (RefreshAll::NAME, []) => of::<RefreshAll>(Op::RefreshAll),
@@ -120,9 +122,9 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
             keep: keep.parse().ok()?,
             limit: limit.parse().ok()?,
         }),
+        (MoveLeader::NAME, [to]) => of::<MoveLeader>(Op::MoveLeader { to: (*to).into() }),
         (WriteCard::NAME, [name, content]) => of::<WriteCard>(Op::WriteCard { name: (*name).into(), content: (*content).into() }),
         (Begin::NAME, [step, target, run, script]) => {
-        (MoveLeader::NAME, [to]) => of::<MoveLeader>(Op::MoveLeader { to: (*to).into() }),
             let step = work(step, target, script)?;
             of::<Begin>(Op::Begin { step, target: (*target).into(), run: (*run).into() })
         }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, AskServers, Available, Begin, Follow, Identify, ImageSource, Images, ImagesThere, Inspect, KubeadmPlan,
-    LookAtEtcd, LookAtKeys, LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository,
-    SnapshotHash, Step, TakeSnapshot, Trial, WriteCard,
+    self, AddKey, AskServers, Available, Begin, CheckCertificates, Follow, Identify, ImageSource, Images, ImagesThere, Inspect,
+    KubeadmPlan, LookAtEtcd, LookAtKeys, LookBack, MoveLeader, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys,
+    Repository, SnapshotHash, Step, TakeSnapshot, Trial, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -114,7 +114,13 @@ fn every(visit: &mut impl Visit) {
     );
     visit.visit(|fill| Refresh { packages: Some(fill.put("https://repo.test/{minor}")) }, "unfit https://repo.test/1.36\n");
     visit.visit(|_| RefreshAll, "");
-    visit.visit(|_| AskServers, "api ill no leader\netcd unasked curl is missing\n");
+    visit.visit(
+        |_| AskServers,
+        "api ill no leader\netcd unasked curl is missing\nmember 8e9e05c52164694d\ncounts server_is_leader 1\n\
+         counts disk_wal_fsync_duration_seconds_sum 1.5e+01\n",
+    );
+    visit.visit(|_| CheckCertificates, "{}\n");
+    visit.visit(|fill| MoveLeader { to: fill.put("8e9e05c52164694d") }, "moved\n");
     visit.visit(
         |fill| Trial {
             packages: fill.put("https://repo.test/{minor}"),

@@ -302,6 +302,11 @@ kubeadm)
     mine=${OF_PACKAGE:-${version%%-*}}
     case "$*" in
     'version -o short') echo "v$mine" ;;
+    'certs check-expiration'*)
+        if [[ $* == *' -o json' && -e $S/no-json ]]; then echo "unknown shorthand flag: 'o' in -o" >&2; end 1; fi
+        if [[ -e $S/certs-fail ]]; then cat "$S/certs-fail" >&2; end 1; fi
+        cat "$S/certs"
+        ;;
     'upgrade plan '*)
         cat "$S/plan-stderr" >&2
         cat "$S/plan"
