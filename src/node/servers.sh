@@ -12,11 +12,10 @@ url='^https?://[][A-Za-z0-9.:_-]+$'
 
 # URL: of what the member counts of itself, whose page has some 200 KiB, only what is judged.
 counts_itself() {
-    local gauges='mvcc_db_total_size_in_bytes|mvcc_db_total_size_in_use_in_bytes|server_quota_backend_bytes|server_is_leader|server_is_learner'
-    local histograms='disk_wal_fsync_duration_seconds|disk_backend_commit_duration_seconds' page
+    local page
     page=$(curl -sS --insecure --noproxy '*' --max-time 5 --max-filesize 4194304 "$1" 2>/dev/null | head -c 4194304) || true
-    sed -nE "s/^etcd_($gauges|($histograms)_(sum|count)) ([0-9.e+-]{1,40})\$/counts \1 \4/p
-        s/^etcd_server_id\{server_id=\"([0-9a-f]{1,16})\"\} 1\$/member \1/p" <<<"$page"
+    sed -nE 's/^etcd_((mvcc_db_total_size_in_bytes|mvcc_db_total_size_in_use_in_bytes|server_quota_backend_bytes|server_is_leader|server_is_learner|disk_wal_fsync_duration_seconds_(sum|count)|disk_backend_commit_duration_seconds_(sum|count)) [0-9.e+-]{1,40})$/counts \1/p
+        s/^etcd_server_id\{server_id="([0-9a-f]{1,16})"\} 1$/member \1/p' <<<"$page"
 }
 
 if ! command -v curl >/dev/null; then

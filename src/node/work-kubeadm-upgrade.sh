@@ -33,8 +33,10 @@ for kind in 'backup-etcd-[0-9-]+' 'backup-manifests-[0-9-]+' 'upgraded-manifests
     while read -r _ old; do
         if [[ $old =~ ^kubeadm-$kind$ ]]; then made+=("$leftovers/$old"); fi
     done <<<"$listed"
-    for ((at = 0; at < ${#made[@]} - 1; at++)); do
-        old=${made[at]}
+    left=${#made[@]}
+    for old in "${made[@]}"; do
+        left=$((left - 1))
+        if ((left == 0)); then break; fi
         if [[ -z $first && -n $since && $old -nt $since ]]; then
             first=$old
             continue

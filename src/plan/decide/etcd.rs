@@ -66,11 +66,11 @@ fn etcdctl(node: &str, what: &str) -> String {
 
 /// Asked before a run. `means`: how long the disk of a member takes now; None: it has written too little to tell.
 pub fn fitness<'a>(asked: impl IntoIterator<Item = (&'a ControlPlane, Option<Means>)>) -> Fitness {
-    let mut fitness = Fitness::default();
+    let (mut fitness, mut elsewhere) = (Fitness::default(), Vec::new());
     for (plane, means) in asked {
         let node = plane.node.as_str();
         if plane.elsewhere {
-            fitness.told.push(format!("etcd of {node} is not kubeadm's: whoever runs it looks after its health"));
+            elsewhere.push(node);
             continue;
         }
         let closed = of_health(plane).or_else(|| match &plane.member {
@@ -86,6 +86,12 @@ pub fn fitness<'a>(asked: impl IntoIterator<Item = (&'a ControlPlane, Option<Mea
         if let Answer::Known(member) = &plane.member {
             fitness.told.extend(fragmented(node, member));
         }
+    }
+    if !elsewhere.is_empty() {
+        fitness.told.push(format!(
+            "no etcd of kubeadm's is on {}: whoever runs it elsewhere looks after its health",
+            elsewhere.join(", ")
+        ));
     }
     fitness
 }

@@ -73,7 +73,7 @@ fn what_is_only_told() {
         ..plane("m", member(1, 1))
     };
     let (closed, told) = judged(&external, None);
-    assert!(closed.is_none() && told[0].contains("is not kubeadm's"), "{told:?}");
+    assert!(closed.is_none() && told[0].contains("no etcd of kubeadm's is on m"), "{told:?}");
 }
 
 #[test]

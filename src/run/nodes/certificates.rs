@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, stream};
 
-use crate::failure::Cause;
+use crate::failure::{Cause, Class};
 use crate::node::CheckCertificates;
 use crate::plan::decide::certificates::{Outlook, outlook, renews};
 use crate::plan::decide::order;
@@ -24,6 +24,10 @@ pub async fn gate(services: &Services, facts: &Facts) -> (Result<(), Cause>, Vec
         asked.buffered(usize::from(services.settings.parallel)).collect().await;
     let known = asked.iter().filter_map(|(node, said)| Some((node.as_str(), said.as_ref().ok()?)));
     let Outlook { mut closed, told } = outlook(known, renews(&services.settings.kubeadm_flags()), services.session.now());
-    closed.extend(asked.iter().filter_map(|(node, said)| Some((node.clone(), said.as_ref().err()?.clone()))));
+    let unknown = |cause: &Cause| match cause.class {
+        Class::Refused => cause.clone(),
+        _ => Cause { class: Class::Hold, what: format!("when they end is not known: {}", cause.what), ..cause.clone() },
+    };
+    closed.extend(asked.iter().filter_map(|(node, said)| Some((node.clone(), unknown(said.as_ref().err()?)))));
     (Cause::together("certificates do not outlast a run", closed).map_or(Ok(()), Err), told)
 }

@@ -1,8 +1,8 @@
 //! Gates before a node, after it, and before the end: each is closed by one thing alone, and the chain goes on once that is mended.
 
-use k8s_upgrade::twin::State;
 use k8s_upgrade::twin::scenario::{self, Scenario, Workload};
 use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::{State, hosts};
 use serde_json::json;
 
 use super::super::hands::{NEW, done, is_out, observed, ours, runbook, slack, unit_runs, version};
@@ -69,6 +69,7 @@ pub fn leadership_moves_off_before_a_control_planes_turn() {
     });
     done(&end, &[]);
     assert_eq!(end.hosts.elections, 0, "{}", tail(&end, 60));
+    assert_eq!(hosts::etcd_leader(&end).as_deref(), Some("k8s-master2"));
     let seen = |text: &str| end.history.all().iter().position(|line| line.contains(text));
     let moved = [
         "the leadership of etcd moves from k8s-master1 to k8s-master3",
