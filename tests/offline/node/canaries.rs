@@ -304,7 +304,8 @@ fn nothing_of_an_argument_is_run() {
 }
 
 /// Results whose value is text: it is shown, and goes into no argument. All else must be a token.
-const TEXT: [(&str, &str); 17] = [
+const TEXT: [(&str, &str); 18] = [
+    ("certificates", ""), // kubeadm's own words, read in `plan::model::certificates`
     ("servers", "api"),
     ("servers", "etcd"),
     ("identify", "none"),
