@@ -17,8 +17,8 @@ use crate::plan::model::member::{Disk, Means};
 use crate::plan::model::version::Version;
 use crate::run::services::Services;
 
-/// So long a disk is watched before a run. Leases of nodes and leaders alone are some writes a second.
-const WATCHED: Duration = Duration::from_secs(10);
+/// So long a disk is watched before a run, and before a node that no soak comes before. Leases of nodes and leaders alone are some writes a second.
+pub const WATCHED: Duration = Duration::from_secs(10);
 
 /// How long the disks had taken at the last look, by node: what lies between two is judged.
 #[derive(Clone, Debug, Default)]

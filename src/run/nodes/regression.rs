@@ -140,7 +140,7 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
     asking.not_here(Gate::Soak);
     let soak = if guard::on(Guard::Soak) { settings.soak } else { Duration::ZERO };
     let (begun, mut looks, mut soaks, mut over) = (session.now(), Looks::default(), None, None);
-    let mut disks = Disks::default();
+    let (mut disks, mut first) = (Disks::default(), true);
     loop {
         let facts = observer.observe().await?;
         let last = facts.managed().filter_map(|node| Some((node.changed_at?, node.name.as_str()))).max();
@@ -153,6 +153,8 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
             Occasion::Postflight => gate != Gate::Etcd,
             _ => true,
         };
+        // What a disk takes is known only from the second look on: a run that was held for it must not go past it by being begun again.
+        let judged = !std::mem::replace(&mut first, false) || !wanted(Gate::Etcd);
         let counts = |symptom: &Symptom| GUARDED.iter().any(|(gate, guard)| *gate == symptom.gate && guard::on(*guard));
         let worse: Vec<Symptom> =
             look(services, &facts, &mut disks, wanted).await?.worse(baseline).into_iter().filter(counts).collect();
@@ -169,6 +171,11 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
             let after = last.map_or("since the run was claimed".to_owned(), |(_, node)| format!("after {node} was upgraded"));
             let cause = Cause::hold(format!("the cluster got worse {after}: nothing else will be started")).detail(reasons(None));
             return Err(asking.late(cause));
+        }
+        if left.is_zero() && worse.is_empty() && !judged {
+            session.safe_point(Guard::StopInSoak, Guard::HaltInSoak).await?;
+            session.sleep(etcd::WATCHED, guard::on(Guard::StopInSoak)).await;
+            continue;
         }
         if left.is_zero() && worse.is_empty() {
             if soaks {
