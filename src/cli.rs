@@ -473,7 +473,7 @@ pub struct Rehearse {
     #[arg(long, conflicts_with_all = ["from_cluster", "scenario", "save", "inject", "target", "seed"])]
     pub schema: bool,
     /// Break something at preflight, master, worker/NODE, postflight or a node's step; may be repeated: kill, ssh-loss, api-outage, alert,
-    /// node-not-ready, pdb-deadlock, deployment-down, crash-loop, etcd-ill, dns-away, old-api-caller, backup-failure, power-cut,
+    /// node-not-ready, pdb-deadlock, deployment-down, crash-loop, etcd-ill, etcd-slow, dns-away, old-api-caller, backup-failure, power-cut,
     /// prometheus-away, pushgateway-away, slack-away, new-release
     #[arg(long, value_name = "WHAT@STEP")]
     pub inject: Vec<String>,

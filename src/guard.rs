@@ -132,6 +132,10 @@ guards! {
     NodesReadyBeforeRun,
     /// A run begins while an API server is not ready.
     ApiServersReadyBeforeRun,
+    /// A run begins on an etcd that is ill, full or slow.
+    EtcdFitBeforeRun,
+    /// A run begins on certificates that do not outlast it.
+    CertificatesLast,
     /// A run begins right after nodes came or went.
     QuietBeforeRun,
     /// A right is missing in the middle of a run.
@@ -313,6 +317,8 @@ guards! {
     // --- the work on a node ---
     /// Work begins beside that of an earlier runner.
     EarlierWorkEnds,
+    /// kubeadm restarts the member of etcd that leads, and the API waits for an election.
+    LeaderMoved,
     /// A failed kubeadm passes for one that has upgraded the control plane.
     ControlPlaneAfterKubeadm,
     /// A kubelet becomes newer than an API server.

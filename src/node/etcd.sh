@@ -68,3 +68,16 @@ enter_etcd() {
     esac
     [[ -n $id ]] || hold "no container of etcd runs on this node"
 }
+
+# Sets client to etcdctl as this node's member lets it in; it runs in etcd's container.
+etcd_client() {
+    local flag
+    flag=$(etcd_flag listen-client-urls)
+    client=(etcdctl "--endpoints=${flag%%,*}")
+    flag=$(etcd_flag trusted-ca-file)
+    client+=("--cacert=$flag")
+    flag=$(etcd_flag cert-file)
+    client+=("--cert=$flag")
+    flag=$(etcd_flag key-file)
+    client+=("--key=$flag")
+}

@@ -8,6 +8,7 @@
 //! that says the class of a failure ([`cause_of`]), and with a line `! what` on stderr. They refuse to be clever: each looks whether it is needed,
 //! does it, and looks again, so that any of them can be killed anywhere and started again.
 
+mod certificates;
 mod deprecated;
 mod files;
 mod identify;
@@ -27,6 +28,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+pub use certificates::CheckCertificates;
 pub use deprecated::{AskDeprecated, Counted, Deprecated, DeprecatedCall};
 pub use files::{SnapshotHash, SnapshotInfo, SnapshotKind, WriteCard};
 pub use identify::{Identify, Identity, Machine};
@@ -37,7 +39,7 @@ pub use packages::{Available, ImageSource, Images, KubeadmPlan, PlanText, Prefet
 pub use past::{Copy, LookBack, Manifest, Past, Snapshot};
 pub use patches::{PatchFile, ReadPatches};
 pub use repository::{Refresh, RefreshAll, Refreshed, Repository, SigningKey};
-pub use servers::{AskServers, Said, Servers};
+pub use servers::{AskServers, MoveLeader, Said, Servers};
 pub use snapshot::{EtcdHere, LookAtEtcd, Made, TakeSnapshot, Taken};
 pub use trial::{Cgroup, RefusedFlag, SetAt, Trial, Tried};
 pub use work::{Begin, Begun, Follow, Followed, Step, Target, Work, WorkState};

@@ -17,14 +17,7 @@ if [[ -f $file ]]; then snapshot_kind "$file"; fi
 if [[ $kind != whole ]]; then
     etcd_room "$folder"
     enter_etcd "$limit"
-    flag=$(etcd_flag listen-client-urls)
-    client=(etcdctl "--endpoints=${flag%%,*}")
-    flag=$(etcd_flag trusted-ca-file)
-    client+=("--cacert=$flag")
-    flag=$(etcd_flag cert-file)
-    client+=("--cert=$flag")
-    flag=$(etcd_flag key-file)
-    client+=("--key=$flag")
+    etcd_client
     # Most members answer to this, and this one catches up with them first.
     said=$("${in_etcd[@]}" "${client[@]}" --command-timeout=30s --write-out=json get k8s-upgrade 2>&1) ||
         unreachable "etcd does not answer: ${said:0:300}"

@@ -28,8 +28,8 @@ use crate::plan::model::policy::{
 };
 use crate::plan::model::webhook::Webhook;
 use crate::words::{
-    Address, AnnotationPrefix, ApiResource, Certificates, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName, ObjectPath,
-    PackagesUrl, Tenant, Url, VaultPath, WebhookName, is_open,
+    Address, AnnotationPrefix, ApiResource, Certificates, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName,
+    ObjectPath, PackagesUrl, Tenant, Url, VaultPath, WebhookName, is_open,
 };
 pub use load::{ENV_PREFIX, Fault, Sources, service_links};
 pub use values::{AlertFilter, KubeadmFlag, PlainHttp};

@@ -27,6 +27,6 @@ pub(crate) use texts::texts;
 pub use texts::{Texts, shown};
 pub use token::{
     ApiResource, BootId, ExactPackage, Fingerprint, Flag, HostPath, ImageName, ImageTag, KeyBase64, KeyType, Keyword,
-    KubeadmCheck, Letters, Login, MachineId, Minor, NodeName, NotAToken, PackageName, PackagesUrl, PatchName, Revision, RunId,
-    SourceUrl, Stamp,
+    KubeadmCheck, Letters, Login, MachineId, MemberId, Minor, NodeName, NotAToken, PackageName, PackagesUrl, PatchName, Revision,
+    RunId, SourceUrl, Stamp,
 };

@@ -131,6 +131,9 @@ tokens! {
     Keyword, "word", "lower-case letters and hyphens are wanted, 40 at most, for example active", is_keyword;
     /// A file or folder on a node, from its root. It may hold blanks and letters of any language.
     HostPath, "path", "an absolute path without control characters is wanted, 1024 bytes at most", is_path;
+    /// A member of etcd, as etcdctl names it: `8e9e05c52164694d`.
+    MemberId, "member of etcd", "1 to 16 hexadecimal digits are wanted, for example 8e9e05c52164694d",
+        |text| (1..=16).contains(&text.len()) && is_hex(text);
     /// A moment as scripts print it: `2026-11-22T12:04:00Z`.
     Stamp, "time", "UTC to the second is wanted, for example 2026-11-22T12:04:00Z", is_stamp;
     /// Where a container image is taken from, with or without its tag or digest: `registry.k8s.io/pause:3.10`.
@@ -402,6 +405,7 @@ mod tests {
         );
         accepts::<PatchName>(&["etcd0+json.yaml", "kube-apiserver.json"], &["../etcd", "Etcd", "a b", &"a".repeat(256)]);
         accepts::<ImageTag>(&["v1.14.6", "3.6.8-0", "_a"], &["a:b", "a@b", "a/b", ".a", &"a".repeat(129)]);
+        accepts::<MemberId>(&["8e9e05c52164694d", "1"], &["", "8E9E", "0x1", "8e9e05c52164694d0"]);
         accepts::<Stamp>(&["2026-11-22T12:04:00Z"], &["2026-11-22 12:04:00Z", "2026-11-22T12:04:00", "2026-11-22T12:04:00Z "]);
         accepts::<ImageName>(
             &["registry.k8s.io", "registry.k8s.io/pause:3.10", "r.test:5000/a_b/c@sha256:00ff"],
@@ -512,6 +516,7 @@ mod tests {
             of::<Letters>("i", ""),
             of::<Keyword>("active", ""),
             of::<HostPath>("/backup/", shown),
+            of::<MemberId>("8e9e05c52164694d", ""),
             of::<Stamp>("2026-11-22T12:04:00Z", ""),
             of::<ImageName>("registry.k8s.io/", ""),
             of::<PackagesUrl>("https://pkgs.k8s.io", ""),

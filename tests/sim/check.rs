@@ -109,9 +109,13 @@ fn each_thing_that_is_missing_is_named_in_its_section() {
         state.hosts.change("k8s-node2", |machine| machine.authorized_keys.clear());
     };
     let dark = |state: &mut State| hosts::power_cut(state, "k8s-node3", Duration::from_secs(7200));
-    let cases: [(&str, &str, &str, u8, Edit); 6] = [
+    let full = |state: &mut State| {
+        state.hosts.change("k8s-master", |machine| machine.etcd[0] = 1800 << 20);
+    };
+    let cases: [(&str, &str, &str, u8, Edit); 7] = [
         ("cluster", "mind", "not every node is fit", 4, Box::new(dark)),
         ("nodes", "bad", "k8s-node2: ", 4, Box::new(locked)),
+        ("control planes", "bad", "its database has 1800 MiB", 4, Box::new(full)),
         ("releases", "bad", "package index", 4, Box::new(away(Service::Packages))),
         ("snapshot", "bad", "backup-etcd", 4, Box::new(gone(Kind::CronJob, "default", "backup-etcd"))),
         ("monitoring", "bad", "Prometheus", 4, Box::new(away(Service::Prometheus))),

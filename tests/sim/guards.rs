@@ -94,6 +94,8 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     TargetAllowed: hands::start_refuses_an_impossible_target,
     NodesReadyBeforeRun: gates::a_node_that_is_not_ready,
     ApiServersReadyBeforeRun: gates::an_api_server_that_is_not_ready,
+    EtcdFitBeforeRun: gates::an_etcd_that_is_not_fit,
+    CertificatesLast: gates::certificates_that_do_not_outlast_a_run,
     QuietBeforeRun: gates::a_node_that_came_lately,
     Permissions: incidents::before::incident_07_missing_rights_were_found_midway,
     BackupTemplate: gates::a_backup_that_is_not_there,
@@ -184,6 +186,7 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     SurgeDeadline: surge::a_new_pod_that_never_comes_is_waited_for_half_a_drain,
     // the work on a node
     EarlierWorkEnds: works::an_earlier_runners_work_is_waited_for,
+    LeaderMoved: nodes::leadership_moves_off_before_a_control_planes_turn,
     ControlPlaneAfterKubeadm: works::a_control_plane_that_went_back_gets_no_kubelet,
     KubeletWaits: turns::a_second_turn_under_a_persons_cordon_is_ended_by_the_next_runner,
     NewKubeletStaysOut: turns::a_kubelet_whose_package_is_new_does_not_wait_in_service,

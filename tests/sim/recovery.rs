@@ -338,7 +338,7 @@ fn mend(state: &mut State) {
         pods.iter().for_each(|key| drop(state.store.remove(key)));
     }
     state.dns_away_until = None;
-    state.hosts.change("k8s-master", |machine| machine.faults.etcd_ill = None);
+    state.hosts.change("k8s-master", |machine| (machine.faults.etcd_ill, machine.faults.etcd_slow) = (None, None));
     let budgets: Vec<Key> = state.store.list(Kind::Budget).map(|(key, _)| key.clone()).collect();
     for key in budgets {
         let deadlock = state.store.get(&key).is_some_and(|budget| budget["spec"]["maxUnavailable"] == 0);
@@ -355,7 +355,7 @@ fn injected(step: &str) {
         let Ok(injection) = Injection::read(&format!("{what}@{step}"), &scenario) else {
             let of_another = match what {
                 "backup-failure" => step != "preflight",
-                "etcd-ill" => !step.contains("master"),
+                "etcd-ill" | "etcd-slow" => !step.contains("master"),
                 "pdb-deadlock" | "deployment-down" | "crash-loop" => !step.contains("master") && !step.contains('/'),
                 _ => false,
             };

@@ -129,6 +129,7 @@ fn disturbances() {
         ("deployment-down@k8s-node4", 3, "k8s-node3"),
         ("crash-loop@k8s-node4", 3, "k8s-node3"),
         ("etcd-ill@master", 3, "k8s-master"),
+        ("etcd-slow@master", 3, "k8s-master"),
         ("dns-away@k8s-node4", 3, "k8s-node4"),
         ("backup-failure@preflight", 4, "preflight"),
     ] {

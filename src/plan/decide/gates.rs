@@ -162,6 +162,14 @@ gates! {
         "is the API server of every control plane Running and Ready, and does its /readyz say so after a node?",
         "with one away already, the upgrade of another could take the whole API away",
         "kubectl get pods -n kube-system -l component=kube-apiserver -o wide", "repair the one that is not Ready";
+    Etcd: Preflight BeforeNode AfterNode, "etcd",
+        "is every member of etcd well, with room and a fast disk, and after a node as it was when the run was claimed?",
+        "with one member ill, the upgrade of another could take the quorum, and so the API, away",
+        "kubectl get pods -n kube-system -l component=etcd -o wide", "read the log of the one that is named";
+    Certificates: Preflight, "certificates",
+        "do kubeadm's certificates on every control plane outlast the run, or are they renewed in it?",
+        "once one has ended, a component that is restarted is trusted by no other",
+        "sudo kubeadm certs check-expiration", "on the control plane that is named: when each ends";
     Quiet: Preflight, "quiet",
         "has no node come or gone lately (setting quiet)?",
         "a node that has just failed may fail again",
@@ -231,10 +239,6 @@ gates! {
         "has the cluster stayed healthy since the last node (setting soak)?",
         "what an upgrade breaks often shows only minutes later",
         "kubectl get nodes", "wait until its time has passed";
-    Etcd: BeforeNode AfterNode, "etcd",
-        "is every member of etcd as healthy as when the run was claimed?",
-        "with one member ill, the upgrade of another could take the quorum, and so the API, away",
-        "kubectl get pods -n kube-system -l component=etcd -o wide", "read the log of the one that is named";
     Workloads: BeforeNode AfterNode Postflight, "workloads",
         "do the Deployments, StatefulSets and DaemonSets that were whole when the run was claimed have all their pods again?",
         "two drains in a row must not take both of two replicas",

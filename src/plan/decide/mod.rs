@@ -3,9 +3,11 @@
 pub mod addons;
 pub mod ahead;
 pub mod alerts;
+pub mod certificates;
 pub mod detect;
 pub mod drain;
 pub mod entry;
+pub mod etcd;
 pub mod gates;
 pub mod losses;
 pub mod next;

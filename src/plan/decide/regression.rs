@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::etcd::{ControlPlane, slow};
 use super::gates::Gate;
 use super::workloads::Workload;
 use crate::guard::{self, Guard};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::baseline::Baseline;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
+use crate::plan::model::member::Means;
 
 /// So often something must be seen, and for so long, before it counts: pods restart, and a node's report may be late.
 pub const LOOKS: u32 = 3;
@@ -44,28 +46,13 @@ impl Symptom {
     }
 }
 
-/// What the API server and the etcd of one control plane say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ControlPlane {
-    pub node: String,
-    /// Known: what is wrong with it, if anything.
-    pub api: Answer<Option<String>>,
-    pub etcd: Answer<Option<String>>,
-}
-
-impl ControlPlane {
-    /// Its node does not answer.
-    pub fn silent(node: String, why: &str) -> Self {
-        let unknown = || Answer::Unknown(why.to_owned());
-        ControlPlane { node, api: unknown(), etcd: unknown() }
-    }
-}
-
 /// What one look has seen.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
     symptoms: Vec<Symptom>,
     workloads: Vec<Workload>,
+    /// How long the disk of each member of etcd takes.
+    disks: Vec<(String, Means)>,
 }
 
 impl Look {
@@ -77,7 +64,7 @@ impl Look {
             let wrong = node.components_wrong(&COMPONENTS[..1], None).into_iter();
             wrong.map(|what| Symptom::new(Gate::ApiServers, format!("{}:", node.name), what))
         });
-        Look { symptoms: nodes.chain(servers).collect(), workloads: Vec::new() }
+        Look { symptoms: nodes.chain(servers).collect(), ..Look::default() }
     }
 
     /// Of control planes, as they say themselves. Who cannot be asked is another thing than who is ill: the one of before the run does not
@@ -88,10 +75,25 @@ impl Look {
             Answer::Known(wrong) => wrong.map(|what| Symptom::new(gate, of, format!("is not well: {what}"))),
             Answer::Unknown(why) => Some(Symptom::new(gate, format!("the health of the {of}"), format!("is not known: {why}"))),
         };
-        for ControlPlane { node, api, etcd } in asked {
+        for ControlPlane { node, api, etcd, member, elsewhere } in asked {
+            let well = etcd == Answer::Known(None) && !elsewhere;
             self.symptoms.extend(symptom(Gate::ApiServers, format!("API server of {node}"), api));
             self.symptoms.extend(symptom(Gate::Etcd, format!("etcd of {node}"), etcd));
+            if let (true, Answer::Unknown(why)) = (well, member) {
+                self.symptoms.push(Symptom::new(
+                    Gate::Etcd,
+                    format!("the disk of etcd of {node}"),
+                    format!("is not known: {why}"),
+                ));
+            }
         }
+        self
+    }
+
+    /// Of the disks of etcd, as far as there is something to say of them.
+    #[must_use]
+    pub fn with_disks(mut self, disks: impl IntoIterator<Item = (String, Means)>) -> Self {
+        self.disks.extend(disks);
         self
     }
 
@@ -127,7 +129,7 @@ impl Look {
     /// What later looks are held against.
     pub fn baseline(&self, at: Timestamp) -> Baseline {
         let whole = self.workloads.iter().filter(|workload| workload.is_whole());
-        Baseline::new(at, self.symptoms.iter().map(Symptom::key), whole.map(Workload::key))
+        Baseline::new(at, self.symptoms.iter().map(Symptom::key), whole.map(Workload::key)).with_disks(self.disks.iter().cloned())
     }
 
     /// What is wrong now, for whoever is told at the beginning of a run.
@@ -142,7 +144,11 @@ impl Look {
         let before = guard::on(Guard::BadBefore);
         let new = self.symptoms.iter().filter(|symptom| !(before && baseline.was_ill(&symptom.key()))).cloned();
         let lost = missing(&self.workloads, |key| !before || baseline.was_whole(key));
-        new.chain(lost.map(|workload| Symptom::new(Gate::Workloads, &workload.name, workload.words()))).collect()
+        let slow = self.disks.iter().filter_map(|(node, means)| {
+            let before = baseline.disk(node).filter(|_| before);
+            Some(Symptom::new(Gate::Etcd, format!("the disk of etcd of {node}"), slow(*means, before)?))
+        });
+        new.chain(lost.map(|workload| Symptom::new(Gate::Workloads, &workload.name, workload.words()))).chain(slow).collect()
     }
 }
 

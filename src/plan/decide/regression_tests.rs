@@ -6,6 +6,7 @@ use serde_json::json;
 use super::super::gates::Occasion;
 use super::*;
 use crate::plan::model::fixture::{NEW, master, worker};
+use crate::plan::model::member::{Disk, Member};
 
 fn at(seconds: i64) -> Timestamp {
     Timestamp::UNIX_EPOCH + SignedDuration::from_secs(seconds)
@@ -27,7 +28,16 @@ fn deployment(name: &str, wanted: i32, available: i32) -> Workload {
 }
 
 fn plane(api: Answer<Option<String>>, etcd: Answer<Option<String>>) -> [ControlPlane; 1] {
-    [ControlPlane { node: "m".to_owned(), api, etcd }]
+    let member = Member {
+        id: "8e9e05c52164694d".parse().unwrap(),
+        leads: true,
+        learner: false,
+        size: 1,
+        in_use: 1,
+        quota: None,
+        disk: Disk::default(),
+    };
+    [ControlPlane { node: "m".to_owned(), api, etcd, member: Answer::Known(member), elsewhere: false }]
 }
 
 const WELL: Answer<Option<String>> = Answer::Known(None);

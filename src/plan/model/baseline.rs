@@ -1,12 +1,14 @@
 //! What was well when a run was claimed. What is bad later, and was not then, has got worse in the run.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::member::Means;
 use crate::failure::Cause;
 
 /// Bytes of it. Of all annotations of an object Kubernetes takes 256 KiB; half of that has room for 15 000 workloads.
@@ -23,13 +25,30 @@ pub struct Baseline {
     ill: BTreeSet<String>,
     /// All hashes, one after the other.
     whole: String,
+    /// By node: how long the disk of its member of etcd took for its log and for its database (microseconds).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    disks: BTreeMap<String, [u64; 2]>,
 }
 
 impl Baseline {
     /// `ill`: the keys of what is wrong; `whole`: those of the workloads that have all their pods.
     pub fn new(at: Timestamp, ill: impl IntoIterator<Item = String>, whole: impl IntoIterator<Item = String>) -> Self {
         let hashes: BTreeSet<String> = whole.into_iter().map(|key| hash(&key)).collect();
-        Baseline { at, ill: ill.into_iter().collect(), whole: hashes.into_iter().collect() }
+        Baseline { at, ill: ill.into_iter().collect(), whole: hashes.into_iter().collect(), disks: BTreeMap::new() }
+    }
+
+    /// With how fast the disks of etcd are.
+    #[must_use]
+    pub fn with_disks(mut self, disks: impl IntoIterator<Item = (String, Means)>) -> Self {
+        let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.disks.extend(disks.into_iter().map(|(node, means)| (node, [micros(means.fsync), micros(means.commit)])));
+        self
+    }
+
+    /// How fast the disk of a node's member of etcd was then; None: nobody could tell.
+    pub fn disk(&self, node: &str) -> Option<Means> {
+        let [fsync, commit] = self.disks.get(node)?.map(Duration::from_micros);
+        Some(Means { fsync, commit })
     }
 
     /// None: it is not ours.
@@ -92,9 +111,12 @@ mod tests {
 
     #[test]
     fn it_reads_back_and_nothing_else_does() {
-        let baseline = Baseline::new(Timestamp::UNIX_EPOCH, ["etcd k8s-master".to_owned()], keys("Deployment shop", 40));
+        let disk = Means { fsync: Duration::from_micros(1_500), commit: Duration::from_millis(4) };
+        let baseline = Baseline::new(Timestamp::UNIX_EPOCH, ["etcd k8s-master".to_owned()], keys("Deployment shop", 40))
+            .with_disks([("k8s-master".to_owned(), disk)]);
         let read = Baseline::read(&baseline.write().unwrap()).unwrap();
         assert_eq!(read, baseline);
+        assert_eq!((read.disk("k8s-master"), read.disk("k8s-master2")), (Some(disk), None));
         assert!(read.was_ill("etcd k8s-master") && !read.was_ill("etcd k8s-master2"));
         assert!(keys("Deployment shop", 40).all(|key| read.was_whole(&key)));
         // Another size, another name.

@@ -26,6 +26,7 @@ use crate::report::Notice;
 use crate::run::cluster::{Cluster, Observer, Record};
 use crate::run::nodes;
 use crate::run::nodes::asking::Asking;
+use crate::run::nodes::etcd::Disks;
 use crate::run::services::Services;
 use crate::run::session::{Probe, Session, Wait};
 use crate::run::ssh::Ssh;
@@ -293,7 +294,7 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     let facts = services.observer.observe().await?;
     let baseline = match run.or(facts.marks.run_id.as_ref()) {
         Some(run) => nodes::regression::baseline(services, place, &facts, run).await?,
-        None => nodes::regression::taken(services, place, &facts).await?,
+        None => nodes::regression::taken(services, place, &facts, Disks::default()).await?,
     };
     nodes::regression::watch(services, &mut asking, &baseline).await?;
     let facts = services.observer.observe().await?;

@@ -20,6 +20,7 @@ use crate::report::{Event, Notice};
 use crate::run::chain::snapshot::Saved;
 use crate::run::nodes;
 use crate::run::nodes::asking::Asking;
+use crate::run::nodes::etcd::Disks;
 use crate::run::services::Services;
 use crate::run::ssh::Ssh;
 use crate::settings::Settings;
@@ -69,7 +70,7 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
         return Ok(Preflight::NothingToDo);
     };
     order::check_setting(&facts, &services.settings.policy()).map_err(held)?;
-    let Asked { states, left_out, result, .. } = asked(services, &facts, target, run, claimed).await.map_err(held)?;
+    let Asked { states, left_out, disks, result, .. } = asked(services, &facts, target, run, claimed).await.map_err(held)?;
     result.map_err(held)?;
     if services.session.dry_run && guard::on(Guard::DryRun) {
         services.session.note(PLACE, format!("{} → {target} ({kind}): every gate that changes nothing passes", running(&facts)));
@@ -78,7 +79,7 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
     // The facts are of before the gates, which may have waited.
     let baseline = match claimed {
         true => None,
-        false => Some(baseline(services).await.map_err(held)?),
+        false => Some(baseline(services, disks).await.map_err(held)?),
     };
     services.record.claim(run, target, baseline).await.map_err(held)?;
     services.session.about(Some(run), Some(target), None);
@@ -97,9 +98,9 @@ pub async fn preflight(services: &Services, target: Version, run: &RunId) -> Res
 }
 
 /// What is well now, as the claim carries it.
-async fn baseline(services: &Services) -> Result<String, Cause> {
+async fn baseline(services: &Services, disks: Disks) -> Result<String, Cause> {
     let facts = services.observer.observe().await?;
-    nodes::regression::taken(services, PLACE, &facts).await?.write()
+    nodes::regression::taken(services, PLACE, &facts, disks).await?.write()
 }
 
 /// What the gates have found.
@@ -111,6 +112,8 @@ pub struct Asked {
     pub answers: Vec<(Gate, Found, Option<Cause>)>,
     /// All that are closed, as one cause.
     pub result: Result<(), Cause>,
+    /// What the disks of etcd have taken so far.
+    pub disks: Disks,
 }
 
 /// Records that the run goes past these workers, and tells it. `before`: those that are recorded already.
@@ -151,6 +154,13 @@ pub async fn asked(services: &Services, facts: &Facts, target: Version, run: &Ru
         Guard::ApiServersReadyBeforeRun,
         gates::apiservers_ready(facts).into_result("not every API server is ready"),
     );
+    let mut disks = Disks::default();
+    let (etcd, told) = nodes::etcd::gate(services, facts, &mut disks).await;
+    asking.tell(Gate::Etcd, Guard::EtcdFitBeforeRun, etcd);
+    told.into_iter().for_each(|told| services.session.warn(PLACE, told));
+    let (certificates, told) = nodes::certificates::gate(services, facts).await;
+    asking.tell(Gate::Certificates, Guard::CertificatesLast, certificates);
+    told.into_iter().for_each(|told| services.session.warn(PLACE, told));
     asking.tell(
         Gate::Quiet,
         Guard::QuietBeforeRun,
@@ -210,7 +220,7 @@ pub async fn asked(services: &Services, facts: &Facts, target: Version, run: &Ru
     if target::running(facts).is_none_or(|running| UpgradeKind::between(running, target) == UpgradeKind::Minor) {
         asking.tell(Gate::RemovedApis, Guard::RemovedApis, nodes::removed_apis::served(services, PLACE, facts, target).await);
     } else {
-        asking.not_here(Gate::RemovedApis);
+        asking.not_here(Gate::RemovedApis, "a patch release takes no API away");
     }
     super::webhooks::warn(services, PLACE, facts).await;
     let mut left_out = Vec::new();
@@ -222,7 +232,7 @@ pub async fn asked(services: &Services, facts: &Facts, target: Version, run: &Ru
     };
     asking.ask(Gate::Drainable, Guard::DrainableBeforeRun, drainable).await?;
     if services.settings.addons.is_empty() {
-        asking.not_here(Gate::Addons);
+        asking.not_here(Gate::Addons, "none are set");
     } else {
         asking.tell(Gate::Addons, Guard::AddonsAllow, nodes::addons::allow(services, PLACE, target).await);
     }
@@ -243,7 +253,7 @@ pub async fn asked(services: &Services, facts: &Facts, target: Version, run: &Ru
         asking.not_here(Gate::Trial, later);
     }
     let answers = asking.answers();
-    Ok(Asked { states, left_out, answers, result: asking.end() })
+    Ok(Asked { states, left_out, disks, answers, result: asking.end() })
 }
 
 async fn kubeadm_agrees(ssh: &Ssh, settings: &Settings, facts: &Facts, target: Version) -> Result<(), Cause> {

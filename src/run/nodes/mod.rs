@@ -2,9 +2,11 @@
 
 pub mod addons;
 pub mod asking;
+pub mod certificates;
 pub mod cordon;
 pub mod drain;
 pub mod drainable;
+pub mod etcd;
 pub mod forecast;
 pub mod gates;
 pub mod give_up;

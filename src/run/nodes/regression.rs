@@ -2,25 +2,24 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
 use jiff::{SignedDuration, Unit};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
-use crate::node::{AskServers, Said};
 use crate::plan::decide::gates::{Gate, Occasion, first_few};
-use crate::plan::decide::regression::{ControlPlane, LOOKS, Look, Looks, STANDS, Symptom, missing};
+use crate::plan::decide::regression::{LOOKS, Look, Looks, STANDS, Symptom, missing};
 use crate::plan::decide::workloads::{Workload, crash_looping};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::baseline::Baseline;
-use crate::plan::model::facts::{Facts, Node};
+use crate::plan::model::facts::Facts;
 use crate::plan::model::marks::Edit;
 use crate::plan::model::progress::Awaited;
 use crate::report::{Event, span};
 use crate::run::cluster::Cluster;
 use crate::run::nodes::asking::Asking;
+use crate::run::nodes::etcd::{self, Disks};
 use crate::run::services::Services;
 use crate::run::session::{Probe, Session, Wait};
 use crate::settings::Settings;
@@ -78,19 +77,18 @@ pub async fn workloads_back(
         .await
 }
 
-/// One look, at what these gates want to know.
+/// One look, at what these gates want to know. `disks`: as the look before has left them.
 ///
 /// # Errors
 /// The API server cannot be asked. A node or the DNS that cannot is a symptom.
-async fn look(
-    services: &Services,
-    facts: &Facts,
-    planes: Vec<ControlPlane>,
-    wanted: impl Fn(Gate) -> bool,
-) -> Result<Look, Cause> {
+async fn look(services: &Services, facts: &Facts, disks: &mut Disks, wanted: impl Fn(Gate) -> bool) -> Result<Look, Cause> {
     let cluster = &services.cluster;
-    let look = if wanted(Gate::Nodes) { Look::new(facts) } else { Look::default() };
-    let mut look = look.with_control_planes(planes);
+    let mut look = if wanted(Gate::Nodes) { Look::new(facts) } else { Look::default() };
+    if wanted(Gate::Etcd) {
+        let asked = etcd::asked(services, facts).await;
+        let means = disks.means(&asked);
+        look = look.with_control_planes(asked).with_disks(means);
+    }
     if wanted(Gate::Workloads) {
         look = look.with_workloads(workloads(cluster).await?);
     }
@@ -104,40 +102,9 @@ async fn look(
     Ok(look)
 }
 
-/// All control planes; of one that does not answer its name, and why.
-async fn ask_all(services: &Services, facts: &Facts) -> Vec<Result<ControlPlane, (String, Cause)>> {
-    let planes = facts.managed().filter(|node| node.control_plane);
-    let asked = planes.map(|node| async move { ask(services, node).await.map_err(|cause| (node.name.clone(), cause)) });
-    stream::iter(asked).buffered(usize::from(services.settings.parallel)).collect().await
-}
-
-async fn ask(services: &Services, node: &Node) -> Result<ControlPlane, Cause> {
-    let said = |said| match said {
-        Said::Well => Answer::Known(None),
-        Said::Ill(words) => Answer::Known(Some(words)),
-        Said::Unasked(why) => Answer::Unknown(why),
-    };
-    let servers = services.ssh.on_node(node, &AskServers).await?;
-    Ok(ControlPlane { node: node.name.clone(), api: said(servers.api), etcd: said(servers.etcd) })
-}
-
 /// What is well now; what is not is told, for no run is held for it.
-///
-/// # Errors
-/// Somebody cannot be asked.
-pub async fn taken(services: &Services, place: &str, facts: &Facts) -> Result<Baseline, Cause> {
-    let (mut planes, mut unreached) = (Vec::new(), Vec::new());
-    for asked in ask_all(services, facts).await {
-        match asked {
-            Ok(plane) => planes.push(plane),
-            Err(silent) => unreached.push(silent),
-        }
-    }
-    // Once in the baseline, it would hold nothing for the whole run.
-    if let Some(cause) = Cause::together("control planes cannot be asked how they are", unreached) {
-        return Err(cause);
-    }
-    let look = look(services, facts, planes, |_| true).await?;
+pub async fn taken(services: &Services, place: &str, facts: &Facts, mut disks: Disks) -> Result<Baseline, Cause> {
+    let look = look(services, facts, &mut disks, |_| true).await?;
     let ill = look.ill();
     if !ill.is_empty() {
         let told = format!("not well before this run, and no reason to hold it: {}", first_few(&ill, NAMED));
@@ -154,7 +121,7 @@ pub async fn baseline(services: &Services, place: &str, facts: &Facts, run: &Run
     if let Some(baseline) = facts.marks.baseline.as_ref().filter(|_| facts.marks.is_of(run)) {
         return Ok(baseline.clone());
     }
-    let baseline = taken(services, place, facts).await?;
+    let baseline = taken(services, place, facts, Disks::default()).await?;
     if facts.marks.is_of(run) {
         services
             .session
@@ -172,6 +139,7 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
     let place = asking.place();
     let soak = if guard::on(Guard::Soak) { settings.soak } else { Duration::ZERO };
     let (begun, mut looks, mut soaks, mut over) = (session.now(), Looks::default(), None, None);
+    let (mut disks, mut first) = (Disks::default(), true);
     loop {
         let facts = observer.observe().await?;
         let last = facts.managed().filter_map(|node| Some((node.changed_at?, node.name.as_str()))).max();
@@ -184,12 +152,11 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
             Occasion::Postflight => gate != Gate::Etcd,
             _ => true,
         };
+        // What a disk takes is known only from the second look on: a run that was held for it must not go past it by being begun again.
+        let judged = !std::mem::replace(&mut first, false) || !wanted(Gate::Etcd);
         let counts = |symptom: &Symptom| GUARDED.iter().any(|(gate, guard)| *gate == symptom.gate && guard::on(*guard));
-        let planes = if wanted(Gate::Etcd) { ask_all(services, &facts).await } else { Vec::new() };
-        let planes =
-            planes.into_iter().map(|asked| asked.unwrap_or_else(|(node, cause)| ControlPlane::silent(node, &cause.what)));
-        let look = look(services, &facts, planes.collect(), wanted).await?;
-        let worse: Vec<Symptom> = look.worse(baseline).into_iter().filter(counts).collect();
+        let worse: Vec<Symptom> =
+            look(services, &facts, &mut disks, wanted).await?.worse(baseline).into_iter().filter(counts).collect();
         let late = passed(begun) >= *over.get_or_insert(left + guard::bound(Guard::WaitDeadline, settings.ready_deadline));
         let standing = looks.see(session.now(), &worse, late);
         let reasons = |gate: Option<Gate>| -> Vec<String> {
@@ -203,6 +170,11 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
             let after = last.map_or("since the run was claimed".to_owned(), |(_, node)| format!("after {node} was upgraded"));
             let cause = Cause::hold(format!("the cluster got worse {after}: nothing else will be started")).detail(reasons(None));
             return Err(asking.late(cause));
+        }
+        if left.is_zero() && worse.is_empty() && !judged {
+            session.safe_point(Guard::StopInSoak, Guard::HaltInSoak).await?;
+            session.sleep(etcd::WATCHED, guard::on(Guard::StopInSoak)).await;
+            continue;
         }
         if left.is_zero() && worse.is_empty() {
             if soaks {

@@ -253,6 +253,9 @@ async fn replace(
     } else {
         let apply = node.control_plane && order::first_control_plane(facts).is_some_and(|first| first.name == name);
         let label = if apply { work::KUBEADM_APPLY } else { work::KUBEADM_NODE };
+        if node.control_plane {
+            super::etcd::move_leader(services, facts, node, target).await;
+        }
         let step = Step::KubeadmUpgrade { first_control_plane: apply, flags: services.settings.kubeadm_flags() };
         services.ssh.work(node, ChangeClass::Settle, label, step, target.into(), run).await?;
     }

@@ -19,21 +19,23 @@ use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::policy::Undrainable;
 use crate::plan::model::version::{UpgradeKind, Version, or_unknown};
-use crate::plan::view::check::{Finding, Section};
+use crate::plan::view::check::{Finding, Section, Standing};
 use crate::plan::view::health;
 use crate::plan::view::offer::{self, Offer, Service};
 use crate::run::chain;
 use crate::run::nodes;
+use crate::run::nodes::etcd::Disks;
 use crate::run::services::Services;
 use crate::words::{Address, command};
 
 /// Every section, always all of them and in this order.
 pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
     let facts = services.observer.observe_as_it_is().await?;
-    let (cluster, rights, nodes, (releases, apis), snapshot, monitoring, workloads, addons, installation) = tokio::join!(
+    let (cluster, rights, nodes, planes, (releases, apis), snapshot, monitoring, workloads, addons, installation) = tokio::join!(
         cluster(services, &facts),
         rights(services),
         hosts(services, &facts),
+        control_planes(services, &facts),
         releases_and_apis(services, &facts),
         snapshot(services, &facts),
         monitoring(services),
@@ -46,6 +48,7 @@ pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
         section("cluster", cluster),
         section("rights", rights),
         section("nodes", nodes),
+        section("control planes", planes),
         section("releases", releases),
         section("deprecated APIs", apis),
         section("snapshot", snapshot),
@@ -88,6 +91,23 @@ async fn hosts(services: &Services, facts: &Facts) -> Vec<Finding> {
         }
     };
     stream::iter(facts.managed().map(look)).buffered(usize::from(services.settings.parallel)).collect().await
+}
+
+/// What only they have.
+async fn control_planes(services: &Services, facts: &Facts) -> Vec<Finding> {
+    let mut disks = Disks::default();
+    let (etcd, certificates) =
+        tokio::join!(nodes::etcd::gate(services, facts, &mut disks), nodes::certificates::gate(services, facts));
+    let finding = |good: &str, (answer, told): (Result<(), Cause>, Vec<String>)| {
+        let Finding { standing, says, mut detail, command } = Finding::of(good, answer);
+        let standing = if standing == Standing::Good && !told.is_empty() { Standing::Mind } else { standing };
+        detail.extend(told);
+        Finding { standing, says, detail, command }
+    };
+    vec![
+        finding("every member of etcd is well, with room and a fast disk", etcd),
+        finding("kubeadm's certificates outlast a run, or are renewed in it", certificates),
+    ]
 }
 
 /// What a run would go to decides what is in its way.

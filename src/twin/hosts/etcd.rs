@@ -1,5 +1,7 @@
 //! The etcd of a control plane's machine, and the snapshots that are taken of it there.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
@@ -130,4 +132,77 @@ fn outnumbered(machine: &Machine, Wanted { folder, name, of, keep, .. }: &Wanted
         .collect();
     own.sort_unstable_by(|a, b| b.cmp(a));
     own.into_iter().skip(keep.saturating_sub(1)).map(|(_, file)| file.to_owned()).collect()
+}
+
+/// Of the disk of each member, in a second: writes, and how long each takes, also where something is wrong with it.
+const WRITES: u64 = 10;
+const TAKES: Duration = Duration::from_millis(2);
+const TAKES_SLOW: Duration = Duration::from_millis(400);
+
+/// A member that is up.
+fn serves(machine: &Machine) -> bool {
+    machine.up() && machine.manifests.contains_key("etcd")
+}
+
+/// Whose member leads: nobody's where none is up.
+pub fn leader(state: &State) -> Option<&str> {
+    let chosen = state.hosts.leader.as_deref().filter(|node| state.hosts.machine(node).is_some_and(serves));
+    chosen.or_else(|| state.hosts.all().find(|(_, machine)| serves(machine)).map(|(node, _)| node))
+}
+
+/// As etcd names a member.
+fn id(node: &str) -> String {
+    Sha256::digest(format!("member {node}")).iter().take(8).fold("a".to_owned(), |id, byte| format!("{id}{byte:02x}"))[..16]
+        .to_owned()
+}
+
+/// A member is restarted: if it led others, one of those is elected.
+pub fn restarted(state: &mut State, node: &str) {
+    if leader(state) != Some(node) {
+        return;
+    }
+    let next = state.hosts.all().find(|(other, machine)| *other != node && serves(machine)).map(|(other, _)| other.to_owned());
+    if next.is_some() {
+        state.tell(format_args!("etcd elects another leader than {node}, which is restarted"));
+        state.hosts.leader = next;
+        state.hosts.elections += 1;
+    }
+}
+
+/// As `move-leader.sh`.
+pub fn move_leader(state: &mut State, node: &str, machine: &Machine, to: &str, session: &mut Session) -> Result<(), Stop> {
+    look(machine)?;
+    if leader(state) != Some(node) {
+        session.line("elsewhere");
+        return Ok(());
+    }
+    let heir = state.hosts.all().find(|(other, machine)| id(other) == to && serves(machine)).map(|(other, _)| other.to_owned());
+    let Some(heir) = heir.filter(|_| !machine.faults.leads_on) else {
+        return Err(failed("etcdctl has moved no leadership: Error: etcdserver: leadership transfer failed"));
+    };
+    state.tell(format_args!("the leadership of etcd moves from {node} to {heir}"));
+    state.hosts.leader = Some(heir);
+    session.line("moved");
+    Ok(())
+}
+
+/// What its metrics say of a member, as `servers.sh` prints it.
+pub fn counts(state: &State, node: &str, machine: &Machine) -> Vec<String> {
+    let [size, in_use, quota] = machine.etcd;
+    let writes = |since: i64| u64::try_from(state.now().as_second() - since).unwrap_or(0) * WRITES;
+    let slow = machine.faults.etcd_slow.map_or(0, |since| writes(since.as_second()));
+    let (count, time) = (writes(0), TAKES.as_secs_f64() * writes(0) as f64 + TAKES_SLOW.as_secs_f64() * slow as f64);
+    let leads = u8::from(leader(state) == Some(node));
+    vec![
+        format!("member {}", id(node)),
+        format!("counts mvcc_db_total_size_in_bytes {size}"),
+        format!("counts mvcc_db_total_size_in_use_in_bytes {in_use}"),
+        format!("counts server_quota_backend_bytes {quota}"),
+        format!("counts server_is_leader {leads}"),
+        "counts server_is_learner 0".to_owned(),
+        format!("counts disk_wal_fsync_duration_seconds_sum {time}"),
+        format!("counts disk_wal_fsync_duration_seconds_count {count}"),
+        format!("counts disk_backend_commit_duration_seconds_sum {time}"),
+        format!("counts disk_backend_commit_duration_seconds_count {count}"),
+    ]
 }

@@ -93,7 +93,6 @@ impl Upgrade<'_> {
         say(state, self.node, format!("kubeadm upgrade {verb} {}", self.flags.join(" ")).trim_end());
         let (all, at) = (machine.finished(self.target), state.now());
         state.hosts.change(self.node, |machine| {
-            past::forget_copies(machine);
             let runs = machine.runs.entry(self.target.to_owned()).or_default();
             runs.began += 1;
             runs.again += u32::from(runs.ended_well > 0);
@@ -102,6 +101,7 @@ impl Upgrade<'_> {
             if release != self.target {
                 machine.files.entry(past::former(&release)).or_insert(File { bytes: 0, at, text: None });
             }
+            past::forget_copies(machine);
         });
         soon(Stage::Kubeadm(Phase::Preflight))
     }
@@ -193,6 +193,9 @@ impl Upgrade<'_> {
                 log(state, self.node, &line);
                 state.hosts.change(self.node, |machine| {
                     machine.runs.entry(self.target.to_owned()).or_default().ended_well += 1;
+                    if crate::plan::decide::certificates::renews(self.flags) {
+                        super::certificates::renew(machine);
+                    }
                     if machine.control_plane {
                         machine.leftovers = ETCD_DATA * MIB;
                     }
@@ -257,6 +260,7 @@ impl Upgrade<'_> {
         log(state, self.node, &format!("[upgrade/staticpods] Preparing for \"{component}\" upgrade"));
         let ready = match component {
             "etcd" => {
+                super::etcd::restarted(state, self.node);
                 slow_etcd(state, self.node, Duration::from_secs(pace.slow));
                 Duration::from_secs(pace.slow)
             }

@@ -19,6 +19,8 @@ pub const SOURCE_FILE: &str = "/etc/apt/sources.list.d/kubernetes.list";
 pub const MIB: u64 = 1 << 20;
 /// Room on its disk at first.
 const FREE: u64 = 40_000 * MIB;
+/// Of a member of etcd at first: on disk, in use, its quota.
+const ETCD: [u64; 3] = [124 * MIB, 80 * MIB, 2048 * MIB];
 /// The folders whose room is looked at, where they exist.
 pub const WORKER_FOLDERS: [&str; 3] = ["/var/cache/apt", "/usr", "/etc/kubernetes"];
 pub const ETCD_FOLDER: &str = "/var/lib/etcd";
@@ -89,6 +91,12 @@ pub struct Machine {
     pub renewed: Option<String>,
     /// Files in the static-pod folder that nobody means the kubelet to load.
     pub stray_manifests: Vec<String>,
+    /// When certificates of kubeadm's end, and authorities; those that are not named last for 300 days, and for years.
+    pub ends: BTreeMap<String, Timestamp>,
+    /// The keys of its authorities are elsewhere.
+    pub external_ca: bool,
+    /// What its member of etcd has on disk, in use, and as its quota (bytes).
+    pub etcd: [u64; 3],
     pub free: u64,
     pub leftovers: u64,
     pub files: BTreeMap<String, File>,
@@ -156,6 +164,10 @@ pub struct Faults {
     pub metrics_away: bool,
     /// Its member of etcd says that it is not healthy, and why: `ALARM NOSPACE`.
     pub etcd_ill: Option<String>,
+    /// Since then the disk of its etcd takes 400 ms for each write.
+    pub etcd_slow: Option<Timestamp>,
+    /// Its member of etcd gives no leadership away.
+    pub leads_on: bool,
     /// Snapshots on it lack their end.
     pub torn_snapshots: bool,
 }
@@ -213,6 +225,9 @@ impl Machine {
             kubelet_config: kubelet_config(KUBELET_CONFIG).into(),
             renewed: None,
             stray_manifests: Vec::new(),
+            ends: BTreeMap::new(),
+            external_ca: false,
+            etcd: ETCD,
             free: FREE,
             leftovers: 0,
             files: BTreeMap::new(),

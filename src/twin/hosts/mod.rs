@@ -4,6 +4,7 @@
 //! are timers (`stages`): `install` does packages as dpkg leaves them at any moment, `kubeadm` changes the cluster phase by phase with the lab's
 //! times. `power` is what a cut and a boot do. Whoever sets faults writes [`Machine::faults`] through [`Hosts::change`].
 
+mod certificates;
 mod configuration;
 mod etcd;
 mod identity;
@@ -44,6 +45,10 @@ pub struct Hosts {
     machines: BTreeMap<String, Arc<Machine>>,
     /// What the repositories of distributions have of containerd: package, distribution and revision.
     containerds: BTreeSet<(&'static str, String, String)>,
+    /// Whose member of etcd leads, where it is not the first that is up.
+    leader: Option<String>,
+    /// So often a member of etcd was restarted that led others.
+    pub elections: u32,
     /// Numbers units.
     tickets: u64,
 }
@@ -177,6 +182,11 @@ fn put(state: &mut State, node: &str, path: &str, file: File) {
         machine.free = (machine.free + former).saturating_sub(file.bytes);
         machine.files.insert(path.to_owned(), file);
     });
+}
+
+/// Whose member of etcd leads.
+pub fn etcd_leader(state: &State) -> Option<String> {
+    etcd::leader(state).map(str::to_owned)
 }
 
 /// The work that runs on a node is killed: `how` is systemd's word (`signal`, `oom-kill`).

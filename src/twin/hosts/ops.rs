@@ -17,7 +17,7 @@ use super::release::{REGISTRY, images};
 use super::script::{Op, Request};
 use super::session::Session;
 use super::trial::{self, Asked};
-use super::{etcd, identity, keys, past, plan, put, work};
+use super::{certificates, etcd, identity, keys, past, plan, put, work};
 use crate::plan::decide::own_image;
 
 /// How long sessions last, in milliseconds.
@@ -89,7 +89,7 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
             machine.images.iter().filter(named).for_each(|image| session.line(format_args!("image {image}")));
         }
         Op::LookBack { snapshots } => past::look_back(state, &machine, snapshots, |line| session.line(line)),
-        Op::AskServers => servers(state, &machine).iter().for_each(|line| session.line(line)),
+        Op::AskServers => servers(state, node, &machine).iter().for_each(|line| session.line(line)),
         Op::AskDeprecated => deprecated(state, &machine, session),
         Op::ReadPatches { folder } => {
             for (path, file) in &machine.files {
@@ -198,6 +198,11 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
                 session.line(format_args!("snapshot {} {} {kind} {}", file.bytes, file.at.as_second(), file.sha256(path)));
             }
         },
+        Op::CheckCertificates => {
+            session.millis = PLAN;
+            session.line(certificates::checked(&machine, state.now()));
+        }
+        Op::MoveLeader { to } => etcd::move_leader(state, node, &machine, to, session)?,
         Op::WriteCard { name, content } => {
             let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
             if !name.bytes().all(fine) || !name.starts_with(|first: char| first.is_ascii_alphanumeric()) {
@@ -234,9 +239,9 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
 }
 
 /// As `servers.sh` prints it: each server's own word, whatever its kubelet makes of its pod.
-fn servers(state: &State, machine: &Machine) -> [String; 2] {
+fn servers(state: &State, node: &str, machine: &Machine) -> Vec<String> {
     let said = |pod: &str, well: bool, ill: &str| match machine.manifests.contains_key(pod) {
-        false => format!("unasked there is no manifest of an {} on this node", if pod == "etcd" { pod } else { "API server" }),
+        false => format!("absent there is no manifest of an {} on this node", if pod == "etcd" { pod } else { "API server" }),
         true if well => "well".to_owned(),
         true => format!("ill {ill}"),
     };
@@ -244,7 +249,8 @@ fn servers(state: &State, machine: &Machine) -> [String; 2] {
     let health = machine.faults.etcd_ill.as_deref();
     let api = said("kube-apiserver", ready, "[+]ping ok [-]etcd failed: reason withheld readyz check failed");
     let etcd = said("etcd", health.is_none(), &format!("{{\"health\":\"false\",\"reason\":\"{}\"}}", health.unwrap_or_default()));
-    [format!("api {api}"), format!("etcd {etcd}")]
+    let counts = if machine.manifests.contains_key("etcd") { etcd::counts(state, node, machine) } else { Vec::new() };
+    [format!("api {api}"), format!("etcd {etcd}")].into_iter().chain(counts).collect()
 }
 
 /// As `deprecated.sh` prints it.

@@ -25,13 +25,16 @@ pub fn keep_copy(machine: &mut Machine, component: &str, image: &str, begun: Tim
     }
 }
 
-/// Before the next run, all folders of each kind go but the newest.
+/// Before the next run, all folders of each kind go but the newest, and the first that this upgrade has made.
 pub fn forget_copies(machine: &mut Machine) {
+    let since = machine.files.iter().filter(|(path, _)| path.starts_with(&former(""))).map(|(_, file)| file.at).max();
     for kind in ["manifests-", "etcd-"] {
         let prefix = format!("{COPIES}{kind}");
         let folder = |path: &str| path.strip_prefix(&prefix).map(|rest| rest.split('/').next().unwrap_or_default().to_owned());
-        let newest = machine.files.keys().filter_map(|path| folder(path)).max();
-        machine.files.retain(|path, _| folder(path).is_none_or(|run| Some(run) == newest));
+        let all = || machine.files.iter().filter_map(|(path, file)| Some((folder(path)?, file.at)));
+        let newest = all().map(|(run, _)| run).max();
+        let first = all().filter(|(_, at)| since.is_some_and(|since| *at > since)).map(|(run, _)| run).min();
+        machine.files.retain(|path, _| folder(path).is_none_or(|run| [&newest, &first].contains(&&Some(run))));
     }
 }
 

@@ -3,9 +3,9 @@
 use std::str::FromStr;
 
 use crate::node::{
-    AddKey, AskDeprecated, AskServers, Available, Begin, Follow, Identify, ImagesThere, Inspect, KubeadmPlan, LookAtEtcd,
-    LookAtKeys, LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step,
-    TakeSnapshot, Trial, WriteCard,
+    AddKey, AskDeprecated, AskServers, Available, Begin, CheckCertificates, Follow, Identify, ImagesThere, Inspect, KubeadmPlan,
+    LookAtEtcd, LookAtKeys, LookBack, MoveLeader, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository,
+    SnapshotHash, Step, TakeSnapshot, Trial, WriteCard,
 };
 
 /// An operation of [`crate::node`], as a machine understands it.
@@ -17,6 +17,7 @@ pub enum Op {
     LookBack { snapshots: String },
     AskServers,
     AskDeprecated,
+    CheckCertificates,
     ReadPatches { folder: String },
     Available { package: String },
     RefreshAll,
@@ -28,6 +29,7 @@ pub enum Op {
     SnapshotHash { path: String },
     LookAtEtcd { folder: String },
     TakeSnapshot { folder: String, name: String, node: String, keep: usize, limit: u64 },
+    MoveLeader { to: String },
     WriteCard { name: String, content: String },
     Begin { step: Step, target: String, run: String },
     Follow { from: u64, seconds: u64 },
@@ -85,6 +87,7 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
         (LookBack::NAME, [folder]) => of::<LookBack>(Op::LookBack { snapshots: (*folder).into() }),
         (AskServers::NAME, []) => of::<AskServers>(Op::AskServers),
         (AskDeprecated::NAME, []) => of::<AskDeprecated>(Op::AskDeprecated),
+        (CheckCertificates::NAME, []) => of::<CheckCertificates>(Op::CheckCertificates),
         (ReadPatches::NAME, [folder]) => of::<ReadPatches>(Op::ReadPatches { folder: (*folder).into() }),
         (Available::NAME, [package]) => of::<Available>(Op::Available { package: (*package).to_owned() }),
         (RefreshAll::NAME, []) => of::<RefreshAll>(Op::RefreshAll),
@@ -121,6 +124,7 @@ fn request(name: &str, args: &[&str]) -> Option<Request> {
             keep: keep.parse().ok()?,
             limit: limit.parse().ok()?,
         }),
+        (MoveLeader::NAME, [to]) => of::<MoveLeader>(Op::MoveLeader { to: (*to).into() }),
         (WriteCard::NAME, [name, content]) => of::<WriteCard>(Op::WriteCard { name: (*name).into(), content: (*content).into() }),
         (Begin::NAME, [step, target, run, script]) => {
             let step = work(step, target, script)?;

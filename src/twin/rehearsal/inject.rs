@@ -18,7 +18,7 @@ use crate::node::{AskDeprecated, Operation, TakeSnapshot};
 use crate::plan::model::version::Version;
 
 /// What can be injected, and what that is.
-pub const KNOWN: [(&str, &str); 17] = [
+pub const KNOWN: [(&str, &str); 18] = [
     ("kill", "the Job's program is killed in the middle of its work"),
     ("ssh-loss", "the session to the node is cut and its sshd is away for 2 min"),
     ("api-outage", "the API server is away for 2 min"),
@@ -28,6 +28,7 @@ pub const KNOWN: [(&str, &str); 17] = [
     ("deployment-down", "what a drain drives away of one Deployment never becomes Ready elsewhere"),
     ("crash-loop", "the same, and its new pods crash again and again"),
     ("etcd-ill", "the control plane's etcd raises an alarm"),
+    ("etcd-slow", "from then on the disk of the control plane's etcd takes 400 ms for each write"),
     ("dns-away", "the cluster's DNS answers nobody for 20 min"),
     ("old-api-caller", "somebody calls an API that the next minor version no longer serves (preflight)"),
     ("backup-failure", "the etcd backup fails (preflight)"),
@@ -70,7 +71,9 @@ impl Injection {
         let of_node = scenario.node(&place).is_some();
         let needs = match *what {
             "pdb-deadlock" | "deployment-down" | "crash-loop" if !of_node => Some("a node's step"),
-            "etcd-ill" if !scenario.node(&place).is_some_and(|node| node.control_plane) => Some("a control plane's step"),
+            "etcd-ill" | "etcd-slow" if !scenario.node(&place).is_some_and(|node| node.control_plane) => {
+                Some("a control plane's step")
+            }
             "backup-failure" | "old-api-caller" if place != "preflight" => Some("preflight"),
             _ => None,
         };
@@ -282,6 +285,10 @@ impl Injector {
             "etcd-ill" => {
                 state.hosts.change(node, |machine| machine.faults.etcd_ill = Some("ALARM NOSPACE".to_owned()));
                 format!("etcd on {node} has no space left")
+            }
+            "etcd-slow" => {
+                state.hosts.change(node, |machine| machine.faults.etcd_slow = Some(now));
+                format!("the disk of etcd on {node} takes 400 ms for each write")
             }
             "dns-away" => {
                 let until = later(now, SERVICE_AWAY);

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, AskDeprecated, AskServers, Available, Begin, Follow, Identify, Images, ImagesThere, Inspect, KubeadmPlan,
-    LookAtKeys, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, WriteCard,
+    self, AddKey, AskDeprecated, AskServers, Available, Begin, CheckCertificates, Follow, Identify, Images, ImagesThere, Inspect,
+    KubeadmPlan, LookAtKeys, MoveLeader, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository,
+    SnapshotHash, Step, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -217,6 +218,8 @@ fn assembled() -> Vec<(String, String)> {
         (text("follow"), node::stdin(&Follow { from: 0, wait: Duration::from_secs(1) })),
         (text("servers"), node::stdin(&AskServers)),
         (text("deprecated"), node::stdin(&AskDeprecated)),
+        (text("certificates"), node::stdin(&CheckCertificates)),
+        (text("move-leader"), node::stdin(&MoveLeader { to: word("8e9e05c52164694d") })),
         (text("patches"), node::stdin(&ReadPatches { folder: word("/a") })),
         (text("look-at-etcd"), node::stdin(&super::snapshot::look())),
         (text("take-snapshot"), node::stdin(&super::snapshot::take())),

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use k8s_upgrade::failure::{Cause, Class};
 use k8s_upgrade::node::{
-    self, AddKey, AskDeprecated, AskServers, Available, Begin, Follow, Identify, ImageSource, Images, ImagesThere, Inspect,
-    KubeadmPlan, LookAtEtcd, LookAtKeys, LookBack, Operation, Prefetch, ReadPatches, Refresh, RefreshAll, RemoveKeys, Repository,
-    SnapshotHash, Step, TakeSnapshot, Trial, WriteCard,
+    self, AddKey, AskDeprecated, AskServers, Available, Begin, CheckCertificates, Follow, Identify, ImageSource, Images,
+    ImagesThere, Inspect, KubeadmPlan, LookAtEtcd, LookAtKeys, LookBack, MoveLeader, Operation, Prefetch, ReadPatches, Refresh,
+    RefreshAll, RemoveKeys, Repository, SnapshotHash, Step, TakeSnapshot, Trial, WriteCard,
 };
 use k8s_upgrade::world::HostOutput;
 
@@ -119,7 +119,13 @@ fn every(visit: &mut impl Visit) {
         "started 1.79583564012e+09\ncalled {group=\"networking.k8s.io\",removed_release=\"1.37\",resource=\"ipaddresses\",\
          subresource=\"status\",version=\"v1beta1\"} 1\nasked\n",
     );
-    visit.visit(|_| AskServers, "api ill no leader\netcd unasked curl is missing\n");
+    visit.visit(
+        |_| AskServers,
+        "api ill no leader\netcd unasked curl is missing\nmember 8e9e05c52164694d\ncounts server_is_leader 1\n\
+         counts disk_wal_fsync_duration_seconds_sum 1.5e+01\n",
+    );
+    visit.visit(|_| CheckCertificates, "{}\n");
+    visit.visit(|fill| MoveLeader { to: fill.put("8e9e05c52164694d") }, "moved\n");
     visit.visit(
         |fill| Trial {
             packages: fill.put("https://repo.test/{minor}"),
@@ -303,7 +309,8 @@ fn nothing_of_an_argument_is_run() {
 }
 
 /// Results whose value is text: it is shown, and goes into no argument. All else must be a token.
-const TEXT: [(&str, &str); 17] = [
+const TEXT: [(&str, &str); 18] = [
+    ("certificates", ""), // kubeadm's own words, read in `plan::model::certificates`
     ("servers", "api"),
     ("servers", "etcd"),
     ("identify", "none"),

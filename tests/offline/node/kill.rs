@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use k8s_upgrade::node::{
-    AddKey, Available, Begin, Follow, Images, Operation, Prefetch, RemoveKeys, Repository, Step, Trial, WorkState, WriteCard,
+    AddKey, Available, Begin, Follow, Images, MoveLeader, Operation, Prefetch, RemoveKeys, Repository, Step, Trial, WorkState,
+    WriteCard,
 };
 
 use super::bench::{self, Node, RUN, release, word};
@@ -236,6 +237,16 @@ fn snapshot() {
             assert_eq!(std::fs::read_dir(node.root_path(folder)).unwrap().count(), files, "{folder} after {death}: {call}");
         }
     }
+}
+
+/// Killed anywhere: the next try finds it where it is.
+#[test]
+fn move_leader() {
+    let node = super::snapshot::control_plane();
+    let op = MoveLeader { to: word("91bc3c398fb3c146") };
+    kill_operation(&op, &node, |_| ());
+    node.run(&op).unwrap();
+    assert_eq!(node.run(&op), Ok(false));
 }
 
 #[test]

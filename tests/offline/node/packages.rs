@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{
-    Available, Begin, Follow, ImageSource, Images, Inspect, KubeadmPlan, Prefetch, Refresh, RefreshAll, Repository, Step,
+    Available, Begin, CheckCertificates, Follow, ImageSource, Images, Inspect, KubeadmPlan, Prefetch, Refresh, RefreshAll,
+    Repository, Step,
 };
 
 use k8s_upgrade::words::ImageName;
@@ -393,4 +394,21 @@ fn a_source_that_is_not_known_and_offers_kubeadm_is_named() {
     let cause = node.run(&repository()).unwrap_err();
     assert!(cause.class == Class::Refused && cause.what.contains("https://nexus.test/repository/k8s-1.35 (-)"), "{cause:?}");
     assert!(node.read_root(LIST).contains("/v1.35/"), "nothing was changed");
+}
+
+#[test]
+fn certificates_are_told_as_kubeadm_tells_them() {
+    let node = Node::new();
+    node.state("certs", "{\n  \"certificates\": []\n}\n");
+    assert_eq!(node.run(&CheckCertificates).unwrap().trim(), "{\n  \"certificates\": []\n}");
+    assert!(node.calls().contains(&"kubeadm certs check-expiration -o json".to_owned()), "{:?}", node.calls());
+    // An older one has no JSON.
+    node.state("no-json", "");
+    node.state("certs", "CERTIFICATE  EXPIRES\n");
+    assert_eq!(node.run(&CheckCertificates).unwrap().trim(), "CERTIFICATE  EXPIRES");
+    node.state("certs-fail", "error: open /etc/kubernetes/pki/ca.crt: permission denied\n");
+    let cause = node.run(&CheckCertificates).unwrap_err();
+    assert!(cause.class == Class::Step && cause.detail.iter().any(|line| line.contains("permission denied")), "{cause:?}");
+    node.without(&["kubeadm"]);
+    assert_eq!(node.run(&CheckCertificates).unwrap_err().class, Class::Refused);
 }

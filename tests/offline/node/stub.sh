@@ -180,6 +180,15 @@ in_etcd() {
     case "$*" in
     'etcdutl version') echo 'etcdutl version: 3.6.8' ;;
     etcdctl*' get '*) echo "{\"header\":{\"cluster_id\":1,\"member_id\":2,\"revision\":$revision,\"raft_term\":2}}" ;;
+    etcdctl*' endpoint status')
+        leader=$(cat "$S/leader" 2>/dev/null || echo '"leader":10501334649042878790,')
+        echo "[{\"Endpoint\":\"https://127.0.0.1:2379\",\"Status\":{\"header\":{\"cluster_id\":1,\"member_id\":10501334649042878790,\"revision\":$revision,\"raft_term\":2},\"version\":\"3.6.8\",\"dbSize\":20480,$leader\"raftIndex\":9}}]"
+        ;;
+    etcdctl*' move-leader '*)
+        if [[ -e $S/move-fails ]]; then echo 'Error: etcdserver: request timed out, leader transfer took too long' >&2; end 1; fi
+        if [[ ! -e $S/stays ]]; then echo '"leader":3,' >"$S/leader"; fi
+        echo "Leadership transferred from 91bc3c398fb3c146 to ${*: -1}"
+        ;;
     etcdctl*' snapshot save '*)
         # As etcdctl does it: by its name once it is whole.
         head -c 2000 "$S/snapshot.db" >"$file.part"
@@ -293,6 +302,11 @@ kubeadm)
     mine=${OF_PACKAGE:-${version%%-*}}
     case "$*" in
     'version -o short') echo "v$mine" ;;
+    'certs check-expiration'*)
+        if [[ $* == *' -o json' && -e $S/no-json ]]; then echo "unknown shorthand flag: 'o' in -o" >&2; end 1; fi
+        if [[ -e $S/certs-fail ]]; then cat "$S/certs-fail" >&2; end 1; fi
+        cat "$S/certs"
+        ;;
     'upgrade plan '*)
         cat "$S/plan-stderr" >&2
         cat "$S/plan"
@@ -308,7 +322,7 @@ kubeadm)
         if [[ -e $S/dry-run-fails ]]; then cat "$S/dry-run-fails" >&2; end 1; fi
         ;;
     'upgrade apply '* | 'upgrade node'*)
-        mkdir -p "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-backup-etcd-$(date +%s%N)" "$(mktemp -d "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-upgraded-manifestsXXXX")"
+        mkdir -p "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-backup-etcd-$(date +%s%N)" "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-upgraded-manifests$(date +%s%N)"
         if ! mkdir "$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-kubelet-config-$(date +%Y-%m-%d-%H-%M-%S)"; then
             echo 'error: error execution phase kubelet-config: could not create timestamp directory: file exists' >&2
             end 1

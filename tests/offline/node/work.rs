@@ -139,15 +139,37 @@ fn containerd_keeps_its_hold_only_if_it_had_one() {
 fn leftovers_of_earlier_runs_go_but_the_newest_and_what_is_not_kubeadms() {
     let node = Node::new();
     perform(&node, Step::KubeadmPackage).unwrap();
-    for (age, name) in ["kubeadm-backup-etcd-2024-01-01", "kubeadm-backup-etcd-2025-01-01", "mine"].iter().enumerate() {
+    let others = ["mine", "kubeadm-backup-etcd-2024-01-01.mine", "kubeadm-backup-etcd-mine"];
+    std::os::unix::fs::symlink("/", node.root_path("etc/kubernetes/tmp/kubeadm-backup-etcd-2023-01-01")).unwrap();
+    for (age, name) in ["kubeadm-backup-etcd-2024-01-01", "kubeadm-backup-etcd-2025-01-01"].iter().chain(&others).enumerate() {
         let folder = node.root_path("etc/kubernetes/tmp").join(name);
         std::fs::create_dir(&folder).unwrap();
         let time = std::time::SystemTime::now() - Duration::from_secs(1000 - 100 * age as u64);
         std::fs::File::open(&folder).unwrap().set_modified(time).unwrap();
     }
-    perform(&node, Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() }).unwrap();
+    let upgrade = || perform(&node, Step::KubeadmUpgrade { first_control_plane: false, flags: Vec::new() }).unwrap();
+    upgrade();
     let exists = |name: &str| node.root_path("etc/kubernetes/tmp").join(name).exists();
-    assert!(!exists("kubeadm-backup-etcd-2024-01-01") && exists("kubeadm-backup-etcd-2025-01-01") && exists("mine"));
+    assert!(!exists("kubeadm-backup-etcd-2024-01-01") && exists("kubeadm-backup-etcd-2025-01-01"));
+    assert!(others.iter().all(|name| exists(name)) && exists("kubeadm-backup-etcd-2023-01-01"), "not kubeadm's, or no folder");
+    let log = node.read_root("var/lib/k8s-upgrade/work/log");
+    assert!(log.contains("removed 1 leftovers of earlier upgrades from /etc/kubernetes/tmp: "), "{log}");
+    // Those that this upgrade makes: the first, which is of before it, and the last two.
+    let made = || {
+        let all = std::fs::read_dir(node.root_path("etc/kubernetes/tmp")).unwrap().map(|one| one.unwrap().file_name());
+        let mut made: Vec<String> = all.map(|name| name.into_string().unwrap()).collect();
+        made.retain(|name| name.starts_with("kubeadm-backup-etcd-1"));
+        made.sort();
+        made
+    };
+    let first = made();
+    upgrade();
+    assert!(!exists("kubeadm-backup-etcd-2025-01-01"), "{:?}", made());
+    let second = made();
+    upgrade();
+    upgrade();
+    let now = made();
+    assert!(now.len() == 3 && now[0] == first[0] && !now.contains(&second[1]), "{now:?} after {second:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::Cause;
 use k8s_upgrade::node::{self, *};
+use k8s_upgrade::plan::model::certificates::Certificates;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::HostPath;
 use k8s_upgrade::world::HostOutput;
@@ -155,8 +156,15 @@ fn files() {
 fn servers() {
     answers(
         &AskServers,
-        &["api well\netcd ill ALARM NOSPACE\n", "api unasked curl is missing\netcd well\n", "etcd ill\napi well\n"],
+        &[
+            "api well\netcd ill ALARM NOSPACE\n",
+            "api unasked curl is missing\netcd well\n",
+            "etcd ill\napi absent there is none\n",
+            "api well\netcd well\nmember 8e9e05c52164694d\ncounts server_is_leader 1\ncounts server_quota_backend_bytes -1\n",
+            "api well\netcd well\ncounts disk_wal_fsync_duration_seconds_sum 1.5e+01\ncounts mvcc_db_total_size_in_bytes 2.5e+07\n",
+        ],
     );
+    answers(&MoveLeader { to: "8e9e05c52164694d".parse().unwrap() }, &["moved\n", "# moves\nelsewhere\n"]);
 }
 
 #[test]
@@ -183,6 +191,16 @@ fn snapshots() {
     let path = "/var/lib/k8s-upgrade/etcd/k8s-upgrade-1.36.3-5f3a21bc-k8s-master.db";
     let there = format!("snapshot 4575264 {path}\n");
     answers(&take, &[&there, &format!("# saves\nmade 81234 2882343476\n{there}")]);
+}
+
+#[test]
+fn certificates() {
+    let one = "{ \"name\": \"apiserver\", \"expirationDate\": \"2027-07-14T12:34:00Z\", \"externallyManaged\": false }";
+    let json = format!("{{ \"certificates\": [{one}], \"certificateAuthorities\": [{one}] }}");
+    let table = "CERTIFICATE   EXPIRES   RESIDUAL TIME   CERTIFICATE AUTHORITY   EXTERNALLY MANAGED\n\
+                 apiserver   Jul 14, 2027 12:34 UTC   364d   ca   no\n!MISSING! etcd-peer\n";
+    answers(&CheckCertificates, &[&json, table]);
+    ends(&[&json, table], |text| Certificates::read(text).ok());
 }
 
 #[test]

@@ -19,10 +19,10 @@ use k8s_upgrade::plan::model::reminded::Reminded;
 use k8s_upgrade::plan::model::resting::Resting;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
-    self, AddonName, Address, AnnotationPrefix, ApiResource, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag, HostAddress,
-    HostPath, ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters, Login, LossId, MachineId, Minor,
-    Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PatchName, Reason, Revision, RunId, SourceUrl, Stamp,
-    Tenant, Url, VaultPath, WebhookName,
+    self, AddonName, Address, AnnotationPrefix, ApiResource, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag,
+    HostAddress, HostPath, ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters, Login, LossId,
+    MachineId, MemberId, Minor, Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PatchName, Reason,
+    Revision, RunId, SourceUrl, Stamp, Tenant, Url, VaultPath, WebhookName,
 };
 
 use proptest::prelude::*;
@@ -62,6 +62,7 @@ fn tokens() {
     token::<Letters>(plain, &["ii", "iHR"]);
     token::<Keyword>(plain, &["active", "oom-kill"]);
     token::<HostPath>(one_line, &["/var/lib/etcd backup/e.db"]);
+    token::<MemberId>(plain, &["8e9e05c52164694d"]);
     token::<Stamp>(plain, &["2026-11-22T12:04:00Z"]);
     token::<ImageName>(plain, &["registry.k8s.io/pause:3.10", "r:5000/x@sha256:00ff"]);
     let pattern = |c| plain(c) || "%{}".contains(c);

@@ -1,6 +1,6 @@
 //! Gates, one at a time: each is closed by one thing alone, and that is named while nothing has changed.
 
-use k8s_upgrade::twin::hosts::Dpkg;
+use k8s_upgrade::twin::hosts::{Dpkg, Machine};
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Scenario, State};
 use serde_json::json;
@@ -37,6 +37,62 @@ pub fn an_api_server_that_is_not_ready() {
     let mut state = runbook();
     unready(&mut state, "k8s-master", "kube-apiserver", true);
     closes(state, PREFLIGHT, "k8s-master: kube-apiserver");
+}
+
+#[test]
+pub fn an_etcd_that_is_not_fit() {
+    let etcd = |spoils: fn(&mut Machine)| {
+        let mut state = runbook();
+        state.hosts.change("k8s-master", spoils);
+        state
+    };
+    let ill = |machine: &mut Machine| machine.faults.etcd_ill = Some("ALARM NOSPACE".to_owned());
+    closes(etcd(ill), PREFLIGHT, "takes no writes any more: ");
+    closes(etcd(ill), PREFLIGHT, "defrag    # ");
+    closes(etcd(|machine| machine.etcd[0] = 1800 << 20), PREFLIGHT, "its database has 1800 MiB (80 MiB in use)");
+    closes(etcd(|machine| machine.faults.etcd_slow = Some(jiff::Timestamp::UNIX_EPOCH)), PREFLIGHT, "for each write of its log");
+}
+
+/// What was a larger database once holds nothing.
+#[test]
+fn an_etcd_that_is_half_empty_is_told_of() {
+    let mut state = runbook();
+    state.hosts.change("k8s-master", |machine| machine.etcd[0] = 900 << 20);
+    live(state, None, async |driver| {
+        let (code, said) = types(driver, "look", PREFLIGHT).await;
+        assert!(code == 0 && said.contains("820 of the 900 MiB of its database are free"), "{code}\n{said}");
+    });
+}
+
+/// In so many days the certificate, or the authority, ends on the control plane.
+fn ends(name: &str, days: i64) -> State {
+    let mut state = runbook();
+    let at = state.now() + jiff::SignedDuration::from_hours(days * 24);
+    state.hosts.change("k8s-master", |machine| machine.ends.insert(name.to_owned(), at));
+    state
+}
+
+#[test]
+pub fn certificates_that_do_not_outlast_a_run() {
+    closes(ends("apiserver", -1), PREFLIGHT, "the certificate apiserver has ended on ");
+    closes(ends("apiserver", -1), PREFLIGHT, "sudo kubeadm certs renew apiserver    # on k8s-master");
+    let unrenewed = format!("{PREFLIGHT} --set kubeadm-flags=--certificate-renewal=false");
+    closes(ends("etcd-server", 3), &unrenewed, "the certificate etcd-server ends on ");
+    closes(ends("etcd-ca", 3), PREFLIGHT, "the authority etcd-ca ends on ");
+    let mut external = ends("front-proxy-client", 3);
+    external.hosts.change("k8s-master", |machine| machine.external_ca = true);
+    closes(external, PREFLIGHT, "kubeadm has no key to renew it with");
+}
+
+#[test]
+fn certificates_that_are_renewed_in_the_run_are_told_of() {
+    for (name, says) in [("apiserver", "and kubeadm renews it in this upgrade (k8s-master)"), ("ca", "kubeadm never renews one")]
+    {
+        live(ends(name, 20), None, async |driver| {
+            let (code, said) = types(driver, "look", PREFLIGHT).await;
+            assert!(code == 0 && said.contains(says), "{code}\n{said}");
+        });
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Gates before a node, after it, and before the end: each is closed by one thing alone, and the chain goes on once that is mended.
 
-use k8s_upgrade::twin::State;
 use k8s_upgrade::twin::scenario::{self, Scenario, Workload};
 use k8s_upgrade::twin::store::{Key, Kind};
+use k8s_upgrade::twin::{State, hosts};
 use serde_json::json;
 
 use super::super::hands::{NEW, done, is_out, observed, ours, runbook, slack, unit_runs, version};
@@ -58,6 +58,43 @@ fn holds(scenario: &Scenario, job: &str, at: &'static str, spoils: impl Fn(&mut 
         assert_eq!(types(driver, "resume", "resume --yes").await.0, 0);
         when(driver, "the node at the target", |state| version(state, at) == target).await;
     });
+}
+
+/// None of three members is restarted while it leads: leadership goes to the one whose turn comes last, and from there to one whose turn is over.
+#[test]
+pub fn leadership_moves_off_before_a_control_planes_turn() {
+    let end = observed(begin(&quick(Scenario::three_control_planes())), async |driver| {
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    done(&end, &[]);
+    assert_eq!(end.hosts.elections, 0, "{}", tail(&end, 60));
+    assert_eq!(hosts::etcd_leader(&end).as_deref(), Some("k8s-master2"));
+    let seen = |text: &str| end.history.all().iter().position(|line| line.contains(text));
+    let moved = [
+        "the leadership of etcd moves from k8s-master1 to k8s-master3",
+        "kubeadm on k8s-master1 replaces etcd",
+        "kubeadm on k8s-master2 replaces etcd",
+        "the leadership of etcd moves from k8s-master3 to k8s-master2",
+        "kubeadm on k8s-master3 replaces etcd",
+    ]
+    .map(seen);
+    assert!(moved.iter().all(Option::is_some) && moved.is_sorted(), "{moved:?}\n{}", tail(&end, 60));
+}
+
+/// It is told, and the node is upgraded: out of service it serves nobody, and one election costs less than that.
+#[test]
+fn leadership_that_does_not_move_holds_nothing() {
+    let mut state = begin(&quick(Scenario::three_control_planes()));
+    state.hosts.change("k8s-master1", |machine| machine.faults.leads_on = true);
+    let end = observed(state, async |driver| {
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    done(&end, &[]);
+    assert_eq!(end.hosts.elections, 1, "{}", tail(&end, 60));
+    let told = end.logs.values().any(|log| log.all().iter().any(|line| line.contains("may lead as before")));
+    assert!(told, "{}", tail(&end, 60));
 }
 
 #[test]

@@ -58,6 +58,19 @@ pub fn an_etcd_that_raises_an_alarm() {
 }
 
 #[test]
+fn an_etcd_whose_disk_becomes_slow() {
+    let slow = |state: &mut State, on: bool| {
+        let now = state.now();
+        state.hosts.change("k8s-master", |machine| machine.faults.etcd_slow = on.then_some(now));
+    };
+    holds(
+        &quick(Scenario::runbook()),
+        slow,
+        "the disk of etcd of k8s-master takes 402 ms for each write of its log, 2 ms before the run",
+    );
+}
+
+#[test]
 pub fn a_node_that_comes_under_pressure() {
     let pressed = |state: &mut State, on: bool| {
         let status = if on { "True" } else { "False" };
@@ -136,7 +149,7 @@ pub fn what_was_bad_before_holds_nothing() {
     scenario.workloads.push(broken);
     let mut state = begin(&scenario);
     crashes(&mut state, true);
-    state.hosts.change("k8s-master", |machine| machine.faults.etcd_ill = Some("ALARM NOSPACE".to_owned()));
+    state.hosts.change("k8s-master", |machine| machine.faults.api_ill = true);
     let end = observed(state, async |driver| {
         when(driver, "the end, or a hold", |state| is_over(state) || slack(state).contains("🛑")).await;
         driver.twin.look(State::clone)

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{
-    self, AskDeprecated, AskServers, Available, Deprecated, Identify, Images, ImagesThere, Inspect, LookAtEtcd, LookBack, Past,
-    Prefetch, ReadPatches, Refresh, RefreshAll, Said, SnapshotHash, Step, TakeSnapshot, Trial, WorkState, WriteCard,
+    self, AskDeprecated, AskServers, Available, Deprecated, Identify, Images, ImagesThere, Inspect, LookAtEtcd, LookBack,
+    MoveLeader, Past, Prefetch, ReadPatches, Refresh, RefreshAll, Said, SnapshotHash, Step, TakeSnapshot, Trial, WorkState,
+    WriteCard,
 };
 use k8s_upgrade::packages::IN_USE;
 use k8s_upgrade::words::{HostPath, ImageName, Revision};
@@ -215,8 +216,10 @@ pub fn a_worker_has_no_etcd(machine: &mut dyn Machine) {
 /// What those of a control plane say, bash with stubs and the simulations show.
 pub fn a_worker_has_no_servers_to_ask(machine: &mut dyn Machine) {
     let servers = machine.run(&AskServers).unwrap();
-    let none = |of: &str| Said::Unasked(format!("there is no manifest of an {of} on this node"));
-    assert_eq!((servers.api, servers.etcd), (none("API server"), none("etcd")));
+    let none = |of: &str| Said::Absent(format!("there is no manifest of an {of} on this node"));
+    assert_eq!((servers.api, servers.etcd, servers.member), (none("API server"), none("etcd"), None));
+    let cause = machine.run(&MoveLeader { to: word("8e9e05c52164694d") }).unwrap_err();
+    assert!(cause.class == Class::Refused && cause.what.contains("no etcd of kubeadm's is on this node"), "{cause}");
 }
 
 /// The same of what is called that is deprecated.
