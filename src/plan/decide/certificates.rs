@@ -28,9 +28,9 @@ pub struct Outlook {
 
 /// `kubeadm upgrade` renews what it can, as these flags of the settings have it.
 pub fn renews(flags: &[Flag]) -> bool {
-    let given = flags.iter().filter_map(|flag| flag.strip_prefix("--certificate-renewal="));
+    let mut given = flags.iter().filter_map(|flag| flag.strip_prefix("--certificate-renewal="));
     // As Go reads a boolean.
-    !given.last().is_some_and(|value| matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False"))
+    !given.next_back().is_some_and(|value| matches!(value, "0" | "f" | "F" | "false" | "FALSE" | "False"))
 }
 
 /// Of each control plane, what it has. `renews`: see [`renews`].
