@@ -1017,7 +1017,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__manifests)
-            opts="-n -v -q -y -h -V --image --only --ssh-key --slack-webhook --webhook --external-secret --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-n -v -q -y -h -V --image --only --ssh-key --slack-webhook --webhook --prometheus-token --prometheus-password --external-secret --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1040,6 +1040,14 @@ _k8s__upgrade() {
                     return 0
                     ;;
                 --webhook)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prometheus-token)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prometheus-password)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

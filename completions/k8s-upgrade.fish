@@ -411,6 +411,8 @@ policies\t'The namespace and the admission policies, to apply before the rest wh
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l ssh-key -d 'Private key file to put into the Secret; without it and --external-secret the Secret is expected to exist' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l slack-webhook -d 'File with the Slack webhook URL to put into the Secret' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l webhook -d 'File with the URL of a webhook that the settings name, to put into the Secret; may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l prometheus-token -d 'File with a bearer token that Prometheus wants, to put into the Secret' -r -F
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l prometheus-password -d 'The user that Prometheus wants, and a file with the password, to put into the Secret' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l external-secret -d 'Name of the ClusterSecretStore that an ExternalSecret reads the key from' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l kubeconfig -d 'Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod\'s ServiceAccount' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l context -d 'Context of the kubeconfig' -r
