@@ -76,7 +76,7 @@ const CALLS: &[(&str, &str, usize, Ask)] = &[
     ("packages.rs", "releases", 16 << 20, |base| {
         Box::pin(async move { unknown(Packages::new(&base, web()).releases(36, DEADLINE).await) })
     }),
-    ("prometheus.rs", "alerts", 8 << 20, |base| {
+    ("prometheus.rs", "look", 8 << 20, |base| {
         Box::pin(async move { Prometheus::new(endpoint(base)).look(DEADLINE).await.err().map(|cause| cause.what) })
     }),
     ("prometheus.rs", "query", 8 << 20, |base| {

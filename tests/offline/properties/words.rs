@@ -120,7 +120,7 @@ fn what_people_give() {
 fn places() {
     let urls = ["https://vault.example:8200", "http://10.0.0.9:9090/prometheus/", "https://[2001:db8::1]:8200"];
     returns(&urls, |text| text.parse::<Url>().ok(), Url::to_string);
-    ends(&urls, |text| Some(words::is_open(text)));
+    ends(&urls, |text| Some((words::is_open(text), words::is_of_cluster(text))));
     let addresses = ["http://10.0.0.9:9090/prometheus/", "monitoring/prometheus-server:80"];
     returns(&addresses, |text| text.parse::<Address>().ok(), Address::to_string);
     returns(&["default/backup-etcd"], |text| text.parse::<ObjectPath>().ok(), ObjectPath::to_string);
