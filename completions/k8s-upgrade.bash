@@ -19,6 +19,9 @@ _k8s__upgrade() {
             k8s__upgrade,acknowledge)
                 cmd="k8s__upgrade__subcmd__acknowledge"
                 ;;
+            k8s__upgrade,approve)
+                cmd="k8s__upgrade__subcmd__approve"
+                ;;
             k8s__upgrade,check)
                 cmd="k8s__upgrade__subcmd__check"
                 ;;
@@ -87,6 +90,9 @@ _k8s__upgrade() {
                 ;;
             k8s__upgrade__subcmd__help,acknowledge)
                 cmd="k8s__upgrade__subcmd__help__subcmd__acknowledge"
+                ;;
+            k8s__upgrade__subcmd__help,approve)
+                cmd="k8s__upgrade__subcmd__help__subcmd__approve"
                 ;;
             k8s__upgrade__subcmd__help,check)
                 cmd="k8s__upgrade__subcmd__help__subcmd__check"
@@ -161,7 +167,7 @@ _k8s__upgrade() {
 
     case "${cmd}" in
         k8s__upgrade)
-            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version detect start resume halt skip-phase clear-state acknowledge check status plan report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests image completions man help"
+            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version detect approve start resume halt skip-phase clear-state acknowledge check status plan report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -208,6 +214,60 @@ _k8s__upgrade() {
             ;;
         k8s__upgrade__subcmd__acknowledge)
             opts="-o -n -v -q -y -h -V --output --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --request-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__upgrade__subcmd__approve)
+            opts="-o -n -v -q -y -h -V --lift --output --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -585,7 +645,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__help)
-            opts="detect start resume halt skip-phase clear-state acknowledge check status plan report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests image completions man help"
+            opts="detect approve start resume halt skip-phase clear-state acknowledge check status plan report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -599,6 +659,20 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__help__subcmd__acknowledge)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__upgrade__subcmd__help__subcmd__approve)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -134,9 +134,7 @@ impl Settings {
             merged.apply(source, key, value.clone()).err().map(|cause| Fault { key: key.clone(), cause })
         };
         let mut faults: Vec<Fault> = map.iter().filter_map(apply).collect();
-        faults.extend(merged.plain_http_is_stated().err());
-        faults.extend(merged.force_is_bounded().err());
-        faults.extend(merged.a_window_is_long_enough().err());
+        faults.extend(merged.beside_each_other().into_iter().filter_map(Result::err));
         Ok(faults)
     }
 }
@@ -159,10 +157,13 @@ impl Merged {
     }
 
     /// What no key tells alone.
+    fn beside_each_other(&self) -> [Result<(), Fault>; 4] {
+        [self.plain_http_is_stated(), self.force_is_bounded(), self.a_window_is_long_enough(), self.an_approval_holds()]
+    }
+
+    /// The first that is wrong.
     fn whole(&self) -> Result<(), Fault> {
-        self.plain_http_is_stated()?;
-        self.force_is_bounded()?;
-        self.a_window_is_long_enough()
+        self.beside_each_other().into_iter().collect()
     }
 
     /// What is http to another machine must be said twice: whoever is on the way can read and change it.
@@ -222,6 +223,17 @@ impl Merged {
         let source = self.sources.get(&key).map_or("the default", String::as_str);
         let why = format!("{source}: setting {key}: the longest has {}, and a run needs {} to begin", span(longest), span(needs));
         Err(Fault { key, cause: Cause::usage(why).detail(["set a longer one, or a shorter soak"]) })
+    }
+
+    /// One that is over at once is none.
+    fn an_approval_holds(&self) -> Result<(), Fault> {
+        if !self.settings.approval_holds.is_none() {
+            return Ok(());
+        }
+        let key = "approval-holds".to_owned();
+        let source = self.sources.get(&key).map_or("the default", String::as_str);
+        let why = format!("{source}: setting {key}: an approval that holds for 0d lets nothing begin");
+        Err(Fault { key, cause: Cause::usage(why).detail(["set 1d or more"]) })
     }
 
     fn file(&mut self, path: &str, text: &str) -> Result<(), Cause> {

@@ -562,6 +562,13 @@ fn detection_that_starts_nothing_has_nothing_tried_again() {
     assert!(load("retry-deferred: 2h\ndetection-dry-run: true", &[], &[]).unwrap().policy().retry_deferred.is_none());
 }
 
+#[test]
+fn an_approval_that_holds_for_no_time_is_refused() {
+    let why = load("approval-holds: 0d", &[], &[]).unwrap_err();
+    assert!(why.contains("f.yaml: setting approval-holds: an approval that holds for 0d lets nothing begin"), "{why}");
+    assert!(load("approval-holds: 1d", &[], &[]).is_ok());
+}
+
 /// A run that can begin in no window would wait for ever; and what was not read of freezes keeps everything closed.
 #[test]
 fn a_window_is_long_enough_to_begin_in() {

@@ -4,6 +4,7 @@
 //! their names. LAB_BINARY names the program under test, else it is the release build beside this test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods)]
 
+mod apis;
 mod audit;
 mod broken;
 mod disturb;

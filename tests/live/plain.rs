@@ -1,5 +1,8 @@
 //! A stranger's cluster, with an SSH login and a kubeconfig and nothing else: from the first look to the end of a minor upgrade.
 
+use std::time::Duration;
+
+use super::apis;
 use super::disturb::PHASE;
 use super::end;
 use super::install::{ended, install_alone, plain_config};
@@ -31,6 +34,8 @@ pub fn run() {
     install_alone(&lab, &config);
     let look = lab.typed(&config, &["check"], COMMAND);
     assert_eq!(look.code, Some(0), "{}\n{}", look.stdout, look.stderr);
+    apis::deprecated(&lab, &config);
+    slow_disk(&lab, &config);
     let plan = lab.typed(&config, &["plan", "--target", TARGET], COMMAND);
     lab.say(&plan.stdout);
     assert!(plan.code == Some(0) && plan.stdout.contains("no earlier run is on record"), "{}\n{}", plan.stdout, plan.stderr);
@@ -91,10 +96,27 @@ pub fn run() {
     assert!(report.code == Some(0) && report.stdout.contains("complete after"), "{}", report.stdout);
     let described = lab.kubectl(&["describe", "node", "k8s-node1"]);
     assert!(described.contains("k8s-upgrade"), "no Event on the node:\n{described}");
+    apis::removed(&lab, &config);
+
     // Of a control plane that was upgraded there is the run's own snapshot, as its report names it.
     let snapshot = report.stdout.lines().find_map(|line| line.strip_prefix("etcd snapshot ")).expect("the report names it");
     let looked = format!("sudo -n stat -c '%s' {snapshot}");
     assert!(lab.on("k8s-master", &looked).trim().parse::<u64>().is_ok_and(|bytes| bytes > 1 << 20), "{snapshot}");
+}
+
+/// etcd is stopped and continued in pulses, as on a disk that others keep busy: no run begins on it.
+fn slow_disk(lab: &Lab, config: &str) {
+    lab.phase("an etcd that is slow holds, and is named; once it is as before, the gate passes");
+    let pulses = "while :; do pkill -STOP -x etcd; sleep 0.4; pkill -CONT -x etcd; sleep 0.05; done";
+    lab.on("k8s-master", &format!("sudo -n systemd-run --quiet --unit=slow bash -c '{pulses}'"));
+    let looked = lab.typed(config, &["preflight", "--target", TARGET, "--dry-run"], COMMAND);
+    lab.on("k8s-master", "sudo -n systemctl stop slow; sudo -n pkill -CONT -x etcd");
+    lab.say(looked.stderr.lines().filter(|line| line.contains("etcd")).collect::<Vec<_>>().join("\n"));
+    assert!(looked.code == Some(3) && looked.stderr.contains("etcd of k8s-master"), "{:?} {}", looked.code, looked.stderr);
+    lab.until(Duration::from_secs(120), "etcd to be fast again", || {
+        let looked = lab.typed(config, &["preflight", "--target", TARGET, "--dry-run"], COMMAND);
+        if looked.stderr.contains("gate etcd: pass") { Ok(()) } else { Err(looked.stderr) }
+    });
 }
 
 /// A Deployment that was not there at the claim: its program ends at once, each time.
