@@ -13,7 +13,7 @@ use futures::future::LocalBoxFuture;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, Data, Form, Halt, Page, Sheet, Skip};
-use crate::commands::{self, Asker};
+use crate::commands::{self, Asker, later};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::model::journal::Head;
@@ -106,7 +106,7 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     let (typed, stdout) = (command(&invocation.argv), invocation.stdout.clone());
     let kept = Subscribers { journal, account: account.clone(), follower, outbox, bulletins, gates };
     let own = format!("{:?}", cli.command);
-    let result = perform(invocation, world, cli, sink.clone(), kept).await;
+    let result = later(|| perform(invocation, world, cli, sink.clone(), kept)).await;
     let result = result.map_err(|failure| failure.not_in_a_circle(|advised| repeats(advised, &own)));
     if let Err(failure) = &result {
         sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &Event::Failed { failure: failure.clone() });
@@ -247,7 +247,7 @@ async fn perform(
         }
         Command::Rehearse(wanted) if !wanted.from_cluster => {
             let rehearsal = commands::Rehearsal { wanted, process: &Program, sink, stdout: &invocation.stdout, world };
-            return rehearsal.of_scenario(&global.set, invocation.stop).await;
+            return later(|| rehearsal.of_scenario(&global.set, invocation.stop)).await;
         }
         _ => {}
     }
@@ -309,7 +309,7 @@ async fn perform(
     };
     if let Command::Rehearse(wanted) = &cli.command {
         let rehearsal = commands::Rehearsal { wanted, process: &Program, sink, stdout: &invocation.stdout, world };
-        return rehearsal.of_cluster(&services, invocation.stop).await;
+        return later(|| rehearsal.of_cluster(&services, invocation.stop)).await;
     }
     // What only looks on just ends.
     let looks_on = matches!(cli.command, Command::Status { watch: true, .. });

@@ -95,11 +95,12 @@ pub async fn run(
     work.await
 }
 
-type Work<'a> = LocalBoxFuture<'a, Result<Outcome, Failure>>;
+/// What a command does.
+pub type Work<'a> = LocalBoxFuture<'a, Result<Outcome, Failure>>;
 
 /// A command's future is as large as all that it may wait for: made here, none of them stands on the stack that the others run on.
 #[inline(never)]
-fn later<'a, F: Future<Output = Result<Outcome, Failure>> + 'a>(make: impl FnOnce() -> F) -> Work<'a> {
+pub fn later<'a, F: Future<Output = Result<Outcome, Failure>> + 'a>(make: impl FnOnce() -> F) -> Work<'a> {
     Box::pin(make())
 }
 

@@ -32,7 +32,8 @@ pub async fn plan(
     wanted: Option<Version>,
     sheet: Sheet,
 ) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
+    let facts = services.observer.observe_uninstalled().await.map_err(Failure::nothing_begun)?;
+    facts.readable(&services.cluster.namespace).map_err(Failure::nothing_begun)?;
     let Some(target) = target_of(services, &facts, wanted).await.map_err(Failure::nothing_begun)? else {
         services.session.found("", "no release is there to go to: nothing to plan");
         return Ok(Outcome::Nothing);

@@ -21,9 +21,10 @@ pub fn run() {
     lab.phase("the first look: what is missing is said, with what to type, and written as settings");
     let bare = plain_config(&lab, "");
     let offered = lab.scratch("offered.yaml").display().to_string();
-    let look = lab.typed(&bare, &["check", "--write-config", &offered], COMMAND);
+    let key = format!("ssh-key-file={}", lab.env("LAB_SSH_KEY"));
+    let look = lab.typed(&bare, &["check", "--write-config", &offered, "--set", &key], COMMAND);
     assert_ne!(look.code, Some(0), "{}", look.stdout);
-    let offered = std::fs::read_to_string(&offered).expect("the settings are written");
+    let offered = std::fs::read_to_string(&offered).unwrap_or_else(|error| panic!("{error}: {}\n{}", look.stdout, look.stderr));
     lab.say(&offered);
     for line in ["alerts: \"off\"", "gauges: \"off\"", "snapshot: etcdctl"] {
         assert!(offered.contains(line) || look.stdout.contains(line), "{line} is not offered:\n{}\n{offered}", look.stdout);

@@ -130,6 +130,27 @@ fn each_thing_that_is_missing_is_named_in_its_section() {
     }
 }
 
+/// Before anything of ours is there, its namespace included.
+#[test]
+fn it_looks_before_anything_is_installed() {
+    let mut state = begun();
+    let ours: Vec<Key> = Kind::ALL
+        .iter()
+        .flat_map(|kind| state.store.list(*kind).map(|(key, _)| key.clone()).collect::<Vec<_>>())
+        .filter(|key| key.namespace == NAMESPACE || (key.kind == Kind::Namespace && key.name == NAMESPACE))
+        .collect();
+    ours.iter().for_each(|key| drop(state.store.remove(key)));
+    let told = told(state, "check -o json", 4);
+    let found = odd(&told);
+    let named = |section: &str, stands: &str, says: &str| {
+        found.iter().any(|[name, standing, words]| name == section && standing == stands && words.contains(says))
+    };
+    assert!(named("installation", "mind", "not installed in the namespace k8s-upgrade yet"), "{found:?}");
+    // What needs nothing of ours is as it is with it; for SSH there is no key.
+    assert!(named("nodes", "bad", "k8s-master"), "{found:?}");
+    assert!(!found.iter().any(|[name, ..]| name == "cluster" || name == "workloads"), "{found:?}");
+}
+
 #[test]
 fn a_pod_that_can_never_leave_is_named() {
     let mut scenario = quick(Scenario::runbook());

@@ -30,7 +30,7 @@ use crate::words::{Address, command};
 
 /// Every section, always all of them and in this order.
 pub async fn check(services: &Services) -> Result<Vec<Section>, Cause> {
-    let facts = services.observer.observe_as_it_is().await?;
+    let facts = services.observer.observe_uninstalled().await?;
     let (cluster, rights, nodes, planes, (releases, apis), snapshot, monitoring, workloads, addons, installation) = tokio::join!(
         cluster(services, &facts),
         rights(services),
@@ -268,14 +268,16 @@ async fn addons(services: &Services, facts: &Facts) -> Vec<Finding> {
 
 /// Before there is one, how to come to it; then what `status --health` says.
 async fn installation(services: &Services) -> Vec<Finding> {
+    let there = async |name| super::health::cron(&services.cluster, name).await.map(|cron| cron.is_some());
+    let (detection, watch) = tokio::join!(there(names::DETECT_CRONJOB), there(names::WATCH_CRONJOB));
+    if (detection, watch) == (Ok(false), Ok(false)) {
+        let install = "k8s-upgrade manifests --image REF | kubectl apply -f -";
+        return vec![Finding::mind(format!("not installed in the namespace {} yet", services.cluster.namespace), install)];
+    }
     let seen = match super::health::health(services).await {
         Ok(seen) => seen,
         Err(cause) => return vec![Finding::of("", Err(cause))],
     };
-    if seen.detection.is_none() && seen.watch.is_none() {
-        let install = "k8s-upgrade manifests --image REF | kubectl apply -f -";
-        return vec![Finding::mind(format!("not installed in the namespace {} yet", services.cluster.namespace), install)];
-    }
     let settings = &services.settings;
     let bounding = policies::names(chain::rights::scope(&services.cluster.namespace, settings));
     let checks = health::checks(&seen, &settings.policy(), &bounding, &services.cluster.namespace, services.session.now());
@@ -300,7 +302,7 @@ pub async fn offers(services: &Services) -> Result<Vec<Offer>, Cause> {
         let what = "Where gauges are pushed to. To go without any: gauges: \"off\"";
         offers.push(Offer { key: "pushgateway", what, values });
     }
-    let facts = services.observer.observe_as_it_is().await?;
+    let facts = services.observer.observe_uninstalled().await?;
     if settings.backup().is_some() && chain::snapshot::possible(services, &facts).await.is_err() {
         let all = cluster.list_all("list CronJobs", cluster.all::<CronJob>(), ListParams::default()).await?;
         let paths: Vec<String> =
