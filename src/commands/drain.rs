@@ -2,7 +2,6 @@
 
 use super::{Asker, by_hand};
 use crate::failure::{Cause, Failure, Outcome};
-use crate::plan::decide::drain::Loss;
 use crate::report::data::{DrainForecast, PodForecast};
 use crate::report::{Printed, span};
 use crate::run::guards::no_job_at_work;
@@ -45,7 +44,7 @@ async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
             no_surge: f.no_surge.as_deref(),
             held: f.held.as_deref(),
             deleted_after_seconds: f.forced_after.map(|after| after.as_secs()),
-            loses: losses(&f.loses),
+            loses: f.loses.iter().map(|loss| loss.words()).collect(),
         });
         let printed = Printed::pretty(&DrainForecast { node, pods: pods.collect() });
         printed.and_then(|printed| services.session.print(&printed)).map_err(Failure::nothing_begun)?;
@@ -59,7 +58,7 @@ async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
             let not = f.no_surge.as_deref().map_or(String::new(), |why| format!("  (no surge: {why})"));
             let forced =
                 f.forced_after.map_or(String::new(), |after| format!("; deleted once it was refused for {}", span(after)));
-            let losses = losses(&f.loses);
+            let losses: Vec<&str> = f.loses.iter().map(|loss| loss.words()).collect();
             let loses = if losses.is_empty() { String::new() } else { format!("  (loses {})", losses.join(" and ")) };
             services
                 .session
@@ -71,16 +70,4 @@ async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
     services.session.note(node, format!("{} pods would be evicted, {} of them are held now", forecast.len(), held.len()));
     services.session.next(node, "drain it with", &command!("k8s-upgrade drain {}", node));
     Ok(Outcome::Done)
-}
-
-fn losses(losses: &[Loss]) -> Vec<&'static str> {
-    losses.iter().map(|of| loss(*of)).collect()
-}
-
-/// What is lost with a pod, in words.
-pub(super) fn loss(loss: Loss) -> &'static str {
-    match loss {
-        Loss::LocalData => "its emptyDir data",
-        Loss::Pod => "itself: nothing recreates it",
-    }
 }

@@ -7,19 +7,18 @@ use futures::{StreamExt, stream};
 use super::rehearse::rehearsed;
 use crate::cli::Sheet;
 use crate::failure::{Cause, Failure, Outcome};
-use crate::node::NodeState;
 use crate::plan::decide::target::{self, TargetCheck};
 use crate::plan::decide::{ahead, order};
-use crate::plan::model::facts::{Facts, Node, Phase, Step};
+use crate::plan::model::facts::{Facts, Phase, Step};
 use crate::plan::model::journal::Journal;
 use crate::plan::model::version::Version;
 use crate::plan::view::cut::Now;
 use crate::plan::view::estimate::Times;
-use crate::plan::view::plan::{Component, GateNow, NodeAhead, Plan, Rests, Turn, kind};
+use crate::plan::view::plan::{GateNow, Plan, Rests, Turn, kind};
 use crate::plan::view::story::{self, Ending};
 use crate::plan::view::timeline::{self, Timeline};
-use crate::report::{self, Printed, span};
-use crate::run::nodes::forecast::{Forecast, forecast};
+use crate::report::{self, Printed};
+use crate::run::view::ahead::node_ahead;
 use crate::run::{Services, chain};
 use crate::twin::Process;
 use crate::twin::scenario::Scenario;
@@ -120,38 +119,6 @@ async fn of(services: &Services, process: &'static (dyn Process + Sync), facts: 
              before any node is drained."
         )],
     })
-}
-
-async fn node_ahead(services: &Services, node: &Node, state: Option<&NodeState>, target: Version) -> NodeAhead {
-    let to = target.to_string();
-    let installed = state.into_iter().flat_map(|state| ["kubeadm", "kubelet", "kubectl"].map(|name| state.package(name)));
-    let old = installed.flatten().filter(|package| !package.version.starts_with(&format!("{to}-")));
-    let packages =
-        old.map(|package| Component { name: package.name.to_string(), from: Some(package.version.to_string()), to: to.clone() });
-    let drain = forecast(services, &node.name).await;
-    NodeAhead {
-        node: node.name.clone(),
-        packages: packages.collect(),
-        components: NodeAhead::components(node, target),
-        pods: drain.as_ref().ok().map(Vec::len),
-        drain: match drain {
-            Ok(pods) => pods.iter().filter_map(told).collect(),
-            Err(cause) => vec![cause.what],
-        },
-    }
-}
-
-/// What is worth a word of a pod that a drain moves.
-fn told(pod: &Forecast) -> Option<String> {
-    let mut words = Vec::new();
-    match &pod.held {
-        _ if pod.surge => words.push("restarted elsewhere first".to_owned()),
-        Some(held) => words.push(format!("held: {held}")),
-        None => {}
-    }
-    words.extend(pod.forced_after.map(|after| format!("deleted once it was refused for {}", span(after))));
-    words.extend(pod.loses.iter().map(|loss| format!("loses {}", super::drain::loss(*loss))));
-    (!words.is_empty()).then(|| format!("{}: {}", pod.pod, words.join("; ")))
 }
 
 /// The times of this cluster's earlier runs that ended well.

@@ -31,7 +31,7 @@ pub fn removed(lab: &Lab, config: &str) {
     assert_eq!(looked.code, Some(4), "{}", looked.stderr);
     for words in [
         "networking.k8s.io/v1beta1/ipaddresses: not served from 1.37 on, and called at k8s-master since its start at ",
-        "set removed-apis-ignore: [networking.k8s.io/v1beta1/ipaddresses] in the settings",
+        "removed-apis-ignore: [networking.k8s.io/v1beta1/ipaddresses]",
     ] {
         assert!(looked.stderr.contains(words), "{words}: {}", looked.stderr);
     }

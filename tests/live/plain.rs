@@ -26,7 +26,7 @@ pub fn run() {
     assert_ne!(look.code, Some(0), "{}", look.stdout);
     let offered = std::fs::read_to_string(&offered).unwrap_or_else(|error| panic!("{error}: {}\n{}", look.stdout, look.stderr));
     lab.say(&offered);
-    for line in ["alerts: \"off\"", "gauges: \"off\"", "snapshot: etcdctl"] {
+    for line in ["alerts: \"off\"", "gauges: \"off\"", "snapshot: \"etcdctl\""] {
         assert!(offered.contains(line) || look.stdout.contains(line), "{line} is not offered:\n{}\n{offered}", look.stdout);
     }
 
@@ -35,6 +35,7 @@ pub fn run() {
     install_alone(&lab, &config);
     let look = lab.typed(&config, &["check"], COMMAND);
     assert_eq!(look.code, Some(0), "{}\n{}", look.stdout, look.stderr);
+    lab.say(lab.ssh("k8s-node1", "sudo -n kubeadm certs check-expiration -o json 2>&1 | tail -n 3"));
     apis::deprecated(&lab, &config);
     slow_disk(&lab, &config);
     let plan = lab.typed(&config, &["plan", "--target", TARGET], COMMAND);

@@ -85,7 +85,7 @@ fn an_api_server_that_is_not_there_is_told_in_bounded_time() {
 /// What a required argument is given, by its name.
 fn sample(arg: &clap::Arg) -> &'static str {
     match arg.get_id().as_str() {
-        "target" => "1.36.3",
+        "target" | "release" => "1.36.3",
         "node" => "k8s-node4",
         "phase" => "worker",
         other => panic!("a value of {other} is wanted here"),
@@ -101,7 +101,9 @@ fn no_command_advises_itself() {
     let without_cluster = ["help", "completions", "man", "manifests", "image", "rehearse"];
     let mut asked = 0;
     for command in cli.get_subcommands().filter(|command| !without_cluster.contains(&command.get_name())) {
-        let required = command.get_arguments().filter(|arg| arg.is_required_set() && !arg.is_global_set());
+        // One that another may stand for is wanted, too, where that other is not there.
+        let wanted = |arg: &&clap::Arg| arg.is_required_set() || arg.get_id() == "release";
+        let required = command.get_arguments().filter(wanted).filter(|arg| !arg.is_global_set());
         let required =
             required.flat_map(|arg| arg.get_long().map(|long| format!("--{long}")).into_iter().chain([sample(arg).to_owned()]));
         let line: Vec<String> = std::iter::once(command.get_name().to_owned()).chain(required).collect();

@@ -96,13 +96,6 @@ fn events() -> Vec<Event> {
         Event::StepDone { place: place.clone(), step: text(), took },
         Event::StepSkipped { place: place.clone(), step: text(), why: text() },
         Event::Waiting { place: place.clone(), on: Awaited::new(text(), text()), left: took },
-        Event::Gate {
-            place: place.clone(),
-            occasion: Occasion::Preflight,
-            gate: Gate::Quiet,
-            found: gates::Found::Hold,
-            why: text(),
-        },
         Event::Draining { place: place.clone(), left: 1, total: 2, held: texts(), deadline: took },
         Event::Output { place: place.clone(), line: text() },
         Event::Note { place: place.clone(), text: text() },
@@ -113,9 +106,10 @@ fn events() -> Vec<Event> {
         Event::RunBegun { run: text(), from: Some(version), target: version, kind: UpgradeKind::Patch, nodes: texts() },
         Event::Snapshot { path: text() },
         Event::OutOfService { place: place.clone() },
-        Event::InService { place },
+        Event::InService { place: place.clone() },
         Event::RunDone { text: text(), whole: true },
         Event::Failed { failure: failure() },
+        Event::Gate { place, occasion: Occasion::Preflight, gate: Gate::Quiet, found: gates::Found::Hold, why: text() },
     ]
 }
 

@@ -1,10 +1,12 @@
 //! What detection asks for begins by a person's word, in a window, by itself; and what stays as it is, is told once a month.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::twin::scenario::{Release, Scenario};
+use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, State};
 use serde_json::{Value, json};
@@ -41,6 +43,27 @@ async fn refused(driver: &mut Driver<'_>, line: &str, code: u8, says: &[&str]) {
     let (ended, said) = types(driver, "no", line).await;
     let flat = said.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(ended == code && says.iter().all(|says| flat.contains(says)), "{line} ended with {ended}: {said}");
+}
+
+/// For longer than any of these lasts.
+fn goes_on_firing(state: &mut State, name: &str) {
+    fires(state, name);
+    let until = later(state.now(), Duration::from_secs(52 * WEEK));
+    state.web.prometheus.injected.iter_mut().for_each(|alert| alert.until = until);
+}
+
+#[test]
+fn an_approval_is_told() {
+    let mut told = String::new();
+    live(world(&[("patch", "ask".into())]), None, async |driver| {
+        pass(driver, HOUR).await;
+        driver.twin.edit(|state| suspend(state, "k8s-upgrade-watch"));
+        for line in ["approve 1.34.7 --yes", "approve --lift", "approve 1.34.7 --yes -o json", "approve --lift -o json"] {
+            let (code, said) = types(driver, "person", line).await;
+            told.push_str(&format!("\n$ k8s-upgrade {line}    # {code}\n{said}\n"));
+        }
+    });
+    insta::assert_snapshot!(told);
 }
 
 #[test]
@@ -121,7 +144,7 @@ fn an_approval_that_is_over_begins_nothing() {
     let settings = [("patch", "ask".into()), ("approval-holds", "1d".into()), ("alert-wait", "60s".into())];
     observed(world(&settings), async |driver| {
         pass(driver, HOUR).await;
-        driver.twin.edit(|state| fires(state, "NodeDiskFull"));
+        driver.twin.edit(|state| goes_on_firing(state, "NodeDiskFull"));
         assert_eq!(types(driver, "approve", "approve 1.34.7 --yes").await.0, 0);
         pass(driver, 25 * HOUR).await;
         driver.twin.look(|state| {
@@ -152,7 +175,7 @@ fn what_stays_as_it_is_is_told_once_a_month() {
         live(world(&settings), None, async |driver| {
             driver.twin.edit(|state| suspend(state, "k8s-upgrade-watch"));
             if fired {
-                driver.twin.edit(|state| fires(state, "NodeDiskFull"));
+                driver.twin.edit(|state| goes_on_firing(state, "NodeDiskFull"));
             }
             for weeks in 0..10 {
                 pass(driver, 2 * HOUR).await;

@@ -30,12 +30,13 @@ const BEYOND: [(&str, &str); 8] = [
 ];
 
 /// What a person types in a cluster at rest, one after the other.
-const AT_REST: [&str; 29] = [
+const AT_REST: [&str; 30] = [
     "status",
     "acknowledge",
     "approve --lift",
     "detect --dry-run",
     "preflight --target 1.34.7 --dry-run",
+    "plan --target 1.34.7",
     "rehearse --from-cluster --target 1.34.7 --save -",
     "drain k8s-node2 --dry-run",
     "drain k8s-node2 --yes",

@@ -354,7 +354,7 @@ fn injected(step: &str) {
     for (what, _) in KNOWN {
         let Ok(injection) = Injection::read(&format!("{what}@{step}"), &scenario) else {
             let of_another = match what {
-                "backup-failure" => step != "preflight",
+                "backup-failure" | "old-api-caller" => step != "preflight",
                 "etcd-ill" | "etcd-slow" => !step.contains("master"),
                 "pdb-deadlock" | "deployment-down" | "crash-loop" => !step.contains("master") && !step.contains('/'),
                 _ => false,

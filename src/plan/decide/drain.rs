@@ -45,6 +45,16 @@ pub enum Loss {
     Pod,
 }
 
+impl Loss {
+    /// As people read it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Loss::LocalData => "its emptyDir data",
+            Loss::Pod => "itself: nothing recreates it",
+        }
+    }
+}
+
 /// Why a pod stays on the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stays {

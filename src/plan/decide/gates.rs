@@ -162,10 +162,6 @@ gates! {
         "is the API server of every control plane Running and Ready, and does its /readyz say so after a node?",
         "with one away already, the upgrade of another could take the whole API away",
         "kubectl get pods -n kube-system -l component=kube-apiserver -o wide", "repair the one that is not Ready";
-    Etcd: Preflight BeforeNode AfterNode, "etcd",
-        "is every member of etcd well, with room and a fast disk, and after a node as it was when the run was claimed?",
-        "with one member ill, the upgrade of another could take the quorum, and so the API, away",
-        "kubectl get pods -n kube-system -l component=etcd -o wide", "read the log of the one that is named";
     Certificates: Preflight, "certificates",
         "do kubeadm's certificates on every control plane outlast the run, or are they renewed in it?",
         "once one has ended, a component that is restarted is trusted by no other",
@@ -211,6 +207,10 @@ gates! {
         "does every addon of the setting addons go along to the target, at the version at which it runs?",
         "a network or a storage that does not know the new release may stop working with it",
         "k8s-upgrade check", "which addons run at which version, and how far each goes; upgrade it first, or change the setting";
+    Etcd: Preflight BeforeNode AfterNode, "etcd",
+        "is every member of etcd well, with room and a fast disk, and after a node as it was when the run was claimed?",
+        "with one member ill, the upgrade of another could take the quorum, and so the API, away",
+        "kubectl get pods -n kube-system -l component=etcd -o wide", "read the log of the one that is named";
     Window: Preflight BeforeNode, "window",
         "is a window open that is long enough (settings windows, freezes, freeze-configmap)?",
         "a cluster is touched only when its owner has said that it may be",

@@ -9,7 +9,7 @@ use super::gates::first_few;
 use crate::failure::Cause;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::version::Version;
-use crate::words::{ApiResource, Keyword, Minor};
+use crate::words::{ApiResource, Keyword, Minor, command};
 
 /// An API that was called.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,15 +146,14 @@ impl Found {
             Cause::refused(format!("{} API(s) are called that {} no longer serves", gone.len(), self.target)).detail(lines);
         let apis_gone: BTreeSet<&ApiResource> = gone.iter().map(|((api, _), _)| api).collect();
         let refused = apis_gone.into_iter().take(LOOKED_FOR).fold(refused, |refused, api| refused.next(writers(api)));
-        Err(refused
-            .next(format!(
-                "sudo pkill -x kube-apiserver    # on {}{turn}, once the callers are mended: it starts again, and has forgotten them",
-                servers.join(", ")
-            ))
-            .next(format!(
-                "set removed-apis-ignore: [{}] in the settings    # to go on knowingly: what still calls them fails from then on",
-                apis.join(", ")
-            )))
+        let knowingly = format!(
+            "the setting that would let this pass, and what still calls them fails from then on: removed-apis-ignore: [{}]",
+            apis.join(", ")
+        );
+        Err(refused.detail([knowingly]).next(command!(
+            "sudo pkill -x kube-apiserver    # on {}, once the callers are mended: it starts again, and has forgotten them",
+            format!("{}{turn}", servers.join(", "))
+        )))
     }
 }
 
@@ -165,12 +164,9 @@ fn writers(api: &ApiResource) -> String {
         "" => (resource.to_owned(), version.to_owned()),
         _ => (format!("{resource}.{group}"), format!("{group}/{version}")),
     };
-    let each = format!(
-        "{{.metadata.namespace}}/{{.metadata.name}} {{.metadata.managedFields[?(@.apiVersion==\"{through}\")].manager}}{{\"\\n\"}}"
-    );
-    format!(
-        "kubectl get {of} -A --show-managed-fields -o jsonpath='{{range .items[*]}}{each}{{end}}'    # who has written objects through {api}"
-    )
+    let managers = format!("{{.metadata.managedFields[?(@.apiVersion==\"{through}\")].manager}}");
+    let each = format!("jsonpath={{range .items[*]}}{{.metadata.namespace}}/{{.metadata.name}} {managers}{{\"\\n\"}}{{end}}");
+    command!("kubectl get {} -A --show-managed-fields -o {}    # who has written objects through {}", of, each, api).to_string()
 }
 
 fn shown((api, subresource): &Name) -> String {

@@ -155,9 +155,7 @@ pub async fn asked(services: &Services, facts: &Facts, target: Version, run: &Ru
         gates::apiservers_ready(facts).into_result("not every API server is ready"),
     );
     let mut disks = Disks::default();
-    let (etcd, told) = nodes::etcd::gate(services, facts, &mut disks).await;
-    asking.tell(Gate::Etcd, Guard::EtcdFitBeforeRun, etcd);
-    told.into_iter().for_each(|told| services.session.warn(PLACE, told));
+    let etcd = nodes::etcd::first_look(services, facts, &mut disks).await;
     let (certificates, told) = nodes::certificates::gate(services, facts).await;
     asking.tell(Gate::Certificates, Guard::CertificatesLast, certificates);
     told.into_iter().for_each(|told| services.session.warn(PLACE, told));
@@ -236,6 +234,10 @@ pub async fn asked(services: &Services, facts: &Facts, target: Version, run: &Ru
     } else {
         asking.tell(Gate::Addons, Guard::AddonsAllow, nodes::addons::allow(services, PLACE, target).await);
     }
+    // Where another gate is closed already, nobody waits for more of the disks.
+    let (etcd, told) = nodes::etcd::gate(services, facts, &mut disks, etcd, asking.is_open()).await;
+    asking.tell(Gate::Etcd, Guard::EtcdFitBeforeRun, etcd);
+    told.into_iter().for_each(|told| services.session.warn(PLACE, told));
     // What is left of a preflight takes nothing out of service: a run that is claimed is made ready, and then rests.
     let closed = nodes::window::closed(services, facts, run, &policy, when::needs_of_run(&policy)).filter(|_| !claimed);
     let window = closed.map_or(Ok(()), |closed| Err(closed.cause()));

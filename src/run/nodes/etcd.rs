@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
@@ -74,15 +75,28 @@ async fn ask(services: &Services, node: &Node) -> ControlPlane {
     }
 }
 
-/// Whether a run may begin on etcd as it is; its disks are watched for a moment.
-pub async fn fit(services: &Services, facts: &Facts, disks: &mut Disks) -> Fitness {
-    let first = asked(services, facts).await;
-    disks.means(&first);
-    let watched = first.iter().any(|plane| matches!(plane.member, Answer::Known(_)));
-    if !watched {
-        return fitness(first.iter().map(|plane| (plane, None)));
+/// The first of two looks before a run.
+pub struct FirstLook {
+    planes: Vec<ControlPlane>,
+    at: Timestamp,
+}
+
+/// From here on the disks are watched; what else is asked meanwhile costs no time.
+pub async fn first_look(services: &Services, facts: &Facts, disks: &mut Disks) -> FirstLook {
+    let planes = asked(services, facts).await;
+    disks.means(&planes);
+    FirstLook { planes, at: services.session.now() }
+}
+
+/// Whether a run may begin on etcd as it is. `judges_disks`: what is left of the time for which they are watched is waited for.
+async fn fit(services: &Services, facts: &Facts, disks: &mut Disks, first: FirstLook, judges_disks: bool) -> Fitness {
+    let FirstLook { planes, at } = first;
+    let watched = planes.iter().any(|plane| matches!(plane.member, Answer::Known(_)));
+    if !watched || !judges_disks {
+        return fitness(planes.iter().map(|plane| (plane, None)));
     }
-    services.session.sleep(WATCHED, true).await;
+    let passed = services.session.now().duration_since(at).unsigned_abs();
+    services.session.sleep(WATCHED.saturating_sub(passed), true).await;
     let asked = asked(services, facts).await;
     let means = disks.means(&asked);
     let mean = |node: &str| means.iter().find(|(of, _)| of == node).map(|(_, mean)| *mean);
@@ -90,8 +104,14 @@ pub async fn fit(services: &Services, facts: &Facts, disks: &mut Disks) -> Fitne
 }
 
 /// The same as a gate's answer, and what is told beside it.
-pub async fn gate(services: &Services, facts: &Facts, disks: &mut Disks) -> (Result<(), Cause>, Vec<String>) {
-    let Fitness { closed, told } = fit(services, facts, disks).await;
+pub async fn gate(
+    services: &Services,
+    facts: &Facts,
+    disks: &mut Disks,
+    first: FirstLook,
+    judges_disks: bool,
+) -> (Result<(), Cause>, Vec<String>) {
+    let Fitness { closed, told } = fit(services, facts, disks, first, judges_disks).await;
     (Cause::together("members of etcd are not fit", closed).map_or(Ok(()), Err), told)
 }
 

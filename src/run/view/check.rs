@@ -96,8 +96,11 @@ async fn hosts(services: &Services, facts: &Facts) -> Vec<Finding> {
 /// What only they have.
 async fn control_planes(services: &Services, facts: &Facts) -> Vec<Finding> {
     let mut disks = Disks::default();
-    let (etcd, certificates) =
-        tokio::join!(nodes::etcd::gate(services, facts, &mut disks), nodes::certificates::gate(services, facts));
+    let etcd = async {
+        let first = nodes::etcd::first_look(services, facts, &mut disks).await;
+        nodes::etcd::gate(services, facts, &mut disks, first, true).await
+    };
+    let (etcd, certificates) = tokio::join!(etcd, nodes::certificates::gate(services, facts));
     let finding = |good: &str, (answer, told): (Result<(), Cause>, Vec<String>)| {
         let Finding { standing, says, mut detail, command } = Finding::of(good, answer);
         let standing = if standing == Standing::Good && !told.is_empty() { Standing::Mind } else { standing };

@@ -1,5 +1,6 @@
 //! What people look at.
 
+pub mod ahead;
 pub mod check;
 pub mod health;
 pub mod input;

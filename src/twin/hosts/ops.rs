@@ -200,6 +200,9 @@ fn run(state: &mut State, node: &str, op: &Op, session: &mut Session) -> Result<
         },
         Op::CheckCertificates => {
             session.millis = PLAN;
+            if machine.manifests.is_empty() {
+                return Err(failed("kubeadm certs check-expiration failed (exit 1)"));
+            }
             session.line(certificates::checked(&machine, state.now()));
         }
         Op::MoveLeader { to } => etcd::move_leader(state, node, &machine, to, session)?,

@@ -57,6 +57,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("add-key.sh", r#"awk -v key="$1" ''"#, "base64: no backslash"),
     ("packages/common.sh", r#"grep -qxF -- "$package" <<<"$held""#, "-F, after --"),
     ("packages/common.sh", r#"awk -v exact="$2" -v start="$2-" ''"#, "a version: no backslash"),
+    ("deprecated.sh", r#"awk -v most="$most_lines" ''"#, "a constant of this file"),
     (
         "packages/apt/apt.sh",
         r#"awk -v pattern="$packages_pattern" -v stanzas="$stanzas" '' "$@""#,
@@ -116,6 +117,8 @@ const COMMANDS: &[(&str, &str, &str)] = &[
 
 /// Words that are split or are a pattern because no quotes are about them.
 const BARE: &[(&str, &str, &str)] = &[
+    ("apiserver.sh", "=~ $api_url", "a pattern, and a constant of this file"),
+    ("servers.sh", "=~ $api_url", "a pattern, and a constant of apiserver.sh"),
     ("packages/common.sh", "for package in $packages", "names of ours: kubernetes_packages"),
     ("prefetch.sh", "for package in $names", "names of ours: kubernetes_packages"),
     ("prelude.sh", "=~ ^(0|[1-9][0-9]{0,17})$", "no variable: the end of the word"),

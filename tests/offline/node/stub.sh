@@ -305,6 +305,8 @@ kubeadm)
     'certs check-expiration'*)
         if [[ $* == *' -o json' && -e $S/no-json ]]; then echo "unknown shorthand flag: 'o' in -o" >&2; end 1; fi
         if [[ -e $S/certs-fail ]]; then cat "$S/certs-fail" >&2; end 1; fi
+        # On a worker it finds no authority.
+        if [[ ! -e $S/certs ]]; then echo 'failed to load CA certificate' >&2; end 1; fi
         cat "$S/certs"
         ;;
     'upgrade plan '*)

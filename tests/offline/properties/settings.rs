@@ -64,6 +64,7 @@ fn one_by_one() {
             Value::Object(_) if key == "webhooks" => {
                 format!("file:\n{key}: {{ ntfy: {{ body: \"{{text}}\", content-type: text/plain, only: [held] }} }}\n")
             }
+            Value::Object(_) if key == "addons" => format!("file:\n{key}: {{ cilium: {{ \"1.18\": \"<=1.35\" }} }}\n"),
             Value::Object(_) => format!("{key}=k8s-master=10.0.0.1,b=10.0.0.2"),
             Value::Array(_) if key == "removed-apis-ignore" => format!("{key}=v1/endpoints"),
             Value::Array(_) if key == "package-keys" => format!("{key}={}", "DE15B14486CD377B9E876E1A234654DA9A296436"),

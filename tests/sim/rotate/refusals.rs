@@ -48,7 +48,7 @@ fn while_a_person_upgrades_a_node_it_is_refused() {
     live(world(Store::Secret), None, async |driver| {
         let upgrade = ["k8s-upgrade", "upgrade-node", "k8s-master", "--target", "1.34.7", "--yes"];
         driver.operate("bob", &upgrade, BTreeMap::new());
-        driver.until(later(driver.twin.now(), Duration::from_secs(60)), |_| false).await;
+        driver.until(later(driver.twin.now(), Duration::from_secs(30)), |_| false).await;
         let (code, said) = types(driver, Store::Secret, "rotate-key --yes").await;
         assert!(code == Some(6) && said.contains("driven by operator"), "{code:?} {said}");
         assert!(!driver.ended.contains_key("bob"), "{said}");

@@ -167,7 +167,8 @@ macro_rules! behaviours {
             packages: a_machine_says_what_it_is, a_machine_shows_whose_it_is, the_repository_moves_and_lists_follow, a_release_that_is_not_offered_moves_nothing,
                 a_list_is_what_the_last_refresh_found, all_lists_are_read_anew, the_targets_binaries_are_tried, what_is_fetched_is_there, the_runtime_names_its_images, files_are_hashed_and_written,
                 patches_are_what_kubeadm_reads,
-                a_machine_looks_back, a_worker_has_no_etcd, a_worker_has_no_servers_to_ask, a_worker_has_no_calls_to_count;
+                a_machine_looks_back, a_worker_has_no_etcd, a_worker_has_no_servers_to_ask, a_worker_has_no_calls_to_count,
+                a_worker_has_no_certificates_to_check;
             steps: begun_attached_and_contended, a_worker_is_upgraded, a_second_run_of_each_step_changes_nothing, a_worker_goes_back,
                 a_worker_of_which_nothing_is_kept_does_not_go_back, the_disk_is_full,
                 a_lock_that_is_never_given_up_holds, what_is_not_offered_is_refused, there_is_no_way_back,

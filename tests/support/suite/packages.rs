@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use k8s_upgrade::failure::Class;
 use k8s_upgrade::node::{
-    self, AskDeprecated, AskServers, Available, Deprecated, Identify, Images, ImagesThere, Inspect, LookAtEtcd, LookBack,
-    MoveLeader, Past, Prefetch, ReadPatches, Refresh, RefreshAll, Said, SnapshotHash, Step, TakeSnapshot, Trial, WorkState,
-    WriteCard,
+    self, AskDeprecated, AskServers, Available, CheckCertificates, Deprecated, Identify, Images, ImagesThere, Inspect,
+    LookAtEtcd, LookBack, MoveLeader, Past, Prefetch, ReadPatches, Refresh, RefreshAll, Said, SnapshotHash, Step, TakeSnapshot,
+    Trial, WorkState, WriteCard,
 };
 use k8s_upgrade::packages::IN_USE;
 use k8s_upgrade::words::{HostPath, ImageName, Revision};
@@ -220,6 +220,12 @@ pub fn a_worker_has_no_servers_to_ask(machine: &mut dyn Machine) {
     assert_eq!((servers.api, servers.etcd, servers.member), (none("API server"), none("etcd"), None));
     let cause = machine.run(&MoveLeader { to: word("8e9e05c52164694d") }).unwrap_err();
     assert!(cause.class == Class::Refused && cause.what.contains("no etcd of kubeadm's is on this node"), "{cause}");
+}
+
+/// There is no authority on it, without which kubeadm looks at none.
+pub fn a_worker_has_no_certificates_to_check(machine: &mut dyn Machine) {
+    let cause = machine.run(&CheckCertificates).unwrap_err();
+    assert!(cause.class == Class::Step && cause.what.contains("kubeadm certs check-expiration failed (exit 1)"), "{cause:?}");
 }
 
 /// The same of what is called that is deprecated.
