@@ -266,16 +266,18 @@ impl Observer {
 
     /// The same, whatever stands there: for views, and for who stops a run or gives it up. One odd object is one odd object.
     pub async fn observe_as_it_is(&self) -> Result<Facts, Cause> {
-        self.observe_with(self.own_namespace().await?).await
+        self.observe_where(true).await
     }
 
     /// The same where nothing need be installed yet: without our namespace there is no run.
     pub async fn observe_uninstalled(&self) -> Result<Facts, Cause> {
-        self.observe_with(Some(self.own_namespace().await?.unwrap_or_default())).await
+        self.observe_where(false).await
     }
 
-    async fn observe_with(&self, namespace: Option<Namespace>) -> Result<Facts, Cause> {
+    async fn observe_where(&self, installed: bool) -> Result<Facts, Cause> {
         let nodes = self.cluster.list_all("list nodes", self.cluster.all(), ListParams::default()).await?;
+        let namespace = self.own_namespace().await?;
+        let namespace = if installed { namespace } else { Some(namespace.unwrap_or_default()) };
         let api = self.cluster.own();
         let jobs = self.cluster.list_all("list the chain's Jobs", api, of_chain()).await?;
         let api = self.cluster.own();

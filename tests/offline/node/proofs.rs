@@ -128,7 +128,6 @@ const BARE: &[(&str, &str, &str)] = &[
     ("work.sh", "=~ ^$token$", "a constant of this file"),
     ("work.sh", "=~ $now", "of constants"),
     ("work.sh", "=~ $former", "of constants"),
-    ("servers.sh", "=~ $url", "a constant of this file"),
     ("servers.sh", "=~ $2", "constants of this file"),
     ("look-back.sh", "=~ ^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}$", "no variable: the end of the word"),
     ("fetch-key.sh", "=~ ^https?://[]A-Za-z0-9._~:/%[-]+$", "no variable: the end of the word"),
