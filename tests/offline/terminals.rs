@@ -149,7 +149,7 @@ fn told(event: &Event, sink: impl FnOnce(report::Out) -> Box<dyn Sink>) -> Strin
 #[test]
 fn every_event_in_every_style() {
     let events = events();
-    assert_eq!(events.iter().map(number).collect::<Vec<_>>(), (0..19).collect::<Vec<_>>());
+    assert_eq!(events.iter().map(number).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
     for event in events.into_iter().map(filled) {
         let what = format!("event {}", number(&event));
         is_sane(&told(&event, |out| report::sink(Style::Plain, 1, out)), &format!("{what}, plain"));
