@@ -20,7 +20,7 @@ impl Page {
 
 /// Writes `label  text`, folded at words; lines after the first are indented alike.
 pub fn labelled(out: &mut Page, label: &str, text: &str) {
-    folded(&mut out.text, &format!("  {label:7} "), text, out.width);
+    folded(&mut out.text, &format!("  {label:8}"), text, out.width);
 }
 
 /// Adds `label` and the text, folded at words so that no line is wider than `width` characters.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use super::page::{WIDTH, folded};
 use super::table::{Table, code, columns, plain, table};
 use super::{Printed, span};
 use crate::plan::view::plan::{Component, GateNow, NodeAhead, Plan, Rests, Turn, Work};
@@ -26,19 +27,23 @@ fn rests(plan: &Plan) -> String {
     format!("{all}, {why}; what holds a run is not foreseen")
 }
 
-fn turns(plan: &Plan) -> Table {
+/// `work`: with how much of it each kind of work is, for which a terminal is too narrow.
+fn turns(plan: &Plan, work: bool) -> Table {
     let row = |(number, turn): (usize, &Turn)| {
-        let work: Vec<String> = turn.work.iter().map(|Work { what, seconds }| format!("{what} {}", time(*seconds))).collect();
-        vec![
+        let of_that = turn.work.iter().map(|Work { what, seconds }| format!("{what} {}", time(*seconds)));
+        let of_that = work.then(|| of_that.collect::<Vec<_>>().join(", "));
+        let mut row = vec![
             (number + 1).to_string(),
             turn.node.clone().unwrap_or_else(|| turn.phase.to_owned()),
             turn.runs_on.clone().unwrap_or_else(|| "any that may".to_owned()),
             about(turn.seconds),
             turn.node.as_ref().map_or(String::new(), |_| about(turn.out_of_service_seconds)),
-            work.join(", "),
-        ]
+        ];
+        row.extend(of_that);
+        row
     };
-    let titles = vec!["", "TURN", "RUNS ON", "TAKES", "OUT OF SERVICE", "OF THAT"];
+    let mut titles = vec!["", "TURN", "RUNS ON", "TAKES", "OUT OF SERVICE"];
+    titles.extend(work.then_some("OF THAT"));
     (titles, plan.turns.iter().enumerate().map(row).collect())
 }
 
@@ -69,15 +74,19 @@ pub fn text(plan: &Plan) -> Printed {
     let plan = &shown(plan);
     let mut out = format!("{}: {}\n", plan.cluster, plan.title());
     // Writing to a String cannot fail.
-    let _ = writeln!(out, "{}\n", rests(plan));
-    columns(&mut out, &turns(plan));
+    folded(&mut out, "", &rests(plan), WIDTH);
+    out.push('\n');
+    columns(&mut out, &turns(plan, false));
+    for GateNow { gate, verdict, question, .. } in &plan.gates {
+        folded(&mut out, &format!("  {gate:15}  {verdict:9}  "), question, WIDTH);
+    }
     if !plan.gates.is_empty() {
-        columns(&mut out, &gates(plan));
+        out.push('\n');
     }
     for gate in plan.closed() {
         let _ = writeln!(out, "  {}: {}", gate.gate, gate.verdict);
         for line in &gate.why {
-            let _ = writeln!(out, "      {line}");
+            folded(&mut out, "      ", line, WIDTH);
         }
         for (index, next) in gate.next.iter().enumerate() {
             let _ = writeln!(out, "    {} {next}", if index == 0 { "Next:" } else { "     " });
@@ -89,14 +98,15 @@ pub fn text(plan: &Plan) -> Printed {
     for node in &plan.nodes {
         let _ = writeln!(out, "  {}", node.node);
         for line in lines(node) {
-            let _ = writeln!(out, "    {line}");
+            let inner = line.len() - line.trim_start().len();
+            folded(&mut out, &" ".repeat(4 + inner), line.trim_start(), WIDTH);
         }
     }
     if !plan.open.is_empty() {
         out.push_str("\n  NOT KNOWN YET\n");
     }
     for line in &plan.open {
-        let _ = writeln!(out, "  {line}");
+        folded(&mut out, "  ", line, WIDTH);
     }
     Printed::page(out)
 }
@@ -105,7 +115,7 @@ pub fn text(plan: &Plan) -> Printed {
 pub fn markdown(plan: &Plan) -> Printed {
     let plan = &shown(plan);
     let mut out = format!("# {}: {}\n\n{}.\n", plain(&plan.cluster), plain(&plan.title()), plain(&rests(plan)));
-    table(&mut out, "Turns", &turns(plan));
+    table(&mut out, "Turns", &turns(plan, true));
     table(&mut out, "Gates", &gates(plan));
     for gate in plan.closed() {
         let _ = writeln!(out, "\n**{}** ({}):\n", plain(gate.gate), gate.verdict);

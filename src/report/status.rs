@@ -63,7 +63,7 @@ pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: us
         labelled(&mut out, "asks", &format!("{release} is there, and waits for a person's approval"));
     }
     if let Some(approved) = &screen.approved {
-        labelled(&mut out, "approved", approved);
+        labelled(&mut out, "approved", &format!(" {approved}"));
     }
     if let Some(rests) = &screen.rests {
         labelled(&mut out, "rests", rests);
