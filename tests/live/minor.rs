@@ -236,8 +236,8 @@ fn deferred(lab: &Lab, since: Timestamp) {
     let end = lab.until(Duration::from_secs(120), &format!("{job} to end"), || ended(lab, job));
     assert_eq!(end, "Complete", "a deferred preflight is no failure");
     let marks = end::marks(&lab.json(&["get", "namespace", NAMESPACE]));
-    let [(mark, what)] = &marks[..] else { panic!("one mark, not {marks:?}") };
-    assert!(mark == "deferred" && what.starts_with("1.36.3 "), "{marks:?}");
+    let [(mark, what), (told, _)] = &marks[..] else { panic!("two marks, not {marks:?}") };
+    assert!(mark == "deferred" && what.starts_with("1.36.3 ") && told == "found", "{marks:?}");
     let messages = lab.slack(since);
     let [only] = &messages[..] else { panic!("one message, not {messages:?}") };
     assert!(only.contains("deferred") && only.contains("NodeDiskFull"), "{only}");

@@ -62,6 +62,18 @@ impl Found {
         self
     }
 
+    /// A run goes there: what was told of that release, or of older ones, is over.
+    pub fn beyond(mut self, target: Version) -> Self {
+        self.asks = self.asks.filter(|asks| *asks > target);
+        self.told.retain(|told| told.release > target);
+        self
+    }
+
+    /// There is nothing to remember.
+    pub fn is_empty(&self) -> bool {
+        self.asks.is_none() && self.told.is_empty()
+    }
+
     /// They were told of it now.
     pub fn told(mut self, release: Version, why: &str, now: Timestamp) -> Self {
         self.told.retain(|told| told.release != release || told.why != why);
@@ -126,6 +138,8 @@ mod tests {
         }
         assert!(found.is_due("1.36.4".parse().unwrap(), "ask", first) && found.is_due(release, "closed", first));
         assert!(found.clone().forget(release).is_due(release, "ask", first));
+        // A run to it, or past it, ends that.
+        assert!(found.clone().beyond(release).is_empty() && !found.clone().beyond("1.36.2".parse().unwrap()).is_empty());
         let many = (0..50).fold(found, |found, patch| found.told(Version::new(1, 37, patch), "ask", first));
         assert_eq!(many.told.len(), TOLD);
         for odd in ["", "true", "{}", "[]", r#"{"asks":"1","told":[]}"#] {

@@ -250,7 +250,7 @@ impl Edit {
 
     /// What people know of what detection found.
     pub fn found(found: &Found) -> Self {
-        Self::set(Mark::Found, found.write())
+        Self::set_or_remove(Mark::Found, (!found.is_empty()).then(|| found.write()))
     }
 
     /// Since when detection has known what is there.

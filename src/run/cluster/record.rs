@@ -80,6 +80,8 @@ impl Record {
                     // Whoever begins it: what was approved is there then, or is older.
                     let used = now.approved.as_ref().filter(|approved| approved.release <= target);
                     begun.extend(used.map(|_| Edit::remove(Mark::Approved)));
+                    let found = now.found.clone().beyond(target);
+                    begun.extend((found != now.found).then(|| Edit::found(&found)));
                     let version = namespace.resource_version().filter(|_| guard::on(Guard::ClaimVersion));
                     let body = json!({ "metadata": { "resourceVersion": version, "annotations": self.annotations(&begun) } });
                     match self
