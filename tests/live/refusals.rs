@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::time::Duration;
 
+use k8s_upgrade::names;
 use serde_json::{Value, json};
 
 use super::end::marks;
@@ -351,9 +352,10 @@ impl Refusals<'_> {
 
     /// The runbook's "Clear orphaned in-flight state", and the backup Jobs of the runs given up.
     fn give_up(&self) {
-        let marks = ["in-flight", "target", "snapshot-path", "record-version", "run-id", "started", "baseline"];
-        let marks = marks.map(|suffix| format!("{}-", mark(suffix)));
-        self.lab.kubectl(&[&["annotate", "namespace", NAMESPACE], &marks.each_ref().map(String::as_str)[..]].concat());
+        // All of them: the watch may have looked meanwhile, and has written its own.
+        let marks: Vec<String> = names::Mark::of_a_run().map(|mark| format!("{}-", mark.key(names::ANNOTATION_PREFIX))).collect();
+        let marks: Vec<&str> = marks.iter().map(String::as_str).collect();
+        self.lab.kubectl(&[&["annotate", "namespace", NAMESPACE], marks.as_slice()].concat());
         self.lab.kubectl(&["-n", "default", "delete", "jobs", "--all", "--wait=true"]);
         self.lab.push(
             "k8s-version-upgrade",
