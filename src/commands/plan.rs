@@ -48,13 +48,11 @@ pub async fn plan(
         Sheet::Json => Printed::pretty(&plan).map_err(Failure::nothing_begun)?,
     };
     services.session.print(&text).map_err(Failure::nothing_begun)?;
+    let start = command!("k8s-upgrade start --target {}", target);
     match (facts.marks.in_flight, plan.closed().next()) {
         (true, _) => services.session.next("", "where it stands", "k8s-upgrade status"),
-        (false, None) => services.session.next("", "start it with", &command!("k8s-upgrade start --target {}", target)),
-        (false, Some(_)) => {
-            let again = command!("k8s-upgrade plan --target {}", target);
-            services.session.next("", "gates are closed; once they are open, look again with", &again);
-        }
+        (false, None) => services.session.next("", "start it with", &start),
+        (false, Some(_)) => services.session.next("", "gates are closed; once they are open, start it with", &start),
     }
     Ok(Outcome::Done)
 }
