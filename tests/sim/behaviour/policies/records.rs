@@ -143,6 +143,8 @@ pub async fn of_namespaces_only_the_runs_marks_change(b: &Bench<'_>) {
         "local",
         "skipped",
         "acknowledged",
+        "found",
+        "seen",
     ]
     .iter()
     .map(|name| (mark(name), Value::Null))
