@@ -152,8 +152,10 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
             Occasion::Postflight => gate != Gate::Etcd,
             _ => true,
         };
-        // What a disk takes is known only from the second look on: a run that was held for it must not go past it by being begun again.
-        let judged = !std::mem::replace(&mut first, false) || !wanted(Gate::Etcd);
+        // What a disk takes is known only from the second look on: a run that was held for it must not go past it by being begun again. Only before
+        // a node: of one that is done, the next may be drained already, and what that drives away is no sign of anything.
+        let before = asking.occasion() == Occasion::BeforeNode;
+        let judged = !std::mem::replace(&mut first, false) || !before || !wanted(Gate::Etcd);
         let counts = |symptom: &Symptom| GUARDED.iter().any(|(gate, guard)| *gate == symptom.gate && guard::on(*guard));
         let worse: Vec<Symptom> =
             look(services, &facts, &mut disks, wanted).await?.worse(baseline).into_iter().filter(counts).collect();
