@@ -17,7 +17,7 @@ use crate::plan::decide::when::{self, Closed};
 use crate::plan::decide::{gates, order};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::baseline::Baseline;
-use crate::plan::model::facts::{Facts, Node, Phase};
+use crate::plan::model::facts::{Facts, JobFact, Node, Phase};
 use crate::plan::model::halt::Skip;
 use crate::plan::model::marks::Edit;
 use crate::plan::model::resting::Resting;
@@ -71,6 +71,11 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     let over = |changed| services.session.now().duration_since(changed).unsigned_abs() >= services.settings.soak;
     let (done, kubelet_waits) = (facts.is_done_for_now(node, target), facts.kubelet_waits(node, target));
     let said = kubelet_waits || (done && node.changed_at.is_none_or(over));
+    if done && guard::on(Guard::FinishedNode) && followed(services, &facts, run).await? {
+        // What that one drives away from the next node would look like harm done by this one.
+        nodes::upgrade::skipped(&services.session, name, "upgrade", "the Job that follows it is there");
+        return Ok(NodePhase::Done);
+    }
     if done && guard::on(Guard::FinishedNode) {
         services.halt.not_halted(Guard::HaltBeforeChange).await?;
         nodes::upgrade::skipped(&services.session, name, "upgrade", &format!("it is at {target} already"));
@@ -121,6 +126,17 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         services.session.notice(name, &Notice::NodeDone { node: name.to_owned(), target });
     }
     Ok(NodePhase::Done)
+}
+
+/// A runner of this very Job has created its successor, and died before its own end.
+async fn followed(services: &Services, facts: &Facts, run: &RunId) -> Result<bool, Cause> {
+    if !services.session.chain {
+        return Ok(false);
+    }
+    let Some(own) = services.cluster.own_job().await? else { return Ok(false) };
+    let created = facts.jobs.iter().find(|job| job.name == own).and_then(|job| job.created);
+    let later = |job: &JobFact| job.name != own && job.run.as_ref() == Some(run) && job.created > created;
+    Ok(created.is_some() && facts.jobs.iter().any(later))
 }
 
 /// The window has come to its end before this node: the Job ends well, and the watch goes on in the next one.
