@@ -148,8 +148,9 @@ fn look(state: &mut State, uid: &str, own: &mut Container) -> bool {
     }
     let Some(pod) = pod else { return own.started.is_some() && own.ended.is_none() };
     if going && own.started.is_none() {
-        // What ran before the machine lost its power has come to its end, and the kubelet says so before it lets the pod go: its Job waits for that.
-        if pod["status"]["phase"] == "Running" {
+        // One that has not come to an end counts as failed, whether it ran before its machine lost its power or never; the kubelet says so
+        // before it lets the pod go, and the Job that owns it waits for that.
+        if !finished(&pod) {
             (own.started, own.ended) = (Some(now), Some((now, KILLED)));
             report(state, own, &pod);
         }
@@ -243,6 +244,7 @@ fn report(state: &mut State, own: &Container, pod: &Value) {
     if let Some((_, code)) = own.ended
         && code != 0
         && pod["spec"]["restartPolicy"] == "OnFailure"
+        && !terminating(pod)
     {
         super::unmodelled(state, format!("a restart of {} in place (restartPolicy OnFailure)", own.pod.full_name()));
     }

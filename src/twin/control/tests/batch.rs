@@ -124,6 +124,21 @@ fn an_eviction_is_no_failure_and_its_successor_waits_for_the_end() {
 }
 
 #[test]
+fn one_that_is_evicted_before_its_start_is_let_go_and_replaced() {
+    let mut state = cluster(5);
+    let key = job(&mut state);
+    pass(&mut state, 1);
+    let victim = pods(&state).remove(0).0;
+    assert_eq!((phase(&get(&state, &victim)), programs(&state).len()), ("Pending", 0), "{:?}", faces(&state));
+    evict(&mut state, &victim);
+    pass(&mut state, 20);
+    assert!(state.store.get(&victim).is_none(), "{:?}", faces(&state));
+    let status = get(&state, &key)["status"].clone();
+    assert_eq!((&status["failed"], &status["active"]), (&Value::Null, &json!(1)), "{:?}", faces(&state));
+    assert_eq!(programs(&state).len(), 1);
+}
+
+#[test]
 fn without_a_policy_an_eviction_is_a_failure_and_is_replaced_at_once() {
     let mut state = cluster(6);
     let mut object = chain_job("chain");
