@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use futures::{StreamExt, stream};
-
 use super::rehearse::rehearsed;
 use crate::cli::Sheet;
 use crate::failure::{Cause, Failure, Outcome};
@@ -19,7 +17,7 @@ use crate::plan::view::story::{self, Ending};
 use crate::plan::view::timeline::{self, Timeline};
 use crate::report::{self, Printed};
 use crate::run::view::ahead::node_ahead;
-use crate::run::{Services, chain};
+use crate::run::{Services, chain, parallel};
 use crate::twin::Process;
 use crate::twin::scenario::Scenario;
 use crate::words::{RunId, command};
@@ -100,7 +98,7 @@ async fn of(services: &Services, process: &'static (dyn Process + Sync), facts: 
         let state = states.get(&node.name);
         async move { node_ahead(services, node, state, target).await }
     });
-    let nodes = stream::iter(ahead).buffered(usize::from(services.settings.parallel)).collect().await;
+    let nodes = parallel::each(&services.settings, ahead).await;
     Ok(Plan {
         cluster: services.settings.cluster_name.to_string(),
         running: running.map(|running| running.to_string()),

@@ -1,13 +1,12 @@
 //! kubeadm's certificates, asked on every control plane before a run.
 
-use futures::{StreamExt, stream};
-
 use crate::failure::{Cause, Class};
 use crate::node::CheckCertificates;
 use crate::plan::decide::certificates::{Outlook, outlook, renews};
 use crate::plan::decide::order;
 use crate::plan::model::certificates::Certificates;
 use crate::plan::model::facts::{Facts, Node};
+use crate::run::parallel;
 use crate::run::services::Services;
 
 /// Whether they outlast a run, and what is told beside it. Who cannot be asked has none that do.
@@ -19,9 +18,8 @@ pub async fn gate(services: &Services, facts: &Facts) -> (Result<(), Cause>, Vec
             (node.name, said.and_then(|said| Certificates::read(&said)))
         }
     };
-    let asked = stream::iter(order::control_planes(facts).into_iter().map(ask));
     let asked: Vec<(String, Result<Certificates, Cause>)> =
-        asked.buffered(usize::from(services.settings.parallel)).collect().await;
+        parallel::each(&services.settings, order::control_planes(facts).into_iter().map(ask)).await;
     let known = asked.iter().filter_map(|(node, said)| Some((node.as_str(), said.as_ref().ok()?)));
     let Outlook { mut closed, told } = outlook(known, renews(&services.settings.kubeadm_flags()), services.session.now());
     let unknown = |cause: &Cause| match cause.class {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
@@ -23,6 +22,7 @@ use crate::plan::model::halt::Skip;
 use crate::plan::model::policy::Undrainable;
 use crate::plan::model::version::Version;
 use crate::report::span;
+use crate::run::parallel;
 use crate::run::services::Services;
 
 /// A budget that has just lost a pod, or gained one, may seem to allow nothing for ever; so long until it is looked at again.
@@ -94,8 +94,8 @@ async fn look(services: &Services, place: &str, nodes: &[&str], asks: bool) -> R
         }
         Ok::<_, Cause>((node.to_owned(), stuck))
     };
-    let all = stream::iter(nodes.iter().map(|node| of_node(node))).buffered(usize::from(services.settings.parallel));
-    let all: Vec<(String, Vec<String>)> = all.try_collect().await?;
+    let all = parallel::each(&services.settings, nodes.iter().map(|node| of_node(node))).await;
+    let all: Vec<(String, Vec<String>)> = all.into_iter().collect::<Result<_, Cause>>()?;
     Ok(all.into_iter().filter(|(_, stuck)| !stuck.is_empty()).collect())
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::failure::Cause;
@@ -16,6 +15,7 @@ use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::member::{Disk, Means};
 use crate::plan::model::version::Version;
+use crate::run::parallel;
 use crate::run::services::Services;
 
 /// So long a disk is watched before a run, and before a node that no soak comes before. Leases of nodes and leaders alone are some writes a second.
@@ -44,7 +44,7 @@ impl Disks {
 /// What the servers of every control plane say, in the order of their turns.
 pub async fn asked(services: &Services, facts: &Facts) -> Vec<ControlPlane> {
     let planes = order::control_planes(facts).into_iter().map(|node| async move { ask(services, node).await });
-    stream::iter(planes).buffered(usize::from(services.settings.parallel)).collect().await
+    parallel::each(&services.settings, planes).await
 }
 
 async fn ask(services: &Services, node: &Node) -> ControlPlane {

@@ -1,6 +1,5 @@
 //! What nodes say of themselves, and kubeadm of its cluster, before anything is done to them.
 
-use futures::{StreamExt, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 
@@ -9,6 +8,7 @@ use crate::node::{Inspect, NodeState};
 use crate::plan::decide::order;
 use crate::plan::model::facts::{Facts, Node};
 use crate::run::cluster::Cluster;
+use crate::run::parallel;
 use crate::run::ssh::Ssh;
 use crate::settings::Settings;
 
@@ -20,7 +20,7 @@ pub async fn each_node<'a, T>(
 ) -> Result<Vec<(&'a Node, T)>, Cause> {
     let work = &work;
     let tasks = facts.managed().map(|node| async move { (node, work(node).await) });
-    let results: Vec<_> = stream::iter(tasks).buffer_unordered(usize::from(settings.parallel)).collect().await;
+    let results: Vec<_> = parallel::each(settings, tasks).await;
     let mut done = Vec::new();
     let mut failed = Vec::new();
     for (node, result) in results {

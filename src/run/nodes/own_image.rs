@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
-
 use crate::failure::Cause;
 use crate::node::ImagesThere;
 use crate::plan::decide::{order, own_image};
 use crate::plan::model::facts::{Facts, Node};
+use crate::run::parallel;
 use crate::run::services::Services;
 use crate::words::{ImageTag, command, ssh};
 
@@ -36,7 +35,7 @@ pub async fn there(services: &Services, place: &str, facts: &Facts) -> Result<()
     };
     let (lacks, policy) = (&lacks, services.settings.policy());
     let asked = own_image::hosts(facts, &policy).into_iter().map(|node| async move { (node, lacks(node).await) });
-    let asked: Vec<_> = stream::iter(asked).buffered(usize::from(services.settings.parallel)).collect().await;
+    let asked: Vec<_> = parallel::each(&services.settings, asked).await;
     let (mut lacking, mut failed) = (Vec::new(), Vec::new());
     for (node, lacks) in asked {
         match lacks {

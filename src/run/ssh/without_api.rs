@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
 use jiff::Timestamp;
 
 use crate::failure::Cause;
@@ -13,6 +12,7 @@ use crate::plan::model::answer::Answer;
 use crate::plan::rescue::card::Card;
 use crate::plan::rescue::hosts::{Asked, Copy, Found, Key, Package, Snapshot, Unit};
 use crate::plan::rescue::restore::SnapshotFile;
+use crate::run::parallel;
 use crate::run::ssh::Ssh;
 use crate::run::ssh::hosts::Place;
 use crate::words::{HostPath, ImageName, ssh};
@@ -35,7 +35,7 @@ impl Ssh {
             };
             Asked { node: node.to_string(), address: address.to_string(), found }
         });
-        let mut asked: Vec<Asked> = stream::iter(tasks).buffer_unordered(usize::from(self.settings.parallel)).collect().await;
+        let mut asked: Vec<Asked> = parallel::each(&self.settings, tasks).await;
         asked.sort_by(|a, b| order::natural(&a.node, &b.node));
         Ok(asked)
     }

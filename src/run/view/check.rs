@@ -2,7 +2,6 @@
 
 use std::str::FromStr;
 
-use futures::{StreamExt, stream};
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::Service as KubeService;
 use kube::ResourceExt;
@@ -25,6 +24,7 @@ use crate::plan::view::offer::{self, Offer, Service};
 use crate::run::chain;
 use crate::run::nodes;
 use crate::run::nodes::etcd::Disks;
+use crate::run::parallel;
 use crate::run::services::Services;
 use crate::words::{Address, command};
 
@@ -90,7 +90,7 @@ async fn hosts(services: &Services, facts: &Facts) -> Vec<Finding> {
             Finding::of(good, seen.map(drop).map_err(|cause| Cause { what: format!("{}: {}", node.name, cause.what), ..cause }))
         }
     };
-    stream::iter(facts.managed().map(look)).buffered(usize::from(services.settings.parallel)).collect().await
+    parallel::each(&services.settings, facts.managed().map(look)).await
 }
 
 /// What only they have.
