@@ -11,7 +11,7 @@
 //! | [`guard`] | each place where harm is kept off, by name; a simulation may do without one | nothing |
 //! | [`packages`] | the seam to the nodes' package manager: its shell functions, its files, its words; a folder for each | words |
 //! | [`plan`] | PURE: facts and policy in, decisions out | names, failure, guard, packages, words |
-//! | [`node`] | the scripts that run on a node and their typed operations | world, failure, packages, plan::model::member, plan::model::version, words |
+//! | [`node`] | the scripts that run on a node and their typed operations | world, failure, packages, plan::model::deprecated, plan::model::member, plan::model::version, words |
 //! | [`clients`] | Prometheus, Pushgateway, webhooks, Vault, the package index: codecs over byte-level HTTP | world, permit, plan, names, failure, words |
 //! | [`permit`] | no change without one: the classes of change, and the gate that refuses the rest | nothing |
 //! | [`world`] | all that is outside the process, as traits: kube, hosts, web, clock, randomness, files | permit, words |

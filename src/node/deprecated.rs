@@ -7,7 +7,8 @@ use jiff::Timestamp;
 
 use super::{API_SERVER, ETCD, Operation, garbled, results, token};
 use crate::failure::Cause;
-use crate::words::{ApiResource, Keyword, Minor};
+use crate::plan::model::deprecated::{Call, Counted, Writer};
+use crate::words;
 
 /// Asks its metrics, and changes nothing.
 #[derive(Clone, Copy, Debug)]
@@ -19,22 +20,6 @@ pub enum Deprecated {
     Counted(Counted),
     /// There is nobody to ask on this node, or no way to; and why.
     Unasked(String),
-}
-
-/// What an API server has counted since it started: it keeps nothing of the time before, and forgets nothing until it ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counted {
-    pub since: Timestamp,
-    pub calls: Vec<DeprecatedCall>,
-}
-
-/// An API that was called, however often.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeprecatedCall {
-    pub api: ApiResource,
-    pub subresource: Option<Keyword>,
-    /// The minor version that no longer serves it; None: nobody has said yet.
-    pub removed: Option<Minor>,
 }
 
 impl Operation for AskDeprecated {
@@ -53,7 +38,7 @@ impl Operation for AskDeprecated {
         Vec::new()
     }
     fn parse(&self, stdout: &str) -> Result<Deprecated, Cause> {
-        let (mut since, mut calls, mut ended) = (None, Vec::new(), false);
+        let (mut since, mut calls, mut writers, mut ended) = (None, Vec::new(), Vec::new(), false);
         for (key, rest) in results(stdout) {
             let bad = || garbled(Self::NAME, format_args!("{key} {rest}"));
             match key {
@@ -62,13 +47,14 @@ impl Operation for AskDeprecated {
                 }
                 "started" if since.is_none() => since = Some(started(rest).ok_or_else(bad)?),
                 "called" => calls.push(call(rest).ok_or_else(bad)??),
+                "wrote" => writers.push(writer(rest).ok_or_else(bad)??),
                 "asked" if rest.is_empty() => ended = true,
                 _ => return Err(bad()),
             }
         }
         // An answer without its end would be one that nobody has called anything.
         match (since, ended) {
-            (Some(since), true) => Ok(Deprecated::Counted(Counted { since, calls })),
+            (Some(since), true) => Ok(Deprecated::Counted(Counted { since, calls, writers })),
             _ => Err(garbled(Self::NAME, "it does not come to its end")),
         }
     }
@@ -82,7 +68,7 @@ fn started(text: &str) -> Option<Timestamp> {
 }
 
 /// `{group="…",removed_release="…",resource="…",subresource="…",version="…"} 1`: what metrics print of it. None: that is something else.
-fn call(text: &str) -> Option<Result<DeprecatedCall, Cause>> {
+fn call(text: &str) -> Option<Result<Call, Cause>> {
     const LABELS: [&str; 5] = ["group", "version", "resource", "subresource", "removed_release"];
     let labels = text.strip_prefix('{')?.strip_suffix("} 1")?;
     let mut found = [None; LABELS.len()];
@@ -99,9 +85,17 @@ fn call(text: &str) -> Option<Result<DeprecatedCall, Cause>> {
     Some(of(&format!("{group}{slash}{version}/{resource}"), subresource, removed))
 }
 
-fn of(api: &str, subresource: &str, removed: &str) -> Result<DeprecatedCall, Cause> {
+/// `group/version/resource OBJECTS ONE MANAGER`
+fn writer(text: &str) -> Option<Result<Writer, Cause>> {
+    let mut parts = text.splitn(4, ' ');
+    let (api, objects, one) = (parts.next()?, parts.next()?.parse().ok()?, words::line(parts.next()?).to_string());
+    let manager = words::line(parts.next()?).to_string();
+    Some(token(AskDeprecated::NAME, api).map(|api| Writer { api, manager, objects, one }))
+}
+
+fn of(api: &str, subresource: &str, removed: &str) -> Result<Call, Cause> {
     const NAME: &str = AskDeprecated::NAME;
     let subresource = if subresource.is_empty() { None } else { Some(token(NAME, subresource)?) };
     let removed = if removed.is_empty() { None } else { Some(token(NAME, removed)?) };
-    Ok(DeprecatedCall { api: token(NAME, api)?, subresource, removed })
+    Ok(Call { api: token(NAME, api)?, subresource, removed })
 }

@@ -29,7 +29,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 pub use certificates::CheckCertificates;
-pub use deprecated::{AskDeprecated, Counted, Deprecated, DeprecatedCall};
+pub use deprecated::{AskDeprecated, Deprecated};
 pub use files::{SnapshotHash, SnapshotInfo, SnapshotKind, WriteCard};
 pub use identify::{Identify, Identity, Machine};
 pub use images::ImagesThere;

@@ -27,10 +27,18 @@ pub fn removed(lab: &Lab, config: &str) {
     lab.until(Duration::from_secs(180), "the API server to serve it", || {
         lab.try_kubectl(&["get", "--raw", old]).map(drop).ok_or_else(|| "it does not".to_owned())
     });
+    let address = lab.scratch("address.yaml");
+    let object = "{apiVersion: networking.k8s.io/v1beta1, kind: IPAddress, metadata: {name: 10.96.77.77, \
+                  labels: {ipaddress.kubernetes.io/managed-by: a-test, ipaddress.kubernetes.io/ip-family: IPv4}}, \
+                  spec: {parentRef: {group: \"\", resource: services, namespace: default, name: kubernetes}}}\n";
+    std::fs::write(&address, object).expect("a scratch file is written");
+    lab.kubectl(&["create", "--field-manager=old-operator", "-f", &address.display().to_string()]);
     let looked = lab.typed(config, &["preflight", "--target", "1.37.0", "--dry-run"], COMMAND);
+    lab.kubectl(&["delete", "ipaddresses.networking.k8s.io", "10.96.77.77", "--ignore-not-found"]);
     assert_eq!(looked.code, Some(4), "{}", looked.stderr);
     for words in [
         "networking.k8s.io/v1beta1/ipaddresses: not served from 1.37 on, and called at k8s-master since its start at ",
+        "old-operator has written 10.96.77.77 through this version",
         "removed-apis-ignore: [networking.k8s.io/v1beta1/ipaddresses]",
     ] {
         assert!(looked.stderr.contains(words), "{words}: {}", looked.stderr);

@@ -8,25 +8,9 @@ use jiff::Timestamp;
 use super::gates::first_few;
 use crate::failure::Cause;
 use crate::plan::model::answer::Answer;
+use crate::plan::model::deprecated::{Call, Counted, Writer};
 use crate::plan::model::version::Version;
 use crate::words::{ApiResource, Keyword, Minor, command};
-
-/// An API that was called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Call {
-    pub api: ApiResource,
-    pub subresource: Option<Keyword>,
-    /// The minor version that no longer serves it, where one is known.
-    pub removed: Option<Minor>,
-}
-
-/// What an API server has counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Counted {
-    /// When it started: of the time before it knows nothing.
-    pub since: Timestamp,
-    pub calls: Vec<Call>,
-}
 
 /// The API server of a control plane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +39,8 @@ pub struct Found {
     /// Who has answered, since when.
     asked: Vec<(String, Timestamp)>,
     unknown: Vec<String>,
+    /// Who has written objects through which.
+    writers: Callers,
 }
 
 /// An API, and its subresource.
@@ -64,7 +50,7 @@ type Name = (ApiResource, Option<Keyword>);
 pub fn find(servers: &[Server], target: Version) -> Found {
     let mut found = Found { target: target.series(), ..Found::default() };
     for Server { node, counted } in servers {
-        let Counted { since, calls } = match counted {
+        let Counted { since, calls, writers } = match counted {
             Answer::Known(counted) => counted,
             Answer::Unknown(why) => {
                 found.unknown.push(format!("{node}: {why}"));
@@ -72,6 +58,15 @@ pub fn find(servers: &[Server], target: Version) -> Found {
             }
         };
         found.asked.push((node.clone(), *since));
+        for Writer { api, manager, objects, one } in writers {
+            let others = if *objects > 1 { format!(" and {} others", objects - 1) } else { String::new() };
+            let line = format!("{manager} has written {one}{others} through this version");
+            let lines = found.writers.entry(api.clone()).or_default();
+            // All API servers have the same objects.
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
         for Call { api, subresource, removed } in calls {
             let name = (api.clone(), subresource.clone());
             match removed {
@@ -133,7 +128,8 @@ impl Found {
         let mut lines = Vec::new();
         for (name, seen) in &gone {
             lines.push(said(name, seen));
-            lines.extend(callers.get(&name.0).into_iter().flatten().map(|caller| format!("  {caller}")));
+            let callers = [callers, &self.writers].into_iter().filter_map(|callers| callers.get(&name.0));
+            lines.extend(callers.flatten().map(|caller| format!("  {caller}")));
         }
         lines.extend(unknown);
         let servers: BTreeSet<&str> = gone.iter().flat_map(|(_, (_, at))| at).map(|(node, _)| node.as_str()).collect();

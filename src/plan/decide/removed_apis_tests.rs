@@ -11,7 +11,7 @@ fn call(api: &str, removed: &str) -> Call {
 }
 
 fn server(node: &str, calls: &[Call]) -> Server {
-    let counted = Counted { since: SINCE.parse().unwrap(), calls: calls.to_vec() };
+    let counted = Counted { since: SINCE.parse().unwrap(), calls: calls.to_vec(), writers: Vec::new() };
     Server { node: node.to_owned(), counted: Answer::Known(counted) }
 }
 
@@ -74,6 +74,34 @@ fn a_refusal_names_what_where_since_when_by_whom_and_how_to_go_on() {
         (found.quiet(), found.later().as_deref()),
         (None, Some("called and deprecated, and still served by 1.36: v1/endpoints"))
     );
+}
+
+#[test]
+fn whoever_has_written_objects_through_it_is_named_once() {
+    let by = |api: &str, manager: &str, objects| Writer {
+        api: api.parse().unwrap(),
+        manager: manager.to_owned(),
+        objects,
+        one: "shop/cart".to_owned(),
+    };
+    let things = "a.io/v1beta1/things";
+    let with_writers = |node: &str| {
+        let mut server = server(node, &[call(things, "1.36")]);
+        if let Answer::Known(counted) = &mut server.counted {
+            counted.writers =
+                vec![by(things, "helm", 1), by(things, "argocd-controller", 12), by("a.io/v1/others", "kubectl", 1)];
+        }
+        server
+    };
+    let cause = judged(&[with_writers("m1"), with_writers("m2")], &[]).unwrap_err();
+    assert_eq!(
+        cause.detail[1..3],
+        [
+            "  helm has written shop/cart through this version",
+            "  argocd-controller has written shop/cart and 11 others through this version"
+        ]
+    );
+    assert!(!cause.detail.iter().any(|line| line.contains("kubectl has")), "{cause:?}");
 }
 
 #[test]

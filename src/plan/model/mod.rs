@@ -7,6 +7,7 @@ pub mod approved;
 pub mod baseline;
 pub mod calendar;
 pub mod certificates;
+pub mod deprecated;
 pub mod facts;
 pub mod found;
 pub mod halt;

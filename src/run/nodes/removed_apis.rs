@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhookConfiguration,
 };
@@ -12,11 +11,12 @@ use kube::api::ListParams;
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::node::{AskDeprecated, Deprecated};
-use crate::plan::decide::removed_apis::{self, Call, Callers, Counted, Found, Server};
+use crate::plan::decide::removed_apis::{self, Callers, Found, Server};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::version::Version;
 use crate::run::cluster::Cluster;
+use crate::run::parallel;
 use crate::run::services::Services;
 use crate::words::ApiResource;
 
@@ -35,7 +35,7 @@ pub async fn served(services: &Services, place: &str, facts: &Facts, target: Ver
 /// What is called that is deprecated, of every API server.
 pub async fn called(services: &Services, facts: &Facts, target: Version) -> Found {
     let asked = facts.nodes.iter().filter(|node| node.control_plane).map(|node| async move { ask(services, node).await });
-    let mut servers: Vec<_> = stream::iter(asked).buffered(usize::from(services.settings.parallel)).collect().await;
+    let mut servers: Vec<_> = parallel::each(&services.settings, asked).await;
     if !guard::on(Guard::RemovedApisKnown) {
         servers.retain(|server| matches!(server.counted, Answer::Known(_)));
     }
@@ -44,11 +44,7 @@ pub async fn called(services: &Services, facts: &Facts, target: Version) -> Foun
 
 async fn ask(services: &Services, node: &Node) -> Server {
     let counted = match services.ssh.on_node(node, &AskDeprecated).await {
-        Ok(Deprecated::Counted(counted)) => {
-            let call =
-                |call: crate::node::DeprecatedCall| Call { api: call.api, subresource: call.subresource, removed: call.removed };
-            Answer::Known(Counted { since: counted.since, calls: counted.calls.into_iter().map(call).collect() })
-        }
+        Ok(Deprecated::Counted(counted)) => Answer::Known(counted),
         Ok(Deprecated::Unasked(why)) => Answer::Unknown(why),
         Err(cause) => Answer::Unknown(cause.what),
     };

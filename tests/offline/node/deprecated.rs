@@ -1,6 +1,7 @@
 //! What a control plane's API server has counted of deprecated APIs, read out of metrics as a real one prints them.
 
-use k8s_upgrade::node::{AskDeprecated, Counted, Deprecated};
+use k8s_upgrade::node::{AskDeprecated, Deprecated};
+use k8s_upgrade::plan::model::deprecated::Counted;
 
 use super::bench::Node;
 
@@ -65,6 +66,28 @@ fn what_was_called_is_read_with_its_release_and_since_when() {
         let call = calls.iter().find(|call| call.starts_with(with)).unwrap();
         assert!(call.contains("https://10.0.20.100:6443"), "this very API server is asked: {call}");
     }
+}
+
+/// Only of what goes with a release that is known, and whether the answer comes or not.
+#[test]
+fn who_has_written_through_it_is_counted_by_its_name() {
+    let node = control_plane(METRICS);
+    assert_eq!(counted(&node).writers, []);
+    node.state("writers", "10.96.0.1 kube apiserver 1\nshop/cart helm\nshop/till helm\n10.96.0.9 \u{1b}[31mred\n");
+    let counted = counted(&node);
+    let shown: Vec<String> = counted
+        .writers
+        .iter()
+        .map(|writer| format!("{} {} {} {}", writer.api, writer.objects, writer.one, writer.manager))
+        .collect();
+    let api = "networking.k8s.io/v1beta1/ipaddresses";
+    assert_eq!(shown[0], format!("{api} 2 shop/cart helm"));
+    assert!(shown.len() == 3 && shown.contains(&format!("{api} 1 10.96.0.1 kube apiserver 1")), "{shown:?}");
+    assert!(shown.iter().all(|line| !line.contains('\u{1b}')), "{shown:?}");
+    let asked: Vec<String> = node.calls().into_iter().filter(|call| call.contains("go-template")).collect();
+    assert!(asked.iter().all(|call| call.contains(" get ipaddresses.networking.k8s.io --all-namespaces ")), "{asked:?}");
+    node.without(&["kubectl"]);
+    assert_eq!(self::counted(&node).writers, [], "curl asks for metrics alone");
 }
 
 /// No line of those that say nothing of this leaves the node, and nothing that is too much does.

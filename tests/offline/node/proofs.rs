@@ -11,6 +11,8 @@ use regex::Regex;
 /// Names in arithmetic, and why each is a number there: bash runs `a[$(…)]`, wherever it comes from.
 const NUMBERS: &[(&str, &str, &str)] = &[
     ("fetch-key.sh", "largest", "a constant of this function"),
+    ("deprecated.sh", "asked", "counted here"),
+    ("deprecated.sh", "most_apis", "a constant of this file"),
     ("etcd.sh", "etcd_bytes", "numbers"),
     ("etcd.sh", "free", "numbers"),
     ("etcd.sh", "wanted", "counted here"),
@@ -58,6 +60,11 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("packages/common.sh", r#"grep -qxF -- "$package" <<<"$held""#, "-F, after --"),
     ("packages/common.sh", r#"awk -v exact="$2" -v start="$2-" ''"#, "a version: no backslash"),
     ("deprecated.sh", r#"awk -v most="$most_lines" ''"#, "a constant of this file"),
+    (
+        "deprecated.sh",
+        r#"awk -v api="${group:+$group/}$version/$resource" ''"#,
+        "letters, digits, dots and hyphens: no backslash",
+    ),
     (
         "packages/apt/apt.sh",
         r#"awk -v pattern="$packages_pattern" -v stanzas="$stanzas" '' "$@""#,

@@ -314,7 +314,7 @@ kubeadm)
         cat "$S/plan"
         end "$(cat "$S/plan-status" 2>/dev/null || echo 0)"
         ;;
-    'upgrade apply '*' --dry-run '*)
+    'upgrade apply '*' --dry-run '* | 'upgrade node --dry-run'*)
         # As kubeadm does it: into the folder that it is told, or, before it could be told, into one of its own that it leaves there.
         folder=${KUBEADM_UPGRADE_DRYRUN_DIR:-}
         if [[ -z $folder || -e $S/dry-run-stays ]]; then folder=$K8S_UPGRADE_ROOT/etc/kubernetes/tmp/kubeadm-upgrade-apply-dryrun$RANDOM; fi
@@ -386,6 +386,10 @@ systemd-run)
     end 0
     ;;
 kubectl)
+    if [[ " $* " == *' --server '*' get '*' -o go-template='* ]]; then
+        cat "$S/writers" 2>/dev/null || { echo 'error: the server doesn'"'"'t have a resource type' >&2; end 1; }
+        end 0
+    fi
     if [[ " $* " != *' --server '* || " $* " != *' get --raw /metrics ' ]]; then echo "kubectl: what is that: $*" >&2; end 2; fi
     if [[ ! -e $S/metrics ]]; then echo 'The connection to the server was refused' >&2; end 1; fi
     cat "$S/metrics" || end 1

@@ -42,6 +42,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/node/certificates.rs", "parse", "node::certificates"),
     ("src/node/deprecated.rs", "parse", "node::deprecated"),
     ("src/node/deprecated.rs", "started", "node::deprecated"),
+    ("src/node/deprecated.rs", "writer", "node::deprecated"),
     ("src/node/files.rs", "parse", "node::files"),
     ("src/node/identify.rs", "parse", "node::identify"),
     ("src/node/images.rs", "parse", "node::packages"),

@@ -170,7 +170,8 @@ fn servers() {
 #[test]
 fn deprecated() {
     let call = r#"called {group="",removed_release="1.37",resource="endpoints",subresource="status",version="v1"} 1"#;
-    answers(&AskDeprecated, &[&format!("started 1.79583564012e+09\n{call}\nasked\n"), "unasked curl is missing\n"]);
+    let wrote = "wrote v1/endpoints 12 shop/cart argocd controller";
+    answers(&AskDeprecated, &[&format!("started 1.79583564012e+09\n{call}\n{wrote}\nasked\n"), "unasked curl is missing\n"]);
 }
 
 #[test]
