@@ -23,9 +23,9 @@ pub struct Trial {
     pub target: Version,
     /// Keys that somebody has acknowledged.
     pub keys: Vec<Fingerprint>,
-    /// `kubeadm upgrade apply` is tried there, too.
+    /// `kubeadm upgrade apply` is tried there, elsewhere `kubeadm upgrade node`.
     pub first_control_plane: bool,
-    /// The operator's extra flags for it.
+    /// The operator's extra flags for either.
     pub flags: Vec<Flag>,
 }
 

@@ -102,15 +102,17 @@ if ! all=$("$kubelet" "${flags[@]}" --version 2>&1); then
     [[ -n $told ]] || refused "kubelet $target does not take all flags of this node's kubelet: ${all:0:300}"
 fi
 
-if [[ $role == first ]]; then
-    say "dry run of kubeadm $target"
-    printf '%s\n' "$leftovers"/kubeadm-upgrade*dryrun* "$leftovers"/kubeadm-kubelet-config* >"$trial/before"
-    status=0
-    KUBEADM_UPGRADE_DRYRUN_DIR=$trial/dry-run "$kubeadm" upgrade apply "v$target" --dry-run --yes "$@" \
-        >"$trial/printed" 2>"$trial/notes" || status=$?
-    if ((status != 0)); then
-        kubeadm_objects "$trial/notes" "kubeadm upgrade apply v$target --dry-run" ||
-            refused "kubeadm $target would fail here: its dry run ended with exit $status"
-    fi
+# Its preflight looks at the kernel, the control groups and the runtime of whichever node it runs on.
+case $role in
+first) command=(upgrade apply "v$target" --dry-run --yes "$@") ;;
+*) command=(upgrade node --dry-run "$@") ;;
+esac
+say "dry run of kubeadm $target"
+printf '%s\n' "$leftovers"/kubeadm-upgrade*dryrun* "$leftovers"/kubeadm-kubelet-config* >"$trial/before"
+status=0
+KUBEADM_UPGRADE_DRYRUN_DIR=$trial/dry-run "$kubeadm" "${command[@]}" >"$trial/printed" 2>"$trial/notes" || status=$?
+if ((status != 0)); then
+    kubeadm_objects "$trial/notes" "kubeadm ${command[*]}" ||
+        refused "kubeadm $target would fail here: its dry run ended with exit $status"
 fi
 echo tried

@@ -1,6 +1,7 @@
 //! The target's kubelet and kubeadm, tried on a machine: what they would say of its flags, its kernel and its cluster.
 
 use super::super::State;
+use super::super::state::Access;
 use super::machine::Machine;
 use super::packages::{Stop, has_ended, hold, key_of, need_space, offered_by, refused, repository, strangers, unreachable};
 use super::plan;
@@ -52,16 +53,17 @@ pub fn tried(state: &State, machine: &Machine, asked: &Asked<'_>, session: &mut 
             session.line(format_args!("set 1 {FLAGS_FILE}"));
         }
     }
-    if asked.first {
-        session.millis += DRY_RUN;
-        session.line(format_args!("# dry run of kubeadm {target}"));
-        let ignored = |check: &&String| asked.flags.contains(&format!("--ignore-preflight-errors={check}"));
-        if let Some(check) = machine.faults.kubeadm_objects.as_ref().filter(|check| !ignored(check)) {
-            session.line(format_args!("objects {check}\nnote \t[ERROR {check}]: it did not complete in 15s"));
-        } else if let Err((stderr, stop)) = plan::plan(state, target) {
-            session.stderr.push_str(&stderr);
-            return Err(Stop { what: stop.what.replace("upgrade plan", "upgrade apply"), ..stop });
-        }
+    session.millis += DRY_RUN;
+    session.line(format_args!("# dry run of kubeadm {target}"));
+    let ignored = |check: &&String| asked.flags.contains(&format!("--ignore-preflight-errors={check}"));
+    if let Some(check) = machine.faults.kubeadm_objects.as_ref().filter(|check| !ignored(check)) {
+        session.line(format_args!("objects {check}\nnote \t[ERROR {check}]: it did not complete in 15s"));
+    } else if (asked.first || state.access() != Access::Up)
+        && let Err((stderr, stop)) = plan::plan(state, target)
+    {
+        let verb = if asked.first { "apply" } else { "node" };
+        session.stderr.push_str(&stderr);
+        return Err(Stop { what: stop.what.replace("upgrade plan", &format!("upgrade {verb}")), ..stop });
     }
     session.line("tried");
     Ok(())

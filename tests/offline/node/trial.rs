@@ -15,7 +15,7 @@ const DROP_IN: &str = "etc/systemd/system/kubelet.service.d/20-own.conf";
 const OF_PACKAGE: &str = "usr/lib/systemd/system/kubelet.service.d/10-kubeadm.conf";
 
 fn trial(first_control_plane: bool) -> Trial {
-    let flags = if first_control_plane { vec![word("--ignore-preflight-errors=Swap")] } else { Vec::new() };
+    let flags = vec![word("--ignore-preflight-errors=Swap")];
     Trial { packages: word("https://repo.test"), target: release("1.36.3"), keys: Vec::new(), first_control_plane, flags }
 }
 
@@ -80,8 +80,8 @@ fn a_node_that_is_accepted_stays_as_it_was() {
             assert_eq!(tried, Tried { cgroup: Some(Cgroup::V2), ..Tried::default() }, "{source}");
             let calls = node.calls();
             let dry_runs: Vec<_> = calls.iter().filter(|call| call.starts_with("kubeadm upgrade")).collect();
-            let wanted = "kubeadm upgrade apply v1.36.3 --dry-run --yes --ignore-preflight-errors=Swap";
-            assert_eq!(dry_runs, if first { vec![wanted] } else { vec![] });
+            let verb = if first { "apply v1.36.3 --dry-run --yes" } else { "node --dry-run" };
+            assert_eq!(dry_runs, [&format!("kubeadm upgrade {verb} --ignore-preflight-errors=Swap")]);
             // With all flags at once, as the kubelet runs.
             let asked = calls.iter().rev().find(|call| call.starts_with("kubelet ") && call.ends_with(" --version")).unwrap();
             assert!(asked.contains("--config=/var/lib/kubelet/config.yaml") && asked.contains("--node-ip=10.0.0.1"), "{asked}");
@@ -162,20 +162,22 @@ fn the_control_groups_of_the_node_are_told() {
 
 #[test]
 fn what_kubeadm_objects_to_is_an_answer_and_another_failure_refuses() {
-    let node = node();
-    node.state("dry-run-fails", "[preflight] Some fatal errors occurred:\n\t[ERROR SystemVerification]: cgroups\n");
-    let tried = run(&node, &trial(true)).unwrap();
-    assert_eq!(tried.objections, ["SystemVerification"]);
-    assert!(tried.notes.iter().any(|line| line.contains("cgroups")), "{tried:?}");
-    node.state("dry-run-fails", "error: it would not end well\n");
-    let cause = run(&node, &trial(true)).unwrap_err();
-    assert_eq!(
-        (cause.class, cause.what.as_str()),
-        (Class::Refused, "kubeadm 1.36.3 would fail here: its dry run ended with exit 1")
-    );
-    assert!(cause.detail.iter().any(|line| line.contains("it would not end well")), "{cause:?}");
-    node.state("dry-run-fails", "dial tcp 10.0.0.1:6443: connect: connection refused\n");
-    assert_eq!(run(&node, &trial(true)).unwrap_err().class, Class::Unreachable);
+    for first in [false, true] {
+        let node = node();
+        node.state("dry-run-fails", "[preflight] Some fatal errors occurred:\n\t[ERROR SystemVerification]: cgroups\n");
+        let tried = run(&node, &trial(first)).unwrap();
+        assert_eq!(tried.objections, ["SystemVerification"]);
+        assert!(tried.notes.iter().any(|line| line.contains("cgroups")), "{tried:?}");
+        node.state("dry-run-fails", "error: it would not end well\n");
+        let cause = run(&node, &trial(first)).unwrap_err();
+        assert_eq!(
+            (cause.class, cause.what.as_str()),
+            (Class::Refused, "kubeadm 1.36.3 would fail here: its dry run ended with exit 1")
+        );
+        assert!(cause.detail.iter().any(|line| line.contains("it would not end well")), "{cause:?}");
+        node.state("dry-run-fails", "dial tcp 10.0.0.1:6443: connect: connection refused\n");
+        assert_eq!(run(&node, &trial(first)).unwrap_err().class, Class::Unreachable);
+    }
 }
 
 /// What a dry run leaves beside our folder goes, and what lay there before stays.

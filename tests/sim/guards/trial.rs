@@ -84,6 +84,14 @@ fn an_old_containerd_is_found() {
     closes(state, 4, &["k8s-node2: containerd 1.5.9 is too old for kubelet 1.35.4, which wants 1.6.0 or newer"]);
 }
 
+/// Its kernel, say; kubeadm would have said it once the node was drained.
+#[test]
+fn what_kubeadms_preflight_objects_to_on_a_worker_is_found() {
+    let mut state = minor(|_| {});
+    state.hosts.change("k8s-node2", |machine| machine.faults.kubeadm_objects = Some("SystemVerification".to_owned()));
+    closes(state, 4, &["k8s-node2: kubeadm's own preflight objects: SystemVerification"]);
+}
+
 #[test]
 fn a_mirror_that_lacks_the_next_minor_on_one_node_is_a_hold_before_the_claim() {
     let mut state = minor(|_| {});
