@@ -18,6 +18,11 @@ pub fn run() {
     let config = install(&lab, &format!("{}snapshot: etcdctl\n", super::patch::WAITS));
     lab.kubectl(&["-n", "default", "delete", "cronjob", "backup-etcd"]);
 
+    // On a cluster without it, as the plain one is, containerd's own client enters etcd's container.
+    lab.tool(&["crictl", MASTER]);
+    let pods = "sudo -n crictl --runtime-endpoint unix:///run/containerd/containerd.sock ps --quiet --label io.kubernetes.container.name=etcd";
+    assert_eq!(lab.on(MASTER, pods).trim().len(), 64, "crictl finds one container of etcd");
+
     lab.phase("check, then preflight with a snapshot of its own");
     let check = lab.typed(&config, &["check"], COMMAND);
     assert!(check.stdout.contains(&format!("can take etcd snapshots on each control plane, into {FOLDER}")), "{}", check.stdout);

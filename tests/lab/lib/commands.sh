@@ -21,6 +21,7 @@ usage() {
 		  service packages mode MODE       ok, down (503), 404, badkey (signed by another key)
 		  node NAME cut|start              a power cut, and booting again
 		  containerd NODE…                 a newer containerd on these nodes, and its repository on all
+		  crictl NODE…                     crictl on these nodes, which have none otherwise
 		  hold [--wait S] WHAT COMMAND…    run a command that has the lab alone meanwhile; waits at most S seconds for it
 		While somebody holds the lab, what would change it refuses. It needs root, Go on PATH, and about 20 GB; Debian's packages it installs itself.
 	EOT

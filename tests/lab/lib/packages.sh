@@ -27,7 +27,7 @@ build_debs() { # OUT VERSION
 	maintainer_scripts "$tree"
 	build_deb "$out" kubelet "$version" "Depends: iptables (>= 1.4.21), kubernetes-cni (>= 1.2.0), mount, util-linux"
 
-	# only names: the CNI plugins are Debian's, and nothing here calls crictl
+	# only names: the CNI plugins are Debian's, and crictl is the tests' to put on a node
 	mkdir -p "$tree"
 	build_deb "$out" kubernetes-cni 1.8.0 ""
 	mkdir -p "$tree"
