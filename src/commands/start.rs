@@ -4,6 +4,7 @@ use super::{Asker, by_hand};
 use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::names::Mark;
 use crate::plan::decide::next::{self, Next};
+use crate::plan::decide::order;
 use crate::plan::decide::planned::Planned;
 use crate::plan::decide::target::{self, TargetCheck};
 use crate::plan::decide::when;
@@ -79,10 +80,20 @@ pub async fn start(
     }
     let running = target::running(&facts).map_or("?".to_owned(), |version| version.to_string());
     let nodes: Vec<&str> = facts.managed().map(|node| node.name.as_str()).collect();
-    let order: Vec<&str> =
-        crate::plan::decide::order::order(&facts, &services.settings.policy()).iter().map(|node| node.name.as_str()).collect();
-    let stops = only.map_or(String::new(), |only| format!("; of the workers {only} alone, and then it stops"));
-    let what = format!("{running} → {target} ({kind}), {} nodes one after the other: {}{stops}", nodes.len(), order.join(", "));
+    let what = match only {
+        Some(only) if order::is_served(&facts, target) => {
+            format!(
+                "{running} → {target} ({kind}), of {} nodes {only} alone, before the control planes; then it stops",
+                nodes.len()
+            )
+        }
+        only => {
+            let order = order::order(&facts, &services.settings.policy());
+            let names: Vec<&str> = order.iter().map(|node| node.name.as_str()).collect();
+            let stops = only.map_or(String::new(), |only| format!("; of the workers {only} alone, and then it stops"));
+            format!("{running} → {target} ({kind}), {} nodes one after the other: {}{stops}", nodes.len(), names.join(", "))
+        }
+    };
     if services.session.dry_run {
         services.session.found("", what);
     } else {
@@ -226,7 +237,7 @@ fn is_worker(facts: &Facts, name: &NodeName, target: Version) -> Result<(), Caus
     }
     let why = match facts.node(name) {
         None => "is no node of this cluster",
-        Some(node) if node.control_plane => "is a control plane: all of those come before any worker",
+        Some(node) if node.control_plane => "is a control plane, and this is for a worker",
         Some(node) if node.excluded => "is excluded by the settings",
         Some(_) => "is at the target already",
     };

@@ -229,7 +229,7 @@ gates! {
         "systemctl cat kubelet", "on the node: where the flags of its kubelet are set";
     Order: BeforeNode, "order",
         "is it this node's turn?",
-        "no kubelet may be newer than an API server, so all control planes come before any worker",
+        "no kubelet may be newer than an API server, so all control planes come before the workers",
         "k8s-upgrade resume --dry-run", "says which node comes next";
     Packages: BeforeNode, "packages",
         "does the node's repository offer the target?",
@@ -256,7 +256,7 @@ gates! {
         "the cluster has room for the pods of one node, not of two",
         "k8s-upgrade status --watch", "until the other node is back in service";
     ControlPlane: BeforeNode, "control plane version",
-        "before a worker: does every control plane run at the target?",
+        "before a worker: does every control plane run at the target (before the one of start --only: at its minor version)?",
         "no kubelet may be newer than an API server",
         "kubectl get pods -n kube-system -l tier=control-plane -o wide", "find the component that is not at the target";
     Target: Postflight, "target",
@@ -340,10 +340,10 @@ pub fn quiet(facts: &Facts, policy: &Policy, now: Timestamp) -> Verdict {
     Verdict::hold_if(facts.managed().filter(|node| !ours(node)).filter_map(reason).collect())
 }
 
-/// Every control plane shows all its components Running and at `target` (or past it: nothing is ever taken back).
-pub fn control_plane(facts: &Facts, target: Version) -> Verdict {
+/// Every control plane shows all its components Running, and `at` that version (or past it: nothing is ever taken back), if one is asked for.
+pub fn control_plane(facts: &Facts, at: Option<Version>) -> Verdict {
     let masters = facts.managed().filter(|node| node.control_plane);
-    Verdict::hold_if(masters.flat_map(|node| named(node, node.components_wrong(&COMPONENTS, Some(target)))).collect())
+    Verdict::hold_if(masters.flat_map(|node| named(node, node.components_wrong(&COMPONENTS, at))).collect())
 }
 
 /// Every API server's pod is Running and Ready: asked before a control plane is taken out.
@@ -393,7 +393,7 @@ pub fn at_target(facts: &Facts, target: Version) -> Verdict {
     let skipped = |node: &Node| Step::of(node).is_skipped(&facts.marks);
     let old = facts.managed().filter(|node| node.kubelet < Some(target) && !skipped(node));
     let kubelets = old.map(|node| format!("{}: kubelet {}, not {target}", node.name, or_unknown(node.kubelet))).collect();
-    Verdict::all([control_plane(facts, target), Verdict::hold_if(kubelets)])
+    Verdict::all([control_plane(facts, Some(target)), Verdict::hold_if(kubelets)])
 }
 
 fn named(node: &Node, wrong: Vec<String>) -> impl Iterator<Item = String> {

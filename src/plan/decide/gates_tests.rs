@@ -112,10 +112,10 @@ fn a_day_of_quiet_is_wanted_and_the_run_does_not_disturb_itself() {
 #[test]
 fn the_control_plane_is_judged_by_its_images_and_pods() {
     let mut facts = runbook();
-    assert_eq!(control_plane(&facts, OLD), Verdict::Pass);
-    assert_eq!(reasons(control_plane(&facts, NEW)).len(), 3);
+    assert_eq!(control_plane(&facts, Some(OLD)), Verdict::Pass);
+    assert_eq!(reasons(control_plane(&facts, Some(NEW))).len(), 3);
     upgrade(&mut facts, "k8s-master", NEW);
-    assert_eq!(control_plane(&facts, NEW), Verdict::Pass);
+    assert_eq!(control_plane(&facts, Some(NEW)), Verdict::Pass);
     assert_eq!(apiservers_ready(&facts), Verdict::Pass);
     assert_eq!(reasons(at_target(&facts, NEW)).len(), 4, "the workers' kubelets");
 
@@ -128,7 +128,7 @@ fn the_control_plane_is_judged_by_its_images_and_pods() {
         "k8s-master: kube-controller-manager is at 1.34.2, not 1.34.7",
         "k8s-master: no pod of kube-scheduler is to be seen",
     ];
-    assert_eq!(reasons(control_plane(&facts, NEW)), wanted);
+    assert_eq!(reasons(control_plane(&facts, Some(NEW))), wanted);
     assert_eq!(reasons(apiservers_ready(&facts)), wanted[..1]);
     node(&mut facts, "k8s-master").components.clear();
     assert_eq!(reasons(apiservers_ready(&facts)), ["k8s-master: no pod of kube-apiserver is to be seen"]);

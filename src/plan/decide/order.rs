@@ -3,9 +3,9 @@
 use std::cmp::{Ordering, Reverse};
 
 use crate::failure::Cause;
-use crate::plan::model::facts::{Facts, Node};
+use crate::plan::model::facts::{COMPONENTS, Facts, Node};
 use crate::plan::model::policy::{Policy, Runner};
-use crate::plan::model::version::Version;
+use crate::plan::model::version::{UpgradeKind, Version};
 use crate::words::command;
 
 /// Compares names as people count: `node2` before `node10`. Total: names that only differ in leading zeros are told apart as text.
@@ -99,13 +99,33 @@ fn nowhere(drained: &str) -> Cause {
         .next("k8s-upgrade --config FILE manifests --image REF | kubectl apply -f -    # with one of these")
 }
 
-/// The nodes to upgrade, in order: control planes first; workers from the last to the first, the runner last; in each class a node that
-/// still carries our cordon before all others, since it is out of service already, or whose hooks have begun; then the one that a run is for.
+/// Every API server is of the target's minor version already: its patches count as the same version, so that a kubelet may have one before them
+/// (<https://kubernetes.io/releases/version-skew-policy/#kubelet>).
+pub fn is_served(facts: &Facts, target: Version) -> bool {
+    let patch = |version: Version| UpgradeKind::between(version, target) == UpgradeKind::Patch;
+    let server = |node: &Node| node.component(COMPONENTS[0]).and_then(|server| server.version);
+    facts.nodes.iter().filter(|node| node.control_plane).all(|node| server(node).is_some_and(patch))
+}
+
+/// The worker that need not wait for the control planes: a person wants it alone, no API server stands in its way, and no control plane is out
+/// of service.
+pub fn ahead(facts: &Facts, target: Version) -> Option<&str> {
+    let untouched = || facts.managed().filter(|node| node.control_plane).all(untouched);
+    facts.marks.only().filter(|_| is_served(facts, target) && untouched())
+}
+
+/// Neither does it carry our cordon, nor have its hooks begun.
+fn untouched(node: &Node) -> bool {
+    node.cordoned_by.is_none() && node.hooked.is_none()
+}
+
+/// The nodes to upgrade, in order: control planes first, but for the worker that goes [`ahead`]; workers from the last to the first, the runner
+/// last; in each class a node that still carries our cordon before all others, since it is out of service already, or whose hooks have begun;
+/// then the one that a run is for.
 pub fn order<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
     let runner = runner(facts, policy).map(|node| node.name.as_str());
     let (mut masters, mut workers): (Vec<_>, Vec<_>) =
         in_natural_order(facts.managed()).into_iter().partition(|node| node.control_plane);
-    let untouched = |node: &Node| node.cordoned_by.is_none() && node.hooked.is_none();
     masters.sort_by_key(|node| untouched(node));
     workers.reverse();
     // Without a claim its word is not on the run yet: nothing depends on it before.
@@ -114,7 +134,9 @@ pub fn order<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
         let name = Some(node.name.as_str());
         (untouched(node), only.is_some() && name != only, name == runner)
     });
-    masters.into_iter().chain(workers).collect()
+    let ahead = facts.marks.target.and_then(|target| ahead(facts, target));
+    let (first, workers): (Vec<_>, Vec<_>) = workers.into_iter().partition(|node| Some(node.name.as_str()) == ahead);
+    first.into_iter().chain(masters).chain(workers).collect()
 }
 
 /// Rule 1: a Job never runs on the node that it drains.
@@ -314,6 +336,31 @@ mod tests {
         assert_eq!(names.join(" "), "master3 master1 master2 node2 node3 node1");
         node(&mut facts, "k8s-node1").excluded = true;
         assert_eq!(pin(&facts, &policy(), NEW, None).unwrap().name, "k8s-node2");
+    }
+
+    #[test]
+    fn the_worker_that_a_run_is_for_goes_ahead_of_the_control_planes_for_a_patch_alone() {
+        let first = |facts: &Facts| order(facts, &policy())[0].name.clone();
+        let mut facts = in_flight(cluster(3, 3));
+        facts.marks.only = Some(format!("{RUN} k8s-node2").parse().unwrap());
+        assert_eq!((first(&facts).as_str(), ahead(&facts, NEW)), ("k8s-node2", Some("k8s-node2")));
+        let planes_first = |change: &dyn Fn(&mut Facts)| {
+            let mut facts = facts.clone();
+            change(&mut facts);
+            first(&facts) == "k8s-master1" && ahead(&facts, facts.marks.target.unwrap()).is_none()
+        };
+        let minor = Version::new(1, 35, 0);
+        assert!(planes_first(&|facts| facts.marks.target = Some(minor)));
+        let server = |facts: &mut Facts, version| node(facts, "k8s-master2").components[0].version = version;
+        assert!(planes_first(&|facts| server(facts, None)), "which version it is, nobody knows");
+        assert!(planes_first(&|facts| node(facts, "k8s-master1").cordoned_by = Some(RUN.into())), "it is out of service");
+        assert!(planes_first(&|facts| facts.marks.only = None));
+        assert!(planes_first(&|facts| facts.marks.only = Some("5f3a21bd k8s-node2".parse().unwrap())), "another run's");
+        // In a run to a minor version, between the two.
+        assert!(planes_first(&|facts| {
+            facts.marks.target = Some(minor);
+            upgrade(facts, "k8s-master3", minor);
+        }));
     }
 
     #[test]

@@ -71,12 +71,12 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     let over = |changed| services.session.now().duration_since(changed).unsigned_abs() >= services.settings.soak;
     let (done, kubelet_waits) = (facts.is_done_for_now(node, target), facts.kubelet_waits(node, target));
     let said = kubelet_waits || (done && node.changed_at.is_none_or(over));
-    if done && guard::on(Guard::FinishedNode) && followed(services, &facts, run).await? {
-        // What that one drives away from the next node would look like harm done by this one.
-        nodes::upgrade::skipped(&services.session, name, "upgrade", "the Job that follows it is there");
-        return Ok(NodePhase::Done);
-    }
     if done && guard::on(Guard::FinishedNode) {
+        if followed(services, &facts, run).await? {
+            // What that one drives away from the next node would look like harm done by this one.
+            nodes::upgrade::skipped(&services.session, name, "upgrade", "the Job that follows it is there");
+            return Ok(NodePhase::Done);
+        }
         services.halt.not_halted(Guard::HaltBeforeChange).await?;
         nodes::upgrade::skipped(&services.session, name, "upgrade", &format!("it is at {target} already"));
     } else {
@@ -272,7 +272,8 @@ async fn before_disruption(
         .session
         .wait_or_hold(wait, async || {
             let facts = services.observer.observe().await?;
-            let control_plane = if node.control_plane { Verdict::Pass } else { gates::control_plane(&facts, target) };
+            let at = (order::ahead(&facts, target) != Some(name)).then_some(target);
+            let control_plane = if node.control_plane { Verdict::Pass } else { gates::control_plane(&facts, at) };
             Ok(asking.look([
                 (Gate::Nodes, Guard::NodesReadyBeforeNode, gates::nodes_ready(&facts, services.session.now())),
                 (Gate::ApiServers, Guard::ApiServersReadyBeforeNode, gates::apiservers_ready(&facts)),
@@ -388,7 +389,7 @@ async fn pods_ready(session: &Session, cluster: &Cluster, settings: &Settings) -
 /// A restart of the kubelet or the API server may make a cluster look unfit for a moment; this long it is waited for.
 const FIT: Duration = Duration::from_secs(120);
 
-/// All control planes before any worker: a kubelet is never newer than an API server.
+/// All control planes before the workers, but for one that goes ahead: a kubelet is never newer than an API server.
 fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
     if node.excluded && guard::on(Guard::ExcludedNode) {
         return Err(Cause::refused(format!("{} is excluded by the settings", node.name)));
@@ -414,7 +415,8 @@ fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
         .filter(|other| other.control_plane && !other.components_at(target))
         .map(|other| other.name.clone())
         .collect();
-    if behind.is_empty() || !guard::on(Guard::ControlPlanesFirst) {
+    let ahead = order::ahead(facts, target) == Some(node.name.as_str());
+    if behind.is_empty() || ahead || !guard::on(Guard::ControlPlanesFirst) {
         return Ok(());
     }
     Err(Cause::refused(format!("all control planes come before any worker: {} is older than {target}", behind.join(", ")))

@@ -244,37 +244,53 @@ pub fn freezes_that_nobody_can_read_hold() {
     done(&end, &[]);
 }
 
-/// The control plane and one worker, the last in order; then the run stands until a person says so, and has not stalled.
-#[test]
-pub fn a_run_for_one_worker_stops_after_it() {
+/// Stands once that worker is done, and goes on by a person's word. How it stood, its end, and in which order nodes were out.
+fn for_one_worker(target: &'static str, worker: &'static str) -> (State, State, Vec<String>) {
     let mut state = begin(&quick(Scenario::runbook()));
     suspend(&mut state, "k8s-version-check");
-    let (end, cordons) = lived(state, async |driver| {
+    let now = state.now();
+    state.web.packages.release(target.parse().unwrap(), now);
+    let ((stood, end), cordons) = lived(state, async |driver| {
         for (node, says) in [("k8s-node9", "is no node of this cluster"), ("k8s-master", "is a control plane")] {
-            let (code, said) = types(driver, node, &format!("start --target 1.34.7 --only {node} --yes")).await;
+            let (code, said) = types(driver, node, &format!("start --target {target} --only {node} --yes")).await;
             assert!(code == 2 && said.contains(says), "{code}: {said}");
         }
-        assert_eq!(types(driver, "start", "start --target 1.34.7 --only k8s-node1 --yes").await.0, 0);
-        when(driver, "the worker", |state| version(state, "k8s-node1") == NEW && !at_work(state)).await;
+        assert_eq!(types(driver, "start", &format!("start --target {target} --only {worker} --yes")).await.0, 0);
+        when(driver, "the worker", |state| version(state, worker) == target && !at_work(state)).await;
         pass(driver, 3 * HOUR).await;
-        driver.twin.look(|state| {
-            assert!(in_flight(state) && !at_work(state), "{}", tail(state, 40));
-            for other in ["k8s-node2", "k8s-node3", "k8s-node4"] {
-                assert_ne!(version(state, other), NEW, "{other}");
-            }
-            assert!(state.now().as_second() as f64 - progress(state) <= 660.0, "it counts as stalled");
-            for words in ["stops here", "k8s-upgrade resume", "k8s-upgrade rollback k8s-node1"] {
-                assert!(slack(state).contains(words), "{words}: {}", slack(state));
-            }
-        });
+        let stood = driver.twin.look(State::clone);
         let (code, said) = types(driver, "look", "status").await;
-        assert!(code == 0 && said.contains("the run stops after k8s-node1"), "{said}");
+        assert!(code == 0 && said.contains(&format!("the run stops after {worker}")), "{said}");
         assert_eq!(types(driver, "resume", "resume").await.0, 0);
         when(driver, "the end", is_over).await;
-        driver.twin.look(State::clone)
+        (stood, driver.twin.look(State::clone))
     });
-    done(&end, &[]);
-    let order: Vec<&str> = cordons.iter().map(|(_, node)| node.as_str()).collect();
-    assert_eq!(order, ["k8s-master", "k8s-node1", "k8s-node4", "k8s-node3", "k8s-node2"]);
+    assert!(in_flight(&stood) && !at_work(&stood), "{}", tail(&stood, 40));
+    for words in ["stops here", "k8s-upgrade resume", &format!("k8s-upgrade rollback {worker}")] {
+        assert!(slack(&stood).contains(words), "{words}: {}", slack(&stood));
+    }
+    for other in ["k8s-node1", "k8s-node2", "k8s-node3", "k8s-node4"].iter().filter(|other| **other != worker) {
+        assert_ne!(version(&stood, other), target, "{other}");
+    }
     assert!(mark(namespace(&end), "only").is_none());
+    (stood, end, cordons.into_iter().map(|(_, node)| node).collect())
+}
+
+/// No other node is touched for a patch, and the run has not stalled.
+#[test]
+pub fn a_run_for_one_worker_stops_after_it() {
+    let (stood, end, order) = for_one_worker(NEW, "k8s-node1");
+    assert_ne!(version(&stood, "k8s-master"), NEW);
+    assert!(stood.now().as_second() as f64 - progress(&stood) <= 660.0, "it counts as stalled");
+    assert_eq!(order, ["k8s-node1", "k8s-master", "k8s-node4", "k8s-node3", "k8s-node2"]);
+    done(&end, &[]);
+}
+
+/// A kubelet is never of a newer minor version than an API server.
+#[test]
+fn for_a_minor_version_the_control_plane_comes_before_that_worker() {
+    let (stood, end, order) = for_one_worker("1.35.4", "k8s-node1");
+    assert_eq!(version(&stood, "k8s-master"), "1.35.4");
+    assert_eq!(order, ["k8s-master", "k8s-node1", "k8s-node4", "k8s-node3", "k8s-node2"]);
+    assert!(is_over(&end) && ours(&end).is_empty(), "{}", tail(&end, 40));
 }
