@@ -1,7 +1,7 @@
 //! Workloads: which have all their pods, and which pods crash again and again.
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use super::gates::{self, full_name};
 
@@ -69,10 +69,21 @@ impl Workload {
 /// Whose pod it is, where one of its containers crashes again and again: a pod has another name each time that it is made anew.
 pub fn crash_looping(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
-    let containers = [&status.init_container_statuses, &status.container_statuses].into_iter().flatten().flatten();
-    let waits = |reason: Option<&str>| reason == Some("CrashLoopBackOff");
-    let mut states = containers.filter_map(|container| container.state.as_ref()?.waiting.as_ref());
-    (states.any(|waiting| waits(waiting.reason.as_deref())) && !gates::finished(pod)).then(|| owner(pod))
+    // Of those that are always started anew no end is meant to be; of the others one without an error.
+    let always = pod.spec.as_ref().is_some_and(|spec| spec.restart_policy.as_deref() == Some("Always"));
+    let mut init = status.init_container_statuses.iter().flatten();
+    let mut other = status.container_statuses.iter().flatten();
+    let crashes = init.any(|container| crashes(container, false)) || other.any(|container| crashes(container, always));
+    let ends = gates::finished(pod) || pod.metadata.deletion_timestamp.is_some();
+    (crashes && !ends).then(|| owner(pod))
+}
+
+/// Its kubelet lets it wait before it starts it once more; or it has ended as it did before, which is called a wait some ten seconds later.
+fn crashes(container: &ContainerStatus, any_end: bool) -> bool {
+    let Some(state) = &container.state else { return false };
+    let waits = state.waiting.as_ref().is_some_and(|waiting| waiting.reason.as_deref() == Some("CrashLoopBackOff"));
+    let before = container.restart_count > 0 && container.last_state.as_ref().is_some_and(|last| last.terminated.is_some());
+    waits || (before && state.terminated.as_ref().is_some_and(|ended| any_end || ended.exit_code != 0))
 }
 
 /// `Deployment shop/web`, `Job shop/report`, or the pod itself where nothing keeps it.
@@ -179,6 +190,49 @@ mod tests {
         ] {
             assert_eq!(crashing(owner.clone(), labels).as_deref(), Some(says), "{owner}");
         }
+    }
+
+    fn pod(policy: &str, init: bool, deleted: bool, container: &Value) -> Option<String> {
+        let mut container = container.clone();
+        for (field, value) in [("name", json!("c")), ("image", json!("i")), ("imageID", json!("")), ("ready", json!(false))] {
+            container[field] = value;
+        }
+        let kind = if init { "initContainerStatuses" } else { "containerStatuses" };
+        let mut pod = json!({
+            "metadata": { "namespace": "shop", "name": "web" },
+            "spec": { "containers": [], "restartPolicy": policy },
+            "status": { "phase": "Running", kind: [container] },
+        });
+        if deleted {
+            pod["metadata"]["deletionTimestamp"] = json!("2026-11-22T12:00:00Z");
+        }
+        crash_looping(&serde_json::from_value(pod).unwrap())
+    }
+
+    fn ended(code: i32) -> Value {
+        json!({ "terminated": { "exitCode": code } })
+    }
+
+    /// For some ten seconds after each end a kubelet calls it that, and only then a wait.
+    #[test]
+    fn one_that_has_just_ended_as_it_did_before_crashes() {
+        let crash = |code| json!({ "restartCount": 3, "state": ended(code), "lastState": ended(code) });
+        for (policy, init, code, crashes) in [
+            ("Always", false, 1, true),
+            ("Always", false, 0, true),
+            ("OnFailure", false, 1, true),
+            ("OnFailure", false, 0, false),
+            ("Always", true, 1, true),
+            ("Always", true, 0, false),
+        ] {
+            let found = pod(policy, init, false, &crash(code)).is_some();
+            assert_eq!(found, crashes, "{policy}, init {init}, exit {code}");
+            assert_eq!(pod(policy, init, true, &crash(code)), None, "it is being deleted");
+        }
+        let once = json!({ "restartCount": 0, "state": ended(1), "lastState": {} });
+        assert_eq!(pod("Always", false, false, &once), None, "for the first time");
+        let lives = json!({ "restartCount": 3, "state": { "running": {} }, "lastState": ended(1) });
+        assert_eq!(pod("Always", false, false, &lives), None, "it runs again");
     }
 
     #[test]

@@ -10,9 +10,10 @@ use crate::plan::model::version::Version;
 
 /// Room for both packages and what is in them, in MiB.
 const ROOM: u64 = 400;
-/// A session of it, in milliseconds; with kubeadm's dry run.
+/// A session of it, in milliseconds; with kubeadm's dry run, which looks at all of a control plane on the first.
 const TRIAL: u64 = 9_000;
-const DRY_RUN: u64 = 8_000;
+const DRY_RUN_OF_APPLY: u64 = 8_000;
+const DRY_RUN_OF_NODE: u64 = 1_000;
 /// Where the flags of a machine's kubelet are set.
 const FLAGS_FILE: &str = "/etc/default/kubelet";
 /// Flags that kubelets know no more, from which minor version on.
@@ -53,7 +54,7 @@ pub fn tried(state: &State, machine: &Machine, asked: &Asked<'_>, session: &mut 
             session.line(format_args!("set 1 {FLAGS_FILE}"));
         }
     }
-    session.millis += DRY_RUN;
+    session.millis += if asked.first { DRY_RUN_OF_APPLY } else { DRY_RUN_OF_NODE };
     session.line(format_args!("# dry run of kubeadm {target}"));
     let ignored = |check: &&String| asked.flags.contains(&format!("--ignore-preflight-errors={check}"));
     if let Some(check) = machine.faults.kubeadm_objects.as_ref().filter(|check| !ignored(check)) {
