@@ -558,4 +558,6 @@ pub enum Part {
     Rules,
     /// The namespace and the admission policies, to apply before the rest where another pipeline has run
     Policies,
+    /// A dashboard for Grafana, to import: what runs, what holds it, what detection has found
+    Dashboard,
 }

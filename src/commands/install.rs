@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 use crate::cli::{Manifests, Part, PasswordFile, WebhookFile};
 use crate::failure::{Cause, Outcome};
 use crate::names;
+use crate::plan::manifests::dashboard::dashboard;
 use crate::plan::manifests::install;
 use crate::plan::manifests::installation::{Credentials, Install};
 use crate::plan::model::policy::{Policy, Runner};
@@ -141,8 +142,13 @@ fn prometheus(printing: &Printing<'_>, wanted: &Manifests) -> Result<Vec<(&'stat
 /// Prints what `kubectl apply` installs, or one part of it; warnings go to stderr.
 pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome, Cause> {
     let Printing { world, sink, stdout, settings, namespace } = *printing;
-    if wanted.only == Some(Part::Rules) {
-        write_out(stdout, install::rules(settings.gauges)?.as_bytes())?;
+    let for_monitoring = match wanted.only {
+        Some(Part::Rules) => Some(install::rules(settings.gauges)?),
+        Some(Part::Dashboard) => Some(dashboard(settings.gauges)?),
+        Some(Part::Policies) | None => None,
+    };
+    if let Some(text) = for_monitoring {
+        write_out(stdout, text.as_bytes())?;
         return Ok(Outcome::Done);
     }
     if NOT_OURS.contains(&namespace.as_str()) {
@@ -207,9 +213,9 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         standby: &policy.standby,
         host_keys,
     };
-    let text = match wanted.only {
-        Some(Part::Policies) => install::policies(&install)?,
-        Some(Part::Rules) | None => install::manifests(&install)?,
+    let text = match wanted.only == Some(Part::Policies) {
+        true => install::policies(&install)?,
+        false => install::manifests(&install)?,
     };
     write_out(stdout, text.as_bytes())?;
     let note = Event::Note { place: String::new(), text: trusted(&policy) };

@@ -309,7 +309,7 @@ fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object[field].as_str().unwrap()
 }
 
-fn promtool(folder: &Path, arguments: &[&str]) -> String {
+pub fn promtool(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("promtool").current_dir(folder).args(arguments).output();
     let output = output.expect("promtool is needed: apt-get install prometheus");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();

@@ -1,5 +1,6 @@
 //! The objects that we have the cluster make, and what its API server lets us do with them.
 
+pub mod dashboard;
 pub mod hooks;
 pub mod install;
 pub mod installation;
