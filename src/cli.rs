@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::names;
 use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::model::version::Version;
-use crate::words::{ContextName, ImageRef, LossId, Namespace, NodeName, NotAToken, ObjectName, Reason, RunId, WebhookName};
+use crate::words::{
+    ContextName, ImageRef, Label, LossId, Namespace, NodeName, NotAToken, ObjectName, Reason, RunId, WebhookName,
+};
 
 const GROUPS: &str = "\
 Watch:     check, plan, status, report
@@ -496,6 +498,9 @@ pub struct Manifests {
     /// Only one part
     #[arg(long, value_enum)]
     pub only: Option<Part>,
+    /// With --only prometheus-rule: a label by which the Prometheus selects its rules; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<Label>,
     /// Private key file to put into the Secret; without it and --external-secret the Secret is expected to exist
     #[arg(long, value_name = "FILE", conflicts_with = "external_secret")]
     pub ssh_key: Option<PathBuf>,
@@ -556,6 +561,8 @@ impl FromStr for PasswordFile {
 pub enum Part {
     /// The Prometheus rule file
     Rules,
+    /// The same rules as a PrometheusRule, for the Prometheus operator
+    PrometheusRule,
     /// The namespace and the admission policies, to apply before the rest where another pipeline has run
     Policies,
     /// A dashboard for Grafana, to import: what runs, what holds it, what detection has found

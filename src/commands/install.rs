@@ -16,7 +16,7 @@ use crate::plan::trust::known_hosts::{KnownHosts, Seeds};
 use crate::report::{Event, Out, Shared};
 use crate::run::image::{OWN_BINARY, archive};
 use crate::settings::Settings;
-use crate::words::{Namespace, bearer_token, command, user_and_password};
+use crate::words::{Label, Namespace, bearer_token, command, user_and_password};
 use crate::world::{BINARY_FILE, SECRET_FILE, TEXT_FILE, World};
 
 /// Writes bytes to stdout as they are, at once.
@@ -142,8 +142,14 @@ fn prometheus(printing: &Printing<'_>, wanted: &Manifests) -> Result<Vec<(&'stat
 /// Prints what `kubectl apply` installs, or one part of it; warnings go to stderr.
 pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome, Cause> {
     let Printing { world, sink, stdout, settings, namespace } = *printing;
+    let labels = wanted.labels.iter().map(Label::parts);
+    if labels.len() > 0 && wanted.only != Some(Part::PrometheusRule) {
+        return Err(Cause::usage("--label is for the object of the Prometheus operator: with --only prometheus-rule"));
+    }
+    let runbook = settings.runbook_url.as_deref();
     let for_monitoring = match wanted.only {
-        Some(Part::Rules) => Some(install::rules(settings.gauges)?),
+        Some(Part::Rules) => Some(install::rules(settings.gauges, runbook)?),
+        Some(Part::PrometheusRule) => Some(install::prometheus_rule(namespace, labels, settings.gauges, runbook)?),
         Some(Part::Dashboard) => Some(dashboard(settings.gauges)?),
         Some(Part::Policies) | None => None,
     };
@@ -207,6 +213,7 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         surge: settings.drain_surge,
         events: settings.events,
         gauges: settings.gauges,
+        runbook,
         freezes: settings.freezes_elsewhere(),
         credentials,
         runner: &policy.runner,

@@ -6,7 +6,7 @@ use std::process::Command;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use k8s_upgrade::names::ANNOTATION_PREFIX;
-use k8s_upgrade::plan::manifests::install::{manifests, objects, rules};
+use k8s_upgrade::plan::manifests::install::{manifests, objects, prometheus_rule, rules};
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
 use k8s_upgrade::plan::manifests::policies::names;
 use k8s_upgrade::plan::manifests::rights::{Account, Grant, Scope};
@@ -30,6 +30,7 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         surge: Surge::Never,
         events: true,
         gauges: Gauges::Pushgateway,
+        runbook: None,
         freezes: None,
         credentials,
         runner: &Runner::FirstWorker,
@@ -464,7 +465,7 @@ tests:
 #[test]
 fn the_alert_rules_fire_and_resolve_as_prometheus_computes_them() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("rules.yaml"), rules(Gauges::Pushgateway).unwrap()).unwrap();
+    std::fs::write(folder.path().join("rules.yaml"), rules(Gauges::Pushgateway, None).unwrap()).unwrap();
     std::fs::write(folder.path().join("test.yaml"), EXPECTED).unwrap();
     std::fs::write(folder.path().join("days.yaml"), EXPECTED_IN_DAYS).unwrap();
     assert!(promtool(folder.path(), &["check", "rules", "rules.yaml"]).contains("10 rules found"));
@@ -543,7 +544,7 @@ tests:
 #[test]
 fn without_gauges_the_rules_look_at_jobs_and_fire_and_resolve() {
     let folder = tempfile::tempdir().unwrap();
-    let rules = rules(Gauges::Off).unwrap();
+    let rules = rules(Gauges::Off, None).unwrap();
     assert!(!rules.contains("k8s_upgrade_") && !rules.contains("k8s_version_check_"), "a gauge that nobody pushes: {rules}");
     std::fs::write(folder.path().join("jobs.yaml"), rules).unwrap();
     std::fs::write(folder.path().join("test.yaml"), EXPECTED_OF_JOBS).unwrap();
@@ -553,6 +554,49 @@ fn without_gauges_the_rules_look_at_jobs_and_fire_and_resolve() {
     promtool(folder.path(), &["test", "rules", "test.yaml", "days.yaml"]);
     let printed = program(&["--set", "gauges=off", "manifests", "--only", "rules"], &[]);
     assert!(printed.is(0).stdout.contains("kube_job_status_active"), "{}", printed.stdout);
+}
+
+/// For the operator the same groups as for a Prometheus of one's own, under the labels by which that one selects; each rule leads to the page
+/// that the settings name, and to none without one.
+#[test]
+fn the_operator_s_object_has_the_groups_of_the_rule_file() {
+    for (set, page) in [(&[][..], None), (&["--set", "runbook-url=https://a.example/b#c"], Some("https://a.example/b#c"))] {
+        let printed = |only: &[&str]| -> Value {
+            let ran = program(&[set, &["manifests", "--only"], only].concat(), &[]);
+            serde_saphyr::from_str(&ran.is(0).stdout).unwrap()
+        };
+        let file = printed(&["rules"]);
+        let of_operator = printed(&["prometheus-rule", "--label", "release=kube-prometheus-stack", "--label", "a.example/b=c"]);
+        assert_eq!(file["groups"], of_operator["spec"]["groups"]);
+        assert_eq!(
+            (text(&of_operator, "apiVersion"), text(&of_operator, "kind")),
+            ("monitoring.coreos.com/v1", "PrometheusRule")
+        );
+        let labels = serde_json::json!({
+            "app.kubernetes.io/name": "k8s-upgrade", "release": "kube-prometheus-stack", "a.example/b": "c",
+        });
+        assert_eq!(of_operator["metadata"]["labels"], labels);
+        let rules = file["groups"][0]["rules"].as_array().unwrap();
+        assert_eq!(rules.len(), 10);
+        for rule in rules {
+            assert_eq!(rule["annotations"].get("runbook_url").and_then(Value::as_str), page, "{}", rule["alert"]);
+        }
+    }
+    // What the installation brings for a Prometheus to be given says the same.
+    let page = Some("https://a.example/b");
+    let installed = objects(&Install { runbook: page, ..install(Credentials::Existing) }).unwrap();
+    let map = installed.iter().find(|object| object["metadata"]["name"] == "k8s-upgrade-alert-rules").unwrap();
+    assert_eq!(text(&map["data"], "upgrade-gates.yaml"), rules(Gauges::Pushgateway, page).unwrap());
+    let printed = prometheus_rule("monitoring", std::iter::empty(), Gauges::Off, None).unwrap();
+    assert!(printed.contains("namespace: monitoring") && !printed.contains("k8s_upgrade_"), "{printed}");
+}
+
+/// Labels are of that object alone: all else has the labels that it has.
+#[test]
+fn labels_are_asked_for_the_operator_s_object_alone() {
+    program(&["manifests", "--label", "a=b", "--image", "r.test/a:1"], &[]).is(2).says("--only prometheus-rule");
+    program(&["manifests", "--only", "rules", "--label", "a=b"], &[]).is(2).says("--only prometheus-rule");
+    program(&["manifests", "--only", "prometheus-rule", "--label", "a b=c"], &[]).is(2).says("is no label");
 }
 
 #[test]

@@ -31,31 +31,56 @@ pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
     // Before the rights that they bound.
     objects.extend(policies::objects(install));
     objects.extend(rights::objects(install.scope()));
-    let mut config = object(install, "v1", "ConfigMap", names::CONFIG_MAP);
+    let mut config = object(install.namespace, "v1", "ConfigMap", names::CONFIG_MAP);
     config["data"] = json!({ names::CONFIG_KEY: install.config });
     // Nothing but what was given: what a run learned is not ours to overwrite, and kubectl leaves alone what it has not applied itself.
-    let mut known_hosts = object(install, "v1", "ConfigMap", names::KNOWN_HOSTS_MAP);
+    let mut known_hosts = object(install.namespace, "v1", "ConfigMap", names::KNOWN_HOSTS_MAP);
     if !install.host_keys.is_empty() {
         known_hosts["data"] = json!(install.host_keys);
     }
-    let mut alert_rules = object(install, "v1", "ConfigMap", names::RULES_MAP);
-    alert_rules["data"] = json!({ names::RULES_KEY: rules(install.gauges)? });
+    let mut alert_rules = object(install.namespace, "v1", "ConfigMap", names::RULES_MAP);
+    alert_rules["data"] = json!({ names::RULES_KEY: rules(install.gauges, install.runbook)? });
     objects.extend([config, known_hosts, alert_rules]);
     objects.extend(credentials(install));
     objects.extend([detection(install), watch(install)]);
     Ok(objects)
 }
 
-/// Prometheus' rule file, as YAML; `gauges`: what its rules can look at.
-pub fn rules(gauges: Gauges) -> Result<String, Cause> {
-    yaml(&[json!({ "groups": [{ "name": names::ALERT_GROUP, "rules": rules::alerts(gauges) }] })])
+/// Prometheus' rule file, as YAML; `gauges`: what its rules can look at, `runbook`: the page that they lead to.
+pub fn rules(gauges: Gauges, runbook: Option<&str>) -> Result<String, Cause> {
+    yaml(&[json!({ "groups": groups(gauges, runbook) })])
 }
 
-fn object(install: &Install, version: &str, kind: &str, name: &str) -> Value {
+/// The same rules as an object for the Prometheus operator; `selected_by`: labels by which a Prometheus selects the rules that it loads.
+pub fn prometheus_rule<'a>(
+    namespace: &str,
+    selected_by: impl Iterator<Item = (&'a str, &'a str)>,
+    gauges: Gauges,
+    runbook: Option<&str>,
+) -> Result<String, Cause> {
+    let mut rule = object(namespace, "monitoring.coreos.com/v1", "PrometheusRule", names::RULES_MAP);
+    for (key, value) in selected_by {
+        rule["metadata"]["labels"][key] = json!(value);
+    }
+    rule["spec"] = json!({ "groups": groups(gauges, runbook) });
+    yaml(&[rule])
+}
+
+fn groups(gauges: Gauges, runbook: Option<&str>) -> Value {
+    let mut rules = rules::alerts(gauges);
+    if let Some(page) = runbook {
+        for rule in &mut rules {
+            rule["annotations"]["runbook_url"] = json!(page);
+        }
+    }
+    json!([{ "name": names::ALERT_GROUP, "rules": rules }])
+}
+
+fn object(namespace: &str, version: &str, kind: &str, name: &str) -> Value {
     json!({
         "apiVersion": version,
         "kind": kind,
-        "metadata": { "name": name, "namespace": install.namespace, "labels": labels() },
+        "metadata": { "name": name, "namespace": namespace, "labels": labels() },
     })
 }
 
@@ -72,7 +97,7 @@ fn credentials(install: &Install) -> Option<Value> {
         Credentials::Existing => None,
         Credentials::Secret { ssh_key, ssh_key_pub, slack_webhook, webhooks, prometheus } => {
             let encoded = |bytes: &[u8]| json!(BASE64_STANDARD.encode(bytes));
-            let mut secret = object(install, "v1", "Secret", names::CREDS_SECRET);
+            let mut secret = object(install.namespace, "v1", "Secret", names::CREDS_SECRET);
             secret["type"] = json!("Opaque");
             secret["data"] = json!({
                 names::SECRET_SSH_KEY: encoded(ssh_key),
@@ -90,7 +115,7 @@ fn credentials(install: &Install) -> Option<Value> {
             Some(secret)
         }
         Credentials::External { store, key: secret_there } => {
-            let mut secret = object(install, "external-secrets.io/v1", "ExternalSecret", names::CREDS_SECRET);
+            let mut secret = object(install.namespace, "external-secrets.io/v1", "ExternalSecret", names::CREDS_SECRET);
             let keys = [names::SECRET_SSH_KEY, names::SECRET_SSH_KEY_PUB];
             secret["spec"] = json!({
                 "refreshInterval": "15m",
@@ -169,7 +194,7 @@ fn cronjob(install: &Install, scheduled: &Scheduled) -> Value {
     spec["affinity"] = jobs::trusted(install.runner.name());
     let tolerated = std::iter::once(names::LABEL_CONTROL_PLANE).chain(scheduled.anywhere.then_some(names::TAINT_CORDON));
     spec["tolerations"] = tolerated.map(|key| json!({ "key": key, "operator": "Exists" })).collect();
-    let mut cronjob = object(install, "batch/v1", "CronJob", scheduled.name);
+    let mut cronjob = object(install.namespace, "batch/v1", "CronJob", scheduled.name);
     cronjob["spec"] = json!({
         "schedule": scheduled.schedule,
         "timeZone": "Etc/UTC",

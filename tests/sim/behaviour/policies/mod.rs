@@ -70,6 +70,7 @@ async fn install_with<'a>(
         surge,
         events: true,
         gauges: Default::default(),
+        runbook: None,
         freezes: None,
         credentials: Credentials::Existing,
         runner,
