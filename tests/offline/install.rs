@@ -6,7 +6,7 @@ use std::process::Command;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use k8s_upgrade::names::ANNOTATION_PREFIX;
-use k8s_upgrade::plan::manifests::install::{manifests, objects, prometheus_rule, rules};
+use k8s_upgrade::plan::manifests::install::{all, manifests, objects, prometheus_rule, rules};
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
 use k8s_upgrade::plan::manifests::policies::names;
 use k8s_upgrade::plan::manifests::rights::{Account, Grant, Scope};
@@ -54,6 +54,43 @@ fn yaml_reads_back_as_the_objects() {
     assert_eq!(read, objects(&config).unwrap());
     // kubectl reads YAML 1.1, in which these would be a boolean and a number.
     assert!(!text.contains("image: yes") && !text.contains("name: 1.30"), "{text}");
+}
+
+/// Whoever reads what they apply learns of each object, and of each right in it, what it is for.
+#[test]
+fn every_object_and_every_right_says_what_it_is_for() {
+    let named = ["data".to_owned()];
+    let hooks = Hooks { before: Some(("ceph", "noout")), after: Some(("storage", "unset")) };
+    let everything = Install {
+        hooks,
+        unstick: Unstick::All,
+        forced_in: &named,
+        surge: Surge::Single,
+        freezes: Some(("ops", "freezes")),
+        ..install(Credentials::External { store: "vault", key: "k8s-upgrade" })
+    };
+    let secret = Credentials::Secret { ssh_key: b"KEY", ssh_key_pub: b"PUB", slack_webhook: None, webhooks: "", prometheus: &[] };
+    for install in [everything, install(secret)] {
+        let all = all(&install).unwrap();
+        let said = |text: &str| text.len() > 10 && !text.contains('\n');
+        for manifest in &all {
+            let rules = manifest.object["rules"].as_array().map_or(0, Vec::len);
+            assert!(said(&manifest.what_for), "{}", manifest.object);
+            assert_eq!(manifest.rights.len(), rules, "{}", manifest.object);
+            assert!(manifest.rights.iter().all(|why| said(why)), "{:?}", manifest.rights);
+        }
+        // Each above its own: what follows a comment is an object or a right, and each of these follows one.
+        let printed = manifests(&install).unwrap();
+        let mut before = "---";
+        let (mut objects, mut rights) = (0, 0);
+        for line in printed.lines() {
+            objects += usize::from(line.starts_with("apiVersion: ") && before.starts_with("# "));
+            rights += usize::from(line.starts_with("- apiGroups:") && before.starts_with("# "));
+            before = line;
+        }
+        assert_eq!((objects, rights), (all.len(), all.iter().map(|manifest| manifest.rights.len()).sum()));
+        assert_eq!(printed.lines().filter(|line| line.starts_with("# ")).count(), objects + rights);
+    }
 }
 
 /// The public half stands beside the private one as ssh-keygen names it; one of another key is refused, and so nothing is printed.

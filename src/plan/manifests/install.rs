@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::installation::{Credentials, Install};
 use super::jobs::{self, Secret};
-use super::manifest::{labels, yaml};
+use super::manifest::{Manifest, commented, labels, yaml};
 use super::rights::Account;
 use super::{policies, rights};
 use crate::failure::Cause;
@@ -17,16 +17,21 @@ use crate::plan::model::policy::Gauges;
 
 /// All objects as YAML documents, in an order in which they can be created.
 pub fn manifests(install: &Install) -> Result<String, Cause> {
-    yaml(&objects(install)?)
+    commented(&all(install)?)
 }
 
 /// The namespace and the policies alone: where they are in force before the rest comes, they refuse what is wrong with it.
 pub fn policies(install: &Install) -> Result<String, Cause> {
-    yaml(&std::iter::once(namespace(install)).chain(policies::objects(install)).collect::<Vec<_>>())
+    commented(&std::iter::once(namespace(install)).chain(policies::objects(install)).collect::<Vec<_>>())
 }
 
 /// The objects of [`manifests`].
 pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
+    Ok(all(install)?.into_iter().map(|manifest| manifest.object).collect())
+}
+
+/// The same, each with what people are told of it.
+pub fn all(install: &Install) -> Result<Vec<Manifest>, Cause> {
     let mut objects = vec![namespace(install)];
     // Before the rights that they bound.
     objects.extend(policies::objects(install));
@@ -40,7 +45,11 @@ pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
     }
     let mut alert_rules = object(install.namespace, "v1", "ConfigMap", names::RULES_MAP);
     alert_rules["data"] = json!({ names::RULES_KEY: rules(install.gauges, install.runbook)? });
-    objects.extend([config, known_hosts, alert_rules]);
+    objects.extend([
+        Manifest::new("the settings; of all that is not in here the default will do", config),
+        Manifest::new("host keys of the nodes: those that were given, and those that runs learn", known_hosts),
+        Manifest::new("the alert rules, for a Prometheus to load: without their Watchdog a run holds", alert_rules),
+    ]);
     objects.extend(credentials(install));
     objects.extend([detection(install), watch(install)]);
     Ok(objects)
@@ -84,15 +93,16 @@ fn object(namespace: &str, version: &str, kind: &str, name: &str) -> Value {
     })
 }
 
-fn namespace(install: &Install) -> Value {
+fn namespace(install: &Install) -> Manifest {
     let mut labels = labels();
     for mode in ["enforce", "audit", "warn"] {
         labels[format!("pod-security.kubernetes.io/{mode}")] = json!("restricted");
     }
-    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": install.namespace, "labels": labels } })
+    let object = json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": install.namespace, "labels": labels } });
+    Manifest::new("where all of the installation is; the facts of a run are annotations on it", object)
 }
 
-fn credentials(install: &Install) -> Option<Value> {
+fn credentials(install: &Install) -> Option<Manifest> {
     match install.credentials {
         Credentials::Existing => None,
         Credentials::Secret { ssh_key, ssh_key_pub, slack_webhook, webhooks, prometheus } => {
@@ -112,7 +122,7 @@ fn credentials(install: &Install) -> Option<Value> {
             for (key, value) in prometheus {
                 secret["data"][*key] = encoded(value.as_bytes());
             }
-            Some(secret)
+            Some(Manifest::new("the SSH key; the webhooks and what Prometheus wants, where they were given", secret))
         }
         Credentials::External { store, key: secret_there } => {
             let mut secret = object(install.namespace, "external-secrets.io/v1", "ExternalSecret", names::CREDS_SECRET);
@@ -125,7 +135,7 @@ fn credentials(install: &Install) -> Option<Value> {
                 // The webhooks and what Prometheus wants, where there are any: a property that is named and missing would leave the Secret without the key, too.
                 "dataFrom": [{ "extract": { "key": secret_there } }],
             });
-            Some(secret)
+            Some(Manifest::new("has External Secrets write the Secret with the SSH key, out of its store", secret))
         }
     }
 }
@@ -133,6 +143,7 @@ fn credentials(install: &Install) -> Option<Value> {
 /// What a CronJob of ours differs in.
 struct Scheduled<'a> {
     name: &'a str,
+    what_for: &'a str,
     account: Account,
     secret: Secret,
     /// Also on a control plane that is out of service.
@@ -148,9 +159,10 @@ struct Scheduled<'a> {
 }
 
 /// The weekly look for a release.
-fn detection(install: &Install) -> Value {
+fn detection(install: &Install) -> Manifest {
     let scheduled = Scheduled {
         name: names::DETECT_CRONJOB,
+        what_for: "looks for a new release, and starts the chain if there is one",
         account: Account::Chain,
         secret: Secret::Key,
         anywhere: false,
@@ -166,9 +178,10 @@ fn detection(install: &Install) -> Value {
 
 /// The look for a run whose Jobs all died. It wants nothing of its node, for it creates Jobs and drains nothing: so it also runs on a sole
 /// control plane that a dead Job has left out of service.
-fn watch(install: &Install) -> Value {
+fn watch(install: &Install) -> Manifest {
     let scheduled = Scheduled {
         name: names::WATCH_CRONJOB,
+        what_for: "takes up a run whose Jobs all died, tries one that was deferred, and reminds people of one that stands",
         account: Account::Watch,
         // It reminds people of what holds.
         secret: Secret::Webhooks,
@@ -186,7 +199,7 @@ fn watch(install: &Install) -> Value {
 }
 
 /// It names no `suspend`: an operator's halt survives another `kubectl apply`.
-fn cronjob(install: &Install, scheduled: &Scheduled) -> Value {
+fn cronjob(install: &Install, scheduled: &Scheduled) -> Manifest {
     let labels = json!({ names::LABEL_APP: scheduled.app });
     let arguments: Vec<String> = scheduled.arguments.iter().map(|argument| (*argument).to_owned()).collect();
     let pod = jobs::Pod { account: scheduled.account, arguments: &arguments, image: install.image, secret: scheduled.secret };
@@ -221,5 +234,5 @@ fn cronjob(install: &Install, scheduled: &Scheduled) -> Value {
             },
         },
     });
-    cronjob
+    Manifest::new(scheduled.what_for, cronjob)
 }
