@@ -501,6 +501,9 @@ pub struct Manifests {
     /// With --only prometheus-rule: a label by which the Prometheus selects its rules; may be repeated
     #[arg(long = "label", value_name = "KEY=VALUE")]
     pub labels: Vec<Label>,
+    /// Write them into a folder for kustomize, Argo CD or Flux, which is made where it is not there; no Secret is among them
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["only", "ssh_key"])]
+    pub kustomize: Option<PathBuf>,
     /// Private key file to put into the Secret; without it and --external-secret the Secret is expected to exist
     #[arg(long, value_name = "FILE", conflicts_with = "external_secret")]
     pub ssh_key: Option<PathBuf>,

@@ -220,14 +220,44 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         standby: &policy.standby,
         host_keys,
     };
-    let text = match wanted.only == Some(Part::Policies) {
-        true => install::policies(&install)?,
-        false => install::manifests(&install)?,
-    };
-    write_out(stdout, text.as_bytes())?;
-    let note = Event::Note { place: String::new(), text: trusted(&policy) };
-    sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &note);
+    match &wanted.kustomize {
+        Some(folder) => write_folder(world, folder, &install::folder(&install)?)?,
+        None if wanted.only == Some(Part::Policies) => write_out(stdout, install::policies(&install)?.as_bytes())?,
+        None => write_out(stdout, install::manifests(&install)?.as_bytes())?,
+    }
+    let tell = |event| sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &event);
+    tell(Event::Note { place: String::new(), text: trusted(&policy) });
+    if let Some(folder) = &wanted.kustomize {
+        let next = |what_for: &str, command| tell(Event::Next { place: String::new(), what_for: what_for.to_owned(), command });
+        if wanted.external_secret.is_none() {
+            let (name, key, public) = (names::CREDS_SECRET, names::SECRET_SSH_KEY, names::SECRET_SSH_KEY_PUB);
+            let files = [format!("--from-file={key}=KEY"), format!("--from-file={public}=KEY.pub")];
+            let make = command!("kubectl -n {} create secret generic {} {} {}", namespace, name, files[0], files[1]);
+            next("the Secret is not among the files; make it with", make);
+        }
+        next("install them with", command!("kubectl apply -k {}", folder.display()));
+    }
     Ok(Outcome::Done)
+}
+
+/// Writes files into a folder, over what was written so before, and over nothing else.
+fn write_folder(world: &World, folder: &Path, files: &[(&str, String)]) -> Result<(), Cause> {
+    let cannot = |path: &Path, error| Cause::usage(format!("cannot write {}: {error}", path.display()));
+    for (name, _) in files {
+        let path = folder.join(name);
+        let there = world.files.is_file(&path).map_err(|error| cannot(&path, error))?;
+        if there && !read(world, &path, TEXT_FILE)?.starts_with(install::WRITTEN.as_bytes()) {
+            let what =
+                format!("{} is there already, and is none that this command has written: nothing is written", path.display());
+            return Err(Cause::usage(what).next("the same with a folder of its own      # it is made where it is not there"));
+        }
+    }
+    world.files.make_folder(folder).map_err(|error| cannot(folder, error))?;
+    for (name, text) in files {
+        let path = folder.join(name);
+        world.files.write(&path, text.as_bytes(), 0o644).map_err(|error| cannot(&path, error))?;
+    }
+    Ok(())
 }
 
 /// Who gets the key: whoever installs is to know it.

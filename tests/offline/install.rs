@@ -93,6 +93,63 @@ fn every_object_and_every_right_says_what_it_is_for() {
     }
 }
 
+/// A folder for kustomize holds what is printed, in the same order, and no Secret. Written again it changes nothing but its own files.
+#[test]
+fn a_folder_for_kustomize_holds_what_is_printed() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("cluster/k8s-upgrade");
+    let place = folder.display().to_string();
+    let file = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let line = ["manifests", "--image", "r.test/a:1", "--kustomize", &place];
+    let ran = program(&line, &[]);
+    ran.is(0).says("kubectl -n k8s-upgrade create secret generic k8s-upgrade-creds").says(&format!("kubectl apply -k {place}"));
+    let kustomization: Value = serde_saphyr::from_str(&file("kustomization.yaml")).unwrap();
+    let listed: Vec<&str> = kustomization["resources"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let mut there: Vec<String> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    there.sort_unstable();
+    let mut wanted = [listed.as_slice(), &["kustomization.yaml"]].concat();
+    wanted.sort_unstable();
+    assert_eq!(there, wanted);
+    let read: Vec<Value> = listed.iter().flat_map(|name| serde_saphyr::from_multiple::<Value>(&file(name)).unwrap()).collect();
+    let printed: Vec<Value> = serde_saphyr::from_multiple(&program(&line[..3], &[]).is(0).stdout).unwrap();
+    assert_eq!(read, printed);
+    assert!(of_kind(&read, "Secret").is_empty());
+
+    let external = program(&[&line[..], &["--external-secret", "store"]].concat(), &[]);
+    assert!(!external.is(0).stderr.contains("create secret"), "{}", external.stderr);
+    assert!(file("settings.yaml").contains("kind: ExternalSecret"));
+    // Somebody else's file is left, and so are all others.
+    std::fs::write(folder.join("rights.yaml"), "mine").unwrap();
+    program(&line, &[]).is(2).says("rights.yaml is there already").says("nothing is written");
+    assert!(file("rights.yaml") == "mine" && file("settings.yaml").contains("kind: ExternalSecret"));
+    program(&[&line[..], &["--ssh-key", "key"]].concat(), &[]).is(2).says("cannot be used with");
+}
+
+/// What the README has Argo CD ignore is written at run time, and by no file: nothing that somebody sets is hidden.
+#[test]
+fn the_readme_has_argo_cd_ignore_what_no_manifest_sets() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let snippet = readme.split("```yaml\n").find(|text| text.starts_with("# of an Application")).unwrap();
+    let application: Value = serde_saphyr::from_str(snippet.split("```").next().unwrap()).unwrap();
+    let objects = objects(&install(Credentials::Existing)).unwrap();
+    let ignored = application["spec"]["ignoreDifferences"].as_array().unwrap();
+    assert_eq!(ignored.len(), 3);
+    for rule in ignored {
+        let is = |object: &&Value| {
+            let group = text(object, "apiVersion").split_once('/').map_or("", |(group, _)| group);
+            let named = rule.get("name").is_none_or(|name| *name == object["metadata"]["name"]);
+            group == rule.get("group").and_then(Value::as_str).unwrap_or_default() && object["kind"] == rule["kind"] && named
+        };
+        let meant: Vec<&Value> = objects.iter().filter(is).collect();
+        assert!(!meant.is_empty(), "{rule}");
+        for pointer in rule["jsonPointers"].as_array().unwrap() {
+            let set = meant.iter().find(|object| object.pointer(pointer.as_str().unwrap()).is_some());
+            assert!(set.is_none(), "{pointer} of {set:?}");
+        }
+    }
+}
+
 /// The public half stands beside the private one as ssh-keygen names it; one of another key is refused, and so nothing is printed.
 #[test]
 fn a_key_is_printed_with_its_own_public_half() {

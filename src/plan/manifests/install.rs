@@ -32,10 +32,11 @@ pub fn objects(install: &Install) -> Result<Vec<Value>, Cause> {
 
 /// The same, each with what people are told of it.
 pub fn all(install: &Install) -> Result<Vec<Manifest>, Cause> {
-    let mut objects = vec![namespace(install)];
-    // Before the rights that they bound.
-    objects.extend(policies::objects(install));
-    objects.extend(rights::objects(install.scope()));
+    Ok(parts(install)?.into_iter().flat_map(|(_, manifests)| manifests).collect())
+}
+
+/// The same by subjects, each with the name of its file in a folder of them.
+fn parts(install: &Install) -> Result<[(&'static str, Vec<Manifest>); 5], Cause> {
     let mut config = object(install.namespace, "v1", "ConfigMap", names::CONFIG_MAP);
     config["data"] = json!({ names::CONFIG_KEY: install.config });
     // Nothing but what was given: what a run learned is not ours to overwrite, and kubectl leaves alone what it has not applied itself.
@@ -45,14 +46,39 @@ pub fn all(install: &Install) -> Result<Vec<Manifest>, Cause> {
     }
     let mut alert_rules = object(install.namespace, "v1", "ConfigMap", names::RULES_MAP);
     alert_rules["data"] = json!({ names::RULES_KEY: rules(install.gauges, install.runbook)? });
-    objects.extend([
+    let settings = [
         Manifest::new("the settings; of all that is not in here the default will do", config),
         Manifest::new("host keys of the nodes: those that were given, and those that runs learn", known_hosts),
         Manifest::new("the alert rules, for a Prometheus to load: without their Watchdog a run holds", alert_rules),
-    ]);
-    objects.extend(credentials(install));
-    objects.extend([detection(install), watch(install)]);
-    Ok(objects)
+    ];
+    Ok([
+        ("namespace.yaml", vec![namespace(install)]),
+        // Before the rights that they bound.
+        ("policies.yaml", policies::objects(install)),
+        ("rights.yaml", rights::objects(install.scope())),
+        ("settings.yaml", settings.into_iter().chain(credentials(install)).collect()),
+        ("cronjobs.yaml", vec![detection(install), watch(install)]),
+    ])
+}
+
+/// How each file of a folder begins: one that begins otherwise is somebody else's.
+pub const WRITTEN: &str = "# Written by `k8s-upgrade manifests --kustomize`, which writes it anew: what is yours goes into patches beside this folder.\n";
+
+/// A folder for kustomize, and with it for Argo CD and Flux: the name and text of each file.
+pub fn folder(install: &Install) -> Result<Vec<(&'static str, String)>, Cause> {
+    let parts = parts(install)?;
+    let kustomization = json!({
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        // As they are listed: kustomize does not know that policies come before the rights that they bound.
+        "sortOptions": { "order": "fifo" },
+        "resources": parts.each_ref().map(|(file, _)| file),
+    });
+    let mut files = vec![("kustomization.yaml", format!("{WRITTEN}{}", yaml(&[kustomization])?))];
+    for (file, manifests) in &parts {
+        files.push((file, format!("{WRITTEN}{}", commented(manifests)?)));
+    }
+    Ok(files)
 }
 
 /// Prometheus' rule file, as YAML; `gauges`: what its rules can look at, `runbook`: the page that they lead to.
