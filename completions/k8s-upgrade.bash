@@ -1091,7 +1091,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__manifests)
-            opts="-n -v -q -y -h -V --image --only --ssh-key --slack-webhook --webhook --prometheus-token --prometheus-password --external-secret --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-n -v -q -y -h -V --image --only --label --kustomize --ssh-key --slack-webhook --webhook --prometheus-token --prometheus-password --external-secret --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1102,7 +1102,15 @@ _k8s__upgrade() {
                     return 0
                     ;;
                 --only)
-                    COMPREPLY=($(compgen -W "rules policies" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "rules prometheus-rule policies dashboard" -- "${cur}"))
+                    return 0
+                    ;;
+                --label)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kustomize)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --ssh-key)

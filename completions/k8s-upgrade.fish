@@ -425,7 +425,11 @@ complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s h -
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand rehearse" -s V -l version -d 'Print version'
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l image -d 'The image that Jobs run; `k8s-upgrade image` prints its name' -r
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l only -d 'Only one part' -r -f -a "rules\t'The Prometheus rule file'
-policies\t'The namespace and the admission policies, to apply before the rest where another pipeline has run'"
+prometheus-rule\t'The same rules as a PrometheusRule, for the Prometheus operator'
+policies\t'The namespace and the admission policies, to apply before the rest where another pipeline has run'
+dashboard\t'A dashboard for Grafana, to import: what runs, what holds it, what detection has found'"
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l label -d 'With --only prometheus-rule: a label by which the Prometheus selects its rules; may be repeated' -r
+complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l kustomize -d 'Write them into a folder for kustomize, Argo CD or Flux, which is made where it is not there; no Secret is among them' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l ssh-key -d 'Private key file to put into the Secret; without it and --external-secret the Secret is expected to exist' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l slack-webhook -d 'File with the Slack webhook URL to put into the Secret' -r -F
 complete -c k8s-upgrade -n "__fish_k8s_upgrade_using_subcommand manifests" -l webhook -d 'File with the URL of a webhook that the settings name, to put into the Secret; may be repeated' -r
