@@ -18,7 +18,7 @@ Watch:     check, plan, status, report
 Run:       detect, approve, start, resume, acknowledge
 Stop:      halt, skip-phase, clear-state
 Try:       rehearse
-Maintain:  rollback, rotate-key, manifests, image, completions, man
+Maintain:  rollback, rotate-key, manifests, uninstall, image, completions, man
 Phases:    preflight, drain, upgrade-node, postflight
 
 Exit codes: 0 done or nothing to do · 2 usage · 3 hold: not now · 4 refused: a person must change something ·
@@ -384,6 +384,17 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade manifests --image docker.io/library/k8s-upgrade:TAG | kubectl apply -f -\n  k8s-upgrade manifests --only rules > upgrade-gates.yaml"
     )]
     Manifests(Manifests),
+    /// Show what an installation consists of and what it leaves, and remove it: from the CronJobs to the namespace
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade uninstall --dry-run      # what there is, and what a person would type\n  k8s-upgrade uninstall"
+    )]
+    Uninstall {
+        /// Show it, and delete nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        data: Data,
+    },
     /// Write this binary as an image archive, for `ctr -n k8s.io images import`
     #[command(
         after_help = "Examples:\n  k8s-upgrade image --file k8s-upgrade.tar     # prints the image's name\n  ctr -n k8s.io images import k8s-upgrade.tar"

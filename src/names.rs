@@ -290,6 +290,8 @@ pub const PUSH_JOB_DETECTION: &str = "k8s-version-check";
 pub const PUSH_JOB_BLOCKER: &str = "k8s-upgrade-blocker";
 /// Pushgateway job of the gates that are closed.
 pub const PUSH_JOB_GATES: &str = "k8s-upgrade-gates";
+/// All of them.
+pub const PUSH_JOBS: [&str; 4] = [PUSH_JOB_CHAIN, PUSH_JOB_DETECTION, PUSH_JOB_BLOCKER, PUSH_JOB_GATES];
 
 macro_rules! metrics {
     ($($(#[$doc:meta])* $name:ident = $metric:literal;)*) => {

@@ -9,6 +9,7 @@ use k8s_upgrade::names::ANNOTATION_PREFIX;
 use k8s_upgrade::plan::manifests::install::{all, manifests, objects, prometheus_rule, rules};
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
 use k8s_upgrade::plan::manifests::policies::names;
+use k8s_upgrade::plan::manifests::removal::{Place, pieces};
 use k8s_upgrade::plan::manifests::rights::{Account, Grant, Scope};
 use k8s_upgrade::plan::model::hooks::Hooks;
 use k8s_upgrade::plan::model::policy::{Gauges, Runner, Surge, Unstick};
@@ -713,4 +714,50 @@ fn host_keys_of_a_file_are_printed_and_what_fits_no_node_is_told() {
     program(&["--set", "known-hosts-file=/nowhere", "manifests", "--image", "r.test/a:1"], &[])
         .is(2)
         .says("cannot read /nowhere");
+}
+
+/// `uninstall` looks for all that is printed, whatever the settings: nothing that acts or may do something is left, and what bounds it goes later.
+#[test]
+fn what_is_printed_is_what_uninstall_looks_for() {
+    let named = ["data".to_owned()];
+    let hooks = Hooks { before: Some(("ceph", "noout")), after: Some(("k8s-upgrade", "unset")) };
+    let secret = Credentials::Secret { ssh_key: b"KEY", ssh_key_pub: b"PUB", slack_webhook: None, webhooks: "", prometheus: &[] };
+    let bare = Install { backup: None, unstick: Unstick::Never, events: false, ..install(Credentials::Existing) };
+    let full = Install {
+        backup: Some(("k8s-upgrade", "backup-etcd")),
+        hooks,
+        forced_in: &named,
+        surge: Surge::Single,
+        freezes: Some(("ops", "freezes")),
+        ..install(Credentials::External { store: "vault", key: "k8s-upgrade" })
+    };
+    let mut looked_for = 0;
+    for settings in [bare, install(secret), full] {
+        for namespace in ["k8s-upgrade", "second"] {
+            let pieces = pieces(namespace).unwrap();
+            for object in objects(&Install { namespace, ..settings.clone() }).unwrap() {
+                let place = match object["metadata"]["namespace"].as_str() {
+                    None => Place::Cluster,
+                    Some(own) if own == namespace => Place::Own,
+                    Some(_) => Place::Other,
+                };
+                let known = pieces.iter().any(|piece| {
+                    piece.place == place
+                        && (piece.version.as_str(), piece.kind.as_str()) == (text(&object, "apiVersion"), text(&object, "kind"))
+                        && piece.name == object["metadata"]["name"]
+                });
+                assert!(known, "{object}");
+                looked_for += 1;
+            }
+            let first = |kind: &str| pieces.iter().position(|piece| piece.kind == kind).unwrap();
+            let last = |kind: &str| pieces.iter().rposition(|piece| piece.kind == kind).unwrap();
+            let policies = first("ValidatingAdmissionPolicyBinding").min(first("ValidatingAdmissionPolicy"));
+            assert!(last("CronJob") < first("Secret"));
+            for right in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"] {
+                assert!(last("CronJob") < first(right) && last(right) < policies, "{right}");
+            }
+            assert_eq!(first("Namespace"), pieces.len() - 1);
+        }
+    }
+    assert!(looked_for > 150, "{looked_for}");
 }

@@ -7,4 +7,5 @@ pub mod installation;
 pub mod jobs;
 pub mod manifest;
 pub mod policies;
+pub mod removal;
 pub mod rights;

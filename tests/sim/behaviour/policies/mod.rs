@@ -88,7 +88,7 @@ async fn install_with<'a>(
 }
 
 /// Where objects of this kind are created.
-fn place(kind: &str, object: &Value) -> String {
+pub fn place(kind: &str, object: &Value) -> String {
     let plural = match kind {
         "ValidatingAdmissionPolicy" => "validatingadmissionpolicies".to_owned(),
         kind => format!("{}s", kind.to_lowercase()),
