@@ -85,6 +85,9 @@ _k8s__upgrade() {
             k8s__upgrade,status)
                 cmd="k8s__upgrade__subcmd__status"
                 ;;
+            k8s__upgrade,uninstall)
+                cmd="k8s__upgrade__subcmd__uninstall"
+                ;;
             k8s__upgrade,upgrade-node)
                 cmd="k8s__upgrade__subcmd__upgrade__subcmd__node"
                 ;;
@@ -157,6 +160,9 @@ _k8s__upgrade() {
             k8s__upgrade__subcmd__help,status)
                 cmd="k8s__upgrade__subcmd__help__subcmd__status"
                 ;;
+            k8s__upgrade__subcmd__help,uninstall)
+                cmd="k8s__upgrade__subcmd__help__subcmd__uninstall"
+                ;;
             k8s__upgrade__subcmd__help,upgrade-node)
                 cmd="k8s__upgrade__subcmd__help__subcmd__upgrade__subcmd__node"
                 ;;
@@ -167,7 +173,7 @@ _k8s__upgrade() {
 
     case "${cmd}" in
         k8s__upgrade)
-            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version detect approve start resume halt skip-phase clear-state acknowledge check status plan report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests image completions man help"
+            opts="-n -v -q -y -h -V --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version detect approve start resume halt skip-phase clear-state acknowledge check status plan report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests uninstall image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -645,7 +651,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__help)
-            opts="detect approve start resume halt skip-phase clear-state acknowledge check status plan report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests image completions man help"
+            opts="detect approve start resume halt skip-phase clear-state acknowledge check status plan report preflight upgrade-node postflight drain rollback rotate-key rehearse manifests uninstall image completions man help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -980,6 +986,20 @@ _k8s__upgrade() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        k8s__upgrade__subcmd__help__subcmd__uninstall)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         k8s__upgrade__subcmd__help__subcmd__upgrade__subcmd__node)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1091,7 +1111,7 @@ _k8s__upgrade() {
             return 0
             ;;
         k8s__upgrade__subcmd__manifests)
-            opts="-n -v -q -y -h -V --image --only --ssh-key --slack-webhook --webhook --prometheus-token --prometheus-password --external-secret --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            opts="-n -v -q -y -h -V --image --only --label --kustomize --ssh-key --slack-webhook --webhook --prometheus-token --prometheus-password --external-secret --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1102,7 +1122,15 @@ _k8s__upgrade() {
                     return 0
                     ;;
                 --only)
-                    COMPREPLY=($(compgen -W "rules policies" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "rules prometheus-rule policies dashboard" -- "${cur}"))
+                    return 0
+                    ;;
+                --label)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kustomize)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --ssh-key)
@@ -1766,6 +1794,60 @@ _k8s__upgrade() {
             ;;
         k8s__upgrade__subcmd__status)
             opts="-w -o -n -v -q -y -h -V --watch --health --hosts --output --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --kubeconfig)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --context)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --namespace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --request-timeout)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --set)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        k8s__upgrade__subcmd__uninstall)
+            opts="-o -n -v -q -y -h -V --dry-run --output --kubeconfig --context --namespace --request-timeout --config --set --log-format --verbose --quiet --yes --no-color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

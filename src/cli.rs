@@ -9,14 +9,16 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::names;
 use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::model::version::Version;
-use crate::words::{ContextName, ImageRef, LossId, Namespace, NodeName, NotAToken, ObjectName, Reason, RunId, WebhookName};
+use crate::words::{
+    ContextName, ImageRef, Label, LossId, Namespace, NodeName, NotAToken, ObjectName, Reason, RunId, WebhookName,
+};
 
 const GROUPS: &str = "\
 Watch:     check, plan, status, report
 Run:       detect, approve, start, resume, acknowledge
 Stop:      halt, skip-phase, clear-state
 Try:       rehearse
-Maintain:  rollback, rotate-key, manifests, image, completions, man
+Maintain:  rollback, rotate-key, manifests, uninstall, image, completions, man
 Phases:    preflight, drain, upgrade-node, postflight
 
 Exit codes: 0 done or nothing to do · 2 usage · 3 hold: not now · 4 refused: a person must change something ·
@@ -382,6 +384,17 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade manifests --image docker.io/library/k8s-upgrade:TAG | kubectl apply -f -\n  k8s-upgrade manifests --only rules > upgrade-gates.yaml"
     )]
     Manifests(Manifests),
+    /// Show what an installation consists of and what it leaves, and remove it: from the CronJobs to the namespace
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade uninstall --dry-run      # what there is, and what a person would type\n  k8s-upgrade uninstall"
+    )]
+    Uninstall {
+        /// Show it, and delete nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        data: Data,
+    },
     /// Write this binary as an image archive, for `ctr -n k8s.io images import`
     #[command(
         after_help = "Examples:\n  k8s-upgrade image --file k8s-upgrade.tar     # prints the image's name\n  ctr -n k8s.io images import k8s-upgrade.tar"
@@ -496,6 +509,12 @@ pub struct Manifests {
     /// Only one part
     #[arg(long, value_enum)]
     pub only: Option<Part>,
+    /// With --only prometheus-rule: a label by which the Prometheus selects its rules; may be repeated
+    #[arg(long = "label", value_name = "KEY=VALUE")]
+    pub labels: Vec<Label>,
+    /// Write them into a folder for kustomize, Argo CD or Flux, which is made where it is not there; no Secret is among them
+    #[arg(long, value_name = "FOLDER", conflicts_with_all = ["only", "ssh_key"])]
+    pub kustomize: Option<PathBuf>,
     /// Private key file to put into the Secret; without it and --external-secret the Secret is expected to exist
     #[arg(long, value_name = "FILE", conflicts_with = "external_secret")]
     pub ssh_key: Option<PathBuf>,
@@ -556,6 +575,10 @@ impl FromStr for PasswordFile {
 pub enum Part {
     /// The Prometheus rule file
     Rules,
+    /// The same rules as a PrometheusRule, for the Prometheus operator
+    PrometheusRule,
     /// The namespace and the admission policies, to apply before the rest where another pipeline has run
     Policies,
+    /// A dashboard for Grafana, to import: what runs, what holds it, what detection has found
+    Dashboard,
 }

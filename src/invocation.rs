@@ -97,7 +97,7 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     let outbox = (!manner(&cli.command).dry_run).then(Outbox::default);
     let others = others.chain(outbox.clone().map(|outbox| Box::new(outbox) as Box<dyn Sink>));
     // And the cluster itself.
-    let bulletins = (!manner(&cli.command).dry_run).then(|| Bulletins::new(held(&cli.command)));
+    let bulletins = (!manner(&cli.command).dry_run && stays(&cli.command)).then(|| Bulletins::new(held(&cli.command)));
     let others = others.chain(bulletins.clone().map(|bulletins| Box::new(bulletins) as Box<dyn Sink>));
     // And whoever draws graphs.
     let gates = (!manner(&cli.command).dry_run).then(GateStates::default);
@@ -356,7 +356,12 @@ async fn connect(world: &World, kube: &KubeTarget, stop: Stop) -> Result<Result<
 
 /// What changes nothing has nothing to write down; a detection is told by the preflight that it creates.
 fn keeps_journal(command: &Command) -> bool {
-    !manner(command).dry_run && !matches!(command, Command::Detect { .. })
+    !manner(command).dry_run && !matches!(command, Command::Detect { .. }) && stays(command)
+}
+
+/// The namespace outlives it, and what would be written down in there.
+fn stays(command: &Command) -> bool {
+    !matches!(command, Command::Uninstall { .. })
 }
 
 /// Whose journal it is.
@@ -422,6 +427,7 @@ fn manner(command: &Command) -> Manner {
     match command {
         Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => of(*dry_run, false, json(data)),
         Command::Drain { dry_run, data, .. } | Command::RotateKey { dry_run, data, .. } => of(*dry_run, false, json(data)),
+        Command::Uninstall { dry_run, data } => of(*dry_run, false, json(data)),
         Command::Acknowledge { id, data } => of(id.is_none(), false, json(data)),
         Command::Start { dry_run, data, .. } | Command::Rollback { dry_run, data, .. } => of(*dry_run, false, json(data)),
         Command::Halt(Halt { data, .. }) | Command::SkipPhase(Skip { data, .. }) | Command::ClearState { data } => {
@@ -449,6 +455,7 @@ fn despite_halt(command: &Command) -> bool {
             | Command::Rollback { .. }
             | Command::RotateKey { .. }
             | Command::ClearState { .. }
+            | Command::Uninstall { .. }
             | Command::SkipPhase(_)
     )
 }

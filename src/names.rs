@@ -288,28 +288,40 @@ pub const PUSH_JOB_CHAIN: &str = "k8s-version-upgrade";
 pub const PUSH_JOB_DETECTION: &str = "k8s-version-check";
 /// Pushgateway job of a person's block.
 pub const PUSH_JOB_BLOCKER: &str = "k8s-upgrade-blocker";
-
 /// Pushgateway job of the gates that are closed.
 pub const PUSH_JOB_GATES: &str = "k8s-upgrade-gates";
+/// All of them.
+pub const PUSH_JOBS: [&str; 4] = [PUSH_JOB_CHAIN, PUSH_JOB_DETECTION, PUSH_JOB_BLOCKER, PUSH_JOB_GATES];
 
-/// 1 for each gate that is closed: `{gate,verdict}`.
-pub const METRIC_GATE_HOLDING: &str = "k8s_upgrade_gate_holding";
-/// 1 while a run is on.
-pub const METRIC_IN_FLIGHT: &str = "k8s_upgrade_in_flight";
-/// When the run began (seconds since 1970); 0 without one.
-pub const METRIC_STARTED: &str = "k8s_upgrade_started_timestamp";
-/// 1 while a run is on whose etcd snapshot is recorded.
-pub const METRIC_SNAPSHOT: &str = "k8s_upgrade_snapshot_taken";
-/// When a run last made progress (seconds since 1970), by which a stall is seen.
-pub const METRIC_PROGRESS: &str = "k8s_upgrade_progress_timestamp";
-/// 1 where detection found a release to go to; with the labels `kind`, `running` and `target`.
-pub const METRIC_AVAILABLE: &str = "k8s_upgrade_available";
-/// When detection last came to an end (seconds since 1970).
-pub const METRIC_LAST_CHECK: &str = "k8s_version_check_last_run_timestamp";
-/// Since when a person's halt stands (seconds since 1970); 0 without one.
-pub const METRIC_HALTED: &str = "k8s_upgrade_halted_timestamp";
-/// 1 while a person blocks upgrades and reboots.
-pub const METRIC_BLOCKER: &str = "k8s_upgrade_blocker";
+macro_rules! metrics {
+    ($($(#[$doc:meta])* $name:ident = $metric:literal;)*) => {
+        $($(#[$doc])* pub const $name: &str = $metric;)*
+
+        /// Every gauge that this program pushes.
+        pub const METRICS: &[&str] = &[$($name,)*];
+    };
+}
+
+metrics! {
+    /// 1 for each gate that is closed: `{gate,verdict}`.
+    METRIC_GATE_HOLDING = "k8s_upgrade_gate_holding";
+    /// 1 while a run is on.
+    METRIC_IN_FLIGHT = "k8s_upgrade_in_flight";
+    /// When the run began (seconds since 1970); 0 without one.
+    METRIC_STARTED = "k8s_upgrade_started_timestamp";
+    /// 1 while a run is on whose etcd snapshot is recorded.
+    METRIC_SNAPSHOT = "k8s_upgrade_snapshot_taken";
+    /// When a run last made progress (seconds since 1970), by which a stall is seen.
+    METRIC_PROGRESS = "k8s_upgrade_progress_timestamp";
+    /// 1 where detection found a release to go to; with the labels `kind`, `running` and `target`.
+    METRIC_AVAILABLE = "k8s_upgrade_available";
+    /// When detection last came to an end (seconds since 1970).
+    METRIC_LAST_CHECK = "k8s_version_check_last_run_timestamp";
+    /// Since when a person's halt stands (seconds since 1970); 0 without one.
+    METRIC_HALTED = "k8s_upgrade_halted_timestamp";
+    /// 1 while a person blocks upgrades and reboots.
+    METRIC_BLOCKER = "k8s_upgrade_blocker";
+}
 
 /// The group of alert rules that `manifests` ships.
 pub const ALERT_GROUP: &str = "Upgrade Gates";

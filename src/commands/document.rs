@@ -31,6 +31,7 @@ pub fn document(command: &Command) -> Option<&'static str> {
         | Command::Halt(_)
         | Command::SkipPhase(_)
         | Command::ClearState { .. }
+        | Command::Uninstall { .. }
         | Command::Acknowledge { .. }
         | Command::Preflight { .. }
         | Command::UpgradeNode { .. }

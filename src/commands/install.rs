@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 use crate::cli::{Manifests, Part, PasswordFile, WebhookFile};
 use crate::failure::{Cause, Outcome};
 use crate::names;
+use crate::plan::manifests::dashboard::dashboard;
 use crate::plan::manifests::install;
 use crate::plan::manifests::installation::{Credentials, Install};
 use crate::plan::model::policy::{Policy, Runner};
@@ -15,7 +16,7 @@ use crate::plan::trust::known_hosts::{KnownHosts, Seeds};
 use crate::report::{Event, Out, Shared};
 use crate::run::image::{OWN_BINARY, archive};
 use crate::settings::Settings;
-use crate::words::{Namespace, bearer_token, command, user_and_password};
+use crate::words::{Label, Namespace, bearer_token, command, user_and_password};
 use crate::world::{BINARY_FILE, SECRET_FILE, TEXT_FILE, World};
 
 /// Writes bytes to stdout as they are, at once.
@@ -141,8 +142,19 @@ fn prometheus(printing: &Printing<'_>, wanted: &Manifests) -> Result<Vec<(&'stat
 /// Prints what `kubectl apply` installs, or one part of it; warnings go to stderr.
 pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome, Cause> {
     let Printing { world, sink, stdout, settings, namespace } = *printing;
-    if wanted.only == Some(Part::Rules) {
-        write_out(stdout, install::rules(settings.gauges)?.as_bytes())?;
+    let labels = wanted.labels.iter().map(Label::parts);
+    if labels.len() > 0 && wanted.only != Some(Part::PrometheusRule) {
+        return Err(Cause::usage("--label is for the object of the Prometheus operator: with --only prometheus-rule"));
+    }
+    let runbook = settings.runbook_url.as_deref();
+    let for_monitoring = match wanted.only {
+        Some(Part::Rules) => Some(install::rules(settings.gauges, runbook)?),
+        Some(Part::PrometheusRule) => Some(install::prometheus_rule(namespace, labels, settings.gauges, runbook)?),
+        Some(Part::Dashboard) => Some(dashboard(settings.gauges)?),
+        Some(Part::Policies) | None => None,
+    };
+    if let Some(text) = for_monitoring {
+        write_out(stdout, text.as_bytes())?;
         return Ok(Outcome::Done);
     }
     if NOT_OURS.contains(&namespace.as_str()) {
@@ -201,20 +213,51 @@ pub fn manifests(printing: &Printing<'_>, wanted: &Manifests) -> Result<Outcome,
         surge: settings.drain_surge,
         events: settings.events,
         gauges: settings.gauges,
+        runbook,
         freezes: settings.freezes_elsewhere(),
         credentials,
         runner: &policy.runner,
         standby: &policy.standby,
         host_keys,
     };
-    let text = match wanted.only {
-        Some(Part::Policies) => install::policies(&install)?,
-        Some(Part::Rules) | None => install::manifests(&install)?,
-    };
-    write_out(stdout, text.as_bytes())?;
-    let note = Event::Note { place: String::new(), text: trusted(&policy) };
-    sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &note);
+    match &wanted.kustomize {
+        Some(folder) => write_folder(world, folder, &install::folder(&install)?)?,
+        None if wanted.only == Some(Part::Policies) => write_out(stdout, install::policies(&install)?.as_bytes())?,
+        None => write_out(stdout, install::manifests(&install)?.as_bytes())?,
+    }
+    let tell = |event| sink.lock().unwrap_or_else(PoisonError::into_inner).event(world.clock.now(), &event);
+    tell(Event::Note { place: String::new(), text: trusted(&policy) });
+    if let Some(folder) = &wanted.kustomize {
+        let next = |what_for: &str, command| tell(Event::Next { place: String::new(), what_for: what_for.to_owned(), command });
+        if wanted.external_secret.is_none() {
+            let (name, key, public) = (names::CREDS_SECRET, names::SECRET_SSH_KEY, names::SECRET_SSH_KEY_PUB);
+            let files = [format!("--from-file={key}=KEY"), format!("--from-file={public}=KEY.pub")];
+            let make = command!("kubectl -n {} create secret generic {} {} {}", namespace, name, files[0], files[1]);
+            next("the Secret is not among the files; make it with", make);
+        }
+        next("install them with", command!("kubectl apply -k {}", folder.display()));
+    }
     Ok(Outcome::Done)
+}
+
+/// Writes files into a folder, over what was written so before, and over nothing else.
+fn write_folder(world: &World, folder: &Path, files: &[(&str, String)]) -> Result<(), Cause> {
+    let cannot = |path: &Path, error| Cause::usage(format!("cannot write {}: {error}", path.display()));
+    for (name, _) in files {
+        let path = folder.join(name);
+        let there = world.files.is_file(&path).map_err(|error| cannot(&path, error))?;
+        if there && !read(world, &path, TEXT_FILE)?.starts_with(install::WRITTEN.as_bytes()) {
+            let what =
+                format!("{} is there already, and is none that this command has written: nothing is written", path.display());
+            return Err(Cause::usage(what).next("the same with a folder of its own      # it is made where it is not there"));
+        }
+    }
+    world.files.make_folder(folder).map_err(|error| cannot(folder, error))?;
+    for (name, text) in files {
+        let path = folder.join(name);
+        world.files.write(&path, text.as_bytes(), 0o644).map_err(|error| cannot(&path, error))?;
+    }
+    Ok(())
 }
 
 /// Who gets the key: whoever installs is to know it.

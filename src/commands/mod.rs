@@ -24,6 +24,7 @@ mod schema_tests;
 mod skip;
 mod start;
 mod status;
+mod uninstall;
 mod watch;
 
 use std::io::{BufRead as _, Read as _};
@@ -82,6 +83,7 @@ pub async fn run(
         }
         Command::RotateKey { only, .. } => later(move || async move { rotate::rotate(services, asker, only.as_deref()).await }),
         Command::ClearState { .. } => later(|| clear::clear(services, asker)),
+        Command::Uninstall { dry_run, .. } => later(move || async move { uninstall::uninstall(services, asker, dry_run).await }),
         Command::SkipPhase(options) => later(|| skip::skip(services, asker, options)),
         Command::Halt(options) => later(|| halt::halt(services, asker, options)),
         Command::Rehearse(_)

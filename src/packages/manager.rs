@@ -64,6 +64,8 @@ pub struct PackageManager {
     pub finish: &'static str,
     /// A package and its version, as its commands take them.
     pub exact: fn(name: &str, version: &str) -> String,
+    /// What a person types, as root, to let others upgrade held packages again; the names are words of the shell.
+    pub release: fn(names: &str) -> String,
     /// What a person types, as root, to bring held packages back to former versions. Both arguments are words of the shell: names, and packages
     /// as [`PackageManager::words`] gives them.
     pub go_back: fn(names: &str, packages: &str) -> Vec<String>,

@@ -29,7 +29,7 @@ use crate::plan::model::policy::{
 use crate::plan::model::webhook::Webhook;
 use crate::words::{
     Address, AnnotationPrefix, ApiResource, Certificates, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName,
-    ObjectPath, PackagesUrl, Tenant, Url, VaultPath, WebhookName, is_open,
+    ObjectPath, PackagesUrl, PageUrl, Tenant, Url, VaultPath, WebhookName, is_open,
 };
 pub use load::{ENV_PREFIX, Fault, Sources, service_links};
 pub use values::{AlertFilter, KubeadmFlag, PlainHttp};
@@ -87,6 +87,9 @@ pub struct Settings {
     #[serde(with = "values::optional")]
     pub prometheus_tenant: Option<Tenant>,
     pub pushgateway: Address,
+    /// The page that each alert rule leads to by its annotation `runbook_url`; empty: the rules have none.
+    #[serde(with = "values::optional")]
+    pub runbook_url: Option<PageUrl>,
     /// Each step, hold and failure is told as a Kubernetes Event, on our Jobs and on the nodes.
     pub events: bool,
     /// File with the Slack webhook URL; empty: the mounted Secret or the Secret read through the API. Absent: nothing is sent.
@@ -255,6 +258,7 @@ impl Default for Settings {
             prometheus_ca: None,
             prometheus_tenant: None,
             pushgateway: known(names::PUSHGATEWAY),
+            runbook_url: None,
             events: true,
             slack_webhook_file: PathBuf::new(),
             webhooks: BTreeMap::new(),

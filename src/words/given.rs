@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::line;
-use super::token::{NotAToken, is_hex, is_label, is_subdomain, port, refused, tokens};
+use super::token::{NotAToken, is_hex, is_label, is_subdomain, is_url, port, refused, tokens};
 
 tokens! {
     /// Of a Kubernetes namespace.
@@ -41,6 +41,16 @@ tokens! {
         "TENANT or HEADER: TENANT is wanted, for example team-a or THANOS-TENANT: team-a; the header begins with X- or THANOS- and names a \
          tenant or an org, a tenant has letters, digits and ! - _ . * ' ( ), 150 at most, with | between several",
         is_tenant;
+    /// On an object, for whoever selects by it: `release=kube-prometheus-stack`.
+    Label, "label", "KEY=VALUE is wanted, as Kubernetes takes them, for example release=kube-prometheus-stack", is_assigned_label;
+    /// A page that people open, perhaps at one of its headings; the program itself never asks for it.
+    PageUrl, "URL of a page", "https://HOST[:PORT][/PATH][#HEADING] is wanted, for example https://git.example/k8s-upgrade/README.md#alerts-and-kured",
+        |text| {
+            let (page, heading) = text.split_once('#').map_or((text, None), |(page, heading)| (page, Some(heading)));
+            let inner = |b: u8| b.is_ascii_alphanumeric() || b"._~-".contains(&b);
+            is_url(page.strip_suffix('/').unwrap_or(page)) && text.len() <= 512
+                && heading.is_none_or(|heading| !heading.is_empty() && heading.bytes().all(inner))
+        };
     /// Why somebody does something, for whoever meets it.
     Reason, "reason", "1 to 500 characters in one line are wanted", |text| is_text(text, 500);
 }
@@ -54,6 +64,27 @@ fn is_text(text: &str, most: usize) -> bool {
 fn is_host(text: &str) -> bool {
     let last = text.rsplit('.').next().unwrap_or_default();
     text.parse::<std::net::IpAddr>().is_ok() || (is_subdomain(text) && !last.bytes().all(|b| b.is_ascii_digit()))
+}
+
+impl Label {
+    /// Key and value.
+    pub fn parts(&self) -> (&str, &str) {
+        self.0.split_once('=').unwrap_or((&self.0, ""))
+    }
+}
+
+/// A key, with a prefix or without, and a value: both within what Kubernetes takes.
+fn is_assigned_label(text: &str) -> bool {
+    let name = |text: &str| {
+        let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        let end = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+        text.len() <= 63 && end(text.bytes().next()) && end(text.bytes().last()) && text.bytes().all(inner)
+    };
+    let key = |text: &str| match text.split_once('/') {
+        Some((prefix, rest)) => is_subdomain(prefix) && name(rest),
+        None => name(text),
+    };
+    text.split_once('=').is_some_and(|(of, value)| key(of) && name(value))
 }
 
 impl Tenant {
@@ -180,6 +211,21 @@ mod tests {
         );
         accepts::<VaultPath>(&["secret", "kv/team", "a.b_c-d"], &["/secret", "secret/", "a//b", "../x", "a/..", "a b", "a?b"]);
         accepts::<ClusterName>(&["kubernetes", "Zürich 1"], &[&"ä".repeat(64)]);
+        accepts::<Label>(
+            &["release=kube-prometheus-stack", "prometheus.io/team=A_1.b"],
+            &["a", "a=", "=a", "a=b=c", "a=-b", "A.b/c/d=e", "-a=b", "a b=c", &format!("a={}", "b".repeat(64))],
+        );
+        accepts::<PageUrl>(
+            &["https://a.example", "http://10.0.0.9:8080/k8s-upgrade/", "https://a.example/b/README.md#alerts-and-kured"],
+            &[
+                "a.example",
+                "https://a.example/b?c",
+                "https://a.example#",
+                "https://ann@a.example/b",
+                "https://a.example/#a b",
+                "javascript:a",
+            ],
+        );
         accepts::<Reason>(&["its disk is being replaced", &"ä".repeat(500)], &[&"a".repeat(501)]);
         accepts::<AddonName>(
             &["cilium", "calico/node", "a.b_c-d/e/f"],

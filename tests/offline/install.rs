@@ -6,9 +6,10 @@ use std::process::Command;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use k8s_upgrade::names::ANNOTATION_PREFIX;
-use k8s_upgrade::plan::manifests::install::{manifests, objects, rules};
+use k8s_upgrade::plan::manifests::install::{all, manifests, objects, prometheus_rule, rules};
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
 use k8s_upgrade::plan::manifests::policies::names;
+use k8s_upgrade::plan::manifests::removal::{Place, pieces};
 use k8s_upgrade::plan::manifests::rights::{Account, Grant, Scope};
 use k8s_upgrade::plan::model::hooks::Hooks;
 use k8s_upgrade::plan::model::policy::{Gauges, Runner, Surge, Unstick};
@@ -30,6 +31,7 @@ fn install(credentials: Credentials<'_>) -> Install<'_> {
         surge: Surge::Never,
         events: true,
         gauges: Gauges::Pushgateway,
+        runbook: None,
         freezes: None,
         credentials,
         runner: &Runner::FirstWorker,
@@ -53,6 +55,100 @@ fn yaml_reads_back_as_the_objects() {
     assert_eq!(read, objects(&config).unwrap());
     // kubectl reads YAML 1.1, in which these would be a boolean and a number.
     assert!(!text.contains("image: yes") && !text.contains("name: 1.30"), "{text}");
+}
+
+/// Whoever reads what they apply learns of each object, and of each right in it, what it is for.
+#[test]
+fn every_object_and_every_right_says_what_it_is_for() {
+    let named = ["data".to_owned()];
+    let hooks = Hooks { before: Some(("ceph", "noout")), after: Some(("storage", "unset")) };
+    let everything = Install {
+        hooks,
+        unstick: Unstick::All,
+        forced_in: &named,
+        surge: Surge::Single,
+        freezes: Some(("ops", "freezes")),
+        ..install(Credentials::External { store: "vault", key: "k8s-upgrade" })
+    };
+    let secret = Credentials::Secret { ssh_key: b"KEY", ssh_key_pub: b"PUB", slack_webhook: None, webhooks: "", prometheus: &[] };
+    for install in [everything, install(secret)] {
+        let all = all(&install).unwrap();
+        let said = |text: &str| text.len() > 10 && !text.contains('\n');
+        for manifest in &all {
+            let rules = manifest.object["rules"].as_array().map_or(0, Vec::len);
+            assert!(said(&manifest.what_for), "{}", manifest.object);
+            assert_eq!(manifest.rights.len(), rules, "{}", manifest.object);
+            assert!(manifest.rights.iter().all(|why| said(why)), "{:?}", manifest.rights);
+        }
+        // Each above its own: what follows a comment is an object or a right, and each of these follows one.
+        let printed = manifests(&install).unwrap();
+        let mut before = "---";
+        let (mut objects, mut rights) = (0, 0);
+        for line in printed.lines() {
+            objects += usize::from(line.starts_with("apiVersion: ") && before.starts_with("# "));
+            rights += usize::from(line.starts_with("- apiGroups:") && before.starts_with("# "));
+            before = line;
+        }
+        assert_eq!((objects, rights), (all.len(), all.iter().map(|manifest| manifest.rights.len()).sum()));
+        assert_eq!(printed.lines().filter(|line| line.starts_with("# ")).count(), objects + rights);
+    }
+}
+
+/// A folder for kustomize holds what is printed, in the same order, and no Secret. Written again it changes nothing but its own files.
+#[test]
+fn a_folder_for_kustomize_holds_what_is_printed() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("cluster/k8s-upgrade");
+    let place = folder.display().to_string();
+    let file = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let line = ["manifests", "--image", "r.test/a:1", "--kustomize", &place];
+    let ran = program(&line, &[]);
+    ran.is(0).says("kubectl -n k8s-upgrade create secret generic k8s-upgrade-creds").says(&format!("kubectl apply -k {place}"));
+    let kustomization: Value = serde_saphyr::from_str(&file("kustomization.yaml")).unwrap();
+    let listed: Vec<&str> = kustomization["resources"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    let mut there: Vec<String> =
+        std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    there.sort_unstable();
+    let mut wanted = [listed.as_slice(), &["kustomization.yaml"]].concat();
+    wanted.sort_unstable();
+    assert_eq!(there, wanted);
+    let read: Vec<Value> = listed.iter().flat_map(|name| serde_saphyr::from_multiple::<Value>(&file(name)).unwrap()).collect();
+    let printed: Vec<Value> = serde_saphyr::from_multiple(&program(&line[..3], &[]).is(0).stdout).unwrap();
+    assert_eq!(read, printed);
+    assert!(of_kind(&read, "Secret").is_empty());
+
+    let external = program(&[&line[..], &["--external-secret", "store"]].concat(), &[]);
+    assert!(!external.is(0).stderr.contains("create secret"), "{}", external.stderr);
+    assert!(file("settings.yaml").contains("kind: ExternalSecret"));
+    // Somebody else's file is left, and so are all others.
+    std::fs::write(folder.join("rights.yaml"), "mine").unwrap();
+    program(&line, &[]).is(2).says("rights.yaml is there already").says("nothing is written");
+    assert!(file("rights.yaml") == "mine" && file("settings.yaml").contains("kind: ExternalSecret"));
+    program(&[&line[..], &["--ssh-key", "key"]].concat(), &[]).is(2).says("cannot be used with");
+}
+
+/// What the README has Argo CD ignore is written at run time, and by no file: nothing that somebody sets is hidden.
+#[test]
+fn the_readme_has_argo_cd_ignore_what_no_manifest_sets() {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let snippet = readme.split("```yaml\n").find(|text| text.starts_with("# of an Application")).unwrap();
+    let application: Value = serde_saphyr::from_str(snippet.split("```").next().unwrap()).unwrap();
+    let objects = objects(&install(Credentials::Existing)).unwrap();
+    let ignored = application["spec"]["ignoreDifferences"].as_array().unwrap();
+    assert_eq!(ignored.len(), 3);
+    for rule in ignored {
+        let is = |object: &&Value| {
+            let group = text(object, "apiVersion").split_once('/').map_or("", |(group, _)| group);
+            let named = rule.get("name").is_none_or(|name| *name == object["metadata"]["name"]);
+            group == rule.get("group").and_then(Value::as_str).unwrap_or_default() && object["kind"] == rule["kind"] && named
+        };
+        let meant: Vec<&Value> = objects.iter().filter(is).collect();
+        assert!(!meant.is_empty(), "{rule}");
+        for pointer in rule["jsonPointers"].as_array().unwrap() {
+            let set = meant.iter().find(|object| object.pointer(pointer.as_str().unwrap()).is_some());
+            assert!(set.is_none(), "{pointer} of {set:?}");
+        }
+    }
 }
 
 /// The public half stands beside the private one as ssh-keygen names it; one of another key is refused, and so nothing is printed.
@@ -309,7 +405,7 @@ fn text<'a>(object: &'a Value, field: &str) -> &'a str {
     object[field].as_str().unwrap()
 }
 
-fn promtool(folder: &Path, arguments: &[&str]) -> String {
+pub fn promtool(folder: &Path, arguments: &[&str]) -> String {
     let output = Command::new("promtool").current_dir(folder).args(arguments).output();
     let output = output.expect("promtool is needed: apt-get install prometheus");
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
@@ -464,7 +560,7 @@ tests:
 #[test]
 fn the_alert_rules_fire_and_resolve_as_prometheus_computes_them() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("rules.yaml"), rules(Gauges::Pushgateway).unwrap()).unwrap();
+    std::fs::write(folder.path().join("rules.yaml"), rules(Gauges::Pushgateway, None).unwrap()).unwrap();
     std::fs::write(folder.path().join("test.yaml"), EXPECTED).unwrap();
     std::fs::write(folder.path().join("days.yaml"), EXPECTED_IN_DAYS).unwrap();
     assert!(promtool(folder.path(), &["check", "rules", "rules.yaml"]).contains("10 rules found"));
@@ -543,7 +639,7 @@ tests:
 #[test]
 fn without_gauges_the_rules_look_at_jobs_and_fire_and_resolve() {
     let folder = tempfile::tempdir().unwrap();
-    let rules = rules(Gauges::Off).unwrap();
+    let rules = rules(Gauges::Off, None).unwrap();
     assert!(!rules.contains("k8s_upgrade_") && !rules.contains("k8s_version_check_"), "a gauge that nobody pushes: {rules}");
     std::fs::write(folder.path().join("jobs.yaml"), rules).unwrap();
     std::fs::write(folder.path().join("test.yaml"), EXPECTED_OF_JOBS).unwrap();
@@ -553,6 +649,49 @@ fn without_gauges_the_rules_look_at_jobs_and_fire_and_resolve() {
     promtool(folder.path(), &["test", "rules", "test.yaml", "days.yaml"]);
     let printed = program(&["--set", "gauges=off", "manifests", "--only", "rules"], &[]);
     assert!(printed.is(0).stdout.contains("kube_job_status_active"), "{}", printed.stdout);
+}
+
+/// For the operator the same groups as for a Prometheus of one's own, under the labels by which that one selects; each rule leads to the page
+/// that the settings name, and to none without one.
+#[test]
+fn the_operator_s_object_has_the_groups_of_the_rule_file() {
+    for (set, page) in [(&[][..], None), (&["--set", "runbook-url=https://a.example/b#c"], Some("https://a.example/b#c"))] {
+        let printed = |only: &[&str]| -> Value {
+            let ran = program(&[set, &["manifests", "--only"], only].concat(), &[]);
+            serde_saphyr::from_str(&ran.is(0).stdout).unwrap()
+        };
+        let file = printed(&["rules"]);
+        let of_operator = printed(&["prometheus-rule", "--label", "release=kube-prometheus-stack", "--label", "a.example/b=c"]);
+        assert_eq!(file["groups"], of_operator["spec"]["groups"]);
+        assert_eq!(
+            (text(&of_operator, "apiVersion"), text(&of_operator, "kind")),
+            ("monitoring.coreos.com/v1", "PrometheusRule")
+        );
+        let labels = serde_json::json!({
+            "app.kubernetes.io/name": "k8s-upgrade", "release": "kube-prometheus-stack", "a.example/b": "c",
+        });
+        assert_eq!(of_operator["metadata"]["labels"], labels);
+        let rules = file["groups"][0]["rules"].as_array().unwrap();
+        assert_eq!(rules.len(), 10);
+        for rule in rules {
+            assert_eq!(rule["annotations"].get("runbook_url").and_then(Value::as_str), page, "{}", rule["alert"]);
+        }
+    }
+    // What the installation brings for a Prometheus to be given says the same.
+    let page = Some("https://a.example/b");
+    let installed = objects(&Install { runbook: page, ..install(Credentials::Existing) }).unwrap();
+    let map = installed.iter().find(|object| object["metadata"]["name"] == "k8s-upgrade-alert-rules").unwrap();
+    assert_eq!(text(&map["data"], "upgrade-gates.yaml"), rules(Gauges::Pushgateway, page).unwrap());
+    let printed = prometheus_rule("monitoring", std::iter::empty(), Gauges::Off, None).unwrap();
+    assert!(printed.contains("namespace: monitoring") && !printed.contains("k8s_upgrade_"), "{printed}");
+}
+
+/// Labels are of that object alone: all else has the labels that it has.
+#[test]
+fn labels_are_asked_for_the_operator_s_object_alone() {
+    program(&["manifests", "--label", "a=b", "--image", "r.test/a:1"], &[]).is(2).says("--only prometheus-rule");
+    program(&["manifests", "--only", "rules", "--label", "a=b"], &[]).is(2).says("--only prometheus-rule");
+    program(&["manifests", "--only", "prometheus-rule", "--label", "a b=c"], &[]).is(2).says("is no label");
 }
 
 #[test]
@@ -575,4 +714,50 @@ fn host_keys_of_a_file_are_printed_and_what_fits_no_node_is_told() {
     program(&["--set", "known-hosts-file=/nowhere", "manifests", "--image", "r.test/a:1"], &[])
         .is(2)
         .says("cannot read /nowhere");
+}
+
+/// `uninstall` looks for all that is printed, whatever the settings: nothing that acts or may do something is left, and what bounds it goes later.
+#[test]
+fn what_is_printed_is_what_uninstall_looks_for() {
+    let named = ["data".to_owned()];
+    let hooks = Hooks { before: Some(("ceph", "noout")), after: Some(("k8s-upgrade", "unset")) };
+    let secret = Credentials::Secret { ssh_key: b"KEY", ssh_key_pub: b"PUB", slack_webhook: None, webhooks: "", prometheus: &[] };
+    let bare = Install { backup: None, unstick: Unstick::Never, events: false, ..install(Credentials::Existing) };
+    let full = Install {
+        backup: Some(("k8s-upgrade", "backup-etcd")),
+        hooks,
+        forced_in: &named,
+        surge: Surge::Single,
+        freezes: Some(("ops", "freezes")),
+        ..install(Credentials::External { store: "vault", key: "k8s-upgrade" })
+    };
+    let mut looked_for = 0;
+    for settings in [bare, install(secret), full] {
+        for namespace in ["k8s-upgrade", "second"] {
+            let pieces = pieces(namespace).unwrap();
+            for object in objects(&Install { namespace, ..settings.clone() }).unwrap() {
+                let place = match object["metadata"]["namespace"].as_str() {
+                    None => Place::Cluster,
+                    Some(own) if own == namespace => Place::Own,
+                    Some(_) => Place::Other,
+                };
+                let known = pieces.iter().any(|piece| {
+                    piece.place == place
+                        && (piece.version.as_str(), piece.kind.as_str()) == (text(&object, "apiVersion"), text(&object, "kind"))
+                        && piece.name == object["metadata"]["name"]
+                });
+                assert!(known, "{object}");
+                looked_for += 1;
+            }
+            let first = |kind: &str| pieces.iter().position(|piece| piece.kind == kind).unwrap();
+            let last = |kind: &str| pieces.iter().rposition(|piece| piece.kind == kind).unwrap();
+            let policies = first("ValidatingAdmissionPolicyBinding").min(first("ValidatingAdmissionPolicy"));
+            assert!(last("CronJob") < first("Secret"));
+            for right in ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"] {
+                assert!(last("CronJob") < first(right) && last(right) < policies, "{right}");
+            }
+            assert_eq!(first("Namespace"), pieces.len() - 1);
+        }
+    }
+    assert!(looked_for > 150, "{looked_for}");
 }

@@ -3,6 +3,7 @@
 
 mod browser;
 mod cli;
+mod dashboard;
 mod defects;
 mod docs;
 mod hold;

@@ -12,7 +12,7 @@ use super::mask::{SPAN, by_place, in_order};
 use super::world::{at_work, begin, is_over, jobs, live, mark, pass, quick, suspend, types, when};
 
 /// Its document after the words that it says as text.
-async fn account(driver: &mut Driver<'_>, line: &str, code: u8) -> String {
+pub async fn account(driver: &mut Driver<'_>, line: &str, code: u8) -> String {
     let (ended, said) = types(driver, "data", &format!("{line} -o json")).await;
     assert_eq!(ended, code, "{line}: {said}");
     let begins = said.find("{\n").unwrap_or_else(|| panic!("{line}: {said}"));

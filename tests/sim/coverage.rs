@@ -15,7 +15,7 @@ use super::world::{LIMIT, NAMESPACE, at_work, begin, is_over, live, mark, pass, 
 use super::{rotate, twin};
 
 /// What no suite on a control plane without machines can show, and why.
-const BEYOND: [(&str, &str); 8] = [
+const BEYOND: [(&str, &str); 9] = [
     ("get pods/log", "a log is asked of the node's kubelet; the lab's runs read them"),
     ("get with container", "the same"),
     ("get with limitBytes", "the same"),
@@ -23,6 +23,7 @@ const BEYOND: [(&str, &str); 8] = [
     ("create services/proxy", "as the next: a person's commands push through it"),
     ("get services/proxy", "a proxy needs a network of pods; the lab's runs go through one"),
     ("update services/proxy", "the same"),
+    ("list externalsecrets.external-secrets.io", "a kind that a bare control plane does not have; a list of it is 404"),
     (
         "patch externalsecrets.external-secrets.io",
         "a kind that a bare control plane does not have; the patch is that of all kinds",
@@ -30,7 +31,7 @@ const BEYOND: [(&str, &str); 8] = [
 ];
 
 /// What a person types in a cluster at rest, one after the other.
-const AT_REST: [&str; 30] = [
+const AT_REST: [&str; 31] = [
     "status",
     "acknowledge",
     "approve --lift",
@@ -60,8 +61,11 @@ const AT_REST: [&str; 30] = [
     "clear-state --yes",
     "rotate-key --dry-run",
     "rotate-key --yes",
+    "uninstall --dry-run",
     "detect",
 ];
+/// The last that is typed there.
+const LEAVING: [&str; 1] = ["uninstall --yes"];
 /// A run that no Job has begun.
 const BY_HAND: [&str; 3] = ["preflight --target 1.34.7", "upgrade-node k8s-master --yes", "resume --yes"];
 /// While a run is at its workers.
@@ -102,6 +106,14 @@ async fn typed(driver: &mut Driver<'_>, lines: &[&str]) {
 fn at_rest() -> BTreeSet<String> {
     live(begin(&quick(Scenario::runbook())), None, async |driver| {
         typed(driver, &AT_REST).await;
+        driver.twin.look(|state| (*state.used).clone())
+    })
+}
+
+fn leaving() -> BTreeSet<String> {
+    live(begin(&quick(Scenario::runbook())), None, async |driver| {
+        typed(driver, &LEAVING).await;
+        pass(driver, 60).await;
         driver.twin.look(|state| (*state.used).clone())
     })
 }
@@ -180,7 +192,7 @@ fn what_the_program_asks_is_in_the_suite() {
     let covered: BTreeSet<String> =
         twin::ALL.iter().flat_map(|(name, behaviour)| (*twin::run(name, *behaviour).used).clone()).collect();
     let mut used = at_rest();
-    for more in [by_hand(), on_the_way(), acknowledged(), rotated_in_vault(), orphaned(Scenario::runbook())] {
+    for more in [leaving(), by_hand(), on_the_way(), acknowledged(), rotated_in_vault(), orphaned(Scenario::runbook())] {
         used.extend(more);
     }
     let mut surging = quick(Scenario::runbook());

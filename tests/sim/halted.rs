@@ -162,7 +162,7 @@ fn a_halt_at_once_needs_no_node_to_answer() {
 }
 
 /// What a person may type; None: it asks no cluster where a run stands.
-pub const COMMANDS: [(&str, Option<&str>); 37] = [
+pub const COMMANDS: [(&str, Option<&str>); 39] = [
     ("detect", Some("detect")),
     ("detect", Some("detect --dry-run")),
     ("start", Some("start --target 1.34.7 --yes")),
@@ -193,6 +193,8 @@ pub const COMMANDS: [(&str, Option<&str>); 37] = [
     ("rollback", Some("rollback k8s-node4 --dry-run")),
     ("rollback", Some("rollback k8s-master")),
     ("rotate-key", Some("rotate-key --dry-run")),
+    ("uninstall", Some("uninstall --dry-run")),
+    ("uninstall", Some("uninstall --yes")),
     ("halt", Some("halt --lift")),
     ("rehearse", None),
     ("manifests", None),

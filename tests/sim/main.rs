@@ -56,6 +56,7 @@ mod tempted;
 mod turns;
 mod twin;
 mod unasked;
+mod uninstall;
 mod unmodelled;
 mod webhooks;
 mod world;

@@ -11,6 +11,7 @@ pub const APT: PackageManager = PackageManager {
     cache: "/var/cache/apt",
     audit: "dpkg --audit",
     finish: "dpkg --configure -a",
+    release: |names| ["apt-mark unhold ", names].concat(),
     exact: |name, version| format!("{name}={version}"),
     go_back: |names, packages| {
         vec![

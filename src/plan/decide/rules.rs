@@ -91,11 +91,16 @@ impl Rule {
     }
 }
 
+/// Chooses Jobs of ours, of these phases: a part of a selector of what kube-state-metrics says of Jobs.
+pub fn jobs(phases: &str) -> String {
+    format!("job_name=~\"{JOB_PREFIX}-({phases})-.+\"")
+}
 /// kube-state-metrics' word on Jobs of ours: of the chain, or of phases that only a run in flight has.
 fn of_jobs(metric: &str, phases: &str) -> String {
-    format!("{metric}{{job_name=~\"{JOB_PREFIX}-({phases})-.+\"}}")
+    format!("{metric}{{{}}}", jobs(phases))
 }
-const CHAIN: &str = "preflight|master|worker|postflight";
+/// The phases of the chain.
+pub const CHAIN: &str = "preflight|master|worker|postflight";
 const CLAIMED: &str = "master|worker|postflight";
 /// It is there as soon as there is any Job in the cluster.
 const JOBS: &str = "kube_job_info";
@@ -243,8 +248,8 @@ pub const KNOWN: [Known; 11] = [
         rule: Some(Rule {
             expr: || {
                 format!(
-                    "max by (namespace, job_name) (kube_job_failed{{condition=\"true\",\
-                     job_name=~\"{JOB_PREFIX}-(preflight|master|worker|postflight)-.+\"}}) == 1 and on () max({METRIC_IN_FLIGHT}) == 1"
+                    "max by (namespace, job_name) (kube_job_failed{{condition=\"true\",{}}}) == 1 and on () max({METRIC_IN_FLIGHT}) == 1",
+                    jobs(CHAIN)
                 )
             },
             held: "30m",

@@ -30,6 +30,8 @@ pub struct Install<'a> {
     pub events: bool,
     /// What the alert rules can look at.
     pub gauges: Gauges,
+    /// The page that they lead to.
+    pub runbook: Option<&'a str>,
     /// Namespace and name of the ConfigMap with freezes.
     pub freezes: Option<(&'a str, &'a str)>,
     pub credentials: Credentials<'a>,

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::manifest::{Manifest, labels};
 use crate::names;
 use crate::plan::model::hooks::Hooks;
 use crate::plan::model::policy::{Surge, Unstick};
@@ -45,6 +46,14 @@ impl Account {
         match self {
             Account::Chain => names::SERVICE_ACCOUNT,
             Account::Watch => names::WATCH_ACCOUNT,
+        }
+    }
+
+    /// Who acts as it.
+    fn actors(self) -> &'static str {
+        match self {
+            Account::Chain => "detection and the Jobs of the chain",
+            Account::Watch => "the looks for a run whose Jobs all died",
         }
     }
 
@@ -128,7 +137,7 @@ fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in, surge, eve
     let mut grants = vec![
         cluster("", "nodes", &["get", "list", "patch"], "versions and readiness; cordon, uncordon and our marks"),
         cluster("", "pods", &["get", "list", "watch"], "what a drain must move, and whether it went"),
-        cluster("", "pods/eviction", &["create"], "drain"),
+        cluster("", "pods/eviction", &["create"], "a drain asks for each pod, and its budgets answer"),
         cluster("policy", "poddisruptionbudgets", &["list", "watch"], "what holds a drain, and when it lets go"),
         cluster(
             "autoscaling",
@@ -137,8 +146,8 @@ fn of_the_chain(Scope { namespace, backup, hooks, unstick, forced_in, surge, eve
             "whether a budget that allows nothing may come to allow more",
         ),
         cluster("apps", "deployments", &["list"], "all back before the next node"),
-        cluster("apps", "statefulsets", &["list"], "the same"),
-        cluster("apps", "daemonsets", &["list"], "the same"),
+        cluster("apps", "statefulsets", &["list"], "all back before the next node"),
+        cluster("apps", "daemonsets", &["list"], "all back before the next node"),
         namespaces,
         jobs,
         Grant { optional: true, ..progress },
@@ -234,11 +243,11 @@ fn of_the_watch(Scope { namespace, freezes, .. }: Scope<'_>) -> Vec<Grant> {
 }
 
 /// The ServiceAccounts, their ClusterRoles and Roles, and what binds them.
-pub fn objects(scope: Scope<'_>) -> Vec<Value> {
+pub fn objects(scope: Scope<'_>) -> Vec<Manifest> {
     Account::ALL.into_iter().flat_map(|account| of_account(account, scope)).collect()
 }
 
-fn of_account(account: Account, scope: Scope<'_>) -> Vec<Value> {
+fn of_account(account: Account, scope: Scope<'_>) -> Vec<Manifest> {
     let namespace = scope.namespace;
     let grants = account.grants(scope);
     let mut places: Vec<Option<&str>> = Vec::new();
@@ -247,30 +256,34 @@ fn of_account(account: Account, scope: Scope<'_>) -> Vec<Value> {
             places.push(grant.namespace.as_deref());
         }
     }
-    let metadata = json!({ "name": account.name(), "namespace": namespace, "labels": super::manifest::labels() });
+    let metadata = json!({ "name": account.name(), "namespace": namespace, "labels": labels() });
     let whom = json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata });
+    let whom = Manifest::new(format!("{} act as it", account.actors()), whom);
     let roles = places.into_iter().flat_map(|place| role(account, &grants, place, namespace));
     std::iter::once(whom).chain(roles).collect()
 }
 
 /// The role of one place and its binding.
-fn role(account: Account, grants: &[Grant], place: Option<&str>, namespace: &str) -> [Value; 2] {
+fn role(account: Account, grants: &[Grant], place: Option<&str>, namespace: &str) -> [Manifest; 2] {
     let ours = place == Some(namespace);
     let name = if ours { account.name().to_owned() } else { names::of_cluster(account.name(), namespace) };
-    let rules: Vec<Value> = grants.iter().filter(|grant| grant.namespace.as_deref() == place).map(Grant::rule).collect();
+    let granted = || grants.iter().filter(|grant| grant.namespace.as_deref() == place);
+    let rules: Vec<Value> = granted().map(Grant::rule).collect();
     let (kind, mut metadata) = match place {
         None => ("ClusterRole", json!({ "name": name })),
         Some(place) => ("Role", json!({ "name": name, "namespace": place })),
     };
-    metadata["labels"] = super::manifest::labels();
-    [
-        json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules }),
-        json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1",
-            "kind": format!("{kind}Binding"),
-            "metadata": metadata,
-            "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name },
-            "subjects": [{ "kind": "ServiceAccount", "name": account.name(), "namespace": namespace }],
-        }),
-    ]
+    metadata["labels"] = labels();
+    let whole = place.map_or("in the whole cluster".to_owned(), |place| format!("in the namespace {place}"));
+    let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": kind, "metadata": metadata, "rules": rules });
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": format!("{kind}Binding"),
+        "metadata": metadata,
+        "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name },
+        "subjects": [{ "kind": "ServiceAccount", "name": account.name(), "namespace": namespace }],
+    });
+    let what_for = format!("what {} may do {whole}", account.actors());
+    let role = Manifest { what_for, object: role, rights: granted().map(|grant| grant.why).collect() };
+    [role, Manifest::new(format!("gives {} these rights", account.name()), binding)]
 }

@@ -298,6 +298,7 @@ impl World<'_> {
             surge: self.scenario.setting("drain-surge", Surge::Never)?,
             events: self.scenario.setting("events", true)?,
             gauges: self.scenario.setting("gauges", Gauges::Pushgateway)?,
+            runbook: self.scenario.text_setting("runbook-url"),
             freezes: self.scenario.text_setting("freeze-configmap").and_then(|setting| setting.split_once('/')),
             forced_in: &forced_in,
             runner: &runner,

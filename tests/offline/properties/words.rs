@@ -20,9 +20,9 @@ use k8s_upgrade::plan::model::resting::Resting;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
     self, AddonName, Address, AnnotationPrefix, ApiResource, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag,
-    HostAddress, HostPath, ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters, Login, LossId,
-    MachineId, MemberId, Minor, Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PatchName, Reason,
-    Revision, RunId, SourceUrl, Stamp, Tenant, Url, VaultPath, WebhookName,
+    HostAddress, HostPath, ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Label, Letters, Login,
+    LossId, MachineId, MemberId, Minor, Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PageUrl,
+    PatchName, Reason, Revision, RunId, SourceUrl, Stamp, Tenant, Url, VaultPath, WebhookName,
 };
 
 use proptest::prelude::*;
@@ -110,6 +110,8 @@ fn what_people_give() {
     token::<HostAddress>(plain, &["10.0.20.101", "2001:db8::1", "node4.example.org"]);
     token::<ImageRef>(plain, &["docker.io/library/k8s-upgrade:3f9a2c81d07e", "localhost:5000/a_b/c__d:v1.0"]);
     token::<VaultPath>(plain, &["team/k8s-upgrade"]);
+    token::<Label>(plain, &["release=kube-prometheus-stack", "prometheus.io/team=A_1.b"]);
+    token::<PageUrl>(|c| plain(c) || c == '#', &["https://a.example/b/README.md#alerts-and-kured"]);
     token::<ClusterName>(one_line, &["kubernetes", "Zürich 1"]);
     token::<ContextName>(one_line, &["ann@prod"]);
     token::<LossId>(hex, &["0011aabb"]);

@@ -5,6 +5,7 @@ pub mod budgets;
 pub mod cronjobs;
 pub mod deletion;
 pub mod evictions;
+pub mod installation;
 pub mod job_ends;
 pub mod jobs;
 pub mod lists;
@@ -33,6 +34,7 @@ macro_rules! behaviours {
             watches: events_come_in_order_from_the_lists_version, without_a_version_it_begins_with_what_is,
                 what_leaves_the_selection_is_deleted, pods_of_a_node, one_namespace, of_what_a_person_watches, a_budget_says_when_it_allows_more, its_timeout_ends_it_cleanly, a_bookmark_comes_once_a_minute,
                 a_version_too_old_is_410_in_the_stream;
+            installation: it_is_found_by_its_label_and_deleted_by_uid;
             deletion: a_plain_object_goes_at_once, preconditions_are_conflicts, finalizers_hold_it,
                 a_job_may_be_meant_by_its_uid, background_takes_the_pods_after_the_job, background_leaves_running_pods_to_end,
                 foreground_takes_the_pods_before_the_job, without_a_policy_a_jobs_pods_are_orphaned;

@@ -120,7 +120,7 @@ pub async fn the_programs_own_grants(b: &Bench<'_>) {
         events: true,
         freezes: None,
     };
-    for object in rights::objects(scope) {
+    for object in rights::objects(scope).into_iter().map(|manifest| manifest.object) {
         let kind = text(&object, "/kind").to_lowercase();
         if kind == "serviceaccount" {
             continue;

@@ -16,6 +16,7 @@ pub fn unmixed(install: &Install) -> Policy {
     let untouched = "request.operation == 'UPDATE' && dyn(oldObject.spec.jobTemplate) == dyn(object.spec.jobTemplate)";
     Policy {
         name: CRONJOBS,
+        what_for: "nobody merges our container into the pods of another pipeline's CronJob",
         binds: ("one-of-our-cronjobs", is_ours),
         group: "batch",
         resource: "cronjobs",

@@ -104,6 +104,7 @@ pub fn chain(install: &Install) -> Policy {
     let progress = Mark::Progress.key(install.prefix);
     Policy {
         name: JOBS,
+        what_for: "a Job that our accounts create is one of the chain, of our shape to the last field, or is bounded by a policy of its own",
         binds: both(install),
         group: "batch",
         resource: "jobs",
@@ -192,6 +193,7 @@ pub fn chain(install: &Install) -> Policy {
 pub fn ended(install: &Install) -> Policy {
     Policy {
         name: ENDED_JOBS,
+        what_for: "our accounts remove Jobs of the chain alone",
         binds: both(install),
         group: "batch",
         resource: "jobs",
@@ -218,6 +220,7 @@ pub fn snapshot(install: &Install, cronjob: (&str, &str)) -> Policy {
     of_template(
         install,
         SNAPSHOTS,
+        "a Job of etcd's snapshot has the pod of the backup's CronJob, to the last field",
         names::PROGRAM.to_owned(),
         cronjob,
         vec![rule(
@@ -246,13 +249,15 @@ pub fn hook(install: &Install, hook: Hook, cronjob: (&str, &str)) -> Policy {
             "a Job of a hook names its node",
         ),
     ];
-    of_template(install, of_hook(hook), hooks::managed_by(hook), cronjob, rules)
+    let what_for = "a Job of a hook has the pod of its CronJob, to the last field";
+    of_template(install, of_hook(hook), what_for, hooks::managed_by(hook), cronjob, rules)
 }
 
 /// A Job out of somebody's CronJob: its pod is the one of the template.
 fn of_template(
     install: &Install,
     name: &'static str,
+    what_for: &'static str,
     managed_by: String,
     (place, cronjob): (&str, &str),
     own: Vec<(String, String)>,
@@ -274,6 +279,7 @@ fn of_template(
     ];
     Policy {
         name,
+        what_for,
         binds: both(install),
         group: "batch",
         resource: "jobs",

@@ -15,6 +15,7 @@ mod records;
 use serde_json::{Value, json};
 
 use super::installation::Install;
+use super::manifest::Manifest;
 use super::rights::{Account, Scope};
 use crate::names;
 use crate::plan::model::hooks::Hook;
@@ -34,6 +35,8 @@ const CRONJOBS: &str = "cronjobs";
 struct Policy {
     /// Behind `k8s-upgrade-`.
     name: &'static str,
+    /// What it keeps off, or lets through.
+    what_for: &'static str,
     /// Whom or what it binds: the name of a condition, and its expression.
     binds: (&'static str, String),
     group: &'static str,
@@ -50,7 +53,7 @@ struct Policy {
 
 impl Policy {
     /// The policy and its binding.
-    fn objects(&self, namespace: &str) -> [Value; 2] {
+    fn objects(&self, namespace: &str) -> [Manifest; 2] {
         let name = full_name(self.name, namespace);
         let metadata = json!({ "name": name, "labels": super::manifest::labels() });
         let mut constraints = json!({ "resourceRules": [{
@@ -83,12 +86,15 @@ impl Policy {
             binding["matchResources"] = json!({ "namespaceSelector": there });
         }
         let object = |kind: &str, spec: Value| json!({ "apiVersion": "admissionregistration.k8s.io/v1", "kind": kind, "metadata": metadata, "spec": spec });
-        [object("ValidatingAdmissionPolicy", spec), object("ValidatingAdmissionPolicyBinding", binding)]
+        [
+            Manifest::new(self.what_for, object("ValidatingAdmissionPolicy", spec)),
+            Manifest::new(format!("puts the policy {name} into force"), object("ValidatingAdmissionPolicyBinding", binding)),
+        ]
     }
 }
 
 /// All policies, each followed by its binding.
-pub fn objects(install: &Install) -> Vec<Value> {
+pub fn objects(install: &Install) -> Vec<Manifest> {
     policies(install).iter().flat_map(|policy| policy.objects(install.namespace)).collect()
 }
 

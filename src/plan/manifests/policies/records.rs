@@ -53,6 +53,7 @@ pub fn nodes(install: &Install) -> Policy {
     let rule = |expression: String, message: &str| (expression, message.to_owned());
     Policy {
         name: NODES,
+        what_for: "of a node our accounts change whether it takes pods, by our mark, and our annotations; nothing else",
         binds: both(install),
         group: "",
         resource: "nodes",
@@ -99,6 +100,7 @@ pub fn namespace(install: &Install) -> Policy {
     let rule = |expression: String, message: &str| (expression, message.to_owned());
     Policy {
         name: NAMESPACE,
+        what_for: "of our namespace our accounts write the annotations of a run; what only a person says they do not write",
         binds: both(install),
         group: "",
         resource: "namespaces",
@@ -174,6 +176,7 @@ pub fn config_maps(install: &Install) -> Policy {
     let rule = |expression: String, message: &str| (expression, message.to_owned());
     Policy {
         name: CONFIG_MAPS,
+        what_for: "of ConfigMaps our accounts write journals, and host keys that are not known yet: no settings, no known host key",
         binds: both(install),
         group: "",
         resource: "configmaps",
@@ -221,6 +224,7 @@ pub fn pods(install: &Install) -> Option<Policy> {
     let rule = |expression: String, message: &str| (expression, message.to_owned());
     Some(Policy {
         name: PODS,
+        what_for: "a drain deletes a pod by its UID alone, and only where another is made elsewhere or the settings name its namespace",
         binds: accounts(&[user(install, Account::Chain)]),
         group: "",
         resource: "pods",
@@ -261,6 +265,7 @@ pub fn deployments(install: &Install) -> Option<Policy> {
     let rule = |expression: String, message: &str| (expression, message.to_owned());
     Some(Policy {
         name: DEPLOYMENTS,
+        what_for: "a drain restarts a Deployment of one pod, and changes nothing else of it",
         binds: both(install),
         group: "apps",
         resource: "deployments",

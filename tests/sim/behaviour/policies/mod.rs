@@ -70,6 +70,7 @@ async fn install_with<'a>(
         surge,
         events: true,
         gauges: Default::default(),
+        runbook: None,
         freezes: None,
         credentials: Credentials::Existing,
         runner,
@@ -87,7 +88,7 @@ async fn install_with<'a>(
 }
 
 /// Where objects of this kind are created.
-fn place(kind: &str, object: &Value) -> String {
+pub fn place(kind: &str, object: &Value) -> String {
     let plural = match kind {
         "ValidatingAdmissionPolicy" => "validatingadmissionpolicies".to_owned(),
         kind => format!("{}s", kind.to_lowercase()),
