@@ -9,7 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::names;
 use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::model::version::Version;
-use crate::words::{ContextName, ImageRef, LossId, Namespace, NodeName, NotAToken, ObjectName, Reason, RunId, WebhookName};
+use crate::words::{
+    ImageRef, KubeconfigName, LossId, Namespace, NodeName, NotAToken, ObjectName, Reason, RunId, Subject, WebhookName,
+};
 
 const GROUPS: &str = "\
 Watch:     check, plan, status, report
@@ -47,14 +49,26 @@ pub struct Cli {
     pub command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Global {
     /// Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
     #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
-    pub context: Option<ContextName>,
+    pub context: Option<KubeconfigName>,
+    /// Cluster of the kubeconfig, instead of the context's
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    pub cluster: Option<KubeconfigName>,
+    /// User of the kubeconfig, instead of the context's
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    pub user: Option<KubeconfigName>,
+    /// Act as this user (impersonation); whom the kubeconfig knows must be allowed to
+    #[arg(long = "as", global = true, value_name = "USER", help_heading = "Global options")]
+    pub as_user: Option<Subject>,
+    /// Act as a member of this group, too; may be repeated
+    #[arg(long = "as-group", global = true, value_name = "GROUP", help_heading = "Global options")]
+    pub as_groups: Vec<Subject>,
     /// Namespace of the installation
     #[arg(short, long, global = true, value_name = "NAME", default_value = names::NAMESPACE, help_heading = "Global options")]
     pub namespace: Namespace,

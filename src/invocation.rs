@@ -251,7 +251,7 @@ async fn perform(
         }
         _ => {}
     }
-    let kube = KubeTarget { kubeconfig: global.kubeconfig.clone(), context: global.context.as_ref().map(ToString::to_string) };
+    let kube = commands::kube_target(global);
     let connection = match &cli.command {
         Command::Status { hosts: true, .. } => unconnected("the API server is not asked"),
         command => match (connect(world, &kube, invocation.stop.clone()).await?, command) {

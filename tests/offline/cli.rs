@@ -159,7 +159,7 @@ fn words_that_are_no_names_are_refused_before_anything_is_asked() {
     }
     for reason in ["", " ", "a\nb", "\u{1b}[31m", &"a".repeat(501)] {
         program(&["halt", &format!("--reason={reason}")], &[]).is(2).says("is no reason");
-        program(&["status", &format!("--context={reason}")], &[]).is(2).says("is no name of a context");
+        program(&["status", &format!("--context={reason}")], &[]).is(2).says("is no name in a kubeconfig");
     }
     for seed in ["-1", "18446744073709551616", "x"] {
         program(&["rehearse", &format!("--seed={seed}")], &[]).is(2);
@@ -199,4 +199,19 @@ fn variables_of_service_links_are_told_on_request() {
     assert_eq!(program(&["manifests", "--only", "rules"], &links).is(0).stderr, "");
     program(&["-v", "manifests", "--only", "rules"], &links).is(0).says("K8S_UPGRADE_PORT is no setting");
     program(&["status"], &[("K8S_UPGRADE_PORTS", "1")]).is(2).says("unknown setting");
+}
+
+#[test]
+fn whom_it_acts_as_is_said_where_the_api_server_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = nobody(&folder);
+    let ask = |args: &[&str]| program(&[&["check", "--kubeconfig", &kubeconfig, "--request-timeout", "0s"], args].concat(), &[]);
+    ask(&["--as", "ann", "--as-group", "ops"]).is(7).says("(context c, as ann)");
+    ask(&["--as-group", "ops"]).is(2).says("--as-group needs --as");
+    ask(&["--cluster", "gone"]).is(2).says("has no cluster gone (known: c)");
+    ask(&["--user", "gone"]).is(2).says("has no user gone (known: u)");
+    for name in ["", " ", "a\nb", "\u{1b}[31m", "ä", &"a".repeat(501)] {
+        ask(&[&format!("--as={name}")]).is(2).says("is no name of a user or a group");
+        ask(&[&format!("--as-group={name}")]).is(2).says("is no name of a user or a group");
+    }
 }

@@ -19,10 +19,10 @@ use k8s_upgrade::plan::model::reminded::Reminded;
 use k8s_upgrade::plan::model::resting::Resting;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
-    self, AddonName, Address, AnnotationPrefix, ApiResource, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag,
-    HostAddress, HostPath, ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Letters, Login, LossId,
+    self, AddonName, Address, AnnotationPrefix, ApiResource, BootId, ClusterName, ExactPackage, Fingerprint, Flag, HostAddress,
+    HostPath, ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, KubeconfigName, Letters, Login, LossId,
     MachineId, MemberId, Minor, Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PatchName, Reason,
-    Revision, RunId, SourceUrl, Stamp, Tenant, Url, VaultPath, WebhookName,
+    Revision, RunId, SourceUrl, Stamp, Subject, Tenant, Url, VaultPath, WebhookName,
 };
 
 use proptest::prelude::*;
@@ -111,7 +111,8 @@ fn what_people_give() {
     token::<ImageRef>(plain, &["docker.io/library/k8s-upgrade:3f9a2c81d07e", "localhost:5000/a_b/c__d:v1.0"]);
     token::<VaultPath>(plain, &["team/k8s-upgrade"]);
     token::<ClusterName>(one_line, &["kubernetes", "Zürich 1"]);
-    token::<ContextName>(one_line, &["ann@prod"]);
+    token::<KubeconfigName>(one_line, &["ann@prod"]);
+    token::<Subject>(|c| c.is_ascii() && !c.is_ascii_control(), &["ann", "system:serviceaccount:k8s-upgrade:k8s-upgrade-job"]);
     token::<LossId>(hex, &["0011aabb"]);
     token::<Reason>(one_line, &["its disk is being replaced"]);
 }
