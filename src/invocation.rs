@@ -1,6 +1,7 @@
 //! The one entry: a command line with all that surrounds it, run against a world, gives an exit code. `main`, tests and Jobs use it alike.
 
 mod panics;
+mod wording;
 
 use std::ffi::OsString;
 use std::io::BufRead;
@@ -8,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::PoisonError;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use futures::future::LocalBoxFuture;
 use tracing_subscriber::EnvFilter;
 
@@ -49,7 +50,10 @@ pub struct Invocation {
 }
 
 /// Runs one command to its end.
-pub async fn run(invocation: Invocation, world: &World) -> ExitCode {
+pub async fn run(mut invocation: Invocation, world: &World) -> ExitCode {
+    let wording = wording::wording(&invocation.argv, &invocation.env);
+    invocation.stdout = invocation.stdout.worded(&wording);
+    invocation.stderr = invocation.stderr.worded(&wording);
     let (panics, stderr) = (invocation.panics.clone(), invocation.stderr.clone());
     // Also of what tells: there is nobody left to tell it to but stderr.
     let code = match caught(panics.as_ref(), run_to_code(invocation, world)).await {
@@ -70,7 +74,7 @@ async fn caught<T>(panics: Option<&Panics>, work: impl Future<Output = T>) -> Re
 }
 
 async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
-    let cli = match Cli::try_parse_from(&invocation.argv) {
+    let cli = match parsed(&invocation) {
         Ok(cli) => cli,
         Err(error) => return usage(&invocation, &error),
     };
@@ -118,6 +122,14 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
         }
     }
     exit_code(&result)
+}
+
+/// The command line, whose usage has the name that was typed.
+fn parsed(invocation: &Invocation) -> Result<Cli, clap::Error> {
+    let called = invocation.stdout.wording().name.as_ref().map_or(names::PROGRAM, |called| &called.name);
+    let mut command = Cli::command().bin_name(called);
+    let mut matches = command.try_get_matches_from_mut(&invocation.argv)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
 }
 
 /// Whether a command that is advised is the one that was typed, whatever its global options. One that cannot be read as a command of ours is

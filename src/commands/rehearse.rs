@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use serde::de::DeserializeOwned;
 
-use super::install::write_out;
+use super::install::{cannot_write, write_out};
 use super::never_over;
 use crate::cli::{Page, Rehearse};
 use crate::failure::{Cause, Class, Failure, Outcome};
@@ -121,7 +121,7 @@ impl Rehearsal<'_> {
             page => as_reported(&told, page),
         };
         match text {
-            Some(text) => write_out(self.stdout, text.as_str().as_bytes()).map_err(Failure::nothing_begun)?,
+            Some(text) => report::write(self.stdout, &text).map_err(cannot_write).map_err(Failure::nothing_begun)?,
             None => {
                 let text = "the rehearsed run did not begin: there is nothing to draw; -o text says why".to_owned();
                 self.tell(told.ended, &Event::Note { place: "rehearsal".to_owned(), text });

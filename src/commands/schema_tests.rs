@@ -263,7 +263,7 @@ fn events_fulfil_their_schema() {
         Event::Failed { failure },
     ];
     let kept: Arc<Mutex<Vec<u8>>> = Arc::default();
-    let mut sink = sink(Style::Json, 0, kept.clone());
+    let mut sink = sink(Style::Json, 0, kept.clone().into());
     events.iter().for_each(|event| sink.event(Timestamp::UNIX_EPOCH, event));
     let lines = String::from_utf8(kept.lock().unwrap().clone()).unwrap();
     lines.lines().for_each(|line| fulfils(EventLine::NAME, line, "an event"));
