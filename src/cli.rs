@@ -1,5 +1,8 @@
 //! The command line: types and help texts. Parsing never acts.
 
+pub mod typed;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -109,6 +112,23 @@ fn duration(text: &str) -> Result<Duration, String> {
 pub enum Form {
     Text,
     Json,
+}
+
+/// How data are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Notation {
+    Text,
+    Json,
+    /// What JSON says, as YAML
+    Yaml,
+}
+
+/// A shell that has completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 /// How a run is told.
@@ -411,7 +431,15 @@ pub enum Command {
     )]
     Completions {
         /// Whose completions
-        shell: clap_complete::Shell,
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print what the word that is being typed may become; the completions of a shell ask this
+    #[command(hide = true)]
+    Complete {
+        /// The words behind the program's name, the last one as far as it was typed
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+        words: Vec<OsString>,
     },
     /// Write the manual pages into a folder
     #[command(after_help = "Examples:\n  k8s-upgrade man ./man\n  man ./man/k8s-upgrade.1")]

@@ -236,6 +236,10 @@ async fn perform(
     Subscribers { journal, account, follower, outbox, bulletins, gates }: Subscribers,
 ) -> Result<Outcome, Failure> {
     let global = &cli.global;
+    if let Command::Complete { words } = &cli.command {
+        let client = async |target: KubeTarget| Some(world.kube.connect(&target, crate::permit::Gate).await.ok()?.client);
+        return Ok(commands::complete(world, &invocation.stdout, words, client).await);
+    }
     let sources =
         Sources { config: global.config.as_deref(), set: &global.set, env: &invocation.env, files: world.files.as_ref() };
     let settings = Settings::load(&sources).map_err(Failure::nothing_begun)?;
@@ -441,7 +445,7 @@ fn manner(command: &Command) -> Manner {
         }
         Command::Approve { data, .. } => of(false, false, json(data)),
         Command::Check { data, .. } | Command::Status { data, .. } => of(true, false, json(data)),
-        Command::Report { .. } => of(true, false, false),
+        Command::Report { .. } | Command::Complete { .. } => of(true, false, false),
         Command::Plan { output, .. } => of(true, false, *output == Sheet::Json),
         // What it does to the real cluster is nothing.
         Command::Rehearse(wanted) => of(true, false, wanted.output == Page::Json),

@@ -4,6 +4,7 @@ mod acknowledge;
 mod approve;
 mod check;
 mod clear;
+mod complete;
 mod detect;
 mod docs;
 mod document;
@@ -40,7 +41,8 @@ use crate::twin::Process;
 use crate::words::RunId;
 use crate::world::{KubeTarget, World};
 
-pub use docs::{completions, completions_of, man, pages};
+pub use complete::complete;
+pub use docs::{completions, man, pages};
 pub use document::document;
 pub use install::{Printing, image, manifests};
 pub use rehearse::Rehearsal;
@@ -94,6 +96,7 @@ pub async fn run(
         | Command::Manifests(_)
         | Command::Image { .. }
         | Command::Completions { .. }
+        | Command::Complete { .. }
         | Command::Man { .. } => {
             return Err(Failure::nothing_begun(Cause::bug("a command that changes no cluster was sent to one")));
         }

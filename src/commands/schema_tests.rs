@@ -146,6 +146,7 @@ fn sample(arg: &Arg) -> &'static str {
         "id" => "3f9a2c81",
         "file" | "folder" => "it",
         "shell" => "bash",
+        "words" => "status",
         other => panic!("a value of {other} is wanted here"),
     }
 }

@@ -3,6 +3,7 @@
 
 mod browser;
 mod cli;
+mod completions;
 mod defects;
 mod docs;
 mod hold;

@@ -160,6 +160,8 @@ const READERS: &[(&str, &str, &str)] = &[
     ),
     ("src/settings/load.rs", "text", "settings::one_by_one"),
     ("src/settings/mod.rs", "known", "It reads defaults, which are constants."),
+    ("src/plan/model/journal.rs", "run_of", "It takes the run out of a name, and what stands there is read as a run id."),
+    ("src/report/printed.rs", "yaml", "It reads JSON that this program has written in this process."),
     ("src/run/nodes/losses.rs", "lost", "It reads a path of this program's own."),
     ("src/settings/values.rs", "deserialize", "settings::one_by_one"),
     ("src/settings/values.rs", "from_str", "settings::one_by_one"),
