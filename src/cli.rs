@@ -107,7 +107,7 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| "a duration is wanted, for example 5s or 1m".to_owned())
 }
 
-/// How progress or data are written.
+/// How progress is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
     Text,
@@ -141,6 +141,8 @@ pub enum Page {
     /// That picture alone
     Svg,
     Json,
+    /// What JSON says, as YAML
+    Yaml,
 }
 
 /// How a plan is told.
@@ -150,14 +152,36 @@ pub enum Sheet {
     /// For whoever has to approve the change
     Markdown,
     Json,
+    /// What JSON says, as YAML
+    Yaml,
+}
+
+impl From<Page> for Notation {
+    fn from(page: Page) -> Self {
+        match page {
+            Page::Json => Notation::Json,
+            Page::Yaml => Notation::Yaml,
+            Page::Text | Page::Markdown | Page::Html | Page::Svg => Notation::Text,
+        }
+    }
+}
+
+impl From<Sheet> for Notation {
+    fn from(sheet: Sheet) -> Self {
+        match sheet {
+            Sheet::Json => Notation::Json,
+            Sheet::Yaml => Notation::Yaml,
+            Sheet::Text | Sheet::Markdown => Notation::Text,
+        }
+    }
 }
 
 /// For commands that print data.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Data {
     /// Form of the data on stdout
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    pub output: Form,
+    #[arg(short, long, value_enum, default_value_t = Notation::Text)]
+    pub output: Notation,
 }
 
 /// What a Job of the chain is told by the one that created it.

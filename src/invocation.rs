@@ -13,7 +13,7 @@ use clap::{CommandFactory, FromArgMatches, Parser};
 use futures::future::LocalBoxFuture;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, Data, Form, Halt, Page, Sheet, Skip};
+use crate::cli::{Cli, Command, Form, Halt, Notation, Skip};
 use crate::commands::{self, Asker, later};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
@@ -78,6 +78,9 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
         Ok(cli) => cli,
         Err(error) => return usage(&invocation, &error),
     };
+    if manner(&cli.command).output == Notation::Yaml {
+        invocation.stdout = invocation.stdout.in_yaml();
+    }
     let style = style(&invocation, &cli);
     let verbosity = if cli.global.quiet { -1 } else { i8::try_from(cli.global.verbose).unwrap_or(i8::MAX) };
     if cli.global.verbose > 1 {
@@ -141,7 +144,7 @@ fn repeats(advised: &str, typed: &str) -> bool {
 
 /// A command with `-o json` that does something, and has no data of its own.
 fn gives_account(command: &Command) -> bool {
-    manner(command).json && commands::document(command) == Some(data::Account::NAME)
+    manner(command).output != Notation::Text && commands::document(command) == Some(data::Account::NAME)
 }
 
 /// This program as the process of a twin: the same entry, a world in memory.
@@ -280,7 +283,7 @@ async fn perform(
             }
         },
     };
-    let Manner { dry_run, chain, json } = manner(&cli.command);
+    let Manner { dry_run, chain, output } = manner(&cli.command);
     let mut stop = invocation.stop.clone();
     let identity = identity(&invocation.argv, &invocation.env, world, connection.in_cluster, &settings.cluster_name);
     if let Some(journal) = &journal {
@@ -292,7 +295,7 @@ async fn perform(
         sink: sink.clone(),
         stdout: invocation.stdout.clone(),
         stderr: invocation.stderr.clone(),
-        json,
+        json: output != Notation::Text,
         stop: invocation.stop.clone(),
         dry_run,
         chain,
@@ -428,31 +431,31 @@ struct Manner {
     dry_run: bool,
     /// It runs as a Job of a chain.
     chain: bool,
-    /// Its data are wanted as JSON.
-    json: bool,
+    /// How its data are wanted.
+    output: Notation,
 }
 
 fn manner(command: &Command) -> Manner {
-    let json = |data: &Data| data.output == Form::Json;
-    let of = |dry_run, chain, json| Manner { dry_run, chain, json };
+    let of = |dry_run, chain, output| Manner { dry_run, chain, output };
     match command {
-        Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => of(*dry_run, false, json(data)),
-        Command::Drain { dry_run, data, .. } | Command::RotateKey { dry_run, data, .. } => of(*dry_run, false, json(data)),
-        Command::Acknowledge { id, data } => of(id.is_none(), false, json(data)),
-        Command::Start { dry_run, data, .. } | Command::Rollback { dry_run, data, .. } => of(*dry_run, false, json(data)),
+        Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => of(*dry_run, false, data.output),
+        Command::Drain { dry_run, data, .. } | Command::RotateKey { dry_run, data, .. } => of(*dry_run, false, data.output),
+        Command::Acknowledge { id, data } => of(id.is_none(), false, data.output),
+        Command::Start { dry_run, data, .. } | Command::Rollback { dry_run, data, .. } => of(*dry_run, false, data.output),
         Command::Halt(Halt { data, .. }) | Command::SkipPhase(Skip { data, .. }) | Command::ClearState { data } => {
-            of(false, false, json(data))
+            of(false, false, data.output)
         }
-        Command::Approve { data, .. } => of(false, false, json(data)),
-        Command::Check { data, .. } | Command::Status { data, .. } => of(true, false, json(data)),
-        Command::Report { .. } | Command::Complete { .. } => of(true, false, false),
-        Command::Plan { output, .. } => of(true, false, *output == Sheet::Json),
+        Command::Approve { data, .. } => of(false, false, data.output),
+        Command::Check { data, .. } | Command::Status { data, .. } => of(true, false, data.output),
+        Command::Report { output, .. } => of(true, false, (*output).into()),
+        Command::Complete { .. } => of(true, false, Notation::Text),
+        Command::Plan { output, .. } => of(true, false, (*output).into()),
         // What it does to the real cluster is nothing.
-        Command::Rehearse(wanted) => of(true, false, wanted.output == Page::Json),
-        Command::Preflight { dry_run, chain, data, .. } => of(*dry_run, chain.chain, json(data)),
-        Command::UpgradeNode { chain, data, .. } | Command::Postflight { chain, data, .. } => of(false, chain.chain, json(data)),
+        Command::Rehearse(wanted) => of(true, false, wanted.output.into()),
+        Command::Preflight { dry_run, chain, data, .. } => of(*dry_run, chain.chain, data.output),
+        Command::UpgradeNode { chain, data, .. } | Command::Postflight { chain, data, .. } => of(false, chain.chain, data.output),
         Command::Manifests(_) | Command::Image { .. } | Command::Completions { .. } | Command::Man { .. } => {
-            of(false, false, false)
+            of(false, false, Notation::Text)
         }
     }
 }

@@ -129,7 +129,7 @@ impl Rehearsal<'_> {
         let told = told.map_err(Failure::nothing_begun)?;
         let text = match self.wanted.output {
             Page::Text => Some(told.text()),
-            Page::Json => Some(Printed::pretty(&told).map_err(Failure::nothing_begun)?),
+            Page::Json | Page::Yaml => Some(Printed::pretty(&told).map_err(Failure::nothing_begun)?),
             page => as_reported(&told, page),
         };
         match text {

@@ -166,10 +166,12 @@ fn lines(command: &clap::Command) -> Vec<Vec<String>> {
     std::iter::once(least.clone()).chain(more.into_iter().map(|more| [least.clone(), more].concat())).collect()
 }
 
-/// It has a form of its data that is JSON.
+/// It has a form of its data that is JSON; then it has one that is YAML, too.
 fn offers_json(command: &clap::Command) -> bool {
     let output = command.get_arguments().find(|arg| arg.get_long() == Some("output"));
-    output.is_some_and(|arg| arg.get_possible_values().iter().any(|value| value.get_name() == "json"))
+    let has = |form: &str| output.is_some_and(|arg| arg.get_possible_values().iter().any(|value| value.get_name() == form));
+    assert_eq!(has("json"), has("yaml"), "{}", command.get_name());
+    has("json")
 }
 
 #[test]

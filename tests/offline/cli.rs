@@ -282,3 +282,16 @@ fn a_locale_without_unicode_gets_ascii() {
     }
     assert!(screens > 40 && signs > 100, "{screens} {signs}");
 }
+
+/// What JSON says, in the notation that kubectl's users know.
+#[test]
+fn yaml_says_what_json_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = nobody(&folder);
+    let halt =
+        |form| program(&["halt", "--yes", "--reason", "Zürich: on\u{a0}hold", "--kubeconfig", &kubeconfig, "-o", form], &[]);
+    let (json, yaml) = (halt("json").is(7).stdout.clone(), halt("yaml").is(7).stdout.clone());
+    let json: serde_json::Value = serde_json::from_str(&json.replace("-o json", "-o yaml")).unwrap();
+    assert!(yaml.starts_with("---\nversion: 1\n"), "{yaml}");
+    assert_eq!(serde_saphyr::from_str::<serde_json::Value>(&yaml).unwrap(), json, "{yaml}");
+}

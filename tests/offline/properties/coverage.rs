@@ -24,6 +24,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/clients/endpoint.rs", "of_proxy", "It looks for the fields of a Status in any JSON; none is an answer, too."),
     ("src/cli.rs", "duration", "words::options"),
     ("src/cli.rs", "from_str", "words::options"),
+    ("src/cli.rs", "from", "It tells one form of output from another; what is typed clap has read."),
     ("src/clients/hook.rs", "new", "clients::places"),
     ("src/clients/packages.rs", "compare_revisions", "clients::package_index"),
     ("src/clients/packages.rs", "parse", "clients::package_index"),
