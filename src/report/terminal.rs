@@ -6,6 +6,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
 use super::{Event, Out, Printed, Sink, is_shown, place, put, sentence};
+use crate::plan::model::facts::Phase;
+use crate::plan::view::estimate::Times;
 
 /// Bars and lines, for a person at a terminal.
 pub struct Terminal {
@@ -17,6 +19,8 @@ pub struct Terminal {
     step: Option<ProgressBar>,
     hold: Option<ProgressBar>,
     clock: Option<Clock>,
+    /// What this process's own turns took.
+    times: Times,
 }
 
 /// The time of the events, where it is not the time in which they are shown.
@@ -32,7 +36,7 @@ impl Terminal {
     /// `verbosity`: below 0 warnings and failures alone. What programs on nodes print passes by below the bars.
     pub fn new(colour: bool, verbosity: i8, out: Out) -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        Terminal { colour, verbosity, out, bars, run: None, step: None, hold: None, clock: None }
+        Terminal { colour, verbosity, out, bars, run: None, step: None, hold: None, clock: None, times: Times::default() }
     }
 
     /// Templates are constants; an unreadable one would be a defect, and indicatif's own default still shows the message.
@@ -95,6 +99,13 @@ impl Terminal {
     }
 }
 
+/// When the last worker is done, if each takes as long as those before it. Which kind comes when is not known before the first worker.
+fn nodes_done(times: &Times, now: Timestamp, phase: Phase, done: usize, total: usize) -> Option<Timestamp> {
+    // After the workers comes postflight.
+    let workers = u32::try_from(total.checked_sub(done + 1).filter(|_| phase == Phase::Worker)?).ok()?;
+    now.checked_add(times.of_turn("", phase)?.all.checked_mul(workers)?).ok()
+}
+
 impl Sink for Terminal {
     fn event(&mut self, now: Timestamp, event: &Event) {
         if !is_shown(event, self.verbosity) {
@@ -117,10 +128,14 @@ impl Sink for Terminal {
                 run.set_length(*total as u64);
                 run.set_position(*done as u64);
                 let message = if place == phase.word() { place.clone() } else { format!("{place} ({})", phase.word()) };
-                run.set_message(self.out.put(&message).into_owned());
+                let estimate = nodes_done(&self.times, now, *phase, *done, *total);
+                let estimate =
+                    estimate.map_or(String::new(), |at| format!("  nodes done about {} (estimate)", at.strftime("%H:%M UTC")));
+                run.set_message(self.out.put(&format!("{message}{estimate}")).into_owned());
                 self.tick(now);
             }
-            Event::PhaseDone { .. } => {
+            Event::PhaseDone { phase, took, .. } => {
+                self.times.add(*phase, *took);
                 Self::clear(&mut self.hold);
                 Self::clear(&mut self.step);
                 self.finished(event, "✓", "32");
@@ -171,5 +186,23 @@ impl Sink for Terminal {
                 self.line(&[(Some("31"), first), (None, rest)]);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_workers_that_are_done_say_when_the_others_are() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut times = Times::default();
+        times.add(Phase::Master, Duration::from_secs(900));
+        // Preflight, a control plane and three workers, then postflight.
+        assert_eq!(nodes_done(&times, now, Phase::Worker, 2, 6), None);
+        times.add(Phase::Worker, Duration::from_secs(600));
+        assert_eq!(nodes_done(&times, now, Phase::Worker, 3, 6).unwrap().as_second(), 1200);
+        assert_eq!(nodes_done(&times, now, Phase::Postflight, 5, 6), None);
     }
 }

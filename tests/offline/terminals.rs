@@ -231,6 +231,7 @@ fn screen() -> Screen {
             target: Some(Version::new(1, 34, 7)),
             started: Some(at()),
             position: text(),
+            left: None,
             image: Some(text()),
             installed: Some(text()),
         }),
