@@ -1,5 +1,8 @@
 //! The command line: types and help texts. Parsing never acts.
 
+pub mod typed;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,7 +13,7 @@ use crate::names;
 use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::model::version::Version;
 use crate::words::{
-    ContextName, ImageRef, Label, LossId, Namespace, NodeName, NotAToken, ObjectName, Reason, RunId, WebhookName,
+    ImageRef, KubeconfigName, Label, LossId, Namespace, NodeName, NotAToken, ObjectName, Reason, RunId, Subject, WebhookName,
 };
 
 const GROUPS: &str = "\
@@ -49,14 +52,26 @@ pub struct Cli {
     pub command: Command,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct Global {
     /// Kubeconfig file; else KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
     #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
-    pub context: Option<ContextName>,
+    pub context: Option<KubeconfigName>,
+    /// Cluster of the kubeconfig, instead of the context's
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    pub cluster: Option<KubeconfigName>,
+    /// User of the kubeconfig, instead of the context's
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
+    pub user: Option<KubeconfigName>,
+    /// Act as this user (impersonation); whom the kubeconfig knows must be allowed to
+    #[arg(long = "as", global = true, value_name = "USER", help_heading = "Global options")]
+    pub as_user: Option<Subject>,
+    /// Act as a member of this group, too; may be repeated
+    #[arg(long = "as-group", global = true, value_name = "GROUP", help_heading = "Global options")]
+    pub as_groups: Vec<Subject>,
     /// Namespace of the installation
     #[arg(short, long, global = true, value_name = "NAME", default_value = names::NAMESPACE, help_heading = "Global options")]
     pub namespace: Namespace,
@@ -92,11 +107,28 @@ fn duration(text: &str) -> Result<Duration, String> {
     parsed.ok_or_else(|| "a duration is wanted, for example 5s or 1m".to_owned())
 }
 
-/// How progress or data are written.
+/// How progress is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
     Text,
     Json,
+}
+
+/// How data are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Notation {
+    Text,
+    Json,
+    /// What JSON says, as YAML
+    Yaml,
+}
+
+/// A shell that has completions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
 }
 
 /// How a run is told.
@@ -109,6 +141,8 @@ pub enum Page {
     /// That picture alone
     Svg,
     Json,
+    /// What JSON says, as YAML
+    Yaml,
 }
 
 /// How a plan is told.
@@ -118,14 +152,36 @@ pub enum Sheet {
     /// For whoever has to approve the change
     Markdown,
     Json,
+    /// What JSON says, as YAML
+    Yaml,
+}
+
+impl From<Page> for Notation {
+    fn from(page: Page) -> Self {
+        match page {
+            Page::Json => Notation::Json,
+            Page::Yaml => Notation::Yaml,
+            Page::Text | Page::Markdown | Page::Html | Page::Svg => Notation::Text,
+        }
+    }
+}
+
+impl From<Sheet> for Notation {
+    fn from(sheet: Sheet) -> Self {
+        match sheet {
+            Sheet::Json => Notation::Json,
+            Sheet::Yaml => Notation::Yaml,
+            Sheet::Text | Sheet::Markdown => Notation::Text,
+        }
+    }
 }
 
 /// For commands that print data.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct Data {
     /// Form of the data on stdout
-    #[arg(short, long, value_enum, default_value_t = Form::Text)]
-    pub output: Form,
+    #[arg(short, long, value_enum, default_value_t = Notation::Text)]
+    pub output: Notation,
 }
 
 /// What a Job of the chain is told by the one that created it.
@@ -410,7 +466,15 @@ pub enum Command {
     )]
     Completions {
         /// Whose completions
-        shell: clap_complete::Shell,
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+    /// Print what the word that is being typed may become; the completions of a shell ask this
+    #[command(hide = true)]
+    Complete {
+        /// The words behind the program's name, the last one as far as it was typed
+        #[arg(allow_hyphen_values = true, trailing_var_arg = true)]
+        words: Vec<OsString>,
     },
     /// Write the manual pages into a folder
     #[command(after_help = "Examples:\n  k8s-upgrade man ./man\n  man ./man/k8s-upgrade.1")]

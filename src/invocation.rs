@@ -1,6 +1,7 @@
 //! The one entry: a command line with all that surrounds it, run against a world, gives an exit code. `main`, tests and Jobs use it alike.
 
 mod panics;
+mod wording;
 
 use std::ffi::OsString;
 use std::io::BufRead;
@@ -8,11 +9,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::PoisonError;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches, Parser};
 use futures::future::LocalBoxFuture;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, Data, Form, Halt, Page, Sheet, Skip};
+use crate::cli::{Cli, Command, Form, Halt, Notation, Skip};
 use crate::commands::{self, Asker, later};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
@@ -49,7 +50,10 @@ pub struct Invocation {
 }
 
 /// Runs one command to its end.
-pub async fn run(invocation: Invocation, world: &World) -> ExitCode {
+pub async fn run(mut invocation: Invocation, world: &World) -> ExitCode {
+    let wording = wording::wording(&invocation.argv, &invocation.env);
+    invocation.stdout = invocation.stdout.worded(&wording);
+    invocation.stderr = invocation.stderr.worded(&wording);
     let (panics, stderr) = (invocation.panics.clone(), invocation.stderr.clone());
     // Also of what tells: there is nobody left to tell it to but stderr.
     let code = match caught(panics.as_ref(), run_to_code(invocation, world)).await {
@@ -70,10 +74,13 @@ async fn caught<T>(panics: Option<&Panics>, work: impl Future<Output = T>) -> Re
 }
 
 async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
-    let cli = match Cli::try_parse_from(&invocation.argv) {
+    let cli = match parsed(&invocation) {
         Ok(cli) => cli,
         Err(error) => return usage(&invocation, &error),
     };
+    if manner(&cli.command).output == Notation::Yaml {
+        invocation.stdout = invocation.stdout.in_yaml();
+    }
     let style = style(&invocation, &cli);
     let verbosity = if cli.global.quiet { -1 } else { i8::try_from(cli.global.verbose).unwrap_or(i8::MAX) };
     if cli.global.verbose > 1 {
@@ -120,6 +127,14 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     exit_code(&result)
 }
 
+/// The command line, whose usage has the name that was typed.
+fn parsed(invocation: &Invocation) -> Result<Cli, clap::Error> {
+    let called = invocation.stdout.wording().name.as_ref().map_or(names::PROGRAM, |called| &called.name);
+    let mut command = Cli::command().bin_name(called);
+    let mut matches = command.try_get_matches_from_mut(&invocation.argv)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
+}
+
 /// Whether a command that is advised is the one that was typed, whatever its global options. One that cannot be read as a command of ours is
 /// another one.
 fn repeats(advised: &str, typed: &str) -> bool {
@@ -129,7 +144,7 @@ fn repeats(advised: &str, typed: &str) -> bool {
 
 /// A command with `-o json` that does something, and has no data of its own.
 fn gives_account(command: &Command) -> bool {
-    manner(command).json && commands::document(command) == Some(data::Account::NAME)
+    manner(command).output != Notation::Text && commands::document(command) == Some(data::Account::NAME)
 }
 
 /// This program as the process of a twin: the same entry, a world in memory.
@@ -224,6 +239,10 @@ async fn perform(
     Subscribers { journal, account, follower, outbox, bulletins, gates }: Subscribers,
 ) -> Result<Outcome, Failure> {
     let global = &cli.global;
+    if let Command::Complete { words } = &cli.command {
+        let client = async |target: KubeTarget| Some(world.kube.connect(&target, crate::permit::Gate).await.ok()?.client);
+        return Ok(commands::complete(world, &invocation.stdout, words, client).await);
+    }
     let sources =
         Sources { config: global.config.as_deref(), set: &global.set, env: &invocation.env, files: world.files.as_ref() };
     let settings = Settings::load(&sources).map_err(Failure::nothing_begun)?;
@@ -251,7 +270,7 @@ async fn perform(
         }
         _ => {}
     }
-    let kube = KubeTarget { kubeconfig: global.kubeconfig.clone(), context: global.context.as_ref().map(ToString::to_string) };
+    let kube = commands::kube_target(global);
     let connection = match &cli.command {
         Command::Status { hosts: true, .. } => unconnected("the API server is not asked"),
         command => match (connect(world, &kube, invocation.stop.clone()).await?, command) {
@@ -264,7 +283,7 @@ async fn perform(
             }
         },
     };
-    let Manner { dry_run, chain, json } = manner(&cli.command);
+    let Manner { dry_run, chain, output } = manner(&cli.command);
     let mut stop = invocation.stop.clone();
     let identity = identity(&invocation.argv, &invocation.env, world, connection.in_cluster, &settings.cluster_name);
     if let Some(journal) = &journal {
@@ -276,7 +295,7 @@ async fn perform(
         sink: sink.clone(),
         stdout: invocation.stdout.clone(),
         stderr: invocation.stderr.clone(),
-        json,
+        json: output != Notation::Text,
         stop: invocation.stop.clone(),
         dry_run,
         chain,
@@ -417,32 +436,32 @@ struct Manner {
     dry_run: bool,
     /// It runs as a Job of a chain.
     chain: bool,
-    /// Its data are wanted as JSON.
-    json: bool,
+    /// How its data are wanted.
+    output: Notation,
 }
 
 fn manner(command: &Command) -> Manner {
-    let json = |data: &Data| data.output == Form::Json;
-    let of = |dry_run, chain, json| Manner { dry_run, chain, json };
+    let of = |dry_run, chain, output| Manner { dry_run, chain, output };
     match command {
-        Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => of(*dry_run, false, json(data)),
-        Command::Drain { dry_run, data, .. } | Command::RotateKey { dry_run, data, .. } => of(*dry_run, false, json(data)),
-        Command::Uninstall { dry_run, data } => of(*dry_run, false, json(data)),
-        Command::Acknowledge { id, data } => of(id.is_none(), false, json(data)),
-        Command::Start { dry_run, data, .. } | Command::Rollback { dry_run, data, .. } => of(*dry_run, false, json(data)),
+        Command::Detect { dry_run, data } | Command::Resume { dry_run, data, .. } => of(*dry_run, false, data.output),
+        Command::Drain { dry_run, data, .. } | Command::RotateKey { dry_run, data, .. } => of(*dry_run, false, data.output),
+        Command::Uninstall { dry_run, data } => of(*dry_run, false, data.output),
+        Command::Acknowledge { id, data } => of(id.is_none(), false, data.output),
+        Command::Start { dry_run, data, .. } | Command::Rollback { dry_run, data, .. } => of(*dry_run, false, data.output),
         Command::Halt(Halt { data, .. }) | Command::SkipPhase(Skip { data, .. }) | Command::ClearState { data } => {
-            of(false, false, json(data))
+            of(false, false, data.output)
         }
-        Command::Approve { data, .. } => of(false, false, json(data)),
-        Command::Check { data, .. } | Command::Status { data, .. } => of(true, false, json(data)),
-        Command::Report { .. } => of(true, false, false),
-        Command::Plan { output, .. } => of(true, false, *output == Sheet::Json),
+        Command::Approve { data, .. } => of(false, false, data.output),
+        Command::Check { data, .. } | Command::Status { data, .. } => of(true, false, data.output),
+        Command::Report { output, .. } => of(true, false, (*output).into()),
+        Command::Complete { .. } => of(true, false, Notation::Text),
+        Command::Plan { output, .. } => of(true, false, (*output).into()),
         // What it does to the real cluster is nothing.
-        Command::Rehearse(wanted) => of(true, false, wanted.output == Page::Json),
-        Command::Preflight { dry_run, chain, data, .. } => of(*dry_run, chain.chain, json(data)),
-        Command::UpgradeNode { chain, data, .. } | Command::Postflight { chain, data, .. } => of(false, chain.chain, json(data)),
+        Command::Rehearse(wanted) => of(true, false, wanted.output.into()),
+        Command::Preflight { dry_run, chain, data, .. } => of(*dry_run, chain.chain, data.output),
+        Command::UpgradeNode { chain, data, .. } | Command::Postflight { chain, data, .. } => of(false, chain.chain, data.output),
         Command::Manifests(_) | Command::Image { .. } | Command::Completions { .. } | Command::Man { .. } => {
-            of(false, false, false)
+            of(false, false, Notation::Text)
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::io::{IsTerminal, stderr, stdin, stdout};
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
+use k8s_upgrade::report::Out;
 use k8s_upgrade::{Invocation, Panics, adapters, signals};
 
 /// Of the thread that does all, in bytes. A run's future is one value, some of which each await below it adds to the stack; the main thread has
@@ -26,8 +26,8 @@ fn program() -> anyhow::Result<ExitCode> {
             argv: std::env::args_os().collect(),
             env,
             stdin: Box::new(std::io::BufReader::new(stdin())),
-            stdout: Arc::new(Mutex::new(stdout())),
-            stderr: Arc::new(Mutex::new(stderr())),
+            stdout: Out::new(stdout()),
+            stderr: Out::new(stderr()),
             interactive: stdin().is_terminal() && stderr().is_terminal(),
             stderr_is_terminal: stderr().is_terminal(),
             stop: signals::listen(leave).context("cannot listen for signals")?,

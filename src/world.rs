@@ -10,6 +10,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+use crate::words::{KubeconfigName, Subject};
+
 /// Everything that a run may touch.
 #[derive(Clone)]
 pub struct World {
@@ -58,11 +60,24 @@ fn size(bytes: usize) -> String {
     }
 }
 
-/// Where the API server is and how it is reached.
+/// Where the API server is, how it is reached, and as whom. What is not said, the kubeconfig or the pod's ServiceAccount says.
 #[derive(Clone, Debug, Default)]
 pub struct KubeTarget {
     pub kubeconfig: Option<std::path::PathBuf>,
-    pub context: Option<String>,
+    pub context: Option<KubeconfigName>,
+    /// Instead of the context's.
+    pub cluster: Option<KubeconfigName>,
+    pub user: Option<KubeconfigName>,
+    /// Whom the API server is to take us for, if it lets us.
+    pub as_user: Option<Subject>,
+    pub as_groups: Vec<Subject>,
+}
+
+impl KubeTarget {
+    /// Whether something of a kubeconfig is named: then it is one that is meant, in a pod, too.
+    pub fn names_kubeconfig(&self) -> bool {
+        self.kubeconfig.is_some() || [&self.context, &self.cluster, &self.user].into_iter().any(Option::is_some)
+    }
 }
 
 /// Bytes of one answer of the API server: a page of a list is the largest.
@@ -87,6 +102,19 @@ pub struct KubeConnection {
 pub trait KubeSource: Send + Sync {
     /// Opens a connection to an API server, past this gate of permits. Errors: why there is none.
     fn connect<'a>(&'a self, target: &'a KubeTarget, gate: crate::permit::Gate) -> BoxFuture<'a, Result<KubeConnection, String>>;
+
+    /// What the kubeconfig has names for. None: there is none that can be read.
+    fn named<'a>(&'a self, _target: &'a KubeTarget) -> BoxFuture<'a, Option<Named>> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+/// Names in a kubeconfig.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Named {
+    pub contexts: Vec<String>,
+    pub clusters: Vec<String>,
+    pub users: Vec<String>,
 }
 
 /// A node as SSH reaches it.

@@ -1,11 +1,11 @@
-//! `completions` and `man`: generated from the command line's own types.
+//! `completions`: scripts that ask the program; and `man`: generated from the command line's own types.
 
 use std::path::Path;
 
 use clap::CommandFactory;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Shell};
 use crate::failure::{Cause, Outcome};
 use crate::names::{self, EventReason};
 use crate::plan::decide::gates::Gate;
@@ -13,17 +13,13 @@ use crate::plan::model::webhook::NoticeKind;
 use crate::report::Out;
 use crate::world::World;
 
-/// The completions of one shell.
-pub fn completions_of(shell: clap_complete::Shell) -> Vec<u8> {
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), names::PROGRAM, &mut text);
-    if shell != clap_complete::Shell::Bash {
-        return text;
+/// The completions of one shell: they ask this program.
+fn script(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => include_str!("../../completions/k8s-upgrade.bash"),
+        Shell::Zsh => include_str!("../../completions/_k8s-upgrade"),
+        Shell::Fish => include_str!("../../completions/k8s-upgrade.fish"),
     }
-    // clap_complete 4.6 takes the parts of a name with a hyphen for commands where it writes its labels, and nowhere else: no word that is
-    // typed would lead to them.
-    let (wrong, right) = (names::PROGRAM.replace('-', "__subcmd__"), names::PROGRAM.replace('-', "__"));
-    String::from_utf8_lossy(&text).replace(&wrong, &right).into_bytes()
 }
 
 /// Name and text of each manual page: the program's and one a subcommand.
@@ -36,7 +32,7 @@ pub fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     events().to_writer(&mut text)?;
     webhooks().to_writer(&mut text)?;
     let mut pages = vec![(name, text)];
-    for sub in root.get_subcommands() {
+    for sub in root.get_subcommands().filter(|sub| !sub.is_hide_set()) {
         let name = format!("{}-{}", names::PROGRAM, sub.get_name());
         pages.push(page(name.clone(), sub.clone())?);
     }
@@ -107,8 +103,8 @@ fn page(name: String, command: clap::Command) -> std::io::Result<(String, Vec<u8
 }
 
 /// Writes the completions of a shell to stdout.
-pub fn completions(stdout: &Out, shell: clap_complete::Shell) -> Result<Outcome, Cause> {
-    super::install::write_out(stdout, &completions_of(shell))?;
+pub fn completions(stdout: &Out, shell: Shell) -> Result<Outcome, Cause> {
+    super::install::write_out(stdout, script(shell).as_bytes())?;
     Ok(Outcome::Done)
 }
 

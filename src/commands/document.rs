@@ -38,6 +38,10 @@ pub fn document(command: &Command) -> Option<&'static str> {
         | Command::Postflight { .. }
         | Command::Drain { .. }
         | Command::Rollback { .. } => Account::NAME,
-        Command::Manifests(_) | Command::Image { .. } | Command::Completions { .. } | Command::Man { .. } => return None,
+        Command::Manifests(_)
+        | Command::Image { .. }
+        | Command::Completions { .. }
+        | Command::Complete { .. }
+        | Command::Man { .. } => return None,
     })
 }

@@ -21,9 +21,12 @@ use crate::world::{BINARY_FILE, SECRET_FILE, TEXT_FILE, World};
 
 /// Writes bytes to stdout as they are, at once.
 pub(super) fn write_out(stdout: &Out, bytes: &[u8]) -> Result<(), Cause> {
-    let cannot = |why: String| Cause::step(format!("cannot write to stdout: {why}"));
-    let mut out = stdout.lock().map_err(|error| cannot(error.to_string()))?;
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(|error| cannot(error.to_string()))
+    stdout.bytes(bytes).map_err(cannot_write)
+}
+
+/// Why nothing of it stands on stdout.
+pub(super) fn cannot_write(error: std::io::Error) -> Cause {
+    Cause::step(format!("cannot write to stdout: {error}"))
 }
 
 fn read(world: &World, path: &Path, limit: usize) -> Result<Vec<u8>, Cause> {

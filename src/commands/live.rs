@@ -37,7 +37,7 @@ impl View<'_> {
         let screen = status::screen(self.services, seen, &self.policy);
         let next = match self.services.world.terminal.size().filter(|_| !self.services.session.json) {
             Some(size) => {
-                let lines = report::frame(&screen, stale, now, size.rows, size.columns);
+                let lines = report::frame(&screen, stale, now, (size.rows, size.columns), self.services.session.wording());
                 let enters = !std::mem::replace(&mut self.drawn, true);
                 vec![report::drawn(&lines, enters, size.columns)]
             }

@@ -4,6 +4,7 @@ mod acknowledge;
 mod approve;
 mod check;
 mod clear;
+mod complete;
 mod detect;
 mod docs;
 mod document;
@@ -32,19 +33,26 @@ use std::path::Path;
 
 use futures::future::LocalBoxFuture;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, Global};
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
 use crate::run::Services;
 use crate::twin::Process;
 use crate::words::RunId;
-use crate::world::World;
+use crate::world::{KubeTarget, World};
 
-pub use docs::{completions, completions_of, man, pages};
+pub use complete::complete;
+pub use docs::{completions, man, pages};
 pub use document::document;
 pub use install::{Printing, image, manifests};
 pub use rehearse::Rehearsal;
+
+/// Which API server a command line means, and as whom.
+pub fn kube_target(global: &Global) -> KubeTarget {
+    let Global { kubeconfig, context, cluster, user, as_user, as_groups, .. } = global.clone();
+    KubeTarget { kubeconfig, context, cluster, user, as_user, as_groups }
+}
 
 /// A command that needs the cluster.
 /// `process`: this program, for what it lives through in memory.
@@ -90,6 +98,7 @@ pub async fn run(
         | Command::Manifests(_)
         | Command::Image { .. }
         | Command::Completions { .. }
+        | Command::Complete { .. }
         | Command::Man { .. } => {
             return Err(Failure::nothing_begun(Cause::bug("a command that changes no cluster was sent to one")));
         }

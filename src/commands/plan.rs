@@ -43,7 +43,7 @@ pub async fn plan(
     let text = match sheet {
         Sheet::Text => report::plan_text(&plan),
         Sheet::Markdown => report::plan_markdown(&plan),
-        Sheet::Json => Printed::pretty(&plan).map_err(Failure::nothing_begun)?,
+        Sheet::Json | Sheet::Yaml => Printed::pretty(&plan).map_err(Failure::nothing_begun)?,
     };
     services.session.print(&text).map_err(Failure::nothing_begun)?;
     let start = command!("k8s-upgrade start --target {}", target);

@@ -11,7 +11,7 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use serde::de::DeserializeOwned;
 
-use super::install::write_out;
+use super::install::{cannot_write, write_out};
 use super::never_over;
 use crate::cli::{Page, Rehearse};
 use crate::failure::{Cause, Class, Failure, Outcome};
@@ -34,6 +34,35 @@ use crate::world::{Env, Files, TEXT_FILE, World};
 
 /// Bytes of the stack of a rehearsal in a thread of its own: a future that is polled stands on it with all that it waits for.
 const STACK: usize = 64 << 20;
+
+/// A scenario's name, and what makes it.
+type AtHand = (&'static str, fn() -> Scenario);
+
+/// Scenarios that are there without a file.
+pub(super) const AT_HAND: [AtHand; 3] = [
+    ("runbook", Scenario::runbook),
+    ("minor", Scenario::runbook_minor),
+    ("three-control-planes", Scenario::three_control_planes),
+];
+
+/// The scenario that is at hand by this name, else the one in this file.
+pub(super) fn scenario(world: &World, name: &str) -> Result<Scenario, Cause> {
+    if let Some((_, at_hand)) = AT_HAND.iter().find(|(known, _)| *known == name) {
+        return Ok(at_hand());
+    }
+    let bytes = world.files.read(Path::new(name), TEXT_FILE).map_err(|error| {
+        let known = AT_HAND.map(|(known, _)| known).join(", ");
+        Cause::usage(format!("cannot read the scenario {name}: {error}"))
+            .detail([format!("a file that --save wrote is wanted, or one of {known}")])
+    })?;
+    let text = String::from_utf8_lossy(&bytes);
+    let source = Source::new(name, &text);
+    let scenario = source.scenario()?;
+    match source.refusal(&unusable(&scenario)?) {
+        Some(cause) => Err(cause),
+        None => Ok(scenario),
+    }
+}
 
 /// What a rehearsal is given, wherever its scenario comes from.
 pub struct Rehearsal<'a> {
@@ -64,24 +93,7 @@ impl Rehearsal<'_> {
     }
 
     fn read(&self, set: &[String]) -> Result<Scenario, Cause> {
-        let mut scenario = match self.wanted.scenario.as_str() {
-            "runbook" => Scenario::runbook(),
-            "minor" => Scenario::runbook_minor(),
-            "three-control-planes" => Scenario::three_control_planes(),
-            path => {
-                let bytes = self.world.files.read(Path::new(path), TEXT_FILE).map_err(|error| {
-                    Cause::usage(format!("cannot read the scenario {path}: {error}"))
-                        .detail(["a file that --save wrote is wanted, or one of runbook, minor, three-control-planes"])
-                })?;
-                let text = String::from_utf8_lossy(&bytes);
-                let source = Source::new(path, &text);
-                let scenario = source.scenario()?;
-                match source.refusal(&unusable(&scenario)?) {
-                    Some(cause) => return Err(cause),
-                    None => scenario,
-                }
-            }
-        };
+        let mut scenario = scenario(self.world, &self.wanted.scenario)?;
         let settings = Settings::load(&Sources { config: None, set, env: &Env::new(), files: &NoFiles })?;
         scenario.settings.extend(settings.for_jobs()?);
         if let Some(target) = self.wanted.target {
@@ -117,11 +129,11 @@ impl Rehearsal<'_> {
         let told = told.map_err(Failure::nothing_begun)?;
         let text = match self.wanted.output {
             Page::Text => Some(told.text()),
-            Page::Json => Some(Printed::pretty(&told).map_err(Failure::nothing_begun)?),
+            Page::Json | Page::Yaml => Some(Printed::pretty(&told).map_err(Failure::nothing_begun)?),
             page => as_reported(&told, page),
         };
         match text {
-            Some(text) => write_out(self.stdout, text.as_str().as_bytes()).map_err(Failure::nothing_begun)?,
+            Some(text) => report::write(self.stdout, &text).map_err(cannot_write).map_err(Failure::nothing_begun)?,
             None => {
                 let text = "the rehearsed run did not begin: there is nothing to draw; -o text says why".to_owned();
                 self.tell(told.ended, &Event::Note { place: "rehearsal".to_owned(), text });

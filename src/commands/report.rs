@@ -38,7 +38,7 @@ pub async fn report(services: &Services, run: Option<&str>, output: Page) -> Res
         Page::Markdown => report::markdown(&story, &drawn()),
         Page::Html => report::html(&story, &drawn()),
         Page::Svg => report::svg(&story, &drawn()),
-        Page::Json => Printed::pretty(&story).map_err(Failure::nothing_begun)?,
+        Page::Json | Page::Yaml => Printed::pretty(&story).map_err(Failure::nothing_begun)?,
     };
     services.session.print(&text).map_err(Failure::nothing_begun)?;
     Ok(Outcome::Done)

@@ -146,6 +146,7 @@ fn sample(arg: &Arg) -> &'static str {
         "id" => "3f9a2c81",
         "file" | "folder" => "it",
         "shell" => "bash",
+        "words" => "status",
         other => panic!("a value of {other} is wanted here"),
     }
 }
@@ -165,10 +166,12 @@ fn lines(command: &clap::Command) -> Vec<Vec<String>> {
     std::iter::once(least.clone()).chain(more.into_iter().map(|more| [least.clone(), more].concat())).collect()
 }
 
-/// It has a form of its data that is JSON.
+/// It has a form of its data that is JSON; then it has one that is YAML, too.
 fn offers_json(command: &clap::Command) -> bool {
     let output = command.get_arguments().find(|arg| arg.get_long() == Some("output"));
-    output.is_some_and(|arg| arg.get_possible_values().iter().any(|value| value.get_name() == "json"))
+    let has = |form: &str| output.is_some_and(|arg| arg.get_possible_values().iter().any(|value| value.get_name() == form));
+    assert_eq!(has("json"), has("yaml"), "{}", command.get_name());
+    has("json")
 }
 
 #[test]
@@ -263,7 +266,7 @@ fn events_fulfil_their_schema() {
         Event::Failed { failure },
     ];
     let kept: Arc<Mutex<Vec<u8>>> = Arc::default();
-    let mut sink = sink(Style::Json, 0, kept.clone());
+    let mut sink = sink(Style::Json, 0, kept.clone().into());
     events.iter().for_each(|event| sink.event(Timestamp::UNIX_EPOCH, event));
     let lines = String::from_utf8(kept.lock().unwrap().clone()).unwrap();
     lines.lines().for_each(|line| fulfils(EventLine::NAME, line, "an event"));

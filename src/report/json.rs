@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn each_state_is_told_once() {
         let kept: Arc<Mutex<Vec<u8>>> = Arc::default();
-        let mut sink = Json::new(kept.clone());
+        let mut sink = Json::new(kept.clone().into());
         let drain = |left| Event::Draining {
             place: "n".into(),
             left,

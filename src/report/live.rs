@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::page::WIDTH;
-use super::{Printed, page, status};
+use super::{Printed, Wording, page, status};
 use crate::plan::view::screen::{Row, Screen, Stale};
 
 /// The other screen of a terminal, and back; what a person had on the first is as it was.
@@ -38,14 +38,21 @@ pub fn text(screen: &Screen, stale: &[Stale], now: Timestamp) -> Printed {
 /// The lines of the screen on so many rows and columns. Where it is too high, nodes of which nothing is to be said stand in one line; what
 /// is still too much is cut off at the end, and that is said. A command that is wider is left to the terminal to break, so that it can be
 /// copied whole.
-pub fn frame(screen: &Screen, stale: &[Stale], now: Timestamp, rows: usize, columns: usize) -> Vec<String> {
+pub fn frame(
+    screen: &Screen,
+    stale: &[Stale],
+    now: Timestamp,
+    (rows, columns): (usize, usize),
+    wording: &Wording,
+) -> Vec<String> {
     let width = columns.min(WIDTH);
     let lines = |screen: &Screen| {
         let text = status::within(screen, stale, now, width);
         let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
         let mut folded = String::new();
         page::folded(&mut folded, "k8s-upgrade  ", head.trim_start_matches("k8s-upgrade").trim_start(), columns);
-        folded.lines().chain(rest.lines()).map(str::to_owned).collect::<Vec<_>>()
+        // As it will stand there: that is what has to fit.
+        folded.lines().chain(rest.lines()).map(|line| wording.put(line).into_owned()).collect::<Vec<_>>()
     };
     let height = |line: &String| line.chars().count().div_ceil(columns.max(1)).max(1);
     let mut all = lines(screen);
@@ -64,7 +71,7 @@ pub fn frame(screen: &Screen, stale: &[Stale], now: Timestamp, rows: usize, colu
     }
     let more = all.len() - kept;
     all.truncate(kept);
-    all.push(format!("… {more} more lines").chars().take(columns).collect());
+    all.push(wording.put(&format!("… {more} more lines")).chars().take(columns).collect());
     all
 }
 
@@ -133,20 +140,23 @@ mod tests {
 
     #[test]
     fn a_large_cluster_leaves_room_for_what_is_to_be_known() {
-        let lines = frame(&screen(200), &[], Timestamp::UNIX_EPOCH, 12, 60);
+        let lines = frame(&screen(200), &[], Timestamp::UNIX_EPOCH, (12, 60), &Wording::default());
         let shown = "k8s-upgrade  no run in flight   the cluster runs an unknown\n             version   cluster: homelab\n\n  \
                      NODE          ROLE    VERSION  STATE\n  node0         worker  1.34.2   done\n  \
                      node1         worker  1.34.2   done\n  node10        worker  1.34.2   draining: 1 of 9 pods left\n  \
                      … 197 more                     8 done, 189 waiting\n\n  type    k8s-upgrade resume\n\n  \
                      safe to walk away: yes, nothing is going on.";
         assert_eq!(lines.join("\n"), shown);
-        assert_eq!(frame(&screen(4), &[], Timestamp::UNIX_EPOCH, 4, 100).last().map(String::as_str), Some("… 5 more lines"));
+        assert_eq!(
+            frame(&screen(4), &[], Timestamp::UNIX_EPOCH, (4, 100), &Wording::default()).last().map(String::as_str),
+            Some("… 5 more lines")
+        );
     }
 
     #[test]
     fn a_command_that_is_too_wide_counts_for_its_height() {
         let wide = Screen { commands: vec!["x".repeat(150)], ..screen(1) };
-        let of = |rows| frame(&wide, &[], Timestamp::UNIX_EPOCH, rows, 80);
+        let of = |rows| frame(&wide, &[], Timestamp::UNIX_EPOCH, (rows, 80), &Wording::default());
         assert!(of(10).len() == 9 && of(10).iter().any(|line| line.chars().count() == 160));
         assert_eq!(of(8).last().map(String::as_str), Some("… 3 more lines"));
     }

@@ -11,6 +11,7 @@ mod journal;
 mod json;
 mod live;
 mod notice;
+mod out;
 mod outbox;
 mod paced;
 mod page;
@@ -24,8 +25,8 @@ mod status;
 mod story;
 mod table;
 mod terminal;
+mod wording;
 
-use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -48,13 +49,15 @@ pub use health::text as health_text;
 pub use hosts::{restore as restore_text, text as hosts_text};
 pub use live::{drawn, frame, left, text as live_text};
 pub use notice::Notice;
+pub use out::{Out, put, write};
 pub use outbox::Outbox;
 pub use picture::{html, svg};
 pub use plan::{markdown as plan_markdown, text as plan_text};
-pub use printed::{Printed, put, write};
+pub use printed::Printed;
 pub use progress::{Follower, Urgency};
 pub use queue::Queue;
 pub use status::text as status_text;
+pub use wording::{Called, Wording};
 
 /// A fact about the run. `place` is a node, a phase, or empty for the run as a whole.
 #[derive(Clone, Debug)]
@@ -235,9 +238,6 @@ pub enum Style {
     Plain,
     Json,
 }
-
-/// Where process output goes; shared, because events come from everywhere.
-pub type Out = Arc<Mutex<dyn Write + Send>>;
 
 /// The sink for a style. `verbosity`: below 0 only warnings and failures, above 0 also what programs on nodes print.
 pub fn sink(style: Style, verbosity: i8, out: Out) -> Box<dyn Sink> {

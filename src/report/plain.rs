@@ -73,7 +73,7 @@ mod tests {
 
     fn told(verbosity: i8, events: &[Event]) -> String {
         let kept = Buffer::default();
-        let mut sink = Plain::new(verbosity, Arc::new(Mutex::new(kept.clone())));
+        let mut sink = Plain::new(verbosity, Out::new(kept.clone()));
         events.iter().for_each(|event| sink.event(Timestamp::UNIX_EPOCH, event));
         let bytes = kept.0.lock().map(|bytes| bytes.clone()).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()

@@ -142,5 +142,5 @@ pub fn markdown(plan: &Plan) -> Printed {
     for line in &plan.open {
         let _ = writeln!(out, "- {}", plain(line));
     }
-    Printed::page(out)
+    Printed::document(out)
 }

@@ -10,7 +10,7 @@ use crate::plan::model::answer::Answer;
 use crate::plan::model::lease::{Driver, Lease};
 use crate::plan::model::progress::{Doing, Waiting};
 use crate::plan::rescue::hosts::{End, Unit};
-use crate::plan::view::screen::{Failed, Row, Screen, Stale, Work};
+use crate::plan::view::screen::{Failed, Left, Row, Screen, Stale, Work};
 use crate::words::shown;
 
 fn by_hand(driver: &Driver, now: Timestamp) -> String {
@@ -104,6 +104,11 @@ pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: us
     }
     if let Some(path) = &screen.backup {
         labelled(&mut out, "backup", path);
+    }
+    if let Some(Left { nodes, until }) = screen.run.as_ref().and_then(|run| run.left) {
+        let nodes = if nodes == 1 { "the last node".to_owned() } else { format!("{nodes} nodes") };
+        let clock = until.strftime("%H:%M:%S UTC");
+        labelled(&mut out, "ahead", &format!("{nodes}, about {} ({clock}), an estimate", left(now, until)));
     }
     if let Some(then) = &screen.then {
         labelled(&mut out, "then", then);

@@ -139,5 +139,5 @@ pub fn markdown(story: &Story, timeline: &Timeline) -> Printed {
             let _ = writeln!(out, "- {}", plain(line));
         }
     }
-    Printed::page(out)
+    Printed::document(out)
 }

@@ -317,6 +317,12 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The keys of all settings.
+    pub fn keys() -> Vec<String> {
+        let map = serde_json::to_value(Settings::default()).ok();
+        map.as_ref().and_then(|map| map.as_object()).into_iter().flat_map(|map| map.keys().cloned()).collect()
+    }
+
     /// What SSH needs where neither the API server nor anything that it keeps may be asked. Without a key file, an agent has the key.
     ///
     /// # Errors

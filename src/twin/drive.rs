@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::future::{AbortHandle, Abortable, Aborted, LocalBoxFuture};
@@ -186,7 +186,7 @@ impl<'a> Driver<'a> {
 
     fn launch(&mut self, id: String, who: Who, argv: Vec<String>, env: Env, files: BTreeMap<PathBuf, Arc<[u8]>>) {
         let world = self.twin.world(&who, files);
-        let out = || -> Out { Arc::new(Mutex::new(Log { twin: self.twin.clone(), id: id.clone(), rest: Vec::new() })) };
+        let out = || Out::new(Log { twin: self.twin.clone(), id: id.clone(), rest: Vec::new() });
         let (stop, asked) = watch::channel(Asked::default());
         let start = Start { argv, env, stdout: out(), stderr: out(), stop: asked, tee: self.tee.as_ref().map(|tee| tee(&who)) };
         self.twin.edit(|state| state.tell(format_args!("{who} starts: {}", start.argv.join(" "))));

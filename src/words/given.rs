@@ -27,8 +27,12 @@ tokens! {
     VaultPath, "path in Vault", "letters, digits and . _ - between slashes are wanted, 255 at most, for example team/k8s-upgrade", is_vault_path;
     /// How people call the cluster.
     ClusterName, "name of a cluster", "1 to 63 characters in one line are wanted", |text| is_text(text, 63);
-    /// Of a kubeconfig: whatever its author chose.
-    ContextName, "name of a context", "1 to 500 characters in one line are wanted", |text| is_text(text, 500);
+    /// Of a context, a cluster or a user of a kubeconfig: whatever its author chose.
+    KubeconfigName, "name in a kubeconfig", "1 to 500 characters in one line are wanted", |text| is_text(text, 500);
+    /// Of a user or a group, as the API server knows them. It stands in a header, where what is no ASCII would be read as something else.
+    Subject, "name of a user or a group",
+        "1 to 500 characters of ASCII in one line are wanted, for example ann or system:masters",
+        |text| text.is_ascii() && text.trim() == text && is_text(text, 500);
     /// Of what kubeadm would write over, as `acknowledge` names it.
     LossId, "ID of changes", "hexadecimal digits are wanted, as `k8s-upgrade acknowledge` prints them", |text| (1..=64).contains(&text.len()) && is_hex(text);
     /// Of an addon, as its image is called: the last part of its path, or a folder before that: `cilium`, `calico`, `ingress-nginx/controller`.
@@ -257,6 +261,7 @@ mod tests {
         );
         assert_eq!("team-a".parse::<Tenant>().unwrap().header(), ("X-Scope-OrgID", "team-a"));
         assert_eq!("THANOS-TENANT: a".parse::<Tenant>().unwrap().header(), ("THANOS-TENANT", "a"));
-        accepts::<ContextName>(&["ann@prod", "arn:aws:eks:eu-central-1:1:cluster/prod"], &[]);
+        accepts::<KubeconfigName>(&["ann@prod", "arn:aws:eks:eu-central-1:1:cluster/prod"], &[]);
+        accepts::<Subject>(&["ann", "system:serviceaccount:k8s-upgrade:k8s-upgrade-job", "Ann Example"], &["ä", " ann", "ann "]);
     }
 }

@@ -2,9 +2,10 @@
 
 use clap::CommandFactory;
 use k8s_upgrade::cli::Cli;
+use k8s_upgrade::report::Wording;
 
 use super::ports;
-use crate::support::program::program;
+use crate::support::program::{program, program_as};
 
 /// A kubeconfig of an API server that nobody listens for.
 fn nobody(folder: &tempfile::TempDir) -> String {
@@ -98,7 +99,7 @@ fn no_command_advises_itself() {
     let kubeconfig = nobody(&folder);
     let mut cli = Cli::command();
     cli.build();
-    let without_cluster = ["help", "completions", "man", "manifests", "image", "rehearse"];
+    let without_cluster = ["help", "completions", "complete", "man", "manifests", "image", "rehearse"];
     let mut asked = 0;
     for command in cli.get_subcommands().filter(|command| !without_cluster.contains(&command.get_name())) {
         // One that another may stand for is wanted, too, where that other is not there.
@@ -159,7 +160,7 @@ fn words_that_are_no_names_are_refused_before_anything_is_asked() {
     }
     for reason in ["", " ", "a\nb", "\u{1b}[31m", &"a".repeat(501)] {
         program(&["halt", &format!("--reason={reason}")], &[]).is(2).says("is no reason");
-        program(&["status", &format!("--context={reason}")], &[]).is(2).says("is no name of a context");
+        program(&["status", &format!("--context={reason}")], &[]).is(2).says("is no name in a kubeconfig");
     }
     for seed in ["-1", "18446744073709551616", "x"] {
         program(&["rehearse", &format!("--seed={seed}")], &[]).is(2);
@@ -199,4 +200,98 @@ fn variables_of_service_links_are_told_on_request() {
     assert_eq!(program(&["manifests", "--only", "rules"], &links).is(0).stderr, "");
     program(&["-v", "manifests", "--only", "rules"], &links).is(0).says("K8S_UPGRADE_PORT is no setting");
     program(&["status"], &[("K8S_UPGRADE_PORTS", "1")]).is(2).says("unknown setting");
+}
+
+#[test]
+fn whom_it_acts_as_is_said_where_the_api_server_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = nobody(&folder);
+    let ask = |args: &[&str]| program(&[&["check", "--kubeconfig", &kubeconfig, "--request-timeout", "0s"], args].concat(), &[]);
+    ask(&["--as", "ann", "--as-group", "ops"]).is(7).says("(context c, as ann)");
+    ask(&["--as-group", "ops"]).is(2).says("--as-group needs --as");
+    ask(&["--cluster", "gone"]).is(2).says("has no cluster gone (known: c)");
+    ask(&["--user", "gone"]).is(2).says("has no user gone (known: u)");
+    for name in ["", " ", "a\nb", "\u{1b}[31m", "ä", &"a".repeat(501)] {
+        ask(&[&format!("--as={name}")]).is(2).says("is no name of a user or a group");
+        ask(&[&format!("--as-group={name}")]).is(2).says("is no name of a user or a group");
+    }
+}
+
+/// Of every command, and of the program itself.
+fn helps(name: &str, env: &[(&str, &str)]) -> Vec<String> {
+    let mut cli = Cli::command();
+    cli.build();
+    let commands = cli.get_subcommands().map(|command| vec![command.get_name().to_owned(), "--help".to_owned()]);
+    let all = commands.filter(|words| words[0] != "help").chain([vec!["--help".to_owned()], vec!["-h".to_owned()]]);
+    all.map(|words| {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        program_as(name, &words, env).is(0).stdout.clone()
+    })
+    .collect()
+}
+
+/// As a plugin of kubectl it has another name, wherever a person reads what to type.
+#[test]
+fn a_plugin_of_kubectl_says_what_is_typed_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = nobody(&folder);
+    let name = "/usr/local/bin/kubectl-upgrade";
+    let (own, plugin) = (helps("k8s-upgrade", &[]), helps(name, &[]));
+    let mut named = 0;
+    for (own, plugin) in own.iter().zip(&plugin) {
+        let usage = plugin.lines().find(|line| line.starts_with("Usage: ")).unwrap();
+        assert!(usage.starts_with("Usage: kubectl upgrade"), "{usage}");
+        // The same but for the name: a namespace, an image and a file keep theirs.
+        assert_eq!(own, &plugin.replace("kubectl upgrade", "k8s-upgrade"));
+        for example in plugin.split("Examples:").skip(1).flat_map(str::lines) {
+            assert!(!example.trim_start().starts_with("k8s-upgrade"), "{example}");
+        }
+        named += plugin.matches("kubectl upgrade").count();
+    }
+    assert!(named > 60, "{named}");
+    program_as(name, &["check", "--kubeconfig", &kubeconfig], &[]).is(7).says("Next:  kubectl upgrade status");
+    program_as(name, &["check", "--kubeconfig", &kubeconfig, "--log-format", "json"], &[]).is(7).says("k8s-upgrade status");
+    // What is applied to the cluster is no text for whoever typed.
+    let manifests = |name| program_as(name, &["manifests", "--image", "example.org/k8s-upgrade:1"], &[]).is(0).stdout.clone();
+    assert_eq!(manifests(name), manifests("k8s-upgrade"));
+}
+
+/// Whatever a screen has: no byte of it is one that such a locale has no sign for.
+#[test]
+fn a_locale_without_unicode_gets_ascii() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = nobody(&folder);
+    for locale in [[("LC_ALL", "POSIX")], [("LC_CTYPE", "C")], [("LANG", "de_DE.ISO-8859-1")]] {
+        assert!(helps("k8s-upgrade", &locale).iter().all(|help| help.is_ascii()), "{locale:?}");
+        let ran = program(&["status", "--kubeconfig", &kubeconfig], &locale);
+        assert!(ran.is(7).says("x list nodes").stderr.is_ascii(), "{}", ran.stderr);
+    }
+    program(&["status", "--kubeconfig", &kubeconfig], &[("LANG", "C.UTF-8")]).is(7).says("✗ list nodes");
+    // JSON is UTF-8 wherever it is read.
+    program(&["status", "--kubeconfig", &kubeconfig, "--log-format", "json"], &[("LANG", "C")]).is(7);
+    let ascii = Wording { ascii: true, ..Wording::default() };
+    let tests = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let folders = ["offline", "sim"].map(|folder| std::fs::read_dir(tests.join(folder).join("snapshots")).unwrap());
+    let (mut screens, mut signs) = (0, 0);
+    for file in folders.into_iter().flatten().map(|file| file.unwrap().path()) {
+        let Ok(golden) = std::fs::read_to_string(&file) else { continue };
+        let put = ascii.put(&golden);
+        assert!(put.is_ascii(), "{}", file.display());
+        assert_eq!(put.lines().count(), golden.lines().count(), "{}", file.display());
+        (screens, signs) = (screens + 1, signs + golden.chars().filter(|sign| !sign.is_ascii()).count());
+    }
+    assert!(screens > 40 && signs > 100, "{screens} {signs}");
+}
+
+/// What JSON says, in the notation that kubectl's users know.
+#[test]
+fn yaml_says_what_json_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = nobody(&folder);
+    let halt =
+        |form| program(&["halt", "--yes", "--reason", "Zürich: on\u{a0}hold", "--kubeconfig", &kubeconfig, "-o", form], &[]);
+    let (json, yaml) = (halt("json").is(7).stdout.clone(), halt("yaml").is(7).stdout.clone());
+    let json: serde_json::Value = serde_json::from_str(&json.replace("-o json", "-o yaml")).unwrap();
+    assert!(yaml.starts_with("---\nversion: 1\n"), "{yaml}");
+    assert_eq!(serde_saphyr::from_str::<serde_json::Value>(&yaml).unwrap(), json, "{yaml}");
 }

@@ -1,65 +1,20 @@
-//! completions/ and man/ are written by the binary: the committed files are what it writes now.
+//! man/ is written by the binary: the committed files are what it writes now.
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::process::Command;
 
 use clap::CommandFactory;
-use clap_complete::Shell;
 use k8s_upgrade::adapters::SystemFiles;
 use k8s_upgrade::cli::Cli;
 use k8s_upgrade::commands;
 use k8s_upgrade::plan::decide::gates::{Gate, Occasion, Row};
 use k8s_upgrade::settings::{Settings, Sources};
 
-const ADVICE: &str = "write them anew: `k8s-upgrade man man` and `k8s-upgrade completions SHELL > completions/FILE`";
+const ADVICE: &str = "write them anew: `k8s-upgrade man man`";
 
 fn committed(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}; {ADVICE}", path.display()))
-}
-
-#[test]
-fn completions_are_what_the_binary_writes() {
-    for (shell, file) in [(Shell::Bash, "k8s-upgrade.bash"), (Shell::Zsh, "_k8s-upgrade"), (Shell::Fish, "k8s-upgrade.fish")] {
-        let written = String::from_utf8(commands::completions_of(shell)).unwrap();
-        assert!(written.contains("upgrade-node"), "{file} names no subcommand");
-        assert!(committed(&format!("completions/{file}")) == written, "completions/{file} is old; {ADVICE}");
-    }
-}
-
-/// What bash offers once these words are typed, and the beginning of the next.
-fn offered(words: &[&str], begun: &str) -> Vec<String> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions/k8s-upgrade.bash");
-    let typed = [&["k8s-upgrade"], words, &[begun]].concat();
-    let line = format!(
-        "source {}; COMP_WORDS=({}); COMP_CWORD={}; \
-         $(complete -p k8s-upgrade | sed 's/.*-F \\([^ ]*\\).*/\\1/') k8s-upgrade '{begun}' {}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
-        script.display(),
-        typed.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" "),
-        typed.len() - 1,
-        typed[typed.len() - 2],
-    );
-    let ended = Command::new("bash").args(["--norc", "-c", &line]).output().unwrap();
-    assert!(ended.status.success(), "{line}: {}", String::from_utf8_lossy(&ended.stderr));
-    String::from_utf8(ended.stdout).unwrap().lines().filter(|line| !line.is_empty()).map(str::to_owned).collect()
-}
-
-/// In bash itself: the first word, and then every option of every command.
-#[test]
-fn bash_completes_every_option_of_every_command() {
-    let mut cli = Cli::command();
-    cli.build();
-    for sub in cli.get_subcommands().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()) {
-        let name = sub.get_name();
-        assert!(offered(&[], &name[..2]).contains(&name.to_owned()), "{name}");
-        let options = offered(&[name], "--");
-        for option in sub.get_opts().chain(sub.get_arguments().filter(|it| it.get_long().is_some())) {
-            if let Some(long) = option.get_long().filter(|_| !option.is_hide_set()) {
-                assert!(options.contains(&format!("--{long}")), "{name} --{long}: {options:?}");
-            }
-        }
-    }
 }
 
 #[test]

@@ -25,7 +25,11 @@ fn kubeconfig(server: &str) -> String {
 }
 
 fn connect(path: &Path, context: Option<&str>) -> Result<KubeConnection, String> {
-    let target = KubeTarget { kubeconfig: Some(path.to_owned()), context: context.map(str::to_owned) };
+    wanted(path, &KubeTarget { context: context.map(|name| name.parse().unwrap()), ..KubeTarget::default() })
+}
+
+fn wanted(path: &Path, target: &KubeTarget) -> Result<KubeConnection, String> {
+    let target = KubeTarget { kubeconfig: Some(path.to_owned()), ..target.clone() };
     run(async { real().connect(&target, Gate).await })
 }
 
@@ -57,9 +61,79 @@ fn a_connection_says_where_it_leads() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("config");
     std::fs::write(&file, kubeconfig("https://10.0.0.1:6443")).unwrap();
-    let target = KubeTarget { kubeconfig: Some(file), context: None };
+    let target = KubeTarget { kubeconfig: Some(file), ..KubeTarget::default() };
     let connection = run(async { real().connect(&target, Gate).await }).unwrap();
     assert_eq!((connection.place.as_str(), connection.in_cluster), ("https://10.0.0.1:6443 (context homelab)", false));
+}
+
+/// Two of each, of which the context names the first; only the second can be told by its address.
+const TWO: &str = "apiVersion: v1\nkind: Config\n\
+    clusters: [{name: c, cluster: {server: 'https://10.0.0.1:6443'}}, {name: d, cluster: {server: 'https://10.0.0.2:6443'}}]\n\
+    users: [{name: u, user: {token: 'not\ta token'}}, {name: v, user: {token: secret, as: ann}}]\n\
+    contexts: [{name: homelab, context: {cluster: c, user: u}}]\n";
+
+#[test]
+fn a_cluster_and_a_user_are_taken_instead_of_the_contexts_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    std::fs::write(&file, TWO).unwrap();
+    let name = |text: &str| Some(text.parse().unwrap());
+    let of = |context: &str, cluster: &str, user: &str| {
+        let given = |text: &str| if text.is_empty() { None } else { name(text) };
+        let target = KubeTarget { context: given(context), cluster: given(cluster), user: given(user), ..KubeTarget::default() };
+        wanted(&file, &target).map(|connection| connection.place)
+    };
+    let place = "https://10.0.0.2:6443 (context homelab, cluster d, user v, as ann)";
+    assert_eq!(of("homelab", "d", "v"), Ok(place.to_owned()));
+    assert_eq!(of("homelab", "", "v"), Ok("https://10.0.0.1:6443 (context homelab, user v, as ann)".to_owned()));
+    // Whoever names the cluster needs no context; without one the user is nobody, as to kubectl.
+    assert_eq!(of("", "d", ""), Ok("https://10.0.0.2:6443 (cluster d)".to_owned()));
+    assert!(of("", "", "v").unwrap_err().contains("has no current context"));
+    assert!(of("homelab", "gone", "v").unwrap_err().ends_with("config has no cluster gone (known: c, d)"));
+    assert!(of("homelab", "d", "gone").unwrap_err().ends_with("config has no user gone (known: u, v)"));
+}
+
+#[test]
+fn groups_without_a_user_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("config");
+    std::fs::write(&file, TWO).unwrap();
+    let name = |text: &str| Some(text.parse().unwrap());
+    let target = KubeTarget { cluster: name("d"), as_groups: vec!["ops".parse().unwrap()], ..KubeTarget::default() };
+    let why = wanted(&file, &target).map(drop).unwrap_err();
+    assert!(why.contains("--as-group needs --as"), "{why}");
+    // The kubeconfig's own will do.
+    wanted(&file, &KubeTarget { user: name("v"), ..target }).unwrap();
+}
+
+#[test]
+fn the_api_server_hears_as_whom_we_act() {
+    run(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = format!("http://{}", listener.local_addr().unwrap());
+        let headers = tokio::spawn(async move {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            let mut buffer = vec![0; 65536];
+            let count = socket.read(&mut buffer).await.unwrap();
+            socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}").await.unwrap();
+            let request = String::from_utf8_lossy(&buffer[..count]).to_lowercase();
+            let mut said: Vec<String> =
+                request.lines().filter(|line| line.starts_with("impersonate-")).map(str::to_owned).collect();
+            said.sort();
+            said
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config");
+        std::fs::write(&file, kubeconfig(&server)).unwrap();
+        let name = |text: &str| text.parse().unwrap();
+        let (as_user, as_groups) = (Some(name("ann")), vec![name("system:authenticated"), name("ops")]);
+        let target = KubeTarget { kubeconfig: Some(file), as_user, as_groups, ..KubeTarget::default() };
+        let connection = real().connect(&target, Gate).await.unwrap();
+        assert_eq!(connection.place, format!("{server} (context homelab, as ann)"));
+        connection.client.request_text(http::Request::get("/api").body(Vec::new()).unwrap()).await.unwrap();
+        let wanted = ["impersonate-group: ops", "impersonate-group: system:authenticated", "impersonate-user: ann"];
+        assert_eq!(headers.await.unwrap(), wanted);
+    });
 }
 
 #[test]
@@ -83,7 +157,7 @@ fn a_change_without_a_permit_never_leaves_and_a_429_is_seen_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("config");
         std::fs::write(&file, kubeconfig(&server)).unwrap();
-        let target = KubeTarget { kubeconfig: Some(file), context: None };
+        let target = KubeTarget { kubeconfig: Some(file), ..KubeTarget::default() };
         let client = real().connect(&target, Gate).await.unwrap().client;
 
         let post = || http::Request::post("/api/v1/namespaces").body(b"{}".to_vec()).unwrap();

@@ -3,6 +3,7 @@
 
 mod browser;
 mod cli;
+mod completions;
 mod dashboard;
 mod defects;
 mod docs;

@@ -1,6 +1,5 @@
 //! Nothing that others wrote steers a terminal, starts a line of its own, or floods the screen: in every event, every view and every form.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -142,7 +141,7 @@ fn number(event: &Event) -> usize {
 /// What a sink makes of one event, told as a process tells it.
 fn told(event: &Event, sink: impl FnOnce(report::Out) -> Box<dyn Sink>) -> String {
     let kept = Buffer::default();
-    report::shared(vec![sink(Arc::new(Mutex::new(kept.clone())))]).lock().unwrap().event(at(), event);
+    report::shared(vec![sink(report::Out::new(kept.clone()))]).lock().unwrap().event(at(), event);
     kept.text()
 }
 
@@ -232,6 +231,7 @@ fn screen() -> Screen {
             target: Some(Version::new(1, 34, 7)),
             started: Some(at()),
             position: text(),
+            left: None,
             image: Some(text()),
             installed: Some(text()),
         }),
@@ -269,7 +269,7 @@ fn status_and_the_live_screen() {
     is_sane_json(&Printed::pretty(&data::Status::of(&screen, at())).unwrap(), "status as data");
     is_sane_json(&Printed::json(&data::LiveStatus::of(&screen, &stale, at())).unwrap(), "the live screen as data");
     for (rows, columns) in [(24, 80), (5, 20), (2, 1), (1000, 300)] {
-        let frame = report::frame(&screen, &stale, at(), rows, columns).join("\n");
+        let frame = report::frame(&screen, &stale, at(), (rows, columns), &report::Wording::default()).join("\n");
         assert!(!frame.chars().any(|c| c.is_control() && c != '\n'), "{rows} × {columns}: {frame:.300}");
         assert!(frame.lines().all(|line| !line.starts_with("CANARY")), "{rows} × {columns}: {frame:.300}");
     }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use k8s_upgrade::report::Out;
 use k8s_upgrade::world::{Env, World};
 use k8s_upgrade::{Invocation, Panics, adapters, run, signals};
 
@@ -51,19 +52,28 @@ pub fn program(args: &[&str], env: &[(&str, &str)]) -> Ran {
     program_in(None, args, env)
 }
 
+/// The same under another name.
+pub fn program_as(name: &str, args: &[&str], env: &[(&str, &str)]) -> Ran {
+    called(name, None, args, env)
+}
+
 /// The same in a world that is made inside the runtime; else the real one. A command that stops time has no deadline here.
 pub fn program_in(world: Option<&dyn Fn() -> World>, args: &[&str], env: &[(&str, &str)]) -> Ran {
+    called("k8s-upgrade", world, args, env)
+}
+
+fn called(name: &str, world: Option<&dyn Fn() -> World>, args: &[&str], env: &[(&str, &str)]) -> Ran {
     let (stdout, stderr) = (Buffer::default(), Buffer::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let code = runtime.block_on(async {
         let env: Env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
         let real = adapters::world(&env);
         let invocation = Invocation {
-            argv: ["k8s-upgrade"].iter().chain(args).map(Into::into).collect(),
+            argv: [name].iter().chain(args).map(Into::into).collect(),
             env,
             stdin: Box::new(std::io::empty()),
-            stdout: Arc::new(Mutex::new(stdout.clone())),
-            stderr: Arc::new(Mutex::new(stderr.clone())),
+            stdout: Out::new(stdout.clone()),
+            stderr: Out::new(stderr.clone()),
             interactive: false,
             stderr_is_terminal: false,
             stop: signals::none(),

@@ -7,45 +7,115 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderValue, Uri};
 use kube::Config;
-use kube::config::{AuthInfo, Cluster, ExecAuthCluster, Kubeconfig};
+use kube::config::{AuthInfo, Cluster, Context, ExecAuthCluster, Kubeconfig};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use secrecy::ExposeSecret;
 
 use crate::adapters::files;
 use crate::adapters::proxy::proxy;
-use crate::world::{SECRET_FILE, TEXT_FILE};
+use crate::world::{KubeTarget, Named, SECRET_FILE, TEXT_FILE};
 
 /// What a context says.
 pub struct Chosen {
     pub config: Config,
-    /// For messages: `context homelab`.
+    /// For messages: `context homelab, as ann`.
     pub source: String,
 }
 
-/// The configuration of `context`, else of the current one; `shown` is what the kubeconfig is called.
-pub fn choose(kubeconfig: Kubeconfig, shown: &str, context: Option<&str>) -> Result<Chosen, String> {
-    let known: Vec<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
-    let known = known.join(", ");
-    let Some(name) = context.or(kubeconfig.current_context.as_deref()).filter(|name| !name.is_empty()) else {
-        return Err(format!("{shown} has no current context: name one with --context (known: {known})"));
+/// The configuration of the context that is wanted, else of the current one, with the cluster and the user that are wanted instead of its
+/// own; `shown` is what the kubeconfig is called.
+pub fn choose(kubeconfig: Kubeconfig, shown: &str, target: &KubeTarget) -> Result<Chosen, String> {
+    let (context, mut source) = context(&kubeconfig, shown, target)?;
+    let place = |why: String| format!("{shown}, {}: {why}", source.join(", "));
+    let cluster = match &target.cluster {
+        Some(name) => {
+            let absent = || unknown(shown, "cluster", name, kubeconfig.clusters.iter().map(|known| &known.name));
+            cluster(&kubeconfig, name).ok_or_else(absent)?
+        }
+        None => {
+            cluster(&kubeconfig, &context.cluster).ok_or_else(|| place(format!("it has no cluster {:?}", context.cluster)))?
+        }
     };
-    let Some(found) = kubeconfig.contexts.iter().find(|context| context.name == name) else {
-        return Err(format!("{shown} has no context {name} (known: {known})"));
+    let user = match &target.user {
+        Some(name) => {
+            let absent = || unknown(shown, "user", name, kubeconfig.auth_infos.iter().map(|known| &known.name));
+            user(&kubeconfig, name).ok_or_else(absent)?
+        }
+        // One that is missing is anonymous, as to kubectl.
+        None => context.user.as_ref().and_then(|name| user(&kubeconfig, name)).unwrap_or_default(),
     };
-    let place = |why: String| format!("{shown}, context {name}: {why}");
-    let context = found.context.clone().unwrap_or_default();
-    let cluster = kubeconfig.clusters.iter().find(|cluster| cluster.name == context.cluster);
-    let cluster = cluster.and_then(|cluster| cluster.cluster.clone());
-    let cluster = cluster.ok_or_else(|| place(format!("it has no cluster {:?}", context.cluster)))?;
-    // A user that is missing is anonymous, as to kubectl.
-    let named = |user: &String| kubeconfig.auth_infos.iter().find(|named| named.name == *user)?.auth_info.clone();
-    let user = context.user.as_ref().and_then(named).unwrap_or_default();
     let mut config = configure(cluster, user).map_err(place)?;
+    source.extend(act_as(&mut config.auth_info, target)?);
     if let Some(namespace) = context.namespace {
         config.default_namespace = namespace;
     }
-    Ok(Chosen { config, source: format!("context {name}") })
+    Ok(Chosen { config, source: source.join(", ") })
+}
+
+/// All that it has names for.
+pub fn named(kubeconfig: &Kubeconfig) -> Named {
+    Named {
+        contexts: kubeconfig.contexts.iter().map(|known| known.name.clone()).collect(),
+        clusters: kubeconfig.clusters.iter().map(|known| known.name.clone()).collect(),
+        users: kubeconfig.auth_infos.iter().map(|known| known.name.clone()).collect(),
+    }
+}
+
+/// What the context says, and of what is wanted the parts, for messages. Whoever names a cluster needs no context.
+fn context(kubeconfig: &Kubeconfig, shown: &str, target: &KubeTarget) -> Result<(Context, Vec<String>), String> {
+    let known = || kubeconfig.contexts.iter().map(|context| &context.name);
+    let current = kubeconfig.current_context.as_deref().filter(|name| !name.is_empty());
+    let name = target.context.as_deref().or(current);
+    let context = match name {
+        Some(name) => {
+            let found = kubeconfig.contexts.iter().find(|context| context.name == name);
+            found.ok_or_else(|| unknown(shown, "context", name, known()))?.context.clone().unwrap_or_default()
+        }
+        None if target.cluster.is_some() => Context::default(),
+        None => {
+            return Err(format!("{shown} has no current context: name one with --context (known: {})", list(known())));
+        }
+    };
+    let part = |kind: &str, name: Option<&str>| name.map(|name| format!("{kind} {name}"));
+    let parts = [part("context", name), part("cluster", target.cluster.as_deref()), part("user", target.user.as_deref())];
+    Ok((context, parts.into_iter().flatten().collect()))
+}
+
+fn cluster(kubeconfig: &Kubeconfig, name: &str) -> Option<Cluster> {
+    kubeconfig.clusters.iter().find(|known| known.name == name)?.cluster.clone()
+}
+
+fn user(kubeconfig: &Kubeconfig, name: &str) -> Option<AuthInfo> {
+    kubeconfig.auth_infos.iter().find(|known| known.name == name)?.auth_info.clone()
+}
+
+fn unknown<'a>(shown: &str, kind: &str, name: &str, known: impl Iterator<Item = &'a String>) -> String {
+    format!("{shown} has no {kind} {name} (known: {})", list(known))
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    let names: Vec<&str> = names.map(String::as_str).collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+}
+
+/// Has the API server take us for somebody else, as far as the command line says so, and says whom for messages.
+///
+/// # Errors
+/// Groups alone: the API server knows no impersonation without a user.
+pub fn act_as(user: &mut AuthInfo, target: &KubeTarget) -> Result<Option<String>, String> {
+    if let Some(wanted) = &target.as_user {
+        user.impersonate = Some(wanted.to_string());
+    }
+    if !target.as_groups.is_empty() {
+        user.impersonate_groups = Some(target.as_groups.iter().map(ToString::to_string).collect());
+    }
+    match &user.impersonate {
+        None if !target.as_groups.is_empty() => {
+            Err("--as-group needs --as: the API server takes nobody for a member of a group without a user's name".to_owned())
+        }
+        taken => Ok(taken.as_ref().map(|name| format!("as {name}"))),
+    }
 }
 
 fn configure(cluster: Cluster, mut user: AuthInfo) -> Result<Config, String> {

@@ -14,7 +14,7 @@ use kube::{Client, Config};
 use super::Proxies;
 use crate::permit::Gate;
 use crate::words::place;
-use crate::world::{Env, KubeConnection, KubeSource, KubeTarget};
+use crate::world::{Env, KubeConnection, KubeSource, KubeTarget, Named};
 use bounds::Bounded;
 
 /// Its presence says that the program runs in a pod with a ServiceAccount.
@@ -47,10 +47,10 @@ impl KubeSource for RealKube {
     fn connect<'a>(&'a self, target: &'a KubeTarget, gate: Gate) -> BoxFuture<'a, Result<KubeConnection, String>> {
         Box::pin(async move {
             super::install_crypto_provider();
-            let in_cluster = target.kubeconfig.is_none() && target.context.is_none() && Path::new(SERVICE_ACCOUNT_TOKEN).exists();
+            let in_cluster = !target.names_kubeconfig() && Path::new(SERVICE_ACCOUNT_TOKEN).exists();
             let (target, usual, proxies) = (target.clone(), self.usual.clone(), self.proxies.clone());
             let read = move || match in_cluster {
-                true => of_pod(),
+                true => of_pod(&target),
                 false => of_kubeconfig(&target, usual.as_deref(), proxies),
             };
             let (config, place) = self.within("the kubeconfig or a file that it names", read).await??;
@@ -62,6 +62,14 @@ impl KubeSource for RealKube {
             // What a plugin gives is not ours: where kube cannot use it, it stops its thread, which is told.
             let client = self.within(&asked, move || client(config, &shown, gate)).await??;
             Ok(KubeConnection { client, in_cluster, place })
+        })
+    }
+
+    fn named<'a>(&'a self, target: &'a KubeTarget) -> BoxFuture<'a, Option<Named>> {
+        Box::pin(async move {
+            let paths = target.kubeconfig.clone().or_else(|| self.usual.clone())?;
+            let read = move || kubeconfig::read_merged(&paths);
+            Some(kubeconfig::named(&self.within("the kubeconfig", read).await.ok()?.ok()?))
         })
     }
 }
@@ -80,9 +88,10 @@ impl RealKube {
 }
 
 /// As the pod's ServiceAccount. The API server's Service is never reached through a proxy.
-fn of_pod() -> Result<(Config, String), String> {
-    let config = Config::incluster().map_err(|error| format!("the pod's ServiceAccount cannot be used: {error}"))?;
-    let place = format!("{} (in the cluster)", place(&config.cluster_url.to_string()));
+fn of_pod(target: &KubeTarget) -> Result<(Config, String), String> {
+    let mut config = Config::incluster().map_err(|error| format!("the pod's ServiceAccount cannot be used: {error}"))?;
+    let source = std::iter::once("in the cluster".to_owned()).chain(kubeconfig::act_as(&mut config.auth_info, target)?);
+    let place = format!("{} ({})", place(&config.cluster_url.to_string()), source.collect::<Vec<_>>().join(", "));
     Ok((config, place))
 }
 
@@ -106,7 +115,7 @@ fn of_kubeconfig(
             );
         }
     };
-    let kubeconfig::Chosen { mut config, source } = kubeconfig::choose(kubeconfig, &shown, target.context.as_deref())?;
+    let kubeconfig::Chosen { mut config, source } = kubeconfig::choose(kubeconfig, &shown, target)?;
     // The kubeconfig's own proxy-url is meant for this cluster, the environment's for all.
     if config.proxy_url.is_none() {
         config.proxy_url = proxies?.of(&config.cluster_url).cloned();

@@ -322,6 +322,13 @@ pub fn name(head: &Head) -> String {
     name.trim_end_matches('-').to_owned()
 }
 
+/// The run whose journal is called so; None: it is of no run, or no journal.
+pub fn run_of(name: &str) -> Option<String> {
+    let rest = name.strip_prefix(names::APP_JOURNAL)?.strip_prefix('-')?;
+    let run = rest.split('-').next()?;
+    run.parse::<RunId>().ok().map(String::from)
+}
+
 /// A journal as pruning sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredJournal {

@@ -51,6 +51,11 @@ impl Times {
         times
     }
 
+    /// One more turn of this phase took so long.
+    pub fn add(&mut self, phase: Phase, all: Duration) {
+        self.of_phase.entry(phase.word()).or_default().push(Took { all, ..Took::default() });
+    }
+
     /// Without the names of the nodes, which are another cluster's.
     pub fn of_phases_alone(self) -> Times {
         Times { of_place: BTreeMap::new(), ..self }
@@ -104,5 +109,13 @@ mod tests {
         assert_eq!((of("c").all.as_secs(), of("new").all.as_secs()), (330, 330));
         assert_eq!(times.of_turn("a master", Phase::Master), None);
         assert!(Times::of(&[], |_| None).is_empty());
+    }
+
+    #[test]
+    fn a_turn_that_was_long_once_is_not_expected_again() {
+        let mut times = Times::default();
+        [600, 7200, 660].iter().for_each(|seconds| times.add(Phase::Worker, Duration::from_secs(*seconds)));
+        assert_eq!(times.of_turn("any", Phase::Worker).unwrap().all.as_secs(), 660);
+        assert_eq!(times.of_turn("any", Phase::Master), None);
     }
 }

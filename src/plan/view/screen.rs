@@ -88,10 +88,20 @@ pub struct Run {
     pub started: Option<Timestamp>,
     /// `worker 2 of 4`.
     pub position: String,
+    /// How long it still takes, where this run itself gives a reason for a guess.
+    pub left: Option<Left>,
     /// What its Jobs run to its end; None before the first.
     pub image: Option<String>,
     /// What is installed by now, where that is another.
     pub installed: Option<String>,
+}
+
+/// The nodes that are not done yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Left {
+    pub nodes: usize,
+    /// When they are done, if each takes as long as those of its kind took before it in this run.
+    pub until: Timestamp,
 }
 
 /// A node.
@@ -160,7 +170,8 @@ texts!(Screen {
     commands,
     safe
 });
-texts!(Run { id, target, started, position, image, installed });
+texts!(Run { id, target, started, position, left, image, installed });
+texts!(none: Left);
 texts!(Row { node, role, version, state, since, is_over, until });
 texts!(Work { job, step, created, deadline, pod, node, pin, silent, doing });
 texts!(Failed { job, ended, reason, exit, told });

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::screen::{Failed, Row, Run, Screen, ScreenInput, Work};
+use super::estimate::Times;
+use super::screen::{Failed, Left, Row, Run, Screen, ScreenInput, Work};
 use crate::failure::{Cause, Purpose};
 use crate::names;
 use crate::plan::decide::gates::Gate;
@@ -15,7 +16,7 @@ use crate::plan::decide::orphan::{self, Verdict};
 use crate::plan::decide::{planned, target, when};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::approved::Approved;
-use crate::plan::model::facts::{Facts, JobFact, JobState, Node, Step};
+use crate::plan::model::facts::{Facts, JobFact, JobState, Node, Phase, Step};
 use crate::plan::model::lease::Driver;
 use crate::plan::model::policy::Policy;
 use crate::plan::model::progress::{Doing, ToldFailure};
@@ -49,6 +50,7 @@ pub fn screen(seen: &ScreenInput, policy: &Policy, cluster: &str, namespace: &st
             target: marks.target,
             started: marks.started,
             position: view.position(),
+            left: view.left(),
             image: marks.image.clone(),
             installed: seen.installed.clone().filter(|installed| marks.image.as_ref().is_some_and(|image| image != installed)),
         }),
@@ -204,6 +206,32 @@ impl View<'_> {
     fn undone(&self) -> Vec<Step> {
         let chain = self.target().map(|target| next::chain(self.facts(), self.policy, target)).unwrap_or_default();
         chain.into_iter().filter(|link| !link.done).map(|link| link.step).collect()
+    }
+
+    /// The nodes that are left, and when they are done. None while something holds the run: nobody can foresee for how long.
+    fn left(&self) -> Option<Left> {
+        let waits = self.facts().marks.halted.is_some() || self.rest().is_some() || !self.blocks().is_empty();
+        if waits || (self.work.is_empty() && self.driver().is_none()) {
+            return None;
+        }
+        let done: Vec<(Timestamp, Phase)> = {
+            let ours = self.facts().nodes.iter().filter(|node| node.changed_by(&self.facts().marks));
+            let mut done: Vec<_> = ours.filter_map(|node| Some((node.changed_at?, Step::of(node).phase))).collect();
+            done.sort_by_key(|(at, _)| *at);
+            done
+        };
+        // From the end of one to the end of the next: with what lies between them, such as its soak.
+        let mut times = Times::default();
+        for (before, (at, phase)) in done.iter().zip(done.iter().skip(1)) {
+            times.add(*phase, at.duration_since(before.0).unsigned_abs());
+        }
+        let undone = self.undone();
+        let nodes: Vec<&Step> = undone.iter().filter(|step| step.node.is_some()).collect();
+        let turn = |step: &Step| times.of_turn(step.node.as_deref()?, step.phase).map(|took| took.all);
+        let turns = nodes.iter().map(|step| turn(step)).collect::<Option<Vec<Duration>>>()?;
+        let until = done.last()?.0.checked_add(turns.iter().sum::<Duration>()).ok()?;
+        // What takes longer than it should has proved the guess wrong.
+        (until > self.now && !nodes.is_empty()).then_some(Left { nodes: nodes.len(), until })
     }
 
     /// What is at work, else what comes next.

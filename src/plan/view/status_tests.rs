@@ -192,3 +192,27 @@ fn a_job_without_a_pod_that_runs_is_a_block() {
     assert_eq!(screen.blocks[0].0, format!("the pod of {NODE4} does not start: {mount}"));
     assert!(screen.commands.iter().any(|line| line.contains("describe pod p")), "{:?}", screen.commands);
 }
+
+/// Of each kind by its own: nothing is known of workers before the first is done, and nothing is foreseen while the run is held.
+#[test]
+fn what_the_nodes_of_this_run_took_says_when_the_others_are_done() {
+    let left = |done: &[(&str, &str)], change: fn(&mut ScreenInput)| {
+        let mut facts = run();
+        for (name, at) in done {
+            upgrade(&mut facts, name, NEW);
+            node(&mut facts, name).changed_at = format!("2026-11-22T{at}:00Z").parse().ok();
+        }
+        facts.jobs = vec![job("k8s-upgrade-worker-1-34-7-k8s-node3", JobState::Active)];
+        let mut seen = seen(facts);
+        change(&mut seen);
+        let left = shown(&seen).run.unwrap().left?;
+        Some((left.nodes, left.until.strftime("%H:%M").to_string()))
+    };
+    let done = [("k8s-master", "12:45"), ("k8s-node4", "12:55")];
+    assert_eq!(left(&done, |_| {}), Some((3, "13:25".to_owned())));
+    assert_eq!(left(&done[..1], |_| {}), None);
+    // Its turn is long over: the guess was wrong.
+    assert_eq!(left(&[("k8s-master", "12:05"), ("k8s-node4", "12:10")], |_| {}), None);
+    assert_eq!(left(&done, |seen| seen.facts.marks.halted = Some(Halt { by: "ann".into(), run: true, ..Halt::default() })), None);
+    assert_eq!(left(&done, |seen| seen.facts.jobs.clear()), None);
+}

@@ -75,6 +75,9 @@ pub struct Run<'a> {
     pub started: Option<Timestamp>,
     /// How far it is, in words for people.
     pub position: &'a str,
+    /// When all nodes are done, estimated by what this run's own took so far; absent where that gives no reason for a guess.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes_done_about: Option<Timestamp>,
     /// Where its etcd snapshot is; null until there is one.
     pub snapshot_path: Option<&'a str>,
     /// What its Jobs run to its end; null before the first.
@@ -302,10 +305,11 @@ impl<'a> Status<'a> {
 
 impl<'a> Run<'a> {
     fn of(run: &'a screen::Run, snapshot_path: Option<&'a str>) -> Self {
-        let screen::Run { id, target, started, position, image, installed } = run;
+        let screen::Run { id, target, started, position, left, image, installed } = run;
         let target = target.map(|version| version.to_string());
         let (image, installed_image) = (image.as_deref(), installed.as_deref());
-        Run { id: id.as_deref(), target, started: *started, position, snapshot_path, image, installed_image }
+        let nodes_done_about = left.map(|left| left.until);
+        Run { id: id.as_deref(), target, started: *started, position, nodes_done_about, snapshot_path, image, installed_image }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::permit::{ChangeClass, Permit};
 use crate::plan::model::journal::BY_HAND;
 use crate::plan::model::span;
 use crate::plan::model::version::Version;
-use crate::report::{Account, Event, Notice, Out, Printed, Shared, span};
+use crate::report::{Account, Event, Notice, Out, Printed, Shared, Wording, span};
 use crate::signals::Asked;
 use crate::words::{RunId, command};
 use crate::world::{Clock, Random};
@@ -256,6 +256,11 @@ impl Session {
     /// The id of a new run: unique, and short enough for the names of Jobs.
     pub fn new_run(&self) -> RunId {
         RunId::random(self.random.u64())
+    }
+
+    /// How texts are put on stdout.
+    pub fn wording(&self) -> &Wording {
+        self.stdout.wording()
     }
 
     /// Writes to stdout, at once.

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::scenario::Node;
 use super::state::{ProgramPhase, later};
 use super::store::{Key, Kind};
 use super::{Driver, Process, Scenario, State, Twin};
@@ -26,6 +27,7 @@ use crate::world::Env;
 
 pub use data::{End, Evidence, Rehearsed};
 pub use inject::{Injection, Injector, KNOWN};
+pub use step::places;
 
 /// The image that its Jobs name: none is ever fetched.
 const IMAGE: &str = "docker.io/library/k8s-upgrade:rehearsal";
@@ -105,6 +107,14 @@ impl Scenario {
     /// Of this program's annotations.
     fn prefix(&self) -> &str {
         self.settings.get("annotation-prefix").and_then(|value| value.as_str()).unwrap_or(names::ANNOTATION_PREFIX)
+    }
+
+    /// The same cluster with nodes of these names; of each it is said whether it is a control plane.
+    pub fn with_nodes(mut self, nodes: impl Iterator<Item = (String, bool)>) -> Self {
+        let like = self.nodes.first().cloned();
+        let named = |(name, control_plane)| Some(Node { name, control_plane, ..like.clone()? });
+        self.nodes = nodes.filter_map(named).collect();
+        self
     }
 
     fn is_excluded(&self, node: &str) -> bool {

@@ -38,11 +38,15 @@ pub fn read(text: &str, scenario: &Scenario) -> Result<String, Cause> {
         None => node(text, None),
     };
     found.ok_or_else(|| {
-        let mut known = vec!["preflight".to_owned(), "master".to_owned()];
-        known.extend(scenario.nodes.iter().filter(|node| !node.control_plane).map(|node| format!("worker/{}", node.name)));
-        known.push("postflight".to_owned());
-        Cause::usage(format!("{text:?} is no step of this run")).detail([format!("there are: {}", known.join(", "))])
+        Cause::usage(format!("{text:?} is no step of this run")).detail([format!("there are: {}", places(scenario).join(", "))])
     })
+}
+
+/// The steps of a run, as a person names them.
+pub fn places(scenario: &Scenario) -> Vec<String> {
+    let workers = scenario.nodes.iter().filter(|node| !node.control_plane).map(|node| format!("worker/{}", node.name));
+    let first = ["preflight", "master"].map(str::to_owned).into_iter();
+    first.chain(workers).chain(["postflight".to_owned()]).collect()
 }
 
 fn first_control_plane(scenario: &Scenario) -> Option<String> {

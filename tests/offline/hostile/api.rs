@@ -58,7 +58,7 @@ fn no_manner_harms_any_question() {
                     server.address
                 );
                 std::fs::write(&file, text).unwrap();
-                let target = KubeTarget { kubeconfig: Some(file), context: None };
+                let target = KubeTarget { kubeconfig: Some(file), ..KubeTarget::default() };
                 let kube = RealKube::new(&Env::new(), Ok(Proxies::default()));
                 let client = kube.connect(&target, Gate).await.unwrap().client;
                 // Each call of `run` has such a deadline.
@@ -90,7 +90,7 @@ fn a_flood_is_told_with_the_server_and_the_limit() {
         );
         std::fs::write(&file, text).unwrap();
         let told = run(ends(name, async {
-            let target = KubeTarget { kubeconfig: Some(file), context: None };
+            let target = KubeTarget { kubeconfig: Some(file), ..KubeTarget::default() };
             let client = RealKube::new(&Env::new(), Ok(Proxies::default())).connect(&target, Gate).await.unwrap().client;
             let ask = CALLS.iter().find(|(call, ..)| *call == name).unwrap().2;
             chain(&ask(client).await.unwrap_err())

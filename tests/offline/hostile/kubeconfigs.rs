@@ -20,7 +20,7 @@ fn connect(folder: &Path, cluster: &str, user: &str, env: &[(&str, &str)]) -> Re
     std::fs::write(&file, text).unwrap();
     let env: Env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let kube = RealKube::new(&env, Proxies::new(&env)).patience(Duration::from_millis(700));
-    let target = KubeTarget { kubeconfig: Some(file), context: None };
+    let target = KubeTarget { kubeconfig: Some(file), ..KubeTarget::default() };
     run(ends(cluster, async { kube.connect(&target, Gate).await }))
 }
 

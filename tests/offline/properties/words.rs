@@ -19,10 +19,10 @@ use k8s_upgrade::plan::model::reminded::Reminded;
 use k8s_upgrade::plan::model::resting::Resting;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::words::{
-    self, AddonName, Address, AnnotationPrefix, ApiResource, BootId, ClusterName, ContextName, ExactPackage, Fingerprint, Flag,
-    HostAddress, HostPath, ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, Label, Letters, Login,
+    self, AddonName, Address, AnnotationPrefix, ApiResource, BootId, ClusterName, ExactPackage, Fingerprint, Flag, HostAddress,
+    HostPath, ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, KubeconfigName, Label, Letters, Login,
     LossId, MachineId, MemberId, Minor, Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PageUrl,
-    PatchName, Reason, Revision, RunId, SourceUrl, Stamp, Tenant, Url, VaultPath, WebhookName,
+    PatchName, Reason, Revision, RunId, SourceUrl, Stamp, Subject, Tenant, Url, VaultPath, WebhookName,
 };
 
 use proptest::prelude::*;
@@ -113,7 +113,8 @@ fn what_people_give() {
     token::<Label>(plain, &["release=kube-prometheus-stack", "prometheus.io/team=A_1.b"]);
     token::<PageUrl>(|c| plain(c) || c == '#', &["https://a.example/b/README.md#alerts-and-kured"]);
     token::<ClusterName>(one_line, &["kubernetes", "Zürich 1"]);
-    token::<ContextName>(one_line, &["ann@prod"]);
+    token::<KubeconfigName>(one_line, &["ann@prod"]);
+    token::<Subject>(|c| c.is_ascii() && !c.is_ascii_control(), &["ann", "system:serviceaccount:k8s-upgrade:k8s-upgrade-job"]);
     token::<LossId>(hex, &["0011aabb"]);
     token::<Reason>(one_line, &["its disk is being replaced"]);
 }
