@@ -51,6 +51,7 @@ pub async fn uninstall(services: &Services, asker: &mut Asker, dry_run: bool) ->
         false => at_rest(services).await,
     };
     let facts = facts.map_err(Failure::nothing_begun)?;
+    facts.marks.whole(&services.cluster.namespace).map_err(Failure::nothing_begun)?;
     let found = look(services).await.map_err(Failure::nothing_begun)?;
     if found.is_empty() {
         session.found(PLACE, format!("nothing of an installation is in the namespace {}", services.cluster.namespace));

@@ -31,8 +31,11 @@ const BEYOND: [(&str, &str); 9] = [
 ];
 
 /// What a person types in a cluster at rest, one after the other.
-const AT_REST: [&str; 31] = [
+const AT_REST: [&str; 34] = [
     "status",
+    "complete drain k8s",
+    "complete report 5",
+    "complete status --namespace k",
     "acknowledge",
     "approve --lift",
     "detect --dry-run",

@@ -15,9 +15,10 @@ enum Form {
 use Form::{Json, Text};
 
 /// What has no golden file of its own, and why.
-const BESIDE: [(&str, &[Form], &str); 16] = [
+const BESIDE: [(&str, &[Form], &str); 17] = [
     ("completions", &[Text, Json], "made from the command line; completions/ holds copies that a test compares"),
     ("man", &[Text, Json], "likewise, in man/"),
+    ("complete", &[Text, Json], "what a shell asks; offline, completions:: ask it inside shells"),
     ("manifests", &[Json], "YAML is its one form: kubectl reads it"),
     ("image", &[Json], "its data is one word, the image's name; -o is the archive"),
     ("status --watch", &[Text, Json], "screens that follow each other: sim__live__*, and live::a_run_as_data"),

@@ -162,7 +162,7 @@ fn a_halt_at_once_needs_no_node_to_answer() {
 }
 
 /// What a person may type; None: it asks no cluster where a run stands.
-pub const COMMANDS: [(&str, Option<&str>); 39] = [
+pub const COMMANDS: [(&str, Option<&str>); 40] = [
     ("detect", Some("detect")),
     ("detect", Some("detect --dry-run")),
     ("start", Some("start --target 1.34.7 --yes")),
@@ -200,6 +200,7 @@ pub const COMMANDS: [(&str, Option<&str>); 39] = [
     ("manifests", None),
     ("image", None),
     ("completions", None),
+    ("complete", None),
     ("man", None),
     ("help", None),
 ];
