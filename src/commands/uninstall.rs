@@ -47,11 +47,10 @@ pub async fn uninstall(services: &Services, asker: &mut Asker, dry_run: bool) ->
     let session = &services.session;
     // To look at it, nothing need be at rest.
     let facts = match dry_run {
-        true => services.observer.observe_uninstalled().await,
+        true => observed(services).await,
         false => at_rest(services).await,
     };
     let facts = facts.map_err(Failure::nothing_begun)?;
-    facts.marks.whole(&services.cluster.namespace).map_err(Failure::nothing_begun)?;
     let found = look(services).await.map_err(Failure::nothing_begun)?;
     if found.is_empty() {
         session.found(PLACE, format!("nothing of an installation is in the namespace {}", services.cluster.namespace));
@@ -109,9 +108,16 @@ async fn remove(services: &Services) -> Result<Outcome, Failure> {
     Ok(Outcome::Done)
 }
 
+/// What is, installed or not; of the record of a run all that this build reads.
+async fn observed(services: &Services) -> Result<Facts, Cause> {
+    let facts = services.observer.observe_uninstalled().await?;
+    facts.marks.whole(&services.cluster.namespace)?;
+    Ok(facts)
+}
+
 /// No run is in flight, no Job of ours works, nobody works by hand, and no node is out of service by us.
 async fn at_rest(services: &Services) -> Result<Facts, Cause> {
-    let facts = services.observer.observe_uninstalled().await?;
+    let facts = observed(services).await?;
     if facts.marks.in_flight {
         let what = "a run is in flight: let it end, or give it up, before the program goes";
         return Err(Cause::refused(what).next(Advice::status()).next("k8s-upgrade clear-state      # gives it up"));

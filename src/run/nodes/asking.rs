@@ -15,7 +15,7 @@ pub struct Asking<'a> {
     place: &'a str,
     occasion: Occasion,
     asked: BTreeMap<Gate, Found>,
-    /// What [`Asking::collect`] has found closed.
+    /// What [`Asking::tell`] has found closed.
     closed: Vec<(Gate, Cause)>,
     /// The first that [`Asking::look`] has found closed last.
     shut: Option<Gate>,
