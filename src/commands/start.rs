@@ -79,19 +79,16 @@ pub async fn start(
         services.session.warn("", off);
     }
     let running = target::running(&facts).map_or("?".to_owned(), |version| version.to_string());
-    let nodes: Vec<&str> = facts.managed().map(|node| node.name.as_str()).collect();
+    let nodes = facts.managed().count();
     let what = match only {
         Some(only) if order::is_served(&facts, target) => {
-            format!(
-                "{running} → {target} ({kind}), of {} nodes {only} alone, before the control planes; then it stops",
-                nodes.len()
-            )
+            format!("{running} → {target} ({kind}), of {nodes} nodes {only} alone, before the control planes; then it stops")
         }
         only => {
             let order = order::order(&facts, &services.settings.policy());
             let names: Vec<&str> = order.iter().map(|node| node.name.as_str()).collect();
             let stops = only.map_or(String::new(), |only| format!("; of the workers {only} alone, and then it stops"));
-            format!("{running} → {target} ({kind}), {} nodes one after the other: {}{stops}", nodes.len(), names.join(", "))
+            format!("{running} → {target} ({kind}), {nodes} nodes one after the other: {}{stops}", names.join(", "))
         }
     };
     if services.session.dry_run {

@@ -167,11 +167,7 @@ async fn look(services: &Services) -> Result<Vec<Found>, Cause> {
         there.extend(of_one_kind(services, version, kind, of_kind().any(|piece| piece.place != Place::Own)).await?);
     }
     let is = |piece: &Piece, found: &Found| {
-        let place = match &found.namespace {
-            None => Place::Cluster,
-            Some(own) if own == namespace => Place::Own,
-            Some(_) => Place::Other,
-        };
+        let place = Place::of(found.namespace.as_deref(), namespace);
         piece.kind == found.kind && piece.name == found.name && piece.place == place
     };
     let mut found = Vec::new();

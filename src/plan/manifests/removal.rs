@@ -20,6 +20,17 @@ pub enum Place {
     Other,
 }
 
+impl Place {
+    /// Of an object in this namespace, if it is in any; `own`: the installation's.
+    pub fn of(namespace: Option<&str>, own: &str) -> Place {
+        match namespace {
+            None => Place::Cluster,
+            Some(namespace) if namespace == own => Place::Own,
+            Some(_) => Place::Other,
+        }
+    }
+}
+
 /// An object that may be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -33,11 +44,7 @@ pub struct Piece {
 impl Piece {
     fn of(object: &Value, own: &str) -> Piece {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).unwrap_or_default().to_owned();
-        let place = match text("/metadata/namespace").as_str() {
-            "" => Place::Cluster,
-            namespace if namespace == own => Place::Own,
-            _ => Place::Other,
-        };
+        let place = Place::of(object.pointer("/metadata/namespace").and_then(Value::as_str), own);
         Piece { version: text("/apiVersion"), kind: text("/kind"), name: text("/metadata/name"), place }
     }
 }
