@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::ops::{Bound, RangeBounds};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -245,8 +246,15 @@ impl Store {
 
     /// All objects of a kind, by namespace and name.
     pub fn list(&self, kind: Kind) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
-        let all = self.objects.range(Key::new(kind, "", "")..).take_while(move |(key, _)| key.kind == kind);
-        all.map(|(key, stored)| (key, &stored.object))
+        self.within(kind, "")
+    }
+
+    /// Those of one namespace; of all, where it is empty.
+    pub fn within(&self, kind: Kind, namespace: &str) -> impl Iterator<Item = (&Key, &Arc<Value>)> {
+        let (first, every) = (Key::new(kind, namespace, ""), namespace.is_empty());
+        let own = self.objects.range(first.clone()..);
+        let own = own.take_while(move |(key, _)| key.kind == kind && (every || key.namespace == first.namespace));
+        own.map(|(key, stored)| (key, &stored.object))
     }
 
     /// An object as JSON, without the kind and version that its list says once.
@@ -277,17 +285,50 @@ impl Store {
         Some(self.events.range(first..))
     }
 
-    /// All objects of a kind as they were at a version; None if it is too old.
-    pub fn list_at(&self, kind: Kind, version: u64) -> Option<BTreeMap<&Key, &Arc<Value>>> {
-        let since: Vec<&Arc<Event>> = self.since(version)?.filter(|event| event.key.kind == kind).collect();
-        let mut then: BTreeMap<&Key, &Arc<Value>> = self.list(kind).collect();
-        for event in since.into_iter().rev() {
-            match &event.before {
-                Some(before) => then.insert(&event.key, before),
-                None => then.remove(&event.key),
-            };
+    /// All objects of a kind and namespace as they were at a version, in order, those behind `after` (namespace, name); None if it is too old.
+    pub fn list_at(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        version: u64,
+        after: Option<(&str, &str)>,
+    ) -> Option<impl Iterator<Item = (&Key, &Arc<Value>)>> {
+        let all = namespace.is_empty();
+        let from = after.map_or(Bound::Included(Key::new(kind, namespace, "")), |(namespace, name)| {
+            Bound::Excluded(Key::new(kind, namespace, name))
+        });
+        let within = Key::new(kind, namespace, "");
+        let within = move |key: &Key| key.kind == kind && (all || key.namespace == within.namespace);
+        // What has changed since, as it was.
+        let mut then: BTreeMap<&Key, Option<&Arc<Value>>> = BTreeMap::new();
+        for event in self.since(version)?.collect::<Vec<_>>().into_iter().rev() {
+            if within(&event.key) && (from.as_ref(), Bound::Unbounded).contains(&event.key) {
+                then.insert(&event.key, event.before.as_ref());
+            }
         }
-        Some(then)
+        let mut now = self
+            .objects
+            .range((from, Bound::Unbounded))
+            .take_while(move |(key, _)| within(key))
+            .map(|(key, one)| (key, &one.object))
+            .peekable();
+        let mut then = then.into_iter().peekable();
+        Some(std::iter::from_fn(move || {
+            loop {
+                match (now.peek(), then.peek()) {
+                    (Some((is, _)), Some((was, _))) if is < was => return now.next(),
+                    (_, None) => return now.next(),
+                    (is, Some((was, _))) => {
+                        if is.is_some_and(|(is, _)| is == was) {
+                            now.next();
+                        }
+                        if let Some((key, Some(object))) = then.next() {
+                            return Some((key, object));
+                        }
+                    }
+                }
+            }
+        }))
     }
 
     /// A UID for an object to come, which nobody else will have.

@@ -14,7 +14,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::order;
 use crate::failure::{Advice, Cause, Class};
-use crate::plan::model::answer::{Answer, Verdict};
+use crate::plan::model::answer::Verdict;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node, Step};
 use crate::plan::model::policy::Policy;
 use crate::plan::model::version::{Version, or_unknown};
@@ -400,25 +400,48 @@ fn named(node: &Node, wrong: Vec<String>) -> impl Iterator<Item = String> {
     wrong.into_iter().map(|what| format!("{}: {what}", node.name))
 }
 
+/// So many that are not Ready are named.
+const NAMED: usize = 5;
+
+/// How many pods of the cluster are Ready: counted one by one, and none is kept.
+#[derive(Clone, Debug, Default)]
+pub struct PodsReady {
+    unfinished: usize,
+    unready: usize,
+    /// The first that are not Ready.
+    named: Vec<String>,
+}
+
+impl PodsReady {
+    /// One more.
+    pub fn count(&mut self, pod: &Pod) {
+        if finished(pod) {
+            return;
+        }
+        self.unfinished += 1;
+        if !is_ready(pod) {
+            self.unready += 1;
+            if self.named.len() < NAMED {
+                self.named.push(full_name(pod));
+            }
+        }
+    }
+}
+
 /// Enough of the unfinished pods are Ready. No pods at all is no answer.
-pub fn pods_ready(pods: &Answer<Vec<Pod>>, policy: &Policy) -> Verdict {
-    let pods = match pods {
-        Answer::Known(pods) => pods,
-        Answer::Unknown(why) => return Verdict::Hold(vec![format!("whether pods are Ready is unknown: {why}")]),
-    };
-    let unfinished: Vec<_> = pods.iter().filter(|pod| !finished(pod)).collect();
-    let unready: Vec<_> = unfinished.iter().filter(|pod| !is_ready(pod)).map(|pod| full_name(*pod)).collect();
-    let ready = unfinished.len() - unready.len();
-    if unfinished.is_empty() {
+pub fn pods_ready(pods: &PodsReady, policy: &Policy) -> Verdict {
+    let PodsReady { unfinished, unready, named } = pods;
+    if *unfinished == 0 {
         return Verdict::Hold(vec!["no unfinished pod is to be seen in the whole cluster".to_owned()]);
     }
-    let ratio = ready as f64 / unfinished.len() as f64;
+    let ready = unfinished - unready;
+    let ratio = ready as f64 / *unfinished as f64;
     if ratio >= policy.ready_ratio {
         return Verdict::Pass;
     }
-    const NAMED: usize = 5;
-    let share = format!("{ready} of {} pods are Ready ({:.2}, {:.2} wanted)", unfinished.len(), ratio, policy.ready_ratio);
-    Verdict::Hold(vec![format!("{share}: not {}", first_few(&unready, NAMED))])
+    let share = format!("{ready} of {unfinished} pods are Ready ({:.2}, {:.2} wanted)", ratio, policy.ready_ratio);
+    let more = if *unready > named.len() { format!(" and {} more", unready - named.len()) } else { String::new() };
+    Verdict::Hold(vec![format!("{share}: not {}{more}", named.join(", "))])
 }
 
 /// Succeeded or Failed: it will never be Ready, and nothing guards it.

@@ -20,6 +20,29 @@ pub const LOOKS: u32 = 3;
 /// See [`LOOKS`].
 pub const STANDS: Duration = Duration::from_secs(60);
 
+/// A cluster of more nodes than this is not asked for all of its pods again and again while its workers have their turns.
+pub const SMALL: usize = 20;
+
+/// Of which pods a look asks whether they crash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pods {
+    All,
+    /// Of these nodes: what a worker's upgrade breaks is there. What was driven away from it is a workload that is not whole.
+    On(Vec<String>),
+}
+
+impl Pods {
+    /// Before or after the turn of the node `name`. What a control plane's upgrade breaks may be anywhere.
+    pub fn around(facts: &Facts, name: &str, soak: Duration, now: Timestamp) -> Self {
+        let fresh = |node: &&Node| node.changed_at.is_some_and(|at| now.duration_since(at).unsigned_abs() <= soak);
+        let around: Vec<&Node> = facts.nodes.iter().filter(|node| node.name == name || fresh(node)).collect();
+        if facts.nodes.len() <= SMALL || around.iter().any(|node| node.control_plane) {
+            return Pods::All;
+        }
+        Pods::On(around.into_iter().map(|node| node.name.clone()).collect())
+    }
+}
+
 /// One thing that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Symptom {

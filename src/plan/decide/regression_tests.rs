@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::super::gates::Occasion;
 use super::*;
-use crate::plan::model::fixture::{NEW, master, worker};
+use crate::plan::model::fixture::{NEW, cluster, master, node, worker};
 use crate::plan::model::member::{Disk, Member};
 
 fn at(seconds: i64) -> Timestamp {
@@ -167,4 +167,23 @@ fn three_looks_over_a_minute_and_not_one_less() {
     // Now this, now that: once it is late, whatever is there counts.
     assert_eq!(looks.see(at(330), std::slice::from_ref(&other), false), []);
     assert_eq!(looks.see(at(360), found, true), [(symptom, at(360))]);
+}
+
+#[test]
+fn a_large_cluster_is_asked_for_the_pods_of_the_nodes_in_work_alone() {
+    let (now, soak): (Timestamp, _) = ("2026-11-22T12:30:00Z".parse().unwrap(), Duration::from_secs(600));
+    let around = |facts: &Facts, name: &str| Pods::around(facts, name, soak, now);
+    assert_eq!(around(&cluster(1, 19), "k8s-node3"), Pods::All, "a small one");
+    let mut facts = cluster(1, 20);
+    assert_eq!(around(&facts, "k8s-node3"), Pods::On(vec!["k8s-node3".to_owned()]));
+    assert_eq!(around(&facts, "k8s-master"), Pods::All);
+    node(&mut facts, "k8s-node4").changed_at = "2026-11-22T12:21:00Z".parse().ok();
+    node(&mut facts, "k8s-node5").changed_at = "2026-11-22T12:19:00Z".parse().ok();
+    assert_eq!(
+        around(&facts, "k8s-node3"),
+        Pods::On(vec!["k8s-node3".to_owned(), "k8s-node4".to_owned()]),
+        "one that soaks, too"
+    );
+    node(&mut facts, "k8s-master").changed_at = "2026-11-22T12:25:00Z".parse().ok();
+    assert_eq!(around(&facts, "k8s-node3"), Pods::All, "a control plane soaks");
 }

@@ -12,10 +12,10 @@ use crate::names::Mark;
 use crate::permit::ChangeClass;
 use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::entry::{self, Entry};
-use crate::plan::decide::gates::{Gate, Occasion};
+use crate::plan::decide::gates::{Gate, Occasion, PodsReady};
 use crate::plan::decide::when::{self, Closed};
 use crate::plan::decide::{gates, order};
-use crate::plan::model::answer::{Answer, Verdict};
+use crate::plan::model::answer::Verdict;
 use crate::plan::model::baseline::Baseline;
 use crate::plan::model::facts::{Facts, JobFact, Node, Phase};
 use crate::plan::model::halt::Skip;
@@ -23,7 +23,7 @@ use crate::plan::model::marks::Edit;
 use crate::plan::model::resting::Resting;
 use crate::plan::model::version::Version;
 use crate::report::Notice;
-use crate::run::cluster::{Cluster, Observer, Record};
+use crate::run::cluster::{Cluster, Lean, Observer, Record};
 use crate::run::nodes;
 use crate::run::nodes::asking::Asking;
 use crate::run::nodes::etcd::Disks;
@@ -271,7 +271,7 @@ async fn before_disruption(
     services
         .session
         .wait_or_hold(wait, async || {
-            let facts = services.observer.observe().await?;
+            let facts = services.observer.observe_nodes().await?;
             let at = (order::ahead(&facts, target) != Some(name)).then_some(target);
             let control_plane = if node.control_plane { Verdict::Pass } else { gates::control_plane(&facts, at) };
             Ok(asking.look([
@@ -377,8 +377,9 @@ async fn pods_ready(session: &Session, cluster: &Cluster, settings: &Settings) -
     let policy = settings.policy();
     session
         .hold_at(Gate::Pods, wait, async || {
-            let pods: Vec<Pod> = cluster.list_all("list pods", cluster.all(), ListParams::default()).await?;
-            Ok(match gates::pods_ready(&Answer::Known(pods), &policy) {
+            let count = |counted: &mut PodsReady, Lean(pod): Lean<Pod>| counted.count(&pod);
+            let counted = cluster.fold("list pods", cluster.all(), ListParams::default(), PodsReady::default, count).await?;
+            Ok(match gates::pods_ready(&counted, &policy) {
                 Verdict::Pass => Probe::Ready(()),
                 Verdict::Hold(reasons) | Verdict::Refuse(reasons) => Probe::Not(reasons.join("; ")),
             })

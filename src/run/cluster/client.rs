@@ -346,7 +346,22 @@ impl Cluster {
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
     {
-        Ok(self.pages(what, api, params, None, pick).await?.0)
+        self.fold(what, api, params, Vec::new, |all, one| all.extend(pick(one))).await
+    }
+
+    /// A list, taken object by object into what `fresh` begins with; begun anew where the list is.
+    pub async fn fold<K, A>(
+        &self,
+        what: &str,
+        api: Api<K>,
+        params: ListParams,
+        fresh: impl Fn() -> A,
+        take: impl FnMut(&mut A, K),
+    ) -> Result<A, Cause>
+    where
+        K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
+    {
+        Ok(self.pages(what, api, params, None, fresh, take).await?.0)
     }
 
     /// A list, and the resource version that it stands for; with a patience of its own, where one is given.
@@ -360,22 +375,23 @@ impl Cluster {
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
     {
-        self.pages(what, api, params, patience, Some).await
+        self.pages(what, api, params, patience, Vec::new, Vec::push).await
     }
 
-    async fn pages<K, T>(
+    async fn pages<K, A>(
         &self,
         what: &str,
         api: Api<K>,
         params: ListParams,
         patience: Option<Duration>,
-        pick: impl Fn(K) -> Option<T>,
-    ) -> Result<(Vec<T>, String), Cause>
+        fresh: impl Fn() -> A,
+        mut take: impl FnMut(&mut A, K),
+    ) -> Result<(A, String), Cause>
     where
         K: Resource + Clone + DeserializeOwned + std::fmt::Debug,
     {
         let first = params.limit(PAGE);
-        let (mut all, mut params, mut restarted) = (Vec::new(), first.clone(), false);
+        let (mut all, mut params, mut restarted) = (fresh(), first.clone(), false);
         for _ in 0..PAGES {
             let patience = patience.unwrap_or_else(|| self.patience());
             let page = self.call_within(what, patience, async || match api.list(&params).await {
@@ -384,14 +400,14 @@ impl Cluster {
             });
             match page.await? {
                 Ok(page) => {
-                    all.extend(page.items.into_iter().filter_map(&pick));
+                    page.items.into_iter().for_each(|one| take(&mut all, one));
                     match page.metadata.continue_.filter(|token| !token.is_empty()) {
                         Some(token) => params = params.continue_token(&token),
                         None => return Ok((all, page.metadata.resource_version.unwrap_or_default())),
                     }
                 }
                 // What the pages after the first were to continue has been compacted meanwhile: the list is begun anew.
-                Err(_) if !restarted => (all, params, restarted) = (Vec::new(), first.clone(), true),
+                Err(_) if !restarted => (all, params, restarted) = (fresh(), first.clone(), true),
                 Err(why) => return Err(Cause::unreachable(format!("{what}: the list expired while it was read, twice: {why}"))),
             }
         }

@@ -5,6 +5,7 @@ pub mod created;
 pub mod events;
 pub mod job;
 mod journal;
+mod lean;
 mod mirror;
 pub mod objects;
 pub mod observer;
@@ -12,6 +13,7 @@ mod record;
 
 pub use client::{Cluster, cause, unconnected};
 pub use journal::Journals;
+pub use lean::Lean;
 pub use mirror::Mirror;
 pub use observer::Observer;
 pub use record::Record;

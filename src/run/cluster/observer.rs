@@ -19,8 +19,8 @@ use crate::plan::model::halt::Halt;
 use crate::plan::model::hooks::Turn;
 use crate::plan::model::marks::{self, RunMarks};
 use crate::plan::model::version::Version;
-use crate::run::cluster::Cluster;
 use crate::run::cluster::objects::{Objects, of_chain, of_control_plane};
+use crate::run::cluster::{Cluster, Lean};
 use crate::run::session::{Probe, Session, Wait, Waited, locked};
 use crate::settings::Settings;
 use crate::words::{RunId, command};
@@ -126,10 +126,9 @@ impl Observer {
     fn node_fact(&self, node: &KubeNode) -> Node {
         let name = node.name_any();
         locked(&self.nodes).insert(name.clone());
-        let spec = node.spec.clone().unwrap_or_default();
-        let status = node.status.clone().unwrap_or_default();
+        let (spec, status) = (node.spec.as_ref(), node.status.as_ref());
         let mut odd = Vec::new();
-        let info = status.node_info.unwrap_or_default();
+        let info = status.and_then(|status| status.node_info.clone()).unwrap_or_default();
         let kubelet = match info.kubelet_version.parse::<Version>() {
             Ok(version) => Some(version),
             Err(_) if info.kubelet_version.is_empty() => {
@@ -145,8 +144,8 @@ impl Observer {
                 None
             }
         };
-        let taints = spec.taints.unwrap_or_default();
-        let conditions = status.conditions.unwrap_or_default();
+        let taints = spec.and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+        let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
         let mark = |mark: Mark| marks::mark(node.annotations(), &self.settings.annotation_prefix, mark);
         let key = Mark::ChangedAt.key(&self.settings.annotation_prefix);
@@ -165,11 +164,11 @@ impl Observer {
         Node {
             hostname: node.labels().get(names::LABEL_HOSTNAME).cloned().unwrap_or_else(|| name.clone()),
             address: status
-                .addresses
+                .and_then(|status| status.addresses.as_deref())
                 .unwrap_or_default()
-                .into_iter()
+                .iter()
                 .find(|address| address.type_ == "InternalIP")
-                .map(|address| address.address),
+                .map(|address| address.address.clone()),
             machine_id: info.machine_id,
             boot_id: info.boot_id,
             control_plane: node.labels().contains_key(names::LABEL_CONTROL_PLANE),
@@ -185,13 +184,16 @@ impl Observer {
                 .filter(|condition| condition.type_.ends_with("Pressure") && condition.status == "True")
                 .map(|condition| condition.type_.clone())
                 .collect(),
-            unschedulable: spec.unschedulable.unwrap_or(false),
+            unschedulable: spec.and_then(|spec| spec.unschedulable).unwrap_or(false),
             cordoned_since: taints
                 .iter()
                 .find(|taint| taint.key == names::TAINT_CORDON)
                 .and_then(|taint| taint.time_added.as_ref())
                 .map(|time| time.0),
-            taints: taints.into_iter().map(|taint| Taint { key: taint.key, value: taint.value, effect: taint.effect }).collect(),
+            taints: taints
+                .iter()
+                .map(|taint| Taint { key: taint.key.clone(), value: taint.value.clone(), effect: taint.effect.clone() })
+                .collect(),
             components: Vec::new(),
             excluded: self.settings.exclude_nodes.iter().any(|excluded| *excluded == *name),
             cordoned_by: mark(Mark::CordonedBy),
@@ -274,12 +276,27 @@ impl Observer {
         self.observe_where(false).await
     }
 
+    /// Everything but the chain's Jobs and pods, of which a run of many nodes has many: for what is asked again and again, and depends on none.
+    pub async fn observe_nodes(&self) -> Result<Facts, Cause> {
+        let facts = self.facts(&self.objects(true, false).await?)?;
+        facts.readable(&self.cluster.namespace)?;
+        Ok(facts)
+    }
+
     async fn observe_where(&self, installed: bool) -> Result<Facts, Cause> {
-        let nodes = self.cluster.list_all("list nodes", self.cluster.all(), ListParams::default()).await?;
+        self.facts(&self.objects(installed, true).await?)
+    }
+
+    async fn objects(&self, installed: bool, with_jobs: bool) -> Result<Objects, Cause> {
+        let lean = |Lean(node): Lean<KubeNode>| Some(Arc::new(node));
+        let nodes = self.cluster.pick("list nodes", self.cluster.all(), ListParams::default(), lean).await?;
         let namespace = self.own_namespace().await?;
         let namespace = if installed { namespace } else { Some(namespace.unwrap_or_default()) };
         let api = self.cluster.own();
-        let jobs = self.cluster.list_all("list the chain's Jobs", api, of_chain()).await?;
+        let jobs = match with_jobs {
+            true => self.cluster.list_all("list the chain's Jobs", api, of_chain()).await?,
+            false => Vec::new(),
+        };
         let api = self.cluster.own();
         let pods = match jobs.is_empty() {
             true => Vec::new(),
@@ -287,8 +304,8 @@ impl Observer {
         };
         let api = self.cluster.within("kube-system");
         let control_plane = self.cluster.list_all("list control-plane pods", api, of_control_plane()).await?;
-        self.facts(&Objects {
-            nodes: shared(nodes),
+        Ok(Objects {
+            nodes,
             namespace: namespace.map(Arc::new),
             jobs: shared(jobs),
             pods: shared(pods),

@@ -70,8 +70,12 @@ fn guard(pod: &Pod, budgets: &[PodDisruptionBudget]) -> Option<(String, i32)> {
 
 /// All pods on a node, as they are now.
 pub(super) async fn pods_on(cluster: &Cluster, node: &str) -> Result<Vec<Pod>, Cause> {
-    let on = ListParams::default().fields(&format!("spec.nodeName={node}"));
-    cluster.list_all("list the node's pods", cluster.all(), on).await
+    cluster.list_all("list the node's pods", cluster.all(), on_node(node)).await
+}
+
+/// What the pods on a node are found by.
+pub(super) fn on_node(node: &str) -> ListParams {
+    ListParams::default().fields(&format!("spec.nodeName={node}"))
 }
 
 pub(super) async fn budgets(cluster: &Cluster) -> Result<Vec<PodDisruptionBudget>, Cause> {
@@ -133,7 +137,7 @@ async fn drain_within(
     stoppable: bool,
 ) -> Result<(), Cause> {
     let until = Instant::now() + guard::bound(Guard::DrainDeadline, deadline);
-    let of_node = ListParams::default().fields(&format!("spec.nodeName={node}"));
+    let of_node = on_node(node);
     let mut pods = Mirror::new("list the node's pods", Api::<Pod>::all(cluster.kube.clone()), of_node);
     let budgets = Api::<PodDisruptionBudget>::all(cluster.kube.clone());
     let mut budgets = Mirror::new("list PodDisruptionBudgets", budgets, ListParams::default());

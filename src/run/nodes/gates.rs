@@ -46,7 +46,7 @@ pub async fn alert_gate(
     services
         .session
         .wait_at(Gate::Alerts, wait, async || {
-            let facts = services.observer.observe().await?;
+            let facts = services.observer.observe_nodes().await?;
             last = judged(services, moment(&facts), alerts::skewed(&facts)).await;
             Ok(match &last {
                 Judgement::Pass => Probe::Ready(()),

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Unit};
+use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::plan::decide::gates::{Gate, Occasion, first_few};
-use crate::plan::decide::regression::{LOOKS, Look, Looks, STANDS, Symptom, missing};
+use crate::plan::decide::regression::{LOOKS, Look, Looks, Pods, STANDS, Symptom, missing};
 use crate::plan::decide::workloads::{Workload, crash_looping};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::baseline::Baseline;
@@ -17,8 +18,9 @@ use crate::plan::model::facts::Facts;
 use crate::plan::model::marks::Edit;
 use crate::plan::model::progress::Awaited;
 use crate::report::{Event, span};
-use crate::run::cluster::Cluster;
+use crate::run::cluster::{Cluster, Lean};
 use crate::run::nodes::asking::Asking;
+use crate::run::nodes::drain::on_node;
 use crate::run::nodes::etcd::{self, Disks};
 use crate::run::services::Services;
 use crate::run::session::{Probe, Session, Wait};
@@ -47,9 +49,12 @@ const GUARDED: [(Gate, Guard); 6] = [
 /// All workloads of the cluster.
 pub async fn workloads(cluster: &Cluster) -> Result<Vec<Workload>, Cause> {
     let params = ListParams::default;
-    let mut all = cluster.pick("list Deployments", cluster.all(), params(), |one| Some(Workload::of_deployment(&one))).await?;
-    all.extend(cluster.pick("list StatefulSets", cluster.all(), params(), |one| Some(Workload::of_stateful_set(&one))).await?);
-    all.extend(cluster.pick("list DaemonSets", cluster.all(), params(), |one| Some(Workload::of_daemon_set(&one))).await?);
+    let of = |Lean(one): Lean<Deployment>| Some(Workload::of_deployment(&one));
+    let mut all = cluster.pick("list Deployments", cluster.all(), params(), of).await?;
+    let of = |Lean(one): Lean<StatefulSet>| Some(Workload::of_stateful_set(&one));
+    all.extend(cluster.pick("list StatefulSets", cluster.all(), params(), of).await?);
+    let of = |Lean(one): Lean<DaemonSet>| Some(Workload::of_daemon_set(&one));
+    all.extend(cluster.pick("list DaemonSets", cluster.all(), params(), of).await?);
     Ok(all)
 }
 
@@ -81,7 +86,13 @@ pub async fn workloads_back(
 ///
 /// # Errors
 /// The API server cannot be asked. A node or the DNS that cannot is a symptom.
-async fn look(services: &Services, facts: &Facts, disks: &mut Disks, wanted: impl Fn(Gate) -> bool) -> Result<Look, Cause> {
+async fn look(
+    services: &Services,
+    facts: &Facts,
+    disks: &mut Disks,
+    pods: Pods,
+    wanted: impl Fn(Gate) -> bool,
+) -> Result<Look, Cause> {
     let cluster = &services.cluster;
     let mut look = if wanted(Gate::Nodes) { Look::new(facts) } else { Look::default() };
     if wanted(Gate::Etcd) {
@@ -92,8 +103,7 @@ async fn look(services: &Services, facts: &Facts, disks: &mut Disks, wanted: imp
     if wanted(Gate::Workloads) {
         look = look.with_workloads(workloads(cluster).await?);
     }
-    let crashes = cluster.pick("list pods", cluster.all(), ListParams::default(), |pod: Pod| crash_looping(&pod)).await?;
-    look = look.with_crash_loops(crashes);
+    look = look.with_crash_loops(crash_loops(cluster, pods).await?);
     // From elsewhere the cluster's DNS is not the one that is asked.
     if cluster.in_cluster {
         let answer = services.world.resolver.resolve(NAME, ANSWERS).await;
@@ -102,9 +112,23 @@ async fn look(services: &Services, facts: &Facts, disks: &mut Disks, wanted: imp
     Ok(look)
 }
 
+/// Whose pods crash again and again.
+async fn crash_loops(cluster: &Cluster, pods: Pods) -> Result<Vec<String>, Cause> {
+    let params = match pods {
+        Pods::All => vec![ListParams::default()],
+        Pods::On(nodes) => nodes.iter().map(|node| on_node(node)).collect(),
+    };
+    let mut all = Vec::new();
+    for params in params {
+        let crashes = |Lean(pod): Lean<Pod>| crash_looping(&pod);
+        all.extend(cluster.pick("list pods", cluster.all(), params, crashes).await?);
+    }
+    Ok(all)
+}
+
 /// What is well now; what is not is told, for no run is held for it.
 pub async fn taken(services: &Services, place: &str, facts: &Facts, mut disks: Disks) -> Result<Baseline, Cause> {
-    let look = look(services, facts, &mut disks, |_| true).await?;
+    let look = look(services, facts, &mut disks, Pods::All, |_| true).await?;
     let ill = look.ill();
     if !ill.is_empty() {
         let told = format!("not well before this run, and no reason to hold it: {}", first_few(&ill, NAMED));
@@ -141,7 +165,7 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
     let (begun, mut looks, mut soaks, mut over) = (session.now(), Looks::default(), None, None);
     let (mut disks, mut first) = (Disks::default(), true);
     loop {
-        let facts = observer.observe().await?;
+        let facts = observer.observe_nodes().await?;
         let last = facts.managed().filter_map(|node| Some((node.changed_at?, node.name.as_str()))).max();
         let passed = |at| session.now().duration_since(at).max(SignedDuration::ZERO).unsigned_abs();
         let left = last.map_or(Duration::ZERO, |(changed, _)| soak.saturating_sub(passed(changed)));
@@ -157,8 +181,12 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
         let before = asking.occasion() == Occasion::BeforeNode;
         let judged = !std::mem::replace(&mut first, false) || !before || !wanted(Gate::Etcd);
         let counts = |symptom: &Symptom| GUARDED.iter().any(|(gate, guard)| *gate == symptom.gate && guard::on(*guard));
+        let pods = match asking.occasion() {
+            Occasion::BeforeNode | Occasion::AfterNode => Pods::around(&facts, place, soak, session.now()),
+            Occasion::Preflight | Occasion::Postflight => Pods::All,
+        };
         let worse: Vec<Symptom> =
-            look(services, &facts, &mut disks, wanted).await?.worse(baseline).into_iter().filter(counts).collect();
+            look(services, &facts, &mut disks, pods, wanted).await?.worse(baseline).into_iter().filter(counts).collect();
         let late = passed(begun) >= *over.get_or_insert(left + guard::bound(Guard::WaitDeadline, settings.ready_deadline));
         let standing = looks.see(session.now(), &worse, late);
         let reasons = |gate: Option<Gate>| -> Vec<String> {

@@ -158,7 +158,7 @@ pub async fn our_turn(session: &Session, observer: &Observer, name: &str) -> Res
     };
     let turn = session
         .wait_or_not(wait, async || {
-            let facts = observer.observe().await?;
+            let facts = observer.observe_nodes().await?;
             let turn = if guard::on(Guard::TurnAfterCordon) { gates::turn(&facts, name) } else { Turn::Ours };
             Ok(match turn {
                 Turn::Ours => Probe::Ready(Ok(())),
@@ -279,7 +279,7 @@ async fn replace(
 }
 
 async fn components_there(observer: &Observer, name: &str, target: Version) -> Result<bool, Cause> {
-    Ok(observer.observe().await?.node(name).is_some_and(|node| node.components_at(target)))
+    Ok(observer.observe_nodes().await?.node(name).is_some_and(|node| node.components_at(target)))
 }
 
 /// Facts that tell whether the kubelet of a control plane has to wait. An API server that does not show counts as old, but one that
@@ -393,7 +393,7 @@ async fn control_plane_at(
     let mut steady = 0;
     session
         .wait(wait, async || {
-            let facts = observer.observe().await?;
+            let facts = observer.observe_nodes().await?;
             let node = facts.node(name).ok_or_else(|| Cause::step(format!("{name} was deleted from the cluster")))?;
             let behind = node.components_wrong(&COMPONENTS, Some(target));
             steady = if behind.is_empty() && node.ready { steady + 1 } else { 0 };

@@ -55,10 +55,9 @@ fn ask(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusal
 
 /// Whether the pod's budget allows a disruption; if so, it is taken from it.
 fn ask_budget(state: &mut State, key: &Key, pod: &Value, dry_run: bool) -> Result<(), Refusal> {
-    let guards = |(budget, object): &(&Key, &std::sync::Arc<Value>)| {
-        budget.namespace == key.namespace && matches_selector(&object["spec"]["selector"], pod)
-    };
-    let budgets: Vec<Key> = state.store.list(Kind::Budget).filter(guards).map(|(key, _)| key.clone()).collect();
+    let guards = |(_, object): &(&Key, &std::sync::Arc<Value>)| matches_selector(&object["spec"]["selector"], pod);
+    let own = state.store.within(Kind::Budget, &key.namespace);
+    let budgets: Vec<Key> = own.filter(guards).map(|(key, _)| key.clone()).collect();
     let [budget] = budgets.as_slice() else {
         if budgets.is_empty() {
             return Ok(());

@@ -54,7 +54,7 @@ pub enum Reply {
     /// With its status.
     Object(u16, Value),
     /// What was asked for, as it is stored.
-    Json(String),
+    Json(Vec<u8>),
     /// With its status.
     Text(u16, String),
     Watch(watch::Watch),

@@ -144,18 +144,33 @@ impl Fields {
 
     /// The one name that is asked for.
     pub fn name(&self) -> Option<&str> {
-        let name = |(pointer, equal, _): &&(&str, bool, String)| *pointer == "/metadata/name" && *equal;
-        self.0.iter().find(name).map(|(_, _, value)| value.as_str())
+        self.only("/metadata/name")
+    }
+
+    /// The one node whose pods are asked for.
+    pub fn node(&self) -> Option<&str> {
+        self.only("/spec/nodeName")
+    }
+
+    fn only(&self, wanted: &str) -> Option<&str> {
+        let only = |(pointer, equal, _): &&(&str, bool, String)| *pointer == wanted && *equal;
+        self.0.iter().find(only).map(|(_, _, value)| value.as_str())
     }
 
     pub fn select(&self, object: &Value) -> bool {
         self.0.iter().all(|(pointer, equal, value)| {
             let own = match object.pointer(pointer) {
-                Some(Value::Bool(own)) => own.to_string(),
-                Some(Value::String(own)) => own.clone(),
-                _ => String::new(),
+                Some(Value::Bool(own)) => {
+                    if *own {
+                        "true"
+                    } else {
+                        "false"
+                    }
+                }
+                Some(Value::String(own)) => own,
+                _ => "",
             };
-            (own == *value) == *equal
+            (own == value) == *equal
         })
     }
 }

@@ -43,7 +43,7 @@ fn found(state: &State, key: &Key) -> Result<Value, Refusal> {
 
 fn get(state: &State, key: &Key) -> Result<Reply, Refusal> {
     let object = state.store.get(key).ok_or_else(|| Refusal::not_found(key))?;
-    Ok(Reply::Json(state.store.text(key, object)))
+    Ok(Reply::Json(state.store.text(key, object).into_bytes()))
 }
 
 /// What a pod prints is of the first of its containers that nobody has put into it.
@@ -125,45 +125,48 @@ fn list(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusa
     let page = request.parameter("continue").map(continued).transpose()?;
     // All pages are of the first one's moment.
     let (version, from) = page.map_or((state.store.version(), None), |(version, from)| (version, Some(from)));
-    let Some(then) = state.store.list_at(kind, version) else {
+    let from = from.as_ref().map(|(namespace, name)| (namespace.as_str(), name.as_str()));
+    let Some(then) = state.store.list_at(kind, &selection.namespace, version, from) else {
         return Err(Refusal::new(
             410,
             "Expired",
             "The provided continue parameter is too old to display a consistent list result.",
         ));
     };
-    let name = |key: &Key| format!("{}/{}", key.namespace, key.name);
-    let mut items: Vec<(&Key, &Arc<Value>)> = then
-        .into_iter()
-        .filter(|(key, object)| selection.select(key, object))
-        .filter(|(key, _)| from.as_ref().is_none_or(|from| name(key) > *from))
-        .collect();
+    // Of one node the pods are known, and nobody looks through all others.
+    let on_node = selection.fields.node().filter(|_| version == state.store.version() && from.is_none());
+    let then: Box<dyn Iterator<Item = (&Key, &Arc<Value>)>> = match on_node {
+        Some(node) => Box::new(state.control.on_node(node).filter_map(|key| Some((key, state.store.get(key)?)))),
+        None => Box::new(then),
+    };
+    let mut then = then.filter(|(key, object)| selection.select(key, object));
+    let items: Vec<(&Key, &Arc<Value>)> = then.by_ref().take(limit.unwrap_or(usize::MAX)).collect();
     let mut meta = json!({ "resourceVersion": version.to_string() });
-    if let Some(limit) = limit.filter(|limit| items.len() > *limit) {
+    if let (Some((last, _)), Some(_)) = (items.last(), then.next()) {
         if selection.selects_all() {
-            meta["remainingItemCount"] = json!(items.len() - limit);
+            meta["remainingItemCount"] = json!(1 + then.count());
         }
-        items.truncate(limit);
-        meta["continue"] = json!(items.last().map(|(key, _)| URL_SAFE_NO_PAD.encode(format!("{version} {}", name(key)))));
+        meta["continue"] = json!(URL_SAFE_NO_PAD.encode(format!("{version} {}/{}", last.namespace, last.name)));
     }
     let (of, version) = (kind.names().kind, kind.api_version());
-    let mut text = format!("{{\"kind\":\"{of}List\",\"apiVersion\":\"{version}\",\"metadata\":{meta},\"items\":[");
+    let mut text = format!("{{\"kind\":\"{of}List\",\"apiVersion\":\"{version}\",\"metadata\":{meta},\"items\":[").into_bytes();
     for (index, (key, object)) in items.into_iter().enumerate() {
         if index > 0 {
-            text.push(',');
+            text.push(b',');
         }
-        text.push_str(&String::from_utf8_lossy(&state.store.item(key, object)));
+        text.extend_from_slice(&state.store.item(key, object));
     }
-    text.push_str("]}");
+    text.extend_from_slice(b"]}");
     Ok(Reply::Json(text))
 }
 
 /// A continue token: the version of the first page, and the last object of the page before.
-fn continued(token: &str) -> Result<(u64, String), Refusal> {
+fn continued(token: &str) -> Result<(u64, (String, String)), Refusal> {
     let bytes = URL_SAFE_NO_PAD.decode(token).ok();
     let read = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| {
         let (version, from) = text.split_once(' ')?;
-        Some((version.parse().ok()?, from.to_owned()))
+        let (namespace, name) = from.split_once('/')?;
+        Some((version.parse().ok()?, (namespace.to_owned(), name.to_owned())))
     });
     read.ok_or_else(|| Refusal::bad(format!("invalid continue token: continue key is not valid: {token}")))
 }

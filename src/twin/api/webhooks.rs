@@ -76,10 +76,8 @@ fn concerns(state: &State, webhook: &Value, operation: &str, key: &Key, sub: &st
 fn absent(state: &State, service: &Value) -> Option<String> {
     let text = |field: &str| service[field].as_str().unwrap_or_default();
     let (namespace, name) = (text("namespace"), text("name"));
-    let of_service = |(key, slice): &(&Key, &std::sync::Arc<Value>)| {
-        key.namespace == namespace && slice["metadata"]["labels"][OF_SERVICE] == name
-    };
-    let slices: Vec<_> = state.store.list(Kind::EndpointSlice).filter(of_service).collect();
+    let of_service = |(_, slice): &(&Key, &std::sync::Arc<Value>)| slice["metadata"]["labels"][OF_SERVICE] == name;
+    let slices: Vec<_> = state.store.within(Kind::EndpointSlice, namespace).filter(of_service).collect();
     let is_ready = |endpoint: &Value| endpoint["conditions"]["ready"] != false;
     let ready = slices.iter().flat_map(|(_, slice)| slice["endpoints"].as_array().into_iter().flatten()).any(is_ready);
     let why = match slices.is_empty() {

@@ -34,8 +34,7 @@ impl Sum {
 pub fn sync(state: &mut State, key: &Key) {
     let Some(budget) = state.store.get(key).cloned() else { return };
     let selector = &budget["spec"]["selector"];
-    let within =
-        state.store.list(Kind::Pod).filter(|(pod, object)| pod.namespace == key.namespace && matches_selector(selector, object));
+    let within = state.store.within(Kind::Pod, &key.namespace).filter(|(_, object)| matches_selector(selector, object));
     let pods: Vec<(String, Arc<Value>)> = within.map(|(key, pod)| (key.name.clone(), pod.clone())).collect();
     let now = state.now();
     let (disrupted, again) = disrupted(&budget["status"]["disruptedPods"], &pods, now);

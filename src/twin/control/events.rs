@@ -113,10 +113,7 @@ fn pod(state: &mut State, key: &Key, before: Option<&Value>, after: Option<&Valu
 
 /// Wakes the budgets of a namespace whose selector is concerned.
 fn budgets(state: &mut State, key: &Key, concerned: impl Fn(&Value) -> bool) {
-    let within = state
-        .store
-        .list(Kind::Budget)
-        .filter(|(budget, object)| budget.namespace == key.namespace && concerned(&object["spec"]["selector"]));
+    let within = state.store.within(Kind::Budget, &key.namespace).filter(|(_, object)| concerned(&object["spec"]["selector"]));
     for budget in within.map(|(budget, _)| budget.clone()).collect::<Vec<_>>() {
         wake(state, Due::Object(budget));
     }
@@ -131,6 +128,7 @@ fn node(state: &mut State, key: &Key, before: Option<&Value>, after: Option<&Val
     };
     if before.is_none() {
         state.control.nodes.insert(name.clone(), nodes::NodeHealth::default());
+        state.control.heard = None;
     }
     if before.map(ready) == Some(ready(now)) && !differs(before, after, &["/metadata/labels", "/spec"]) {
         return;

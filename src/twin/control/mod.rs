@@ -109,12 +109,21 @@ pub struct Control {
     /// By the pod's UID.
     containers: BTreeMap<String, kubelet::Container>,
     nodes: BTreeMap<String, nodes::NodeHealth>,
+    /// None: a node is new.
+    heard: Option<nodes::Heard>,
     /// By the Job's UID.
     jobs: BTreeMap<String, jobs::Ends>,
     /// By node and component.
     statics: BTreeMap<(String, String), mirror::PendingManifest>,
     /// Nothing takes time: a world is being set up.
     at_once: bool,
+}
+
+impl Control {
+    /// The pods that are bound to a node.
+    pub fn on_node(&self, node: &str) -> impl Iterator<Item = &Key> {
+        self.index.on_node(node)
+    }
 }
 
 /// Who looks again.

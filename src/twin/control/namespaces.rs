@@ -25,7 +25,7 @@ pub fn sync(state: &mut State, key: &Key) {
 /// Deletes what lies in it; once that is gone, it goes, too.
 fn end(state: &mut State, key: &Key) {
     let kinds = Kind::ALL.into_iter().filter(|kind| kind.names().namespaced);
-    let within = |kind| state.store.list(kind).filter(|(inner, _)| inner.namespace == key.name);
+    let within = |kind| state.store.within(kind, &key.name);
     let left: Vec<(Key, bool)> = kinds.flat_map(within).map(|(inner, object)| (inner.clone(), terminating(object))).collect();
     if left.is_empty() {
         state.store.remove(key);

@@ -1,5 +1,6 @@
 //! Nodes: what their kubelets report, and what the node lifecycle controller makes of silence.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -39,8 +40,22 @@ pub struct NodeHealth {
     bad_since: Option<Timestamp>,
 }
 
+/// Of what it depends whether a kubelet is heard: looked at again once this is another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    machines: u64,
+    silent: BTreeSet<String>,
+    by_hand: bool,
+}
+
 /// Notices kubelets that fell silent or are back.
 pub fn watch(state: &mut State) {
+    let control = &state.control;
+    let heard = Heard { machines: state.hosts.changes(), silent: control.silent.clone(), by_hand: control.by_hand };
+    if control.heard.as_ref() == Some(&heard) {
+        return;
+    }
+    state.control.heard = Some(heard);
     let changed = |(name, seen): (&String, &NodeHealth)| {
         let lives = kubelet::alive(state, name);
         (lives == seen.silent_since.is_some()).then(|| (name.clone(), lives))

@@ -93,9 +93,15 @@ pub fn daemon(state: &mut State, key: &Key) {
     let pods = children(state, uid(&set), Kind::Pod);
     let nodes: Vec<(String, bool)> =
         state.store.list(Kind::Node).map(|(key, node)| (key.name.clone(), fits(&draft, &key.name, node))).collect();
+    let mut of_node: BTreeMap<&str, Vec<&(Key, Arc<Value>)>> = BTreeMap::new();
+    for pod in &pods {
+        if let Some(node) = meant_for(&pod.1) {
+            of_node.entry(node).or_default().push(pod);
+        }
+    }
     let mut wanted = 0;
     for (node, fits) in &nodes {
-        let own: Vec<_> = pods.iter().filter(|(_, pod)| meant_for(pod) == Some(node)).collect();
+        let own = of_node.remove(node.as_str()).unwrap_or_default();
         wanted += u64::from(*fits);
         if *fits && own.is_empty() {
             let mut pod = draft.clone();

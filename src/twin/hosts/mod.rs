@@ -51,6 +51,8 @@ pub struct Hosts {
     pub elections: u32,
     /// Numbers units.
     tickets: u64,
+    /// Counts what changes machines.
+    changes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -85,7 +87,13 @@ impl Hosts {
         let machine = Machine::new(address, version, containerd, control_plane, key);
         let machine = Machine { machine_id: machine::machine_id(node), kubelet_of: node.to_owned(), ..machine };
         self.machines.insert(node.to_owned(), Arc::new(machine));
+        self.changes += 1;
         self.publish_containerds();
+    }
+
+    /// So often a machine may have changed: who has looked at this count need not look at the machines again.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// What machines run is what the repositories of their distributions have, from then on.
@@ -113,6 +121,7 @@ impl Hosts {
     }
 
     pub fn remove(&mut self, node: &str) {
+        self.changes += 1;
         self.machines.remove(node);
     }
 
@@ -127,6 +136,7 @@ impl Hosts {
 
     /// Changes a machine; nothing happens where there is none.
     pub fn change<T>(&mut self, node: &str, change: impl FnOnce(&mut Machine) -> T) -> Option<T> {
+        self.changes += 1;
         self.machines.get_mut(node).map(|machine| change(Arc::make_mut(machine)))
     }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::super::state::Access;
-use super::super::store::Kind;
+use super::super::store::{Key, Kind, Verb};
 use super::super::{Call, Fate, Hook, Process, Start, State};
 use super::inject::{Injection, Injector, Struck};
 use super::{locked, step};
@@ -163,12 +163,14 @@ pub struct Watcher {
     seen: Arc<Mutex<Observations>>,
     injector: Injector,
     sink: Shared,
+    /// The store's version up to which it has seen everything.
+    looked: Option<u64>,
 }
 
 impl Watcher {
     pub fn new(seen: Arc<Mutex<Observations>>, injector: Injector, sink: Shared) -> Self {
         locked(&seen).not_injected = injector.left().to_vec();
-        Watcher { seen, injector, sink }
+        Watcher { seen, injector, sink, looked: None }
     }
 
     /// Keeps what was injected, and tells of it where it is new.
@@ -203,13 +205,20 @@ impl Hook for Watcher {
         let now = state.now();
         let mut seen = locked(&self.seen);
         seen.api.see(now, state.access() == Access::Up);
-        for (key, node) in state.store.list(Kind::Node) {
+        let mut see = |key: &Key, node: &Value| {
             let serves = is_ready(node) && node["spec"]["unschedulable"] != true;
             match seen.out.get_mut(&key.name) {
                 Some(out) => out.see(now, serves),
                 None => seen.out.entry(key.name.clone()).or_default().see(now, serves),
             }
+        };
+        match self.looked.and_then(|version| state.store.since(version)) {
+            Some(events) => events
+                .filter(|event| event.key.kind == Kind::Node && event.verb != Verb::Deleted)
+                .for_each(|event| see(&event.key, &event.object)),
+            None => state.store.list(Kind::Node).for_each(|(key, node)| see(key, node)),
         }
+        self.looked = Some(state.store.version());
     }
 }
 

@@ -228,7 +228,7 @@ fn holds(state: &State, alert: &str) -> Option<bool> {
     let older = |metric: &str, seconds: u32| max(metric).is_some_and(|since| since > 0.0 && now - since > f64::from(seconds));
     Some(match alert {
         ALERT_WATCHDOG => true,
-        ALERT_SKEW => versions(state).len() > 1,
+        ALERT_SKEW => skewed(state),
         ALERT_SNAPSHOT_MISSING => is_one(METRIC_IN_FLIGHT) && !is_one(METRIC_SNAPSHOT),
         ALERT_STALLED => {
             let last = [METRIC_PROGRESS, METRIC_STARTED].into_iter().filter_map(max).reduce(f64::max);
@@ -271,21 +271,26 @@ fn failed(job: &Value) -> bool {
     of_chain && conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Failed" && c["status"] == "True"))
 }
 
-/// What kubelets and API servers that can be scraped say that they are.
-fn versions(state: &State) -> BTreeSet<String> {
+const APISERVER: &str = "kube-apiserver";
+
+/// What API servers and kubelets that can be scraped say that they are is not one version.
+fn skewed(state: &State) -> bool {
     let ready = |object: &Value| {
         let conditions = object["status"]["conditions"].as_array();
         conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
     };
     let kubelet = |node: &Value| node["status"]["nodeInfo"]["kubeletVersion"].as_str().map(str::to_owned);
     let apiserver = |pod: &Value| {
-        let serves = pod["metadata"]["namespace"] == "kube-system" && pod["metadata"]["labels"]["component"] == "kube-apiserver";
+        let serves = pod["metadata"]["labels"]["component"] == APISERVER;
         let image = pod["spec"]["containers"][0]["image"].as_str().filter(|_| serves)?;
         image.rsplit_once(':').map(|(_, tag)| tag.to_owned())
     };
+    // A static pod is called as its component is, and its node.
+    let static_pods = state.store.within(Kind::Pod, "kube-system").filter(|(key, _)| key.name.starts_with(APISERVER));
+    let pods = static_pods.filter(|(_, pod)| ready(pod)).filter_map(|(_, pod)| apiserver(pod));
     let nodes = state.store.list(Kind::Node).filter(|(_, node)| ready(node)).filter_map(|(_, node)| kubelet(node));
-    let pods = state.store.list(Kind::Pod).filter(|(_, pod)| ready(pod)).filter_map(|(_, pod)| apiserver(pod));
-    nodes.chain(pods).collect()
+    let mut versions = pods.chain(nodes);
+    versions.next().is_some_and(|first| versions.any(|other| other != first))
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
