@@ -160,8 +160,8 @@ fn points(name: &str, scenario: &Scenario) -> (Vec<Point>, usize, State) {
     (std::mem::take(&mut *points.lock().unwrap()), changes, end)
 }
 
-/// SEED chooses another history, and other reads of it.
-pub fn matrix(name: &str, scenario: Scenario) {
+/// SEED chooses another history, and other reads of it. Of the points of a run each `each`-th is tried, unless POINTS=all wants all of them.
+pub fn matrix(name: &str, each: usize, scenario: Scenario) {
     let mut scenario = quick(scenario);
     if let Ok(seed) = std::env::var("SEED") {
         scenario.seed = seed.parse().expect("a number");
@@ -173,6 +173,10 @@ pub fn matrix(name: &str, scenario: Scenario) {
     let reads = points.iter().filter(|point| point.what.starts_with("at the read")).count();
     assert_eq!(points.len() - reads, 2 * changes, "a point on both sides of every change that the twin counted");
 
+    let each = if std::env::var_os("POINTS").is_some_and(|points| points == "all") { 1 } else { each };
+    let all = points.len();
+    let first = usize::try_from(seed).unwrap_or(0) % each;
+    let points: Vec<(usize, Point)> = points.into_iter().enumerate().skip(first).step_by(each).collect();
     let enough = std::env::var("ENOUGH").map_or(ENOUGH, |text| text.parse().expect("a number"));
     let next = AtomicUsize::new(0);
     let failures: Mutex<Vec<(usize, String)>> = Mutex::default();
@@ -181,14 +185,13 @@ pub fn matrix(name: &str, scenario: Scenario) {
         for _ in 0..workers {
             scope.spawn(|| {
                 while let Some((index, point)) = {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
                     let over = failures.lock().unwrap().len() >= enough;
-                    points.get(index).filter(|_| !over).map(|point| (index, point))
+                    points.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| !over)
                 } {
                     let (wrong, end) = from(point, &target, &cordoned, index % FOR_GOOD == 0);
                     if !wrong.is_empty() {
-                        let why = failure(name, seed, Some(index), &format!("killed {}", point.what), &wrong, &end);
-                        failures.lock().unwrap().push((index, why));
+                        let why = failure(name, seed, Some(*index), &format!("killed {}", point.what), &wrong, &end);
+                        failures.lock().unwrap().push((*index, why));
                     }
                 }
             });
@@ -197,9 +200,9 @@ pub fn matrix(name: &str, scenario: Scenario) {
     let mut failures = failures.into_inner().unwrap();
     failures.sort();
     eprintln!(
-        "{name}, seed {seed}: 2×{changes} changes + {reads} reads = {} points in {}; {} of them did not converge",
-        points.len(),
+        "{name}, seed {seed}: 2×{changes} changes + {reads} reads = {all} points in {}; {} tried, {} of them did not converge",
         span(world::now(&end).duration_since(begun).unsigned_abs()),
+        points.len(),
         failures.len()
     );
     let told: Vec<&str> = failures.iter().map(|(_, why)| why.as_str()).collect();

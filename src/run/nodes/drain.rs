@@ -35,6 +35,10 @@ const UNANSWERED: Duration = Duration::from_secs(2);
 /// 403 without a known cause may follow an outage of the API server; after this it is a missing right.
 const FORBIDDEN: Duration = Duration::from_secs(90);
 
+/// Evictions that are asked for at once: what one costs is mostly the way to the API server and etcd's disk, and a node must not be the only one
+/// that it has time for.
+const AT_ONCE: usize = 8;
+
 const SEVERAL_BUDGETS: &str = "several PDBs guard it: the API server never evicts such a pod";
 
 /// What is known of a pod whose eviction was refused.
@@ -218,18 +222,61 @@ async fn evict_all(
     tries: &mut Tries,
     stoppable: bool,
 ) -> Result<(), Cause> {
+    let asked = to_ask(left, budgets, tries);
+    for some in asked.chunks(AT_ONCE) {
+        // One eviction may take half a minute, and a node has a hundred pods.
+        session.keep(Guard::LeaseBetweenEvictions).await?;
+        if stoppable {
+            session.safe_point(Guard::StopBetweenEvictions, Guard::HaltBetweenEvictions).await?;
+        }
+        let answers = some.iter().map(|Asked { pod, grace, .. }| evict(cluster, pod, *grace, false));
+        let answers = futures::future::join_all(answers).await;
+        let mut wrong = None;
+        for (asked, answer) in some.iter().zip(answers) {
+            match answer {
+                Ok(()) => tries.accept(asked),
+                Err(refused) => match tries.refuse(asked, refused, budgets) {
+                    Ok(Some(blocked_for)) => {
+                        stuck::release(session, cluster, settings, asked.pod, budgets, blocked_for, asked.grace).await?;
+                    }
+                    Ok(None) => {}
+                    Err(cause) => wrong = wrong.or(Some(cause)),
+                },
+            }
+        }
+        if let Some(cause) = wrong {
+            return Err(cause);
+        }
+    }
+    Ok(())
+}
+
+/// An eviction that is asked for now.
+struct Asked<'a> {
+    pod: &'a Pod,
+    uid: String,
+    grace: i64,
+    /// Of the one budget that guards it: its state, and how many disruptions it allows.
+    of: Option<(String, i32)>,
+    at: Instant,
+}
+
+/// Those pods whose eviction is to be asked for: what was never asked, what is to be tried again by now, and of what a budget has refused as many
+/// as it has come to allow.
+fn to_ask<'a>(left: &[&'a Pod], budgets: &[PodDisruptionBudget], tries: &mut Tries) -> Vec<Asked<'a>> {
     let Tries { blocked, accepted, spent, .. } = tries;
     spent.retain(|state, _| budgets.iter().any(|budget| budget.resource_version().as_ref() == Some(state)));
+    let (now, mut taken) = (Instant::now(), spent.clone());
+    let mut asked = Vec::new();
     for pod in left {
         let (Fate::Evict { grace_seconds: grace, .. }, Some(uid)) = (drain::fate(pod), pod.uid()) else { continue };
         if accepted.contains(&uid) {
             continue;
         }
-        let now = Instant::now();
         let of = guard(pod, budgets);
         // Only a budget that has come to allow it is a reason to ask before the time: one whose state is another than the one that
         // was refused, and that has more room than we have taken since.
-        let room = |(state, allows): &(String, i32)| spent.get(state).copied().unwrap_or(0) < *allows;
+        let room = |(state, allows): &(String, i32)| taken.get(state).copied().unwrap_or(0) < *allows;
         let allowed = |known: &Blocked| {
             known.by_budget
                 && drain::held(pod, budgets).is_none()
@@ -238,26 +285,36 @@ async fn evict_all(
         if blocked.get(&uid).is_some_and(|known| now < known.retry && !allowed(known)) {
             continue;
         }
-        // One eviction may take half a minute, and a node has a hundred pods.
-        session.keep(Guard::LeaseBetweenEvictions).await?;
-        if stoppable {
-            session.safe_point(Guard::StopBetweenEvictions, Guard::HaltBetweenEvictions).await?;
+        if let Some((state, _)) = &of {
+            *taken.entry(state.clone()).or_default() += 1;
         }
-        let refused = match evict(cluster, pod, grace, false).await {
-            Ok(()) => {
-                accepted.insert(uid);
-                if let Some((state, _)) = of {
-                    *spent.entry(state).or_default() += 1;
-                }
-                continue;
-            }
-            Err(refused) => refused,
-        };
+        asked.push(Asked { pod, uid, grace, of, at: now });
+    }
+    asked
+}
+
+impl Tries {
+    fn accept(&mut self, asked: &Asked<'_>) {
+        self.accepted.insert(asked.uid.clone());
+        if let Some((state, _)) = &asked.of {
+            *self.spent.entry(state.clone()).or_default() += 1;
+        }
+    }
+
+    /// What a refusal means; of one by a budget, for how long it has refused.
+    fn refuse(
+        &mut self,
+        asked: &Asked<'_>,
+        refused: Refused,
+        budgets: &[PodDisruptionBudget],
+    ) -> Result<Option<Duration>, Cause> {
+        let Asked { pod, uid, of, at: now, .. } = asked;
+        let now = *now;
         let by_budget = matches!(refused, Refused::Budget { .. } | Refused::SeveralBudgets);
         // Time that an outage took is no time in which a budget refused.
-        let since = blocked.get(&uid).filter(|known| known.by_budget == by_budget).map_or(now, |known| known.since);
+        let since = self.blocked.get(uid).filter(|known| known.by_budget == by_budget).map_or(now, |known| known.since);
         let (says, pause) = match refused {
-            Refused::Gone => continue,
+            Refused::Gone => return Ok(None),
             Refused::NamespaceEnding => ("its namespace is being deleted".to_owned(), RETRY),
             Refused::Budget { says, retry_after } => {
                 let says = drain::held(pod, budgets).map_or(says, |held| held.to_string());
@@ -269,12 +326,10 @@ async fn evict_all(
             Refused::Forbidden(message) => return Err(Cause::refused(format!("evict {}: {message}", full_name(*pod)))),
             Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", full_name(*pod)))),
         };
-        blocked.insert(uid, Blocked { since, retry: now + pause, says, by_budget, of: of.map(|(state, _)| state) });
-        if by_budget {
-            stuck::release(session, cluster, settings, pod, budgets, now - since, grace).await?;
-        }
+        let of = of.as_ref().map(|(state, _)| state.clone());
+        self.blocked.insert(uid.clone(), Blocked { since, retry: now + pause, says, by_budget, of });
+        Ok(by_budget.then(|| now - since))
     }
-    Ok(())
 }
 
 /// One eviction, or with `dry_run` the question whether it would be allowed.
