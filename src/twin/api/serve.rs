@@ -134,7 +134,7 @@ fn list(state: &mut State, key: &Key, request: &Request) -> Result<Reply, Refusa
         ));
     };
     // Of one node the pods are known, and nobody looks through all others.
-    let on_node = selection.fields.node().filter(|_| version == state.store.version() && from.is_none());
+    let on_node = selection.fields.node().filter(|node| !node.is_empty() && version == state.store.version() && from.is_none());
     let then: Box<dyn Iterator<Item = (&Key, &Arc<Value>)>> = match on_node {
         Some(node) => Box::new(state.control.on_node(node).filter_map(|key| Some((key, state.store.get(key)?)))),
         None => Box::new(then),

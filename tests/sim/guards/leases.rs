@@ -86,13 +86,13 @@ impl Hook for SlowEvictions {
     }
 }
 
-/// Many pods, each of whose evictions takes its time.
+/// Many pods, each of whose evictions takes its time: eight are asked for at once.
 #[test]
 pub fn a_lease_is_kept_between_evictions() {
     let mut scenario = quick(Scenario::runbook());
-    let placed_on = vec![NODE.to_owned(); 12];
+    let placed_on = vec![NODE.to_owned(); 96];
     scenario.workloads.push(Workload {
-        replicas: 12,
+        replicas: 96,
         placed_on,
         ..Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap")
     });

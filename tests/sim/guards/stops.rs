@@ -198,9 +198,9 @@ impl Hook for SlowEvictions {
 
 fn crowded() -> State {
     let mut scenario = quick(Scenario::runbook());
-    let placed_on = vec!["k8s-node4".to_owned(); 12];
+    let placed_on = vec!["k8s-node4".to_owned(); 96];
     scenario.workloads.push(Workload {
-        replicas: 12,
+        replicas: 96,
         placed_on,
         ..Workload::new(scenario::WorkloadKind::Deployment, "mail", "imap")
     });
