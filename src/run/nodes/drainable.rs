@@ -8,7 +8,8 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
-use super::drain::{budgets, may_evict, pods_on};
+use super::drain::{budgets, pods_on};
+use super::evictions::may_evict;
 use super::stuck::{autoscalers, unstick_rule};
 use super::surge::{deployments, judge};
 use crate::failure::Cause;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::drain::{budgets, may_evict, pods_on};
+use super::drain::{budgets, pods_on};
+use super::evictions::may_evict;
 use super::stuck::{autoscalers, unstick_rule};
 use super::surge::{deployments, judge};
 use crate::failure::Cause;

@@ -7,6 +7,7 @@ pub mod cordon;
 pub mod drain;
 pub mod drainable;
 pub mod etcd;
+mod evictions;
 pub mod forecast;
 pub mod gates;
 pub mod give_up;
