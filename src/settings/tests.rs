@@ -149,7 +149,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ),
         ("prometheus-tenant", of(&["", "team-a", "THANOS-TENANT: team-a"])),
         ("pushgateway", of(&["monitoring/push:9091", "https://push.example.org"])),
-        ("runbook-url", of(&["", "https://git.example.org/k8s-upgrade/README.md#alerts-and-kured"])),
+        ("runbook-url", of(&["", "https://git.example.org/k8s-upgrade/README.md#troubleshooting"])),
         ("events", of(&[true, false])),
         ("slack-webhook-file", of(&["", "/home/ann/webhook"])),
         (
