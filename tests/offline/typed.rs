@@ -13,7 +13,7 @@ use k8s_upgrade::world::Env;
 use regex::Regex;
 
 use crate::documents::{self, Document};
-use crate::support::program::{program, program_in};
+use crate::support::program::{Ran, program, program_in};
 
 const OWN: &str = "k8s-upgrade";
 
@@ -279,15 +279,11 @@ fn every_command_in_readme_and_manual_is_one() {
         if has("--from-cluster") {
             continue;
         }
-        let ended = match args.contains(&"rehearse") {
-            // It lives through a run: in a world that is made where time may stop.
-            true => {
-                lives += 1;
-                let kept: Vec<&str> =
-                    args.windows(2).any(|two| two[0] == "--scenario").then(|| with(&args, &scenario)).unwrap_or(args);
-                program_in(Some(&|| k8s_upgrade::adapters::world(&Env::new())), &kept, &[])
-            }
-            false => program(&args, &[("HOME", machine.0.path().to_str().unwrap())]),
+        let ended = if has("rehearse") {
+            lives += 1;
+            rehearse(&with(&args, &scenario))
+        } else {
+            program(&args, &[("HOME", machine.0.path().to_str().unwrap())])
         };
         ended.is(0);
         ran += 1;
@@ -296,7 +292,15 @@ fn every_command_in_readme_and_manual_is_one() {
     assert!((4..=12).contains(&lives), "{lives} rehearsals: each costs seconds, and none shows nothing");
 }
 
-/// The same with this scenario.
+/// It lives through a run: in a world that is made where time may stop, and on a stack that is deep enough without optimization.
+fn rehearse(args: &[&str]) -> Ran {
+    let lived = || program_in(Some(&|| k8s_upgrade::adapters::world(&Env::new())), args, &[]);
+    std::thread::scope(|scope| {
+        std::thread::Builder::new().stack_size(64 << 20).spawn_scoped(scope, lived).unwrap().join().unwrap()
+    })
+}
+
+/// The same with this scenario, where one is named.
 fn with<'a>(args: &[&'a str], scenario: &'a str) -> Vec<&'a str> {
     let mut before = "";
     args.iter().map(|arg| if std::mem::replace(&mut before, arg) == "--scenario" { scenario } else { arg }).collect()

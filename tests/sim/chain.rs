@@ -21,7 +21,7 @@ svg .middle { text-anchor: middle }
 svg .small { font-size: 11px }
 ";
 
-const LEFT: f64 = 132.0;
+const LEFT: f64 = 144.0;
 const COLUMN: f64 = 132.0;
 const TOP: f64 = 44.0;
 const ROW: f64 = 56.0;
