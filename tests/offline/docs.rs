@@ -146,6 +146,36 @@ fn the_readme_explains_messages_that_there_are() {
     assert!(unknown.is_empty(), "no file of src says {unknown:?}");
 }
 
+/// Files that are there, and headings in them.
+#[test]
+fn links_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let link = Regex::new(r"\]\(([^)]+)\)").unwrap();
+    let slug = |heading: &str| {
+        let kept = heading.to_lowercase().chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c)).collect::<String>();
+        kept.replace(' ', "-")
+    };
+    let mut followed = 0;
+    for from in ["README.md", ".github/ARCHITECTURE.md", ".github/CONTRIBUTING.md", ".github/SECURITY.md"] {
+        let text = committed(from);
+        for found in link.captures_iter(&text).map(|found| found[1].to_owned()).filter(|to| !to.starts_with("http")) {
+            let (path, heading) = found.split_once('#').unwrap_or((&found, ""));
+            let to = if path.is_empty() { root.join(from) } else { root.join(from).parent().unwrap().join(path) };
+            assert!(to.exists(), "{from}: {found} is not there");
+            if !heading.is_empty() {
+                let text = std::fs::read_to_string(&to).unwrap();
+                let there = text
+                    .lines()
+                    .filter(|line| line.starts_with('#'))
+                    .any(|line| slug(line.trim_start_matches('#').trim()) == heading);
+                assert!(there, "{from}: {found} is no heading");
+            }
+            followed += 1;
+        }
+    }
+    assert!(followed > 20, "only {followed} links are found");
+}
+
 /// In a terminal of any width, and without a word of complaint, but for a URL or a path that is longer than a narrow one's line.
 #[test]
 fn pages_are_read_without_a_warning() {
