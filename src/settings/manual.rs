@@ -126,7 +126,7 @@ settings! {
         "patch-min-age" ["days, 0d to 365d"] "", "3d", "0.1.0":
             "How long detection must have known a patch release before it goes there: APPROVALS AND AGE in `k8s-upgrade-operations(7)`.";
         "minor-min-age" ["days, 0d to 365d"] "", "30d", "0.1.0": "The same of minor versions.";
-        "max-version" ["a release, or a minor version"] "none", "1.36", "0.1.0": "The highest that detection goes to.";
+        "max-version" ["a release, or a minor version"] "none", "\"1.36\"", "0.1.0": "The highest that detection goes to. Between quotation marks, or YAML takes `1.30` for the number 1.3.";
         "lag" [""] "", "1", "0.1.0": "Detection stays so many patches of a minor version behind the newest.";
         "detection-dry-run" [""] "", "true", "0.1.0": "Whether detection only reports, and starts nothing.";
         "windows" ["`DAYS FROM-TO ZONE`"] "at any time", "[\"Sat,Sun 01:00-05:00 Europe/Berlin\"]", "0.1.0":
