@@ -36,7 +36,9 @@ fn gates_of_preflight() -> String {
     let rows: Vec<_> = Gate::of(Occasion::Preflight).map(Gate::row).collect();
     let width = rows.iter().map(|row| row.id.len()).max().unwrap_or_default();
     let lines: String = rows.iter().map(|row| format!("  {:width$}  {}\n", row.id, row.question)).collect();
-    format!("Gates, in the order in which they are asked; the manual page k8s-upgrade(1) has all:\n{lines}\n{PREFLIGHT_EXAMPLES}")
+    format!(
+        "Gates, in the order in which they are asked; the manual page k8s-upgrade-operations(7) has all:\n{lines}\n{PREFLIGHT_EXAMPLES}"
+    )
 }
 
 /// As `--version` tells it: a release with its commit.

@@ -13,6 +13,7 @@ mod halt;
 mod hosts;
 mod install;
 mod live;
+mod manual;
 mod node;
 mod phases;
 mod plan;
@@ -43,9 +44,10 @@ use crate::words::RunId;
 use crate::world::{KubeTarget, World};
 
 pub use complete::complete;
-pub use docs::{completions, man, pages};
+pub use docs::{completions, man};
 pub use document::document;
 pub use install::{Printing, image, manifests};
+pub use manual::pages;
 pub use rehearse::Rehearsal;
 
 /// Which API server a command line means, and as whom.

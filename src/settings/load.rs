@@ -240,12 +240,18 @@ impl Merged {
         if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
             return Ok(());
         }
-        let value: Value = serde_saphyr::from_str(text)
-            .map_err(|error| Cause::usage(format!("{path} is not YAML")).detail(error.to_string().lines()))?;
-        let Value::Object(map) = value else {
+        // `off` and `no` were false in an older YAML. They are where true or false is wanted; elsewhere they are words, as in `alerts: off`.
+        let read = |strict: bool| -> Result<Value, Cause> {
+            serde_saphyr::from_str_with_options(text, serde_saphyr::options! { strict_booleans: strict })
+                .map_err(|error| Cause::usage(format!("{path} is not YAML")).detail(error.to_string().lines()))
+        };
+        let (Value::Object(words), Value::Object(mut switches)) = (read(true)?, read(false)?) else {
             return Err(Cause::usage(format!("{path}: keys with values are wanted, for example `soak: 10m`")));
         };
-        map.into_iter().try_for_each(|(key, value)| self.apply(path, &key, value))
+        words.into_iter().try_for_each(|(key, word)| {
+            let switch = switches.remove(&key).filter(|_| matches!(self.default.get(&key), Some(Value::Bool(_))));
+            self.apply(path, &key, switch.unwrap_or(word))
+        })
     }
 
     /// A value given as text takes the shape that the key's default has.
@@ -285,6 +291,9 @@ impl Merged {
         map.insert(key.to_owned(), value.clone());
         let settings = serde_json::from_value(Value::Object(map)).map_err(|error| match bounds::wanted(key) {
             Some(wanted) => refused(format!("{} does not do: {wanted}", shown(&value.to_string()))),
+            None if value.is_number() => {
+                refused(format!("{value} is a number in YAML, and a text is wanted: put it between quotation marks"))
+            }
             None => refused(error.to_string()),
         })?;
         bounds::check(&settings, key).map_err(refused)?;

@@ -1,8 +1,10 @@
 //! File + environment + flags → one validated [`Settings`]. The only reader of the environment, and the one place of every default.
-//! A value is typed when it is read ([`load`]); how far numbers and durations may go, and why, stands in [`bounds`].
+//! A value is typed when it is read ([`load`]); how far numbers and durations may go, and why, stands in [`bounds`]; what people read of each, in
+//! [`manual`].
 
 pub mod bounds;
 mod load;
+mod manual;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -32,6 +34,7 @@ use crate::words::{
     ObjectPath, PackagesUrl, PageUrl, Tenant, Url, VaultPath, WebhookName, is_open,
 };
 pub use load::{ENV_PREFIX, Fault, Sources, service_links};
+pub use manual::{Row, SUBJECTS, Subject};
 pub use values::{AlertFilter, KubeadmFlag, PlainHttp};
 
 /// All that can be set. Durations are written as `90s`, `30m`, `1h 30m`; endpoints as URLs or `namespace/service:port`.

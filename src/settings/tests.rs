@@ -39,6 +39,20 @@ fn later_layers_win() {
     assert_eq!((s.soak, s.quiet, s.parallel), (Duration::from_secs(180), Duration::ZERO, 3));
 }
 
+/// `off` is false in YAML as it once was: it is a word where one is wanted, and still false where that is.
+#[test]
+fn off_is_a_word_and_a_switch() {
+    for word in ["off", "\"off\"", "'off'"] {
+        let s = load(&format!("alerts: {word}\ngauges: {word}\npatch: {word}\nminor: {word}\n"), &[], &[]).unwrap();
+        assert_eq!((s.alerts, s.gauges, s.patch, s.minor), (Alerts::Off, Gauges::Off, Pace::Off, Pace::Off));
+    }
+    for (yes, no) in [("true", "false"), ("yes", "no"), ("on", "off")] {
+        let s = load(&format!("remind: {no}\ndetection-dry-run: {yes}\n"), &[], &[]).unwrap();
+        assert!(!s.remind && s.detection_dry_run, "{yes}, {no}");
+    }
+    assert!(load("ssh-user: no\n", &[], &[]).unwrap().ssh_user == *"no");
+}
+
 #[test]
 fn texts_take_the_shape_of_the_default() {
     let s = load("", &[], &["exclude-nodes=a, b", "host-addresses=n1=10.0.0.1,n2=10.0.0.2", "detection-dry-run=true"]).unwrap();
@@ -71,6 +85,10 @@ fn bad_input_names_source_and_key() {
         (
             load("backup-cronjob: backup-etcd", &[], &[]),
             "f.yaml: setting backup-cronjob: \"backup-etcd\" is no object: namespace/name",
+        ),
+        (
+            load("max-version: 1.36", &[], &[]),
+            "f.yaml: setting max-version: 1.36 is a number in YAML, and a text is wanted: put it",
         ),
         (load("kubeadm-flags: [--force]", &[], &[]), "f.yaml: setting kubeadm-flags: \"--force\" is not allowed"),
         (load("drain-unstick: maybe", &[], &[]), "f.yaml: setting drain-unstick: "),
@@ -149,7 +167,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ),
         ("prometheus-tenant", of(&["", "team-a", "THANOS-TENANT: team-a"])),
         ("pushgateway", of(&["monitoring/push:9091", "https://push.example.org"])),
-        ("runbook-url", of(&["", "https://git.example.org/k8s-upgrade/README.md#alerts-and-kured"])),
+        ("runbook-url", of(&["", "https://git.example.org/k8s-upgrade/README.md#troubleshooting"])),
         ("events", of(&[true, false])),
         ("slack-webhook-file", of(&["", "/home/ann/webhook"])),
         (

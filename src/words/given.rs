@@ -48,7 +48,7 @@ tokens! {
     /// On an object, for whoever selects by it: `release=kube-prometheus-stack`.
     Label, "label", "KEY=VALUE is wanted, as Kubernetes takes them, for example release=kube-prometheus-stack", is_assigned_label;
     /// A page that people open, perhaps at one of its headings; the program itself never asks for it.
-    PageUrl, "URL of a page", "https://HOST[:PORT][/PATH][#HEADING] is wanted, for example https://git.example/k8s-upgrade/README.md#alerts-and-kured",
+    PageUrl, "URL of a page", "https://HOST[:PORT][/PATH][#HEADING] is wanted, for example https://git.example/k8s-upgrade/README.md#troubleshooting",
         |text| {
             let (page, heading) = text.split_once('#').map_or((text, None), |(page, heading)| (page, Some(heading)));
             let inner = |b: u8| b.is_ascii_alphanumeric() || b"._~-".contains(&b);
@@ -220,7 +220,7 @@ mod tests {
             &["a", "a=", "=a", "a=b=c", "a=-b", "A.b/c/d=e", "-a=b", "a b=c", &format!("a={}", "b".repeat(64))],
         );
         accepts::<PageUrl>(
-            &["https://a.example", "http://10.0.0.9:8080/k8s-upgrade/", "https://a.example/b/README.md#alerts-and-kured"],
+            &["https://a.example", "http://10.0.0.9:8080/k8s-upgrade/", "https://a.example/b/README.md#troubleshooting"],
             &[
                 "a.example",
                 "https://a.example/b?c",

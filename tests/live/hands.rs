@@ -7,15 +7,16 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::dashboard::Panels;
 use super::end::{Expected, marks};
 use super::install::detect;
 use super::lab::{COMMAND, Lab, NAMESPACE, mark};
 use super::process::{self, Ended};
 
-pub fn after_a_run(lab: &Lab, config: &str, run: &str, expected: &Expected<'_>) {
+pub fn after_a_run(lab: &Lab, config: &str, run: &str, expected: &Expected<'_>, panels: &Panels) {
     let it = Hands { lab, config };
     it.looks(run, expected);
-    it.halts();
+    it.halts(panels);
     it.clears_a_leaked_latch(expected);
     it.clears_what_is_left(expected);
     it.rotates_the_key(expected);
@@ -55,13 +56,14 @@ impl Hands<'_> {
     }
 
     /// A detection that starts by hand says who halted and why, and begins nothing.
-    fn halts(&self) {
+    fn halts(&self, panels: &Panels) {
         let lab = self.lab;
         lab.phase("a person halts, and lifts it");
         let suspended = || lab.json(&["-n", NAMESPACE, "get", "cronjob", "k8s-version-check"])["spec"]["suspend"] == true;
         self.types(&["halt", "--reason", "disks are replaced"], 0, &[]);
         assert!(suspended(), "detection goes on");
         self.types(&["status"], 0, &["disks are replaced"]);
+        panels.until(lab, "Halted for");
         detect(lab, "detect-halted");
         let said = lab.kubectl(&["-n", NAMESPACE, "logs", "job/detect-halted"]);
         assert!(said.contains("disks are replaced"), "{said}");
@@ -83,6 +85,7 @@ impl Hands<'_> {
             });
         };
         blocker("1");
+        panels.until(lab, "Blocker");
         assert!(!suspended(), "the blocker alert alone suspends no detection");
         self.types(&["halt", "--lift"], 0, &["lifted"]);
         blocker("0");

@@ -244,8 +244,21 @@ impl Lab {
 
     /// A query as it stands now.
     pub fn query(&self, query: &str) -> Vec<Value> {
-        let url = format!("{}/api/v1/query", self.env("LAB_PROMETHEUS_URL"));
-        let text = self.curl(&["-G", &url, "--data-urlencode", &format!("query={query}")]);
+        self.prometheus("query", query, &[])
+    }
+
+    /// The same over the time until now, as a graph asks it.
+    pub fn graph(&self, query: &str, span: Duration) -> Vec<Value> {
+        let now = jiff::Timestamp::now().as_second();
+        let from = now.saturating_sub_unsigned(span.as_secs());
+        self.prometheus("query_range", query, &[&format!("start={from}"), &format!("end={now}"), "step=15"])
+    }
+
+    fn prometheus(&self, way: &str, query: &str, more: &[&str]) -> Vec<Value> {
+        let url = format!("{}/api/v1/{way}", self.env("LAB_PROMETHEUS_URL"));
+        let query = format!("query={query}");
+        let parameters = std::iter::once(query.as_str()).chain(more.iter().copied()).flat_map(|it| ["--data-urlencode", it]);
+        let text = self.curl(&["-G", url.as_str()].into_iter().chain(parameters).collect::<Vec<_>>());
         let answer: Value = serde_json::from_str(&text).expect("Prometheus answers JSON");
         answer["data"]["result"].as_array().cloned().unwrap_or_default()
     }

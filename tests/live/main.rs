@@ -7,6 +7,7 @@
 mod apis;
 mod audit;
 mod broken;
+mod dashboard;
 mod disturb;
 mod end;
 mod hands;

@@ -7,6 +7,7 @@ use k8s_upgrade::plan::model::journal::KEPT;
 use serde_json::Value;
 
 use super::audit;
+use super::dashboard::Panels;
 use super::end::{self, Expected};
 use super::hands;
 use super::install::{detect, ended, install, rolled_out};
@@ -32,7 +33,8 @@ pub fn run() {
     let agents = uids(&lab, "agent");
     let images = end::images(&lab);
 
-    deferred(&lab, since);
+    let panels = Panels::of(&lab);
+    deferred(&lab, since, &panels);
 
     old_journals(&lab);
 
@@ -48,7 +50,7 @@ pub fn run() {
         since: asked,
         by_hand: 0,
     };
-    let peak = follow(&lab, &watch, &expected);
+    let peak = follow(&lab, &watch, &expected, &panels);
     let seen = watch.end();
     table(&lab, &seen, &expected, peak);
 
@@ -84,7 +86,8 @@ pub fn run() {
     lab.phase("hooks around each node");
     hooks_ran(&lab, &seen, &expected);
 
-    hands::after_a_run(&lab, &config, &run, &expected);
+    hands::after_a_run(&lab, &config, &run, &expected, &panels);
+    panels.end(&lab);
 
     lab.phase("k8s-node4 goes back to 1.35.4");
     let back = lab.product_within(&["--config", &config, "rollback", "k8s-node4", "--yes"], Duration::from_secs(180));
@@ -228,7 +231,7 @@ fn uids(lab: &Lab, app: &str) -> Vec<String> {
 }
 
 /// An alert fires: preflight looks, says so, and leaves nothing behind but the word that it is to be tried again.
-fn deferred(lab: &Lab, since: Timestamp) {
+fn deferred(lab: &Lab, since: Timestamp, panels: &Panels) {
     lab.phase("detection while an alert fires: deferred");
     lab.tool(&["alert", "NodeDiskFull", "on", "node=k8s-node3"]);
     detect(lab, "detect-1");
@@ -248,11 +251,12 @@ fn deferred(lab: &Lab, since: Timestamp) {
     let in_flight = lab.values("k8s_upgrade_in_flight{job=\"k8s-version-upgrade\"}", since);
     let pushed = || lab.pushed("push_");
     assert!(in_flight.iter().all(|value| *value == 0.0), "k8s_upgrade_in_flight was {in_flight:?}; {}", pushed());
+    panels.until(lab, "Closed gates");
     lab.tool(&["alert", "NodeDiskFull", "off"]);
 }
 
 /// Waits for the end of the chain, telling each Job as it begins. Returns the peak memory of a chain pod (bytes), by its control group.
-fn follow(lab: &Lab, watch: &Watch, expected: &Expected<'_>) -> u64 {
+fn follow(lab: &Lab, watch: &Watch, expected: &Expected<'_>, panels: &Panels) -> u64 {
     let jobs = expected.jobs();
     let (last, ..) = jobs.last().expect("a chain");
     let mut told = Vec::new();
@@ -269,6 +273,7 @@ fn follow(lab: &Lab, watch: &Watch, expected: &Expected<'_>) -> u64 {
             }
         }
         stopped(&seen);
+        panels.look_again(lab);
         match ended(lab, last) {
             Ok(end) => {
                 assert_eq!(end, "Complete", "{last}");

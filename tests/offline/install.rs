@@ -127,12 +127,12 @@ fn a_folder_for_kustomize_holds_what_is_printed() {
     program(&[&line[..], &["--ssh-key", "key"]].concat(), &[]).is(2).says("cannot be used with");
 }
 
-/// What the README has Argo CD ignore is written at run time, and by no file: nothing that somebody sets is hidden.
+/// What the manual has Argo CD ignore is written at run time, and by no file: nothing that somebody sets is hidden.
 #[test]
-fn the_readme_has_argo_cd_ignore_what_no_manifest_sets() {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let snippet = readme.split("```yaml\n").find(|text| text.starts_with("# of an Application")).unwrap();
-    let application: Value = serde_saphyr::from_str(snippet.split("```").next().unwrap()).unwrap();
+fn the_manual_has_argo_cd_ignore_what_no_manifest_sets() {
+    let manual = crate::documents::manual("man/k8s-upgrade-operations.7");
+    let snippet = manual.blocks.iter().find(|text| text.starts_with("# of an Application")).unwrap();
+    let application: Value = serde_saphyr::from_str(snippet).unwrap();
     let objects = objects(&install(Credentials::Existing)).unwrap();
     let ignored = application["spec"]["ignoreDifferences"].as_array().unwrap();
     assert_eq!(ignored.len(), 3);

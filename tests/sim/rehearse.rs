@@ -383,7 +383,7 @@ fn the_alerts_of_a_cluster_are_copied() {
 }
 
 /// What does not depend on how long something takes.
-fn lasting(text: &str) -> String {
+pub fn lasting(text: &str) -> String {
     let masks = [
         // Columns are as wide as what stands in them.
         (format!(r"\s*\b{SPAN}\b"), " <span>"),

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::hands::unit_runs;
 use super::world::{Disk, NAMESPACE, begin, is_over, jobs, live, mark, pass, quick, types, types_with, when};
 
-fn out(state: &State, name: &str) -> bool {
+pub fn out(state: &State, name: &str) -> bool {
     state.store.list(Kind::Node).any(|(key, node)| key.name == name && mark(node, "cordoned-by").is_some())
 }
 

@@ -1,7 +1,7 @@
 //! The gates: may the run go on? One table of what each is called, when it is asked, what it asks and why, and how to go on where it is
 //! closed; and small predicates over what is: each reason names its node and, where time mends it, says when.
 //!
-//! The lists of preflight and of a node, `preflight --help`, the manual page, README and `status` are views of the table. What the alert gate
+//! The lists of preflight and of a node, `preflight --help`, `k8s-upgrade-operations(7)` and `status` are views of the table. What the alert gate
 //! decides is in [`super::alerts`]; `run::nodes::asking` asks, and finds a gate that was forgotten to be a bug.
 
 use std::collections::BTreeMap;

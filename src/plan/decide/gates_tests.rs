@@ -162,7 +162,7 @@ fn every_row_is_whole() {
         assert!(row.question.ends_with('?'), "{gate:?}: {}", row.question);
         for text in [row.id, row.question, row.explanation, row.command, row.purpose] {
             assert!(!text.is_empty() && text.trim() == text && !text.ends_with('.'), "{gate:?}: {text:?}");
-            assert!(!text.contains(['|', '`', '\n']) || text == row.command, "{gate:?}: README has {text:?} in a table");
+            assert!(!text.contains(['|', '`', '\n']) || text == row.command, "{gate:?}: documents have {text:?} in a table");
         }
         for text in [row.question, row.explanation, row.purpose] {
             assert!(text.starts_with(char::is_lowercase), "{gate:?}: {text:?} stands behind a colon");

@@ -33,7 +33,9 @@ impl<'a> Source<'a> {
     }
 
     pub fn scenario(&self) -> Result<Scenario, Cause> {
-        let scenario: Scenario = serde_saphyr::from_str(self.text).map_err(|error| self.unreadable(&error))?;
+        // Words are words: in `alerts: off`, among its settings, that is no false.
+        let scenario: Scenario = serde_saphyr::from_str_with_options(self.text, serde_saphyr::options! { strict_booleans: true })
+            .map_err(|error| self.unreadable(&error))?;
         match self.refusal(&scenario.faults()) {
             Some(cause) => Err(cause),
             None => Ok(scenario),

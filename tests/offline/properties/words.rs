@@ -111,7 +111,7 @@ fn what_people_give() {
     token::<ImageRef>(plain, &["docker.io/library/k8s-upgrade:3f9a2c81d07e", "localhost:5000/a_b/c__d:v1.0"]);
     token::<VaultPath>(plain, &["team/k8s-upgrade"]);
     token::<Label>(plain, &["release=kube-prometheus-stack", "prometheus.io/team=A_1.b"]);
-    token::<PageUrl>(|c| plain(c) || c == '#', &["https://a.example/b/README.md#alerts-and-kured"]);
+    token::<PageUrl>(|c| plain(c) || c == '#', &["https://a.example/b/README.md#troubleshooting"]);
     token::<ClusterName>(one_line, &["kubernetes", "Zürich 1"]);
     token::<KubeconfigName>(one_line, &["ann@prod"]);
     token::<Subject>(|c| c.is_ascii() && !c.is_ascii_control(), &["ann", "system:serviceaccount:k8s-upgrade:k8s-upgrade-job"]);
