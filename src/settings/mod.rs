@@ -4,6 +4,8 @@
 pub mod bounds;
 mod load;
 #[cfg(test)]
+mod mistakes;
+#[cfg(test)]
 mod tests;
 mod values;
 
