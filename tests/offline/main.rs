@@ -12,6 +12,7 @@ mod hostile;
 mod install;
 mod kube_adapter;
 mod layering;
+mod missing;
 mod node;
 mod panics;
 mod pasted;
@@ -20,6 +21,7 @@ mod private_ca;
 mod properties;
 mod rehearse;
 mod report;
+mod screens;
 mod security;
 mod ssh;
 #[path = "../support/mod.rs"]
