@@ -323,6 +323,12 @@ impl Failure {
 
     /// Its first line: how it ended, where, and what failed.
     pub fn headline(&self) -> String {
+        let (sign, what) = self.signed();
+        format!("{sign} {what}")
+    }
+
+    /// The same as the sign and the rest.
+    pub fn signed(&self) -> (&'static str, String) {
         let sign = match self.cause.class {
             Class::Hold => "‖ hold:",
             Class::Refused => "✗ refused:",
@@ -332,8 +338,28 @@ impl Failure {
             _ => "✗",
         };
         let place = if self.place.is_empty() { String::new() } else { format!("{}: ", self.place) };
-        format!("{sign} {place}{}", self.cause.what)
+        (sign, format!("{place}{}", self.cause.what))
     }
+
+    /// The lines below the first, each with what stands before it.
+    pub fn below(&self) -> impl Iterator<Item = (Below, String)> {
+        let Failure { cause, state, next, .. } = self;
+        let more = cause.detail.len().checked_sub(DETAIL).filter(|more| *more > 0).map(|more| format!("… ({more} more lines)"));
+        let detail = cause.detail.iter().take(DETAIL).cloned().chain(more).map(|line| (Below::Text("    "), line));
+        let state = Some((Below::Text("  State: "), state.clone())).filter(|(_, state)| !state.is_empty());
+        let next = cause.next.iter().chain(next).map(|advice| advice.command.clone()).enumerate();
+        let next = next.map(|(at, command)| (Below::Next(if at == 0 { "  Next:  " } else { "         " }), command));
+        detail.chain(state).chain(next)
+    }
+}
+
+/// What stands before a line of a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Below {
+    /// And a text behind it.
+    Text(&'static str),
+    /// And a command.
+    Next(&'static str),
 }
 
 /// So many lines of somebody's output are shown; JSON has them all.
@@ -343,19 +369,9 @@ const DETAIL: usize = 200;
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = shown(self);
-        write!(f, "{}", shown.headline())?;
-        let Failure { cause, state, next, .. } = shown;
-        for line in cause.detail.iter().take(DETAIL) {
-            write!(f, "\n    {line}")?;
-        }
-        if cause.detail.len() > DETAIL {
-            write!(f, "\n    … ({} more lines)", cause.detail.len() - DETAIL)?;
-        }
-        if !state.is_empty() {
-            write!(f, "\n  State: {state}")?;
-        }
-        for (i, line) in cause.next.iter().chain(&next).enumerate() {
-            write!(f, "\n  {} {line}", if i == 0 { "Next: " } else { "      " })?;
+        f.write_str(&shown.headline())?;
+        for (Below::Text(head) | Below::Next(head), line) in shown.below() {
+            write!(f, "\n{head}{line}")?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The one entry: a command line with all that surrounds it, run against a world, gives an exit code. `main`, tests and Jobs use it alike.
 
+mod help;
 mod panics;
 mod wording;
 
@@ -9,7 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::PoisonError;
 
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::Parser;
 use futures::future::LocalBoxFuture;
 use tracing_subscriber::EnvFilter;
 
@@ -74,9 +75,9 @@ async fn caught<T>(panics: Option<&Panics>, work: impl Future<Output = T>) -> Re
 }
 
 async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
-    let cli = match parsed(&invocation) {
+    let cli = match help::parsed(&invocation) {
         Ok(cli) => cli,
-        Err(error) => return usage(&invocation, &error),
+        Err(error) => return help::usage(&invocation, &error),
     };
     if manner(&cli.command).output == Notation::Yaml {
         invocation.stdout = invocation.stdout.in_yaml();
@@ -88,7 +89,8 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     }
     let own = match (&cli.command, style) {
         (command, Style::Terminal { colour }) if is_paced(command, style) => {
-            report::paced(colour, verbosity, invocation.stderr.clone())
+            let stop = invocation.stop.clone();
+            report::paced(colour, verbosity, invocation.stderr.clone(), move || stop.borrow().stop.is_some())
         }
         (Command::Rehearse(_), Style::Terminal { .. }) => report::sink(Style::Plain, verbosity, invocation.stderr.clone()),
         _ => report::sink(style, verbosity, invocation.stderr.clone()),
@@ -127,14 +129,6 @@ async fn run_to_code(mut invocation: Invocation, world: &World) -> u8 {
     exit_code(&result)
 }
 
-/// The command line, whose usage has the name that was typed.
-fn parsed(invocation: &Invocation) -> Result<Cli, clap::Error> {
-    let called = invocation.stdout.wording().name.as_ref().map_or(names::PROGRAM, |called| &called.name);
-    let mut command = Cli::command().bin_name(called);
-    let mut matches = command.try_get_matches_from_mut(&invocation.argv)?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut command))
-}
-
 /// Whether a command that is advised is the one that was typed, whatever its global options. One that cannot be read as a command of ours is
 /// another one.
 fn repeats(advised: &str, typed: &str) -> bool {
@@ -170,19 +164,6 @@ impl Process for Program {
     }
 }
 
-/// Help and version go to stdout and are no error; a wrong command line is usage.
-fn usage(invocation: &Invocation, error: &clap::Error) -> u8 {
-    if error.use_stderr() {
-        report::put(&invocation.stderr, &Printed::page(error.render().to_string()));
-        return Class::Usage.code();
-    }
-    // Its own texts alone, in clap's colours.
-    let help = error.render();
-    let help = if invocation.stderr_is_terminal { help.ansi().to_string() } else { help.to_string() };
-    report::put(&invocation.stdout, &Printed::own(help));
-    0
-}
-
 fn style(invocation: &Invocation, cli: &Cli) -> Style {
     let plain = cli.global.no_color || invocation.env.get("TERM").is_some_and(|term| term == "dumb");
     let colourless = invocation.env.get("NO_COLOR").is_some_and(|value| !value.is_empty());
@@ -214,7 +195,7 @@ struct Diagnosis(Out);
 
 impl std::io::Write for Diagnosis {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        report::write(&self.0, &Printed::page(String::from_utf8_lossy(bytes).into_owned())).map(|()| bytes.len())
+        report::write(&self.0, &Printed::foreign(&String::from_utf8_lossy(bytes))).map(|()| bytes.len())
     }
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, stderr, stdin, stdout};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use k8s_upgrade::report::Out;
@@ -26,8 +27,8 @@ fn program() -> anyhow::Result<ExitCode> {
             argv: std::env::args_os().collect(),
             env,
             stdin: Box::new(std::io::BufReader::new(stdin())),
-            stdout: Out::new(stdout()),
-            stderr: Out::new(stderr()),
+            stdout: Out::new(stdout()).on(Arc::new(|| Some(adapters::size(stdout())?.columns))),
+            stderr: Out::new(stderr()).on(Arc::new(|| Some(adapters::size(stderr())?.columns))),
             interactive: stdin().is_terminal() && stderr().is_terminal(),
             stderr_is_terminal: stderr().is_terminal(),
             stop: signals::listen(leave).context("cannot listen for signals")?,

@@ -20,7 +20,7 @@ pub use files::SystemFiles;
 pub use proxy::Proxies;
 pub use resolver::SystemResolver;
 pub use ssh::Ssh;
-pub use terminal::Stdout;
+pub use terminal::{Stdout, size};
 pub use web::RealWeb;
 
 /// The world as it is, as the environment describes it. Installs the one crypto provider that kube and reqwest share.

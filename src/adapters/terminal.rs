@@ -1,4 +1,6 @@
-//! The terminal that stdout is.
+//! The terminals that stdout and stderr are.
+
+use std::os::fd::AsFd;
 
 use crate::world::{Size, Terminal};
 
@@ -10,11 +12,16 @@ pub struct Stdout;
 
 impl Terminal for Stdout {
     fn size(&self) -> Option<Size> {
-        let stdout = rustix::stdio::stdout();
-        if !rustix::termios::isatty(stdout) {
-            return None;
-        }
-        let size = rustix::termios::tcgetwinsize(stdout).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
-        Some(size.map_or(USUAL, |size| Size { rows: size.ws_row.into(), columns: size.ws_col.into() }))
+        size(rustix::stdio::stdout())
     }
+}
+
+/// The same for any stream; None if it is no terminal.
+pub fn size(stream: impl AsFd) -> Option<Size> {
+    let stream = stream.as_fd();
+    if !rustix::termios::isatty(stream) {
+        return None;
+    }
+    let size = rustix::termios::tcgetwinsize(stream).ok().filter(|size| size.ws_row > 0 && size.ws_col > 0);
+    Some(size.map_or(USUAL, |size| Size { rows: size.ws_row.into(), columns: size.ws_col.into() }))
 }

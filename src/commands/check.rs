@@ -19,7 +19,7 @@ pub async fn check(services: &Services, write_config: Option<&Path>) -> Result<O
     let sections = view::check::check(services).await.map_err(super::status::away)?;
     if write_config == Some(Path::new("-")) {
         let settings = settings(services, "-").await.map_err(Failure::nothing_begun)?;
-        services.session.print(&Printed::document(settings.text)).map_err(Failure::nothing_begun)?;
+        services.session.print(&Printed::document(&settings.text)).map_err(Failure::nothing_begun)?;
     } else {
         let cluster = &services.settings.cluster_name;
         let text = match services.session.json {

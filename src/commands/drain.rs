@@ -44,6 +44,7 @@ async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
             no_surge: f.no_surge.as_deref(),
             held: f.held.as_deref(),
             deleted_after_seconds: f.forced_after.map(|after| after.as_secs()),
+            kept: f.kept.as_deref(),
             loses: f.loses.iter().map(|loss| loss.words()).collect(),
         });
         let printed = Printed::pretty(&DrainForecast { node, pods: pods.collect() });
@@ -60,9 +61,10 @@ async fn forecast(services: &Services, node: &str) -> Result<Outcome, Failure> {
                 f.forced_after.map_or(String::new(), |after| format!("; deleted once it was refused for {}", span(after)));
             let losses: Vec<&str> = f.loses.iter().map(|loss| loss.words()).collect();
             let loses = if losses.is_empty() { String::new() } else { format!("  (loses {})", losses.join(" and ")) };
+            let kept = f.kept.as_ref().map_or(String::new(), |why| format!("; not deleted: {why}"));
             services
                 .session
-                .print(&Printed::lines([format!("{}  {held}{forced}{not}{loses}", f.pod)]))
+                .print(&Printed::lines([format!("{}  {held}{forced}{kept}{not}{loses}", f.pod)]))
                 .map_err(Failure::nothing_begun)?;
         }
     }

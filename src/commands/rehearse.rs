@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::install::{cannot_write, write_out};
 use super::never_over;
 use crate::cli::{Page, Rehearse};
-use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::failure::{Advice, Cause, Class, Failure, Outcome};
 use crate::names::{ALERT_GROUP, ALERT_WATCHDOG};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::journal::{BY_HAND, Journal};
@@ -126,7 +126,9 @@ impl Rehearsal<'_> {
             told = rehearse(&scenario, injections, self.process, self.sink.clone()) => told,
         };
         tokio::time::resume();
-        let told = told.map_err(Failure::nothing_begun)?;
+        let mut told = told.map_err(Failure::nothing_begun)?;
+        let next = self.next(&told);
+        told.next = next.iter().map(|next| next.command.clone()).collect();
         let text = match self.wanted.output {
             Page::Text => Some(told.text()),
             Page::Json | Page::Yaml => Some(Printed::pretty(&told).map_err(Failure::nothing_begun)?),
@@ -139,15 +141,25 @@ impl Rehearsal<'_> {
                 self.tell(told.ended, &Event::Note { place: "rehearsal".to_owned(), text });
             }
         }
-        if told.end.class.is_none() {
-            let (what_for, command) = match self.wanted.from_cluster {
-                true => ("do it with", command!("k8s-upgrade start --target {}", scenario.target)),
-                false => ("on a copy of your cluster, which is only read", "k8s-upgrade rehearse --from-cluster".to_owned()),
-            };
-            let next = Event::Next { place: String::new(), what_for: what_for.to_owned(), command };
-            self.tell(told.ended, &next);
+        outcome(told, next)
+    }
+
+    /// What one would type next. What the rehearsed run advises, it advises for the real one.
+    fn next(&self, told: &Rehearsed) -> Vec<Advice> {
+        let on_a_copy = "k8s-upgrade rehearse --from-cluster    # on a copy of your cluster, which is only read";
+        match told.end.class {
+            None if self.wanted.from_cluster && told.jobs.is_empty() => vec![Advice::status()],
+            None if self.wanted.from_cluster => {
+                vec![Advice::go_on(command!("k8s-upgrade start --target {}    # in earnest", told.target))]
+            }
+            None => vec![Advice::go_on(on_a_copy)],
+            // Of the rehearsal itself.
+            Some(Class::Bug) => vec![Advice::look("k8s-upgrade plan    # what a real run would find, asked of the cluster")],
+            Some(_) if told.end.advice.is_empty() => {
+                vec![Advice::look("k8s-upgrade plan    # on the real cluster: which gates are closed, and why")]
+            }
+            Some(_) => told.end.advice.clone(),
         }
-        outcome(told)
     }
 
     fn tell(&self, now: Timestamp, event: &Event) {
@@ -197,7 +209,7 @@ fn as_reported(told: &Rehearsed, page: Page) -> Option<Printed> {
 }
 
 /// The rehearsed run's end is the command's.
-fn outcome(told: Rehearsed) -> Result<Outcome, Failure> {
+fn outcome(told: Rehearsed, next: Vec<Advice>) -> Result<Outcome, Failure> {
     let Some(class) = told.end.class else {
         return Ok(if told.jobs.is_empty() { Outcome::Nothing } else { Outcome::Done });
     };
@@ -205,8 +217,8 @@ fn outcome(told: Rehearsed) -> Result<Outcome, Failure> {
     Err(Failure {
         cause,
         place: told.end.place,
-        state: "This was a rehearsal: nothing outside was touched.".to_owned(),
-        next: Vec::new(),
+        state: "This was a rehearsal: nothing outside was touched. On a real cluster you would type what follows.".to_owned(),
+        next,
     })
 }
 

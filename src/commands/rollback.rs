@@ -37,7 +37,7 @@ pub async fn rollback(services: &Services, asker: &mut Asker, node: &str, dry_ru
             let plan = rollback::restore_plan(snapshot, &packages, &FormerFiles::default());
             match services.session.json {
                 true => plan.iter().for_each(|line| services.session.found(node, line)),
-                false => services.session.print(&Printed::lines(plan)).map_err(Failure::nothing_begun)?,
+                false => services.session.print(&Printed::script(plan)).map_err(Failure::nothing_begun)?,
             }
             return Ok(Outcome::Nothing);
         }

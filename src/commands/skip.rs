@@ -23,6 +23,7 @@ struct SkipPlan {
 
 /// Goes past a step whose work is done; by force past a worker's that is not, and the run ends as partial.
 pub async fn skip(services: &Services, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
+    phase(&options).map_err(Failure::nothing_begun)?;
     let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     let Some(shown) = wanted(services, &facts, &options).await.map_err(Failure::nothing_begun)? else {
         return Ok(Outcome::Nothing);
@@ -81,32 +82,33 @@ async fn wanted(services: &Services, facts: &Facts, options: &Options) -> Result
     Ok(Some(SkipPlan { run: facts.marks.run()?.clone(), target, step, reason }))
 }
 
-fn step(facts: &Facts, options: &Options) -> Result<Step, Cause> {
+/// What is wrong with the command line alone, nobody needs to be asked for.
+fn phase(options: &Options) -> Result<Phase, Cause> {
     let phase = match options.phase {
         PhaseName::Preflight => Phase::Preflight,
         PhaseName::Master => Phase::Master,
         PhaseName::Worker => Phase::Worker,
         PhaseName::Postflight => Phase::Postflight,
     };
+    let word = phase.word();
     match (phase, &options.node) {
-        (Phase::Preflight, None) => Ok(Step::preflight()),
-        (Phase::Postflight, None) => Ok(Step::postflight()),
         (Phase::Preflight | Phase::Postflight, Some(node)) => {
-            Err(Cause::usage(format!("{} is no node's phase: leave {node} away", phase.word())))
+            Err(Cause::usage(format!("{word} is no node's phase: leave {node} away")))
         }
-        (_, None) => Err(Cause::usage(format!("say which node's {} phase: skip-phase {} NODE", phase.word(), phase.word()))),
-        (_, Some(name)) => {
-            let node = facts
-                .node(name)
-                .ok_or_else(|| Cause::usage(format!("{name} is no node of this cluster")).next("kubectl get nodes"))?;
-            let step = Step::of(node);
-            if step.phase == phase {
-                Ok(step)
-            } else {
-                Err(Cause::usage(format!("the phase of {name} is {}", step.phase.word())))
-            }
+        (Phase::Master | Phase::Worker, None) => {
+            Err(Cause::usage(format!("say which node's {word} phase: skip-phase {word} NODE")))
         }
+        _ => Ok(phase),
     }
+}
+
+fn step(facts: &Facts, options: &Options) -> Result<Step, Cause> {
+    let phase = phase(options)?;
+    let Some(name) = &options.node else { return Ok(Step { phase, node: None }) };
+    let node =
+        facts.node(name).ok_or_else(|| Cause::usage(format!("{name} is no node of this cluster")).next("kubectl get nodes"))?;
+    let step = Step::of(node);
+    if step.phase == phase { Ok(step) } else { Err(Cause::usage(format!("the phase of {name} is {}", step.phase.word()))) }
 }
 
 /// The reason, if this may be skipped by force at all.

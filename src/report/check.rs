@@ -1,7 +1,6 @@
 //! The sections of `check`, for people.
 
-use super::Printed;
-use super::page::{WIDTH, folded};
+use super::{Page, Printed};
 use crate::plan::view::check::{Section, Standing, count};
 use crate::words::{line, shown};
 
@@ -15,19 +14,21 @@ pub fn text(sections: &[Section], cluster: &str) -> Printed {
         (bad, 0) => format!("{bad} in the way"),
         (bad, mind) => format!("{bad} in the way, {mind} to be known"),
     };
-    let mut out = format!("k8s-upgrade  check: {verdict}   cluster: {cluster}\n");
+    let mut out = Page::new();
+    out.record("k8s-upgrade  ", &format!("check: {verdict}   cluster: {cluster}"));
     for section in &sections {
-        out.push_str(&format!("\n{}\n", section.name));
+        out.gap();
+        out.record("", section.name);
         for finding in &section.findings {
             let sign = match finding.standing {
                 Standing::Good => "✓",
                 Standing::Mind => "!",
                 Standing::Bad => "✗",
             };
-            folded(&mut out, &format!("  {sign} "), &finding.says, WIDTH);
-            finding.detail.iter().for_each(|line| folded(&mut out, "      ", line, WIDTH));
+            out.prose(&format!("  {sign} "), &finding.says);
+            finding.detail.iter().for_each(|line| out.prose("      ", line));
             if let Some(command) = &finding.command {
-                out.push_str(&format!("      type  {command}\n"));
+                out.command("      type  ", command);
             }
         }
     }

@@ -1,23 +1,26 @@
 //! What hosts say by SSH alone, for people; and the way back of a control plane.
 
-use super::Printed;
-use super::page::{WIDTH, folded};
+use super::table::Table;
+use super::{Page, Printed};
 use crate::plan::rescue::hosts::{Asked, Found, Package, Unit, pod};
 use crate::plan::rescue::restore::Restore;
 use crate::words::{self, shown};
 
 /// Whose machine it is, the API server alone can say: it knows each node's ids, and whom it gave a certificate.
-const UNPROVED: &str = "  A machine is taken for its node by its host key alone; the API server was not asked.";
+const UNPROVED: &str = "A machine is taken for its node by its host key alone; the API server was not asked.";
 
 /// `status --hosts`, for people.
 pub fn text(asked: &[Asked], commands: &[String], cluster: &str) -> Printed {
     let (asked, commands, cluster) = (&shown(&asked.to_vec()), shown(&commands.to_vec()), words::line(cluster));
     let answered = asked.iter().filter(|host| host.found.is_ok()).count();
-    let mut out =
-        format!("k8s-upgrade  by SSH alone: {answered} of {} hosts answered   cluster: {cluster}\n{UNPROVED}\n\n", asked.len());
-    table(&mut out, asked);
+    let mut out = Page::new();
+    out.record("k8s-upgrade  ", &format!("by SSH alone: {answered} of {} hosts answered   cluster: {cluster}", asked.len()));
+    out.record("  ", UNPROVED);
+    out.gap();
+    out.table(&table(asked));
     for host in asked {
-        out.push_str(&format!("\n  {}\n", host.node));
+        out.gap();
+        out.record("  ", &host.node);
         match &host.found {
             Ok(found) => host_text(&mut out, found),
             Err(cause) => {
@@ -26,21 +29,19 @@ pub fn text(asked: &[Asked], commands: &[String], cluster: &str) -> Printed {
             }
         }
     }
-    out.push('\n');
-    for (index, command) in commands.iter().enumerate() {
-        out.push_str(&format!("  {:8}{command}\n", if index == 0 { "type" } else { "" }));
-    }
+    out.gap();
+    out.listed("type", &commands);
     Printed::page(out)
 }
 
-fn line(out: &mut String, label: &str, text: &str) {
-    folded(out, &format!("    {label:10}"), text, WIDTH);
+fn line(out: &mut Page, label: &str, text: &str) {
+    out.prose(&format!("    {label:10}"), text);
 }
 
-fn table(out: &mut String, asked: &[Asked]) {
+fn table(asked: &[Asked]) -> Table {
     let version = |package: Option<&Package>| package.map_or("-".to_owned(), |package| package.version.clone());
     let rows = asked.iter().map(|host| match &host.found {
-        Ok(found) => [
+        Ok(found) => vec![
             host.node.clone(),
             host.address.clone(),
             found.kubelet.clone(),
@@ -48,19 +49,12 @@ fn table(out: &mut String, asked: &[Asked]) {
             version(found.package("kubeadm")),
             version(found.containerd()),
         ],
-        Err(_) => [host.node.clone(), host.address.clone(), "no answer".to_owned(), "-".into(), "-".into(), "-".into()],
+        Err(_) => vec![host.node.clone(), host.address.clone(), "no answer".to_owned(), "-".into(), "-".into(), "-".into()],
     });
-    let head = ["NODE", "ADDRESS", "KUBELET IS", "KUBELET", "KUBEADM", "CONTAINERD"].map(str::to_owned);
-    let rows: Vec<[String; 6]> = std::iter::once(head).chain(rows).collect();
-    let wide: Vec<usize> = (0..6).map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0)).collect();
-    for row in &rows {
-        let cells = row.iter().zip(&wide).map(|(cell, wide)| format!("  {cell:wide$}")).collect::<String>();
-        out.push_str(cells.trim_end());
-        out.push('\n');
-    }
+    (vec!["NODE", "ADDRESS", "KUBELET IS", "KUBELET", "KUBEADM", "CONTAINERD"], rows.collect())
 }
 
-fn host_text(out: &mut String, found: &Found) {
+fn host_text(out: &mut Page, found: &Found) {
     for package in found.packages.iter().filter(|package| !package.whole && found.half_done()) {
         line(out, "HALF DONE", &format!("{} {} is {}", package.name, package.version, package.letters));
     }
@@ -86,7 +80,7 @@ fn host_text(out: &mut String, found: &Found) {
         None => line(out, "unit", "nothing of ours was ever begun here"),
         Some(work) => line(out, if work.is_bad() { "UNIT" } else { "unit" }, &work.summary()),
     }
-    printed(out, &found.unit, WIDTH);
+    printed(out, &found.unit);
     for (release, folder) in &found.former {
         line(out, "former", &format!("the kubelet's configuration of {release}: {folder}"));
     }
@@ -116,21 +110,20 @@ fn host_text(out: &mut String, found: &Found) {
     line(out, "free", &free.join(", "));
 }
 
-/// The end of what it printed, as it is; a long line is cut, for JSON has it whole.
-pub(super) fn printed(out: &mut String, unit: &Unit, width: usize) {
-    for text in &unit.log {
-        let text: String = format!("      | {text}").chars().take(width).collect();
-        out.push_str(text.trim_end());
-        out.push('\n');
-    }
+/// The end of what it printed; JSON has it whole.
+pub(super) fn printed(out: &mut Page, unit: &Unit) {
+    unit.log.iter().for_each(|text| out.output("      | ", text));
 }
 
 /// The plan, with what it was made of.
 pub fn restore(node: &str, address: &str, restore: &Restore) -> Printed {
     let (node, address, restore) = (words::line(node), words::line(address), shown(restore));
-    let mut out = format!("{node} ({address}), asked by SSH alone; nothing was changed\n{UNPROVED}\n\n");
-    restore.known.iter().for_each(|(label, text)| folded(&mut out, &format!("  {label:10}"), text, WIDTH));
-    out.push('\n');
-    restore.plan.iter().for_each(|line| out.push_str(&format!("{line}\n")));
+    let mut out = Page::new();
+    out.record("", &format!("{node} ({address}), asked by SSH alone; nothing was changed"));
+    out.record("  ", UNPROVED);
+    out.gap();
+    restore.known.iter().for_each(|(label, text)| out.prose(&format!("  {label:10}"), text));
+    out.gap();
+    restore.plan.iter().for_each(|line| out.command("", line));
     Printed::page(out)
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::page::WIDTH;
-use super::{Printed, Wording, page, status};
+use super::fold::{columns, cut};
+use super::{Printed, Wording, status};
 use crate::plan::view::screen::{Row, Screen, Stale};
 
 /// The other screen of a terminal, and back; what a person had on the first is as it was.
@@ -17,9 +17,9 @@ const REST_OF_LINE: &str = "\u{1b}[K";
 const REST: &str = "\u{1b}[J";
 
 /// A frame in its place on the other screen; `enters` it first.
-pub fn drawn(frame: &[String], enters: bool, columns: usize) -> Printed {
+pub fn drawn(frame: &[String], enters: bool, wide: usize) -> Printed {
     // At the edge of the screen it would take the last sign of the line itself.
-    let full = |line: &str| !line.is_empty() && line.chars().count().is_multiple_of(columns);
+    let full = |line: &str| !line.is_empty() && columns(line).is_multiple_of(wide);
     let rest = |line: &str| if full(line) { "" } else { REST_OF_LINE };
     let lines: Vec<String> = frame.iter().map(|line| format!("{line}{}", rest(line))).collect();
     Printed::own(format!("{}{HOME}{}{REST}", if enters { ENTER } else { "" }, lines.join("\n")))
@@ -32,29 +32,16 @@ pub fn left() -> Printed {
 
 /// The whole screen, as wide as it is on paper.
 pub fn text(screen: &Screen, stale: &[Stale], now: Timestamp) -> Printed {
-    Printed::page(status::within(screen, stale, now, WIDTH))
+    Printed::page(status::page(screen, stale, now))
 }
 
 /// The lines of the screen on so many rows and columns. Where it is too high, nodes of which nothing is to be said stand in one line; what
 /// is still too much is cut off at the end, and that is said. A command that is wider is left to the terminal to break, so that it can be
 /// copied whole.
-pub fn frame(
-    screen: &Screen,
-    stale: &[Stale],
-    now: Timestamp,
-    (rows, columns): (usize, usize),
-    wording: &Wording,
-) -> Vec<String> {
-    let width = columns.min(WIDTH);
-    let lines = |screen: &Screen| {
-        let text = status::within(screen, stale, now, width);
-        let (head, rest) = text.split_once('\n').unwrap_or((&text, ""));
-        let mut folded = String::new();
-        page::folded(&mut folded, "k8s-upgrade  ", head.trim_start_matches("k8s-upgrade").trim_start(), columns);
-        // As it will stand there: that is what has to fit.
-        folded.lines().chain(rest.lines()).map(|line| wording.put(line).into_owned()).collect::<Vec<_>>()
-    };
-    let height = |line: &String| line.chars().count().div_ceil(columns.max(1)).max(1);
+pub fn frame(screen: &Screen, stale: &[Stale], now: Timestamp, (rows, wide): (usize, usize), wording: &Wording) -> Vec<String> {
+    // As it will stand there: that is what has to fit.
+    let lines = |screen: &Screen| status::page(screen, stale, now).lines(Some(wide), wording);
+    let height = |line: &String| columns(line).div_ceil(wide.max(1)).max(1);
     let mut all = lines(screen);
     let high = all.iter().map(height).sum::<usize>();
     if high > rows {
@@ -71,7 +58,7 @@ pub fn frame(
     }
     let more = all.len() - kept;
     all.truncate(kept);
-    all.push(wording.put(&format!("… {more} more lines")).chars().take(columns).collect());
+    all.push(cut(&wording.put(&format!("… {more} more lines")), wide).to_owned());
     all
 }
 
@@ -142,9 +129,9 @@ mod tests {
     fn a_large_cluster_leaves_room_for_what_is_to_be_known() {
         let lines = frame(&screen(200), &[], Timestamp::UNIX_EPOCH, (12, 60), &Wording::default());
         let shown = "k8s-upgrade  no run in flight   the cluster runs an unknown\n             version   cluster: homelab\n\n  \
-                     NODE          ROLE    VERSION  STATE\n  node0         worker  1.34.2   done\n  \
-                     node1         worker  1.34.2   done\n  node10        worker  1.34.2   draining: 1 of 9 pods left\n  \
-                     … 197 more                     8 done, 189 waiting\n\n  type    k8s-upgrade resume\n\n  \
+                     NODE        ROLE    VERSION  STATE\n  node0       worker  1.34.2   done\n  \
+                     node1       worker  1.34.2   done\n  node10      worker  1.34.2   draining: 1 of 9 pods left\n  \
+                     … 197 more                   8 done, 189 waiting\n\n  type    k8s-upgrade resume\n\n  \
                      safe to walk away: yes, nothing is going on.";
         assert_eq!(lines.join("\n"), shown);
         assert_eq!(

@@ -1,9 +1,11 @@
 //! What happens is told once, as an [`Event`]; terminal, log lines and JSON render the same facts. Emitting is synchronous and cannot fail.
 
 mod account;
+mod bars;
 mod bulletin;
 mod check;
 pub mod data;
+mod fold;
 mod gates;
 mod health;
 mod hosts;
@@ -49,8 +51,9 @@ pub use health::text as health_text;
 pub use hosts::{restore as restore_text, text as hosts_text};
 pub use live::{drawn, frame, left, text as live_text};
 pub use notice::Notice;
-pub use out::{Out, put, write};
+pub use out::{Columns, Out, put, write};
 pub use outbox::Outbox;
+pub use page::Page;
 pub use picture::{html, svg};
 pub use plan::{markdown as plan_markdown, text as plan_text};
 pub use printed::Printed;
@@ -242,15 +245,16 @@ pub enum Style {
 /// The sink for a style. `verbosity`: below 0 only warnings and failures, above 0 also what programs on nodes print.
 pub fn sink(style: Style, verbosity: i8, out: Out) -> Box<dyn Sink> {
     match style {
-        Style::Terminal { colour } => Box::new(terminal::Terminal::new(colour, verbosity, out)),
+        Style::Terminal { colour } => Box::new(terminal::Terminal::new(colour, verbosity, out).alive()),
         Style::Plain => Box::new(plain::Plain::new(verbosity, out)),
         Style::Json => Box::new(json::Json::new(out)),
     }
 }
 
-/// The terminal's sink for what happens in memory, faster than anybody could follow: it takes its time, and shows the time of the events.
-pub fn paced(colour: bool, verbosity: i8, out: Out) -> Box<dyn Sink> {
-    Box::new(paced::Paced::new(terminal::Terminal::new(colour, verbosity, out).with_clock()))
+/// The terminal's sink for what happens in memory, faster than anybody could follow: it takes its time until `hurry`, and shows the time of
+/// the events.
+pub fn paced(colour: bool, verbosity: i8, out: Out, hurry: impl Fn() -> bool + Send + 'static) -> Box<dyn Sink> {
+    Box::new(paced::Paced::new(terminal::Terminal::new(colour, verbosity, out).with_clock().alive(), hurry))
 }
 
 /// One line per event, without the time: what plain output and the terminal's finished lines share.
@@ -283,6 +287,18 @@ fn sentence(event: &Event) -> String {
         Event::RunDone { text, .. } => text.clone(),
         Event::Failed { failure } => failure.to_string(),
     }
+}
+
+/// The same as a page of one line; a command in it can be copied whole.
+fn said(event: &Event) -> Page {
+    let place = place(event);
+    let head = format!("{place}{}", if place.is_empty() { "" } else { "  " });
+    let mut page = Page::new();
+    match event {
+        Event::Next { what_for, command, .. } => page.advice(&head, &format!("{what_for}:"), command),
+        _ => page.record(&head, &sentence(event)),
+    }
+    page
 }
 
 /// What makes two events the same state, told once: all but the time that is left.

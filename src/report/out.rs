@@ -8,11 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::printed::Kind;
 use super::{Printed, Wording};
 
+/// How many columns the screen behind a stream has now; None: there is none.
+pub type Columns = Arc<dyn Fn() -> Option<usize> + Send + Sync>;
+
 /// Where process output goes; shared, because events come from everywhere.
 #[derive(Clone)]
 pub struct Out {
     stream: Arc<Mutex<dyn Write + Send>>,
     wording: Wording,
+    screen: Option<Columns>,
     /// Documents stand there as YAML, else as JSON.
     yaml: bool,
 }
@@ -31,6 +35,16 @@ impl Out {
     /// The same stream for whoever wants documents as YAML.
     pub fn in_yaml(&self) -> Self {
         Out { yaml: true, ..self.clone() }
+    }
+
+    /// The stream, with the screen on which people read it.
+    pub fn on(self, screen: Columns) -> Self {
+        Out { screen: Some(screen), ..self }
+    }
+
+    /// As it is now: a window may be resized.
+    pub fn columns(&self) -> Option<usize> {
+        self.screen.as_ref().and_then(|screen| screen())
     }
 
     /// How a text stands there.
@@ -52,7 +66,7 @@ impl Out {
 
 impl<W: Write + Send + 'static> From<Arc<Mutex<W>>> for Out {
     fn from(stream: Arc<Mutex<W>>) -> Self {
-        Out { stream, wording: Wording::default(), yaml: false }
+        Out { stream, wording: Wording::default(), screen: None, yaml: false }
     }
 }
 
@@ -65,7 +79,7 @@ impl fmt::Debug for Out {
 /// Writes at once.
 pub fn write(out: &Out, printed: &Printed) -> io::Result<()> {
     match printed.kind() {
-        Kind::Text => out.bytes(out.put(printed.as_str()).as_bytes()),
+        Kind::Text => out.bytes(printed.on(out.columns(), out.wording()).as_bytes()),
         Kind::Document if out.yaml => out.bytes(printed.yaml()?.as_bytes()),
         Kind::Document | Kind::Data => out.bytes(printed.as_str().as_bytes()),
     }

@@ -11,21 +11,30 @@ const PACE: u32 = 140;
 /// Nothing is worth a longer wait.
 const LONGEST: Duration = Duration::from_secs(2);
 
+/// So often it is asked whether to wait on.
+const NAP: Duration = Duration::from_millis(20);
+
 /// Slows a rehearsal down, so that a person can follow it.
-pub struct Paced<S, W = fn(Duration)> {
+pub struct Paced<S, W> {
     inner: S,
     wait: W,
     last: Option<Timestamp>,
 }
 
-impl<S> Paced<S> {
-    /// Waits by sleeping, before `inner` is told.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "paused time stands still meanwhile, and the one thread has nothing else to do"
-    )]
-    pub fn new(inner: S) -> Self {
-        Paced { inner, wait: std::thread::sleep, last: None }
+impl<S> Paced<S, Box<dyn FnMut(Duration) + Send>> {
+    /// Waits by sleeping, before `inner` is told; no longer once there is `hurry`: a person has asked to stop.
+    pub fn new(inner: S, hurry: impl Fn() -> bool + Send + 'static) -> Self {
+        Paced { inner, wait: Box::new(move |long| sleep(long, &hurry)), last: None }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "paused time stands still meanwhile, and the one thread has nothing else to do")]
+fn sleep(long: Duration, hurry: &impl Fn() -> bool) {
+    let mut left = long;
+    while !left.is_zero() && !hurry() {
+        let nap = left.min(NAP);
+        std::thread::sleep(nap);
+        left -= nap;
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Event, Out, Printed, Sink, essence, is_shown, put, timed};
+use super::{Event, Out, Printed, Sink, essence, is_shown, put, said};
 
 /// Lines about one drain come at least this far apart.
 const DRAIN_EVERY: Duration = Duration::from_secs(5);
@@ -46,7 +46,8 @@ impl Sink for Plain {
             put(&self.out, &Printed::failure(failure));
             return;
         }
-        put(&self.out, &Printed::lines([timed(now, event)]));
+        let time = format!("{}  ", now.strftime("%H:%M:%S"));
+        put(&self.out, &Printed::page(said(event).behind(&time, "", None)));
     }
 }
 

@@ -3,9 +3,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::page::{WIDTH, folded};
-use super::table::{Table, code, columns, plain, table};
-use super::{Printed, span};
+use super::table::{Table, code, plain, table};
+use super::{Page, Printed, span};
 use crate::plan::view::plan::{Component, GateNow, NodeAhead, Plan, Rests, Turn, Work};
 use crate::words::shown;
 
@@ -72,41 +71,43 @@ fn lines(node: &NodeAhead) -> Vec<String> {
 /// For a terminal.
 pub fn text(plan: &Plan) -> Printed {
     let plan = &shown(plan);
-    let mut out = format!("{}: {}\n", plan.cluster, plan.title());
-    // Writing to a String cannot fail.
-    folded(&mut out, "", &rests(plan), WIDTH);
-    out.push('\n');
-    columns(&mut out, &turns(plan, false));
+    let mut out = Page::new();
+    out.record("", &format!("{}: {}", plan.cluster, plan.title()));
+    out.prose("", &rests(plan));
+    out.gap();
+    out.table(&turns(plan, false));
+    out.gap();
     for GateNow { gate, verdict, question, .. } in &plan.gates {
-        folded(&mut out, &format!("  {gate:15}  {verdict:9}  "), question, WIDTH);
+        out.prose(&format!("  {gate:15}  {verdict:9}  "), question);
     }
     if !plan.gates.is_empty() {
-        out.push('\n');
+        out.gap();
     }
     for gate in plan.closed() {
-        let _ = writeln!(out, "  {}: {}", gate.gate, gate.verdict);
+        out.record("  ", &format!("{}: {}", gate.gate, gate.verdict));
         for line in &gate.why {
-            folded(&mut out, "      ", line, WIDTH);
+            out.prose("      ", line);
         }
         for (index, next) in gate.next.iter().enumerate() {
-            let _ = writeln!(out, "    {} {next}", if index == 0 { "Next:" } else { "     " });
+            out.command(if index == 0 { "    Next: " } else { "          " }, next);
         }
     }
     if plan.closed().next().is_some() {
-        out.push('\n');
+        out.gap();
     }
     for node in &plan.nodes {
-        let _ = writeln!(out, "  {}", node.node);
+        out.record("  ", &node.node);
         for line in lines(node) {
             let inner = line.len() - line.trim_start().len();
-            folded(&mut out, &" ".repeat(4 + inner), line.trim_start(), WIDTH);
+            out.prose(&" ".repeat(4 + inner), line.trim_start());
         }
     }
     if !plan.open.is_empty() {
-        out.push_str("\n  NOT KNOWN YET\n");
+        out.gap();
+        out.record("  ", "NOT KNOWN YET");
     }
     for line in &plan.open {
-        folded(&mut out, "  ", line, WIDTH);
+        out.prose("  ", line);
     }
     Printed::page(out)
 }
@@ -142,5 +143,5 @@ pub fn markdown(plan: &Plan) -> Printed {
     for line in &plan.open {
         let _ = writeln!(out, "- {}", plain(line));
     }
-    Printed::document(out)
+    Printed::document(&out)
 }

@@ -3,13 +3,17 @@
 use std::fmt;
 
 use super::data::{Document, Versioned};
-use crate::failure::{Cause, Failure};
+use super::{Page, Wording};
+use crate::failure::{Below, Cause, Failure};
 use crate::words;
 
 /// Text as it may be printed: lines that are our own, fields in them that obey nobody.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Printed {
+    /// As on paper.
     text: String,
+    /// Of which it can be made for a screen.
+    page: Option<Page>,
     kind: Kind,
 }
 
@@ -28,7 +32,18 @@ pub(super) enum Kind {
 impl Printed {
     /// Each as one line, whatever is in it.
     pub fn lines(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        Self::own(lines.into_iter().map(|line| words::line(line.as_ref()) + "\n").collect())
+        let mut page = Page::new();
+        for line in lines {
+            page.entry(&words::line(line.as_ref()));
+        }
+        Self::page(page)
+    }
+
+    /// What a person is to paste: no line is broken.
+    pub fn script(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        let mut page = Page::new();
+        lines.into_iter().for_each(|line| page.command("", &words::line(line.as_ref())));
+        Self::page(page)
     }
 
     /// A question, which is answered on its own line.
@@ -38,7 +53,12 @@ impl Printed {
 
     /// Its three parts, as people read them.
     pub fn failure(failure: &Failure) -> Self {
-        Self::page(format!("{failure}\n"))
+        Self::page(failed(failure, None))
+    }
+
+    /// What others have put together in lines of their own.
+    pub(crate) fn foreign(text: &str) -> Self {
+        Self::own(words::block(text))
     }
 
     /// Words for a shell to offer, each with what it is for: a line each, with a tab between.
@@ -47,7 +67,7 @@ impl Printed {
             Some(help) => format!("{}\t{}\n", words::line(&word), words::line(&help)),
             None => words::line(&word) + "\n",
         };
-        Printed { text: words.into_iter().map(line).collect(), kind: Kind::Data }
+        Printed { text: words.into_iter().map(line).collect(), page: None, kind: Kind::Data }
     }
 
     /// With its version, on one line, for a log.
@@ -60,28 +80,28 @@ impl Printed {
         written(serde_json::to_string_pretty(&Versioned::of(data)))
     }
 
-    /// What was put together from sane lines; what is left in it that a terminal obeys was forgotten, and is taken out here.
-    pub(crate) fn page(text: String) -> Self {
-        Self::own(words::block(&text))
+    /// For people, on whatever screen.
+    pub(crate) fn page(page: Page) -> Self {
+        let text = page.lines(None, &Wording::default()).into_iter().map(|line| line + "\n").collect();
+        Printed { text, page: Some(page), kind: Kind::Text }
     }
 
-    /// The same for what is kept as a file.
-    pub(crate) fn document(text: String) -> Self {
-        Printed { kind: Kind::Data, ..Self::page(text) }
-    }
-
-    /// The same with colours of our own between sane texts.
-    pub(super) fn painted(parts: &[(Option<&str>, &str)]) -> Self {
-        let paint = |(code, text): &(Option<&str>, &str)| match code {
-            Some(code) => format!("\u{1b}[{code}m{}\u{1b}[0m", words::block(text)),
-            None => words::block(text),
-        };
-        Self::own(parts.iter().map(paint).collect())
+    /// What is kept as a file. What is left in it that a terminal obeys was forgotten, and is taken out here.
+    pub(crate) fn document(text: &str) -> Self {
+        Printed { text: words::block(text), page: None, kind: Kind::Data }
     }
 
     /// Our own from beginning to end: help, and codes that steer a terminal. Never with a word of others in it.
     pub(crate) fn own(text: String) -> Self {
-        Printed { text, kind: Kind::Text }
+        Printed { text, page: None, kind: Kind::Text }
+    }
+
+    /// For a screen of so many columns; None: on paper.
+    pub(super) fn on(&self, screen: Option<usize>, wording: &Wording) -> String {
+        match &self.page {
+            Some(page) => page.lines(screen, wording).into_iter().map(|line| line + "\n").collect(),
+            None => wording.put(&self.text).into_owned(),
+        }
     }
 
     /// As it goes out where nothing else is wished.
@@ -108,7 +128,23 @@ impl fmt::Display for Printed {
     }
 }
 
+/// Its three parts, the first behind a sign in this colour.
+pub(super) fn failed(failure: &Failure, colour: Option<&str>) -> Page {
+    let failure = words::shown(failure);
+    let (sign, what) = failure.signed();
+    let mut page = Page::new();
+    page.record(" ", &what);
+    page = page.behind("", sign, colour);
+    for (label, line) in failure.below() {
+        match label {
+            Below::Next(label) => page.command(label, &line),
+            Below::Text(label) => page.record(label, &line),
+        }
+    }
+    page
+}
+
 fn written(json: serde_json::Result<String>) -> Result<Printed, Cause> {
     let json = json.map_err(|error| Cause::bug(format!("the answer as JSON: {error}")))?;
-    Ok(Printed { text: words::json(&json) + "\n", kind: Kind::Document })
+    Ok(Printed { text: words::json(&json) + "\n", page: None, kind: Kind::Document })
 }

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::hosts::printed;
-use super::page::{Page, WIDTH, labelled, listed};
-use super::{Printed, span};
+use super::table::Table;
+use super::{Page, Printed, span};
 use crate::plan::decide::gates;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::lease::{Driver, Lease};
@@ -42,110 +42,108 @@ fn left(now: Timestamp, until: Timestamp) -> String {
 
 /// The screen as text.
 pub fn text(screen: &Screen, now: Timestamp) -> Printed {
-    Printed::page(within(screen, &[], now, WIDTH))
+    Printed::page(page(screen, &[], now))
 }
 
-/// The screen as text of at most so many columns; what is old on it stands first. Names and commands may need more.
-pub(super) fn within(screen: &Screen, stale: &[Stale], now: Timestamp, width: usize) -> String {
+/// The screen as a page; what is old on it stands first.
+pub(super) fn page(screen: &Screen, stale: &[Stale], now: Timestamp) -> Page {
     let screen = &shown(screen);
-    let mut out = Page { text: head(screen, now), width };
+    let mut out = Page::new();
+    out.record("k8s-upgrade  ", &head(screen, now));
     for Stale { what, since, why } in stale.iter().map(shown) {
         let until = since.strftime("%H:%M:%S UTC");
         let text = format!("{} as of {until}, {} ago: {why}", what.join(", "), ago(now, since));
-        labelled(&mut out, "STALE", &text);
+        out.labelled("STALE", &text);
     }
     if let Some(halted) = &screen.halted {
-        labelled(&mut out, "HALTED", halted);
+        out.labelled("HALTED", halted);
     }
-    screen.off.iter().for_each(|off| labelled(&mut out, "off", off));
-    screen.skipped.iter().for_each(|skip| labelled(&mut out, "SKIPPED", skip));
+    screen.off.iter().for_each(|off| out.labelled("off", off));
+    screen.skipped.iter().for_each(|skip| out.labelled("SKIPPED", skip));
     if let Some(release) = screen.asks {
-        labelled(&mut out, "asks", &format!("{release} is there, and waits for a person's approval"));
+        out.labelled("asks", &format!("{release} is there, and waits for a person's approval"));
     }
     if let Some(approved) = &screen.approved {
-        labelled(&mut out, "approved", &format!(" {approved}"));
+        out.labelled("approved", &format!(" {approved}"));
     }
     if let Some(rests) = &screen.rests {
-        labelled(&mut out, "rests", rests);
+        out.labelled("rests", rests);
     }
     if let Some(stopped) = &screen.stopped {
-        labelled(&mut out, "STOPPED", stopped);
+        out.labelled("STOPPED", stopped);
     }
-    out.push('\n');
-    table(&mut out, &screen.rows, now);
-    out.push('\n');
+    out.gap();
+    out.table(&table(&screen.rows, now));
+    out.gap();
     screen.work.iter().for_each(|work| at_work(&mut out, work, now));
     for Lease { node, holder, renewed, until } in &screen.leases {
         let held = if *until > now { "held" } else { "left behind" };
-        labelled(&mut out, "lease", &format!("{node}: {held} by {holder}, renewed {} ago", ago(now, *renewed)));
+        out.labelled("lease", &format!("{node}: {held} by {holder}, renewed {} ago", ago(now, *renewed)));
     }
     screen.units.iter().for_each(|(node, unit)| on_node(&mut out, node, unit));
     if let Some(driver) = &screen.driver {
-        labelled(&mut out, "by hand", &by_hand(driver, now));
+        out.labelled("by hand", &by_hand(driver, now));
         match &driver.progress {
             Some(Ok(progress)) => doing(&mut out, if driver.lives(now) { "now" } else { "last" }, "", &progress.doing, now),
-            Some(Err(why)) => labelled(&mut out, "", &format!("what it does is not known: its progress record {why}")),
+            Some(Err(why)) => out.labelled("", &format!("what it does is not known: its progress record {why}")),
             None => {}
         }
     }
     for (what, since) in &screen.blocks {
         let since = since.map_or(String::new(), |since| format!(", for {} now", ago(now, since)));
-        labelled(&mut out, "HELD BY", &format!("{what}{since}"));
+        out.labelled("HELD BY", &format!("{what}{since}"));
     }
     for gate in &screen.gates {
         let gates::Row { id, question, explanation, .. } = gate.row();
-        labelled(&mut out, "gate", &format!("{id}: {question} ({explanation})"));
+        out.labelled("gate", &format!("{id}: {question} ({explanation})"));
     }
     if let Some(failed) = &screen.failure {
         failure(&mut out, failed, now);
     }
     if let Some((image, installed)) = screen.run.as_ref().and_then(|run| run.image.as_ref().zip(run.installed.as_ref())) {
-        labelled(&mut out, "image", &format!("{image} to the end of the run; installed is {installed}"));
+        out.labelled("image", &format!("{image} to the end of the run; installed is {installed}"));
     }
     if let Some(path) = &screen.backup {
-        labelled(&mut out, "backup", path);
+        out.labelled("backup", path);
     }
     if let Some(Left { nodes, until }) = screen.run.as_ref().and_then(|run| run.left) {
         let nodes = if nodes == 1 { "the last node".to_owned() } else { format!("{nodes} nodes") };
         let clock = until.strftime("%H:%M:%S UTC");
-        labelled(&mut out, "ahead", &format!("{nodes}, about {} ({clock}), an estimate", left(now, until)));
+        out.labelled("ahead", &format!("{nodes}, about {} ({clock}), an estimate", left(now, until)));
     }
     if let Some(then) = &screen.then {
-        labelled(&mut out, "then", then);
+        out.labelled("then", then);
     }
-    listed(&mut out, "type", &screen.commands);
+    out.listed("type", &screen.commands);
     let (safe, why) = &screen.safe;
-    out.push('\n');
-    labelled(&mut out, "safe to walk away: ", &format!("{}, {why}", if *safe { "yes" } else { "NO" }));
-    out.text
+    out.gap();
+    out.labelled("safe to walk away: ", &format!("{}, {why}", if *safe { "yes" } else { "NO" }));
+    out
 }
 
 fn head(screen: &Screen, now: Timestamp) -> String {
     let running = screen.running.map_or("an unknown version".to_owned(), |version| version.to_string());
     let Some(run) = &screen.run else {
-        return format!("k8s-upgrade  no run in flight   the cluster runs {running}   cluster: {}\n", screen.cluster);
+        return format!("no run in flight   the cluster runs {running}   cluster: {}", screen.cluster);
     };
     let from = screen.running.filter(|from| Some(*from) != run.target).map_or(String::new(), |from| format!("{from} "));
     let target = run.target.map_or("an unknown target".to_owned(), |target| target.to_string());
     let minor = screen.running.zip(run.target).map(|(from, to)| if from.minor == to.minor { " (patch)" } else { " (minor)" });
     let kind = minor.filter(|_| !from.is_empty()).unwrap_or_default();
     let started = run.started.map_or(String::new(), |started| format!("   started {}", when(now, started)));
-    format!("k8s-upgrade  run {from}→ {target}{kind}   {}{started}   cluster: {}\n", run.position, screen.cluster)
+    format!("run {from}→ {target}{kind}   {}{started}   cluster: {}", run.position, screen.cluster)
 }
 
-fn table(out: &mut Page, rows: &[Row], now: Timestamp) {
-    let wide =
-        |title: &str, cell: fn(&Row) -> &str| rows.iter().map(|row| cell(row).len()).chain([title.len()]).max().unwrap_or(0);
-    let (n, r, v) = (wide("NODE", |row| &row.node), wide("ROLE", |row| &row.role), wide("VERSION", |row| &row.version));
-    out.push_str(&format!("  {:n$}  {:r$}  {:v$}  STATE\n", "NODE", "ROLE", "VERSION"));
-    for row in rows {
+fn table(rows: &[Row], now: Timestamp) -> Table {
+    let row = |row: &Row| {
         let since = row.since.map_or(String::new(), |since| match row.is_over {
             true => format!(" {} ago", ago(now, since)),
             false => format!(", for {}", ago(now, since)),
         });
         let until = row.until.map_or(String::new(), |until| format!(" ({})", left(now, until)));
-        out.push_str(&format!("  {:n$}  {:r$}  {:v$}  {}{since}{until}\n", row.node, row.role, row.version, row.state));
-    }
+        vec![row.node.clone(), row.role.clone(), row.version.clone(), format!("{}{since}{until}", row.state)]
+    };
+    (vec!["NODE", "ROLE", "VERSION", "STATE"], rows.iter().map(row).collect())
 }
 
 /// The step, what it waits for, and how far a drain is.
@@ -159,9 +157,9 @@ fn doing(out: &mut Page, label: &str, of: &str, doing: &Doing, now: Timestamp) {
         (None, None) => "at work".to_owned(),
     };
     let pods = drain.as_ref().map_or(String::new(), |drain| format!(" ({} of {} pods left)", drain.left, drain.total));
-    labelled(out, label, &format!("{of}{does}{pods}"));
+    out.labelled(label, &format!("{of}{does}{pods}"));
     if let (Some(_), Some(wait)) = (step, wait) {
-        labelled(out, "", &waits(wait));
+        out.labelled("", &waits(wait));
     }
 }
 
@@ -171,30 +169,30 @@ fn at_work(out: &mut Page, work: &Work, now: Timestamp) {
     let on = work.node.as_ref().map_or(String::new(), |node| format!(" on {node}"));
     let pin = work.pin.as_ref().map_or("pinned to no node".to_owned(), |pin| format!("pinned to {pin}"));
     let deadline = work.deadline.map_or(String::new(), |deadline| format!("; {} in all", left(now, deadline)));
-    labelled(out, "by", &format!("Job {}, {pod}{on}, {pin}{deadline}", work.job));
+    out.labelled("by", &format!("Job {}, {pod}{on}, {pin}{deadline}", work.job));
     if let Some(told) = &work.doing.failure {
         let what = told.what.join("; ");
-        labelled(out, "", &format!("its last try failed, and Kubernetes begins another: {what}"));
+        out.labelled("", &format!("its last try failed, and Kubernetes begins another: {what}"));
     }
     if let Some(silent) = &work.silent {
-        labelled(out, "", &format!("what it does is not known: {silent}"));
+        out.labelled("", &format!("what it does is not known: {silent}"));
     } else if let Doing { step: None, wait: None, last: Some(last), .. } = &work.doing {
-        labelled(out, "says", last);
+        out.labelled("says", last);
     }
 }
 
 fn on_node(out: &mut Page, node: &str, unit: &Answer<Unit>) {
     let unit = match unit {
         Answer::Known(unit) => unit,
-        Answer::Unknown(why) => return labelled(out, "unit", &format!("{node}: what works there is not known: {why}")),
+        Answer::Unknown(why) => return out.labelled("unit", &format!("{node}: what works there is not known: {why}")),
     };
     match &unit.work {
-        None => labelled(out, "unit", &format!("{node}: nothing is begun there")),
+        None => out.labelled("unit", &format!("{node}: nothing is begun there")),
         Some(work) => {
-            labelled(out, if work.is_bad() { "UNIT" } else { "unit" }, &format!("{node}: {}", work.summary()));
+            out.labelled(if work.is_bad() { "UNIT" } else { "unit" }, &format!("{node}: {}", work.summary()));
             // What ended well needs no reading.
             if work.end != End::Done {
-                printed(&mut out.text, unit, out.width);
+                printed(out, unit);
             }
         }
     }
@@ -208,7 +206,7 @@ fn failure(out: &mut Page, failed: &Failed, now: Timestamp) {
         None => ("FAILED", failed.reason.as_str()),
     };
     let ended = failed.ended.map_or(String::new(), |ended| format!(" {}", when(now, ended)));
-    labelled(out, label, &format!("Job {}{ended}: {how}", failed.job));
-    failed.told.what.iter().for_each(|line| labelled(out, "", line));
+    out.labelled(label, &format!("Job {}{ended}: {how}", failed.job));
+    failed.told.what.iter().for_each(|line| out.labelled("", line));
     // What state it left then is in the data; what state it is now is on the rest of the screen.
 }

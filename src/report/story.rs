@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::picture::mermaid;
-use super::table::{Table, code, columns, plain, table};
-use super::{Printed, span};
+use super::table::{Table, code, plain, table};
+use super::{Page, Printed, span};
 use crate::plan::view::cut::Cut;
 use crate::plan::view::story::{Ending, Outage, Story, TimelineLine};
 use crate::plan::view::timeline::Timeline;
@@ -84,30 +84,27 @@ pub(super) fn by_hand(story: &Story) -> Table {
 /// For a terminal.
 pub fn text(story: &Story) -> Printed {
     let story = &shown(story);
-    let mut out = format!("{}, {}\n", title(story), result(story));
-    let _ = writeln!(out, "{} to {}", stamp(story.began), stamp(story.until));
+    let mut out = Page::new();
+    out.record("", &format!("{}, {}", title(story), result(story)));
+    out.record("", &format!("{} to {}", stamp(story.began), stamp(story.until)));
     if let Some(path) = &story.snapshot {
-        let _ = writeln!(out, "etcd snapshot {path}");
+        out.record("", &format!("etcd snapshot {path}"));
     }
-    out.push('\n');
-    for table in [phases(story), outages(story), by_hand(story)] {
-        if !table.1.is_empty() {
-            columns(&mut out, &table);
-        }
+    out.gap();
+    for table in [phases(story), outages(story), by_hand(story)].iter().filter(|(_, rows)| !rows.is_empty()) {
+        out.table(table);
+        out.gap();
     }
-    out.push_str("  TIMELINE\n");
+    out.record("  ", "TIMELINE");
     for TimelineLine { at, place, text, detail } in &story.timeline {
         let gap = if place.is_empty() { "" } else { "  " };
-        let _ = writeln!(out, "  {}  {place}{gap}{text}", clock(Some(*at)));
-        for line in detail {
-            let _ = writeln!(out, "              {line}");
-        }
+        out.record(&format!("  {}  {place}{gap}", clock(Some(*at))), text);
+        detail.iter().for_each(|line| out.record("              ", line));
     }
     if !story.missing.is_empty() {
-        out.push_str("\n  NOT KNOWN\n");
-        for line in &story.missing {
-            let _ = writeln!(out, "  {line}");
-        }
+        out.gap();
+        out.record("  ", "NOT KNOWN");
+        story.missing.iter().for_each(|line| out.record("  ", line));
     }
     Printed::page(out)
 }
@@ -139,5 +136,5 @@ pub fn markdown(story: &Story, timeline: &Timeline) -> Printed {
             let _ = writeln!(out, "- {}", plain(line));
         }
     }
-    Printed::document(out)
+    Printed::document(&out)
 }

@@ -2,22 +2,74 @@
 
 use std::fmt::Write;
 
+use super::Wording;
+use super::fold::{columns, folded, padded, shortened, words};
+
 /// Titles, and rows of as many cells.
 pub type Table = (Vec<&'static str>, Vec<Vec<String>>);
 
-/// Columns as wide as what stands in them; the last one is not padded.
-pub fn columns(out: &mut String, (titles, rows): &Table) {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].chars().count());
-        cells.chain([titles[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..titles.len()).map(width).collect();
-    let titles: Vec<String> = titles.iter().map(|title| (*title).to_owned()).collect();
-    for row in std::iter::once(&titles).chain(rows) {
-        let cells: Vec<String> = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        let _ = writeln!(out, "  {}", cells.join("  ").trim_end());
+/// What stands before the first column, and between any two.
+const GAP: &str = "  ";
+/// A word of so many columns has room, while others can give way.
+const WORD: usize = 20;
+/// A column is made no narrower than this: what stands in it would say nothing.
+const LEAST: usize = 10;
+
+/// The rows in lines of at most `edge` columns. What is too wide is folded within its column; a name that is too long there is shortened in its
+/// middle, and stands above its row where it would not be known any more.
+pub fn set((titles, rows): &Table, edge: usize, wording: &Wording) -> Vec<String> {
+    let titled = std::iter::once(titles.iter().map(|title| (*title).to_owned()).collect()).chain(rows.iter().cloned());
+    let mut rows: Vec<Vec<String>> =
+        titled.map(|row: Vec<String>| row.iter().map(|cell| wording.put(cell).into_owned()).collect()).collect();
+    let wide = widths(&rows, titles.len(), edge);
+    let above = shorten(&mut rows, &wide, &wording.put("…"));
+    let mut lines = Vec::new();
+    for (row, above) in rows.iter().zip(above) {
+        lines.extend(above.map(|name| format!("{GAP}{name}")));
+        let cells: Vec<Vec<String>> = row.iter().zip(&wide).map(|(cell, wide)| folded("", 0, words(cell), *wide)).collect();
+        for at in 0..cells.iter().map(Vec::len).max().unwrap_or(0) {
+            let cells = cells.iter().zip(&wide).map(|(cell, wide)| padded(cell.get(at).map_or("", String::as_str), *wide));
+            lines.push(format!("{GAP}{}", cells.collect::<Vec<_>>().join(GAP)).trim_end().to_owned());
+        }
     }
-    out.push('\n');
+    lines
+}
+
+/// The widest gives way first, down to its longest word; then names are shortened.
+fn widths(rows: &[Vec<String>], count: usize, edge: usize) -> Vec<usize> {
+    let most = |of: fn(&str) -> usize| -> Vec<usize> {
+        (0..count).map(|at| rows.iter().map(|row| of(&row[at])).max().unwrap_or(0)).collect()
+    };
+    let mut wide = most(columns);
+    let word = most(|cell| words(cell).map(columns).max().unwrap_or(0));
+    let long = |word: &usize| if *word > WORD { LEAST } else { *word };
+    for least in [word.iter().map(long).collect(), vec![LEAST; count]] {
+        let gives = |at: &usize, wide: &[usize]| wide[*at] > least[*at];
+        while wide.iter().map(|wide| wide + GAP.len()).sum::<usize>() > edge
+            && let Some(widest) = (0..count).filter(|at| gives(at, &wide)).max_by_key(|at| wide[*at])
+        {
+            wide[widest] -= 1;
+        }
+    }
+    wide
+}
+
+/// Shortens what is one word, and too long for its column. Of each row the name that cannot be.
+fn shorten(rows: &mut [Vec<String>], wide: &[usize], sign: &str) -> Vec<Option<String>> {
+    let mut above = vec![None; rows.len()];
+    for (at, wide) in wide.iter().enumerate() {
+        let long = |cell: &str| columns(cell) > *wide && words(cell).count() == 1;
+        let Some(short) = shortened(&rows.iter().map(|row| row[at].as_str()).collect::<Vec<_>>(), *wide, sign) else {
+            for (row, above) in rows.iter_mut().zip(&mut above).filter(|(row, _)| long(&row[at])) {
+                *above = Some(std::mem::take(&mut row[at]));
+            }
+            continue;
+        };
+        for (row, short) in rows.iter_mut().zip(short).filter(|(row, _)| long(&row[at])) {
+            row[at] = short;
+        }
+    }
+    above
 }
 
 /// What Markdown would take for its own, and the mention of somebody whom a wiki would call.

@@ -6,6 +6,8 @@ pub mod bounds;
 mod load;
 mod manual;
 #[cfg(test)]
+mod mistakes;
+#[cfg(test)]
 mod tests;
 mod values;
 

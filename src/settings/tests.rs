@@ -24,7 +24,7 @@ impl Files for OneFile {
     }
 }
 
-fn load(file: &str, env: &[(&str, &str)], set: &[&str]) -> Result<Settings, String> {
+pub(super) fn load(file: &str, env: &[(&str, &str)], set: &[&str]) -> Result<Settings, String> {
     let env = env.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
     let set: Vec<String> = set.iter().map(|s| (*s).to_owned()).collect();
     Settings::load(&Sources { config: Some(Path::new("f.yaml")), set: &set, env: &env, files: &OneFile(file.to_owned()) })
@@ -245,7 +245,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
     ]
 }
 
-fn of_file(key: &str, value: &Value) -> Result<Settings, String> {
+pub(super) fn of_file(key: &str, value: &Value) -> Result<Settings, String> {
     load(&serde_json::json!({ key: value }).to_string(), &[], &[])
 }
 

@@ -147,11 +147,18 @@ impl FromStr for KubeadmFlag {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
         let allowed = || ALLOWED.map(|(name, _)| format!("--{name}")).join(", ");
-        let (name, value) =
-            match text.strip_prefix("--").map(|flag| flag.split_once('=').map_or((flag, None), |(n, v)| (n, Some(v)))) {
-                Some((name, value)) if text.len() <= 1000 => (name, value),
-                _ => return Err(format!("{} is not --NAME or --NAME=VALUE, in at most 1000 bytes", shown(text))),
-            };
+        let (name, value) = match text
+            .strip_prefix("--")
+            .map(|flag| flag.split_once('=').map_or((flag, None), |(n, v)| (n, Some(v))))
+        {
+            Some((name, value)) if text.len() <= 1000 => (name, value),
+            _ => {
+                return Err(format!(
+                    "{} is not --NAME or --NAME=VALUE, in at most 1000 bytes: one flag of kubeadm is wanted, for example --v=5",
+                    shown(text)
+                ));
+            }
+        };
         let Some((_, shape)) = ALLOWED.iter().find(|(allowed, _)| *allowed == name) else {
             return Err(format!("{} is not allowed: {}; allowed are {}", shown(text), objection(name), allowed()));
         };

@@ -27,7 +27,7 @@ impl FromStr for Url {
         if is_url(base) {
             Ok(Url(base.to_owned()))
         } else {
-            Err(token::refused("URL", "https://HOST[:PORT][/PATH] is wanted", text))
+            Err(token::refused("URL", "https://HOST[:PORT][/PATH] is wanted, for example https://vault.example:8200", text))
         }
     }
 }

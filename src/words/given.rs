@@ -26,7 +26,7 @@ tokens! {
     /// A mount or a path of Vault.
     VaultPath, "path in Vault", "letters, digits and . _ - between slashes are wanted, 255 at most, for example team/k8s-upgrade", is_vault_path;
     /// How people call the cluster.
-    ClusterName, "name of a cluster", "1 to 63 characters in one line are wanted", |text| is_text(text, 63);
+    ClusterName, "name of a cluster", "1 to 63 characters in one line are wanted, for example homelab", |text| is_text(text, 63);
     /// Of a context, a cluster or a user of a kubeconfig: whatever its author chose.
     KubeconfigName, "name in a kubeconfig", "1 to 500 characters in one line are wanted", |text| is_text(text, 500);
     /// Of a user or a group, as the API server knows them. It stands in a header, where what is no ASCII would be read as something else.

@@ -130,7 +130,7 @@ tokens! {
     /// One of the fixed words of a program, of systemd for example: `active`, `oom-kill`.
     Keyword, "word", "lower-case letters and hyphens are wanted, 40 at most, for example active", is_keyword;
     /// A file or folder on a node, from its root. It may hold blanks and letters of any language.
-    HostPath, "path", "an absolute path without control characters is wanted, 1024 bytes at most", is_path;
+    HostPath, "path", "an absolute path without control characters is wanted, 1024 bytes at most, for example /var/lib/etcd-backup", is_path;
     /// A member of etcd, as etcdctl names it: `8e9e05c52164694d`.
     MemberId, "member of etcd", "1 to 16 hexadecimal digits are wanted, for example 8e9e05c52164694d",
         |text| (1..=16).contains(&text.len()) && is_hex(text);

@@ -13,6 +13,7 @@ mod hostile;
 mod install;
 mod kube_adapter;
 mod layering;
+mod missing;
 mod node;
 mod panics;
 mod pasted;
@@ -21,6 +22,7 @@ mod private_ca;
 mod properties;
 mod rehearse;
 mod report;
+mod screens;
 mod security;
 mod ssh;
 #[path = "../support/mod.rs"]

@@ -16,6 +16,7 @@ use super::gates::{finished, full_name, is_ready};
 use crate::guard::{self, Guard};
 use crate::plan::model::admission::admission;
 use crate::plan::model::policy::{Force, Unstick};
+use crate::plan::model::span::span;
 
 /// No pod gets longer than this to end (seconds).
 pub const LONGEST_GRACE_SECONDS: i64 = 300;
@@ -211,6 +212,37 @@ pub struct UnstickRule<'a> {
     pub opt_out: &'a str,
     /// None: a pod that stays blocked is blocked.
     pub force: Option<Force<'a>>,
+}
+
+impl UnstickRule<'_> {
+    /// The setting that decides, with its value.
+    pub fn setting(&self) -> String {
+        let value = match self.unstick {
+            Unstick::Never => "never",
+            Unstick::Structural => "structural",
+            Unstick::All => "all",
+        };
+        format!("drain-unstick: {value}")
+    }
+}
+
+/// Which pods a drain deletes, for people.
+impl fmt::Display for UnstickRule<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let after = span(self.after);
+        match self.unstick {
+            Unstick::Never => f.write_str("no pod is deleted for a budget")?,
+            Unstick::Structural => {
+                write!(
+                    f,
+                    "a pod is deleted after {after} where it alone is guarded by one budget, which no controller owns, and "
+                )?;
+                f.write_str("its ReplicaSet recreates it")?;
+            }
+            Unstick::All => write!(f, "any other pod is deleted after {after}")?,
+        }
+        write!(f, " ({})", self.setting())
+    }
 }
 
 /// The pod, or a budget that guards it, bears the annotation that says no.

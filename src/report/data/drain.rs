@@ -27,8 +27,10 @@ pub struct PodForecast<'a> {
     pub no_surge: Option<&'a str>,
     /// Why the API server would refuse its eviction now; null where it would not.
     pub held: Option<&'a str>,
-    /// It can never go, and a drain deletes it once its eviction was refused for so long (setting `undrainable`); null where it does not.
+    /// A drain deletes it once its eviction was refused for so long (settings `drain-unstick` and `undrainable`); null where it does not.
     pub deleted_after_seconds: Option<u64>,
+    /// Why a drain does not delete it, though a budget holds it, in words for people; else null.
+    pub kept: Option<&'a str>,
     /// What is lost with it, in words for people.
     pub loses: Vec<&'static str>,
 }

@@ -49,7 +49,7 @@ pub fn html(story: &Story, timeline: &Timeline) -> Printed {
     }
     happened(&mut out, story);
     out.push_str("</body>\n</html>\n");
-    Printed::document(out)
+    Printed::document(&out)
 }
 
 fn cell(text: &str) -> String {

@@ -18,7 +18,7 @@ const BAR: f64 = 26.0;
 /// A run as one file, for a browser or a wiki that takes SVG.
 pub fn svg(story: &Story, timeline: &Timeline) -> Printed {
     let picture = picture(&shown(story), &shown(timeline), Format::Wide, true);
-    Printed::document(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{picture}"))
+    Printed::document(&format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{picture}"))
 }
 
 /// The element alone. `alone`: it brings its own style.

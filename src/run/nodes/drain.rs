@@ -129,7 +129,9 @@ async fn drain_within(
         }
         if remaining.is_zero() {
             let waiting = left.iter().map(|pod| full_name(*pod)).collect();
-            return Err(too_late(deadline, node, held, waiting));
+            let by_budget = |pod: &&&Pod| pod.uid().and_then(|uid| tries.blocked.get(&uid)).is_some_and(|known| known.by_budget);
+            let kept = stuck::kept(settings, left.iter().filter(by_budget).copied(), &guards);
+            return Err(too_late(deadline, node, held, kept, waiting));
         }
         // Whatever happens first: a pod went, a budget allows more, or it is time to try again.
         tokio::select! {
@@ -158,11 +160,11 @@ fn must_go<'a>(session: &Session, node: &str, pods: impl Iterator<Item = &'a Pod
     left
 }
 
-fn too_late(deadline: Duration, node: &str, held: Vec<String>, waiting: Vec<String>) -> Cause {
+fn too_late(deadline: Duration, node: &str, held: Vec<String>, kept: Vec<String>, waiting: Vec<String>) -> Cause {
     let span = span(deadline);
     let (what, detail) = match held.is_empty() {
         true => (format!("drain: {} pods still ending after {span}", waiting.len()), waiting),
         false => (format!("drain: pods held after {span}, by {} reason(s)", held.len()), held),
     };
-    Cause::hold(what).detail(detail).next(command!("k8s-upgrade drain {} --dry-run    # what holds, and why", node))
+    Cause::hold(what).detail(detail).detail(kept).next(command!("k8s-upgrade drain {} --dry-run    # what holds, and why", node))
 }

@@ -126,10 +126,13 @@ async fn apart<'a>(
             if judged.is_some_and(|judged| judged.instead.is_ok()) {
                 continue;
             }
-            let named = format!("{} ({says})", full_name(pod));
             match undrainable::force_after(pod, budgets, rule) {
-                Some(after) => forced.push((named, after)),
-                None => stuck.push(named),
+                Some(after) => forced.push((format!("{} ({says})", full_name(pod)), after)),
+                None => {
+                    let kept = drain::may_unstick(pod, budgets, rule).err();
+                    let kept = kept.map_or(String::new(), |why| format!("; not deleted: {why}"));
+                    stuck.push(format!("{} ({says}{kept})", full_name(pod)));
+                }
             }
         } else if drain::held(pod, budgets).is_none() && workloads.insert(drain::workload(pod)) {
             others.push(pod);

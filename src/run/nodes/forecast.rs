@@ -23,8 +23,10 @@ pub struct Forecast {
     pub no_surge: Option<String>,
     /// What the API server says to a dry-run eviction; None: it may go.
     pub held: Option<String>,
-    /// It can never go, and is deleted after this time; None: it is not.
+    /// It is deleted once its eviction was refused for this time; None: it is not.
     pub forced_after: Option<Duration>,
+    /// Why a pod that a budget holds is not deleted.
+    pub kept: Option<String>,
     pub loses: Vec<Loss>,
 }
 
@@ -44,8 +46,13 @@ pub async fn forecast(services: &Services, node: &str) -> Result<Vec<Forecast>, 
         let held = if surge { None } else { may_evict(cluster, &pod, &budgets).await };
         let never = || undrainable::never(&pod, &budgets, &autoscalers, rule).is_some();
         let forced_after = undrainable::force_after(&pod, &budgets, rule).filter(|_| !surge && never());
+        // By one of both settings, or by none.
+        let unstick =
+            held.as_ref().filter(|_| drain::held(&pod, &budgets).is_some()).map(|_| drain::may_unstick(&pod, &budgets, rule));
+        let forced_after = forced_after.or_else(|| unstick.as_ref()?.is_ok().then_some(rule.after));
+        let kept = unstick.and_then(Result::err).filter(|_| forced_after.is_none());
         let no_surge = judged.and_then(Result::err);
-        forecast.push(Forecast { pod: full_name(&pod), surge, no_surge, held, forced_after, loses });
+        forecast.push(Forecast { pod: full_name(&pod), surge, no_surge, held, forced_after, kept, loses });
     }
     Ok(forecast)
 }

@@ -15,7 +15,8 @@ use crate::names::Mark;
 use crate::plan::decide::drain::{self, UnstickRule};
 use crate::plan::decide::gates::full_name;
 use crate::plan::decide::undrainable;
-use crate::report::Notice;
+use crate::plan::model::policy::Unstick;
+use crate::report::{Notice, span};
 use crate::run::cluster::Cluster;
 use crate::run::session::Session;
 use crate::settings::Settings;
@@ -40,8 +41,12 @@ pub(super) async fn release(
     let rule = unstick_rule(settings, &opt_out);
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
     if drain::unstick(pod, budgets, blocked_for, rule).is_ok() {
-        let why = "its PodDisruptionBudget never allows an eviction, and its ReplicaSet recreates it";
-        session.warn(&node, format!("{} is deleted: {why}", full_name(pod)));
+        let why = match rule.unstick {
+            Unstick::All => "its eviction stays refused",
+            _ => "its PodDisruptionBudget never allows an eviction, and its ReplicaSet recreates it",
+        };
+        let how = format!("refused for {}; {}", span(blocked_for), rule.setting());
+        session.warn(&node, format!("{} is deleted: {why} ({how})", full_name(pod)));
     } else if undrainable::is_forced(pod, budgets, blocked_for, rule) {
         // The gate's own question: an autoscaler may have come meanwhile.
         let Some(says) = undrainable::never(pod, budgets, &autoscalers(cluster).await?, rule) else { return Ok(()) };
@@ -50,6 +55,21 @@ pub(super) async fn release(
         return Ok(());
     }
     delete(cluster, pod, grace).await
+}
+
+/// Why pods that a budget holds were not deleted, and when one is.
+pub(super) fn kept<'a>(settings: &Settings, held: impl Iterator<Item = &'a Pod>, budgets: &[PodDisruptionBudget]) -> Vec<String> {
+    let opt_out = Mark::Unstick.key(&settings.annotation_prefix);
+    let rule = unstick_rule(settings, &opt_out);
+    let why = |pod: &Pod| {
+        let why = drain::unstick(pod, budgets, Duration::MAX, rule).err()?;
+        Some(format!("{} is not deleted: {why}", full_name(pod)))
+    };
+    let mut lines: Vec<String> = held.filter_map(why).collect();
+    if !lines.is_empty() {
+        lines.push(rule.to_string());
+    }
+    lines
 }
 
 /// By its UID: another pod may have its name by now.

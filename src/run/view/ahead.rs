@@ -37,6 +37,7 @@ fn told(pod: &Forecast) -> Option<String> {
         None => {}
     }
     words.extend(pod.forced_after.map(|after| format!("deleted once it was refused for {}", span(after))));
+    words.extend(pod.kept.as_ref().map(|why| format!("not deleted: {why}")));
     words.extend(pod.loses.iter().map(|loss| format!("loses {}", loss.words())));
     (!words.is_empty()).then(|| format!("{}: {}", pod.pod, words.join("; ")))
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::failure::Class;
+use crate::failure::{Advice, Class};
 use crate::plan::model::journal::Journal;
 use crate::plan::view::timeline::Stretch;
 use crate::report::data::Document;
@@ -24,8 +24,12 @@ pub struct Rehearsed {
     pub began: Timestamp,
     /// When it ended, by the same time.
     pub ended: Timestamp,
+    /// How long that was.
+    pub seconds: u64,
     /// How it ended.
     pub end: End,
+    /// What one would type on the real cluster, perhaps with a comment behind it.
+    pub next: Vec<String>,
     /// The Jobs of the chain, a row for each try.
     pub jobs: Vec<Job>,
     /// The nodes, as the run left them.
@@ -84,8 +88,12 @@ pub struct End {
     pub why: String,
     /// More lines of it.
     pub detail: Vec<String>,
+    /// What state the run would leave behind, in a few sentences for people; empty where all is done.
+    pub leaves: String,
     #[serde(skip)]
     pub class: Option<Class>,
+    #[serde(skip)]
+    pub advice: Vec<Advice>,
 }
 
 /// One try of a Job.
@@ -199,7 +207,9 @@ texts!(Rehearsed {
     seed,
     began,
     ended,
+    seconds,
     end,
+    next,
     jobs,
     nodes,
     out_of_service_seconds,
@@ -213,7 +223,7 @@ texts!(Rehearsed {
     unmodelled,
     evidence
 });
-texts!(End { state, exit_code, place, why, detail, class });
+texts!(End { state, exit_code, place, why, detail, leaves, class, advice });
 texts!(Job { place, pod, node, began, seconds, exit_code, steps });
 texts!(Done { step, times, seconds });
 texts!(Node { name, version, out_of_service_seconds, evicted, refused });

@@ -1,11 +1,12 @@
 //! A rehearsal: a scenario is brought to life, a person starts the chain in it, and what happened is told.
 //!
-//! `step` names where in a run something is, `inject` disturbs it there, `watch` looks on, `data` is the result, and `told` makes it and writes it
-//! out for people.
+//! `step` names where in a run something is, `inject` disturbs it there, `watch` looks on, `data` is the result, `outcome` makes it, and `page`
+//! tells it to people.
 
 mod data;
 mod inject;
 mod outcome;
+mod page;
 mod step;
 mod watch;
 

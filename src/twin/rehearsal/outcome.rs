@@ -1,6 +1,5 @@
-//! How a rehearsal went, out of what was seen; and the same for people.
+//! How a rehearsal went, out of what was seen.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use super::data::{Done, End, Evidence, Gauge, Injected, Job, Message, Node, Rehearsed, Remark};
@@ -10,10 +9,8 @@ use super::{Scenario, State, step};
 use crate::failure::Class;
 use crate::names;
 use crate::plan::model::journal::Journal;
-use crate::plan::model::version::{UpgradeKind, Version};
-use crate::report::{Printed, span};
+use crate::plan::model::version::Version;
 use crate::twin::store::{Key, Kind};
-use crate::words::{line, shown};
 use jiff::Timestamp;
 
 /// What every rehearsal rests on.
@@ -52,7 +49,9 @@ pub fn outcome(scenario: &Scenario, state: &State, seen: &Observations, ended: T
         seed: scenario.seed,
         began: scenario.start,
         ended,
+        seconds: ended.duration_since(scenario.start).unsigned_abs().as_secs(),
         end: end(scenario, state, seen),
+        next: Vec::new(),
         jobs: seen.ran.iter().map(job).collect(),
         out_of_service_seconds: nodes.iter().map(|node| node.out_of_service_seconds).sum(),
         nodes,
@@ -127,6 +126,8 @@ fn end(scenario: &Scenario, state: &State, seen: &Observations) -> End {
         place: String::new(),
         why,
         detail: Vec::new(),
+        leaves: String::new(),
+        advice: Vec::new(),
         class: None,
     };
     if !state.unmodelled.is_empty() {
@@ -152,142 +153,19 @@ fn end(scenario: &Scenario, state: &State, seen: &Observations) -> End {
         let why = format!("every node is at {target}");
         return if begun { plain("done", 0, why) } else { plain("nothing", 0, why) };
     }
-    let class = |class: Class, place: &str, why: &str, detail: &[String]| End {
-        state: class.word().to_owned(),
-        exit_code: class.code(),
+    let failed = |class: Class, place: &str, why: &str| End {
         place: place.to_owned(),
-        why: why.to_owned(),
-        detail: detail.to_vec(),
         class: Some(class),
+        ..plain(class.word(), class.code(), why.to_owned())
     };
     match (&seen.deferred, &seen.failure) {
-        (Some(why), _) if !in_flight => class(Class::Hold, "preflight", why, &[]),
-        (_, Some((_, failure))) => class(failure.class(), &failure.place, &failure.cause.what, &failure.cause.detail),
-        _ => class(Class::Step, "", "the run stopped without a word", &[]),
-    }
-}
-
-fn clock(time: Timestamp) -> impl std::fmt::Display {
-    time.strftime("%H:%M:%S")
-}
-
-fn seconds(seconds: u64) -> String {
-    span(Duration::from_secs(seconds))
-}
-
-impl std::fmt::Display for Done {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {}", self.step, seconds(self.seconds))?;
-        if self.times > 1 { write!(f, " (×{})", self.times) } else { Ok(()) }
-    }
-}
-
-impl Rehearsed {
-    pub fn text(&self) -> Printed {
-        let mut text = String::new();
-        // Writing to a String cannot fail.
-        let _ = shown(self).write(&mut text);
-        Printed::page(text)
-    }
-
-    fn write(&self, out: &mut String) -> std::fmt::Result {
-        let kind = match (self.from.parse::<Version>(), self.target.parse::<Version>()) {
-            (Ok(from), Ok(target)) => format!(" ({})", UpgradeKind::between(from, target)),
-            _ => String::new(),
-        };
-        let lasted = span(self.ended.duration_since(self.began).unsigned_abs());
-        writeln!(out, "rehearsal  {} → {}{kind}, {} nodes, seed {}", self.from, self.target, self.nodes.len(), self.seed)?;
-        let place = if self.end.place.is_empty() { String::new() } else { format!("{}: ", self.end.place) };
-        writeln!(out, "{:9}  after {lasted}: {place}{}", self.end.state, self.end.why)?;
-        for line in &self.end.detail {
-            writeln!(out, "             {line}")?;
-        }
-        self.write_jobs(out)?;
-        self.write_nodes(out)?;
-        for (index, what) in self.not_injected.iter().enumerate() {
-            writeln!(out, "{:9}  never     {what}", if index == 0 { "injected" } else { "" })?;
-        }
-        for (index, Injected { at, place, text, no_effect }) in self.injected.iter().enumerate() {
-            let title = if index == 0 && self.not_injected.is_empty() { "injected" } else { "" };
-            writeln!(out, "{title:9}  {}  {place}  {text}", clock(*at))?;
-            if let Some(why) = no_effect {
-                writeln!(out, "                     no effect: {why}")?;
-            }
-        }
-        for (index, remark) in self.remarks.iter().enumerate() {
-            let gap = if remark.place.is_empty() { "" } else { "  " };
-            let title = if index == 0 { "told" } else { "" };
-            writeln!(out, "{title:9}  {}  {}{gap}{}", clock(remark.at), remark.place, remark.text)?;
-        }
-        self.write_gauges(out)?;
-        for (index, message) in self.slack.iter().enumerate() {
-            let title = if index == 0 { "slack" } else { "" };
-            let mut lines = message.text.lines().map(line);
-            writeln!(out, "{title:9}  {}  {}", clock(message.at), lines.next().unwrap_or_default())?;
-            for line in lines {
-                writeln!(out, "                     {line}")?;
-            }
-        }
-        for (index, assumption) in self.assumptions.iter().enumerate() {
-            writeln!(out, "{:9}  {assumption}", if index == 0 { "assumes" } else { "" })?;
-        }
-        Ok(())
-    }
-
-    fn write_jobs(&self, out: &mut String) -> std::fmt::Result {
-        if self.jobs.is_empty() {
-            return Ok(());
-        }
-        let wide = |of: &dyn Fn(&Job) -> usize, least: usize| self.jobs.iter().map(of).max().unwrap_or(0).max(least);
-        let (place, node) = (wide(&|job| job.place.len(), 4), wide(&|job| job.node.len(), 6));
-        writeln!(out, "\n  BEGAN     {:place$}  {:node$}  {:>7}  DID", "STEP", "RAN ON", "TOOK")?;
-        for job in &self.jobs {
-            let took = job.seconds.map_or(String::new(), seconds);
-            let mut did: Vec<String> = job.steps.iter().map(Done::to_string).collect();
-            match job.exit_code {
-                Some(0) => {}
-                Some(code) => did.push(format!("exit {code}")),
-                None => did.push("killed".to_owned()),
-            }
-            let line = format!("  {}  {:place$}  {:node$}  {took:>7}  {}", clock(job.began), job.place, job.node, did.join(", "));
-            writeln!(out, "{}", line.trim_end())?;
-        }
-        Ok(())
-    }
-
-    fn write_nodes(&self, out: &mut String) -> std::fmt::Result {
-        let name = self.nodes.iter().map(|node| node.name.len()).max().unwrap_or(0).max(5);
-        let version = self.nodes.iter().map(|node| node.version.len()).max().unwrap_or(0).max(7);
-        writeln!(out, "\n  {:name$}  {:version$}  OUT OF SERVICE  EVICTED  REFUSED", "NODE", "VERSION")?;
-        let mut row = |node: &str, at: &str, out_of_service: u64, evicted: u32, refused: u32| {
-            let service = if out_of_service == 0 { "-".to_owned() } else { seconds(out_of_service) };
-            writeln!(out, "  {node:name$}  {at:version$}  {service:>14}  {evicted:>7}  {refused:>7}")
-        };
-        for node in &self.nodes {
-            row(&node.name, &node.version, node.out_of_service_seconds, node.evicted, node.refused)?;
-        }
-        let sum = |of: &dyn Fn(&Node) -> u32| self.nodes.iter().map(of).sum();
-        row("total", "", self.out_of_service_seconds, sum(&|node| node.evicted), sum(&|node| node.refused))?;
-        writeln!(out, "\napi        away or not ready for {} in all", seconds(self.api_away_seconds))
-    }
-
-    /// A line a gauge, with its changes; times and progress only by their number.
-    fn write_gauges(&self, out: &mut String) -> std::fmt::Result {
-        let mut names: Vec<&str> = Vec::new();
-        for gauge in &self.gauges {
-            if !names.contains(&gauge.series.as_str()) {
-                names.push(&gauge.series);
-            }
-        }
-        for (index, name) in names.iter().enumerate() {
-            let changes: Vec<&Gauge> = self.gauges.iter().filter(|gauge| gauge.series == *name).collect();
-            let times = [names::METRIC_PROGRESS, names::METRIC_STARTED, names::METRIC_LAST_CHECK].contains(name);
-            let says = match changes.last() {
-                Some(last) if times => format!("{} times, last at {}", changes.len(), clock(last.at)),
-                _ => changes.iter().map(|g| format!("{} at {}", g.value, clock(g.at))).collect::<Vec<_>>().join(", "),
-            };
-            writeln!(out, "{:9}  {name}  {says}", if index == 0 { "gauges" } else { "" })?;
-        }
-        Ok(())
+        (Some(why), _) if !in_flight => failed(Class::Hold, "preflight", why),
+        (_, Some((_, failure))) => End {
+            detail: failure.cause.detail.clone(),
+            leaves: failure.state.clone(),
+            advice: failure.advice().cloned().collect(),
+            ..failed(failure.class(), &failure.place, &failure.cause.what)
+        },
+        _ => failed(Class::Step, "", "the run stopped without a word"),
     }
 }
