@@ -9,6 +9,7 @@ use kube::api::{Api, ListParams};
 use tokio::time::Instant;
 
 use super::evictions::{Tries, evict_all, holders};
+use super::stuck;
 use super::surge::Surges;
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
@@ -129,8 +130,7 @@ async fn drain_within(
         }
         if remaining.is_zero() {
             let waiting = left.iter().map(|pod| full_name(*pod)).collect();
-            let by_budget = |pod: &&&Pod| pod.uid().and_then(|uid| tries.blocked.get(&uid)).is_some_and(|known| known.by_budget);
-            let kept = stuck::kept(settings, left.iter().filter(by_budget).copied(), &guards);
+            let kept = stuck::kept(settings, left.iter().copied().filter(|pod| tries.is_held(pod)), &guards);
             return Err(too_late(deadline, node, held, kept, waiting));
         }
         // Whatever happens first: a pod went, a budget allows more, or it is time to try again.

@@ -147,6 +147,11 @@ fn to_ask<'a>(left: &[&'a Pod], budgets: &[PodDisruptionBudget], tries: &mut Tri
 }
 
 impl Tries {
+    /// A budget has refused its eviction last.
+    pub fn is_held(&self, pod: &Pod) -> bool {
+        pod.uid().and_then(|uid| self.blocked.get(&uid)).is_some_and(|known| known.by_budget)
+    }
+
     fn accept(&mut self, asked: &Asked<'_>) {
         self.accepted.insert(asked.uid.clone());
         if let Some((state, _)) = &asked.of {
