@@ -21,7 +21,7 @@ Watch:     check, plan, status, report
 Run:       detect, approve, start, resume, acknowledge
 Stop:      halt, skip-phase, clear-state
 Try:       rehearse
-Maintain:  rollback, rotate-key, manifests, uninstall, image, completions, man
+Maintain:  rollback, rotate-key, adopt, manifests, uninstall, image, completions, man
 Phases:    preflight, drain, upgrade-node, postflight
 
 Exit codes: 0 done or nothing to do · 2 usage · 3 hold: not now · 4 refused: a person must change something ·
@@ -123,12 +123,14 @@ pub enum Notation {
     Yaml,
 }
 
-/// A shell that has completions.
+/// Who asks for completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
     Bash,
     Zsh,
     Fish,
+    /// The program kubectl_complete-upgrade, which kubectl asks for `kubectl upgrade`
+    Kubectl,
 }
 
 /// How a run is told.
@@ -305,6 +307,17 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
+    /// Show what a shell pipeline has left that ran under the same names, what becomes of each part, and how to come to this program; changes nothing
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade adopt\n  k8s-upgrade adopt --write-config config.yaml    # the settings that its scripts had"
+    )]
+    Adopt {
+        /// Also write the settings that its scripts had, never over a file; `-` prints them alone
+        #[arg(long, value_name = "FILE")]
+        write_config: Option<PathBuf>,
+        #[command(flatten)]
+        data: Data,
+    },
     /// Show where a run stands, what blocks it, and what to do next
     #[command(
         after_help = "Examples:\n  k8s-upgrade status --watch\n  k8s-upgrade status --hosts     # the API server is away: what the nodes say"
@@ -462,7 +475,7 @@ pub enum Command {
     },
     /// Print the completions of a shell
     #[command(
-        after_help = "Examples:\n  k8s-upgrade completions bash > /etc/bash_completion.d/k8s-upgrade\n  k8s-upgrade completions zsh > ~/.zfunc/_k8s-upgrade"
+        after_help = "Examples:\n  k8s-upgrade completions bash > /etc/bash_completion.d/k8s-upgrade\n  k8s-upgrade completions kubectl > ~/.local/bin/kubectl_complete-upgrade    # then chmod +x; kubectl upgrade <TAB>"
     )]
     Completions {
         /// Whose completions

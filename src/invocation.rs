@@ -452,7 +452,7 @@ fn manner(command: &Command) -> Manner {
             of(false, false, data.output)
         }
         Command::Approve { data, .. } => of(false, false, data.output),
-        Command::Check { data, .. } | Command::Status { data, .. } => of(true, false, data.output),
+        Command::Check { data, .. } | Command::Adopt { data, .. } | Command::Status { data, .. } => of(true, false, data.output),
         Command::Report { output, .. } => of(true, false, (*output).into()),
         Command::Complete { .. } => of(true, false, Notation::Text),
         Command::Plan { output, .. } => of(true, false, (*output).into()),

@@ -1,0 +1,498 @@
+//! What a shell pipeline has left in the cluster that ran under our names before this program: what is recognised of it, what becomes of each part,
+//! which settings follow, and what a person types, in order. Nothing of it is done here, nor by `adopt`.
+
+mod settings;
+mod steps;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::failure::{Advice, Cause};
+use crate::names::{self, Mark};
+use crate::plan::manifests::removal::{Piece, Place, pieces};
+use crate::plan::model::answer::Answer;
+use crate::plan::model::version::Version;
+use crate::plan::view::health::Series;
+use crate::plan::view::offer::Offer;
+use crate::words::{command, texts};
+
+pub use settings::Script;
+
+/// What was read of the cluster.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    pub namespace: String,
+    /// The setting `annotation-prefix`.
+    pub prefix: String,
+    /// Of our namespace; empty where there is none.
+    pub annotations: BTreeMap<String, String>,
+    /// The CronJob with the name of our detection.
+    pub detection: Option<Detection>,
+    /// Whatever else may be the pipeline's.
+    pub objects: Vec<Object>,
+    pub key: Option<Key>,
+    pub store: Option<Store>,
+    pub jobs: Vec<Job>,
+    /// None: nothing is pushed (setting gauges).
+    pub gauges: Option<Answer<Vec<Series>>>,
+    /// Alert rules that are loaded under the names that the pipeline had. None: nobody is asked (setting alerts).
+    pub rules: Option<Answer<Vec<String>>>,
+    pub nodes: Vec<Node>,
+    /// The texts in which its settings stand.
+    pub scripts: Vec<Script>,
+}
+
+/// Who made an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Maker {
+    /// It has the label of all that `manifests` prints, or our container.
+    pub ours: bool,
+    /// Terraform writes it.
+    pub terraform: bool,
+}
+
+/// A CronJob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Detection {
+    pub maker: Maker,
+    pub suspended: bool,
+    pub schedule: String,
+}
+
+/// Any object, known by its name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    pub maker: Maker,
+    pub kind: &'static str,
+    pub namespace: Option<String>,
+    pub name: String,
+    /// Of a binding: the kind and name of the role that it gives to our account.
+    pub role: Option<(String, String)>,
+}
+
+/// The Secret with the key, without a word of what is secret in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub maker: Maker,
+    /// Of the private key; None: it is missing, or none in OpenSSH's own format.
+    pub fingerprint: Option<String>,
+    /// Of the public key beside it; None: there is none that can be read.
+    pub public: Option<String>,
+    pub slack: bool,
+}
+
+/// What External Secrets fills the Secret from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    pub maker: Maker,
+    /// Of its ClusterSecretStore.
+    pub name: Option<String>,
+    /// The secret in it that the key is read from.
+    pub key: Option<String>,
+}
+
+/// A Job with one of our labels and none of our containers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    pub name: String,
+    /// Of the chain; else of the detection.
+    pub chain: bool,
+    pub active: bool,
+    /// It goes with the CronJob that made it.
+    pub owned: bool,
+}
+
+/// What the pipeline may have left of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Node {
+    pub name: String,
+    pub version: Option<Version>,
+    pub cordoned: bool,
+    /// Annotations with our prefix.
+    pub annotations: Vec<String>,
+}
+
+/// Whether anything of the pipeline is under way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chain {
+    /// Nothing.
+    Idle,
+    /// Jobs of it work.
+    AtWork(Vec<String>),
+    /// A chain has begun and is not over, and no Job of it works; where its snapshot of etcd is.
+    Stranded { target: Option<String>, snapshot: Option<String> },
+    /// A run of this program is in flight.
+    Ours,
+}
+
+/// What becomes of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// This program goes on with it as it is.
+    Kept,
+    /// What `manifests` prints is written over it.
+    Replaced,
+    /// Nothing needs it any more.
+    Deleted,
+    /// A person has to say.
+    Unclear,
+}
+
+impl Fate {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Fate; 4] = [Fate::Kept, Fate::Replaced, Fate::Deleted, Fate::Unclear];
+
+    /// As data and people have it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Fate::Kept => "kept",
+            Fate::Replaced => "replaced",
+            Fate::Deleted => "deleted",
+            Fate::Unclear => "unclear",
+        }
+    }
+}
+
+/// Something that was recognised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub fate: Fate,
+    /// `ConfigMap`; of what is no object a word for it.
+    pub kind: String,
+    pub namespace: Option<String>,
+    pub name: String,
+    pub says: String,
+    pub terraform: bool,
+    /// What to type about it, where the steps do not say so.
+    pub command: Option<String>,
+}
+
+texts!(none: Fate);
+texts!(Part { fate, kind, namespace, name, says, terraform, command });
+
+impl Part {
+    fn new(fate: Fate, kind: impl Into<String>, name: impl Into<String>, says: impl Into<String>) -> Part {
+        let (kind, name, says) = (kind.into(), name.into(), says.into());
+        Part { fate, kind, namespace: None, name, says, terraform: false, command: None }
+    }
+
+    fn of(self, namespace: &str, maker: Maker) -> Part {
+        Part { namespace: Some(namespace.to_owned()), terraform: maker.terraform, ..self }
+    }
+
+    fn typed(self, command: impl Into<String>) -> Part {
+        Part { command: Some(command.into()), ..self }
+    }
+
+    /// `ConfigMap k8s-upgrade/k8s-upgrade-scripts`.
+    pub fn told(&self) -> String {
+        let name = self.namespace.as_ref().map_or(self.name.clone(), |namespace| format!("{namespace}/{}", self.name));
+        format!("{} {name}", self.kind)
+    }
+}
+
+/// One thing to do, and what to type for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub what: String,
+    pub command: String,
+}
+
+texts!(Step { what, command });
+
+/// What is made of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adoption {
+    pub chain: Chain,
+    /// By their fates, in the order of [`Fate::ALL`].
+    pub parts: Vec<Part>,
+    /// Settings that the pipeline has otherwise than the ones in force.
+    pub settings: Vec<Offer>,
+    /// In order; none where there is nothing to take over, or a chain is in flight.
+    pub steps: Vec<Step>,
+}
+
+impl Adoption {
+    /// Something of another pipeline is there.
+    pub fn found(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// Whether it may begin now.
+    ///
+    /// # Errors
+    /// Contended: something is at work. Refused: a chain was left where it stood.
+    pub fn at_rest(&self, seen: &Seen) -> Result<(), Cause> {
+        let namespace = &seen.namespace;
+        match &self.chain {
+            Chain::Idle => Ok(()),
+            Chain::Ours => {
+                Err(Cause::contended("a run of this program is in flight: it has taken over already").next(Advice::status()))
+            }
+            Chain::AtWork(jobs) => {
+                let watch = command!("kubectl -n {} get jobs --watch    # until they have ended", namespace);
+                let what = format!(
+                    "the shell pipeline is at work: {}",
+                    jobs.iter().map(|job| format!("Job {job}")).collect::<Vec<_>>().join(", ")
+                );
+                Err(Cause::contended(what).next(Advice::look(watch)))
+            }
+            Chain::Stranded { target, snapshot } => {
+                let to = target.as_ref().map_or(String::new(), |target| format!(" to {target}"));
+                let detail = snapshot.iter().map(|path| format!("its snapshot of etcd, which clearing forgets: {path}"));
+                let marks = [Mark::InFlight, Mark::Target, Mark::SnapshotPath].map(|mark| mark.key(&seen.prefix));
+                let [in_flight, target, path] = &marks;
+                let clear = command!(
+                    "kubectl annotate namespace {} {}- {}- {}-    # gives it up; the next run goes on with its nodes",
+                    namespace,
+                    in_flight,
+                    target,
+                    path
+                );
+                let what = format!("a chain of the shell pipeline{to} has begun and is not over, and no Job of it works");
+                let jobs = command!(
+                    "kubectl -n {} get jobs -l {}    # where it stopped",
+                    namespace,
+                    format!("{}={}", names::LABEL_APP, names::APP_CHAIN)
+                );
+                Err(Cause::refused(what).detail(detail).next(Advice::look(jobs)).next(clear))
+            }
+        }
+    }
+}
+
+/// What is recognised, and what follows. `settings` says of each key what is in force.
+///
+/// # Errors
+/// A bug: the manifests cannot be made.
+pub fn adoption(seen: &Seen, settings: impl Fn(&str) -> Option<String>) -> Result<Adoption, Cause> {
+    let chain = chain(seen);
+    let mut parts = parts(seen)?;
+    parts.sort_by_key(|part| Fate::ALL.iter().position(|fate| *fate == part.fate));
+    let settings = if parts.is_empty() { Vec::new() } else { self::settings::offers(seen, settings) };
+    let steps = if parts.is_empty() || chain != Chain::Idle { Vec::new() } else { steps::steps(seen, &parts) };
+    Ok(Adoption { chain, parts, settings, steps })
+}
+
+/// The run's own marks tell whose it is: the pipeline knew three of them.
+fn chain(seen: &Seen) -> Chain {
+    let mark = |mark: Mark| seen.annotations.get(&mark.key(&seen.prefix)).filter(|text| !text.is_empty());
+    let active: Vec<String> = seen.jobs.iter().filter(|job| job.active).map(|job| job.name.clone()).collect();
+    let in_flight = mark(Mark::InFlight).is_some();
+    if in_flight && (mark(Mark::RunId).is_some() || mark(Mark::RecordVersion).is_some()) {
+        return Chain::Ours;
+    }
+    match in_flight {
+        _ if !active.is_empty() => Chain::AtWork(active),
+        true => Chain::Stranded { target: mark(Mark::Target).cloned(), snapshot: mark(Mark::SnapshotPath).cloned() },
+        false => Chain::Idle,
+    }
+}
+
+/// Everything of it, in no order. Its gauges, rules and marks are told where an object of it is there, or a chain: by themselves they may be ours.
+fn parts(seen: &Seen) -> Result<Vec<Part>, Cause> {
+    let namespace = &seen.namespace;
+    let mut parts: Vec<Part> = detection(seen).into_iter().chain(objects(seen)?).chain(jobs(seen)).collect();
+    let stranded = matches!(chain(seen), Chain::Stranded { .. });
+    if parts.is_empty() && !stranded {
+        return Ok(parts);
+    }
+    parts.extend(seen.key.iter().filter(|key| !key.maker.ours).map(|key| secret(key).of(namespace, key.maker)));
+    parts.extend(seen.store.iter().filter(|store| !store.maker.ours).map(|store| external(store).of(namespace, store.maker)));
+    parts.extend(marks(seen));
+    parts.extend(gauges(seen));
+    parts.extend(rules(seen));
+    parts.extend(nodes(seen));
+    Ok(parts)
+}
+
+fn detection(seen: &Seen) -> Option<Part> {
+    let Detection { maker, suspended, schedule } = seen.detection.as_ref().filter(|cronjob| !cronjob.maker.ours)?;
+    let stands = if *suspended { ", suspended" } else { "" };
+    let says = format!("looks for releases at {schedule}{stands}; ours, of the same name, would be merged into it");
+    Some(Part::new(Fate::Deleted, "CronJob", names::DETECT_CRONJOB, says).of(&seen.namespace, *maker))
+}
+
+/// What manifests would write over is no sign of a pipeline by itself: somebody may have made the namespace beforehand, and the Secret.
+fn objects(seen: &Seen) -> Result<Vec<Part>, Cause> {
+    let printed = pieces(&seen.namespace)?;
+    let theirs = seen.objects.iter().filter(|object| !object.maker.ours);
+    let parts: Vec<Part> = theirs.flat_map(|object| object_parts(object, &seen.namespace, &printed)).collect();
+    let detects = seen.detection.as_ref().is_some_and(|cronjob| !cronjob.maker.ours);
+    let known = detects || parts.iter().any(|part| part.fate == Fate::Deleted);
+    Ok(if known { parts } else { Vec::new() })
+}
+
+/// The object; and of a binding its role.
+fn object_parts(object: &Object, namespace: &str, printed: &[Piece]) -> Vec<Part> {
+    let Object { maker, kind, namespace: place, name, role } = object;
+    let part = |fate, kind: &str, name: &str, says: &str| Part {
+        namespace: place.clone(),
+        terraform: maker.terraform,
+        ..Part::new(fate, kind, name, says)
+    };
+    let replaced = |kind: &str, name: &str, place: Option<&str>| {
+        let place = Place::of(place, namespace);
+        printed.iter().any(|piece| piece.kind == kind && piece.name == name && piece.place == place)
+    };
+    let is_replaced = replaced(kind, name, place.as_deref());
+    match (*kind, name.as_str(), role) {
+        ("Namespace", ..) => vec![part(Fate::Replaced, kind, name, "gets labels that hold its pods to restricted Pod Security")],
+        ("ConfigMap", names::FORMER_SCRIPTS, _) => {
+            vec![part(Fate::Deleted, kind, name, "its scripts; what they do, this program does")]
+        }
+        ("ConfigMap", names::FORMER_TEMPLATE, _) => {
+            vec![part(Fate::Deleted, kind, name, "the Job that its scripts fill in for each phase")]
+        }
+        (_, _, Some((role, of))) => {
+            let place = place.as_deref().filter(|_| role != "ClusterRole");
+            let shared = if role == "ClusterRole" { Fate::Unclear } else { Fate::Deleted };
+            let (fate, says) = match replaced(role, of, place) {
+                true => (Fate::Replaced, "gets the rights that this program needs"),
+                false if shared == Fate::Unclear => (shared, "goes with its binding, unless others are bound to it"),
+                false => (shared, "rights that this program does not need"),
+            };
+            let role = Part { namespace: place.map(str::to_owned), ..part(fate, role, of, says) };
+            let role = match fate {
+                Fate::Unclear => role.typed("kubectl get clusterrolebindings,rolebindings -A -o wide    # who is bound to it"),
+                _ => role,
+            };
+            let binding = match is_replaced {
+                true => part(Fate::Replaced, kind, name, "gives our account that role"),
+                false => part(Fate::Deleted, kind, name, "gives our account rights that it does not need"),
+            };
+            vec![binding, role]
+        }
+        _ if is_replaced => vec![part(Fate::Replaced, kind, name, "the manifests have one of this name")],
+        _ => {
+            let shows = match place {
+                Some(place) => command!("kubectl -n {} get {} {} -o yaml", place, kind.to_lowercase(), name),
+                None => command!("kubectl get {} {} -o yaml", kind.to_lowercase(), name),
+            };
+            vec![part(Fate::Unclear, kind, name, "is none that is known: whether it is needed, its owner says").typed(shows)]
+        }
+    }
+}
+
+fn jobs(seen: &Seen) -> Vec<Part> {
+    let part = |job: &Job| {
+        let says = match (job.active, job.chain) {
+            (true, _) => "is at work",
+            (false, true) => "has ended; a Job of a run to the same release would have its name",
+            (false, false) => "has ended",
+        };
+        Part::new(Fate::Deleted, "Job", &job.name, says).of(&seen.namespace, Maker::default())
+    };
+    // What the CronJob owns goes with it.
+    seen.jobs.iter().filter(|job| job.active || !job.owned).map(part).collect()
+}
+
+fn secret(key: &Key) -> Part {
+    let slack = if key.slack { "Slack's webhook is in it" } else { "no Slack webhook is in it" };
+    let part = |fate, says: String| Part::new(fate, "Secret", names::CREDS_SECRET, format!("{says}; {slack}"));
+    match (&key.fingerprint, &key.public) {
+        (None, _) => part(
+            Fate::Unclear,
+            format!("its {} is no private key in OpenSSH's own format, so it may not log in", names::SECRET_SSH_KEY),
+        ),
+        (Some(own), None) => part(
+            Fate::Kept,
+            format!("its key is {own}, the nodes know it; {} is missing, and rotate-key writes it", names::SECRET_SSH_KEY_PUB),
+        ),
+        (Some(own), Some(public)) if own != public => part(
+            Fate::Unclear,
+            format!("{} is {own}, and {} is of another key, {public}", names::SECRET_SSH_KEY, names::SECRET_SSH_KEY_PUB),
+        ),
+        (Some(own), Some(_)) => part(Fate::Kept, format!("its key is {own}, and the nodes know it")),
+    }
+}
+
+fn external(store: &Store) -> Part {
+    let name = store.name.as_deref().unwrap_or("its store");
+    let says = format!("fills the Secret from {name}; the manifests print one, too, if they are given --external-secret");
+    Part::new(Fate::Kept, "ExternalSecret", names::CREDS_SECRET, says)
+}
+
+/// Annotations of the namespace: of the three that the pipeline has, ours mean the same.
+fn marks(seen: &Seen) -> Vec<Part> {
+    let known = [Mark::InFlight, Mark::Target, Mark::SnapshotPath].map(|mark| mark.key(&seen.prefix));
+    let there = seen.annotations.iter().filter(|(key, _)| known.contains(key));
+    let part = |(key, text): (&String, &String)| {
+        let says = format!("is {text:?}: left of a chain; the beginning of a run removes it, and so does its end");
+        Part::new(Fate::Kept, "annotation", key, says)
+    };
+    there.map(part).collect()
+}
+
+fn gauges(seen: &Seen) -> Option<Part> {
+    let told = |says: String| Part::new(Fate::Kept, "gauges", "k8s_upgrade_*", says);
+    match seen.gauges.as_ref()? {
+        Answer::Unknown(why) => {
+            Some(Part { fate: Fate::Unclear, ..told(format!("the Pushgateway does not say what it has: {why}")) })
+        }
+        Answer::Known(series) => {
+            let ours: Vec<&Series> = series.iter().filter(|series| names::METRICS.contains(&series.name.as_str())).collect();
+            let stale = ours.iter().any(|series| series.name == names::METRIC_IN_FLIGHT && series.value != 0.0)
+                && chain(seen) == Chain::Idle;
+            let stale = if stale {
+                format!("; {} is not 0 though no chain is on, and the watch pushes it anew", names::METRIC_IN_FLIGHT)
+            } else {
+                String::new()
+            };
+            (!ours.is_empty()).then(|| {
+                told(format!(
+                    "{} are at the Pushgateway; this program pushes them under the same names and jobs{stale}",
+                    ours.len()
+                ))
+            })
+        }
+    }
+}
+
+fn rules(seen: &Seen) -> Option<Part> {
+    let part = |fate, says: String| Part::new(fate, "alert rules", names::ALERT_GROUP, says);
+    match seen.rules.as_ref()? {
+        Answer::Unknown(why) => Some(part(Fate::Unclear, format!("Prometheus does not say which it has: {why}"))),
+        Answer::Known(loaded) if loaded.is_empty() => None,
+        Answer::Known(loaded) => {
+            let says = format!("Prometheus has {}; ours, of the same names, come in their place", loaded.join(", "));
+            Some(
+                part(Fate::Deleted, says)
+                    .typed("k8s-upgrade manifests --only rules > upgrade-gates.yaml    # then let Prometheus load it"),
+            )
+        }
+    }
+}
+
+fn nodes(seen: &Seen) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for node in &seen.nodes {
+        if node.cordoned {
+            let says = "is cordoned, and no mark of ours says by whom: a chain may have left it so, and this program never takes back a cordon of others";
+            parts.push(
+                Part::new(Fate::Unclear, "Node", &node.name, says)
+                    .typed(command!("kubectl uncordon {}    # if nobody else wants it so", node.name)),
+            );
+        }
+        let ours: Vec<String> = Mark::of_a_node().map(|mark| mark.key(&seen.prefix)).collect();
+        for key in node.annotations.iter().filter(|key| !ours.contains(key)) {
+            let says = format!("on {}: none of ours, and nothing here reads it", node.name);
+            parts.push(Part::new(Fate::Deleted, "annotation", key, says).typed(command!(
+                "kubectl annotate node {} {}-",
+                node.name,
+                key
+            )));
+        }
+    }
+    let versions: BTreeSet<Version> = seen.nodes.iter().filter_map(|node| node.version).collect();
+    if let (Some(oldest), Some(newest)) = (versions.first(), versions.last())
+        && oldest != newest
+    {
+        let says = format!("run {oldest} to {newest}: the next run brings the others to the release of the control plane first");
+        parts.push(Part::new(Fate::Kept, "nodes", "all", says));
+    }
+    parts
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
