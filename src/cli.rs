@@ -464,14 +464,17 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Write this binary as an image archive, for `ctr -n k8s.io images import`
+    /// Write this binary as an image archive, for `ctr -n k8s.io images import`, skopeo (oci-archive, docker-archive) and podman
     #[command(
-        after_help = "Examples:\n  k8s-upgrade image --file k8s-upgrade.tar     # prints the image's name\n  ctr -n k8s.io images import k8s-upgrade.tar"
+        after_help = "Examples:\n  k8s-upgrade image --file k8s-upgrade.tar     # prints the image's name\n  k8s-upgrade image --file k8s-upgrade.tar --add-binary ./k8s-upgrade-arm64    # for amd64 and arm64 nodes"
     )]
     Image {
         /// Archive to write; `-` for stdout, and the image's name goes to stderr
         #[arg(long, value_name = "FILE", short_alias = 'o', alias = "output")]
         file: PathBuf,
+        /// The same program built for another architecture, which its file tells; may be repeated
+        #[arg(long, value_name = "BINARY")]
+        add_binary: Vec<PathBuf>,
     },
     /// Print the completions of a shell
     #[command(

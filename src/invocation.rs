@@ -256,8 +256,8 @@ async fn perform(
             return commands::completions(&invocation.stdout, *shell).map_err(Failure::nothing_begun);
         }
         Command::Man { folder } => return commands::man(world, folder).map_err(Failure::nothing_begun),
-        Command::Image { file } => {
-            return commands::image(world, &sink, &invocation.stdout, file).map_err(Failure::nothing_begun);
+        Command::Image { file, add_binary } => {
+            return commands::image(world, &sink, &invocation.stdout, file, add_binary).map_err(Failure::nothing_begun);
         }
         Command::Manifests(wanted) => {
             let (stdout, settings, namespace) = (&invocation.stdout, &settings, &global.namespace);

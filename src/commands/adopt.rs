@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{never_over, written};
 use crate::failure::{Cause, Failure, Outcome};
-use crate::plan::view::adopt::{Adoption, adoption};
+use crate::plan::view::adopt::{Adoption, Seen, adoption};
 use crate::report::{self, Printed, data};
 use crate::run::{Services, view};
 use crate::words::command;
@@ -19,7 +19,8 @@ pub async fn adopt(services: &Services, write_config: Option<&Path>) -> Result<O
     // Before anything is asked.
     file.map_or(Ok(()), |file| never_over(&services.world, file, INSTEAD)).map_err(Failure::nothing_begun)?;
     let seen = view::adopt::look(services).await.map_err(super::status::away)?;
-    let found = found(services, &seen).map_err(Failure::nothing_begun)?;
+    let config = file.map(|file| file.display().to_string());
+    let found = found(services, &seen, config.as_deref()).map_err(Failure::nothing_begun)?;
     if !stdout {
         print(services, &found).map_err(Failure::nothing_begun)?;
     }
@@ -39,9 +40,9 @@ pub async fn adopt(services: &Services, write_config: Option<&Path>) -> Result<O
 
 const INSTEAD: &str = "k8s-upgrade adopt --write-config -    # prints the settings instead";
 
-fn found(services: &Services, seen: &crate::plan::view::adopt::Seen) -> Result<Adoption, Cause> {
+fn found(services: &Services, seen: &Seen, config: Option<&str>) -> Result<Adoption, Cause> {
     let all = serde_json::to_value(&*services.settings).map_err(|error| Cause::bug(format!("settings as JSON: {error}")))?;
-    adoption(seen, |key| all[key].as_str().map(str::to_owned))
+    adoption(seen, config, |key| all[key].as_str().map(str::to_owned))
 }
 
 fn print(services: &Services, found: &Adoption) -> Result<(), Cause> {

@@ -43,6 +43,10 @@ fn another_build_than_the_one_in_hand_is_told() {
             "run this",
         ),
         (OTHER, OTHER, own(), false, "this binary is another build"),
+        // For machines of two architectures: of the builds in it this is one, or none.
+        ("k8s-upgrade:ba9876543210-0123456789ab", "k8s-upgrade:ba9876543210-0123456789ab", own(), true, "run this binary"),
+        ("k8s-upgrade:ba9876543210-ffffffffffff", "k8s-upgrade:ba9876543210-ffffffffffff", own(), false, "is another build"),
+        ("k8s-upgrade:0123456789ab-rc1", "k8s-upgrade:0123456789ab-rc1", own(), true, "does not say whether"),
         (
             ONE,
             OTHER,

@@ -19,6 +19,8 @@ use crate::run::cluster::Cluster;
 use crate::run::cluster::job::{is_suspended, job_state, own_container};
 use crate::run::services::Services;
 
+/// In the key of each annotation of ours, behind whatever prefix.
+const OWN: &str = "/k8s-upgrade-";
 /// Kubernetes objects that Terraform writes are managed by these.
 const TERRAFORM: [&str; 2] = ["terraform", "hashicorp"];
 
@@ -218,7 +220,6 @@ async fn former_rules(services: &Services) -> Answer<Vec<String>> {
 }
 
 async fn nodes(cluster: &Cluster, prefix: &str) -> Result<Vec<Node>, Cause> {
-    let own = format!("{prefix}/k8s-upgrade-");
     let cordoned_by = Mark::CordonedBy.key(prefix);
     let pick = |node: KubeNode| {
         let annotations = node.annotations();
@@ -228,7 +229,7 @@ async fn nodes(cluster: &Cluster, prefix: &str) -> Result<Vec<Node>, Cause> {
             name: node.name_any(),
             version: kubelet.and_then(|version| version.parse().ok()),
             cordoned: unschedulable && !annotations.contains_key(&cordoned_by),
-            annotations: annotations.keys().filter(|key| key.starts_with(&own)).cloned().collect(),
+            annotations: annotations.keys().filter(|key| key.contains(OWN)).cloned().collect(),
         })
     };
     cluster.pick("list nodes", cluster.all(), ListParams::default(), pick).await

@@ -17,6 +17,9 @@ use crate::words::{command, texts};
 
 pub use settings::Script;
 
+/// The marks that the pipeline had, which are ours since; under whatever prefix.
+const FORMER_MARKS: [Mark; 3] = [Mark::InFlight, Mark::Target, Mark::SnapshotPath];
+
 /// What was read of the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -107,7 +110,7 @@ pub struct Node {
     pub name: String,
     pub version: Option<Version>,
     pub cordoned: bool,
-    /// Annotations with our prefix.
+    /// Keys of annotations that are called like ours.
     pub annotations: Vec<String>,
 }
 
@@ -239,8 +242,7 @@ impl Adoption {
             Chain::Stranded { target, snapshot } => {
                 let to = target.as_ref().map_or(String::new(), |target| format!(" to {target}"));
                 let detail = snapshot.iter().map(|path| format!("its snapshot of etcd, which clearing forgets: {path}"));
-                let marks = [Mark::InFlight, Mark::Target, Mark::SnapshotPath].map(|mark| mark.key(&seen.prefix));
-                let [in_flight, target, path] = &marks;
+                let [in_flight, target, path] = &FORMER_MARKS.map(|mark| mark.key(&settings::prefix(seen)));
                 let clear = command!(
                     "kubectl annotate namespace {} {}- {}- {}-    # gives it up; the next run goes on with its nodes",
                     namespace,
@@ -260,22 +262,23 @@ impl Adoption {
     }
 }
 
-/// What is recognised, and what follows. `settings` says of each key what is in force.
+/// What is recognised, and what follows. `config`: where the settings are written now; `settings` says of each key what is in force.
 ///
 /// # Errors
 /// A bug: the manifests cannot be made.
-pub fn adoption(seen: &Seen, settings: impl Fn(&str) -> Option<String>) -> Result<Adoption, Cause> {
+pub fn adoption(seen: &Seen, config: Option<&str>, settings: impl Fn(&str) -> Option<String>) -> Result<Adoption, Cause> {
     let chain = chain(seen);
     let mut parts = parts(seen)?;
     parts.sort_by_key(|part| Fate::ALL.iter().position(|fate| *fate == part.fate));
     let settings = if parts.is_empty() { Vec::new() } else { self::settings::offers(seen, settings) };
-    let steps = if parts.is_empty() || chain != Chain::Idle { Vec::new() } else { steps::steps(seen, &parts) };
+    let steps = if parts.is_empty() || chain != Chain::Idle { Vec::new() } else { steps::steps(seen, &parts, config) };
     Ok(Adoption { chain, parts, settings, steps })
 }
 
 /// The run's own marks tell whose it is: the pipeline knew three of them.
 fn chain(seen: &Seen) -> Chain {
-    let mark = |mark: Mark| seen.annotations.get(&mark.key(&seen.prefix)).filter(|text| !text.is_empty());
+    let prefix = settings::prefix(seen);
+    let mark = |mark: Mark| seen.annotations.get(&mark.key(&prefix)).filter(|text| !text.is_empty());
     let active: Vec<String> = seen.jobs.iter().filter(|job| job.active).map(|job| job.name.clone()).collect();
     let in_flight = mark(Mark::InFlight).is_some();
     if in_flight && (mark(Mark::RunId).is_some() || mark(Mark::RecordVersion).is_some()) {
@@ -356,9 +359,10 @@ fn object_parts(object: &Object, namespace: &str, printed: &[Piece]) -> Vec<Part
                 Fate::Unclear => role.typed("kubectl get clusterrolebindings,rolebindings -A -o wide    # who is bound to it"),
                 _ => role,
             };
+            let gives = format!("gives our account {} {of}", role.kind);
             let binding = match is_replaced {
-                true => part(Fate::Replaced, kind, name, "gives our account that role"),
-                false => part(Fate::Deleted, kind, name, "gives our account rights that it does not need"),
+                true => part(Fate::Replaced, kind, name, &gives),
+                false => part(Fate::Deleted, kind, name, &format!("{gives}, which it does not need")),
             };
             vec![binding, role]
         }
@@ -394,15 +398,14 @@ fn secret(key: &Key) -> Part {
             Fate::Unclear,
             format!("its {} is no private key in OpenSSH's own format, so it may not log in", names::SECRET_SSH_KEY),
         ),
-        (Some(own), None) => part(
-            Fate::Kept,
-            format!("its key is {own}, the nodes know it; {} is missing, and rotate-key writes it", names::SECRET_SSH_KEY_PUB),
-        ),
+        (Some(own), None) => {
+            part(Fate::Kept, format!("its key is {own}; {} is missing, and rotate-key writes it", names::SECRET_SSH_KEY_PUB))
+        }
         (Some(own), Some(public)) if own != public => part(
             Fate::Unclear,
             format!("{} is {own}, and {} is of another key, {public}", names::SECRET_SSH_KEY, names::SECRET_SSH_KEY_PUB),
         ),
-        (Some(own), Some(_)) => part(Fate::Kept, format!("its key is {own}, and the nodes know it")),
+        (Some(own), Some(_)) => part(Fate::Kept, format!("its key is {own}")),
     }
 }
 
@@ -414,10 +417,10 @@ fn external(store: &Store) -> Part {
 
 /// Annotations of the namespace: of the three that the pipeline has, ours mean the same.
 fn marks(seen: &Seen) -> Vec<Part> {
-    let known = [Mark::InFlight, Mark::Target, Mark::SnapshotPath].map(|mark| mark.key(&seen.prefix));
+    let known = FORMER_MARKS.map(|mark| mark.key(&settings::prefix(seen)));
     let there = seen.annotations.iter().filter(|(key, _)| known.contains(key));
     let part = |(key, text): (&String, &String)| {
-        let says = format!("is {text:?}: left of a chain; the beginning of a run removes it, and so does its end");
+        let says = format!("is {text:?}: the beginning of a run removes it, and so does its end");
         Part::new(Fate::Kept, "annotation", key, says)
     };
     there.map(part).collect()
@@ -473,7 +476,7 @@ fn nodes(seen: &Seen) -> Vec<Part> {
                     .typed(command!("kubectl uncordon {}    # if nobody else wants it so", node.name)),
             );
         }
-        let ours: Vec<String> = Mark::of_a_node().map(|mark| mark.key(&seen.prefix)).collect();
+        let ours: Vec<String> = Mark::of_a_node().map(|mark| mark.key(&settings::prefix(seen))).collect();
         for key in node.annotations.iter().filter(|key| !ours.contains(key)) {
             let says = format!("on {}: none of ours, and nothing here reads it", node.name);
             parts.push(Part::new(Fate::Deleted, "annotation", key, says).typed(command!(

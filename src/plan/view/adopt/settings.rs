@@ -3,8 +3,8 @@
 
 use std::str::FromStr;
 
-use super::Seen;
-use crate::names::{self, Mark};
+use super::{FORMER_MARKS, Seen};
+use crate::names;
 use crate::plan::view::offer::Offer;
 use crate::words::{Address, AnnotationPrefix, Login, Namespace, ObjectName, ObjectPath, VaultPath};
 
@@ -47,6 +47,11 @@ pub fn offers(seen: &Seen, in_force: impl Fn(&str) -> Option<String>) -> Vec<Off
     all.into_iter().filter(differs).map(|(key, what, values)| Offer { key, what, values }).collect()
 }
 
+/// The one under which its annotations stand, or stood.
+pub fn prefix(seen: &Seen) -> String {
+    prefixes(seen).into_iter().next().unwrap_or_else(|| seen.prefix.clone())
+}
+
 /// Each once, the most frequent first; of those that are as frequent, the one that came first.
 fn often(found: impl Iterator<Item = String>) -> Vec<String> {
     let mut counted: Vec<(String, usize)> = Vec::new();
@@ -62,7 +67,7 @@ fn often(found: impl Iterator<Item = String>) -> Vec<String> {
 
 /// Of annotations that the pipeline has, and that nobody else would name so.
 fn prefixes(seen: &Seen) -> Vec<String> {
-    let suffixes = [Mark::InFlight, Mark::Target, Mark::SnapshotPath].map(|mark| mark.key(""));
+    let suffixes = FORMER_MARKS.map(|mark| mark.key(""));
     let prefix = |key: &String| suffixes.iter().find_map(|suffix| key.strip_suffix(suffix.as_str())).map(str::to_owned);
     let in_scripts =
         seen.scripts.iter().flat_map(|script| script.text.split(|c: char| !(c.is_ascii_alphanumeric() || "-./".contains(c))));

@@ -4,11 +4,11 @@ use super::{Fate, Part, Seen, Step};
 use crate::names;
 use crate::words::{command, word};
 
-/// Where the settings are kept that `adopt --write-config` writes.
+/// Where the settings are kept, unless they are written elsewhere.
 const SETTINGS: &str = "config.yaml";
 
-/// For parts of a pipeline that is at rest.
-pub fn steps(seen: &Seen, parts: &[Part]) -> Vec<Step> {
+/// For parts of a pipeline that is at rest. `config`: where the settings are written now.
+pub fn steps(seen: &Seen, parts: &[Part], config: Option<&str>) -> Vec<Step> {
     let step = |what: &str, command: String| Step { what: what.to_owned(), command };
     let namespace = &seen.namespace;
     let mut steps = Vec::new();
@@ -21,7 +21,12 @@ pub fn steps(seen: &Seen, parts: &[Part]) -> Vec<Step> {
         );
         steps.push(step("nothing begins meanwhile", suspend));
     }
-    steps.push(step("the settings that it had", format!("k8s-upgrade adopt --write-config {SETTINGS}")));
+    if config.is_none() {
+        steps.push(step("the settings that it had", format!("k8s-upgrade adopt --write-config {SETTINGS}")));
+    }
+    let settings = config.unwrap_or(SETTINGS);
+    let check = "whether each node lets its key in, and what else a run would lack";
+    steps.push(step(check, command!("k8s-upgrade --config {} check", settings)));
     steps.extend(in_terraform(parts));
     let by_hand = |part: &&Part| part.fate == Fate::Deleted && !part.terraform && part.namespace.is_some();
     let binding = |part: &&Part| part.fate == Fate::Deleted && !part.terraform && part.kind == "ClusterRoleBinding";
@@ -32,7 +37,8 @@ pub fn steps(seen: &Seen, parts: &[Part]) -> Vec<Step> {
     }
     let what = "this program as an image, to bring to each node; it prints the image's name";
     steps.push(step(what, "k8s-upgrade image --file k8s-upgrade.tar".to_owned()));
-    let install = format!("k8s-upgrade --config {SETTINGS} manifests --image IMAGE{} | kubectl apply -f -", credentials(seen));
+    let install =
+        format!("k8s-upgrade --config {} manifests --image IMAGE{} | kubectl apply -f -", word(settings), credentials(seen));
     steps.push(step("install it", install));
     let health = "see whether it would do its work, and which alerts would hold it";
     steps.push(step(health, "k8s-upgrade status --health".to_owned()));

@@ -62,7 +62,7 @@ fn defaults(key: &str) -> Option<String> {
 }
 
 fn of(seen: &Seen) -> Adoption {
-    adoption(seen, defaults).unwrap()
+    adoption(seen, None, defaults).unwrap()
 }
 
 /// Fate, and what it is of.
@@ -93,6 +93,7 @@ fn the_runbooks_pipeline_is_recognised_whole_and_needs_no_setting() {
     insta::assert_snapshot!(typed.join("\n"), @r#"
     kubectl -n k8s-upgrade patch cronjob k8s-version-check --type=merge -p '{"spec":{"suspend":true}}'
     k8s-upgrade adopt --write-config config.yaml
+    k8s-upgrade --config config.yaml check
     terraform state list
     terraform state rm ADDRESS
     terraform apply
@@ -100,6 +101,26 @@ fn the_runbooks_pipeline_is_recognised_whole_and_needs_no_setting() {
     k8s-upgrade --config config.yaml manifests --image IMAGE | kubectl apply -f -
     k8s-upgrade status --health
     "#);
+}
+
+/// Whoever has just written the settings is not told to write them.
+#[test]
+fn steps_name_the_file_that_is_written() {
+    let steps = adoption(&pipeline(), Some("my settings.yaml"), defaults).unwrap().steps;
+    let typed: Vec<&str> = steps.iter().map(|step| step.command.as_str()).filter(|line| line.contains("settings")).collect();
+    let install = "k8s-upgrade --config 'my settings.yaml' manifests --image IMAGE | kubectl apply -f -";
+    assert_eq!(typed, ["k8s-upgrade --config 'my settings.yaml' check", install]);
+}
+
+/// Under a prefix that the settings do not have yet.
+#[test]
+fn a_chain_is_seen_under_whatever_prefix() {
+    let annotations = BTreeMap::from([("example.com/k8s-upgrade-in-flight".to_owned(), "x".to_owned())]);
+    let seen = Seen { annotations, ..pipeline() };
+    let found = of(&seen);
+    let cause = found.at_rest(&seen).unwrap_err();
+    assert!(cause.class == Class::Refused && cause.next[1].command.contains(" example.com/k8s-upgrade-in-flight- "), "{cause:?}");
+    assert_eq!((found.settings[0].key, &found.settings[0].values[0]), ("annotation-prefix", &"example.com".to_owned()));
 }
 
 /// Who has no Terraform types what it would do.
