@@ -129,7 +129,7 @@ pub enum Shell {
     Bash,
     Zsh,
     Fish,
-    /// The program kubectl_complete-upgrade, which kubectl asks for `kubectl upgrade`
+    /// The program kubectl_complete-upgrade, which kubectl asks about its plugin
     Kubectl,
 }
 
@@ -466,7 +466,7 @@ pub enum Command {
     },
     /// Write this binary as an image archive, for `ctr -n k8s.io images import`, skopeo (oci-archive, docker-archive) and podman
     #[command(
-        after_help = "Examples:\n  k8s-upgrade image --file k8s-upgrade.tar     # prints the image's name\n  k8s-upgrade image --file k8s-upgrade.tar --add-binary ./k8s-upgrade-arm64    # for amd64 and arm64 nodes"
+        after_help = "Examples:\n  k8s-upgrade image --file k8s-upgrade.tar     # prints the image's name\n  k8s-upgrade image --file k8s-upgrade.tar --add-binary ./k8s-upgrade-arm64    # for both"
     )]
     Image {
         /// Archive to write; `-` for stdout, and the image's name goes to stderr
@@ -478,7 +478,7 @@ pub enum Command {
     },
     /// Print the completions of a shell
     #[command(
-        after_help = "Examples:\n  k8s-upgrade completions bash > /etc/bash_completion.d/k8s-upgrade\n  k8s-upgrade completions kubectl > ~/.local/bin/kubectl_complete-upgrade    # then chmod +x; kubectl upgrade <TAB>"
+        after_help = "Examples:\n  k8s-upgrade completions bash > /etc/bash_completion.d/k8s-upgrade\n  k8s-upgrade completions kubectl > ~/.local/bin/kubectl_complete-upgrade    # then chmod +x it"
     )]
     Completions {
         /// Whose completions

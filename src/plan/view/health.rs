@@ -130,9 +130,8 @@ fn cron(name: &'static str, cronjob: &str, found: Option<&Cron>, namespace: &str
         None => Check::wrong(name, format!("CronJob {cronjob} does not exist"), install),
         Some(cron) if !cron.ours => {
             // Applied over it, our container would be merged into its pods, beside the one that is there.
-            let gone =
-                [command!("kubectl -n {} delete cronjob {}", namespace, cronjob), format!("    # then: {install}")].concat();
-            Check::wrong(name, format!("CronJob {cronjob} runs another program: it belongs to another pipeline"), gone)
+            let adopt = "k8s-upgrade adopt    # what becomes of it, and what to type in which order";
+            Check::wrong(name, format!("CronJob {cronjob} runs another program: it belongs to another pipeline"), adopt)
         }
         Some(cron) if cron.suspended => Check::wrong(
             name,

@@ -154,7 +154,7 @@ pub async fn its_pods_are_restricted_ones(b: &Bench<'_>) {
     install(b).await;
     let namespace = b.get(&format!("namespaces/{}", b.ns)).await.ok();
     assert_eq!(namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"], "restricted");
-    let stranger = json!({ "metadata": { "name": "stranger" }, "spec": { "containers": [container()] } });
+    let stranger = json!({ "metadata": { "name": "stranger" }, "spec": container() });
     let refused = b.post("pods", stranger).await.with_code(403);
     assert!(text(&refused, "/message").contains("violates PodSecurity \"restricted"), "{refused}");
     let mut made = Vec::new();

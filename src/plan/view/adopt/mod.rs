@@ -20,6 +20,11 @@ pub use settings::Script;
 /// The marks that the pipeline had, which are ours since; under whatever prefix.
 const FORMER_MARKS: [Mark; 3] = [Mark::InFlight, Mark::Target, Mark::SnapshotPath];
 
+/// What its alert rules are called, which are no object.
+const RULES: &str = "alert rules";
+/// What is asked about what does not answer.
+const ASK: &str = "k8s-upgrade check --write-config FILE    # looks for it in the cluster";
+
 /// What was read of the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -427,34 +432,27 @@ fn marks(seen: &Seen) -> Vec<Part> {
 }
 
 fn gauges(seen: &Seen) -> Option<Part> {
-    let told = |says: String| Part::new(Fate::Kept, "gauges", "k8s_upgrade_*", says);
-    match seen.gauges.as_ref()? {
+    let part = |fate, says: String| Part::new(fate, "gauges", "k8s_upgrade_*", says);
+    let series = match seen.gauges.as_ref()? {
         Answer::Unknown(why) => {
-            Some(Part { fate: Fate::Unclear, ..told(format!("the Pushgateway does not say what it has: {why}")) })
+            return Some(part(Fate::Unclear, format!("the Pushgateway does not say what it has: {why}")).typed(ASK));
         }
-        Answer::Known(series) => {
-            let ours: Vec<&Series> = series.iter().filter(|series| names::METRICS.contains(&series.name.as_str())).collect();
-            let stale = ours.iter().any(|series| series.name == names::METRIC_IN_FLIGHT && series.value != 0.0)
-                && chain(seen) == Chain::Idle;
-            let stale = if stale {
-                format!("; {} is not 0 though no chain is on, and the watch pushes it anew", names::METRIC_IN_FLIGHT)
-            } else {
-                String::new()
-            };
-            (!ours.is_empty()).then(|| {
-                told(format!(
-                    "{} are at the Pushgateway; this program pushes them under the same names and jobs{stale}",
-                    ours.len()
-                ))
-            })
-        }
-    }
+        Answer::Known(series) => series,
+    };
+    let ours: Vec<&Series> = series.iter().filter(|series| names::METRICS.contains(&series.name.as_str())).collect();
+    let on = ours.iter().any(|series| series.name == names::METRIC_IN_FLIGHT && series.value != 0.0);
+    let stale = match on && chain(seen) == Chain::Idle {
+        true => format!("; {} is not 0 though no chain is on, and the watch pushes it anew", names::METRIC_IN_FLIGHT),
+        false => String::new(),
+    };
+    let says = format!("{} are at the Pushgateway; this program pushes them under the same names and jobs{stale}", ours.len());
+    (!ours.is_empty()).then(|| part(Fate::Kept, says))
 }
 
 fn rules(seen: &Seen) -> Option<Part> {
-    let part = |fate, says: String| Part::new(fate, "alert rules", names::ALERT_GROUP, says);
+    let part = |fate, says: String| Part::new(fate, RULES, names::ALERT_GROUP, says);
     match seen.rules.as_ref()? {
-        Answer::Unknown(why) => Some(part(Fate::Unclear, format!("Prometheus does not say which it has: {why}"))),
+        Answer::Unknown(why) => Some(part(Fate::Unclear, format!("Prometheus does not say which it has: {why}")).typed(ASK)),
         Answer::Known(loaded) if loaded.is_empty() => None,
         Answer::Known(loaded) => {
             let says = format!("Prometheus has {}; ours, of the same names, come in their place", loaded.join(", "));

@@ -1,6 +1,6 @@
 //! What a person types to come from the pipeline to this program, in an order in which nothing begins meanwhile and nothing is lost.
 
-use super::{Fate, Part, Seen, Step};
+use super::{Fate, Part, RULES, Seen, Step};
 use crate::names;
 use crate::words::{command, word};
 
@@ -31,7 +31,9 @@ pub fn steps(seen: &Seen, parts: &[Part], config: Option<&str>) -> Vec<Step> {
     let by_hand = |part: &&Part| part.fate == Fate::Deleted && !part.terraform && part.namespace.is_some();
     let binding = |part: &&Part| part.fate == Fate::Deleted && !part.terraform && part.kind == "ClusterRoleBinding";
     let deleted: Vec<String> = parts.iter().filter(|part| by_hand(part) || binding(part)).map(deletion).collect();
-    steps.extend(joined(&deleted).into_iter().map(|line| step("what nothing needs any more", line)));
+    for (index, line) in joined(&deleted).into_iter().enumerate() {
+        steps.push(step(if index == 0 { "what nothing needs any more" } else { "likewise" }, line));
+    }
     if seen.detection.as_ref().is_some_and(|cronjob| cronjob.maker.ours) {
         return steps;
     }
@@ -76,7 +78,7 @@ fn in_terraform(parts: &[Part]) -> Vec<Step> {
             command: "terraform apply".to_owned(),
         });
     }
-    if parts.iter().any(|part| part.kind == "alert rules") {
+    if parts.iter().any(|part| part.kind == RULES && part.fate == Fate::Deleted) {
         steps.push(Step {
             what: format!(
                 "in Terraform ({}): the group {:?} goes, and ours is loaded in its place",

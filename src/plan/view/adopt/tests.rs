@@ -221,8 +221,26 @@ fn what_nobody_can_know_is_for_a_person() {
         "Node k8s-node4",
     ];
     assert_eq!(unclear, wanted);
+    // What does not answer is asked for elsewhere; that a rule is to go, nobody knows then.
+    assert!(found.parts.iter().any(|part| part.kind == "gauges" && part.command.as_deref() == Some(ASK)));
     let cordoned = found.parts.iter().find(|part| part.kind == "Node").unwrap();
     assert_eq!(cordoned.command.as_deref(), Some("kubectl uncordon k8s-node4    # if nobody else wants it so"));
+}
+
+/// Where ours are not loaded, what is in their group is the pipeline's, and Terraform describes it elsewhere.
+#[test]
+fn its_alert_rules_go_and_ours_come() {
+    let rules = |rules| of(&Seen { rules: Some(rules), ..pipeline() });
+    let loaded = rules(Answer::Known(vec![names::ALERT_SKEW.to_owned(), names::ALERT_STALLED.to_owned()]));
+    let part = loaded.parts.iter().find(|part| part.kind == RULES).unwrap();
+    assert!(part.fate == Fate::Deleted && part.says.contains("K8sVersionSkew, K8sUpgradeStalled"), "{part:?}");
+    let told = |found: &Adoption| found.steps.iter().any(|step| step.what.contains("prometheus_chart_values.tpl"));
+    assert!(told(&loaded), "{:?}", loaded.steps);
+    for (answer, shown) in [(Answer::Known(Vec::new()), false), (Answer::Unknown("away".to_owned()), true)] {
+        let found = rules(answer);
+        assert_eq!(found.parts.iter().any(|part| part.kind == RULES && part.fate == Fate::Unclear), shown);
+        assert!(!told(&found), "{:?}", found.steps);
+    }
 }
 
 #[test]
