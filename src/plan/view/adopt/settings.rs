@@ -4,7 +4,7 @@
 use std::str::FromStr;
 
 use super::{FORMER_MARKS, Seen};
-use crate::names;
+use crate::names::{self, Mark};
 use crate::plan::view::offer::Offer;
 use crate::words::{Address, AnnotationPrefix, Login, Namespace, ObjectName, ObjectPath, VaultPath};
 
@@ -47,9 +47,11 @@ pub fn offers(seen: &Seen, in_force: impl Fn(&str) -> Option<String>) -> Vec<Off
     all.into_iter().filter(differs).map(|(key, what, values)| Offer { key, what, values }).collect()
 }
 
-/// The one under which its annotations stand, or stood.
+/// The one under which a chain is in flight; else the one that its annotations and scripts have.
 pub fn prefix(seen: &Seen) -> String {
-    prefixes(seen).into_iter().next().unwrap_or_else(|| seen.prefix.clone())
+    let in_flight = |prefix: &&String| seen.annotations.get(&Mark::InFlight.key(prefix)).is_some_and(|text| !text.is_empty());
+    let all = prefixes(seen);
+    all.iter().find(in_flight).or(all.first()).unwrap_or(&seen.prefix).clone()
 }
 
 /// Each once, the most frequent first; of those that are as frequent, the one that came first.

@@ -123,6 +123,15 @@ fn a_chain_is_seen_under_whatever_prefix() {
     assert_eq!((found.settings[0].key, &found.settings[0].values[0]), ("annotation-prefix", &"example.com".to_owned()));
 }
 
+/// Scripts may speak of another one, and more often.
+#[test]
+fn no_prefix_of_a_script_hides_a_chain() {
+    let mut seen = pipeline();
+    seen.annotations.insert(mark(Mark::InFlight), "x".to_owned());
+    seen.scripts[0].text = "a.example/k8s-upgrade-target\n".repeat(9);
+    assert!(matches!(of(&seen).chain, Chain::Stranded { .. }), "{:?}", of(&seen).chain);
+}
+
 /// Who has no Terraform types what it would do.
 #[test]
 fn what_kubectl_made_is_deleted_by_kubectl() {
