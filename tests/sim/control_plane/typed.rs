@@ -242,6 +242,7 @@ fn kubectl_completes_its_plugin() {
         text(&person.command("env", &args, "").stdout)
     };
     assert!(asked("adop").starts_with("adopt\tShow what"), "{}", asked("adop"));
-    assert_eq!(asked("status -n kube-sys"), "kube-system\n:4\n");
+    // What is live has 200 ms, which a machine at work may not keep; offline, completions:: ask for it.
+    assert_eq!(asked("skip-phase mas"), "master\n:4\n");
     assert_eq!(asked("status --output=js"), "json\n:4\n");
 }
