@@ -21,7 +21,7 @@ Watch:     check, plan, status, report
 Run:       detect, approve, start, resume, acknowledge
 Stop:      halt, skip-phase, clear-state
 Try:       rehearse
-Maintain:  rollback, rotate-key, manifests, uninstall, image, completions, man
+Maintain:  rollback, rotate-key, adopt, manifests, uninstall, image, completions, man
 Phases:    preflight, drain, upgrade-node, postflight
 
 Exit codes: 0 done or nothing to do · 2 usage · 3 hold: not now · 4 refused: a person must change something ·
@@ -125,12 +125,14 @@ pub enum Notation {
     Yaml,
 }
 
-/// A shell that has completions.
+/// Who asks for completions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
     Bash,
     Zsh,
     Fish,
+    /// The program kubectl_complete-upgrade, which kubectl asks about its plugin
+    Kubectl,
 }
 
 /// How a run is told.
@@ -307,6 +309,17 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
+    /// Show what a shell pipeline has left that ran under the same names, what becomes of each part, and how to come to this program; changes nothing
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade adopt\n  k8s-upgrade adopt --write-config config.yaml    # the settings that its scripts had"
+    )]
+    Adopt {
+        /// Also write the settings that its scripts had, never over a file; `-` prints them alone
+        #[arg(long, value_name = "FILE")]
+        write_config: Option<PathBuf>,
+        #[command(flatten)]
+        data: Data,
+    },
     /// Show where a run stands, what blocks it, and what to do next
     #[command(
         after_help = "Examples:\n  k8s-upgrade status --watch\n  k8s-upgrade status --hosts     # the API server is away: what the nodes say"
@@ -453,18 +466,21 @@ pub enum Command {
         #[command(flatten)]
         data: Data,
     },
-    /// Write this binary as an image archive, for `ctr -n k8s.io images import`
+    /// Write this binary as an image archive, for `ctr -n k8s.io images import`, skopeo (oci-archive, docker-archive) and podman
     #[command(
-        after_help = "Examples:\n  k8s-upgrade image --file k8s-upgrade.tar     # prints the image's name\n  ctr -n k8s.io images import k8s-upgrade.tar"
+        after_help = "Examples:\n  k8s-upgrade image --file k8s-upgrade.tar     # prints the image's name\n  k8s-upgrade image --file k8s-upgrade.tar --add-binary ./k8s-upgrade-arm64    # for both"
     )]
     Image {
         /// Archive to write; `-` for stdout, and the image's name goes to stderr
         #[arg(long, value_name = "FILE", short_alias = 'o', alias = "output")]
         file: PathBuf,
+        /// The same program built for another architecture, which its file tells; may be repeated
+        #[arg(long, value_name = "BINARY")]
+        add_binary: Vec<PathBuf>,
     },
     /// Print the completions of a shell
     #[command(
-        after_help = "Examples:\n  k8s-upgrade completions bash > /etc/bash_completion.d/k8s-upgrade\n  k8s-upgrade completions zsh > ~/.zfunc/_k8s-upgrade"
+        after_help = "Examples:\n  k8s-upgrade completions bash > /etc/bash_completion.d/k8s-upgrade\n  k8s-upgrade completions kubectl > ~/.local/bin/kubectl_complete-upgrade    # then chmod +x it"
     )]
     Completions {
         /// Whose completions

@@ -237,8 +237,8 @@ async fn perform(
             return commands::completions(&invocation.stdout, *shell).map_err(Failure::nothing_begun);
         }
         Command::Man { folder } => return commands::man(world, folder).map_err(Failure::nothing_begun),
-        Command::Image { file } => {
-            return commands::image(world, &sink, &invocation.stdout, file).map_err(Failure::nothing_begun);
+        Command::Image { file, add_binary } => {
+            return commands::image(world, &sink, &invocation.stdout, file, add_binary).map_err(Failure::nothing_begun);
         }
         Command::Manifests(wanted) => {
             let (stdout, settings, namespace) = (&invocation.stdout, &settings, &global.namespace);
@@ -433,7 +433,7 @@ fn manner(command: &Command) -> Manner {
             of(false, false, data.output)
         }
         Command::Approve { data, .. } => of(false, false, data.output),
-        Command::Check { data, .. } | Command::Status { data, .. } => of(true, false, data.output),
+        Command::Check { data, .. } | Command::Adopt { data, .. } | Command::Status { data, .. } => of(true, false, data.output),
         Command::Report { output, .. } => of(true, false, (*output).into()),
         Command::Complete { .. } => of(true, false, Notation::Text),
         Command::Plan { output, .. } => of(true, false, (*output).into()),

@@ -54,6 +54,14 @@ pub const KNOWN_HOSTS_MAP: &str = "k8s-upgrade-known-hosts";
 pub const RULES_MAP: &str = "k8s-upgrade-alert-rules";
 /// Key of that ConfigMap.
 pub const RULES_KEY: &str = "upgrade-gates.yaml";
+/// Of the shell pipeline that this program replaces: its scripts.
+pub const FORMER_SCRIPTS: &str = "k8s-upgrade-scripts";
+/// Likewise: the Job that it renders for each phase.
+pub const FORMER_TEMPLATE: &str = "k8s-upgrade-job-template";
+/// The stack of Terraform in which it is described.
+pub const FORMER_STACK: &str = "stacks/k8s-version-upgrade";
+/// Where its alert rules are described.
+pub const FORMER_RULES: &str = "prometheus_chart_values.tpl";
 /// Vault path that the ExternalSecret reads.
 pub const VAULT_PATH: &str = "k8s-upgrade";
 

@@ -2,15 +2,11 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value};
-
-use super::never_over;
+use super::{never_over, written};
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::view::check::{Standing, count};
-use crate::plan::view::offer;
 use crate::report::{self, Printed, data};
 use crate::run::{Services, view};
-use crate::settings::Settings;
 use crate::words::command;
 
 /// Every section; what is not as it must be refuses. With a file, the settings that this cluster seems to need are written there; `-` prints
@@ -47,24 +43,19 @@ struct Written {
     found: usize,
 }
 
-/// The settings file; what is written must be what is read.
 async fn settings(services: &Services, place: &str) -> Result<Written, Cause> {
     let offers = view::check::offers(services).await?;
-    let text = offer::file(&services.settings.set()?, &offers)?;
-    let read: Option<Map<String, Value>> =
-        serde_saphyr::from_str(&text).map_err(|error| Cause::bug(format!("{place} would be no YAML: {error}")))?;
-    if let Some(fault) = Settings::faults(place, &read.unwrap_or_default())?.into_iter().next() {
-        return Err(fault.cause);
-    }
+    let text = written::text(services, &offers, "check", place)?;
     let found = offers.iter().filter(|offer| !offer.values.is_empty()).count();
     Ok(Written { text, offered: offers.len(), found })
 }
 
 async fn write(services: &Services, file: &Path) -> Result<(), Cause> {
-    let (place, files) = (file.display().to_string(), &services.world.files);
-    never_over(&services.world, file, "k8s-upgrade check --write-config -    # prints the settings instead")?;
+    const INSTEAD: &str = "k8s-upgrade check --write-config -    # prints the settings instead";
+    let place = file.display().to_string();
+    never_over(&services.world, file, INSTEAD)?;
     let Written { text, offered, found } = settings(services, &place).await?;
-    files.write(file, text.as_bytes(), 0o600).map_err(|error| Cause::usage(format!("cannot write {place}: {error}")))?;
+    written::write(services, file, &text, INSTEAD)?;
     let what = match offered {
         0 => "every setting fits as it is".to_owned(),
         _ => format!("{found} of the {offered} setting(s) that do not fit were found"),

@@ -14,6 +14,7 @@ fn script(shell: Shell) -> &'static str {
         Shell::Bash => include_str!("../../completions/k8s-upgrade.bash"),
         Shell::Zsh => include_str!("../../completions/_k8s-upgrade"),
         Shell::Fish => include_str!("../../completions/k8s-upgrade.fish"),
+        Shell::Kubectl => include_str!("../../completions/kubectl_complete-upgrade"),
     }
 }
 

@@ -4,7 +4,7 @@ use crate::cli::Command;
 use crate::plan::view::plan::Plan;
 use crate::plan::view::story::Story;
 use crate::report::data::{
-    Account, Check, Detection, Document, DrainForecast, Health, Hosts, LiveStatus, LocalChanges, RotationForecast,
+    Account, Adoption, Check, Detection, Document, DrainForecast, Health, Hosts, LiveStatus, LocalChanges, RotationForecast,
     RotationResult, Status,
 };
 use crate::twin::rehearsal::Rehearsed;
@@ -14,6 +14,7 @@ pub fn document(command: &Command) -> Option<&'static str> {
     Some(match command {
         Command::Detect { .. } => Detection::NAME,
         Command::Check { .. } => Check::NAME,
+        Command::Adopt { .. } => Adoption::NAME,
         Command::Status { hosts: true, .. } => Hosts::NAME,
         Command::Status { health: true, .. } => Health::NAME,
         Command::Status { watch: true, .. } => LiveStatus::NAME,

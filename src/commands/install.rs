@@ -1,7 +1,7 @@
 //! `manifests` and `image`: everything that an installation needs, from this one binary.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use crate::cli::{Manifests, Part, PasswordFile, WebhookFile};
@@ -14,7 +14,7 @@ use crate::plan::model::policy::{Policy, Runner};
 use crate::plan::trust::keys::Public;
 use crate::plan::trust::known_hosts::{KnownHosts, Seeds};
 use crate::report::{Event, Out, Shared};
-use crate::run::image::{OWN_BINARY, archive};
+use crate::run::image::{OWN_BINARY, archive_of};
 use crate::settings::Settings;
 use crate::words::{Label, Namespace, bearer_token, command, user_and_password};
 use crate::world::{BINARY_FILE, SECRET_FILE, TEXT_FILE, World};
@@ -274,10 +274,14 @@ fn trusted(policy: &Policy) -> String {
     format!("trusted with the SSH key, beside the control planes: {workers} (settings runner, runner-standby)")
 }
 
-/// Writes the running binary as an image archive, and prints the image's name. `-` for the file: the archive goes to stdout.
-pub fn image(world: &World, sink: &Shared, stdout: &Out, file: &Path) -> Result<Outcome, Cause> {
-    let binary = read(world, Path::new(OWN_BINARY), BINARY_FILE)?;
-    let image = archive(&binary)?;
+/// Writes the running binary as an image archive, with those for other architectures, and prints the image's name. `-` for the file: the archive
+/// goes to stdout.
+pub fn image(world: &World, sink: &Shared, stdout: &Out, file: &Path, others: &[PathBuf]) -> Result<Outcome, Cause> {
+    let own = read(world, Path::new(OWN_BINARY), BINARY_FILE)?;
+    let names: Vec<String> = others.iter().map(|path| path.display().to_string()).collect();
+    let read = others.iter().map(|path| read(world, path, BINARY_FILE)).collect::<Result<Vec<_>, _>>()?;
+    let others = names.iter().map(String::as_str).zip(read.iter().map(Vec::as_slice));
+    let image = archive_of(&std::iter::once(("this program", own.as_slice())).chain(others).collect::<Vec<_>>())?;
     let to_stdout = file == Path::new("-");
     if to_stdout {
         write_out(stdout, &image.bytes)?;
@@ -287,9 +291,12 @@ pub fn image(world: &World, sink: &Shared, stdout: &Out, file: &Path) -> Result<
         write_out(stdout, format!("{}\n", image.tag).as_bytes())?;
     }
     let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut note = |text| sink.event(world.clock.now(), &Event::Note { place: String::new(), text });
     if to_stdout {
-        sink.event(world.clock.now(), &Event::Note { place: String::new(), text: format!("image {}", image.tag) });
+        note(format!("image {}", image.tag));
     }
+    // Where there are others, it has to be told before a Job ends there with "exec format error".
+    note(format!("for nodes of the architecture {} (kubectl get nodes -L kubernetes.io/arch)", image.architectures.join(", ")));
     let mut next = |what_for: &str, command: String| {
         let event = Event::Next { place: String::new(), what_for: what_for.to_owned(), command };
         sink.event(world.clock.now(), &event);

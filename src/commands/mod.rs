@@ -1,6 +1,7 @@
 //! One file a subcommand, thin: what is asked of `run`, and how its end is told.
 
 mod acknowledge;
+mod adopt;
 mod approve;
 mod check;
 mod clear;
@@ -28,6 +29,7 @@ mod start;
 mod status;
 mod uninstall;
 mod watch;
+mod written;
 
 use std::io::{BufRead as _, Read as _};
 use std::path::Path;
@@ -75,6 +77,9 @@ pub async fn run(
         Command::Acknowledge { id, .. } => later(|| acknowledge::acknowledge(services, asker, id.map(String::from))),
         Command::Check { write_config, .. } => {
             later(move || async move { check::check(services, write_config.as_deref()).await })
+        }
+        Command::Adopt { write_config, .. } => {
+            later(move || async move { adopt::adopt(services, write_config.as_deref()).await })
         }
         Command::Status { hosts: true, .. } => later(|| hosts::hosts(services)),
         Command::Status { health: true, .. } => later(|| status::health(services)),

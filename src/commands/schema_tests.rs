@@ -24,7 +24,7 @@ use crate::plan::view::plan::Plan;
 use crate::plan::view::screen::{Screen, Stale};
 use crate::plan::view::story::Story;
 use crate::report::data::{
-    Account, Check, Detection, Document, DrainForecast, Event as EventLine, Health, Hosts, LiveStatus, LocalChanges,
+    Account, Adoption, Check, Detection, Document, DrainForecast, Event as EventLine, Health, Hosts, LiveStatus, LocalChanges,
     RotationForecast, RotationResult, Status,
 };
 use crate::report::{Event, Printed, Style, sink};
@@ -32,10 +32,11 @@ use crate::twin::rehearsal::Rehearsed;
 use crate::twin::scenario::schema_tests::contradictions;
 
 /// All of them, each with its schema.
-fn documents() -> [(&'static str, Value); 15] {
+fn documents() -> [(&'static str, Value); 16] {
     [
         schema::<Account<'_>>("What a command of k8s-upgrade that acts prints with -o json"),
         schema::<LocalChanges<'_>>("k8s-upgrade acknowledge -o json"),
+        schema::<Adoption<'_>>("k8s-upgrade adopt -o json"),
         schema::<Check<'_>>("k8s-upgrade check -o json"),
         schema::<Detection<'_>>("k8s-upgrade detect -o json"),
         schema::<DrainForecast<'_>>("k8s-upgrade drain NODE --dry-run -o json"),

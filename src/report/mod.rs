@@ -1,6 +1,7 @@
 //! What happens is told once, as an [`Event`]; terminal, log lines and JSON render the same facts. Emitting is synchronous and cannot fail.
 
 mod account;
+mod adopt;
 mod bars;
 mod bulletin;
 mod check;
@@ -45,6 +46,7 @@ pub use crate::plan::model::span::span;
 use crate::plan::model::version::{UpgradeKind, Version};
 use crate::words::{shown, texts};
 
+pub use adopt::text as adopt_text;
 pub use check::text as check_text;
 pub use gates::GateStates;
 pub use health::text as health_text;

@@ -45,6 +45,7 @@ fn every_command_s_help_ends_with_two_examples() {
         "drain",
         "manifests",
         "image",
+        "adopt",
         "completions",
         "man",
     ] {

@@ -85,6 +85,43 @@ fn every_shell_completes() {
     zsh_shows("k8s-upgrade rehearse --inject kill@worker/", "kill@worker/k8s-node");
 }
 
+/// What kubectl is offered for `kubectl upgrade …`, and the number that says what a shell makes of it: kubectl finds a program of that name on
+/// PATH and calls it with the words behind its plugin's name.
+fn kubectl(words: &[&str]) -> (Vec<String>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(PROGRAM, folder.path().join("kubectl-upgrade")).unwrap();
+    let asked = folder.path().join("kubectl_complete-upgrade");
+    std::fs::copy(script("kubectl_complete-upgrade"), &asked).unwrap();
+    let path = format!("{}:/usr/bin:/bin", folder.path().display());
+    let mut command = Command::new(&asked);
+    let output = command.args(words).env_clear().env("PATH", path).env("HOME", folder.path()).output().unwrap();
+    let mut offers = lines(&output);
+    let directive = offers.pop().unwrap();
+    (offers, directive)
+}
+
+#[test]
+fn kubectl_completes_its_plugin() {
+    let words = |asked: &[&str]| {
+        let (offers, directive) = kubectl(asked);
+        (offers.iter().map(|offer| offer.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>(), directive)
+    };
+    assert_eq!(words(&["sta"]), (vec!["start".to_owned(), "status".to_owned()], ":4".to_owned()));
+    assert_eq!(kubectl(&["stat"]).0, ["status\tShow where a run stands, what blocks it, and what to do next"]);
+    assert_eq!(words(&["status", "-o", "js"]), (vec!["json".to_owned()], ":4".to_owned()));
+    // kubectl completes what is behind the sign, and puts the rest before it.
+    assert_eq!(words(&["status", "--output=js"]), (vec!["json".to_owned()], ":4".to_owned()));
+    // What is not whole yet has no blank behind it; names of files are the shell's.
+    assert_eq!(words(&["--set", "so"]), (vec!["soak=".to_owned()], ":6".to_owned()));
+    assert_eq!(words(&["--config", ""]), (vec![], ":0".to_owned()));
+    // Silent about what it cannot ask, whatever is typed.
+    for asked in [&["drain", "k8s-"][..], &["halt", "--reason", "a b"], &["nonsense", "$(id)"], &["drain", "--", ""]] {
+        assert_eq!(words(asked), (vec![], ":4".to_owned()), "{asked:?}");
+    }
+    let (all, directive) = words(&[""]);
+    assert!(all.contains(&"adopt".to_owned()) && directive == ":4", "{all:?}");
+}
+
 /// In bash itself: the first word, and then every option of every command.
 #[test]
 fn every_option_of_every_command_is_offered() {

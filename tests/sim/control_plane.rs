@@ -1,5 +1,7 @@
 //! The suite on a real control plane, one test a behaviour. `tests/control-plane/run` starts it and says where it is.
 
+mod typed;
+
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};

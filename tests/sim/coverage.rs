@@ -31,7 +31,7 @@ const BEYOND: [(&str, &str); 9] = [
 ];
 
 /// What a person types in a cluster at rest, one after the other.
-const AT_REST: [&str; 34] = [
+const AT_REST: [&str; 35] = [
     "status",
     "complete drain k8s",
     "complete report 5",
@@ -55,6 +55,7 @@ const AT_REST: [&str; 34] = [
     "resume --if-orphaned --dry-run",
     "status --health",
     "check --write-config -",
+    "adopt",
     "halt",
     "halt --lift",
     "halt --detection-only",

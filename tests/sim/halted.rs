@@ -162,7 +162,7 @@ fn a_halt_at_once_needs_no_node_to_answer() {
 }
 
 /// What a person may type; None: it asks no cluster where a run stands.
-pub const COMMANDS: [(&str, Option<&str>); 40] = [
+pub const COMMANDS: [(&str, Option<&str>); 41] = [
     ("detect", Some("detect")),
     ("detect", Some("detect --dry-run")),
     ("start", Some("start --target 1.34.7 --yes")),
@@ -180,6 +180,7 @@ pub const COMMANDS: [(&str, Option<&str>); 40] = [
     ("approve", Some("approve --lift")),
     ("plan", Some("plan")),
     ("check", Some("check")),
+    ("adopt", Some("adopt")),
     ("status", Some("status")),
     ("status", Some("status -o json")),
     ("status", Some("status --health")),

@@ -7,6 +7,7 @@
 
 mod access;
 mod accounts;
+mod adopt;
 mod alerts;
 mod alone;
 mod another_build;

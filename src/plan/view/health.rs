@@ -130,9 +130,8 @@ fn cron(name: &'static str, cronjob: &str, found: Option<&Cron>, namespace: &str
         None => Check::wrong(name, format!("CronJob {cronjob} does not exist"), install),
         Some(cron) if !cron.ours => {
             // Applied over it, our container would be merged into its pods, beside the one that is there.
-            let gone =
-                [command!("kubectl -n {} delete cronjob {}", namespace, cronjob), format!("    # then: {install}")].concat();
-            Check::wrong(name, format!("CronJob {cronjob} runs another program: it belongs to another pipeline"), gone)
+            let adopt = "k8s-upgrade adopt    # what becomes of it, and what to type in which order";
+            Check::wrong(name, format!("CronJob {cronjob} runs another program: it belongs to another pipeline"), adopt)
         }
         Some(cron) if cron.suspended => Check::wrong(
             name,
@@ -160,10 +159,10 @@ fn build(seen: &HealthInput) -> Check {
     let at_work = active.filter_map(|job| Some((&job.name, job.image.as_deref()?))).find(|(_, other)| *other != image);
     let at_work = at_work.map_or(String::new(), |(job, other)| format!("; Job {job} goes on with {other}, which began the run"));
     match &seen.own {
-        _ if !is_hash(tag(image)) => {
+        _ if !is_build(tag(image)) => {
             Check::ok(name, format!("the CronJobs run {image}, which does not say whether it is this binary{at_work}"))
         }
-        Answer::Known(own) if tag(own) == tag(image) => {
+        Answer::Known(own) if tag(image).split('-').any(|build| build == tag(own)) => {
             Check::ok(name, format!("the CronJobs run this binary, {image}{at_work}"))
         }
         Answer::Known(own) => Check::wrong(
@@ -202,8 +201,10 @@ fn tag(image: &str) -> &str {
     name.rsplit('/').next().and_then(|last| last.split_once(':')).map_or("", |(_, tag)| tag)
 }
 
-fn is_hash(tag: &str) -> bool {
-    tag.len() == names::BUILD_DIGITS && tag.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'))
+/// The hash of a build; where an image is for machines of several architectures, that of each.
+fn is_build(tag: &str) -> bool {
+    let is_hash = |build: &str| build.len() == names::BUILD_DIGITS && build.chars().all(|c| matches!(c, '0'..='9' | 'a'..='f'));
+    tag.split('-').all(is_hash)
 }
 
 fn last_detection(seen: &HealthInput, namespace: &str, now: Timestamp) -> Check {

@@ -43,6 +43,10 @@ fn another_build_than_the_one_in_hand_is_told() {
             "run this",
         ),
         (OTHER, OTHER, own(), false, "this binary is another build"),
+        // For machines of two architectures: of the builds in it this is one, or none.
+        ("k8s-upgrade:ba9876543210-0123456789ab", "k8s-upgrade:ba9876543210-0123456789ab", own(), true, "run this binary"),
+        ("k8s-upgrade:ba9876543210-ffffffffffff", "k8s-upgrade:ba9876543210-ffffffffffff", own(), false, "is another build"),
+        ("k8s-upgrade:0123456789ab-rc1", "k8s-upgrade:0123456789ab-rc1", own(), true, "does not say whether"),
         (
             ONE,
             OTHER,
@@ -123,15 +127,12 @@ fn a_rule_that_could_never_fire_is_told() {
 }
 
 #[test]
-fn a_cronjob_of_another_pipeline_is_deleted_before_ours_is_applied() {
+fn over_a_cronjob_of_another_pipeline_ours_is_not_applied() {
     let mut seen = seen("", ONE, Answer::Known(ONE.to_owned()));
     seen.detection =
         Some(Cron { suspended: false, ours: false, image: None, schedule: String::new(), created: None, last: None });
     let check = cron("detection", names::DETECT_CRONJOB, seen.detection.as_ref(), "k8s-upgrade");
     assert!(!check.ok && check.says.contains("another pipeline"), "{check:?}");
     let command = check.command.unwrap_or_default();
-    assert!(
-        command.starts_with("kubectl -n k8s-upgrade delete cronjob k8s-version-check    # then: k8s-upgrade manifests"),
-        "{command}"
-    );
+    assert!(command.starts_with("k8s-upgrade adopt ") && !command.contains("apply"), "{command}");
 }

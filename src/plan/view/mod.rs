@@ -1,5 +1,6 @@
 //! What people are shown and told, as data that `report` writes out.
 
+pub mod adopt;
 pub mod check;
 pub mod cut;
 pub mod estimate;

@@ -79,12 +79,12 @@ pub struct Offer {
     pub values: Vec<String>,
 }
 
-/// The settings file: what is set already, and of each offer the likeliest value, with the others beside it.
+/// The settings file: what is set already, and of each offer the likeliest value, with the others beside it. `by`: the command that writes it.
 ///
 /// # Errors
 /// What is set already cannot be written as YAML.
-pub fn file(set: &Map<String, Value>, offers: &[Offer]) -> Result<String, Cause> {
-    let mut text = "# Written by k8s-upgrade check. Read it, then keep it as ~/.config/k8s-upgrade/config.yaml.\n".to_owned();
+pub fn file(set: &Map<String, Value>, offers: &[Offer], by: &str) -> Result<String, Cause> {
+    let mut text = format!("# Written by k8s-upgrade {by}. Read it, then keep it as ~/.config/k8s-upgrade/config.yaml.\n");
     let kept = set.iter().filter(|(key, _)| offers.iter().all(|offer| offer.key != *key));
     let kept: Map<String, Value> = kept.map(|(key, value)| (key.clone(), value.clone())).collect();
     if !kept.is_empty() {
@@ -165,7 +165,7 @@ mod tests {
         let Value::Object(set) = json!({ "soak": "20m", "prometheus": "away/prometheus:1" }) else { panic!("an object") };
         let offer =
             |key, values: &[&str]| Offer { key, what: "Words.", values: values.iter().map(|v| (*v).to_owned()).collect() };
-        let text = file(&set, &[offer("prometheus", &["a/b:1", "c/d:2"]), offer("backup-cronjob", &[])]).unwrap();
+        let text = file(&set, &[offer("prometheus", &["a/b:1", "c/d:2"]), offer("backup-cronjob", &[])], "check").unwrap();
         let read: BTreeMap<String, String> = serde_saphyr::from_str(&text).unwrap();
         let wanted = [("prometheus", "a/b:1"), ("soak", "20m")].map(|(key, value)| (key.to_owned(), value.to_owned()));
         assert_eq!(read, BTreeMap::from(wanted));

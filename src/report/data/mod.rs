@@ -6,6 +6,7 @@
 
 mod account;
 mod acknowledge;
+mod adopt;
 mod check;
 mod detection;
 mod document;
@@ -24,6 +25,7 @@ mod story;
 
 pub use account::{Account, Line, outcome};
 pub use acknowledge::LocalChanges;
+pub use adopt::Adoption;
 pub use check::Check;
 pub use detection::Detection;
 pub use document::{Document, Versioned};

@@ -304,7 +304,7 @@ impl Cluster {
                 names::DETECT_CRONJOB,
                 names::PROGRAM
             ))
-            .next(install)
+            .next("k8s-upgrade adopt    # what becomes of it, and what to type in which order")
         })
     }
 

@@ -1,5 +1,6 @@
 //! What people look at.
 
+pub mod adopt;
 pub mod ahead;
 pub mod check;
 pub mod health;

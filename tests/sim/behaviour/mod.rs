@@ -6,6 +6,7 @@ pub mod cronjobs;
 pub mod deletion;
 pub mod evictions;
 pub mod installation;
+pub mod installed;
 pub mod job_ends;
 pub mod jobs;
 pub mod lists;
@@ -70,6 +71,7 @@ pub(crate) use behaviours;
 macro_rules! admitted {
     ($each:ident) => {
         $each! {
+            installed: every_object_of_any_settings_is_taken, its_pods_are_restricted_ones;
             policies: all_are_understood, a_node_is_cordoned_and_marked_and_nothing_else, no_field_of_a_node_is_forgotten,
                 of_namespaces_only_the_runs_marks_change, of_config_maps_only_journals_and_new_host_keys,
                 a_pod_is_deleted_where_unsticking_would, no_pod_is_deleted_where_unsticking_never_does,

@@ -18,7 +18,7 @@ pub use cronjobs::our_container_is_merged_into_no_other_cronjob;
 pub use jobs::{
     a_hooks_job_is_that_of_its_cronjob, a_job_of_the_chain_has_its_shape,
     a_job_runs_on_a_control_plane_alone_where_no_worker_is_trusted, a_job_runs_on_the_runner_or_who_stands_in_for_it,
-    a_snapshots_job_is_that_of_its_cronjob, of_a_job_only_its_progress_changes, only_a_job_of_the_chain_is_removed,
+    a_snapshots_job_is_that_of_its_cronjob, of_a_job_only_its_progress_changes, of_runs, only_a_job_of_the_chain_is_removed,
 };
 pub use records::{
     a_node_is_cordoned_and_marked_and_nothing_else, a_pod_is_deleted_by_force_where_its_namespace_is_named,
@@ -33,14 +33,14 @@ const IMAGE: &str = "docker.io/library/k8s-upgrade:0123456789ab";
 const DRY: &str = "dryRun=All";
 
 /// The program as `manifests` installs it in the bench's namespace.
-struct Installed<'a> {
+pub struct Installed<'a> {
     chain: Bench<'a>,
     watch: Bench<'a>,
     /// Namespace of the backup CronJob.
     backup: String,
 }
 
-async fn install<'a>(b: &'a Bench<'a>) -> Installed<'a> {
+pub async fn install<'a>(b: &'a Bench<'a>) -> Installed<'a> {
     install_with(b, (Unstick::Structural, Surge::Single), &[], &Runner::FirstWorker, &[]).await
 }
 
