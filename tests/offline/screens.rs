@@ -19,8 +19,9 @@ const LABEL: &str = "k8s-node3-of-the-third-rack-in-the-second-row-of-the-cellar
 const NAME: &str = "k8s-node2.a-label-of-some-length.another-label-of-some-length.a-third-label-of-some-length.a-fourth-label-of-some-length.a-fifth-label-of-some-length.a-sixth-label-of-some-length.a-seventh-label-of-some-length.an-eighth-label-of-some-length.example.com";
 
 /// Command lines, and the code that each ends with.
-const LINES: [(&str, u8); 36] = [
+const LINES: [(&str, u8); 37] = [
     ("acknowledge", 0),
+    ("adopt", 0),
     ("approve --yes 1.34.7", 4),
     ("check", 4),
     ("clear-state --yes", 0),
