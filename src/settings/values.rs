@@ -43,8 +43,8 @@ impl FromStr for AlertFilter {
             return Err("an expression in one line is wanted, without what a terminal obeys or hides".to_owned());
         }
         let regex = RegexBuilder::new(text).size_limit(LARGEST_FILTER).build();
-        let regex = regex.map_err(|error| format!("it is no regular expression: {error}"))?;
         let instead = "name the alerts that may fire, for example ^(CertExpiresSoon|NodeDiskFull)$";
+        let regex = regex.map_err(|error| format!("it is no regular expression: {error}; {instead}"))?;
         if regex.is_match("") {
             return Err(format!("it matches every alert, and the alert gate would be off: {instead}"));
         }
