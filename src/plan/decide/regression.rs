@@ -39,7 +39,9 @@ impl Pods {
         if facts.nodes.len() <= SMALL || around.iter().any(|node| node.control_plane) {
             return Pods::All;
         }
-        Pods::On(around.into_iter().map(|node| node.name.clone()).collect())
+        let mut names: Vec<String> = around.into_iter().map(|node| node.name.clone()).collect();
+        names.sort();
+        Pods::On(names)
     }
 }
 
