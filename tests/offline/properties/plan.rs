@@ -13,6 +13,8 @@ use k8s_upgrade::plan::rescue::card::Card;
 use k8s_upgrade::plan::rescue::rollback;
 use k8s_upgrade::plan::trust::keys::Public;
 use k8s_upgrade::plan::trust::known_hosts::KnownHosts;
+use k8s_upgrade::plan::view::adopt::{Maker, Script, Seen, Store, offers};
+use k8s_upgrade::settings::Settings;
 use k8s_upgrade::words::ExactPackage;
 
 use super::{check, ends, returns};
@@ -22,6 +24,28 @@ const CONFIGURATION: &[&str] = &[
      extraArgs:\n  - { name: v, value: \"2\" }\netcd:\n  local: { dataDir: /var/lib/etcd }\nnetworking: { podSubnet: 10.244.0.0/16 }\n",
     "kind: ClusterConfiguration\nimageRepository: registry.k8s.io\ncontrollerManager: { extraArgs: { v: 2 } }\ndns: { disabled: true }\n",
 ];
+
+/// Whatever stands in them, nothing comes out that its setting would not take.
+#[test]
+fn scripts_of_a_former_pipeline() {
+    let samples = [
+        "ssh \"${OPTS[@]}\" \"wizard@$node\" true\nkubectl -n kube-system create job --from=cronjob/etcd-backup \"$job\"\n",
+        "PG='http://gate.observability:9091/metrics/job/x'\nPROM=https://prometheus.example.org:8443/mimir/api/v1/alerts\n",
+        "curl http://prometheus-server.monitoring.svc.cluster.local:80/api/v1/alerts; kubectl annotate ns x example.com/k8s-upgrade-target=1",
+        "",
+    ];
+    ends(&samples, |text| {
+        let scripts = vec![Script { place: "x".to_owned(), text: text.to_owned() }];
+        let (prefix, key) = ("viktorbarzin.me".to_owned(), Some(text.to_owned()));
+        let store = Some(Store { maker: Maker::default(), name: None, key });
+        let found = offers(&Seen { prefix, scripts, store, ..Seen::default() }, |_| None);
+        for (key, value) in found.iter().flat_map(|offer| offer.values.iter().map(|value| (offer.key, value))) {
+            let file = format!("{key}: {}\nplain-http: [prometheus]\n", serde_json::Value::from(value.as_str()));
+            assert!(Settings::of_file("x", &file).is_ok(), "{key}: {value:?}");
+        }
+        (!found.is_empty()).then_some(())
+    });
+}
 
 #[test]
 fn plans_of_kubeadm() {

@@ -15,7 +15,7 @@ use crate::plan::view::health::Series;
 use crate::plan::view::offer::Offer;
 use crate::words::{command, texts};
 
-pub use settings::Script;
+pub use settings::{Script, offers};
 
 /// The marks that the pipeline had, which are ours since; under whatever prefix.
 const FORMER_MARKS: [Mark; 3] = [Mark::InFlight, Mark::Target, Mark::SnapshotPath];
@@ -275,7 +275,7 @@ pub fn adoption(seen: &Seen, config: Option<&str>, settings: impl Fn(&str) -> Op
     let chain = chain(seen);
     let mut parts = parts::parts(seen)?;
     parts.sort_by_key(|part| Fate::ALL.iter().position(|fate| *fate == part.fate));
-    let settings = if parts.is_empty() { Vec::new() } else { self::settings::offers(seen, settings) };
+    let settings = if parts.is_empty() { Vec::new() } else { offers(seen, settings) };
     let steps = if parts.is_empty() || chain != Chain::Idle { Vec::new() } else { steps::steps(seen, &parts, config) };
     Ok(Adoption { chain, parts, settings, steps })
 }

@@ -2,7 +2,7 @@
 
 use super::{Fate, Part, RULES, Seen, Step};
 use crate::names;
-use crate::words::{command, word};
+use crate::words::command;
 
 /// Where the settings are kept, unless they are written elsewhere.
 const SETTINGS: &str = "config.yaml";
@@ -22,7 +22,7 @@ pub fn steps(seen: &Seen, parts: &[Part], config: Option<&str>) -> Vec<Step> {
         steps.push(step("nothing begins meanwhile", suspend));
     }
     if config.is_none() {
-        steps.push(step("the settings that it had", format!("k8s-upgrade adopt --write-config {SETTINGS}")));
+        steps.push(step("the settings that it had", command!("k8s-upgrade adopt --write-config {}", SETTINGS)));
     }
     let settings = config.unwrap_or(SETTINGS);
     let check = "whether each node lets its key in, and what else a run would lack";
@@ -39,18 +39,18 @@ pub fn steps(seen: &Seen, parts: &[Part], config: Option<&str>) -> Vec<Step> {
     }
     let what = "this program as an image, to bring to each node; it prints the image's name";
     steps.push(step(what, "k8s-upgrade image --file k8s-upgrade.tar".to_owned()));
-    let install =
-        format!("k8s-upgrade --config {} manifests --image IMAGE{} | kubectl apply -f -", word(settings), credentials(seen));
+    // Who keeps an ExternalSecret that Terraform describes keeps it there; where nothing fills the Secret, it stays as it is.
+    let store = seen.store.as_ref().filter(|store| !store.maker.terraform).and_then(|store| store.name.as_ref());
+    let install = match store {
+        Some(name) => {
+            command!("k8s-upgrade --config {} manifests --image IMAGE --external-secret {} | kubectl apply -f -", settings, name)
+        }
+        None => command!("k8s-upgrade --config {} manifests --image IMAGE | kubectl apply -f -", settings),
+    };
     steps.push(step("install it", install));
     let health = "see whether it would do its work, and which alerts would hold it";
     steps.push(step(health, "k8s-upgrade status --health".to_owned()));
     steps
-}
-
-/// Who keeps an ExternalSecret that Terraform describes keeps it there; where nothing fills the Secret, it stays as it is.
-fn credentials(seen: &Seen) -> String {
-    let store = seen.store.as_ref().filter(|store| !store.maker.terraform).and_then(|store| store.name.as_ref());
-    store.map_or(String::new(), |name| format!(" --external-secret {}", word(name)))
 }
 
 /// Terraform would take away what it knows, or make anew what was deleted.
