@@ -72,6 +72,14 @@ fn screen(line: &str, columns: Option<usize>) -> (ExitCode, String) {
 
 /// The same, with somebody who sees what it asks of the world.
 pub fn typed(line: &str, columns: Option<usize>, hook: Option<Box<dyn Hook>>) -> (ExitCode, String) {
+    // Without optimization a rehearsal needs a deeper stack than tests have.
+    std::thread::scope(|scope| {
+        let deep = std::thread::Builder::new().stack_size(64 << 20);
+        deep.spawn_scoped(scope, || on_this_stack(line, columns, hook)).unwrap().join().unwrap()
+    })
+}
+
+fn on_this_stack(line: &str, columns: Option<usize>, hook: Option<Box<dyn Hook>>) -> (ExitCode, String) {
     let said = Buffer::default();
     // A rehearsal stops time itself.
     let paused = !line.starts_with("rehearse");
