@@ -141,6 +141,13 @@ impl Rehearsal<'_> {
                 self.tell(told.ended, &Event::Note { place: "rehearsal".to_owned(), text });
             }
         }
+        // A page and a document have it in them; of what failed it is told as of any failure.
+        if !matches!(self.wanted.output, Page::Text | Page::Json | Page::Yaml) && told.end.class.is_none() {
+            for Advice { command, .. } in &next {
+                let (place, what_for) = (String::new(), "next".to_owned());
+                self.tell(told.ended, &Event::Next { place, what_for, command: command.clone() });
+            }
+        }
         outcome(told, next)
     }
 
