@@ -32,7 +32,6 @@ fn scripts_of_a_former_pipeline() {
         "ssh \"${OPTS[@]}\" \"wizard@$node\" true\nkubectl -n kube-system create job --from=cronjob/etcd-backup \"$job\"\n",
         "PG='http://gate.observability:9091/metrics/job/x'\nPROM=https://prometheus.example.org:8443/mimir/api/v1/alerts\n",
         "curl http://prometheus-server.monitoring.svc.cluster.local:80/api/v1/alerts; kubectl annotate ns x example.com/k8s-upgrade-target=1",
-        "",
     ];
     ends(&samples, |text| {
         let scripts = vec![Script { place: "x".to_owned(), text: text.to_owned() }];
