@@ -88,6 +88,11 @@ impl Machine {
         assert!(made.success());
         std::fs::write(folder.path().join("config.yaml"), "webhooks: {teams: {body: '{\"text\": \"{text}\"}'}}\n").unwrap();
         std::fs::write(folder.path().join("secret"), "https://hooks.example/1").unwrap();
+        // A binary for another machine: its header is all that is asked of it.
+        let mut header = [0; 64];
+        header[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        header[18] = 183;
+        std::fs::write(folder.path().join("for-arm64"), header).unwrap();
         Machine(folder)
     }
 
@@ -118,6 +123,7 @@ impl Machine {
                 "FILE" | "FOLDER" => self.path(&format!("new-{}", filled.len())),
                 other if other.starts_with('~') && before == "--ssh-key" => self.path("key"),
                 other if before == "--config" => self.path(other),
+                _ if before == "--add-binary" => self.path("for-arm64"),
                 other
                     if other.starts_with(['~', '.'])
                         || other.ends_with(".tar")

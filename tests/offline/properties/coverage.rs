@@ -177,7 +177,6 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/settings/values.rs", "regex", "settings::one_by_one"),
     ("src/twin/rehearsal/inject.rs", "call_old_api", "It reads a version that the twin has installed itself."),
     ("src/twin/rehearsal/outcome.rs", "evidence", "plan::journals"),
-    ("src/twin/rehearsal/outcome.rs", "write", "It reads lines that this program has written in this process."),
     ("src/twin/rehearsal/page.rs", "head", "It reads versions that the scenario's own reader has read."),
     ("src/twin/scenario/build.rs", "setting", "settings::scenarios"),
     ("src/twin/scenario/check.rs", "nodes", "settings::scenarios"),
