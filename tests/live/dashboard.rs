@@ -1,7 +1,7 @@
 //! The dashboard on the lab's Prometheus: what each panel asks is sent while a run is on, and answered; and what this program itself pushes is
 //! there to be seen at least once.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ struct Panel {
 pub struct Panels {
     all: Vec<Panel>,
     shown: RefCell<BTreeSet<String>>,
-    looks: RefCell<(usize, Option<Instant>)>,
+    looks: Cell<(usize, Option<Instant>)>,
 }
 
 impl Panels {
@@ -40,7 +40,7 @@ impl Panels {
         };
         let all: Vec<Panel> = dashboard["panels"].as_array().expect("panels").iter().map(read).collect();
         assert!(all.len() >= 12, "only {} panels", all.len());
-        Panels { all, shown: RefCell::default(), looks: RefCell::default() }
+        Panels { all, shown: RefCell::default(), looks: Cell::default() }
     }
 
     /// Asks what each panel asks. What Prometheus cannot read, or refuses, ends the test.
@@ -54,12 +54,12 @@ impl Panels {
                 self.shown.borrow_mut().insert(panel.title.clone());
             }
         }
-        *self.looks.borrow_mut() = (self.looks.borrow().0 + 1, Some(Instant::now()));
+        self.looks.set((self.looks.get().0 + 1, Some(Instant::now())));
     }
 
     /// The same, not more often than there is something new.
     pub fn look_again(&self, lab: &Lab) {
-        if self.looks.borrow().1.is_none_or(|last| last.elapsed() >= PAUSE) {
+        if self.looks.get().1.is_none_or(|last| last.elapsed() >= PAUSE) {
             self.look(lab);
         }
     }
@@ -75,7 +75,7 @@ impl Panels {
 
     /// All that this program pushes was seen.
     pub fn end(&self, lab: &Lab) {
-        let (looks, shown) = (self.looks.borrow().0, self.shown.borrow());
+        let (looks, shown) = (self.looks.get().0, self.shown.borrow());
         lab.say(format!("dashboard: {looks} looks, {} of {} panels have shown something", shown.len(), self.all.len()));
         let own = self.all.iter().filter(|panel| METRICS.iter().any(|metric| panel.query.contains(metric)));
         let (seen, missing): (Vec<&Panel>, Vec<&Panel>) = own.partition(|panel| shown.contains(&panel.title));
