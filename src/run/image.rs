@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::io;
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -39,6 +40,24 @@ pub fn archive(binary: &[u8]) -> Result<Image, Cause> {
     archive_of(&[("this program", binary)])
 }
 
+/// What the image of a binary would be called, without making it.
+pub fn name(binary: &[u8]) -> Result<String, Cause> {
+    struct Hashed(Sha256);
+    impl io::Write for Hashed {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.update(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let architecture = architecture("this program", binary)?;
+    let Hashed(layer) = layer(binary, Hashed(Sha256::new())).map_err(unwritable)?;
+    let config = config(architecture, &hex(&layer.finalize()));
+    Ok(format!("{REPOSITORY}:{}", build(&sha256(config.as_bytes()))))
+}
+
 /// The same of several, each for another architecture and with what people call it; the first is what Docker's form holds.
 ///
 /// # Errors
@@ -72,21 +91,13 @@ struct Layout {
 
 impl Layout {
     fn add(&mut self, architecture: &str, binary: &[u8]) -> Result<(), Cause> {
-        let layer = self.blob(LAYER, layer(binary).map_err(unwritable)?);
-        let config = json!({
-            // A moment of its own would make every build another image.
-            "created": "1970-01-01T00:00:00Z",
-            "architecture": architecture,
-            "os": "linux",
-            "config": { "User": format!("{USER}:{USER}"), "Entrypoint": [format!("/{PROGRAM}")], "WorkingDir": "/" },
-            "rootfs": { "type": "layers", "diff_ids": [layer["digest"]] },
-        });
-        let config = self.blob(CONFIG, config.to_string().into_bytes());
+        let layer = self.blob(LAYER, layer(binary, Vec::new()).map_err(unwritable)?);
+        let config = self.blob(CONFIG, config(architecture, hash(&layer)).into_bytes());
         let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
         let mut manifest = self.blob(MANIFEST, manifest.to_string().into_bytes());
         manifest["platform"] = json!({ "architecture": architecture, "os": "linux" });
         self.manifests.push(manifest);
-        self.builds.push(hash(&config).chars().take(BUILD_DIGITS).collect());
+        self.builds.push(build(hash(&config)));
         self.first.get_or_insert((path(&config), path(&layer)));
         Ok(())
     }
@@ -131,10 +142,28 @@ fn path(descriptor: &Value) -> String {
     format!("blobs/sha256/{}", hash(descriptor))
 }
 
-fn layer(binary: &[u8]) -> std::io::Result<Vec<u8>> {
+/// What an image of one architecture says of itself, by the hash of its layer.
+fn config(architecture: &str, layer: &str) -> String {
+    let config = json!({
+        // A moment of its own would make every build another image.
+        "created": "1970-01-01T00:00:00Z",
+        "architecture": architecture,
+        "os": "linux",
+        "config": { "User": format!("{USER}:{USER}"), "Entrypoint": [format!("/{PROGRAM}")], "WorkingDir": "/" },
+        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{layer}")] },
+    });
+    config.to_string()
+}
+
+/// The part of the tag that stands for one architecture, by the hash of its config.
+fn build(config: &str) -> String {
+    config.chars().take(BUILD_DIGITS).collect()
+}
+
+fn layer<W: io::Write>(binary: &[u8], out: W) -> io::Result<W> {
     let passwd = format!("root:x:0:0:root:/:/sbin/nologin\nnonroot:x:{USER}:{USER}:nonroot:/:/sbin/nologin\n");
     let group = format!("root:x:0:\nnonroot:x:{USER}:\n");
-    let mut tar = Builder::new(Vec::new());
+    let mut tar = Builder::new(out);
     append(&mut tar, "etc/", EntryType::Directory, 0o755, &[])?;
     append(&mut tar, "etc/passwd", EntryType::Regular, 0o644, passwd.as_bytes())?;
     append(&mut tar, "etc/group", EntryType::Regular, 0o644, group.as_bytes())?;
@@ -144,7 +173,7 @@ fn layer(binary: &[u8]) -> std::io::Result<Vec<u8>> {
 }
 
 /// One entry of root's, at the beginning of time.
-fn append(tar: &mut Builder<Vec<u8>>, path: &str, kind: EntryType, mode: u32, content: &[u8]) -> std::io::Result<()> {
+fn append<W: io::Write>(tar: &mut Builder<W>, path: &str, kind: EntryType, mode: u32, content: &[u8]) -> io::Result<()> {
     let mut header = Header::new_ustar();
     header.set_entry_type(kind);
     header.set_mode(mode);
@@ -155,12 +184,16 @@ fn append(tar: &mut Builder<Vec<u8>>, path: &str, kind: EntryType, mode: u32, co
     tar.append_data(&mut header, path, content)
 }
 
-fn unwritable(error: std::io::Error) -> Cause {
+fn unwritable(error: io::Error) -> Cause {
     Cause::bug(format!("the image cannot be written: {error}"))
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::new(), |mut text, byte| {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
@@ -253,6 +286,13 @@ mod tests {
     fn blob(files: &BTreeMap<String, (u32, u64, u64, Vec<u8>)>, descriptor: &Value) -> Value {
         assert_eq!(files[&path(descriptor)].3.len(), usize::try_from(descriptor["size"].as_u64().unwrap()).unwrap());
         json_of(files, &path(descriptor))
+    }
+
+    #[test]
+    fn its_name_is_known_without_it() {
+        let binary = elf(183, &[6, 1, 1]);
+        assert_eq!(name(&binary).unwrap(), archive(&binary).unwrap().tag);
+        assert_eq!(name(b"#!/bin/sh").unwrap_err().class, Class::Refused);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::plan::model::facts::{JobFact, JobState};
 use crate::plan::view::health::{Cron, HealthInput, Prometheus};
 use crate::run::cluster::Cluster;
 use crate::run::cluster::job::{job_fact, own_container};
-use crate::run::image::{OWN_BINARY, archive};
+use crate::run::image::{self, OWN_BINARY};
 use crate::run::services::Services;
 use crate::settings::Settings;
 use crate::world::{BINARY_FILE, World};
@@ -86,8 +86,8 @@ async fn policies(cluster: &Cluster) -> Answer<Vec<String>> {
 /// The image that the running binary would make.
 fn own_build(world: &World) -> Answer<String> {
     let binary = world.files.read(Path::new(OWN_BINARY), BINARY_FILE).map_err(|error| format!("{OWN_BINARY}: {error}"));
-    match binary.and_then(|binary| archive(&binary).map_err(|cause| cause.what)) {
-        Ok(image) => Answer::Known(image.tag),
+    match binary.and_then(|binary| image::name(&binary).map_err(|cause| cause.what)) {
+        Ok(name) => Answer::Known(name),
         Err(why) => Answer::Unknown(why),
     }
 }
