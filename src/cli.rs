@@ -335,6 +335,9 @@ pub enum Command {
         /// Exit code 0 if all answered, 7 if one did not, 4 if one refused or shows another host key, 5 if a session was cut
         #[arg(long, conflicts_with = "health")]
         hosts: bool,
+        /// A line for each node of a large cluster; else those of which nothing is to be said are counted
+        #[arg(long, conflicts_with_all = ["watch", "health", "hosts"])]
+        all: bool,
         #[command(flatten)]
         data: Data,
     },

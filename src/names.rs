@@ -435,6 +435,14 @@ pub const TAINT_CORDON: &str = "node.kubernetes.io/unschedulable";
 /// A kubelet may set it: a pin names the Node itself, too.
 pub const LABEL_HOSTNAME: &str = "kubernetes.io/hostname";
 
+/// Which zone a node is in: <https://kubernetes.io/docs/reference/labels-annotations-taints/#topologykubernetesiozone>.
+pub const LABEL_ZONE: &str = "topology.kubernetes.io/zone";
+
+/// People's, on a node: it has no turn while it bears it, whatever its value. `prefix` is the setting `annotation-prefix`.
+pub fn label_pause(prefix: &str) -> String {
+    format!("{prefix}/k8s-upgrade-pause")
+}
+
 /// User and group of the program in its image: nobody's usual number, and no root, as restricted Pod Security asks.
 pub const USER: u32 = 65532;
 /// Hex digits of a build's hash that are the tag of its image.

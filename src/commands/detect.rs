@@ -5,7 +5,7 @@ use jiff::SignedDuration;
 use crate::failure::{Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
 use crate::plan::decide::detect::{Available, Detection};
-use crate::plan::decide::next::{self, Next};
+use crate::plan::decide::next::{self, Next, Wave};
 use crate::plan::decide::{target, when};
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
@@ -99,7 +99,7 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
         other => other.map_err(Failure::nothing_begun)?,
     }
     match next::first(&facts, &services.settings.policy(), target).map_err(Failure::nothing_begun)? {
-        Next::Create(planned) => {
+        Next::Create(Wave { first: planned, .. }) => {
             chain::jobs::create_job(services, &facts, &planned, target, &run_of(services, &facts, target))
                 .await
                 .map_err(Failure::nothing_begun)?;
@@ -107,7 +107,7 @@ pub async fn detect(services: &Services) -> Result<Outcome, Failure> {
             services.session.next(PLACE, "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }
-        Next::Running(job) => {
+        Next::Running(job) | Next::Failed(job) => {
             services.session.note(PLACE, format!("Job {job} is at work already"));
             Ok(Outcome::Nothing)
         }

@@ -84,7 +84,7 @@ pub async fn run(
         Command::Status { hosts: true, .. } => later(|| hosts::hosts(services)),
         Command::Status { health: true, .. } => later(|| status::health(services)),
         Command::Status { watch: true, .. } => later(|| live::watch(services)),
-        Command::Status { .. } => later(|| status::status(services)),
+        Command::Status { all, .. } => later(move || status::status(services, all)),
         Command::Plan { target, output } => later(|| plan::plan(services, process, target, output)),
         Command::Report { run, output } => later(move || async move { report::report(services, run.as_deref(), output).await }),
         Command::Preflight { target, chain, .. } => later(|| phases::preflight(services, target, chain.run)),

@@ -76,7 +76,7 @@ pub async fn postflight(services: &Services, target: Option<Version>, run: Optio
             .await
             .map_err(Failure::nothing_begun)?
         {
-            Next::Create(_) => return Ok(Outcome::Done),
+            Next::Create(_) | Next::Failed(_) => return Ok(Outcome::Done),
             Next::Running(job) if Some(&job) != own.as_ref() => return Ok(Outcome::Done),
             Next::Running(_) | Next::Done => {}
         }

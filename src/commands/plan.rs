@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::rehearse::rehearsed;
 use crate::cli::Sheet;
 use crate::failure::{Cause, Failure, Outcome};
+use crate::plan::decide::next::Wave;
 use crate::plan::decide::target::{self, TargetCheck};
 use crate::plan::decide::{ahead, order};
 use crate::plan::model::facts::{Facts, Phase, Step};
@@ -85,7 +86,12 @@ async fn of(services: &Services, process: &'static (dyn Process + Sync), facts: 
         times if times.is_empty() => (rehearsal(services, process, kind)?, Rests::Rehearsal),
         times => (times, Rests::EarlierRuns),
     };
-    let turns: Vec<Turn> = planned.iter().map(|planned| Turn::of(planned, &times)).collect();
+    let of_wave =
+        |(wave, planned): (usize, &Wave)| planned.all().map(|planned| Turn::of(planned, wave + 1, &times)).collect::<Vec<_>>();
+    let waves: Vec<Vec<Turn>> = planned.iter().enumerate().map(of_wave).collect();
+    // The longest of a wave is what the next waits for.
+    let longest = |turns: &Vec<Turn>| turns.iter().map(|turn| turn.seconds).collect::<Option<Vec<u64>>>()?.into_iter().max();
+    let seconds = waves.iter().map(longest).sum();
     let mut states = BTreeMap::new();
     let mut gates = Vec::new();
     if run.is_none() {
@@ -105,8 +111,8 @@ async fn of(services: &Services, process: &'static (dyn Process + Sync), facts: 
         target: target.to_string(),
         kind,
         run: run.map(|run: RunId| run.to_string()),
-        seconds: turns.iter().map(|turn| turn.seconds).sum(),
-        turns,
+        seconds,
+        turns: waves.into_iter().flatten().collect(),
         times: rests,
         gates,
         nodes,

@@ -3,7 +3,8 @@
 use super::{Asker, by_hand};
 use crate::failure::{Advice, Cause, Failure, Outcome};
 use crate::names::Mark;
-use crate::plan::decide::next::{self, Next};
+use crate::plan::decide::gates::first_few;
+use crate::plan::decide::next::{self, Next, Wave};
 use crate::plan::decide::order;
 use crate::plan::decide::planned::Planned;
 use crate::plan::decide::target::{self, TargetCheck};
@@ -14,6 +15,9 @@ use crate::plan::model::marks::Edit;
 use crate::plan::model::version::Version;
 use crate::run::{Services, chain, guards, nodes, view};
 use crate::words::{NodeName, command};
+
+/// So many nodes of a run are named before it begins.
+const NAMED: usize = 20;
 
 /// Begins a run by hand: creates preflight's Job or, with `local`, performs all phases in this process.
 ///
@@ -86,9 +90,13 @@ pub async fn start(
         }
         only => {
             let order = order::order(&facts, &services.settings.policy());
-            let names: Vec<&str> = order.iter().map(|node| node.name.as_str()).collect();
+            let names: Vec<String> = order.iter().map(|node| node.name.clone()).collect();
             let stops = only.map_or(String::new(), |only| format!("; of the workers {only} alone, and then it stops"));
-            format!("{running} → {target} ({kind}), {nodes} nodes one after the other: {}{stops}", names.join(", "))
+            let how = match services.settings.max_unavailable.filter(|_| !local && only.is_none()) {
+                Some(share) => format!(", workers at the same time (max-unavailable {share})"),
+                None => " one after the other".to_owned(),
+            };
+            format!("{running} → {target} ({kind}), {nodes} nodes{how}: {}{stops}", first_few(&names, NAMED))
         }
     };
     if services.session.dry_run {
@@ -100,12 +108,12 @@ pub async fn start(
         return by_hand(services, chain::local::run_here(services, target)).await;
     }
     match next::first(&facts, &services.settings.policy(), target).map_err(Failure::nothing_begun)? {
-        Next::Create(planned) if services.session.dry_run => {
+        Next::Create(Wave { first: planned, .. }) if services.session.dry_run => {
             services.session.found("", format!("would create Job {} on {}", planned.job, planned.place()));
             services.session.next("", "start it with", &again);
             Ok(Outcome::Nothing)
         }
-        Next::Create(planned) => {
+        Next::Create(Wave { first: planned, .. }) => {
             let run = services.session.new_run();
             let outside = services.session.outside_windows.then(|| Edit::outside_windows(&run, services.session.now()));
             let mut words: Vec<Edit> = outside.into_iter().chain(only.map(|only| Edit::only(&run, only))).collect();
@@ -120,7 +128,9 @@ pub async fn start(
             services.session.next("", "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }
-        Next::Running(job) => Err(Failure::nothing_begun(Cause::contended(format!("Job {job} is at work already")))),
+        Next::Running(job) | Next::Failed(job) => {
+            Err(Failure::nothing_begun(Cause::contended(format!("Job {job} is at work already"))))
+        }
         Next::Done => Ok(Outcome::Nothing),
     }
 }
@@ -148,7 +158,7 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
             .await
             .map_err(Failure::nothing_begun)?;
     }
-    match next::next(&facts, &services.settings.policy(), None).map_err(Failure::nothing_begun)? {
+    match next::next(&facts, &services.settings.policy(), None, services.session.now()).map_err(Failure::nothing_begun)? {
         Next::Done => match next::unclaimed(&facts) {
             Some(target) if !services.session.dry_run => {
                 services
@@ -166,7 +176,7 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
                 Ok(Outcome::Nothing)
             }
         },
-        Next::Running(job) => {
+        Next::Running(job) | Next::Failed(job) => {
             let between = facts.jobs.iter().any(|fact| fact.name == job && fact.is_between());
             services.session.found(
                 "",
@@ -178,20 +188,22 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
             services.session.next("", "follow it with", "k8s-upgrade status");
             Ok(Outcome::Nothing)
         }
-        Next::Create(planned) if services.session.dry_run => {
-            services.session.found("", format!("would create Job {} on {}", planned.job, planned.place()));
-            services.session.found("", why(&facts, &planned));
+        Next::Create(wave) if services.session.dry_run => {
+            for planned in wave.all() {
+                services.session.found("", format!("would create Job {} on {}", planned.job, planned.place()));
+                services.session.found("", why(&facts, planned));
+            }
             services.session.next("", "do it with", "k8s-upgrade resume");
             Ok(Outcome::Nothing)
         }
-        Next::Create(planned) => {
-            let needs = when::needs_of_step(&facts, &planned.step, &services.settings.policy());
+        Next::Create(wave) => {
+            let needs = when::needs_of_step(&facts, &wave.first.step, &services.settings.policy());
             let may = nodes::window::may_type(services, &facts, facts.marks.run_id.as_ref(), needs, "k8s-upgrade resume");
-            if planned.step.node.is_some() {
+            if wave.first.step.node.is_some() {
                 may.await.map_err(Failure::nothing_begun)?;
             }
             said(services, &facts).await.map_err(Failure::nothing_begun)?;
-            if facts.marks.told.is_some() || facts.marks.held_drain.is_some() || !facts.marks.left_out.is_empty() {
+            if !facts.marks.told.is_empty() || !facts.marks.held_drains.is_empty() || !facts.marks.left_out.is_empty() {
                 // Somebody tries again who wants to know how it ends, and has seen to it that it does.
                 let run = facts.marks.run().map_err(Failure::nothing_begun)?;
                 services
@@ -205,8 +217,8 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
                     "the run in flight has no target or no run id: it was not begun by this program",
                 )));
             };
-            services.session.found("", why(&facts, &planned));
-            chain::jobs::create_job(services, &facts, &planned, target, run).await.map_err(Failure::nothing_begun)?;
+            wave.all().for_each(|planned| services.session.found("", why(&facts, planned)));
+            chain::jobs::create(services, &facts, &wave, target, run).await.map_err(Failure::nothing_begun)?;
             services.session.next("", "follow it with", "k8s-upgrade status");
             Ok(Outcome::Done)
         }

@@ -8,11 +8,11 @@ use crate::plan::view::{health, status};
 use crate::report::{self, Printed, data};
 use crate::run::{Services, chain, nodes, view};
 
-/// One screen: where the run stands, what blocks it, and what to type next.
-pub async fn status(services: &Services) -> Result<Outcome, Failure> {
+/// One screen, with `all` of every node, however many there are: where the run stands, what blocks it, and what to type next.
+pub async fn status(services: &Services, all: bool) -> Result<Outcome, Failure> {
     let seen = view::input::screen_input(services).await.map_err(away)?;
     let policy = nodes::window::policy(&services.cluster, &services.settings).await;
-    let printed = written(services, &screen(services, &seen, &policy)).and_then(|screen| services.session.print(&screen));
+    let printed = written(services, &screen(services, &seen, &policy), all).and_then(|screen| services.session.print(&screen));
     printed.map_err(Failure::nothing_begun)?;
     Ok(Outcome::Done)
 }
@@ -51,9 +51,9 @@ pub(super) fn screen(services: &Services, seen: &ScreenInput, policy: &Policy) -
     status::screen(seen, policy, &services.settings.cluster_name, &services.cluster.namespace, services.session.now())
 }
 
-fn written(services: &Services, screen: &Screen) -> Result<Printed, Cause> {
+fn written(services: &Services, screen: &Screen, all: bool) -> Result<Printed, Cause> {
     match services.session.json {
         true => Printed::pretty(&data::Status::of(screen, services.session.now())),
-        false => Ok(report::status_text(screen, services.session.now())),
+        false => Ok(report::status_text(screen, services.session.now(), all)),
     }
 }

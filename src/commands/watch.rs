@@ -87,7 +87,11 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
         }
         chain::jobs::create_job(services, &facts, &found.planned, target, run).await?;
         let there = [Edit::remove(Mark::TakingUp), Edit::set_or_remove(Mark::HandedOn, found.hands_on)];
-        services.record.mark_run(run, PLACE, "record that the Job is there", &there).await
+        services.record.mark_run(run, PLACE, "record that the Job is there", &there).await?;
+        for planned in &found.beside {
+            chain::jobs::create_job(services, &facts, planned, target, run).await?;
+        }
+        Ok(())
     };
     match taken_up.await {
         Ok(()) => {

@@ -1,12 +1,10 @@
 //! The screen of `status --watch`: as that of `status`, with what is old on it, and made to fit a terminal.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 
 use super::fold::{columns, cut};
 use super::{Printed, Wording, status};
-use crate::plan::view::screen::{Row, Screen, Stale};
+use crate::plan::view::screen::{Screen, Stale};
 
 /// The other screen of a terminal, and back; what a person had on the first is as it was.
 const ENTER: &str = "\u{1b}[?1049h\u{1b}[?25l";
@@ -46,7 +44,7 @@ pub fn frame(screen: &Screen, stale: &[Stale], now: Timestamp, (rows, wide): (us
     let high = all.iter().map(height).sum::<usize>();
     if high > rows {
         let mut short = screen.clone();
-        short.rows = shortened(&screen.rows, screen.rows.len().saturating_sub(high - rows + 1));
+        short.rows = status::shortened(&screen.rows, screen.rows.len().saturating_sub(high - rows + 1));
         all = lines(&short);
     }
     if all.iter().map(height).sum::<usize>() <= rows {
@@ -62,27 +60,10 @@ pub fn frame(screen: &Screen, stale: &[Stale], now: Timestamp, (rows, wide): (us
     all
 }
 
-/// At most so many rows, and one that counts the rest: those that wait, serve or are done go first, from the end.
-fn shortened(rows: &[Row], at_most: usize) -> Vec<Row> {
-    let quiet = |row: &Row| ["done", "waiting", "serving"].contains(&row.state.as_str());
-    let mut rows = rows.to_vec();
-    let mut gone = BTreeMap::<String, usize>::new();
-    while rows.len() > at_most
-        && let Some(at) = rows.iter().rposition(quiet)
-    {
-        *gone.entry(rows.remove(at).state).or_default() += 1;
-    }
-    if !gone.is_empty() {
-        let state = gone.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ");
-        let node = format!("… {} more", gone.values().sum::<usize>());
-        rows.push(Row { node, role: String::new(), version: String::new(), state, since: None, is_over: false, until: None });
-    }
-    rows
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::view::screen::Row;
 
     fn screen(nodes: usize) -> Screen {
         let row = |number: usize| Row {

@@ -359,7 +359,7 @@ pub mod samples {
             lasts,
             why: vec![("firing: DiskFull".into(), Some(lasts))],
             out: vec![("k8s-node3".into(), None)],
-            drains: None,
+            drains: Vec::new(),
             then: "Nothing else will start.".into(),
             next: vec!["k8s-upgrade status".into()],
         };

@@ -28,11 +28,11 @@ fn rests(plan: &Plan) -> String {
 
 /// `work`: with how much of it each kind of work is, for which a terminal is too narrow.
 fn turns(plan: &Plan, work: bool) -> Table {
-    let row = |(number, turn): (usize, &Turn)| {
+    let row = |turn: &Turn| {
         let of_that = turn.work.iter().map(|Work { what, seconds }| format!("{what} {}", time(*seconds)));
         let of_that = work.then(|| of_that.collect::<Vec<_>>().join(", "));
         let mut row = vec![
-            (number + 1).to_string(),
+            turn.wave.to_string(),
             turn.node.clone().unwrap_or_else(|| turn.phase.to_owned()),
             turn.runs_on.clone().unwrap_or_else(|| "any that may".to_owned()),
             about(turn.seconds),
@@ -43,7 +43,7 @@ fn turns(plan: &Plan, work: bool) -> Table {
     };
     let mut titles = vec!["", "TURN", "RUNS ON", "TAKES", "OUT OF SERVICE"];
     titles.extend(work.then_some("OF THAT"));
-    (titles, plan.turns.iter().enumerate().map(row).collect())
+    (titles, plan.turns.iter().map(row).collect())
 }
 
 fn gates(plan: &Plan) -> Table {

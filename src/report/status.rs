@@ -1,5 +1,7 @@
 //! The screen of `status`, for people.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::hosts::printed;
@@ -40,9 +42,34 @@ fn left(now: Timestamp, until: Timestamp) -> String {
     if until > now { format!("{} left", ago(now, until)) } else { format!("its time was over {} ago", ago(now, until)) }
 }
 
-/// The screen as text.
-pub fn text(screen: &Screen, now: Timestamp) -> Printed {
-    Printed::page(page(screen, &[], now))
+/// So many nodes have a line each, unless all are asked for.
+const MANY: usize = 40;
+
+/// The screen as text; with `all`, each node has its line however many there are.
+pub fn text(screen: &Screen, now: Timestamp, all: bool) -> Printed {
+    if all || screen.rows.len() <= MANY {
+        return Printed::page(page(screen, &[], now));
+    }
+    let rows = shortened(&screen.rows, MANY);
+    Printed::page(page(&Screen { rows, ..screen.clone() }, &[], now))
+}
+
+/// At most so many rows, and one that counts the rest: those that wait, serve or are done go first, from the end.
+pub(super) fn shortened(rows: &[Row], at_most: usize) -> Vec<Row> {
+    let quiet = |row: &Row| ["done", "waiting", "serving"].contains(&row.state.as_str());
+    let mut rows = rows.to_vec();
+    let mut gone = BTreeMap::<String, usize>::new();
+    while rows.len() > at_most
+        && let Some(at) = rows.iter().rposition(quiet)
+    {
+        *gone.entry(rows.remove(at).state).or_default() += 1;
+    }
+    if !gone.is_empty() {
+        let state = gone.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ");
+        let node = format!("… {} more", gone.values().sum::<usize>());
+        rows.push(Row { node, role: String::new(), version: String::new(), state, since: None, is_over: false, until: None });
+    }
+    rows
 }
 
 /// The screen as a page; what is old on it stands first.

@@ -43,6 +43,7 @@ bounds! {
     "ssh-port", ssh_port: number 1.0, 65535.0; "it is a TCP port";
     "snapshot-keep", snapshot_keep: number 1.0, 50.0; "the snapshot of the run itself stays, and each is as large as etcd's database";
     "parallel", parallel: number 1.0, 64.0; "one node must be prepared at a time, and each takes a connection and a share of the mirror";
+    "canary", canary: number 0.0, 1000.0; "each is upgraded alone, with its whole soak";
     "drain-tries", drain_tries: number 1.0, 100.0; "a drain must be tried once, and what does not end in a hundred tries does not end";
     "lag", lag: number 0.0, 20.0; "a minor version seldom has more patches, and none would ever be gone to";
     "ready-ratio", ready_ratio: number 0.0, 1.0; "it is a share of all pods";

@@ -14,7 +14,8 @@ use crate::names;
 use crate::plan::model::calendar::{CONTROL_PLANE, PREFLIGHT, START};
 use crate::plan::model::policy::{Force, Surge};
 use crate::plan::model::span::span;
-use crate::words::line;
+use crate::plan::model::waves::Pool;
+use crate::words::{PoolName, line};
 use crate::world::{Env, Files, TEXT_FILE};
 
 /// Variables that set a key start with this.
@@ -157,8 +158,14 @@ impl Merged {
     }
 
     /// What no key tells alone.
-    fn beside_each_other(&self) -> [Result<(), Fault>; 4] {
-        [self.plain_http_is_stated(), self.force_is_bounded(), self.a_window_is_long_enough(), self.an_approval_holds()]
+    fn beside_each_other(&self) -> [Result<(), Fault>; 5] {
+        [
+            self.plain_http_is_stated(),
+            self.force_is_bounded(),
+            self.a_window_is_long_enough(),
+            self.an_approval_holds(),
+            self.pools_are_whole(),
+        ]
     }
 
     /// The first that is wrong.
@@ -234,6 +241,16 @@ impl Merged {
         let source = self.sources.get(&key).map_or("the default", String::as_str);
         let why = format!("{source}: setting {key}: an approval that holds for 0d lets nothing begin");
         Err(Fault { key, cause: Cause::usage(why).detail(["set 1d or more"]) })
+    }
+
+    /// Each has nodes, and rules that can be kept.
+    fn pools_are_whole(&self) -> Result<(), Fault> {
+        let fault = |(name, pool): (&PoolName, &Pool)| Some((name.clone(), pool.fault()?));
+        let Some((name, why)) = self.settings.pools.iter().find_map(fault) else { return Ok(()) };
+        let key = "pools".to_owned();
+        let source = self.sources.get(&key).map_or("the default", String::as_str);
+        let cause = Cause::usage(format!("{source}: setting {key}: {name}: {why}"));
+        Err(Fault { key, cause: cause.detail(["pools: {gpu: {selector: [hardware=gpu], max-unavailable: 1}}"]) })
     }
 
     fn file(&mut self, path: &str, text: &str) -> Result<(), Cause> {

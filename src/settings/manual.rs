@@ -88,6 +88,8 @@ settings! {
             "A page that each alert rule leads to, by its annotation `runbook_url`. Apply or load the rules again.";
         "alert-ignore" ["a regular expression"] "none", "^(CertExpiresSoon|NodeDiskFull)$", "0.1.0":
             "Alerts that never block, by any part of their name; one that matches all is refused. A hold names the value that would let it pass.";
+        "alert-matchers" ["a matcher of Prometheus"] "all alerts hold", "['severity=~\"critical|page\"']", "0.1.0":
+            "Only alerts whose labels match all of these hold a run: `LABEL=VALUE`, `!=`, `=~` or `!~`, as Prometheus has them. The program's own alerts always do.";
         "alert-info-holds" [""] "", "true", "0.1.0": "Whether alerts of the severities none and info hold a run, too.";
         "alert-wait" [""] "", "1h", "0.1.0": "How long an alert that blocks, or alerts that cannot be read, are waited for before a step holds.";
         "resolve-wait" [""] "", "20m", "0.1.0": "How long the end of a run waits for alerts of the upgrade to resolve, and for pods to be Ready.";
@@ -136,7 +138,25 @@ settings! {
             "A ConfigMap with more freezes, which others may write. Apply the manifests again: they carry the right to read it.";
         "retry-deferred" [""] "", "48h", "0.1.0":
             "How long a run that was deferred (a gate holds that time opens) is tried again by the watch, hourly; the time before its first window does not count, and all of that window does. 0s: by the next detection. `halt`, or a detection that is suspended, keeps it off; `clear-state` gives it up.";
+        "quiet-scope" ["`auto` or `cluster`"] "", "cluster", "0.1.0":
+            "Of which nodes that is asked: `auto`, in a cluster of more than 20 nodes, before a run of the control planes and the runner, and before each worker of itself; `cluster`, of all before a run.";
         "quiet" [""] "", "2h", "0.1.0": "No node may have come or gone for so long before a run.";
+    }
+    "SEVERAL WORKERS AT A TIME" {
+        "max-unavailable" ["a number of nodes, or a percentage"] "one after the other", "10%", "0.1.0":
+            "So many of all workers may be out of service at the same time, for whatever reason: WAVES in `k8s-upgrade-operations(7)`. Control planes go one after the other, whatever it says, and the runner alone and last.";
+        "canary" [""] "", "2", "0.1.0":
+            "With `max-unavailable`: so many workers are upgraded alone, each with its whole soak, before others go beside each other.";
+        "ramp-up" ["`off` or `exponential`"] "", "exponential", "0.1.0":
+            "With `max-unavailable`: `exponential` upgrades one worker, then two at a time, then four, and so on, up to it.";
+        "zones" ["`any` or `one-at-a-time`"] "", "one-at-a-time", "0.1.0":
+            "With `max-unavailable`: `one-at-a-time` upgrades workers at the same time only where they are in one zone, by the label topology.kubernetes.io/zone.";
+        "max-not-ready" ["a number of nodes, or a percentage"] "", "2", "0.1.0":
+            "So many of all workers may be NotReady, and a run goes on without them: they have their turn once they are back.";
+        "late-joiners" ["`upgrade` or `report`"] "", "report", "0.1.0":
+            "Old workers that join while a run is on: `upgrade` upgrades each, once; `report` leaves them to the next run, and shows them as excluded.";
+        "pools" ["name: {selector, order, max-unavailable, canary, soak, windows}"] "all workers are alike", "{gpu: {selector: [hardware=gpu], order: 1, max-unavailable: 1}}", "0.1.0":
+            "Workers with rules of their own: POOLS in `k8s-upgrade-operations(7)`.";
     }
     "DRAINS AND HOOKS" {
         "drain-deadline" [""] "", "1h", "0.1.0": "For a drain.";

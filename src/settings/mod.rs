@@ -26,14 +26,16 @@ use crate::names;
 use crate::plan::model::addons::Addons;
 use crate::plan::model::calendar::{Calendar, Freeze, Window};
 use crate::plan::model::hooks::Hooks;
+use crate::plan::model::matcher::Matcher;
 use crate::plan::model::policy::{
-    Alerts, Ceiling, Days, Force, Gauges, HostKeys, Pace, Policy, Releases, Runner, Snapshot, Surge, Undrainable, Unstick,
-    Unverified,
+    Alerts, Ceiling, Days, Force, Gauges, HostKeys, Pace, Policy, QuietScope, Releases, Runner, Snapshot, Surge, Undrainable,
+    Unstick, Unverified,
 };
+use crate::plan::model::waves::{LateJoiners, Pool, RampUp, Share, Waves, Zones};
 use crate::plan::model::webhook::Webhook;
 use crate::words::{
     Address, AnnotationPrefix, ApiResource, Certificates, ClusterName, Fingerprint, Flag, HostAddress, HostPath, Login, NodeName,
-    ObjectPath, PackagesUrl, PageUrl, Tenant, Url, VaultPath, WebhookName, is_open,
+    ObjectPath, PackagesUrl, PageUrl, PoolName, Tenant, Url, VaultPath, WebhookName, is_open,
 };
 pub use load::{ENV_PREFIX, Fault, Sources, service_links};
 pub use manual::{Row, SUBJECTS, Subject};
@@ -136,6 +138,8 @@ pub struct Settings {
     pub removed_apis_ignore: Vec<ApiResource>,
     /// Alerts that never block: a regular expression that matches anywhere in the name, as kured's filter does.
     pub alert_ignore: AlertFilter,
+    /// Only alerts whose labels match all of these hold a run, as `severity=~"critical|page"`; none: all do. The program's own always do.
+    pub alert_matchers: Vec<Matcher>,
     /// Alerts of the severities none and info hold a run like any other.
     pub alert_info_holds: bool,
     /// What a drain may do about a pod that a budget can never release: structural, all or never.
@@ -180,6 +184,21 @@ pub struct Settings {
     pub detection_dry_run: bool,
     /// People are reminded of a run that is held: after 1 h, 6 h, then each day.
     pub remind: bool,
+    /// So many workers, or so great a part of all, may be out of service at the same time, whoever took them out; empty: one after the other.
+    #[serde(with = "values::unavailable")]
+    pub max_unavailable: Option<Share>,
+    /// With max-unavailable: so many workers are upgraded alone, each with its whole soak, before others are beside each other.
+    pub canary: u16,
+    /// With max-unavailable: exponential upgrades one worker, then two at a time, then four, and so on, up to it.
+    pub ramp_up: RampUp,
+    /// With max-unavailable: one-at-a-time upgrades workers at the same time only where they are in one zone.
+    pub zones: Zones,
+    /// So many workers, or so great a part of all, may be NotReady, and a run goes on.
+    pub max_not_ready: Share,
+    /// Workers with rules of their own, chosen by labels: `{gpu: {selector: [hardware=gpu], order: 1, max-unavailable: 1}}`; none: all are alike.
+    pub pools: BTreeMap<PoolName, Pool>,
+    /// Old workers that join while a run is on: upgrade upgrades each, report leaves them to the next run.
+    pub late_joiners: LateJoiners,
     /// Nodes that are prepared (inspected, prefetched) at the same time.
     pub parallel: u16,
     /// Ready pods over unfinished pods that postflight wants.
@@ -188,6 +207,9 @@ pub struct Settings {
     /// No node may have changed its readiness for this long before a run.
     #[serde(with = "span")]
     pub quiet: Duration,
+    /// Of which nodes quiet is asked: auto, in a cluster of more than 20 nodes, before a run of the control planes and the runner, and before each
+    /// node of itself; cluster, of all before a run.
+    pub quiet_scope: QuietScope,
     /// How long a run that was deferred is tried again, hourly; 0: not before the next detection.
     #[serde(with = "span")]
     pub retry_deferred: Duration,
@@ -281,6 +303,7 @@ impl Default for Settings {
             kubeadm_flags: Vec::new(),
             removed_apis_ignore: Vec::new(),
             alert_ignore: AlertFilter::default(),
+            alert_matchers: Vec::new(),
             alert_info_holds: false,
             drain_unstick: Unstick::Structural,
             drain_surge: Surge::Never,
@@ -300,9 +323,17 @@ impl Default for Settings {
             addons: Addons::default(),
             detection_dry_run: false,
             remind: true,
+            max_unavailable: None,
+            canary: 0,
+            ramp_up: RampUp::Off,
+            zones: Zones::Any,
+            max_not_ready: Share::default(),
+            pools: BTreeMap::new(),
+            late_joiners: LateJoiners::Upgrade,
             parallel: 4,
             ready_ratio: 0.9,
             quiet: minutes(24 * 60),
+            quiet_scope: QuietScope::Auto,
             retry_deferred: minutes(24 * 60),
             soak: minutes(10),
             alert_wait: minutes(30),
@@ -355,12 +386,28 @@ impl Settings {
             runner: Runner::read(self.runner.as_deref().unwrap_or_default()),
             standby: self.runner_standby.iter().map(ToString::to_string).collect(),
             quiet: self.quiet,
+            quiet_scope: self.quiet_scope,
             // Detection that starts nothing has nothing tried again either.
             retry_deferred: (!self.detection_dry_run).then_some(self.retry_deferred),
             soak: self.soak,
             ready_ratio: self.ready_ratio,
             calendar: self.calendar(),
+            waves: Waves {
+                max_unavailable: self.max_unavailable,
+                canary: self.canary,
+                ramp_up: self.ramp_up,
+                zones: self.zones,
+                max_not_ready: self.max_not_ready,
+                pools: self.pools_in_order(),
+            },
         }
+    }
+
+    /// In the order in which their workers have their turns.
+    pub fn pools_in_order(&self) -> Vec<(String, Pool)> {
+        let mut pools: Vec<_> = self.pools.iter().map(|(name, pool)| (name.to_string(), pool.clone())).collect();
+        pools.sort_by_key(|(_, pool)| pool.order);
+        pools
     }
 
     /// What closes a run; that of a ConfigMap is not known yet.

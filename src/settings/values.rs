@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::names;
 use crate::plan::model::policy::LONGEST_FILTER;
+use crate::plan::model::waves::Share;
 use crate::words::{Flag, NotAToken, line};
 
 /// Alerts that never block: a regular expression that matches anywhere in the name, as kured's filter does. Empty: there are none.
@@ -227,6 +228,32 @@ pub(super) mod optional {
     pub fn deserialize<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(deserializer: D) -> Result<Option<T>, D::Error> {
         let text = String::deserialize(deserializer)?;
         if text.is_empty() { Ok(None) } else { text.parse().map(Some).map_err(de::Error::custom) }
+    }
+}
+
+/// A number of nodes, or a part of all, that is one at least; nothing where none is set.
+pub(super) mod unavailable {
+    use super::*;
+    use crate::plan::model::waves::share_text;
+
+    /// As text.
+    pub fn serialize<S: Serializer>(share: &Option<Share>, serializer: S) -> Result<S::Ok, S::Error> {
+        optional::serialize(share, serializer)
+    }
+
+    /// None of a text that is empty.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Share>, D::Error> {
+        let text = share_text(deserializer)?;
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let share: Share = text.parse().map_err(de::Error::custom)?;
+        match share.is_none() {
+            true => Err(de::Error::custom(format!(
+                "with {text} no worker would ever be upgraded: 1 or more is wanted, for example 3 or 10%"
+            ))),
+            false => Ok(Some(share)),
+        }
     }
 }
 

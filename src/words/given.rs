@@ -40,6 +40,8 @@ tokens! {
         |text| text.len() <= 128 && text.split('/').count() <= 3 && text.split('/').all(is_image_component);
     /// Of a webhook, as the settings and the Secret call it.
     WebhookName, "name of a webhook", "lower-case letters, digits and hyphens are wanted, 63 at most, for example teams", is_label;
+    /// Of a pool of workers, as the settings call it.
+    PoolName, "name of a pool", "lower-case letters, digits and hyphens are wanted, 63 at most, for example gpu", is_label;
     /// Whose data a service with many tenants is asked for: `team-a`, behind the header `X-Scope-OrgID`; or with its header, `THANOS-TENANT: team-a`.
     Tenant, "tenant",
         "TENANT or HEADER: TENANT is wanted, for example team-a or THANOS-TENANT: team-a; the header begins with X- or THANOS- and names a \

@@ -17,7 +17,7 @@ pub use certificates::Certificates;
 pub use credentials::{bearer_token, user_and_password};
 pub use given::{
     AddonName, AnnotationPrefix, ClusterName, HostAddress, ImageRef, KubeconfigName, Label, LossId, Namespace, ObjectName,
-    PageUrl, Reason, Subject, Tenant, VaultPath, WebhookName,
+    PageUrl, PoolName, Reason, Subject, Tenant, VaultPath, WebhookName,
 };
 pub use place::place;
 pub(crate) use shell::command;

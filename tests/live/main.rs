@@ -30,6 +30,7 @@ mod trial;
 mod turns;
 mod vault;
 mod watch;
+mod waves;
 mod ways;
 mod windows;
 mod worker;
@@ -86,6 +87,13 @@ fn snapshot_by_etcdctl_is_restored_by_what_rollback_prints() {
 #[ignore = "a cluster of its own: tests/run lab-full"]
 fn plain_cluster_is_installed_and_upgraded() {
     plain::run();
+}
+
+/// Four workers, two at a time.
+#[test]
+#[ignore = "a cluster of its own: tests/run lab-full"]
+fn workers_are_upgraded_two_at_a_time() {
+    waves::run();
 }
 
 /// On two nodes, with a Vault in dev mode on this machine.

@@ -264,7 +264,7 @@ fn screen() -> Screen {
 #[test]
 fn status_and_the_live_screen() {
     let (screen, stale) = (filled(screen()), vec![filled(Stale { what: texts(), since: at(), why: text() })]);
-    is_sane(report::status_text(&screen, at()).as_str(), "status");
+    is_sane(report::status_text(&screen, at(), true).as_str(), "status");
     is_sane(report::live_text(&screen, &stale, at()).as_str(), "the live screen, printed");
     is_sane_json(&Printed::pretty(&data::Status::of(&screen, at())).unwrap(), "status as data");
     is_sane_json(&Printed::json(&data::LiveStatus::of(&screen, &stale, at())).unwrap(), "the live screen as data");

@@ -61,5 +61,6 @@ mod twin;
 mod unasked;
 mod uninstall;
 mod unmodelled;
+mod waves;
 mod webhooks;
 mod world;

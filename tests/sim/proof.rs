@@ -15,6 +15,7 @@ use super::crash::matrix;
 use super::faults::What;
 use super::rules::Observer;
 use super::schedules::schedules;
+use super::waves::waves;
 use super::world::{
     LIMIT, NAMESPACE, amiss, at_work, begin, calm, cordoned_by_people, is_over, jobs, live, mark, quick, said, tail, to_the_end,
     version_of, when,
@@ -51,6 +52,23 @@ fn crash_matrix_patch_of_three_control_planes() {
 #[test]
 fn crash_matrix_minor_of_three_control_planes() {
     matrix("minor, three control planes", 1, Scenario::three_control_planes_minor());
+}
+
+/// Two workers at a time: a runner is killed while another works, and while both create what follows.
+#[test]
+fn crash_matrix_patch_two_at_a_time() {
+    matrix("patch, two at a time", EACH, waves(Scenario::runbook(), "2"));
+}
+
+#[test]
+fn crash_matrix_patch_three_at_a_time() {
+    matrix("patch, three at a time", EACH, waves(Scenario::runbook(), "3"));
+}
+
+#[test]
+fn random_schedules_two_at_a_time() {
+    let number = |name: &str, usual: u64| std::env::var(name).map_or(usual, |text| text.parse().expect("a number"));
+    schedules("patch, two at a time", &calm(waves(Scenario::runbook(), "2")), number("SEED", 1), number("SCHEDULES", 300));
 }
 
 /// SCHEDULES and SEED choose how many, and from where: a longer run is `SCHEDULES=20000 cargo test --profile sim --test sim random`.

@@ -5,9 +5,11 @@ mod begun;
 mod kept;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::{SignedDuration, Timestamp};
+use k8s_upgrade::plan::model::waves::Share;
 use k8s_upgrade::twin::store::{Event, Key, Kind, Verb};
 use k8s_upgrade::twin::{Call, Fate, Hook, State, Who};
 use serde_json::Value;
@@ -59,10 +61,27 @@ pub struct Observer {
     worked_on: BTreeSet<String>,
     /// Nodes that a person had cordoned before.
     pub cordoned: BTreeSet<String>,
-    /// More nodes may be out of service than one: somebody breaks them on purpose.
+    /// So many nodes may be out of service at once, as the settings of the cluster say.
     pub at_most: usize,
+    /// In waves, what people have cordoned counts, too.
+    pub waves: bool,
+    /// So many were at once, at most.
+    pub most_out: Arc<AtomicUsize>,
     /// Nothing but the program is ever broken here: what it waits for between nodes must have come.
     pub steady: bool,
+}
+
+fn is_control_plane(node: &Value) -> bool {
+    node["metadata"]["labels"]["node-role.kubernetes.io/control-plane"].is_string()
+}
+
+/// What the settings in the cluster say.
+fn max_unavailable(state: &State) -> Option<usize> {
+    let settings = state.store.get(&Key::new(Kind::ConfigMap, NAMESPACE, "k8s-upgrade-config"))?;
+    let line = settings["data"]["config.yaml"].as_str()?.lines().find_map(|line| line.strip_prefix("max-unavailable: "))?;
+    let share: Share = line.trim_matches(['"', '\'']).parse().ok()?;
+    let workers = state.store.list(Kind::Node).filter(|(_, node)| !is_control_plane(node)).count();
+    Some(share.of(workers).max(1))
 }
 
 impl Observer {
@@ -83,7 +102,9 @@ impl Observer {
             in_vain: BTreeMap::new(),
             worked_on: BTreeSet::new(),
             cordoned: cordoned_by_people(state),
-            at_most: 1,
+            at_most: max_unavailable(state).unwrap_or(1),
+            waves: max_unavailable(state).is_some(),
+            most_out: Arc::default(),
             steady: false,
         };
         (observer, broken)
@@ -122,14 +143,16 @@ impl Observer {
         }
     }
 
-    /// Rule 2: one node at a time.
+    /// Rule 2: one node at a time, or as many as the settings allow.
     fn one_at_a_time(&self, state: &State) {
+        let cordoned = |node: &Value| self.waves && node["spec"]["unschedulable"] == true;
         let out: Vec<&str> = state
             .store
             .list(Kind::Node)
-            .filter(|(_, node)| mark(node, "cordoned-by").is_some())
+            .filter(|(_, node)| mark(node, "cordoned-by").is_some() || cordoned(node))
             .map(|(key, _)| key.name.as_str())
             .collect();
+        self.most_out.fetch_max(out.len(), Ordering::Relaxed);
         if out.len() > self.at_most {
             self.breaks(state, "rule 2", format!("out of service at once: {}", out.join(", ")));
         }
@@ -206,8 +229,18 @@ impl Observer {
     /// Between two nodes: the soak of the first is over, and what it drove away is whole again.
     fn recovered(&self, state: &State, node: &str) {
         let changed = |node: &Value| mark(node, "changed-at")?.parse::<Timestamp>().ok();
-        let last = state.store.list(Kind::Node).filter(|(key, _)| key.name != node).filter_map(|(_, node)| changed(node)).max();
-        if last.is_some_and(|last| state.now().duration_since(last) < SignedDuration::try_from(SOAK).unwrap_or_default()) {
+        let soaks = |at: Timestamp| state.now().duration_since(at) < SignedDuration::try_from(SOAK).unwrap_or_default();
+        let others = || state.store.list(Kind::Node).filter(|(key, _)| key.name != node).map(|(_, node)| node);
+        let soaking = others().filter(|node| changed(node).is_some_and(soaks)).count();
+        if self.waves {
+            // What soaks keeps its place. Of workloads that are whole all at once there may be never a moment.
+            let out = others().filter(|node| mark(node, "cordoned-by").is_some()).count();
+            if soaking + out >= self.at_most {
+                self.breaks(state, "soak", format!("{node} is cordoned, {soaking} soak and {out} are out of service"));
+            }
+            return;
+        }
+        if soaking > 0 {
             self.breaks(state, "soak", format!("{node} is cordoned while the node before it soaks"));
         }
         for (key, deployment) in state.store.list(Kind::Deployment) {

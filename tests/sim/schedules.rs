@@ -73,8 +73,7 @@ pub fn run(state: &State, faults: &[Fault], target: &str, seed: u64) -> Result<S
         When::After(_) => None,
     });
     let breaker = Breaker { faults: at_calls.collect(), calls: 0, before: None, after: None };
-    let (mut observer, broken) = Observer::new(&state, Some(Box::new(breaker)));
-    observer.at_most = 1;
+    let (observer, broken) = Observer::new(&state, Some(Box::new(breaker)));
     let mut timed: Vec<(u64, What)> = faults
         .iter()
         .filter_map(|fault| match fault.when {

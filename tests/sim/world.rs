@@ -233,3 +233,23 @@ pub fn now(state: &State) -> Timestamp {
 pub fn suspend(state: &mut State, cronjob: &str) {
     state.store.update(&Key::new(Kind::CronJob, NAMESPACE, cronjob), |cronjob| cronjob["spec"]["suspend"] = json!(true));
 }
+
+/// A person changes a setting of the installation.
+pub fn set(state: &mut State, setting: &str, value: &str) {
+    state.store.update(&Key::new(Kind::ConfigMap, NAMESPACE, "k8s-upgrade-config"), |map| {
+        let file = map["data"]["config.yaml"].as_str().unwrap_or_default();
+        let others = file.lines().filter(|line| !line.starts_with(&format!("{setting}:")));
+        let lines: Vec<String> = others.map(str::to_owned).chain([format!("{setting}: \"{value}\"")]).collect();
+        map["data"]["config.yaml"] = json!(lines.join("\n") + "\n");
+    });
+}
+
+/// A person's label keeps a node from having its turn, or no longer does.
+pub fn pause(state: &mut State, node: &str, paused: bool) {
+    state.store.update(&Key::new(Kind::Node, "", node), |node| {
+        node["metadata"]["labels"][&format!("{PREFIX}pause")] = if paused { json!("") } else { Value::Null };
+        if !paused && let Some(labels) = node["metadata"]["labels"].as_object_mut() {
+            labels.retain(|_, value| !value.is_null());
+        }
+    });
+}

@@ -1,8 +1,9 @@
 //! A run before it is there: the Jobs that it will create, in their order and on their nodes. Each is what [`next`] answers once
 //! all before it are done, and so is what the run does; whatever happens on the way changes the facts, and with them the answer.
 
-use super::next::{self, Next};
-use super::planned::Planned;
+use super::next::{self, Next, Wave};
+use jiff::Timestamp;
+
 use crate::failure::Cause;
 use crate::plan::model::facts::{Facts, Node, Phase, Step};
 use crate::plan::model::policy::Policy;
@@ -13,20 +14,20 @@ use crate::words::RunId;
 ///
 /// # Errors
 /// What keeps a Job from being created: no node is left for it, for instance.
-pub fn turns(facts: &Facts, policy: &Policy, target: Version, run: &RunId) -> Result<Vec<Planned>, Cause> {
+pub fn turns(facts: &Facts, policy: &Policy, target: Version, run: &RunId) -> Result<Vec<Wave>, Cause> {
     // Whoever works now is at the step that comes first; what has ended makes room.
     let mut facts = Facts { jobs: Vec::new(), ..facts.clone() };
-    let mut turns: Vec<Planned> = Vec::new();
+    let mut turns: Vec<Wave> = Vec::new();
     // A control plane has two turns at most.
     for _ in 0..2 * (facts.nodes.len() + 1) {
         let next = match facts.marks.in_flight {
             false if turns.is_empty() => next::first(&facts, policy, target)?,
-            _ => next::next(&facts, policy, None)?,
+            _ => next::next(&facts, policy, None, Timestamp::MAX)?,
         };
-        let Next::Create(planned) = next else { return Ok(turns) };
-        done(&mut facts, &planned.step, target, run);
-        let last = planned.step.phase == Phase::Postflight;
-        turns.push(planned);
+        let Next::Create(wave) = next else { return Ok(turns) };
+        wave.all().for_each(|planned| done(&mut facts, &planned.step, target, run));
+        let last = wave.first.step.phase == Phase::Postflight;
+        turns.push(wave);
         if last {
             return Ok(turns);
         }
@@ -41,10 +42,13 @@ fn done(facts: &mut Facts, step: &Step, target: Version, run: &RunId) {
     marks.target = Some(target);
     marks.run_id.get_or_insert_with(|| run.clone());
     marks.prepared = true;
+    let marks_started = Some(*marks.started.get_or_insert(Timestamp::UNIX_EPOCH));
     let Some(name) = &step.node else { return };
     if let Some(node) = node(facts, name) {
         node.components.iter_mut().for_each(|component| component.version = component.version.max(Some(target)));
         (node.cordoned_by, node.hooked, node.former_versions) = (None, None, None);
+        // Soaked long ago, as whoever asks at the end of time sees it.
+        (node.unschedulable, node.changed_at) = (false, marks_started);
     }
     let waits = facts.node(name).is_some_and(|node| facts.kubelet_waits(node, target));
     if let Some(node) = node(facts, name).filter(|_| !waits) {
@@ -64,7 +68,12 @@ mod tests {
 
     fn told(facts: &Facts, target: Version) -> Vec<String> {
         let turns = turns(facts, &policy(), target, &RUN.parse().unwrap()).unwrap();
-        turns.into_iter().map(|planned| format!("{}@{}", planned.step.token(), planned.pin.unwrap_or_default())).collect()
+        turns
+            .iter()
+            .flat_map(Wave::all)
+            .cloned()
+            .map(|planned| format!("{}@{}", planned.step.token(), planned.pin.unwrap_or_default()))
+            .collect()
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::guard::{self, Guard};
 use crate::names::{ALERT_BLOCKER, ALERT_BLOCKER_FORMER, ALERT_GROUP, ALERT_WATCHDOG, ETCD_JOB_PREFIX};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node, Phase, Step};
+use crate::plan::model::matcher::Matcher;
 use crate::plan::model::policy::LONGEST_FILTER;
 
 /// An alert of Prometheus that is not inactive.
@@ -83,6 +84,8 @@ pub struct Asker<'a> {
     pub gates: &'a [String],
     /// Matches anywhere in an alert's name, as kured's filter does.
     pub ignore: Option<&'a Regex>,
+    /// Only alerts that match all of these block, but for our own.
+    pub matchers: &'a [Matcher],
     /// Alerts of the severities none and info block like any other.
     pub info_holds: bool,
 }
@@ -121,12 +124,13 @@ pub fn judge(answer: &Answer<Vec<Alert>>, asker: &Asker<'_>) -> Judgement {
             "the alert {ALERT_WATCHDOG}, which always fires, is not firing: alert rules are not evaluated"
         ));
     }
+    let matches = |alert: &Alert| asker.matchers.iter().all(|matcher| matcher.matches(&alert.labels));
     let blocks = |alert: &&Alert| {
         let known = KNOWN.iter().find(|known| known.name == alert.name);
         let gate = known.is_some_and(|known| known.gate) || asker.gates.contains(&alert.name);
         let own = match known {
             Some(known) => known.own.contains(&asker.moment),
-            None => is_information(alert) && !asker.info_holds || is_own(alert, asker),
+            None => is_information(alert) && !asker.info_holds || is_own(alert, asker) || !matches(alert),
         };
         (gate || !asker.moment.ends()) && !own && !asker.ignore.is_some_and(|ignore| ignore.is_match(&alert.name))
     };

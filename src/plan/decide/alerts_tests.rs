@@ -12,7 +12,7 @@ fn alert(name: &str, firing: bool) -> Alert {
 }
 
 fn asker(moment: Moment, ignore: Option<&Regex>) -> Asker<'_> {
-    Asker { moment, namespace: "k8s-upgrade", skewed: true, gates: &[], ignore, info_holds: false }
+    Asker { moment, namespace: "k8s-upgrade", skewed: true, gates: &[], ignore, matchers: &[], info_holds: false }
 }
 
 fn blocked(alerts: &[&str], pass: &str) -> Judgement {
@@ -219,4 +219,21 @@ fn a_failed_job_of_ours_does_not_hold_the_run_that_replaces_it() {
         let answer = Answer::Known(vec![alert(ALERT_WATCHDOG, true), failed]);
         assert_eq!(judge(&answer, &asker(Moment::Unclaimed, None)) != Judgement::Pass, holds, "{namespace} {name}");
     }
+}
+
+#[test]
+fn matchers_leave_out_what_does_not_match_and_never_our_own() {
+    let alert = |name: &str, severity: &str| Alert {
+        name: name.into(),
+        firing: true,
+        labels: [("severity".to_owned(), severity.to_owned())].into(),
+    };
+    let matchers = ["severity=~\"critical|page\"".parse().unwrap()];
+    let judged = |others: Vec<Alert>| {
+        let alerts = std::iter::once(alert(ALERT_WATCHDOG, "none")).chain(others).collect();
+        judge(&Answer::Known(alerts), &Asker { matchers: &matchers, ..asker(Moment::Unclaimed, None) })
+    };
+    assert_eq!(judged(vec![alert("NodeDiskFull", "warning"), alert("Other", "")]), Judgement::Pass);
+    assert!(matches!(judged(vec![alert("NodeDiskFull", "critical")]), Judgement::Blocked(_)));
+    assert!(matches!(judged(vec![alert(ALERT_BLOCKER, "warning")]), Judgement::Blocked(_)), "a person's block");
 }

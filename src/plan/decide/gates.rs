@@ -13,10 +13,11 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::order;
+use super::waves::{self, Limit, Taken};
 use crate::failure::{Advice, Cause, Class};
 use crate::plan::model::answer::Verdict;
-use crate::plan::model::facts::{COMPONENTS, Facts, Node, Step};
-use crate::plan::model::policy::Policy;
+use crate::plan::model::facts::{COMPONENTS, Facts, JobFact, JobState, Node, Step};
+use crate::plan::model::policy::{Policy, QuietScope};
 use crate::plan::model::version::{Version, or_unknown};
 use crate::words::texts;
 
@@ -252,9 +253,9 @@ gates! {
         "without it nothing in the cluster finds anything; whoever works from outside cannot ask it",
         "kubectl get pods -n kube-system -l k8s-app=kube-dns -o wide", "find the one that is not Ready, and read its log";
     OneAtATime: BeforeNode, "one at a time",
-        "is no other node out of service by this program?",
-        "the cluster has room for the pods of one node, not of two",
-        "k8s-upgrade status --watch", "until the other node is back in service";
+        "may one more node be out of service: is no other by this program, or is there room under the setting max-unavailable?",
+        "the cluster has room for the pods of so many nodes, and not of more",
+        "k8s-upgrade status --watch", "until another node is back in service";
     ControlPlane: BeforeNode, "control plane version",
         "before a worker: does every control plane run at the target (before the one of start --only: at its minor version)?",
         "no kubelet may be newer than an API server",
@@ -283,11 +284,13 @@ impl Gate {
     }
 }
 
-/// Every node to upgrade is Ready and under no pressure.
-pub fn nodes_ready(facts: &Facts, now: Timestamp) -> Verdict {
+/// Every node to upgrade is Ready and under no pressure, but for as many workers as the settings let be away. In waves one that is in work comes
+/// back, or its own Job says that it does not.
+pub fn nodes_ready(facts: &Facts, policy: &Policy, now: Timestamp) -> Verdict {
     let mut reasons = Vec::new();
+    let away = waves::may_be_away(facts, policy);
     for node in facts.managed() {
-        if !node.ready {
+        if !node.ready && !away.contains(node.name.as_str()) {
             let since = node.ready_since.map_or(String::new(), |since| format!(" for {} (since {since})", ago(now, since)));
             let why = node.not_ready.as_ref().map_or(String::new(), |why| format!(", {}", why.trim_end_matches('.')));
             reasons.push(format!("{} is not Ready{since}{why}: mend it, or exclude it in the settings", node.name));
@@ -301,8 +304,8 @@ pub fn nodes_ready(facts: &Facts, now: Timestamp) -> Verdict {
 ///
 /// # Errors
 /// A hold for what time may mend; refused where a label must be changed.
-pub fn nodes_fit(facts: &Facts, now: Timestamp) -> Result<(), Cause> {
-    nodes_ready(facts, now).into_result("not every node is fit").and_then(|()| hostnames_differ(facts))
+pub fn nodes_fit(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<(), Cause> {
+    nodes_ready(facts, policy, now).into_result("not every node is fit").and_then(|()| hostnames_differ(facts))
 }
 
 /// No two nodes bear one hostname label: what is to run on one, by that label, runs on the other as well.
@@ -322,22 +325,39 @@ pub fn hostnames_differ(facts: &Facts) -> Result<(), Cause> {
         .next("kubectl get nodes -L kubernetes.io/hostname    # give each its own name on its machine, and restart its kubelet"))
 }
 
-/// No node came or went within `policy.quiet`. What this run did itself does not count. A node whose last transition is unknown holds.
+/// Before a run: no node came or went within `policy.quiet`, or in a large cluster no control plane, nor the runner. What this run did itself
+/// does not count. A node whose last transition is unknown holds.
 pub fn quiet(facts: &Facts, policy: &Policy, now: Timestamp) -> Verdict {
+    let runner = order::runner(facts, policy).map(|node| node.name.as_str());
+    let few = asks_few(facts, policy);
+    let asked = facts.managed().filter(|node| !few || node.control_plane || Some(node.name.as_str()) == runner);
+    Verdict::hold_if(asked.filter_map(|node| unquiet(facts, node, policy, now)).collect())
+}
+
+/// Before the turn of a node, where it was not asked of it before the run.
+pub fn quiet_before(facts: &Facts, name: &str, policy: &Policy, now: Timestamp) -> Verdict {
+    let asked = facts.node(name).filter(|node| asks_few(facts, policy) && !node.control_plane);
+    Verdict::hold_if(asked.and_then(|node| unquiet(facts, node, policy, now)).into_iter().collect())
+}
+
+/// In a large cluster something always comes and goes.
+fn asks_few(facts: &Facts, policy: &Policy) -> bool {
+    facts.nodes.len() > SMALL && policy.quiet_scope == QuietScope::Auto
+}
+
+/// Why this node is not quiet.
+fn unquiet(facts: &Facts, node: &Node, policy: &Policy, now: Timestamp) -> Option<String> {
     let quiet = SignedDuration::try_from(policy.quiet).unwrap_or(SignedDuration::MAX);
     let marks = &facts.marks;
-    let ours = |node: &Node| {
-        let since_start = matches!((node.ready_since, marks.started), (Some(at), Some(start)) if at >= start);
-        marks.in_flight && (since_start || node.changed_by(marks))
-    };
-    let reason = |node: &Node| match node.ready_since {
-        None => Some(format!("{}: when it last became Ready is unknown", node.name)),
-        Some(at) => (now.duration_since(at) < quiet).then(|| {
-            let passes = at.checked_add(quiet).map_or("never".to_owned(), |at| round(at).to_string());
-            format!("{} became Ready {} ago ({} wanted): passes at {passes}", node.name, ago(now, at), span(policy.quiet))
-        }),
-    };
-    Verdict::hold_if(facts.managed().filter(|node| !ours(node)).filter_map(reason).collect())
+    let since_start = matches!((node.ready_since, marks.started), (Some(at), Some(start)) if at >= start);
+    if marks.in_flight && (since_start || node.changed_by(marks)) {
+        return None;
+    }
+    let Some(at) = node.ready_since else { return Some(format!("{}: when it last became Ready is unknown", node.name)) };
+    (now.duration_since(at) < quiet).then(|| {
+        let passes = at.checked_add(quiet).map_or("never".to_owned(), |at| round(at).to_string());
+        format!("{} became Ready {} ago ({} wanted): passes at {passes}", node.name, ago(now, at), span(policy.quiet))
+    })
 }
 
 /// Every control plane shows all its components Running, and `at` that version (or past it: nothing is ever taken back), if one is asked for.
@@ -352,15 +372,24 @@ pub fn apiservers_ready(facts: &Facts) -> Verdict {
     Verdict::hold_if(masters.flat_map(|node| named(node, node.components_wrong(&COMPONENTS[..1], None))).collect())
 }
 
-/// No other node is out of service by our doing.
-pub fn one_at_a_time(facts: &Facts, name: &str) -> Verdict {
-    Verdict::hold_if(
-        others_out(facts, name).iter().map(|other| format!("{other} carries our cordon: one node at a time")).collect(),
-    )
+/// There is a place for the node `name` to be out of service, too.
+pub fn one_at_a_time(facts: &Facts, policy: &Policy, name: &str, now: Timestamp) -> Verdict {
+    let full = waves::limits(facts, policy, name, now).into_iter().find(|limit| limit.taken.len() >= limit.allowed);
+    let reasons = |Limit { taken, words, .. }: Limit<'_>| {
+        taken.into_iter().map(|taken| format!("{} {}: {words}", taken.node.name, taken.why)).collect()
+    };
+    Verdict::hold_if(full.map(reasons).unwrap_or_default())
 }
 
-/// What a runner does that has just cordoned `name`, and looks once more. Two may have passed [`one_at_a_time`] at the same time; since each
-/// cordons before it looks, at least the later one sees the other.
+/// No Job of the run works on the node: one whose work is done may have been killed before its end, and is tried again there.
+pub fn hosts_nobody(facts: &Facts, name: &str) -> Verdict {
+    let here = |job: &&JobFact| job.node.as_deref().or(job.pin.as_deref()) == Some(name);
+    let active = facts.jobs.iter().filter(|job| job.state == JobState::Active && !job.is_between());
+    Verdict::hold_if(active.filter(here).map(|job| format!("Job {} is at work on {name}", job.name)).collect())
+}
+
+/// What a runner does that has just cordoned `name`, and looks once more. Others may have passed [`one_at_a_time`] at the same time; since each
+/// cordons before it looks, at least the last one sees all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turn {
     Ours,
@@ -369,22 +398,29 @@ pub enum Turn {
     GiveWay(Vec<String>),
 }
 
-/// Who goes first, of two that are out of service: the first in natural order, so that both come to the same answer.
-pub fn turn(facts: &Facts, name: &str) -> Turn {
-    let others = others_out(facts, name);
-    match others.first() {
-        None => Turn::Ours,
-        Some(first) if order::natural(name, first).is_lt() => Turn::Wait(others),
-        Some(_) => Turn::GiveWay(others),
-    }
+/// Who goes first, of those that are out of service by our doing: the first in natural order, so that all come to the same answer.
+pub fn turn(facts: &Facts, policy: &Policy, name: &str, now: Timestamp) -> Turn {
+    let turns = waves::limits(facts, policy, name, now).into_iter().map(|limit| turn_under(limit, name));
+    turns
+        .max_by_key(|turn| match turn {
+            Turn::Ours => 0,
+            Turn::Wait(_) => 1,
+            Turn::GiveWay(_) => 2,
+        })
+        .unwrap_or(Turn::Ours)
 }
 
-/// In natural order.
-fn others_out(facts: &Facts, name: &str) -> Vec<String> {
-    let others = facts.nodes.iter().filter(|node| node.name != name && node.cordoned_by.is_some());
-    let mut others: Vec<String> = others.map(|node| node.name.clone()).collect();
-    others.sort_by(|a, b| order::natural(a, b));
-    others
+fn turn_under(Limit { taken, allowed, .. }: Limit<'_>, name: &str) -> Turn {
+    let names = |of: &[Taken<'_>]| of.iter().map(|taken| taken.node.name.clone()).collect();
+    let all = names(&taken);
+    let (ours, others): (Vec<_>, Vec<_>) = taken.into_iter().partition(|taken| taken.gives_way);
+    let free = allowed.saturating_sub(others.len());
+    let before = ours.partition_point(|taken| order::natural(&taken.node.name, name).is_lt());
+    match () {
+        () if ours.len() < free => Turn::Ours,
+        () if before < free => Turn::Wait(names(&ours[before..])),
+        () => Turn::GiveWay(all),
+    }
 }
 
 /// Everything is at `target` or past it, kubelets and control planes: what postflight asks.
@@ -399,6 +435,9 @@ pub fn at_target(facts: &Facts, target: Version) -> Verdict {
 fn named(node: &Node, wrong: Vec<String>) -> impl Iterator<Item = String> {
     wrong.into_iter().map(|what| format!("{}: {what}", node.name))
 }
+
+/// A cluster of more nodes than this is a large one: not all of it is asked again and again.
+pub const SMALL: usize = 20;
 
 /// So many that are not Ready are named.
 const NAMED: usize = 5;

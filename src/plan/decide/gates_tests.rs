@@ -42,26 +42,26 @@ fn pods(ready: usize, unready: usize, finished: usize) -> PodsReady {
 #[test]
 fn of_two_nodes_out_at_once_the_first_in_natural_order_has_its_turn() {
     let mut facts = cluster(1, 10);
-    assert_eq!(turn(&facts, "k8s-node10"), Turn::Ours);
+    assert_eq!(turn(&facts, &policy(), "k8s-node10", at(NOW)), Turn::Ours);
     node(&mut facts, "k8s-node10").cordoned_by = Some("by-hand".into());
-    assert_eq!(turn(&facts, "k8s-node10"), Turn::Ours);
+    assert_eq!(turn(&facts, &policy(), "k8s-node10", at(NOW)), Turn::Ours);
     node(&mut facts, "k8s-node9").cordoned_by = Some("by-hand".into());
-    assert_eq!(turn(&facts, "k8s-node10"), Turn::GiveWay(vec!["k8s-node9".into()]));
-    assert_eq!(turn(&facts, "k8s-node9"), Turn::Wait(vec!["k8s-node10".into()]));
+    assert_eq!(turn(&facts, &policy(), "k8s-node10", at(NOW)), Turn::GiveWay(vec!["k8s-node9".into()]));
+    assert_eq!(turn(&facts, &policy(), "k8s-node9", at(NOW)), Turn::Wait(vec!["k8s-node10".into()]));
     node(&mut facts, "k8s-master").cordoned_by = Some("by-hand".into());
-    assert_eq!(turn(&facts, "k8s-node9"), Turn::GiveWay(vec!["k8s-master".into(), "k8s-node10".into()]));
-    assert_eq!(turn(&facts, "k8s-master"), Turn::Wait(vec!["k8s-node9".into(), "k8s-node10".into()]));
+    assert_eq!(turn(&facts, &policy(), "k8s-node9", at(NOW)), Turn::GiveWay(vec!["k8s-master".into(), "k8s-node10".into()]));
+    assert_eq!(turn(&facts, &policy(), "k8s-master", at(NOW)), Turn::Wait(vec!["k8s-node9".into(), "k8s-node10".into()]));
     // Its runner saw us and took its cordon back.
     for name in ["k8s-node9", "k8s-node10"] {
         node(&mut facts, name).cordoned_by = None;
     }
-    assert_eq!(turn(&facts, "k8s-master"), Turn::Ours);
+    assert_eq!(turn(&facts, &policy(), "k8s-master", at(NOW)), Turn::Ours);
 }
 
 #[test]
 fn unready_nodes_and_pressure_hold_unless_excluded() {
     let mut facts = runbook();
-    assert_eq!(nodes_ready(&facts, at(NOW)), Verdict::Pass);
+    assert_eq!(nodes_ready(&facts, &policy(), at(NOW)), Verdict::Pass);
     let broken = node(&mut facts, "k8s-node3");
     broken.ready = false;
     broken.ready_since = Some(at("2026-11-22T11:59:00Z"));
@@ -71,10 +71,10 @@ fn unready_nodes_and_pressure_hold_unless_excluded() {
         "k8s-node3 is not Ready for 1 h (since 2026-11-22T11:59:00Z), Kubelet stopped posting node status: mend it, or exclude it in the settings",
         "k8s-node2 has DiskPressure",
     ];
-    assert_eq!(reasons(nodes_ready(&facts, at(NOW))), wanted);
+    assert_eq!(reasons(nodes_ready(&facts, &policy(), at(NOW))), wanted);
     node(&mut facts, "k8s-node3").excluded = true;
     node(&mut facts, "k8s-node2").excluded = true;
-    assert_eq!(nodes_ready(&facts, at(NOW)), Verdict::Pass);
+    assert_eq!(nodes_ready(&facts, &policy(), at(NOW)), Verdict::Pass);
 }
 
 #[test]
@@ -184,4 +184,37 @@ fn each_occasion_has_gates() {
     for occasion in Occasion::ALL {
         assert!(Gate::of(occasion).count() >= 3, "{occasion:?}");
     }
+}
+
+#[test]
+fn of_a_large_cluster_quiet_is_asked_of_whoever_has_its_turn() {
+    let mut facts = cluster(1, 30);
+    node(&mut facts, "k8s-node7").ready_since = Some(at(NOW) - SignedDuration::from_mins(5));
+    assert_eq!(quiet(&facts, &policy(), at(NOW)), Verdict::Pass);
+    assert_eq!(quiet_before(&facts, "k8s-node8", &policy(), at(NOW)), Verdict::Pass);
+    assert_eq!(reasons(quiet_before(&facts, "k8s-node7", &policy(), at(NOW))).len(), 1);
+    let whole = Policy { quiet_scope: QuietScope::Cluster, ..policy() };
+    assert_eq!(reasons(quiet(&facts, &whole, at(NOW))).len(), 1);
+    assert_eq!(quiet_before(&facts, "k8s-node7", &whole, at(NOW)), Verdict::Pass, "it was asked before the run");
+    for asked in ["k8s-node1", "k8s-master"] {
+        let mut facts = cluster(1, 30);
+        node(&mut facts, asked).ready_since = Some(at(NOW) - SignedDuration::from_mins(5));
+        assert_eq!(reasons(quiet(&facts, &policy(), at(NOW))).len(), 1, "{asked}");
+    }
+}
+
+#[test]
+fn who_joins_late_is_left_out_where_that_is_wanted() {
+    let mut facts = in_flight(cluster(1, 3));
+    facts.marks.started = Some(at(NOW));
+    let joins = |facts: &mut Facts, name: &str, minutes: i64| {
+        node(facts, name).joined = Some(at(NOW) + SignedDuration::from_mins(minutes));
+    };
+    joins(&mut facts, "k8s-node1", -5);
+    joins(&mut facts, "k8s-node2", 5);
+    joins(&mut facts, "k8s-node3", 5);
+    node(&mut facts, "k8s-node3").cordoned_by = Some(RUN.into());
+    facts.leave_late();
+    let left: Vec<&str> = facts.nodes.iter().filter(|node| node.excluded).map(|node| node.name.as_str()).collect();
+    assert_eq!(left, ["k8s-node2"], "one that was begun is finished");
 }

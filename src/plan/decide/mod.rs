@@ -29,6 +29,7 @@ pub mod surge;
 pub mod target;
 pub mod trial;
 pub mod undrainable;
+pub mod waves;
 pub mod webhooks;
 pub mod when;
 pub mod workloads;

@@ -1,22 +1,50 @@
 //! What is to be done now: the next step of a run, computed from facts alone. Journals and memory have no say.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
 use super::order;
 use super::planned::{self, Planned};
+use super::waves;
 use crate::failure::{Advice, Cause};
 use crate::guard::{self, Guard};
-use crate::plan::model::facts::{Facts, JobFact, JobState, Phase, Step};
+use crate::plan::model::facts::{Facts, JobFact, JobState, Node, Phase, Step};
 use crate::plan::model::policy::Policy;
 use crate::plan::model::version::Version;
 
 /// What a run wants now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// This Job is to be created.
-    Create(Planned),
-    /// This Job is at work; it creates its successor.
+    /// These Jobs are to be created.
+    Create(Wave),
+    /// This Job is at work, and maybe others; each creates what follows.
     Running(String),
+    /// Nothing else begins before the step of this Job, which failed, is tried again.
+    Failed(String),
     /// No run is in flight.
     Done,
+}
+
+/// Jobs that may begin at the same time: one, or several workers'.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wave {
+    pub first: Planned,
+    /// Those beside it, in their order.
+    pub beside: Vec<Planned>,
+}
+
+impl Wave {
+    /// In their order.
+    pub fn all(&self) -> impl Iterator<Item = &Planned> {
+        std::iter::once(&self.first).chain(&self.beside)
+    }
+}
+
+impl From<Planned> for Wave {
+    fn from(first: Planned) -> Self {
+        Wave { first, beside: Vec::new() }
+    }
 }
 
 /// A step of the whole chain, and whether the facts say that it is done.
@@ -41,12 +69,15 @@ pub fn chain(facts: &Facts, policy: &Policy, target: Version) -> Vec<Link> {
     chain
 }
 
-/// The next step of the run that is in flight. `own_job` is the name of the Job that asks, if one does: to it, its own Job and others that
-/// are about to end do not stand in the way; to anybody else, a Job at work does.
+/// What the run that is in flight wants next. `own_job` is the name of the Job that asks, if one does: to it, its own Job and others that are about
+/// to end do not stand in the way; to anybody else, a Job at work does.
+///
+/// Of workers, as many as there is a place for ([`waves`]). To a Job that ends, a worker's step that failed keeps all others from beginning; to
+/// anybody else, it is what may be tried again beside those that are at work.
 ///
 /// To a Job whose own step the facts call undone, this answers `Running` with its own name.
 /// Refuses marks that make no sense and a cluster without a second node; holds while no node can take the Job.
-pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>) -> Result<Next, Cause> {
+pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>, now: Timestamp) -> Result<Next, Cause> {
     if !facts.marks.in_flight {
         return Ok(Next::Done);
     }
@@ -54,26 +85,73 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>) -> Result<Nex
         return Err(Cause::refused("a run is marked as in flight, but not to which version")
             .next("kubectl describe namespace k8s-upgrade    # remove its annotation …/k8s-upgrade-in-flight if no run is on"));
     };
-    let undone: Vec<Step> = chain(facts, policy, target).into_iter().filter(|link| !link.done).map(|link| link.step).collect();
+    let links = chain(facts, policy, target);
+    let undone: Vec<Named> = {
+        let undone = links.iter().filter(|link| !link.done);
+        undone.map(|link| Named { job: planned::name(facts, &link.step, target), step: link.step.clone() }).collect()
+    };
+    let Some(first) = undone.first() else { return Err(Cause::bug("a run in flight has no step left")) };
     // Postflight is undone as long as there is a run; while anything else is, its Job has nothing to do but ask what.
-    let own_postflight = own_job.is_some_and(|own| own == planned::name(facts, &Step::postflight(), target)) && undone.len() > 1;
+    let own_postflight = undone.len() > 1 && undone.last().is_some_and(|last| own_job == Some(last.job.as_str()));
     let of_undone = |job: &JobFact| {
         let asks = own_postflight && own_job == Some(job.name.as_str());
-        !asks && undone.iter().any(|step| planned::name(facts, step, target) == job.name)
+        !asks && undone.iter().any(|named| named.job == job.name)
     };
     let active = || facts.jobs.iter().filter(|job| job.state == JobState::Active);
-    // To a Job that asks, itself and others stand in the way only where their own steps are undone; they may be about to end.
-    let in_the_way = match own_job {
-        None => active().next(),
-        Some(own) => active().filter(|job| of_undone(job)).min_by_key(|job| job.name != own),
+    let workers: BTreeMap<String, &str> = {
+        let workers = links.iter().filter(|link| link.step.phase == Phase::Worker);
+        workers.filter_map(|link| Some((planned::name(facts, &link.step, target), link.step.node.as_deref()?))).collect()
     };
-    if let Some(job) = in_the_way.filter(|_| guard::on(Guard::JobInTheWay)) {
-        return Ok(Next::Running(job.name.clone()));
+    // In waves, one that soaks asks later than this one does; and whose soak is over, like that of this one, asks now.
+    let soaks = |job: &JobFact| {
+        let node = workers.get(&job.name).and_then(|name| facts.node(name)).filter(|_| policy.waves.on());
+        node.is_some_and(|node| waves::soaks(facts, policy, node, now))
+    };
+    // To a Job that asks, itself and others stand in the way only where their own steps are undone; they may be about to end.
+    let at_work: Vec<&JobFact> = match own_job {
+        None => active().collect(),
+        Some(own) => active().filter(|job| of_undone(job) || job.name != own && soaks(job)).collect(),
+    };
+    let in_the_way =
+        at_work.iter().min_by_key(|job| own_job != Some(job.name.as_str())).filter(|_| guard::on(Guard::JobInTheWay));
+    let running = || in_the_way.map(|job| Ok(Next::Running(job.name.clone())));
+    let own = in_the_way.is_some_and(|job| own_job == Some(job.name.as_str()));
+    let alone = own || first.step.phase != Phase::Worker || at_work.iter().any(|job| !workers.contains_key(&job.name));
+    if !policy.waves.on() || alone {
+        return running().unwrap_or_else(|| planned(facts, policy, target, first.step.clone()));
     }
-    match undone.into_iter().next() {
-        Some(step) => planned(facts, policy, target, step),
-        None => Err(Cause::bug("a run in flight has no step left")),
+    let at: BTreeSet<&str> = at_work.iter().filter_map(|job| workers.get(&job.name).copied()).collect();
+    let failed = |named: &&Named| {
+        let same = facts.jobs.iter().find(|job| job.name == named.job && job.run == facts.marks.run_id && !job.deleting);
+        // What a person has paused is in nobody's way.
+        let paused = named.step.node.as_deref().and_then(|node| facts.node(node)).is_some_and(|node| node.paused);
+        named.step.phase == Phase::Worker && !paused && same.is_some_and(|job| matches!(job.state, JobState::Failed { .. }))
+    };
+    let failed: Vec<&Named> = undone.iter().filter(failed).collect();
+    match (failed.first(), own_job) {
+        (Some(first), Some(_)) => return running().unwrap_or_else(|| Ok(Next::Failed(first.job.clone()))),
+        (Some(_), None) => {
+            let steps: Vec<&Step> = failed.into_iter().map(|named| &named.step).collect();
+            return wave(facts, policy, target, &steps, &at);
+        }
+        (None, None) if in_the_way.is_some() => return running().unwrap_or(Ok(Next::Done)),
+        (None, _) => {}
     }
+    let hosts: BTreeSet<&str> = active().flat_map(|job| [job.node.as_deref(), job.pin.as_deref()]).flatten().collect();
+    let left = undone.iter().filter(|named| named.step.phase == Phase::Worker).filter_map(|named| named.step.node.as_deref());
+    let left: Vec<&Node> = left.filter(|name| !at.contains(name)).filter_map(|name| facts.node(name)).collect();
+    let begin = waves::beside(facts, policy, &left, &at, &hosts, now);
+    if begin.is_empty() {
+        return running().unwrap_or_else(|| Err(Cause::bug("nothing is at work, and nothing may begin")));
+    }
+    let steps: Vec<Step> = begin.into_iter().map(Step::of).collect();
+    wave(facts, policy, target, &steps.iter().collect::<Vec<_>>(), &at)
+}
+
+/// A step with the name of its Job.
+struct Named {
+    step: Step,
+    job: String,
 }
 
 /// The step that starts a run: preflight to `target`.
@@ -98,15 +176,36 @@ pub fn unclaimed(facts: &Facts) -> Option<Version> {
 
 fn planned(facts: &Facts, policy: &Policy, target: Version, step: Step) -> Result<Next, Cause> {
     let job = planned::name(facts, &step, target);
-    let same = facts.jobs.iter().find(|fact| fact.name == job);
-    if same.is_some_and(|fact| fact.state == JobState::Active) {
+    if facts.jobs.iter().any(|fact| fact.name == job && fact.state == JobState::Active) {
         return Ok(Next::Running(job));
     }
-    let pin = match step.phase {
-        Phase::Postflight => None,
-        _ => Some(order::pin(facts, policy, target, step.node.as_deref())?.name.clone()),
+    wave(facts, policy, target, &[&step], &BTreeSet::new())
+}
+
+/// The Jobs of these steps. No Job runs on a node that is in work, or that another of them is to drain: for that, one or the other comes later.
+fn wave(facts: &Facts, policy: &Policy, target: Version, steps: &[&Step], at_work: &BTreeSet<&str>) -> Result<Next, Cause> {
+    let planned = |step: &Step, busy: &BTreeSet<&str>| {
+        let job = planned::name(facts, step, target);
+        let replaces = facts.jobs.iter().find(|fact| fact.name == job).map(|fact| fact.uid.clone());
+        let pin = match step.phase {
+            Phase::Postflight => None,
+            _ => Some(order::pin_beside(facts, policy, target, step.node.as_deref(), busy)?.name.clone()),
+        };
+        Ok(Planned { step: step.clone(), job, pin, replaces, taken_up: None })
     };
-    Ok(Next::Create(Planned { step, job, pin, replaces: same.map(|fact| fact.uid.clone()), taken_up: None }))
+    let mut homeless = None;
+    for width in (1..=steps.len()).rev() {
+        let busy: BTreeSet<&str> =
+            at_work.iter().copied().chain(steps[..width].iter().filter_map(|step| step.node.as_deref())).collect();
+        match planned(steps[0], &busy) {
+            Ok(first) => {
+                let beside = steps[1..width].iter().filter_map(|step| planned(step, &busy).ok()).collect();
+                return Ok(Next::Create(Wave { first, beside }));
+            }
+            Err(cause) => homeless = Some(cause),
+        }
+    }
+    Err(homeless.unwrap_or_else(|| Cause::bug("a wave of nothing")))
 }
 
 /// How much of the chain is behind us, for people: phases done, and of how many.
@@ -122,14 +221,16 @@ mod tests {
     use crate::failure::Class;
     use crate::plan::model::fixture::*;
 
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
     /// `worker/k8s-node4@k8s-node1`, `running NAME`, `done`, or the class of the cause.
     fn told(facts: &Facts) -> String {
-        match next(facts, &policy(), None) {
-            Ok(Next::Create(p)) => {
+        match next(facts, &policy(), None, NOW) {
+            Ok(Next::Create(Wave { first: p, .. })) => {
                 let replaces = p.replaces.map_or(String::new(), |uid| format!(" replaces {uid}"));
                 format!("{}@{}{replaces}", p.step.token(), p.pin.unwrap_or("any".into()))
             }
-            Ok(Next::Running(job)) => format!("running {job}"),
+            Ok(Next::Running(job) | Next::Failed(job)) => format!("running {job}"),
             Ok(Next::Done) => "done".into(),
             Err(cause) => cause.class.word().into(),
         }
@@ -215,9 +316,9 @@ mod tests {
         ["k8s-master", "k8s-node1", "k8s-node2", "k8s-node3", "k8s-node4"].iter().for_each(|name| upgrade(&mut facts, name, NEW));
         let own = "k8s-upgrade-postflight-1-34-7";
         facts.jobs = vec![job(own, JobState::Active)];
-        assert_eq!(next(&facts, &policy(), Some(own)), Ok(Next::Running(own.into())));
+        assert_eq!(next(&facts, &policy(), Some(own), NOW), Ok(Next::Running(own.into())));
         facts.nodes.push(worker("k8s-node9", OLD));
-        let Next::Create(planned) = next(&facts, &policy(), Some(own)).unwrap() else { panic!() };
+        let Next::Create(Wave { first: planned, .. }) = next(&facts, &policy(), Some(own), NOW).unwrap() else { panic!() };
         assert_eq!(planned.job, "k8s-upgrade-worker-1-34-7-k8s-node9");
     }
 
@@ -229,7 +330,7 @@ mod tests {
         let (own, busy) = ("k8s-upgrade-worker-1-34-7-k8s-node4", "k8s-upgrade-worker-1-34-7-k8s-node3");
         facts.jobs = vec![job(own, JobState::Active), job(busy, JobState::Active)];
         facts.nodes.push(worker("k8s-node9", OLD)); // joins late, and would be the first in order
-        assert_eq!(next(&facts, &policy(), Some(own)), Ok(Next::Running(busy.into())));
+        assert_eq!(next(&facts, &policy(), Some(own), NOW), Ok(Next::Running(busy.into())));
     }
 
     #[test]
@@ -254,12 +355,12 @@ mod tests {
         let soaking = "k8s-upgrade-worker-1-34-7-k8s-node4";
         facts.jobs = vec![job("k8s-upgrade-master-1-34-7", JobState::Active), job(soaking, JobState::Active)];
         assert!(told(&facts).starts_with("running "));
-        let Next::Create(successor) = next(&facts, &policy(), Some(soaking)).unwrap() else { panic!() };
+        let Next::Create(Wave { first: successor, .. }) = next(&facts, &policy(), Some(soaking), NOW).unwrap() else { panic!() };
         assert_eq!(successor.job, "k8s-upgrade-worker-1-34-7-k8s-node3");
         facts.jobs.push(job(&successor.job, JobState::Active)); // killed after it created its successor, and here again
-        assert_eq!(next(&facts, &policy(), Some(soaking)), Ok(Next::Running(successor.job)));
+        assert_eq!(next(&facts, &policy(), Some(soaking), NOW), Ok(Next::Running(successor.job)));
         upgrade(&mut facts, "k8s-node4", OLD); // the facts say that its own step is not done
-        assert_eq!(next(&facts, &policy(), Some(soaking)), Ok(Next::Running(soaking.into())));
+        assert_eq!(next(&facts, &policy(), Some(soaking), NOW), Ok(Next::Running(soaking.into())));
     }
 
     #[test]
@@ -300,7 +401,7 @@ mod tests {
     fn control_planes_all_come_before_any_worker() {
         let mut facts = in_flight(cluster(3, 2));
         let mut walk = Vec::new();
-        while let Ok(Next::Create(planned)) = next(&facts, &policy(), None) {
+        while let Ok(Next::Create(Wave { first: planned, .. })) = next(&facts, &policy(), None, NOW) {
             facts.jobs.push(job(&planned.job, JobState::Complete));
             match planned.step.node {
                 Some(name) => upgrade(&mut facts, &name, NEW),
@@ -322,11 +423,11 @@ mod tests {
     #[test]
     fn a_run_starts_with_preflight_once() {
         let mut facts = runbook();
-        let Next::Create(planned) = first(&facts, &policy(), NEW).unwrap() else { panic!() };
+        let Next::Create(Wave { first: planned, .. }) = first(&facts, &policy(), NEW).unwrap() else { panic!() };
         assert_eq!((planned.job.as_str(), planned.pin.as_deref()), ("k8s-upgrade-preflight-1-34-7", Some("k8s-node1")));
         facts.jobs = vec![job(&planned.job, failed(3))];
         let again = first(&facts, &policy(), NEW).unwrap();
-        assert!(matches!(again, Next::Create(Planned { replaces: Some(_), .. })), "{again:?}");
+        assert!(matches!(again, Next::Create(Wave { first: Planned { replaces: Some(_), .. }, .. })), "{again:?}");
         facts.jobs[0].state = JobState::Active;
         assert_eq!(first(&facts, &policy(), NEW), Ok(Next::Running(planned.job)));
         assert_eq!(first(&in_flight(runbook()), &policy(), NEW).unwrap_err().class, Class::Contended);

@@ -1,6 +1,7 @@
 //! Who is upgraded when, and from where: natural order, the runner, the order of nodes, and the pin of each Job.
 
 use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeSet;
 
 use crate::failure::Cause;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
@@ -65,6 +66,11 @@ pub(super) fn trusted<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
     in_natural_order(facts.managed().filter(trusted))
 }
 
+/// Jobs may run on this node.
+pub fn may_host(facts: &Facts, policy: &Policy, name: &str) -> bool {
+    trusted(facts, policy).iter().any(|node| node.name == name)
+}
+
 /// The settings name a runner that can be one, and leave a place for each Job.
 ///
 /// # Errors
@@ -120,8 +126,8 @@ fn untouched(node: &Node) -> bool {
 }
 
 /// The nodes to upgrade, in order: control planes first, but for the worker that goes [`ahead`]; workers from the last to the first, the runner
-/// last; in each class a node that still carries our cordon before all others, since it is out of service already, or whose hooks have begun;
-/// then the one that a run is for.
+/// last, and after it those that a person has paused; in each class a node that still carries our cordon before all others, since it is out of
+/// service already, or whose hooks have begun; then the one that a run is for.
 pub fn order<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
     let runner = runner(facts, policy).map(|node| node.name.as_str());
     let (mut masters, mut workers): (Vec<_>, Vec<_>) =
@@ -132,11 +138,18 @@ pub fn order<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
     let only = facts.marks.only();
     workers.sort_by_key(|node| {
         let name = Some(node.name.as_str());
-        (untouched(node), only.is_some() && name != only, name == runner)
+        (untouched(node) && node.paused, untouched(node), only.is_some() && name != only, name == runner, of_pool(node, policy))
     });
     let ahead = facts.marks.target.and_then(|target| ahead(facts, target));
     let (first, workers): (Vec<_>, Vec<_>) = workers.into_iter().partition(|node| Some(node.name.as_str()) == ahead);
     first.into_iter().chain(masters).chain(workers).collect()
+}
+
+/// The turn of its pool; what is in none comes after those of order 0.
+fn of_pool(node: &Node, policy: &Policy) -> (i16, usize) {
+    let pools = &policy.waves.pools;
+    let at = node.pool.as_ref().and_then(|name| pools.iter().position(|(pool, _)| pool == name));
+    at.and_then(|at| Some((pools.get(at)?.1.order, at))).unwrap_or((0, pools.len()))
 }
 
 /// Rule 1: a Job never runs on the node that it drains.
@@ -153,6 +166,17 @@ pub fn must_differ(pin: &str, drained: &str) -> Result<(), Cause> {
 ///
 /// Refuses where there is no second node at all, or none that is trusted; holds while the others cannot take a pod.
 pub fn pin<'a>(facts: &'a Facts, policy: &Policy, target: Version, drained: Option<&str>) -> Result<&'a Node, Cause> {
+    pin_beside(facts, policy, target, drained, &BTreeSet::new())
+}
+
+/// The same beside others that are in work or about to be: no Job runs on one of these.
+pub fn pin_beside<'a>(
+    facts: &'a Facts,
+    policy: &Policy,
+    target: Version,
+    drained: Option<&str>,
+    busy: &BTreeSet<&str>,
+) -> Result<&'a Node, Cause> {
     let runner = runner(facts, policy).map(|node| node.name.as_str());
     let drains_runner = drained.is_some() && drained == runner;
     let all = in_natural_order(facts.managed());
@@ -166,7 +190,7 @@ pub fn pin<'a>(facts: &'a Facts, policy: &Policy, target: Version, drained: Opti
         );
     }
     let mut others = trusted(facts, policy);
-    others.retain(|node| Some(node.name.as_str()) != drained);
+    others.retain(|node| Some(node.name.as_str()) != drained && !busy.contains(node.name.as_str()));
     // Stable: natural order decides what this leaves open.
     others.sort_by_key(|node| {
         let first = !drains_runner && Some(node.name.as_str()) == runner;

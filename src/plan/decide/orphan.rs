@@ -8,7 +8,7 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::next::{self, Next};
+use super::next::{self, Next, Wave};
 use super::planned::Planned;
 use super::target::{self, TargetCheck};
 use super::when::{self, Closed};
@@ -44,6 +44,8 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakeUp {
     pub planned: Planned,
+    /// Others that may begin beside it. One that is not created comes when another ends.
+    pub beside: Vec<Planned>,
     /// What has become of the Job that was at work.
     pub why: String,
     /// UID of the dead Job, if its own work is done and another step follows. Recorded, so that its successor is created once: one
@@ -101,12 +103,14 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
     for job in freed.jobs.iter_mut().filter(|job| job.state == JobState::Active) {
         match stuck(facts, job, now).filter(|_| job.run == marks.run_id) {
             Some(why) => job.state = JobState::Failed { reason: why, exit: None },
+            // In waves, one beside it may have failed.
+            None if policy.waves.on() => {}
             None => return leave(format!("Job {} is at work", job.name)),
         }
     }
-    let planned = match next::next(&freed, policy, None) {
-        Ok(Next::Create(planned)) => planned,
-        Ok(Next::Running(job)) => return leave(format!("Job {job} is at work")),
+    let wave = match next::next(&freed, policy, None, now) {
+        Ok(Next::Create(wave)) => wave,
+        Ok(Next::Running(job) | Next::Failed(job)) => return leave(format!("Job {job} is at work")),
         Ok(Next::Done) => return leave("no run is in flight".to_owned()),
         // The next watch looks again.
         Err(cause) if matches!(cause.class, Class::Hold | Class::Refused | Class::Pinned | Class::Usage) => {
@@ -116,14 +120,26 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
         Err(cause) => return Err(cause),
     };
     if let Some((job, taken_up)) = marks.taking_up.as_deref().and_then(read_intent)
-        && job == planned.job
-        && planned.replaces.is_none()
+        && let Some(planned) = wave.all().find(|planned| job == planned.job && planned.replaces.is_none())
     {
         let why = format!("Job {job} was being replaced by a watch that died");
-        let planned = Planned { taken_up: Some(taken_up), ..planned };
-        return Ok(Verdict::TakeUp(TakeUp { planned, why, hands_on: None, begins: None }));
+        let planned = Planned { taken_up: Some(taken_up), ..planned.clone() };
+        return Ok(Verdict::TakeUp(TakeUp { planned, beside: Vec::new(), why, hands_on: None, begins: None }));
     }
-    Ok(follow(facts, &freed, planned, now).map_or_else(Verdict::Leave, Verdict::TakeUp))
+    // Of several steps that failed beside each other, the first that may be tried again; each is judged by its own Job.
+    let failed = |planned: &&Planned| policy.waves.on() && freed.jobs.iter().any(|job| has_failed(job, planned));
+    let mut followed = wave.all().filter(failed).map(|planned| follow(facts, &freed, policy, planned.clone().into(), now));
+    let found = match followed.next() {
+        None => follow(facts, &freed, policy, wave.clone(), now),
+        Some(Err(why)) => followed.find(Result::is_ok).unwrap_or(Err(why)),
+        Some(found) => found,
+    };
+    Ok(found.map_or_else(Verdict::Leave, Verdict::TakeUp))
+}
+
+/// It is the Job that makes room for this one, and has failed.
+fn has_failed(job: &JobFact, planned: &Planned) -> bool {
+    planned.replaces.as_ref() == Some(&job.uid) && matches!(job.state, JobState::Failed { .. })
 }
 
 /// Why no run begins by itself while detection's CronJob is suspended, by whatever hand: then nobody wants one to.
@@ -236,12 +252,12 @@ fn begin(facts: &Facts, policy: &Policy, waits: Waits<'_>, now: Timestamp) -> Re
         Err(cause) => Err(cause),
     };
     match planned {
-        Ok(Next::Create(planned)) => {
+        Ok(Next::Create(wave)) => {
             let begins = Begins { target: *target, run: run.clone(), or_not: format!("{waits} is not {again}") };
             let why = format!("{waits} is {}", if untried { "begun" } else { "tried again" });
-            Ok(Ok(TakeUp { planned, why, hands_on: None, begins: Some(begins) }))
+            Ok(Ok(TakeUp { planned: wave.first, beside: wave.beside, why, hands_on: None, begins: Some(begins) }))
         }
-        Ok(Next::Running(job)) => Ok(Err(format!("Job {job} is at work"))),
+        Ok(Next::Running(job) | Next::Failed(job)) => Ok(Err(format!("Job {job} is at work"))),
         Ok(Next::Done) => Ok(Err("no run is in flight".to_owned())),
         Err(cause) if matches!(cause.class, Class::Hold | Class::Refused | Class::Pinned) => {
             Ok(Err(format!("{waits} cannot be {again} now: {}", cause.what)))
@@ -251,7 +267,7 @@ fn begin(facts: &Facts, policy: &Policy, waits: Waits<'_>, now: Timestamp) -> Re
 }
 
 /// Why the run is gone on with that has rested.
-fn rested(Resting { node, since, .. }: &Resting) -> String {
+fn has_rested(Resting { node, since, .. }: &Resting) -> String {
     format!("the run has rested before {node} since {}", stamp(*since))
 }
 
@@ -271,21 +287,27 @@ pub fn has_stopped(facts: &Facts) -> Option<&str> {
     facts.marks.only().filter(|node| is_done(facts, node) && others() && guard::on(Guard::OnlyStops))
 }
 
-/// What follows the newest Job of the run, or why nothing does. `freed`: the facts with stuck Jobs as failed ones.
-fn follow(facts: &Facts, freed: &Facts, planned: Planned, now: Timestamp) -> Result<TakeUp, String> {
+/// What follows the newest Job of the run, or the one that has failed in the step's place; or why nothing does. `freed`: the facts with stuck
+/// Jobs as failed ones.
+fn follow(facts: &Facts, freed: &Facts, policy: &Policy, wave: Wave, now: Timestamp) -> Result<TakeUp, String> {
     let marks = &facts.marks;
+    let Wave { first: planned, beside } = wave;
     let of_run = || freed.jobs.iter().filter(|job| marks.run_id.is_some() && job.run == marks.run_id);
+    // What failed beside others need not be the newest.
+    let failed = |job: &JobFact| (has_failed(job, &planned), matches!(job.state, JobState::Failed { .. }));
     let newest = of_run()
-        .max_by_key(|job| (job.created, &job.name))
+        .max_by_key(|job| (policy.waves.on().then(|| failed(job)), job.created, &job.name))
         .ok_or_else(|| "the run has no Job: somebody deleted it, or a process outside the cluster performs the run".to_owned())?;
     let (name, former) = (&newest.name, newest.taken_up.unwrap_or_default());
     if newest.deleting {
         return Err(format!("Job {name} is being deleted"));
     }
-    if let Some(resting) = when::resting(facts).filter(|_| planned.replaces.as_deref() == Some(newest.uid.as_str())) {
+    let rested = when::resting(facts).filter(|_| planned.replaces.as_deref() == Some(newest.uid.as_str()) || policy.waves.on());
+    if let Some(resting) = rested {
         return Ok(TakeUp {
             planned: Planned { taken_up: newest.taken_up, ..planned },
-            why: rested(resting),
+            beside,
+            why: has_rested(resting),
             hands_on: None,
             begins: None,
         });
@@ -319,7 +341,7 @@ fn follow(facts: &Facts, freed: &Facts, planned: Planned, now: Timestamp) -> Res
         return Err(format!("{why}, and this step was retried {TIMES} times: it needs manual action"));
     }
     let hands_on = (!same).then(|| newest.uid.clone());
-    Ok(TakeUp { planned: Planned { taken_up, ..planned }, why, hands_on, begins: None })
+    Ok(TakeUp { planned: Planned { taken_up, ..planned }, beside, why, hands_on, begins: None })
 }
 
 fn once_more(former: TakenUp) -> TakenUp {

@@ -1,13 +1,13 @@
 //! What has got worse since a run was claimed: a look at the cluster's health, held against the [`Baseline`] of then. What was bad before the
 //! run does not count, nor does what is new, gone, or of another size since. What could not be asked is bad, as what answers badly is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::etcd::{ControlPlane, slow};
-use super::gates::Gate;
+use super::gates::{Gate, SMALL};
 use super::workloads::Workload;
 use crate::guard::{self, Guard};
 use crate::plan::model::answer::Answer;
@@ -20,10 +20,7 @@ pub const LOOKS: u32 = 3;
 /// See [`LOOKS`].
 pub const STANDS: Duration = Duration::from_secs(60);
 
-/// A cluster of more nodes than this is not asked for all of its pods again and again while its workers have their turns.
-pub const SMALL: usize = 20;
-
-/// Of which pods a look asks whether they crash.
+/// Of which pods a look asks whether they crash: a large cluster is not asked for all of its pods again and again while its workers have their turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pods {
     All,
@@ -81,9 +78,9 @@ pub struct Look {
 }
 
 impl Look {
-    /// Of nodes, and of API servers as their kubelets report them.
-    pub fn new(facts: &Facts) -> Self {
-        let nodes = facts.managed().flat_map(of_node);
+    /// Of nodes, but for those that may be `away`, and of API servers as their kubelets report them.
+    pub fn new(facts: &Facts, away: &BTreeSet<&str>) -> Self {
+        let nodes = facts.managed().filter(|node| node.ready || !away.contains(node.name.as_str())).flat_map(of_node);
         let masters = facts.nodes.iter().filter(|node| node.control_plane);
         let servers = masters.flat_map(|node| {
             let wrong = node.components_wrong(&COMPONENTS[..1], None).into_iter();

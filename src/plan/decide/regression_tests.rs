@@ -1,4 +1,6 @@
 #![allow(clippy::unwrap_used)]
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
@@ -51,12 +53,13 @@ fn unknown() -> Answer<Option<String>> {
 }
 
 fn well() -> Look {
-    Look::new(&facts(|_| {})).with_control_planes(plane(WELL, WELL)).with_workloads([deployment("web", 2, 2)])
+    Look::new(&facts(|_| {}), &BTreeSet::new()).with_control_planes(plane(WELL, WELL)).with_workloads([deployment("web", 2, 2)])
 }
 
 /// Each way in which a cluster can be worse, and what is told of it.
 fn worse() -> Vec<(Gate, Look, &'static str)> {
-    let nodes = |edit: &dyn Fn(&mut Vec<Node>)| Look::new(&facts(edit)).with_workloads([deployment("web", 2, 2)]);
+    let nodes =
+        |edit: &dyn Fn(&mut Vec<Node>)| Look::new(&facts(edit), &BTreeSet::new()).with_workloads([deployment("web", 2, 2)]);
     vec![
         (Gate::Nodes, nodes(&|nodes| nodes[1].ready = false), "n is not Ready"),
         (Gate::Nodes, nodes(&|nodes| nodes[1].pressures.push("DiskPressure".to_owned())), "n has DiskPressure"),

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::next;
 use super::orphan;
+use super::planned;
 use super::target::{self, TargetCheck};
 use super::when;
 use crate::plan::model::facts::{Facts, JobFact, JobState, Step};
@@ -99,7 +100,15 @@ pub fn held(facts: &Facts, policy: &Policy, now: Timestamp) -> Option<Hold> {
         let kept: Option<Vec<Timestamp>> = active.into_iter().map(|job| kept(facts, job, now)).collect();
         kept?.into_iter().min()?
     };
-    let undone = |target| next::chain(facts, policy, target).into_iter().find(|link| !link.done).map(|link| link.step);
+    let undone = |target| {
+        let undone: Vec<Step> =
+            next::chain(facts, policy, target).into_iter().filter(|link| !link.done).map(|link| link.step).collect();
+        // Beside others, one that failed need not be the first in order.
+        let failed = |job: &JobFact| matches!(job.state, JobState::Failed { .. });
+        let failed = |step: &&Step| facts.jobs.iter().any(|job| job.name == planned::name(facts, step, target) && failed(job));
+        let failed = undone.iter().find(failed).filter(|_| policy.waves.on());
+        failed.or(undone.first()).cloned()
+    };
     Some(Hold { run, at: At::Step(marks.target.and_then(undone)), since: since.min(now) })
 }
 

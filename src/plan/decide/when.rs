@@ -113,18 +113,18 @@ pub fn first_window(calendar: &Calendar, since: Timestamp, needs: Duration) -> O
 
 /// What a run takes at its beginning: its preflight and its first node.
 pub fn needs_of_run(policy: &Policy) -> Duration {
-    bounded(PREFLIGHT + CONTROL_PLANE + policy.soak, policy)
+    bounded(PREFLIGHT + CONTROL_PLANE + policy.soak, &policy.calendar)
 }
 
 /// What a node takes, its soak included: as long as the longest of its kind has taken in this run, and no less than is usual.
 pub fn needs_of(facts: &Facts, node: &Node, policy: &Policy) -> Duration {
-    let usual = policy.soak + if node.control_plane { CONTROL_PLANE } else { WORKER };
+    let usual = policy.soak_of(node) + if node.control_plane { CONTROL_PLANE } else { WORKER };
     let target = facts.marks.target;
     let done = facts.managed().filter(|other| other.control_plane == node.control_plane);
     let done = done.filter(|other| target.is_some_and(|target| other.is_done(target)));
     let jobs = done.filter_map(|other| job_of(facts, other).filter(|job| job.state == JobState::Complete));
     let took = jobs.filter_map(|job| Some(job.ended?.duration_since(job.created?).unsigned_abs())).max();
-    bounded(usual.max(took.unwrap_or_default()), policy)
+    bounded(usual.max(took.unwrap_or_default()), &policy.calendar_of(node))
 }
 
 /// What the next step takes; postflight takes nothing out of service.
@@ -139,8 +139,8 @@ fn job_of<'a>(facts: &'a Facts, node: &Node) -> Option<&'a JobFact> {
 }
 
 /// One node that took long must not keep the others waiting for ever: at the beginning of the longest window, any may begin.
-fn bounded(needs: Duration, policy: &Policy) -> Duration {
-    policy.calendar.longest().map_or(needs, |longest| needs.min(longest.saturating_sub(START)))
+fn bounded(needs: Duration, calendar: &Calendar) -> Duration {
+    calendar.longest().map_or(needs, |longest| needs.min(longest.saturating_sub(START)))
 }
 
 /// The rest of the run in flight, and why it is not over: its newest Job has ended well without its node, for it had come to the end of a window.
@@ -150,22 +150,28 @@ pub fn rest<'a>(facts: &'a Facts, policy: &Policy, now: Timestamp) -> Option<(&'
         return None;
     }
     let node = facts.node(&resting.node)?;
-    let closed = match policy.calendar.is_empty() {
+    let calendar = policy.calendar_of(node);
+    let closed = match calendar.is_empty() {
         // Whoever looks from elsewhere may not have the installation's settings.
         true => {
             resting.until.filter(|until| now < *until).map(|until| Closed { until: Some(until), why: resting.why.clone() })?
         }
-        false => may_begin(&policy.calendar, now, needs_of(facts, node, policy)).err()?,
+        false => may_begin(&calendar, now, needs_of(facts, node, policy)).err()?,
     };
     Some((resting, closed))
 }
 
-/// The Job that wrote this is the run's newest, and has ended well. One that came after it, or that is gone, ends the rest.
+/// The Job that wrote this is the run's newest, and has ended well. One that came after it, or that is gone, ends the rest; so does one beside it
+/// that failed.
 pub fn resting(facts: &Facts) -> Option<&Resting> {
     let resting = facts.marks.resting.as_ref().filter(|_| facts.marks.in_flight)?;
-    let newest = facts.jobs.iter().filter(|job| job.run == facts.marks.run_id).max_by_key(|job| (job.created, &job.name))?;
-    let same = facts.node(&resting.node).and_then(|node| job_of(facts, node)).is_some_and(|job| job.uid == newest.uid);
-    (same && newest.state == JobState::Complete && !newest.deleting).then_some(resting)
+    let own = facts.node(&resting.node).and_then(|node| job_of(facts, node))?;
+    let newest = facts.jobs.iter().filter(|job| job.run == facts.marks.run_id).all(|job| job.created <= own.created);
+    // Of what was in work beside it, nothing is left to be finished.
+    let failed = |node: &Node| job_of(facts, node).is_some_and(|job| matches!(job.state, JobState::Failed { .. }));
+    let undone = |node: &Node| facts.marks.target.is_some_and(|target| !facts.is_done_for_now(node, target));
+    let beside = facts.managed().filter(|node| node.name != resting.node).any(|node| undone(node) && failed(node));
+    (newest && !beside && own.state == JobState::Complete && !own.deleting).then_some(resting)
 }
 
 #[cfg(test)]

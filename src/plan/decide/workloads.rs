@@ -60,6 +60,13 @@ impl Workload {
         self.available >= self.wanted && !self.unavailable
     }
 
+    /// No more than a quarter is missing, as a Deployment's own update may leave it
+    /// (<https://kubernetes.io/docs/concepts/workloads/controllers/deployment/#max-unavailable>): of a large one, something always is while many
+    /// nodes are drained.
+    pub fn is_mostly_whole(&self) -> bool {
+        i64::from(self.available) * 4 >= i64::from(self.wanted) * 3 && !self.unavailable
+    }
+
     /// How many of its pods are there.
     pub fn words(&self) -> String {
         format!("has {} of {} pods available", self.available, self.wanted)

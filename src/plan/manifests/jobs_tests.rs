@@ -6,16 +6,19 @@ use crate::failure::Class;
 use crate::plan::decide::next;
 use crate::plan::model::calendar::Calendar;
 use crate::plan::model::fixture::*;
-use crate::plan::model::policy::Runner;
+use crate::plan::model::policy::{QuietScope, Runner};
+use crate::plan::model::waves::Waves;
 
 const POLICY: Policy = Policy {
     runner: Runner::FirstWorker,
     standby: Vec::new(),
     quiet: Duration::ZERO,
+    quiet_scope: QuietScope::Auto,
     retry_deferred: None,
     soak: Duration::ZERO,
     ready_ratio: 0.9,
     calendar: Calendar::ALWAYS,
+    waves: Waves::ONE_BY_ONE,
 };
 
 const TEMPLATE: Template<'_> = Template {
@@ -37,7 +40,9 @@ fn chain() -> Vec<Value> {
     let mut facts = in_flight(runbook());
     facts.marks.prepared = false;
     let mut manifests = Vec::new();
-    while let next::Next::Create(planned) = next::next(&facts, &policy(), None).unwrap() {
+    while let next::Next::Create(next::Wave { first: planned, .. }) =
+        next::next(&facts, &policy(), None, jiff::Timestamp::UNIX_EPOCH).unwrap()
+    {
         manifests.push(manifest(&facts, &planned, &TEMPLATE).unwrap());
         match (planned.step.phase, &planned.step.node) {
             (Phase::Preflight, _) => facts = in_flight(facts),

@@ -29,6 +29,17 @@ impl Facts {
         self.nodes.iter().filter(|node| !node.excluded)
     }
 
+    /// Old workers that have joined since the run in flight began are left out of it, and told as excluded: a cluster that makes new ones out of an
+    /// old image would never come to an end. One that was begun is finished.
+    pub fn leave_late(&mut self) {
+        let (Some(target), Some(started), true) = (self.marks.target, self.marks.started, self.marks.in_flight) else { return };
+        let late = |node: &Node| node.joined.is_some_and(|joined| joined > started) && !node.is_upgraded(target);
+        let begun = |node: &Node| node.cordoned_by.is_some() || node.unrecorded() || node.hook_is_owed();
+        for node in self.nodes.iter_mut().filter(|node| !node.control_plane && late(node) && !begun(node)) {
+            node.excluded = true;
+        }
+    }
+
     /// By its name; excluded ones, too.
     pub fn node(&self, name: &str) -> Option<&Node> {
         self.nodes.iter().find(|node| node.name == name)
@@ -148,6 +159,12 @@ pub struct Node {
     pub name: String,
     /// The value of the label kubernetes.io/hostname, which need not be the name.
     pub hostname: String,
+    /// The value of the label topology.kubernetes.io/zone; empty where it has none.
+    pub zone: String,
+    /// The name of its pool, of a worker that is in one.
+    pub pool: Option<String>,
+    /// A person has paused it, by a label: it has no turn.
+    pub paused: bool,
     /// InternalIP.
     pub address: Option<String>,
     /// As its kubelet reported it; empty where it reports none. Clones may share one.
@@ -172,8 +189,10 @@ pub struct Node {
     pub taints: Vec<Taint>,
     /// Static pods of the control plane on this node (apiserver, controller-manager, scheduler): empty on workers.
     pub components: Vec<Component>,
-    /// Excluded by the settings.
+    /// Excluded by the settings: by its name, or since it joined after the run had begun.
     pub excluded: bool,
+    /// When it joined the cluster.
+    pub joined: Option<Timestamp>,
     /// Run id of the run that cordoned it (our annotation).
     pub cordoned_by: Option<String>,
     pub former_versions: Option<String>,

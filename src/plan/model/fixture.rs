@@ -3,8 +3,9 @@
 use super::calendar::Calendar;
 use super::facts::{COMPONENTS, Component, Facts, JobFact, JobState, Node, Taint};
 use super::marks::RunMarks;
-use super::policy::{Policy, Runner};
+use super::policy::{Policy, QuietScope, Runner};
 use super::version::Version;
+use super::waves::Waves;
 
 pub const OLD: Version = Version::new(1, 34, 2);
 pub const NEW: Version = Version::new(1, 34, 7);
@@ -14,10 +15,12 @@ pub fn policy() -> Policy {
         runner: Runner::FirstWorker,
         standby: Vec::new(),
         quiet: std::time::Duration::from_secs(24 * 3600),
+        quiet_scope: QuietScope::Auto,
         retry_deferred: Some(std::time::Duration::from_secs(24 * 3600)),
         soak: std::time::Duration::from_secs(600),
         ready_ratio: 0.9,
         calendar: Calendar::ALWAYS,
+        waves: Waves::ONE_BY_ONE,
     }
 }
 
@@ -25,6 +28,9 @@ pub fn worker(name: &str, version: Version) -> Node {
     Node {
         name: name.to_owned(),
         hostname: name.to_owned(),
+        zone: String::new(),
+        paused: false,
+        pool: None,
         address: Some("10.0.20.100".to_owned()),
         machine_id: String::new(),
         boot_id: String::new(),
@@ -41,6 +47,7 @@ pub fn worker(name: &str, version: Version) -> Node {
         taints: Vec::new(),
         components: Vec::new(),
         excluded: false,
+        joined: None,
         cordoned_by: None,
         former_versions: None,
         hooked: None,

@@ -79,6 +79,10 @@ impl Skip {
         serde_json::from_str(text).unwrap_or_else(|_| text.split(',').map(|step| Skip::from(step.trim())).collect())
     }
 
+    /// All annotations of an object together have no more than 256 KiB
+    /// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/>): these have so much of it.
+    pub const MOST_BYTES: usize = 48 << 10;
+
     /// As the annotation carries them.
     pub fn write(skips: &[Skip]) -> String {
         serde_json::json!(skips).to_string()

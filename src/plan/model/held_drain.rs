@@ -12,7 +12,10 @@ const PAUSE: SignedDuration = SignedDuration::from_mins(10);
 /// No pause is longer.
 const LONGEST: SignedDuration = SignedDuration::from_hours(6);
 
-/// As an annotation of our namespace carries it. Another node's drain begins a new one.
+/// So many are kept, the newest.
+const KEPT: usize = 50;
+
+/// As an annotation of our namespace carries it: one, or several in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeldDrain {
@@ -25,14 +28,28 @@ pub struct HeldDrain {
 }
 
 impl HeldDrain {
-    /// None: it is not ours.
-    pub fn read(text: &str) -> Option<Self> {
-        serde_json::from_str(text).ok()
+    /// None of what is not ours.
+    pub fn read(text: &str) -> Vec<Self> {
+        let one = || serde_json::from_str(text).ok().map(|one| vec![one]);
+        serde_json::from_str(text).ok().or_else(one).unwrap_or_default()
     }
 
-    /// As the annotation carries it.
-    pub fn write(&self) -> String {
-        serde_json::json!(self).to_string()
+    /// As the annotation carries them.
+    pub fn write(all: &[HeldDrain]) -> String {
+        match all {
+            [one] => serde_json::json!(one),
+            all => serde_json::json!(all),
+        }
+        .to_string()
+    }
+
+    /// This one beside those of other nodes.
+    pub fn beside(self, others: &[HeldDrain]) -> Vec<Self> {
+        let mut all: Vec<HeldDrain> = others.iter().filter(|other| other.node != self.node).cloned().collect();
+        all.push(self);
+        all.sort_by_key(|held| std::cmp::Reverse(held.last));
+        all.truncate(KEPT);
+        all
     }
 
     /// One more has ended at `now`; the node was out of service for `out`.
@@ -100,12 +117,15 @@ mod tests {
         let held = held.unwrap();
         assert_eq!((held.tries, held.seconds), (40, 2400));
         assert_eq!((&pauses[..7], pauses[39]), ([10, 20, 40, 80, 160, 320, 360].as_slice(), 360));
-        assert_eq!(HeldDrain::read(&held.write()), Some(held.clone()));
+        assert_eq!(HeldDrain::read(&HeldDrain::write(std::slice::from_ref(&held))), [held.clone()]);
         assert_eq!(
             HeldDrain::after(Some(&held), "other", Duration::from_secs(5), at(1)).words(),
             "1 drain did not end, out of service 5s in all"
         );
-        assert_eq!(HeldDrain::read("soon"), None);
+        assert_eq!(HeldDrain::read("soon"), []);
+        let other = HeldDrain { node: "other".to_owned(), ..held.clone() };
+        let both = other.clone().beside(&[held.clone(), other]);
+        assert_eq!((HeldDrain::read(&HeldDrain::write(&both)), both.len()), (both.clone(), 2));
     }
 
     #[test]

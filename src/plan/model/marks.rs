@@ -51,8 +51,8 @@ pub struct RunMarks {
     pub left_out: Vec<Skip>,
     /// What was well when the run was claimed; None: a build before this one began it, or what stands there is not ours.
     pub baseline: Option<Baseline>,
-    /// Drains that did not end, of the node that was tried last.
-    pub held_drain: Option<HeldDrain>,
+    /// Drains that did not end: of the node that was tried last, in waves of each.
+    pub held_drains: Vec<HeldDrain>,
     /// Who performs the run in a process of their own, after Jobs had begun it.
     pub local: Option<String>,
     /// What the watch was about to do when it wrote this.
@@ -67,8 +67,8 @@ pub struct RunMarks {
     pub only: Option<Only>,
     /// As it stands there.
     pub acknowledged: Option<String>,
-    /// Of which failure Slack was told last, as [`crate::plan::view::news::News`] writes it.
-    pub told: Option<String>,
+    /// Of which failures Slack was told last, as [`crate::plan::view::news::News`] writes it: in waves of one for each node.
+    pub told: Vec<String>,
     /// Of which hold the watch has reminded people, and when.
     pub reminded: Option<Reminded>,
     pub halted: Option<Halt>,
@@ -238,9 +238,14 @@ impl Edit {
         Self::set(Mark::Only, Only { run: run.clone(), node: node.clone() }.to_string())
     }
 
-    /// One more drain that did not end.
-    pub fn held_drain(held: &HeldDrain) -> Self {
-        Self::set(Mark::HeldDrain, held.write())
+    /// Drains that did not end.
+    pub fn held_drains(held: &[HeldDrain]) -> Self {
+        Self::set(Mark::HeldDrain, HeldDrain::write(held))
+    }
+
+    /// Slack was told of these failures; of none: nothing is left of what it was told.
+    pub fn told(told: &[String]) -> Self {
+        Self::set_or_remove(Mark::Told, (!told.is_empty()).then(|| told.join(", ")))
     }
 
     /// A run to that release may begin.
@@ -350,7 +355,7 @@ impl RunMarks {
             skipped: mark(Mark::Skipped).map(|text| Skip::read(&text)).unwrap_or_default(),
             left_out: mark(Mark::LeftOut).map(|text| Skip::read(&text)).unwrap_or_default(),
             baseline: mark(Mark::Baseline).and_then(|text| Baseline::read(&text)),
-            held_drain: mark(Mark::HeldDrain).and_then(|text| HeldDrain::read(&text)),
+            held_drains: mark(Mark::HeldDrain).map(|text| HeldDrain::read(&text)).unwrap_or_default(),
             local: mark(Mark::Local),
             taking_up: mark(Mark::TakingUp),
             handed_on: mark(Mark::HandedOn),
@@ -358,7 +363,7 @@ impl RunMarks {
             outside_windows: parsed(annotations, prefix, Mark::OutsideWindows, &mut garbled),
             only: parsed(annotations, prefix, Mark::Only, &mut garbled),
             acknowledged: mark(Mark::Acknowledged),
-            told: mark(Mark::Told),
+            told: mark(Mark::Told).map(|text| text.split(", ").map(str::to_owned).collect()).unwrap_or_default(),
             reminded: mark(Mark::Reminded).and_then(|text| Reminded::read(&text)),
             halted: mark(Mark::Halted).map(|text| Halt::read(&text)),
             deferred: parsed(annotations, prefix, Mark::Deferred, &mut garbled),
@@ -372,7 +377,7 @@ impl RunMarks {
 
     /// Drains of this node that did not end.
     pub fn held_drain_of(&self, node: &str) -> Option<&HeldDrain> {
-        self.held_drain.as_ref().filter(|held| held.node == node && self.in_flight)
+        self.held_drains.iter().find(|held| held.node == node && self.in_flight)
     }
 
     /// A person has said that this run need not wait for a window.
@@ -501,6 +506,29 @@ mod tests {
             annotations.insert(mark.key(PREFIX), text.to_owned());
             assert_ne!(RunMarks::read(&annotations, PREFIX), without, "{mark:?}");
         }
+    }
+
+    /// Of 5,000 nodes with the longest names, all that a run may have to say of them fits beside each other: 256 KiB, and as much again is left for
+    /// whatever others write there.
+    #[test]
+    fn marks_have_room_on_the_namespace_however_many_nodes_there_are() {
+        let node = |i: usize| format!("{i:05}{}", "n".repeat(58));
+        let at = Timestamp::UNIX_EPOCH;
+        let held = |i| HeldDrain { node: node(i), tries: u32::MAX, seconds: u64::MAX, last: at };
+        let held = (0..5000).fold(Vec::new(), |all, i| held(i).beside(&all));
+        let failed =
+            |i| crate::failure::Failure { place: node(i), ..crate::failure::Failure::nothing_begun(Cause::refused("x")) };
+        let told = (0..5000)
+            .fold(Vec::new(), |told: Vec<String>, i| crate::plan::view::news::News::of(&failed(i)).unwrap().beside(&told, true));
+        let edits = [
+            Edit::held_drains(&held),
+            Edit::told(&told),
+            Edit::set(Mark::LeftOut, "x".repeat(Skip::MOST_BYTES)),
+            Edit::set(Mark::Baseline, "x".repeat(crate::plan::model::baseline::MOST_BYTES)),
+        ];
+        let bytes: usize = written(&edits).iter().map(|(key, value)| key.len() + value.len()).sum();
+        assert!(bytes < 192 << 10, "{bytes}");
+        assert_eq!((held.len(), told.len()), (50, 50));
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod hooks;
 pub mod journal;
 pub mod lease;
 pub mod marks;
+pub mod matcher;
 pub mod member;
 pub mod named;
 pub mod parse;
@@ -25,6 +26,7 @@ pub mod reminded;
 pub mod resting;
 pub mod span;
 pub mod version;
+pub mod waves;
 pub mod webhook;
 pub mod work;
 

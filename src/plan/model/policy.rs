@@ -1,5 +1,6 @@
 //! What is wanted: the settings that decisions depend on, and nothing else of them.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -8,7 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::calendar::Calendar;
+use super::facts::Node;
 use super::version::{NotAVersion, Version};
+use super::waves::Waves;
 
 /// Characters of the setting alert-ignore.
 pub const LONGEST_FILTER: usize = 2000;
@@ -21,6 +24,7 @@ pub struct Policy {
     pub standby: Vec<String>,
     /// How long nodes must have been quiet (no Ready transition) before a run.
     pub quiet: Duration,
+    pub quiet_scope: QuietScope,
     /// How long the watch tries a run again that was deferred, beside the time for which no window is open; None: not at all.
     pub retry_deferred: Option<Duration>,
     /// Watch after a node before the next.
@@ -29,6 +33,23 @@ pub struct Policy {
     pub ready_ratio: f64,
     /// When nodes may be taken out of service.
     pub calendar: Calendar,
+    /// How many workers may be out of service at the same time.
+    pub waves: Waves,
+}
+
+impl Policy {
+    /// The soak after this node: its pool's, else that of all.
+    pub fn soak_of(&self, node: &Node) -> Duration {
+        self.waves.pool(node.pool.as_deref()).and_then(|pool| pool.soak).unwrap_or(self.soak)
+    }
+
+    /// When this node may be taken out of service: in its pool's windows, else in those of all; in no freeze.
+    pub fn calendar_of(&self, node: &Node) -> Cow<'_, Calendar> {
+        match self.waves.pool(node.pool.as_deref()).filter(|pool| !pool.windows.is_empty()) {
+            Some(pool) => Cow::Owned(Calendar { windows: pool.windows.clone(), ..self.calendar.clone() }),
+            None => Cow::Borrowed(&self.calendar),
+        }
+    }
 }
 
 /// Which releases detection goes to by itself.
@@ -130,6 +151,18 @@ impl fmt::Display for Days {
 }
 
 crate::words::as_text!(Days);
+
+/// Of which nodes it is asked whether they came or went lately.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QuietScope {
+    /// In a small cluster of all of them before a run. In a large one something always comes and goes: there of the control planes and the runner
+    /// before a run, and of each node before its turn.
+    #[default]
+    Auto,
+    /// Of all of them before a run.
+    Cluster,
+}
 
 /// Which node hosts the Jobs. Beside the control planes it is the one that gets the key, and tokens of the accounts that may create Jobs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -330,7 +330,8 @@ fn inputs(missing: &Answer<Vec<Input>>) -> Check {
 
 /// What fires holds a run, which is no illness; that nobody can say what fires is one.
 fn alerts_seen(alerts: &Answer<Vec<Alert>>, namespace: &str) -> Check {
-    let asker = Asker { moment: Moment::Upgrading, namespace, skewed: true, gates: &[], ignore: None, info_holds: false };
+    let asker =
+        Asker { moment: Moment::Upgrading, namespace, skewed: true, gates: &[], ignore: None, matchers: &[], info_holds: false };
     match alerts::judge(alerts, &asker) {
         Judgement::Pass => Check::ok("alerts", "none fires that would hold a run"),
         Judgement::Blocked(blocked) => Check::ok("alerts", format!("a run would be held now by {}", blocked.alerts.join(", "))),

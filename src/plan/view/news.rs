@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::failure::{Class, Failure};
 use crate::plan::model::facts::Facts;
+use crate::plan::model::waves::MOST;
 
 /// A failure, as far as it is news: where, and what a person makes of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,15 +35,32 @@ impl News {
         Some(News { place: failure.place.clone(), kind })
     }
 
+    /// What is told by now, of what was before: in waves, of other places as well.
+    pub fn beside(&self, told: &[String], waves: bool) -> Vec<String> {
+        // No more are at work at the same time: the newest are kept.
+        let mut all: Vec<String> = told.iter().filter(|other| waves && !is_of(other, &self.place)).cloned().collect();
+        all.push(self.to_string());
+        all.split_off(all.len().saturating_sub(MOST))
+    }
+
+    /// What is left of it once this place is done.
+    pub fn without(told: &[String], place: &str, waves: bool) -> Vec<String> {
+        told.iter().filter(|other| waves && !is_of(other, place)).cloned().collect()
+    }
+
     /// It was told before: the run's marks say so, or before there are any the other pods of our own Job do.
     pub fn is_old(&self, facts: &Facts, own_job: Option<&str>) -> bool {
         if facts.marks.in_flight {
-            return facts.marks.told.as_deref() == Some(self.to_string().as_str());
+            return facts.marks.told.contains(&self.to_string());
         }
         let retryable = [Class::Step, Class::Contended, Class::Unreachable].map(|class| i32::from(class.code()));
         let own = facts.jobs.iter().find(|job| own_job == Some(job.name.as_str()));
         self.kind == NewsKind::Failed && own.is_some_and(|job| job.exits.iter().any(|exit| retryable.contains(exit)))
     }
+}
+
+fn is_of(told: &str, place: &str) -> bool {
+    told.split_once(' ').is_some_and(|(_, of)| of == place)
 }
 
 impl fmt::Display for News {
@@ -75,7 +93,7 @@ mod tests {
         facts.marks.in_flight = true;
         let first = news("k8s-node4", Class::Step).unwrap();
         assert!(!first.is_old(&facts, None));
-        facts.marks.told = Some(first.to_string());
+        facts.marks.told = first.beside(&[], false);
         for (place, class, old) in [
             ("k8s-node4", Class::Step, true),
             ("k8s-node4", Class::Unreachable, true),

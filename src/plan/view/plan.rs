@@ -26,7 +26,7 @@ pub struct Plan {
     pub kind: &'static str,
     /// Id of the run in flight, of which this is what is left; null where none is.
     pub run: Option<String>,
-    /// The Jobs that the run creates, one after the other.
+    /// The Jobs that the run creates, in their order.
     pub turns: Vec<Turn>,
     /// How long all turns together take; null where nothing is known of one.
     pub seconds: Option<u64>,
@@ -45,6 +45,8 @@ pub struct Plan {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Turn {
+    /// Counts from 1: those of one wave are at work at the same time, and the next begins when they are done.
+    pub wave: usize,
     /// Preflight, master, worker or postflight.
     pub phase: &'static str,
     /// The node that it upgrades; null for the phases at both ends.
@@ -129,7 +131,7 @@ pub struct Component {
 
 texts!(none: Rests);
 texts!(Plan { cluster, running, target, kind, run, turns, seconds, times, gates, nodes, open });
-texts!(Turn { phase, node, job, runs_on, seconds, out_of_service_seconds, work });
+texts!(Turn { wave, phase, node, job, runs_on, seconds, out_of_service_seconds, work });
 texts!(Work { what, seconds });
 texts!(GateNow { gate, verdict, question, why, next });
 texts!(NodeAhead { node, packages, components, pods, drain });
@@ -150,7 +152,7 @@ impl Plan {
 
 impl Turn {
     /// A Job with what its turn takes.
-    pub fn of(planned: &Planned, times: &Times) -> Self {
+    pub fn of(planned: &Planned, wave: usize, times: &Times) -> Self {
         let place = planned.step.node.as_deref().unwrap_or(planned.step.phase.word());
         let took = times.of_turn(place, planned.step.phase);
         let work = |took: &Took| {
@@ -160,6 +162,7 @@ impl Turn {
             work
         };
         Turn {
+            wave,
             phase: planned.step.phase.word(),
             node: planned.step.node.clone(),
             job: planned.job.clone(),

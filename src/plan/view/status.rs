@@ -37,7 +37,7 @@ pub fn screen(seen: &ScreenInput, policy: &Policy, cluster: &str, namespace: &st
     let facts = &seen.facts;
     let marks = &facts.marks;
     // Nothing is told to be next where nobody who acts could say so.
-    let next = facts.readable(namespace).and_then(|()| next::next(facts, policy, None));
+    let next = facts.readable(namespace).and_then(|()| next::next(facts, policy, None, now));
     let work: Vec<Work> =
         facts.jobs.iter().filter(|job| job.state == JobState::Active).map(|job| at_work(seen, job, now)).collect();
     let failure = failed(seen);
@@ -62,7 +62,10 @@ pub fn screen(seen: &ScreenInput, policy: &Policy, cluster: &str, namespace: &st
         rests: view.rest(),
         stopped: match view.next {
             _ if view.driver().is_some() || view.rest().is_some() => None,
-            Ok(Next::Create(planned)) => Some(format!("no Job is at work, and {} is not done", planned.step.token())),
+            Ok(Next::Create(wave)) => {
+                let at_work = if work.is_empty() { "no Job is at work" } else { "a Job has failed" };
+                Some(format!("{at_work}, and {} is not done", wave.first.step.token()))
+            }
             _ => None,
         },
         rows: view.nodes().into_iter().map(|node| view.row(node)).collect(),
@@ -236,6 +239,11 @@ impl View<'_> {
 
     /// What is at work, else what comes next.
     fn position(&self) -> String {
+        if self.work.len() > 1 {
+            let workers = || self.facts().managed().filter(|node| !node.control_plane);
+            let done = workers().filter(|node| self.target().is_some_and(|target| node.is_done(target))).count();
+            return format!("{} Jobs at work, {done} of {} workers done", self.work.len(), workers().count());
+        }
         let undone = || self.undone().first().map(Step::token);
         let Some(token) = self.work.first().map(|work| work.step.clone()).or_else(undone) else { return String::new() };
         let nodes = self.in_turn();
@@ -289,6 +297,7 @@ impl View<'_> {
                 words.push("control plane done, its kubelet is upgraded after the last control plane".to_owned());
             }
             (Some(_), None) if Step::of(node).is_skipped(&self.facts().marks) => words.push("SKIPPED".to_owned()),
+            (Some(_), None) if node.paused => words.push("paused, by a label".to_owned()),
             (Some(_), None) => words.push("waiting".to_owned()),
             (None, _) => {}
         }
@@ -390,7 +399,7 @@ impl View<'_> {
             _ if self.driver().is_some() => {
                 commands.push("k8s-upgrade halt    # stops that process at its next safe point, as Ctrl-C does".to_owned());
             }
-            Ok(Next::Running(job)) => {
+            Ok(Next::Running(job) | Next::Failed(job)) => {
                 let idle = self.active().find(|active| active.name == *job && idle(self.seen, active, self.now).is_some());
                 commands.push(match idle.map(|job| job.pod.as_deref()) {
                     Some(Some(pod)) => command!("kubectl -n {} describe pod {}    # why it does not run", namespace, pod),
@@ -398,7 +407,8 @@ impl View<'_> {
                     None => command!("kubectl -n {} logs -f job/{}", namespace, job),
                 });
             }
-            Ok(Next::Create(planned)) => {
+            Ok(Next::Create(wave)) => {
+                let planned = &wave.first;
                 let pin = planned.place();
                 commands.extend(advised.filter(|advice| advice.purpose != Purpose::GoOn).map(ToString::to_string));
                 let mended = if failure.is_some() { "after mending it: " } else { "" };

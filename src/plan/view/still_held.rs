@@ -25,8 +25,8 @@ pub struct StillHeld {
     pub why: Vec<(String, Option<Duration>)>,
     /// Nodes that are out of service by our doing, and for how long, where that is known.
     pub out: Vec<(String, Option<Duration>)>,
-    /// A node whose drains did not end, and what came of them.
-    pub drains: Option<(String, String)>,
+    /// Nodes whose drains did not end, and what came of them.
+    pub drains: Vec<(String, String)>,
     /// What follows by itself.
     pub then: String,
     /// What to type.
@@ -61,7 +61,7 @@ pub fn still_held(screen: &Screen, hold: &Hold, known: &Reminded, facts: &Facts,
         lasts: lasts(known.since),
         why: halted.chain(blocks).chain(failed).chain(stopped).chain(deferred).take(TOLD).collect(),
         out: out.map(|node| (node.name.clone(), node.cordoned_since.map(lasts))).collect(),
-        drains: marks.held_drain.as_ref().filter(|_| marks.in_flight).map(|held| (held.node.clone(), held.words())),
+        drains: marks.held_drains.iter().filter(|_| marks.in_flight).map(|held| (held.node.clone(), held.words())).collect(),
         then: screen.safe.1.clone(),
         next: screen.commands.clone(),
     }

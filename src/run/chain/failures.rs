@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use crate::failure::{Advice, Cause, Class, Failure};
-use crate::names::Mark;
 use crate::plan::decide::orphan;
 use crate::plan::decide::orphan::Verdict;
 use crate::plan::model::facts::Facts;
-use crate::plan::model::marks::Edit;
+use crate::plan::model::marks::{Edit, RunMarks};
 use crate::plan::view::news::News;
 use crate::report::Notice;
 use crate::run::nodes;
@@ -125,8 +124,9 @@ pub async fn tell(services: &Services, failure: &Failure) {
         return;
     }
     let Some(run) = run else { return };
-    let mark = [Edit::set(Mark::Told, news.to_string())];
-    if let Err(cause) = services.record.mark_run(&run, &failure.place, "record what Slack was told", &mark).await {
+    let waves = services.settings.policy().waves.on();
+    let told = |now: &RunMarks| vec![Edit::told(&news.beside(&now.told, waves))];
+    if let Err(cause) = services.record.amend_run(&run, &failure.place, "record what Slack was told", told).await {
         services.session.warn("slack", format!("a retry will tell the same once more: {}", cause.what));
     }
 }

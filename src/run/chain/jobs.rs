@@ -8,7 +8,7 @@ use kube::{Api, ResourceExt};
 
 use crate::failure::{Advice, Cause, Class, Failure, Outcome};
 use crate::guard::{self, Guard};
-use crate::plan::decide::next::{self, Next};
+use crate::plan::decide::next::{self, Next, Wave};
 use crate::plan::decide::orphan;
 use crate::plan::decide::planned::Planned;
 use crate::plan::manifests::jobs::{self, Template};
@@ -31,15 +31,25 @@ const TRIES: u32 = 3;
 /// What the bookkeeping of a phase may take beside its waits.
 const MARGIN: Duration = Duration::from_secs(30 * 60);
 
-/// Creates the Job that the facts ask for now, if any. `own_job` is the Job that asks.
+/// Creates the Jobs that the facts ask for now, if any. `own_job` is the Job that asks.
 pub async fn create_next(services: &Services, own_job: Option<&str>, run: &RunId) -> Result<Next, Cause> {
     let facts = services.observer.observe().await?;
-    let next = next::next(&facts, &services.settings.policy(), own_job)?;
-    if let (Next::Create(planned), Some(target)) = (&next, facts.marks.target) {
-        create_job(services, &facts, planned, target, run).await?;
-        expect_pod(services, planned).await;
+    let next = next::next(&facts, &services.settings.policy(), own_job, services.session.now())?;
+    if let (Next::Create(wave), Some(target)) = (&next, facts.marks.target) {
+        create(services, &facts, wave, target, run).await?;
+        for planned in wave.all() {
+            expect_pod(services, planned).await;
+        }
     }
     Ok(next)
+}
+
+/// Creates the Jobs of a wave. Whoever dies between two leaves the rest to whoever ends next.
+pub async fn create(services: &Services, facts: &Facts, wave: &Wave, target: Version, run: &RunId) -> Result<(), Cause> {
+    for planned in wave.all() {
+        create_job(services, facts, planned, target, run).await?;
+    }
+    Ok(())
 }
 
 /// Looks for the pod of a Job that was just created, and tells where none comes: a quota, a policy or a webhook may refuse pods, and a Job
@@ -184,14 +194,15 @@ pub async fn delete_job(session: &Session, cluster: &Cluster, name: &str, uid: &
 /// Over the sum of a phase's waits: what bounds a pod that never starts, and nothing that still makes progress.
 fn job_deadline(settings: &Settings, phase: Phase) -> Duration {
     let s = settings;
+    let soak = s.pools.values().filter_map(|pool| pool.soak).chain([s.soak]).max().unwrap_or_default();
     let hooks = if s.hooks().is_empty() { Duration::ZERO } else { s.hook_deadline * 4 };
     let waits = match phase {
         // The trial, the repositories, what is fetched beforehand.
         Phase::Preflight => s.alert_wait + s.backup_deadline + s.step_deadline * 3,
         Phase::Master | Phase::Worker => {
-            s.soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 7 + hooks
+            soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 7 + hooks
         }
-        Phase::Postflight => s.soak + s.ready_deadline + s.resolve_wait * 2 + hooks,
+        Phase::Postflight => soak + s.ready_deadline + s.resolve_wait * 2 + hooks,
     };
     (waits + s.api_patience * 2 + MARGIN) * TRIES
 }
@@ -213,6 +224,11 @@ pub async fn successor(services: &Services, place: &str, run: &RunId) -> Result<
             }
             Next::Running(job) => {
                 services.session.note(place, format!("Job {job} is at work already"));
+                Ok(())
+            }
+            Next::Failed(job) => {
+                let watch = "nothing else begins before the watch or a person takes it up";
+                services.session.note(place, format!("Job {job} has failed: {watch}"));
                 Ok(())
             }
             Next::Create(_) => Ok(()),

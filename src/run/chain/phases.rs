@@ -8,7 +8,7 @@ use kube::api::ListParams;
 
 use crate::failure::{Advice, Cause};
 use crate::guard::{self, Guard};
-use crate::names::Mark;
+use crate::names::{self, Mark};
 use crate::permit::ChangeClass;
 use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::entry::{self, Entry};
@@ -19,9 +19,10 @@ use crate::plan::model::answer::Verdict;
 use crate::plan::model::baseline::Baseline;
 use crate::plan::model::facts::{Facts, JobFact, Node, Phase};
 use crate::plan::model::halt::Skip;
-use crate::plan::model::marks::Edit;
+use crate::plan::model::marks::{Edit, RunMarks};
 use crate::plan::model::resting::Resting;
 use crate::plan::model::version::Version;
+use crate::plan::view::news::News;
 use crate::report::Notice;
 use crate::run::cluster::{Cluster, Lean, Observer, Record};
 use crate::run::nodes;
@@ -63,16 +64,19 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     if services.session.identity.node.as_deref() == Some(name) && guard::on(Guard::OwnNode) {
         return Err(Cause::refused(format!("this pod runs on {name}: it must not drain its own node")));
     }
+    let waves = services.settings.policy().waves.on();
     let mut before = Asking::at(Occasion::BeforeNode, &services.session, name);
-    before.heard(Gate::Order, in_turn(&facts, node, target))?;
+    before.heard(Gate::Order, in_turn(&facts, node, target, &services.settings.annotation_prefix))?;
     let mut after = Asking::at(Occasion::AfterNode, &services.session, name);
     let baseline = nodes::regression::baseline(services, name, &facts, run).await?;
     // An earlier runner came to its end, and said so.
-    let over = |changed| services.session.now().duration_since(changed).unsigned_abs() >= services.settings.soak;
+    let soak = services.settings.policy().soak_of(node);
+    let over = |changed| services.session.now().duration_since(changed).unsigned_abs() >= soak;
     let (done, kubelet_waits) = (facts.is_done_for_now(node, target), facts.kubelet_waits(node, target));
     let said = kubelet_waits || (done && node.changed_at.is_none_or(over));
     if done && guard::on(Guard::FinishedNode) {
-        if followed(services, &facts, run).await? {
+        // In waves a Job beside it may have created what is newer.
+        if !waves && followed(services, &facts, run).await? {
             // What that one drives away from the next node would look like harm done by this one.
             nodes::upgrade::skipped(&services.session, name, "upgrade", "the Job that follows it is there");
             return Ok(NodePhase::Done);
@@ -119,8 +123,9 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     nodes::regression::watch(services, &mut after, &baseline).await?;
     after.end()?;
     // What comes next at this place is news again: a control plane may have a second turn.
-    if let (Some(_), Some(run)) = (&facts.marks.told, &facts.marks.run_id) {
-        services.record.mark_run(run, name, "forget what Slack was told", &[Edit::remove(Mark::Told)]).await?;
+    if let (false, Some(run)) = (facts.marks.told.is_empty(), &facts.marks.run_id) {
+        let left = |now: &RunMarks| vec![Edit::told(&News::without(&now.told, name, waves))];
+        services.record.amend_run(run, name, "forget what Slack was told", left).await?;
     }
     if !said {
         services.session.notice(name, &Notice::NodeDone { node: name.to_owned(), target });
@@ -187,7 +192,8 @@ async fn entered(
     // A Job does not wait for days. Looked at once more after the gates, which take their time.
     let rests = async || {
         let policy = nodes::window::policy(&services.cluster, &services.settings).await;
-        let closed = nodes::window::closed(services, facts, run, &policy, when::needs_of(facts, node, &policy));
+        let needs = when::needs_of(facts, node, &policy);
+        let closed = nodes::window::closed(services, facts, run, &policy.calendar_of(node), needs);
         closed.filter(|_| guard::on(Guard::WindowBeforeNode))
     };
     let window = match rests().await {
@@ -267,17 +273,28 @@ async fn before_disruption(
     nodes::gates::before_work(services, &mut asking, name, phase, window).await?;
     let settled = workloads_back(services, name, baseline);
     asking.pass(Gate::Workloads, Guard::WorkloadsBeforeNode, settled).await?;
+    let policy = services.settings.policy();
+    // One after the other, whoever has created this Job is about to end.
+    let hosts = policy.waves.on() && order::may_host(facts, &policy, name);
     let wait = Wait { place: name, on: "the cluster to be fit", deadline: FIT, every: Duration::from_secs(3), stoppable: true };
     services
         .session
         .wait_or_hold(wait, async || {
-            let facts = services.observer.observe_nodes().await?;
+            let facts = match hosts {
+                true => services.observer.observe().await?,
+                false => services.observer.observe_nodes().await?,
+            };
+            let nobody = if hosts { gates::hosts_nobody(&facts, name) } else { Verdict::Pass };
             let at = (order::ahead(&facts, target) != Some(name)).then_some(target);
+            let now = services.session.now();
+            let ready = gates::nodes_ready(&facts, &policy, now);
+            let alone = gates::one_at_a_time(&facts, &policy, name, now);
+            let quiet = gates::quiet_before(&facts, name, &policy, now);
             let control_plane = if node.control_plane { Verdict::Pass } else { gates::control_plane(&facts, at) };
             Ok(asking.look([
-                (Gate::Nodes, Guard::NodesReadyBeforeNode, gates::nodes_ready(&facts, services.session.now())),
+                (Gate::Nodes, Guard::NodesReadyBeforeNode, Verdict::all([ready, quiet])),
                 (Gate::ApiServers, Guard::ApiServersReadyBeforeNode, gates::apiservers_ready(&facts)),
-                (Gate::OneAtATime, Guard::AloneBeforeNode, gates::one_at_a_time(&facts, name)),
+                (Gate::OneAtATime, Guard::AloneBeforeNode, Verdict::all([alone, nobody])),
                 (Gate::ControlPlane, Guard::ControlPlaneBeforeWorker, control_plane),
             ]))
         })
@@ -391,9 +408,13 @@ async fn pods_ready(session: &Session, cluster: &Cluster, settings: &Settings) -
 const FIT: Duration = Duration::from_secs(120);
 
 /// All control planes before the workers, but for one that goes ahead: a kubelet is never newer than an API server.
-fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
+fn in_turn(facts: &Facts, node: &Node, target: Version, prefix: &str) -> Result<(), Cause> {
     if node.excluded && guard::on(Guard::ExcludedNode) {
         return Err(Cause::refused(format!("{} is excluded by the settings", node.name)));
+    }
+    if node.paused && !facts.is_done_for_now(node, target) && node.cordoned_by.is_none() {
+        let next = command!("kubectl label node {} {}-    # lets it have its turn", node.name, names::label_pause(prefix));
+        return Err(Cause::hold(format!("{} is paused, by a label", node.name)).next(next));
     }
     if node.control_plane {
         // `kubeadm upgrade node` follows the configuration that `kubeadm upgrade apply` writes, which runs on the first one alone.

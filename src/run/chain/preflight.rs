@@ -11,7 +11,7 @@ use crate::plan::manifests::rights::Account;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, Node, Phase, Step};
 use crate::plan::model::halt::Skip;
-use crate::plan::model::marks::Edit;
+use crate::plan::model::marks::{Edit, RunMarks};
 use crate::plan::model::parse;
 use crate::plan::model::version::{UpgradeKind, Version};
 use crate::plan::rescue::card::Card;
@@ -129,8 +129,20 @@ pub(super) async fn leave_out(
     if new.is_empty() {
         return Ok(());
     }
-    let all = [before, new.as_slice()].concat();
-    services.record.mark_run(run, place, "record which workers are left out", &[Edit::left_out(&all)]).await?;
+    let bytes = Skip::write(&[before, new.as_slice()].concat()).len();
+    if bytes > Skip::MOST_BYTES {
+        let workers = before.len() + new.len();
+        return Err(Cause::hold(format!(
+            "{workers} workers can never be drained, more than a run can go past and keep on record"
+        ))
+        .next("k8s-upgrade plan    # what holds the pods of each; or exclude workers (setting exclude-nodes)"));
+    }
+    // As it stands there then: others may add to it.
+    let all = |now: &RunMarks| {
+        let more = new.iter().filter(|skip| now.left_out.iter().all(|known| known.step != skip.step)).cloned();
+        vec![Edit::left_out(&now.left_out.iter().cloned().chain(more).collect::<Vec<_>>())]
+    };
+    services.record.amend_run(run, place, "record which workers are left out", all).await?;
     for skip in new {
         services.session.notice(place, &Notice::LeftOut { target, skip });
     }
@@ -148,7 +160,7 @@ pub async fn asked(services: &Services, facts: &Facts, target: Version, run: &Ru
     let driver = services.leases.other_driver().await?;
     let by_hand = driver.map_or(Ok(()), |driver| Err(Cause::hold(format!("driven by {}", driver.by))));
     asking.tell(Gate::WorkByHand, Guard::WorkByHandBeforeRun, by_hand);
-    asking.tell(Gate::Nodes, Guard::NodesReadyBeforeRun, gates::nodes_fit(facts, services.session.now()));
+    asking.tell(Gate::Nodes, Guard::NodesReadyBeforeRun, gates::nodes_fit(facts, &policy, services.session.now()));
     asking.tell(
         Gate::ApiServers,
         Guard::ApiServersReadyBeforeRun,
@@ -239,7 +251,7 @@ pub async fn asked(services: &Services, facts: &Facts, target: Version, run: &Ru
     asking.tell(Gate::Etcd, Guard::EtcdFitBeforeRun, etcd);
     told.into_iter().for_each(|told| services.session.warn(PLACE, told));
     // What is left of a preflight takes nothing out of service: a run that is claimed is made ready, and then rests.
-    let closed = nodes::window::closed(services, facts, run, &policy, when::needs_of_run(&policy)).filter(|_| !claimed);
+    let closed = nodes::window::closed(services, facts, run, &policy.calendar, when::needs_of_run(&policy)).filter(|_| !claimed);
     let window = closed.map_or(Ok(()), |closed| Err(closed.cause()));
     nodes::gates::before_work(services, &mut asking, PLACE, Phase::Preflight, window).await?;
     let later = if services.session.dry_run { "it changes something: a dry run does without" } else { "another gate is closed" };

@@ -217,10 +217,12 @@ mod tests {
             runner: Default::default(),
             standby: Vec::new(),
             quiet: deadline,
+            quiet_scope: Default::default(),
             retry_deferred: None,
             soak: deadline,
             ready_ratio: 1.0,
             calendar: Default::default(),
+            waves: crate::plan::model::waves::Waves::ONE_BY_ONE,
         };
         let template =
             Template { policy: &policy, namespace: "n", prefix: PREFIX, image: "i", target, run: "0000000f", deadline };

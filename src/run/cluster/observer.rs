@@ -1,6 +1,6 @@
 //! Looks at what is and puts it in the terms of [`crate::plan::model::facts`]. Reads only.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,6 +19,7 @@ use crate::plan::model::halt::Halt;
 use crate::plan::model::hooks::Turn;
 use crate::plan::model::marks::{self, RunMarks};
 use crate::plan::model::version::Version;
+use crate::plan::model::waves::LateJoiners;
 use crate::run::cluster::objects::{Objects, of_chain, of_control_plane};
 use crate::run::cluster::{Cluster, Lean};
 use crate::run::session::{Probe, Session, Wait, Waited, locked};
@@ -108,6 +109,9 @@ impl Observer {
             }
         }
         facts.nodes.iter_mut().for_each(|node| node.components.sort_by(|a, b| a.name.cmp(&b.name)));
+        if self.settings.late_joiners == LateJoiners::Report {
+            facts.leave_late();
+        }
         Ok(facts)
     }
 
@@ -163,6 +167,9 @@ impl Observer {
         });
         Node {
             hostname: node.labels().get(names::LABEL_HOSTNAME).cloned().unwrap_or_else(|| name.clone()),
+            zone: node.labels().get(names::LABEL_ZONE).cloned().unwrap_or_default(),
+            pool: self.pool(node.labels()),
+            paused: node.labels().contains_key(&names::label_pause(&self.settings.annotation_prefix)),
             address: status
                 .and_then(|status| status.addresses.as_deref())
                 .unwrap_or_default()
@@ -195,6 +202,7 @@ impl Observer {
                 .map(|taint| Taint { key: taint.key.clone(), value: taint.value.clone(), effect: taint.effect.clone() })
                 .collect(),
             components: Vec::new(),
+            joined: node.metadata.creation_timestamp.as_ref().map(|time| time.0),
             excluded: self.settings.exclude_nodes.iter().any(|excluded| *excluded == *name),
             cordoned_by: mark(Mark::CordonedBy),
             former_versions: mark(Mark::FormerVersions),
@@ -203,6 +211,13 @@ impl Observer {
             odd,
             name,
         }
+    }
+
+    /// The first in order that has it.
+    fn pool(&self, labels: &BTreeMap<String, String>) -> Option<String> {
+        let worker = !labels.contains_key(names::LABEL_CONTROL_PLANE);
+        let pool = || self.settings.pools_in_order().into_iter().find(|(_, pool)| pool.has(labels));
+        worker.then(pool).flatten().map(|(name, _)| name)
     }
 
     /// A time that we wrote; one that cannot be read is not "never".

@@ -105,9 +105,20 @@ impl Record {
     /// Records facts of a run on the namespace, while that very run is in flight: a process that is late, whose run has ended meanwhile, writes
     /// nothing into the next one.
     pub async fn mark_run(&self, run: &RunId, place: &str, step: &str, marks: &[Edit]) -> Result<(), Cause> {
-        self.edit_namespace(place, step, marks, |now| match now.is_of(run) {
+        self.amend_run(run, place, step, |_| marks.to_vec()).await
+    }
+
+    /// The same of facts that follow from those that stand there: several runners may add to one mark.
+    pub async fn amend_run(
+        &self,
+        run: &RunId,
+        place: &str,
+        step: &str,
+        edit: impl Fn(&RunMarks) -> Vec<Edit>,
+    ) -> Result<(), Cause> {
+        self.amend_namespace(place, step, |now| match now.is_of(run) {
             false if guard::on(Guard::RunOfMark) => Err(not_in_flight(run, now)),
-            _ => Ok(true),
+            _ => Ok(Some(edit(now))),
         })
         .await
     }
@@ -209,7 +220,7 @@ impl Record {
         .await
     }
 
-    /// Patches the namespace under its resourceVersion: `may` sees the marks as they are, and says whether these are to be written.
+    /// The same with marks that are known beforehand: `may` says whether they are to be written.
     async fn edit_namespace(
         &self,
         place: &str,
@@ -217,16 +228,24 @@ impl Record {
         marks: &[Edit],
         may: impl Fn(&RunMarks) -> Result<bool, Cause>,
     ) -> Result<(), Cause> {
+        self.amend_namespace(place, step, |now| Ok(may(now)?.then(|| marks.to_vec()))).await
+    }
+
+    /// Patches the namespace under its resourceVersion: `edit` sees the marks as they are, and says what to write (None: nothing).
+    async fn amend_namespace(
+        &self,
+        place: &str,
+        step: &str,
+        edit: impl Fn(&RunMarks) -> Result<Option<Vec<Edit>>, Cause>,
+    ) -> Result<(), Cause> {
         let api: Api<Namespace> = self.cluster.all();
-        let annotations = self.annotations(marks);
         let change = Change::settle(place, step, RECORD).silent();
         self.session
             .change(change, async {
                 for _ in 0..RACES {
                     let now = self.cluster.call("read the namespace", async || api.get(&self.cluster.namespace).await).await?;
-                    if !may(&self.observer.marks_of(Some(&now))?)? {
-                        return Ok(());
-                    }
+                    let Some(marks) = edit(&self.observer.marks_of(Some(&now))?)? else { return Ok(()) };
+                    let annotations = self.annotations(&marks);
                     let version = now.resource_version().filter(|_| guard::on(Guard::NamespaceVersion));
                     let body = json!({ "metadata": { "resourceVersion": version, "annotations": annotations } });
                     let patch = Patch::Merge(&body);

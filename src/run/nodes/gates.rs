@@ -125,7 +125,8 @@ async fn judged(services: &Services, moment: Moment, skewed: bool) -> Judgement 
     };
     let (ignore, info_holds) = (services.settings.alert_ignore.regex(), services.settings.alert_info_holds);
     let namespace = services.cluster.namespace.as_str();
-    let asker = Asker { moment, namespace, skewed, gates: &gates, ignore, info_holds };
+    let matchers = services.settings.alert_matchers.as_slice();
+    let asker = Asker { moment, namespace, skewed, gates: &gates, ignore, matchers, info_holds };
     alerts::judge(&alerts, &asker)
 }
 

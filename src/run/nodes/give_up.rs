@@ -9,7 +9,7 @@ use crate::guard::{self, Guard};
 use crate::node::Inspect;
 use crate::plan::model::facts::{Facts, Node};
 use crate::plan::model::held_drain::HeldDrain;
-use crate::plan::model::marks::Edit;
+use crate::plan::model::marks::{Edit, RunMarks};
 use crate::run::services::Services;
 use crate::words::{RunId, command};
 
@@ -79,8 +79,12 @@ pub async fn cut_off(services: &Services, facts: &Facts, node: &Node, run: &RunI
 }
 
 async fn record_out(services: &Services, run: &RunId, held: &HeldDrain) {
-    let mark = [Edit::held_drain(held)];
-    if let Err(not) = services.record.mark_run(run, &held.node, "record how long it was out of service", &mark).await {
+    let edit = |now: &RunMarks| {
+        // One after the other, it is the one that was tried last that counts.
+        let others = if services.settings.policy().waves.on() { now.held_drains.as_slice() } else { &[] };
+        vec![Edit::held_drains(&held.clone().beside(others))]
+    };
+    if let Err(not) = services.record.amend_run(run, &held.node, "record how long it was out of service", edit).await {
         services.session.warn(&held.node, format!("that it was out of service could not be recorded: {}", not.what));
     }
 }

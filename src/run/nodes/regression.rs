@@ -1,5 +1,6 @@
 //! Looks at the cluster's own health: before a run is claimed, for the baseline; and after each node, for what has got worse since.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Unit};
@@ -11,6 +12,7 @@ use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::plan::decide::gates::{Gate, Occasion, first_few};
 use crate::plan::decide::regression::{LOOKS, Look, Looks, Pods, STANDS, Symptom, missing};
+use crate::plan::decide::waves;
 use crate::plan::decide::workloads::{Workload, crash_looping};
 use crate::plan::model::answer::{Answer, Verdict};
 use crate::plan::model::baseline::Baseline;
@@ -73,13 +75,34 @@ pub async fn workloads_back(
         every: Duration::from_secs(2),
         stoppable: true,
     };
+    let mut seen = Seen::of(settings);
     session
         .hold_at(Gate::Workloads, wait, async || {
-            let all = workloads(cluster).await?;
+            let all = seen.missing_still(workloads(cluster).await?);
             let missing: Vec<&str> = missing(&all, &counts).map(|workload| workload.name.as_str()).collect();
             Ok(if missing.is_empty() { Probe::Ready(()) } else { Probe::Not(missing.join(", ")) })
         })
         .await
+}
+
+/// Workloads that were seen whole since a wait began: in waves others are drained meanwhile, and there is never a moment at which all of all are.
+#[derive(Default)]
+struct Seen {
+    /// None: one node after the other, and each look counts.
+    whole: Option<BTreeSet<String>>,
+}
+
+impl Seen {
+    fn of(settings: &Settings) -> Self {
+        Seen { whole: settings.policy().waves.on().then(BTreeSet::new) }
+    }
+
+    /// Those that count: all, or in waves those that were not seen whole yet.
+    fn missing_still(&mut self, workloads: Vec<Workload>) -> Vec<Workload> {
+        let Some(whole) = &mut self.whole else { return workloads };
+        whole.extend(workloads.iter().filter(|workload| workload.is_mostly_whole()).map(Workload::key));
+        workloads.into_iter().filter(|workload| workload.is_whole() || !whole.contains(&workload.key())).collect()
+    }
 }
 
 /// One look, at what these gates want to know. `disks`: as the look before has left them.
@@ -90,18 +113,20 @@ async fn look(
     services: &Services,
     facts: &Facts,
     disks: &mut Disks,
+    seen: &mut Seen,
     pods: Pods,
     wanted: impl Fn(Gate) -> bool,
 ) -> Result<Look, Cause> {
     let cluster = &services.cluster;
-    let mut look = if wanted(Gate::Nodes) { Look::new(facts) } else { Look::default() };
+    let away = waves::may_be_away(facts, &services.settings.policy());
+    let mut look = if wanted(Gate::Nodes) { Look::new(facts, &away) } else { Look::default() };
     if wanted(Gate::Etcd) {
         let asked = etcd::asked(services, facts).await;
         let means = disks.means(&asked);
         look = look.with_control_planes(asked).with_disks(means);
     }
     if wanted(Gate::Workloads) {
-        look = look.with_workloads(workloads(cluster).await?);
+        look = look.with_workloads(seen.missing_still(workloads(cluster).await?));
     }
     look = look.with_crash_loops(crash_loops(cluster, pods).await?);
     // From elsewhere the cluster's DNS is not the one that is asked.
@@ -128,7 +153,7 @@ async fn crash_loops(cluster: &Cluster, pods: Pods) -> Result<Vec<String>, Cause
 
 /// What is well now; what is not is told, for no run is held for it.
 pub async fn taken(services: &Services, place: &str, facts: &Facts, mut disks: Disks) -> Result<Baseline, Cause> {
-    let look = look(services, facts, &mut disks, Pods::All, |_| true).await?;
+    let look = look(services, facts, &mut disks, &mut Seen::default(), Pods::All, |_| true).await?;
     let ill = look.ill();
     if !ill.is_empty() {
         let told = format!("not well before this run, and no reason to hold it: {}", first_few(&ill, NAMED));
@@ -161,12 +186,15 @@ pub async fn baseline(services: &Services, place: &str, facts: &Facts, run: &Run
 pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Baseline) -> Result<(), Cause> {
     let Services { session, settings, observer, .. } = services;
     let place = asking.place();
-    let soak = if guard::on(Guard::Soak) { settings.soak } else { Duration::ZERO };
     let (begun, mut looks, mut soaks, mut over) = (session.now(), Looks::default(), None, None);
     let (mut disks, mut first) = (Disks::default(), true);
+    let (policy, mut seen) = (settings.policy(), Seen::of(settings));
     loop {
         let facts = observer.observe_nodes().await?;
-        let last = facts.managed().filter_map(|node| Some((node.changed_at?, node.name.as_str()))).max();
+        let after = asking.occasion() == Occasion::AfterNode;
+        let last = waves::soaked_for(&facts, &policy, place, after, session.now());
+        let of_last = last.and_then(|(_, name)| facts.node(name)).map_or(Duration::ZERO, |node| policy.soak_of(node));
+        let soak = if guard::on(Guard::Soak) { of_last } else { Duration::ZERO };
         let passed = |at| session.now().duration_since(at).max(SignedDuration::ZERO).unsigned_abs();
         let left = last.map_or(Duration::ZERO, |(changed, _)| soak.saturating_sub(passed(changed)));
         let soaks = *soaks.get_or_insert(!left.is_zero());
@@ -185,10 +213,17 @@ pub async fn watch(services: &Services, asking: &mut Asking<'_>, baseline: &Base
             Occasion::BeforeNode | Occasion::AfterNode => Pods::around(&facts, place, soak, session.now()),
             Occasion::Preflight | Occasion::Postflight => Pods::All,
         };
-        let worse: Vec<Symptom> =
-            look(services, &facts, &mut disks, pods, wanted).await?.worse(baseline).into_iter().filter(counts).collect();
+        let worse: Vec<Symptom> = look(services, &facts, &mut disks, &mut seen, pods, wanted)
+            .await?
+            .worse(baseline)
+            .into_iter()
+            .filter(counts)
+            .collect();
         let late = passed(begun) >= *over.get_or_insert(left + guard::bound(Guard::WaitDeadline, settings.ready_deadline));
-        let standing = looks.see(session.now(), &worse, late);
+        // In waves pods are on their way for as long as another node is drained: that is told, and holds only in the end.
+        let moves = |symptom: &&Symptom| symptom.gate == Gate::Workloads && policy.waves.on() && !late;
+        let stays: Vec<Symptom> = worse.iter().filter(|symptom| !moves(symptom)).cloned().collect();
+        let standing = looks.see(session.now(), &stays, late);
         let reasons = |gate: Option<Gate>| -> Vec<String> {
             let of_it = standing.iter().filter(|(symptom, _)| gate.is_none_or(|gate| symptom.gate == gate));
             of_it

@@ -80,7 +80,7 @@ async fn roll_back_held(services: &Services, name: &str, run: &RunId) -> Result<
 }
 
 async fn out_of_service(services: &Services, name: &str) -> Result<(), Cause> {
-    super::upgrade::our_turn(&services.session, &services.observer, name).await?;
+    super::upgrade::our_turn(&services.session, &services.observer, &services.settings, name).await?;
     super::drain::drain(&services.session, &services.cluster, &services.settings, name, services.settings.drain_deadline, true)
         .await
 }

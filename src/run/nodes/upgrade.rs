@@ -114,7 +114,7 @@ async fn upgrade_held(
         let back = give_up(services, node, before, &to, &cause).await;
         return Err(if back { super::hooks::give_up(services, node, cause).await } else { cause });
     }
-    if !begun && let Err(cause) = our_turn(&services.session, &services.observer, name).await {
+    if !begun && let Err(cause) = our_turn(&services.session, &services.observer, &services.settings, name).await {
         // Nothing on the node was changed. (Whose Lease is lost changes nothing: this is refused, too.)
         if let Err(back) = super::cordon::take_cordon_back(&services.record, &services.settings, name, None).await {
             services.session.warn(name, format!("our cordon could not be taken back: {}", back.what));
@@ -146,9 +146,10 @@ async fn upgrade_held(
     after.pass(Gate::Workloads, Guard::WorkloadsAfterNode, back).await
 }
 
-/// One node at a time, whoever takes it out: two runners may have passed that gate together, and see each other only now that both
-/// have cordoned. One goes on; the other has to put its node back into service.
-pub async fn our_turn(session: &Session, observer: &Observer, name: &str) -> Result<(), Cause> {
+/// No more nodes at a time than may be, whoever takes them out: runners may have passed that gate together, and see each other only now that
+/// all have cordoned. The first go on; the others have to put their nodes back into service.
+pub async fn our_turn(session: &Session, observer: &Observer, settings: &Settings, name: &str) -> Result<(), Cause> {
+    let policy = settings.policy();
     let wait = Wait {
         place: name,
         on: "no other node to be out of service by our doing",
@@ -159,7 +160,8 @@ pub async fn our_turn(session: &Session, observer: &Observer, name: &str) -> Res
     let turn = session
         .wait_or_not(wait, async || {
             let facts = observer.observe_nodes().await?;
-            let turn = if guard::on(Guard::TurnAfterCordon) { gates::turn(&facts, name) } else { Turn::Ours };
+            let turn = || gates::turn(&facts, &policy, name, session.now());
+            let turn = if guard::on(Guard::TurnAfterCordon) { turn() } else { Turn::Ours };
             Ok(match turn {
                 Turn::Ours => Probe::Ready(Ok(())),
                 Turn::Wait(others) => Probe::Not(others.join(", ")),
@@ -170,8 +172,7 @@ pub async fn our_turn(session: &Session, observer: &Observer, name: &str) -> Res
     let cause = match turn {
         Ok(Waited::Ready(Ok(()))) => return Ok(()),
         Ok(Waited::Ready(Err(others)) | Waited::Late(others)) => {
-            Cause::contended(format!("{others} was taken out of service at the same moment: one node at a time"))
-                .next(Advice::status())
+            Cause::contended(format!("out of service at the same moment, and no place is left: {others}")).next(Advice::status())
         }
         Err(cause) => cause,
     };

@@ -8,7 +8,7 @@ use kube::Api;
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::plan::decide::when::{self, Closed};
-use crate::plan::model::calendar;
+use crate::plan::model::calendar::{self, Calendar};
 use crate::plan::model::facts::Facts;
 use crate::plan::model::policy::Policy;
 use crate::run::cluster::Cluster;
@@ -40,11 +40,11 @@ pub async fn policy(cluster: &Cluster, settings: &Settings) -> Policy {
 }
 
 /// Why this run may not take something out of service now that needs so long, if it may not.
-pub fn closed(services: &Services, facts: &Facts, run: &RunId, policy: &Policy, needs: Duration) -> Option<Closed> {
+pub fn closed(services: &Services, facts: &Facts, run: &RunId, calendar: &Calendar, needs: Duration) -> Option<Closed> {
     if services.session.outside_windows || facts.marks.is_outside_windows(run) {
         return None;
     }
-    when::may_begin(&policy.calendar, services.session.now(), needs).err()
+    when::may_begin(calendar, services.session.now(), needs).err()
 }
 
 /// A person's command is not deferred: who types it is told when it may be, and that it may be now.
@@ -62,7 +62,7 @@ pub async fn may_type(
     let open = RunId::by_hand();
     // The installation may have windows that this machine knows nothing of.
     let rest = || when::rest(facts, &policy, services.session.now()).filter(|_| !services.session.outside_windows);
-    match closed(services, facts, run.unwrap_or(&open), &policy, needs).or_else(|| rest().map(|(_, closed)| closed)) {
+    match closed(services, facts, run.unwrap_or(&open), &policy.calendar, needs).or_else(|| rest().map(|(_, closed)| closed)) {
         Some(closed) => {
             let now = format!("{again} --now");
             Err(Cause::refused(closed.to_string()).next(format!("{now}    # does not wait for the window")))

@@ -66,7 +66,7 @@ async fn cluster(services: &Services, facts: &Facts) -> Vec<Finding> {
     vec![
         Finding::of(format!("a kubeadm cluster: {who}"), configured.map(drop)),
         Finding::of("its marks and versions can be read", facts.readable(&services.cluster.namespace)),
-        Finding::of("every node is Ready and under no pressure", gates::nodes_fit(facts, now)),
+        Finding::of("every node is Ready and under no pressure", gates::nodes_fit(facts, &services.settings.policy(), now)),
         Finding::of("every API server is Ready", gates::apiservers_ready(facts).into_result("not every API server is ready")),
         Finding::of(
             "no node has come or gone lately",
@@ -283,7 +283,8 @@ async fn installation(services: &Services) -> Vec<Finding> {
     };
     let settings = &services.settings;
     let bounding = policies::names(chain::rights::scope(&services.cluster.namespace, settings));
-    let checks = health::checks(&seen, &settings.policy(), &bounding, &services.cluster.namespace, services.session.now());
+    let checks =
+        health::checks(&seen, &services.settings.policy(), &bounding, &services.cluster.namespace, services.session.now());
     checks.into_iter().map(Finding::from).collect()
 }
 
