@@ -111,7 +111,7 @@ fn at_work(facts: &Facts) -> impl Iterator<Item = &str> {
 
 /// Which nodes the deleted Jobs have left in the middle.
 async fn left_out(services: &Services) -> Result<(), Cause> {
-    for node in services.observer.observe_as_it_is().await?.nodes.iter().filter(|node| node.cordoned_by.is_some() || node.unrecorded()) {
+    for node in services.observer.observe_as_it_is().await?.nodes.iter().filter(|node| node.is_begun()) {
         services.session.found(&node.name, "stays cordoned, in the middle of its upgrade, until the run goes on");
     }
     Ok(())

@@ -126,7 +126,7 @@ fn may_be_forced(facts: &Facts, step: &Step, options: &Options) -> Result<String
         Phase::Preflight | Phase::Worker => {}
     }
     let node = step.node.as_deref().and_then(|name| facts.node(name));
-    if let Some(node) = node.filter(|node| node.cordoned_by.is_some() || node.unrecorded()) {
+    if let Some(node) = node.filter(|node| node.is_begun()) {
         return refused(&format!("{} is out of service by this run's doing: finish it first", node.name), "k8s-upgrade resume");
     }
     let forced = options.reason.as_ref().filter(|_| options.force).map(ToString::to_string);
