@@ -220,9 +220,9 @@ async fn perform(
     Subscribers { journal, account, follower, outbox, bulletins, gates }: Subscribers,
 ) -> Result<Outcome, Failure> {
     let global = &cli.global;
-    if let Command::Complete { words } = &cli.command {
+    if let Command::Complete { words, patience } = &cli.command {
         let client = async |target: KubeTarget| Some(world.kube.connect(&target, crate::permit::Gate).await.ok()?.client);
-        return Ok(commands::complete(world, &invocation.stdout, words, client).await);
+        return Ok(commands::complete(world, &invocation.stdout, words, *patience, client).await);
     }
     let sources =
         Sources { config: global.config.as_deref(), set: &global.set, env: &invocation.env, files: world.files.as_ref() };
