@@ -24,7 +24,6 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/clients/endpoint.rs", "of_proxy", "It looks for the fields of a Status in any JSON; none is an answer, too."),
     ("src/cli/global.rs", "duration", "words::options"),
     ("src/cli/manifests.rs", "from_str", "words::options"),
-    ("src/cli/forms.rs", "from", "It tells one form of output from another; what is typed clap has read."),
     ("src/clients/hook.rs", "new", "clients::places"),
     ("src/clients/packages.rs", "compare_revisions", "clients::package_index"),
     ("src/clients/packages.rs", "parse", "clients::package_index"),
@@ -67,19 +66,15 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/packages/layout.rs", "setting_for", "words::tokens"),
     ("src/plan/decide/addons.rs", "of", "words::tokens"),
     ("src/plan/model/addons.rs", "number", "words::addons"),
-    ("src/plan/model/addons.rs", "series", "words::addons"),
+    ("src/plan/model/addons.rs", "from_str", "words::addons"),
     ("src/plan/model/addons.rs", "try_from", "words::addons"),
     ("src/plan/decide/runtime.rs", "epoch", "It reads a number of what is a revision already; none is zero."),
     ("src/plan/decide/sources.rs", "series_of", "words::versions"),
     ("src/plan/model/baseline.rs", "read", "words::records_of_what_was_well"),
-    ("src/plan/model/calendar.rs", "edges", "words::windows_and_freezes"),
     ("src/plan/model/calendar.rs", "from_str", "words::windows_and_freezes"),
     ("src/plan/model/calendar.rs", "minutes", "words::windows_and_freezes"),
     ("src/plan/model/calendar.rs", "read", "words::windows_and_freezes"),
-    ("src/plan/model/calendar.rs", "rules", "words::windows_and_freezes"),
-    ("src/plan/model/hooks.rs", "fmt", "It writes."),
     ("src/plan/model/reminded.rs", "read", "words::records_of_reminders"),
-    ("src/plan/model/approved.rs", "fmt", "words::approvals_and_what_was_found"),
     ("src/plan/model/approved.rs", "from_str", "words::approvals_and_what_was_found"),
     ("src/plan/model/found.rs", "read", "words::approvals_and_what_was_found"),
     ("src/plan/rescue/card.rs", "read", "plan::restore_cards"),
@@ -115,12 +110,9 @@ const READERS: &[(&str, &str, &str)] = &[
         "accepted",
         "It reads files of this repository, which are compiled in; a test reads each.",
     ),
-    ("src/plan/model/marks.rs", "fmt", "What it would not write the same again is refused; a test has what is near it."),
     ("src/plan/decide/trial.rs", "setting", "What cannot be read says nothing there; that it is read at all is asked by losses."),
     ("src/plan/model/marks.rs", "from_str", "What it would not write the same again is refused; a test has what is near it."),
-    ("src/plan/model/policy.rs", "allows", "words::ceilings"),
     ("src/plan/model/policy.rs", "from_str", "words::ceilings"),
-    ("src/plan/model/policy.rs", "is_none", "It looks whether its number of days is none."),
     ("src/plan/model/marks.rs", "parsed", "words::tokens"),
     ("src/plan/model/parse.rs", "backup_done", "plan::backups"),
     ("src/plan/model/parse.rs", "exit_code", "plan::messages_of_jobs"),
@@ -135,7 +127,6 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/plan/rescue/restore.rs", "former", "words::versions"),
     ("src/plan/rescue/rollback.rs", "packages_of", "plan::records_of_former_versions"),
     ("src/plan/rescue/rollback.rs", "read", "words::versions"),
-    ("src/plan/model/version.rs", "or_unknown", "words::versions"),
     ("src/plan/model/version.rs", "from_str", "words::versions"),
     ("src/report/notice.rs", "all", "It makes samples, for tests alone."),
     ("src/run/cluster/created.rs", "submit", "It makes an object of what it was given, and refuses what is none."),
@@ -173,8 +164,6 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/run/nodes/losses.rs", "lost", "It reads a path of this program's own."),
     ("src/settings/values.rs", "deserialize", "settings::one_by_one"),
     ("src/settings/values.rs", "from_str", "settings::one_by_one"),
-    ("src/settings/values.rs", "objection", "settings::one_by_one"),
-    ("src/settings/values.rs", "regex", "settings::one_by_one"),
     ("src/twin/rehearsal/inject.rs", "call_old_api", "It reads a version that the twin has installed itself."),
     ("src/twin/rehearsal/outcome.rs", "evidence", "plan::journals"),
     ("src/twin/rehearsal/page.rs", "head", "It reads versions that the scenario's own reader has read."),
@@ -187,19 +176,16 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/twin/scenario/read.rs", "refusal", "settings::scenarios"),
     ("src/twin/scenario/read.rs", "scenario", "settings::scenarios"),
     ("src/twin/scenario/read.rs", "unreadable", "settings::scenarios"),
-    ("src/words/address.rs", "as_str", "words::places"),
-    ("src/words/address.rs", "fmt", "words::places"),
     ("src/words/address.rs", "from_str", "words::places"),
-    ("src/words/address.rs", "is_of_cluster", "words::places"),
     ("src/words/address.rs", "is_open", "words::places"),
     ("src/words/address.rs", "try_from", "words::places"),
     (
         "src/words/certificates.rs",
-        "der",
+        "from_str",
         "The parser is that of the x509-cert crate; a test has what is near certificates, and a private key among them.",
     ),
     ("src/words/given.rs", "is_host", "words::what_people_give"),
-    ("src/words/token.rs", "as_str", "words::tokens"),
+    ("src/words/token.rs", "from_str", "words::tokens"),
     ("src/words/token.rs", "is_url", "words::places"),
     ("src/words/token.rs", "numbers", "words::tokens"),
     ("src/words/token.rs", "port", "words::places"),
@@ -279,7 +265,9 @@ fn readers_in(text: &str) -> BTreeSet<String> {
             }
         }
         if !line.trim_start().starts_with("//") && READS.iter().any(|sign| line.contains(sign)) {
-            found.insert(function.clone());
+            // Its function comes below.
+            let own = if line.contains("FromStr for") { "from_str" } else { function.as_str() };
+            found.insert(own.to_owned());
         }
     }
     found
