@@ -15,7 +15,7 @@ use futures::future::LocalBoxFuture;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, Form, Halt, Notation, Skip};
-use crate::commands::{self, Asker, later};
+use crate::commands::{self, Asker, Asks, later};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
 use crate::plan::model::journal::Head;
@@ -213,16 +213,16 @@ struct Subscribers {
 }
 
 async fn perform(
-    invocation: Invocation,
+    mut invocation: Invocation,
     world: &World,
     cli: Cli,
     sink: Shared,
     Subscribers { journal, account, follower, outbox, bulletins, gates }: Subscribers,
 ) -> Result<Outcome, Failure> {
     let global = &cli.global;
-    if let Command::Complete { words } = &cli.command {
+    if let Command::Complete { words, patience } = &cli.command {
         let client = async |target: KubeTarget| Some(world.kube.connect(&target, crate::permit::Gate).await.ok()?.client);
-        return Ok(commands::complete(world, &invocation.stdout, words, client).await);
+        return Ok(commands::complete(world, &invocation.stdout, words, *patience, client).await);
     }
     let sources =
         Sources { config: global.config.as_deref(), set: &global.set, env: &invocation.env, files: world.files.as_ref() };
@@ -251,6 +251,14 @@ async fn perform(
         }
         _ => {}
     }
+    let mut asker = Asker {
+        stdin: std::mem::replace(&mut invocation.stdin, Box::new(std::io::empty())),
+        interactive: invocation.interactive,
+        yes: global.yes,
+        asks: Asks::of(&cli.command),
+    };
+    let told = commands::at_once(&cli.command, &settings, world).and_then(|()| asker.ready());
+    told.map_err(Failure::nothing_begun)?;
     let kube = commands::kube_target(global);
     let connection = match &cli.command {
         Command::Status { hosts: true, .. } => unconnected("the API server is not asked"),
@@ -300,7 +308,6 @@ async fn perform(
         bulletins,
         gates,
     });
-    let mut asker = Asker { stdin: invocation.stdin, interactive: invocation.interactive, yes: global.yes };
     let second = async {
         match stop.wait_for(|asked| asked.now.is_some()).await.map(|asked| asked.now) {
             Ok(Some(signal)) => signal,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{never_over, written};
+use super::written;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::view::adopt::{Adoption, Seen, adoption};
 use crate::report::{self, Printed, data};
@@ -16,8 +16,6 @@ const PLACE: &str = "adopt";
 pub async fn adopt(services: &Services, write_config: Option<&Path>) -> Result<Outcome, Failure> {
     let stdout = write_config == Some(Path::new("-"));
     let file = write_config.filter(|_| !stdout);
-    // Before anything is asked.
-    file.map_or(Ok(()), |file| never_over(&services.world, file, INSTEAD)).map_err(Failure::nothing_begun)?;
     let seen = view::adopt::look(services).await.map_err(super::status::away)?;
     let config = file.map(|file| file.display().to_string());
     let found = found(services, &seen, config.as_deref()).map_err(Failure::nothing_begun)?;
@@ -38,7 +36,8 @@ pub async fn adopt(services: &Services, write_config: Option<&Path>) -> Result<O
     Ok(if found.found() { Outcome::Done } else { Outcome::Nothing })
 }
 
-const INSTEAD: &str = "k8s-upgrade adopt --write-config -    # prints the settings instead";
+/// What to type where the file is there.
+pub(super) const INSTEAD: &str = "k8s-upgrade adopt --write-config -    # prints the settings instead";
 
 fn found(services: &Services, seen: &Seen, config: Option<&str>) -> Result<Adoption, Cause> {
     let all = serde_json::to_value(&*services.settings).map_err(|error| Cause::bug(format!("settings as JSON: {error}")))?;

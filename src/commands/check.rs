@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{never_over, written};
+use super::written;
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::view::check::{Standing, count};
 use crate::report::{self, Printed, data};
@@ -50,10 +50,11 @@ async fn settings(services: &Services, place: &str) -> Result<Written, Cause> {
     Ok(Written { text, offered: offers.len(), found })
 }
 
+/// What to type where the file is there.
+pub(super) const INSTEAD: &str = "k8s-upgrade check --write-config -    # prints the settings instead";
+
 async fn write(services: &Services, file: &Path) -> Result<(), Cause> {
-    const INSTEAD: &str = "k8s-upgrade check --write-config -    # prints the settings instead";
     let place = file.display().to_string();
-    never_over(&services.world, file, INSTEAD)?;
     let Written { text, offered, found } = settings(services, &place).await?;
     written::write(services, file, &text, INSTEAD)?;
     let what = match offered {

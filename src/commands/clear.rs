@@ -100,7 +100,7 @@ async fn look<'a>(services: &Services, facts: &'a Facts) -> Result<Found<'a>, Ca
     let mut cordons = Vec::new();
     for node in &facts.nodes {
         // Who does not answer and is in service has no work of ours; of one that is out of service that must be known.
-        let ours = node.cordoned_by.is_some() || node.unrecorded();
+        let ours = node.is_begun();
         let state = match nodes::upgrade::settled(&services.ssh, node).await {
             Ok(state) => state,
             Err(cause) if cause.class == Class::Unreachable && !ours && !node.unschedulable => {

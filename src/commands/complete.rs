@@ -22,19 +22,18 @@ use crate::twin::Scenario;
 use crate::twin::rehearsal::{Injection, KNOWN, places};
 use crate::world::{KubeTarget, World};
 
-/// For all that is asked outside: a person waits for it with a finger on the key.
-const PATIENCE: Duration = Duration::from_millis(200);
 /// What a shell is told where it shall offer its own files, too.
 const FILES: &str = ":files";
 /// More than a person would read.
 const MOST: u32 = 500;
 
 /// Prints what the last of these words may become, one a line, with what it is for behind a tab. Never fails: whoever types is not to be
-/// disturbed. `client`: how the cluster is reached that the line names so far.
+/// disturbed. `patience`: for all that is asked outside; `client`: how the cluster is reached that the line names so far.
 pub async fn complete(
     world: &World,
     stdout: &Out,
     words: &[OsString],
+    patience: Duration,
     client: impl AsyncFn(KubeTarget) -> Option<Client>,
 ) -> Outcome {
     let words: Vec<String> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
@@ -44,7 +43,7 @@ pub async fn complete(
     if let Some(kind) = kind {
         let line = Line { world, typed: typed_so_far(&words), client };
         let asked = line.offers(kind, &begun);
-        offers.extend(tokio::time::timeout(PATIENCE, asked).await.ok().flatten().unwrap_or_default());
+        offers.extend(tokio::time::timeout(patience, asked).await.ok().flatten().unwrap_or_default());
     }
     let fits = offers.into_iter().filter(|offer| offer.word.starts_with(&begun));
     let line = |Offer { word, help }| (format!("{before}{word}"), Some(help).filter(|help| !help.is_empty()));

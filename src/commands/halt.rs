@@ -8,8 +8,10 @@ use crate::packages;
 use crate::plan::model::facts::{Facts, JobState};
 use crate::plan::model::halt::Halt;
 use crate::plan::model::marks::RunMarks;
+use crate::plan::model::policy::Gauges;
 use crate::report::Notice;
 use crate::run::{Services, chain};
+use crate::settings::Settings;
 use crate::words::{command, ssh};
 
 /// Halts upgrades in the way that a person chose, or lifts exactly what was set.
@@ -38,12 +40,6 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
         blocker: options.blocker_alert,
     }
     .beside(former);
-    if options.blocker_alert && !services.monitoring.pushes_gauges() {
-        let what = "no gauges are pushed (setting gauges: off), so the blocker alert would never fire";
-        return Err(Failure::nothing_begun(
-            Cause::usage(what).next("k8s-upgrade halt    # upgrades stop without it, and kured is not told"),
-        ));
-    }
     // First of all: from here on nothing begins, and `--lift` knows what to undo.
     chain::halting::record_halt(&services.observer, &services.record, Some(&halt)).await.map_err(Failure::nothing_begun)?;
     let mut unknown = Vec::new();
@@ -100,15 +96,22 @@ pub async fn halt(services: &Services, asker: &mut Asker, options: Options) -> R
     Ok(Outcome::Done)
 }
 
+/// The alert is one of a gauge.
+pub(super) fn can_block(options: &Options, settings: &Settings) -> Result<(), Cause> {
+    if !options.blocker_alert || settings.gauges != Gauges::Off {
+        return Ok(());
+    }
+    let what = "no gauges are pushed (setting gauges: off), so the blocker alert would never fire";
+    Err(Cause::usage(what).next("k8s-upgrade halt    # upgrades stop without it, and kured is not told"))
+}
+
 fn at_work(facts: &Facts) -> impl Iterator<Item = &str> {
     facts.jobs.iter().filter(|job| job.state == JobState::Active).map(|job| job.name.as_str())
 }
 
 /// Which nodes the deleted Jobs have left in the middle.
 async fn left_out(services: &Services) -> Result<(), Cause> {
-    for node in
-        services.observer.observe_as_it_is().await?.nodes.iter().filter(|node| node.cordoned_by.is_some() || node.unrecorded())
-    {
+    for node in services.observer.observe_as_it_is().await?.nodes.iter().filter(|node| node.is_begun()) {
         services.session.found(&node.name, "stays cordoned, in the middle of its upgrade, until the run goes on");
     }
     Ok(())

@@ -3,6 +3,8 @@
 mod acknowledge;
 mod adopt;
 mod approve;
+mod asker;
+mod at_once;
 mod check;
 mod clear;
 mod complete;
@@ -31,13 +33,12 @@ mod uninstall;
 mod watch;
 mod written;
 
-use std::io::{BufRead as _, Read as _};
 use std::path::Path;
 
 use futures::future::LocalBoxFuture;
 
 use crate::cli::{Cli, Command, Global};
-use crate::failure::{Cause, Class, Failure, Outcome};
+use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::model::facts::Facts;
 use crate::plan::model::version::Version;
 use crate::run::Services;
@@ -45,6 +46,8 @@ use crate::twin::Process;
 use crate::words::RunId;
 use crate::world::{KubeTarget, World};
 
+pub use asker::{Asker, Asks};
+pub use at_once::at_once;
 pub use complete::complete;
 pub use docs::{completions, man};
 pub use document::document;
@@ -120,56 +123,6 @@ pub type Work<'a> = LocalBoxFuture<'a, Result<Outcome, Failure>>;
 #[inline(never)]
 pub fn later<'a, F: Future<Output = Result<Outcome, Failure>> + 'a>(make: impl FnOnce() -> F) -> Work<'a> {
     Box::pin(make())
-}
-
-/// Bytes of an answer: one letter is wanted.
-const ANSWER: u64 = 1024;
-
-/// Asks a person before a change.
-pub struct Asker {
-    pub stdin: Box<dyn std::io::BufRead + Send>,
-    pub interactive: bool,
-    pub yes: bool,
-}
-
-impl Asker {
-    /// Shows what will be done and asks; without a terminal `--yes` must have been given.
-    pub async fn confirm(&mut self, services: &Services, what: &str) -> Result<(), Failure> {
-        services.session.found("", what);
-        if self.yes {
-            return Ok(());
-        }
-        if !self.interactive {
-            return Err(Failure::nothing_begun(Cause::usage(
-                "this changes the cluster and there is no terminal to ask on: pass --yes",
-            )));
-        }
-        services.session.ask("Go on? [y/N] ");
-        let line = tokio::select! {
-            biased;
-            signal = services.session.signalled() => return Err(Failure::nothing_begun(Cause::new(Class::Stopped(signal), "left at the question"))),
-            line = self.line() => line,
-        };
-        let line = line.map_err(|error| Failure::nothing_begun(Cause::usage(format!("cannot read the answer: {error}"))))?;
-        match line.trim().to_lowercase().as_str() {
-            "y" | "yes" => Ok(()),
-            _ => Err(Failure::nothing_begun(Cause::refused("not confirmed"))),
-        }
-    }
-
-    /// One line of stdin, on a thread: a signal is heard meanwhile. Whoever is interrupted asks no more.
-    async fn line(&mut self) -> std::io::Result<String> {
-        let mut stdin = std::mem::replace(&mut self.stdin, Box::new(std::io::empty()));
-        #[expect(clippy::disallowed_methods, reason = "a person is waited for, in real time")]
-        let read = tokio::task::spawn_blocking(move || {
-            let mut line = String::new();
-            let read = (&mut stdin).take(ANSWER).read_line(&mut line);
-            (stdin, read.map(|_| line))
-        });
-        let (stdin, line) = read.await.map_err(std::io::Error::other)?;
-        self.stdin = stdin;
-        line
-    }
 }
 
 /// A file that is there is somebody's. `instead`: what to type where it is.

@@ -45,6 +45,14 @@ pub(super) const AT_HAND: [AtHand; 3] = [
     ("three-control-planes", Scenario::three_control_planes),
 ];
 
+/// What to type where the file is there.
+pub(super) const INSTEAD: &str = "the same with --save -    # prints the scenario instead";
+
+/// What is to be broken can be, in whatever cluster.
+pub(super) fn known(wanted: &Rehearse) -> Result<(), Cause> {
+    wanted.inject.iter().try_for_each(|text| Injection::known(text).map(|_| ()))
+}
+
 /// The scenario that is at hand by this name, else the one in this file.
 pub(super) fn scenario(world: &World, name: &str) -> Result<Scenario, Cause> {
     if let Some((_, at_hand)) = AT_HAND.iter().find(|(known, _)| *known == name) {
@@ -179,7 +187,7 @@ impl Rehearsal<'_> {
             return write_out(self.stdout, text.as_bytes());
         }
         let cannot = |error| Cause::usage(format!("cannot write {}: {error}", path.display()));
-        never_over(self.world, path, "the same with --save -    # prints the scenario instead")?;
+        never_over(self.world, path, INSTEAD)?;
         self.world.files.write(path, text.as_bytes(), 0o644).map_err(cannot)
     }
 }

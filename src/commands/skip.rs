@@ -23,7 +23,6 @@ struct SkipPlan {
 
 /// Goes past a step whose work is done; by force past a worker's that is not, and the run ends as partial.
 pub async fn skip(services: &Services, asker: &mut Asker, options: Options) -> Result<Outcome, Failure> {
-    phase(&options).map_err(Failure::nothing_begun)?;
     let facts = services.observer.observe().await.map_err(Failure::nothing_begun)?;
     let Some(shown) = wanted(services, &facts, &options).await.map_err(Failure::nothing_begun)? else {
         return Ok(Outcome::Nothing);
@@ -83,7 +82,7 @@ async fn wanted(services: &Services, facts: &Facts, options: &Options) -> Result
 }
 
 /// What is wrong with the command line alone, nobody needs to be asked for.
-fn phase(options: &Options) -> Result<Phase, Cause> {
+pub(super) fn phase(options: &Options) -> Result<Phase, Cause> {
     let phase = match options.phase {
         PhaseName::Preflight => Phase::Preflight,
         PhaseName::Master => Phase::Master,
@@ -127,7 +126,7 @@ fn may_be_forced(facts: &Facts, step: &Step, options: &Options) -> Result<String
         Phase::Preflight | Phase::Worker => {}
     }
     let node = step.node.as_deref().and_then(|name| facts.node(name));
-    if let Some(node) = node.filter(|node| node.cordoned_by.is_some() || node.unrecorded()) {
+    if let Some(node) = node.filter(|node| node.is_begun()) {
         return refused(&format!("{} is out of service by this run's doing: finish it first", node.name), "k8s-upgrade resume");
     }
     let forced = options.reason.as_ref().filter(|_| options.force).map(ToString::to_string);

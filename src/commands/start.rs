@@ -267,7 +267,7 @@ fn found(services: &Services, facts: &Facts, target: Version) {
             services.session.found("", format!("found: Job {} failed ({reason}{exit})", job.name));
         }
     }
-    for node in facts.nodes.iter().filter(|node| node.cordoned_by.is_some() || node.unrecorded()) {
+    for node in facts.nodes.iter().filter(|node| node.is_begun()) {
         services.session.found(&node.name, "found: in the middle of its upgrade, out of service");
     }
     for node in facts.nodes.iter().filter(|node| node.hooked.is_some()) {
@@ -279,7 +279,7 @@ fn found(services: &Services, facts: &Facts, target: Version) {
 fn why(facts: &Facts, planned: &Planned) -> String {
     let step = planned.step.token();
     let node = planned.step.node.as_deref().and_then(|name| facts.node(name));
-    let why = match node.is_some_and(|node| node.cordoned_by.is_some() || node.unrecorded()) {
+    let why = match node.is_some_and(|node| node.is_begun()) {
         true => format!("{step} was begun: what is half done comes first"),
         false => format!("{step} is the first step that the facts call undone"),
     };

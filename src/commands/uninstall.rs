@@ -129,7 +129,7 @@ async fn at_rest(services: &Services) -> Result<Facts, Cause> {
         let watch = command!("kubectl -n {} get jobs --watch", services.cluster.namespace);
         return Err(Cause::contended(format!("Job {} is at work", job.name_any())).next(Advice::look(watch)));
     }
-    let ours = |node: &&Node| node.cordoned_by.is_some() || node.unrecorded() || node.hooked.is_some();
+    let ours = |node: &&Node| node.is_begun() || node.hooked.is_some();
     match facts.nodes.iter().find(ours) {
         Some(node) => Err(Cause::refused(format!("{} is not as a run leaves it: nobody would bring it back", node.name))
             .next(Advice::status())

@@ -32,15 +32,42 @@ pub fn cut(text: &str, wide: usize) -> &str {
     &text[..end.map_or(text.len(), |(at, _)| at)]
 }
 
-/// Words, which are never broken; a command between backticks is one, so that it can be copied.
+/// Words, which are never broken. A command between backticks is one, so that it can be copied; so is a duration or another number with its unit:
+/// half of it would be read as the whole.
 pub fn words(text: &str) -> impl Iterator<Item = &str> {
     // An odd one closes nothing.
     let pairs = text.matches('`').count() / 2 * 2;
-    let mut ticks = 0;
-    text.split(move |c| {
+    let (mut ticks, mut read) = (0, 0);
+    text.split(move |c: char| {
+        let before = &text[..read];
+        read += c.len_utf8();
         ticks += usize::from(c == '`');
-        c == ' ' && (ticks >= pairs || ticks % 2 == 0)
+        c == ' ' && (ticks >= pairs || ticks % 2 == 0) && !is_one_quantity(before, &text[read..])
     })
+}
+
+/// What a number is followed by that says nothing without it.
+const UNITS: [&str; 18] = [
+    "ms", "s", "m", "h", "d", "second", "seconds", "minute", "minutes", "hour", "hours", "day", "days", "weeks", "bytes", "KiB",
+    "MiB", "GiB",
+];
+
+/// `1m 03s`, `10 minutes`: whether the last word of the one and the first of the other are of one quantity.
+fn is_one_quantity(before: &str, after: &str) -> bool {
+    let is_sign = |c: char| !c.is_alphanumeric();
+    let first = before.rsplit(' ').next().unwrap_or_default().trim_start_matches(is_sign);
+    let second = after.split(' ').next().unwrap_or_default().trim_end_matches(is_sign);
+    match (unit_of(first), unit_of(second)) {
+        (Some(""), None) => UNITS.contains(&second),
+        (Some("d" | "h" | "m"), Some("h" | "m" | "s")) => true,
+        _ => false,
+    }
+}
+
+/// What stands behind the digits that a word begins with; None where it begins with none.
+fn unit_of(word: &str) -> Option<&str> {
+    let unit = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    (unit.len() < word.len()).then_some(unit)
 }
 
 /// Where the second line begins: after `hang` columns, but on a narrow screen what is said needs the room more. Then it is where the second
@@ -124,6 +151,11 @@ mod tests {
             ("", "two parts  of a line", 9, "two parts\nof a line"),
             ("", "日本語 日本語", 8, "日本語\n日本語"),
             ("\u{1b}[31m✗\u{1b}[0m ", "failed here", 13, "\u{1b}[31m✗\u{1b}[0m failed here"),
+            ("", "it took 1m 03s, no more", 10, "it took\n1m 03s, no\nmore"),
+            ("", "within (1h 02m 03s)", 10, "within\n(1h 02m 03s)"),
+            ("", "it is 10 minutes late", 8, "it is\n10 minutes\nlate"),
+            ("", "1m, 03s: two", 7, "1m,\n03s:\ntwo"),
+            ("", "3 nodes of 5", 3, "3\nnodes\nof\n5"),
             ("", "", 5, ""),
         ] {
             assert_eq!(set(head, text, width), wanted, "{text} at {width}");

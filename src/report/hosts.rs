@@ -124,6 +124,6 @@ pub fn restore(node: &str, address: &str, restore: &Restore) -> Printed {
     out.gap();
     restore.known.iter().for_each(|(label, text)| out.prose(&format!("  {label:10}"), text));
     out.gap();
-    restore.plan.iter().for_each(|line| out.command("", line));
+    out.script(&restore.plan);
     Printed::page(out)
 }

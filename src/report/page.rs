@@ -13,6 +13,9 @@ const MEASURE: usize = 100;
 /// What the second line of an entry is indented by.
 const ENTRY: usize = 4;
 
+/// What stands before a command of a script.
+const TYPED: &str = "  ";
+
 /// Blocks of text, one below the other. Whatever comes in is made fit to be shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page(Vec<Block>);
@@ -89,6 +92,16 @@ impl Page {
     /// A command, which is never broken, after a word on what it is for.
     pub fn command(&mut self, head: &str, command: &str) {
         self.advice(head, "", command);
+    }
+
+    /// What a person is to do: what is indented is typed, and the rest says what for.
+    pub fn script(&mut self, lines: impl IntoIterator<Item = impl AsRef<str>>) {
+        for line in lines {
+            match line.as_ref().strip_prefix(TYPED) {
+                Some(command) => self.command(TYPED, command),
+                None => self.record("", line.as_ref()),
+            }
+        }
     }
 
     /// The same; who reads it elsewhere reads all in one line.

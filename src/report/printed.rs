@@ -39,10 +39,10 @@ impl Printed {
         Self::page(page)
     }
 
-    /// What a person is to paste: no line is broken.
+    /// What a person is to paste, command by command: none is broken.
     pub fn script(lines: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let mut page = Page::new();
-        lines.into_iter().for_each(|line| page.command("", &words::line(line.as_ref())));
+        page.script(lines.into_iter().map(|line| words::line(line.as_ref())));
         Self::page(page)
     }
 

@@ -43,7 +43,9 @@ fn widths(rows: &[Vec<String>], count: usize, edge: usize) -> Vec<usize> {
     let mut wide = most(columns);
     let word = most(|cell| words(cell).map(columns).max().unwrap_or(0));
     let long = |word: &usize| if *word > WORD { LEAST } else { *word };
-    for least in [word.iter().map(long).collect(), vec![LEAST; count]] {
+    // A quantity is no name, which could be shortened.
+    let quantity = most(|cell| words(cell).filter(|word| word.contains(' ')).map(columns).max().unwrap_or(0).min(WORD));
+    for least in [word.iter().map(long).collect(), quantity.into_iter().map(|word| word.max(LEAST)).collect::<Vec<_>>()] {
         let gives = |at: &usize, wide: &[usize]| wide[*at] > least[*at];
         while wide.iter().map(|wide| wide + GAP.len()).sum::<usize>() > edge
             && let Some(widest) = (0..count).filter(|at| gives(at, &wide)).max_by_key(|at| wide[*at])
@@ -58,7 +60,7 @@ fn widths(rows: &[Vec<String>], count: usize, edge: usize) -> Vec<usize> {
 fn shorten(rows: &mut [Vec<String>], wide: &[usize], sign: &str) -> Vec<Option<String>> {
     let mut above = vec![None; rows.len()];
     for (at, wide) in wide.iter().enumerate() {
-        let long = |cell: &str| columns(cell) > *wide && words(cell).count() == 1;
+        let long = |cell: &str| columns(cell) > *wide && !cell.contains(' ');
         let Some(short) = shortened(&rows.iter().map(|row| row[at].as_str()).collect::<Vec<_>>(), *wide, sign) else {
             for (row, above) in rows.iter_mut().zip(&mut above).filter(|(row, _)| long(&row[at])) {
                 *above = Some(std::mem::take(&mut row[at]));

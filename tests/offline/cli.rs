@@ -8,7 +8,7 @@ use super::ports;
 use crate::support::program::{program, program_as};
 
 /// A kubeconfig of an API server that nobody listens for.
-fn nobody(folder: &tempfile::TempDir) -> String {
+pub fn nobody(folder: &tempfile::TempDir) -> String {
     let port = ports::free();
     let path = folder.path().join("kubeconfig");
     let text = format!(

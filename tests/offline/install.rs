@@ -5,7 +5,6 @@ use std::process::Command;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use k8s_upgrade::names::ANNOTATION_PREFIX;
 use k8s_upgrade::plan::manifests::install::{all, manifests, objects, prometheus_rule, rules};
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
 use k8s_upgrade::plan::manifests::policies::names;
@@ -16,28 +15,12 @@ use k8s_upgrade::plan::model::policy::{Gauges, Runner, Surge, Unstick};
 use regex::Regex;
 use serde_json::Value;
 
+use crate::support::installed;
 use crate::support::program::program;
 
 fn install(credentials: Credentials<'_>) -> Install<'_> {
-    Install {
-        namespace: "k8s-upgrade",
-        image: "docker.io/library/k8s-upgrade:0123456789ab",
-        config: "soak: 5m\nkubeadm-flags:\n- --ignore-preflight-errors=SystemVerification\n",
-        backup: Some(("default", "backup-etcd")),
-        hooks: Hooks::default(),
-        prefix: ANNOTATION_PREFIX,
-        unstick: Unstick::Structural,
-        forced_in: &[],
-        surge: Surge::Never,
-        events: true,
-        gauges: Gauges::Pushgateway,
-        runbook: None,
-        freezes: None,
-        credentials,
-        runner: &Runner::FirstWorker,
-        standby: &[],
-        host_keys: Default::default(),
-    }
+    let config = "soak: 5m\nkubeadm-flags:\n- --ignore-preflight-errors=SystemVerification\n";
+    Install { config, credentials, ..installed::install("k8s-upgrade") }
 }
 
 #[test]

@@ -8,8 +8,9 @@ use clap::{Arg, CommandFactory};
 use k8s_upgrade::cli::Cli;
 use k8s_upgrade::twin::{Call, Fate, Hook, State};
 
-use super::cli::sample;
+use super::cli::{nobody, sample};
 use super::screens::typed;
+use crate::support::program::program;
 
 /// Counts what the world is asked.
 struct Counts(Arc<AtomicUsize>);
@@ -27,8 +28,63 @@ fn asked(line: &str) -> (ExitCode, usize, String) {
     (code, count.load(Ordering::Relaxed), said)
 }
 
+/// Commands, and how each is typed so that it asks a person before it changes something. Without a terminal each lacks `--yes`.
+const ASK: [(&str, &[&str]); 12] = [
+    ("acknowledge", &["acknowledge 3f9a2c81"]),
+    ("approve", &["approve 1.34.7"]),
+    ("clear-state", &["clear-state"]),
+    ("drain", &["drain k8s-node4", "drain nowhere"]),
+    ("halt", &["halt --now"]),
+    ("resume", &["resume --local"]),
+    ("rotate-key", &["rotate-key", "rotate-key --only k8s-node4"]),
+    ("skip-phase", &["skip-phase worker k8s-node4 --force --reason why"]),
+    ("start", &["start --target 1.34.7", "start --target 1.34.7 --local", "start --target 1.34.7 --only k8s-node4"]),
+    ("uninstall", &["uninstall"]),
+    ("upgrade-node", &["upgrade-node k8s-node4", "upgrade-node k8s-node4 --target 1.34.7"]),
+    // Of a control plane it prints a plan, and asks nothing: which the node is, the cluster says.
+    ("rollback", &[]),
+];
+
+/// Those that ask nobody anything. Whoever asks all the same is found by the simulations: the question is then a bug of the program.
+const ASK_NOTHING: [&str; 14] = [
+    "adopt",
+    "check",
+    "completions",
+    "detect",
+    "image",
+    "man",
+    "manifests",
+    "plan",
+    "postflight",
+    "preflight",
+    "rehearse",
+    "report",
+    "status",
+    "help",
+];
+
+#[test]
+fn without_a_terminal_a_missing_yes_is_found_before_anybody_is_asked() {
+    let mut cli = Cli::command();
+    cli.build();
+    for command in cli.get_subcommands().filter(|command| !command.is_hide_set()) {
+        let name = command.get_name();
+        let asks = ASK.iter().any(|(asking, _)| *asking == name);
+        assert!(asks != ASK_NOTHING.contains(&name), "{name}: does it ask, or does it not?");
+    }
+    for line in ASK.iter().flat_map(|(_, lines)| *lines) {
+        let (code, asked, said) = asked(line);
+        assert_eq!((code, asked), (ExitCode::from(2), 0), "{line}: {said}");
+        assert!(said.contains("pass --yes"), "{line}: {said}");
+    }
+    // One that changes nothing needs no yes, and nor does one whose question depends on what it finds.
+    for line in ["drain k8s-node4 --dry-run", "halt", "resume", "rollback k8s-master", "rollback k8s-node4"] {
+        assert!(asked(line).1 > 0, "{line}");
+    }
+}
+
 /// Lines that lack something which no type says is required, or have what goes with nothing else.
-const LACKING: [&str; 12] = [
+const LACKING: [&str; 15] = [
     "approve",
     "skip-phase master --yes",
     "skip-phase worker --yes",
@@ -41,6 +97,9 @@ const LACKING: [&str; 12] = [
     "status --hosts",
     "rehearse --from-cluster --scenario runbook",
     "rehearse --inject kill",
+    "rehearse --from-cluster --inject kill",
+    "rehearse --from-cluster --inject earthquake@master",
+    "halt --blocker-alert --set gauges=off",
 ];
 
 #[test]
@@ -70,4 +129,22 @@ fn what_is_missing_is_found_before_anybody_is_asked() {
     }
     // And what lacks nothing asks.
     assert!(asked("status").1 > 0);
+}
+
+/// Nobody listens: whoever asks ends with 7.
+#[test]
+fn a_file_that_is_there_already_is_found_before_anybody_is_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let kubeconfig = nobody(&folder);
+    for line in ["check --write-config", "adopt --write-config", "rehearse --from-cluster --save"] {
+        let typed = |file: &str| {
+            let words: Vec<&str> =
+                line.split(' ').chain([file, "--kubeconfig", &kubeconfig, "--request-timeout", "0s"]).collect();
+            program(&words, &[])
+        };
+        typed(&kubeconfig).is(2).says("is there already");
+        for free in ["-", &format!("{kubeconfig}.new")] {
+            typed(free).is(7);
+        }
+    }
 }

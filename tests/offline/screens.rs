@@ -45,7 +45,7 @@ const LINES: [(&str, u8); 37] = [
     ("report", 0),
     ("resume", 0),
     ("rollback k8s-node1 --dry-run", 0),
-    ("rollback k8s-master", 0),
+    (SCRIPT, 0),
     ("rotate-key --dry-run", 0),
     ("skip-phase worker", 2),
     ("start --target 1.34.7 --dry-run", 0),
@@ -121,6 +121,15 @@ fn words(text: &str) -> BTreeMap<&str, usize> {
     words
 }
 
+/// A line that prints a script for a person's hands.
+const SCRIPT: &str = "rollback k8s-master";
+
+/// What is typed of a script, without what is said about it.
+fn typed_in(script: &str) -> Vec<&str> {
+    let commands = script.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   ") && !line.starts_with("  #"));
+    commands.map(|line| line.split("  # ").next().unwrap().trim()).collect()
+}
+
 /// It is a word for itself, or a command that is to be copied.
 fn may_be_wide(line: &str) -> bool {
     let line = line.trim();
@@ -130,9 +139,9 @@ fn may_be_wide(line: &str) -> bool {
 
 /// Every line fits, and what stands there is what stands on paper: no word was broken, and none is missing but names that a table shortens.
 fn amiss(paper: &str, shown: &str, wide: usize, what: &str) -> Vec<String> {
-    // A script is to be pasted as a whole.
-    let script = what.starts_with("rollback k8s-master");
-    let long = shown.lines().filter(|line| line.width() > wide && !may_be_wide(line) && !script);
+    // Nothing else of a script begins with blanks.
+    let typed = |line: &str| what == SCRIPT && typed_in(line) == [line.trim()];
+    let long = shown.lines().filter(|line| line.width() > wide && !may_be_wide(line) && !typed(line));
     let mut amiss: Vec<String> = long.map(|line| format!("{what} at {wide}: {} columns: {line}", line.width())).collect();
     let (paper, shown) = (words(paper), words(shown));
     let short =
@@ -172,6 +181,16 @@ fn every_command_fits_every_screen() {
         }
     }
     assert!(amiss_anywhere.is_empty(), "{}", amiss_anywhere.join("\n"));
+}
+
+#[test]
+fn a_script_has_whole_commands_on_every_screen() {
+    let (_, paper) = screen(SCRIPT, None);
+    assert!(typed_in(&paper).len() > 8 && paper.contains("\n  while pgrep"), "{paper}");
+    for wide in WIDTHS {
+        let (_, shown) = screen(SCRIPT, Some(wide));
+        assert_eq!(typed_in(&shown), typed_in(&paper), "at {wide}: {shown}");
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub enum Entry {
 /// An earlier runner of ours may have been killed in the middle of the node's work. `changed` is what the node itself says. A halt takes
 /// effect at a safe point, and a node that was left half done is none.
 pub fn entry(node: &Node, changed: bool, halted: bool) -> Entry {
-    let began = node.cordoned_by.is_some() || node.unrecorded();
+    let began = node.is_begun();
     match (node.unschedulable && changed, halted) {
         (true, false) => Entry::Finish,
         (true, true) if began => Entry::Finish,

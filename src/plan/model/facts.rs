@@ -88,7 +88,7 @@ impl Facts {
     /// The same, whatever a hook has still to do.
     pub fn serves_for_now(&self, node: &Node, target: Version) -> bool {
         let done = if self.kubelet_waits(node, target) { node.components_at(target) } else { node.is_upgraded(target) };
-        done && node.is_recorded()
+        done && !node.is_begun()
     }
 }
 
@@ -113,7 +113,7 @@ impl Node {
 
     /// Upgraded, our cordon is gone, its change is on record, and no hook has anything left to do.
     pub fn is_done(&self, target: Version) -> bool {
-        self.is_upgraded(target) && self.is_recorded() && !self.hook_is_owed()
+        self.is_upgraded(target) && !self.is_begun() && !self.hook_is_owed()
     }
 
     /// Its hooks have begun, and the one after it has not done its work.
@@ -121,8 +121,9 @@ impl Node {
         self.hooked.is_some() && guard::on(Guard::HookAfterNode)
     }
 
-    fn is_recorded(&self) -> bool {
-        self.cordoned_by.is_none() && !self.unrecorded()
+    /// In the middle of its upgrade: a runner of ours began with it, and has neither taken its cordon back nor recorded the end.
+    pub fn is_begun(&self) -> bool {
+        self.cordoned_by.is_some() || self.unrecorded()
     }
 
     /// A runner of ours began with it and has not recorded its end: the cordon writes the former versions and forgets the last change, and

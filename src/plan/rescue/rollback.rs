@@ -108,9 +108,8 @@ pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &FormerFiles) 
     let mut plan = vec![
         "A minor upgrade of a control plane cannot be taken back by packages alone: restore etcd with every API server stopped."
             .to_owned(),
-        "Several control planes: copy this one file to each first, for members that are restored from different files differ for ever, and give"
-            .to_owned(),
-        "`etcdutl snapshot restore` the same --initial-cluster=NAME=https://ADDRESS:2380,… of all members in the place of the manifest's."
+        "Several control planes: copy this one file to each first, for members that are restored from different files differ for ever, and give \
+         `etcdutl snapshot restore` the same --initial-cluster=NAME=https://ADDRESS:2380,… of all members in the place of the manifest's."
             .to_owned(),
         "On each control plane, as root:".to_owned(),
         "  mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/     # stops the control plane"

@@ -289,7 +289,7 @@ impl View<'_> {
                 since = at.or(work.created);
                 words.push(state);
             }
-            (Some(_), None) if node.cordoned_by.is_some() || node.unrecorded() => {
+            (Some(_), None) if node.is_begun() => {
                 since = node.cordoned_since;
                 words.push("HALF DONE".to_owned());
             }

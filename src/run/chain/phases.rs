@@ -352,7 +352,7 @@ pub async fn postflight(services: &Services, target: Version, run: Option<&RunId
     asking.end()?;
     // Of one that was skipped by force.
     for node in facts.nodes.iter().filter(|node| node.hook_is_owed()) {
-        match node.cordoned_by.is_some() || node.unrecorded() {
+        match node.is_begun() {
             true => nodes::hooks::disown(services, node).await?,
             false => nodes::hooks::finish_alone(services, node).await?,
         }

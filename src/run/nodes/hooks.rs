@@ -188,7 +188,7 @@ pub async fn give_up_alone(services: &Services, node: &Node, cause: Cause) -> Ca
     }
     // What an earlier runner has begun is no turn that is given up: the hook after it has to wait until the node serves.
     let serves = match services.observer.node_now(&node.name).await {
-        Ok(now) => now.is_none_or(|now| now.cordoned_by.is_none() && !now.unrecorded()),
+        Ok(now) => now.is_none_or(|now| !now.is_begun()),
         Err(_) => false,
     };
     if !serves {

@@ -59,17 +59,23 @@ pub struct Injection {
 }
 
 impl Injection {
-    /// Reads `WHAT@STEP`.
-    pub fn read(text: &str, scenario: &Scenario) -> Result<Injection, Cause> {
+    /// What is to be broken, and at which step, which may be none of the scenario's.
+    pub fn known(text: &str) -> Result<(&'static str, &str), Cause> {
         let known = || KNOWN.map(|(name, meaning)| format!("{name:16}  {meaning}"));
         let (what, at) = text
             .split_once('@')
             .ok_or_else(|| Cause::usage(format!("--inject {text:?}: WHAT@STEP is wanted")).detail(known()))?;
         let found = KNOWN.iter().find(|(name, _)| *name == what);
         let (what, _) = found.ok_or_else(|| Cause::usage(format!("--inject: {what:?} is not known")).detail(known()))?;
+        Ok((what, at))
+    }
+
+    /// Reads `WHAT@STEP`.
+    pub fn read(text: &str, scenario: &Scenario) -> Result<Injection, Cause> {
+        let (what, at) = Injection::known(text)?;
         let place = step::read(at, scenario).map_err(|cause| cause.during(format!("--inject {text}")))?;
         let of_node = scenario.node(&place).is_some();
-        let needs = match *what {
+        let needs = match what {
             "pdb-deadlock" | "deployment-down" | "crash-loop" if !of_node => Some("a node's step"),
             "etcd-ill" | "etcd-slow" if !scenario.node(&place).is_some_and(|node| node.control_plane) => {
                 Some("a control plane's step")

@@ -1,38 +1,20 @@
 //! What `manifests` prints, as an API server keeps it: found again by kind and label, and deleted one by one.
 
-use k8s_upgrade::names::ANNOTATION_PREFIX;
 use k8s_upgrade::plan::manifests::install;
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
-use k8s_upgrade::plan::model::policy::{Runner, Surge, Unstick};
+use k8s_upgrade::plan::model::policy::Unstick;
 use serde_json::json;
 
 use super::policies::place;
 use crate::bench::{Bench, text, uid};
+use crate::support::installed;
 
 /// Without the policies that look at a CronJob: an API server from which the last of them goes hears of no CronJob any more, and other
 /// behaviours have theirs.
 pub async fn it_is_found_by_its_label_and_deleted_by_uid(b: &Bench<'_>) {
     let installation = format!("{}-of", b.ns);
     let secret = Credentials::Secret { ssh_key: b"KEY", ssh_key_pub: b"PUB", slack_webhook: None, webhooks: "", prometheus: &[] };
-    let install = Install {
-        namespace: &installation,
-        image: "docker.io/library/k8s-upgrade:0123456789ab",
-        config: "",
-        backup: None,
-        hooks: Default::default(),
-        prefix: ANNOTATION_PREFIX,
-        unstick: Unstick::Never,
-        forced_in: &[],
-        surge: Surge::Never,
-        events: true,
-        gauges: Default::default(),
-        runbook: None,
-        freezes: None,
-        credentials: secret,
-        runner: &Runner::FirstWorker,
-        standby: &[],
-        host_keys: Default::default(),
-    };
+    let install = Install { backup: None, unstick: Unstick::Never, credentials: secret, ..installed::install(&installation) };
     let objects = install::objects(&install).unwrap();
     for object in &objects {
         b.post(&place(text(object, "/kind"), object), object.clone()).await.with_code(201);

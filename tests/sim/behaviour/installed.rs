@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use k8s_upgrade::names::ANNOTATION_PREFIX;
 use k8s_upgrade::plan::manifests::install;
 use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
 use k8s_upgrade::plan::model::hooks::Hooks;
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::policies::{install, of_runs, place};
 use crate::bench::{Bench, container, text};
+use crate::support::installed;
 
 /// Kind, namespace and name.
 type Name = (String, String, String);
@@ -50,25 +50,7 @@ pub async fn every_object_of_any_settings_is_taken(b: &Bench<'_>) {
         ["spare".to_owned()],
         [hook.clone(), other.clone()],
     );
-    let base = || Install {
-        namespace: &b.ns,
-        image: "docker.io/library/k8s-upgrade:0123456789ab",
-        config: "",
-        backup: Some((&backup, "backup-etcd")),
-        hooks: Hooks::default(),
-        prefix: ANNOTATION_PREFIX,
-        unstick: Unstick::Structural,
-        forced_in: &[],
-        surge: Surge::Never,
-        events: true,
-        gauges: Gauges::Pushgateway,
-        runbook: None,
-        freezes: None,
-        credentials: Credentials::Existing,
-        runner: &runners[0],
-        standby: &[],
-        host_keys: BTreeMap::new(),
-    };
+    let base = || Install { backup: Some((&backup, "backup-etcd")), ..installed::install(&b.ns) };
     let (mut of_rights, mut of_contents) = (Objects::new(), Objects::new());
     let (before, after) = (Some((hook.as_str(), "noout")), Some((other.as_str(), "unset-noout")));
     let all_hooks =

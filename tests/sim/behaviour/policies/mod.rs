@@ -8,12 +8,13 @@ mod schemas;
 
 use k8s_upgrade::names::{ANNOTATION_PREFIX, SERVICE_ACCOUNT, WATCH_ACCOUNT, of_cluster};
 use k8s_upgrade::plan::manifests::install;
-use k8s_upgrade::plan::manifests::installation::{Credentials, Install};
+use k8s_upgrade::plan::manifests::installation::Install;
 use k8s_upgrade::plan::model::hooks::Hooks;
 use k8s_upgrade::plan::model::policy::{Runner, Surge, Unstick};
 use serde_json::{Value, json};
 
 use crate::bench::{Answer, Bench, SOON, text};
+use crate::support::installed;
 pub use cronjobs::our_container_is_merged_into_no_other_cronjob;
 pub use jobs::{
     a_hooks_job_is_that_of_its_cronjob, a_job_of_the_chain_has_its_shape,
@@ -59,23 +60,15 @@ async fn install_with<'a>(
         b.post(&format!("/apis/batch/v1/namespaces/{backup}/cronjobs"), cronjob).await.ok();
     }
     let install = Install {
-        namespace: &b.ns,
         image: IMAGE,
-        config: "",
         backup: Some((&backup, "backup-etcd")),
         hooks: Hooks { before: Some((&backup, "noout")), after: None },
-        prefix: ANNOTATION_PREFIX,
         unstick,
         forced_in,
         surge,
-        events: true,
-        gauges: Default::default(),
-        runbook: None,
-        freezes: None,
-        credentials: Credentials::Existing,
         runner,
         standby,
-        host_keys: std::collections::BTreeMap::new(),
+        ..installed::install(&b.ns)
     };
     for object in install::objects(&install).unwrap() {
         match text(&object, "/kind") {
