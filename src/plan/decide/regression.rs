@@ -21,7 +21,7 @@ pub const LOOKS: u32 = 3;
 pub const STANDS: Duration = Duration::from_secs(60);
 
 /// A cluster of more nodes than this is not asked for all of its pods again and again while its workers have their turns.
-pub const SMALL: usize = 20;
+const SMALL: usize = 20;
 
 /// Of which pods a look asks whether they crash.
 #[derive(Clone, Debug, PartialEq, Eq)]
