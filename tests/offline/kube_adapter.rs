@@ -107,7 +107,7 @@ fn groups_without_a_user_are_refused() {
 }
 
 #[test]
-fn the_api_server_hears_as_whom_we_act() {
+fn the_api_server_hears_who_asks_and_as_whom() {
     run(async {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = format!("http://{}", listener.local_addr().unwrap());
@@ -117,8 +117,8 @@ fn the_api_server_hears_as_whom_we_act() {
             let count = socket.read(&mut buffer).await.unwrap();
             socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}").await.unwrap();
             let request = String::from_utf8_lossy(&buffer[..count]).to_lowercase();
-            let mut said: Vec<String> =
-                request.lines().filter(|line| line.starts_with("impersonate-")).map(str::to_owned).collect();
+            let tells = |line: &&str| line.starts_with("impersonate-") || line.starts_with("user-agent:");
+            let mut said: Vec<String> = request.lines().filter(tells).map(str::to_owned).collect();
             said.sort();
             said
         });
@@ -131,7 +131,8 @@ fn the_api_server_hears_as_whom_we_act() {
         let connection = real().connect(&target, Gate).await.unwrap();
         assert_eq!(connection.place, format!("{server} (context homelab, as ann)"));
         connection.client.request_text(http::Request::get("/api").body(Vec::new()).unwrap()).await.unwrap();
-        let wanted = ["impersonate-group: ops", "impersonate-group: system:authenticated", "impersonate-user: ann"];
+        let agent = concat!("user-agent: k8s-upgrade/", env!("CARGO_PKG_VERSION"));
+        let wanted = ["impersonate-group: ops", "impersonate-group: system:authenticated", "impersonate-user: ann", agent];
         assert_eq!(headers.await.unwrap(), wanted);
     });
 }

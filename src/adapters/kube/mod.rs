@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
+use http::HeaderValue;
+use http::header::USER_AGENT;
 use kube::client::{AuthError, ClientBuilder};
 use kube::config::AuthInfo;
 use kube::{Client, Config};
@@ -138,6 +140,8 @@ fn client(mut config: Config, place: &str, gate: Gate) -> Result<Client, String>
     config.read_timeout = Some(Duration::from_secs(180));
     config.write_timeout = Some(Duration::from_secs(30));
     config.reset_reader_on_write = true;
+    // By this an audit log tells who has asked.
+    config.headers.push((USER_AGENT, HeaderValue::from_static(concat!("k8s-upgrade/", env!("CARGO_PKG_VERSION")))));
     let builder = ClientBuilder::try_from(config.clone())
         .or_else(|error| match config.root_cert {
             Some(_) => Err(error),

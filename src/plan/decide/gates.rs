@@ -479,8 +479,7 @@ pub fn pods_ready(pods: &PodsReady, policy: &Policy) -> Verdict {
         return Verdict::Pass;
     }
     let share = format!("{ready} of {unfinished} pods are Ready ({:.2}, {:.2} wanted)", ratio, policy.ready_ratio);
-    let more = if *unready > named.len() { format!(" and {} more", unready - named.len()) } else { String::new() };
-    Verdict::Hold(vec![format!("{share}: not {}{more}", named.join(", "))])
+    Verdict::Hold(vec![format!("{share}: not {}", first_of(named, *unready))])
 }
 
 /// Succeeded or Failed: it will never be Ready, and nothing guards it.
@@ -496,8 +495,13 @@ pub(super) fn is_ready(pod: &Pod) -> bool {
 
 /// The first of them, and how many more there are.
 pub fn first_few(names: &[String], most: usize) -> String {
-    let first = names.iter().take(most).map(String::as_str).collect::<Vec<_>>().join(", ");
-    if names.len() > most { format!("{first} and {} more", names.len() - most) } else { first }
+    first_of(&names[..most.min(names.len())], names.len())
+}
+
+/// The same where only the first of `all` are known by name.
+fn first_of(first: &[String], all: usize) -> String {
+    let named = first.join(", ");
+    if all > first.len() { format!("{named} and {} more", all - first.len()) } else { named }
 }
 
 /// `namespace/name`.
