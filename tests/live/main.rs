@@ -10,6 +10,7 @@ mod broken;
 mod dashboard;
 mod disturb;
 mod end;
+mod ha;
 mod hands;
 mod install;
 mod lab;
@@ -86,6 +87,34 @@ fn snapshot_by_etcdctl_is_restored_by_what_rollback_prints() {
 #[ignore = "a cluster of its own: tests/run lab-full"]
 fn plain_cluster_is_installed_and_upgraded() {
     plain::run();
+}
+
+/// Three control planes from 1.35 to 1.36.
+#[test]
+#[ignore = "a cluster of three control planes: tests/run lab-ha"]
+fn ha_minor_upgrade() {
+    ha::minor();
+}
+
+/// Control planes that lose their power, and members that are away.
+#[test]
+#[ignore = "a cluster of three control planes: tests/run lab-ha"]
+fn ha_power_cuts_and_outages_end_well() {
+    ha::faults();
+}
+
+/// What `rollback` prints is typed, with one member of etcd lost and with all.
+#[test]
+#[ignore = "a cluster of three control planes: tests/run lab-ha"]
+fn ha_restore_by_what_rollback_prints() {
+    ha::restore();
+}
+
+/// The same cluster, on to a patch.
+#[test]
+#[ignore = "a cluster of three control planes: tests/run lab-ha"]
+fn ha_patch_upgrade() {
+    ha::patch();
 }
 
 /// On two nodes, with a Vault in dev mode on this machine.
