@@ -1,10 +1,12 @@
 //! `status --hosts`, and the way back of a control plane while the API server is away: by SSH alone.
 
 use crate::failure::{Advice, Cause, Failure, Outcome};
+use crate::plan::model::answer::Answer;
 use crate::plan::rescue::hosts::{self, Asked};
-use crate::plan::rescue::restore::restore;
+use crate::plan::rescue::restore::{SnapshotFile, restore};
 use crate::report::{self, Printed, data};
 use crate::run::Services;
+use crate::words::{command, ssh, word};
 
 /// A host that says nothing is a line, and in the end the exit code.
 pub async fn hosts(services: &Services) -> Result<Outcome, Failure> {
@@ -41,11 +43,33 @@ pub async fn rollback(services: &Services, node: &str, away: Cause) -> Result<Ou
         return Err(Failure::nothing_begun(away.detail([why]).next(Advice::look("k8s-upgrade status --hosts"))));
     }
     let snapshot = services.ssh.snapshot_on(node, found).await;
-    let plan = restore(node, found, &snapshot, &asked);
+    let copy = copied_from(services, &asked, node, &snapshot).await;
+    let plan = restore(node, found, &snapshot, &asked, copy);
     let text = report::restore_text(node, address, &plan);
     match services.session.json {
         true => text.as_str().lines().for_each(|line| services.session.found(node, line)),
         false => services.session.print(&text).map_err(Failure::nothing_begun)?,
     }
     Ok(Outcome::Nothing)
+}
+
+/// What brings the recorded snapshot to a host that has it not, from a control plane that has it whole.
+async fn copied_from(services: &Services, asked: &[Asked], node: &str, here: &SnapshotFile) -> Option<String> {
+    let to = asked.iter().find(|host| host.node == node)?;
+    if !matches!(here, Answer::Known(None)) {
+        return None;
+    }
+    for other in asked.iter().filter(|other| other.node != node) {
+        let Some(found) = other.found.as_ref().ok().filter(|found| found.control_plane()) else { continue };
+        let Some(card) = found.card() else { continue };
+        let there = services.ssh.snapshot_on(&other.node, found).await;
+        if matches!(there, Answer::Known(Some((bytes, sha256))) if bytes == card.bytes && card.hash == format!("sha256 {sha256}"))
+        {
+            let (user, port) = (&services.settings.ssh_user, services.settings.ssh_port);
+            let read = ssh(user, &other.address, port, &word(&command!("sudo cat {}", card.snapshot)));
+            let write = ssh(user, &to.address, port, &word(&command!("sudo install -D -m 0600 /dev/stdin {}", card.snapshot)));
+            return Some(format!("{read} | {write}"));
+        }
+    }
+    None
 }

@@ -3,6 +3,8 @@
 use super::{Asker, by_hand, hosts};
 use crate::failure::{Class, Failure, Outcome};
 use crate::packages::IN_USE;
+use crate::plan::decide::order;
+use crate::plan::rescue::member;
 use crate::plan::rescue::rollback::{self, Back, FormerFiles, Rollback};
 use crate::report::Printed;
 use crate::run::guards::no_job_at_work;
@@ -34,7 +36,11 @@ pub async fn rollback(services: &Services, asker: &mut Asker, node: &str, dry_ru
                     "not all is on record in the cluster: see /var/lib/k8s-upgrade/restore-*.txt on the control planes",
                 );
             }
-            let plan = rollback::restore_plan(snapshot, &packages, &FormerFiles::default());
+            let planes = order::control_planes(&facts);
+            let peers = member::peers(&planes);
+            let through = planes.into_iter().filter(|other| other.name != node && other.ready).next_back();
+            let mut plan = through.and_then(|other| member::replace_plan(node, &other.name, &peers)).unwrap_or_default();
+            plan.extend(rollback::restore_plan(snapshot, &packages, &FormerFiles::default(), &peers));
             match services.session.json {
                 true => plan.iter().for_each(|line| services.session.found(node, line)),
                 false => services.session.print(&Printed::script(plan)).map_err(Failure::nothing_begun)?,

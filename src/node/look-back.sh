@@ -16,6 +16,15 @@ for file in "$root"/etc/kubernetes/manifests/*.yaml; do
         echo "static-pod $(image "$file") ${name%.yaml}"
     fi
 done
+# Its member of etcd, as the manifest names it; whoever restores it has put that aside.
+for file in "$root"/etc/kubernetes/manifests/etcd.yaml "$root"/root/manifests/etcd.yaml; do
+    if [[ -f $file ]]; then
+        url=$(sed -nE 's/^ *- --initial-advertise-peer-urls=(https?:[][/A-Za-z0-9.:-]{1,300})$/\1/p' "$file")
+        name=$(sed -nE 's/^ *- --name=([a-z0-9.-]{1,253})$/\1/p' "$file")
+        if [[ -n $url && -n $name ]]; then echo "peer $url $name"; fi
+        break
+    fi
+done
 for copy in "$root"/etc/kubernetes/tmp/kubeadm-backup-manifests-*; do
     for file in "$copy"/*.yaml; do
         if [[ -f $file ]]; then

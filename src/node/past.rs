@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Operation, garbled, results, token};
 use crate::failure::Cause;
-use crate::words::{HostPath, ImageName, Revision, Stamp};
+use crate::words::{HostPath, ImageName, NodeName, Revision, Stamp, Url};
 
 /// Looks, and changes nothing.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,8 @@ pub struct Snapshot {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Past {
     pub static_pods: Vec<Manifest>,
+    /// Its member of etcd: where the others reach it, and what it is called.
+    pub peer: Option<(Url, NodeName)>,
     pub copies: Vec<Copy>,
     /// kubeadm's copies of etcd's data: time and path.
     pub etcd_data: Vec<(Stamp, HostPath)>,
@@ -80,6 +82,10 @@ impl Operation for LookBack {
                 ("static-pod", _) => {
                     let (image, pod) = two()?;
                     past.static_pods.push(manifest(pod, image)?);
+                }
+                ("peer", _) => {
+                    let (url, name) = two()?;
+                    past.peer = Some((token(Self::NAME, url)?, token(Self::NAME, name)?));
                 }
                 ("manifest", [image, at, path]) => {
                     let name = path.rsplit('/').next().unwrap_or(path);

@@ -39,7 +39,8 @@ pub fn run() {
     it.a_node_that_never_gets_ready();
 
     lab.phase("what is true at the end");
-    let expected = Expected { from: FROM, to: TARGET, workers: &WORKERS, cordoned: &[], since, by_hand: 0 };
+    let expected =
+        Expected { from: FROM, to: TARGET, control_planes: &["k8s-master"], workers: &WORKERS, cordoned: &[], since, by_hand: 0 };
     end::versions(&lab, &expected);
     end::nothing_left(&lab, &expected);
     end::packages(&lab, &expected);

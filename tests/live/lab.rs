@@ -64,11 +64,24 @@ pub struct Lab {
 impl Lab {
     /// A cluster that nobody has used, of which apt offers `published` from now on.
     pub fn fresh(workers: u8, version: &str, published: &[&str]) -> Lab {
+        Lab::fresh_of(1, workers, version, published)
+    }
+
+    /// The same, of several control planes behind a balancer.
+    pub fn fresh_of(control_planes: u8, workers: u8, version: &str, published: &[&str]) -> Lab {
         let mut lab = Lab::unused();
         *LEFT.lock().unwrap() = None;
-        lab.phase(&format!("lab: one control plane and {workers} workers at {version}"));
+        lab.phase(&format!("lab: control planes {control_planes}, workers {workers}, at {version}"));
         lab.tool(&["down"]);
-        lab.tool(&["up", "--workers", &workers.to_string(), "--version", version]);
+        lab.tool(&[
+            "up",
+            "--control-planes",
+            &control_planes.to_string(),
+            "--workers",
+            &workers.to_string(),
+            "--version",
+            version,
+        ]);
         lab.tool(&[&["publish"], published].concat());
         lab.learn_env();
         assert_eq!(lab.pushed("k8s_upgrade_"), "", "a fresh Pushgateway holds none of the program's gauges");

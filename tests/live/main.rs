@@ -10,6 +10,7 @@ mod broken;
 mod dashboard;
 mod disturb;
 mod end;
+mod ha;
 mod hands;
 mod install;
 mod lab;
@@ -94,6 +95,34 @@ fn plain_cluster_is_installed_and_upgraded() {
 #[ignore = "a cluster of its own: tests/run lab-full"]
 fn workers_are_upgraded_two_at_a_time() {
     waves::run();
+}
+
+/// Three control planes from 1.35 to 1.36.
+#[test]
+#[ignore = "a cluster of three control planes: tests/run lab-ha"]
+fn ha_minor_upgrade() {
+    ha::minor();
+}
+
+/// Control planes that lose their power, and members that are away.
+#[test]
+#[ignore = "a cluster of three control planes: tests/run lab-ha"]
+fn ha_power_cuts_and_outages_end_well() {
+    ha::faults();
+}
+
+/// What `rollback` prints is typed, with one member of etcd lost and with all.
+#[test]
+#[ignore = "a cluster of three control planes: tests/run lab-ha"]
+fn ha_restore_by_what_rollback_prints() {
+    ha::restore();
+}
+
+/// The same cluster, on to a patch.
+#[test]
+#[ignore = "a cluster of three control planes: tests/run lab-ha"]
+fn ha_patch_upgrade() {
+    ha::patch();
 }
 
 /// On two nodes, with a Vault in dev mode on this machine.

@@ -134,7 +134,15 @@ pub fn run() {
 
     lab.phase("what is true at the end");
     let workers = ["k8s-node2", "k8s-node1"];
-    let expected = Expected { from: "1.36.3", to: "1.36.4", workers: &workers, cordoned: &["k8s-node2"], since, by_hand: 2 };
+    let expected = Expected {
+        from: "1.36.3",
+        to: "1.36.4",
+        control_planes: &["k8s-master"],
+        workers: &workers,
+        cordoned: &["k8s-node2"],
+        since,
+        by_hand: 2,
+    };
     end::assert_upgraded(&lab, &run, &expected);
     end::places(&seen, &expected);
     let (lowest, at) = seen.lowest["web"];

@@ -49,7 +49,8 @@ pub fn run() {
     }
     lab.phase("what is true at the end");
     let seen = watch.end();
-    let expected = Expected { from: FROM, to: TARGET, workers: &WORKERS, cordoned: &[], since, by_hand: 0 };
+    let expected =
+        Expected { from: FROM, to: TARGET, control_planes: &["k8s-master"], workers: &WORKERS, cordoned: &[], since, by_hand: 0 };
     end::versions(&lab, &expected);
     end::nothing_left(&lab, &expected);
     end::packages(&lab, &expected);

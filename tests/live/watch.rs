@@ -126,7 +126,7 @@ async fn look_until_stopped(kubeconfig: &Path, seen: &Mutex<Observed>, stop: &At
     }
 }
 
-async fn connect(kubeconfig: &Path) -> kube::Client {
+pub async fn connect(kubeconfig: &Path) -> kube::Client {
     // The one crypto provider of the process; a second installation is refused, which is no harm.
     rustls::crypto::ring::default_provider().install_default().ok();
     let read = Kubeconfig::read_from(kubeconfig).expect("the lab's kubeconfig");
@@ -134,7 +134,7 @@ async fn connect(kubeconfig: &Path) -> kube::Client {
     kube::Client::try_from(config).expect("a client")
 }
 
-async fn get(api: &kube::Client, path: &str) -> Result<Value, String> {
+pub async fn get(api: &kube::Client, path: &str) -> Result<Value, String> {
     let request = http::Request::get(path).body(Vec::new()).expect("a request");
     match tokio::time::timeout(Duration::from_secs(3), api.request::<Value>(request)).await {
         Ok(Ok(value)) => Ok(value),

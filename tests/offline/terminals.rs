@@ -12,6 +12,7 @@ use k8s_upgrade::plan::model::progress::{Awaited, Doing, Draining, Span, ToldFai
 use k8s_upgrade::plan::model::version::{UpgradeKind, Version};
 use k8s_upgrade::plan::rescue::card::Card;
 use k8s_upgrade::plan::rescue::hosts::{Asked, Copy, End, Found, Package, Snapshot, Unit, Work as OnNode};
+use k8s_upgrade::plan::rescue::member::Peer;
 use k8s_upgrade::plan::rescue::restore::Restore;
 use k8s_upgrade::plan::view::cut::Cut;
 use k8s_upgrade::plan::view::health::Check;
@@ -303,6 +304,7 @@ fn hosts_and_the_way_back() {
         static_pods: vec![(text(), text())],
         unit: unit(),
         former: vec![(text(), text())],
+        peer: Some(Peer { name: text(), url: text() }),
         copies: vec![Copy { pod: text(), image: text(), at: text(), path: text() }],
         etcd_data: vec![(text(), text())],
         keys: Vec::new(),

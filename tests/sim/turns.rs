@@ -83,6 +83,18 @@ fn upgraded(end: &State) {
     }
 }
 
+/// No member of etcd is restarted while it leads: neither by kubeadm, nor in the second turn by the kubelet, which starts every static pod anew.
+#[test]
+fn leadership_moves_off_before_both_turns() {
+    let end = observed(begin(&quick(Scenario::three_control_planes_minor())), async |driver| {
+        when(driver, "the end", is_over).await;
+        driver.twin.look(State::clone)
+    });
+    assert_eq!(end.hosts.elections, 0, "{}", tail(&end, 60));
+    let moved = end.history.all().iter().filter(|line| line.contains("the leadership of etcd moves from")).count();
+    assert_eq!(moved, 3, "off the first, off the last, and off whom that left it to, before its kubelet\n{}", tail(&end, 60));
+}
+
 /// A budget holds the drain of each turn. Both times the node serves again, people are told, and `resume` goes on once it is mended.
 #[test]
 fn a_drain_that_cannot_end_gives_the_node_back_in_both_turns() {

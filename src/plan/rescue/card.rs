@@ -1,6 +1,7 @@
 //! The restore card: what preflight leaves on every control plane, where it can be read without the API server. Written for people, and
 //! read back by whoever makes a plan of it.
 
+use super::member::Peer;
 use super::rollback::{FormerFiles, restore_plan};
 use crate::words::ExactPackage;
 use crate::words::texts;
@@ -26,15 +27,15 @@ const SNAPSHOT: &str = "etcd snapshot  ";
 const PACKAGES: &str = "Packages before the upgrade";
 
 impl Card {
-    /// For people; [`Card::read`] takes it back.
-    pub fn write(&self) -> String {
+    /// For people; [`Card::read`] takes it back. `peers`: all members of etcd.
+    pub fn write(&self, peers: &[Peer]) -> String {
         let Card { run, from, to, snapshot, bytes, hash, packages } = self;
         let mut text = format!("{HEAD}{run}: {from} -> {to}\n\n{SNAPSHOT}{snapshot} ({bytes} bytes, {hash})\n\n{PACKAGES}\n");
         for (node, packages) in packages {
             text.push_str(&format!("  {node}: {}\n", packages.join(" ")));
         }
         text.push('\n');
-        for line in restore_plan(Some(snapshot), "<the packages above>", &FormerFiles::default()) {
+        for line in restore_plan(Some(snapshot), "<the packages above>", &FormerFiles::default(), peers) {
             text.push_str(&format!("{line}\n"));
         }
         text
@@ -89,12 +90,12 @@ mod tests {
             hash: "sha256 0badc0de".to_owned(),
             packages: vec![("k8s-master".to_owned(), packages.clone()), ("k8s-node1".to_owned(), packages)],
         };
-        let text = card.write();
+        let text = card.write(&[]);
         assert_eq!(Card::read(&text), Some(card.clone()), "{text}");
         assert_eq!(card.packages_of("k8s-node1").unwrap(), ["kubeadm=1.34.2-1.1", "kubelet=1.34.2-1.1"]);
         assert_eq!(card.packages_of("k8s-node9"), None);
         let none = Card { hash: "not verified: it is not on k8s-master".to_owned(), packages: Vec::new(), ..card };
-        assert_eq!(Card::read(&none.write()), Some(none.clone()));
+        assert_eq!(Card::read(&none.write(&[])), Some(none.clone()));
         for torn in [
             "",
             "Restore card of run r1: 1.34.2 -> 1.34.7\n",

@@ -1,6 +1,7 @@
 //! What nodes say by SSH alone, and what a person types next: for the night in which the API server does not answer.
 
 use super::card::Card;
+use super::member::Peer;
 use crate::failure::{Advice, Cause};
 use crate::names;
 use crate::packages::IN_USE;
@@ -32,6 +33,8 @@ pub struct Found {
     pub unit: Unit,
     /// Releases whose kubelet's configuration is kept, with the folder.
     pub former: Vec<(String, String)>,
+    /// Its member of etcd.
+    pub peer: Option<Peer>,
     /// Manifests that kubeadm replaced.
     pub copies: Vec<Copy>,
     /// kubeadm's copies of etcd's data: time and path.
@@ -112,7 +115,22 @@ pub struct Snapshot {
 }
 
 texts!(Asked { node, address, found });
-texts!(Found { packages, audit, kubelet, images, static_pods, unit, former, copies, etcd_data, keys, free, card, snapshots });
+texts!(Found {
+    packages,
+    audit,
+    kubelet,
+    images,
+    static_pods,
+    unit,
+    former,
+    peer,
+    copies,
+    etcd_data,
+    keys,
+    free,
+    card,
+    snapshots
+});
 texts!(Key { fingerprint, ends, near });
 texts!(Package { name, version, letters, held, whole });
 texts!(Unit { work, log });
@@ -147,9 +165,9 @@ impl Work {
 }
 
 impl Found {
-    /// That one of its manifests is missing may be why somebody looks.
+    /// That one of its manifests is missing may be why somebody looks, or all of them, where somebody restores it.
     pub fn control_plane(&self) -> bool {
-        self.static_pods.iter().any(|(pod, _)| COMPONENTS.contains(&pod.as_str()))
+        self.peer.is_some() || self.static_pods.iter().any(|(pod, _)| COMPONENTS.contains(&pod.as_str()))
     }
 
     /// Components of a control plane that the kubelet runs no static pod of.

@@ -2,5 +2,6 @@
 
 pub mod card;
 pub mod hosts;
+pub mod member;
 pub mod restore;
 pub mod rollback;

@@ -1,6 +1,7 @@
 //! The way back of a control plane, from what its host alone says: for a person's hands, never the program's.
 
 use super::hosts::{Asked, End, Found, pod};
+use super::member::Peer;
 use super::rollback::{FormerFiles, restore_plan};
 use crate::packages;
 use crate::plan::model::answer::Answer;
@@ -26,7 +27,8 @@ texts!(Restore { known, plan });
 const ETCD: &str = "etcd";
 
 /// The plan for one control plane. Those among `others` that are control planes, too, are named: each needs the same.
-pub fn restore(node: &str, found: &Found, snapshot: &SnapshotFile, others: &[Asked]) -> Restore {
+/// `copy`: where the snapshot is not on this host, the command that brings it there from another.
+pub fn restore(node: &str, found: &Found, snapshot: &SnapshotFile, others: &[Asked], copy: Option<String>) -> Restore {
     let former = former(node, found);
     let mut known = vec![("now", list(found.static_pods.iter().map(|(name, image)| pod(name, image)))), ("", installed(found))];
     if let Some(work) = &found.unit.work {
@@ -61,10 +63,20 @@ pub fn restore(node: &str, found: &Found, snapshot: &SnapshotFile, others: &[Ask
     }
     let kubelet = former.and_then(|former| found.former.iter().find(|(release, _)| *release == former.to_string()));
     let kept = FormerFiles { manifests, kubelet: kubelet.map(|(_, folder)| folder.clone()) };
-    Restore {
-        known,
-        plan: restore_plan(found.card().map(|card| card.snapshot.as_str()), &packages::IN_USE.words(&packages), &kept),
+    let silent: Vec<&str> = others.iter().filter(|other| other.found.is_err()).map(|other| other.node.as_str()).collect();
+    if !silent.is_empty() {
+        known.push((
+            "silent",
+            format!("{}: where one is a control plane, it is not among the members that the plan names", silent.join(", ")),
+        ));
     }
+    let peers: Vec<Peer> = others.iter().filter_map(|other| other.found.as_ref().ok()?.peer.clone()).collect();
+    let snapshot = found.card().map(|card| card.snapshot.as_str());
+    let mut plan = restore_plan(snapshot, &packages::IN_USE.words(&packages), &kept, &peers);
+    if let Some(copy) = copy {
+        plan.splice(1..1, ["From here, for the snapshot is on another host:".to_owned(), format!("  {copy}")]);
+    }
+    Restore { known, plan }
 }
 
 /// The release that it had: as the card says, else as what is kept of it does.

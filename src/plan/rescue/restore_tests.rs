@@ -46,12 +46,12 @@ fn half() -> Found {
 }
 
 fn said(found: &Found, label: &str) -> String {
-    let restore = restore(NODE, found, &Answer::Known(Some((5000, "0bad".to_owned()))), &[]);
+    let restore = restore(NODE, found, &Answer::Known(Some((5000, "0bad".to_owned()))), &[], None);
     restore.known.iter().filter(|(of, _)| *of == label).map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 fn plan(found: &Found) -> String {
-    restore(NODE, found, &Answer::Known(None), &[]).plan.join("\n") + "\n"
+    restore(NODE, found, &Answer::Known(None), &[], None).plan.join("\n") + "\n"
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_lost_copy_is_named() {
 #[test]
 fn the_snapshot_is_compared_with_the_card() {
     let told = |file: SnapshotFile| {
-        let known = restore(NODE, &half(), &file, &[]).known;
+        let known = restore(NODE, &half(), &file, &[], None).known;
         known.into_iter().find(|(label, _)| *label == "snapshot").map(|(_, text)| text).unwrap_or_default()
     };
     let known = |bytes, hash: &str| Answer::Known(Some((bytes, hash.to_owned())));
@@ -136,6 +136,31 @@ fn what_runs_is_waited_for_and_other_control_planes_are_named() {
     assert_eq!(said(&found, "unit"), "kubeadm-upgrade to 1.34.7 (run r1) is running: WAIT for its end before anything else");
     let host = |node: &str, found| Asked { node: node.to_owned(), address: String::new(), found };
     let others = [host(NODE, Ok(half())), host("k8s-master2", Ok(half())), host("k8s-node1", Ok(Found::default()))];
-    let known = restore(NODE, &half(), &Answer::Known(None), &others).known;
+    let known = restore(NODE, &half(), &Answer::Known(None), &others, None).known;
     assert_eq!(known.last().unwrap().1, "k8s-master2: their packages and manifests by the same command for each");
+}
+
+#[test]
+fn several_members_are_restored_as_one_cluster() {
+    let peer = |name: &str, last: u8| Some(Peer { name: name.to_owned(), url: format!("https://10.0.20.{last}:2380") });
+    let host = |node: &str, found| Asked { node: node.to_owned(), address: String::new(), found };
+    let first = Found { peer: peer(NODE, 1), ..half() };
+    let others = [
+        host(NODE, Ok(first.clone())),
+        host("k8s-master2", Ok(Found { peer: peer("k8s-master2", 2), ..half() })),
+        host("k8s-master3", Err(crate::failure::Cause::unreachable("away"))),
+        host("k8s-node1", Ok(Found::default())),
+    ];
+    let copy = "ssh there | ssh here".to_owned();
+    let restore = restore(NODE, &first, &Answer::Known(None), &others, Some(copy.clone()));
+    assert_eq!(restore.plan[2], format!("  {copy}"));
+    let text = restore.plan.join("\n");
+    assert!(text.contains(" --initial-cluster=k8s-master=https://10.0.20.1:2380,k8s-master2=https://10.0.20.2:2380 "), "{text}");
+    let (stop, rest) = text.split_once("Once all of them are stopped").expect("two parts");
+    assert!(stop.contains("mv /etc/kubernetes/manifests/*.yaml") && rest.contains("etcdutl snapshot restore"), "{text}");
+    assert!(
+        restore.known.iter().any(|(label, text)| *label == "silent" && text.starts_with("k8s-master3: ")),
+        "{:?}",
+        restore.known
+    );
 }

@@ -3,6 +3,7 @@
 //! kubeadm has no way back. What makes one possible for a worker is that it bears no state of the cluster: its packages and its
 //! kubelet's configuration are all that the upgrade changed there (`former-versions`, written with the cordon).
 
+use super::member::{Peer, initial_cluster};
 use crate::failure::Cause;
 use crate::packages::IN_USE;
 use crate::plan::model::facts::Facts;
@@ -94,36 +95,67 @@ pub struct FormerFiles {
     pub kubelet: Option<String>,
 }
 
-/// Makes etcd's data out of a snapshot, both in one folder, in a container of its own: no node has etcdutl but in that image, and no container of etcd runs then.
-/// What the member is called is in its manifest.
-const ETCDUTL: &str = "ctr -n k8s.io run --rm --mount type=bind,src=/var/lib/etcd/restored,dst=/restored,options=rbind:rw \
-    \"$(sed -n 's/.*image: //p' /root/manifests/etcd.yaml)\" etcd-restore etcdutl snapshot restore /restored/snapshot.db --data-dir=/restored/etcd \
-    $(grep -oE -- '--(name|initial-cluster|initial-advertise-peer-urls)=[^ ]+' /root/manifests/etcd.yaml)";
+/// Makes etcd's data out of a snapshot, both in one folder, in a container of its own: no node has etcdutl but in that image, and no container of
+/// etcd runs then. What the member is called is in its manifest; of several control planes kubeadm's upgrade names none but its own there.
+fn etcdutl(peers: &[Peer]) -> String {
+    let (flags, all) = match peers {
+        [_, _, ..] => ("name|initial-advertise-peer-urls", format!(" --initial-cluster={}", initial_cluster(peers))),
+        _ => ("name|initial-cluster|initial-advertise-peer-urls", String::new()),
+    };
+    format!(
+        "ctr -n k8s.io run --rm --mount type=bind,src=/var/lib/etcd/restored,dst=/restored,options=rbind:rw \
+         \"$(sed -n 's/.*image: //p' /root/manifests/etcd.yaml)\" etcd-restore etcdutl snapshot restore /restored/snapshot.db --data-dir=/restored/etcd \
+         $(grep -oE -- '--({flags})=[^ ]+' /root/manifests/etcd.yaml){all}"
+    )
+}
 
 /// Which snapshot a control plane would be restored from, and how, line by line: for a person's hands, never the program's. `packages` are
-/// words of the shell already.
-pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &FormerFiles) -> Vec<String> {
+/// words of the shell already. `peers`: all members of etcd, this control plane's among them; none where they are not known.
+pub fn restore_plan(snapshot: Option<&str>, packages: &str, kept: &FormerFiles, peers: &[Peer]) -> Vec<String> {
     let path = snapshot.map_or("SNAPSHOT".to_owned(), word);
+    let several = peers.len() > 1;
     let versions = if kept.manifests.is_empty() { "                # the versions in them: as before the upgrade" } else { "" };
     let mut plan = vec![
         "A minor upgrade of a control plane cannot be taken back by packages alone: restore etcd with every API server stopped."
             .to_owned(),
-        "Several control planes: copy this one file to each first, for members that are restored from different files differ for ever, and give \
-         `etcdutl snapshot restore` the same --initial-cluster=NAME=https://ADDRESS:2380,… of all members in the place of the manifest's."
-            .to_owned(),
-        "On each control plane, as root:".to_owned(),
+    ];
+    if several {
+        let names: Vec<&str> = peers.iter().map(|peer| peer.name.as_str()).collect();
+        let names = names.join(", ");
+        plan.extend([
+            format!("The control planes are {names}. First this one file is copied to each: members that are restored from different files differ for ever."),
+            "Then on every control plane, before any goes on, as root:".to_owned(),
+        ]);
+    } else {
+        if peers.is_empty() {
+            plan.push(
+                "Several control planes: copy this one file to each first, for members that are restored from different files differ for ever, and \
+                 give `etcdutl snapshot restore` the same --initial-cluster=NAME=https://ADDRESS:2380,… of all members in the place of the \
+                 manifest's."
+                    .to_owned(),
+            );
+        }
+        plan.push("On each control plane, as root:".to_owned());
+    }
+    plan.extend([
         "  mkdir -p /root/manifests && mv /etc/kubernetes/manifests/*.yaml /root/manifests/     # stops the control plane"
             .to_owned(),
         "  while pgrep -x etcd >/dev/null || pgrep -x kube-apiserver >/dev/null; do sleep 1; done     # until they have ended: etcd would go on with its data wherever that is"
             .to_owned(),
-    ];
+    ]);
+    if several {
+        plan.push(
+            "Once all of them are stopped, on each, as root; `k8s-upgrade rollback NODE` prints what is each one's own:"
+                .to_owned(),
+        );
+    }
     // First of all, so that the etcd that will run restores its data.
     plan.extend(kept.manifests.iter().map(|file| format!("  cp {} /root/manifests/", word(file))));
     plan.extend([
         // All within that folder, which may be a disk of its own.
-        "  mv /var/lib/etcd/member /var/lib/etcd/member.broken".to_owned(),
+        "  if [ -e /var/lib/etcd/member ]; then mv /var/lib/etcd/member /var/lib/etcd/member.broken-$(date +%s); fi".to_owned(),
         format!("  install -D -m 0600 {path} /var/lib/etcd/restored/snapshot.db"),
-        format!("  {ETCDUTL}                # etcdutl of etcd's own image"),
+        format!("  {}                # etcdutl of etcd's own image", etcdutl(peers)),
         "  mv /var/lib/etcd/restored/etcd/member /var/lib/etcd/member && rm -r /var/lib/etcd/restored".to_owned(),
     ]);
     plan.extend((IN_USE.go_back)(&PACKAGES.join(" "), packages).iter().map(|line| format!("  {line}")));

@@ -15,6 +15,7 @@ use crate::plan::model::marks::{Edit, RunMarks};
 use crate::plan::model::parse;
 use crate::plan::model::version::{UpgradeKind, Version};
 use crate::plan::rescue::card::Card;
+use crate::plan::rescue::member;
 use crate::plan::trust::identity;
 use crate::report::{Event, Notice};
 use crate::run::chain::snapshot::Saved;
@@ -337,7 +338,13 @@ async fn snapshot(
         packages: states.iter().map(of_node).collect(),
     };
     let name = format!("restore-{run}.txt");
-    nodes::prepare::restore_cards(&services.ssh, &services.settings, facts, &WriteCard { name, content: card.write() }).await?;
+    nodes::prepare::restore_cards(
+        &services.ssh,
+        &services.settings,
+        facts,
+        &WriteCard { name, content: card.write(&member::peers(&order::control_planes(facts))) },
+    )
+    .await?;
     services
         .record
         .mark_run(run, PLACE, "record the snapshot's path", &[Edit::set(Mark::SnapshotPath, snapshot.path.clone())])

@@ -21,7 +21,7 @@ use crate::plan::decide::workloads::Workload;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
 use crate::plan::model::held_drain::HeldDrain;
 use crate::plan::model::marks::Edit;
-use crate::plan::model::version::{Version, or_unknown};
+use crate::plan::model::version::{UpgradeKind, Version, or_unknown};
 use crate::plan::model::work;
 use crate::report::span;
 use crate::run::cluster::Observer;
@@ -274,6 +274,11 @@ async fn replace(
             skipped(&services.session, name, work::KUBELET, why);
             return node.kubelet.ok_or_else(|| Cause::hold(format!("the version of {name} is not to be seen")));
         }
+    }
+    // A kubelet of a new minor starts every static pod anew, the member of etcd among them: in a turn of its own that may lead again.
+    let anew = node.kubelet.is_none_or(|kubelet| UpgradeKind::between(kubelet, target) == UpgradeKind::Minor);
+    if node.control_plane && anew {
+        super::etcd::move_leader(services, facts, node, target).await;
     }
     services.ssh.work(node, ChangeClass::Settle, work::KUBELET, Step::KubeletPackages, target.into(), run).await?;
     Ok(target)

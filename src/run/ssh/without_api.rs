@@ -11,6 +11,7 @@ use crate::plan::decide::{order, signing};
 use crate::plan::model::answer::Answer;
 use crate::plan::rescue::card::Card;
 use crate::plan::rescue::hosts::{Asked, Copy, Found, Key, Package, Snapshot, Unit};
+use crate::plan::rescue::member::Peer;
 use crate::plan::rescue::restore::SnapshotFile;
 use crate::run::parallel;
 use crate::run::ssh::Ssh;
@@ -86,6 +87,7 @@ fn found(state: NodeState, images: Option<Vec<ImageName>>, past: Past, unit: Uni
         static_pods: past.static_pods.into_iter().map(|manifest| (manifest.pod, image(manifest.image))).collect(),
         unit,
         former: past.former.into_iter().map(|(release, folder)| (release.into(), folder.into())).collect(),
+        peer: past.peer.map(|(url, name)| Peer { name: name.to_string(), url: url.to_string() }),
         copies: past
             .copies
             .into_iter()

@@ -366,6 +366,7 @@ pub fn static_pods_restart(state: &mut State, node: &str) {
     let pods: Vec<(String, String)> =
         machine.manifests.iter().map(|(name, version)| (name.clone(), image(&registry, name, version))).collect();
     restart_api(state, node, DROP_AFTER, DROP);
+    super::etcd::restarted(state, node);
     for (component, image) in pods {
         control::static_pod_replaced(state, node, &component, &image, STATIC_PODS_READY);
     }

@@ -52,6 +52,12 @@ pub fn look_back(state: &State, machine: &Machine, snapshots: &str, mut line: im
     for (pod, version) in &machine.manifests {
         line(format!("static-pod {} {pod}", image_of(state, pod, version)));
     }
+    let etcd = |flag: &str| machine.commands.get("etcd")?.iter().find_map(|word| word.strip_prefix(flag));
+    if let (true, Some(url), Some(name)) =
+        (machine.manifests.contains_key("etcd"), etcd("--initial-advertise-peer-urls="), etcd("--name="))
+    {
+        line(format!("peer {url} {name}"));
+    }
     let under = |prefix: &str| -> Vec<(&str, &str, &File)> {
         let mine = machine.files.iter().filter_map(|(path, file)| Some((path.as_str(), path.strip_prefix(prefix)?, file)));
         mine.map(|(path, rest, file)| (path, &path[path.len() - rest.len()..], file)).collect()

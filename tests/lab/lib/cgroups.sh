@@ -71,6 +71,9 @@ cgroups_join() {
 				[ ! -e "$root/$level/$file" ] || [ "$1" = 2 ] || cat "$(dirname "$root/$level")/$file" >"$root/$level/$file"
 			done
 		done
+		# Together the nodes would count as one process beside all others: kubelets would kill API servers on a machine that compiles.
+		[ ! -e "$root/k8slab/cpu.shares" ] || echo 65536 >"$root/k8slab/cpu.shares"
+		[ ! -e "$root/k8slab/cpu.weight" ] || echo 6400 >"$root/k8slab/cpu.weight"
 		echo $$ >"$root/k8slab/$2/cgroup.procs"
 	done
 }

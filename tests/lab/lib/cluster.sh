@@ -23,6 +23,11 @@ node_packages() { # NAME
 
 # the parts of kubeadm's configuration that init fixes for the whole cluster
 kubeadm_config() { # VERSION TOKEN
+	local of_several='' endpoint=''
+	if has_balancer; then
+		of_several="certificateKey: '$(<"$LAB_STATE/certificate-key")'"
+		endpoint="controlPlaneEndpoint: $(cluster_endpoint)"
+	fi
 	cat <<-YAML
 		apiVersion: kubeadm.k8s.io/v1beta4
 		kind: InitConfiguration
@@ -31,6 +36,7 @@ kubeadm_config() { # VERSION TOKEN
 		    ttl: "0s"
 		localAPIEndpoint:
 		  advertiseAddress: $(node_ip k8s-master)
+		$of_several
 		nodeRegistration:
 		  name: k8s-master
 		  kubeletExtraArgs:
@@ -39,6 +45,7 @@ kubeadm_config() { # VERSION TOKEN
 		apiVersion: kubeadm.k8s.io/v1beta4
 		kind: ClusterConfiguration
 		kubernetesVersion: v$1
+		$endpoint
 		apiServer:
 		  extraArgs:
 		    - {name: audit-policy-file, value: /etc/lab-audit-policy.yaml}
@@ -70,18 +77,22 @@ kubeadm_config() { # VERSION TOKEN
 }
 
 cluster_init() {
-	local dir
+	local dir flags=("${KUBEADM_FLAGS[@]}")
 	dir=$(node_dir k8s-master)
 	[ ! -e "$dir/joined" ] || return 0
-	node_ssh k8s-master sudo -n tee /etc/lab-audit-policy.yaml <"$LAB_LIB/../files/cluster/audit-policy.yaml" >/dev/null
+	! has_balancer || flags+=(--upload-certs)
+	node_audit_policy k8s-master
 	kubeadm_config "$(<"$LAB_STATE/version")" "$(<"$LAB_STATE/token")" | node_ssh k8s-master sudo -n tee /root/kubeadm.yaml >/dev/null
 	node_root k8s-master >"$LAB_STATE/logs/init.log" 2>&1 <<-SCRIPT ||
 		if [ -e /etc/kubernetes/admin.conf ]; then kubeadm reset --force; rm -rf /etc/kubernetes/manifests/*; fi
-		kubeadm init --config /root/kubeadm.yaml ${KUBEADM_FLAGS[*]}
+		kubeadm init --config /root/kubeadm.yaml ${flags[*]}
 	SCRIPT
 		die "kubeadm init failed; its output is $LAB_STATE/logs/init.log" "k8s-master runs, without a cluster" "$LAB_SELF up to try again, or $LAB_SELF down"
 	touch "$dir/joined"
 }
+
+# its API server will not start without it
+node_audit_policy() { node_ssh "$1" sudo -n tee /etc/lab-audit-policy.yaml <"$LAB_LIB/../files/cluster/audit-policy.yaml" >/dev/null; }
 
 cluster_kubeconfig() {
 	node_ssh k8s-master sudo -n cat /etc/kubernetes/admin.conf >"$LAB_STATE/kubeconfig.new" </dev/null
@@ -92,9 +103,13 @@ cluster_kubeconfig() {
 }
 
 node_join() { # NAME
-	local dir log=$LAB_STATE/logs/join-$1.log
+	local dir log=$LAB_STATE/logs/join-$1.log control_plane=''
 	dir=$(node_dir "$1")
 	[ ! -e "$dir/joined" ] || return 0
+	if is_control_plane "$1"; then
+		node_audit_policy "$1"
+		control_plane="controlPlane: {certificateKey: '$(<"$LAB_STATE/certificate-key")', localAPIEndpoint: {advertiseAddress: $(node_ip "$1")}}"
+	fi
 	node_root "$1" >"$log" 2>&1 <<-SCRIPT ||
 		if [ -e /etc/kubernetes/kubelet.conf ]; then kubeadm reset --force; fi
 		cat >/root/kubeadm.yaml <<YAML
@@ -102,9 +117,10 @@ node_join() { # NAME
 		kind: JoinConfiguration
 		discovery:
 		  bootstrapToken:
-		    apiServerEndpoint: $(node_ip k8s-master):6443
+		    apiServerEndpoint: $(cluster_endpoint)
 		    token: "$(<"$LAB_STATE/token")"
 		    caCertHashes: ["sha256:$(<"$LAB_STATE/ca-hash")"]
+		$control_plane
 		nodeRegistration:
 		  name: $1
 		  kubeletExtraArgs:
@@ -114,6 +130,12 @@ node_join() { # NAME
 	SCRIPT
 		die "kubeadm join of $1 failed; its output is $log" "$1 runs outside the cluster" "$LAB_SELF up to try again, or $LAB_SELF down"
 	touch "$dir/joined"
+}
+
+# One after the other: etcd takes one new member at a time.
+control_planes_join() { # NAME…
+	local name
+	for name in "$@"; do node_join "$name"; done
 }
 
 # what Prometheus needs to scrape, and the backup

@@ -4,7 +4,9 @@
 usage() {
 	cat <<-'EOT'
 		usage: lab COMMAND
-		  up [--workers N] [--version V]   the cluster, all of it (default: 2 workers, 1.35.4)
+		  up [--control-planes N] [--workers N] [--version V]
+		                                   the cluster, all of it (default: 1 control plane, 2 workers, 1.35.4); several control planes
+		                                   are behind a balancer
 		  down                             end it and leave nothing behind but the build cache
 		  prefetch                         build everything into the cache, start nothing
 		  status                           what runs
@@ -17,8 +19,9 @@ usage() {
 		  rules FILE                       check a rule file, load it into Prometheus
 		  publish V…                       the versions that the apt repository lists from now on
 		  image FILE [NODE…]               import an image archive on all nodes, or on these
-		  service NAME start|stop          prometheus, pushgateway, packages, slack
+		  service NAME start|stop          prometheus, pushgateway, packages, slack, balancer
 		  service packages mode MODE       ok, down (503), 404, badkey (signed by another key)
+		  service balancer to NODE…        sends to these control planes alone from now on
 		  node NAME cut|start              a power cut, and booting again
 		  containerd NODE…                 a newer containerd on these nodes, and its repository on all
 		  crictl NODE…                     crictl on these nodes, which have none otherwise
@@ -56,15 +59,17 @@ lab_is_up() {
 }
 
 command_up() {
-	local workers=2 version=1.35.4 start=$SECONDS names name
+	local control_planes=1 workers=2 version=1.35.4 start=$SECONDS names name programs=()
 	while [ $# -gt 0 ]; do
 		case $1 in
+		--control-planes) control_planes=${2:-} ;;
 		--workers) workers=${2:-} ;;
 		--version) version=${2:-} ;;
 		*) die "up does not know $1" "nothing was changed" "$LAB_SELF help" ;;
 		esac
 		shift $(($# > 1 ? 2 : 1))
 	done
+	[[ $control_planes =~ ^[1-9]$ ]] || die "--control-planes takes a number from 1 to 9, not '$control_planes'" "nothing was changed" "$LAB_SELF up --control-planes 3"
 	[[ $workers =~ ^[0-9]$ ]] || die "--workers takes a number from 0 to 9, not '$workers'" "nothing was changed" "$LAB_SELF up --workers 2"
 	[ -n "${KUBE_SOURCE[$version]:-}" ] || die "the lab cannot make $version; it has ${KUBE_VERSIONS[*]}" "nothing was changed" "$LAB_SELF up --version ${KUBE_VERSIONS[0]}"
 	lock_state
@@ -74,28 +79,35 @@ command_up() {
 	if [ -e "$LAB_STATE/workers" ] && [ "$(<"$LAB_STATE/workers")" -gt "$workers" ]; then
 		die "a lab of $(<"$LAB_STATE/workers") workers is up" "nothing was changed" "$LAB_SELF down, then the same command again"
 	fi
+	if [ -e "$LAB_STATE/version" ] && [ "$(control_planes)" != "$control_planes" ]; then
+		die "a lab of $(control_planes) control planes is up" "nothing was changed" "$LAB_SELF down, then the same command again"
+	fi
 	exec 7>&2
 	trap interrupted INT TERM
-	host_ready
+	[ "$control_planes" = 1 ] || programs=("$BALANCER_PROGRAM")
+	host_ready "${programs[@]}"
 	prefetch
 
 	mkdir -p "$LAB_STATE"/{nodes,services,logs,bin,ssh,prometheus}
 	chmod 700 "$LAB_STATE/ssh"
 	echo "$version" >"$LAB_STATE/version"
+	echo "$control_planes" >"$LAB_STATE/control-planes"
 	echo "$workers" >"$LAB_STATE/workers"
 	[ -s "$LAB_STATE/token" ] || echo "$(openssl rand -hex 3).$(openssl rand -hex 8)" >"$LAB_STATE/token"
+	[ -s "$LAB_STATE/certificate-key" ] || (umask 077 && openssl rand -hex 32 >"$LAB_STATE/certificate-key")
 	[ -e "$LAB_STATE/ssh/id_ed25519" ] || ssh-keygen -q -t ed25519 -N '' -C lab -f "$LAB_STATE/ssh/id_ed25519"
 	# the one that the nodes were made with, whatever becomes of these scripts meanwhile
 	[ -e "$LAB_STATE/rootfs" ] || ln -sfn "$(rootfs)" "$LAB_STATE/rootfs"
 	ln -sfn "$(kube_programs "${KUBE_VERSIONS[-1]}")/kubectl" "$LAB_STATE/bin/kubectl"
 
-	mapfile -t names < <(node_names "$workers")
+	mapfile -t names < <(node_names "$control_planes" "$workers")
 	step "network $BRIDGE" network_up
 	if [ ! -e "$LAB_STATE/packages/published" ]; then
 		step "repository lists ${PUBLISHED_AT_FIRST[*]}" publish "${PUBLISHED_AT_FIRST[@]}"
 	fi
-	prometheus_config "$workers"
-	for name in "${SERVICES[@]}"; do step "$name" service_start "$name"; done
+	prometheus_config "${names[@]}"
+	! has_balancer || balancer_config "${names[@]:0:control_planes}"
+	for name in $(services); do step "$name" service_start "$name"; done
 	for name in "${names[@]}"; do network_route "$name"; done
 	step "nodes made: ${names[*]}" in_parallel node_make_at_version "${names[@]}"
 	known_hosts
@@ -103,7 +115,8 @@ command_up() {
 	step "kubeadm, kubelet, kubectl $version by apt" in_parallel node_install "${names[@]}"
 	step "kubeadm init" cluster_init
 	cluster_kubeconfig
-	if [ ${#names[@]} -gt 1 ]; then step "kubeadm join" in_parallel node_join "${names[@]:1}"; fi
+	if [ "$control_planes" -gt 1 ]; then step "kubeadm join of the other control planes" control_planes_join "${names[@]:1:control_planes - 1}"; fi
+	if [ "$workers" -gt 0 ]; then step "kubeadm join" in_parallel node_join "${names[@]:control_planes}"; fi
 	step "additions: Prometheus' access, backup" cluster_additions
 	prometheus_reload
 	step "every node Ready, CoreDNS Available" cluster_ready
@@ -131,7 +144,7 @@ command_down() {
 	lock_state 15
 	mapfile -t names < <(nodes)
 	[ ${#names[@]} = 0 ] || step "nodes ended: ${names[*]}" in_parallel node_cut "${names[@]}"
-	for name in "${SERVICES[@]}"; do service_stop "$name"; done
+	for name in $(services); do service_stop "$name"; done
 	network_down
 	cgroups_remove
 	if [ -d "$LAB_STATE/packages/gpg" ]; then gpgconf --homedir "$LAB_STATE/packages/gpg" --kill all || true; fi
@@ -153,7 +166,7 @@ command_status() {
 		! node_pid "$name" >/dev/null || state="pid $(node_pid "$name")"
 		printf 'node     %-12s %-12s %s\n' "$name" "$(node_ip "$name")" "$state"
 	done
-	for name in "${SERVICES[@]}"; do
+	for name in $(services); do
 		state="not running"
 		! service_pid "$name" >/dev/null || state="pid $(service_pid "$name")"
 		printf 'service  %-12s %-12s %s\n' "$name" ":$(service_port "$name")" "$state"
@@ -232,7 +245,11 @@ command_service() {
 		*) die "packages has the modes ok, down, 404, badkey, not '${3:-}'" "nothing was changed" "$LAB_SELF service packages mode ok" ;;
 		esac
 		;;
-	*) die "service takes start, stop or mode, not '$verb'" "nothing was changed" "$LAB_SELF service ${name:-NAME} start" ;;
+	to)
+		[ "$name" = balancer ] || die "only the balancer sends to nodes" "nothing was changed" "$LAB_SELF service balancer to k8s-master"
+		step "balancer sends to ${*:3}" balancer_to "${@:3}"
+		;;
+	*) die "service takes start, stop, mode or to, not '$verb'" "nothing was changed" "$LAB_SELF service ${name:-NAME} start" ;;
 	esac
 }
 

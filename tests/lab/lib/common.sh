@@ -69,10 +69,11 @@ need_root() {
 }
 
 # --- nodes --------------------------------------------------------------------
-# number 0 is the master, N is k8s-nodeN
+# number 0 is the master, N is k8s-nodeN; 90 + N is k8s-masterN, where there are several
 node_number() {
 	case $1 in
 	k8s-master) echo 0 ;;
+	k8s-master[2-9]) echo $((90 + ${1#k8s-master})) ;;
 	k8s-node[1-9] | k8s-node[1-9][0-9]) echo "${1#k8s-node}" ;;
 	*) die "no node is called $1" "nothing was changed" "$0 status" ;;
 	esac
@@ -84,12 +85,18 @@ nodes() {
 	local n
 	for n in "$LAB_STATE"/nodes/k8s-*; do [ ! -d "$n" ] || basename "$n"; done | sort -V
 }
-# the exact nodes that a cluster of $1 workers has
+# the exact nodes that a cluster of $1 control planes and $2 workers has
 node_names() {
 	local i
-	echo k8s-master
-	for ((i = 1; i <= $1; i++)); do echo "k8s-node$i"; done
+	control_plane_names "$1"
+	for ((i = 1; i <= $2; i++)); do echo "k8s-node$i"; done
 }
+control_plane_names() {
+	local i
+	echo k8s-master
+	for ((i = 2; i <= $1; i++)); do echo "k8s-master$i"; done
+}
+is_control_plane() { [[ $1 == k8s-master* ]]; }
 known_node() {
 	local n
 	for n in $(nodes); do [ "$n" != "$1" ] || return 0; done

@@ -11,9 +11,9 @@ HOST_PROGRAMS=(
 	ps:procps zstd:zstd
 )
 
-missing_packages() {
+missing_packages() { # PROGRAM:PACKAGE…
 	local entry
-	for entry in "${HOST_PROGRAMS[@]}"; do
+	for entry in "$@"; do
 		command -v "${entry%%:*}" >/dev/null || [ -x "/usr/sbin/${entry%%:*}" ] || echo "${entry#*:}"
 	done | sort -u
 }
@@ -38,11 +38,13 @@ install_packages() {
 	fi
 }
 
-host_ready() {
+BALANCER_PROGRAM=haproxy:haproxy # needed where there are several control planes
+
+host_ready() { # [PROGRAM:PACKAGE…]
 	local missing
 	command -v go >/dev/null ||
 		die "Go is missing: the lab builds Kubernetes from source with it (1.26 or newer, on PATH)" "nothing was changed" "install Go, then $0 up"
-	mapfile -t missing < <(missing_packages)
+	mapfile -t missing < <(missing_packages "${HOST_PROGRAMS[@]}" "$@")
 	[ ${#missing[@]} = 0 ] || step "installed by apt: ${missing[*]}" install_packages "${missing[@]}"
 }
 

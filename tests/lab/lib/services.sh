@@ -2,7 +2,7 @@
 # What runs beside the cluster, on the bridge's address: Prometheus, Pushgateway, the
 # package server and the sink that stands for Slack.
 
-SERVICES=(packages slack pushgateway prometheus)
+services() { printf '%s\n' packages slack pushgateway prometheus && if has_balancer; then echo balancer; fi; }
 
 service_command() { # NAME: the words of its command, a line each
 	case $1 in
@@ -12,20 +12,22 @@ service_command() { # NAME: the words of its command, a line each
 	pushgateway) printf '%s\n' prometheus-pushgateway "--web.listen-address=$HOST_IP:9091" --persistence.file= ;;
 	prometheus) printf '%s\n' prometheus "--config.file=$LAB_STATE/prometheus/prometheus.yml" \
 		"--storage.tsdb.path=$LAB_STATE/prometheus/data" "--web.listen-address=$HOST_IP:9090" --web.enable-lifecycle ;;
-	*) die "no service is called $1; there are: ${SERVICES[*]}" "nothing was changed" "$LAB_SELF status" ;;
+	balancer) printf '%s\n' haproxy -db -f "$LAB_STATE/balancer/haproxy.cfg" ;;
+	*) die "no service is called $1; there are: $(services | tr '\n' ' ')" "nothing was changed" "$LAB_SELF status" ;;
 	esac
 }
 service_record() { echo "$LAB_STATE/services/$1.pid"; }
 service_pid() { recorded_process "$(service_record "$1")" "$1"; }
 service_port() {
 	case $1 in
-	packages) echo 8080 ;; slack) echo 8081 ;; pushgateway) echo 9091 ;; prometheus) echo 9090 ;;
+	packages) echo 8080 ;; slack) echo 8081 ;; pushgateway) echo 9091 ;; prometheus) echo 9090 ;; balancer) echo 6443 ;;
 	esac
 }
 service_answers() {
 	case $1 in
 	# this one may be told to answer 404 or 503; slack only takes POST
 	packages | slack) curl -s -o /dev/null --max-time 2 "http://$HOST_IP:$(service_port "$1")/" ;;
+	balancer) balancer_answers ;;
 	*) curl -fs -o /dev/null --max-time 2 "http://$HOST_IP:$(service_port "$1")/-/ready" ;;
 	esac
 }
@@ -62,7 +64,7 @@ service_stop() {
 }
 
 # --- Prometheus ---------------------------------------------------------------------
-prometheus_config() { # WORKERS
+prometheus_config() { # NODE…
 	local name folder=$LAB_STATE/prometheus
 	mkdir -p "$folder/rules" "$folder/data"
 	{
@@ -78,19 +80,19 @@ prometheus_config() { # WORKERS
 			    tls_config: {insecure_skip_verify: true}
 			    authorization: {credentials_file: $folder/token}
 			    static_configs:
-			      - targets: ["$(node_ip k8s-master):6443"]
-			        labels: {node: k8s-master}
+		YAML
+		for name in "$@"; do ! is_control_plane "$name" || prometheus_target "$name" 6443; done
+		cat <<-YAML
 			  - job_name: kubernetes-nodes
 			    scheme: https
 			    tls_config: {insecure_skip_verify: true}
 			    authorization: {credentials_file: $folder/token}
 			    static_configs:
 		YAML
-		for name in $(node_names "$1"); do
-			printf '      - targets: ["%s:10250"]\n        labels: {node: %s}\n' "$(node_ip "$name")" "$name"
-		done
+		for name in "$@"; do prometheus_target "$name" 10250; done
 	} >"$folder/prometheus.yml"
 }
+prometheus_target() { printf '      - targets: ["%s:%s"]\n        labels: {node: %s}\n' "$(node_ip "$1")" "$2" "$1"; }
 prometheus_reload() {
 	curl -fsS --max-time 20 -X POST "$PROMETHEUS_URL/-/reload" >&2 ||
 		die "Prometheus did not take its new configuration" "the former one is in force" "$LAB_SELF logs prometheus"

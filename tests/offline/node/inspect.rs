@@ -166,7 +166,9 @@ fn what_kubeadm_has_replaced_is_found() {
     let node = Node::new();
     let manifest =
         |image: &str| format!("apiVersion: v1\nspec:\n  containers:\n  - command:\n    - x\n    image: {image}\n    name: x\n");
-    node.root("etc/kubernetes/manifests/etcd.yaml", &manifest("\"registry.k8s.io/etcd:3.6.8-0\""));
+    let etcd = manifest("\"registry.k8s.io/etcd:3.6.8-0\"");
+    let of_member = "    - --initial-advertise-peer-urls=https://10.0.20.100:2380\n    - --name=k8s-master\n";
+    node.root("etc/kubernetes/manifests/etcd.yaml", &etcd.replace("    - x\n", of_member));
     node.root("etc/kubernetes/manifests/kube-apiserver.yaml", &manifest("registry.test:5000/kube-apiserver:v1.36.3"));
     node.root("etc/kubernetes/manifests/odd.yaml", "kind: Pod\n");
     node.root("etc/kubernetes/manifests/kube-apiserver.yaml.bak", "");
@@ -179,6 +181,8 @@ fn what_kubeadm_has_replaced_is_found() {
         pods,
         [("etcd", "registry.k8s.io/etcd:3.6.8-0"), ("kube-apiserver", "registry.test:5000/kube-apiserver:v1.36.3"), ("odd", "-")]
     );
+    let peer = past.peer.expect("its member of etcd");
+    assert_eq!((peer.0.as_str(), peer.1.to_string().as_str()), ("https://10.0.20.100:2380", "k8s-master"));
     let [found] = past.copies.as_slice() else { panic!("{:?}", past.copies) };
     assert_eq!(
         (found.manifest.image.as_deref().unwrap_or("-"), &*found.path),

@@ -67,6 +67,7 @@ fn identify() {
 fn look_back() {
     let past = [
         "static-pod registry.k8s.io/kube-apiserver:v1.36.3 kube-apiserver",
+        "peer https://10.0.20.100:2380 k8s-master",
         "manifest registry.k8s.io/etcd:3.6.6-0 2026-11-22T12:04:00Z /etc/kubernetes/tmp/kubeadm backup/etcd.yaml",
         "etcd-data 2026-11-22T12:04:00Z /etc/kubernetes/tmp/kubeadm-backup-etcd",
         "former 1.35.4 /var/lib/k8s-upgrade/former/1.35.4",

@@ -276,8 +276,8 @@ fn restore_cards() {
         hash: "sha256 00ff".into(),
         packages: vec![("k8s-master".into(), vec!["kubeadm=1.35.4-1.1".into(), "kubelet=1.35.4-1.1".into()])],
     };
-    returns(&[&card.write()], Card::read, Card::write);
-    ends(&[&card.write()], |text| Card::read(text)?.packages_of("k8s-master"));
+    returns(&[&card.write(&[])], Card::read, |card| card.write(&[]));
+    ends(&[&card.write(&[])], |text| Card::read(text)?.packages_of("k8s-master"));
 }
 
 #[test]
