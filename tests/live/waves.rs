@@ -60,7 +60,7 @@ pub fn run() {
     let expected = Expected {
         from: "1.35.4",
         to: "1.36.3",
-        control_planes:         workers: &["k8s-node4", "k8s-node3", "k8s-node2", "k8s-node1"],["k8s-master"],
+        control_planes: &["k8s-master"],
         workers: &["k8s-node4", "k8s-node3", "k8s-node2", "k8s-node1"],
         cordoned: &[],
         since,
