@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | [`invocation`] | the one entry: arguments and settings read, a context made, a command called, a failure told | cli, commands, settings, run, report, plan, names, twin, world, permit, failure, words |
 //! | [`cli`] | the command line: types and help texts; parsing never acts | names, plan::decide::gates, plan::model::version, words |
-//! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure, plan::model::addons, plan::model::calendar, plan::model::hooks, plan::model::policy, plan::model::span, plan::model::webhook, world, words |
+//! | [`settings`] | file + environment + flags → one validated `Settings`; the only reader of the environment | names, failure, plan::model::addons, plan::model::calendar, plan::model::hooks, plan::model::matcher, plan::model::policy, plan::model::span, plan::model::waves, plan::model::webhook, world, words |
 //! | [`names`] | every label, annotation, Job, metric, alert and Secret key: the contract with dashboards that exist | nothing |
 //! | [`words`] | words from outside: tokens with strict parsers, text made fit to show, words of the shell | nothing |
 //! | [`failure`] | what can go wrong, by class; the one table class → exit code | words |

@@ -11,7 +11,7 @@ use k8s_upgrade::plan::manifests::policies::names;
 use k8s_upgrade::plan::manifests::removal::{Place, pieces};
 use k8s_upgrade::plan::manifests::rights::{Account, Grant, Scope};
 use k8s_upgrade::plan::model::hooks::Hooks;
-use k8s_upgrade::plan::model::policy::{Gauges, Runner, Surge, Unstick};
+use k8s_upgrade::plan::model::policy::{Gauges, Surge, Unstick};
 use regex::Regex;
 use serde_json::Value;
 

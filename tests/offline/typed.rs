@@ -19,7 +19,7 @@ const OWN: &str = "k8s-upgrade";
 
 /// Programs of others, and what may stand behind each; empty: anything.
 const OTHERS: [(&str, &[&str]); 13] = [
-    ("kubectl", &["apply", "create", "describe", "get", "edit", "logs", "port-forward", "rollout", "upgrade", "-n"]),
+    ("kubectl", &["apply", "create", "describe", "get", "edit", "label", "logs", "port-forward", "rollout", "upgrade", "-n"]),
     ("sudo", &["ctr", "kubeadm"]),
     ("kubeadm", &["upgrade", "certs"]),
     ("systemctl", &["cat"]),

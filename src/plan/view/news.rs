@@ -109,6 +109,15 @@ mod tests {
     }
 
     #[test]
+    fn in_waves_of_each_place_the_last_is_kept_and_no_more_than_can_be_at_work() {
+        let told = (0..5000)
+            .fold(Vec::new(), |told: Vec<String>, i| news(&format!("node{}", i / 2), Class::Step).unwrap().beside(&told, true));
+        assert_eq!((told.len(), told.last().map(String::as_str)), (MOST, Some("failed node2499")));
+        assert_eq!(News::without(&told, "node2499", true).len(), MOST - 1);
+        assert_eq!(News::without(&told, "node2499", false), Vec::<String>::new());
+    }
+
+    #[test]
     fn before_the_claim_the_jobs_own_pods_tell() {
         let mut facts = Facts::default();
         let failed = news("preflight", Class::Unreachable).unwrap();

@@ -101,6 +101,7 @@ const COMMANDS: &[(&str, &str, &str)] = &[
     ("look-at-keys.sh", r#"awk -v mark="$mark" -v asked="$*" ''"#, "base64: no backslash"),
     ("look-at-keys.sh", r#"awk '' <<<"$said""#, "its input"),
     ("look-back.sh", r#"sed -nE '' "$1""#, "a file"),
+    ("look-back.sh", r#"sed -nE '' "$file""#, "a file"),
     ("look-back.sh", r#"sed '' "$newest""#, "a file"),
     ("look-back.sh", r#"find "$root$folder" -mindepth 1 -maxdepth 1 -type f -printf ''"#, "a folder, from the root: no option"),
     ("etcd.sh", r#"grep -m 1 -xF -- "${containers:-none}" <<<"$found""#, "-F, after --"),

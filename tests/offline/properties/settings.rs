@@ -64,6 +64,9 @@ fn one_by_one() {
             Value::Object(_) if key == "webhooks" => {
                 format!("file:\n{key}: {{ ntfy: {{ body: \"{{text}}\", content-type: text/plain, only: [held] }} }}\n")
             }
+            Value::Object(_) if key == "pools" => {
+                format!("file:\n{key}: {{ gpu: {{ selector: [hardware=gpu], order: -1, max-unavailable: 10%, canary: 1, soak: 30m }} }}\n")
+            }
             Value::Object(_) if key == "addons" => format!("file:\n{key}: {{ cilium: {{ \"1.18\": \"<=1.35\" }} }}\n"),
             Value::Object(_) => format!("{key}=k8s-master=10.0.0.1,b=10.0.0.2"),
             Value::Array(_) if key == "removed-apis-ignore" => format!("{key}=v1/endpoints"),
@@ -71,6 +74,7 @@ fn one_by_one() {
             Value::Array(_) if key == "windows" => format!("{key}=daily 22:00-04:00 UTC,Sat-Sun 01:00-05:00 Europe/Berlin"),
             Value::Array(_) if key == "freezes" => format!("{key}=2026-12-20..2027-01-06 Europe/Berlin: end of the year"),
             Value::Array(_) if key == "plain-http" => format!("{key}=packages-url"),
+            Value::Array(_) if key == "alert-matchers" => format!("{key}=severity=critical"),
             Value::Array(_) if key == "kubeadm-flags" => format!("{key}=--v=5"),
             Value::Array(_) => format!("{key}=k8s-node7"),
             other => format!("{key}={other}"),

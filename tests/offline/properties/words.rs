@@ -13,16 +13,18 @@ use k8s_upgrade::plan::model::calendar::{self, Calendar, Freeze, Window};
 use k8s_upgrade::plan::model::found::{Found, Seen};
 use k8s_upgrade::plan::model::held_drain::HeldDrain;
 use k8s_upgrade::plan::model::hooks::Turn;
+use k8s_upgrade::plan::model::matcher::Matcher;
 use k8s_upgrade::plan::model::policy::{Ceiling, Days};
 use k8s_upgrade::plan::model::progress::Progress;
 use k8s_upgrade::plan::model::reminded::Reminded;
 use k8s_upgrade::plan::model::resting::Resting;
 use k8s_upgrade::plan::model::version::Version;
+use k8s_upgrade::plan::model::waves::Share;
 use k8s_upgrade::words::{
     self, AddonName, Address, AnnotationPrefix, ApiResource, BootId, ClusterName, ExactPackage, Fingerprint, Flag, HostAddress,
     HostPath, ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, KubeconfigName, Label, Letters, Login,
     LossId, MachineId, MemberId, Minor, Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PageUrl,
-    PatchName, Reason, Revision, RunId, SourceUrl, Stamp, Subject, Tenant, Url, VaultPath, WebhookName,
+    PatchName, PoolName, Reason, Revision, RunId, SourceUrl, Stamp, Subject, Tenant, Url, VaultPath, WebhookName,
 };
 
 use proptest::prelude::*;
@@ -105,6 +107,7 @@ fn what_people_give() {
     token::<AddonName>(plain, &["cilium", "calico/node", "a.b/c__d/e"]);
     token::<Tenant>(|c| plain(c) || " !*'()|".contains(c), &["team-a", "a|b", "THANOS-TENANT: team-a"]);
     token::<WebhookName>(plain, &["teams", "on-call-2"]);
+    token::<PoolName>(plain, &["gpu", "batch-2"]);
     token::<ObjectName>(plain, &["vault-store", "a.b"]);
     token::<AnnotationPrefix>(plain, &["example.org"]);
     token::<HostAddress>(plain, &["10.0.20.101", "2001:db8::1", "node4.example.org"]);
@@ -234,6 +237,22 @@ fn records_of_drains() {
             }
         }
         Ok(!all.is_empty())
+    });
+}
+
+/// What is read is written so that it reads back the same, and never counts more than there are.
+#[test]
+fn shares_and_matchers() {
+    check(&["3", "10%", "0", "100%"], |text| match text.parse::<Share>() {
+        Err(_) => Ok(false),
+        Ok(share) if share.to_string().parse() != Ok(share) => Err(format!("{share:?} does not read back")),
+        Ok(Share::Percent(_)) if text.parse::<Share>().unwrap().of(5000) > 5000 => Err(format!("{text:?} is more than all")),
+        Ok(_) => Ok(true),
+    });
+    check(&["severity=~\"critical|page\"", "team!=batch", "a=b", "a_1!~\"x.*\""], |text| match text.parse::<Matcher>() {
+        Err(_) => Ok(false),
+        Ok(matcher) if matcher.to_string().parse() != Ok(matcher.clone()) => Err(format!("{matcher:?} does not read back")),
+        Ok(_) => Ok(true),
     });
 }
 
