@@ -64,7 +64,7 @@ fn each_command_gives_one_document() {
         told.push(account(driver, "clear-state --yes", 0).await);
         told.push(account(driver, "rollback k8s-node4 --dry-run", 0).await);
         told.push(account(driver, "rollback k8s-master", 0).await);
-        told.push(account(driver, "acknowledge 0badcafe", 0).await);
+        told.push(account(driver, "acknowledge 0badcafe --yes", 0).await);
         told.push(account(driver, "rollback k8s-node4 --yes", 0).await);
         told.push(account(driver, "drain k8s-node2 --yes", 0).await);
         insta::assert_snapshot!(told.join("\n"));
@@ -81,7 +81,7 @@ fn each_phase_by_hand_gives_one_document() {
         for (line, code) in [
             ("preflight --target 1.34.7 --dry-run", 0),
             ("preflight --target 1.36.0", 4),
-            ("upgrade-node k8s-node4", 2),
+            ("upgrade-node k8s-node4 --yes", 2),
             ("upgrade-node k8s-node9 --target 1.34.7 --yes", 2),
             ("upgrade-node k8s-node4 --target 1.34.7 --yes", 4),
             ("preflight --target 1.34.7", 0),

@@ -15,13 +15,14 @@ enum Form {
 use Form::{Json, Text};
 
 /// What has no golden file of its own, and why.
-const BESIDE: [(&str, &[Form], &str); 17] = [
+const BESIDE: [(&str, &[Form], &str); 18] = [
     ("completions", &[Text, Json], "made from the command line; completions/ holds copies that a test compares"),
     ("man", &[Text, Json], "likewise, in man/"),
     ("complete", &[Text, Json], "what a shell asks; offline, completions:: ask it inside shells"),
     ("manifests", &[Json], "YAML is its one form: kubectl reads it"),
     ("image", &[Json], "its data is one word, the image's name; -o is the archive"),
     ("status --watch", &[Text, Json], "screens that follow each other: sim__live__*, and live::a_run_as_data"),
+    ("status --all", &[Text, Json], "in a small cluster as without it; waves:: asserts what is said of a large one"),
     ("rehearse --from-cluster", &[Text, Json], "told as any other rehearsal; what is copied is asserted in rehearse::*"),
     ("rehearse --schema", &[Text, Json], "a JSON Schema; it is compared with the types that read scenarios"),
     ("rehearse --fast", &[Text, Json], "at another pace, and nothing else"),

@@ -247,7 +247,7 @@ fn a_skipped_worker_never_looks_done() {
             ("reasonless", "skip-phase worker k8s-node3 --force", 2),
             ("other", "skip-phase master k8s-node3", 2),
             ("nowhere", "skip-phase worker", 2),
-            ("end", "skip-phase postflight --force --reason bored", 4),
+            ("end", "skip-phase postflight --force --reason bored --yes", 4),
             ("unasked", "skip-phase worker k8s-node3 --force --reason disk", 2),
         ] {
             let (ended, said) = types(driver, name, line).await;
@@ -325,7 +325,7 @@ fn neither_backup_nor_control_plane_is_skipped() {
                 state.store.remove(&Key::new(Kind::Job, NAMESPACE, &format!("k8s-upgrade-{phase}-1-34-7")));
             });
             when(driver, "nobody at work", |state| !at_work(state)).await;
-            let (code, said) = types(driver, "skip", &format!("skip-phase {argument} --force --reason haste")).await;
+            let (code, said) = types(driver, "skip", &format!("skip-phase {argument} --force --reason haste --yes")).await;
             assert!(code == 4 && said.contains(says), "{code} {said}");
             driver.twin.look(|state| assert!(mark(namespace(state), "skipped").is_none()));
         });

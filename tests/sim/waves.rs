@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use k8s_upgrade::twin::scenario::Node;
 use k8s_upgrade::twin::store::Kind;
 use k8s_upgrade::twin::{Scenario, State};
 
@@ -124,4 +125,25 @@ fn one_that_holds_stops_the_others() {
     let mut wrong = amiss(&end, &scenario.target.to_string(), &Default::default());
     wrong.extend(broken.lock().unwrap().drain(..));
     assert!(wrong.is_empty(), "{wrong:#?}\n{}\n{}", world::jobs(&end), world::tail(&end, 80));
+}
+
+/// Nodes of which nothing is to be said are counted, unless all are asked for.
+#[test]
+fn a_large_cluster_is_counted() {
+    let mut scenario = quick(waves(Scenario::runbook(), "10%"));
+    let one = scenario.nodes.iter().find(|node| node.name == "k8s-node4").unwrap().clone();
+    scenario.nodes.extend((5..=60).map(|i| Node {
+        name: format!("k8s-node{i}"),
+        address: format!("10.0.21.{i}"),
+        ..one.clone()
+    }));
+    live(begin(&scenario), None, async |driver| {
+        let out = |state: &State| state.store.list(Kind::Node).filter(|(_, node)| mark(node, "cordoned-by").is_some()).count();
+        when(driver, "several out of service", |state| out(state) > 2).await;
+        let rows = |said: &str| said.lines().filter(|line| line.starts_with("  k8s-node")).count();
+        let (code, said) = types(driver, "looks", "status").await;
+        assert!(code == 0 && rows(&said) < 60 && said.contains("… ") && said.contains("more"), "{said}");
+        let (code, said) = types(driver, "looks again", "status --all").await;
+        assert!(code == 0 && rows(&said) == 60, "{said}");
+    });
 }
