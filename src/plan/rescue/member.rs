@@ -36,7 +36,7 @@ pub fn initial_cluster(peers: &[Peer]) -> String {
 pub fn replace_plan(node: &str, through: &str, peers: &[Peer]) -> Option<Vec<String>> {
     let own = peers.iter().find(|peer| peer.name == node).filter(|_| peers.len() > 1)?;
     let certificates = "--cacert=/etc/kubernetes/pki/etcd/ca.crt --cert=/etc/kubernetes/pki/etcd/server.crt --key=/etc/kubernetes/pki/etcd/server.key";
-    let etcdctl = format!("{} etcdctl {certificates}", command!("kubectl exec -n kube-system etcd-{} --", through));
+    let etcdctl = [&command!("kubectl exec -n kube-system etcd-{} --", through), " etcdctl ", certificates].concat();
     let id = format!("{etcdctl} member list | sed -n 's/^\\([0-9a-f]*\\), [a-z]*, {node}, .*/\\1/p'");
     let all = initial_cluster(peers);
     Some(vec![
