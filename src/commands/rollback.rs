@@ -38,7 +38,7 @@ pub async fn rollback(services: &Services, asker: &mut Asker, node: &str, dry_ru
             }
             let planes = order::control_planes(&facts);
             let peers = member::peers(&planes);
-            let through = planes.into_iter().filter(|other| other.name != node && other.ready).next_back();
+            let through = planes.into_iter().rfind(|other| other.name != node && other.ready);
             let mut plan = through.and_then(|other| member::replace_plan(node, &other.name, &peers)).unwrap_or_default();
             plan.extend(rollback::restore_plan(snapshot, &packages, &FormerFiles::default(), &peers));
             match services.session.json {

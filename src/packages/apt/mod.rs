@@ -16,7 +16,7 @@ pub const APT: PackageManager = PackageManager {
     go_back: |names, packages| {
         vec![
             ["apt-mark unhold ", names].concat(),
-            ["apt-get install --allow-downgrades ", packages].concat(),
+            ["apt-get install -y --allow-downgrades ", packages].concat(),
             ["apt-mark hold ", names].concat(),
         ]
     },
@@ -45,7 +45,7 @@ mod tests {
             (APT.go_back)("kubeadm kubelet", &packages),
             [
                 "apt-mark unhold kubeadm kubelet",
-                "apt-get install --allow-downgrades kubeadm=1.34.2-1.1 'kubelet=1.34.2-*'",
+                "apt-get install -y --allow-downgrades kubeadm=1.34.2-1.1 'kubelet=1.34.2-*'",
                 "apt-mark hold kubeadm kubelet",
             ]
         );

@@ -66,13 +66,14 @@ fn etcdctl(node: &str, what: &str) -> String {
 
 /// Asked before a run. `means`: how long the disk of a member takes now; None: it has written too little to tell.
 pub fn fitness<'a>(asked: impl IntoIterator<Item = (&'a ControlPlane, Option<Means>)>) -> Fitness {
-    let (mut fitness, mut elsewhere) = (Fitness::default(), Vec::new());
+    let (mut fitness, mut elsewhere, mut members) = (Fitness::default(), Vec::new(), 0);
     for (plane, means) in asked {
         let node = plane.node.as_str();
         if plane.elsewhere {
             elsewhere.push(node);
             continue;
         }
+        members += 1;
         let closed = of_health(plane).or_else(|| match &plane.member {
             Answer::Unknown(why) => Some(Cause::hold(format!("what it counts of itself is not known: {why}"))),
             Answer::Known(member) => of_member(node, member).or_else(|| {
@@ -87,13 +88,22 @@ pub fn fitness<'a>(asked: impl IntoIterator<Item = (&'a ControlPlane, Option<Mea
             fitness.told.extend(fragmented(node, member));
         }
     }
-    if !elsewhere.is_empty() {
+    // kubeadm sets up a member on each control plane, or on none: where others have one, it is away, whatever else its node does.
+    if members > 0 {
+        fitness.closed.extend(elsewhere.into_iter().map(|node| (format!("etcd of {node}"), missing())));
+    } else if !elsewhere.is_empty() {
         fitness.told.push(format!(
             "no etcd of kubeadm's is on {}: whoever runs it elsewhere looks after its health",
             elsewhere.join(", ")
         ));
     }
     fitness
+}
+
+/// Of a control plane without a member, beside others that have one.
+fn missing() -> Cause {
+    Cause::hold("its manifest is not there, while other control planes have one: this member is away, and one more could end etcd's quorum")
+        .next("kubectl get pods -n kube-system -l component=etcd -o wide")
 }
 
 /// What is wrong by its own word.

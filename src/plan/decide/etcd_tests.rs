@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 use super::*;
 use crate::failure::Class;
 use crate::plan::model::member::Disk;
@@ -74,6 +74,16 @@ fn what_is_only_told() {
     };
     let (closed, told) = judged(&external, None);
     assert!(closed.is_none() && told[0].contains("no etcd of kubeadm's is on m"), "{told:?}");
+}
+
+/// A member that somebody has stopped by its manifest is away: it is not taken for one that runs elsewhere.
+#[test]
+fn one_without_a_member_beside_others_that_have_one_keeps_a_run_from_beginning() {
+    let stopped = ControlPlane { elsewhere: true, ..plane("c", member(1, 1)) };
+    let three = [plane("a", member(1, 1)), plane("b", member(1, 1)), stopped];
+    let Fitness { closed, told } = fitness(three.iter().map(|plane| (plane, None)));
+    let [(who, cause)] = &closed[..] else { panic!("{closed:?}") };
+    assert_eq!((who.as_str(), cause.class, told.len()), ("etcd of c", Class::Hold, 0));
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn copies_of_all_runs_are_put_back_and_what_is_as_it_was_is_not() {
     assert_eq!(copied, wanted);
     for line in [
         "install -D -m 0600 /backup/etcd.db /var/lib/etcd/restored/snapshot.db\n",
-        "install --allow-downgrades kubeadm=1.34.2-1.1 kubelet=1.34.2-1.1 kubectl=1.34.2-1.1\n",
+        "install -y --allow-downgrades kubeadm=1.34.2-1.1 kubelet=1.34.2-1.1 kubectl=1.34.2-1.1\n",
         "cp -p /var/lib/k8s-upgrade/former-1.34.2/* /var/lib/kubelet/",
     ] {
         assert!(text.contains(line), "{line}\n{text}");
