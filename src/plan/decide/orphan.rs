@@ -37,7 +37,13 @@ const AGAIN: SignedDuration = SignedDuration::from_hours(1);
 pub enum Verdict {
     /// Nothing is to be done, and why not.
     Leave(String),
-    TakeUp(TakeUp),
+    TakeUp(Box<TakeUp>),
+}
+
+impl Verdict {
+    fn take_up(found: TakeUp) -> Self {
+        Verdict::TakeUp(Box::new(found))
+    }
 }
 
 /// The Job that it creates, and why.
@@ -85,7 +91,7 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
     let leave = |why: String| Ok(Verdict::Leave(why));
     let marks = &facts.marks;
     if !marks.in_flight {
-        return Ok(to_begin(facts, policy, now)?.map_or_else(Verdict::Leave, Verdict::TakeUp));
+        return Ok(to_begin(facts, policy, now)?.map_or_else(Verdict::Leave, Verdict::take_up));
     }
     if let Some(halt) = marks.halted.as_ref().filter(|halt| halt.run && guard::on(Guard::HaltBeforeJob)) {
         return leave(halt.to_string());
@@ -124,7 +130,7 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
     {
         let why = format!("Job {job} was being replaced by a watch that died");
         let planned = Planned { taken_up: Some(taken_up), ..planned.clone() };
-        return Ok(Verdict::TakeUp(TakeUp { planned, beside: Vec::new(), why, hands_on: None, begins: None }));
+        return Ok(Verdict::take_up(TakeUp { planned, beside: Vec::new(), why, hands_on: None, begins: None }));
     }
     // Of several steps that failed beside each other, the first that may be tried again; each is judged by its own Job.
     let failed = |planned: &&Planned| policy.waves.on() && freed.jobs.iter().any(|job| has_failed(job, planned));
@@ -134,7 +140,7 @@ pub fn judge(facts: &Facts, policy: &Policy, now: Timestamp) -> Result<Verdict, 
         Some(Err(why)) => followed.find(Result::is_ok).unwrap_or(Err(why)),
         Some(found) => found,
     };
-    Ok(found.map_or_else(Verdict::Leave, Verdict::TakeUp))
+    Ok(found.map_or_else(Verdict::Leave, Verdict::take_up))
 }
 
 /// It is the Job that makes room for this one, and has failed.

@@ -53,7 +53,8 @@ fn at_node4(state: JobState) -> Facts {
 fn judged(facts: &Facts) -> String {
     match judge(facts, &policy(), now()).unwrap() {
         Verdict::Leave(why) => format!("left: {why}"),
-        Verdict::TakeUp(TakeUp { planned, hands_on, .. }) => {
+        Verdict::TakeUp(found) => {
+            let TakeUp { planned, hands_on, .. } = *found;
             let replaces = planned.replaces.map_or(String::new(), |uid| format!(" for {}", uid.trim_start_matches("uid-of-")));
             let taken_up =
                 planned.taken_up.map_or("anew".to_owned(), |t| format!("{}{}", t.times, if t.held { " held" } else { "" }));
