@@ -31,8 +31,9 @@ const BEYOND: [(&str, &str); 9] = [
 ];
 
 /// What a person types in a cluster at rest, one after the other.
-const AT_REST: [&str; 35] = [
+const AT_REST: [&str; 36] = [
     "status",
+    "status --all",
     "complete drain k8s",
     "complete report 5",
     "complete status --namespace k",

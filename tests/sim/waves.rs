@@ -128,7 +128,7 @@ fn one_that_holds_stops_the_others() {
         let (code, said) = types(driver, "looks", "status").await;
         assert_eq!(code, 0);
         assert!(said.contains("k8s-node3") && said.contains("paused"), "{said}");
-        assert!(driver.twin.look(|state| world::in_flight(state)));
+        assert!(driver.twin.look(world::in_flight));
         driver.twin.edit(|state| world::pause(state, "k8s-node3", false));
         let limit = k8s_upgrade::twin::state::later(driver.twin.now(), world::LIMIT);
         driver.until(limit, is_over).await;
