@@ -149,7 +149,7 @@ impl Hands<'_> {
         );
         lab.push("k8s-version-upgrade", "# TYPE k8s_upgrade_in_flight gauge\nk8s_upgrade_in_flight 1\n");
         // Nobody is there to be asked.
-        self.types(&["clear-state"], 2, &["a leaked latch", "--yes"]);
+        self.types(&["clear-state"], 2, &["--yes"]);
         assert_eq!(marks(&lab.json(&["get", "namespace", NAMESPACE])).len(), latch.len());
         self.types(&["clear-state", "--yes"], 0, &["a leaked latch", "cleared"]);
         assert_eq!(marks(&lab.json(&["get", "namespace", NAMESPACE])), []);
