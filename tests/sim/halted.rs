@@ -174,7 +174,8 @@ pub const COMMANDS: [(&str, Option<&str>); 41] = [
     ("halt", Some("halt --detection-only")),
     ("skip-phase", Some("skip-phase worker k8s-node4")),
     ("skip-phase", Some("skip-phase worker k8s-node3")),
-    ("clear-state", Some("clear-state --yes")),
+    // Without a yes it asks nothing, and with one it ends the run.
+    ("clear-state", None),
     ("acknowledge", Some("acknowledge")),
     ("approve", Some("approve 1.34.7 --yes")),
     ("approve", Some("approve --lift")),
