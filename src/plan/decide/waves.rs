@@ -23,8 +23,8 @@ pub struct Taken<'a> {
 
 /// What takes a place now, in natural order; the node `name`, whose turn it would be, does not.
 ///
-/// Without waves, and before a control plane, only what this program has taken out does: a node that a person has cordoned is upgraded like any other, and stays
-/// cordoned.
+/// Without waves, and before a control plane, only what this program has taken out does: a node that a person has cordoned is upgraded like any
+/// other, and stays cordoned.
 pub fn taken<'a>(facts: &'a Facts, policy: &Policy, name: &str, now: Timestamp) -> Vec<Taken<'a>> {
     let wide = policy.waves.on() && facts.node(name).is_none_or(|node| !node.control_plane);
     let worker = |node: &&Node| !node.control_plane && !node.excluded && wide;
