@@ -22,6 +22,19 @@ pub struct Expected<'a> {
 }
 
 impl Expected<'_> {
+    /// The runbook's cluster of five nodes from 1.35.4 to 1.36.3, by Jobs alone.
+    pub fn minor_of_five(since: Timestamp) -> Expected<'static> {
+        Expected {
+            from: "1.35.4",
+            to: "1.36.3",
+            control_planes: &["k8s-master"],
+            workers: &["k8s-node4", "k8s-node3", "k8s-node2", "k8s-node1"],
+            cordoned: &[],
+            since,
+            by_hand: 0,
+        }
+    }
+
     /// Each Job of the chain that came to its end: its name, the node that it drains, and the node that it must run on.
     pub fn jobs(&self) -> Vec<(String, Option<String>, Option<String>)> {
         let dashed = self.to.replace('.', "-");

@@ -63,7 +63,7 @@ fn upgrade(lab: &Lab, from: &str, to: &str) {
     detect(lab, &format!("detect-{}", to.replace('.', "-")));
     follow(lab, &watch, &format!("k8s-upgrade-postflight-{}", to.replace('.', "-")));
     std::thread::sleep(Duration::from_secs(2));
-    let (seen, members, client) = (watch.end(), members.end(), client.end(lab));
+    let (seen, members, client) = (watch.end(), members.end(), client.served(lab));
     table(lab, since, &seen, &client);
     told(lab, &members);
     journeys(lab, &seen);

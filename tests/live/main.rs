@@ -10,6 +10,7 @@ mod broken;
 mod dashboard;
 mod disturb;
 mod end;
+mod eyes;
 mod ha;
 mod hands;
 mod install;

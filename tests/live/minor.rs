@@ -42,15 +42,7 @@ pub fn run() {
     let asked = Timestamp::now();
     let watch = Watch::start(&lab);
     detect(&lab, "detect-2");
-    let expected = Expected {
-        from: "1.35.4",
-        to: "1.36.3",
-        control_planes: &["k8s-master"],
-        workers: &["k8s-node4", "k8s-node3", "k8s-node2", "k8s-node1"],
-        cordoned: &[],
-        since: asked,
-        by_hand: 0,
-    };
+    let expected = Expected::minor_of_five(asked);
     let peak = follow(&lab, &watch, &expected, &panels);
     let seen = watch.end();
     table(&lab, &seen, &expected, peak);

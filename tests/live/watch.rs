@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::Value;
 
+use super::eyes::Eyes;
 use super::lab::{Lab, NAMESPACE};
 
 /// A pod of the chain, as last seen.
@@ -56,41 +56,12 @@ impl Observed {
     }
 }
 
-pub struct Watch {
-    seen: Arc<Mutex<Observed>>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub type Watch = Eyes<Observed>;
 
 impl Watch {
     pub fn start(lab: &Lab) -> Watch {
-        let (seen, stop) = (Arc::new(Mutex::new(Observed::default())), Arc::new(AtomicBool::new(false)));
         let kubeconfig = PathBuf::from(lab.env("KUBECONFIG"));
-        let thread = std::thread::spawn({
-            let (seen, stop) = (seen.clone(), stop.clone());
-            move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-                runtime.block_on(look_until_stopped(&kubeconfig, &seen, &stop));
-            }
-        });
-        Watch { seen, stop, thread: Some(thread) }
-    }
-
-    pub fn now(&self) -> Observed {
-        self.seen.lock().expect("the watcher lives").clone()
-    }
-
-    /// Everything that was seen; the watcher ends.
-    pub fn end(mut self) -> Observed {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().expect("it was started").join().expect("the watcher did not panic");
-        self.now()
-    }
-}
-
-impl Drop for Watch {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        Eyes::open(async move |seen, stop| look_until_stopped(&kubeconfig, seen, stop).await)
     }
 }
 

@@ -1,14 +1,14 @@
 //! A client of the cluster that reads and writes through the balancer all the while, and tries nothing twice: what an upgrade costs others.
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::eyes::Eyes;
 use crate::lab::Lab;
 use crate::watch;
 
@@ -63,45 +63,23 @@ pub struct Seen {
     pub stale: Vec<(Timestamp, u64, u64)>,
 }
 
-pub struct Client {
-    seen: Arc<Mutex<Seen>>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub type Client = Eyes<Seen>;
 
 impl Client {
     pub fn start(lab: &Lab) -> Client {
         lab.apply("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: ha-client, namespace: default}\ndata: {n: \"0\"}\n");
-        let (seen, stop) = (Arc::new(Mutex::new(Seen::default())), Arc::new(AtomicBool::new(false)));
         let kubeconfig = PathBuf::from(lab.env("KUBECONFIG"));
-        let thread = std::thread::spawn({
-            let (seen, stop) = (seen.clone(), stop.clone());
-            move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-                runtime.block_on(async { tokio::join!(reads(&kubeconfig, &seen, &stop), writes(&kubeconfig, &seen, &stop)) });
-            }
-        });
-        Client { seen, stop, thread: Some(thread) }
-    }
-
-    pub fn now(&self) -> Seen {
-        self.seen.lock().expect("the client lives").clone()
+        Eyes::open(async move |seen, stop| {
+            tokio::join!(reads(&kubeconfig, seen, stop), writes(&kubeconfig, seen, stop));
+        })
     }
 
     /// All that it saw; it ends, and what it last wrote is there.
-    pub fn end(mut self, lab: &Lab) -> Seen {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().expect("it was started").join().expect("the client did not panic");
-        let (seen, left) = (self.now(), lab.json(&["-n", "default", "get", "configmap", "ha-client"]));
+    pub fn served(self, lab: &Lab) -> Seen {
+        let (seen, left) = (self.end(), lab.json(&["-n", "default", "get", "configmap", "ha-client"]));
         assert!(number(&left) >= Some(seen.written), "{} was acknowledged, {:?} is there", seen.written, number(&left));
         assert!(seen.stale.is_empty(), "reads that went back: {:?}", seen.stale);
         seen
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
     }
 }
 

@@ -43,7 +43,7 @@ pub fn run() -> Lab {
     lab.phase("to the end");
     it.goes_on("k8s-upgrade-postflight-1-36-4");
     std::thread::sleep(Duration::from_secs(2));
-    let (_, members, client) = (watch.end(), members.end(), client.end(&lab));
+    let (_, members, client) = (watch.end(), members.end(), client.served(&lab));
     super::told(&lab, &members);
     lost_nothing(&lab, &client);
     lab.phase("what is true at the end");

@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
@@ -13,6 +12,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::CONTROL_PLANES;
+use crate::eyes::Eyes;
 use crate::lab::Lab;
 use crate::watch;
 
@@ -102,44 +102,16 @@ impl Seen {
     }
 }
 
-pub struct Members {
-    seen: Arc<Mutex<Seen>>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub type Members = Eyes<Seen>;
 
 impl Members {
     pub fn start(lab: &Lab) -> Members {
         let pki = "/etc/kubernetes/pki/etcd";
         let identity = lab.on("k8s-master", &format!("sudo -n cat {pki}/healthcheck-client.crt {pki}/healthcheck-client.key"));
-        let (seen, stop) = (Arc::new(Mutex::new(Seen::default())), Arc::new(AtomicBool::new(false)));
         let kubeconfig = PathBuf::from(lab.env("KUBECONFIG"));
-        let thread = std::thread::spawn({
-            let (seen, stop) = (seen.clone(), stop.clone());
-            move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-                runtime.block_on(async {
-                    tokio::join!(machines(&identity, &seen, &stop), cluster(&kubeconfig, &seen, &stop));
-                });
-            }
-        });
-        Members { seen, stop, thread: Some(thread) }
-    }
-
-    pub fn now(&self) -> Seen {
-        self.seen.lock().expect("it lives").clone()
-    }
-
-    pub fn end(mut self) -> Seen {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.take().expect("it was started").join().expect("it did not panic");
-        self.now()
-    }
-}
-
-impl Drop for Members {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        Eyes::open(async move |seen, stop| {
+            tokio::join!(machines(&identity, seen, stop), cluster(&kubeconfig, seen, stop));
+        })
     }
 }
 
