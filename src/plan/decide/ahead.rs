@@ -1,9 +1,9 @@
 //! A run before it is there: the Jobs that it will create, in their order and on their nodes. Each is what [`next`] answers once
 //! all before it are done, and so is what the run does; whatever happens on the way changes the facts, and with them the answer.
 
-use super::next::{self, Next, Wave};
 use jiff::Timestamp;
 
+use super::next::{self, Next, Wave};
 use crate::failure::Cause;
 use crate::plan::model::facts::{Facts, Node, Phase, Step};
 use crate::plan::model::policy::Policy;
@@ -42,13 +42,13 @@ fn done(facts: &mut Facts, step: &Step, target: Version, run: &RunId) {
     marks.target = Some(target);
     marks.run_id.get_or_insert_with(|| run.clone());
     marks.prepared = true;
-    let marks_started = Some(*marks.started.get_or_insert(Timestamp::UNIX_EPOCH));
+    let started = *marks.started.get_or_insert(Timestamp::UNIX_EPOCH);
     let Some(name) = &step.node else { return };
     if let Some(node) = node(facts, name) {
         node.components.iter_mut().for_each(|component| component.version = component.version.max(Some(target)));
         (node.cordoned_by, node.hooked, node.former_versions) = (None, None, None);
         // Soaked long ago, as whoever asks at the end of time sees it.
-        (node.unschedulable, node.changed_at) = (false, marks_started);
+        (node.unschedulable, node.changed_at) = (false, Some(started));
     }
     let waits = facts.node(name).is_some_and(|node| facts.kubelet_waits(node, target));
     if let Some(node) = node(facts, name).filter(|_| !waits) {

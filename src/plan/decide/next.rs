@@ -47,26 +47,46 @@ impl From<Planned> for Wave {
     }
 }
 
-/// A step of the whole chain, and whether the facts say that it is done.
+/// A step of the whole chain with the name of its Job, and whether the facts say that it is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     pub step: Step,
+    pub job: String,
     pub done: bool,
 }
 
 /// The whole chain to `target`, in order. In a minor upgrade of several control planes those whose kubelet had to wait come again, in their
 /// old place, once every API server is new. A node that joins late and is old is in it; one that is gone is not.
 pub fn chain(facts: &Facts, policy: &Policy, target: Version) -> Vec<Link> {
-    let skipped = |step: &Step| step.is_skipped(&facts.marks);
-    let preflight = Step::preflight();
-    let mut chain = vec![Link { done: (facts.marks.in_flight && facts.marks.prepared) || skipped(&preflight), step: preflight }];
-    chain.extend(order::order(facts, policy).into_iter().map(|node| {
-        let step = Step::of(node);
-        Link { done: facts.is_done_for_now(node, target) || skipped(&step), step }
-    }));
+    let link = |step: Step, done: bool| Link {
+        done: done || step.is_skipped(&facts.marks),
+        job: planned::name(facts, &step, target),
+        step,
+    };
+    let mut chain = vec![link(Step::preflight(), facts.marks.in_flight && facts.marks.prepared)];
+    let nodes = order::order(facts, policy);
+    chain.extend(nodes.into_iter().map(|node| link(Step::of(node), facts.is_done_for_now(node, target))));
     // Postflight clears the run with its last act: while there is a run, it is not done.
-    chain.push(Link { step: Step::postflight(), done: false });
+    chain.push(Link { done: false, ..link(Step::postflight(), false) });
     chain
+}
+
+/// Of these links, the workers' whose Jobs have failed. What a person has paused is in nobody's way.
+fn failed<'a>(facts: &Facts, undone: &[&'a Link]) -> Vec<&'a Link> {
+    let has_failed = |link: &Link| {
+        let same = facts.jobs.iter().find(|job| job.name == link.job && job.run == facts.marks.run_id && !job.deleting);
+        same.is_some_and(|job| matches!(job.state, JobState::Failed { .. }))
+    };
+    let paused = |link: &Link| link.step.node.as_deref().and_then(|node| facts.node(node)).is_some_and(|node| node.paused);
+    undone.iter().copied().filter(|link| link.step.phase == Phase::Worker && !paused(link) && has_failed(link)).collect()
+}
+
+/// The step that a run which stands does not get past: in waves one that failed, which need not be the first in order.
+pub fn stands_at(facts: &Facts, policy: &Policy, target: Version) -> Option<Step> {
+    let links = chain(facts, policy, target);
+    let undone: Vec<&Link> = links.iter().filter(|link| !link.done).collect();
+    let failed = if policy.waves.on() { failed(facts, &undone) } else { Vec::new() };
+    failed.first().or(undone.first()).map(|link| link.step.clone())
 }
 
 /// What the run that is in flight wants next. `own_job` is the name of the Job that asks, if one does: to it, its own Job and others that are about
@@ -86,25 +106,21 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>, now: Timestam
             .next("kubectl describe namespace k8s-upgrade    # remove its annotation …/k8s-upgrade-in-flight if no run is on"));
     };
     let links = chain(facts, policy, target);
-    let undone: Vec<Named> = {
-        let undone = links.iter().filter(|link| !link.done);
-        undone.map(|link| Named { job: planned::name(facts, &link.step, target), step: link.step.clone() }).collect()
-    };
+    let undone: Vec<&Link> = links.iter().filter(|link| !link.done).collect();
     let Some(first) = undone.first() else { return Err(Cause::bug("a run in flight has no step left")) };
     // Postflight is undone as long as there is a run; while anything else is, its Job has nothing to do but ask what.
     let own_postflight = undone.len() > 1 && undone.last().is_some_and(|last| own_job == Some(last.job.as_str()));
     let of_undone = |job: &JobFact| {
         let asks = own_postflight && own_job == Some(job.name.as_str());
-        !asks && undone.iter().any(|named| named.job == job.name)
+        !asks && undone.iter().any(|link| link.job == job.name)
     };
     let active = || facts.jobs.iter().filter(|job| job.state == JobState::Active);
-    let workers: BTreeMap<String, &str> = {
-        let workers = links.iter().filter(|link| link.step.phase == Phase::Worker);
-        workers.filter_map(|link| Some((planned::name(facts, &link.step, target), link.step.node.as_deref()?))).collect()
-    };
+    let workers = links.iter().filter(|link| link.step.phase == Phase::Worker);
+    let workers: BTreeMap<&str, &str> =
+        workers.filter_map(|link| Some((link.job.as_str(), link.step.node.as_deref()?))).collect();
     // In waves, one that soaks asks later than this one does; and whose soak is over, like that of this one, asks now.
     let soaks = |job: &JobFact| {
-        let node = workers.get(&job.name).and_then(|name| facts.node(name)).filter(|_| policy.waves.on());
+        let node = workers.get(job.name.as_str()).and_then(|name| facts.node(name)).filter(|_| policy.waves.on());
         node.is_some_and(|node| waves::soaks(facts, policy, node, now))
     };
     // To a Job that asks, itself and others stand in the way only where their own steps are undone; they may be about to end.
@@ -116,29 +132,23 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>, now: Timestam
         at_work.iter().min_by_key(|job| own_job != Some(job.name.as_str())).filter(|_| guard::on(Guard::JobInTheWay));
     let running = || in_the_way.map(|job| Ok(Next::Running(job.name.clone())));
     let own = in_the_way.is_some_and(|job| own_job == Some(job.name.as_str()));
-    let alone = own || first.step.phase != Phase::Worker || at_work.iter().any(|job| !workers.contains_key(&job.name));
+    let alone = own || first.step.phase != Phase::Worker || at_work.iter().any(|job| !workers.contains_key(job.name.as_str()));
     if !policy.waves.on() || alone {
         return running().unwrap_or_else(|| planned(facts, policy, target, first.step.clone()));
     }
-    let at: BTreeSet<&str> = at_work.iter().filter_map(|job| workers.get(&job.name).copied()).collect();
-    let failed = |named: &&Named| {
-        let same = facts.jobs.iter().find(|job| job.name == named.job && job.run == facts.marks.run_id && !job.deleting);
-        // What a person has paused is in nobody's way.
-        let paused = named.step.node.as_deref().and_then(|node| facts.node(node)).is_some_and(|node| node.paused);
-        named.step.phase == Phase::Worker && !paused && same.is_some_and(|job| matches!(job.state, JobState::Failed { .. }))
-    };
-    let failed: Vec<&Named> = undone.iter().filter(failed).collect();
+    let at: BTreeSet<&str> = at_work.iter().filter_map(|job| workers.get(job.name.as_str()).copied()).collect();
+    let failed = failed(facts, &undone);
     match (failed.first(), own_job) {
         (Some(first), Some(_)) => return running().unwrap_or_else(|| Ok(Next::Failed(first.job.clone()))),
         (Some(_), None) => {
-            let steps: Vec<&Step> = failed.into_iter().map(|named| &named.step).collect();
+            let steps: Vec<&Step> = failed.into_iter().map(|link| &link.step).collect();
             return wave(facts, policy, target, &steps, &at);
         }
         (None, None) if in_the_way.is_some() => return running().unwrap_or(Ok(Next::Done)),
         (None, _) => {}
     }
     let hosts: BTreeSet<&str> = active().flat_map(|job| [job.node.as_deref(), job.pin.as_deref()]).flatten().collect();
-    let left = undone.iter().filter(|named| named.step.phase == Phase::Worker).filter_map(|named| named.step.node.as_deref());
+    let left = undone.iter().filter(|link| link.step.phase == Phase::Worker).filter_map(|link| link.step.node.as_deref());
     let left: Vec<&Node> = left.filter(|name| !at.contains(name)).filter_map(|name| facts.node(name)).collect();
     let begin = waves::beside(facts, policy, &left, &at, &hosts, now);
     if begin.is_empty() {
@@ -146,12 +156,6 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>, now: Timestam
     }
     let steps: Vec<Step> = begin.into_iter().map(Step::of).collect();
     wave(facts, policy, target, &steps.iter().collect::<Vec<_>>(), &at)
-}
-
-/// A step with the name of its Job.
-struct Named {
-    step: Step,
-    job: String,
 }
 
 /// The step that starts a run: preflight to `target`.

@@ -29,9 +29,10 @@ impl Planned {
 /// `k8s-upgrade-worker-1-34-7-k8s-node4`; the first control plane's has no node.
 pub fn name(facts: &Facts, step: &Step, target: Version) -> String {
     let prefix = format!("{}-{}-{}", names::JOB_PREFIX, step.phase.word(), target.dashed());
-    let first = order::first_control_plane(facts).map(|node| node.name.as_str());
+    // Of a worker it is not asked: that would be all nodes again for each of them.
+    let is_first = |node: &str| order::first_control_plane(facts).is_some_and(|first| first.name == node);
     match step.node.as_deref() {
-        Some(node) if step.phase == Phase::Worker || first != Some(node) => label(&prefix, node),
+        Some(node) if step.phase == Phase::Worker || !is_first(node) => label(&prefix, node),
         _ => prefix,
     }
 }

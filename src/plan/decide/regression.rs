@@ -20,7 +20,8 @@ pub const LOOKS: u32 = 3;
 /// See [`LOOKS`].
 pub const STANDS: Duration = Duration::from_secs(60);
 
-/// Of which pods a look asks whether they crash: a large cluster is not asked for all of its pods again and again while its workers have their turns.
+/// Of which pods a look asks whether they crash: a large cluster is not asked for all of its pods again and again while its workers have their
+/// turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pods {
     All,

@@ -9,7 +9,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::next;
 use super::orphan;
-use super::planned;
 use super::target::{self, TargetCheck};
 use super::when;
 use crate::plan::model::facts::{Facts, JobFact, JobState, Step};
@@ -100,16 +99,8 @@ pub fn held(facts: &Facts, policy: &Policy, now: Timestamp) -> Option<Hold> {
         let kept: Option<Vec<Timestamp>> = active.into_iter().map(|job| kept(facts, job, now)).collect();
         kept?.into_iter().min()?
     };
-    let undone = |target| {
-        let undone: Vec<Step> =
-            next::chain(facts, policy, target).into_iter().filter(|link| !link.done).map(|link| link.step).collect();
-        // Beside others, one that failed need not be the first in order.
-        let failed = |job: &JobFact| matches!(job.state, JobState::Failed { .. });
-        let failed = |step: &&Step| facts.jobs.iter().any(|job| job.name == planned::name(facts, step, target) && failed(job));
-        let failed = undone.iter().find(failed).filter(|_| policy.waves.on());
-        failed.or(undone.first()).cloned()
-    };
-    Some(Hold { run, at: At::Step(marks.target.and_then(undone)), since: since.min(now) })
+    let stands_at = |target| next::stands_at(facts, policy, target);
+    Some(Hold { run, at: At::Step(marks.target.and_then(stands_at)), since: since.min(now) })
 }
 
 /// Since when a Job that is active waits: at a gate, for pods that do not leave, for a pod of its own. None: it works.

@@ -115,8 +115,8 @@ pub async fn gate(
     (Cause::together("members of etcd are not fit", closed).map_or(Ok(()), Err), told)
 }
 
-/// Another member is to lead before this one is restarted, by kubeadm or by a kubelet of a new minor. Where that fails it is told, and the upgrade goes on: the node is out of service by
-/// now, and etcd elects another by itself, which costs a second or two of writes.
+/// Another member is to lead before this one is restarted, by kubeadm or by a kubelet of a new minor. Where that fails it is told, and the upgrade
+/// goes on: the node is out of service by now, and etcd elects another by itself, which costs a second or two of writes.
 pub async fn move_leader(services: &Services, facts: &Facts, node: &Node, target: Version) {
     if order::control_planes(facts).len() < 2 || !guard::on(Guard::LeaderMoved) {
         return;
