@@ -392,22 +392,27 @@ impl Settings {
             soak: self.soak,
             ready_ratio: self.ready_ratio,
             calendar: self.calendar(),
-            waves: Waves {
-                max_unavailable: self.max_unavailable,
-                canary: self.canary,
-                ramp_up: self.ramp_up,
-                zones: self.zones,
-                max_not_ready: self.max_not_ready,
-                pools: self.pools_in_order(),
-            },
+            waves: self.waves(),
         }
     }
 
-    /// In the order in which their workers have their turns.
-    pub fn pools_in_order(&self) -> Vec<(String, Pool)> {
+    /// How many workers may be out of service at the same time; the pools in the order in which their workers have their turns.
+    pub fn waves(&self) -> Waves {
         let mut pools: Vec<_> = self.pools.iter().map(|(name, pool)| (name.to_string(), pool.clone())).collect();
         pools.sort_by_key(|(_, pool)| pool.order);
-        pools
+        Waves {
+            max_unavailable: self.max_unavailable,
+            canary: self.canary,
+            ramp_up: self.ramp_up,
+            zones: self.zones,
+            max_not_ready: self.max_not_ready,
+            pools,
+        }
+    }
+
+    /// The pool that a worker with these labels is in: of several, the first in order.
+    pub fn pool_of(&self, labels: &BTreeMap<String, String>) -> Option<&PoolName> {
+        self.pools.iter().filter(|(_, pool)| pool.has(labels)).min_by_key(|(_, pool)| pool.order).map(|(name, _)| name)
     }
 
     /// What closes a run; that of a ConfigMap is not known yet.

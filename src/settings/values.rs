@@ -248,12 +248,7 @@ pub(super) mod unavailable {
             return Ok(None);
         }
         let share: Share = text.parse().map_err(de::Error::custom)?;
-        match share.is_none() {
-            true => Err(de::Error::custom(format!(
-                "with {text} no worker would ever be upgraded: 1 or more is wanted, for example 3 or 10%"
-            ))),
-            false => Ok(Some(share)),
-        }
+        share.at_least_one().map(Some).map_err(de::Error::custom)
     }
 }
 

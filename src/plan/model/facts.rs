@@ -34,7 +34,7 @@ impl Facts {
     pub fn leave_late(&mut self) {
         let (Some(target), Some(started), true) = (self.marks.target, self.marks.started, self.marks.in_flight) else { return };
         let late = |node: &Node| node.joined.is_some_and(|joined| joined > started) && !node.is_upgraded(target);
-        let begun = |node: &Node| node.cordoned_by.is_some() || node.unrecorded() || node.hook_is_owed();
+        let begun = |node: &Node| node.is_begun() || node.hook_is_owed();
         for node in self.nodes.iter_mut().filter(|node| !node.control_plane && late(node) && !begun(node)) {
             node.excluded = true;
         }

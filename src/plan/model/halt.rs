@@ -83,6 +83,12 @@ impl Skip {
     /// (<https://kubernetes.io/docs/concepts/overview/working-with-objects/annotations/>): these have so much of it.
     pub const MOST_BYTES: usize = 48 << 10;
 
+    /// These, and of `more` those whose steps are not among them.
+    pub fn beside(skips: &[Skip], more: &[Skip]) -> Vec<Skip> {
+        let new = more.iter().filter(|skip| skips.iter().all(|known| known.step != skip.step));
+        skips.iter().chain(new).cloned().collect()
+    }
+
     /// As the annotation carries them.
     pub fn write(skips: &[Skip]) -> String {
         serde_json::json!(skips).to_string()

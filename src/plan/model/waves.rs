@@ -40,7 +40,7 @@ pub struct Pool {
     #[serde(default)]
     pub order: i16,
     /// Of its own workers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "some", skip_serializing_if = "Option::is_none")]
     pub max_unavailable: Option<Share>,
     /// So many of its own are upgraded alone.
     #[serde(default)]
@@ -69,9 +69,6 @@ impl Pool {
             Pool { selector, .. } if selector.is_empty() => {
                 Some("it has no selector: labels are wanted, for example [hardware=gpu]")
             }
-            Pool { max_unavailable: Some(share), .. } if share.is_none() => Some(
-                "with that max-unavailable no worker of it would ever be upgraded: 1 or more is wanted, for example 3 or 10%",
-            ),
             Pool { soak: Some(soak), .. } if *soak > LONGEST_SOAK => Some("its soak does not lie between 0s and 24h"),
             _ => None,
         }
@@ -160,9 +157,17 @@ impl Share {
         }
     }
 
+    /// One that lets something happen.
+    ///
+    /// # Errors
     /// It is nothing, of however many.
-    pub fn is_none(self) -> bool {
-        matches!(self, Share::Count(0) | Share::Percent(0))
+    pub fn at_least_one(self) -> Result<Self, String> {
+        match self {
+            Share::Count(0) | Share::Percent(0) => {
+                Err(format!("with {self} no worker would ever be upgraded: 1 or more is wanted, for example 3 or 10%"))
+            }
+            share => Ok(share),
+        }
     }
 }
 
@@ -204,6 +209,10 @@ pub fn share_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, 
         Given::Number(number) => number.to_string(),
         Given::Text(text) => text,
     })
+}
+
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Share>, D::Error> {
+    Share::deserialize(deserializer)?.at_least_one().map(Some).map_err(de::Error::custom)
 }
 
 impl<'de> Deserialize<'de> for Share {

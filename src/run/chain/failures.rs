@@ -124,7 +124,7 @@ pub async fn tell(services: &Services, failure: &Failure) {
         return;
     }
     let Some(run) = run else { return };
-    let waves = services.settings.policy().waves.on();
+    let waves = services.settings.waves().on();
     let told = |now: &RunMarks| vec![Edit::told(&news.beside(&now.told, waves))];
     if let Err(cause) = services.record.amend_run(&run, &failure.place, "record what Slack was told", told).await {
         services.session.warn("slack", format!("a retry will tell the same once more: {}", cause.what));

@@ -64,7 +64,7 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     if services.session.identity.node.as_deref() == Some(name) && guard::on(Guard::OwnNode) {
         return Err(Cause::refused(format!("this pod runs on {name}: it must not drain its own node")));
     }
-    let waves = services.settings.policy().waves.on();
+    let waves = services.settings.waves().on();
     let mut before = Asking::at(Occasion::BeforeNode, &services.session, name);
     before.heard(Gate::Order, in_turn(&facts, node, target, &services.settings.annotation_prefix))?;
     let mut after = Asking::at(Occasion::AfterNode, &services.session, name);

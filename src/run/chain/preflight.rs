@@ -126,25 +126,20 @@ pub(super) async fn leave_out(
     before: &[Skip],
     left_out: Vec<Skip>,
 ) -> Result<(), Cause> {
-    let new: Vec<Skip> = left_out.into_iter().filter(|skip| before.iter().all(|known| known.step != skip.step)).collect();
+    let all = Skip::beside(before, &left_out);
+    let new = &all[before.len()..];
     if new.is_empty() {
         return Ok(());
     }
-    let bytes = Skip::write(&[before, new.as_slice()].concat()).len();
-    if bytes > Skip::MOST_BYTES {
-        let workers = before.len() + new.len();
-        return Err(Cause::hold(format!(
-            "{workers} workers can never be drained, more than a run can go past and keep on record"
-        ))
-        .next("k8s-upgrade plan    # what holds the pods of each; or exclude workers (setting exclude-nodes)"));
+    if Skip::write(&all).len() > Skip::MOST_BYTES {
+        let what = format!("{} workers can never be drained, more than a run can go past and keep on record", all.len());
+        return Err(Cause::hold(what)
+            .next("k8s-upgrade plan    # what holds the pods of each; or exclude workers (setting exclude-nodes)"));
     }
     // As it stands there then: others may add to it.
-    let all = |now: &RunMarks| {
-        let more = new.iter().filter(|skip| now.left_out.iter().all(|known| known.step != skip.step)).cloned();
-        vec![Edit::left_out(&now.left_out.iter().cloned().chain(more).collect::<Vec<_>>())]
-    };
-    services.record.amend_run(run, place, "record which workers are left out", all).await?;
-    for skip in new {
+    let with_new = |now: &RunMarks| vec![Edit::left_out(&Skip::beside(&now.left_out, new))];
+    services.record.amend_run(run, place, "record which workers are left out", with_new).await?;
+    for skip in new.iter().cloned() {
         services.session.notice(place, &Notice::LeftOut { target, skip });
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! Looks at what is and puts it in the terms of [`crate::plan::model::facts`]. Reads only.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -165,10 +165,11 @@ impl Observer {
             })
             .ok()
         });
+        let control_plane = node.labels().contains_key(names::LABEL_CONTROL_PLANE);
         Node {
             hostname: node.labels().get(names::LABEL_HOSTNAME).cloned().unwrap_or_else(|| name.clone()),
             zone: node.labels().get(names::LABEL_ZONE).cloned().unwrap_or_default(),
-            pool: self.pool(node.labels()),
+            pool: if control_plane { None } else { self.settings.pool_of(node.labels()).map(ToString::to_string) },
             paused: node.labels().contains_key(&names::label_pause(&self.settings.annotation_prefix)),
             address: status
                 .and_then(|status| status.addresses.as_deref())
@@ -178,7 +179,7 @@ impl Observer {
                 .map(|address| address.address.clone()),
             machine_id: info.machine_id,
             boot_id: info.boot_id,
-            control_plane: node.labels().contains_key(names::LABEL_CONTROL_PLANE),
+            control_plane,
             kubelet,
             // Nodes stopped reporting kube-proxy's version; then there is none to judge.
             kube_proxy: Version::from_str(&info.kube_proxy_version).ok(),
@@ -211,13 +212,6 @@ impl Observer {
             odd,
             name,
         }
-    }
-
-    /// The first in order that has it.
-    fn pool(&self, labels: &BTreeMap<String, String>) -> Option<String> {
-        let worker = !labels.contains_key(names::LABEL_CONTROL_PLANE);
-        let pool = || self.settings.pools_in_order().into_iter().find(|(_, pool)| pool.has(labels));
-        worker.then(pool).flatten().map(|(name, _)| name)
     }
 
     /// A time that we wrote; one that cannot be read is not "never".

@@ -81,7 +81,7 @@ pub async fn cut_off(services: &Services, facts: &Facts, node: &Node, run: &RunI
 async fn record_out(services: &Services, run: &RunId, held: &HeldDrain) {
     let edit = |now: &RunMarks| {
         // One after the other, it is the one that was tried last that counts.
-        let others = if services.settings.policy().waves.on() { now.held_drains.as_slice() } else { &[] };
+        let others = if services.settings.waves().on() { now.held_drains.as_slice() } else { &[] };
         vec![Edit::held_drains(&held.clone().beside(others))]
     };
     if let Err(not) = services.record.amend_run(run, &held.node, "record how long it was out of service", edit).await {

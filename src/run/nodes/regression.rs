@@ -94,7 +94,7 @@ struct Seen {
 
 impl Seen {
     fn of(settings: &Settings) -> Self {
-        Seen { whole: settings.policy().waves.on().then(BTreeSet::new) }
+        Seen { whole: settings.waves().on().then(BTreeSet::new) }
     }
 
     /// Those that count: all, or in waves those that were not seen whole yet.
