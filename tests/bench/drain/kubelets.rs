@@ -3,18 +3,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashSet;
-use std::pin::pin;
+use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams, Preconditions, WatchEvent, WatchParams};
 use kube::core::Status;
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Client, Error, ResourceExt};
 use serde_json::json;
 
@@ -71,22 +70,31 @@ impl Kubelets {
 
     /// Plays all kubelets for as long as it is polled; returns only what went wrong.
     pub async fn work(&self) -> anyhow::Error {
-        let mut pods = pin!(watcher(Api::<Pod>::all(self.client()), watcher::Config::default()));
+        let Err(error) = self.watch().await;
+        error
+    }
+
+    async fn watch(&self) -> Result<Infallible> {
+        let (api, params) = (Api::<Pod>::all(self.client()), WatchParams::default());
+        // Of version 0 are those that are there already.
+        let mut seen = "0".to_owned();
+        let mut pods = api.watch(&params, &seen).await.context("watch pods")?.boxed_local();
         let (mut begun, mut at_work) = (HashSet::new(), FuturesUnordered::<LocalBoxFuture<'_, Result<()>>>::new());
         loop {
             tokio::select! {
-                event = pods.next() => match event {
-                    Some(Ok(Event::Apply(pod) | Event::InitApply(pod))) => {
+                event = pods.try_next() => match event.context("watch pods")? {
+                    Some(WatchEvent::Added(pod) | WatchEvent::Modified(pod)) => {
+                        seen = pod.resource_version().unwrap_or(seen);
                         let stage = next(&pod).filter(|stage| begun.insert((pod.uid(), *stage)));
                         at_work.extend(stage.map(|stage| self.perform(pod, stage).boxed_local()));
                     }
-                    Some(Ok(_)) => {}
-                    Some(Err(error)) => return anyhow::Error::from(error).context("watch pods"),
-                    None => return anyhow::anyhow!("the watch of pods has ended"),
+                    Some(WatchEvent::Deleted(pod)) => seen = pod.resource_version().unwrap_or(seen),
+                    Some(WatchEvent::Bookmark(_)) => {}
+                    Some(WatchEvent::Error(status)) => return Err(Error::Api(status)).context("watch pods"),
+                    // API servers end a watch after some minutes.
+                    None => pods = api.watch(&params, &seen).await.context("watch pods again")?.boxed_local(),
                 },
-                Some(done) = at_work.next() => if let Err(error) = done {
-                    return error;
-                },
+                Some(done) = at_work.next() => done?,
             }
         }
     }
