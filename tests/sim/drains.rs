@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use k8s_upgrade::twin::scenario::{self, Scenario, Toleration, Workload};
+use jiff::SignedDuration;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use k8s_upgrade::twin::scenario::{self, Budget, Scenario, Toleration, Workload};
 use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, State};
 use serde_json::json;
@@ -29,6 +31,47 @@ pub fn a_pod_that_tolerates_the_cordon_is_evicted_once() {
     assert_eq!(evicted.len(), 1, "{evicted:#?}");
     let told = "tolerates the cordon and was scheduled here again: it stays";
     assert!(end.logs.values().any(|log| log.newest().any(|line| line.contains(told))), "nobody says so");
+}
+
+/// Each eviction is asked for once; what a budget has refused to one of its pods is not asked for the others, until it has come to allow it.
+#[test]
+pub fn of_a_budget_one_eviction_is_asked_for_after_the_other() {
+    const PODS: usize = 12;
+    let mut scenario = quick(Scenario::runbook());
+    let budget = Budget {
+        namespace: "shop".to_owned(),
+        name: "cart".to_owned(),
+        selector: BTreeMap::from([("app".to_owned(), "cart".to_owned())]),
+        max_unavailable: Some(IntOrString::Int(3)),
+        min_available: None,
+        ..scenario.budgets[0].clone()
+    };
+    scenario.budgets.push(budget);
+    scenario.workloads.push(Workload {
+        replicas: PODS as u32,
+        placed_on: vec!["k8s-node2".to_owned(); PODS],
+        ready_after_seconds: Some(12),
+        ..Workload::new(scenario::WorkloadKind::Deployment, "shop", "cart")
+    });
+    let mut took = SignedDuration::ZERO;
+    let end = observed(begin(&scenario), async |driver| {
+        pass(driver, 60).await;
+        let begun = driver.twin.now();
+        let (code, said) = types(driver, "person", "drain k8s-node2 --yes").await;
+        assert_eq!(code, 0, "{said}");
+        took = driver.twin.now().duration_since(begun);
+        driver.twin.look(State::clone)
+    });
+    let asked: Vec<&str> =
+        end.history.newest().filter(|line| line.contains("/pods/cart-") && line.contains("/eviction")).collect();
+    let (granted, refused): (Vec<&str>, Vec<&str>) = asked.iter().partition(|line| line.ends_with("-> 201"));
+    assert_eq!(granted.len(), PODS, "{asked:#?}");
+    // While there is no room, one of them is asked for every five seconds.
+    assert!(
+        !refused.is_empty() && refused.len() as i64 <= took.as_secs() / 5,
+        "{} refused in {took:#}: {asked:#?}",
+        refused.len()
+    );
 }
 
 /// A webhook that is asked of every new one of a resource, with or without somebody who answers.

@@ -165,9 +165,8 @@ impl fmt::Display for Held {
 
 /// Forecasts an eviction, by the API server's own rules.
 pub fn held(pod: &Pod, budgets: &[PodDisruptionBudget]) -> Option<Held> {
-    let pending = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending");
-    if pending || finished(pod) || pod.metadata.deletion_timestamp.is_some() {
-        return None; // not guarded
+    if unguarded(pod) {
+        return None;
     }
     let guards = budgets_of(pod, budgets);
     let [budget] = guards[..] else {
@@ -176,9 +175,7 @@ pub fn held(pod: &Pod, budgets: &[PodDisruptionBudget]) -> Option<Held> {
     let Some(status) = &budget.status else {
         return Some(Held::Now(format!("{} has no status yet", budget_name(budget))));
     };
-    let always_allow = budget.spec.as_ref().and_then(|spec| spec.unhealthy_pod_eviction_policy.as_deref()) == Some("AlwaysAllow");
-    let budget_healthy = status.desired_healthy > 0 && status.current_healthy >= status.desired_healthy;
-    if !is_ready(pod) && (always_allow || budget_healthy) {
+    if goes_for_nothing(pod, budget) {
         return None;
     }
     let counts = format!("{} of {} wanted healthy", status.current_healthy, status.desired_healthy);
@@ -189,6 +186,35 @@ pub fn held(pod: &Pod, budgets: &[PodDisruptionBudget]) -> Option<Held> {
         _ if status.expected_pods > 0 && status.desired_healthy >= status.expected_pods => Some(Held::Always(says)),
         _ => Some(Held::Now(says)),
     }
+}
+
+/// The budget that loses one of its disruptions by the eviction of this pod, and so decides about it.
+pub fn decides<'a>(pod: &Pod, budgets: &'a [PodDisruptionBudget]) -> Option<&'a PodDisruptionBudget> {
+    let [budget] = budgets_of(pod, budgets)[..] else { return None };
+    (!unguarded(pod) && !goes_for_nothing(pod, budget)).then_some(budget)
+}
+
+/// No budget is asked about a pod that does not run.
+fn unguarded(pod: &Pod) -> bool {
+    let pending = pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Pending");
+    pending || finished(pod) || pod.metadata.deletion_timestamp.is_some()
+}
+
+/// A pod that is not ready may go without a disruption that counts: always, or while the others are healthy enough.
+fn goes_for_nothing(pod: &Pod, budget: &PodDisruptionBudget) -> bool {
+    let always = budget.spec.as_ref().and_then(|spec| spec.unhealthy_pod_eviction_policy.as_deref()) == Some("AlwaysAllow");
+    let healthy = budget
+        .status
+        .as_ref()
+        .is_some_and(|status| status.desired_healthy > 0 && status.current_healthy >= status.desired_healthy);
+    !is_ready(pod) && (always || healthy)
+}
+
+/// An eviction writes to its budget's status, and the budget's controller writes there again once it has counted it. Whoever asks in between may
+/// meet that write, and the API server then lets it wait half a second.
+pub fn is_counted(budget: &PodDisruptionBudget) -> bool {
+    let status = budget.status.as_ref();
+    is_current(budget) && status.is_none_or(|status| status.disrupted_pods.iter().flatten().next().is_none())
 }
 
 fn budget_name(budget: &PodDisruptionBudget) -> String {

@@ -122,7 +122,7 @@ async fn drain_within(
         let go: Vec<&Pod> = left.iter().copied().filter(|pod| surges.lets_go(pod)).collect();
         evict_all(session, cluster, settings, &go, &guards, &mut tries, stoppable).await?;
         tries.blocked.retain(|uid, _| left.iter().any(|pod| pod.uid().as_deref() == Some(uid)));
-        let held = holders(&left, &tries, &surges);
+        let held = holders(&left, &guards, &tries, &surges);
         let remaining = until.saturating_duration_since(Instant::now());
         session.emit(&Event::Draining { place: node.into(), left: left.len(), total, held: held.clone(), deadline: remaining });
         if stoppable {

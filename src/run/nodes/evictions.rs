@@ -1,4 +1,4 @@
-//! Evictions: which are asked for now, eight at once; what each answer means; and what a drain still waits for.
+//! Evictions: which are asked for now, of each budget one after the other; what each answer means; and what a drain still waits for.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::run::cluster::{Cluster, cause};
 use crate::run::session::Session;
 use crate::settings::Settings;
 
-/// A pod that a budget holds is tried again at least this often, even if the budget's status says no.
+/// Of a budget that allows nothing one eviction is asked for again at least this often, whatever its status says.
 const RETRY: Duration = Duration::from_secs(5);
 /// An eviction that got no answer is tried again after this.
 const UNANSWERED: Duration = Duration::from_secs(2);
@@ -30,7 +30,9 @@ const FORBIDDEN: Duration = Duration::from_secs(90);
 
 /// Evictions that are asked for at once: what one costs is mostly the way to the API server and etcd's disk, and a node must not be the only one
 /// that it has time for.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
+/// So long a budget's controller has to count an eviction; after it the next is asked for whatever its status says.
+const COUNTED: Duration = Duration::from_secs(1);
 
 const SEVERAL_BUDGETS: &str = "several PDBs guard it: the API server never evicts such a pod";
 
@@ -41,8 +43,15 @@ pub struct Blocked {
     retry: Instant,
     says: String,
     by_budget: bool,
-    /// resourceVersion of its budget, as it was known when the API server refused: what that state allows, it has refused.
-    of: Option<String>,
+}
+
+/// What a budget answered last.
+struct Answered {
+    at: Instant,
+    /// Its resourceVersion, as it was known then: what that state allows, was granted or refused.
+    state: String,
+    /// Not before, unless another state allows it.
+    retry: Instant,
 }
 
 /// What was tried so far, by the pods' UIDs.
@@ -55,14 +64,36 @@ pub struct Tries {
     pub blocked: HashMap<String, Blocked>,
     /// Evicted: they only have to end.
     accepted: HashSet<String>,
-    /// Evictions that were accepted on the strength of a budget's state (its resourceVersion).
-    spent: HashMap<String, i32>,
+    /// By the budgets' UIDs.
+    answered: HashMap<String, Answered>,
 }
 
-/// The state of the one budget that guards a pod, by its resourceVersion, and how many disruptions it allows.
-fn guard(pod: &Pod, budgets: &[PodDisruptionBudget]) -> Option<(String, i32)> {
-    let [budget] = drain::budgets_of(pod, budgets)[..] else { return None };
-    Some((budget.resource_version()?, budget.status.as_ref()?.disruptions_allowed))
+/// A pod that is to be evicted, and the budget that decides about it.
+struct Open<'a> {
+    pod: &'a Pod,
+    uid: String,
+    grace: i64,
+    budget: Option<Guardian>,
+}
+
+/// The one budget that decides, as it is now.
+struct Guardian {
+    uid: String,
+    state: String,
+    allows: bool,
+    counted: bool,
+}
+
+impl Guardian {
+    fn of(pod: &Pod, budgets: &[PodDisruptionBudget]) -> Option<Guardian> {
+        let budget = drain::decides(pod, budgets)?;
+        Some(Guardian {
+            uid: budget.uid()?,
+            state: budget.resource_version()?,
+            allows: budget.status.as_ref().is_some_and(|status| status.disruptions_allowed > 0),
+            counted: drain::is_counted(budget),
+        })
+    }
 }
 
 /// Asks for the evictions of those of `left` that may go now.
@@ -75,26 +106,39 @@ pub async fn evict_all(
     tries: &mut Tries,
     stoppable: bool,
 ) -> Result<(), Cause> {
-    let asked = to_ask(left, budgets, tries);
+    let open = open(left, budgets, tries);
+    let asked = to_ask(&open, budgets, tries, Instant::now());
     for some in asked.chunks(AT_ONCE) {
         // One eviction may take half a minute, and a node has a hundred pods.
         session.keep(Guard::LeaseBetweenEvictions).await?;
         if stoppable {
             session.safe_point(Guard::StopBetweenEvictions, Guard::HaltBetweenEvictions).await?;
         }
-        let answers = some.iter().map(|Asked { pod, grace, .. }| evict(cluster, pod, *grace, false));
+        let now = Instant::now();
+        let answers = some.iter().map(|Open { pod, grace, .. }| evict(cluster, pod, *grace, false));
         let answers = futures::future::join_all(answers).await;
         let mut wrong = None;
         for (asked, answer) in some.iter().zip(answers) {
-            match answer {
-                Ok(()) => tries.accept(asked),
-                Err(refused) => match tries.refuse(asked, refused, budgets) {
+            let refused = match answer {
+                Ok(()) => {
+                    tries.accept(asked, now);
+                    continue;
+                }
+                Err(refused) => refused,
+            };
+            // What a budget refuses to one it refuses to all that it decides about.
+            let of = asked.budget.as_ref().filter(|_| matches!(refused, Refused::Budget { .. })).map(|budget| &budget.uid);
+            let shares = |other: &&Open<'_>| of.is_some() && other.budget.as_ref().map(|budget| &budget.uid) == of;
+            let others = open.iter().filter(|other| other.uid != asked.uid).filter(shares);
+            for refused_to in std::iter::once(*asked).chain(others) {
+                match tries.refuse(refused_to, refused.clone(), budgets, now) {
                     Ok(Some(blocked_for)) => {
-                        stuck::release(session, cluster, settings, asked.pod, budgets, blocked_for, asked.grace).await?;
+                        stuck::release(session, cluster, settings, refused_to.pod, budgets, blocked_for, refused_to.grace)
+                            .await?;
                     }
                     Ok(None) => {}
                     Err(cause) => wrong = wrong.or(Some(cause)),
-                },
+                }
             }
         }
         if let Some(cause) = wrong {
@@ -104,46 +148,38 @@ pub async fn evict_all(
     Ok(())
 }
 
-/// An eviction that is asked for now.
-struct Asked<'a> {
-    pod: &'a Pod,
-    uid: String,
-    grace: i64,
-    /// Of the one budget that guards it: its state, and how many disruptions it allows.
-    of: Option<(String, i32)>,
-    at: Instant,
+/// Of `left`, those that have to be asked for and were not granted yet.
+fn open<'a>(left: &[&'a Pod], budgets: &[PodDisruptionBudget], tries: &Tries) -> Vec<Open<'a>> {
+    let open = |pod: &&'a Pod| {
+        let (Fate::Evict { grace_seconds: grace, .. }, uid) = (drain::fate(pod), pod.uid()?) else { return None };
+        let budget = Guardian::of(pod, budgets);
+        (!tries.accepted.contains(&uid)).then_some(Open { pod, uid, grace, budget })
+    };
+    left.iter().filter_map(open).collect()
 }
 
-/// Those pods whose eviction is to be asked for: what was never asked, what is to be tried again by now, and of what a budget has refused as many
-/// as it has come to allow.
-fn to_ask<'a>(left: &[&'a Pod], budgets: &[PodDisruptionBudget], tries: &mut Tries) -> Vec<Asked<'a>> {
-    let Tries { blocked, accepted, spent, .. } = tries;
-    spent.retain(|state, _| budgets.iter().any(|budget| budget.resource_version().as_ref() == Some(state)));
-    let (now, mut taken) = (Instant::now(), spent.clone());
-    let mut asked = Vec::new();
-    for pod in left {
-        let (Fate::Evict { grace_seconds: grace, .. }, Some(uid)) = (drain::fate(pod), pod.uid()) else { continue };
-        if accepted.contains(&uid) {
-            continue;
-        }
-        let of = guard(pod, budgets);
-        // Only a budget that has come to allow it is a reason to ask before the time: one whose state is another than the one that
-        // was refused, and that has more room than we have taken since.
-        let room = |(state, allows): &(String, i32)| taken.get(state).copied().unwrap_or(0) < *allows;
-        let allowed = |known: &Blocked| {
-            known.by_budget
-                && drain::held(pod, budgets).is_none()
-                && of.as_ref().is_none_or(|guard| known.of.as_ref() != Some(&guard.0) && room(guard))
+/// Those whose eviction is to be asked for now: what was never asked, and what is to be tried again by now. Of each budget one: the next when the one
+/// before is counted and there is room for it.
+fn to_ask<'a, 'o>(open: &'o [Open<'a>], budgets: &[PodDisruptionBudget], tries: &Tries, now: Instant) -> Vec<&'o Open<'a>> {
+    let mut asked = HashSet::new();
+    let waits = |Open { pod, uid, budget, .. }: &Open<'_>| {
+        let known = tries.blocked.get(uid).filter(|known| now < known.retry);
+        // For one that a budget refused, its budget is asked; where none decides about it any more, it may go.
+        known.is_some_and(|known| !known.by_budget || budget.is_none() && drain::held(pod, budgets).is_some())
+    };
+    let has_turn = |budget: &Guardian| {
+        let may_go = |last: &Answered| {
+            let counted = budget.counted || now >= last.at + COUNTED;
+            now >= last.retry || budget.allows && counted && budget.state != last.state
         };
-        if blocked.get(&uid).is_some_and(|known| now < known.retry && !allowed(known)) {
-            continue;
-        }
-        if let Some((state, _)) = &of {
-            *taken.entry(state.clone()).or_default() += 1;
-        }
-        asked.push(Asked { pod, uid, grace, of, at: now });
-    }
-    asked
+        tries.answered.get(&budget.uid).is_none_or(may_go)
+    };
+    let turn = |open: &&Open<'_>| match &open.budget {
+        _ if waits(open) => false,
+        Some(budget) => has_turn(budget) && asked.insert(budget.uid.clone()),
+        None => true,
+    };
+    open.iter().filter(turn).collect()
 }
 
 impl Tries {
@@ -152,22 +188,27 @@ impl Tries {
         pod.uid().and_then(|uid| self.blocked.get(&uid)).is_some_and(|known| known.by_budget)
     }
 
-    fn accept(&mut self, asked: &Asked<'_>) {
+    fn accept(&mut self, asked: &Open<'_>, now: Instant) {
         self.accepted.insert(asked.uid.clone());
-        if let Some((state, _)) = &asked.of {
-            *self.spent.entry(state.clone()).or_default() += 1;
+        self.answer(asked, now, RETRY);
+    }
+
+    /// The budget that decides about it has answered.
+    fn answer(&mut self, asked: &Open<'_>, now: Instant, pause: Duration) {
+        if let Some(Guardian { uid, state, .. }) = &asked.budget {
+            self.answered.insert(uid.clone(), Answered { at: now, state: state.clone(), retry: now + pause });
         }
     }
 
     /// What a refusal means; of one by a budget, for how long it has refused.
     fn refuse(
         &mut self,
-        asked: &Asked<'_>,
+        asked: &Open<'_>,
         refused: Refused,
         budgets: &[PodDisruptionBudget],
+        now: Instant,
     ) -> Result<Option<Duration>, Cause> {
-        let Asked { pod, uid, of, at: now, .. } = asked;
-        let now = *now;
+        let Open { pod, uid, .. } = asked;
         let by_budget = matches!(refused, Refused::Budget { .. } | Refused::SeveralBudgets);
         // Time that an outage took is no time in which a budget refused.
         let since = self.blocked.get(uid).filter(|known| known.by_budget == by_budget).map_or(now, |known| known.since);
@@ -184,8 +225,10 @@ impl Tries {
             Refused::Forbidden(message) => return Err(Cause::refused(format!("evict {}: {message}", full_name(*pod)))),
             Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", full_name(*pod)))),
         };
-        let of = of.as_ref().map(|(state, _)| state.clone());
-        self.blocked.insert(uid.clone(), Blocked { since, retry: now + pause, says, by_budget, of });
+        if by_budget {
+            self.answer(asked, now, pause);
+        }
+        self.blocked.insert(uid.clone(), Blocked { since, retry: now + pause, says, by_budget });
         Ok(by_budget.then(|| now - since))
     }
 }
@@ -243,11 +286,13 @@ fn read_refusal(status: &Status) -> Refused {
 }
 
 /// What holds pods, and which: `web/checkout-7d9f and 2 more (PDB web/checkout allows 0 …)`, one entry a reason.
-pub fn holders(left: &[&Pod], tries: &Tries, surges: &Surges) -> Vec<String> {
-    let mut by_reason: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+pub fn holders(left: &[&Pod], budgets: &[PodDisruptionBudget], tries: &Tries, surges: &Surges) -> Vec<String> {
+    let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pod in left.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-        let known = pod.uid().and_then(|uid| tries.blocked.get(&uid)).map(|known| known.says.as_str());
-        if let Some(says) = surges.waits_for(pod).or(known) {
+        let known = || Some(pod.uid().and_then(|uid| tries.blocked.get(&uid))?.says.clone());
+        // Those that were not asked for yet wait for the budget, too.
+        let forecast = || drain::held(pod, budgets).map(|held| held.to_string());
+        if let Some(says) = surges.waits_for(pod).map(str::to_owned).or_else(known).or_else(forecast) {
             by_reason.entry(says).or_default().push(full_name(*pod));
         }
     }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::super::api::matches_selector;
 use super::super::state::{State, later};
 use super::super::store::{Key, Kind};
-use super::objects::{condition, owner, ready, replicas, scaled, set_condition, terminating, time, uid, write_status};
+use super::objects::{owner, ready, replicas, scaled, set_condition, terminating, time, uid, write_status};
 use super::{Due, wake_at};
 
 /// How long an evicted pod may take to be marked as deleted; after that its eviction counts no more.
@@ -57,11 +57,12 @@ pub fn sync(state: &mut State, key: &Key) {
             ("disruptedPods", Value::Object(disrupted)),
         ]);
     }
+    // In one write: whoever watches must not take half of it for a new state.
+    let mut judged = Value::clone(&budget);
+    let status = if allowed > 0 { "True" } else { "False" };
+    set_condition(&mut judged, now, "DisruptionAllowed", status, reason, message);
+    fields.push(("conditions", judged["status"]["conditions"].take()));
     write_status(state, key, &fields);
-    if condition(&budget, "DisruptionAllowed").is_none_or(|known| known["reason"] != reason) {
-        let status = if allowed > 0 { "True" } else { "False" };
-        state.store.update(key, |budget| set_condition(budget, now, "DisruptionAllowed", status, reason, message));
-    }
     if let Some(again) = again {
         wake_at(state, Due::Object(key.clone()), again);
     }
