@@ -97,13 +97,14 @@ impl Faults<'_> {
         lab.phase(&format!("{node} loses power in the step of {component}"));
         working(lab, node, "kubeadm-upgrade", TARGET);
         let begun = Instant::now();
-        let wanted = format!("Moving new manifest to \"/etc/kubernetes/manifests/{component}.yaml\"");
-        let moved = format!("Moved new manifest to \"/etc/kubernetes/manifests/{component}.yaml\"");
+        // Where its manifest stays as it is, kubeadm only restarts it; it waits for the kubelet either way.
+        let preparing = format!("Preparing for \"{component}\" upgrade");
+        let restarts = |log: &str| {
+            log.split_once(&preparing)
+                .is_some_and(|(_, after)| after.contains("Waiting for the kubelet to restart the component"))
+        };
         let look = "sudo -n cat /var/lib/k8s-upgrade/work/log";
-        while !{
-            let log = lab.ssh(node, look);
-            log.contains(&wanted) || log.contains(&moved)
-        } {
+        while !restarts(&lab.ssh(node, look)) {
             assert!(begun.elapsed() < PHASE, "kubeadm never came to {component}:\n{}", lab.ssh(node, look));
             std::thread::sleep(Duration::from_millis(200));
         }
@@ -128,6 +129,16 @@ impl Faults<'_> {
             let look = "curl -sS -m 3 http://127.0.0.1:2381/health; curl -sSk -m 3 https://127.0.0.1:6443/readyz";
             let said = self.lab.ssh(node, look);
             if said.contains("\"health\":\"true\"") && said.ends_with("ok") { Ok(()) } else { Err(said) }
+        });
+        // The kubelet may be about to restart that API server, for what its probes found before.
+        let pod = format!("kube-apiserver-{node}");
+        self.lab.until(Duration::from_secs(240), "its API server's pod to have been Ready for a while", || {
+            let pod = self.lab.json(&["-n", "kube-system", "get", "pod", &pod]);
+            let conditions = pod["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            let ready = conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap_or_default();
+            let since = ready["lastTransitionTime"].as_str().and_then(|time| time.parse::<Timestamp>().ok());
+            let settled = since.is_some_and(|since| Timestamp::now().duration_since(since).as_secs() > 45);
+            if ready["status"] == "True" && settled { Ok(()) } else { Err(ready.to_string()) }
         });
     }
 

@@ -90,7 +90,7 @@ fn a_log_is_followed_as_it_grows_and_a_dead_peer_is_a_lost_session() {
             twin.sleep_until(later(twin.now(), secs(2))).await;
             twin.edit(|state| power(state, MASTER, false));
         };
-        let (lost, ()) = futures::join!(session, cut);
+        let (lost, ()) = tokio::join!(session, cut);
         assert!(matches!(lost, Err(HostError::Lost(..))), "{:?}", lost.map(|(followed, _)| followed));
     });
 }
