@@ -71,6 +71,10 @@ impl Operation for AskServers {
                 "absent" => Said::Absent(text.to_owned()),
                 _ => return Err(garbled(Self::NAME, format_args!("{key} {rest}"))),
             };
+            let said = match said {
+                Said::Ill(text) if key == "api" => Said::Ill(failing(text)),
+                said => said,
+            };
             let known = match key {
                 "api" => &mut api,
                 "etcd" => &mut etcd,
@@ -85,6 +89,14 @@ impl Operation for AskServers {
             _ => Err(garbled(Self::NAME, "not both of API server and etcd")),
         }
     }
+}
+
+/// Of the many checks that an API server's `/readyz` lists (`[+]ping ok [-]etcd failed: reason withheld …`), those that fail; any other answer as
+/// it is.
+fn failing(text: String) -> String {
+    let failed = text.split("[-]").skip(1).filter_map(|check| Some(check.split_once(" failed")?.0));
+    let failed: Vec<&str> = failed.collect();
+    if failed.is_empty() { text } else { format!("its /readyz fails: {}", failed.join(", ")) }
 }
 
 /// A member's metrics as far as they have come in.

@@ -80,10 +80,11 @@ fn both_are_asked_where_their_manifests_say() {
 #[test]
 fn what_is_not_well_says_so_in_its_own_words() {
     let node = control_plane(API, ETCD);
-    node.state("readyz", "[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n");
+    let checks = "[+]ping ok\n[-]etcd failed: reason withheld\n[-]etcd-readiness failed: reason withheld\n[+]informer-sync ok\nreadyz check failed\n";
+    node.state("readyz", checks);
     node.state("health", r#"{"health":"false","reason":"ALARM NOSPACE"}"#);
     let Servers { api: Said::Ill(api), etcd: Said::Ill(etcd), .. } = asked(&node) else { panic!("both are ill") };
-    assert!(api.contains("[-]etcd failed: reason withheld readyz check failed"), "{api}");
+    assert_eq!(api, "its /readyz fails: etcd, etcd-readiness", "of all its checks those that fail");
     assert!(etcd.contains("ALARM NOSPACE"), "{etcd}");
     // Nobody answers, or somebody else does.
     node.forget("readyz");
