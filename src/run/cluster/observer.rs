@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use tokio::time::Instant;
 
-use super::job::{component, job_fact};
+use super::job::{by_owner, component, job_fact};
 use crate::failure::Cause;
 use crate::names::{self, Mark};
 use crate::plan::model::facts::{Facts, Node, Taint};
@@ -96,10 +97,12 @@ impl Observer {
     /// Refused: the program is not installed here.
     pub fn facts(&self, objects: &Objects) -> Result<Facts, Cause> {
         let prefix = &self.settings.annotation_prefix;
+        let pods = by_owner(&objects.pods);
+        let of = |job: &Job| pods.get(job.metadata.uid.as_deref().unwrap_or_default()).map_or(&[][..], Vec::as_slice);
         let mut facts = Facts {
             nodes: objects.nodes.iter().map(|node| self.node_fact(node)).collect(),
             marks: self.marks_of(objects.namespace.as_deref())?,
-            jobs: objects.jobs.iter().map(|job| job_fact(job, &objects.pods, prefix)).collect(),
+            jobs: objects.jobs.iter().map(|job| job_fact(job, of(job), prefix)).collect(),
         };
         for pod in &objects.control_plane {
             if let (Some(component), Some(on)) = (component(pod), pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()))
