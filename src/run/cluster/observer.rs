@@ -155,14 +155,14 @@ impl Observer {
         let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
         let mark = |mark: Mark| marks::mark(node.annotations(), &self.settings.annotation_prefix, mark);
-        let key = Mark::ChangedAt.key(&self.settings.annotation_prefix);
-        let remedy =
-            command!("kubectl annotate node {} {}-    # removes it: then the node counts as not changed by us", name, key);
-        let changed_at = self.time(mark(Mark::ChangedAt), Mark::ChangedAt, &remedy, &mut odd);
-        let key = Mark::Hooked.key(&self.settings.annotation_prefix);
+        let remedy = |key: &str| {
+            command!("kubectl annotate node {} {}-    # removes it: then the node counts as not changed by us", name, key)
+        };
+        let changed_at = self.time(mark(Mark::ChangedAt), Mark::ChangedAt, remedy, &mut odd);
         let hooked = mark(Mark::Hooked).and_then(|text| {
             let turn = text.parse::<Turn>();
             turn.map_err(|why| {
+                let key = Mark::Hooked.key(&self.settings.annotation_prefix);
                 let remedy = command!("kubectl annotate node {} {}-    # removes it: then no hook is owed", name, key);
                 odd.push(Cause::refused(format!("annotation {key}: {why}")).next(remedy));
             })
@@ -217,12 +217,19 @@ impl Observer {
         }
     }
 
-    /// A time that we wrote; one that cannot be read is not "never".
-    fn time(&self, text: Option<String>, mark: Mark, remedy: &str, odd: &mut Vec<Cause>) -> Option<Timestamp> {
+    /// A time that we wrote; one that cannot be read is not "never". `remedy`: what to type then, by the annotation's name.
+    fn time(
+        &self,
+        text: Option<String>,
+        mark: Mark,
+        remedy: impl FnOnce(&str) -> String,
+        odd: &mut Vec<Cause>,
+    ) -> Option<Timestamp> {
         let text = text?;
         let time = text.parse().ok();
         if time.is_none() {
             let key = mark.key(&self.settings.annotation_prefix);
+            let remedy = remedy(&key);
             odd.push(Cause::refused(format!("annotation {key} is {text:?}, which is no time")).next(remedy));
         }
         time
