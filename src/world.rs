@@ -160,6 +160,9 @@ pub struct HostOutput {
 pub enum HostError {
     #[error("cannot connect to {0}: {1}")]
     Connect(String, String),
+    /// The machine answers that nothing listens there: no wait would show more, unless sshd is about to come back.
+    #[error("cannot connect to {0}: {1}")]
+    Closed(String, String),
     #[error("{0} shows another host key than the one known (shown: {1})")]
     HostKeyChanged(String, String),
     #[error("{0} refused the key of {1}: {2}")]

@@ -58,7 +58,8 @@ settings! {
             "Host keys as ssh keeps them; then nothing is learned, and an unknown host is refused. `manifests` prints those of nodes into the ConfigMap; keys that runs have learned there stay when it is applied again, those of a file go where it is not given again.";
         "host-keys" ["`learn` or `strict`"] "", "strict", "0.1.0":
             "A host whose key is not known: `learn` keeps what it shows once it was proved to be the node, `strict` refuses it.";
-        "parallel" [""] "", "8", "0.1.0": "So many nodes are prepared (inspected, packages and images fetched) at the same time.";
+        "parallel" [""] "", "8", "0.1.0":
+            "So many nodes are prepared (package sources, packages and images fetched) at the same time. Where nodes are only looked at, there are up to 64 sessions at once, whatever this says.";
     }
     "THE SNAPSHOT OF ETCD" {
         "snapshot" ["`cronjob` or `etcdctl`"] "", "etcdctl", "0.1.0":

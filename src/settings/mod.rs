@@ -199,7 +199,7 @@ pub struct Settings {
     pub pools: BTreeMap<PoolName, Pool>,
     /// Old workers that join while a run is on: upgrade upgrades each, report leaves them to the next run.
     pub late_joiners: LateJoiners,
-    /// Nodes that are prepared (inspected, prefetched) at the same time.
+    /// Nodes that are prepared (sources, packages, images) at the same time; for who only looks there is `run::parallel::LOOKS`.
     pub parallel: u16,
     /// Ready pods over unfinished pods that postflight wants.
     pub ready_ratio: f64,

@@ -257,6 +257,20 @@ impl Store {
         own.map(|(key, stored)| (key, &stored.object))
     }
 
+    /// Those of one namespace whose names begin so.
+    pub fn beginning<'a>(
+        &'a self,
+        kind: Kind,
+        namespace: &str,
+        with: &'a str,
+    ) -> impl Iterator<Item = (&'a Key, &'a Arc<Value>)> {
+        let first = Key::new(kind, namespace, with);
+        let own = self.objects.range(first.clone()..);
+        let own =
+            own.take_while(move |(key, _)| key.kind == kind && key.namespace == first.namespace && key.name.starts_with(with));
+        own.map(|(key, stored)| (key, &stored.object))
+    }
+
     /// An object as JSON, without the kind and version that its list says once.
     pub fn item(&self, key: &Key, object: &Arc<Value>) -> Bytes {
         match self.objects.get(key).filter(|stored| Arc::ptr_eq(&stored.object, object)) {

@@ -67,7 +67,7 @@ fn what_is_wrong_with_a_file_is_told_with_its_place() {
             "settings: setting packages-url: http://10.0.0.9: everybody on the way",
         ),
         ("start: ", "start: 9000-12-31T23:59:59Z # ", "the rehearsal begins in the year 9000"),
-        ("replicas: 2", "replicas: 4294967295", "has 4294967295 pods: 10000 are the most"),
+        ("replicas: 2", "replicas: 4294967295", "replicas: 4294967295 are too many for a rehearsal, 10000 are the most"),
     ] {
         assert!(good.contains(text), "{text}");
         std::fs::write(&path, good.replacen(text, instead, 1)).unwrap();

@@ -10,6 +10,7 @@ use super::node::bench::Node;
 use crate::support::program::program;
 use bytes::Bytes;
 use k8s_upgrade::adapters::Ssh;
+use k8s_upgrade::run::parallel;
 use k8s_upgrade::world::{Bounds, Host, HostError, HostOutput, Hosts, Login};
 
 const SSHD: &str = "/usr/sbin/sshd";
@@ -45,6 +46,11 @@ fn user() -> String {
 impl Sshd {
     /// An sshd with an ed25519 and an RSA host key that accepts `client` (and `client_rsa`).
     pub fn start(extra: &str) -> Sshd {
+        Self::on("127.0.0.1", extra)
+    }
+
+    /// The same at another address.
+    fn on(address: &str, extra: &str) -> Sshd {
         assert!(Path::new(SSHD).exists(), "{SSHD} is needed: apt-get install openssh-server");
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str| folder.path().join(name);
@@ -61,7 +67,7 @@ impl Sshd {
         let root = folder.path().display();
         // A shell under sshd reads its home's .bashrc, and what that of whoever runs the tests prints would be the command's words.
         let config = format!(
-            "ListenAddress 127.0.0.1:{port}\nHostKey {root}/host_ed25519\nHostKey {root}/host_rsa\n\
+            "ListenAddress {address}:{port}\nHostKey {root}/host_ed25519\nHostKey {root}/host_rsa\n\
              AuthorizedKeysFile {root}/authorized_keys\nPidFile none\nUsePAM no\nStrictModes no\nPermitRootLogin yes\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nSetEnv HOME={root}\n{extra}\n"
         );
@@ -253,13 +259,34 @@ fn twenty_at_once_get_in_though_sshd_drops_some() {
     assert!(sshd.read("log").contains("beginning MaxStartups throttling"), "sshd dropped some: {}", sshd.read("log"));
 }
 
+/// One sshd under many addresses, and a host that lets in and says nothing: how long the living take, beside the bound of who only looks.
+#[test]
+#[ignore = "it only says how long that takes here"]
+fn five_hundred_hosts_and_a_silent_one() {
+    let sshd = Sshd::on("0.0.0.0", "MaxStartups 200");
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let dead = Host { port: silent.local_addr().unwrap().port(), ..sshd.host() };
+    let living =
+        (0..500).map(|number| Host { address: format!("127.0.{}.{}", 1 + number / 250, 1 + number % 250), ..sshd.host() });
+    let begin = Instant::now();
+    let look = |host: Host| async move {
+        let end = Ssh::default().exec(&host, "true", Bytes::new(), Bounds::new(SHORT, LIMIT), &mut |_| {}).await;
+        (end, begin.elapsed())
+    };
+    let mut ended = run(parallel::looks_in_turn(std::iter::once(dead).chain(living).map(look)));
+    let (dead, took) = ended.remove(0);
+    let last = ended.iter().map(|(_, took)| *took).max().unwrap();
+    eprintln!("{} hosts in {last:?}; the dead one took {took:?}", ended.len());
+    assert!(dead.is_err() && ended.iter().all(|(end, _)| end.is_ok()), "{:?}", ended.iter().find(|(end, _)| end.is_err()));
+}
+
 #[test]
 fn an_absent_sshd_and_a_silent_one() {
     let port = super::ports::free();
     let login = Login::Key("".into());
     let host = Host { node: "k8s-node1".into(), address: "127.0.0.1".into(), port, user: user(), login, known_keys: vec![] };
     let error = exec(&host, "true", b"", SHORT).unwrap_err();
-    assert!(matches!(&error, HostError::Connect(place, _) if place.contains("k8s-node1")), "{error}");
+    assert!(matches!(&error, HostError::Closed(place, _) if place.contains("k8s-node1")), "{error}");
     // Accepts connections into its backlog and never says a word.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = Host { port: silent.local_addr().unwrap().port(), ..host };

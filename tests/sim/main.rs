@@ -21,6 +21,7 @@ mod check;
 mod control_plane;
 mod coverage;
 mod crash;
+mod crowd;
 mod drains;
 mod driven;
 mod etcdctl;

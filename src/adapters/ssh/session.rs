@@ -161,6 +161,9 @@ impl Call {
         for address in addresses {
             match TcpStream::connect_timeout(address, self.left()?.min(STEP_TIMEOUT)) {
                 Ok(socket) => return self.watch_for_death(&socket).map(|()| socket).map_err(|error| self.unconnected(error)),
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+                    failure = HostError::Closed(self.place(), error.to_string());
+                }
                 Err(error) => failure = self.unconnected(error),
             }
         }

@@ -1,6 +1,7 @@
 //! Jobs and pods, as facts.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::batch::v1::{CronJob, Job, JobSpec};
@@ -132,6 +133,15 @@ pub fn own_in(pod: &PodSpec) -> Option<&Container> {
     pod.containers.iter().find(|container| container.name == names::PROGRAM)
 }
 
+/// Of a list of pods those of each owner, by its UID: a run has as many Jobs as nodes, and each of them has some few pods.
+pub fn by_owner<P: Borrow<Pod>>(pods: &[P]) -> BTreeMap<&str, Vec<&Pod>> {
+    let mut own: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
+    for pod in pods.iter().map(Borrow::borrow) {
+        pod.owner_references().iter().for_each(|owner| own.entry(&owner.uid).or_default().push(pod));
+    }
+    own
+}
+
 /// One Job, out of its object and those of `pods` that are its own.
 pub fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> JobFact {
     // By UID: a Job that was replaced had the same name, and its last pod may still be there.
@@ -196,8 +206,6 @@ pub fn job_fact(job: &Job, pods: &[impl Borrow<Pod>], prefix: &str) -> JobFact {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::{Value, json};
-
-    use std::collections::BTreeMap;
 
     use super::*;
     use crate::plan::decide::planned::Planned;

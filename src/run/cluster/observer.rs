@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Namespace, Node as KubeNode};
 use kube::ResourceExt;
 use kube::api::{Api, ListParams};
 use tokio::time::Instant;
 
-use super::job::{component, job_fact};
+use super::job::{by_owner, component, job_fact};
 use crate::failure::Cause;
 use crate::names::{self, Mark};
 use crate::plan::model::facts::{Facts, Node, Taint};
@@ -96,10 +97,12 @@ impl Observer {
     /// Refused: the program is not installed here.
     pub fn facts(&self, objects: &Objects) -> Result<Facts, Cause> {
         let prefix = &self.settings.annotation_prefix;
+        let pods = by_owner(&objects.pods);
+        let of = |job: &Job| pods.get(job.metadata.uid.as_deref().unwrap_or_default()).map_or(&[][..], Vec::as_slice);
         let mut facts = Facts {
             nodes: objects.nodes.iter().map(|node| self.node_fact(node)).collect(),
             marks: self.marks_of(objects.namespace.as_deref())?,
-            jobs: objects.jobs.iter().map(|job| job_fact(job, &objects.pods, prefix)).collect(),
+            jobs: objects.jobs.iter().map(|job| job_fact(job, of(job), prefix)).collect(),
         };
         for pod in &objects.control_plane {
             if let (Some(component), Some(on)) = (component(pod), pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()))
@@ -152,14 +155,14 @@ impl Observer {
         let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
         let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
         let mark = |mark: Mark| marks::mark(node.annotations(), &self.settings.annotation_prefix, mark);
-        let key = Mark::ChangedAt.key(&self.settings.annotation_prefix);
-        let remedy =
-            command!("kubectl annotate node {} {}-    # removes it: then the node counts as not changed by us", name, key);
-        let changed_at = self.time(mark(Mark::ChangedAt), Mark::ChangedAt, &remedy, &mut odd);
-        let key = Mark::Hooked.key(&self.settings.annotation_prefix);
+        let remedy = |key: &str| {
+            command!("kubectl annotate node {} {}-    # removes it: then the node counts as not changed by us", name, key)
+        };
+        let changed_at = self.time(mark(Mark::ChangedAt), Mark::ChangedAt, remedy, &mut odd);
         let hooked = mark(Mark::Hooked).and_then(|text| {
             let turn = text.parse::<Turn>();
             turn.map_err(|why| {
+                let key = Mark::Hooked.key(&self.settings.annotation_prefix);
                 let remedy = command!("kubectl annotate node {} {}-    # removes it: then no hook is owed", name, key);
                 odd.push(Cause::refused(format!("annotation {key}: {why}")).next(remedy));
             })
@@ -214,12 +217,19 @@ impl Observer {
         }
     }
 
-    /// A time that we wrote; one that cannot be read is not "never".
-    fn time(&self, text: Option<String>, mark: Mark, remedy: &str, odd: &mut Vec<Cause>) -> Option<Timestamp> {
+    /// A time that we wrote; one that cannot be read is not "never". `remedy`: what to type then, by the annotation's name.
+    fn time(
+        &self,
+        text: Option<String>,
+        mark: Mark,
+        remedy: impl FnOnce(&str) -> String,
+        odd: &mut Vec<Cause>,
+    ) -> Option<Timestamp> {
         let text = text?;
         let time = text.parse().ok();
         if time.is_none() {
             let key = mark.key(&self.settings.annotation_prefix);
+            let remedy = remedy(&key);
             odd.push(Cause::refused(format!("annotation {key} is {text:?}, which is no time")).next(remedy));
         }
         time

@@ -19,7 +19,7 @@ pub async fn gate(services: &Services, facts: &Facts) -> (Result<(), Cause>, Vec
         }
     };
     let asked: Vec<(String, Result<Certificates, Cause>)> =
-        parallel::each(&services.settings, order::control_planes(facts).into_iter().map(ask)).await;
+        parallel::looks(order::control_planes(facts).into_iter().map(ask)).await;
     let known = asked.iter().filter_map(|(node, said)| Some((node.as_str(), said.as_ref().ok()?)));
     let Outlook { mut closed, told } = outlook(known, renews(&services.settings.kubeadm_flags()), services.session.now());
     let unknown = |cause: &Cause| match cause.class {

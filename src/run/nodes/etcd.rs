@@ -44,7 +44,7 @@ impl Disks {
 /// What the servers of every control plane say, in the order of their turns.
 pub async fn asked(services: &Services, facts: &Facts) -> Vec<ControlPlane> {
     let planes = order::control_planes(facts).into_iter().map(|node| async move { ask(services, node).await });
-    parallel::each(&services.settings, planes).await
+    parallel::looks(planes).await
 }
 
 async fn ask(services: &Services, node: &Node) -> ControlPlane {

@@ -12,15 +12,27 @@ use crate::run::parallel;
 use crate::run::ssh::Ssh;
 use crate::settings::Settings;
 
-/// Runs `work` for each managed node, a bounded number at a time, and gathers every complaint.
+/// What comes of `work` on each managed node, so many at a time as the setting `parallel` says, and every complaint. What only looks goes by
+/// [`look_at_each_node`].
 pub async fn each_node<'a, T>(
     settings: &Settings,
     facts: &'a Facts,
     work: impl AsyncFn(&'a Node) -> Result<T, Cause>,
 ) -> Result<Vec<(&'a Node, T)>, Cause> {
     let work = &work;
-    let tasks = facts.managed().map(|node| async move { (node, work(node).await) });
-    let results: Vec<_> = parallel::each(settings, tasks).await;
+    together(parallel::each(settings, facts.managed().map(|node| async move { (node, work(node).await) })).await)
+}
+
+/// The same of a look that changes none of them.
+pub async fn look_at_each_node<'a, T>(
+    facts: &'a Facts,
+    look: impl AsyncFn(&'a Node) -> Result<T, Cause>,
+) -> Result<Vec<(&'a Node, T)>, Cause> {
+    let look = &look;
+    together(parallel::looks(facts.managed().map(|node| async move { (node, look(node).await) })).await)
+}
+
+fn together<T>(results: Vec<(&Node, Result<T, Cause>)>) -> Result<Vec<(&Node, T)>, Cause> {
     let mut done = Vec::new();
     let mut failed = Vec::new();
     for (node, result) in results {
@@ -36,7 +48,7 @@ pub async fn each_node<'a, T>(
 
 /// What every node says, whatever state it is in.
 pub async fn look_at_nodes(ssh: &Ssh, settings: &Settings, facts: &Facts) -> Result<Vec<(String, NodeState)>, Cause> {
-    Ok(named(each_node(settings, facts, async |node| ssh.on_node(node, &super::sources::inspect(settings)).await).await?))
+    Ok(named(look_at_each_node(facts, async |node| ssh.on_node(node, &super::sources::inspect(settings)).await).await?))
 }
 
 /// With their names alone.

@@ -35,7 +35,7 @@ pub async fn there(services: &Services, place: &str, facts: &Facts) -> Result<()
     };
     let (lacks, policy) = (&lacks, services.settings.policy());
     let asked = own_image::hosts(facts, &policy).into_iter().map(|node| async move { (node, lacks(node).await) });
-    let asked: Vec<_> = parallel::each(&services.settings, asked).await;
+    let asked: Vec<_> = parallel::looks(asked).await;
     let (mut lacking, mut failed) = (Vec::new(), Vec::new());
     for (node, lacks) in asked {
         match lacks {

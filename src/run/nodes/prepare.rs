@@ -41,7 +41,7 @@ pub async fn inspect_nodes(
     target: Version,
 ) -> Result<Vec<(String, NodeState)>, Cause> {
     let fit = async |node| inspect_node(ssh, settings, node, Some(target)).await;
-    Ok(super::inspect::named(super::inspect::each_node(settings, facts, fit).await?))
+    Ok(super::inspect::named(super::inspect::look_at_each_node(facts, fit).await?))
 }
 
 /// The same look at one of them; without a target nobody knows what its sources have to offer.

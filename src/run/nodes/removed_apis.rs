@@ -35,7 +35,7 @@ pub async fn served(services: &Services, place: &str, facts: &Facts, target: Ver
 /// What is called that is deprecated, of every API server.
 pub async fn called(services: &Services, facts: &Facts, target: Version) -> Found {
     let asked = facts.nodes.iter().filter(|node| node.control_plane).map(|node| async move { ask(services, node).await });
-    let mut servers: Vec<_> = parallel::each(&services.settings, asked).await;
+    let mut servers: Vec<_> = parallel::looks(asked).await;
     if !guard::on(Guard::RemovedApisKnown) {
         servers.retain(|server| matches!(server.counted, Answer::Known(_)));
     }

@@ -196,6 +196,11 @@ impl Session {
         }
     }
 
+    /// A person waits for what there is to see, and nothing is changed.
+    pub fn only_looks(&self) -> bool {
+        self.dry_run && !self.chain
+    }
+
     /// By this machine's clock.
     pub fn now(&self) -> jiff::Timestamp {
         self.clock.now()

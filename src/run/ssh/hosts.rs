@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex as Turns, OnceCell, Semaphore};
 use tokio::time::Instant;
 
 use crate::failure::Cause;
@@ -24,6 +24,7 @@ use crate::plan::trust::known_hosts::KnownHosts;
 use crate::report::Event;
 use crate::run::cluster::Cluster;
 use crate::run::outside::Credentials;
+use crate::run::parallel;
 use crate::run::session::{Change, Session, locked};
 use crate::settings::Settings;
 use crate::words::{command, ssh};
@@ -34,7 +35,7 @@ const MOST_BOOTS: u32 = 2;
 /// A node that does not answer at once is tried again for this long: sshd is restarted by upgrades, networks hiccup.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(60);
 /// The same where a person waits for the answers of all nodes.
-const ALONE_PATIENCE: Duration = Duration::from_secs(5);
+const PERSONS_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A node as SSH finds it.
 #[derive(Clone, Copy)]
@@ -76,11 +77,13 @@ impl<'a> Place<'a> {
         Place { manner: Manner::Glance, is: None, ..node.into() }
     }
 
-    fn patience(self) -> Duration {
+    /// How long it is tried after that. `looks`: for a person who waits, and to whom it does not matter whether sshd is being restarted.
+    fn patience(self, error: &HostError, looks: bool) -> Duration {
         match self.manner {
-            Manner::Work => CONNECT_PATIENCE,
-            Manner::Alone => ALONE_PATIENCE,
             Manner::Glance => Duration::ZERO,
+            Manner::Work if !looks => CONNECT_PATIENCE,
+            Manner::Work | Manner::Alone if matches!(error, HostError::Closed(..)) => Duration::ZERO,
+            Manner::Work | Manner::Alone => PERSONS_PATIENCE,
         }
     }
 }
@@ -97,6 +100,10 @@ pub struct Ssh {
     pub(super) known_hosts: OnceCell<Mutex<BTreeMap<String, String>>>,
     /// Node name → the machine that was proved to be it.
     pub(super) proved: Mutex<BTreeMap<String, Machine>>,
+    /// Of sessions that change nothing: in the order in which they come.
+    looks: Semaphore,
+    /// Host keys are learned one after the other: all are kept in one object.
+    pub(super) learning: Turns<()>,
 }
 
 impl Ssh {
@@ -110,7 +117,8 @@ impl Ssh {
     ) -> Self {
         let (hosts, files) = (world.hosts.clone(), world.files.clone());
         let (known_hosts, proved) = (OnceCell::new(), Mutex::default());
-        Ssh { settings, session, cluster, credentials, hosts, files, known_hosts, proved }
+        let (looks, learning) = (Semaphore::new(parallel::LOOKS), Turns::default());
+        Ssh { settings, session, cluster, credentials, hosts, files, known_hosts, proved, looks, learning }
     }
 
     /// Runs one operation on a node. A lost session is tried again if the operation only reads; the caller decides otherwise.
@@ -150,18 +158,17 @@ impl Ssh {
     ) -> Result<O::Output, Cause> {
         let node = place.node;
         Gate.check(O::MUTATES, || format!("{} on {node}", O::NAME)).map_err(|error| Cause::bug(error.to_string()))?;
-        let begun = Instant::now();
-        let mut boots = 0;
+        let (mut begun, mut boots) = (None, 0);
         loop {
             let stdin = match place.is {
                 Some(is) => {
-                    let proved = self.proved(place, is, begun).await?;
+                    let proved = self.proved(place, is, &mut begun).await?;
                     if guard::on(Guard::IdentityAfterBoot) { node::stdin_on(operation, &proved) } else { node::stdin(operation) }
                 }
                 None => node::stdin(operation),
             };
             let (host, output) =
-                self.reach::<O>(place, stdin.into(), begun, on_line).await.map_err(|cause| cause.during(O::NAME))?;
+                self.reach::<O>(place, stdin.into(), &mut begun, on_line).await.map_err(|cause| cause.during(O::NAME))?;
             if !node::is_elsewhere::<O>(&output) || boots == MOST_BOOTS {
                 return answer(&host, operation, &output);
             }
@@ -171,29 +178,32 @@ impl Ssh {
         }
     }
 
-    /// One session that reaches the host, and the host as it was reached.
+    /// One session that reaches the host, and the host as it was reached. `begun`: when it was tried first; to stand in line is no try.
     pub async fn reach<O: Operation>(
         &self,
         place: Place<'_>,
         stdin: Bytes,
-        begun: Instant,
+        begun: &mut Option<Instant>,
         on_line: &mut (dyn FnMut(&str) + Send),
     ) -> Result<(Host, HostOutput), Cause> {
         let bounds = Bounds::new(O::DEADLINE, O::OUTPUT);
         loop {
             let host = self.host(place).await?;
+            let place_in_line = if O::MUTATES { None } else { self.looks.acquire().await.ok() };
+            let begun = *begun.get_or_insert_with(Instant::now);
             let error = match self.hosts.exec(&host, node::COMMAND, stdin.clone(), bounds, on_line).await {
                 Ok(output) => return Ok((host, output)),
                 Err(error) => error,
             };
+            drop(place_in_line);
             // Whoever answers next need not be the same.
             self.forget_proof(place.node);
             let again = match &error {
-                HostError::Connect(..) => true,
+                HostError::Connect(..) | HostError::Closed(..) => true,
                 HostError::Lost(..) => !O::MUTATES,
                 _ => false,
             };
-            let left = place.patience().saturating_sub(begun.elapsed());
+            let left = place.patience(&error, self.session.only_looks()).saturating_sub(begun.elapsed());
             if !again || left.is_zero() {
                 return Err(self.host_cause(&host, &error));
             }
@@ -206,7 +216,7 @@ impl Ssh {
         let text = error.to_string();
         let ssh = ssh(&host.user, &host.address, host.port, "true");
         match error {
-            HostError::Connect(..) | HostError::Deadline(..) => Cause::unreachable(text).next(ssh),
+            HostError::Connect(..) | HostError::Closed(..) | HostError::Deadline(..) => Cause::unreachable(text).next(ssh),
             HostError::Lost(..) | HostError::TooMuch(_) => Cause::step(text).next(ssh),
             HostError::HostKeyChanged(..) => Cause::refused(text).next(match self.known_hosts_file() {
                 Some(file) => {

@@ -28,7 +28,7 @@ impl Ssh {
     ///
     /// # Errors
     /// Refused: it is another one, or nothing tells. Whatever keeps SSH from it.
-    pub async fn proved(&self, place: Place<'_>, is: &Node, begun: Instant) -> Result<Machine, Cause> {
+    pub async fn proved(&self, place: Place<'_>, is: &Node, begun: &mut Option<Instant>) -> Result<Machine, Cause> {
         if let Some(machine) = locked(&self.proved).get(&is.name) {
             return Ok(machine.clone());
         }
@@ -74,6 +74,7 @@ impl Ssh {
                 .warn(node, format!("its host key, {fingerprint}, is not known and was accepted unseen; a dry run keeps none"));
             return Ok(());
         }
+        let _turn = self.learning.lock().await;
         let api: Api<ConfigMap> = self.cluster.own();
         for _ in 0..TRIES {
             let map = self.cluster.find("read the known host keys", async || api.get(names::KNOWN_HOSTS_MAP).await).await?;

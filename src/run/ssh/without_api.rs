@@ -36,7 +36,7 @@ impl Ssh {
             };
             Asked { node: node.to_string(), address: address.to_string(), found }
         });
-        let mut asked: Vec<Asked> = parallel::each(&self.settings, tasks).await;
+        let mut asked: Vec<Asked> = parallel::looks_in_turn(tasks).await;
         asked.sort_by(|a, b| order::natural(&a.node, &b.node));
         Ok(asked)
     }

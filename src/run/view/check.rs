@@ -90,7 +90,7 @@ async fn hosts(services: &Services, facts: &Facts) -> Vec<Finding> {
             Finding::of(good, seen.map(drop).map_err(|cause| Cause { what: format!("{}: {}", node.name, cause.what), ..cause }))
         }
     };
-    parallel::each(&services.settings, facts.managed().map(look)).await
+    parallel::looks(facts.managed().map(look)).await
 }
 
 /// What only they have.

@@ -1,6 +1,5 @@
 //! The scheduler: a node for each pod that has none, or the reason why there is none.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -10,46 +9,86 @@ use super::super::store::{Key, Kind};
 use super::objects::{condition, node_of, owner, ready, set_condition, terminating};
 use super::unmodelled;
 
+/// A node, as the scheduler sees it.
+struct Place {
+    name: String,
+    node: Arc<Value>,
+    /// Pods that are bound to it; the index learns of those of now only afterwards.
+    pods: usize,
+}
+
+/// Pods that may go to the same nodes, and spread over them: one by one they would be compared with every node again.
+struct Alike {
+    like: Arc<Value>,
+    owner: String,
+    /// By their numbers, which are in the order of names.
+    fit: Vec<usize>,
+    /// By node: pods of the same owner.
+    siblings: Vec<usize>,
+}
+
+impl Alike {
+    fn new(state: &State, pod: &Arc<Value>, places: &[Place]) -> Self {
+        let owner = owner_of(pod).to_owned();
+        let fit = (0..places.len()).filter(|at| fits(pod, &places[*at].name, &places[*at].node)).collect();
+        let mut siblings = vec![0; places.len()];
+        let own = state.control.index.children(&owner).filter_map(|key| state.store.get(key));
+        for node in own.filter_map(|sibling| node_of(sibling)) {
+            if let Ok(at) = places.binary_search_by(|place| place.name.as_str().cmp(node)) {
+                siblings[at] += 1;
+            }
+        }
+        Alike { like: pod.clone(), owner, fit, siblings }
+    }
+
+    fn is_like(&self, pod: &Value) -> bool {
+        let same = |field: &str| self.like["spec"][field] == pod["spec"][field];
+        self.owner == owner_of(pod) && ["nodeSelector", "affinity", "tolerations"].into_iter().all(same)
+    }
+
+    /// Fewest pods of the same owner, then fewest pods, then the first by name.
+    fn choose(&self, places: &[Place]) -> Option<usize> {
+        self.fit.iter().copied().min_by_key(|at| (self.siblings[*at], places[*at].pods))
+    }
+}
+
+fn owner_of(pod: &Value) -> &str {
+    owner(pod).map_or("", |owner| owner.uid)
+}
+
 pub fn run(state: &mut State) {
     let pods: Vec<Key> = state.control.index.unbound.iter().cloned().collect();
-    let nodes: Vec<(String, Arc<Value>)> =
-        state.store.list(Kind::Node).map(|(key, node)| (key.name.clone(), node.clone())).collect();
-    // The index learns of what is bound here only afterwards.
-    let mut bound: Vec<(String, String)> = Vec::new();
+    let place = |(key, node): (&Key, &Arc<Value>)| Place {
+        name: key.name.clone(),
+        node: node.clone(),
+        pods: state.control.index.count_on(&key.name),
+    };
+    let mut places: Vec<Place> = state.store.list(Kind::Node).map(place).collect();
+    let mut last: Option<Alike> = None;
     for key in pods {
         let Some(pod) = state.store.get(&key).cloned() else { continue };
         if terminating(&pod) || node_of(&pod).is_some() {
             continue;
         }
         note_what_is_ignored(state, &pod);
-        match choose(state, &pod, &nodes, &bound) {
-            Some(node) => {
-                let now = state.now();
+        let alike = match last.take().filter(|last| last.is_like(&pod)) {
+            Some(alike) => alike,
+            None => Alike::new(state, &pod, &places),
+        };
+        let alike = last.insert(alike);
+        match alike.choose(&places) {
+            Some(at) => {
+                let (now, node) = (state.now(), &places[at].name);
                 state.store.update(&key, |pod| {
                     pod["spec"]["nodeName"] = json!(node);
                     set_condition(pod, now, "PodScheduled", "True", "", "");
                 });
-                bound.push((node, owner(&pod).map(|owner| owner.uid.to_owned()).unwrap_or_default()));
+                places[at].pods += 1;
+                alike.siblings[at] += usize::from(!alike.owner.is_empty());
             }
-            None => refuse(state, &key, &pod, nodes.len()),
+            None => refuse(state, &key, &pod, places.len()),
         }
     }
-}
-
-/// Fewest pods of the same owner, then fewest pods, then the first by name.
-fn choose(state: &State, pod: &Value, nodes: &[(String, Arc<Value>)], bound: &[(String, String)]) -> Option<String> {
-    let uid = owner(pod).map_or("", |owner| owner.uid);
-    let mut siblings: BTreeMap<&str, usize> = BTreeMap::new();
-    let own = state.control.index.children(uid).filter_map(|key| state.store.get(key));
-    for node in own.filter_map(|sibling| node_of(sibling)) {
-        *siblings.entry(node).or_default() += 1;
-    }
-    let fits = nodes.iter().filter(|(name, node)| fits(pod, name, node));
-    let load = |name: &str| {
-        let new = bound.iter().filter(|(node, _)| node == name).count();
-        (siblings.get(name).copied().unwrap_or(0), state.control.index.count_on(name) + new)
-    };
-    fits.map(|(name, _)| name).min_by_key(|name| (load(name), name.as_str())).cloned()
 }
 
 fn refuse(state: &mut State, key: &Key, pod: &Value, nodes: usize) {

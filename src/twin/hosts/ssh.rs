@@ -47,7 +47,7 @@ fn enter(state: &State, host: &Host) -> Result<(String, u32, String), HostError>
         return unconnected("No route to host");
     }
     if host.port != 22 || faults.away_until.is_some_and(|until| state.now() < until) {
-        return unconnected("Connection refused");
+        return Err(HostError::Closed(place, "Connection refused".to_owned()));
     }
     let shown = machine.host_key(name);
     let key = |line: &str| line.split_whitespace().nth(1).map(str::to_owned);

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::super::hosts;
 use super::read::Fault;
-use super::{Autoscaler, Budget, Scenario, Workload, WorkloadKind};
+use super::{Autoscaler, Budget, Scenario, Workload, WorkloadKind, limits};
 use crate::words::{Flag, Revision};
 
 /// Packages of containerd.
@@ -19,8 +19,6 @@ pub const SELECTS: &[&str] = &["In", "NotIn", "Exists", "DoesNotExist"];
 pub const CREDENTIALS: &[&str] = &["token", "password"];
 pub const UNHEALTHY: &[&str] = &["AlwaysAllow", "IfHealthyBudget"];
 
-/// Of one workload: all of them are kept in memory.
-const MOST_PODS: u32 = 10_000;
 /// Times that leave room for all that came before and will come.
 const FIRST_YEAR: i16 = 2000;
 const LAST_YEAR: i16 = 2200;
@@ -34,7 +32,9 @@ impl Scenario {
             let what = format!("the rehearsal begins in the year {year}: one from {FIRST_YEAR} to {LAST_YEAR} is wanted");
             found.add("start".to_owned(), what);
         }
+        self.counts(&mut found);
         self.nodes(&mut found);
+        let names: BTreeSet<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
         let (mut workloads, mut budgets) = (BTreeSet::new(), BTreeSet::new());
         for (index, workload) in self.workloads.iter().enumerate() {
             let at = format!("workloads/{index}");
@@ -44,7 +44,7 @@ impl Scenario {
             if !workloads.insert((kind, namespace, name)) {
                 found.add(format!("{at}/name"), format!("{kind:?} {namespace}/{name} is there twice: give each its own name"));
             }
-            self.workload(&at, workload, &mut found);
+            self.workload(&at, workload, &names, &mut found);
         }
         for (index, budget) in self.budgets.iter().enumerate() {
             let at = format!("budgets/{index}");
@@ -63,6 +63,7 @@ impl Scenario {
             found.name(&format!("{at}/namespace"), "namespace", namespace);
             found.name(&format!("{at}/name"), "autoscaler", name);
             found.name(&format!("{at}/scales"), "workload", scales);
+            found.count(&at, "max-replicas", scaler.max_replicas.into());
             if !autoscalers.insert((namespace, name)) {
                 let what = format!("the autoscaler {namespace}/{name} is there twice: give each its own name");
                 found.add(format!("{at}/name"), what);
@@ -78,6 +79,32 @@ impl Scenario {
             }
         }
         found.0
+    }
+
+    /// How long its lists are, and how many pods all workloads have together.
+    fn counts(&self, found: &mut Faults) {
+        let Scenario { nodes, workloads, budgets, autoscalers, alerts, releases, .. } = self;
+        for (key, items) in [
+            ("nodes", nodes.len()),
+            ("workloads", workloads.len()),
+            ("budgets", budgets.len()),
+            ("autoscalers", autoscalers.len()),
+            ("alerts", alerts.len()),
+            ("releases", releases.len()),
+        ] {
+            found.count("", key, items as u128);
+        }
+        // What is too many by itself is told where it stands.
+        let pods = |workload: &Workload| match workload.kind {
+            WorkloadKind::DaemonSet => nodes.len() as u128,
+            WorkloadKind::Deployment | WorkloadKind::StatefulSet => workload.replicas.min(limits::REPLICAS).into(),
+            WorkloadKind::Pod => 1,
+        };
+        let pods: u128 = workloads.iter().map(pods).sum();
+        if pods > limits::PODS.into() {
+            let what = format!("workloads: {pods} pods in all are too many for a rehearsal, {} are the most", limits::PODS);
+            found.add("workloads".to_owned(), what);
+        }
     }
 
     fn nodes(&self, found: &mut Faults) {
@@ -118,7 +145,7 @@ impl Scenario {
         }
     }
 
-    fn workload(&self, at: &str, workload: &Workload, found: &mut Faults) {
+    fn workload(&self, at: &str, workload: &Workload, nodes: &BTreeSet<&str>, found: &mut Faults) {
         let Workload { kind, namespace, name, replicas, placed_on, .. } = workload;
         for (toleration, index) in workload.tolerations.iter().zip(0..) {
             let at = format!("{at}/tolerations/{index}");
@@ -130,16 +157,19 @@ impl Scenario {
             }
         }
         for (node, index) in placed_on.iter().zip(0..) {
-            if self.node(node).is_none() {
+            if !nodes.contains(node.as_str()) {
                 let known: Vec<&str> = self.nodes.iter().map(|node| node.name.as_str()).collect();
                 let what = format!("{namespace}/{name} is placed on {node}, which is no node here: {}", known.join(", "));
                 found.add(format!("{at}/placed-on/{index}"), what);
             }
         }
-        if *replicas > MOST_PODS {
-            let what =
-                format!("{namespace}/{name} has {replicas} pods: {MOST_PODS} are the most that a rehearsal can have of one");
-            found.add(format!("{at}/replicas"), what);
+        found.count(at, "replicas", (*replicas).into());
+        for (key, seconds) in [
+            ("grace-seconds", workload.grace_seconds),
+            ("ends-after-seconds", workload.ends_after_seconds),
+            ("ready-after-seconds", workload.ready_after_seconds),
+        ] {
+            found.count(at, key, seconds.unwrap_or(0).into());
         }
         if *kind == WorkloadKind::Pod && *replicas != 1 {
             let what = format!("the Pod {namespace}/{name} is one pod: leave this out, or make it a Deployment");
@@ -157,6 +187,13 @@ struct Faults(Vec<Fault>);
 impl Faults {
     fn add(&mut self, at: String, what: String) {
         self.0.push(Fault { at, what });
+    }
+
+    /// What a key counts, there. (A budget's shares cannot be read where they are beyond their limit.)
+    fn count(&mut self, at: &str, key: &str, given: u128) {
+        if let Some(what) = limits::beyond(key, given) {
+            self.add(if at.is_empty() { key.to_owned() } else { format!("{at}/{key}") }, what);
+        }
     }
 
     /// As Kubernetes names things.

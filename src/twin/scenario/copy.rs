@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::ResourceExt;
 use serde_json::Map;
 
-use super::{Alert, Autoscaler, Budget, Expression, Node, Release, Scenario, Taint, Toleration, Workload, WorkloadKind};
+use super::{Alert, Autoscaler, Budget, Expression, Node, Release, Scenario, Taint, Toleration, Workload, WorkloadKind, limits};
 use crate::failure::Cause;
 use crate::names::{ALERT_GROUP, LABEL_CONTROL_PLANE, LABEL_HOSTNAME, Mark};
 use crate::plan::decide::surge;
@@ -295,7 +295,10 @@ impl Copier<'_> {
             labels: of_template.labels.unwrap_or_default(),
             annotations: of_template.annotations.unwrap_or_default().into_iter().filter(|(key, _)| keep(key)).collect(),
             empty_dir: volumes.iter().any(|volume| volume.empty_dir.is_some()),
-            grace_seconds: spec.termination_grace_period_seconds.and_then(|grace| u32::try_from(grace).ok()),
+            grace_seconds: spec
+                .termination_grace_period_seconds
+                .and_then(|grace| u32::try_from(grace).ok())
+                .map(|grace| grace.min(limits::SECONDS)),
             node_selector: spec.node_selector.unwrap_or_default(),
             tolerations: tolerations.collect(),
             ..Workload::new(kind, &namespace, &name)

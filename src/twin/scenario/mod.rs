@@ -7,6 +7,7 @@
 mod build;
 mod check;
 mod copy;
+mod limits;
 mod objects;
 mod read;
 mod runbook;
@@ -43,24 +44,30 @@ pub struct Scenario {
     /// When the rehearsal begins: date, time and offset, as 2026-11-22T12:05:00Z.
     pub start: Timestamp,
     /// The machines; at least one is a control plane.
+    #[cfg_attr(test, schemars(extend("maxItems" = limits::NODES)))]
     pub nodes: Vec<Node>,
     /// What runs on them beside the static pods of control planes, add-ons included.
     #[serde(default)]
+    #[cfg_attr(test, schemars(extend("maxItems" = limits::OBJECTS)))]
     pub workloads: Vec<Workload>,
     /// PodDisruptionBudgets, which decide what a drain may evict.
     #[serde(default)]
+    #[cfg_attr(test, schemars(extend("maxItems" = limits::OBJECTS)))]
     pub budgets: Vec<Budget>,
     /// HorizontalPodAutoscalers: what they might make room for is waited for. None of them scales in a rehearsal.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(extend("maxItems" = limits::OBJECTS)))]
     pub autoscalers: Vec<Autoscaler>,
     /// Alerts that fire, beside those of the upgrade's own rules, which are evaluated anyway.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(test, schemars(extend("maxItems" = limits::HAPPENING)))]
     pub alerts: Vec<Alert>,
     /// What Prometheus wants of whoever asks it; nothing, if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus_wants: Option<Wants>,
     /// What the package index lists beside the versions that run; the target alone, if nothing is said.
     #[serde(default)]
+    #[cfg_attr(test, schemars(extend("maxItems" = limits::HAPPENING)))]
     pub releases: Vec<Release>,
     /// Settings of the program that differ from its defaults, by the keys of its config.yaml.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
@@ -188,6 +195,7 @@ pub struct Workload {
     pub name: String,
     /// How many pods; a DaemonSet has one on each node that fits, a Pod is one.
     #[serde(default = "one", skip_serializing_if = "is_one")]
+    #[cfg_attr(test, schemars(extend("maximum" = limits::REPLICAS)))]
     pub replicas: u32,
     /// Labels of its pods, which budgets select; `app: NAME` if none are given.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -200,12 +208,15 @@ pub struct Workload {
     pub empty_dir: bool,
     /// Seconds that a pod is given to end; Kubernetes' 30 if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("maximum" = limits::SECONDS)))]
     pub grace_seconds: Option<u32>,
     /// Seconds that a pod takes to end; a few if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("maximum" = limits::SECONDS)))]
     pub ends_after_seconds: Option<u32>,
     /// Seconds that a pod takes to be Ready; a few if nothing is said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(test, schemars(extend("maximum" = limits::SECONDS)))]
     pub ready_after_seconds: Option<u32>,
     /// Its pods never become Ready.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -270,6 +281,7 @@ pub struct Autoscaler {
     /// The name of what it scales.
     pub scales: String,
     /// The most pods that it would make.
+    #[cfg_attr(test, schemars(extend("maximum" = limits::FIELD)))]
     pub max_replicas: u32,
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Error, Location, Spanned};
 
-use super::Scenario;
+use super::{Scenario, limits};
 use crate::failure::{Cause, nearest};
 
 /// Who reads an error may want to know all that can be said.
@@ -61,6 +61,7 @@ impl<'a> Source<'a> {
             location = shape.zip(location).and_then(|(shape, last)| shape.value.with_key_at(last, shape.referenced)).or(location);
         }
         let what = match error {
+            _ if let Some(what) = location.and_then(|location| self.too_many(location)) => what,
             Error::SerdeUnknownField { field, expected, .. } => unknown("field", field, expected),
             Error::SerdeUnknownVariant { variant, expected, .. } => unknown("value", variant, expected),
             Error::SerdeMissingField { field, .. } => format!("the field {field} is missing here"),
@@ -91,6 +92,15 @@ impl<'a> Source<'a> {
         Cause::usage(format!("{}: {what}", self.position(location))).detail(line).detail(known).detail([ADVICE])
     }
 
+    /// A number there that is beyond the limit of its key, and beyond what its type takes.
+    fn too_many(&self, location: Location) -> Option<String> {
+        let places: Spanned<Shape> = serde_saphyr::from_str(self.text).ok()?;
+        let (key, column) = (places.value.key_of(location)?, usize::try_from(location.column()).ok()?);
+        let from = self.text_of(location)?.chars().skip(column.checked_sub(1)?);
+        let digits: String = from.take_while(char::is_ascii_digit).collect();
+        limits::beyond(key, digits.parse().ok()?)
+    }
+
     /// `FILE:LINE:COLUMN`, as compilers say it.
     fn position(&self, location: Option<Location>) -> String {
         match location.filter(|location| location.line() > 0) {
@@ -100,8 +110,11 @@ impl<'a> Source<'a> {
     }
 
     fn line(&self, location: Location) -> Option<String> {
-        let index = usize::try_from(location.line()).ok()?.checked_sub(1)?;
-        self.text.lines().nth(index).map(|line| format!("{} | {line}", location.line()))
+        self.text_of(location).map(|line| format!("{} | {line}", location.line()))
+    }
+
+    fn text_of(&self, location: Location) -> Option<&str> {
+        self.text.lines().nth(usize::try_from(location.line()).ok()?.checked_sub(1)?)
     }
 }
 
@@ -136,6 +149,18 @@ impl Shape {
             Shape::Leaf => None,
         };
         next.map_or(here, |next| next.value.find(rest, next.referenced))
+    }
+
+    /// The name of the field whose value begins there.
+    fn key_of(&self, place: Location) -> Option<&str> {
+        match self {
+            Shape::Fields(fields) => fields.iter().find_map(|(name, value)| match &value.value {
+                Shape::Leaf => (value.referenced == place).then_some(name.value.as_str()),
+                inner => inner.key_of(place),
+            }),
+            Shape::Items(items) => items.iter().find_map(|item| item.value.key_of(place)),
+            Shape::Leaf => None,
+        }
     }
 
     /// Where those fields begin of which one begins here.
@@ -185,6 +210,12 @@ impl<'de> Visitor<'de> for Shapes {
         Ok(Shape::Leaf)
     }
     fn visit_u64<E>(self, _: u64) -> Result<Shape, E> {
+        Ok(Shape::Leaf)
+    }
+    fn visit_i128<E>(self, _: i128) -> Result<Shape, E> {
+        Ok(Shape::Leaf)
+    }
+    fn visit_u128<E>(self, _: u128) -> Result<Shape, E> {
         Ok(Shape::Leaf)
     }
     fn visit_f64<E>(self, _: f64) -> Result<Shape, E> {

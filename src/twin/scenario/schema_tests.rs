@@ -33,7 +33,7 @@ impl JsonSchema for Share {
         "Share".into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["integer", "string"], "minimum": 0, "pattern": "^(100|[0-9]{1,2})%$", "examples": [1, "50%"] })
+        json_schema!({ "type": ["integer", "string"], "minimum": 0, "maximum": limits::FIELD, "pattern": "^(100|[0-9]{1,2})%$", "examples": [1, "50%"] })
     }
 }
 
@@ -130,6 +130,7 @@ pub fn contradictions(root: &Value, schema: &Value, value: &Value, at: &str, fou
             "const" => wanted == value,
             "minimum" => value.as_f64().is_none_or(|number| number >= wanted.as_f64().unwrap()),
             "maximum" => value.as_f64().is_none_or(|number| number <= wanted.as_f64().unwrap()),
+            "maxItems" => value.as_array().is_none_or(|items| items.len() as u64 <= wanted.as_u64().unwrap()),
             "pattern" => value.as_str().is_none_or(|text| regex::Regex::new(wanted.as_str().unwrap()).unwrap().is_match(text)),
             other => panic!("the schema has a keyword that this test does not know: {other}"),
         };
@@ -137,6 +138,83 @@ pub fn contradictions(root: &Value, schema: &Value, value: &Value, at: &str, fou
             found.push(format!("{at}: {keyword} {wanted}: {value}"));
         }
     }
+}
+
+/// What of the schema counts: whole numbers, and the lists of the whole file. A number that is none of how much: any will do.
+fn counts(schema: &Value) -> Vec<(String, Value)> {
+    const FREE: [&str; 2] = ["seed", "assumptions"];
+    let is =
+        |of: &Value, kind: &str| of["type"] == kind || of["type"].as_array().is_some_and(|kinds| kinds.contains(&kind.into()));
+    let counts = |name: &str, of: &Value| is(of, "integer") || (name == "Scenario" && is(of, "array"));
+    let all = types(schema).into_iter().flat_map(|(name, of)| {
+        let fields = of["properties"].as_object().into_iter().flatten();
+        fields.filter(move |(_, of)| counts(name, of)).map(|(field, of)| (field.clone(), of.clone()))
+    });
+    all.filter(|(field, _)| !FREE.contains(&field.as_str())).collect()
+}
+
+/// Each key that counts has one limit, which the schema says, too; what is beyond it is refused by key, number and limit, however far it is.
+#[test]
+fn what_would_not_fit_is_refused_by_key_number_and_limit() {
+    let schema = schema();
+    let counts = counts(&schema);
+    let mut known: Vec<&str> = limits::LIMITS.iter().map(|(key, _)| *key).collect();
+    let mut there: Vec<&str> = counts.iter().map(|(key, _)| key.as_str()).collect();
+    known.sort_unstable();
+    there.sort_unstable();
+    assert_eq!(there, known);
+    let written: Value = serde_saphyr::from_str(super::read_tests::ALL).unwrap();
+    for (key, of) in counts {
+        let most = u64::from(limits::most(&key).unwrap());
+        let said = if of["type"] == "array" { &of["maxItems"] } else { &of["maximum"] };
+        assert_eq!(said, most, "{key}");
+        let refused = |number: u64, scenario: &Value| {
+            let text = serde_json::to_string_pretty(scenario).unwrap();
+            let cause = Scenario::read("it.yaml", &text).unwrap_err();
+            let told = format!("{key}: {number} are too many for a rehearsal, {most} are the most");
+            assert!(cause.what.ends_with(&told), "{key}: {}", cause.what);
+        };
+        let mut scenario = written.clone();
+        if of["type"] == "array" {
+            let mut items = vec![written[&key][0].clone(); usize::try_from(most).unwrap() + 1];
+            for (item, number) in items.iter_mut().zip(0..).filter(|(item, _)| item["name"].is_string()) {
+                item["name"] = format!("m{number}").into();
+                if item["address"].is_string() {
+                    item["address"] = format!("10.{number}").into();
+                }
+            }
+            scenario[&key] = items.into();
+            refused(most + 1, &scenario);
+            continue;
+        }
+        let path = ["workloads", "budgets", "autoscalers"].into_iter().flat_map(|list| [(list, 0), (list, 1)]);
+        let (list, index) = path.into_iter().find(|(list, index)| !written[list][index][&key].is_null()).unwrap();
+        // The first that is too many, what 32 bits take, and what no type does.
+        for number in [most + 1, u64::from(u32::MAX), u64::from(u32::MAX) + 1, u64::MAX] {
+            scenario[list][index][&key] = number.into();
+            refused(number, &scenario);
+        }
+        let fits = |number: u64| {
+            let mut scenario = written.clone();
+            scenario[list][index][&key] = number.into();
+            Scenario::read("it.yaml", &scenario.to_string())
+        };
+        fits(most).unwrap();
+    }
+}
+
+/// Workloads that fit, each by itself, and do not together.
+#[test]
+fn all_pods_together_have_a_limit() {
+    let mut scenario = Scenario::read("it", super::read_tests::ALL).unwrap();
+    let one = Workload { replicas: limits::REPLICAS, ..Workload::new(WorkloadKind::Deployment, "a", "d") };
+    let count = limits::PODS / limits::REPLICAS;
+    let named = |number: u32| Workload { name: format!("d{number}"), ..one.clone() };
+    scenario.workloads = (0..count).map(named).collect();
+    assert_eq!(scenario.faults(), Vec::new());
+    scenario.workloads.push(Workload::new(WorkloadKind::DaemonSet, "a", "everywhere"));
+    let told = format!("workloads: {} pods in all are too many for a rehearsal, {} are the most", limits::PODS + 1, limits::PODS);
+    assert_eq!(scenario.faults().into_iter().map(|fault| fault.what).collect::<Vec<_>>(), [told]);
 }
 
 fn faults(scenario: &Value) -> Vec<String> {

@@ -279,14 +279,16 @@ fn skewed(state: &State) -> bool {
         let conditions = object["status"]["conditions"].as_array();
         conditions.is_some_and(|all| all.iter().any(|c| c["type"] == "Ready" && c["status"] == "True"))
     };
-    let kubelet = |node: &Value| node["status"]["nodeInfo"]["kubeletVersion"].as_str().map(str::to_owned);
-    let apiserver = |pod: &Value| {
+    fn kubelet(node: &Value) -> Option<&str> {
+        node["status"]["nodeInfo"]["kubeletVersion"].as_str()
+    }
+    fn apiserver(pod: &Value) -> Option<&str> {
         let serves = pod["metadata"]["labels"]["component"] == APISERVER;
         let image = pod["spec"]["containers"][0]["image"].as_str().filter(|_| serves)?;
-        image.rsplit_once(':').map(|(_, tag)| tag.to_owned())
-    };
+        image.rsplit_once(':').map(|(_, tag)| tag)
+    }
     // A static pod is called as its component is, and its node.
-    let static_pods = state.store.within(Kind::Pod, "kube-system").filter(|(key, _)| key.name.starts_with(APISERVER));
+    let static_pods = state.store.beginning(Kind::Pod, "kube-system", APISERVER);
     let pods = static_pods.filter(|(_, pod)| ready(pod)).filter_map(|(_, pod)| apiserver(pod));
     let nodes = state.store.list(Kind::Node).filter(|(_, node)| ready(node)).filter_map(|(_, node)| kubelet(node));
     let mut versions = pods.chain(nodes);

@@ -54,7 +54,7 @@ fn who_gets_in() {
         assert!(matches!(exec(&ssh, &host, &Inspect::default()).await, Err(HostError::BadKey(..))));
         host.login = Login::Agent;
         fault(|machine| machine.faults.away_until = Some(Timestamp::MAX));
-        assert!(matches!(exec(&ssh, &host, &Inspect::default()).await, Err(HostError::Connect(..))));
+        assert!(matches!(exec(&ssh, &host, &Inspect::default()).await, Err(HostError::Closed(..))));
         fault(|machine| (machine.faults.away_until, machine.faults.hangs_until) = (None, Some(Timestamp::MAX)));
         let begun = twin.now();
         assert!(matches!(exec(&ssh, &host, &Inspect::default()).await, Err(HostError::Deadline(..))));

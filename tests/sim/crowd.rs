@@ -1,0 +1,219 @@
+//! Many hosts: who only looks asks many at once and never too many, one that does not answer delays no other, and changes keep their own bound.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, LocalBoxFuture};
+use k8s_upgrade::Program;
+use k8s_upgrade::node::{self, Operation};
+use k8s_upgrade::twin::scenario::{Node, Scenario};
+use k8s_upgrade::twin::state::later;
+use k8s_upgrade::twin::{Driver, Process, Start, State, Twin, hosts};
+use k8s_upgrade::world::{Bounds, Host, HostError, HostOutput, Hosts, World};
+use tokio::time::Instant;
+
+/// Every operation, and whether it changes the node.
+fn operations() -> BTreeMap<&'static str, bool> {
+    fn of<O: Operation>() -> (&'static str, bool) {
+        (O::NAME, O::MUTATES)
+    }
+    [
+        of::<node::AddKey>(),
+        of::<node::AskDeprecated>(),
+        of::<node::AskServers>(),
+        of::<node::Available>(),
+        of::<node::Begin>(),
+        of::<node::CheckCertificates>(),
+        of::<node::Follow>(),
+        of::<node::Identify>(),
+        of::<node::ImagesThere>(),
+        of::<node::Inspect>(),
+        of::<node::KubeadmPlan>(),
+        of::<node::LookAtEtcd>(),
+        of::<node::LookAtKeys>(),
+        of::<node::LookBack>(),
+        of::<node::MoveLeader>(),
+        of::<node::Prefetch>(),
+        of::<node::ReadPatches>(),
+        of::<node::Refresh>(),
+        of::<node::RefreshAll>(),
+        of::<node::RemoveKeys>(),
+        of::<node::Repository>(),
+        of::<node::SnapshotHash>(),
+        of::<node::TakeSnapshot>(),
+        of::<node::Trial>(),
+        of::<node::WriteCard>(),
+    ]
+    .into()
+}
+
+/// Sessions that are open, and the most that were open at once.
+#[derive(Clone, Copy, Default)]
+struct Open(usize, usize);
+
+#[derive(Default)]
+struct Seen {
+    looks: Open,
+    changes: BTreeMap<&'static str, Open>,
+    /// By host: sessions, and when the last one ended.
+    of: BTreeMap<String, (usize, Option<Instant>)>,
+}
+
+impl Seen {
+    fn open(&mut self, (name, changes): (&'static str, bool)) -> &mut Open {
+        if changes { self.changes.entry(name).or_default() } else { &mut self.looks }
+    }
+}
+
+/// The way to the hosts, which counts whoever is on it.
+struct Counted {
+    inner: Arc<dyn Hosts>,
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// One that is on it: until it is there, or nobody waits for it any more.
+struct OnIt<'a>(&'a Mutex<Seen>, (&'static str, bool), String);
+
+impl Drop for OnIt<'_> {
+    fn drop(&mut self) {
+        let mut seen = self.0.lock().unwrap();
+        seen.open(self.1).0 -= 1;
+        seen.of.get_mut(&self.2).unwrap().1 = Some(Instant::now());
+    }
+}
+
+impl Hosts for Counted {
+    fn exec<'a>(
+        &'a self,
+        host: &'a Host,
+        command: &'a str,
+        stdin: Bytes,
+        bounds: Bounds,
+        on_line: &'a mut (dyn FnMut(&str) + Send),
+    ) -> BoxFuture<'a, Result<HostOutput, HostError>> {
+        let text = String::from_utf8_lossy(&stdin);
+        let (_, rest) = text.split_once("@k8s-upgrade begin ").unwrap();
+        let name = rest.split_once("\\n").unwrap().0;
+        let operation =
+            operations().into_iter().find(|(known, _)| *known == name).unwrap_or_else(|| panic!("{name} is not listed"));
+        Box::pin(async move {
+            let _on_it = {
+                let mut seen = self.seen.lock().unwrap();
+                seen.of.entry(host.node.clone()).or_default().0 += 1;
+                let open = seen.open(operation);
+                open.0 += 1;
+                open.1 = open.1.max(open.0);
+                OnIt(&self.seen, operation, host.node.clone())
+            };
+            self.inner.exec(host, command, stdin, bounds, on_line).await
+        })
+    }
+}
+
+/// The program, whose sessions are counted where a person runs it.
+struct Counting(Arc<Mutex<Seen>>);
+
+impl Process for Counting {
+    fn run(&self, start: Start, world: World) -> LocalBoxFuture<'_, u8> {
+        if start.argv.iter().any(|word| word == "--chain") {
+            return Program.run(start, world);
+        }
+        let hosts = Arc::new(Counted { inner: world.hosts.clone(), seen: self.0.clone() });
+        Program.run(start, World { hosts, ..world })
+    }
+}
+
+/// The scenario with so many nodes, all of one kind but the control plane.
+fn of_nodes(mut scenario: Scenario, count: usize) -> Scenario {
+    let one = scenario.nodes.iter().find(|node| !node.control_plane).unwrap().clone();
+    let there = scenario.nodes.len();
+    scenario.nodes.extend((there..count).map(|number| Node {
+        name: format!("k8s-node{number}"),
+        address: format!("10.1.{}.{}", number / 250, number % 250 + 1),
+        ..one.clone()
+    }));
+    scenario
+}
+
+fn begin(scenario: &Scenario) -> State {
+    scenario.state("docker.io/library/k8s-upgrade:sim").unwrap()
+}
+
+/// A person types that: exit code, what was printed, what was seen on the way to hosts, and when it began.
+fn types(state: State, line: &str) -> (u8, String, Seen, Instant) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let counting = Counting(seen.clone());
+    let (code, said, begun) = runtime.block_on(async {
+        let mut driver = Driver::new(Twin::new(state, None), &counting, None);
+        let argv: Vec<&str> = ["k8s-upgrade"].into_iter().chain(line.split(' ')).collect();
+        let begun = Instant::now();
+        driver.operate("person", &argv, BTreeMap::new());
+        let limit = later(driver.twin.now(), Duration::from_secs(3600));
+        let code = driver.until_ended("person", limit).await.expect("it ends");
+        (code, driver.twin.look(|state| state.logs["operator/person"].all().join("\n")), begun)
+    });
+    let seen = std::mem::take(&mut *seen.lock().unwrap());
+    (code, said, seen, begun)
+}
+
+/// A cluster of which nothing runs but what a check asks for.
+fn bare(count: usize) -> State {
+    let mut scenario = of_nodes(Scenario::runbook(), count);
+    (scenario.workloads, scenario.budgets) = (Vec::new(), Vec::new());
+    begin(&scenario)
+}
+
+/// Of five hundred hosts one is off, one refuses, and one lets in and says nothing: all others are done as soon as without these.
+#[test]
+fn five_hundred_hosts_are_looked_at_many_at_once_and_a_dead_one_delays_nobody() {
+    const OFF: &str = "k8s-node7";
+    const CLOSED: &str = "k8s-node8";
+    const HANGS: &str = "k8s-node9";
+    let whole = bare(500);
+    let mut broken = whole.clone();
+    let long = later(broken.now(), Duration::from_secs(24 * 3600));
+    hosts::power_cut(&mut broken, OFF, Duration::from_secs(24 * 3600));
+    broken.hosts.change(CLOSED, |machine| machine.faults.away_until = Some(long));
+    broken.hosts.change(HANGS, |machine| machine.faults.hangs_until = Some(long));
+    let mut took = Vec::new();
+    for (state, dead) in [(whole, &[][..]), (broken, &[OFF, CLOSED, HANGS][..])] {
+        let (code, said, seen, begun) = types(state, "check");
+        assert!(seen.looks.1 <= 64 && seen.looks.1 > 32, "{} sessions at once", seen.looks.1);
+        assert!(seen.changes.is_empty() && seen.of.len() == 500, "{}", seen.of.len());
+        let last = |host: &str| seen.of[host].1.unwrap().duration_since(begun);
+        let living = seen.of.keys().filter(|host| !dead.contains(&host.as_str()));
+        took.push(living.map(|host| last(host)).max().unwrap());
+        if dead.is_empty() {
+            continue;
+        }
+        assert_eq!(code, 4, "{said}");
+        assert!(dead.iter().all(|host| said.contains(&format!("{host}: "))), "{said}");
+        // Nothing listens there: that is told at once, and asked once.
+        assert_eq!(seen.of[CLOSED].0, 1);
+        // What is off is tried again, for as long as a person waits and no longer.
+        assert!(seen.of[OFF].0 > 1 && last(OFF) < Duration::from_secs(20), "{} times, {:?}", seen.of[OFF].0, last(OFF));
+        assert!(last(HANGS) > took[1], "{:?}", last(HANGS));
+    }
+    assert!(took.iter().all(|took| *took < Duration::from_secs(30)), "{took:?}");
+    assert!(took[1] < took[0] + Duration::from_secs(3), "{took:?}");
+}
+
+/// A preflight to another minor version changes all nodes in several ways, each so many at a time as the setting `parallel` says.
+#[test]
+fn changes_keep_their_bound() {
+    const PARALLEL: usize = 3;
+    let scenario = of_nodes(Scenario::runbook_minor(), 24);
+    let line = format!("preflight --target {} --yes --set parallel={PARALLEL}", scenario.target);
+    let (code, said, seen, _) = types(begin(&scenario), &line);
+    assert_eq!(code, 0, "{said}");
+    for (name, Open(_, most)) in &seen.changes {
+        assert!(*most <= PARALLEL, "{name}: {most} at once");
+    }
+    for name in [node::Trial::NAME, node::Repository::NAME, node::Prefetch::NAME] {
+        assert_eq!(seen.changes.get(name).map(|open| open.1), Some(PARALLEL), "{name}");
+    }
+    assert!(seen.looks.1 > PARALLEL && seen.looks.1 <= 64, "{} looks at once", seen.looks.1);
+}
