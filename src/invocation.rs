@@ -329,7 +329,12 @@ async fn perform(
     // Dropping the command's future has no effects outside: whatever runs on a node goes on, and the facts show it.
     let performed = async {
         // Caught here, so that the journal hears of it, too.
-        let work = caught(invocation.panics.as_ref(), commands::run(&services, &mut asker, &Program, cli));
+        let work = async {
+            let result = commands::run(&services, &mut asker, &Program, cli).await;
+            services.ssh.tell_learned();
+            result
+        };
+        let work = caught(invocation.panics.as_ref(), work);
         let work = services.monitoring.pushing_gates(services.notices.sending(work));
         let work = async { work.await.flatten() };
         let result = services.progress.recording(services.kube_events.writing(work)).await;
