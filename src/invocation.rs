@@ -14,7 +14,7 @@ use clap::Parser;
 use futures::future::LocalBoxFuture;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, Form, Halt, Notation, Skip};
+use crate::cli::{Cli, Command, Form, Halt, Notation, Pause, Skip};
 use crate::commands::{self, Asker, Asks, later};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
@@ -444,7 +444,9 @@ fn manner(command: &Command) -> Manner {
         Command::Halt(Halt { data, .. }) | Command::SkipPhase(Skip { data, .. }) | Command::ClearState { data } => {
             of(false, false, data.output)
         }
-        Command::Approve { data, .. } => of(false, false, data.output),
+        Command::Approve { data, .. } | Command::Pause(Pause { data, .. }) | Command::Unpause(Pause { data, .. }) => {
+            of(false, false, data.output)
+        }
         Command::Check { data, .. } | Command::Adopt { data, .. } | Command::Status { data, .. } => of(true, false, data.output),
         Command::Report { output, .. } => of(true, false, (*output).into()),
         Command::Complete { .. } => of(true, false, Notation::Text),
