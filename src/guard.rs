@@ -222,6 +222,8 @@ guards! {
     WindowBeforeNode,
     /// The run goes on past the one worker that a person has begun it for.
     OnlyStops,
+    /// The run goes on past a canary that it has taken back, or upgrades it again.
+    CanaryBackStands,
     /// A node is taken out while an alert fires.
     AlertsBeforeNode,
     /// Alerts that nobody can tell of count as none.
@@ -358,6 +360,9 @@ guards! {
     AlertsBeforeEnd,
     /// A run is ended while pods are not Ready.
     PodsReadyBeforeEnd,
+
+    /// A worker that is no canary is taken back by the run itself.
+    OnlyCanariesGoBack,
 
     // --- the SSH key ---
     /// A key is rotated under a run.

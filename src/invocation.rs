@@ -14,7 +14,7 @@ use clap::Parser;
 use futures::future::LocalBoxFuture;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, Command, Form, Halt, Notation, Skip};
+use crate::cli::{Cli, Command, Form, Halt, Notation, Pause, Skip};
 use crate::commands::{self, Asker, Asks, later};
 use crate::failure::{Advice, Cause, Class, Failure, Outcome, exit_code};
 use crate::names;
@@ -329,7 +329,12 @@ async fn perform(
     // Dropping the command's future has no effects outside: whatever runs on a node goes on, and the facts show it.
     let performed = async {
         // Caught here, so that the journal hears of it, too.
-        let work = caught(invocation.panics.as_ref(), commands::run(&services, &mut asker, &Program, cli));
+        let work = async {
+            let result = commands::run(&services, &mut asker, &Program, cli).await;
+            services.ssh.tell_learned();
+            result
+        };
+        let work = caught(invocation.panics.as_ref(), work);
         let work = services.monitoring.pushing_gates(services.notices.sending(work));
         let work = async { work.await.flatten() };
         let result = services.progress.recording(services.kube_events.writing(work)).await;
@@ -439,7 +444,9 @@ fn manner(command: &Command) -> Manner {
         Command::Halt(Halt { data, .. }) | Command::SkipPhase(Skip { data, .. }) | Command::ClearState { data } => {
             of(false, false, data.output)
         }
-        Command::Approve { data, .. } => of(false, false, data.output),
+        Command::Approve { data, .. } | Command::Pause(Pause { data, .. }) | Command::Unpause(Pause { data, .. }) => {
+            of(false, false, data.output)
+        }
         Command::Check { data, .. } | Command::Adopt { data, .. } | Command::Status { data, .. } => of(true, false, data.output),
         Command::Report { output, .. } => of(true, false, (*output).into()),
         Command::Complete { .. } => of(true, false, Notation::Text),

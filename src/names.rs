@@ -211,6 +211,8 @@ marks! {
     Deferred = "deferred", Place::Run(Writer::Chain);
     /// It has come to the end of a window: JSON of [`crate::plan::model::resting::Resting`]. The watch goes on with it in the next one.
     Resting = "resting", Place::Run(Writer::Chain);
+    /// A canary that the run takes back to what it ran before, or has: [`crate::plan::model::taken_back::TakenBack`]. The run stands by it.
+    TakenBack = "taken-back", Place::Run(Writer::Chain);
     /// A person lets this run work outside of the windows: [`crate::plan::model::marks::ByWord`].
     OutsideWindows = "outside-windows", Place::Run(Writer::PersonBefore);
     /// The run is to stop after this worker: [`crate::plan::model::marks::Only`].
@@ -223,6 +225,8 @@ marks! {
     Reminded = "reminded", Place::Run(Writer::Watch);
     /// Upgrades are halted: JSON of [`crate::plan::model::halt::Halt`], or anybody's words.
     Halted = "halted", Place::Namespace;
+    /// Pools of workers that a person has paused: [`crate::plan::model::paused::PausedPools`]. Of a node it is a label, [`label_pause`].
+    PausedPools = "paused-pools", Place::Namespace;
     /// What detection has told people of: JSON of [`crate::plan::model::found::Found`].
     Found = "found", Place::Detection;
     /// When detection first saw releases that are to come of age: [`crate::plan::model::found::Seen`].

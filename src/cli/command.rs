@@ -10,7 +10,7 @@ use super::forms::{Data, Page, Sheet, Shell};
 use super::global::duration;
 use super::manifests::Manifests;
 use super::rehearse::Rehearse;
-use super::run::{Chain, Halt, Skip};
+use super::run::{Chain, Halt, Pause, Skip};
 use crate::plan::decide::gates::{Gate, Occasion};
 use crate::plan::model::version::Version;
 use crate::words::{LossId, NodeName, RunId};
@@ -103,6 +103,16 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade halt --reason \"disks are being replaced\"\n  k8s-upgrade halt --lift && k8s-upgrade resume"
     )]
     Halt(Halt),
+    /// Take their turns from nodes, or from all workers of a pool and from those that join it: a run goes on with the others, and waits in the end
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade pause k8s-node3 k8s-node4\n  k8s-upgrade pause gpu    # a pool of the settings"
+    )]
+    Pause(Pause),
+    /// Let what was paused have its turn
+    #[command(
+        after_help = "Examples:\n  k8s-upgrade unpause k8s-node3 && k8s-upgrade resume    # at once, else the watch goes on within 10 minutes\n  k8s-upgrade unpause pool/gpu"
+    )]
+    Unpause(Pause),
     /// Skip a completed phase; by force also one that is not completed, and the run then ends as partial
     #[command(
         after_help = "Examples:\n  k8s-upgrade skip-phase worker k8s-node3\n  k8s-upgrade skip-phase worker k8s-node3 --force --reason \"its disk is being replaced\""

@@ -17,12 +17,12 @@ pub use forms::{Data, Form, Notation, Page, Sheet, Shell};
 pub use global::Global;
 pub use manifests::{Manifests, Part, PasswordFile, WebhookFile};
 pub use rehearse::Rehearse;
-pub use run::{Chain, Halt, PhaseName, Skip};
+pub use run::{Chain, Halt, Pause, PhaseName, Skip};
 
 const GROUPS: &str = "\
 Watch:     check, plan, status, report
 Run:       detect, approve, start, resume, acknowledge
-Stop:      halt, skip-phase, clear-state
+Stop:      halt, pause, unpause, skip-phase, clear-state
 Try:       rehearse
 Maintain:  rollback, rotate-key, adopt, manifests, uninstall, image, completions, man
 Phases:    preflight, drain, upgrade-node, postflight

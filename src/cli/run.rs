@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::forms::Data;
-use crate::words::{NodeName, Reason, RunId};
+use crate::words::{NodeName, NodeOrPool, Reason, RunId};
 
 /// What a Job of the chain is told by the one that created it.
 #[derive(Clone, Debug, Args)]
@@ -54,6 +54,15 @@ pub struct Skip {
     /// Why; recorded and told to Slack
     #[arg(long, value_name = "TEXT", requires = "force")]
     pub reason: Option<Reason>,
+    #[command(flatten)]
+    pub data: Data,
+}
+
+#[derive(Debug, Args)]
+pub struct Pause {
+    /// Nodes, and pools of the settings; where a name is both, node/NAME or pool/NAME
+    #[arg(value_name = "NODE|POOL", required = true)]
+    pub names: Vec<NodeOrPool>,
     #[command(flatten)]
     pub data: Data,
 }

@@ -3,9 +3,9 @@
 use std::any::TypeId;
 
 use clap::builder::PossibleValue;
-use clap::{Arg, Command, ValueHint};
+use clap::{Arg, ArgAction, Command, ValueHint};
 
-use crate::words::{KubeconfigName, Namespace, NodeName, RunId};
+use crate::words::{KubeconfigName, Namespace, NodeName, NodeOrPool, RunId};
 
 /// Something that may be typed, and what it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,7 @@ pub enum Kind {
     Cluster,
     User,
     Node,
+    NodeOrPool,
     Namespace,
     Run,
     Injection,
@@ -117,7 +118,10 @@ impl<'a> Place<'a> {
         if commands.peek().is_some() {
             return words(commands.map(|command| Offer::new(command.get_name(), first_line(command.get_about()))).collect());
         }
-        self.command.get_positionals().nth(self.positional).map_or(words(Vec::new()), |argument| value(argument, "", begun))
+        // The last may be given again and again.
+        let last = || self.command.get_positionals().last().filter(|arg| matches!(arg.get_action(), ArgAction::Append));
+        let argument = self.command.get_positionals().nth(self.positional).or_else(last);
+        argument.map_or(words(Vec::new()), |argument| value(argument, "", begun))
     }
 
     fn options(&self) -> impl Iterator<Item = Offer> {
@@ -147,6 +151,7 @@ fn kind(arg: &Arg) -> Option<Kind> {
         "scenario" => Some(Kind::Scenario),
         "set" => Some(Kind::Setting),
         _ if of == TypeId::of::<NodeName>() => Some(Kind::Node),
+        _ if of == TypeId::of::<NodeOrPool>() => Some(Kind::NodeOrPool),
         _ if of == TypeId::of::<Namespace>() => Some(Kind::Namespace),
         _ if of == TypeId::of::<RunId>() => Some(Kind::Run),
         _ if [ValueHint::AnyPath, ValueHint::FilePath].contains(&arg.get_value_hint()) => Some(Kind::File),
@@ -183,6 +188,9 @@ mod tests {
             ("drain k8s-node4 ", None),
             ("drain -- ", Some(Kind::Node)),
             ("skip-phase worker ", Some(Kind::Node)),
+            ("skip-phase worker k8s-node4 ", None),
+            ("pause ", Some(Kind::NodeOrPool)),
+            ("unpause k8s-node4 pool/gpu ", Some(Kind::NodeOrPool)),
             ("start --only ", Some(Kind::Node)),
             ("start --only=", Some(Kind::Node)),
             ("--context ", Some(Kind::Context)),

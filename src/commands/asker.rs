@@ -35,6 +35,8 @@ impl Asks {
             Command::UpgradeNode { chain, .. } => !chain.chain,
             Command::Rollback { .. }
             | Command::Detect { .. }
+            | Command::Pause(_)
+            | Command::Unpause(_)
             | Command::Check { .. }
             | Command::Adopt { .. }
             | Command::Status { .. }

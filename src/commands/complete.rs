@@ -82,6 +82,7 @@ impl<C: AsyncFn(KubeTarget) -> Option<Client>> Line<'_, C> {
             Kind::Cluster => self.world.kube.named(&self.target()).await?.clusters,
             Kind::User => self.world.kube.named(&self.target()).await?.users,
             Kind::Node => self.nodes().await?.iter().map(ResourceExt::name_any).collect(),
+            Kind::NodeOrPool => return self.nodes_and_pools().await,
             Kind::Namespace => {
                 self.list::<Namespace>(Api::all(self.client().await?), "").await?.iter().map(ResourceExt::name_any).collect()
             }
@@ -111,6 +112,26 @@ impl<C: AsyncFn(KubeTarget) -> Option<Client>> Line<'_, C> {
 
     async fn nodes(&self) -> Option<Vec<PartialObjectMeta<Node>>> {
         self.list(Api::all(self.client().await?), "").await
+    }
+
+    /// Who is both is offered as either.
+    async fn nodes_and_pools(&self) -> Option<Vec<Offer>> {
+        let nodes: Vec<String> = self.nodes().await?.iter().map(ResourceExt::name_any).collect();
+        let pools = self.pools().await.unwrap_or_default();
+        let word = |what: &str, name: &String, others: &[String]| match others.contains(name) {
+            true => format!("{what}/{name}"),
+            false => name.clone(),
+        };
+        let of_pools = pools.iter().map(|name| Offer::new(word("pool", name, &nodes), "a pool"));
+        Some(nodes.iter().map(|name| Offer::new(word("node", name, &pools), "")).chain(of_pools).collect())
+    }
+
+    /// Of the installation's settings.
+    async fn pools(&self) -> Option<Vec<String>> {
+        let namespace = self.typed.as_ref().map_or(names::NAMESPACE, |(_, global)| global.namespace.as_str());
+        let map = Api::<ConfigMap>::namespaced(self.client().await?, namespace).get(names::CONFIG_MAP).await.ok()?;
+        let settings = Settings::of_file("", map.data?.get(names::CONFIG_KEY)?).ok()?;
+        Some(settings.pools.keys().map(ToString::to_string).collect())
     }
 
     /// Runs of which there is a journal.

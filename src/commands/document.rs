@@ -30,6 +30,8 @@ pub fn document(command: &Command) -> Option<&'static str> {
         | Command::Start { .. }
         | Command::Resume { .. }
         | Command::Halt(_)
+        | Command::Pause(_)
+        | Command::Unpause(_)
         | Command::SkipPhase(_)
         | Command::ClearState { .. }
         | Command::Uninstall { .. }

@@ -18,6 +18,7 @@ mod install;
 mod live;
 mod manual;
 mod node;
+mod pause;
 mod phases;
 mod plan;
 mod rehearse;
@@ -104,6 +105,8 @@ pub async fn run(
         Command::Uninstall { dry_run, .. } => later(move || async move { uninstall::uninstall(services, asker, dry_run).await }),
         Command::SkipPhase(options) => later(|| skip::skip(services, asker, options)),
         Command::Halt(options) => later(|| halt::halt(services, asker, options)),
+        Command::Pause(options) => later(move || async move { pause::pause(services, &options.names).await }),
+        Command::Unpause(options) => later(move || async move { pause::unpause(services, &options.names).await }),
         Command::Rehearse(_)
         | Command::Manifests(_)
         | Command::Image { .. }

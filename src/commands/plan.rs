@@ -13,6 +13,7 @@ use crate::plan::model::journal::Journal;
 use crate::plan::model::version::Version;
 use crate::plan::view::cut::Now;
 use crate::plan::view::estimate::Times;
+use crate::plan::view::paused::Pauses;
 use crate::plan::view::plan::{GateNow, Plan, Rests, Turn, kind};
 use crate::plan::view::story::{self, Ending};
 use crate::plan::view::timeline::{self, Timeline};
@@ -113,6 +114,7 @@ async fn of(services: &Services, process: &'static (dyn Process + Sync), facts: 
         run: run.map(|run: RunId| run.to_string()),
         seconds,
         turns: waves.into_iter().flatten().collect(),
+        paused: Pauses::of(facts),
         times: rests,
         gates,
         nodes,

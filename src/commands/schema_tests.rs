@@ -20,6 +20,7 @@ use crate::plan::decide::gates::{Found, Gate, Occasion};
 use crate::plan::model::facts::Phase;
 use crate::plan::model::progress::Awaited;
 use crate::plan::model::version::UpgradeKind;
+use crate::plan::view::paused::Pauses;
 use crate::plan::view::plan::Plan;
 use crate::plan::view::screen::{Screen, Stale};
 use crate::plan::view::story::Story;
@@ -141,7 +142,7 @@ fn every_field_is_described() {
 fn sample(arg: &Arg) -> &'static str {
     match arg.get_id().as_str() {
         "target" | "release" => "1.36.3",
-        "node" => "k8s-node4",
+        "node" | "names" => "k8s-node4",
         "phase" => "worker",
         "run" => "5f3a21bc",
         "id" => "3f9a2c81",
@@ -284,6 +285,7 @@ fn a_live_status_fulfils_its_schema() {
         running: "1.34.7".parse().ok(),
         run: None,
         halted: None,
+        paused: Pauses { nodes: vec!["k8s-node3".into()], pools: Vec::new() },
         off: Vec::new(),
         skipped: Vec::new(),
         asks: None,
@@ -306,5 +308,5 @@ fn a_live_status_fulfils_its_schema() {
     let stale = [Stale { what: vec!["nodes".into()], since: Timestamp::UNIX_EPOCH, why: "the watch was refused".into() }];
     let printed = Printed::json(&LiveStatus::of(&screen, &stale, Timestamp::UNIX_EPOCH)).unwrap();
     fulfils(LiveStatus::NAME, printed.as_str(), "a line of status --watch");
-    insta::assert_snapshot!(printed.as_str(), @r#"{"version":1,"now":"1970-01-01T00:00:00Z","cluster":"homelab","running":"1.34.7","run":null,"halted":null,"off":[],"skipped":[],"stopped":null,"nodes":[],"work":[],"leases":[],"units":[],"drivenBy":null,"blocks":[],"failure":null,"then":null,"commands":[],"safeToWalkAway":{"safe":true,"why":"nothing is going on."},"stale":[{"what":["nodes"],"since":"1970-01-01T00:00:00Z","why":"the watch was refused"}]}"#);
+    insta::assert_snapshot!(printed.as_str(), @r#"{"version":1,"now":"1970-01-01T00:00:00Z","cluster":"homelab","running":"1.34.7","run":null,"halted":null,"paused":{"nodes":["k8s-node3"],"pools":[]},"off":[],"skipped":[],"stopped":null,"nodes":[],"work":[],"leases":[],"units":[],"drivenBy":null,"blocks":[],"failure":null,"then":null,"commands":[],"safeToWalkAway":{"safe":true,"why":"nothing is going on."},"stale":[{"what":["nodes"],"since":"1970-01-01T00:00:00Z","why":"the watch was refused"}]}"#);
 }

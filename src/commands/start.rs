@@ -52,7 +52,7 @@ pub async fn start(
             guards::same_run(&services.observer, &facts).await.map_err(Failure::nothing_begun)?;
             let who = services.session.identity.holder.clone();
             let run = facts.marks.run().map_err(Failure::nothing_begun)?;
-            let begins = [Edit::tried_anew().as_slice(), &[Edit::set(Mark::Local, who)]].concat();
+            let begins = [Edit::tried_anew(facts.canary_is_back()).as_slice(), &[Edit::set(Mark::Local, who)]].concat();
             services
                 .record
                 .mark_run(run, "", "record that this process has the run", &begins)
@@ -137,7 +137,7 @@ pub async fn start(
 
 /// Creates the Job that the facts ask for; a finished one of its name makes room.
 pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Result<Outcome, Failure> {
-    let facts = services.observer.observe_settled().await.map_err(Failure::nothing_begun)?;
+    let mut facts = services.observer.observe_settled().await.map_err(Failure::nothing_begun)?;
     if !services.session.dry_run {
         services.halt.may_begin().await.map_err(Failure::nothing_begun)?;
     }
@@ -157,6 +157,11 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
             .mark_run(run, "", "give the run back to Jobs", &[Edit::remove(Mark::Local)])
             .await
             .map_err(Failure::nothing_begun)?;
+    }
+    // A person's word lets a run go on that stands by a canary.
+    let canary = facts.canary_is_back();
+    if canary {
+        facts.marks.taken_back = None;
     }
     match next::next(&facts, &services.settings.policy(), None, services.session.now()).map_err(Failure::nothing_begun)? {
         Next::Done => match next::unclaimed(&facts) {
@@ -203,12 +208,13 @@ pub async fn resume(services: &Services, asker: &mut Asker, local: bool) -> Resu
                 may.await.map_err(Failure::nothing_begun)?;
             }
             said(services, &facts).await.map_err(Failure::nothing_begun)?;
-            if !facts.marks.told.is_empty() || !facts.marks.held_drains.is_empty() || !facts.marks.left_out.is_empty() {
+            let marks = &facts.marks;
+            if canary || !marks.told.is_empty() || !marks.held_drains.is_empty() || !marks.left_out.is_empty() {
                 // Somebody tries again who wants to know how it ends, and has seen to it that it does.
                 let run = facts.marks.run().map_err(Failure::nothing_begun)?;
                 services
                     .record
-                    .mark_run(run, "", "forget what was tried", &Edit::tried_anew())
+                    .mark_run(run, "", "forget what was tried", &Edit::tried_anew(canary))
                     .await
                     .map_err(Failure::nothing_begun)?;
             }
@@ -239,7 +245,7 @@ async fn said(services: &Services, facts: &Facts) -> Result<(), Cause> {
 
 /// A run can only be for a worker that it would upgrade.
 fn is_worker(facts: &Facts, name: &NodeName, target: Version) -> Result<(), Cause> {
-    let workers = facts.managed().filter(|node| !node.control_plane && !node.is_upgraded(target));
+    let workers = facts.managed().filter(|node| !node.control_plane && !node.is_upgraded(target) && node.paused.is_none());
     let workers: Vec<&str> = workers.map(|node| node.name.as_str()).collect();
     if workers.contains(&name.as_str()) {
         return Ok(());
@@ -248,6 +254,7 @@ fn is_worker(facts: &Facts, name: &NodeName, target: Version) -> Result<(), Caus
         None => "is no node of this cluster",
         Some(node) if node.control_plane => "is a control plane, and this is for a worker",
         Some(node) if node.excluded => "is excluded by the settings",
+        Some(node) if node.paused.is_some() => "is paused",
         Some(_) => "is at the target already",
     };
     Err(Cause::usage(format!("--only {name}: it {why}"))

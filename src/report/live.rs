@@ -63,6 +63,7 @@ pub fn frame(screen: &Screen, stale: &[Stale], now: Timestamp, (rows, wide): (us
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::view::paused::Pauses;
     use crate::plan::view::screen::Row;
 
     fn screen(nodes: usize) -> Screen {
@@ -85,6 +86,7 @@ mod tests {
             running: None,
             run: None,
             halted: None,
+            paused: Pauses::default(),
             skipped: Vec::new(),
             off: Vec::new(),
             asks: None,

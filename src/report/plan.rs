@@ -77,6 +77,12 @@ pub fn text(plan: &Plan) -> Printed {
     out.gap();
     out.table(&turns(plan, false));
     out.gap();
+    for line in plan.paused.lines() {
+        out.prose("  paused: ", &line);
+    }
+    if !plan.paused.is_empty() {
+        out.gap();
+    }
     for GateNow { gate, verdict, question, .. } in &plan.gates {
         out.prose(&format!("  {gate:15}  {verdict:9}  "), question);
     }
@@ -117,6 +123,12 @@ pub fn markdown(plan: &Plan) -> Printed {
     let plan = &shown(plan);
     let mut out = format!("# {}: {}\n\n{}.\n", plain(&plan.cluster), plain(&plan.title()), plain(&rests(plan)));
     table(&mut out, "Turns", &turns(plan, true));
+    if !plan.paused.is_empty() {
+        out.push_str("\n## Paused\n\n");
+    }
+    for line in plan.paused.lines() {
+        let _ = writeln!(out, "- {}", plain(&line));
+    }
     table(&mut out, "Gates", &gates(plan));
     for gate in plan.closed() {
         let _ = writeln!(out, "\n**{}** ({}):\n", plain(gate.gate), gate.verdict);

@@ -85,6 +85,7 @@ pub(super) fn page(screen: &Screen, stale: &[Stale], now: Timestamp) -> Page {
     if let Some(halted) = &screen.halted {
         out.labelled("HALTED", halted);
     }
+    screen.paused.lines().iter().for_each(|paused| out.labelled("paused", paused));
     screen.off.iter().for_each(|off| out.labelled("off", off));
     screen.skipped.iter().for_each(|skip| out.labelled("SKIPPED", skip));
     if let Some(release) = screen.asks {

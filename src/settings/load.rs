@@ -158,13 +158,14 @@ impl Merged {
     }
 
     /// What no key tells alone.
-    fn beside_each_other(&self) -> [Result<(), Fault>; 5] {
+    fn beside_each_other(&self) -> [Result<(), Fault>; 6] {
         [
             self.plain_http_is_stated(),
             self.force_is_bounded(),
             self.a_window_is_long_enough(),
             self.an_approval_holds(),
             self.pools_are_whole(),
+            self.a_rollback_has_canaries(),
         ]
     }
 
@@ -251,6 +252,18 @@ impl Merged {
         let source = self.sources.get(&key).map_or("the default", String::as_str);
         let cause = Cause::usage(format!("{source}: setting {key}: {name}: {why}"));
         Err(Fault { key, cause: cause.detail(["pools: {gpu: {selector: [hardware=gpu], max-unavailable: 1}}"]) })
+    }
+
+    /// Without one, none would ever go back.
+    fn a_rollback_has_canaries(&self) -> Result<(), Fault> {
+        let Settings { canary, canary_rollback, pools, .. } = &self.settings;
+        if !canary_rollback || *canary > 0 || pools.values().any(|pool| pool.canary > 0) {
+            return Ok(());
+        }
+        let key = "canary-rollback".to_owned();
+        let source = self.sources.get(&key).map_or("the default", String::as_str);
+        let why = format!("{source}: setting {key}: there is no canary that could be rolled back");
+        Err(Fault { key, cause: Cause::usage(why).detail(["set canary: 1 or more, for all or in a pool; or leave it away"]) })
     }
 
     fn file(&mut self, path: &str, text: &str) -> Result<(), Cause> {

@@ -148,6 +148,8 @@ settings! {
             "So many of all workers may be out of service at the same time, for whatever reason: WAVES in `k8s-upgrade-operations(7)`. Control planes go one after the other, whatever it says, and the runner alone and last.";
         "canary" [""] "", "2", "0.1.0":
             "With `max-unavailable`: so many workers are upgraded alone, each with its whole soak, before others go beside each other.";
+        "canary-rollback" [""] "", "true", "0.1.0":
+            "With `canary`, of all or of a pool: if the cluster gets worse after a canary's upgrade (its gates and its soak), the run takes that worker back, as `rollback NODE` does, and then stands until a person types `resume`. Never a control plane, and no other worker.";
         "ramp-up" ["`off` or `exponential`"] "", "exponential", "0.1.0":
             "With `max-unavailable`: `exponential` upgrades one worker, then two at a time, then four, and so on, up to it.";
         "zones" ["`any` or `one-at-a-time`"] "", "one-at-a-time", "0.1.0":
@@ -281,7 +283,8 @@ mod tests {
     }
 
     fn loaded(key: &str, value: &str) -> Result<Settings, Cause> {
-        Settings::of_file("example", &format!("{key}: {value}\n"))
+        let beside = if key == "canary-rollback" { "canary: 1\n" } else { "" };
+        Settings::of_file("example", &format!("{beside}{key}: {value}\n"))
     }
 
     /// Taken as it stands, but for certificates and what wants another beside it.

@@ -189,6 +189,8 @@ pub struct Settings {
     pub max_unavailable: Option<Share>,
     /// With max-unavailable: so many workers are upgraded alone, each with its whole soak, before others are beside each other.
     pub canary: u16,
+    /// A canary after whose upgrade the cluster got worse is rolled back by the run itself, which then stands.
+    pub canary_rollback: bool,
     /// With max-unavailable: exponential upgrades one worker, then two at a time, then four, and so on, up to it.
     pub ramp_up: RampUp,
     /// With max-unavailable: one-at-a-time upgrades workers at the same time only where they are in one zone.
@@ -325,6 +327,7 @@ impl Default for Settings {
             remind: true,
             max_unavailable: None,
             canary: 0,
+            canary_rollback: false,
             ramp_up: RampUp::Off,
             zones: Zones::Any,
             max_not_ready: Share::default(),

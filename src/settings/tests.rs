@@ -230,6 +230,7 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
         ("remind", of(&[true, false])),
         ("max-unavailable", of(&["", "1", "3", "10%"])),
         ("canary", of(&[0, 3])),
+        ("canary-rollback", of(&[true, false])),
         ("ramp-up", of(&["off", "exponential"])),
         ("zones", of(&["any", "one-at-a-time"])),
         ("late-joiners", of(&["upgrade", "report"])),
@@ -262,7 +263,11 @@ fn samples() -> Vec<(&'static str, Vec<Value>)> {
 }
 
 pub(super) fn of_file(key: &str, value: &Value) -> Result<Settings, String> {
-    load(&serde_json::json!({ key: value }).to_string(), &[], &[])
+    // Of canaries there must be one.
+    let beside = (key == "canary-rollback").then(|| ("canary", 1.into()));
+    let all: Map<String, Value> =
+        beside.into_iter().chain([(key, value.clone())]).map(|(key, value)| (key.to_owned(), value)).collect();
+    load(&Value::Object(all).to_string(), &[], &[])
 }
 
 fn printed(settings: &Settings, key: &str) -> Value {
@@ -595,6 +600,17 @@ fn what_stays_on_this_machine_is_told_and_nothing_else_is_lost() {
 fn detection_that_starts_nothing_has_nothing_tried_again() {
     assert_eq!(load("retry-deferred: 2h", &[], &[]).unwrap().policy().retry_deferred, Some(Duration::from_secs(7200)));
     assert!(load("retry-deferred: 2h\ndetection-dry-run: true", &[], &[]).unwrap().policy().retry_deferred.is_none());
+}
+
+/// What could never happen is not set.
+#[test]
+fn a_rollback_of_canaries_needs_one() {
+    let why = load("canary-rollback: true", &[], &[]).unwrap_err();
+    assert!(why.contains("f.yaml: setting canary-rollback: there is no canary that could be rolled back"), "{why}");
+    for with in ["canary: 1", "pools: {gpu: {selector: [hardware=gpu], canary: 1}}"] {
+        assert!(load(&format!("canary-rollback: true\n{with}\n"), &[], &[]).unwrap().canary_rollback, "{with}");
+    }
+    assert!(load("canary-rollback: false", &[], &[]).is_ok());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::line;
-use super::token::{NotAToken, is_hex, is_label, is_subdomain, is_url, port, refused, tokens};
+use super::token::{NodeName, NotAToken, is_hex, is_label, is_subdomain, is_url, port, refused, tokens};
 
 tokens! {
     /// Of a Kubernetes namespace.
@@ -59,6 +59,37 @@ tokens! {
         };
     /// Why somebody does something, for whoever meets it.
     Reason, "reason", "1 to 500 characters in one line are wanted", |text| is_text(text, 500);
+}
+
+/// A node or a pool of workers, as somebody has typed it: `k8s-node4`, `gpu`; `node/k8s-node4` and `pool/gpu` say which it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeOrPool {
+    Node(NodeName),
+    Pool(PoolName),
+    /// What could be a pool's name could be that of a node, too.
+    Either(NodeName),
+}
+
+impl fmt::Display for NodeOrPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NodeOrPool::Node(name) => write!(f, "node/{name}"),
+            NodeOrPool::Pool(name) => write!(f, "pool/{name}"),
+            NodeOrPool::Either(name) => write!(f, "{name}"),
+        }
+    }
+}
+
+impl FromStr for NodeOrPool {
+    type Err = NotAToken;
+
+    fn from_str(text: &str) -> Result<Self, NotAToken> {
+        match text.split_once('/') {
+            Some(("pool", name)) => name.parse().map(NodeOrPool::Pool),
+            Some(("node", name)) => name.parse().map(NodeOrPool::Node),
+            _ => text.parse().map(NodeOrPool::Either),
+        }
+    }
 }
 
 /// One line of at most this many characters, none of which a terminal obeys or hides.

@@ -16,8 +16,8 @@ pub use address::{Address, ObjectPath, Url, is_of_cluster, is_open};
 pub use certificates::Certificates;
 pub use credentials::{bearer_token, user_and_password};
 pub use given::{
-    AddonName, AnnotationPrefix, ClusterName, HostAddress, ImageRef, KubeconfigName, Label, LossId, Namespace, ObjectName,
-    PageUrl, PoolName, Reason, Subject, Tenant, VaultPath, WebhookName,
+    AddonName, AnnotationPrefix, ClusterName, HostAddress, ImageRef, KubeconfigName, Label, LossId, Namespace, NodeOrPool,
+    ObjectName, PageUrl, PoolName, Reason, Subject, Tenant, VaultPath, WebhookName,
 };
 pub use place::place;
 pub(crate) use shell::command;

@@ -88,7 +88,7 @@ fn an_api_server_that_is_not_there_is_told_in_bounded_time() {
 pub fn sample(arg: &clap::Arg) -> &'static str {
     match arg.get_id().as_str() {
         "target" | "release" => "1.36.3",
-        "node" => "k8s-node4",
+        "node" | "names" => "k8s-node4",
         "phase" => "preflight",
         other => panic!("a value of {other} is wanted here"),
     }

@@ -46,21 +46,23 @@ const ASK: [(&str, &[&str]); 12] = [
 ];
 
 /// Those that ask nobody anything. Whoever asks all the same is found by the simulations: the question is then a bug of the program.
-const ASK_NOTHING: [&str; 14] = [
+const ASK_NOTHING: [&str; 16] = [
     "adopt",
     "check",
     "completions",
     "detect",
+    "help",
     "image",
     "man",
     "manifests",
+    "pause",
     "plan",
     "postflight",
     "preflight",
     "rehearse",
     "report",
     "status",
-    "help",
+    "unpause",
 ];
 
 #[test]

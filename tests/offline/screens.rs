@@ -19,7 +19,7 @@ const LABEL: &str = "k8s-node3-of-the-third-rack-in-the-second-row-of-the-cellar
 const NAME: &str = "k8s-node2.a-label-of-some-length.another-label-of-some-length.a-third-label-of-some-length.a-fourth-label-of-some-length.a-fifth-label-of-some-length.a-sixth-label-of-some-length.a-seventh-label-of-some-length.an-eighth-label-of-some-length.example.com";
 
 /// Command lines, and the code that each ends with.
-const LINES: [(&str, u8); 37] = [
+const LINES: [(&str, u8); 39] = [
     ("acknowledge", 0),
     ("adopt", 0),
     ("approve --yes 1.34.7", 4),
@@ -31,6 +31,8 @@ const LINES: [(&str, u8); 37] = [
     ("drain k8s-node1 --dry-run", 0),
     ("drain nowhere --yes", 2),
     ("halt", 0),
+    ("pause k8s-node3", 0),
+    ("unpause k8s-node3", 0),
     ("halt --yes --reason what-is-said", 0),
     ("image -", 2),
     ("man", 2),

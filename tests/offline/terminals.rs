@@ -16,6 +16,7 @@ use k8s_upgrade::plan::rescue::member::Peer;
 use k8s_upgrade::plan::rescue::restore::Restore;
 use k8s_upgrade::plan::view::cut::Cut;
 use k8s_upgrade::plan::view::health::Check;
+use k8s_upgrade::plan::view::paused::{Pauses, Pool};
 use k8s_upgrade::plan::view::screen::{Failed, Row, Run, Screen, Stale, Work};
 use k8s_upgrade::plan::view::story::{self, Ending, Outage, Story};
 use k8s_upgrade::plan::view::timeline::{self, Kind, Lane, Stretch, Timeline};
@@ -237,6 +238,7 @@ fn screen() -> Screen {
             installed: Some(text()),
         }),
         halted: Some(text()),
+        paused: Pauses { nodes: texts(), pools: vec![Pool { name: text(), workers: 2 }] },
         off: Vec::new(),
         skipped: texts(),
         asks: Some(Version::new(1, 34, 7)),

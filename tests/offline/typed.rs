@@ -35,7 +35,7 @@ const OTHERS: [(&str, &[&str]); 13] = [
 ];
 
 /// Commands of this program that need a cluster: they are read, and not run.
-const OF_A_CLUSTER: [&str; 20] = [
+const OF_A_CLUSTER: [&str; 22] = [
     "acknowledge",
     "adopt",
     "approve",
@@ -44,6 +44,7 @@ const OF_A_CLUSTER: [&str; 20] = [
     "detect",
     "drain",
     "halt",
+    "pause",
     "plan",
     "postflight",
     "preflight",
@@ -55,6 +56,7 @@ const OF_A_CLUSTER: [&str; 20] = [
     "start",
     "status",
     "uninstall",
+    "unpause",
     "upgrade-node",
 ];
 /// Those that need none: they are run.
@@ -107,6 +109,7 @@ impl Machine {
             let before = filled.last().map_or("", String::as_str);
             let value = match word.trim_matches(['[', ']']) {
                 "NODE" => "k8s-node1".to_owned(),
+                "POOL" => "gpu".to_owned(),
                 "PHASE" => "worker".to_owned(),
                 "X.Y.Z" => "1.36.3".to_owned(),
                 "IMAGE" | "REF" | "docker.io/library/k8s-upgrade:TAG" => "docker.io/library/k8s-upgrade:0123456789ab".to_owned(),

@@ -31,10 +31,11 @@ const BEYOND: [(&str, &str); 9] = [
 ];
 
 /// What a person types in a cluster at rest, one after the other.
-const AT_REST: [&str; 36] = [
+const AT_REST: [&str; 39] = [
     "status",
     "status --all",
     "complete drain k8s",
+    "complete pause k8s",
     "complete report 5",
     "complete status --namespace k",
     "acknowledge",
@@ -57,6 +58,8 @@ const AT_REST: [&str; 36] = [
     "status --health",
     "check --write-config -",
     "adopt",
+    "pause k8s-node2",
+    "unpause k8s-node2",
     "halt",
     "halt --lift",
     "halt --detection-only",

@@ -28,7 +28,8 @@ use k8s_upgrade::twin::store::{Key, Kind};
 use serde_json::json;
 
 use super::{
-    another_build, asked, drains, driven, halted, hands, incidents, late, mixed_up, proof, rollback, rotate, tempted, turns,
+    another_build, asked, canary, drains, driven, halted, hands, incidents, late, mixed_up, proof, rollback, rotate, tempted,
+    turns,
 };
 
 type Simulation = fn();
@@ -139,6 +140,8 @@ const MISSED_BY: &[(Guard, &str, Simulation)] = missed_by![
     ThreeLooks: regressions::what_is_bad_for_a_moment_holds_nothing,
     WindowBeforeNode: windows::a_run_rests_between_two_windows_and_goes_on_by_itself,
     OnlyStops: windows::a_run_for_one_worker_stops_after_it,
+    CanaryBackStands: canary::a_canary_goes_back_wherever_its_job_is_killed,
+    OnlyCanariesGoBack: canary::who_is_no_canary_stays_as_it_is,
     AlertsBeforeNode: nodes::an_alert_before_a_node,
     AlertsKnown: tempted::no_answer_is_no_peace,
     Watchdog: tempted::no_answer_is_no_peace,

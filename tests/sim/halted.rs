@@ -162,7 +162,7 @@ fn a_halt_at_once_needs_no_node_to_answer() {
 }
 
 /// What a person may type; None: it asks no cluster where a run stands.
-pub const COMMANDS: [(&str, Option<&str>); 41] = [
+pub const COMMANDS: [(&str, Option<&str>); 43] = [
     ("detect", Some("detect")),
     ("detect", Some("detect --dry-run")),
     ("start", Some("start --target 1.34.7 --yes")),
@@ -172,6 +172,8 @@ pub const COMMANDS: [(&str, Option<&str>); 41] = [
     ("resume", Some("resume --local --yes")),
     ("resume", Some("resume --if-orphaned")),
     ("halt", Some("halt --detection-only")),
+    ("pause", Some("pause k8s-node3")),
+    ("unpause", Some("unpause k8s-node3")),
     ("skip-phase", Some("skip-phase worker k8s-node4")),
     ("skip-phase", Some("skip-phase worker k8s-node3")),
     // Without a yes it asks nothing, and with one it ends the run.

@@ -130,6 +130,10 @@ impl Observer {
     /// Rule 2: who disrupts a node holds its Lease.
     fn one_runner(&self, state: &State, call: &Call) {
         let Some(node) = disrupted(state, call) else { return };
+        // A label takes nothing out of service.
+        if kept::typed(state, &call.who).contains("pause ") {
+            return;
+        }
         let holder = match &call.who {
             Who::Pod { name, .. } => name,
             // A person's process has a name of its own making.

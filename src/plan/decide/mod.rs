@@ -16,6 +16,7 @@ pub mod orphan;
 pub mod others;
 pub mod own_image;
 pub mod passed_over;
+pub mod paused;
 pub mod planned;
 pub mod regression;
 pub mod release;

@@ -11,6 +11,7 @@ use crate::failure::{Advice, Cause};
 use crate::guard::{self, Guard};
 use crate::plan::model::facts::{Facts, JobFact, JobState, Node, Phase, Step};
 use crate::plan::model::policy::Policy;
+use crate::plan::model::taken_back::TakenBack;
 use crate::plan::model::version::Version;
 
 /// What a run wants now.
@@ -65,7 +66,9 @@ pub fn chain(facts: &Facts, policy: &Policy, target: Version) -> Vec<Link> {
     };
     let mut chain = vec![link(Step::preflight(), facts.marks.in_flight && facts.marks.prepared)];
     let nodes = order::order(facts, policy);
-    chain.extend(nodes.into_iter().map(|node| link(Step::of(node), facts.is_done_for_now(node, target))));
+    let goes_back = |node: &Node| facts.goes_back().is_some_and(|back| back.node == *node.name);
+    let done = |node: &Node| facts.is_done_for_now(node, target) && !goes_back(node);
+    chain.extend(nodes.into_iter().map(|node| link(Step::of(node), done(node))));
     // Postflight clears the run with its last act: while there is a run, it is not done.
     chain.push(Link { done: false, ..link(Step::postflight(), false) });
     chain
@@ -77,12 +80,16 @@ fn failed<'a>(facts: &Facts, undone: &[&'a Link]) -> Vec<&'a Link> {
         let same = facts.jobs.iter().find(|job| job.name == link.job && job.run == facts.marks.run_id && !job.deleting);
         same.is_some_and(|job| matches!(job.state, JobState::Failed { .. }))
     };
-    let paused = |link: &Link| link.step.node.as_deref().and_then(|node| facts.node(node)).is_some_and(|node| node.paused);
+    let paused =
+        |link: &Link| link.step.node.as_deref().and_then(|node| facts.node(node)).is_some_and(|node| node.paused.is_some());
     undone.iter().copied().filter(|link| link.step.phase == Phase::Worker && !paused(link) && has_failed(link)).collect()
 }
 
 /// The step that a run which stands does not get past: in waves one that failed, which need not be the first in order.
 pub fn stands_at(facts: &Facts, policy: &Policy, target: Version) -> Option<Step> {
+    if let Some(back) = facts.marks.stands_by() {
+        return Some(step_of(back));
+    }
     let links = chain(facts, policy, target);
     let undone: Vec<&Link> = links.iter().filter(|link| !link.done).collect();
     let failed = if policy.waves.on() { failed(facts, &undone) } else { Vec::new() };
@@ -105,6 +112,9 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>, now: Timestam
         return Err(Cause::refused("a run is marked as in flight, but not to which version")
             .next("kubectl describe namespace k8s-upgrade    # remove its annotation …/k8s-upgrade-in-flight if no run is on"));
     };
+    if let Some(back) = facts.marks.stands_by().filter(|_| guard::on(Guard::CanaryBackStands)) {
+        return stands_by(facts, policy, target, back, own_job);
+    }
     let links = chain(facts, policy, target);
     let undone: Vec<&Link> = links.iter().filter(|link| !link.done).collect();
     let Some(first) = undone.first() else { return Err(Cause::bug("a run in flight has no step left")) };
@@ -156,6 +166,30 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>, now: Timestam
     }
     let steps: Vec<Step> = begin.into_iter().map(Step::of).collect();
     wave(facts, policy, target, &steps.iter().collect::<Vec<_>>(), &at)
+}
+
+fn step_of(back: &TakenBack) -> Step {
+    Step { phase: Phase::Worker, node: Some(back.node.to_string()) }
+}
+
+/// What a run wants that stands by a canary: its way back is finished, by its own Job; then nothing, until a person lets the run go on.
+fn stands_by(facts: &Facts, policy: &Policy, target: Version, back: &TakenBack, own_job: Option<&str>) -> Result<Next, Cause> {
+    let step = step_of(back);
+    let job = planned::name(facts, &step, target);
+    let active = |fact: &&JobFact| fact.state == JobState::Active && own_job != Some(fact.name.as_str());
+    let active: Vec<&JobFact> = facts.jobs.iter().filter(active).collect();
+    let own = active.iter().find(|fact| fact.name == job).copied();
+    match own.or(active.first().copied()) {
+        Some(at_work) => Ok(Next::Running(at_work.name.clone())),
+        None if own_job.is_some() => Ok(Next::Failed(job)),
+        None if facts.goes_back().is_some() => wave(facts, policy, target, &[&step], &BTreeSet::new()),
+        None => Err(stands(back)),
+    }
+}
+
+/// Why nothing else begins.
+pub fn stands(back: &TakenBack) -> Cause {
+    back.next().into_iter().fold(Cause::refused(back.words()).detail(back.why.clone()), Cause::next)
 }
 
 /// The step that starts a run: preflight to `target`.

@@ -127,7 +127,8 @@ fn untouched(node: &Node) -> bool {
 
 /// The nodes to upgrade, in order: control planes first, but for the worker that goes [`ahead`]; workers from the last to the first, the runner
 /// last, and after it those that a person has paused; in each class a node that still carries our cordon before all others, since it is out of
-/// service already, or whose hooks have begun; then the one that a run is for.
+/// service already, or whose hooks have begun; then the one that a run is for. A control plane that is paused keeps its place: whatever follows
+/// waits for it.
 pub fn order<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
     let runner = runner(facts, policy).map(|node| node.name.as_str());
     let (mut masters, mut workers): (Vec<_>, Vec<_>) =
@@ -138,7 +139,10 @@ pub fn order<'a>(facts: &'a Facts, policy: &Policy) -> Vec<&'a Node> {
     let only = facts.marks.only();
     workers.sort_by_key(|node| {
         let name = Some(node.name.as_str());
-        (untouched(node) && node.paused, untouched(node), only.is_some() && name != only, name == runner, of_pool(node, policy))
+        let goes_back = facts.goes_back().is_some_and(|back| back.node == *node.name);
+        let untouched = untouched(node) && !goes_back;
+        let paused = untouched && node.paused.is_some();
+        (untouched, only.is_some() && name != only, paused, name == runner, of_pool(node, policy))
     });
     let ahead = facts.marks.target.and_then(|target| ahead(facts, target));
     let (first, workers): (Vec<_>, Vec<_>) = workers.into_iter().partition(|node| Some(node.name.as_str()) == ahead);

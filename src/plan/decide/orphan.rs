@@ -290,7 +290,8 @@ fn is_done(facts: &Facts, node: &str) -> bool {
 /// The run in flight has come to where a person wants it to stop.
 pub fn has_stopped(facts: &Facts) -> Option<&str> {
     let others = || facts.managed().any(|node| !is_done(facts, &node.name));
-    facts.marks.only().filter(|node| is_done(facts, node) && others() && guard::on(Guard::OnlyStops))
+    let stays = || facts.goes_back().is_none();
+    facts.marks.only().filter(|node| is_done(facts, node) && others() && stays() && guard::on(Guard::OnlyStops))
 }
 
 /// What follows the newest Job of the run, or the one that has failed in the step's place; or why nothing does. `freed`: the facts with stuck

@@ -85,15 +85,29 @@ fn allowed(facts: &Facts, policy: &Policy, pool: Option<(&str, &Pool)>, now: Tim
     let workers = || facts.managed().filter(of);
     let share = pool.map_or(*max_unavailable, |(_, pool)| pool.max_unavailable);
     let most = share.map_or(MOST, |share| share.of(workers().count()).clamp(1, MOST));
-    // A worker that is soaked has shown what the release does to it.
-    let done = |node: &Node| facts.marks.target.is_some_and(|target| node.is_done(target));
-    let shown = |node: &&Node| done(node) && node.changed_by(&facts.marks) && !soaks(facts, policy, node, now);
-    let (shown, canary) = (workers().filter(shown).count(), usize::from(pool.map_or(*canary, |(_, pool)| pool.canary)));
+    let canary = usize::from(pool.map_or(*canary, |(_, pool)| pool.canary));
+    let shown = workers().filter(|node| has_shown(facts, policy, node, now)).count();
     match ramp_up {
         _ if shown < canary => 1,
         RampUp::Exponential if pool.is_none() => (1 << (shown - canary + 1).ilog2()).min(most),
         RampUp::Exponential | RampUp::Off => most,
     }
+}
+
+/// A worker that is soaked has shown what the release does to it.
+fn has_shown(facts: &Facts, policy: &Policy, node: &Node, now: Timestamp) -> bool {
+    let done = facts.marks.target.is_some_and(|target| node.is_done(target));
+    done && node.changed_by(&facts.marks) && !soaks(facts, policy, node, now)
+}
+
+/// The worker `name` is a canary of the run, or of its pool: not as many as the settings want have shown what the release does to them before it.
+pub fn is_canary(facts: &Facts, policy: &Policy, name: &str, now: Timestamp) -> bool {
+    let Some(node) = facts.node(name).filter(|node| !node.control_plane) else { return false };
+    let others = || facts.managed().filter(|other| !other.control_plane && other.name != name);
+    let shown = |of: &dyn Fn(&Node) -> bool| others().filter(|other| of(other) && has_shown(facts, policy, other, now)).count();
+    let beside = |other: &Node| other.pool == node.pool;
+    let of_pool = policy.waves.pool(node.pool.as_deref()).is_some_and(|pool| shown(&beside) < usize::from(pool.canary));
+    of_pool || shown(&|_| true) < usize::from(policy.waves.canary)
 }
 
 /// Workers that are NotReady and hold nothing: as many as the settings let be away, all or none; and in waves those that are in work.
@@ -148,7 +162,7 @@ pub fn beside<'a>(
         return first(left);
     }
     let runner = order::runner(facts, policy).map(|node| node.name.as_str());
-    let may = |node: &&&Node| node.ready && !node.paused && !hosts.contains(node.name.as_str());
+    let may = |node: &&&Node| node.ready && node.paused.is_none() && !hosts.contains(node.name.as_str());
     let mut candidates: Vec<&Node> = left.iter().filter(may).copied().collect();
     // The runner is where the others' Jobs run: it goes alone, and last.
     if candidates.len() > 1 || !idle {

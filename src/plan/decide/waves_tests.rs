@@ -8,6 +8,8 @@ use crate::plan::decide::planned;
 use crate::plan::model::answer::Verdict;
 use crate::plan::model::facts::{JobFact, JobState, Step};
 use crate::plan::model::fixture::*;
+use crate::plan::model::paused::Pause;
+use crate::plan::model::taken_back::TakenBack;
 use crate::plan::model::waves::Share;
 
 fn at(minutes: i64) -> Timestamp {
@@ -171,8 +173,8 @@ fn whoever_took_a_node_out_it_counts() {
     assert_eq!(begins(&|facts| node(facts, "k8s-node2").unschedulable = true), "node6 node5 node2", "it is out already");
     assert_eq!(begins(&|facts| node(facts, "k8s-node2").ready = false), "node6 node5", "one that is away has no turn");
     assert_eq!(begins(&|facts| node(facts, "k8s-node2").excluded = true), "node6 node5 node4", "not ours");
-    assert_eq!(begins(&|facts| node(facts, "k8s-node2").paused = true), "node6 node5 node4");
-    assert_eq!(begins(&|facts| node(facts, "k8s-node6").paused = true), "node5 node4 node3");
+    assert_eq!(begins(&|facts| node(facts, "k8s-node2").paused = Some(Pause::Label)), "node6 node5 node4");
+    assert_eq!(begins(&|facts| node(facts, "k8s-node6").paused = Some(Pause::Label)), "node5 node4 node3");
     let away = |facts: &mut Facts| (3..=6).for_each(|i| node(facts, &format!("k8s-node{i}")).ready = false);
     assert_eq!(begins(&away), "node2", "its own gates say what keeps it from its turn");
     let soaks = |facts: &mut Facts| {
@@ -203,7 +205,7 @@ fn a_step_that_failed_keeps_others_from_beginning_and_is_what_may_be_tried_again
     facts.marks.skipped = vec!["worker/k8s-node6".into()];
     assert_eq!(ask(&facts, None), "node3 node2");
     facts.marks.skipped.clear();
-    node(&mut facts, "k8s-node6").paused = true;
+    node(&mut facts, "k8s-node6").paused = Some(Pause::Label);
     assert_eq!(ask(&facts, None), "node3 node2");
 }
 
@@ -317,4 +319,62 @@ fn pools_have_rules_of_their_own_beside_those_of_all() {
     assert_eq!(reasons, ["k8s-node9 soaks: 1 at a time now (pool gpu, max-unavailable 1)"]);
     assert_eq!(gates::one_at_a_time(&facts, &policy, "k8s-node6", at(0)), Verdict::Pass);
     assert_eq!(soaked_for(&facts, &policy, "k8s-node8", false, at(0)).map(|(_, name)| name), Some("k8s-node9"));
+}
+
+#[test]
+fn the_first_workers_of_a_run_and_of_a_pool_are_canaries() {
+    let mut facts = begun(6);
+    let mut policy = wide("3");
+    let canary = |facts: &Facts, policy: &Policy, name: &str| is_canary(facts, policy, name, at(0));
+    assert!(!canary(&facts, &policy, "k8s-node6"), "the settings want none");
+    policy.waves.canary = 2;
+    assert!(canary(&facts, &policy, "k8s-node6") && !canary(&facts, &policy, "k8s-master"));
+    soaked(&mut facts, "k8s-node6", at(0));
+    assert!(canary(&facts, &policy, "k8s-node6") && canary(&facts, &policy, "k8s-node5"), "itself does not count");
+    upgrade(&mut facts, "k8s-node5", NEW);
+    node(&mut facts, "k8s-node5").changed_at = Some(at(-1));
+    assert!(canary(&facts, &policy, "k8s-node4"), "one that soaks has shown nothing");
+    soaked(&mut facts, "k8s-node5", at(0));
+    assert!(!canary(&facts, &policy, "k8s-node4"));
+    let gpu = Pool { canary: 1, ..serde_json::from_str(r#"{"selector":["hardware=gpu"]}"#).unwrap() };
+    policy.waves.pools = vec![("gpu".into(), gpu)];
+    node(&mut facts, "k8s-node4").pool = Some("gpu".into());
+    assert!(canary(&facts, &policy, "k8s-node4") && !canary(&facts, &policy, "k8s-node3"));
+}
+
+/// While a canary goes back its own step alone begins, whoever asks; once it is back, nothing does.
+#[test]
+fn a_run_stands_by_a_canary() {
+    let mut facts = begun(4);
+    soaked(&mut facts, "k8s-node4", at(0));
+    node(&mut facts, "k8s-node4").former_versions = Some("kubelet=1.34.2-1.1".to_owned());
+    let run = facts.marks.run_id.clone().unwrap();
+    let back = TakenBack::new(&run, "k8s-node4".parse().unwrap(), OLD, at(0), &["web has no pod".to_owned()]);
+    facts.marks.taken_back = Some(back);
+    let own = job_name(&facts, "k8s-node3");
+    for policy in [policy(), wide("3")] {
+        let ask = |facts: &Facts, own: Option<&str>| next::next(facts, &policy, own, at(0));
+        assert_eq!(told(ask(&facts, None)), "node4");
+        assert_eq!(told(ask(&facts, Some(&own))), "failed", "nothing follows a step beside it");
+        assert_eq!(next::stands_at(&facts, &policy, NEW).map(|step| step.token()).as_deref(), Some("worker/k8s-node4"));
+        let first = next::chain(&facts, &policy, NEW).into_iter().find(|link| !link.done).unwrap();
+        assert_eq!(first.step.token(), "worker/k8s-node4", "who performs the run alone goes by that");
+        let mut busy = facts.clone();
+        works(&mut busy, "k8s-node4");
+        assert_eq!(told(ask(&busy, None)), "running");
+        let mut done = facts.clone();
+        upgrade(&mut done, "k8s-node4", OLD);
+        node(&mut done, "k8s-node4").former_versions = None;
+        let cause = ask(&done, None).unwrap_err();
+        assert_eq!(
+            (cause.class, cause.detail.as_slice()),
+            (crate::failure::Class::Refused, ["web has no pod".to_owned()].as_slice())
+        );
+        assert_eq!(told(ask(&done, Some(&own))), "failed");
+        // Of another run it says nothing, and once a person has let the run go on the canary is the first again.
+        done.marks.run_id = "0badcafe".parse().ok();
+        assert!(told(ask(&done, None)).starts_with("node4"));
+        done.marks.taken_back = None;
+        assert!(told(ask(&done, None)).starts_with("node4"));
+    }
 }

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use super::halt::Skip;
 use super::hooks::Turn;
 use super::marks::RunMarks;
+use super::paused::Pause;
 use super::progress::Progress;
+use super::taken_back::TakenBack;
 use super::version::Version;
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
@@ -78,6 +80,18 @@ impl Facts {
         };
         let old = node.kubelet.is_some_and(|kubelet| minor(kubelet) < minor(target));
         node.control_plane && old && self.nodes.iter().any(older)
+    }
+
+    /// The canary of the run in flight that is on its way back to what it ran before.
+    pub fn goes_back(&self) -> Option<&TakenBack> {
+        self.marks.stands_by().filter(|_| !self.canary_is_back())
+    }
+
+    /// The canary by which the run in flight stands is back, or gone: nothing is on record any more that it could go back to, and our cordon
+    /// is not there.
+    pub fn canary_is_back(&self) -> bool {
+        let is_back = |node: &Node| node.former_versions.is_none() && node.cordoned_by.is_none();
+        self.marks.stands_by().is_some_and(|back| self.node(&back.node).is_none_or(is_back))
     }
 
     /// All that may be done with a node at this point of a run is done, it serves, and the hook after it has done its work.
@@ -164,8 +178,8 @@ pub struct Node {
     pub zone: String,
     /// The name of its pool, of a worker that is in one.
     pub pool: Option<String>,
-    /// A person has paused it, by a label: it has no turn.
-    pub paused: bool,
+    /// A person has paused it, or its pool: it has no turn.
+    pub paused: Option<Pause>,
     /// InternalIP.
     pub address: Option<String>,
     /// As its kubelet reported it; empty where it reports none. Clones may share one.

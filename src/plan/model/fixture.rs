@@ -29,7 +29,7 @@ pub fn worker(name: &str, version: Version) -> Node {
         name: name.to_owned(),
         hostname: name.to_owned(),
         zone: String::new(),
-        paused: false,
+        paused: None,
         pool: None,
         address: Some("10.0.20.100".to_owned()),
         machine_id: String::new(),

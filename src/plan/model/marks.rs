@@ -19,9 +19,11 @@ use super::baseline::Baseline;
 use super::found::{Found, Seen};
 use super::halt::{Halt, Skip};
 use super::held_drain::HeldDrain;
+use super::paused::PausedPools;
 use super::reminded::Reminded;
 use super::resting::Resting;
 use super::span::stamp;
+use super::taken_back::TakenBack;
 use super::version::Version;
 use crate::failure::{Advice, Cause};
 use crate::names::{Mark, Place, Writer};
@@ -61,6 +63,8 @@ pub struct RunMarks {
     pub handed_on: Option<String>,
     /// The run rests until a window opens.
     pub resting: Option<Resting>,
+    /// A canary that a run takes back, or has.
+    pub taken_back: Option<TakenBack>,
     /// A person's word that a run need not wait for a window.
     pub outside_windows: Option<ByWord>,
     /// The one worker that a run is for.
@@ -72,6 +76,8 @@ pub struct RunMarks {
     /// Of which hold the watch has reminded people, and when.
     pub reminded: Option<Reminded>,
     pub halted: Option<Halt>,
+    /// Pools that have no turns until a person lets them.
+    pub paused_pools: PausedPools,
     /// Where a run was to go that is not claimed, for it has to wait.
     pub deferred: Option<Deferred>,
     /// The release that a run may begin to, by a person's word.
@@ -238,6 +244,11 @@ impl Edit {
         Self::set(Mark::Only, Only { run: run.clone(), node: node.clone() }.to_string())
     }
 
+    /// A canary goes back.
+    pub fn taken_back(back: &TakenBack) -> Self {
+        Self::set(Mark::TakenBack, back.to_string())
+    }
+
     /// Drains that did not end.
     pub fn held_drains(held: &[HeldDrain]) -> Self {
         Self::set(Mark::HeldDrain, HeldDrain::write(held))
@@ -269,14 +280,20 @@ impl Edit {
     }
 
     /// A person lets it be tried again: how it ends is news, as is what holds it then, drains are counted from now on, and workers that were
-    /// left out have their turn.
-    pub fn tried_anew() -> [Self; 4] {
-        [Mark::Told, Mark::Reminded, Mark::HeldDrain, Mark::LeftOut].map(Self::remove)
+    /// left out have their turn. So has a canary that is back; one that is on its way goes on with that.
+    pub fn tried_anew(canary_is_back: bool) -> Vec<Self> {
+        let back = canary_is_back.then_some(Mark::TakenBack);
+        [Mark::Told, Mark::Reminded, Mark::HeldDrain, Mark::LeftOut].into_iter().chain(back).map(Self::remove).collect()
     }
 
     /// The halt that stands; None: it is lifted.
     pub fn halted(halt: Option<&Halt>) -> Self {
         Self::set_or_remove(Mark::Halted, halt.map(Halt::write))
+    }
+
+    /// These pools have no turns.
+    pub fn paused_pools(pools: &PausedPools) -> Self {
+        Self::set_or_remove(Mark::PausedPools, (!pools.is_empty()).then(|| pools.to_string()))
     }
 
     /// As the annotations of a merge patch. `prefix` is the setting `annotation-prefix`.
@@ -316,8 +333,8 @@ pub fn mark(annotations: &BTreeMap<String, String>, prefix: &str, mark: Mark) ->
 impl RunMarks {
     /// What is left of them once the run has ended: what is said of no run, or of another.
     pub fn ended(&self) -> Self {
-        let RunMarks { halted, approved, found, seen, .. } = self.clone();
-        RunMarks { halted, approved, found, seen, ..RunMarks::default() }
+        let RunMarks { halted, paused_pools, approved, found, seen, .. } = self.clone();
+        RunMarks { halted, paused_pools, approved, found, seen, ..RunMarks::default() }
     }
 
     /// A run to this release may begin now, by a person's word.
@@ -360,12 +377,14 @@ impl RunMarks {
             taking_up: mark(Mark::TakingUp),
             handed_on: mark(Mark::HandedOn),
             resting: mark(Mark::Resting).and_then(|text| Resting::read(&text)),
+            taken_back: parsed(annotations, prefix, Mark::TakenBack, &mut garbled),
             outside_windows: parsed(annotations, prefix, Mark::OutsideWindows, &mut garbled),
             only: parsed(annotations, prefix, Mark::Only, &mut garbled),
             acknowledged: mark(Mark::Acknowledged),
             told: mark(Mark::Told).map(|text| text.split(", ").map(str::to_owned).collect()).unwrap_or_default(),
             reminded: mark(Mark::Reminded).and_then(|text| Reminded::read(&text)),
             halted: mark(Mark::Halted).map(|text| Halt::read(&text)),
+            paused_pools: parsed(annotations, prefix, Mark::PausedPools, &mut garbled).unwrap_or_default(),
             deferred: parsed(annotations, prefix, Mark::Deferred, &mut garbled),
             approved: parsed(annotations, prefix, Mark::Approved, &mut garbled),
             found: mark(Mark::Found).and_then(|text| Found::read(&text)).unwrap_or_default(),
@@ -436,6 +455,11 @@ impl RunMarks {
                 .next("k8s-upgrade clear-state      # gives it up")
         };
         self.run_id.as_ref().ok_or_else(none)
+    }
+
+    /// The canary by which the run in flight stands, for it takes it back or has.
+    pub fn stands_by(&self) -> Option<&TakenBack> {
+        self.taken_back.as_ref().filter(|back| self.is_of(&back.run))
     }
 
     /// Both tell of the same run.

@@ -7,6 +7,7 @@ pub mod estimate;
 pub mod health;
 pub mod news;
 pub mod offer;
+pub mod paused;
 pub mod plan;
 pub mod screen;
 pub mod status;

@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::estimate::{Times, Took};
+use super::paused::Pauses;
 use crate::failure::Cause;
 use crate::plan::decide::gates::{Found, Gate};
 use crate::plan::decide::planned::Planned;
@@ -28,6 +29,9 @@ pub struct Plan {
     pub run: Option<String>,
     /// The Jobs that the run creates, in their order.
     pub turns: Vec<Turn>,
+    /// What a person has paused: the run waits for it at its end; absent where nothing is.
+    #[serde(skip_serializing_if = "Pauses::is_empty")]
+    pub paused: Pauses,
     /// How long all turns together take; null where nothing is known of one.
     pub seconds: Option<u64>,
     /// What the times rest on.
@@ -130,7 +134,7 @@ pub struct Component {
 }
 
 texts!(none: Rests);
-texts!(Plan { cluster, running, target, kind, run, turns, seconds, times, gates, nodes, open });
+texts!(Plan { cluster, running, target, kind, run, turns, paused, seconds, times, gates, nodes, open });
 texts!(Turn { wave, phase, node, job, runs_on, seconds, out_of_service_seconds, work });
 texts!(Work { what, seconds });
 texts!(GateNow { gate, verdict, question, why, next });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
+use super::paused::Pauses;
 use crate::plan::decide::gates::Gate;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::Facts;
@@ -49,6 +50,7 @@ pub struct Screen {
     pub running: Option<Version>,
     pub run: Option<Run>,
     pub halted: Option<String>,
+    pub paused: Pauses,
     /// Steps that a person skipped by force, by whom and why.
     pub skipped: Vec<String>,
     /// What the settings switch off that would hold a run or tell of it.
@@ -151,6 +153,7 @@ texts!(Screen {
     running,
     run,
     halted,
+    paused,
     skipped,
     off,
     asks,

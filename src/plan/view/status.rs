@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::estimate::Times;
+use super::paused::Pauses;
 use super::screen::{Failed, Left, Row, Run, Screen, ScreenInput, Work};
 use crate::failure::{Cause, Purpose};
 use crate::names;
@@ -18,6 +19,7 @@ use crate::plan::model::answer::Answer;
 use crate::plan::model::approved::Approved;
 use crate::plan::model::facts::{Facts, JobFact, JobState, Node, Phase, Step};
 use crate::plan::model::lease::Driver;
+use crate::plan::model::paused::Pause;
 use crate::plan::model::policy::Policy;
 use crate::plan::model::progress::{Doing, ToldFailure};
 use crate::plan::model::version::Version;
@@ -55,6 +57,7 @@ pub fn screen(seen: &ScreenInput, policy: &Policy, cluster: &str, namespace: &st
             installed: seen.installed.clone().filter(|installed| marks.image.as_ref().is_some_and(|image| image != installed)),
         }),
         halted: marks.halted.as_ref().map(ToString::to_string),
+        paused: Pauses::of(facts),
         off: seen.off.clone(),
         skipped: marks.passed_over().map(ToString::to_string).collect(),
         asks: marks.asks(target::running(facts)),
@@ -297,7 +300,7 @@ impl View<'_> {
                 words.push("control plane done, its kubelet is upgraded after the last control plane".to_owned());
             }
             (Some(_), None) if Step::of(node).is_skipped(&self.facts().marks) => words.push("SKIPPED".to_owned()),
-            (Some(_), None) if node.paused => words.push("paused, by a label".to_owned()),
+            (Some(_), None) if node.paused.is_some() => words.extend(node.paused.as_ref().map(Pause::words)),
             (Some(_), None) => words.push("waiting".to_owned()),
             (None, _) => {}
         }

@@ -8,6 +8,7 @@ use super::hosts::Unit;
 use crate::plan::model::answer::Answer;
 use crate::plan::model::{lease, progress};
 use crate::plan::rescue::hosts;
+use crate::plan::view::paused::Pauses;
 use crate::plan::view::screen::{self, Screen};
 
 /// Where a run stands, what blocks it, and what to do next.
@@ -25,6 +26,9 @@ pub struct Status<'a> {
     pub run: Option<Run<'a>>,
     /// Who halted upgrades, when and why; null where nobody did.
     pub halted: Option<&'a str>,
+    /// What a person has paused, which has no turn; absent where nothing is.
+    #[serde(skip_serializing_if = "Pauses::is_empty")]
+    pub paused: &'a Pauses,
     /// What the settings switch off that would hold a run or tell of it.
     pub off: &'a [String],
     /// Steps that a person skipped by force, by whom and why.
@@ -283,6 +287,7 @@ impl<'a> Status<'a> {
             running: screen.running.map(|version| version.to_string()),
             run: screen.run.as_ref().map(|run| Run::of(run, screen.backup.as_deref())),
             halted: screen.halted.as_deref(),
+            paused: &screen.paused,
             off: &screen.off,
             skipped: &screen.skipped,
             asks: screen.asks.map(|release| release.to_string()),

@@ -196,12 +196,14 @@ fn job_deadline(settings: &Settings, phase: Phase) -> Duration {
     let s = settings;
     let soak = s.pools.values().filter_map(|pool| pool.soak).chain([s.soak]).max().unwrap_or_default();
     let hooks = if s.hooks().is_empty() { Duration::ZERO } else { s.hook_deadline * 4 };
+    // A canary's way back: a drain, packages, and Ready once more.
+    let back = if s.canary_rollback { s.drain_deadline + s.step_deadline * 2 + s.ready_deadline } else { Duration::ZERO };
+    let of_node = soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 7 + hooks;
     let waits = match phase {
         // The trial, the repositories, what is fetched beforehand.
         Phase::Preflight => s.alert_wait + s.backup_deadline + s.step_deadline * 3,
-        Phase::Master | Phase::Worker => {
-            soak * 2 + s.alert_wait * 2 + s.drain_deadline + s.step_deadline * 4 + s.ready_deadline * 7 + hooks
-        }
+        Phase::Master => of_node,
+        Phase::Worker => of_node + back,
         Phase::Postflight => soak + s.ready_deadline + s.resolve_wait * 2 + hooks,
     };
     (waits + s.api_patience * 2 + MARGIN) * TRIES

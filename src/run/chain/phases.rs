@@ -8,13 +8,13 @@ use kube::api::ListParams;
 
 use crate::failure::{Advice, Cause};
 use crate::guard::{self, Guard};
-use crate::names::{self, Mark};
+use crate::names::Mark;
 use crate::permit::ChangeClass;
 use crate::plan::decide::alerts::Moment;
 use crate::plan::decide::entry::{self, Entry};
 use crate::plan::decide::gates::{Gate, Occasion, PodsReady};
 use crate::plan::decide::when::{self, Closed};
-use crate::plan::decide::{gates, order};
+use crate::plan::decide::{gates, order, paused};
 use crate::plan::model::answer::Verdict;
 use crate::plan::model::baseline::Baseline;
 use crate::plan::model::facts::{Facts, JobFact, Node, Phase};
@@ -64,9 +64,12 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
     if services.session.identity.node.as_deref() == Some(name) && guard::on(Guard::OwnNode) {
         return Err(Cause::refused(format!("this pod runs on {name}: it must not drain its own node")));
     }
+    if let Some(back) = facts.marks.stands_by().filter(|_| guard::on(Guard::CanaryBackStands)) {
+        return Err(nodes::canary::stands(services, &facts, back, name, run).await);
+    }
     let waves = services.settings.waves().on();
     let mut before = Asking::at(Occasion::BeforeNode, &services.session, name);
-    before.heard(Gate::Order, in_turn(&facts, node, target, &services.settings.annotation_prefix))?;
+    before.heard(Gate::Order, in_turn(&facts, node, target))?;
     let mut after = Asking::at(Occasion::AfterNode, &services.session, name);
     let baseline = nodes::regression::baseline(services, name, &facts, run).await?;
     // An earlier runner came to its end, and said so.
@@ -108,19 +111,14 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
             services.record.mark_run(run, name, "record that the run rests no more", &[Edit::remove(Mark::Resting)]).await?;
         }
         let class = if begun { ChangeClass::Settle } else { ChangeClass::Prepare };
-        nodes::upgrade::upgrade_node(services, name, target, run, class, &mut after).await?;
+        if let Err(cause) = nodes::upgrade::upgrade_node(services, name, target, run, class, &mut after).await {
+            return Err(nodes::canary::or_back(services, &after, name, run, cause).await);
+        }
         services.monitoring.push_run(&facts.marks).await;
     }
-    // Of a runner before this one nothing else says what was whole before its node.
-    let back = workloads_back(services, name, &baseline);
-    after.pass(Gate::Workloads, Guard::WorkloadsAfterNode, back).await?;
-    if node.control_plane {
-        let alerts = nodes::gates::alert_gate(services, name, services.settings.alert_wait, |_| Moment::Upgrading);
-        after.pass(Gate::Alerts, Guard::AlertsAfterControlPlane, alerts).await?;
-    } else {
-        after.not_here(Gate::Alerts, "they are asked before the next node");
+    if let Err(cause) = after_node(services, node, &mut after, &baseline).await {
+        return Err(nodes::canary::or_back(services, &after, name, run, cause).await);
     }
-    nodes::regression::watch(services, &mut after, &baseline).await?;
     after.end()?;
     // What comes next at this place is news again: a control plane may have a second turn.
     if let (false, Some(run)) = (facts.marks.told.is_empty(), &facts.marks.run_id) {
@@ -131,6 +129,20 @@ pub async fn node_phase(services: &Services, name: &str, target: Version, run: &
         services.session.notice(name, &Notice::NodeDone { node: name.to_owned(), target });
     }
     Ok(NodePhase::Done)
+}
+
+/// The gates after a node, and its soak.
+async fn after_node(services: &Services, node: &Node, after: &mut Asking<'_>, baseline: &Baseline) -> Result<(), Cause> {
+    // Of a runner before this one nothing else says what was whole before its node.
+    let back = workloads_back(services, &node.name, baseline);
+    after.pass(Gate::Workloads, Guard::WorkloadsAfterNode, back).await?;
+    if node.control_plane {
+        let alerts = nodes::gates::alert_gate(services, &node.name, services.settings.alert_wait, |_| Moment::Upgrading);
+        after.pass(Gate::Alerts, Guard::AlertsAfterControlPlane, alerts).await?;
+    } else {
+        after.not_here(Gate::Alerts, "they are asked before the next node");
+    }
+    nodes::regression::watch(services, after, baseline).await
 }
 
 /// A runner of this very Job has created its successor, and died before its own end.
@@ -408,14 +420,11 @@ async fn pods_ready(session: &Session, cluster: &Cluster, settings: &Settings) -
 const FIT: Duration = Duration::from_secs(120);
 
 /// All control planes before the workers, but for one that goes ahead: a kubelet is never newer than an API server.
-fn in_turn(facts: &Facts, node: &Node, target: Version, prefix: &str) -> Result<(), Cause> {
+fn in_turn(facts: &Facts, node: &Node, target: Version) -> Result<(), Cause> {
     if node.excluded && guard::on(Guard::ExcludedNode) {
         return Err(Cause::refused(format!("{} is excluded by the settings", node.name)));
     }
-    if node.paused && !facts.is_done_for_now(node, target) && node.cordoned_by.is_none() {
-        let next = command!("kubectl label node {} {}-    # lets it have its turn", node.name, names::label_pause(prefix));
-        return Err(Cause::hold(format!("{} is paused, by a label", node.name)).next(next));
-    }
+    paused::not_paused(facts, node, target)?;
     if node.control_plane {
         // `kubeadm upgrade node` follows the configuration that `kubeadm upgrade apply` writes, which runs on the first one alone.
         return match order::first_control_plane(facts) {

@@ -19,6 +19,7 @@ use crate::plan::model::facts::{Facts, Node, Taint};
 use crate::plan::model::halt::Halt;
 use crate::plan::model::hooks::Turn;
 use crate::plan::model::marks::{self, RunMarks};
+use crate::plan::model::paused::Pause;
 use crate::plan::model::version::Version;
 use crate::plan::model::waves::LateJoiners;
 use crate::run::cluster::objects::{Objects, of_chain, of_control_plane};
@@ -104,6 +105,9 @@ impl Observer {
             marks: self.marks_of(objects.namespace.as_deref())?,
             jobs: objects.jobs.iter().map(|job| job_fact(job, of(job), prefix)).collect(),
         };
+        for node in &mut facts.nodes {
+            node.paused = facts.marks.paused_pools.of(node.paused.take(), node.pool.as_deref());
+        }
         for pod in &objects.control_plane {
             if let (Some(component), Some(on)) = (component(pod), pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()))
                 && let Some(node) = facts.nodes.iter_mut().find(|node| node.name == on)
@@ -173,7 +177,7 @@ impl Observer {
             hostname: node.labels().get(names::LABEL_HOSTNAME).cloned().unwrap_or_else(|| name.clone()),
             zone: node.labels().get(names::LABEL_ZONE).cloned().unwrap_or_default(),
             pool: if control_plane { None } else { self.settings.pool_of(node.labels()).map(ToString::to_string) },
-            paused: node.labels().contains_key(&names::label_pause(&self.settings.annotation_prefix)),
+            paused: node.labels().contains_key(&names::label_pause(&self.settings.annotation_prefix)).then_some(Pause::Label),
             address: status
                 .and_then(|status| status.addresses.as_deref())
                 .unwrap_or_default()

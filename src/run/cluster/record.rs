@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::failure::{Advice, Cause, Class};
 use crate::guard::{self, Guard};
-use crate::names::Mark;
+use crate::names::{self, Mark};
 use crate::plan::decide::when::Closed;
 use crate::plan::model::approved::Approved;
 use crate::plan::model::found::Found;
@@ -22,7 +22,7 @@ use crate::report::Event;
 use crate::run::cluster::{Cluster, Observer};
 use crate::run::session::{Change, RECORD, Session};
 use crate::settings::Settings;
-use crate::words::RunId;
+use crate::words::{PoolName, RunId};
 
 /// Patches guarded by resourceVersion lose races against status updates; looked at again this often.
 const RACES: usize = 20;
@@ -202,6 +202,40 @@ impl Record {
         })
         .await?;
         Ok(done.get())
+    }
+
+    /// Pauses these pools, or lets them have their turns. False: it was so already.
+    pub async fn pause_pools(&self, place: &str, pools: &[PoolName], paused: bool) -> Result<bool, Cause> {
+        let changed = Cell::new(false);
+        self.amend_namespace(place, "record which pools are paused", |now| {
+            let former = now.paused_pools.clone();
+            let wanted = if paused { former.with(pools) } else { former.without(pools) };
+            let changes = wanted != now.paused_pools;
+            // Our own answer may have been lost.
+            changed.set(changed.get() || changes);
+            Ok(changes.then(|| vec![Edit::paused_pools(&wanted)]))
+        })
+        .await?;
+        Ok(changed.get())
+    }
+
+    /// Gives a node the label of a pause, or takes it from it. False: it was so already.
+    pub async fn pause_node(&self, name: &str, paused: bool) -> Result<bool, Cause> {
+        let api: Api<KubeNode> = self.cluster.all();
+        let key = names::label_pause(&self.settings.annotation_prefix);
+        let change = Change::settle(name, "label the node", RECORD).silent();
+        self.session
+            .change(change, async {
+                let node = self.cluster.call("read the node", async || api.get(name).await).await?;
+                if node.labels().contains_key(&key) == paused {
+                    return Ok(false);
+                }
+                let value = if paused { Value::from("") } else { Value::Null };
+                let patch = Patch::Merge(json!({ "metadata": { "labels": { &key: value } } }));
+                self.cluster.call("label the node", async || api.patch(name, &PatchParams::default(), &patch).await).await?;
+                Ok(true)
+            })
+            .await
     }
 
     /// Ends the run that was seen: all its marks go in one write, so that it is there whole or not at all. One that somebody else has ended is

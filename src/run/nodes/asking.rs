@@ -114,6 +114,11 @@ impl<'a> Asking<'a> {
         self.shut.map_or(cause.clone(), |gate| advised(gate, cause))
     }
 
+    /// One of them was found closed last, and may open by itself.
+    pub fn is_held(&self) -> bool {
+        self.asked.values().any(|found| *found == Found::Hold)
+    }
+
     /// How each was found, in the table's order; those that are closed with their reason.
     pub fn answers(&self) -> Vec<(Gate, Found, Option<Cause>)> {
         let why = |gate: Gate| self.closed.iter().find(|(closed, _)| *closed == gate).map(|(_, cause)| cause.clone());

@@ -2,6 +2,7 @@
 
 pub mod addons;
 pub mod asking;
+pub mod canary;
 pub mod certificates;
 pub mod cordon;
 pub mod drain;

@@ -16,6 +16,7 @@ use crate::permit::ChangeClass;
 use crate::plan::decide::gates::Gate;
 use crate::plan::decide::gates::{self, Occasion, Turn};
 use crate::plan::decide::order;
+use crate::plan::decide::paused;
 use crate::plan::decide::runtime::Decision;
 use crate::plan::decide::workloads::Workload;
 use crate::plan::model::facts::{COMPONENTS, Facts, Node};
@@ -92,6 +93,12 @@ async fn upgrade_held(
     let held = facts.marks.held_drain_of(name).filter(|held| !begun && held.out() >= limit && guard::on(Guard::DrainDeadlines));
     if let Some(held) = held {
         return Err(super::hooks::give_up(services, node, tried_enough(name, held)).await);
+    }
+    // Its gates may have taken half an hour, in which a person has thought better of it.
+    if let Err(paused) = paused::not_paused(&facts, node, target)
+        && !begun
+    {
+        return Err(paused);
     }
     let known = async {
         let runtime = runtime(services, &facts, node, &state).await?;

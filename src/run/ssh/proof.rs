@@ -12,6 +12,7 @@ use crate::guard::{self, Guard};
 use crate::names;
 use crate::node::{self, Identify, Machine, Operation};
 use crate::permit::{ChangeClass, Permit};
+use crate::plan::decide::gates::first_few;
 use crate::plan::model::facts::Node;
 use crate::plan::trust::identity::{self, Proof, Shown};
 use crate::plan::trust::known_hosts;
@@ -22,6 +23,8 @@ use crate::words::command;
 
 /// How often a host key is tried to be kept while others write the same object.
 const TRIES: u32 = 8;
+/// So many learned host keys are told each; in a large cluster the others in one line.
+const TOLD: usize = 10;
 
 impl Ssh {
     /// The machine that is the node; proved once, until something speaks against it ([`Ssh::forget_proof`]).
@@ -108,7 +111,12 @@ impl Ssh {
             match permit.scope(keep).await {
                 Ok(_) => {
                     self.remember(node, key);
-                    self.session.note(node, "host key learned; from now on it must stay the same");
+                    let mut learned = locked(&self.learned);
+                    learned.push(node.to_owned());
+                    if learned.len() <= TOLD {
+                        self.session.note(node, "host key learned; from now on it must stay the same");
+                    }
+                    drop(learned);
                     return Ok(());
                 }
                 // Somebody has written meanwhile: what they wrote is looked at.
@@ -117,6 +125,17 @@ impl Ssh {
             }
         }
         Err(Cause::contended(format!("the host key of {node} could not be kept: others write the same ConfigMap all the time")))
+    }
+
+    /// Tells in one line whose host keys were learned beyond those that were told each; once, at the end of a command.
+    pub fn tell_learned(&self) {
+        let learned = std::mem::take(&mut *locked(&self.learned));
+        if let [_, ..] = learned.get(TOLD..).unwrap_or_default() {
+            let more = learned.len() - TOLD;
+            let named = first_few(&learned[TOLD..], TOLD);
+            self.session
+                .note("", format!("host keys learned of {more} more nodes: {named}; from now on they must stay the same"));
+        }
     }
 
     /// For this process, in which the key stays the same from now on.

@@ -14,17 +14,19 @@ use k8s_upgrade::plan::model::found::{Found, Seen};
 use k8s_upgrade::plan::model::held_drain::HeldDrain;
 use k8s_upgrade::plan::model::hooks::Turn;
 use k8s_upgrade::plan::model::matcher::Matcher;
+use k8s_upgrade::plan::model::paused::PausedPools;
 use k8s_upgrade::plan::model::policy::{Ceiling, Days};
 use k8s_upgrade::plan::model::progress::Progress;
 use k8s_upgrade::plan::model::reminded::Reminded;
 use k8s_upgrade::plan::model::resting::Resting;
+use k8s_upgrade::plan::model::taken_back::TakenBack;
 use k8s_upgrade::plan::model::version::Version;
 use k8s_upgrade::plan::model::waves::Share;
 use k8s_upgrade::words::{
     self, AddonName, Address, AnnotationPrefix, ApiResource, BootId, ClusterName, ExactPackage, Fingerprint, Flag, HostAddress,
     HostPath, ImageName, ImageRef, ImageTag, KeyBase64, KeyType, Keyword, KubeadmCheck, KubeconfigName, Label, Letters, Login,
-    LossId, MachineId, MemberId, Minor, Namespace, NodeName, ObjectName, ObjectPath, PackageName, PackagesUrl, PageUrl,
-    PatchName, PoolName, Reason, Revision, RunId, SourceUrl, Stamp, Subject, Tenant, Url, VaultPath, WebhookName,
+    LossId, MachineId, MemberId, Minor, Namespace, NodeName, NodeOrPool, ObjectName, ObjectPath, PackageName, PackagesUrl,
+    PageUrl, PatchName, PoolName, Reason, Revision, RunId, SourceUrl, Stamp, Subject, Tenant, Url, VaultPath, WebhookName,
 };
 
 use proptest::prelude::*;
@@ -108,6 +110,7 @@ fn what_people_give() {
     token::<Tenant>(|c| plain(c) || " !*'()|".contains(c), &["team-a", "a|b", "THANOS-TENANT: team-a"]);
     token::<WebhookName>(plain, &["teams", "on-call-2"]);
     token::<PoolName>(plain, &["gpu", "batch-2"]);
+    token::<NodeOrPool>(|c| plain(c) || c == '/', &["k8s-node4", "node/k8s-node4.example", "pool/gpu"]);
     token::<ObjectName>(plain, &["vault-store", "a.b"]);
     token::<AnnotationPrefix>(plain, &["example.org"]);
     token::<HostAddress>(plain, &["10.0.20.101", "2001:db8::1", "node4.example.org"]);
@@ -238,6 +241,14 @@ fn records_of_drains() {
         }
         Ok(!all.is_empty())
     });
+}
+
+#[test]
+fn what_is_paused_and_taken_back() {
+    returns(&["gpu", "batch,gpu"], |text| text.parse::<PausedPools>().ok(), ToString::to_string);
+    let sample =
+        r#"{"run":"5f3a21bc","node":"k8s-node4","to":"1.34.2","at":"2026-11-22T12:00:00Z","why":["web has 1 of 2 pods"]}"#;
+    returns(&[sample], |text| text.parse::<TakenBack>().ok(), ToString::to_string);
 }
 
 /// What is read is written so that it reads back the same, and never counts more than there are.

@@ -46,7 +46,7 @@ fn alarm(state: &State) -> Option<String> {
 }
 
 /// What a person typed who is at work under this name.
-fn typed<'a>(state: &'a State, who: &Who) -> &'a str {
+pub(super) fn typed<'a>(state: &'a State, who: &Who) -> &'a str {
     let start = format!("{who} starts: ");
     state.history.newest().find_map(|line| line.split_once(&start)).map_or("", |(_, argv)| argv)
 }
