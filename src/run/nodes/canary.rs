@@ -65,7 +65,7 @@ pub async fn stands(services: &Services, facts: &Facts, back: &TakenBack, name: 
 
 async fn finished(services: &Services, back: &TakenBack, run: &RunId) -> Cause {
     services.session.warn(&back.node, format!("{}: {}", back.on_its_way(), back.why.join("; ")));
-    match super::rollback::roll_back(services, &back.node, run).await {
+    match Box::pin(super::rollback::roll_back(services, &back.node, run)).await {
         Ok(()) => next::stands(back),
         // A stop is one, and what is on record goes on later.
         Err(cause) if matches!(cause.class, Class::Stopped(_) | Class::Halted) => cause,
