@@ -6,8 +6,8 @@ pub const NODES: u32 = 5_000;
 pub const PODS: u32 = 150_000;
 /// Pods of one workload.
 pub const REPLICAS: u32 = 10_000;
-/// Objects of one kind that nothing else bounds.
-pub const OBJECTS: u32 = 50_000;
+/// Objects of one kind that nothing else bounds; the reader of YAML takes no file of very many more.
+pub const OBJECTS: u32 = 8_000;
 /// What fires, or is released, in the time of one rehearsal.
 pub const HAPPENING: u32 = 1_000;
 /// A pod that takes longer takes for ever (a year).

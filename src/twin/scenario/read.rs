@@ -68,6 +68,7 @@ impl<'a> Source<'a> {
             Error::Eof { .. } => {
                 "the file ends before it says anything; `k8s-upgrade rehearse --save FILE` writes one".to_owned()
             }
+            Error::Budget { .. } => "up to here the file says more than a rehearsal can read: leave something out".to_owned(),
             Error::DuplicateMappingKey { key: Some(key), .. } => format!("{key} is there twice: keep one of the two"),
             Error::Unexpected { expected, .. } => format!("{} is wanted", shape_in_words(expected)),
             // How times are read is not ours.
@@ -95,8 +96,8 @@ impl<'a> Source<'a> {
     /// A number there that is beyond the limit of its key, and beyond what its type takes.
     fn too_many(&self, location: Location) -> Option<String> {
         let places: Spanned<Shape> = serde_saphyr::from_str(self.text).ok()?;
-        let (key, column) = (places.value.key_of(location)?, usize::try_from(location.column()).ok()?);
-        let from = self.text_of(location)?.chars().skip(column.checked_sub(1)?);
+        let (key, value) = places.value.field_at(location)?;
+        let from = self.text_of(value)?.chars().skip(usize::try_from(value.column()).ok()?.checked_sub(1)?);
         let digits: String = from.take_while(char::is_ascii_digit).collect();
         limits::beyond(key, digits.parse().ok()?)
     }
@@ -151,14 +152,16 @@ impl Shape {
         next.map_or(here, |next| next.value.find(rest, next.referenced))
     }
 
-    /// The name of the field whose value begins there.
-    fn key_of(&self, place: Location) -> Option<&str> {
+    /// The name of the field that begins there, or whose value does, and where that value begins.
+    fn field_at(&self, place: Location) -> Option<(&str, Location)> {
         match self {
             Shape::Fields(fields) => fields.iter().find_map(|(name, value)| match &value.value {
-                Shape::Leaf => (value.referenced == place).then_some(name.value.as_str()),
-                inner => inner.key_of(place),
+                Shape::Leaf if [name.referenced, value.referenced].contains(&place) => {
+                    Some((name.value.as_str(), value.referenced))
+                }
+                inner => inner.field_at(place),
             }),
-            Shape::Items(items) => items.iter().find_map(|item| item.value.key_of(place)),
+            Shape::Items(items) => items.iter().find_map(|item| item.value.field_at(place)),
             Shape::Leaf => None,
         }
     }

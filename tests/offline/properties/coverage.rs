@@ -185,6 +185,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/twin/scenario/read.rs", "find", "settings::scenarios"),
     ("src/twin/scenario/read.rs", "refusal", "settings::scenarios"),
     ("src/twin/scenario/read.rs", "scenario", "settings::scenarios"),
+    ("src/twin/scenario/read.rs", "too_many", "settings::scenarios"),
     ("src/twin/scenario/read.rs", "unreadable", "settings::scenarios"),
     ("src/words/address.rs", "from_str", "words::places"),
     ("src/words/address.rs", "is_open", "words::places"),
