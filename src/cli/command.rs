@@ -103,7 +103,7 @@ pub enum Command {
         after_help = "Examples:\n  k8s-upgrade halt --reason \"disks are being replaced\"\n  k8s-upgrade halt --lift && k8s-upgrade resume"
     )]
     Halt(Halt),
-    /// Take their turns from nodes, or from all workers of a pool and from those that join it: a run goes on with the others, and waits in the end
+    /// Keep nodes, or a pool and whoever joins it, out of upgrades until `unpause`: a run goes on with the others, and waits for them at its end
     #[command(
         after_help = "Examples:\n  k8s-upgrade pause k8s-node3 k8s-node4\n  k8s-upgrade pause gpu    # a pool of the settings"
     )]
