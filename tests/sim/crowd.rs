@@ -14,6 +14,8 @@ use k8s_upgrade::twin::{Driver, Process, Start, State, Twin, hosts};
 use k8s_upgrade::world::{Bounds, Host, HostError, HostOutput, Hosts, World};
 use tokio::time::Instant;
 
+use super::world::begin;
+
 /// Every operation, and whether it changes the node.
 fn operations() -> BTreeMap<&'static str, bool> {
     fn of<O: Operation>() -> (&'static str, bool) {
@@ -135,10 +137,6 @@ fn of_nodes(mut scenario: Scenario, count: usize) -> Scenario {
         ..one.clone()
     }));
     scenario
-}
-
-fn begin(scenario: &Scenario) -> State {
-    scenario.state("docker.io/library/k8s-upgrade:sim").unwrap()
 }
 
 /// A person types that: exit code, what was printed, what was seen on the way to hosts, and when it began.
