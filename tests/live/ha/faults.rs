@@ -21,6 +21,8 @@ const TARGET: &str = "1.36.4";
 const WORKERS: [&str; 1] = ["k8s-node1"];
 /// A machine that has lost its power is away for so long.
 const DARK: Duration = Duration::from_secs(15);
+/// Writes a second of a disk on which each of etcd's takes a third of a second and more.
+const SLOW: u32 = 8;
 /// On a machine that is busy with other things, too.
 const TURN: Duration = Duration::from_secs(15 * 60);
 
@@ -33,6 +35,7 @@ pub fn run() -> Lab {
     let it = Faults { lab: &lab, watch: &watch, config };
 
     it.a_member_is_away_before_the_run(&members);
+    it.a_member_is_slow_before_the_run();
     lab.phase("detection");
     detect(&lab, "detect-power");
     it.in_the_step_of("k8s-master", "etcd", "k8s-upgrade-master-1-36-4");
@@ -147,24 +150,51 @@ impl Faults<'_> {
         assert!(!marks.iter().any(|(key, _)| key == "cordoned-by"), "{node} was begun: {marks:?}");
     }
 
-    /// Quorum at its edge: nothing begins.
-    fn a_member_is_away_before_the_run(&self, members: &Members) {
+    /// What is detected begins nothing, leaves nothing, and says why.
+    fn deferred(&self, detection: &str, why: &str) {
         let lab = self.lab;
-        lab.phase("etcd of k8s-master3 is stopped, its Node Ready: a run is held, and nothing is left");
-        self.stop_member("k8s-master3");
-        detect(lab, "detect-edge");
+        detect(lab, detection);
         let job = "k8s-upgrade-preflight-1-36-4";
         let end = lab.until(PHASE, &format!("{job} to end"), || ended(lab, job));
         let log = lab.kubectl(&["-n", NAMESPACE, "logs", &format!("job/{job}")]);
         lab.say(log.lines().filter(|line| line.contains("etcd") || line.contains("readyz")).collect::<Vec<_>>().join("\n"));
-        assert!(end == "Complete" && log.contains("etcd of k8s-master3"), "{end}:\n{log}");
+        assert!(end == "Complete" && log.contains(why), "{end}:\n{log}");
         for node in NAMES {
             self.untouched(node);
         }
         let namespace = end::marks(&lab.json(&["get", "namespace", NAMESPACE]));
         assert!(!namespace.iter().any(|(key, _)| key == "in-flight"), "{namespace:?}");
+    }
+
+    /// Quorum at its edge: nothing begins.
+    fn a_member_is_away_before_the_run(&self, members: &Members) {
+        self.lab.phase("etcd of k8s-master3 is stopped, its Node Ready: a run is held, and nothing is left");
+        self.stop_member("k8s-master3");
+        self.deferred("detect-edge", "etcd of k8s-master3");
         assert!(members.now().several_away.is_empty());
         self.start_member("k8s-master3");
+    }
+
+    /// A member whose disk takes its time is well by its own word, and the others outvote it: nothing begins all the same.
+    fn a_member_is_slow_before_the_run(&self) {
+        let node = "k8s-master2";
+        self.lab.phase("the disk of etcd on k8s-master2 is slow: a run is held, and nothing is left");
+        self.disk(node, Some(SLOW));
+        assert!(self.lab.ssh(node, "curl -sS -m 3 http://127.0.0.1:2381/health").contains("\"health\":\"true\""));
+        self.deferred("detect-slow", "etcd of k8s-master2: takes ");
+        self.disk(node, None);
+    }
+
+    /// So many writes a second the kernel lets etcd of that control plane do; None: as many as it likes.
+    fn disk(&self, node: &str, writes: Option<u32>) {
+        let limit = writes.unwrap_or(0); // to the kernel, none
+        self.lab.on(
+            node,
+            &format!(
+                "set -e; of=$(sed -n 's/^[0-9]*:blkio://p' /proc/$(pgrep -x etcd)/cgroup); on=$(findmnt -nro MAJ:MIN -T /var/lib/etcd); \
+                 echo \"$on {limit}\" | sudo -n tee /sys/fs/cgroup/blkio\"$of\"/blkio.throttle.write_iops_device"
+            ),
+        );
     }
 
     /// The same within a run: the next control plane is not begun; one command, once it is mended.
