@@ -108,8 +108,16 @@ impl Settings {
         }
         merged.whole().map_err(|fault| fault.cause)?;
         let mut settings = merged.settings;
-        if let Some(home) = sources.env.get("HOME").filter(|_| settings.vault_token_file.as_os_str().is_empty()) {
-            settings.vault_token_file = Path::new(home).join(TOKEN_FILE);
+        if let Some(home) = sources.env.get("HOME").map(Path::new) {
+            if settings.vault_token_file.as_os_str().is_empty() {
+                settings.vault_token_file = home.join(TOKEN_FILE);
+            }
+            // No shell has seen a file of settings, and none looks behind the = of `--set`.
+            for file in settings.files() {
+                if let Ok(rest) = file.strip_prefix("~") {
+                    *file = home.join(rest);
+                }
+            }
         }
         Ok(settings)
     }

@@ -12,7 +12,7 @@ use crate::plan::model::span::span;
 pub struct Row {
     pub key: &'static str,
     /// What its value is, or each item of a list or map; empty where the default and the bounds say it: durations, numbers, true or false.
-    kind: &'static str,
+    pub(super) kind: &'static str,
     /// What holds where it is empty, as it is by default; empty where the default is a value.
     unset: &'static str,
     /// A value as YAML, other than the default.
@@ -28,8 +28,11 @@ pub struct Subject {
     pub rows: &'static [Row],
 }
 
+/// What a setting takes that names a file.
+pub(super) const FILE: &str = "a file of this machine; `~/` is your home";
+
 macro_rules! settings {
-    ($($title:literal { $($key:literal [$kind:literal] $unset:literal, $example:literal, $since:literal: $text:literal;)+ })+) => {
+    ($($title:literal { $($key:literal [$kind:expr] $unset:literal, $example:literal, $since:literal: $text:literal;)+ })+) => {
         /// Every setting.
         pub const SUBJECTS: &[Subject] = &[$(Subject {
             title: $title,
@@ -50,11 +53,11 @@ settings! {
         "exclude-nodes" ["a node's name"] "none", "[k8s-gpu1]", "0.1.0": "What is never upgraded; every output shows them.";
         "ssh-user" ["a login"] "", "ubuntu", "0.1.0": "Who logs in on the nodes, with sudo that asks for no password.";
         "ssh-port" [""] "", "2222", "0.1.0": "Where sshd listens on the nodes.";
-        "ssh-key-file" ["a file of this machine"] "the mounted Secret, else the Secret by the API, else the agent", "/home/ann/.ssh/k8s-upgrade", "0.1.0":
+        "ssh-key-file" [FILE] "the mounted Secret, else the Secret by the API, else the agent", "~/.ssh/k8s-upgrade", "0.1.0":
             "A private key. Jobs take theirs from the Secret: `manifests --ssh-key FILE` puts it there.";
         "host-addresses" ["node: IP or DNS name"] "the nodes' InternalIPs", "{k8s-master: 10.0.20.100}", "0.1.0":
             "Where the InternalIP is not the way to a node; with `known-hosts-file`, and all nodes, for what works without the API server (`status --hosts`, `rollback`).";
-        "known-hosts-file" ["a file of this machine"] "a ConfigMap, in which host keys are learned", "/home/ann/.ssh/known_hosts", "0.1.0":
+        "known-hosts-file" [FILE] "a ConfigMap, in which host keys are learned", "~/.ssh/known_hosts", "0.1.0":
             "Host keys as ssh keeps them; then nothing is learned, and an unknown host is refused. `manifests` prints those of nodes into the ConfigMap; keys that runs have learned there stay when it is applied again, those of a file go where it is not given again.";
         "host-keys" ["`learn` or `strict`"] "", "strict", "0.1.0":
             "A host whose key is not known: `learn` keeps what it shows once it was proved to be the node, `strict` refuses it.";
@@ -96,11 +99,11 @@ settings! {
         "resolve-wait" [""] "", "20m", "0.1.0": "How long the end of a run waits for alerts of the upgrade to resolve, and for pods to be Ready.";
     }
     "WHO IS TOLD" {
-        "slack-webhook-file" ["a file of this machine"] "the Secret", "/home/ann/slack-webhook", "0.1.0":
+        "slack-webhook-file" [FILE] "the Secret", "/home/ann/slack-webhook", "0.1.0":
             "The URL of Slack's webhook. Without any, nothing is sent there.";
         "webhooks" ["name: what it is sent"] "none", "{teams: {body: '{\"text\": \"{text}\"}', only: [held, failed]}}", "0.1.0":
             "Who else is told: WEBHOOKS in `k8s-upgrade-operations(7)`.";
-        "webhooks-file" ["a file of this machine"] "the Secret", "/home/ann/webhooks", "0.1.0": "Their URLs, a line `NAME: URL` each.";
+        "webhooks-file" [FILE] "the Secret", "/home/ann/webhooks", "0.1.0": "Their URLs, a line `NAME: URL` each.";
         "events" [""] "", "false", "0.1.0":
             "Whether each step, hold and failure is told as a Kubernetes Event, on our Jobs and on the nodes: EVENTS in `k8s-upgrade-operations(7)`.";
         "remind" [""] "", "false", "0.1.0":
@@ -192,7 +195,7 @@ settings! {
             "Where `rotate-key` stores the key.";
         "vault-mount" ["a path"] "", "kv/team", "0.1.0": "The mount of the KV v2 engine there.";
         "vault-path" ["a path"] "", "team/k8s-upgrade", "0.1.0": "The secret in it, which `manifests --external-secret STORE` reads.";
-        "vault-token-file" ["a file of this machine"] "~/.vault-token, where `vault login` leaves it", "/run/vault-token", "0.1.0":
+        "vault-token-file" [FILE] "~/.vault-token, where `vault login` leaves it", "/run/vault-token", "0.1.0":
             "A token that may read, create, update and patch it.";
         "sync-deadline" [""] "", "30m", "0.1.0": "Until the cluster's Secret must hold the new key.";
     }

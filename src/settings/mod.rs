@@ -362,6 +362,12 @@ impl Settings {
         map.as_ref().and_then(|map| map.as_object()).into_iter().flat_map(|map| map.keys().cloned()).collect()
     }
 
+    /// Each that names a file of this machine.
+    fn files(&mut self) -> [&mut PathBuf; 5] {
+        let Settings { ssh_key_file, known_hosts_file, slack_webhook_file, webhooks_file, vault_token_file, .. } = self;
+        [ssh_key_file, known_hosts_file, slack_webhook_file, webhooks_file, vault_token_file]
+    }
+
     /// What SSH needs where neither the API server nor anything that it keeps may be asked. Without a key file, an agent has the key.
     ///
     /// # Errors

@@ -132,6 +132,24 @@ fn only_what_differs_goes_into_the_config_map() {
     assert_eq!(s.for_jobs().unwrap().keys().collect::<Vec<_>>(), ["soak"]);
 }
 
+#[test]
+fn a_file_may_be_named_from_ones_home() {
+    let rows = manual::SUBJECTS.iter().flat_map(|subject| subject.rows).filter(|row| row.kind == manual::FILE);
+    let keys: Vec<&str> = rows.map(|row| row.key).collect();
+    assert_eq!(keys.len(), Settings::default().files().len());
+    for key in keys {
+        for (named, wanted) in [("~/.keys/one", "/home/ann/.keys/one"), ("/~/one", "/~/one"), ("~bob/one", "~bob/one")] {
+            let home = [("HOME", "/home/ann")];
+            let pair = format!("{key}={named}");
+            for settings in [load(&format!("{key}: {named}\n"), &home, &[]), load("", &home, &[&pair])] {
+                assert_eq!(printed(&settings.unwrap(), key), wanted, "{pair}");
+            }
+        }
+        let pair = format!("{key}=~/one");
+        assert_eq!(printed(&load("", &[], &[&pair]).unwrap(), key), "~/one", "nobody's home is known");
+    }
+}
+
 /// Of every key, values that it takes. A new key needs its row here.
 fn samples() -> Vec<(&'static str, Vec<Value>)> {
     fn of<T: Clone + Into<Value>>(values: &[T]) -> Vec<Value> {
