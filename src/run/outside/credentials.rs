@@ -18,8 +18,8 @@ use crate::world::{Files, Login, SECRET_FILE};
 /// Secrets, in memory alone. It has no Debug.
 #[derive(Clone)]
 pub struct Creds {
-    /// None: a pod that has no key.
-    login: Option<Login>,
+    /// None: a pod that has no key. One that cannot be read keeps nobody from being told.
+    login: Result<Option<Login>, Cause>,
     pub slack: Option<Arc<str>>,
     /// A line `NAME: URL` each, read by whoever sends: one that is wrong keeps nobody from the key.
     pub webhooks: Option<Arc<str>>,
@@ -52,7 +52,7 @@ impl Credentials {
     /// # Errors
     /// Refused: this pod was given no key.
     pub async fn own_login(&self) -> Result<Login, Cause> {
-        self.get().await?.login.clone().ok_or_else(|| {
+        self.get().await?.login.clone()?.ok_or_else(|| {
             Cause::refused(format!("no SSH key: {}/{} is not there", names::CREDS_MOUNT, names::SECRET_SSH_KEY))
                 .detail([format!(
                     "the Secret {}/{} is missing or has no {}",
@@ -65,22 +65,22 @@ impl Credentials {
     }
 
     async fn read_creds(&self) -> Result<Creds, Cause> {
-        let key = self.key_in_file(&self.settings.ssh_key_file, names::SECRET_SSH_KEY)?;
+        let key = self.key_in_file(&self.settings.ssh_key_file, names::SECRET_SSH_KEY);
         let slack = self.key_in_file(&self.settings.slack_webhook_file, names::SECRET_SLACK)?;
         let webhooks = self.key_in_file(&self.settings.webhooks_file, names::SECRET_WEBHOOKS)?;
         // In a pod the Secret is mounted; what is not there, is not in it.
         let secret = if self.cluster.in_cluster
-            || (key.is_some() && slack.is_some() && (webhooks.is_some() || self.settings.webhooks.is_empty()))
+            || (!matches!(key, Ok(None)) && slack.is_some() && (webhooks.is_some() || self.settings.webhooks.is_empty()))
         {
             None
         } else {
             self.secret().await?
         };
         let field = |name: &str| field(secret, name);
-        let login = match key.or_else(|| field(names::SECRET_SSH_KEY)) {
+        let login = key.map(|key| match key.or_else(|| field(names::SECRET_SSH_KEY)) {
             Some(key) => Some(Login::Key(key.into())),
             None => (!self.cluster.in_cluster).then_some(Login::Agent),
-        };
+        });
         let slack = slack.or_else(|| field(names::SECRET_SLACK)).map(|url| Arc::from(url.trim()));
         let webhooks = webhooks.or_else(|| field(names::SECRET_WEBHOOKS)).map(Arc::from);
         Ok(Creds { login, slack, webhooks })

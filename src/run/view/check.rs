@@ -84,13 +84,13 @@ async fn rights(services: &Services) -> Vec<Finding> {
 /// Each by itself: one that does not answer hides no other.
 async fn hosts(services: &Services, facts: &Facts) -> Vec<Finding> {
     let look = |node: &Node| {
-        let (node, good) = (node.clone(), format!("{}: SSH, sudo, packages and room are fine", node.name));
+        let node = node.clone();
         async move {
             let seen = nodes::prepare::inspect_node(&services.ssh, &services.settings, &node, None).await;
-            Finding::of(good, seen.map(drop).map_err(|cause| Cause { what: format!("{}: {}", node.name, cause.what), ..cause }))
+            (node.name, Finding::of("SSH, sudo, packages and room are fine", seen.map(drop)))
         }
     };
-    parallel::looks(facts.managed().map(look)).await
+    Finding::of_nodes(parallel::looks(facts.managed().map(look)).await)
 }
 
 /// What only they have.
