@@ -3,6 +3,7 @@
 pub mod addons;
 pub mod ahead;
 pub mod alerts;
+pub mod budgets;
 pub mod certificates;
 pub mod detect;
 pub mod drain;
