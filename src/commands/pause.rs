@@ -21,7 +21,7 @@ pub async fn pause(services: &Services, typed: &[NodeOrPool]) -> Result<Outcome,
     let all = all_meant(typed, &facts, &known.iter().map(PoolName::as_str).collect()).map_err(Failure::nothing_begun)?;
     let mut changed = false;
     for one in &all {
-        let news = set(services, *one, &known, true).await.map_err(half_done)?;
+        let news = set(services, *one, true).await.map_err(half_done)?;
         changed |= news;
         let is = if news { "paused" } else { "paused already" };
         let (name, until) = (one.to_string(), command!("k8s-upgrade unpause {}", *one));
@@ -47,7 +47,7 @@ pub async fn unpause(services: &Services, typed: &[NodeOrPool]) -> Result<Outcom
     let all = all_meant(typed, &facts, &known.iter().map(PoolName::as_str).collect()).map_err(Failure::nothing_begun)?;
     let mut changed = false;
     for one in &all {
-        let news = set(services, *one, &known, false).await.map_err(half_done)?;
+        let news = set(services, *one, false).await.map_err(half_done)?;
         changed |= news;
         let is = if news { "is paused no more" } else { "is not paused" };
         tell(services, news, format!("{one} {is}"));
@@ -91,12 +91,12 @@ fn all_meant<'a>(typed: &'a [NodeOrPool], facts: &Facts, pools: &BTreeSet<&str>)
 }
 
 /// True: it is another than before.
-async fn set(services: &Services, one: Paused<'_>, pools: &[PoolName], paused: bool) -> Result<bool, Cause> {
+async fn set(services: &Services, one: Paused<'_>, paused: bool) -> Result<bool, Cause> {
     match one {
         Paused::Node(name) => services.record.pause_node(name, paused).await,
         Paused::Pool(name) => {
-            let pool: Vec<PoolName> = pools.iter().filter(|pool| **pool == name).take(1).cloned().collect();
-            services.record.pause_pools(PLACE, &pool, paused).await
+            let pool = name.parse::<PoolName>().map_err(|error| Cause::bug(format!("{error}")))?;
+            services.record.pause_pool(PLACE, &pool, paused).await
         }
     }
 }
