@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::decide::gates::first_few;
-use crate::plan::decide::planned;
+use crate::plan::decide::orphan::{self, Verdict};
+use crate::plan::decide::{planned, when};
 use crate::plan::model::facts::{Facts, JobState, Node, Step};
 use crate::plan::model::paused::{Paused, meant};
-use crate::run::{Services, view};
+use crate::run::{Services, nodes, view};
 use crate::words::{NodeOrPool, PoolName, command};
 
 const PLACE: &str = "pause";
@@ -61,7 +62,11 @@ pub async fn unpause(services: &Services, typed: &[NodeOrPool]) -> Result<Outcom
         }
     }
     if changed && facts.marks.in_flight {
-        services.session.next(PLACE, "the watch goes on with it within 10 minutes; at once with", "k8s-upgrade resume");
+        let says = match waits_for_a_person(services).await {
+            Some(why) => format!("the watch does not go on with it by itself: {why}; by your word with"),
+            None => "the watch goes on with it within 10 minutes; at once with".to_owned(),
+        };
+        services.session.next(PLACE, &says, "k8s-upgrade resume");
     }
     Ok(if changed { Outcome::Done } else { Outcome::Nothing })
 }
@@ -70,6 +75,18 @@ pub async fn unpause(services: &Services, typed: &[NodeOrPool]) -> Result<Outcom
 async fn pools(services: &Services) -> Result<Vec<PoolName>, Cause> {
     Ok(view::installed::settings(services).await?.pools.into_keys().collect())
 }
+/// Why the watch leaves the run to a person, as it stands now: a canary that went back has been refused its turn, and other steps may have been.
+async fn waits_for_a_person(services: &Services) -> Option<String> {
+    let facts = services.observer.observe().await.ok()?;
+    let policy = nodes::window::policy(&services.cluster, &services.settings).await;
+    let now = services.session.now();
+    let goes_on = facts.jobs.iter().any(|job| job.state == JobState::Active) || when::rest(&facts, &policy, now).is_some();
+    match orphan::judge(&facts, &policy, now).ok()? {
+        Verdict::Leave(why) => Some(why).filter(|_| !goes_on),
+        Verdict::TakeUp(_) => None,
+    }
+}
+
 
 /// All or none: what is no node and no pool is found before anything is changed.
 fn all_meant<'a>(typed: &'a [NodeOrPool], facts: &Facts, pools: &BTreeSet<&str>) -> Result<BTreeSet<Paused<'a>>, Cause> {
