@@ -36,6 +36,10 @@ pub async fn pause(services: &Services, typed: &[NodeOrPool]) -> Result<Outcome,
             said_of(services, &facts, node);
         }
     }
+    if changed && facts.marks.of_build_before {
+        services.session.warn(PLACE, "the Jobs of the run that is on are of a build before, which passes over this");
+        services.session.next(PLACE, "what stops them", "k8s-upgrade halt");
+    }
     Ok(if changed { Outcome::Done } else { Outcome::Nothing })
 }
 
@@ -71,10 +75,6 @@ pub async fn unpause(services: &Services, typed: &[NodeOrPool]) -> Result<Outcom
     Ok(if changed { Outcome::Done } else { Outcome::Nothing })
 }
 
-/// Those of the installation's settings: every runner goes by them, wherever this is typed.
-async fn pools(services: &Services) -> Result<Vec<PoolName>, Cause> {
-    Ok(view::installed::settings(services).await?.pools.into_keys().collect())
-}
 /// Why the watch leaves the run to a person, as it stands now: a canary that went back has been refused its turn, and other steps may have been.
 async fn waits_for_a_person(services: &Services) -> Option<String> {
     let facts = services.observer.observe().await.ok()?;
@@ -87,6 +87,10 @@ async fn waits_for_a_person(services: &Services) -> Option<String> {
     }
 }
 
+/// Those of the installation's settings: every runner goes by them, wherever this is typed.
+async fn pools(services: &Services) -> Result<Vec<PoolName>, Cause> {
+    Ok(view::installed::settings(services).await?.pools.into_keys().collect())
+}
 
 /// All or none: what is no node and no pool is found before anything is changed.
 fn all_meant<'a>(typed: &'a [NodeOrPool], facts: &Facts, pools: &BTreeSet<&str>) -> Result<BTreeSet<Paused<'a>>, Cause> {

@@ -7,6 +7,7 @@ use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::Key;
 use k8s_upgrade::twin::{Call, Driver, Fate, Hook, Scenario, State};
 
+use super::another_build::of_build_before;
 use super::hands::{NEW, done, is_out, observed, ours, slack, version};
 use super::waves::waves;
 use super::world::{at_work, begin, in_flight, is_over, live, mark, namespace, pass, quick, tail, types, when};
@@ -79,10 +80,14 @@ fn a_canary_goes_back_and_the_run_stands_until_a_person_lets_it_go_on() {
 #[test]
 fn a_run_goes_on_without_its_canary() {
     live(begin(&scenario()), None, async |driver| {
+        when(driver, "the run", in_flight).await;
+        driver.twin.edit(of_build_before);
         after(driver, CANARY).await;
         when(driver, "its way back", is_out(CANARY)).await;
         when(driver, "the end of that", |state| !at_work(state)).await;
         driver.twin.edit(|state| spoilt(state, false));
+        // A build that knows of no canaries that go back reads the record no more.
+        driver.twin.look(|state| assert_eq!(mark(namespace(state), "record-version"), Some("2")));
         // The run stands with a pause and without.
         for line in ["pause node/k8s-node4", "unpause k8s-node4", "pause node/k8s-node4"] {
             let (code, said) = types(driver, line, line).await;
