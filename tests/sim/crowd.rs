@@ -1,6 +1,7 @@
-//! Many hosts: who only looks asks many at once and never too many, one that does not answer delays no other, and changes keep their own bound.
+//! Many hosts: who only looks asks many at once and never too many, one that does not answer delays no other, and changes keep their own bound;
+//! what is told of many is one line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -197,6 +198,27 @@ fn five_hundred_hosts_are_looked_at_many_at_once_and_a_dead_one_delays_nobody() 
     }
     assert!(took.iter().all(|took| *took < Duration::from_secs(30)), "{took:?}");
     assert!(took[1] < took[0] + Duration::from_secs(3), "{took:?}");
+}
+
+/// Of host keys that a command learns the first are told each, the others in one line, which names some and counts the rest.
+#[test]
+fn many_learned_host_keys_are_told_in_one_line() {
+    const EACH: &str = "host key learned; from now on it must stay the same";
+    for (nodes, more) in [(10, None), (24, Some("host keys learned of 14 more nodes: "))] {
+        let scenario = of_nodes(Scenario::runbook(), nodes);
+        let (code, said, ..) = types(begin(&scenario), &format!("preflight --target {} --yes", scenario.target));
+        assert_eq!((code, said.matches(EACH).count()), (0, 10), "{said}");
+        assert_eq!(said.matches("host keys learned").count(), usize::from(more.is_some()), "{said}");
+        let Some(more) = more else { continue };
+        let (_, named) = said.split_once(more).unwrap();
+        let (named, _) = named.split_once(" and 4 more; from now on they must stay the same").unwrap();
+        let each = said.lines().filter(|line| line.contains(EACH)).map(|line| line.split_whitespace().next().unwrap());
+        let all: BTreeSet<&str> = named.split(", ").chain(each).collect();
+        assert!(
+            all.len() == 20 && scenario.nodes.iter().filter(|node| all.contains(node.name.as_str())).count() == 20,
+            "{all:?}"
+        );
+    }
 }
 
 /// A preflight to another minor version changes all nodes in several ways, each so many at a time as the setting `parallel` says.
