@@ -27,6 +27,7 @@ pub mod rules;
 pub mod runtime;
 pub mod signing;
 pub mod sources;
+pub mod spent;
 pub mod surge;
 pub mod target;
 pub mod trial;
