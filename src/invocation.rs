@@ -331,7 +331,7 @@ async fn perform(
         // Caught here, so that the journal hears of it, too.
         let work = async {
             let result = commands::run(&services, &mut asker, &Program, cli).await;
-            services.ssh.tell_learned();
+            services.ssh.tell_learned().await;
             result
         };
         let work = caught(invocation.panics.as_ref(), work);

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use crate::failure::{Cause, Failure, Outcome};
 use crate::plan::decide::gates::first_few;
-use crate::plan::decide::planned;
+use crate::plan::decide::orphan::{self, Verdict};
+use crate::plan::decide::{planned, when};
 use crate::plan::model::facts::{Facts, JobState, Node, Step};
 use crate::plan::model::paused::{Paused, meant};
-use crate::run::{Services, view};
+use crate::run::{Services, nodes, view};
 use crate::words::{NodeOrPool, PoolName, command};
 
 const PLACE: &str = "pause";
@@ -21,7 +22,7 @@ pub async fn pause(services: &Services, typed: &[NodeOrPool]) -> Result<Outcome,
     let all = all_meant(typed, &facts, &known.iter().map(PoolName::as_str).collect()).map_err(Failure::nothing_begun)?;
     let mut changed = false;
     for one in &all {
-        let news = set(services, *one, &known, true).await.map_err(half_done)?;
+        let news = set(services, *one, true).await.map_err(half_done)?;
         changed |= news;
         let is = if news { "paused" } else { "paused already" };
         let (name, until) = (one.to_string(), command!("k8s-upgrade unpause {}", *one));
@@ -35,6 +36,10 @@ pub async fn pause(services: &Services, typed: &[NodeOrPool]) -> Result<Outcome,
             said_of(services, &facts, node);
         }
     }
+    if changed && facts.marks.of_build_before {
+        services.session.warn(PLACE, "the Jobs of the run that is on are of a build before, which passes over this");
+        services.session.next(PLACE, "what stops them", "k8s-upgrade halt");
+    }
     Ok(if changed { Outcome::Done } else { Outcome::Nothing })
 }
 
@@ -47,7 +52,7 @@ pub async fn unpause(services: &Services, typed: &[NodeOrPool]) -> Result<Outcom
     let all = all_meant(typed, &facts, &known.iter().map(PoolName::as_str).collect()).map_err(Failure::nothing_begun)?;
     let mut changed = false;
     for one in &all {
-        let news = set(services, *one, &known, false).await.map_err(half_done)?;
+        let news = set(services, *one, false).await.map_err(half_done)?;
         changed |= news;
         let is = if news { "is paused no more" } else { "is not paused" };
         tell(services, news, format!("{one} {is}"));
@@ -61,9 +66,25 @@ pub async fn unpause(services: &Services, typed: &[NodeOrPool]) -> Result<Outcom
         }
     }
     if changed && facts.marks.in_flight {
-        services.session.next(PLACE, "the watch goes on with it within 10 minutes; at once with", "k8s-upgrade resume");
+        let says = match waits_for_a_person(services).await {
+            Some(why) => format!("the watch does not go on with it by itself: {why}; by your word with"),
+            None => "the watch goes on with it within 10 minutes; at once with".to_owned(),
+        };
+        services.session.next(PLACE, &says, "k8s-upgrade resume");
     }
     Ok(if changed { Outcome::Done } else { Outcome::Nothing })
+}
+
+/// Why the watch leaves the run to a person, as it stands now: a canary that went back has been refused its turn, and other steps may have been.
+async fn waits_for_a_person(services: &Services) -> Option<String> {
+    let facts = services.observer.observe().await.ok()?;
+    let policy = nodes::window::policy(&services.cluster, &services.settings).await;
+    let now = services.session.now();
+    let goes_on = facts.jobs.iter().any(|job| job.state == JobState::Active) || when::rest(&facts, &policy, now).is_some();
+    match orphan::judge(&facts, &policy, now).ok()? {
+        Verdict::Leave(why) => Some(why).filter(|_| !goes_on),
+        Verdict::TakeUp(_) => None,
+    }
 }
 
 /// Those of the installation's settings: every runner goes by them, wherever this is typed.
@@ -91,12 +112,12 @@ fn all_meant<'a>(typed: &'a [NodeOrPool], facts: &Facts, pools: &BTreeSet<&str>)
 }
 
 /// True: it is another than before.
-async fn set(services: &Services, one: Paused<'_>, pools: &[PoolName], paused: bool) -> Result<bool, Cause> {
+async fn set(services: &Services, one: Paused<'_>, paused: bool) -> Result<bool, Cause> {
     match one {
         Paused::Node(name) => services.record.pause_node(name, paused).await,
         Paused::Pool(name) => {
-            let pool: Vec<PoolName> = pools.iter().filter(|pool| **pool == name).take(1).cloned().collect();
-            services.record.pause_pools(PLACE, &pool, paused).await
+            let pool = name.parse::<PoolName>().map_err(|error| Cause::bug(format!("{error}")))?;
+            services.record.pause_pool(PLACE, &pool, paused).await
         }
     }
 }

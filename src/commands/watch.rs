@@ -6,7 +6,9 @@ use crate::names::Mark;
 use crate::plan::decide::orphan::{self, Begins, Verdict};
 use crate::plan::decide::when;
 use crate::plan::manifests::rights::Account;
+use crate::plan::model::facts::Facts;
 use crate::plan::model::marks::Edit;
+use crate::plan::model::policy::Policy;
 use crate::run::chain::{approvals, remind};
 use crate::run::{Services, chain, nodes};
 
@@ -28,7 +30,14 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
     // As it stands, before anything is done about it.
     remind::remind(services, &facts, &policy).await;
     approvals::expire(services, PLACE, &facts).await;
-    let found = match orphan::judge(&facts, &policy, now).map_err(Failure::nothing_begun)? {
+    let outcome = take_up(services, &facts, &policy).await;
+    chain::jobs::collect(services, &facts, &policy).await;
+    outcome
+}
+
+/// As the run stands in these facts.
+async fn take_up(services: &Services, facts: &Facts, policy: &Policy) -> Result<Outcome, Failure> {
+    let found = match orphan::judge(facts, policy, services.session.now()).map_err(Failure::nothing_begun)? {
         Verdict::Leave(why) => {
             services.session.found(PLACE, why);
             if facts.marks.in_flight {
@@ -72,7 +81,7 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
     chain::rights::permissions(&services.cluster, &services.settings, Account::Watch).await.map_err(Failure::nothing_begun)?;
     if let Some(Begins { target, run, .. }) = &found.begins {
         // Whoever dies before the Job is there leaves the same as it was found: nothing of it is to be recorded.
-        chain::jobs::create_job(services, &facts, &found.planned, *target, run).await.map_err(Failure::nothing_begun)?;
+        chain::jobs::create_job(services, facts, &found.planned, *target, run).await.map_err(Failure::nothing_begun)?;
         services.session.next(PLACE, "follow it with", "k8s-upgrade status");
         return Ok(Outcome::Done);
     }
@@ -85,11 +94,11 @@ pub async fn watch(services: &Services) -> Result<Outcome, Failure> {
             let replaced = Edit::set(Mark::TakingUp, intent);
             services.record.mark_run(run, PLACE, "record which Job is replaced", &[replaced]).await?;
         }
-        chain::jobs::create_job(services, &facts, &found.planned, target, run).await?;
+        chain::jobs::create_job(services, facts, &found.planned, target, run).await?;
         let there = [Edit::remove(Mark::TakingUp), Edit::set_or_remove(Mark::HandedOn, found.hands_on)];
         services.record.mark_run(run, PLACE, "record that the Job is there", &there).await?;
         for planned in &found.beside {
-            chain::jobs::create_job(services, &facts, planned, target, run).await?;
+            chain::jobs::create_job(services, facts, planned, target, run).await?;
         }
         Ok(())
     };

@@ -82,18 +82,41 @@ fn a_run_that_was_begun_by_hand_gets_its_image_with_its_first_job() {
     assert_eq!(images(&end), BTreeSet::from(["docker.io/library/k8s-upgrade:sim".to_owned()]));
 }
 
+fn has_record_of(state: &mut State, version: &str) {
+    state.store.update(&Key::new(Kind::Namespace, "", NAMESPACE), |namespace| {
+        namespace["metadata"]["annotations"]["viktorbarzin.me/k8s-upgrade-record-version"] = json!(version);
+    });
+}
+
+/// The run in flight is one of a build before.
+pub fn of_build_before(state: &mut State) {
+    has_record_of(state, "1");
+}
+
+/// A run of the build before is read, and stays what it is; of what its Jobs pass over a person is told.
+#[test]
+fn a_run_of_the_build_before_goes_on() {
+    observed(runbook(), async |driver| {
+        broken_off(driver).await;
+        driver.twin.edit(of_build_before);
+        let (code, said) = types(driver, "ann", "pause k8s-node1").await;
+        assert!(code == 0 && said.contains("are of a build before, which passes over this"), "{said}");
+        assert_eq!(types(driver, "ann again", "unpause k8s-node1").await.0, 0);
+        assert_eq!(types(driver, "resume", "resume --yes").await.0, 0);
+        when(driver, "the next step", at_work).await;
+        driver.twin.look(|state| assert_eq!(mark(namespace(state), "record-version"), Some("1")));
+        when(driver, "the end", is_over).await;
+        driver.twin.look(|state| done(state, &[]));
+    });
+}
+
 /// Of a record that this build does not read every command says so. Views show what they can; a halt and the way out work; nothing else does
 /// anything.
 #[test]
 fn a_record_of_another_version_is_shown_and_refused() {
-    let newer = |state: &mut State| {
-        state.store.update(&Key::new(Kind::Namespace, "", NAMESPACE), |namespace| {
-            namespace["metadata"]["annotations"]["viktorbarzin.me/k8s-upgrade-record-version"] = json!("2");
-        });
-    };
     observed(runbook(), async |driver| {
         broken_off(driver).await;
-        driver.twin.edit(newer);
+        driver.twin.edit(|state| has_record_of(state, "3"));
         let before = driver.twin.look(State::clone);
         // The watch leaves it alone.
         pass(driver, 1300).await;
@@ -101,7 +124,7 @@ fn a_record_of_another_version_is_shown_and_refused() {
             let Some(line) = line.filter(|_| !["halt", "clear-state"].contains(name)) else { continue };
             let (code, said) = types(driver, &format!("c{number}"), line).await;
             // A report is made of journals, and `adopt` asks of a run only whether there is one.
-            let says = ["report", "adopt"].contains(name) || said.contains("has a record of version 2");
+            let says = ["report", "adopt"].contains(name) || said.contains("has a record of version 3");
             assert!(says, "{line} ({code}) says nothing of it:\n{said}");
             let shows = *name == "report" || ["status", "status -o json"].contains(&line);
             assert_eq!(code == 0, shows, "{line}:\n{said}");

@@ -7,6 +7,7 @@ use k8s_upgrade::twin::state::later;
 use k8s_upgrade::twin::store::Key;
 use k8s_upgrade::twin::{Call, Driver, Fate, Hook, Scenario, State};
 
+use super::another_build::of_build_before;
 use super::hands::{NEW, done, is_out, observed, ours, slack, version};
 use super::waves::waves;
 use super::world::{at_work, begin, in_flight, is_over, live, mark, namespace, pass, quick, tail, types, when};
@@ -79,16 +80,29 @@ fn a_canary_goes_back_and_the_run_stands_until_a_person_lets_it_go_on() {
 #[test]
 fn a_run_goes_on_without_its_canary() {
     live(begin(&scenario()), None, async |driver| {
+        when(driver, "the run", in_flight).await;
+        driver.twin.edit(of_build_before);
         after(driver, CANARY).await;
         when(driver, "its way back", is_out(CANARY)).await;
         when(driver, "the end of that", |state| !at_work(state)).await;
         driver.twin.edit(|state| spoilt(state, false));
-        assert_eq!(types(driver, "pause", "pause node/k8s-node4").await.0, 0);
+        // A build that knows of no canaries that go back reads the record no more.
+        driver.twin.look(|state| assert_eq!(mark(namespace(state), "record-version"), Some("2")));
+        // The run stands with a pause and without.
+        for line in ["pause node/k8s-node4", "unpause k8s-node4", "pause node/k8s-node4"] {
+            let (code, said) = types(driver, line, line).await;
+            let of_person = "the watch does not go on with it by itself: the run cannot be taken up now: the cluster got worse after the canary";
+            assert_eq!((code, said.contains(of_person)), (0, line.starts_with("unpause")), "{line}: {said}");
+        }
         assert_eq!(types(driver, "resume", "resume").await.0, 0);
         let others = ["k8s-node1", "k8s-node2", "k8s-node3"];
         when(driver, "the others", |state| others.iter().all(|other| version(state, other) == NEW) && !at_work(state)).await;
         driver.twin.look(|state| assert_eq!(version(state, CANARY), OLD));
-        assert_eq!(types(driver, "unpause", "unpause k8s-node4").await.0, 0);
+        // What refused the canary its turn was a person's to mend, and the watch leaves it to them.
+        let (code, said) = types(driver, "unpause", "unpause k8s-node4").await;
+        assert!(code == 0 && said.contains("a person must change something first; by your word with"), "{said}");
+        pass(driver, 1300).await;
+        driver.twin.look(|state| assert!(version(state, CANARY) == OLD && !at_work(state)));
         assert_eq!(types(driver, "resume once more", "resume").await.0, 0);
         when(driver, "the end", is_over).await;
     });

@@ -1,20 +1,24 @@
-//! Many hosts: who only looks asks many at once and never too many, one that does not answer delays no other, and changes keep their own bound.
+//! Many hosts: who only looks asks many at once and never too many, one that does not answer delays no other, and changes keep their own bound;
+//! what is told of many is one line, and what a run of many leaves behind goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{BoxFuture, LocalBoxFuture};
+use jiff::SignedDuration;
 use k8s_upgrade::Program;
 use k8s_upgrade::node::{self, Operation};
 use k8s_upgrade::twin::scenario::{Node, Scenario};
 use k8s_upgrade::twin::state::later;
+use k8s_upgrade::twin::store::{Key, Kind};
 use k8s_upgrade::twin::{Driver, Process, Start, State, Twin, hosts};
 use k8s_upgrade::world::{Bounds, Host, HostError, HostOutput, Hosts, World};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::world::begin;
+use super::world::{NAMESPACE, begin, is_over, jobs, live, pass, quick, types as typed, when};
 
 /// Every operation, and whether it changes the node.
 fn operations() -> BTreeMap<&'static str, bool> {
@@ -199,6 +203,27 @@ fn five_hundred_hosts_are_looked_at_many_at_once_and_a_dead_one_delays_nobody() 
     assert!(took[1] < took[0] + Duration::from_secs(3), "{took:?}");
 }
 
+/// Of host keys that a command learns the first are told each, the others in one line, which names some and counts the rest.
+#[test]
+fn many_learned_host_keys_are_told_in_one_line() {
+    const EACH: &str = "host key learned; from now on it must stay the same";
+    for (nodes, more) in [(10, None), (24, Some("host keys learned of 14 more nodes: "))] {
+        let scenario = of_nodes(Scenario::runbook(), nodes);
+        let (code, said, ..) = types(begin(&scenario), &format!("preflight --target {} --yes", scenario.target));
+        assert_eq!((code, said.matches(EACH).count()), (0, 10), "{said}");
+        assert_eq!(said.matches("host keys learned").count(), usize::from(more.is_some()), "{said}");
+        let Some(more) = more else { continue };
+        let (_, named) = said.split_once(more).unwrap();
+        let (named, _) = named.split_once(" and 4 more; from now on they must stay the same").unwrap();
+        let each = said.lines().filter(|line| line.contains(EACH)).map(|line| line.split_whitespace().next().unwrap());
+        let all: BTreeSet<&str> = named.split(", ").chain(each).collect();
+        assert!(
+            all.len() == 20 && scenario.nodes.iter().filter(|node| all.contains(node.name.as_str())).count() == 20,
+            "{all:?}"
+        );
+    }
+}
+
 /// A preflight to another minor version changes all nodes in several ways, each so many at a time as the setting `parallel` says.
 #[test]
 fn changes_keep_their_bound() {
@@ -214,4 +239,49 @@ fn changes_keep_their_bound() {
         assert_eq!(seen.changes.get(name).map(|open| open.1), Some(PARALLEL), "{name}");
     }
     assert!(seen.looks.1 > PARALLEL && seen.looks.1 <= 64, "{} looks at once", seen.looks.1);
+}
+
+/// What a run of many nodes leaves behind: the watch deletes the oldest Jobs that ended well. Those that failed stay, and while people have halted
+/// upgrades, all do.
+#[test]
+fn of_many_finished_jobs_the_newest_stay() {
+    const FAILED: &str = "k8s-upgrade-worker-1-34-7-other7";
+    let of_chain = |state: &State| {
+        let jobs = jobs(state);
+        let complete = jobs.lines().filter(|job| job.contains("-1-34-7") && job.contains("\"Complete\""));
+        complete.map(str::to_owned).collect::<Vec<_>>()
+    };
+    live(begin(&quick(Scenario::runbook())), None, async |driver| {
+        when(driver, "the end", is_over).await;
+        let of_run = driver.twin.look(of_chain);
+        assert_eq!(typed(driver, "ann", "halt").await.0, 0);
+        driver.twin.edit(|state| {
+            let key = Key::new(Kind::Job, NAMESPACE, "k8s-upgrade-worker-1-34-7-k8s-node4");
+            let one = state.store.get(&key).unwrap().as_ref().clone();
+            let before = state.now() - SignedDuration::from_hours(24);
+            for number in 0..90 {
+                let mut job = one.clone();
+                job["metadata"]["name"] = json!(format!("k8s-upgrade-worker-1-34-7-other{number}"));
+                job["metadata"]["uid"] = Value::Null;
+                state.store.create(before + SignedDuration::from_secs(number), Kind::Job, job).unwrap();
+            }
+            state.store.update(&Key::new(Kind::Job, NAMESPACE, FAILED), |job| {
+                job["status"]["conditions"] = json!([{ "type": "Failed", "status": "True", "reason": "BackoffLimitExceeded" }]);
+            });
+        });
+        pass(driver, 1300).await;
+        assert_eq!(driver.twin.look(of_chain).len(), of_run.len() + 89);
+        assert_eq!(typed(driver, "ann again", "halt --lift").await.0, 0);
+        pass(driver, 1300).await;
+        driver.twin.look(|state| {
+            let stay = of_chain(state);
+            assert_eq!(stay.len(), 50, "{stay:?}");
+            assert!(of_run.iter().all(|job| stay.contains(job)), "{stay:?}");
+            assert!(
+                stay.iter().any(|job| job.contains("other89")) && !stay.iter().any(|job| job.contains("other46")),
+                "{stay:?}"
+            );
+            assert!(jobs(state).contains(&format!("{FAILED}: \"Failed\"")), "{}", jobs(state));
+        });
+    });
 }

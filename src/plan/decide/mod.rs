@@ -3,6 +3,7 @@
 pub mod addons;
 pub mod ahead;
 pub mod alerts;
+pub mod budgets;
 pub mod certificates;
 pub mod detect;
 pub mod drain;
@@ -26,6 +27,7 @@ pub mod rules;
 pub mod runtime;
 pub mod signing;
 pub mod sources;
+pub mod spent;
 pub mod surge;
 pub mod target;
 pub mod trial;

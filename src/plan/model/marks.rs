@@ -29,16 +29,22 @@ use crate::failure::{Advice, Cause};
 use crate::names::{Mark, Place, Writer};
 use crate::words::{NodeName, RunId, command};
 
-/// The version of a run's record that this build writes, and the only one that it reads. It is raised when a mark changes its meaning, or when
-/// one comes that a build before must not pass over. (One that it may: it drains a worker that this build has left out, and waits as it always did.) A record without a version is of the builds that wrote none, and is this one's first.
-pub const VERSION: u32 = 1;
+/// The version of a run's record that this build writes. It is raised when a mark changes its meaning, or when one comes that a build before must
+/// not pass over: the second came with pools that are paused and canaries that go back. (One that it may: it drains a worker that this build has
+/// left out, and waits as it always did.) A record without a version is of the builds that wrote none, and is of the first.
+pub const VERSION: u32 = 2;
+
+/// The first that this build reads: what such a record has means the same, and what has come since it has not.
+const OLDEST: u32 = 1;
 
 /// The namespace's annotations. `in_flight` alone says that a run is on.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunMarks {
     pub in_flight: bool,
-    /// The record's version, where it is not [`VERSION`]: another build began the run.
+    /// The record's version, where this build does not read it: another build began the run.
     pub other_version: Option<String>,
+    /// Its version is lower than [`VERSION`]: the run's Jobs are of a build before, and pass over what has come since.
+    pub of_build_before: bool,
     pub run_id: Option<RunId>,
     pub target: Option<Version>,
     pub started: Option<Timestamp>,
@@ -244,9 +250,13 @@ impl Edit {
         Self::set(Mark::Only, Only { run: run.clone(), node: node.clone() }.to_string())
     }
 
-    /// A canary goes back.
-    pub fn taken_back(back: &TakenBack) -> Self {
-        Self::set(Mark::TakenBack, back.to_string())
+    /// A canary goes back. A build before would pass over that: its record is this build's from then on.
+    pub fn taken_back(back: &TakenBack) -> [Self; 2] {
+        [Self::set(Mark::TakenBack, back.to_string()), Self::version()]
+    }
+
+    fn version() -> Self {
+        Self::set(Mark::RecordVersion, VERSION.to_string())
     }
 
     /// Drains that did not end.
@@ -307,7 +317,7 @@ impl Edit {
 pub fn begun(run: &RunId, target: Version, at: Timestamp, image: Option<String>, baseline: Option<String>) -> Vec<Edit> {
     let own = [
         Edit::set(Mark::InFlight, "true"),
-        Edit::set(Mark::RecordVersion, VERSION.to_string()),
+        Edit::version(),
         Edit::set(Mark::RunId, run.to_string()),
         Edit::set(Mark::Target, target.to_string()),
         Edit::set(Mark::Started, stamp(at)),
@@ -361,9 +371,13 @@ impl RunMarks {
             }
             !run.is_by_hand()
         });
+        let in_flight = mark(Mark::InFlight).is_some();
+        let version = mark(Mark::RecordVersion).unwrap_or_else(|| OLDEST.to_string());
+        let is_before = (OLDEST..VERSION).any(|before| version == before.to_string());
         RunMarks {
-            in_flight: mark(Mark::InFlight).is_some(),
-            other_version: mark(Mark::RecordVersion).filter(|version| *version != VERSION.to_string()),
+            in_flight,
+            of_build_before: in_flight && is_before,
+            other_version: Some(version).filter(|version| !is_before && *version != VERSION.to_string()),
             target: parsed(annotations, prefix, Mark::Target, &mut garbled),
             started: parsed(annotations, prefix, Mark::Started, &mut garbled),
             image: mark(Mark::Image),
@@ -437,7 +451,7 @@ impl RunMarks {
         let run = self.run_id.as_ref().map_or("the run in flight".to_owned(), |run| format!("run {run}"));
         let with = self.image.as_ref().map_or(String::new(), |image| format!(" (its Jobs run {image})"));
         let why = format!(
-            "{run} has a record of version {version}, written by another build{with}; this build reads version {VERSION}"
+            "{run} has a record of version {version}, written by another build{with}; this build reads versions {OLDEST} to {VERSION}"
         );
         let cause =
             Cause::refused(why).detail(["its own Jobs go on with it: let them finish first, or finish it with that build"]);
@@ -593,18 +607,25 @@ mod tests {
     #[test]
     fn a_record_of_another_version_is_refused_and_shown() {
         let mut edits = begun(&run(), "1.34.7".parse().unwrap(), Timestamp::UNIX_EPOCH, Some("here/k8s-upgrade:b".into()), None);
-        edits.push(Edit::set(Mark::RecordVersion, "2"));
+        edits.push(Edit::set(Mark::RecordVersion, "3"));
         let marks = RunMarks::read(&written(&edits), PREFIX);
         assert_eq!(marks.target, Some("1.34.7".parse().unwrap()));
         let cause = marks.whole("k8s-upgrade").unwrap_err();
         assert_eq!(
             cause.what,
-            "run 0badcafe has a record of version 2, written by another build (its Jobs run here/k8s-upgrade:b); this build reads version 1"
+            "run 0badcafe has a record of version 3, written by another build (its Jobs run here/k8s-upgrade:b); this build reads versions 1 to 2"
         );
-        // The builds before wrote none, and the same marks.
-        edits.push(Edit::remove(Mark::RecordVersion));
-        let without: Vec<Edit> = edits.into_iter().filter(|edit| edit.mark != Mark::RecordVersion).collect();
-        assert!(RunMarks::read(&written(&without), PREFIX).whole("k8s-upgrade").is_ok());
+        for other in ["0", "01", "2 ", "two"] {
+            edits.push(Edit::set(Mark::RecordVersion, other));
+            assert!(RunMarks::read(&written(&edits), PREFIX).whole("k8s-upgrade").is_err(), "{other:?}");
+        }
+        // The first builds wrote none.
+        edits.push(Edit::set(Mark::RecordVersion, "1"));
+        let without: Vec<Edit> = edits.iter().filter(|edit| edit.mark != Mark::RecordVersion).cloned().collect();
+        for before in [edits, without] {
+            let marks = RunMarks::read(&written(&before), PREFIX);
+            assert!(marks.of_build_before && marks.whole("k8s-upgrade").is_ok());
+        }
     }
 
     #[test]

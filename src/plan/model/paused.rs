@@ -89,17 +89,17 @@ impl PausedPools {
         self.0.contains(pool)
     }
 
-    /// These as well.
+    /// This one as well.
     #[must_use]
-    pub fn with(mut self, pools: &[PoolName]) -> Self {
-        self.0.extend(pools.iter().cloned());
+    pub fn with(mut self, pool: &PoolName) -> Self {
+        self.0.insert(pool.clone());
         self
     }
 
-    /// All but these.
+    /// All but this one.
     #[must_use]
-    pub fn without(mut self, pools: &[PoolName]) -> Self {
-        self.0.retain(|pool| !pools.contains(pool));
+    pub fn without(mut self, pool: &PoolName) -> Self {
+        self.0.remove(pool);
         self
     }
 
@@ -161,8 +161,8 @@ mod tests {
         let both = "gpu,batch".parse::<PausedPools>().unwrap();
         assert_eq!(both.to_string(), "batch,gpu");
         assert_eq!("batch, gpu".parse(), Ok(both.clone()), "as a hand may write it");
-        assert_eq!(both.clone().with(&["gpu".parse().unwrap()]), both);
-        assert_eq!(both.without(&["gpu".parse().unwrap()]).to_string(), "batch");
+        assert_eq!(both.clone().with(&"gpu".parse().unwrap()), both);
+        assert_eq!(both.without(&"gpu".parse().unwrap()).to_string(), "batch");
         for other in ["", "gpu,", "GPU", "gpu batch", "pool/gpu"] {
             assert!(other.parse::<PausedPools>().is_err(), "{other:?}");
         }

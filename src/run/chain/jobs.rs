@@ -11,9 +11,11 @@ use crate::guard::{self, Guard};
 use crate::plan::decide::next::{self, Next, Wave};
 use crate::plan::decide::orphan;
 use crate::plan::decide::planned::Planned;
+use crate::plan::decide::spent;
 use crate::plan::manifests::jobs::{self, Template};
 use crate::plan::model::answer::Answer;
 use crate::plan::model::facts::{Facts, JobState, Phase, STARTS};
+use crate::plan::model::policy::Policy;
 use crate::plan::model::version::Version;
 use crate::report::{Notice, span};
 use crate::run::chain;
@@ -30,6 +32,9 @@ use crate::words::{RunId, command};
 const TRIES: u32 = 3;
 /// What the bookkeeping of a phase may take beside its waits.
 const MARGIN: Duration = Duration::from_secs(30 * 60);
+
+/// So long finished Jobs are deleted at a time.
+const COLLECTING: Duration = Duration::from_secs(60);
 
 /// Creates the Jobs that the facts ask for now, if any. `own_job` is the Job that asks.
 pub async fn create_next(services: &Services, own_job: Option<&str>, run: &RunId) -> Result<Next, Cause> {
@@ -189,6 +194,31 @@ pub async fn delete_job(session: &Session, cluster: &Cluster, name: &str, uid: &
                 .await
         })
         .await
+}
+
+/// Deletes finished Jobs that nobody needs any more, for a while: the next watch goes on with the rest. They are in nobody's way, so that it fails is
+/// told and no more; and while a person has halted upgrades, all stay for them to look at.
+pub async fn collect(services: &Services, facts: &Facts, policy: &Policy) {
+    let Services { session, cluster, .. } = services;
+    let spent = spent::spent(facts, policy);
+    if spent.is_empty() || session.dry_run || facts.marks.halted.is_some() {
+        return;
+    }
+    let mut gone = 0;
+    let all = async {
+        for job in &spent {
+            delete_job(session, cluster, &job.name, &job.uid).await?;
+            gone += 1;
+        }
+        Ok::<_, Cause>(())
+    };
+    let ended = tokio::time::timeout(COLLECTING, all).await;
+    if gone > 0 {
+        session.did("chain", format!("{gone} finished Jobs deleted: the newest {} that ended well stay", spent::KEPT));
+    }
+    if let Ok(Err(cause)) = ended {
+        session.note("chain", format!("a finished Job cannot be deleted: {}", cause.what));
+    }
 }
 
 /// Over the sum of a phase's waits: what bounds a pod that never starts, and nothing that still makes progress.

@@ -204,12 +204,12 @@ impl Record {
         Ok(done.get())
     }
 
-    /// Pauses these pools, or lets them have their turns. False: it was so already.
-    pub async fn pause_pools(&self, place: &str, pools: &[PoolName], paused: bool) -> Result<bool, Cause> {
+    /// Pauses a pool, or lets its workers have their turns. False: it was so already.
+    pub async fn pause_pool(&self, place: &str, pool: &PoolName, paused: bool) -> Result<bool, Cause> {
         let changed = Cell::new(false);
         self.amend_namespace(place, "record which pools are paused", |now| {
             let former = now.paused_pools.clone();
-            let wanted = if paused { former.with(pools) } else { former.without(pools) };
+            let wanted = if paused { former.with(pool) } else { former.without(pool) };
             let changes = wanted != now.paused_pools;
             // Our own answer may have been lost.
             changed.set(changed.get() || changes);

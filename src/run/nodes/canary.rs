@@ -45,7 +45,7 @@ async fn begun(services: &Services, name: &str, run: &RunId, cause: &Cause) -> R
     let node = name.parse().map_err(|error| Cause::bug(format!("{error}")))?;
     let why: Vec<String> = if cause.detail.is_empty() { vec![cause.what.clone()] } else { cause.detail.clone() };
     let back = TakenBack::new(run, node, back.to, now, &why);
-    services.record.mark_run(run, name, "record that the canary goes back", &[Edit::taken_back(&back)]).await?;
+    services.record.mark_run(run, name, "record that the canary goes back", &Edit::taken_back(&back)).await?;
     Ok(Some(back))
 }
 

@@ -14,6 +14,7 @@ use super::surge::Surges;
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
 use crate::permit::ChangeClass;
+use crate::plan::decide::budgets::Budgets;
 use crate::plan::decide::drain::{self, Fate};
 use crate::plan::decide::gates::full_name;
 use crate::plan::model::work;
@@ -37,8 +38,9 @@ pub(super) fn on_node(node: &str) -> ListParams {
     ListParams::default().fields(&format!("spec.nodeName={node}"))
 }
 
-pub(super) async fn budgets(cluster: &Cluster) -> Result<Vec<PodDisruptionBudget>, Cause> {
-    cluster.list_all("list PodDisruptionBudgets", cluster.all(), ListParams::default()).await
+pub(super) async fn budgets(cluster: &Cluster) -> Result<Budgets, Cause> {
+    let all = cluster.list_all::<PodDisruptionBudget>("list PodDisruptionBudgets", cluster.all(), ListParams::default()).await?;
+    Ok(all.into_iter().collect())
 }
 
 /// Drains a cordoned node. Ends when nothing that must go is left; after `deadline` it holds and names the blockers.
@@ -117,7 +119,7 @@ async fn drain_within(
             return Ok(());
         }
         total = total.max(left.len());
-        let guards: Vec<PodDisruptionBudget> = budgets.items().cloned().collect();
+        let guards = Budgets::beside(&left, budgets.items());
         surges.look(&left, &guards).await?;
         let go: Vec<&Pod> = left.iter().copied().filter(|pod| surges.lets_go(pod)).collect();
         evict_all(session, cluster, settings, &go, &guards, &mut tries, stoppable).await?;

@@ -6,7 +6,6 @@ use std::time::Duration;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 
 use super::drain::{budgets, pods_on};
 use super::evictions::may_evict;
@@ -15,6 +14,7 @@ use super::surge::{deployments, judge};
 use crate::failure::Cause;
 use crate::guard::{self, Guard};
 use crate::names::Mark;
+use crate::plan::decide::budgets::Budgets;
 use crate::plan::decide::drain::{self, Fate};
 use crate::plan::decide::gates::{Occasion, first_few, full_name};
 use crate::plan::decide::undrainable::{self, NAMED, Stuck};
@@ -113,7 +113,7 @@ struct Apart<'a> {
 async fn apart<'a>(
     services: &Services,
     pods: &'a [Pod],
-    budgets: &[PodDisruptionBudget],
+    budgets: &Budgets,
     autoscalers: &[HorizontalPodAutoscaler],
     deployments: &[Deployment],
 ) -> Result<Apart<'a>, Cause> {
@@ -121,6 +121,7 @@ async fn apart<'a>(
     let rule = unstick_rule(&services.settings, &opt_out);
     let (mut stuck, mut forced, mut others, mut workloads) = (Vec::new(), Vec::new(), Vec::new(), BTreeSet::new());
     for pod in pods.iter().filter(|pod| matches!(drain::fate(pod), Fate::Evict { .. })) {
+        let budgets = budgets.of(pod);
         if let Some(says) = undrainable::never(pod, budgets, autoscalers, rule) {
             let judged = judge(&services.cluster, &services.settings, pod, budgets, deployments).await?;
             if judged.is_some_and(|judged| judged.instead.is_ok()) {
@@ -142,17 +143,11 @@ async fn apart<'a>(
 }
 
 /// A dry run of evictions: a webhook has a say, too. What it refuses now it may allow later.
-async fn tell_refused(
-    services: &Services,
-    place: &str,
-    node: &str,
-    pods: &[&Pod],
-    budgets: &[PodDisruptionBudget],
-) -> Result<(), Cause> {
+async fn tell_refused(services: &Services, place: &str, node: &str, pods: &[&Pod], budgets: &Budgets) -> Result<(), Cause> {
     let mut refused: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pod in pods {
         services.session.safe_point(Guard::StopInWait, Guard::HaltInWait).await?;
-        if let Some(says) = may_evict(&services.cluster, pod, budgets).await {
+        if let Some(says) = may_evict(&services.cluster, pod, budgets.of(pod)).await {
             refused.entry(says).or_default().push(full_name(*pod));
         }
     }

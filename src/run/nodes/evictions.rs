@@ -15,6 +15,7 @@ use super::stuck;
 use super::surge::Surges;
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
+use crate::plan::decide::budgets::Budgets;
 use crate::plan::decide::drain::{self, Fate, Refusal, Refused};
 use crate::plan::decide::gates::full_name;
 use crate::run::cluster::{Cluster, cause};
@@ -76,6 +77,13 @@ struct Open<'a> {
     budget: Option<Guardian>,
 }
 
+impl Open<'_> {
+    /// One budget decides about both.
+    fn is_guarded_with(&self, other: &Open<'_>) -> bool {
+        self.budget.as_ref().zip(other.budget.as_ref()).is_some_and(|(own, others)| own.uid == others.uid)
+    }
+}
+
 /// The one budget that decides, as it is now.
 struct Guardian {
     uid: String,
@@ -102,7 +110,7 @@ pub async fn evict_all(
     cluster: &Cluster,
     settings: &Settings,
     left: &[&Pod],
-    budgets: &[PodDisruptionBudget],
+    budgets: &Budgets,
     tries: &mut Tries,
     stoppable: bool,
 ) -> Result<(), Cause> {
@@ -117,29 +125,16 @@ pub async fn evict_all(
         let now = Instant::now();
         let answers = some.iter().map(|Open { pod, grace, .. }| evict(cluster, pod, *grace, false));
         let answers = futures::future::join_all(answers).await;
-        let mut wrong = None;
-        for (asked, answer) in some.iter().zip(answers) {
-            let refused = match answer {
-                Ok(()) => {
-                    tries.accept(asked, now);
-                    continue;
-                }
-                Err(refused) => refused,
-            };
-            // What a budget refuses to one it refuses to all that it decides about.
-            let of = asked.budget.as_ref().filter(|_| matches!(refused, Refused::Budget { .. })).map(|budget| &budget.uid);
-            let shares = |other: &&Open<'_>| of.is_some() && other.budget.as_ref().map(|budget| &budget.uid) == of;
-            let others = open.iter().filter(|other| other.uid != asked.uid).filter(shares);
-            for refused_to in std::iter::once(*asked).chain(others) {
-                match tries.refuse(refused_to, refused.clone(), budgets, now) {
-                    Ok(Some(blocked_for)) => {
-                        stuck::release(session, cluster, settings, refused_to.pod, budgets, blocked_for, refused_to.grace)
-                            .await?;
-                    }
-                    Ok(None) => {}
-                    Err(cause) => wrong = wrong.or(Some(cause)),
-                }
+        let (mut held, mut wrong) = (Vec::new(), None);
+        for (&asked, answer) in some.iter().zip(answers) {
+            match answer.map_err(|refused| tries.refuse(asked, refused, &open, budgets, now)) {
+                Ok(()) => tries.accept(asked, now),
+                Err(Ok(by_budget)) => held.extend(by_budget),
+                Err(Err(cause)) => wrong = wrong.or(Some(cause)),
             }
+        }
+        for (Open { pod, grace, .. }, blocked_for) in held {
+            stuck::release(session, cluster, settings, pod, budgets.of(pod), blocked_for, *grace).await?;
         }
         if let Some(cause) = wrong {
             return Err(cause);
@@ -149,10 +144,10 @@ pub async fn evict_all(
 }
 
 /// Of `left`, those that have to be asked for and were not granted yet.
-fn open<'a>(left: &[&'a Pod], budgets: &[PodDisruptionBudget], tries: &Tries) -> Vec<Open<'a>> {
+fn open<'a>(left: &[&'a Pod], budgets: &Budgets, tries: &Tries) -> Vec<Open<'a>> {
     let open = |pod: &&'a Pod| {
         let (Fate::Evict { grace_seconds: grace, .. }, uid) = (drain::fate(pod), pod.uid()?) else { return None };
-        let budget = Guardian::of(pod, budgets);
+        let budget = Guardian::of(pod, budgets.of(pod));
         (!tries.accepted.contains(&uid)).then_some(Open { pod, uid, grace, budget })
     };
     left.iter().filter_map(open).collect()
@@ -160,12 +155,12 @@ fn open<'a>(left: &[&'a Pod], budgets: &[PodDisruptionBudget], tries: &Tries) ->
 
 /// Those whose eviction is to be asked for now: what was never asked, and what is to be tried again by now. Of each budget one: the next when the one
 /// before is counted and there is room for it.
-fn to_ask<'a, 'o>(open: &'o [Open<'a>], budgets: &[PodDisruptionBudget], tries: &Tries, now: Instant) -> Vec<&'o Open<'a>> {
+fn to_ask<'a, 'o>(open: &'o [Open<'a>], budgets: &Budgets, tries: &Tries, now: Instant) -> Vec<&'o Open<'a>> {
     let mut asked = HashSet::new();
     let waits = |Open { pod, uid, budget, .. }: &Open<'_>| {
         let known = tries.blocked.get(uid).filter(|known| now < known.retry);
         // For one that a budget refused, its budget is asked; where none decides about it any more, it may go.
-        known.is_some_and(|known| !known.by_budget || budget.is_none() && drain::held(pod, budgets).is_some())
+        known.is_some_and(|known| !known.by_budget || budget.is_none() && drain::held(pod, budgets.of(pod)).is_some())
     };
     let has_turn = |budget: &Guardian| {
         let may_go = |last: &Answered| {
@@ -200,36 +195,59 @@ impl Tries {
         }
     }
 
-    /// What a refusal means; of one by a budget, for how long it has refused.
-    fn refuse(
+    /// What a refusal means. Of one by a budget, whom it refuses and for how long it has: what it refuses to one it refuses to all of `open` that
+    /// it decides about.
+    fn refuse<'o, 'a>(
         &mut self,
-        asked: &Open<'_>,
+        asked: &'o Open<'a>,
         refused: Refused,
-        budgets: &[PodDisruptionBudget],
+        open: &'o [Open<'a>],
+        budgets: &Budgets,
         now: Instant,
-    ) -> Result<Option<Duration>, Cause> {
-        let Open { pod, uid, .. } = asked;
-        let by_budget = matches!(refused, Refused::Budget { .. } | Refused::SeveralBudgets);
-        // Time that an outage took is no time in which a budget refused.
-        let since = self.blocked.get(uid).filter(|known| known.by_budget == by_budget).map_or(now, |known| known.since);
+    ) -> Result<Vec<(&'o Open<'a>, Duration)>, Cause> {
+        let name = || full_name(asked.pod);
         let (says, pause) = match refused {
-            Refused::Gone => return Ok(None),
-            Refused::NamespaceEnding => ("its namespace is being deleted".to_owned(), RETRY),
+            Refused::Gone => return Ok(Vec::new()),
             Refused::Budget { says, retry_after } => {
-                let says = drain::held(pod, budgets).map_or(says, |held| held.to_string());
-                (says, retry_after.unwrap_or(RETRY))
+                let pause = retry_after.unwrap_or(RETRY);
+                self.answer(asked, now, pause);
+                let shares = |other: &&Open<'_>| other.uid != asked.uid && other.is_guarded_with(asked);
+                let all = std::iter::once(asked).chain(open.iter().filter(shares));
+                let refused_to = |one: &'o Open<'a>| {
+                    let held = drain::held(one.pod, budgets.of(one.pod));
+                    let says = held.map_or_else(|| says.clone(), |held| held.to_string());
+                    (one, self.block(one, says, pause, true, now))
+                };
+                return Ok(all.map(refused_to).collect());
             }
-            Refused::SeveralBudgets => (SEVERAL_BUDGETS.to_owned(), RETRY),
+            Refused::SeveralBudgets => {
+                self.answer(asked, now, RETRY);
+                return Ok(vec![(asked, self.block(asked, SEVERAL_BUDGETS.to_owned(), RETRY, true, now))]);
+            }
+            Refused::NamespaceEnding => ("its namespace is being deleted".to_owned(), RETRY),
             Refused::Again { says, pause } => (says, pause),
-            Refused::Forbidden(message) if now - since < guard::bound(Guard::EvictionForbidden, FORBIDDEN) => (message, RETRY),
-            Refused::Forbidden(message) => return Err(Cause::refused(format!("evict {}: {message}", full_name(*pod)))),
-            Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", full_name(*pod)))),
+            Refused::Forbidden(message) => {
+                if now - self.since(asked, false, now) >= guard::bound(Guard::EvictionForbidden, FORBIDDEN) {
+                    return Err(Cause::refused(format!("evict {}: {message}", name())));
+                }
+                (message, RETRY)
+            }
+            Refused::Never(message) => return Err(Cause::step(format!("evict {}: {message}", name()))),
         };
-        if by_budget {
-            self.answer(asked, now, pause);
-        }
-        self.blocked.insert(uid.clone(), Blocked { since, retry: now + pause, says, by_budget });
-        Ok(by_budget.then(|| now - since))
+        self.block(asked, says, pause, false, now);
+        Ok(Vec::new())
+    }
+
+    /// Since when this pod's eviction is refused, by budgets or by others: time that an outage took is no time in which a budget refused.
+    fn since(&self, open: &Open<'_>, by_budget: bool, now: Instant) -> Instant {
+        self.blocked.get(&open.uid).filter(|known| known.by_budget == by_budget).map_or(now, |known| known.since)
+    }
+
+    /// Its eviction is refused. For how long it has been.
+    fn block(&mut self, open: &Open<'_>, says: String, pause: Duration, by_budget: bool, now: Instant) -> Duration {
+        let since = self.since(open, by_budget, now);
+        self.blocked.insert(open.uid.clone(), Blocked { since, retry: now + pause, says, by_budget });
+        now - since
     }
 }
 
@@ -286,12 +304,12 @@ fn read_refusal(status: &Status) -> Refused {
 }
 
 /// What holds pods, and which: `web/checkout-7d9f and 2 more (PDB web/checkout allows 0 …)`, one entry a reason.
-pub fn holders(left: &[&Pod], budgets: &[PodDisruptionBudget], tries: &Tries, surges: &Surges) -> Vec<String> {
+pub fn holders(left: &[&Pod], budgets: &Budgets, tries: &Tries, surges: &Surges) -> Vec<String> {
     let mut by_reason: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for pod in left.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
         let known = || Some(pod.uid().and_then(|uid| tries.blocked.get(&uid))?.says.clone());
         // Those that were not asked for yet wait for the budget, too.
-        let forecast = || drain::held(pod, budgets).map(|held| held.to_string());
+        let forecast = || drain::held(pod, budgets.of(pod)).map(|held| held.to_string());
         if let Some(says) = surges.waits_for(pod).map(str::to_owned).or_else(known).or_else(forecast) {
             by_reason.entry(says).or_default().push(full_name(*pod));
         }

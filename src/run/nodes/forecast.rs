@@ -40,15 +40,16 @@ pub async fn forecast(services: &Services, node: &str) -> Result<Vec<Forecast>, 
     let mut forecast = Vec::new();
     for pod in pods_on(cluster, node).await? {
         let Fate::Evict { loses, .. } = drain::fate(&pod) else { continue };
-        let judged = judge(cluster, settings, &pod, &budgets, &deployments).await?.map(|judged| judged.instead);
+        let budgets = budgets.of(&pod);
+        let judged = judge(cluster, settings, &pod, budgets, &deployments).await?.map(|judged| judged.instead);
         let surge = matches!(judged, Some(Ok(_)));
         // Nobody is asked whether it may be evicted, where it is not.
-        let held = if surge { None } else { may_evict(cluster, &pod, &budgets).await };
-        let never = || undrainable::never(&pod, &budgets, &autoscalers, rule).is_some();
-        let forced_after = undrainable::force_after(&pod, &budgets, rule).filter(|_| !surge && never());
+        let held = if surge { None } else { may_evict(cluster, &pod, budgets).await };
+        let never = || undrainable::never(&pod, budgets, &autoscalers, rule).is_some();
+        let forced_after = undrainable::force_after(&pod, budgets, rule).filter(|_| !surge && never());
         // By one of both settings, or by none.
         let unstick =
-            held.as_ref().filter(|_| drain::held(&pod, &budgets).is_some()).map(|_| drain::may_unstick(&pod, &budgets, rule));
+            held.as_ref().filter(|_| drain::held(&pod, budgets).is_some()).map(|_| drain::may_unstick(&pod, budgets, rule));
         let forced_after = forced_after.or_else(|| unstick.as_ref()?.is_ok().then_some(rule.after));
         let kept = unstick.and_then(Result::err).filter(|_| forced_after.is_none());
         let no_surge = judged.and_then(Result::err);

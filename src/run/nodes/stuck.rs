@@ -12,6 +12,7 @@ use kube::api::{Api, DeleteParams, ListParams, Preconditions};
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::Mark;
+use crate::plan::decide::budgets::Budgets;
 use crate::plan::decide::drain::{self, UnstickRule};
 use crate::plan::decide::gates::full_name;
 use crate::plan::decide::undrainable;
@@ -58,11 +59,11 @@ pub(super) async fn release(
 }
 
 /// Why pods that a budget holds were not deleted, and when one is.
-pub(super) fn kept<'a>(settings: &Settings, held: impl Iterator<Item = &'a Pod>, budgets: &[PodDisruptionBudget]) -> Vec<String> {
+pub(super) fn kept<'a>(settings: &Settings, held: impl Iterator<Item = &'a Pod>, budgets: &Budgets) -> Vec<String> {
     let opt_out = Mark::Unstick.key(&settings.annotation_prefix);
     let rule = unstick_rule(settings, &opt_out);
     let why = |pod: &Pod| {
-        let why = drain::unstick(pod, budgets, Duration::MAX, rule).err()?;
+        let why = drain::unstick(pod, budgets.of(pod), Duration::MAX, rule).err()?;
         Some(format!("{} is not deleted: {why}", full_name(pod)))
     };
     let mut lines: Vec<String> = held.filter_map(why).collect();

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use crate::failure::{Cause, Class};
 use crate::guard::{self, Guard};
 use crate::names::{self, Mark};
+use crate::plan::decide::budgets::Budgets;
 use crate::plan::decide::drain::{self, Fate};
 use crate::plan::decide::gates::full_name;
 use crate::plan::decide::surge::{self, Instead, Seen};
@@ -130,7 +131,7 @@ impl<'a> Surges<'a> {
     }
 
     /// Restarts what is to be restarted, and finds out what is evicted like any other.
-    pub async fn look(&mut self, left: &[&Pod], budgets: &[PodDisruptionBudget]) -> Result<(), Cause> {
+    pub async fn look(&mut self, left: &[&Pod], budgets: &Budgets) -> Result<(), Cause> {
         if !wanted(self.settings) || Instant::now() < self.next {
             return Ok(());
         }
@@ -146,7 +147,7 @@ impl<'a> Surges<'a> {
                 self.session.safe_point(Guard::StopBetweenEvictions, Guard::HaltBetweenEvictions).await?;
             }
             let uid = pod.uid().unwrap_or_default();
-            match self.instead(pod, budgets, &deployments).await? {
+            match self.instead(pod, budgets.of(pod), &deployments).await? {
                 Some(says) => drop(waits.insert(uid, says)),
                 None => drop(self.others.insert(uid)),
             }

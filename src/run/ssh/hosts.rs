@@ -98,14 +98,12 @@ pub struct Ssh {
     files: Arc<dyn Files>,
     /// Node name → its host keys, as far as they are known.
     pub(super) known_hosts: OnceCell<Mutex<BTreeMap<String, String>>>,
-    /// Nodes whose host keys this process has learned, in that order.
-    pub(super) learned: Mutex<Vec<String>>,
     /// Node name → the machine that was proved to be it.
     pub(super) proved: Mutex<BTreeMap<String, Machine>>,
     /// Of sessions that change nothing: in the order in which they come.
     looks: Semaphore,
-    /// Host keys are learned one after the other: all are kept in one object.
-    pub(super) learning: Turns<()>,
+    /// Nodes whose host keys this process has learned, one after the other: all are kept in one object.
+    pub(super) learned: Turns<Vec<String>>,
 }
 
 impl Ssh {
@@ -118,9 +116,9 @@ impl Ssh {
         world: &World,
     ) -> Self {
         let (hosts, files) = (world.hosts.clone(), world.files.clone());
-        let (known_hosts, learned, proved) = (OnceCell::new(), Mutex::default(), Mutex::default());
-        let (looks, learning) = (Semaphore::new(parallel::LOOKS), Turns::default());
-        Ssh { settings, session, cluster, credentials, hosts, files, known_hosts, learned, proved, looks, learning }
+        let (known_hosts, proved) = (OnceCell::new(), Mutex::default());
+        let (looks, learned) = (Semaphore::new(parallel::LOOKS), Turns::default());
+        Ssh { settings, session, cluster, credentials, hosts, files, known_hosts, proved, looks, learned }
     }
 
     /// Runs one operation on a node. A lost session is tried again if the operation only reads; the caller decides otherwise.

@@ -77,7 +77,7 @@ impl Ssh {
                 .warn(node, format!("its host key, {fingerprint}, is not known and was accepted unseen; a dry run keeps none"));
             return Ok(());
         }
-        let _turn = self.learning.lock().await;
+        let mut learned = self.learned.lock().await;
         let api: Api<ConfigMap> = self.cluster.own();
         for _ in 0..TRIES {
             let map = self.cluster.find("read the known host keys", async || api.get(names::KNOWN_HOSTS_MAP).await).await?;
@@ -111,12 +111,10 @@ impl Ssh {
             match permit.scope(keep).await {
                 Ok(_) => {
                     self.remember(node, key);
-                    let mut learned = locked(&self.learned);
                     learned.push(node.to_owned());
                     if learned.len() <= TOLD {
                         self.session.note(node, "host key learned; from now on it must stay the same");
                     }
-                    drop(learned);
                     return Ok(());
                 }
                 // Somebody has written meanwhile: what they wrote is looked at.
@@ -128,8 +126,8 @@ impl Ssh {
     }
 
     /// Tells in one line whose host keys were learned beyond those that were told each; once, at the end of a command.
-    pub fn tell_learned(&self) {
-        let learned = std::mem::take(&mut *locked(&self.learned));
+    pub async fn tell_learned(&self) {
+        let learned = std::mem::take(&mut *self.learned.lock().await);
         if let [_, ..] = learned.get(TOLD..).unwrap_or_default() {
             let more = learned.len() - TOLD;
             let named = first_few(&learned[TOLD..], TOLD);
