@@ -224,6 +224,16 @@ fn many_learned_host_keys_are_told_in_one_line() {
     }
 }
 
+/// A dry run keeps no host key. Several operations meet a control plane at once, and it is told once.
+#[test]
+fn a_dry_run_tells_of_an_unknown_host_once() {
+    for (nodes, more) in [(10, 0), (24, 1)] {
+        let (_, said, ..) = types(begin(&of_nodes(Scenario::runbook(), nodes)), "check");
+        assert_eq!(said.matches(" is not known and was accepted unseen; a dry run keeps none").count(), 10, "{said}");
+        assert_eq!(said.matches("host keys of 14 more nodes are not known and were accepted unseen: ").count(), more, "{said}");
+    }
+}
+
 /// A preflight to another minor version changes all nodes in several ways, each so many at a time as the setting `parallel` says.
 #[test]
 fn changes_keep_their_bound() {

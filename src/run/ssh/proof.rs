@@ -71,13 +71,28 @@ impl Ssh {
     async fn learn(&self, node: &str, key: &str) -> Result<(), Cause> {
         let fingerprint = known_hosts::fingerprint(key)
             .ok_or_else(|| Cause::bug(format!("the session to {node} showed no host key that can be read")))?;
-        if self.session.dry_run {
-            self.remember(node, key);
-            self.session
-                .warn(node, format!("its host key, {fingerprint}, is not known and was accepted unseen; a dry run keeps none"));
-            return Ok(());
-        }
         let mut learned = self.learned.lock().await;
+        let another = || {
+            Cause::refused(format!("{node} shows the host key {fingerprint}, and meanwhile another one of it has become known"))
+        };
+        if self.session.dry_run {
+            // Several operations may have met it at once: the first of them tells.
+            return match self.remembered(node) {
+                Some(there) if known_hosts::has(&there, key) => Ok(()),
+                Some(_) => Err(another()
+                    .next("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub    # on the node itself: which of both is its own")),
+                None => {
+                    self.remember(node, key);
+                    learned.push(node.to_owned());
+                    if learned.len() <= TOLD {
+                        let told =
+                            format!("its host key, {fingerprint}, is not known and was accepted unseen; a dry run keeps none");
+                        self.session.warn(node, told);
+                    }
+                    Ok(())
+                }
+            };
+        }
         let api: Api<ConfigMap> = self.cluster.own();
         for _ in 0..TRIES {
             let map = self.cluster.find("read the known host keys", async || api.get(names::KNOWN_HOSTS_MAP).await).await?;
@@ -95,13 +110,12 @@ impl Ssh {
                 return Ok(());
             }
             if !there.trim().is_empty() {
-                let what = format!("{node} shows the host key {fingerprint}, and meanwhile another one of it has become known");
                 let next = command!(
                     "kubectl -n {} get configmap {} -o yaml      # compare it with the node's own",
                     self.cluster.namespace,
                     names::KNOWN_HOSTS_MAP
                 );
-                return Err(Cause::refused(what).next(next));
+                return Err(another().next(next));
             }
             let body = json!({ "metadata": { "resourceVersion": map.metadata.resource_version }, "data": { node: key } });
             let permit = Permit { class: ChangeClass::Prepare, step: "learn a host key".into() };
@@ -125,15 +139,27 @@ impl Ssh {
         Err(Cause::contended(format!("the host key of {node} could not be kept: others write the same ConfigMap all the time")))
     }
 
-    /// Tells in one line whose host keys were learned beyond those that were told each; once, at the end of a command.
+    /// Tells in one line whose host keys were learned, or accepted, beyond those that were told each; once, at the end of a command.
     pub async fn tell_learned(&self) {
         let learned = std::mem::take(&mut *self.learned.lock().await);
         if let [_, ..] = learned.get(TOLD..).unwrap_or_default() {
             let more = learned.len() - TOLD;
             let named = first_few(&learned[TOLD..], TOLD);
-            self.session
-                .note("", format!("host keys learned of {more} more nodes: {named}; from now on they must stay the same"));
+            if self.session.dry_run {
+                let told = format!(
+                    "host keys of {more} more nodes are not known and were accepted unseen: {named}; a dry run keeps none"
+                );
+                self.session.warn("", told);
+            } else {
+                let told = format!("host keys learned of {more} more nodes: {named}; from now on they must stay the same");
+                self.session.note("", told);
+            }
         }
+    }
+
+    /// What this process knows of its host key.
+    fn remembered(&self, node: &str) -> Option<String> {
+        locked(self.known_hosts.get()?).get(node).filter(|keys| !keys.trim().is_empty()).cloned()
     }
 
     /// For this process, in which the key stays the same from now on.
