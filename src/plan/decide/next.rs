@@ -76,13 +76,13 @@ pub fn chain(facts: &Facts, policy: &Policy, target: Version) -> Vec<Link> {
 
 /// Of these links, the workers' whose Jobs have failed. What a person has paused is in nobody's way.
 fn failed<'a>(facts: &Facts, undone: &[&'a Link]) -> Vec<&'a Link> {
-    let has_failed = |link: &Link| {
-        let same = facts.jobs.iter().find(|job| job.name == link.job && job.run == facts.marks.run_id && !job.deleting);
-        same.is_some_and(|job| matches!(job.state, JobState::Failed { .. }))
-    };
+    let of_run = |job: &&JobFact| job.run == facts.marks.run_id && !job.deleting;
+    let failed = facts.jobs.iter().filter(of_run).filter(|job| matches!(job.state, JobState::Failed { .. }));
+    let failed: BTreeSet<&str> = failed.map(|job| job.name.as_str()).collect();
+    let has_failed = |link: &Link| failed.contains(link.job.as_str());
     let paused =
         |link: &Link| link.step.node.as_deref().and_then(|node| facts.node(node)).is_some_and(|node| node.paused.is_some());
-    undone.iter().copied().filter(|link| link.step.phase == Phase::Worker && !paused(link) && has_failed(link)).collect()
+    undone.iter().copied().filter(|link| link.step.phase == Phase::Worker && has_failed(link) && !paused(link)).collect()
 }
 
 /// The step that a run which stands does not get past: in waves one that failed, which need not be the first in order.
@@ -120,17 +120,19 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>, now: Timestam
     let Some(first) = undone.first() else { return Err(Cause::bug("a run in flight has no step left")) };
     // Postflight is undone as long as there is a run; while anything else is, its Job has nothing to do but ask what.
     let own_postflight = undone.len() > 1 && undone.last().is_some_and(|last| own_job == Some(last.job.as_str()));
+    let undone_jobs: BTreeSet<&str> = undone.iter().map(|link| link.job.as_str()).collect();
     let of_undone = |job: &JobFact| {
         let asks = own_postflight && own_job == Some(job.name.as_str());
-        !asks && undone.iter().any(|link| link.job == job.name)
+        !asks && undone_jobs.contains(job.name.as_str())
     };
     let active = || facts.jobs.iter().filter(|job| job.state == JobState::Active);
     let workers = links.iter().filter(|link| link.step.phase == Phase::Worker);
     let workers: BTreeMap<&str, &str> =
         workers.filter_map(|link| Some((link.job.as_str(), link.step.node.as_deref()?))).collect();
+    let nodes: BTreeMap<&str, &Node> = facts.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
     // In waves, one that soaks asks later than this one does; and whose soak is over, like that of this one, asks now.
     let soaks = |job: &JobFact| {
-        let node = workers.get(job.name.as_str()).and_then(|name| facts.node(name)).filter(|_| policy.waves.on());
+        let node = workers.get(job.name.as_str()).and_then(|name| nodes.get(name)).filter(|_| policy.waves.on());
         node.is_some_and(|node| waves::soaks(facts, policy, node, now))
     };
     // To a Job that asks, itself and others stand in the way only where their own steps are undone; they may be about to end.
@@ -159,7 +161,7 @@ pub fn next(facts: &Facts, policy: &Policy, own_job: Option<&str>, now: Timestam
     }
     let hosts: BTreeSet<&str> = active().flat_map(|job| [job.node.as_deref(), job.pin.as_deref()]).flatten().collect();
     let left = undone.iter().filter(|link| link.step.phase == Phase::Worker).filter_map(|link| link.step.node.as_deref());
-    let left: Vec<&Node> = left.filter(|name| !at.contains(name)).filter_map(|name| facts.node(name)).collect();
+    let left: Vec<&Node> = left.filter(|name| !at.contains(name)).filter_map(|name| nodes.get(name).copied()).collect();
     let begin = waves::beside(facts, policy, &left, &at, &hosts, now);
     if begin.is_empty() {
         return running().unwrap_or_else(|| Err(Cause::bug("nothing is at work, and nothing may begin")));

@@ -53,7 +53,7 @@ pub fn control_planes(facts: &Facts) -> Vec<&Node> {
 pub fn runner<'a>(facts: &'a Facts, policy: &Policy) -> Option<&'a Node> {
     let wanted = match &policy.runner {
         Runner::Node(name) => facts.managed().find(|node| node.name == *name),
-        Runner::FirstWorker => in_natural_order(facts.managed().filter(|node| !node.control_plane)).first().copied(),
+        Runner::FirstWorker => facts.managed().filter(|node| !node.control_plane).min_by(|a, b| natural(&a.name, &b.name)),
         Runner::ControlPlane => None,
     };
     wanted.or_else(|| first_control_plane(facts))

@@ -175,15 +175,21 @@ pub fn beside<'a>(
     let of_all = allowed(facts, policy, None, now);
     let of_pools = policy.waves.pools.iter().map(|(name, pool)| (name.as_str(), allowed(facts, policy, Some((name, pool)), now)));
     let of_pools: BTreeMap<&str, usize> = of_pools.collect();
+    let mut names: BTreeSet<&str> = taken.iter().map(|node| node.name.as_str()).collect();
     let mut begin: Vec<&Node> = Vec::new();
     for node in &candidates {
+        // Of all that are left most find no place: what is taken is not gone through for each of them.
+        if taken.len() - usize::from(names.contains(node.name.as_str())) >= of_all {
+            continue;
+        }
         let others: Vec<&Node> = taken.iter().filter(|other| other.name != node.name).copied().collect();
         let elsewhere = others.iter().any(|other| !other.control_plane && other.zone != node.zone);
         let beside = || others.iter().filter(|other| other.pool == node.pool).count();
         let crowded = node.pool.as_deref().and_then(|pool| of_pools.get(pool)).is_some_and(|allowed| beside() >= *allowed);
-        if others.len() < of_all && !crowded && !(elsewhere && policy.waves.zones == Zones::OneAtATime) {
+        if !crowded && !(elsewhere && policy.waves.zones == Zones::OneAtATime) {
             taken = others;
             taken.push(node);
+            names.insert(&node.name);
             begin.push(node);
         }
     }
