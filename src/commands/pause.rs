@@ -77,7 +77,7 @@ pub async fn unpause(services: &Services, typed: &[NodeOrPool]) -> Result<Outcom
 
 /// Why the watch leaves the run to a person, as it stands now: a canary that went back has been refused its turn, and other steps may have been.
 async fn waits_for_a_person(services: &Services) -> Option<String> {
-    let facts = services.observer.observe().await.ok()?;
+    let facts = services.observer.observe_settled().await.ok()?;
     let policy = nodes::window::policy(&services.cluster, &services.settings).await;
     let now = services.session.now();
     let goes_on = facts.jobs.iter().any(|job| job.state == JobState::Active) || when::rest(&facts, &policy, now).is_some();

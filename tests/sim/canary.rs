@@ -98,13 +98,11 @@ fn a_run_goes_on_without_its_canary() {
         let others = ["k8s-node1", "k8s-node2", "k8s-node3"];
         when(driver, "the others", |state| others.iter().all(|other| version(state, other) == NEW) && !at_work(state)).await;
         driver.twin.look(|state| assert_eq!(version(state, CANARY), OLD));
-        // What refused the canary its turn was a person's to mend, and the watch leaves it to them.
+        // The person who has resumed the run, and now lets the canary go, has said enough: the watch goes on with it.
         let (code, said) = types(driver, "unpause", "unpause k8s-node4").await;
-        assert!(code == 0 && said.contains("a person must change something first; by your word with"), "{said}");
-        pass(driver, 1300).await;
-        driver.twin.look(|state| assert!(version(state, CANARY) == OLD && !at_work(state)));
-        assert_eq!(types(driver, "resume once more", "resume").await.0, 0);
+        assert!(code == 0 && said.contains("the watch goes on with it within 10 minutes"), "{said}");
         when(driver, "the end", is_over).await;
+        driver.twin.look(|state| assert_eq!(version(state, CANARY), NEW));
     });
 }
 

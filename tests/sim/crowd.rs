@@ -215,7 +215,7 @@ fn many_learned_host_keys_are_told_in_one_line() {
         let Some(more) = more else { continue };
         let (_, named) = said.split_once(more).unwrap();
         let (named, _) = named.split_once(" and 4 more; from now on they must stay the same").unwrap();
-        let each = said.lines().filter(|line| line.contains(EACH)).map(|line| line.split_whitespace().next().unwrap());
+        let each = said.lines().filter(|line| line.contains(EACH)).map(|line| line.split_whitespace().nth(1).unwrap());
         let all: BTreeSet<&str> = named.split(", ").chain(each).collect();
         assert!(
             all.len() == 20 && scenario.nodes.iter().filter(|node| all.contains(node.name.as_str())).count() == 20,
@@ -258,11 +258,12 @@ fn of_many_finished_jobs_the_newest_stay() {
     const FAILED: &str = "k8s-upgrade-worker-1-34-7-other7";
     let of_chain = |state: &State| {
         let jobs = jobs(state);
-        let complete = jobs.lines().filter(|job| job.contains("-1-34-7") && job.contains("\"Complete\""));
-        complete.map(str::to_owned).collect::<Vec<_>>()
+        let ours = jobs.lines().filter(|job| job.starts_with("k8s-upgrade-") && job.contains("-1-34-7"));
+        ours.filter(|job| job.contains("\"Complete\"")).map(str::to_owned).collect::<Vec<_>>()
     };
     live(begin(&quick(Scenario::runbook())), None, async |driver| {
         when(driver, "the end", is_over).await;
+        pass(driver, 60).await; // until its Job has ended, too
         let of_run = driver.twin.look(of_chain);
         assert_eq!(typed(driver, "ann", "halt").await.0, 0);
         driver.twin.edit(|state| {
