@@ -183,10 +183,11 @@ pub fn beside<'a>(
             continue;
         }
         let others: Vec<&Node> = taken.iter().filter(|other| other.name != node.name).copied().collect();
-        let elsewhere = others.iter().any(|other| !other.control_plane && other.zone != node.zone);
+        let elsewhere = || others.iter().any(|other| !other.control_plane && other.zone != node.zone);
+        let zoned = policy.waves.zones == Zones::OneAtATime && elsewhere();
         let beside = || others.iter().filter(|other| other.pool == node.pool).count();
         let crowded = node.pool.as_deref().and_then(|pool| of_pools.get(pool)).is_some_and(|allowed| beside() >= *allowed);
-        if !crowded && !(elsewhere && policy.waves.zones == Zones::OneAtATime) {
+        if !crowded && !zoned {
             taken = others;
             taken.push(node);
             names.insert(&node.name);
