@@ -38,6 +38,7 @@ const READERS: &[(&str, &str, &str)] = &[
     ("src/clients/vault/refusal.rs", "capabilities", "It takes words out of any JSON, as the mount's answer is read."),
     ("src/clients/vault/refusal.rs", "elsewhere", "The URL parser is that of the http crate, and none is an answer, too."),
     ("src/clients/vault/refusal.rs", "said", "clients::vault"),
+    ("src/commands/pause.rs", "set", "It makes a pool's name of one that was read as such before."),
     (
         "src/commands/pause.rs",
         "unpause",
